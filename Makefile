@@ -1,0 +1,85 @@
+# GNU make 4.3+. Needs Python 3.11 or newer and nothing else; what it installs stays in this folder.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test test-all check format bench lock openapi clean debian
+
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+# This machine's authorities, as pip and curl have them.
+export UV_SYSTEM_CERTS ?= 1
+endif
+POSTGRES := $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
+export PATH := $(PATH):$(POSTGRES)
+
+NEWEST = for python in python3.14 python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done
+PYTHON ?= $(shell $(NEWEST))
+UV := .tools/bin/uv
+BIN := .venv/bin
+
+help:  ## Show this
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1\t\2/p' Makefile | expand -t 18
+
+install: .venv/installed  ## Install Prism and its tools into .venv
+
+quickstart: install  ## Launch a first workspace; the last line is its address
+	@$(BIN)/prism quickstart
+
+test: install debian  ## Run the tests
+	$(BIN)/pytest -q -n 2 --dist loadgroup
+
+test-all: install debian  ## Run the tests and the proofs that take minutes
+	$(BIN)/pytest -q -n 2 --dist loadgroup -m ""
+
+check: install  ## Read the rules: style, types, imports, the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/house/test_rules.py tests/house/test_words.py \
+		tests/house/test_cold_start.py tests/house/test_routes.py
+
+format: install  ## Put the code into its one style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## Measure, on this machine, what the README says
+	$(BIN)/python bench/measure.py
+
+openapi: install  ## Write docs/openapi.json from the routes
+	$(BIN)/python -m tests.house.openapi > docs/openapi.json.new
+	mv docs/openapi.json.new docs/openapi.json
+
+lock: $(UV)  ## Choose the newest versions; hashes, no addresses
+	$(UV) pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --group dev pyproject.toml -o requirements.lock
+
+clean:  ## Remove what make has made here
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
+
+# ------------------------------------------------------------------ how
+# uv comes as a package like any other, pinned by the lock's own hashes.
+$(UV): requirements.lock
+	@test -n "$(PYTHON)" || { echo "error: Prism needs Python 3.11 or newer" >&2; exit 1; }
+	@rm -rf .tools
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/debian.sh - \
+		"$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+	@$(PYTHON) -m venv .tools
+	@awk '/^uv==/ {on = 1} on {print} on && !/\\$$/ {exit}' requirements.lock > .tools/uv.txt
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --requirement .tools/uv.txt
+	@touch $@
+
+.venv/installed: pyproject.toml requirements.lock $(UV)
+	@echo "Installing Prism into .venv …"
+	@$(BIN)/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python "$$(command -v $(PYTHON))" .venv
+	@$(UV) pip sync --quiet --require-hashes --compile-bytecode --python .venv requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python .venv --editable .
+	@touch $@
+
+debian:
+	@scripts/debian.sh initdb postgresql ssh openssh-client bwrap bubblewrap rsync rsync \
+		chromium chromium
