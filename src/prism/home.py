@@ -1,0 +1,65 @@
+"""Where a home is, where its daemon listens, and the settings that are kept in it.
+
+Only the standard library, and little of it: the command line asks this before anything
+else, and may not pay for the rest of the settings.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DEFAULT = "~/.prism"
+LONGEST = 100  # bytes; a Unix socket's path may have 107, a terminating NUL included
+
+
+def folder_of(home: str) -> str:
+    """The absolute path of a home as somebody wrote it."""
+    return os.path.abspath(os.path.expanduser(home))
+
+
+def socket_of(folder: str) -> str:
+    """The Unix socket of the daemon in this folder; a long path gets a short stand-in."""
+    path = os.path.join(folder, "prism.sock")
+    if len(os.fsencode(path)) <= LONGEST:
+        return path
+    from hashlib import sha256  # noqa: PLC0415  cold start: few homes are that deep
+
+    return f"/tmp/prism-{os.getuid()}/{sha256(os.fsencode(folder)).hexdigest()[:16]}.sock"
+
+
+def settings_file(folder: str) -> str:
+    """The file for settings that need not be exported in every shell."""
+    return os.path.join(folder, "env")
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment, and what the home's file adds to it; the environment wins."""
+    known = dict(environ)
+    try:
+        path = settings_file(folder_of(known.get("PRISM_HOME") or DEFAULT))
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeError):  # most homes have none; `prism doctor` tells of a bad one
+        return known
+    for _, name, value in lines_of(text):
+        if value and name.startswith("PRISM_") and name != "PRISM_HOME" and not known.get(name):
+            known[name] = value
+    return known
+
+
+def lines_of(text: str) -> Iterator[tuple[int, str, str | None]]:
+    """Each `NAME=value` with the number of its line; no value where a line is none.
+
+    It is what a shell would understand too, without its expansions.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        said = line.strip()
+        if said and not said.startswith("#"):
+            name, sign, value = said.removeprefix("export ").partition("=")
+            if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+                value = value[1:-1]
+            yield number, name.strip(), value if sign and name.strip().isidentifier() else None

@@ -1,0 +1,162 @@
+"""A problem on the wire, and back; and the problems of the wire itself.
+
+Nothing here needs a web framework, so clients raise what the daemon raised.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from prism.errors import (
+    KNOWN,
+    Conflict,
+    Denied,
+    Invalid,
+    InvalidJson,
+    NotFound,
+    Problem,
+    Unavailable,
+)
+
+RETRY_AFTER = 5  # seconds, where the problem's own data does not say
+
+
+class InvalidRequest(Invalid, code="INVALID_REQUEST"):
+    """That is not a request Prism can read."""
+
+
+class EndpointNotFound(NotFound, code="ENDPOINT_NOT_FOUND"):
+    """There is nothing at this address."""
+
+
+class MethodNotAllowed(Invalid, code="METHOD_NOT_ALLOWED"):
+    """The address does not know that method."""
+
+
+class Unauthenticated(Denied, code="UNAUTHENTICATED"):
+    """Prism does not know who is asking."""
+
+
+class BodyTooLarge(Invalid, code="BODY_TOO_LARGE"):
+    """The body is larger than 1 MiB."""
+
+
+class UnsupportedMediaType(Invalid, code="UNSUPPORTED_MEDIA_TYPE"):
+    """The body is not `application/json`."""
+
+
+class HostInvalid(Invalid, code="HOST_INVALID"):
+    """A request names exactly one host."""
+
+
+class HostRejected(Invalid, code="HOST_REJECTED"):
+    """Prism does not answer to that name."""
+
+
+class OriginRejected(Denied, code="ORIGIN_REJECTED"):
+    """Another site may not speak to Prism."""
+
+
+class PeerRejected(Denied, code="PEER_REJECTED"):
+    """Another user of this machine may not speak to Prism."""
+
+
+class Bug(Problem, code="INTERNAL_ERROR"):
+    """Something went wrong inside Prism."""
+
+
+# A code's own status wins; else the nearest ancestor decides.
+BY_CODE: dict[str, int] = {
+    "INVALID_PORT": 400,
+    "AWS_CREDENTIALS_MISSING": 424,
+    "UPGRADE_REQUIRED": 426,
+    "INVITATION_EXPIRED": 410,
+}
+BY_CLASS: dict[type[Problem], int] = {
+    InvalidJson: 400,
+    InvalidRequest: 400,
+    HostInvalid: 400,
+    Unauthenticated: 401,
+    MethodNotAllowed: 405,
+    BodyTooLarge: 413,
+    UnsupportedMediaType: 415,
+    HostRejected: 421,
+    Invalid: 422,
+    Denied: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Unavailable: 503,
+    Problem: 500,
+}
+FAMILY: dict[int, type[Problem]] = {
+    401: Denied,
+    403: Denied,
+    404: NotFound,
+    409: Conflict,
+    410: Conflict,
+    424: Unavailable,
+    503: Unavailable,
+}
+
+
+class Fault(Struct, frozen=True):
+    """What went wrong, as the reference writes it; `data` says the same to programs."""
+
+    code: str
+    message: str
+    details: str
+    remediation: str
+    timestamp: datetime
+    data: dict[str, Any] | UnsetType = UNSET
+
+
+class Envelope(Struct, frozen=True):
+    """The body of every answer that is not a success."""
+
+    error: Fault
+
+
+def status_of(problem: Problem) -> int:
+    """The HTTP status of the code, else that of the nearest ancestor."""
+    if (status := BY_CODE.get(problem.code)) is not None:
+        return status
+    return next(BY_CLASS[kind] for kind in type(problem).__mro__ if kind in BY_CLASS)
+
+
+def headers_of(problem: Problem) -> dict[str, str]:
+    """What must stand above the body."""
+    status = status_of(problem)
+    if status == 401:
+        return {"WWW-Authenticate": "Bearer"}
+    if status == 503:
+        return {"Retry-After": str((problem.data or {}).get("retry_after", RETRY_AFTER))}
+    return {}
+
+
+def to_wire(problem: Problem, at: datetime) -> bytes:
+    """The body for a problem that came up `at`."""
+    words = (problem.code, problem.message, problem.details, problem.remediation)
+    data = UNSET if problem.data is None else problem.data
+    at = at.replace(microsecond=0)
+    return msgspec.json.encode(Envelope(Fault(*words, timestamp=at, data=data)))
+
+
+def from_wire(status: int, body: bytes) -> Problem:
+    """The same problem, on the other side; its family, if its room was never imported here."""
+    family = FAMILY.get(status, Problem if status >= 500 else Invalid)
+    try:
+        fault = msgspec.json.decode(body, type=Envelope).error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        problem = family(f"The answer was {status}, without a reason")
+        problem.code = "INTERNAL_ERROR" if status >= 500 else f"HTTP_{status}"
+        return problem
+    problem = KNOWN.get(fault.code, family)(
+        fault.message,
+        details=fault.details,
+        remediation=fault.remediation,
+        data=fault.data or None,
+    )
+    problem.code = fault.code
+    return problem

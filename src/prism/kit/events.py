@@ -1,0 +1,91 @@
+"""Facts, how they look outside, and the bell that says there are new ones.
+
+A fact becomes a row of the transaction that made it true (`kit/journal.py`). The bus
+carries no facts, only the news that there are some: whoever listens reads the rows
+from where they stopped. So nobody is ever waited for, and nothing is ever lost.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+RESYNC = "resync"  # the one event that is no fact: read anew what you know
+NUMBER = re.compile(r"(?:evt_)?([0-9]{1,18})")
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Something that happened; the other fields of a subclass are its data."""
+
+    event: ClassVar[str]
+    actor: str
+    subject: str
+
+
+class Recorded(Struct, frozen=True):
+    """A fact as it was written down; ids grow in the order of the commits."""
+
+    id: int
+    event: str
+    at: datetime
+    actor: str
+    subject: str
+    data: dict[str, Any]
+
+
+class Fact(Struct, frozen=True):
+    """A fact as the wire shows it; ids sort as they happened."""
+
+    id: str
+    event: str
+    at: datetime
+    actor: str
+    subject: str
+    data: dict[str, Any]
+
+
+def shown(fact: Recorded) -> Fact:
+    """A fact for the wire."""
+    at = fact.at.replace(microsecond=0)
+    return Fact(id_of(fact.id), fact.event, at, fact.actor, fact.subject, fact.data)
+
+
+def id_of(number: int) -> str:
+    """The id on the wire of the fact with that number."""
+    return f"evt_{number:016d}"
+
+
+def number_of(id: str) -> int | None:
+    """The number of the fact with that id (or of the number itself); None for anything else."""
+    given = NUMBER.fullmatch(id)
+    return int(given[1]) if given else None
+
+
+class Bus:
+    """One process's bell."""
+
+    def __init__(self) -> None:
+        self._bells: set[Callable[[], object]] = set()
+        self.closed = False
+
+    def ring(self) -> None:
+        """Say that something was committed; bells must not wait."""
+        for bell in tuple(self._bells):
+            bell()
+
+    def close(self) -> None:
+        """End every reader; the daemon is going home."""
+        self.closed = True
+        self.ring()
+
+    @contextmanager
+    def listening(self, bell: Callable[[], object]) -> Iterator[None]:
+        """Ring `bell` after every commit, from whatever thread committed."""
+        self._bells.add(bell)
+        try:
+            yield
+        finally:
+            self._bells.discard(bell)

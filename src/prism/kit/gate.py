@@ -1,0 +1,127 @@
+"""Loopback is not a wall: who may knock, decided before HTTP, SSE and WebSocket alike.
+
+Any page in the person's browser can reach 127.0.0.1. Two things give it away and cannot
+be forged by a page: the name it used for us (`Host`, so rebinding DNS fails) and where it
+comes from (`Origin`, `Sec-Fetch-Site`). Other users of this machine are kept out one step
+earlier (`kit/peer.py`); the Unix socket is guarded by its file mode.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from typing import Any
+
+from prism.errors import Problem
+from prism.kit.clock import Clock
+from prism.kit.envelope import EndpointNotFound, HostInvalid, HostRejected, OriginRejected
+from prism.kit.http import refuse
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.localhost")
+NEVER_BY_LINK = {"api", "aws-proxy"}  # a link may lead to pages only
+NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'none'")
+Headers = Iterable[tuple[bytes, bytes]]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Gate:
+    """ASGI middleware around the whole application, and around workspaces' content."""
+
+    def __init__(
+        self,
+        app: App,
+        port: int,
+        clock: Clock,
+        *,
+        content: App | None = None,
+        hosts: Collection[str] = (),
+        origins: Collection[str] = (),
+    ) -> None:
+        """`content` answers to `LABEL.localhost`; `hosts`, `origins` come with a public URL."""
+        self._app, self._clock = app, clock
+        self._content = content or self._nothing
+        self._suffixes = (f":{port}", "") if port == 80 else (f":{port}",)
+        ours = {name + suffix for name in LOOPBACK for suffix in self._suffixes}
+        self._hosts = ours | {host.lower() for host in hosts}
+        self._origins = {origin.lower() for origin in origins}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it in, or answer in its place."""
+        if scope["type"] not in {"http", "websocket"} or _by_file(scope):
+            return await self._app(scope, receive, send)
+        hosts = _values(scope["headers"], b"host")
+        content = len(hosts) == 1 and self._is_content(hosts[0])
+        if problem := self._judge(scope, hosts, content):
+            return await refuse(scope, send, problem, self._clock.now())
+        if content:
+            return await self._content(scope, receive, _sealed(send, pages=False))
+        return await self._app(scope, receive, _sealed(send, pages=True))
+
+    def _judge(self, scope: Scope, hosts: list[str], content: bool) -> Problem | None:
+        """Why this request may not come in, or None."""
+        if len(hosts) != 1:
+            return HostInvalid(details=f"Host: {', '.join(hosts) or 'none'}")
+        if not content and hosts[0] not in self._hosts:
+            return HostRejected(details=f"Host: {hosts[0]}")
+        origins = _values(scope["headers"], b"origin")
+        own = {f"http://{hosts[0]}", *(() if content else self._origins)}
+        if not own.issuperset(origins):
+            return OriginRejected(details=f"Origin: {', '.join(origins)}")
+        sites = _values(scope["headers"], b"sec-fetch-site")
+        if all(site in {"same-origin", "none"} for site in sites):
+            return None
+        if not origins and _follows_a_link(scope) and (content or _is_page(scope["path"])):
+            return None
+        return OriginRejected(details=f"Sec-Fetch-Site: {', '.join(sites)}")
+
+    def _is_content(self, host: str) -> bool:
+        name, colon, port = host.partition(":")
+        return f"{colon}{port}" in self._suffixes and bool(LABEL.fullmatch(name))
+
+    async def _nothing(self, scope: Scope, receive: Receive, send: Send) -> None:
+        [host] = _values(scope["headers"], b"host")
+        problem = EndpointNotFound(details=f"No workspace is served at {host}")
+        await refuse(scope, send, problem, self._clock.now())
+
+
+def _follows_a_link(scope: Scope) -> bool:
+    """A page that replaces the old one in the open; a frame has another destination."""
+    mode = _values(scope["headers"], b"sec-fetch-mode")
+    target = _values(scope["headers"], b"sec-fetch-dest")
+    get = scope["type"] == "http" and scope["method"] == "GET"
+    return get and mode == ["navigate"] and target == ["document"]
+
+
+def _is_page(path: str) -> bool:
+    # Looked at as the router does, who sees one slash where there are several.
+    first = path.strip("/").partition("/")[0]
+    return first not in NEVER_BY_LINK
+
+
+def _sealed(send: Send, pages: bool) -> Send:
+    """Nothing is for other origins, and pages of ours stand in nobody's frame."""
+
+    async def sealed(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            headers = [(k, v) for k, v in message["headers"] if not _is_cors(k)]
+            if pages and any(k.lower() == b"content-type" and b"html" in v for k, v in headers):
+                headers.append(NO_FRAMES)
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return sealed
+
+
+def _is_cors(name: bytes) -> bool:
+    return name.lower().startswith(b"access-control-")
+
+
+def _by_file(scope: Scope) -> bool:
+    server: Any = scope.get("server")
+    return bool(server) and server[1] is None
+
+
+def _values(headers: Headers, name: bytes) -> list[str]:
+    return [value.decode("latin-1").lower() for key, value in headers if key.lower() == name]

@@ -1,0 +1,224 @@
+"""`Idempotency-Key`: a request that is sent twice happens once.
+
+The middleware opens the transaction, the handler's own `db.write()` joins it, and the
+answer is kept in it: effect and answer commit together or not at all. A repeat waits for
+the first, because there is one writer; then it finds the answer. What was refused is
+undone and not kept.
+
+Opening and closing have threads of their own, and so has whatever runs inside
+(`Lanes`): a request that holds the one writer never waits for a thread behind
+requests that wait for the writer.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from contextvars import copy_context
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.utils.scope.state import ScopeState
+from sqlalchemy import (
+    JSON,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    delete,
+    select,
+)
+
+from prism.errors import Conflict, ValidationFailed
+from prism.kit.clock import Clock
+from prism.kit.db import CURRENT, Database, Tx
+from prism.kit.http import BODY, RAW
+from prism.kit.tables import Utc, metadata
+
+HEADER = "Idempotency-Key"
+KEPT_FOR = timedelta(hours=24)
+HANDS = 32  # threads for handlers
+Redact = Callable[[bytes], bytes]
+
+keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("id", String(64), primary_key=True),  # a hash of who, what and the key
+    Column("body", String(64), nullable=False),  # a hash of what was sent
+    Column("kept_at", Utc, nullable=False, index=True),
+    Column("status", Integer, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+)
+
+
+class IdempotencyConflict(Conflict, code="IDEMPOTENCY_CONFLICT"):
+    """That Idempotency-Key was used for another request."""
+
+
+class Lanes(ThreadPoolExecutor):
+    """Threads for handlers; the loop's default executor.
+
+    What runs inside an open transaction has a lane of its own. If it queued behind
+    handlers that wait for the writer, each would wait for the other.
+    """
+
+    def __init__(self, hands: int = HANDS) -> None:
+        super().__init__(hands, "handler")
+        self._holder = ThreadPoolExecutor(4, "writer")
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run it, in the lane that belongs to it."""
+        if CURRENT.get() is not None:
+            return self._holder.submit(fn, *args, **kwargs)
+        return super().submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End both lanes."""
+        self._holder.shutdown(wait, cancel_futures=cancel_futures)
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+
+class Answer(msgspec.Struct):
+    """What an application answered, caught before anybody saw it."""
+
+    status: int = 0
+    headers: list[tuple[str, str]] = []
+    body: bytes = b""
+
+    async def catch(self, message: Any) -> None:
+        """Take a piece of it."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            pairs = message.get("headers", [])
+            self.headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in pairs]
+        elif message["type"] == "http.response.body":
+            self.body += message.get("body", b"")
+
+    async def tell(self, send: Any, *more: tuple[str, str]) -> None:
+        """Send it on."""
+        lines = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in (*self.headers, *more)]
+        await send({"type": "http.response.start", "status": self.status, "headers": lines})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+class Refused(Exception):
+    """Undoes a transaction whose request was answered with a refusal."""
+
+
+class Idempotency(ASGIMiddleware):
+    """Middleware between `Intake` and the handlers; `redact` belongs to path templates."""
+
+    scopes = (ScopeType.HTTP,)
+    exclude_opt_key = RAW
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        actor: Callable[[Scope], str],
+        redact: Mapping[str, Redact] | None = None,
+    ) -> None:
+        self._db, self._clock, self._actor = db, clock, actor
+        self._redact = redact or {}
+        self._opening = ThreadPoolExecutor(1, "idempotency-open")
+        self._closing = ThreadPoolExecutor(1, "idempotency-close")
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Answer as the first time, or for the first time."""
+        given = [v for k, v in scope["headers"] if k == HEADER.lower().encode()]
+        if not given or scope.get("method") != "POST":
+            return await next_app(scope, receive, send)
+        key = _key(given)
+        # A caller who goes away does not leave the one writer open.
+        work = asyncio.ensure_future(self._once(key, scope, receive, next_app))
+        answer, replayed = await asyncio.shield(work)
+        await answer.tell(send, *([("Idempotency-Replayed", "true")] if replayed else []))
+        return None
+
+    async def _once(
+        self, key: str, scope: Scope, receive: Receive, app: ASGIApp
+    ) -> tuple[Answer, bool]:
+        id = _hash([self._actor(scope), "POST", scope["path"], key])
+        sent = cast("dict[str, Any]", scope)[BODY]
+        body = _hash(msgspec.json.decode(sent or b"{}"))
+        loop, answer = asyncio.get_running_loop(), Answer()
+        # Whichever thread enters or leaves it, the block lives in one context.
+        block, run = self._db.write(), copy_context().run
+        tx: Tx = await loop.run_in_executor(self._opening, run, block.__enter__)
+        try:
+            kept = await loop.run_in_executor(self._closing, self._kept, tx.sql, id, body)
+            if kept is None:
+                CURRENT.set(tx)  # threads that handlers run in copy it
+                await app(scope, receive, answer.catch)
+                CURRENT.set(None)
+                # Nothing has been sent yet: if the commit fails, that is the answer.
+                ScopeState.from_scope(scope).response_started = False
+                if not 200 <= answer.status < 300:
+                    raise Refused
+                redact = self._redact.get(str(scope.get("path_template", "")))
+                keep = (tx.sql, id, body, answer, redact)
+                await loop.run_in_executor(self._closing, self._keep, *keep)
+        except BaseException as error:
+            CURRENT.set(None)
+            await loop.run_in_executor(self._closing, run, _undo, block, error)
+            if not isinstance(error, Refused):
+                raise
+            return answer, False
+        await loop.run_in_executor(self._closing, run, block.__exit__, None, None, None)
+        return kept or answer, kept is not None
+
+    def _kept(self, sql: Connection, id: str, body: str) -> Answer | None:
+        prune(sql, self._clock.now())
+        row = sql.execute(select(keys).where(keys.c.id == id)).one_or_none()
+        if row is None:
+            return None
+        if row.body != body:
+            raise IdempotencyConflict(
+                details=f"The first request with this {HEADER} had another body",
+                remediation="Send the same body again, or another key",
+            )
+        return Answer(row.status, [(name, value) for name, value in row.headers], row.answer)
+
+    def _keep(
+        self, sql: Connection, id: str, body: str, answer: Answer, redact: Redact | None
+    ) -> None:
+        kept, headers = answer.body, answer.headers
+        if redact:
+            kept = redact(kept)
+            length = ("content-length", str(len(kept)))
+            headers = [length if pair[0].lower() == "content-length" else pair for pair in headers]
+        row = {"id": id, "body": body, "kept_at": self._clock.now(), "status": answer.status}
+        sql.execute(keys.insert().values(**row, headers=headers, answer=kept))
+
+
+def prune(sql: Connection, now: datetime) -> None:
+    """Forget the answers that have been kept long enough."""
+    sql.execute(delete(keys).where(keys.c.kept_at <= now - KEPT_FOR))
+
+
+def _undo(block: AbstractContextManager[Tx], error: BaseException) -> None:
+    """Leave the block as if `error` had come up in it; it comes out again."""
+    try:
+        block.__exit__(type(error), error, error.__traceback__)
+    except type(error):
+        return
+
+
+def _key(given: list[bytes]) -> str:
+    text = given[0].decode("latin-1")
+    if len(given) == 1 and 1 <= len(text) <= 255 and text.isascii() and text.isprintable():
+        return text
+    raise ValidationFailed.of((HEADER, "one key of 1 to 255 printable ASCII characters"))
+
+
+def _hash(value: object) -> str:
+    # Two bodies are the same if they say the same, in whatever order and spacing.
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()

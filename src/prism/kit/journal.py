@@ -1,0 +1,94 @@
+"""The events table: the audit log, and where a reader resumes.
+
+What is too old is forgotten, but not without a trace: the newest fact that went becomes a
+`resync`, so whoever resumes from before it meets that first.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import structs, to_builtins
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    String,
+    Table,
+    delete,
+    func,
+    select,
+    update,
+)
+
+from prism.kit.events import RESYNC, Event, Recorded
+from prism.kit.tables import Utc, metadata
+
+PAGE = 500
+KEPT_FOR, KEPT_MOST = timedelta(days=7), 100_000
+
+facts = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("event", String, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("subject", String, nullable=False, index=True),
+    Column("data", JSON, nullable=False),
+    sqlite_autoincrement=True,  # an id is never given twice, not even after a deletion
+)
+# What the audit log still knows when streams have forgotten it.
+archive = Table(
+    "archived_events",
+    metadata,
+    *(
+        Column(it.name, it.type, primary_key=it.primary_key, nullable=False)
+        for it in facts.columns
+    ),
+)
+PASSING = ("instance_progress", RESYNC)  # not what anybody did
+NEWEST = select(func.coalesce(func.max(facts.c.id), 0))
+AFTER = select(facts).order_by(facts.c.id).limit(PAGE)
+
+
+def record(connection: Connection, events: Sequence[Event], at: datetime) -> int:
+    """Write facts down, in the transaction that makes them true; the id of the last one."""
+    connection.execute(facts.insert(), [_row(event, at) for event in events])
+    return newest(connection)
+
+
+def newest(connection: Connection) -> int:
+    """The id of the last fact: it changes whenever anything a reader can see does."""
+    return int(connection.execute(NEWEST).scalar_one())
+
+
+def after(connection: Connection, id: int) -> list[Recorded]:
+    """The next facts after that id, a page at most."""
+    return [Recorded(**row._mapping) for row in connection.execute(AFTER.where(facts.c.id > id))]
+
+
+def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:
+    """Forget what is older than a week or beyond the newest `most`; how many that was.
+
+    Readers who resume forget it; the archive does not.
+    """
+    old = select(func.max(facts.c.id)).where(facts.c.at < now - KEPT_FOR)
+    beyond = select(facts.c.id).order_by(facts.c.id.desc()).offset(most).limit(1)
+    ends = (connection.execute(query).scalar_one_or_none() for query in (old, beyond))
+    if not (end := max((id or 0 for id in ends), default=0)):
+        return 0
+    going = select(facts).where(facts.c.id <= end, facts.c.event.not_in(PASSING))
+    names = [column.name for column in facts.columns]
+    connection.execute(archive.insert().from_select(names, going))
+    trace = {"event": RESYNC, "actor": "prism", "subject": "events", "data": {}}
+    connection.execute(update(facts).where(facts.c.id == end).values(**trace))
+    return connection.execute(delete(facts).where(facts.c.id < end)).rowcount
+
+
+def _row(event: Event, at: datetime) -> dict[str, Any]:
+    data = to_builtins(structs.asdict(event))
+    head = {"event": event.event, "at": at, "actor": data.pop("actor")}
+    return {**head, "subject": data.pop("subject"), "data": data}

@@ -1,0 +1,105 @@
+"""Brings a database to the schema that this program knows.
+
+A folder of Alembic migrations says how. Its files are named by their revisions, which
+count up: `0001_foundation.py`. Importing Alembic costs a start 0.2 s, so the row that
+Alembic keeps is compared with the newest file first.
+
+One transaction brings a database all the way or not at all, and two daemons never
+migrate one at the same time. A SQLite file with something in it is copied before.
+"""
+
+import os
+import sqlite3
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, inspect, text
+
+from prism.errors import Conflict
+from prism.kit.db import ONE_WRITER
+
+AT = text("SELECT version_num FROM alembic_version")
+
+
+class DatabaseNewer(Conflict, code="DATABASE_NEWER"):
+    """The database was made by a newer Prism."""
+
+
+def upgrade(url: str, folder: Path) -> None:
+    """Bring the database to the newest revision of the folder; an empty one goes the same way."""
+    engine, known = _engine(url), revisions(folder)
+    try:
+        with engine.connect() as connection:
+            old = _revision(connection, known) != known[-1]
+        if old:
+            _migrate(engine, folder, known)
+    finally:
+        engine.dispose()
+
+
+def revisions(folder: Path) -> list[str]:
+    """Every revision that this program knows, the oldest first."""
+    return sorted(file.stem.partition("_")[0] for file in folder.glob("versions/[0-9]*.py"))
+
+
+def _migrate(engine: Engine, folder: Path, known: list[str]) -> None:
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    with ExitStack() as undo:
+        with engine.begin() as connection:
+            if file is None:
+                connection.execute(ONE_WRITER)
+            at = _revision(connection, known)
+            if file and at:
+                undo.callback(_restore, _copy(Path(file), known[-1]), Path(file))
+            if at != known[-1]:  # else another daemon was faster
+                _run(connection, folder)
+        undo.pop_all()
+
+
+def _run(connection: Connection, folder: Path) -> None:
+    from alembic import command  # noqa: PLC0415  cold start: most starts have nothing to do
+    from alembic.config import Config  # noqa: PLC0415  cold start
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    command.upgrade(config, "head")
+
+
+def _revision(connection: Connection, known: list[str]) -> str | None:
+    """Where the database is; None before the first migration."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    at: str | None = connection.execute(AT).scalar_one_or_none()
+    if at is not None and at not in known:
+        raise DatabaseNewer(
+            details=f"it is at revision {at}, and this Prism knows {known[-1]} at most",
+            remediation="Start the Prism that has used it last, or a newer one",
+        )
+    return at
+
+
+def _copy(file: Path, revision: str) -> Path:
+    copy = file.with_name(f"{file.name}.before-{revision}")
+    os.close(os.open(copy, os.O_CREAT, 0o600))
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    return copy
+
+
+def _restore(copy: Path, file: Path) -> None:
+    for log in ("-wal", "-shm"):  # they belong to what is given up
+        file.with_name(file.name + log).unlink(missing_ok=True)
+    copy.replace(file)
+
+
+def _engine(url: str) -> Engine:
+    engine = create_engine(url, poolclass=NullPool)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _manual)
+        event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _manual(raw: sqlite3.Connection, _: object) -> None:
+    raw.isolation_level = None  # sqlite3 would commit before each change of a table
+    raw.execute("PRAGMA busy_timeout = 30000")

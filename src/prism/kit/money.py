@@ -1,0 +1,38 @@
+"""Money is integer micro-dollars inside, and JSON numbers in USD on the wire."""
+
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import NewType
+
+Micros = NewType("Micros", int)
+MOST = 10**12  # dollars; beyond is a mistake
+
+
+def micros(usd: str) -> Micros:
+    """What a written amount such as `0.0416` is; text, so that no float ever rounds it."""
+    try:
+        written = Decimal(usd)
+    except InvalidOperation as error:
+        raise ValueError(f"{usd!r} is not an amount") from error
+    if not written.is_finite() or abs(written) >= MOST:
+        raise ValueError(f"{usd!r} is not an amount")
+    return Micros(int((written * 1_000_000).to_integral_value(ROUND_HALF_EVEN)))
+
+
+def rate(amount: Micros) -> float:
+    """An hourly rate for the wire: USD with 4 decimals, halves to even."""
+    return round(amount, -2) / 1_000_000
+
+
+def amount(total: Micros) -> float:
+    """An amount for the wire: USD with 2 decimals, halves to even."""
+    return round(total, -4) / 1_000_000
+
+
+def shown(hourly: Micros) -> str:
+    """An hourly rate for people."""
+    return f"${rate(hourly):.4f}"
+
+
+def of_usd(given: float) -> Micros:
+    """What a number on the wire is; by way of its shortest text, which is what was sent."""
+    return micros(repr(given))

@@ -1,0 +1,230 @@
+"""The one loop.
+
+A reconciler says which rows it looks after, how to look at the world, and what to do
+about one row. This module does the rest: claims what is due, looks once for all of it,
+works in threads, writes down what was learned, backs off when the work fails.
+
+Between rounds it lets the reconciler patrol: look at the world unasked and make the rows
+due that no longer tell the truth. So watching costs one look, however many rows there are.
+
+A leased row is due `NEVER`. Whoever changes their mind meanwhile writes a nearer
+`due_at`, and giving the lease back keeps the nearer of the two, so no wish is lost.
+What was learned is written only together with giving back a lease that is still ours.
+A lease that runs out was held by a daemon that died; the row is due again.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, Protocol, TypeVar
+
+from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from prism.errors import Unavailable
+from prism.kit.clock import Clock
+from prism.kit.db import Database, Tx
+
+log = logging.getLogger(__name__)
+View = TypeVar("View")
+
+LEASE = timedelta(seconds=60)  # longer than any provider's own time limit
+RETRY, RETRY_MOST = timedelta(seconds=5), timedelta(minutes=5)
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class Lost(Exception):
+    """Another daemon holds this row now; what we learned no longer counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One leased row."""
+
+    rows: Table
+    id: str
+    lease: str
+
+    def update(self, tx: Tx, **values: Any) -> None:
+        """Write to the row, if the lease is still ours; else raise `Lost`."""
+        mine = and_(self.rows.c.id == self.id, self.rows.c.lease == self.lease)
+        if tx.sql.execute(update(self.rows).where(mine).values(**values)).rowcount == 0:
+            raise Lost
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How to write down what was learned, and when to look again."""
+
+    look_again: timedelta
+    record: Callable[[Tx], None]
+
+
+class Reconciler(Protocol[View]):
+    """Brings the world in line with one kind of row."""
+
+    rows: Table
+
+    def reachable(self) -> ColumnElement[bool]:
+        """Which rows this daemon can do something about."""
+
+    def patrol(self) -> timedelta:
+        """Make the rows due that the world has left behind; when to patrol again."""
+
+    def look(self) -> View:
+        """See everything at once, so that a round costs one look however many rows are due."""
+
+    def reconcile(self, claim: Claim, view: View) -> Found:
+        """Do at most one thing about one row."""
+
+
+class Loop(Generic[View]):
+    """Runs one reconciler."""
+
+    def __init__(
+        self, work: Reconciler[View], db: Database, clock: Clock, hands: int = 16
+    ) -> None:
+        self._work, self._db, self._clock, self._hands = work, db, clock, hands
+        self._pool = ThreadPoolExecutor(hands, type(work).__name__)
+        self._busy: set[Future[None]] = set()
+        self._woken, self._stopped = threading.Event(), threading.Event()
+        self._runs = False
+
+    def wake(self) -> None:
+        """Look now instead of at the next tick."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Finish what is in hand and start nothing more."""
+        self._stopped.set()
+        self._woken.set()
+        if not self._runs:  # else `run` does, once it gives no more work to its hands
+            self._pool.shutdown()
+
+    def run(self, every: float = 1.0, gather: float = 0.1) -> None:
+        """Work until stopped. A slow row keeps one hand busy, never the loop.
+
+        The first wish is granted at once; those that follow within `gather` seconds share
+        one look, so a burst of requests is no burst of calls to a provider.
+        """
+        self._runs = True
+        patrol_at = time.monotonic()
+        while True:
+            self._woken.clear()
+            if self._stopped.is_set():
+                return self._pool.shutdown()
+            try:
+                if time.monotonic() >= patrol_at:
+                    patrol_at = time.monotonic() + every
+                    patrol_at = time.monotonic() + self.patrol().total_seconds()
+                started = self._start()
+            except Exception:  # the database is away: nothing is lost, everything stays due
+                log.exception("could not claim")
+                started = []
+            if not started:
+                self._woken.wait(min(every, self._nothing_due_for(every)))
+            else:
+                self._stopped.wait(gather)
+
+    def once(self) -> int:
+        """Reconcile what is due and wait for it; return how many rows that was."""
+        started = self._start()
+        wait(started)
+        return len([future.result() for future in started])
+
+    def patrol(self) -> timedelta:
+        """Let the reconciler look at the world unasked; when to do so again."""
+        return self._work.patrol()
+
+    def inherit(self) -> None:
+        """Take every lease over at once; only for a daemon that knows it is the only one."""
+        rows, freed = self._work.rows, {"lease_until": self._clock.now() - LEASE}
+        with self._db.write() as tx:
+            ours = and_(rows.c.lease.is_not(None), self._work.reachable())
+            tx.sql.execute(update(rows).where(ours).values(**freed))
+
+    def _start(self) -> list[Future[None]]:
+        if not (claims := self._claim(self._hands - self._at_work())):
+            return []
+        try:
+            view = self._work.look()
+        except Exception as error:
+            return [self._submit(self._back_off, claim, error) for claim in claims]
+        return [self._submit(self._one, claim, view) for claim in claims]
+
+    def _nothing_due_for(self, most: float) -> float:
+        rows = self._work.rows.c
+        nearest = select(func.min(rows.due_at)).where(rows.lease.is_(None))
+        try:
+            with self._db.read() as sql:
+                due_at = sql.execute(nearest.where(self._work.reachable())).scalar()
+        except SQLAlchemyError:
+            return most
+        return max(0.0, (due_at - self._clock.now()).total_seconds()) if due_at else most
+
+    def _at_work(self) -> int:
+        return sum(not future.done() for future in tuple(self._busy))
+
+    def _submit(self, task: Callable[..., None], *args: Any) -> Future[None]:
+        future = self._pool.submit(task, *args)
+        self._busy.add(future)
+        future.add_done_callback(self._done)
+        return future
+
+    def _done(self, future: Future[None]) -> None:
+        self._busy.discard(future)
+        self._woken.set()
+        if error := future.exception():
+            log.error("could not give back; the lease will run out", exc_info=error)
+
+    def _claim(self, most: int) -> list[Claim]:
+        rows, lease = self._work.rows, secrets.token_hex(8)
+        free = and_(self._free(), self._work.reachable())
+        due = select(rows.c.id).where(free).order_by(rows.c.due_at).limit(most)
+        with self._db.read() as sql:
+            if most < 1 or sql.execute(due).first() is None:
+                return []  # an idle loop writes nothing
+        held = {"lease": lease, "lease_until": self._clock.now() + LEASE, "due_at": NEVER}
+        with self._db.write() as tx:
+            # There is one writer at a time, so what is due here cannot be taken meanwhile.
+            take = update(rows).where(rows.c.id.in_(due)).values(**held).returning(rows.c.id)
+            return [Claim(rows, id, lease) for id in tx.sql.execute(take).scalars()]
+
+    def _one(self, claim: Claim, view: View) -> None:
+        try:
+            found = self._work.reconcile(claim, view)
+            with self._db.write() as tx:
+                self._give_back(tx, claim, found.look_again, attempts=0)
+                found.record(tx)
+        except Lost:
+            log.info("%s: lost the lease", claim.id)
+        except Exception as error:
+            self._back_off(claim, error)
+
+    def _back_off(self, claim: Claim, error: Exception) -> None:
+        if isinstance(error, Unavailable):
+            log.warning("%s: %s", claim.id, error)
+        else:
+            log.error("%s", claim.id, exc_info=error)
+        rows = claim.rows.c
+        with self._db.write() as tx:
+            tries = tx.sql.execute(select(rows.attempts).where(rows.id == claim.id)).scalar() or 0
+            pause = min(RETRY * 2 ** min(tries, 10), RETRY_MOST)
+            try:
+                self._give_back(tx, claim, pause, attempts=tries + 1)
+            except Lost:
+                return
+
+    def _give_back(self, tx: Tx, claim: Claim, pause: timedelta, attempts: int) -> None:
+        due_at, rows = self._clock.now() + pause, claim.rows.c
+        nearer = case((rows.due_at < due_at, rows.due_at), else_=due_at)
+        claim.update(tx, due_at=nearer, lease=None, lease_until=None, attempts=attempts)
+
+    def _free(self) -> ColumnElement[bool]:
+        rows, now = self._work.rows.c, self._clock.now()
+        return or_(and_(rows.due_at <= now, rows.lease.is_(None)), rows.lease_until < now)

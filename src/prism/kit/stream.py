@@ -1,0 +1,364 @@
+"""Facts, as they happen, for many readers: server-sent events and WebSocket.
+
+One task, the hub, reads what was committed once, encodes it once and hands the bytes to
+every reader. A reader that resumes first reads the journal page by page, then joins the
+hub without a gap. Each reader has a queue and a task of its own: a slow one slows nobody,
+and one that is too far behind is cut off; it resumes where it was.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeAlias, TypeVar, cast
+
+import msgspec
+from litestar import Request, WebSocket, get
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.handlers import websocket
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.types import ASGIApp
+from sqlalchemy.exc import SQLAlchemyError
+
+from prism.errors import ValidationFailed
+from prism.kit.clock import Clock
+from prism.kit.db import Database
+from prism.kit.events import RESYNC, Recorded, id_of, number_of, shown
+from prism.kit.http import refuse
+from prism.kit.journal import PAGE
+
+T = TypeVar("T")
+Sight: TypeAlias = Callable[[Recorded], bool | None]
+Sights: TypeAlias = Callable[[], Sight | None]
+"""Whether whoever asks may see a fact (None: her rights have changed, let her come again); made
+for each reader, and None for who may see everything."""
+log = logging.getLogger(__name__)
+POLL = 1.0  # seconds until the hub notices what another daemon committed
+KEEP_ALIVE = 15.0  # seconds of silence after which a stream says that it still lives
+MOST_BEHIND = 1000  # facts
+PER_READER, LONGEST = 0.00005, 0.1  # how long facts are gathered: so long a round takes
+GRACE = 1.0  # seconds that readers have to hear the end
+TOO_SLOW, GOING_HOME = 1013, 1001  # codes of a WebSocket that is closed
+HEAD = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Batch:
+    """Facts that go out together, encoded once for all readers; none is a sign of life."""
+
+    def __init__(self, facts: Sequence[Recorded]) -> None:
+        self.facts = facts
+        self.frames = [msgspec.json.encode(shown(fact)) for fact in facts]
+        self.sse = b"".join(map(_block, facts, self.frames)) or b":\n\n"
+
+    def after(self, number: int) -> "Batch":
+        """What is new to a reader who knows everything up to that number."""
+        if not self.facts or self.facts[0].id > number:
+            return self
+        return Batch([fact for fact in self.facts if fact.id > number])
+
+
+class Reader:
+    """One reader's queue."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.live = False  # else it reads the journal, and the hub gives it nothing yet
+        self.cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting: deque[Batch] = deque()
+        self._behind, self._ended = 0, False
+        self._woken = asyncio.Event()
+
+    def give(self, batch: Batch) -> None:
+        """Put facts into the queue; too many, and it ends here."""
+        if not self.live or self._ended:
+            return
+        self._waiting.append(batch.after(self.position))
+        self._behind += len(batch.frames)
+        if self._behind > MOST_BEHIND:
+            self.drop()
+        self._woken.set()
+
+    def end(self) -> None:
+        """Let it take what is there, and no more."""
+        self._ended = True
+        self._woken.set()
+
+    def drop(self) -> None:
+        """Cut it off, in the middle of whatever it waits for."""
+        self.end()
+        if not self.cut.done():
+            self.cut.set_result(None)
+
+    async def take(self) -> Batch | None:
+        """The next facts, as soon as there are some; None at the end."""
+        while not self._waiting:
+            if self._ended:
+                return None
+            self._woken.clear()
+            await self._woken.wait()
+        batch = self._waiting.popleft()
+        self._behind -= len(batch.frames)
+        return batch
+
+
+class Hub:
+    """Reads each new fact once and gives it to every reader of this process."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db, self.clock = db, clock
+        self._readers: set[Reader] = set()
+        self._threads = ThreadPoolExecutor(2, "facts")
+        self._position, self._started = 0, asyncio.Event()
+        self._work: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def reading(self, after: int | None) -> AsyncIterator[Reader]:
+        """A reader of every fact after that number, or from now on; the hub runs meanwhile."""
+        self._readers.add(reader := Reader())
+        if self._work is None or self._work.done():
+            self._started = asyncio.Event()
+            self._work = asyncio.create_task(self._run())
+        try:
+            await self._started.wait()
+            reader.position = self._position if after is None else after
+            reader.live = after is None
+            if self._db.bus.closed:
+                reader.end()
+            yield reader
+        finally:
+            self._readers.discard(reader)
+            if not self._readers and self._work is not None:
+                self._work.cancel()
+                self._work = None
+
+    async def batches(self, reader: Reader) -> AsyncIterator[Batch]:
+        """What that reader has to hear, without a gap and nothing twice."""
+        ahead = reader.position > self._position
+        if ahead and await self._ask(self._db.facts_after, reader.position - 1) == []:
+            yield self._resync(reader)  # an id of another life of the database
+        while not reader.live and not self._db.bus.closed:
+            page = await self._page(reader.position)
+            if page and page[0].event == RESYNC:
+                yield self._resync(reader)
+            elif page:
+                reader.position = page[-1].id
+                yield Batch(page)
+            # Nothing can come between this look and the next line: they share a thread.
+            reader.live = reader.position >= self._position
+        while (batch := await reader.take()) is not None:
+            yield batch
+
+    def _resync(self, reader: Reader) -> Batch:
+        reader.position = self._position
+        now = self.clock.now()
+        return Batch([Recorded(self._position, RESYNC, now, "prism", "events", {})])
+
+    async def _run(self) -> None:
+        woken, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def bell() -> None:
+            with suppress(RuntimeError):  # the loop is closed: so is every reader
+                loop.call_soon_threadsafe(woken.set)
+
+        with self._db.bus.listening(bell):
+            await self._begin()
+            heard = loop.time()
+            while not self._db.bus.closed:
+                woken.clear()
+                page = await self._page(self._position)
+                if page or loop.time() - heard >= KEEP_ALIVE:
+                    self._tell(Batch(page))
+                    heard = loop.time()
+                    await asyncio.sleep(min(PER_READER * len(self._readers), LONGEST))
+                if len(page) < PAGE:
+                    await _within(POLL, woken.wait())
+        for reader in tuple(self._readers):
+            reader.end()
+        await asyncio.sleep(GRACE)  # cancelled by the last one to leave
+        for reader in tuple(self._readers):
+            reader.drop()
+
+    def _tell(self, batch: Batch) -> None:
+        if batch.facts:
+            self._position = batch.facts[-1].id
+        for reader in self._readers:
+            reader.give(batch)
+
+    async def _begin(self) -> None:
+        while (newest := await self._ask(self._db.newest_fact)) is None:
+            pass
+        self._position = newest
+        self._started.set()
+
+    async def _page(self, after: int) -> list[Recorded]:
+        return await self._ask(self._db.facts_after, after) or []
+
+    async def _ask(self, question: Callable[..., T], *about: int) -> T | None:
+        """What the database says; None, after a pause, while it is away: nothing is lost."""
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, question, *about)
+        except SQLAlchemyError as error:
+            log.warning("cannot read events: %s", type(error).__name__)
+            await asyncio.sleep(POLL)
+            return None
+
+
+def hub_of(state: State, db: NamedDependency[Database], clock: NamedDependency[Clock]) -> Hub:
+    """The application's one hub, made when its first reader comes."""
+    if "hub" not in state:
+        state.hub = Hub(db, clock)
+    return cast("Hub", state.hub)
+
+
+HUB = {"hub": Provide(hub_of, sync_to_thread=False)}
+
+
+@get(
+    "/api/v1/events",
+    dependencies=HUB,
+    tags=["events"],
+    responses={
+        200: ResponseSpec(
+            str,
+            description="Facts, as they happen",
+            media_type="text/event-stream",
+            generate_examples=False,  # they are random words
+        )
+    },
+)
+async def events(
+    request: Request[Any, Any, Any], hub: NamedDependency[Hub], sights: NamedDependency[Sights]
+) -> ASGIApp:
+    """What happens from now on, or from `Last-Event-ID` on without a gap."""
+    sight = sights()
+    after = _asked(request.headers.get("last-event-id"), request.query_params)
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": HEAD})
+
+        async def tell(batch: Batch) -> None:
+            await send({"type": "http.response.body", "body": batch.sse, "more_body": True})
+
+        async def gone() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        async with hub.reading(after) as reader:
+            # The id alone: a reader that is cut off before the first fact resumes from here.
+            first = f"retry: 1000\nid: {id_of(reader.position)}\n\n".encode()
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            batches = _seen(hub.batches(reader), sight)
+            ended = await _pour(batches, tell, gone, reader, scope.get("prism_abort"))
+        if ended:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return stream
+
+
+@websocket("/api/v1/ws", dependencies=HUB)
+async def listen(
+    socket: WebSocket[Any, Any, Any], hub: NamedDependency[Hub], sights: NamedDependency[Sights]
+) -> None:
+    """The same facts, each as one text frame; `?last_event_id=` resumes."""
+    sight = sights()
+    try:
+        after = _asked(None, socket.query_params)
+    except ValidationFailed as problem:
+        await refuse(socket.scope, socket.send, problem, hub.clock.now())
+        return
+    await socket.accept()
+
+    async def tell(batch: Batch) -> None:
+        for frame in batch.frames:
+            await socket.send({"type": "websocket.send", "bytes": None, "text": frame.decode()})
+
+    async def gone() -> None:
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass
+
+    async with hub.reading(after) as reader:
+        ended = await _pour(_seen(hub.batches(reader), sight), tell, gone, reader, None)
+    if ended or reader.cut.done():
+        code = GOING_HOME if ended else TOO_SLOW
+        await _within(GRACE, socket.close(code=code, reason="resume with last_event_id"))
+
+
+async def _pour(
+    batches: AsyncIterator[Batch],
+    tell: Callable[[Batch], Awaitable[None]],
+    gone: Callable[[], Awaitable[None]],
+    reader: Reader,
+    abort: Callable[[], object] | None,
+) -> bool:
+    """Tell everything until the end (then true), or until nobody listens any more."""
+
+    async def write() -> None:
+        async for batch in batches:
+            await tell(batch)
+
+    writer, watcher = asyncio.ensure_future(write()), asyncio.ensure_future(gone())
+    try:
+        ends = {writer, watcher, reader.cut}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if reader.cut.done() and abort is not None and not writer.done():
+            abort()  # what it did not read will never be read
+            await watcher
+        if not writer.done():
+            return False
+        with suppress(OSError):  # it went away while it was being told
+            await writer
+            return not reader.cut.done()
+        return False
+    finally:
+        for task in (writer, watcher):
+            task.cancel()
+        await asyncio.gather(writer, watcher, return_exceptions=True)
+
+
+async def _seen(batches: AsyncIterator[Batch], sight: Sight | None) -> AsyncIterator[Batch]:
+    """What of it the reader may see; it ends where that has changed."""
+    async for batch in batches:
+        verdicts = [True if sight is None else sight(fact) for fact in batch.facts]
+        if None in verdicts:
+            return
+        if all(verdicts):
+            yield batch
+        else:
+            pairs = zip(batch.facts, verdicts, strict=True)
+            yield Batch([fact for fact, may in pairs if may])
+
+
+async def _within(seconds: float, what: Awaitable[object]) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(what, seconds)
+
+
+def _asked(header: str | None, query: Any) -> int | None:
+    """After which fact, by the header or the query; None is from now on."""
+    name, given = "Last-Event-ID", header
+    if given is None:
+        name, given = "last_event_id", query.get("last_event_id")
+    if given is None:
+        return None
+    if (number := number_of(given)) is None:
+        raise ValidationFailed.of((name, "is not the id of an event, such as " + id_of(42)))
+    return number
+
+
+def _block(fact: Recorded, frame: bytes) -> bytes:
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (
+        id_of(fact.id).encode(),
+        fact.event.encode(),
+        frame,
+    )
+
+
+routes = (events, listen)

@@ -1,0 +1,241 @@
+"""Every setting, once. Read in `main`, then handed down; nothing imports an instance.
+
+A field `like_this` is the variable `PRISM_LIKE_THIS`; an empty variable is no variable.
+What the environment does not say, the file `env` in the home may say, in the same words.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from getpass import getuser
+from ipaddress import ip_address
+from pathlib import Path
+from socket import gethostname
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from prism.errors import Invalid
+from prism.home import DEFAULT, environment, folder_of, lines_of, settings_file, socket_of
+
+PASSWORD = re.compile(r"(://[^:/@\s]*:|[?&]password=)[^@&\s]+")
+POSTGRES = re.compile(r"^postgres(ql)?://")
+Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 0 to 65535")]
+Seconds = Annotated[int, Meta(ge=0, description="a whole number of seconds, 0 or more")]
+Database = Annotated[
+    str,
+    Meta(
+        pattern=r"^(sqlite:///.|postgres(ql)?(\+psycopg)?://)",
+        description="`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`",
+    ),
+]
+Web = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^/\s?#]+/?$(?!\n)", description="`http://HOST:PORT` or `https://HOST`"
+    ),
+]
+Sender = Annotated[
+    str,
+    Meta(pattern=r"^[^@\s<>]+@[^@\s<>]+$(?!\n)", description="an address, as `prism@example.org`"),
+]
+Mail = Annotated[
+    str, Meta(pattern=r"^smtps?://[^/\s]+$(?!\n)", description="`smtp://USER:PASSWORD@HOST:PORT`")
+]
+
+
+class SettingInvalid(Invalid, code="SETTING_INVALID"):
+    """A setting has a value that it cannot have."""
+
+    @classmethod
+    def of(cls, variable: str, value: str, allowed: str) -> "SettingInvalid":
+        """The problem that names the variable, what it is, and what it may be."""
+        return cls(
+            f"{variable} is {masked(value)!r}",
+            details=f"{variable} must be {allowed}",
+            remediation=f"Set {variable} to {allowed}, or unset it",
+        )
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Prism's settings."""
+
+    home: str = DEFAULT
+    """Where state, the Unix socket, templates of your own and local workspaces live."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on. Beyond this machine only with `PRISM_AUTH=tokens` and a
+    `PRISM_PUBLIC_URL`."""
+
+    port: Port = 8947
+    """The TCP port to listen on; 0 takes any free one."""
+
+    database_url: Database = ""
+    """Where state is kept; empty means SQLite in the home. A PostgreSQL may be shared by
+    several daemons."""
+
+    user: str = ""
+    """Who is asking in local mode, best a mail address; empty means `login@host`."""
+
+    profile: str = ""
+    """The profile to use instead of the one that was switched to."""
+
+    url: Web = ""
+    """For clients: the daemon to talk to; empty means the one of the home."""
+
+    public_url: Web = ""
+    """The address that people type to reach a daemon that listens beyond this machine."""
+
+    auth: Literal["local", "tokens"] = "local"
+    """Who may ask: `local` is whoever owns this login, `tokens` is who shows a token."""
+
+    token: str = ""
+    """For clients: the token to show."""
+
+    local_prices: Literal["none", "aws"] = "none"
+    """What local workspaces cost: `none` is nothing, `aws` is what EC2 would ask, marked
+    `simulated`."""
+
+    terminated_retention: Seconds = 300
+    """How many seconds a terminated workspace stays listed."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much the daemon writes to its log."""
+
+    smtp_url: Mail = ""
+    """The mail server for invitations; empty writes them to `outbox` in the home, as `.eml`
+    files."""
+
+    mail_from: Sender = ""
+    """The address that invitations come from; empty means `prism@` this machine."""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """What `environ` gives, below it what the home's file gives, the defaults for the rest.
+
+        The file is Prism's own, so a line in it that means nothing is refused.
+        """
+        path = settings_file(folder_of(environ.get(variable("home")) or DEFAULT))
+        if os.path.exists(path):
+            _understood(path)
+        return cls.read(environment(environ))
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """The settings that `environ` gives, the defaults for the rest."""
+        given: dict[str, Any] = {}
+        for name, kind in get_type_hints(cls, include_extras=True).items():
+            if value := environ.get(variable(name)):
+                given[name] = _converted(variable(name), value, kind)
+        settings = cls(**given)
+        if not (_loopback(settings.host) or (settings.auth == "tokens" and settings.public_url)):
+            raise SettingInvalid.of(
+                variable("host"),
+                settings.host,
+                "an address of this machine, or come with PRISM_AUTH=tokens and PRISM_PUBLIC_URL",
+            )
+        return settings
+
+    @property
+    def folder(self) -> Path:
+        """`home`, as an absolute path."""
+        return Path(folder_of(self.home))
+
+    @property
+    def socket(self) -> Path:
+        """The Unix socket."""
+        return Path(socket_of(folder_of(self.home)))
+
+    @property
+    def database(self) -> str:
+        """`database_url`, or SQLite in the home, as SQLAlchemy wants it."""
+        url = self.database_url or f"sqlite:///{self.folder / 'state.db'}"
+        return POSTGRES.sub("postgresql+psycopg://", url)
+
+    @property
+    def actor(self) -> str:
+        """`user`, or `login@host`."""
+        return self.user or f"{_login()}@{gethostname()}"
+
+    @property
+    def sender(self) -> str:
+        """`mail_from`, or `prism@host`."""
+        return self.mail_from or f"prism@{gethostname()}"
+
+    @property
+    def templates(self) -> Path:
+        """Where templates of your own are."""
+        return self.folder / "templates"
+
+    @property
+    def workspaces(self) -> Path:
+        """Where local workspaces are."""
+        return self.folder / "workspaces"
+
+    @property
+    def storage(self) -> Path:
+        """Where local volumes and snapshots are."""
+        return self.folder / "storage"
+
+    def __repr__(self) -> str:
+        """All of it, secrets masked: this text ends up in logs."""
+        shown = {name: masked(value) for name, value in msgspec.structs.asdict(self).items()}
+        shown["token"] = "***" if self.token else ""
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return f"PRISM_{field.upper()}"
+
+
+def masked(value: Any) -> Any:
+    """`value` without the password that a URL may carry."""
+    return PASSWORD.sub(r"\1***", value) if isinstance(value, str) else value
+
+
+def _understood(path: str) -> None:
+    """Refuse a file with a line that sets nothing."""
+    known = {variable(name) for name in Settings.__struct_fields__} - {variable("home")}
+    try:
+        lines = list(lines_of(Path(path).read_text("utf-8")))
+    except UnicodeError as error:
+        raise SettingInvalid(f"{path} is not UTF-8", remediation="Write it anew") from error
+    for number, name, value in lines:
+        if value is None or name not in known:
+            near = next(iter(get_close_matches(name, known, 1, 0.6)), None)
+            raise SettingInvalid(
+                f"{path}, line {number}, sets nothing that Prism knows: {masked(name)}",
+                remediation=f"Did you mean {near}?" if near else "Remove the line",
+            )
+
+
+def _converted(variable: str, value: str, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingInvalid.of(variable, value, _allowed(kind)) from error
+
+
+def _allowed(kind: Any) -> str:
+    """What a field may be, in words: its description, or its choices."""
+    for part in get_args(kind):
+        if isinstance(part, Meta):
+            return str(part.description)
+    return f"one of {', '.join(get_args(kind))}"
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _login() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's uid need not have a name
+        return f"uid{os.getuid()}"

@@ -1,0 +1,94 @@
+"""One thought, one transaction: what is inside of another commits with it or not at all."""
+
+import asyncio
+import contextlib
+import threading
+from typing import ClassVar
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from prism.kit.db import CURRENT
+from prism.kit.events import Event
+from prism.kit.listen import Listener
+from tests.waiting import eventually
+
+
+class Counted(Event, frozen=True, kw_only=True):
+    event: ClassVar[str] = "counted"
+    number: int
+
+
+@pytest.fixture
+def db(house):
+    return house.db
+
+
+def count(db, number):
+    with db.write() as tx:
+        tx.happened(Counted(actor="ada", subject="n", number=number))
+
+
+def numbers(db):
+    return [fact.data["number"] for fact in db.facts_after(0) if fact.event == "counted"]
+
+
+def test_an_inner_thought_commits_with_the_outer_one(db):
+    told = []
+    db.committed.append(lambda: told.append(numbers(db)))
+    with db.write():
+        count(db, 1)
+        count(db, 2)
+        assert told == []
+    assert told == [[1, 2]]
+
+
+def test_an_inner_thought_is_lost_with_the_outer_one(db):
+    with contextlib.suppress(RuntimeError), db.write():
+        count(db, 1)
+        raise RuntimeError
+    assert numbers(db) == []
+    count(db, 2)
+    assert numbers(db) == [2], "and nothing of it is left behind"
+
+
+def test_a_look_inside_a_thought_sees_what_it_has_written(db):
+    with db.write() as tx:
+        tx.sql.execute(text("DELETE FROM active_profiles"))
+        with db.read() as sql:
+            assert sql.execute(text("SELECT count(*) FROM active_profiles")).scalar() == 0
+
+
+def test_a_thought_may_be_opened_and_closed_in_other_threads(db):
+    async def middleware():
+        thought = db.write()
+        tx = await asyncio.to_thread(thought.__enter__)
+        CURRENT.set(tx)
+        try:
+            await asyncio.to_thread(count, db, 5)
+        finally:
+            CURRENT.set(None)
+            await asyncio.to_thread(thought.__exit__, None, None, None)
+
+    asyncio.run(middleware())
+    assert numbers(db) == [5]
+
+
+def test_a_reader_cannot_write(db):
+    with pytest.raises(DBAPIError), db.read() as sql:
+        sql.execute(text("DELETE FROM active_profiles"))
+
+
+def test_another_daemons_commit_is_heard_at_once(make_house, url):
+    if url.startswith("sqlite"):
+        return  # one daemon a file: there is nobody else to hear
+    one, two = make_house(), make_house()
+    heard, listener = threading.Event(), Listener(two.db)
+    listener.start()
+    try:
+        with two.db.bus.listening(lambda: numbers(two.db) and heard.set()):
+            count(one.db, 7)
+            assert eventually(heard.is_set, 5)
+    finally:
+        listener.stop()

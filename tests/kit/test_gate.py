@@ -1,0 +1,265 @@
+"""Who may knock: one table, before HTTP, server-sent events and WebSocket alike."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from prism.kit.clock import StoppedClock
+from prism.kit.gate import Gate
+
+HOST = "localhost:8947"
+OWN = "http://localhost:8947"
+SITE = "mine.localhost:8947"
+CROSS = {"sec-fetch-site": "cross-site"}
+LINK = CROSS | {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+FRIENDS = [
+    {"host": HOST},
+    {"host": "127.0.0.1:8947"},
+    {"host": "[::1]:8947"},
+    {"host": "LOCALHOST:8947"},
+    {"host": HOST, "origin": OWN},
+    {"host": "[::1]:8947", "origin": "http://[::1]:8947"},
+    {"host": HOST, "origin": OWN, "sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"},
+    {"host": HOST, "sec-fetch-site": "none"},
+    {"host": HOST, "referer": "https://evil.example/"},  # only a hint, and often absent
+]
+HOST_ATTACKS = [
+    {"host": "evil.example:8947"},  # DNS rebinding: the name is theirs, the address ours
+    {"host": "evil.example"},
+    {"host": "localhost"},
+    {"host": "localhost:80"},
+    {"host": "localhost:08947"},
+    {"host": "localhost:89470"},
+    {"host": "localhost.:8947"},
+    {"host": "localhost.evil.com:8947"},
+    {"host": "localhost.localhost.evil.com:8947"},
+    {"host": "evil-localhost:8947"},
+    {"host": "user@localhost:8947"},
+    {"host": "localhost:8947@evil.example"},
+    {"host": "127.0.0.1.evil.example:8947"},
+    {"host": "[::ffff:127.0.0.1]:8947"},
+    {"host": "[::ffff:7f00:1]:8947"},
+    {"host": "[0:0:0:0:0:0:0:1]:8947"},
+    {"host": "[::]:8947"},
+    {"host": "::1:8947"},
+    {"host": "0.0.0.0:8947"},
+    {"host": "127.1:8947"},
+    {"host": "127.0.0.2:8947"},
+    {"host": "0177.0.0.1:8947"},  # octal
+    {"host": "0x7f.0.0.1:8947"},
+    {"host": "2130706433:8947"},  # decimal
+    {"host": "017700000001:8947"},
+    {"host": ""},
+    {"host": ":8947"},
+    {"host": f"{HOST}, evil.example"},
+    {"host": f"{HOST} evil.example"},
+    {"host": "local\u00adhost:8947".encode("latin-1")},
+    {"host": ".localhost:8947"},
+    {"host": "a.b.localhost:8947"},
+    {"host": "-a.localhost:8947"},
+    {"host": "a_b.localhost:8947"},
+    {"host": f"{'a' * 64}.localhost:8947"},
+    {"host": "mine.localhost:80"},
+    {"host": "mine.localhost"},
+    {"host": "mine.localhost.evil.com:8947"},
+]
+HOSTLESS = [
+    {},
+    {"host": [HOST, "evil.example"]},  # two headers, and each reader takes another one
+    {"host": ["evil.example", HOST]},
+    {"host": [HOST, HOST]},
+]
+ORIGIN_ATTACKS = [
+    {"host": HOST, "origin": "https://evil.example"},
+    {"host": HOST, "origin": "null"},  # a sandboxed frame, a file
+    {"host": HOST, "origin": ""},
+    {"host": HOST, "origin": "http://localhost"},
+    {"host": HOST, "origin": "http://localhost:3000"},
+    {"host": HOST, "origin": "https://localhost:8947"},
+    {"host": HOST, "origin": "http://127.0.0.1:8947"},  # ours, but not the one addressed
+    {"host": HOST, "origin": f"http://{SITE}"},  # a page that a workspace serves
+    {"host": HOST, "origin": f"{OWN}.evil.example"},
+    {"host": HOST, "origin": f"{OWN}/"},
+    {"host": HOST, "origin": f"{OWN} https://evil.example"},
+    {"host": HOST, "origin": [OWN, "https://evil.example"]},
+    {"host": HOST, "origin": "chrome-extension://abcdef"},
+    {"host": HOST, "origin": OWN} | CROSS,
+    {"host": HOST, "origin": "https://evil.example"} | LINK,  # a form that posts
+    {"host": HOST} | CROSS,
+    {"host": HOST, "sec-fetch-site": ""},
+    {"host": HOST, "sec-fetch-site": "same-site", "sec-fetch-mode": "cors"},
+    {"host": HOST, "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"} | CROSS,
+    {"host": HOST, "sec-fetch-mode": "no-cors", "sec-fetch-dest": "script"} | CROSS,
+    {"host": HOST, "sec-fetch-mode": "websocket", "sec-fetch-dest": "websocket"} | CROSS,
+    {"host": HOST} | LINK | {"sec-fetch-dest": "iframe"},
+    {"host": HOST} | LINK | {"sec-fetch-dest": "embed"},
+    {"host": HOST} | LINK | {"sec-fetch-dest": ["document", "iframe"]},
+    {"host": HOST, "sec-fetch-mode": "navigate"} | CROSS,
+    {"host": HOST, "sec-fetch-mode": "no-cors", "sec-fetch-dest": "document"} | CROSS,
+    {"host": HOST, "origin": OWN} | LINK,
+    {"host": HOST, "sec-fetch-site": ["same-origin", "cross-site"]},
+    {"host": HOST, "sec-fetch-site": "same-origin, cross-site"},
+]
+REFUSED = [
+    *((headers, 400, "HOST_INVALID") for headers in HOSTLESS),
+    *((headers, 421, "HOST_REJECTED") for headers in HOST_ATTACKS),
+    *((headers, 403, "ORIGIN_REJECTED") for headers in ORIGIN_ATTACKS),
+]
+
+
+def answering(*headers, name="ours"):
+    async def app(scope, receive, send):
+        if scope["type"] == "websocket":
+            return await send({"type": "websocket.accept", "by": name})
+        start = {"type": "http.response.start", "status": 200, "headers": list(headers)}
+        await send(start)
+        return await send({"type": "http.response.body", "body": name.encode()})
+
+    return app
+
+
+def gate(app=None, port=8947, **more):
+    return Gate(app or answering(), port, StoppedClock(datetime(2026, 1, 1, tzinfo=UTC)), **more)
+
+
+def knock(
+    headers,
+    kind="http",
+    method="GET",
+    path="/",
+    *,
+    at=None,
+    server=("127.0.0.1", 8947),
+    extensions=None,
+):
+    lines = [
+        (name.encode(), value if isinstance(value, bytes) else value.encode())
+        for name, values in headers.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+    scope = {"type": kind, "method": method, "headers": lines, "server": server, "path": path}
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run((at or gate())(scope | {"extensions": extensions}, None, send))
+    return sent
+
+
+@pytest.mark.parametrize("headers", FRIENDS)
+def test_friends_come_in(headers):
+    for method in ("GET", "POST", "DELETE"):
+        assert knock(headers, method=method, path="/api/v1/instances")[0]["status"] == 200
+    assert knock(headers, "websocket", path="/api/v1/ws")[0]["type"] == "websocket.accept"
+
+
+@pytest.mark.parametrize(("headers", "status", "code"), REFUSED)
+def test_nobody_else_does(headers, status, code):
+    for method in ("GET", "POST", "OPTIONS", "HEAD"):
+        start, body = knock(headers, method=method)
+        assert (start["status"], code.encode() in body["body"]) == (status, True)
+        assert not [name for name, _ in start["headers"] if name.startswith(b"access-control")]
+    [closed] = knock(headers, "websocket")
+    assert (closed["type"], closed["reason"]) == ("websocket.close", code)
+    start, _ = knock(headers, "websocket", extensions={"websocket.http.response": {}})
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/workspaces/api", "/apis", "/web-proxy/mine/"])
+def test_a_link_to_a_page_may_be_followed_and_nothing_more(path):
+    link = {"host": HOST} | LINK
+    assert knock(link, path=path)[0]["status"] == 200
+    for method in ("POST", "HEAD", "OPTIONS", "PUT"):
+        assert knock(link, method=method, path=path)[0]["status"] == 403
+    assert knock(link, "websocket", path=path)[0]["type"] == "websocket.close"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api", "/api/", "/api/v1/instances", "/aws-proxy/console", "//api/v1/ws", "///aws-proxy//x"],
+)
+def test_a_link_never_leads_to_the_api(path):
+    assert knock({"host": HOST} | LINK, path=path)[0]["status"] == 403
+    assert knock({"host": HOST, "sec-fetch-site": "none"}, path=path)[0]["status"] == 200
+
+
+def test_a_workspaces_name_reaches_its_content_and_never_the_api():
+    with_content = gate(content=answering(name="content"))
+    for label in ("mine", "8888--mine", "a", "MINE", "x" * 63):
+        host = f"{label}.localhost:8947"
+        for path in ("/", "/api/v1/instances", "/api/kernels"):
+            assert knock({"host": host}, path=path, at=with_content)[1]["body"] == b"content"
+            start, body = knock({"host": host}, path=path)
+            assert (start["status"], b"ENDPOINT_NOT_FOUND" in body["body"]) == (404, True)
+        assert knock({"host": host}, "websocket", at=with_content)[0]["by"] == "content"
+        assert knock({"host": host}, "websocket")[0]["type"] == "websocket.close"
+    assert knock({"host": HOST}, at=with_content)[1]["body"] == b"ours"
+
+
+def test_the_same_rules_hold_before_a_workspaces_content():
+    at = gate(content=answering((b"Access-Control-Allow-Origin", b"*"), name="content"))
+    own = {"host": SITE, "origin": f"http://{SITE}", "sec-fetch-site": "same-origin"}
+    start, _ = knock(own, method="POST", at=at)
+    assert (start["status"], start["headers"]) == (200, [])
+    assert knock(own, "websocket", at=at)[0]["type"] == "websocket.accept"
+    assert knock({"host": SITE} | LINK, path="/api/contents", at=at)[0]["status"] == 200
+    for attack in (
+        {"host": SITE, "origin": OWN},
+        {"host": SITE, "origin": "http://other.localhost:8947"},
+        {"host": SITE} | CROSS,
+        {"host": SITE} | LINK | {"sec-fetch-dest": "iframe"},
+    ):
+        assert knock(attack, at=at)[0]["status"] == 403
+        assert knock(attack, "websocket", at=at)[0]["type"] == "websocket.close"
+
+
+def test_pages_stand_in_nobodys_frame():
+    page = gate(answering((b"content-type", b"text/html; charset=utf-8")))
+    headers = dict(knock({"host": HOST}, at=page)[0]["headers"])
+    assert headers[b"content-security-policy"] == b"frame-ancestors 'none'"
+    data = gate(answering((b"content-type", b"application/json")))
+    assert b"content-security-policy" not in dict(knock({"host": HOST}, at=data)[0]["headers"])
+
+
+def test_nothing_is_for_other_origins():
+    loose = gate(answering((b"access-control-allow-origin", b"*"), (b"x-a", b"1")))
+    assert knock({"host": HOST}, at=loose)[0]["headers"] == [(b"x-a", b"1")]
+
+
+def test_a_public_address_joins_the_lists():
+    at = gate(hosts=["Prism.example.org"], origins=["https://prism.example.org"])
+    public = {"host": "prism.example.org"}
+    assert knock(public, at=at)[0]["status"] == 200
+    origin = {"origin": "https://prism.example.org"}
+    assert knock(public | origin, method="POST", at=at)[0]["status"] == 200
+    assert knock({"host": HOST}, at=at)[0]["status"] == 200
+    assert knock(public | {"origin": "https://evil.example"}, at=at)[0]["status"] == 403
+    assert knock({"host": "prism.example.org:8947"}, at=at)[0]["status"] == 421
+    assert knock(public)[0]["status"] == 421
+    content = gate(content=answering(), origins=["https://prism.example.org"])
+    assert knock({"host": SITE} | origin, at=content)[0]["status"] == 403
+
+
+def test_on_port_80_browsers_do_not_say_the_port():
+    at = gate(port=80)
+    for host in ("localhost", "localhost:80", "127.0.0.1", "[::1]"):
+        own = {"host": host, "origin": f"http://{host}"}
+        assert knock(own, method="POST", at=at)[0]["status"] == 200
+    assert knock({"host": HOST}, at=at)[0]["status"] == 421
+
+
+def test_the_unix_socket_is_guarded_by_its_mode():
+    for headers in ({}, {"host": "localhost"}, {"host": "anything", "origin": "null"}):
+        assert knock(headers, server=("prism.sock", None))[0]["status"] == 200
+
+
+def test_what_is_no_request_passes():
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["type"])
+
+    asyncio.run(gate(app)({"type": "lifespan"}, None, None))
+    assert seen == ["lifespan"]

@@ -1,0 +1,242 @@
+"""Strict requests in, one order of refusals, one envelope out."""
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+from tests.kit.small import failed, texts
+
+NOTES = "/api/v1/notes"
+IS_JSON = {"content-type": "application/json"}
+BIG = b'{"text": "' + b"a" * 2**20 + b'"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "field", "why"),
+    [
+        (b"{", 400, "INVALID_JSON", None, "truncated"),
+        (b'{"text": "\xff"}', 400, "INVALID_JSON", None, "utf-8"),
+        (b'{"other": "\xff"}', 400, "INVALID_JSON", None, "utf-8"),
+        (b'{"text": NaN}', 400, "INVALID_JSON", None, "malformed"),
+        (b'{"text": "a"} x', 400, "INVALID_JSON", None, "trailing"),
+        (b'\xef\xbb\xbf{"text": "a"}', 400, "INVALID_JSON", None, "malformed"),
+        (b'{"text": "\\ud800"}', 400, "INVALID_JSON", None, ""),
+        (b"   ", 400, "INVALID_JSON", None, ""),
+        (b"[" * 100_000, 400, "INVALID_JSON", None, "nested too deeply"),
+        (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, 400, "INVALID_JSON", None, "nested"),
+        (b"", 422, "VALIDATION_FAILED", "text", "missing"),
+        (b"{}", 422, "VALIDATION_FAILED", "text", "missing"),
+        (b"null", 422, "VALIDATION_FAILED", "body", "object"),
+        (b"[]", 422, "VALIDATION_FAILED", "body", "object"),
+        (b'"text"', 422, "VALIDATION_FAILED", "body", "object"),
+        (b'{"text": 5}', 422, "VALIDATION_FAILED", "text", "`str`"),
+        (b'{"text": "a", "loud": "true"}', 422, "VALIDATION_FAILED", "loud", "`bool`"),
+        (b'{"text": "a", "loud": 1}', 422, "VALIDATION_FAILED", "loud", "`bool`"),
+        (b'{"text": "a", "x": 1}', 422, "VALIDATION_FAILED", "x", "unknown"),
+        (b'{"text": "a", "disk": {}}', 422, "VALIDATION_FAILED", "disk.size", "missing"),
+        (b'{"text": "a", "disk": {"size": "5"}}', 422, "VALIDATION_FAILED", "disk.size", "int"),
+        (b'{"text": "a", "disk": {"size": 0}}', 422, "VALIDATION_FAILED", "disk.size", ">= 1"),
+        (b'{"text": "a", "disk": {"size": 5, "y": 1}}', 422, "VALIDATION_FAILED", "disk.y", ""),
+        (
+            b'{"text": "a", "copies": [{"size": 1}, {}]}',
+            422,
+            "VALIDATION_FAILED",
+            "copies[1].size",
+            "",
+        ),
+        (b'{"text": "a", "disk": {"size": 1e999}}', 422, "VALIDATION_FAILED", "", "range"),
+        (b'{"text": "a\\u0000b"}', 422, "VALIDATION_FAILED", "text", "NUL"),
+        (b'{"text": "a", "x\\u0000": 1}', 422, "VALIDATION_FAILED", "x", "NUL"),
+        (BIG, 413, "BODY_TOO_LARGE", None, ""),
+    ],
+)
+def test_bad_bodies(small, body, status, code, field, why):
+    fault = failed(small("POST", NOTES, IS_JSON, content=body), status, code)
+    assert why in fault["details"]
+    if field:
+        assert [one["field"] for one in fault["data"]["fields"]] == [field]
+    assert texts(small.db) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "why"),
+    [
+        ({"colour": "red"}, "colour", "Expected a colour such as `#00ff00`"),
+        ({"copies": [{"size": 1, "paint": "red"}]}, "copies[0].paint", "Expected a colour such"),
+        ({"code": "red"}, "code", "matching regex '^[A-Z]$'"),
+    ],
+)
+def test_a_shape_is_said_in_its_own_words_where_it_has_some(small, more, field, why):
+    body = json.dumps({"text": "a", **more}).encode()
+    fault = failed(small("POST", NOTES, IS_JSON, content=body), 422, "VALIDATION_FAILED")
+    [said] = fault["data"]["fields"]
+    assert said["field"] == field
+    assert why in said["why"]
+    assert ("regex" in said["why"]) == (field == "code")
+
+
+def test_an_escaped_backslash_is_not_a_nul(small):
+    body = json.dumps({"text": "a\\u0000b"}).encode()
+    assert b"\\\\u0000" in body
+    assert small("POST", NOTES, IS_JSON, content=body).status_code == 201
+
+
+def test_the_first_thing_that_is_wrong_is_what_is_said(small):
+    """Path, method, size, type, syntax, fields; each request is wrong in all later ways."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    failed(small("POST", "/api/v1/nothing", form, content=BIG), 404, "ENDPOINT_NOT_FOUND")
+    failed(small("DELETE", NOTES, form, content=BIG), 405, "METHOD_NOT_ALLOWED")
+    failed(small("POST", NOTES, form, content=BIG), 413, "BODY_TOO_LARGE")
+    failed(small("POST", NOTES, form, content=b"{"), 415, "UNSUPPORTED_MEDIA_TYPE")
+    failed(small("POST", NOTES, IS_JSON, content=b"{"), 400, "INVALID_JSON")
+    bad = IS_JSON | {"idempotency-key": ""}
+    failed(small("POST", NOTES, bad, content=b"{"), 400, "INVALID_JSON")
+    fault = failed(small("POST", NOTES, bad, content=b"{}"), 422, "VALIDATION_FAILED")
+    assert fault["data"]["fields"] == [
+        {"field": "text", "why": "Object missing required field `text`"}
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "text/json"],
+)
+def test_only_json_is_json(small, kind):
+    headers = {"content-type": kind} if kind else {}
+    answer = small("POST", NOTES, headers, content=b'{"text": "a"}')
+    failed(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
+def test_json_by_its_other_spellings(small, kind):
+    body = b'{"text": "a"}'
+    assert small("POST", NOTES, {"content-type": kind}, content=body).status_code == 201
+
+
+def test_a_route_without_a_body_takes_none(small):
+    poke = f"{NOTES}/a/poke"
+    assert small("POST", poke).status_code == 200
+    assert small("POST", poke, IS_JSON, content=b"{}").status_code == 200
+    assert small("POST", poke, IS_JSON).status_code == 200
+    for body in (b'{"x": 1}', b"[]", b"null"):
+        failed(small("POST", poke, IS_JSON, content=body), 422, "VALIDATION_FAILED")
+    failed(small("POST", poke, IS_JSON, content=BIG), 413, "BODY_TOO_LARGE")
+    failed(small("GET", f"{NOTES}/1", IS_JSON, content=b"{"), 400, "INVALID_JSON")
+
+
+def test_a_chunked_body_is_measured_as_it_comes(small):
+    asked = []
+
+    async def pieces():
+        for _ in range(100):
+            asked.append(1)
+            yield b" " * 65536
+
+    answer = small("POST", f"{NOTES}/a/poke", IS_JSON, content=pieces())
+    failed(answer, 413, "BODY_TOO_LARGE")
+    assert len(asked) < 20, "what is too much is not read to its end"
+
+
+def test_a_body_that_breaks_off_has_no_effect(small):
+    sent = []
+
+    async def receive():
+        if not sent:
+            sent.append(1)
+            return {"type": "http.request", "body": b'{"text": "a"}', "more_body": True}
+        return {"type": "http.disconnect"}
+
+    async def ask():
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": NOTES,
+            "query_string": b"",
+            "headers": [(b"content-length", b"50"), (b"content-type", b"application/json")],
+        }
+
+        async def send(message):
+            sent.append(message)
+
+        await small.app(scope, receive, send)
+
+    asyncio.run(ask())
+    assert sent[1]["status"] == 400
+    assert texts(small.db) == []
+
+
+def test_a_raw_route_takes_whatever_comes(small):
+    assert (
+        small("POST", "/api/v1/raw", {"content-type": "x/y"}, content=b"{" * 5000).text == "5000"
+    )
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD", "TRACE", "PROPFIND"])
+def test_another_method_is_told_which_there_are(small, method):
+    answer = small(method, f"{NOTES}/1")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, OPTIONS"
+
+
+def test_options_says_what_there_is_and_nothing_to_other_origins(small):
+    answer = small("OPTIONS", NOTES, {"origin": "http://localhost:8947"})
+    assert (answer.status_code, answer.headers["allow"]) == (204, "OPTIONS, POST")
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        (f"{NOTES}/five", "number"),
+        (f"{NOTES}/1.5", "number"),
+        (f"{NOTES}/%00", "number"),
+        (f"{NOTES}/%ff", "number"),
+        (f"{NOTES}/1?limit=x", "limit"),
+        (f"{NOTES}/1?limit=", "limit"),
+        (f"{NOTES}/1?limit=1&limit=2", "limit"),
+        (f"{NOTES}/1?limit=%00", "limit"),
+        ("/api/v1/search", "word"),
+        ("/api/v1/search?word=a%00b", "word"),
+    ],
+)
+def test_parameters_of_a_wrong_kind_are_named(small, path, field):
+    fault = failed(small("GET", path), 422, "VALIDATION_FAILED")
+    assert [one["field"] for one in fault["data"]["fields"]] == [field]
+
+
+def test_parameters_that_are_right(small):
+    assert small("GET", f"{NOTES}/7?limit=5&other=x").json() == {"number": 7, "limit": 5}
+    assert small("GET", "/api/v1/search?word=a%20b").status_code == 200
+    assert small("GET", "/api/v1/search?word=%ff").status_code < 500
+
+
+@pytest.mark.parametrize("name", ["%00", "%20", "a%2Bb", "a+b", "%2e%2e", "x" * 50_000, "%ff%fe"])
+def test_no_name_in_a_path_is_a_bug(small, name):
+    answer = small("POST", f"{NOTES}/{name}/poke")
+    assert answer.status_code in {200, 404, 422}, answer.text
+    assert small("GET", f"/{name}").status_code == 404
+
+
+def test_a_plus_in_a_path_is_a_plus(small):
+    assert small("POST", f"{NOTES}/a+b%20c%2Bd/poke").json() == {"name": "a+b c+d"}
+
+
+def test_a_problem_carries_its_data_and_its_headers(small):
+    fault = failed(small("POST", NOTES, json={"text": "too much"}), 409, "TEST_FULL")
+    assert (fault["details"], fault["data"]) == ("after the effect", {"most": 3})
+    answer = small("PUT", "/api/v1/away")
+    failed(answer, 503, "TEST_AWAY")
+    assert answer.headers["retry-after"] == "7"
+
+
+def test_a_bug_is_logged_under_its_reference_and_leaks_nothing(small, caplog):
+    with caplog.at_level(logging.ERROR):
+        answer = small("POST", NOTES, json={"text": "broken"})
+    fault = failed(answer, 500, "INTERNAL_ERROR")
+    assert "secret" not in answer.text
+    word, reference = fault["details"].split()
+    assert word == "reference"
+    assert f"bug {reference}" in caplog.text
+    assert "secret words" in caplog.text

@@ -1,0 +1,157 @@
+"""A request that is sent twice happens once; what was refused was never there."""
+
+import asyncio
+from functools import partial
+
+import pytest
+from sqlalchemy import event, select
+
+from prism.kit.idempotency import Lanes, keys, prune
+from tests.kit.small import application, failed, texts
+
+NOTES = "/api/v1/notes"
+KEY = {"idempotency-key": "k1"}
+IS_JSON = {"content-type": "application/json"}
+
+
+def rows(db):
+    with db.read() as sql:
+        return sql.execute(select(keys)).all()
+
+
+def test_the_same_key_answers_as_the_first_time(small):
+    first = small("POST", f"{NOTES}/a/poke", KEY)
+    again = small("POST", f"{NOTES}/a/poke", KEY)
+    assert (again.status_code, again.content) == (first.status_code, first.content)
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers.pop("idempotency-replayed") == "true"
+    assert again.headers == first.headers
+    assert texts(small.db) == ["a"]
+
+
+def test_effect_events_and_answer_are_one_transaction(small):
+    told = []
+    with small.db.bus.listening(lambda: told.append((texts(small.db), len(rows(small.db))))):
+        for _ in range(3):
+            assert small("POST", NOTES, KEY, json={"text": "a"}).status_code == 201
+    assert told == [(["a"], 1)], "told once, after effect and answer were both there"
+    assert len(small.db.facts_after(0)) == 1
+
+
+def test_the_same_body_is_what_says_the_same(small):
+    one, other = b'{"text": "a", "loud": false}', b'{"loud":false,"text":"a"}'
+    first = small("POST", NOTES, KEY | IS_JSON, content=one)
+    again = small("POST", NOTES, KEY | IS_JSON, content=other)
+    assert first.status_code == again.status_code == 201
+    fault = failed(small("POST", NOTES, KEY, json={"text": "b"}), 409, "IDEMPOTENCY_CONFLICT")
+    assert "another body" in fault["details"]
+    assert texts(small.db) == ["a"]
+
+
+def test_a_key_belongs_to_its_actor_and_path_and_not_to_the_query(small, db, clock):
+    assert small("POST", f"{NOTES}/a/poke?wait=5", KEY).json() == {"name": "a"}
+    assert small("POST", f"{NOTES}/a/poke", KEY).headers["idempotency-replayed"] == "true"
+    assert small("POST", f"{NOTES}/b/poke", KEY).json() == {"name": "b"}
+    grace = application(db, clock, actor="grace")
+    assert grace("POST", f"{NOTES}/a/poke", KEY).json() == {"name": "a"}
+    assert texts(db) == ["a", "b", "a"]
+
+
+def test_refusals_and_bugs_undo_everything_and_are_not_kept(small):
+    for _ in range(2):
+        failed(small("POST", NOTES, KEY, json={"text": "too much"}), 409, "TEST_FULL")
+        failed(small("POST", NOTES, KEY, json={"text": "broken"}), 500, "INTERNAL_ERROR")
+    assert (texts(small.db), rows(small.db), small.db.facts_after(0)) == ([], [], [])
+    assert small("POST", NOTES, KEY, json={"text": "a"}).json()["count"] == 1
+
+
+def test_a_failed_commit_answers_no_and_keeps_nothing(small):
+    def refuse(_):
+        raise OSError("disk full")
+
+    event.listen(small.db.writer, "commit", refuse)
+    answer = small("POST", NOTES, KEY, json={"text": "a"})
+    event.remove(small.db.writer, "commit", refuse)
+    failed(answer, 500, "INTERNAL_ERROR")
+    assert (texts(small.db), rows(small.db)) == ([], [])
+    assert small("POST", NOTES, KEY, json={"text": "a"}).status_code == 201
+
+
+def test_a_token_is_not_kept(small):
+    first = small("POST", NOTES, KEY, json={"text": "a"})
+    again = small("POST", NOTES, KEY, json={"text": "a"})
+    assert (first.json()["token"], again.json()["token"]) == ("clear", None)
+    assert again.headers["content-length"] == str(len(again.content))
+    assert b"clear" not in rows(small.db)[0].answer
+
+
+def test_a_key_is_free_again_after_a_day(small, clock):
+    small("POST", NOTES, KEY, json={"text": "a"})
+    clock.advance(hours=23, minutes=59)
+    failed(small("POST", NOTES, KEY, json={"text": "b"}), 409, "IDEMPOTENCY_CONFLICT")
+    clock.advance(minutes=1)
+    assert small("POST", NOTES, KEY, json={"text": "b"}).status_code == 201
+    assert len(rows(small.db)) == 1
+    with small.db.write() as tx:
+        prune(tx.sql, clock.now())
+    assert len(rows(small.db)) == 1, "what is fresh stays"
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "ä", "a\x7f"])
+def test_what_is_no_key(small, key):
+    headers = [("idempotency-key", key.encode())]
+    failed(small("POST", f"{NOTES}/a/poke", headers), 422, "VALIDATION_FAILED")
+    assert texts(small.db) == []
+
+
+def test_one_key_at_a_time(small):
+    twice = [("idempotency-key", "a"), ("idempotency-key", "b")]
+    failed(small("POST", f"{NOTES}/a/poke", twice), 422, "VALIDATION_FAILED")
+    assert small("POST", f"{NOTES}/a/poke", {"idempotency-key": "x y!" + "z" * 251}).is_success
+
+
+def test_only_a_post_has_a_key(small):
+    for _ in range(2):
+        answer = small("GET", f"{NOTES}/1", KEY)
+        assert "idempotency-replayed" not in answer.headers
+    assert rows(small.db) == []
+
+
+def test_repeats_wait_for_the_first_and_many_writers_never_starve_it(small):
+    """Fewer threads than writers: who holds the writer must still get one."""
+
+    async def storm():
+        asyncio.get_running_loop().set_default_executor(Lanes(2))
+        asks = [small.ask("POST", f"{NOTES}/same/poke", KEY) for _ in range(10)]
+        asks += [
+            small.ask("POST", f"{NOTES}/w{n}/poke", {"idempotency-key": f"w{n}"})
+            for n in range(10)
+        ]
+        asks += [small.ask("POST", f"{NOTES}/plain/poke") for _ in range(20)]
+        return await asyncio.wait_for(asyncio.gather(*asks), 25)
+
+    answers = asyncio.run(storm())
+    assert {answer.status_code for answer in answers} == {200}
+    replayed = [a for a in answers[:10] if "idempotency-replayed" in a.headers]
+    assert len(replayed) == 9
+    assert sorted(texts(small.db)) == sorted(
+        ["same", *(f"w{n}" for n in range(10)), *["plain"] * 20]
+    )
+
+
+def test_who_goes_away_does_not_leave_the_writer_open(small):
+    async def leave():
+        opened, loop = asyncio.Event(), asyncio.get_running_loop()
+        tell = partial(loop.call_soon_threadsafe, opened.set)
+        event.listen(small.db.writer, "begin", lambda _: tell(), once=True)
+        asking = asyncio.ensure_future(small.ask("POST", NOTES, KEY, json={"text": "a"}))
+        await asyncio.wait_for(opened.wait(), 10)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert asking.cancelled()
+        after = await asyncio.wait_for(small.ask("POST", f"{NOTES}/b/poke"), 10)
+        assert after.status_code == 200
+        return await small.ask("POST", NOTES, KEY, json={"text": "a"})
+
+    answer = asyncio.run(leave())
+    assert (answer.status_code, sorted(texts(small.db))) == (201, ["a", "b"])

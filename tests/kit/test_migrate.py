@@ -1,0 +1,195 @@
+"""Schemas move all the way or not at all, once, and never backwards."""
+
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect, text
+
+from prism.daemon.migrations import FOLDER
+from prism.kit.migrate import DatabaseNewer, revisions, upgrade
+from prism.kit.tables import metadata
+
+STEP = '''"""A step."""
+from alembic import op
+revision = {revision!r}
+down_revision = {before!r}
+
+def upgrade():
+    """Go there."""
+    for statement in {statements!r}:
+        op.execute(statement)
+'''
+
+
+@pytest.fixture
+def steps(tmp_path):
+    """Adds migrations to a history of their own."""
+    folder = tmp_path / "migrations"
+    (folder / "versions").mkdir(parents=True)
+    shutil.copy(FOLDER / "env.py", folder)
+    shutil.copy(FOLDER / "script.py.mako", folder)
+
+    def add(*statements):
+        known = revisions(folder)
+        revision = f"{len(known) + 1:04}"
+        before = known[-1] if known else None
+        step = STEP.format(revision=revision, before=before, statements=statements)
+        (folder / "versions" / f"{revision}_step.py").write_text(step)
+        return folder
+
+    add("CREATE TABLE things (name VARCHAR)", "INSERT INTO things VALUES ('old')")
+    return add
+
+
+def ask(url, statement):
+    engine = create_engine(url)
+    with engine.connect() as sql:
+        rows = [row[0] for row in sql.execute(text(statement))]
+    engine.dispose()
+    return rows
+
+
+def tables(url):
+    engine = create_engine(url)
+    names = set(inspect(engine).get_table_names())
+    engine.dispose()
+    return names
+
+
+def test_the_history_ends_in_the_schema_that_the_rooms_have(url):
+    upgrade(url, FOLDER)
+    engine = create_engine(url)
+    with engine.connect() as sql:
+        # Other tests bring tables of their own.
+        ours = {"include_object": lambda _, name, *__: not str(name).startswith("test_")}
+        found = compare_metadata(MigrationContext.configure(sql, opts=ours), metadata)
+        versions = sql.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    engine.dispose()
+    assert found == []
+    assert versions == revisions(FOLDER)[-1:]
+
+
+def test_sqlite_is_made_word_for_word_as_the_rooms_make_it(tmp_path):
+    """What Alembic does not compare: partial indexes, ids that are never given twice."""
+    made = f"sqlite:///{tmp_path / 'made.db'}"
+    engine = create_engine(made)
+    metadata.create_all(engine)
+    engine.dispose()
+    migrated = f"sqlite:///{tmp_path / 'migrated.db'}"
+    upgrade(migrated, FOLDER)
+    words = "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    assert sorted(ask(migrated, words)) == sorted(ask(made, words))
+    counted = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"
+    assert sorted(ask(migrated, counted)) == sorted(ask(made, counted)) != []
+
+
+def test_the_files_are_one_chain_named_by_their_revisions():
+    script = ScriptDirectory(FOLDER)
+    chain = [step.revision for step in script.walk_revisions()][::-1]
+    assert chain == revisions(FOLDER) == [f"{n + 1:04}" for n in range(len(chain))]
+    assert len(script.get_heads()) == 1
+
+
+def test_an_old_database_is_brought_forward_and_keeps_what_it_has(url, steps):
+    upgrade(url, steps())
+    steps("ALTER TABLE things ADD COLUMN size INTEGER")
+    upgrade(url, steps("UPDATE things SET size = 7"))
+    assert ask(url, "SELECT name || size FROM things") == ["old7"]
+    assert ask(url, "SELECT version_num FROM alembic_version") == ["0004"]
+
+
+def test_a_failed_step_leaves_everything_as_it_was(url, steps):
+    upgrade(url, steps())
+    before = tables(url)
+    steps("CREATE TABLE more (name VARCHAR)", "DELETE FROM things")
+    folder = steps("INSERT INTO nowhere VALUES (1)")
+    for _ in range(2):  # and may be tried again
+        with pytest.raises(Exception, match="nowhere"):
+            upgrade(url, folder)
+    assert tables(url) == before
+    assert ask(url, "SELECT name FROM things") == ["old"]
+    assert ask(url, "SELECT version_num FROM alembic_version") == ["0002"]
+
+
+def test_a_sqlite_file_is_put_back_even_from_a_step_that_committed(tmp_path, steps):
+    file = tmp_path / "state.db"
+    folder = steps()
+    upgrade(f"sqlite:///{file}", folder)
+    steps("DELETE FROM things", "COMMIT", "BEGIN", "INSERT INTO nowhere VALUES (1)")
+    with pytest.raises(Exception, match="nowhere"):
+        upgrade(f"sqlite:///{file}", folder)
+    assert ask(f"sqlite:///{file}", "SELECT name FROM things") == ["old"]
+    assert sorted(tmp_path.glob("state.db*")) == [file]
+
+
+def test_a_sqlite_file_is_copied_before_it_is_changed(tmp_path, steps):
+    file = tmp_path / "state.db"
+    url = f"sqlite:///{file}"
+    upgrade(url, steps())
+    assert sorted(tmp_path.glob("state.db*")) == [file], "nothing was there to be copied"
+    with closing(sqlite3.connect(file)) as sql:
+        sql.execute("PRAGMA journal_mode = WAL")
+        sql.execute("INSERT INTO things VALUES ('only in the log')")
+        sql.commit()
+        upgrade(url, steps("DELETE FROM things"))
+    copy = tmp_path / "state.db.before-0003"
+    assert ask(f"sqlite:///{copy}", "SELECT name FROM things") == ["old", "only in the log"]
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert ask(url, "SELECT name FROM things") == []
+
+
+def test_a_newer_database_is_left_alone(url, steps):
+    folder = steps()
+    upgrade(url, steps("CREATE TABLE newer (name VARCHAR)"))
+    Path(folder, "versions", "0003_step.py").unlink()
+    with pytest.raises(DatabaseNewer) as raised:
+        upgrade(url, folder)
+    assert raised.value.details == "it is at revision 0003, and this Prism knows 0002 at most"
+    assert "newer" in tables(url)
+
+
+def test_two_daemons_never_migrate_one_database_together(url, steps):
+    upgrade(url, steps())
+    # Long enough for all of them to have begun.
+    slow = ["SELECT pg_sleep(1)"] if url.startswith("postgresql") else []
+    folder = steps("INSERT INTO things VALUES ('new')", *slow)
+    failed = []
+    program = (
+        "from pathlib import Path; from prism.kit.migrate import upgrade; "
+        f"upgrade({url!r}, Path({str(folder)!r}))"
+    )
+
+    def start():
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        if run.returncode:
+            failed.append(run.stderr)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert sorted(ask(url, "SELECT name FROM things")) == ["new", "old"]
+
+
+def test_a_start_with_nothing_to_do_does_not_pay_for_alembic(tmp_path):
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    upgrade(url, FOLDER)
+    program = (
+        "import sys; from prism.daemon.migrations import FOLDER; "
+        "from prism.kit.migrate import upgrade; "
+        f"upgrade({url!r}, FOLDER); print('alembic' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout == "False\n", run.stderr

@@ -1,0 +1,404 @@
+"""Facts, as they happen: in order, without a gap, nothing twice, and nobody waits for a reader."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+import uvicorn
+import websockets.sync.client
+from litestar import Litestar
+from litestar.di import Provide
+from sqlalchemy.exc import OperationalError
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from prism.kit import stream
+from prism.kit.events import id_of
+from prism.kit.http import Intake, problems
+from prism.kit.journal import prune
+from prism.kit.peer import door
+from prism.kit.stream import MOST_BEHIND, Batch, Hub
+from tests.kit.small import Noted, failed, noted
+from tests.waiting import eventually
+
+EVENTS = "/api/v1/events"
+
+
+@pytest.fixture
+def hub(db, clock):
+    return Hub(db, clock)
+
+
+async def take(hub, after, how_many):
+    facts = []
+    async with hub.reading(after) as reader:
+        batches = hub.batches(reader)
+        async for batch in batches:
+            facts += batch.facts
+            if len(facts) >= how_many:
+                break
+        await batches.aclose()
+    return facts
+
+
+def numbers(facts):
+    return [fact.data["number"] for fact in facts]
+
+
+def test_a_reader_that_resumes_misses_nothing_while_many_write(hub, db):
+    def write_all():
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda n: noted(db, n), range(200)))
+
+    async def read_in_pieces():
+        seen, position = [], 0
+        while len(seen) < 200:
+            seen += await asyncio.wait_for(take(hub, position, 1), 20)
+            position = seen[-1].id  # all that a reader remembers when it reconnects
+        return seen
+
+    async def read_all_along():
+        return await asyncio.wait_for(take(hub, 0, 200), 20)
+
+    async def both():
+        return await asyncio.gather(read_in_pieces(), *(read_all_along() for _ in range(5)))
+
+    writer = threading.Thread(target=write_all)
+    writer.start()
+    everyone = asyncio.run(both())
+    writer.join()
+    for seen in everyone:
+        assert sorted(numbers(seen)) == list(range(200))
+        assert [fact.id for fact in seen] == sorted({fact.id for fact in seen})
+
+
+def test_a_reader_from_now_on_hears_only_what_comes(hub, db):
+    noted(db, 1)
+
+    async def read():
+        async with hub.reading(None) as reader:
+            await asyncio.to_thread(noted, db, 2)
+            batch = await anext(hub.batches(reader))
+            return reader.position, numbers(batch.facts)
+
+    [first] = db.facts_after(0)
+    assert asyncio.run(read()) == (first.id, [2])
+
+
+def test_a_reader_is_woken_by_the_commit_and_not_by_the_clock(hub, db):
+    async def read():
+        async with hub.reading(None) as reader:
+            began = time.monotonic()
+            await asyncio.to_thread(noted, db, 1)
+            await anext(hub.batches(reader))
+            return time.monotonic() - began
+
+    assert asyncio.run(read()) < stream.POLL / 2
+
+
+def test_another_daemons_facts_arrive_too(hub, db, clock):
+    other = type(db)(db.url, clock, type(db.bus)())
+
+    async def read():
+        async with hub.reading(None) as reader:
+            await asyncio.to_thread(noted, other, 7)
+            return await asyncio.wait_for(anext(hub.batches(reader)), 5)
+
+    assert numbers(asyncio.run(read()).facts) == [7]
+    other.close()
+
+
+def test_many_readers_cost_one_look(hub, db, monkeypatch):
+    looks, look = [], db.facts_after
+    monkeypatch.setattr(db, "facts_after", lambda id: looks.append(id) or look(id))
+    monkeypatch.setattr(stream, "POLL", 30)
+
+    async def read():
+        async with contextlib.AsyncExitStack() as stack:
+            readers = [await stack.enter_async_context(hub.reading(None)) for _ in range(50)]
+            await asyncio.to_thread(noted, db, 1)
+            return await asyncio.gather(*(anext(hub.batches(reader)) for reader in readers))
+
+    batches = asyncio.run(read())
+    assert len({id(batch) for batch in batches}) == 1, "encoded once for all"
+    assert len(looks) <= 3
+
+
+def test_the_hub_rests_when_nobody_reads(hub, db):
+    async def read():
+        async with hub.reading(None):
+            assert len(asyncio.all_tasks()) == 2
+        await asyncio.sleep(0)
+        return len(asyncio.all_tasks()), len(db.bus._bells)
+
+    for _ in range(2):  # and begins anew, in another loop too
+        assert asyncio.run(read()) == (1, 0)
+
+
+def test_a_slow_reader_is_cut_off_and_nobody_else_notices(hub, db):
+    async def read():
+        async with hub.reading(None) as slow, hub.reading(None) as quick:
+            hearing, heard = hub.batches(quick), []
+            for _ in range(0, MOST_BEHIND + 200, 100):
+                await asyncio.to_thread(hundred, db)
+                heard += (await anext(hearing)).facts
+            while len(heard) < MOST_BEHIND + 200:
+                heard += (await anext(hearing)).facts
+            return slow.cut.done(), quick.cut.done(), len(heard)
+
+    assert asyncio.run(read()) == (True, False, MOST_BEHIND + 200)
+
+
+def test_a_reader_who_comes_while_the_others_leave_hears_the_end_too(hub, db):
+    async def read():
+        async with hub.reading(None) as first:
+            db.bus.close()
+            assert await first.take() is None
+            async with hub.reading(None) as late:
+                assert await asyncio.wait_for(late.take(), stream.GRACE / 2) is None
+                return late.cut.done()
+
+    assert asyncio.run(read()) is False
+
+
+def test_a_reader_that_resumes_from_far_away_is_not_behind(hub, db):
+    for _ in range(12):
+        hundred(db)
+    seen = asyncio.run(take(hub, 0, 1200))
+    assert len(seen) == 1200
+
+
+@pytest.mark.parametrize("after", [0, 3, 10**9])
+def test_who_was_away_too_long_is_told_to_look_anew(hub, db, clock, after):
+    for number in range(8):
+        noted(db, number)
+    with db.write() as tx:
+        prune(tx.sql, clock.now(), most=2)
+
+    async def read():
+        newest = db.newest_fact()
+        async with hub.reading(after) as reader:
+            batches = hub.batches(reader)
+            [resync] = (await anext(batches)).facts
+            assert (resync.id, resync.event, resync.at) == (newest, "resync", clock.now())
+            await asyncio.to_thread(noted, db, 99)
+            return numbers((await anext(batches)).facts)
+
+    assert asyncio.run(read()) == [99]
+
+
+def test_what_is_still_kept_is_resumed_without_a_resync(hub, db, clock):
+    for number in range(8):
+        noted(db, number)
+    known = db.facts_after(0)[5].id
+    with db.write() as tx:
+        prune(tx.sql, clock.now(), most=2)
+    assert numbers(asyncio.run(take(hub, known, 2))) == [6, 7]
+
+
+def test_a_database_that_is_away_is_waited_for(hub, db, monkeypatch):
+    monkeypatch.setattr(stream, "POLL", 0.02)
+    look, refused = db.facts_after, []
+
+    def away(id):
+        if len(refused) < 3:
+            refused.append(id)
+            raise OperationalError("SELECT", {}, OSError("away"))
+        return look(id)
+
+    monkeypatch.setattr(db, "facts_after", away)
+
+    async def read():
+        async with hub.reading(None) as reader:
+            await asyncio.to_thread(noted, db, 5)
+            return await asyncio.wait_for(anext(hub.batches(reader)), 5)
+
+    assert numbers(asyncio.run(read()).facts) == [5]
+    assert len(refused) == 3
+
+
+def test_what_a_reader_knows_is_not_told_again(db):
+    for number in range(3):
+        noted(db, number)
+    batch = Batch(db.facts_after(0))
+    assert batch.after(batch.facts[0].id - 1) is batch
+    assert numbers(batch.after(batch.facts[1].id).facts) == [2]
+    assert Batch([]).sse == b":\n\n"
+
+
+def hundred(db):
+    with db.write() as tx:
+        for number in range(100):
+            tx.happened(Noted(actor="ada", subject="n", number=number))
+
+
+def given(it):
+    return Provide(lambda: it, use_cache=True, sync_to_thread=False)
+
+
+# The same over real sockets.
+
+
+@pytest.fixture
+def served(db, clock):
+    """A real server with the two streams."""
+    app = Litestar(
+        list(stream.routes),
+        dependencies={"db": given(db), "clock": given(clock), "sights": given(lambda: None)},
+        exception_handlers=problems(clock),
+        logging_config=None,
+        middleware=[Intake()],
+    )
+    config = uvicorn.Config(
+        app, http=door(None, clock), log_config=None, timeout_graceful_shutdown=20
+    )
+    listener, server = socket.create_server(("127.0.0.1", 0)), uvicorn.Server(config)
+    runner = asyncio.Runner(loop_factory=config.get_loop_factory())
+    thread = threading.Thread(target=lambda: runner.run(server.serve([listener])))
+    thread.start()
+    eventually(lambda: server.started)
+    server.address = f"127.0.0.1:{listener.getsockname()[1]}"
+    yield server
+    db.bus.close()
+    server.should_exit = True
+    thread.join()
+    runner.close()
+
+
+def connected(served, query=""):
+    """A WebSocket client."""
+    return websockets.sync.client.connect(f"ws://{served.address}/api/v1/ws{query}")
+
+
+@contextlib.contextmanager
+def listening(served, last=None, **query):
+    """An SSE client: the lines that arrive."""
+    headers = {"Last-Event-ID": last} if last is not None else {}
+    url = f"http://{served.address}{EVENTS}"
+    with httpx.stream("GET", url, headers=headers, params=query, timeout=10) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-store"
+        yield answer.iter_lines()
+
+
+def blocks(lines, how_many):
+    """That many blocks of a stream, as dicts."""
+    found, block = [], {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            block[name] = value.strip()
+        else:
+            found.append(block)
+            block = {}
+            if len(found) == how_many:
+                break
+    return found
+
+
+def test_sse_on_the_wire(served, db):
+    noted(db, 1)
+    [known] = db.facts_after(0)
+    with listening(served) as lines:
+        assert blocks(lines, 1) == [{"retry": "1000", "id": id_of(known.id)}]
+        noted(db, 2)
+        [block] = blocks(lines, 1)
+    assert (block["id"], block["event"]) == (id_of(known.id + 1), "noted")
+    assert json.loads(block["data"]) == {
+        "id": id_of(known.id + 1),
+        "event": "noted",
+        "at": "2026-01-01T00:00:00Z",
+        "actor": "ada",
+        "subject": "n",
+        "data": {"number": 2},
+    }
+    for last in (id_of(known.id), str(known.id)):
+        with listening(served, last) as lines:
+            assert blocks(lines, 2)[1] == block
+    with listening(served, last_event_id=id_of(known.id)) as lines:
+        assert blocks(lines, 2)[1] == block
+    with listening(served, id_of(known.id), last_event_id="0") as lines:
+        assert blocks(lines, 2)[1] == block, "the header is newer than the address"
+
+
+def test_ids_that_are_none_are_refused(served):
+    for headers, query, field in [
+        ({"Last-Event-ID": "x"}, "", "Last-Event-ID"),
+        ({"Last-Event-ID": "-1"}, "", "Last-Event-ID"),
+        ({}, "?last_event_id=evt_x", "last_event_id"),
+    ]:
+        answer = httpx.get(f"http://{served.address}{EVENTS}{query}", headers=headers)
+        fault = failed(answer, 422, "VALIDATION_FAILED")
+        assert fault["data"]["fields"][0]["field"] == field
+    with pytest.raises(InvalidStatus) as refused:
+        connected(served, "?last_event_id=x")
+    assert refused.value.response.status_code == 422
+    assert b"VALIDATION_FAILED" in refused.value.response.body
+
+
+def test_silence_is_broken_by_a_sign_of_life(served, monkeypatch):
+    monkeypatch.setattr(stream, "KEEP_ALIVE", 0.1)
+    monkeypatch.setattr(stream, "POLL", 0.05)
+    with listening(served) as lines:
+        assert blocks(lines, 3)[1:] == [{"": ""}, {"": ""}]
+
+
+def test_the_same_facts_over_websocket(served, db):
+    noted(db, 1)
+    with connected(served) as live, connected(served, "?last_event_id=0") as resumed:
+        assert json.loads(resumed.recv(5))["data"] == {"number": 1}
+        live.send("what a client says is not listened to")
+        noted(db, 2)
+        for one in (live, resumed):
+            fact = json.loads(one.recv(5))
+            assert (fact["event"], fact["actor"]) == ("noted", "ada")
+            assert fact["data"] == {"number": 2}
+
+
+def test_readers_end_when_the_daemon_goes_home(served, db):
+    with listening(served) as lines, connected(served) as live:
+        blocks(lines, 1)
+        db.bus.close()
+        assert list(lines) == [], "it ends, in order"
+        with pytest.raises(ConnectionClosed) as closed:
+            live.recv(5)
+        assert closed.value.rcvd.code == stream.GOING_HOME
+    with listening(served) as lines:
+        assert blocks(lines, 2) == [{"retry": "1000", "id": id_of(0)}], "and so does a late one"
+
+
+def test_a_client_that_does_not_read_is_cut_off(served, db):
+    """Kernel buffers take megabytes first; then facts wait, and not for ever."""
+    host, _, port = served.address.partition(":")
+    stuck = socket.socket()
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stuck.connect((host, int(port)))
+    stuck.sendall(f"GET {EVENTS} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert stuck.recv(12) == b"HTTP/1.1 200"
+    until = time.monotonic() + 20
+    with listening(served) as lines:
+        blocks(lines, 1)
+        while served.server_state.connections and time.monotonic() < until:
+            with db.write() as tx:
+                for number in range(400):
+                    tx.happened(Noted(actor="ada", subject="x" * 5000, number=number))
+            assert len(blocks(lines, 400)) == 400
+            if len(served.server_state.connections) == 1:
+                break
+        assert len(served.server_state.connections) == 1, "only who reads is left"
+    stuck.close()
+
+
+def test_nothing_is_left_when_readers_come_and_go(served, db):
+    for _ in range(20):
+        with listening(served) as lines:
+            blocks(lines, 1)
+        with connected(served):
+            pass
+    eventually(lambda: not db.bus._bells)
