@@ -1,0 +1,85 @@
+"""How to look up a machine type, a size or a price."""
+
+from datetime import date
+from difflib import get_close_matches
+
+from prism.catalog import table
+from prism.catalog.model import MachineType, Price, StoragePrice, UnknownType
+from prism.kit.money import micros
+
+AS_OF = date.fromisoformat(table.PRICES_AS_OF)
+TYPES = {
+    kind.name: kind
+    for kind in (
+        MachineType(
+            name=f"{family.name}.{size}",
+            vcpus=vcpus,
+            memory_gib=memory,
+            architecture=family.architecture,
+            hibernates=family.hibernates,
+            gpus=family.gpus,
+            gpu_model=family.gpu_model,
+        )
+        for family in table.FAMILIES
+        for size, vcpus, memory in family.sizes
+    )
+}
+
+
+def machine_type(
+    instance_type: str | None,
+    size: str | None = None,
+    family: str = "general",
+    architecture: str = "x86_64",
+) -> MachineType:
+    """The type asked for by name, else what the size (by default M) means in that family."""
+    if instance_type is None:
+        instance_type = _sized(size or "M", family, architecture)
+    if kind := TYPES.get(instance_type):
+        return kind
+    close = get_close_matches(instance_type, TYPES, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise UnknownType(
+        f"{instance_type!r} is not in the catalog",
+        details=f"instance_type: {hint}known are {', '.join(TYPES)}",
+        data={"fields": [{"field": "instance_type", "why": "not in the catalog"}]},
+    )
+
+
+def size_of(instance_type: str) -> str | None:
+    """The smallest size that means this type, in whatever family; `None` if none does."""
+    named = (
+        size
+        for types in table.SIZES.values()
+        for size, name in zip(table.SIZE_NAMES, types, strict=True)
+        if name == instance_type
+    )
+    return next(named, None)
+
+
+def price(instance_type: str, region: str) -> Price | None:
+    """What the type costs on demand in that region; `None` where nobody knows."""
+    if region not in table.PRICED_REGIONS or (usd := table.HOURLY.get(instance_type)) is None:
+        return None
+    return Price(hourly=micros(usd), as_of=AS_OF, source=table.PRICES_SOURCE)
+
+
+def storage_price(kind: str, region: str) -> StoragePrice | None:
+    """What `gp3`, `efs`, `snapshot` or `address` costs there; `None` where nobody knows."""
+    if region not in table.PRICED_REGIONS or kind not in table.STORAGE:
+        return None
+    usd, unit = table.STORAGE[kind]
+    return StoragePrice(amount=micros(usd), unit=unit, as_of=AS_OF, source=table.PRICES_SOURCE)
+
+
+def _sized(size: str, family: str, architecture: str) -> str:
+    if (types := table.SIZES.get((family, architecture))) is None:
+        known = ", ".join(f"{name} on {arch}" for name, arch in table.SIZES)
+        raise UnknownType(
+            f"The catalog has no {family!r} machines on {architecture!r}",
+            details=f"known are {known}",
+        )
+    if size not in table.SIZE_NAMES:
+        sizes = ", ".join(table.SIZE_NAMES)
+        raise UnknownType(f"There is no size {size!r}", details=f"size: known are {sizes}")
+    return types[table.SIZE_NAMES.index(size)]

@@ -1,0 +1,56 @@
+"""Templates over HTTP."""
+
+from hashlib import sha256
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, Router, get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, Parameter
+
+from prism.templates.model import TemplateInfo, TemplateItem, Validation
+from prism.templates.service import TemplateService
+
+Templates = NamedDependency[TemplateService]
+LIST = {
+    200: ResponseSpec(list[TemplateItem], description="Every template", generate_examples=False)
+}
+
+
+@get("", responses=LIST, sync_to_thread=False)
+def list_templates(
+    request: Request[Any, Any, Any], templates: Templates
+) -> Response[bytes | None]:
+    """Every template; 304 to who has the same list."""
+    body = msgspec.json.encode(templates.items())
+    tag = f'"{sha256(body).hexdigest()[:16]}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    known = request.headers.get("if-none-match", "").split(",")
+    if tag in [one.strip().removeprefix("W/") for one in known]:
+        return Response(None, status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+@get("/validate", sync_to_thread=True)
+def validate_templates(
+    templates: Templates,
+    packages: Annotated[
+        bool, Parameter(description="Also ask the package index whether pip packages exist.")
+    ] = False,
+) -> Validation:
+    """Check all templates."""
+    return templates.validate(packages=packages)
+
+
+@get("/{name:str}/info", sync_to_thread=False)
+def template_info(name: FromPath[str], templates: Templates) -> TemplateInfo:
+    """Everything about one template, by name or slug."""
+    return templates.info(name)
+
+
+router = Router(
+    "/api/v1/templates",
+    tags=["templates"],
+    route_handlers=[list_templates, validate_templates, template_info],
+)

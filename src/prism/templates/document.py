@@ -1,0 +1,144 @@
+"""A YAML text as a tree that knows where everything stands, so that a mistake has a line.
+
+The tree is plain data with places: scalars, lists, and mappings whose entries stand where
+their key does. Only what a template needs is read: no tags, no aliases, no second document.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+LIMIT = 256 * 1024
+PREFIX = "tag:yaml.org,2002:"
+PLAIN = {f"{PREFIX}{kind}" for kind in ("null", "bool", "int", "float", "str")}
+TEXT_AFTER_ALL = {f"{PREFIX}timestamp", f"{PREFIX}value"}  # a template holds no dates
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and the place it was written at."""
+
+    value: "Scalar | tuple[Node, ...] | dict[str, Node]"
+    place: Place
+
+    def plain(self) -> Any:
+        """The value without its places."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, tuple):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def at(self, path: tuple[str | int, ...]) -> Place:
+        """Where that path was written; its nearest ancestor's place if it was not."""
+        if not path:
+            return self.place
+        head, *rest = path
+        inner: Node | None = None
+        if isinstance(self.value, dict) and isinstance(head, str):
+            inner = self.value.get(head)
+        elif isinstance(self.value, tuple) and isinstance(head, int) and head < len(self.value):
+            inner = self.value[head]
+        return inner.at(tuple(rest)) if inner else self.place
+
+    def entries(self) -> "dict[str, Node]":
+        """The entries of a mapping; none if it is something else."""
+        return self.value if isinstance(self.value, dict) else {}
+
+
+class Unreadable(Exception):
+    """The text is not a template at all."""
+
+    def __init__(self, why: str, place: Place, field: str = "") -> None:
+        super().__init__(why)
+        self.why, self.place, self.field = why, place, field
+
+
+def read(raw: bytes, file: str) -> Node:
+    """The one mapping that the text is."""
+    start = Place(file, 1)
+    if len(raw) > LIMIT:
+        raise Unreadable(f"larger than {LIMIT // 1024} KiB", start)
+    try:
+        root = yaml.compose(raw.decode("utf-8-sig"), Loader=yaml.CSafeLoader)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise Unreadable("not UTF-8", Place(file, line)) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        why = ", ".join(filter(None, (error.context, error.problem)))
+        raise Unreadable(f"not YAML: {why}", Place(file, line)) from None
+    except yaml.YAMLError as error:
+        raise Unreadable(f"not YAML: {error}", start) from None
+    if root is None:
+        raise Unreadable("empty", start)
+    if not isinstance(root, yaml.MappingNode):
+        raise Unreadable("not a mapping of fields", start)
+    return _Reader(file).node(root, start, "")
+
+
+class _Reader:
+    """Walks one document; a node met twice is an alias, and could be met for ever."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._met: set[int] = set()
+        self._scalars = yaml.SafeLoader("")
+
+    def node(self, found: yaml.Node, place: Place, field: str) -> Node:
+        """One YAML node, as ours."""
+        if id(found) in self._met:
+            raise Unreadable("aliases are not supported, use `inherits`", place, field)
+        self._met.add(id(found))
+        if isinstance(found, yaml.MappingNode):
+            return Node(self._mapping(found, field), place)
+        if isinstance(found, yaml.SequenceNode):
+            items = enumerate(found.value)
+            return Node(
+                tuple(self.node(item, self._place(item), f"{field}[{n}]") for n, item in items),
+                place,
+            )
+        assert isinstance(found, yaml.ScalarNode)
+        return Node(self._scalar(found, place, field), place)
+
+    def _mapping(self, found: yaml.MappingNode, field: str) -> dict[str, Node]:
+        entries: dict[str, Node] = {}
+        for key, value in found.value:
+            place = self._place(key)
+            if not isinstance(key, yaml.ScalarNode):
+                raise Unreadable("a key must be a word", place, field)
+            inner = f"{field}.{key.value}" if field else key.value
+            if key.value in entries:
+                first = entries[key.value].place.line
+                raise Unreadable(f"given twice, first in line {first}", place, inner)
+            entries[key.value] = self.node(value, place, inner)
+        return entries
+
+    def _scalar(self, found: yaml.ScalarNode, place: Place, field: str) -> Scalar:
+        if found.tag in TEXT_AFTER_ALL:
+            return str(found.value)
+        if found.tag not in PLAIN:
+            tag = found.tag.removeprefix(PREFIX)
+            raise Unreadable(f"the tag {tag!r} is not allowed", place, field)
+        try:
+            value: Scalar = self._scalars.construct_object(found)
+        except ValueError as error:
+            raise Unreadable(f"not YAML: {error}", place, field) from None
+        return value
+
+    def _place(self, found: yaml.Node) -> Place:
+        return Place(self._file, found.start_mark.line + 1)

@@ -1,0 +1,14 @@
+"""What can happen to templates."""
+
+from typing import ClassVar
+
+from prism.kit.events import Event
+
+
+class TemplateValidationCompleted(Event, frozen=True, kw_only=True):
+    """Somebody had all templates checked."""
+
+    event: ClassVar[str] = "template_validation_completed"
+    total_templates: int
+    validated: int
+    errors: tuple[str, ...]

@@ -1,0 +1,64 @@
+"""Do these packages exist? Asked of the package index, by uv, and only when wanted."""
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+from uv import find_uv_bin
+
+PATIENCE = 60
+# What uv says when the index was asked and does not have it, or when it is no name at all.
+MISSING = (
+    "not found in the package registry",
+    "not found in the provided package locations",
+    "there is no version of",
+    "there are no versions of",
+    "is available and you require",
+    "Couldn't parse requirement",
+)
+AWAY = ("network was disabled", "error sending request", "dns error", "not found in the cache")
+
+
+class Answer(StrEnum):
+    """What the index said."""
+
+    FOUND = "found"
+    MISSING = "missing"
+    UNCHECKED = "unchecked"
+
+
+class Found(Struct, frozen=True):
+    """The answer, and why in words."""
+
+    answer: Answer
+    words: str = ""
+
+
+def look_up(packages: Sequence[str]) -> Found:
+    """Whether the index has all of these, their dependencies aside."""
+    command = [find_uv_bin(), "pip", "compile", "--no-deps", "--no-header", "--quiet", "-"]
+    quiet = {**os.environ, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+    try:
+        done = subprocess.run(
+            command,
+            input="\n".join(packages),
+            env=quiet,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Found(Answer.UNCHECKED, f"the package index did not answer in {PATIENCE} s")
+    return Found(Answer.FOUND) if done.returncode == 0 else meaning(done.stderr)
+
+
+def meaning(said: str) -> Found:
+    """What uv's refusal means: missing only if the index was really asked."""
+    words = " ".join(re.sub(r"[╰─▶├│×]+", " ", said).split())
+    if any(sign in words for sign in MISSING) and not any(sign in words for sign in AWAY):
+        return Found(Answer.MISSING, words)
+    return Found(Answer.UNCHECKED, words or "uv gave no reason")

@@ -1,0 +1,126 @@
+"""Inheritance: ancestors first, nothing twice, the child has the last word.
+
+Merging happens on what the files say, before it is a template, so the same rule holds for
+every field there is or will be. Each ancestor counts once, where it is first met (depth
+first, left to right): so an ancestor never overrides its own descendant.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+from prism.templates.document import Node, Place
+
+DEEPEST = 50
+OWN = frozenset({"name", "slug", "inherits"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One file: what it says before inheritance, and what it goes by."""
+
+    name: str
+    slug: str
+    file: str
+    builtin: bool
+    node: Node
+
+    @property
+    def parents(self) -> tuple[tuple[str, Place], ...]:
+        """Whom it inherits from, and where it says so."""
+        field = self.node.entries().get("inherits")
+        if field is None or not isinstance(field.value, tuple):
+            return ()
+        return tuple((n.value, n.place) for n in field.value if isinstance(n.value, str))
+
+
+Find = Callable[[str], Sheet | None]
+
+
+class Orphan(Exception):
+    """An ancestor is missing, or is its own ancestor (`loop` then names the way round)."""
+
+    def __init__(self, why: str, place: Place, loop: tuple[str, ...] = ()) -> None:
+        super().__init__(why)
+        self.why, self.place, self.loop = why, place, loop
+
+
+def lineage(sheet: Sheet, find: Find) -> tuple[Sheet, ...]:
+    """The template's ancestors, each once and before its heirs; the template comes last."""
+    met: dict[str, Sheet] = {}
+    for wanted, place in sheet.parents:
+        try:
+            for ancestor in _climb(wanted, place, find, (sheet.name,), met):
+                met[ancestor.name] = ancestor
+        except Orphan as orphan:
+            if sheet.name in orphan.loop or orphan.place == place:
+                raise Orphan(orphan.why, place, orphan.loop) from None
+            why = f"{wanted!r} cannot be inherited: {orphan.why} ({orphan.place})"
+            raise Orphan(why, place) from None
+    return (*met.values(), sheet)
+
+
+def _climb(
+    wanted: str, place: Place, find: Find, below: tuple[str, ...], met: Mapping[str, Sheet]
+) -> Iterator[Sheet]:
+    if (sheet := find(wanted)) is None:
+        raise Orphan(f"there is no template {wanted!r}", place)
+    if sheet.name in below:
+        loop = (*below[below.index(sheet.name) :], sheet.name)
+        raise Orphan(f"it inherits itself: {' → '.join(loop)}", place, loop)
+    if len(below) > DEEPEST:
+        raise Orphan(f"it inherits over more than {DEEPEST} generations", place)
+    if sheet.name not in met:
+        for above, at in sheet.parents:
+            yield from _climb(above, at, find, (*below, sheet.name), met)
+        yield sheet
+
+
+def chains(sheet: Sheet, find: Find) -> Iterator[tuple[str, ...]]:
+    """The ways down from its root ancestors to the template; its lineage must be sound.
+
+    Lazy, because a ladder of diamonds doubles the ways with every rung.
+    """
+    parents = {one.name: one for wanted, _ in sheet.parents if (one := find(wanted))}
+    for parent in parents.values():
+        for way in chains(parent, find):
+            yield (*way, sheet.name)
+    if not parents:
+        yield (sheet.name,)
+
+
+def inherited(family: tuple[Sheet, ...]) -> Node:
+    """What the last of the family says, together with all it inherits."""
+    *ancestors, own = family
+    return reduce(merge, [*(_given_on(sheet.node) for sheet in ancestors), _alone(own.node)])
+
+
+def merge(first: Node, then: Node) -> Node:
+    """Both: mappings merge, lists add up without duplicates, otherwise the second counts."""
+    if isinstance(first.value, dict) and isinstance(then.value, dict):
+        both = dict(first.value)
+        for key, node in then.value.items():
+            both[key] = merge(both[key], node) if key in both else _alone(node)
+        return Node(both, then.place)
+    if isinstance(first.value, tuple) and isinstance(then.value, tuple):
+        return Node(_once((*first.value, *then.value)), then.place)
+    return _alone(then)
+
+
+def _alone(node: Node) -> Node:
+    """The node with every list in it rid of duplicates, as if merged with nothing."""
+    if isinstance(node.value, dict):
+        return Node({key: _alone(inner) for key, inner in node.value.items()}, node.place)
+    return Node(_once(node.value), node.place) if isinstance(node.value, tuple) else node
+
+
+def _once(items: tuple[Node, ...]) -> tuple[Node, ...]:
+    first: dict[str, Node] = {}
+    for item in items:
+        first.setdefault(repr(item.plain()), item)  # repr, because 1 and True are not the same
+    return tuple(first.values())
+
+
+def _given_on(node: Node) -> Node:
+    kept = {key: inner for key, inner in node.entries().items() if key not in OWN}
+    return _alone(Node(kept, node.place))

@@ -1,0 +1,211 @@
+"""What a template is, and how the wire shows it."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from prism.errors import Invalid, NotFound
+
+
+class TemplateNotFound(NotFound, code="TEMPLATE_NOT_FOUND"):
+    """There is no template of that name."""
+
+
+class TemplateInvalid(Invalid, code="TEMPLATE_INVALID"):
+    """The template cannot be used."""
+
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Size = Literal["XS", "S", "M", "L", "XL"]
+Family = Literal["general", "memory", "compute", "gpu"]
+Base = Literal["ubuntu-24.04", "debian-12", "rocky-9", "amazon-linux-2023"]
+Manager = Literal["apt", "dnf", "conda", "pip"]
+Complexity = Literal["simple", "intermediate", "advanced"]
+Scalar = str | int | float | bool
+Filled = Annotated[str, Meta(min_length=1)]
+
+
+class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A program that a workspace keeps running and people connect to."""
+
+    command: Annotated[
+        Filled,
+        Meta(
+            description="Split as a shell splits words. Knows {port}, {token}, {home}, {name} and "
+            "{parameters.NAME}. Everybody can read it in the process list: hand {token} over "
+            "in `environment`."
+        ),
+    ]
+    port: Annotated[
+        Port,
+        Meta(description="The port on a machine of its own; locally a free one is given."),
+    ]
+    health: Annotated[
+        str | None, Meta(description="A path that answers without a login once it is ready.")
+    ] = None
+    requires: Annotated[
+        tuple[Filled, ...],
+        Meta(description="Programs that must be on PATH: what no package of the template brings."),
+    ] = ()
+    environment: Annotated[
+        dict[str, str],
+        Meta(description="Its own variables; values know what `command` knows."),
+    ] = {}
+    description: Annotated[str, Meta(description="One line for people.")] = ""
+
+
+class Parameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A value that a launch may set; without a default it must."""
+
+    type: Annotated[
+        Literal["string", "integer", "number", "boolean"], Meta(description="What it holds.")
+    ]
+    description: Annotated[str, Meta(description="One line for people.")] = ""
+    default: Annotated[Scalar | None, Meta(description="Used when the launch is silent.")] = None
+    choices: Annotated[
+        tuple[str | int | float, ...], Meta(description="The only values allowed.")
+    ] = ()
+    minimum: Annotated[float | None, Meta(description="The least an integer or number is.")] = None
+    maximum: Annotated[float | None, Meta(description="The most an integer or number is.")] = None
+    pattern: Annotated[
+        str | None, Meta(description="A regular expression that a whole string must match.")
+    ] = None
+
+
+class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A recipe: what to install, for whom, and how big a machine it wants."""
+
+    name: Annotated[
+        str, Meta(min_length=1, max_length=200, description="Its name: printable, without `/`.")
+    ]
+    slug: Annotated[
+        str, Meta(description="A short name to type; made from `name` if it is missing.")
+    ] = ""
+    description: Annotated[str, Meta(description="One line for people.")] = ""
+    inherits: Annotated[
+        tuple[str, ...],
+        Meta(description="Names or slugs of parents, merged left to right, then this file."),
+    ] = ()
+    base: Annotated[
+        Base | None, Meta(description="The system of a cloud machine; not used locally.")
+    ] = None
+    package_manager: Annotated[
+        Manager | None, Meta(description="Which of `packages` are the main ones.")
+    ] = None
+    packages: Annotated[
+        dict[Manager, tuple[Filled, ...]],
+        Meta(
+            description="Packages by manager. `pip` beside another manager lists the equivalents "
+            "that a local workspace gets instead; an empty list says that it needs none."
+        ),
+    ] = {}
+    users: Annotated[
+        tuple[Filled, ...], Meta(description="Accounts on a cloud machine; the last one works.")
+    ] = ()
+    services: Annotated[
+        dict[str, Service], Meta(description="What people connect to, by name.")
+    ] = {}
+    ports: Annotated[
+        tuple[Port, ...], Meta(description="Ports a cloud machine may be reached on.")
+    ] = ()
+    parameters: Annotated[
+        dict[str, Parameter], Meta(description="What a launch may set, by name.")
+    ] = {}
+    environment: Annotated[
+        dict[str, str], Meta(description="Variables of every service and shell.")
+    ] = {}
+    post_install: Annotated[
+        tuple[Filled, ...],
+        Meta(description="Shell commands run once, in order, after the packages are there."),
+    ] = ()
+    root_gb: Annotated[
+        int, Meta(ge=8, le=16384, description="The root disk of a cloud machine, in GB.")
+    ] = 20
+    size: Annotated[
+        Size | None, Meta(description="The size when the launch is silent; M if nobody speaks.")
+    ] = None
+    family: Annotated[Family, Meta(description="What the sizes mean.")] = "general"
+    complexity: Annotated[Complexity, Meta(description="How much one must know to use it.")] = (
+        "simple"
+    )
+    category: Annotated[str, Meta(description="The shelf it stands on.")] = "General"
+    icon: Annotated[str, Meta(max_length=16, description="An emoji.")] = ""
+    troubleshooting: Annotated[str, Meta(description="What to try when it does not work.")] = ""
+    idle_profile: Annotated[
+        str | None, Meta(description="The idle profile of its workspaces.")
+    ] = None
+
+
+class Issue(Struct, frozen=True):
+    """One thing that is wrong with a template, and where: `file:line: field`."""
+
+    check: str
+    level: Literal["error", "warning"]
+    message: str
+    where: str
+
+
+class TemplateItem(Struct, frozen=True, kw_only=True):
+    """A template as the reference's list shows it, and a little more."""
+
+    name: str
+    description: str
+    package_manager: str | None
+    packages: tuple[str, ...]
+    users: tuple[str, ...]
+    services: tuple[str, ...]
+    ports: tuple[int, ...]
+    validation_status: Literal["validated", "invalid"]
+    slug: str
+    category: str
+    complexity: Complexity
+    icon: str
+    base: str | None
+    size: Size | None
+    family: Family
+    root_gb: int
+    parameters: dict[str, Parameter]
+    idle_profile: str | None
+    runs_locally: bool
+    local_reasons: tuple[str, ...]
+    source: Literal["built-in", "user"]
+
+
+class TemplateInfo(Struct, frozen=True, kw_only=True):
+    """One template, inheritance resolved, as the reference shows it, and a little more."""
+
+    name: str
+    inherits: tuple[str, ...]
+    resolved_packages: tuple[str, ...]
+    resolved_users: tuple[str, ...]
+    resolved_ports: tuple[int, ...]
+    dependency_chain: tuple[str, ...]
+    validation_status: Literal["validated", "invalid"]
+    troubleshooting_guide: str
+    slug: str
+    description: str
+    file: str
+    source: Literal["built-in", "user"]
+    runs_locally: bool
+    local_reasons: tuple[str, ...]
+    resolved: Template
+
+
+class Validated(Struct, frozen=True, kw_only=True):
+    """What the checks said about one file; `passed` names those that ran and found nothing."""
+
+    template: str
+    status: Literal["valid", "invalid"]
+    checks_passed: int
+    issues: tuple[Issue, ...]
+    file: str
+    passed: tuple[str, ...]
+
+
+class Validation(Struct, frozen=True, kw_only=True):
+    """What the checks said about all of them; `errors` are the errors, in words."""
+
+    total_templates: int
+    validated: int
+    errors: tuple[str, ...]
+    validation_results: tuple[Validated, ...]

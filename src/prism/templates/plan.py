@@ -1,0 +1,125 @@
+"""What a launch asks of a template: whether it runs here, and whether its parameters fit."""
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from prism.errors import ValidationFailed
+from prism.templates.model import Parameter, Template, TemplateInvalid
+
+QUICKSTART = "Data Science (pip)"
+KINDS: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
+
+
+def runs_locally(template: Template, programs_found: Collection[str]) -> tuple[str, ...]:
+    """Why it cannot run on this machine, given the programs that are on PATH; empty if it can."""
+    reasons = []
+    foreign = [manager for manager, packages in template.packages.items() if packages]
+    if foreign and "pip" not in template.packages:
+        managers = " and ".join(foreign)
+        reasons.append(
+            f"its packages come from {managers}, and it lists no pip equivalents for them"
+        )
+    for program in required(template):
+        if program not in programs_found:
+            needed = (name for name, one in template.services.items() if program in one.requires)
+            names = " and ".join(needed)
+            reasons.append(f"{names} needs the program {program!r}, which is not on PATH")
+    return tuple(reasons)
+
+
+def required(template: Template) -> tuple[str, ...]:
+    """The programs that its services need and its packages do not bring, each once."""
+    named = (program for one in template.services.values() for program in one.requires)
+    return tuple(dict.fromkeys(named))
+
+
+def local_refusal(template: Template, reasons: tuple[str, ...]) -> TemplateInvalid:
+    """The refusal to launch it here: why, and what would work."""
+    return TemplateInvalid(
+        f"{template.name!r} does not run on this machine",
+        details="; ".join(reasons),
+        remediation=f"Launch one that does, such as {QUICKSTART!r} (`prism template list` shows "
+        "which), or switch to an AWS profile: `prism profile list`",
+        data={"reasons": list(reasons)},
+    )
+
+
+def parameters_for(template: Template, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All its parameters, defaults filled in; refuses what is unknown, wrong or missing."""
+    wrong = [
+        (f"parameters.{name}", _unknown(name, template))
+        for name in given
+        if name not in template.parameters
+    ]
+    values: dict[str, Any] = {}
+    for name, parameter in template.parameters.items():
+        if name in given:
+            values[name] = given[name]
+            wrong += [(f"parameters.{name}", why) for why in misfits(parameter, given[name])]
+        elif parameter.default is not None:
+            values[name] = parameter.default
+        else:
+            wrong.append((f"parameters.{name}", f"is required: {_wanted(parameter)}"))
+    if wrong:
+        raise ValidationFailed.of(
+            *wrong, remediation=f"See `prism template info {template.slug or template.name}`"
+        )
+    return values
+
+
+def misfits(parameter: Parameter, value: object) -> list[str]:
+    """What is wrong with that value, for that parameter."""
+    if not _is(parameter.type, value):
+        return [f"must be {_wanted(parameter)}, not {_named(value)}"]
+    wrong = []
+    if isinstance(value, str) and not value.isprintable():
+        wrong.append("must be one line of printable text")
+    if parameter.choices and not any(_same(value, choice) for choice in parameter.choices):
+        wrong.append(f"must be one of {', '.join(map(str, parameter.choices))}")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if parameter.minimum is not None and value < parameter.minimum:
+            wrong.append(f"must be at least {parameter.minimum:g}")
+        if parameter.maximum is not None and value > parameter.maximum:
+            wrong.append(f"must be at most {parameter.maximum:g}")
+    if parameter.pattern is not None and not re.fullmatch(parameter.pattern, str(value)):
+        wrong.append(f"must match {parameter.pattern}")
+    return wrong
+
+
+def _is(kind: str, value: object) -> bool:
+    if isinstance(value, bool):  # in Python a boolean is an integer
+        return kind == "boolean"
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return isinstance(value, KINDS[kind])
+
+
+def _same(value: object, choice: object) -> bool:
+    return value == choice and isinstance(value, bool) == isinstance(choice, bool)
+
+
+def _wanted(parameter: Parameter) -> str:
+    return f"{'an' if parameter.type == 'integer' else 'a'} {parameter.type}"
+
+
+def _named(value: object) -> str:
+    kinds = {bool: "a boolean", int: "an integer", float: "a number", str: "a string"}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return kinds.get(type(value), "a list" if isinstance(value, list) else "null or an object")
+
+
+def _unknown(name: str, template: Template) -> str:
+    if not template.parameters:
+        return f"{template.name!r} has no parameters"
+    if close := get_close_matches(name, template.parameters, n=1):
+        return f"there is no such parameter; did you mean {close[0]!r}?"
+    return f"there is no such parameter; it has {', '.join(template.parameters)}"

@@ -1,0 +1,144 @@
+"""Finding templates. Answers come from memory, and are read anew when a file changes."""
+
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from prism.kit.actor import Who
+from prism.kit.db import Database
+from prism.templates.checks import CHECKS, Machines, machine_check
+from prism.templates.events import TemplateValidationCompleted
+from prism.templates.index import look_up
+from prism.templates.model import (
+    Template,
+    TemplateInfo,
+    TemplateInvalid,
+    TemplateItem,
+    TemplateNotFound,
+    Validated,
+    Validation,
+)
+from prism.templates.shown import asked_index, info_of, item_of, validated_of
+from prism.templates.stock import Judged, Stock
+from prism.templates.store import Shelf, Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    stamps: tuple[Stamp, ...]
+    stock: Stock
+    items: tuple[TemplateItem, ...]
+
+
+class TemplateService:
+    """The templates on these shelves; a later shelf's replace an earlier one's by name."""
+
+    def __init__(
+        self,
+        shelves: Sequence[Shelf],
+        db: Database | None = None,
+        actor: Who = str,
+        machines: Machines | None = None,
+        has: Callable[[str], bool] = lambda program: shutil.which(program) is not None,
+    ) -> None:
+        self._shelves, self._db, self._who, self._has = shelves, db, actor, has
+        self._checks = CHECKS | ({"machine": machine_check(machines)} if machines else {})
+        self._lock = threading.Lock()
+        self._read = self._read_anew()
+
+    def named(self, word: str) -> Template:
+        """The template of that name, else of that slug, with all it inherits."""
+        return self._usable(self._now().stock, word)[1]
+
+    def all(self) -> list[tuple[Template, bool]]:
+        """Every template that can be used, and whether it runs on this machine."""
+        known = self._now().stock.all
+        return [(one.template, not one.local) for one in known if one.template]
+
+    def items(self) -> tuple[TemplateItem, ...]:
+        """Every template as the list shows it, invalid ones too."""
+        return self._now().items
+
+    def info(self, word: str) -> TemplateInfo:
+        """Everything about one template."""
+        stock = self._now().stock
+        judged, template = self._usable(stock, word)
+        return info_of(judged, template, stock.chains(judged))
+
+    def validate(self, packages: bool = False) -> Validation:
+        """Check all templates; with `packages`, ask the package index about theirs too."""
+        stock = self._now().stock
+        results = [validated_of(judged) for judged in stock.all]
+        if packages:
+            pairs = zip(results, stock.all, strict=True)
+            results = [_with_index(result, judged) for result, judged in pairs]
+        valid = sum(result.status == "valid" for result in results)
+        issues = (issue for result in results for issue in result.issues)
+        errors = tuple(f"{it.where}: {it.message}" for it in issues if it.level == "error")
+        self._tell(len(results), valid, errors)
+        return Validation(
+            total_templates=len(results),
+            validated=valid,
+            errors=errors,
+            validation_results=tuple(results),
+        )
+
+    def _tell(self, total: int, valid: int, errors: tuple[str, ...]) -> None:
+        if self._db is None:
+            return
+        with self._db.write() as tx:
+            tx.happened(
+                TemplateValidationCompleted(
+                    actor=self._who(),
+                    subject="templates",
+                    total_templates=total,
+                    validated=valid,
+                    errors=errors,
+                )
+            )
+
+    def _usable(self, stock: Stock, word: str) -> tuple[Judged, Template]:
+        if (judged := stock.find(word)) is None:
+            close = get_close_matches(word, stock.words(), n=1, cutoff=0.5)
+            raise TemplateNotFound(
+                f"There is no template {word!r}",
+                details=f"did you mean {close[0]!r}?" if close else "nothing has a similar name",
+                remediation="See `prism template list`",
+            )
+        if judged.template is None:
+            errors = [f"{it.where}: {it.message}" for it in judged.errors]
+            raise TemplateInvalid(
+                f"Template {judged.name!r} cannot be used",
+                details="; ".join(errors),
+                remediation="Correct the file, then see `prism template validate`",
+                data={"issues": errors},
+            )
+        return judged, judged.template
+
+    def _now(self) -> _Read:
+        read = self._read
+        if self._is_current(read):
+            return read
+        with self._lock:
+            if not self._is_current(self._read):
+                self._read = self._read_anew()
+            return self._read
+
+    def _is_current(self, read: _Read) -> bool:
+        stamps = tuple(shelf.stamp() for shelf in self._shelves)
+        programs = read.stock.programs.items()
+        return stamps == read.stamps and all(self._has(name) == was for name, was in programs)
+
+    def _read_anew(self) -> _Read:
+        # the stamps come first: who writes while we read is read again next time
+        stamps = tuple(shelf.stamp() for shelf in self._shelves)
+        files = [file for shelf in self._shelves for file in shelf.files()]
+        stock = Stock(files, self._checks, self._has)
+        return _Read(stamps, stock, tuple(item_of(judged) for judged in stock.all if judged.sheet))
+
+
+def _with_index(result: Validated, judged: Judged) -> Validated:
+    packages = judged.template.packages.get("pip") if judged.template else None
+    return asked_index(result, judged, look_up(packages)) if packages else result

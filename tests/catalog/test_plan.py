@@ -1,0 +1,159 @@
+"""The catalog: one table, complete, and silent about what nobody knows."""
+
+from itertools import pairwise
+
+import pytest
+
+from prism.catalog import table
+from prism.catalog.model import UnknownType
+from prism.catalog.plan import TYPES, machine_type, price, size_of, storage_price
+from prism.kit.money import micros
+
+EVERY_SIZE = [
+    (family, architecture, size)
+    for family, architecture in table.SIZES
+    for size in table.SIZE_NAMES
+]
+# The prices that were handed to us with a source, written out a second time by hand.
+TOLD = {
+    "t3.micro": 10_400,
+    "t3.small": 20_800,
+    "t3.medium": 41_600,
+    "t3.large": 83_200,
+    "t3.xlarge": 166_400,
+    "t3.2xlarge": 332_800,
+    "t4g.small": 16_800,
+    "t4g.medium": 33_600,
+    "t4g.large": 67_200,
+    "t4g.xlarge": 134_400,
+    "t4g.2xlarge": 268_800,
+    "c6i.large": 85_000,
+    "r6i.large": 126_000,
+    "g4dn.xlarge": 526_000,
+    "g4dn.2xlarge": 752_000,
+    "g4dn.4xlarge": 1_204_000,
+    "g4dn.8xlarge": 2_176_000,
+}
+
+
+@pytest.mark.parametrize(("family", "architecture", "size"), EVERY_SIZE)
+def test_every_size_of_every_family_is_a_machine_with_a_price(family, architecture, size):
+    kind = machine_type(None, size, family, architecture)
+    assert kind.architecture == architecture
+    assert (kind.gpus > 0) == (family == "gpu") == (kind.gpu_model is not None)
+    for region in ("us-east-1", "us-west-2"):
+        assert price(kind.name, region).hourly > 0
+
+
+@pytest.mark.parametrize("family", table.SIZES, ids=" ".join)
+def test_a_bigger_size_is_never_smaller(family):
+    kinds = [machine_type(None, size, *family) for size in table.SIZE_NAMES]
+    for less, more in pairwise(kinds):
+        assert less.memory_gib <= more.memory_gib
+        assert less.vcpus <= more.vcpus
+
+
+def test_the_sizes_mean_what_the_facts_say():
+    assert [machine_type(None, size).name for size in table.SIZE_NAMES] == [
+        "t3.small",
+        "t3.medium",
+        "t3.large",
+        "t3.xlarge",
+        "t3.2xlarge",
+    ]
+    assert machine_type(None).name == machine_type(None, None, "general").name == "t3.large"
+    assert machine_type(None, "XS", "gpu") == machine_type(None, "S", "gpu")
+    assert machine_type(None, "S", "general", "arm64").name == "t4g.medium"
+    assert machine_type(None, "XL", "memory").memory_gib == 256
+
+
+def test_a_type_by_name_wins_over_the_size():
+    assert machine_type("g4dn.xlarge", "XL", "memory").name == "g4dn.xlarge"
+    assert machine_type("t3.micro", "no such size", "no such family").vcpus == 2
+
+
+@pytest.mark.parametrize(("name", "amount"), TOLD.items())
+@pytest.mark.parametrize("region", ["us-east-1", "us-west-2"])
+def test_the_prices_are_the_ones_we_were_told(name, amount, region):
+    known = price(name, region)
+    assert known.hourly == amount
+    assert known.source
+    assert known.as_of.year == 2026
+
+
+@pytest.mark.parametrize("family", ["c6i", "r6i"])
+def test_price_processors_and_memory_double_with_each_size(family):
+    kinds = [TYPES[f"{family}.{n}large"] for n in ("", "x", "2x", "4x", "8x")]
+    for less, more in pairwise(kinds):
+        assert more.vcpus == 2 * less.vcpus
+        assert more.memory_gib == 2 * less.memory_gib
+        assert price(more.name, "us-east-1").hourly == 2 * price(less.name, "us-east-1").hourly
+
+
+def test_every_price_is_of_a_type_that_exists_and_every_type_has_one():
+    assert set(table.HOURLY) == set(TYPES)
+
+
+@pytest.mark.parametrize("name", ["g4dn.large", "c6i.9xlarge", "T3.small", "", "t3"])
+def test_what_does_not_exist_is_named_and_something_close_is_offered(name):
+    with pytest.raises(UnknownType) as caught:
+        machine_type(name)
+    assert repr(name) in caught.value.message
+    assert "t3.large" in caught.value.details
+    assert price(name, "us-east-1") is None
+
+
+def test_a_slip_of_the_finger_is_understood():
+    with pytest.raises(UnknownType) as caught:
+        machine_type("t3.mediun")
+    assert "did you mean 't3.medium'?" in caught.value.details
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        ((None, "XXL"), "XS, S, M, L, XL"),
+        ((None, "M", "quantum"), "gpu on x86_64"),
+        ((None, "M", "memory", "arm64"), "general on arm64"),
+    ],
+)
+def test_an_unknown_size_or_family_says_which_are_known(given, known):
+    with pytest.raises(UnknownType) as caught:
+        machine_type(*given)
+    assert known in caught.value.details
+
+
+def test_an_unknown_price_is_none_and_never_zero():
+    assert price("t3.small", "eu-central-1") is None
+    assert price("t3.small", "local") is None
+    assert storage_price("gp3", "eu-central-1") is None
+    assert storage_price("io2", "us-east-1") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "usd", "unit"),
+    [
+        ("gp3", "0.08", "GB-month"),
+        ("efs", "0.30", "GB-month"),
+        ("snapshot", "0.05", "GB-month"),
+        ("address", "0.005", "hour"),
+    ],
+)
+def test_storage_has_a_price_and_a_unit(kind, usd, unit):
+    known = storage_price(kind, "us-west-2")
+    assert (known.amount, known.unit) == (micros(usd), unit)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("t3.medium", "S"), ("g4dn.xlarge", "XS"), ("t3.micro", None), ("nothing", None)],
+)
+def test_a_type_knows_its_size(name, size):
+    assert size_of(name) == size
+
+
+def test_only_what_ec2_can_freeze_hibernates():
+    assert TYPES["t3.small"].hibernates
+    assert TYPES["c6i.8xlarge"].hibernates
+    assert not TYPES["g4dn.xlarge"].hibernates
+    assert not any(kind.hibernates for kind in TYPES.values() if kind.memory_gib > 150)

@@ -1,0 +1,88 @@
+"""Shelves in a temporary folder, and templates over HTTP."""
+
+import json
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.testing import TestClient
+
+from prism.catalog.plan import machine_type
+from prism.errors import Problem
+from prism.kit.clock import WallClock
+from prism.kit.http import problems
+from prism.templates import api
+from prism.templates.service import TemplateService
+from prism.templates.store import Shelf, shelves
+
+EXAMPLES = json.loads((Path(__file__).parents[1] / "spec" / "examples.json").read_text())
+
+
+class Folder:
+    """A person's own templates."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def write(self, name, text):
+        self.path.mkdir(exist_ok=True)
+        (self.path / name).write_text(dedent(text))
+        return self
+
+
+@pytest.fixture
+def own(tmp_path):
+    return Folder(tmp_path / "templates")
+
+
+@pytest.fixture
+def service(own):
+    """Only the person's own templates; no program is on PATH."""
+    return TemplateService(
+        [Shelf(own.path)], machines=machine_type, has=lambda program: program == "there"
+    )
+
+
+@pytest.fixture
+def judged(own, service):
+    """Writes one template and says what the checks say of it, as `check: field: why`."""
+
+    def judge(text, file="t.yml"):
+        own.write(file, text)
+        [result] = [r for r in service.validate().validation_results if r.file.endswith(file)]
+        return result
+
+    return judge
+
+
+@pytest.fixture
+def example():
+    """The reference's answer for a path."""
+
+    def find(path):
+        [found] = [e["response"] for e in EXAMPLES if (e["method"], e["path"]) == ("GET", path)]
+        return found
+
+    return find
+
+
+@pytest.fixture
+def http(own):
+    """The routes, over the built-in shelf and the person's own."""
+    service = TemplateService(shelves(own.path), machines=machine_type)
+    handlers = problems(WallClock())
+    app = Litestar(
+        [api.router],
+        dependencies={"templates": Provide(lambda: service, sync_to_thread=False)},
+        exception_handlers={**handlers, Problem: handlers[Exception]},
+        openapi_config=None,
+    )
+    with TestClient(app) as client:
+        yield client
+
+
+def places(result):
+    """Where the issues are: `line: field`."""
+    return [issue.where.split(".yml:")[1] for issue in result.issues]

@@ -1,0 +1,111 @@
+"""Templates over HTTP, held against the reference."""
+
+from urllib.parse import quote
+
+import pytest
+
+ROCKY = "Rocky Linux 9 + Conda Stack"
+
+
+def same(ours, theirs):
+    """Every field of the reference, with its very value; more are allowed."""
+    return {field: ours[field] for field in theirs} == theirs
+
+
+def test_the_list_has_the_references_templates_as_it_shows_them(http, example):
+    shown = {item["name"]: item for item in http.get("/api/v1/templates").json()}
+    for theirs in example("/api/v1/templates"):
+        assert same(shown[theirs["name"]], theirs)
+
+
+def test_every_item_of_the_list_has_the_references_fields_and_types(http, example):
+    model = example("/api/v1/templates")[0]
+    for item in http.get("/api/v1/templates").json():
+        for field, value in model.items():
+            assert isinstance(item[field], type(value)), (item["name"], field)
+
+
+def test_info_is_the_references(http, example):
+    theirs = example("/api/v1/templates/{name}/info")
+    ours = http.get(f"/api/v1/templates/{quote(ROCKY)}/info").json()
+    assert same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        quote(ROCKY),
+        ROCKY.replace(" ", "%20"),  # a bare plus is a plus
+        "rocky9-conda",
+        "rocky9%2Dconda",
+    ],
+)
+def test_a_name_in_the_path_may_hold_blanks_and_pluses(http, path):
+    assert http.get(f"/api/v1/templates/{path}/info").json()["name"] == ROCKY
+
+
+def test_a_name_in_the_path_may_hold_brackets(http):
+    name = "Python Machine Learning (Simplified)"
+    for path in (quote(name), quote(name, safe="()")):
+        info = http.get(f"/api/v1/templates/{path}/info").json()
+        assert info["name"] == name
+        assert info["dependency_chain"] == [name]
+
+
+def test_validate_has_the_references_shape(http, example):
+    theirs = example("/api/v1/templates/validate")
+    ours = http.get("/api/v1/templates/validate").json()
+    for field, value in theirs.items():
+        assert isinstance(ours[field], type(value))
+    assert ours["errors"] == []
+    assert ours["total_templates"] == ours["validated"] == len(ours["validation_results"])
+    [expected] = theirs["validation_results"]
+    [result] = [r for r in ours["validation_results"] if r["template"] == expected["template"]]
+    assert result["status"] == expected["status"]
+    assert result["issues"] == expected["issues"]
+    assert result["checks_passed"] == len(result["passed"]) >= expected["checks_passed"]
+
+
+def test_an_invalid_template_is_listed_as_invalid_and_its_info_says_where(http, own):
+    own.write("bad.yml", "name: Bad\nsize: Q\n")
+    [item] = [i for i in http.get("/api/v1/templates").json() if i["name"] == "Bad"]
+    assert (item["validation_status"], item["runs_locally"]) == ("invalid", False)
+    assert item["local_reasons"] == ["must be one of XS, S, M, L, XL"]
+    answer = http.get("/api/v1/templates/Bad/info")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (422, "TEMPLATE_INVALID")
+    assert "bad.yml:2: size: must be one of" in error["details"]
+    report = http.get("/api/v1/templates/validate").json()
+    assert report["total_templates"] == report["validated"] + 1
+    assert "bad.yml:2: size" in report["errors"][0]
+
+
+@pytest.mark.parametrize("word", ["nothing", "validate", "a+b", quote("ü ?"), "%00"])
+def test_an_unknown_template_is_404_with_a_way_on(http, word):
+    answer = http.get(f"/api/v1/templates/{word}/info")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (404, "TEMPLATE_NOT_FOUND")
+    assert error["remediation"] == "See `prism template list`"
+
+
+def test_a_slash_in_a_name_is_another_address(http):
+    answer = http.get("/api/v1/templates/a%2Fb/info")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "ENDPOINT_NOT_FOUND"
+
+
+def test_who_has_the_list_is_told_so_until_it_changes(http, own):
+    first = http.get("/api/v1/templates")
+    tag = first.headers["ETag"]
+    assert http.get("/api/v1/templates", headers={"If-None-Match": tag}).status_code == 304
+    weak = {"If-None-Match": f'"x", W/{tag}'}
+    assert http.get("/api/v1/templates", headers=weak).status_code == 304
+    own.write("new.yml", "name: New\n")
+    again = http.get("/api/v1/templates", headers={"If-None-Match": tag})
+    assert again.status_code == 200
+    assert len(again.json()) == len(first.json()) + 1
+
+
+def test_parameters_reach_the_list(http):
+    shown = {item["slug"]: item for item in http.get("/api/v1/templates").json()}
+    assert shown["streamlit-app"]["parameters"]["app"]["default"] == "app.py"

@@ -1,0 +1,107 @@
+"""Asking the package index, through the real uv, over a folder instead of a network."""
+
+import zipfile
+
+import pytest
+
+from prism.templates.index import Answer, look_up, meaning
+from prism.templates.service import TemplateService
+from prism.templates.store import Shelf
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """A place with one package, `here` 1.0, and no network behind it."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "here-1.0-py3-none-any.whl", "w") as wheel:
+        about = "Metadata-Version: 2.1\nName: here\nVersion: 1.0\n"
+        wheel.writestr("here-1.0.dist-info/METADATA", about)
+        wheel.writestr("here-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+        wheel.writestr("here-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(folder))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    return folder
+
+
+@pytest.fixture
+def away(tmp_path, monkeypatch):
+    """An index that nobody answers for."""
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(
+    ("packages", "answer", "words"),
+    [
+        (["here"], Answer.FOUND, ""),
+        (["here==1.0"], Answer.FOUND, ""),
+        (["here", "nowhere-to-be-seen"], Answer.MISSING, "nowhere-to-be-seen was not found"),
+        (["here==2.0"], Answer.MISSING, "there is no version of here==2.0"),
+        (["here >"], Answer.MISSING, "Couldn't parse requirement"),
+    ],
+)
+def test_the_index_is_asked(index, packages, answer, words):
+    found = look_up(packages)
+    assert found.answer == answer
+    assert words in found.words
+
+
+def test_without_a_network_nothing_is_claimed(away):
+    found = look_up(["numpy"])
+    assert found.answer == Answer.UNCHECKED
+    assert "127.0.0.1:9" in found.words
+
+
+def test_what_is_only_missing_from_the_cache_is_unchecked(tmp_path, monkeypatch):
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    assert look_up(["numpy"]).answer == Answer.UNCHECKED
+
+
+def test_a_refusal_nobody_knows_is_no_proof():
+    assert meaning("").words == "uv gave no reason"
+    assert meaning("  × something\n  ╰─▶ else").words == "something else"
+    assert meaning("something else").answer == Answer.UNCHECKED
+
+
+def test_what_an_old_copy_of_the_index_does_not_have_is_no_proof():
+    said = (
+        "Because there is no version of here==2.0 and you require here==2.0, it is unsatisfiable."
+    )
+    assert meaning(said).answer == Answer.MISSING
+    hint = " hint: Packages were unavailable because the network was disabled."
+    assert meaning(said + hint).answer == Answer.UNCHECKED
+
+
+GOOD = "name: {0}\npackage_manager: pip\npackages:\n  pip: [{1}]\n"
+
+
+def test_validation_asks_only_when_wanted_and_names_what_is_missing(index, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "a.yml").write_text(GOOD.format("a", "here"))
+    (own / "b.yml").write_text(GOOD.format("b", "nowhere-to-be-seen"))
+    (own / "c.yml").write_text("name: c\n")
+    (own / "d.yml").write_text("name: d\nsize: Q\n")
+    service = TemplateService([Shelf(own)])
+    assert service.validate().validated == 3
+    a, b, c, d = service.validate(packages=True).validation_results
+    assert [one.status for one in (a, b, c, d)] == ["valid", "invalid", "valid", "invalid"]
+    assert a.passed[-1] == "packages-exist"
+    assert a.checks_passed == len(a.passed) == c.checks_passed + 1
+    assert "packages-exist" not in (*b.passed, *c.passed, *d.passed)
+    [issue] = b.issues
+    assert (issue.check, issue.level) == ("packages-exist", "error")
+    assert issue.where == f"{own}/b.yml:4: packages.pip"
+    assert service.named("b"), "the index is asked for a report, not for a launch"
+
+
+def test_an_index_that_is_away_leaves_a_template_valid_and_unchecked(away, tmp_path):
+    (tmp_path / "a.yml").write_text(GOOD.format("a", "here"))
+    [result] = TemplateService([Shelf(tmp_path)]).validate(packages=True).validation_results
+    assert result.status == "valid"
+    assert [(i.check, i.level) for i in result.issues] == [("packages-exist", "warning")]
+    assert result.issues[0].message.startswith("unchecked: ")

@@ -1,0 +1,274 @@
+"""Templates by name, from folders that change; a bad file hides only itself."""
+
+import os
+from datetime import UTC, datetime
+
+import pytest
+
+from prism.catalog.plan import machine_type
+from prism.kit.clock import StoppedClock
+from prism.kit.db import Database
+from prism.kit.events import Bus
+from prism.templates.model import TemplateInvalid, TemplateNotFound
+from prism.templates.service import TemplateService
+from prism.templates.store import BUILT_IN, Shelf, shelves
+from tests.templates.conftest import places
+
+
+def names(service):
+    return [item.name for item in service.items()]
+
+
+def status(service):
+    return {result.template: result.status for result in service.validate().validation_results}
+
+
+def test_templates_answer_to_name_or_slug_and_the_exact_name_comes_first(own, service):
+    own.write("a.yml", "name: Déjà Vu (v2)!\n").write("b.yml", "name: Other\nslug: o\n")
+    assert service.named("d-j-vu-v2").name == "Déjà Vu (v2)!"
+    assert service.named("Déjà Vu (v2)!").slug == "d-j-vu-v2"
+    assert service.named("o").name == service.named("Other").name == "Other"
+    with pytest.raises(TemplateNotFound):
+        service.named("other")
+
+
+@pytest.mark.parametrize(
+    ("word", "details"),
+    [
+        ("Data Science", "did you mean 'Data Science (pip)'?"),
+        ("streamlit", "did you mean 'streamlit-app'?"),
+        ("plain-shel", "did you mean 'plain-shell'?"),
+        ("xyzzy", "nothing has a similar name"),
+        ("", "nothing has a similar name"),
+    ],
+)
+def test_what_is_not_there_says_what_is_nearest(word, details):
+    with pytest.raises(TemplateNotFound) as caught:
+        TemplateService(shelves()).named(word)
+    assert caught.value.details == details
+    assert caught.value.remediation == "See `prism template list`"
+    assert repr(word) in caught.value.message
+
+
+def test_inheritance_crosses_from_the_persons_shelf_to_the_built_in_one(own):
+    own.write("mine.yml", "name: Mine\ninherits: [jupyterlab]\npackages: {pip: [xarray]}\n")
+    mine = TemplateService(shelves(own.path)).named("mine")
+    assert mine.packages["pip"] == ("jupyterlab", "xarray")
+    assert mine.services["jupyter"].health == "/api"
+    assert mine.inherits == ("jupyterlab",)
+
+
+def test_a_file_of_ones_own_replaces_the_built_in_template_of_that_name_for_its_heirs_too(own):
+    service = TemplateService(shelves(own.path))
+    assert service.named("data-science-pip").users == ("researcher",)
+    own.write("j.yml", "name: JupyterLab\nusers: [me]\npackage_manager: pip\npackages: {pip: [j]}")
+    assert service.named("JupyterLab").packages == {"pip": ("j",)}
+    assert service.named("data-science-pip").users == ("me",)
+    assert names(service).count("JupyterLab") == 1
+    assert {item.name: item.source for item in service.items()}["JupyterLab"] == "user"
+    (own.path / "j.yml").unlink()
+    assert service.named("data-science-pip").users == ("researcher",)
+
+
+def test_a_broken_replacement_is_not_silently_the_built_in_one(own):
+    own.write("p.yml", "name: Plain Shell\nsize: HUGE\n")
+    service = TemplateService(shelves(own.path))
+    with pytest.raises(TemplateInvalid) as caught:
+        service.named("Plain Shell")
+    assert f"{own.path / 'p.yml'}:2: size: must be one of XS" in caught.value.details
+    assert caught.value.message == "Template 'Plain Shell' cannot be used"
+    assert caught.value.data == {"issues": [caught.value.details]}
+    assert service.named("jupyterlab")
+
+
+def test_a_bad_file_hides_only_itself_and_its_heirs_which_say_why(own, service):
+    own.write("bad.yml", "name: Bad\n\nports: [0]\n")
+    own.write("heir.yml", "name: Heir\ninherits:\n- Good\n- Bad\n")
+    own.write("grandchild.yml", "name: Grandchild\ninherits: [heir]\n")
+    own.write("good.yml", "name: Good\n")
+    own.write("unclosed.yml", "name: [x\n")
+    own.write("nameless.yml", "size: S\n")
+    assert status(service) == {
+        "Bad": "invalid",
+        "Grandchild": "invalid",
+        "Good": "valid",
+        "Heir": "invalid",
+        "nameless.yml": "invalid",
+        "unclosed.yml": "invalid",
+    }
+    found = {r.template: r for r in service.validate().validation_results}
+    assert places(found["Bad"]) == ["3: ports[0]"]
+    assert places(found["Heir"]) == ["4: inherits"]
+    [issue] = found["Heir"].issues
+    assert issue.check == "parents"
+    assert "its parent 'Bad' is invalid: must be int >= 1" in issue.message
+    assert f"{own.path / 'bad.yml'}:3: ports[0]" in issue.message
+    assert f"{own.path / 'bad.yml'}:3" in found["Grandchild"].issues[0].message
+    assert places(found["nameless.yml"]) == ["1: name"]
+    assert found["unclosed.yml"].checks_passed == 0
+    assert service.named("good").name == "Good"
+    assert names(service) == [
+        "Bad",
+        "Good",
+        "Grandchild",
+        "Heir",
+    ]  # a file without a name has none
+    assert [item.validation_status for item in service.items()].count("invalid") == 3
+
+
+def test_a_cycle_and_an_unknown_parent_are_named_with_file_line_and_field(own, service):
+    own.write("a.yml", "name: a\ninherits: [b]\n").write("b.yml", "name: b\n\ninherits: [a]\n")
+    own.write("c.yml", "name: c\ninherits:\n  - nobody\n").write(
+        "d.yml", "name: d\ninherits: [c]\n"
+    )
+    own.write("e.yml", "name: e\n")
+    found = {r.template: r for r in service.validate().validation_results}
+    assert {name: [(i.check, i.message) for i in r.issues] for name, r in found.items()} == {
+        "a": [("cycle", "it inherits itself: a → b → a")],
+        "b": [("cycle", "it inherits itself: b → a → b")],
+        "c": [("parents", "there is no template 'nobody'")],
+        "d": [
+            (
+                "parents",
+                f"'c' cannot be inherited: there is no template 'nobody' ({own.path}/c.yml:3)",
+            )
+        ],
+        "e": [],
+    }
+    assert [places(found[name]) for name in "abcd"] == [
+        ["2: inherits"],
+        ["3: inherits"],
+        ["3: inherits"],
+        ["2: inherits"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("second", "field", "why"),
+    [
+        ("name: One\n", "1: name", "'One' is already the name of the template in"),
+        ("name: one!\n", "1: slug", "'one' already means 'One'"),
+        ("name: Two\nslug: one\n", "2: slug", "'one' already means 'One'"),
+        ("name: Two\nslug: One\n", "2: slug", "'One' already means 'One'"),
+    ],
+)
+def test_a_clash_of_names_is_the_later_files_mistake(own, service, second, field, why):
+    own.write("1.yml", "name: One\nsize: S\n").write("2.yml", second)
+    [clash] = [r for r in service.validate().validation_results if r.file.endswith("2.yml")]
+    assert places(clash) == [field]
+    assert clash.issues[0].check == "unique"
+    assert why in clash.issues[0].message
+    assert service.named("One").size == service.named("one").size == "S"
+
+
+def test_it_is_valid_on_its_own_lines_or_on_those_it_inherits(own, service):
+    """A child may bring what completes a service, and may break what it inherits."""
+    own.write("p.yml", "name: p\nports: [80]\nservices: {web: {command: x, port: 80}}\n")
+    own.write("ok.yml", "name: ok\ninherits: [p]\nservices: {web: {environment: {A: b}}}\n")
+    own.write("moved.yml", "name: moved\ninherits: [p]\nservices:\n  web:\n    port: 81\n")
+    assert service.named("ok").services["web"].environment == {"A": "b"}
+    found = {r.template: r for r in service.validate().validation_results}
+    assert places(found["moved"]) == ["5: services.web.port"]
+
+
+def test_files_that_come_change_and_go_are_noticed(own, service):
+    assert names(service) == []
+    own.write("a.yml", "name: a\nsize: S\n")
+    assert service.named("a").size == "S"
+    own.write("a.yml", "name: a\nsize: L\n")
+    assert service.named("a").size == "L"
+    own.write("b.yaml", "name: b\ninherits: [a]\n").write(".hidden.yml", "name: h\n")
+    own.write("notes.txt", "name: n\n")
+    assert names(service) == ["a", "b"]
+    (own.path / "a.yml").write_text("name: a\nsize: XXXXL\n")
+    assert status(service) == {"a": "invalid", "b": "invalid"}
+    (own.path / "a.yml").unlink()
+    assert status(service) == {"b": "invalid"}
+
+
+def test_a_program_that_is_installed_later_is_noticed(own):
+    there = set()
+    own.write(
+        "r.yml", "name: r\nports: [80]\nservices: {r: {command: R, port: 80, requires: [R]}}"
+    )
+    service = TemplateService([Shelf(own.path)], has=there.__contains__)
+    [item] = service.items()
+    assert (item.runs_locally, item.local_reasons) == (
+        False,
+        ("r needs the program 'R', which is not on PATH",),
+    )
+    assert [here for _, here in service.all()] == [False]
+    there.add("R")
+    [item] = service.items()
+    assert (item.runs_locally, item.local_reasons) == (True, ())
+
+
+def test_what_did_not_change_is_not_read_again(own, service, monkeypatch):
+    own.write("a.yml", "name: a\n")
+    first = service.items()
+    monkeypatch.setattr(Shelf, "files", lambda shelf: pytest.fail("read again"))
+    assert service.items() is first
+    assert service.named("a")
+    assert service.info("a")
+    assert service.validate()
+
+
+def test_a_file_that_cannot_be_read_says_so(own, service):
+    own.write("a.yml", "name: a\n")
+    (own.path / "folder.yml").mkdir()
+    os.symlink(own.path / "nowhere", own.path / "link.yml")
+    found = {r.template: r for r in service.validate().validation_results}
+    assert found["folder.yml"].issues[0].message == "cannot be read: Is a directory"
+    assert found["link.yml"].issues[0].message == "cannot be read: No such file or directory"
+    assert found["a"].status == "valid"
+
+
+def test_validating_counts_names_errors_and_leaves_an_event(own, tmp_path):
+    own.write("a.yml", "name: a\n").write("b.yml", "name: b\nsize: Q\nports: [0]\n")
+    db = Database(
+        f"sqlite:///{tmp_path}/s.db", StoppedClock(datetime(2026, 1, 1, tzinfo=UTC)), Bus()
+    )
+    db.create_tables()
+    try:
+        service = TemplateService([Shelf(own.path)], db, lambda: "ada", machine_type)
+        done = service.validate()
+        [fact] = db.facts_after(0)
+    finally:
+        db.close()
+    assert (done.total_templates, done.validated) == (2, 1)
+    assert done.errors == (
+        f"{own.path}/b.yml:2: size: must be one of XS, S, M, L, XL",
+        f"{own.path}/b.yml:3: ports[0]: must be int >= 1",
+    )
+    assert (fact.event, fact.actor, fact.subject) == (
+        "template_validation_completed",
+        "ada",
+        "templates",
+    )
+    assert fact.data == {"total_templates": 2, "validated": 1, "errors": [*done.errors]}
+
+
+def test_info_shows_what_is_inherited_and_from_whom(own, service):
+    own.write(
+        "top.yml", "name: top\nbase: debian-12\npackage_manager: apt\npackages: {apt: [git]}"
+    )
+    own.write("l.yml", "name: l\ninherits: [top]\nusers: [u]\n")
+    own.write("r.yml", "name: r\ninherits: [top]\nports: [22]\n")
+    own.write(
+        "b.yml",
+        "name: b\ninherits: [l, r]\npackage_manager: conda\n"
+        "packages: {conda: [numpy, git], pip: [numpy, scipy]}\n",
+    )
+    info = service.info("b")
+    assert info.inherits == ("l", "r")
+    assert info.dependency_chain == ("top → l → b", "top → r → b")
+    assert info.resolved_packages == ("git", "numpy")  # scipy is an equivalent for local only
+    assert (info.resolved_users, info.resolved_ports) == (("u",), (22,))
+    assert info.runs_locally
+    assert service.info("top").dependency_chain == ("top",)
+    assert service.info("top").local_reasons[0].startswith("its packages come from apt")
+
+
+def test_the_built_in_shelf_stands_in_the_package():
+    assert BUILT_IN.is_dir()
+    assert [shelf.builtin for shelf in shelves()] == [True]
