@@ -1,0 +1,196 @@
+"""Workspaces over HTTP, in the reference's own shapes."""
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from prism import __version__
+from prism.access.model import current
+from prism.access.plan import visible
+from prism.kit.clock import Clock
+from prism.kit.money import shown
+from prism.workspaces.model import (
+    Changed,
+    Extension,
+    Hibernation,
+    Instance,
+    Launch,
+    Launched,
+    Plan,
+    State,
+    Terminating,
+    Termination,
+    Verb,
+    Workspace,
+)
+from prism.workspaces.plan import state_of
+from prism.workspaces.service import WorkspaceService
+from prism.workspaces.snapshot import Kept, Snapshot, listed, matching
+from prism.workspaces.view import hibernation, launched, planned
+
+JSON = "application/json"
+Workspaces = NamedDependency[WorkspaceService]
+Name = FromPath[str]
+Newest = NamedDependency[Snapshot]
+InState = Annotated[State | None, QueryParameter(name="state")]
+Filter = FromQuery[str | None]
+Limit = Annotated[int | None, QueryParameter(ge=1, le=1000)]
+LIST = {
+    200: ResponseSpec(list[Instance], description="Workspaces", generate_examples=False),
+    304: ResponseSpec(None, description="As they were at that `ETag`"),
+}
+ONE = {200: ResponseSpec(Instance, description="One workspace", generate_examples=False)}
+ASKED = {
+    200: ResponseSpec(Plan, description="What a dry run would do", generate_examples=False),
+    201: ResponseSpec(Launched, description="It is coming", generate_examples=False),
+}
+WAIT = "`?wait=SECONDS` (at most 300) answers when it is done, or when the time is over."
+
+
+@get("", responses=LIST)
+async def list_instances(
+    request: Request[Any, Any, Any],
+    snapshot: Newest,
+    *,
+    in_state: InState = None,
+    project: Filter = None,
+    template: Filter = None,
+    limit: Limit = None,
+    cursor: Filter = None,
+) -> Response[bytes | None]:
+    """Every workspace, or those that fit; the next page is in the `Link` header."""
+    pages = snapshot.pages
+    tag = f'"{pages.version}.{pages.settled}.{__version__}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Authorization"}
+    if tag in _tags(request.headers.get("if-none-match", "")):
+        return Response(None, status_code=304, headers=headers)
+    everything = current().operator and not request.scope["query_string"]
+    if everything:
+        return Response(pages.body, media_type=JSON, headers=headers)
+    rows = [
+        kept
+        for kept in matching(pages, in_state, project, template)
+        if (cursor is None or kept.workspace.id > cursor)
+        and visible(kept.workspace.project, kept.workspace.owner)
+    ]
+    if limit is not None and len(rows) > limit:
+        rows = rows[:limit]
+        headers["Link"] = _next_page(request, rows[-1])
+    return Response(listed(rows), media_type=JSON, headers=headers)
+
+
+@get("/{name:str}", responses=ONE)
+async def show_instance(name: Name, snapshot: Newest) -> Response[bytes]:
+    """One workspace, by name or instance id."""
+    return Response(snapshot.fresh(name), media_type=JSON)
+
+
+@post(
+    "/launch",
+    responses=ASKED,
+    sync_to_thread=True,
+    description=f"Ask for a new workspace. {WAIT}",
+)
+def launch_instance(data: JSONBody[Launch], workspaces: Workspaces) -> Response[Launched | Plan]:
+    """Ask for a new workspace."""
+    if data.dry_run:
+        drawn = workspaces.draw(data)
+        return Response(
+            planned(drawn.workspace, drawn.image, drawn.notes, drawn.outlook), status_code=200
+        )
+    drawn = workspaces.launch(data)
+    ready_at = workspaces.ready_at(drawn.workspace, Verb.LAUNCH)
+    return Response(launched(drawn.workspace, ready_at, drawn.notes))
+
+
+@post("/{name:str}/stop", status_code=200, sync_to_thread=True)
+def stop_instance(name: Name, workspaces: Workspaces) -> Changed:
+    """Ask for it to be stopped, keeping its disk."""
+    previous, after = workspaces.ask(name, Verb.STOP)
+    return _changed(previous, after, message="Workspace stopping - all data preserved")
+
+
+@post("/{name:str}/start", status_code=200, sync_to_thread=True)
+def start_instance(name: Name, workspaces: Workspaces) -> Changed:
+    """Ask for a stopped, failed or hibernated workspace to run."""
+    previous, after = workspaces.ask(name, Verb.START)
+    return _changed(previous, after, estimated_ready_time=workspaces.ready_at(after, after.verb))
+
+
+@post("/{name:str}/hibernate", status_code=200, sync_to_thread=True)
+def hibernate_instance(name: Name, workspaces: Workspaces) -> Changed:
+    """Ask for it to sleep, keeping disk and memory."""
+    previous, after = workspaces.ask(name, Verb.HIBERNATE)
+    hourly = after.hourly_rate
+    saves = None if hourly is None else f"{shown(hourly)}/hour during hibernation"
+    return _changed(previous, after, hibernation_supported=True, estimated_savings=saves)
+
+
+@post("/{name:str}/resume", status_code=200, sync_to_thread=True)
+def resume_instance(name: Name, workspaces: Workspaces) -> Changed:
+    """Ask for a hibernated workspace to wake up."""
+    previous, after = workspaces.ask(name, Verb.RESUME)
+    message = "Resuming from hibernation - RAM state preserved"
+    ready_at = workspaces.ready_at(after, Verb.RESUME)
+    return _changed(previous, after, estimated_ready_time=ready_at, message=message)
+
+
+@get("/{name:str}/hibernation-status")
+async def hibernation_status(
+    name: Name, snapshot: Newest, clock: NamedDependency[Clock]
+) -> Hibernation:
+    """Whether it can sleep, and since when it does."""
+    return hibernation(snapshot.pages.named(name).workspace, clock.now())
+
+
+@post("/{name:str}/extend", status_code=204, sync_to_thread=True)
+def extend_instance(name: Name, data: JSONBody[Extension], workspaces: Workspaces) -> None:
+    """Let it run longer."""
+    workspaces.extend(name, data.hours)
+
+
+@post("/{name:str}/terminate", status_code=200, sync_to_thread=True)
+def terminate_instance(
+    name: Name, data: JSONBody[Termination], workspaces: Workspaces
+) -> Terminating:
+    """Ask for it to be destroyed."""
+    workspace = workspaces.terminate(name, data)
+    message = "Workspace terminating - all data will be permanently lost"
+    if data.backup_ebs:
+        message = "Workspace terminating - once a snapshot of its disk is complete"
+    return Terminating(workspace.name, state_of(workspace), message)
+
+
+router = Router(
+    "/api/v1/instances",
+    tags=["workspaces"],
+    route_handlers=[
+        list_instances,
+        show_instance,
+        launch_instance,
+        stop_instance,
+        start_instance,
+        hibernate_instance,
+        resume_instance,
+        hibernation_status,
+        extend_instance,
+        terminate_instance,
+    ],
+)
+
+
+def _changed(previous: State, after: Workspace, **extras: Any) -> Changed:
+    return Changed(name=after.name, previous_state=previous, new_state=state_of(after), **extras)
+
+
+def _tags(header: str) -> list[str]:
+    return [tag.strip().removeprefix("W/") for tag in header.split(",")]
+
+
+def _next_page(request: Request[Any, Any, Any], last: Kept) -> str:
+    query = {key: value for key, value in request.query_params.items() if key != "cursor"}
+    return f'<{request.url.path}?{urlencode({**query, "cursor": last.workspace.id})}>; rel="next"'

@@ -1,0 +1,78 @@
+"""The reads that are live by nature: how to get into a workspace, asked of its machine."""
+
+from collections.abc import Mapping
+from shlex import quote
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from prism.errors import InvalidState
+from prism.workspaces.model import Connection, ServiceAccess, Ssh, State, WorkspaceNotFound
+from prism.workspaces.ports import Access, Compute, Door
+from prism.workspaces.snapshot import Kept, Snapshot
+
+
+class Doors:
+    """Asks machines, through whichever provider has them, how to get in."""
+
+    def __init__(self, snapshot: Snapshot, computes: Mapping[str, Compute]) -> None:
+        self._snapshot, self._computes = snapshot, computes
+
+    def of(self, name: str) -> Connection:
+        """The ways into a running workspace."""
+        return connection(self.access(name))
+
+    def access(self, name: str) -> Access:
+        """How its machine says that one gets in, now."""
+        kept = self._snapshot.pages.named(name)
+        return self.check(kept).access(kept.workspace.machine_id or "")
+
+    def check(self, kept: Kept) -> Compute:
+        """Who has its machine; a `Problem` unless it runs and can be asked from here."""
+        it = kept.workspace
+        if kept.state is not State.RUNNING or it.machine_id is None:
+            raise InvalidState(
+                f"Workspace {it.name!r} is {kept.state}",
+                details="there is a way in only while it is running",
+                remediation=f"Look at it with `prism workspace show {it.name}`",
+                data={"state": kept.state, "allowed": []},
+            )
+        if (compute := self._computes.get(it.place)) is None:
+            raise WorkspaceNotFound(
+                f"Workspace {it.name!r} is not on this machine",
+                details=f"it runs at {it.place}; ask the daemon there",
+                remediation=f"Look at it with `prism workspace show {it.name}`",
+            )
+        return compute
+
+
+@get("/api/v1/instances/{name:str}/connect", tags=["workspaces"], sync_to_thread=True)
+def connect(name: FromPath[str], doors: NamedDependency[Doors]) -> Connection:
+    """How to get into a running workspace."""
+    return doors.of(name)
+
+
+def connection(access: Access) -> Connection:
+    """How to get in, with a command of values that Prism made or checked."""
+    ssh = None
+    if access.ssh_port is not None:
+        key = f" -i {quote(access.ssh_key)}" if access.ssh_key else ""
+        pinned = (
+            f" -o UserKnownHostsFile={quote(access.known_hosts)}" if access.known_hosts else ""
+        )
+        ssh = f"ssh -p {access.ssh_port}{key}{pinned} {access.user}@{access.host}"
+    return Connection(
+        ssh=Ssh(command=ssh, host=access.host, user=access.user, port=access.ssh_port),
+        services={name: _service(door, ssh) for name, door in access.doors.items()},
+    )
+
+
+def _service(door: Door, ssh: str | None) -> ServiceAccess:
+    secrets = {"token": door.token, "username": door.username, "password": door.password}
+    given = {name: value for name, value in secrets.items() if value is not None}
+    port = door.url.rpartition(":")[2]
+    forward = ssh and ssh.replace("ssh ", f"ssh -L {port}:localhost:{port} ", 1)
+    if door.password is not None:
+        return ServiceAccess(url=door.url, **given)
+    return ServiceAccess(url=door.url, local_forward=forward, **given)

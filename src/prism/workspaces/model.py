@@ -1,0 +1,342 @@
+"""What a workspace is, and what you may ask of it."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Protocol
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from prism.catalog.model import MachineType
+from prism.errors import Conflict, Invalid, NotFound
+from prism.kit.money import Micros
+from prism.templates.model import Size, Template
+
+
+class WorkspaceNotFound(NotFound, code="INSTANCE_NOT_FOUND"):
+    """There is no workspace of that name."""
+
+
+class NameTaken(Conflict, code="NAME_TAKEN"):
+    """A workspace of that name already exists."""
+
+
+class HibernationNotSupported(Conflict, code="HIBERNATION_NOT_SUPPORTED"):
+    """The workspace cannot hibernate."""
+
+
+class BudgetNotFound(NotFound, code="BUDGET_NOT_FOUND"):
+    """There is no budget pool of that name."""
+
+
+class IdleProfileNotFound(NotFound, code="IDLE_PROFILE_NOT_FOUND"):
+    """There is no idle profile of that name."""
+
+
+class ProviderMissing(Conflict, code="PROVIDER_UNAVAILABLE"):
+    """The daemon cannot launch on that provider."""
+
+
+class ConfirmationRequired(Invalid, code="CONFIRMATION_REQUIRED"):
+    """Terminating destroys all data and must be confirmed."""
+
+
+class Verb(StrEnum):
+    """What was asked last."""
+
+    LAUNCH = "launch"
+    START = "start"
+    RESUME = "resume"
+    STOP = "stop"
+    HIBERNATE = "hibernate"
+    TERMINATE = "terminate"
+
+
+class Seen(StrEnum):
+    """What a machine was last seen to be."""
+
+    NONE = "none"  # there never was one
+    UNSURE = "unsure"  # asked for, and neither promised nor visible yet
+    STARTING = "starting"
+    ON = "on"
+    STOPPING = "stopping"
+    OFF = "off"
+    ASLEEP = "asleep"
+    BROKEN = "broken"  # the last try to bring it up failed; nothing runs, the disk is kept
+    GONE = "gone"  # there was one
+
+
+class State(StrEnum):
+    """The word on the wire."""
+
+    LAUNCHING = "launching"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    STARTING = "starting"
+    HIBERNATING = "hibernating"
+    HIBERNATED = "hibernated"
+    RESUMING = "resuming"
+    TERMINATING = "terminating"
+    TERMINATED = "terminated"
+    FAILED = "failed"
+
+
+class Failure(Struct, frozen=True):
+    """Why a workspace is not what was wanted; `message` says what and how to go on."""
+
+    code: str
+    message: str
+
+
+class Workspace(Struct, frozen=True, kw_only=True):
+    """A machine someone works on: what was ordered, what is wanted, what was seen."""
+
+    id: str
+    name: str
+    owner: str
+    profile: str
+    place: str
+    template: str
+    recipe: Template  # as it was at launch; later edits of the template do not reach it
+    parameters: dict[str, Any] = {}
+    instance_type: str
+    region: str
+    expected_id: str | None = None  # the id the provider will give, where that is known
+    spot: bool = False
+    hourly_rate: Micros | None
+    price_source: str | None
+    hibernation: bool
+    root_gb: int
+    root_type: str = "gp3"
+    project: str | None = None
+    project_name: str | None = None
+    allocation: str | None = None
+    pool: str | None = None
+    budget: str | None = None  # the pool's name
+    idle_profile: str | None = None
+    launched_at: datetime
+    # written by requests
+    verb: Verb = Verb.LAUNCH
+    wish: int = 1
+    wished_at: datetime
+    expires_at: datetime | None = None
+    reserved_until: datetime | None = None  # written by who keeps the money: it may run so long
+    # written by the reconciler
+    seen: Seen = Seen.NONE
+    granted: int = 0
+    tried: int = 0
+    asked_at: datetime | None = None
+    told_expiry: datetime | None = None
+    ended_at: datetime | None = None
+    ready_at: datetime | None = None
+    machine_id: str | None = None
+    public_ip: str | None = None
+    private_ip: str | None = None
+    stage: str | None = None
+    progress: int = 0
+    hibernated_at: datetime | None = None
+    failure: Failure | None = None
+
+
+class Terms(Protocol):
+    """What a provider says of an order before anything is made; asks no cloud."""
+
+    provider: str
+    place: str
+    region: str
+    ready_in: timedelta
+    """How long a launch takes, while none was measured."""
+
+    def accept(self, template: Template, kind: MachineType, order: "Launch") -> tuple[str, ...]:
+        """Notes on what will be other than asked; raises a `Problem` for what cannot be."""
+
+    def hibernates(self, kind: MachineType) -> bool:
+        """Whether such a machine can keep its memory."""
+
+    def price(self, kind: MachineType, spot: bool) -> tuple[Micros | None, str | None]:
+        """What an hour costs, and who says so."""
+
+    def image(self, template: Template) -> str:
+        """What a machine is made from."""
+
+    def expected_id(self, key: str) -> str | None:
+        """The id that the machine of this key will have, where that is known."""
+
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!.*--)(?!i-[0-9a-f]{8,17}$)(?!local-[0-9a-f]{17}$)[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$(?!\n)",
+        description="1-48 of a-z, 0-9 and single hyphens inside; not shaped like an instance id",
+    ),
+]
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Storage(Struct, frozen=True, forbid_unknown_fields=True):
+    """The root disk."""
+
+    ebs_volume_size: Annotated[int, Meta(ge=8, le=16384)] | None = None
+    ebs_volume_type: Literal["gp3", "gp2", "io2", "st1"] = "gp3"
+
+
+class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for a new workspace."""
+
+    name: Name
+    template: Text
+    size: Size | None = None
+    instance_type: Text | None = None
+    region: Text | None = None
+    spot: bool = False
+    storage: Storage = Storage()
+    project: Text | None = None
+    budget: Text | None = None
+    parameters: dict[str, Any] = {}
+    volumes: tuple[Text, ...] = ()
+    ttl_hours: Annotated[int, Meta(ge=1, le=8760)] | None = None
+    idle_profile: Text | None = None
+    hibernation: bool = True
+    dry_run: bool = False
+
+
+class Termination(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request to destroy a workspace."""
+
+    confirm: str = ""
+    backup_ebs: bool = False
+
+
+class Extension(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request for more hours; 0 or less means the default."""
+
+    hours: Annotated[int, Meta(le=8760)] = 4
+
+
+class Idle(Struct, frozen=True):
+    """What is known of a workspace's idleness; the verdict is null until one is made."""
+
+    profile: str | None
+    idle_minutes: int | None = None
+    verdict: str | None = None
+    because: tuple[str, ...] = ()
+    keep_awake_until: datetime | None = None
+
+
+class Instance(Struct, frozen=True, kw_only=True):
+    """A workspace as the reference's list shows it, and a little more."""
+
+    name: str
+    id: str | None
+    state: State
+    public_ip: str | None
+    private_ip: str | None
+    instance_type: str
+    region: str
+    template: str
+    launch_time: datetime
+    hourly_rate: float | None
+    current_spend: float | None
+    hibernation_capable: bool
+    attached_volumes: tuple[str, ...] = ()
+    attached_ebs_volumes: tuple[str, ...] = ()
+    tags: dict[str, str]
+    profile: str
+    launch_progress: int
+    progress: int
+    stage: str | None
+    expires_at: datetime | None
+    failure: Failure | None
+    idle: Idle
+    price_source: str | None
+
+
+class Launched(Struct, frozen=True, kw_only=True):
+    """The answer to a launch; the id is null until a provider has given one."""
+
+    name: str
+    instance_id: str | None
+    state: State
+    estimated_ready_time: datetime
+    hourly_rate: float | None
+    launch_progress: int
+    notes: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What a launch would do, with `dry_run`; money in USD, null where there is no price.
+
+    `reserves` is what would be set aside at once, `leaves` what the money that pays would
+    still have, and `lasts_until` the day it would be gone if this and all else ran on.
+    """
+
+    instance_type: str
+    image: str | None
+    hourly: float | None
+    daily: float | None
+    monthly: float | None
+    budget: str | None
+    price_source: str | None
+    disk_monthly: float | None
+    reserves: float | None
+    leaves: float | None
+    lasts_until: datetime | None
+    notes: tuple[str, ...]
+    creates: tuple[str, ...]
+
+
+class Changed(Struct, frozen=True, kw_only=True):
+    """The answer to stop, start, hibernate and resume; each verb has its own extras."""
+
+    name: str
+    previous_state: State
+    new_state: State
+    message: str | UnsetType = UNSET
+    estimated_ready_time: datetime | UnsetType = UNSET
+    hibernation_supported: bool | UnsetType = UNSET
+    estimated_savings: str | UnsetType | None = UNSET
+
+
+class Terminating(Struct, frozen=True):
+    """The answer to terminate."""
+
+    name: str
+    state: State
+    message: str
+
+
+class Hibernation(Struct, frozen=True, kw_only=True):
+    """Whether it can sleep, and since when it does."""
+
+    hibernation_supported: bool
+    current_state: State
+    hibernation_time: datetime | None
+    estimated_savings: float | None
+    hibernation_duration: str | None
+
+
+class Ssh(Struct, frozen=True, kw_only=True):
+    """How to reach a workspace by SSH; null where it has none."""
+
+    command: str | None
+    host: str
+    user: str
+    port: int | None
+
+
+class ServiceAccess(Struct, frozen=True, kw_only=True):
+    """How to reach one service; `url` is scheme, host and port only."""
+
+    url: str
+    local_forward: str | UnsetType | None = UNSET
+    token: str | UnsetType = UNSET
+    username: str | UnsetType = UNSET
+    password: str | UnsetType = UNSET
+
+
+class Connection(Struct, frozen=True, kw_only=True):
+    """How to get into a running workspace."""
+
+    ssh: Ssh
+    services: dict[str, ServiceAccess]

@@ -1,0 +1,170 @@
+"""What a workspace is called and what to do next about it: one table, no clock, no world."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from msgspec import Struct
+
+from prism.errors import InvalidState
+from prism.workspaces.model import Seen, State, Verb, Workspace
+
+AGAIN = timedelta(hours=4)  # what an extension is by default, and what waking up late gives
+
+
+class Act(StrEnum):
+    """The one thing to do."""
+
+    LAUNCH = "launch"
+    START = "start"
+    STOP = "stop"
+    HIBERNATE = "hibernate"
+    TERMINATE = "terminate"
+    WAIT = "wait"
+    REST = "rest"
+    FORGET = "forget"
+
+
+class Step(Struct, frozen=True):
+    """What to call the workspace, and the one thing to do about it."""
+
+    state: State
+    act: Act
+
+
+# Wanted down, seen across. `kept` is any wish that was granted: from then on the world is
+# only watched, never fought. Who stops a machine at its console, or lets it stop itself,
+# finds it stopped, not restarted and billed. A machine that vanished is never replaced.
+TABLE = """
+          none              unsure            starting              on                     stopping              off                   asleep                broken                gone
+launch    launching:launch  launching:launch  launching:wait        running:rest           stopping:wait         stopped:rest          hibernated:rest       failed:rest           failed:rest
+start     starting:launch   starting:launch   starting:wait         running:rest           starting:wait         starting:start        starting:start        failed:rest           failed:rest
+resume    failed:rest       resuming:wait     resuming:wait         running:rest           resuming:wait         resuming:start        resuming:start        failed:rest           failed:rest
+stop      stopped:rest      stopping:wait     stopping:stop         stopping:stop          stopping:wait         stopped:rest          hibernated:rest       failed:rest           failed:rest
+hibernate failed:rest       hibernating:wait  hibernating:wait      hibernating:hibernate  hibernating:wait      stopped:rest          hibernated:rest       failed:rest           failed:rest
+terminate terminated:rest   terminating:wait  terminating:terminate terminating:terminate  terminating:terminate terminating:terminate terminating:terminate terminating:terminate terminated:rest
+kept      stopped:rest      stopped:wait      starting:wait         running:rest           stopping:wait         stopped:rest          hibernated:rest       failed:rest           failed:rest
+"""  # noqa: E501
+
+
+def _read(table: str) -> dict[tuple[str, Seen], Step]:
+    head, *lines = table.strip().splitlines()
+    steps = {}
+    for row, *cells in (line.split() for line in lines):
+        for seen, cell in zip(head.split(), cells, strict=True):
+            state, _, act = cell.partition(":")
+            steps[row, Seen(seen)] = Step(State(state), Act(act))
+    return steps
+
+
+STEPS = _read(TABLE)
+# From which states a verb sets out, and in which it is under way or already there.
+FROM = {
+    Verb.STOP: {State.RUNNING, State.LAUNCHING},
+    Verb.START: {State.STOPPED, State.FAILED, State.HIBERNATED},
+    Verb.HIBERNATE: {State.RUNNING},
+    Verb.RESUME: {State.HIBERNATED},
+    Verb.TERMINATE: set(State) - {State.TERMINATING, State.TERMINATED},
+}
+THERE = {
+    Verb.STOP: {State.STOPPING, State.STOPPED},
+    Verb.START: {State.STARTING, State.RUNNING},
+    Verb.HIBERNATE: {State.HIBERNATING, State.HIBERNATED},
+    Verb.RESUME: {State.RESUMING, State.RUNNING},
+    Verb.TERMINATE: {State.TERMINATING, State.TERMINATED},
+}
+IN_BETWEEN = {
+    State.LAUNCHING,
+    State.STOPPING,
+    State.STARTING,
+    State.HIBERNATING,
+    State.RESUMING,
+    State.TERMINATING,
+}
+ACTIVE = {State.LAUNCHING, State.RUNNING, State.STARTING, State.RESUMING}
+
+
+def plan(workspace: Workspace, seen: Seen) -> Step:
+    """The next step, from what is wanted and what is seen."""
+    if workspace.granted < workspace.wish:
+        return STEPS[workspace.verb, seen]
+    if workspace.verb is Verb.TERMINATE:
+        return Step(State.TERMINATED, Act.FORGET)
+    return STEPS["kept", seen]
+
+
+def state_of(workspace: Workspace) -> State:
+    """The word for it, from what was last seen."""
+    return plan(workspace, perceived(workspace, workspace.seen)).state
+
+
+def perceived(workspace: Workspace, seen: Seen) -> Seen:
+    """`seen`, but an old failure is no answer to a new wish to start."""
+    again = workspace.verb is Verb.START and workspace.tried < workspace.wish
+    if seen is Seen.BROKEN and again:
+        return Seen.OFF if workspace.machine_id else Seen.NONE
+    if seen is Seen.BROKEN and workspace.verb is Verb.TERMINATE and not workspace.machine_id:
+        return Seen.NONE  # refused before there was anything to destroy
+    return seen
+
+
+def perceive(
+    workspace: Workspace, surveyed: Seen | None, now: datetime, patience: timedelta
+) -> Seen:
+    """What a survey means: not listed is not the same as not there.
+
+    `patience` is how long a provider may hide a machine that it has promised.
+    """
+    if surveyed is not None:
+        return perceived(workspace, surveyed)
+    if workspace.seen is Seen.GONE:
+        return Seen.GONE
+    promised = workspace.machine_id is not None
+    if workspace.asked_at and now < workspace.asked_at + patience:
+        return workspace.seen if promised else Seen.UNSURE
+    if promised:
+        return Seen.GONE
+    return perceived(workspace, Seen.BROKEN if workspace.seen is Seen.BROKEN else Seen.NONE)
+
+
+def expiring(workspace: Workspace, state: State, now: datetime) -> Verb | None:
+    """The verb that its expiry asks for, or None: it goes to sleep, or stops where it cannot."""
+    at = deadline(workspace)
+    if at is None or now < at or state is not State.RUNNING:
+        return None
+    return Verb.HIBERNATE if workspace.hibernation else Verb.STOP
+
+
+def deadline(workspace: Workspace) -> datetime | None:
+    """When its machine goes down by itself: it expires, or nobody has renewed its money."""
+    known = (workspace.expires_at, workspace.reserved_until)
+    return min((at for at in known if at is not None), default=None)
+
+
+def expiry_after(workspace: Workspace, verb: Verb, now: datetime) -> datetime | None:
+    """Its expiry once `verb` is wished: who wakes it up after it expired gets some hours."""
+    at = workspace.expires_at
+    late = at is not None and at <= now
+    return now + AGAIN if late and verb in {Verb.START, Verb.RESUME} else at
+
+
+def admit(workspace: Workspace, verb: Verb) -> Verb | None:
+    """The verb to write down, or None if there is nothing to do; `InvalidState` if it may not."""
+    state = state_of(workspace)
+    if state in THERE[verb]:
+        return None
+    lost = workspace.seen is Seen.GONE and verb is not Verb.TERMINATE
+    if lost or state not in FROM[verb]:
+        raise InvalidState(
+            f"Workspace {workspace.name!r} is {state}",
+            details=f"{verb} is not possible while {state}; possible: {_possible(workspace)}",
+            remediation=f"Look at it with `prism workspace show {workspace.name}`",
+            data={"state": state, "allowed": [v for v in FROM if state in FROM[v]]},
+        )
+    return Verb.RESUME if verb is Verb.START and state is State.HIBERNATED else verb
+
+
+def _possible(workspace: Workspace) -> str:
+    if workspace.seen is Seen.GONE:
+        return "terminate (its machine is gone)"
+    state = state_of(workspace)
+    return ", ".join(verb for verb in FROM if state in FROM[verb]) or "nothing"

@@ -1,0 +1,129 @@
+"""What workspaces need from the world."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from prism.errors import Conflict
+from prism.templates.model import Template
+from prism.workspaces.idleness import Idleness, IdleRule
+from prism.workspaces.model import Failure, Seen
+
+
+class Refused(Conflict, code="CAPACITY_UNAVAILABLE"):
+    """The provider says no, and will say no again."""
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """A machine to be made. `key` is our id: it is the token and goes into the tags."""
+
+    key: str
+    name: str
+    template: Template  # resolved: nothing is inherited any more
+    parameters: dict[str, Any] = {}
+    instance_type: str
+    root_gb: int
+    hibernation: bool
+    expires_at: datetime | None = None
+
+
+class Machine(Struct, frozen=True, kw_only=True):
+    """A machine as its provider sees it.
+
+    `stage` is what it is doing on its way to `ON` and `progress` (0-100) how far that is;
+    `failure` says why it is `BROKEN`, or why it is `OFF` although nobody asked; `since` is
+    when it became what it is, where the provider knows: bills go by it.
+    """
+
+    id: str
+    key: str
+    seen: Seen
+    public_ip: str | None = None
+    private_ip: str | None = None
+    stage: str | None = None
+    progress: int | None = None
+    failure: Failure | None = None
+    since: datetime | None = None
+    idle: Idleness | None = None
+
+
+class Door(Struct, frozen=True, kw_only=True):
+    """One service of a machine that answers now; secrets are that machine's own."""
+
+    url: str
+    token: str | None = None
+    username: str | None = None
+    password: str | None = None
+
+
+class Access(Struct, frozen=True, kw_only=True):
+    """How to get into a machine that is on; `ssh_port` is null where there is no SSH.
+
+    `ssh_key` is the file of our private key; `ssh_host_key` the machine's own public one,
+    as `known_hosts` has it, which it told by another way than that port; `known_hosts` is a
+    file of ours that holds it.
+    """
+
+    host: str
+    user: str
+    ssh_port: int | None = None
+    ssh_key: str | None = None
+    ssh_host_key: str | None = None
+    known_hosts: str | None = None
+    doors: dict[str, Door] = {}
+
+
+class Observer(Protocol):
+    """Whoever wants to hear what each look at the world has shown."""
+
+    def saw(self, machines: Iterable[Machine]) -> None:
+        """These are there; called outside of any transaction."""
+
+
+class Compute(Protocol):
+    """Somewhere machines run.
+
+    Every call may be repeated: a launch with the same key makes one machine, and a verb
+    on a machine that is already there, or gone, changes nothing. A destroyed machine is
+    surveyed as `GONE` for a while. Who does not answer raises `Unavailable`, and may
+    have acted all the same. No call waits for a machine: it answers when the wish is
+    durable at the provider, and `survey` tells the rest.
+    """
+
+    busy: timedelta
+    """How soon to look again while something changes."""
+
+    calm: timedelta
+    """How soon to look again while nothing does."""
+
+    patience: timedelta
+    """How long a machine that was promised may be missing from a survey."""
+
+    def survey(self) -> Sequence[Machine]:
+        """Every machine of ours; a new one may be missing for some seconds."""
+
+    def launch(self, order: Order) -> Machine:
+        """Bring a machine into being, powered on."""
+
+    def start(self, id: str) -> None:
+        """Power it on, or wake it up; a `BROKEN` one is set up once more."""
+
+    def stop(self, id: str) -> None:
+        """Power it off, keeping its disk."""
+
+    def hibernate(self, id: str) -> None:
+        """Power it off, keeping disk and memory."""
+
+    def terminate(self, id: str) -> None:
+        """Destroy it and its disk."""
+
+    def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
+        """Tell the machine when to go down by itself, should nobody tell it later."""
+
+    def watch(self, id: str, rule: IdleRule | None) -> None:
+        """Tell the machine what to make of idleness, whoever lives then; nothing, with none."""
+
+    def access(self, id: str) -> Access:
+        """How to get in, now; raises `Unavailable` where the machine cannot be asked."""

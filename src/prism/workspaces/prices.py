@@ -1,0 +1,58 @@
+"""Prices change while things run: what each living workspace costs is asked again every hour."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from prism.catalog.plan import TYPES
+from prism.errors import Problem
+from prism.kit.clock import Clock
+from prism.kit.db import Database
+from prism.kit.money import Micros
+from prism.profiles import store as profiles
+from prism.profiles.model import Profile
+from prism.workspaces import store
+from prism.workspaces.model import Terms, Workspace
+from prism.workspaces.service import WorkspaceService
+
+EVERY = timedelta(hours=1)
+
+
+class PriceWatch:
+    """Compares what is charged with what the provider says now; its own clock says when."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        terms: Callable[[Profile], Terms],
+        asks: WorkspaceService,
+    ) -> None:
+        self._db, self._clock, self._terms, self._asks = db, clock, terms, asks
+        self._due: datetime | None = None
+
+    def look(self) -> int:
+        """Reprice what costs something else than it did; how many that was."""
+        now = self._clock.now()
+        if self._due is not None and now < self._due:
+            return 0
+        self._due = now + EVERY
+        with self._db.read() as sql:
+            living = [it for it in store.every(sql) if it.ended_at is None]
+            of = {it.name: it for it in profiles.every(sql)}
+        changed = 0
+        for it in living:
+            hourly, source = self._now(it, of.get(it.profile))
+            if hourly is not None and hourly != it.hourly_rate:
+                self._asks.reprice(it.id, hourly, source)
+                changed += 1
+        return changed
+
+    def _now(self, it: Workspace, profile: Profile | None) -> tuple[Micros | None, str | None]:
+        """What an hour costs now; not known where nobody can say: then nothing changes."""
+        kind = TYPES.get(it.instance_type)
+        if profile is None or kind is None:
+            return None, None
+        try:
+            return self._terms(profile).price(kind, it.spot)
+        except Problem:  # this daemon does not serve that provider
+            return None, None

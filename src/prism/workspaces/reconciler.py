@@ -1,0 +1,312 @@
+"""Making what is wanted true: look, plan, act, record."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement
+
+from prism.errors import Unavailable
+from prism.kit.clock import Clock
+from prism.kit.db import Database, Tx
+from prism.kit.reconcile import NEVER, Claim, Found
+from prism.workspaces import store
+from prism.workspaces.events import (
+    SYSTEM,
+    WorkspaceAsked,
+    WorkspaceForgotten,
+    WorkspaceMoved,
+    WorkspaceSeen,
+)
+from prism.workspaces.hosts import before_its_end
+from prism.workspaces.model import Failure, Seen, State, Verb, Workspace
+from prism.workspaces.plan import IN_BETWEEN, Act, deadline, expiring, perceive, plan, state_of
+from prism.workspaces.ports import Compute, Machine, Observer, Order, Refused
+from prism.workspaces.upstairs import Meter
+
+AT_ONCE = timedelta(0)
+VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
+SURE_FOR = timedelta(seconds=60)  # what nobody looked at for longer is only reconstructed
+BRINGS_UP = {Verb.LAUNCH, Verb.START, Verb.RESUME}
+DOWN = {Seen.OFF, Seen.ASLEEP, Seen.STOPPING}
+
+
+class Look:
+    """What there is in each place; a place is surveyed once, when somebody asks for it."""
+
+    def __init__(self, computes: Mapping[str, Compute]) -> None:
+        self._computes, self._lock = computes, Lock()
+        self._seen: dict[str, dict[str, Machine] | Unavailable] = {}
+
+    def at(self, place: str) -> dict[str, Machine]:
+        """The machines there by the key we gave them; raises `Unavailable` if nobody answers."""
+        with self._lock:
+            if place not in self._seen:
+                self._seen[place] = self._survey(place)
+        if isinstance(found := self._seen[place], Unavailable):
+            raise found
+        return found
+
+    def _survey(self, place: str) -> dict[str, Machine] | Unavailable:
+        try:
+            machines = self._computes[place].survey()
+        except Unavailable as away:
+            return away
+        # The living come last: they win over a machine of the same key that is gone.
+        return {m.key: m for m in sorted(machines, key=lambda m: m.seen is not Seen.GONE)}
+
+
+class Glance(NamedTuple):
+    """When a place was looked at, and why it did not answer."""
+
+    at: datetime
+    problem: str | None
+
+
+class WorkspaceReconciler:
+    """Keeps every workspace what its owner wants it to be."""
+
+    rows = store.workspaces
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        computes: Mapping[str, Compute],
+        retention: timedelta = timedelta(minutes=5),
+        meters: Sequence[Meter] = (),
+        *,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self._db, self._clock, self._computes = db, clock, computes
+        self._retention, self._meters, self._observers = retention, meters, observers
+        self._looked: dict[str, datetime] = {}  # when each place had answered, the time before
+        self.glances: dict[str, Glance] = {}
+        """How looking at each place went last."""
+
+    def reachable(self) -> ColumnElement[bool]:
+        """The rows whose place one of our providers serves."""
+        return self.rows.c.place.in_(self._computes)
+
+    def patrol(self) -> timedelta:
+        """One look at each place; what is not as we last saw it becomes due."""
+        look, now = self.look(), self._clock.now()
+        with self._db.read() as sql:
+            workspaces = store.living_in(sql, self._computes)
+        self._looked |= {at: it.at for at, it in self.glances.items() if it.problem is None}
+        self.glances = {place: _glance(look, place, now) for place in self._computes}
+        there = [p for p, it in self.glances.items() if it.problem is None]
+        for observer in self._observers:
+            observer.saw(machine for place in there for machine in look.at(place).values())
+        changed = [
+            it.id
+            for it in workspaces
+            if self.glances[it.place].problem is None
+            and _differs(it, look.at(it.place).get(it.id))
+        ]
+        if changed:
+            with self._db.write() as tx:
+                store.make_due(tx, changed, now)
+        return min(compute.calm for compute in self._computes.values())
+
+    def look(self) -> Look:
+        """Every machine of ours, once."""
+        return Look(self._computes)
+
+    def reconcile(self, claim: Claim, view: Look) -> Found:
+        """Take one workspace one step closer."""
+        with self._db.read() as sql:
+            before = store.by_id(sql, claim.id)
+        compute, now = self._computes[before.place], self._clock.now()
+        machine = view.at(before.place).get(before.id)
+        seen = perceive(before, machine.seen if machine else None, now, compute.patience)
+        act = plan(before, seen).act
+        if act is Act.FORGET:
+            return self._forgotten(before, now)
+
+        facts = _facts(before, seen, machine, now)
+        if act is Act.TERMINATE:
+            with self._db.read() as sql:
+                act, why = before_its_end(sql, before, seen)
+            facts |= {"failure": why} if why else {}
+        try:
+            facts |= self._act(claim, before, act, machine)
+        except Refused as no:
+            lost = {"seen": Seen.BROKEN, "asked_at": None} if act is Act.LAUNCH else {}
+            failure = Failure(no.code, no.message)
+            facts |= {"granted": before.wish, "failure": failure, "tried": before.wish, **lost}
+        return self._found(before, facts, self._since(before, machine, seen, now))
+
+    def _act(
+        self, claim: Claim, it: Workspace, act: Act, machine: Machine | None
+    ) -> dict[str, Any]:
+        compute, now = self._computes[it.place], self._clock.now()
+        if act is Act.LAUNCH:
+            with self._db.write() as tx:  # before the call: from here on there may be one
+                claim.update(tx, asked_at=now)
+            made = compute.launch(_order(it))
+            facts = _facts(it, made.seen, made, now)
+            return {**facts, "tried": it.wish, "told_expiry": deadline(it)}
+        id = machine.id if machine else it.machine_id
+        told = {} if id is None else self._tell_expiry(compute, it, id)
+        if act in {Act.WAIT, Act.REST}:
+            return told
+        assert id is not None, "the table acts only on machines that were seen"
+        getattr(compute, act.value)(id)
+        return {**told, "tried": it.wish, "failure": None} if act is Act.START else told
+
+    def _tell_expiry(self, compute: Compute, it: Workspace, id: str) -> dict[str, Any]:
+        at = deadline(it)
+        if at == it.told_expiry or it.verb is Verb.TERMINATE or it.seen is Seen.GONE:
+            return {}
+        compute.expire(id, at, "hibernate" if it.hibernation else "stop")
+        return {"told_expiry": at}
+
+    def _since(
+        self, it: Workspace, machine: Machine | None, seen: Seen, now: datetime
+    ) -> tuple[datetime, bool]:
+        """Since when it has been what is seen now, and whether somebody was looking.
+
+        The provider's own time counts. A machine that went down by itself did so when it had
+        been told to, however late that is learned: a laptop may have slept meanwhile.
+        """
+        known = machine.since if machine is not None else None
+        looked = max(it.wished_at, self._looked.get(it.place, it.wished_at))
+        by_itself = it.seen is Seen.ON and seen in DOWN and it.granted == it.wish
+        if by_itself and it.told_expiry is not None and looked <= it.told_expiry <= now:
+            # Here the whole computer slept, and what slept has computed nothing.
+            slept = known is not None and it.place.startswith("local:")
+            if known is None or (slept and known > it.told_expiry):
+                return it.told_expiry, False
+        if known is not None:
+            return min(known, now), True
+        return now, now - looked <= SURE_FOR
+
+    def _found(
+        self, before: Workspace, facts: dict[str, Any], since: tuple[datetime, bool]
+    ) -> Found:
+        after = replace(before, **facts)
+        step = plan(after, after.seen)
+        if step.act is Act.REST and after.granted < before.wish:
+            facts |= {"granted": before.wish}
+        if step.state is State.TERMINATED:
+            facts |= {"ended_at": self._clock.now()}
+        pause = self._pause(after, step.act)
+        return Found(pause, lambda tx: self._record(tx, before.id, facts, since))
+
+    def _pause(self, after: Workspace, act: Act) -> timedelta:
+        now, busy = self._clock.now(), self._computes[after.place].busy
+        state = state_of(after)
+        if state is State.TERMINATED:
+            return self._retention
+        if act is not Act.REST or state in IN_BETWEEN:
+            return busy
+        if (at := deadline(after)) and state is State.RUNNING:
+            return max(AT_ONCE, at - now)
+        return NEVER - now  # a request or a patrol will say
+
+    def _record(
+        self, tx: Tx, id: str, facts: dict[str, Any], since: tuple[datetime, bool]
+    ) -> None:
+        before = store.by_id(tx.sql, id)  # once more: somebody may have asked meanwhile
+        now, after = self._clock.now(), replace(before, **facts)
+        state = state_of(after)
+        if state is State.RUNNING and after.ready_at is None:
+            facts |= {"ready_at": now}
+            after = replace(after, ready_at=now)
+        if after != before:
+            store.saw(tx, id, facts)
+            for meter in self._meters:
+                meter.changed(tx, before, after, since[0], sure=since[1])
+            tx.happened(_told(before, after))
+        if after.granted > before.granted and state is State.RUNNING and after.verb in BRINGS_UP:
+            store.record_bring_up(tx, after, after.place.partition(":")[0], now)
+        if after.granted == after.wish and (verb := expiring(after, state, now)):
+            store.ask(tx, after, verb, now, after.expires_at)
+            tx.happened(_expired(after, state, store.by_id(tx.sql, id)))
+
+    def _forgotten(self, workspace: Workspace, now: datetime) -> Found:
+        left = (workspace.ended_at or now) + self._retention - now
+        if left > AT_ONCE:
+            return Found(left, lambda _: None)
+
+        def forget(tx: Tx) -> None:
+            store.forget(tx, workspace.id)
+            whose = {"subject": workspace.name, "workspace": workspace.id}
+            tx.happened(WorkspaceForgotten(actor=SYSTEM, **whose))
+
+        return Found(NEVER - now, forget)
+
+
+def _why(it: Workspace) -> str:
+    """Why it goes down now."""
+    if it.expires_at is not None and it.expires_at == deadline(it):
+        return f"expired at {it.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+    return f"its money was reserved until {it.reserved_until:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _glance(look: Look, place: str, now: datetime) -> Glance:
+    try:
+        look.at(place)
+    except Unavailable as away:
+        return Glance(now, away.message)
+    return Glance(now, None)
+
+
+def _differs(it: Workspace, machine: Machine | None) -> bool:
+    """Whether a look shows anything that the row does not say."""
+    if machine is None:
+        return it.machine_id is not None and it.seen is not Seen.GONE
+    return any(
+        getattr(it, field) != value for field, value in _shown(it, machine.seen, machine).items()
+    )
+
+
+def _shown(it: Workspace, seen: Seen, machine: Machine) -> dict[str, Any]:
+    ips = {"public_ip": machine.public_ip, "private_ip": machine.private_ip}
+    far = 100 if seen is Seen.ON else it.progress if machine.progress is None else machine.progress
+    how = {"stage": machine.stage, "progress": far, "failure": machine.failure}
+    return {"seen": seen, "machine_id": machine.id, **ips, **how}
+
+
+def _facts(it: Workspace, seen: Seen, machine: Machine | None, now: datetime) -> dict[str, Any]:
+    slept = (it.hibernated_at or now) if seen is Seen.ASLEEP else None
+    if machine is not None:
+        return {**_shown(it, seen, machine), "hibernated_at": slept}
+    failure = VANISHED if seen is Seen.GONE and it.verb is not Verb.TERMINATE else it.failure
+    return {"seen": seen, "hibernated_at": slept, "failure": failure}
+
+
+def _order(it: Workspace) -> Order:
+    return Order(
+        key=it.id,
+        name=it.name,
+        template=it.recipe,
+        parameters=it.parameters,
+        instance_type=it.instance_type,
+        root_gb=it.root_gb,
+        hibernation=it.hibernation,
+        expires_at=deadline(it),
+    )
+
+
+def _told(before: Workspace, after: Workspace) -> WorkspaceSeen | WorkspaceMoved:
+    was, state = state_of(before), state_of(after)
+    whose = {"actor": SYSTEM, "subject": after.name, "workspace": after.id}
+    if was is state:
+        return WorkspaceMoved(**whose, state=state, stage=after.stage, progress=after.progress)
+    return WorkspaceSeen(**whose, previous_state=was, state=state, failure=after.failure)
+
+
+def _expired(before: Workspace, was: State, after: Workspace) -> WorkspaceAsked:
+    return WorkspaceAsked(
+        actor=SYSTEM,
+        subject=after.name,
+        workspace=after.id,
+        verb=after.verb,
+        previous_state=was,
+        state=state_of(after),
+        reason=_why(before),
+    )

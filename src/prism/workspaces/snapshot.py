@@ -1,0 +1,187 @@
+"""Every workspace in memory, with its encoded bytes: what reads are answered from.
+
+It is patched after each commit from the facts of that commit, in the committing thread,
+before the request is answered: who asks next sees what was just written. Facts of other
+daemons arrive through the same call, made by whoever hears of them (`kit/listen.py`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from threading import Lock
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from prism.kit import journal
+from prism.kit.db import Database
+from prism.kit.money import Micros
+from prism.projects.model import Crew
+from prism.storage.model import Attached
+from prism.storage.store import attached
+from prism.workspaces import store
+from prism.workspaces.model import Idle, State, Workspace
+from prism.workspaces.plan import ACTIVE, state_of
+from prism.workspaces.view import NOTHING, instance
+
+Spends = Callable[[Connection], Mapping[str, Micros | None]]
+Idles = Callable[[Workspace], Idle]
+
+
+class Kept(Struct, frozen=True):
+    """A workspace and how the list shows it."""
+
+    workspace: Workspace
+    state: State
+    encoded: bytes
+    idle: Idle
+
+
+class Pages(Struct, frozen=True, dict=True):
+    """All workspaces at one moment; `version` is the last fact they include.
+
+    `settled` is the settlement, in seconds since 1970, that last changed what any of them
+    has cost.
+    """
+
+    version: int
+    settled: int
+    rows: dict[str, Kept]
+
+    @cached_property
+    def body(self) -> bytes:
+        """The whole list, put together when somebody reads it: many writes, few reads."""
+        return listed([*self.rows.values()])
+
+    def named(self, name: str) -> Kept:
+        """The one with that name or instance id; the living one, else the last terminated."""
+        found = [kept for kept in self.rows.values() if name in _names(kept.workspace)]
+        if not found:
+            raise store.not_found(name)
+        return max(found, key=lambda kept: (kept.workspace.ended_at is None, kept.workspace.id))
+
+
+class Snapshot:
+    """Holds the newest `Pages`; readers take them and are never in anybody's way."""
+
+    def __init__(
+        self,
+        db: Database,
+        spends: Spends = lambda _: {},
+        idles: Idles = lambda it: Idle(it.idle_profile),
+    ) -> None:
+        self._db, self._lock = db, Lock()
+        self._spends: Spends = spends
+        self._idles: Idles = idles
+        self._spend: Mapping[str, Micros | None] = {}
+        self._attached: dict[str, Attached] = {}
+        self._pages: Pages | None = None
+        db.committed.append(self.refresh)
+
+    @property
+    def pages(self) -> Pages:
+        """The newest."""
+        return self._pages or self.refresh()
+
+    def fresh(self, name: str) -> bytes:
+        """One workspace, by name or instance id, with how idle it is at this moment."""
+        kept = self.pages.named(name)
+        if self._idles(kept.workspace) == kept.idle:
+            return kept.encoded
+        return self._keep(kept.workspace).encoded
+
+    def crews(self) -> dict[str, Crew]:
+        """Implements `projects.model.Roster`."""
+        found: dict[str, Crew] = {}
+        for kept in self.pages.rows.values():
+            if (project := kept.workspace.project) is not None:
+                crew = found.get(project, Crew())
+                found[project] = Crew(crew.active + (kept.state in ACTIVE), crew.total + 1)
+        return found
+
+    def settle(self, now: datetime) -> Pages:
+        """Ask what each has cost, and how idle it is; lists show it until the next time."""
+        with self._db.read() as sql:
+            fresh = self._spends(sql)
+        pages = self.pages
+        with self._lock:
+            pages, before, self._spend = self._pages or pages, self._spend, fresh
+            moved = [
+                kept
+                for id, kept in pages.rows.items()
+                if fresh.get(id, NOTHING) != before.get(id, NOTHING)
+                or self._idles(kept.workspace) != kept.idle
+            ]
+            if moved:
+                rows = pages.rows | {it.workspace.id: self._keep(it.workspace) for it in moved}
+                self._pages = Pages(pages.version, int(now.timestamp()), rows)
+            return self._pages or pages
+
+    def refresh(self) -> Pages:
+        """Read what has changed since the last time."""
+        with self._lock:
+            self._pages = self._read_all() if self._pages is None else self._patched(self._pages)
+            return self._pages
+
+    def _read_all(self) -> Pages:
+        with self._db.read() as sql:
+            version, workspaces = journal.newest(sql), store.every(sql)
+            self._spend, self._attached = self._spends(sql), attached(sql)
+        return Pages(version, 0, {it.id: self._keep(it) for it in workspaces})
+
+    def _patched(self, old: Pages) -> Pages:
+        with self._db.read() as sql:
+            version = journal.newest(sql)
+            if version == old.version:
+                return old
+            touched = _touched(sql, old.version)
+            changed = store.by_ids(sql, touched) if touched else []
+            self._attached |= {id: Attached() for id in touched} | attached(sql, touched)
+        if not touched:
+            return Pages(version, old.settled, old.rows)
+        kept = {it.id: self._keep(it) for it in changed}
+        rows = old.rows | kept
+        for id in touched - kept.keys():
+            rows.pop(id, None)
+        new = kept.keys() - old.rows.keys()
+        if new and old.rows and min(new) < next(reversed(old.rows)):
+            rows = dict(sorted(rows.items()))  # another daemon's clock was behind ours
+        return Pages(version, old.settled, rows)
+
+    def _keep(self, it: Workspace) -> Kept:
+        spent, idle = self._spend.get(it.id, NOTHING), self._idles(it)
+        shown = instance(it, spent, self._attached.get(it.id, Attached()), idle)
+        return Kept(it, state_of(it), msgspec.json.encode(shown), idle)
+
+
+def matching(
+    pages: Pages, state: State | None, project: str | None, template: str | None
+) -> Iterator[Kept]:
+    """Those that fit each filter that is given, in the order of their launch."""
+    for kept in pages.rows.values():
+        it = kept.workspace
+        fits = (
+            state in {None, kept.state},
+            project in {None, it.project, it.project_name},
+            template in {None, it.template, it.recipe.slug},
+        )
+        if all(fits):
+            yield kept
+
+
+def listed(rows: Sequence[Kept]) -> bytes:
+    """Their list, encoded."""
+    return b"[%s]" % b",".join(kept.encoded for kept in rows)
+
+
+def _touched(sql: Connection, after: int) -> set[str]:
+    ids: set[str] = set()
+    while facts := journal.after(sql, after):
+        ids |= {fact.data["workspace"] for fact in facts if "workspace" in fact.data}
+        after = facts[-1].id
+    return ids
+
+
+def _names(it: Workspace) -> tuple[str | None, ...]:
+    return (it.name, it.machine_id, it.expected_id)

@@ -1,0 +1,267 @@
+"""The workspaces table, and all of its SQL."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    Select,
+    String,
+    Table,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from prism.kit.db import Tx
+from prism.kit.money import Micros
+from prism.kit.tables import Utc, leased, metadata
+from prism.workspaces.model import NameTaken, Verb, Workspace, WorkspaceNotFound
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False, index=True),
+    Column("owner", String, nullable=False),
+    Column("profile", String, nullable=False),
+    Column("place", String, nullable=False, index=True),
+    Column("template", String, nullable=False),
+    Column("recipe", JSON, nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("instance_type", String, nullable=False),
+    Column("region", String, nullable=False),
+    Column("expected_id", String, index=True),
+    Column("spot", Boolean, nullable=False),
+    Column("hourly_rate", BigInteger),
+    Column("price_source", String),
+    Column("hibernation", Boolean, nullable=False),
+    Column("root_gb", Integer, nullable=False),
+    Column("root_type", String, nullable=False),
+    Column("project", String, index=True),
+    Column("project_name", String),
+    Column("allocation", String),
+    Column("pool", String),
+    Column("budget", String),
+    Column("idle_profile", String),
+    Column("launched_at", Utc, nullable=False),
+    # written by requests
+    Column("verb", String, nullable=False),
+    Column("wish", Integer, nullable=False),
+    Column("wished_at", Utc, nullable=False),
+    Column("expires_at", Utc),
+    Column("reserved_until", Utc),
+    # written by the reconciler
+    Column("seen", String, nullable=False),
+    Column("granted", Integer, nullable=False),
+    Column("tried", Integer, nullable=False),
+    Column("asked_at", Utc),
+    Column("told_expiry", Utc),
+    Column("ended_at", Utc),
+    Column("ready_at", Utc),
+    Column("machine_id", String, index=True),
+    Column("public_ip", String),
+    Column("private_ip", String),
+    Column("stage", String),
+    Column("progress", Integer, nullable=False),
+    Column("hibernated_at", Utc),
+    Column("failure", JSON(none_as_null=True)),
+    *leased(),
+)
+FIELDS = Workspace.__struct_fields__
+SELECT = select(*(workspaces.c[field] for field in FIELDS))
+LIVE = workspaces.c.ended_at.is_(None)
+# A name is free again once its workspace is terminated.
+Index(
+    "workspaces_live_name",
+    workspaces.c.name,
+    unique=True,
+    sqlite_where=LIVE,
+    postgresql_where=LIVE,
+)
+
+bring_ups = Table(
+    "bring_ups",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("template", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("verb", String, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("at", Utc, nullable=False),
+    Index("bring_ups_of", "template", "provider", "verb"),
+)
+RECENT = 20  # how many bring-ups an estimate looks back on
+
+
+def add(tx: Tx, workspace: Workspace, due_at: datetime) -> None:
+    """Keep a new workspace."""
+    row = _row(msgspec.structs.asdict(workspace))
+    try:
+        tx.sql.execute(workspaces.insert().values(**row, due_at=due_at, attempts=0))
+    except IntegrityError as error:
+        raise name_taken(workspace.name) from error
+
+
+def is_taken(sql: Connection, name: str) -> bool:
+    """Whether a workspace that has not ended has that name."""
+    query = select(workspaces.c.id).where(workspaces.c.name == name, LIVE)
+    return sql.execute(query).first() is not None
+
+
+def name_taken(name: str) -> NameTaken:
+    """The problem of there being one of that name."""
+    return NameTaken(
+        f"A workspace called {name!r} already exists",
+        details="a name is free again once its workspace is terminated",
+        remediation=f"Look at it with `prism workspace show {name}`",
+    )
+
+
+def every(sql: Connection) -> list[Workspace]:
+    """All of them, in the order of their launch."""
+    return _many(sql, SELECT.order_by(workspaces.c.id))
+
+
+def living_in(sql: Connection, places: Collection[str]) -> list[Workspace]:
+    """Those in these places that nobody is at work on, and that have not ended."""
+    idle = and_(workspaces.c.place.in_(places), LIVE, workspaces.c.lease.is_(None))
+    return _many(sql, SELECT.where(idle))
+
+
+def living_of(sql: Connection, profile: str) -> int:
+    """How many that have not ended were launched with this profile."""
+    query = select(func.count()).where(workspaces.c.profile == profile, LIVE)
+    return int(sql.execute(query).scalar_one())
+
+
+def named(sql: Connection, name: str) -> Workspace:
+    """The one with that name or instance id; a terminated one only if there is no other."""
+    columns = (workspaces.c.name, workspaces.c.machine_id, workspaces.c.expected_id)
+    here = or_(*(column == name for column in columns))
+    order = (~LIVE, workspaces.c.launched_at.desc(), workspaces.c.id.desc())
+    for workspace in _many(sql, SELECT.where(here).order_by(*order).limit(1)):
+        return workspace
+    raise not_found(name)
+
+
+def not_found(name: str) -> WorkspaceNotFound:
+    """The problem of there being none of that name."""
+    return WorkspaceNotFound(
+        f"Workspace {name!r} not found",
+        details="Check the workspace name",
+        remediation="Use `prism workspace list` to see available workspaces",
+    )
+
+
+def listed_in(sql: Connection, project: str) -> int:
+    """How many workspaces of a project are listed."""
+    mine = select(func.count()).where(workspaces.c.project == project)
+    return sql.execute(mine).scalar_one()
+
+
+def by_id(sql: Connection, id: str) -> Workspace:
+    """The one with our id, which a claim knows to exist."""
+    return by_ids(sql, [id])[0]
+
+
+def by_ids(sql: Connection, ids: Collection[str]) -> list[Workspace]:
+    """Those of these ids that still exist."""
+    return _many(sql, SELECT.where(workspaces.c.id.in_(ids)))
+
+
+def ask(tx: Tx, before: Workspace, verb: Verb, at: datetime, expires_at: datetime | None) -> None:
+    """Keep what is now wanted, and have it looked at."""
+    wish = {"verb": verb, "wish": before.wish + 1, "wished_at": at, "expires_at": expires_at}
+    _write(tx, [before.id], {**wish, "due_at": at})
+
+
+def extend(tx: Tx, id: str, expires_at: datetime, now: datetime) -> None:
+    """Keep a new expiry, and have it looked at."""
+    _write(tx, [id], {"expires_at": expires_at, "due_at": now})
+
+
+def reserve(tx: Tx, id: str, until: datetime | None, now: datetime) -> None:
+    """Keep how long it may run, and have its machine told."""
+    _write(tx, [id], {"reserved_until": until, "due_at": now})
+
+
+def reprice(tx: Tx, id: str, hourly: Micros | None, source: str | None) -> None:
+    """Keep what an hour of it costs from now on."""
+    _write(tx, [id], {"hourly_rate": hourly, "price_source": source})
+
+
+def rename(tx: Tx, project: str, name: str) -> list[Workspace]:
+    """Keep what a project is called now; its workspaces."""
+    mine = workspaces.c.project == project
+    tx.sql.execute(update(workspaces).where(mine).values(project_name=name))
+    return _many(tx.sql, SELECT.where(mine))
+
+
+def at_work_in(sql: Connection, project: str) -> list[Workspace]:
+    """The workspaces of a project that have not ended."""
+    return _many(sql, SELECT.where(workspaces.c.project == project, LIVE))
+
+
+def watch_by(tx: Tx, id: str, idle_profile: str) -> None:
+    """Keep which idle profile watches it."""
+    _write(tx, [id], {"idle_profile": idle_profile})
+
+
+def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:
+    """Have these looked at, unless somebody does or will sooner."""
+    free = and_(workspaces.c.lease.is_(None), workspaces.c.due_at > now)
+    tx.sql.execute(update(workspaces).where(workspaces.c.id.in_(ids), free).values(due_at=now))
+
+
+def saw(tx: Tx, id: str, facts: dict[str, Any]) -> None:
+    """Keep what was seen."""
+    _write(tx, [id], _row(facts))
+
+
+def forget(tx: Tx, id: str) -> None:
+    """Take it off the list; its events stay."""
+    tx.sql.execute(delete(workspaces).where(workspaces.c.id == id))
+
+
+def record_bring_up(tx: Tx, workspace: Workspace, provider: str, at: datetime) -> None:
+    """Keep how long it took from the wish until it ran."""
+    seconds = (at - workspace.wished_at).total_seconds()
+    values = {"template": workspace.template, "provider": provider, "verb": workspace.verb}
+    tx.sql.execute(bring_ups.insert().values(**values, seconds=seconds, at=at))
+
+
+def usual_seconds(sql: Connection, template: str, provider: str, verb: Verb) -> float | None:
+    """The median of the last bring-ups of this kind, in seconds; None if there was none."""
+    of = (bring_ups.c.template == template, bring_ups.c.provider == provider)
+    query = select(bring_ups.c.seconds).where(*of, bring_ups.c.verb == verb)
+    took = sql.execute(query.order_by(bring_ups.c.id.desc()).limit(RECENT)).scalars().all()
+    return median(took) if took else None
+
+
+def _write(tx: Tx, ids: Sequence[str], values: dict[str, Any]) -> None:
+    tx.sql.execute(update(workspaces).where(workspaces.c.id.in_(ids)).values(**values))
+
+
+def _row(values: dict[str, Any]) -> dict[str, Any]:
+    structs = {name for name in ("recipe", "failure") if values.get(name) is not None}
+    return values | {name: msgspec.to_builtins(values[name]) for name in structs}
+
+
+def _many(sql: Connection, query: Select[Any]) -> list[Workspace]:
+    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query)]
+    return msgspec.convert(rows, list[Workspace])

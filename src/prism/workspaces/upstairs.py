@@ -1,0 +1,70 @@
+"""What the rooms above this one are asked before a wish, and told of each change.
+
+They are called inside the transaction, so what they write and what the workspace becomes
+are one thought. `tx` and `sql` are that transaction.
+"""
+
+from datetime import datetime
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from prism.kit.money import Micros
+from prism.workspaces.model import Idle, Workspace
+
+
+class Fund(Struct, frozen=True):
+    """Whose work it is, and which money pays."""
+
+    project: str | None = None
+    project_name: str | None = None
+    allocation: str | None = None
+    pool: str | None = None
+    pool_name: str | None = None
+
+
+class Outlook(Struct, frozen=True):
+    """What a launch would leave: of which money, how much, and until which day."""
+
+    needed: Micros | None = None
+    left: Micros | None = None
+    of: str | None = None
+    lasts_until: datetime | None = None
+    disk_month: Micros | None = None
+    notes: tuple[str, ...] = ()
+
+
+class LaunchGuard(Protocol):
+    """Someone who may say no to a launch, a start, a resume or an extension."""
+
+    def allow(self, tx: Any, workspace: Workspace) -> datetime | None:
+        """Until when it may run as it stands; null for ever. Raises a `Problem` to refuse."""
+
+
+class Watcher(Protocol):
+    """Whoever knows idle profiles, and how idle workspaces are."""
+
+    def know(self, sql: Any, profile: str) -> None:
+        """Raise where there is no idle profile of that name."""
+
+    def idleness(self, workspace: Workspace) -> Idle:
+        """How idle it is now."""
+
+
+class Treasury(Protocol):
+    """Whoever keeps the money."""
+
+    def fund(self, sql: Any, project: str | None, budget: str | None) -> Fund:
+        """What a launch's project and budget mean; raises where there are none of that name."""
+
+    def outlook(self, sql: Any, workspace: Workspace) -> Outlook:
+        """What launching it would leave; raises what would refuse it."""
+
+
+class Meter(Protocol):
+    """Whoever counts what it costs."""
+
+    def changed(
+        self, tx: Any, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
+    ) -> None:
+        """It has been `after` since `at`; not `sure`, where nobody was looking at that time."""

@@ -1,0 +1,122 @@
+"""`?wait=SECONDS`: hold back the answer to a wish until it has come true.
+
+It stands outside of what answers, so the transaction is over and nothing is held while it
+waits; then it puts into the answer what has become of the workspace.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from prism.errors import NotFound, ValidationFailed
+from prism.kit.events import Bus
+from prism.kit.gate import App, Receive, Scope, Send
+from prism.workspaces.plan import IN_BETWEEN
+from prism.workspaces.snapshot import Kept, Snapshot
+from prism.workspaces.view import launch_progress
+
+PATH = "/api/v1/instances/"
+LONGEST = 300
+WHOLE = re.compile(r"[0-9]{1,9}")
+
+
+class Waiting:
+    """ASGI middleware around everything that answers."""
+
+    def __init__(self, app: App, snapshot: Snapshot, bus: Bus) -> None:
+        self._app, self._snapshot, self._bus = app, snapshot, bus
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass through what does not wait."""
+        if scope["type"] != "http" or scope["method"] != "POST" or b"wait=" not in _query(scope):
+            return await self._app(scope, receive, send)
+        if not scope["path"].startswith(PATH) or scope["path"].endswith("/extend"):
+            return await self._app(scope, receive, send)
+        seconds, held = _seconds(scope), _Held(send)
+        await self._app(scope, receive, held)
+        if held.status in {200, 201} and "name" in held.answer:
+            await self._until_settled(held.answer["name"], seconds)
+            held.amend(self._newest(held.answer["name"]))
+        return await held.release()
+
+    def _newest(self, name: str) -> Kept | None:
+        try:
+            return self._snapshot.pages.named(name)
+        except NotFound:
+            return None  # terminated, and no longer listed
+
+    async def _until_settled(self, name: str, seconds: int) -> None:
+        woken, loop = asyncio.Event(), asyncio.get_running_loop()
+        until = loop.time() + seconds
+        with self._bus.listening(lambda: loop.call_soon_threadsafe(woken.set)):
+            while not self._bus.closed and (left := until - loop.time()) > 0:
+                woken.clear()
+                if (kept := self._newest(name)) is None or kept.state not in IN_BETWEEN:
+                    return
+                try:
+                    await asyncio.wait_for(woken.wait(), left)
+                except TimeoutError:
+                    return
+
+
+class _Held:
+    """Catches an answer, so that it can be amended before it goes out."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: dict[str, Any] = {}
+        self._body = b""
+        self.answer: dict[str, Any] = {}
+
+    @property
+    def status(self) -> int:
+        """The status of what was caught."""
+        return int(self._start.get("status", 0))
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        """Catch a piece of it."""
+        if message["type"] == "http.response.start":
+            self._start = dict(message)
+        elif message["type"] == "http.response.body":
+            self._body += message.get("body", b"")
+            if not message.get("more_body") and self.status in {200, 201}:
+                self.answer = json.loads(self._body)
+
+    def amend(self, kept: Kept | None) -> None:
+        """Say what the workspace is now instead of what it was going to be."""
+        if kept is None:
+            return
+        it = kept.workspace
+        now = {
+            "state": kept.state,
+            "new_state": kept.state,
+            "instance_id": it.machine_id or it.expected_id,
+            "launch_progress": launch_progress(it),
+        }
+        self.answer |= {key: value for key, value in now.items() if key in self.answer}
+        if it.failure:
+            self.answer["failure"] = {"code": it.failure.code, "message": it.failure.message}
+        self._body = json.dumps(self.answer).encode()
+
+    async def release(self) -> None:
+        """Send it."""
+        headers = [(k, v) for k, v in self._start["headers"] if k.lower() != b"content-length"]
+        headers.append((b"content-length", b"%d" % len(self._body)))
+        await self._send({**self._start, "headers": headers})
+        await self._send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+
+def _query(scope: Scope) -> bytes:
+    query: bytes = scope["query_string"]
+    return query
+
+
+def _seconds(scope: Scope) -> int:
+    given = parse_qs(_query(scope).decode("latin-1"), keep_blank_values=True).get("wait", [])
+    digits = "".join(given) if len(given) == 1 else ""
+    if WHOLE.fullmatch(digits) and int(digits) <= LONGEST:
+        return int(digits)
+    raise ValidationFailed.of(("wait", f"must be a whole number of seconds, 0 to {LONGEST}"))

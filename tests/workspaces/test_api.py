@@ -1,0 +1,327 @@
+"""What the wire carries: the reference's shapes, one envelope, and never a false yes."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import event
+
+from prism.workspaces.model import Failure
+from tests.conftest import ML, Http
+from tests.shapes import EXAMPLES, failed, shaped_like
+
+
+def settle(house, clock, seconds=15):
+    for _ in range(3):
+        clock.advance(seconds=seconds / 3)
+        house.settle()
+
+
+def test_a_life_in_the_references_own_shapes(http, house, clock):
+    order = {"name": "mine", "template": ML, "size": "XL", "storage": {"ebs_volume_size": 100}}
+    answer = http("POST", "/api/v1/instances/launch", json=order)
+    launched = shaped_like("POST instances/launch", answer, 201)
+    assert (launched["state"], launched["hourly_rate"]) == ("launching", 0.0)
+    for verb, becomes in {
+        "stop": "stopping",
+        "start": "starting",
+        "hibernate": "hibernating",
+        "resume": "resuming",
+    }.items():
+        settle(house, clock)
+        changed = shaped_like(f"POST instances/{{name}}/{verb}", http.post("mine", verb))
+        assert changed["new_state"] == becomes
+        again = http.post("mine", verb).json()
+        assert again["previous_state"] == again["new_state"] == becomes
+    settle(house, clock)
+    [listed] = shaped_like("GET instances", http("GET", "/api/v1/instances"))
+    assert listed["launch_progress"] == 100
+    assert listed == http("GET", f"/api/v1/instances/{listed['id']}").json(), "by id as by name"
+    shaped_like("GET instances/{name}/connect", http("GET", "/api/v1/instances/mine/connect"))
+    what, sure = "POST instances/{name}/terminate", {"confirm": "DELETE", "backup_ebs": False}
+    assert shaped_like(what, http.post("mine", "terminate", json=sure))["state"] == "terminating"
+    failed(http.launch(), 409, "NAME_TAKEN")
+    settle(house, clock)
+    assert http.launch().status_code == 201, "a terminated workspace's name is free"
+    settle(house, clock)
+    assert http.state() == "running", "the name finds the living one"
+
+
+def test_the_whole_launch_request_of_the_reference_is_understood(http):
+    order = EXAMPLES["POST instances/launch"]["request"]
+    fault = failed(http("POST", "/api/v1/instances/launch", json=order), 404, "PROJECT_NOT_FOUND")
+    assert "cancer-research" in fault["message"]
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"project": "nope"}, "PROJECT_NOT_FOUND"),
+        ({"budget": "nope"}, "BUDGET_NOT_FOUND"),
+        ({"volumes": ["nope"]}, "VOLUME_NOT_FOUND"),
+        ({"idle_profile": "nope"}, "IDLE_PROFILE_NOT_FOUND"),
+        ({"template": "nope"}, "TEMPLATE_NOT_FOUND"),
+    ],
+)
+def test_what_is_named_and_does_not_exist_is_never_ignored(http, more, code):
+    failed(http.launch(**more), 404, code)
+    assert http("GET", "/api/v1/instances").json() == []
+
+
+def test_a_dry_run_says_everything_and_creates_nothing(http, make_house, clock):
+    plan = http.launch(dry_run=True, size="S", storage={"ebs_volume_size": 50})
+    assert plan.status_code == 200
+    assert plan.json() == {
+        "instance_type": "t3.medium",
+        "image": "this machine",
+        "hourly": 0.0,
+        "daily": 0.0,
+        "monthly": 0.0,
+        "budget": None,
+        "price_source": "local",
+        "disk_monthly": 0.0,
+        "reserves": None,
+        "leaves": None,
+        "lasts_until": None,
+        "notes": plan.json()["notes"],
+        "creates": ["workspace mine (t3.medium, local)", "50 GB gp3 root disk"],
+    }
+    assert http("GET", "/api/v1/instances").json() == []
+    assert http.launch().status_code == 201
+    failed(http.launch(dry_run=True), 409, "NAME_TAKEN")
+
+
+def test_prices_may_be_simulated_and_say_so(make_house, clock):
+    house = make_house(local_prices="aws")
+    ask = Http(house.app)
+    assert ask.launch(size="XL").json()["hourly_rate"] == 0.3328
+    [listed] = ask("GET", "/api/v1/instances").json()
+    assert listed["price_source"].startswith("simulated")
+    assert listed["current_spend"] == 0.0, "nothing has run yet"
+    settle(house, clock)
+    ask.post("mine", "hibernate")
+    settle(house, clock)
+    clock.advance(hours=4, minutes=30)
+    status = shaped_like(
+        "GET instances/{name}/hibernation-status",
+        ask("GET", "/api/v1/instances/mine/hibernation-status"),
+    )
+    assert status["hibernation_duration"] == "4h 30m"
+    assert status["estimated_savings"] == 1.5, "4.5 h at 0.3328"
+
+
+def test_hibernation_status_of_one_that_is_awake(http, house, clock):
+    http.launch()
+    settle(house, clock)
+    answer = http("GET", "/api/v1/instances/mine/hibernation-status").json()
+    assert answer == {
+        "hibernation_supported": True,
+        "current_state": "running",
+        "hibernation_time": None,
+        "estimated_savings": None,
+        "hibernation_duration": None,
+    }
+
+
+def test_a_launch_answers_while_the_cloud_is_away(http, house, cloud):
+    cloud.faults.down = True
+    assert http.launch().status_code == 201
+    house.settle()
+    assert http.state() == "launching"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "says"),
+    [
+        (b"{", 400, "INVALID_JSON", "truncated"),
+        (b'{"name": "\xff"}', 400, "INVALID_JSON", ""),
+        (b"", 422, "VALIDATION_FAILED", "name"),
+        (b"[]", 422, "VALIDATION_FAILED", "object"),
+        (b'{"template": "t"}', 422, "VALIDATION_FAILED", "name"),
+        (b'{"name": "a", "template": 5}', 422, "VALIDATION_FAILED", "template"),
+        (b'{"name": "a", "template": "t", "spot": "true"}', 422, "VALIDATION_FAILED", "spot"),
+        (b'{"name": "A_b", "template": "t"}', 422, "VALIDATION_FAILED", "name"),
+        (b'{"name": "a--b", "template": "t"}', 422, "VALIDATION_FAILED", "name"),
+        (b'{"name": "i-0123456789abcdef0", "template": "t"}', 422, "VALIDATION_FAILED", "name"),
+        (b'{"name": "a", "template": "t", "x": 1}', 422, "VALIDATION_FAILED", "x"),
+        (b'{"name": "a", "template": "t", "ttl_hours": 0}', 422, "VALIDATION_FAILED", "ttl"),
+        (b'{"name": "a", "template": "t", "size": "XXL"}', 422, "VALIDATION_FAILED", "size"),
+        (
+            b'{"name": "a", "template": "Plain Shell", "instance_type": "z9.huge"}',
+            422,
+            "UNKNOWN_INSTANCE_TYPE",
+            "t3.",
+        ),
+        (
+            b'{"name": "a", "template": "Plain Shell", "instance_type": "g4dn.xlarge"}',
+            422,
+            "VALIDATION_FAILED",
+            "GPU",
+        ),
+        (
+            b'{"name": "a", "template": "Plain Shell", "parameters": {"x": 1}}',
+            422,
+            "VALIDATION_FAILED",
+            "parameters.x",
+        ),
+        (b'{"name": "' + b"a" * 2**20 + b'"}', 413, "BODY_TOO_LARGE", ""),
+    ],
+)
+def test_bad_input_changes_nothing(http, body, status, code, says):
+    headers = {"content-type": "application/json"}
+    answer = http("POST", "/api/v1/instances/launch", headers, content=body)
+    assert says in failed(answer, status, code)["details"]
+    assert http("GET", "/api/v1/instances").json() == []
+
+
+def test_refusals_name_the_way_out(http, house, clock):
+    gone = failed(http.post("mine", "stop"), 404, "INSTANCE_NOT_FOUND")
+    assert gone["remediation"] == "Use `prism workspace list` to see available workspaces"
+    http.launch()
+    failed(http.launch(), 409, "NAME_TAKEN")
+    fault = failed(http.post("mine", "resume"), 409, "INVALID_STATE")
+    assert "stop, terminate" in fault["details"]
+    assert fault["data"] == {"state": "launching", "allowed": ["stop", "terminate"]}
+    failed(http.post("mine", "terminate"), 422, "CONFIRMATION_REQUIRED")
+    failed(http("GET", "/api/v1/instances/mine/connect"), 409, "INVALID_STATE")
+    http.launch("awake", hibernation=False)
+    failed(http.post("awake", "hibernate"), 409, "HIBERNATION_NOT_SUPPORTED")
+
+
+def test_a_failure_is_shown_where_people_look(http, house, clock, cloud):
+    cloud.faults.broken = Failure("PACKAGE_NOT_FOUND", "no package 'nopandas'")
+    http.launch()
+    settle(house, clock)
+    shown = http("GET", "/api/v1/instances/mine").json()
+    assert shown["state"] == "failed"
+    assert shown["failure"] == {"code": "PACKAGE_NOT_FOUND", "message": "no package 'nopandas'"}
+    assert shown["launch_progress"] < 100
+    assert http.post("mine", "start").json()["new_state"] == "starting"
+
+
+def test_extending(http, house, clock):
+    http.launch()
+    path = "/api/v1/instances/mine"
+    assert http("GET", path).json()["expires_at"] is None
+    for body, total in [({}, 4), ({"json": {}}, 8), ({"json": {"hours": -1}}, 12)]:
+        answer = http.post("mine", "extend", **body)
+        assert (answer.status_code, answer.content) == (204, b"")
+        expires = datetime.fromisoformat(http("GET", path).json()["expires_at"])
+        assert expires - clock.now() == timedelta(hours=total)
+    http.post("mine", "extend", json={"hours": 8760})
+    failed(http.post("mine", "extend", json={"hours": 8761}), 422, "VALIDATION_FAILED")
+    failed(http.post("nope", "extend"), 404, "INSTANCE_NOT_FOUND")
+
+
+def test_a_list_is_sent_again_only_when_something_happened(http, house):
+    http.launch()
+    first = http("GET", "/api/v1/instances")
+    known = {"If-None-Match": first.headers["etag"]}
+    assert http("GET", "/api/v1/instances", known).status_code == 304
+    house.settle()
+    second = http("GET", "/api/v1/instances", known)
+    assert second.status_code == 200
+    assert second.json()[0]["state"] == "running"
+
+
+def test_lists_are_filtered_and_paged(http, house, clock):
+    for n in range(5):
+        http.launch(f"w{n}")
+        clock.advance(seconds=1)
+    http.launch("shell", template="Plain Shell")
+    http.post("w0", "stop")
+    house.settle()
+
+    def names(query):
+        return [it["name"] for it in http("GET", f"/api/v1/instances{query}").json()]
+
+    assert names("?state=stopped") == ["w0"]
+    assert names("?template=Plain%20Shell") == names("?template=plain-shell") == ["shell"]
+    assert names("?project=none") == []
+    seen, path = [], "/api/v1/instances?limit=4"
+    while path:
+        answer = http("GET", path)
+        seen += [it["name"] for it in answer.json()]
+        link = answer.headers.get("link", "")
+        path = link.partition("<")[2].partition(">")[0]
+        assert not path or parse_qs(urlsplit(path).query)["limit"] == ["4"]
+    assert seen == ["w0", "w1", "w2", "w3", "w4", "shell"]
+    for bad in ("state=asleep", "limit=0", "limit=1001", "limit=x"):
+        failed(http("GET", f"/api/v1/instances?{bad}"), 422, "VALIDATION_FAILED")
+
+
+@pytest.mark.parametrize("request_", ["launch", "stop"])
+def test_a_failed_commit_never_answers_yes_and_tells_no_one(http, house, request_):
+    http.launch("old")
+    told = []
+
+    def refuse(_):
+        raise OSError("disk full")
+
+    newest = house.db.newest_fact()
+    event.listen(house.db.writer, "commit", refuse)
+    with house.db.bus.listening(lambda: told.append(1)):
+        answer = http.launch("new") if request_ == "launch" else http.post("old", "stop")
+    event.remove(house.db.writer, "commit", refuse)
+    fault = failed(answer, 500, "INTERNAL_ERROR")
+    assert "disk full" not in answer.text, "a bug leaks nothing"
+    assert "reference " in fault["details"]
+    assert (told, house.db.newest_fact()) == ([], newest)
+    assert [w.name for w in house.workspaces.every()] == ["old"]
+    assert http.launch("next").status_code == 201, "and the writer is not stuck"
+
+
+def test_racing_launches_of_one_name_make_one(http, house):
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: http.launch("mine").status_code, range(16)))
+    assert sorted(answers) == [201] + [409] * 15
+
+
+def test_waiting_answers_when_it_has_come_true(http, house):
+    loop = threading.Thread(target=house.loop.run, kwargs={"every": 0.05, "gather": 0})
+    with house.db.bus.listening(house.loop.wake):
+        loop.start()
+        order = {"name": "mine", "template": ML}
+        answer = http("POST", "/api/v1/instances/launch?wait=60", json=order)
+        assert answer.status_code == 201
+        assert (answer.json()["state"], answer.json()["launch_progress"]) == ("running", 100)
+        assert http.post("mine", "stop?wait=60").json()["new_state"] == "stopped"
+        sure = {"confirm": "DELETE"}
+        gone = http.post("mine", "terminate?wait=60", json=sure).json()
+        assert gone["state"] == "terminated"
+    house.loop.stop()
+    loop.join()
+
+
+def test_waiting_ends_with_its_time_and_with_the_daemon(http, house):
+    order = {"name": "mine", "template": ML}
+    answer = http("POST", "/api/v1/instances/launch?wait=0", json=order)
+    assert answer.json()["state"] == "launching"
+    house.settle()
+    threading.Timer(0.1, house.db.bus.close).start()
+    assert http.post("mine", "stop?wait=300").json()["new_state"] == "stopping"
+    for bad in ("301", "-1", "x", "", "1&wait=2", "1e1"):
+        failed(http.post("mine", f"stop?wait={bad}"), 422, "VALIDATION_FAILED")
+
+
+def test_reads_never_ask_a_cloud_or_a_database(http, house, cloud, monkeypatch):
+    http.launch()
+    house.settle()
+    http("GET", "/api/v1/instances")
+    cloud.calls.clear()
+    monkeypatch.setattr(house.db, "read", None)
+    assert http("GET", "/api/v1/instances").json()[0]["state"] == "running"
+    assert http("GET", "/api/v1/instances/mine").json()["name"] == "mine"
+    assert cloud.calls == []
+
+
+def test_another_daemons_writes_arrive(make_house):
+    one, two = make_house(), make_house()
+    ask = Http(two.app)
+    assert ask("GET", "/api/v1/instances").json() == []
+    Http(one.app).launch()
+    two.db.tell()
+    assert [it["name"] for it in ask("GET", "/api/v1/instances").json()] == ["mine"]
+    assert one.snapshot.pages.body == two.snapshot.pages.body

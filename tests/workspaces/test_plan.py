@@ -1,0 +1,191 @@
+"""The table, all of it."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+from msgspec.structs import replace
+
+from prism.errors import InvalidState
+from prism.kit.money import Micros
+from prism.templates.model import Template
+from prism.workspaces.model import Seen, State, Verb, Workspace
+from prism.workspaces.plan import (
+    AGAIN,
+    FROM,
+    IN_BETWEEN,
+    THERE,
+    Act,
+    admit,
+    expiring,
+    expiry_after,
+    perceive,
+    perceived,
+    plan,
+    state_of,
+)
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+PATIENCE = timedelta(minutes=2)
+NEW = Workspace(
+    id="ws_1",
+    name="mine",
+    owner="ada",
+    profile="local",
+    place="local:here",
+    template="t",
+    recipe=Template(name="t"),
+    instance_type="t3.small",
+    region="local",
+    hourly_rate=Micros(20_800),
+    price_source="a price list",
+    hibernation=True,
+    root_gb=20,
+    launched_at=AT,
+    wished_at=AT,
+)
+GOAL = {
+    Verb.LAUNCH: Seen.ON,
+    Verb.START: Seen.ON,
+    Verb.RESUME: Seen.ON,
+    Verb.STOP: Seen.OFF,
+    Verb.HIBERNATE: Seen.ASLEEP,
+    Verb.TERMINATE: Seen.GONE,
+}
+EVERY = list(product(Verb, Seen))
+# What a perfect cloud makes of each act.
+MAKES = {
+    Act.LAUNCH: Seen.ON,
+    Act.START: Seen.ON,
+    Act.STOP: Seen.OFF,
+    Act.HIBERNATE: Seen.ASLEEP,
+    Act.TERMINATE: Seen.GONE,
+}
+
+
+def wanted(verb, seen=Seen.NONE, granted=False, **more):
+    return replace(NEW, verb=verb, wish=2, seen=seen, granted=2 if granted else 1, **more)
+
+
+@pytest.mark.parametrize(("verb", "seen"), EVERY)
+def test_every_path_ends_and_never_acts_twice(verb, seen):
+    acts = []
+    while (step := plan(wanted(verb), seen)).act is not Act.REST:
+        acts.append(step.act)
+        seen = MAKES.get(step.act) or {Seen.STARTING: Seen.ON, Seen.STOPPING: Seen.OFF}.get(
+            seen, Seen.NONE
+        )
+        assert len(acts) < 4, acts
+    assert len([act for act in acts if act is not Act.WAIT]) <= 1
+
+
+@pytest.mark.parametrize("verb", Verb)
+def test_a_reached_goal_is_left_alone(verb):
+    assert plan(wanted(verb), GOAL[verb]).act is Act.REST
+
+
+@pytest.mark.parametrize(("verb", "seen"), [(v, s) for v, s in EVERY if v is not Verb.TERMINATE])
+def test_a_granted_wish_is_never_fought_for(verb, seen):
+    assert plan(wanted(verb, granted=True), seen).act in {Act.REST, Act.WAIT}
+
+
+@pytest.mark.parametrize(("verb", "seen"), EVERY)
+def test_who_rests_is_not_in_between_and_who_acts_is(verb, seen):
+    step = plan(wanted(verb), seen)
+    assert (step.state in IN_BETWEEN) is (step.act is not Act.REST)
+
+
+@pytest.mark.parametrize("verb", set(Verb) - {Verb.TERMINATE})
+def test_a_machine_that_vanished_is_never_replaced(verb):
+    assert plan(wanted(verb), Seen.GONE).act is Act.REST
+    assert plan(wanted(verb), Seen.GONE).state is State.FAILED
+
+
+@pytest.mark.parametrize("seen", set(Seen) - {Seen.NONE, Seen.UNSURE, Seen.GONE})
+def test_terminate_wins_from_everywhere(seen):
+    assert plan(wanted(Verb.TERMINATE), seen).act is Act.TERMINATE
+
+
+def test_nothing_is_destroyed_or_stopped_unasked():
+    for verb, seen, granted in product(Verb, Seen, [True, False]):
+        act = plan(wanted(verb, granted=granted), seen).act
+        assert act is not Act.TERMINATE or verb is Verb.TERMINATE
+        assert act is not Act.STOP or verb is Verb.STOP
+        assert act is not Act.HIBERNATE or verb is Verb.HIBERNATE
+
+
+@pytest.mark.parametrize(("verb", "seen"), [(v, s) for v, s in EVERY if v is not Verb.LAUNCH])
+def test_a_verb_is_admitted_exactly_as_the_contract_says(verb, seen):
+    it = wanted(Verb.LAUNCH, seen, granted=True, machine_id="i-1", tried=2)
+    state = state_of(it)
+    if state in THERE[verb]:
+        assert admit(it, verb) is None
+    elif state in FROM[verb] and (seen is not Seen.GONE or verb is Verb.TERMINATE):
+        woken = verb is Verb.START and state is State.HIBERNATED
+        assert admit(it, verb) is (Verb.RESUME if woken else verb)
+    else:
+        with pytest.raises(InvalidState) as refused:
+            admit(it, verb)
+        assert refused.value.data["state"] == state
+
+
+@pytest.mark.parametrize("machine_id", [None, "i-1"])
+def test_an_old_failure_is_no_answer_to_a_new_wish_to_start(machine_id):
+    failed = wanted(Verb.LAUNCH, Seen.BROKEN, granted=True, machine_id=machine_id, tried=2)
+    assert state_of(failed) is State.FAILED
+    assert admit(failed, Verb.START) is Verb.START
+    again = replace(failed, verb=Verb.START, wish=3)
+    assert state_of(again) is State.STARTING
+    act = plan(again, perceived(again, Seen.BROKEN)).act
+    assert act is (Act.START if machine_id else Act.LAUNCH)
+    tried = replace(again, tried=3)
+    assert plan(tried, perceived(tried, Seen.BROKEN)).state is State.FAILED
+
+
+def test_what_was_refused_has_nothing_to_destroy():
+    refused = wanted(Verb.TERMINATE, Seen.BROKEN, tried=1)
+    assert plan(refused, perceive(refused, None, AT, PATIENCE)).state is State.TERMINATED
+
+
+@pytest.mark.parametrize(
+    ("machine_id", "asked", "surveyed", "means"),
+    [
+        (None, None, None, Seen.NONE),
+        (None, timedelta(0), None, Seen.UNSURE),
+        (None, PATIENCE, None, Seen.NONE),
+        ("i-1", timedelta(0), None, Seen.STARTING),
+        ("i-1", PATIENCE, None, Seen.GONE),
+        ("i-1", PATIENCE, Seen.ON, Seen.ON),
+        (None, timedelta(0), Seen.OFF, Seen.OFF),
+    ],
+)
+def test_not_listed_is_not_the_same_as_not_there(machine_id, asked, surveyed, means):
+    asked_at = AT if asked is not None else None
+    it = replace(NEW, machine_id=machine_id, asked_at=asked_at, seen=Seen.STARTING)
+    assert perceive(it, surveyed, AT + (asked or timedelta(0)), PATIENCE) is means
+
+
+@pytest.mark.parametrize(
+    ("late", "state", "hibernation", "verb"),
+    [
+        (-1, State.RUNNING, True, None),
+        (0, State.RUNNING, True, Verb.HIBERNATE),
+        (0, State.RUNNING, False, Verb.STOP),
+        (9, State.LAUNCHING, True, None),
+        (9, State.STOPPED, True, None),
+    ],
+)
+def test_an_expired_workspace_sleeps_or_stops_and_is_never_destroyed(
+    late, state, hibernation, verb
+):
+    it = replace(NEW, expires_at=AT, hibernation=hibernation)
+    assert expiring(it, state, AT + timedelta(seconds=late)) is verb
+    assert expiring(replace(it, expires_at=None), state, AT) is None
+
+
+def test_who_wakes_an_expired_workspace_gets_some_hours():
+    it, later = replace(NEW, expires_at=AT), AT + timedelta(days=1)
+    for verb in Verb:
+        woken = verb in {Verb.START, Verb.RESUME}
+        assert expiry_after(it, verb, later) == (later + AGAIN if woken else AT)
+        assert expiry_after(it, verb, AT - timedelta(seconds=1)) == AT
