@@ -1,0 +1,1 @@
+"""Who may do what: roles, tokens, one matrix, one table of routes."""

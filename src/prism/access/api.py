@@ -1,0 +1,39 @@
+"""Tokens over HTTP."""
+
+import json
+
+from litestar import Router, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from prism.access.model import Minted, NewToken, Revoked, ShownToken
+from prism.access.service import TokenService
+
+Tokens = NamedDependency[TokenService]
+CREATE = "/api/v1/tokens"
+
+
+@get("", sync_to_thread=True)
+def list_tokens(tokens: Tokens) -> list[ShownToken]:
+    """Your tokens; the operator sees everybody's. None is shown itself."""
+    return tokens.every()
+
+
+@post("", sync_to_thread=True)
+def create_token(data: JSONBody[NewToken], tokens: Tokens) -> Minted:
+    """Make a token; this answer is the only one that shows it."""
+    return tokens.create(data)
+
+
+@delete("/{id:str}", status_code=200, sync_to_thread=True)
+def revoke_token(id: FromPath[str], tokens: Tokens) -> Revoked:
+    """Make a token useless, at once."""
+    return Revoked(f"Token {tokens.revoke(id).name!r} revoked successfully")
+
+
+router = Router(CREATE, tags=["tokens"], route_handlers=[list_tokens, create_token, revoke_token])
+
+
+def without_token(body: bytes) -> bytes:
+    """An answer as it may be kept for a repeat."""
+    return json.dumps({**json.loads(body), "token": None}).encode()

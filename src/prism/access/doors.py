@@ -1,0 +1,141 @@
+"""Before every handler: who is asking, then whether they may. HTTP and WebSocket alike.
+
+Recognition stands in front of everything that has an effect, even of reading a body; rights are
+looked at last, when the request is known to make sense and its subject is known to exist.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from prism.access.model import Caller, Finder, PermissionDenied, Rule, Subject, Verb, current
+from prism.access.plan import may, sees
+from prism.access.rules import rule_of
+from prism.errors import Problem
+from prism.kit.actor import CURRENT
+from prism.kit.clock import Clock
+from prism.kit.envelope import Unauthenticated
+from prism.kit.http import DECODED, refuse
+
+CLAIMS = ("created_by", "invited_by", "allocated_by")
+STRANGER = Caller(name="anonymous", known=False)
+BOTH = (ScopeType.HTTP, ScopeType.WEBSOCKET)
+
+
+class Recognition(ASGIMiddleware):
+    """Says who is asking, or refuses; `recognised` is None in local mode: all are the operator."""
+
+    scopes = BOTH
+
+    def __init__(
+        self, operator: str, recognised: Callable[[str], Caller | None] | None, clock: Clock
+    ) -> None:
+        self._operator = Caller(name=operator, operator=True, team=recognised is not None)
+        self._recognised, self._clock = recognised, clock
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Remember the caller for as long as the request takes."""
+        caller = await self._caller(scope)
+        if caller is None and _rule(scope).verb is not Verb.ANY:
+            problem = Unauthenticated(
+                details="Show a token: `Authorization: Bearer …`",
+                remediation="Set PRISM_TOKEN; `prism token create NAME` makes one",
+            )
+            return await refuse(scope, send, problem, self._clock.now())
+        before = CURRENT.set(caller or STRANGER)
+        try:
+            return await next_app(scope, receive, send)
+        finally:
+            CURRENT.reset(before)
+
+    async def _caller(self, scope: Scope) -> Caller | None:
+        if self._recognised is None:
+            return self._operator
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if not given and _by_file(scope):
+            return self._operator  # the socket's owner, whom the file's mode lets in alone
+        scheme, _, word = b" ".join(given).decode("latin-1").partition(" ")
+        if len(given) != 1 or scheme.lower() != "bearer":
+            return None
+        return await asyncio.to_thread(self._recognised, word.strip())
+
+
+class Rights(ASGIMiddleware):
+    """Asks the table what a route needs, and the matrix whether the caller has it."""
+
+    scopes = BOTH
+
+    def __init__(self, finders: Mapping[str, Finder], clock: Clock) -> None:
+        self._finders, self._clock = finders, clock
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Let it through, or answer in its place."""
+        caller = current()
+        if caller.team and (problem := await asyncio.to_thread(self._refusal, scope, caller)):
+            return await refuse(scope, send, problem, self._clock.now())
+        return await next_app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, caller: Caller) -> Problem | None:
+        rule, body = _rule(scope), cast("dict[str, Any]", scope).get(DECODED)
+        if problem := self._forbidden(rule, scope, body, caller):
+            return problem
+        for field in CLAIMS:
+            claimed = getattr(body, field, None)
+            if isinstance(claimed, str) and claimed.lower() != caller.name.lower():
+                return PermissionDenied(
+                    f"{field} must be you",
+                    details=f"You are {caller.name}, not {claimed}",
+                    remediation=f"Leave {field} out, or say {caller.name}",
+                )
+        return None
+
+    def _forbidden(self, rule: Rule, scope: Scope, body: Any, caller: Caller) -> Problem | None:
+        """Why one may not do that, to each thing that the request is about."""
+        for word in _words(rule, scope, body):
+            subject = Subject()
+            if word is not None and (finder := self._finders.get(rule.kind)):
+                found = finder.find(word)
+                if found is None or not sees(caller, found):
+                    return finder.missing(word)  # what one may not see is not there
+                subject = found
+            if not may(caller, rule, subject):
+                return _denied(rule, caller, subject)
+        return self._forbidden(rule.also, scope, body, caller) if rule.also else None
+
+
+def _rule(scope: Scope) -> Rule:
+    method = "WS" if scope["type"] == ScopeType.WEBSOCKET else scope.get("method", "GET")
+    return rule_of(str(method), str(scope.get("path_template", "")))
+
+
+def _words(rule: Rule, scope: Scope, body: Any) -> Sequence[str | None]:
+    """What the request calls the things it is about; one None where it is about nothing."""
+    if not rule.kind:
+        return [None]
+    if not rule.where.startswith("body."):
+        return [str(scope["path_params"][rule.where])]
+    said = getattr(body, rule.where.removeprefix("body."), None)
+    if isinstance(said, list | tuple):
+        return [str(getattr(one, "name", one)) for one in said]
+    if rule.optional and said is None:
+        return []
+    return [said if isinstance(said, str) else None]
+
+
+def _denied(rule: Rule, caller: Caller, subject: Subject) -> PermissionDenied:
+    role = caller.roles.get(subject.project or "")
+    are = f"you are {role} there" if role else "you have no role there"
+    return PermissionDenied(
+        f"You may not {rule.verb}",
+        details=f"{are}; your access is {caller.scope}",
+        remediation="Ask an owner of the project, or use a token of a wider scope",
+    )
+
+
+def _by_file(scope: Any) -> bool:
+    server = scope.get("server")
+    return bool(server) and server[1] is None

@@ -1,0 +1,25 @@
+"""What can happen to a token; `subject` is its name, `token` its id, never the secret."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from prism.access.model import Scope
+from prism.kit.events import Event
+
+
+class TokenCreated(Event, frozen=True, kw_only=True):
+    """There is a new one."""
+
+    event: ClassVar[str] = "token_created"
+    token: str
+    user: str
+    scope: Scope
+    expires_at: datetime
+
+
+class TokenRevoked(Event, frozen=True, kw_only=True):
+    """It opens nothing any more."""
+
+    event: ClassVar[str] = "token_revoked"
+    token: str
+    user: str

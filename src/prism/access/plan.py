@@ -1,0 +1,100 @@
+"""The permission matrix, and what follows from it: pure functions."""
+
+from collections.abc import Mapping
+
+from prism.access.model import Caller, Role, Rule, Scope, Subject, Verb, current
+
+# The least role in the project that allows a verb; None where it takes none.
+MATRIX: Mapping[Verb, Role | None] = {
+    Verb.ANY: None,
+    Verb.LOOK: None,
+    Verb.USE: None,
+    Verb.READ: Role.VIEWER,
+    Verb.LAUNCH: Role.MEMBER,
+    Verb.MANAGE_OWN: Role.MEMBER,
+    Verb.MANAGE: Role.ADMIN,
+    Verb.STORE: Role.ADMIN,
+    Verb.INVITE: Role.ADMIN,
+    Verb.BUDGET: Role.OWNER,
+    Verb.MEMBERS: Role.OWNER,
+    Verb.DELETE: Role.OWNER,
+    Verb.FOUND: None,
+}  # what is not here is for the operator alone
+
+# The least scope of a token that lends a verb.
+SCOPES: Mapping[Verb, Scope] = {
+    Verb.ANY: Scope.READ,
+    Verb.LOOK: Scope.READ,
+    Verb.READ: Scope.READ,
+    Verb.USE: Scope.OPERATE,
+    Verb.LAUNCH: Scope.OPERATE,
+    Verb.MANAGE_OWN: Scope.OPERATE,
+    Verb.MANAGE: Scope.OPERATE,
+    Verb.STORE: Scope.OPERATE,
+}  # what is not here takes `admin`
+
+
+def allows(role: Role | None, verb: Verb) -> bool:
+    """One cell of the matrix; no role is somebody outside the project."""
+    if verb not in MATRIX:
+        return False
+    least = MATRIX[verb]
+    return least is None or (role is not None and role.rank >= least.rank)
+
+
+def lends(scope: Scope, verb: Verb) -> bool:
+    """Whether a token of that scope may be used for it at all."""
+    return scope.rank >= SCOPES.get(verb, Scope.ADMIN).rank
+
+
+def may(caller: Caller, rule: Rule, subject: Subject) -> bool:
+    """Whether somebody may do to this what a route does."""
+    if rule.verb is Verb.ANY:
+        return True
+    if not caller.known:
+        return False
+    role = caller.roles.get(subject.project) if subject.project is not None else None
+    if owns(caller, subject) and rule.own is not None and lends(caller.scope, rule.own):
+        free = caller.operator or subject.project is None or subject.personal
+        if free or allows(role, rule.own):
+            return True
+    if not lends(caller.scope, rule.verb):
+        return False
+    return caller.operator or allows(role, rule.verb)
+
+
+def owns(caller: Caller, subject: Subject) -> bool:
+    """Whether it is theirs."""
+    return subject.owner is not None and subject.owner.lower() == caller.name.lower()
+
+
+def sees(caller: Caller, subject: Subject) -> bool:
+    """Whether it exists at all, for somebody: what they may not see is not there."""
+    if caller.operator:
+        return True
+    if (subject.project is None or subject.personal) and owns(caller, subject):
+        return True
+    if subject.project is None:
+        return False
+    return allows(caller.roles.get(subject.project), Verb.READ)
+
+
+def visible(project: str | None, owner: str | None) -> bool:
+    """Whether it exists for whoever asks now."""
+    return sees(current(), Subject(project, owner))
+
+
+def may_give(caller: Caller, project: str, role: Role) -> bool:
+    """Whether somebody may make others `role` there: nobody gives more than they have."""
+    own = caller.roles.get(project)
+    return caller.operator or (own is not None and own.rank >= role.rank)
+
+
+def table() -> str:
+    """The matrix, as the docs print it."""
+    heads = ("", *Role, "operator")
+    lines = [heads, tuple("---" for _ in heads)]
+    for verb in Verb:
+        cells = ("✓" if allows(role, verb) else "" for role in Role)
+        lines.append((f"{verb}", *cells, "✓"))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

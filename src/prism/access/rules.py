@@ -1,0 +1,164 @@
+"""What every route needs. A route that is missing here is for the operator alone."""
+
+import re
+from collections.abc import Mapping
+
+from prism.access.model import Rule, Verb
+
+API = "/api/v1"
+PARAMETER = re.compile(r"\{(\w+):\w+\}")
+ANY, LOOK, USE, SERVE = (Rule(verb) for verb in (Verb.ANY, Verb.LOOK, Verb.USE, Verb.SERVE))
+FOUND = Rule(Verb.FOUND)
+
+
+def _workspace(verb: Verb, where: str = "name", own: Verb | None = None) -> Rule:
+    return Rule(verb, "workspace", where, own)
+
+
+def _project(verb: Verb) -> Rule:
+    return Rule(verb, "project", "project_id")
+
+
+SEE = _workspace(Verb.READ, own=Verb.MANAGE_OWN)
+HANDLE = _workspace(Verb.MANAGE, own=Verb.MANAGE_OWN)
+ENTER = _workspace(Verb.MANAGE, "instance", Verb.MANAGE_OWN)
+INVITATION = Rule(Verb.INVITE, "invitation", "invitation_id")
+SEEN_INVITATION = Rule(Verb.INVITE, "invitation", "invitation_id", Verb.LOOK)
+ANSWER = Rule(Verb.SERVE, "invitation", "invitation_id", Verb.USE)
+VOLUME = Rule(Verb.STORE, "volume")
+ATTACH = Rule(Verb.STORE, "volume", also=_workspace(Verb.MANAGE, "body.instance", Verb.MANAGE_OWN))
+WITH_VOLUMES = Rule(Verb.MANAGE_OWN, "volume", "body.volumes")
+LAUNCH = Rule(Verb.LAUNCH, "project", "body.project", also=WITH_VOLUMES)
+OF_WORKSPACE = Rule(Verb.MANAGE, "workspace", "body.instance", own=Verb.MANAGE_OWN, optional=True)
+COPY = Rule(Verb.STORE, "volume", "body.volume", also=OF_WORKSPACE, optional=True)
+SNAPSHOT = Rule(Verb.STORE, "snapshot")
+
+# `{}` stands for the API's own prefix. Lists marked LOOK show each caller what she may see.
+TABLE: Mapping[str, Rule] = {
+    "GET /": ANY,
+    "GET /docs": ANY,
+    "GET /docs/{path}": ANY,
+    "GET /docs/openapi.json": ANY,
+    "GET {}/openapi.json": ANY,
+    # workspaces
+    "GET {}/instances": LOOK,
+    "POST {}/instances/launch": LAUNCH,
+    "GET {}/instances/{name}": SEE,
+    "GET {}/instances/{name}/hibernation-status": SEE,
+    "POST {}/instances/{name}/stop": HANDLE,
+    "POST {}/instances/{name}/start": HANDLE,
+    "POST {}/instances/{name}/hibernate": HANDLE,
+    "POST {}/instances/{name}/resume": HANDLE,
+    "POST {}/instances/{name}/extend": HANDLE,
+    "POST {}/instances/{name}/terminate": HANDLE,
+    "GET {}/instances/{name}/connect": HANDLE,
+    "GET {}/instances/{name}/ports": HANDLE,
+    "GET {}/logs": SERVE,
+    "GET {}/logs/{instance}": ENTER,
+    "GET {}/logs/{instance}/types": ENTER,
+    "GET {}/idle/instances/{name}": SEE,
+    "POST {}/idle/instances/{name}/configure": HANDLE,
+    "POST {}/idle/instances/{name}/keep-awake": HANDLE,
+    # ways in
+    "WS /ssh-proxy/{instance}": ENTER,
+    "GET /ssh-proxy/{instance}": ENTER,
+    **{
+        f"{method} /{proxy}/{{instance}}{rest}": ENTER
+        for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "WS")
+        for proxy in ("web-proxy", "dcv-proxy")
+        for rest in ("", "/{rest}")
+    },
+    "GET /aws-proxy/{service}": SERVE,
+    # templates, profiles, idle profiles
+    "GET {}/templates": LOOK,
+    "GET {}/templates/validate": LOOK,
+    "GET {}/templates/{name}/info": LOOK,
+    "GET {}/profiles": LOOK,
+    "GET {}/profiles/current": LOOK,
+    "POST {}/profiles/switch": USE,
+    "POST {}/profiles": SERVE,
+    "PUT {}/profiles/{name}": SERVE,
+    "DELETE {}/profiles/{name}": SERVE,
+    "GET {}/idle/profiles": LOOK,
+    "POST {}/idle/profiles": SERVE,
+    "DELETE {}/idle/profiles/{name}": SERVE,
+    "GET {}/idle/history": SERVE,
+    # projects, members, money
+    "GET {}/projects": LOOK,
+    "POST {}/projects": FOUND,
+    "GET {}/projects/{project_id}": _project(Verb.READ),
+    "PUT {}/projects/{project_id}": _project(Verb.BUDGET),
+    "DELETE {}/projects/{project_id}": _project(Verb.DELETE),
+    "GET {}/projects/{project_id}/members": _project(Verb.READ),
+    "POST {}/projects/{project_id}/members": _project(Verb.MEMBERS),
+    "GET {}/projects/{project_id}/members/{email}": _project(Verb.READ),
+    "PUT {}/projects/{project_id}/members/{email}": _project(Verb.MEMBERS),
+    "DELETE {}/projects/{project_id}/members/{email}": _project(Verb.MEMBERS),
+    "GET {}/projects/{project_id}/budget": _project(Verb.READ),
+    "PUT {}/projects/{project_id}/budget": _project(Verb.BUDGET),
+    "GET {}/projects/{project_id}/cost-analysis": _project(Verb.READ),
+    "GET {}/projects/{project_id}/forecast": _project(Verb.READ),
+    "GET {}/projects/{project_id}/report": _project(Verb.READ),
+    **dict.fromkeys(
+        (
+            "GET {}/budgets",
+            "POST {}/budgets",
+            "GET {}/budgets/{budget_id}",
+            "PUT {}/budgets/{budget_id}",
+            "DELETE {}/budgets/{budget_id}",
+            "GET {}/budgets/{budget_id}/summary",
+            "GET {}/budgets/{budget_id}/allocations",
+            "POST {}/allocations",
+            "PUT {}/allocations/{allocation_id}",
+            "DELETE {}/allocations/{allocation_id}",
+            "POST {}/reallocations",
+            "GET {}/costs/current",
+            "GET {}/costs/history",
+            "GET {}/costs/export",
+        ),
+        SERVE,  # pools hold the money of several projects
+    ),
+    # invitations
+    "POST {}/invitations/send": Rule(Verb.INVITE, "project", "body.project_id"),
+    "POST {}/invitations/bulk": Rule(Verb.INVITE, "project", "body.project_id"),
+    "GET {}/invitations/me": LOOK,
+    "GET {}/invitations/project/{project_id}": _project(Verb.INVITE),
+    "GET {}/invitations/{invitation_id}": SEEN_INVITATION,
+    "DELETE {}/invitations/{invitation_id}": INVITATION,
+    "POST {}/invitations/{invitation_id}/resend": INVITATION,
+    "POST {}/invitations/{invitation_id}/accept": ANSWER,
+    "POST {}/invitations/{invitation_id}/decline": ANSWER,
+    # storage
+    "GET {}/storage/volumes": LOOK,
+    "POST {}/storage/volumes/create": Rule(Verb.STORE, "project", "body.project"),
+    "GET {}/storage/volumes/{name}": Rule(Verb.READ, "volume"),
+    "DELETE {}/storage/volumes/{name}": VOLUME,
+    "POST {}/storage/volumes/{name}/attach": ATTACH,
+    "POST {}/storage/volumes/{name}/detach": VOLUME,
+    "GET {}/snapshots": LOOK,
+    "POST {}/snapshots": COPY,
+    "GET {}/snapshots/{name}": Rule(Verb.READ, "snapshot"),
+    "DELETE {}/snapshots/{name}": SNAPSHOT,
+    "POST {}/snapshots/{name}/restore": SNAPSHOT,
+    # tokens, what happened, the daemon
+    "GET {}/tokens": USE,
+    "POST {}/tokens": FOUND,
+    "DELETE {}/tokens/{id}": USE,
+    "GET {}/audit": LOOK,
+    "GET {}/events": LOOK,
+    "WS {}/ws": LOOK,
+    "GET {}/daemon/status": LOOK,
+    "POST {}/daemon/shutdown": SERVE,
+}
+ROUTES = {route.replace(" {}/", f" {API}/"): rule for route, rule in TABLE.items()}
+
+
+def route_of(method: str, template: str) -> str:
+    """A route as the table names it."""
+    plain = PARAMETER.sub(r"{\1}", template)
+    return f"{method} {plain}"
+
+
+def rule_of(method: str, template: str) -> Rule:
+    """What a route needs."""
+    return ROUTES.get(route_of(method, template), LOOK if method == "OPTIONS" else SERVE)

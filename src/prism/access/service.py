@@ -1,0 +1,162 @@
+"""The verbs of tokens, and who a token says is asking."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from msgspec import structs
+from sqlalchemy import Connection
+
+from prism.access import store
+from prism.access.events import TokenCreated, TokenRevoked
+from prism.access.model import (
+    Caller,
+    Memberships,
+    Minted,
+    NewToken,
+    PermissionDenied,
+    Role,
+    Scope,
+    ShownToken,
+    Token,
+    TokenNotFound,
+    current,
+)
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database
+from prism.kit.ids import sortable_id
+
+PREFIX = "prism_"  # by it, proxies and scanners know a secret of ours
+SECRET = 32  # bytes: 256 bits
+USED_AT_MOST = timedelta(minutes=1)  # how often a use is written down
+NOBODY = hashlib.sha256(b"").hexdigest()  # compared with where there is no such token
+
+
+class TokenService:
+    """Tokens; `operator` is the name of whoever runs the daemon."""
+
+    def __init__(
+        self, db: Database, clock: Clock, operator: str, memberships: Memberships
+    ) -> None:
+        self._db, self._clock = db, clock
+        self._operator, self._memberships = operator.lower(), memberships
+
+    def recognised(self, word: str) -> Caller | None:
+        """Who shows this token; None for one that opens nothing."""
+        id, _, secret = word.removeprefix(PREFIX).partition(".")
+        now = self._clock.now()
+        with self._db.read() as sql:
+            token = store.by_id(sql, id)
+            same = hmac.compare_digest(hashed(secret), token.hash if token else NOBODY)
+            if token is None or not same or token.expires_at <= now:
+                return None
+            caller = self._caller(sql, token)
+        if token.last_used is None or now - token.last_used >= USED_AT_MOST:
+            with self._db.write() as tx:
+                store.used(tx, token.id, whole(now))
+        return caller
+
+    def every(self) -> list[ShownToken]:
+        """The caller's own, or everybody's for the operator."""
+        who = current()
+        with self._db.read() as sql:
+            kept = store.every(sql, None if who.operator else who.name.lower())
+        return [_shown(token) for token in kept]
+
+    def create(self, asked: NewToken) -> Minted:
+        """Make one; this answer alone shows it."""
+        who, now, secret = current(), whole(self._clock.now()), secrets.token_urlsafe(SECRET)
+        user = (asked.user or who.name).lower()
+        with self._db.write() as tx:
+            project = asked.project and self._memberships.id_of(tx.sql, asked.project)
+            self._check(who, user, asked.scope, project)
+            token = Token(
+                id=sortable_id("tok", self._clock.now()),
+                name=asked.name,
+                user=user,
+                scope=asked.scope,
+                project=project,
+                hash=hashed(secret),
+                created_by=who.name,
+                created_at=now,
+                expires_at=now + timedelta(days=asked.days),
+            )
+            store.add(tx, token)
+            tx.happened(
+                TokenCreated(
+                    actor=who.name,
+                    subject=token.name,
+                    token=token.id,
+                    user=user,
+                    scope=token.scope,
+                    expires_at=token.expires_at,
+                )
+            )
+        return Minted(**structs.asdict(_shown(token)), token=f"{PREFIX}{token.id}.{secret}")
+
+    def revoke(self, id: str) -> ShownToken:
+        """Make one useless, at once."""
+        who = current()
+        with self._db.write() as tx:
+            token = store.by_id(tx.sql, id)
+            if token is None or not (who.operator or token.user == who.name.lower()):
+                raise TokenNotFound(
+                    f"Token {id!r} not found",
+                    remediation="Use `prism token list` to see your tokens",
+                )
+            store.remove(tx, id)
+            gone = {"subject": token.name, "token": token.id, "user": token.user}
+            tx.happened(TokenRevoked(actor=who.name, **gone))
+            return _shown(token)
+
+    def _check(self, who: Caller, user: str, scope: Scope, project: str | None) -> None:
+        """Raise where the new token would open more than the caller's own."""
+        if user != who.name.lower() and not who.operator:
+            raise PermissionDenied(
+                "Only the operator makes tokens for others",
+                details=f"You are {who.name}",
+                remediation="Ask whoever runs this daemon",
+            )
+        narrow = who.token is not None and (who.only is not None and project != who.only)
+        if scope.rank > who.scope.rank or narrow:
+            raise PermissionDenied(
+                "A token cannot make one that opens more than itself",
+                remediation="Use a token of a wider scope",
+            )
+        if project is not None and not who.operator and project not in who.roles:
+            raise PermissionDenied("You do not belong to that project")
+
+    def _caller(self, sql: Connection, token: Token) -> Caller:
+        operator = token.user == self._operator
+        roles: Mapping[str, Role]
+        if operator and token.project is not None:
+            roles = {token.project: Role.OWNER}
+        else:
+            mine = self._memberships.roles_of(sql, token.user)
+            roles = {id: role for id, role in mine.items() if token.project in {None, id}}
+        return Caller(
+            name=token.user,
+            scope=token.scope,
+            operator=operator and token.project is None,
+            roles=roles,
+            team=True,
+            token=token.id,
+            only=token.project,
+            until=token.expires_at,
+        )
+
+
+def hashed(secret: str) -> str:
+    """What is kept of a secret; its 256 bits are random, so one round is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def expired(caller: Caller, now: datetime) -> bool:
+    """Whether the token that said who it is has run out since."""
+    return caller.until is not None and caller.until <= now
+
+
+def _shown(token: Token) -> ShownToken:
+    return ShownToken(**{name: getattr(token, name) for name in ShownToken.__struct_fields__})

@@ -1,0 +1,51 @@
+"""Which facts somebody may see: those of her projects, and what she did herself."""
+
+from collections.abc import Callable
+
+from prism.access.model import Caller, Subject, current
+from prism.access.plan import sees
+from prism.access.service import expired
+from prism.kit.clock import Clock
+from prism.kit.events import RESYNC, Recorded
+from prism.kit.stream import Sight, Sights
+
+MEMBERSHIP = {"member_joined", "member_changed", "member_left"}
+Workspace = Callable[[str], Subject | None]
+
+
+def sights(newest: Callable[[], int], workspace: Workspace, clock: Clock) -> Sights:
+    """Makes a reader's sight; `newest` is the number of the last fact that her rights include."""
+
+    def sight_of_the_caller() -> Sight | None:
+        caller = current()
+        if caller.operator and caller.token is None:
+            return None
+        known = newest()
+
+        def sight(fact: Recorded) -> bool | None:
+            if expired(caller, clock.now()) or (fact.id > known and changes(caller, fact)):
+                return None
+            return shows(caller, fact, workspace)
+
+        return sight
+
+    return sight_of_the_caller
+
+
+def changes(caller: Caller, fact: Recorded) -> bool:
+    """Whether somebody's rights are others from this fact on."""
+    if fact.event == "token_revoked":
+        return bool(fact.data.get("token") == caller.token)
+    return fact.event in MEMBERSHIP and fact.data.get("email") == caller.name.lower()
+
+
+def shows(caller: Caller, fact: Recorded, workspace: Workspace) -> bool:
+    """Whether she may know of it."""
+    if caller.operator or fact.event == RESYNC or fact.actor.lower() == caller.name.lower():
+        return True
+    if (project := fact.data.get("project")) is not None:
+        return sees(caller, Subject(project))
+    if (id := fact.data.get("workspace")) is not None:
+        subject = workspace(id)
+        return subject is not None and sees(caller, subject)
+    return bool(fact.data.get("user") == caller.name.lower())

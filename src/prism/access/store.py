@@ -1,0 +1,68 @@
+"""Where tokens are kept, as hashes. All the SQL about them is here."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Select,
+    String,
+    Table,
+    delete,
+    select,
+    update,
+)
+
+from prism.access.model import Token
+from prism.kit.db import Tx
+from prism.kit.tables import Utc, metadata
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("user", String, nullable=False, index=True),
+    Column("scope", String, nullable=False),
+    Column("project", String, ForeignKey("projects.id", ondelete="CASCADE")),
+    Column("hash", String(64), nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("last_used", Utc),
+)
+FIELDS = Token.__struct_fields__
+SELECT = select(*(tokens.c[field] for field in FIELDS)).order_by(tokens.c.id)
+
+
+def by_id(sql: Connection, id: str) -> Token | None:
+    """The one with that id."""
+    return next(iter(_many(sql, SELECT.where(tokens.c.id == id))), None)
+
+
+def every(sql: Connection, user: str | None) -> list[Token]:
+    """All of somebody's, or of everybody; the oldest first."""
+    return _many(sql, SELECT if user is None else SELECT.where(tokens.c.user == user))
+
+
+def add(tx: Tx, token: Token) -> None:
+    """Keep a new one."""
+    tx.sql.execute(tokens.insert().values(**msgspec.structs.asdict(token)))
+
+
+def remove(tx: Tx, id: str) -> None:
+    """Forget one."""
+    tx.sql.execute(delete(tokens).where(tokens.c.id == id))
+
+
+def used(tx: Tx, id: str, at: datetime) -> None:
+    """Keep when it was used last."""
+    tx.sql.execute(update(tokens).where(tokens.c.id == id).values(last_used=at))
+
+
+def _many(sql: Connection, query: Select[Any]) -> list[Token]:
+    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query)]
+    return msgspec.convert(rows, list[Token])

@@ -1,0 +1,78 @@
+"""The audit log over HTTP."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromQuery, QueryParameter
+
+from prism.audit.model import LIMIT, MOST, Entry, Wanted
+from prism.audit.plan import table
+from prism.audit.service import AuditService
+from prism.errors import ValidationFailed
+from prism.kit.events import id_of, number_of
+
+Text = FromQuery[str | None]
+Limit = Annotated[int, QueryParameter(ge=1, le=MOST)]
+Form = Annotated[Literal["json", "csv"], QueryParameter(name="format")]
+LIST = {200: ResponseSpec(list[Entry], description="Entries", generate_examples=False)}
+
+
+@get("/api/v1/audit", tags=["audit"], sync_to_thread=True, responses=LIST)
+def audit(
+    request: Request[Any, Any, Any],
+    log: NamedDependency[AuditService],
+    *,
+    actor: Text = None,
+    subject: Text = None,
+    event: Text = None,
+    since: Text = None,
+    until: Text = None,
+    limit: Limit = LIMIT,
+    cursor: Text = None,
+    form: Form = "json",
+) -> Response[bytes]:
+    """Who did what, the newest first; the next page is in the `Link` header."""
+    wanted = Wanted(
+        actor=actor,
+        subject=subject,
+        event=event,
+        since=_moment("since", since),
+        until=_moment("until", until),
+        before_id=_number(cursor),
+        limit=limit,
+    )
+    entries, after = log.entries(wanted)
+    headers = {} if after is None else {"Link": _next(request, after)}
+    if form == "csv":
+        return Response(table(entries).encode(), media_type="text/csv", headers=headers)
+    body = msgspec.json.encode(entries)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def _moment(name: str, said: str | None) -> datetime | None:
+    if said is None:
+        return None
+    try:
+        at = datetime.fromisoformat(said)
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        why = f"{said!r} is no date or time, such as 2026-01-31 or 2026-01-31T12:00:00Z"
+        raise ValidationFailed.of((name, why)) from error
+
+
+def _number(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if (number := number_of(cursor)) is None:
+        raise ValidationFailed.of(("cursor", f"{cursor!r} is not the id of an entry"))
+    return number
+
+
+def _next(request: Request[Any, Any, Any], after: int) -> str:
+    query = {**request.query_params, "cursor": id_of(after)}
+    return f'<{request.scope["path"]}?{urlencode(query)}>; rel="next"'

@@ -1,0 +1,33 @@
+"""An entry of the audit log, and what one may ask of it."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+LIMIT, MOST = 100, 1000
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """Something that was done: by whom, to what, and what changed; null where nothing was."""
+
+    id: str
+    at: datetime
+    actor: str
+    event: str
+    subject: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    data: dict[str, Any]
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which entries; what is not given fits all."""
+
+    actor: str | None = None
+    subject: str | None = None
+    event: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before_id: int | None = None
+    limit: int = LIMIT

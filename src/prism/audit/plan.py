@@ -1,0 +1,61 @@
+"""What a fact says for the audit log: pure functions."""
+
+import csv
+import json
+from collections.abc import Sequence
+from io import StringIO
+from typing import Any
+
+from prism.audit.model import Entry
+from prism.kit.events import Recorded, shown
+
+PREVIOUS = "previous_"
+HEADS = ("id", "at", "actor", "event", "subject", "before", "after", "data")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would carry out
+
+
+def entry(recorded: Recorded) -> Entry:
+    """A fact as an entry: `previous_x` and `x` are what x was, and what it is."""
+    fact = shown(recorded)
+    before, after = changed(fact.data)
+    return Entry(
+        id=fact.id,
+        at=fact.at,
+        actor=fact.actor,
+        event=fact.event,
+        subject=fact.subject,
+        before=before,
+        after=after,
+        data=fact.data,
+    )
+
+
+def changed(data: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """What was before, and what is after."""
+    before, after = data.get("before"), data.get("after")
+    if isinstance(before, dict) or isinstance(after, dict):
+        return before, after
+    names = [name.removeprefix(PREVIOUS) for name in data if name.startswith(PREVIOUS)]
+    if not names:
+        return None, None
+    now = {name: data[name] for name in names if name in data}
+    return {name: data[PREVIOUS + name] for name in names}, now or None
+
+
+def table(entries: Sequence[Entry]) -> str:
+    """The entries as CSV; nothing in it is a formula to a spreadsheet."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADS)
+    for one in entries:
+        writer.writerow([_cell(getattr(one, name)) for name in HEADS])
+    return text.getvalue()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    text = value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else str(value)
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -1,0 +1,18 @@
+"""What is a mail address, and how it is spelled here: in lower case."""
+
+from prism.errors import ValidationFailed
+
+
+def address(said: str) -> str:
+    """The address; raises for what is none. Nobody is asked whether it exists."""
+    from email_validator import (  # noqa: PLC0415  cold start: 20 ms, and few invite anybody
+        EmailNotValidError,
+        validate_email,
+    )
+
+    try:
+        # A laboratory's own mail server may well be called `mail.lan`.
+        found = validate_email(said, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError as error:
+        raise ValidationFailed.of(("email", str(error))) from error
+    return found.normalized.lower()

@@ -1,0 +1,98 @@
+"""Joining, or not: what the person who was invited does."""
+
+import hmac
+
+from prism.access.model import current
+from prism.access.service import hashed
+from prism.invitations import store
+from prism.invitations.events import InvitationAccepted, InvitationDeclined
+from prism.invitations.model import (
+    Accept,
+    Accepted,
+    Decline,
+    Declined,
+    Invitation,
+    InvitationAnswered,
+    InvitationExpired,
+    InvitationTokenInvalid,
+    Status,
+)
+from prism.invitations.plan import status_of
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database, Tx
+from prism.projects import store as projects
+from prism.projects.members import join, promote
+from prism.projects.model import NewMember
+
+
+class Answers:
+    """The two answers; each takes the invitation's own token, once."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db, self._clock = db, clock
+
+    def accept(self, id: str, asked: Accept) -> Accepted:
+        """Join: the answer and the membership are one transaction."""
+        with self._db.write() as tx:
+            it = self._opened(tx, id, asked.token)
+            project = projects.named(tx.sql, it.project)
+            member = projects.member(tx.sql, it.project, it.email)
+            if member is None:
+                join(tx, self._clock, project, NewMember(it.email, it.role))
+            elif member.role.rank < it.role.rank:
+                promote(tx, project, member, it.role)
+            self._close(tx, it, Status.ACCEPTED)
+            tx.happened(InvitationAccepted(**_about(it, project.name), role=it.role))
+        return Accepted(
+            id=id,
+            project_id=it.project,
+            status=Status.ACCEPTED,
+            accepted_at=whole(self._clock.now()),
+            message=f"Successfully joined project as {it.role}",
+        )
+
+    def decline(self, id: str, asked: Decline) -> Declined:
+        """Do not join."""
+        with self._db.write() as tx:
+            it = self._opened(tx, id, asked.token)
+            project = projects.named(tx.sql, it.project)
+            self._close(tx, it, Status.DECLINED, asked.reason)
+            about = _about(it, project.name)
+            tx.happened(InvitationDeclined(**about, reason=asked.reason))
+        return Declined(
+            id=id,
+            status=Status.DECLINED,
+            declined_at=whole(self._clock.now()),
+            decline_reason=asked.reason,
+        )
+
+    def _opened(self, tx: Tx, id: str, token: str) -> Invitation:
+        """The invitation, if this is its token and it may still be answered."""
+        it = store.named(tx.sql, id)
+        if not hmac.compare_digest(hashed(token), it.hash):
+            raise InvitationTokenInvalid(
+                details="A mail that was sent again has a new token; the old one is worth nothing",
+                remediation="Look for the newest mail, or ask whoever invited you",
+            )
+        state = status_of(it, self._clock.now())
+        if state is Status.EXPIRED:
+            raise InvitationExpired(
+                details=f"It expired at {it.expires_at:%Y-%m-%d %H:%M} UTC",
+                remediation=f"Ask {it.invited_by} to send it again",
+            )
+        if state is not Status.PENDING:
+            raise InvitationAnswered(
+                f"The invitation was {state}",
+                remediation="Use `prism invite mine` to see what became of it",
+            )
+        return it
+
+    def _close(self, tx: Tx, it: Invitation, answer: Status, reason: str | None = None) -> None:
+        closed = {"answer": answer, "answered_at": whole(self._clock.now()), "token": None}
+        store.put(tx, it.id, **closed, reason=reason)
+        store.unpost(tx, it.id)
+
+
+def _about(it: Invitation, project: str) -> dict[str, str]:
+    about = {"project": it.project, "invitation": it.id, "email": it.email}
+    return {"actor": current().name, "subject": project, **about}

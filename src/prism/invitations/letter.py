@@ -1,0 +1,66 @@
+"""The mail itself, as plain text and as HTML. What people wrote cannot leave its place in it.
+
+A header takes one line: line breaks and control characters are blanks. HTML takes text: every
+character that would be markup is written out. The token stands in the body, never in an address.
+"""
+
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from html import escape
+
+from prism.invitations.model import Mail
+
+STYLE = "font: 16px/1.5 system-ui, sans-serif; max-width: 36rem; color: #1b1f24"
+LONGEST = 100  # characters of a name in a header
+
+
+def letter(mail: Mail, sender: str, where: str) -> EmailMessage:
+    """The mail; a second try of the same one has the same Message-ID."""
+    it = mail.invitation
+    message = EmailMessage(SMTP)
+    message["From"] = Address("Prism", addr_spec=sender)
+    message["To"] = Address(addr_spec=it.email)
+    message["Subject"] = f"{line(it.invited_by)} invites you to {line(mail.project_name)}"
+    message["Date"] = format_datetime(it.last_resent or it.invited_at)
+    message["Message-ID"] = f"<{it.id}.{mail.number}@{sender.rpartition('@')[2]}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(_text(mail, where))
+    message.add_alternative(_html(mail, where), subtype="html")
+    return message
+
+
+def line(said: str) -> str:
+    """What people wrote, as one line of printable characters."""
+    text = "".join(c if c.isprintable() else " " for c in said).strip()
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _words(mail: Mail, where: str) -> tuple[str, str, str]:
+    it = mail.invitation
+    opening = f"{line(it.invited_by)} invites you to the project {line(mail.project_name)} "
+    opening += f"as {it.role}."
+    at = f" of the Prism at {where}" if where else ""
+    how = f"To join, sign in as a user{at} and type this command; it asks for the token below."
+    ending = f"The invitation is good until {it.expires_at:%Y-%m-%d %H:%M} UTC, and once. "
+    ending += "If you do not know what this is about, do nothing."
+    return opening, how, ending
+
+
+def _text(mail: Mail, where: str) -> str:
+    opening, how, ending = _words(mail, where)
+    said = "".join(f"> {one}\n" for one in mail.invitation.message.splitlines())
+    quote = f"{said}\n" if said else ""
+    command = f"prism invite accept {mail.invitation.id}"
+    return f"{opening}\n\n{quote}{how}\n\n    {command}\n\n    {mail.token}\n\n{ending}\n"
+
+
+def _html(mail: Mail, where: str) -> str:
+    opening, how, ending = (f"<p>{escape(words)}</p>" for words in _words(mail, where))
+    said = "<br>".join(escape(one) for one in mail.invitation.message.splitlines())
+    quote = f"<blockquote>{said}</blockquote>" if said else ""
+    command = f"<pre>prism invite accept {escape(mail.invitation.id)}</pre>"
+    token = f"<pre>{escape(mail.token)}</pre>"
+    body = f"{opening}{quote}{how}{command}{token}{ending}"
+    return f'<!doctype html><html lang="en"><body style="{STYLE}">{body}</body></html>\n'

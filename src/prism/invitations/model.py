@@ -1,0 +1,239 @@
+"""What an invitation is, and what you may ask of it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from prism.access.model import Role
+from prism.errors import AlreadyExists, Conflict, Denied, NotFound
+
+Text = Annotated[str, Meta(max_length=2000)]
+Word = Annotated[str, Meta(min_length=1, max_length=100)]
+Address = Annotated[str, Meta(min_length=1, max_length=320)]
+Secret = Annotated[str, Meta(min_length=1, max_length=200)]
+MOST = 500  # in one request
+MOST_A_DAY = 1000  # in one project
+MOST_RESENT = 10  # of one invitation
+
+
+class InvitationNotFound(NotFound, code="INVITATION_NOT_FOUND"):
+    """There is no invitation of that id."""
+
+
+class InvitationTokenInvalid(Denied, code="INVITATION_TOKEN_INVALID"):
+    """That is not the token of this invitation."""
+
+
+class InvitationAnswered(Conflict, code="INVITATION_ANSWERED"):
+    """The invitation was answered, or taken back."""
+
+
+class InvitationExpired(Conflict, code="INVITATION_EXPIRED"):
+    """The invitation came too long ago."""
+
+
+class InvitationLimit(Conflict, code="INVITATION_LIMIT"):
+    """So much mail is not sent."""
+
+
+class AlreadyInvited(AlreadyExists):
+    """Somebody of that address belongs to the project, or is invited, already."""
+
+
+class Status(StrEnum):
+    """What has become of an invitation."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+class Invitation(Struct, frozen=True, kw_only=True):
+    """An invitation as it is kept.
+
+    `token` is the clear one, kept in local mode while nobody has answered; `answer` is what
+    became of it, and expiry is not an answer but a matter of the time.
+    """
+
+    id: str
+    project: str
+    email: str
+    role: Role
+    message: str
+    hash: str
+    token: str | None = None
+    invited_by: str
+    invited_at: datetime
+    expires_at: datetime
+    answer: Status | None = None
+    answered_at: datetime | None = None
+    reason: str | None = None
+    resend_count: int = 0
+    last_resent: datetime | None = None
+    mailed_at: datetime | None = None
+    mail_problem: str | None = None
+
+
+class Mail(Struct, frozen=True, kw_only=True):
+    """What a mail is made of; `number` tells the first from those that were sent again."""
+
+    invitation: Invitation
+    project_name: str
+    number: int
+    token: str
+
+
+class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to invite somebody."""
+
+    project_id: Word
+    email: Address
+    role: Role = Role.MEMBER
+    message: Text = ""
+    invited_by: Address | None = None
+
+
+class Guest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of many; what it says wins over the defaults."""
+
+    email: Address
+    role: Role | None = None
+    message: Text | None = None
+
+
+class Bulk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to invite many; with `dry_run` it says what would be, and does nothing."""
+
+    project_id: Word
+    invitations: Annotated[tuple[Guest, ...], Meta(min_length=1, max_length=MOST)]
+    default_role: Role = Role.MEMBER
+    default_message: Text = ""
+    invited_by: Address | None = None
+    dry_run: bool = False
+
+
+class Accept(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request to join."""
+
+    token: Secret
+
+
+class Decline(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request not to join."""
+
+    token: Secret
+    reason: Text = ""
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """An invitation on the wire; `token` is null in team mode, and once it was used."""
+
+    id: str
+    project_id: str
+    project_name: str
+    email: str
+    role: Role
+    token: str | None
+    invited_by: str
+    invited_at: datetime
+    expires_at: datetime
+    status: Status
+    resend_count: int
+    message: str
+    mailed_at: datetime | None
+    mail_problem: str | None
+
+
+class Listed(Struct, frozen=True, kw_only=True):
+    """An invitation in a list, which never shows a token."""
+
+    id: str
+    project_id: str
+    project_name: str
+    email: str
+    role: Role
+    status: Status
+    invited_by: str
+    invited_at: datetime
+    expires_at: datetime
+    message: str
+    resend_count: int
+    accepted_at: datetime | None
+    declined_at: datetime | None
+    decline_reason: str | None
+    mailed_at: datetime | None
+    mail_problem: str | None
+
+
+class Page(Struct, frozen=True):
+    """A list of invitations."""
+
+    invitations: tuple[Listed, ...]
+    count: int
+
+
+class Accepted(Struct, frozen=True, kw_only=True):
+    """The answer to joining."""
+
+    id: str
+    project_id: str
+    status: Status
+    accepted_at: datetime
+    message: str
+
+
+class Declined(Struct, frozen=True, kw_only=True):
+    """The answer to not joining."""
+
+    id: str
+    status: Status
+    declined_at: datetime
+    decline_reason: str
+
+
+class Resent(Struct, frozen=True, kw_only=True):
+    """The answer to sending it again."""
+
+    id: str
+    status: Status
+    resend_count: int
+    last_resent: datetime
+    expires_at: datetime
+    message: str
+
+
+class Revoked(Struct, frozen=True):
+    """The answer to taking it back."""
+
+    message: str
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """What became of one of many."""
+
+    email: str
+    status: str
+    invitation_id: str | None = None
+    reason: str | None = None
+    error: str | None = None
+
+
+class Summary(Struct, frozen=True):
+    """What became of all of them; `total` is the sum of the rest."""
+
+    total: int
+    sent: int
+    failed: int
+    skipped: int
+
+
+class Results(Struct, frozen=True, kw_only=True):
+    """The answer to inviting many."""
+
+    summary: Summary
+    results: tuple[Result, ...]
+    dry_run: bool

@@ -1,0 +1,97 @@
+"""What an invitation is at a time, how it looks, and who is left out of many: pure functions."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from prism.invitations.model import (
+    Asked,
+    Bulk,
+    Guest,
+    Invitation,
+    Listed,
+    Page,
+    Result,
+    Results,
+    Shown,
+    Status,
+    Summary,
+)
+
+LIFE = timedelta(days=7)
+
+
+def status_of(it: Invitation, now: datetime) -> Status:
+    """What has become of it by now."""
+    if it.answer is not None:
+        return it.answer
+    return Status.EXPIRED if it.expires_at <= now else Status.PENDING
+
+
+def shown(it: Invitation, project_name: str, now: datetime, token: str | None) -> Shown:
+    """An invitation for the wire."""
+    return Shown(
+        id=it.id,
+        project_id=it.project,
+        project_name=project_name,
+        email=it.email,
+        role=it.role,
+        token=token,
+        invited_by=it.invited_by,
+        invited_at=it.invited_at,
+        expires_at=it.expires_at,
+        status=status_of(it, now),
+        resend_count=it.resend_count,
+        message=it.message,
+        mailed_at=it.mailed_at,
+        mail_problem=it.mail_problem,
+    )
+
+
+def listed(it: Invitation, project_name: str, now: datetime) -> Listed:
+    """An invitation for a list."""
+    answered = {it.answer: it.answered_at}
+    return Listed(
+        id=it.id,
+        project_id=it.project,
+        project_name=project_name,
+        email=it.email,
+        role=it.role,
+        status=status_of(it, now),
+        invited_by=it.invited_by,
+        invited_at=it.invited_at,
+        expires_at=it.expires_at,
+        message=it.message,
+        resend_count=it.resend_count,
+        accepted_at=answered.get(Status.ACCEPTED),
+        declined_at=answered.get(Status.DECLINED),
+        decline_reason=it.reason,
+        mailed_at=it.mailed_at,
+        mail_problem=it.mail_problem,
+    )
+
+
+def page(
+    found: Sequence[Invitation], names: Mapping[str, str], now: datetime, status: Status | None
+) -> Page:
+    """Those that have that status, for the wire."""
+    fits = [it for it in found if status in {None, status_of(it, now)}]
+    return Page(tuple(listed(it, names[it.project], now) for it in fits), len(fits))
+
+
+def merged(guest: Guest, asked: Bulk) -> Asked:
+    """The request for one of many: what she is given wins over the defaults."""
+    return Asked(
+        project_id=asked.project_id,
+        email=guest.email,
+        role=asked.default_role if guest.role is None else guest.role,
+        message=asked.default_message if guest.message is None else guest.message,
+        invited_by=asked.invited_by,
+    )
+
+
+def summed(results: Sequence[Result], dry_run: bool) -> Results:
+    """What became of all of them."""
+    of = [result.status for result in results]
+    failed, skipped = of.count("failed"), of.count("skipped")
+    summary = Summary(len(of), len(of) - failed - skipped, failed, skipped)
+    return Results(summary=summary, results=tuple(results), dry_run=dry_run)

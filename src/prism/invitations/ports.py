@@ -1,0 +1,17 @@
+"""What invitations need from the world: somebody who takes mail."""
+
+from email.message import EmailMessage
+from typing import Protocol
+
+from prism.errors import Conflict
+
+
+class Undeliverable(Conflict, code="MAIL_UNDELIVERABLE"):
+    """The mail server refuses this mail for good."""
+
+
+class Post(Protocol):
+    """Takes mail."""
+
+    def send(self, message: EmailMessage) -> None:
+        """Hand it over; raises `Undeliverable`, or `Unavailable` where one may try again."""

@@ -1,0 +1,72 @@
+"""Sends the mail that has to leave: once where that can be, never not at all.
+
+A mail is a row until the server has taken it. A daemon that dies in between sends it again, under
+the same Message-ID, by which mail programs know that they have it already.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, true
+
+from prism.invitations import store
+from prism.invitations.events import InvitationMailed, InvitationUndeliverable
+from prism.invitations.letter import letter
+from prism.invitations.model import Mail, Status
+from prism.invitations.plan import status_of
+from prism.invitations.ports import Post, Undeliverable
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database, Tx
+from prism.kit.reconcile import Claim, Found
+
+SYSTEM = "prism"
+AGAIN = timedelta(minutes=5)  # a row that was dealt with is gone; this is for none
+
+
+class MailReconciler:
+    """Looks after the rows of mail."""
+
+    rows = store.mails
+
+    def __init__(self, db: Database, clock: Clock, post: Post, sender: str, where: str) -> None:
+        self._db, self._clock = db, clock
+        self._post, self._sender, self._where = post, sender, where
+
+    def reachable(self) -> ColumnElement[bool]:
+        """Every daemon can send every mail."""
+        return true()
+
+    def patrol(self) -> timedelta:
+        """Nothing changes mail but we."""
+        return timedelta(hours=1)
+
+    def look(self) -> None:
+        """Nothing to see: a mail server only takes."""
+
+    def reconcile(self, claim: Claim, view: None) -> Found:
+        """Send one mail, unless it has lost its sense meanwhile."""
+        with self._db.read() as sql:
+            mail = store.mail(sql, claim.id)
+        if mail is None or status_of(mail.invitation, self._clock.now()) is not Status.PENDING:
+            return Found(AGAIN, lambda tx: store.sent(tx, claim.id))
+        try:
+            self._post.send(letter(mail, self._sender, self._where))
+        except Undeliverable as problem:
+            why = problem.details or problem.message
+            return Found(AGAIN, lambda tx: self._refused(tx, claim.id, mail, why))
+        return Found(AGAIN, lambda tx: self._sent(tx, claim.id, mail))
+
+    def _sent(self, tx: Tx, id: str, mail: Mail) -> None:
+        store.sent(tx, id)
+        store.put(tx, mail.invitation.id, mailed_at=whole(self._clock.now()), mail_problem=None)
+        tx.happened(InvitationMailed(**_about(mail)))
+
+    def _refused(self, tx: Tx, id: str, mail: Mail, why: str) -> None:
+        store.sent(tx, id)
+        store.put(tx, mail.invitation.id, mail_problem=why)
+        tx.happened(InvitationUndeliverable(**_about(mail), problem=why))
+
+
+def _about(mail: Mail) -> dict[str, str]:
+    it = mail.invitation
+    about = {"project": it.project, "invitation": it.id, "email": it.email}
+    return {"actor": SYSTEM, "subject": mail.project_name, **about}

@@ -1,0 +1,216 @@
+"""The verbs of invitations. Mail is only asked for here; the reconciler sends it."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from msgspec import structs
+from sqlalchemy import Connection
+
+from prism.access.model import current
+from prism.access.service import SECRET, hashed
+from prism.errors import ValidationFailed
+from prism.invitations import store
+from prism.invitations.addresses import address
+from prism.invitations.answers import Answers
+from prism.invitations.events import InvitationResent, InvitationRevoked, InvitationSent
+from prism.invitations.model import (
+    MOST_A_DAY,
+    MOST_RESENT,
+    AlreadyInvited,
+    Asked,
+    Bulk,
+    Invitation,
+    InvitationAnswered,
+    InvitationLimit,
+    Page,
+    Resent,
+    Result,
+    Results,
+    Shown,
+    Status,
+)
+from prism.invitations.plan import LIFE, merged, page, shown, summed
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database, Tx
+from prism.kit.ids import sortable_id
+from prism.projects import store as projects
+from prism.projects.members import permit
+from prism.projects.model import Project
+
+DAY = timedelta(days=1)
+INVITED, MEMBER = "already invited", "already a member"
+
+
+class InvitationService(Answers):
+    """Invitations; with `clear` a pending one goes on showing its token, as in local mode."""
+
+    def __init__(self, db: Database, clock: Clock, *, clear: bool) -> None:
+        super().__init__(db, clock)
+        self._clear = clear
+
+    def send(self, asked: Asked) -> Shown:
+        """Invite somebody."""
+        email = address(asked.email)
+        with self._db.write() as tx:
+            project = projects.named(tx.sql, asked.project_id)
+            permit(project, asked.role)
+            if why := self._known(tx, project).get(email):
+                raise AlreadyInvited(
+                    f"{email}: {why}",
+                    remediation=f"Use `prism invite list {project.id}` to see who is invited",
+                )
+            self._bounded(tx, project, 1)
+            it, token = self._made(tx, project, email, asked)
+            return shown(it, project.name, self._clock.now(), token)
+
+    def send_many(self, asked: Bulk) -> Results:
+        """Invite many; what fails or is not needed stops nobody else."""
+        with self._db.write() as tx:
+            project = projects.named(tx.sql, asked.project_id)
+            wishes = [merged(guest, asked) for guest in asked.invitations]
+            for role in {wish.role for wish in wishes}:
+                permit(project, role)
+            self._bounded(tx, project, len(wishes))
+            known, dry = self._known(tx, project), asked.dry_run
+            results = [self._one(tx, project, wish, known, dry=dry) for wish in wishes]
+            return summed(results, asked.dry_run)
+
+    def named(self, id: str) -> Shown:
+        """One of them."""
+        with self._db.read() as sql:
+            it = store.named(sql, id)
+            return shown(it, store.names(sql, [it])[it.project], self._clock.now(), it.token)
+
+    def of_project(self, project: str, status: Status | None) -> Page:
+        """All to a project."""
+        with self._db.read() as sql:
+            found = store.of_project(sql, projects.named(sql, project).id)
+            return self._page(sql, found, status)
+
+    def mine(self, status: Status | None) -> Page:
+        """All to whoever asks."""
+        with self._db.read() as sql:
+            return self._page(sql, store.of_person(sql, current().name), status)
+
+    def resend(self, id: str) -> Resent:
+        """Send it again, with a new token and a new expiry; the old token ends."""
+        now, token = self._clock.now(), secrets.token_urlsafe(SECRET)
+        with self._db.write() as tx:
+            before = store.named(tx.sql, id)
+            project = projects.named(tx.sql, before.project)
+            permit(project, before.role)
+            if before.answer is not None:
+                raise _answered(before)
+            if before.resend_count >= MOST_RESENT:
+                raise InvitationLimit(
+                    f"It was sent again {MOST_RESENT} times",
+                    remediation=f"Take it back with `prism invite revoke {id}`",
+                )
+            after = self._renewed(before, token, now)
+            store.put(tx, id, **structs.asdict(after))
+            store.post(tx, after, token, now)
+            tx.happened(
+                InvitationResent(
+                    **_about(after, project),
+                    resend_count=after.resend_count,
+                    previous_expires_at=before.expires_at,
+                    expires_at=after.expires_at,
+                )
+            )
+        return Resent(
+            id=id,
+            status=Status.PENDING,
+            resend_count=after.resend_count,
+            last_resent=whole(now),
+            expires_at=after.expires_at,
+            message="Invitation resent successfully",
+        )
+
+    def revoke(self, id: str) -> None:
+        """Take it back, and the mail too if it has not left."""
+        with self._db.write() as tx:
+            it = store.named(tx.sql, id)
+            project = projects.named(tx.sql, it.project)
+            permit(project, it.role)
+            if it.answer is not None:
+                raise _answered(it)
+            self._close(tx, it, Status.REVOKED)
+            tx.happened(InvitationRevoked(**_about(it, project)))
+
+    def _renewed(self, before: Invitation, token: str, now: datetime) -> Invitation:
+        return structs.replace(
+            before,
+            hash=hashed(token),
+            token=token if self._clear else None,
+            expires_at=whole(now + LIFE),
+            resend_count=before.resend_count + 1,
+            last_resent=whole(now),
+            mailed_at=None,
+            mail_problem=None,
+        )
+
+    def _one(
+        self, tx: Tx, project: Project, asked: Asked, known: dict[str, str], *, dry: bool
+    ) -> Result:
+        """Invite one of many, or say why not."""
+        try:
+            email = address(asked.email)
+        except ValidationFailed as problem:
+            return Result(email=asked.email, status="failed", error=problem.details)
+        if why := known.get(email):
+            return Result(email=email, status="skipped", reason=why)
+        known[email] = INVITED
+        if dry:
+            return Result(email=email, status="would be sent")
+        it, _ = self._made(tx, project, email, asked)
+        return Result(email=email, status="sent", invitation_id=it.id)
+
+    def _made(self, tx: Tx, project: Project, email: str, asked: Asked) -> tuple[Invitation, str]:
+        now, token = self._clock.now(), secrets.token_urlsafe(SECRET)
+        it = Invitation(
+            id=sortable_id("inv", now),
+            project=project.id,
+            email=email,
+            role=asked.role,
+            message=asked.message,
+            hash=hashed(token),
+            token=token if self._clear else None,
+            invited_by=asked.invited_by or current().name,
+            invited_at=whole(now),
+            expires_at=whole(now + LIFE),
+        )
+        store.add(tx, it)
+        store.post(tx, it, token, now)
+        sent = InvitationSent(**_about(it, project), role=it.role, expires_at=it.expires_at)
+        tx.happened(sent)
+        return it, token
+
+    def _known(self, tx: Tx, project: Project) -> dict[str, str]:
+        """Who need not be invited, and why."""
+        invited = store.open_to(tx.sql, project.id, self._clock.now())
+        members = {it.email for it in projects.members_of(tx.sql, project.id)}
+        return dict.fromkeys(invited, INVITED) | dict.fromkeys(members, MEMBER)
+
+    def _bounded(self, tx: Tx, project: Project, more: int) -> None:
+        """Raise where a project would send more in a day than people do."""
+        since = self._clock.now() - DAY
+        if store.sent_since(tx.sql, project.id, since) + more > MOST_A_DAY:
+            raise InvitationLimit(
+                f"{project.name!r} invites {MOST_A_DAY} people a day at most",
+                remediation="Go on tomorrow",
+            )
+
+    def _page(self, sql: Connection, found: list[Invitation], status: Status | None) -> Page:
+        return page(found, store.names(sql, found), self._clock.now(), status)
+
+
+def _about(it: Invitation, project: Project) -> dict[str, str]:
+    about = {"project": it.project, "invitation": it.id, "email": it.email}
+    return {"actor": current().name, "subject": project.name, **about}
+
+
+def _answered(it: Invitation) -> InvitationAnswered:
+    return InvitationAnswered(
+        f"The invitation was {it.answer}",
+        remediation=f"See it with `prism invite show {it.id}`",
+    )

@@ -1,0 +1,151 @@
+"""Where invitations and the mail that has not left yet are kept. All the SQL is here."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    Select,
+    String,
+    Table,
+    delete,
+    func,
+    select,
+    update,
+)
+
+from prism.invitations.model import Invitation, InvitationNotFound, Mail
+from prism.kit.db import Tx
+from prism.kit.tables import Utc, leased, metadata
+from prism.projects.store import projects
+
+OF_PROJECT = ForeignKey("projects.id", ondelete="CASCADE")
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("project", String, OF_PROJECT, nullable=False, index=True),
+    Column("email", String, nullable=False, index=True),  # in lower case
+    Column("role", String, nullable=False),
+    Column("message", String, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("token", String),
+    Column("invited_by", String, nullable=False),
+    Column("invited_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("answer", String),
+    Column("answered_at", Utc),
+    Column("reason", String),
+    Column("resend_count", Integer, nullable=False),
+    Column("last_resent", Utc),
+    Column("mailed_at", Utc),
+    Column("mail_problem", String),
+)
+# A row is a mail that has to leave; its token is forgotten with it.
+mails = Table(
+    "invitation_mails",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("invitation", String, ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("token", String, nullable=False),
+    *leased(),
+)
+FIELDS = Invitation.__struct_fields__
+SELECT = select(*(invitations.c[field] for field in FIELDS)).order_by(invitations.c.id)
+
+
+def named(sql: Connection, id: str) -> Invitation:
+    """The one with that id; raises where there is none."""
+    if found := find(sql, id):
+        return found
+    raise not_found(id)
+
+
+def find(sql: Connection, id: str) -> Invitation | None:
+    """The one with that id."""
+    return next(iter(_many(sql, SELECT.where(invitations.c.id == id))), None)
+
+
+def not_found(id: str) -> InvitationNotFound:
+    """The problem of there being none of that id."""
+    return InvitationNotFound(
+        f"Invitation {id!r} not found", remediation="Use `prism invite mine` to see yours"
+    )
+
+
+def of_project(sql: Connection, project: str) -> list[Invitation]:
+    """All to a project, the oldest first."""
+    return _many(sql, SELECT.where(invitations.c.project == project))
+
+
+def of_person(sql: Connection, email: str) -> list[Invitation]:
+    """All to somebody, the oldest first."""
+    return _many(sql, SELECT.where(invitations.c.email == email.lower()))
+
+
+def names(sql: Connection, found: list[Invitation]) -> dict[str, str]:
+    """The names of the projects that these are to, by id."""
+    ids = {it.project for it in found}
+    rows = sql.execute(select(projects.c.id, projects.c.name).where(projects.c.id.in_(ids)))
+    return {id: name for id, name in rows}
+
+
+def open_to(sql: Connection, project: str, now: datetime) -> set[str]:
+    """Who is invited to a project and may still answer."""
+    still = (invitations.c.answer.is_(None), invitations.c.expires_at > now)
+    rows = select(invitations.c.email).where(invitations.c.project == project, *still)
+    return {*sql.execute(rows).scalars()}
+
+
+def sent_since(sql: Connection, project: str, then: datetime) -> int:
+    """How many were sent to a project since."""
+    late = (invitations.c.project == project, invitations.c.invited_at > then)
+    return sql.execute(select(func.count()).select_from(invitations).where(*late)).scalar_one()
+
+
+def add(tx: Tx, it: Invitation) -> None:
+    """Keep a new one."""
+    tx.sql.execute(invitations.insert().values(**msgspec.structs.asdict(it)))
+
+
+def put(tx: Tx, id: str, /, **values: Any) -> None:
+    """Keep what one has become."""
+    tx.sql.execute(update(invitations).where(invitations.c.id == id).values(**values))
+
+
+def post(tx: Tx, it: Invitation, token: str, now: datetime) -> None:
+    """Have a mail sent, instead of any that is still waiting."""
+    unpost(tx, it.id)
+    row = {"invitation": it.id, "number": it.resend_count, "token": token}
+    id = f"{it.id}.{it.resend_count}"
+    tx.sql.execute(mails.insert().values(id=id, **row, due_at=now, attempts=0))
+
+
+def unpost(tx: Tx, invitation: str) -> None:
+    """Forget the mail that is waiting."""
+    tx.sql.execute(delete(mails).where(mails.c.invitation == invitation))
+
+
+def mail(sql: Connection, id: str) -> Mail | None:
+    """A mail that is waiting."""
+    row = sql.execute(select(mails).where(mails.c.id == id)).one_or_none()
+    if row is None:
+        return None
+    it = named(sql, row.invitation)
+    name = names(sql, [it])[it.project]
+    return Mail(invitation=it, project_name=name, number=row.number, token=row.token)
+
+
+def sent(tx: Tx, id: str) -> None:
+    """Forget a mail, and the token in it."""
+    tx.sql.execute(delete(mails).where(mails.c.id == id))
+
+
+def _many(sql: Connection, query: Select[Any]) -> list[Invitation]:
+    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query)]
+    return msgspec.convert(rows, list[Invitation])

@@ -1,0 +1,1 @@
+"""Profiles: where workspaces are launched and who pays, chosen by name."""

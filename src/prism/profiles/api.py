@@ -1,0 +1,62 @@
+"""Profiles over HTTP."""
+
+from litestar import Router, delete, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from prism.profiles.model import Deleted, NewProfile, ProfileChange, Shown, Switch
+from prism.profiles.service import ProfileService
+
+Profiles = NamedDependency[ProfileService]
+Name = FromPath[str]
+
+
+@get("", sync_to_thread=True)
+def list_profiles(profiles: Profiles) -> list[Shown]:
+    """Every profile."""
+    return profiles.every()
+
+
+@get("/current", sync_to_thread=True)
+def show_current_profile(profiles: Profiles) -> Shown:
+    """The profile that launches use."""
+    return profiles.shown_current()
+
+
+@post("/switch", status_code=200, sync_to_thread=True)
+def switch_profile(data: JSONBody[Switch], profiles: Profiles) -> Shown:
+    """Use another profile from now on."""
+    return profiles.switch(data.profile_name)
+
+
+@post("", sync_to_thread=True)
+def create_profile(data: JSONBody[NewProfile], profiles: Profiles) -> Shown:
+    """Make a new profile."""
+    return profiles.create(data)
+
+
+@put("/{name:str}", sync_to_thread=True)
+def change_profile(name: Name, data: JSONBody[ProfileChange], profiles: Profiles) -> Shown:
+    """Change a profile; what is not given stays."""
+    return profiles.change(name, data)
+
+
+@delete("/{name:str}", status_code=200, sync_to_thread=True)
+def delete_profile(name: Name, profiles: Profiles) -> Deleted:
+    """Forget a profile that nothing needs."""
+    profiles.delete(name)
+    return Deleted(f"Profile {name!r} deleted successfully")
+
+
+router = Router(
+    "/api/v1/profiles",
+    tags=["profiles"],
+    route_handlers=[
+        list_profiles,
+        show_current_profile,
+        switch_profile,
+        create_profile,
+        change_profile,
+        delete_profile,
+    ],
+)

@@ -1,0 +1,111 @@
+"""What a profile is, and what you may ask of it."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Protocol
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from prism.errors import AlreadyExists, Conflict, InUse, NotFound
+
+LOCAL = "local"
+RESERVED = frozenset({"current", "switch"})  # they are addresses of their own
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$(?!\n)",
+        description="1-64 letters, digits, `.`, `_`, `@` and `-`; the first a letter or digit",
+    ),
+]
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+Region = Annotated[
+    str,
+    Meta(
+        pattern=r"^(local|[a-z]{2}(-[a-z]+)+-[0-9]+)$(?!\n)",
+        max_length=40,
+        description="a region of AWS such as `us-west-2`, or `local`",
+    ),
+]
+Provider = Literal["local", "aws"]
+
+
+class ProfileNotFound(NotFound, code="PROFILE_NOT_FOUND"):
+    """There is no profile of that name."""
+
+
+class ProfileExists(AlreadyExists):
+    """There is a profile of that name already."""
+
+
+class ProfileInUse(InUse):
+    """The profile is active, or has workspaces."""
+
+
+class ProfileFixed(Conflict, code="PROFILE_FIXED"):
+    """The daemon was started with PRISM_PROFILE, which decides its profile."""
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """Where workspaces are launched, and what they are booked on unless a launch says so.
+
+    `aws_profile` names a section of AWS's own files; null leaves the choice to boto3.
+    """
+
+    name: str
+    provider: Provider
+    aws_profile: str | None = None
+    region: str | None = None
+    default_project: str | None = None
+    created_at: datetime
+    last_used: datetime | None = None
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """A profile as the wire shows it."""
+
+    name: str
+    provider: Provider
+    aws_profile: str | None
+    region: str | None
+    default_project: str | None
+    active: bool
+    created_at: datetime
+    last_used: datetime | None
+
+
+class NewProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for a new profile."""
+
+    name: Name
+    provider: Provider
+    aws_profile: Text | None = None
+    region: Region | None = None
+    default_project: Text | None = None
+
+
+class ProfileChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to change a profile; what is not given stays."""
+
+    provider: Provider | UnsetType = UNSET
+    aws_profile: Text | UnsetType | None = UNSET
+    region: Region | UnsetType | None = UNSET
+    default_project: Text | UnsetType | None = UNSET
+
+
+class Switch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to use another profile from now on."""
+
+    profile_name: Text
+
+
+class Deleted(Struct, frozen=True):
+    """The answer to a deletion."""
+
+    message: str
+
+
+class Holder(Protocol):
+    """A room that may still need a profile; asked before one is deleted, in its transaction."""
+
+    def holds(self, tx: Any, profile: str) -> str | None:
+        """What needs the profile, in words, or None."""

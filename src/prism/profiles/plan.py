@@ -1,0 +1,53 @@
+"""What a profile may look like, and what AWS's own sections are called here."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from prism.errors import ValidationFailed
+from prism.profiles.model import LOCAL, RESERVED, Profile
+
+UNFIT = re.compile(r"[^A-Za-z0-9._@-]+")
+
+
+def checked(profile: Profile) -> Profile:
+    """The profile, if its fields fit each other; a local one has a region of its own."""
+    wrong = []
+    if profile.name in RESERVED:
+        wrong.append(("name", f"{profile.name!r} is reserved"))
+    if profile.provider == LOCAL:
+        if profile.aws_profile is not None:
+            wrong.append(("aws_profile", "a local profile has none"))
+        if profile.region not in {None, LOCAL}:
+            wrong.append(("region", "a local profile's is `local`"))
+        profile = replace(profile, region=LOCAL)
+    elif profile.region == LOCAL:
+        wrong.append(("region", "an AWS region, as `us-west-2`"))
+    if wrong:
+        raise ValidationFailed.of(*wrong)
+    return profile
+
+
+def first(sections: Mapping[str, str | None], at: datetime) -> list[Profile]:
+    """The profiles of a first start: `local`, and one for each of AWS's sections."""
+    made = [Profile(name=LOCAL, provider="local", region=LOCAL, created_at=at)]
+    for section, region in sections.items():
+        name = _fitting(section, {profile.name for profile in made})
+        made.append(
+            Profile(name=name, provider="aws", aws_profile=section, region=region, created_at=at)
+        )
+    return made
+
+
+def _fitting(section: str, taken: Iterable[str]) -> str:
+    """A name for a section: its own where that is possible."""
+    name = UNFIT.sub("-", section).strip("._@-")[:56] or "aws"
+    unfree = RESERVED | {*taken}
+    if name in unfree:
+        name = f"aws-{name}"
+    number, free = 2, name
+    while free in unfree:
+        number, free = number + 1, f"{name}-{number}"
+    return free

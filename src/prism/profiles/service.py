@@ -1,0 +1,173 @@
+"""The verbs of profiles."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from msgspec import UNSET, structs
+from sqlalchemy import Connection
+
+from prism.kit.actor import Who
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database, Tx
+from prism.profiles import store
+from prism.profiles.events import ProfileChanged, ProfileCreated, ProfileDeleted, ProfileSwitched
+from prism.profiles.model import (
+    LOCAL,
+    Holder,
+    NewProfile,
+    Profile,
+    ProfileChange,
+    ProfileExists,
+    ProfileFixed,
+    ProfileInUse,
+    ProfileNotFound,
+    Shown,
+)
+from prism.profiles.plan import checked, first
+
+
+class ProfileService:
+    """Profiles, as one actor sees them; `fixed` is a profile that no switch can change."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        actor: Who,
+        fixed: str = "",
+        holders: Sequence[Holder] = (),
+    ) -> None:
+        self._db, self._clock, self._who = db, clock, actor
+        self._fixed, self._holders = fixed, holders
+
+    def first_start(self, sections: Mapping[str, str | None]) -> None:
+        """Make `local` and one for each of AWS's sections, if there is none at all."""
+        with self._db.write() as tx:
+            if store.empty(tx.sql):
+                for profile in first(sections, self._now()):
+                    self._add(tx, profile)
+            if store.active_of(tx.sql, self._who()) is None:
+                store.activate(tx, self._who(), _fallback(store.every(tx.sql)))
+
+    def every(self) -> list[Shown]:
+        """All of them, by name."""
+        with self._db.read() as sql:
+            active = self._active(sql)
+            return [_shown(profile, active) for profile in store.every(sql)]
+
+    def current(self) -> Profile:
+        """The one that launches use."""
+        with self._db.read() as sql:
+            return self.current_in(sql)
+
+    def current_in(self, sql: Connection) -> Profile:
+        """The one that launches use, as this transaction sees it."""
+        return self._named(sql, self._active(sql))
+
+    def shown_current(self) -> Shown:
+        """The one that launches use, for the wire."""
+        profile = self.current()
+        return _shown(profile, profile.name)
+
+    def switch(self, name: str) -> Shown:
+        """Use another one from now on."""
+        with self._db.write() as tx:
+            profile = self._named(tx.sql, name)
+            if self._fixed and self._fixed != name:
+                raise ProfileFixed(
+                    details=f"PRISM_PROFILE is {self._fixed!r}",
+                    remediation="Unset PRISM_PROFILE and run `prism daemon stop`",
+                )
+            previous = self._active(tx.sql)
+            store.activate(tx, self._who(), name)
+            self.used(tx, name)
+            if previous != name:
+                tx.happened(ProfileSwitched(actor=self._who(), subject=name, previous=previous))
+            return _shown(structs.replace(profile, last_used=self._now()), name)
+
+    def used(self, tx: Tx, name: str) -> None:
+        """Note that something was launched with it."""
+        store.used(tx, name, self._now())
+
+    def create(self, asked: NewProfile) -> Shown:
+        """Make a new one."""
+        profile = checked(Profile(**structs.asdict(asked), created_at=self._now()))
+        with self._db.write() as tx:
+            if store.named(tx.sql, profile.name):
+                raise ProfileExists(
+                    f"A profile called {profile.name!r} already exists",
+                    remediation=f"Change it with `prism profile update {profile.name}`",
+                )
+            self._add(tx, profile)
+            return _shown(profile, self._active(tx.sql))
+
+    def change(self, name: str, asked: ProfileChange) -> Shown:
+        """Change what is given, keep the rest."""
+        given = {k: v for k, v in structs.asdict(asked).items() if v is not UNSET}
+        with self._db.write() as tx:
+            before = self._named(tx.sql, name)
+            after = checked(structs.replace(before, **given))
+            changed = tuple(k for k in given if getattr(before, k) != getattr(after, k))
+            if changed:
+                store.put(tx, after)
+                was, now = ({it: getattr(one, it) for it in changed} for one in (before, after))
+                told = ProfileChanged(
+                    actor=self._who(), subject=name, fields=changed, before=was, after=now
+                )
+                tx.happened(told)
+            return _shown(after, self._active(tx.sql))
+
+    def delete(self, name: str) -> None:
+        """Forget one that nothing needs."""
+        with self._db.write() as tx:
+            self._named(tx.sql, name)
+            self._unneeded(tx, name)
+            store.remove(tx, name)
+            tx.happened(ProfileDeleted(actor=self._who(), subject=name))
+
+    def _unneeded(self, tx: Tx, name: str) -> None:
+        if name == self._active(tx.sql) or store.users(tx.sql, name):
+            others = [p.name for p in store.every(tx.sql) if p.name != name]
+            another = LOCAL if LOCAL in others else next(iter(others), "NAME")
+            raise ProfileInUse(
+                f"Profile {name!r} is active",
+                details="An active profile cannot be deleted",
+                remediation=f"Switch to another one first: `prism profile switch {another}`",
+            )
+        for holder in self._holders:
+            if why := holder.holds(tx, name):
+                raise ProfileInUse(
+                    f"Profile {name!r} is in use",
+                    details=why,
+                    remediation="Look at them with `prism workspace list`",
+                )
+
+    def _add(self, tx: Tx, profile: Profile) -> None:
+        store.add(tx, profile)
+        made = ProfileCreated(actor=self._who(), subject=profile.name, provider=profile.provider)
+        tx.happened(made)
+
+    def _active(self, sql: Connection) -> str:
+        return self._fixed or store.active_of(sql, self._who()) or _fallback(store.every(sql))
+
+    def _named(self, sql: Connection, name: str) -> Profile:
+        if profile := store.named(sql, name):
+            return profile
+        raise ProfileNotFound(
+            f"Profile {name!r} not found",
+            details=f"PRISM_PROFILE is {name!r}" if name == self._fixed else "",
+            remediation="Use `prism profile list` to see available profiles",
+        )
+
+    def _now(self) -> datetime:
+        return whole(self._clock.now())
+
+
+def _fallback(every: Sequence[Profile]) -> str:
+    """The profile of somebody who never switched."""
+    names = [profile.name for profile in every]
+    return LOCAL if LOCAL in names or not names else names[0]
+
+
+def _shown(profile: Profile, active: str) -> Shown:
+    return Shown(**structs.asdict(profile), active=profile.name == active)

@@ -1,0 +1,87 @@
+"""Where profiles are kept. All the SQL about them is here."""
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Column, Connection, ForeignKey, String, Table, delete, func, select, update
+
+from prism.kit.db import Tx
+from prism.kit.tables import Utc, metadata
+from prism.profiles.model import Profile
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("provider", String, nullable=False),
+    Column("aws_profile", String),
+    Column("region", String),
+    Column("default_project", String),
+    Column("created_at", Utc, nullable=False),
+    Column("last_used", Utc),
+)
+active = Table(
+    "active_profiles",
+    metadata,
+    Column("actor", String, primary_key=True),
+    Column("profile", String, ForeignKey("profiles.name"), nullable=False, index=True),
+)
+FIELDS = Profile.__struct_fields__
+SELECT = select(*(profiles.c[field] for field in FIELDS))
+
+
+def every(sql: Connection) -> list[Profile]:
+    """All of them, by name."""
+    rows = sql.execute(SELECT.order_by(profiles.c.name))
+    return msgspec.convert([dict(zip(FIELDS, row, strict=True)) for row in rows], list[Profile])
+
+
+def named(sql: Connection, name: str) -> Profile | None:
+    """The one of that name."""
+    row = sql.execute(SELECT.where(profiles.c.name == name)).one_or_none()
+    return msgspec.convert(dict(zip(FIELDS, row, strict=True)), Profile) if row else None
+
+
+def empty(sql: Connection) -> bool:
+    """Whether there is none yet."""
+    return not sql.execute(select(func.count()).select_from(profiles)).scalar_one()
+
+
+def add(tx: Tx, profile: Profile) -> None:
+    """Keep a new one."""
+    tx.sql.execute(profiles.insert().values(**msgspec.structs.asdict(profile)))
+
+
+def put(tx: Tx, profile: Profile) -> None:
+    """Keep what one has become."""
+    values = msgspec.structs.asdict(profile)
+    tx.sql.execute(update(profiles).where(profiles.c.name == profile.name).values(**values))
+
+
+def remove(tx: Tx, name: str) -> None:
+    """Forget one."""
+    tx.sql.execute(delete(profiles).where(profiles.c.name == name))
+
+
+def used(tx: Tx, name: str, at: datetime) -> None:
+    """Keep when it was used last."""
+    tx.sql.execute(update(profiles).where(profiles.c.name == name).values(last_used=at))
+
+
+def active_of(sql: Connection, actor: str) -> str | None:
+    """The name of the one that somebody has switched to."""
+    mine = select(active.c.profile).where(active.c.actor == actor)
+    return sql.execute(mine).scalar_one_or_none()
+
+
+def activate(tx: Tx, actor: str, name: str) -> None:
+    """Keep what somebody has switched to."""
+    mine = active.c.actor == actor
+    if not tx.sql.execute(update(active).where(mine).values(profile=name)).rowcount:
+        tx.sql.execute(active.insert().values(actor=actor, profile=name))
+
+
+def users(sql: Connection, name: str) -> list[str]:
+    """Who has switched to it."""
+    theirs = select(active.c.actor).where(active.c.profile == name).order_by(active.c.actor)
+    return [*sql.execute(theirs).scalars()]

@@ -1,0 +1,1 @@
+"""Projects: who works together, and what they may spend."""

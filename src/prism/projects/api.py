@@ -1,0 +1,48 @@
+"""Projects over HTTP."""
+
+from litestar import Router, delete, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from prism.projects.model import Deleted, NewProject, ProjectChange, Shown
+from prism.projects.service import ProjectService
+
+Projects = NamedDependency[ProjectService]
+Id = FromPath[str]
+
+
+@get("", sync_to_thread=True)
+def list_projects(projects: Projects) -> list[Shown]:
+    """Every project, with its money and its members."""
+    return projects.every()
+
+
+@post("", sync_to_thread=True)
+def create_project(data: JSONBody[NewProject], projects: Projects) -> Shown:
+    """Make a new project."""
+    return projects.create(data)
+
+
+@get("/{project_id:str}", sync_to_thread=True)
+def show_project(project_id: Id, projects: Projects) -> Shown:
+    """One project, by id or name."""
+    return projects.named(project_id)
+
+
+@put("/{project_id:str}", sync_to_thread=True)
+def change_project(project_id: Id, data: JSONBody[ProjectChange], projects: Projects) -> Shown:
+    """Change a project; what is not given stays."""
+    return projects.change(project_id, data)
+
+
+@delete("/{project_id:str}", status_code=200, sync_to_thread=True)
+def delete_project(project_id: Id, projects: Projects) -> Deleted:
+    """Forget a project that nothing needs; what it spent stays in the ledger."""
+    return Deleted(f"Project {projects.delete(project_id).name!r} deleted successfully")
+
+
+router = Router(
+    "/api/v1/projects",
+    tags=["projects"],
+    route_handlers=[list_projects, create_project, show_project, change_project, delete_project],
+)

@@ -1,0 +1,126 @@
+"""Who belongs to a project, and as what; one owner always remains."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+
+from prism.access.model import PermissionDenied, Role, current
+from prism.access.plan import may_give
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database, Tx
+from prism.projects import store
+from prism.projects.events import MemberChanged, MemberJoined, MemberLeft
+from prism.projects.model import (
+    LastOwner,
+    Member,
+    MemberExists,
+    MemberNotFound,
+    NewMember,
+    Project,
+)
+
+
+class MemberService:
+    """The verbs of members."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db, self._clock = db, clock
+
+    def every(self, project: str) -> list[Member]:
+        """Who belongs to it, in the order of joining."""
+        with self._db.read() as sql:
+            return store.members_of(sql, store.named(sql, project).id)
+
+    def one(self, project: str, email: str) -> Member:
+        """Somebody who belongs to it."""
+        with self._db.read() as sql:
+            return _member(sql, store.named(sql, project), email)
+
+    def add(self, project: str, asked: NewMember) -> Member:
+        """Make somebody a member."""
+        with self._db.write() as tx:
+            it = store.named(tx.sql, project)
+            permit(it, asked.role)
+            if store.member(tx.sql, it.id, asked.email):
+                raise MemberExists(
+                    f"{asked.email} already belongs to {it.name!r}",
+                    remediation=f"Use `prism member list {it.id}` to see who does",
+                )
+            return join(tx, self._clock, it, asked)
+
+    def change(self, project: str, email: str, role: Role) -> Member:
+        """Give somebody another role."""
+        with self._db.write() as tx:
+            it = store.named(tx.sql, project)
+            before = _member(tx.sql, it, email)
+            if before.role is role:
+                return before
+            permit(it, max(before.role, role, key=lambda one: one.rank))
+            _keep_an_owner(tx, it, before)
+            return promote(tx, it, before, role)
+
+    def remove(self, project: str, email: str) -> Member:
+        """Let somebody go."""
+        with self._db.write() as tx:
+            it = store.named(tx.sql, project)
+            gone = _member(tx.sql, it, email)
+            permit(it, gone.role)
+            _keep_an_owner(tx, it, gone)
+            store.remove_member(tx, it.id, gone.email)
+            told = {"subject": it.name, "project": it.id, "email": gone.email}
+            tx.happened(MemberLeft(actor=current().name, **told, previous_role=gone.role))
+            return gone
+
+    def roles_of(self, sql: Connection, email: str) -> Mapping[str, Role]:
+        """Implements `access.model.Memberships`."""
+        return store.roles_of(sql, email)
+
+    def id_of(self, sql: Connection, project: str) -> str:
+        """Implements `access.model.Memberships`."""
+        return store.named(sql, project).id
+
+
+def join(tx: Tx, clock: Clock, project: Project, asked: NewMember) -> Member:
+    """Add a member, as a part of whatever is being done."""
+    joined = Member(asked.email.lower(), asked.role, whole(clock.now()))
+    store.add_member(tx, project.id, joined)
+    told = {"subject": project.name, "project": project.id, "email": joined.email}
+    tx.happened(MemberJoined(actor=current().name, **told, role=joined.role))
+    return joined
+
+
+def promote(tx: Tx, project: Project, before: Member, role: Role) -> Member:
+    """Change a member's role, as a part of whatever is being done."""
+    store.change_member(tx, project.id, before.email, role)
+    told = {"subject": project.name, "project": project.id, "email": before.email}
+    changed = MemberChanged(actor=current().name, **told, previous_role=before.role, role=role)
+    tx.happened(changed)
+    return Member(before.email, role, before.join_date)
+
+
+def permit(project: Project, role: Role) -> None:
+    """Raise where the caller would give, or take, more than she has."""
+    if not may_give(current(), project.id, role):
+        raise PermissionDenied(
+            f"You may not decide who is {role} of {project.name!r}",
+            details="nobody gives or takes a role above their own",
+            remediation="Ask an owner of the project",
+        )
+
+
+def _member(sql: Connection, project: Project, email: str) -> Member:
+    if found := store.member(sql, project.id, email):
+        return found
+    raise MemberNotFound(
+        f"{email!r} does not belong to {project.name!r}",
+        remediation=f"Use `prism member list {project.id}` to see who does",
+    )
+
+
+def _keep_an_owner(tx: Tx, project: Project, going: Member) -> None:
+    owners = [it for it in store.members_of(tx.sql, project.id) if it.role is Role.OWNER]
+    if [it.email for it in owners] == [going.email]:
+        raise LastOwner(
+            f"{going.email} is the only owner of {project.name!r}",
+            remediation=f"Make another one first: `prism member add {project.id} EMAIL`",
+        )

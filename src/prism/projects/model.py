@@ -1,0 +1,196 @@
+"""What a project is, and what you may ask of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Protocol
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from prism.access.model import Role
+from prism.errors import AlreadyExists, Conflict, InUse, NotFound
+from prism.kit.money import Micros
+
+Name = Annotated[
+    str, Meta(pattern=r"^\S(.{0,98}\S)?$(?!\n)", description="1-100 characters, no blank ends")
+]
+Text = Annotated[str, Meta(max_length=2000)]
+Email = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^@\s]+@[^@\s]+$(?!\n)",
+        max_length=254,
+        description="a mail address such as `ada@example.org`",
+    ),
+]
+Usd = Annotated[float, Meta(gt=0, lt=1e12, description="an amount in USD")]
+Percent = Annotated[float, Meta(gt=0, le=100, description="percent of the budget")]
+
+
+class ProjectNotFound(NotFound, code="PROJECT_NOT_FOUND"):
+    """There is no project of that name."""
+
+
+class ProjectExists(AlreadyExists):
+    """There is a project of that name already."""
+
+
+class ProjectInUse(InUse):
+    """The project still has workspaces, or money is allocated to it."""
+
+
+class MemberNotFound(NotFound, code="MEMBER_NOT_FOUND"):
+    """Nobody of that address belongs to the project."""
+
+
+class MemberExists(AlreadyExists):
+    """Somebody of that address belongs to the project already."""
+
+
+class LastOwner(Conflict, code="LAST_OWNER"):
+    """A project keeps one owner at least."""
+
+
+class Member(Struct, frozen=True):
+    """Somebody who belongs to a project."""
+
+    email: str
+    role: Role
+    join_date: datetime
+
+
+class Project(Struct, frozen=True, kw_only=True):
+    """Work that is paid for together; `cap` is its own budget, null where it has none.
+
+    Thresholds are percent of that cap: alert, put workspaces to sleep, refuse launches.
+    """
+
+    id: str
+    name: str
+    description: str = ""
+    cap: Micros | None = None
+    alert_threshold: float = 80.0
+    auto_hibernate_threshold: float | None = None
+    prevent_launch_threshold: float = 100.0
+    created_by: str
+    created_at: datetime
+
+
+class NewMember(Struct, frozen=True, forbid_unknown_fields=True):
+    """A member to begin with."""
+
+    email: Email
+    role: Role = Role.MEMBER
+
+
+class RoleChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request to give a member another role."""
+
+    role: Role
+
+
+class NewBudget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a project may spend, and what happens on the way there."""
+
+    total_allocated: Usd | None = None
+    alert_threshold: Percent = 80.0
+    auto_hibernate_threshold: Percent | None = None
+    prevent_launch_threshold: Percent = 100.0
+
+
+class NewProject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for a new project."""
+
+    name: Name
+    description: Text = ""
+    budget: NewBudget | None = None
+    members: Annotated[tuple[NewMember, ...], Meta(max_length=500)] = ()
+
+
+class BudgetChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A change of a budget; what is not given stays, a null total takes the cap away."""
+
+    total_allocated: Usd | UnsetType | None = UNSET
+    alert_threshold: Percent | UnsetType = UNSET
+    auto_hibernate_threshold: Percent | UnsetType | None = UNSET
+    prevent_launch_threshold: Percent | UnsetType = UNSET
+
+
+class ProjectChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to change a project; what is not given stays."""
+
+    name: Name | UnsetType = UNSET
+    description: Text | UnsetType = UNSET
+    budget: BudgetChange | UnsetType = UNSET
+
+
+class Budget(Struct, frozen=True, kw_only=True):
+    """A project's money on the wire; null where there is no cap, or nothing was measured."""
+
+    total_allocated: float | None
+    current_spend: float
+    remaining: float | None
+    monthly_burn_rate: float | None
+    alert_threshold: float
+    auto_hibernate_threshold: float | None
+    prevent_launch_threshold: float
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """A project as the reference's list shows it."""
+
+    id: str
+    name: str
+    description: str
+    budget: Budget
+    members: tuple[Member, ...]
+    active_instances: int
+    total_instances: int
+    created_at: datetime
+
+
+class Deleted(Struct, frozen=True):
+    """The answer to a deletion."""
+
+    message: str
+
+
+class Spending(Struct, frozen=True):
+    """What a project may spend, has spent, and spends in a month."""
+
+    allocated: Micros | None = None
+    spent: Micros = Micros(0)
+    monthly: Micros | None = None
+
+
+class Crew(Struct, frozen=True):
+    """How many workspaces a project has: at work, and altogether."""
+
+    active: int = 0
+    total: int = 0
+
+
+class Purse(Protocol):
+    """Whoever keeps the money; `tx` and `sql` are the transaction of the question."""
+
+    def spending(self, sql: Any, projects: Sequence[Project]) -> Mapping[str, Spending]:
+        """Each project's money, by its id."""
+
+    def recapped(self, tx: Any, before: Project, after: Project) -> None:
+        """The cap changes; raises a `Problem` where less is left than is spent and promised."""
+
+
+class Holder(Protocol):
+    """A room that refers to projects; asked and told inside the transaction."""
+
+    def holds_project(self, tx: Any, project: Project) -> str | None:
+        """What needs the project, in words, or None."""
+
+    def renamed_project(self, tx: Any, project: Project) -> None:
+        """The project is called otherwise now."""
+
+
+class Roster(Protocol):
+    """Whoever knows the workspaces."""
+
+    def crews(self) -> Mapping[str, Crew]:
+        """How many each project has, by its id; a project that is missing has none."""

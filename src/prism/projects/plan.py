@@ -1,0 +1,105 @@
+"""What a project is made of, and how it looks on the wire: pure functions."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET, structs
+
+from prism.access.model import Role
+from prism.errors import ValidationFailed
+from prism.kit.money import Micros, amount, of_usd
+from prism.projects.model import (
+    Budget,
+    BudgetChange,
+    Crew,
+    Member,
+    NewBudget,
+    NewProject,
+    Project,
+    ProjectChange,
+    Shown,
+    Spending,
+)
+
+
+def first_members(asked: NewProject, creator: str, at: datetime) -> list[Member]:
+    """Who belongs to a new project: those named, and its creator where they have no owner."""
+    emails = [member.email.lower() for member in asked.members]
+    if twice := sorted({email for email in emails if emails.count(email) > 1}):
+        raise ValidationFailed.of(("members", f"{', '.join(twice)}: named more than once"))
+    members = [Member(member.email.lower(), member.role, at) for member in asked.members]
+    if any(member.role is Role.OWNER for member in members):
+        return members
+    others = [member for member in members if member.email != creator.lower()]
+    return [Member(creator.lower(), Role.OWNER, at), *others]
+
+
+def begun(asked: NewProject, id: str, creator: str, at: datetime) -> Project:
+    """The project that a request makes."""
+    money = asked.budget or NewBudget()
+    return checked(
+        Project(
+            id=id,
+            name=asked.name,
+            description=asked.description,
+            cap=None if money.total_allocated is None else of_usd(money.total_allocated),
+            alert_threshold=money.alert_threshold,
+            auto_hibernate_threshold=money.auto_hibernate_threshold,
+            prevent_launch_threshold=money.prevent_launch_threshold,
+            created_by=creator,
+            created_at=at,
+        )
+    )
+
+
+def changed(before: Project, asked: ProjectChange) -> Project:
+    """The project with what a change gives."""
+    given = _given(asked)
+    money = given.pop("budget", BudgetChange())
+    limits = _given(money)
+    if "total_allocated" in limits:
+        total = limits.pop("total_allocated")
+        limits["cap"] = None if total is None else of_usd(total)
+    return checked(structs.replace(before, **given, **limits))
+
+
+def checked(project: Project) -> Project:
+    """The project, if its cap is one that money can be counted against."""
+    if project.cap is not None and project.cap <= 0:
+        raise ValidationFailed.of(("budget.total_allocated", "less than a micro-dollar"))
+    return project
+
+
+def differing(before: Project, after: Project) -> tuple[str, ...]:
+    """The fields that changed."""
+    fields = Project.__struct_fields__
+    return tuple(name for name in fields if getattr(before, name) != getattr(after, name))
+
+
+def shown(project: Project, members: Sequence[Member], money: Spending, crew: Crew) -> Shown:
+    """A project for the wire."""
+    left = None if money.allocated is None else Micros(money.allocated - money.spent)
+    return Shown(
+        id=project.id,
+        name=project.name,
+        description=project.description,
+        budget=Budget(
+            total_allocated=None if money.allocated is None else amount(money.allocated),
+            current_spend=amount(money.spent),
+            remaining=None if left is None else amount(left),
+            monthly_burn_rate=None if money.monthly is None else amount(money.monthly),
+            alert_threshold=project.alert_threshold,
+            auto_hibernate_threshold=project.auto_hibernate_threshold,
+            prevent_launch_threshold=project.prevent_launch_threshold,
+        ),
+        members=tuple(members),
+        active_instances=crew.active,
+        total_instances=crew.total,
+        created_at=project.created_at,
+    )
+
+
+def _given(asked: ProjectChange | BudgetChange) -> dict[str, Any]:
+    fields: Mapping[str, Any] = {name: getattr(asked, name) for name in asked.__struct_fields__}
+    return {name: value for name, value in fields.items() if value is not UNSET}

@@ -1,0 +1,139 @@
+"""The verbs of projects."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from prism.access.plan import visible
+from prism.kit.actor import Who
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database, Tx
+from prism.kit.ids import sortable_id
+from prism.projects import store
+from prism.projects.events import MemberJoined, ProjectChanged, ProjectCreated, ProjectDeleted
+from prism.projects.model import (
+    Crew,
+    Holder,
+    NewProject,
+    Project,
+    ProjectChange,
+    ProjectExists,
+    ProjectInUse,
+    Purse,
+    Roster,
+    Shown,
+    Spending,
+)
+from prism.projects.plan import begun, changed, differing, first_members, shown
+
+
+class ProjectService:
+    """Projects, as one actor sees them; other rooms say what they cost and who needs them."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        actor: Who,
+        *,
+        purse: Purse | None = None,
+        roster: Roster | None = None,
+        holders: Sequence[Holder] = (),
+    ) -> None:
+        self._db, self._clock, self._who = db, clock, actor
+        self._purse, self._roster, self._holders = purse, roster, holders
+
+    def every(self) -> list[Shown]:
+        """All that the caller may see, the oldest first."""
+        crews = self._crews()
+        with self._db.read() as sql:
+            seen = [it for it in store.every(sql) if visible(it.id, None)]
+            projects, members = seen, store.all_members(sql)
+            money = self._spending(sql, projects)
+        return [
+            shown(it, members.get(it.id, ()), money.get(it.id, Spending(it.cap)), _crew(crews, it))
+            for it in projects
+        ]
+
+    def named(self, name: str) -> Shown:
+        """The one with that id or name."""
+        with self._db.read() as sql:
+            return self._shown(sql, store.named(sql, name))
+
+    def create(self, asked: NewProject) -> Shown:
+        """Make a new one."""
+        now = whole(self._clock.now())
+        project = begun(asked, sortable_id("proj", self._clock.now()), self._who(), now)
+        members = first_members(asked, self._who(), now)
+        with self._db.write() as tx:
+            self._free(tx, project)
+            store.add(tx, project)
+            told: dict[str, Any] = {
+                "actor": self._who(),
+                "subject": project.name,
+                "project": project.id,
+            }
+            tx.happened(ProjectCreated(**told))
+            for one in members:
+                store.add_member(tx, project.id, one)
+                tx.happened(MemberJoined(**told, email=one.email, role=one.role))
+            return self._shown(tx.sql, project)
+
+    def change(self, name: str, asked: ProjectChange) -> Shown:
+        """Change what is given, keep the rest."""
+        with self._db.write() as tx:
+            before = store.named(tx.sql, name)
+            after = changed(before, asked)
+            if fields := differing(before, after):
+                self._free(tx, after)
+                store.put(tx, after)
+                if self._purse and before.cap != after.cap:
+                    self._purse.recapped(tx, before, after)
+                if before.name != after.name:
+                    for holder in self._holders:
+                        holder.renamed_project(tx, after)
+                told = {"actor": self._who(), "subject": after.name, "project": after.id}
+                was, now = ({it: getattr(one, it) for it in fields} for one in (before, after))
+                tx.happened(ProjectChanged(**told, fields=fields, before=was, after=now))
+            return self._shown(tx.sql, after)
+
+    def delete(self, name: str) -> Project:
+        """Forget one that nothing needs."""
+        with self._db.write() as tx:
+            project = store.named(tx.sql, name)
+            for holder in self._holders:
+                if why := holder.holds_project(tx, project):
+                    raise ProjectInUse(
+                        f"Project {project.name!r} is in use",
+                        details=why,
+                        remediation="Look at it with `prism workspace list`",
+                    )
+            store.remove(tx, project.id)
+            gone = {"subject": project.name, "project": project.id}
+            tx.happened(ProjectDeleted(actor=self._who(), **gone))
+            return project
+
+    def _free(self, tx: Tx, project: Project) -> None:
+        """Raise where another project has that name, or that name for an id."""
+        other = store.find(tx.sql, project.name)
+        if other is not None and other.id != project.id:
+            raise ProjectExists(
+                f"A project called {project.name!r} already exists",
+                remediation="Use `prism project list` to see available projects",
+            )
+
+    def _shown(self, sql: Connection, project: Project) -> Shown:
+        money = self._spending(sql, [project]).get(project.id, Spending(project.cap))
+        crew = _crew(self._crews(), project)
+        return shown(project, store.members_of(sql, project.id), money, crew)
+
+    def _crews(self) -> Mapping[str, Crew]:
+        return self._roster.crews() if self._roster else {}
+
+    def _spending(self, sql: Connection, projects: Sequence[Project]) -> Mapping[str, Spending]:
+        return self._purse.spending(sql, projects) if self._purse else {}
+
+
+def _crew(crews: Mapping[str, Crew], project: Project) -> Crew:
+    return crews.get(project.id, Crew())

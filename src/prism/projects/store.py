@@ -1,0 +1,156 @@
+"""Where projects and their members are kept. All the SQL about them is here."""
+
+from collections import defaultdict
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Select,
+    String,
+    Table,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from prism.access.model import Role
+from prism.kit.db import Tx
+from prism.kit.tables import Utc, metadata
+from prism.projects.model import Member, Project, ProjectNotFound
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("description", String, nullable=False),
+    Column("cap", BigInteger),
+    Column("alert_threshold", Float, nullable=False),
+    Column("auto_hibernate_threshold", Float),
+    Column("prevent_launch_threshold", Float, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("created_at", Utc, nullable=False),
+)
+members = Table(
+    "members",
+    metadata,
+    Column("project", String, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("email", String, primary_key=True, index=True),  # in lower case
+    Column("role", String, nullable=False),
+    Column("join_date", Utc, nullable=False),
+)
+FIELDS = Project.__struct_fields__
+SELECT = select(*(projects.c[field] for field in FIELDS))
+
+
+def every(sql: Connection) -> list[Project]:
+    """All of them, the oldest first."""
+    return _many(sql, SELECT.order_by(projects.c.id))
+
+
+def find(sql: Connection, name: str) -> Project | None:
+    """The one with that id or name; an id wins."""
+    either = or_(projects.c.id == name, projects.c.name == name)
+    found = _many(sql, SELECT.where(either))
+    return max(found, key=lambda project: project.id == name, default=None)
+
+
+def named(sql: Connection, name: str) -> Project:
+    """The one with that id or name; raises where there is none."""
+    if project := find(sql, name):
+        return project
+    raise not_found(name)
+
+
+def not_found(name: str) -> ProjectNotFound:
+    """The problem of there being none of that name."""
+    return ProjectNotFound(
+        f"Project {name!r} not found",
+        remediation="Use `prism project list` to see available projects",
+    )
+
+
+def add(tx: Tx, project: Project) -> None:
+    """Keep a new one."""
+    tx.sql.execute(projects.insert().values(**msgspec.structs.asdict(project)))
+
+
+def put(tx: Tx, project: Project) -> None:
+    """Keep what one has become."""
+    values = msgspec.structs.asdict(project)
+    tx.sql.execute(update(projects).where(projects.c.id == project.id).values(**values))
+
+
+def remove(tx: Tx, id: str) -> None:
+    """Forget one and its members."""
+    tx.sql.execute(delete(members).where(members.c.project == id))
+    tx.sql.execute(delete(projects).where(projects.c.id == id))
+
+
+def all_members(sql: Connection) -> dict[str, list[Member]]:
+    """Everybody, by project, in the order of joining."""
+    rows = select(members).order_by(members.c.join_date, members.c.email)
+    found = defaultdict(list)
+    for project, *who in sql.execute(rows):
+        found[project].append(_member(who))
+    return found
+
+
+def members_of(sql: Connection, project: str) -> list[Member]:
+    """Who belongs to one, in the order of joining."""
+    rows = select(members.c.email, members.c.role, members.c.join_date)
+    mine = rows.where(members.c.project == project)
+    return [
+        _member(who) for who in sql.execute(mine.order_by(members.c.join_date, members.c.email))
+    ]
+
+
+def add_member(tx: Tx, project: str, member: Member) -> None:
+    """Keep a new member."""
+    tx.sql.execute(members.insert().values(project=project, **msgspec.structs.asdict(member)))
+
+
+def member(sql: Connection, project: str, email: str) -> Member | None:
+    """Somebody who belongs to it."""
+    email = email.lower()
+    return next((it for it in members_of(sql, project) if it.email == email), None)
+
+
+def change_member(tx: Tx, project: str, email: str, role: Role) -> None:
+    """Keep another role."""
+    who = and_(members.c.project == project, members.c.email == email.lower())
+    tx.sql.execute(update(members).where(who).values(role=role))
+
+
+def remove_member(tx: Tx, project: str, email: str) -> None:
+    """Forget a member."""
+    who = and_(members.c.project == project, members.c.email == email.lower())
+    tx.sql.execute(delete(members).where(who))
+
+
+def roles_of(sql: Connection, email: str) -> dict[str, Role]:
+    """Somebody's role in each project, by its id."""
+    rows = select(members.c.project, members.c.role).where(members.c.email == email.lower())
+    return {project: Role(role) for project, role in sql.execute(rows)}
+
+
+def count(sql: Connection) -> int:
+    """How many projects there are."""
+    return sql.execute(select(func.count()).select_from(projects)).scalar_one()
+
+
+def _member(row: Any) -> Member:
+    return msgspec.convert(dict(zip(Member.__struct_fields__, row, strict=True)), Member)
+
+
+def _many(sql: Connection, query: Select[Any]) -> list[Project]:
+    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query)]
+    return msgspec.convert(rows, list[Project])

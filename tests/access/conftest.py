@@ -1,0 +1,11 @@
+import pytest
+
+from tests.access.people import Team
+from tests.conftest import Http
+
+
+@pytest.fixture
+def team(make_house):
+    nobody = "smtp://127.0.0.1:1"  # mail waits, and no file is written
+    house = make_house(auth="tokens", user="ada@x.org", smtp_url=nobody)
+    return Team(house, Http(house.app))

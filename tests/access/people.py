@@ -1,0 +1,45 @@
+"""Several people around one daemon in team mode, each with a token."""
+
+from prism.access.model import NewToken, Scope
+
+ROLES = ("viewer", "member", "admin", "owner")
+
+
+class Team:
+    """Asks as anybody: by a role in the project, as somebody outside, as the operator."""
+
+    def __init__(self, house, http):
+        self.house, self.http = house, http
+        self.tokens = {}
+        self.token("operator", user="ada@x.org", scope="admin")
+        self.project = self("operator", "POST", "projects", json={"name": "Reef"}).json()["id"]
+        for role in ROLES:
+            body = {"email": f"{role}@x.org", "role": role}
+            answer = self("operator", "POST", f"projects/{self.project}/members", json=body)
+            assert answer.status_code == 201, answer.text
+            self.token(role, scope="admin")
+        self.token("outside", scope="admin")
+
+    def token(self, who, user=None, **asked):
+        """A token that the operator makes at the socket."""
+        scope = Scope(asked.pop("scope", "operate"))
+        asked = NewToken(name=who, user=user or f"{who}@x.org", scope=scope, **asked)
+        minted = self.house.rooms.tokens.create(asked)
+        self.tokens[who] = minted.token
+        return minted
+
+    def __call__(self, who, method, path, headers=None, **body):
+        """Ask as somebody, or as nobody."""
+        shown = {"Authorization": f"Bearer {self.tokens[who]}"} if who else {}
+        path = path if path.startswith("/") else f"/api/v1/{path}"
+        return self.http(method, path, headers={**shown, **(headers or {})}, **body)
+
+    def launch(self, who, name, **more):
+        """A workspace of somebody's, in the project unless another is named."""
+        order = {"name": name, "template": "Plain Shell", "project": self.project, **more}
+        return self(who, "POST", "instances/launch", json=order)
+
+    def invite(self, who="admin", email="new@x.org", **more):
+        """An invitation to the project."""
+        body = {"project_id": self.project, "email": email, **more}
+        return self(who, "POST", "invitations/send", json=body)

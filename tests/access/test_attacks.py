@@ -1,0 +1,228 @@
+"""What people try: to be somebody else, to be more, to learn who there is."""
+
+import asyncio
+import re
+
+import pytest
+
+from prism.access.model import Verb
+from prism.access.rules import ROUTES, rule_of
+from tests.access.people import ROLES, Team
+from tests.conftest import Http
+from tests.shapes import failed
+
+ALLOWED_TO_ANYBODY = {Verb.USE, Verb.FOUND, Verb.ANY, Verb.LOOK}
+
+
+def test_a_viewer_writes_nothing_that_is_not_her_own():
+    """Whatever the matrix says: no route that changes things asks only for what viewers have."""
+    writes = [r for r in ROUTES if r.split()[0] in {"POST", "PUT", "DELETE", "PATCH", "WS"}]
+    open_to_viewers = {
+        route
+        for route in writes
+        if ROUTES[route].verb in {Verb.READ, *ALLOWED_TO_ANYBODY} and "ws" not in route[-3:]
+    }
+    assert open_to_viewers == {
+        "POST /api/v1/profiles/switch",
+        "POST /api/v1/projects",
+        "POST /api/v1/tokens",
+        "DELETE /api/v1/tokens/{id}",
+    }
+
+
+@pytest.mark.parametrize("who", ["viewer", "member", "admin"])
+def test_nobody_makes_herself_owner(team, who):
+    me, members = f"{who}@x.org", f"projects/{team.project}/members"
+    failed(team(who, "PUT", f"{members}/{me}", json={"role": "owner"}), 403, "PERMISSION_DENIED")
+    again = {"email": f"{who}2@x.org", "role": "owner"}
+    failed(team(who, "POST", members, json=again), 403, "PERMISSION_DENIED")
+    failed(team(who, "DELETE", f"{members}/owner@x.org"), 403, "PERMISSION_DENIED")
+    failed(team.invite(who, "accomplice@x.org", role="owner"), 403, "PERMISSION_DENIED")
+    many = {"project_id": team.project, "invitations": [{"email": "a@x.org", "role": "owner"}]}
+    failed(team(who, "POST", "invitations/bulk", json=many), 403, "PERMISSION_DENIED")
+    assert team(who, "GET", f"{members}/{me}").json()["role"] == who
+
+
+def test_an_admin_invites_up_to_admins(team):
+    assert team.invite("admin", "a@x.org", role="admin").status_code == 201
+    high = team.invite("owner", "o@x.org", role="owner").json()["id"]
+    failed(team("admin", "DELETE", f"invitations/{high}"), 403, "PERMISSION_DENIED")
+    failed(team("admin", "POST", f"invitations/{high}/resend"), 403, "PERMISSION_DENIED")
+
+
+def test_nobody_speaks_in_anothers_name(team):
+    asked = {"project_id": team.project, "email": "z@x.org", "invited_by": "owner@x.org"}
+    failed(team("admin", "POST", "invitations/send", json=asked), 403, "PERMISSION_DENIED")
+    own = asked | {"invited_by": "Admin@X.org"}
+    assert team("admin", "POST", "invitations/send", json=own).status_code == 201
+    assert team.launch("member", "mine").status_code == 201
+    facts = team.house.db.facts_after(0)
+    actors = {(fact.event, fact.actor) for fact in facts}
+    assert ("invitation_sent", "admin@x.org") in actors
+    assert ("instance_asked", "member@x.org") in actors
+
+
+def test_an_invitation_is_answered_by_the_invited_and_shown_to_no_stranger(team):
+    sent = team.invite("admin", "outside@x.org").json()
+    path, body = f"invitations/{sent['id']}", {"token": sent["token"]}
+    for who in ("admin", "owner"):
+        failed(team(who, "POST", f"{path}/accept", json=body), 403, "PERMISSION_DENIED")
+        assert team(who, "GET", path).json()["token"] is None, "in team mode it is never shown"
+    failed(team("viewer", "GET", path), 403, "PERMISSION_DENIED")
+    team.token("eve", user="eve@y.org", scope="admin")
+    for method, end in (("GET", ""), ("POST", "/accept"), ("DELETE", "")):
+        json = body if end else None
+        failed(team("eve", method, path + end, json=json), 404, "INVITATION_NOT_FOUND")
+    assert team("outside", "GET", path).json()["project_name"] == "Reef"
+    mine = team("outside", "GET", "invitations/me").json()
+    assert [it["id"] for it in mine["invitations"]] == [sent["id"]]
+    wrong = team("outside", "POST", f"{path}/accept", json={"token": "x"})
+    failed(wrong, 403, "INVITATION_TOKEN_INVALID")
+    assert team("outside", "POST", f"{path}/accept", json=body).status_code == 200
+    assert team("outside", "GET", f"projects/{team.project}").status_code == 200
+
+
+def test_what_is_hidden_answers_as_what_is_not_there(team):
+    assert team.launch("member", "secret").status_code == 201
+    sent = team.invite().json()["id"]
+    for there, absent in (
+        ("instances/secret", "instances/nothing"),
+        (f"projects/{team.project}", "projects/nothing"),
+        ("projects/Reef/members/owner@x.org", "projects/nothing/members/owner@x.org"),
+        (f"invitations/{sent}", "invitations/nothing"),
+    ):
+        answers = [team("outside", "GET", path) for path in (there, absent)]
+        said = []
+        for path, answer in zip((there, absent), answers, strict=True):
+            error = answer.json()["error"]
+            name = path.split("/")[1]
+            said.append(
+                (
+                    answer.status_code,
+                    error["code"],
+                    error["message"].replace(name, "X"),
+                    error["details"],
+                    error["remediation"].replace(name, "X"),
+                )
+            )
+        assert said[0] == said[1]
+        assert said[0][0] == 404
+
+
+def test_lists_show_each_what_is_hers(team):
+    assert team.launch("member", "reef").status_code == 201
+    other = team("owner", "POST", "projects", json={"name": "Other"}).json()["id"]
+    assert team.launch("owner", "other", project=other).status_code == 201
+
+    def names(who, what):
+        return {it["name"] for it in team(who, "GET", what).json()}
+
+    for who in ROLES:
+        mine = {"reef", "other"} if who == "owner" else {"reef"}
+        assert names(who, "instances") == mine
+        assert names(who, "instances?state=launching") == mine
+        assert names(who, "projects") == ({"Reef", "Other"} if who == "owner" else {"Reef"})
+    assert names("outside", "instances") == names("outside", "projects") == set()
+    assert names("operator", "instances") == {"reef", "other"}
+
+
+def test_a_member_manages_her_own_and_an_admin_all(team):
+    assert team.launch("member", "hers").status_code == 201
+    assert team.launch("admin", "theirs").status_code == 201
+    assert team("member", "POST", "instances/hers/stop").status_code == 200
+    failed(team("member", "POST", "instances/theirs/stop"), 403, "PERMISSION_DENIED")
+    failed(team("member", "GET", "instances/theirs/connect"), 403, "PERMISSION_DENIED")
+    assert team("admin", "POST", "instances/hers/stop").status_code == 200
+    failed(team.launch("outside", "x"), 404, "PROJECT_NOT_FOUND")
+    failed(team.launch("member", "x", project=None), 403, "PERMISSION_DENIED")
+
+
+def test_data_stays_in_its_project(team):
+    other = team("owner", "POST", "projects", json={"name": "Other"}).json()["id"]
+    volume = {"type": "efs", "name": "theirs", "project": other}
+    assert team("owner", "POST", "storage/volumes/create", json=volume).status_code == 201
+    failed(team.launch("member", "x", volumes=["theirs"]), 404, "VOLUME_NOT_FOUND")
+    body = {"email": "member@x.org", "role": "viewer"}
+    assert team("owner", "POST", f"projects/{other}/members", json=body).status_code == 201
+    failed(team.launch("member", "x", volumes=["theirs"]), 403, "PERMISSION_DENIED")
+    assert team.launch("admin", "mine").status_code == 201
+    attach = {"instance": "mine"}
+    hers = team("admin", "POST", "storage/volumes/theirs/attach", json=attach)
+    failed(hers, 404, "VOLUME_NOT_FOUND")
+    failed(team("member", "DELETE", "storage/volumes/theirs"), 403, "PERMISSION_DENIED")
+
+
+def test_who_was_let_go_loses_even_her_own(team):
+    assert team.launch("member", "hers").status_code == 201
+    path = f"projects/{team.project}/members/member@x.org"
+    assert team("owner", "PUT", path, json={"role": "viewer"}).status_code == 200
+    failed(team("member", "POST", "instances/hers/stop"), 403, "PERMISSION_DENIED")
+    assert team("owner", "DELETE", path).status_code == 200
+    failed(team("member", "GET", "instances/hers"), 404, "INSTANCE_NOT_FOUND")
+    assert team("operator", "GET", "instances/hers").status_code == 200
+
+
+def test_profiles_are_switched_each_for_oneself(team):
+    made = {"name": "lab", "provider": "local"}
+    assert team("operator", "POST", "profiles", json=made).status_code == 201
+    assert (
+        team("member", "POST", "profiles/switch", json={"profile_name": "lab"}).status_code == 200
+    )
+    assert team("member", "GET", "profiles/current").json()["name"] == "lab"
+    assert team("owner", "GET", "profiles/current").json()["name"] == "local"
+
+
+def test_the_socket_is_the_operators_and_needs_no_token(team):
+    assert by_socket(team, "/api/v1/tokens") == 200
+    wrong = [(b"authorization", b"Bearer prism_tok_0.x")]
+    assert by_socket(team, "/api/v1/tokens", wrong) == 401
+
+
+def by_socket(team, path, headers=()):
+    """The status of an answer over the Unix socket."""
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [*headers],
+        "server": ("/run/prism.sock", None),
+        "client": None,
+        "scheme": "http",
+        "root_path": "",
+        "http_version": "1.1",
+    }
+    said = []
+
+    async def ask():
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message):
+            said.append(message)
+
+        await team.house.app(scope, receive, send)
+
+    asyncio.run(ask())
+    return said[0]["status"]
+
+
+def test_a_proxy_may_stand_before_it(make_house):
+    house = make_house(auth="tokens", user="ada@x.org", public_url="https://prism.lab.org/")
+    team = Team(house, Http(house.app))
+    for host, origin, status in (
+        ("prism.lab.org", "https://prism.lab.org", 200),
+        ("prism.lab.org", "https://evil.org", 403),
+        ("evil.org", None, 421),
+        ("mine.localhost:8947", None, 404),
+    ):
+        headers = {"Host": host} | ({"Origin": origin} if origin else {})
+        assert team("viewer", "GET", "projects", headers).status_code == status, host
+
+
+def test_rules_name_parameters_that_their_routes_have():
+    for route, rule in ROUTES.items():
+        if rule.kind and not rule.where.startswith("body."):
+            assert rule.where in re.findall(r"\{(\w+)\}", route), route
+            assert rule_of(*route.split()) is rule

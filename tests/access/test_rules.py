@@ -1,0 +1,325 @@
+"""The matrix, cell by cell, on every route; nothing here is a list that could be forgotten."""
+
+import asyncio
+import re
+
+import pytest
+
+from prism.access.model import Caller, Role, Rule, Scope, Subject, Verb
+from prism.access.plan import MATRIX, allows, lends, may, may_give, sees, table
+from prism.access.rules import ROUTES, route_of, rule_of
+from tests.access.people import ROLES
+from tests.conftest import Http
+from tests.house.tree import ROOT
+from tests.shapes import failed
+
+PAGE = (ROOT / "docs" / "people.md").read_text()
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+STREAMS = {"GET /api/v1/events"}
+BODIES = {
+    "POST /api/v1/instances/launch": {
+        "name": "x",
+        "template": "Plain Shell",
+        "project": "Reef",
+        "dry_run": True,
+    },
+    "POST /api/v1/instances/{name}/terminate": {"confirm": "DELETE"},
+    "POST /api/v1/profiles": {"name": "other", "provider": "local"},
+    "PUT /api/v1/profiles/{name}": {},
+    "POST /api/v1/profiles/switch": {"profile_name": "local"},
+    "POST /api/v1/projects": {"name": "mine"},
+    "PUT /api/v1/projects/{project_id}": {"description": "x"},
+    "POST /api/v1/projects/{project_id}/members": {"email": "z@x.org"},
+    "PUT /api/v1/projects/{project_id}/members/{email}": {"role": "member"},
+    "POST /api/v1/invitations/send": {"project_id": "Reef", "email": "y@x.org", "role": "viewer"},
+    "POST /api/v1/invitations/bulk": {"project_id": "Reef", "invitations": [{"email": "u@x.org"}]},
+    "POST /api/v1/invitations/{invitation_id}/accept": {"token": "x"},
+    "POST /api/v1/invitations/{invitation_id}/decline": {"token": "x"},
+    "POST /api/v1/storage/volumes/create": {"type": "efs", "name": "v2", "project": "Reef"},
+    "POST /api/v1/storage/volumes/{name}/attach": {"instance": "reef"},
+    "POST /api/v1/snapshots": {"name": "s2", "volume": "data"},
+    "POST /api/v1/snapshots/{name}/restore": {"name": "v3"},
+    "POST /api/v1/tokens": {"name": "t"},
+    "POST /api/v1/budgets": {
+        "name": "b",
+        "total_amount": 5.0,
+        "period": "project",
+        "created_by": "ada@x.org",
+    },
+    "PUT /api/v1/budgets/{budget_id}": {},
+    "POST /api/v1/allocations": {
+        "budget_id": "b",
+        "project_id": "Reef",
+        "allocated_amount": 1.0,
+        "allocated_by": "ada@x.org",
+    },
+    "PUT /api/v1/allocations/{allocation_id}": {},
+    "POST /api/v1/reallocations": {
+        "source_allocation_id": "a",
+        "destination_allocation_id": "b",
+        "amount": 1.0,
+        "reason": "r",
+    },
+    "POST /api/v1/idle/profiles": {"name": "i", "idle_threshold_minutes": 5, "action": "stop"},
+    "POST /api/v1/idle/instances/{name}/keep-awake": {"minutes": 5},
+    "POST /api/v1/idle/instances/{name}/configure": {"profile": "batch"},
+}
+
+
+def routes(app):
+    """Every route of an application: its method, and its path as the router names it."""
+    for route in app.routes:
+        handlers = getattr(route, "route_handlers", None) or [route.route_handler]
+        for handler in handlers:
+            methods = getattr(handler, "http_methods", {"WS"})
+            for method in methods - {"OPTIONS"}:
+                yield method, route.path
+
+
+def application(house):
+    return house.app._app
+
+
+def test_every_route_is_in_the_table_and_every_line_is_a_route(house):
+    built = {route_of(*route) for route in routes(application(house))}
+    assert built - set(ROUTES) == set(), "say in access/rules.py who may"
+
+
+def test_what_is_not_in_the_table_is_the_operators():
+    assert rule_of("GET", "/api/v1/forgotten/{name:str}").verb is Verb.SERVE
+
+
+CELLS = [
+    ("viewer", {Verb.READ}),
+    ("member", {Verb.READ, Verb.LAUNCH, Verb.MANAGE_OWN}),
+    ("admin", {Verb.READ, Verb.LAUNCH, Verb.MANAGE_OWN, Verb.MANAGE, Verb.STORE, Verb.INVITE}),
+    ("owner", {*MATRIX}),
+    (None, set()),
+]
+
+
+@pytest.mark.parametrize(("role", "verbs"), CELLS)
+def test_the_matrix_says_what_the_contract_says(role, verbs):
+    anybodys = {Verb.ANY, Verb.LOOK, Verb.USE, Verb.FOUND}
+    have = {verb for verb in Verb if allows(Role(role) if role else None, verb)}
+    assert have == verbs | anybodys
+
+
+def test_a_scope_lends_no_more_than_it_says():
+    reads = {verb for verb in Verb if lends(Scope.READ, verb)}
+    assert reads == {Verb.ANY, Verb.LOOK, Verb.READ}
+    more = {verb for verb in Verb if lends(Scope.OPERATE, verb)} - reads
+    assert more == {Verb.USE, Verb.LAUNCH, Verb.MANAGE_OWN, Verb.MANAGE, Verb.STORE}
+    assert all(lends(Scope.ADMIN, verb) for verb in Verb)
+
+
+def test_the_docs_print_the_matrix():
+    assert table() in PAGE, "the matrix in docs/people.md is an old one"
+
+
+def test_own_things_need_the_lesser_verb_and_still_a_role():
+    rule = Rule(Verb.MANAGE, own=Verb.MANAGE_OWN)
+    theirs = Subject("p", "Bob@x.org")
+    for role, expected in (("viewer", False), ("member", True), ("admin", True)):
+        bob = Caller(name="bob@x.org", roles={"p": Role(role)})
+        assert may(bob, rule, theirs) is expected
+        assert may(bob, rule, Subject("p", "eve@x.org")) is (role == "admin")
+    gone = Caller(name="bob@x.org")
+    assert not may(gone, rule, theirs) and not sees(gone, theirs)
+    assert may(gone, rule, Subject(None, "bob@x.org"))
+
+
+def test_nobody_gives_more_than_they_have():
+    for own in Role:
+        caller = Caller(name="a", roles={"p": own})
+        given = {role for role in Role if may_give(caller, "p", role)}
+        assert given == {role for role in Role if role.rank <= own.rank}
+        assert not may_give(caller, "q", Role.VIEWER)
+
+
+@pytest.fixture
+def url(tmp_path):
+    """The walks over every route need one database only: they are about routes."""
+    return f"sqlite:///{tmp_path / 'walk.db'}"
+
+
+@pytest.fixture
+def full(team, clock):
+    """Something of every kind, for the routes to be about."""
+    assert team.launch("member", "reef").status_code == 201
+    volume = {"type": "efs", "name": "data", "project": team.project}
+    assert team("operator", "POST", "storage/volumes/create", json=volume).status_code == 201
+    settle(team.house, clock)
+    copied = team("operator", "POST", "snapshots", json={"name": "snap", "volume": "data"})
+    assert copied.status_code == 201, copied.text
+    settle(team.house, clock)
+    team.invitation = team.invite().json()["id"]
+    return team
+
+
+def settle(house, clock):
+    for _ in range(4):
+        clock.advance(seconds=3)
+        house.settle()
+
+
+def filled(team, method, template):
+    """A real path for a route, about things that are there."""
+    names = {
+        "project_id": team.project,
+        "invitation_id": team.invitation,
+        "instance": "reef",
+        "email": "viewer@x.org",
+        "service": "console",
+        "budget_id": "none",
+        "allocation_id": "none",
+        "id": "none",
+        "rest": "x",
+        "path": "x",
+    }
+    kind = rule_of(method, template).kind
+    names["name"] = {"workspace": "reef", "volume": "data", "snapshot": "snap"}.get(kind, "local")
+    return re.sub(r"/?\{(\w+):(\w+)\}", lambda m: f"/{names[m[1]]}", template)
+
+
+def test_nobody_gets_in_without_a_token(full):
+    """Every route, with every method that there is."""
+    app = application(full.house)
+    for route in app.routes:
+        if not hasattr(route, "route_handlers"):
+            continue
+        for method in METHODS:
+            public = ROUTES.get(route_of(method, route.path), Rule(Verb.SERVE)).verb is Verb.ANY
+            path = filled(full, method, route.path)
+            answer = full(None, method, path, json={} if method in {"POST", "PUT"} else None)
+            expected = {200, 404} if public else {401, 405}
+            assert answer.status_code in expected, (method, path, answer.text)
+            if answer.status_code == 401:
+                assert answer.headers["WWW-Authenticate"] == "Bearer"
+                assert method == "HEAD" or code_of(answer) == "UNAUTHENTICATED"
+    for word in ("", "Bearer", "Bearer x", "Basic YTpi", "Bearer prism_tok_1.x", "bearer \x00"):
+        answer = full(None, "GET", "instances", headers={"Authorization": word})
+        failed(answer, 401, "UNAUTHENTICATED")
+
+
+def test_no_web_socket_opens_without_a_token(full):
+    for route in application(full.house).routes:
+        if hasattr(route, "route_handler") and not hasattr(route, "route_handlers"):
+            path = filled(full, "WS", route.path)
+            assert opened(full.house.app, path) == "websocket.close", path
+            token = full.tokens["outside"]
+            if path != "/api/v1/ws":
+                assert opened(full.house.app, path, token) == "websocket.close", path
+    assert opened(full.house.app, "/api/v1/ws", full.tokens["viewer"]) == "websocket.accept"
+
+
+def opened(app, path, token=None):
+    """The first answer to a handshake."""
+    headers = [(b"host", b"localhost:8947")]
+    headers += [(b"authorization", f"Bearer {token}".encode())] if token else []
+    scope = {
+        "type": "websocket",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": headers,
+        "server": ("127.0.0.1", 8947),
+        "client": ("127.0.0.1", 1),
+        "scheme": "ws",
+        "subprotocols": [],
+        "extensions": {},
+        "root_path": "",
+    }
+    said = []
+
+    async def ask():
+        words = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000}]
+
+        async def receive():
+            return words.pop(0)
+
+        async def send(message):
+            said.append(message["type"])
+
+        await app(scope, receive, send)
+
+    asyncio.run(ask())
+    return said[0]
+
+
+def test_every_cell_on_every_route(full):
+    """Who lacks a right is refused and nothing happens; who has it gets past the guard."""
+    everything = sorted(routes(application(full.house)))
+    last = {"DELETE /api/v1/projects/{project_id}", "POST /api/v1/daemon/shutdown"}
+    everything.sort(key=lambda route: route_of(*route) in last)
+    before = full.house.db.newest_fact()
+    for denied in (True, False):
+        for method, template in everything:
+            name, rule = route_of(method, template), rule_of(method, template)
+            if method == "WS" or name in STREAMS or rule.verb is Verb.ANY:
+                continue
+            for who in (*ROLES, "outside", "operator"):
+                expected = expectation(rule, who)
+                if (expected is None) is denied:
+                    continue
+                body = BODIES.get(name, {} if method in {"POST", "PUT"} else None)
+                body = body and claimed(body, who)
+                answer = full(who, method, filled(full, method, template), json=body)
+                code = code_of(answer)
+                assert code != "INVALID_JSON" and (code != "VALIDATION_FAILED" or not denied), (
+                    f"{name}: give the route a body above that it takes"
+                )
+                where = (name, who, answer.status_code, code)
+                if expected is None:
+                    assert code not in {"PERMISSION_DENIED", "UNAUTHENTICATED"}, where
+                else:
+                    assert code in expected, where
+        if denied:
+            assert full.house.db.newest_fact() == before, "a refusal leaves no trace"
+
+
+def claimed(body, who):
+    user = "ada@x.org" if who == "operator" else f"{who}@x.org"
+    return {k: user if k in {"created_by", "allocated_by"} else v for k, v in body.items()}
+
+
+def expectation(rule, who):
+    """The codes of a refusal, or None where it is allowed."""
+    hidden = {
+        "workspace": "INSTANCE_NOT_FOUND",
+        "project": "PROJECT_NOT_FOUND",
+        "invitation": "INVITATION_NOT_FOUND",
+        "volume": "VOLUME_NOT_FOUND",
+        "snapshot": "SNAPSHOT_NOT_FOUND",
+    }
+    if who == "operator":
+        return None
+    if who == "outside":
+        if rule.kind:
+            return {hidden[rule.kind]}
+        return None if rule.verb in {Verb.LOOK, Verb.USE, Verb.FOUND} else {"PERMISSION_DENIED"}
+    if allows(Role(who), rule.verb):
+        return None
+    if rule.own is Verb.MANAGE_OWN and who == "member":
+        return None  # the workspace is the member's own
+    return {"PERMISSION_DENIED"}
+
+
+def code_of(answer):
+    kind = answer.headers.get("content-type", "")
+    if answer.status_code < 400 or not kind.startswith("application/json"):
+        return None
+    if not answer.content:  # to HEAD
+        return {403: "PERMISSION_DENIED", 404: "INSTANCE_NOT_FOUND"}.get(answer.status_code)
+    return answer.json()["error"]["code"]
+
+
+def test_in_local_mode_there_is_one_person_who_may_everything(house):
+    http = Http(house.app)
+    made = http(
+        "POST",
+        "/api/v1/projects",
+        json={"name": "P", "members": [{"email": "o@x.org", "role": "owner"}]},
+    )
+    assert made.status_code == 201
+    assert http("DELETE", f"/api/v1/projects/{made.json()['id']}").status_code == 200

@@ -1,0 +1,120 @@
+"""Tokens: what they open, for how long, and what is known of them."""
+
+import hmac
+from types import SimpleNamespace
+
+import pytest
+
+from prism.access import service
+from tests.shapes import failed
+
+NEW = {"name": "laptop", "scope": "admin"}
+
+
+def sql(house, query):
+    with house.db.read() as connection:
+        return connection.exec_driver_sql(query).fetchall()
+
+
+def test_only_a_hash_is_kept_and_only_one_answer_shows_it(team):
+    minted = team("owner", "POST", "tokens", {"Idempotency-Key": "k"}, json=NEW)
+    assert minted.status_code == 201
+    token = minted.json()["token"]
+    assert len(token.rpartition(".")[2]) >= 43, "256 bits"
+    again = team("owner", "POST", "tokens", {"Idempotency-Key": "k"}, json=NEW)
+    assert again.json() == minted.json() | {"token": None}
+    listed = team("owner", "GET", "tokens").json()
+    assert {it["name"] for it in listed} == {"owner", "laptop"}
+    assert all("token" not in it and "hash" not in it for it in listed)
+    kept = [sql(team.house, f"SELECT * FROM {table}") for table in ("tokens", "events")]
+    kept.append(sql(team.house, "SELECT answer, headers FROM idempotency_keys"))
+    assert token.rpartition(".")[2] not in repr(kept)
+
+
+def test_it_opens_until_it_is_revoked_or_over(team, clock):
+    minted = team("owner", "POST", "tokens", json=NEW | {"days": 1}).json()
+    team.tokens["laptop"] = minted["token"]
+    assert team("laptop", "GET", "projects").status_code == 200
+    clock.advance(days=1)
+    failed(team("laptop", "GET", "projects"), 401, "UNAUTHENTICATED")
+    assert team("owner", "DELETE", f"tokens/{minted['id']}").status_code == 200
+    [mine] = [it for it in team("owner", "GET", "tokens").json()]
+    team("operator", "DELETE", f"tokens/{mine['id']}")
+    failed(team("owner", "GET", "projects"), 401, "UNAUTHENTICATED")
+
+
+def test_its_last_use_is_written_once_a_minute(team, clock):
+    def last_used():
+        return [it["last_used"] for it in team("viewer", "GET", "tokens").json()]
+
+    assert last_used() == ["2026-01-01T00:00:00Z"]
+    clock.advance(seconds=59)
+    assert last_used() == ["2026-01-01T00:00:00Z"]
+    clock.advance(seconds=1)
+    last_used()
+    assert last_used() == ["2026-01-01T00:01:00Z"]
+
+
+def test_a_scope_is_a_wall_whoever_stands_behind_it(team):
+    for scope in ("read", "operate"):
+        team.token(scope, user="owner@x.org", scope=scope)
+        assert team(scope, "GET", f"projects/{team.project}").status_code == 200
+        change = team(scope, "PUT", f"projects/{team.project}", json={"description": "x"})
+        failed(change, 403, "PERMISSION_DENIED")
+        failed(team(scope, "POST", "tokens", json=NEW), 403, "PERMISSION_DENIED")
+    failed(team.launch("read", "a"), 403, "PERMISSION_DENIED")
+    assert team.launch("operate", "a").status_code == 201
+    failed(team("read", "POST", "instances/a/stop"), 403, "PERMISSION_DENIED")
+    team.token("glass", user="ada@x.org", scope="read")
+    assert team("glass", "GET", "costs/current").status_code == 403
+
+
+def test_a_token_for_one_project_sees_no_other(team):
+    other = team("owner", "POST", "projects", json={"name": "Other"}).json()["id"]
+    assert {it["id"] for it in team("owner", "GET", "projects").json()} == {other, team.project}
+    for user in ("owner@x.org", "ada@x.org"):
+        team.token("one", user=user, scope="admin", project="Reef")
+        assert [it["id"] for it in team("one", "GET", "projects").json()] == [team.project]
+        failed(team("one", "GET", f"projects/{other}"), 404, "PROJECT_NOT_FOUND")
+        failed(team("one", "POST", "daemon/shutdown"), 403, "PERMISSION_DENIED")
+        wider = team("one", "POST", "tokens", json={"name": "x", "scope": "admin"})
+        failed(wider, 403, "PERMISSION_DENIED")
+
+
+@pytest.mark.parametrize("who", ["viewer", "member", "admin", "owner", "outside"])
+def test_nobody_makes_a_token_of_somebody_else(team, who):
+    for user in ("ada@x.org", "owner2@x.org"):
+        failed(team(who, "POST", "tokens", json=NEW | {"user": user}), 403, "PERMISSION_DENIED")
+    theirs = team("operator", "GET", "tokens").json()
+    [id] = [it["id"] for it in theirs if it["user"] == "ada@x.org"]
+    failed(team(who, "DELETE", f"tokens/{id}"), 404, "TOKEN_NOT_FOUND")
+
+
+def test_secrets_are_compared_in_constant_time(team, monkeypatch):
+    """Also where there is no such token: the comparison happens all the same."""
+    compared = []
+
+    def compare(ours, theirs):
+        compared.append((len(ours), len(theirs)))
+        return hmac.compare_digest(ours, theirs)
+
+    monkeypatch.setattr(service, "hmac", SimpleNamespace(compare_digest=compare))
+    right = team.tokens["viewer"]
+    for word in (right, f"{right[:-1]}_", "prism_tok_none.x", "x"):
+        team(None, "GET", "projects", {"Authorization": f"Bearer {word}"})
+    assert compared == [(64, 64)] * 4
+
+
+def test_a_token_is_in_no_log_and_no_error(team, caplog):
+    secret = team.tokens["viewer"].rpartition(".")[2]
+    answers = [
+        team("viewer", "GET", "nowhere"),
+        team("viewer", "POST", "daemon/shutdown"),
+        team(
+            "viewer", "POST", "projects", content="{", headers={"Content-Type": "application/json"}
+        ),
+        team(None, "GET", "projects", {"Authorization": f"Bearer x{team.tokens['viewer']}"}),
+    ]
+    assert [it.status_code for it in answers] == [404, 403, 400, 401]
+    assert not [it.text for it in answers if secret in it.text]
+    assert secret not in caplog.text

@@ -1,0 +1,26 @@
+import pytest
+
+
+@pytest.fixture
+def project(http):
+    made = http("POST", "/api/v1/projects", json={"name": "Reef"})
+    assert made.status_code == 201, made.text
+    return made.json()["id"]
+
+
+@pytest.fixture
+def ask(http):
+    """Ask something of the invitations."""
+
+    def ask(method, path, **body):
+        return http(method, f"/api/v1/invitations/{path}", **({"json": body} if body else {}))
+
+    return ask
+
+
+@pytest.fixture
+def sent(ask, project):
+    """An invitation that was sent."""
+    answer = ask("POST", "send", project_id=project, email="Bob@x.org", role="member")
+    assert answer.status_code == 201, answer.text
+    return answer.json()

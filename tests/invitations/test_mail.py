@@ -1,0 +1,230 @@
+"""Mail through a real server, and into a folder where there is none."""
+
+import email
+import re
+from email.policy import default
+from html.parser import HTMLParser
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+
+from tests.conftest import Http, free_port
+
+
+class Server:
+    """A mail server that keeps what it takes, and refuses what it is told to."""
+
+    def __init__(self):
+        self.letters, self.refuse, self.port = [], None, free_port()
+        self.controller = None
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if self.refuse:
+            return self.refuse
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        letter = email.message_from_bytes(envelope.content, policy=default)
+        self.letters.append((envelope.mail_from, envelope.rcpt_tos, letter))
+        return "250 OK"
+
+    def start(self, **options):
+        self.controller = Controller(
+            self, "127.0.0.1", self.port, server_hostname="mail", **options
+        )
+        self.controller.start()
+
+    def stop(self):
+        if self.controller:
+            self.controller.stop()
+            self.controller = None
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def house(make_house, server, tmp_path):
+    url = f"smtp://127.0.0.1:{server.port}"
+    return make_house(smtp_url=url, mail_from="prism@lab.org", home=str(tmp_path))
+
+
+def post(house):
+    """One round of the postman."""
+    return house.rooms.postman.once()
+
+
+def test_a_mail_as_text_and_html(ask, house, server, project):
+    asked = {"project_id": project, "email": "bob@x.org", "message": "Come\nand see"}
+    sent = ask("POST", "send", **asked, invited_by="ada@x.org").json()
+    assert post(house) == 1
+    [(sender, to, letter)] = server.letters
+    assert (sender, to) == ("prism@lab.org", ["bob@x.org"])
+    assert letter["Subject"] == "ada@x.org invites you to Reef"
+    assert letter["Message-ID"] == f"<{sent['id']}.0@lab.org>"
+    text = letter.get_body(["plain"]).get_content().replace("\r\n", "\n")
+    html = letter.get_body(["html"]).get_content()
+    for body in (text, html):
+        assert sent["token"] in body
+        assert f"prism invite accept {sent['id']}" in body
+        assert "2026-01-08 00:00 UTC" in body
+    assert "> Come\n> and see\n" in text
+    assert not re.search(rf"https?://\S*{sent['token']}", text + html), "no secret in an address"
+    assert post(house) == 0
+    assert ask("GET", sent["id"]).json()["mailed_at"] == "2026-01-01T00:00:00Z"
+
+
+def test_nothing_is_lost_while_the_server_is_away(ask, house, server, clock, sent):
+    server.stop()
+    for _ in range(3):
+        assert post(house) == 1
+        assert post(house) == 0, "it waits before it tries again"
+        clock.advance(minutes=5)
+    assert ask("GET", sent["id"]).json()["mailed_at"] is None
+    server.start()
+    post(house)
+    assert [it[1] for it in server.letters] == [["bob@x.org"]]
+
+
+def test_a_server_that_says_later_is_asked_later(house, server, clock, sent):
+    server.refuse = "451 greylisted"
+    post(house)
+    server.refuse = None
+    clock.advance(minutes=5)
+    post(house)
+    assert len(server.letters) == 1
+
+
+def test_a_refusal_for_good_is_shown_and_not_repeated(ask, house, server, clock, sent):
+    server.refuse = "550 no such user"
+    post(house)
+    clock.advance(hours=1)
+    assert post(house) == 0
+    assert "550 no such user" in ask("GET", sent["id"]).json()["mail_problem"]
+    server.refuse = None
+    assert ask("POST", f"{sent['id']}/resend").status_code == 200
+    post(house)
+    assert ask("GET", sent["id"]).json()["mail_problem"] is None
+    assert len(server.letters) == 1
+
+
+def test_a_mail_that_lost_its_sense_is_not_sent(ask, house, server, sent):
+    ask("DELETE", sent["id"])
+    post(house)
+    assert server.letters == []
+
+
+def test_sent_again_is_another_mail_with_another_token(ask, house, server, sent):
+    ask("POST", f"{sent['id']}/resend")
+    post(house)
+    [(_, _, letter)] = server.letters
+    assert letter["Message-ID"] == f"<{sent['id']}.1@lab.org>"
+    assert sent["token"] not in letter.as_string()
+
+
+def test_a_second_try_is_the_same_mail(house, server, clock, sent, monkeypatch):
+    """The daemon dies after the server took it: mail programs see one."""
+
+    def died(*_):
+        raise OSError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(house.rooms.postman._work, "_sent", died)
+        post(house)
+    clock.advance(minutes=10)
+    post(house)
+    first, second = (letter for _, _, letter in server.letters)
+    assert first["Message-ID"] == second["Message-ID"]
+    assert first.get_body(["plain"]).get_content() == second.get_body(["plain"]).get_content()
+
+
+class Seen(HTMLParser):
+    """Which elements a page has."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.links = set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.links += [value for name, value in attrs if name in {"href", "src", "onerror"}]
+
+
+def test_what_people_write_stays_in_its_place(http, ask, house, server):
+    evil = '<img src=x onerror=alert(1)>"\'</p><a href="http://evil">'
+    made = http("POST", "/api/v1/projects", json={"name": evil}).json()
+    asked = {
+        "project_id": made["id"],
+        "email": "bob@x.org",
+        "message": f"{evil}\r\n.\r\nBcc: eve@x.org\x1b[31m",
+        "invited_by": "Ada\r\nBcc: eve@x.org\r\n\r\nbody",
+    }
+    assert ask("POST", "send", **asked).status_code == 201
+    post(house)
+    [(_, to, letter)] = server.letters
+    assert to == ["bob@x.org"]
+    assert letter["Bcc"] is None
+    assert letter["Subject"].startswith("Ada  Bcc: eve@x.org    body invites you to <img")
+    assert sorted(letter.keys()) == sorted(
+        [
+            "From",
+            "To",
+            "Subject",
+            "Date",
+            "Message-ID",
+            "Auto-Submitted",
+            "MIME-Version",
+            "Content-Type",
+        ]
+    )
+    seen = Seen(letter.get_body(["html"]).get_content())
+    assert seen.tags <= {"html", "body", "p", "pre", "br", "blockquote"}
+    assert seen.links == []
+    assert letter.get_body(["plain"]).get_content().count("invite accept") == 1
+
+
+def test_without_a_server_mail_is_a_file(make_house, tmp_path):
+    house = make_house(home=str(tmp_path))
+    http = Http(house.app)
+    http("POST", "/api/v1/projects", json={"name": "Reef"})
+    body = {"project_id": "Reef", "email": "bob@x.org"}
+    sent = http("POST", "/api/v1/invitations/send", json=body).json()
+    house.rooms.postman.once()
+    [file] = (tmp_path / "outbox").iterdir()
+    assert file.name == f"{sent['id']}.0.eml"
+    assert oct(file.stat().st_mode)[-3:] == "600"
+    letter = email.message_from_bytes(file.read_bytes(), policy=default)
+    assert sent["token"] in letter.get_body(["plain"]).get_content()
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH:UserWarning")
+def test_a_password_is_shown_to_the_server_and_to_nobody_else(make_house, tmp_path, caplog):
+    known = []
+
+    def login(server, session, envelope, mechanism, data):
+        known.append((data.login, data.password))
+        return AuthResult(success=data.password == b"right!pass")
+
+    server = Server()
+    server.start(authenticator=login, auth_required=True, auth_require_tls=False)
+    try:
+        url = f"smtp://bot:right%21pass@127.0.0.1:{server.port}"
+        house = make_house(home=str(tmp_path), smtp_url=url)
+        http = Http(house.app)
+        http("POST", "/api/v1/projects", json={"name": "Reef"})
+        body = {"project_id": "Reef", "email": "bob@x.org"}
+        assert http("POST", "/api/v1/invitations/send", json=body).status_code == 201
+        house.rooms.postman.once()
+    finally:
+        server.stop()
+    assert len(server.letters) == 1
+    assert known == [(b"bot", b"right!pass")]
+    assert "right" not in caplog.text

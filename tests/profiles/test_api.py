@@ -1,0 +1,67 @@
+"""Profiles on the wire, in the reference's shapes."""
+
+import pytest
+
+from tests.shapes import failed, shaped_like
+
+LAB = {"name": "lab", "provider": "aws", "aws_profile": "lab", "region": "us-west-2"}
+
+
+@pytest.fixture
+def lab(http):
+    answer = http("POST", "/api/v1/profiles", json=LAB)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def test_the_references_shapes(http, lab):
+    listed = shaped_like("GET profiles", http("GET", "/api/v1/profiles"))
+    assert {p["name"]: p["active"] for p in listed} == {"lab": False, "local": True}
+    assert [p for p in listed if p["name"] == "lab"] == [lab]
+    current = shaped_like("GET profiles/current", http("GET", "/api/v1/profiles/current"))
+    assert (current["name"], current["provider"], current["aws_profile"]) == (
+        "local",
+        "local",
+        None,
+    )
+    switched = http("POST", "/api/v1/profiles/switch", json={"profile_name": "lab"})
+    assert shaped_like("GET profiles/current", switched)["name"] == "lab"
+    assert http("GET", "/api/v1/profiles/current").json() == switched.json()
+
+
+def test_a_life(http, lab):
+    changed = http("PUT", "/api/v1/profiles/lab", json={"default_project": "cs101"})
+    assert changed.json() == lab | {"default_project": "cs101"}
+    deleted = http("DELETE", "/api/v1/profiles/lab")
+    assert deleted.status_code == 200
+    assert deleted.json() == {"message": "Profile 'lab' deleted successfully"}
+    failed(http("DELETE", "/api/v1/profiles/lab"), 404, "PROFILE_NOT_FOUND")
+
+
+def test_refusals_name_the_way_out(http, lab):
+    active = failed(http("DELETE", "/api/v1/profiles/local"), 409, "IN_USE")
+    assert "`prism profile switch lab`" in active["remediation"]
+    failed(http("POST", "/api/v1/profiles", json=LAB), 409, "ALREADY_EXISTS")
+    failed(http("PUT", "/api/v1/profiles/nope", json={}), 404, "PROFILE_NOT_FOUND")
+    nope = http("POST", "/api/v1/profiles/switch", json={"profile_name": "nope"})
+    failed(nope, 404, "PROFILE_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({}, "name"),
+        ({"name": "x"}, "provider"),
+        ({"name": "x", "provider": "gcp"}, "provider"),
+        ({"name": "a/b", "provider": "aws"}, "name"),
+        ({"name": "current", "provider": "aws"}, "reserved"),
+        ({"name": "switch", "provider": "local"}, "reserved"),
+        ({"name": "x", "provider": "local", "aws_profile": "lab"}, "aws_profile"),
+        ({"name": "x", "provider": "aws", "region": "Oregon"}, "region"),
+        ({"name": "x", "provider": "aws", "colour": "red"}, "colour"),
+    ],
+)
+def test_bad_input_makes_nothing(http, body, says):
+    answer = http("POST", "/api/v1/profiles", json=body)
+    assert says in failed(answer, 422, "VALIDATION_FAILED")["details"]
+    assert [p["name"] for p in http("GET", "/api/v1/profiles").json()] == ["local"]

@@ -1,0 +1,53 @@
+"""Profiles that fit, and what AWS's sections are called."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from prism.errors import ValidationFailed
+from prism.profiles.model import Profile
+from prism.profiles.plan import checked, first
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def profile(**more):
+    return Profile(**{"name": "grant", "provider": "aws", "created_at": NOW} | more)
+
+
+def test_a_local_profile_is_in_the_region_local():
+    assert checked(profile(provider="local")).region == "local"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"name": "current"}, "name"),
+        ({"name": "switch"}, "name"),
+        ({"provider": "local", "aws_profile": "lab"}, "aws_profile"),
+        ({"provider": "local", "region": "us-west-2"}, "region"),
+        ({"provider": "aws", "region": "local"}, "region"),
+    ],
+)
+def test_what_does_not_fit_is_named(wrong, field):
+    with pytest.raises(ValidationFailed) as raised:
+        checked(profile(**wrong))
+    assert [entry["field"] for entry in raised.value.data["fields"]] == [field]
+
+
+def test_a_first_start_knows_this_machine_and_awss_sections():
+    local, default, lab = first({"default": None, "lab": "eu-central-1"}, NOW)
+    assert (local.name, local.provider, local.region) == ("local", "local", "local")
+    assert (default.name, default.provider, default.aws_profile) == ("default", "aws", "default")
+    assert default.region is None, "unknown is null"
+    assert (lab.name, lab.region, lab.created_at) == ("lab", "eu-central-1", NOW)
+
+
+def test_every_section_gets_a_name_that_an_address_can_hold():
+    sections = ["local", "current", "my lab/x", "my lab x", "my-lab-x", "...", "ü", "a" * 200]
+    made = first(dict.fromkeys(sections), NOW)
+    names = [p.name for p in made]
+    assert names[1:5] == ["aws-local", "aws-current", "my-lab-x", "aws-my-lab-x"]
+    assert len({*names}) == len(sections) + 1
+    assert all(len(name) <= 64 and checked(p) for name, p in zip(names, made, strict=True))
+    assert [p.aws_profile for p in made[1:]] == sections, "what AWS calls it is kept as it is"

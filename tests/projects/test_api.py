@@ -1,0 +1,102 @@
+"""Projects on the wire, on both databases."""
+
+import pytest
+
+from tests.shapes import EXAMPLES, failed, shaped_like
+
+PATH = "/api/v1/projects"
+ASKED = EXAMPLES["POST projects"]["request"]
+
+
+@pytest.fixture
+def made(http):
+    response = http("POST", PATH, json=ASKED)
+    assert response.status_code == 201
+    return response.json()
+
+
+def test_the_list_has_the_shape_of_the_reference(http, made):
+    listed = shaped_like("GET projects", http("GET", PATH))
+    assert listed == [made], "a created project is shown as the list shows it"
+    assert made["budget"]["total_allocated"] == 75000.0
+    assert made["budget"]["remaining"] == 75000.0
+    assert made["budget"]["monthly_burn_rate"] is None, "nothing was spent for an hour yet"
+    assert made["members"] == [
+        {"email": "climate.lead@university.edu", "role": "owner", "join_date": made["created_at"]}
+    ]
+
+
+def test_a_project_answers_to_id_and_name(http, made):
+    for name in (made["id"], "Climate%20Modeling%20Project"):
+        assert http("GET", f"{PATH}/{name}").json() == made
+    failed(http("GET", f"{PATH}/nobody"), 404, "PROJECT_NOT_FOUND")
+
+
+def test_its_name_is_its_own(http, made):
+    failed(http("POST", PATH, json={"name": made["name"]}), 409, "ALREADY_EXISTS")
+    failed(http("POST", PATH, json={"name": made["id"]}), 409, "ALREADY_EXISTS")
+
+
+def test_without_a_budget_the_object_is_there_and_its_creator_owns_it(http):
+    made = http("POST", PATH, json={"name": "Thesis"}).json()
+    assert made["budget"] == {
+        "total_allocated": None,
+        "current_spend": 0.0,
+        "remaining": None,
+        "monthly_burn_rate": None,
+        "alert_threshold": 80.0,
+        "auto_hibernate_threshold": None,
+        "prevent_launch_threshold": 100.0,
+    }
+    assert [(it["email"], it["role"]) for it in made["members"]] == [("ada", "owner")]
+
+
+def test_a_change_keeps_what_it_does_not_name(http, made):
+    changed = http("PUT", f"{PATH}/{made['id']}", json={"budget": {"alert_threshold": 50}}).json()
+    assert changed == made | {"budget": made["budget"] | {"alert_threshold": 50.0}}
+    uncapped = http("PUT", f"{PATH}/{made['id']}", json={"budget": {"total_allocated": None}})
+    assert uncapped.json()["budget"]["total_allocated"] is None
+
+
+def test_a_name_that_another_has_is_refused_in_a_change(http, made):
+    http("POST", PATH, json={"name": "Other"})
+    failed(http("PUT", f"{PATH}/{made['id']}", json={"name": "Other"}), 409, "ALREADY_EXISTS")
+
+
+def test_a_deleted_project_is_gone(http, made):
+    answer = http("DELETE", f"{PATH}/{made['id']}")
+    assert answer.json() == {"message": "Project 'Climate Modeling Project' deleted successfully"}
+    assert http("GET", PATH).json() == []
+    failed(http("DELETE", f"{PATH}/{made['id']}"), 404, "PROJECT_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"name": ""},
+        {"name": " blank"},
+        {"name": "x", "budget": {"total_allocated": 0}},
+        {"name": "x", "budget": {"total_allocated": 1e-9}},
+        {"name": "x", "budget": {"alert_threshold": 101}},
+        {"name": "x", "members": [{"email": "nobody"}]},
+        {"name": "x", "members": [{"email": "a@b.c"}, {"email": "A@b.c"}]},
+        {"name": "x", "members": [{"email": "a@b.c", "role": "king"}]},
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_nothing_is_made(http, wrong):
+    failed(http("POST", PATH, json=wrong), 422, "VALIDATION_FAILED")
+    assert http("GET", PATH).json() == []
+
+
+def test_every_change_is_a_fact(http, house, made):
+    http("PUT", f"{PATH}/{made['id']}", json={"description": "x"})
+    http("PUT", f"{PATH}/{made['id']}", json={"description": "x"})
+    http("DELETE", f"{PATH}/{made['id']}")
+    facts = [f for f in house.db.facts_after(0) if f.data.get("project") == made["id"]]
+    assert [fact.event for fact in facts] == [
+        "project_created",
+        "member_joined",
+        "project_changed",
+        "project_deleted",
+    ]

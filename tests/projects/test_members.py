@@ -1,0 +1,90 @@
+"""Members on the wire, on both databases."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.shapes import failed
+
+
+class Members:
+    """Asks about the members of one project."""
+
+    def __init__(self, http):
+        made = http("POST", "/api/v1/projects", json={"name": "Reef"})
+        self.http, self.path = http, f"/api/v1/projects/{made.json()['id']}/members"
+
+    def add(self, email, role="member"):
+        return self.http("POST", self.path, json={"email": email, "role": role})
+
+    def change(self, email, role):
+        return self.http("PUT", f"{self.path}/{email}", json={"role": role})
+
+    def remove(self, email):
+        return self.http("DELETE", f"{self.path}/{email}")
+
+    def roles(self):
+        return {it["email"]: it["role"] for it in self.http("GET", self.path).json()}
+
+
+@pytest.fixture
+def members(http):
+    return Members(http)
+
+
+def test_a_membership_from_its_beginning_to_its_end(members, http):
+    added = members.add("Bob@x.org", "viewer")
+    assert added.status_code == 201
+    assert added.json() == {
+        "email": "bob@x.org",
+        "role": "viewer",
+        "join_date": "2026-01-01T00:00:00Z",
+    }
+    failed(members.add("BOB@x.org"), 409, "ALREADY_EXISTS")
+    assert members.change("bob@X.org", "admin").json()["role"] == "admin"
+    assert http("GET", f"{members.path}/bob@x.org").json()["role"] == "admin"
+    gone = members.remove("bob@x.org")
+    assert gone.json() == {"message": "Member 'bob@x.org' removed successfully"}
+    failed(members.remove("bob@x.org"), 404, "MEMBER_NOT_FOUND")
+    failed(members.change("bob@x.org", "admin"), 404, "MEMBER_NOT_FOUND")
+    assert members.roles() == {"ada": "owner"}
+
+
+def test_one_owner_always_remains(members):
+    for last in (members.remove("ada"), members.change("ada", "admin")):
+        failed(last, 409, "LAST_OWNER")
+    assert members.add("bob@x.org", "owner").status_code == 201
+    assert members.change("ada", "viewer").status_code == 200
+    failed(members.remove("bob@x.org"), 409, "LAST_OWNER")
+    assert members.roles() == {"ada": "viewer", "bob@x.org": "owner"}
+
+
+def test_two_owners_who_leave_at_once_leave_one(members):
+    members.add("bob@x.org", "owner")
+    with ThreadPoolExecutor(2) as both:
+        answers = [both.submit(members.remove, who) for who in ("ada", "bob@x.org")]
+        codes = sorted(answer.result().status_code for answer in answers)
+    assert codes == [200, 409]
+    assert [*members.roles().values()] == ["owner"]
+
+
+def test_what_makes_no_sense_is_refused(members):
+    for email, role in (("bob", "member"), ("bob@x.org", "king"), ("", "viewer")):
+        failed(members.add(email, role), 422, "VALIDATION_FAILED")
+    members.path = "/api/v1/projects/none/members"
+    failed(members.add("bob@x.org"), 404, "PROJECT_NOT_FOUND")
+
+
+def test_every_change_is_a_fact_with_what_was_before(members, house):
+    members.add("bob@x.org")
+    members.change("bob@x.org", "member")
+    members.change("bob@x.org", "admin")
+    members.remove("bob@x.org")
+    facts = [f for f in house.db.facts_after(0) if f.data.get("email") == "bob@x.org"]
+    said = [(f.event, f.data.get("previous_role"), f.data.get("role")) for f in facts]
+    assert said == [
+        ("member_joined", None, "member"),
+        ("member_changed", "member", "admin"),
+        ("member_left", "admin", None),
+    ]
+    assert {f.actor for f in facts} == {"ada"}
