@@ -1,0 +1,179 @@
+"""Money over HTTP: pools, allocations, and what projects have spent of it."""
+
+import re
+from datetime import date, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Response, Router, delete, get, post, put
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from prism.budgets.model import (
+    AllocationChange,
+    Allocations,
+    AllocationShown,
+    Analysis,
+    Forecast,
+    Message,
+    NewAllocation,
+    NewPool,
+    NewReallocation,
+    PoolChange,
+    Pools,
+    PoolShown,
+    ProjectBudget,
+    Reallocated,
+    Report,
+    Summary,
+)
+from prism.budgets.purse import Purse
+from prism.budgets.report import markdown, table
+from prism.budgets.service import BudgetService
+from prism.costs.plan import as_date, as_day
+from prism.errors import ValidationFailed
+
+Budgets = NamedDependency[BudgetService]
+Money = NamedDependency[Purse]
+Id = FromPath[str]
+Month = Annotated[str | None, QueryParameter(description="as 2026-01; the present one by default")]
+Form = Annotated[Literal["json", "markdown", "csv"], QueryParameter(name="format")]
+MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+REPORT = {200: ResponseSpec(Report, description="One month", generate_examples=False)}
+
+
+@get("/budgets", sync_to_thread=True)
+def list_budgets(budgets: Budgets) -> Pools:
+    """Every budget pool, with what is allocated and spent of it."""
+    found = budgets.pools()
+    return Pools(tuple(found), len(found))
+
+
+@post("/budgets", sync_to_thread=True)
+def create_budget(data: JSONBody[NewPool], budgets: Budgets) -> PoolShown:
+    """Make a new pool."""
+    return budgets.create(data)
+
+
+@get("/budgets/{budget_id:str}", sync_to_thread=True)
+def show_budget(budget_id: Id, budgets: Budgets) -> PoolShown:
+    """One pool, by id or name."""
+    return budgets.pool(budget_id)
+
+
+@put("/budgets/{budget_id:str}", sync_to_thread=True)
+def change_budget(budget_id: Id, data: JSONBody[PoolChange], budgets: Budgets) -> PoolShown:
+    """Change a pool; what is not given stays."""
+    return budgets.change(budget_id, data)
+
+
+@delete("/budgets/{budget_id:str}", status_code=200, sync_to_thread=True)
+def delete_budget(budget_id: Id, budgets: Budgets) -> Message:
+    """Delete a pool of which nothing is allocated any more."""
+    budgets.delete(budget_id)
+    return Message("Budget deleted successfully")
+
+
+@get("/budgets/{budget_id:str}/summary", sync_to_thread=True)
+def summarize_budget(budget_id: Id, budgets: Budgets) -> Summary:
+    """A pool at a glance: its allocations, who spends most, and what to look at."""
+    return budgets.summary(budget_id)
+
+
+@get("/budgets/{budget_id:str}/allocations", sync_to_thread=True)
+def list_allocations(budget_id: Id, budgets: Budgets) -> Allocations:
+    """The parts of a pool."""
+    found = budgets.allocations(budget_id)
+    return Allocations(tuple(found), len(found))
+
+
+@post("/allocations", sync_to_thread=True)
+def create_allocation(data: JSONBody[NewAllocation], budgets: Budgets) -> AllocationShown:
+    """Give a project a part of a pool."""
+    return budgets.allocate(data)
+
+
+@put("/allocations/{allocation_id:str}", sync_to_thread=True)
+def change_allocation(
+    allocation_id: Id, data: JSONBody[AllocationChange], budgets: Budgets
+) -> AllocationShown:
+    """Change an allocation; what is not given stays."""
+    return budgets.reallot(allocation_id, data)
+
+
+@delete("/allocations/{allocation_id:str}", status_code=200, sync_to_thread=True)
+def delete_allocation(allocation_id: Id, budgets: Budgets) -> Message:
+    """Take an allocation away that no workspace is paid from."""
+    budgets.remove(allocation_id)
+    return Message("Allocation deleted successfully")
+
+
+@post("/reallocations", sync_to_thread=True)
+def create_reallocation(data: JSONBody[NewReallocation], budgets: Budgets) -> Reallocated:
+    """Move money between two projects of one pool."""
+    return budgets.reallocate(data)
+
+
+@get("/projects/{project_id:str}/budget", sync_to_thread=True)
+def project_budget(project_id: Id, money: Money) -> ProjectBudget:
+    """What a project may spend, has spent, and on what."""
+    return money.budget(project_id)
+
+
+@get("/projects/{project_id:str}/cost-analysis", sync_to_thread=True)
+def project_analysis(project_id: Id, money: Money) -> Analysis:
+    """Where a project's money goes, and how less of it would."""
+    return money.analysis(project_id)
+
+
+@get("/projects/{project_id:str}/forecast", sync_to_thread=True)
+def project_forecast(project_id: Id, money: Money) -> Forecast:
+    """When a project's money is used up if all goes on as it does now."""
+    return money.forecast(project_id)
+
+
+@get("/projects/{project_id:str}/report", sync_to_thread=True, responses=REPORT)
+def project_report(
+    project_id: Id, money: Money, *, month: Month = None, form: Form = "json"
+) -> Response[bytes]:
+    """A month of a project on one page."""
+    first, end = _month(month, money.today())
+    found = money.report(project_id, first, end)
+    if form == "json":
+        return Response(msgspec.json.encode(found), media_type="application/json")
+    text, kind = (markdown(found), "markdown") if form == "markdown" else (table(found), "csv")
+    return Response(text.encode(), media_type=f"text/{kind}; charset=utf-8")
+
+
+def _month(said: str | None, today: int) -> tuple[int, int]:
+    given = as_date(today).strftime("%Y-%m") if said is None else said
+    try:
+        first = date.fromisoformat(f"{given}-01" if MONTH.fullmatch(given) else "")
+        return as_day(first), as_day((first + timedelta(days=32)).replace(day=1))
+    except (ValueError, OverflowError) as error:
+        wrong = f"{said!r} is not a month such as 2026-01"
+        raise ValidationFailed.of(("month", wrong)) from error
+
+
+router = Router(
+    "/api/v1",
+    tags=["budgets"],
+    route_handlers=[
+        list_budgets,
+        create_budget,
+        show_budget,
+        change_budget,
+        delete_budget,
+        summarize_budget,
+        list_allocations,
+        create_allocation,
+        change_allocation,
+        delete_allocation,
+        create_reallocation,
+        project_budget,
+        project_analysis,
+        project_forecast,
+        project_report,
+    ],
+)

@@ -1,0 +1,367 @@
+"""Pools, allocations, reservations, and what you may ask of them."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from prism.costs.model import Advice
+from prism.errors import AlreadyExists, Conflict, Denied, InUse, NotFound
+from prism.kit.money import Micros
+
+Name = Annotated[
+    str, Meta(pattern=r"^\S(.{0,98}\S)?$(?!\n)", description="1-100 characters, no blank ends")
+]
+Text = Annotated[str, Meta(max_length=2000)]
+Word = Annotated[str, Meta(min_length=1, max_length=254)]
+Usd = Annotated[float, Meta(gt=0, lt=1e12, description="an amount in USD")]
+Fraction = Annotated[float, Meta(ge=0, le=1, description="a fraction from 0 to 1")]
+Period = Literal["project", "monthly", "weekly", "daily"]
+
+
+class BudgetExists(AlreadyExists):
+    """There is a budget pool of that name already."""
+
+
+class BudgetInUse(InUse):
+    """Money of the pool is allocated to projects."""
+
+
+class AllocationNotFound(NotFound, code="ALLOCATION_NOT_FOUND"):
+    """There is no such allocation."""
+
+
+class AllocationExists(AlreadyExists):
+    """The project has an allocation from that pool already."""
+
+
+class AllocationInUse(InUse):
+    """Workspaces are paid for by the allocation."""
+
+
+class OverAllocated(Conflict, code="OVER_ALLOCATED"):
+    """There is not so much money left."""
+
+
+class BudgetExceeded(Denied, code="BUDGET_EXCEEDED"):
+    """There is not enough money left for this."""
+
+
+class Pool(Struct, frozen=True, kw_only=True):
+    """Money for several projects; all amounts are per period."""
+
+    id: str
+    name: str
+    description: str = ""
+    total: Micros
+    period: Period
+    time_zone: str = "UTC"
+    start_date: datetime
+    end_date: datetime | None = None
+    alert_threshold: float = 0.8
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Allocation(Struct, frozen=True, kw_only=True):
+    """A project's part of a pool, per period."""
+
+    id: str
+    pool: str
+    project: str
+    amount: Micros
+    alert_threshold: float = 0.8
+    allocated_by: str
+    allocated_at: datetime
+
+
+class Reservation(Struct, frozen=True, kw_only=True):
+    """What is set aside for one workspace; times are seconds since 1970.
+
+    Compute is held from `since` to `until`, and for `stopping` seconds more; the disk from
+    `disk_since` to `disk_until`. While it is `running` (or its disk is `kept`) the ledger
+    counts the same seconds, so what is held shrinks as what is settled grows.
+    """
+
+    id: str
+    name: str
+    project: str
+    allocation: str | None = None
+    pool: str | None = None
+    compute: Micros | None  # an hour
+    since: int = 0
+    until: int = 0
+    stopping: int = 0
+    running: bool = False
+    disk: Micros | None  # a month of 720 hours
+    disk_since: int = 0
+    disk_until: int = 0
+    kept: bool = False
+
+
+class Window(Struct, frozen=True):
+    """A period of a pool, in seconds since 1970; `end` is the next one's begin, null for never."""
+
+    start: int
+    end: int | None
+
+
+class Cap(Struct, frozen=True, kw_only=True):
+    """One limit that a launch must fit: a project's own, an allocation's or a pool's."""
+
+    column: Literal["project", "allocation", "pool"]
+    id: str
+    name: str
+    amount: Micros
+    pool: Pool | None = None
+    alert: float
+    prevent: float = 1.0
+
+    @property
+    def words(self) -> str:
+        """What it is called in sentences."""
+        kind = {"project": "project", "allocation": "allocation to", "pool": "budget"}
+        return f"{kind[self.column]} {self.name!r}"
+
+
+class NewPool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for a new pool."""
+
+    name: Name
+    total_amount: Usd
+    period: Period
+    created_by: Word
+    description: Text = ""
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    alert_threshold: Fraction = 0.8
+    time_zone: Word = "UTC"
+
+
+class PoolChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to change a pool; what is not given stays."""
+
+    name: Name | UnsetType = UNSET
+    description: Text | UnsetType = UNSET
+    total_amount: Usd | UnsetType = UNSET
+    alert_threshold: Fraction | UnsetType = UNSET
+    end_date: datetime | UnsetType | None = UNSET
+
+
+class NewAllocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for a part of a pool."""
+
+    budget_id: Word
+    project_id: Word
+    allocated_amount: Usd
+    alert_threshold: Fraction = 0.8
+    allocated_by: Word
+
+
+class AllocationChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to change an allocation; what is not given stays."""
+
+    allocated_amount: Usd | UnsetType = UNSET
+    alert_threshold: Fraction | UnsetType = UNSET
+
+
+class NewReallocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to move money between two projects of one pool."""
+
+    source_allocation_id: Word
+    destination_allocation_id: Word
+    amount: Usd
+    reason: Text = ""
+
+
+class PoolShown(Struct, frozen=True, kw_only=True):
+    """A pool on the wire; `reserved_amount` is set aside and not spent yet."""
+
+    id: str
+    name: str
+    description: str
+    total_amount: float
+    allocated_amount: float
+    spent_amount: float
+    reserved_amount: float
+    remaining_amount: float
+    utilization_rate: float
+    storage_overrun: float
+    period: Period
+    time_zone: str
+    period_start: datetime | None
+    period_end: datetime | None
+    start_date: datetime
+    end_date: datetime | None
+    alert_threshold: float
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Pools(Struct, frozen=True):
+    """Every pool."""
+
+    budgets: tuple[PoolShown, ...]
+    count: int
+
+
+class AllocationShown(Struct, frozen=True, kw_only=True):
+    """An allocation on the wire."""
+
+    id: str
+    budget_id: str
+    project_id: str
+    project_name: str
+    allocated_amount: float
+    spent_amount: float
+    reserved_amount: float
+    remaining: float
+    utilization_rate: float
+    storage_overrun: float
+    alert_threshold: float
+    allocated_at: datetime
+    allocated_by: str
+
+
+class Allocations(Struct, frozen=True):
+    """The parts of a pool."""
+
+    allocations: tuple[AllocationShown, ...]
+    count: int
+
+
+class Reallocated(Struct, frozen=True, kw_only=True):
+    """Money that was moved, and what both have now."""
+
+    id: str
+    source: AllocationShown
+    destination: AllocationShown
+    amount: float
+    reason: str
+    reallocated_by: str
+    reallocated_at: datetime
+
+
+class Spender(Struct, frozen=True):
+    """A project and its part of what a pool has spent."""
+
+    project_id: str
+    project_name: str
+    spent: float
+    percentage: float
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """A pool at a glance."""
+
+    budget: PoolShown
+    allocations: tuple[AllocationShown, ...]
+    status: Literal["ok", "warning", "critical"]
+    alerts: tuple[str, ...]
+    top_spending_projects: tuple[Spender, ...]
+
+
+class CostBreakdown(Struct, frozen=True):
+    """What a project spent it on; null where it was not measured."""
+
+    compute: float
+    storage: float
+    data_transfer: float | None
+
+
+class TopInstance(Struct, frozen=True):
+    """A workspace and its part of what its project has spent."""
+
+    name: str
+    cost: float
+    percentage: float
+
+
+class BudgetAlerts(Struct, frozen=True):
+    """How near the cap is; null where there is none, or nothing to project from."""
+
+    threshold_80_percent: bool
+    threshold_90_percent: bool
+    overspend_risk: Literal["low", "medium", "high"] | None
+
+
+class ProjectBudget(Struct, frozen=True, kw_only=True):
+    """A project's money in detail."""
+
+    total_allocated: float | None
+    current_spend: float
+    reserved: float
+    remaining: float | None
+    storage_overrun: float
+    cost_breakdown: CostBreakdown
+    hibernation_savings: float
+    top_spending_instances: tuple[TopInstance, ...]
+    budget_alerts: BudgetAlerts
+
+
+class Analysis(Struct, frozen=True, kw_only=True):
+    """Where a project's money goes, and how less of it would."""
+
+    current_monthly_burn: float | None
+    projected_monthly_burn: float
+    hibernation_potential_savings: float | None
+    optimization_recommendations: tuple[Advice, ...]
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """Where one cap stands, and when it is used up if all goes on as it does now."""
+
+    cap: str
+    amount: float
+    settled: float
+    reserved: float
+    left: float
+    period_end: datetime | None
+    projected: float
+    runs_out: datetime | None
+
+
+class Forecast(Struct, frozen=True, kw_only=True):
+    """What happens to a project's money if nothing changes."""
+
+    project: str
+    hourly: float
+    daily: float
+    monthly: float
+    caps: tuple[Outcome, ...]
+    runs_out: datetime | None
+
+
+class Share(Struct, frozen=True):
+    """One line of a report's table."""
+
+    name: str
+    cost: float
+    percentage: float
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """A month of a project, for whoever signs it; `micros` is the exact total."""
+
+    project: str
+    month: str
+    start: date
+    end: date
+    total: float
+    micros: int
+    hibernation_savings: float
+    by_kind: tuple[Share, ...]
+    by_workspace: tuple[Share, ...]
+    by_user: tuple[Share, ...]
+    by_budget: tuple[Share, ...]
+    sources: tuple[str, ...]
+    reconstructed_seconds: int
+    unknown: tuple[str, ...]
+
+
+class Message(Struct, frozen=True):
+    """The answer to a deletion."""
+
+    message: str

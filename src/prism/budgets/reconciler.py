@@ -1,0 +1,156 @@
+"""Keeping promises: renews what is set aside, tells thresholds, closes the books of each day."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, true
+
+from prism.budgets import store
+from prism.budgets.books import Books, dollars, every_cap
+from prism.budgets.escrow import Escrow
+from prism.budgets.events import ThresholdExceeded
+from prism.budgets.model import Cap
+from prism.costs.ledger import Ledger
+from prism.kit.clock import Clock
+from prism.kit.db import Database, Tx
+from prism.kit.reconcile import Claim, Found
+from prism.projects import store as projects
+from prism.workspaces import store as workspaces
+from prism.workspaces.events import SYSTEM
+from prism.workspaces.plan import ACTIVE, state_of
+from prism.workspaces.service import WorkspaceService
+
+EVERY, DAY = timedelta(seconds=30), timedelta(days=1)
+NO_MONEY = "its budget cannot pay for more time"
+
+
+class BudgetReconciler:
+    """Looks after reservations, and every half a minute after all caps."""
+
+    rows = store.reservations
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        *,
+        escrow: Escrow,
+        ledger: Ledger,
+        asks: WorkspaceService,
+        also: Sequence[Callable[[], object]] = (),
+    ) -> None:
+        self._db, self._clock, self._escrow = db, clock, escrow
+        self._ledger, self._asks, self._also = ledger, asks, also
+        self._books = Books(clock)
+
+    def reachable(self) -> ColumnElement[bool]:
+        """Every daemon can count."""
+        return true()
+
+    def patrol(self) -> timedelta:
+        """Compare each cap with what is settled, and sum up the days that are over."""
+        self.watch()
+        self._ledger.roll()
+        for settle in self._also:
+            settle()
+        return EVERY
+
+    def look(self) -> None:
+        """There is nothing outside to look at."""
+
+    def reconcile(self, claim: Claim, view: None) -> Found:
+        """Renew one reservation."""
+        return Found(DAY, lambda tx: self._renew(tx, claim.id))
+
+    def watch(self) -> None:
+        """Tell which thresholds are exceeded that were not, and act where a project says so."""
+        with self._db.read() as sql:
+            known = store.crossed(sql)
+            caps = every_cap(sql)
+            settled = {cap.id: self._books.standing(sql, cap).settled for cap in caps}
+            sleepy = [
+                it.id
+                for it in projects.every(sql)
+                if it.cap is not None
+                and it.auto_hibernate_threshold is not None
+                and settled[it.id] * 100 >= it.cap * it.auto_hibernate_threshold
+            ]
+        self._mark(caps)
+        over = {(cap.id, f"{cap.alert:g}"): cap for cap in caps if _exceeds(cap, settled[cap.id])}
+        if over.keys() != known:
+            self._tell(over, known, settled)
+        for project in sleepy:
+            self._sleep(project)
+
+    def _mark(self, caps: Sequence[Cap]) -> None:
+        """Keep what each pool had cost when its period began: it is asked at every launch."""
+        with self._db.read() as sql:
+            missing = self._books.unmarked(sql, caps)
+        if missing:
+            with self._db.write() as tx:
+                for cap, at in self._books.unmarked(tx.sql, caps):
+                    self._books.mark(tx, cap, at)
+
+    def _tell(
+        self,
+        over: dict[tuple[str, str], Cap],
+        known: set[tuple[str, str]],
+        settled: dict[str, int],
+    ) -> None:
+        with self._db.write() as tx:
+            known = store.crossed(tx.sql)  # once more: another daemon may have told it
+            for scope, threshold in known - over.keys():
+                store.uncross(tx, scope, threshold)
+            for key in sorted(over.keys() - known):
+                cap = over[key]
+                store.cross(tx, *key, self._clock.now())
+                tx.happened(
+                    ThresholdExceeded(
+                        actor=SYSTEM,
+                        subject=cap.name,
+                        scope=cap.column,
+                        id=cap.id,
+                        threshold=cap.alert,
+                        cap=cap.amount,
+                        settled=settled[cap.id],
+                    )
+                )
+
+    def _sleep(self, project: str) -> None:
+        with self._db.write() as tx:
+            owner = projects.find(tx.sql, project)
+            if owner is None or owner.cap is None or owner.auto_hibernate_threshold is None:
+                return
+            why = (
+                f"{owner.auto_hibernate_threshold:g} % of the budget of {dollars(owner.cap)} "
+                f"of project {owner.name!r} is spent"
+            )
+            for it in workspaces.at_work_in(tx.sql, project):
+                self._down(tx, it.id, why)
+
+    def _renew(self, tx: Tx, id: str) -> None:
+        found = workspaces.by_ids(tx.sql, [id])
+        held = store.reservation(tx.sql, id)
+        if held is None or not found or found[0].ended_at is not None:
+            store.release(tx, id)
+            return
+        it = found[0]
+        until, down, look_again = self._escrow.renew(tx, it)
+        kept = store.reservation(tx.sql, id)
+        assert kept is not None, "it was renewed in this transaction"
+        store.put_reservation(tx, kept, look_again)
+        if state_of(it) not in ACTIVE:
+            return
+        if until != it.reserved_until:
+            self._asks.hold(id, until)
+        if down:
+            self._down(tx, id, NO_MONEY)
+
+    def _down(self, tx: Tx, id: str, why: str) -> None:
+        [it] = workspaces.by_ids(tx.sql, [id])
+        if state_of(it) in ACTIVE:
+            self._asks.put_down(id, why)
+
+
+def _exceeds(cap: Cap, settled: int) -> bool:
+    return settled > 0 and settled >= cap.amount * cap.alert

@@ -1,0 +1,110 @@
+"""A month of a project on one page, for whoever signs it: pure functions of ledger lines."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
+
+from prism.budgets.model import Report, Share
+from prism.costs.model import Kind, Line
+from prism.costs.plan import as_date
+from prism.costs.view import WORDS, percent
+from prism.kit.money import Micros, amount
+
+NO_BUDGET = "(no budget)"
+
+
+def report(
+    project: str, lines: Sequence[Line], pools: Mapping[str, str], first: int, end: int
+) -> Report:
+    """What the lines of a period add up to."""
+    paid = [it for it in lines if it.kind is not Kind.ASLEEP]
+    total = sum(it.micros or 0 for it in paid)
+    saved = sum(it.micros or 0 for it in lines if it.kind is Kind.ASLEEP)
+    start = as_date(first)
+    return Report(
+        project=project,
+        month=f"{start:%Y-%m}",
+        start=start,
+        end=as_date(end - 1),
+        total=amount(Micros(total)),
+        micros=total,
+        hibernation_savings=amount(Micros(saved)),
+        by_kind=_shares(((WORDS[it.kind], it) for it in paid), total),
+        by_workspace=_shares(((it.name, it) for it in paid), total),
+        by_user=_shares(((it.user, it) for it in paid), total),
+        by_budget=_shares(((pools.get(it.budget or "", NO_BUDGET), it) for it in paid), total),
+        sources=tuple(sorted({_source(it) for it in paid if it.micros})),
+        reconstructed_seconds=sum(it.seconds for it in paid if it.reconstructed),
+        unknown=tuple(sorted({it.name for it in paid if it.micros is None})),
+    )
+
+
+def markdown(it: Report) -> str:
+    """A report to read and to print."""
+    parts = [
+        f"# {_plain(it.project)}: {it.month}",
+        f"{it.start} to {it.end} (UTC). Total: **${it.total:,.2f}**. "
+        f"Saved by hibernation: ${it.hibernation_savings:,.2f}.",
+        _table("What it was spent on", it.by_kind),
+        _table("By workspace", it.by_workspace),
+        _table("By person", it.by_user),
+        _table("By budget", it.by_budget),
+    ]
+    if it.unknown:
+        names = ", ".join(_plain(name) for name in it.unknown)
+        parts.append(f"Not in the total, because their price is not known: {names}.")
+    if it.reconstructed_seconds:
+        hours = it.reconstructed_seconds / 3600
+        parts.append(
+            f"Of all the time billed here, {hours:,.1f} hours have an end that was learned later, "
+            "from the provider."
+        )
+    if it.sources:
+        parts.append("Prices: " + "; ".join(_plain(source) for source in it.sources) + ".")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def table(it: Report) -> str:
+    """A report for a spreadsheet: section, name, amount, percent."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("section", "name", "cost", "percentage"))
+    sections = ("by_kind", "by_workspace", "by_user", "by_budget")
+    for section in sections:
+        for share in getattr(it, section):
+            cells = (section.removeprefix("by_"), _cell(share.name), f"{share.cost:.2f}")
+            writer.writerow((*cells, share.percentage))
+    writer.writerow(("total", _cell(it.project), f"{it.total:.2f}", 100.0 if it.micros else 0.0))
+    return text.getvalue()
+
+
+def _shares(named: Iterable[tuple[str, Line]], total: int) -> tuple[Share, ...]:
+    sums: dict[str, int] = {}
+    for name, it in named:
+        sums[name] = sums.get(name, 0) + (it.micros or 0)
+    ordered = sorted(sums.items(), key=lambda one: (-one[1], one[0]))
+    return tuple(Share(name, amount(Micros(sum_)), percent(sum_, total)) for name, sum_ in ordered)
+
+
+def _table(title: str, shares: Sequence[Share]) -> str:
+    if not shares:
+        return ""
+    rows = [f"| {_plain(it.name)} | {it.cost:,.2f} | {it.percentage:.1f} |" for it in shares]
+    return "\n".join((f"## {title}", "", "| | USD | % |", "|---|---:|---:|", *rows))
+
+
+def _plain(text: str) -> str:
+    """A name that cannot break out of its place in a page."""
+    for sign in "\\`*_|<>[]":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _source(it: Line) -> str:
+    return (
+        it.source if it.as_of is None or "as of" in it.source else f"{it.source}, as of {it.as_of}"
+    )

@@ -1,0 +1,358 @@
+"""The verbs of pools and allocations."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import UNSET, structs
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from prism.budgets import store
+from prism.budgets.books import Books, Standing, allocation_cap, dollars, pool_cap
+from prism.budgets.events import AllocationChanged, PoolChanged
+from prism.budgets.model import (
+    Allocation,
+    AllocationChange,
+    AllocationExists,
+    AllocationInUse,
+    BudgetExists,
+    BudgetInUse,
+    NewAllocation,
+    NewPool,
+    NewReallocation,
+    OverAllocated,
+    Pool,
+    PoolChange,
+    Reallocated,
+    Spender,
+    Summary,
+)
+from prism.budgets.model import AllocationShown as ShownAllocation
+from prism.budgets.model import PoolShown as ShownPool
+from prism.budgets.plan import zone
+from prism.budgets.view import allocation, pool, status
+from prism.costs.view import percent
+from prism.errors import ValidationFailed
+from prism.kit.actor import Who
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database, Tx
+from prism.kit.ids import sortable_id
+from prism.kit.money import Micros, amount, of_usd
+from prism.projects import store as projects
+
+
+class BudgetService:
+    """Pools and allocations, as one actor sees them."""
+
+    def __init__(self, db: Database, clock: Clock, actor: Who) -> None:
+        self._db, self._clock, self._who = db, clock, actor
+        self._books = Books(clock)
+
+    # ---------------------------------------------------------------- pools
+
+    def pools(self) -> list[ShownPool]:
+        """Every pool."""
+        with self._db.read() as sql:
+            return [self._pool(sql, it) for it in store.every_pool(sql)]
+
+    def pool(self, name: str) -> ShownPool:
+        """The pool with that id or name."""
+        with self._db.read() as sql:
+            return self._pool(sql, store.pool_named(sql, name))
+
+    def create(self, asked: NewPool) -> ShownPool:
+        """Make a new pool."""
+        now = self._clock.now()
+        made = Pool(
+            id=sortable_id("budget", now),
+            name=asked.name,
+            description=asked.description,
+            total=_money("total_amount", asked.total_amount),
+            period=asked.period,
+            time_zone=asked.time_zone,
+            start_date=_utc("start_date", asked.start_date or now),
+            end_date=None if asked.end_date is None else _utc("end_date", asked.end_date),
+            alert_threshold=asked.alert_threshold,
+            created_by=asked.created_by,
+            created_at=whole(now),
+            updated_at=whole(now),
+        )
+        _checked(made)
+        with self._db.write() as tx:
+            self._free(tx, made)
+            store.put_pool(tx, made)
+            self._told_pool(tx, made, "created")
+            return self._pool(tx.sql, made)
+
+    def change(self, name: str, asked: PoolChange) -> ShownPool:
+        """Change what is given, keep the rest."""
+        given = {k: v for k, v in structs.asdict(asked).items() if v is not UNSET}
+        if "total_amount" in given:
+            given["total"] = _money("total_amount", given.pop("total_amount"))
+        if given.get("end_date") is not None:
+            given["end_date"] = _utc("end_date", given["end_date"])
+        with self._db.write() as tx:
+            before = store.pool_named(tx.sql, name)
+            after = replace(before, **given, updated_at=whole(self._clock.now()))
+            _checked(after)
+            self._free(tx, after)
+            if after.total < before.total:
+                self._enough(tx.sql, after)
+            store.put_pool(tx, after)
+            store.look_again(tx, "pool", after.id, self._clock.now())
+            self._told_pool(tx, after, "changed")
+            return self._pool(tx.sql, after)
+
+    def delete(self, name: str) -> None:
+        """Forget a pool of which nothing is allocated; what was spent stays in the ledger."""
+        with self._db.write() as tx:
+            it = store.pool_named(tx.sql, name)
+            if parts := store.allocations_of(tx.sql, pool=it.id):
+                raise BudgetInUse(
+                    f"Budget {it.name!r} has allocations",
+                    details=f"{len(parts)} projects have money from it",
+                    remediation=f"Remove them first: `prism allocation delete {parts[0].id}`",
+                )
+            store.remove_pool(tx, it.id)
+            self._told_pool(tx, it, "deleted")
+
+    def summary(self, name: str) -> Summary:
+        """A pool at a glance."""
+        with self._db.read() as sql:
+            it = store.pool_named(sql, name)
+            given = store.allocations_of(sql, pool=it.id)
+            parts = [self._allocation(sql, a, it) for a in given]
+            spent = {a.id: self._standing(sql, a, it).settled for a in given}
+            at = self._books.standing(sql, pool_cap(it))
+            shown = self._pool(sql, it)
+        level = status(at)
+        said = f"{percent(at.settled, it.total)} % of {dollars(it.total)}"
+        warnings = [f"Budget {it.name!r} has spent {said}"] if level != "ok" else []
+        warnings += [
+            f"{a.project_name} has spent {100 * a.utilization_rate:.1f} % of its allocation"
+            for a in parts
+            if a.spent_amount and a.utilization_rate >= a.alert_threshold
+        ]
+        first = sorted(parts, key=lambda a: (-spent[a.id], a.project_name))
+        return Summary(
+            budget=shown,
+            allocations=tuple(parts),
+            status=level,
+            alerts=tuple(warnings),
+            top_spending_projects=tuple(
+                Spender(
+                    a.project_id,
+                    a.project_name,
+                    a.spent_amount,
+                    percent(spent[a.id], at.settled),
+                )
+                for a in first[:5]
+                if spent[a.id]
+            ),
+        )
+
+    # ---------------------------------------------------------- allocations
+
+    def allocations(self, name: str) -> list[ShownAllocation]:
+        """The parts of a pool."""
+        with self._db.read() as sql:
+            it = store.pool_named(sql, name)
+            return [self._allocation(sql, a, it) for a in store.allocations_of(sql, pool=it.id)]
+
+    def allocate(self, asked: NewAllocation) -> ShownAllocation:
+        """Give a project a part of a pool."""
+        now = self._clock.now()
+        with self._db.write() as tx:
+            source = store.pool_named(tx.sql, asked.budget_id)
+            owner = projects.named(tx.sql, asked.project_id)
+            if any(a.project == owner.id for a in store.allocations_of(tx.sql, pool=source.id)):
+                raise AllocationExists(
+                    f"{owner.name!r} has an allocation from {source.name!r} already",
+                    remediation="Change it with `prism allocation update`",
+                )
+            made = Allocation(
+                id=sortable_id("alloc", now),
+                pool=source.id,
+                project=owner.id,
+                amount=_money("allocated_amount", asked.allocated_amount),
+                alert_threshold=asked.alert_threshold,
+                allocated_by=asked.allocated_by,
+                allocated_at=whole(now),
+            )
+            self._room(tx.sql, source, made.amount)
+            store.put_allocation(tx, made)
+            self._told(tx, made, None)
+            return self._allocation(tx.sql, made, source)
+
+    def reallot(self, id: str, asked: AllocationChange) -> ShownAllocation:
+        """Change an allocation."""
+        with self._db.write() as tx:
+            before = store.allocation_named(tx.sql, id)
+            after = before
+            if asked.allocated_amount is not UNSET:
+                given = _money("allocated_amount", asked.allocated_amount)
+                after = replace(after, amount=given)
+            if asked.alert_threshold is not UNSET:
+                after = replace(after, alert_threshold=asked.alert_threshold)
+            source = store.pool_named(tx.sql, before.pool)
+            if after.amount > before.amount:
+                self._room(tx.sql, source, after.amount - before.amount)
+            if after.amount < before.amount:
+                self._free_part(tx.sql, before, source, before.amount - after.amount)
+            self._keep(tx, after, before.amount)
+            return self._allocation(tx.sql, after, source)
+
+    def remove(self, id: str) -> None:
+        """Take an allocation away that nothing runs on; what was spent stays booked."""
+        with self._db.write() as tx:
+            it = store.allocation_named(tx.sql, id)
+            if users := store.reservations_of(tx.sql, "allocation", id):
+                raise AllocationInUse(
+                    "Workspaces are paid for by this allocation",
+                    details=", ".join(sorted(user.name for user in users)),
+                    remediation="Terminate them first: `prism workspace list`",
+                )
+            store.remove_allocation(tx, id)
+            self._told(tx, replace(it, amount=Micros(0)), it.amount)
+
+    def reallocate(self, asked: NewReallocation) -> Reallocated:
+        """Move money between two projects of one pool."""
+        now = self._clock.now()
+        moved = _money("amount", asked.amount)
+        with self._db.write() as tx:
+            one = store.allocation_named(tx.sql, asked.source_allocation_id)
+            other = store.allocation_named(tx.sql, asked.destination_allocation_id)
+            if one.id == other.id or one.pool != other.pool:
+                why = "must be another one" if one.id == other.id else "is of another pool"
+                raise ValidationFailed.of(("destination_allocation_id", why))
+            source = store.pool_named(tx.sql, one.pool)
+            self._free_part(tx.sql, one, source, moved)
+            less = replace(one, amount=Micros(one.amount - moved))
+            more = replace(other, amount=Micros(other.amount + moved))
+            self._keep(tx, less, one.amount, asked.reason)
+            self._keep(tx, more, other.amount, asked.reason)
+            made: dict[str, Any] = {
+                "id": sortable_id("realloc", now),
+                "reason": asked.reason,
+                "reallocated_by": self._who(),
+                "reallocated_at": whole(now),
+            }
+            ends = {"source": one.id, "destination": other.id, "amount": moved}
+            store.add_reallocation(tx, **made, **ends)
+            return Reallocated(
+                **made,
+                source=self._allocation(tx.sql, less, source),
+                destination=self._allocation(tx.sql, more, source),
+                amount=amount(moved),
+            )
+
+    # -------------------------------------------------------------- how
+
+    def _pool(self, sql: Connection, it: Pool) -> ShownPool:
+        at = self._books.standing(sql, pool_cap(it))
+        return pool(it, store.allocated(sql, it.id), at)
+
+    def _allocation(self, sql: Connection, it: Allocation, source: Pool) -> ShownAllocation:
+        owner = projects.find(sql, it.project)
+        name = owner.name if owner else it.project
+        return allocation(it, name, self._standing(sql, it, source))
+
+    def _standing(self, sql: Connection, it: Allocation, source: Pool) -> Standing:
+        owner = projects.find(sql, it.project)
+        cap = allocation_cap(it.id, owner, source, it.amount, it.alert_threshold)
+        return self._books.standing(sql, cap)
+
+    def _free(self, tx: Tx, it: Pool) -> None:
+        other = store.find_pool(tx.sql, it.name)
+        if other is not None and other.id != it.id:
+            raise BudgetExists(
+                f"A budget called {it.name!r} already exists",
+                remediation="Use `prism budget list` to see available budgets",
+            )
+
+    def _enough(self, sql: Connection, it: Pool) -> None:
+        """Raise where a pool is to be less than what is allocated of it, or promised."""
+        given, at = store.allocated(sql, it.id), self._books.standing(sql, pool_cap(it))
+        if it.total < max(given, at.settled + at.reserved):
+            raise OverAllocated(
+                f"Budget {it.name!r} cannot be less than what is allocated and spent of it",
+                details=(
+                    f"allocated {dollars(given)}, spent {dollars(at.settled)}, "
+                    f"reserved {dollars(at.reserved)}"
+                ),
+                remediation="Use `prism allocation update` to allocate less first",
+            )
+
+    def _room(self, sql: Connection, source: Pool, more: int) -> None:
+        """Raise where so much more cannot be allocated of a pool."""
+        given = store.allocated(sql, source.id)
+        if given + more > source.total:
+            raise OverAllocated(
+                f"Budget {source.name!r} has not so much left to allocate",
+                details=(
+                    f"of {dollars(source.total)}, {dollars(given)} is allocated: at most "
+                    f"{dollars(source.total - given)} more"
+                ),
+                remediation="Use `prism budget list` to see what is left",
+            )
+
+    def _free_part(self, sql: Connection, it: Allocation, source: Pool, less: int) -> None:
+        """Raise where so much of an allocation is not free any more."""
+        at = self._standing(sql, it, source)
+        if less > at.left:
+            raise OverAllocated(
+                "The allocation has not so much left to give",
+                details=(
+                    f"of {dollars(it.amount)}, {dollars(at.settled)} is spent and "
+                    f"{dollars(at.reserved)} reserved: at most {dollars(at.left)}"
+                ),
+                remediation="Stop what is not needed: `prism workspace list`",
+            )
+
+    def _keep(self, tx: Tx, it: Allocation, previous: int, reason: str = "") -> None:
+        store.put_allocation(tx, it)
+        store.look_again(tx, "allocation", it.id, self._clock.now())
+        self._told(tx, it, previous, reason)
+
+    def _told(self, tx: Tx, it: Allocation, previous: int | None, reason: str = "") -> None:
+        owner = projects.find(tx.sql, it.project)
+        tx.happened(
+            AllocationChanged(
+                actor=self._who(),
+                subject=owner.name if owner else it.project,
+                allocation=it.id,
+                budget=it.pool,
+                project=it.project,
+                amount=it.amount,
+                previous=previous,
+                reason=reason,
+            )
+        )
+
+    def _told_pool(self, tx: Tx, it: Pool, what: str) -> None:
+        tx.happened(PoolChanged(actor=self._who(), subject=it.name, budget=it.id, what=what))
+
+
+def _money(field: str, given: float) -> Micros:
+    if (found := of_usd(given)) <= 0:
+        raise ValidationFailed.of((field, "less than a micro-dollar"))
+    return found
+
+
+def _utc(field: str, given: datetime) -> datetime:
+    if given.tzinfo is None:
+        raise ValidationFailed.of((field, "has no time zone; write it like 2026-01-01T00:00:00Z"))
+    try:
+        return whole(given.astimezone(UTC))
+    except OverflowError as error:
+        raise ValidationFailed.of((field, "is beyond the calendar of UTC")) from error
+
+
+def _checked(it: Pool) -> None:
+    if it.end_date is not None and it.end_date <= it.start_date:
+        raise ValidationFailed.of(("end_date", "must be after start_date"))
+    try:
+        zone(it.time_zone)
+    except (KeyError, ValueError, OSError) as error:
+        why = f"there is no time zone {it.time_zone!r}"
+        raise ValidationFailed.of(("time_zone", why)) from error

@@ -1,0 +1,250 @@
+"""Where pools, allocations and reservations are kept. All the SQL about them is here."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Select,
+    String,
+    Table,
+    UniqueConstraint,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from prism.budgets.model import (
+    Allocation,
+    AllocationNotFound,
+    Pool,
+    Reservation,
+)
+from prism.kit.db import Tx
+from prism.kit.tables import Utc, leased, metadata
+from prism.workspaces.model import BudgetNotFound
+
+Kind = TypeVar("Kind", bound=msgspec.Struct)
+
+pools = Table(
+    "pools",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("description", String, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("period", String, nullable=False),
+    Column("time_zone", String, nullable=False),
+    Column("start_date", Utc, nullable=False),
+    Column("end_date", Utc),
+    Column("alert_threshold", Float, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+)
+allocations = Table(
+    "allocations",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("pool", String, ForeignKey("pools.id"), nullable=False),
+    Column("project", String, ForeignKey("projects.id"), nullable=False, index=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("alert_threshold", Float, nullable=False),
+    Column("allocated_by", String, nullable=False),
+    Column("allocated_at", Utc, nullable=False),
+    UniqueConstraint("pool", "project"),
+)
+reallocations = Table(
+    "reallocations",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("source", String, nullable=False),
+    Column("destination", String, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("reallocated_by", String, nullable=False),
+    Column("reallocated_at", Utc, nullable=False),
+)
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("id", String, primary_key=True),  # the workspace's
+    Column("name", String, nullable=False),
+    Column("project", String, nullable=False, index=True),
+    Column("allocation", String, index=True),
+    Column("pool", String, index=True),
+    Column("compute", BigInteger),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("stopping", BigInteger, nullable=False),
+    Column("running", Boolean, nullable=False),
+    Column("disk", BigInteger),
+    Column("disk_since", BigInteger, nullable=False),
+    Column("disk_until", BigInteger, nullable=False),
+    Column("kept", Boolean, nullable=False),
+    *leased(),
+)
+crossings = Table(  # thresholds that are exceeded and were told
+    "crossings",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("threshold", String, primary_key=True),
+    Column("at", Utc, nullable=False),
+)
+
+
+def every_pool(sql: Connection) -> list[Pool]:
+    """All pools, the oldest first."""
+    return _many(sql, _all(pools, Pool).order_by(pools.c.id), Pool)
+
+
+def find_pool(sql: Connection, name: str) -> Pool | None:
+    """The pool with that id or name; an id wins."""
+    found = _many(
+        sql, _all(pools, Pool).where(or_(pools.c.id == name, pools.c.name == name)), Pool
+    )
+    return max(found, key=lambda pool: pool.id == name, default=None)
+
+
+def pool_named(sql: Connection, name: str) -> Pool:
+    """The pool with that id or name; raises where there is none."""
+    if pool := find_pool(sql, name):
+        return pool
+    raise BudgetNotFound(
+        f"Budget {name!r} not found",
+        remediation="Use `prism budget list` to see available budgets",
+    )
+
+
+def put_pool(tx: Tx, pool: Pool) -> None:
+    """Keep a pool, a new one or what one has become."""
+    _put(tx, pools, pool)
+
+
+def remove_pool(tx: Tx, id: str) -> None:
+    """Forget a pool."""
+    tx.sql.execute(delete(pools).where(pools.c.id == id))
+
+
+def allocations_of(
+    sql: Connection, *, pool: str | None = None, project: str | None = None
+) -> list[Allocation]:
+    """The allocations of a pool, or to a project; the oldest first."""
+    query = _all(allocations, Allocation).order_by(allocations.c.id)
+    if pool is not None:
+        query = query.where(allocations.c.pool == pool)
+    if project is not None:
+        query = query.where(allocations.c.project == project)
+    return _many(sql, query, Allocation)
+
+
+def find_allocation(sql: Connection, id: str) -> Allocation | None:
+    """The allocation with that id."""
+    found = _many(sql, _all(allocations, Allocation).where(allocations.c.id == id), Allocation)
+    return found[0] if found else None
+
+
+def allocation_named(sql: Connection, id: str) -> Allocation:
+    """The allocation with that id; raises where there is none."""
+    if allocation := find_allocation(sql, id):
+        return allocation
+    raise AllocationNotFound(
+        f"Allocation {id!r} not found",
+        remediation="Use `prism budget list` to see available budgets",
+    )
+
+
+def put_allocation(tx: Tx, it: Allocation) -> None:
+    """Keep an allocation, a new one or what one has become."""
+    _put(tx, allocations, it)
+
+
+def remove_allocation(tx: Tx, id: str) -> None:
+    """Forget an allocation; what was spent from it stays in the ledger."""
+    tx.sql.execute(delete(allocations).where(allocations.c.id == id))
+
+
+def add_reallocation(tx: Tx, **values: Any) -> None:
+    """Keep that money was moved."""
+    tx.sql.execute(reallocations.insert().values(**values))
+
+
+def allocated(sql: Connection, pool: str) -> int:
+    """How much of a pool is allocated."""
+    total = select(func.coalesce(func.sum(allocations.c.amount), 0))
+    return int(sql.execute(total.where(allocations.c.pool == pool)).scalar_one())
+
+
+def reservations_of(sql: Connection, column: str, id: str) -> list[Reservation]:
+    """What is set aside of a project's, an allocation's or a pool's money."""
+    mine = _all(reservations, Reservation).where(reservations.c[column] == id)
+    return _many(sql, mine, Reservation)
+
+
+def reservation(sql: Connection, workspace: str) -> Reservation | None:
+    """What is set aside for a workspace."""
+    mine = _all(reservations, Reservation).where(reservations.c.id == workspace)
+    found = _many(sql, mine, Reservation)
+    return found[0] if found else None
+
+
+def put_reservation(tx: Tx, it: Reservation, due_at: datetime | None = None) -> None:
+    """Keep what is set aside, and when to look at it again (unless that stays)."""
+    values = msgspec.structs.asdict(it) | ({"due_at": due_at} if due_at else {})
+    done = update(reservations).where(reservations.c.id == it.id).values(**values)
+    if not tx.sql.execute(done).rowcount:
+        tx.sql.execute(reservations.insert().values(**values, attempts=0))
+
+
+def release(tx: Tx, workspace: str) -> None:
+    """Set nothing aside for it any more."""
+    tx.sql.execute(delete(reservations).where(reservations.c.id == workspace))
+
+
+def look_again(tx: Tx, column: str, id: str, at: datetime) -> None:
+    """Have every reservation of a scope looked at: its limits have changed."""
+    later = and_(reservations.c[column] == id, reservations.c.due_at > at)
+    tx.sql.execute(update(reservations).where(later).values(due_at=at))
+
+
+def crossed(sql: Connection) -> set[tuple[str, str]]:
+    """The thresholds that are known to be exceeded."""
+    return {(scope, name) for scope, name, _ in sql.execute(select(crossings))}
+
+
+def cross(tx: Tx, scope: str, threshold: str, at: datetime) -> None:
+    """Remember that a threshold is exceeded."""
+    tx.sql.execute(crossings.insert().values(scope=scope, threshold=threshold, at=at))
+
+
+def uncross(tx: Tx, scope: str, threshold: str) -> None:
+    """Forget it again."""
+    key = and_(crossings.c.scope == scope, crossings.c.threshold == threshold)
+    tx.sql.execute(delete(crossings).where(key))
+
+
+def _all(table: Table, kind: type[msgspec.Struct]) -> Select[Any]:
+    return select(*(table.c[field] for field in kind.__struct_fields__))
+
+
+def _many(sql: Connection, query: Select[Any], kind: type[Kind]) -> list[Kind]:
+    fields: Sequence[str] = kind.__struct_fields__
+    rows = [dict(zip(fields, row, strict=True)) for row in sql.execute(query)]
+    return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
+
+
+def _put(tx: Tx, table: Table, it: Pool | Allocation) -> None:
+    values = msgspec.structs.asdict(it)
+    done = update(table).where(table.c.id == it.id).values(**values)
+    if not tx.sql.execute(done).rowcount:
+        tx.sql.execute(table.insert().values(**values))

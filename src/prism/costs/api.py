@@ -1,0 +1,91 @@
+"""Costs over HTTP."""
+
+import csv
+from collections.abc import Sequence
+from datetime import date, datetime
+from io import StringIO
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Response, Router, get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromQuery, QueryParameter
+
+from prism.costs.model import Current, History, Line
+from prism.costs.service import CostService
+from prism.errors import ValidationFailed
+
+Costs = NamedDependency[CostService]
+Day = Annotated[str | None, QueryParameter(description="ISO 8601 date")]
+Granularity = Annotated[Literal["daily", "weekly", "monthly"], QueryParameter()]
+Format = Annotated[Literal["json", "csv"], QueryParameter(name="format")]
+EXPORT = {200: ResponseSpec(list[Line], description="Segments", generate_examples=False)}
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would carry out
+
+
+@get("/current", sync_to_thread=True)
+def current_costs(costs: Costs) -> Current:
+    """What is paid for at this moment."""
+    return costs.current()
+
+
+@get("/history", sync_to_thread=True)
+def cost_history(
+    costs: Costs,
+    *,
+    start_date: Day = None,
+    end_date: Day = None,
+    granularity: Granularity = "daily",
+    project: FromQuery[str | None] = None,
+) -> History:
+    """What a period cost, bar by bar, in days of UTC."""
+    start, end = _day("start_date", start_date), _day("end_date", end_date)
+    return costs.history(start, end, granularity, project)
+
+
+@get("/export", sync_to_thread=True, responses=EXPORT)
+def export_costs(
+    costs: Costs,
+    *,
+    start_date: Day = None,
+    end_date: Day = None,
+    project: FromQuery[str | None] = None,
+    form: Format = "json",
+) -> Response[bytes]:
+    """Every segment of a period, with its price, who says so, and what it cost exactly."""
+    start, end = _day("start_date", start_date), _day("end_date", end_date)
+    lines = costs.export(start, end, project)
+    if form == "json":
+        return Response(msgspec.json.encode(lines), media_type="application/json")
+    return Response(table(lines), media_type="text/csv; charset=utf-8")
+
+
+def table(lines: Sequence[Line]) -> bytes:
+    """The lines as CSV; nothing in it is a formula to a spreadsheet."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Line.__struct_fields__)
+    for one in lines:
+        writer.writerow([_cell(value) for value in msgspec.structs.astuple(one)])
+    return text.getvalue().encode()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"
+    return value
+
+
+def _day(name: str, said: str | None) -> date | None:
+    if said is None:
+        return None
+    try:
+        return date.fromisoformat(said) if len(said) <= 10 else datetime.fromisoformat(said).date()
+    except ValueError as error:
+        raise ValidationFailed.of((name, f"{said!r} is not an ISO 8601 date")) from error
+
+
+router = Router(
+    "/api/v1/costs", tags=["costs"], route_handlers=[current_costs, cost_history, export_costs]
+)

@@ -1,0 +1,98 @@
+"""The meter: told of every change inside its transaction, it opens and closes segments."""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from prism.costs import store
+from prism.costs.model import DAY, Booking, DayCost, Kind, Segment
+from prism.costs.plan import Charge, booking, charges, cost, day_of, second, sweep
+from prism.kit.clock import Clock
+from prism.kit.db import Database, Tx
+from prism.workspaces.model import Workspace
+
+SURE_FOR = 60  # seconds: what was learned later than that was reconstructed
+
+
+class Ledger:
+    """Implements `workspaces.model.Meter`, and does the same for whatever else costs money."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db, self._clock = db, clock
+
+    def changed(
+        self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
+    ) -> None:
+        """A workspace changed at `at`; what it costs from then on is what it is now."""
+        if before is None or _priced(before) != _priced(after):
+            self.set(tx, booking(after), charges(after), at, sure=sure)
+
+    def set(
+        self, tx: Tx, of: Booking, what: dict[Kind, Charge], at: datetime, *, sure: bool = True
+    ) -> None:
+        """From `at` on, `of` costs this and nothing else; `at` may have passed a while ago."""
+        now = second(self._clock.now())
+        held = {it.kind: it for it in store.open_of(tx.sql, of.resource)}
+        stale = [it for it in held.values() if _stale(it, of, what.get(it.kind))]
+        fresh = [kind for kind in what if kind not in held or held[kind] in stale]
+        if not stale and not fresh:
+            return
+        ended = store.last_end(tx.sql, of.resource)
+        moment = max(min(second(at), now), ended, *(it.began for it in stale))
+        guessed = not sure or now - moment > SURE_FOR
+        for it in stale:
+            self._end(tx, it, moment, guessed=guessed)
+        for kind in fresh:
+            store.begin(tx, of, kind, what[kind], moment, reconstructed=guessed)
+        if moment < now:
+            store.forget_after(tx, moment)
+
+    def roll(self) -> int:
+        """Sum up the days that are over and not summed up yet; how many that was."""
+        now = second(self._clock.now())
+        today = day_of(now)
+        with self._db.read() as sql:
+            if first_unrolled(sql, today) >= today:
+                return 0
+        with self._db.write() as tx:
+            if (first := first_unrolled(tx.sql, today)) >= today:
+                return 0
+            store.keep_days(tx, swept(tx.sql, first, today, now))
+            return today - first
+
+    def _end(self, tx: Tx, it: Segment, at: int, *, guessed: bool) -> None:
+        paid = 0 if it.amount is None else cost(it.amount, it.hours, at - it.began)
+        store.end(tx, it, at, paid, reconstructed=guessed)
+
+
+def first_unrolled(sql: Connection, today: int) -> int:
+    """The first day that is not summed up; today, where all that is over are."""
+    if (last := store.rolled(sql)) is not None:
+        return last + 1
+    began = store.began(sql)
+    return today if began is None else day_of(began)
+
+
+def swept(
+    sql: Connection, first: int, end: int, now: int, project: str | None = None
+) -> list[tuple[str, DayCost]]:
+    """The sums of these days from the segments; everything has a sum for each of them."""
+    found = dict.fromkeys((("", day) for day in range(first, end)), DayCost(0, {}))
+    for scope, it in sweep(store.stretches(sql, first * DAY, end * DAY, project), first, end, now):
+        found[scope, it.day] = it
+    return [(scope, replace(it, day=day)) for (scope, day), it in found.items()]
+
+
+def _stale(it: Segment, of: Booking, what: Charge | None) -> bool:
+    """Whether a segment says something else than what is so now."""
+    if what is None or (it.amount, it.hours) != (what.rate.amount, what.rate.hours):
+        return True
+    held = (it.detail, it.project, it.allocation, it.pool)
+    return held != (what.detail, of.project, of.allocation, of.pool)
+
+
+def _priced(it: Workspace) -> tuple[object, ...]:
+    """What of a workspace decides what it costs."""
+    paying = (it.project, it.allocation, it.pool, it.public_ip, it.hourly_rate, it.root_gb)
+    return (it.seen, it.verb, it.machine_id, it.ready_at is None, it.ended_at is None, *paying)

@@ -1,0 +1,227 @@
+"""What costs something, and how its cost is told."""
+
+from collections.abc import Sequence
+from datetime import date
+from enum import StrEnum
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from prism.kit.money import Micros
+
+HOUR, DAY, MONTH_HOURS = 3600, 86400, 720
+
+
+class Kind(StrEnum):
+    """What a segment pays for; `ASLEEP` pays for nothing, it is compute that was saved."""
+
+    COMPUTE = "compute"
+    ROOT = "root"
+    ADDRESS = "address"
+    VOLUME = "volume"
+    FILES = "files"
+    SNAPSHOT = "snapshot"
+    ASLEEP = "asleep"
+
+
+PAID = tuple(kind for kind in Kind if kind is not Kind.ASLEEP)
+OF_A_WORKSPACE = frozenset({Kind.COMPUTE, Kind.ROOT, Kind.ADDRESS})
+
+
+class Rate(Struct, frozen=True):
+    """A price: micro-dollars for so many hours, who says so, and as of when.
+
+    Compute is priced by the hour and disks by the month of 720 hours; dividing a month's
+    price would lose a fraction, so it is kept as it was given. Null is not known.
+    """
+
+    amount: Micros | None
+    hours: int
+    source: str
+    as_of: date | None = None
+
+
+class Booking(Struct, frozen=True):
+    """What is paid for, for whom, and from which money."""
+
+    resource: str
+    name: str
+    owner: str
+    profile: str
+    template: str | None = None
+    project: str | None = None
+    allocation: str | None = None
+    pool: str | None = None
+
+
+class Segment(Struct, frozen=True, kw_only=True):
+    """One stretch of time at one price; times are seconds since 1970, null while it goes on."""
+
+    id: int
+    resource: str
+    name: str
+    owner: str
+    profile: str
+    template: str | None
+    project: str | None
+    allocation: str | None
+    pool: str | None
+    kind: Kind
+    detail: str
+    amount: Micros | None
+    hours: int
+    source: str
+    as_of: date | None
+    began: int
+    ended: int | None
+    reconstructed: bool
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether it costs anything; time asleep is only what was saved."""
+        return self.kind is not Kind.ASLEEP
+
+
+class Stretch(Struct, frozen=True):
+    """What a sum needs of a segment; `no` is its resource's number."""
+
+    no: int
+    project: str | None
+    kind: Kind
+    amount: Micros | None
+    hours: int
+    began: int
+    ended: int | None
+
+
+class DayCost(Struct, frozen=True):
+    """What one day (counted from 1970) cost, by kind; `who` has a bit for each workspace."""
+
+    day: int
+    micros: dict[Kind, int]
+    who: int = 0
+
+    @property
+    def paid(self) -> int:
+        """All of it but what was saved."""
+        return sum(self.micros.values()) - self.saved
+
+    @property
+    def saved(self) -> int:
+        """What compute would have cost, had nothing slept."""
+        return self.micros.get(Kind.ASLEEP, 0)
+
+
+class Breakdown(Struct, frozen=True):
+    """An hour's cost by what it is paid for."""
+
+    instances: float
+    ebs_storage: float
+    efs_storage: float
+
+
+class Savings(Struct, frozen=True):
+    """What sleeping saved since the month began, and will have by its end at that pace."""
+
+    current_month: float
+    projected_monthly: float | None
+
+
+class Driver(Struct, frozen=True):
+    """One thing that costs something now."""
+
+    resource: str
+    hourly_cost: float
+    percentage: float
+
+
+class Current(Struct, frozen=True, kw_only=True):
+    """What is paid for at this moment; `unknown` names what has no known price."""
+
+    total_current_hourly: float
+    total_daily_projection: float
+    total_monthly_projection: float
+    cost_breakdown: Breakdown
+    hibernation_savings: Savings
+    top_cost_drivers: tuple[Driver, ...]
+    unknown: tuple[str, ...]
+
+
+class Bucket(Struct, frozen=True):
+    """One bar of a chart."""
+
+    date: date
+    cost: float
+    instances: int
+    hibernation_savings: float
+
+
+class Trends(Struct, frozen=True):
+    """Where it goes: the second half of a period against its first."""
+
+    trend_direction: str
+    percentage_change: float | None
+    primary_driver: str | None
+
+
+class History(Struct, frozen=True, kw_only=True):
+    """What a period cost."""
+
+    period: str
+    total_cost: float
+    daily_costs: tuple[Bucket, ...]
+    cost_trends: Trends
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One segment's part in a period, as exports show it; `micros` is exact."""
+
+    segment: int
+    resource: str
+    name: str
+    kind: Kind
+    detail: str
+    project: str | None
+    project_name: str | None
+    allocation: str | None
+    budget: str | None
+    user: str
+    template: str | None
+    profile: str
+    rate: float | None
+    rate_hours: int
+    source: str
+    as_of: date | None
+    began: str
+    ended: str | None
+    seconds: int
+    micros: int | None
+    cost: float | None
+    reconstructed: bool
+
+
+class Observed(Struct, frozen=True, kw_only=True):
+    """What was measured of a workspace while it ran, over `hours` of it."""
+
+    workspace: str
+    instance_type: str
+    hours: float
+    idle_hours: float
+    cpu_percent: float | None = None
+    hourly: Micros | None = None
+
+
+class Observer(Protocol):
+    """Whoever measures workspaces."""
+
+    def observed(self, sql: Any, project: str) -> Sequence[Observed]:
+        """What was measured in the last 30 days of each workspace of a project."""
+
+
+class Advice(Struct, frozen=True, kw_only=True):
+    """A way to spend less, from what was measured."""
+
+    type: str
+    instance: str
+    potential_savings: float
+    recommendation: str

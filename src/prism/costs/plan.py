@@ -1,0 +1,196 @@
+"""How money is counted: pure functions of segments, prices and times.
+
+A segment's cost up to `t` is floor(rate × seconds ÷ 3600); any slice is the difference of
+two such values, so slices add up to the whole, whatever the cuts.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+
+from msgspec import Struct
+
+from prism.catalog.plan import storage_price
+from prism.costs.model import (
+    DAY,
+    HOUR,
+    MONTH_HOURS,
+    OF_A_WORKSPACE,
+    Booking,
+    DayCost,
+    Kind,
+    Rate,
+    Stretch,
+)
+from prism.kit.money import Micros
+from prism.workspaces.model import Seen, Verb, Workspace
+
+NOWHERE = frozenset({Seen.NONE, Seen.UNSURE, Seen.GONE})
+FREE, SIMULATED, SIMULATED_REGION, SIMULATED_DISK = "local", "simulated", "us-east-1", "gp3"
+AS_OF = re.compile(r"as of (\d{4}-\d\d-\d\d)")
+EPOCH = date(1970, 1, 1).toordinal()
+
+
+class Charge(Struct, frozen=True):
+    """Something that costs from now on: what, and at which price."""
+
+    detail: str
+    rate: Rate
+
+
+def cost(amount: Micros, hours: int, seconds: int) -> Micros:
+    """What so many seconds cost at `amount` for `hours` hours."""
+    return Micros(amount * seconds // (hours * HOUR))
+
+
+def cost_at(it: Stretch, at: int) -> int:
+    """What it has cost by `at`; nothing, where the price is not known."""
+    end = at if it.ended is None else min(at, it.ended)
+    if it.amount is None or end <= it.began:
+        return 0
+    return cost(it.amount, it.hours, end - it.began)
+
+
+def cost_between(it: Stretch, start: int, end: int) -> int:
+    """What it cost from `start` to `end`."""
+    return cost_at(it, end) - cost_at(it, start)
+
+
+def second(at: datetime) -> int:
+    """A time as the ledger counts it."""
+    return int(at.timestamp())
+
+
+def moment(at: int) -> datetime:
+    """A time of the ledger as a datetime."""
+    return datetime.fromtimestamp(at, UTC)
+
+
+def day_of(at: int) -> int:
+    """The day in UTC, counted from 1970."""
+    return at // DAY
+
+
+def as_date(day: int) -> date:
+    """A counted day as a date."""
+    return date.fromordinal(EPOCH + day)
+
+
+def as_day(of: date) -> int:
+    """A date as a counted day."""
+    return of.toordinal() - EPOCH
+
+
+def booking(it: Workspace) -> Booking:
+    """For whom, and from which money, a workspace is paid for."""
+    return Booking(
+        resource=it.id,
+        name=it.name,
+        owner=it.owner,
+        profile=it.profile,
+        template=it.template,
+        project=it.project,
+        allocation=it.allocation,
+        pool=it.pool,
+    )
+
+
+def charges(it: Workspace) -> dict[Kind, Charge]:
+    """What a workspace costs as it was last seen.
+
+    Running costs compute; stopped and hibernated cost the disk; pending costs nothing. A
+    machine that is on its way to sleep still costs compute.
+    """
+    found: dict[Kind, Charge] = {}
+    if it.machine_id is None or it.seen in NOWHERE or it.ended_at is not None:
+        return found
+    if it.seen is Seen.STARTING and it.ready_at is None:
+        return found
+    found[Kind.ROOT] = Charge(f"{it.root_gb} GB {it.root_type}", disk_rate(it))
+    dozing = it.seen is Seen.STOPPING and it.verb is Verb.HIBERNATE
+    if it.seen is Seen.ON or dozing:
+        found[Kind.COMPUTE] = Charge(it.instance_type, compute_rate(it))
+        if it.public_ip is not None:
+            found[Kind.ADDRESS] = Charge(it.public_ip, address_rate(it))
+    if it.seen is Seen.ASLEEP:
+        found[Kind.ASLEEP] = Charge(it.instance_type, compute_rate(it))
+    return found
+
+
+def compute_rate(it: Workspace) -> Rate:
+    """What an hour of it costs while it runs, as was agreed at launch."""
+    source = it.price_source or "unknown"
+    as_of = AS_OF.search(source)
+    return Rate(it.hourly_rate, 1, source, date.fromisoformat(as_of[1]) if as_of else None)
+
+
+def disk_rate(it: Workspace) -> Rate:
+    """What a month of its root disk costs."""
+    if it.price_source == FREE:
+        return Rate(Micros(0), MONTH_HOURS, FREE)
+    simulated = (it.price_source or "").startswith(SIMULATED)
+    kind = SIMULATED_DISK if simulated else it.root_type
+    known = storage_price(kind, SIMULATED_REGION if simulated else it.region)
+    if known is None:
+        return Rate(None, MONTH_HOURS, "unknown")
+    source = known.source
+    if simulated:  # in the words of what compute costs
+        source = f"{SIMULATED}: {source}, {SIMULATED_REGION}, as of {known.as_of}"
+    return Rate(Micros(known.amount * it.root_gb), MONTH_HOURS, source, known.as_of)
+
+
+def address_rate(it: Workspace) -> Rate:
+    """What an hour of its public address costs."""
+    known = storage_price("address", it.region)
+    if known is None:
+        return Rate(None, 1, "unknown")
+    return Rate(known.amount, 1, known.source, known.as_of)
+
+
+def sweep(
+    stretches: Iterable[Stretch], first: int, end: int, now: int
+) -> Iterator[tuple[str, DayCost]]:
+    """What the days from `first` until before `end` cost: of everything (``), of each project."""
+    sums: dict[tuple[str, int], dict[Kind, int]] = {}
+    who: dict[tuple[str, int], set[int]] = {}
+    for it in stretches:
+        until = now if it.ended is None else min(it.ended, now)
+        before = cost_at(it, max(it.began, first * DAY))
+        for day in range(max(first, day_of(it.began)), min(end, day_of(until - 1) + 1)):
+            after = cost_at(it, min(until, (day + 1) * DAY))
+            for scope in ("",) if it.project is None else ("", it.project):
+                of = sums.setdefault((scope, day), {})
+                of[it.kind] = of.get(it.kind, 0) + after - before
+                if it.kind in OF_A_WORKSPACE and after > before:
+                    who.setdefault((scope, day), set()).add(it.no)
+            before = after
+    for (scope, day), micros in sums.items():
+        yield scope, DayCost(day, micros, sum(1 << no for no in who.get((scope, day), ())))
+
+
+def bucket_start(day: int, granularity: str) -> int:
+    """The first day of the week (a Monday) or month that a day is in; the day itself daily."""
+    of = as_date(day)
+    if granularity == "weekly":
+        return day - of.weekday()
+    return as_day(of.replace(day=1)) if granularity == "monthly" else day
+
+
+def buckets(
+    days: Mapping[int, DayCost], first: int, last: int, granularity: str
+) -> Iterator[tuple[int, int, int, int]]:
+    """For each bucket: its first day in the period, what it cost, how many workspaces, saved."""
+    for _, of in groupby(range(first, last + 1), lambda day: bucket_start(day, granularity)):
+        begin, paid, saved, who = -1, 0, 0, 0
+        for day in of:
+            begin = day if begin < 0 else begin
+            if it := days.get(day):
+                paid, saved, who = paid + it.paid, saved + it.saved, who | it.who
+        yield begin, paid, who.bit_count(), saved
+
+
+def month_of(at: datetime) -> tuple[datetime, datetime]:
+    """The calendar month in UTC that a time is in: its begin, and the next one's."""
+    begin = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return begin, (begin + timedelta(days=32)).replace(day=1)

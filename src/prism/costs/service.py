@@ -1,0 +1,135 @@
+"""What is read from the ledger."""
+
+from collections.abc import Mapping
+from datetime import date
+
+from sqlalchemy import Connection, select
+
+from prism.costs import store
+from prism.costs.ledger import first_unrolled, swept
+from prism.costs.model import (
+    DAY,
+    HOUR,
+    MONTH_HOURS,
+    Current,
+    DayCost,
+    History,
+    Line,
+    Savings,
+)
+from prism.costs.plan import as_day, day_of, month_of, second
+from prism.costs.view import current, history, line
+from prism.errors import ValidationFailed
+from prism.kit.clock import Clock
+from prism.kit.db import Database
+from prism.kit.money import Micros, amount
+from prism.projects import store as projects
+from prism.workspaces.store import workspaces
+
+LONGEST = 3660  # days of a period that one may ask for
+BURN = 30  # days
+
+
+class CostService:
+    """Answers what it costs, has cost, and has saved."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db, self._clock = db, clock
+
+    def current(self) -> Current:
+        """What is paid for at this moment."""
+        now = self._clock.now()
+        begin, end = month_of(now)
+        with self._db.read() as sql:
+            held = store.open_now(sql)
+            month = self.days(sql, day_of(second(begin)), day_of(second(now)))
+            since = store.began(sql)
+        saved = sum(it.saved for it in month.values())
+        known_from = max(second(begin), since or second(now))
+        measured, whole = second(now) - known_from, second(end) - second(begin)
+        pace = None if measured < HOUR else amount(Micros(saved * whole // measured))
+        return current(held, Savings(amount(Micros(saved)), pace))
+
+    def history(
+        self,
+        start: date | None,
+        end: date | None,
+        granularity: str,
+        project: str | None = None,
+    ) -> History:
+        """What a period cost, bar by bar; the last 30 days unless it is given."""
+        today = self._clock.now().date()
+        end = end or max(today, start or today)
+        first, last = _checked(start or _month_before(end), end)
+        with self._db.read() as sql:
+            scope = projects.named(sql, project).id if project else None
+            return history(self.days(sql, first, last, scope), first, last, granularity)
+
+    def export(self, start: date | None, end: date | None, project: str | None) -> list[Line]:
+        """Each segment's part in a period."""
+        now = self._clock.now()
+        end = end or max(now.date(), start or now.date())
+        first, last = _checked(start or _month_before(end), end)
+        with self._db.read() as sql:
+            scope = projects.named(sql, project).id if project else None
+            names = {it.id: it.name for it in projects.every(sql)}
+            found = store.within(sql, first * DAY, (last + 1) * DAY, scope)
+        until = min((last + 1) * DAY, second(now))
+        return [line(it, names, first * DAY, until) for it in found]
+
+    def days(
+        self, sql: Connection, first: int, last: int, project: str | None = None
+    ) -> Mapping[int, DayCost]:
+        """What each day cost: the sums of those that are over, and today as it is so far."""
+        now = second(self._clock.now())
+        found = store.days_between(sql, project or "", first, last)
+        live = max(first, first_unrolled(sql, day_of(now)))
+        end = min(last, day_of(now)) + 1
+        if live < end:
+            fresh = swept(sql, live, end, now, project)
+            found |= {it.day: it for scope, it in fresh if scope == (project or "")}
+        return found
+
+    def burns(self, sql: Connection) -> dict[str, Micros]:
+        """What each project spent in the last 30 days of UTC, today included.
+
+        Scaled up while it is younger; a project that began less than an hour ago has none.
+        """
+        now = second(self._clock.now())
+        today = day_of(now)
+        first = today - BURN + 1
+        spent: dict[str, int] = {}
+        live = max(first, first_unrolled(sql, today))
+        for project, paid in store.paid_since(sql, first):
+            spent[project] = spent.get(project, 0) + paid
+        for project, it in swept(sql, live, today + 1, now):
+            spent[project] = spent.get(project, 0) + it.paid
+        begun = {of: at for of, at in store.beginnings(sql) if now - at >= HOUR}
+        ages = {of: now - max(at, first * DAY) for of, at in begun.items()}
+        return {of: Micros(spent.get(of, 0) * BURN * DAY // age) for of, age in ages.items()}
+
+    def monthly(self, sql: Connection, project: str) -> Micros:
+        """What a project would cost in 720 hours of this moment."""
+        held = store.open_now(sql, project)
+        return Micros(
+            sum((it.amount or 0) * (MONTH_HOURS // it.hours) for it in held if it.is_paid)
+        )
+
+    def spends(self, sql: Connection) -> dict[str, Micros | None]:
+        """What each listed workspace has cost so far: a settlement."""
+        listed = select(workspaces.c.id)
+        return store.spent(sql, listed, second(self._clock.now()))
+
+
+def _month_before(end: date) -> date:
+    """The first of the thirty days that end so, where the calendar has that many."""
+    return date.fromordinal(max(1, end.toordinal() - 29))
+
+
+def _checked(start: date, end: date) -> tuple[int, int]:
+    if start > end:
+        raise ValidationFailed.of(("start_date", f"{start} is after the end, {end}"))
+    first, last = as_day(start), as_day(end)
+    if last - first >= LONGEST:
+        raise ValidationFailed.of(("start_date", f"a period has at most {LONGEST} days"))
+    return first, last

@@ -1,0 +1,354 @@
+"""The ledger's tables, and all of its SQL. Segments are only ever added, and closed once."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Date,
+    Index,
+    Integer,
+    LargeBinary,
+    Select,
+    String,
+    Table,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
+
+from prism.costs.model import DAY, HOUR, PAID, Booking, DayCost, Kind, Segment, Stretch
+from prism.costs.plan import Charge
+from prism.kit.db import Tx
+from prism.kit.money import Micros
+from prism.kit.tables import metadata
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("no", Integer, nullable=False),
+    Column("resource", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("profile", String, nullable=False),
+    Column("template", String),
+    Column("project", String),
+    Column("allocation", String),
+    Column("pool", String),
+    Column("kind", String, nullable=False),
+    Column("detail", String, nullable=False),
+    Column("amount", BigInteger),
+    Column("hours", Integer, nullable=False),
+    Column("source", String, nullable=False),
+    Column("as_of", Date),
+    Column("began", BigInteger, nullable=False),
+    Column("ended", BigInteger),
+    Column("reconstructed", Boolean, nullable=False),
+    Index("segments_of", "resource", "ended"),
+    Index("segments_ended", "ended"),
+)
+OPEN = segments.c.ended.is_(None)
+for scope in ("project", "allocation", "pool"):
+    Index(f"segments_open_{scope}", segments.c[scope], sqlite_where=OPEN, postgresql_where=OPEN)
+Index("segments_open", segments.c.resource, sqlite_where=OPEN, postgresql_where=OPEN)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("resource", String, primary_key=True),
+    Column("project", String, primary_key=True, index=True),  # empty for none
+    Column("no", Integer, nullable=False, index=True),  # the resource's bit in `days.who`
+    Column("name", String, nullable=False),
+    Column("paid", BigInteger, nullable=False),  # by closed segments
+    Column("unknown", Boolean, nullable=False),  # something of it has no known price
+    Column("since", BigInteger, nullable=False),
+)
+totals = Table(  # of closed segments
+    "totals",
+    metadata,
+    Column("scope", String, primary_key=True),  # project, allocation or pool
+    Column("kind", String, primary_key=True),
+    Column("micros", BigInteger, nullable=False),
+)
+days = Table(  # of days that are over, in UTC; every day has a row of scope ``
+    "days",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("day", Integer, primary_key=True, index=True),
+    *(Column(kind.value, BigInteger, nullable=False) for kind in Kind),
+    Column("shift", Integer, nullable=False),
+    Column("who", LargeBinary, nullable=False),
+)
+marks = Table(  # what a scope had cost by a moment in the past
+    "marks",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("at", BigInteger, primary_key=True),
+    Column("micros", BigInteger, nullable=False),
+)
+FIELDS = Segment.__struct_fields__
+SELECT = select(*(segments.c[field] for field in FIELDS))
+NUMBERS = ("no", "project", "kind", "amount", "hours", "began", "ended")
+STRETCHES = select(*(segments.c[field] for field in NUMBERS))
+PAYING = segments.c.kind != Kind.ASLEEP
+
+
+def open_of(sql: Connection, resource: str) -> list[Segment]:
+    """What a resource costs now."""
+    return _many(sql, SELECT.where(segments.c.resource == resource, OPEN))
+
+
+def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
+    """Everything that costs something now, or of one project."""
+    mine = true() if project is None else segments.c.project == project
+    return _many(sql, SELECT.where(OPEN, mine).order_by(segments.c.id))
+
+
+def last_end(sql: Connection, resource: str) -> int:
+    """When the last closed segment of a resource ended; 0 where there is none."""
+    ended = select(func.max(segments.c.ended)).where(segments.c.resource == resource)
+    return sql.execute(ended).scalar() or 0
+
+
+def begin(tx: Tx, of: Booking, kind: Kind, what: Charge, at: int, *, reconstructed: bool) -> None:
+    """Open a segment."""
+    no = _account(tx, of, at, unknown=kind is not Kind.ASLEEP and what.rate.amount is None)
+    tx.sql.execute(
+        segments.insert().values(
+            **msgspec.structs.asdict(of),
+            **msgspec.structs.asdict(what.rate),
+            no=no,
+            kind=kind,
+            detail=what.detail,
+            began=at,
+            reconstructed=reconstructed,
+        )
+    )
+
+
+def end(tx: Tx, it: Segment, at: int, paid: int, *, reconstructed: bool) -> None:
+    """Close a segment, and add what it cost to every sum that it belongs to."""
+    mark = {"reconstructed": True} if reconstructed else {}
+    done = update(segments).where(segments.c.id == it.id, OPEN).values(ended=at, **mark)
+    if not tx.sql.execute(done).rowcount:
+        raise AssertionError(f"segment {it.id} was closed before")
+    for scope in filter(None, (it.project, it.allocation, it.pool)):
+        _add(tx, scope, it.kind, paid)
+    if it.kind is not Kind.ASLEEP:
+        key = and_(accounts.c.resource == it.resource, accounts.c.project == (it.project or ""))
+        tx.sql.execute(update(accounts).where(key).values(paid=accounts.c.paid + paid))
+
+
+def forget_after(tx: Tx, at: int) -> None:
+    """Drop what was summed up of times after `at`: what is now learned changes it."""
+    tx.sql.execute(delete(days).where(days.c.day >= at // DAY))
+    tx.sql.execute(delete(marks).where(marks.c.at > at))
+
+
+def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros | None]:
+    """What each of these resources has cost so far; null where a price is not known."""
+    a, sums = accounts.c, dict[str, int]()
+    unknown: set[str] = set()
+    closed = select(a.resource, a.paid, a.unknown).where(a.resource.in_(resources))
+    for resource, paid, is_unknown in sql.execute(closed):
+        sums[resource] = sums.get(resource, 0) + paid
+        unknown |= {resource} if is_unknown else set()
+    running = select(segments.c.resource, func.sum(_cost_by(now))).where(OPEN, PAYING)
+    mine = running.where(segments.c.resource.in_(resources)).group_by(segments.c.resource)
+    for resource, paid in sql.execute(mine):
+        sums[resource] = sums.get(resource, 0) + int(paid or 0)
+    return {it: None if it in unknown else Micros(paid) for it, paid in sums.items()}
+
+
+def total(sql: Connection, column: str, scope: str, now: int) -> Micros:
+    """All that was ever spent on a project, an allocation or a pool."""
+    return Micros(
+        sum(
+            micros
+            for kind, micros in by_kind(sql, column, scope, now).items()
+            if kind is not Kind.ASLEEP
+        )
+    )
+
+
+def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[Kind, int]:
+    """The same, by what it was spent for; and what was saved."""
+    closed = select(totals.c.kind, totals.c.micros).where(totals.c.scope == scope)
+    sums = {Kind(kind): int(micros) for kind, micros in sql.execute(closed)}
+    query = select(segments.c.kind, func.sum(_cost_by(now))).where(OPEN)
+    running = query.where(segments.c[column] == scope).group_by(segments.c.kind)
+    for kind, micros in sql.execute(running):
+        sums[Kind(kind)] = sums.get(Kind(kind), 0) + int(micros or 0)
+    return sums
+
+
+def total_by(sql: Connection, column: str, scope: str, at: int, now: int) -> Micros:
+    """All that had been spent on a scope by `at`, a moment that has passed."""
+    key = and_(marks.c.scope == scope, marks.c.at == at)
+    known = sql.execute(select(marks.c.micros).where(key)).scalar()
+    if known is not None:
+        return Micros(known)
+    late = or_(OPEN, segments.c.ended > at)
+    query = select(func.sum(_cost_by(now) - _cost_by(at))).where(late, PAYING)
+    since = sql.execute(query.where(segments.c[column] == scope)).scalar() or 0
+    return Micros(total(sql, column, scope, now) - int(since))
+
+
+def is_marked(sql: Connection, scope: str, at: int) -> bool:
+    """Whether it is kept what a scope had cost by then."""
+    key = and_(marks.c.scope == scope, marks.c.at == at)
+    return sql.execute(select(marks.c.at).where(key)).first() is not None
+
+
+def mark(tx: Tx, scope: str, at: int, micros: int) -> None:
+    """Keep what a scope had cost by a moment that has passed."""
+    key = and_(marks.c.scope == scope, marks.c.at == at)
+    if tx.sql.execute(select(marks.c.at).where(key)).first() is None:
+        tx.sql.execute(marks.insert().values(scope=scope, at=at, micros=micros))
+
+
+def top(sql: Connection, project: str, now: int) -> list[tuple[str, int]]:
+    """What each resource of a project has cost it, by name, the dearest first."""
+    a, sums = accounts.c, dict[str, int]()
+    names: dict[str, str] = {}
+    for resource, name, paid in sql.execute(
+        select(a.resource, a.name, a.paid).where(a.project == project)
+    ):
+        sums[resource], names[resource] = int(paid), name
+    query = select(segments.c.resource, func.sum(_cost_by(now))).where(OPEN, PAYING)
+    mine = query.where(segments.c.project == project).group_by(segments.c.resource)
+    for resource, paid in sql.execute(mine):
+        sums[resource] += int(paid or 0)
+    ordered = sorted(sums.items(), key=lambda it: (-it[1], names[it[0]]))
+    return [(names[resource], paid) for resource, paid in ordered]
+
+
+def totals_of_projects(sql: Connection, now: int) -> dict[str, int]:
+    """All that each project has ever cost."""
+    a = accounts.c
+    closed = select(a.project, func.sum(a.paid)).where(a.project != "").group_by(a.project)
+    sums = {project: int(paid) for project, paid in sql.execute(closed)}
+    query = select(segments.c.project, func.sum(_cost_by(now))).where(OPEN, PAYING)
+    mine = query.where(segments.c.project.is_not(None)).group_by(segments.c.project)
+    for project, paid in sql.execute(mine):
+        sums[project] = sums.get(project, 0) + int(paid or 0)
+    return sums
+
+
+def beginnings(sql: Connection) -> list[tuple[str, int]]:
+    """When the first segment of each project began."""
+    query = select(accounts.c.project, func.min(accounts.c.since)).group_by(accounts.c.project)
+    return [(project, int(at)) for project, at in sql.execute(query) if project]
+
+
+def paid_since(sql: Connection, first: int) -> list[tuple[str, int]]:
+    """What each project cost from a day on, as far as days are summed up."""
+    paid = sum((days.c[kind.value] for kind in PAID), start=literal(0))
+    query = select(days.c.scope, func.sum(paid)).where(days.c.day >= first, days.c.scope != "")
+    return [(scope, int(sum_)) for scope, sum_ in sql.execute(query.group_by(days.c.scope))]
+
+
+def began(sql: Connection, project: str | None = None) -> int | None:
+    """When the first segment began: of all, or of a project."""
+    mine = true() if project is None else accounts.c.project == project
+    return sql.execute(select(func.min(accounts.c.since)).where(mine)).scalar()
+
+
+def stretches(
+    sql: Connection, start: int, end: int, project: str | None = None
+) -> Iterator[Stretch]:
+    """What costs something between `start` and `end`, as sums need it."""
+    mine = true() if project is None else segments.c.project == project
+    for row in sql.execute(STRETCHES.where(_within(start, end), mine)):
+        no, of, kind, amount, hours, began, ended = row
+        yield Stretch(no, of, Kind(kind), amount, hours, began, ended)
+
+
+def within(sql: Connection, start: int, end: int, project: str | None = None) -> list[Segment]:
+    """The segments of a period, in order."""
+    mine = true() if project is None else segments.c.project == project
+    query = SELECT.where(_within(start, end), mine)
+    return _many(sql, query.order_by(segments.c.began, segments.c.id))
+
+
+def rolled(sql: Connection) -> int | None:
+    """The last day that is summed up."""
+    return sql.execute(select(func.max(days.c.day)).where(days.c.scope == "")).scalar()
+
+
+def keep_days(tx: Tx, found: Iterable[tuple[str, DayCost]]) -> None:
+    """Keep the sums of days that are over."""
+    rows = [_day_row(scope, it) for scope, it in found]
+    for at in range(0, len(rows), 500):
+        tx.sql.execute(days.insert(), rows[at : at + 500])
+
+
+def days_between(sql: Connection, scope: str, first: int, last: int) -> dict[int, DayCost]:
+    """The days that are summed up, from `first` to `last`."""
+    query = select(*(days.c[kind.value] for kind in Kind), days.c.day, days.c.shift, days.c.who)
+    these = query.where(days.c.scope == scope, days.c.day >= first, days.c.day <= last)
+    kinds, found = tuple(Kind), {}
+    for *micros, day, shift, who in sql.execute(these):
+        bits = int.from_bytes(who, "little") << shift
+        found[day] = DayCost(day, dict(zip(kinds, micros, strict=True)), bits)
+    return found
+
+
+def _cost_by(at: int) -> ColumnElement[int]:
+    """What a segment has cost by `at`, in SQL: integers divide downwards on both databases."""
+    s = segments.c
+    end = case((s.ended < at, s.ended), else_=at)
+    seconds = case((end > s.began, end - s.began), else_=0)
+    return func.coalesce(s.amount * seconds // (s.hours * HOUR), 0)
+
+
+def _within(start: int, end: int) -> ColumnElement[bool]:
+    return and_(segments.c.began < end, or_(OPEN, segments.c.ended > start))
+
+
+def _account(tx: Tx, of: Booking, at: int, *, unknown: bool) -> int:
+    """The number of a resource; its account with this project is opened where it has none."""
+    a = accounts.c
+    rows = tx.sql.execute(select(a.project, a.no).where(a.resource == of.resource)).all()
+    mine = of.project or ""
+    no = rows[0].no if rows else (tx.sql.execute(select(func.max(a.no))).scalar() or 0) + 1
+    if mine not in {row.project for row in rows}:
+        fresh = {"paid": 0, "unknown": unknown, "since": at}
+        key = {"resource": of.resource, "project": mine, "no": no, "name": of.name}
+        tx.sql.execute(accounts.insert().values(**key, **fresh))
+    elif unknown:
+        key_of = and_(a.resource == of.resource, a.project == mine)
+        tx.sql.execute(update(accounts).where(key_of).values(unknown=True))
+    return int(no)
+
+
+def _add(tx: Tx, scope: str, kind: Kind, micros: int) -> None:
+    key = and_(totals.c.scope == scope, totals.c.kind == kind)
+    more = update(totals).where(key).values(micros=totals.c.micros + micros)
+    if not tx.sql.execute(more).rowcount:
+        tx.sql.execute(totals.insert().values(scope=scope, kind=kind, micros=micros))
+
+
+def _day_row(scope: str, it: DayCost) -> dict[str, Any]:
+    sums: Mapping[str, int] = {kind.value: it.micros.get(kind, 0) for kind in Kind}
+    shift = (it.who & -it.who).bit_length() - 1 if it.who else 0
+    bits = it.who >> shift
+    who = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+    return {"scope": scope, "day": it.day, **sums, "shift": shift, "who": who}
+
+
+def _many(sql: Connection, query: Select[Any]) -> list[Segment]:
+    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query)]
+    return msgspec.convert(rows, list[Segment])

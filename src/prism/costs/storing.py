@@ -1,0 +1,60 @@
+"""What volumes and snapshots cost: implements `storage.model.Meter` on the same ledger."""
+
+from datetime import datetime
+
+from prism.costs.ledger import Ledger
+from prism.costs.model import MONTH_HOURS, Booking, Kind, Rate
+from prism.costs.plan import Charge
+from prism.kit.db import Tx
+from prism.storage.model import Kind as Sort
+from prism.storage.model import Seen, Snapshot, Volume
+from prism.storage.plan import monthly_cost
+
+COSTS = {Seen.THERE, Seen.DELETING}
+SOURCE = "the price list, as it was when it was made"
+GIB = 2**30
+
+
+class StorageLedger:
+    """Opens and closes the segments of what keeps data."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def changed(
+        self,
+        tx: Tx,
+        before: Volume | Snapshot | None,
+        after: Volume | Snapshot | None,
+        at: datetime,
+    ) -> None:
+        """It is so from `at` on; null is what there is not yet, or no more."""
+        it = after or before
+        assert it is not None, "something became something else"
+        self._ledger.set(tx, _booking(it), {} if after is None else charges(after), at)
+
+
+def charges(it: Volume | Snapshot) -> dict[Kind, Charge]:
+    """What it costs as it was last seen; what is measured costs from its first measure on."""
+    if it.seen not in COSTS:
+        return {}
+    measured = isinstance(it, Snapshot) or it.kind is Sort.EFS
+    if measured and it.used_bytes is None:
+        return {}
+    kind = Kind.SNAPSHOT if isinstance(it, Snapshot) else Kind.VOLUME
+    kind = Kind.FILES if isinstance(it, Volume) and it.kind is Sort.EFS else kind
+    free = it.gb_month == 0
+    rate = Rate(monthly_cost(it), MONTH_HOURS, "local" if free else SOURCE)
+    return {kind: Charge(_detail(it, measured=measured), rate)}
+
+
+def _detail(it: Volume | Snapshot, *, measured: bool) -> str:
+    if measured:
+        return f"{(it.used_bytes or 0) / GIB:.3f} GiB {it.kind}"
+    return f"{it.size_gb} GB {it.volume_type}"
+
+
+def _booking(it: Volume | Snapshot) -> Booking:
+    return Booking(
+        resource=it.id, name=it.name, owner=it.owner, profile=it.place, project=it.project
+    )

@@ -1,0 +1,75 @@
+"""A sequential oracle: who asked for what, one thing after the other, in whole numbers.
+
+It knows nothing of the code under test but what a person can see: which state a workspace is
+in, and until when its money was set aside. It keeps its own ledger of what ran when.
+"""
+
+from dataclasses import dataclass, field
+
+HOUR, MONTH, DAY = 3600, 720 * 3600, 86400
+UP = {"launching", "running", "starting", "resuming"}
+
+
+@dataclass
+class Thing:
+    """One workspace: what it costs, when it ran, what is set aside."""
+
+    rate: int
+    disk: int
+    runs: list = field(default_factory=list)  # [begin, end or None]
+    kept: list = field(default_factory=list)
+    since: int = 0
+    until: int = 0
+    disk_since: int = 0
+    disk_until: int = 0
+    stopping: int = 600
+    ended: bool = False
+
+    def settled(self, now):
+        """What its ledger says by now."""
+        parts = [(self.rate, HOUR, span) for span in self.runs]
+        parts += [(self.disk, MONTH, span) for span in self.kept]
+        return sum(amount * ((end or now) - begin) // per for amount, per, (begin, end) in parts)
+
+    def held(self, now):
+        """What is set aside for it beyond that."""
+        found = 0
+        if self.until > self.since:
+            running = bool(self.runs) and self.runs[-1][1] is None
+            found += _rest(self.rate, HOUR, self.since, self.until + self.stopping, now, running)
+        if self.disk_until > self.disk_since:
+            kept = bool(self.kept) and self.kept[-1][1] is None
+            found += _rest(self.disk, MONTH, self.disk_since, self.disk_until, now, kept)
+        return found
+
+
+def _rest(amount, per, since, until, now, counted):
+    at = max(now, since) if counted else since
+    if at >= until:
+        return 0
+    return -(-amount * (until - since) // per) - amount * (at - since) // per
+
+
+class Oracle:
+    """All workspaces of one cap; says whether the next wish fits, before it is asked."""
+
+    def __init__(self, cap):
+        self.cap, self.things = cap, {}
+
+    def left(self, now, but=None):
+        """What neither is spent nor set aside, for anything but `but`."""
+        return self.cap - sum(
+            it.settled(now) + (0 if name == but else it.held(now))
+            for name, it in self.things.items()
+        )
+
+    def fits(self, name, thing, now, expires):
+        """Whether this may run from now on."""
+        until = now + HOUR if expires is None else expires
+        running = bool(thing.runs) and thing.runs[-1][1] is None
+        kept = bool(thing.kept) and thing.kept[-1][1] is None
+        since = thing.runs[-1][0] if running else now
+        disk_since = thing.kept[-1][0] if kept else now
+        need = _rest(thing.rate, HOUR, since, until + thing.stopping, now, running)
+        need += _rest(thing.disk, MONTH, disk_since, now + 30 * DAY, now, kept)
+        return need <= self.left(now, but=name)

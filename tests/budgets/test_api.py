@@ -1,0 +1,251 @@
+"""Pools, allocations and projects' money on the wire."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.shapes import EXAMPLES, failed, shaped_like
+
+API = "/api/v1"
+ASKED = EXAMPLES["POST budgets"]["request"] | {"start_date": "2026-01-01T00:00:00Z"}
+
+
+@pytest.fixture
+def shared(lab):
+    """A pool, two projects with parts of it, and something that was spent."""
+    pool = lab.pool("grant", 1000.0)
+    lab.project("one")
+    other = lab.project("other")
+    parts = [lab.allocate("grant", "one", 600.0), lab.allocate(pool["id"], other["id"], 100.0)]
+    lab.running("mine", project="one")
+    lab.live(hours=6)
+    return lab, pool, parts
+
+
+def test_a_pool_is_shown_as_it_was_made(lab):
+    response = lab.http("POST", f"{API}/budgets", json=ASKED)
+    made = shaped_like("POST budgets", response, 201)
+    assert made | ASKED == made, "what was asked is what is shown"
+    shown = shaped_like("GET budgets/{budget_id}", lab.http("GET", f"{API}/budgets/{made['id']}"))
+    assert shown == made
+    listed = shaped_like("GET budgets", lab.http("GET", f"{API}/budgets"))
+    assert listed == {"budgets": [made], "count": 1}
+    assert lab.get("budgets/NIH%20Grant%20R01-2025-67890") == made
+
+
+def test_a_pool_changes_only_in_what_is_given(shared):
+    lab, pool, _ = shared
+    before = lab.get(f"budgets/{pool['id']}")
+    lab.clock.advance(seconds=1)
+    change = EXAMPLES["PUT budgets/{budget_id}"]["request"]
+    response = lab.http("PUT", f"{API}/budgets/{pool['id']}", json=change)
+    after = shaped_like("GET budgets/{budget_id}", response)
+    assert after["remaining_amount"] == round(175000 - after["spent_amount"], 2)
+    same = set(before) - set(change) - {"remaining_amount", "utilization_rate", "updated_at"}
+    assert {k: after[k] for k in same} == {k: before[k] for k in same}
+    failed(lab.put(f"budgets/{pool['id']}", total_amount=699.99), 409, "OVER_ALLOCATED")
+
+
+def test_a_pool_goes_when_its_allocations_are_gone(shared):
+    lab, pool, parts = shared
+    failed(lab.http("DELETE", f"{API}/budgets/grant"), 409, "IN_USE")
+    failed(lab.http("DELETE", f"{API}/allocations/{parts[0]['id']}"), 409, "IN_USE")
+    lab.verb("mine", "terminate", confirm="DELETE")
+    lab.settle()
+    for part in parts:
+        assert lab.http("DELETE", f"{API}/allocations/{part['id']}").status_code == 200
+    assert lab.get("budgets/grant")["spent_amount"] == 0.51, "what was spent stays spent"
+    gone = shaped_like("DELETE budgets/{budget_id}", lab.http("DELETE", f"{API}/budgets/grant"))
+    assert gone == {"message": "Budget deleted successfully"}
+    failed(lab.http("GET", f"{API}/budgets/{pool['id']}"), 404, "BUDGET_NOT_FOUND")
+
+
+def test_a_pool_at_a_glance(shared):
+    lab, _, _ = shared
+    path = f"{API}/budgets/grant/summary"
+    summary = shaped_like("GET budgets/{budget_id}/summary", lab.http("GET", path))
+    spent = summary["budget"]["spent_amount"]
+    assert spent == round((6 * 83_200 + 1_600_000 * 6 // 720) / 1e6, 2) == 0.51
+    assert summary["status"] == "ok"
+    [first] = summary["top_spending_projects"]
+    assert (first["project_name"], first["spent"], first["percentage"]) == ("one", spent, 100.0)
+    path = f"{API}/budgets/grant/allocations"
+    parts = shaped_like("GET budgets/{budget_id}/allocations", lab.http("GET", path))
+    assert {it["project_name"]: it["spent_amount"] for it in parts["allocations"]} == {
+        "one": spent,
+        "other": 0.0,
+    }
+    assert parts["count"] == 2
+
+
+def test_no_more_is_allocated_than_there_is(shared):
+    lab, pool, parts = shared
+    lab.project("third")
+    body = {"budget_id": pool["id"], "project_id": "third", "allocated_by": "pi@x.edu"}
+    fault = failed(lab.post("allocations", **body, allocated_amount=300.01), 409, "OVER_ALLOCATED")
+    assert "at most $300.00 more" in fault["details"]
+    more = lab.put(f"allocations/{parts[0]['id']}", allocated_amount=900.01)
+    failed(more, 409, "OVER_ALLOCATED")
+    assert lab.post("allocations", **body, allocated_amount=300.0).status_code == 201
+    failed(lab.post("allocations", **body, allocated_amount=1.0), 409, "ALREADY_EXISTS")
+
+
+def test_money_moves_between_projects_of_one_pool_as_far_as_it_is_free(shared):
+    lab, _, (one, other) = shared
+    ends = {"source_allocation_id": one["id"], "destination_allocation_id": other["id"]}
+    [shown] = [
+        it for it in lab.get("budgets/grant/allocations")["allocations"] if it["id"] == one["id"]
+    ]
+    free = 600 - shown["spent_amount"] - shown["reserved_amount"]
+    failed(lab.post("reallocations", **ends, amount=round(free + 0.02, 2)), 409, "OVER_ALLOCATED")
+    moved = lab.made("reallocations", **ends, amount=200.0, reason="a new student")
+    assert moved["source"]["allocated_amount"] == 400.0
+    assert moved["destination"]["allocated_amount"] == 300.0
+    assert lab.get("budgets/grant")["allocated_amount"] == 700.0
+    facts = [it.data for it in lab.events("allocation_changed") if it.data["reason"]]
+    assert [(it["previous"], it["amount"]) for it in facts] == [
+        (600_000_000, 400_000_000),
+        (100_000_000, 300_000_000),
+    ]
+
+
+def test_money_stays_in_its_pool(shared):
+    lab, _, (one, _) = shared
+    lab.pool("other grant", 100.0)
+    far = lab.allocate("other grant", "other", 50.0)
+    body = {"source_allocation_id": one["id"], "amount": 1.0}
+    for other in (far["id"], one["id"]):
+        wrong = lab.post("reallocations", **body, destination_allocation_id=other)
+        failed(wrong, 422, "VALIDATION_FAILED")
+    gone = lab.post("reallocations", **body, destination_allocation_id="alloc_0")
+    failed(gone, 404, "ALLOCATION_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": " "},
+        {"total_amount": 0},
+        {"period": "yearly"},
+        {"end_date": "2025-01-01T00:00:00Z"},
+        {"start_date": "2026-01-01T00:00:00"},
+        {"start_date": "0001-01-01T00:00:00+14:00"},
+        {"name": "Grant\n"},
+        {"alert_threshold": 80},
+        {"time_zone": "Mars/Olympus"},
+        {"time_zone": "../../etc/passwd"},
+    ],
+)
+def test_a_pool_that_makes_no_sense_is_refused(lab, wrong):
+    failed(lab.http("POST", f"{API}/budgets", json=ASKED | wrong), 422, "VALIDATION_FAILED")
+
+
+def test_a_name_is_its_own(lab):
+    lab.pool("grant")
+    again = {"name": "grant", "total_amount": 1, "period": "project", "created_by": "x"}
+    failed(lab.post("budgets", **again), 409, "ALREADY_EXISTS")
+
+
+def test_a_projects_money_in_detail(lab):
+    lab.project("lab", 70.0)
+    lab.running("dear", project="lab")
+    lab.running("cheap", size="XS", project="lab")
+    lab.live(hours=6)
+    lab.verb("dear", "hibernate")
+    lab.settle()
+    lab.live(hours=3)
+    path = f"{API}/projects/lab/budget"
+    money = shaped_like("GET projects/{project_id}/budget", lab.http("GET", path))
+    assert money["current_spend"] == round(lab.recount() / 1e6, 2)
+    assert money["cost_breakdown"]["data_transfer"] is None, "nobody measures it yet"
+    assert money["hibernation_savings"] == round(3 * 0.0832, 2)
+    assert [it["name"] for it in money["top_spending_instances"]] == ["dear", "cheap"]
+    assert money["budget_alerts"]["overspend_risk"] == "medium"
+
+
+def test_where_it_goes_and_when_it_is_gone(lab):
+    lab.project("lab", 100.0)
+    lab.running("mine", project="lab")
+    lab.settle(minutes=44)
+    lab.settle(minutes=15)
+    path = f"{API}/projects/lab/cost-analysis"
+    early = shaped_like("GET projects/{project_id}/cost-analysis", lab.http("GET", path))
+    assert early["current_monthly_burn"] is None, "younger than an hour"
+    lab.settle(minutes=1)
+    lab.live(hours=4)
+    later = lab.get("projects/lab/cost-analysis")
+    assert later["current_monthly_burn"] == round(720 * 0.0832 + 1.6, 2)
+    assert later["projected_monthly_burn"] == round(720 * 0.0832 + 1.6, 2)
+    assert later["hibernation_potential_savings"] is None
+    assert later["optimization_recommendations"] == []
+    forecast = lab.get("projects/lab/forecast")
+    left = 100_000_000 - lab.recount()
+    gone = lab.clock.now() + timedelta(seconds=left * 720 * 3600 // (720 * 83_200 + 1_600_000))
+    assert forecast["runs_out"] == f"{gone:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_a_month_on_a_page(lab):
+    lab.project("The *lab*")
+    lab.running("mine", project="The *lab*")
+    lab.settle(hours=10)
+    path = f"{API}/projects/The%20*lab*/report?month=2026-01"
+    report = lab.http("GET", path).json()
+    assert report["micros"] == lab.recount()
+    assert sum(it["cost"] for it in report["by_kind"]) == pytest.approx(report["total"], abs=0.01)
+    page = lab.http("GET", f"{path}&format=markdown")
+    assert page.headers["content-type"].startswith("text/markdown")
+    assert page.text.startswith("# The \\*lab\\*: 2026-01\n")
+    assert f"Total: **${report['total']:.2f}**" in page.text
+    table = lab.http("GET", f"{path}&format=csv").text
+    assert table.splitlines()[1] == "kind,compute,0.83,97.4"
+    for month in ("2026-13", "0000-01", "9999-12", "٢٠٢٦-01"):
+        failed(lab.http("GET", path.replace("2026-01", month)), 422, "VALIDATION_FAILED")
+
+
+def test_a_launch_names_its_money(lab):
+    lab.pool("grant", 1000.0)
+    lab.pool("gift", 1000.0)
+    lab.pool("empty", 1000.0)
+    for name in ("one", "two", "none"):
+        lab.project(name)
+    lab.allocate("grant", "one", 100.0)
+    lab.allocate("grant", "two", 100.0)
+    lab.allocate("gift", "two", 100.0)
+    failed(lab.launch(budget="grant"), 422, "VALIDATION_FAILED")
+    failed(lab.launch(project="one", budget="nope"), 404, "BUDGET_NOT_FOUND")
+    wrong = failed(lab.launch(project="one", budget="empty"), 422, "VALIDATION_FAILED")
+    assert "these do: grant" in wrong["details"]
+    several = failed(lab.launch(project="two"), 422, "VALIDATION_FAILED")
+    assert "gift, grant" in several["details"]
+    for name, order in {
+        "a": {"project": "one"},
+        "b": {"project": "two", "budget": "gift"},
+        "c": {"project": "none"},
+    }.items():
+        assert lab.launch(name, **order).status_code == 201
+    tags = {it["name"]: it["tags"] for it in lab.get("instances")}
+    assert tags == {
+        "a": {"Project": "one", "Budget": "grant"},
+        "b": {"Project": "two", "Budget": "gift"},
+        "c": {"Project": "none"},
+    }
+
+
+def test_projects_count_their_workspaces_and_stay_while_they_have_some(lab):
+    lab.project("lab")
+    lab.running("a", project="lab")
+    lab.running("b", project="lab")
+    lab.verb("b", "stop")
+    lab.settle()
+    shown = lab.get("projects/lab")
+    assert (shown["active_instances"], shown["total_instances"]) == (1, 2)
+    failed(lab.http("DELETE", f"{API}/projects/lab"), 409, "IN_USE")
+    assert lab.put("projects/lab", name="renamed").status_code == 200
+    assert {it["tags"]["Project"] for it in lab.get("instances")} == {"renamed"}
+    assert len(lab.get("instances?project=renamed")) == 2
+    lab.project("empty")
+    lab.pool("grant")
+    part = lab.allocate("grant", "empty", 1.0)
+    failed(lab.http("DELETE", f"{API}/projects/empty"), 409, "IN_USE")
+    lab.http("DELETE", f"{API}/allocations/{part['id']}")
+    assert lab.http("DELETE", f"{API}/projects/empty").status_code == 200

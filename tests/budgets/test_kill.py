@@ -1,0 +1,99 @@
+"""Kill the real daemon at every write of a paid launch; count money and machines afterwards."""
+
+import contextlib
+import signal
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from prism.budgets.model import BudgetExceeded
+from prism.client.faults import DaemonUnreachable
+from prism.projects.model import NewBudget
+from prism.workspaces.model import NameTaken, State
+from tests.house.living import MORTAL, Home
+from tests.proofs import record
+from tests.waiting import eventually
+
+NEVER = -1
+PRICES = {"PRISM_LOCAL_PRICES": "aws"}
+COMMITS = {"before commit", "after commit"}
+CAP = 2.0  # one small machine with its disk, never two
+OPEN = "SELECT count(*) FROM segments WHERE ended IS NULL AND kind = "
+BOOKS = {
+    "compute that is counted": f"{OPEN}'compute'",
+    "disks that are counted": f"{OPEN}'root'",
+    "what is set aside": "SELECT count(*) FROM reservations WHERE running AND kept",
+    "workspaces": "SELECT count(*) FROM workspaces",
+}
+
+
+def ask(home, name="mine"):
+    """What a person does who got no answer the first time: ask again."""
+    with contextlib.suppress(DaemonUnreachable, NameTaken):
+        home.client.workspaces.launch("Plain Shell", name, project="lab", disk_gb=20)
+
+
+def is_running(home):
+    return [it.state for it in home.client.workspaces.list()] == [State.RUNNING]
+
+
+def killed_at(folder, die_at):
+    """Launch, die, come back, ask again: the points passed, and what the books say."""
+    home, crash = Home(folder), {"DIE_AT": str(die_at), "POINTS": str(folder / "points")}
+    try:
+        with home.living(MORTAL, **crash, **PRICES) as process:
+            home.client.projects.create("lab", budget=NewBudget(total_allocated=CAP))
+            ask(home)
+            if die_at == NEVER:
+                eventually(lambda: is_running(home), 120)
+            else:
+                assert process.wait(120) == -signal.SIGKILL
+        with home.living(**PRICES):
+            ask(home)
+            eventually(lambda: is_running(home), 120)
+            with pytest.raises(BudgetExceeded):
+                ask(home, "another")
+            money = home.client.projects.budget("lab")
+            assert 0 < money.reserved + money.current_spend <= CAP
+            assert len(home.machines()) == 1
+        with contextlib.closing(sqlite3.connect(folder / "state.db")) as books:
+            said = {what: books.execute(query).fetchone()[0] for what, query in BOOKS.items()}
+        return (folder / "points").read_text().splitlines(), said
+    finally:
+        home.clear()
+
+
+def commits_of_a_launch(folder):
+    """The points at which the books are written until the workspace runs."""
+    points, said = killed_at(folder, NEVER)
+    assert said == dict.fromkeys(BOOKS, 1)
+    end = len(points) - points[::-1].index("after commit")
+    return [at for at, name in enumerate(points[:end]) if name in COMMITS]
+
+
+@pytest.mark.timeout(600)
+def test_the_books_survive_death_at_a_few_writes(tmp_path):
+    commits = commits_of_a_launch(tmp_path / "never")
+    for at in commits[:2]:
+        assert killed_at(tmp_path / f"at{at}", at)[1] == dict.fromkeys(BOOKS, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_books_survive_death_at_every_write(tmp_path):
+    commits = commits_of_a_launch(tmp_path / "never")
+
+    def survive(at):
+        return at, killed_at(tmp_path / f"at{at}", at)[1]
+
+    with ThreadPoolExecutor(2) as threads:
+        results = dict(threads.map(survive, commits))
+    assert results == dict.fromkeys(commits, dict.fromkeys(BOOKS, 1))
+    record(
+        "SIGKILL at every write of a paid launch",
+        f"The real daemon, killed at each of {len(commits)} points before and after its commits "
+        "from the wish until the workspace runs: every time one machine, one open segment of "
+        "compute and one of its disk, one reservation, and a second launch that does not fit is "
+        "refused.",
+    )

@@ -1,0 +1,91 @@
+"""Money that comes anew each day, week or month, on a clock of its own."""
+
+from datetime import timedelta
+
+import pytest
+
+from prism.budgets import store
+from prism.budgets.books import Books, every_cap
+from tests.shapes import failed
+
+RATE, DISK = 83_200, 1_600_000
+
+
+@pytest.fixture
+def daily(lab):
+    """Half a dollar a day in Berlin, where a day begins at 23:00 of the day before."""
+    pool = lab.pool("grant", 0.5, "daily", time_zone="Europe/Berlin")
+    lab.project("lab")
+    lab.allocate("grant", "lab", 0.5)
+    return lab, pool
+
+
+def test_a_new_day_brings_new_money(daily):
+    lab, _ = daily
+    lab.settle(hours=12)
+    lab.running(project="lab")
+    while lab.state() == "running":
+        lab.settle(minutes=15)
+        lab.keeps_every_cap()
+    spent = lab.get("budgets/grant")
+    assert 0.35 < spent["spent_amount"] <= 0.5
+    assert spent["period_end"] == "2026-01-01T23:00:00Z"
+    failed(lab.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
+    midnight = lab.clock.now().replace(hour=23, minute=0) - lab.clock.now()
+    lab.settle(seconds=max(0, midnight.total_seconds()) + 1)
+    fresh = lab.get("budgets/grant")
+    assert fresh["spent_amount"] == 0.0
+    assert fresh["period_start"] == "2026-01-01T23:00:00Z"
+    assert lab.verb("mine", "start").status_code == 200
+    lab.keeps_every_cap()
+
+
+def test_what_runs_over_midnight_is_booked_on_both_days(daily):
+    lab, _ = daily
+    lab.settle(hours=21)
+    lab.running(project="lab")
+    for _ in range(16):
+        lab.settle(minutes=15)
+        lab.keeps_every_cap()
+    assert lab.state() == "running"
+    edge = lab.now - 2 * 3600
+    allocation = lab.get("budgets/grant/allocations")["allocations"][0]["id"]
+    today = lab.recount(edge, allocation=allocation)
+    assert lab.recount(allocation=allocation) - today == RATE * 2 + DISK * 2 // 720
+    assert lab.get("budgets/grant")["spent_amount"] == round(today / 1e6, 2)
+
+
+def test_a_pool_that_has_not_begun_or_has_ended_pays_nothing(lab):
+    lab.project("lab")
+    dates = {"start_date": "2026-01-02T00:00:00Z", "end_date": "2026-01-03T00:00:00Z"}
+    lab.pool("grant", 10.0, **dates)
+    lab.allocate("grant", "lab", 10.0)
+    fault = failed(lab.launch(project="lab"), 403, "BUDGET_EXCEEDED")
+    assert "has not begun" in fault["message"]
+    lab.settle(hours=24)
+    lab.running(project="lab")
+    lab.live(hours=24)
+    assert lab.state() == "hibernated", "its grant has ended"
+    fault = failed(lab.verb("mine", "resume"), 403, "BUDGET_EXCEEDED")
+    assert "has ended" in fault["message"]
+    end = lab.clock.now() - timedelta(hours=24)
+    compute = lab.recount(kind="compute")
+    assert 0 < compute <= RATE * 24
+    assert end.day == 2
+
+
+def test_what_a_period_began_with_is_summed_up_once_and_anew_when_it_changes(daily, cloud):
+    lab, _ = daily
+    lab.settle(hours=22, minutes=30)
+    lab.running(project="lab")
+    lab.live(hours=1)
+    with lab.house.db.read() as sql:
+        caps = [cap for cap in every_cap(sql) if cap.pool is not None]
+        assert Books(lab.clock).unmarked(sql, caps) == []
+        assert len(store.every_pool(sql)) == 1
+    [machine] = cloud.survey()
+    before_midnight = lab.clock.now() - timedelta(minutes=40)
+    cloud.becomes(machine.id, "off", at=before_midnight)
+    lab.settle(seconds=1)
+    assert lab.segments()[-1].ended == lab.now - 2401
+    lab.keeps_every_cap()

@@ -1,0 +1,153 @@
+"""Periods with the right edges, and holds that never say less than what can still be booked."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prism.budgets.model import Cap, Pool, Reservation, Window
+from prism.budgets.plan import held, window, windows, zone
+
+HOUR = 3600
+
+
+def pool(period="monthly", where="UTC", start="2020-01-01", end=None, total=1):
+    at = datetime.fromisoformat
+    return Pool(
+        id="budget_1",
+        name="grant",
+        total=total,
+        period=period,
+        time_zone=where,
+        start_date=at(start).replace(tzinfo=UTC),
+        end_date=None if end is None else at(end).replace(tzinfo=UTC),
+        created_by="pi",
+        created_at=at(start).replace(tzinfo=UTC),
+        updated_at=at(start).replace(tzinfo=UTC),
+    )
+
+
+def edges(it, local):
+    """The period that a moment of the pool's own clock is in, on that clock."""
+    where = zone(it.time_zone)
+    at = datetime.fromisoformat(local).replace(tzinfo=where)
+    found = window(it, int(at.timestamp()))
+    return [
+        datetime.fromtimestamp(edge, where).strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
+        for edge in (found.start, found.end)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("period", "where", "at", "start", "end", "hours"),
+    [
+        ("daily", "UTC", "2026-03-29 12", "2026-03-29", "2026-03-30", 24),
+        ("daily", "Europe/Berlin", "2026-03-29 12", "2026-03-29", "2026-03-30", 23),
+        ("daily", "Europe/Berlin", "2026-10-25 02:30", "2026-10-25", "2026-10-26", 25),
+        # there is no midnight on this day: its clocks jump from 23:59 to 01:00
+        ("daily", "Asia/Beirut", "2023-03-26 12:00", "2023-03-26 01:00", "2023-03-27", 23),
+        # and on this one there are two: the first is its begin
+        ("daily", "America/Havana", "2026-11-01 12:00", "2026-11-01", "2026-11-02", 25),
+        ("weekly", "Europe/Berlin", "2026-03-29 12:00", "2026-03-23", "2026-03-30", 167),
+        ("weekly", "UTC", "2026-01-01 00:00", "2025-12-29", "2026-01-05", 168),
+        ("monthly", "America/New_York", "2026-03-31 23:59", "2026-03-01", "2026-04-01", 743),
+        ("monthly", "UTC", "2028-02-29 12:00", "2028-02-01", "2028-03-01", 696),
+        ("monthly", "Pacific/Apia", "2011-12-15 12:00", "2011-12-01", "2012-01-01", 720),
+    ],
+)  # fmt: skip
+def test_a_period_has_the_edges_of_its_own_clock(period, where, at, start, end, hours):
+    it = pool(period, where, start="2001-01-01")
+    assert edges(it, at) == [start, end]
+    moment = int(datetime.fromisoformat(at).replace(tzinfo=zone(where)).timestamp())
+    found = window(it, moment)
+    assert found.end - found.start == hours * HOUR
+
+
+@given(
+    period=st.sampled_from(("daily", "weekly", "monthly")),
+    where=st.sampled_from(
+        ("UTC", "Europe/Berlin", "America/Havana", "Asia/Beirut", "Australia/Lord_Howe",
+         "Asia/Kathmandu", "Pacific/Apia")
+    ),
+    at=st.integers(1_000_000_000, 2_200_000_000),
+)  # fmt: skip
+@settings(max_examples=300, deadline=None)
+def test_periods_leave_no_gap_and_share_no_second(period, where, at):
+    it = pool(period, where, start="1990-01-01")
+    here = window(it, at)
+    assert here.start <= at < here.end
+    assert window(it, here.start) == here == window(it, here.end - 1)
+    assert window(it, here.end).start == here.end
+
+
+def test_a_pool_has_no_money_before_it_begins_and_after_it_ends():
+    it = pool("monthly", start="2026-01-15", end="2026-02-10")
+    at = {day: int(datetime(2026, *day, tzinfo=UTC).timestamp()) for day in ((1, 15), (2, 10))}
+    begin, end = at.values()
+    assert window(it, begin - 1) is None
+    assert window(it, begin).start == begin
+    assert window(it, end - 1).end == end
+    assert window(it, end) is None
+    cap = Cap(column="pool", id="p", name="p", amount=1, pool=it, alert=1)
+    found = windows(cap, begin, end + 1)
+    assert [w and w.start for w in found][1:] == [
+        int(datetime(2026, 2, 1, tzinfo=UTC).timestamp()),
+        None,
+    ]
+
+
+def test_a_whole_project_is_one_period():
+    it = pool("project", start="2026-01-15")
+    assert window(it, int(datetime(2050, 1, 1, tzinfo=UTC).timestamp())).end is None
+
+
+span = st.integers(0, 40 * 86400)
+
+
+@given(
+    compute=st.integers(0, 10**8),
+    disk=st.integers(0, 10**9),
+    since=span,
+    runs=st.integers(1, 40 * 86400),
+    stopping=st.sampled_from((0, 600)),
+    cuts=st.lists(span, max_size=4),
+)
+@settings(max_examples=400, deadline=None)
+def test_what_is_held_and_booked_together_never_grows(compute, disk, since, runs, stopping, cuts):
+    """While it runs, each second moves money from held to booked; none appears."""
+    until = since + runs
+    it = Reservation(
+        id="w", name="w", project="p", compute=compute, since=since, until=until,
+        stopping=stopping, running=True, disk=disk, disk_since=since, disk_until=until, kept=True,
+    )  # fmt: skip
+
+    def booked(at):
+        seconds = max(0, min(at, until + stopping) - since)
+        kept = max(0, min(at, until) - since)
+        return compute * seconds // HOUR + disk * kept // (720 * HOUR)
+
+    sums = [booked(at) + held(it, at) for at in sorted([since, *cuts, until, until + stopping])]
+    assert sums == sorted(sums, reverse=True)
+    assert sums[-1] == booked(until + stopping)
+
+
+@given(
+    compute=st.integers(0, 10**8),
+    since=st.integers(0, 10**6),
+    runs=st.integers(1, 10**6),
+    cut=st.integers(0, 2 * 10**6),
+)
+@settings(max_examples=300, deadline=None)
+def test_two_periods_hold_no_less_than_both_can_book(compute, since, runs, cut):
+    it = Reservation(
+        id="w", name="w", project="p", compute=compute, since=since, until=since + runs,
+        disk=0, running=True,
+    )  # fmt: skip
+    parts = held(it, since, Window(0, cut)), held(it, since, Window(cut, None))
+    assert held(it, since) <= sum(parts) <= held(it, since) + 1
+
+
+def test_what_waits_holds_all_of_it():
+    it = Reservation(id="w", name="w", project="p", compute=3600, since=10, until=20, disk=0)
+    assert held(it, 15) == held(it, 10) == 10

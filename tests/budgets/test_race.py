@@ -1,0 +1,102 @@
+"""Two hundred launches at once, from one daemon and from two: no cap is passed, none is wasted."""
+
+import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from prism.budgets.model import BudgetExceeded
+from prism.workspaces.model import Launch, Storage
+from tests.conftest import ML
+from tests.money import Lab
+from tests.proofs import record
+
+RATES = {"S": 41_600, "M": 83_200, "L": 166_400}
+DISK = 80_000 * 20
+
+
+def need(size):
+    return -(-RATES[size] * 70 // 60) + DISK
+
+
+def race(labs, sizes, **more):
+    """Ask for all of them at once, through every daemon; how many were granted of each size."""
+    turns = itertools.cycle(labs)
+
+    def ask(numbered):
+        number, size = numbered
+        lab = next(turns)
+        order = Launch(
+            name=f"w{number}",
+            template=ML,
+            size=size,
+            project="lab",
+            storage=Storage(ebs_volume_size=20),
+            **more,
+        )
+        try:
+            lab.house.workspaces.launch(order)
+        except BudgetExceeded:
+            return None
+        return size
+
+    with ThreadPoolExecutor(16) as threads:
+        return [size for size in threads.map(ask, enumerate(sizes)) if size]
+
+
+@pytest.mark.parametrize(
+    "tight",
+    [
+        pytest.param("project", marks=pytest.mark.slow),
+        pytest.param("allocation", marks=pytest.mark.slow),
+        "pool",
+    ],
+)
+def test_two_hundred_launches_race_for_one_cap(lab, tight):
+    fit = 30
+    caps = dict.fromkeys(("project", "allocation", "pool"), 10_000.0)
+    caps[tight] = fit * need("M") / 1e6
+    caps["allocation"] = min(caps["allocation"], caps["pool"])
+    lab.project("lab", caps["project"])
+    lab.pool("grant", caps["pool"])
+    lab.allocate("grant", "lab", caps["allocation"])
+    began = time.monotonic()
+    granted = race([lab], ["M"] * 200)
+    took = time.monotonic() - began
+    assert len(granted) == fit, "every dollar that fits is given, and none that does not"
+    lab.keeps_every_cap()
+    lab.settle()
+    lab.settle(minutes=30)
+    lab.keeps_every_cap()
+    where = "PostgreSQL" if lab.house.db.shared else "SQLite"
+    record(
+        f"Two hundred launches race for one {tight}, on {where}",
+        f"200 launches from 16 threads against a cap for {fit}: {len(granted)} granted, "
+        f"{200 - len(granted)} refused, settled + reserved ≤ cap for project, allocation and "
+        f"pool, before and after half an hour; {took:.1f} s.",
+    )
+
+
+def test_launches_of_all_sizes_race_through_two_daemons(make_house, clock, cloud, url):
+    cloud.busy = timedelta(0)
+    daemons = [make_house(local_prices="aws") for _ in range(2 if "postgres" in url else 1)]
+    labs = [Lab(house, clock) for house in daemons]
+    labs[0].project("lab", 60.0)
+    labs[0].pool("grant", 50.0)
+    labs[0].allocate("grant", "lab", 40.0)
+    granted = race(labs, ["S", "M", "L", "M"] * 50)
+    promised = sum(need(size) for size in granted)
+    assert promised <= 40_000_000 < promised + need("L")
+    for _ in range(4):
+        for lab in labs:
+            lab.settle(minutes=7)
+            lab.keeps_every_cap()
+    if len(labs) == 2:
+        record(
+            "Two daemons on one PostgreSQL race for one pool",
+            f"200 launches of three sizes through two daemons: {len(granted)} granted, "
+            f"${promised / 1e6:.2f} promised of $40.00, no cap passed while both renewed for "
+            "56 minutes.",
+        )

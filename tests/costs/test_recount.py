@@ -1,0 +1,197 @@
+"""Every sum of the ledger against a recount of its segments, for whatever may have happened."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from prism.costs import store
+from prism.costs.ledger import Ledger
+from prism.costs.model import DAY, PAID, Booking, Kind, Rate
+from prism.costs.plan import Charge, buckets, day_of, moment, second
+from prism.costs.service import CostService
+from prism.kit.clock import StoppedClock
+from prism.kit.db import Database
+from prism.kit.events import Bus
+from tests.money import cost_by
+from tests.proofs import record
+
+START = datetime(2026, 1, 30, 22, tzinfo=UTC)
+TABLES = (store.segments, store.accounts, store.totals, store.days, store.marks)
+
+what = st.dictionaries(
+    st.sampled_from(list(Kind)),
+    st.tuples(st.one_of(st.none(), st.integers(0, 10**9)), st.sampled_from((1, 720))),
+    max_size=3,
+)
+change = st.fixed_dictionaries(
+    {
+        "resource": st.sampled_from("abc"),
+        "project": st.sampled_from((None, "p", "q")),
+        "allocation": st.sampled_from((None, "x")),
+        "what": what,
+        "later": st.integers(0, 2 * DAY),
+        "learned": st.one_of(st.just(0), st.integers(0, 3 * DAY)),
+        "roll": st.booleans(),
+        "mark": st.booleans(),
+    }
+)
+
+
+@pytest.fixture
+def books(url):
+    clock = StoppedClock(START)
+    db = Database(url, clock, Bus())
+    db.create_tables()
+    yield db, clock
+    db.close()
+
+
+def played(db, clock, story):
+    """Everything that happens, written down; the segments that there are then."""
+    ledger = Ledger(db, clock)
+    clock.time = START
+    with db.write() as tx:
+        for table in TABLES:
+            tx.sql.execute(table.delete())
+    for it in story:
+        clock.advance(seconds=it["later"])
+        charges = {k: Charge(k, Rate(a, h, "test")) for k, (a, h) in it["what"].items()}
+        of = Booking(
+            it["resource"],
+            it["resource"],
+            "ada",
+            "local",
+            None,
+            it["project"],
+            it["allocation"] and it["project"] and f"{it['allocation']}-{it['project']}",
+        )
+        at = clock.now() - timedelta(seconds=it["learned"])
+        with db.write() as tx:
+            ledger.set(tx, of, charges, at)
+            if it["mark"]:
+                then = second(clock.now()) - 1000
+                now = second(clock.now())
+                store.mark(tx, "p", then, store.total_by(tx.sql, "project", "p", then, now))
+        if it["roll"]:
+            ledger.roll()
+    clock.advance(seconds=12345)
+
+
+def agree(db, clock):
+    """Compare every sum with the recount; the segments."""
+    now, costs = second(clock.now()), CostService(db, clock)
+    with db.read() as sql:
+        found = store._many(sql, store.SELECT)
+        paid = [it for it in found if it.kind is not Kind.ASLEEP]
+        every = select(store.accounts.c.resource)
+        for resource, spent in store.spent(sql, every, now).items():
+            mine = [it for it in paid if it.resource == resource]
+            unknown = any(it.amount is None for it in mine)
+            assert spent == (None if unknown else sum(cost_by(it, now) for it in mine))
+        for column, scope in (("project", "p"), ("project", "q"), ("allocation", "x-p")):
+            mine = [it for it in paid if getattr(it, column) == scope]
+            assert store.total(sql, column, scope, now) == sum(cost_by(it, now) for it in mine)
+            for then in (now - 5 * DAY, now - DAY - 7, now - 12345 - 1000, now):
+                by = store.total_by(sql, column, scope, then, now)
+                assert by == sum(cost_by(it, then) for it in mine), (column, scope, then)
+        owned = store.totals_of_projects(sql, now)
+        assert owned.get("q", 0) == sum(cost_by(it, now) for it in paid if it.project == "q")
+        assert dict(store.top(sql, "p", now)) == {
+            name: sum(cost_by(it, now) for it in paid if it.project == "p" and it.name == name)
+            for name in {it.name for it in found if it.project == "p"}
+        }
+        by_day(costs, sql, found, now)
+    return found
+
+
+def by_day(costs, sql, found, now):
+    first, last = day_of(second(START)) - 5, day_of(now)
+    for project in (None, "p", "q"):
+        mine = [it for it in found if project is None or it.project == project]
+        days = costs.days(sql, first, last, project)
+        assert days.keys() <= set(range(first, last + 1))
+        for day in range(first, last + 1):
+            edges = (day * DAY, min((day + 1) * DAY, now))
+            for kind in Kind:
+                got = days[day].micros.get(kind, 0) if day in days else 0
+                assert got == slices([it for it in mine if it.kind is kind], *edges), (day, kind)
+        charts(days, mine, first, last, now)
+
+
+def charts(days, mine, first, last, now):
+    """Weeks and months add up as days do, and count each workspace once."""
+    end = min((last + 1) * DAY, now)
+    whole = slices([it for it in mine if it.kind in PAID], first * DAY, end)
+    saved = slices([it for it in mine if it.kind is Kind.ASLEEP], first * DAY, end)
+    for grain in ("daily", "weekly", "monthly"):
+        bars = list(buckets(days, first, last, grain))
+        assert sum(bar[1] for bar in bars) == whole
+        assert sum(bar[3] for bar in bars) == saved
+        for (start, _, count, _), following in zip(bars, [*bars[1:], None], strict=True):
+            until = (following[0] if following else last + 1) * DAY
+            costly = {
+                it.resource
+                for it in mine
+                if it.kind in {Kind.COMPUTE, Kind.ROOT, Kind.ADDRESS}
+                and slices([it], start * DAY, min(until, now))
+            }
+            assert count == len(costly)
+
+
+def slices(segments, start, end):
+    return sum(cost_by(it, end) - cost_by(it, start) for it in segments) if end > start else 0
+
+
+@given(story=st.lists(change, max_size=25))
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_every_sum_equals_the_recount(books, story):
+    played(*books, story)
+    agree(*books)
+    Ledger(*books).roll()
+    agree(*books)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_sum_equals_the_recount_many_times(books):
+    stories, segments = 0, 0
+
+    @given(story=st.lists(change, max_size=60))
+    @settings(max_examples=1500, deadline=None, database=None)
+    def play(story):
+        nonlocal stories, segments
+        played(*books, story)
+        segments += len(agree(*books))
+        Ledger(*books).roll()
+        agree(*books)
+        stories += 1
+
+    play()
+    where = "PostgreSQL" if books[0].shared else "SQLite"
+    record(
+        f"The ledger against a recount, on {where}",
+        f"{stories:,} stories of Hypothesis with {segments:,} segments, some learned up to "
+        "three days late: every total, day, week, month, and distinct count equals a "
+        "recount of the segments to the micro-dollar.",
+    )
+
+
+def test_what_sleeps_saves_and_nothing_else_does(lab):
+    lab.running("a")
+    lab.settle(hours=2)
+    assert lab.get("costs/history")["daily_costs"][-1]["hibernation_savings"] == 0.0
+    lab.verb("a", "hibernate")
+    lab.settle()
+    lab.settle(hours=5)
+    saved = [it for it in lab.segments() if it.kind is Kind.ASLEEP]
+    compute = [it for it in lab.segments() if it.kind is Kind.COMPUTE]
+    actual = sum(cost_by(it, lab.now) for it in compute)
+    savings = sum(cost_by(it, lab.now) for it in saved)
+    assert actual + savings == 7 * compute[0].amount, "what it would have cost awake"
+    assert lab.get("costs/history")["daily_costs"][-1]["hibernation_savings"] == 0.42
+    assert moment(lab.now) == lab.clock.now()

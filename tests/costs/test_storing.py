@@ -1,0 +1,34 @@
+"""Volumes and snapshots are on the same ledger."""
+
+from prism.costs.model import Kind
+
+
+def test_a_volume_costs_from_when_it_is_there_until_it_is_gone(lab):
+    project = lab.project("lab")
+    body = {"type": "ebs", "name": "data", "size_gb": 100, "project": "lab"}
+    assert lab.post("storage/volumes/create", **body).status_code == 201
+    assert lab.segments() == []
+    lab.settle()
+    [it] = lab.segments()
+    assert (it.kind, it.amount, it.hours, it.detail) == (Kind.VOLUME, 8_000_000, 720, "100 GB gp3")
+    assert (it.project, it.name) == (project["id"], "data")
+    lab.settle(hours=72)
+    assert lab.get("projects/lab")["budget"]["current_spend"] == 0.8
+    now = lab.get("costs/current")
+    assert now["cost_breakdown"]["ebs_storage"] == 0.0111
+    assert now["total_monthly_projection"] == 8.0
+    assert lab.http("DELETE", "/api/v1/storage/volumes/data").status_code == 200
+    lab.settle()
+    lab.settle(hours=72)
+    assert lab.recount() == 800_000
+    assert lab.get("costs/current")["total_current_hourly"] == 0.0
+
+
+def test_a_volume_counts_against_its_projects_cap_but_is_no_workspace(lab):
+    lab.project("lab", 2.0)
+    body = {"type": "ebs", "name": "data", "size_gb": 100, "project": "lab"}
+    assert lab.post("storage/volumes/create", **body).status_code == 201
+    lab.settle()
+    lab.settle(hours=48)
+    assert lab.launch(project="lab").status_code == 403
+    assert lab.get("costs/history")["daily_costs"][-2]["instances"] == 0
