@@ -1,0 +1,1 @@
+"""Ways into a workspace: the web on an origin of its own, desktops, terminals."""

@@ -1,0 +1,148 @@
+"""From a name and a port to where it is: looked up in memory, asked of the machine each second."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from prism.connections.model import Asked, PortSilent, Way
+from prism.connections.plan import origin
+from prism.connections.ports import Reach, Spot
+from prism.workspaces.live import Doors
+from prism.workspaces.model import Workspace
+from prism.workspaces.ports import Access, Compute, Door
+from prism.workspaces.snapshot import Kept, Pages, Snapshot
+
+FRESH = 1.0  # seconds that an answer of a machine holds
+
+
+class Target(Struct, frozen=True):
+    """A port that was found: whose, and where to dial."""
+
+    workspace: str
+    spot: Spot
+    tls: bool
+
+    @property
+    def netloc(self) -> str:
+        """Host and port, as a URL has them."""
+        host = f"[{self.spot.host}]" if ":" in self.spot.host else self.spot.host
+        return f"{host}:{self.spot.port}"
+
+
+class Found(Struct, frozen=True):
+    """What was found, or is being looked for, while the workspace was as it then was."""
+
+    kept: Kept
+    until: float
+    target: "asyncio.Task[Target]"
+
+
+class Finder:
+    """Finds the ports of running workspaces, and no other port."""
+
+    def __init__(self, snapshot: Snapshot, computes: Mapping[str, Compute], port: int) -> None:
+        """`port` is the daemon's own, for the addresses that it tells."""
+        self.doors = Doors(snapshot, computes)
+        self.suffix = "" if port == 80 else f":{port}"
+        self._snapshot, self._computes = snapshot, computes
+        self._pages: Pages | None = None
+        self._named: dict[str, Kept] = {}
+        self._found: dict[Asked, Found] = {}
+
+    async def target(self, asked: Asked) -> Target:
+        """Where to dial; raises a `Problem` where there is no such way."""
+        kept = self._running(asked.name)
+        now = asyncio.get_running_loop().time()
+        known = self._found.get(asked)
+        if known is None or known.kept is not kept or now > known.until or _failed(known.target):
+            if len(self._found) > 1000:
+                self._found.clear()
+            look = asyncio.create_task(asyncio.to_thread(self._look, kept.workspace, asked))
+            known = self._found[asked] = Found(kept, now + FRESH, look)
+        if known.target.done():
+            return known.target.result()
+        return await asyncio.shield(known.target)
+
+    def named(self, name: str) -> str:
+        """The name of a running workspace that may have been asked for by its id."""
+        return self._running(name).workspace.name
+
+    def ways(self, name: str, port: int | None) -> list[Way]:
+        """Every service of a workspace that answers, or the one port that is asked for."""
+        it = self._running(name).workspace
+        access = self.doors.access(name)
+        if port is not None:
+            return [self._way(it, access, port)]
+        found = []
+        for service in it.recipe.services.values():
+            with contextlib.suppress(PortSilent):
+                found.append(self._way(it, access, service.port))
+        return found
+
+    def _way(self, it: Workspace, access: Access, port: int) -> Way:
+        service, spot, _ = self._spot(it, access, port)
+        short = service is not None and service == next(iter(it.recipe.services), None)
+        url = origin(Asked(it.name, None if short else port), self.suffix)
+        return Way(service=service, port=port, url=url, host=spot.host, target=spot.port)
+
+    def _running(self, name: str) -> Kept:
+        """The workspace, from memory; a list of a thousand is not searched twice."""
+        pages = self._snapshot.pages
+        if pages is not self._pages:
+            self._pages, self._named = pages, {}
+        if (kept := self._named.get(name)) is None:
+            kept = self._named[name] = pages.named(name)
+        self.doors.check(kept)
+        return kept
+
+    def _look(self, it: Workspace, asked: Asked) -> Target:
+        assert it.machine_id is not None, "it runs"
+        access = self._computes[it.place].access(it.machine_id)
+        _, spot, tls = self._spot(it, access, asked.port)
+        return Target(it.name, spot, asked.tls or tls)
+
+    def _spot(
+        self, it: Workspace, access: Access, port: int | None
+    ) -> tuple[str | None, Spot, bool]:
+        """The service, if it is one, where it is, and whether it speaks TLS."""
+        service = _service(it, port)
+        if service is None:
+            host, real, tls = access.host, port, False
+        elif door := access.doors.get(service):
+            host, real, tls = _address(door)
+        else:
+            raise _silent(it, f"its service {service} does not answer now")
+        reach = self._computes[it.place]
+        if real is None:
+            raise _silent(it, "its template has no service; name a port")
+        spot = reach.spot(it.machine_id or "", real) if isinstance(reach, Reach) else None
+        if spot is None:
+            raise _silent(it, f"none of its programs listens on port {port or real} of {host}")
+        return service, spot, tls
+
+
+def _service(it: Workspace, port: int | None) -> str | None:
+    services = it.recipe.services
+    if port is None:
+        return next(iter(services), None)
+    return next((name for name, one in services.items() if one.port == port), None)
+
+
+def _address(door: Door) -> tuple[str, int, bool]:
+    parts = urlsplit(door.url)
+    tls = parts.scheme == "https"
+    return parts.hostname or "", parts.port or (443 if tls else 80), tls
+
+
+def _silent(it: Workspace, details: str) -> PortSilent:
+    hint = f"See what answers: `prism connect {it.name}`"
+    return PortSilent(
+        f"Workspace {it.name!r} does not answer there", details=details, remediation=hint
+    )
+
+
+def _failed(target: "asyncio.Task[Target]") -> bool:
+    return target.done() and (target.cancelled() or target.exception() is not None)

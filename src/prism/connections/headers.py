@@ -1,0 +1,134 @@
+"""What crosses the proxy in the heads of requests and answers, and what does not.
+
+A service sees itself asked for by its own address, so that its checks of `Host`, `Origin`
+and `Referer` agree with each other; the gate has made ours before. What belongs to one
+connection, or to the daemon, never crosses.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+Header = tuple[bytes, bytes]
+ONE_HOP = frozenset(
+    {
+        *(b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"),
+        *(b"proxy-authenticate", b"proxy-authorization", b"proxy-connection"),
+    }
+)
+FORGEABLE = frozenset({b"forwarded", b"x-real-ip"})  # and every x-forwarded-…
+OURS_ON_ARRIVAL = FORGEABLE | {b"host", b"expect", b"origin", b"referer"}
+SERVERS_OWN = frozenset({b"date", b"server", b"alt-svc"})
+CREDENTIALS = frozenset({b"cookie", b"authorization", b"set-cookie", b"www-authenticate"})
+OUR_COOKIE = re.compile(rb"\s*(__(host|secure)-)?prism", re.IGNORECASE)
+OUR_TOKEN = re.compile(rb"\s*bearer\s+prism_", re.IGNORECASE)
+DOMAIN = re.compile(rb";\s*domain\s*=[^;]*", re.IGNORECASE)
+# On the daemon's own origin no page of a workspace may ever come alive.
+INERT = [(b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff")]
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """Between whom: the service's address, and what the client calls it.
+
+    `prefix` and `query` are what a path of the daemon's own origin puts around the
+    service's; on a workspace's own origin both are empty.
+    """
+
+    netloc: bytes
+    scheme: bytes = b"http"
+    host: bytes = b""
+    client: bytes = b""
+    prefix: bytes = b""
+    query: bytes = b""
+
+    @property
+    def service(self) -> bytes:
+        """The service's own origin."""
+        return self.scheme + b"://" + self.netloc
+
+
+def to_service(headers: Iterable[Header], route: Route) -> list[Header]:
+    """The head of a request as the service gets it."""
+    kept = [(b"host", route.netloc)]
+    given = list(headers)
+    dropped = ONE_HOP | OURS_ON_ARRIVAL | _of_this_hop(given)
+    if route.prefix:
+        dropped |= CREDENTIALS
+    named = dict(given)
+    for name, value in given:
+        if name in dropped or name.startswith(b"x-forwarded-"):
+            continue
+        if name == b"cookie":
+            value = _without_our_cookies(value)  # noqa: PLW2901
+        if value and not (name == b"authorization" and OUR_TOKEN.match(value)):
+            kept.append((name, value))
+    if b"origin" in named:
+        kept.append((b"origin", route.service))
+    else:  # services that compare it with Origin must meet one name only
+        kept.append((b"x-forwarded-host", route.host))
+    if b"referer" in named:
+        kept.append((b"referer", _referer(named[b"referer"], route)))
+    return [*kept, (b"x-forwarded-for", route.client), (b"x-forwarded-proto", b"http")]
+
+
+def to_client(headers: Iterable[Header], route: Route) -> list[Header]:
+    """The head of an answer as the client gets it."""
+    given = [(name.lower(), value) for name, value in headers]
+    dropped = ONE_HOP | SERVERS_OWN | _of_this_hop(given)
+    if route.prefix:
+        dropped |= CREDENTIALS
+    kept = list(INERT) if route.prefix else []
+    for name, value in given:
+        if name in dropped or name.startswith(b"access-control-"):
+            continue
+        if name in {b"location", b"content-location"}:
+            kept.append((name, _location(value, route)))
+        elif name == b"set-cookie":
+            if not OUR_COOKIE.match(value):
+                kept.append((name, DOMAIN.sub(b"", value)))
+        else:
+            kept.append((name, value))
+    return kept
+
+
+def _of_this_hop(headers: Iterable[Header]) -> frozenset[bytes]:
+    """The headers that `Connection` names as its own."""
+    said = b",".join(value for name, value in headers if name == b"connection")
+    return frozenset(word.strip().lower() for word in said.split(b",") if word.strip())
+
+
+def _without_our_cookies(value: bytes) -> bytes:
+    return b";".join(one for one in value.split(b";") if not OUR_COOKIE.match(one)).strip()
+
+
+def _referer(value: bytes, route: Route) -> bytes:
+    """A page of this very origin is a page of the service."""
+    ours = b"http://" + route.host + route.prefix
+    rest = value.removeprefix(ours)
+    return route.service + rest if rest != value and rest[:1] in b"/" else value
+
+
+def _location(value: bytes, route: Route) -> bytes:
+    """An address of the service as an address on the origin that was asked."""
+    rest = value.removeprefix(route.service)
+    if rest != value and rest[:1] in {b"", b"/", b"?", b"#"}:
+        value = rest if rest.startswith(b"/") else b"/" + rest
+    if not route.prefix or not value.startswith(b"/") or value.startswith(b"//"):
+        return value
+    return route.prefix + _with_query(value, route.query)
+
+
+def _with_query(target: bytes, query: bytes) -> bytes:
+    if not query:
+        return target
+    path, hash_, fragment = target.partition(b"#")
+    return path + (b"&" if b"?" in path else b"?") + query + hash_ + fragment
+
+
+def without_port(query: bytes) -> tuple[bytes, Iterator[str]]:
+    """A query without the `port` that is for us, and the ports that it named."""
+    words = query.split(b"&") if query else []
+    ours = [word for word in words if word.partition(b"=")[0] == b"port"]
+    rest = b"&".join(word for word in words if word not in ours)
+    return rest, (word.partition(b"=")[2].decode("latin-1") for word in ours)

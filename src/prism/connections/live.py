@@ -1,0 +1,152 @@
+"""The paths that lead into workspaces, and where a port of one is."""
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+from litestar import HttpMethod, Router, WebSocket, get, route, websocket
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from prism.connections.content import Content
+from prism.connections.finding import Finder
+from prism.connections.model import UpgradeRequired, Way
+from prism.connections.plan import port_of
+from prism.connections.terminal import Size, Terminal
+from prism.errors import Problem, ValidationFailed
+from prism.kit.clock import Clock
+from prism.kit.http import RAW, refuse
+
+DCV = 8443
+REST = [
+    HttpMethod.POST,
+    HttpMethod.PUT,
+    HttpMethod.PATCH,
+    HttpMethod.DELETE,
+    HttpMethod.HEAD,
+    HttpMethod.OPTIONS,
+]
+Port = Annotated[str | None, QueryParameter(description="1-65535")]
+UPGRADE = "Use a WebSocket client, such as the terminal of the web pages"
+
+
+def _served(name: str, content: Content, tls: int = 0) -> ASGIApp:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await content.on_path(_plain(scope), _plain(receive), _plain(send), name, tls=tls)
+
+    return serve
+
+
+def _plain(part: Any) -> Any:
+    """The same thing, in the words of ASGI."""
+    return part
+
+
+@get(
+    ["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"],
+    tags=["connections"],
+    opt={RAW: True},
+)
+async def web(
+    instance: FromPath[str], content: NamedDependency[Content], port: Port = None
+) -> ASGIApp:
+    """A web service of a workspace; a browser is sent to the workspace's own origin."""
+    return _served(instance, content)
+
+
+@route(
+    ["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"],
+    http_method=REST,
+    include_in_schema=False,
+    opt={RAW: True},
+)
+async def web_more(instance: FromPath[str], content: NamedDependency[Content]) -> ASGIApp:
+    """The same, by every other method."""
+    return _served(instance, content)
+
+
+@websocket(["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"])
+async def web_socket(
+    socket: WebSocket[Any, Any, Any], instance: FromPath[str], content: NamedDependency[Content]
+) -> None:
+    """A WebSocket of a workspace's service."""
+    await _served(instance, content)(socket.scope, socket.receive, socket.send)
+
+
+@get(
+    ["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"],
+    tags=["connections"],
+    opt={RAW: True},
+)
+async def desktop(
+    instance: FromPath[str], content: NamedDependency[Content], port: Port = None
+) -> ASGIApp:
+    """A workspace's DCV desktop, over TLS; a browser is sent to the workspace's own origin."""
+    return _served(instance, content, DCV)
+
+
+@route(
+    ["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"],
+    http_method=REST,
+    include_in_schema=False,
+    opt={RAW: True},
+)
+async def desktop_more(instance: FromPath[str], content: NamedDependency[Content]) -> ASGIApp:
+    """The same, by every other method."""
+    return _served(instance, content, DCV)
+
+
+@websocket(["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"])
+async def desktop_socket(
+    socket: WebSocket[Any, Any, Any], instance: FromPath[str], content: NamedDependency[Content]
+) -> None:
+    """A WebSocket of a workspace's desktop."""
+    await _served(instance, content, DCV)(socket.scope, socket.receive, socket.send)
+
+
+@get("/ssh-proxy/{instance:str}", tags=["connections"])
+async def no_terminal(instance: FromPath[str]) -> None:
+    """A terminal in a workspace; this path speaks WebSocket only."""
+    raise UpgradeRequired(remediation=UPGRADE)
+
+
+@websocket("/ssh-proxy/{instance:str}")
+async def terminal(
+    socket: WebSocket[Any, Any, Any],
+    instance: FromPath[str],
+    finder: NamedDependency[Finder],
+    clock: NamedDependency[Clock],
+) -> None:
+    """A terminal in a workspace; `cols` and `rows` say how large it begins."""
+    try:
+        size = _size(socket.query_params.get("cols"), socket.query_params.get("rows"))
+        access = await asyncio.to_thread(finder.doors.access, instance)
+        await Terminal(instance, access).serve(_plain(socket.receive), _plain(socket.send), size)
+    except Problem as problem:
+        await refuse(socket.scope, socket.send, problem, clock.now())
+
+
+@get("/api/v1/instances/{name:str}/ports", tags=["connections"], sync_to_thread=True)
+def ports(name: FromPath[str], finder: NamedDependency[Finder], port: Port = None) -> list[Way]:
+    """Where a running workspace's services are, or one port of it."""
+    number = None if port is None else port_of(port)
+    return finder.ways(name, number)
+
+
+def _size(cols: str | None, rows: str | None) -> Size:
+    asked = {"cols": cols or "80", "rows": rows or "24"}
+    try:
+        return msgspec.convert(asked, Size, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValidationFailed.of(("cols, rows", str(error))) from error
+
+
+router = Router(
+    "/",
+    route_handlers=[
+        # The more first: Litestar adds OPTIONS of its own to a path that has none yet.
+        *(web_more, web, web_socket, desktop_more, desktop, desktop_socket),
+        *(no_terminal, terminal, ports),
+    ],
+)

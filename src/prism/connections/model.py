@@ -1,0 +1,59 @@
+"""What can be asked of a workspace's ports, and what can go wrong on the way there."""
+
+from msgspec import Struct
+
+from prism.errors import Invalid, NotFound, Unavailable
+
+
+class InvalidPort(Invalid, code="INVALID_PORT"):
+    """A port is a whole number from 1 to 65535."""
+
+
+class PortSilent(Unavailable, code="PORT_SILENT"):
+    """Nothing of that workspace answers on that port."""
+
+
+class ServiceUnreachable(Unavailable, code="SERVICE_UNREACHABLE"):
+    """The service broke off before it had answered."""
+
+
+class CertificateChanged(Unavailable, code="CERTIFICATE_CHANGED"):
+    """The service shows another certificate than the one that belongs to it."""
+
+
+class SshUnreachable(Unavailable, code="SSH_UNREACHABLE"):
+    """There is no way in by SSH."""
+
+
+class UpgradeRequired(Invalid, code="UPGRADE_REQUIRED"):
+    """That address speaks WebSocket only."""
+
+
+class AwsServiceNotFound(NotFound, code="AWS_SERVICE_NOT_FOUND"):
+    """Prism knows no way to that AWS service."""
+
+
+class AwsCredentialsMissing(Unavailable, code="AWS_CREDENTIALS_MISSING"):
+    """The daemon has no AWS credentials."""
+
+
+class Asked(Struct, frozen=True):
+    """Which port of which workspace; no port is its main service, `tls` what speaks TLS."""
+
+    name: str
+    port: int | None = None
+    tls: bool = False
+
+
+class Way(Struct, frozen=True, kw_only=True):
+    """A port of a running workspace, and where it is reached.
+
+    `port` is the one that its template or its program names, `url` the workspace's own
+    origin for a browser, `host` and `target` where the port really is on this machine.
+    """
+
+    service: str | None
+    port: int
+    url: str
+    host: str
+    target: int

@@ -1,0 +1,226 @@
+"""HTTP through to a service and back, as it streams: nothing is kept, and nobody is hurried.
+
+Each side is read only as fast as the other one takes it. Who hangs up takes the other
+side with him.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from prism.connections import bulk
+from prism.connections.headers import Header, to_client, to_service
+from prism.connections.model import CertificateChanged
+from prism.kit.bypass import BYPASS, Past
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiohttp import ClientResponse, ClientSession
+    from yarl import URL
+
+    from prism.connections.exchange import Exchange
+    from prism.connections.tls import Pins
+
+DIAL = 5.0  # seconds to connect; an answer may take as long as it takes
+# Shorter than any server waits for a next request, so none closes on us as we send it one.
+IDLE = 1.5
+PIECE = 256 * 1024
+LONGEST_LINE = 64 * 1024
+UNREAD = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
+BODILESS = (b"0", b"")
+
+
+class Gone(Exception):
+    """The client has hung up."""
+
+
+class Relay:
+    """Carries requests to services; connections to them are kept for the next request."""
+
+    def __init__(self, pins: Pins) -> None:
+        self._pins = pins
+        self._session: ClientSession | None = None
+        self._endless: set[asyncio.Task[object]] = set()
+        self._home = False  # whether the daemon is on its way there
+
+    async def carry(self, it: Exchange) -> None:
+        """One request there, and its answer back."""
+        client = _Client(it)
+        try:
+            async with self._asked(it, client) as answer:
+                if answer.content_type == "text/event-stream":
+                    self._endless.add(client.task)
+                await _tell(it, answer)
+        except Gone:
+            pass
+        except asyncio.CancelledError:
+            if not client.gone and not self._home:
+                raise
+            client.task.uncancel()
+            client.forget()
+            if not client.gone:
+                await _cut(it)
+        finally:
+            self._endless.discard(client.task)
+            client.forget()
+
+    def hang_up(self) -> None:
+        """End what would never end by itself; everything else gets its time."""
+        self._home = True
+        for task in self._endless:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @contextlib.asynccontextmanager
+    async def _asked(self, it: Exchange, client: _Client) -> AsyncIterator[ClientResponse]:
+        import aiohttp  # noqa: PLC0415  cold start: 150 ms that only the first request pays
+
+        lines = to_service(it.scope["headers"], it.route)
+        try:
+            pin = await self._pins.of(it.target) if it.target.tls else None
+            answer = await self._opened().request(
+                it.scope["method"],
+                _url(it),
+                headers=[(name.decode(), _text(value)) for name, value in lines],
+                data=client.body,
+                ssl=aiohttp.Fingerprint(pin) if pin else True,
+                allow_redirects=False,
+            )
+        except aiohttp.ServerFingerprintMismatch as error:
+            raise CertificateChanged(details=str(error)) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if client.gone:
+                raise Gone from error
+            raise it.broken(error) from error
+        try:
+            yield answer
+        finally:
+            # What was not read to its end would be found there by the next request.
+            answer.release() if answer.content.at_eof() else answer.close()
+
+    def _opened(self) -> ClientSession:
+        if self._session is None:
+            import aiohttp  # noqa: PLC0415  cold start: as above
+
+            self._session = aiohttp.ClientSession(
+                auto_decompress=False,
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                max_field_size=LONGEST_LINE,
+                max_line_size=LONGEST_LINE,
+                read_bufsize=PIECE,
+                skip_auto_headers=UNREAD,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=DIAL),
+            )
+        return self._session
+
+
+class _Client:
+    """Who asks: what they send, when it is taken, and whether they are still there."""
+
+    def __init__(self, it: Exchange) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "an application runs in a task"
+        self.task, self.gone = task, False
+        self._receive = it.receive
+        self._watch: asyncio.Task[None] | None = None
+        self.body = None if _bodiless(it.scope["headers"]) else self._pieces()
+        if self.body is None:
+            self._watch = asyncio.create_task(self._until_gone())
+
+    def forget(self) -> None:
+        """The answer is told, or nobody wants it any more."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.gone = True
+                raise Gone
+            more = message.get("more_body", False)
+            if piece := message.get("body"):
+                yield piece
+        self._watch = asyncio.create_task(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        self.task.cancel()
+
+
+async def _tell(it: Exchange, answer: ClientResponse) -> None:
+    import aiohttp  # noqa: PLC0415  cold start: it is there by now
+
+    headers = to_client(answer.raw_headers, it.route)
+    await it.send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    try:
+        if not await _moved(it, answer):
+            async for piece in answer.content.iter_any():
+                await it.send({"type": "http.response.body", "body": piece, "more_body": True})
+    except (aiohttp.ClientError, OSError):
+        return await _cut(it)
+    return await it.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _cut(it: Exchange) -> None:
+    """What was begun cannot be taken back: the client must see that it is not whole."""
+    it.scope["prism_abort"]()
+    while (await it.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _moved(it: Exchange, answer: ClientResponse) -> bool:
+    """Whether the body was large enough to pass inside the kernel, and has."""
+    service = answer.connection and answer.connection.transport
+    plain = bulk.POSSIBLE and not it.target.tls and it.scope["method"] == "GET"
+    size, bypass = answer.content_length or 0, it.scope.get(BYPASS)
+    if not (plain and service and bypass and size >= bulk.WORTH) or service.is_closing():
+        return False
+    early = answer.content.read_nowait()
+    service.pause_reading()  # from here on the rest stays in the kernel
+    await it.send({"type": "http.response.body", "body": early, "more_body": True})
+    left = size - len(early)
+    past: Past | None = await bypass() if left else None
+    if past is not None:
+        source, target = (it.get_extra_info("socket") for it in (service, past.transport))
+        with contextlib.suppress(bulk.CannotSplice):
+            await bulk.move(source.fileno(), target.fileno(), left)
+            past.wrote(left)
+            return True
+    service.resume_reading()
+    return False
+
+
+def _url(it: Exchange) -> URL:
+    from yarl import URL  # noqa: PLC0415  cold start: as aiohttp, whose it is
+
+    path, _, query = it.path.decode("latin-1").partition("?")
+    scheme = "https" if it.target.tls else "http"
+    return URL.build(
+        scheme=scheme, authority=it.target.netloc, path=path, query_string=query, encoded=True
+    )
+
+
+def _bodiless(headers: list[Header]) -> bool:
+    named = dict(headers)
+    return named.get(b"content-length", b"") in BODILESS and b"transfer-encoding" not in named
+
+
+def _text(value: bytes) -> str:
+    """A header's value so that it goes out as the bytes that came in, where they are UTF-8."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

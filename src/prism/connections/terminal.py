@@ -1,0 +1,120 @@
+"""A terminal in the browser: WebSocket on one side, SSH with a PTY on the other.
+
+Binary frames are what was typed and what is shown. Text frames are JSON: `resize` comes
+in, `exit` goes out before the close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from prism.connections.model import SshUnreachable
+
+if TYPE_CHECKING:
+    from asyncssh import SSHClientConnection, SSHClientProcess
+
+    from prism.kit.gate import Receive, Send
+    from prism.workspaces.ports import Access
+
+DIAL, ALIVE = 10, 15  # seconds to connect, and between signs of life
+PIECE = 32 * 1024
+NORMAL, INVALID, LOST = 1000, 1007, 1011
+Cells = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class Size(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How large the terminal is, in characters."""
+
+    type: Literal["resize"] = "resize"
+    cols: Cells = 80
+    rows: Cells = 24
+
+
+class Terminal:
+    """One terminal of one workspace."""
+
+    def __init__(self, name: str, access: Access) -> None:
+        self._name, self._access = name, access
+
+    async def serve(self, receive: Receive, send: Send, size: Size) -> None:
+        """Connect, accept, and pass on until one side ends; raises before it accepts."""
+        ssh = await self._connected()
+        async with ssh:
+            shell = await ssh.create_process(
+                encoding=None, term_type="xterm-256color", term_size=(size.cols, size.rows)
+            )
+            await send({"type": "websocket.accept"})
+            typed = asyncio.create_task(_typed(receive, shell))
+            shown = asyncio.create_task(_shown(shell, send))
+            try:
+                await asyncio.wait({typed, shown}, return_when=asyncio.FIRST_COMPLETED)
+                if not typed.done():
+                    await _farewell(shell, send)
+                elif (code := typed.result()) is not None:
+                    await send({"type": "websocket.close", "code": code, "reason": "not a resize"})
+            finally:
+                for task in (typed, shown):
+                    task.cancel()
+
+    async def _connected(self) -> SSHClientConnection:
+        import asyncssh  # noqa: PLC0415  cold start: 200 ms that only a terminal pays
+
+        it = self._access
+        if it.ssh_port is None or it.ssh_host_key is None:
+            why = "no SSH" if it.ssh_port is None else "not said which host key it has"
+            raise SshUnreachable(f"Workspace {self._name!r} has {why}")
+        keys = asyncssh.import_known_hosts(f"[{it.host}]:{it.ssh_port} {it.ssh_host_key}\n")
+        try:
+            return await asyncssh.connect(
+                it.host,
+                it.ssh_port,
+                agent_path=None,
+                client_keys=[it.ssh_key] if it.ssh_key else None,
+                config=None,
+                connect_timeout=DIAL,
+                keepalive_interval=ALIVE,
+                known_hosts=keys,
+                username=it.user,
+            )
+        except (asyncssh.Error, asyncssh.KeyImportError, OSError, TimeoutError) as error:
+            raise SshUnreachable(
+                f"Workspace {self._name!r} cannot be reached by SSH",
+                details=f"{type(error).__name__}: {error}".rstrip(": "),
+                remediation=f"See how to get in: `prism connect {self._name}`",
+            ) from error
+
+
+async def _typed(receive: Receive, shell: SSHClientProcess[bytes]) -> int | None:
+    """Pass on what the person types; a code where it makes no sense, none where they left."""
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        if (keys := message.get("bytes")) is not None:
+            shell.stdin.write(keys)
+            await shell.stdin.drain()
+        elif (text := message.get("text")) is not None:
+            try:
+                size = msgspec.json.decode(text, type=Size)
+            except msgspec.MsgspecError:
+                return INVALID
+            shell.change_terminal_size(size.cols, size.rows)
+
+
+async def _shown(shell: SSHClientProcess[bytes], send: Send) -> None:
+    """Pass on what the terminal shows, no faster than it is taken."""
+    while piece := await shell.stdout.read(PIECE):
+        await send({"type": "websocket.send", "bytes": piece})
+
+
+async def _farewell(shell: SSHClientProcess[bytes], send: Send) -> None:
+    """How the shell ended, if it did, and then the end."""
+    await shell.wait_closed()
+    said: dict[str, Any] = {"type": "exit", "status": shell.returncode}
+    await send({"type": "websocket.send", "text": msgspec.json.encode(said).decode()})
+    lost = shell.returncode is None
+    await send({"type": "websocket.close", "code": LOST if lost else NORMAL})

@@ -1,0 +1,65 @@
+"""Certificates of workspaces' services: nobody vouches for them, so each is pinned.
+
+A pin belongs to the socket that listens, not to a name or a port: it is made when that
+socket was found to be the workspace's own, and ends with it. Where the machine itself has
+told the certificate by another way, that is the pin.
+"""
+
+import asyncio
+import hashlib
+import ssl
+
+from prism.connections.finding import Target
+from prism.connections.model import CertificateChanged
+
+PATIENCE = 5.0
+
+
+class Pins:
+    """The certificates that listeners must show."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, bytes] = {}
+
+    async def of(self, target: Target) -> bytes:
+        """The SHA-256 of the certificate of that very listener."""
+        spot = target.spot
+        if spot.certificate is not None:
+            return spot.certificate
+        key = f"{target.netloc} {spot.listener}"
+        if key not in self._known:
+            if len(self._known) > 1000:
+                self._known.clear()
+            async with asyncio.timeout(PATIENCE):
+                shown = await _shown(spot.host, spot.port)
+            self._known.setdefault(key, shown)
+        return self._known[key]
+
+
+def unverified() -> ssl.SSLContext:
+    """TLS that believes any certificate, for who compares it himself."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def compare(shown: ssl.SSLObject | None, pin: bytes) -> None:
+    """Refuse any certificate but the one that is pinned."""
+    certificate = shown.getpeercert(binary_form=True) if shown else None
+    if fingerprint(certificate or b"") != pin:
+        raise CertificateChanged
+
+
+def fingerprint(certificate: bytes) -> bytes:
+    """What a pin holds of a certificate."""
+    return hashlib.sha256(certificate).digest()
+
+
+async def _shown(host: str, port: int) -> bytes:
+    _, writer = await asyncio.open_connection(host, port, ssl=unverified())
+    try:
+        tls: ssl.SSLObject = writer.get_extra_info("ssl_object")
+        return fingerprint(tls.getpeercert(binary_form=True) or b"")
+    finally:
+        writer.close()

@@ -1,0 +1,81 @@
+"""Idleness over HTTP, in the reference's own shapes."""
+
+from typing import Annotated
+
+from litestar import Router, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from prism.idle.model import (
+    Awake,
+    Configuration,
+    Deleted,
+    Effective,
+    NewProfile,
+    Past,
+    Profile,
+    Status,
+    Wakefulness,
+)
+from prism.idle.service import IdleService
+
+Idleness = NamedDependency[IdleService]
+Name = FromPath[str]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
+
+
+@get("/profiles", sync_to_thread=True)
+def list_idle_profiles(idleness: Idleness) -> list[Profile]:
+    """Every idle profile, those that are built in first."""
+    return idleness.profiles()
+
+
+@post("/profiles", sync_to_thread=True)
+def create_idle_profile(data: JSONBody[NewProfile], idleness: Idleness) -> Profile:
+    """Make an idle profile of one's own."""
+    return idleness.create(data)
+
+
+@delete("/profiles/{name:str}", status_code=200, sync_to_thread=True)
+def delete_idle_profile(name: Name, idleness: Idleness) -> Deleted:
+    """Forget an idle profile that watches nothing."""
+    return idleness.delete(name)
+
+
+@post("/instances/{name:str}/configure", status_code=200, sync_to_thread=True)
+def configure_idleness(name: Name, data: JSONBody[Configuration], idleness: Idleness) -> Effective:
+    """Watch a workspace by a profile; the answer is what holds from now on."""
+    return idleness.configure(name, data)
+
+
+@post("/instances/{name:str}/keep-awake", status_code=200, sync_to_thread=True)
+def keep_awake(name: Name, data: JSONBody[Wakefulness], idleness: Idleness) -> Awake:
+    """Leave a workspace awake for so many minutes from now, however idle; 0 ends that."""
+    return idleness.keep_awake(name, data.minutes)
+
+
+@get("/instances/{name:str}", sync_to_thread=True)
+def show_idleness(name: Name, idleness: Idleness) -> Status:
+    """Why a workspace is awake or asleep, with what was measured."""
+    return idleness.status(name)
+
+
+@get("/history", sync_to_thread=True)
+def idle_history(idleness: Idleness, limit: Limit = 100) -> list[Past]:
+    """What was done because of idleness, the newest first."""
+    return idleness.history(limit)
+
+
+router = Router(
+    "/api/v1/idle",
+    tags=["idle"],
+    route_handlers=[
+        list_idle_profiles,
+        create_idle_profile,
+        delete_idle_profile,
+        configure_idleness,
+        keep_awake,
+        show_idleness,
+        idle_history,
+    ],
+)

@@ -1,0 +1,51 @@
+"""What can happen about idleness; `subject` is a workspace's or a profile's name."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from prism.kit.events import Event
+from prism.workspaces.idleness import Action
+
+
+class HibernationTriggered(Event, frozen=True, kw_only=True):
+    """A machine went down because it was idle; `estimated_savings` is what an hour saves."""
+
+    event: ClassVar[str] = "hibernation_triggered"
+    workspace: str
+    instance_name: str
+    action: Action
+    idle_duration: str
+    profile: str
+    estimated_savings: float | None
+    note: str | None
+
+
+class IdleConfigured(Event, frozen=True, kw_only=True):
+    """A workspace is watched in another way."""
+
+    event: ClassVar[str] = "idle_configured"
+    workspace: str
+    profile: str
+    enabled: bool
+    idle_threshold_minutes: int
+    action: Action
+
+
+class KeptAwake(Event, frozen=True, kw_only=True):
+    """A workspace is kept awake, or no longer."""
+
+    event: ClassVar[str] = "idle_kept_awake"
+    workspace: str
+    until: datetime | None
+
+
+class IdleProfileCreated(Event, frozen=True, kw_only=True):
+    """There is a new profile."""
+
+    event: ClassVar[str] = "idle_profile_created"
+
+
+class IdleProfileDeleted(Event, frozen=True, kw_only=True):
+    """A profile is gone."""
+
+    event: ClassVar[str] = "idle_profile_deleted"

@@ -1,0 +1,197 @@
+"""What an idle profile is, and what you may ask about idleness."""
+
+from datetime import datetime
+from typing import Annotated, Protocol
+
+from msgspec import Meta, Struct
+
+from prism.errors import InUse
+from prism.kit.money import Micros
+from prism.workspaces.idleness import Action, Idleness, IdleRule
+from prism.workspaces.model import State
+
+LIMITS = ("cpu", "memory", "network", "disk", "gpu")
+UNITS = {"cpu": "% of a core", "memory": "%", "network": "KB/s", "disk": "KB/s", "gpu": "%"}
+
+
+class IdleProfileInUse(InUse):
+    """Some workspace is watched by it, or it is built in."""
+
+
+Minutes = Annotated[int, Meta(ge=1, le=10080)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Rate = Annotated[int, Meta(ge=0, le=100_000_000, description="KB/s")]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$(?!\n)",
+        description="1-64 of letters, digits and ._- inside",
+    ),
+]
+
+
+class Profile(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When a workspace counts as idle, and what is done then; no threshold, no judgement.
+
+    CPU is percent of one core, memory the growth between two looks in percent of what the
+    workspace may use, GPU percent of the busiest; network and disk are KB/s.
+    """
+
+    name: str
+    description: str
+    idle_threshold_minutes: int
+    action: Action
+    cpu_threshold: float | None = None
+    memory_threshold: float | None = None
+    network_threshold: int | None = None
+    disk_threshold: int | None = None
+    gpu_threshold: float | None = None
+
+
+class NewProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for a profile of one's own."""
+
+    name: Name
+    idle_threshold_minutes: Minutes
+    action: Action
+    description: Annotated[str, Meta(max_length=500)] = ""
+    cpu_threshold: Percent | None = None
+    memory_threshold: Percent | None = None
+    network_threshold: Rate | None = None
+    disk_threshold: Rate | None = None
+    gpu_threshold: Percent | None = None
+
+
+class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to watch a workspace by a profile."""
+
+    profile: Annotated[str, Meta(min_length=1, max_length=64)]
+    enabled: bool = True
+    custom_threshold_minutes: Minutes | None = None
+
+
+class Wakefulness(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request to keep a workspace awake for so many minutes from now; 0 ends it."""
+
+    minutes: Annotated[int, Meta(ge=0, le=10080)]
+
+
+class Watched(Struct, frozen=True, kw_only=True):
+    """What a workspace's owner makes of its idleness, and what its machine was told."""
+
+    id: str
+    place: str
+    machine: str | None = None
+    profile: str | None = None
+    enabled: bool = True
+    custom_minutes: int | None = None
+    awake_until: datetime | None = None
+    told: str | None = None
+
+
+class Effective(Struct, frozen=True, kw_only=True):
+    """What holds for a workspace from now on."""
+
+    instance_name: str
+    profile: str
+    enabled: bool
+    idle_threshold_minutes: int
+    action: Action
+    notes: tuple[str, ...] = ()
+
+
+class Awake(Struct, frozen=True, kw_only=True):
+    """Until when a workspace is kept awake."""
+
+    instance_name: str
+    keep_awake_until: datetime | None
+
+
+class Measured(Struct, frozen=True, kw_only=True):
+    """One figure, and the limit under which it counts as idle; null was not measured."""
+
+    what: str
+    value: float | None
+    limit: float
+    unit: str
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """Why a workspace is awake or asleep.
+
+    `since` is when it became idle, or was active last, as was known `judged_at`; `acts_at`
+    is when it goes down if nothing happens.
+    """
+
+    instance_name: str
+    state: State
+    profile: str | None
+    enabled: bool
+    idle_threshold_minutes: int | None
+    action: Action | None
+    verdict: str | None
+    since: datetime | None
+    idle_minutes: int | None
+    because: tuple[str, ...]
+    measured: tuple[Measured, ...]
+    judged_at: datetime | None
+    keep_awake_until: datetime | None
+    acts_at: datetime | None
+    last: "Past | None"
+
+
+class Past(Struct, frozen=True, kw_only=True):
+    """Something that was done about idleness; savings are those by now, null without a price."""
+
+    instance_name: str
+    action: Action
+    trigger_time: datetime
+    idle_duration: str
+    profile: str
+    estimated_savings: float | None
+    note: str | None = None
+
+
+class Triggered(Struct, frozen=True, kw_only=True):
+    """What a machine did about its idleness, as it is kept."""
+
+    workspace: str
+    instance_name: str
+    action: Action
+    trigger_time: datetime
+    seconds: int
+    profile: str
+    rate: Micros | None
+    note: str | None = None
+    woken_at: datetime | None = None
+
+
+class Deleted(Struct, frozen=True):
+    """It is gone."""
+
+    message: str
+
+
+class Sight(Protocol):
+    """Whoever knows what machines found out about themselves."""
+
+    def of(self, workspace: str) -> Idleness | None:
+        """What the machine of this workspace knows of its idleness."""
+
+
+def limits_of(profile: Profile) -> dict[str, float]:
+    """What a profile sets a limit for."""
+    found = {name: getattr(profile, f"{name}_threshold") for name in LIMITS}
+    return {name: float(it) for name, it in found.items() if it is not None}
+
+
+def rule_of(watched: Watched, profile: Profile, hibernates: bool) -> IdleRule:
+    """What the machine is told."""
+    return IdleRule(
+        profile=profile.name,
+        minutes=watched.custom_minutes or profile.idle_threshold_minutes,
+        action=profile.action if hibernates else "stop",
+        limits=limits_of(profile),
+        enabled=watched.enabled,
+        awake_until=watched.awake_until,
+    )

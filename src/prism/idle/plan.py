@@ -1,0 +1,143 @@
+"""What idle profiles there are always, and what is said of idleness: pure functions."""
+
+from datetime import datetime, timedelta
+
+from prism.idle.model import (
+    UNITS,
+    Measured,
+    Past,
+    Profile,
+    Status,
+    Triggered,
+    Watched,
+    limits_of,
+    rule_of,
+)
+from prism.kit.money import Micros, amount
+from prism.workspaces.idleness import Idleness
+from prism.workspaces.model import Idle, State, Workspace
+from prism.workspaces.plan import state_of
+
+HOUR = 3600
+BUILT_IN = (
+    Profile(
+        name="batch",
+        description="Long-running research jobs",
+        idle_threshold_minutes=60,
+        action="hibernate",
+        cpu_threshold=5.0,
+        memory_threshold=10.0,
+        network_threshold=1024,
+        gpu_threshold=5.0,
+    ),
+    Profile(
+        name="gpu",
+        description="GPU workstations",
+        idle_threshold_minutes=15,
+        action="stop",
+        cpu_threshold=10.0,
+        gpu_threshold=10.0,
+    ),
+    Profile(
+        name="standard",
+        description="Notebooks and everyday work",
+        idle_threshold_minutes=30,
+        action="hibernate",
+        cpu_threshold=5.0,
+        network_threshold=512,
+        disk_threshold=1024,
+        gpu_threshold=5.0,
+    ),
+)
+
+
+def idle(workspace: Workspace, known: Idleness | None, now: datetime) -> Idle:
+    """How idle a workspace is, in a few words; null where nobody knows."""
+    running = state_of(workspace) is State.RUNNING
+    if known is None or known.state is None or not running or workspace.idle_profile is None:
+        return Idle(workspace.idle_profile)
+    return Idle(
+        workspace.idle_profile,
+        idle_minutes=_minutes(known, now),
+        verdict=known.state,
+        because=known.because,
+    )
+
+
+def status(
+    it: Workspace,
+    watched: Watched,
+    profile: Profile | None,
+    known: Idleness | None,
+    *,
+    last: Triggered | None,
+    now: datetime,
+) -> Status:
+    """Why it is awake or asleep."""
+    rule = None if profile is None else rule_of(watched, profile, it.hibernation)
+    if state_of(it) is not State.RUNNING or profile is None or known is None:
+        known = Idleness()
+    awake = watched.awake_until if watched.awake_until and watched.awake_until > now else None
+    acts_at = None
+    if rule and rule.enabled and known.state == "idle" and known.since:
+        due = known.since + timedelta(minutes=rule.minutes)
+        acts_at = _whole(max(due, awake) if awake else due)
+    return Status(
+        instance_name=it.name,
+        state=state_of(it),
+        profile=watched.profile,
+        enabled=watched.enabled and rule is not None,
+        idle_threshold_minutes=rule.minutes if rule else None,
+        action=rule.action if rule else None,
+        verdict=known.state,
+        since=_whole(known.since),
+        idle_minutes=_minutes(known, now),
+        because=known.because,
+        measured=_measured(profile, known),
+        judged_at=_whole(known.until),
+        keep_awake_until=_whole(awake),
+        acts_at=acts_at,
+        last=past(last, now) if last else None,
+    )
+
+
+def past(it: Triggered, now: datetime) -> Past:
+    """Something that was done, and what it has saved: compute, until somebody woke it."""
+    slept = max((it.woken_at or now) - it.trigger_time, timedelta(0))
+    saved = None if it.rate is None else Micros(it.rate * int(slept.total_seconds()) // HOUR)
+    return Past(
+        instance_name=it.instance_name,
+        action=it.action,
+        trigger_time=it.trigger_time,
+        idle_duration=duration(it.seconds),
+        profile=it.profile,
+        estimated_savings=None if saved is None else amount(saved),
+        note=it.note,
+    )
+
+
+def duration(seconds: int) -> str:
+    """A length of time as the history shows it."""
+    minutes = seconds // 60
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"
+
+
+def _minutes(known: Idleness, now: datetime) -> int | None:
+    if known.state == "active":
+        return 0
+    if known.state != "idle" or known.since is None:
+        return None
+    return max(0, int((now - known.since).total_seconds() // 60))
+
+
+def _measured(profile: Profile | None, known: Idleness) -> tuple[Measured, ...]:
+    if profile is None or known.state is None:
+        return ()
+    return tuple(
+        Measured(what=name, value=known.figures.get(name), limit=limit, unit=UNITS[name])
+        for name, limit in limits_of(profile).items()
+    )
+
+
+def _whole(at: datetime | None) -> datetime | None:
+    return at and at.replace(microsecond=0)

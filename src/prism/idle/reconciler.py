@@ -1,0 +1,54 @@
+"""Tells machines what to make of idleness, until each was told what holds now."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import msgspec
+from sqlalchemy import ColumnElement
+
+from prism.idle import store
+from prism.idle.model import rule_of
+from prism.idle.service import find
+from prism.kit.clock import Clock
+from prism.kit.db import Database
+from prism.kit.reconcile import NEVER, Claim, Found
+from prism.workspaces import store as workspaces
+from prism.workspaces.ports import Compute
+
+SELDOM = timedelta(minutes=5)
+
+
+class IdleReconciler:
+    """Keeps what each machine was told the same as what its owner wants."""
+
+    rows = store.watches
+
+    def __init__(self, db: Database, clock: Clock, computes: Mapping[str, Compute]) -> None:
+        self._db, self._clock, self._computes = db, clock, computes
+
+    def reachable(self) -> ColumnElement[bool]:
+        """The rows whose place one of our providers serves."""
+        return self.rows.c.place.in_(self._computes)
+
+    def patrol(self) -> timedelta:
+        """Nothing changes by itself."""
+        return SELDOM
+
+    def look(self) -> None:
+        """Nothing to see: telling may be repeated."""
+
+    def reconcile(self, claim: Claim, view: None) -> Found:
+        """Tell one machine."""
+        with self._db.read() as sql:
+            it = store.watched(sql, claim.id)
+            found = workspaces.by_ids(sql, [claim.id])
+            profile = find(sql, it.profile) if it and it.profile else None
+        rest = NEVER - self._clock.now()
+        if it is None or it.machine is None or not found:
+            return Found(rest, lambda _: None)
+        rule = rule_of(it, profile, found[0].hibernation) if profile else None
+        told = f"{it.machine} {msgspec.json.encode(rule).decode()}"
+        if told == it.told:
+            return Found(rest, lambda _: None)
+        self._computes[it.place].watch(it.machine, rule)
+        return Found(rest, lambda tx: store.told(tx, claim.id, told))

@@ -1,0 +1,201 @@
+"""Asking about idleness: profiles, how a workspace is watched, what was done and why."""
+
+from datetime import timedelta
+
+from msgspec import structs
+from sqlalchemy import Connection
+
+from prism.errors import AlreadyExists, InvalidState
+from prism.idle import store
+from prism.idle.events import (
+    IdleConfigured,
+    IdleProfileCreated,
+    IdleProfileDeleted,
+    KeptAwake,
+)
+from prism.idle.model import (
+    Awake,
+    Configuration,
+    Deleted,
+    Effective,
+    IdleProfileInUse,
+    NewProfile,
+    Past,
+    Profile,
+    Sight,
+    Status,
+    Watched,
+    rule_of,
+)
+from prism.idle.plan import BUILT_IN, past, status
+from prism.kit.actor import Who
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database, Tx
+from prism.workspaces import store as workspaces
+from prism.workspaces.model import IdleProfileNotFound, State, Workspace
+from prism.workspaces.plan import state_of
+
+
+class IdleService:
+    """What one person may ask about idleness."""
+
+    def __init__(self, db: Database, clock: Clock, who: Who, sight: Sight) -> None:
+        self._db, self._clock, self._who, self._sight = db, clock, who, sight
+
+    def profiles(self) -> list[Profile]:
+        """Those that are built in, then those of one's own."""
+        with self._db.read() as sql:
+            return [*BUILT_IN, *store.own_profiles(sql)]
+
+    def create(self, new: NewProfile) -> Profile:
+        """Make a profile of one's own."""
+        profile = Profile(**structs.asdict(new))
+        with self._db.write() as tx:
+            if find(tx.sql, new.name):
+                raise AlreadyExists(
+                    f"An idle profile called {new.name!r} already exists",
+                    details="a profile does not change: its workspaces rely on it",
+                    remediation="Look at them with `prism idle profile list`",
+                )
+            store.add_profile(tx, profile)
+            tx.happened(IdleProfileCreated(actor=self._who(), subject=new.name))
+        return profile
+
+    def delete(self, name: str) -> Deleted:
+        """Forget a profile that watches nothing."""
+        with self._db.write() as tx:
+            if any(it.name == name for it in BUILT_IN):
+                raise IdleProfileInUse(
+                    f"Idle profile {name!r} is built in",
+                    details="what is built in stays",
+                    remediation="Look at them with `prism idle profile list`",
+                )
+            named(tx.sql, name)
+            if count := store.watched_by(tx.sql, name):
+                raise IdleProfileInUse(
+                    f"Idle profile {name!r} is in use",
+                    details=f"{count} workspaces are watched by it",
+                    remediation="Choose another for them: `prism idle configure NAME standard`",
+                )
+            store.remove_profile(tx, name)
+            tx.happened(IdleProfileDeleted(actor=self._who(), subject=name))
+        return Deleted("Idle profile deleted successfully")
+
+    def configure(self, name: str, asked: Configuration) -> Effective:
+        """Watch a workspace by a profile from now on."""
+        with self._db.write() as tx:
+            profile, it = named(tx.sql, asked.profile), workspaces.named(tx.sql, name)
+            _living(it)
+            changes = {
+                "profile": profile.name,
+                "enabled": asked.enabled,
+                "custom_minutes": asked.custom_threshold_minutes,
+            }
+            store.change_watch(tx, it.id, self._clock.now(), **changes)
+            workspaces.watch_by(tx, it.id, profile.name)
+            rule = rule_of(_watched(tx.sql, it), profile, it.hibernation)
+            tx.happened(
+                IdleConfigured(
+                    actor=self._who(),
+                    subject=it.name,
+                    workspace=it.id,
+                    profile=profile.name,
+                    enabled=asked.enabled,
+                    idle_threshold_minutes=rule.minutes,
+                    action=rule.action,
+                )
+            )
+        stops = "it cannot hibernate, so it is stopped instead: its memory is lost then"
+        return Effective(
+            instance_name=it.name,
+            profile=profile.name,
+            enabled=asked.enabled,
+            idle_threshold_minutes=rule.minutes,
+            action=rule.action,
+            notes=(stops,) if rule.action != profile.action else (),
+        )
+
+    def keep_awake(self, name: str, minutes: int) -> Awake:
+        """Leave a workspace awake until then, however idle; 0 minutes end that."""
+        with self._db.write() as tx:
+            it, now = workspaces.named(tx.sql, name), self._clock.now()
+            _living(it)
+            until = whole(now + timedelta(minutes=minutes)) if minutes else None
+            store.change_watch(tx, it.id, now, awake_until=until)
+            tx.happened(
+                KeptAwake(actor=self._who(), subject=it.name, workspace=it.id, until=until)
+            )
+        return Awake(instance_name=it.name, keep_awake_until=until)
+
+    def history(self, limit: int) -> list[Past]:
+        """What was done about idleness, the newest first."""
+        with self._db.read() as sql:
+            found, now = store.past(sql, limit), self._clock.now()
+        return [past(it, now) for it in found]
+
+    def status(self, name: str) -> Status:
+        """Why a workspace is awake or asleep."""
+        with self._db.read() as sql:
+            it = workspaces.named(sql, name)
+            watched = _watched(sql, it)
+            profile = find(sql, watched.profile) if watched.profile else None
+            last = next(iter(store.past(sql, 1, it.id)), None)
+        known = self._sight.of(it.id)
+        return status(it, watched, profile, known, last=last, now=self._clock.now())
+
+
+class Keeper:
+    """Implements `workspaces.upstairs.Meter`: a workspace is watched while it lives."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def changed(
+        self, tx: Tx, before: Workspace | None, after: Workspace, at: object, *, sure: bool
+    ) -> None:
+        """A new one is watched, one with a new machine is told of, one that ended is not."""
+        now = self._clock.now()
+        if before is None:
+            watched = Watched(id=after.id, place=after.place, profile=after.idle_profile)
+            store.add_watch(tx, watched, due_at=now)
+            return
+        if after.ended_at is not None:
+            store.end_watch(tx, after.id)
+        elif after.machine_id != before.machine_id:
+            store.change_watch(tx, after.id, now, machine=after.machine_id)
+        if state_of(after) is State.RUNNING and state_of(before) is not State.RUNNING:
+            store.woke(tx, after.id, now)
+
+
+def find(sql: Connection, name: str) -> Profile | None:
+    """The profile of that name, built in or somebody's own."""
+    for it in BUILT_IN:
+        if it.name == name:
+            return it
+    return store.own_profile(sql, name)
+
+
+def named(sql: Connection, name: str) -> Profile:
+    """The profile of that name; raises where there is none."""
+    if profile := find(sql, name):
+        return profile
+    known = ", ".join([*(it.name for it in BUILT_IN), *(p.name for p in store.own_profiles(sql))])
+    raise IdleProfileNotFound(
+        f"Idle profile {name!r} not found",
+        details=f"known: {known}",
+        remediation="Look at them with `prism idle profile list`",
+    )
+
+
+def _watched(sql: Connection, it: Workspace) -> Watched:
+    known = store.watched(sql, it.id)
+    return known or Watched(id=it.id, place=it.place, profile=it.idle_profile)
+
+
+def _living(it: Workspace) -> None:
+    if (state := state_of(it)) in {State.TERMINATING, State.TERMINATED}:
+        raise InvalidState(
+            f"Workspace {it.name!r} is {state}",
+            details="there is nothing left to watch",
+            remediation="Use `prism workspace list` to see available workspaces",
+        )

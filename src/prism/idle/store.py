@@ -1,0 +1,156 @@
+"""The tables of idleness: profiles, what is watched how, what was done. All their SQL."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Integer,
+    Row,
+    String,
+    Table,
+    UniqueConstraint,
+    delete,
+    func,
+    select,
+    update,
+)
+
+from prism.idle.model import Profile, Triggered, Watched
+from prism.kit.db import Tx
+from prism.kit.tables import Utc, leased, metadata
+
+profiles = Table(
+    "idle_profiles",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("description", String, nullable=False),
+    Column("idle_threshold_minutes", Integer, nullable=False),
+    Column("action", String, nullable=False),
+    Column("cpu_threshold", Float),
+    Column("memory_threshold", Float),
+    Column("network_threshold", BigInteger),
+    Column("disk_threshold", BigInteger),
+    Column("gpu_threshold", Float),
+)
+watches = Table(
+    "idle_watches",
+    metadata,
+    Column("id", String, primary_key=True),  # the workspace's own
+    Column("place", String, nullable=False),
+    Column("machine", String),
+    Column("profile", String, index=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("custom_minutes", Integer),
+    Column("awake_until", Utc),
+    Column("told", String),
+    *leased(),
+)
+history = Table(
+    "idle_history",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("workspace", String, nullable=False),
+    Column("instance_name", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("trigger_time", Utc, nullable=False, index=True),
+    Column("seconds", Integer, nullable=False),
+    Column("profile", String, nullable=False),
+    Column("rate", BigInteger),
+    Column("note", String),
+    Column("woken_at", Utc),
+    UniqueConstraint("workspace", "trigger_time"),
+)
+PROFILE = select(*(profiles.c[field] for field in Profile.__struct_fields__))
+WATCHED = select(*(watches.c[field] for field in Watched.__struct_fields__))
+PAST = select(*(history.c[field] for field in Triggered.__struct_fields__))
+
+
+def own_profiles(sql: Connection) -> list[Profile]:
+    """Those that people made, by name."""
+    rows = sql.execute(PROFILE.order_by(profiles.c.name))
+    return msgspec.convert([_named(Profile, row) for row in rows], list[Profile])
+
+
+def own_profile(sql: Connection, name: str) -> Profile | None:
+    """One that somebody made."""
+    row = sql.execute(PROFILE.where(profiles.c.name == name)).one_or_none()
+    return msgspec.convert(_named(Profile, row), Profile) if row else None
+
+
+def add_profile(tx: Tx, profile: Profile) -> None:
+    """Keep a new one."""
+    tx.sql.execute(profiles.insert().values(**msgspec.structs.asdict(profile)))
+
+
+def remove_profile(tx: Tx, name: str) -> bool:
+    """Forget one; whether there was one."""
+    return bool(tx.sql.execute(delete(profiles).where(profiles.c.name == name)).rowcount)
+
+
+def watched_by(sql: Connection, profile: str) -> int:
+    """How many workspaces are watched by a profile."""
+    query = select(func.count()).where(watches.c.profile == profile)
+    return int(sql.execute(query).scalar_one())
+
+
+def watched(sql: Connection, workspace: str) -> Watched | None:
+    """How a workspace is watched."""
+    row = sql.execute(WATCHED.where(watches.c.id == workspace)).one_or_none()
+    return msgspec.convert(_named(Watched, row), Watched) if row else None
+
+
+def add_watch(tx: Tx, it: Watched, due_at: datetime) -> None:
+    """Watch a new workspace."""
+    row = msgspec.structs.asdict(it)
+    tx.sql.execute(watches.insert().values(**row, due_at=due_at, attempts=0))
+
+
+def change_watch(tx: Tx, workspace: str, due_at: datetime, **values: Any) -> None:
+    """Keep what is different now, and have its machine told."""
+    mine = watches.c.id == workspace
+    tx.sql.execute(update(watches).where(mine).values(**values, due_at=due_at))
+
+
+def told(tx: Tx, workspace: str, told: str) -> None:
+    """Keep what its machine was told."""
+    tx.sql.execute(update(watches).where(watches.c.id == workspace).values(told=told))
+
+
+def end_watch(tx: Tx, workspace: str) -> None:
+    """Watch it no longer."""
+    tx.sql.execute(delete(watches).where(watches.c.id == workspace))
+
+
+def add_past(tx: Tx, it: Triggered) -> bool:
+    """Keep what a machine did, once; whether that was news."""
+    mine = (history.c.workspace == it.workspace, history.c.trigger_time == it.trigger_time)
+    if tx.sql.execute(select(history.c.id).where(*mine)).first() is not None:
+        return False
+    tx.sql.execute(history.insert().values(**msgspec.structs.asdict(it)))
+    return True
+
+
+def woke(tx: Tx, workspace: str, at: datetime) -> None:
+    """What was saved is saved."""
+    asleep = (history.c.workspace == workspace, history.c.woken_at.is_(None))
+    tx.sql.execute(update(history).where(*asleep).values(woken_at=at))
+
+
+def past(sql: Connection, limit: int, workspace: str | None = None) -> list[Triggered]:
+    """What was done, the newest first."""
+    query = PAST if workspace is None else PAST.where(history.c.workspace == workspace)
+    newest = query.order_by(history.c.trigger_time.desc(), history.c.id.desc()).limit(limit)
+    return msgspec.convert(
+        [_named(Triggered, row) for row in sql.execute(newest)], list[Triggered]
+    )
+
+
+def _named(kind: type[Struct], row: Row[Any]) -> dict[str, Any]:
+    return dict(zip(kind.__struct_fields__, row, strict=True))

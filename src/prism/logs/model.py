@@ -1,0 +1,47 @@
+"""What a workspace says, by kind, and what you may ask of it."""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from prism.workspaces.model import State
+
+LogType = Literal["console", "cloud-init", "system", "application"]
+"""Its machine's own words, its provisioning, what happened to it, what its services say."""
+LOG_TYPES: tuple[LogType, ...] = ("console", "cloud-init", "system", "application")
+
+
+class Available(Struct, frozen=True, kw_only=True):
+    """A workspace, and whether its machine has logs."""
+
+    name: str
+    id: str | None
+    state: State
+    logs_available: bool
+
+
+class Listing(Struct, frozen=True, kw_only=True):
+    """Every workspace, and the kinds of logs there are."""
+
+    instances: tuple[Available, ...]
+    available_log_types: tuple[LogType, ...] = LOG_TYPES
+
+
+class Types(Struct, frozen=True, kw_only=True):
+    """The kinds of logs that a workspace has."""
+
+    instance_name: str
+    instance_id: str | None
+    available_log_types: tuple[LogType, ...]
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    """The last lines of a log; `tail` is how many were asked for."""
+
+    instance_name: str
+    instance_id: str | None
+    log_type: LogType
+    lines: tuple[str, ...]
+    timestamp: datetime
+    tail: int

@@ -1,0 +1,34 @@
+"""What happened to a workspace, as lines: read from the events of the house."""
+
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from prism.kit.events import Recorded
+from prism.kit.journal import facts
+
+SILENT = {"workspace", "actor", "subject"}
+
+
+def happened(
+    sql: Connection, name: str, workspace: str, limit: int, after: int = 0
+) -> list[Recorded]:
+    """What happened to a workspace, the oldest first: the last, or the next after an event."""
+    query = select(facts).where(facts.c.subject == name, facts.c.id > after).limit(limit)
+    order = facts.c.id if after else facts.c.id.desc()
+    found = [Recorded(**row._mapping) for row in sql.execute(query.order_by(order))]
+    mine = (it for it in found if it.data.get("workspace") == workspace)
+    return sorted(mine, key=lambda it: it.id)
+
+
+def line(fact: Recorded) -> str:
+    """An event as a line of a log."""
+    said = [f"{k}={_plain(v)}" for k, v in fact.data.items() if k not in SILENT and v is not None]
+    at = f"{fact.at:%Y-%m-%dT%H:%M:%SZ}"
+    return " ".join((at, fact.event, *said, f"by={fact.actor}"))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(str(it) for it in value.values())
+    return str(value)

@@ -1,0 +1,119 @@
+"""Volumes and snapshots over HTTP."""
+
+from litestar import Router, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from prism.storage.copies import SnapshotService
+from prism.storage.model import (
+    Attaching,
+    Detaching,
+    EbsVolume,
+    EfsVolume,
+    NewSnapshot,
+    NewVolume,
+    Removal,
+    Restoring,
+    SnapshotItem,
+    VolumeList,
+)
+
+Storage = NamedDependency[SnapshotService]
+Name = FromPath[str]
+
+
+@get("", sync_to_thread=True)
+def list_volumes(storage: Storage) -> VolumeList:
+    """Every volume: those that are shared, and those for one workspace at a time."""
+    return storage.every()
+
+
+@post("/create", sync_to_thread=True)
+def create_volume(data: JSONBody[NewVolume], storage: Storage) -> EbsVolume | EfsVolume:
+    """Ask for a new volume."""
+    return storage.create(data)
+
+
+@get("/{name:str}", sync_to_thread=True)
+def show_volume(name: Name, storage: Storage) -> EbsVolume | EfsVolume:
+    """One volume, by name or id."""
+    return storage.named(name)
+
+
+@delete("/{name:str}", status_code=200, sync_to_thread=True)
+def delete_volume(name: Name, storage: Storage) -> Removal:
+    """Ask for a volume that nothing has to be destroyed, with what it holds."""
+    return Removal(f"Volume {storage.delete(name)!r} deleting - its data will be lost")
+
+
+@post("/{name:str}/attach", status_code=200, sync_to_thread=True)
+def attach_volume(
+    name: Name, data: JSONBody[Attaching], storage: Storage
+) -> EbsVolume | EfsVolume:
+    """Ask for a workspace to have it, at `~/volumes/NAME`."""
+    return storage.attach(name, data.instance)
+
+
+@post("/{name:str}/detach", status_code=200, sync_to_thread=True)
+def detach_volume(
+    name: Name, data: JSONBody[Detaching], storage: Storage
+) -> EbsVolume | EfsVolume:
+    """Ask for one workspace, or all, to have it no more; what it holds stays."""
+    return storage.detach(name, data.instance)
+
+
+@get("", sync_to_thread=True)
+def list_snapshots(storage: Storage) -> list[SnapshotItem]:
+    """Every snapshot."""
+    return storage.snapshots()
+
+
+@post("", sync_to_thread=True)
+def create_snapshot(data: JSONBody[NewSnapshot], storage: Storage) -> SnapshotItem:
+    """Ask for a snapshot of a volume, or of a workspace's root disk."""
+    return storage.take(data)
+
+
+@get("/{name:str}", sync_to_thread=True)
+def show_snapshot(name: Name, storage: Storage) -> SnapshotItem:
+    """One snapshot, by name or id."""
+    return storage.snapshot(name)
+
+
+@delete("/{name:str}", status_code=200, sync_to_thread=True)
+def delete_snapshot(name: Name, storage: Storage) -> Removal:
+    """Ask for a snapshot to be destroyed; volumes made from it stay."""
+    return Removal(f"Snapshot {storage.delete_snapshot(name)!r} deleting")
+
+
+@post("/{name:str}/restore", sync_to_thread=True)
+def restore_snapshot(
+    name: Name, data: JSONBody[Restoring], storage: Storage
+) -> EbsVolume | EfsVolume:
+    """Ask for a new volume that holds what the snapshot holds."""
+    return storage.restore(name, data)
+
+
+volumes = Router(
+    "/api/v1/storage/volumes",
+    tags=["volumes"],
+    route_handlers=[
+        list_volumes,
+        create_volume,
+        show_volume,
+        delete_volume,
+        attach_volume,
+        detach_volume,
+    ],
+)
+snapshots = Router(
+    "/api/v1/snapshots",
+    tags=["snapshots"],
+    route_handlers=[
+        list_snapshots,
+        create_snapshot,
+        show_snapshot,
+        delete_snapshot,
+        restore_snapshot,
+    ],
+)

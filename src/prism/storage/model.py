@@ -1,0 +1,344 @@
+"""What a volume and a snapshot are, and what you may ask of them."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
+
+from msgspec import Meta, Struct
+
+from prism.errors import AlreadyExists, Conflict, InUse, InvalidState, NotFound
+from prism.kit.money import Micros
+
+DiskType = Literal["gp3", "gp2", "io2", "st1"]
+RESERVED = frozenset({"create"})  # it is an address of its own
+
+
+class VolumeNotFound(NotFound, code="VOLUME_NOT_FOUND"):
+    """There is no volume of that name."""
+
+
+class SnapshotNotFound(NotFound, code="SNAPSHOT_NOT_FOUND"):
+    """There is no snapshot of that name."""
+
+
+class VolumeExists(AlreadyExists):
+    """There is a volume of that name already."""
+
+
+class SnapshotExists(AlreadyExists):
+    """There is a snapshot of that name already."""
+
+
+class VolumeInUse(InUse):
+    """The volume is attached, or being copied."""
+
+
+class SnapshotInUse(InUse):
+    """A volume is being made from the snapshot."""
+
+
+class VolumeElsewhere(Conflict, code="VOLUME_ELSEWHERE"):
+    """The volume and the workspace are not in the same place."""
+
+
+class StorageState(InvalidState):
+    """The volume or snapshot is not in a state that allows this."""
+
+
+class Kind(StrEnum):
+    """What sort of volume it is."""
+
+    EBS = "ebs"  # one workspace at a time
+    EFS = "efs"  # shared by several
+
+
+class Verb(StrEnum):
+    """What was asked last."""
+
+    MAKE = "make"
+    DELETE = "delete"
+
+
+class Seen(StrEnum):
+    """What a volume or snapshot was last seen to be."""
+
+    NONE = "none"  # there never was one
+    UNSURE = "unsure"  # asked for, and neither promised nor visible yet
+    MAKING = "making"
+    THERE = "there"
+    DELETING = "deleting"
+    BROKEN = "broken"  # making it failed; there is nothing of it
+    GONE = "gone"  # there was one
+
+
+class VolumeState(StrEnum):
+    """A volume's state on the wire."""
+
+    CREATING = "creating"
+    AVAILABLE = "available"
+    ATTACHING = "attaching"
+    IN_USE = "in-use"
+    DETACHING = "detaching"
+    DELETING = "deleting"
+    DELETED = "deleted"
+    ERROR = "error"
+
+
+class SnapshotState(StrEnum):
+    """A snapshot's state on the wire."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    DELETING = "deleting"
+    DELETED = "deleted"
+    ERROR = "error"
+
+
+class Trouble(Struct, frozen=True):
+    """Why something is not what was wanted; `message` says what and how to go on."""
+
+    code: str
+    message: str
+
+
+class Volume(Struct, frozen=True, kw_only=True):
+    """A place for data: what was ordered, what is wanted, what was seen."""
+
+    id: str
+    name: str
+    kind: Kind
+    owner: str
+    place: str
+    project: str | None = None  # its id
+    size_gb: int | None = None  # an efs volume grows by itself
+    volume_type: DiskType | None = None
+    iops: int | None = None
+    throughput: int | None = None
+    gb_month: Micros | None = None  # null where nobody knows the price
+    notes: tuple[str, ...] = ()
+    from_snapshot: str | None = None  # the snapshot's row
+    expected_id: str | None = None
+    created_at: datetime
+    # written by requests
+    verb: Verb = Verb.MAKE
+    wish: int = 1
+    # written by the reconciler
+    seen: Seen = Seen.NONE
+    granted: int = 0
+    asked_at: datetime | None = None
+    disk_id: str | None = None
+    used_bytes: int | None = None
+    trouble: Trouble | None = None
+
+
+class Attachment(Struct, frozen=True, kw_only=True):
+    """A volume in a workspace: `wanted` is what requests say, `attached` what was seen."""
+
+    volume: str
+    workspace: str  # its lasting id
+    name: str  # what the workspace is called
+    wanted: bool = True
+    attached: bool = False
+    machine: str | None = None  # the id of the machine that has or may have it
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """What a volume, or a workspace's root disk, held at one time."""
+
+    id: str
+    name: str
+    owner: str
+    place: str
+    project: str | None = None
+    source: Literal["volume", "workspace"]
+    source_id: str  # the lasting id of what it was taken of
+    source_name: str
+    kind: Kind  # what a volume restored from it is
+    size_gb: int | None
+    volume_type: DiskType | None
+    iops: int | None = None
+    throughput: int | None = None
+    gb_month: Micros | None = None
+    holds: bool = False  # whether its workspace waits for it in order to be destroyed
+    created_at: datetime
+    # written by requests
+    verb: Verb = Verb.MAKE
+    wish: int = 1
+    # written by the reconciler
+    seen: Seen = Seen.NONE
+    granted: int = 0
+    tried: int = 0
+    asked_at: datetime | None = None
+    copy_id: str | None = None
+    used_bytes: int | None = None
+    trouble: Trouble | None = None
+
+
+class Host(Struct, frozen=True, kw_only=True):
+    """A workspace, as far as storage has to know it."""
+
+    id: str
+    name: str
+    place: str
+    machine: str | None  # the id of its machine, once one is known
+    quiet: bool  # nothing in it writes now
+    ended: bool  # it was, or is being, destroyed
+    project: str | None = None
+    root_gb: int = 8
+    root_type: DiskType = "gp3"
+
+
+class Hosts(Protocol):
+    """Whoever knows the workspaces; `sql` is the transaction of the question."""
+
+    def named(self, sql: Any, name: str) -> Host:
+        """The one with that name or instance id; raises a `Problem` where there is none."""
+
+    def of(self, sql: Any, ids: Collection[str]) -> Mapping[str, Host]:
+        """Those with these lasting ids that are still listed."""
+
+
+class Terms(Protocol):
+    """What a provider says of storage before anything is made; asks no cloud."""
+
+    place: str
+
+    def notes(self, kind: Kind, size_gb: int | None) -> tuple[str, ...]:
+        """What will be other than asked."""
+
+    def gb_month(self, what: str) -> Micros | None:
+        """What a GB costs a month, of `gp3`, `efs`, `snapshot`; null where nobody knows."""
+
+    def expected_id(self, key: str, kind: Kind) -> str | None:
+        """The id that the volume of this key will have, where that is known."""
+
+
+class Meter(Protocol):
+    """Someone upstairs who counts what storage costs; told inside the transaction."""
+
+    def changed(
+        self, tx: Any, before: Volume | Snapshot | None, after: Volume | Snapshot | None, at: Any
+    ) -> None:
+        """It is so from `at` on: `before` is null for what is new, `after` for what is gone."""
+
+
+class Attached(NamedTuple):
+    """The names of the volumes that a workspace has, by kind."""
+
+    efs: tuple[str, ...] = ()
+    ebs: tuple[str, ...] = ()
+
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!(?:vol|fs|snap)-[0-9a-f]{8,17}$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)",
+        description="1-64 letters, digits, `.`, `_` and `-`; the first a letter or digit; "
+        "not shaped like an id",
+    ),
+]
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class NewVolume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for a new volume; an efs volume has neither size nor type."""
+
+    type: Kind
+    name: Name
+    size_gb: Annotated[int, Meta(ge=1, le=65536)] | None = None
+    volume_type: DiskType | None = None
+    iops: Annotated[int, Meta(ge=1)] | None = None
+    throughput: Annotated[int, Meta(ge=1)] | None = None
+    project: Text | None = None
+
+
+class Attaching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to attach a volume to a workspace."""
+
+    instance: Text
+
+
+class Detaching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to detach a volume; from everything, unless an instance is named."""
+
+    instance: Text | None = None
+
+
+class NewSnapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for a snapshot, of a volume or of a workspace's root disk."""
+
+    name: Name
+    volume: Text | None = None
+    instance: Text | None = None
+
+
+class Restoring(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for a new volume from a snapshot."""
+
+    name: Name
+
+
+class EfsVolume(Struct, frozen=True, kw_only=True):
+    """A shared volume as the reference's list shows it; `size_gb` is what is used of it."""
+
+    name: str
+    filesystem_id: str | None
+    state: VolumeState
+    size_gb: float | None
+    creation_time: datetime
+    monthly_cost: float | None
+    attached_instances: tuple[str, ...]
+    project: str | None
+    from_snapshot: str | None
+    failure: Trouble | None
+    notes: tuple[str, ...]
+
+
+class EbsVolume(Struct, frozen=True, kw_only=True):
+    """A volume for one workspace at a time, as the reference's list shows it."""
+
+    name: str
+    volume_id: str | None
+    state: VolumeState
+    size_gb: int
+    volume_type: DiskType
+    attached_instance: str | None
+    monthly_cost: float | None
+    iops: int | None
+    throughput: int | None
+    used_gb: float | None
+    creation_time: datetime
+    project: str | None
+    from_snapshot: str | None
+    failure: Trouble | None
+    notes: tuple[str, ...]
+
+
+class VolumeList(Struct, frozen=True):
+    """Every volume."""
+
+    efs_volumes: tuple[EfsVolume, ...]
+    ebs_volumes: tuple[EbsVolume, ...]
+
+
+class SnapshotItem(Struct, frozen=True, kw_only=True):
+    """A snapshot on the wire; `source` is the volume or workspace it was taken of."""
+
+    name: str
+    snapshot_id: str | None
+    state: SnapshotState
+    source_type: Literal["volume", "workspace"]
+    source: str
+    size_gb: int | None
+    used_gb: float | None
+    creation_time: datetime
+    monthly_cost: float | None
+    project: str | None
+    failure: Trouble | None
+
+
+class Removal(Struct, frozen=True):
+    """The answer to a deletion."""
+
+    message: str

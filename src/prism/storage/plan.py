@@ -1,0 +1,284 @@
+"""What storage is called, what to do next about it, and what AWS allows: no clock, no world."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from msgspec import Struct
+
+from prism.errors import ValidationFailed
+from prism.kit.money import Micros
+from prism.storage.model import (
+    RESERVED,
+    Attachment,
+    DiskType,
+    Host,
+    Kind,
+    NewVolume,
+    Seen,
+    Snapshot,
+    SnapshotState,
+    Verb,
+    Volume,
+    VolumeState,
+)
+
+GIB = 2**30
+
+
+class Limits(Struct, frozen=True):
+    """What one type of disk can be: ranges, both ends included."""
+
+    size: tuple[int, int]
+    iops: tuple[int, int] | None = None
+    iops_per_gib: int = 0
+    throughput: tuple[int, int] | None = None
+    included: int = 0  # the IOPS that it has however small it is
+
+
+# EC2 API Reference, `EbsBlockDevice` and `CreateVolume`: sizes and IOPS by type. The ratios are
+# the EBS User Guide's: 500 IOPS a GiB for gp3, 1,000 for io2 (all of it is Block Express), and
+# a throughput of 0.25 MiB/s for each IOPS of gp3.
+BASE_IOPS, BASE_THROUGHPUT = 3000, 125  # of gp3: they come with the price of its size
+LIMITS: Mapping[DiskType, Limits] = {
+    "gp3": Limits((1, 16384), (3000, 16000), 500, (125, 1000), BASE_IOPS),
+    "gp2": Limits((1, 16384)),
+    "io2": Limits((4, 65536), (100, 256000), 1000),
+    "st1": Limits((125, 16384)),
+}
+IOPS_PER_THROUGHPUT = 4
+
+
+class Act(StrEnum):
+    """The one thing to do."""
+
+    MAKE = "make"
+    ATTACH = "attach"
+    DETACH = "detach"
+    DELETE = "delete"
+    WAIT = "wait"
+    REST = "rest"
+    FORGET = "forget"
+
+
+class Step(Struct, frozen=True):
+    """The one thing to do, and with which attachment."""
+
+    act: Act
+    attachment: Attachment | None = None
+
+
+def checked(order: NewVolume) -> NewVolume:
+    """The order with its defaults, if AWS could make it; else which limit it breaks."""
+    reserved(order.name)
+    given = {
+        field: value
+        for field in ("size_gb", "volume_type", "iops", "throughput")
+        if (value := getattr(order, field)) is not None
+    }
+    if order.type is Kind.EFS:
+        if given:
+            why = "an efs volume grows by itself and has none"
+            raise ValidationFailed.of(*((field, why) for field in given))
+        return order
+    if order.size_gb is None:
+        raise ValidationFailed.of(("size_gb", "required for an ebs volume"))
+    kind: DiskType = order.volume_type or "gp3"
+    iops, throughput = order.iops, order.throughput
+    if kind == "gp3":
+        iops, throughput = iops or BASE_IOPS, throughput or BASE_THROUGHPUT
+    wrong = [
+        *_wrong_size(kind, order.size_gb),
+        *_wrong_iops(kind, order.size_gb, iops),
+        *_wrong_throughput(kind, throughput, iops),
+    ]
+    if wrong:
+        raise ValidationFailed.of(*wrong)
+    return NewVolume(
+        type=order.type,
+        name=order.name,
+        size_gb=order.size_gb,
+        volume_type=kind,
+        iops=iops,
+        throughput=throughput,
+        project=order.project,
+    )
+
+
+def reserved(name: str) -> None:
+    """Raise for a name that is an address of its own."""
+    if name in RESERVED:
+        raise ValidationFailed.of(("name", f"{name!r} is reserved"))
+
+
+def _wrong_size(kind: DiskType, size: int) -> Iterator[tuple[str, str]]:
+    least, most = LIMITS[kind].size
+    if not least <= size <= most:
+        yield "size_gb", f"{kind} is {least} to {most} GB"
+
+
+def _wrong_iops(kind: DiskType, size: int, iops: int | None) -> Iterator[tuple[str, str]]:
+    limits = LIMITS[kind]
+    if limits.iops is None:
+        if iops is not None:
+            yield "iops", f"{kind} takes none: they follow from its size"
+        return
+    least, most = limits.iops
+    if iops is None:
+        yield "iops", f"required for {kind}: {least} to {most}"
+    elif not least <= iops <= most:
+        yield "iops", f"{kind} has {least} to {most}"
+    elif iops > (here := size * limits.iops_per_gib) and iops > limits.included:
+        yield "iops", f"{kind} has at most {limits.iops_per_gib} per GB, {here} with {size} GB"
+
+
+def _wrong_throughput(
+    kind: DiskType, throughput: int | None, iops: int | None
+) -> Iterator[tuple[str, str]]:
+    if throughput is None:
+        return
+    if (limits := LIMITS[kind].throughput) is None:
+        yield "throughput", f"{kind} takes none"
+    elif not limits[0] <= throughput <= limits[1]:
+        yield "throughput", f"{kind} has {limits[0]} to {limits[1]} MiB/s"
+    elif iops is not None and throughput * IOPS_PER_THROUGHPUT > iops:
+        yield "throughput", f"{kind} has at most 0.25 MiB/s per IOPS, of {iops} IOPS"
+
+
+VOLUME_STATES = {
+    Seen.THERE: VolumeState.AVAILABLE,
+    Seen.DELETING: VolumeState.DELETING,
+    Seen.BROKEN: VolumeState.ERROR,
+    Seen.GONE: VolumeState.ERROR,
+}
+SNAPSHOT_STATES = {
+    Seen.THERE: SnapshotState.COMPLETED,
+    Seen.DELETING: SnapshotState.DELETING,
+    Seen.BROKEN: SnapshotState.ERROR,
+    Seen.GONE: SnapshotState.ERROR,
+}
+ENDED = {Seen.GONE, Seen.NONE}
+
+
+def volume_state(it: Volume, attachments: Sequence[Attachment]) -> VolumeState:
+    """The word for it; a file system is available to whoever mounts it."""
+    if it.verb is Verb.DELETE:
+        return VolumeState.DELETED if it.seen in ENDED else VolumeState.DELETING
+    state = VOLUME_STATES.get(it.seen, VolumeState.CREATING)
+    if state is not VolumeState.AVAILABLE or it.kind is Kind.EFS or not attachments:
+        return state
+    if not all(one.wanted for one in attachments):
+        return VolumeState.DETACHING
+    attached = all(one.attached for one in attachments)
+    return VolumeState.IN_USE if attached else VolumeState.ATTACHING
+
+
+def snapshot_state(it: Snapshot) -> SnapshotState:
+    """The word for it."""
+    if it.verb is Verb.DELETE:
+        return SnapshotState.DELETED if it.seen in ENDED else SnapshotState.DELETING
+    return SNAPSHOT_STATES.get(it.seen, SnapshotState.PENDING)
+
+
+def settled(it: Volume, attachments: Sequence[Attachment]) -> bool:
+    """Whether nothing about it is under way."""
+    at_rest = {VolumeState.AVAILABLE, VolumeState.IN_USE, VolumeState.ERROR}
+    calm = all(one.wanted == one.attached for one in attachments)
+    return calm and volume_state(it, attachments) in at_rest
+
+
+def plan_volume(
+    it: Volume, seen: Seen, attachments: Sequence[Attachment], hosts: Mapping[str, Host]
+) -> Step:
+    """The next step, from what is wanted and what is seen."""
+    if it.verb is Verb.DELETE:
+        return _towards_its_end(seen, attachments, hosts)
+    if seen in {Seen.GONE, Seen.BROKEN}:
+        return Step(Act.REST)  # what failed or vanished is told, not made again: it would be empty
+    if seen in {Seen.NONE, Seen.UNSURE}:
+        return Step(Act.MAKE)
+    if seen is not Seen.THERE:
+        return Step(Act.WAIT)
+    if leaving := _leaving(attachments, hosts):
+        return Step(Act.DETACH, leaving)
+    return _arrival(it, attachments, hosts)
+
+
+def _towards_its_end(
+    seen: Seen, attachments: Sequence[Attachment], hosts: Mapping[str, Host]
+) -> Step:
+    if seen in ENDED:
+        return Step(Act.FORGET)
+    if seen is Seen.THERE and (leaving := _leaving(attachments, hosts)):
+        return Step(Act.DETACH, leaving)
+    return Step(Act.WAIT if seen in {Seen.DELETING, Seen.UNSURE} else Act.DELETE)
+
+
+def _leaving(attachments: Sequence[Attachment], hosts: Mapping[str, Host]) -> Attachment | None:
+    """One that is no longer wanted, and is or may be attached; who has ended wants nothing."""
+    there = (one for one in attachments if one.attached or one.machine is not None)
+    return next((one for one in there if not wants(one, hosts)), None)
+
+
+def _arrival(it: Volume, attachments: Sequence[Attachment], hosts: Mapping[str, Host]) -> Step:
+    if it.kind is Kind.EBS and any(one.attached for one in attachments):
+        return Step(Act.REST)
+    coming = [one for one in attachments if wants(one, hosts) and not one.attached]
+    for one in coming:
+        if hosts[one.workspace].machine is not None:
+            return Step(Act.ATTACH, one)
+    return Step(Act.WAIT if coming else Act.REST)
+
+
+def wants(one: Attachment, hosts: Mapping[str, Host]) -> bool:
+    """Whether a workspace that lives is to have it."""
+    host = hosts.get(one.workspace)
+    return one.wanted and host is not None and not host.ended
+
+
+def plan_snapshot(it: Snapshot, seen: Seen, host: Host | None) -> Act:
+    """The next step, from what is wanted and what is seen."""
+    if it.verb is Verb.DELETE:
+        if seen in ENDED:
+            return Act.FORGET
+        return Act.WAIT if seen in {Seen.DELETING, Seen.UNSURE} else Act.DELETE
+    told = seen is Seen.BROKEN and it.tried == it.wish  # who asks again gets another try
+    if it.granted == it.wish or seen is Seen.THERE or told:
+        return Act.REST
+    # A workspace that is to be destroyed is stopped first, so that nothing writes meanwhile.
+    writing = it.holds and host is not None and not host.quiet
+    return Act.WAIT if writing or seen in {Seen.MAKING, Seen.DELETING} else Act.MAKE
+
+
+def perceive(
+    it: Volume | Snapshot, surveyed: Seen | None, now: datetime, patience: timedelta
+) -> Seen:
+    """What a survey means: not listed is not the same as not there."""
+    if surveyed is not None:
+        return surveyed
+    promised = (it.disk_id if isinstance(it, Volume) else it.copy_id) is not None
+    if it.seen is Seen.GONE or (it.seen is Seen.BROKEN and it.verb is Verb.MAKE):
+        return it.seen
+    if it.asked_at and now < it.asked_at + patience:
+        return it.seen if promised else Seen.UNSURE
+    return Seen.GONE if promised else Seen.NONE
+
+
+def monthly_cost(it: Volume | Snapshot) -> Micros | None:
+    """What it costs a month; null where nobody knows, which 0 would not say.
+
+    The catalog has no price for more IOPS or throughput than gp3 comes with.
+    """
+    if it.gb_month is None:
+        return None
+    if isinstance(it, Snapshot) or it.kind is Kind.EFS:
+        return None if it.used_bytes is None else Micros(it.gb_month * it.used_bytes // GIB)
+    extra = (it.iops or 0) > BASE_IOPS or (it.throughput or 0) > BASE_THROUGHPUT
+    if it.gb_month and extra:
+        return None
+    return Micros(it.gb_month * (it.size_gb or 0))
+
+
+def gigabytes(used: int | None) -> float | None:
+    """An amount of bytes for the wire."""
+    return None if used is None else round(used / GIB, 3)

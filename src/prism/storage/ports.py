@@ -1,0 +1,101 @@
+"""What storage needs from the world."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from msgspec import Struct
+
+from prism.errors import Conflict
+from prism.storage.model import DiskType, Kind, Seen, Trouble
+
+
+class StorageRefused(Conflict, code="STORAGE_REFUSED"):
+    """The provider says no, and will say no again."""
+
+
+class VolumeOrder(Struct, frozen=True, kw_only=True):
+    """A volume to be made. `key` is our id: it is the token and goes into the tags."""
+
+    key: str
+    name: str
+    kind: Kind
+    size_gb: int | None = None
+    volume_type: DiskType | None = None
+    iops: int | None = None
+    throughput: int | None = None
+
+
+class Disk(Struct, frozen=True, kw_only=True):
+    """A volume as its provider sees it; `attached` holds the ids of machines."""
+
+    id: str
+    key: str
+    seen: Seen
+    attached: frozenset[str] = frozenset()
+    used_bytes: int | None = None
+    trouble: Trouble | None = None
+
+
+class Copy(Struct, frozen=True, kw_only=True):
+    """A snapshot as its provider sees it."""
+
+    id: str
+    key: str
+    seen: Seen
+    used_bytes: int | None = None
+    trouble: Trouble | None = None
+
+
+class Survey(Struct, frozen=True):
+    """All of ours in one place."""
+
+    disks: Sequence[Disk] = ()
+    copies: Sequence[Copy] = ()
+
+
+class Volumes(Protocol):
+    """Somewhere data is kept.
+
+    Every call may be repeated: what has the same key is made once, and a verb on what is
+    already there, or gone, changes nothing. Who does not answer raises `Unavailable`, and
+    may have acted all the same; who says no raises `StorageRefused`. No call waits for data
+    to be copied: it answers when the wish is durable, or may be repeated, and `survey`
+    tells the rest. A copy that failed is surveyed as `BROKEN` until it is asked for again.
+    """
+
+    busy: timedelta
+    """How soon to look again while something changes."""
+
+    calm: timedelta
+    """How soon to look again while nothing does."""
+
+    patience: timedelta
+    """How long something that was promised may be missing from a survey."""
+
+    def survey(self) -> Survey:
+        """Every volume and snapshot of ours; a new one may be missing for some seconds."""
+
+    def create(self, order: VolumeOrder) -> Disk:
+        """Bring an empty volume into being."""
+
+    def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
+        """Bring a volume into being that holds what the snapshot with this id holds."""
+
+    def attach(self, id: str, machine: str, name: str) -> None:
+        """Let a machine see it under that name; a machine need not exist yet."""
+
+    def detach(self, id: str, machine: str) -> None:
+        """Let a machine see it no more; a machine may be gone."""
+
+    def delete(self, id: str) -> None:
+        """Destroy it and what it holds."""
+
+    def snapshot(self, key: str, source: str) -> Copy:
+        """Keep what the volume, or the root disk of the machine, with the id `source` holds."""
+
+    def delete_snapshot(self, id: str) -> None:
+        """Destroy a snapshot."""
+
+    def close(self) -> None:
+        """Begin nothing any more; what is under way ends, or is begun anew another time."""

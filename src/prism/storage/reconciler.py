@@ -1,0 +1,309 @@
+"""Making what is wanted of volumes true: look, plan, act, record."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from threading import Lock
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement, Connection
+
+from prism.errors import Unavailable
+from prism.kit.clock import Clock
+from prism.kit.db import Database, Tx
+from prism.kit.reconcile import NEVER, Claim, Found
+from prism.storage import store
+from prism.storage.events import VolumeAttached, VolumeDetached, VolumeMeasured, VolumeSeen
+from prism.storage.model import (
+    Attachment,
+    Host,
+    Hosts,
+    Meter,
+    Seen,
+    Snapshot,
+    Trouble,
+    Verb,
+    Volume,
+)
+from prism.storage.plan import (
+    Act,
+    Step,
+    gigabytes,
+    perceive,
+    plan_volume,
+    settled,
+    volume_state,
+    wants,
+)
+from prism.storage.ports import Copy, Disk, StorageRefused, VolumeOrder, Volumes
+
+SYSTEM = "prism"
+VANISHED = Trouble("VANISHED", "It was destroyed outside of Prism; what it held is lost")
+
+
+class Look:
+    """What there is in each place; a place is surveyed once, when somebody asks for it."""
+
+    def __init__(self, places: Mapping[str, Volumes]) -> None:
+        self._places, self._lock = places, Lock()
+        self._seen: dict[str, tuple[dict[str, Disk], dict[str, Copy]] | Unavailable] = {}
+
+    def disks(self, place: str) -> dict[str, Disk]:
+        """The volumes there by the key we gave them; raises `Unavailable` if nobody answers."""
+        return self._at(place)[0]
+
+    def copies(self, place: str) -> dict[str, Copy]:
+        """The snapshots there by the key we gave them; raises `Unavailable` likewise."""
+        return self._at(place)[1]
+
+    def _at(self, place: str) -> tuple[dict[str, Disk], dict[str, Copy]]:
+        with self._lock:
+            if place not in self._seen:
+                self._seen[place] = self._survey(place)
+        if isinstance(found := self._seen[place], Unavailable):
+            raise found
+        return found
+
+    def _survey(self, place: str) -> tuple[dict[str, Disk], dict[str, Copy]] | Unavailable:
+        try:
+            seen = self._places[place].survey()
+        except Unavailable as away:
+            return away
+        # The living come last: they win over what had the same key and is gone.
+        disks = sorted(seen.disks, key=lambda it: it.seen is not Seen.GONE)
+        copies = sorted(seen.copies, key=lambda it: it.seen is not Seen.GONE)
+        return {it.key: it for it in disks}, {it.key: it for it in copies}
+
+
+class Links(NamedTuple):
+    """A volume's attachments as they were seen, and the workspaces among them that are over."""
+
+    seen: list[Attachment]
+    ended: set[str]
+
+
+class VolumeReconciler:
+    """Keeps every volume what was asked of it."""
+
+    rows = store.volumes
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        places: Mapping[str, Volumes],
+        hosts: Hosts,
+        meters: Sequence[Meter] = (),
+    ) -> None:
+        self._db, self._clock, self._places = db, clock, places
+        self._hosts, self._meters = hosts, meters
+
+    def reachable(self) -> ColumnElement[bool]:
+        """The rows whose place one of our providers serves."""
+        return self.rows.c.place.in_(self._places)
+
+    def patrol(self) -> timedelta:
+        """One look at each place; what is not as we last saw it becomes due."""
+        with self._db.read() as sql:
+            known = store.idle_in(sql, Volume, self._places)
+            attachments = store.attachments_of(sql, [it.id for it in known])
+            hosts = self._hosts_of(sql, [one for its in attachments.values() for one in its])
+        look, now = self.look(), self._clock.now()
+        changed = [it.id for it in known if self._differs(it, attachments[it.id], hosts, look)]
+        if changed:
+            with self._db.write() as tx:
+                store.make_due(tx, Volume, changed, now)
+        return min(place.calm for place in self._places.values())
+
+    def look(self) -> Look:
+        """Everything of ours, once."""
+        return Look(self._places)
+
+    def reconcile(self, claim: Claim, view: Look) -> Found:
+        """Take one volume one step closer."""
+        with self._db.read() as sql:
+            before = store.by_id(sql, Volume, claim.id)
+            attachments = store.attachments_of(sql, [before.id])[before.id]
+            hosts = self._hosts_of(sql, attachments)
+        place, now = self._places[before.place], self._clock.now()
+        disk = view.disks(before.place).get(before.id)
+        seen = perceive(before, disk.seen if disk else None, now, place.patience)
+        attachments = _looked_at(attachments, disk, hosts)
+        step = plan_volume(before, seen, attachments, hosts)
+        if step.act is Act.FORGET:
+            return Found(NEVER - now, lambda tx: self._forget(tx, before))
+        facts = _facts(before, seen, disk)
+        try:
+            facts |= self._act(claim, before, step, hosts)
+        except StorageRefused as no:
+            lost = {"seen": Seen.BROKEN, "asked_at": None} if step.act is Act.MAKE else {}
+            facts |= {"granted": before.wish, "trouble": Trouble(no.code, no.message), **lost}
+        ended = {one.workspace for one in attachments if not _lives(one, hosts)}
+        return self._found(before, facts, Links(attachments, ended), step)
+
+    def _act(
+        self, claim: Claim, it: Volume, step: Step, hosts: Mapping[str, Host]
+    ) -> dict[str, Any]:
+        place = self._places[it.place]
+        if step.act is Act.MAKE:
+            with self._db.write() as tx:  # before the call: from here on there may be one
+                claim.update(tx, asked_at=self._clock.now())
+            return _facts(it, (made := self._make(it)).seen, made)
+        id = it.disk_id or it.expected_id
+        if step.act is Act.DELETE and id is not None:
+            place.delete(id)
+            return {"asked_at": None}  # from here on, not listed is gone
+        if step.attachment is not None and id is not None:
+            machine = _machine(step.attachment, hosts)
+            if step.act is Act.ATTACH:
+                self._aim(step.attachment, machine)  # before the call: from here on it may be so
+                place.attach(id, machine, it.name)
+            else:
+                place.detach(id, machine)
+                self._aim(step.attachment, None)
+        return {}
+
+    def _aim(self, one: Attachment, machine: str | None) -> None:
+        with self._db.write() as tx:
+            store.aim(tx, one, machine)
+
+    def _make(self, it: Volume) -> Disk:
+        place, order = self._places[it.place], _order(it)
+        if it.from_snapshot is None:
+            return place.create(order)
+        with self._db.read() as sql:
+            origin = next(iter(store.by_ids(sql, Snapshot, [it.from_snapshot])), None)
+        if origin is None or origin.copy_id is None:
+            raise StorageRefused("The snapshot it was to be made from is gone")
+        return place.restore(order, origin.copy_id)
+
+    def _found(self, before: Volume, facts: dict[str, Any], links: Links, step: Step) -> Found:
+        after = replace(before, **facts)
+        if step.act is Act.REST and after.granted < before.wish:
+            facts |= {"granted": before.wish}
+        pause = self._places[before.place].busy
+        if step.act in {Act.ATTACH, Act.DETACH}:
+            pause = timedelta(0)  # there may be more of them
+        elif step.act is Act.REST and settled(after, links.seen):
+            pause = NEVER - self._clock.now()  # a request or a patrol will say
+        return Found(pause, lambda tx: self._record(tx, before.id, facts, links))
+
+    def _record(self, tx: Tx, id: str, facts: dict[str, Any], links: Links) -> None:
+        before, now = store.by_id(tx.sql, Volume, id), self._clock.now()
+        were = store.attachments_of(tx.sql, [id])[id]  # once more: somebody may have asked
+        was = volume_state(before, were)
+        self._record_attachments(tx, before, were, links)
+        after = replace(before, **facts)
+        if after != before:
+            store.change(tx, before, facts)
+            for meter in self._meters:
+                meter.changed(tx, before, after, now)
+        state = volume_state(after, store.attachments_of(tx.sql, [id])[id])
+        told: dict[str, Any] = {"actor": SYSTEM, "subject": after.name, "volume": id}
+        if state is not was or before.trouble != after.trouble or before.disk_id != after.disk_id:
+            told |= {"previous_state": was, "state": state, "failure": after.trouble}
+            tx.happened(VolumeSeen(**told))
+        elif gigabytes(before.used_bytes) != gigabytes(after.used_bytes):
+            tx.happened(VolumeMeasured(**told, used_bytes=after.used_bytes))
+
+    def _record_attachments(
+        self, tx: Tx, it: Volume, were: list[Attachment], links: Links
+    ) -> None:
+        now = {one.workspace: one for one in links.seen}
+        for one in were:
+            if (found := now.get(one.workspace)) is None:
+                continue  # asked for since we looked
+            whose = {"subject": it.name, "workspace": one.workspace, "instance": one.name}
+            if found.attached != one.attached:
+                happened = VolumeAttached if found.attached else VolumeDetached
+                store.saw(tx, found)
+                tx.happened(happened(actor=SYSTEM, volume=it.id, **whose))
+            over = not one.wanted or one.workspace in links.ended
+            if over and not found.attached and one.machine is None:
+                store.drop(tx, one)
+
+    def _forget(self, tx: Tx, it: Volume) -> None:
+        attachments = store.attachments_of(tx.sql, [it.id])[it.id]
+        was, gone = volume_state(it, attachments), replace(it, seen=Seen.GONE)
+        store.forget(tx, it)
+        for meter in self._meters:
+            meter.changed(tx, it, None, self._clock.now())
+        told: dict[str, Any] = {"actor": SYSTEM, "subject": it.name, "volume": it.id}
+        state = volume_state(gone, ())
+        tx.happened(VolumeSeen(**told, previous_state=was, state=state, failure=None))
+
+    def _hosts_of(self, sql: Connection, attachments: Sequence[Attachment]) -> Mapping[str, Host]:
+        return self._hosts.of(sql, {one.workspace for one in attachments})
+
+    def _differs(
+        self,
+        it: Volume,
+        attachments: list[Attachment],
+        hosts: Mapping[str, Host],
+        look: Look,
+    ) -> bool:
+        """Whether a look shows anything that the row does not say."""
+        try:
+            disk = look.disks(it.place).get(it.id)
+        except Unavailable:
+            return False
+        if any(one.wanted and not wants(one, hosts) for one in attachments):
+            return True  # its workspace has ended
+        if disk is None:
+            return it.disk_id is not None and it.seen is not Seen.GONE
+        seen = _looked_at(attachments, disk, hosts)
+        if any(a.attached != b.attached for a, b in zip(attachments, seen, strict=True)):
+            return True
+        shown = _facts(it, disk.seen, disk)
+        shown["used_bytes"] = gigabytes(disk.used_bytes)
+        return shown != {
+            **{name: getattr(it, name) for name in shown},
+            "used_bytes": gigabytes(it.used_bytes),
+        }
+
+
+def _looked_at(
+    attachments: Sequence[Attachment], disk: Disk | None, hosts: Mapping[str, Host]
+) -> list[Attachment]:
+    """The attachments as they are now; a workspace that has ended wants nothing."""
+    there = disk.attached if disk else frozenset()
+    return [
+        replace(one, wanted=wants(one, hosts), attached=_machine(one, hosts) in there)
+        for one in attachments
+    ]
+
+
+def _machine(one: Attachment, hosts: Mapping[str, Host]) -> str:
+    """The machine of an attachment; empty where there never was one."""
+    host = hosts.get(one.workspace)
+    return one.machine or (host.machine if host else None) or ""
+
+
+def _lives(one: Attachment, hosts: Mapping[str, Host]) -> bool:
+    host = hosts.get(one.workspace)
+    return host is not None and not host.ended
+
+
+def _facts(it: Volume, seen: Seen, disk: Disk | None) -> dict[str, Any]:
+    if disk is None:
+        lost = seen is Seen.GONE and it.verb is Verb.MAKE
+        return {"seen": seen, "trouble": VANISHED if lost else it.trouble}
+    trouble = disk.trouble if disk.seen is not Seen.THERE else None
+    return {
+        "seen": seen,
+        "disk_id": disk.id,
+        "used_bytes": disk.used_bytes,
+        "trouble": trouble,
+    }
+
+
+def _order(it: Volume) -> VolumeOrder:
+    return VolumeOrder(
+        key=it.id,
+        name=it.name,
+        kind=it.kind,
+        size_gb=it.size_gb,
+        volume_type=it.volume_type,
+        iops=it.iops,
+        throughput=it.throughput,
+    )

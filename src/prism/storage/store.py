@@ -1,0 +1,311 @@
+"""Where volumes, attachments and snapshots are kept. All the SQL about them is here."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    Select,
+    String,
+    Table,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from prism.kit.db import Tx
+from prism.kit.tables import Utc, leased, metadata
+from prism.storage.model import (
+    Attached,
+    Attachment,
+    Kind,
+    Seen,
+    Snapshot,
+    SnapshotNotFound,
+    Verb,
+    Volume,
+    VolumeNotFound,
+)
+
+T = TypeVar("T", Volume, Snapshot)
+volumes = Table(
+    "volumes",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("kind", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("place", String, nullable=False, index=True),
+    Column("project", String, index=True),
+    Column("size_gb", Integer),
+    Column("volume_type", String),
+    Column("iops", Integer),
+    Column("throughput", Integer),
+    Column("gb_month", BigInteger),
+    Column("notes", JSON, nullable=False),
+    Column("from_snapshot", String, index=True),
+    Column("expected_id", String, index=True),
+    Column("created_at", Utc, nullable=False),
+    # written by requests
+    Column("verb", String, nullable=False),
+    Column("wish", Integer, nullable=False),
+    # written by the reconciler
+    Column("seen", String, nullable=False),
+    Column("granted", Integer, nullable=False),
+    Column("asked_at", Utc),
+    Column("disk_id", String, index=True),
+    Column("used_bytes", BigInteger),
+    Column("trouble", JSON(none_as_null=True)),
+    *leased(),
+)
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("volume", String, ForeignKey("volumes.id"), primary_key=True),
+    Column("workspace", String, primary_key=True, index=True),
+    Column("name", String, nullable=False),
+    Column("wanted", Boolean, nullable=False),  # written by requests
+    # written by the reconciler
+    Column("attached", Boolean, nullable=False),
+    Column("machine", String),
+)
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("owner", String, nullable=False),
+    Column("place", String, nullable=False, index=True),
+    Column("project", String, index=True),
+    Column("source", String, nullable=False),
+    Column("source_id", String, nullable=False, index=True),
+    Column("source_name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("size_gb", Integer),
+    Column("volume_type", String),
+    Column("iops", Integer),
+    Column("throughput", Integer),
+    Column("gb_month", BigInteger),
+    Column("holds", Boolean, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    # written by requests
+    Column("verb", String, nullable=False),
+    Column("wish", Integer, nullable=False),
+    # written by the reconciler
+    Column("seen", String, nullable=False),
+    Column("granted", Integer, nullable=False),
+    Column("tried", Integer, nullable=False),
+    Column("asked_at", Utc),
+    Column("copy_id", String, index=True),
+    Column("used_bytes", BigInteger),
+    Column("trouble", JSON(none_as_null=True)),
+    *leased(),
+)
+TABLES: Mapping[type, Table] = {Volume: volumes, Snapshot: snapshots}
+
+
+def every(sql: Connection, kind: type[T]) -> list[T]:
+    """All volumes, or all snapshots, the oldest first."""
+    return _many(sql, kind, _of(kind).order_by(TABLES[kind].c.id))
+
+
+def by_id(sql: Connection, kind: type[T], id: str) -> T:
+    """The one with our id, which a claim knows to exist."""
+    [found] = _many(sql, kind, _of(kind).where(TABLES[kind].c.id == id))
+    return found
+
+
+def by_ids(sql: Connection, kind: type[T], ids: Collection[str]) -> list[T]:
+    """Those of these ids that still exist."""
+    return _many(sql, kind, _of(kind).where(TABLES[kind].c.id.in_(ids)))
+
+
+def idle_in(sql: Connection, kind: type[T], places: Collection[str]) -> list[T]:
+    """Those in these places that nobody is at work on."""
+    table = TABLES[kind].c
+    return _many(sql, kind, _of(kind).where(table.place.in_(places), table.lease.is_(None)))
+
+
+def find_volume(sql: Connection, name: str) -> Volume | None:
+    """The volume with that name or id."""
+    columns = (volumes.c.name, volumes.c.disk_id, volumes.c.expected_id)
+    either = or_(*(column == name for column in columns))
+    return next(iter(_many(sql, Volume, _of(Volume).where(either))), None)
+
+
+def volume_named(sql: Connection, name: str) -> Volume:
+    """The volume with that name or id; raises where there is none."""
+    if found := find_volume(sql, name):
+        return found
+    raise no_volume(name)
+
+
+def no_volume(name: str) -> VolumeNotFound:
+    """The problem of there being none of that name."""
+    return VolumeNotFound(
+        f"Volume {name!r} not found",
+        remediation="Use `prism volume list` to see available volumes",
+    )
+
+
+def find_snapshot(sql: Connection, name: str) -> Snapshot | None:
+    """The snapshot with that name or id."""
+    either = or_(snapshots.c.name == name, snapshots.c.copy_id == name)
+    return next(iter(_many(sql, Snapshot, _of(Snapshot).where(either))), None)
+
+
+def snapshot_named(sql: Connection, name: str) -> Snapshot:
+    """The snapshot with that name or id; raises where there is none."""
+    if found := find_snapshot(sql, name):
+        return found
+    raise no_snapshot(name)
+
+
+def no_snapshot(name: str) -> SnapshotNotFound:
+    """The problem of there being none of that name."""
+    return SnapshotNotFound(
+        f"Snapshot {name!r} not found",
+        remediation="Use `prism snapshot list` to see available snapshots",
+    )
+
+
+def snapshots_of(sql: Connection, source_id: str) -> list[Snapshot]:
+    """What was taken of a volume or workspace, the oldest first."""
+    mine = _of(Snapshot).where(snapshots.c.source_id == source_id).order_by(snapshots.c.id)
+    return _many(sql, Snapshot, mine)
+
+
+def volumes_from(sql: Connection, snapshot: str) -> list[Volume]:
+    """What was restored from a snapshot."""
+    return _many(sql, Volume, _of(Volume).where(volumes.c.from_snapshot == snapshot))
+
+
+def count_in(sql: Connection, project: str) -> int:
+    """How many volumes and snapshots belong to a project."""
+    counts = (select(func.count()).where(it.c.project == project) for it in TABLES.values())
+    return sum(sql.execute(query).scalar_one() for query in counts)
+
+
+def add(tx: Tx, it: Volume | Snapshot, due_at: datetime) -> None:
+    """Keep a new one."""
+    row = _row(msgspec.structs.asdict(it))
+    table = TABLES[type(it)]
+    tx.sql.execute(table.insert().values(**row, due_at=due_at, attempts=0))
+
+
+def change(tx: Tx, it: Volume | Snapshot, facts: Mapping[str, Any]) -> None:
+    """Keep what one of its authors writes."""
+    table = TABLES[type(it)]
+    tx.sql.execute(update(table).where(table.c.id == it.id).values(**_row(dict(facts))))
+
+
+def make_due(tx: Tx, kind: type[T], ids: Sequence[str], now: datetime) -> None:
+    """Have these looked at, unless somebody does or will sooner."""
+    table = TABLES[kind]
+    free = and_(table.c.lease.is_(None), table.c.due_at > now)
+    tx.sql.execute(update(table).where(table.c.id.in_(ids), free).values(due_at=now))
+
+
+def forget(tx: Tx, it: Volume | Snapshot) -> None:
+    """Keep it no longer; its events stay."""
+    if isinstance(it, Volume):
+        tx.sql.execute(delete(attachments).where(attachments.c.volume == it.id))
+    table = TABLES[type(it)]
+    tx.sql.execute(delete(table).where(table.c.id == it.id))
+
+
+def attachments_of(sql: Connection, ids: Collection[str]) -> dict[str, list[Attachment]]:
+    """The attachments of these volumes, by volume."""
+    found: dict[str, list[Attachment]] = {id: [] for id in ids}
+    for one in _attachments(sql, attachments.c.volume.in_(ids)):
+        found[one.volume].append(one)
+    return found
+
+
+def attachments_to(sql: Connection, workspace: str) -> list[Attachment]:
+    """The attachments of a workspace."""
+    return _attachments(sql, attachments.c.workspace == workspace)
+
+
+def want(tx: Tx, it: Attachment) -> None:
+    """Keep what is now wanted of an attachment."""
+    mine = and_(attachments.c.volume == it.volume, attachments.c.workspace == it.workspace)
+    if not tx.sql.execute(update(attachments).where(mine).values(wanted=it.wanted)).rowcount:
+        tx.sql.execute(attachments.insert().values(**msgspec.structs.asdict(it)))
+
+
+def aim(tx: Tx, it: Attachment, machine: str | None) -> None:
+    """Keep which machine is about to get it, or that none has it any more."""
+    _write(tx, it, machine=machine)
+
+
+def saw(tx: Tx, it: Attachment) -> None:
+    """Keep whether it was seen attached."""
+    _write(tx, it, attached=it.attached)
+
+
+def drop(tx: Tx, it: Attachment) -> None:
+    """An attachment is over."""
+    mine = and_(attachments.c.volume == it.volume, attachments.c.workspace == it.workspace)
+    tx.sql.execute(delete(attachments).where(mine))
+
+
+def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict[str, Attached]:
+    """The volumes of these workspaces, or of all, that were seen attached, by workspace."""
+    columns = (attachments.c.workspace, volumes.c.kind, volumes.c.name)
+    query = select(*columns).join(volumes, volumes.c.id == attachments.c.volume)
+    query = query.where(attachments.c.attached).order_by(volumes.c.name)
+    if workspaces is not None:
+        query = query.where(attachments.c.workspace.in_(workspaces))
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for workspace, kind, name in sql.execute(query):
+        found[workspace][kind].append(name)
+    return {id: Attached(tuple(it[Kind.EFS]), tuple(it[Kind.EBS])) for id, it in found.items()}
+
+
+def held(sql: Connection, workspace: str) -> Snapshot | None:
+    """The snapshot that a workspace waits for in order to be destroyed."""
+    waiting = (snapshots.c.holds, snapshots.c.verb == Verb.MAKE, snapshots.c.seen != Seen.THERE)
+    mine = _of(Snapshot).where(snapshots.c.source_id == workspace, *waiting)
+    return next(iter(_many(sql, Snapshot, mine)), None)
+
+
+def _write(tx: Tx, it: Attachment, **values: Any) -> None:
+    mine = and_(attachments.c.volume == it.volume, attachments.c.workspace == it.workspace)
+    tx.sql.execute(update(attachments).where(mine).values(**values))
+
+
+def _of(kind: type[T]) -> Select[Any]:
+    return select(*(TABLES[kind].c[field] for field in kind.__struct_fields__))
+
+
+def _many(sql: Connection, kind: type[T], query: Select[Any]) -> list[T]:
+    fields = kind.__struct_fields__
+    rows = [dict(zip(fields, row, strict=True)) for row in sql.execute(query)]
+    return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
+
+
+def _attachments(sql: Connection, where: Any) -> list[Attachment]:
+    order = (attachments.c.name, attachments.c.workspace)
+    rows = sql.execute(select(attachments).where(where).order_by(*order))
+    return [Attachment(**row._mapping) for row in rows]
+
+
+def _row(values: dict[str, Any]) -> dict[str, Any]:
+    return values | {
+        name: msgspec.to_builtins(values[name])
+        for name in ("trouble", "notes")
+        if values.get(name) is not None
+    }

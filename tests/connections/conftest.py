@@ -1,0 +1,121 @@
+"""A real daemon with two real workspaces that serve a page, a plain shell, and their neighbour."""
+
+import base64
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from tests.conftest import free_port
+from tests.house.living import Home
+from tests.waiting import eventually
+
+UPSTREAM = Path(__file__).with_name("upstream.py")
+# A workspace sees nothing of ours but the interpreter and its libraries: it brings the rest.
+BROUGHT = base64.b64encode(UPSTREAM.read_bytes()).decode()
+SERVE = f"{sys.executable} {{home}}/upstream.py {{port}}"
+TEMPLATE = f"""
+name: Served
+description: Serves what tests ask for
+packages: {{pip: []}}
+ports: [8888, 8501, 8443]
+post_install: ['echo {BROUGHT} | base64 -d >"$HOME/upstream.py"']
+services:
+  page: {{command: "{SERVE}", port: 8888, health: /page}}
+  more: {{command: "{SERVE}", port: 8501, health: /page}}
+  desktop: {{command: "{SERVE} tls", port: 8443}}
+"""
+
+
+class Site:
+    """The daemon as a client on the wire sees it."""
+
+    def __init__(self, home):
+        self.home = home
+        self.port = json.loads((home.folder / "daemon.lock").read_text())["port"]
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.http = httpx.Client(base_url=self.base, timeout=60, headers={"user-agent": "test"})
+
+    def host(self, label):
+        """The name of a workspace's origin."""
+        return f"{label}.localhost:{self.port}"
+
+    def ask(self, method, path, label="mine", headers=(), **more):
+        """What a workspace's own origin answers."""
+        given = [("host", self.host(label)), *dict(headers).items()]
+        return self.http.request(method, path, headers=given, **more)
+
+    def told(self, method, path, label="mine", headers=(), **more):
+        """What arrived at the service."""
+        answer = self.ask(method, path, label, headers, **more)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def socket(self, path="/echo", label="mine", headers=(), **more):
+        """A WebSocket on a workspace's own origin."""
+        at = f"ws://{self.host(label)}{path}"
+        own = {"origin": f"http://{self.host(label)}", **dict(headers)}
+        return connect(
+            at, additional_headers=own, address=("127.0.0.1", self.port), proxy=None, **more
+        )
+
+    def real_port(self, name, service):
+        """Where that service really listens."""
+        access = self.home.client.workspaces.connect(name)
+        return int(access.services[service].url.rpartition(":")[2])
+
+    def counts(self):
+        """What the service sent so far, and how often it was cut off."""
+        return self.ask("GET", "/go-on").json()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("connections") / "home"
+    with served(folder, other="Served", bare="Plain Shell") as (_, site):
+        yield site
+
+
+@contextlib.contextmanager
+def served(folder, **more):
+    """A daemon with the workspace `mine`, and more by their templates."""
+    home = Home(folder)
+    templates = home.folder / "templates"
+    templates.mkdir()
+    (templates / "served.yml").write_text(TEMPLATE)
+    try:
+        with home.living():
+            for name, template in {"mine": "Served", **more}.items():
+                home.client.workspaces.launch(template, name)
+            wanted = ["running"] * (1 + len(more))
+            eventually(lambda: home.states() == wanted, 60)
+            site = Site(home)
+            with site.http:
+                yield home, site
+    finally:
+        home.clear()
+
+
+@contextlib.contextmanager
+def listening(*words, port=None):
+    """A program of this machine's that no workspace has to do with."""
+    port = port or free_port()
+    process = subprocess.Popen([sys.executable, str(UPSTREAM), str(port), *words])
+    try:
+        eventually(lambda: answers(port))
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(port, host="127.0.0.1"):
+    """Whether an HTTP server is there."""
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"http://{host}:{port}/page").status_code == 200
+    return False

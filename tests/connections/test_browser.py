@@ -1,0 +1,241 @@
+"""A page that a workspace serves, in a real browser: what it may do, and all it may not."""
+
+import contextlib
+import json
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+# What a hostile page tries, each answering what it learned; `null` is nothing.
+BODY = {"GET": None, "POST": "{}"}
+ATTEMPTS = """
+async ([target, ws, method, body]) => {
+  const learned = {};
+  const tried = async (name, attempt) => {
+    try { learned[name] = await attempt() ?? null; } catch { learned[name] = null; }
+  };
+  const ask = init => async () => (await fetch(target, init)).text();
+  await tried("fetch", ask({method}));
+  await tried("with credentials", ask({method, credentials: "include"}));
+  await tried("simple", ask({method, mode: "no-cors", body: body ?? undefined}));
+  await tried("with a header", ask({method, headers: {"X-Forwarded-Host": "localhost"}}));
+  await tried("beacon", async () => { navigator.sendBeacon(target, "{}"); });
+  const met = (element, events) => new Promise(done => {
+    for (const event of events) element.addEventListener(event, () => done(event), {once: true});
+  });
+  await tried("socket", async () => {
+    const socket = new WebSocket(ws);
+    const how = await met(socket, ["open", "error"]);
+    return how === "open" ? how : null;
+  });
+  await tried("events", async () => {
+    const source = new EventSource(target);
+    const how = await met(source, ["open", "error"]);
+    source.close();
+    return how === "open" ? how : null;
+  });
+  for (const kind of ["img", "script"]) await tried(kind, async () => {
+    const element = Object.assign(document.createElement(kind), {src: target});
+    document.body.append(element);
+    const how = await met(element, ["load", "error"]);
+    return how === "load" ? how : null;
+  });
+  await tried("frame", async () => {
+    const frame = Object.assign(document.createElement("iframe"), {src: target});
+    const loaded = met(frame, ["load"]);
+    document.body.append(frame);
+    await loaded;
+    return frame.contentWindow.document.body.innerText;
+  });
+  return learned;
+}
+"""
+FORM = """
+async ([target, enctype]) => {
+  const form = Object.assign(document.createElement("form"), {action: target, method: "POST"});
+  form.enctype = enctype;
+  const field = Object.assign(document.createElement("input"), {name: '{"a":"', value: '"}'});
+  form.append(field);
+  document.body.append(form);
+  form.submit();
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium):
+    context = chromium.new_context()
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(site, context):
+    """The hostile page: it is what the workspace `mine` serves."""
+    page = context.new_page()
+    assert page.goto(f"http://{site.host('mine')}/page").status == 200
+    return page
+
+
+@pytest.fixture
+def outcome(site):
+    """Nothing happened to the other workspace, and nobody spoke with it."""
+    before = site.ask("GET", "/log", "other").json()
+    yield
+    assert site.home.client.workspaces.get("other").state == "running"
+    after = site.ask("GET", "/log", "other").json()
+    ours = ("GET /log", "GET /favicon.ico")
+    assert [it for it in after[len(before) :] if not it.startswith(ours)] == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+@pytest.mark.parametrize(
+    ("path", "socket", "method"),
+    [
+        ("/api/v1/instances", "/api/v1/ws", "GET"),
+        ("/api/v1/instances/other/stop", "/ssh-proxy/other", "POST"),
+        ("/api/v1/events", "/web-proxy/other/echo", "GET"),
+        ("/web-proxy/other/page", "/web-proxy/mine/echo", "GET"),
+        ("/docs", "/dcv-proxy/other/", "GET"),
+    ],
+)
+def test_it_cannot_reach_the_daemon(site, page, outcome, host, path, socket, method):
+    at = f"{host}:{site.port}"
+    learned = page.evaluate(
+        ATTEMPTS, [f"http://{at}{path}", f"ws://{at}{socket}", method, BODY[method]]
+    )
+    assert learned.pop("simple") in {None, ""}, "an answer it cannot read"
+    assert {name: said for name, said in learned.items() if said is not None} == {}
+
+
+@pytest.mark.parametrize("label", ["other", "8501--other"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_it_cannot_reach_another_workspace(site, page, outcome, label, method):
+    at = site.host(label)
+    learned = page.evaluate(
+        ATTEMPTS, [f"http://{at}/page", f"ws://{at}/echo", method, BODY[method]]
+    )
+    assert learned.pop("simple") in {None, ""}
+    assert {name: said for name, said in learned.items() if said is not None} == {}
+
+
+@pytest.mark.parametrize("enctype", ["application/x-www-form-urlencoded", "text/plain"])
+@pytest.mark.parametrize("where", ["localhost", "other.localhost"])
+def test_its_forms_are_refused(site, page, outcome, enctype, where):
+    target = f"http://{where}:{site.port}/api/v1/instances/other/stop"
+    with page.expect_navigation() as moved:
+        page.evaluate(FORM, [target, enctype])
+    assert moved.value.status == 403
+
+
+def test_what_it_opens_it_cannot_read(site, page):
+    for where in ("localhost", "other.localhost"):
+        with page.expect_popup() as opened:
+            page.evaluate(
+                "at => { window.found = window.open(at) }", f"http://{where}:{site.port}/page"
+            )
+        opened.value.wait_for_load_state()
+        with pytest.raises(Exception, match=r"cross-origin|Blocked a frame"):
+            page.evaluate("window.found.document.body.innerText")
+        opened.value.close()
+
+
+@pytest.mark.parametrize("path", ["/api/v1/instances", "/aws-proxy/console"])
+def test_it_cannot_lead_the_person_to_the_api(site, page, path):
+    there = f"http://localhost:{site.port}{path}"
+    head = json.dumps([["Location", there]])
+    redirect = f"http://{site.host('mine')}/answered?status=307&head={head}"
+    for address in (there, redirect):
+        page.goto(f"http://{site.host('mine')}/page")
+        with page.expect_navigation() as moved:
+            page.evaluate("at => { location = at }", address)
+        assert moved.value.status == 403
+
+
+def test_the_daemons_cookies_stay_with_the_daemon(site, context, page):
+    ours = {"name": "prism_session", "value": "ours", "url": f"http://localhost:{site.port}/"}
+    context.add_cookies([ours])
+    forged = json.dumps(
+        [
+            ["Set-Cookie", "prism_session=forged; Domain=localhost; Path=/"],
+            ["Set-Cookie", "wide=1; Domain=localhost; Path=/"],
+            ["Set-Cookie", "own=1; Path=/"],
+        ]
+    )
+    page.goto(f"http://{site.host('mine')}/answered?head={forged}")
+    page.goto(f"http://{site.host('mine')}/page")
+    for cookie in ("prism_session=forged; domain=localhost", "script=1; domain=localhost"):
+        page.evaluate("it => { document.cookie = it }", cookie)
+    page.evaluate("document.cookie = 'prism_session=forged'")
+    seen = page.evaluate("document.cookie")
+    assert "ours" not in seen
+    assert "own=1" in seen
+    [line] = [it for it in fetched(page, "/log") if "/page" in it][-1:]
+    assert "prism" not in line, "the service never sees one of that name"
+    kept = {(it["domain"], it["name"]): it["value"] for it in context.cookies()}
+    assert kept.pop(("localhost", "prism_session")) == "ours"
+    assert {domain for domain, _ in kept} == {"mine.localhost"}
+    other = context.new_page()
+    other.goto(f"http://{site.host('other')}/page")
+    assert other.evaluate("document.cookie") == ""
+
+
+def test_what_it_allows_to_others_is_not_allowed(site, context, page):
+    """A service cannot open its origin by a header; then another page could use it."""
+    head = json.dumps(
+        [
+            ["Access-Control-Allow-Origin", f"http://{site.host('other')}"],
+            ["Access-Control-Allow-Credentials", "true"],
+        ]
+    )
+    neighbour = context.new_page()
+    neighbour.goto(f"http://{site.host('other')}/page")
+    with contextlib.suppress(Exception):
+        said = fetched(neighbour, f"http://{site.host('mine')}/answered?head={head}")
+        raise AssertionError(said)
+
+
+def test_on_its_own_origin_everything_works(site, page):
+    assert fetched(page, "/log")
+    said = page.evaluate(
+        """() => new Promise((done, no) => {
+            const socket = new WebSocket(location.origin.replace("http", "ws") + "/echo");
+            socket.onopen = () => socket.send("hello");
+            socket.onmessage = message => done(message.data);
+            socket.onerror = no;
+        })"""
+    )
+    assert said == "hello"
+    first = page.evaluate(
+        """() => new Promise((done, no) => {
+            const source = new EventSource("/events?count=2");
+            source.onmessage = message => { source.close(); done(message.data); };
+        })"""
+    )
+    assert first == "tick"
+
+
+def test_the_path_leads_to_the_workspaces_own_origin(site, context):
+    page = context.new_page()
+    page.goto(f"http://localhost:{site.port}/web-proxy/mine/page?port=8501")
+    assert page.url == f"http://{site.host('8501--mine')}/page"
+    answer = page.goto(f"http://localhost:{site.port}/web-proxy/nobody/")
+    assert answer.status == 404
+
+
+def fetched(page, path):
+    return page.evaluate("async at => (await fetch(at, {credentials: 'include'})).json()", path)

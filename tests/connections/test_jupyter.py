@@ -1,0 +1,121 @@
+"""JupyterLab and Streamlit, unchanged, in a real browser on a workspace's own origin."""
+
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.connections.test_browser import chromium, context  # noqa: F401  fixtures
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+MIB = 1 << 20
+# As JupyterLab's own front end speaks with a terminal.
+TERMINAL = """
+async typed => {
+    const xsrf = document.cookie.match(/_xsrf=([^;]+)/)?.[1] ?? "";
+    const made = await fetch("/api/terminals", {method: "POST", headers: {"X-XSRFToken": xsrf}});
+    const {name} = await made.json();
+    const at = location.origin.replace("http", "ws") + `/terminals/websocket/${name}`;
+    return await new Promise((done, no) => {
+        let shown = "";
+        const socket = new WebSocket(at);
+        socket.onerror = no;
+        socket.onmessage = ({data}) => {
+            const [kind, text] = JSON.parse(data);
+            if (kind === "setup") socket.send(JSON.stringify(["stdin", typed]));
+            if (kind === "stdout") shown += text;
+            if (shown.includes("42 from a terminal")) { socket.close(); done(shown); }
+        };
+    });
+}
+"""
+
+
+@pytest.fixture
+def launched(site):
+    """Launches real templates, and ends them."""
+    client, names = site.home.client.workspaces, []
+
+    def launch(template, name):
+        names.append(name)
+        client.launch(template, name, wait=200)
+        assert client.get(name).state == "running", client.get(name).failure
+        return client.connect(name)
+
+    yield launch
+    for name in names:
+        client.terminate(name, wait=60)
+
+
+def test_jupyterlab_runs_cells_and_terminals(site, launched, context):  # noqa: F811
+    access = launched("JupyterLab", "lab")
+    token = access.services["jupyter"].token
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    refused = []
+    page.on("response", lambda it: refused.append(it.url) if it.status in {403, 421} else None)
+    origin = f"http://{site.host('lab')}"
+    page.goto(f"{origin}/lab?token={token}")
+    page.locator(".jp-Launcher").wait_for()
+
+    page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
+    cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
+    cell.click()
+    page.keyboard.type("print(6 * 7, 'from a cell')")
+    page.keyboard.press("Shift+Enter")
+    output = page.locator(".jp-OutputArea-output").first
+    expect(output).to_contain_text("42 from a cell", timeout=60_000)
+
+    shown = page.evaluate(TERMINAL, "echo $((6 * 7)) from a terminal | tee made.txt\n")
+    assert "42 from a terminal" in shown
+    answer = page.evaluate("async () => (await fetch('/files/made.txt')).text()")
+    assert answer == "42 from a terminal\n"
+    assert refused == []
+
+    by_id = {"authorization": f"token {token}"}
+    assert site.ask("GET", "/api/kernels", "lab").status_code == 403, "Jupyter asks for its token"
+    assert len(site.ask("GET", "/api/kernels", "lab", by_id).json()) == 1
+    on_path = httpx.get(f"{site.base}/web-proxy/lab/api/kernels?token={token}")
+    assert len(on_path.json()) == 1
+
+
+def test_streamlit_answers_to_what_one_enters(site, launched, context):  # noqa: F811
+    launched("Streamlit App", "app")
+    for label in ("app", "8501--app"):
+        page = context.new_page()
+        page.goto(f"http://{site.host(label)}/")
+        expect(page.locator("h1")).to_contain_text("How long do I have", timeout=60_000)
+        metric = page.locator('[data-testid="stMetricValue"]')
+        before = metric.inner_text()
+        page.get_by_label("Seed").fill("7")
+        page.keyboard.press("Enter")
+        expect(metric).not_to_have_text(re.compile(f"^{re.escape(before)}$"), timeout=30_000)
+        page.close()
+
+
+def test_half_a_gigabyte_each_way_in_the_browser(site, context):  # noqa: F811
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    page.goto(f"http://{site.host('mine')}/page")
+    got = page.evaluate(
+        """async size => {
+            const reader = (await fetch(`/download?size=${size}`)).body.getReader();
+            let got = 0;
+            for (;;) {
+                const {done, value} = await reader.read();
+                if (done) return got;
+                got += value.length;
+            }
+        }""",
+        500 * MIB,
+    )
+    assert got == 500 * MIB
+    sent = page.evaluate(
+        """async count => {
+            const body = new Blob(Array(count).fill(new Uint8Array(1 << 20)));
+            return (await (await fetch("/upload", {method: "POST", body})).json()).size;
+        }""",
+        500,
+    )
+    assert sent == 500 * MIB

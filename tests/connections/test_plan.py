@@ -1,0 +1,60 @@
+"""Host names and ports, read and written."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prism.connections.model import Asked, InvalidPort
+from prism.connections.plan import asked, label, only_port, origin, port_of
+
+WORDS = st.text("abcxyz019", min_size=1, max_size=8)
+NAMES = st.lists(WORDS, min_size=1, max_size=5).map("-".join)
+
+
+@given(NAMES, st.none() | st.integers(1, 65535), st.booleans())
+def test_a_label_says_what_was_meant(name, port, tls):
+    it = Asked(name, port, tls=tls and port is not None)
+    assert asked(label(it)) == it
+    assert len(label(it)) <= 63, "it is one word of a host name"
+
+
+@pytest.mark.parametrize("text", ["1", "80", "8888", "65535"])
+def test_a_port(text):
+    assert port_of(text) == int(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "0", "65536", "99999", "100000", "-1", "+80", " 80", "80 ", "080", "8_0", "1e3"),
+        *("80.0", "0x50", "eighty", "80\n", "\u0668\u0660", "80,81", "9" * 5000),
+    ],
+)
+def test_no_port(text):
+    with pytest.raises(InvalidPort) as refused:
+        port_of(text)
+    assert len(refused.value.details) <= 80
+
+
+def test_one_port_or_none():
+    assert only_port([]) is None
+    assert only_port(["80"]) == 80
+    with pytest.raises(InvalidPort):
+        only_port(["80", "80"])
+
+
+@pytest.mark.parametrize("word", ["0--mine", "65536--mine", "tls-0--mine", "00080--mine"])
+def test_a_label_with_a_port_that_is_none(word):
+    with pytest.raises(InvalidPort):
+        asked(word)
+
+
+@pytest.mark.parametrize("word", ["mine", "a--b", "tls--mine", "x80--mine", "--mine", "tls-x--m"])
+def test_other_labels_are_names(word):
+    assert asked(word) == Asked(word)
+
+
+def test_origins():
+    assert origin(Asked("mine"), ":8947") == "http://mine.localhost:8947"
+    assert origin(Asked("mine", 80), "") == "http://80--mine.localhost"
+    assert origin(Asked("mine", 8443, tls=True), ":1") == "http://tls-8443--mine.localhost:1"

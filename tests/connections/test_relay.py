@@ -1,0 +1,205 @@
+"""HTTP through to a real workspace: every method, any size, both ways, both ends in step."""
+
+import hashlib
+import json
+import socket
+import threading
+
+import httpx
+import pytest
+
+from tests.connections.conftest import served
+from tests.waiting import eventually
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    "method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]
+)
+def test_every_method_arrives_with_its_body(site, method):
+    told = site.told(method, "/a/b", content=b"\x00\xffbody")
+    assert (told["method"], told["target"], told["body"]) == (method, "/a/b", "\x00\xffbody")
+
+
+def test_a_head_has_the_length_and_no_body(site):
+    answer = site.ask("HEAD", "/page")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert int(answer.headers["content-length"]) > 0
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        "//twice//",
+        "/a%2Fb/%E2%82%AC?q=%20&&x&port=1",
+        "/x?y=a+b%2Bc",
+        "/@evil.example:80/",
+        "/;p?=&?",
+        "/%00",
+        "/..%2f..%2f",
+    ],
+)
+def test_a_target_arrives_byte_for_byte(site, target):
+    told = raw(site, f"GET {target} HTTP/1.1\r\nHost: {site.host('mine')}\r\n\r\n")
+    assert f'"target": "{target}"' in told
+
+
+def test_a_body_may_come_in_pieces(site):
+    def pieces():
+        yield b"one "
+        yield b"two"
+
+    told = site.told("POST", "/", content=pieces())
+    assert told["body"] == "one two"
+
+
+def test_statuses_and_heads_come_back_as_they_are(site):
+    for status in (200, 201, 204, 301, 304, 404, 418, 500, 503):
+        answer = site.ask("GET", f"/answered?status={status}&head=[]")
+        assert answer.status_code == status
+    head = '[["X-A","1"],["X-A","2"],["ETag","\\"e\\""]]'
+    answer = site.ask("GET", "/answered", params={"head": head})
+    assert answer.headers.get_list("x-a") == ["1", "2"]
+    assert answer.headers["etag"] == '"e"'
+
+
+def test_a_connection_is_kept(site):
+    with httpx.Client(base_url=site.base, headers={"host": site.host("mine")}) as one:
+        for _ in range(3):
+            assert one.get("/page").status_code == 200
+        [pooled] = one._transport._pool.connections
+        assert pooled.is_idle()
+
+
+@pytest.mark.parametrize("how", ["", "&chunked"])
+def test_a_download_is_whole_and_takes_no_memory(site, how):
+    before, size = memory(site), 500 * MIB
+    digest, got = hashlib.sha256(), 0
+    with site.http.stream(
+        "GET", f"/download?size={size}{how}", headers={"host": site.host("mine")}
+    ) as answer:
+        for piece in answer.iter_raw():
+            digest.update(piece)
+            got += len(piece)
+    assert got == size
+    assert digest.digest() == expected(size)
+    assert memory(site) - before < 40 * MIB
+
+
+def test_an_upload_is_whole_and_takes_no_memory(site):
+    before, size = memory(site), 500 * MIB
+    piece = bytes(range(256)) * 4096
+
+    def pieces():
+        for _ in range(size // len(piece)):
+            yield piece
+
+    told = site.told("POST", "/upload", headers={"content-length": str(size)}, content=pieces())
+    assert (told["size"], told["sha256"]) == (size, expected(size).hex())
+    assert memory(site) - before < 40 * MIB
+
+
+def test_a_slow_reader_holds_the_service_back(site):
+    size = 300 * MIB
+    with site.http.stream(
+        "GET", f"/download?size={size}", headers={"host": site.host("mine")}
+    ) as answer:
+        next(answer.iter_raw())
+        seen = []
+
+        def stands():
+            seen.append(site.counts()["sent"])
+            return len(seen) > 3 and len(set(seen[-3:])) == 1
+
+        eventually(stands)
+        assert seen[-1] < 50 * MIB, "it waits for us"
+
+
+def test_a_slow_service_holds_the_sender_back(site):
+    sent, piece = [0], bytes(MIB)
+
+    def pieces():
+        for _ in range(200):
+            sent[0] += len(piece)
+            yield piece
+
+    answers = []
+    thread = threading.Thread(
+        target=lambda: answers.append(site.told("POST", "/upload?hold", content=pieces()))
+    )
+    thread.start()
+    seen = []
+
+    def stands():
+        seen.append(sent[0])
+        return seen[-1] > 0 and len(seen) > 20 and len(set(seen[-20:])) == 1
+
+    eventually(stands)
+    assert seen[-1] < 60 * MIB
+    site.counts()  # and on
+    thread.join(60)
+    assert answers[0]["size"] == 200 * MIB
+
+
+def test_events_come_one_by_one(site):
+    with site.http.stream("GET", "/events?count=3", headers={"host": site.host("mine")}) as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        pieces = [piece for piece in answer.iter_text() if piece]
+    assert len(pieces) == 3, "each as it was written"
+
+
+def test_who_hangs_up_takes_the_service_with_him(site):
+    before = site.counts()["cut"]
+    with site.http.stream("GET", "/events", headers={"host": site.host("mine")}) as answer:
+        next(answer.iter_text())
+    eventually(lambda: site.counts()["cut"] > before)
+
+
+def test_an_answer_that_breaks_off_is_seen_to_be_broken(site):
+    with pytest.raises(httpx.RemoteProtocolError):
+        site.ask("GET", "/broken")
+
+
+def expected(size):
+    digest, piece = hashlib.sha256(), bytes(range(256)) * 4096
+    for _ in range(size // len(piece)):
+        digest.update(piece)
+    return digest.digest()
+
+
+def memory(site):
+    """What the daemon holds resident, in bytes."""
+    pid = json.loads((site.home.folder / "daemon.lock").read_text())["pid"]
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+def raw(site, text):
+    """An answer to exactly these bytes."""
+    with socket.create_connection(("127.0.0.1", site.port)) as one:
+        one.sendall(text.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").encode("latin-1"))
+        return b"".join(iter(lambda: one.recv(65536), b"")).decode("latin-1")
+
+
+def test_a_daemon_that_goes_home_ends_what_would_never_end(tmp_path):
+    """An event stream ends with it, at once; a download in progress gets its time."""
+    with served(tmp_path / "home") as (home, site):
+        host = {"host": site.host("mine")}
+        size = 30 * MIB
+        with (
+            site.http.stream("GET", "/events", headers=host) as events,
+            site.http.stream("GET", f"/download?size={size}", headers=host) as download,
+        ):
+            lines = events.iter_lines()
+            assert next(lines) == "id: 0"
+            pieces = download.iter_raw()
+            got = len(next(pieces))
+            home.client.daemon.shutdown()
+            with pytest.raises(httpx.RemoteProtocolError):
+                for _ in lines:
+                    pass
+            assert got + sum(map(len, pieces)) == size
+        eventually(lambda: not home.answers())
+        assert '"error"' not in (home.folder / "log").read_text()

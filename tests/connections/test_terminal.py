@@ -1,0 +1,275 @@
+"""A terminal: a WebSocket on this side, a real SSH server with a PTY on the other."""
+
+import asyncio
+import json
+import socket
+import threading
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import asyncssh
+import pytest
+import uvicorn
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from prism.kit.peer import door
+from prism.kit.takeover import WebSockets
+from prism.workspaces.ports import Access
+from tests.conftest import free_port
+from tests.doubles.memory import MemoryCompute
+from tests.waiting import eventually
+
+
+class Reachable(MemoryCompute):
+    """A cloud whose machines have the SSH server of this test."""
+
+    ways = None
+
+    def access(self, id):
+        super().access(id)
+        return self.ways
+
+
+class Shells:
+    """An SSH server that starts real shells on real terminals, for who has the key."""
+
+    def __init__(self, folder):
+        self.key = folder / "key"
+        asyncssh.generate_private_key("ssh-ed25519").write_private_key(self.key)
+        self.host_key = asyncssh.generate_private_key("ssh-ed25519")
+        self.sizes = []
+        self.port = free_port()
+
+    async def listen(self):
+        allowed = asyncssh.import_authorized_keys(
+            asyncssh.read_private_key(self.key).export_public_key().decode()
+        )
+        return await asyncssh.listen(
+            "127.0.0.1",
+            self.port,
+            server_host_keys=[self.host_key],
+            authorized_client_keys=allowed,
+            process_factory=self.shell,
+            encoding=None,
+        )
+
+    async def shell(self, process):
+        """A small shell that says what it is told, and how large its terminal is."""
+        self.sizes.append(process.term_size[:2])
+        process.stdout.write(b"ready\r\n")
+        while True:
+            try:
+                typed = await process.stdin.read(65536)
+            except asyncssh.TerminalSizeChanged as changed:
+                self.sizes.append((changed.width, changed.height))
+                continue
+            if not typed:
+                return
+            if typed.startswith(b"exit"):
+                process.exit(int(typed.split()[1]))
+                return
+            if typed.startswith(b"flood"):
+                for _ in range(500):
+                    process.stdout.write(b"x" * 10_000)
+                    await process.stdout.drain()
+                process.stdout.write(b"done")
+                continue
+            process.stdout.write(typed)
+
+    @property
+    def access(self):
+        """How a provider would say that one gets in."""
+        told = self.host_key.export_public_key().decode().strip()
+        return Access(
+            host="127.0.0.1",
+            user="ada",
+            ssh_port=self.port,
+            ssh_key=str(self.key),
+            ssh_host_key=told,
+        )
+
+
+@pytest.fixture
+def cloud(clock):
+    return Reachable(clock)
+
+
+@pytest.fixture
+def shells(tmp_path):
+    shells = Shells(tmp_path)
+    started, loop = threading.Event(), asyncio.new_event_loop()
+
+    async def serve():
+        async with await shells.listen():
+            started.set()
+            await stop.wait()
+
+    stop = asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert started.wait(10)
+    yield shells
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(10)
+    loop.close()
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'state.db'}"
+
+
+@pytest.fixture
+def at(house, http, cloud, clock, shells):
+    """Where the daemon's terminal of the running workspace `mine` is."""
+    assert http.launch().status_code == 201
+    for _ in range(5):
+        clock.advance(seconds=timedelta(minutes=1).total_seconds())
+        house.settle()
+    assert http.state() == "running"
+    cloud.ways = shells.access
+    with serving(house.app) as port:
+        yield f"ws://127.0.0.1:{port}/ssh-proxy/mine"
+
+
+@contextmanager
+def serving(app):
+    """The application behind real sockets; its names are those of the usual port."""
+    port = free_port()
+
+    async def renamed(scope, receive, send):
+        if scope["type"] != "lifespan":
+            scope["headers"] = [
+                (k, b"localhost:8947" if k == b"host" else v) for k, v in scope["headers"]
+            ]
+        await app(scope, receive, send)
+
+    config = uvicorn.Config(
+        renamed, port=port, log_config=None, http=door(None, None), ws=WebSockets, lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    eventually(lambda: server.started)
+    try:
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+@contextmanager
+def opened(at, **more):
+    with connect(at, proxy=None, **more) as one:
+        heard(one, b"ready\r\n")
+        yield one
+
+
+def heard(one, end):
+    """What it shows, up to these bytes."""
+    shown = b""
+    while end not in shown:
+        shown += one.recv(timeout=10)
+    return shown
+
+
+def test_what_is_typed_is_shown_and_its_size_follows(at, shells):
+    with opened(f"{at}?cols=100&rows=30") as one:
+        one.send(b"echo \xff\x00\n")
+        assert heard(one, b"\n") == b"echo \xff\x00\n"
+        one.send(json.dumps({"type": "resize", "cols": 132, "rows": 50}))
+        eventually(lambda: shells.sizes == [(100, 30), (132, 50)])
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_how_it_ended_is_told(at, status):
+    with opened(at) as one:
+        one.send(f"exit {status}\n".encode())
+        assert json.loads(one.recv(timeout=10)) == {"type": "exit", "status": status}
+        with pytest.raises(ConnectionClosed) as closed:
+            one.recv(timeout=10)
+    assert closed.value.rcvd.code == 1000
+
+
+def test_a_flood_arrives_whole(at):
+    with opened(at, max_size=None) as one:
+        one.send(b"flood\n")
+        assert len(heard(one, b"done")) == 5_000_000 + 4
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "{}x", "[]", '{"type":"paint"}', '{"type":"resize","cols":0,"rows":1}', '{"cols":1e9}'],
+)
+def test_what_is_no_control_ends_it(at, said):
+    with opened(at) as one:
+        one.send(said)
+        with pytest.raises(ConnectionClosed) as closed:
+            heard(one, b"never")
+    assert closed.value.rcvd.code == 1007
+
+
+def refusal(at):
+    with pytest.raises(InvalidStatus) as refused, connect(at, proxy=None):
+        pass
+    response = refused.value.response
+    return response.status_code, json.loads(response.body)["error"]["code"]
+
+
+def test_only_a_machine_that_is_who_it_says(at, cloud, shells):
+    stranger = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    known = shells.access
+    for ways in (
+        dict(ssh_host_key=stranger.strip()),
+        dict(ssh_host_key=None),
+        dict(ssh_host_key="nonsense"),
+        dict(ssh_port=None),
+        dict(ssh_port=free_port()),
+        dict(ssh_key="/nowhere"),
+    ):
+        fields = {name: getattr(known, name) for name in Access.__struct_fields__}
+        cloud.ways = Access(**(fields | ways))
+        assert refusal(at) == (503, "SSH_UNREACHABLE"), ways
+
+
+def test_it_is_refused_before_it_is_opened(at, http):
+    assert refusal(at.replace("mine", "nobody")) == (404, "INSTANCE_NOT_FOUND")
+    assert refusal(f"{at}?cols=0") == (422, "VALIDATION_FAILED")
+    assert refusal(f"{at}?rows=many") == (422, "VALIDATION_FAILED")
+    http.post("mine", "stop")
+    assert refusal(at) == (409, "INVALID_STATE")
+
+
+def test_who_leaves_ends_his_shell(at, shells):
+    with opened(at) as one:
+        assert established(shells.port) == 1
+        one.socket.shutdown(socket.SHUT_RDWR)  # without a word
+        eventually(lambda: established(shells.port) == 0)
+
+
+def established(port):
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+
+
+def test_a_real_machines_shell_is_entered(site):
+    """The whole way: browser's frames, the daemon, SSH, a shell on a terminal in a workspace."""
+    at = f"ws://127.0.0.1:{site.port}/ssh-proxy/bare?cols=101&rows=33"
+    with connect(at, proxy=None) as one:
+        one.send(b"stty size; echo $((6 * 7)) in $HOME\n")
+        shown = heard(one, b"42 in ")
+        assert b"33 101" in shown
+        one.send(json.dumps({"type": "resize", "cols": 80, "rows": 24}))
+        one.send(b"stty size; exit 7\n")
+        shown = b""
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                said = one.recv(timeout=10)
+                if isinstance(said, str):
+                    assert json.loads(said) == {"type": "exit", "status": 7}
+                else:
+                    shown += said
+        assert b"24 80" in shown
+        assert closed.value.rcvd.code == 1000

@@ -1,0 +1,123 @@
+"""Desktops: TLS with a certificate that nobody vouches for, and only the one that is pinned."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+from websockets.sync.client import connect
+
+from prism.connections import sockets
+from prism.connections.exchange import Exchange
+from prism.connections.finding import Target
+from prism.connections.headers import Route
+from prism.connections.model import CertificateChanged, ServiceUnreachable
+from prism.connections.ports import Spot
+from prism.connections.relay import Relay
+from prism.connections.tls import Pins
+from tests.conftest import free_port
+from tests.connections.upstream import application, certified
+from tests.waiting import eventually
+
+HEADERS = [(b"host", b"mine.localhost:8947")]
+
+
+def test_a_desktop_is_reached_over_tls(site):
+    eventually(lambda: site.http.get("/dcv-proxy/mine/x?a=1").status_code == 200)
+    told = site.http.get("/dcv-proxy/mine/x?a=1").json()
+    real = site.real_port("mine", "desktop")
+    assert (told["target"], dict(told["headers"])["host"]) == ("/x?a=1", f"127.0.0.1:{real}")
+    assert site.told("GET", "/x", "tls-8443--mine")["target"] == "/x"
+    assert site.told("GET", "/x", f"tls-{real}--mine")["target"] == "/x"
+
+
+def test_a_desktops_websocket_too(site):
+    with site.socket("/echo", "tls-8443--mine") as one:
+        one.send(b"\x01" * 100_000)
+        assert one.recv() == b"\x01" * 100_000
+    at = f"ws://127.0.0.1:{site.port}/dcv-proxy/mine/echo"
+    with connect(at, proxy=None) as one:
+        one.send("by the path")
+        assert one.recv() == "by the path"
+
+
+def test_without_tls_there_is_no_answer_from_it(site):
+    assert site.ask("GET", "/", "8443--mine").status_code == 503
+    assert site.ask("GET", "/", "tls-8888--mine").status_code == 503
+
+
+def exchange(port, kind, **spot):
+    """A request for a listener of this machine."""
+    there = Spot(host="127.0.0.1", port=port, **{"listener": "1", **spot})
+    target = Target("mine", there, True)
+    route = Route(netloc=target.netloc.encode(), scheme=b"https")
+    scope = {"type": kind, "method": "GET", "headers": HEADERS}
+    told = []
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        told.append(message)
+
+    return Exchange(scope, receive, send, target, route, b"/page"), told
+
+
+async def with_two(test):
+    """Two services with a certificate each, and what belongs to connections."""
+    runner = web.AppRunner(application())
+    await runner.setup()
+    ports = free_port(), free_port()
+    for port in ports:
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=certified()).start()
+    pins = Pins()
+    relay = Relay(pins)
+    try:
+        return await test(ports, pins, relay)
+    finally:
+        await relay.close()
+        await runner.cleanup()
+
+
+async def asked(relay, port, **spot):
+    it, told = exchange(port, "http", **spot)
+    await relay.carry(it)
+    return told[0]["status"]
+
+
+def test_another_certificate_is_refused_before_anything_is_said():
+    async def test(ports, pins, relay):
+        assert await asked(relay, ports[0]) == 200
+        one, other = [await pins.of(exchange(port, "http")[0].target) for port in ports]
+        assert one != other
+        assert await asked(relay, ports[0], certificate=one) == 200, "as the machine has told"
+        with pytest.raises(CertificateChanged):
+            await asked(relay, ports[0], certificate=other)
+        it, told = exchange(ports[0], "websocket", certificate=other)
+        with pytest.raises(CertificateChanged):
+            await sockets.carry(it, pins)
+        assert told == []
+
+    asyncio.run(with_two(test))
+
+
+def test_a_pin_ends_with_its_listener():
+    async def test(ports, pins, relay):
+        del relay
+        one = await pins.of(exchange(ports[0], "http", listener="1")[0].target)
+        assert await pins.of(exchange(ports[0], "http", listener="1")[0].target) == one
+        pins._known = dict.fromkeys(pins._known, b"another")
+        assert await pins.of(exchange(ports[0], "http", listener="1")[0].target) == b"another"
+        assert await pins.of(exchange(ports[0], "http", listener="2")[0].target) == one
+
+    asyncio.run(with_two(test))
+
+
+def test_nobody_there():
+    async def test(ports, pins, relay):
+        del ports
+        with pytest.raises(ServiceUnreachable):
+            await asked(relay, free_port())
+        with pytest.raises(ServiceUnreachable):
+            await sockets.carry(exchange(free_port(), "websocket")[0], pins)
+
+    asyncio.run(with_two(test))

@@ -1,0 +1,89 @@
+"""`prism tunnel`, the real command: a workspace's ports at this computer's own."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+
+import httpx
+import pytest
+
+from tests.conftest import free_port
+from tests.house.living import BIN
+
+
+@contextlib.contextmanager
+def tunnel(site, *words):
+    """The rows that the command prints, while it runs; it ends well when it is interrupted."""
+    one = subprocess.Popen(
+        [BIN / "prism", "tunnel", *words, "--json"],
+        env=site.home.environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        lines = ""
+        while not lines.rstrip().endswith("]"):
+            line = one.stdout.readline()
+            assert line, one.stderr.read()
+            lines += line
+        yield json.loads(lines)
+        one.send_signal(signal.SIGINT)
+        assert one.wait(10) == 0
+    finally:
+        one.kill()
+        one.communicate()
+
+
+def test_a_port_of_a_service_is_here(site):
+    here = free_port()
+    with tunnel(site, "mine", f"{here}:8501") as [row]:
+        assert row == {
+            "service": "more",
+            "port": 8501,
+            "local": here,
+            "url": f"http://127.0.0.1:{here}",
+        }
+        with httpx.Client(base_url=row["url"]) as direct:
+            for _ in range(3):
+                assert direct.get("/x").json()["target"] == "/x"
+            answer = direct.get(f"/download?size={50 << 20}")
+            assert len(answer.content) == 50 << 20
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(row["url"])
+
+
+def test_every_service_where_none_is_named_and_another_port_where_one_is_taken(site):
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(socket.create_server(("127.0.0.1", 8888)))
+        rows = stack.enter_context(tunnel(site, "mine"))
+        assert [row["service"] for row in rows] == ["page", "more", "desktop"]
+        assert rows[0]["local"] != 8888
+        assert httpx.get(f"{rows[0]['url']}/page").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["mine", "0"], 2, "no port: 0"),
+        (["mine", ":80"], 2, "no port: :80"),
+        (["mine", "1:x"], 2, "no port: 1:x"),
+        (["mine", "1:99999"], 2, "no port"),
+        (["nobody"], 1, "nobody"),
+        (["mine", "1"], 1, "does not answer there"),
+        (["bare"], 0, "bare has no service that answers"),
+    ],
+)
+def test_what_cannot_be(site, words, code, said):
+    done = site.home.cli("tunnel", *words)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+
+
+def test_a_port_that_is_taken_here(site):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = site.home.cli("tunnel", "mine", f"{port}:8888")
+    assert (done.returncode, f"Port {port} of this computer is taken" in done.stderr) == (1, True)

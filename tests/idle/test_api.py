@@ -1,0 +1,371 @@
+"""Idleness over HTTP: profiles, what a workspace is told, what was done and why."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from prism.idle import store
+from prism.kit import journal
+from prism.workspaces.events import WorkspaceMoved
+from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
+from prism.workspaces.model import Seen, State
+from tests.shapes import EXAMPLES, failed, shaped_like
+
+OWN = EXAMPLES["POST idle/profiles"]["request"]
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def profiles(http):
+    return {it["name"]: it for it in http("GET", "/api/v1/idle/profiles").json()}
+
+
+def create(http, **fields):
+    return http("POST", "/api/v1/idle/profiles", json={**OWN, **fields})
+
+
+def configure(http, name="mine", **body):
+    return http("POST", f"/api/v1/idle/instances/{name}/configure", json=body)
+
+
+def keep_awake(http, minutes, name="mine"):
+    return http("POST", f"/api/v1/idle/instances/{name}/keep-awake", json={"minutes": minutes})
+
+
+def why(http, name="mine"):
+    return http("GET", f"/api/v1/idle/instances/{name}").json()
+
+
+def history(http, **query):
+    found = http("GET", "/api/v1/idle/history", params=query)
+    return shaped_like("GET idle/history", found)
+
+
+def idle_of(http):
+    return http("GET", "/api/v1/instances/mine").json()["idle"]
+
+
+@pytest.fixture
+def running(http, house, cloud):
+    """A workspace that runs, and its machine's id."""
+
+    def launched(**more):
+        assert http.launch(**more).status_code == 201
+        house.settle()
+        [machine] = cloud.survey()
+        assert machine.seen is Seen.ON
+        return machine.id
+
+    return launched
+
+
+def test_the_references_profiles_are_there_exactly_as_it_shows_them(http):
+    found = profiles(http)
+    for shown in EXAMPLES["GET idle/profiles"]["response"]:
+        assert found[shown["name"]] == shown
+    assert {"batch", "gpu", "standard"} == set(found)
+
+
+def test_a_profile_of_ones_own(http):
+    made = create(http)
+    assert (made.status_code, made.json()) == (201, OWN)
+    assert profiles(http)[OWN["name"]] == OWN
+
+
+def test_a_profile_may_judge_as_little_as_it_likes(http):
+    little = {"name": "little", "idle_threshold_minutes": 1, "action": "stop"}
+    made = http("POST", "/api/v1/idle/profiles", json=little)
+    assert made.json() == {**little, "description": ""}
+
+
+@pytest.mark.parametrize("name", ["batch", "standard", OWN["name"]])
+def test_a_name_is_taken_once(http, name):
+    create(http)
+    failed(create(http, name=name), 409, "ALREADY_EXISTS")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"name": "a/b"},
+        {"idle_threshold_minutes": 0},
+        {"idle_threshold_minutes": 10081},
+        {"idle_threshold_minutes": "10"},
+        {"action": "terminate"},
+        {"cpu_threshold": 101.0},
+        {"cpu_threshold": -1.0},
+        {"network_threshold": -1},
+        {"surprise": 1},
+    ],
+    ids=str,
+)
+def test_what_makes_no_profile_is_refused(http, wrong):
+    failed(create(http, **wrong), 422, "VALIDATION_FAILED")
+    assert len(profiles(http)) == 3
+
+
+def test_deleting_a_profile(http, running):
+    create(http)
+    running(idle_profile=OWN["name"])
+    path = f"/api/v1/idle/profiles/{OWN['name']}"
+    failed(http("DELETE", path), 409, "IN_USE")
+    configure(http, profile="batch")
+    assert http("DELETE", path).status_code == 200
+    failed(http("DELETE", path), 404, "IDLE_PROFILE_NOT_FOUND")
+    failed(http("DELETE", "/api/v1/idle/profiles/gpu"), 409, "IN_USE")
+
+
+def test_a_launch_that_names_no_profile_there_is_makes_nothing(http):
+    create(http)
+    assert http.launch("a", idle_profile=OWN["name"]).status_code == 201
+    fault = failed(http.launch("b", idle_profile="none"), 404, "IDLE_PROFILE_NOT_FOUND")
+    assert OWN["name"] in fault["details"]
+
+
+def test_a_machine_is_told_its_rule_after_the_launch(http, running, cloud):
+    id = running(idle_profile="batch")
+    limits = {"cpu": 5.0, "memory": 10.0, "network": 1024.0, "gpu": 5.0}
+    told = IdleRule(profile="batch", minutes=60, action="hibernate", limits=limits)
+    assert cloud.rule(id) == told
+    assert cloud.calls.count(f"watch {id}") == 1, "once is enough"
+
+
+def test_a_workspace_without_a_profile_is_left_alone(http, house, running, cloud, clock):
+    id = running()
+    with house.db.write() as tx:  # as one whose template names none
+        [workspace] = house.workspaces.every()
+        store.change_watch(tx, workspace.id, clock.now(), profile=None)
+        tx.sql.exec_driver_sql("UPDATE workspaces SET idle_profile = NULL")
+        moved = {"state": State.RUNNING, "stage": None, "progress": 100}
+        tx.happened(WorkspaceMoved(actor="t", subject="mine", workspace=workspace.id, **moved))
+    house.settle()
+    assert cloud.rule(id) is None
+    finds(house, cloud, id)
+    said = why(http)
+    assert (said["profile"], said["verdict"], said["measured"]) == (None, None, [])
+    nothing = {"profile": None, "idle_minutes": None, "verdict": None}
+    assert idle_of(http).items() >= nothing.items()
+
+
+def test_configuring_answers_what_holds_and_tells_the_machine(http, house, running, cloud):
+    id = running(idle_profile="batch")
+    answer = configure(http, profile="gpu", custom_threshold_minutes=20)
+    holds = {"profile": "gpu", "enabled": True, "idle_threshold_minutes": 20, "action": "stop"}
+    assert answer.status_code == 200
+    assert answer.json() == {"instance_name": "mine", **holds, "notes": []}
+    assert idle_of(http)["profile"] == "gpu"
+    house.settle()
+    limits = {"cpu": 10.0, "gpu": 10.0}
+    assert cloud.rule(id) == IdleRule(profile="gpu", minutes=20, action="stop", limits=limits)
+
+
+def test_the_references_request_is_understood(http, running):
+    running()
+    body = EXAMPLES["POST idle/instances/{name}/configure"]["request"]
+    assert configure(http, **body).json()["idle_threshold_minutes"] == 20
+
+
+def test_a_machine_is_told_again_when_it_could_not_be_asked(http, house, running, cloud, clock):
+    id = running()
+    cloud.faults.down = True
+    assert configure(http, profile="gpu").status_code == 200
+    house.settle()
+    assert cloud.rule(id).profile == "standard"
+    cloud.faults.down = False
+    clock.advance(minutes=10)
+    house.settle()
+    assert cloud.rule(id).profile == "gpu"
+
+
+def test_who_cannot_hibernate_is_stopped_and_told_so(http, house, running, cloud):
+    id = running(hibernation=False)
+    answer = configure(http, profile="batch").json()
+    assert (answer["action"], len(answer["notes"])) == ("stop", 1)
+    house.settle()
+    assert (cloud.rule(id).profile, cloud.rule(id).action) == ("batch", "stop")
+
+
+def test_what_cannot_be_configured(http, house, running, clock):
+    running()
+    failed(configure(http, profile="none"), 404, "IDLE_PROFILE_NOT_FOUND")
+    failed(configure(http, "other", profile="gpu"), 404, "INSTANCE_NOT_FOUND")
+    failed(configure(http), 422, "VALIDATION_FAILED")
+    failed(configure(http, profile="gpu", custom_threshold_minutes=0), 422, "VALIDATION_FAILED")
+    http.post("mine", "terminate", json={"confirm": "DELETE"})
+    failed(configure(http, profile="gpu"), 409, "INVALID_STATE")
+    failed(keep_awake(http, 5), 409, "INVALID_STATE")
+    later(house, clock)
+    assert why(http)["state"] == "terminated"
+
+
+def test_keeping_awake(http, house, running, cloud, clock):
+    id = running(idle_profile="batch")
+    until = "2026-01-01T03:00:00Z"
+    assert keep_awake(http, 180).json() == {"instance_name": "mine", "keep_awake_until": until}
+    house.settle()
+    assert cloud.rule(id).awake_until == START + timedelta(hours=3)
+    assert why(http)["keep_awake_until"] == until
+    assert keep_awake(http, 0).json()["keep_awake_until"] is None
+    house.settle()
+    assert cloud.rule(id).awake_until is None
+    for wrong in (-1, 10081, "5", None):
+        failed(keep_awake(http, wrong), 422, "VALIDATION_FAILED")
+
+
+def later(house, clock):
+    """Whoever looks again while something changes has looked."""
+    house.settle()
+    clock.advance(seconds=1)
+    house.settle()
+
+
+def finds(house, cloud, id, **found):
+    known = {"state": "idle", "since": START, "until": START + timedelta(minutes=12)}
+    figures = {"cpu": 0.4, "memory": 0.0, "network": None, "gpu": 0.0}
+    because = ("nothing is going on",)
+    cloud.finds(id, Idleness(**known | {"figures": figures, "because": because} | found))
+    house.settle()
+
+
+def test_a_workspace_shows_how_idle_it_is_now(http, house, running, cloud, clock):
+    id = running(idle_profile="batch")
+    clock.advance(minutes=12)
+    finds(house, cloud, id)
+    shown = idle_of(http)
+    assert (shown["verdict"], shown["idle_minutes"]) == ("idle", 12)
+    clock.advance(minutes=1)
+    assert idle_of(http)["idle_minutes"] == 13, "without a word from anybody"
+    finds(house, cloud, id, state="active", because=("the kernel of a is busy",))
+    shown = idle_of(http)
+    assert (shown["verdict"], shown["idle_minutes"]) == ("active", 0)
+    assert shown["because"] == ["the kernel of a is busy"]
+    finds(house, cloud, id, state="unknown")
+    assert (idle_of(http)["verdict"], idle_of(http)["idle_minutes"]) == ("unknown", None)
+
+
+def test_the_list_shows_it_from_the_next_settlement_on(http, house, running, cloud, clock):
+    id = running(idle_profile="batch")
+    clock.advance(minutes=12)
+    finds(house, cloud, id)
+    house.snapshot.settle(clock.now())
+    first = http("GET", "/api/v1/instances")
+    assert first.json()[0]["idle"]["idle_minutes"] == 12
+    clock.advance(minutes=1)
+    house.snapshot.settle(clock.now())
+    listed = http("GET", "/api/v1/instances", headers={"If-None-Match": first.headers["etag"]})
+    assert listed.status_code == 200
+    assert listed.json()[0]["idle"]["idle_minutes"] == 13
+
+
+def test_why_says_what_was_measured_and_when_it_acts(http, house, running, cloud, clock):
+    id = running(idle_profile="batch")
+    clock.advance(minutes=12)
+    finds(house, cloud, id)
+    said = why(http)
+    assert (said["verdict"], said["idle_minutes"], said["action"]) == ("idle", 12, "hibernate")
+    assert (said["since"], said["acts_at"]) == ("2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z")
+    assert said["measured"][0] == {
+        "what": "cpu",
+        "value": 0.4,
+        "limit": 5.0,
+        "unit": "% of a core",
+    }
+    assert [it["value"] for it in said["measured"]] == [0.4, 0.0, None, 0.0]
+    keep_awake(http, 180)
+    assert why(http)["acts_at"] == "2026-01-01T03:12:00Z"
+    configure(http, profile="batch", enabled=False)
+    assert (why(http)["acts_at"], why(http)["enabled"]) == (None, False)
+
+
+def sleeps(house, cloud, id, at, action="hibernate", **act):
+    """The machine goes down by itself, whoever lives then."""
+    done = IdleAct(at=at, action=action, seconds=1500, profile="batch", **act)
+    cloud.becomes(id, Seen.ASLEEP if action == "hibernate" else Seen.OFF)
+    finds(house, cloud, id, acted=done)
+
+
+def triggered(house):
+    with house.db.read() as sql:
+        facts = journal.after(sql, 0)
+    return [it for it in facts if it.event == "hibernation_triggered"]
+
+
+def test_what_a_machine_did_is_told_once_and_kept(http, make_house, house, running, cloud, clock):
+    id = running(idle_profile="batch")
+    clock.advance(minutes=30)
+    sleeps(house, cloud, id, clock.now())
+    house.settle()
+    [fact] = triggered(house)
+    saved = None if fact.data["estimated_savings"] is None else 0.0
+    expected = {"instance_name": "mine", "action": "hibernate", "idle_duration": "25 minutes"}
+    assert fact.data.items() >= (expected | {"profile": "batch", "note": None}).items()
+    [past] = history(http)
+    moment = {"trigger_time": "2026-01-01T00:30:00Z", "estimated_savings": saved}
+    assert past == {**expected, "profile": "batch", "note": None, **moment}
+    assert http.state() == "hibernated"
+    assert idle_of(http)["verdict"] is None
+    another = make_house()  # whoever comes after us knows
+    another.settle()
+    assert len(triggered(another)) == 1
+    assert why(http)["last"]["action"] == "hibernate"
+
+
+def test_what_happened_while_no_daemon_lived_is_told_by_the_next(
+    http, make_house, house, running, cloud, clock
+):
+    id = running(idle_profile="batch")
+    house.close()
+    clock.advance(hours=2)
+    cloud.becomes(id, Seen.OFF)
+    done = IdleAct(
+        at=START + timedelta(hours=1),
+        action="stop",
+        seconds=3600,
+        profile="batch",
+        note="it could not be put to sleep, so it was stopped",
+    )
+    cloud.finds(id, Idleness(state="idle", since=START, until=START, acted=done))
+    heir = make_house()
+    heir.settle()
+    [fact] = triggered(heir)
+    assert (fact.data["action"], fact.data["note"]) == ("stop", done.note)
+
+
+def test_savings_grow_until_somebody_wakes_it(http, house, running, cloud, clock):
+    id = running(idle_profile="batch")
+    with house.db.write() as tx:
+        tx.sql.exec_driver_sql("UPDATE workspaces SET hourly_rate = 1000000")
+    clock.advance(minutes=30)
+    sleeps(house, cloud, id, clock.now())
+    assert triggered(house)[0].data["estimated_savings"] == 1.0, "in the first hour"
+    clock.advance(hours=2)
+    assert history(http)[0]["estimated_savings"] == 2.0
+    http.post("mine", "resume")
+    later(house, clock)
+    clock.advance(hours=5)
+    assert http.state() == "running"
+    assert history(http)[0]["estimated_savings"] == 2.0
+
+
+def test_history_is_newest_first_and_limited(http, house, running, cloud, clock):
+    id = running(idle_profile="batch")
+    for hours in range(1, 4):
+        clock.advance(hours=1)
+        sleeps(house, cloud, id, clock.now())
+        assert len(triggered(house)) == hours
+    assert [it["trigger_time"][11:13] for it in history(http)] == ["03", "02", "01"]
+    assert [it["trigger_time"][11:13] for it in history(http, limit=1)] == ["03"]
+    failed(http("GET", "/api/v1/idle/history", params={"limit": 0}), 422, "VALIDATION_FAILED")
+
+
+def test_what_is_done_is_in_the_audit_log(http, house, running):
+    running()
+    create(http)
+    configure(http, profile="gpu")
+    keep_awake(http, 5)
+    with house.db.read() as sql:
+        said = {it.event: (it.actor, it.subject) for it in journal.after(sql, 0)}
+    assert said["idle_profile_created"] == ("ada", OWN["name"])
+    assert said["idle_configured"] == said["idle_kept_awake"] == ("ada", "mine")
+    json.dumps(why(http))

@@ -1,0 +1,75 @@
+"""A whole house and a real machine: nobody uses it, and everybody hears what came of it."""
+
+import pytest
+
+from prism.daemon.house import build
+from prism.kit import journal
+from prism.providers.local.compute import LocalCompute
+from prism.providers.local.place import place_of
+from prism.settings import Settings
+from tests.conftest import Http
+from tests.waiting import eventually
+
+MINUTE = 3.0
+TEMPLATE = """
+name: Page
+description: Serves its home
+packages: {pip: []}
+ports: [8888]
+services:
+  page: {command: "python -m http.server {port} --bind 127.0.0.1", port: 8888, health: /}
+"""
+
+
+@pytest.fixture
+def house(tmp_path):
+    settings = Settings(home=str(tmp_path), user="ada", local_prices="aws")
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "page.yml").write_text(TEMPLATE)
+    compute = LocalCompute(settings.workspaces, grace=1, minute=MINUTE)
+    it = build(settings, {place_of(settings.folder): compute})
+    it.prepare()
+    yield it
+    for machine in compute.survey():
+        compute.terminate(machine.id)
+    eventually(lambda: all(m.seen == "gone" for m in compute.survey()))
+    it.close()
+
+
+def test_it_sleeps_by_itself_and_everybody_hears_of_it(house):
+    http = Http(house.app)
+    order = {"name": "mine", "template": "Page", "idle_profile": "gpu"}
+    assert http("POST", "/api/v1/instances/launch", json=order).status_code == 201
+    comes_to(house, http, "running")
+    gpu = {"profile": "gpu", "custom_threshold_minutes": 2}
+    assert http("POST", "/api/v1/idle/instances/mine/configure", json=gpu).status_code == 200
+
+    def idle():
+        house.settle()
+        it = http("GET", "/api/v1/instances/mine").json()["idle"]
+        return it if it["verdict"] == "idle" else None
+
+    assert eventually(idle)["profile"] == "gpu"
+    comes_to(house, http, "stopped")
+
+    def written():
+        house.settle()
+        return http("GET", "/api/v1/idle/history").json()
+
+    [past] = eventually(written)
+    assert (past["action"], past["instance_name"], past["profile"]) == ("stop", "mine", "gpu")
+    with house.db.read() as sql:
+        facts = [it for it in journal.after(sql, 0) if it.event == "hibernation_triggered"]
+    assert [it.data["estimated_savings"] for it in facts] == [0.08], "t3.large, an hour"
+    why = http("GET", "/api/v1/idle/instances/mine").json()
+    assert (why["state"], why["verdict"], why["last"]["action"]) == ("stopped", None, "stop")
+    console = http("GET", "/api/v1/logs/mine").json()["lines"]
+    assert any("under profile gpu: stopped" in line for line in console)
+
+
+def comes_to(house, http, state):
+    def there():
+        house.settle()
+        return http.state() == state
+
+    eventually(there, 60)

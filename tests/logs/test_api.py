@@ -1,0 +1,75 @@
+"""Logs over HTTP: what there is, and what is no question."""
+
+import pytest
+
+from tests.shapes import failed
+
+TYPES = ["console", "cloud-init", "system", "application"]
+
+
+def log(http, name="mine", **query):
+    return http("GET", f"/api/v1/logs/{name}", params=query)
+
+
+def test_which_workspaces_have_logs_is_known_without_asking_a_machine(http, house, cloud):
+    http.launch()
+    before = http("GET", "/api/v1/logs").json()
+    assert before["available_log_types"] == TYPES
+    assert [it["logs_available"] for it in before["instances"]] == [False]
+    house.settle()
+    asked = len(cloud.calls)
+    [it] = http("GET", "/api/v1/logs").json()["instances"]
+    assert it == {"name": "mine", "id": it["id"], "state": "running", "logs_available": True}
+    assert len(cloud.calls) == asked
+
+
+def test_which_kinds_a_workspace_has(http, house, clock):
+    http.launch()
+    house.settle()
+    said = http("GET", "/api/v1/logs/mine/types").json()
+    assert said["instance_name"] == "mine"
+    assert said["available_log_types"] == TYPES
+    assert http("GET", f"/api/v1/logs/{said['instance_id']}/types").json() == said
+    http.post("mine", "terminate", json={"confirm": "DELETE"})
+    house.settle()
+    clock.advance(seconds=1)
+    house.settle()
+    left = http("GET", "/api/v1/logs/mine/types").json()
+    assert left["available_log_types"] == ["system"], "its machine's files are gone"
+
+
+def test_system_is_what_happened_to_it(http, house):
+    http.launch()
+    http.launch("other")
+    house.settle()
+    http.post("mine", "stop")
+    answer = log(http, type="system", tail=2).json()
+    assert answer["instance_name"] == "mine"
+    assert (answer["log_type"], answer["tail"]) == ("system", 2)
+    assert answer["timestamp"] == "2026-01-01T00:00:00Z"
+    lines = answer["lines"]
+    assert len(lines) == 2
+    assert "instance_state_changed" in lines[0]
+    asked = "instance_asked verb=stop previous_state=running state=stopping by=ada"
+    assert lines[1] == f"2026-01-01T00:00:00Z {asked}"
+
+
+def test_the_default_is_the_last_hundred_lines_of_the_console(http, house):
+    http.launch()
+    house.settle()
+    answer = log(http).json()
+    assert (answer["log_type"], answer["tail"], answer["lines"]) == ("console", 100, [])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"type": "kernel"}, {"tail": 0}, {"tail": 10_001}, {"tail": "x"}, {"follow": "maybe"}],
+)
+def test_what_is_no_question(http, house, wrong):
+    http.launch()
+    failed(log(http, **wrong), 422, "VALIDATION_FAILED")
+
+
+def test_whose_name_nobody_has(http):
+    for path in ("none", "none/types", "none?follow=true"):
+        failed(http("GET", f"/api/v1/logs/{path}"), 404, "INSTANCE_NOT_FOUND")

@@ -1,0 +1,161 @@
+"""Reading files that grow and are turned over, as local machines keep them."""
+
+import json
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from prism.agent.words import Log
+from prism.providers.local import logs
+from prism.providers.local.logs import LOST, LocalLogs
+
+ID = "local-" + "0" * 17
+
+
+class Machine:
+    """The folder of a machine with some services, and its logs as its supervisor writes them."""
+
+    def __init__(self, root, *services):
+        self.folder = root / ID
+        (self.folder / "logs").mkdir(parents=True)
+        order = {"key": "k", "name": "mine", "services": {key: {} for key in services}}
+        (self.folder / "order.json").write_text(json.dumps(order))
+        self.logs = LocalLogs(root)
+
+    def log(self, name, size=5_000_000):
+        return Log(self.folder / "logs" / f"{name}.log", size=size)
+
+    def says(self, name, *lines):
+        self.log(name).write("".join(f"{line}\n" for line in lines).encode())
+
+    def tail(self, kind="application", lines=100):
+        return list(self.logs.tail(ID, kind, lines).lines)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path, "page")
+
+
+def test_each_kind_has_its_own_file(machine):
+    machine.says("page", "a request")
+    machine.says("console", "on")
+    machine.says("setup", "Installed")
+    (machine.folder / "supervisor.log").write_text("Traceback\n")
+    assert machine.tail() == ["a request"]
+    assert machine.tail("cloud-init") == ["Installed"]
+    assert sorted(machine.tail("console")) == ["on", "supervisor: Traceback"]
+
+
+def test_several_services_say_who_speaks_and_share_the_room(tmp_path):
+    machine = Machine(tmp_path, "web", "worker")
+    machine.says("web", *range(10))
+    machine.says("worker", *range(10))
+    found = machine.tail(lines=4)
+    assert sorted(found) == ["web: 8", "web: 9", "worker: 8", "worker: 9"]
+
+
+def test_the_last_lines_reach_back_over_turns(machine):
+    log = machine.log("page", size=50)
+    for number in range(15):
+        log.write(f"line {number}\n".encode())
+    assert (machine.folder / "logs" / "page.log.1").exists()
+    assert machine.tail(lines=9) == [f"line {n}" for n in range(6, 15)]
+    assert machine.tail(lines=1) == ["line 14"]
+
+
+def test_a_line_that_is_not_ended_is_not_said_yet(machine):
+    log = machine.log("page")
+    log.write(b"one\ntw")
+    said = machine.logs.tail(ID, "application", 5)
+    assert said.lines == ("one",)
+    log.write(b"o\n")
+    assert machine.logs.after(ID, "application", said.mark).lines == ("two",)
+
+
+def test_secrets_are_masked(machine):
+    (machine.folder / "token").write_text("s3cret-token")
+    machine.says("page", "GET /?token=s3cret-token", "from https://ada:pass@example.org/")
+    assert machine.tail() == ["GET /?token=***", "from https://***@example.org/"]
+
+
+def test_what_is_no_text_is_shown_as_far_as_it_can(machine):
+    machine.log("page").write(b"\xff\xfe broken\r\n\n" + b"x" * 20_000 + b"\n")
+    broken, empty, long = machine.tail()
+    assert broken.endswith(" broken")
+    assert empty == ""
+    assert len(long) == logs.LONGEST + 1
+
+
+def test_no_link_leads_out(machine, tmp_path):
+    (tmp_path / "outside").write_text("not yours\n")
+    os.symlink(tmp_path / "outside", machine.folder / "logs" / "page.log")
+    assert machine.tail() == []
+
+
+@pytest.mark.parametrize("id", [ID, "local-" + "1" * 17, "../x", "i-0123"])
+def test_nothing_said_is_nothing(machine, id):
+    assert machine.logs.tail(id, "application", 5).lines == ()
+    assert machine.logs.after(id, "application", None).lines == ()
+
+
+def follow(machine, mark):
+    """All lines after a mark, piece by piece."""
+    found = []
+    while True:
+        said = machine.logs.after(ID, "application", mark)
+        mark = said.mark
+        if not said.lines:
+            return found, mark
+        found += said.lines
+
+
+def test_who_was_left_behind_by_turns_hears_what_is_kept_and_that_some_is_not(machine):
+    log = machine.log("page", size=50)
+    log.write(b"first\n")
+    mark = machine.logs.tail(ID, "application", 5).mark
+    for number in range(100):
+        log.write(f"line {number}\n".encode())
+    found, _ = follow(machine, mark)
+    assert found[0] == LOST
+    assert found[-1] == "line 99"
+    assert found[1:] == [f"line {n}" for n in range(100 - len(found) + 1, 100)]
+
+
+def test_a_file_that_was_emptied_is_read_anew(machine):
+    machine.says("page", "long ago", "and long")
+    mark = machine.logs.tail(ID, "application", 5).mark
+    (machine.folder / "logs" / "page.log").write_text("new\n")
+    assert follow(machine, mark)[0] == [LOST, "new"]
+
+
+def test_a_piece_is_bounded_and_the_next_goes_on(machine, monkeypatch):
+    monkeypatch.setattr(logs, "PIECE", 64)
+    mark = machine.logs.tail(ID, "application", 5).mark
+    machine.says("page", *(f"line {n}" for n in range(50)), "x" * 500, "end")
+    found, _ = follow(machine, mark)
+    assert found[:50] == [f"line {n}" for n in range(50)]
+    assert "".join(found[50:-1]) == "x" * 500
+    assert found[-1] == "end"
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 5))
+def test_who_follows_closely_misses_nothing_and_hears_nothing_twice(
+    tmp_path_factory, sizes, every
+):
+    machine = Machine(tmp_path_factory.mktemp("m"), "page")
+    log, mark, heard, said = machine.log("page", size=100), None, [], []
+    for number, size in enumerate(sizes):
+        said.append(f"{number}:" + "x" * size)
+        log.write(f"{said[-1]}\n".encode())
+        if number % every == 0 or size > 50:
+            found, mark = follow(machine, mark)
+            heard += found
+    found, _ = follow(machine, mark)
+    heard += found
+    if LOST not in heard:
+        assert heard == said
+    assert heard[-1] == said[-1]

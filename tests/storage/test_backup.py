@@ -1,0 +1,130 @@
+"""`backup_ebs`: a workspace is destroyed only once its disk is kept."""
+
+from datetime import timedelta
+
+import pytest
+
+from prism.storage.model import Trouble
+from tests.shapes import failed
+
+FULL = Trouble("DISK_FULL", "The disk is full: make room")
+
+
+@pytest.fixture
+def mine(storage):
+    it = storage.launched()
+    storage.disks.machines[it["id"]] = "thesis"
+    return it
+
+
+def backup(storage):
+    [kept] = storage.http("GET", "/api/v1/snapshots").json()
+    return kept
+
+
+def calls(storage, machine):
+    return [it.split()[0] for it in storage.cloud.calls if machine in it]
+
+
+def test_the_snapshot_comes_first(storage, mine):
+    storage.disks.faults.slow = timedelta(seconds=60)
+    answer = storage.terminate(backup_ebs=True)
+    assert answer.json()["state"] == "terminating"
+    assert "snapshot" in answer.json()["message"]
+    storage.settle()
+    assert calls(storage, mine["id"])[-1] == "stop", "nothing writes while it is copied"
+    assert (storage.workspace()["state"], backup(storage)["state"]) == ("terminating", "pending")
+    storage.settle(seconds=120)
+    kept = backup(storage)
+    assert (kept["state"], kept["name"], kept["source"]) == ("completed", "mine-backup", "mine")
+    assert storage.workspace()["state"] == "terminated"
+    assert calls(storage, mine["id"])[-1] == "terminate"
+
+
+def test_what_was_kept_comes_back_in_another_workspace(storage, mine):
+    storage.terminate(backup_ebs=True)
+    storage.settle()
+    assert storage.restore("mine-backup").status_code == 201
+    again = storage.launched("again", volumes=["back"])
+    assert again["attached_ebs_volumes"] == ["back"]
+    assert storage.disk("back").holds == "thesis"
+
+
+def test_a_backup_that_fails_holds_the_workspace(storage, mine):
+    storage.disks.faults.sick = FULL
+    storage.terminate(backup_ebs=True)
+    storage.settle()
+    it = storage.workspace()
+    assert (it["state"], it["failure"]["code"]) == ("terminating", "BACKUP_FAILED")
+    assert "prism workspace terminate mine --backup" in it["failure"]["message"]
+    storage.disks.faults.sick = None
+    assert storage.terminate(backup_ebs=True).status_code == 200
+    storage.settle()
+    assert (storage.workspace()["state"], backup(storage)["state"]) == ("terminated", "completed")
+
+
+def test_a_backup_can_be_given_up(storage, mine):
+    storage.disks.faults.sick = FULL
+    storage.terminate(backup_ebs=True)
+    storage.settle()
+    storage.terminate()
+    storage.settle()
+    assert storage.workspace()["state"] == "terminated"
+    assert storage.http("DELETE", "/api/v1/snapshots/mine-backup").status_code == 200
+
+
+def test_what_a_workspace_waits_for_cannot_be_deleted(storage, mine):
+    storage.disks.faults.slow = timedelta(seconds=60)
+    storage.terminate(backup_ebs=True)
+    storage.settle()
+    fault = failed(storage.http("DELETE", "/api/v1/snapshots/mine-backup"), 409, "IN_USE")
+    assert "mine" in fault["message"]
+    assert storage.workspace()["state"] == "terminating"
+
+
+def test_the_same_request_again_takes_one_snapshot(storage, mine):
+    for _ in range(3):
+        assert storage.terminate(backup_ebs=True).status_code == 200
+        storage.settle(seconds=1)
+    assert backup(storage)["state"] == "completed"
+
+
+def test_each_end_has_a_name_of_its_own(storage, mine):
+    storage.terminate(backup_ebs=True)
+    storage.settle()
+    second = storage.launched()
+    storage.disks.machines[second["id"]] = "second thesis"
+    storage.terminate(backup_ebs=True)
+    storage.settle()
+    names = [it["name"] for it in storage.http("GET", "/api/v1/snapshots").json()]
+    assert names == ["mine-backup", "mine-backup-2"]
+
+
+def test_what_never_was_a_machine_needs_no_backup(storage):
+    storage.cloud.faults.full = True
+    storage.http.launch()
+    storage.settle()
+    assert storage.workspace()["state"] == "failed"
+    storage.terminate(backup_ebs=True)
+    storage.settle(seconds=60)
+    assert storage.workspace()["state"] == "terminated"
+
+
+def test_a_sleeping_workspace_is_kept_as_it_sleeps(storage, mine):
+    storage.http.post("mine", "hibernate")
+    storage.settle()
+    storage.terminate(backup_ebs=True)
+    storage.settle()
+    assert "stop" not in calls(storage, mine["id"])
+    assert (storage.workspace()["state"], backup(storage)["state"]) == ("terminated", "completed")
+
+
+def test_a_snapshot_of_a_workspace_that_goes_on(storage, mine):
+    assert storage.take(instance="mine").status_code == 201
+    storage.settle()
+    kept = storage.snapshot()
+    assert (kept["state"], kept["source_type"]) == ("completed", "workspace")
+    assert storage.workspace()["state"] == "running"
+    storage.terminate()
+    storage.settle()
+    failed(storage.take("late", instance="mine"), 409, "INVALID_STATE")

@@ -1,0 +1,115 @@
+"""Random wishes at a provider that fails at random: in the end all is as it was last wanted."""
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from tests.storage.conftest import SNAPSHOTS, VOLUMES
+
+VOLUME_NAMES = {"a": "ebs", "b": "ebs", "c": "efs"}
+WORKSPACES = ("x", "y")
+FEW, MANY, WISHES = 2, 60, 30
+
+
+class Chance:
+    """One run; `holds` is what was put on each volume, by its id at the provider."""
+
+    def __init__(self, storage, seed):
+        self.storage, self.chance, self.holds = storage, random.Random(seed), {}
+
+    def wish(self):
+        """Ask something; what makes no sense at the moment is refused and changes nothing."""
+        it, ask = self.storage, self.chance.choice
+        volume, workspace = ask([*VOLUME_NAMES]), ask(WORKSPACES)
+        verbs = (
+            lambda: it.create(volume, type=VOLUME_NAMES[volume]),
+            lambda: it.attach(volume, workspace),
+            lambda: it.attach(volume, workspace),
+            lambda: it.detach(volume),
+            lambda: it.detach(volume, instance=workspace),
+            lambda: it.delete(volume),
+            lambda: it.http.launch(workspace, volumes=[volume]),
+            lambda: it.http.launch(workspace),
+            lambda: it.terminate(workspace, backup_ebs=ask((False, True))),
+            lambda: it.http.post(workspace, ask(("stop", "start", "hibernate"))),
+            lambda: it.take(f"s{self.chance.randrange(3)}", volume=volume),
+            lambda: it.http("DELETE", f"{SNAPSHOTS}/s{self.chance.randrange(3)}"),
+            lambda: it.restore(f"s{self.chance.randrange(3)}", volume),
+        )
+        answer = ask(verbs)()
+        assert answer.status_code < 500, answer.text
+
+    def disturb(self):
+        """The provider has a bad moment, or time passes."""
+        faults = self.storage.disks.faults
+        faults.lose_replies = self.chance.choice((0, 0, 1, 2))
+        faults.down = self.chance.random() < 0.2
+        faults.slow = timedelta(seconds=self.chance.choice((0, 0, 5)))
+        faults.hidden_for = timedelta(seconds=self.chance.choice((0, 0, 5)))
+        self.storage.settle(seconds=self.chance.choice((0.1, 1, 30)))
+        self.write()
+
+    def write(self):
+        """Somebody writes on every volume that is empty; machines have something at home."""
+        disks = self.storage.disks
+        for id, it in disks.disks.items():
+            it.holds = self.holds.setdefault(id, it.holds or f"data of {id}")
+        for machine in self.storage.cloud._orders:
+            disks.machines[machine] = "home"
+
+    def heal(self):
+        faults = self.storage.disks.faults
+        faults.lose_replies, faults.down = 0, False
+        faults.slow = faults.hidden_for = timedelta(0)
+        self.write()
+        for _ in range(4):
+            self.storage.settle(seconds=400)
+
+
+@pytest.mark.parametrize("seed", range(FEW))
+def test_in_the_end_all_is_as_it_was_last_wanted(storage, seed):
+    live(storage, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(FEW, MANY))
+def test_in_the_end_all_is_as_it_was_last_wanted_every_time(storage, seed):
+    live(storage, seed)
+
+
+def live(storage, seed):
+    """Wish and disturb at random, heal, and compare what is told with what is so."""
+    run = Chance(storage, seed)
+    for _ in range(WISHES):
+        run.wish()
+        if run.chance.random() < 0.6:
+            run.disturb()
+        for it in storage.disks.disks.values():
+            assert it.key.startswith("volume_")
+    run.heal()
+    answered = storage.http("GET", VOLUMES).json()
+    volumes = answered["ebs_volumes"] + answered["efs_volumes"]
+    machines = {it["id"]: it for it in storage.http("GET", "/api/v1/instances").json()}
+    living = {id for id, it in machines.items() if it["state"] not in {"terminated", "failed"}}
+    seen = {}
+    for it in volumes:
+        disk = storage.disk(it["name"])
+        id = it.get("volume_id") or it["filesystem_id"]
+        names = it.get("attached_instances") or [it.get("attached_instance")]
+        assert it["state"] in {"available", "in-use", "error"}, it
+        if it["state"] != "error":
+            assert disk.holds == run.holds.get(id, disk.holds), "new ones nobody wrote on"
+        assert {machines[m]["name"] for m in disk.attached} == {n for n in names if n}
+        assert disk.attached <= living
+        assert "volume_id" not in it or len(disk.attached) <= 1
+        for machine in disk.attached:
+            seen.setdefault(machine, set()).add(it["name"])
+    for id, it in machines.items():
+        told = {*it["attached_volumes"], *it["attached_ebs_volumes"]}
+        assert told == seen.get(id, set()), it["name"]
+    known = {it.get("volume_id") or it["filesystem_id"] for it in volumes}
+    assert set(storage.disks.disks) == known, "nothing is left that nobody knows of"
+    copies = storage.http("GET", SNAPSHOTS).json()
+    assert {it["state"] for it in copies} <= {"completed", "error"}
+    assert set(storage.disks.copies) == {it["snapshot_id"] for it in copies if it["snapshot_id"]}

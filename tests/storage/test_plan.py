@@ -1,0 +1,243 @@
+"""What AWS allows, what a volume is called, and what is done next: pure."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+
+from prism.errors import ValidationFailed
+from prism.kit.money import Micros
+from prism.storage.model import (
+    Attachment,
+    Host,
+    Kind,
+    NewVolume,
+    Seen,
+    Snapshot,
+    SnapshotState,
+    Verb,
+    Volume,
+    VolumeState,
+)
+from prism.storage.plan import (
+    Act,
+    checked,
+    monthly_cost,
+    perceive,
+    plan_snapshot,
+    plan_volume,
+    snapshot_state,
+    volume_state,
+)
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+GIB = 2**30
+
+
+def ebs(**more):
+    return NewVolume(type=Kind.EBS, name="data", **{"size_gb": 100, **more})
+
+
+def volume(**more):
+    given = {"id": "v", "name": "data", "kind": Kind.EBS, "owner": "ada", "place": "here"}
+    return Volume(**given | {"size_gb": 10, "created_at": AT} | more)
+
+
+def snapshot(**more):
+    given = {"id": "s", "name": "kept", "owner": "ada", "place": "here", "source": "workspace"}
+    given |= {"source_id": "w", "source_name": "mine", "kind": Kind.EBS, "size_gb": 8}
+    return Snapshot(**given | {"volume_type": "gp3", "created_at": AT} | more)
+
+
+def host(**more):
+    given = {"id": "w", "name": "mine", "place": "here", "machine": "m", "quiet": False}
+    return Host(**given | {"ended": False} | more)
+
+
+def link(**more):
+    return Attachment(volume="v", workspace="w", name="mine", **more)
+
+
+ALLOWED = [
+    {},
+    {"size_gb": 1},
+    {"size_gb": 16384},
+    {"iops": 4000, "throughput": 250},
+    {"iops": 16000, "size_gb": 32},
+    {"size_gb": 1, "iops": 3000},
+    {"throughput": 750},
+    {"volume_type": "gp2"},
+    {"volume_type": "io2", "iops": 100, "size_gb": 4},
+    {"volume_type": "io2", "iops": 256000, "size_gb": 256},
+    {"volume_type": "io2", "iops": 100, "size_gb": 65536},
+    {"volume_type": "st1", "size_gb": 125},
+]
+REFUSED = [
+    ({"size_gb": 16385}, "size_gb", "1 to 16384"),
+    ({"iops": 2999}, "iops", "3000 to 16000"),
+    ({"iops": 16001}, "iops", "3000 to 16000"),
+    ({"iops": 5001, "size_gb": 10}, "iops", "at most 500 per GB, 5000 with 10 GB"),
+    ({"throughput": 124}, "throughput", "125 to 1000"),
+    ({"throughput": 1001, "iops": 16000}, "throughput", "125 to 1000"),
+    ({"throughput": 751}, "throughput", "0.25 MiB/s per IOPS, of 3000"),
+    ({"volume_type": "gp2", "iops": 3000}, "iops", "takes none"),
+    ({"volume_type": "gp2", "throughput": 125}, "throughput", "takes none"),
+    ({"volume_type": "io2"}, "iops", "required for io2"),
+    ({"volume_type": "io2", "iops": 99}, "iops", "100 to 256000"),
+    ({"volume_type": "io2", "iops": 4001, "size_gb": 4}, "iops", "at most 1000 per GB"),
+    ({"volume_type": "io2", "iops": 100, "size_gb": 3}, "size_gb", "4 to 65536"),
+    ({"volume_type": "io2", "iops": 100, "throughput": 125}, "throughput", "takes none"),
+    ({"volume_type": "st1", "size_gb": 124}, "size_gb", "125 to 16384"),
+    ({"volume_type": "st1", "size_gb": 125, "iops": 500}, "iops", "takes none"),
+    ({"size_gb": None}, "size_gb", "required"),
+    ({"name": "create"}, "name", "reserved"),
+]
+
+
+@pytest.mark.parametrize("order", ALLOWED, ids=str)
+def test_what_aws_could_make_is_allowed(order):
+    made = checked(ebs(**order))
+    assert made.volume_type == order.get("volume_type", "gp3")
+    if made.volume_type == "gp3":
+        assert (made.iops or 0) >= 3000
+        assert (made.throughput or 0) >= 125
+
+
+@pytest.mark.parametrize(("order", "field", "why"), REFUSED, ids=str)
+def test_what_it_could_not_names_the_limit(order, field, why):
+    given = {"name": "data", "size_gb": 100} | order
+    with pytest.raises(ValidationFailed) as refused:
+        checked(NewVolume(type=Kind.EBS, **given))
+    [wrong] = refused.value.data["fields"]
+    assert (wrong["field"], why in wrong["why"]) == (field, True), wrong
+
+
+def test_every_broken_limit_is_named_at_once():
+    with pytest.raises(ValidationFailed) as refused:
+        checked(ebs(volume_type="st1", size_gb=1, iops=1, throughput=1))
+    assert {it["field"] for it in refused.value.data["fields"]} == {
+        "size_gb",
+        "iops",
+        "throughput",
+    }
+
+
+@pytest.mark.parametrize("field", ["size_gb", "volume_type", "iops", "throughput"])
+def test_a_shared_volume_has_neither_size_nor_type(field):
+    value = "gp3" if field == "volume_type" else 3000
+    with pytest.raises(ValidationFailed) as refused:
+        checked(NewVolume(type=Kind.EFS, name="all", **{field: value}))
+    assert refused.value.data["fields"][0]["field"] == field
+    assert checked(NewVolume(type=Kind.EFS, name="all")).volume_type is None
+
+
+STATES = [
+    (Seen.NONE, [], VolumeState.CREATING),
+    (Seen.MAKING, [], VolumeState.CREATING),
+    (Seen.THERE, [], VolumeState.AVAILABLE),
+    (Seen.THERE, [link()], VolumeState.ATTACHING),
+    (Seen.THERE, [link(attached=True)], VolumeState.IN_USE),
+    (Seen.THERE, [link(attached=True, wanted=False)], VolumeState.DETACHING),
+    (Seen.BROKEN, [], VolumeState.ERROR),
+    (Seen.GONE, [], VolumeState.ERROR),
+]
+
+
+@pytest.mark.parametrize(("seen", "links", "state"), STATES, ids=str)
+def test_what_it_is_called(seen, links, state):
+    assert volume_state(volume(seen=seen), links) is state
+    leaving = volume(seen=seen, verb=Verb.DELETE)
+    gone = seen in {Seen.NONE, Seen.GONE}
+    assert volume_state(leaving, links) is (VolumeState.DELETED if gone else VolumeState.DELETING)
+
+
+def test_a_shared_volume_stays_available():
+    assert volume_state(volume(kind=Kind.EFS, seen=Seen.THERE), [link(attached=True)]) == (
+        VolumeState.AVAILABLE
+    )
+
+
+def test_what_is_done_next():
+    hosts = {"w": host()}
+    steps = [
+        (Seen.NONE, [], Act.MAKE),
+        (Seen.UNSURE, [], Act.MAKE),
+        (Seen.MAKING, [link()], Act.WAIT),
+        (Seen.THERE, [], Act.REST),
+        (Seen.THERE, [link()], Act.ATTACH),
+        (Seen.THERE, [link(attached=True)], Act.REST),
+        (Seen.THERE, [link(attached=True, wanted=False)], Act.DETACH),
+        (Seen.BROKEN, [], Act.REST),
+        (Seen.GONE, [], Act.REST),
+    ]
+    for seen, links, act in steps:
+        assert plan_volume(volume(), seen, links, hosts).act is act, (seen, links)
+
+
+@pytest.mark.parametrize("hosts", [{}, {"w": host(ended=True)}], ids=["forgotten", "ended"])
+def test_a_workspace_that_has_ended_wants_nothing(hosts):
+    assert plan_volume(volume(), Seen.THERE, [link(attached=True)], hosts).act is Act.DETACH
+    assert plan_volume(volume(), Seen.THERE, [link()], hosts).act is Act.REST
+
+
+def test_nothing_is_attached_to_a_machine_that_nobody_knows_yet():
+    hosts = {"w": host(machine=None)}
+    assert plan_volume(volume(), Seen.THERE, [link()], hosts).act is Act.WAIT
+
+
+def test_a_volume_moves_only_when_it_is_free():
+    other = Attachment(volume="v", workspace="x", name="other")
+    hosts = {"w": host(), "x": host(id="x")}
+    leaving = link(attached=True, wanted=False)
+    assert plan_volume(volume(), Seen.THERE, [leaving, other], hosts).attachment == leaving
+    staying = link(attached=True)
+    assert plan_volume(volume(), Seen.THERE, [staying, other], hosts).act is Act.REST
+
+
+@pytest.mark.parametrize("seen", Seen)
+def test_what_is_to_go_is_never_made_or_attached(seen):
+    leaving = volume(verb=Verb.DELETE)
+    step = plan_volume(leaving, seen, [], {})
+    assert step.act in {Act.DELETE, Act.WAIT, Act.FORGET}
+    assert (step.act is Act.FORGET) is (seen in {Seen.NONE, Seen.GONE})
+
+
+def test_what_is_done_about_a_snapshot():
+    for seen, tried in product(Seen, (0, 1)):
+        act = plan_snapshot(snapshot(tried=tried), seen, host())
+        expected = {
+            Seen.THERE: Act.REST,
+            Seen.MAKING: Act.WAIT,
+            Seen.DELETING: Act.WAIT,
+            Seen.BROKEN: Act.REST if tried else Act.MAKE,
+        }
+        assert act is expected.get(seen, Act.MAKE), (seen, tried)
+
+
+def test_a_workspace_is_quiet_before_its_last_snapshot():
+    last = snapshot(holds=True)
+    assert plan_snapshot(last, Seen.NONE, host()) is Act.WAIT
+    assert plan_snapshot(last, Seen.NONE, host(quiet=True)) is Act.MAKE
+    assert plan_snapshot(snapshot(), Seen.NONE, host()) is Act.MAKE
+    assert snapshot_state(last) is SnapshotState.PENDING
+
+
+def test_not_listed_is_not_gone_at_once():
+    soon, patience = AT + timedelta(seconds=30), timedelta(minutes=1)
+    asked = volume(asked_at=AT, seen=Seen.THERE, disk_id="vol-1")
+    assert perceive(asked, None, soon, patience) is Seen.THERE
+    assert perceive(asked, None, AT + 2 * patience, patience) is Seen.GONE
+    assert perceive(volume(asked_at=AT), None, soon, patience) is Seen.UNSURE
+    assert perceive(volume(asked_at=AT), None, AT + 2 * patience, patience) is Seen.NONE
+
+
+def test_what_it_costs_is_known_or_null():
+    gp3 = Micros(80_000)
+    assert monthly_cost(volume(gb_month=gp3, size_gb=100, iops=3000, throughput=125)) == 8_000_000
+    assert monthly_cost(volume(gb_month=gp3, size_gb=100, iops=4000)) is None, "no price for IOPS"
+    assert monthly_cost(volume(gb_month=None)) is None
+    assert monthly_cost(volume(gb_month=Micros(0), iops=4000)) == 0
+    shared = volume(kind=Kind.EFS, gb_month=Micros(300_000), size_gb=None)
+    assert monthly_cost(shared) is None, "not measured yet"
+    half = volume(kind=Kind.EFS, gb_month=Micros(300_000), size_gb=None, used_bytes=GIB // 2)
+    assert monthly_cost(half) == 150_000

@@ -1,0 +1,250 @@
+"""The hard cases of volumes, on SQLite and on PostgreSQL, at a provider that misbehaves."""
+
+from datetime import timedelta
+from itertools import pairwise
+
+from msgspec.structs import replace
+
+from prism.storage.model import Trouble
+from prism.storage.reconciler import VolumeReconciler
+from tests.shapes import failed
+from tests.storage.conftest import SNAPSHOTS
+
+
+def calls(storage, verb):
+    return [it for it in storage.disks.calls if it.startswith(verb)]
+
+
+def test_a_lost_answer_makes_one_volume(storage):
+    storage.disks.faults.lose_replies = 1
+    storage.create()
+    storage.settle(seconds=60)
+    assert storage.state() == "available"
+    assert len(storage.disks.disks) == 1
+
+
+def test_a_lost_answer_about_one_that_is_still_hidden_makes_one_volume(storage):
+    storage.disks.faults.lose_replies = 2
+    storage.disks.faults.hidden_for = timedelta(seconds=90)
+    storage.create()
+    storage.settle(seconds=300)
+    assert storage.state() == "available"
+    assert (len(storage.disks.disks), len(calls(storage, "create"))) == (1, 2)
+
+
+def test_a_lost_answer_attaches_once(storage):
+    storage.made()
+    storage.launched()
+    storage.disks.faults.lose_replies = 1
+    storage.attach()
+    storage.settle(seconds=60)
+    assert storage.state() == "in-use"
+    assert len(storage.told("volume_attached")) == 1
+
+
+def test_a_provider_that_is_away_loses_no_wish(storage):
+    storage.disks.faults.down = True
+    storage.create()
+    storage.settle()
+    assert (storage.state(), storage.disks.disks) == ("creating", {})
+    storage.disks.faults.down = False
+    storage.settle(seconds=600)
+    assert storage.state() == "available"
+
+
+def test_a_volume_that_is_hidden_at_first_is_not_made_twice(storage):
+    storage.disks.faults.hidden_for = timedelta(seconds=20)
+    storage.create()
+    storage.settle(seconds=4)
+    assert storage.state() == "available", "who made it said so"
+    storage.settle(seconds=60)
+    assert (storage.state(), len(calls(storage, "create"))) == ("available", 1)
+
+
+def test_what_is_refused_says_why_and_can_be_deleted(storage, http):
+    storage.disks.faults.full = True
+    storage.create()
+    storage.settle()
+    shown = storage.show()
+    assert (shown["state"], shown["failure"]["code"]) == ("error", "STORAGE_REFUSED")
+    storage.launched()
+    failed(storage.attach(), 409, "INVALID_STATE")
+    storage.delete()
+    storage.settle()
+    assert http("GET", "/api/v1/storage/volumes").json()["ebs_volumes"] == []
+
+
+def test_one_that_was_destroyed_outside_is_not_made_again(storage):
+    storage.made()
+    storage.disks.disks.clear()
+    storage.settle(seconds=300)
+    shown = storage.show()
+    assert (shown["state"], shown["failure"]["code"]) == ("error", "VANISHED")
+    assert len(calls(storage, "create")) == 1, "an empty one would look like the old one"
+    storage.delete()
+    storage.settle()
+    assert storage.create().status_code == 201
+
+
+def test_one_that_was_detached_outside_is_attached_again(storage):
+    storage.made()
+    storage.launched(volumes=["data"])
+    storage.disk().attached.clear()
+    storage.settle()
+    assert storage.state() == "in-use"
+    told = [it.event for it in storage.house.db.facts_after(0)]
+    told = [it for it in told if it in {"volume_attached", "volume_detached"}]
+    assert told == ["volume_attached", "volume_detached", "volume_attached"]
+
+
+def test_a_terminated_workspace_leaves_its_volumes_behind(storage):
+    storage.made()
+    storage.made("all", type="efs")
+    for name in ("data", "all"):
+        storage.disk(name).holds = "precious"
+    storage.launched(volumes=["data", "all"])
+    storage.terminate()
+    storage.settle()
+    for name in ("data", "all"):
+        assert (storage.state(name), storage.disk(name).holds) == ("available", "precious")
+        assert not storage.disk(name).attached
+    assert storage.show()["attached_instance"] is None
+    failed(storage.attach(), 409, "INVALID_STATE")
+
+
+def test_a_workspace_that_was_forgotten_meanwhile_leaves_them_too(storage):
+    storage.made()
+    storage.launched(volumes=["data"])
+    storage.disks.faults.down = True
+    storage.terminate()
+    storage.settle(seconds=2000)
+    assert storage.http("GET", "/api/v1/instances").json() == []
+    storage.disks.faults.down = False
+    storage.settle(seconds=2000)
+    assert (storage.state(), storage.disk().attached) == ("available", set())
+
+
+def test_a_stopped_or_sleeping_workspace_keeps_them(storage):
+    storage.made()
+    storage.launched(volumes=["data"])
+    for verb in ("hibernate", "resume", "stop", "start"):
+        storage.http.post("mine", verb)
+        storage.settle()
+        assert (storage.state(), storage.workspace()["attached_ebs_volumes"]) == (
+            "in-use",
+            ["data"],
+        ), verb
+
+
+def test_another_wish_during_the_work_is_not_lost(storage, monkeypatch):
+    storage.made()
+    storage.launched()
+    storage.attach()
+    original = VolumeReconciler._record
+
+    def detached_meanwhile(self, tx, id, facts, links):
+        if storage.told("volume_asked")[-1].data["verb"] != "detach":
+            storage.house.storage.detach("data")
+        original(self, tx, id, facts, links)
+
+    monkeypatch.setattr(VolumeReconciler, "_record", detached_meanwhile)
+    storage.settle()
+    assert (storage.state(), storage.disk().attached) == ("available", set())
+
+
+def test_two_daemons_make_one_of_each(storage, make_house):
+    other = make_house()
+    storage.create()
+    for _ in range(4):
+        storage.clock.advance(seconds=1)
+        other.settle()
+        storage.house.settle()
+    assert (storage.state(), len(calls(storage, "create"))) == ("available", 1)
+
+
+def test_a_deletion_that_died_goes_on(storage, http):
+    storage.made()
+    storage.disks.faults.lose_replies = 1
+    storage.delete()
+    storage.settle(seconds=60)
+    failed(http("GET", "/api/v1/storage/volumes/data"), 404, "VOLUME_NOT_FOUND")
+    assert storage.disks.disks == {}
+
+
+def test_every_change_is_told_once(storage):
+    storage.made()
+    storage.launched(volumes=["data"])
+    storage.terminate()
+    storage.settle()
+    storage.delete()
+    storage.settle()
+    states = [it.data["state"] for it in storage.told("volume_state_changed")]
+    assert states == ["available", "in-use", "available", "deleted"]
+    for kind in ("volume_attached", "volume_detached"):
+        [fact] = storage.told(kind)
+        assert fact.data["instance"] == "mine"
+        assert fact.data["workspace"].startswith("ws_")
+
+
+def test_what_is_used_is_measured_in_the_background(storage):
+    made = storage.made("all", type="efs")
+    assert made["size_gb"] == 0
+    storage.disk("all").holds = "x" * 3_000_000
+    assert storage.show("all")["size_gb"] == 0, "a read measures nothing"
+    storage.settle()
+    assert storage.show("all")["size_gb"] == 0.003
+    assert len(storage.told("volume_measured")) == 1
+
+
+class Counting:
+    """Somebody upstairs who counts."""
+
+    def __init__(self):
+        self.seen = []
+
+    def changed(self, tx, before, after, at):
+        self.seen.append((before, after))
+
+
+def test_whoever_counts_is_told_of_every_change(storage):
+    meter = Counting()
+    storage.house.storage._meters = [meter]
+    for loop in storage.house.rooms.storage_loops:
+        loop._work._meters = [meter]
+    storage.made()
+    storage.take(volume="data")
+    storage.settle()
+    storage.delete()
+    storage.http("DELETE", f"{SNAPSHOTS}/kept")
+    storage.settle()
+    assert [it for it in meter.seen if it[0] is None and it[1].name == "data"]
+    for name in ("data", "kept"):
+        mine = [it for it in meter.seen if (it[0] or it[1]).name == name]
+        assert mine[0][0] is None
+        assert mine[-1][1] is None
+        for (_, one), (other, _) in pairwise(mine):
+            # When it was asked for is written down before the call, and costs nothing.
+            one = replace(one, asked_at=other.asked_at)
+            assert one == other, "each change begins where the last one ended"
+
+
+def test_a_copy_that_fails_says_so(storage):
+    storage.made()
+    storage.disks.faults.sick = Trouble("DISK_FULL", "The disk is full: make room")
+    storage.take(volume="data")
+    storage.settle()
+    kept = storage.snapshot()
+    assert (kept["state"], kept["failure"]["code"]) == ("error", "DISK_FULL")
+    failed(storage.restore(), 409, "INVALID_STATE")
+    assert len(calls(storage, "snapshot")) == 1
+    storage.http("DELETE", f"{SNAPSHOTS}/kept")
+    storage.settle()
+    assert storage.http("GET", SNAPSHOTS).json() == []
+
+
+def test_a_lost_answer_makes_one_snapshot(storage):
+    storage.made()
+    storage.disks.faults.lose_replies = 2
+    storage.take(volume="data")
+    storage.settle(seconds=60)
+    assert (storage.snapshot()["state"], len(storage.disks.copies)) == ("completed", 1)
