@@ -1,0 +1,1 @@
+"""What runs beside the work on a machine itself; standard library only, shipped by file path."""

@@ -1,0 +1,177 @@
+"""A machine's folder: what two authors tell each other in it, and who holds it.
+
+order.json   what to build; written once by the daemon
+wanted.json  what it should be: on, off, asleep or gone; written by the daemon
+seen.json    what it is; written by the supervisor, who holds `lock` while it lives
+token        the secret of its services
+home, venv   the disk
+logs         what its programs said
+"""
+
+import base64
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FICLONE = 0x40049409
+FULL = {errno.ENOSPC, errno.EDQUOT}
+PROTOCOL = {"order.json", "wanted.json", "seen.json", "lock", "trash"}
+
+
+class Folder:
+    """One machine's folder, as its supervisor uses it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.home, self.venv, self.logs = path / "home", path / "venv", path / "logs"
+        self._lock = -1
+        self._wanted_read: tuple[int, int] = (0, 0)
+        self._wanted: dict[str, Any] = {}
+
+    def hold(self) -> bool:
+        """Take the folder; false where another supervisor has it.
+
+        A record lock dies with its process and with the first close of the file by that
+        process, so the file is opened once and never again here.
+        """
+        if self._lock < 0:
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def let_go(self) -> None:
+        """Give the folder back, keeping the file open."""
+        fcntl.lockf(self._lock, fcntl.LOCK_UN)
+
+    @property
+    def there(self) -> bool:
+        """Whether the folder is still the one that we hold."""
+        try:
+            return os.path.samestat(os.fstat(self._lock), os.stat(self.path / "lock"))
+        except FileNotFoundError:
+            return False
+
+    def order(self) -> dict[str, Any]:
+        """What to build; empty where nothing readable was ordered."""
+        return read(self.path / "order.json")
+
+    def wanted(self) -> dict[str, Any]:
+        """What it should be; the last readable word counts."""
+        try:
+            now = os.stat(self.path / "wanted.json")
+        except FileNotFoundError:
+            return self._wanted
+        stamp = (now.st_mtime_ns, now.st_ino)
+        if stamp != self._wanted_read and (said := read(self.path / "wanted.json")):
+            self._wanted, self._wanted_read = said, stamp
+        return self._wanted
+
+    def seen(self) -> dict[str, Any]:
+        """What the last supervisor said of it."""
+        return read(self.path / "seen.json")
+
+    def tell(self, seen: dict[str, Any], durable: bool) -> None:
+        """Say what it is now."""
+        write(self.path / "seen.json", seen, durable)
+
+    def token(self, make: bool = True) -> str:
+        """The secret of its services: 256 bits, made once; empty where there is none yet."""
+        path = self.path / "token"
+        if path.exists() and (known := path.read_text()):
+            return known
+        if not make:
+            return ""
+        made = base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
+        draft = path.with_suffix(".new")
+        draft.write_text(made)
+        draft.rename(path)
+        return made
+
+    def empty(self) -> None:
+        """Destroy everything but the folder itself and the word that it is gone.
+
+        What is to go is first moved aside by a rename, so that nobody ever meets half a
+        disk; a supervisor that dies here is followed by one that goes on.
+        """
+        trash = self.path / "trash"
+        trash.mkdir(exist_ok=True)
+        for name in os.listdir(self.path):
+            if name not in PROTOCOL:
+                clear(trash / name)
+                (self.path / name).rename(trash / name)
+        clear(trash)
+        (self.path / "order.json").unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where it is missing or torn."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def write(path: Path, value: dict[str, Any], durable: bool) -> None:
+    """Replace a JSON file at once; on a full disk, write into the blocks that it has."""
+    text = json.dumps(value, separators=(",", ":")).encode()
+    draft = path.with_suffix(".new")
+    try:
+        with open(draft, "wb") as file:
+            file.write(text)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        draft.unlink(missing_ok=True)
+        with open(path, "r+b") as file:
+            file.write(text)
+            file.truncate()
+
+
+def shares_blocks(one: Path, other: Path) -> bool:
+    """Whether the disk can copy a file by sharing its blocks until somebody writes."""
+    source, target = one / ".clone", other / ".clone"
+    one.mkdir(parents=True, exist_ok=True)
+    try:
+        source.write_bytes(b"x" * 4096)
+        with open(source, "rb") as old, open(target, "wb") as new:
+            fcntl.ioctl(new.fileno(), FICLONE, old.fileno())
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        source.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+
+
+def clear(path: Path) -> None:
+    """Remove a file or tree, also where its owner forbade himself to write."""
+    import shutil  # noqa: PLC0415 - only a machine's end needs it, and it is not small
+
+    def permit(remove: Callable[..., Any], name: str, _: Any) -> None:
+        if os.path.islink(name):
+            return
+        for one in (os.path.dirname(name), name):
+            if os.path.lexists(one):
+                os.chmod(one, 0o700)
+        if remove in (os.open, os.scandir, os.lstat, os.rmdir) and os.path.isdir(name):
+            shutil.rmtree(name)
+        elif os.path.lexists(name):
+            os.unlink(name)
+
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=permit)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,212 @@
+"""Freezing a machine's processes with their memory, and thawing them.
+
+A cgroup freezes all at once and is told from inside by nothing. Where none may be made,
+SIGSTOP is sent to parents before children, so that nobody misses a child that stops, until
+a pass finds nothing new; SIGCONT to children before parents, so that no shell reports a
+stopped job. What its own user had stopped before stays stopped after.
+"""
+
+import hashlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Protocol
+
+from prism.agent.processes import DEAD, LINUX, STOPPED, Process, descendants, process, send
+
+PATIENCE, FORGOTTEN = 5.0, 3600.0
+
+
+class CannotFreeze(Exception):
+    """Some process did not stop in time; all were continued."""
+
+
+class Freezer(Protocol):
+    """Freezes what came of this process."""
+
+    kind: str
+
+    def join(self) -> None:
+        """Called in a new child, so that the freezer will know it."""
+
+    def freeze(self) -> None:
+        """Stop everything, or raise `CannotFreeze` with everything running."""
+
+    def thaw(self) -> None:
+        """Let everything go on."""
+
+    def kill(self) -> None:
+        """End whatever this freezer alone can see."""
+
+    def close(self) -> None:
+        """Leave nothing behind in the system."""
+
+
+class Signals:
+    """Freezes by SIGSTOP: works everywhere, for everybody."""
+
+    kind = "signals"
+
+    def __init__(self) -> None:
+        self._spared: set[tuple[int, str]] = set()
+
+    def join(self) -> None:
+        """Nothing to join: descendants are found by their parents."""
+
+    def freeze(self) -> None:
+        """Stop parents before children until a pass finds nobody running."""
+        until = time.monotonic() + PATIENCE
+        ours = descendants(os.getpid())
+        self._spared = {_identity(one) for one in ours if one.state in STOPPED}
+        while running := {one.pid for one in ours if one.state not in STOPPED | DEAD}:
+            if time.monotonic() > until:
+                self.thaw()
+                raise CannotFreeze(f"process {min(running)} does not stop")
+            # One generation at a time, and only when the one before stands still: a shell
+            # that is woken by its child's stop before its own would say "Stopped".
+            front = [p.pid for p in ours if p.pid in running and p.parent not in running]
+            send(signal.SIGSTOP, front)
+            _wait_until_stopped(front)
+            ours = descendants(os.getpid())
+
+    def thaw(self) -> None:
+        """Continue children before parents."""
+        ours = [p for p in reversed(descendants(os.getpid())) if _identity(p) not in self._spared]
+        send(signal.SIGCONT, [one.pid for one in ours])
+
+    def kill(self) -> None:
+        """SIGKILL ends stopped processes too; there is nothing else to do."""
+
+    def close(self) -> None:
+        """There is nothing to leave behind."""
+
+
+class Cgroup:
+    """Freezes by a control group of its own."""
+
+    kind = "cgroup"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def join(self) -> None:
+        """Move this process into the group; its children are born there."""
+        (self.path / "cgroup.procs").write_text("0")
+
+    def freeze(self) -> None:
+        """Freeze, and wait until the kernel says so."""
+        (self.path / "cgroup.freeze").write_text("1")
+        until = time.monotonic() + PATIENCE
+        while "frozen 1" not in (self.path / "cgroup.events").read_text():
+            if time.monotonic() > until:
+                self.thaw()
+                raise CannotFreeze("the control group does not freeze")
+            time.sleep(0.001)
+
+    def thaw(self) -> None:
+        """Let the group go on."""
+        (self.path / "cgroup.freeze").write_text("0")
+
+    def kill(self) -> None:
+        """End every member, frozen or not."""
+        if (all_at_once := self.path / "cgroup.kill").exists():
+            all_at_once.write_text("1")
+        else:
+            members = (self.path / "cgroup.procs").read_text().split()
+            send(signal.SIGKILL, [int(pid) for pid in members])
+        self.thaw()
+
+    def close(self) -> None:
+        """Remove the group, which must be empty by now."""
+        until = time.monotonic() + PATIENCE
+        while self.path.exists():
+            try:
+                self.path.rmdir()
+            except OSError:  # the last member is still being buried
+                if time.monotonic() > until:
+                    return
+                time.sleep(0.005)
+
+
+def _wait_until_stopped(pids: list[int]) -> None:
+    """Give them a moment; who does not make it is met again in the next pass."""
+    until = time.monotonic() + 0.02
+    while LINUX and time.monotonic() < until:
+        now = [process(pid) for pid in pids]
+        if all(one is None or one.state in STOPPED | DEAD for one in now):
+            return
+
+
+def _identity(one: Process) -> tuple[int, str]:
+    return one.pid, one.began
+
+
+def freezer(folder: Path) -> Freezer:
+    """The best freezer this system grants to a machine.
+
+    A group of that name that is there already was left by a supervisor that died, perhaps
+    frozen, and who joined it would freeze too; so what is left in it is ended first.
+    """
+    name = f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    for parent in _places():
+        path = parent / "prism" / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            group = Cgroup(path)
+            group.kill()
+            if _may_join(path):
+                _tidy(path.parent)
+                return group
+            group.close()
+        except OSError:
+            continue
+    return Signals()
+
+
+def _tidy(parent: Path) -> None:
+    """Remove old empty groups: those of machines that were removed while nobody looked."""
+    for path in parent.glob("local-*"):
+        try:
+            if time.time() - path.stat().st_mtime > FORGOTTEN:
+                path.rmdir()  # refused while there is anybody in it
+        except OSError:
+            continue
+
+
+def _places() -> list[Path]:
+    """Where a group may be made: at the top by root, else below our own."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        own = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    top = next((Path(line.split()[4]) for line in mounts if " - cgroup2 " in line), None)
+    if top is None:
+        return []
+    ours = next((line[3:].lstrip("/") for line in own if line.startswith("0::")), "")
+    return [top, top / ours] if os.geteuid() == 0 else [top / ours]
+
+
+def _may_join(path: Path) -> bool:
+    """Whether a child of ours is let in: not so where the way leads through another's group."""
+    pid = os.fork()
+    if not pid:
+        try:
+            (path / "cgroup.procs").write_text("0")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def memory_limit(path: Path, megabytes: int) -> bool:
+    """Limit a group's memory; false where the system does not let us."""
+    try:
+        for above in (path.parent.parent, path.parent):
+            if "memory" not in (above / "cgroup.subtree_control").read_text().split():
+                (above / "cgroup.subtree_control").write_text("+memory")
+        (path / "memory.max").write_text(str(megabytes << 20))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,44 @@
+"""How busy the GPUs of this computer are, whoever uses them: by `nvidia-smi`."""
+
+import os
+import signal
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+from prism.agent.processes import Start, spawn, which
+from prism.agent.recipe import SYSTEM
+
+QUERY = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
+PATIENCE = 10.0
+
+
+def used(path: str = SYSTEM, device: str = "/dev/nvidia0") -> Generator[None, None, float | None]:
+    """Percent of the busiest; 0 where there is no GPU, none where it cannot be asked."""
+    program = which("nvidia-smi", path)
+    if program is None:
+        return None if os.path.exists(device) else 0.0
+    try:
+        pid, words = spawn(Start([program, *QUERY], {"PATH": path}, Path("/")))
+    except OSError:
+        return None
+    said, until = b"", time.monotonic() + PATIENCE
+    try:
+        while True:
+            try:
+                more = os.read(words, 4096)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    os.kill(pid, signal.SIGKILL)
+                    return None
+                yield
+                continue
+            if not more:
+                break
+            said += more
+    finally:
+        os.close(words)
+    try:
+        return max(float(line) for line in said.decode().split())
+    except ValueError:
+        return None

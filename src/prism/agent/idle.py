@@ -1,0 +1,113 @@
+"""Whether a machine is idle: a decision about samples. It knows no clock and no machine.
+
+A sample says what was measured between two moments. Any figure above its limit, any work
+that is going on, and any touch of a person's makes the machine active. What could not be
+measured, and time that nobody looked at, is unknown, and unknown is never idle. A figure
+for which the profile sets no limit is not judged.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from typing import NamedTuple
+
+ACTIVE, IDLE, UNKNOWN = "active", "idle", "unknown"
+GAP = 90.0  # seconds: who looks less often has not looked
+FIGURES = {
+    "cpu": ("the processor was busy", "% of a core"),
+    "memory": ("memory grew by", "% of what it may use"),
+    "network": ("the network carried", "KB/s"),
+    "disk": ("the disk moved", "KB/s"),
+    "gpu": ("the GPU was busy", "%"),
+}
+Limits = Mapping[str, float]
+Touch = tuple[float, str]
+
+
+class Rule(NamedTuple):
+    """What a profile makes of idleness on this machine."""
+
+    profile: str
+    seconds: float
+    action: str  # hibernate or stop
+    limits: Limits
+    enabled: bool = True
+    awake_until: float | None = None
+
+
+class Sample(NamedTuple):
+    """What was measured from one moment to another.
+
+    `work` says what is going on, `doubts` who should have been asked and did not answer,
+    `touches` when a person last did something, and what.
+    """
+
+    began: float
+    ended: float
+    figures: Mapping[str, float | None]
+    work: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    touches: tuple[Touch, ...] = ()
+
+
+class Verdict(NamedTuple):
+    """What is known by `until`: idle since then, or last active then, and why."""
+
+    state: str
+    since: float
+    until: float
+    because: tuple[str, ...]
+
+
+def verdict(samples: Iterable[Sample], limits: Limits) -> Verdict | None:
+    """What samples, in the order of time, say together; nothing, where there are none."""
+    first: Verdict | None = None
+    return reduce(lambda before, sample: judge(before, sample, limits), samples, first)
+
+
+def judge(before: Verdict | None, sample: Sample, limits: Limits) -> Verdict:
+    """What one more sample makes of what was known before."""
+    now = sample.ended
+    if work := (*sample.work, *_exceeded(sample, limits)):
+        return Verdict(ACTIVE, now, now, work)
+    if doubts := (*sample.doubts, *_unmeasured(sample, limits)):
+        return Verdict(UNKNOWN, now, now, doubts)
+    since, because = _quiet_since(before, sample), ""
+    for at, what in sample.touches:
+        if min(at, now) > since:
+            since, because = min(at, now), what
+    if not because and before is not None and before.state == IDLE and before.since == since:
+        return Verdict(IDLE, since, now, before.because)
+    return Verdict(IDLE, since, now, (because or "nothing is going on",))
+
+
+def is_due(known: Verdict | None, rule: Rule, now: float) -> bool:
+    """Whether it has been idle for so long that something is to be done about it."""
+    if known is None or known.state != IDLE or not rule.enabled:
+        return False
+    if now - known.until > GAP or (rule.awake_until is not None and now < rule.awake_until):
+        return False
+    return now - known.since >= rule.seconds
+
+
+def _quiet_since(before: Verdict | None, sample: Sample) -> float:
+    """Since when it is quiet: what nobody looked at does not count."""
+    if not 0 <= sample.ended - sample.began <= GAP:
+        return sample.ended
+    if before is None or not 0 <= sample.began - before.until <= GAP:
+        return sample.began
+    return before.since
+
+
+def _exceeded(sample: Sample, limits: Limits) -> tuple[str, ...]:
+    said = []
+    for name, limit in limits.items():
+        figure = sample.figures.get(name)
+        if figure is not None and figure > limit:
+            what, unit = FIGURES[name]
+            said.append(f"{what}: {figure:.1f} {unit}, above {limit:g}")
+    return tuple(said)
+
+
+def _unmeasured(sample: Sample, limits: Limits) -> tuple[str, ...]:
+    missing = (name for name in limits if sample.figures.get(name) is None)
+    return tuple(f"{name} cannot be measured here" for name in missing)

@@ -1,0 +1,271 @@
+"""One machine: its phase, what is wanted of it, and the way from the one to the other."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prism.agent.crew import Broken, Crew, Work
+from prism.agent.diary import Diary
+from prism.agent.door import Door
+from prism.agent.folder import Folder
+from prism.agent.freezer import CannotFreeze
+from prism.agent.mounts import Mounts
+from prism.agent.recipe import Recipe
+from prism.agent.services import Services
+from prism.agent.setup import Setup
+from prism.agent.watch import Watch
+from prism.agent.words import Ears, Log, last_words
+
+ALIVE = {"starting", "on", "stopping", "asleep"}
+ENDED = {"off", "failed", "gone"}
+BUSY, IDLE = 0.05, 1.0
+
+
+class Machine:
+    """What its supervisor knows and does."""
+
+    def __init__(self, folder: Folder, ears: Ears) -> None:
+        self.folder = folder
+        self._before = folder.seen()
+        self._recipe = Recipe(folder.order(), folder)
+        self._mounts = Mounts(folder)
+        self.crew = Crew(folder.path, self._recipe.order, ears, self._mounts.paths)
+        self._services = self._fresh_services(self._before.get("services", {}))
+        self._door = Door(self._recipe, self.crew, ears, lambda: self._phase == "on")
+        self._watch, self._diary = Watch(self._recipe, self._before), Diary(folder.logs)
+        self._work: Work | None = None
+        self._way = ""  # where the work leads
+        self._fresh = False  # whether it has only just been set out on
+        self._told: dict[str, Any] = {}
+        self._run = int(self._before.get("run", 0))
+        self._expired: float | None = self._before.get("expired")
+        self._phase = str(self._before.get("phase", "off"))
+        self._since: float = self._before.get("since", time.time())
+        self._stage: str | None = None
+        self._progress = int(self._before.get("progress", 0))
+        self._failure: dict[str, str] | None = self._before.get("failure")
+        self._dismissed = False
+
+    def take_over(self) -> None:
+        """Clear up after a supervisor that died: it had not said that it was done."""
+        if self._phase in ALIVE:
+            self.crew.sweep()
+            self._failure = self._obituary()
+            self._phase = "off"
+
+    def dismiss(self) -> None:
+        """Somebody ends us, as a computer does that is shut down: go down in order."""
+        self._dismissed = True
+
+    def say(self) -> None:
+        """Tell what is, if it is news."""
+        if self._phase != self._told.get("phase", self._before.get("phase")):
+            self._since = time.time()
+        self._watch.notice(self._phase)
+        seen = {
+            "key": self._recipe.order.get("key") or self._before.get("key"),
+            "name": self._recipe.name,
+            "phase": self._phase,
+            "since": self._since,
+            "run": self._run,
+            "boot": boot(),
+            "stage": self._stage,
+            "progress": self._progress,
+            "failure": self._failure,
+            "expired": self._expired,
+            "services": self._services.seen(),
+            **self.crew.kinds,
+            "notes": self._notes(),
+            "idle": self._watch.seen(),
+        }
+        if seen != self._told:
+            self._diary.note(self._told or self._before, seen)
+            self.folder.tell(seen, durable=seen["phase"] != self._told.get("phase"))
+            self._told = seen
+
+    def _notes(self) -> list[str]:
+        late = "a volume came while it ran and shows its content after a stop and a start"
+        trouble = [self._mounts.trouble] if self._mounts.trouble else []
+        return [*self.crew.notes, *trouble, *([late] if self.crew.shut_out else [])]
+
+    def step(self) -> None:
+        """Look at what is wanted, and go one step towards it."""
+        try:
+            self._mounts.step()
+            way = self._wanted_way()
+            self._fresh = bool(way) and self._may_turn(way)
+            if self._fresh:
+                self._set_out(way)
+            if self._work:
+                next(self._work)
+            elif self._phase == "on":
+                self._services.tick()
+                self._watch.step(self._services)
+                if self._services.finished:
+                    self._set_out("off")
+        except StopIteration:
+            self._work, self._way = None, ""
+        except Broken as broken:
+            self._break(broken.code, broken.message)
+        except OSError as error:
+            again = f"mend that, then `prism workspace start {self._recipe.name}`"
+            self._break(
+                "DISK_FULL" if error.errno == 28 else "MACHINE_FAILED", f"{error}; {again}"
+            )
+
+    @property
+    def pause(self) -> float:
+        """How long to wait for news."""
+        if self._fresh:
+            return 0
+        unsettled = self._watch.asking or not self._services.settled
+        waiting = self._phase == "on" and unsettled
+        return BUSY if self._work or waiting else IDLE
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to supervise."""
+        return self._work is None and self._phase in ENDED and not self._wanted_way()
+
+    def _wanted_way(self) -> str:
+        """Where to go from here; empty to stay. A wish that was taken is over."""
+        wanted = self.folder.wanted()
+        state, run = str(wanted.get("state", "")), int(wanted.get("run", 0))
+        if state == "gone":
+            return "" if self._phase == "gone" or self._way == "gone" else "gone"
+        if self._dismissed:
+            return "" if self._phase in ENDED or self._way == "off" else "off"
+        if run > self._run:
+            return state
+        at = wanted.get("expires_at")
+        if self._phase != "on":
+            return ""
+        if at is None or at == self._expired or time.time() < at:
+            return self._watch.way()
+        return "off" if wanted.get("expire_action") == "stop" else "asleep"
+
+    def _may_turn(self, way: str) -> bool:
+        """All work is done to its end, but going up gives way to going down, all to the end."""
+        return self._work is None or way == "gone" or (self._way == "on" and way == "off")
+
+    def _set_out(self, way: str) -> None:
+        if self._work:
+            self._work.close()
+        wanted = self.folder.wanted()
+        self._run = max(self._run, int(wanted.get("run", 0)))
+        at = wanted.get("expires_at")
+        if at is not None and time.time() >= at:  # it comes due once; who starts it later, may
+            self._expired = at
+        ways: dict[str, Callable[[], Work]] = {
+            "on": self._go_up,
+            "off": self._go_down,
+            "asleep": self._go_to_sleep,
+            "gone": self._vanish,
+        }
+        self._work, self._way = ways[way](), way
+
+    def _go_up(self) -> Work:
+        if self._phase == "on":
+            return
+        if self._phase == "asleep":
+            self.crew.freezer.thaw()
+            self._phase, self._failure = "on", None
+            return
+        self._phase, self._failure, self._progress = "starting", None, 0
+        self._services = self._fresh_services(self._services.seen())
+        yield
+        yield from Setup(self._recipe, self.crew, self._tell).work()
+        self._tell("services", 85)
+        for _ in self._services.bring_up():
+            self._tell("services", 85 + 14 * self._services.answered // len(self._recipe.services))
+            yield
+        self.crew.settle()
+        self._door.hang()
+        self._tell("ready", 100)
+        self._phase = "on"
+
+    def _go_down(self) -> Work:
+        if self._phase in ENDED:
+            return
+        asleep, self._phase, self._stage = self._phase == "asleep", "stopping", None
+        yield
+        yield from self.crew.end(self._recipe.grace, asleep)
+        self._services.ended()
+        self._phase = "off"
+        if self._dismissed:
+            self._failure = self._dismissal(asleep)
+
+    def _go_to_sleep(self) -> Work:
+        if self._phase != "on":
+            return
+        self._phase = "stopping"
+        yield
+        try:
+            self.crew.freezer.freeze()
+        except CannotFreeze as why:
+            self._phase = "on"
+            name = self._recipe.name
+            message = f"{why}; it goes on running. Stop it instead: `prism workspace stop {name}`"
+            self._failure = {"code": "CANNOT_HIBERNATE", "message": message}
+        else:
+            self._phase = "asleep"
+
+    def _vanish(self) -> Work:
+        self._phase, self._stage = "stopping", None
+        self.crew.kill()
+        self._services.ended()
+        yield
+        while True:
+            try:
+                self.folder.empty()
+            except OSError as error:  # somebody holds a part of it: try until he lets go
+                message = f"its folder cannot be removed yet: {error}"
+                self._failure = {"code": "CANNOT_REMOVE", "message": message}
+                until = time.monotonic() + 5
+                while time.monotonic() < until:
+                    yield
+            else:
+                break
+        self._phase, self._failure = "gone", None
+
+    def _break(self, code: str, message: str) -> None:
+        """Bringing it up failed: nothing is left running, and it says why."""
+        if self._work:
+            self._work.close()
+        self._work, self._way = None, ""
+        self.crew.kill()
+        self._services.ended()
+        self._phase = "failed"
+        self._failure = {"code": code, "message": message}
+
+    def _tell(self, stage: str, progress: int) -> None:
+        self._stage, self._progress = stage, progress
+
+    def _fresh_services(self, before: dict[str, Any]) -> Services:
+        return Services(self._recipe, self.crew, before)
+
+    def _dismissal(self, asleep: bool) -> dict[str, str]:
+        lost = "; what was in its memory is lost" if asleep else ""
+        again = f"Start it again with `prism workspace start {self._recipe.name}`"
+        message = f"it was shut down from outside, as when the computer goes down{lost}. {again}"
+        return {"code": "MACHINE_DIED", "message": message}
+
+    def _obituary(self) -> dict[str, str]:
+        restarted = self._before.get("boot") != boot()
+        how = "the computer was restarted" if restarted else "its supervisor was killed"
+        lost = "; what was in its memory is lost" if self._phase == "asleep" else ""
+        again = f"Start it again with `prism workspace start {self._recipe.name}`"
+        said = self._services.last_words() or last_words(Log(self.folder.logs / "setup.log").last)
+        words = f" Its last words: {said}" if said else ""
+        return {"code": "MACHINE_DIED", "message": f"{how}{lost}. {again}.{words}"}
+
+
+def boot() -> str:
+    """Which start of this computer this is."""
+    if sys.platform == "linux":
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with os.popen("/usr/sbin/sysctl -n kern.bootsessionuuid") as out:
+        return out.read().strip()

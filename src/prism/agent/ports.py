@@ -1,0 +1,88 @@
+"""Loopback ports: a free one, whether it answers, and whose it is."""
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Generator
+
+from prism.agent.processes import LINUX, descendants
+
+HOST = "127.0.0.1"
+AGAIN = {errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN, errno.EINTR}
+LISTENING = "0A"
+
+
+def free_port(wish: int | None) -> int:
+    """The port that was had before, if it is still free, else another."""
+    for port in (wish, 0) if wish else (0,):
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind((HOST, port or 0))
+            except OSError:
+                continue
+            return int(one.getsockname()[1])
+    raise OSError(errno.EADDRINUSE, "no free port")
+
+
+def answers(port: int, path: str | None, patience: float = 5) -> Generator[None, None, bool]:
+    """Whether something answers there: an HTTP GET of `path`, or else a connection."""
+    until = time.monotonic() + patience
+    with socket.socket() as one:
+        one.setblocking(False)
+        code = one.connect_ex((HOST, port))
+        while code in AGAIN and time.monotonic() < until:
+            yield
+            code = one.connect_ex((HOST, port))
+        if code not in {0, errno.EISCONN}:
+            return False
+        if path is None:
+            return True
+        ask = f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n"
+        heard = b""
+        try:
+            one.send(ask.encode())
+            while b"\r\n" not in heard and time.monotonic() < until:
+                yield
+                try:
+                    heard += (said := one.recv(4096))
+                except BlockingIOError:
+                    continue
+                if not said:
+                    break
+        except OSError:
+            return False
+    words = heard.split(None, 2)
+    return len(words) > 1 and words[0].startswith(b"HTTP/") and words[1][:1] in b"234"
+
+
+def is_ours(port: int) -> bool:
+    """Whether the listener on a port came of this process; a foreigner may not pass for it."""
+    if not LINUX:
+        return True
+    sockets = {f"socket:[{inode}]" for inode in _listeners(port)}
+    for one in descendants(os.getpid()):
+        try:
+            for number in os.listdir(folder := f"/proc/{one.pid}/fd"):
+                if os.readlink(f"{folder}/{number}") in sockets:
+                    return True
+        except OSError:  # it has just closed it, or ended
+            continue
+    return False
+
+
+def _listeners(port: int) -> set[str]:
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table) as file:
+                rows = [line.split() for line in list(file)[1:]]
+        except FileNotFoundError:
+            continue
+        inodes |= {
+            row[9]
+            for row in rows
+            if row[3] == LISTENING and int(row[1].rpartition(":")[2], 16) == port
+        }
+    return inodes

@@ -1,0 +1,165 @@
+"""Processes: starting them, finding all that came of them, ending them."""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+LINUX = sys.platform == "linux"
+MARK = "PRISM_MACHINE"
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT)
+STOPPED, DEAD = frozenset("Tt"), frozenset("ZX")
+
+
+class Process(NamedTuple):
+    """One line of the process table; `began` tells a pid that is used again."""
+
+    pid: int
+    parent: int
+    state: str
+    began: str
+
+
+class Start(NamedTuple):
+    """How a program is started."""
+
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    prepare: Callable[[], None] = lambda: None  # runs in the child, just before the program
+
+
+def prctl(option: int, value: int) -> None:
+    """Ask the Linux kernel for something about this process; elsewhere nothing happens."""
+    if LINUX:
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """From now on, a descendant whose parent dies becomes our child, not init's."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def spawn(start: Start) -> tuple[int, int]:
+    """Run a program in a session of its own: its pid, and where its words come out."""
+    words, said = os.pipe()
+    failed, failure = os.pipe()
+    ours = os.getpid()
+    pid = os.fork()
+    if not pid:
+        _become(start, said, failure, ours)
+    os.close(said)
+    os.close(failure)
+    with os.fdopen(failed, "rb") as file:
+        number = file.read()  # ends when the program has started: the pipe closes on exec
+    if number:
+        os.close(words)
+        os.waitpid(pid, 0)
+        raise OSError(int(number), os.strerror(int(number)), start.argv[0])
+    os.set_blocking(words, False)
+    return pid, words
+
+
+def _become(start: Start, said: int, failure: int, parent: int) -> NoReturn:
+    try:
+        os.setsid()
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we asked to die with it
+            os._exit(1)
+        for number in IGNORED:  # what we ignore, a program would ignore after us
+            signal.signal(number, signal.SIG_DFL)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for target, source in enumerate((nothing, said, said)):
+            os.dup2(source, target)
+        os.umask(0o077)
+        os.chdir(start.folder)
+        start.prepare()
+        os.execve(start.argv[0], list(start.argv), dict(start.environment))
+    except OSError as error:
+        os.write(failure, str(error.errno).encode())
+    finally:
+        os._exit(127)
+
+
+def which(program: str, path: str) -> str | None:
+    """Where a program is, looked up as a shell does."""
+    places = [""] if "/" in program else path.split(":")
+    for place in places:
+        if os.access(found := os.path.join(place, program), os.X_OK) and os.path.isfile(found):
+            return found
+    return None
+
+
+def table() -> dict[int, Process]:
+    """Every process of this computer."""
+    if not LINUX:
+        return _listed_by_ps()
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (one := process(int(name))):
+            found[one.pid] = one
+    return found
+
+
+def process(pid: int) -> Process | None:
+    """One process, on Linux."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            line = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    rest = line[line.rindex(b")") + 2 :].split()  # the name before may hold anything
+    return Process(pid, int(rest[1]), rest[0].decode(), rest[19].decode())
+
+
+def _listed_by_ps() -> dict[int, Process]:
+    columns = "pid=,ppid=,state=,lstart="
+    with os.popen(f"/bin/ps -axo {columns}") as out:
+        rows = [line.split(None, 3) for line in out]
+    return {int(r[0]): Process(int(r[0]), int(r[1]), r[2][0], r[3].strip()) for r in rows}
+
+
+def descendants(of: int) -> list[Process]:
+    """All living processes that came of one, parents before children."""
+    children: dict[int, list[Process]] = {}
+    for one in table().values():
+        children.setdefault(one.parent, []).append(one)
+    found: list[Process] = []
+    queue = [of]
+    while queue:
+        for child in children.get(queue.pop(0), ()):
+            queue.append(child.pid)
+            if child.state not in DEAD:
+                found.append(child)
+    return found
+
+
+def marked(folder: Path) -> list[int]:
+    """Our own processes that carry a machine's mark in their environment."""
+    mark = f"{MARK}={folder}".encode()
+    if not LINUX:
+        with os.popen("/bin/ps -axEwwo pid=,command=") as out:
+            return [int(line.split(None, 1)[0]) for line in out if f" {MARK}={folder} " in line]
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                with open(f"/proc/{name}/environ", "rb") as file:
+                    if mark in file.read().split(b"\0"):
+                        found.append(int(name))
+            except OSError:  # another user's, or it has just ended
+                continue
+    return found
+
+
+def send(number: signal.Signals, pids: Sequence[int]) -> None:
+    """Signal processes, some of which may be gone."""
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            continue

@@ -1,0 +1,105 @@
+"""What was ordered, as the supervisor uses it: words filled in, surroundings made."""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from prism.agent.folder import Folder
+from prism.agent.processes import MARK
+
+BLANK = re.compile(r"\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
+SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What a program needs to know of the world around it; nothing else of the daemon's
+# surroundings reaches a workspace.
+PASSED = (
+    *("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+)
+
+
+class Recipe:
+    """One machine's order."""
+
+    def __init__(self, order: Mapping[str, Any], folder: Folder) -> None:
+        self.order, self.folder = order, folder
+        self.name: str = order.get("name", folder.path.name)
+        self.services: dict[str, dict[str, Any]] = order.get("services", {})
+        self.packages: list[str] = order.get("packages", [])
+        self.post_install: list[str] = order.get("post_install", [])
+        self.grace = float(order.get("grace", 10))
+        self.patience = float(order.get("patience", 180))
+
+    @property
+    def path(self) -> str:
+        """Where programs are looked for: the machine's own first."""
+        brew = ":/opt/homebrew/bin" if sys.platform == "darwin" else ""
+        own = f"{self.folder.venv}/bin:{self.folder.home}/.local/bin"
+        return f"{own}:{SYSTEM}{brew}"
+
+    def fill(self, text: str, port: int | None = None, token: str = "") -> str:
+        """A text with its blanks filled in; other braces stay as they are."""
+        parameters = self.order.get("parameters", {})
+
+        def value(blank: re.Match[str]) -> str:
+            word = blank[1]
+            if word.startswith("parameters."):
+                known = parameters.get(word.removeprefix("parameters."), "")
+                return str(known).lower() if isinstance(known, bool) else str(known)
+            words = {"port": port, "token": token, "home": self.folder.home, "name": self.name}
+            return str(words[word])
+
+        return BLANK.sub(value, text)
+
+    def tells_token(self, service: str) -> bool:
+        """Whether a service is told the secret, and so asks for it."""
+        own = self.services[service].get("environment", {})
+        told = {**self.order.get("environment", {}), **own}
+        return any("{token}" in text for text in told.values())
+
+    def command(self, service: str, port: int, token: str) -> list[str]:
+        """A service's command as words; splitting comes first, so a value stays one word."""
+        words = shlex.split(self.services[service]["command"])
+        return [self.fill(word, port, token) for word in words]
+
+    def surroundings(
+        self, own: Mapping[str, str] | None = None, port: int | None = None, token: str = ""
+    ) -> dict[str, str]:
+        """The whole environment of a program of this machine."""
+        home, venv = self.folder.home, self.folder.venv
+        passed = {name: os.environ[name] for name in PASSED if name in os.environ}
+        given = {**self.order.get("environment", {}), **(own or {})}
+        filled = {name: self.fill(text, port, token) for name, text in given.items()}
+        return {
+            "LANG": "C.UTF-8",
+            "TERM": "xterm-256color",
+            "SHELL": "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh",
+            **passed,
+            "USER": (user := os.environ.get("USER") or os.environ.get("LOGNAME") or "researcher"),
+            "LOGNAME": user,
+            "VIRTUAL_ENV": str(venv),
+            "XDG_CONFIG_HOME": f"{home}/.config",
+            "XDG_CACHE_HOME": f"{home}/.cache",
+            "XDG_DATA_HOME": f"{home}/.local/share",
+            "XDG_STATE_HOME": f"{home}/.local/state",
+            "XDG_RUNTIME_DIR": f"{home}/.local/run",
+            **filled,
+            "HOME": str(home),
+            "PATH": self.path,
+            MARK: str(self.folder.path),
+        }
+
+    def tool_surroundings(self) -> dict[str, str]:
+        """The environment of our own tools: the person's, who has proxies and mirrors there."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}
+        kept.pop("VIRTUAL_ENV", None)
+        kept |= {name: self.fill(text) for name, text in self.order.get("environment", {}).items()}
+        return {
+            **kept,
+            "UV_CACHE_DIR": self.order["cache"],
+            "UV_NO_PROGRESS": "1",
+            "NO_COLOR": "1",
+            MARK: str(self.folder.path),
+        }

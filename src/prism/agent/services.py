@@ -1,0 +1,198 @@
+"""A machine's services: started, watched, started again, given up."""
+
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from prism.agent import ports
+from prism.agent.crew import Broken, Crew, Program, Work
+from prism.agent.processes import which
+from prism.agent.recipe import Recipe
+from prism.agent.words import Log, last_words
+
+CRASHES, WITHIN = 3, 60.0
+PAUSE, DOUBT = 0.5, 1.0
+
+
+class Service:
+    """One program that is kept running."""
+
+    def __init__(self, name: str, recipe: Recipe, crew: Crew, port: int | None) -> None:
+        self.name, self._recipe, self._crew = name, recipe, crew
+        self._order = recipe.services[name]
+        self.port = port
+        self.program: Program | None = None
+        self.answered = self.done = False
+        self.exit: int | None = None
+        self.log = Log(recipe.folder.logs / f"{name}.log")
+        self._token = recipe.folder.token(make=False)
+        self._crashes: list[float] = []
+        self._again_at = 0.0
+        self._foreign_since: float | None = None
+        self._asking: Any = None
+
+    def seen(self) -> dict[str, Any]:
+        """What there is to say of it."""
+        said = {"last_words": self.last_words()} if self.exit else {}
+        return {
+            "port": self.port,
+            "running": self.program is not None,
+            "answered": self.answered,
+            "exit": self.exit,
+            "crashes": len(self._crashes),
+            "token": self._recipe.tells_token(self.name),
+            **said,
+        }
+
+    def last_words(self) -> str:
+        """What it said last, as one may show it."""
+        return last_words(self.log.last, (self._token,))
+
+    def start(self) -> None:
+        """Run it, on a port that is free now."""
+        self._token = self._recipe.folder.token()
+        self._check()
+        self.port = ports.free_port(self.port)
+        own = self._order.get("environment", {})
+        environment = self._recipe.surroundings(own, self.port, self._token)
+        command = self._recipe.command(self.name, self.port, self._token)
+        program = which(command[0], self._recipe.path)
+        if program is None:
+            raise self._broken("COMMAND_NOT_FOUND", f"there is no program `{command[0]}`")
+        argv = [program, *command[1:]]
+        self.program = self._crew.start(argv, environment, self._recipe.folder.home, self.log)
+        self._asking = None
+
+    def tick(self) -> None:
+        """Look after it once."""
+        if self.program is None:
+            if not self.done and time.monotonic() >= self._again_at:
+                self.start()
+        elif self.program.exit is not None:
+            self._ended(self.program.exit)
+        elif not self.answered:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Go on asking whether it answers; each call is one step of the question."""
+        assert self.port is not None, "a service that runs has a port"
+        if self._asking is None:
+            self._asking = ports.answers(self.port, self._order.get("health"))
+        try:
+            next(self._asking)
+        except StopIteration as asked:
+            self._asking = None
+            foreign = asked.value and not ports.is_ours(self.port)
+            self._doubt(bool(foreign))
+            # A service that is not asked for a path need not listen at once, or ever.
+            self.answered = not foreign and (asked.value or not self._order.get("health"))
+
+    def _doubt(self, foreign: bool) -> None:
+        """Somebody else answers: once may be one of ours that is just ending, longer is not."""
+        now = time.monotonic()
+        self._foreign_since = (self._foreign_since or now) if foreign else None
+        if self._foreign_since and now - self._foreign_since > DOUBT:
+            raise self._stolen()
+
+    def _ended(self, code: int) -> None:
+        self._crew.ears.drain(self.log)
+        self.program, self.exit = None, code
+        if code == 0 and self.answered:
+            self.done, self.answered = True, False
+            return
+        self.answered = False
+        now = time.monotonic()
+        self._crashes = [at for at in self._crashes if now - at < WITHIN] + [now]
+        if len(self._crashes) >= CRASHES:
+            raise self._broken("SERVICE_FAILED", f"it {_how(code)} {CRASHES} times in a minute")
+        self._again_at = now + PAUSE * 2 ** (len(self._crashes) - 1)
+
+    def silent(self, seconds: float) -> Broken:
+        """The failure that it never answered."""
+        health = self._order.get("health")
+        return self._broken(
+            "SERVICE_SILENT",
+            f"it runs, but `{health}` on port {self.port} gave no answer in {seconds:.0f} s",
+        )
+
+    def _check(self) -> None:
+        if "{token}" in self._order["command"]:
+            why = "its command holds {token}, for all to read in the process list"
+            raise self._broken("TEMPLATE_INVALID", f"{why}; `environment` is the place for it")
+        for program in self._order.get("requires", ()):
+            if which(program, self._recipe.path) is None:
+                raise self._broken("COMMAND_NOT_FOUND", f"it needs `{program}`, which is missing")
+
+    def _stolen(self) -> Broken:
+        return self._broken(
+            "PORT_TAKEN", f"another program of this computer took its port {self.port} meanwhile"
+        )
+
+    def _broken(self, code: str, what: str) -> Broken:
+        words = self.last_words()
+        said = f" Its last words: {words}" if words else ""
+        again = f"`prism workspace start {self._recipe.name}`"
+        return Broken(code, f"service {self.name}: {what}. Try again with {again}.{said}")
+
+
+class Services:
+    """All services of one machine."""
+
+    def __init__(self, recipe: Recipe, crew: Crew, before: dict[str, Any]) -> None:
+        had = {name: one.get("port") for name, one in before.items()}
+        self._all = [Service(name, recipe, crew, had.get(name)) for name in recipe.services]
+        self._patience = recipe.patience
+
+    def __iter__(self) -> Iterator[Service]:
+        return iter(self._all)
+
+    def seen(self) -> dict[str, Any]:
+        """What there is to say of them."""
+        return {one.name: one.seen() for one in self._all}
+
+    def bring_up(self) -> Work:
+        """Start all, and wait until each has answered once."""
+        for one in self._all:
+            one.start()
+        until = time.monotonic() + self._patience
+        while silent := [one for one in self._all if not one.answered and not one.done]:
+            yield
+            self.tick()
+            if time.monotonic() > until:
+                raise silent[0].silent(self._patience)
+
+    def tick(self) -> None:
+        """Look after all of them once."""
+        for one in self._all:
+            one.tick()
+
+    def ended(self) -> None:
+        """Nothing of them runs any more."""
+        for one in self._all:
+            one.program, one.answered = None, False
+
+    def last_words(self) -> str:
+        """What one of them said last, of those whose files say anything."""
+        return next((words for one in self._all if (words := one.last_words())), "")
+
+    @property
+    def settled(self) -> bool:
+        """Whether none is on its way."""
+        return all(one.answered or one.done for one in self._all)
+
+    @property
+    def answered(self) -> int:
+        """How many have answered."""
+        return sum(one.answered for one in self._all)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there were some and all have ended well: somebody shut them down."""
+        return bool(self._all) and all(one.done for one in self._all)
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"was ended by {signal.Signals(-code).name}"

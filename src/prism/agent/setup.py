@@ -1,0 +1,189 @@
+"""The way to a ready disk: the environment, its packages, what comes after.
+
+What was done is stamped with what it was done from, so a restart passes it by. Tools run
+niced, and installs one per core at a time over all machines of this home, so that fifty
+launches at once do not melt the computer.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+from prism.agent.crew import Broken, Crew, Work
+from prism.agent.folder import shares_blocks
+from prism.agent.recipe import Recipe
+from prism.agent.sandbox import bubblewrap
+from prism.agent.words import Log, last_words
+
+Tell = Callable[[str, int], None]
+# What uv says, and what that means: a code, and how to go on.
+MEANINGS = (
+    (
+        r"No space left|os error 28|Disk quota exceeded|os error 122",
+        "DISK_FULL",
+        "the disk is full: make room",
+    ),
+    (
+        r"network (connectivity is|was) disabled|error sending request|dns error|Failed to fetch"
+        r"|Could not connect|Connection refused|timed? ?out",
+        "NETWORK_UNREACHABLE",
+        "the package registry did not answer: check network and proxy",
+    ),
+    (
+        r"No solution found|not found in the|no versions of|Failed to parse|No matching"
+        r"|have no wheels|was not found",
+        "PACKAGE_NOT_FOUND",
+        "a package cannot be had as the template asks: correct its name or version",
+    ),
+)
+# A login shell reads the system's profile first, which may well forget where programs are.
+PROFILE = """\
+PATH="$VIRTUAL_ENV/bin:$HOME/.local/bin:$PATH"
+if [ -n "$BASH" ] && [ -f "$HOME/.bashrc" ]; then . "$HOME/.bashrc"; fi
+"""
+
+
+class Setup:
+    """Makes one machine's disk what was ordered."""
+
+    def __init__(self, recipe: Recipe, crew: Crew, tell: Tell) -> None:
+        self._recipe, self._crew, self._tell = recipe, crew, tell
+        self._folder = recipe.folder
+        self._log = Log(self._folder.logs / "setup.log", self._heard)
+        self._downloads = self._downloaded = 0
+
+    def work(self) -> Work:
+        """All of it, as far as it was not done before."""
+        for path in (self._folder.home, self._folder.logs):
+            path.mkdir(exist_ok=True)
+        for name in (".config", ".cache", ".local/share", ".local/state", ".local/run"):
+            (self._folder.home / name).mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(profile := self._folder.home / ".profile"):
+            profile.write_text(PROFILE)
+        yield from self._once("environment", self._environment, [self._recipe.order["python"]])
+        yield from self._once("packages", self._packages, self._recipe.packages)
+        yield from self._once("post_install", self._post_install, self._recipe.post_install)
+
+    def _once(self, stage: str, work: Callable[[], Work], made_of: list[str]) -> Work:
+        stamp = self._folder.path / f"{stage}.done"
+        mark = hashlib.sha256(json.dumps([stage, made_of]).encode()).hexdigest()
+        if stamp.exists() and stamp.read_text() == mark:
+            return
+        if stage == "environment":  # a new one is empty
+            for later in ("packages", "post_install"):
+                (self._folder.path / f"{later}.done").unlink(missing_ok=True)
+        yield from work()
+        stamp.write_text(mark)
+
+    def _environment(self) -> Work:
+        self._tell("environment", 1)
+        python = self._recipe.order["python"]
+        argv = ["venv", "--clear", "--python", python, str(self._folder.venv)]
+        yield from self._uv("the Python environment cannot be made", argv)
+
+    def _packages(self) -> Work:
+        if not self._recipe.packages:
+            return
+        self._tell("packages", 5)
+        with Slot(Path(self._recipe.order["slots"])) as slot:
+            while not slot.taken():
+                yield
+            self._tell("packages", 10)
+            python = str(self._folder.venv / "bin" / "python")
+            argv = ["pip", "install", "--python", python, "pip", *self._recipe.packages]
+            yield from self._uv("the packages cannot be installed", [*argv, *self._apart()])
+
+    def _apart(self) -> list[str]:
+        """Files of its own, for a machine in a sandbox.
+
+        uv links a machine's files to those of the cache where it can. They would be the same
+        files in every machine, and whoever writes into one would write into all of them.
+        """
+        wished = self._recipe.order.get("sandbox", True)
+        if not wished or bubblewrap() is None or "UV_LINK_MODE" in os.environ:
+            return []
+        shares = shares_blocks(Path(self._recipe.order["cache"]), self._folder.path)
+        return ["--link-mode", "clone" if shares else "copy"]
+
+    def _uv(self, what: str, argv: list[str]) -> Work:
+        command = [self._recipe.order["uv"], *argv]
+        environment = self._recipe.tool_surroundings()
+        code = yield from self._crew.run(command, environment, self._log)
+        if code:
+            raise meaning(what, self._log.last, self._recipe.name)
+
+    def _post_install(self) -> Work:
+        for command in self._recipe.post_install:
+            self._tell("post_install", 82)
+            code = yield from self._shell(self._recipe.fill(command))
+            if code:
+                words = last_words(self._log.last)
+                raise Broken(
+                    "POST_INSTALL_FAILED",
+                    f"`{command}` ended with exit code {code}: {words}. Correct the template, "
+                    f"or try again with `prism workspace start {self._recipe.name}`",
+                )
+
+    def _shell(self, command: str) -> Generator[None, None, int]:
+        argv = ["/bin/sh", "-c", command]
+        home, environment = self._folder.home, self._recipe.surroundings()
+        program = self._crew.start(argv, environment, home, self._log)
+        return (yield from self._crew.until_ended(program, self._log))
+
+    def _heard(self, line: str) -> None:
+        """Progress, from what uv says."""
+        if line.startswith("Downloading "):
+            self._downloads += 1
+        elif line.startswith(" Downloaded "):
+            self._downloaded += 1
+        elif line.startswith("Installed "):
+            self._tell("packages", 80)
+            return
+        elif not line.startswith("Prepared "):
+            return
+        share = self._downloaded / max(self._downloads, self._downloaded, 1)
+        self._tell("packages", 20 + int(50 * share))
+
+
+class Slot:
+    """The right to install: as many as there are cores, over all machines of this home."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._held = folder, -1
+
+    def __enter__(self) -> "Slot":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def taken(self) -> bool:
+        """Whether there is one for us now."""
+        for number in range(os.cpu_count() or 1):
+            slot = os.open(self._folder / str(number), os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.lockf(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                os.close(slot)
+                continue
+            self._held = slot
+            return True
+        return False
+
+    def __exit__(self, *_: Any) -> None:
+        if self._held >= 0:
+            os.close(self._held)
+
+
+def meaning(what: str, said: str, name: str) -> Broken:
+    """What went wrong, from what the tool said last."""
+    code, advice = "INSTALL_FAILED", "look into its log"
+    for pattern, known, hint in MEANINGS:
+        if re.search(pattern, said, re.IGNORECASE):
+            code, advice = known, hint
+            break
+    again = f"then `prism workspace start {name}`"
+    return Broken(code, f"{what}; {advice}, {again}. The last words: {last_words(said)}")

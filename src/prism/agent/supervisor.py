@@ -1,0 +1,111 @@
+"""The small supervisor of one machine: makes of a folder what is wanted, and says what is.
+
+    python -I -S supervisor.py FOLDER
+
+One per machine, by the lock on its folder; it outlives the daemon that started it. It comes
+back to its caller when the lock is held and `seen.json` says so, or when another one has the
+lock, so every start may be repeated. The loop is level-triggered: it reads what is wanted,
+goes one step, and says what it sees. It lives outside of what it freezes, knows the expiry
+by itself, and ends when the machine is off.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from prism.agent.folder import Folder
+from prism.agent.machine import Machine
+from prism.agent.processes import adopt_orphans
+from prism.agent.words import Ears
+
+READY = b"1"
+
+
+def main(argv: list[str]) -> int:
+    """Become the supervisor of a folder, in the background.
+
+    All of it is below the daemon in rank, which goes on answering while fifty of us begin.
+    """
+    os.nice(5)
+    folder = Path(argv[1]).resolve()
+    ready, tell = os.pipe()
+    if os.fork():
+        os.close(tell)
+        return 0 if os.read(ready, 1) == READY else 1
+    os.close(ready)
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o077)
+    _redirect(folder / "supervisor.log")
+    supervise(Folder(folder), lambda: _ready(tell))
+    return 0
+
+
+def supervise(folder: Folder, ready: Callable[[], None]) -> None:
+    """Until the machine is off and nothing more is wanted."""
+    poked = _hear_signals()  # before the lock: who sees it held may poke at once
+    if not folder.hold():
+        ready()
+        return
+    adopt_orphans()
+    ears = Ears(poked)
+    machine = Machine(folder, ears)
+    signal.signal(signal.SIGTERM, lambda *_: machine.dismiss())
+    try:
+        machine.take_over()
+        machine.step()
+        machine.say()
+        ready()
+        _go_round(folder, machine, ears)
+    finally:
+        machine.crew.kill()
+
+
+def _go_round(folder: Folder, machine: Machine, ears: Ears) -> None:
+    while True:
+        if machine.over:
+            # Who wants something now either finds the lock free, or has written it
+            # before we let go, and then we see it here.
+            folder.let_go()
+            if machine.over or not folder.hold():
+                return
+        ears.wait(machine.pause)
+        machine.crew.reap()
+        if not folder.there:  # somebody removed it by hand: what ran in it ends with it
+            return
+        machine.step()
+        machine.say()
+
+
+def _hear_signals() -> int:
+    """A pipe that has something to read whenever a signal came."""
+    poked, poke = os.pipe()
+    for end in (poked, poke):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(poke, warn_on_full_buffer=False)
+    for number in (signal.SIGUSR1, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    return poked
+
+
+def _ready(tell: int) -> None:
+    os.write(tell, READY)
+    os.close(tell)
+
+
+def _redirect(log: Path) -> None:
+    """Our own words, which are few and only in trouble, go into a file."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    words = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for target, source in enumerate((nothing, words, words)):
+        os.dup2(source, target)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,73 @@
+"""What goes on in a machine's terminals: who typed when, and what runs in the foreground.
+
+The kernel keeps for each terminal when a program last read from it, as `w` shows it. A
+program that puts its terminal into raw mode (an editor, a pager, `top`, `ssh`, a tmux
+client, a shell's prompt) waits for a person, and a person types; a command in the
+foreground of a terminal that is not raw is at work, however silent it is.
+"""
+
+import os
+import stat
+import termios
+from collections.abc import Iterable
+
+from prism.agent.idle import Touch
+from prism.agent.samples import Life
+
+SHELLS = {"sh", "bash", "dash", "zsh", "fish", "ksh", "tcsh", "csh", "ash", "login"}
+ONLOOKERS = {"tail", "watch", "less", "more"}
+LOCAL_MODES = 3
+
+
+def observed(lives: Iterable[Life]) -> tuple[tuple[str, ...], tuple[Touch, ...]]:
+    """What is at work in terminals, and when each was last typed into."""
+    sessions: dict[int, list[Life]] = {}
+    for it in lives:
+        if it.terminal:
+            sessions.setdefault(it.session, []).append(it)
+    work, touches = [], []
+    for members in sessions.values():
+        if (path := _path(members)) is None:
+            continue
+        touches.append((os.stat(path).st_atime, "somebody typed into a terminal"))
+        if (name := _at_work(members)) and not _is_raw(path):
+            work.append(f"`{name}` runs in the foreground of a terminal")
+    return tuple(work), tuple(touches)
+
+
+def _at_work(members: list[Life]) -> str:
+    """The command in the foreground, unless it is a shell at its prompt or only looks on."""
+    front = [it for it in members if it.group == it.foreground]
+    for it in front:
+        at_prompt = it.pid == it.session and it.name.lstrip("-") in SHELLS
+        if not at_prompt and it.name not in ONLOOKERS:
+            return it.name
+    return ""
+
+
+def _path(members: list[Life]) -> str | None:
+    """A way to the terminal of these, which may be one of a sandbox's own."""
+    for it in members:
+        for number in range(3):
+            path = f"/proc/{it.pid}/fd/{number}"
+            try:
+                there = os.stat(path)
+            except OSError:
+                continue
+            if stat.S_ISCHR(there.st_mode) and there.st_rdev == it.terminal:
+                return path
+    return None
+
+
+def _is_raw(path: str) -> bool:
+    try:
+        terminal = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        modes = termios.tcgetattr(terminal)[LOCAL_MODES]
+    except termios.error:
+        return False
+    finally:
+        os.close(terminal)
+    return not modes & termios.ICANON

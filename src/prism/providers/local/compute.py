@@ -1,0 +1,300 @@
+"""A workspace is a folder and a supervisor; hibernating freezes it with its memory.
+
+Nothing here waits for a machine: a wish is written into its folder, its supervisor is
+started or poked, and `survey` reads what the supervisor says. Nothing is remembered but
+what a file said when it was last read, so a daemon that dies has lost nothing.
+"""
+
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from prism.connections.ports import Spot
+from prism.errors import Unavailable
+from prism.providers.local import folder as folders
+from prism.providers.local import reach, supervision
+from prism.providers.local.folder import State, Wanted
+from prism.providers.local.making import Manners, make, sweep_away
+from prism.providers.local.ssh.gate import SshGate
+from prism.providers.local.terms import machine_id
+from prism.workspaces.idleness import IdleRule
+from prism.workspaces.model import Failure, Seen
+from prism.workspaces.ports import Access, Door, Machine, Order
+
+ID = re.compile(r"local-[0-9a-f]{17}")
+HOST = "127.0.0.1"
+LOOPBACK = {"localhost", HOST, "::1"}
+SEEN = {
+    "starting": Seen.STARTING,
+    "on": Seen.ON,
+    "stopping": Seen.STOPPING,
+    "off": Seen.OFF,
+    "asleep": Seen.ASLEEP,
+    "failed": Seen.BROKEN,
+    "gone": Seen.GONE,
+}
+# A phase in which there must be a supervisor; without one, it has died.
+ALIVE = {"starting", "on", "stopping", "asleep"}
+REMEMBERED = timedelta(hours=1)
+REVIVAL = timedelta(seconds=0.4)
+Stamp = tuple[int, int]
+
+
+class Glance(Struct, frozen=True):
+    """A machine as its files said when they had these stamps."""
+
+    stamps: tuple[Stamp | None, Stamp | None]
+    machine: Machine
+    name: str
+    watched: bool  # whether there must be a supervisor
+
+
+class LocalCompute:
+    """Implements `workspaces.ports.Compute`, and `connections.ports.Reach`."""
+
+    busy = timedelta(seconds=0.25)
+    calm = timedelta(seconds=5)
+    patience = timedelta(seconds=1)
+
+    def __init__(
+        self,
+        root: Path,
+        cache: Path | None = None,
+        *,
+        grace: float = 10,
+        sandbox: bool = True,
+        minute: float = 60,
+    ) -> None:
+        self._root, self._minute = root.absolute(), minute
+        cache = cache or self._root.parent / "cache"
+        self._manners = Manners(cache=cache, grace=grace, sandbox=sandbox)
+        self._glances: dict[str, Glance] = {}
+        self._writing = threading.Lock()
+        self.ssh = SshGate(self._root.parent, self._root, self._on, self._within)
+        """The doors for SSH; whoever has an event loop opens it."""
+
+    def survey(self) -> Sequence[Machine]:
+        """Every folder that is, or was, a machine; those without a supervisor get one."""
+        found, lost = {}, []
+        for name in self._names():
+            if (machine := self._look(name)) is None:
+                lost.append(name)
+            else:
+                found[name] = machine
+        supervision.revive([self._root / name for name in lost], REVIVAL.total_seconds())
+        for name in lost:
+            if machine := self._look(name) or self._unwatched(name):
+                found[name] = machine
+        kept = {name: self._glances[name] for name in found if name in self._glances}
+        forgotten, self._glances = len(kept) < len(self._glances), kept
+        if forgotten:
+            self.ssh.look()
+        return list(found.values())
+
+    def launch(self, order: Order) -> Machine:
+        """Make the folder and its supervisor, unless they are there."""
+        id = machine_id(order.key)
+        make(self._root / id, order, self._manners)
+        if self._look(id) is None:
+            supervision.ensure(self._root / id)
+        starting = Machine(id=id, key=order.key, seen=Seen.STARTING, progress=0)
+        return self._look(id) or starting
+
+    def start(self, id: str) -> None:
+        """Want it on: woken up, or set up once more from where its disk is."""
+        self._want(id, "on")
+
+    def stop(self, id: str) -> None:
+        """Want it off."""
+        self._want(id, "off")
+
+    def hibernate(self, id: str) -> None:
+        """Want it frozen."""
+        self._want(id, "asleep")
+
+    def terminate(self, id: str) -> None:
+        """Want it gone; from then on nothing else can be wanted."""
+        self._want(id, "gone")
+
+    def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
+        """Tell its supervisor when to go down, whoever lives then."""
+        with self._writing:
+            if (folder := self._folder(id)) and (now := folders.wanted(folder)):
+                due = None if at is None else at.timestamp()
+                wish = Wanted(run=now.run, state=now.state, expires_at=due, expire_action=action)
+                if wish != now and now.state != "gone":
+                    folders.want(folder, wish)
+                    supervision.poke(folder)
+
+    def watch(self, id: str, rule: IdleRule | None) -> None:
+        """Tell its supervisor; `minute` is how many seconds one lasts, in tests fewer."""
+        with self._writing, suppress(FileNotFoundError):  # it is being taken away
+            if (folder := self._folder(id)) and folders.judge(folder, rule, self._minute):
+                supervision.poke(folder)
+
+    def access(self, id: str) -> Access:
+        """The services that answer at this moment, with the secrets of those that have one."""
+        folder = self._folder(id)
+        seen = folders.seen(folder) if folder else None
+        if folder is None or seen is None or seen.phase != "on":
+            raise Unavailable(f"Machine {id} is not on")
+        secret = folders.token(folder)
+        doors = {
+            name: Door(url=f"http://{HOST}:{it.port}", token=secret if it.token else None)
+            for name, it in seen.services.items()
+            if it.answered and it.port and _answers(it.port)
+        }
+        if (port := self.ssh.port_of(id)) is None:
+            return Access(host=HOST, user=seen.name, doors=doors)
+        keys = self.ssh.keys
+        return Access(
+            host=HOST,
+            user=seen.name,
+            ssh_port=port,
+            ssh_key=str(keys.client),
+            ssh_host_key=keys.host_public,
+            known_hosts=str(keys.known_hosts),
+            doors=doors,
+        )
+
+    def spot(self, id: str, port: int) -> Spot | None:
+        """Where a port is dialled, if programs of this machine listen there."""
+        folder = self._folder(id)
+        return reach.spot(folder, port) if folder else None
+
+    def _on(self) -> dict[str, str]:
+        """The names of the machines that were on at the last look, by id."""
+        glances = dict(self._glances)
+        return {id: it.name for id, it in glances.items() if it.machine.seen is Seen.ON}
+
+    def _within(self, id: str, host: str, port: int) -> tuple[str, int] | None:
+        """Where a guest's forwarding leads: a port of a service, or one of the machine's own."""
+        if host not in LOOPBACK or (folder := self._folder(id)) is None:
+            return None
+        if (seen := folders.seen(folder)) and (order := folders.ordered(folder)):
+            given = {it.port: seen.services.get(name) for name, it in order.services.items()}
+            port = (service.port if (service := given.get(port)) else None) or port
+        spot = self.spot(id, port)
+        return (spot.host, spot.port) if spot else None
+
+    def _want(self, id: str, state: State) -> None:
+        if (folder := self._folder(id)) is None:
+            return
+        with self._writing:
+            now, seen = folders.wanted(folder), folders.seen(folder)
+            if wish := _next_wish(state, now, seen):
+                folders.want(folder, wish)
+        if wish or self._look(id) is None:
+            supervision.ensure(folder)
+
+    def _folder(self, id: str) -> Path | None:
+        path = self._root / id
+        return path if ID.fullmatch(id) and path.is_dir() else None
+
+    def _names(self) -> Iterator[str]:
+        try:
+            with os.scandir(self._root) as entries:
+                names = [entry.name for entry in entries]
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise Unavailable(f"The workspaces of this machine cannot be read: {error}") from error
+        for name in names:
+            if ID.fullmatch(name):
+                yield name
+            elif name.startswith("."):
+                sweep_away(self._root / name, REMEMBERED)
+
+    def _look(self, name: str) -> Machine | None:
+        """A machine as its supervisor sees it; none where the supervisor is missing."""
+        path = f"{self._root}/{name}"
+        stamps = _stamp(f"{path}/seen.json"), _stamp(f"{path}/wanted.json")
+        glance = self._glances.get(name)
+        if glance is None or glance.stamps != stamps:
+            if (glance := self._read(name, stamps)) is None:
+                return None
+            self._glances[name] = glance
+            self.ssh.look()
+        if glance.watched and not folders.holder(path):
+            if stamps == (_stamp(f"{path}/seen.json"), _stamp(f"{path}/wanted.json")):
+                return None
+            return self._look(name)  # it ended in order between the two looks
+        return glance.machine
+
+    def _read(self, name: str, stamps: tuple[Stamp | None, Stamp | None]) -> Glance | None:
+        folder = self._root / name
+        seen, wanted = folders.seen(folder), folders.wanted(folder)
+        if seen is None:
+            return None
+        if seen.phase == "gone":
+            sweep_away(folder, REMEMBERED)
+        pending = wanted is not None and (wanted.run > seen.run or wanted.state == "gone")
+        machine = Machine(
+            id=name,
+            key=seen.key,
+            seen=SEEN[seen.phase],
+            private_ip=HOST if seen.phase == "on" else None,
+            stage=seen.stage,
+            progress=seen.progress,
+            failure=seen.failure,
+            since=datetime.fromtimestamp(seen.since, UTC) if seen.since else None,
+            idle=seen.idle,
+        )
+        watched = seen.phase in ALIVE or (pending and seen.phase != "gone")
+        return Glance(stamps, machine, seen.name, watched)
+
+    def _unwatched(self, name: str) -> Machine | None:
+        """What is known of a machine whose supervisor died and has no successor yet."""
+        folder = self._root / name
+        known = folders.seen(folder) or folders.ordered(folder)
+        if known is None:
+            return None
+        message = f"its supervisor died; `prism workspace start {known.name}` starts it again"
+        failure = Failure("MACHINE_DIED", message)
+        return Machine(id=name, key=known.key, seen=Seen.OFF, failure=failure)
+
+
+def _next_wish(state: State, now: Wanted | None, seen: folders.Seen | None) -> Wanted | None:
+    """The wish to write down, or none where it is granted or on its way."""
+    if now is None:
+        return Wanted(run=1, state=state)
+    if now.state == "gone":
+        return None
+    phase = seen.phase if seen and seen.run >= now.run else None
+    if state == "gone":
+        there = phase == "gone"
+    elif phase is None:  # nobody took the last wish yet
+        there = now.state == state
+    elif state == "on":
+        there = phase in {"on", "starting", "gone"}
+    elif state == "off":
+        there = phase in {"off", "failed", "gone"} or (phase == "stopping" and now.state == "off")
+    else:
+        down = phase == "stopping" and now.state == "asleep"
+        there = phase in {"asleep", "off", "failed", "gone"} or down
+    if there:
+        return None
+    at, action = now.expires_at, now.expire_action
+    return Wanted(run=now.run + 1, state=state, expires_at=at, expire_action=action)
+
+
+def _stamp(path: str) -> Stamp | None:
+    try:
+        now = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return now.st_mtime_ns, now.st_ino
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as one:
+        one.settimeout(0.3)
+        return one.connect_ex((HOST, port)) == 0

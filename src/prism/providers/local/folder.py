@@ -1,0 +1,179 @@
+"""A local machine's folder, as the daemon uses it: it orders, wants, and reads what is seen."""
+
+import errno
+import fcntl
+import os
+import struct
+import sys
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct, to_builtins
+
+from prism.workspaces.idleness import Idleness, IdleRule
+from prism.workspaces.model import Failure
+
+State = Literal["on", "off", "asleep", "gone"]
+Phase = Literal["starting", "on", "stopping", "off", "asleep", "failed", "gone"]
+Kind = TypeVar("Kind")
+LINUX = sys.platform == "linux"
+# struct flock: type, whence, start, length, pid; and in another order on a Mac.
+FLOCK = "hhqqi" if LINUX else "qqihh"
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What a machine should be; each new wish has the next number."""
+
+    run: int
+    state: State
+    expires_at: float | None = None
+    expire_action: Literal["hibernate", "stop"] = "hibernate"
+
+
+class ServiceSeen(Struct, frozen=True, kw_only=True):
+    """One service, as its supervisor sees it."""
+
+    port: int | None = None
+    answered: bool = False
+    token: bool = False
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """What a supervisor says of its machine; more than the daemon needs stays unread."""
+
+    key: str
+    name: str
+    phase: Phase
+    run: int
+    since: float | None = None
+    stage: str | None = None
+    progress: int | None = None
+    failure: Failure | None = None
+    services: dict[str, ServiceSeen] = {}
+    idle: Idleness | None = None
+    notes: tuple[str, ...] = ()
+    sandbox: str | None = None
+    """`bubblewrap`, or `none: why`; null while nothing runs."""
+    freezer: str | None = None
+    """`cgroup` or `signals`; null while nothing runs."""
+
+
+class ServiceOrdered(Struct, frozen=True):
+    """The port that a service would have on a machine of its own."""
+
+    port: int
+
+
+class Named(Struct, frozen=True):
+    """The part of an order that says whose it is, and what is to run."""
+
+    key: str
+    name: str
+    services: dict[str, ServiceOrdered] = {}
+
+
+class Serving(Struct, frozen=True):
+    """The part of an order that says what it serves."""
+
+    services: dict[str, Any] = {}
+
+
+def wanted(folder: Path) -> Wanted | None:
+    """What was last wanted of it."""
+    return _read(folder / "wanted.json", Wanted)
+
+
+def seen(folder: Path) -> Seen | None:
+    """What its supervisor said last."""
+    return _read(folder / "seen.json", Seen)
+
+
+def ordered(folder: Path) -> Named | None:
+    """Whose it is."""
+    return _read(folder / "order.json", Named)
+
+
+def services(folder: Path) -> tuple[str, ...]:
+    """The names of its services."""
+    known = _read(folder / "order.json", Serving)
+    return tuple(known.services) if known else ()
+
+
+def token(folder: Path) -> str | None:
+    """The secret of its services."""
+    try:
+        return (folder / "token").read_text()
+    except FileNotFoundError:
+        return None
+
+
+def want(folder: Path, wish: Wanted) -> None:
+    """Write a wish down, durably."""
+    write(folder / "wanted.json", msgspec.json.encode(wish))
+
+
+def judge(folder: Path, rule: IdleRule | None, minute: float) -> bool:
+    """Write down what is to be made of idleness; whether that is news."""
+    path, said = folder / "idle.json", b"{}"
+    if rule is not None:
+        until = rule.awake_until.timestamp() if rule.awake_until else None
+        fields = to_builtins(rule) | {"seconds": rule.minutes * minute, "awake_until": until}
+        said = msgspec.json.encode(fields)
+    known = path.read_bytes() if path.exists() else b"{}"
+    if said == known or not (folder / "order.json").exists():
+        return False
+    write(path, said)
+    return True
+
+
+def write(path: Path, text: bytes) -> None:
+    """Replace a file at once; on a full disk, write into the blocks that it has."""
+    draft = path.with_suffix(".new")
+    try:
+        with open(draft, "wb", opener=_private) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT} or not path.exists():
+            raise
+        draft.unlink(missing_ok=True)
+        with open(path, "r+b") as file:
+            file.write(text)
+            file.truncate()
+
+
+def holder(folder: str) -> int:
+    """The pid of its living supervisor, or 0: whoever holds the lock of the folder.
+
+    A record lock ends with its process, so nobody can be mistaken for a supervisor that
+    died; and looking takes no lock, so no look can stand in another's way.
+    """
+    try:
+        lock = os.open(f"{folder}/lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        answer = fcntl.fcntl(lock, fcntl.F_GETLK, _WHO)
+    finally:
+        os.close(lock)
+    fields = struct.unpack(FLOCK, answer)
+    kind, pid = (fields[0], fields[4]) if LINUX else (fields[3], fields[2])
+    return 0 if kind == fcntl.F_UNLCK else int(pid)
+
+
+_ASK = (fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) if LINUX else (0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
+_WHO = struct.pack(FLOCK, *_ASK)
+
+
+def _private(path: Any, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _read(path: Path, kind: type[Kind]) -> Kind | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind, strict=False)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None

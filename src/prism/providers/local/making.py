@@ -1,0 +1,94 @@
+"""Making a machine's folder whole, and taking away what is left of one."""
+
+import errno
+import os
+import secrets
+import shutil
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uv
+from msgspec import Struct
+
+from prism.catalog.plan import machine_type
+from prism.providers.local import folder as folders
+from prism.providers.local.folder import Wanted
+from prism.providers.local.limits import limits_for
+from prism.workspaces.ports import Order, Refused
+
+
+class Manners(Struct, frozen=True, kw_only=True):
+    """How the machines of one home are made and treated."""
+
+    cache: Path
+    grace: float = 10
+    sandbox: bool = True
+
+
+def make(folder: Path, order: Order, manners: Manners) -> None:
+    """The folder with what was ordered; it appears whole, at once, or not at all."""
+    if folder.exists():
+        return
+    draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.mkdir(mode=0o700)
+        folders.write(draft / "order.json", msgspec.json.encode(_written(order, manners)))
+        due = None if order.expires_at is None else order.expires_at.timestamp()
+        down: Any = "hibernate" if order.hibernation else "stop"
+        wish = Wanted(run=1, state="on", expires_at=due, expire_action=down)
+        folders.want(draft, wish)
+        draft.rename(folder)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        if folder.exists():  # somebody else was faster
+            return
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise Refused(f"There is no room for a workspace in {folder.parent}") from error
+        raise Refused(f"No workspace can be made in {folder.parent}: {error}") from error
+
+
+def sweep_away(folder: Path, after: timedelta) -> None:
+    """Remove what is left of a machine that has been gone for long, or never was one."""
+    try:
+        if time.time() - folder.stat().st_mtime < after.total_seconds():
+            return
+        if not folder.name.startswith("."):
+            folder = folder.rename(folder.with_name(f".{folder.name}-{secrets.token_hex(4)}"))
+    except FileNotFoundError:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _written(order: Order, manners: Manners) -> dict[str, Any]:
+    """The order in the words of its supervisor."""
+    template, kind = order.template, machine_type(order.instance_type)
+    limits, _ = limits_for(kind.vcpus, kind.memory_gib)
+    defaults = {name: it.default for name, it in template.parameters.items()}
+    return {
+        "key": order.key,
+        "name": order.name,
+        "template": template.name,
+        "packages": template.packages.get("pip", ()),
+        "post_install": template.post_install,
+        "services": template.services,
+        "environment": template.environment,
+        "parameters": {n: v for n, v in {**defaults, **order.parameters}.items() if v is not None},
+        "limits": {"cpus": limits.cpus, "memory_mb": limits.memory >> 20},
+        "uv": (installer := os.fspath(uv.find_uv_bin())),
+        "reachable": [sys.prefix, _home_of(sys.executable), sys.base_prefix, installer],
+        "python": sys.executable,
+        "cache": str(manners.cache / "uv"),
+        "slots": str(manners.cache / "slots"),
+        "grace": manners.grace,
+        "sandbox": manners.sandbox,
+    }
+
+
+def _home_of(python: str) -> str:
+    """Where an interpreter really lies, links followed."""
+    return str(Path(python).resolve().parents[1])

@@ -1,0 +1,47 @@
+"""How much of the disk folders take, looked up in the background, now and then."""
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from prism.providers.local.trees import measured
+
+FRESH = 60.0  # seconds for which a size counts
+
+
+class Measuring:
+    """The last known sizes; who asks never waits for a disk."""
+
+    def __init__(self, fresh: float = FRESH) -> None:
+        self._fresh, self._lock = fresh, threading.Lock()
+        self._sizes: dict[str, int | None] = {}
+        self._due: dict[str, float] = {}
+        self._at_work = False
+
+    def sizes(self, folders: Mapping[str, Path]) -> dict[str, int | None]:
+        """What is known of each; what is old is being looked up from now on."""
+        with self._lock:
+            for name in self._due.keys() - folders.keys():
+                del self._due[name], self._sizes[name]
+            now = time.monotonic()
+            old = {name: it for name, it in folders.items() if self._due.get(name, 0) <= now}
+            if old and not self._at_work:
+                self._at_work = True
+                work = threading.Thread(
+                    target=self._measure, args=(old,), name="measure", daemon=True
+                )
+                work.start()
+            return {name: self._sizes.get(name) for name in folders}
+
+    def _measure(self, folders: Mapping[str, Path]) -> None:
+        for name, folder in folders.items():
+            began = time.monotonic()
+            size = measured(folder)
+            took = time.monotonic() - began
+            with self._lock:
+                self._sizes[name] = size
+                # A tree that takes a minute to count is not counted every minute.
+                self._due[name] = time.monotonic() + max(self._fresh, 20 * took)
+        with self._lock:
+            self._at_work = False

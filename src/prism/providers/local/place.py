@@ -1,0 +1,21 @@
+"""Which machine this is: the name of the place where local workspaces live."""
+
+from pathlib import Path
+from socket import gethostname
+
+IDENTITIES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+
+
+def place_of(home: Path) -> str:
+    """`local:MACHINE:HOME`; two daemons that share a database must not share this."""
+    return f"local:{_machine()}:{home}"
+
+
+def _machine() -> str:
+    for file in IDENTITIES:
+        try:
+            if identity := file.read_text("ascii").strip():
+                return identity
+        except (OSError, UnicodeError):
+            continue
+    return gethostname()

@@ -1,0 +1,171 @@
+"""The doors of all local machines: one loopback port each, open while its machine is on.
+
+The libraries of SSH cost a start 200 ms and 20 MB: they are imported when somebody first
+comes in, and until then a door is a plain listening socket.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prism.providers.local.ssh.keys import Keys, keys_of, pin
+
+if TYPE_CHECKING:
+    from asyncssh import SSHServerConnection
+
+log = logging.getLogger(__name__)
+HOST = "127.0.0.1"
+MOST_WAITING = 128
+MOST_KNOCKING = 64  # who have not proved who they are; of more, the first has to go
+BREATH = 1.0  # seconds until we try again where the system has nothing left to give
+Running = Callable[[], Mapping[str, str]]
+MayReach = Callable[[str, str, int], tuple[str, int] | None]
+
+
+class Door:
+    """One machine's port, and who has come in by it."""
+
+    def __init__(self, id: str, name: str, listener: socket.socket) -> None:
+        self.id, self.name, self.listener = id, name, listener
+        self.port: int = listener.getsockname()[1]
+        self.guests: set[SSHServerConnection] = set()
+
+
+class SshGate:
+    """Opens and closes doors as machines come and go.
+
+    `running` names the machines that are on, by id; `may_reach` says where a guest's
+    forwarding leads, which is only ever to that machine's own ports.
+    """
+
+    def __init__(self, home: Path, root: Path, running: Running, may_reach: MayReach) -> None:
+        self._home, self._root = home, root
+        self._running, self._may_reach = running, may_reach
+        self._doors: dict[str, Door] = {}
+        self._knocking: dict[asyncio.Task[None], Door] = {}  # in the order in which they came
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def port_of(self, id: str) -> int | None:
+        """The port of a machine's door, if it is open."""
+        door = self._doors.get(id)
+        return door.port if door else None
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of this home."""
+        return keys_of(self._home)
+
+    def look(self) -> None:
+        """Machines have come or gone; any thread may say so."""
+        if (loop := self._loop) is not None:
+            with contextlib.suppress(RuntimeError):  # it has just come to its end
+                loop.call_soon_threadsafe(self._news.set)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Keep the doors as they should be, until the end."""
+        self._news, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        keeping = self._loop.create_task(self._keep(self._loop))
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            for door in list(self._doors.values()):
+                self._shut(self._loop, door)
+            self._loop = None
+
+    async def _keep(self, loop: asyncio.AbstractEventLoop) -> None:
+        while True:
+            self._news.clear()
+            running = self._running()
+            for id in self._doors.keys() - running.keys():
+                self._shut(loop, self._doors[id])
+            for id in running.keys() - self._doors.keys():
+                await self._hang(loop, id, running[id])
+            await self._news.wait()
+
+    async def _hang(self, loop: asyncio.AbstractEventLoop, id: str, name: str) -> None:
+        try:
+            listener = await asyncio.to_thread(_listen, self._root / id / "ssh_port")
+            door = Door(id, name, listener)
+            ports = [door.port, *(it.port for it in self._doors.values())]
+            await asyncio.to_thread(pin, self.keys, ports)
+        except OSError as error:
+            log.warning("no SSH into %s: %s", id, error)
+            return
+        self._doors[id] = door
+        loop.add_reader(listener, self._receive, loop, door)
+
+    def _shut(self, loop: asyncio.AbstractEventLoop, door: Door) -> None:
+        """Refuse whoever knocks from now on, and send home who is there."""
+        del self._doors[door.id]
+        loop.remove_reader(door.listener)
+        door.listener.close()
+        for task in [task for task, at in self._knocking.items() if at is door]:
+            task.cancel()
+        for guest in list(door.guests):
+            guest.abort()
+
+    def _receive(self, loop: asyncio.AbstractEventLoop, door: Door) -> None:
+        try:
+            guest, _ = door.listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:  # such as too many open files
+            log.warning("nobody can come into %s: %s", door.name, error)
+            loop.remove_reader(door.listener)
+            loop.call_later(BREATH, self._go_on, loop, door)
+            return
+        guest.setblocking(False)
+        if len(self._knocking) >= MOST_KNOCKING:
+            longest = next(iter(self._knocking))
+            del self._knocking[longest]
+            longest.cancel()
+        task = loop.create_task(self._let_in(door, guest))
+        self._knocking[task] = door
+        task.add_done_callback(lambda _: self._knocking.pop(task, None))
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop, door: Door) -> None:
+        if self._doors.get(door.id) is door:
+            loop.add_reader(door.listener, self._receive, loop, door)
+
+    async def _let_in(self, door: Door, guest: socket.socket) -> None:
+        with contextlib.ExitStack() as stack:
+            stack.callback(guest.close)
+            ssh: Any = await asyncio.to_thread(_ssh)  # its import takes long, and only once
+            options = await asyncio.to_thread(ssh.options, self.keys)
+            stack.pop_all()
+        machine = ssh.Machine(door.name, self._root / door.id, self._reach(door.id))
+        try:
+            await ssh.run(guest, options, ssh.Host(machine, self.keys, door.guests))
+        except ssh.FAILURES as error:
+            log.info("a guest of %s did not come in: %s", door.name, error)
+
+    def _reach(self, id: str) -> Callable[[str, int], tuple[str, int] | None]:
+        return lambda host, port: self._may_reach(id, host, port)
+
+
+def _ssh() -> Any:
+    from prism.providers.local.ssh import serving  # noqa: PLC0415  cold start, see above
+
+    return serving
+
+
+def _listen(file: Path) -> socket.socket:
+    """The port of last time, if it is free; else another one, which is remembered."""
+    with contextlib.suppress(OSError, ValueError, OverflowError):
+        return _bound(int(file.read_text("ascii")))
+    listener = _bound(0)
+    file.write_text(str(listener.getsockname()[1]), "ascii")
+    return listener
+
+
+def _bound(port: int) -> socket.socket:
+    listener = socket.create_server((HOST, port), backlog=MOST_WAITING)
+    listener.setblocking(False)
+    return listener

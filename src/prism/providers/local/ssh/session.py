@@ -1,0 +1,259 @@
+"""One SSH session: a shell, a command or a file transfer, run inside of the machine."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import struct
+import sys
+import termios
+from collections.abc import Mapping
+from pathlib import Path
+
+import asyncssh
+
+from prism.errors import Unavailable
+from prism.providers.local.door import Visit, enter
+
+SFTP = Path(__file__).with_name("transfer.py").read_text("utf-8")
+CHUNK = 1 << 16
+MOST_LEFT = 1 << 20  # bytes that a pipe can hold: what came later was said by others
+NOT_BEGUN, KILLED = 255, 128  # exit codes, as OpenSSH and shells have them
+LARGEST = 0x7FFF
+IUTF8 = 0x4000  # on Linux and macOS alike; Python has no name for it
+ACCEPTED = ("LANG", "LC_", "COLORTERM")  # what a guest may say of its terminal, and nothing else
+
+
+class Session(asyncssh.SSHServerSession[bytes]):
+    """Carries bytes between a channel and a program that `enter` has started."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._argv: list[str] | None = None
+        self._size: tuple[int, int] | None = None  # columns and rows of its terminal
+        self._is_utf8 = False
+        self._environment: dict[str, str] = {}
+        self._visit: Visit | None = None
+        self._input = -1
+        self._outputs: dict[int, int | None] = {}
+        self._waiting = bytearray()
+        self._ended = False  # the guest sends no more
+        self._full = False  # the program is slow: the guest has to wait
+        self._slow = False  # the guest is slow: the program has to wait
+
+    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+        """A channel is there."""
+        self._channel = chan
+        self._loop = asyncio.get_running_loop()
+
+    def pty_requested(
+        self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Mapping[int, int]
+    ) -> bool:
+        """It will be a terminal, of this size."""
+        columns, rows = term_size[:2]
+        self._size = _size(columns or 80, rows or 24)
+        self._is_utf8 = bool(term_modes.get(asyncssh.PTY_IUTF8))
+        self._environment["TERM"] = term_type or "xterm-256color"
+        return True
+
+    def shell_requested(self) -> bool:
+        """A login shell."""
+        return True
+
+    def exec_requested(self, command: str) -> bool:
+        """A command, as the person's shell understands it."""
+        self._argv = ["/bin/sh", "-c", 'exec "$SHELL" -c "$1"', "sh", command]
+        return True
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        """File transfer, inside, with the rights that are there."""
+        self._argv = [sys.executable, "-I", "-c", SFTP]
+        return subsystem == "sftp"
+
+    def session_started(self) -> None:
+        """Begin."""
+        self._beginning = self._loop.create_task(self._begin())
+
+    async def _begin(self) -> None:
+        said = self._channel.get_environment()
+        own = {k: v for k, v in said.items() if isinstance(k, str) and k.startswith(ACCEPTED)}
+        self._environment |= own
+        try:
+            begun = await self._loop.run_in_executor(None, self._start)
+        except (Unavailable, OSError) as error:
+            why = error.message if isinstance(error, Unavailable) else str(error)
+            if not self._channel.is_closing():
+                self._channel.write_stderr(f"{why}\r\n".encode())
+                self._channel.exit(NOT_BEGUN)
+            return
+        self._visit, self._input, self._outputs = begun
+        if self._channel.is_closing():
+            self._close()
+            return
+        for number in {self._input, *self._outputs}:
+            os.set_blocking(number, False)
+        self._loop.add_reader(self._visit.fileno(), self._gone)
+        self._listen()
+        self._write()
+
+    def _start(self) -> tuple[Visit, int, dict[int, int | None]]:
+        """Start it: the program, where it is written to, and where it is heard, and as what."""
+        own = self._environment
+        if self._size:
+            visit = enter(self._folder, self._argv, environment=own, tty=self._size)
+            assert visit.terminal is not None, "a terminal was asked for"
+            if self._is_utf8:
+                _delete_whole_letters(visit.terminal)
+            return visit, visit.terminal, {visit.terminal: None}
+        with contextlib.ExitStack() as ends, contextlib.ExitStack() as ours:
+            (stdin, into), (out, stdout), (err, stderr) = (os.pipe() for _ in range(3))
+            for number in (stdin, stdout, stderr):
+                ends.callback(os.close, number)
+            for number in (into, out, err):
+                ours.callback(os.close, number)
+            given = (stdin, stdout, stderr)
+            visit = enter(self._folder, self._argv, environment=own, given=given)
+            ours.pop_all()
+        return visit, into, {out: None, err: asyncssh.EXTENDED_DATA_STDERR}
+
+    def _listen(self) -> None:
+        """Hear what the program says, as fast as the guest takes it."""
+        for number in self._outputs:
+            if self._slow:
+                self._loop.remove_reader(number)
+            else:
+                self._loop.add_reader(number, self._heard, number)
+
+    def _heard(self, number: int) -> None:
+        """Pass on what it says; the end of it is the end of that output."""
+        try:
+            said = os.read(number, CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:  # a terminal whose last program has gone
+            said = b""
+        if said:
+            self._channel.write(said, self._outputs[number])
+            return
+        self._loop.remove_reader(number)
+        del self._outputs[number]
+        if number != self._input:
+            os.close(number)
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        """What the guest types or sends."""
+        self._waiting += data
+        self._write()
+
+    def _write(self) -> None:
+        """Give the program what it takes; the guest waits where that is too little."""
+        if self._input >= 0:
+            try:
+                while self._waiting:
+                    del self._waiting[: os.write(self._input, self._waiting[:CHUNK])]
+            except BlockingIOError:
+                self._loop.add_writer(self._input, self._write)
+            except OSError:
+                self._waiting.clear()  # nobody reads any more
+            if not self._waiting:
+                self._loop.remove_writer(self._input)
+        if len(self._waiting) > CHUNK and not self._full:
+            self._full = True
+            self._channel.pause_reading()
+        elif not self._waiting and self._full:
+            self._full = False  # before: what was kept back is received within this call
+            self._channel.resume_reading()
+        if self._ended and not self._waiting and not self._size and self._input >= 0:
+            os.close(self._input)
+            self._input = -1
+
+    def eof_received(self) -> bool:
+        """The guest sends no more; what it asked for may still answer."""
+        self._ended = True
+        self._write()
+        return True
+
+    def pause_writing(self) -> None:
+        """The guest is slow: let the program wait."""
+        self._slow = True
+        self._listen()
+
+    def resume_writing(self) -> None:
+        """The guest has caught up."""
+        self._slow = False
+        self._listen()
+
+    def terminal_size_changed(
+        self, width: int, height: int, pixwidth: int, pixheight: int
+    ) -> None:
+        """The window has another size."""
+        self._size = _size(width, height) if self._size else None
+        if self._size and self._input >= 0:
+            columns, rows = self._size
+            size = struct.pack("HHHH", rows, columns, 0, 0)
+            fcntl.ioctl(self._input, termios.TIOCSWINSZ, size)
+
+    def signal_received(self, signal_name: str) -> None:
+        """A signal for the program."""
+        number = getattr(signal, f"SIG{signal_name}", None)
+        if self._visit and isinstance(number, signal.Signals):
+            with contextlib.suppress(OSError):
+                self._visit.signal(number)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The guest is gone: what still runs in the foreground is hung up."""
+        self._close()
+
+    def _gone(self) -> None:
+        """The program has ended: say what it still had to say, and how it ended.
+
+        What it left in the background goes on without us.
+        """
+        assert self._visit, "who has ended was there"
+        try:
+            code = self._visit.wait(0)
+        except BlockingIOError:
+            return
+        except (Unavailable, OSError):
+            code = NOT_BEGUN
+        for number, kind in self._outputs.items():
+            self._drain(number, kind)
+        self._close()
+        try:
+            name = signal.Signals(-code).name.removeprefix("SIG")
+        except ValueError:
+            self._channel.exit(code if code >= 0 else KILLED - code)
+        else:
+            self._channel.exit_with_signal(name)
+
+    def _drain(self, number: int, kind: int | None) -> None:
+        left = MOST_LEFT
+        with contextlib.suppress(OSError):
+            while left > 0 and (said := os.read(number, CHUNK)):
+                self._channel.write(said, kind)
+                left -= len(said)
+
+    def _close(self) -> None:
+        """Let go of all that is ours; a terminal's end is the visit's."""
+        if self._visit is None:
+            return
+        for number in {self._input, *self._outputs} - {-1}:
+            self._loop.remove_reader(number)
+            self._loop.remove_writer(number)
+            if number != self._visit.terminal:
+                os.close(number)
+        self._loop.remove_reader(self._visit.fileno())
+        self._visit.close()
+        self._visit, self._input, self._outputs = None, -1, {}
+
+
+def _size(columns: int, rows: int) -> tuple[int, int]:
+    return min(columns, LARGEST), min(rows, LARGEST)
+
+
+def _delete_whole_letters(terminal: int) -> None:
+    """Backspace takes a letter, not a byte of one."""
+    modes = termios.tcgetattr(terminal)
+    modes[0] |= IUTF8
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)

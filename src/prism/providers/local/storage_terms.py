@@ -1,0 +1,46 @@
+"""What this machine says of storage before anything is made."""
+
+import shutil
+from pathlib import Path
+
+from prism.catalog.plan import storage_price
+from prism.kit.money import Micros
+from prism.providers.local.terms import PRICED_AS
+from prism.providers.local.volumes import volume_id
+from prism.storage.model import Kind
+
+GB = 2**30
+
+
+class LocalStorageTerms:
+    """Implements `storage.model.Terms`; `simulated` asks what AWS would cost."""
+
+    def __init__(self, place: str, root: Path, *, simulated: bool = False) -> None:
+        self.place, self._root, self._simulated = place, root, simulated
+
+    def notes(self, kind: Kind, size_gb: int | None) -> tuple[str, ...]:
+        """That a folder has no size of its own, and whether the disk has that much."""
+        if size_gb is None:
+            return ()
+        notes = ["its size is not enforced here: it is a folder on this machine's disk"]
+        free = self._free()
+        if size_gb * GB > free:
+            notes.append(f"{size_gb} GB asked for, this machine's disk has {free // GB} GB left")
+        return tuple(notes)
+
+    def gb_month(self, what: str) -> Micros | None:
+        """Nothing; or, simulated, AWS's price."""
+        if not self._simulated:
+            return Micros(0)
+        found = storage_price(what, PRICED_AS)
+        return found.amount if found else None
+
+    def expected_id(self, key: str, kind: Kind) -> str | None:
+        """The id that `LocalVolumes` gives to this key."""
+        return volume_id(key, kind)
+
+    def _free(self) -> int:
+        folder = self._root.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free

@@ -1,0 +1,71 @@
+"""What this machine says of an order before anything is made."""
+
+import shutil
+from datetime import timedelta
+from hashlib import sha256
+
+from prism.catalog.model import MachineType
+from prism.catalog.plan import price
+from prism.errors import ValidationFailed
+from prism.kit.money import Micros
+from prism.providers.local.limits import limits_for
+from prism.templates.model import Template
+from prism.templates.plan import local_refusal, runs_locally
+from prism.workspaces.model import Launch
+
+PRICED_AS = "us-east-1"
+
+
+class LocalTerms:
+    """Implements `workspaces.model.Terms`; `simulated` asks what EC2 would cost."""
+
+    provider = "local"
+    region = "local"
+    ready_in = timedelta(minutes=1)
+
+    def __init__(self, place: str, *, simulated: bool = False) -> None:
+        self.place = place
+        self._simulated = simulated
+
+    def accept(self, template: Template, kind: MachineType, order: Launch) -> tuple[str, ...]:
+        """Notes on what will be other than asked; raises for what cannot run here."""
+        wanted = {program for it in template.services.values() for program in it.requires}
+        found = {program for program in wanted if shutil.which(program)}
+        if reasons := runs_locally(template, found):
+            raise local_refusal(template, reasons)
+        if kind.gpus and not shutil.which("nvidia-smi"):
+            raise ValidationFailed.of(
+                ("instance_type", f"{kind.name} has a GPU and this machine has none"),
+                remediation="Use `prism launch --instance-type t3.xlarge` for one without",
+            )
+        notes = list(limits_for(kind.vcpus, kind.memory_gib)[1])
+        if order.region not in {None, self.region}:
+            notes.append(f"region {order.region} has no meaning here: it runs on this machine")
+        if order.spot:
+            notes.append("spot has no meaning here: this machine is not rented")
+        return tuple(notes)
+
+    def hibernates(self, kind: MachineType) -> bool:
+        """Always: a process can be frozen, whatever type of machine it stands for."""
+        return True
+
+    def price(self, kind: MachineType, spot: bool) -> tuple[Micros | None, str | None]:
+        """Nothing; or, simulated, the on-demand price of the type it stands for."""
+        if not self._simulated:
+            return Micros(0), "local"
+        if (found := price(kind.name, PRICED_AS)) is None:
+            return None, None
+        return found.hourly, f"simulated: {found.source}, {PRICED_AS}, as of {found.as_of}"
+
+    def image(self, template: Template) -> str:
+        """Nothing is made from an image: the system is the one that runs here."""
+        return "this machine"
+
+    def expected_id(self, key: str) -> str | None:
+        """The id that `LocalCompute.launch` gives to this key."""
+        return machine_id(key)
+
+
+def machine_id(key: str) -> str:
+    """The id of the machine that this key makes; the same each time."""
+    return f"local-{sha256(key.encode()).hexdigest()[:17]}"

@@ -1,0 +1,274 @@
+"""A volume is a folder; a workspace that has it finds it at `~/volumes/NAME`.
+
+`HOME/storage/volumes/ID/data` is what a volume holds, `HOME/storage/snapshots/ID/data` a
+snapshot. Beside a machine's folder stands `ID.mounts.json`: the volumes it has, read by its
+supervisor. So an attachment may come before its machine and outlive it, and what destroys a
+machine's folder has never anything of a volume within its reach.
+"""
+
+import errno
+import os
+import re
+import secrets
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from prism.errors import Unavailable
+from prism.providers.local import folder as folders
+from prism.providers.local import supervision
+from prism.providers.local.copies import Copies
+from prism.providers.local.measuring import FRESH, Measuring
+from prism.providers.local.trees import cleared
+from prism.storage.model import Kind, Seen
+from prism.storage.ports import Copy, Disk, StorageRefused, Survey, VolumeOrder
+
+ID = re.compile(r"(vol|fs|snap)-[0-9a-f]{17}")
+MACHINE = re.compile(r"local-[0-9a-f]{17}")
+SUFFIX = ".mounts.json"
+PREFIX = {Kind.EBS: "vol", Kind.EFS: "fs"}
+
+
+class About(Struct, frozen=True):
+    """What a folder says of itself."""
+
+    key: str
+    name: str = ""
+    used: int | None = None  # of a snapshot, which never changes
+
+
+class Mount(Struct, frozen=True):
+    """A volume that a machine has."""
+
+    id: str
+    name: str
+    path: str
+
+
+class Mounts(Struct, frozen=True):
+    """All that a machine has; `root` is where every volume is."""
+
+    root: str
+    volumes: tuple[Mount, ...] = ()
+
+
+class LocalVolumes:
+    """Implements `storage.ports.Volumes`."""
+
+    busy = timedelta(seconds=0.25)
+    calm = timedelta(seconds=5)
+    patience = timedelta(seconds=1)
+
+    def __init__(self, root: Path, machines: Path, *, fresh: float = FRESH) -> None:
+        self._volumes = root.absolute() / "volumes"
+        self._snapshots = root.absolute() / "snapshots"
+        self._machines = machines.absolute()
+        self._copies, self._measuring = Copies(), Measuring(fresh)
+        self._lock = threading.Lock()
+        self._sweep()
+
+    def survey(self) -> Survey:
+        """Every folder, and every copy that is on its way."""
+        making = self._copies.state()
+        disks = dict(_known(self._volumes))
+        copies = dict(_known(self._snapshots))
+        sizes = self._measuring.sizes({id: self._volumes / id / "data" for id in disks})
+        attached = self._attached()
+        found = [
+            Disk(
+                id=id,
+                key=it.key,
+                seen=Seen.THERE,
+                attached=frozenset(attached.get(id, ())),
+                used_bytes=sizes[id],
+            )
+            for id, it in disks.items()
+        ]
+        kept = [
+            Copy(id=id, key=it.key, seen=Seen.THERE, used_bytes=it.used)
+            for id, it in copies.items()
+        ]
+        for id, (key, trouble) in making.items():
+            seen = Seen.BROKEN if trouble else Seen.MAKING
+            if id.startswith("snap-") and id not in copies:
+                kept.append(Copy(id=id, key=key, seen=seen, trouble=trouble))
+            elif not id.startswith("snap-") and id not in disks:
+                found.append(Disk(id=id, key=key, seen=seen, trouble=trouble))
+        return Survey(found, kept)
+
+    def create(self, order: VolumeOrder) -> Disk:
+        """An empty folder; it appears whole, at once, or not at all."""
+        id = volume_id(order.key, order.kind)
+        folder = self._volumes / id
+        if not folder.exists():
+            draft = folder.with_name(f".{id}-{secrets.token_hex(4)}")
+            try:
+                (draft / "data").mkdir(mode=0o700, parents=True)
+                folders.write(draft / "about.json", msgspec.json.encode(_about(order)))
+                draft.rename(folder)
+            except OSError as error:
+                cleared(draft)
+                if not folder.exists():
+                    raise _refused(error) from error
+        return Disk(id=id, key=order.key, seen=Seen.THERE)
+
+    def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
+        """A folder with what a snapshot holds, once it has been copied."""
+        id, source = volume_id(order.key, order.kind), self._snapshots / snapshot / "data"
+        if (self._volumes / id).exists():
+            return Disk(id=id, key=order.key, seen=Seen.THERE)
+        if not ID.fullmatch(snapshot) or not source.is_dir():
+            raise StorageRefused(f"There is no snapshot {snapshot} here")
+        self._copies.begin(self._volumes / id, source, _about(order))
+        return Disk(id=id, key=order.key, seen=Seen.MAKING)
+
+    def attach(self, id: str, machine: str, name: str) -> None:
+        """Note it beside the machine's folder, and tell its supervisor."""
+        data = self._volumes / id / "data"
+        if not ID.fullmatch(id) or not data.is_dir():
+            raise StorageRefused(f"There is no volume {id} here")
+        with self._lock:
+            now = self._mounts(machine)
+            others = tuple(it for it in now if it.id != id)
+            self._note(machine, now, (*others, Mount(id, name, str(data))))
+
+    def detach(self, id: str, machine: str) -> None:
+        """Note that the machine has it no more, and tell its supervisor."""
+        with self._lock:
+            now = self._mounts(machine)
+            self._note(machine, now, tuple(it for it in now if it.id != id))
+
+    def delete(self, id: str) -> None:
+        """Move the folder aside, which is at once, and remove it in the background."""
+        self._remove(self._volumes, id)
+
+    def snapshot(self, key: str, source: str) -> Copy:
+        """A copy of what a volume's folder, or a machine's home, holds."""
+        id = snapshot_id(key)
+        if (self._snapshots / id).exists():
+            about = dict(_known(self._snapshots)).get(id)
+            used = about.used if about else None
+            return Copy(id=id, key=key, seen=Seen.THERE, used_bytes=used)
+        if MACHINE.fullmatch(source):
+            data = self._machines / source / "home"
+        elif ID.fullmatch(source):
+            data = self._volumes / source / "data"
+        else:
+            raise StorageRefused(f"{source} is nothing of this machine")
+        if not data.is_dir():
+            raise StorageRefused(f"There is nothing of {source} to copy")
+        self._copies.begin(self._snapshots / id, data, {"key": key}, self._without_links)
+        return Copy(id=id, key=key, seen=Seen.MAKING)
+
+    def delete_snapshot(self, id: str) -> None:
+        """Move the folder aside, which is at once, and remove it in the background."""
+        self._remove(self._snapshots, id)
+
+    def close(self) -> None:
+        """Copy no more."""
+        self._copies.close()
+
+    def _remove(self, place: Path, id: str) -> None:
+        if not ID.fullmatch(id):
+            return
+        self._copies.forget(id)
+        aside = place / f".{id}-{secrets.token_hex(4)}"
+        try:
+            (place / id).rename(aside)
+        except FileNotFoundError:
+            return
+        _in_the_background(aside)
+
+    def _sweep(self) -> None:
+        """Remove what a daemon that died has left half made, or half removed."""
+        for place in (self._volumes, self._snapshots):
+            for name in _names(place):
+                if name.startswith("."):
+                    _in_the_background(place / name)
+
+    def _attached(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for name in _names(self._machines):
+            if name.endswith(SUFFIX) and MACHINE.fullmatch(machine := name[: -len(SUFFIX)]):
+                for it in self._mounts(machine):
+                    found.setdefault(it.id, set()).add(machine)
+        return found
+
+    def _mounts(self, machine: str) -> tuple[Mount, ...]:
+        try:
+            said = (self._machines / f"{machine}{SUFFIX}").read_bytes()
+        except FileNotFoundError:
+            return ()
+        return msgspec.json.decode(said, type=Mounts).volumes
+
+    def _note(self, machine: str, before: tuple[Mount, ...], after: tuple[Mount, ...]) -> None:
+        if not MACHINE.fullmatch(machine):
+            raise StorageRefused(f"{machine} is no machine of this computer")
+        if sorted(before, key=_by_name) == sorted(after, key=_by_name):
+            return
+        path = self._machines / f"{machine}{SUFFIX}"
+        if after:
+            self._machines.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folders.write(path, msgspec.json.encode(Mounts(str(self._volumes), after)))
+        else:
+            path.unlink(missing_ok=True)
+        supervision.poke(self._machines / machine)
+
+    def _without_links(self, data: Path) -> None:
+        """A copy of a home has no way into the volumes that its workspace had."""
+        for name in _names(data / "volumes"):
+            link = data / "volumes" / name
+            if link.is_symlink() and os.readlink(link).startswith(f"{self._volumes}/"):
+                link.unlink()
+
+
+def volume_id(key: str, kind: Kind) -> str:
+    """The id of the volume that this key makes; the same each time."""
+    return f"{PREFIX[kind]}-{sha256(key.encode()).hexdigest()[:17]}"
+
+
+def snapshot_id(key: str) -> str:
+    """The id of the snapshot that this key makes; the same each time."""
+    return f"snap-{sha256(key.encode()).hexdigest()[:17]}"
+
+
+def _about(order: VolumeOrder) -> dict[str, str]:
+    return {"key": order.key, "name": order.name}
+
+
+def _by_name(it: Mount) -> str:
+    return it.name
+
+
+def _known(place: Path) -> Iterator[tuple[str, About]]:
+    for name in _names(place):
+        if ID.fullmatch(name):
+            try:
+                about = (place / name / "about.json").read_bytes()
+                yield name, msgspec.json.decode(about, type=About)
+            except FileNotFoundError:  # it was moved aside meanwhile
+                continue
+
+
+def _names(place: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(place))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise Unavailable(f"The storage of this machine cannot be read: {error}") from error
+
+
+def _in_the_background(folder: Path) -> None:
+    threading.Thread(target=cleared, args=(folder,), name="remove", daemon=True).start()
+
+
+def _refused(error: OSError) -> StorageRefused:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageRefused("There is no room for a volume on this machine")
+    return StorageRefused(f"No volume can be made on this machine: {error}")

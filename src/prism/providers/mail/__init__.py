@@ -1,0 +1,1 @@
+"""How mail leaves: over SMTP, or into a folder."""

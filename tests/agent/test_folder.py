@@ -1,0 +1,87 @@
+"""What two authors tell each other in a folder."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from prism.agent.folder import Folder, clear, read, write
+from prism.providers.local.folder import holder
+
+HOLD = "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.lockf(f,2); print(1,flush=True); input()"
+
+
+def test_what_is_missing_or_torn_is_nothing(tmp_path):
+    assert read(tmp_path / "none") == {}
+    for torn in ("", '{"a": 1', "[1]"):
+        (tmp_path / "torn").write_text(torn)
+        assert read(tmp_path / "torn") == {}
+
+
+def test_a_torn_wish_does_not_undo_the_last_one(tmp_path):
+    folder = Folder(tmp_path)
+    assert folder.wanted() == {}
+    write(tmp_path / "wanted.json", {"run": 1}, durable=True)
+    assert folder.wanted() == {"run": 1}
+    (tmp_path / "wanted.json").write_text('{"ru')
+    assert folder.wanted() == {"run": 1}
+    write(tmp_path / "wanted.json", {"run": 2}, durable=False)
+    assert folder.wanted() == {"run": 2}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
+def test_on_a_full_disk_there_is_room_for_what_must_be_said(tmp_path):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], check=True)
+    try:
+        write(tmp_path / "seen.json", {"phase": "starting", "more": "x" * 100}, durable=True)
+        with pytest.raises(OSError, match="space"):
+            (tmp_path / "rest").write_bytes(b"x" * 10**6)
+        write(tmp_path / "seen.json", {"phase": "failed", "why": "y" * 300}, durable=True)
+        assert read(tmp_path / "seen.json") == {"phase": "failed", "why": "y" * 300}
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_who_holds_a_folder_is_known_without_a_lock_and_ends_with_him(tmp_path):
+    assert holder(str(tmp_path)) == 0
+    (tmp_path / "lock").touch()
+    assert holder(str(tmp_path)) == 0
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "lock"], **pipes) as other:
+        assert other.stdout.readline() == b"1\n"
+        assert holder(str(tmp_path)) == other.pid
+        assert not Folder(tmp_path).hold()
+        other.kill()
+        other.wait()
+    assert holder(str(tmp_path)) == 0
+
+
+def test_a_folder_that_was_replaced_is_no_longer_the_one_we_hold(tmp_path):
+    folder = Folder(tmp_path)
+    assert folder.hold()
+    assert folder.there
+    (tmp_path / "lock").unlink()
+    assert not folder.there
+    (tmp_path / "lock").touch()
+    assert not folder.there
+
+
+def test_the_token_is_made_once_of_256_bits(tmp_path):
+    folder = Folder(tmp_path)
+    assert folder.token(make=False) == ""
+    token = folder.token()
+    assert len(token) == 43
+    assert Folder(tmp_path).token() == token
+
+
+def test_what_its_owner_made_unwritable_is_removed_too(tmp_path):
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / "c").write_text("x")
+    (tmp_path / "outside").write_text("stays")
+    (deep / "link").symlink_to(tmp_path / "outside")
+    deep.chmod(0o500)
+    (tmp_path / "a").chmod(0o100)
+    clear(tmp_path / "a")
+    assert {path.name for path in tmp_path.iterdir()} == {"outside"}

@@ -1,0 +1,168 @@
+"""Real machines that find out by themselves that nobody uses them; no daemon lives here.
+
+A minute is shortened to a few seconds: `minute` of `LocalCompute`, which is there for this.
+"""
+
+import os
+import time
+import urllib.request
+from datetime import UTC, datetime
+
+import psutil
+import pytest
+
+from prism.providers.local.compute import LocalCompute
+from prism.providers.local.door import enter
+from prism.workspaces.idleness import IdleRule
+from prism.workspaces.model import Seen
+from tests.jupyter import Kernel
+from tests.providers.local.world import LAB, World, page
+from tests.waiting import eventually
+
+MINUTE = 4.0
+LIMITS = {"cpu": 20.0, "network": 512.0, "disk": 4096.0, "gpu": 5.0}
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def world(tmp_path, packages):
+    it = World(tmp_path, packages)
+    it.compute = LocalCompute(it.root, it.cache, grace=1, minute=MINUTE)
+    yield it
+    for machine in it.compute.survey():
+        it.compute.terminate(machine.id)
+    # Twenty thousand files of JupyterLab are long removed on a crowded computer.
+    eventually(lambda: all(m.seen is Seen.GONE for m in it.compute.survey()), 150)
+    it.close()
+
+
+def watch(world, id, **more):
+    """By a profile of one minute."""
+    rule = {"profile": "t", "minutes": 1, "action": "hibernate", "limits": LIMITS} | more
+    world.compute.watch(id, IdleRule(**rule))
+
+
+def idle(world, id):
+    return world.machine(id).idle
+
+
+def stays_up(world, id, minutes=2):
+    """It does so for longer than it would take to go down; the last verdict."""
+    until = time.monotonic() + minutes * MINUTE
+
+    def over():
+        assert world.said(id)["phase"] == "on", world.said(id)["idle"]
+        return time.monotonic() > until
+
+    eventually(over, minutes * MINUTE + 5)
+    return idle(world, id)
+
+
+def test_nobody_uses_it_so_it_goes_to_sleep_and_whoever_wakes_it_finds_it_awake(world):
+    id = world.launched(page())
+    assert idle(world, id) is None, "without a rule nobody looks"
+    watch(world, id)
+    world.becomes(id, Seen.ASLEEP)
+    acted = idle(world, id).acted
+    assert (acted.action, acted.profile, acted.note) == ("hibernate", "t", None)
+    assert acted.seconds >= MINUTE
+    assert "put to sleep" in world.log(id, "console")
+    world.compute.start(id)
+    world.becomes(id, Seen.ON)
+    assert idle(world, id).acted == acted
+    woken = time.time()
+    world.becomes(id, Seen.ASLEEP)
+    assert time.time() - woken > MINUTE * 0.8, "with a new time to be idle"
+    assert idle(world, id).acted != acted
+
+
+def test_it_may_be_stopped_or_only_looked_at_or_kept_awake(world):
+    id = world.launched(page())
+    watch(world, id, enabled=False)
+    assert stays_up(world, id, 1.5).state == "idle"
+    later = time.time() + MINUTE
+    watch(world, id, action="stop", awake_until=datetime.fromtimestamp(later, UTC))
+    world.becomes(id, Seen.OFF)
+    assert time.time() >= later
+    assert idle(world, id).acted.action == "stop"
+
+
+def test_an_idle_jupyter_sleeps_and_a_silent_cell_keeps_it_awake(world):
+    id = world.launched(LAB)
+    door = world.compute.access(id).doors["jupyter"]
+    kernel = Kernel(door.url, door.token)
+    assert kernel.run("x = 41; print(x)").strip() == "41"
+    watch(world, id)
+    kernel.send("import time; time.sleep(600)")
+    verdict = stays_up(world, id)
+    assert verdict.state == "active"
+    assert "the kernel of python3 is busy" in verdict.because
+    interrupt(door, kernel)
+    kernel.close()
+    secret = world.root / id / "token"
+    secret.write_text("another")  # from now on Jupyter refuses to tell
+    unknown = ("Jupyter does not say what its kernels do",)
+    eventually(lambda: (idle(world, id).state, idle(world, id).because) == ("unknown", unknown))
+    assert stays_up(world, id, 1.5).state != "idle", "what is not known is not idle"
+    secret.write_text(door.token)
+    world.becomes(id, Seen.ASLEEP)
+
+
+def interrupt(door, kernel):
+    head = {"Authorization": f"token {door.token}"}
+    path = f"{door.url}/api/kernels/{kernel.id}/interrupt"
+    with urllib.request.urlopen(urllib.request.Request(path, b"{}", head, method="POST")):
+        return
+
+
+@pytest.fixture
+def visit(world):
+    """Programs that came through the door, as every login does; all leave in the end."""
+    came = []
+
+    def comes(id, *argv):
+        how = {"given": (0, 1, 2)} if argv else {"tty": (80, 25)}
+        came.append(enter(world.root / id, argv or None, **how))
+        return came[-1]
+
+    yield comes
+    for one in came:
+        one.close()
+
+
+def test_a_job_that_left_its_terminal_keeps_it_awake(world, visit):
+    id = world.launched(page())
+    login = visit(id)
+    spin = "while True: pass"
+    os.write(
+        login.terminal,
+        f"nohup setsid $VIRTUAL_ENV/bin/python -c '{spin}' >/dev/null 2>&1 &\r".encode(),
+    )
+    running = lambda: any("while True: pass" in it.cmdline() for it in world.tree(id))  # noqa: E731
+    eventually(running, 15, (psutil.NoSuchProcess,))
+    os.write(login.terminal, b"exit\r")
+    login.wait(10)
+    watch(world, id)
+    verdict = stays_up(world, id)
+    assert verdict.state == "active"
+    assert {"the processor was busy", "`python` wants a processor or a disk"} & {
+        it.partition(":")[0] for it in verdict.because
+    }
+
+
+def test_a_forgotten_login_does_not_keep_it_awake_and_a_job_in_tmux_does(world, visit):
+    """However it was left: at the prompt, in an editor, looking on."""
+    id = world.launched(page())
+    for typed in (b"", b"stty -icanon -echo; sleep 600\r", b"tail -f /dev/null\r"):
+        os.write(visit(id).terminal, typed)
+    assert visit(id, "tmux", "new", "-d", "sleep 600").wait(10) == 0
+    watch(world, id)
+    verdict = stays_up(world, id)
+    assert verdict.state == "active"
+    assert "`sleep` runs in the foreground of a terminal" in verdict.because
+    visit(id, "tmux", "kill-server").wait(10)
+    world.becomes(id, Seen.ASLEEP)

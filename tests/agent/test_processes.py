@@ -1,0 +1,178 @@
+"""Processes, found and frozen, as they are in this computer."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from prism.agent import ports
+from prism.agent.freezer import Signals, freezer
+from prism.agent.processes import Start, descendants, marked, spawn, table, which
+from tests.waiting import eventually
+
+# It freezes and thaws its own children, as a supervisor does; one word a step.
+FREEZES = """
+import os, subprocess, sys
+from prism.agent.freezer import Signals
+deep = "import subprocess,sys; n=int(sys.argv[1]); " \\
+    "n and subprocess.Popen([sys.executable,'-c',sys.argv[2],str(n-1),sys.argv[2]]); " \\
+    "print('up',flush=True); [None for _ in iter(int, 1)]"
+subprocess.Popen([sys.executable, "-c", deep, "3", deep])
+freezer = Signals()
+for line in sys.stdin:
+    getattr(freezer, line.strip())()
+    print(line.strip(), flush=True)
+"""
+
+
+def test_every_process_is_found_and_descendants_come_after_their_parents():
+    assert table()[os.getpid()].parent == os.getppid()
+    with subprocess.Popen(["sh", "-c", "sleep 600 & wait"]) as shell:
+        eventually(lambda: len(descendants(shell.pid)) == 1)
+        ours = [one.pid for one in descendants(os.getpid())]
+        assert ours.index(shell.pid) < ours.index(descendants(shell.pid)[0].pid)
+        for one in descendants(shell.pid):
+            os.kill(one.pid, signal.SIGKILL)
+
+
+def test_a_mark_is_found_whole_and_only_whole(tmp_path):
+    environ = {**os.environ, "PRISM_MACHINE": f"{tmp_path}/local-1"}
+    with subprocess.Popen(["sleep", "600"], env=environ) as one:
+        eventually(lambda: marked(tmp_path / "local-1") == [one.pid])
+        assert marked(tmp_path / "local-") == marked(tmp_path) == []
+        one.kill()
+
+
+def test_what_cannot_be_run_is_an_error_and_no_process(tmp_path):
+    before = descendants(os.getpid())
+    with pytest.raises(FileNotFoundError):
+        spawn(Start(["/no/such/program"], {}, tmp_path))
+    assert descendants(os.getpid()) == before
+
+
+def test_a_program_starts_with_no_signal_ignored(tmp_path):
+    show = ["/bin/sh", "-c", "grep SigIgn /proc/self/status"]
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        pid, words = spawn(Start(show, {"PATH": os.defpath}, tmp_path))
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    os.waitpid(pid, 0)
+    assert int(os.read(words, 100).split()[1], 16) & (1 << (signal.SIGINT - 1)) == 0
+    os.close(words)
+
+
+def test_programs_are_looked_up_as_a_shell_does(tmp_path):
+    (tmp_path / "tool").write_text("#!/bin/sh\n")
+    assert which("tool", f"/nowhere:{tmp_path}") is None  # not executable
+    (tmp_path / "tool").chmod(0o700)
+    assert which("tool", f"/nowhere:{tmp_path}") == str(tmp_path / "tool")
+    assert which(str(tmp_path / "tool"), "") == str(tmp_path / "tool")
+    (tmp_path / "tool").unlink()
+    (tmp_path / "tool").mkdir()
+    assert which("tool", str(tmp_path)) is None
+
+
+def test_a_port_is_ours_only_if_our_own_process_listens_there():
+    with socket.create_server(("127.0.0.1", 0)) as here:
+        mine = here.getsockname()[1]
+        assert not ports.is_ours(mine)  # of this process, not of one that came of it
+        assert ports.free_port(mine) != mine
+        serve = [sys.executable, "-m", "http.server", str(port := ports.free_port(None))]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen([*serve, "--bind", "127.0.0.1"], **quiet) as child:
+            eventually(lambda: answer(port, "/"))
+            assert ports.is_ours(port)
+            child.kill()
+
+
+GOOD = (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 403 No\r\n")
+BAD = (b"HTTP/1.1 503 Wait\r\n", b"SSH-2.0-x\r\n", b"")
+
+
+@pytest.mark.parametrize(("said", "good"), [(it, it in GOOD) for it in (*GOOD, *BAD)])
+def test_an_answer_is_http_and_not_an_excuse(said, good):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asking = ports.answers(server.getsockname()[1], "/health")
+        next(asking)
+        guest, _ = server.accept()
+        guest.sendall(said)
+        guest.close()
+        assert _value(asking) is good
+
+
+def answer(port, path):
+    return _value(ports.answers(port, path))
+
+
+def _value(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            return ended.value
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="states are read in /proc")
+def test_signals_freeze_a_deep_tree_that_never_rests_and_spare_who_was_stopped_before():
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", FREEZES], **pipes) as parent:
+        assert [parent.stdout.readline() for _ in range(4)] == ["up\n"] * 4
+        tree = psutil.Process(parent.pid).children(recursive=True)
+        tree[2].suspend()
+        eventually(lambda: tree[2].status() == psutil.STATUS_STOPPED)
+        _say(parent, "freeze")
+        assert {one.status() for one in tree} == {psutil.STATUS_STOPPED}
+        used = [one.cpu_times() for one in tree]
+        assert [one.cpu_times() for one in tree] == used
+        _say(parent, "thaw")
+        stopped = [one.status() == psutil.STATUS_STOPPED for one in tree]
+        assert stopped == [False, False, True, False]
+        for one in tree:
+            one.kill()
+        parent.stdin.close()
+
+
+def _say(process, word):
+    process.stdin.write(f"{word}\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == f"{word}\n"
+
+
+def test_a_group_that_was_left_frozen_catches_nobody_who_comes_after(tmp_path):
+    first = freezer(tmp_path)
+    if isinstance(first, Signals):  # this system grants no group: there is none to be left
+        assert first.kind == "signals"
+        return
+    with subprocess.Popen(["sleep", "600"]) as left:
+        (first.path / "cgroup.procs").write_text(str(left.pid))
+        first.freeze()
+        second = freezer(tmp_path)
+        assert second.path == first.path
+        assert left.wait(10) == -signal.SIGKILL
+    assert "frozen 0" in (second.path / "cgroup.events").read_text()
+    second.close()
+    assert not second.path.exists()
+
+
+def test_old_empty_groups_are_cleared_away_and_others_are_not(tmp_path):
+    first = freezer(tmp_path)
+    if isinstance(first, Signals):
+        return
+    old, new, full = (first.path.with_name(f"local-test-{n}") for n in ("old", "new", "full"))
+    for one in (old, new, full):
+        one.mkdir(exist_ok=True)
+    with subprocess.Popen(["sleep", "600"]) as somebody:
+        (full / "cgroup.procs").write_text(str(somebody.pid))
+        for one in (old, full):
+            os.utime(one, (0, 0))
+        first.close()
+        freezer(tmp_path).close()
+        assert [one.exists() for one in (old, new, full)] == [False, True, True]
+        somebody.kill()
+    new.rmdir()
+    eventually(lambda: full.rmdir() is None, passing=(OSError,))

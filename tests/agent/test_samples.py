@@ -1,0 +1,213 @@
+"""What processes use is measured on real ones."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from prism.agent import gpus, samples, sockets
+from prism.agent.samples import figures, look
+from tests.waiting import eventually
+
+MEMORY = 1 << 30
+SPIN = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass\n"
+WAIT = "import sys; print('ready', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def run():
+    """Runs Python in a child, which has said that it is ready; ends it afterwards."""
+    children = []
+
+    def start(code):
+        argv = [sys.executable, "-I", "-S", "-c", f"{code}\n{WAIT}"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        child = subprocess.Popen(argv, **pipes, text=True)
+        children.append(child)
+        assert child.stdout.readline() == "ready\n"
+        return child
+
+    yield start
+    for child in children:
+        child.communicate()
+
+
+def seen():
+    return look(os.getpid(), ("disk", "network"))
+
+
+def since(before):
+    return figures(before, seen(), MEMORY)
+
+
+def test_who_waits_uses_nothing(run):
+    run("")
+    before = seen()
+    passed = time.monotonic() + 0.3
+    eventually(lambda: time.monotonic() > passed)
+    found = since(before)
+    assert found["cpu"] < 5
+    assert (found["memory"], found["network"], found["disk"]) == (0, 0, 0)
+
+
+def test_a_processor_at_work_is_seen(run):
+    before = seen()
+    run(SPIN.format(0.3))
+    now = seen()
+    used = figures(before, now, MEMORY)["cpu"] / 100 * (now.at - before.at)
+    assert 0.25 < used < 0.8
+
+
+def test_what_a_short_life_used_is_found_with_its_parent(run):
+    """It began after one look and was over before the next."""
+    before = seen()
+    spin = SPIN.format(0.3)
+    run(f"import subprocess, sys\nsubprocess.run([sys.executable, '-I', '-S', '-c', {spin!r}])")
+    now = seen()
+    assert figures(before, now, MEMORY)["cpu"] / 100 * (now.at - before.at) > 0.25
+
+
+def test_what_nobody_waited_for_takes_nothing_away_from_others(run):
+    """The kernel forgot what it had used, so the sum is smaller than it was."""
+    used = SPIN.format(0.4) + WAIT
+    lone = run(
+        "import signal, subprocess, sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        f"it = subprocess.Popen([sys.executable, '-I', '-S', '-c', {used!r}],"
+        "stdin=subprocess.PIPE, stdout=subprocess.PIPE)\nit.stdout.readline()\n"
+        "import threading\nthreading.Timer(0.3, it.stdin.close).start()"
+    )
+    before = seen()
+    run(SPIN.format(0.2))
+    eventually(lambda: not samples._children(lone.pid))
+    now = seen()
+    assert figures(before, now, MEMORY)["cpu"] / 100 * (now.at - before.at) > 0.15
+
+
+def test_who_wants_a_processor_is_at_work_also_where_others_have_it(run):
+    child = run("import threading\nthreading.Timer(0.01, lambda: None).start()")
+    busy = run("import os, sys\nprint('ready', flush=True)\nwhile True: pass")
+    before, now = seen(), seen()
+    names = [it.name for it in now.lives.values() if it.pid == busy.pid]
+    assert samples.wanting(before, now) == tuple(names)
+    assert child.poll() is None
+    busy.kill()
+
+
+def test_memory_that_grows_is_seen_and_memory_that_is_held_is_not(run):
+    before = seen()
+    run("held = b'x' * (100 << 20)")
+    grown = seen()
+    assert 9 < figures(before, grown, MEMORY)["memory"] < 15
+    assert since(grown)["memory"] < 1
+
+
+def test_what_goes_to_a_disk_is_seen(run, tmp_path):
+    before = seen()
+    run(
+        f"import os\nwith open({str(tmp_path / 'file')!r}, 'wb') as f:\n"
+        "    f.write(os.urandom(8 << 20)); f.flush(); os.fsync(f.fileno())"
+    )
+    now = seen()
+    if now.moved is None:
+        pytest.fail("this system does not say what its processes write")
+    assert figures(before, now, MEMORY)["disk"] * (now.at - before.at) > 7000
+
+
+def test_what_a_connection_carries_is_seen(run):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        child = run(f"import socket\none = socket.create_connection(('127.0.0.1', {port}))")
+        theirs, _ = server.accept()
+        with theirs:
+            before = seen()
+            assert before.carried
+            sender = threading.Thread(target=theirs.sendall, args=(b"x" * 100_000,))
+            sender.start()
+            sender.join()
+            assert eventually(lambda: since(before)["network"]) > 0
+            now = seen()
+            assert figures(before, now, MEMORY)["network"] * (now.at - before.at) > 97
+            assert child.poll() is None
+
+
+def test_who_holds_no_socket_carries_nothing():
+    assert sockets.carried([]) == {}
+
+
+def test_a_process_that_is_gone_is_no_trouble(run):
+    child = run("")
+    child.communicate()
+    assert sockets.carried([child.pid]) == {}
+    assert samples._life(child.pid) is None
+    assert samples._moved(child.pid) == 0
+
+
+def test_a_part_of_the_figures_is_no_measurement():
+    assert samples._whole({(1, "a"): 5, (2, "b"): None}) is None
+    assert samples._rate(None, {1: 5}, 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("0:01.50", 1.5), ("12:34", 754), ("1-02:03:04", 93784)]
+)
+def test_the_times_of_ps(said, seconds):
+    assert samples._seconds(said) == seconds
+
+
+def test_the_same_without_proc(run, monkeypatch):
+    child = run("held = b'x' * (50 << 20)\n" + SPIN.format(0.1))
+    monkeypatch.setattr(samples, "LINUX", False)
+    found = {it.pid: it for it in look(os.getpid(), ("disk", "network")).lives.values()}
+    assert found[child.pid].memory > 50 << 20
+    assert since(seen())["disk"] is None
+
+
+class Smi:
+    """An `nvidia-smi` that says what it is told to."""
+
+    def __init__(self, folder):
+        self.path, self.program = str(folder), folder / "nvidia-smi"
+
+    def says(self, script):
+        self.program.write_text(f"#!/bin/sh\n{script}\n")
+        self.program.chmod(0o700)
+        return self.used()
+
+    def used(self, device="/nowhere"):
+        asking = gpus.used(f"{self.path}:/usr/bin:/bin", device)
+
+        def answered():
+            try:
+                next(asking)
+            except StopIteration as end:
+                return [end.value]
+            return None
+
+        [value] = eventually(answered)
+        return value
+
+
+def test_gpus(tmp_path):
+    smi = Smi(tmp_path)
+    assert smi.used() == 0.0, "there is none"
+    assert smi.used(device="/dev/null") is None, "there is one that cannot be asked"
+    assert smi.says("printf '3\\n87\\n'") == 87.0
+    assert smi.says("echo Failed to initialize NVML; exit 9") is None
+    for _ in range(2):  # a supervisor buries all who are its own; here nobody else does
+        os.waitpid(-1, 0)
+
+
+def test_a_look_costs_little(run):
+    """Aim: 1 ms of processor for each workspace and sample; here with some room."""
+    threads = "import threading\nfor _ in range(8): "
+    for _ in range(6):
+        run(f"{threads}threading.Thread(target=threading.Event().wait, daemon=True).start()")
+    look(os.getpid(), ("disk", "network"))
+    began = time.process_time()
+    for _ in range(20):
+        look(os.getpid(), ("disk", "network"))
+    assert (time.process_time() - began) / 20 < 0.005

@@ -1,0 +1,54 @@
+"""Installing: how many at once, and what its failures mean."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from prism.agent.setup import Slot, meaning
+
+TAKES = """
+import sys
+from pathlib import Path
+from prism.agent.setup import Slot
+with Slot(Path(sys.argv[1])) as slot:
+    print(slot.taken(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_as_many_install_at_once_as_there_are_cores_and_who_dies_gives_his_place(tmp_path):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    argv = [sys.executable, "-c", TAKES, tmp_path / "slots"]
+    others = [subprocess.Popen(argv, **pipes) for _ in range(os.cpu_count())]
+    assert [one.stdout.readline() for one in others] == ["True\n"] * len(others)
+    with Slot(tmp_path / "slots") as slot:
+        assert not slot.taken()
+        others[0].kill()
+        others[0].wait()
+        assert slot.taken()
+    with Slot(tmp_path / "slots") as slot:
+        assert slot.taken(), "it was given back"
+    for one in others:
+        one.communicate()
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("error: Failed to copy: No space left on device (os error 28)", "DISK_FULL"),
+        ("error: Failed to fetch: `https://x/simple/y/`  dns error", "NETWORK_UNREACHABLE"),
+        (
+            "No solution found: because y was not found in the package registry",
+            "PACKAGE_NOT_FOUND",
+        ),
+        ("error: Failed to parse: `y==`", "PACKAGE_NOT_FOUND"),
+        ("something else", "INSTALL_FAILED"),
+    ],
+)
+def test_what_the_installer_says_becomes_a_code_and_a_way_on(said, code):
+    broken = meaning("the packages cannot be installed", said, "mine")
+    assert broken.code == code
+    assert broken.message.endswith(said.replace("  ", " "))
+    assert "`prism workspace start mine`" in broken.message

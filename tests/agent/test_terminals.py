@@ -1,0 +1,112 @@
+"""Who is at work in a terminal, and who only waits for a person: on real terminals."""
+
+import contextlib
+import os
+import pty
+import time
+
+import pytest
+
+from prism.agent.samples import look
+from prism.agent.terminals import observed
+from tests.waiting import eventually
+
+
+class Screen:
+    """A terminal with a program in it, and the person before it."""
+
+    def __init__(self, *argv):
+        self.pid, self.keys = pty.fork()
+        if not self.pid:
+            os.environ.update(PS1="$ ", TERM="xterm", HISTFILE="/dev/null")
+            os.execvp(argv[0], argv)
+        os.set_blocking(self.keys, False)
+        self.shown = b""
+
+    def type(self, text):
+        os.write(self.keys, text.encode())
+
+    def shows(self, word):
+        def shown():
+            with contextlib.suppress(BlockingIOError):
+                self.shown += os.read(self.keys, 65536)
+            return word.encode() in self.shown
+
+        return eventually(shown)
+
+    def close(self):
+        os.kill(self.pid, 9)
+        os.close(self.keys)
+        os.waitpid(self.pid, 0)
+
+
+@pytest.fixture
+def screen():
+    screens = []
+
+    def opened(*argv):
+        screens.append(Screen(*argv))
+        return screens[-1]
+
+    yield opened
+    for one in screens:
+        one.close()
+
+
+def goes_on():
+    """What is at work, in all terminals below us."""
+    return observed(look(os.getpid(), ()).lives.values())[0]
+
+
+def test_a_shell_at_its_prompt_is_not_at_work(screen):
+    shell = screen("bash", "--norc", "--noprofile")
+    assert shell.shows("$ ")
+    assert goes_on() == ()
+
+
+def test_a_silent_command_in_the_foreground_is(screen):
+    shell = screen("bash", "--norc", "--noprofile")
+    assert shell.shows("$ ")
+    shell.type("sleep 600\n")
+    eventually(lambda: goes_on() == ("`sleep` runs in the foreground of a terminal",))
+    shell.type("\x03")
+    eventually(lambda: goes_on() == ())
+
+
+def test_a_command_behind_the_prompt_is_judged_by_what_it_uses(screen):
+    shell = screen("bash", "--norc", "--noprofile")
+    assert shell.shows("$ ")
+    shell.type("sleep 600 & echo $((40 + 2))\n")
+    assert shell.shows("42")
+    eventually(lambda: goes_on() == ())
+
+
+def test_a_program_that_is_a_terminals_only_one_is_at_work(screen):
+    screen("sleep", "600")
+    eventually(lambda: goes_on() == ("`sleep` runs in the foreground of a terminal",))
+
+
+def test_who_waits_for_keys_is_not_at_work(screen):
+    """As editors, pagers, `top` and `ssh` do: the terminal is raw."""
+    editor = screen("bash", "-c", "stty -icanon -echo; echo ready; sleep 600")
+    assert editor.shows("ready")
+    eventually(lambda: goes_on() == ())
+
+
+def test_who_only_looks_on_is_not_at_work(screen):
+    shell = screen("bash", "--norc", "--noprofile")
+    assert shell.shows("$ ")
+    shell.type("tail -f /dev/null; true\n")
+    passed = time.monotonic() + 0.3
+    eventually(lambda: time.monotonic() > passed)
+    assert goes_on() == ()
+
+
+def test_when_somebody_typed_is_known(screen):
+    shell = screen("bash", "--norc", "--noprofile")
+    assert shell.shows("$ ")
+    shell.type("echo $((40 + 2))\n")
+    assert shell.shows("42")
+    [(at, what)] = observed(look(os.getpid(), ()).lives.values())[1]
+    assert what == "somebody typed into a terminal"
+    assert abs(time.time() - at) < 10, "the kernel keeps it to eight seconds"

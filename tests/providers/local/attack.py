@@ -1,0 +1,129 @@
+"""What a hostile program inside of a machine tries; it prints `beaten`, or what it got."""
+
+import contextlib
+import ctypes
+import os
+import socket
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+GOT = []
+DISKS = ("sd", "vd", "nvme", "mem", "kmsg")
+
+
+def tries(what, act):
+    """Whatever works is a hole."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        if got := act():
+            GOT.append(f"{what}: {got!r}")
+
+
+def readable(path):
+    """Its content, where it can be read at all."""
+    path = Path(path)
+    return os.listdir(path) if path.is_dir() else path.read_bytes()[:80]
+
+
+def foreign(path):
+    """Entries that a place of our own would not have."""
+    own = os.environ["OWN"]
+    return [
+        it
+        for it in islice(Path(path).rglob("*"), 5000)
+        if not own.startswith(str(it)) and not str(it).startswith(own)
+    ]
+
+
+def written(path):
+    """Whether a file could be put there."""
+    target = Path(path) / "attacked"
+    target.write_text("x")
+    # Below /tmp everything is ours, and whoever waits outside looks whether it arrived.
+    return not str(target).startswith("/tmp/") and str(target)
+
+
+def rewritten(path):
+    """Whether it could be opened for writing; nothing is changed."""
+    with open(path, "r+b"):
+        return path
+
+
+def knock(path):
+    """Whether somebody answers at a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as one:
+        one.connect(path)
+        return path
+
+
+def reachable(pid):
+    """Whether there is such a process to us, that we may signal."""
+    os.kill(pid, 0)
+    return pid
+
+
+def mount():
+    """Whether we may mount."""
+    code = ctypes.CDLL(None, use_errno=True).mount(b"none", b"/tmp", b"tmpfs", 0, None)
+    return code == 0
+
+
+def others():
+    """Processes that are not ours."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{name}/cmdline").read_bytes().replace(b"\0", b" ")
+                environ = Path(f"/proc/{name}/environ").read_bytes()
+                mine = f"PRISM_MACHINE={os.environ['OWN']}\0".encode()
+                if words and mine not in environ + b"\0":
+                    found.append(words)
+    return found
+
+
+def look(env):
+    """Read what is none of our business."""
+    state, own = Path(env["STATE"]), env["OWN"]
+    tries("victim", lambda: foreign(env["VICTIM"]))
+    tries("state", lambda: foreign(state))
+    tries("home of the user", lambda: of_the_user(env))
+    paths = ("/etc/shadow", "/etc/ssh", f"{own}/order.json", f"{own}/wanted.json")
+    for path in (env["DIARY"], env["CACHE"], *paths, "/proc/1/" + "root/etc/shadow"):
+        tries(path, lambda path=path: readable(path))
+    tries("processes", others)
+    tries("disks", lambda: [it for it in os.listdir("/dev") if it.startswith(DISKS)])
+
+
+def act(env):
+    """Change what is none of our business."""
+    state, own = Path(env["STATE"]), env["OWN"]
+    for path in (sys.base_prefix, "/usr", "/etc", "/", state, own, "/proc/sys/kernel", "/sys"):
+        tries(f"write {path}", lambda path=path: written(path))
+    for path in (state / "prism.sock", f"{own}/door", "/run/docker.sock", "/var/run/docker.sock"):
+        tries(f"socket {path}", lambda path=path: knock(str(path)))
+    kernel = [Path("/proc/sys/kernel/core_pattern"), Path("/proc/sysrq-trigger")]
+    for path in (*kernel, *Path("/sys/fs/cgroup").rglob("cgroup.procs")):
+        tries(f"rewrite {path}", lambda path=path: rewritten(path))
+    tries("signal", lambda: reachable(int(env["SUPERVISOR"])))
+    tries("mount", mount)
+    tries("chroot", lambda: os.chroot("/tmp") or "chroot")
+
+
+def of_the_user(env):
+    """What of the user's home is neither the interpreter nor on the way to it."""
+    allowed = (sys.base_prefix, *env["REACHABLE"].split(":"))
+    found = foreign(env["USER_HOME"])
+    return [
+        it
+        for it in map(str, found)
+        if not it.startswith(allowed) and not any(one.startswith(it) for one in allowed)
+    ]
+
+
+if __name__ == "__main__":
+    look(os.environ)
+    if sys.argv[1:] != ["look"]:
+        act(os.environ)
+    sys.stdout.write("\n".join(GOT) or "beaten")

@@ -1,0 +1,18 @@
+"""A world of local machines that is empty again afterwards."""
+
+import pytest
+
+from tests.providers.local.world import World
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    """One cache for the whole run: the first install is a cold one, the others are warm."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def world(tmp_path, packages):
+    it = World(tmp_path, packages)
+    yield it
+    it.close()

@@ -1,0 +1,153 @@
+"""The life of a real JupyterLab, walked by whoever runs this: root, or an ordinary user.
+
+    python -m tests.providers.local.life HOME CACHE
+
+It prints what it measured as JSON; whatever is wrong is an assertion.
+"""
+
+import json
+import os
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+from websockets.sync.client import connect
+
+from prism.workspaces.model import Seen
+from tests.jupyter import Kernel
+from tests.providers.local.world import LAB, World
+from tests.waiting import eventually
+
+COUNT = "sh -c 'n=0; while :; do n=$((n+1)); echo $n > count; sleep 0.02; done'\r"
+
+
+def post(door, path):
+    """Ask Jupyter to do something."""
+    head = {"Authorization": f"token {door.token}"}
+    ask = urllib.request.Request(door.url + path, b"{}", head, method="POST")
+    with urllib.request.urlopen(ask, timeout=30) as answer:
+        return answer.read()
+
+
+class Terminal:
+    """A shell of Jupyter's, with a job in the foreground."""
+
+    def __init__(self, door):
+        name = json.loads(post(door, "/api/terminals"))["name"]
+        address = door.url.replace("http", "ws", 1)
+        head = {"Authorization": f"token {door.token}"}
+        self._open = connect(f"{address}/terminals/websocket/{name}", additional_headers=head)
+        self.shown = ""
+
+    def __enter__(self):
+        self.socket = self._open.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self._open.__exit__(*error)
+
+    def type(self, text):
+        self.socket.send(json.dumps(["stdin", text]))
+
+    def shows(self, word):
+        """Wait until the word was shown."""
+        while word not in self.shown:
+            kind, *text = json.loads(self.socket.recv(timeout=20))
+            self.shown += text[0] if kind == "stdout" else ""
+        return True
+
+
+def cpu_time(processes):
+    """What they have used of the processor so far, in ticks of the kernel."""
+    times = [process.cpu_times() for process in processes]
+    return [(one.user, one.system) for one in times]
+
+
+def timed(world, id, verb, seen):
+    """Milliseconds from asking until its supervisor says that it is so."""
+    began = time.perf_counter()
+    getattr(world.compute, verb)(id)
+    eventually(lambda: world.said(id)["phase"] == seen)
+    return round((time.perf_counter() - began) * 1000, 1)
+
+
+def live(world):
+    """From the launch to the end."""
+    began = time.monotonic()
+    id = world.launch(LAB)
+    world.becomes(id, Seen.ON, 150)  # with a cold cache, on a machine that others use too
+    measured = {"launch_s": round(time.monotonic() - began, 2)}
+    door = world.compute.access(id).doors["jupyter"]
+    count = world.root / id / "home" / "count"
+    with Terminal(door) as terminal:
+        _sleep_and_wake(world, id, door, terminal, measured)
+    tree = world.tree(id)
+    (count.parent / "notes").write_text("kept")
+    world.compute.stop(id)
+    world.becomes(id, Seen.OFF)
+    eventually(lambda: not any(one.is_running() for one in tree))
+    began = time.monotonic()
+    world.compute.start(id)
+    world.becomes(id, Seen.ON)
+    measured["restart_s"] = round(time.monotonic() - began, 2)
+    again = world.compute.access(id).doors["jupyter"]
+    assert again == door, "the port is free and the secret is the same"
+    assert (count.parent / "notes").read_text() == "kept"
+    return measured | {"freezer": world.said(id)["freezer"], "uid": os.getuid()}
+
+
+def _sleep_and_wake(world, id, door, terminal, measured):
+    kernel, count = Kernel(door.url, door.token), world.root / id / "home" / "count"
+    assert kernel.run("x = 41; import os; print(os.getcwd())").strip() == str(count.parent)
+    kernel.send("import time\nfor n in range(10**9): time.sleep(0.01); x = n")  # it never rests
+    terminal.type(COUNT)
+    eventually(count.exists)
+    secret_is_private(world, id)
+    measured["supervisor_rss_mb"] = round(world.supervisor(id).memory_info().rss / 1e6, 1)
+
+    measured["freeze_ms"] = timed(world, id, "hibernate", "asleep")
+    asleep = world.becomes(id, Seen.ASLEEP)
+    assert asleep.private_ip is None
+    tree = world.tree(id)
+    assert len(tree) >= 4, "a server, a kernel, a shell and its job"
+    before, stood = cpu_time(tree), count.read_text()
+    passed = time.monotonic() + 0.5
+    eventually(lambda: time.monotonic() > passed)
+    assert (cpu_time(tree), count.read_text()) == (before, stood), "it does not stand still"
+
+    measured["thaw_ms"] = timed(world, id, "start", "on")
+    eventually(lambda: count.read_text() not in {"", stood})
+    terminal.type("\x03")
+    assert terminal.shows("^C")
+    terminal.type("echo it is $((40+2))\r")
+    assert terminal.shows("it is 42")
+    assert "Stopped" not in terminal.shown
+    post(door, f"/api/kernels/{kernel.id}/interrupt")
+    # What was queued behind an interrupted cell is given up, and answers nothing.
+    assert int(eventually(lambda: kernel.run("print(x)").strip())) > 0
+    kernel.close()
+
+
+def secret_is_private(world, id):
+    """No command line holds the token, no file of the machine is open to others."""
+    token = (world.root / id / "token").read_text()
+    assert len(token) >= 43
+    for process in psutil.process_iter(["cmdline"]):
+        assert token not in " ".join(process.info["cmdline"] or ())
+    for path in (world.root / id, *(world.root / id).iterdir()):
+        assert path.is_symlink() or path.stat().st_mode & 0o077 == 0, path
+
+
+def main(home, cache):
+    """All of it, in a world that is empty afterwards."""
+    world = World(Path(home), Path(cache))
+    try:
+        sys.stdout.write(json.dumps(live(world)))
+    finally:
+        world.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,46 @@
+"""A process that is killed at the Nth thing it does to a folder, found by a hook.
+
+python -m tests.providers.local.mortal launch HOME CACHE N  (counts in HOME.events)
+python -m tests.providers.local.mortal supervise FOLDER TALLY N
+"""
+
+import os
+import runpy
+import signal
+import sys
+from pathlib import Path
+
+from prism.providers.local.supervision import PROGRAM
+from tests.providers.local.world import World, page
+
+
+def dies_at(number, folder, count):
+    """From now on every event is counted in a file, and the Nth is the last."""
+    tally = os.open(count, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    seen = 0
+
+    def hook(event, args):
+        nonlocal seen
+        if event == "subprocess.Popen" or f"{folder}/" in str(args):
+            seen += 1
+            os.write(tally, b".")
+            if seen == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def main(what, folder, *rest):
+    """Do it, up to the event."""
+    if what == "launch":
+        world = World(Path(folder), Path(rest[0]))
+        dies_at(int(rest[1]), folder, f"{folder}.events")
+        world.launch(page())
+    else:
+        sys.argv = [str(PROGRAM), folder]
+        dies_at(int(rest[1]), folder, rest[0])
+        runpy.run_path(str(PROGRAM), run_name="__main__")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,97 @@
+"""Killed at any moment, of a launch or of a supervisor's whole life: the truth comes out."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from prism.providers.local.making import Manners, make
+from prism.workspaces.model import Seen
+from prism.workspaces.ports import Order
+from tests.providers.local.world import World, page
+from tests.waiting import eventually
+
+MORTAL = (sys.executable, "-m", "tests.providers.local.mortal")
+ORDER = Order(
+    key="ws_1",
+    name="mine",
+    template=page(post_install=("true",)),
+    instance_type="t3.small",
+    root_gb=8,
+    hibernation=True,
+)
+
+
+def alone(world, id):
+    """One machine that is on, with one supervisor and one server; then none."""
+    world.becomes(id, Seen.ON)
+    assert [machine.key for machine in world.compute.survey()] == ["ws_1"]
+    assert len(world.programs(id)) == 1
+    assert len([p for p in world.left() if "supervisor.py" in " ".join(p.cmdline())]) == 1
+    world.close()
+    assert not world.left()
+    assert {path.name for path in world.root.iterdir()} <= {id} | _drafts(world)
+
+
+def _drafts(world):
+    """What a launch that was killed had begun; it is no machine, and swept away in time."""
+    return {path.name for path in world.root.iterdir() if path.name.startswith(".local-")}
+
+
+def test_a_launch_that_is_killed_anywhere_makes_one_machine_when_it_is_repeated(packages):
+    number, ended = 0, False
+    while not ended:
+        number += 1
+        with tempfile.TemporaryDirectory() as name:
+            home = Path(name) / "home"
+            home.mkdir()
+            done = subprocess.run([*MORTAL, "launch", home, packages, str(number)])
+            ended = done.returncode == 0
+            assert ended or done.returncode == -signal.SIGKILL
+            world = World(home, packages)
+            world.compute.survey()  # who looks gives a supervisor to whoever has none
+            alone(world, world.launch(page()))
+    assert number > 10
+
+
+def life(world, id, number):
+    """Up, asleep, awake, down, up, gone; under a supervisor that dies at that event."""
+    folder, tally = world.root / id, world.root.parent / "events"
+    make(folder, ORDER, Manners(cache=world.cache, grace=1))
+    subprocess.run([*MORTAL, "supervise", folder, tally, str(number)], check=False)
+    steps = (
+        (None, Seen.ON),
+        ("hibernate", Seen.ASLEEP),
+        ("start", Seen.ON),
+        ("stop", Seen.OFF),
+    )
+    for verb, seen in steps:
+        if verb:
+            getattr(world.compute, verb)(id)
+        eventually(lambda seen=seen: world.machine(id).seen in {seen, Seen.OFF})
+    return len(tally.read_bytes())
+
+
+def test_a_supervisor_that_is_killed_anywhere_leaves_a_machine_that_can_go_on(packages):
+    _killed_everywhere(packages, stride=9)
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_is_killed_really_anywhere_leaves_a_machine_that_can_go_on(packages):
+    _killed_everywhere(packages, stride=1)
+
+
+def _killed_everywhere(packages, stride):
+    number, died = 1, True
+    while died:
+        with tempfile.TemporaryDirectory() as name:
+            world = World(Path(name) / "home", packages)
+            id = f"local-{'0' * 17}"
+            died = life(world, id, number) >= number
+            world.compute.start(id)
+            alone(world, id)
+        number += stride
+    assert number > 30

@@ -1,0 +1,230 @@
+"""Who ends, how, and what is left: nothing."""
+
+import json
+import os
+import signal
+import socket
+import threading
+from datetime import timedelta
+
+import psutil
+import pytest
+
+from prism.providers.local import compute as module
+from prism.providers.local.folder import holder
+from prism.templates.model import Service, Template
+from prism.workspaces.model import Seen
+from tests.providers.local.world import PAGE, page, script
+from tests.waiting import eventually
+
+# A page, and beside it a process that has left home: another session, another parent.
+RUNAWAY = Service(
+    command='sh -c \'setsid sh -c "trap : TERM; while :; do sleep 600; done" & '
+    "exec python -m http.server {port} --bind 127.0.0.1'",
+    port=80,
+    health="/",
+)
+DEAF = script(
+    'import http.server, signal, sys; signal.signal(15, 1); print("I hear nothing", flush=True);'
+    "http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]))"
+)
+
+
+def template(**services):
+    return Template(name="t", services=services)
+
+
+def killed(world, id):
+    """Its supervisor is killed; the processes that it had."""
+    tree = world.tree(id)
+    assert tree
+    world.supervisor(id).kill()
+    return tree
+
+
+def gone(processes):
+    return eventually(lambda: not any(one.is_running() for one in processes))
+
+
+@pytest.mark.parametrize("asleep", [False, True])
+def test_a_killed_supervisor_leaves_nothing_and_the_machine_is_off_with_its_last_words(
+    world, asleep
+):
+    id = world.launched(template(deaf=DEAF, runaway=RUNAWAY))
+    eventually(lambda: "I hear nothing" in world.log(id, "deaf"))
+    if asleep:
+        world.compute.hibernate(id)
+        world.becomes(id, Seen.ASLEEP)
+    tree = killed(world, id)
+    off = world.becomes(id, Seen.OFF)
+    gone(tree)
+    assert off.failure.code == "MACHINE_DIED"
+    assert "I hear nothing" in off.failure.message
+    assert ("memory is lost" in off.failure.message) is asleep
+    world.compute.start(id)
+    assert world.becomes(id, Seen.ON).failure is None
+
+
+def test_one_killed_on_the_way_up_is_off_and_start_goes_on(world):
+    id = world.launch(page(post_install=("sleep 600",)))
+    tree = eventually(lambda: world.machine(id).stage == "post_install" and world.tree(id))
+    world.supervisor(id).kill()
+    assert world.becomes(id, Seen.OFF).failure.code == "MACHINE_DIED"
+    gone(tree)
+    world.orders(id, post_install=[])
+    world.compute.start(id)
+    world.becomes(id, Seen.ON)
+
+
+def test_a_restart_of_the_computer_is_called_one(world):
+    id = world.launched(page())
+    world.compute.hibernate(id)
+    world.becomes(id, Seen.ASLEEP)
+    said = world.root / id / "seen.json"
+    gone(killed(world, id))
+    said.write_text(json.dumps(json.loads(said.read_bytes()) | {"boot": "another"}))
+    message = world.becomes(id, Seen.OFF).failure.message
+    assert "the computer was restarted; what was in its memory is lost" in message
+
+
+@pytest.mark.parametrize("asleep", [False, True])
+def test_a_supervisor_that_is_asked_to_end_puts_all_to_bed(world, asleep):
+    id = world.launched(template(runaway=RUNAWAY))
+    if asleep:
+        world.compute.hibernate(id)
+        world.becomes(id, Seen.ASLEEP)
+    tree, supervisor = world.tree(id), world.supervisor(id)
+    supervisor.terminate()
+    off = world.becomes(id, Seen.OFF)
+    gone([*tree, supervisor])
+    assert off.failure.code == "MACHINE_DIED"
+    assert ("memory is lost" in off.failure.message) is asleep
+
+
+def test_a_stop_ends_also_who_left_home_and_who_does_not_listen(world):
+    id = world.launched(template(deaf=DEAF, runaway=RUNAWAY))
+    tree = world.tree(id)
+    assert len(tree) >= 4
+    world.compute.stop(id)
+    assert world.becomes(id, Seen.OFF).failure is None
+    gone(tree)
+
+
+@pytest.mark.parametrize("verb", ["stop", "terminate"])
+def test_who_sleeps_can_be_stopped_and_destroyed(world, verb):
+    id = world.launched(template(page=PAGE, runaway=RUNAWAY))
+    world.compute.hibernate(id)
+    world.becomes(id, Seen.ASLEEP)
+    tree = world.tree(id)
+    getattr(world.compute, verb)(id)
+    world.becomes(id, Seen.OFF if verb == "stop" else Seen.GONE)
+    gone(tree)
+
+
+def test_what_is_destroyed_leaves_a_word_and_later_not_even_that(world, monkeypatch):
+    id = world.launched(page(post_install=("mkdir -p a/b; echo x > a/b/c; chmod -R a-w a",)))
+    supervisor = world.supervisor(id)
+    world.compute.terminate(id)
+    world.becomes(id, Seen.GONE)
+    gone([supervisor])
+    left = {path.name for path in (world.root / id).iterdir()}
+    assert left == {"lock", "seen.json", "wanted.json"}
+    monkeypatch.setattr(module, "REMEMBERED", timedelta(0))
+    world.compute = type(world.compute)(world.root, world.cache)
+    world.compute.survey()
+    assert list(world.compute.survey()) == []
+    assert list(world.root.iterdir()) == []
+
+
+def test_a_home_that_is_removed_by_hand_takes_all_that_ran_in_it_along(world):
+    id = world.launched(page())
+    tree = [world.supervisor(id), *world.tree(id)]
+    world.root.rename(removed := world.root.with_name("removed"))
+    gone(tree)
+    assert not world.left()
+    removed.rename(world.root)
+    assert world.machine(id).seen in {Seen.ON, Seen.OFF}
+
+
+def test_a_crashed_service_is_started_again_and_the_machine_stays_on(world):
+    id = world.launched(page())
+    [server] = world.programs(id)
+    server.kill()
+    eventually(lambda: [one for one in world.programs(id) if one != server])
+    eventually(lambda: world.said(id)["services"]["page"]["answered"])
+    told = world.said(id)["services"]["page"]
+    assert (told["exit"], told["crashes"], world.machine(id).seen) == (-9, 1, Seen.ON)
+
+
+def test_a_service_that_its_person_shuts_down_turns_the_machine_off(world):
+    code = (
+        "import http.server, sys, signal; signal.signal(15, lambda *_: sys.exit(0));"
+        "http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]))"
+    )
+    id = world.launched(template(polite=script(code)))
+    world.programs(id)[0].terminate()
+    assert world.becomes(id, Seen.OFF).failure is None
+
+
+def test_a_port_is_kept_over_a_stop_and_another_one_is_found_where_it_was_taken(world):
+    id = world.launched(page())
+    first = world.compute.access(id).doors["page"].url
+    for taken in (False, True):
+        world.compute.stop(id)
+        world.becomes(id, Seen.OFF)
+        with socket.socket() as other:
+            if taken:
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                other.bind(("127.0.0.1", int(first.rpartition(":")[2])))
+                other.listen()
+            world.compute.start(id)
+            world.becomes(id, Seen.ON)
+            assert (world.compute.access(id).doors["page"].url != first) is taken
+
+
+def test_the_loop_goes_on_where_a_wish_meets_a_supervisor_that_is_just_leaving(world):
+    id = world.launched(page())
+    for _ in range(15):
+        world.compute.stop(id)
+        eventually(lambda: world.said(id)["phase"] == "off")
+        world.compute.start(id)  # it may still hold the lock
+        world.becomes(id, Seen.ON)
+
+
+def test_twenty_launches_at_once_are_twenty_machines_and_the_same_twice_is_one(world):
+    keys = [f"ws_{n % 20}" for n in range(40)]
+    threads = [threading.Thread(target=world.launch, args=(page(), key)) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    eventually(lambda: {m.seen for m in world.compute.survey()} == {Seen.ON}, 60)
+    machines = world.compute.survey()
+    assert sorted(m.key for m in machines) == sorted(set(keys))
+    holders = {holder(str(world.root / m.id)) for m in machines}
+    assert len(holders) == 20
+    assert len([p for p in psutil.process_iter(["cmdline"]) if _supervises(p, world)]) == 20
+    ports = {world.said(m.id)["services"]["page"]["port"] for m in machines}
+    assert len(ports) == 20
+
+
+def test_a_job_that_its_person_had_stopped_stays_stopped_after_sleep(world):
+    stops = script(
+        "import http.server, os, subprocess, sys;"
+        'subprocess.Popen(["sleep", "600"]);'
+        "http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]))"
+    )
+    id = world.launched(template(x=stops))
+    job = next(one for one in world.tree(id) if one.name() == "sleep")
+    os.kill(job.pid, signal.SIGSTOP)
+    eventually(lambda: job.status() == psutil.STATUS_STOPPED)
+    world.compute.hibernate(id)
+    world.becomes(id, Seen.ASLEEP)
+    world.compute.start(id)
+    world.becomes(id, Seen.ON)
+    assert job.status() == psutil.STATUS_STOPPED
+
+
+def _supervises(process, world):
+    words = process.info["cmdline"] or []
+    return len(words) > 3 and words[3].endswith("supervisor.py") and str(world.root) in words[-1]

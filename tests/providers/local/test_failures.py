@@ -1,0 +1,135 @@
+"""What goes wrong on the way up is said, leaves nothing running, and can be tried again."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from prism.templates.model import Service, Template
+from prism.workspaces.model import Seen
+from tests.providers.local.world import PAGE, World, page, script
+from tests.waiting import eventually
+
+AGAIN = "`prism workspace start mine`"
+
+
+def broken(world, id, code):
+    """The failure, of a machine of which nothing runs any more."""
+    failure = world.becomes(id, Seen.BROKEN).failure
+    assert failure.code == code, failure
+    assert AGAIN in failure.message
+    eventually(lambda: not world.left())
+    return failure.message
+
+
+def test_a_package_that_does_not_exist_is_named_and_start_works_once_it_is_corrected(world):
+    wrong = ("no-such-package-of-prism",)
+    id = world.launch(Template(name="t", packages={"pip": wrong}, services={"page": PAGE}))
+    assert wrong[0] in broken(world, id, "PACKAGE_NOT_FOUND")
+    world.orders(id, packages=["six"])
+    world.compute.start(id)
+    world.becomes(id, Seen.ON)
+    assert list((world.root / id / "venv").glob("lib/*/site-packages/six.py"))
+
+
+def test_without_a_network_it_says_so(world):
+    template = page(packages={"pip": ("attrs",)}, environment={"UV_OFFLINE": "1"})
+    world.compute = World(world.root.parent, world.root.parent / "empty-cache").compute
+    message = broken(world, world.launch(template), "NETWORK_UNREACHABLE")
+    assert "network" in message
+
+
+def test_a_registry_that_does_not_answer_is_no_network_either(world):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://user:pass@127.0.0.1:{closed.getsockname()[1]}/simple"
+        surroundings = {"UV_DEFAULT_INDEX": address, "UV_HTTP_RETRIES": "0"}
+        template = page(packages={"pip": ("attrs",)}, environment=surroundings)
+        world.compute = World(world.root.parent, world.root.parent / "empty-cache").compute
+        message = broken(world, world.launch(template), "NETWORK_UNREACHABLE")
+    assert "user:pass" not in message
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
+def test_a_full_disk_is_said_and_there_is_still_room_to_say_it(tmp_path, packages):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk]
+    subprocess.run(mount, check=True)
+    try:
+        world = World(disk, packages)
+        id = world.launch(page(packages={"pip": ("pygments",)}))
+        assert "room" in broken(world, id, "DISK_FULL")
+        (disk / "rest").write_bytes(b"")
+        with pytest.raises(OSError, match="space"):
+            (disk / "rest").write_bytes(b"x" * 10**6)  # not a byte is left
+        world.compute.start(id)
+        broken(world, id, "DISK_FULL")
+        world.close()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_command_that_is_not_there_is_named(world):
+    id = world.launch(Template(name="t", services={"x": Service(command="no-such-x", port=80)}))
+    assert "`no-such-x`" in broken(world, id, "COMMAND_NOT_FOUND")
+
+
+def test_a_program_that_a_service_requires_is_named(world):
+    service = Service(command="python -V", port=80, requires=("no-such-y",))
+    id = world.launch(Template(name="t", services={"x": service}))
+    assert "`no-such-y`" in broken(world, id, "COMMAND_NOT_FOUND")
+
+
+def test_what_came_after_the_packages_and_failed_says_its_last_words(world):
+    template = page(post_install=("echo 'the moon is down' >&2; exit 3",))
+    message = broken(world, world.launch(template), "POST_INSTALL_FAILED")
+    assert "exit code 3" in message
+    assert "the moon is down" in message
+
+
+def test_a_service_that_crashes_three_times_says_exit_code_and_last_words(world):
+    sick = script('import sys; sys.exit("I am sick")')
+    message = broken(
+        world, world.launch(Template(name="t", services={"x": sick})), "SERVICE_FAILED"
+    )
+    assert "exit code 1" in message
+    assert "I am sick" in message
+
+
+def test_a_service_that_never_answers_is_given_up(world):
+    mute = script("import time; time.sleep(600)")
+    id = world.launch(Template(name="t", post_install=("false",), services={"x": mute}))
+    broken(world, id, "POST_INSTALL_FAILED")
+    world.orders(id, post_install=[], patience=1)
+    world.compute.start(id)
+    assert "gave no answer" in broken(world, id, "SERVICE_SILENT")
+
+
+def test_a_token_in_a_command_would_be_public_and_is_refused(world):
+    open_hearted = Service(command="python -V {token}", port=80)
+    id = world.launch(Template(name="t", services={"x": open_hearted}))
+    assert "`environment`" in broken(world, id, "TEMPLATE_INVALID")
+
+
+def test_a_port_that_another_program_took_meanwhile_is_not_taken_for_ours(world):
+    # The stranger listens on the machine's port before the machine's own program can.
+    waits = "while [ ! -e {home}/go ]; do sleep 0.02; done; exec python -m http.server {port}"
+    service = Service(command=f"sh -c '{waits} --bind 127.0.0.1'", port=80, health="/")
+    id = world.launch(Template(name="t", services={"x": service}))
+    port = eventually(lambda: world.said(id)["services"]["x"]["port"])
+    serve = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    stranger = subprocess.Popen(serve, **quiet)
+    try:
+        message = broken(world, id, "PORT_TAKEN")
+        assert str(port) in message
+        (world.root / id / "home" / "go").touch()
+        world.compute.start(id)
+        world.becomes(id, Seen.ON)
+        assert world.said(id)["services"]["x"]["port"] != port
+    finally:
+        stranger.terminate()
+        stranger.wait()

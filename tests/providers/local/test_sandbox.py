@@ -1,0 +1,164 @@
+"""A hostile program inside, as whoever runs these tests and as an ordinary user."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from prism.providers.local.door import enter
+from prism.templates.model import Template
+from prism.workspaces.model import Seen
+from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
+from tests.providers.local.world import World, page
+from tests.waiting import eventually
+
+ATTACK = Path(__file__).with_name("attack.py")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+)
+
+
+def run(world, id, *argv, environment=None):
+    """A program inside: exit code and words."""
+    read, write = os.pipe()
+    with open(os.devnull) as nothing:
+        given = [nothing.fileno(), write, write]
+        visit = enter(world.root / id, argv, environment=environment, given=given)
+    os.close(write)
+    with os.fdopen(read) as words:
+        said = words.read()
+    code = visit.wait(20)
+    visit.close()
+    return code, said
+
+
+def attacked(world, *how):
+    """What the attacker saw who was let into a machine beside which there is another."""
+    victim = world.launched(page(), key="ws_2")
+    id = world.launched(Template(name="t"))
+    (world.root / victim / "home" / "diary").write_text("secret")
+    shutil.copy(ATTACK, world.root / id / "home" / "attack.py")
+    targets = {
+        "STATE": world.root.parent,
+        "VICTIM": world.root / victim,
+        "DIARY": world.root / victim / "home" / "diary",
+        "SUPERVISOR": world.supervisor(victim).pid,
+        "OWN": world.root / id,
+        "USER_HOME": Path.home(),
+        "CACHE": world.cache,
+        "REACHABLE": ":".join(
+            json.loads((world.root / id / "order.json").read_bytes())["reachable"]
+        ),
+    }
+    environment = {name: str(value) for name, value in targets.items()}
+    code, said = run(world, id, "python", "attack.py", *how, environment=environment)
+    own = str(world.root / id / "tmp")
+    arrived = [it for it in world.root.parent.rglob("attacked") if not str(it).startswith(own)]
+    assert not arrived
+    return code, said, world.said(id)["sandbox"]
+
+
+def test_an_attacker_gets_at_nothing(world):
+    (world.root.parent / "prism.sock").touch()
+    assert attacked(world) == (0, "beaten", "bubblewrap")
+
+
+def test_without_a_sandbox_he_gets_at_much_and_that_there_is_none_is_said(world):
+    world.compute = World(world.root.parent, world.cache, sandbox=False).compute
+    _, said, sandbox = attacked(world, "look")
+    assert sandbox == "none: switched off"
+    assert "/diary: b'secret'" in said
+    assert "processes: " in said
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="the test above ran as an ordinary user")
+def test_an_attacker_in_an_ordinary_users_machine_gets_at_nothing_either():
+    assert by_another(*LENT) == ["bubblewrap", "beaten"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give up his rights")
+def test_where_the_system_forbids_sandboxes_it_runs_without_and_says_why():
+    rights = ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
+    sandbox, *got = by_another(*rights, python=sys.executable, user=0, how="look")
+    assert sandbox.startswith("none: bwrap: ")
+    assert "not permitted" in sandbox
+    assert "/diary: b'secret'" in " ".join(got)
+
+
+def by_another(*lent, python=None, user=NOBODY, how=""):
+    """What the attack says where somebody else runs all of it."""
+    with surroundings(user) as (home, environ):
+        program = ["env", python or python_for_all(), "-m", "tests.providers.local.attacked"]
+        line = [*lent, *program, home / "prism", home / "cache", how]
+        done = subprocess.run(line, env=environ, cwd=home, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_its_files_are_its_own_and_not_those_of_the_cache_or_of_other_machines(world):
+    id = world.launched(Template(name="t", packages={"pip": ("six",)}))
+    [file] = (world.root / id / "venv").glob("lib/*/site-packages/six.py")
+    assert file.stat().st_nlink == 1
+
+
+def test_what_came_through_the_door_sleeps_and_ends_with_the_machine(world):
+    id = world.launched(page())
+    visit = enter(world.root / id, tty=(100, 30))
+    os.write(visit.terminal, b"echo $((40+2)); stty size; echo $$ > pid; exec sleep 600\r")
+    shown = b""
+    while b"30 100" not in shown:
+        shown += os.read(visit.terminal, 4096)
+    assert b"42" in shown
+    sleeper = eventually(
+        lambda: next(p for p in world.tree(id) if p.name() == "sleep"), 15, (StopIteration,)
+    )
+    world.compute.hibernate(id)
+    world.becomes(id, Seen.ASLEEP)
+    stopped = sleeper.cpu_times()
+    with pytest.raises(Exception, match="not on"):
+        enter(world.root / id, ["true"])
+    assert sleeper.cpu_times() == stopped
+    world.compute.start(id)
+    world.becomes(id, Seen.ON)
+    visit.signal(15)
+    assert visit.wait(10) == -15
+    visit.close()
+    again = enter(world.root / id, ["sleep", "600"], tty=(80, 24))
+    world.compute.stop(id)
+    assert again.wait(10) < 0
+    again.close()
+
+
+def test_who_hangs_up_hangs_up_his_program(world):
+    id = world.launched(page())
+    visit = enter(world.root / id, ["sleep", "600"], tty=(80, 24))
+    eventually(lambda: [p for p in world.tree(id) if p.name() == "sleep"])
+    visit.close()
+    eventually(lambda: not [p for p in world.tree(id) if p.name() == "sleep"])
+
+
+def test_exit_codes_come_out_and_what_is_not_there_is_said(world):
+    id = world.launched(page())
+    assert run(world, id, "sh", "-c", "echo hello; pwd; exit 7") == (
+        7,
+        f"hello\n{world.root / id / 'home'}\n",
+    )
+    with pytest.raises(Exception, match="no-such-program"):
+        run(world, id, "no-such-program")
+
+
+def test_who_ends_the_place_itself_finds_his_services_started_again(world):
+    id = world.launched(page())
+    before = world.programs(id)
+    [place] = [one for one in world.tree(id) if "inside.py" in " ".join(one.cmdline()[:5])]
+    place.kill()
+    eventually(
+        lambda: world.programs(id) and not {*world.programs(id)} & {*before}, 15, (psutil.Error,)
+    )
+    eventually(lambda: world.said(id)["services"]["page"]["answered"])
+    assert world.machine(id).seen is Seen.ON

@@ -1,0 +1,463 @@
+"""SSH into real workspaces of a real daemon, by OpenSSH's own clients."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import struct
+import subprocess
+import termios
+import threading
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.conftest import free_port
+from tests.house.living import Home
+from tests.providers.local.world import World, page
+from tests.waiting import eventually
+
+TEMPLATE = """
+name: Page
+description: Serves its home
+packages: {pip: []}
+ports: [8080]
+services:
+  page: {command: "python -m http.server {port} --bind 127.0.0.1", port: 8080, health: /}
+"""
+BIG = 50_000_000
+MEGABYTE = 1 << 20
+
+
+class Site:
+    """A daemon with two workspaces, and the clients that enter them."""
+
+    def __init__(self, home):
+        self.home = home
+        self.daemon = contextlib.ExitStack()
+
+    def start(self):
+        """A daemon lives."""
+        self.process = self.daemon.enter_context(self.home.living())
+
+    def restart(self):
+        """It ends, and another one lives."""
+        self.daemon.close()
+        self.start()
+
+    def port(self, name="mine"):
+        """Where its door is; none while it is shut."""
+        return self.home.client.workspaces.connect(name).ssh.port
+
+    def page(self, name="mine"):
+        """Where its page really is."""
+        url = self.home.client.workspaces.connect(name).services["page"].url
+        return int(url.rpartition(":")[2])
+
+    def options(self, port, *more, key=None):
+        """What makes OpenSSH trust nothing but what Prism has pinned."""
+        own = {
+            "Port": port,
+            "IdentityFile": key or self.home.folder / "ssh" / "id_ed25519",
+            "IdentitiesOnly": "yes",
+            "UserKnownHostsFile": self.home.folder / "known_hosts",
+            "StrictHostKeyChecking": "yes",
+            "BatchMode": "yes",
+        }
+        words = [f"-o{name}={value}" for name, value in own.items()]
+        return ["-F", "none", *more, *words]
+
+    def argv(self, *words, more=(), name="mine"):
+        """A whole command line of `ssh`."""
+        to = f"{name}@127.0.0.1"
+        return ["ssh", *self.options(self.port(name), *more), to, *words]
+
+    def ssh(self, *words, input=b"", **how):
+        """What it comes to."""
+        return subprocess.run(
+            self.argv(*words, **how), input=input, capture_output=True, timeout=60
+        )
+
+    def turned_away(self, *more, to="mine", key=None):
+        """Why somebody may not come in."""
+        argv = ["ssh", *self.options(self.port(), *more, key=key), f"{to}@127.0.0.1", "true"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 255
+        return done.stderr
+
+    def memory(self):
+        """What the daemon occupies."""
+        return psutil.Process(self.process.pid).memory_info().rss
+
+    def log(self):
+        """All that the daemon has said."""
+        lines = (self.home.folder / "log").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("ssh") / "home")
+    (home.folder / "templates").mkdir()
+    (home.folder / "templates" / "page.yml").write_text(TEMPLATE)
+    site = Site(home)
+    try:
+        site.start()
+        for name in ("mine", "other"):
+            home.client.workspaces.launch("Page", name)
+        eventually(lambda: home.states() == ["running"] * 2, 60)
+        eventually(lambda: site.port() and site.port("other"))
+        yield site
+    finally:
+        site.daemon.close()
+        home.clear()
+
+
+@pytest.fixture
+def begun():
+    """Begin a program that does not end by itself."""
+    running = []
+
+    def begin(argv, **how):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        running.append(subprocess.Popen(argv, **pipes | how))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.kill()
+        one.wait()
+        for stream in filter(None, (one.stdin, one.stdout, one.stderr)):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+def test_a_command_has_its_input_its_outputs_and_its_exit_code(site):
+    every = bytes(range(256))
+    done = site.ssh("cat; echo wrong >&2; exit 7", input=every)
+    assert (done.returncode, done.stdout, done.stderr) == (7, every, b"wrong\n")
+    done = site.ssh('echo "$HOME"; command -v python')
+    home, python = done.stdout.decode().split()
+    assert home.endswith("/home")
+    assert python == f"{Path(home).parent}/venv/bin/python"
+
+
+def test_the_end_of_a_command_does_not_wait_for_what_it_left_in_the_background(site, begun):
+    done = site.ssh("sleep 30 & echo begun")
+    assert (done.returncode, done.stdout) == (0, b"begun\n")
+    assert site.ssh("pkill sleep").returncode == 0
+
+
+def test_a_signal_that_ends_it_is_told(site):
+    done = site.ssh("kill -KILL $$", more=["-v"])
+    assert done.returncode == 255
+    assert b"exit-signal" in done.stderr
+
+
+def test_who_leaves_takes_all_of_his_command_along(site, begun):
+    one = begun(site.argv("echo begun; sleep 4321; echo over"))
+    assert one.stdout.readline() == b"begun\n"
+    eventually(lambda: site.ssh("pgrep -f 'sleep 432[1]'").stdout)
+    one.kill()
+    eventually(lambda: not site.ssh("pgrep -f 'sleep 432[1]'").stdout)
+
+
+class Screen:
+    """A person at a terminal, before a program."""
+
+    def __init__(self, begun, argv):
+        self.ours, theirs = os.openpty()
+        self.resize(101, 33)
+        os.set_blocking(self.ours, False)
+
+        def seat():
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        ends = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+        self.process = begun(argv, start_new_session=True, preexec_fn=seat, **ends)
+        os.close(theirs)
+        self.seen = b""
+
+    def resize(self, columns, rows):
+        """The window has another size."""
+        fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, keys, until):
+        """Type, and look until it is there; what was seen is forgotten."""
+        os.write(self.ours, keys)
+
+        def there():
+            with contextlib.suppress(BlockingIOError):
+                self.seen += os.read(self.ours, 65536)
+            return until in self.seen
+
+        try:
+            eventually(there, 10)
+        except AssertionError:
+            raise AssertionError(f"{until!r} never came, but {self.seen!r}") from None
+        self.seen = self.seen.partition(until)[2]
+
+
+def test_a_terminal_is_resized_and_has_job_control(site, begun):
+    screen = Screen(begun, site.argv(more=["-tt"]))
+    screen.type(b"stty size; echo $((6 * 7))-at-home\n", b"42-at-home")
+    screen.type(b"PS1=; stty size; command -v python\n", b"33 101\r\n")
+    screen.type(b"", b"/venv/bin/python")
+    screen.resize(80, 24)
+    eventually(lambda: screen.type(b"stty size\n", b"24 80\r\n") is None)
+    screen.type(b"echo $((40 + 4)); sleep 1000\n", b"44\r\n")
+    screen.type(b"\x03echo code=$((100 + $?))\n", b"code=230")
+    screen.type(b"cat\n", b"cat\r\n")
+    screen.type(b"once\n", b"once\r\nonce\r\n")
+    screen.type(b"\x1a", b"Stopped")
+    screen.type(b"jobs; echo $((50 + 5))\n", b"55\r\n")
+    screen.type(b"fg\n", b"\rcat\r\n")
+    screen.type(b"twice\n", b"twice\r\ntwice\r\n")
+    screen.type(b"\x04echo code=$((100 + $?))\n", b"code=100")
+    screen.type(b"exit 3\n", b"exit")
+    assert screen.process.wait(10) == 3
+    os.close(screen.ours)
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory):
+    file = tmp_path_factory.mktemp("big") / "with a blank"
+    file.write_bytes(os.urandom(BIG))
+    return file
+
+
+def copied(argv, one, another):
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return one.read_bytes() == another.read_bytes()
+
+
+@pytest.mark.parametrize("program", ["scp", "rsync"])
+def test_a_file_goes_up_and_comes_back(site, big, tmp_path, program):
+    options = site.options(site.port())
+    own = ["-e", " ".join(["ssh", *options])] if program == "rsync" else options
+    [folder] = [
+        one for one in site.home.folder.glob("workspaces/*/home") if owner_of(one.parent) == "mine"
+    ]
+    there = f"mine@127.0.0.1:by-{program}"
+    assert copied([program, *own, str(big), there], big, folder / f"by-{program}")
+    assert copied([program, *own, there, str(tmp_path / "back")], big, tmp_path / "back")
+
+
+def owner_of(folder):
+    return json.loads((folder / "order.json").read_bytes())["name"]
+
+
+def test_sftp_resumes_and_lists(site, tmp_path):
+    part, whole = tmp_path / "part", os.urandom(3 * MEGABYTE)
+    part.write_bytes(whole[:MEGABYTE])
+    assert site.ssh("cat >resumed", input=whole).returncode == 0
+    said = f"reget resumed {part}\nmkdir f\nls -l\nrename f g\nrmdir g\n"
+    argv = ["sftp", *site.options(site.port()), "-b", "-", "mine@127.0.0.1"]
+    done = subprocess.run(argv, input=said, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert part.read_bytes() == whole
+    assert "resumed" in done.stdout
+
+
+def test_sftp_follows_no_link_out_of_the_sandbox(site, tmp_path):
+    (site.home.folder / "secret").write_text("of the daemon")
+    assert site.ssh(f"ln -sfn {site.home.folder} out; ln -sfn / all").returncode == 0
+    (tmp_path / "mine").write_text("planted")
+    for way in ("out", f"all{site.home.folder}", f"..{'/..' * 9}{site.home.folder}"):
+        said = f"-get {way}/secret {tmp_path}/got\n-put {tmp_path}/mine {way}/secret\n"
+        argv = ["sftp", *site.options(site.port()), "-b", "-", "mine@127.0.0.1"]
+        subprocess.run(argv, input=said, capture_output=True, text=True, timeout=60)
+        if (tmp_path / "got").exists():  # what was planted, in a place that only looks the same
+            assert (tmp_path / "got").read_text() == "planted"
+        assert (site.home.folder / "secret").read_text() == "of the daemon"
+
+
+def test_forwarding_leads_to_its_own_ports_and_nowhere_else(site, begun):
+    asked = b"GET / HTTP/1.0\r\n\r\n"
+    for port in (8080, site.page()):
+        assert b"200 OK" in site.ssh(more=["-W", f"localhost:{port}"], input=asked).stdout
+    daemon = json.loads((site.home.folder / "daemon.lock").read_text())["port"]
+    elsewhere = (
+        f"localhost:{site.page('other')}",
+        f"127.0.0.1:{daemon}",
+        f"127.0.0.1:{site.port('other')}",
+        "192.0.2.1:80",
+        "example.org:80",
+    )
+    for place in elsewhere:
+        done = site.ssh(more=["-W", place], input=asked)
+        assert (done.returncode, done.stdout) == (255, b""), place
+        assert b"prohibited" in done.stderr
+    local = free_port()
+    begun(site.argv(more=["-N", "-L", f"{local}:localhost:8080"]))
+    page = f"http://127.0.0.1:{local}/"
+    assert eventually(lambda: httpx.get(page).status_code == 200, passing=(httpx.HTTPError,))
+    done = site.ssh("true", more=["-R", "0:localhost:22", "-oExitOnForwardFailure=yes"])
+    assert done.returncode == 255
+
+
+def test_only_the_owner_comes_in_and_only_by_the_key(site, tmp_path):
+    key = tmp_path / "another"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    denied = "Permission denied (publickey)"
+    assert denied in site.turned_away(key=key)
+    assert denied in site.turned_away(to="other")
+    assert denied in site.turned_away(to="root")
+    assert denied in site.turned_away("-oPreferredAuthentications=password")
+    said = [it for it in site.log() if "was refused" in it["message"]]
+    assert {it["level"] for it in said} == {"warning"}
+    assert "'root' came with another name" in said[-1]["message"]
+    assert any("came with a key that is not ours" in it["message"] for it in said)
+    assert not [it for it in site.log() if it["logger"].startswith("asyncssh")]
+
+
+def test_another_host_key_is_noticed(site, tmp_path):
+    key, known = tmp_path / "key", tmp_path / "known"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    public = key.with_suffix(".pub").read_text()
+    known.write_text(f"[127.0.0.1]:{site.port()} {public}")
+    said = site.turned_away(f"-oUserKnownHostsFile={known}")
+    assert "Host key verification failed" in said
+
+
+def test_asleep_it_is_shut_and_awake_it_is_the_same_door(site, begun):
+    port = site.port()
+    one = begun(site.argv("echo begun; sleep 1000"))
+    assert one.stdout.readline() == b"begun\n"
+    site.home.client.workspaces.hibernate("mine")
+    eventually(lambda: "hibernated" in site.home.states(), 30)
+    assert one.wait(5) == 255
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 1)
+    site.home.client.workspaces.resume("mine")
+    eventually(lambda: site.home.states() == ["running"] * 2, 30)
+    assert site.port() == port
+    assert site.ssh("echo again").stdout == b"again\n"
+
+
+def test_a_daemon_that_comes_back_has_the_same_doors_and_keys(site):
+    doors = (site.port(), site.port("other"))
+    pinned = (site.home.folder / "known_hosts").read_bytes()
+    site.restart()
+    eventually(lambda: (site.port(), site.port("other")) == doors)
+    assert (site.home.folder / "known_hosts").read_bytes() == pinned
+    assert site.ssh("echo again").stdout == b"again\n"
+    modes = {it.name: it.stat().st_mode & 0o777 for it in (site.home.folder / "ssh").iterdir()}
+    assert {modes["id_ed25519"], modes["host_ed25519"]} == {0o600}
+
+
+def test_hostile_clients_keep_nobody_out(site):
+    before, port = site.memory(), site.port()
+    with contextlib.ExitStack() as stack:
+        for number in range(100):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            with contextlib.suppress(OSError):
+                one.sendall((b"", b"SSH-2.0-x\r\n", os.urandom(300), b"\n" * 300)[number % 4])
+        assert site.ssh("echo in").stdout == b"in\n"
+        assert site.ssh("echo in", name="other").stdout == b"in\n"
+    assert site.memory() - before < 64 * MEGABYTE
+    assert site.home.answers()
+
+
+def test_a_slow_reader_makes_the_program_wait(site, begun):
+    site.ssh("true")
+    before = site.memory()
+    one = begun(site.argv(f"head -c {200 * MEGABYTE} /dev/zero"))
+    [head] = eventually(lambda: found(site, "head"))
+    resting(lambda: head.io_counters().write_chars)
+    assert head.io_counters().write_chars < 24 * MEGABYTE
+    assert site.memory() - before < 32 * MEGABYTE
+    left = 200 * MEGABYTE
+    while piece := one.stdout.read(MEGABYTE):
+        left -= len(piece)
+    assert (left, one.wait(10)) == (0, 0)
+    assert site.memory() - before < 48 * MEGABYTE
+
+
+def test_a_slow_program_makes_the_writer_wait_and_loses_nothing(site, begun):
+    site.ssh("rm -f go; mkfifo go")
+    before, sent = site.memory(), 0
+    one = begun(site.argv("read -r go <go; wc -c"), bufsize=0)
+    os.set_blocking(one.stdin.fileno(), False)
+
+    def write():
+        nonlocal sent
+        while True:
+            try:
+                sent += os.write(one.stdin.fileno(), bytes(MEGABYTE))
+            except BlockingIOError:
+                return sent
+
+    resting(write)
+    assert sent < 24 * MEGABYTE
+    assert site.memory() - before < 32 * MEGABYTE
+    site.ssh("echo on >go")
+    os.set_blocking(one.stdin.fileno(), True)
+    one.stdin.close()
+    assert int(one.stdout.read()) == sent
+
+
+def found(site, program):
+    """The processes of a program in the workspaces."""
+    return [one for one in site.home.processes() if one.name() == program]
+
+
+def resting(number):
+    """Wait until it has been the same for a while."""
+    seen = [number()]
+
+    def same():
+        seen.append(number())
+        return len(seen) > 25 and len(set(seen[-25:])) == 1  # half a second
+
+    eventually(same, 30)
+
+
+def test_sessions_leave_nothing_behind(site):
+    site.ssh("true")
+    held = Path(f"/proc/{site.process.pid}/fd")
+    before = len(list(held.iterdir()))
+    for _ in range(5):
+        batch = [subprocess.Popen(site.argv("exit 5"), stdin=-3) for _ in range(10)]
+        assert [one.wait(30) for one in batch] == [5] * 10
+    assert eventually(lambda: len(list(held.iterdir())) <= before)
+
+
+def test_a_command_that_cannot_begin_says_so(site):
+    done = site.ssh("no-such-program")
+    assert (done.returncode, b"not found" in done.stderr) == (127, True)
+
+
+def test_where_there_is_no_sandbox_it_is_the_same(tmp_path, packages):
+    world = World(tmp_path / "bare", packages, sandbox=False)
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+
+    async def live():
+        async with world.compute.ssh.open():
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(live()))
+    thread.start()
+    try:
+        id = world.launched(page())
+        port = eventually(lambda: world.compute.access(id).ssh_port)
+        bare = Site(Home(tmp_path / "none"))
+        bare.home.folder = world.root.parent
+        to = "mine@127.0.0.1"
+        argv = ["ssh", *bare.options(port), to, "pwd; command -v python"]
+        said = subprocess.run(argv, capture_output=True, text=True, timeout=60).stdout.split()
+        folder = world.root / id
+        assert said == [str(folder / "home"), str(folder / "venv" / "bin" / "python")]
+        (tmp_path / "sent").write_bytes(os.urandom(MEGABYTE))
+        argv = ["scp", *bare.options(port), str(tmp_path / "sent"), f"{to}:got"]
+        assert copied(argv, tmp_path / "sent", folder / "home" / "got")
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
+        world.close()

@@ -1,0 +1,119 @@
+"""A home full of local machines, and what a test wants to know of them."""
+
+import json
+
+import psutil
+
+from prism.providers.local.compute import LocalCompute
+from prism.providers.local.folder import holder
+from prism.templates.model import Service, Template
+from prism.workspaces.model import Seen
+from prism.workspaces.ports import Order
+from tests.waiting import eventually
+
+PAGE = Service(command="python -m http.server {port} --bind 127.0.0.1", port=80, health="/")
+JUPYTER = Service(
+    command="jupyter lab --no-browser --allow-root --ServerApp.ip=127.0.0.1 "
+    "--ServerApp.port={port} --ServerApp.port_retries=0 --ServerApp.allow_remote_access=false",
+    port=8888,
+    health="/api",
+    environment={"JUPYTER_TOKEN": "{token}"},
+)
+LAB = Template(name="lab", packages={"pip": ("jupyterlab",)}, services={"jupyter": JUPYTER})
+
+
+def page(**more):
+    """A template that installs nothing and serves its home."""
+    return Template(name="page", services={"page": PAGE}, **more)
+
+
+def script(code, health="/", **more):
+    """A service that is a Python program of its own."""
+    return Service(command=f"python -c '{code}' {{port}}", port=80, health=health, **more)
+
+
+class World:
+    """Machines in one home."""
+
+    def __init__(self, home, cache, **manners):
+        self.root, self.cache = home / "workspaces", cache
+        self.compute = LocalCompute(self.root, cache, **{"grace": 1} | manners)
+
+    def launch(self, template, key="ws_1", **more):
+        """A machine, on its way."""
+        order = {"instance_type": "t3.small", "root_gb": 8, "hibernation": True} | more
+        return self.compute.launch(Order(key=key, name="mine", template=template, **order)).id
+
+    def launched(self, template, **more):
+        """A machine that is on."""
+        id = self.launch(template, **more)
+        self.becomes(id, Seen.ON)
+        return id
+
+    def machine(self, id):
+        """The machine as it is surveyed now."""
+        [found] = [machine for machine in self.compute.survey() if machine.id == id]
+        return found
+
+    def becomes(self, id, seen, seconds=60):
+        """Wait until it is that, and give it; wrong at once where it broke on the way."""
+
+        def there():
+            machine = self.machine(id)
+            assert seen is Seen.BROKEN or machine.seen is not Seen.BROKEN, machine.failure
+            return machine if machine.seen is seen else None
+
+        return eventually(there, seconds)
+
+    def supervisor(self, id):
+        """The process that looks after it."""
+        return psutil.Process(holder(str(self.root / id)))
+
+    def said(self, id):
+        """All that its supervisor says."""
+        return json.loads((self.root / id / "seen.json").read_bytes())
+
+    def tree(self, id):
+        """The processes of the machine, without its supervisor."""
+        return self.supervisor(id).children(recursive=True)
+
+    def programs(self, id):
+        """The person's own of these: what is not the place itself."""
+        return [one for one in self.tree(id) if _home(one) == str(self.root / id / "home")]
+
+    def log(self, id, name):
+        """What one of its programs said."""
+        return (self.root / id / "logs" / f"{name}.log").read_text()
+
+    def orders(self, id, **changes):
+        """Somebody corrects what was ordered."""
+        path = self.root / id / "order.json"
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | changes))
+
+    def close(self):
+        """Destroy everything, and see that it is."""
+        for machine in self.compute.survey():
+            self.compute.terminate(machine.id)
+        eventually(lambda: all(m.seen is Seen.GONE for m in self.compute.survey()), 30)
+        eventually(lambda: not self.left(), 5)
+
+    def left(self):
+        """Processes that carry the mark of this home, and supervisors."""
+        mark = f"{self.root}/"
+        return [p for p in psutil.process_iter() if mark in _traces(p)]
+
+
+def _home(process):
+    try:
+        return process.environ().get("HOME")
+    except psutil.Error:
+        return None
+
+
+def _traces(process):
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        return " ".join([process.environ().get("PRISM_MACHINE", "") + "/", *process.cmdline()])
+    except psutil.Error:
+        return ""
