@@ -1,0 +1,103 @@
+"""`prism allocation …`."""
+
+from __future__ import annotations
+
+from prism.cli.budgets import alert, given, me, parts
+from prism.cli.link import daemon
+from prism.cli.money import usd
+from prism.cli.terminal import say, show_json
+from prism.cli.words import Usage
+from prism.client.wire import quoted
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def _allocations(asked: Namespace) -> None:
+    answer = daemon().ask("GET", f"/budgets/{quoted(asked.budget)}/allocations")
+    if asked.json:
+        return show_json(answer)
+    if not answer["allocations"]:
+        return say("Nothing is allocated of it yet.")
+    return parts(answer["allocations"])
+
+
+def _allocate(asked: Namespace) -> None:
+    body = {
+        "budget_id": asked.budget,
+        "project_id": asked.project,
+        "allocated_amount": asked.amount,
+        "allocated_by": asked.by or me(),
+        **given(asked, "alert_threshold"),
+    }
+    it = daemon().ask("POST", "/allocations", body)
+    if asked.json:
+        return show_json(it)
+    return print(f"{it['project_name']} may spend {usd(it['allocated_amount'])} of it")
+
+
+def _reallot(asked: Namespace) -> None:
+    body = given(asked, "allocated_amount", "alert_threshold")
+    if not body:
+        raise Usage("nothing to change was said", "See `prism allocation update --help`")
+    it = daemon().ask("PUT", f"/allocations/{quoted(asked.id)}", body)
+    if asked.json:
+        return show_json(it)
+    return print(f"{it['project_name']} may spend {usd(it['allocated_amount'])} of it")
+
+
+def _remove(asked: Namespace) -> None:
+    it = daemon().ask("DELETE", f"/allocations/{quoted(asked.id)}")
+    return show_json(it) if asked.json else print(f"{asked.id} was removed")
+
+
+def _move(asked: Namespace) -> None:
+    body = {
+        "source_allocation_id": asked.source,
+        "destination_allocation_id": asked.destination,
+        "amount": asked.amount,
+        "reason": asked.reason or "",
+    }
+    it = daemon().ask("POST", "/reallocations", body)
+    if asked.json:
+        return show_json(it)
+    return parts([it["source"], it["destination"]])
+
+
+def _of(made: ArgumentParser) -> None:
+    made.add_argument("budget", metavar="BUDGET", help="the budget's name or id")
+
+
+def _new_part(made: ArgumentParser) -> None:
+    _of(made)
+    made.add_argument("project", metavar="PROJECT", help="the project's name or id")
+    made.add_argument("amount", type=float, metavar="USD", help="how much of it")
+    made.add_argument("--by", metavar="EMAIL", help="who allocates it (default: you)")
+    alert(made)
+
+
+def _part(made: ArgumentParser) -> None:
+    made.add_argument("id", metavar="ID", help="the allocation's id")
+
+
+def _part_changes(made: ArgumentParser) -> None:
+    _part(made)
+    made.add_argument("--amount", dest="allocated_amount", type=float, metavar="USD")
+    alert(made)
+
+
+def _moving(made: ArgumentParser) -> None:
+    made.add_argument("source", metavar="FROM", help="the allocation that gives")
+    made.add_argument("destination", metavar="TO", help="the allocation that gets")
+    made.add_argument("amount", type=float, metavar="USD", help="how much")
+    made.add_argument("--reason", metavar="TEXT", help="why")
+
+
+VERBS = {
+    "list": (_of, _allocations),
+    "create": (_new_part, _allocate),
+    "update": (_part_changes, _reallot),
+    "delete": (_part, _remove),
+    "move": (_moving, _move),
+}

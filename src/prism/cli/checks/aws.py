@@ -1,0 +1,88 @@
+"""AWS's own files and variables; nothing is asked over the network, and no secret is shown.
+
+Whether AWS accepts the credentials, the daemon knows: it looks at every place where it has
+machines, and the check of the daemon repeats what it found.
+"""
+
+import configparser
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from prism.cli.checks.world import Finding, World, broken, ok, warning
+
+KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+# Variables by which containers, clusters and single sign-on get theirs.
+ELSEWHERE = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+WAYS = {"aws_access_key_id", "role_arn", "sso_session", "sso_start_url", "credential_process"}
+
+
+def aws_credentials(world: World) -> Iterator[Finding]:
+    """Where they would come from."""
+    found: list[str] = []
+    for path, shared in _files(world.environ):
+        try:
+            found += _profiles(path, shared=shared)
+        except (OSError, UnicodeError, configparser.Error) as error:
+            why = str(error).splitlines()[0]
+            yield broken(f"{path} cannot be read: {why}", f"Correct {path}")
+            continue
+        if shared and path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            yield warning(f"others may read {path}", f"chmod 600 {path}")
+    if bool(world.environ.get(KEY)) != bool(world.environ.get(SECRET)):
+        missing = SECRET if world.environ.get(KEY) else KEY
+        said = f"half of a key is in the environment: {missing} is missing"
+        yield broken(said, f"export {missing}=…, or unset the other half")
+    chosen = world.environ.get("AWS_PROFILE") or world.environ.get("AWS_DEFAULT_PROFILE")
+    if chosen and chosen not in found:
+        yield broken(f"AWS_PROFILE is {chosen}, which no file has", "unset AWS_PROFILE")
+    yield from _of_prism(world, found)
+    yield ok(_told(found, world.environ))
+
+
+def _of_prism(world: World, found: list[str]) -> Iterator[Finding]:
+    """Prism's own profiles name AWS's."""
+    if world.status is None:
+        return
+    for profile in world.ask("/profiles"):
+        if profile.get("provider") != "aws":
+            continue
+        name = profile.get("aws_profile")
+        if name and name not in found:
+            said = f"the profile {profile['name']} uses the AWS profile {name}, which no file has"
+            fix = f"aws configure --profile {name}, or `prism profile update {profile['name']}`"
+            yield broken(said, fix)
+
+
+def _told(found: list[str], environ: Mapping[str, str]) -> str:
+    ways = [f"profiles {', '.join(dict.fromkeys(found))}"] if found else []
+    ways += ["keys in the environment"] if environ.get(KEY) and environ.get(SECRET) else []
+    ways += [f"{name}" for name in ELSEWHERE if environ.get(name)]
+    return "; ".join(ways) or "none: workspaces run on this machine only"
+
+
+def _files(environ: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:
+    home = environ.get("HOME") or "~"
+    for name, usual, shared in (
+        ("AWS_SHARED_CREDENTIALS_FILE", "credentials", True),
+        ("AWS_CONFIG_FILE", "config", False),
+    ):
+        yield Path(environ.get(name) or f"{home}/.aws/{usual}").expanduser(), shared
+
+
+def _profiles(path: Path, *, shared: bool) -> list[str]:
+    """The profiles of a file that have a way to get credentials."""
+    parser = configparser.RawConfigParser(strict=False, default_section="", allow_no_value=True)
+    if not path.exists():
+        return []
+    parser.read_string(path.read_text("utf-8"))
+    found = []
+    for section in parser.sections():
+        profile = shared or section == "default" or section.startswith("profile ")
+        if profile and WAYS & set(parser.options(section)):
+            found.append(section.removeprefix("profile ").strip())
+    return found

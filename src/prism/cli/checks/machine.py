@@ -1,0 +1,200 @@
+"""The computer and what is installed on it."""
+
+import errno
+import os
+import re
+import resource
+import socket
+import sys
+from ipaddress import ip_address
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
+
+MIB = 2**20
+OLDEST = (3, 11)
+SANDBOX = ("--unshare-pid", "--cap-drop", "ALL", "--ro-bind", "/", "/", "--proc", "/proc")
+APART = "local workspaces run as you, and are kept apart against accidents, not hostile code"
+INSTALLERS = {"apt-get": "apt-get install", "dnf": "dnf install", "zypper": "zypper install"}
+INSTALLERS |= {"pacman": "pacman -S", "apk": "apk add"}
+# What a kernel says where it forbids user namespaces, and how it would allow them.
+FORBIDDEN = {
+    "proc/sys/kernel/apparmor_restrict_unprivileged_userns": ("1", "0"),
+    "proc/sys/kernel/unprivileged_userns_clone": ("0", "1"),
+    "proc/sys/user/max_user_namespaces": ("0", "15000"),
+}
+FILES = 1024
+PROGRAMS = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}
+
+
+def python(world: World) -> Finding:
+    """The interpreter that runs us."""
+    said = ".".join(map(str, world.python))
+    if world.python < OLDEST:
+        return broken(f"{said} is too old", "Install Python 3.11 or newer, and Prism with it")
+    return ok(said)
+
+
+def uv(world: World) -> Finding:
+    """The installer that makes the environments of local workspaces."""
+    import uv  # noqa: PLC0415  not every world has it: that is what is looked for
+
+    try:
+        program = os.fspath(uv.find_uv_bin())
+    except FileNotFoundError:
+        return broken("the uv of this installation is gone", "Install Prism once more")
+    ran = world.run(program, "--version")
+    if ran.code != 0:
+        return broken(f"uv does not run: {ran.said}", "Install Prism once more")
+    return ok(ran.said)
+
+
+def bubblewrap(world: World) -> Finding:
+    """What keeps local workspaces away from your files and from each other."""
+    if world.platform != "linux":
+        return warning(APART, "Nothing to do: bubblewrap exists on Linux only")
+    program = world.which("bwrap")
+    if program is None:
+        return warning(f"it is not installed: {APART}", installing(world, "bubblewrap"))
+    ran = world.run(program, *SANDBOX, "true")
+    if ran.code == 0:
+        return ok("workspaces see neither your files nor each other")
+    for path, (forbids, allows) in FORBIDDEN.items():
+        if (world.kernel(path) or "").strip() == forbids:
+            name = path.removeprefix("proc/sys/").replace("/", ".")
+            return warning(f"{name} forbids it: {APART}", f"sudo sysctl -w {name}={allows}")
+    reason = (ran.said.splitlines() or ["it ended without a word"])[-1]
+    return warning(f"it does not work here: {reason}. {APART}", "Ask who runs this machine")
+
+
+def installing(world: World, package: str) -> str:
+    """The command that installs a package here."""
+    for program, words in INSTALLERS.items():
+        if world.which(program):
+            return f"sudo {words} {package}"
+    return f"Install {package}"
+
+
+def memory(world: World) -> Finding:
+    """What is left for workspaces."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", world.kernel("proc/meminfo") or "", re.M)
+    if found is None:
+        return skipped("this system does not say")
+    left = int(found[1]) // 1024
+    if left < 512:
+        fix = "Put a workspace to sleep or stop one: `prism list`"
+        return warning(f"{left} MiB left; a JupyterLab needs about 300", fix)
+    return ok(f"{left / 1024:.1f} GiB left")
+
+
+def open_files(world: World) -> Finding:
+    """How many files and connections a daemon may have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < FILES:
+        most = FILES * 4 if hard == resource.RLIM_INFINITY else min(hard, FILES * 4)
+        return warning(f"at most {soft}: many readers at once fail", f"ulimit -n {most}")
+    return ok("as many as wanted" if soft == resource.RLIM_INFINITY else f"at most {soft:,}")
+
+
+def proc(world: World) -> Finding:
+    """Where the kernel says whose connection is whose."""
+    if world.platform != "linux":
+        return skipped("this system has none; others of this machine can connect to the port")
+    for path in ("proc/self/stat", "proc/net/tcp", "proc/1/stat"):
+        if world.kernel(path) is None:
+            return warning(
+                f"/{path} cannot be read: programs cannot be told apart",
+                "Mount /proc without hidepid, or leave the sandbox that you are in",
+            )
+    return ok("readable")
+
+
+def loopback(world: World) -> Finding:
+    """The two addresses of `localhost`."""
+    has = {host: _listens(host) for host in ("127.0.0.1", "::1")}
+    if not has["127.0.0.1"]:
+        return broken("nothing can listen on 127.0.0.1", "sudo ip link set lo up")
+    hosts = world.kernel("etc/hosts") or ""
+    if not has["::1"] and re.search(r"^\s*::1\s.*\blocalhost\b", hosts, re.M):
+        return warning(
+            "/etc/hosts says that localhost is ::1, and there is no IPv6 here",
+            "Remove `localhost` from the line of ::1 in /etc/hosts",
+        )
+    return ok("127.0.0.1 and ::1" if has["::1"] else "127.0.0.1; there is no IPv6 here")
+
+
+def localhost_names(world: World) -> Finding:
+    """`NAME.localhost`, where browsers find the services of a workspace."""
+    try:
+        found = {it[4][0] for it in socket.getaddrinfo("doctor.localhost", 80)}
+    except OSError:
+        return ok("browsers and curl know NAME.localhost; other programs use connect's addresses")
+    if strangers := [it for it in found if not ip_address(it).is_loopback]:
+        return warning(
+            f"doctor.localhost is {strangers[0]}, which is not this machine",
+            "Ask who runs your name server; browsers do not believe it",
+        )
+    return ok("NAME.localhost is this machine, for every program")
+
+
+def proxy(world: World) -> Finding:
+    """A proxy must not be asked for what runs here."""
+    names = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+    given = next((name for name in names if world.environ.get(name)), None)
+    if given is None:
+        return ok("none for http")
+    spared = world.environ.get("no_proxy") or world.environ.get("NO_PROXY") or ""
+    if spared.strip() == "*" or "localhost" in re.split(r"[,\s]+", spared):
+        return ok(f"{given}, and not for localhost")
+    fix = "export no_proxy=localhost,127.0.0.1,::1"
+    return warning(f"{given} is set, so programs may look for workspaces at the proxy", fix)
+
+
+def time_zone(world: World) -> Finding:
+    """What times are shown in."""
+    zone = world.environ.get("TZ", "").removeprefix(":")
+    if not zone or re.fullmatch(r"<?[A-Za-z+\-0-9]{3,}>?[+-]?\d+.*", zone):
+        return ok(zone or "the system's")
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        fix = "Set TZ to a name such as Europe/Berlin, or unset it"
+        return warning(f"nobody knows the TZ {zone!r}: times are shown in UTC", fix)
+    return ok(zone)
+
+
+def ssh(world: World) -> Finding:
+    """OpenSSH's client, for terminals and files."""
+    if missing := [name for name in ("ssh", "scp", "sftp") if world.which(name) is None]:
+        said = f"{' and '.join(missing)} not found: no terminal and no copying by SSH"
+        return warning(said, installing(world, "openssh-client"))
+    return ok(world.run("ssh", "-V").said.partition(",")[0])
+
+
+def browser(world: World) -> Finding:
+    """What `prism open` opens."""
+    if world.platform == "darwin" or PROGRAMS & world.environ.keys():
+        return ok("`prism open` uses it")
+    return ok("none here: `prism open` prints the address instead")
+
+
+def command(world: World) -> Finding:
+    """That `prism` and `prismd` are of one installation."""
+    here = os.path.dirname(sys.executable)
+    found = world.which("prism")
+    if found is None:
+        return warning("`prism` is not on PATH", f'export PATH="{here}:$PATH"')
+    ours = os.path.join(here, "prism")
+    if os.path.exists(ours) and os.path.realpath(found) != os.path.realpath(ours):
+        return warning(f"another one comes first on PATH: {found}", f'export PATH="{here}:$PATH"')
+    return ok(found)
+
+
+def _listens(host: str) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as one:
+            one.bind((host, 0))
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return True

@@ -1,0 +1,48 @@
+"""The order in which a doctor looks: first what all else depends on."""
+
+from collections.abc import Iterator
+
+from prism.cli.checks import aws, folder, machine, service, variables
+from prism.cli.checks.world import Check, Finding, World, examined
+
+EVERYWHERE: tuple[Check, ...] = (
+    machine.python,
+    machine.command,
+    service.version,
+    variables.settings,
+    variables.who_you_are,
+    service.daemon,
+)
+HERE: tuple[Check, ...] = (
+    machine.uv,
+    machine.bubblewrap,
+    machine.memory,
+    machine.open_files,
+    machine.proc,
+    machine.loopback,
+    machine.localhost_names,
+    folder.home,
+    folder.file_system,
+    folder.disk,
+    folder.inodes,
+    folder.unix_socket,
+    service.port,
+    service.database,
+    folder.templates,
+    folder.orphans,
+    aws.aws_credentials,
+)
+"""What only matters where the daemon is, which with `PRISM_URL` is somewhere else."""
+AROUND: tuple[Check, ...] = (
+    folder.clock,
+    machine.time_zone,
+    machine.proxy,
+    machine.ssh,
+    machine.browser,
+)
+
+
+def rounds(world: World) -> Iterator[Finding]:
+    """Everything that was found, as it is found."""
+    for check in (*EVERYWHERE, *(() if world.place.url else HERE), *AROUND):
+        yield from examined(check, world)

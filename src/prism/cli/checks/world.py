@@ -1,0 +1,142 @@
+"""The world as a doctor sees it; a test hands in a broken one."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from prism.cli.starting import who
+from prism.client.place import Place
+from prism.client.wire import Wire
+from prism.errors import Problem
+from prism.home import environment
+
+PATIENCE = 10.0  # seconds that a program, or the daemon, has to answer
+Level = Literal["ok", "warning", "broken", "skipped"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one thing is, and what to do where it is not as it should be."""
+
+    level: Level
+    said: str
+    fix: str = ""
+    check: str = ""
+
+
+def ok(said: str) -> Finding:
+    """It is as it should be."""
+    return Finding("ok", said)
+
+
+def warning(said: str, fix: str) -> Finding:
+    """Prism works, but not all of it, or not as well as it could."""
+    return Finding("warning", said, fix)
+
+
+def broken(said: str, fix: str) -> Finding:
+    """Prism cannot work like this."""
+    return Finding("broken", said, fix)
+
+
+def skipped(said: str) -> Finding:
+    """It could not be looked at, and why."""
+    return Finding("skipped", said)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A program that has ended; `code` is none where it could not even be started."""
+
+    code: int | None
+    said: str
+
+
+def run(*argv: str) -> Ran:
+    """Run a program to its end."""
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Ran(None, str(error))
+    return Ran(done.returncode, done.stdout.decode(errors="replace").strip())
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Everything that a check may look at."""
+
+    place: Place
+    environ: Mapping[str, str]
+    status: Mapping[str, Any] | None = None
+    """What the daemon says about itself; none where no daemon answers, and `fault` says why."""
+    fault: Problem | None = None
+    daemon_time: float | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What the daemon of this home has written about itself: pid, port."""
+    ask: Callable[[str], Any] = lambda path: None
+    root: Path = Path("/")
+    platform: str = sys.platform
+    python: tuple[int, int, int] = sys.version_info[:3]
+    which: Callable[[str], str | None] = shutil.which
+    run: Callable[..., Ran] = run
+    now: Callable[[], float] = time.time
+
+    @property
+    def home(self) -> Path:
+        """The home's folder."""
+        return Path(self.place.home)
+
+    def kernel(self, path: str) -> str | None:
+        """What a file of the system says, such as `proc/meminfo`."""
+        try:
+            return (self.root / path).read_text(errors="replace")
+        except OSError:
+            return None
+
+    @classmethod
+    def seen(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """The world as it is; no daemon is started."""
+        known = environment(os.environ if environ is None else environ)
+        place = Place.read(known)
+        about = {} if place.url else who(place)
+        try:
+            wire = Wire(place, PATIENCE)
+            answer = wire.send("GET", "/daemon/status")
+            status, date = answer.json(), answer.headers.get("date")
+            at = parsedate_to_datetime(date).timestamp() if date else None
+        except (Problem, ValueError) as error:
+            fault = error if isinstance(error, Problem) else Problem(str(error))
+            return cls(place=place, environ=known, fault=fault, about=about)
+        return cls(
+            place=place,
+            environ=known,
+            status=status,
+            daemon_time=at,
+            about=about,
+            ask=lambda path: wire.ask("GET", path),
+        )
+
+
+Check = Callable[[World], Finding | Iterable[Finding]]
+
+
+def examined(check: Check, world: World) -> Iterator[Finding]:
+    """What a check finds, under its name."""
+    found = check(world)
+    name = check.__name__.replace("_", " ")
+    for one in (found,) if isinstance(found, Finding) else found:
+        yield Finding(one.level, one.said, one.fix, name)

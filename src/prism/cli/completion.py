@@ -1,0 +1,97 @@
+"""`prism completion`: the script that teaches a shell our commands."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+
+from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, meaning
+from prism.cli.words import furnish
+from prism.client.faults import DaemonUnreachable
+from prism.client.place import Place
+from prism.client.wire import Wire
+
+SHELLS = ("bash", "zsh", "fish")
+# What the scripts ask for while somebody types: where it is, and which field of it.
+LISTS = {
+    "workspaces": ("/instances", "name"),
+    "templates": ("/templates", "slug"),
+    "profiles": ("/profiles", "name"),
+    "projects": ("/projects", "name"),
+}
+OF = {"quickstart": "workspace", "events": "workspace"}
+PATIENCE = 2.0  # seconds; nobody waits longer for a Tab
+
+
+def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
+    """Every command in one parser; running a command builds only its own.
+
+    `fill` says how a shell gets the names of what there is: what a list's name becomes.
+    """
+
+    def furnished(made: ArgumentParser, command: tuple[str, ...]) -> None:
+        furnish(made, command)
+        if fill is not None:
+            _filled(made, command, fill)
+
+    top = ArgumentParser("prism")
+    top.add_argument("--version", action="store_true", help="print the version")
+    for option, said in OPTIONS.items():
+        top.add_argument(option, action="store_true", help=said)
+    words = top.add_subparsers()
+    for word, said in ALONE.items():
+        furnished(words.add_parser(word, help=said), (word,))
+    for verb in SHORTCUTS:
+        command = ("workspace", verb)
+        furnished(words.add_parser(verb, help=meaning(command)), command)
+    for noun, said in NOUNS.items():
+        verbs = words.add_parser(noun, help=said).add_subparsers()
+        for command in COMMANDS:
+            if command[0] == noun:
+                furnished(verbs.add_parser(command[1], help=meaning(command)), command)
+    return top
+
+
+def _completion(asked: Namespace) -> None:
+    if asked.shell in LISTS:
+        return _print_names(*LISTS[asked.shell])
+    import shtab  # noqa: PLC0415  cold start: brings `logging` and more, for this command alone
+
+    scripted = tree(lambda names: shtab.cmd(f"prism completion {names} 2>/dev/null"))
+    return print(shtab.complete(scripted, asked.shell))
+
+
+def _filled(made: ArgumentParser, command: tuple[str, ...], fill: Callable[[str], object]) -> None:
+    for action in made._actions:
+        if action.dest == "shell":
+            action.choices = SHELLS  # nobody types the others
+        elif names := _names(command, action.dest):
+            vars(action)["complete"] = fill(names)  # where shtab looks for it
+
+
+def _names(command: tuple[str, ...], argument: str) -> str | None:
+    """Which list has what an argument may be; none for what is only now given a name."""
+    if argument in {"template", "project", "workspace"}:
+        return f"{argument}s"
+    noun, verb = OF.get(command[0], command[0]), command[-1]
+    new = verb in {"create", "launch"}
+    return f"{noun}s" if argument == "name" and f"{noun}s" in LISTS and not new else None
+
+
+def _print_names(path: str, field: str) -> None:
+    """A name a line; nothing where no daemon runs: a Tab starts none."""
+    try:
+        found = Wire(Place.read(), PATIENCE).ask("GET", path)
+    except DaemonUnreachable:
+        return
+    rows = found if isinstance(found, list) else next(iter(found.values()))
+    for row in rows:
+        print(row[field])
+
+
+def _arguments(made: ArgumentParser) -> None:
+    words = (*SHELLS, *LISTS)
+    made.add_argument("shell", metavar="SHELL", choices=words, help="bash, zsh or fish")
+
+
+VERBS = {"completion": (_arguments, _completion)}

@@ -1,0 +1,159 @@
+"""`prism cp`: files into a workspace and out of it, by rsync where both sides have it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+
+from prism.cli.ssh import Way, become, missing, way
+from prism.cli.terminal import is_terminal, say, show_json
+from prism.cli.words import Usage
+from prism.errors import NotFound, Problem
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+MODERN = "rsync  version 3."  # the others neither resume safely nor take every file name
+# On the other side, in one go: is there an rsync, what is at the path; a folder to copy into.
+PROBE = """\
+set -- {path}
+rsync --version 2>/dev/null | head -n 1
+if [ -d "$1" ]; then echo folder; elif [ -e "$1" ]; then echo file; else echo nothing; fi
+"""
+FOLDERS = "mkdir -p -- {path}\n"
+
+
+class CopyFailed(Problem, code="COPY_FAILED"):
+    """The program that copies said no; it has said why."""
+
+
+class End:
+    """One end of a copy: a path here, or in a workspace."""
+
+    def __init__(self, word: str) -> None:
+        name, colon, path = word.partition(":")
+        self.word = word
+        self.name = name if colon and name and "/" not in name else ""
+        self.path = (path or ".") if self.name else word
+
+    @property
+    def last(self) -> str:
+        """The name of what is there."""
+        return os.path.basename(os.path.normpath(self.path))
+
+
+def _cp(asked: Namespace) -> None:
+    source, target = End(asked.source), End(asked.target)
+    if bool(source.name) == bool(target.name):
+        raise Usage(
+            "one end has to be a workspace's", "Write NAME:PATH for it, PATH for the other"
+        )
+    it = way(source.name or target.name)
+    there = _Side(it, source.path if source.name else target.path)
+    is_folder = _kind(source, there) == "folder"
+    if _kind(source, there) == "nothing":
+        raise NotFound(f"There is no {source.word}")
+    place = target.path
+    if _kind(target, there) == "folder" or place.endswith("/"):
+        place = os.path.join(place, source.last)
+    _prepare(it, target, os.path.dirname(place))
+    argv = _program(it, source, (target, place), folder=is_folder, modern=there.modern)
+    if not asked.json:
+        become(argv)
+    _run(argv, silent=True)
+    show_json({"source": source.word, "target": _word(target, place), "by": argv[0]})
+
+
+class _Side:
+    """What the workspace answered: has it a modern rsync, and what is at the path."""
+
+    def __init__(self, it: Way, path: str) -> None:
+        lines = _asked(it, PROBE.format(path=shlex.quote(path))).splitlines()
+        self.kind = lines[-1] if lines else "nothing"
+        self.modern = any(line.startswith(MODERN) for line in lines[:-1])
+
+
+def _kind(end: End, there: _Side) -> str:
+    if end.name:
+        return there.kind
+    if os.path.isdir(end.path):
+        return "folder"
+    return "file" if os.path.exists(end.path) else "nothing"
+
+
+def _prepare(it: Way, target: End, folder: str) -> None:
+    if not folder:
+        return
+    if target.name:
+        _asked(it, FOLDERS.format(path=shlex.quote(folder)))
+    else:
+        os.makedirs(folder, exist_ok=True)
+
+
+def _program(
+    it: Way, source: End, target: tuple[End, str], *, folder: bool, modern: bool
+) -> list[str]:
+    """The command that copies; both know the same ends, and leave the same behind."""
+    shown = is_terminal(sys.stdout)
+    if modern and _modern_here():
+        # A part that was left is the basis of the next try: it is compared, not trusted.
+        how = ["-rlpt", "-s", "--partial", *(["--info=progress2"] if shown else [])]
+        last = "/" if folder else ""
+        ends = (_at(it, source, source.path) + last, _at(it, *target) + last)
+        return ["rsync", *how, "-e", shlex.join(["ssh", *it.options]), "--", *ends]
+    say("Without rsync 3 on both sides a copy that breaks off begins anew")
+    # `sftp` copies a folder's content where the folder is there, so as rsync does.
+    how = [*it.options, "-p", *(["-r"] if folder else []), *([] if shown else ["-q"])]
+    dot = "/." if folder else ""
+    return ["scp", *how, "--", _at(it, source, source.path) + dot, _at(it, *target)]
+
+
+def _at(it: Way, end: End, path: str) -> str:
+    return f"{it.host}:{path}" if end.name else os.path.abspath(path)
+
+
+def _word(end: End, path: str) -> str:
+    return f"{end.name}:{path}" if end.name else path
+
+
+def _modern_here() -> bool:
+    import subprocess  # noqa: PLC0415  cold start: only a copy needs it
+
+    try:
+        said = subprocess.run(["rsync", "--version"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return False
+    return said.stdout.startswith(MODERN)
+
+
+def _asked(it: Way, script: str) -> str:
+    """What a script says in the workspace."""
+    import subprocess  # noqa: PLC0415  cold start: only a copy needs it
+
+    argv = ["ssh", *it.options, "-T", it.host, "--", "sh"]
+    try:
+        done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise missing("ssh") from None
+    if done.returncode:
+        why = done.stderr.strip()
+        raise CopyFailed("Nothing was copied", details=why)
+    return done.stdout
+
+
+def _run(argv: list[str], *, silent: bool) -> None:
+    import subprocess  # noqa: PLC0415  cold start: only a copy needs it
+
+    out = subprocess.DEVNULL if silent else None
+    if code := subprocess.run(argv, stdout=out, check=False).returncode:
+        raise CopyFailed("Not everything was copied", details=f"{argv[0]} ended with {code}")
+
+
+def _words(made: ArgumentParser) -> None:
+    made.add_argument("source", metavar="SOURCE", help="a file or folder: PATH, or NAME:PATH")
+    made.add_argument("target", metavar="TARGET", help="where to: NAME:PATH, or PATH")
+
+
+VERBS = {"cp": (_words, _cp)}

@@ -1,0 +1,132 @@
+"""`prism daemon …`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from prism.cli.logbook import last_lines, new_lines, readable
+from prism.cli.starting import answers, start_daemon, who
+from prism.cli.terminal import say, show_fields, show_json
+from prism.cli.words import nothing
+from prism.client.faults import DaemonUnreachable
+from prism.client.place import Place
+from prism.client.wire import Wire
+from prism.errors import Conflict, NotFound, Problem
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+STOPS_WITHIN = 40.0  # seconds; requests may take 30 to end
+PAUSE = 0.05
+
+
+def _start(asked: Namespace) -> None:
+    place = Place.read()
+    if not answers(place):
+        if place.url:
+            raise DaemonUnreachable(
+                f"No daemon at {place}",
+                details="that one is not ours to start",
+                remediation="Unset PRISM_URL, or start it where it lives",
+            )
+        start_daemon(place)
+    _status(asked)
+
+
+def _stop(asked: Namespace) -> None:
+    place = Place.read()
+    if not answers(place):
+        return show_json({"message": "No daemon runs"}) if asked.json else say("No daemon runs")
+    answer = stop_daemon(place, wait=not asked.no_wait)
+    return show_json(answer) if asked.json else print("The daemon stopped; workspaces go on")
+
+
+def stop_daemon(place: Place, *, wait: bool = True) -> dict[str, Any]:
+    """Have it stop, and wait until its process has ended; what it answered."""
+    answer = _told_to_stop(place)
+    until = time.monotonic() + STOPS_WITHIN
+    while wait and (answers(place) or _lives(place)):
+        if time.monotonic() > until:
+            raise Conflict(
+                "The daemon still runs",
+                details=f"waited {STOPS_WITHIN:g} s",
+                remediation="See what it does: `prism daemon logs`",
+            )
+        time.sleep(PAUSE)
+    return answer
+
+
+def _told_to_stop(place: Place) -> dict[str, Any]:
+    """Ask it; where it is too sick to answer, tell its process, if it is ours."""
+    try:
+        answer: dict[str, Any] = Wire(place).ask("POST", "/daemon/shutdown")
+    except Problem:
+        pid = None if place.url else who(place).get("pid")
+        if pid is None:
+            raise
+        os.kill(pid, signal.SIGTERM)
+        answer = {"message": f"Process {pid} was told to end"}
+    return answer
+
+
+def _lives(place: Place) -> bool:
+    """Whether its process is still there; it may close its doors long before it ends."""
+    return not place.url and bool(who(place))
+
+
+def _status(asked: Namespace) -> None:
+    place = Place.read()
+    it = Wire(place).ask("GET", "/daemon/status")
+    if asked.json:
+        return show_json(it)
+    return show_fields(
+        {
+            "status": it["status"],
+            "version": it["version"],
+            "up": it["uptime"],
+            "AWS": it["aws_connectivity"],
+            "profiles": it["active_profiles"],
+            "workspaces": f"{it['total_instances']}, {it['active_instances']} active",
+            "address": place.url or who(place).get("url") or place.page,
+            "process": None if place.url else who(place).get("pid"),
+            "socket": None if place.url else place.socket,
+        }
+    )
+
+
+def _logs(asked: Namespace) -> None:
+    path = Place.read().log
+    if not os.path.exists(path):
+        raise NotFound(
+            f"There is no {path}",
+            details="it is written once `prism` has started a daemon",
+            remediation="Start one: `prism daemon start`",
+        )
+    lines, end = last_lines(path, asked.lines)
+    if asked.json:
+        return show_json({"path": path, "lines": lines})
+    for line in lines:
+        print(readable(line))
+    if asked.follow:
+        sys.stdout.flush()
+        for line in new_lines(path, end):
+            print(readable(line), flush=True)
+    return None
+
+
+def _how_much(made: ArgumentParser) -> None:
+    made.add_argument("-f", "--follow", action="store_true", help="go on showing it")
+    made.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="default: 50")
+
+
+VERBS = {
+    "start": (nothing, _start),
+    "stop": (nothing, _stop),
+    "status": (nothing, _status),
+    "logs": (_how_much, _logs),
+}

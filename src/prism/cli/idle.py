@@ -1,0 +1,221 @@
+"""`prism idle …`, `prism why`, `prism keep-awake`."""
+
+from __future__ import annotations
+
+import re
+
+from prism.cli.link import daemon
+from prism.cli.moments import here, until
+from prism.cli.terminal import say, show_json, show_table
+from prism.cli.words import Usage, named
+from prism.client.wire import query, quoted
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+LIMITS = {
+    "cpu": ("percent of one core", float),
+    "memory": ("growth in percent of what it may use", float),
+    "network": ("KB/s", int),
+    "disk": ("KB/s", int),
+    "gpu": ("percent of the busiest", float),
+}
+UNITS = {"m": 1, "h": 60, "d": 1440}
+DURATION = re.compile(r"(\d{1,5})([mhd])")
+DONE = {"hibernate": "put to sleep", "stop": "stopped"}
+
+
+def _profile(asked: Namespace) -> None:
+    if asked.action == "list":
+        return _list(as_json=asked.json)
+    if asked.name is None:
+        raise Usage(
+            "the following arguments are required: NAME", "See `prism idle profile --help`"
+        )
+    if asked.action == "create":
+        return _create(asked)
+    answer = daemon().ask("DELETE", f"/idle/profiles/{quoted(asked.name)}")
+    return show_json(answer) if asked.json else print(f"{asked.name} was removed")
+
+
+def _list(*, as_json: bool) -> None:
+    found = daemon().ask("GET", "/idle/profiles")
+    if as_json:
+        return show_json(found)
+    heads = ("NAME", "IDLE", "ACTION", "CPU", "MEMORY", "NETWORK", "DISK", "GPU", "DESCRIPTION")
+    rows = [
+        (
+            it["name"],
+            f"{it['idle_threshold_minutes']}m",
+            it["action"],
+            *(it.get(f"{name}_threshold") for name in LIMITS),
+            it["description"],
+        )
+        for it in found
+    ]
+    return show_table(heads, rows, flexible="DESCRIPTION")
+
+
+def _create(asked: Namespace) -> None:
+    body = {
+        "name": asked.name,
+        "idle_threshold_minutes": asked.minutes,
+        "action": asked.then,
+        "description": asked.description,
+        **{
+            f"{name}_threshold": given
+            for name in LIMITS
+            if (given := getattr(asked, name)) is not None
+        },
+    }
+    it = daemon().ask("POST", "/idle/profiles", body)
+    return show_json(it) if asked.json else print(f"{it['name']} was added")
+
+
+def _configure(asked: Namespace) -> None:
+    body = {
+        "profile": asked.profile,
+        "enabled": not asked.off,
+        "custom_threshold_minutes": asked.minutes,
+    }
+    it = daemon().ask("POST", f"/idle/instances/{quoted(asked.name)}/configure", body)
+    if asked.json:
+        return show_json(it)
+    for note in it.get("notes", ()):
+        say(f"note: {note}")
+    if not it["enabled"]:
+        return print(f"{it['instance_name']} is watched by {it['profile']}, and left alone")
+    after = f"after {it['idle_threshold_minutes']} idle minutes"
+    return print(f"{it['instance_name']} is {DONE[it['action']]} {after}")
+
+
+def _history(asked: Namespace) -> None:
+    found = daemon().ask("GET", "/idle/history" + query(limit=asked.limit))
+    if asked.json:
+        return show_json(found)
+    if not found:
+        return say("Nothing was put to sleep yet for being idle")
+    rows = [
+        (
+            here(it["trigger_time"]),
+            it["instance_name"],
+            it["action"],
+            it["idle_duration"],
+            it["profile"],
+            None if it["estimated_savings"] is None else f"${it['estimated_savings']:.2f}",
+            it.get("note") or "",
+        )
+        for it in found
+    ]
+    return show_table(("WHEN", "WORKSPACE", "ACTION", "IDLE", "PROFILE", "SAVED", ""), rows)
+
+
+def _why(asked: Namespace) -> None:
+    it = daemon().ask("GET", f"/idle/instances/{quoted(asked.name)}")
+    return show_json(it) if asked.json else print("\n".join(sentences(it)))
+
+
+def sentences(it: dict[str, Any]) -> list[str]:
+    """Why a workspace is awake or asleep, as one would say it."""
+    name, said = it["instance_name"], []
+    if it["state"] != "running":
+        said.append(f"{name} is {it['state']}.")
+    elif it["profile"] is None:
+        said.append(f"{name} is awake: no idle profile watches it.")
+        said.append(f"To have it watched: `prism idle configure {name} standard`")
+    elif it["verdict"] is None:
+        said.append(f"{name} is awake: nobody has looked yet whether it is idle.")
+    else:
+        said += _judged(it)
+    if last := it.get("last"):
+        how, when = DONE[last["action"]], here(last["trigger_time"])
+        note = f" ({last['note']})" if last.get("note") else ""
+        said.append(f"It was last {how} {when}, after {last['idle_duration']} idle{note}.")
+    return said
+
+
+def _judged(it: dict[str, Any]) -> list[str]:
+    name, because = it["instance_name"], "; ".join(it["because"])
+    if it["verdict"] == "idle":
+        said = [f"{name} has been idle for {_minutes(it['idle_minutes'])}: {because}."]
+    elif it["verdict"] == "active":
+        said = [f"{name} is active: {because}."]
+    else:
+        said = [f"{name} may be active: {because}. What is not known is not held to be idle."]
+    said += [f"  {_figure(one)}" for one in it["measured"]]
+    rule = f"{it['idle_threshold_minutes']} idle minutes (profile {it['profile']})"
+    if not it["enabled"]:
+        said.append("Nothing is done about it: that is switched off.")
+    elif it["acts_at"]:
+        verb = DONE[it["action"]]
+        said.append(f"It is {verb} in {until(it['acts_at'])} if it stays so: after {rule}.")
+    else:
+        said.append(f"It is {DONE[it['action']]} after {rule}.")
+    if it["keep_awake_until"]:
+        said.append(f"It is kept awake until {here(it['keep_awake_until'])}.")
+    return said
+
+
+def _figure(one: dict[str, Any]) -> str:
+    value = "not measured" if one["value"] is None else f"{one['value']:g} {one['unit']}"
+    return f"{one['what']:<8} {value}, idle up to {one['limit']:g}"
+
+
+def _minutes(count: int) -> str:
+    return "1 minute" if count == 1 else f"{count} minutes"
+
+
+def _keep_awake(asked: Namespace) -> None:
+    path = f"/idle/instances/{quoted(asked.name)}/keep-awake"
+    answer = daemon().ask("POST", path, {"minutes": _of(asked.time)})
+    if asked.json:
+        return show_json(answer)
+    at = answer["keep_awake_until"]
+    name = answer["instance_name"]
+    return print(f"{name} stays awake until {here(at)}" if at else f"{name} may go to sleep")
+
+
+def _of(time: str) -> int:
+    """How many minutes `90m`, `3h`, `2d` or `0` are."""
+    if time == "0":
+        return 0
+    if given := DURATION.fullmatch(time):
+        return int(given[1]) * UNITS[given[2]]
+    raise Usage(f"`{time}` is no length of time", "Say it as 90m, 3h or 2d; 0 ends it")
+
+
+def _of_profiles(made: ArgumentParser) -> None:
+    made.add_argument("action", choices=("list", "create", "delete"), help="what to do")
+    made.add_argument("name", metavar="NAME", nargs="?", help="the profile's name")
+    made.add_argument("--minutes", type=int, default=30, help="idle for so long; default: 30")
+    made.add_argument("--then", choices=tuple(DONE), default="hibernate", help="what is done then")
+    made.add_argument("--description", default="", help="what it is for")
+    for name, (unit, kind) in LIMITS.items():
+        made.add_argument(f"--{name}", type=kind, metavar="N", help=f"idle up to: {unit}")
+
+
+def _of_configure(made: ArgumentParser) -> None:
+    named(made)
+    made.add_argument("profile", metavar="PROFILE", help="see `prism idle profile list`")
+    made.add_argument("--minutes", type=int, help="idle for so long, instead of the profile's")
+    made.add_argument("--off", action="store_true", help="look, and do nothing about it")
+
+
+def _of_history(made: ArgumentParser) -> None:
+    made.add_argument("--limit", type=int, default=100, help="how many; default: 100")
+
+
+def _of_keep_awake(made: ArgumentParser) -> None:
+    named(made)
+    made.add_argument("time", metavar="TIME", help="90m, 3h, 2d; 0 ends it")
+
+
+VERBS = {
+    "profile": (_of_profiles, _profile),
+    "configure": (_of_configure, _configure),
+    "history": (_of_history, _history),
+    "why": (named, _why),
+    "keep-awake": (_of_keep_awake, _keep_awake),
+}

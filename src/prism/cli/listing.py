@@ -1,0 +1,109 @@
+"""`prism workspace list`: the command that people type most, so it imports least."""
+
+from __future__ import annotations
+
+import sys
+
+from prism.cli.link import daemon
+from prism.cli.terminal import (
+    GAP,
+    cells_of,
+    is_terminal,
+    painted,
+    say,
+    show_json,
+    show_table,
+)
+from prism.client.wire import query
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+HEADS = ("NAME", "STATE", "TEMPLATE", "TYPE", "$/HOUR", "SPENT", "EXPIRES")
+COLOUR = {"running": "green", "failed": "red", "hibernated": "cyan", "terminated": "dim"}
+QUIET = {"stopped"}  # neither coloured nor under way
+NONE_SUCH = "No such workspaces. All of them: `prism list`"
+NONE = "No workspaces yet. Make one: `prism quickstart`, or see `prism template list`"
+
+
+def _arguments(made: ArgumentParser) -> None:
+    made.add_argument("--state", help="only those in this state")
+    made.add_argument("--template", help="only those of this template")
+    made.add_argument("--project", help="only those of this project")
+    made.add_argument("--watch", action="store_true", help="go on showing them")
+
+
+def _list(asked: Namespace) -> None:
+    wire = daemon()
+    filters = {"state": asked.state, "template": asked.template, "project": asked.project}
+    path = f"/instances{query(**filters)}"
+    nothing = NONE_SUCH if any(filters.values()) else NONE
+
+    def show(found: list[dict[str, Any]]) -> None:
+        if asked.json:
+            show_json(found)
+        elif not found:
+            say(nothing)
+        elif is_terminal(sys.stdout):
+            print("\n".join(_lines(found)))
+        else:
+            show_table(HEADS, _rows(found))
+
+    if not asked.watch:
+        return show(wire.ask("GET", path))
+    from prism.cli.watching import watch  # noqa: PLC0415  cold start: most look once
+
+    return watch(wire, path, show, lambda found: _lines(found) if found else [nothing])
+
+
+def _rows(found: list[dict[str, Any]]) -> list[tuple[object, ...]]:
+    return [
+        (
+            it["name"],
+            _state(it),
+            it["template"],
+            it["instance_type"],
+            _money(it["hourly_rate"], 4),
+            _money(it["current_spend"], 2),
+            _expiry(it),
+        )
+        for it in found
+    ]
+
+
+def _lines(found: list[dict[str, Any]]) -> list[str]:
+    """The table in colours, as wide as the terminal."""
+    cells, widths = cells_of(HEADS, _rows(found), "TEMPLATE")
+    lines = []
+    for line, it in zip(cells, [None, *found], strict=True):
+        padded = [cell.ljust(wide) for cell, wide in zip(line, widths, strict=True)]
+        if it is None:
+            padded = [painted(cell, "dim", sys.stdout) for cell in padded]
+        elif it["state"] not in QUIET:
+            padded[1] = painted(padded[1], COLOUR.get(it["state"], "yellow"), sys.stdout)
+        lines.append(GAP.join(padded).rstrip())
+    return lines
+
+
+def _state(it: dict[str, Any]) -> str:
+    state: str = it["state"]
+    progress = it.get("progress")
+    return f"{state} {progress}%" if state in {"launching", "starting"} and progress else state
+
+
+def _money(amount: float | None, places: int) -> str | None:
+    return None if amount is None else f"{amount:.{places}f}"
+
+
+def _expiry(it: dict[str, Any]) -> str | None:
+    at = it.get("expires_at")
+    if at is None or it["state"] == "terminated":
+        return None
+    from prism.cli.moments import until  # noqa: PLC0415  cold start: datetime costs 2 ms, most never expire
+
+    return until(at)
+
+
+VERBS = {"list": (_arguments, _list)}

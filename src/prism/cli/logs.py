@@ -1,0 +1,53 @@
+"""`prism logs`: what a workspace has said, and says."""
+
+from __future__ import annotations
+
+import re
+
+from prism.cli.link import daemon
+from prism.cli.terminal import show_json, suggest
+from prism.cli.words import named
+from prism.client.stream import lines_of
+from prism.client.wire import query, quoted
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+KINDS = ("console", "cloud-init", "system", "application")
+# What drives a terminal; a program's words are shown, not obeyed.
+CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+
+
+def _logs(asked: Namespace) -> None:
+    path = f"/logs/{quoted(asked.name)}"
+    if asked.follow:
+        return _follow(asked, path + query(type=asked.type, tail=asked.tail, follow="true"))
+    answer = daemon().ask("GET", path + query(type=asked.type, tail=asked.tail))
+    if asked.json:
+        return show_json(answer)
+    for line in answer["lines"]:
+        print(CONTROL.sub("", line))
+    if not answer["lines"]:
+        suggest(f"Nothing was said there; other kinds: `prism logs {asked.name} --type system`")
+    return None
+
+
+def _follow(asked: Namespace, path: str) -> None:
+    """Each line, as it comes, until the workspace ends, the daemon stops, or Ctrl-C."""
+    for line in lines_of(daemon().stream(path, {}, silence=None)):
+        print(CONTROL.sub("", line), flush=True)
+
+
+def _arguments(made: ArgumentParser) -> None:
+    named(made)
+    made.add_argument("--type", choices=KINDS, default="console", help="default: console")
+    made.add_argument(
+        "-n", "--tail", type=int, default=100, metavar="N", help="how many lines; default: 100"
+    )
+    made.add_argument("-f", "--follow", action="store_true", help="go on as more is said")
+
+
+VERBS = {"logs": (_arguments, _logs)}

@@ -1,0 +1,49 @@
+"""How money looks: aligned amounts, percent bars, a chart made of letters."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BLOCKS, FULL, REST = " ▏▎▍▌▋▊▉", "█", "░"
+BAR = 10
+
+
+def usd(amount: float | None, places: int = 2) -> str | None:
+    """An amount; nothing where it is not known."""
+    return None if amount is None else f"${amount:,.{places}f}"
+
+
+def aligned(amounts: Sequence[float | None], places: int = 2) -> list[str]:
+    """A column of amounts, the points below each other."""
+    said = [usd(amount, places) or "-" for amount in amounts]
+    wide = max(map(len, said), default=0)
+    return [text.rjust(wide) for text in said]
+
+
+def percent(part: float | None) -> str:
+    """`███░░░░░░░  31.0%` of a fraction; what is more than all fills the bar."""
+    if part is None:
+        return "-"
+    filled = round(max(0.0, min(1.0, part)) * BAR)
+    full, rest = _letters()
+    return f"{full * filled}{rest * (BAR - filled)} {100 * part:5.1f}%"
+
+
+def length(amount: float, most: float, wide: int) -> str:
+    """A bar as long as the amount is, were the greatest `wide` letters long."""
+    if most <= 0 or amount <= 0:
+        return ""
+    full, _ = _letters()
+    eighths = max(1, round(8 * wide * amount / most))
+    if full != FULL:
+        return full * max(1, eighths // 8)
+    return (full * (eighths // 8) + BLOCKS[eighths % 8]).rstrip()
+
+
+def _letters() -> tuple[str, str]:
+    """Blocks where the terminal can show them, else plain signs."""
+    return (FULL, REST) if (sys.stdout.encoding or "").lower().startswith("utf") else ("#", ".")

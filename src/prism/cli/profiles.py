@@ -1,0 +1,114 @@
+"""`prism profile …`."""
+
+from __future__ import annotations
+
+from prism.cli.link import daemon
+from prism.cli.moments import here
+from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
+from prism.cli.words import Usage, nothing
+from prism.client.wire import quoted
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+HEADS = ("", "NAME", "PROVIDER", "AWS PROFILE", "REGION", "DEFAULT PROJECT")
+
+
+def _list(asked: Namespace) -> None:
+    found = daemon().ask("GET", "/profiles")
+    if asked.json:
+        return show_json(found)
+    if not found:
+        return say("No profiles yet. Make one: `prism profile create NAME`")
+    rows = [
+        (
+            "*" if it["active"] else " ",
+            it["name"],
+            it.get("provider"),
+            it["aws_profile"],
+            it["region"],
+            it["default_project"],
+        )
+        for it in found
+    ]
+    return show_table(HEADS, rows)
+
+
+def _current(asked: Namespace) -> None:
+    _show(daemon().ask("GET", "/profiles/current"), as_json=asked.json)
+
+
+def _switch(asked: Namespace) -> None:
+    it = daemon().ask("POST", "/profiles/switch", {"profile_name": asked.name})
+    return show_json(it) if asked.json else print(f"{it['name']} is the active profile now")
+
+
+def _create(asked: Namespace) -> None:
+    body = {"name": asked.name, **_given(asked)}
+    it = daemon().ask("POST", "/profiles", body)
+    if asked.json:
+        return show_json(it)
+    print(f"{it['name']} was added")
+    return suggest(f"Use it: `prism profile switch {it['name']}`")
+
+
+def _update(asked: Namespace) -> None:
+    given = _given(asked)
+    if not given:
+        raise Usage("nothing to change was said", "See `prism profile update --help`")
+    it = daemon().ask("PUT", f"/profiles/{quoted(asked.name)}", given)
+    return show_json(it) if asked.json else print(f"{it['name']} was changed")
+
+
+def _delete(asked: Namespace) -> None:
+    it = daemon().ask("DELETE", f"/profiles/{quoted(asked.name)}")
+    return show_json(it) if asked.json else print(f"{asked.name} was removed")
+
+
+def _given(asked: Namespace) -> dict[str, str]:
+    names = ("provider", "aws_profile", "region", "default_project")
+    return {name: value for name in names if (value := getattr(asked, name)) is not None}
+
+
+def _show(it: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        return show_json(it)
+    return show_fields(
+        {
+            "name": it["name"],
+            "provider": it.get("provider"),
+            "AWS profile": it["aws_profile"],
+            "region": it["region"],
+            "default project": it["default_project"],
+            "last used": here(it["last_used"]) if it["last_used"] else None,
+        }
+    )
+
+
+def _named(made: ArgumentParser) -> None:
+    made.add_argument("name", metavar="NAME", help="the profile's name")
+
+
+def _fields(made: ArgumentParser) -> None:
+    _named(made)
+    made.add_argument("--provider", choices=("local", "aws"), help="whose machines they are")
+    made.add_argument("--aws-profile", metavar="NAME", help="a section of ~/.aws/config")
+    made.add_argument("--region", help="where its workspaces run")
+    made.add_argument("--default-project", metavar="NAME", help="the project of a launch")
+
+
+def _new(made: ArgumentParser) -> None:
+    _fields(made)
+    made.set_defaults(provider="local")
+
+
+VERBS = {
+    "list": (nothing, _list),
+    "current": (nothing, _current),
+    "switch": (_named, _switch),
+    "create": (_new, _create),
+    "update": (_fields, _update),
+    "delete": (_named, _delete),
+}

@@ -1,0 +1,87 @@
+"""A bar that moves on a terminal, and a line a stage everywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from prism.cli.moments import length, seconds_until
+from prism.cli.terminal import GAP, clean, is_terminal, say, suggest, width
+from prism.client.waiting import UNDER_WAY, follow, stage_of
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from typing import Any, TextIO
+
+    from prism.client.wire import Wire
+
+CELLS = 24
+START_OF_LINE, CLEAR_TO_END = "\r", "\x1b[K"
+
+
+class Progress:
+    """What is known about work under way, shown on stderr."""
+
+    def __init__(self, name: str, ready_at: str | None, stream: TextIO | None = None) -> None:
+        self._name, self._ready_at = name, ready_at
+        self._stream = stream or sys.stderr
+        self._moving = is_terminal(self._stream)
+        self._begun, self._last = time.monotonic(), ""
+
+    def show(self, seen: dict[str, Any]) -> None:
+        """Show what was just seen."""
+        stage, percent = stage_of(seen)
+        said = clean(stage or seen["state"])
+        if self._moving:
+            self._write(f"{START_OF_LINE}{self._line(percent, said)}{CLEAR_TO_END}")
+        elif said != self._last:
+            share = "" if percent is None else f" ({percent}%)"
+            self._write(f"{self._name}: {said}{share}\n")
+        self._last = said
+
+    def close(self) -> None:
+        """Leave the line as if nothing had been there."""
+        if self._moving and self._last:
+            self._write(f"{START_OF_LINE}{CLEAR_TO_END}")
+
+    def _line(self, percent: int | None, said: str) -> str:
+        parts = [] if percent is None else [f"{_bar(percent, self._stream)} {percent:>3}%"]
+        line = GAP.join((self._name, *parts, said, self._time()))
+        room = width(self._stream)
+        return line if room is None else line[: room - 1]  # a wrapped line cannot be redrawn
+
+    def _time(self) -> str:
+        passed = time.monotonic() - self._begun
+        left = seconds_until(self._ready_at) if self._ready_at else 0.0
+        return f"about {length(left)} left" if left >= 1 else f"{length(passed)} so far"
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def accompany(
+    wire: Wire, name: str, goal: str, ready_at: str | None = None, *, silent: bool = False
+) -> dict[str, Any]:
+    """Wait until a workspace is what was wanted, showing how far it is; the workspace then."""
+    progress = Progress(name, ready_at)
+    seen: dict[str, Any] = {}
+    try:
+        for seen in follow(wire, name, goal):
+            if not silent and seen["state"] in UNDER_WAY:
+                progress.show(seen)
+    except KeyboardInterrupt:
+        progress.close()
+        going = seen.get("state", "under way")
+        say(f"\nNo longer watching; {name} goes on ({going})")
+        suggest(f"See how far it is: `prism show {name}`")
+        raise
+    finally:
+        progress.close()
+    return seen
+
+
+def _bar(percent: int, stream: TextIO) -> str:
+    full, empty = ("█", "░") if "utf" in (stream.encoding or "").lower() else ("#", ".")
+    cells = CELLS * max(0, min(percent, 100)) // 100
+    return full * cells + empty * (CELLS - cells)

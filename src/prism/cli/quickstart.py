@@ -1,0 +1,92 @@
+"""`prism quickstart`: from nothing to a running JupyterLab, or back to the one that is there."""
+
+from __future__ import annotations
+
+from prism.cli.connect import address, main_service
+from prism.cli.link import daemon
+from prism.cli.progress import accompany
+from prism.cli.terminal import say, show_json
+from prism.client.waiting import COMES_UP, UNDER_WAY, follow
+from prism.client.wire import quoted
+from prism.errors import NotFound
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+    from prism.client.wire import Wire
+
+TEMPLATE = "Data Science (pip)"
+GONE = {None, "terminated"}
+WAKES = {"stopped": "start", "failed": "start", "hibernated": "resume"}
+
+
+def _quickstart(asked: Namespace) -> None:
+    wire, name = daemon(), asked.name
+    ready_at = _wanted(wire, name)
+    if not asked.no_wait:
+        accompany(wire, name, "running", ready_at, silent=asked.json)
+        found = wire.ask("GET", f"/instances/{quoted(name)}/connect")
+        return _show(name, found, as_json=asked.json)
+    if asked.json:
+        return show_json(wire.ask("GET", f"/instances/{quoted(name)}"))
+    return print(f"{name} is on its way; how far: `prism show {name}`")
+
+
+def _wanted(wire: Wire, name: str) -> str | None:
+    """See to it that the workspace is there, or comes; when it should be ready, if known."""
+    state = _rest(wire, name)
+    if state == "running" or state in COMES_UP:
+        return None
+    if state in GONE:
+        say(f"Launching {name} from the template {TEMPLATE}")
+        order = {"name": name, "template": TEMPLATE}
+        answer = wire.ask("POST", "/instances/launch", order)
+    else:
+        say(f"{name} is {state}; bringing it back")
+        answer = wire.ask("POST", f"/instances/{quoted(name)}/{WAKES[state or '']}")
+    ready_at: str | None = answer.get("estimated_ready_time")
+    return ready_at
+
+
+def _rest(wire: Wire, name: str) -> str | None:
+    """The state it has, or comes to; `None` where there is no such workspace."""
+    try:
+        state: str = wire.ask("GET", f"/instances/{quoted(name)}")["state"]
+    except NotFound:
+        return None
+    goals = {"stopping": "stopped", "hibernating": "hibernated", "terminating": "terminated"}
+    if state in UNDER_WAY and state in goals:
+        for seen in follow(wire, name, goals[state]):
+            state = seen["state"]
+    return state
+
+
+def _show(name: str, found: dict[str, Any], *, as_json: bool) -> None:
+    service = main_service(found["services"])
+    if service is None:
+        raise NotFound(
+            f"{name} runs, and has no service to open",
+            details=f"it was not launched from {TEMPLATE}",
+            remediation="Take another name: `prism quickstart NAME`",
+        )
+    url = address(service, found["services"][service])
+    if as_json:
+        return show_json({"name": name, "service": service, "url": url})
+    say(
+        f"{name} is running. What now:\n"
+        f"  prism open {name}       opens it in the browser\n"
+        f"  prism hibernate {name}  puts it to sleep, memory and all\n"
+        f"  prism resume {name}     wakes it again\n"
+        f"  prism terminate {name}  destroys it\n"
+        f"The address of its {service}, with the token that lets you in:"
+    )
+    return print(url)
+
+
+def _arguments(made: ArgumentParser) -> None:
+    made.add_argument("name", metavar="NAME", nargs="?", default="quickstart")
+
+
+VERBS = {"quickstart": (_arguments, _quickstart)}

@@ -1,0 +1,56 @@
+"""Writing the settings' file of a home: what else is in it stays as it is."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from prism.home import lines_of, settings_file
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLAIN = re.compile(r"[\w@%+=:,./-]*", re.ASCII)  # what a shell too takes as it stands
+
+
+def remembered(home: str) -> dict[str, str]:
+    """What the file says now."""
+    return {name: value for _, name, value in lines_of(_text(home)) if value is not None}
+
+
+def remember(home: str, changes: Mapping[str, str]) -> str:
+    """Put these into the file, at once or not at all; where it is."""
+    os.makedirs(home, mode=0o700, exist_ok=True)
+    path = settings_file(home)
+    text, draft = rewritten(_text(home), changes), f"{path}.new"
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+    return path
+
+
+def rewritten(text: str, changes: Mapping[str, str]) -> str:
+    """The text with these values: in the line that has the name, else at the end."""
+    lines, left = text.splitlines(), dict(changes)
+    for number, name, _ in lines_of(text):
+        if name in changes:  # twice in the file is twice the same from now on
+            lines[number - 1] = _line(name, changes[name])
+            left.pop(name, None)
+    lines += [_line(name, value) for name, value in left.items()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _line(name: str, value: str) -> str:
+    return f"{name}={value}" if PLAIN.fullmatch(value) else f"{name}='{value}'"
+
+
+def _text(home: str) -> str:
+    try:
+        with open(settings_file(home), encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""

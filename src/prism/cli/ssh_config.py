@@ -1,0 +1,126 @@
+"""`prism ssh-config`: so that plain `ssh NAME.prism`, rsync and editors find workspaces."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from prism.cli.link import daemon
+from prism.cli.ssh import NoSsh, Way, way
+from prism.cli.terminal import clean, say, show_json
+from prism.client.place import Place
+from prism.errors import Invalid, Problem
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+BEGINS = ("host ", "match ", "host\t", "match\t", "host=", "match=")
+HEAD = "# Written by `prism ssh-config --write`; do it again when workspaces come or go.\n"
+
+
+def _ssh_config(asked: Namespace) -> None:
+    hosts, closed = _found()
+    if asked.write:
+        file = os.path.join(Place.read().home, "ssh", "config")
+        _replace(file, HEAD + _text(hosts, closed), 0o600)
+        own = os.path.join(os.path.expanduser("~"), ".ssh", "config")
+        _include(own, file, sure=asked.yes)
+    if asked.json:
+        return show_json({f"{name}.prism": it.settings for name, it in hosts.items()})
+    if asked.write:
+        names = ", ".join(f"{name}.prism" for name in hosts) or "no workspace, none is running"
+        return print(f"ssh now knows {names}")
+    return print(_text(hosts, closed), end="")
+
+
+def _found() -> tuple[dict[str, Way], dict[str, str]]:
+    """How each workspace is entered; or why not."""
+    wire = daemon()
+    hosts: dict[str, Way] = {}
+    closed: dict[str, str] = {}
+    for it in wire.ask("GET", "/instances"):
+        name, state = clean(it["name"]), clean(it["state"])
+        if state != "running":
+            closed[name] = state
+            continue
+        try:
+            hosts[name] = way(it["name"], wire)
+        except NoSsh as why:
+            closed[name] = why.message
+        except Problem as why:  # it went down, or away, between the two questions
+            closed[name] = why.message
+    return hosts, closed
+
+
+def _text(hosts: dict[str, Way], closed: dict[str, str]) -> str:
+    parts = [
+        f"Host {name}.prism\n"
+        + "".join(f"  {word} {value}\n" for word, value in it.settings.items())
+        for name, it in hosts.items()
+    ]
+    if closed:
+        parts.append("".join(f"# {name}.prism: {clean(why)}\n" for name, why in closed.items()))
+    return "\n".join(parts)
+
+
+def _include(own: str, file: str, *, sure: bool) -> None:
+    """See that OpenSSH reads our file, before anything that belongs to one host only."""
+    line = f'Include "{file}"'
+    try:
+        with open(own, encoding="utf-8", errors="surrogateescape") as opened:
+            text = opened.read()
+    except FileNotFoundError:
+        text = ""
+    for one in text.splitlines():
+        if one.strip() == line:
+            return
+        if one.strip().lower().startswith(BEGINS):
+            break
+    if not sure:
+        _ask(own, line)
+    os.makedirs(os.path.dirname(own), mode=0o700, exist_ok=True)
+    _replace(os.path.realpath(own), f"{line}\n{text}", 0o600)
+    say(f"Added to {own}: {line}")
+
+
+def _ask(own: str, line: str) -> None:
+    hint = "Without this question: `prism ssh-config --write --yes`"
+    if not sys.stdin.isatty():
+        why = "there is no terminal to ask on"
+        raise Invalid(f"{own} was not changed", details=why, remediation=hint)
+    sys.stderr.write(f"Add the line `{line}` at the top of {own}? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise Invalid(f"{own} was not changed", remediation=f"Add `{line}` at its top yourself")
+
+
+def _replace(file: str, text: str, mode: int) -> None:
+    """Write all of it or nothing, and keep who may read it and whose it is."""
+    before: Any = None
+    try:
+        before = os.stat(file)
+        mode = before.st_mode & 0o7777
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
+    draft = f"{file}.{os.getpid()}.new"
+    number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(number, "w", encoding="utf-8", errors="surrogateescape") as out:
+            out.write(text)
+            os.fchmod(number, mode)
+            if before and (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(number, before.st_uid, before.st_gid)
+        os.replace(draft, file)
+    except OSError:
+        os.unlink(draft)
+        raise
+
+
+def _words(made: ArgumentParser) -> None:
+    said = "put it where ssh finds it, with one line in ~/.ssh/config"
+    made.add_argument("--write", action="store_true", help=said)
+
+
+VERBS = {"ssh-config": (_words, _ssh_config)}

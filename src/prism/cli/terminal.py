@@ -1,0 +1,113 @@
+"""How things look: plain tables for people, JSON for programs, colour only where it is seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, TextIO
+
+COLOURS = {"red": "31;1", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+GAP = "  "
+NARROWEST = 8  # a column never gets narrower than this
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether somebody watches, on something that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def painted(text: str, colour: str, stream: TextIO) -> str:
+    """The text in a colour, where that is wanted (https://no-color.org)."""
+    if not is_terminal(stream) or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
+
+
+def width(stream: TextIO) -> int | None:
+    """How wide the terminal is; `None` where there is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def clean(value: object) -> str:
+    """A value as one line without control characters, which could drive the terminal."""
+    text = "-" if value is None else str(value) or "-"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def cells_of(
+    heads: Sequence[str], rows: Sequence[Sequence[object]], flexible: str = ""
+) -> tuple[list[list[str]], list[int]]:
+    """The cells of a table and how wide its columns are.
+
+    On a terminal that is too narrow the `flexible` column gives way.
+    """
+    cells = [list(heads), *([clean(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    room = width(sys.stdout) if flexible else None
+    excess = sum(widths) + len(GAP) * (len(widths) - 1) - room if room else 0
+    if excess > 0:
+        at = heads.index(flexible)
+        widths[at] = max(min(widths[at], NARROWEST), widths[at] - excess)
+        for line in cells:
+            line[at] = _cut(line[at], widths[at])
+    return cells, widths
+
+
+def show_table(heads: Sequence[str], rows: Sequence[Sequence[object]], flexible: str = "") -> None:
+    """Print a table."""
+    cells, widths = cells_of(heads, rows, flexible)
+    form = GAP.join(f"%-{wide}s" for wide in widths)
+    print("\n".join([(form % tuple(line)).rstrip() for line in cells]))
+
+
+def show_fields(fields: dict[str, object]) -> None:
+    """Print one thing, a line a field."""
+    wide = max(map(len, fields))
+    print("\n".join(f"{name:<{wide}}{GAP}{clean(value)}" for name, value in fields.items()))
+
+
+def show_json(answer: Any) -> None:
+    """Print an answer for programs; of a list one item a line."""
+    if isinstance(answer, list) and answer:
+        encoded = json.JSONEncoder(ensure_ascii=False).encode
+        print("[\n" + ",\n".join([encoded(item) for item in answer]) + "\n]")
+    else:
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """Tell people something that is not the answer."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def complain(message: str, details: str = "", hint: str = "") -> None:
+    """`error: …` and `hint: …`."""
+    lines = [f"{painted('error:', 'red', sys.stderr)} {message}"]
+    if details and details != message:
+        lines.append(f"  {details}")
+    if hint:
+        lines.append(_hint(hint))
+    say("\n".join(lines))
+
+
+def suggest(hint: str) -> None:
+    """`hint: …` alone."""
+    say(_hint(hint))
+
+
+def _hint(hint: str) -> str:
+    return f"{painted('hint:', 'cyan', sys.stderr)} {hint}"
+
+
+def _cut(text: str, wide: int) -> str:
+    return text if len(text) <= wide else text[: wide - 1] + "…"

@@ -1,0 +1,181 @@
+"""`prism volume …`."""
+
+from __future__ import annotations
+
+import sys
+
+from prism.cli.link import daemon
+from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
+from prism.cli.words import nothing
+from prism.client.wire import quoted
+from prism.errors import Invalid
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+PATH = "/storage/volumes"
+HEADS = ("NAME", "KIND", "STATE", "SIZE GB", "USED GB", "TYPE", "ATTACHED TO", "USD/MONTH")
+DISKS = ("gp3", "gp2", "io2", "st1")
+
+
+def _list(asked: Namespace) -> None:
+    found = daemon().ask("GET", PATH)
+    if asked.json:
+        return show_json(found)
+    every = [*found["ebs_volumes"], *found["efs_volumes"]]
+    if not every:
+        return say("No volumes yet. Make one: `prism volume create NAME --size 10`")
+    return show_table(HEADS, [_row(it) for it in sorted(every, key=lambda it: str(it["name"]))])
+
+
+def _row(it: dict[str, Any]) -> tuple[object, ...]:
+    shared = "filesystem_id" in it
+    cost = it["monthly_cost"]
+    return (
+        it["name"],
+        "efs" if shared else "ebs",
+        it["state"],
+        None if shared else it["size_gb"],
+        it["size_gb"] if shared else it["used_gb"],
+        None if shared else it["volume_type"],
+        ", ".join(_instances(it)),
+        None if cost is None else f"{cost:.2f}",
+    )
+
+
+def _instances(it: dict[str, Any]) -> list[str]:
+    if "filesystem_id" in it:
+        return list(it["attached_instances"])
+    return [it["attached_instance"]] if it["attached_instance"] else []
+
+
+def _create(asked: Namespace) -> None:
+    given = {
+        "type": asked.type,
+        "name": asked.name,
+        "size_gb": asked.size,
+        "volume_type": asked.volume_type,
+        "iops": asked.iops,
+        "throughput": asked.throughput,
+        "project": asked.project,
+    }
+    body = {field: value for field, value in given.items() if value is not None}
+    it = daemon().ask("POST", f"{PATH}/create", body)
+    if asked.json:
+        return show_json(it)
+    print(f"{it['name']} is {it['state']}")
+    for note in it["notes"]:
+        say(f"note: {note}")
+    return suggest(f"Use it: `prism volume attach {it['name']} WORKSPACE`")
+
+
+def _show(asked: Namespace) -> None:
+    it = daemon().ask("GET", _of(asked.name))
+    if asked.json:
+        return show_json(it)
+    shared = "filesystem_id" in it
+    sizes = {"used GB": it["size_gb"] if shared else it["used_gb"]}
+    if not shared:
+        sizes = {
+            "size GB": it["size_gb"],
+            "type": it["volume_type"],
+            "IOPS": it["iops"],
+            "throughput": it["throughput"],
+            **sizes,
+        }
+    show_fields(
+        {
+            "name": it["name"],
+            "id": it["filesystem_id"] if shared else it["volume_id"],
+            "state": it["state"],
+            **sizes,
+            "attached to": ", ".join(_instances(it)),
+            "project": it["project"],
+            "from snapshot": it["from_snapshot"],
+            "USD/month": it["monthly_cost"],
+        }
+    )
+    for note in it["notes"]:
+        say(f"note: {note}")
+    if it["failure"]:
+        say(f"error: {it['failure']['message']}")
+    return None
+
+
+def _attach(asked: Namespace) -> None:
+    it = daemon().ask("POST", f"{_of(asked.name)}/attach", {"instance": asked.workspace})
+    if asked.json:
+        return show_json(it)
+    print(f"{it['name']} is {it['state']}")
+    return suggest(f"In {asked.workspace} it is at ~/volumes/{it['name']}")
+
+
+def _detach(asked: Namespace) -> None:
+    body = None if asked.workspace is None else {"instance": asked.workspace}
+    it = daemon().ask("POST", f"{_of(asked.name)}/detach", body)
+    return show_json(it) if asked.json else print(f"{it['name']} is {it['state']}")
+
+
+def _delete(asked: Namespace) -> None:
+    if not asked.yes:
+        what = f"the volume {asked.name} and what it holds"
+        confirm(what, asked.name, f"prism volume delete {asked.name} --yes")
+    it = daemon().ask("DELETE", _of(asked.name))
+    return show_json(it) if asked.json else print(f"{asked.name} is deleting")
+
+
+def confirm(what: str, name: str, command: str) -> None:
+    """Have somebody type the name of what is to be destroyed; raises unless they do."""
+    hint = f"To destroy it without this question: `{command}`"
+    if not sys.stdin.isatty():
+        raise Invalid(
+            "Nothing was destroyed", details="there is no terminal to ask on", remediation=hint
+        )
+    sys.stderr.write(f"This destroys {what}. Type its name to go on: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != name:
+        raise Invalid("Nothing was destroyed", details="that was not its name", remediation=hint)
+
+
+def _of(name: str) -> str:
+    return f"{PATH}/{quoted(name)}"
+
+
+def _named(made: ArgumentParser) -> None:
+    made.add_argument("name", metavar="NAME", help="the volume's name or id")
+
+
+def _new(made: ArgumentParser) -> None:
+    made.add_argument("name", metavar="NAME", help="what to call it")
+    made.add_argument("--size", type=int, metavar="GB", help="how large an ebs volume is")
+    made.add_argument(
+        "--type", choices=("ebs", "efs"), default="ebs", help="for one workspace, or shared"
+    )
+    made.add_argument("--volume-type", choices=DISKS, help="of an ebs volume; else gp3")
+    made.add_argument("--iops", type=int, metavar="N", help="of gp3 and io2")
+    made.add_argument("--throughput", type=int, metavar="MIB", help="of gp3, in MiB/s")
+    made.add_argument("--project", metavar="NAME", help="whose it is")
+
+
+def _one_more(made: ArgumentParser) -> None:
+    _named(made)
+    made.add_argument("workspace", metavar="WORKSPACE", help="the workspace's name or id")
+
+
+def _perhaps_one_more(made: ArgumentParser) -> None:
+    _named(made)
+    made.add_argument(
+        "workspace", metavar="WORKSPACE", nargs="?", help="one workspace; else from all"
+    )
+
+
+VERBS = {
+    "list": (nothing, _list),
+    "create": (_new, _create),
+    "show": (_named, _show),
+    "attach": (_one_more, _attach),
+    "detach": (_perhaps_one_more, _detach),
+    "delete": (_named, _delete),
+}

@@ -1,0 +1,132 @@
+"""`prism workspace …`: looking at one, and the verbs that change it."""
+
+from __future__ import annotations
+
+import sys
+
+from prism.cli.link import daemon
+from prism.cli.moments import here, until
+from prism.cli.terminal import say, show_fields, show_json
+from prism.cli.words import named
+from prism.client.waiting import GOALS, stage_of
+from prism.client.wire import quoted
+from prism.errors import Invalid
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+
+def _show(asked: Namespace) -> None:
+    it = daemon().ask("GET", f"/instances/{quoted(asked.name)}")
+    if asked.json:
+        return show_json(it)
+    show_fields(_fields(it))
+    failure = it.get("failure")
+    if failure:
+        say(f"error: {failure['message']}")
+    return None
+
+
+def _change(asked: Namespace) -> None:
+    wire = daemon()
+    answer = wire.ask("POST", f"/instances/{quoted(asked.name)}/{asked.verb}")
+    if asked.no_wait:
+        return show_json(answer) if asked.json else print(_was(answer))
+    from prism.cli.progress import accompany  # noqa: PLC0415  cold start: only for those who wait
+
+    ready_at = answer.get("estimated_ready_time")
+    seen = accompany(wire, asked.name, GOALS[asked.verb], ready_at, silent=asked.json)
+    if asked.json:
+        return show_json(seen)
+    already = answer["previous_state"] == answer["new_state"] == seen["state"]
+    return print(f"{seen['name']} {'was already' if already else 'is'} {seen['state']}")
+
+
+def _extend(asked: Namespace) -> None:
+    wire = daemon()
+    body = None if asked.hours is None else {"hours": asked.hours}
+    wire.ask("POST", f"/instances/{quoted(asked.name)}/extend", body)
+    it = wire.ask("GET", f"/instances/{quoted(asked.name)}")
+    if asked.json:
+        return show_json(it)
+    at = it["expires_at"]
+    return print(f"{it['name']} expires {here(at)}, in {until(at)}")
+
+
+def _terminate(asked: Namespace) -> None:
+    if not asked.yes:
+        _ask_whether_it_is_meant(asked.name)
+    wire = daemon()
+    path = f"/instances/{quoted(asked.name)}/terminate"
+    answer = wire.ask("POST", path, {"confirm": "DELETE", "backup_ebs": asked.backup})
+    if not asked.no_wait:
+        from prism.cli.progress import accompany  # noqa: PLC0415  cold start: only for those who wait
+
+        answer = accompany(wire, asked.name, GOALS["terminate"], silent=asked.json)
+    return show_json(answer) if asked.json else print(f"{answer['name']} is {answer['state']}")
+
+
+def _ask_whether_it_is_meant(name: str) -> None:
+    hint = f"To destroy it without this question: `prism terminate {name} --yes`"
+    if not sys.stdin.isatty():
+        raise Invalid(
+            "Nothing was destroyed", details="there is no terminal to ask on", remediation=hint
+        )
+    sys.stderr.write(f"This destroys {name} and all its data. Type its name to go on: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != name:
+        raise Invalid("Nothing was destroyed", details="that was not its name", remediation=hint)
+
+
+def _fields(it: dict[str, Any]) -> dict[str, object]:
+    """What people want to know about one workspace."""
+    expires = it.get("expires_at")
+    stage, percent = stage_of(it)
+    idle = it.get("idle") or {}
+    rate, spent = it["hourly_rate"], it["current_spend"]
+    source = f" ({it['price_source']})" if rate is not None and it.get("price_source") else ""
+    return {
+        "name": it["name"],
+        "id": it["id"],
+        "state": it["state"] if stage is None else f"{it['state']} ({stage}, {percent}%)",
+        "template": it["template"],
+        "type": it["instance_type"],
+        "region": it["region"],
+        "profile": it.get("profile"),
+        "launched": here(it["launch_time"]),
+        "expires": f"{here(expires)}, in {until(expires)}" if expires else None,
+        "an hour": None if rate is None else f"${rate:.4f}{source}",
+        "spent": None if spent is None else f"${spent:.2f}",
+        "hibernates": "yes" if it["hibernation_capable"] else "no",
+        "idle": idle.get("verdict") or idle.get("profile"),
+        "address": it["public_ip"] or it["private_ip"],
+        "volumes": ", ".join((*it["attached_volumes"], *it["attached_ebs_volumes"])),
+        "tags": ", ".join(f"{label}={value}" for label, value in it["tags"].items()),
+    }
+
+
+def _was(answer: dict[str, Any]) -> str:
+    return f"{answer['name']} was {answer['previous_state']} and is {answer['new_state']}"
+
+
+def _more_time(made: ArgumentParser) -> None:
+    named(made)
+    made.add_argument("hours", metavar="HOURS", nargs="?", type=int, help="default: 4")
+
+
+def _sure(made: ArgumentParser) -> None:
+    named(made)
+    made.add_argument("--backup", action="store_true", help="take a snapshot of its disk first")
+
+
+VERBS = {
+    "show": (named, _show),
+    "stop": (named, _change),
+    "start": (named, _change),
+    "hibernate": (named, _change),
+    "resume": (named, _change),
+    "extend": (_more_time, _extend),
+    "terminate": (_sure, _terminate),
+}

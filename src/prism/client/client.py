@@ -1,0 +1,91 @@
+"""The Python client."""
+
+from collections.abc import Iterator
+from os import PathLike, fspath
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from prism.client.budgets import Allocations, Budgets
+from prism.client.costs import Costs
+from prism.client.daemon import Daemon
+from prism.client.idle import Idle
+from prism.client.logs import Logs
+from prism.client.people import Audit, Invitations, Members, Tokens
+from prism.client.place import Place
+from prism.client.profiles import Profiles
+from prism.client.projects import Projects
+from prism.client.storage import Snapshots, Volumes
+from prism.client.stream import PATIENCE, events
+from prism.client.templates import Templates
+from prism.client.wire import ANSWER, Wire
+from prism.client.workspaces import Workspaces
+from prism.kit.events import Fact
+
+
+class Client:
+    """Everything one may ask a daemon, by noun; safe to share between threads.
+
+    Where the daemon is and who is asking come from `PRISM_HOME`, `PRISM_URL` and
+    `PRISM_TOKEN` unless they are given here. What the daemon refuses is raised as the
+    `Problem` that the daemon raised (`prism.errors` and each room's `model`); a daemon
+    that does not answer is `prism.client.faults.DaemonUnreachable`.
+    """
+
+    def __init__(
+        self,
+        *,
+        home: str | PathLike[str] | None = None,
+        url: str | None = None,
+        token: str | None = None,
+        timeout: float = ANSWER,
+    ) -> None:
+        found = Place.read()
+        place = Place(
+            found.home if home is None else fspath(home),
+            (found.url if home is None else "") if url is None else url,
+            found.token if token is None else token,
+            found.port,
+        )
+        self._wire = Wire(place, timeout)
+        self.workspaces = Workspaces(self._wire)
+        self.templates = Templates(self._wire)
+        self.volumes = Volumes(self._wire)
+        self.snapshots = Snapshots(self._wire)
+        self.projects = Projects(self._wire)
+        self.budgets = Budgets(self._wire)
+        self.allocations = Allocations(self._wire)
+        self.costs = Costs(self._wire)
+        self.profiles = Profiles(self._wire)
+        self.members = Members(self._wire)
+        self.invitations = Invitations(self._wire)
+        self.tokens = Tokens(self._wire)
+        self.audit = Audit(self._wire)
+        self.idle = Idle(self._wire)
+        self.logs = Logs(self._wire)
+        self.daemon = Daemon(self._wire)
+
+    def events(
+        self, after: str | int | None = None, *, patience: float = PATIENCE
+    ) -> Iterator[Fact]:
+        """Everything that happens, for as long as one reads.
+
+        Begins after the event with the id `after` (`0`: with the oldest that is kept), or
+        now. A cut connection is taken up where it was cut; without a daemon for
+        `patience` seconds it raises.
+        """
+        for event in events(self._wire, after, patience):
+            yield msgspec.convert(event, Fact)
+
+    def __enter__(self) -> Self:
+        """Nothing to open: each request has a connection of its own."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to close."""

@@ -1,0 +1,59 @@
+"""The daemon about itself, across the wire."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from prism.client.typed import ask
+from prism.client.wire import Wire
+
+PATH = "/daemon"
+
+
+class PlaceSeen(Struct, frozen=True):
+    """Somewhere machines are, and how looking there went last; null before the first look."""
+
+    place: str
+    provider: str
+    reachable: bool | None
+    looked_at: datetime | None
+    problem: str | None
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """How the daemon is."""
+
+    status: str
+    version: str
+    uptime: str
+    api_version: str
+    aws_connectivity: str
+    active_profiles: int
+    total_instances: int
+    active_instances: int
+    user: str
+    database: str
+    places: tuple[PlaceSeen, ...]
+
+
+class Farewell(Struct, frozen=True):
+    """The answer to a shutdown."""
+
+    message: str
+    active_operations: int
+    shutdown_timeout: int
+
+
+class Daemon:
+    """What you may ask the daemon about itself."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def status(self) -> Status:
+        """How it is."""
+        return ask(self._wire, "GET", f"{PATH}/status", Status)
+
+    def shutdown(self) -> Farewell:
+        """Ask it to stop; workspaces go on."""
+        return ask(self._wire, "POST", f"{PATH}/shutdown", Farewell)

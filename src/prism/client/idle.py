@@ -1,0 +1,63 @@
+"""Idleness, across the wire."""
+
+import builtins
+
+from prism.client.typed import ask
+from prism.client.wire import Wire, query, quoted
+from prism.idle.model import (
+    Awake,
+    Configuration,
+    Deleted,
+    Effective,
+    NewProfile,
+    Past,
+    Profile,
+    Status,
+    Wakefulness,
+)
+
+PATH = "/idle"
+
+
+class Idle:
+    """What you may ask about idleness; `name` is a workspace's name or instance id."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def profiles(self) -> builtins.list[Profile]:
+        """Every idle profile."""
+        return ask(self._wire, "GET", f"{PATH}/profiles", builtins.list[Profile])
+
+    def create_profile(self, profile: NewProfile) -> Profile:
+        """Add a profile of one's own."""
+        return ask(self._wire, "POST", f"{PATH}/profiles", Profile, profile)
+
+    def delete_profile(self, name: str) -> Deleted:
+        """Forget a profile that watches nothing."""
+        return ask(self._wire, "DELETE", f"{PATH}/profiles/{quoted(name)}", Deleted)
+
+    def configure(
+        self, name: str, profile: str, *, enabled: bool = True, minutes: int | None = None
+    ) -> Effective:
+        """Watch a workspace by a profile; what holds from now on."""
+        body = Configuration(profile=profile, enabled=enabled, custom_threshold_minutes=minutes)
+        return ask(self._wire, "POST", _path(name, "configure"), Effective, body)
+
+    def keep_awake(self, name: str, minutes: int) -> Awake:
+        """Leave a workspace awake for so many minutes; 0 ends that."""
+        body = Wakefulness(minutes)
+        return ask(self._wire, "POST", _path(name, "keep-awake"), Awake, body)
+
+    def why(self, name: str) -> Status:
+        """Why a workspace is awake or asleep."""
+        return ask(self._wire, "GET", _path(name), Status)
+
+    def history(self, limit: int = 100) -> builtins.list[Past]:
+        """What was done because of idleness, the newest first."""
+        path = f"{PATH}/history" + query(limit=limit)
+        return ask(self._wire, "GET", path, builtins.list[Past])
+
+
+def _path(name: str, *verb: str) -> str:
+    return "/".join((PATH, "instances", quoted(name), *verb))

@@ -1,0 +1,121 @@
+"""Volumes and snapshots, across the wire."""
+
+import builtins
+
+import msgspec
+
+from prism.client.typed import ask
+from prism.client.wire import Wire, quoted
+from prism.storage.model import (
+    Attaching,
+    Detaching,
+    DiskType,
+    EbsVolume,
+    EfsVolume,
+    Kind,
+    NewSnapshot,
+    NewVolume,
+    Removal,
+    Restoring,
+    SnapshotItem,
+    VolumeList,
+)
+
+VOLUMES, SNAPSHOTS = "/storage/volumes", "/snapshots"
+Volume = EbsVolume | EfsVolume
+
+
+class Volumes:
+    """What you may ask about volumes; `name` is a name or an id.
+
+    Verbs say at once what is wanted and return; the volume follows.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def list(self) -> VolumeList:
+        """Every volume, by kind."""
+        return ask(self._wire, "GET", VOLUMES, VolumeList)
+
+    def get(self, name: str) -> Volume:
+        """One volume."""
+        return _volume(self._wire, "GET", _of(name))
+
+    def create(
+        self,
+        name: str,
+        size_gb: int | None = None,
+        *,
+        type: Kind | str = Kind.EBS,
+        volume_type: DiskType | None = None,
+        iops: int | None = None,
+        throughput: int | None = None,
+        project: str | None = None,
+    ) -> Volume:
+        """Ask for a new one; an `efs` volume has neither size nor type."""
+        body = NewVolume(
+            type=Kind(type),
+            name=name,
+            size_gb=size_gb,
+            volume_type=volume_type,
+            iops=iops,
+            throughput=throughput,
+            project=project,
+        )
+        return _volume(self._wire, "POST", f"{VOLUMES}/create", body)
+
+    def attach(self, name: str, instance: str) -> Volume:
+        """Ask for a workspace to have it, at `~/volumes/NAME`."""
+        return _volume(self._wire, "POST", _of(name, "attach"), Attaching(instance=instance))
+
+    def detach(self, name: str, instance: str | None = None) -> Volume:
+        """Ask for one workspace, or all, to have it no more."""
+        return _volume(self._wire, "POST", _of(name, "detach"), Detaching(instance=instance))
+
+    def delete(self, name: str) -> Removal:
+        """Ask for one that nothing has to be destroyed, with what it holds."""
+        return ask(self._wire, "DELETE", _of(name), Removal)
+
+
+class Snapshots:
+    """What you may ask about snapshots; `name` is a name or an id."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def list(self) -> builtins.list[SnapshotItem]:
+        """Every snapshot."""
+        return ask(self._wire, "GET", SNAPSHOTS, builtins.list[SnapshotItem])
+
+    def get(self, name: str) -> SnapshotItem:
+        """One snapshot."""
+        return ask(self._wire, "GET", f"{SNAPSHOTS}/{quoted(name)}", SnapshotItem)
+
+    def create(
+        self, name: str, *, volume: str | None = None, instance: str | None = None
+    ) -> SnapshotItem:
+        """Ask for one of a volume, or of a workspace's root disk."""
+        body = NewSnapshot(name=name, volume=volume, instance=instance)
+        return ask(self._wire, "POST", SNAPSHOTS, SnapshotItem, body)
+
+    def restore(self, name: str, volume: str) -> Volume:
+        """Ask for a new volume of that name that holds what the snapshot holds."""
+        path = f"{SNAPSHOTS}/{quoted(name)}/restore"
+        return _volume(self._wire, "POST", path, Restoring(name=volume))
+
+    def delete(self, name: str) -> Removal:
+        """Ask for one to be destroyed; volumes made from it stay."""
+        return ask(self._wire, "DELETE", f"{SNAPSHOTS}/{quoted(name)}", Removal)
+
+
+def _of(name: str, *verb: str) -> str:
+    return "/".join((VOLUMES, quoted(name), *verb))
+
+
+def _volume(wire: Wire, method: str, path: str, body: object = None) -> Volume:
+    """Decode whichever kind it is; a shared one is known by its file system."""
+    raw = ask(wire, method, path, dict[str, object], body)
+    if "filesystem_id" in raw:
+        return msgspec.convert(raw, EfsVolume)
+    return msgspec.convert(raw, EbsVolume)

@@ -1,0 +1,79 @@
+"""What happens, as it happens: server-sent events that survive a restart of the daemon."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from prism.client.wire import Wire
+from prism.errors import Unavailable
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+PATIENCE = 60.0  # seconds without a daemon until a reader gives up
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+
+
+class Message:
+    """One block of a stream: what it is called, its id, its text."""
+
+    __slots__ = ("data", "event", "id")
+
+    def __init__(self) -> None:
+        self.event, self.id, self.data = "message", "", list[str]()
+
+
+def messages(pieces: Iterable[bytes]) -> Iterator[Message]:
+    """The blocks of a `text/event-stream`; those without data only move the id."""
+    message = Message()
+    for line in lines_of(pieces):
+        if not line:
+            if message.data or message.id:
+                yield message
+            message = Message()
+            continue
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            message.data.append(value)
+        elif field == "event":
+            message.event = value
+        elif field == "id" and "\0" not in value:
+            message.id = value
+
+
+def events(
+    wire: Wire, after: str | int | None = None, patience: float = PATIENCE
+) -> Iterator[dict[str, Any]]:
+    """Every event after the id `after`, or from now on; goes on where it was cut off."""
+    last, pause = "" if after is None else str(after), FIRST_PAUSE
+    lost: float | None = None  # since when nobody answers
+    while True:
+        pieces = wire.stream("/events", {"Last-Event-ID": last} if last else {})
+        try:
+            next(pieces)
+            lost = None
+            for message in messages(pieces):
+                last, pause = message.id or last, FIRST_PAUSE
+                if message.data:
+                    yield json.loads("\n".join(message.data))
+        except Unavailable:
+            lost = lost or time.monotonic()
+            if time.monotonic() - lost >= patience:
+                raise
+        finally:
+            pieces.close()
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def lines_of(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Lines, however the bytes were cut into pieces; what is not ended is not a line yet."""
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace").removesuffix("\r")

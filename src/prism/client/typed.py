@@ -1,0 +1,37 @@
+"""Typed answers on the raw wire."""
+
+from typing import TypeVar
+
+import msgspec
+
+from prism.client.wire import Wire
+from prism.errors import Problem
+
+T = TypeVar("T")
+
+
+class AnswerNotUnderstood(Problem, code="ANSWER_NOT_UNDERSTOOD"):
+    """The daemon and this client are of different versions."""
+
+
+def ask(
+    wire: Wire,
+    method: str,
+    path: str,
+    answer: type[T],
+    body: object = None,
+    *,
+    wait: float = 0,
+    key: str | None = None,
+) -> T:
+    """Send a request and decode its answer; `key` makes it safe to repeat."""
+    content = None if body is None else msgspec.json.encode(body)
+    headers = {"Idempotency-Key": key} if key else {}
+    received = wire.send(method, path, content, headers=headers, wait=wait).content
+    try:
+        return msgspec.json.decode(received, type=answer)
+    except msgspec.DecodeError as error:
+        raise AnswerNotUnderstood(
+            details=f"{method} {path}: {error}",
+            remediation="Compare `prism version` with `prism daemon status`",
+        ) from error

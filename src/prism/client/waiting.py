@@ -1,0 +1,91 @@
+"""Waiting until a workspace is what was asked for."""
+
+from __future__ import annotations
+
+import time
+
+from prism.client.wire import Wire, quoted
+from prism.errors import Conflict, NotFound
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+GOALS = {
+    "launch": "running",
+    "start": "running",
+    "resume": "running",
+    "stop": "stopped",
+    "hibernate": "hibernated",
+    "terminate": "terminated",
+}
+COMES_UP = {"launching", "starting", "resuming"}
+UNDER_WAY = COMES_UP | {"stopping", "hibernating", "terminating"}
+FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 1.0, 1.3
+
+
+class WorkspaceFailed(Conflict, code="WORKSPACE_FAILED"):
+    """The workspace did not become what was asked for."""
+
+
+class StillUnderWay(Conflict, code="STILL_UNDER_WAY"):
+    """The time to wait was over first; the work goes on."""
+
+
+def follow(
+    wire: Wire, name: str, goal: str, seconds: float | None = None
+) -> Iterator[dict[str, Any]]:
+    """The workspace each time we look, until it rests; raises when that is not `goal`."""
+    until = None if seconds is None else time.monotonic() + seconds
+    pause = FIRST_PAUSE
+    while True:
+        seen = look(wire, name, goal)
+        yield seen
+        if seen["state"] not in UNDER_WAY:
+            return judge(seen, goal)
+        if until is not None and time.monotonic() >= until:
+            raise StillUnderWay(
+                f"{name} is still {seen['state']}",
+                details=f"waited {seconds:g} s; the work goes on",
+                remediation=f"Look again: `prism show {name}`",
+            )
+        time.sleep(pause)
+        pause = min(pause * GROWTH, LONGEST_PAUSE)
+
+
+def stage_of(seen: dict[str, Any]) -> tuple[str | None, int | None]:
+    """The stage it is at and the percent it has done; only what comes up has these."""
+    progress = seen.get("progress")
+    if seen["state"] not in COMES_UP or progress == 100:  # 100: of the last time
+        return None, None
+    return seen.get("stage"), progress
+
+
+def look(wire: Wire, name: str, goal: str) -> dict[str, Any]:
+    """One workspace; one that is gone is what `terminate` wanted."""
+    try:
+        seen: dict[str, Any] = wire.ask("GET", f"/instances/{quoted(name)}")
+    except NotFound:
+        if goal == "terminated":
+            return {"name": name, "state": "terminated"}
+        raise
+    return seen
+
+
+def judge(seen: dict[str, Any], goal: str) -> None:
+    """Raise unless the workspace rests in the state that was wanted."""
+    name, state, failure = seen["name"], seen["state"], seen.get("failure")
+    if state == goal:
+        return
+    if state == "failed":
+        hint = f"Try again: `prism start {name}`; give it up: `prism terminate {name}`"
+    else:
+        hint = f"See what happened: `prism show {name}`"
+    if failure:
+        problem = WorkspaceFailed(
+            f"{name} is {state}: {failure['message']}", remediation=hint, details=failure["code"]
+        )
+        problem.data = {"failure": failure}
+        raise problem
+    raise WorkspaceFailed(f"{name} is {state}, not {goal}", remediation=hint)

@@ -1,0 +1,238 @@
+"""The raw layer: one request, one answer, over a Unix socket, TCP or TLS.
+
+HTTP/1.1 by hand on `socket` and `json` alone, since `http.client` costs a cold start
+20 ms. A connection carries one request, so a `Wire` may be used by many threads, and a
+daemon that was restarted meanwhile is no error.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+
+from prism.client.faults import DaemonUnreachable, problem_of
+from prism.client.place import Place
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+    from io import BufferedReader
+    from typing import Any
+
+API = "/api/v1"
+CONNECT, ANSWER = 5.0, 30.0  # seconds until we give up
+SILENCE = 60.0  # seconds; a stream says each 15 that it still lives
+LONGEST_LINE = 65536
+UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+class Answer:
+    """What came back: status, headers by lower-case name, and the body."""
+
+    __slots__ = ("content", "headers", "status")
+
+    def __init__(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        self.status, self.headers, self.content = status, headers, content
+
+    def json(self) -> Any:
+        """The body, parsed; `None` when there is none."""
+        return json.loads(self.content) if self.content else None
+
+
+class Wire:
+    """Asks a daemon, and raises the `Problem` that the daemon raised."""
+
+    def __init__(self, place: Place, timeout: float = ANSWER) -> None:
+        self.place, self.timeout = place, timeout
+        self._door, self._host, self._prefix, self._secure = _parts(place.url)
+
+    def ask(self, method: str, path: str, body: object = None, *, wait: float = 0) -> Any:
+        """Send `body` as JSON to `path` below `/api/v1`; the answer, parsed."""
+        content = None if body is None else json.dumps(body).encode()
+        answer = self.send(method, path, content, wait=wait)
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise self._unreachable(error) from error
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        wait: float = 0,
+    ) -> Answer:
+        """Send bytes; the answer as it came. `wait` is how long the daemon may hold it."""
+        if wait:
+            path += f"{'&' if '?' in path else '?'}wait={wait:g}"
+        with self._opened(self.timeout + wait) as door:
+            try:
+                with self._asked(door, method, path, content, headers) as file:
+                    status, received = _head(file)
+                    answer = Answer(status, received, b"".join(_body(file, status, received)))
+            except (OSError, ValueError) as error:
+                raise self._unreachable(error) from error
+        if answer.status >= 300 and answer.status != 304:
+            raise problem_of(answer.status, answer.content)
+        return answer
+
+    def stream(
+        self, path: str, headers: Mapping[str, str], silence: float | None = SILENCE
+    ) -> Generator[bytes]:
+        """The body of a GET that does not end; nothing as soon as it is open, then each piece.
+
+        `silence` is how long it may say nothing; for ever, where there is no sign of life.
+        """
+        with self._opened(silence) as door:
+            try:
+                with self._asked(door, "GET", path, None, headers) as file:
+                    status, received = _head(file)
+                    if status >= 300:
+                        raise problem_of(status, b"".join(_body(file, status, received)))
+                    yield b""  # it is open
+                    yield from _body(file, status, received)
+            except (OSError, ValueError) as error:
+                raise self._unreachable(error) from error
+
+    def connect(self) -> socket.socket:
+        """An open connection; an `OSError` where there is no daemon."""
+        if not self.place.url:
+            door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                door.settimeout(CONNECT)
+                door.connect(self.place.socket)
+            except OSError:
+                door.close()
+                raise
+            return door
+        door = socket.create_connection(self._door, CONNECT)
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self._wrapped(door) if self._secure else door
+
+    def _wrapped(self, door: socket.socket) -> socket.socket:
+        import ssl  # noqa: PLC0415  cold start: 15 ms that only a distant daemon is worth
+
+        try:
+            return ssl.create_default_context().wrap_socket(door, server_hostname=self._door[0])
+        except OSError:
+            door.close()
+            raise
+
+    def _opened(self, timeout: float | None) -> socket.socket:
+        try:
+            door = self.connect()
+        except OSError as error:
+            raise self._unreachable(error) from error
+        door.settimeout(timeout)
+        return door
+
+    def _asked(
+        self,
+        door: socket.socket,
+        method: str,
+        path: str,
+        content: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> BufferedReader:
+        lines = [f"{method} {self._prefix}{API}{path} HTTP/1.1", f"Host: {self._host}"]
+        lines += ["Connection: close", "Accept: application/json, text/event-stream"]
+        if self.place.token:
+            lines.append(f"Authorization: Bearer {self.place.token}")
+        if content is not None:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
+        elif method != "GET":
+            lines.append("Content-Length: 0")
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        if any("\r" in line or "\n" in line for line in lines):
+            raise ValueError("a line break in a header")
+        door.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + (content or b""))
+        return door.makefile("rb")
+
+    def _unreachable(self, error: Exception) -> DaemonUnreachable:
+        if isinstance(error, TimeoutError):
+            return DaemonUnreachable(
+                f"The daemon at {self.place} did not answer in time",
+                remediation="See what it does: `prism daemon logs`",
+            )
+        if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+            what = "Nobody answers there"
+        else:
+            what = f"{error}" or type(error).__name__
+        remedy = "Check PRISM_URL" if self.place.url else "Start it: `prism daemon start`"
+        return DaemonUnreachable(f"No daemon at {self.place}", details=what, remediation=remedy)
+
+
+def quoted(text: str) -> str:
+    """One segment of a path, or one value of a query (`urllib` costs a cold start 5 ms)."""
+    return "".join(chr(b) if b in UNRESERVED else f"%{b:02X}" for b in text.encode())
+
+
+def query(**given: object) -> str:
+    """`?name=value&…` of what is given; nothing for nothing."""
+    pairs = [f"{name}={quoted(str(value))}" for name, value in given.items() if value is not None]
+    return f"?{'&'.join(pairs)}" if pairs else ""
+
+
+def _parts(url: str) -> tuple[tuple[str, int], str, str, bool]:
+    """Where to connect, what to call it, the path before ours, and whether it is TLS."""
+    if not url:
+        return ("", 0), "localhost", "", False
+    from urllib.parse import urlsplit  # noqa: PLC0415  cold start: only for PRISM_URL
+
+    try:
+        parts = urlsplit(url)
+        name, port, secure = parts.hostname, parts.port, parts.scheme == "https"
+    except ValueError:
+        name = None
+    if not name or parts.scheme not in {"http", "https"}:
+        raise DaemonUnreachable(
+            f"PRISM_URL is not an address: {url}",
+            remediation="Write it like http://localhost:8947",
+        )
+    door = (name, port or (443 if secure else 80))
+    return door, parts.netloc.rpartition("@")[2], parts.path, secure
+
+
+def _head(file: BufferedReader) -> tuple[int, dict[str, str]]:
+    """The status and the headers."""
+    words = _line(file).split(None, 2)
+    if len(words) < 2 or not words[0].startswith("HTTP/1."):
+        raise ValueError("what answers there does not speak HTTP")
+    headers: dict[str, str] = {}
+    while line := _line(file):
+        name, _, value = line.partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return int(words[1]), headers
+
+
+def _body(file: BufferedReader, status: int, headers: dict[str, str]) -> Iterator[bytes]:
+    """The body, piece by piece, as it arrives."""
+    if status in {204, 304}:
+        return
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        while size := int(_line(file).partition(";")[0], 16):
+            yield _exactly(file, size)
+            _line(file)
+        while _line(file):  # trailers
+            pass
+    elif "content-length" in headers:
+        yield _exactly(file, int(headers["content-length"]))
+    else:
+        while piece := file.read1():
+            yield piece
+
+
+def _line(file: BufferedReader) -> str:
+    line = file.readline(LONGEST_LINE)
+    if not line.endswith(b"\n"):
+        raise ConnectionError("the connection was cut in the middle of an answer")
+    return line.decode("latin-1").rstrip("\r\n")
+
+
+def _exactly(file: BufferedReader, size: int) -> bytes:
+    content = file.read(size)
+    if len(content) < size:
+        raise ConnectionError("the connection was cut in the middle of an answer")
+    return content

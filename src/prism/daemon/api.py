@@ -1,0 +1,127 @@
+"""The daemon about itself: how it is, and that it may go."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from litestar import Response, Router, get, post
+from litestar.background_tasks import BackgroundTask
+from litestar.di import NamedDependency
+from msgspec import Struct
+
+from prism import __version__
+from prism.kit.clock import Clock
+from prism.profiles.model import Shown
+
+GRACE = 30  # seconds that requests get to end
+UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+class Counts(Struct, frozen=True):
+    """How many workspaces are listed, how many run or will, how many are changing."""
+
+    total: int
+    active: int
+    changing: int
+
+
+class PlaceSeen(Struct, frozen=True):
+    """Somewhere machines are, and how looking there went last; null before the first look."""
+
+    place: str
+    provider: str
+    reachable: bool | None = None
+    looked_at: datetime | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """What there is to say about a daemon, and how to stop it; the composition root fills it."""
+
+    clock: Clock
+    started_at: datetime
+    user: str
+    database: str
+    counts: Callable[[], Counts]
+    profiles: Callable[[], Sequence[Shown]]
+    places: Callable[[], Sequence[PlaceSeen]]
+    stop: Callable[[], object]
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """How the daemon is."""
+
+    status: Literal["healthy", "degraded"]
+    version: str
+    uptime: str
+    api_version: str
+    aws_connectivity: Literal["connected", "disconnected", "not_configured"]
+    active_profiles: int
+    total_instances: int
+    active_instances: int
+    user: str
+    database: str
+    places: Sequence[PlaceSeen]
+
+
+class Farewell(Struct, frozen=True):
+    """The answer to a shutdown."""
+
+    message: str
+    active_operations: int
+    shutdown_timeout: int
+
+
+Itself = NamedDependency[Daemon]
+
+
+@get("/status", sync_to_thread=True)
+def show_status(daemon: Itself) -> Status:
+    """How the daemon is; degraded when the last look at a place failed."""
+    counts, profiles, places = daemon.counts(), daemon.profiles(), daemon.places()
+    return Status(
+        status="degraded" if any(place.reachable is False for place in places) else "healthy",
+        version=__version__,
+        uptime=lasting(daemon.clock.now() - daemon.started_at),
+        api_version="v1",
+        aws_connectivity=_aws([profile.provider for profile in profiles], places),
+        active_profiles=len(profiles),
+        total_instances=counts.total,
+        active_instances=counts.active,
+        user=daemon.user,
+        database=daemon.database,
+        places=places,
+    )
+
+
+@post("/shutdown", status_code=200, sync_to_thread=True)
+def shut_down(daemon: Itself) -> Response[Farewell]:
+    """Answer, let requests end, stop; workspaces keep running."""
+    changing = daemon.counts().changing
+    farewell = Farewell("Daemon shutting down gracefully", changing, GRACE)
+    return Response(farewell, background=BackgroundTask(daemon.stop))
+
+
+router = Router("/api/v1/daemon", tags=["daemon"], route_handlers=[show_status, shut_down])
+
+
+def lasting(time: timedelta) -> str:
+    """A length of time as people say it: `2h 45m 30s`."""
+    left = max(0, int(time.total_seconds()))
+    words: list[str] = []
+    for unit, seconds in UNITS.items():
+        count, left = divmod(left, seconds)
+        if count or words or unit == "s":
+            words.append(f"{count}{unit}")
+    return " ".join(words)
+
+
+def _aws(
+    providers: Sequence[str], places: Sequence[PlaceSeen]
+) -> Literal["connected", "disconnected", "not_configured"]:
+    if "aws" not in providers:
+        return "not_configured"
+    seen = any(place.provider == "aws" and place.reachable for place in places)
+    return "connected" if seen else "disconnected"

@@ -1,0 +1,219 @@
+"""The API describes itself: `/api/v1/openapi.json` for programs, `/docs` for people.
+
+What is true of every route is said here, once: how it refuses, who may ask, that a POST may be
+repeated.
+
+The page is made here, of words and one style sheet: Litestar's own pages load theirs from
+the internet.
+"""
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Request, Router, get
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import OpenAPIRenderPlugin
+
+from prism import __version__
+from prism.kit.envelope import Envelope
+from prism.kit.idempotency import HEADER
+from prism.workspaces.waiting import LONGEST, PATH
+
+Schema = dict[str, Any]
+AT = "/api/v1/openapi.json"
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }
+body { padding: 0 1rem; color: #1b1f24; background: #fff; }
+code { font: 0.9em ui-monospace, monospace; }
+h2 { margin-top: 3rem; text-transform: capitalize; } h3 { margin: 2rem 0 0; }
+h3 b { color: #0b6e4f; } p { margin: 0.3rem 0; } table { border-collapse: collapse; width: 100%; }
+caption { text-align: left; color: #57606a; margin-top: 0.7rem; }
+td { border-top: 1px solid #d0d7de; padding: 0.2rem 1rem 0.2rem 0; vertical-align: top; }
+td:first-child { width: 30%; } nav a { margin-right: 1rem; }
+@media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #0d1117; }
+h3 b { color: #56d4a0; } a { color: #79b8ff; } td { border-color: #30363d; } }
+"""
+MEDIA = {"csv": "text/csv", "markdown": "text/markdown"}  # by the word of `?format=`
+TEXT = {"schema": {"type": "string"}}
+REFUSED = {"$ref": "#/components/responses/Refused"}
+FAILED = {"$ref": "#/components/responses/Failed"}
+THEIRS = {"description": "What the workspace's own service answers"}
+PASSED_ON = ("/web-proxy/", "/dcv-proxy/")
+WHO: list[Schema] = [{}, {"token": []}]  # nobody need say, on a machine of one's own
+TOKEN = {"type": "http", "scheme": "bearer", "description": "A token, in team mode."}
+REPEATED: Schema = {
+    "name": HEADER,
+    "in": "header",
+    "description": "A request that is sent twice with one key happens once.",
+    "schema": {"type": "string", "pattern": r"^[ -~]{1,255}$(?!\n)"},
+}
+WAIT: Schema = {
+    "name": "wait",
+    "in": "query",
+    "description": "Seconds to hold the answer back until it is done.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": LONGEST},
+}
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+class Page(OpenAPIRenderPlugin):
+    """The page, where Litestar would show one of its own."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: Schema) -> bytes:
+        """The API as a page."""
+        return page(completed(request.app.openapi_schema.to_schema())).encode()
+
+
+@get(AT, include_in_schema=False, sync_to_thread=False)
+def description(request: Request[Any, Any, Any]) -> Schema:
+    """The API as OpenAPI."""
+    return completed(request.app.openapi_schema.to_schema())
+
+
+def completed(api: Schema) -> Schema:
+    """The description, with what routes do not say because it holds for all of them."""
+    _, shapes = msgspec.json.schema_components(
+        [Envelope], ref_template="#/components/schemas/{name}"
+    )
+    parts = api["components"]
+    parts["schemas"] = dict(sorted({**parts["schemas"], **shapes}.items()))
+    body = {"application/json": {"schema": {"$ref": "#/components/schemas/Envelope"}}}
+    parts["responses"] = {
+        "Refused": {"description": "Why it was refused; nothing has changed", "content": body},
+        "Failed": {"description": "Prism, or what it needs, is out of order", "content": body},
+    }
+    parts["securitySchemes"], api["security"] = {"token": TOKEN}, WHO
+    for path, methods in api["paths"].items():
+        for method, operation in methods.items():
+            _complete(path, method, operation)
+            _loosen(parts["schemas"], operation)
+    return api
+
+
+def _complete(path: str, method: str, operation: Schema) -> None:
+    answers = operation["responses"]
+    answers.pop("400", None)  # of a shape that is Litestar's
+    if path.startswith(PASSED_ON):
+        operation["responses"] = {"default": THEIRS}
+        return
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] == "format":
+            kinds = [MEDIA[word] for word in parameter["schema"]["enum"] if word in MEDIA]
+            answers["200"]["content"] |= dict.fromkeys(kinds, TEXT)
+        elif parameter["name"] == "follow":
+            answers["200"]["content"] |= {"text/plain": TEXT}
+    answers |= {"4XX": REFUSED, "5XX": FAILED}
+    if method == "post":
+        operation.setdefault("parameters", []).append(REPEATED)
+        if path.startswith(PATH) and not path.endswith("/extend"):
+            operation["parameters"].append(WAIT)
+
+
+def config() -> OpenAPIConfig:
+    """What Litestar needs to know; a new one for each application, which adds to it."""
+    return OpenAPIConfig(
+        title="Prism",
+        version=__version__,
+        description="Research workspaces on your own machine and in the cloud.",
+        use_handler_docstrings=True,
+        render_plugins=[Page(path="/", media_type=MediaType.HTML)],
+        # Litestar answers every unknown path below this router with a page of its own: never
+        # put it at `/api/v1`.
+        openapi_router=Router(
+            "/docs",
+            route_handlers=[],
+            include_in_schema=False,
+            response_headers={"Content-Security-Policy": POLICY, "X-Frame-Options": "DENY"},
+        ),
+    )
+
+
+def _loosen(schemas: Schema, operation: Schema) -> None:
+    """A body of which nothing is required need not be there."""
+    if body := operation.get("requestBody"):
+        name = _content(body)["$ref"].rpartition("/")[2]
+        body["required"] = bool(schemas[name]["required"])
+
+
+def page(api: Schema) -> str:
+    """The description, to be read."""
+    tags: dict[str, list[str]] = {}
+    for path, methods in api["paths"].items():
+        for method, operation in methods.items():
+            tags.setdefault(operation["tags"][0], []).append(
+                "".join(_operation(api, method.upper(), path, operation))
+            )
+    links = "".join(f'<a href="#{escape(tag)}">{escape(tag)}</a>' for tag in tags)
+    rooms = "".join(
+        f'<h2 id="{escape(tag)}">{escape(tag)}</h2>{"".join(operations)}'
+        for tag, operations in tags.items()
+    )
+    title = f"{escape(api['info']['title'])} {escape(api['info']['version'])}"
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
+        f"<h1>{title}</h1><p>{escape(api['info']['description'])} For programs:"
+        f' <a href="{AT}"><code>{AT}</code></a>.</p><nav>{links}</nav>{rooms}</html>'
+    )
+
+
+def _operation(api: Schema, method: str, path: str, operation: Schema) -> Iterator[str]:
+    yield f"<h3><code><b>{method}</b> {escape(path)}</code></h3>"
+    yield f"<p>{escape(operation.get('description', ''))}</p>"
+    queries = [it for it in operation.get("parameters", ()) if it["in"] != "path"]
+    if queries:
+        rows = ((it["name"], it["schema"], it.get("description", "")) for it in queries)
+        yield _table(api, "Parameters", rows)
+    if body := _content(operation.get("requestBody", {})):
+        yield _table(api, "Body", _fields(api, body))
+    for status, response in operation["responses"].items():
+        if status.startswith("2"):
+            yield _table(api, f"Answer {status}", _fields(api, _content(response)))
+
+
+def _table(api: Schema, caption: str, rows: Iterator[tuple[str, Schema, str]]) -> str:
+    lines = "".join(
+        f"<tr><td><code>{escape(name)}</code><td>{escape(_kind(api, schema))}<td>{escape(said)}"
+        for name, schema, said in rows
+    )
+    return f"<table><caption>{escape(caption)}</caption>{lines}</table>"
+
+
+def _content(part: Schema) -> Schema:
+    """The schema of a body, whatever its media type."""
+    return next((it.get("schema", {}) for it in part.get("content", {}).values()), {})
+
+
+def _fields(api: Schema, schema: Schema) -> Iterator[tuple[str, Schema, str]]:
+    """The fields of an object, or of each object in a list."""
+    whole = _resolved(api, schema)
+    if whole.get("type") == "array":
+        whole = _resolved(api, whole["items"])
+    needed = whole.get("required", ())
+    for name, field in whole.get("properties", {}).items():
+        said = field.get("description", "")
+        yield f"{name}*" if name in needed else name, field, said
+
+
+def _resolved(api: Schema, schema: Schema) -> Schema:
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found: Schema = api["components"]["schemas"][name] if name else schema
+    return found
+
+
+def _kind(api: Schema, schema: Schema) -> str:
+    """What a value is, in a few words."""
+    whole = _resolved(api, schema)
+    if choices := whole.get("oneOf") or whole.get("anyOf"):
+        return " or ".join(dict.fromkeys(_kind(api, choice) for choice in choices))
+    if "enum" in whole:
+        return ", ".join(str(value) for value in whole["enum"])
+    if "const" in whole:
+        return str(whole["const"])
+    kind = whole.get("type", "anything")
+    if kind == "array":
+        return f"list of {_kind(api, whole.get('items', {}))}"
+    words = kind if isinstance(kind, list) else [kind]
+    return " or ".join(whole.get("format", "string") if it == "string" else it for it in words)

@@ -1,0 +1,199 @@
+"""`prismd`: read the settings, open the doors, build the house, serve until told to stop."""
+
+import argparse
+import asyncio
+import fcntl
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+import uvicorn
+from msgspec.structs import replace
+from sqlalchemy.exc import OperationalError
+
+from prism import __version__
+from prism.daemon import logs
+from prism.daemon.doors import open_doors
+from prism.daemon.house import House, build, public
+from prism.errors import Conflict, Problem, Unavailable
+from prism.kit.clock import WallClock
+from prism.kit.idempotency import Lanes
+from prism.kit.peer import Peers, door, watched
+from prism.kit.takeover import WebSockets
+from prism.settings import Settings
+from prism.workspaces.ports import Compute
+
+log = logging.getLogger(__name__)
+GRACE = 30  # seconds that requests get to end
+IDLE = 30  # seconds after which a connection without requests is closed
+
+
+class AlreadyRunning(Conflict, code="ALREADY_RUNNING"):
+    """A home has one daemon."""
+
+
+class Server(uvicorn.Server):
+    """A server that also ends its event streams; they would keep it open for ever."""
+
+    def __init__(self, config: uvicorn.Config, house: House) -> None:
+        self._house = house
+        super().__init__(config)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Give handlers their threads, then open."""
+        asyncio.get_running_loop().set_default_executor(Lanes())
+        await super().startup(sockets)
+        log.info("ready")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Close on SIGTERM or SIGINT."""
+        self._house.db.bus.close()
+        super().handle_exit(sig, frame)
+
+    def stop(self) -> None:
+        """Close because somebody asked over the wire."""
+        log.info("asked to shut down")
+        self._house.db.bus.close()
+        self.should_exit = True
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a daemon; the exit code is 0 when it was told to stop, 1 when it could not start."""
+    asked = _parser().parse_args(words)
+    given = {"PRISM_HOST": asked.host, "PRISM_PORT": asked.port}
+    try:
+        return run(Settings.load({**os.environ, **{k: v for k, v in given.items() if v}}))
+    except (Problem, OSError, OperationalError) as error:
+        log.debug("cannot start", exc_info=error)
+        problem = error if isinstance(error, Problem) else _trouble(error)
+        because = f" ({problem.details})" if problem.details else ""
+        sys.stderr.write(f"error: {problem.message}{because}\n")
+        if problem.remediation:
+            sys.stderr.write(f"hint: {problem.remediation}\n")
+        return 1
+
+
+def _trouble(error: OSError | OperationalError) -> Problem:
+    """What this machine or the database has against a start, in words."""
+    if isinstance(error, OSError):
+        return Unavailable(
+            f"Cannot use {error.filename or 'the home'}",
+            details=error.strerror or str(error),
+            remediation="Choose a home that you may write to with PRISM_HOME",
+        )
+    return Unavailable(
+        "Cannot use the database",
+        details=str(error.orig).strip().splitlines()[0],
+        remediation="Look at PRISM_DATABASE_URL, and whether the database runs",
+    )
+
+
+def run(settings: Settings, computes: Mapping[str, Compute] | None = None) -> int:
+    """Run a daemon with these settings, and other places than this machine if they are given."""
+    os.umask(0o077)  # nothing of ours is for anybody else
+    settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    logs.begin(settings.log_level)
+    with ExitStack() as stack:
+        lock = stack.enter_context(only_one(settings.folder))
+        beyond = public(settings)
+        doors = open_doors(settings.host, settings.port, settings.socket, beyond=beyond)
+        stack.enter_context(closing(doors))
+        settings = replace(settings, port=doors.port)
+        _sign(lock, settings.port)
+        _serve(settings, computes, doors.sockets)
+    log.info("stopped; workspaces keep running")
+    return 0
+
+
+def _serve(
+    settings: Settings, computes: Mapping[str, Compute] | None, doors: list[socket.socket]
+) -> None:
+    def stop() -> None:
+        server.stop()
+
+    sys.setswitchinterval(0.0005)  # many short threads: 5 ms of GIL each is a long queue
+    with ExitStack() as stack:
+        house = stack.enter_context(closing(build(settings, computes, stop=stop)))
+        house.prepare()
+        alone = settings.auth == "local" and watched()  # tokens say who is who, else the kernel
+        peers = stack.enter_context(closing(Peers())) if alone else None
+        server = Server(_config(house, peers), house)
+        gc.freeze()  # what lives from here to the end need not be searched; a search takes 40 ms
+        gc.enable()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)  # uvicorn raises them again when it is done
+        log.info("pid %s listens at http://localhost:%s", os.getpid(), settings.port)
+        server.run(doors)
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[IO[str]]:
+    """Hold the home's lock, whose file says who runs; refuse where another daemon holds it."""
+    with (folder / "daemon.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise AlreadyRunning(
+                f"A daemon already runs in {folder}",
+                details=_who(lock.read()),
+                remediation="Use it, or end it with `prism daemon stop`",
+            ) from None
+        _sign(lock, None)
+        yield lock
+        lock.truncate(0)
+
+
+def _sign(lock: IO[str], port: int | None) -> None:
+    """Write into the lock who runs and where, for clients and for a second daemon."""
+    about: dict[str, object] = {"pid": os.getpid(), "version": __version__}
+    if port:
+        about |= {"port": port, "url": f"http://localhost:{port}"}
+    lock.truncate(0)
+    lock.write(json.dumps(about))
+    lock.flush()
+
+
+def _who(written: str) -> str:
+    try:
+        about = json.loads(written)
+        where = about.get("url", "still starting")
+        return f"pid {about['pid']}, {where}, version {about['version']}"
+    except (ValueError, KeyError):
+        return "it does not say which"
+
+
+def _config(house: House, peers: Peers | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        house.app,
+        access_log=False,
+        http=door(peers, WallClock()),
+        lifespan="on",
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=IDLE,
+        ws=WebSockets,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="prismd", description="Prism's daemon.")
+    parser.add_argument("--host", help="the address to listen on (PRISM_HOST)")
+    parser.add_argument("--port", help="the port to listen on; 0 finds a free one (PRISM_PORT)")
+    parser.add_argument("--version", action="version", version=f"prismd {__version__}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The parts of the rooms of money: the ledger below, the escrow above, one clock."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from prism.budgets.escrow import Escrow
+from prism.budgets.purse import Purse
+from prism.budgets.reconciler import BudgetReconciler
+from prism.budgets.service import BudgetService
+from prism.costs.ledger import Ledger
+from prism.costs.service import CostService
+from prism.costs.storing import StorageLedger
+from prism.kit.actor import Who
+from prism.kit.clock import Clock
+from prism.kit.reconcile import Loop
+from prism.workspaces.prices import PriceWatch
+from prism.workspaces.upstairs import Meter
+
+if TYPE_CHECKING:
+    from prism.kit.db import Database
+    from prism.profiles.model import Profile
+    from prism.workspaces.model import Terms
+    from prism.workspaces.service import WorkspaceService
+    from prism.workspaces.snapshot import Snapshot
+
+
+class MoneyRooms:
+    """What counts money in a daemon; a part of `Rooms`, which has the rest."""
+
+    clock: Clock
+    who: Who
+    if TYPE_CHECKING:  # `Rooms` makes them
+
+        @cached_property
+        def db(self) -> Database: ...  # noqa: D102
+        @cached_property
+        def workspaces(self) -> WorkspaceService: ...  # noqa: D102
+        @cached_property
+        def snapshot(self) -> Snapshot: ...  # noqa: D102
+        def _terms(self, profile: Profile) -> Terms: ...
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Counts what costs something, in the transaction that makes it so."""
+        return Ledger(self.db, self.clock)
+
+    @cached_property
+    def storage_ledger(self) -> StorageLedger:
+        """The same, for volumes and snapshots."""
+        return StorageLedger(self.ledger)
+
+    @cached_property
+    def costs(self) -> CostService:
+        """What is read from the ledger."""
+        return CostService(self.db, self.clock)
+
+    @cached_property
+    def escrow(self) -> Escrow:
+        """Sets money aside before it is spent."""
+        return Escrow(self.clock)
+
+    @property
+    def meters(self) -> list[Meter]:
+        """Told in this order: what the ledger counts is not set aside any more."""
+        return [self.ledger, self.escrow]
+
+    @cached_property
+    def budgets(self) -> BudgetService:
+        """The verbs of pools and allocations."""
+        return BudgetService(self.db, self.clock, self.who)
+
+    @cached_property
+    def purse(self) -> Purse:
+        """What projects may spend, and have spent."""
+        return Purse(self.db, self.clock, self.costs)
+
+    @cached_property
+    def prices(self) -> PriceWatch:
+        """Asks again what things cost."""
+        return PriceWatch(self.db, self.clock, self._terms, self.workspaces)
+
+    @cached_property
+    def keeper(self) -> Loop[Any]:
+        """Renews what is set aside, warns at thresholds, settles."""
+        work = BudgetReconciler(
+            self.db,
+            self.clock,
+            escrow=self.escrow,
+            ledger=self.ledger,
+            asks=self.workspaces,
+            also=[self.prices.look, lambda: self.snapshot.settle(self.clock.now())],
+        )
+        return Loop(work, self.db, self.clock, hands=2)

@@ -1,0 +1,116 @@
+"""The types of bodies as OpenAPI says them: exactly what msgspec takes and gives.
+
+Litestar's own translation loses bounds of zero, patterns, defaults that are objects, and that
+unknown fields are refused; a program that trusts it sends what is then turned down.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from litestar.openapi.spec import Reference, Schema
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.typing import FieldDefinition
+from msgspec import NODEFAULT, UNSET, Struct, inspect, to_builtins
+
+if TYPE_CHECKING:
+    from litestar._openapi.schema_generation import SchemaCreator
+
+Said = Schema | Reference
+PLAIN = {
+    inspect.NoneType: OpenAPIType.NULL,
+    inspect.BoolType: OpenAPIType.BOOLEAN,
+    inspect.IntType: OpenAPIType.INTEGER,
+    inspect.FloatType: OpenAPIType.NUMBER,
+    inspect.StrType: OpenAPIType.STRING,
+    inspect.DateType: OpenAPIType.STRING,
+    inspect.DateTimeType: OpenAPIType.STRING,
+}
+FORMATS = {
+    inspect.DateType: OpenAPIFormat.DATE,
+    inspect.DateTimeType: OpenAPIFormat.DATE_TIME,
+}
+NUMBERS = {"ge": "minimum", "gt": "exclusive_minimum", "le": "maximum", "lt": "exclusive_maximum"}
+SEQUENCES = inspect.CollectionType | inspect.VarTupleType | inspect.ListType
+
+
+class Structs(OpenAPISchemaPlugin):
+    """Describes every Struct, in place of Litestar's own plugin for them."""
+
+    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
+        """Whether it is one."""
+        return not field_definition.is_union and field_definition.is_subclass_of(Struct)
+
+    def to_openapi_schema(
+        self, field_definition: FieldDefinition, schema_creator: "SchemaCreator"
+    ) -> Schema:
+        """The component for it; what it holds is described first where it is met first."""
+        kind = inspect.type_info(field_definition.annotation)
+        assert isinstance(kind, inspect.StructType)
+        whole = schema_creator.create_component_schema(
+            field_definition,
+            required=sorted(it.encode_name for it in kind.fields if it.required),
+            property_fields={},
+        )
+        whole.properties = {it.encode_name: _field(it, schema_creator) for it in kind.fields}
+        whole.additional_properties = False if kind.forbid_unknown_fields else None
+        return whole
+
+
+def _field(field: inspect.Field, creator: "SchemaCreator") -> Said:
+    said = _said(field.type, creator)
+    if field.default in (NODEFAULT, UNSET, None):
+        return said
+    if isinstance(said, Reference):
+        said = Schema(any_of=[said])
+    said.default = to_builtins(field.default)
+    return said
+
+
+def _said(kind: inspect.Type, creator: "SchemaCreator") -> Said:
+    if isinstance(kind, inspect.StructType | inspect.EnumType):
+        return creator.for_field_definition(FieldDefinition.from_annotation(kind.cls))
+    if isinstance(kind, inspect.Metadata):
+        return _described(_said(kind.type, creator), kind.extra_json_schema or {})
+    if isinstance(kind, inspect.UnionType):
+        # Not `oneOf`: a value may be of several of them, as an integer is a number.
+        return _union([_said(it, creator) for it in kind.types])
+    return _plain(kind) if isinstance(kind, tuple(PLAIN)) else _loose(kind, creator)
+
+
+def _loose(kind: inspect.Type, creator: "SchemaCreator") -> Schema:
+    if isinstance(kind, inspect.LiteralType):
+        texts = all(isinstance(it, str) for it in kind.values)
+        return Schema(type=OpenAPIType.STRING if texts else None, enum=list(kind.values))
+    if isinstance(kind, inspect.DictType):
+        values = _said(kind.value_type, creator)
+        return Schema(type=OpenAPIType.OBJECT, additional_properties=values)
+    if isinstance(kind, SEQUENCES):
+        return Schema(
+            type=OpenAPIType.ARRAY,
+            items=_said(kind.item_type, creator),
+            min_items=kind.min_length,
+            max_items=kind.max_length,
+        )
+    return Schema()  # anything
+
+
+def _plain(kind: inspect.Type) -> Schema:
+    said = Schema(type=PLAIN[type(kind)], format=FORMATS.get(type(kind)))
+    if isinstance(kind, inspect.StrType):
+        said.min_length, said.max_length = kind.min_length, kind.max_length
+        said.pattern = kind.pattern
+    for bound, name in NUMBERS.items():
+        setattr(said, name, getattr(kind, bound, None))
+    return said
+
+
+def _union(choices: list[Said]) -> Said:
+    return choices[0] if len(choices) == 1 else Schema(any_of=choices)
+
+
+def _described(said: Said, more: dict[str, Any]) -> Said:
+    if more and isinstance(said, Reference):
+        said = Schema(any_of=[said])
+    for key, value in more.items():
+        setattr(said, key, value)
+    return said

@@ -1,0 +1,91 @@
+"""The real command in a real process, against a server that says what a test told it."""
+
+import os
+import pty
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from tests.client.conftest import home, server, wire  # noqa: F401  fixtures
+from tests.waiting import eventually
+
+SOURCE = Path(__file__).parents[2] / "src"
+COMMAND = (sys.executable, "-m", "prism.cli.main")
+
+
+@pytest.fixture
+def environ(home):  # noqa: F811  the fixture
+    """Nothing of the machine that the tests run on."""
+    keep = {"PATH", "LD_LIBRARY_PATH", "LANG"} & os.environ.keys()
+    quiet = {name: os.environ[name] for name in keep}
+    where = {"PRISM_HOME": str(home), "HOME": str(home), "PRISM_PORT": "1"}
+    return quiet | where | {"PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@pytest.fixture
+def prism(environ):
+    """Run a command to its end."""
+
+    def run(*words, input="", command=COMMAND, **more):
+        return subprocess.run(
+            [*command, *words],
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env=environ | more,
+        )
+
+    return run
+
+
+@pytest.fixture
+def begun(environ):
+    """Begin a command that does not end by itself."""
+    running = []
+
+    def begin(*words, **more):
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        one = subprocess.Popen([*COMMAND, *words], text=True, env=environ | more, **pipes)
+        running.append(one)
+        return one
+
+    yield begin
+    for one in running:
+        one.kill()
+        one.communicate()
+
+
+@pytest.fixture
+def typed(environ):
+    """Run a command on a terminal where somebody types; the exit code and the screen."""
+
+    def run(*words, keys="", columns=80, **more):
+        ours, theirs = pty.openpty()
+        os.set_blocking(ours, False)
+
+        termios.tcsetwinsize(theirs, (24, columns))
+        if keys:
+            os.write(ours, keys.encode())
+        env = environ | {"TERM": "xterm"} | more
+        ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        one = subprocess.Popen([*COMMAND, *words], env=env, start_new_session=True, **ends)
+        os.close(theirs)
+        screen = bytearray()
+
+        def over():
+            try:
+                screen.extend(os.read(ours, 65536))
+            except BlockingIOError:
+                return False
+            except OSError:  # nobody holds the other end any more
+                return True
+
+        eventually(over, 30)
+        os.close(ours)
+        return one.wait(10), screen.decode().replace("\r\n", "\n")
+
+    return run

@@ -1,0 +1,57 @@
+"""The common path imports little: what costs time is looked for by name."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "aiohttp",
+    "asyncio",
+    "boto3",
+    "dataclasses",
+    "http.client",
+    "httpx",
+    "inspect",
+    "litestar",
+    "logging",
+    "msgspec",
+    "rich",
+    "shutil",
+    "sqlalchemy",
+    "ssl",
+    "subprocess",
+    "textual",
+    "urllib.parse",
+    "yaml",
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "never"),
+    [
+        (["--help"], {"argparse", "json", "prism.errors", "re", "socket", "typing"}),
+        (["--version"], {"argparse", "importlib.metadata", "json", "re", "socket"}),
+        (["workspace", "list"], {"datetime", "prism.cli.progress", "prism.cli.starting"}),
+        (["workspace", "--help"], {"prism.cli.workspaces"}),
+        (["stop", "mine", "--no-wait"], {"prism.cli.progress", "prism.cli.starting"}),
+    ],
+    ids=lambda it: " ".join(sorted(it)),
+)
+def test_nothing_heavy_is_imported(words, never, server, environ):
+    changed = {"name": "mine", "previous_state": "running", "new_state": "stopping"}
+    server.on("GET /instances", []).on("POST /instances/mine/stop", changed)
+    code = (
+        "import json, sys\n"
+        "before = set(sys.modules)\n"
+        "from prism.cli.main import main\n"
+        f"assert main({words!r}) == 0\n"
+        "loaded = sorted(set(sys.modules) - before)\n"
+        "import json\n"
+        "print(json.dumps(loaded), file=sys.stderr)\n"
+    ).replace("import json, sys\n", "import sys\n", 1)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=True
+    )
+    assert not (HEAVY | never) & set(json.loads(done.stderr.splitlines()[-1]))

@@ -1,0 +1,71 @@
+"""The completion scripts know every command."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from prism.cli.completion import tree
+from prism.cli.registry import ALONE, COMMANDS, SHORTCUTS
+from tests.cli.shown import workspace
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_scripts_name_every_verb(prism, shell):
+    done = prism("completion", shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    for word in (*ALONE, *SHORTCUTS, *(verb for _, verb in COMMANDS), "no-wait"):
+        assert word in done.stdout
+    if shutil.which(shell):
+        subprocess.run([shell, "-n"], input=done.stdout, text=True, check=True)
+
+
+@pytest.fixture
+def tab(prism, home, environ):
+    """What bash offers for the last of these words."""
+    script, program = home / "completion", home / "bin" / "prism"
+    script.write_text(prism("completion", "bash").stdout)
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m prism.cli.main "$@"\n')
+    program.chmod(0o755)
+
+    def press(*words):
+        line = " ".join(shlex.quote(word) for word in ("prism", *words))
+        ask = (
+            f"source {script}; COMP_WORDS=({line}); COMP_CWORD={len(words)}; "
+            '"$(complete -p prism | sed "s/.*-F \\([^ ]*\\) .*/\\1/")"; echo "${COMPREPLY[@]}"'
+        )
+        env = environ | {"PATH": f"{program.parent}:{environ['PATH']}"}
+        done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, env=env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    return press
+
+
+def test_bash_completes(tab):
+    assert tab("workspace", "hib") == ["hibernate"]
+    assert tab("completion", "") == ["bash", "zsh", "fish"]
+
+
+def test_bash_completes_the_names_of_what_there_is(tab, server):
+    server.on("GET /instances", [workspace("ada"), workspace("alan"), workspace("bob")])
+    server.on("GET /templates", [{"name": "Plain Shell", "slug": "plain-shell"}])
+    server.on("GET /projects", {"projects": [{"name": "genomics"}]})
+    assert tab("stop", "a") == ["ada", "alan"]
+    assert tab("workspace", "show", "b") == ["bob"]
+    assert tab("launch", "pl") == ["plain-shell"]
+    assert tab("launch", "plain-shell", "a") == [], "it has no name yet"
+    assert tab("list", "--project", "g") == ["genomics"]
+
+
+def test_a_tab_starts_no_daemon_and_says_nothing(tab, home):
+    assert tab("stop", "a") == []
+    assert not (home / "daemon.lock").exists()
+
+
+def test_the_whole_tree_takes_what_a_single_parser_takes():
+    asked = tree().parse_args(["workspace", "extend", "mine", "3", "--json"])
+    assert (asked.verb, asked.hours, asked.json) == ("extend", 3, True)

@@ -1,0 +1,77 @@
+"""Getting in: addresses with secrets on stdout, and nowhere else."""
+
+import json
+
+import pytest
+
+from tests.cli.shown import CONNECTION
+from tests.client.scripted import problem
+
+CONNECT = "GET /instances/mine/connect"
+PORTS = "GET /instances/mine/ports"
+LAB = "http://127.0.0.1:8888/lab?token=t%2Fk"
+WAYS = [{"service": "jupyter", "url": "http://mine.localhost:8947"}]
+OWN = "http://mine.localhost:8947/lab?token=t%2Fk"
+
+
+def test_every_way_in(prism, server):
+    server.on(CONNECT, CONNECTION)
+    done = prism("connect", "mine")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "files    http://127.0.0.1:9000\n"
+        "         ssh -L 9000:localhost:9000\n"
+        f"jupyter  {LAB}\n"
+        "rstudio  http://127.0.0.1:8787\n"
+        "         user ada, password secret\n"
+        "ssh      ssh -p 2222 mine@127.0.0.1\n"
+    )
+    assert json.loads(prism("connect", "mine", "--json").stdout) == CONNECTION
+
+
+def test_no_way_in(prism, server):
+    server.on(CONNECT, {"ssh": {"command": None, "host": "127.0.0.1"}, "services": {}})
+    assert "neither a service nor SSH" in prism("connect", "mine").stderr
+    done = prism("open", "mine")
+    assert (done.returncode, "mine has no services" in done.stderr) == (1, True)
+
+
+def test_without_a_display_the_address_is_printed(prism, server):
+    server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
+    done = prism("open", "mine")
+    assert (done.returncode, done.stdout) == (0, f"{OWN}\n")
+    assert "t%2Fk" not in done.stderr
+    assert prism("open", "mine", "rstudio").stdout == "http://127.0.0.1:8787\n"
+    assert json.loads(prism("open", "mine", "--json").stdout)["url"] == OWN
+
+
+@pytest.mark.parametrize(("code", "printed"), [(0, ""), (1, f"{OWN}\n")])
+def test_a_browser_gets_it_or_else_the_person(prism, server, home, code, printed):
+    server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
+    browser = home / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {home}/opened\nexit {code}\n')
+    browser.chmod(0o755)
+    done = prism("open", "mine", BROWSER=f"{browser} %s")
+    assert (done.returncode, done.stdout) == (0, printed)
+    assert (home / "opened").read_text() == f"{OWN}\n"
+    assert "t%2Fk" not in done.stderr
+
+
+def test_no_browser_is_asked_to_open_a_file(prism, server, home):
+    services = {"jupyter": {"url": "file:///etc/passwd"}}
+    server.on(CONNECT, {"ssh": {}, "services": services}).on(PORTS, [])
+    done = prism("open", "mine", BROWSER=f"touch {home}/opened")
+    assert (done.returncode, "file:///etc/passwd" in done.stdout) == (0, True)
+    assert not (home / "opened").exists()
+
+
+def test_a_service_that_it_has_not(prism, server):
+    server.on(CONNECT, CONNECTION)
+    done = prism("open", "mine", "matlab")
+    assert done.returncode == 1
+    assert "its services: files, jupyter, rstudio" in done.stderr
+
+
+def test_one_that_does_not_run(prism, server):
+    server.on(CONNECT, problem(409, "INVALID_STATE", "mine is stopped"))
+    assert prism("open", "mine").returncode == 1

@@ -1,0 +1,196 @@
+"""Starting, stopping and asking the daemon; a stand-in for `prismd`, real processes."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from prism.cli.starting import GAVE_WAY, who
+from prism.client.place import Place
+from prism.daemon.main import only_one
+from tests.cli.conftest import SOURCE
+from tests.client.scripted import Scripted
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.timeout(60)  # of a command that never ends
+
+
+@pytest.fixture
+def installed(home, environ):
+    """An interpreter beside whose name another `prismd` lies."""
+    scripts = home / "venv" / "bin"
+    scripts.mkdir(parents=True)
+    (scripts / "python").symlink_to(sys.executable)
+    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", home / "venv")
+    prismd = scripts / "prismd"
+    fake = Path(__file__).parent / "fake_prismd.py"
+    prismd.write_text(f"#!{sys.executable}\n{fake.read_text()}")
+    prismd.chmod(0o755)
+    environ["PYTHONPATH"] = str(SOURCE)
+    yield (scripts / "python", "-m", "prism.cli.main")
+    for pid in pids(home):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists() or zombie(pid))
+
+
+def pids(home):
+    log = home / "daemon.log"
+    text = log.read_text() if log.exists() else ""
+    return [int(pid) for pid in re.findall(r"fake daemon (\d+)", text)]
+
+
+def zombie(pid):
+    with contextlib.suppress(FileNotFoundError):
+        return " Z " in Path(f"/proc/{pid}/stat").read_text()
+    return True
+
+
+def test_the_first_command_starts_it_and_the_second_finds_it(prism, installed, home):
+    first = prism("list", "--json", command=installed)
+    assert (first.returncode, first.stdout) == (0, "[]\n")
+    assert first.stderr == "Starting the daemon\n"
+    assert prism("list", "--json", command=installed).stderr == ""
+    assert len(pids(home)) == 1
+    assert "terminal False" in (home / "daemon.log").read_text(), "Ctrl-C does not reach it"
+    assert (home / "daemon.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_home_that_is_not_there_yet_and_a_dead_daemons_socket(prism, installed, home):
+    fresh = home / "fresh"
+    assert prism("list", command=installed, PRISM_HOME=str(fresh)).returncode == 0
+    assert fresh.stat().st_mode & 0o777 == 0o700
+    [pid] = pids(fresh)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: zombie(pid))
+    assert (fresh / "prism.sock").exists(), "it was left behind"
+    again = prism("list", command=installed, PRISM_HOME=str(fresh))
+    assert (again.returncode, len(pids(fresh))) == (0, 2)
+    os.kill(pids(fresh)[1], signal.SIGKILL)
+
+
+def test_many_at_once_end_with_one_daemon(prism, installed, home):
+    with ThreadPoolExecutor(6) as pool:
+        runs = [pool.submit(prism, "list", "--json", command=installed) for _ in range(6)]
+    assert [(run.result().returncode, run.result().stdout) for run in runs] == [(0, "[]\n")] * 6
+    eventually(lambda: sum(not zombie(pid) for pid in pids(home)) == 1)
+
+
+def test_the_last_daemon_may_still_say_goodbye(prism, installed, home):
+    (home / "leaving").touch()
+    assert prism("list", "--json", command=installed).stdout == "[]\n"
+    assert len(pids(home)) == 2, "the first gave way to one that then was gone"
+
+
+def test_one_that_dies_shows_its_last_words(prism, installed, home):
+    (home / "daemon.log").write_text("from the last time\n")
+    done = prism("list", command=installed, FAKE="dies")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "ended with exit code 1" in done.stderr
+    assert "the disk is on fire" in done.stderr
+    assert "from the last time" not in done.stderr
+    assert "hint: All that it printed: `prism daemon logs`" in done.stderr
+
+
+def test_start_status_stop(prism, installed, home):
+    assert prism("daemon", "status", command=installed).returncode == 3
+    assert not pids(home), "asking how it is starts none"
+    started = prism("daemon", "start", command=installed)
+    assert (started.returncode, "workspaces  3, 2 active\n" in started.stdout) == (0, True)
+    assert prism("daemon", "start", command=installed).stderr == "", "it runs already"
+    assert "address     http://localhost:7\n" in started.stdout, "not the port of the settings"
+    status = json.loads(prism("daemon", "status", "--json", command=installed).stdout)
+    assert status["status"] == "healthy"
+    stopped = prism("daemon", "stop", command=installed)
+    assert (stopped.returncode, stopped.stdout) == (0, "The daemon stopped; workspaces go on\n")
+    assert all(map(zombie, pids(home))), "it is over when we say so"
+    again = prism("daemon", "stop", command=installed)
+    assert (again.returncode, again.stderr) == (0, "No daemon runs\n")
+    logs = prism("daemon", "logs", "-n", "1", command=installed)
+    assert logs.stdout == "fake daemon stopped\n"
+
+
+def test_a_distant_daemon_is_not_started(prism, installed, home):
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        url = f"http://127.0.0.1:{door.getsockname()[1]}"
+    for words in (["list"], ["daemon", "start"]):
+        assert prism(*words, command=installed, PRISM_URL=url).returncode == 3
+    assert not pids(home)
+
+
+def test_a_distant_daemon_is_asked_with_the_token(prism, home):
+    server = Scripted.on_port().on("GET /profiles", [])
+    try:
+        prism("profile", "list", PRISM_URL=server.url, PRISM_TOKEN="secret")
+        assert server.asked[0].headers["authorization"] == "Bearer secret"
+    finally:
+        server.close()
+
+
+def test_logs_for_people_and_for_programs(prism, home):
+    assert prism("daemon", "logs").returncode == 1
+    said = {"at": "2026-01-01T10:00:00.123Z", "level": "error", "logger": "l", "message": "no"}
+    lines = ["Traceback (plain)", json.dumps(said), json.dumps(said | {"trace": "a\nb"}), "{}"]
+    (home / "daemon.log").write_text("\n".join(lines) + "\n")
+    assert prism("daemon", "logs", TZ="UTC").stdout.splitlines() == [
+        "Traceback (plain)",
+        "2026-01-01 10:00:00  error    no",
+        "2026-01-01 10:00:00  error    no",
+        "a",
+        "b",
+        "{}",
+    ]
+    assert json.loads(prism("daemon", "logs", "--json").stdout)["lines"] == lines
+
+
+def test_a_long_log_is_read_from_its_end(prism, home):
+    (home / "daemon.log").write_text("".join(f"{n:0100}\n" for n in range(5000)))
+    found = prism("daemon", "logs", "-n", "2000").stdout.splitlines()
+    assert [int(line) for line in found] == [*range(3000, 5000)]
+
+
+def test_a_log_that_grows(begun, home):
+    log = home / "daemon.log"
+    log.write_text("one\ntwo\n")
+    one = begun("daemon", "logs", "-f")
+    assert [one.stdout.readline(), one.stdout.readline()] == ["one\n", "two\n"]
+    for piece in ("thr", "ee\nfour\n"):
+        with log.open("a") as more:
+            more.write(piece)
+    assert [one.stdout.readline(), one.stdout.readline()] == ["three\n", "four\n"]
+    one.send_signal(2)
+    assert one.wait(10) == 130
+
+
+def test_the_real_daemon_says_so_when_it_gives_way(environ, home):
+    with only_one(home):
+        prismd = Path(sys.executable).with_name("prismd")
+        second = subprocess.run([prismd], env=environ, capture_output=True, text=True, timeout=30)
+        assert (second.returncode, GAVE_WAY in second.stderr) == (1, True)
+        assert who(Place(str(home)))["pid"] == os.getpid()
+    assert who(Place(str(home))) == {}
+
+
+def test_a_daemon_too_sick_to_answer_is_told_to_end(prism, installed, home):
+    assert prism("list", command=installed, FAKE="sick").returncode == 0
+    stopped = prism("daemon", "stop", command=installed)
+    assert (stopped.returncode, stopped.stdout) == (0, "The daemon stopped; workspaces go on\n")
+    assert all(map(zombie, pids(home)))
+
+
+def test_without_a_script_the_module_is_run(installed, prism, home):
+    (home / "venv" / "bin" / "prismd").unlink()
+    code = "from prism.cli.starting import _command; print(*_command())"
+    done = subprocess.run(
+        [installed[0], "-c", code], env={"PYTHONPATH": str(SOURCE)}, capture_output=True, text=True
+    )
+    assert done.stdout.split()[1:] == ["-m", "prism.daemon.start"]

@@ -1,0 +1,34 @@
+"""The page about the command line leaves no command and no option out."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from prism.cli.registry import ALONE, COMMANDS, OPTIONS
+from prism.cli.words import find, parser
+
+PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+EVERY = [*COMMANDS, *((word,) for word in ALONE)]
+SELF_EVIDENT = {"-h", "--help", *OPTIONS}
+
+
+def typed():
+    """What the page types, without the comments: the command, and its words."""
+    for line in re.findall(r"^prism (.*)$", PAGE, re.MULTILINE):
+        words = re.sub(r"\s+#.*|\s+[>|] .*", "", line).replace('"', "").split()
+        yield find(words)[0], words
+
+
+@pytest.mark.parametrize("command", EVERY, ids=" ".join)
+def test_every_command_is_shown_with_every_option(command):
+    assert command in dict(typed()), "not on the page"
+    shown = {word for about, words in typed() if about[0] == command[0] for word in words}
+    for action in parser(command)._actions:
+        names = set(action.option_strings)
+        assert not names or names & (shown | SELF_EVIDENT), names
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_of_every_command_is_explained(option):
+    assert f"| `{option}`" in PAGE

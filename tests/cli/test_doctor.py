@@ -1,0 +1,541 @@
+"""Each thing that can be wrong, made wrong: a broken world, what is said of it, and the fix."""
+
+import fcntl
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import pytest
+
+from prism import __version__
+from prism.cli.checks import aws, folder, machine, service, variables
+from prism.cli.checks.rounds import AROUND, EVERYWHERE, HERE
+from prism.cli.checks.world import Ran, World, examined
+from prism.client.faults import DaemonUnreachable
+from prism.client.place import Place
+
+STATUS = {"status": "healthy", "version": __version__, "uptime": "5s", "places": []}
+ID = "local-0123456789abcdef0"
+
+
+@pytest.fixture
+def world(home):
+    """A sound world, with whatever is wrong in it."""
+    os.chmod(home, 0o700)
+
+    def make(port="0", url="", **more):
+        given = {"environ": {}, "platform": "linux", "which": lambda name: f"/usr/bin/{name}"}
+        given["run"] = lambda *argv: Ran(0, "fine 1.0")
+        return World(place=Place(str(home), url, port=port), **given | more)
+
+    return make
+
+
+def found(check, world):
+    """How bad, and what is said, of the worst that was found."""
+    order = ["broken", "warning", "skipped", "ok"]
+    one = min(examined(check, world), key=lambda it: order.index(it.level))
+    assert one.fix or one.level in {"ok", "skipped"}, "what is wrong has a fix"
+    return one.level, f"{one.said} | {one.fix}"
+
+
+def system(root, **files):
+    """A file system with these files of the kernel's."""
+    for name, text in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+@pytest.mark.parametrize("check", [*EVERYWHERE, *HERE, *AROUND], ids=lambda it: it.__name__)
+def test_nothing_is_broken_in_a_sound_world(world, check):
+    daemon = {"status": STATUS, "ask": answers({"/instances": [], "/profiles": []})}
+    environ = {"PRISM_USER": "ada@example.org", "HOME": "/nonexistent"}
+    for one in (world(environ=environ), world(environ=environ, **daemon)):
+        assert found(check, one)[0] != "broken"
+
+
+def answers(more):
+    valid = {"validated": 1, "total_templates": 1, "validation_results": []}
+    return ({"/templates/validate": valid} | more).__getitem__
+
+
+def test_an_old_python(world):
+    level, said = found(machine.python, world(python=(3, 10, 4)))
+    assert (level, "3.10.4 is too old" in said) == ("broken", True)
+
+
+@pytest.mark.parametrize(
+    ("ran", "said"), [(Ran(None, "Exec format error"), "Exec format"), (Ran(1, "boom"), "boom")]
+)
+def test_uv_that_does_not_run(world, ran, said):
+    level, words = found(machine.uv, world(run=lambda *argv: ran))
+    assert (level, said in words) == ("broken", True)
+
+
+def test_uv_that_is_gone(world, monkeypatch):
+    def gone():
+        raise FileNotFoundError
+
+    monkeypatch.setattr("uv.find_uv_bin", gone)
+    assert found(machine.uv, world())[0] == "broken"
+
+
+def test_no_bubblewrap_says_what_that_means_and_how_to_install_it(world):
+    level, said = found(machine.bubblewrap, world(which={"dnf": "/bin/dnf"}.get))
+    assert level == "warning"
+    assert "kept apart against accidents, not hostile code" in said
+    assert said.endswith("sudo dnf install bubblewrap")
+    assert "accidents" in found(machine.bubblewrap, world(platform="darwin"))[1]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "fix"),
+    [
+        (
+            "proc__sys__kernel__apparmor_restrict_unprivileged_userns",
+            "1\n",
+            "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
+        ("proc__sys__kernel__unprivileged_userns_clone", "0\n", "userns_clone=1"),
+        ("proc__sys__user__max_user_namespaces", "0\n", "user.max_user_namespaces=15000"),
+        ("proc__else", "", "Ask who runs this machine"),
+    ],
+)
+def test_a_kernel_that_forbids_the_sandbox(world, tmp_path, file, text, fix):
+    refused = Ran(1, "bwrap: No permissions to create new namespace")
+    one = world(run=lambda *argv: refused, root=system(tmp_path, **{file: text}))
+    level, said = found(machine.bubblewrap, one)
+    assert (level, fix in said, "accidents" in said) == ("warning", True, True)
+
+
+def test_the_real_bubblewrap_is_really_tried():
+    real = World(place=Place("/nowhere"), environ={})
+    level, said = found(machine.bubblewrap, real)
+    assert level == "ok", said
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("MemAvailable:   9000000 kB", "ok"),
+        ("MemAvailable: 300000 kB", "warning"),
+        ("", "skipped"),
+    ],
+)
+def test_memory(world, tmp_path, text, level):
+    assert found(machine.memory, world(root=system(tmp_path, proc__meminfo=text)))[0] == level
+
+
+def test_too_few_open_files(world, monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda _: (256, 1000))
+    assert found(machine.open_files, world()) == (
+        "warning",
+        "at most 256: many readers at once fail | ulimit -n 1000",
+    )
+
+
+def test_a_hidden_proc(world, tmp_path):
+    root = system(tmp_path, proc__self__stat="1", proc__net__tcp="")
+    level, said = found(machine.proc, world(root=root))
+    assert (level, "/proc/1/stat cannot be read" in said) == ("warning", True)
+
+
+def test_localhost_in_a_world_without_ipv6(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "_listens", lambda host: ":" not in host)
+    named = system(tmp_path / "a", etc__hosts="127.0.0.1 localhost\n::1 ip6 localhost\n")
+    assert found(machine.loopback, world(root=named))[0] == "warning"
+    plain = system(tmp_path / "b", etc__hosts="127.0.0.1 localhost\n")
+    assert found(machine.loopback, world(root=plain))[0] == "ok"
+    monkeypatch.setattr(machine, "_listens", lambda host: False)
+    assert found(machine.loopback, world(root=plain))[0] == "broken"
+
+
+@pytest.mark.parametrize(("address", "level"), [("127.0.0.1", "ok"), ("203.0.113.9", "warning")])
+def test_a_name_server_that_answers_for_localhost(world, monkeypatch, address, level):
+    said = [(2, 1, 6, "", (address, 80))]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: said)
+    assert found(machine.localhost_names, world())[0] == level
+
+
+@pytest.mark.parametrize(
+    ("environ", "level"),
+    [
+        ({"http_proxy": "http://p:1"}, "warning"),
+        ({"HTTP_PROXY": "http://p:1", "NO_PROXY": "a.org, localhost"}, "ok"),
+        ({"ALL_PROXY": "http://p:1", "no_proxy": "*"}, "ok"),
+    ],
+)
+def test_a_proxy_that_is_asked_for_what_runs_here(world, environ, level):
+    assert found(machine.proxy, world(environ=environ))[0] == level
+
+
+@pytest.mark.parametrize(
+    ("zone", "level"),
+    [("Europe/Berlin", "ok"), ("UTC", "ok"), ("EST5EDT", "ok"), ("Middle/Earth", "warning")],
+)
+def test_a_time_zone_that_nobody_knows(world, zone, level):
+    assert found(machine.time_zone, world(environ={"TZ": zone}))[0] == level
+
+
+def test_no_ssh_client(world):
+    only = {"scp": "/usr/bin/scp", "apt-get": "/usr/bin/apt-get"}
+    level, said = found(machine.ssh, world(which=only.get))
+    assert (level, said.startswith("ssh and sftp not found")) == ("warning", True)
+    assert said.endswith("sudo apt-get install openssh-client")
+
+
+def test_another_prism_on_the_path(world):
+    other = world(which=lambda name: "/elsewhere/prism")
+    assert found(machine.command, other)[0] == "warning"
+    assert found(machine.command, world(which=lambda name: None))[0] == "warning"
+
+
+def test_a_home_that_others_may_enter(world, home):
+    os.chmod(home, 0o755)
+    assert found(folder.home, world()) == (
+        "broken",
+        f"others of this machine may look into {home} | chmod 700 {home}",
+    )
+
+
+def test_a_home_that_is_none(world, home, monkeypatch):
+    file = home / "file"
+    file.touch()
+    assert found(folder.home, World(place=Place(str(file)), environ={}))[0] == "broken"
+    to_come = World(place=Place(str(home / "a" / "b")), environ={})
+    assert found(folder.home, to_come)[0] == "ok"
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert "not yours to write to" in found(folder.home, to_come)[1]
+    assert "cannot be written to" in found(folder.home, world())[1]
+
+
+MOUNT = "30 1 0:1 / / rw - ext4 a rw\n31 30 0:2 / {} {} - {} b rw\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "level", "said"),
+    [
+        ("ext4", "rw", "ok", "ext4"),
+        ("nfs4", "rw", "warning", "its locks may lie"),
+        ("fuse.sshfs", "rw", "warning", "another machine"),
+        ("tmpfs", "rw", "warning", "gone after a restart"),
+        ("ext4", "rw,noexec", "broken", "noexec"),
+        ("ext4", "ro,relatime", "broken", "read-only"),
+    ],
+)
+def test_the_file_system_below_the_home(world, home, tmp_path, kind, options, level, said):
+    text = MOUNT.format(home.resolve(), options, kind)
+    one = world(root=system(tmp_path, proc__self__mountinfo=text))
+    assert (found(folder.file_system, one)[0], said in found(folder.file_system, one)[1]) == (
+        level,
+        True,
+    )
+
+
+@pytest.mark.parametrize("call", ["os.link", "fcntl.flock", "fcntl.lockf"])
+def test_a_file_system_that_cannot(world, home, monkeypatch, call):
+    def refuse(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(call, refuse)
+    level, said = found(folder.file_system, world())
+    assert (level, "Operation not supported" in said) == ("broken", True)
+    assert list(home.iterdir()) == [], "nothing is left behind"
+
+
+@pytest.mark.parametrize(
+    ("free", "level"), [(100 * 2**20, "broken"), (2 * 2**30, "warning"), (50 * 2**30, "ok")]
+)
+def test_a_disk_that_fills_up(world, monkeypatch, free, level):
+    usage = type("Usage", (), {"free": free})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    assert found(folder.disk, world())[0] == level
+
+
+@pytest.mark.parametrize(
+    ("files", "left", "level"),
+    [(0, 0, "ok"), (10**6, 100, "broken"), (10**6, 10_000, "warning"), (10**6, 10**6, "ok")],
+)
+def test_inodes_that_run_out(world, monkeypatch, files, left, level):
+    stat = type("Stat", (), {"f_files": files, "f_favail": left})
+    monkeypatch.setattr("os.statvfs", lambda _: stat)
+    assert found(folder.inodes, world())[0] == level
+
+
+def test_a_socket_that_others_may_open(world, home):
+    path = home / "prism.sock"
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(path))
+        os.chmod(path, 0o666)
+        assert f"chmod 600 {path}" in found(folder.unix_socket, world())[1]
+        os.chmod(path, 0o600)
+        assert found(folder.unix_socket, world())[0] == "ok"
+        os.chmod(home, 0o750)
+        assert f"chmod 700 {home}" in found(folder.unix_socket, world())[1]
+    os.chmod(home, 0o700)
+    path.unlink()
+    path.write_text("no socket")
+    assert found(folder.unix_socket, world())[0] == "broken"
+
+
+def test_a_clock_that_is_off(world):
+    assert found(folder.clock, world())[0] == "ok"
+    assert "years behind" in found(folder.clock, world(now=lambda: 86400.0))[1]
+    ahead = world(now=lambda: time.time() + 500)
+    assert "file system of the home is -500 s off" in found(folder.clock, ahead)[1]
+    theirs = world(daemon_time=time.time() - 300, status=STATUS)
+    assert "daemon's clock is -300 s off" in found(folder.clock, theirs)[1]
+
+
+def test_templates_that_are_wrong(world, home):
+    issue = {"message": "unknown field `sise`", "where": "mine.yml:3"}
+    result = {"template": "mine", "status": "invalid", "issues": [issue]}
+    validation = {"validated": 1, "total_templates": 2, "validation_results": [result]}
+    one = world(status=STATUS, ask=answers({"/templates/validate": validation}))
+    level, said = found(folder.templates, one)
+    assert (level, "mine: unknown field `sise` (mine.yml:3)" in said) == ("broken", True)
+    (home / "templates").mkdir()
+    (home / "templates" / "mine.yml").touch()
+    assert found(folder.templates, world())[1].startswith("1 of your own")
+
+
+def test_a_folder_that_no_workspace_knows(world, home):
+    place = home / "workspaces" / ID
+    place.mkdir(parents=True)
+    (home / "workspaces" / ".half-made").mkdir()
+    assert found(folder.orphans, world())[0] == "skipped"
+    for listed, level in (
+        ([], "warning"),
+        ([{"id": ID}], "ok"),
+        ([{"id": None}], "ok"),
+    ):
+        one = world(status=STATUS, ask=answers({"/instances": listed}))
+        assert found(folder.orphans, one)[0] == level
+    (place / "seen.json").write_text('{"phase": "gone"}')
+    one = world(status=STATUS, ask=answers({"/instances": []}))
+    assert found(folder.orphans, one)[0] == "ok"
+
+
+def test_a_daemon_that_is_ill(world):
+    away = {"provider": "aws", "reachable": False, "problem": "ExpiredToken"}
+    one = world(status=STATUS | {"status": "degraded", "places": [away]})
+    level, said = found(service.daemon, one)
+    assert (level, "aws cannot be reached: ExpiredToken" in said) == ("warning", True)
+
+
+def test_a_daemon_that_has_the_home_and_does_not_answer(world, home):
+    assert found(service.daemon, world()) == ("ok", "none runs; the next command starts it | ")
+    (home / "prism.sock").touch()
+    assert "left its socket behind" in found(service.daemon, world())[1]
+    with (home / "daemon.lock").open("w") as lock:
+        assert found(service.daemon, world())[0] == "warning"
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        level, said = found(service.daemon, world(about={"pid": 7}))
+        assert (level, "process 7 has the home" in said) == ("broken", True)
+
+
+def test_a_distant_daemon_that_does_not_answer(world):
+    fault = DaemonUnreachable("No daemon at http://x", details="refused", remediation="Check it")
+    level, said = found(service.daemon, world(url="http://x", fault=fault))
+    assert (level, said) == ("broken", "No daemon at http://x (refused) | Check it")
+
+
+def test_a_daemon_of_another_version(world):
+    level, said = found(service.version, world(status=STATUS | {"version": "0.0.9"}))
+    assert (level, "the daemon is 0.0.9" in said) == ("broken", True)
+
+
+def test_a_port_that_somebody_else_has(world):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        level, said = found(service.port, world(port=port))
+        assert (level, f"process {os.getpid()}" in said) == ("broken", True)
+        ours = world(port=port, status=STATUS, about={"port": int(port)})
+        assert found(service.port, ours) == ("ok", f"{port}, ours | ")
+        moved = world(port="1", status=STATUS, about={"port": int(port)})
+        assert found(service.port, moved)[0] == "warning"
+    assert found(service.port, world(port=port)) == ("ok", f"{port} is free | ")
+
+
+def test_a_database_that_is_damaged(world, home):
+    file = home / "state.db"
+    with closing(sqlite3.connect(file)) as sql:
+        sql.execute("CREATE TABLE t (a)")
+        sql.commit()
+    assert found(service.database, world())[0] == "ok"
+    file.write_bytes(file.read_bytes()[:4096] + b"\xff" * 4096)
+    assert found(service.database, world())[0] == "broken"
+    file.write_bytes(b"not a database, but long enough to be one" * 99)
+    assert found(service.database, world())[0] == "broken"
+
+
+@pytest.mark.parametrize(
+    ("says", "level", "said"), [(b"N", "ok", "answers"), (b"H", "broken", "is no PostgreSQL")]
+)
+def test_a_postgres_that_answers_or_is_none(world, says, level, said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+        url = f"postgresql://ada:secret@127.0.0.1:{number}/prism"
+        child = subprocess.Popen(
+            [sys.executable, "-c", ANSWERING, str(server.fileno()), says.decode()],
+            pass_fds=[server.fileno()],
+        )
+        found_ = found(service.database, world(environ={"PRISM_DATABASE_URL": url}))
+        child.wait(10)
+    assert (found_[0], said in found_[1], "secret" in found_[1]) == (level, True, False)
+    gone = found(service.database, world(environ={"PRISM_DATABASE_URL": url}))
+    assert (gone[0], f"no PostgreSQL at 127.0.0.1, port {number}" in gone[1]) == ("broken", True)
+
+
+ANSWERING = """
+import socket, sys
+door = socket.socket(fileno=int(sys.argv[1])).accept()[0]
+door.recv(8)
+door.sendall(sys.argv[2].encode())
+"""
+
+
+def test_the_real_postgres_answers(world, postgres):
+    assert found(service.database, world(environ={"PRISM_DATABASE_URL": postgres}))[0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("environ", "level", "said"),
+    [
+        ({"PRISM_PROT": "9000"}, "warning", "Did you mean PRISM_PORT?"),
+        ({"PRISM_PORT": "http"}, "broken", "PRISM_PORT is 'http'"),
+        ({"PRISM_HOST": "0.0.0.0"}, "broken", "PRISM_HOST"),
+        ({"PRISM_MACHINE": "x", "PRISM_PORT": "9000"}, "ok", "PRISM_PORT"),
+        ({}, "ok", "all as they come"),
+    ],
+)
+def test_variables_that_are_wrong(world, environ, level, said):
+    result = found(variables.settings, world(environ=environ))
+    assert (result[0], said in result[1]) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "level", "said"),
+    [
+        ("PRISM_USER=ada@example.org", 0o600, "ok", "all as they come"),
+        ("PRISM_USER=ada@example.org", 0o644, "warning", "chmod 600"),
+        ("PRISM_USR=ada@example.org", 0o600, "broken", "line 1: PRISM_USR means nothing"),
+        ("\nwhatever", 0o600, "broken", "line 2 is no NAME=value"),
+        ("PRISM_HOME=/x", 0o600, "broken", "cannot say where that is"),
+        (b"\xff", 0o600, "broken", "cannot be read"),
+    ],
+)
+def test_a_settings_file_that_is_wrong(world, home, text, mode, level, said):
+    (home / "env").write_bytes(text if isinstance(text, bytes) else text.encode())
+    (home / "env").chmod(mode)
+    result = found(variables.settings, world())
+    assert (result[0], said in result[1]) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ("user", "level"), [("", "warning"), ("ada", "warning"), ("ada@example.org", "ok")]
+)
+def test_who_you_are(world, user, level):
+    result = found(variables.who_you_are, world(environ={"PRISM_USER": user}))
+    assert (result[0], "prism init --user" in result[1]) == (level, level != "ok")
+
+
+@pytest.fixture
+def amazon(world, tmp_path):
+    """What is said of AWS with these files and variables."""
+    (tmp_path / ".aws").mkdir()
+
+    def look(credentials=None, config=None, profiles=None, mode=0o600, **environ):
+        for name, text in (("credentials", credentials), ("config", config)):
+            if text is not None:
+                (tmp_path / ".aws" / name).write_text(text)
+                (tmp_path / ".aws" / name).chmod(mode)
+        more = {} if profiles is None else {"status": STATUS}
+        ask = answers({"/profiles": profiles})
+        return found(
+            aws.aws_credentials, world(environ={"HOME": str(tmp_path)} | environ, ask=ask, **more)
+        )
+
+    return look
+
+
+KEYS = "[lab]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = verysecret\n"
+
+
+def test_aws_profiles_are_named_and_their_secrets_are_not(amazon):
+    config = (
+        "[profile sso]\nsso_session = x\n[sso-session x]\n[profile bare]\nregion = eu-west-1\n"
+    )
+    level, said = amazon(KEYS, config)
+    assert (level, said) == ("ok", "profiles lab, sso | ")
+
+
+@pytest.mark.parametrize(
+    ("given", "level", "said"),
+    [
+        ({}, "ok", "none: workspaces run on this machine only"),
+        ({"credentials": KEYS, "mode": 0o644}, "warning", "chmod 600"),
+        ({"credentials": "no section"}, "broken", "cannot be read"),
+        ({"AWS_ACCESS_KEY_ID": "AKIA"}, "broken", "AWS_SECRET_ACCESS_KEY is missing"),
+        ({"AWS_SECRET_ACCESS_KEY": "x"}, "broken", "AWS_ACCESS_KEY_ID is missing"),
+        ({"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "x"}, "ok", "keys in the env"),
+        ({"credentials": KEYS, "AWS_PROFILE": "lap"}, "broken", "unset AWS_PROFILE"),
+        ({"credentials": KEYS, "AWS_PROFILE": "lab"}, "ok", "profiles lab"),
+        ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}, "ok", "AWS_WEB_IDENTITY_TOKEN_FILE"),
+    ],
+)
+def test_aws_credentials_that_are_wrong(amazon, given, level, said):
+    result = amazon(**given)
+    assert (result[0], said in result[1]) == (level, True)
+
+
+def test_a_profile_of_prism_whose_aws_profile_is_gone(amazon):
+    mine = {"name": "mine", "provider": "aws", "aws_profile": "lost"}
+    level, said = amazon(KEYS, profiles=[mine, {"name": "local", "provider": "local"}])
+    assert (level, "the AWS profile lost, which no file has" in said) == ("broken", True)
+    fine = mine | {"aws_profile": "lab"}
+    assert amazon(KEYS, profiles=[fine])[0] == "ok"
+
+
+def test_the_command_without_a_daemon_starts_none(prism, home):
+    done = prism("doctor", PRISM_PORT="0")
+    assert (done.returncode, "✓ daemon" in done.stdout) == (0, True), done.stdout
+    assert done.stderr.startswith("It works, with")
+    assert not (home / "daemon.lock").exists()
+
+
+def test_what_is_broken_ends_with_1_for_programs_too(prism):
+    done = prism("doctor", "--json", PRISM_PORT="http")
+    said = {it["said"]: it for it in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert said["PRISM_PORT is 'http'"]["level"] == "broken"
+    assert said["PRISM_PORT is 'http'"]["check"] == "settings"
+    assert "One thing is broken" in done.stderr
+
+
+def test_the_command_with_a_daemon(prism, server):
+    server.on("GET /daemon/status", STATUS)
+    server.on("GET /templates/validate", answers({})("/templates/validate"))
+    server.on("GET /instances", []).on("GET /profiles", [])
+    done = prism("doctor", PRISM_PORT="0", PRISM_USER="ada@example.org")
+    assert f"✓ version          {__version__}, both" in done.stdout
+    assert "healthy, up 5s" in done.stdout
+    assert all(it.method == "GET" for it in server.asked)
+
+
+def test_a_distant_daemon_is_all_that_is_asked_about(prism):
+    done = prism("doctor", PRISM_URL="http://127.0.0.1:1")
+    assert (done.returncode, "bubblewrap" in done.stdout) == (1, False)
+    assert "✗ daemon" in done.stdout
+
+
+def test_a_terminal_without_our_marks_gets_plain_ones(prism):
+    done = prism("doctor", PRISM_PORT="0", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert "ok python" in done.stdout

@@ -1,0 +1,40 @@
+"""Events as they happen."""
+
+import json
+
+import pytest
+
+from tests.client.scripted import problem
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+pytestmark = pytest.mark.timeout(60)  # of a command that never ends
+
+
+def event(number, subject="mine"):
+    body = {"id": number, "event": "workspace_asked", "at": "2026-01-01T00:00:00Z"}
+    body |= {"actor": "ada", "subject": subject, "data": {"verb": "stop", "why": None}}
+    return f"id: {number}\ndata: {json.dumps(body)}\n\n".encode()
+
+
+def test_a_line_an_event_over_every_cut(begun, server):
+    server.on("GET /events", HEAD + event(1), HEAD + event(2, "other") + event(3))
+    one = begun("events", "mine", "--since", "0", TZ="UTC")
+    lines = [one.stdout.readline() for _ in range(2)]
+    assert lines[0] == "2026-01-01 00:00 UTC  1  workspace_asked  mine  verb=stop\n"
+    assert lines[1].split("  ")[1] == "3"
+    one.send_signal(2)
+    assert one.wait(10) == 130
+    assert [it.headers["last-event-id"] for it in server.asked[:2]] == ["0", "1"]
+
+
+def test_json_lines(begun, server):
+    server.on("GET /events", HEAD + event(1))
+    one = begun("events", "--json")
+    assert json.loads(one.stdout.readline())["data"]["verb"] == "stop"
+
+
+def test_a_refusal_ends_it(prism, server):
+    server.on("GET /events", problem(401, "UNAUTHENTICATED", "who are you"))
+    done = prism("events")
+    assert (done.returncode, done.stderr) == (1, "error: who are you\n")

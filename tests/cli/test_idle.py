@@ -1,0 +1,135 @@
+"""Idleness and logs, for people."""
+
+import pytest
+
+WHY = {
+    "instance_name": "mine",
+    "state": "running",
+    "profile": "batch",
+    "enabled": True,
+    "idle_threshold_minutes": 60,
+    "action": "hibernate",
+    "verdict": "idle",
+    "since": "2026-01-01T00:00:00Z",
+    "idle_minutes": 12,
+    "because": ["somebody typed into a terminal"],
+    "measured": [
+        {"what": "cpu", "value": 0.4, "limit": 5.0, "unit": "% of a core"},
+        {"what": "network", "value": None, "limit": 1024.0, "unit": "KB/s"},
+    ],
+    "judged_at": "2026-01-01T00:12:00Z",
+    "keep_awake_until": None,
+    "acts_at": "2999-01-01T01:00:00Z",
+    "last": None,
+}
+PAST = {
+    "instance_name": "mine",
+    "action": "stop",
+    "trigger_time": "2026-01-01T00:00:00Z",
+    "idle_duration": "25 minutes",
+    "profile": "gpu",
+    "estimated_savings": 0.52,
+    "note": None,
+}
+
+
+def why(prism, server, **more):
+    server.on("GET /idle/instances/mine", WHY | more)
+    done = prism("why", "mine")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_why_it_is_still_awake(prism, server):
+    said = why(prism, server)
+    assert "mine has been idle for 12 minutes: somebody typed into a terminal." in said
+    assert "cpu      0.4 % of a core, idle up to 5\n" in said
+    assert "network  not measured, idle up to 1024\n" in said
+    assert "if it stays so: after 60 idle minutes (profile batch)." in said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"verdict": "active", "acts_at": None, "because": ["x"]}, "mine is active: x."),
+        ({"verdict": "unknown", "acts_at": None}, "What is not known is not held to be idle."),
+        ({"verdict": None, "acts_at": None}, "nobody has looked yet"),
+        ({"profile": None, "verdict": None}, "`prism idle configure mine standard`"),
+        ({"enabled": False, "acts_at": None}, "Nothing is done about it"),
+        ({"keep_awake_until": "2026-01-01T03:00:00Z"}, "It is kept awake until 2026-01-01"),
+        ({"state": "hibernated", "last": PAST}, "mine is hibernated.\nIt was last stopped 2026"),
+        ({"last": PAST | {"note": "so"}}, "after 25 minutes idle (so)."),
+    ],
+)
+def test_why_in_other_words(prism, server, more, said):
+    assert said in why(prism, server, **more)
+
+
+@pytest.mark.parametrize(
+    ("words", "line", "body"),
+    [
+        ("keep-awake mine 3h", "keep-awake", {"minutes": 180}),
+        ("keep-awake mine 90m", "keep-awake", {"minutes": 90}),
+        ("keep-awake mine 0", "keep-awake", {"minutes": 0}),
+        (
+            "idle configure mine gpu --minutes 20",
+            "configure",
+            {"profile": "gpu", "enabled": True, "custom_threshold_minutes": 20},
+        ),
+        (
+            "idle configure mine gpu --off",
+            "configure",
+            {"profile": "gpu", "enabled": False, "custom_threshold_minutes": None},
+        ),
+    ],
+)
+def test_what_is_asked(prism, server, words, line, body):
+    answer = {"instance_name": "mine", "keep_awake_until": None, "enabled": True}
+    answer |= {"profile": "gpu", "idle_threshold_minutes": 20, "action": "stop", "notes": ["n"]}
+    server.on(f"POST /idle/instances/mine/{line}", answer)
+    done = prism(*words.split())
+    assert done.returncode == 0, done.stderr
+    assert server.asked[-1].body == body
+
+
+def test_a_time_that_is_none(prism, server):
+    done = prism("keep-awake", "mine", "soon")
+    assert done.returncode == 2
+    assert "hint: Say it as 90m, 3h or 2d" in done.stderr
+
+
+def test_profiles(prism, server):
+    own = {"name": "own", "description": "d", "idle_threshold_minutes": 9, "action": "stop"}
+    server.on("GET /idle/profiles", [own | {"cpu_threshold": 2.0}])
+    head, row = prism("idle", "profile", "list").stdout.splitlines()
+    assert head.split()[:4] == ["NAME", "IDLE", "ACTION", "CPU"]
+    assert row.split() == ["own", "9m", "stop", "2.0", "-", "-", "-", "-", "d"]
+    server.on("POST /idle/profiles", own)
+    words = "idle profile create own --minutes 9 --then stop --cpu 2 --network 64"
+    assert prism(*words.split()).stdout == "own was added\n"
+    said = {"name": "own", "idle_threshold_minutes": 9, "action": "stop", "description": ""}
+    limits = {"cpu_threshold": 2.0, "network_threshold": 64}
+    assert server.asked[-1].body == said | limits
+    server.on("DELETE /idle/profiles/own", {"message": "gone"})
+    assert prism("idle", "profile", "delete", "own").stdout == "own was removed\n"
+    assert prism("idle", "profile", "delete").returncode == 2
+
+
+def test_history(prism, server):
+    server.on("GET /idle/history?limit=100", [PAST])
+    head, row = prism("idle", "history").stdout.splitlines()
+    assert head.split() == ["WHEN", "WORKSPACE", "ACTION", "IDLE", "PROFILE", "SAVED"]
+    assert "mine       stop    25 minutes  gpu      $0.52" in row
+
+
+def test_a_log_is_shown_and_not_obeyed(prism, server):
+    lines = ["one", "\x1b]0;title\x07\x1b[31mred\x1b[0m\x1b[2J", "tab\tstays"]
+    server.on("GET /logs/mine?type=console&tail=100", {"lines": lines})
+    assert prism("logs", "mine").stdout == "one\nred\ntab\tstays\n"
+
+
+def test_a_log_in_which_nothing_was_said(prism, server):
+    server.on("GET /logs/mine?type=application&tail=5", {"lines": []})
+    done = prism("logs", "mine", "--type", "application", "-n", "5")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "other kinds: `prism logs mine --type system`" in done.stderr

@@ -1,0 +1,129 @@
+"""The wizard: by questions, by options, never over what was there without saying so."""
+
+import json
+import stat
+
+import pytest
+
+from prism.cli.remembering import rewritten
+from tests.cli.shown import launched, workspace
+from tests.client.scripted import problem
+
+LOCAL = {"name": "local", "provider": "local", "active": True}
+LAB = {"name": "lab", "provider": "aws", "active": False}
+TEMPLATES = [{"name": "Plain Shell"}, {"name": "Data Science (pip)"}, {"name": "Rocky"}]
+QUIET = {"GIT_CONFIG_GLOBAL": "/nonexistent", "PRISM_PORT": "0"}
+
+
+@pytest.fixture
+def ready(server):
+    """A daemon that has what the wizard asks about."""
+    server.on("GET /daemon/status", problem(503, "UNAVAILABLE", "no matter"))
+    server.on("GET /profiles", [LOCAL, LAB]).on("GET /templates", TEMPLATES)
+    server.on("POST /profiles/switch", LAB)
+    for name, runs in (("Plain%20Shell", True), ("Rocky", False)):
+        server.on(f"GET /templates/{name}/info", {"runs_locally": runs})
+    server.on("GET /templates/Data%20Science%20%28pip%29/info", {"runs_locally": True})
+    server.on("POST /instances/launch", (201, launched(name="first")))
+    server.on("GET /instances/first", workspace("first"))
+    return server
+
+
+def posts(server):
+    return [(it.path, it.body) for it in server.asked if it.method == "POST"]
+
+
+def test_nobody_to_ask_and_nothing_said(prism, ready, home):
+    done = prism("init", **QUIET)
+    assert (done.returncode, "Nobody is there to answer" in done.stderr) == (1, True)
+    assert not (home / "env").exists()
+
+
+def test_by_options(prism, ready, home):
+    done = prism(
+        "init", "--profile", "lab", "--template", "Plain Shell", "--name", "first", **QUIET
+    )
+    assert done.returncode == 0, done.stderr
+    order = {"name": "first", "template": "Plain Shell"}
+    assert posts(ready) == [
+        ("/profiles/switch", {"profile_name": "lab"}),
+        ("/instances/launch", order),
+    ]
+    assert "first is running" in done.stderr
+    assert not (home / "env").exists(), "nothing was set"
+
+
+def test_for_programs(prism, ready):
+    done = prism(
+        "init", "--yes", "--template", "Plain Shell", "--name", "first", "--json", **QUIET
+    )
+    assert json.loads(done.stdout) == {"settings": {}, "profile": "local", "workspace": "first"}
+
+
+def test_a_workspace_of_that_name_is_left_alone(prism, ready):
+    ready.on("POST /instances/launch", problem(409, "NAME_TAKEN", "taken"))
+    done = prism("init", "--template", "Plain Shell", "--name", "first", **QUIET)
+    assert (done.returncode, "a workspace first already" in done.stderr) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--user", "ada"], "ada is no mail address"), (["--port", "http"], "PRISM_PORT is 'http'")],
+)
+def test_what_cannot_be_is_not_written(prism, ready, home, words, said):
+    done = prism("init", *words, **QUIET | {"PRISM_PORT": ""})
+    assert (done.returncode, said in done.stderr) == (1, True)
+    assert not (home / "env").exists()
+
+
+def test_by_questions(typed, ready):
+    ready.on("GET /instances/quickstart", workspace("quickstart"))
+    keys = "ada\nada@example.org\nn\nn\n9\n2\ny\n1\nfirst\n"
+    code, screen = typed("init", keys=keys, **QUIET)
+    assert code == 0, screen
+    assert "ada is no mail address" in screen
+    assert "There is no `9` here" in screen
+    assert "Rocky" not in screen, "it does not run on this machine"
+    order = {"name": "first", "template": "Data Science (pip)"}
+    assert posts(ready) == [
+        ("/profiles/switch", {"profile_name": "lab"}),
+        ("/instances/launch", order),
+    ]
+
+
+def test_nothing_is_kept_that_was_not_agreed_to(typed, ready, home):
+    code, screen = typed("init", keys="ada@example.org\nn\nn\n\nn\n", **QUIET)
+    assert (code, "PRISM_USER=ada@example.org" in screen) == (0, True), screen
+    assert not (home / "env").exists()
+    assert posts(ready) == []
+
+
+def test_with_a_real_daemon_it_is_known_at_once(prism, home):
+    (home / "env").write_text("# mine\nPRISM_USER=old@example.org\nPRISM_PORT=0\n")
+    quiet = {"PRISM_PORT": "", "GIT_CONFIG_GLOBAL": "/nonexistent", "HOME": str(home)}
+    try:
+        assert prism("daemon", "start", **quiet).returncode == 0
+        done = prism("init", "--user", "ada@example.org", "--prices", "aws", **quiet)
+        assert done.returncode == 0, done.stderr
+        assert "PRISM_USER=ada@example.org, was old@example.org" in done.stderr
+        assert "The daemon starts anew" in done.stderr
+        status = json.loads(prism("daemon", "status", "--json", **quiet).stdout)
+        assert status["user"] == "ada@example.org"
+    finally:
+        prism("daemon", "stop", **quiet)
+    kept = "# mine\nPRISM_USER=ada@example.org\nPRISM_PORT=0\nPRISM_LOCAL_PRICES=aws\n"
+    assert (home / "env").read_text() == kept
+    assert stat.S_IMODE((home / "env").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "after"),
+    [
+        ("", {"A": "1"}, "A=1\n"),
+        ("A=0", {"A": "1"}, "A=1\n"),
+        ("# a\n\nexport A='0'\nB=2\nA=3\n", {"A": "1"}, "# a\n\nA=1\nB=2\nA=1\n"),
+        ("nonsense\nB=2\n", {"A": "a b", "B": ""}, "nonsense\nB=\nA='a b'\n"),
+    ],
+)
+def test_the_rest_of_the_file_stays(before, changes, after):
+    assert rewritten(before, changes) == after

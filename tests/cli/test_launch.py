@@ -1,0 +1,156 @@
+"""Launching: what is asked, how it is awaited, how it fails."""
+
+import json
+
+import pytest
+
+from tests.cli.shown import launched, workspace
+from tests.client.scripted import problem
+from tests.waiting import eventually
+
+LAUNCH = "POST /instances/launch"
+
+pytestmark = pytest.mark.timeout(60)  # of a command that never ends
+
+
+def launching(progress, stage):
+    return workspace(state="launching", progress=progress, launch_progress=progress, stage=stage)
+
+
+def test_only_what_was_said_is_asked(prism, server):
+    server.on(LAUNCH, (201, launched()))
+    assert prism("launch", "Plain Shell", "mine", "--no-wait").stdout == "mine is launching\n"
+    assert server.asked[0].body == {"template": "Plain Shell", "name": "mine"}
+
+
+def test_everything_that_can_be_said(prism, server):
+    types = {"n": "integer", "x": "number", "on": "boolean", "v": "string", "bad": "integer"}
+    parameters = {name: {"type": kind} for name, kind in types.items()}
+    server.on("GET /templates/shell/info", {"resolved": {"parameters": parameters}})
+    server.on(LAUNCH, (201, launched()))
+    words = (
+        "shell mine --size L --instance-type t3.large --region us-west-2 --spot --project p"
+        " --budget b --ttl 8 --param n=4 --param x=0.5 --param on=True --param v=1.10"
+        " --param bad=four --param other=a=b --volume v1 --volume v2 --idle-profile gpu"
+        " --disk 50 --no-hibernation --no-wait"
+    )
+    assert prism("launch", *words.split()).returncode == 0
+    assert server.asked[-1].body == {
+        "template": "shell",
+        "name": "mine",
+        "size": "L",
+        "instance_type": "t3.large",
+        "region": "us-west-2",
+        "spot": True,
+        "project": "p",
+        "budget": "b",
+        "ttl_hours": 8,
+        "volumes": ["v1", "v2"],
+        "idle_profile": "gpu",
+        "hibernation": False,
+        "storage": {"ebs_volume_size": 50},
+        "parameters": {
+            "n": 4,
+            "x": 0.5,
+            "on": True,
+            "v": "1.10",
+            "bad": "four",
+            "other": "a=b",
+        },
+    }
+
+
+@pytest.mark.parametrize("said", ["cores", "=4"])
+def test_a_parameter_without_name_or_value(prism, server, said):
+    server.on("GET /templates/shell/info", {"resolved": {"parameters": {}}})
+    done = prism("launch", "shell", "mine", "--param", said)
+    assert (done.returncode, "is not K=V" in done.stderr) == (2, True)
+    assert not server.asked_for(LAUNCH)
+
+
+def test_a_rehearsal_says_what_it_would_cost(prism, server):
+    plan = {"instance_type": "t3.large", "image": None, "hourly": 0.0832, "daily": 2.0}
+    plan |= {"monthly": 59.9, "budget": None, "notes": ["a note"], "creates": ["a folder"]}
+    plan |= {"disk_monthly": 1.6, "lasts_until": "2026-03-01T00:00:00Z"}
+    server.on(LAUNCH, plan)
+    done = prism("launch", "shell", "mine", "--dry-run")
+    assert server.asked[0].body["dry_run"] is True
+    assert "an hour      $0.0832\n" in done.stdout
+    assert "image        -\n" in done.stdout
+    assert "its disk     $1.60 a month\n" in done.stdout
+    assert "lasts until  2026-03-01" in done.stdout
+    assert done.stderr == "Nothing was created.\n"
+    assert json.loads(prism("launch", "shell", "mine", "--dry-run", "--json").stdout) == plan
+
+
+def test_waiting_without_a_terminal_says_each_stage_once(prism, server):
+    looks = [launching(5, "installing"), launching(9, "installing"), launching(80, "starting")]
+    server.on(LAUNCH, (201, launched(notes=["granted 2 of 8 cores"])))
+    server.on("GET /instances/mine", *looks, workspace())
+    done = prism("launch", "shell", "mine")
+    assert (done.returncode, done.stdout) == (0, "mine is running\n")
+    assert done.stderr.splitlines()[:3] == [
+        "note: granted 2 of 8 cores",
+        "mine: installing (5%)",
+        "mine: starting (80%)",
+    ]
+    assert "`prism open mine`" in done.stderr
+
+
+def test_waiting_for_programs_prints_the_end_alone(prism, server):
+    server.on(LAUNCH, (201, launched()))
+    server.on("GET /instances/mine", launching(5, "installing"), workspace())
+    done = prism("launch", "shell", "mine", "--json")
+    assert json.loads(done.stdout) == workspace()
+    assert done.stderr == ""
+    assert json.loads(prism("launch", "a", "b", "--json", "--no-wait").stdout) == launched()
+
+
+def test_a_bar_on_a_terminal(typed, server):
+    server.on(LAUNCH, (201, launched(estimated_ready_time="2099-01-01T00:00:00Z")))
+    server.on("GET /instances/mine", launching(50, "installing"), workspace())
+    code, screen = typed("launch", "shell", "mine")
+    assert code == 0
+    assert "\rmine  ████████████░░░░░░░░░░░░  50%  installing  about " in screen
+    assert "\r\x1b[Kmine is running\n" in screen, "nothing is left of the bar"
+
+
+def test_a_bar_never_wraps(typed, server):
+    server.on(LAUNCH, (201, launched()))
+    server.on("GET /instances/mine", launching(50, "installing " * 9), workspace())
+    screen = typed("launch", "shell", "mine", columns=30)[1]
+    bar = screen.split("\r")[1].removesuffix("\x1b[K")
+    assert (len(bar), bar[:7]) == (29, "mine  █")
+
+
+def test_a_launch_that_fails_says_why_and_how_to_go_on(prism, server):
+    failure = {"code": "PACKAGE_NOT_FOUND", "message": "there is no package nmpy"}
+    server.on(LAUNCH, (201, launched()))
+    server.on("GET /instances/mine", workspace(state="failed", failure=failure))
+    done = prism("launch", "shell", "mine")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: mine is failed: there is no package nmpy\n"
+        "  PACKAGE_NOT_FOUND\n"
+        "hint: Try again: `prism start mine`; give it up: `prism terminate mine`\n"
+    )
+
+
+def test_a_refused_launch(prism, server):
+    server.on(LAUNCH, problem(409, "NAME_TAKEN", "mine exists", remediation="Use `prism list`"))
+    done = prism("launch", "shell", "mine")
+    assert (done.returncode, done.stderr) == (1, "error: mine exists\nhint: Use `prism list`\n")
+
+
+def test_ctrl_c_leaves_the_work_alone_and_says_so(begun, server):
+    server.on(LAUNCH, (201, launched()))
+    server.on("GET /instances/mine", launching(5, "installing"))
+    one = begun("launch", "shell", "mine")
+    eventually(lambda: len(server.asked_for("GET /instances/mine")) > 1)
+    one.send_signal(2)
+    assert one.wait(10) == 130
+    said = one.stderr.read()
+    assert "mine goes on (launching)" in said
+    assert "`prism show mine`" in said
+    assert "Traceback" not in said
+    assert {f"{it.method} {it.path}" for it in server.asked} == {LAUNCH, "GET /instances/mine"}

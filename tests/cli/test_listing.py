@@ -1,0 +1,151 @@
+"""The list, on paper and on terminals of all sizes."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.cli.shown import workspace
+from tests.client.scripted import Scripted, problem
+
+LONG = "Python Machine Learning (Simplified)"
+
+pytestmark = pytest.mark.timeout(60)  # of a command that never ends
+
+
+def test_a_plain_table_with_a_dash_for_what_nobody_knows(prism, server):
+    paid = workspace("b", "hibernated", template=LONG, hourly_rate=0.0416, current_spend=2.4)
+    coming = workspace("c", "launching", progress=42)
+    server.on("GET /instances", [workspace("a"), paid, coming])
+    done = prism("list")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "NAME  STATE          TEMPLATE                              "
+        "TYPE       $/HOUR  SPENT  EXPIRES\n"
+        "a     running        Plain Shell                           t3.medium  -       -      -\n"
+        f"b     hibernated     {LONG}  t3.medium  0.0416  2.40   -\n"
+        "c     launching 42%  Plain Shell                           t3.medium  -       -      -\n"
+    )
+    assert prism("workspace", "list").stdout == done.stdout
+
+
+def test_when_it_expires(prism, server):
+    def at(**more):
+        return (datetime.now(UTC) + timedelta(**more)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    soon, later = at(minutes=200, seconds=30), at(days=3, hours=4, seconds=30)
+    server.on("GET /instances", [workspace(expires_at=it) for it in (soon, later, at(minutes=-2))])
+    rows = prism("list").stdout.splitlines()
+    assert [row.split("-  ")[-1].strip() for row in rows[1:]][:2] == ["3h 20m", "3d 4h"]
+    assert rows[3].endswith("s ago")
+
+
+def test_filters_reach_the_daemon(prism, server):
+    server.on("GET /instances?state=running&template=Plain%20Shell&project=p", [])
+    done = prism("list", "--state", "running", "--template", "Plain Shell", "--project", "p")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "No such workspaces. All of them: `prism list`\n"
+
+
+def test_an_empty_list_says_what_to_do_next(prism, server):
+    server.on("GET /instances", [])
+    done = prism("list")
+    assert done.stdout == ""
+    assert "`prism quickstart`" in done.stderr
+    assert json.loads(prism("list", "--json").stdout) == []
+
+
+def test_json_is_the_answer_one_workspace_a_line(prism, server):
+    found = [workspace("a"), workspace("ü")]
+    server.on("GET /instances", found)
+    said = prism("--json", "list").stdout
+    assert json.loads(said) == found
+    assert len(said.splitlines()) == 4
+    assert "ü" in said
+
+
+def test_on_a_narrow_terminal_the_template_gives_way(typed, server):
+    server.on("GET /instances", [workspace(template=LONG), workspace("b", "failed")])
+    code, screen = typed("list", columns=70, NO_COLOR="1")
+    assert code == 0
+    assert all(len(line) <= 70 for line in screen.splitlines())
+    assert "Python" in screen
+    assert "…" in screen
+    assert LONG in typed("list", columns=120, NO_COLOR="1")[1]
+
+
+def test_states_have_colours(typed, server):
+    states = ["running", "failed", "launching", "stopped"]
+    server.on("GET /instances", [workspace(state=state, progress=1) for state in states])
+    rows = typed("list")[1].splitlines()[1:]
+    assert ["\x1b[32m" in rows[0], "\x1b[31;1m" in rows[1], "\x1b[33m" in rows[2]] == [True] * 3
+    assert "\x1b" not in rows[3]
+
+
+def test_nothing_that_a_daemon_says_drives_the_terminal(prism, server):
+    server.on("GET /instances", [workspace("a\x1b[2J\nb")])
+    assert prism("list").stdout.splitlines()[1].startswith("a [2J b ")
+
+
+def test_watching_shows_what_changed_and_nothing_else(begun, server):
+    looks = []
+
+    def look(asked, _):
+        looks.append(asked.headers.get("if-none-match"))
+        state = "running" if len(looks) < 3 else "stopped"
+        if asked.headers.get("if-none-match") == state:
+            return b"HTTP/1.1 304 Same\r\n\r\n"
+        body = json.dumps([workspace(state=state)]).encode()
+        head = f"HTTP/1.1 200 OK\r\nETag: {state}\r\nContent-Length: {len(body)}\r\n\r\n"
+        return head.encode() + body
+
+    server.on("GET /instances", look)
+    one = begun("list", "--watch")
+    lines = [one.stdout.readline() for _ in range(4)]
+    assert ["NAME" in line for line in lines] == [True, False, True, False]
+    assert ("running" in lines[1], "stopped" in lines[3]) == (True, True)
+    assert looks[:3] == [None, "running", "running"]
+    one.send_signal(2)
+    assert one.wait(10) == 130
+    assert one.stderr.read() == ""
+
+
+def test_watching_goes_on_without_a_daemon_and_starts_none(begun, server, home):
+    server.on("GET /instances", [workspace()])
+    one = begun("list", "--watch")
+    assert "running" in [one.stdout.readline() for _ in range(2)][1]
+    server.close()
+    (home / "prism.sock").unlink()
+    assert one.stderr.readline() == "No daemon answers; looking on\n"
+    again = Scripted.on_path(home / "prism.sock")
+    try:
+        again.on("GET /instances", [workspace(state="stopped")])
+        assert "stopped" in [one.stdout.readline() for _ in range(2)][1]
+    finally:
+        again.close()
+    one.send_signal(2)
+    assert one.wait(10) == 130
+    assert not (home / "daemon.lock").exists()
+
+
+def test_watching_on_a_terminal_redraws_in_place_what_there_is_room_for(typed, server):
+    looks = []
+
+    def look(asked, _):
+        looks.append(asked)
+        if len(looks) == 2:
+            return problem(409, "ENOUGH", "that is enough")
+        return [workspace(f"w{number}") for number in range(40)]
+
+    server.on("GET /instances", look)
+    code, screen = typed("list", "--watch", NO_COLOR="1")
+    assert code == 1
+    assert "w20" in screen
+    assert "… and 19 more" in screen, "24 rows: the heads, 21 of them, this, and the cursor's"
+    assert "w21" not in screen
+    assert screen.index("\x1b[?25l") < screen.index("w20") < screen.index("\x1b[?25h")
+
+
+def test_watching_nothing_says_so(typed, server):
+    server.on("GET /instances", lambda *_: [], problem(409, "ENOUGH", "that is enough"))
+    assert "No workspaces yet" in typed("list", "--watch")[1]

@@ -1,0 +1,186 @@
+"""Members, invitations, tokens and the audit log, for people."""
+
+import json
+
+import pytest
+
+from prism.cli.roster import read
+from prism.cli.words import Usage
+
+MEMBER = {"email": "bob@x.org", "role": "admin", "join_date": "2026-01-01T00:00:00Z"}
+INVITATION = {
+    "id": "inv_1",
+    "project_id": "proj_1",
+    "project_name": "Reef",
+    "email": "bob@x.org",
+    "role": "admin",
+    "token": None,
+    "status": "pending",
+    "invited_by": "ada",
+    "invited_at": "2026-01-01T00:00:00Z",
+    "expires_at": "2026-01-08T00:00:00Z",
+    "message": "come",
+    "mailed_at": None,
+    "mail_problem": None,
+}
+TOKEN = {
+    "id": "tok_1",
+    "name": "laptop",
+    "user": "bob@x.org",
+    "scope": "operate",
+    "project": None,
+    "created_by": "ada",
+    "created_at": "2026-01-01T00:00:00Z",
+    "expires_at": "2026-04-01T00:00:00Z",
+    "last_used": None,
+}
+ENTRY = {
+    "id": "evt_0000000000000009",
+    "at": "2026-01-01T00:00:00Z",
+    "actor": "ada",
+    "event": "member_changed",
+    "subject": "Reef",
+    "before": {"role": "viewer"},
+    "after": {"role": "admin"},
+    "data": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "line", "body", "answer"),
+    [
+        (
+            "member add My%20Reef bob@x.org --role admin",
+            "POST /projects/My%2520Reef/members",
+            {"email": "bob@x.org", "role": "admin"},
+            MEMBER,
+        ),
+        (
+            "member role p bob@x.org admin",
+            "PUT /projects/p/members/bob%40x.org",
+            {"role": "admin"},
+            MEMBER,
+        ),
+        ("member remove p bob@x.org", "DELETE /projects/p/members/bob%40x.org", None, MEMBER),
+        (
+            "invite send p bob@x.org --role admin --message come",
+            "POST /invitations/send",
+            {"project_id": "p", "email": "bob@x.org", "role": "admin", "message": "come"},
+            INVITATION,
+        ),
+        ("invite resend inv_1", "POST /invitations/inv_1/resend", None, {"message": "m"}),
+        ("invite revoke inv_1", "DELETE /invitations/inv_1", None, {"message": "m"}),
+        (
+            "token create laptop --scope admin --days 3 --user bob@x.org --project p",
+            "POST /tokens",
+            {"name": "laptop", "scope": "admin", "days": 3, "user": "bob@x.org", "project": "p"},
+            TOKEN | {"token": "prism_tok_1.s"},
+        ),
+        ("token revoke tok_1", "DELETE /tokens/tok_1", None, {"message": "m"}),
+    ],
+)
+def test_what_is_asked(prism, server, words, line, body, answer):
+    server.on(line, answer)
+    done = prism(*words.split())
+    assert done.returncode == 0, done.stderr
+    assert server.asked_for(line)[0].body == body
+    assert json.loads(prism(*words.split(), "--json").stdout) == answer
+
+
+def test_a_new_token_alone_is_on_stdout(prism, server):
+    server.on("POST /tokens", TOKEN | {"token": "prism_tok_1.s"})
+    assert prism("token", "create", "laptop").stdout == "prism_tok_1.s\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "line", "answer", "row"),
+    [
+        ("member list p", "GET /projects/p/members", [MEMBER], "bob@x.org  admin"),
+        (
+            "invite list p --status pending",
+            "GET /invitations/project/p?status=pending",
+            {"invitations": [INVITATION], "count": 1},
+            "inv_1  Reef     bob@x.org  admin  pending",
+        ),
+        (
+            "invite mine",
+            "GET /invitations/me",
+            {"invitations": [INVITATION], "count": 1},
+            "inv_1  Reef",
+        ),
+        ("invite show inv_1", "GET /invitations/inv_1", INVITATION, "invited by  ada"),
+        ("token list", "GET /tokens", [TOKEN], "tok_1  laptop  bob@x.org  operate"),
+    ],
+)
+def test_what_is_shown(prism, server, words, line, answer, row):
+    server.on(line, answer)
+    done = prism(*words.split())
+    assert done.returncode == 0, done.stderr
+    assert row in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["accept", "decline"])
+def test_an_answer_takes_the_token_from_a_pipe_and_from_no_word(prism, server, verb):
+    answer = {"message": "Successfully joined project as admin"}
+    server.on(f"POST /invitations/inv_1/{verb}", answer)
+    more = ["--reason", "busy"] if verb == "decline" else []
+    assert prism("invite", verb, "inv_1", *more, input="s3cret\n").returncode == 0
+    body = server.asked_for(f"POST /invitations/inv_1/{verb}")[0].body
+    assert body == {"token": "s3cret"} | ({"reason": "busy"} if more else {})
+    assert prism("invite", verb, "inv_1", input="").returncode == 2
+    assert prism("invite", verb, "inv_1", "--token", "x").returncode == 2
+
+
+def test_a_token_is_typed_unseen(typed, server):
+    server.on("POST /invitations/inv_1/accept", {"message": "joined"})
+    code, screen = typed("invite", "accept", "inv_1", keys="s3cret\n")
+    assert code == 0, screen
+    assert "joined" in screen
+
+
+def test_everybody_in_a_file(prism, server, tmp_path):
+    people = tmp_path / "people.csv"
+    people.write_text("\ufeffEmail,Role\na@x.org,Viewer\n\nb@x.org,\n", encoding="utf-8")
+    results = [
+        {"email": "a@x.org", "status": "would be sent", "reason": None, "error": None},
+        {"email": "b@x.org", "status": "skipped", "reason": "already invited", "error": None},
+    ]
+    summary = {"total": 2, "sent": 1, "failed": 0, "skipped": 1}
+    server.on("POST /invitations/bulk", {"summary": summary, "results": results, "dry_run": True})
+    done = prism("invite", "bulk", "p", str(people), "--message", "hi", "--dry-run")
+    assert server.asked_for("POST /invitations/bulk")[0].body == {
+        "project_id": "p",
+        "invitations": [{"email": "a@x.org", "role": "viewer"}, {"email": "b@x.org"}],
+        "default_role": "member",
+        "default_message": "hi",
+        "dry_run": True,
+    }
+    assert "already invited" in done.stdout
+    assert "1 would be sent, 1 skipped, 0 failed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["a@x.org", "b@x.org"], [{"email": "a@x.org"}, {"email": "b@x.org"}]),
+        (["a@x.org,admin,hi"], [{"email": "a@x.org", "role": "admin", "message": "hi"}]),
+        (["message,email", '"a, b",a@x.org'], [{"email": "a@x.org", "message": "a, b"}]),
+        (["email", "", "broken"], [{"email": "broken"}]),
+    ],
+)
+def test_a_roster(lines, found):
+    assert read(lines) == found
+
+
+@pytest.mark.parametrize("lines", [[], ["name", "Ada"], [" , "]])
+def test_what_is_no_roster(lines):
+    with pytest.raises(Usage):
+        read(lines)
+
+
+def test_the_audit_log(prism, server):
+    line = "GET /audit?actor=ada&since=2026-01-01&limit=100&format=json"
+    server.on(line, [ENTRY])
+    done = prism("audit", "--actor", "ada", "--since", "2026-01-01")
+    assert done.returncode == 0, done.stderr
+    assert "ada  member_changed  Reef  role=viewer  role=admin" in done.stdout

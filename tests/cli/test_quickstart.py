@@ -1,0 +1,84 @@
+"""From nothing, or from whatever is there, to the address of a JupyterLab."""
+
+import json
+
+import pytest
+
+from tests.cli.shown import CONNECTION, changed, launched, workspace
+from tests.client.scripted import problem
+
+NOT_THERE = problem(404, "INSTANCE_NOT_FOUND", "no")
+LAB = "http://127.0.0.1:8888/lab?token=t%2Fk"
+
+
+@pytest.fixture
+def there(server):
+    """The quickstart workspace, as it is seen look by look."""
+
+    def script(*looks, name="quickstart"):
+        server.on(f"GET /instances/{name}", *looks)
+        server.on(f"GET /instances/{name}/connect", CONNECTION)
+        server.on("POST /instances/launch", (201, launched(name=name)))
+        for verb in ("start", "resume"):
+            server.on(f"POST /instances/{name}/{verb}", changed("stopped", "starting"))
+
+    return script
+
+
+def posts(server):
+    return [it.path for it in server.asked if it.method == "POST"]
+
+
+def test_the_last_line_is_the_address(prism, server, there):
+    there(NOT_THERE, workspace(state="launching", progress=3), workspace())
+    done = prism("quickstart")
+    assert (done.returncode, done.stdout) == (0, f"{LAB}\n")
+    assert "t%2Fk" not in done.stderr
+    [launch] = server.asked_for("POST /instances/launch")
+    assert launch.body == {"name": "quickstart", "template": "Data Science (pip)"}
+
+
+@pytest.mark.parametrize(
+    ("looks", "asked"),
+    [
+        (["running"], []),
+        (["launching", "launching", "running"], []),
+        (["stopped", "starting", "running"], ["/instances/quickstart/start"]),
+        (["failed", "starting", "running"], ["/instances/quickstart/start"]),
+        (["hibernated", "resuming", "running"], ["/instances/quickstart/resume"]),
+        (["stopping", "stopping", "stopped", "running"], ["/instances/quickstart/start"]),
+        (["hibernating", "hibernated", "running"], ["/instances/quickstart/resume"]),
+        (["terminating", "terminated", "running"], ["/instances/launch"]),
+        (["terminated", "launching", "running"], ["/instances/launch"]),
+    ],
+    ids=lambda it: "-".join(it),
+)
+def test_what_is_there_is_brought_back(prism, server, there, looks, asked):
+    there(*(workspace("quickstart", state) for state in looks))
+    done = prism("quickstart")
+    assert (done.returncode, done.stdout) == (0, f"{LAB}\n")
+    assert posts(server) == asked
+
+
+def test_another_name_and_the_words_for_programs(prism, server, there):
+    there(NOT_THERE, workspace("lab"), name="lab")
+    found = json.loads(prism("quickstart", "lab", "--json").stdout)
+    assert found == {"name": "lab", "service": "jupyter", "url": LAB}
+
+
+def test_not_waiting(prism, there):
+    there(NOT_THERE, workspace("quickstart", "launching"))
+    assert "on its way" in prism("quickstart", "--no-wait").stdout
+
+
+def test_one_without_a_service_says_to_take_another_name(prism, server, there):
+    there(workspace())
+    server.on("GET /instances/quickstart/connect", {"ssh": {}, "services": {}})
+    done = prism("quickstart")
+    assert (done.returncode, "`prism quickstart NAME`" in done.stderr) == (1, True)
+
+
+def test_on_a_terminal_too(typed, there):
+    there(NOT_THERE, workspace(state="launching", progress=3), workspace())
+    code, screen = typed("quickstart")
+    assert (code, screen.splitlines()[-1]) == (0, LAB)

@@ -1,0 +1,96 @@
+"""What every command has in common: how it ends, and what it says then."""
+
+import json
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import prism as package
+from prism.cli.run import EXIT
+from prism.errors import KNOWN
+from tests.client.scripted import problem
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_version_is_the_packages(prism):
+    given = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert package.__version__ == given
+    for words in (["--version"], ["version"], ["--no-wait", "version"]):
+        assert prism(*words).stdout == f"prism {given}\n"
+    assert json.loads(prism("version", "--json").stdout) == {"version": given}
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"], ["--json", "--help"]])
+def test_help_without_a_daemon(prism, words):
+    done = prism(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "quickstart" in done.stdout
+
+
+def test_help_about_something(prism):
+    assert "usage: prism workspace launch" in prism("help", "launch").stdout
+    assert "usage: prism workspace launch" in prism("--help", "launch").stdout
+    assert "Show every template" in prism("template", "--help").stdout
+
+
+def test_a_terminal_that_cannot_show_everything(prism):
+    done = prism("--help", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    assert (done.returncode, "prism COMMAND ?" in done.stdout) == (0, True)
+
+
+def test_a_refusal_is_told_with_its_reason_and_a_way_on(prism, server):
+    more = {"details": "it never was", "remediation": "Use `prism workspace list`"}
+    server.on("GET /instances/mine", problem(404, "INSTANCE_NOT_FOUND", "No workspace", **more))
+    done = prism("workspace", "show", "mine")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: No workspace\n  it never was\nhint: Use `prism workspace list`\n"
+    )
+
+
+def test_wrong_words_end_with_2(prism):
+    done = prism("lanch")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: There is no command `lanch`\nhint: Did you mean `prism launch`?\n"
+    )
+
+
+def test_a_daemon_that_is_not_there_ends_with_3(prism):
+    done = prism("list", PRISM_URL="http://127.0.0.1:1")
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: No daemon at http://127.0.0.1:1\n")
+    assert "hint: Check PRISM_URL" in done.stderr
+
+
+def test_every_problem_has_an_exit_code():
+    for kind in KNOWN.values():
+        assert any(ancestor in EXIT for ancestor in kind.__mro__), kind
+
+
+def test_a_reader_who_leaves_early_is_no_error(server, environ, begun):
+    rows = [{"name": "x" * 1000, "at": n} for n in range(2000)]
+    server.on("GET /profiles", rows)
+    one = begun("profile", "list", "--json")
+    one.stdout.readline()
+    one.stdout.close()
+    assert one.wait(10) == 0
+    assert one.stderr.read() == ""
+
+
+def test_colour_only_where_somebody_sees_it(typed, prism, server):
+    server.on("GET /profiles", problem(503, "UNAVAILABLE", "not now"))
+    red = "\x1b[31;1merror:\x1b[0m not now"
+    assert red in typed("profile", "list")[1]
+    assert "error: not now" in typed("profile", "list", NO_COLOR="1")[1]
+    assert "error: not now" in typed("profile", "list", TERM="dumb")[1]
+    assert prism("profile", "list").stderr == "error: not now\n"
+
+
+def test_the_installed_command_is_this_one(environ):
+    script = Path(subprocess.sys.executable).parent / "prism"
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, env=environ)
+    assert done.stdout == f"prism {package.__version__}\n"

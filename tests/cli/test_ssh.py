@@ -1,0 +1,259 @@
+"""Ways in by OpenSSH: what is run, what is written; and all of it for real."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from tests.client.scripted import problem
+from tests.house.living import Home
+from tests.waiting import eventually
+
+CONNECT = "GET /instances/mine/connect"
+REAL = os.environ["PATH"]
+BIN = os.path.dirname(sys.executable)
+
+
+@pytest.fixture
+def key(home):
+    """The daemon's key, in a place with a blank and a sign that OpenSSH would expand."""
+    file = home / "100% ours"
+    file.write_text("")
+    return file
+
+
+@pytest.fixture
+def access(home, key):
+    command = f"ssh -p 2222 -i '{key}' -o UserKnownHostsFile='{home}/known_hosts' mine@127.0.0.1"
+    ssh = {"command": command, "host": "127.0.0.1", "user": "mine", "port": 2222}
+    return {"ssh": ssh, "services": {}}
+
+
+@pytest.fixture
+def programs(home):
+    """A folder of programs that only say how they were called."""
+    folder = home / "bin"
+    folder.mkdir()
+    (folder / "ssh").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 41\n')
+    (folder / "ssh").chmod(0o755)
+    return f"{folder}:{REAL}"
+
+
+def test_ssh_is_told_where_to_go(prism, server, access, programs, home):
+    server.on(CONNECT, access)
+    done = prism("ssh", "mine", PATH=programs)
+    assert done.returncode == 41
+    assert done.stdout.splitlines() == [
+        *("-o", "HostName=127.0.0.1", "-o", "Port=2222", "-o", "User=mine"),
+        *("-o", f'IdentityFile="{home}/100%% ours"', "-o", "IdentitiesOnly=yes"),
+        *("-o", f"UserKnownHostsFile={home}/known_hosts", "-o", "StrictHostKeyChecking=yes"),
+        "127.0.0.1",
+    ]
+
+
+def test_a_line_for_the_shell_and_words_for_a_program(prism, server, access, programs):
+    server.on(CONNECT, access)
+    line = prism("ssh", "mine", "--", "cd x && ls", "*", PATH=programs)
+    assert line.stdout.splitlines()[-2:] == ["--", "cd x && ls *"]
+    program = prism("exec", "mine", "--", "ls", "--json", "a  b", "*", PATH=programs)
+    assert program.stdout.splitlines()[-4:] == ["-T", "127.0.0.1", "--", "ls --json 'a  b' '*'"]
+    shown = json.loads(prism("exec", "mine", "--json", "--tty", "--", "top").stdout)["argv"]
+    assert (shown[0], shown[-4:]) == ("ssh", ["-tt", "127.0.0.1", "--", "top"])
+
+
+def test_what_cannot_be_run_is_said(prism, server, access, key, home):
+    server.on(CONNECT, access)
+    done = prism("exec", "mine")
+    assert (done.returncode, "no command to run" in done.stderr) == (2, True)
+    (home / "empty").mkdir()
+    done = prism("ssh", "mine", PATH=str(home / "empty"))
+    assert done.returncode == 1
+    assert "`ssh` is not installed here" in done.stderr
+    assert "apt install openssh-client" in done.stderr
+    key.unlink()
+    done = prism("ssh", "mine")
+    assert (done.returncode, "is not on this computer" in done.stderr) == (1, True)
+    server.on(CONNECT, {"ssh": {"command": None, "host": "h", "user": "u"}, "services": {}})
+    done = prism("ssh", "mine")
+    assert (done.returncode, "mine has no SSH" in done.stderr) == (1, True)
+
+
+def test_one_end_of_a_copy_is_a_workspaces(prism):
+    for ends in (("a", "b"), ("x:a", "y:b"), ("./x:a", "/b")):
+        done = prism("cp", *ends)
+        assert (done.returncode, "one end has to be" in done.stderr) == (2, True)
+
+
+@pytest.fixture
+def listed(server, access, home):
+    server.on(CONNECT, access)
+    server.on("GET /instances/lost/connect", problem(409, "INVALID_STATE", "lost went away"))
+    rows = {"mine": "running", "off": "stopped", "lost": "running"}
+    server.on("GET /instances", [{"name": name, "state": it} for name, it in rows.items()])
+    return home / ".ssh" / "config"
+
+
+def test_hosts_for_openssh(prism, listed, home):
+    done = prism("ssh-config")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "Host mine.prism\n"
+        "  HostName 127.0.0.1\n"
+        "  Port 2222\n"
+        "  User mine\n"
+        f'  IdentityFile "{home}/100%% ours"\n'
+        "  IdentitiesOnly yes\n"
+        f"  UserKnownHostsFile {home}/known_hosts\n"
+        "  StrictHostKeyChecking yes\n"
+        "\n"
+        "# off.prism: stopped\n"
+        "# lost.prism: lost went away\n"
+    )
+    assert list(json.loads(prism("ssh-config", "--json").stdout)) == ["mine.prism"]
+    (home / "c").write_text(done.stdout)
+    argv = ["ssh", "-G", "-F", home / "c", "mine.prism"]
+    known = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {"hostname 127.0.0.1", "port 2222", "user mine"} < set(known)
+    assert f"identityfile {home}/100% ours" in {it.replace("%%", "%") for it in known}
+
+
+def test_it_is_written_and_included_once(prism, listed, home):
+    listed.parent.mkdir()
+    elsewhere = home / "dotfiles"
+    elsewhere.write_text("Host x\n  User y\n")
+    elsewhere.chmod(0o640)
+    listed.symlink_to(elsewhere)
+    for _ in range(2):
+        done = prism("ssh-config", "--write", "--yes")
+        assert (done.returncode, done.stdout) == (0, "ssh now knows mine.prism\n")
+    include = f'Include "{home}/ssh/config"\n'
+    assert elsewhere.read_text() == f"{include}Host x\n  User y\n"
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o640
+    assert listed.is_symlink()
+    assert stat.S_IMODE((home / "ssh" / "config").stat().st_mode) == 0o600
+    assert "Host mine.prism" in (home / "ssh" / "config").read_text()
+    assert not [*home.glob("**/*.new")]
+
+
+def test_an_include_that_belongs_to_one_host_does_not_count(prism, listed, home):
+    listed.parent.mkdir()
+    include = f'Include "{home}/ssh/config"\n'
+    listed.write_text(f"Host x\n  {include}")
+    assert prism("ssh-config", "--write", "--yes").returncode == 0
+    assert listed.read_text() == f"{include}Host x\n  {include}"
+
+
+def test_without_a_yes_nothing_of_the_persons_is_changed(prism, typed, listed):
+    done = prism("ssh-config", "--write")
+    assert (done.returncode, "there is no terminal to ask on" in done.stderr) == (1, True)
+    code, screen = typed("ssh-config", "--write", keys="n\n")
+    assert (code, "was not changed" in screen) == (1, True)
+    assert not listed.exists()
+    code, screen = typed("ssh-config", "--write", keys="y\n")
+    assert (code, "ssh now knows mine.prism" in screen) == (0, True)
+    assert stat.S_IMODE(listed.stat().st_mode) == 0o600
+    assert stat.S_IMODE(listed.parent.stat().st_mode) == 0o700
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory):
+    """A home with a daemon and a workspace."""
+    home = Home(tmp_path_factory.mktemp("ssh") / "home")
+    try:
+        with home.living():
+            home.client.workspaces.launch("Plain Shell", "mine")
+            eventually(lambda: home.states() == ["running"], 60)
+            yield home
+    finally:
+        home.clear()
+
+
+def ran(home, *words, **how):
+    """The real command; its bytes are left alone."""
+    argv = ["prism", *map(str, words)]
+    path = {"PATH": f"{BIN}:{REAL}"}
+    environ = home.environ | path | how.pop("environ", {})
+    return subprocess.run(argv, env=environ, capture_output=True, timeout=60, **how)
+
+
+def test_a_program_has_all_bytes_and_its_exit_code(lived):
+    every = bytes(range(256)) * 1000
+    done = ran(lived, "exec", "mine", "--", "sh", "-c", 'cat; echo "$1" >&2; exit 9', "sh", "a  b")
+    assert (done.returncode, done.stderr) == (9, b"a  b\n")
+    assert ran(lived, "exec", "mine", "--", "cat", input=every).stdout == every
+    assert ran(lived, "ssh", "mine", "--", "cd / && pwd").stdout == b"/\n"
+
+
+@pytest.mark.parametrize("by", ["rsync", "scp"])
+def test_folders_go_there_and_back_as_cp_would_copy_them(lived, tmp_path, by):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for program in ("ssh", "scp"):
+        (bare / program).symlink_to(f"/usr/bin/{program}")
+    environ = {"PATH": f"{bare}:{BIN}"} if by == "scp" else {}
+    name = "it's a; $(name) ü*"
+    (tmp_path / "tree" / "sub").mkdir(parents=True)
+    (tmp_path / "tree" / "sub" / name).write_bytes(os.urandom(100_000))
+    (tmp_path / "tree" / "run").write_text("#!/bin/sh\n")
+    (tmp_path / "tree" / "run").chmod(0o755)
+    whole = content(tmp_path / "tree")
+
+    def cp(*ends):
+        done = ran(lived, "cp", *ends, "--json", environ=environ)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    said = cp(tmp_path / "tree", f"mine:deep/{by}")
+    assert said == {"source": f"{tmp_path}/tree", "target": f"mine:deep/{by}", "by": by}
+    cp(f"mine:deep/{by}", tmp_path / "back")
+    assert content(tmp_path / "back") == whole
+    cp(f"mine:deep/{by}", tmp_path / "back")
+    assert content(tmp_path / "back" / by) == whole
+    cp(tmp_path / "tree" / "sub" / name, "mine:")
+    cp(f"mine:{name}", tmp_path / "new" / "one")
+    assert (tmp_path / "new" / "one").read_bytes() == whole[f"sub/{name}"][0]
+    assert ran(lived, "cp", "mine:nowhere", tmp_path).returncode == 1
+
+
+def content(folder):
+    """What is in it: by path the bytes and the mode."""
+    files = [it for it in folder.rglob("*") if it.is_file()]
+    return {str(it.relative_to(folder)): (it.read_bytes(), it.stat().st_mode) for it in files}
+
+
+def test_a_copy_that_broke_off_goes_on(lived, tmp_path):
+    whole = os.urandom(24_000_000)
+    (tmp_path / "big").write_bytes(whole)
+    [there] = lived.folder.glob("workspaces/*/home")
+    (there / "big").write_bytes(whole[:23_000_000])
+    argv = ["cp", tmp_path / "big", "mine:big", "--json"]
+    assert ran(lived, "exec", "mine", "true").returncode == 0  # its libraries are read by now
+    before = received(lived)
+    assert ran(lived, *argv).returncode == 0
+    assert (there / "big").read_bytes() == whole
+    assert received(lived) - before < 12_000_000
+
+
+def received(home):
+    """How many bytes the daemon has read, all in all."""
+    pid = json.loads((home.folder / "daemon.lock").read_text())["pid"]
+    return psutil.Process(pid).io_counters().read_chars
+
+
+def test_plain_openssh_finds_it(lived, tmp_path):
+    done = ran(lived, "ssh-config", "--write", "--yes", environ={"HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    argv = ["ssh", "-F", tmp_path / ".ssh" / "config", "mine.prism", "echo in; exit 3"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "in\n", "")
+
+
+def test_progress_is_shown_on_a_terminal(lived, typed, tmp_path):
+    (tmp_path / "some").write_bytes(bytes(3_000_000))
+    environ = {"PRISM_HOME": str(lived.folder), "PRISM_PORT": "0"}
+    code, screen = typed("cp", str(tmp_path / "some"), "mine:some", **environ)
+    assert (code, "100%" in screen) == (0, True), screen

@@ -1,0 +1,57 @@
+"""Templates, for people."""
+
+import json
+
+INFO = {
+    "name": "Child",
+    "description": "d",
+    "inherits": ["A", "B"],
+    "resolved_packages": ["numpy", "scipy"],
+    "resolved_users": ["ada"],
+    "resolved_ports": [22, 8888],
+    "dependency_chain": ["A → Child", "B → Child"],
+    "validation_status": "validated",
+    "troubleshooting_guide": "",
+    "runs_locally": False,
+    "local_reasons": ["needs conda"],
+    "resolved": {
+        "size": "M",
+        "services": {"jupyter": {}},
+        "parameters": {"n": {"type": "integer", "default": 4}},
+    },
+}
+
+
+def test_the_list(prism, server):
+    shown = {"name": "Child", "validation_status": "validated", "description": "d"}
+    server.on("GET /templates", [shown], [])
+    assert prism("template", "list").stdout.split() == (
+        ["NAME", "STATUS", "DESCRIPTION", "Child", "validated", "d"]
+    )
+    assert "`prism template validate`" in prism("template", "list").stderr
+
+
+def test_one(prism, server):
+    server.on("GET /templates/C%2B%2B%20%28x%29/info", INFO)
+    said = prism("template", "info", "C++ (x)").stdout
+    assert "inherits      A, B\n" in said
+    assert "runs locally  needs conda\n" in said
+    assert "parameters    n (integer, default 4)\n" in said
+    assert json.loads(prism("template", "info", "C++ (x)", "--json").stdout) == INFO
+
+
+def test_what_is_wrong_with_them(prism, server):
+    issue = {"check": "fields", "level": "error", "message": "no port", "where": "a.yml:3: port"}
+    results = [
+        {"template": "A", "status": "invalid", "checks_passed": 7, "issues": [issue]},
+        {"template": "B", "status": "valid", "checks_passed": 8, "issues": []},
+    ]
+    found = {"total_templates": 2, "validated": 1, "errors": ["e"], "validation_results": results}
+    server.on("GET /templates/validate", found)
+    done = prism("template", "validate")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: a.yml:3: port: no port\nerror: 1 of 2 templates are not valid\n"
+    )
+    server.on("GET /templates/validate", found | {"validated": 2})
+    assert prism("template", "validate").returncode == 0

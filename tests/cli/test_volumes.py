@@ -1,0 +1,159 @@
+"""Volumes and snapshots, for people."""
+
+import json
+
+import pytest
+
+from prism.storage.model import EbsVolume, EfsVolume, SnapshotItem
+from tests.client.filled import filled
+
+AT = "2026-01-01T00:00:00Z"
+EBS = filled(
+    EbsVolume,
+    name="data",
+    state="in-use",
+    size_gb=50,
+    volume_type="gp3",
+    attached_instance="mine",
+    creation_time=AT,
+    monthly_cost=4.0,
+    notes=["its size is not enforced here"],
+)
+EFS = filled(
+    EfsVolume,
+    name="all",
+    state="available",
+    size_gb=2.5,
+    creation_time=AT,
+    attached_instances=["a", "b"],
+)
+KEPT = filled(
+    SnapshotItem,
+    name="kept",
+    state="completed",
+    source_type="volume",
+    source="data",
+    creation_time=AT,
+)
+
+
+def test_the_list_shows_both_kinds(prism, server):
+    server.on("GET /storage/volumes", {"efs_volumes": [EFS], "ebs_volumes": [EBS]})
+    head, shared, own = prism("volume", "list").stdout.splitlines()
+    assert head.split()[:3] == ["NAME", "KIND", "STATE"]
+    assert shared.split() == ["all", "efs", "available", "-", "2.5", "-", "a,", "b", "-"]
+    assert own.split() == ["data", "ebs", "in-use", "50", "-", "gp3", "mine", "4.00"]
+    assert json.loads(prism("volume", "list", "--json").stdout)["ebs_volumes"] == [EBS]
+
+
+def test_an_empty_list_says_how_to_begin(prism, server):
+    server.on("GET /storage/volumes", {"efs_volumes": [], "ebs_volumes": []})
+    assert "prism volume create" in prism("volume", "list").stderr
+    server.on("GET /snapshots", [])
+    assert "prism snapshot create" in prism("snapshot", "list").stderr
+
+
+@pytest.mark.parametrize("it", [EBS, EFS], ids=["ebs", "efs"])
+def test_one_of_them(prism, server, it):
+    server.on(f"GET /storage/volumes/{it['name']}", it)
+    done = prism("volume", "show", it["name"])
+    fields = dict(line.split(None, 1) for line in done.stdout.splitlines())
+    assert (fields["name"], fields["state"]) == (it["name"], it["state"])
+    assert ("its size is not enforced here" in done.stderr) is bool(it["notes"])
+    assert json.loads(prism("volume", "show", it["name"], "--json").stdout) == it
+
+
+@pytest.mark.parametrize(
+    ("words", "line", "body", "answer"),
+    [
+        (
+            "volume create data --size 50",
+            "POST /storage/volumes/create",
+            {"type": "ebs", "name": "data", "size_gb": 50},
+            EBS,
+        ),
+        (
+            "volume create all --type efs --project p",
+            "POST /storage/volumes/create",
+            {"type": "efs", "name": "all", "project": "p"},
+            EFS,
+        ),
+        (
+            "volume create data --size 50 --volume-type io2 --iops 500 --throughput 250",
+            "POST /storage/volumes/create",
+            {
+                "type": "ebs",
+                "name": "data",
+                "size_gb": 50,
+                "volume_type": "io2",
+                "iops": 500,
+                "throughput": 250,
+            },
+            EBS,
+        ),
+        (
+            "volume attach data mine",
+            "POST /storage/volumes/data/attach",
+            {"instance": "mine"},
+            EBS,
+        ),
+        ("volume detach data", "POST /storage/volumes/data/detach", None, EBS),
+        (
+            "volume detach data mine",
+            "POST /storage/volumes/data/detach",
+            {"instance": "mine"},
+            EBS,
+        ),
+        ("volume delete data --yes", "DELETE /storage/volumes/data", None, {"message": "m"}),
+        (
+            "snapshot create kept --volume data",
+            "POST /snapshots",
+            {"name": "kept", "volume": "data"},
+            KEPT,
+        ),
+        (
+            "snapshot create kept --workspace mine",
+            "POST /snapshots",
+            {"name": "kept", "instance": "mine"},
+            KEPT,
+        ),
+        ("snapshot restore kept data", "POST /snapshots/kept/restore", {"name": "data"}, EBS),
+        ("snapshot delete kept --yes", "DELETE /snapshots/kept", None, {"message": "m"}),
+    ],
+)
+def test_changing_them(prism, server, words, line, body, answer):
+    server.on(line, answer)
+    done = prism(*words.split())
+    about = answer.get("name", words.split()[2])
+    assert (done.returncode, done.stdout.startswith(f"{about} is ")) == (0, True)
+    assert [it.body for it in server.asked_for(line)] == [body]
+    assert json.loads(prism(*words.split(), "--json").stdout) == answer
+
+
+@pytest.mark.parametrize("words", ["volume delete data", "snapshot delete kept"])
+def test_nothing_is_destroyed_unasked(prism, server, words):
+    done = prism(*words.split())
+    assert (done.returncode, server.asked) == (1, [])
+    assert f"prism {words} --yes" in done.stderr
+
+
+@pytest.mark.parametrize(("typed_words", "code"), [("data\n", 0), ("other\n", 1)])
+def test_whoever_types_the_name_means_it(typed, server, typed_words, code):
+    server.on("DELETE /storage/volumes/data", {"message": "m"})
+    ended, screen = typed("volume", "delete", "data", keys=typed_words)
+    assert (ended, bool(server.asked)) == (code, not code)
+    assert "This destroys the volume data and what it holds" in screen
+
+
+def test_a_snapshot_is_of_one_thing(prism, server):
+    for words in ("kept", "kept --volume a --workspace b"):
+        assert prism("snapshot", "create", *words.split()).returncode == 2
+    assert not server.asked
+
+
+def test_the_list_of_snapshots_says_what_failed(prism, server):
+    sick = KEPT | {"state": "error", "failure": {"code": "DISK_FULL", "message": "make room"}}
+    server.on("GET /snapshots", [sick])
+    done = prism("snapshot", "list")
+    assert done.stdout.splitlines()[1].split()[:4] == ["kept", "error", "volume", "data"]
+    assert "kept: make room" in done.stderr

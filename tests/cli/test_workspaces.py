@@ -1,0 +1,107 @@
+"""Looking at a workspace, and changing it."""
+
+import json
+
+import pytest
+
+from tests.cli.shown import changed, workspace
+from tests.client.scripted import problem
+
+TERMINATE = "POST /instances/mine/terminate"
+GOING = {"name": "mine", "state": "terminating", "message": "m"}
+
+
+def test_one_workspace(prism, server):
+    shown = workspace(
+        state="launching",
+        stage="installing",
+        progress=40,
+        hourly_rate=0.0416,
+        price_source="simulated",
+        tags={"Project": "p"},
+        expires_at="2099-01-01T00:00:00Z",
+    )
+    server.on("GET /instances/mine", shown)
+    said = prism("workspace", "show", "mine").stdout
+    assert "state       launching (installing, 40%)\n" in said
+    assert "an hour     $0.0416 (simulated)\n" in said
+    assert "spent       -\n" in said
+    assert "tags        Project=p\n" in said
+    assert "2099-01-01" in said
+    assert json.loads(prism("workspace", "show", "mine", "--json").stdout) == shown
+
+
+def test_a_failed_one_says_why(prism, server):
+    failure = {"code": "DISK_FULL", "message": "The disk is full; make room, then start it"}
+    server.on("GET /instances/mine", workspace(state="failed", failure=failure))
+    assert failure["message"] in prism("workspace", "show", "mine").stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "before", "under_way", "after"),
+    [
+        ("stop", "running", "stopping", "stopped"),
+        ("start", "stopped", "starting", "running"),
+        ("hibernate", "running", "hibernating", "hibernated"),
+        ("resume", "hibernated", "resuming", "running"),
+    ],
+)
+def test_verbs_wait_until_it_is_so(prism, server, verb, before, under_way, after):
+    server.on(f"POST /instances/mine/{verb}", changed(before, under_way))
+    looks = (workspace(state=under_way), workspace(state=after))
+    server.on("GET /instances/mine", *looks, *looks)
+    done = prism(verb, "mine")
+    assert (done.returncode, done.stdout) == (0, f"mine is {after}\n")
+    assert done.stderr == f"mine: {under_way}\n"
+    assert json.loads(prism(verb, "mine", "--json").stdout)["state"] == after
+    now = prism("workspace", verb, "mine", "--no-wait")
+    assert now.stdout == f"mine was {before} and is {under_way}\n"
+
+
+def test_what_is_so_already_is_said_to_be(prism, server):
+    server.on("POST /instances/mine/stop", changed("stopped", "stopped"))
+    server.on("GET /instances/mine", workspace(state="stopped"))
+    assert prism("stop", "mine").stdout == "mine was already stopped\n"
+
+
+def test_a_verb_that_does_not_fit(prism, server):
+    hint = "Use `prism start mine`"
+    refused = problem(409, "INVALID_STATE", "mine is stopped", remediation=hint)
+    server.on("POST /instances/mine/hibernate", refused)
+    done = prism("hibernate", "mine")
+    assert (done.returncode, done.stderr) == (1, f"error: mine is stopped\nhint: {hint}\n")
+
+
+def test_more_hours(prism, server):
+    server.on("POST /instances/mine/extend", (204,))
+    server.on("GET /instances/mine", workspace(expires_at="2099-01-01T12:00:00Z"))
+    assert prism("extend", "mine", TZ="UTC").stdout.startswith(
+        "mine expires 2099-01-01 12:00 UTC, in "
+    )
+    prism("extend", "mine", "8")
+    assert [it.body for it in server.asked_for("POST /instances/mine/extend")] == [
+        None,
+        {"hours": 8},
+    ]
+
+
+def test_without_a_terminal_nothing_is_destroyed_unless_told(prism, server):
+    server.on(TERMINATE, GOING)
+    done = prism("terminate", "mine", input="mine\n")
+    assert (done.returncode, server.asked) == (1, [])
+    assert "error: Nothing was destroyed" in done.stderr
+    assert "`prism terminate mine --yes`" in done.stderr
+    server.on("GET /instances/mine", workspace(state="terminating"), workspace(state="terminated"))
+    done = prism("--yes", "terminate", "mine", "--backup")
+    assert (done.returncode, done.stdout) == (0, "mine is terminated\n")
+    assert server.asked_for(TERMINATE)[0].body == {"confirm": "DELETE", "backup_ebs": True}
+
+
+def test_on_a_terminal_its_name_must_be_typed(typed, server):
+    server.on(TERMINATE, GOING).on("GET /instances/mine", problem(404, "INSTANCE_NOT_FOUND", "no"))
+    code, screen = typed("terminate", "mine", keys="yes\n")
+    assert (code, server.asked) == (1, [])
+    assert "Nothing was destroyed" in screen
+    code, screen = typed("terminate", "mine", keys="mine\n")
+    assert (code, screen.endswith("mine is terminated\n")) == (0, True)
+    assert len(server.asked_for(TERMINATE)) == 1

@@ -1,0 +1,31 @@
+"""A wire to a server that says what a test told it to say."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from prism.client.place import Place
+from prism.client.wire import Wire
+from tests.client.scripted import Scripted
+
+
+@pytest.fixture
+def home():
+    """A home with a path that is short enough for a socket."""
+    folder = Path(tempfile.mkdtemp(prefix="prism-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def server(home):
+    server = Scripted.on_path(home / "prism.sock")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def wire(home, server):
+    return Wire(Place(str(home)), timeout=5)

@@ -1,0 +1,29 @@
+"""A wire struct as JSON with only what a test cares for; rooms may add fields meanwhile."""
+
+import msgspec
+from msgspec.inspect import CollectionType, StructType, UnionType, type_info
+
+EMPTY = {"StrType": "x", "IntType": 0, "FloatType": 0.0, "BoolType": False, "DictType": {}}
+
+
+def filled(struct, **given):
+    """The struct on the wire: required fields that were not given are null or empty."""
+    told = {field.encode_name for field in type_info(struct).fields}
+    assert given.keys() <= told, "the wire has no such field"
+    rest = {
+        field.encode_name: _plain(field.type)
+        for field in type_info(struct).fields
+        if field.required and field.encode_name not in given
+    }
+    msgspec.convert(rest | given, struct)
+    return rest | given
+
+
+def _plain(kind):
+    if isinstance(kind, UnionType):
+        return None if kind.includes_none else _plain(kind.types[0])
+    if isinstance(kind, CollectionType):
+        return []
+    if isinstance(kind, StructType):
+        return filled(kind.cls)
+    return EMPTY[type(kind).__name__]

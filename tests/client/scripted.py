@@ -1,0 +1,128 @@
+"""A server that says what it was told to say: real bytes over a real socket."""
+
+import contextlib
+import json
+import socket
+import threading
+from dataclasses import dataclass
+
+
+@dataclass
+class Asked:
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    headers: dict
+    content: bytes
+
+    @property
+    def body(self):
+        return json.loads(self.content) if self.content else None
+
+
+def http(status, body=None, **headers):
+    """The bytes of an ordinary answer."""
+    content = b"" if body is None else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(content)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
+
+
+def problem(status, code, message, **more):
+    """The bytes of a refusal."""
+    fault = {"code": code, "message": message, "details": "", "remediation": "", **more}
+    return http(status, {"error": fault | {"timestamp": "2026-01-01T00:00:00Z"}})
+
+
+class Scripted:
+    """Answers `method path` from a list, the last one for ever; remembers what was asked.
+
+    An answer is bytes, a JSON body, a `(status, body)`, or a function of the request and
+    the connection that returns one of these, or `None` when it has answered itself.
+    """
+
+    def __init__(self, door):
+        self.asked, self._scripts, self._open = [], {}, set()
+        self._door = door
+        self._door.listen(64)
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    @classmethod
+    def on_path(cls, path):
+        door = socket.socket(socket.AF_UNIX)
+        door.bind(str(path))
+        return cls(door)
+
+    @classmethod
+    def on_port(cls):
+        return cls(socket.create_server(("127.0.0.1", 0)))
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self._door.getsockname()[1]}"
+
+    def on(self, line, *answers):
+        self._scripts[line] = list(answers)
+        return self
+
+    def asked_for(self, line):
+        return [one for one in self.asked if f"{one.method} {one.path}" == line]
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._door.shutdown(socket.SHUT_RDWR)
+        self._door.close()
+        for connection in tuple(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._door.accept()
+            except OSError:
+                return
+            self._open.add(connection)
+            thread = threading.Thread(target=self._serve, args=[connection])
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection):
+        with connection, connection.makefile("rb") as file, contextlib.suppress(OSError):
+            if asked := self._read(file):
+                self.asked.append(asked)
+                answer = self._next(f"{asked.method} {asked.path}")
+                if callable(answer):
+                    answer = answer(asked, connection)
+                if answer is not None:
+                    connection.sendall(self._bytes(answer))
+        self._open.discard(connection)
+
+    def _read(self, file):
+        words = file.readline().decode().split()
+        if not words:
+            return None
+        headers = {}
+        while line := file.readline().decode().strip():
+            name, _, value = line.partition(": ")
+            headers[name.lower()] = value
+        content = file.read(int(headers.get("content-length", 0)))
+        return Asked(words[0], words[1].removeprefix("/api/v1"), headers, content)
+
+    def _next(self, line):
+        script = self._scripts.get(line)
+        if script is None:
+            return problem(404, "ENDPOINT_NOT_FOUND", f"nobody scripted {line}")
+        return script.pop(0) if len(script) > 1 else script[0]
+
+    def _bytes(self, answer):
+        if isinstance(answer, bytes):
+            return answer
+        if isinstance(answer, tuple):
+            return http(*answer)
+        return http(200, answer)

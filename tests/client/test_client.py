@@ -1,0 +1,170 @@
+"""The typed client asks what the reference describes, and gives back what it shows."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from prism.client import Client
+from prism.client.daemon import Farewell, PlaceSeen, Status
+from prism.client.typed import AnswerNotUnderstood
+from prism.client.waiting import WorkspaceFailed
+from prism.daemon import api as daemon
+from prism.profiles.model import Shown
+from prism.workspaces.model import Instance, Launched, NameTaken, Plan, State
+from tests.client.filled import filled
+from tests.client.scripted import http, problem
+from tests.client.test_stream import HEAD, block
+
+EXAMPLES = json.loads((Path(__file__).parents[1] / "spec" / "examples.json").read_text())
+AT = "2026-01-01T00:00:00Z"
+MINE = filled(Instance, name="mine", state="running", launch_time=AT)
+LAUNCHED = filled(
+    Launched, name="mine", state="launching", hourly_rate=0.0416, estimated_ready_time=AT
+)
+
+
+@pytest.fixture
+def prism(home, server):
+    with Client(home=str(home), timeout=5) as client:
+        yield client
+
+
+def test_the_list_and_its_filters(prism, server):
+    server.on("GET /instances", [MINE]).on("GET /instances?state=running&project=a%20b", [])
+    [mine] = prism.workspaces.list()
+    assert (mine.state, mine.launch_time) == (State.RUNNING, datetime(2026, 1, 1, tzinfo=UTC))
+    assert prism.workspaces.list(state=State.RUNNING, project="a b") == []
+
+
+def test_a_launch_says_only_what_was_said(prism, server):
+    server.on("POST /instances/launch?wait=9", (201, LAUNCHED))
+    answer = prism.workspaces.launch(
+        "Plain Shell", "mine", size="L", disk_gb=50, parameters={"n": 1}, wait=9, key="k"
+    )
+    assert (answer.state, answer.hourly_rate) == (State.LAUNCHING, 0.0416)
+    [asked] = server.asked
+    assert asked.headers["idempotency-key"] == "k"
+    assert asked.body["storage"] == {"ebs_volume_size": 50, "ebs_volume_type": "gp3"}
+    assert (asked.body["size"], asked.body["parameters"]) == ("L", {"n": 1})
+    assert asked.body["dry_run"] is False
+
+
+def test_a_plan_makes_nothing(prism, server):
+    server.on("POST /instances/launch", filled(Plan, creates=["a folder"]))
+    assert prism.workspaces.plan("Plain Shell", "mine").creates == ("a folder",)
+    assert server.asked[0].body["dry_run"] is True
+
+
+@pytest.mark.parametrize("verb", ["stop", "start", "hibernate", "resume"])
+def test_verbs_take_names_with_anything_in_them(prism, server, verb):
+    answer = {"name": "a/b", "previous_state": "running", "new_state": "stopping"}
+    server.on(f"POST /instances/a%2Fb/{verb}", answer)
+    changed = getattr(prism.workspaces, verb)("a/b")
+    assert (changed.new_state, changed.message) == (State.STOPPING, msgspec.UNSET)
+
+
+def test_terminating_is_confirmed_and_extending_answers_nothing(prism, server):
+    gone = {"name": "mine", "state": "terminating", "message": "m"}
+    server.on("POST /instances/mine/terminate", gone).on("POST /instances/mine/extend", (204,))
+    assert prism.workspaces.terminate("mine", backup=True).state == State.TERMINATING
+    assert prism.workspaces.extend("mine", 8) is None
+    terminate, extend = server.asked
+    assert terminate.body == {"confirm": "DELETE", "backup_ebs": True}
+    assert extend.body == {"hours": 8}
+
+
+def test_getting_in_and_how_it_sleeps(prism, server):
+    server.on("GET /instances/mine/connect", example("/instances/{name}/connect"))
+    server.on(
+        "GET /instances/mine/hibernation-status",
+        example("/instances/{name}/hibernation-status"),
+    )
+    services = prism.workspaces.connect("mine").services
+    assert services["jupyter"].token == "a1b2c3d4e5f6g7h8i9j0"
+    assert services["rstudio"].username == "researcher"
+    assert prism.workspaces.hibernation_status("mine").hibernation_duration == "4h 30m"
+
+
+def test_waiting_gives_the_workspace_or_says_why_not(prism, server):
+    failed = {**MINE, "state": "failed", "failure": {"code": "DISK_FULL", "message": "full"}}
+    server.on("GET /instances/mine", {**MINE, "state": "launching"}, MINE)
+    assert prism.workspaces.wait("mine", seconds=5).state == State.RUNNING
+    server.on("GET /instances/mine", failed)
+    with pytest.raises(WorkspaceFailed, match="full"):
+        prism.workspaces.wait("mine")
+
+
+def test_one_that_is_gone_for_good_was_terminated(prism, server):
+    gone = problem(404, "INSTANCE_NOT_FOUND", "gone")
+    server.on("GET /instances/mine", {**MINE, "state": "terminating"}, gone)
+    assert prism.workspaces.wait("mine", "terminated").state == State.TERMINATED
+
+
+def test_profiles(prism, server):
+    shown = filled(Shown, name="lab", provider="aws", created_at=AT)
+    server.on("GET /profiles", [shown]).on("GET /profiles/current", shown)
+    server.on("POST /profiles/switch", shown).on("POST /profiles", (201, shown))
+    server.on("PUT /profiles/lab", shown).on("DELETE /profiles/lab", {"message": "m"})
+    assert prism.profiles.list() == [prism.profiles.current()]
+    assert prism.profiles.switch("lab").name == "lab"
+    prism.profiles.create("lab", "aws", aws_profile="x")
+    prism.profiles.update("lab", region=None)
+    assert prism.profiles.delete("lab").message == "m"
+    bodies = [one.body for one in server.asked[2:5]]
+    assert bodies[0] == {"profile_name": "lab"}
+    assert (bodies[1]["provider"], bodies[1]["aws_profile"]) == ("aws", "x")
+    assert bodies[2] == {"region": None}, "what is not given stays"
+
+
+def test_the_daemon_about_itself_in_the_daemons_own_shapes(prism, server):
+    for ours, theirs in (
+        (Status, daemon.Status),
+        (PlaceSeen, daemon.PlaceSeen),
+        (Farewell, daemon.Farewell),
+    ):
+        assert ours.__struct_fields__ == theirs.__struct_fields__
+    server.on("POST /daemon/shutdown", example("/daemon/shutdown"))
+    assert prism.daemon.shutdown().shutdown_timeout == 30
+
+
+def test_events_are_typed(prism, server):
+    at = '"at": "2026-01-01T00:00:00Z", "actor": "ada", "subject": "mine", "data": {"a": 1}}'
+    server.on(
+        "GET /events",
+        HEAD + block(1).replace(b": 1", b': "evt_1"').replace(b"}", f", {at}".encode()),
+    )
+    reader = prism.events(after=0)
+    first = next(reader)
+    assert (first.id, first.subject, first.data, first.at.year) == (
+        "evt_1",
+        "mine",
+        {"a": 1},
+        2026,
+    )
+    reader.close()
+
+
+def test_the_same_problem_is_raised_here(prism, server):
+    server.on("POST /instances/launch", problem(409, "NAME_TAKEN", "taken"))
+    with pytest.raises(NameTaken, match="taken"):
+        prism.workspaces.launch("Plain Shell", "mine")
+
+
+def test_an_answer_of_another_version_says_so(prism, server):
+    server.on("GET /instances/mine", http(200, {"name": 1}))
+    with pytest.raises(AnswerNotUnderstood) as raised:
+        prism.workspaces.get("mine")
+    assert "`prism version`" in raised.value.remediation
+
+
+def test_nothing_else_can_be_imported_from_the_package():
+    with pytest.raises(ImportError):
+        from prism.client import Cloud  # noqa: F401
+
+
+def example(path):
+    [found] = [it["response"] for it in EXAMPLES if it["path"].endswith(path)]
+    return found

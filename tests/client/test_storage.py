@@ -1,0 +1,53 @@
+"""The typed client of volumes and snapshots."""
+
+import pytest
+
+from prism.client import Client
+from prism.storage.model import EbsVolume, EfsVolume, Kind, VolumeNotFound
+from tests.cli.test_volumes import EBS, EFS, KEPT
+from tests.client.scripted import problem
+
+
+@pytest.fixture
+def prism(home, server):
+    return Client(home=home)
+
+
+def test_either_kind_is_known_by_what_it_is(prism, server):
+    server.on("GET /storage/volumes/data", EBS)
+    server.on("GET /storage/volumes/all", EFS)
+    server.on("GET /storage/volumes", {"efs_volumes": [EFS], "ebs_volumes": [EBS]})
+    own, shared = prism.volumes.get("data"), prism.volumes.get("all")
+    assert (type(own), own.attached_instance) == (EbsVolume, "mine")
+    assert (type(shared), shared.attached_instances) == (EfsVolume, ("a", "b"))
+    listed = prism.volumes.list()
+    assert (listed.ebs_volumes, listed.efs_volumes) == ((own,), (shared,))
+
+
+def test_every_verb_asks_what_it_says(prism, server):
+    asked = {
+        "POST /storage/volumes/create": lambda: prism.volumes.create("all", type="efs"),
+        "POST /storage/volumes/a%2Fb/attach": lambda: prism.volumes.attach("a/b", "mine"),
+        "POST /storage/volumes/data/detach": lambda: prism.volumes.detach("data"),
+        "POST /snapshots/kept/restore": lambda: prism.snapshots.restore("kept", "back"),
+    }
+    for line, call in asked.items():
+        server.on(line, EFS)
+        assert call().name == "all"
+        assert len(server.asked_for(line)) == 1
+    assert server.asked_for("POST /storage/volumes/create")[0].body["type"] == Kind.EFS
+    server.on("DELETE /storage/volumes/data", {"message": "m"})
+    assert prism.volumes.delete("data").message == "m"
+    server.on("GET /snapshots", [KEPT])
+    server.on("GET /snapshots/kept", KEPT)
+    server.on("POST /snapshots", KEPT)
+    assert prism.snapshots.list() == [prism.snapshots.get("kept")]
+    assert prism.snapshots.create("kept", volume="data").source == "data"
+    server.on("DELETE /snapshots/kept", {"message": "m"})
+    assert prism.snapshots.delete("kept").message == "m"
+
+
+def test_what_the_daemon_refuses_is_raised(prism, server):
+    server.on("GET /storage/volumes/data", problem(404, "VOLUME_NOT_FOUND", "gone"))
+    with pytest.raises(VolumeNotFound):
+        prism.volumes.get("data")

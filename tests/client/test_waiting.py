@@ -1,0 +1,50 @@
+"""Waiting ends when the workspace rests, and says why when that is not what was wanted."""
+
+import pytest
+
+from prism.client.waiting import StillUnderWay, WorkspaceFailed, follow
+from prism.errors import NotFound
+from tests.client.scripted import problem
+
+GONE = problem(404, "INSTANCE_NOT_FOUND", "Workspace 'mine' not found")
+
+
+def seen(state, **more):
+    return {"name": "mine", "state": state, "failure": None, **more}
+
+
+def test_it_shows_each_look_and_ends_at_rest(wire, server):
+    states = ["launching", "launching", "running"]
+    server.on("GET /instances/mine", *map(seen, states))
+    assert [it["state"] for it in follow(wire, "mine", "running")] == states
+
+
+@pytest.mark.parametrize("state", ["stopped", "hibernated", "terminated"])
+def test_a_change_of_mind_meanwhile_is_told(wire, server, state):
+    server.on("GET /instances/mine", seen("launching"), seen(state))
+    with pytest.raises(WorkspaceFailed, match=f"mine is {state}, not running"):
+        list(follow(wire, "mine", "running"))
+
+
+def test_a_failure_says_why_and_how_to_go_on(wire, server):
+    failure = {"code": "PACKAGE_NOT_FOUND", "message": "no package nmpy; correct the template"}
+    server.on("GET /instances/mine", seen("failed", failure=failure))
+    with pytest.raises(WorkspaceFailed, match="nmpy") as raised:
+        list(follow(wire, "mine", "running"))
+    assert raised.value.details == "PACKAGE_NOT_FOUND"
+    assert "`prism start mine`" in raised.value.remediation
+    assert raised.value.data == {"failure": failure}
+
+
+def test_what_is_gone_was_terminated_and_nothing_else(wire, server):
+    server.on("GET /instances/mine", seen("terminating"), GONE)
+    assert [it["state"] for it in follow(wire, "mine", "terminated")][-1] == "terminated"
+    with pytest.raises(NotFound):
+        list(follow(wire, "mine", "running"))
+
+
+def test_the_time_may_be_over_first(wire, server):
+    server.on("GET /instances/mine", seen("launching"))
+    with pytest.raises(StillUnderWay, match="mine is still launching"):
+        list(follow(wire, "mine", "running", seconds=0.1))
+    assert len(server.asked) > 1

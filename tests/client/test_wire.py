@@ -1,0 +1,191 @@
+"""Real bytes, whole, cut and wrong."""
+
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from prism.client.faults import DaemonUnreachable
+from prism.client.place import Place
+from prism.client.wire import Wire, query, quoted
+from prism.errors import Conflict, Denied, Invalid, NotFound, Problem, Unavailable
+from prism.workspaces.model import WorkspaceNotFound
+from tests.client.scripted import Scripted, http, problem
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_a_request_as_it_travels(wire, server):
+    server.on("POST /instances/launch?wait=3", {"name": "mine"})
+    assert wire.ask("POST", "/instances/launch", {"name": "mïne"}, wait=3) == {"name": "mine"}
+    [asked] = server.asked
+    assert asked.body == {"name": "mïne"}
+    assert asked.headers["content-type"] == "application/json"
+    assert asked.headers["host"] == "localhost"
+    assert "authorization" not in asked.headers
+
+
+def test_a_token_travels_as_bearer_and_a_body_only_where_there_is_one(home, server):
+    server.on("GET /profiles", []).on("POST /daemon/shutdown", {})
+    wire = Wire(Place(str(home), token="secret"))
+    wire.ask("GET", "/profiles")
+    wire.ask("POST", "/daemon/shutdown")
+    get, post = server.asked
+    assert get.headers["authorization"] == "Bearer secret"
+    assert "content-type" not in get.headers
+    assert "content-length" not in get.headers
+    assert (post.headers["content-length"], "content-type" in post.headers) == ("0", False)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(200, {"a": "ü"}),
+        CHUNKED + b'4\r\n{"a"\r\n5;x=y\r\n: "\xc3\xbc\r\n2\r\n"}\r\n0\r\nTrailer: 1\r\n\r\n',
+        b'HTTP/1.0 200 OK\r\n\r\n{"a": "\xc3\xbc"}',
+        b'HTTP/1.1 200\r\ncontent-LENGTH:10\r\n\r\n{"a":"\xc3\xbc"}',
+    ],
+    ids=["length", "chunks", "until it closes", "odd headers"],
+)
+def test_every_way_to_end_a_body(wire, server, answer):
+    server.on("GET /x", answer)
+    assert wire.ask("GET", "/x") == {"a": "ü"}
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_without_a_body(wire, server, status):
+    server.on("GET /x", f"HTTP/1.1 {status} No\r\nETag: t\r\n\r\n".encode())
+    answer = wire.send("GET", "/x")
+    assert (answer.status, answer.json(), answer.headers["etag"]) == (status, None, "t")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}",
+        CHUNKED + b"ff\r\n{",
+        CHUNKED + b"2\r\n{}\r\n",
+        CHUNKED + b"zz\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+    ],
+)
+def test_what_is_cut_or_not_http_is_no_answer(wire, server, answer):
+    server.on("GET /x", answer)
+    with pytest.raises(DaemonUnreachable):
+        wire.ask("GET", "/x")
+
+
+def test_a_daemon_that_is_silent_is_given_up(home, server):
+    let_go = threading.Event()
+    server.on("GET /x", lambda *_: let_go.wait(10) and None)
+    with pytest.raises(DaemonUnreachable, match="did not answer in time"):
+        Wire(Place(str(home)), timeout=0.05).ask("GET", "/x")
+    let_go.set()
+
+
+def test_nobody_there_says_how_to_start_one(home):
+    with pytest.raises(DaemonUnreachable) as there:
+        Wire(Place(str(home))).ask("GET", "/x")
+    assert there.value.remediation == "Start it: `prism daemon start`"
+    assert str(home) in there.value.message
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(home / "prism.sock"))
+    with pytest.raises(DaemonUnreachable):
+        Wire(Place(str(home))).ask("GET", "/x")
+    with pytest.raises(DaemonUnreachable, match="No daemon at http://127") as there:
+        Wire(Place(str(home), "http://127.0.0.1:1")).ask("GET", "/x")
+    assert "PRISM_URL" in there.value.remediation
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8947", "ftp://localhost", "http://", "http://h:x", "http://[::1"]
+)
+def test_an_address_that_is_none(home, url):
+    with pytest.raises(DaemonUnreachable, match="PRISM_URL"):
+        Wire(Place(str(home), url))
+
+
+def test_over_tcp_with_a_path_of_its_own(home):
+    server = Scripted.on_port().on("GET /prism/api/v1/x", {"a": 1})
+    try:
+        wire = Wire(Place(str(home), f"{server.url}/prism/"))
+        assert wire.ask("GET", "/x") == {"a": 1}
+        assert server.asked[0].headers["host"] == server.url.removeprefix("http://")
+    finally:
+        server.close()
+
+
+def test_over_tls_only_to_whom_we_trust(home, monkeypatch):
+    key, cert = home / "key.pem", home / "cert.pem"
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    files = ["-keyout", key, "-out", cert, "-addext", names]
+    subprocess.run([*make, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    door = context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True)
+    door.listen(4)
+
+    def serve_until_trusted():
+        while True:
+            try:
+                with door.accept()[0] as one:
+                    one.recv(4096)
+                    return one.sendall(http(200, {"a": 1}))
+            except ssl.SSLError:
+                continue  # the client hung up on us
+
+    thread = threading.Thread(target=serve_until_trusted)
+    thread.start()
+    wire = Wire(Place(str(home), f"https://localhost:{door.getsockname()[1]}"))
+    with pytest.raises(DaemonUnreachable, match="No daemon"):
+        wire.ask("GET", "/x")
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    assert wire.ask("GET", "/x") == {"a": 1}
+    thread.join(5)
+    door.close()
+
+
+def test_the_daemons_own_problem_comes_back(wire, server):
+    said = {"details": "d", "remediation": "Use `prism list`", "data": {"a": 1}}
+    server.on("GET /x", problem(404, "INSTANCE_NOT_FOUND", "no", **said))
+    with pytest.raises(WorkspaceNotFound, match="no") as raised:
+        wire.ask("GET", "/x")
+    assert (raised.value.details, raised.value.data) == ("d", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("status", "family"),
+    [
+        (400, Invalid),
+        (401, Denied),
+        (403, Denied),
+        (404, NotFound),
+        (409, Conflict),
+        (422, Invalid),
+        (500, Problem),
+        (503, Unavailable),
+    ],
+)
+def test_a_code_that_we_do_not_know_is_of_its_family(wire, server, status, family):
+    server.on("GET /x", problem(status, "FROM_THE_FUTURE", "new"), http(status, ["?"]))
+    with pytest.raises(family) as raised:
+        wire.ask("GET", "/x")
+    assert (type(raised.value), raised.value.code) == (family, "FROM_THE_FUTURE")
+    with pytest.raises(family, match=str(status)):
+        wire.ask("GET", "/x")
+
+
+def test_no_word_of_a_name_becomes_part_of_the_request(wire):
+    assert quoted("a b/c?d#ü+%") == "a%20b%2Fc%3Fd%23%C3%BC%2B%25"
+    assert query(state="running", template=None, project="a&b") == "?state=running&project=a%26b"
+    assert query(state=None) == ""
+    with pytest.raises(DaemonUnreachable, match="No daemon"):
+        wire.send("GET", "/x", headers={"A": "b\r\nC: d"})

@@ -1,0 +1,112 @@
+"""The daemon about itself."""
+
+import asyncio
+from datetime import timedelta
+
+import httpx
+import pytest
+
+import prism
+from prism.daemon.api import lasting
+from prism.daemon.house import build
+from prism.settings import Settings
+from tests.conftest import PLACE
+from tests.shapes import shaped_like
+
+STATUS, SHUTDOWN = "/api/v1/daemon/status", "/api/v1/daemon/shutdown"
+
+
+def test_status_in_the_references_shape(http, house, clock, url):
+    http.launch("one")
+    http.launch("two")
+    house.settle()
+    clock.advance(hours=2, minutes=45, seconds=30)
+    status = shaped_like("GET daemon/status", http("GET", STATUS))
+    [place] = status.pop("places")
+    assert status == {
+        "status": "healthy",
+        "version": prism.__version__,
+        "uptime": "2h 45m 30s",
+        "api_version": "v1",
+        "aws_connectivity": "not_configured",
+        "active_profiles": 1,
+        "total_instances": 2,
+        "active_instances": 2,
+        "user": "ada",
+        "database": url.partition(":")[0].partition("+")[0],
+    }
+    assert (place["place"], place["provider"], place["reachable"]) == (PLACE, "local", True)
+
+
+def test_before_the_first_look_nothing_is_claimed(http):
+    [place] = http("GET", STATUS).json()["places"]
+    assert (place["reachable"], place["looked_at"], place["problem"]) == (None, None, None)
+
+
+def test_a_place_that_does_not_answer_degrades_it_until_it_does(http, house, cloud):
+    cloud.faults.down = True
+    house.settle()
+    status = http("GET", STATUS).json()
+    assert status["status"] == "degraded"
+    assert status["places"][0]["reachable"] is False
+    assert status["places"][0]["problem"]
+    cloud.faults.down = False
+    house.settle()
+    assert http("GET", STATUS).json()["status"] == "healthy"
+
+
+def test_an_aws_profile_without_a_look_is_disconnected(http):
+    made = http("POST", "/api/v1/profiles", json={"name": "lab", "provider": "aws"})
+    assert made.status_code == 201
+    status = http("GET", STATUS).json()
+    assert (status["aws_connectivity"], status["active_profiles"]) == ("disconnected", 2)
+
+
+def test_shutdown_answers_before_it_stops(tmp_path, cloud, clock):
+    stopped, order = [], []
+    settings = Settings(home=str(tmp_path), user="ada")
+    house = build(settings, {PLACE: cloud}, clock, stop=lambda: stopped.append(len(order)))
+    house.db.create_tables()
+
+    async def watched(scope, receive, send):
+        async def sent(message):
+            order.append(message["type"])
+            await send(message)
+
+        await house.app(scope, receive, sent)
+
+    async def ask():
+        transport = httpx.ASGITransport(watched)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost:8947"
+        ) as http:
+            return await http.post(SHUTDOWN)
+
+    answer = asyncio.run(ask())
+    house.close()
+    assert shaped_like("POST daemon/shutdown", answer) == {
+        "message": "Daemon shutting down gracefully",
+        "active_operations": 0,
+        "shutdown_timeout": 30,
+    }
+    assert stopped == [len(order)] != [0], "once, and after the whole answer was sent"
+
+
+def test_shutdown_says_what_is_under_way(http):
+    http.launch()
+    assert http("POST", SHUTDOWN).json()["active_operations"] == 1
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        ({}, "0s"),
+        ({"seconds": 59.9}, "59s"),
+        ({"minutes": 1}, "1m 0s"),
+        ({"hours": 1, "seconds": 5}, "1h 0m 5s"),
+        ({"days": 2, "hours": 3, "minutes": 4, "seconds": 5}, "2d 3h 4m 5s"),
+        ({"seconds": -3}, "0s"),
+    ],
+)
+def test_a_length_of_time_reads_well(time, words):
+    assert lasting(timedelta(**time)) == words

@@ -1,0 +1,66 @@
+"""The API describes itself, and asks nothing of the internet for it."""
+
+import re
+
+import pytest
+
+
+@pytest.fixture
+def api(http):
+    answer = http("GET", "/api/v1/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    return answer.json()
+
+
+def test_programs_find_every_route(api):
+    assert api["openapi"].startswith("3.")
+    assert "post" in api["paths"]["/api/v1/instances/launch"]
+    proxies = re.compile(r"/(web|dcv|ssh|aws)-proxy/")
+    assert all(path.startswith("/api/v1/") or proxies.match(path) for path in api["paths"])
+
+
+def test_what_holds_for_every_route_is_said_of_every_route(http, api):
+    for path, methods in api["paths"].items():
+        if path.startswith(("/web-proxy/", "/dcv-proxy/")):
+            continue
+        for method, operation in methods.items():
+            assert {"4XX", "5XX"} <= set(operation["responses"]), path
+            assert "400" not in operation["responses"], path
+            named = [it["name"] for it in operation.get("parameters", ())]
+            assert named.count("Idempotency-Key") == (method == "post"), path
+    assert api["components"]["schemas"]["Envelope"]["required"] == ["error"]
+    assert http("GET", "/api/v1/openapi.json").json() == api, "and once, however often one asks"
+
+
+def test_bodies_are_as_strict_as_they_are(api):
+    schemas = api["components"]["schemas"]
+    budget = schemas["BudgetChange"]
+    assert budget["additionalProperties"] is False
+    assert budget["properties"]["alert_threshold"]["exclusiveMinimum"] == 0
+    assert "pattern" in schemas["Launch"]["properties"]["name"]
+    assert schemas["Bulk"]["properties"]["default_role"]["default"] == "member"
+    needed = {
+        path: methods["put"]["requestBody"]["required"]
+        for path, methods in api["paths"].items()
+        if "put" in methods
+    }
+    assert needed["/api/v1/projects/{project_id}"] is False, "nothing of it is required"
+    assert needed["/api/v1/projects/{project_id}/members/{email}"] is True
+
+
+def test_people_find_every_route(http, api):
+    answer = http("GET", "/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    for path, methods in api["paths"].items():
+        for method in methods:
+            assert f"<b>{method.upper()}</b> {path}</code>" in answer.text
+    assert "Idempotency-Key" in answer.text
+    assert "profile_name*" in answer.text, "what must be given has a star"
+
+
+def test_the_page_loads_nothing_and_is_framed_by_nobody(http):
+    answer = http("GET", "/docs")
+    assert not re.search(r"https?://|<script|<img|@import|url\(", answer.text)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy

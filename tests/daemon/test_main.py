@@ -1,0 +1,323 @@
+"""`prismd` from outside: a real process, its doors, its log, its end."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prism import __version__
+from prism.daemon.main import AlreadyRunning, only_one
+from tests.waiting import eventually
+
+PRISMD = Path(sys.executable).with_name("prismd")
+
+
+class Daemon:
+    """A `prismd` in a home of its own."""
+
+    def __init__(self, home):
+        self.home = home
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}
+        ours = {"PRISM_HOME": str(home), "PRISM_PORT": "0", "PRISM_USER": "ada@example.org"}
+        self.environ = kept | ours | {"AWS_CONFIG_FILE": str(home / "none")}
+
+    @contextlib.contextmanager
+    def running(self, *words, **environ):
+        with (self.home.parent / "log").open("a") as log:
+            process = subprocess.Popen(
+                [PRISMD, *words], env=self.environ | environ, stderr=log, cwd=self.home.parent
+            )
+        try:
+            eventually(lambda: '"ready"' in self.log or process.poll() is not None)
+            assert process.poll() is None, self.log
+            yield process
+        finally:
+            process.terminate()
+            process.wait(20)
+
+    def run(self, *words, **environ):
+        """A `prismd` that ends by itself."""
+        command = [PRISMD, *words]
+        return subprocess.run(
+            command, env=self.environ | environ, capture_output=True, text=True, timeout=20
+        )
+
+    @property
+    def log(self):
+        return (self.home.parent / "log").read_text()
+
+    @property
+    def about(self):
+        """What the lock says about who runs."""
+        return json.loads((self.home / "daemon.lock").read_text())
+
+    def ask(self, method, path, headers=None, host="127.0.0.1"):
+        connection = http.client.HTTPConnection(host, self.about["port"], timeout=10)
+        with contextlib.closing(connection):
+            connection.request(method, path, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    return Daemon(tmp_path / "home")
+
+
+def test_a_life_that_sigterm_ends(daemon):
+    with daemon.running() as process:
+        about = daemon.about
+        assert about["pid"] == process.pid
+        assert about["version"] == __version__
+        assert about["url"] == f"http://localhost:{about['port']}"
+        for file in ("prism.sock", "state.db", "daemon.lock"):
+            assert oct((daemon.home / file).stat().st_mode)[-3:] == "600", file
+        assert oct(daemon.home.stat().st_mode)[-3:] == "700"
+        assert daemon.ask("GET", "/api/v1/instances") == (200, b"[]")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert not (daemon.home / "prism.sock").exists()
+    assert (daemon.home / "daemon.lock").read_text() == ""
+    for line in daemon.log.splitlines():
+        assert {"at", "level", "logger", "message"} <= set(json.loads(line)), line
+
+
+def test_the_wire_asks_it_to_stop(daemon):
+    with daemon.running() as process:
+        status, body = daemon.ask("POST", "/api/v1/daemon/shutdown")
+        assert (status, json.loads(body)["shutdown_timeout"]) == (200, 30)
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, "shutdown"])
+def test_streams_end_with_it(daemon, how):
+    with daemon.running() as process:
+        stream = http.client.HTTPConnection("127.0.0.1", daemon.about["port"], timeout=10)
+        stream.request("GET", "/api/v1/events")
+        answer = stream.getresponse()
+        assert answer.readline() == b"retry: 1000\n"
+        if how == "shutdown":
+            daemon.ask("POST", "/api/v1/daemon/shutdown")
+        else:
+            process.send_signal(how)
+        assert b"id: evt_" in answer.read(), "it ends"
+        stream.close()
+        assert process.wait(20) == 0
+
+
+def test_a_request_that_is_being_answered_is_answered(daemon):
+    with daemon.running() as process:
+        slow = socket.create_connection(("127.0.0.1", port := daemon.about["port"]))
+        body = b'{"template": "x", "name": "y"}'
+        slow.sendall(
+            b"POST /api/v1/instances/launch HTTP/1.1\r\nHost: localhost:%d\r\n"
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (port, len(body))
+        )
+        slow.sendall(body[:5])
+        eventually(lambda: daemon.ask("GET", "/api/v1/instances")[0] == 200)
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: refused(port))
+        slow.sendall(body[5:])
+        slow.settimeout(10)
+        assert slow.recv(12) == b"HTTP/1.1 404"
+        slow.close()
+        assert process.wait(20) == 0
+
+
+def refused(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_second_one_says_who_runs_and_kills_nobody(daemon):
+    with daemon.running() as process:
+        again = daemon.run()
+        assert again.returncode == 1
+        error, hint = again.stderr.splitlines()
+        assert error.startswith(
+            f"error: A daemon already runs in {daemon.home} (pid {process.pid}"
+        )
+        assert f"http://localhost:{daemon.about['port']}" in error
+        assert hint == "hint: Use it, or end it with `prism daemon stop`"
+        assert daemon.ask("GET", "/api/v1/instances") == (200, b"[]")
+        assert (daemon.home / "prism.sock").exists()
+
+
+def test_one_that_was_killed_is_in_nobodys_way(daemon):
+    with daemon.running() as process:
+        process.kill()
+        process.wait(20)
+        assert (daemon.home / "prism.sock").exists()
+        (daemon.home.parent / "log").unlink()
+        with daemon.running():
+            assert daemon.ask("GET", "/api/v1/instances") == (200, b"[]")
+
+
+def test_a_port_that_is_taken(daemon):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        for run in (daemon.run("--port", port), daemon.run(PRISM_PORT=port)):
+            assert run.returncode == 1
+            error, hint = run.stderr.splitlines()
+            assert error == f"error: Port {port} is taken (something else listens on 127.0.0.1)"
+            assert hint.startswith("hint: ")
+    assert not (daemon.home / "prism.sock").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "says"),
+    [
+        (["--host", "0.0.0.0"], {}, "PRISM_AUTH=tokens and PRISM_PUBLIC_URL"),
+        (
+            ["--host", "0.0.0.0"],
+            {"PRISM_AUTH": "tokens"},
+            "PRISM_AUTH=tokens and PRISM_PUBLIC_URL",
+        ),
+        ([], {"PRISM_HOST": "192.0.2.1"}, "PRISM_AUTH=tokens and PRISM_PUBLIC_URL"),
+        (["--port", "x"], {}, "PRISM_PORT"),
+    ],
+)
+def test_what_it_does_not_start_with(daemon, words, environ, says):
+    run = daemon.run(*words, **environ)
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: ")
+    assert "\nhint: " in run.stderr
+    assert says in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_beyond_this_machine_it_lets_in_whoever_shows_a_token(daemon):
+    ours = {"PRISM_AUTH": "tokens", "PRISM_PUBLIC_URL": "https://prism.example.org"}
+    with daemon.running("--host", "0.0.0.0", **ours):
+        for host, token, status in (
+            ("prism.example.org", "", 401),
+            ("prism.example.org", "Bearer prism_tok_0.x", 401),
+            ("evil.example.org", "", 421),
+        ):
+            headers = {"Host": host} | ({"Authorization": token} if token else {})
+            assert daemon.ask("GET", "/api/v1/projects", headers)[0] == status
+        command = [PRISMD.with_name("prism"), "token", "create", "first", "--scope", "admin"]
+        made = subprocess.run(command, env=daemon.environ, capture_output=True, text=True)
+        shown = {"Authorization": f"Bearer {made.stdout.strip()}", "Host": "prism.example.org"}
+        assert daemon.ask("GET", "/api/v1/projects", shown) == (200, b"[]")
+        assert made.stdout.strip() not in daemon.log
+
+
+def test_a_home_that_cannot_be(daemon):
+    daemon.home.write_text("a file")
+    run = daemon.run()
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"error: Cannot use {daemon.home} (File exists)\nhint: ")
+
+
+def test_a_database_that_is_not_there(daemon):
+    run = daemon.run(PRISM_DATABASE_URL="postgresql://ada:secret@127.0.0.1:1/prism")
+    assert run.returncode == 1
+    assert "error: Cannot use the database (" in run.stderr
+    assert "secret" not in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_it_says_its_version(daemon):
+    run = daemon.run("--version")
+    assert (run.returncode, run.stdout) == (0, f"prismd {__version__}\n")
+
+
+def test_the_flags_say_where(daemon):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with daemon.running("--host", "localhost", "--port", str(port)):
+        assert daemon.about["port"] == port
+
+
+def raw(port, request):
+    """The status that an exact request gets over a real socket."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(request)
+        return client.recv(4096).partition(b"\r\n")[0].split()[1]
+
+
+def test_the_gate_stands_before_the_real_sockets(daemon):
+    with daemon.running():
+        port = daemon.about["port"]
+        own = b"localhost:%d" % port
+        upgrade = (
+            b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        )
+        ws, sse, list_ = b"/api/v1/ws", b"/api/v1/events", b"/api/v1/instances"
+        evil = b"Origin: https://evil.example\r\n"
+        mine = b"Origin: http://localhost:%d\r\n" % port
+        for path, lines, status in [
+            (list_, b"", b"400"),
+            (list_, b"Host: %s\r\nHost: evil.example\r\n" % own, b"400"),
+            (list_, b"Host: evil.example:%d\r\n" % port, b"421"),
+            (list_, b"Host: 2130706433:%d\r\n" % port, b"421"),
+            (list_, b"Host: mine.localhost:%d\r\n" % port, b"404"),
+            (list_, b"Host: %s\r\n" % own + evil, b"403"),
+            (list_, b"Host: %s\r\n" % own + mine, b"200"),
+            (sse, b"Host: %s\r\n" % own + evil, b"403"),
+            (sse, b"Host: evil.example:%d\r\n" % port, b"421"),
+            (sse, b"Host: %s\r\n" % own + mine, b"200"),
+            (ws, b"Host: %s\r\n" % own + upgrade + evil, b"403"),
+            (ws, b"Host: %s\r\nHost: x\r\n" % own + upgrade, b"400"),
+            (ws, b"Host: evil.example:%d\r\n" % port + upgrade, b"421"),
+            (ws, b"Host: %s\r\n" % own + upgrade + mine, b"101"),
+            (ws, b"Host: %s\r\n" % own + upgrade, b"101"),
+        ]:
+            asked = b"GET " + path + b" HTTP/1.1\r\n" + lines + b"\r\n"
+            assert raw(port, asked) == status, asked
+        for garbage in (b"\x00\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"):
+            assert raw(port, garbage) == b"400"
+        assert '"level": "error"' not in daemon.log
+
+
+def test_who_closes_before_he_is_accepted_is_nobody(daemon):
+    """Even with this very user: the kernel no longer knows whose connection it was."""
+    with daemon.running() as process:
+        process.send_signal(signal.SIGSTOP)
+        with socket.create_connection(("127.0.0.1", daemon.about["port"])) as client:
+            client.sendall(b"POST /api/v1/daemon/shutdown HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        process.send_signal(signal.SIGCONT)
+        eventually(lambda: "refused a connection of" in daemon.log)
+        assert daemon.ask("GET", "/api/v1/instances")[0] == 200
+
+
+def test_another_user_is_turned_away_at_the_door(daemon):
+    """Who cannot become another user is one to a daemon that runs as one: see `test_peer`."""
+    prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    client = "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', int(sys.argv[1]))"
+    ask = "c.request('GET', '/api/v1/instances'); a = c.getresponse(); print(a.status, a.read())"
+    command = [sys.executable, "-I", "-S", "-c", f"{client}; {ask}"]
+    with daemon.running():
+        port = str(daemon.about["port"])
+        mine = subprocess.run([*command, port], capture_output=True, text=True, timeout=20)
+        assert mine.stdout == "200 b'[]'\n"
+        if os.geteuid() == 0:
+            theirs = [*prefix, *command, port]
+            run = subprocess.run(theirs, capture_output=True, text=True, timeout=20)
+            assert run.stdout.startswith("403 ")
+            assert "PEER_REJECTED" in run.stdout
+
+
+def test_only_one_holds_a_home(tmp_path):
+    with only_one(tmp_path):
+        with pytest.raises(AlreadyRunning) as second, only_one(tmp_path):
+            pass
+        assert f"pid {os.getpid()}, still starting" in second.value.details
+        (tmp_path / "daemon.lock").write_text("garbage")
+        with pytest.raises(AlreadyRunning, match="already runs"), only_one(tmp_path):
+            pass
+    with only_one(tmp_path):
+        assert json.loads((tmp_path / "daemon.lock").read_text())["pid"] == os.getpid()
