@@ -1,0 +1,89 @@
+"""The whole double in memory: accounts, regions, time, rules, and the log of what was asked."""
+
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+
+from aws_double.clock import Clock
+from aws_double.ec2 import images, network
+from aws_double.faults import Faults
+from aws_double.rules import Fault, Rules
+from aws_double.throttle import Throttle
+from aws_double.world import Account, Orders, World
+
+ACCOUNT = "123456789012"
+MOST_LOGGED = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A call as the log keeps it; `outcome` is `ok`, an error's code, or how it was lost."""
+
+    number: int
+    at: datetime
+    account: str
+    region: str
+    service: str
+    action: str
+    outcome: str
+
+
+class Cloud:
+    """Everything; one lock guards it, and every call holds it while it acts."""
+
+    def __init__(self, seed: int = 0, rules: Rules | None = None) -> None:
+        self.lock = threading.RLock()
+        self.clock = Clock()
+        self.orders = Orders(rules or Rules(), seed)
+        self._first = self.orders.rules
+        self.reset()
+
+    def reset(self) -> None:
+        """A new world: nothing in it, the first rules, the real time."""
+        with self.lock:
+            self.clock.reset()
+            self._worlds: dict[tuple[str, str], World] = {}
+            self._accounts: dict[str, Account] = {}
+            self._numbers: dict[str, int] = {}
+            self.log: list[Heard] = []
+            self.set_rules(self._first)
+
+    def set_rules(self, rules: Rules) -> None:
+        """Other rules from now on; faults count from zero, buckets are full."""
+        with self.lock:
+            self.orders.rules = rules
+            self.faults = Faults(rules.faults, self.orders.seed)
+            self.throttle = Throttle(rules.throttle)
+
+    def add_fault(self, fault: Fault) -> None:
+        """One more thing that goes wrong."""
+        with self.lock:
+            self.faults.add(fault)
+
+    def world(self, account: str, region: str) -> World:
+        """One account in one region, as of now."""
+        world = self._worlds.get((account, region))
+        if world is None:
+            owner = self._accounts.setdefault(account, Account(account))
+            world = World(owner, region, self.clock, self.orders)
+            images.furnish(world)
+            network.furnish(world)
+            self._worlds[account, region] = world
+        world.tick()
+        return world
+
+    def worlds(self) -> list[World]:
+        """All that anybody has touched, as of now."""
+        with self.lock:
+            return [self.world(*key) for key in list(self._worlds)]
+
+    def count(self, account: str) -> int:
+        """The number of the call that begins now, in that account."""
+        self._numbers[account] = self._numbers.get(account, 0) + 1
+        return self._numbers[account]
+
+    def note(self, heard: Heard) -> None:
+        """Write a call down."""
+        self.log.append(heard)
+        if len(self.log) > MOST_LOGGED:
+            del self.log[: MOST_LOGGED // 2]

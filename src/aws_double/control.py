@@ -1,0 +1,115 @@
+"""The double's own door, beside AWS's: its rules, its time, and what is really there."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from aws_double.cloud import Cloud
+from aws_double.desk import Desk
+from aws_double.ec2 import life
+from aws_double.ec2.model import Instance
+from aws_double.protocols import Reply, Request
+from aws_double.rulebook import BadRules, parse
+from aws_double.rules import Fault
+from aws_double.world import World
+
+PREFIX = "/_double/"
+Tree = dict[str, Any]
+
+
+class Control:
+    """Answers what begins with `/_double/`; `docs/aws-double.md` lists it."""
+
+    def __init__(self, cloud: Cloud, desk: Desk) -> None:
+        self._cloud, self._desk = cloud, desk
+
+    def answer(self, request: Request) -> Reply:
+        """Do as the owner says."""
+        word = request.path.removeprefix(PREFIX)
+        doors = {
+            ("POST", "reset"): self._reset,
+            ("PUT", "rules"): self._rules,
+            ("POST", "faults"): self._fault,
+            ("POST", "clock"): self._clock,
+            ("GET", "calls"): self._calls,
+            ("GET", "machines"): self._machines,
+            ("POST", "power-off"): self._power_off,
+            ("POST", "interrupt"): self._interrupt,
+        }
+        if (door := doors.get((request.method, word))) is None:
+            return _said(404, {"error": f"known are {', '.join(' '.join(it) for it in doors)}"})
+        try:
+            return _said(200, door(request.body.decode()))
+        except (BadRules, msgspec.DecodeError, ValueError) as error:
+            return _said(422, {"error": str(error)})
+
+    def _reset(self, _: str) -> Tree:
+        self._desk.reset()
+        return {}
+
+    def _rules(self, text: str) -> Tree:
+        self._cloud.set_rules(parse(text))
+        return {}
+
+    def _fault(self, text: str) -> Tree:
+        self._cloud.add_fault(msgspec.json.decode(text, type=Fault))
+        return {}
+
+    def _clock(self, text: str) -> Tree:
+        said = json.loads(text or "{}")
+        if said.get("stop"):
+            self._cloud.clock.stop()
+        self._cloud.clock.advance(said.get("advance", 0))
+        return {"now": self._cloud.clock.now().isoformat()}
+
+    def _calls(self, _: str) -> Tree:
+        with self._cloud.lock:
+            return {"calls": msgspec.to_builtins(self._cloud.log)}
+
+    def _machines(self, _: str) -> Tree:
+        with self._cloud.lock:
+            return {"machines": [it for world in self._cloud.worlds() for it in machines(world)]}
+
+    def _power_off(self, text: str) -> Tree:
+        happen(self._cloud, json.loads(text)["id"], life.power_off)
+        return {}
+
+    def _interrupt(self, text: str) -> Tree:
+        happen(self._cloud, json.loads(text)["id"], life.interrupt)
+        return {}
+
+
+def happen(cloud: Cloud, id: str, what: Callable[[World, Instance], None]) -> None:
+    """Something happens to a machine that runs, and nobody asked EC2 for it."""
+    with cloud.lock:
+        for world in cloud.worlds():
+            it = world.instances.get(id)
+            if it is not None and it.state == "running":
+                what(world, it)
+                return
+    raise ValueError(f"no machine {id!r} runs")
+
+
+def machines(world: World) -> list[Tree]:
+    """The truth about every machine of a world, whatever EC2 lets others see of it."""
+    return [
+        {
+            "id": it.id,
+            "account": world.account,
+            "region": world.region,
+            "zone": it.zone,
+            "state": it.state,
+            "type": it.type,
+            "token": it.token,
+            "tags": it.tags,
+            "asleep": it.asleep,
+            "born": it.born.isoformat(),
+        }
+        for it in world.instances.values()
+    ]
+
+
+def _said(status: int, body: Tree) -> Reply:
+    return Reply(status, json.dumps(body).encode(), {"content-type": "application/json"})

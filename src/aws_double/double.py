@@ -1,0 +1,126 @@
+"""The double as an object: started and stopped in the process of a test."""
+
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+from aws_double.clock import Clock
+from aws_double.cloud import ACCOUNT, Cloud, Heard
+from aws_double.control import Control, happen, machines
+from aws_double.desk import Desk
+from aws_double.ec2 import life
+from aws_double.rules import Fault, Rules
+from aws_double.server import Server
+
+REGION = "us-east-1"
+
+
+class AwsDouble:
+    """An AWS on a port of this machine. `with AwsDouble() as aws: ...`, or start and stop."""
+
+    def __init__(self, port: int = 0, seed: int = 0, rules: Rules | None = None) -> None:
+        self._cloud = Cloud(seed, rules)
+        self._desk = Desk(self._cloud)
+        self._port = port
+        self._server: Server | None = None
+
+    def start(self) -> Self:
+        """Listen; with port 0 on a free one."""
+        self._server = Server(self._port, self._desk, Control(self._cloud, self._desk))
+        threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="aws-double", daemon=True
+        ).start()
+        return self
+
+    def stop(self) -> None:
+        """Hang up, and free the port."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.end_connections()
+            self._server.server_close()
+            server, self._server = self._server, None
+            _tell(server)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # -------------------------------------------------------------- for whoever calls it
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        if self._server is None:
+            raise RuntimeError("the double was not started")
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def environ(self, region: str = REGION, account: str = ACCOUNT) -> dict[str, str]:
+        """What a program needs in its environment to take the double for AWS."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": account,
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    # -------------------------------------------------------------- for whoever orders
+    @property
+    def clock(self) -> Clock:
+        """Its time."""
+        return self._cloud.clock
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force; set others at any time."""
+        return self._cloud.orders.rules
+
+    @rules.setter
+    def rules(self, rules: Rules) -> None:
+        """Faults count from zero again, and buckets are full."""
+        self._cloud.set_rules(rules)
+
+    def fault(self, **said: Any) -> None:
+        """One more fault, such as `action="RunInstances", do="lost"`."""
+        self._cloud.add_fault(Fault(**said))
+
+    def power_off(self, id: str) -> None:
+        """What somebody does who types `poweroff` on the machine."""
+        happen(self._cloud, id, life.power_off)
+
+    def interrupt(self, id: str) -> None:
+        """EC2 takes a spot machine back."""
+        happen(self._cloud, id, life.interrupt)
+
+    def reset(self) -> None:
+        """An empty AWS with the first rules and the real time."""
+        self._desk.reset()
+        if self._server is not None:
+            _tell(self._server)
+
+    # -------------------------------------------------------------- for whoever counts
+    @property
+    def calls(self) -> list[Heard]:
+        """Every call since the reset."""
+        with self._cloud.lock:
+            return list(self._cloud.log)
+
+    def machines(self, region: str = REGION, account: str = ACCOUNT) -> list[dict[str, Any]]:
+        """The truth about every machine, whatever EC2 lets others see of it."""
+        with self._cloud.lock:
+            return machines(self._cloud.world(account, region))
+
+
+def _tell(server: Server) -> None:
+    """Raise what broke inside the double since it was last told."""
+    bugs, server.bugs = server.bugs, []
+    if bugs:
+        raise RuntimeError(f"the double broke on {len(bugs)} calls; the first follows") from bugs[
+            0
+        ]

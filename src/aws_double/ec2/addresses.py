@@ -1,0 +1,83 @@
+"""Elastic addresses: no client token, so two calls make two."""
+
+from typing import Any
+
+from aws_double.ec2 import life, look, tags
+from aws_double.ec2.filters import chosen
+from aws_double.ec2.launch import new_address
+from aws_double.refusals import Refusal
+from aws_double.world import Call
+
+Tree = dict[str, Any]
+
+
+def allocate_address(call: Call) -> Tree:
+    """AllocateAddress."""
+    id, ip = call.world.new_id("eipalloc"), new_address(call.world)
+    held: Tree = {"AllocationId": id, "PublicIp": ip, "Domain": "vpc"}
+    call.world.shelf.setdefault("elastic", {})[id] = {
+        **held,
+        "Tags": tags.shown(tags.given(call.args, "elastic-ip")),
+    }
+    return held
+
+
+def _address(call: Call) -> Tree:
+    held = call.world.shelf.get("elastic", {})
+    id = call.args.get("AllocationId", "")
+    if id not in held:
+        raise Refusal("InvalidAllocationID.NotFound", f"The allocation ID '{id}' does not exist")
+    found: Tree = held[id]
+    return found
+
+
+def associate_address(call: Call) -> Tree:
+    """AssociateAddress: idempotent."""
+    held, it = _address(call), look.one(call, call.args["InstanceId"])
+    association = held.get("AssociationId") or call.world.new_id("eipassoc")
+    held |= {"InstanceId": it.id, "AssociationId": association}
+    it.address = it.public_ip = held["PublicIp"]
+    life.touched(call.world, it.id)
+    return {"AssociationId": association}
+
+
+def disassociate_address(call: Call) -> Tree:
+    """DisassociateAddress."""
+    wanted = call.args.get("AssociationId")
+    for held in call.world.shelf.get("elastic", {}).values():
+        if held.get("AssociationId") == wanted:
+            it = call.world.instances.get(held.pop("InstanceId"))
+            held.pop("AssociationId")
+            if it is not None:
+                it.address = it.public_ip = None
+                life.touched(call.world, it.id)
+            return {}
+    raise Refusal("InvalidAssociationID.NotFound", f"'{wanted}' does not exist")
+
+
+def release_address(call: Call) -> Tree:
+    """ReleaseAddress: not while a machine has it."""
+    held = _address(call)
+    if held.get("InstanceId") in call.world.instances:
+        raise Refusal("InvalidIPAddress.InUse", f"Address {held['PublicIp']} is in use.")
+    del call.world.shelf["elastic"][held["AllocationId"]]
+    return {}
+
+
+def describe_addresses(call: Call) -> Tree:
+    """DescribeAddresses."""
+    wanted = call.args.get("AllocationIds")
+    found = list(call.world.shelf.get("elastic", {}).values())
+    found = [it for it in found if not wanted or it["AllocationId"] in wanted]
+    fields = {
+        "allocation-id": lambda it: it["AllocationId"],
+        "public-ip": lambda it: it["PublicIp"],
+        "instance-id": lambda it: it.get("InstanceId"),
+    }
+    found = chosen(
+        found,
+        call.args.get("Filters", []),
+        fields,
+        lambda it: {each["Key"]: each["Value"] for each in it["Tags"]},
+    )
+    return {"Addresses": found}

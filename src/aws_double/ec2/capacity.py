@@ -1,0 +1,64 @@
+"""Whether there is room: capacity of zones, quotas of the account."""
+
+from fnmatch import fnmatchcase
+
+from aws_double.ec2.model import Instance
+from aws_double.facts.types import quota_of, type_of, vcpus
+from aws_double.refusals import Refusal
+from aws_double.world import World
+
+UP = {"pending", "running"}
+
+
+def room(world: World, type: str, zone: str, spot: bool, wanted: range) -> int:
+    """How many machines can come up now, where that is within what is wanted."""
+    return min(_by_capacity(world, type, zone, spot, wanted), _by_quota(world, type, spot, wanted))
+
+
+def _by_capacity(world: World, type: str, zone: str, spot: bool, wanted: range) -> int:
+    sort, room = "spot" if spot else "on-demand", wanted[-1]
+    for rule in world.rules.capacity:
+        if not (fnmatchcase(type, rule.type) and fnmatchcase(zone, rule.zone)):
+            continue
+        if rule.market not in {"any", sort}:
+            continue
+        taken = sum(
+            fnmatchcase(it.type, rule.type) and it.zone == zone and it.state in UP
+            for it in world.instances.values()
+        )
+        room = min(room, rule.left - taken)
+    if room >= wanted.start:
+        return room
+    others = ", ".join(it for it in world.zones if it != zone)
+    raise Refusal(
+        "InsufficientInstanceCapacity",
+        f"We currently do not have sufficient {type} capacity in the Availability Zone you "
+        f"requested ({zone}). Our system will be working on provisioning additional capacity. "
+        f"You can currently get {type} capacity by not specifying an Availability Zone in your "
+        f"request or choosing {others}.",
+        500,
+    )
+
+
+def _by_quota(world: World, type: str, spot: bool, wanted: range) -> int:
+    quota, most = "spot" if spot else quota_of(type), wanted[-1]
+    limit: int | None = getattr(world.rules.quotas, quota) if quota else None
+    if limit is None:
+        return most
+    used = sum(vcpus(type_of(it.type)) for it in world.instances.values() if _in(it, quota))
+    if (room := (limit - used) // vcpus(type_of(type))) >= wanted.start:
+        return min(room, most)
+    if spot:
+        raise Refusal("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
+    raise Refusal(
+        "VcpuLimitExceeded",
+        f"You have requested more vCPU capacity than your current vCPU limit of {limit} allows "
+        "for the instance bucket that the specified instance type belongs to. Please visit "
+        "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.",
+    )
+
+
+def _in(it: Instance, quota: str) -> bool:
+    if it.state not in UP:
+        return False
+    return quota == "spot" if it.market else quota_of(it.type) == quota

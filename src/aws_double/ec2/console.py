@@ -1,0 +1,56 @@
+"""What a machine has printed. Nobody runs the user data: the double reads what it would say."""
+
+import base64
+import re
+from datetime import timedelta
+from typing import Any
+
+from aws_double.ec2 import look
+from aws_double.ec2.life import tagged_as
+from aws_double.ec2.model import Boot, Instance
+from aws_double.world import Call, World
+
+Tree = dict[str, Any]
+MOST = 65536
+
+
+def get_console_output(call: Call) -> Tree:
+    """GetConsoleOutput: the last 64 KB, base64."""
+    it = look.one(call, call.args["InstanceId"])
+    text = printed(call.world, it).encode()[-MOST:]
+    return {
+        "InstanceId": it.id,
+        "Timestamp": call.now,
+        "Output": base64.b64encode(text).decode(),
+    }
+
+
+def printed(world: World, it: Instance) -> str:
+    """Everything since its first boot."""
+    return "".join(_boot(world, it, boot) for boot in it.boots)
+
+
+def _boot(world: World, it: Instance, boot: Boot) -> str:
+    if boot.resumed:
+        return "[    0.000000] PM: hibernation: resume from hibernation\n"
+    lines = ["[    0.000000] Linux version 6.1", "[    1.000000] systemd[1]: Hostname set"]
+    lines += [f"cloud-init: {line}" for line in _said(world, it, boot)]
+    if world.now >= boot.done and it.script:
+        lines.append("Cloud-init finished")
+    return "\n".join(lines) + "\n"
+
+
+def _said(world: World, it: Instance, boot: Boot) -> list[str]:
+    """The markers so far: one after the other, the last one when the boot is done."""
+    rule = world.rules.boot
+    concerned = rule.machines in tagged_as(it)
+    if rule.silent and concerned:
+        return []
+    found = list(dict.fromkeys(m.strip() for m in re.findall(rule.marker, it.script)))
+    failures = [it for it in found if rule.failure and re.search(rule.failure, it)]
+    lines = [it for it in found if it not in failures]
+    if rule.fails and concerned:
+        lines = lines[:-1] + [it for it in failures if rule.fails in it][:1]
+    whole = max(boot.done - boot.up, timedelta(microseconds=1))
+    share = min(1.0, (world.now - boot.up) / whole)
+    return lines[: int(len(lines) * share + 1e-9)]

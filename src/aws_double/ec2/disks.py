@@ -1,0 +1,87 @@
+"""The disks that a machine is launched with."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_double.ec2.limits import check_volume, performance
+from aws_double.ec2.model import Attachment, Image, Instance, Volume
+from aws_double.refusals import Refusal
+from aws_double.world import World
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A disk that is asked for; `least` is what its snapshot holds."""
+
+    device: str
+    size: int
+    type: str
+    encrypted: bool
+    dies: bool
+    least: int = 0
+    iops: int | None = None
+    throughput: int | None = None
+    snapshot: str = ""
+    kms: str | None = None
+
+
+def wished(world: World, image: Image, said: list[Tree]) -> list[Wish]:
+    """The image's root disk as the request changes it, and the others."""
+    named = {each["DeviceName"]: each.get("Ebs") or {} for each in said}
+    root = _wish(world, image.root, named.pop(image.root, {}), image)
+    return [root, *(_wish(world, device, ebs, None) for device, ebs in named.items())]
+
+
+def _wish(world: World, device: str, ebs: Tree, image: Image | None) -> Wish:
+    snapshot = ebs.get("SnapshotId") or (image.snapshot if image else "")
+    known = world.snapshots.get(snapshot)
+    if snapshot and known is None and image is None:
+        raise Refusal("InvalidSnapshot.NotFound", f"The snapshot '{snapshot}' does not exist.")
+    least = known.size if known else (image.size if image else 0)
+    sealed = known.encrypted if known else bool(image and image.encrypted)
+    size, kind = ebs.get("VolumeSize") or least, ebs.get("VolumeType") or "gp3"
+    if size < least:
+        raise Refusal(
+            "InvalidBlockDeviceMapping",
+            f"Volume of size {size}GB is smaller than snapshot '{snapshot}', "
+            f"expect size >= {least}GB",
+        )
+    iops, throughput = performance(kind, size, ebs.get("Iops"), ebs.get("Throughput"))
+    check_volume(kind, size, ebs.get("Iops"), ebs.get("Throughput"))
+    return Wish(
+        device,
+        size,
+        kind,
+        bool(ebs.get("Encrypted")) or sealed,
+        ebs.get("DeleteOnTermination", image is not None),
+        least,
+        iops,
+        throughput,
+        snapshot,
+        ebs.get("KmsKeyId"),
+    )
+
+
+def make(world: World, instance: Instance, wishes: list[Wish], tags: dict[str, str]) -> None:
+    """The disks, attached."""
+    for wish in wishes:
+        id = world.new_id("vol")
+        volume = Volume(
+            id=id,
+            zone=instance.zone,
+            size=wish.size,
+            type=wish.type,
+            encrypted=wish.encrypted,
+            made=world.now,
+            ready=world.now,
+            visible=world.now,
+            iops=wish.iops,
+            throughput=wish.throughput,
+            snapshot=wish.snapshot,
+            kms=wish.kms,
+            tags=dict(tags),
+        )
+        world.volumes[id] = volume
+        world.attach(volume, Attachment(instance.id, wish.device, world.now, world.now, wish.dies))

@@ -1,0 +1,106 @@
+"""Filters and pages, which all describe actions share."""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from re import Pattern, compile, escape
+from typing import Any, TypeVar
+
+from aws_double.refusals import Refusal, invalid
+
+Thing = TypeVar("Thing")
+Field = Callable[[Thing], Iterable[str]]
+Tree = dict[str, Any]
+
+
+def chosen(
+    things: Iterable[Thing],
+    filters: Sequence[Tree],
+    fields: Mapping[str, Callable[[Thing], Any]],
+    tags: Callable[[Thing], dict[str, str]],
+) -> list[Thing]:
+    """The things that match every filter; each matches one of its values, with wildcards."""
+    tests = [_test(each, fields, tags) for each in filters]
+    return [thing for thing in things if all(test(thing) for test in tests)]
+
+
+def _test(
+    said: Tree,
+    fields: Mapping[str, Callable[[Thing], Any]],
+    tags: Callable[[Thing], dict[str, str]],
+) -> Callable[[Thing], bool]:
+    name, wanted = said.get("Name", ""), [_pattern(it) for it in said.get("Values", [])]
+    if len(wanted) > 200:
+        raise Refusal("FilterLimitExceeded", "The maximum number of filter values is 200")
+    if name.startswith("tag:"):
+        key = name[4:]
+        return lambda thing: (value := tags(thing).get(key)) is not None and _any(wanted, value)
+    if name == "tag-key":
+        return lambda thing: any(_any(wanted, key) for key in tags(thing))
+    if (field := fields.get(name)) is None:
+        raise invalid(f"The filter '{name}' is invalid")
+    return lambda thing: any(_any(wanted, value) for value in _listed(field(thing)))
+
+
+def _listed(value: Any) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, bool):
+        return ["true" if value else "false"]
+    return [str(it) for it in value] if isinstance(value, list | tuple | set) else [str(value)]
+
+
+def _any(wanted: list[Pattern[str]], value: str) -> bool:
+    return any(pattern.fullmatch(value) for pattern in wanted)
+
+
+@cache
+def _pattern(text: str) -> Pattern[str]:
+    r"""`*` is anything, `?` one character; a backslash takes their meaning away."""
+    parts, plain = [], False
+    for letter in text:
+        if plain or letter not in "*?\\":
+            parts.append(escape(letter))
+            plain = False
+        elif letter == "\\":
+            plain = True
+        else:
+            parts.append(".*" if letter == "*" else ".")
+    return compile("".join(parts), 16)  # re.DOTALL
+
+
+def page(
+    things: list[Thing],
+    number: Callable[[Thing], int],
+    args: Tree,
+    least: int = 5,
+    most: int = 1000,
+) -> tuple[list[Thing], str | None]:
+    """One page of things in the order of their numbers, and the token of the next one."""
+    things.sort(key=number)
+    if token := args.get("NextToken"):
+        after = _read_token(token)
+        things = [thing for thing in things if number(thing) > after]
+    size = args.get("MaxResults")
+    if size is None:
+        return things, None
+    if not least <= size <= most:
+        raise invalid(
+            f"Value ( {size} ) for parameter maxResults is invalid. "
+            f"Expecting a value between {least} and {most}."
+        )
+    if len(things) <= size:
+        return things, None
+    return things[:size], _write_token(number(things[size - 1]))
+
+
+def _write_token(after: int) -> str:
+    return base64.urlsafe_b64encode(f"after {after}".encode()).decode()
+
+
+def _read_token(token: str) -> int:
+    try:
+        return int(base64.urlsafe_b64decode(token).decode().removeprefix("after "))
+    except (ValueError, binascii.Error) as error:
+        raise Refusal("InvalidNextToken", "The specified token is invalid") from error

@@ -1,0 +1,250 @@
+"""Security groups: who may call."""
+
+from typing import Any
+
+from aws_double.ec2 import tags
+from aws_double.ec2.filters import chosen
+from aws_double.ec2.model import Entry, Group
+from aws_double.ec2.network import default_network, network_of
+from aws_double.refusals import Refusal, invalid
+from aws_double.world import Call, World
+
+Tree = dict[str, Any]
+FIELDS = {
+    "group-id": lambda it: it.id,
+    "group-name": lambda it: it.name,
+    "vpc-id": lambda it: it.network,
+    "description": lambda it: it.description,
+    "owner-id": lambda it: None,
+}
+
+
+def groups_for(world: World, ids: list[str], names: list[str], network: str) -> list[str]:
+    """The groups of a machine in that network; without any, the default one."""
+    here = [it for it in world.groups.values() if it.network == network]
+    found = [group_of(world, id) for id in ids]
+    for name in names:
+        found += [_named(here, name)]
+    for group in found:
+        if group.network != network:
+            raise invalid(
+                f"Security group {group.id} and the subnet belong to different networks."
+            )
+    return [it.id for it in found or [_named(here, "default")]]
+
+
+def _named(groups: list[Group], name: str) -> Group:
+    for group in groups:
+        if group.name == name:
+            return group
+    raise Refusal("InvalidGroup.NotFound", f"The security group '{name}' does not exist")
+
+
+def group_of(world: World, id: str) -> Group:
+    """One group, or EC2's refusal."""
+    if (group := world.groups.get(id)) is None:
+        raise Refusal("InvalidGroup.NotFound", f"The security group '{id}' does not exist")
+    return group
+
+
+def _asked(call: Call) -> Group:
+    if id := call.args.get("GroupId"):
+        return group_of(call.world, id)
+    network = default_network(call.world)
+    here = [it for it in call.world.groups.values() if network and it.network == network.id]
+    return _named(here, call.args.get("GroupName", ""))
+
+
+def create_security_group(call: Call) -> Tree:
+    """CreateSecurityGroup: there is no client token, but a name is taken only once."""
+    world, args = call.world, call.args
+    network = default_network(world)
+    if args.get("VpcId"):
+        network = network_of(world, args["VpcId"])
+    if network is None:
+        raise Refusal("VPCIdNotSpecified", "No default VPC for this user")
+    name = args["GroupName"]
+    if any((it.name, it.network) == (name, network.id) for it in world.groups.values()):
+        raise Refusal(
+            "InvalidGroup.Duplicate",
+            f"The security group '{name}' already exists for VPC '{network.id}'",
+        )
+    group = Group(world.new_id("sg"), name, network.id, args["Description"])
+    group.tags = tags.given(args, "security-group")
+    group.entries.append(Entry(world.new_id("sgr"), "-1", -1, -1, "0.0.0.0/0", outward=True))
+    world.groups[group.id] = group
+    return {"GroupId": group.id, "Tags": tags.shown(group.tags)}
+
+
+def delete_security_group(call: Call) -> Tree:
+    """DeleteSecurityGroup: not while a machine or another group uses it."""
+    group = _asked(call)
+    if group.name == "default":
+        raise Refusal("CannotDelete", "the specified group: default cannot be deleted by a user")
+    used = any(
+        group.id in it.groups and it.state != "terminated" for it in call.world.instances.values()
+    )
+    others = (it for it in call.world.groups.values() if it is not group)
+    if used or any(entry.peer == group.id for it in others for entry in it.entries):
+        raise Refusal("DependencyViolation", f"resource {group.id} has a dependent object")
+    del call.world.groups[group.id]
+    return {"Return": True, "GroupId": group.id}
+
+
+def describe_security_groups(call: Call) -> Tree:
+    """DescribeSecurityGroups."""
+    world, args = call.world, call.args
+    found = list(world.groups.values())
+    if ids := args.get("GroupIds"):
+        found = [group_of(world, id) for id in ids]
+    if names := args.get("GroupNames"):
+        found = [_named(found, name) for name in names]
+    found = chosen(found, args.get("Filters", []), FIELDS, lambda it: it.tags)
+    return {"SecurityGroups": [_group(world, it) for it in found]}
+
+
+def describe_security_group_rules(call: Call) -> Tree:
+    """DescribeSecurityGroupRules: every entry with its own id and tags."""
+    world = call.world
+    lines = [(group, entry) for group in world.groups.values() for entry in group.entries]
+    if ids := call.args.get("SecurityGroupRuleIds"):
+        lines = [line for line in lines if line[1].id in ids]
+    fields = {
+        "group-id": lambda line: line[0].id,
+        "security-group-rule-id": lambda line: line[1].id,
+    }
+    lines = chosen(lines, call.args.get("Filters", []), fields, lambda line: line[1].tags)
+    return {"SecurityGroupRules": [_line(world, group, entry) for group, entry in lines]}
+
+
+# ------------------------------------------------------------------ entries
+def authorize_ingress(call: Call) -> Tree:
+    """AuthorizeSecurityGroupIngress: an entry that is there already is a duplicate."""
+    return _authorize(call, outward=False)
+
+
+def authorize_egress(call: Call) -> Tree:
+    """AuthorizeSecurityGroupEgress."""
+    return _authorize(call, outward=True)
+
+
+def _authorize(call: Call, outward: bool) -> Tree:
+    world, group = call.world, _asked(call)
+    wanted = _entries(world, call.args, outward)
+    there = {_meaning(it) for it in group.entries}
+    for entry in wanted:
+        if _meaning(entry) in there:
+            raise Refusal(
+                "InvalidPermission.Duplicate",
+                f'the specified rule "peer: {entry.peer}, {entry.protocol.upper()}, from port: '
+                f'{entry.low}, to port: {entry.high}, ALLOW" already exists',
+            )
+        entry.tags = tags.given(call.args, "security-group-rule")
+    group.entries += wanted
+    return {"Return": True, "SecurityGroupRules": [_line(world, group, it) for it in wanted]}
+
+
+def revoke_ingress(call: Call) -> Tree:
+    """RevokeSecurityGroupIngress: by id, or by what it says."""
+    return _revoke(call, outward=False)
+
+
+def revoke_egress(call: Call) -> Tree:
+    """RevokeSecurityGroupEgress."""
+    return _revoke(call, outward=True)
+
+
+def _revoke(call: Call, outward: bool) -> Tree:
+    group = _asked(call)
+    if ids := call.args.get("SecurityGroupRuleIds"):
+        if missing := set(ids) - {it.id for it in group.entries}:
+            raise Refusal("InvalidSecurityGroupRuleId.NotFound", f"{', '.join(missing)}")
+        group.entries = [it for it in group.entries if it.id not in ids]
+        return {"Return": True}
+    gone = {_meaning(it) for it in _entries(call.world, call.args, outward)}
+    if gone - {_meaning(it) for it in group.entries}:
+        raise Refusal(
+            "InvalidPermission.NotFound",
+            "The specified rule does not exist in this security group.",
+        )
+    group.entries = [it for it in group.entries if _meaning(it) not in gone]
+    return {"Return": True}
+
+
+def _meaning(it: Entry) -> tuple[Any, ...]:
+    return (it.outward, it.protocol, it.low, it.high, it.peer)
+
+
+def _entries(world: World, args: Tree, outward: bool) -> list[Entry]:
+    said = args.get("IpPermissions") or [
+        {
+            "IpProtocol": args.get("IpProtocol", "-1"),
+            "FromPort": args.get("FromPort", -1),
+            "ToPort": args.get("ToPort", -1),
+            "IpRanges": [{"CidrIp": args.get("CidrIp", "")}],
+        }
+    ]
+    found = []
+    for each in said:
+        peers = [(it["CidrIp"], it) for it in each.get("IpRanges", [])]
+        peers += [(it["CidrIpv6"], it) for it in each.get("Ipv6Ranges", [])]
+        peers += [(it["GroupId"], it) for it in each.get("UserIdGroupPairs", [])]
+        for peer, of in peers:
+            if not peer:
+                raise Refusal("MissingParameter", "The request must name who may call")
+            entry = Entry(
+                world.new_id("sgr"),
+                str(each.get("IpProtocol", "-1")),
+                int(each.get("FromPort", -1)),
+                int(each.get("ToPort", -1)),
+                peer,
+                outward,
+                of.get("Description", ""),
+            )
+            found.append(entry)
+    return found
+
+
+def _group(world: World, it: Group) -> Tree:
+    return {
+        "GroupId": it.id,
+        "GroupName": it.name,
+        "Description": it.description,
+        "VpcId": it.network,
+        "OwnerId": world.account,
+        "IpPermissions": [_permission(world, e) for e in it.entries if not e.outward],
+        "IpPermissionsEgress": [_permission(world, e) for e in it.entries if e.outward],
+        "Tags": tags.shown(it.tags),
+    }
+
+
+def _permission(world: World, it: Entry) -> Tree:
+    told = it.description or None
+    v6, group = ":" in it.peer, it.peer.startswith("sg-")
+    return {
+        "IpProtocol": it.protocol,
+        "FromPort": it.low if it.protocol != "-1" else None,
+        "ToPort": it.high if it.protocol != "-1" else None,
+        "IpRanges": [] if v6 or group else [{"CidrIp": it.peer, "Description": told}],
+        "Ipv6Ranges": [{"CidrIpv6": it.peer, "Description": told}] if v6 else [],
+        "UserIdGroupPairs": [{"GroupId": it.peer, "UserId": world.account}] if group else [],
+        "PrefixListIds": [],
+    }
+
+
+def _line(world: World, group: Group, it: Entry) -> Tree:
+    v6, peer = ":" in it.peer, it.peer.startswith("sg-")
+    return {
+        "SecurityGroupRuleId": it.id,
+        "GroupId": group.id,
+        "GroupOwnerId": world.account,
+        "IsEgress": it.outward,
+        "IpProtocol": it.protocol,
+        "FromPort": it.low,
+        "ToPort": it.high,
+        "CidrIpv4": None if v6 or peer else it.peer,
+        "CidrIpv6": it.peer if v6 else None,
+        "ReferencedGroupInfo": {"GroupId": it.peer} if peer else None,
+        "Description": it.description or None,
+        "Tags": tags.shown(it.tags),
+    }

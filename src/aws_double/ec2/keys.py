@@ -1,0 +1,86 @@
+"""Key pairs: the public halves."""
+
+import base64
+import binascii
+import hashlib
+from typing import Any
+
+from aws_double.ec2 import tags
+from aws_double.ec2.filters import chosen
+from aws_double.ec2.model import Key
+from aws_double.refusals import Refusal
+from aws_double.world import Call
+
+Tree = dict[str, Any]
+KINDS = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}
+
+
+def import_key_pair(call: Call) -> Tree:
+    """ImportKeyPair: RSA or ED25519, in OpenSSH's form; a name is taken only once."""
+    world, args = call.world, call.args
+    name = args["KeyName"]
+    if name in world.keys:
+        raise Refusal("InvalidKeyPair.Duplicate", f"The keypair '{name}' already exists.")
+    public = args["PublicKeyMaterial"].decode("ascii", "replace").strip()
+    key = Key(world.new_id("key"), name, *_read(public), world.now, tags.given(args, "key-pair"))
+    world.keys[name] = key
+    return {
+        "KeyName": name,
+        "KeyPairId": key.id,
+        "KeyFingerprint": key.fingerprint,
+        "Tags": tags.shown(key.tags),
+    }
+
+
+def _read(public: str) -> tuple[str, str, str]:
+    word, _, rest = public.partition(" ")
+    try:
+        blob = base64.b64decode(rest.split(" ")[0], validate=True)
+    except binascii.Error:
+        blob = b""
+    if word not in KINDS or not blob:
+        raise Refusal("InvalidKey.Format", "Key is not in valid OpenSSH public key format")
+    if word == "ssh-rsa":
+        digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()
+        return "rsa", public, ":".join(digest[i : i + 2] for i in range(0, 32, 2))
+    return "ed25519", public, base64.b64encode(hashlib.sha256(blob).digest()).decode()
+
+
+def describe_key_pairs(call: Call) -> Tree:
+    """DescribeKeyPairs."""
+    world, args = call.world, call.args
+    names, ids = args.get("KeyNames"), args.get("KeyPairIds")
+    for name in names or []:
+        if name not in world.keys:
+            raise Refusal("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
+    found = [it for it in world.keys.values() if not names or it.name in names]
+    found = [it for it in found if not ids or it.id in ids]
+    fields = {
+        "key-name": lambda it: it.name,
+        "key-pair-id": lambda it: it.id,
+        "fingerprint": lambda it: it.fingerprint,
+    }
+    found = chosen(found, args.get("Filters", []), fields, lambda it: it.tags)
+    return {"KeyPairs": [_key(it, bool(args.get("IncludePublicKey"))) for it in found]}
+
+
+def delete_key_pair(call: Call) -> Tree:
+    """DeleteKeyPair: one that is not there is deleted, too."""
+    name, id = call.args.get("KeyName"), call.args.get("KeyPairId")
+    for key in list(call.world.keys.values()):
+        if key.name == name or key.id == id:
+            del call.world.keys[key.name]
+            return {"Return": True, "KeyPairId": key.id}
+    return {"Return": True}
+
+
+def _key(it: Key, public: bool) -> Tree:
+    return {
+        "KeyPairId": it.id,
+        "KeyName": it.name,
+        "KeyType": it.kind,
+        "KeyFingerprint": it.fingerprint,
+        "CreateTime": it.made,
+        "PublicKey": it.public if public else None,
+        "Tags": tags.shown(it.tags),
+    }

@@ -1,0 +1,123 @@
+"""Instance types, where they are offered, and what they cost as spot."""
+
+from decimal import Decimal
+from typing import Any
+
+from aws_double.ec2.filters import chosen, page
+from aws_double.facts.prices import hourly
+from aws_double.facts.types import Type, architectures, type_of, types, vcpus
+from aws_double.facts.zones import offerings
+from aws_double.refusals import Refusal, invalid
+from aws_double.world import Call, World
+
+Tree = dict[str, Any]
+TYPE_FIELDS = {
+    "instance-type": lambda it: it["InstanceType"],
+    "hibernation-supported": lambda it: it["HibernationSupported"],
+    "current-generation": lambda it: it["CurrentGeneration"],
+    "bare-metal": lambda it: it["BareMetal"],
+    "burstable-performance-supported": lambda it: it["BurstablePerformanceSupported"],
+    "processor-info.supported-architecture": architectures,
+    "supported-usage-class": lambda it: it["SupportedUsageClasses"],
+    "vcpu-info.default-vcpus": vcpus,
+    "memory-info.size-in-mib": lambda it: it["MemoryInfo"]["SizeInMiB"],
+    "free-tier-eligible": lambda it: it["FreeTierEligible"],
+}
+SPOT_SHARE = Decimal("0.35")  # of on demand, where the rules do not say
+GUESSED = Decimal("0.02")  # for each vCPU and hour, where nobody knows the price on demand
+
+
+def describe_instance_types(call: Call) -> Tree:
+    """DescribeInstanceTypes: of those that the region offers."""
+    args = call.args
+    here = set().union(*offerings(call.world.region).values())
+    if names := args.get("InstanceTypes"):
+        if len(names) > 100:
+            raise invalid("At most 100 instance types can be named")
+        unknown = [name for name in names if name not in here]
+        if unknown:
+            raise _unknown(unknown)
+        found = [type_of(name) for name in names]
+    else:
+        found = [it for name, it in types().items() if name in here]
+    found = chosen(found, args.get("Filters", []), TYPE_FIELDS, lambda it: {})
+    order = {it["InstanceType"]: n for n, it in enumerate(sorted(found, key=_name))}
+    most = args if names else {"MaxResults": 100, **args}
+    shown, token = page(found, lambda it: order[_name(it)], most, 5, 100)
+    return {"InstanceTypes": shown, "NextToken": token}
+
+
+def _name(it: Type) -> str:
+    return str(it["InstanceType"])
+
+
+def _unknown(names: list[str]) -> Refusal:
+    listed = ", ".join(names)
+    said = f"The following supplied instance types do not exist: [{listed}]"
+    return Refusal("InvalidInstanceType", said)
+
+
+def describe_instance_type_offerings(call: Call) -> Tree:
+    """DescribeInstanceTypeOfferings: by region or by zone."""
+    args, region = call.args, call.world.region
+    by = args.get("LocationType", "region")
+    if by == "availability-zone":
+        places = offerings(region)
+    elif by == "region":
+        places = {region: frozenset().union(*offerings(region).values())}
+    else:
+        raise invalid(f"Value ({by}) for parameter locationType is not known to the double")
+    lines = [
+        {"InstanceType": name, "LocationType": by, "Location": place}
+        for place, names in places.items()
+        for name in sorted(names)
+    ]
+    fields = {
+        "instance-type": lambda it: it["InstanceType"],
+        "location": lambda it: it["Location"],
+    }
+    lines = chosen(lines, args.get("Filters", []), fields, lambda it: {})
+    order = {(it["Location"], it["InstanceType"]): n for n, it in enumerate(lines)}
+    found, token = page(
+        lines,
+        lambda it: order[it["Location"], it["InstanceType"]],
+        {"MaxResults": 1000, **args},
+    )
+    return {"InstanceTypeOfferings": found, "NextToken": token}
+
+
+def describe_spot_price_history(call: Call) -> Tree:
+    """DescribeSpotPriceHistory: the price of now, for each zone that offers the type."""
+    world, args = call.world, call.args
+    wanted = args.get("InstanceTypes") or sorted(world.rules.spot)
+    zones = [args["AvailabilityZone"]] if args.get("AvailabilityZone") else world.zones
+    here = offerings(world.region)
+    lines = [
+        {
+            "AvailabilityZone": zone,
+            "InstanceType": name,
+            "ProductDescription": "Linux/UNIX",
+            "SpotPrice": f"{spot_price(world, name):.6f}",
+            "Timestamp": args.get("StartTime") or call.now,
+        }
+        for name in wanted
+        for zone in zones
+        if name in here.get(zone, ())
+    ]
+    fields = {
+        "availability-zone": lambda it: it["AvailabilityZone"],
+        "instance-type": lambda it: it["InstanceType"],
+        "product-description": lambda it: it["ProductDescription"],
+    }
+    return {
+        "SpotPriceHistory": chosen(lines, args.get("Filters", []), fields, lambda it: {}),
+        "NextToken": "",
+    }
+
+
+def spot_price(world: World, name: str) -> Decimal:
+    """What the type costs an hour as spot, in this world."""
+    if (said := world.rules.spot.get(name)) is not None:
+        return Decimal(str(said))
+    known = hourly(name, world.region)
+    return (known if known is not None else GUESSED * vcpus(type_of(name))) * SPOT_SHARE

@@ -1,0 +1,160 @@
+"""How a machine changes: by order, by itself, and how long that takes."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from aws_double.ec2.model import BY_ITSELF, HIBERNATED, SPOT_ENDED, SPOT_STOPPED, Boot, Instance
+from aws_double.world import World
+
+NEXT = {"pending": "running", "stopping": "stopped", "shutting-down": "terminated"}
+GO_TEXT = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
+GO_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+
+
+def enter(world: World, instance: Instance, state: str, reason: str | None) -> None:
+    """Begin a change of state; it ends by itself after its time, if nothing holds it up."""
+    instance.state, instance.reason = state, reason
+    instance.changes += 1
+    instance.transition = ""
+    if reason is not None:
+        by = "User initiated" if reason.startswith("Client.User") else reason.partition(".")[2]
+        instance.transition = f"{by} ({world.now:%Y-%m-%d %H:%M:%S} GMT)"
+    touched(world, instance.id)
+    name = "hibernating" if instance.asleep else state.replace("-", "_")
+    takes = world.span(name)
+    for stuck in world.rules.stuck:
+        if stuck.state == state and stuck.machines in tagged_as(instance):
+            if stuck.seconds is None:
+                return
+            takes = timedelta(seconds=stuck.seconds)
+    change = instance.changes
+
+    def end(_: datetime) -> None:
+        if instance.changes == change:
+            arrive(world, instance)
+
+    world.alarm(world.now + takes, end)
+
+
+def arrive(world: World, instance: Instance) -> None:
+    """The change of state is over."""
+    instance.state = NEXT[instance.state]
+    touched(world, instance.id)
+    if instance.state == "running":
+        _up(world, instance)
+    elif instance.state == "stopped":
+        _down(instance)
+    else:
+        _gone(world, instance)
+
+
+def touched(world: World, id: str) -> None:
+    """Something about it is new: it is described anew, and its own timer looks again."""
+    if (instance := world.instances.get(id)) is None:
+        return
+    instance.touches += 1
+    instance.xml = None
+    if instance.state == "running":
+        set_timer(world, instance)
+
+
+def _up(world: World, instance: Instance) -> None:
+    resumed = instance.reason == HIBERNATED
+    done = world.now if resumed else world.after("boot")
+    instance.boots.append(Boot(world.now, done, resumed))
+    instance.up_since, instance.reason, instance.transition = world.now, None, ""
+    set_timer(world, instance)
+
+
+def _down(instance: Instance) -> None:
+    instance.up_since = None
+    instance.public_ip = instance.address
+
+
+def _gone(world: World, instance: Instance) -> None:
+    instance.up_since = instance.public_ip = instance.address = None
+    instance.private_ip, instance.groups = "", []
+    for volume in world.disks(instance.id).values():
+        if volume.attachment is not None and volume.attachment.dies:
+            del world.volumes[volume.id]
+        world.detach(volume)
+    token_ends = world.after("token")
+    world.tokens.expire("RunInstances", instance.token, token_ends)
+    world.alarm(world.after("remembered"), lambda _: _bury(world, instance))
+    world.alarm(token_ends, lambda _: _forget(world, instance))
+    if instance.heir is not None:
+        instance.heir()
+
+
+def _bury(world: World, instance: Instance) -> None:
+    world.buried[instance.id] = world.instances.pop(instance.id)
+
+
+def _forget(world: World, instance: Instance) -> None:
+    world.buried.pop(instance.id, None)
+
+
+# ------------------------------------------------------------------ the machine's own timer
+def set_timer(world: World, instance: Instance) -> None:
+    """A machine that was told when to power itself off looks at the time."""
+    if (at := timer_of(world, instance)) is None:
+        return
+    touch = instance.touches
+
+    def ring(_: datetime) -> None:
+        if instance.touches == touch:
+            power_off(world, instance)
+
+    world.alarm(max(at, world.now), ring)
+
+
+def timer_of(world: World, instance: Instance) -> datetime | None:
+    """When it powers itself off; never, where its user data does not speak of the tag."""
+    tag = world.rules.timer
+    if not tag or tag not in instance.script or not instance.boots:
+        return None
+    if (at := instant(instance.tags.get(tag, ""), instance.born)) is None:
+        return None
+    return max(at, instance.boots[-1].done)
+
+
+def instant(text: str, born: datetime) -> datetime | None:
+    """What Go duration text counted from the launch, or a written instant, means."""
+    if GO_TEXT.fullmatch(text):
+        parts = GO_PART.findall(text)
+        return born + timedelta(seconds=sum(float(n) * GO_UNITS[unit] for n, unit in parts))
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def power_off(world: World, instance: Instance) -> None:
+    """The operating system shuts down; what that means was said at launch."""
+    state = "shutting-down" if instance.behaviour == "terminate" else "stopping"
+    enter(world, instance, state, BY_ITSELF)
+
+
+def tagged_as(instance: Instance) -> str:
+    """All its tags as one text, for rules that look for a part of it."""
+    return " ".join(f"{key}={value}" for key, value in instance.tags.items())
+
+
+def interrupt(world: World, instance: Instance) -> None:
+    """EC2 wants a spot machine back; what then happens was said at launch."""
+    options = (instance.market or {}).get("SpotOptions") or {}
+    behaviour = options.get("InstanceInterruptionBehavior", "terminate")
+    if behaviour == "terminate":
+        enter(world, instance, "shutting-down", SPOT_ENDED)
+    else:
+        enter(
+            world, instance, "stopping", HIBERNATED if behaviour == "hibernate" else SPOT_STOPPED
+        )
+
+
+def reboot(world: World, instance: Instance) -> None:
+    """It goes down and comes up at once, and boots again."""
+    instance.boots.append(Boot(world.now, world.after("boot")))
+    touched(world, instance.id)

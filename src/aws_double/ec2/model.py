@@ -1,0 +1,225 @@
+"""The nouns of EC2, as far as the double knows them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+Tags = dict[str, str]
+STATES = {
+    "pending": 0,
+    "running": 16,
+    "shutting-down": 32,
+    "terminated": 48,
+    "stopping": 64,
+    "stopped": 80,
+}
+HIBERNATED = "Client.UserInitiatedHibernate"
+BY_API = "Client.UserInitiatedShutdown"
+BY_ITSELF = "Client.InstanceInitiatedShutdown"
+SPOT_STOPPED = "Server.SpotInstanceShutdown"
+SPOT_ENDED = "Server.SpotInstanceTermination"
+REASONS = {
+    HIBERNATED: f"{HIBERNATED}: User initiated hibernate",
+    BY_API: f"{BY_API}: User initiated shutdown",
+    BY_ITSELF: f"{BY_ITSELF}: Instance initiated shutdown",
+    SPOT_STOPPED: f"{SPOT_STOPPED}: Spot instance interrupted",
+    SPOT_ENDED: f"{SPOT_ENDED}: Spot instance termination",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """One time that a machine came up; a resumed one has nothing left to do."""
+
+    up: datetime
+    done: datetime
+    resumed: bool = False
+
+
+@dataclass(slots=True)
+class Instance:
+    """A machine."""
+
+    id: str
+    number: int
+    reservation: str
+    image: "Image"
+    type: str
+    subnet: "Subnet"
+    groups: list[str]
+    root: str  # the device's name
+    launched: datetime  # of the last start, as EC2 has it
+    born: datetime
+    visible: datetime
+    state: str = "pending"
+    key: str | None = None
+    token: str | None = None
+    profile: str | None = None
+    user_data: str = ""  # base64
+    tags: Tags = field(default_factory=dict)
+    hibernates: bool = False  # enabled at launch; never changes
+    behaviour: str = "stop"
+    market: dict[str, Any] | None = None
+    spot_request: str | None = None
+    protected: bool = False
+    stop_protected: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict)
+    private_ip: str = ""
+    public_ip: str | None = None
+    wants_address: bool = True
+    address: str | None = None  # an elastic one
+    interface: str = ""
+    reason: str | None = None  # StateReason's code
+    transition: str = ""
+    changes: int = 0  # of state: one that was overtaken does not end
+    touches: int = 0  # of anything
+    up_since: datetime | None = None
+    script: str = ""  # the user data, readable
+    boots: list["Boot"] = field(default_factory=list)
+    heir: Callable[[], None] | None = None  # what follows its end
+    xml: str | None = None  # its description, kept while nothing changes
+
+    @property
+    def zone(self) -> str:
+        """Where it stands."""
+        return self.subnet.zone
+
+    @property
+    def asleep(self) -> bool:
+        """Whether its RAM waits on its root volume."""
+        return self.state in {"stopping", "stopped"} and self.reason == HIBERNATED
+
+
+@dataclass(slots=True)
+class Attachment:
+    """A volume at a machine."""
+
+    instance: str
+    device: str
+    at: datetime
+    ready: datetime
+    dies: bool  # with the machine
+    leaving: datetime | None = None
+
+
+@dataclass(slots=True)
+class Volume:
+    """A disk."""
+
+    id: str
+    zone: str
+    size: int
+    type: str
+    encrypted: bool
+    made: datetime
+    ready: datetime
+    visible: datetime
+    iops: int | None = None
+    throughput: int | None = None
+    snapshot: str = ""
+    token: str | None = None
+    kms: str | None = None
+    tags: Tags = field(default_factory=dict)
+    attachment: Attachment | None = None
+    modified: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """A copy of a disk."""
+
+    id: str
+    volume: str
+    size: int
+    encrypted: bool
+    made: datetime
+    ready: datetime
+    description: str = ""
+    owner: str = ""
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Image:
+    """What machines are launched from."""
+
+    id: str
+    name: str
+    owner: str
+    architecture: str
+    root: str
+    size: int
+    snapshot: str
+    made: datetime
+    ready: datetime
+    alias: str | None = None
+    description: str = ""
+    public: bool = True
+    hibernates: bool = True
+    encrypted: bool = False
+    deprecated: datetime | None = None
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Network:
+    """A VPC."""
+
+    id: str
+    cidr: str
+    default: bool
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Subnet:
+    """A part of a network in one zone."""
+
+    id: str
+    network: str
+    zone: str
+    cidr: str
+    default: bool
+    gives_addresses: bool
+    used: int = 3
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One rule of a security group."""
+
+    id: str
+    protocol: str
+    low: int
+    high: int
+    peer: str  # a range of addresses, or a group
+    outward: bool = False
+    description: str = ""
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Group:
+    """A security group."""
+
+    id: str
+    name: str
+    network: str
+    description: str
+    entries: list[Entry] = field(default_factory=list)
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Key:
+    """The public half of a key pair."""
+
+    id: str
+    name: str
+    kind: str
+    public: str
+    fingerprint: str
+    made: datetime
+    tags: Tags = field(default_factory=dict)

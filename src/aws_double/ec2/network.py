@@ -1,0 +1,216 @@
+"""VPCs, subnets and zones: where machines stand."""
+
+from typing import Any
+
+from aws_double.ec2 import tags
+from aws_double.ec2.filters import chosen
+from aws_double.ec2.model import Group, Network, Subnet
+from aws_double.facts.zones import regions, zone_id
+from aws_double.refusals import Refusal, no_such
+from aws_double.world import Call, World
+
+Tree = dict[str, Any]
+
+
+def furnish(world: World) -> None:
+    """What a new account finds: a default VPC with a subnet in every zone."""
+    if not world.zones or not world.rules.default_vpc:
+        return
+    network = _new_network(world, "172.31.0.0/16", default=True)
+    for index, zone in enumerate(world.zones):
+        id = world.new_id("subnet")
+        cidr = f"172.31.{index * 16}.0/20"
+        world.subnets[id] = Subnet(id, network.id, zone, cidr, True, True)
+
+
+def _new_network(world: World, cidr: str, default: bool = False) -> Network:
+    network = Network(world.new_id("vpc"), cidr, default)
+    world.networks[network.id] = network
+    id = world.new_id("sg")
+    world.groups[id] = Group(id, "default", network.id, "default VPC security group")
+    return network
+
+
+def default_network(world: World) -> Network | None:
+    """The default VPC, where there is one."""
+    return next((it for it in world.networks.values() if it.default), None)
+
+
+def subnet_of(world: World, id: str) -> Subnet:
+    """One subnet, or EC2's refusal."""
+    if (subnet := world.subnets.get(id)) is None:
+        raise no_such("InvalidSubnetID.NotFound", "subnet", [id])
+    return subnet
+
+
+def network_of(world: World, id: str) -> Network:
+    """One VPC, or EC2's refusal."""
+    if (network := world.networks.get(id)) is None:
+        raise no_such("InvalidVpcID.NotFound", "vpc", [id])
+    return network
+
+
+def create_vpc(call: Call) -> Tree:
+    """CreateVpc."""
+    network = _new_network(call.world, call.args["CidrBlock"])
+    network.tags = tags.given(call.args, "vpc")
+    return {"Vpc": _network(call.world, network)}
+
+
+def describe_vpcs(call: Call) -> Tree:
+    """DescribeVpcs."""
+    world = call.world
+    for id in call.args.get("VpcIds", []):
+        network_of(world, id)
+    fields = {
+        "vpc-id": lambda it: it.id,
+        "is-default": lambda it: it.default,
+        "isDefault": lambda it: it.default,
+        "cidr": lambda it: it.cidr,
+        "state": lambda it: "available",
+    }
+    wanted = call.args.get("VpcIds")
+    found = [it for it in world.networks.values() if not wanted or it.id in wanted]
+    found = chosen(found, call.args.get("Filters", []), fields, lambda it: it.tags)
+    return {"Vpcs": [_network(world, it) for it in found]}
+
+
+def create_subnet(call: Call) -> Tree:
+    """CreateSubnet; without a zone EC2 chooses one."""
+    world, args = call.world, call.args
+    network = network_of(world, args["VpcId"])
+    zone = args.get("AvailabilityZone") or world.zones[0]
+    if zone not in world.zones:
+        raise bad_zone(zone)
+    id = world.new_id("subnet")
+    world.subnets[id] = Subnet(id, network.id, zone, args["CidrBlock"], False, False)
+    world.subnets[id].tags = tags.given(args, "subnet")
+    return {"Subnet": _subnet(world, world.subnets[id])}
+
+
+def modify_subnet_attribute(call: Call) -> Tree:
+    """ModifySubnetAttribute: whether machines get a public address."""
+    subnet = subnet_of(call.world, call.args["SubnetId"])
+    if (said := call.args.get("MapPublicIpOnLaunch")) is not None:
+        subnet.gives_addresses = said["Value"]
+    return {}
+
+
+def describe_subnets(call: Call) -> Tree:
+    """DescribeSubnets."""
+    world, wanted = call.world, call.args.get("SubnetIds")
+    found = [subnet_of(world, id) for id in wanted] if wanted else list(world.subnets.values())
+    fields = {
+        "subnet-id": lambda it: it.id,
+        "vpc-id": lambda it: it.network,
+        "availability-zone": lambda it: it.zone,
+        "availabilityZone": lambda it: it.zone,
+        "availability-zone-id": lambda it: zone_id(it.zone),
+        "default-for-az": lambda it: it.default,
+        "defaultForAz": lambda it: it.default,
+        "map-public-ip-on-launch": lambda it: it.gives_addresses,
+        "state": lambda it: "available",
+        "cidr-block": lambda it: it.cidr,
+    }
+    found = chosen(found, call.args.get("Filters", []), fields, lambda it: it.tags)
+    return {"Subnets": [_subnet(world, it) for it in found]}
+
+
+def bad_zone(zone: str) -> Refusal:
+    """What EC2 says about a zone that the region does not have."""
+    return Refusal("InvalidParameterValue", f"Invalid availability zone: [{zone}]")
+
+
+def describe_availability_zones(call: Call) -> Tree:
+    """DescribeAvailabilityZones."""
+    world, wanted = call.world, call.args.get("ZoneNames")
+    for zone in wanted or []:
+        if zone not in world.zones:
+            raise bad_zone(zone)
+    fields = {
+        "zone-name": lambda it: it,
+        "zone-id": zone_id,
+        "state": lambda it: "available",
+        "region-name": lambda it: world.region,
+        "opt-in-status": lambda it: "opt-in-not-required",
+        "zone-type": lambda it: "availability-zone",
+    }
+    zones = [it for it in world.zones if not wanted or it in wanted]
+    zones = chosen(zones, call.args.get("Filters", []), fields, lambda it: {})
+    return {"AvailabilityZones": [_zone(world.region, it) for it in zones]}
+
+
+def describe_regions(call: Call) -> Tree:
+    """DescribeRegions."""
+    wanted = call.args.get("RegionNames")
+    return {
+        "Regions": [
+            {
+                "RegionName": region,
+                "Endpoint": f"ec2.{region}.amazonaws.com",
+                "OptInStatus": "opt-in-not-required",
+            }
+            for region in regions()
+            if not wanted or region in wanted
+        ]
+    }
+
+
+def describe_account_attributes(call: Call) -> Tree:
+    """DescribeAccountAttributes: the default VPC."""
+    network = default_network(call.world)
+    value = network.id if network else "none"
+    values = [{"AttributeValue": value}]
+    vpc = {"AttributeName": "default-vpc", "AttributeValues": values}
+    platforms = {
+        "AttributeName": "supported-platforms",
+        "AttributeValues": [{"AttributeValue": "VPC"}],
+    }
+    wanted = call.args.get("AttributeNames")
+    return {
+        "AccountAttributes": [
+            it for it in (vpc, platforms) if not wanted or it["AttributeName"] in wanted
+        ]
+    }
+
+
+def _zone(region: str, zone: str) -> Tree:
+    return {
+        "ZoneName": zone,
+        "ZoneId": zone_id(zone),
+        "ZoneType": "availability-zone",
+        "RegionName": region,
+        "State": "available",
+        "OptInStatus": "opt-in-not-required",
+        "GroupName": region,
+        "NetworkBorderGroup": region,
+    }
+
+
+def _network(world: World, it: Network) -> Tree:
+    return {
+        "VpcId": it.id,
+        "OwnerId": world.account,
+        "State": "available",
+        "CidrBlock": it.cidr,
+        "IsDefault": it.default,
+        "InstanceTenancy": "default",
+        "DhcpOptionsId": "default",
+        "Tags": tags.shown(it.tags),
+    }
+
+
+def _subnet(world: World, it: Subnet) -> Tree:
+    return {
+        "SubnetId": it.id,
+        "VpcId": it.network,
+        "OwnerId": world.account,
+        "State": "available",
+        "AvailabilityZone": it.zone,
+        "AvailabilityZoneId": zone_id(it.zone),
+        "CidrBlock": it.cidr,
+        "DefaultForAz": it.default,
+        "MapPublicIpOnLaunch": it.gives_addresses,
+        "AvailableIpAddressCount": 4091,
+        "Tags": tags.shown(it.tags),
+    }

@@ -1,0 +1,101 @@
+"""Spot requests: a persistent one outlives its machine, and asks for the next."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+
+from aws_double.ec2.filters import chosen
+from aws_double.ec2.model import Instance
+from aws_double.ec2.tags import shown
+from aws_double.refusals import Refusal
+from aws_double.world import Call, World
+
+Tree = dict[str, Any]
+
+
+@dataclass(slots=True)
+class SpotRequest:
+    """One request; `machine` is the one it has now."""
+
+    id: str
+    persistent: bool
+    most: str
+    type: str
+    made: datetime
+    machine: str
+    state: str = "active"
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def requests(world: World) -> dict[str, SpotRequest]:
+    """All of a world."""
+    return cast(dict[str, SpotRequest], world.shelf.setdefault("spot", {}))
+
+
+def ask(world: World, it: Instance, again: Callable[[], Instance]) -> None:
+    """The request that a spot machine comes from."""
+    options = (it.market or {}).get("SpotOptions") or {}
+    persistent = options.get("SpotInstanceType") == "persistent"
+    most = options.get("MaxPrice", "")
+    it.spot_request = world.new_id("sir")
+    asked = SpotRequest(it.spot_request, persistent, most, it.type, world.now, it.id)
+    requests(world)[asked.id] = asked
+    it.heir = lambda: _ended(world, asked, again)
+
+
+def _ended(world: World, asked: SpotRequest, again: Callable[[], Instance]) -> None:
+    """Its machine is gone: a one-time request is closed, a persistent one makes another."""
+    if asked.state != "active" or not asked.persistent:
+        asked.state = "cancelled" if asked.state == "cancelled" else "closed"
+        return
+    made = again()
+    requests(world).pop(made.spot_request or "")  # made for itself; it belongs to this one
+    made.spot_request, asked.machine = asked.id, made.id
+    made.heir = lambda: _ended(world, asked, again)
+
+
+def describe_spot_instance_requests(call: Call) -> Tree:
+    """DescribeSpotInstanceRequests."""
+    ids = call.args.get("SpotInstanceRequestIds")
+    found = [_known(call.world, id) for id in ids] if ids else [*requests(call.world).values()]
+    fields = {
+        "spot-instance-request-id": lambda it: it.id,
+        "instance-id": lambda it: it.machine,
+        "state": lambda it: it.state,
+    }
+    found = chosen(found, call.args.get("Filters", []), fields, lambda it: it.tags)
+    return {"SpotInstanceRequests": [_request(it) for it in found]}
+
+
+def cancel_spot_instance_requests(call: Call) -> Tree:
+    """CancelSpotInstanceRequests: the machine goes on running."""
+    found = [_known(call.world, id) for id in call.args["SpotInstanceRequestIds"]]
+    for it in found:
+        if it.state == "active":
+            it.state = "cancelled"
+    listed = [{"SpotInstanceRequestId": it.id, "State": it.state} for it in found]
+    return {"CancelledSpotInstanceRequests": listed}
+
+
+def _known(world: World, id: str) -> SpotRequest:
+    if (found := requests(world).get(id)) is None:
+        raise Refusal(
+            "InvalidSpotInstanceRequestID.NotFound",
+            f"The spot instance request ID '{id}' does not exist",
+        )
+    return found
+
+
+def _request(it: SpotRequest) -> Tree:
+    return {
+        "SpotInstanceRequestId": it.id,
+        "State": it.state,
+        "Type": "persistent" if it.persistent else "one-time",
+        "SpotPrice": it.most or None,
+        "InstanceId": it.machine,
+        "CreateTime": it.made,
+        "LaunchSpecification": {"InstanceType": it.type},
+        "Status": {"Code": "fulfilled" if it.state == "active" else "instance-terminated-by-user"},
+        "Tags": shown(it.tags),
+    }

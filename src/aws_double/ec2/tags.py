@@ -1,0 +1,120 @@
+"""Tags: given in the create call, changed later, described."""
+
+from typing import Any
+
+from aws_double.ec2 import life
+from aws_double.ec2.filters import chosen
+from aws_double.ec2.model import Tags
+from aws_double.refusals import Refusal, invalid
+from aws_double.world import Call
+
+Tree = dict[str, Any]
+NOT_FOUND = {
+    "i": "InvalidInstanceID.NotFound",
+    "vol": "InvalidVolume.NotFound",
+    "snap": "InvalidSnapshot.NotFound",
+    "ami": "InvalidAMIID.NotFound",
+    "sg": "InvalidGroup.NotFound",
+    "key": "InvalidKeyPair.NotFound",
+    "vpc": "InvalidVpcID.NotFound",
+    "subnet": "InvalidSubnetID.NotFound",
+}
+KINDS = {
+    "i": "instance",
+    "vol": "volume",
+    "snap": "snapshot",
+    "ami": "image",
+    "sg": "security-group",
+    "key": "key-pair",
+    "vpc": "vpc",
+    "subnet": "subnet",
+}
+
+
+def given(args: Tree, kind: str) -> Tags:
+    """The tags that a create call gives to what it makes of that kind."""
+    for said in args.get("TagSpecifications", []):
+        if said.get("ResourceType") == kind:
+            return checked(said.get("Tags", []))
+    return {}
+
+
+def checked(said: list[Tree]) -> Tags:
+    """Tags as EC2 allows them."""
+    keys = [each.get("Key", "") for each in said]
+    if len(set(keys)) != len(keys):
+        raise invalid(f"Duplicate tag key '{max(keys, key=keys.count)}' specified.")
+    for each in said:
+        key, value = each.get("Key", ""), each.get("Value", "")
+        if not key or len(key) > 128:
+            raise invalid("Tag keys have 1 to 128 characters")
+        if key.lower().startswith("aws:"):
+            raise invalid("Tag keys starting with 'aws:' are reserved for internal use")
+        if len(value) > 256:
+            raise invalid("Tag value exceeds the maximum length of 256 characters")
+    if len(said) > 50:
+        raise Refusal("TagLimitExceeded", "More than 50 tags")
+    return {each["Key"]: each.get("Value", "") for each in said}
+
+
+def shown(tags: Tags) -> list[Tree]:
+    """Tags as they are described."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def create_tags(call: Call) -> Tree:
+    """CreateTags: adds or overwrites."""
+    new = checked(call.args.get("Tags", []))
+    found = _tagged(call)
+    if any(len({**tags, **new}) > 50 for tags in found.values()):
+        raise Refusal("TagLimitExceeded", "More than 50 tags")
+    for id, tags in found.items():
+        tags.update(new)
+        life.touched(call.world, id)
+    return {}
+
+
+def delete_tags(call: Call) -> Tree:
+    """DeleteTags: by key, or by key and value; without any, all."""
+    for id, tags in _tagged(call).items():
+        if not (said := call.args.get("Tags")):
+            tags.clear()
+        for each in said or []:
+            value = each.get("Value")
+            if value is None or tags.get(each["Key"]) == value:
+                tags.pop(each["Key"], None)
+        life.touched(call.world, id)
+    return {}
+
+
+def describe_tags(call: Call) -> Tree:
+    """DescribeTags: one line for each tag."""
+    lines = [
+        {
+            "ResourceId": id,
+            "ResourceType": KINDS.get(id.partition("-")[0], "instance"),
+            "Key": key,
+            "Value": value,
+        }
+        for id, tags in call.world.everything_tagged()
+        for key, value in tags.items()
+    ]
+    fields = {
+        "resource-id": lambda line: line["ResourceId"],
+        "resource-type": lambda line: line["ResourceType"],
+        "key": lambda line: line["Key"],
+        "value": lambda line: line["Value"],
+    }
+    filters = call.args.get("Filters", [])
+    return {"Tags": chosen(lines, filters, fields, lambda line: {line["Key"]: line["Value"]})}
+
+
+def _tagged(call: Call) -> dict[str, Tags]:
+    """What the call is about; none of it is touched when one is missing."""
+    known = dict(call.world.everything_tagged())
+    for id in call.args.get("Resources", []):
+        instance = call.world.instances.get(id)
+        if id not in known or (instance is not None and instance.visible > call.now):
+            code = NOT_FOUND.get(id.partition("-")[0], "InvalidID")
+            raise Refusal(code, f"The ID '{id}' does not exist")
+    return {id: known[id] for id in call.args.get("Resources", [])}

@@ -1,0 +1,261 @@
+"""Volumes: made, attached, grown, detached, deleted."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from aws_double.ec2 import life, look, tags
+from aws_double.ec2.filters import chosen, page
+from aws_double.ec2.limits import check_volume, performance
+from aws_double.ec2.model import Attachment, Instance, Snapshot, Volume
+from aws_double.ec2.network import bad_zone
+from aws_double.refusals import Refusal, invalid, missing
+from aws_double.world import Call, World
+
+Tree = dict[str, Any]
+MOST_ATTACHED = 28
+
+
+def volume_of(world: World, id: str) -> Volume:
+    """One volume, if EC2 knows it by now."""
+    volume = world.volumes.get(id)
+    if volume is None or volume.visible > world.now:
+        raise Refusal("InvalidVolume.NotFound", f"The volume '{id}' does not exist.")
+    return volume
+
+
+def state_of(world: World, it: Volume) -> str:
+    """Its state, now."""
+    if it.attachment is not None:
+        return "in-use"
+    return "available" if it.ready <= world.now else "creating"
+
+
+def create_volume(call: Call) -> Tree:
+    """CreateVolume: with a client token, at most once."""
+    world, args = call.world, call.args
+    if made := world.tokens.made("CreateVolume", args, call.now):
+        return _volume(world, volume_of(world, made[0]))
+    if not (zone := args.get("AvailabilityZone")):
+        raise missing("zone")
+    if zone not in world.zones:
+        raise bad_zone(zone)
+    source = _source(world, args.get("SnapshotId"))
+    if (size := args.get("Size") or (source.size if source else None)) is None:
+        raise missing("size")
+    if source and size < source.size:
+        raise invalid(f"The volume size {size} is smaller than the snapshot's {source.size} GiB")
+    kind = args.get("VolumeType") or "gp2"
+    check_volume(kind, size, args.get("Iops"), args.get("Throughput"))
+    iops, throughput = performance(kind, size, args.get("Iops"), args.get("Throughput"))
+    it = Volume(
+        id=world.new_id("vol"),
+        zone=zone,
+        size=size,
+        type=kind,
+        encrypted=bool(args.get("Encrypted")) or bool(source and source.encrypted),
+        made=world.now,
+        ready=world.after("volume"),
+        visible=world.after("unseen"),
+        iops=iops,
+        throughput=throughput,
+        snapshot=args.get("SnapshotId") or "",
+        token=args.get("ClientToken"),
+        kms=args.get("KmsKeyId"),
+        tags=tags.given(args, "volume"),
+    )
+    world.volumes[it.id] = it
+    world.tokens.keep("CreateVolume", args, (it.id,), world.after("token"))
+    return _volume(world, it)
+
+
+def _source(world: World, id: str | None) -> Snapshot | None:
+    if not id:
+        return None
+    if (snapshot := world.snapshots.get(id)) is None:
+        raise Refusal("InvalidSnapshot.NotFound", f"The snapshot '{id}' does not exist.")
+    if snapshot.ready > world.now:
+        raise Refusal("IncorrectState", f"Snapshot is in invalid state - pending: {id}")
+    return snapshot
+
+
+def delete_volume(call: Call) -> Tree:
+    """DeleteVolume: only an unattached one; one that is gone is not found."""
+    it = volume_of(call.world, call.args["VolumeId"])
+    if it.attachment is not None:
+        raise Refusal(
+            "VolumeInUse", f"Volume {it.id} is currently attached to {it.attachment.instance}"
+        )
+    if it.ready > call.now:
+        raise Refusal("IncorrectState", f"The volume '{it.id}' is still being created")
+    del call.world.volumes[it.id]
+    return {}
+
+
+def describe_volumes(call: Call) -> Tree:
+    """DescribeVolumes."""
+    world, args = call.world, call.args
+    if ids := args.get("VolumeIds"):
+        found = [volume_of(world, id) for id in ids]
+    else:
+        found = [it for it in world.volumes.values() if it.visible <= world.now]
+    fields: dict[str, Callable[[Volume], Any]] = {
+        "volume-id": lambda it: it.id,
+        "status": lambda it: state_of(world, it),
+        "size": lambda it: it.size,
+        "volume-type": lambda it: it.type,
+        "encrypted": lambda it: it.encrypted,
+        "availability-zone": lambda it: it.zone,
+        "snapshot-id": lambda it: it.snapshot,
+        "client-token": lambda it: it.token,
+        "attachment.instance-id": lambda it: it.attachment and it.attachment.instance,
+        "attachment.device": lambda it: it.attachment and it.attachment.device,
+        "attachment.status": lambda it: it.attachment and _status(world, it.attachment),
+        "attachment.delete-on-termination": lambda it: it.attachment and it.attachment.dies,
+    }
+    found = chosen(found, args.get("Filters", []), fields, lambda it: it.tags)
+    order = {id: n for n, id in enumerate(world.volumes)}
+    found, token = page(found, lambda it: order[it.id], args)
+    return {"Volumes": [_volume(world, it) for it in found], "NextToken": token}
+
+
+# ------------------------------------------------------------------ attach, detach
+def attach_volume(call: Call) -> Tree:
+    """AttachVolume: same zone, available, a free device, a machine that runs or is stopped."""
+    world, args = call.world, call.args
+    it, machine = volume_of(world, args["VolumeId"]), look.one(call, args["InstanceId"])
+    if it.attachment is not None:
+        raise Refusal("VolumeInUse", f"{it.id} is already attached to an instance")
+    if it.ready > world.now:
+        raise Refusal("IncorrectState", f"The volume '{it.id}' is not 'available'.")
+    if it.zone != machine.zone:
+        raise Refusal(
+            "InvalidVolume.ZoneMismatch",
+            f"The volume '{it.id}' is not in the same availability zone as instance "
+            f"'{machine.id}'",
+        )
+    if machine.state not in {"running", "stopped"} or machine.asleep:
+        raise Refusal("IncorrectState", f"Instance '{machine.id}' is not 'running'.")
+    _check_device(world, machine, args["Device"])
+    at = Attachment(machine.id, args["Device"], world.now, world.after("attaching"), dies=False)
+    world.attach(it, at)
+    life.touched(world, machine.id)
+    return _attachment(world, it, at)
+
+
+def _check_device(world: World, machine: Instance, device: str) -> None:
+    mine = world.disks(machine.id)
+    if device in mine:
+        raise invalid(
+            f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use"
+        )
+    if not device.startswith(("/dev/sd", "/dev/xvd")):
+        raise invalid(f"Value ({device}) for parameter device is invalid.")
+    if len(mine) >= MOST_ATTACHED:
+        raise Refusal("AttachmentLimitExceeded", f"At most {MOST_ATTACHED} volumes")
+
+
+def detach_volume(call: Call) -> Tree:
+    """DetachVolume: not the root disk of a machine that runs."""
+    world, args = call.world, call.args
+    it = volume_of(world, args["VolumeId"])
+    at = it.attachment
+    if at is None or args.get("InstanceId") not in {None, at.instance}:
+        raise Refusal("IncorrectState", f"Volume '{it.id}' is in the 'available' state.")
+    machine = world.instances[at.instance]
+    if at.device == machine.root and machine.state != "stopped":
+        raise Refusal(
+            "OperationNotPermitted",
+            f"Unable to detach root volume '{it.id}' from instance '{machine.id}'",
+        )
+    if machine.asleep:
+        raise Refusal("IncorrectState", f"Instance '{machine.id}' is hibernated.")
+    if at.leaving is None:
+        at.leaving = world.after("attaching")
+        world.alarm(at.leaving, lambda _: _leave(world, it, at))
+    shown = _attachment(world, it, at)
+    world.tick()
+    return shown
+
+
+def _leave(world: World, it: Volume, at: Attachment) -> None:
+    if it.attachment is at:
+        world.detach(it)
+        life.touched(world, at.instance)
+
+
+# ------------------------------------------------------------------ growth
+def modify_volume(call: Call) -> Tree:
+    """ModifyVolume: volumes grow and change their sort; they never shrink."""
+    world, args = call.world, call.args
+    it = volume_of(world, args["VolumeId"])
+    size, kind = args.get("Size") or it.size, args.get("VolumeType") or it.type
+    if size < it.size:
+        raise invalid("New size cannot be smaller than existing size")
+    check_volume(kind, size, args.get("Iops"), args.get("Throughput"))
+    iops, throughput = performance(kind, size, args.get("Iops"), args.get("Throughput"))
+    it.modified = {
+        "VolumeId": it.id,
+        "ModificationState": "optimizing",
+        "OriginalSize": it.size,
+        "TargetSize": size,
+        "OriginalVolumeType": it.type,
+        "TargetVolumeType": kind,
+        "Progress": 0,
+        "StartTime": world.now,
+    }
+    it.size, it.type, it.iops, it.throughput = size, kind, iops, throughput
+    ends = world.after("volume")
+    return {"VolumeModification": _modification(world, it, ends)}
+
+
+def describe_volumes_modifications(call: Call) -> Tree:
+    """DescribeVolumesModifications: the last one of each volume."""
+    world, ids = call.world, call.args.get("VolumeIds")
+    found = [volume_of(world, id) for id in ids] if ids else list(world.volumes.values())
+    shown = [_modification(world, it, world.now) for it in found if it.modified]
+    return {"VolumesModifications": shown}
+
+
+def _modification(world: World, it: Volume, ends: datetime) -> Tree:
+    said = dict(it.modified or {})
+    if ends <= world.now:
+        said |= {"ModificationState": "completed", "Progress": 100, "EndTime": ends}
+    return said
+
+
+def _status(world: World, at: Attachment) -> str:
+    if at.leaving is not None:
+        return "detaching"
+    return "attached" if at.ready <= world.now else "attaching"
+
+
+def _attachment(world: World, it: Volume, at: Attachment) -> Tree:
+    return {
+        "VolumeId": it.id,
+        "InstanceId": at.instance,
+        "Device": at.device,
+        "State": _status(world, at),
+        "AttachTime": at.at,
+        "DeleteOnTermination": at.dies,
+    }
+
+
+def _volume(world: World, it: Volume) -> Tree:
+    at = it.attachment
+    return {
+        "VolumeId": it.id,
+        "Size": it.size,
+        "VolumeType": it.type,
+        "State": state_of(world, it),
+        "AvailabilityZone": it.zone,
+        "CreateTime": it.made,
+        "Encrypted": it.encrypted,
+        "KmsKeyId": it.kms,
+        "Iops": it.iops,
+        "Throughput": it.throughput,
+        "SnapshotId": it.snapshot,
+        "Attachments": [_attachment(world, it, at)] if at else [],
+        "MultiAttachEnabled": False,
+        "Tags": tags.shown(it.tags),
+    }

@@ -1,0 +1,269 @@
+"""EFS: file systems, and the mount targets without which nobody reaches them."""
+
+import ipaddress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+
+from aws_double.ec2.network import subnet_of
+from aws_double.refusals import Refusal
+from aws_double.world import Action, Call, World
+
+Tree = dict[str, Any]
+
+
+@dataclass(slots=True)
+class FileSystem:
+    """A file system."""
+
+    id: str
+    token: str
+    made: datetime
+    ready: datetime
+    args: Tree
+    tags: dict[str, str] = field(default_factory=dict)
+    leaves: bool = False
+
+
+@dataclass(slots=True)
+class Target:
+    """Where a zone's machines reach a file system."""
+
+    id: str
+    system: str
+    subnet: str
+    zone: str
+    network: str
+    ip: str
+    interface: str
+    groups: list[str]
+    ready: datetime
+    leaves: bool = False
+
+
+def _systems(world: World) -> dict[str, FileSystem]:
+    return cast(dict[str, FileSystem], world.shelf.setdefault("efs", {}))
+
+
+def _targets(world: World) -> dict[str, Target]:
+    return cast(dict[str, Target], world.shelf.setdefault("efs-targets", {}))
+
+
+def create_file_system(call: Call) -> Tree:
+    """CreateFileSystem: a creation token that is in use answers with what it has made."""
+    world, args = call.world, call.args
+    token = args["CreationToken"]
+    for it in _systems(world).values():
+        if it.token == token:
+            raise Refusal(
+                "FileSystemAlreadyExists",
+                f"File system '{it.id}' already exists with creation token '{token}'",
+                409,
+                FileSystemId=it.id,
+            )
+    it = FileSystem(
+        world.new_id("fs"),
+        token,
+        world.now,
+        world.after("file_system"),
+        args,
+        _tags(args),
+    )
+    _systems(world)[it.id] = it
+    return _system(world, it)
+
+
+def _tags(args: Tree) -> dict[str, str]:
+    return {each["Key"]: each["Value"] for each in args.get("Tags", [])}
+
+
+def _found(world: World, id: str) -> FileSystem:
+    if (it := _systems(world).get(id)) is None:
+        raise Refusal("FileSystemNotFound", f"File system '{id}' does not exist.", 404)
+    return it
+
+
+def describe_file_systems(call: Call) -> Tree:
+    """DescribeFileSystems: by id, by creation token, page by page."""
+    world, args = call.world, call.args
+    found = list(_systems(world).values())
+    if id := args.get("FileSystemId"):
+        found = [_found(world, id)]
+    if token := args.get("CreationToken"):
+        found = [it for it in found if it.token == token]
+    start, size = int(args.get("Marker") or 0), int(args.get("MaxItems") or 100)
+    more = str(start + size) if start + size < len(found) else None
+    shown = [_system(world, it) for it in found[start : start + size]]
+    return {"FileSystems": shown, "NextMarker": more}
+
+
+def delete_file_system(call: Call) -> Tree:
+    """DeleteFileSystem: not while there are mount targets."""
+    world = call.world
+    it = _found(world, call.args["FileSystemId"])
+    if any(target.system == it.id for target in _targets(world).values()):
+        raise Refusal("FileSystemInUse", f"File system '{it.id}' has mount targets", 409)
+    it.leaves = True
+    world.alarm(world.after("file_system"), lambda _: _drop(_systems(world), it.id))
+    return {}
+
+
+def _drop(things: dict[str, Any], id: str) -> None:
+    things.pop(id, None)
+
+
+def _system(world: World, it: FileSystem) -> Tree:
+    state = "available" if it.ready <= world.now else "creating"
+    mine = [target for target in _targets(world).values() if target.system == it.id]
+    return {
+        "OwnerId": world.account,
+        "CreationToken": it.token,
+        "FileSystemId": it.id,
+        "FileSystemArn": _arn(world, it.id),
+        "CreationTime": it.made,
+        "LifeCycleState": "deleting" if it.leaves else state,
+        "Name": it.tags.get("Name"),
+        "NumberOfMountTargets": len(mine),
+        "SizeInBytes": {"Value": 6144},
+        "PerformanceMode": it.args.get("PerformanceMode", "generalPurpose"),
+        "Encrypted": it.args.get("Encrypted", False),
+        "KmsKeyId": it.args.get("KmsKeyId"),
+        "ThroughputMode": it.args.get("ThroughputMode", "bursting"),
+        "ProvisionedThroughputInMibps": it.args.get("ProvisionedThroughputInMibps"),
+        "Tags": [{"Key": k, "Value": v} for k, v in it.tags.items()],
+    }
+
+
+def _arn(world: World, id: str) -> str:
+    place = f"{world.region}:{world.account}"
+    return f"arn:aws:elasticfilesystem:{place}:file-system/{id}"
+
+
+# ------------------------------------------------------------------ mount targets
+def create_mount_target(call: Call) -> Tree:
+    """CreateMountTarget: one for each zone, all in one VPC, of an available file system."""
+    world, args = call.world, call.args
+    system = _found(world, args["FileSystemId"])
+    if system.ready > world.now or system.leaves:
+        raise Refusal("IncorrectFileSystemLifeCycleState", f"'{system.id}' is not available", 409)
+    try:
+        subnet = subnet_of(world, args["SubnetId"])
+    except Refusal as refusal:
+        raise Refusal("SubnetNotFound", refusal.message) from refusal
+    for other in _targets(world).values():
+        if other.system == system.id and (
+            other.zone == subnet.zone or other.network != subnet.network
+        ):
+            raise Refusal("MountTargetConflict", "mount target already exists in this AZ", 409)
+    for group in args.get("SecurityGroups", []):
+        if group not in world.groups:
+            raise Refusal("SecurityGroupNotFound", f"'{group}' does not exist")
+    subnet.used += 1
+    start = int(ipaddress.ip_network(subnet.cidr).network_address)
+    it = Target(
+        world.new_id("fsmt"),
+        system.id,
+        subnet.id,
+        subnet.zone,
+        subnet.network,
+        args.get("IpAddress") or str(ipaddress.ip_address(start + subnet.used)),
+        world.new_id("eni"),
+        args.get("SecurityGroups") or _default_group(world, subnet.network),
+        world.after("file_system"),
+    )
+    _targets(world)[it.id] = it
+    return _target(world, it)
+
+
+def _default_group(world: World, network: str) -> list[str]:
+    groups = world.groups.values()
+    return [it.id for it in groups if (it.name, it.network) == ("default", network)]
+
+
+def _found_target(world: World, id: str) -> Target:
+    if (it := _targets(world).get(id)) is None:
+        raise Refusal("MountTargetNotFound", f"Mount target '{id}' does not exist.", 404)
+    return it
+
+
+def describe_mount_targets(call: Call) -> Tree:
+    """DescribeMountTargets: of a file system, or one."""
+    world, args = call.world, call.args
+    if id := args.get("MountTargetId"):
+        found = [_found_target(world, id)]
+    else:
+        system = _found(world, args.get("FileSystemId", ""))
+        found = [it for it in _targets(world).values() if it.system == system.id]
+    return {"MountTargets": [_target(world, it) for it in found]}
+
+
+def delete_mount_target(call: Call) -> Tree:
+    """DeleteMountTarget."""
+    world = call.world
+    it = _found_target(world, call.args["MountTargetId"])
+    it.leaves = True
+    world.alarm(world.after("file_system"), lambda _: _drop(_targets(world), it.id))
+    return {}
+
+
+def describe_mount_target_security_groups(call: Call) -> Tree:
+    """DescribeMountTargetSecurityGroups."""
+    return {"SecurityGroups": _found_target(call.world, call.args["MountTargetId"]).groups}
+
+
+def modify_mount_target_security_groups(call: Call) -> Tree:
+    """ModifyMountTargetSecurityGroups."""
+    it = _found_target(call.world, call.args["MountTargetId"])
+    it.groups = call.args.get("SecurityGroups") or _default_group(call.world, it.network)
+    return {}
+
+
+def _target(world: World, it: Target) -> Tree:
+    state = "available" if it.ready <= world.now else "creating"
+    return {
+        "MountTargetId": it.id,
+        "FileSystemId": it.system,
+        "SubnetId": it.subnet,
+        "VpcId": it.network,
+        "OwnerId": world.account,
+        "LifeCycleState": "deleting" if it.leaves else state,
+        "IpAddress": it.ip,
+        "NetworkInterfaceId": it.interface,
+        "AvailabilityZoneName": it.zone,
+    }
+
+
+# ------------------------------------------------------------------ tags
+def tag_resource(call: Call) -> Tree:
+    """TagResource."""
+    _found(call.world, call.args["ResourceId"]).tags.update(_tags(call.args))
+    return {}
+
+
+def untag_resource(call: Call) -> Tree:
+    """UntagResource."""
+    it = _found(call.world, call.args["ResourceId"])
+    for key in call.args.get("TagKeys", []):
+        it.tags.pop(key, None)
+    return {}
+
+
+def list_tags(call: Call) -> Tree:
+    """ListTagsForResource."""
+    tags = _found(call.world, call.args["ResourceId"]).tags
+    return {"Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
+
+
+ACTIONS: dict[str, Action] = {
+    "CreateFileSystem": create_file_system,
+    "CreateMountTarget": create_mount_target,
+    "DeleteFileSystem": delete_file_system,
+    "DeleteMountTarget": delete_mount_target,
+    "DescribeFileSystems": describe_file_systems,
+    "DescribeMountTargetSecurityGroups": describe_mount_target_security_groups,
+    "DescribeMountTargets": describe_mount_targets,
+    "ListTagsForResource": list_tags,
+    "ModifyMountTargetSecurityGroups": modify_mount_target_security_groups,
+    "TagResource": tag_resource,
+    "UntagResource": untag_resource,
+}

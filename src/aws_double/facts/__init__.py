@@ -1,0 +1,1 @@
+"""What is true of AWS without anybody's account: zones, types, images, prices."""

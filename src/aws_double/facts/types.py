@@ -1,0 +1,47 @@
+"""Instance types, as moto has recorded them from DescribeInstanceTypes."""
+
+from itertools import takewhile
+from typing import Any, cast
+
+from aws_double.facts.zones import recorded
+from aws_double.refusals import invalid
+
+Type = dict[str, Any]
+OTHERS = {"dl", "hpc", "inf", "mac", "trn"}  # their quotas are their own
+
+
+def types() -> dict[str, Type]:
+    """Every type by name, as EC2 describes it."""
+    return cast(dict[str, Type], recorded("instance_types.json.gz"))
+
+
+def type_of(name: str) -> Type:
+    """One type, or EC2's refusal."""
+    if (found := types().get(name)) is None:
+        raise invalid(f"Invalid value '{name}' for InstanceType.")
+    return found
+
+
+def architectures(of: Type) -> list[str]:
+    """What it can run."""
+    return cast(list[str], of["ProcessorInfo"]["SupportedArchitectures"])
+
+
+def vcpus(of: Type) -> int:
+    """How many processors it has."""
+    return cast(int, of["VCpuInfo"]["DefaultVCpus"])
+
+
+def memory_gib(of: Type) -> float:
+    """How much RAM it has."""
+    return cast(int, of["MemoryInfo"]["SizeInMiB"]) / 1024
+
+
+def quota_of(name: str) -> str:
+    """Which quota of vCPUs the type counts against; empty where the double keeps none."""
+    family = "".join(takewhile(str.isalpha, name))
+    if family in {"g", "gr", "vt"}:
+        return "gpu"
+    if family == "p":
+        return "p"
+    return "standard" if family[0] in "acdhimrtz" and family not in OTHERS else ""

@@ -1,0 +1,186 @@
+"""IAM: roles and instance profiles, and what the caller may do."""
+
+from typing import Any
+from urllib.parse import quote
+
+from aws_double.ec2.tags import checked, shown
+from aws_double.faults import named
+from aws_double.refusals import Refusal
+from aws_double.world import Action, Call
+
+Tree = dict[str, Any]
+
+
+def _taken(kind: str, name: str) -> Refusal:
+    return Refusal("EntityAlreadyExists", f"{kind} with name {name} already exists.", 409)
+
+
+def _found(things: dict[str, Tree], kind: str, name: str) -> Tree:
+    if (found := things.get(name)) is None:
+        raise Refusal("NoSuchEntity", f"{kind} {name} cannot be found.", 404)
+    return found
+
+
+def _role(call: Call) -> Tree:
+    return _found(call.world.owner.roles, "The role with name", call.args["RoleName"])
+
+
+def _profile(call: Call) -> Tree:
+    name = call.args["InstanceProfileName"]
+    return _found(call.world.owner.profiles, "Instance Profile", name)
+
+
+def _policies(call: Call) -> Tree:
+    found: Tree = call.world.owner.policies.setdefault(_role(call)["RoleName"], {})
+    return found
+
+
+# ------------------------------------------------------------------ roles
+def create_role(call: Call) -> Tree:
+    """CreateRole: there is no client token, but a name is taken once."""
+    owner, args = call.world.owner, call.args
+    name, path = args["RoleName"], args.get("Path", "/")
+    if name in owner.roles:
+        raise _taken("Role", name)
+    owner.roles[name] = {
+        "Path": path,
+        "RoleName": name,
+        "RoleId": f"AROA{owner.letters(name)}",
+        "Arn": f"arn:aws:iam::{owner.id}:role{path}{name}",
+        "CreateDate": call.now,
+        "AssumeRolePolicyDocument": quote(args["AssumeRolePolicyDocument"], safe=""),
+        "Description": args.get("Description"),
+        "Tags": shown(checked(args.get("Tags", []))),
+    }
+    return {"Role": owner.roles[name]}
+
+
+def get_role(call: Call) -> Tree:
+    """GetRole."""
+    return {"Role": _role(call)}
+
+
+def list_roles(call: Call) -> Tree:
+    """ListRoles."""
+    return {"Roles": list(call.world.owner.roles.values()), "IsTruncated": False}
+
+
+def delete_role(call: Call) -> Tree:
+    """DeleteRole: not while it has policies or is in an instance profile."""
+    owner, name = call.world.owner, _role(call)["RoleName"]
+    used = any(name == role["RoleName"] for it in owner.profiles.values() for role in it["Roles"])
+    if used or owner.policies.get(name):
+        raise Refusal("DeleteConflict", "Cannot delete entity, must remove what it has.", 409)
+    del owner.roles[name]
+    return {}
+
+
+def put_role_policy(call: Call) -> Tree:
+    """PutRolePolicy: made, or replaced."""
+    _policies(call)[call.args["PolicyName"]] = call.args["PolicyDocument"]
+    return {}
+
+
+def get_role_policy(call: Call) -> Tree:
+    """GetRolePolicy."""
+    name, policies = call.args["PolicyName"], _policies(call)
+    if name not in policies:
+        raise Refusal("NoSuchEntity", f"The role policy {name} cannot be found.", 404)
+    document = quote(policies[name], safe="")
+    role = call.args["RoleName"]
+    return {"RoleName": role, "PolicyName": name, "PolicyDocument": document}
+
+
+def delete_role_policy(call: Call) -> Tree:
+    """DeleteRolePolicy."""
+    if _policies(call).pop(call.args["PolicyName"], None) is None:
+        raise Refusal("NoSuchEntity", "The role policy cannot be found.", 404)
+    return {}
+
+
+# ------------------------------------------------------------------ instance profiles
+def create_instance_profile(call: Call) -> Tree:
+    """CreateInstanceProfile: there is no client token, but a name is taken once."""
+    owner, args = call.world.owner, call.args
+    name, path = args["InstanceProfileName"], args.get("Path", "/")
+    if name in owner.profiles:
+        raise _taken("Instance Profile", name)
+    owner.profiles[name] = {
+        "Path": path,
+        "InstanceProfileName": name,
+        "InstanceProfileId": f"AIPA{owner.letters(name)}",
+        "Arn": f"arn:aws:iam::{owner.id}:instance-profile{path}{name}",
+        "CreateDate": call.now,
+        "Roles": [],
+        "Tags": shown(checked(args.get("Tags", []))),
+    }
+    return {"InstanceProfile": owner.profiles[name]}
+
+
+def get_instance_profile(call: Call) -> Tree:
+    """GetInstanceProfile."""
+    return {"InstanceProfile": _profile(call)}
+
+
+def add_role_to_instance_profile(call: Call) -> Tree:
+    """AddRoleToInstanceProfile: one role at most."""
+    role, profile = _role(call), _profile(call)
+    if profile["Roles"]:
+        raise Refusal(
+            "LimitExceeded", "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1", 409
+        )
+    profile["Roles"].append(role)
+    return {}
+
+
+def remove_role_from_instance_profile(call: Call) -> Tree:
+    """RemoveRoleFromInstanceProfile."""
+    role, profile = _role(call), _profile(call)
+    if role not in profile["Roles"]:
+        raise Refusal("NoSuchEntity", "The role is not in the instance profile.", 404)
+    profile["Roles"].remove(role)
+    return {}
+
+
+def delete_instance_profile(call: Call) -> Tree:
+    """DeleteInstanceProfile: not while it has a role."""
+    if _profile(call)["Roles"]:
+        raise Refusal("DeleteConflict", "Cannot delete entity, must remove roles first.", 409)
+    del call.world.owner.profiles[call.args["InstanceProfileName"]]
+    return {}
+
+
+# ------------------------------------------------------------------ permissions
+def simulate_principal_policy(call: Call) -> Tree:
+    """SimulatePrincipalPolicy: allowed, unless the rules deny it."""
+    results = []
+    for full in call.args["ActionNames"]:
+        service, _, action = full.partition(":")
+        denied = any(named(it, service, action) for it in call.world.rules.denied)
+        results.append(
+            {
+                "EvalActionName": full,
+                "EvalResourceName": "*",
+                "EvalDecision": "implicitDeny" if denied else "allowed",
+                "MatchedStatements": [],
+                "MissingContextValues": [],
+            }
+        )
+    return {"EvaluationResults": results, "IsTruncated": False}
+
+
+ACTIONS: dict[str, Action] = {
+    "AddRoleToInstanceProfile": add_role_to_instance_profile,
+    "CreateInstanceProfile": create_instance_profile,
+    "CreateRole": create_role,
+    "DeleteInstanceProfile": delete_instance_profile,
+    "DeleteRole": delete_role,
+    "DeleteRolePolicy": delete_role_policy,
+    "GetInstanceProfile": get_instance_profile,
+    "GetRole": get_role,
+    "GetRolePolicy": get_role_policy,
+    "ListRoles": list_roles,
+    "PutRolePolicy": put_role_policy,
+    "RemoveRoleFromInstanceProfile": remove_role_from_instance_profile,
+    "SimulatePrincipalPolicy": simulate_principal_policy,
+}

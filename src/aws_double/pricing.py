@@ -1,0 +1,119 @@
+"""The Price List API, saying exactly what Prism's own table says."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from aws_double.facts.prices import as_of, hourly, storage
+from aws_double.facts.types import memory_gib, types, vcpus
+from aws_double.facts.zones import regions
+from aws_double.refusals import Refusal
+from aws_double.world import Action, Call
+
+Tree = dict[str, Any]
+SERVICES = {
+    "AmazonEC2": ["instanceType", "regionCode", "operatingSystem", "volumeApiName"],
+    "AmazonEFS": ["regionCode", "storageClass"],
+    "AmazonVPC": ["regionCode", "group"],
+}
+USUAL = {
+    "operatingSystem": "Linux",
+    "tenancy": "Shared",
+    "preInstalledSw": "NA",
+    "capacitystatus": "Used",
+    "licenseModel": "No License required",
+    "marketoption": "OnDemand",
+}
+
+
+def describe_services(call: Call) -> Tree:
+    """DescribeServices: those that the double has prices of."""
+    wanted = call.args.get("ServiceCode")
+    found = {k: v for k, v in SERVICES.items() if wanted in {None, k}}
+    if not found:
+        raise Refusal("InvalidParameterException", f"Unknown service {wanted}")
+    services = [{"ServiceCode": k, "AttributeNames": v} for k, v in found.items()]
+    return {"Services": services, "FormatVersion": "aws_v1"}
+
+
+def get_products(call: Call) -> Tree:
+    """GetProducts: all filters must match; each product is JSON text in a list."""
+    args = call.args
+    if (code := args.get("ServiceCode")) not in SERVICES:
+        raise Refusal("InvalidParameterException", f"Unknown service {code}")
+    found = [it for it in _products(code) if _fits(it["product"], args.get("Filters", []))]
+    start, size = int(args.get("NextToken") or 0), args.get("MaxResults", 100)
+    more = str(start + size) if start + size < len(found) else None
+    page = [json.dumps(it) for it in found[start : start + size]]
+    return {"PriceList": page, "FormatVersion": "aws_v1", "NextToken": more}
+
+
+def _fits(product: Tree, filters: list[Tree]) -> bool:
+    known = {**product["attributes"], "productFamily": product["productFamily"]}
+    return all(known.get(it["Field"]) == it["Value"] for it in filters)
+
+
+def _products(code: str) -> Iterator[Tree]:
+    for region in regions():
+        where = {"regionCode": region, "servicecode": code}
+        if code == "AmazonEC2":
+            yield from _machines(where)
+            yield from _stored(where, "gp3", "Storage", {"volumeApiName": "gp3"})
+            yield from _stored(
+                where, "snapshot", "Storage Snapshot", {"storageMedia": "Amazon S3"}
+            )
+        elif code == "AmazonEFS":
+            yield from _stored(where, "efs", "Storage", {"storageClass": "General Purpose"})
+        else:
+            group = {"group": "VPCPublicIPv4Address"}
+            yield from _stored(where, "address", "VpcPublicIPv4", group)
+
+
+def _machines(where: Tree) -> Iterator[Tree]:
+    for name, type in types().items():
+        usd = hourly(name, where["regionCode"])
+        if usd is not None:
+            about = {
+                **where,
+                **USUAL,
+                "instanceType": name,
+                "vcpu": str(vcpus(type)),
+                "memory": f"{memory_gib(type):g} GiB",
+            }
+            yield _product("Compute Instance", about, str(usd), "Hrs")
+
+
+def _stored(where: Tree, kind: str, family: str, about: Tree) -> Iterator[Tree]:
+    if (known := storage(kind, where["regionCode"])) is not None:
+        usd, unit = known
+        yield _product(family, {**where, **about}, str(usd), "Hrs" if unit == "hour" else "GB-Mo")
+
+
+def _product(family: str, attributes: Tree, usd: str, unit: str) -> Tree:
+    sku = f"{attributes['regionCode']}-{attributes.get('instanceType', family)}".upper()
+    dimension = {
+        "unit": unit,
+        "pricePerUnit": {"USD": f"{usd}0000000"[:12]},
+        "beginRange": "0",
+        "endRange": "Inf",
+        "description": f"${usd} per {unit}",
+    }
+    term = {
+        "sku": sku,
+        "effectiveDate": f"{as_of()}T00:00:00Z",
+        "priceDimensions": {f"{sku}.JRTCKXETXF.6YS6EN2CT7": dimension},
+        "termAttributes": {},
+    }
+    return {
+        "product": {"productFamily": family, "attributes": attributes, "sku": sku},
+        "serviceCode": attributes["servicecode"],
+        "terms": {"OnDemand": {f"{sku}.JRTCKXETXF": term}},
+        "version": as_of().replace("-", ""),
+        "publicationDate": f"{as_of()}T00:00:00Z",
+    }
+
+
+ACTIONS: dict[str, Action] = {
+    "DescribeServices": describe_services,
+    "GetProducts": get_products,
+}

@@ -1,0 +1,30 @@
+"""How AWS says no."""
+
+from collections.abc import Iterable
+
+
+class Refusal(Exception):
+    """An error that AWS answers with: a code of its documentation, a sentence, a status."""
+
+    def __init__(self, code: str, message: str = "", status: int = 400, **extra: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code, self.message, self.status = code, message, status
+        self.extra = extra
+
+
+def no_such(code: str, noun: str, ids: Iterable[str]) -> Refusal:
+    """What EC2 says about ids it does not know."""
+    listed = ", ".join(ids)
+    several = "s" if "," in listed else ""
+    verb = "do" if several else "does"
+    return Refusal(code, f"The {noun} ID{several} '{listed}' {verb} not exist")
+
+
+def invalid(message: str) -> Refusal:
+    """A value that EC2 does not take."""
+    return Refusal("InvalidParameterValue", message)
+
+
+def missing(name: str) -> Refusal:
+    """A parameter that EC2 insists on."""
+    return Refusal("MissingParameter", f"The request must contain the parameter {name}")

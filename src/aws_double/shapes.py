@@ -1,0 +1,179 @@
+"""AWS's own description of its services, read by what botocore ships.
+
+Requests are decoded and answers encoded by the shapes of the service model, so that a field
+that AWS does not have cannot be answered, and one that it has is spelled as AWS spells it.
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from xml.sax.saxutils import escape
+
+import botocore.session
+
+Shape = Any  # botocore has no types
+Tree = dict[str, Any]
+
+
+@cache
+def service(name: str) -> Any:
+    """The model of one service."""
+    return botocore.session.Session().get_service_model(name)
+
+
+@cache
+def operations(name: str) -> frozenset[str]:
+    """All actions of one service."""
+    return frozenset(service(name).operation_names)
+
+
+# ------------------------------------------------------------------ reading a query
+def read_query(name: str, action: str, fields: Mapping[str, str]) -> Tree:
+    """The arguments of a query request (EC2, STS), as boto3 was given them."""
+    shape = service(name).operation_model(action).input_shape
+    tree: Tree = {}
+    for key, value in fields.items():
+        *path, last = key.split(".")
+        at = tree
+        for step in path:
+            at = at.setdefault(step, {})
+        at[last] = value
+    return _read_structure(shape, tree) if shape is not None else {}
+
+
+def _read_structure(shape: Shape, tree: Tree) -> Tree:
+    found = {}
+    for name, member in shape.members.items():
+        if (value := tree.get(_query_name(name, member))) is not None:
+            found[name] = _read(member, value)
+    return found
+
+
+def _query_name(name: str, member: Shape) -> str:
+    if said := member.serialization.get("queryName"):
+        return str(said)
+    said = member.serialization.get("name", name)
+    return str(said[0].upper() + said[1:])
+
+
+def _read(shape: Shape, value: Any) -> Any:
+    if shape.type_name == "structure":
+        return _read_structure(shape, value)
+    if shape.type_name == "list":
+        if not isinstance(value, dict):
+            return []
+        items = value.get("member", value)
+        return [_read(shape.member, items[key]) for key in sorted(items, key=int)]
+    reader = SCALARS.get(shape.type_name, str)
+    return reader(value)
+
+
+SCALARS: dict[str, Callable[[str], Any]] = {
+    "integer": int,
+    "long": int,
+    "float": float,
+    "double": float,
+    "boolean": lambda text: text.lower() == "true",
+    "blob": base64.b64decode,
+    "timestamp": datetime.fromisoformat,
+}
+
+
+# ------------------------------------------------------------------ writing XML
+class Raw(str):
+    """XML that was encoded before."""
+
+    __slots__ = ()
+
+
+Writer = Callable[[str, Any], str]
+
+
+def write_xml(name: str, action: str, answer: Tree, request_id: str) -> str:
+    """The answer of a query request."""
+    model = service(name)
+    shape = model.operation_model(action).output_shape
+    space = model.metadata["xmlNamespace"]
+    inner = "" if shape is None else _members(name, shape.name)(answer)
+    if name == "ec2":
+        body = f"<requestId>{request_id}</requestId>{inner}"
+    else:
+        said = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
+        body = f"<{action}Result>{inner}</{action}Result>{said}"
+    return f'<{action}Response xmlns="{space}">{body}</{action}Response>'
+
+
+def encoded(name: str, shape: str, tag: str, value: Tree) -> Raw:
+    """One structure as XML, to be kept and used again."""
+    return Raw(f"<{tag}>{_members(name, shape)(value)}</{tag}>")
+
+
+@cache  # botocore builds a shape anew each time it is asked for, which is slow
+def _members(name: str, structure: str) -> Callable[[Tree], str]:
+    shape = service(name).shape_for(structure)
+    writers: dict[str, tuple[str, Writer]] = {
+        field: (member.serialization.get("name", field), _writer(name, member))
+        for field, member in shape.members.items()
+    }
+
+    def write(value: Tree) -> str:
+        parts = []
+        for field, inner in value.items():
+            if inner is not None:
+                tag, write_member = writers[field]  # what AWS cannot answer is a bug of ours
+                parts.append(write_member(tag, inner))
+        return "".join(parts)
+
+    return write
+
+
+def _writer(name: str, shape: Shape) -> Writer:
+    """How values of that shape become an element."""
+    if shape.type_name == "structure":
+        return _structure(name, shape.name)
+    if shape.type_name == "list":
+        item, each_tag = _writer(name, shape.member), shape.member.serialization.get("name")
+        each_tag = each_tag or "member"
+        return lambda tag, value: (
+            f"<{tag}>{''.join([item(each_tag, each) for each in value])}</{tag}>"
+        )
+    return WRITERS.get(shape.type_name, _text)
+
+
+def _structure(name: str, structure: str) -> Writer:
+    """Looked up when it is needed: some shapes contain themselves."""
+
+    def write(tag: str, value: Any) -> str:
+        if type(value) is Raw:
+            return value
+        return f"<{tag}>{_members(name, structure)(value)}</{tag}>"
+
+    return write
+
+
+def _text(tag: str, value: Any) -> str:
+    return f"<{tag}>{escape(str(value))}</{tag}>"
+
+
+WRITERS: dict[str, Writer] = {
+    "boolean": lambda tag, value: f"<{tag}>{'true' if value else 'false'}</{tag}>",
+    "timestamp": lambda tag, value: f"<{tag}>{stamp(value)}</{tag}>",
+    "integer": lambda tag, value: f"<{tag}>{int(value)}</{tag}>",
+}
+
+
+def stamp(at: datetime) -> str:
+    """An instant as AWS writes it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+# ------------------------------------------------------------------ writing JSON
+def json_ready(value: Any) -> Any:
+    """An answer as the JSON protocols carry it: instants become seconds."""
+    if isinstance(value, dict):
+        return {key: json_ready(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list | tuple):
+        return [json_ready(inner) for inner in value]
+    return value.timestamp() if isinstance(value, datetime) else value

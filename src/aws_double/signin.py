@@ -1,0 +1,24 @@
+"""The federation endpoint of the console: a sign-in token for a session's keys."""
+
+import hashlib
+import json
+from urllib.parse import parse_qs
+
+from aws_double.protocols import Reply, Request
+
+PATH = "/federation"
+
+
+def answer(request: Request) -> Reply:
+    """`Action=getSigninToken` with a session as JSON; anything else is a page we do not have."""
+    asked = {key: values[0] for key, values in parse_qs(request.query).items()}
+    try:
+        session = json.loads(asked.get("Session", ""))
+        complete = {"sessionId", "sessionKey", "sessionToken"} <= set(session)
+    except (ValueError, TypeError):
+        complete = False
+    if asked.get("Action") != "getSigninToken" or not complete:
+        return Reply(400, b"", {"content-type": "text/html"})
+    token = hashlib.sha256(asked["Session"].encode()).hexdigest()
+    body = json.dumps({"SigninToken": token}).encode()
+    return Reply(200, body, {"content-type": "application/json"})

@@ -1,0 +1,101 @@
+"""SSM's parameters: the public ones that lead to images, and one's own. The rest is moto's."""
+
+from typing import Any, cast
+
+from aws_double.facts.images import NEW, parameters
+from aws_double.refusals import Refusal
+from aws_double.world import Action, Call
+
+Tree = dict[str, Any]
+
+
+def _own(call: Call) -> dict[str, Tree]:
+    return cast(dict[str, Tree], call.world.shelf.setdefault("parameters", {}))
+
+
+def _known(call: Call) -> dict[str, Tree]:
+    """Every parameter that can be read here, by name."""
+    public = {
+        name: {
+            "Name": name,
+            "Type": "String",
+            "Value": value,
+            "Version": 42,
+            "LastModifiedDate": NEW,
+            "ARN": f"arn:aws:ssm:{call.world.region}::parameter{name}",
+            "DataType": "aws:ec2:image",
+        }
+        for name, value in parameters(call.world.region).items()
+    }
+    return public | _own(call)
+
+
+def get_parameter(call: Call) -> Tree:
+    """GetParameter."""
+    if (found := _known(call).get(call.args["Name"])) is None:
+        raise _unknown()
+    return {"Parameter": found}
+
+
+def get_parameters(call: Call) -> Tree:
+    """GetParameters: up to 10; unknown ones are listed, not refused."""
+    names, known = call.args["Names"], _known(call)
+    if len(names) > 10:
+        raise Refusal("ValidationException", "Member must have length less than or equal to 10")
+    return {
+        "Parameters": [known[it] for it in names if it in known],
+        "InvalidParameters": [it for it in names if it not in known],
+    }
+
+
+def get_parameters_by_path(call: Call) -> Tree:
+    """GetParametersByPath: a page of at most 10."""
+    path, deep = call.args["Path"].rstrip("/") + "/", call.args.get("Recursive", False)
+    known = _known(call)
+    names = sorted(it for it in known if it.startswith(path))
+    names = [it for it in names if deep or "/" not in it[len(path) :]]
+    start, size = int(call.args.get("NextToken") or 0), call.args.get("MaxResults", 10)
+    more = str(start + size) if start + size < len(names) else None
+    return {"Parameters": [known[it] for it in names[start : start + size]], "NextToken": more}
+
+
+def put_parameter(call: Call) -> Tree:
+    """PutParameter: an existing one only with Overwrite; not below what is AWS's."""
+    name, args, own = call.args["Name"], call.args, _own(call)
+    if name.lower().startswith(("/aws", "/ssm")):
+        raise Refusal("AccessDeniedException", "No access to reserved parameter name")
+    before = own.get(name)
+    if before and not args.get("Overwrite"):
+        raise Refusal("ParameterAlreadyExists", "The parameter already exists.")
+    version = before["Version"] + 1 if before else 1
+    place = f"{call.world.region}:{call.world.account}"
+    own[name] = {
+        "Name": name,
+        "Type": args.get("Type") or (before or {}).get("Type", "String"),
+        "Value": args["Value"],
+        "Version": version,
+        "LastModifiedDate": call.now,
+        "ARN": f"arn:aws:ssm:{place}:parameter/{name.lstrip('/')}",
+        "DataType": "text",
+    }
+    return {"Version": version, "Tier": "Standard"}
+
+
+def delete_parameter(call: Call) -> Tree:
+    """DeleteParameter."""
+    if _own(call).pop(call.args["Name"], None) is None:
+        raise _unknown()
+    return {}
+
+
+def _unknown() -> Refusal:
+    return Refusal("ParameterNotFound", "")
+
+
+ACTIONS: dict[str, Action] = {
+    "DeleteParameter": delete_parameter,
+    "GetParameter": get_parameter,
+    "GetParameters": get_parameters,
+    "GetParametersByPath": get_parameters_by_path,
+    "PutParameter": put_parameter,
+}

@@ -1,0 +1,55 @@
+"""Token buckets, as EC2 throttles: per account, region and family of actions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+from aws_double.refusals import Refusal
+from aws_double.rules import Bucket
+
+Where = tuple[str, str]  # account, region
+
+
+def too_often(service: str) -> Refusal:
+    """What a service says that is asked too often."""
+    if service == "ec2":
+        return Refusal("RequestLimitExceeded", "Request limit exceeded.", 503)
+    if service in {"sts", "iam"}:
+        return Refusal("Throttling", "Rate exceeded")
+    return Refusal("ThrottlingException", "Rate exceeded")
+
+
+@dataclass(slots=True)
+class _Level:
+    tokens: float
+    at: datetime
+
+
+class Throttle:
+    """All buckets of the double; one that was never touched is full."""
+
+    def __init__(self, buckets: tuple[Bucket, ...]) -> None:
+        self._buckets = buckets
+        self._levels: dict[tuple[Where, int, str], _Level] = {}
+
+    def take(self, where: Where, action: str, resources: int, now: datetime) -> None:
+        """Take what the call costs from the first bucket of each sort, or refuse it."""
+        wanted: list[tuple[_Level, int]] = []
+        done: set[str] = set()
+        for index, bucket in enumerate(self._buckets):
+            if bucket.counts in done or not any(fnmatchcase(action, it) for it in bucket.actions):
+                continue
+            done.add(bucket.counts)
+            key = (where, index, action if bucket.each else "")
+            cost = resources if bucket.counts == "resources" else 1
+            wanted.append((self._level(key, bucket, now), cost))
+        if any(level.tokens < cost for level, cost in wanted):
+            raise too_often("ec2")
+        for level, cost in wanted:
+            level.tokens -= cost
+
+    def _level(self, key: tuple[Where, int, str], bucket: Bucket, now: datetime) -> _Level:
+        level = self._levels.setdefault(key, _Level(float(bucket.depth), now))
+        passed = (now - level.at).total_seconds()
+        level.tokens, level.at = min(bucket.depth, level.tokens + passed * bucket.refill), now
+        return level

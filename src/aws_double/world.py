@@ -1,0 +1,177 @@
+"""All that one account has in one region, and what happens there by itself as time passes."""
+
+import hashlib
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from aws_double.clock import Clock
+from aws_double.ec2.model import (
+    Attachment,
+    Group,
+    Image,
+    Instance,
+    Key,
+    Network,
+    Snapshot,
+    Subnet,
+    Volume,
+)
+from aws_double.facts.zones import zones_of
+from aws_double.rules import Rules
+from aws_double.tokens import Tokens
+
+
+@dataclass(slots=True)
+class Orders:
+    """The rules in force; the same object for all worlds, so that they change at once."""
+
+    rules: Rules
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One action that somebody asks of one account and region."""
+
+    world: "World"
+    action: str
+    args: dict[str, Any]
+
+    @property
+    def now(self) -> datetime:
+        """When it is asked."""
+        return self.world.now
+
+
+Action = Callable[[Call], dict[str, Any]]
+
+
+@dataclass(order=True, slots=True)
+class _Alarm:
+    at: datetime
+    number: int
+    ring: Callable[[datetime], None] = field(compare=False)
+
+
+@dataclass(slots=True)
+class Account:
+    """What an account has in no region: IAM's roles and instance profiles, by name."""
+
+    id: str
+    roles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    policies: dict[str, dict[str, str]] = field(default_factory=dict)  # of roles
+    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def letters(self, name: str) -> str:
+        """What makes an IAM id unique."""
+        return hashlib.sha256(f"{self.id}:{name}".encode()).hexdigest()[:16].upper()
+
+
+class World:
+    """One account in one region."""
+
+    def __init__(
+        self,
+        owner: Account,
+        region: str,
+        clock: Clock,
+        orders: Orders,
+    ) -> None:
+        self.owner, self.account, self.region = owner, owner.id, region
+        self.zones = zones_of(region)
+        self._clock, self._orders = clock, orders
+        self._random = random.Random(f"{orders.seed}:{owner.id}:{region}")
+        self._made = 0
+        self._alarms: list[_Alarm] = []
+        self._order = itertools.count()
+        self.now = clock.now()
+        self.tokens = Tokens()
+        self._disks: dict[str, dict[str, Volume]] = {}  # by machine
+        self.instances: dict[str, Instance] = {}
+        self.buried: dict[str, Instance] = {}  # described no more, but their token still counts
+        self.volumes: dict[str, Volume] = {}
+        self.snapshots: dict[str, Snapshot] = {}
+        self.images: dict[str, Image] = {}
+        self.networks: dict[str, Network] = {}
+        self.subnets: dict[str, Subnet] = {}
+        self.groups: dict[str, Group] = {}
+        self.keys: dict[str, Key] = {}
+        self.shelf: dict[str, dict[str, Any]] = {}  # what other services keep here
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force."""
+        return self._orders.rules
+
+    def new_id(self, prefix: str) -> str:
+        """An id that nobody had before; the same one for the same seed and history."""
+        self._made += 1
+        said = f"{self._orders.seed}:{self.account}:{self.region}:{self._made}"
+        return f"{prefix}-{hashlib.sha256(said.encode()).hexdigest()[:17]}"
+
+    @property
+    def made(self) -> int:
+        """How many ids there were."""
+        return self._made
+
+    def span(self, name: str) -> timedelta:
+        """How long something takes this time."""
+        said = getattr(self.rules.times, name)
+        if isinstance(said, tuple):
+            said = self._random.uniform(*said)
+        return timedelta(seconds=said)
+
+    def after(self, name: str) -> datetime:
+        """When something that begins now and takes so long is over."""
+        return self.now + self.span(name)
+
+    def alarm(self, at: datetime, ring: Callable[[datetime], None]) -> None:
+        """Have something happen once the time has come; it is told the exact time."""
+        heapq.heappush(self._alarms, _Alarm(at, next(self._order), ring))
+
+    def tick(self) -> None:
+        """Let everything happen that was due by now, in its order."""
+        now = self._clock.now()
+        while self._alarms and self._alarms[0].at <= now:
+            alarm = heapq.heappop(self._alarms)
+            self.now = alarm.at
+            alarm.ring(alarm.at)
+        self.now = now
+
+    def attach(self, volume: Volume, attachment: Attachment) -> None:
+        """Put a disk into a machine."""
+        volume.attachment = attachment
+        self._disks.setdefault(attachment.instance, {})[volume.id] = volume
+
+    def detach(self, volume: Volume) -> None:
+        """Take it out again."""
+        if volume.attachment is not None:
+            del self._disks[volume.attachment.instance][volume.id]
+            volume.attachment = None
+
+    def disks(self, instance: str) -> dict[str, Volume]:
+        """The disks in a machine, by device."""
+        held = self._disks.get(instance, {}).values()
+        return {it.attachment.device: it for it in held if it.attachment is not None}
+
+    def everything_tagged(self) -> Iterable[tuple[str, dict[str, str]]]:
+        """The id and the tags of everything that EC2 can tag."""
+        kinds: tuple[dict[str, Any], ...] = (
+            self.instances,
+            self.volumes,
+            self.snapshots,
+            self.images,
+            self.networks,
+            self.subnets,
+            self.groups,
+        )
+        for kind in kinds:
+            for id, thing in kind.items():
+                yield id, thing.tags
+        for key in self.keys.values():
+            yield key.id, key.tags

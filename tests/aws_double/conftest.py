@@ -1,0 +1,29 @@
+"""One double for the session; every test finds it empty, obedient, and with its clock stopped."""
+
+import pytest
+
+from aws_double.double import AwsDouble
+from tests.aws_double.asked import client
+
+
+@pytest.fixture(scope="session")
+def running_double():
+    with AwsDouble(seed=7) as double:
+        yield double
+
+
+@pytest.fixture
+def aws(running_double):
+    running_double.reset()
+    running_double.clock.stop()
+    return running_double
+
+
+@pytest.fixture
+def ec2(aws):
+    return client(aws, "ec2")
+
+
+@pytest.fixture
+def efs(aws):
+    return client(aws, "efs")

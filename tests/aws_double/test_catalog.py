@@ -1,0 +1,143 @@
+"""Types, offerings and prices: the same facts as Prism's catalog."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from prism.catalog import table
+from prism.catalog.plan import TYPES
+from tests.aws_double.asked import client, message, order_rules, refused
+
+
+def products(aws, code, **fields):
+    filters = [{"Type": "TERM_MATCH", "Field": k, "Value": v} for k, v in fields.items()]
+    pages = client(aws, "pricing").get_paginator("get_products")
+    listed = pages.paginate(ServiceCode=code, Filters=filters)
+    return [json.loads(text) for page in listed for text in page["PriceList"]]
+
+
+def usd(product):
+    [term] = product["terms"]["OnDemand"].values()
+    [dimension] = term["priceDimensions"].values()
+    return Decimal(dimension["pricePerUnit"]["USD"]), dimension["unit"]
+
+
+def test_types_are_what_the_catalog_says(ec2):
+    """vCPUs, memory, architecture, hibernation, GPUs.
+
+    DescribeInstanceTypes
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypes.html
+    """
+    found = ec2.describe_instance_types(InstanceTypes=list(TYPES))["InstanceTypes"]
+    assert len(found) == len(TYPES)
+    for it in found:
+        known = TYPES[it["InstanceType"]]
+        assert it["VCpuInfo"]["DefaultVCpus"] == known.vcpus
+        assert it["MemoryInfo"]["SizeInMiB"] == known.memory_gib * 1024
+        assert it["ProcessorInfo"]["SupportedArchitectures"] == [known.architecture]
+        assert it["HibernationSupported"] == known.hibernates
+        gpus = it.get("GpuInfo", {}).get("Gpus", [])
+        assert sum(gpu["Count"] for gpu in gpus) == known.gpus
+
+
+def test_a_type_that_does_not_exist_is_refused(ec2):
+    """InvalidInstanceType; g4dn.large never existed.
+
+    DescribeInstanceTypes
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypes.html
+    """
+    asked = {"InstanceTypes": ["g4dn.large"]}
+    assert "g4dn.large" in message("InvalidInstanceType", ec2.describe_instance_types, **asked)
+
+
+def test_types_come_in_pages_of_at_most_100(ec2):
+    """MaxResults is 5 to 100.
+
+    DescribeInstanceTypes
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypes.html
+    """
+    first = ec2.describe_instance_types()
+    assert len(first["InstanceTypes"]) == 100
+    arm = [{"Name": "processor-info.supported-architecture", "Values": ["arm64"]}]
+    pages = ec2.get_paginator("describe_instance_types").paginate(Filters=arm)
+    names = [it["InstanceType"] for page in pages for it in page["InstanceTypes"]]
+    assert len(names) == len(set(names))
+    assert {"t4g.small", "c6g.large"} <= {*names}
+    assert "t3.small" not in names
+    refused("InvalidParameterValue", ec2.describe_instance_types, MaxResults=101)
+
+
+def test_the_catalogs_types_are_offered_where_it_has_prices(aws):
+    """A type is offered in some zones of some Regions.
+
+    DescribeInstanceTypeOfferings
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypeOfferings.html
+    """
+    for region in table.PRICED_REGIONS:
+        pages = client(aws, "ec2", region).get_paginator("describe_instance_type_offerings")
+        offers = [it for page in pages.paginate() for it in page["InstanceTypeOfferings"]]
+        assert set(TYPES) <= {it["InstanceType"] for it in offers}
+        assert {it["Location"] for it in offers} == {region}
+
+
+def test_prices_are_those_of_the_table_with_their_day(aws):
+    """Products match all filters; each is a JSON text with its terms and publication date.
+
+    GetProducts
+    https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html
+    """
+    for region in table.PRICED_REGIONS:
+        found = products(aws, "AmazonEC2", regionCode=region, operatingSystem="Linux")
+        prices = {it["product"]["attributes"]["instanceType"]: usd(it) for it in found}
+        assert prices == {k: (Decimal(v), "Hrs") for k, v in table.HOURLY.items()}
+        assert {it["publicationDate"][:10] for it in found} == {table.PRICES_AS_OF}
+
+
+@pytest.mark.parametrize(
+    "kind, code, fields",
+    [
+        ("gp3", "AmazonEC2", {"volumeApiName": "gp3"}),
+        ("snapshot", "AmazonEC2", {"productFamily": "Storage Snapshot"}),
+        ("efs", "AmazonEFS", {"storageClass": "General Purpose"}),
+        ("address", "AmazonVPC", {"group": "VPCPublicIPv4Address"}),
+    ],
+)
+def test_storage_and_addresses_have_prices_too(aws, kind, code, fields):
+    """Each is a product of its own service.
+
+    GetProducts
+    https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html
+    """
+    [product] = products(aws, code, regionCode="us-east-1", **fields)
+    amount, unit = table.STORAGE[kind]
+    assert usd(product) == (Decimal(amount), {"GB-month": "GB-Mo", "hour": "Hrs"}[unit])
+
+
+def test_what_the_table_does_not_know_has_no_product(aws):
+    """An empty list, not a price of zero.
+
+    GetProducts
+    https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html
+    """
+    assert products(aws, "AmazonEC2", regionCode="eu-central-1", instanceType="t3.small") == []
+    refused("InvalidParameterException", client(aws, "pricing").get_products, ServiceCode="Amazon")
+
+
+def test_spot_prices_are_below_those_on_demand_and_can_be_set(aws, ec2):
+    """The Spot price of now, for each zone that offers the type.
+
+    DescribeSpotPriceHistory
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html
+    """
+
+    def price():
+        said = ec2.describe_spot_price_history(
+            InstanceTypes=["t3.large"], ProductDescriptions=["Linux/UNIX"]
+        )
+        return {Decimal(it["SpotPrice"]) for it in said["SpotPriceHistory"]}
+
+    [usual] = price()
+    assert usual < Decimal(table.HOURLY["t3.large"])
+    order_rules(aws, spot={"t3.large": 0.05})
+    assert price() == {Decimal("0.05")}

@@ -1,0 +1,73 @@
+"""What a machine has printed, and how far its boot has come."""
+
+import gzip
+
+from tests.aws_double.asked import console, launched, order_rules, running
+
+SCRIPT = """#cloud-config
+runcmd:
+  - apt-get install -y jupyter && echo "prism-boot: packages" > /dev/console
+  - systemctl start jupyter || echo "prism-boot: failed jupyter" > /dev/console
+  - echo "prism-boot: ready" > /dev/console
+"""
+
+
+def test_the_boot_markers_of_the_user_data_appear_one_after_the_other(aws, ec2):
+    """The console output of a machine shows what it has printed while it boots.
+
+    Instance console output
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-console-console-output.html
+    """
+    order_rules(aws, times={"pending": 1, "boot": 60})
+    id = launched(ec2, UserData=SCRIPT)
+    assert console(ec2, id) == ""
+    aws.clock.advance(1)
+    assert "prism-boot" not in console(ec2, id)
+    aws.clock.advance(31)
+    assert "prism-boot: packages" in console(ec2, id)
+    assert "prism-boot: ready" not in console(ec2, id)
+    aws.clock.advance(30)
+    assert "prism-boot: ready" in console(ec2, id)
+    assert "failed" not in console(ec2, id)
+
+
+def test_compressed_user_data_is_read_as_well(aws, ec2):
+    """Content that is gzip-compressed is uncompressed by cloud-init.
+
+    Run commands on your Linux instance at launch
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
+    """
+    id = running(aws, ec2, UserData=gzip.compress(SCRIPT.encode()))
+    aws.clock.advance(2)
+    assert "prism-boot: ready" in console(ec2, id)
+
+
+def test_a_boot_can_fail_or_say_nothing(aws, ec2):
+    """The console output is where a failed boot is looked for.
+
+    Troubleshoot an unreachable instance
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshoot-unreachable-instance.html
+    """
+    order_rules(aws, boot={"fails": "jupyter", "machines": "Name=bad"})
+    good = running(aws, ec2, {"Name": "good"}, UserData=SCRIPT)
+    bad = running(aws, ec2, {"Name": "bad"}, UserData=SCRIPT)
+    aws.clock.advance(5)
+    assert "prism-boot: ready" in console(ec2, good)
+    assert "prism-boot: packages" in console(ec2, bad)
+    assert "prism-boot: failed jupyter" in console(ec2, bad)
+    assert "prism-boot: ready" not in console(ec2, bad)
+    order_rules(aws, boot={"silent": True})
+    assert "prism-boot" not in console(ec2, good)
+
+
+def test_a_second_boot_is_printed_after_the_first(aws, ec2):
+    """The output covers the most recent 64 KB, over reboots.
+
+    GetConsoleOutput
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
+    """
+    id = running(aws, ec2, UserData=SCRIPT)
+    aws.clock.advance(5)
+    ec2.reboot_instances(InstanceIds=[id])
+    aws.clock.advance(5)
+    assert console(ec2, id).count("prism-boot: ready") == 2

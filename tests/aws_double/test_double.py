@@ -1,0 +1,101 @@
+"""The double in a process: start, stop, what it tells, what it refuses."""
+
+import socket
+
+import boto3
+import pytest
+from botocore.exceptions import ConnectionClosedError
+
+from aws_double.clock import Clock
+from aws_double.double import AwsDouble
+from aws_double.ec2.actions import ACTIONS
+from tests.aws_double.asked import client, launched, listed, refused
+from tests.house.tree import ROOT
+
+
+def test_only_the_environment_is_needed(monkeypatch):
+    with AwsDouble() as double:
+        for name, value in double.environ("eu-west-1").items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+        assert boto3.Session().client("ec2").describe_vpcs()["Vpcs"]
+        assert [it.region for it in double.calls] == ["eu-west-1"]
+
+
+def test_it_listens_on_the_loopback_interface_and_frees_its_port():
+    double = AwsDouble().start()
+    port = int(double.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)):
+        double.stop()  # with somebody connected
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+    double.stop()  # again is nothing
+    with pytest.raises(RuntimeError):
+        _ = double.url
+
+
+def test_a_reset_forgets_everything(aws, ec2):
+    launched(ec2)
+    client(aws, "iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")
+    client(aws, "sns").create_topic(Name="t")
+    aws.fault(do="error", times=None)
+    aws.clock.advance(1000)
+    aws.reset()
+    assert listed(ec2) == []
+    assert client(aws, "iam").list_roles()["Roles"] == []
+    assert client(aws, "sns").list_topics()["Topics"] == []
+    assert abs((aws.clock.now() - Clock().now()).total_seconds()) < 5
+
+
+def test_the_rest_is_motos(aws):
+    cloudwatch = client(aws, "cloudwatch")
+    datum = {"MetricName": "cpu", "Value": 3}
+    cloudwatch.put_metric_data(Namespace="prism", MetricData=[datum])
+    assert cloudwatch.list_metrics(Namespace="prism")["Metrics"]
+
+
+def test_what_ec2_has_and_we_do_not_is_refused_in_words(aws, ec2):
+    refused("InvalidAction", ec2.describe_flow_logs)
+
+
+def test_every_answer_and_refusal_has_its_request_id(aws, ec2):
+    sts = client(aws, "sts")
+    answers = [
+        ec2.describe_vpcs(),
+        sts.get_caller_identity(),
+        refused("InvalidGroup.NotFound", ec2.delete_security_group, GroupId="sg-1"),
+        refused("ValidationError", sts.get_federation_token, Name="me", DurationSeconds=130000),
+        refused("ParameterNotFound", client(aws, "ssm").get_parameter, Name="/aws/service/x"),
+        refused(
+            "FileSystemNotFound", client(aws, "efs").describe_file_systems, FileSystemId="fs-1"
+        ),
+    ]
+    assert len({it["ResponseMetadata"]["RequestId"] for it in answers}) == len(answers)
+
+
+def test_a_bug_of_ours_is_not_a_lost_reply(monkeypatch):
+    def broken(call):
+        raise ZeroDivisionError
+
+    with AwsDouble() as double:
+        monkeypatch.setitem(ACTIONS, "DescribeVpcs", broken)
+        with pytest.raises(ConnectionClosedError):
+            client(double, "ec2").describe_vpcs()
+        with pytest.raises(RuntimeError, match="broke on 1 calls") as caught:
+            double.reset()
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_time_goes_forward_only():
+    clock = Clock()
+    clock.stop()
+    now = clock.now()
+    clock.advance(3)
+    assert (clock.now() - now).total_seconds() == 3
+    with pytest.raises(ValueError):
+        clock.advance(-1)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_action_is_in_the_documentation(action):
+    assert f"`{action}`" in (ROOT / "docs" / "aws-double.md").read_text()

@@ -1,0 +1,129 @@
+"""Shared file systems. Their creation token is tested in test_idempotency."""
+
+from tests.aws_double.asked import order_rules, refused
+
+
+def created(aws, efs, **more):
+    id = efs.create_file_system(CreationToken=more.pop("token", "a"), **more)["FileSystemId"]
+    aws.clock.advance(1)
+    return id
+
+
+def subnets(ec2):
+    return [it["SubnetId"] for it in ec2.describe_subnets()["Subnets"]]
+
+
+def state(efs, id):
+    return efs.describe_file_systems(FileSystemId=id)["FileSystems"][0]["LifeCycleState"]
+
+
+def test_a_file_system_is_creating_then_available(aws, efs):
+    """creating, then available; described by id and by creation token.
+
+    DescribeFileSystems
+    https://docs.aws.amazon.com/efs/latest/ug/API_DescribeFileSystems.html
+    """
+    order_rules(aws, times={"file_system": 5})
+    tags = [{"Key": "Name", "Value": "data"}]
+    id = efs.create_file_system(CreationToken="a", Encrypted=True, Tags=tags)["FileSystemId"]
+    assert state(efs, id) == "creating"
+    aws.clock.advance(5)
+    [now] = efs.describe_file_systems(CreationToken="a")["FileSystems"]
+    assert (now["LifeCycleState"], now["Encrypted"], now["Name"]) == ("available", True, "data")
+    assert now["Tags"] == tags
+    assert efs.describe_file_systems(CreationToken="b")["FileSystems"] == []
+
+
+def test_a_mount_target_needs_an_available_file_system(aws, efs, ec2):
+    """IncorrectFileSystemLifeCycleState; SubnetNotFound; FileSystemNotFound.
+
+    CreateMountTarget
+    https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html
+    """
+    order_rules(aws, times={"file_system": 5})
+    id = efs.create_file_system(CreationToken="a")["FileSystemId"]
+    at = {"FileSystemId": id, "SubnetId": subnets(ec2)[0]}
+    refused("IncorrectFileSystemLifeCycleState", efs.create_mount_target, **at)
+    aws.clock.advance(5)
+    refused(
+        "SubnetNotFound",
+        efs.create_mount_target,
+        FileSystemId=id,
+        SubnetId="subnet-0123456789abcdef0",
+    )
+    nobody = {**at, "FileSystemId": "fs-0123456789abcdef0"}
+    refused("FileSystemNotFound", efs.create_mount_target, **nobody)
+    made = efs.create_mount_target(**at)
+    assert made["LifeCycleState"] == "creating"
+    aws.clock.advance(5)
+    [now] = efs.describe_mount_targets(FileSystemId=id)["MountTargets"]
+    assert (now["LifeCycleState"], now["IpAddress"]) == ("available", made["IpAddress"])
+
+
+def test_there_is_one_mount_target_for_each_zone(aws, efs, ec2):
+    """MountTargetConflict for a second one in the same Availability Zone.
+
+    CreateMountTarget
+    https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html
+    """
+    id, [first, second, *_] = created(aws, efs), subnets(ec2)
+    efs.create_mount_target(FileSystemId=id, SubnetId=first)
+    again = {"FileSystemId": id, "SubnetId": first}
+    refused("MountTargetConflict", efs.create_mount_target, **again)
+    efs.create_mount_target(FileSystemId=id, SubnetId=second)
+    assert efs.describe_file_systems()["FileSystems"][0]["NumberOfMountTargets"] == 2
+
+
+def test_mount_targets_have_security_groups(aws, efs, ec2):
+    """Given at creation, changed later; without any, the VPC's default one.
+
+    ModifyMountTargetSecurityGroups
+    https://docs.aws.amazon.com/efs/latest/ug/API_ModifyMountTargetSecurityGroups.html
+    """
+    id = created(aws, efs)
+    at = {"FileSystemId": id, "SubnetId": subnets(ec2)[0]}
+    refused(
+        "SecurityGroupNotFound",
+        efs.create_mount_target,
+        **at,
+        SecurityGroups=["sg-0123456789abcdef0"],
+    )
+    target = efs.create_mount_target(**at)["MountTargetId"]
+    [default] = efs.describe_mount_target_security_groups(MountTargetId=target)["SecurityGroups"]
+    assert default.startswith("sg-")
+    mine = ec2.create_security_group(GroupName="nfs", Description="2049")["GroupId"]
+    efs.modify_mount_target_security_groups(MountTargetId=target, SecurityGroups=[mine])
+    said = efs.describe_mount_target_security_groups(MountTargetId=target)
+    assert said["SecurityGroups"] == [mine]
+
+
+def test_mount_targets_go_first(aws, efs, ec2):
+    """FileSystemInUse, until its mount targets are deleted.
+
+    DeleteFileSystem
+    https://docs.aws.amazon.com/efs/latest/ug/API_DeleteFileSystem.html
+    """
+    id = created(aws, efs)
+    target = efs.create_mount_target(FileSystemId=id, SubnetId=subnets(ec2)[0])["MountTargetId"]
+    aws.clock.advance(1)
+    refused("FileSystemInUse", efs.delete_file_system, FileSystemId=id)
+    efs.delete_mount_target(MountTargetId=target)
+    refused("FileSystemInUse", efs.delete_file_system, FileSystemId=id)
+    aws.clock.advance(1)
+    refused("MountTargetNotFound", efs.describe_mount_targets, MountTargetId=target)
+    efs.delete_file_system(FileSystemId=id)
+    assert state(efs, id) == "deleting"
+    aws.clock.advance(1)
+    refused("FileSystemNotFound", efs.describe_file_systems, FileSystemId=id)
+
+
+def test_tags_are_added_and_taken_away(aws, efs):
+    """TagResource, UntagResource, ListTagsForResource.
+
+    TagResource
+    https://docs.aws.amazon.com/efs/latest/ug/API_TagResource.html
+    """
+    id = created(aws, efs, Tags=[{"Key": "a", "Value": "1"}])
+    efs.tag_resource(ResourceId=id, Tags=[{"Key": "b", "Value": "2"}])
+    efs.untag_resource(ResourceId=id, TagKeys=["a"])
+    assert efs.list_tags_for_resource(ResourceId=id)["Tags"] == [{"Key": "b", "Value": "2"}]

@@ -1,0 +1,182 @@
+"""Hibernation: what it needs at launch, what before each time, what it forbids."""
+
+import pytest
+
+from tests.aws_double.asked import (
+    UBUNTU,
+    asleep_ready,
+    console,
+    disk,
+    image,
+    launched,
+    message,
+    order,
+    order_rules,
+    refused,
+    running,
+    seen,
+    state,
+)
+
+NO = "UnsupportedHibernationConfiguration"
+
+
+def test_a_hibernated_machine_is_stopped_with_a_reason(aws, ec2):
+    """stopping, then stopped, with Client.UserInitiatedHibernate.
+
+    StateReason
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+    """
+    order_rules(aws, times={"hibernating": 60})
+    id = running(aws, ec2, **asleep_ready())
+    assert seen(ec2, id)["HibernationOptions"] == {"Configured": True}
+    ec2.stop_instances(InstanceIds=[id], Hibernate=True)
+    aws.clock.advance(59)
+    assert state(ec2, id) == "stopping"
+    aws.clock.advance(2)
+    now = seen(ec2, id)
+    assert now["State"]["Name"] == "stopped"
+    assert now["StateReason"]["Code"] == "Client.UserInitiatedHibernate"
+
+
+def test_it_must_have_been_enabled_at_launch(aws, ec2):
+    """Hibernation cannot be enabled or disabled after launch.
+
+    Prerequisites for EC2 instance hibernation
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
+    """
+    id = running(aws, ec2)
+    said = message(NO, ec2.stop_instances, InstanceIds=[id], Hibernate=True)
+    assert "not configured at launch for hibernation" in said
+    assert state(ec2, id) == "running"
+
+
+BAD = {
+    "a type that cannot": ({"InstanceType": "g4dn.xlarge"}, "does not support"),
+    "too much memory": ({"InstanceType": "m7i-flex.12xlarge"}, "150 GiB"),
+    "an open root disk": ({"BlockDeviceMappings": [disk(20, "/dev/sda1")]}, "encrypted"),
+    "a small root disk": (
+        {
+            "InstanceType": "t3.2xlarge",
+            "BlockDeviceMappings": [disk(30, "/dev/sda1", Encrypted=True)],
+        },
+        "cannot hold",
+    ),
+}
+
+
+@pytest.mark.parametrize("change, why", BAD.values(), ids=BAD)
+def test_a_launch_that_could_never_hibernate_is_refused(ec2, change, why):
+    """Type, RAM below 150 GiB, an encrypted root volume, large enough for the RAM.
+
+    Prerequisites for EC2 instance hibernation
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
+    """
+    assert why in message(NO, ec2.run_instances, **order(**asleep_ready(**change)))
+
+
+@pytest.mark.parametrize("owner", ["792107900819", "136693071363"], ids=["Rocky", "Debian"])
+def test_the_image_must_support_it(ec2, owner):
+    """Ubuntu and Amazon Linux are among the supported images; Debian and Rocky Linux are not.
+
+    Prerequisites for EC2 instance hibernation: AMIs
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
+    """
+    [found, *_] = ec2.describe_images(
+        Owners=[owner], Filters=[{"Name": "architecture", "Values": ["x86_64"]}]
+    )["Images"]
+    said = asleep_ready(
+        ImageId=found["ImageId"],
+        BlockDeviceMappings=[disk(20, found["RootDeviceName"], Encrypted=True)],
+    )
+    assert "image" in message(NO, ec2.run_instances, **order(**said))
+
+
+def test_a_machine_must_have_been_up_for_a_while(aws, ec2):
+    """The instance is not ready to hibernate yet; retry in a few minutes.
+
+    Troubleshoot EC2 instance hibernation
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshoot-instance-hibernate.html
+    """
+    order_rules(aws, times={"hibernation_ready": 120})
+    id = running(aws, ec2, **asleep_ready())
+    asked = {"InstanceIds": [id], "Hibernate": True}
+    assert "not ready to hibernate" in message("UnsupportedOperation", ec2.stop_instances, **asked)
+    aws.clock.advance(120)
+    ec2.stop_instances(**asked)
+
+
+def test_a_resumed_machine_does_not_boot_again(aws, ec2):
+    """Processes are resumed as they were; the user data does not run.
+
+    Hibernate your Amazon EC2 instance
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Hibernate.html
+    """
+    script = "echo prism-boot: ready > /dev/console"
+    id = running(aws, ec2, **asleep_ready(UserData=script))
+    aws.clock.advance(5)
+    ec2.stop_instances(InstanceIds=[id], Hibernate=True)
+    aws.clock.advance(1)
+    ec2.start_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    assert state(ec2, id) == "running"
+    assert "StateReason" not in seen(ec2, id)
+    assert console(ec2, id).count("prism-boot: ready") == 1
+    assert "resume from hibernation" in console(ec2, id)
+
+
+def test_a_sleeping_machine_cannot_be_changed(aws, ec2):
+    """No other type, no image, no attached volume while it is hibernated.
+
+    Hibernate your Amazon EC2 instance: limitations
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Hibernate.html
+    """
+    id = running(aws, ec2, **asleep_ready())
+    zone = seen(ec2, id)["Placement"]["AvailabilityZone"]
+    volume = ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
+    ec2.stop_instances(InstanceIds=[id], Hibernate=True)
+    aws.clock.advance(1)
+    larger = {"InstanceId": id, "InstanceType": {"Value": "t3.large"}}
+    refused("UnsupportedOperation", ec2.modify_instance_attribute, **larger)
+    refused("IncorrectState", ec2.create_image, InstanceId=id, Name="mine")
+    at = {"VolumeId": volume, "InstanceId": id, "Device": "/dev/sdf"}
+    refused("IncorrectState", ec2.attach_volume, **at)
+
+
+def test_it_stays_enabled_through_a_plain_stop(aws, ec2):
+    """A plain stop is possible; hibernation remains configured.
+
+    Hibernate your Amazon EC2 instance
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Hibernate.html
+    """
+    id = running(aws, ec2, **asleep_ready())
+    ec2.stop_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    assert seen(ec2, id)["StateReason"]["Code"] == "Client.UserInitiatedShutdown"
+    assert seen(ec2, id)["HibernationOptions"]["Configured"]
+    said = {"InstanceId": id, "InstanceType": {"Value": "r6i.large"}}
+    refused("UnsupportedOperation", ec2.modify_instance_attribute, **said)
+
+
+def test_arm_machines_hibernate_too(aws, ec2):
+    """T4g is among the supported families.
+
+    Prerequisites for EC2 instance hibernation
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
+    """
+    assert launched(
+        ec2, **asleep_ready(ImageId=image("arm64", parameter=UBUNTU), InstanceType="t4g.small")
+    )
+
+
+def test_a_machine_that_cannot_fall_asleep_shuts_down(aws, ec2):
+    """If the instance cannot hibernate successfully, a normal shutdown occurs.
+
+    StopInstances
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
+    """
+    order_rules(aws, sleepless="Name=restless")
+    id = running(aws, ec2, {"Name": "restless"}, **asleep_ready())
+    ec2.stop_instances(InstanceIds=[id], Hibernate=True)
+    aws.clock.advance(1)
+    assert seen(ec2, id)["StateReason"]["Code"] == "Client.UserInitiatedShutdown"

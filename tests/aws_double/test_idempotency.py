@@ -1,0 +1,178 @@
+"""What happens when a request is made twice."""
+
+import pytest
+
+from tests.aws_double.asked import (
+    OTHER,
+    client,
+    launched,
+    listed,
+    message,
+    order,
+    order_rules,
+    refused,
+    running,
+)
+
+VOLUME = {"AvailabilityZone": "us-east-1a", "Size": 10}
+DAY = 86400
+
+
+def test_a_launch_with_the_same_token_and_parameters_acts_once(ec2):
+    """The retry succeeds without another action; only the state may differ.
+
+    Ensuring idempotency in Amazon EC2 API requests
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    assert launched(ec2, ClientToken="a") == launched(ec2, ClientToken="a")
+    assert len(listed(ec2)) == 1
+
+
+def test_the_retry_of_a_launch_shows_the_state_of_now(aws, ec2):
+    """The result might contain updated information, such as the current status.
+
+    Ensuring idempotency in Amazon EC2 API requests
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    running(aws, ec2, ClientToken="a")
+    [again] = ec2.run_instances(**order(ClientToken="a"))["Instances"]
+    assert again["State"]["Name"] == "running"
+
+
+def test_without_a_token_of_ones_own_each_call_acts(ec2):
+    """boto3 fills in a token of its own for each call, which dies with the process.
+
+    Ensuring idempotency in Amazon EC2 API requests
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    assert launched(ec2) != launched(ec2)
+
+
+@pytest.mark.parametrize("change", [{"InstanceType": "t3.medium"}, {"tags": {"a": "b"}}])
+def test_the_same_token_with_other_parameters_is_a_mismatch(ec2, change):
+    """IdempotentParameterMismatch, and nothing is done.
+
+    Ensuring idempotency in Amazon EC2 API requests
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    id = launched(ec2, ClientToken="a")
+    refused("IdempotentParameterMismatch", ec2.run_instances, **order(ClientToken="a", **change))
+    assert listed(ec2) == [id]
+
+
+def test_a_token_counts_in_its_region_and_account_only(aws, ec2):
+    """The same token in other regions makes other machines.
+
+    Ensuring idempotency in Amazon EC2 API requests
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    ids = {launched(ec2, ClientToken="a")}
+    ids.add(launched(client(aws, "ec2", account=OTHER), ClientToken="a"))
+    west = client(aws, "ec2", "us-west-2")
+    parameter = "/aws/service/debian/release/12/latest/amd64"
+    ami = client(aws, "ssm", "us-west-2").get_parameter(Name=parameter)["Parameter"]["Value"]
+    ids.add(launched(west, ClientToken="a", ImageId=ami))
+    assert len(ids) == 3
+
+
+def test_a_launch_that_was_refused_may_be_tried_again_with_its_token(aws, ec2):
+    """Only a request that completed successfully has used its token.
+
+    Ensuring idempotency in Amazon EC2 API requests
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    order_rules(aws, capacity=[{"type": "t3.small"}])
+    refused("InsufficientInstanceCapacity", ec2.run_instances, **order(ClientToken="a"))
+    order_rules(aws)
+    assert launched(ec2, ClientToken="a")
+
+
+def test_a_launch_token_lives_a_day_after_the_machine(aws, ec2):
+    """The client token is valid for at least 24 hours after the termination of the instance.
+
+    Ensuring Idempotency
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Run_Instance_Idempotency.html
+    """
+    id = running(aws, ec2, ClientToken="a")
+    aws.clock.advance(9 * DAY)
+    assert launched(ec2, ClientToken="a") == id
+    ec2.terminate_instances(InstanceIds=[id])
+    aws.clock.advance(DAY - 60)
+    [again] = ec2.run_instances(**order(ClientToken="a"))["Instances"]
+    assert (again["InstanceId"], again["State"]["Name"]) == (id, "terminated")
+    assert listed(ec2) == []
+    aws.clock.advance(120)
+    assert launched(ec2, ClientToken="a") != id
+
+
+def test_create_volume_takes_a_token(aws, ec2):
+    """CreateVolume is one of the actions that take a client token.
+
+    Ensuring idempotency in Amazon EC2 API requests
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    first = ec2.create_volume(**VOLUME, ClientToken="a")["VolumeId"]
+    assert ec2.create_volume(**VOLUME, ClientToken="a")["VolumeId"] == first
+    other = {**VOLUME, "Size": 11}
+    refused("IdempotentParameterMismatch", ec2.create_volume, **other, ClientToken="a")
+    aws.clock.advance(DAY + 1)
+    assert ec2.create_volume(**other, ClientToken="a")["VolumeId"] != first
+
+
+def test_create_snapshot_has_no_token(ec2):
+    """It is not among the actions that take one: two calls make two.
+
+    Ensuring idempotency in Amazon EC2 API requests
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    volume = ec2.create_volume(**VOLUME)["VolumeId"]
+    ids = {ec2.create_snapshot(VolumeId=volume)["SnapshotId"] for _ in range(2)}
+    assert len(ids) == 2
+
+
+def test_allocate_address_has_no_token(ec2):
+    """It is not among the actions that take one: two calls make two.
+
+    Ensuring idempotency in Amazon EC2 API requests
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    assert ec2.allocate_address()["PublicIp"] != ec2.allocate_address()["PublicIp"]
+
+
+def test_terminating_twice_is_terminating_once(aws, ec2):
+    """TerminateInstances is idempotent by default.
+
+    Ensuring idempotency in Amazon EC2 API requests
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    id = running(aws, ec2)
+    for before in ("running", "shutting-down"):
+        [change] = ec2.terminate_instances(InstanceIds=[id])["TerminatingInstances"]
+        assert change["PreviousState"]["Name"] == before
+    aws.clock.advance(1)
+    [change] = ec2.terminate_instances(InstanceIds=[id])["TerminatingInstances"]
+    assert change["CurrentState"]["Name"] == "terminated"
+
+
+def test_a_token_has_at_most_64_ascii_characters(ec2):
+    """A unique, case-sensitive string of up to 64 ASCII characters.
+
+    Ensuring idempotency in Amazon EC2 API requests
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    assert "64" in message(
+        "InvalidParameterValue", ec2.run_instances, **order(ClientToken="a" * 65)
+    )
+    assert launched(ec2, ClientToken="A") != launched(ec2, ClientToken="a")
+
+
+def test_a_file_system_that_exists_is_named_by_the_refusal(efs):
+    """A creation token in use answers FileSystemAlreadyExists with the id of what it has made.
+
+    Amazon EFS: CreateFileSystem
+    https://docs.aws.amazon.com/efs/latest/ug/API_CreateFileSystem.html
+    """
+    id = efs.create_file_system(CreationToken="a")["FileSystemId"]
+    said = refused("FileSystemAlreadyExists", efs.create_file_system, CreationToken="a")
+    assert said["FileSystemId"] == id
+    assert said["ResponseMetadata"]["HTTPStatusCode"] == 409

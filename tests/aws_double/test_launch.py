@@ -1,0 +1,299 @@
+"""What a launch is refused for, and what it makes."""
+
+import gzip
+
+import pytest
+
+from tests.aws_double.asked import (
+    client,
+    disk,
+    image,
+    launched,
+    listed,
+    message,
+    order,
+    order_rules,
+    refused,
+    running,
+    seen,
+    state,
+)
+
+NOISE = bytes(range(256)) * 80  # 20 KB
+WRONG = {
+    "no such image": ({"ImageId": "ami-0123456789abcdef0"}, "InvalidAMIID.NotFound"),
+    "no image id": ({"ImageId": "debian"}, "InvalidAMIID.Malformed"),
+    "no such type": ({"InstanceType": "t3.tiny"}, "InvalidParameterValue"),
+    "no such key": ({"KeyName": "nobody"}, "InvalidKeyPair.NotFound"),
+    "no such group": ({"SecurityGroupIds": ["sg-1"]}, "InvalidGroup.NotFound"),
+    "no such subnet": ({"SubnetId": "subnet-1"}, "InvalidSubnetID.NotFound"),
+    "no such zone": ({"Placement": {"AvailabilityZone": "us-east-1z"}}, "InvalidParameterValue"),
+    "too small a disk": ({"BlockDeviceMappings": [disk(4)]}, "InvalidBlockDeviceMapping"),
+    "too much user data": ({"UserData": NOISE}, "InvalidParameterValue"),
+    "less than the least": ({"MinCount": 3, "MaxCount": 2}, "InvalidParameterValue"),
+    "no such profile": ({"IamInstanceProfile": {"Name": "p"}}, "InvalidParameterValue"),
+}
+
+
+@pytest.mark.parametrize("change, code", WRONG.values(), ids=WRONG)
+def test_a_wrong_launch_is_refused_and_makes_nothing(ec2, change, code):
+    """Each mistake has its code.
+
+    Error codes for the Amazon EC2 API
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    """
+    refused(code, ec2.run_instances, **order(**change))
+    assert listed(ec2) == []
+    assert ec2.describe_volumes()["Volumes"] == []
+
+
+def test_the_image_must_be_of_the_types_architecture(ec2):
+    """The AMI and the instance type must have the same architecture.
+
+    Compatibility for changing the instance type
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resize-limitations.html
+    """
+    arm = order(InstanceType="t4g.small")
+    assert "'arm64'" in message("InvalidParameterValue", ec2.run_instances, **arm)
+    assert seen(ec2, launched(ec2, InstanceType="t4g.small", ImageId=image("arm64")))
+
+
+def test_user_data_is_measured_before_base64_and_may_be_compressed(ec2):
+    """User data is limited to 16 KB, in raw form, before it is base64-encoded.
+
+    Run commands on your Linux instance at launch
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
+    """
+    assert launched(ec2, UserData=NOISE[:16384])
+    refused("InvalidParameterValue", ec2.run_instances, **order(UserData=NOISE[:16385]))
+    assert launched(ec2, UserData=gzip.compress(NOISE))
+
+
+def test_a_zone_that_does_not_offer_the_type_says_which_do(ec2):
+    """Unsupported: the instance type is not supported in the Availability Zone.
+
+    Troubleshoot instance launch issues
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
+    """
+    kind = "g4dn.xlarge"
+    offers = ec2.describe_instance_type_offerings(
+        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [kind]}]
+    )["InstanceTypeOfferings"]
+    able = {it["Location"] for it in offers}
+    zones = {it["ZoneName"] for it in ec2.describe_availability_zones()["AvailabilityZones"]}
+    [unable, *_] = zones - able
+    there = order(InstanceType=kind, Placement={"AvailabilityZone": unable})
+    assert min(able) in message("Unsupported", ec2.run_instances, **there)
+    assert seen(ec2, launched(ec2, InstanceType=kind))["Placement"]["AvailabilityZone"] in able
+
+
+def test_without_a_default_vpc_a_subnet_must_be_named(aws, ec2):
+    """VPCIdNotSpecified: no default VPC for this user.
+
+    Default VPCs
+    https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc.html
+    """
+    order_rules(aws, default_vpc=False)
+    refused("VPCIdNotSpecified", ec2.run_instances, **order())
+    network = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=network, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
+    machine = seen(ec2, launched(ec2, SubnetId=subnet))
+    assert machine["VpcId"] == network
+    assert "PublicIpAddress" not in machine
+    asked = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": True}
+    assert seen(ec2, launched(ec2, NetworkInterfaces=[asked]))["PublicIpAddress"]
+
+
+def test_full_zones_say_so_and_others_have_room(aws, ec2):
+    """InsufficientInstanceCapacity: wait, or try another zone.
+
+    Troubleshoot instance launch issues
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
+    """
+    order_rules(aws, capacity=[{"type": "t3.*", "zone": "us-east-1a", "left": 1}])
+    at = {"Placement": {"AvailabilityZone": "us-east-1a"}}
+    first = running(aws, ec2, **at)
+    said = refused("InsufficientInstanceCapacity", ec2.run_instances, **order(**at))
+    assert said["ResponseMetadata"]["HTTPStatusCode"] == 500
+    assert "us-east-1b" in said["Error"]["Message"]
+    assert launched(ec2, Placement={"AvailabilityZone": "us-east-1b"})
+    ec2.terminate_instances(InstanceIds=[first])
+    assert launched(ec2, **at)
+
+
+def test_a_stopped_machine_has_no_place_reserved(aws, ec2):
+    """InsufficientInstanceCapacity can also meet a start.
+
+    Troubleshoot instance launch issues
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
+    """
+    id = running(aws, ec2)
+    ec2.stop_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    order_rules(aws, capacity=[{"type": "t3.small"}])
+    refused("InsufficientInstanceCapacity", ec2.start_instances, InstanceIds=[id])
+    assert state(ec2, id) == "stopped"
+
+
+def test_a_launch_makes_as_many_as_there_is_room_for(aws, ec2):
+    """MinCount and MaxCount: as many as possible, or none if less than the least.
+
+    RunInstances
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
+    """
+    order_rules(aws, capacity=[{"type": "t3.small", "left": 3}])
+    refused("InsufficientInstanceCapacity", ec2.run_instances, **order(MinCount=4, MaxCount=5))
+    made = ec2.run_instances(**order(MinCount=2, MaxCount=5))["Instances"]
+    assert len(made) == 3
+
+
+def test_the_quota_counts_vcpus_of_running_machines(aws, ec2):
+    """VcpuLimitExceeded; each quota has its families, and stopped machines do not count.
+
+    Amazon EC2 instance type quotas
+    https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
+    """
+    order_rules(aws, quotas={"standard": 4, "gpu": 4, "spot": 2})
+    first = running(aws, ec2)
+    launched(ec2, InstanceType="c6i.large")
+    assert "limit of 4" in message("VcpuLimitExceeded", ec2.run_instances, **order())
+    assert launched(ec2, InstanceType="g4dn.xlarge")
+    spot = {"InstanceMarketOptions": {"MarketType": "spot"}}
+    assert launched(ec2, **spot)
+    refused("MaxSpotInstanceCountExceeded", ec2.run_instances, **order(**spot))
+    ec2.stop_instances(InstanceIds=[first])
+    assert launched(ec2)
+    aws.clock.advance(1)
+    refused("VcpuLimitExceeded", ec2.start_instances, InstanceIds=[first])
+
+
+def test_a_new_instance_profile_is_not_known_at_once(aws, ec2):
+    """IAM is eventually consistent: EC2 hears of a new profile some seconds later.
+
+    Troubleshoot IAM: changes that I make are not always immediately visible
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
+    """
+    order_rules(aws, times={"profile": 5})
+    client(aws, "iam").create_instance_profile(InstanceProfileName="p")
+    with_profile = order(IamInstanceProfile={"Name": "p"})
+    refused("InvalidParameterValue", ec2.run_instances, **with_profile)
+    aws.clock.advance(5)
+    [made] = ec2.run_instances(**with_profile)["Instances"]
+    assert made["IamInstanceProfile"]["Arn"].endswith(":instance-profile/p")
+
+
+def test_what_the_launch_said_is_what_is_described(aws, ec2):
+    """Tags, disks, metadata options, the client token: all given in the create call.
+
+    RunInstances
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
+    """
+    tags = [{"Key": "prism:id", "Value": "x"}]
+    asked = order(
+        ClientToken="mine",
+        BlockDeviceMappings=[disk(30, Encrypted=True, VolumeType="gp3")],
+        MetadataOptions={"HttpTokens": "required", "InstanceMetadataTags": "enabled"},
+        TagSpecifications=[
+            {"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")
+        ],
+    )
+    [made] = ec2.run_instances(**asked)["Instances"]
+    assert made["State"]["Name"] == "pending"
+    machine = seen(ec2, made["InstanceId"])
+    assert (machine["ClientToken"], machine["Tags"]) == ("mine", tags)
+    assert machine["MetadataOptions"]["HttpTokens"] == "required"
+    [root] = ec2.describe_volumes()["Volumes"]
+    assert (root["Size"], root["Encrypted"], root["VolumeType"]) == (30, True, "gp3")
+    assert (root["Tags"], root["State"]) == (tags, "in-use")
+    assert root["AvailabilityZone"] == machine["Placement"]["AvailabilityZone"]
+
+
+def test_a_spot_machine_may_cost_at_most_what_was_offered(aws, ec2):
+    """A maximum price below the Spot price is not fulfilled.
+
+    Spot Instance pricing history, and SpotMaxPriceTooLow
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-instances-history.html
+    """
+    order_rules(aws, spot={"t3.small": 0.008})
+    [price, *_] = ec2.describe_spot_price_history(InstanceTypes=["t3.small"])["SpotPriceHistory"]
+    assert price["SpotPrice"] == "0.008000"
+
+    def spot(most):
+        options = {"MarketType": "spot", "SpotOptions": {"MaxPrice": most}}
+        return order(InstanceMarketOptions=options)
+
+    refused("SpotMaxPriceTooLow", ec2.run_instances, **spot("0.007"))
+    [made] = ec2.run_instances(**spot("0.02"))["Instances"]
+    assert made["InstanceLifecycle"] == "spot"
+
+
+def test_only_a_persistent_spot_machine_is_stopped(aws, ec2):
+    """You can stop a Spot Instance only if its request is persistent.
+
+    StopInstances
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
+    """
+    once = running(aws, ec2, InstanceMarketOptions={"MarketType": "spot"})
+    refused("UnsupportedOperation", ec2.stop_instances, InstanceIds=[once])
+    options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
+    market = {"MarketType": "spot", "SpotOptions": options}
+    lasting = running(aws, ec2, InstanceMarketOptions=market)
+    ec2.stop_instances(InstanceIds=[lasting])
+
+
+@pytest.mark.parametrize(
+    "behaviour, end, why",
+    [
+        ("terminate", "terminated", "Server.SpotInstanceTermination"),
+        ("stop", "stopped", "Server.SpotInstanceShutdown"),
+    ],
+)
+def test_ec2_takes_spot_machines_back(aws, ec2, behaviour, end, why):
+    """Terminated, stopped or hibernated, as the request says; the state reason tells.
+
+    Behavior of Spot Instance interruptions
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html
+    """
+    options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": behaviour}
+    market = {"MarketType": "spot", "SpotOptions": options}
+    id = running(aws, ec2, InstanceMarketOptions=market)
+    aws.interrupt(id)
+    aws.clock.advance(1)
+    assert state(ec2, id) == end
+    assert seen(ec2, id)["StateReason"]["Code"] == why
+
+
+def test_a_persistent_request_replaces_its_machine_until_it_is_cancelled(aws, ec2):
+    """Cancel the request first and then terminate, or a new Spot Instance is launched.
+
+    Terminate a Spot Instance
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-instances-managing.html
+    """
+    options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
+    market = {"MarketType": "spot", "SpotOptions": options}
+    first = running(aws, ec2, {"prism:id": "x"}, InstanceMarketOptions=market)
+    ec2.terminate_instances(InstanceIds=[first])
+    aws.clock.advance(2)
+    [second] = set(listed(ec2)) - {first}
+    assert state(ec2, second) == "running"
+    assert seen(ec2, second).get("Tags", []) == []
+    [asked] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
+    assert (asked["InstanceId"], asked["State"]) == (second, "active")
+    id = [asked["SpotInstanceRequestId"]]
+    assert seen(ec2, second)["SpotInstanceRequestId"] == id[0]
+    ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=id)
+    assert state(ec2, second) == "running"
+    ec2.terminate_instances(InstanceIds=[second])
+    aws.clock.advance(2)
+    assert {state(ec2, it) for it in listed(ec2)} == {"terminated"}
+
+
+def test_what_the_double_does_not_read_is_refused(ec2):
+    """A launch template changes what is launched; the double has none.
+
+    RunInstances
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
+    """
+    template = {"LaunchTemplate": {"LaunchTemplateName": "x"}}
+    said = message("UnsupportedOperation", ec2.run_instances, **order(**template))
+    assert "LaunchTemplate" in said

@@ -1,0 +1,264 @@
+"""States, and how long they take."""
+
+import pytest
+
+from tests.aws_double.asked import (
+    launched,
+    listed,
+    message,
+    order,
+    order_rules,
+    refused,
+    running,
+    seen,
+    state,
+)
+
+
+def test_a_machine_is_pending_then_running(aws, ec2):
+    """pending: the instance is preparing to enter the running state.
+
+    Amazon EC2 instance state changes
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
+    """
+    order_rules(aws, times={"pending": 5})
+    id = launched(ec2)
+    assert state(ec2, id) == "pending"
+    aws.clock.advance(4.9)
+    assert state(ec2, id) == "pending"
+    aws.clock.advance(0.2)
+    assert seen(ec2, id)["State"] == {"Name": "running", "Code": 16}
+
+
+def test_a_stop_takes_its_time_and_says_who(aws, ec2):
+    """stopping, then stopped, with Client.UserInitiatedShutdown.
+
+    StateReason
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+    """
+    order_rules(aws, times={"stopping": 30})
+    id = running(aws, ec2)
+    assert "StateReason" not in seen(ec2, id)
+    [change] = ec2.stop_instances(InstanceIds=[id])["StoppingInstances"]
+    assert change["CurrentState"]["Name"] == state(ec2, id) == "stopping"
+    aws.clock.advance(31)
+    now = seen(ec2, id)
+    assert now["State"] == {"Name": "stopped", "Code": 80}
+    assert now["StateReason"]["Code"] == "Client.UserInitiatedShutdown"
+    assert now["StateTransitionReason"].startswith("User initiated (")
+
+
+def test_a_stop_and_start_gives_a_new_public_address(aws, ec2):
+    """It keeps its private address and gets a new public one.
+
+    Stop and start Amazon EC2 instances
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Stop_Start.html
+    """
+    id = running(aws, ec2)
+    first = seen(ec2, id)
+    ec2.stop_instances(InstanceIds=[id])
+    aws.clock.advance(60)
+    assert "PublicIpAddress" not in seen(ec2, id)
+    ec2.start_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    now = seen(ec2, id)
+    assert now["State"]["Name"] == "running"
+    assert now["PrivateIpAddress"] == first["PrivateIpAddress"]
+    assert now["PublicIpAddress"] != first["PublicIpAddress"]
+    assert now["LaunchTime"] > first["LaunchTime"]
+
+
+def test_an_elastic_address_stays(aws, ec2):
+    """An Elastic IP address remains associated when the instance is stopped.
+
+    Elastic IP addresses
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/elastic-ip-addresses-eip.html
+    """
+    id = running(aws, ec2)
+    held = ec2.allocate_address()
+    ec2.associate_address(InstanceId=id, AllocationId=held["AllocationId"])
+    ec2.stop_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    assert seen(ec2, id)["PublicIpAddress"] == held["PublicIp"]
+    refused("InvalidIPAddress.InUse", ec2.release_address, AllocationId=held["AllocationId"])
+
+
+def test_what_is_not_stopped_cannot_be_started(aws, ec2):
+    """IncorrectInstanceState: an instance that is stopping cannot be started.
+
+    Error codes for the Amazon EC2 API
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    """
+    id = running(aws, ec2)
+    [change] = ec2.start_instances(InstanceIds=[id])["StartingInstances"]
+    assert change["CurrentState"]["Name"] == "running"
+    ec2.stop_instances(InstanceIds=[id])
+    assert id in message("IncorrectInstanceState", ec2.start_instances, InstanceIds=[id])
+    ec2.terminate_instances(InstanceIds=[id])
+    refused("IncorrectInstanceState", ec2.start_instances, InstanceIds=[id])
+    refused("IncorrectInstanceState", ec2.stop_instances, InstanceIds=[id])
+
+
+def test_a_terminated_machine_is_described_for_a_while(aws, ec2):
+    """It remains visible for a short while, usually less than one hour.
+
+    Terminate Amazon EC2 instances
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html
+    """
+    id = running(aws, ec2)
+    ec2.terminate_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    assert state(ec2, id) == "terminated"
+    aws.clock.advance(3700)
+    refused("InvalidInstanceID.NotFound", ec2.describe_instances, InstanceIds=[id])
+    assert listed(ec2) == []
+
+
+def test_a_new_id_may_not_be_found_yet_but_its_tags_are_there_with_it(aws, ec2):
+    """Eventual consistency: a describe right after the create may not find the id.
+
+    Eventual consistency in the Amazon EC2 API
+    https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+    """
+    order_rules(aws, times={"unseen": 3})
+    id = launched(ec2, {"prism:id": "x"})
+    refused("InvalidInstanceID.NotFound", ec2.describe_instances, InstanceIds=[id])
+    refused("InvalidInstanceID.NotFound", ec2.terminate_instances, InstanceIds=[id])
+    refused("InvalidInstanceID.NotFound", ec2.create_tags, Resources=[id], Tags=[])
+    assert listed(ec2) == []
+    assert [it["id"] for it in aws.machines()] == [id]
+    aws.clock.advance(3)
+    assert seen(ec2, id)["Tags"] == [{"Key": "prism:id", "Value": "x"}]
+
+
+def test_a_stuck_machine_stops_only_by_force(aws, ec2):
+    """An instance that is stuck in stopping can be stopped by force.
+
+    Troubleshoot Amazon EC2 instance stop issues
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/TroubleshootingInstancesStopping.html
+    """
+    order_rules(aws, stuck=[{"state": "stopping", "machines": "Name=bad"}])
+    good, bad = running(aws, ec2, {"Name": "good"}), running(aws, ec2, {"Name": "bad"})
+    ec2.stop_instances(InstanceIds=[good, bad])
+    aws.clock.advance(86400)
+    assert (state(ec2, good), state(ec2, bad)) == ("stopped", "stopping")
+    ec2.stop_instances(InstanceIds=[bad])
+    assert state(ec2, bad) == "stopping"
+    ec2.stop_instances(InstanceIds=[bad], Force=True)
+    assert state(ec2, bad) == "stopped"
+
+
+def test_a_protected_machine_is_not_terminated(aws, ec2):
+    """OperationNotPermitted, until the attribute is changed.
+
+    Change instance termination protection
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingDisableAPITermination.html
+    """
+    id = running(aws, ec2, DisableApiTermination=True)
+    said = message("OperationNotPermitted", ec2.terminate_instances, InstanceIds=[id])
+    assert "disableApiTermination" in said
+    ec2.modify_instance_attribute(InstanceId=id, DisableApiTermination={"Value": False})
+    ec2.terminate_instances(InstanceIds=[id])
+
+
+@pytest.mark.parametrize("behaviour, end", [("stop", "stopped"), ("terminate", "terminated")])
+def test_a_machine_that_shuts_itself_down_does_what_its_launch_said(aws, ec2, behaviour, end):
+    """InstanceInitiatedShutdownBehavior, with Client.InstanceInitiatedShutdown as the reason.
+
+    Change instance initiated shutdown behavior
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingInstanceInitiatedShutdownBehavior.html
+    """
+    id = running(aws, ec2, InstanceInitiatedShutdownBehavior=behaviour)
+    aws.power_off(id)
+    aws.clock.advance(1)
+    assert state(ec2, id) == end
+    assert seen(ec2, id)["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
+
+
+@pytest.mark.parametrize("ttl", ["1h30m0s", "{at}"])
+def test_a_timer_in_the_user_data_powers_the_machine_off_whoever_lives(aws, ec2, ttl):
+    """The tags of an instance are readable on the instance, and its OS may shut it down.
+
+    View tags for your EC2 instances using instance metadata
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html
+    """
+    at = (aws.clock.now()).replace(microsecond=0)
+    tags = {"prism:ttl": ttl.format(at=at.replace(year=at.year + 1).isoformat())}
+    script = "#cloud-config\n# a timer looks at prism:ttl\n"
+    timed = running(aws, ec2, tags, UserData=script)
+    without = running(aws, ec2, tags)
+    wait = 5400 if ttl.endswith("s") else 366 * 86400
+    aws.clock.advance(wait - 60 if ttl.endswith("s") else 360 * 86400)
+    assert state(ec2, timed) == "running"
+    aws.clock.advance(120 if ttl.endswith("s") else 6 * 86400)
+    assert state(ec2, timed) == "stopped"
+    assert seen(ec2, timed)["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
+    assert state(ec2, without) == "running"
+
+
+def test_a_longer_ttl_is_heeded_while_the_machine_runs(aws, ec2):
+    """CreateTags overwrites, and a running instance sees the new value.
+
+    View tags for your EC2 instances using instance metadata
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html
+    """
+    id = running(aws, ec2, {"prism:ttl": "1h0m0s"}, UserData="prism:ttl")
+    ec2.create_tags(Resources=[id], Tags=[{"Key": "prism:ttl", "Value": "3h0m0s"}])
+    aws.clock.advance(2 * 3600)
+    assert state(ec2, id) == "running"
+    aws.clock.advance(2 * 3600)
+    assert state(ec2, id) == "stopped"
+
+
+def test_tags_do_not_hold_up_a_change(aws, ec2):
+    """Tags can be added to an instance in any state.
+
+    Tag your Amazon EC2 resources
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
+    """
+    id = launched(ec2)
+    ec2.create_tags(Resources=[id], Tags=[{"Key": "a", "Value": "b"}])
+    aws.clock.advance(1)
+    assert state(ec2, id) == "running"
+
+
+def test_only_a_stopped_machine_changes_its_type(aws, ec2):
+    """You must stop the instance before you change its type; the architecture stays.
+
+    Change the instance type
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/change-instance-type-of-ebs-backed-instance.html
+    """
+    id = running(aws, ec2)
+    change = {"InstanceId": id, "InstanceType": {"Value": "t3.large"}}
+    refused("IncorrectInstanceState", ec2.modify_instance_attribute, **change)
+    ec2.stop_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    ec2.modify_instance_attribute(**change)
+    assert seen(ec2, id)["InstanceType"] == "t3.large"
+    arm = {"InstanceId": id, "InstanceType": {"Value": "t4g.large"}}
+    assert "arm64" in message("InvalidParameterValue", ec2.modify_instance_attribute, **arm)
+
+
+def test_terminating_deletes_the_disks_that_are_told_so(aws, ec2):
+    """DeleteOnTermination: true for the root volume by default, false for others.
+
+    Preserve data when an instance is terminated
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/preserving-volumes-on-termination.html
+    """
+    extra = {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 5}}
+    id = running(aws, ec2, BlockDeviceMappings=[extra])
+    assert len(ec2.describe_volumes()["Volumes"]) == 2
+    ec2.terminate_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    [left] = ec2.describe_volumes()["Volumes"]
+    assert (left["Size"], left["State"]) == (5, "available")
+
+
+def test_a_dry_run_does_nothing(ec2):
+    """DryRunOperation is the answer to those who have the permission.
+
+    RunInstances
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
+    """
+    refused("DryRunOperation", ec2.run_instances, **order(DryRun=True))
+    assert listed(ec2) == []

@@ -1,0 +1,178 @@
+"""Networks, security groups, keys."""
+
+from tests.aws_double.asked import launched, message, refused, running, seen
+
+PUBLIC_KEY = (
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGk1mF1qYBTPZBEVCJzmfJ9V2wMSnwSPjmuyXX0z3mBy somebody"
+)
+SSH = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "192.0.2.7/32"}]}
+
+
+def group(ec2, name="prism", **more):
+    said = {"GroupName": name, "Description": "ours"} | more
+    return ec2.create_security_group(**said)["GroupId"]
+
+
+def described(ec2, id):
+    return ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"][0]
+
+
+def test_an_account_has_a_default_vpc_with_a_subnet_in_every_zone(ec2):
+    """A default VPC comes with a default subnet in each Availability Zone.
+
+    Default VPCs
+    https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc.html
+    """
+    default = [{"Name": "is-default", "Values": ["true"]}]
+    [network] = ec2.describe_vpcs(Filters=default)["Vpcs"]
+    here = [{"Name": "vpc-id", "Values": [network["VpcId"]]}]
+    subnets = ec2.describe_subnets(Filters=here)["Subnets"]
+    zones = ec2.describe_availability_zones()["AvailabilityZones"]
+    assert sorted(it["AvailabilityZone"] for it in subnets) == [it["ZoneName"] for it in zones]
+    assert all(it["DefaultForAz"] and it["MapPublicIpOnLaunch"] for it in subnets)
+    [said] = ec2.describe_account_attributes(AttributeNames=["default-vpc"])["AccountAttributes"]
+    assert said["AttributeValues"][0]["AttributeValue"] == network["VpcId"]
+
+
+def test_a_group_has_no_token_but_its_name_is_taken_once_in_a_vpc(ec2):
+    """InvalidGroup.Duplicate: look for it first.
+
+    CreateSecurityGroup
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+    """
+    group(ec2)
+    twice = {"GroupName": "prism", "Description": "ours"}
+    refused("InvalidGroup.Duplicate", ec2.create_security_group, **twice)
+    other = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    assert group(ec2, VpcId=other)
+
+
+def test_a_new_group_lets_nobody_in_and_everybody_out(ec2):
+    """No inbound rules, and one that allows all outbound traffic.
+
+    Security groups for your VPC
+    https://docs.aws.amazon.com/vpc/latest/userguide/vpc-security-groups.html
+    """
+    now = described(ec2, group(ec2))
+    assert now["IpPermissions"] == []
+    [out] = now["IpPermissionsEgress"]
+    assert (out["IpProtocol"], out["IpRanges"]) == ("-1", [{"CidrIp": "0.0.0.0/0"}])
+
+
+def test_a_rule_that_is_there_is_a_duplicate(ec2):
+    """InvalidPermission.Duplicate; revoking what is not there is InvalidPermission.NotFound.
+
+    AuthorizeSecurityGroupIngress
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
+    """
+    said = {"GroupId": group(ec2), "IpPermissions": [SSH]}
+    [rule] = ec2.authorize_security_group_ingress(**said)["SecurityGroupRules"]
+    assert "192.0.2.7/32" in message(
+        "InvalidPermission.Duplicate", ec2.authorize_security_group_ingress, **said
+    )
+    assert described(ec2, said["GroupId"])["IpPermissions"][0]["IpRanges"] == SSH["IpRanges"]
+    lines = ec2.describe_security_group_rules(
+        Filters=[{"Name": "group-id", "Values": [said["GroupId"]]}]
+    )["SecurityGroupRules"]
+    assert rule["SecurityGroupRuleId"] in {it["SecurityGroupRuleId"] for it in lines}
+    ec2.revoke_security_group_ingress(**said)
+    refused("InvalidPermission.NotFound", ec2.revoke_security_group_ingress, **said)
+
+
+def test_a_group_in_use_cannot_be_deleted(aws, ec2):
+    """DependencyViolation, until the instance is terminated.
+
+    DeleteSecurityGroup
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
+    """
+    id = group(ec2)
+    machine = running(aws, ec2, SecurityGroupIds=[id])
+    assert seen(ec2, machine)["SecurityGroups"] == [{"GroupId": id, "GroupName": "prism"}]
+    refused("DependencyViolation", ec2.delete_security_group, GroupId=id)
+    ec2.terminate_instances(InstanceIds=[machine])
+    aws.clock.advance(1)
+    ec2.delete_security_group(GroupId=id)
+    refused("InvalidGroup.NotFound", ec2.delete_security_group, GroupId=id)
+    assert seen(ec2, machine)["SecurityGroups"] == []
+
+
+def test_the_default_group_stays(ec2):
+    """You can't delete a default security group.
+
+    Default security groups for your VPCs
+    https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
+    """
+    [default] = seen(ec2, launched(ec2))["SecurityGroups"]
+    assert default["GroupName"] == "default"
+    refused("CannotDelete", ec2.delete_security_group, GroupId=default["GroupId"])
+
+
+def test_a_key_is_imported_once(ec2):
+    """ED25519 and RSA keys; InvalidKeyPair.Duplicate; deleting what is not there succeeds.
+
+    Create a key pair for your Amazon EC2 instance
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html
+    """
+    said = {"KeyName": "mine", "PublicKeyMaterial": PUBLIC_KEY.encode()}
+    made = ec2.import_key_pair(**said)
+    refused("InvalidKeyPair.Duplicate", ec2.import_key_pair, **said)
+    [key] = ec2.describe_key_pairs(KeyNames=["mine"], IncludePublicKey=True)["KeyPairs"]
+    assert (key["KeyType"], key["PublicKey"]) == ("ed25519", PUBLIC_KEY)
+    assert key["KeyFingerprint"] == made["KeyFingerprint"]
+    assert seen(ec2, launched(ec2, KeyName="mine"))["KeyName"] == "mine"
+    for _ in range(2):
+        ec2.delete_key_pair(KeyName="mine")
+    refused("InvalidKeyPair.NotFound", ec2.describe_key_pairs, KeyNames=["mine"])
+    bad = {"KeyName": "bad", "PublicKeyMaterial": b"-----BEGIN RSA PRIVATE KEY-----"}
+    refused("InvalidKey.Format", ec2.import_key_pair, **bad)
+
+
+def test_a_rule_says_who_may_call(ec2):
+    """A source is a must: a range of addresses, or a group.
+
+    AuthorizeSecurityGroupIngress
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
+    """
+    id = group(ec2)
+    said = {"GroupId": id, "IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
+    refused("MissingParameter", ec2.authorize_security_group_ingress, **said)
+    inside = {**SSH, "IpRanges": [], "UserIdGroupPairs": [{"GroupId": id}]}
+    v6 = {**SSH, "IpRanges": [], "Ipv6Ranges": [{"CidrIpv6": "2001:db8::/32"}]}
+    ec2.authorize_security_group_ingress(GroupId=id, IpPermissions=[inside, v6])
+    [first, second] = described(ec2, id)["IpPermissions"]
+    assert first["UserIdGroupPairs"][0]["GroupId"] == id
+    assert second["Ipv6Ranges"] == v6["Ipv6Ranges"]
+
+
+def test_zones_that_are_asked_for_must_exist(ec2):
+    """InvalidParameterValue: invalid availability zone.
+
+    DescribeAvailabilityZones
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeAvailabilityZones.html
+    """
+    asked = {"ZoneNames": ["us-east-1b"]}
+    [zone] = ec2.describe_availability_zones(**asked)["AvailabilityZones"]
+    assert (zone["ZoneName"], zone["ZoneId"]) == ("us-east-1b", "use1-az2")
+    refused("InvalidParameterValue", ec2.describe_availability_zones, ZoneNames=["us-west-2a"])
+    network = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    there = {"VpcId": network, "CidrBlock": "172.31.250.0/28", "AvailabilityZone": "us-west-2a"}
+    refused("InvalidParameterValue", ec2.create_subnet, **there)
+
+
+def test_an_elastic_address_is_allocated_associated_and_released(aws, ec2):
+    """AssociateAddress is idempotent; an address in use is not released.
+
+    Elastic IP addresses
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/elastic-ip-addresses-eip.html
+    """
+    machine, held = running(aws, ec2), ec2.allocate_address()
+    mine = {"AllocationId": held["AllocationId"]}
+    ids = {ec2.associate_address(InstanceId=machine, **mine)["AssociationId"] for _ in range(2)}
+    [shown] = ec2.describe_addresses()["Addresses"]
+    assert (shown["InstanceId"], {shown["AssociationId"]}) == (machine, ids)
+    refused("InvalidIPAddress.InUse", ec2.release_address, **mine)
+    ec2.disassociate_address(AssociationId=ids.pop())
+    assert "PublicIpAddress" not in seen(ec2, machine)
+    ec2.release_address(**mine)
+    refused("InvalidAllocationID.NotFound", ec2.release_address, **mine)
+    assert ec2.describe_addresses()["Addresses"] == []

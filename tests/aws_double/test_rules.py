@@ -1,0 +1,92 @@
+"""Rules in files: what they may say, and where they are wrong."""
+
+import json
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from aws_double.rulebook import BadRules, parse, read, schema
+from aws_double.rules import Rules
+from tests.house.tree import ROOT
+
+PAGE = ROOT / "docs" / "aws-double.md"
+WRONG = {
+    "times: 3": (1, "Expected `object`"),
+    "times:\n  pending: [1, -2]": (2, ">= 0.0"),
+    "times:\n  pending: [1, 2, 3]": (2, "length <= 2"),
+    "times:\n  boots: 1": (2, "unknown field `boots`"),
+    "faults:\n  - do: lost\n  - do: loose": (3, "Invalid enum value 'loose'"),
+    "faults:\n  - do: lost\n    action: Run*\n    tmies: 3": (4, "unknown field `tmies`"),
+    "like: aws\nfaults:\n  - {action: RunInstances}": (3, "missing required field `do`"),
+    "like: gcp": (1, "Invalid enum value 'gcp'"),
+    "capacity:\n  - type: t3.*\n    left: -1": (3, ">= 0"),
+    "a: [1": (1, "expected ',' or ']'"),
+    '{"quotas": {"standard": "many"}}': (1, "Expected `int | null`"),
+    "- like: aws": (1, "Expected `object`"),
+}
+
+
+@pytest.mark.parametrize("text", WRONG, ids=[text.replace("\n", " ") for text in WRONG])
+def test_a_mistake_has_its_line(text):
+    line, why = WRONG[text]
+    with pytest.raises(BadRules) as caught:
+        parse(text, "mine.yml")
+    assert str(caught.value).startswith(f"mine.yml:{line}: ")
+    assert why in str(caught.value)
+
+
+def test_no_rules_are_the_calm_ones(tmp_path):
+    empty = tmp_path / "rules.yml"
+    empty.write_text("# nothing\n")
+    assert read(empty) == Rules()
+
+
+def test_like_aws_is_a_start_that_can_be_changed():
+    rules = parse("like: aws\ntimes: {pending: 1}\nthrottle: []\n")
+    assert (rules.times.pending, rules.times.hibernation_ready) == (1, 120)
+    assert rules.throttle == ()
+    assert parse("like: aws").throttle
+
+
+def test_the_schema_beside_the_documentation_is_the_one_in_force():
+    command = [sys.executable, "-m", "aws_double.rulebook"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == json.loads(msgspec.json.encode(schema()))
+    assert PAGE.with_name("aws-double.schema.json").read_text() == run.stdout
+
+
+NOTHING = (None, "", [])
+KINDS = json.loads(msgspec.json.encode(schema()))["$defs"]
+
+
+def rows(kind):
+    """The rules of one kind, as the documentation must list them: in their own words."""
+    for name, said in KINDS[kind]["properties"].items():
+        choices = ", ".join(said.get("enum", ()))
+        words = " ".join(filter(None, (said.get("description"), choices and f"({choices})")))
+        default = said.get("default")
+        shown = (
+            "" if default in NOTHING or isinstance(default, dict) else f"`{json.dumps(default)}`"
+        )
+        assert words, name
+        yield f"| `{name}` | {shown} | {words} |"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_rule_is_in_the_documentation_in_its_own_words(kind):
+    text = PAGE.read_text()
+    assert [row for row in rows(kind) if row not in text] == []
+
+
+def test_the_examples_in_the_documentation_are_rules():
+    blocks = PAGE.read_text().split("```yaml\n")[1:]
+    assert blocks
+    for block in blocks:
+        assert parse(block.split("```")[0]) != Rules()
+
+
+def test_rules_survive_json():
+    rules = parse("like: aws\nfaults: [{do: late, seconds: 3}]\nspot: {t3.small: 0.01}")
+    assert parse(msgspec.json.encode(rules).decode()) == rules

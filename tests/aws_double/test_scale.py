@@ -1,0 +1,58 @@
+"""Many machines, many callers."""
+
+import re
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.aws_double.asked import ACCOUNT, image, launched
+
+SIGNED = f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260101/us-east-1/ec2/aws4_request"
+
+
+def asked(url, form):
+    """The bare answer, which boto3 would take seconds to read."""
+    request = urllib.request.Request(url, form.encode(), {"authorization": SIGNED})
+    with urllib.request.urlopen(request) as answer:
+        return answer.read().decode()
+
+
+def pages(url):
+    token = ""
+    while True:
+        more = token and f"&NextToken={token}"
+        text = asked(url, f"Action=DescribeInstances&MaxResults=1000{more}")
+        yield text
+        if (found := re.search("<nextToken>(.*)</nextToken>", text)) is None:
+            return
+        token = found[1]
+
+
+def test_5000_machines_are_described_quickly(aws):
+    kind = f"ImageId={image()}&InstanceType=t3.small&MinCount=1000&MaxCount=1000"
+    tags = "".join(
+        f"&TagSpecification.1.Tag.{n}.Key=prism:k{n}&TagSpecification.1.Tag.{n}.Value=v"
+        for n in range(1, 11)
+    )
+    for _ in range(5):
+        asked(
+            aws.url, f"Action=RunInstances&{kind}&TagSpecification.1.ResourceType=instance{tags}"
+        )
+    aws.clock.advance(5)
+    list(pages(aws.url))  # every description is made once
+    start = time.monotonic()
+    texts = list(pages(aws.url))
+    assert time.monotonic() - start < 3
+    assert len(texts) == 5
+    assert len({id for text in texts for id in re.findall("<instanceId>(.*?)<", text)}) == 5000
+    assert all(text.count("<key>prism:k10</key>") == 1000 for text in texts)
+
+
+def test_many_callers_at_once_get_what_is_theirs(aws, ec2):
+    ami = image()
+    with ThreadPoolExecutor(16) as threads:
+        tokens = [str(n // 2) for n in range(200)]  # each one twice
+        ids = list(threads.map(lambda it: launched(ec2, ClientToken=it, ImageId=ami), tokens))
+    assert len(set(ids)) == 100
+    assert ids[::2] == ids[1::2]
+    assert len(aws.machines()) == 100
