@@ -1,0 +1,114 @@
+"""Fifty launches at once on this machine, for real, and how the daemon answers meanwhile."""
+
+import json
+import subprocess
+import threading
+import time
+from contextlib import closing
+from itertools import cycle
+from statistics import median, quantiles
+
+from living import BIN, REAL, daemon, home
+from load import Connection
+from page import Report
+
+API = "/api/v1"
+PATIENCE = 900.0
+PAUSE = 0.02
+CROWDS = (
+    ("Plain Shell", 50, 0),
+    ("Plain Shell", 40, 10),
+)
+OTHER = "Data Science (pip)"
+ASKED = ("/instances", "/templates", "/daemon/status", "/instances/w0")
+UNDER_WAY = {"launching", "starting"}
+
+
+def crowds(report: Report) -> None:
+    """First many small ones, then some that install packages among them."""
+    for template, many, more in CROWDS:
+        with home() as folder, daemon(folder, REAL) as it:
+            orders = [template] * many + [OTHER] * more
+            try:
+                _crowd(it.port, orders, report, f", {more} of them {OTHER}" if more else "")
+            finally:
+                _gone(it.port, len(orders))
+            command = [BIN / "prism", "daemon", "status"]
+            subprocess.run(command, env=it.environ, check=True, capture_output=True)
+
+
+def _crowd(port: int, orders: list[str], report: Report, kind: str) -> None:
+    over = threading.Event()
+    took: list[float] = []
+    late: list[float] = []
+    asking = threading.Thread(target=_ask, args=[port, over, took, late])
+    began = time.monotonic()
+    asking.start()
+    try:
+        launches = [
+            threading.Thread(target=_launch, args=[port, f"w{number}", template])
+            for number, template in enumerate(orders)
+        ]
+        for one in launches:
+            one.start()
+        for one in launches:
+            one.join()
+        states = _settled(port, len(orders))
+    finally:
+        over.set()
+        asking.join()
+    ready = time.monotonic() - began
+    running = states.count("running")
+    worst = quantiles(took, n=100)[98]
+    what = f"{len(orders)} launches at once{kind}"
+    report.say(f"{what}: running", f"{running} after {ready:.0f} s", "all", running == len(orders))
+    report.say("… answers meanwhile, p50", f"{median(took):.1f} ms")
+    report.say("… p99", f"{worst:.0f} ms, of {len(took):,}", "< 100 ms", worst < 100)
+    woken = quantiles(late, n=100)[98]
+    report.say("… who only sleeps meanwhile wakes late by, p99", f"{woken:.0f} ms")
+
+
+def _launch(port: int, name: str, template: str) -> None:
+    order = json.dumps({"name": name, "template": template}).encode()
+    with closing(Connection(port)) as to:
+        answer = to.ask(f"{API}/instances/launch", "POST", order)
+        if answer.status != 201:
+            print(name, answer.status, answer.body[:300])
+
+
+def _ask(port: int, over: threading.Event, took: list[float], late: list[float]) -> None:
+    """Somebody who looks at this and that, fifty times a second, and how late he wakes up."""
+    with closing(Connection(port)) as to:
+        for path in cycle(ASKED):
+            due = time.perf_counter() + PAUSE
+            if over.wait(PAUSE):
+                return
+            began = time.perf_counter()
+            late.append((began - due) * 1000)
+            to.ask(API + path)
+            took.append((time.perf_counter() - began) * 1000)
+
+
+def _settled(port: int, many: int) -> list[str]:
+    until = time.monotonic() + PATIENCE
+    with closing(Connection(port)) as to:
+        while True:
+            found = json.loads(to.ask(f"{API}/instances").body)
+            states = [it["state"] for it in found]
+            if not UNDER_WAY & set(states) or time.monotonic() > until:
+                return states
+            time.sleep(0.25)
+
+
+def _gone(port: int, many: int) -> None:
+    with closing(Connection(port)) as to:
+        for number in range(many):
+            body = json.dumps({"confirm": "DELETE"}).encode()
+            to.ask(f"{API}/instances/w{number}/terminate", "POST", body)
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            found = json.loads(to.ask(f"{API}/instances").body)
+            if all(it["state"] == "terminated" for it in found):
+                return
+            time.sleep(0.25)
+    raise RuntimeError("some were not terminated")

@@ -1,0 +1,52 @@
+"""The real daemon, with machines that exist only in memory: what is measured is Prism.
+
+On SIGUSR1 it records events for a while, each in a transaction of its own, with the moment
+of its commit in it; the monotonic clock is the same in every process of a machine.
+"""
+
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import ClassVar
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from prism.daemon import main
+from prism.kit.clock import WallClock
+from prism.kit.events import Event
+from prism.providers.local.place import place_of
+from prism.settings import Settings
+from tests.doubles.memory import MemoryCompute
+
+SECONDS, A_SECOND = 10, 100
+
+
+class Ticked(Event, frozen=True, kw_only=True):
+    """A moment has passed."""
+
+    event: ClassVar[str] = "bench_ticked"
+    number: int
+    sent: int  # nanoseconds
+
+
+def tick(db) -> None:
+    begun = time.monotonic()
+    for number in range(SECONDS * A_SECOND):
+        time.sleep(max(0.0, begun + number / A_SECOND - time.monotonic()))
+        with db.write() as tx:
+            sent = time.monotonic_ns()
+            tx.happened(Ticked(actor="bench", subject="bench", number=number, sent=sent))
+
+
+def build(*parts, _original=main.build, **more):
+    house = _original(*parts, **more)
+    ticking = threading.Thread(target=tick, args=[house.db], daemon=True)
+    signal.signal(signal.SIGUSR1, lambda *_: ticking.start())
+    return house
+
+
+main.build = build
+settings = Settings.read()
+sys.exit(main.run(settings, {place_of(settings.folder): MemoryCompute(WallClock())}))

@@ -1,0 +1,93 @@
+"""A load of one connection or many, spoken on plain sockets so that the client costs little."""
+
+import contextlib
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a server answered: requests a second, and how long each took, in milliseconds."""
+
+    rate: float
+    p50: float
+    p99: float
+    bytes_each: int
+
+    def __str__(self) -> str:
+        return f"{self.rate:,.0f}/s, p50 {self.p50:.2f} ms, p99 {self.p99:.2f} ms"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Connection:
+    """One kept-alive HTTP connection."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port, self._buffer = port, bytearray(1 << 20)
+
+    def ask(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
+        """Send one request and read its answer to the last byte."""
+        lines = {"Host": f"localhost:{self._port}", **headers}
+        if body:
+            lines |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in lines.items())
+        self._socket.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        return self._read()
+
+    def _read(self) -> Answer:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += self._socket.recv(1 << 16)
+        head, _, body = data.partition(b"\r\n\r\n")
+        status, *lines = head.decode("latin-1").split("\r\n")
+        headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
+        left = int(headers.get("content-length", 0)) - len(body)
+        parts = [body]
+        while left > 0:
+            got = self._socket.recv_into(self._buffer, min(left, len(self._buffer)))
+            parts.append(bytes(self._buffer[:got]))
+            left -= got
+        return Answer(int(status.split()[1]), headers, b"".join(parts))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+
+def load(port: int, path: str, seconds: float, connections: int = 1, **headers: str) -> Load:
+    """Ask for `path` over and over; every answer must be a success."""
+    took: list[float] = []
+    size, failed = [0], []
+    until = time.perf_counter() + seconds
+
+    def client() -> None:
+        with contextlib.closing(Connection(port)) as to:
+            while (began := time.perf_counter()) < until:
+                answer = to.ask(path, **headers)
+                took.append(time.perf_counter() - began)
+                size[0] = len(answer.body)
+                if answer.status >= 400:
+                    failed.append(answer.status)
+
+    threads = [threading.Thread(target=client) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise RuntimeError(f"{path}: {len(failed)} answers failed, first {failed[0]}")
+    worst = quantiles(took, n=100)[98] if len(took) > 1 else took[0]
+    return Load(len(took) / seconds, median(took) * 1000, worst * 1000, size[0])

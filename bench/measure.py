@@ -1,0 +1,78 @@
+"""Measure Prism on this machine, in one run, and write docs/bench.md: `make bench`.
+
+With words, only those parts, and nothing is written: `python bench/measure.py reads crowd`.
+"""
+
+import sys
+from collections.abc import Callable
+from statistics import median
+
+from commands import commands
+from crowd import crowds
+from listeners import listeners
+from living import REAL, daemon, home
+from money import charts
+from page import Report
+from proxy import proxied
+from reads import launched, reads, writes
+
+STARTS = 7
+
+
+def starts(report: Report) -> None:
+    """The daemon as people start it."""
+    with home() as folder:
+        with daemon(folder, REAL) as it:
+            first = it.took
+        took, spent, rss = [], [], []
+        for _ in range(STARTS):
+            with daemon(folder, REAL) as it:
+                took.append(it.took)
+                spent.append(it.spent)
+                rss.append(it.rss)
+    report.say("daemon, first start in a new home", f"{first:.0f} ms")
+    best = f"{min(took):.0f} ms, median {median(took):.0f} ms"
+    report.say("daemon, from its start to its first answer", best, "≤ 600 ms", min(took) <= 600)
+    report.say("… of that it computed", f"{min(spent):.0f} ms, median {median(spent):.0f} ms")
+    report.say("… memory (RSS)", f"{median(rss):.0f} MiB", "≤ 90 MB", median(rss) <= 90)
+
+
+def thousand(report: Report) -> None:
+    """A daemon with 1,000 workspaces, and the command line before it."""
+    with home() as folder, daemon(folder) as it:
+        launched(it.port, range(1000), report)
+        reads(it.port, 1000, report)
+        commands(it, report)
+        listeners(it, report)
+        writes(it.port, report)
+
+
+def ten_thousand(report: Report) -> None:
+    """A daemon with ten times as many as anybody should have."""
+    with home() as folder, daemon(folder) as it:
+        launched(it.port, range(10_000), report)
+        reads(it.port, 10_000, report)
+        met = it.rss <= 350
+        report.say("memory with 10,000 workspaces", f"{it.rss:.0f} MiB", "≤ 350 MB", met)
+
+
+PARTS: dict[str, Callable[[Report], None]] = {
+    "starts": starts,
+    "thousand": thousand,
+    "crowds": crowds,
+    "ten_thousand": ten_thousand,
+    "proxy": proxied,
+    "charts": charts,
+}
+
+
+def main() -> None:
+    report = Report()
+    for part in sys.argv[1:] or PARTS:
+        PARTS[part](report)
+    if not sys.argv[1:]:
+        report.write()
+
+
+if __name__ == "__main__":
+    main()

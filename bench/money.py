@@ -1,0 +1,93 @@
+"""Charts over five years of a thousand workspaces, and a launch that must fit among them."""
+
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import quantiles
+
+import msgspec
+from page import Report
+
+from prism.costs import store
+from prism.costs.ledger import Ledger
+from prism.costs.model import DAY, Kind
+from prism.costs.plan import day_of, second
+from prism.costs.service import CostService
+from prism.kit.clock import StoppedClock
+from prism.kit.db import Database
+from prism.kit.events import Bus
+
+WORKSPACES, DAYS, PROJECTS, TIMES = 1000, 5 * 365, 20, 60
+END = datetime(2031, 1, 1, 12, tzinfo=UTC)
+INSERT = (
+    "INSERT INTO segments (no, resource, name, owner, profile, project, kind, detail, amount, "
+    "hours, source, began, ended, reconstructed) "
+    "VALUES (?,?,?,'ada','local',?,?,'',?,?,'bench',?,?,0)"
+)
+
+
+def segments(now: int):
+    """A working day of each workspace on each day, and its disk all the time."""
+    first = day_of(now) - DAYS
+    for no in range(1, WORKSPACES + 1):
+        name, project = f"w{no}", f"p{no % PROJECTS}"
+        begin = first * DAY
+        yield no, name, name, project, Kind.ROOT.value, 1_600_000, 720, begin, None
+        for day in range(first, first + DAYS):
+            at = day * DAY + 8 * 3600 + no
+            yield no, name, name, project, Kind.COMPUTE.value, 83_200, 1, at, at + 8 * 3600
+
+
+def filled(folder: Path) -> tuple[Database, StoppedClock]:
+    """A database with all of it."""
+    clock = StoppedClock(END)
+    db = Database(f"sqlite:///{folder / 'state.db'}", clock, Bus())
+    db.create_tables()
+    now = second(END)
+    with sqlite3.connect(folder / "state.db") as raw:
+        raw.executemany(INSERT, segments(now))
+        raw.execute(
+            "INSERT INTO accounts (resource, project, no, name, paid, unknown, since) "
+            "SELECT resource, project, no, name, "
+            "sum(coalesce(amount * (ended - began) / (hours * 3600), 0)), 0, min(began) "
+            "FROM segments GROUP BY resource"
+        )
+    raw.close()
+    return db, clock
+
+
+def timed(what: Callable[[], object]) -> float:
+    """The 95th percentile of it, in milliseconds."""
+    took = []
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        msgspec.json.encode(what())
+        took.append((time.perf_counter() - began) * 1000)
+    return quantiles(took, n=20)[-1]
+
+
+def charts(report: Report) -> None:
+    """Every chart there is, over all of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        db, clock = filled(Path(folder))
+        costs = CostService(db, clock)
+        began = time.perf_counter()
+        days = Ledger(db, clock).roll()
+        took = time.perf_counter() - began
+        with db.read() as sql:
+            held = store.rolled(sql)
+        assert held == day_of(second(END)) - 1
+        report.say(
+            f"summing up {days:,} days of {WORKSPACES:,} workspaces at once", f"{took:.1f} s"
+        )
+        start, end = (END - timedelta(days=DAYS)).date(), END.date()
+        for grain in ("daily", "weekly", "monthly"):
+            p95 = timed(lambda grain=grain: costs.history(start, end, grain))
+            what = f"chart over 5 years of {WORKSPACES:,} workspaces, {grain}, p95"
+            report.say(what, f"{p95:.1f} ms", "≤ 50 ms", p95 <= 50)
+        p95 = timed(costs.current)
+        report.say(f"what {WORKSPACES:,} workspaces cost now, p95", f"{p95:.1f} ms")
+        db.close()

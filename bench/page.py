@@ -1,0 +1,57 @@
+"""What was measured: said while it is, kept for the page, compared with what was aimed at."""
+
+import os
+import platform
+import re
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prism import __version__
+
+PAGE = Path(__file__).parents[1] / "docs" / "bench.md"
+TABLE = re.compile(r"(<!-- measured -->\n).*(<!-- end -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    what: str
+    value: str
+    aim: str = ""
+    met: bool | None = None
+
+
+class Report:
+    """Every row of a run."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    def say(self, what: str, value: str, aim: str = "", met: bool | None = None) -> None:
+        """Measured; with what was aimed at, if anything was."""
+        self.rows.append(Row(what, value, aim, met))
+        mark = {True: "✓", False: "✗", None: " "}[met]
+        print(f"{mark} {what:<70} {value}{f'   (aim {aim})' if aim else ''}", flush=True)
+
+    def write(self) -> None:
+        """Put the table into the page, between its marks; the words around it stay."""
+        lines = [self._about(), "", "| | measured | aim | |", "|---|---|---|---|"]
+        for row in self.rows:
+            mark = {True: "✓", False: "✗ missed", None: ""}[row.met]
+            lines.append(f"| {row.what} | {row.value} | {row.aim} | {mark} |")
+        table = "\n".join(lines)
+        PAGE.write_text(TABLE.sub(lambda it: f"{it[1]}{table}\n{it[2]}", PAGE.read_text()))
+
+    def _about(self) -> str:
+        busy = os.getloadavg()[2]
+        return (
+            f"Prism {__version__}, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
+            f"{platform.system()} on {platform.machine()}, "
+            f"{platform.python_implementation()} {platform.python_version()}, "
+            f"SQLite {sqlite3.sqlite_version} (WAL, synchronous=FULL). Other work kept "
+            f"{busy:.1f} programs running on average during the last quarter of an hour, "
+            "the bench's own included."
+        )

@@ -1,0 +1,245 @@
+"""What the way into a workspace costs: beside the way without us, and beside nginx.
+
+Every figure of a comparison comes from one run, one after the other, on one machine.
+`python bench/measure.py proxy`.
+"""
+
+import asyncio
+import base64
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+
+import psutil
+from living import REAL, daemon, home
+from load import load
+from page import Report
+
+from prism.client import Client
+
+SERVICE = Path(__file__).with_name("service.py")
+BROUGHT = base64.b64encode(SERVICE.read_bytes()).decode()
+TEMPLATE = f"""
+name: Measured
+packages: {{pip: []}}
+ports: [8888]
+post_install: ['echo {BROUGHT} | base64 -d >"$HOME/service.py"']
+services:
+  page:
+    command: "{sys.executable} {{home}}/service.py {{port}}"
+    port: 8888
+    health: /small
+"""
+BIG = 1 << 30
+ROUNDS, SECONDS = 5, 3.0
+IDLE, BUSY, KEYS = 1000, 50, 400
+NGINX = """
+daemon off; pid {folder}/pid; error_log {folder}/error; worker_processes 1;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 100000000;
+  upstream service {{ server 127.0.0.1:{port}; keepalive 64; keepalive_requests 100000000; }}
+  server {{
+    listen 127.0.0.1:{here};
+    location / {{
+      proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+class Way:
+    """A way to the service: a port of this machine, and the name to ask for there."""
+
+    def __init__(self, name, port, host):
+        self.name, self.port, self.host = name, port, host
+
+
+def proxied(report: Report) -> None:
+    """All of it."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(home())
+        (folder / "templates").mkdir(mode=0o700)
+        (folder / "templates" / "measured.yml").write_text(TEMPLATE)
+        it = stack.enter_context(daemon(folder, REAL))
+        client = Client(home=str(folder))
+        client.workspaces.launch("Measured", "mine", wait=120)
+        stack.callback(_ended, client)
+        real = int(client.workspaces.connect("mine").services["page"].url.rpartition(":")[2])
+        ways = [
+            Way("direct", real, f"127.0.0.1:{real}"),
+            Way("through Prism", it.port, f"mine.localhost:{it.port}"),
+        ]
+        if shutil.which("nginx"):
+            ways.append(stack.enter_context(_nginx(folder, real)))
+        bulk(report, ways, it)
+        small(report, ways)
+        terminals(report, it, real + 1)
+        idle(report, it, real + 1)
+
+
+def bulk(report, ways, it) -> None:
+    """A gigabyte, in turns; and what the daemon computes for it."""
+    best = dict.fromkeys(ways, 0.0)
+    prism = psutil.Process(it.process.pid)
+    spent = -sum(prism.cpu_times()[:2])
+    for _ in range(ROUNDS):
+        for way in ways:
+            best[way] = max(best[way], _megabytes(way))
+    direct = best[ways[0]]
+    for way, rate in best.items():
+        share = rate / direct
+        ours = way is ways[1]
+        value = f"{rate:,.0f} MB/s" + ("" if way is ways[0] else f", {share:.0%} of direct")
+        aim = ("≥ 50 % of direct", share >= 0.5) if ours else ()
+        report.say(f"download of 1 GiB, {way.name}", value, *aim)
+    each = (spent + sum(prism.cpu_times()[:2])) / ROUNDS
+    report.say("… processor time of the daemon for it", f"{each:.2f} s")
+
+
+def small(report, ways) -> None:
+    """Answers of 100 bytes on one kept connection, and on eight."""
+    halves = {way: [] for way in ways}
+    for _ in range(ROUNDS):
+        for way in ways:
+            halves[way].append(load(way.port, "/small", SECONDS / ROUNDS, Host=way.host))
+    direct = median(it.p50 for it in halves[ways[0]])
+    for way, loads in halves.items():
+        p50, p99 = median(it.p50 for it in loads), median(it.p99 for it in loads)
+        value = f"{median(it.rate for it in loads):,.0f}/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+        report.say(f"small request, {way.name}", value)
+        if way is not ways[0]:
+            added = p50 - direct
+            aim = ("≤ 0.5 ms", added <= 0.5) if way is ways[1] else ()
+            report.say(f"… p50 that is added, {way.name}", f"{added:.2f} ms", *aim)
+    for way in ways:
+        eight = load(way.port, "/small", SECONDS, 8, Host=way.host)
+        report.say(f"small requests, eight at once, {way.name}", str(eight))
+
+
+def terminals(report, it, port) -> None:
+    """From a key to its echo, while other terminals are busy."""
+    for name, at, host in (
+        ("direct", port, f"127.0.0.1:{port}"),
+        ("through Prism", it.port, f"{port}--mine.localhost:{it.port}"),
+    ):
+        took = asyncio.run(_echoes(at, host))
+        p50, p99 = median(took), quantiles(took, n=100)[98]
+        aim = ("p99 ≤ 5 ms", p99 <= 5) if at == it.port else ()
+        value = f"p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+        report.say(f"echo of a key beside {BUSY} busy terminals, {name}", value, *aim)
+
+
+def idle(report, it, port) -> None:
+    """What WebSockets cost that say nothing."""
+    with ExitStack() as stack:
+        host = f"{port}--mine.localhost:{it.port}"
+        stack.enter_context(_upgraded(it.port, host))
+        before = it.rss
+        for _ in range(IDLE):
+            stack.enter_context(_upgraded(it.port, host))
+        each = (it.rss - before) * 1024 / IDLE
+        value = f"{it.rss - before:.0f} MiB, {each:.1f} KiB each"
+        report.say(f"memory of {IDLE:,} idle WebSockets", value)
+
+
+def _megabytes(way) -> float:
+    with socket.create_connection(("127.0.0.1", way.port)) as to:
+        buffer = bytearray(1 << 20)
+        to.sendall(f"GET /big/{BIG} HTTP/1.1\r\nHost: {way.host}\r\n\r\n".encode())
+        began, got = time.perf_counter(), 0
+        while got < BIG:
+            read = to.recv_into(buffer)
+            if not read:
+                raise RuntimeError(f"{way.name}: it ended after {got} bytes")
+            got += read
+        return BIG / 1e6 / (time.perf_counter() - began)
+
+
+@contextmanager
+def _upgraded(port, host, query=""):
+    """A connection that has become a WebSocket."""
+    key = "dGhlIHNhbXBsZSBub25jZQ=="
+    with socket.create_connection(("127.0.0.1", port)) as to:
+        to.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        to.sendall(
+            f"GET /terminal{query} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\n"
+            f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+            "\r\n".encode()
+        )
+        said = b""
+        while b"\r\n\r\n" not in said:
+            said += to.recv(1)
+        if b" 101 " not in said:
+            raise RuntimeError(said.decode("latin-1"))
+        yield to
+
+
+async def _echoes(port, host) -> list[float]:
+    """Milliseconds from key to echo; the busy ones are read as they come."""
+    with ExitStack() as stack:
+        others = [stack.enter_context(_upgraded(port, host, "?busy")) for _ in range(BUSY)]
+        mine = stack.enter_context(_upgraded(port, host))
+        reading = [asyncio.create_task(_read(await _stream(one))) for one in others]
+        reader, writer = await _stream(mine)
+        took = []
+        for _ in range(KEYS):
+            began = time.perf_counter()
+            writer.write(_frame(b"k"))
+            await reader.read(64)
+            took.append((time.perf_counter() - began) * 1000)
+            await asyncio.sleep(0.005)
+        for one in reading:
+            one.cancel()
+        return took
+
+
+async def _stream(one):
+    return await asyncio.open_connection(sock=one.dup())
+
+
+async def _read(streams) -> None:
+    while await streams[0].read(1 << 16):
+        pass
+
+
+def _frame(text: bytes) -> bytes:
+    mask = secrets.token_bytes(4)
+    masked = bytes(b ^ mask[n % 4] for n, b in enumerate(text))
+    return bytes((0x82, 0x80 | len(text))) + mask + masked
+
+
+@contextmanager
+def _nginx(folder, port):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        here = free.getsockname()[1]
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, port=port, here=here))
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(["nginx", "-p", folder, "-c", config], stderr=quiet)
+    try:
+        while not _open(here):
+            time.sleep(0.02)
+        yield Way("through nginx", here, f"127.0.0.1:{here}")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def _open(port) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _ended(client) -> None:
+    client.workspaces.terminate("mine", wait=60)

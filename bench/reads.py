@@ -1,0 +1,92 @@
+"""Requests: one connection that asks as fast as it is answered."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from statistics import median
+
+from load import Connection, Load, load
+from page import Report
+
+API = "/api/v1"
+TEMPLATE = "Plain Shell"
+ROUNDS, SECONDS = 3, 2.0
+
+
+def launched(port: int, names: range, report: Report, connections: int = 4) -> None:
+    """Launch that many, and wait until all of them run."""
+    began, left = time.perf_counter(), iter(names)
+    lock = threading.Lock()
+
+    def work() -> None:
+        with closing(Connection(port)) as to:
+            while True:
+                with lock:
+                    number = next(left, None)
+                if number is None:
+                    return
+                order = json.dumps({"name": f"w{number}", "template": TEMPLATE}).encode()
+                answer = to.ask(f"{API}/instances/launch", "POST", order)
+                if answer.status != 201:
+                    raise RuntimeError(f"launch: {answer.status} {answer.body[:200]!r}")
+
+    threads = [threading.Thread(target=work) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = time.perf_counter() - began
+    report.say(f"{len(names):,} launches, {connections} at a time", f"{len(names) / took:,.0f}/s")
+    with closing(Connection(port)) as to:
+        while True:
+            found = json.loads(to.ask(f"{API}/instances").body)
+            if all(it["state"] == "running" for it in found) and len(found) == names.stop:
+                break
+            time.sleep(0.2)
+    report.say("… all of them running", f"{time.perf_counter() - began:.1f} s after the first")
+
+
+def reads(port: int, many: int, report: Report) -> None:
+    """What people and pages ask for all the time."""
+    path = f"{API}/instances"
+    with closing(Connection(port)) as to:
+        answer = to.ask(path)
+    tag, kib = answer.headers["etag"], len(answer.body) / 1024
+    aimed = many == 1000
+    full = best(lambda: load(port, path, SECONDS))
+    what = f"`GET /instances` with {many:,} ({kib:,.0f} KiB)"
+    if aimed:
+        report.say(f"{what}, rate", f"{full.rate:,.0f}/s", "≥ 2,000/s", full.rate >= 2000)
+        report.say("… p50, p99", times(full), "p99 ≤ 3 ms", full.p99 <= 3)
+    else:
+        report.say(what, str(full))
+    same = best(lambda: load(port, path, SECONDS, If_None_Match=tag))
+    report.say("… unchanged, 304", str(same))
+    if aimed:
+        for small in (f"{path}/w7", f"{API}/templates", f"{API}/daemon/status"):
+            it = best(lambda small=small: load(port, small, SECONDS))
+            report.say(f"`GET {small.removeprefix(API)}`", str(it))
+
+
+def writes(port: int, report: Report) -> None:
+    """A wish, written down: each is a commit that is on the disk before the answer."""
+    took = []
+    with closing(Connection(port)) as to:
+        for number in range(300):
+            began = time.perf_counter()
+            if to.ask(f"{API}/instances/w{number}/stop", "POST").status != 200:
+                raise RuntimeError("stop failed")
+            took.append((time.perf_counter() - began) * 1000)
+    report.say("`POST /instances/{name}/stop`, p50", f"{median(took):.1f} ms")
+
+
+def best(measure: Callable[[], Load]) -> Load:
+    """The best of a few rounds: what else this machine does only ever makes one worse."""
+    return min((measure() for _ in range(ROUNDS)), key=lambda it: it.p99)
+
+
+def times(it: Load) -> str:
+    """How long it took."""
+    return f"{it.p50:.2f} ms, {it.p99:.2f} ms"

@@ -1,0 +1,90 @@
+"""What a workspace serves while the proxy is measured, itself as quick as Python can.
+
+    python service.py PORT
+
+`/small` is 100 bytes, `/big/BYTES` that many, `/terminal` a WebSocket with a terminal: `cat`,
+or with `?busy` a program that prints a line twenty times a second.
+"""
+
+import asyncio
+import os
+import pty
+import sys
+
+import uvloop
+from aiohttp import web
+
+PIECE = memoryview(bytes(1 << 20))
+SMALL = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 100
+BUSY = "while :; do echo 'epoch 12 loss 0.0031 acc 0.981'; sleep 0.05; done"
+
+
+async def serve(reader, writer):
+    """Answers requests as they come."""
+    while head := await reader.readuntil(b"\r\n\r\n"):
+        path = head.split(b" ", 2)[1]
+        if not path.startswith(b"/big/"):
+            writer.write(SMALL)
+            continue
+        left = int(path[5:])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % left)
+        while left:
+            piece = PIECE[: min(left, len(PIECE))]
+            writer.write(piece)
+            await writer.drain()
+            left -= len(piece)
+
+
+async def quietly(reader, writer):
+    """A client may go at any time."""
+    try:
+        await serve(reader, writer)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+async def terminal(request):
+    """A program on a terminal of its own."""
+    socket = web.WebSocketResponse(compress=False)
+    await socket.prepare(request)
+    near, far = pty.openpty()
+    words = ("sh", "-c", BUSY) if "busy" in request.query else ("cat",)
+    ends = dict.fromkeys(("stdin", "stdout", "stderr"), far)
+    program = await asyncio.create_subprocess_exec(*words, **ends, start_new_session=True)
+    os.close(far)
+    loop = asyncio.get_running_loop()
+    shown = asyncio.Queue()
+    loop.add_reader(near, lambda: shown.put_nowait(os.read(near, 65536)))
+
+    async def show():
+        while True:
+            await socket.send_bytes(await shown.get())
+
+    showing = asyncio.create_task(show())
+    try:
+        async for message in socket:
+            os.write(near, message.data)
+    finally:
+        showing.cancel()
+        loop.remove_reader(near)
+        program.kill()
+        await program.wait()
+        os.close(near)
+    return socket
+
+
+async def main(port):
+    """Plain HTTP on the port, terminals on the next door: `port + 1`."""
+    app = web.Application()
+    app.router.add_get("/terminal", terminal)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port + 1).start()
+    server = await asyncio.start_server(quietly, "127.0.0.1", port)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1])))

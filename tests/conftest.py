@@ -1,0 +1,138 @@
+"""A house with a stopped clock and a cloud that obeys, on both databases."""
+
+import asyncio
+import atexit
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import create_engine, text
+
+from prism.daemon.house import build
+from prism.kit.clock import StoppedClock
+from prism.providers.local.place import place_of
+from prism.settings import Settings
+from tests.doubles.memory import MemoryCompute
+from tests.doubles.volumes import MemoryVolumes
+
+ML = "Python Machine Learning (Simplified)"
+HOME = Path(tempfile.mkdtemp(prefix="prism-home-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+PLACE = place_of(HOME)
+
+
+@pytest.fixture
+def clock():
+    return StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def cloud(clock):
+    return MemoryCompute(clock)
+
+
+@pytest.fixture
+def disks(clock):
+    return MemoryVolumes(clock)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL of our own; it refuses to run as root, so root lends it another user."""
+    if not shutil.which("initdb"):
+        pytest.fail("PostgreSQL's `initdb` is not on PATH: run the tests by `make test`")
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    data, port = folder / "data", free_port()
+    as_user = []
+    if os.getuid() == 0:
+        user = pwd.getpwnam("postgres")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    options = f"-p {port} -k {folder} -c listen_addresses= -c fsync=off"
+    control = [*as_user, "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
+    quiet = {"check": True, "capture_output": True, "cwd": folder}
+    subprocess.run([*as_user, "initdb", "-D", data, "-U", "prism", "-A", "trust"], **quiet)
+    subprocess.run([*control, "-o", options, "start"], **quiet)
+    yield f"postgresql+psycopg://prism@/postgres?host={folder}&port={port}"
+    subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request, tmp_path):
+    """An empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    url = request.getfixturevalue("postgres")
+    engine = create_engine(url)
+    with engine.begin() as sql:
+        sql.execute(text("DROP SCHEMA public CASCADE"))
+        sql.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+    return url
+
+
+@pytest.fixture
+def make_house(url, cloud, disks, clock):
+    """Builds daemons that share one database and one cloud."""
+    houses = []
+
+    def make(computes=None, time=None, **settings):
+        given = Settings(**{"home": str(HOME), "database_url": url, "user": "ada"} | settings)
+        house = build(given, computes or {PLACE: cloud}, time or clock, volumes={PLACE: disks})
+        house.db.create_tables()
+        house.profiles.first_start({})
+        houses.append(house)
+        return house
+
+    yield make
+    for house in houses:
+        house.close()
+
+
+@pytest.fixture
+def house(make_house):
+    return make_house()
+
+
+@pytest.fixture
+def http(house):
+    return Http(house.app)
+
+
+class Http:
+    """Asks the application itself; what it answers is what a socket would carry."""
+
+    def __init__(self, app):
+        self.app = app
+
+    def __call__(self, method, path, headers=None, **body):
+        return asyncio.run(self._ask(method, path, headers, body))
+
+    async def _ask(self, method, path, headers, body):
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8947") as to:
+            return await to.request(method, path, headers=headers, **body)
+
+    def launch(self, name="mine", **more):
+        order = {"name": name, "template": ML, **more}
+        return self("POST", "/api/v1/instances/launch", json=order)
+
+    def post(self, name, verb, **body):
+        return self("POST", f"/api/v1/instances/{name}/{verb}", **body)
+
+    def state(self, name="mine"):
+        return self("GET", f"/api/v1/instances/{name}").json()["state"]
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]

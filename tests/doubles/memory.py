@@ -1,0 +1,235 @@
+"""Machines that exist only in a dictionary, in a cloud that can be as bad as a real one."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Literal
+
+from prism.errors import Unavailable
+from prism.kit.clock import Clock
+from prism.workspaces.idleness import Idleness, IdleRule
+from prism.workspaces.model import Failure, Seen
+from prism.workspaces.ports import Access, Door, Machine, Order, Refused
+
+NOW = timedelta(0)
+STAGES = ("environment", "packages", "post_install", "services")
+HOST = "10.0.0.1"
+
+
+@dataclass
+class Faults:
+    """How the cloud misbehaves."""
+
+    down: bool = False  # does not answer and does not act
+    lose_replies: int = 0  # acts, then the connection drops, this many times
+    full: bool = False  # refuses launches for want of capacity
+    broken: Failure | None = None  # bringing up ends BROKEN, with this failure
+    hidden_for: timedelta = NOW  # a new machine is not listed at first
+    slow: timedelta = NOW  # how long a state change takes
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a machine is becoming, and since when."""
+
+    began: datetime
+    ends: datetime
+    meanwhile: Seen
+    then: Seen
+    failure: Failure | None = None
+
+    def since(self, now: datetime) -> datetime:
+        """Since when it has been what it is at that moment."""
+        return self.ends if now >= self.ends else self.began
+
+    def at(self, now: datetime) -> tuple[Seen, str | None, int | None, Failure | None]:
+        """State, stage, progress and failure at that moment."""
+        if now >= self.ends:
+            return self.then, None, 100 if self.then is Seen.ON else None, self.failure
+        if self.meanwhile is not Seen.STARTING:
+            return self.meanwhile, None, None, None
+        done = (now - self.began) / (self.ends - self.began)
+        return self.meanwhile, STAGES[int(done * len(STAGES))], int(done * 100), None
+
+
+@dataclass
+class MemoryCompute:
+    """Implements `workspaces.ports.Compute`; `calls` lists what was asked, in order."""
+
+    clock: Clock
+    faults: Faults = field(default_factory=Faults)
+    calls: list[str] = field(default_factory=list)
+    knows_when: bool = True  # whether it says since when a machine is what it is
+    busy: timedelta = timedelta(seconds=0.02)
+    calm: timedelta = timedelta(seconds=5)
+    patience: timedelta = timedelta(minutes=2)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self._orders: dict[str, Order] = {}
+        self._born: dict[str, datetime] = {}
+        self._changes: dict[str, Change] = {}
+        self._expiry: dict[str, tuple[datetime, Seen]] = {}
+        self._rules: dict[str, IdleRule | None] = {}
+        self._idle: dict[str, Idleness] = {}
+
+    def survey(self) -> list[Machine]:
+        """Every machine that is not hidden."""
+        with self._asked("survey"):
+            visible = self.clock.now() - self.faults.hidden_for
+            return [self.machine(id) for id, born in self._born.items() if born <= visible]
+
+    def launch(self, order: Order) -> Machine:
+        """Make a machine, or find the one that this key made."""
+        with self._asked(f"launch {order.name}"):
+            if self.faults.full:
+                raise Refused("Insufficient capacity in every zone")
+            id = f"i-{sha256(order.key.encode()).hexdigest()[:17]}"
+            if id not in self._orders:
+                self._born[id], self._orders[id] = self.clock.now(), order
+                self._come_up(id)
+            if order.expires_at and id not in self._expiry:
+                down = Seen.ASLEEP if order.hibernation else Seen.OFF
+                self._expiry[id] = (order.expires_at, down)
+            return self.machine(id)
+
+    def start(self, id: str) -> None:
+        """Power it on, or wake it up; what was broken is tried once more."""
+        with self._asked(f"start {id}"):
+            if self._seen(id) in {Seen.OFF, Seen.ASLEEP, Seen.BROKEN, Seen.STOPPING}:
+                self._come_up(id)
+
+    def stop(self, id: str) -> None:
+        """Power it off."""
+        with self._asked(f"stop {id}"):
+            self._go_down(id, Seen.OFF)
+
+    def hibernate(self, id: str) -> None:
+        """Put it to sleep."""
+        with self._asked(f"hibernate {id}"):
+            self._go_down(id, Seen.ASLEEP)
+
+    def terminate(self, id: str) -> None:
+        """Destroy it; it stays listed as gone."""
+        with self._asked(f"terminate {id}"):
+            if self._seen(id) is not Seen.GONE:
+                self._change(id, Seen.STOPPING, Seen.GONE)
+
+    def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
+        """Remember when it goes down by itself."""
+        with self._asked(f"expire {id}"):
+            if at is None:
+                self._expiry.pop(id, None)
+            elif id in self._orders:
+                self._expiry[id] = (at, Seen.ASLEEP if action == "hibernate" else Seen.OFF)
+
+    def watch(self, id: str, rule: IdleRule | None) -> None:
+        """Remember what is to be made of idleness."""
+        with self._asked(f"watch {id}"):
+            if id in self._orders:
+                self._rules[id] = rule
+
+    def access(self, id: str) -> Access:
+        """The doors of a machine that is on."""
+        with self._asked(f"access {id}"):
+            if self._seen(id) is not Seen.ON:
+                raise Unavailable(f"Machine {id} is not on")
+            services = self._orders[id].template.services
+            doors = {
+                name: Door(url=f"http://{HOST}:{service.port}", token=f"token-of-{name}")
+                for name, service in services.items()
+            }
+            return Access(host=HOST, user="researcher", doors=doors)
+
+    # What tests do to the world behind the daemon's back.
+
+    def machine(self, id: str) -> Machine:
+        """The machine as it is now, also where a survey would hide it."""
+        with self._lock:
+            now = self.clock.now()
+            self._expire(id, now)
+            seen, stage, progress, failure = self._changes[id].at(now)
+            return Machine(
+                id=id,
+                key=self._orders[id].key,
+                seen=seen,
+                private_ip=HOST if seen is Seen.ON else None,
+                stage=stage,
+                progress=progress,
+                failure=failure,
+                idle=self._idle.get(id),
+                since=self._changes[id].since(now) if self.knows_when else None,
+            )
+
+    def becomes(
+        self, id: str, seen: Seen, failure: Failure | None = None, at: datetime | None = None
+    ) -> None:
+        """Somebody else changes it, at once: its console, its own power button, a fire."""
+        with self._lock:
+            now = self.clock.now()
+            was = self._changes[id].at(now)[0]
+            at = at or now
+            self._changes[id] = Change(now, at, was if at > now else seen, Seen(seen), failure)
+
+    def vanish(self, id: str) -> None:
+        """No survey ever lists it again."""
+        with self._lock:
+            del self._orders[id], self._born[id], self._changes[id]
+            self._expiry.pop(id, None)
+
+    def finds(self, id: str, idle: Idleness) -> None:
+        """The machine learns this about its own idleness."""
+        with self._lock:
+            self._idle[id] = idle
+
+    def rule(self, id: str) -> IdleRule | None:
+        """What it was told last to make of idleness."""
+        return self._rules.get(id)
+
+    def ordered(self, id: str) -> Order:
+        """What was ordered."""
+        return self._orders[id]
+
+    def expiry(self, id: str) -> datetime | None:
+        """When it would go down by itself."""
+        known = self._expiry.get(id)
+        return known[0] if known else None
+
+    # How it works.
+
+    def _seen(self, id: str) -> Seen:
+        return self.machine(id).seen if id in self._orders else Seen.GONE
+
+    def _come_up(self, id: str) -> None:
+        broken = self.faults.broken
+        self._change(id, Seen.STARTING, Seen.BROKEN if broken else Seen.ON, broken)
+
+    def _go_down(self, id: str, then: Seen) -> None:
+        if self._seen(id) in {Seen.ON, Seen.STARTING}:
+            self._change(id, Seen.STOPPING, then)
+
+    def _change(
+        self, id: str, meanwhile: Seen, then: Seen, failure: Failure | None = None
+    ) -> None:
+        now = self.clock.now()
+        self._changes[id] = Change(now, now + self.faults.slow, meanwhile, then, failure)
+
+    def _expire(self, id: str, now: datetime) -> None:
+        at, then = self._expiry.get(id, (None, Seen.OFF))
+        if at and now >= at and self._changes[id].at(now)[0] is Seen.ON:
+            self._changes[id] = Change(at, at, then, then)
+            del self._expiry[id]
+
+    @contextmanager
+    def _asked(self, call: str) -> Iterator[None]:
+        with self._lock:
+            self.calls.append(call)
+            if self.faults.down:
+                raise Unavailable("The cloud does not answer")
+            yield
+            if self.faults.lose_replies and call != "survey":
+                self.faults.lose_replies -= 1
+                raise Unavailable("The connection dropped")

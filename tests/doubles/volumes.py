@@ -1,0 +1,168 @@
+"""Volumes that exist only in a dictionary, at a provider that can be as bad as a real one."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from prism.errors import Unavailable
+from prism.kit.clock import Clock
+from prism.storage.model import Kind, Seen, Trouble
+from prism.storage.ports import Copy, Disk, StorageRefused, Survey, VolumeOrder
+
+NOW = timedelta(0)
+
+
+@dataclass
+class Faults:
+    """How the provider misbehaves."""
+
+    down: bool = False  # does not answer and does not act
+    lose_replies: int = 0  # acts, then the connection drops, this many times
+    full: bool = False  # refuses new volumes
+    hidden_for: timedelta = NOW  # what is new is not listed at first
+    slow: timedelta = NOW  # how long copying takes
+    sick: Trouble | None = None  # copies end BROKEN, with this
+
+
+@dataclass
+class Thing:
+    """A volume or a snapshot."""
+
+    key: str
+    born: datetime
+    ready: datetime
+    attached: set[str] = field(default_factory=set)
+    holds: str = ""  # what is in it
+    trouble: Trouble | None = None
+
+
+@dataclass
+class MemoryVolumes:
+    """Implements `storage.ports.Volumes`; `calls` lists what was asked, in order."""
+
+    clock: Clock
+    faults: Faults = field(default_factory=Faults)
+    calls: list[str] = field(default_factory=list)
+    machines: dict[str, str] = field(default_factory=dict)  # what each root disk holds
+    busy: timedelta = timedelta(seconds=0.02)
+    calm: timedelta = timedelta(seconds=5)
+    patience: timedelta = timedelta(minutes=2)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self.disks: dict[str, Thing] = {}
+        self.copies: dict[str, Thing] = {}
+
+    def survey(self) -> Survey:
+        """Everything that is not hidden."""
+        with self._asked("survey"):
+            disks = [
+                Disk(
+                    id=id,
+                    key=it.key,
+                    seen=self._seen(it),
+                    attached=frozenset(it.attached),
+                    used_bytes=len(it.holds),
+                    trouble=it.trouble,
+                )
+                for id, it in self.disks.items()
+                if self._visible(it)
+            ]
+            return Survey(
+                disks,
+                [self._copy(id, it) for id, it in self.copies.items() if self._visible(it)],
+            )
+
+    def create(self, order: VolumeOrder) -> Disk:
+        """Make a volume, or find the one that this key made."""
+        with self._asked(f"create {order.name}"):
+            return self._made(order, "", NOW)
+
+    def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
+        """Make a volume from a snapshot, or find the one that this key made."""
+        with self._asked(f"restore {order.name}"):
+            if snapshot not in self.copies:
+                raise StorageRefused("There is no such snapshot")
+            return self._made(order, self.copies[snapshot].holds, self.faults.slow)
+
+    def attach(self, id: str, machine: str, name: str) -> None:
+        """Attach it."""
+        with self._asked(f"attach {name}"):
+            if id not in self.disks:
+                raise StorageRefused("There is no such volume")
+            self.disks[id].attached.add(machine)
+
+    def detach(self, id: str, machine: str) -> None:
+        """Detach it."""
+        with self._asked(f"detach {id}"):
+            if id in self.disks:
+                self.disks[id].attached.discard(machine)
+
+    def delete(self, id: str) -> None:
+        """Destroy it."""
+        with self._asked(f"delete {id}"):
+            self.disks.pop(id, None)
+
+    def snapshot(self, key: str, source: str) -> Copy:
+        """Copy a volume or a root disk, or find the copy that this key made."""
+        with self._asked(f"snapshot {source}"):
+            id = _id("snap", key)
+            if id not in self.copies or self.copies[id].trouble:
+                if source in self.disks:
+                    holds = self.disks[source].holds
+                elif source in self.machines:
+                    holds = self.machines[source]
+                else:
+                    raise StorageRefused("There is nothing to copy")
+                now = self.clock.now()
+                made = Thing(key, now, now + self.faults.slow, holds=holds)
+                made.trouble = self.faults.sick
+                self.copies[id] = made
+            return self._copy(id, self.copies[id])
+
+    def delete_snapshot(self, id: str) -> None:
+        """Destroy it."""
+        with self._asked(f"delete {id}"):
+            self.copies.pop(id, None)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _made(self, order: VolumeOrder, holds: str, takes: timedelta) -> Disk:
+        if self.faults.full:
+            raise StorageRefused("No more volumes: the quota is reached")
+        id = _id("vol" if order.kind is Kind.EBS else "fs", order.key)
+        now = self.clock.now()
+        it = self.disks.setdefault(id, Thing(order.key, now, now + takes, holds=holds))
+        return Disk(id=id, key=order.key, seen=self._seen(it), used_bytes=len(it.holds))
+
+    def _copy(self, id: str, it: Thing) -> Copy:
+        size = None if it.trouble else len(it.holds)
+        seen = self._seen(it)
+        return Copy(id=id, key=it.key, seen=seen, used_bytes=size, trouble=it.trouble)
+
+    def _seen(self, it: Thing) -> Seen:
+        if it.trouble:
+            return Seen.BROKEN
+        return Seen.THERE if self.clock.now() >= it.ready else Seen.MAKING
+
+    def _visible(self, it: Thing) -> bool:
+        return it.born <= self.clock.now() - self.faults.hidden_for
+
+    @contextmanager
+    def _asked(self, call: str) -> Iterator[None]:
+        with self._lock:
+            self.calls.append(call)
+            if self.faults.down:
+                raise Unavailable("The cloud does not answer")
+            yield
+            if self.faults.lose_replies and call != "survey":
+                self.faults.lose_replies -= 1
+                raise Unavailable("The connection dropped")
+
+
+def _id(prefix: str, key: str) -> str:
+    return f"{prefix}-{sha256(key.encode()).hexdigest()[:17]}"

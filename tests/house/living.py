@@ -1,0 +1,96 @@
+"""One home, in which real daemons live and die."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from prism.client import Client
+from prism.client.faults import DaemonUnreachable
+from tests.waiting import eventually
+
+BIN = Path(sys.executable).parent
+DAEMON = (BIN / "prismd",)
+MORTAL = (sys.executable, Path(__file__).with_name("mortal.py"))
+
+
+class Home:
+    """The folder, the client that talks to whoever lives there, and the machines it has."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}
+        ours = {"PRISM_HOME": str(folder), "PRISM_PORT": "0", "PRISM_USER": "ada@example.org"}
+        # One cache of packages for all homes of a test run: a product would have one home.
+        self.environ = inherited | ours | {"AWS_CONFIG_FILE": str(folder / "no-aws-config")}
+
+    @property
+    def client(self):
+        """Talks to the daemon that lives here now."""
+        return Client(home=self.folder)
+
+    @contextlib.contextmanager
+    def living(self, program=DAEMON, **environ):
+        """A daemon, until the block ends."""
+        with (self.folder / "log").open("a") as log:
+            process = subprocess.Popen(program, env=self.environ | environ, stderr=log)
+        try:
+            eventually(lambda: self.answers() or process.poll() is not None)
+            yield process
+        finally:
+            process.terminate()
+            process.wait(20)
+
+    def answers(self):
+        """Whether a daemon answers."""
+        with contextlib.suppress(DaemonUnreachable):
+            self.client.daemon.status()
+            return True
+        return False
+
+    def cli(self, *words, input=None, **environ):
+        """What the real command says, with a daemon or without one."""
+        command = [BIN / "prism", *words]
+        return subprocess.run(
+            command, env=self.environ | environ, capture_output=True, text=True, input=input
+        )
+
+    def said(self, *words):
+        """What a command that must succeed answers as JSON."""
+        done = self.cli(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def states(self):
+        """The state of each workspace."""
+        return [it.state for it in self.client.workspaces.list()]
+
+    def machines(self):
+        """The supervisors that run, whatever anybody wrote down about them."""
+        return self._with("supervisor.py")
+
+    def processes(self):
+        """Every process that has to do with a machine of this home."""
+        return self._with("")
+
+    def clear(self):
+        """End what a failed test has left behind."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def _with(self, word):
+        place = str(self.folder / "workspaces")
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                said = " ".join(process.cmdline())
+                theirs = f"{said} {process.environ().get('PRISM_MACHINE', '')}"
+                if place in theirs and word in said and process.status() != "zombie":
+                    found.append(process)
+        return found

@@ -1,0 +1,138 @@
+"""A lab that spends simulated money: one house, its clock, and what one asks of it."""
+
+from sqlalchemy import select
+
+from prism.budgets import store as budgets
+from prism.budgets.books import Books, every_cap
+from prism.budgets.plan import ALWAYS, held, window
+from prism.costs import store as ledger
+from prism.costs.model import Kind
+from prism.costs.plan import second
+from tests.conftest import Http
+
+API = "/api/v1"
+
+
+class Lab:
+    """`clock` moves only when told to; `settle` lets the daemon notice."""
+
+    def __init__(self, house, clock):
+        self.house, self.clock, self.http = house, clock, Http(house.app)
+
+    def post(self, path, **body):
+        return self.http("POST", f"{API}/{path}", json=body)
+
+    def put(self, path, **body):
+        return self.http("PUT", f"{API}/{path}", json=body)
+
+    def get(self, path):
+        response = self.http("GET", f"{API}/{path}")
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def made(self, path, **body):
+        response = self.post(path, **body)
+        assert response.status_code == 201, response.text
+        return response.json()
+
+    def project(self, name="lab", cap=None, **limits):
+        money = {"total_allocated": cap, **limits} if cap is not None else None
+        return self.made("projects", name=name, budget=money)
+
+    def pool(self, name="grant", total=1000.0, period="project", **more):
+        body = {"name": name, "total_amount": total, "period": period, "created_by": "pi@x.edu"}
+        return self.made("budgets", **body, **more)
+
+    def allocate(self, pool, project, amount, **more):
+        body = {"budget_id": pool, "project_id": project, "allocated_amount": amount}
+        return self.made("allocations", **body, allocated_by="pi@x.edu", **more)
+
+    def launch(self, name="mine", size="M", **more):
+        more.setdefault("storage", {"ebs_volume_size": 20})
+        return self.http.launch(name, size=size, **more)
+
+    def running(self, name="mine", **more):
+        assert self.launch(name, **more).status_code == 201
+        self.settle()
+        assert self.state(name) == "running"
+
+    def verb(self, name, verb, **body):
+        return self.http.post(name, verb, **({"json": body} if body else {}))
+
+    def state(self, name="mine"):
+        return self.http.state(name)
+
+    def settle(self, **delta):
+        self.clock.advance(**delta)
+        self.house.settle()
+
+    def live(self, hours=0, minutes=0, step=15):
+        """Time passes while the daemon looks every few minutes, and renews what it must."""
+        for _ in range(0, 60 * hours + minutes, step):
+            self.settle(minutes=step)
+
+    def workspace(self, name="mine"):
+        return self.house.workspaces.named(name)
+
+    def events(self, kind):
+        return [fact for fact in self.house.db.facts_after(0) if fact.event == kind]
+
+    def reasons(self):
+        """Why things went down that nobody had asked for."""
+        asked = self.events("instance_asked")
+        return [fact.data["reason"] for fact in asked if fact.data.get("reason")]
+
+    # --------------------------------------------------------- what the books say
+
+    @property
+    def now(self):
+        return second(self.clock.now())
+
+    def segments(self):
+        with self.house.db.read() as sql:
+            query = ledger.SELECT.order_by(ledger.segments.c.id)
+            return ledger._many(sql, query)
+
+    def recount(self, start=0, end=None, **only):
+        """Brute force, with fractions of a micro-dollar only where the contract floors them."""
+        end = self.now if end is None else end
+        return sum(
+            cost_by(it, end) - cost_by(it, start)
+            for it in self.segments()
+            if it.kind is not Kind.ASLEEP
+            and all(getattr(it, field) == value for field, value in only.items())
+        )
+
+    def standings(self, name=None):
+        """Every cap (or the one of that name): what is settled and set aside in its period."""
+        books, found = Books(self.clock), []
+        with self.house.db.read() as sql:
+            for cap in every_cap(sql):
+                if name not in {None, cap.name}:
+                    continue
+                within = ALWAYS if cap.pool is None else window(cap.pool, self.now)
+                if within is None:
+                    continue
+                start, end = within.start, within.end or 2**40
+                settled = self.recount(start, min(end, self.now), **{cap.column: cap.id})
+                rows = budgets.reservations_of(sql, cap.column, cap.id)
+                reserved = sum(held(it, self.now, within) for it in rows)
+                assert books.settled(sql, cap, within) == settled, cap.words
+                found.append((cap, settled, reserved))
+        return found
+
+    def keeps_every_cap(self):
+        for cap, settled, reserved in self.standings():
+            assert settled + reserved <= cap.amount, (cap.words, settled, reserved, cap.amount)
+
+    def reservations(self):
+        with self.house.db.read() as sql:
+            ids = sql.execute(select(budgets.reservations.c.id)).scalars().all()
+            return [budgets.reservation(sql, id) for id in ids]
+
+
+def cost_by(segment, at):
+    """One segment's cost by a moment, as the contract words it; independent of the code."""
+    end = at if segment.ended is None else min(at, segment.ended)
+    seconds = max(0, end - segment.began)
+    return 0 if segment.amount is None else segment.amount * seconds // (3600 * segment.hours)

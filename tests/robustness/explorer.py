@@ -1,0 +1,88 @@
+"""Schemathesis let loose on a daemon: what it asked, and what it found wrong."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+from schemathesis.python import asgi
+
+from tests.house.openapi import WRITTEN
+
+AT = "http://localhost:8947"
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
+# What no schema can say is refused with 422 even where the schema is kept: that an end is after
+# its start, that a zone exists. A port is 400 by the reference, and a terminal needs a WebSocket.
+SENSE = ["2xx", "3xx", "400", "401", "403", "404", "409", "422", "426"]
+SETTINGS = {
+    # An answer that is held back tells nothing more; test_edges.py looks at what `wait` takes.
+    "parameters": {"wait": 0},
+    "checks": {"positive_data_acceptance": {"expected-statuses": SENSE}},
+    "warnings": False,
+}
+
+
+@dataclass
+class Found:
+    """How many cases were tried, what was answered, and what was wrong with it."""
+
+    cases: Counter = field(default_factory=Counter)
+    statuses: Counter = field(default_factory=Counter)
+    operations: set = field(default_factory=set)
+    wrong: list = field(default_factory=list)
+
+    @property
+    def total(self):
+        return sum(self.cases.values())
+
+    def take(self, event):
+        """Count what a scenario asked."""
+        recorder = event.recorder
+        self.cases[event.phase.value] += len(recorder.cases)
+        self.operations |= {it.value.operation.label for it in recorder.cases.values()}
+        answers = [it.response for it in recorder.interactions.values() if it.response]
+        self.statuses.update(it.status_code for it in answers)
+        for id, checks in recorder.checks.items():
+            self.wrong += [
+                f"{check.name}: {check.failure_info.failure.message}\n"
+                f"{check.failure_info.code_sample}\n{said(recorder, id)}"
+                for check in checks
+                if check.failure_info
+            ]
+
+
+def said(recorder, id):
+    """What was answered to a case."""
+    answer = getattr(recorder.interactions.get(id), "response", None)
+    return answer.text[:500] if answer else ""
+
+
+def explore(app=None, url=AT, phases=PHASES, examples=1, seed=1, headers=None, skip=()):
+    """Ask everything that the description makes thinkable."""
+    config = SchemathesisConfig.from_dict(
+        {
+            **SETTINGS,
+            "seed": seed,
+            "base-url": url,
+            "headers": headers or {},
+            "generation": {"max-examples": examples, "database": "none"},
+            "phases": {name: {"enabled": name in phases} for name in PHASES},
+        }
+    )
+    schema = schemathesis.openapi.from_dict(json.loads(WRITTEN.read_text()), config=config)
+    schema.app = app
+    # The first two never end; what a workspace's own service answers is its own affair.
+    for pattern in ("/events$", "^/(web|dcv)-proxy/", *skip):
+        schema = schema.exclude(path_regex=pattern)
+    found = Found()
+    try:
+        for event in from_schema(schema).execute():
+            if isinstance(event, events.NonFatalError | events.FatalError):
+                found.wrong.append(f"{event}")
+            elif isinstance(event, events.ScenarioFinished):
+                found.take(event)
+    finally:
+        asgi.shutdown_lifespans()
+    return found

@@ -1,0 +1,77 @@
+"""Requests as no client would send them, byte for byte as uvicorn hands them on."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from tests.shapes import ISO
+
+JSON = ((b"content-type", b"application/json"),)
+
+
+@dataclass
+class Said:
+    """An answer."""
+
+    status: int = 0
+    headers: dict = None
+    body: bytes = b""
+
+    @property
+    def code(self):
+        """The code of a refusal; fails where it is not in the one envelope."""
+        fault = json.loads(self.body)["error"]
+        assert {"code", "message", "details", "remediation", "timestamp"} <= set(fault)
+        assert ISO.fullmatch(fault["timestamp"])
+        assert self.headers[b"content-type"] == b"application/json"
+        return fault["code"]
+
+
+def ask(app, *requests):
+    """The answers to `(method, target, headers, body)`s."""
+    return asyncio.run(_all(app, requests))
+
+
+async def _all(app, requests):
+    return [await _one(app, *request) for request in requests]
+
+
+async def _one(app, method, target, headers=(), body=b""):
+    target = target if isinstance(target, bytes) else target.encode()
+    path, _, query = target.partition(b"?")
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": unquote(path.decode("latin-1")),
+        "raw_path": path,
+        "query_string": query,
+        "root_path": "",
+        "headers": [
+            (b"host", b"localhost:8947"),
+            (b"content-length", str(len(body)).encode()),
+            *headers,
+        ],
+        "client": ("127.0.0.1", 5000),
+        "server": ("127.0.0.1", 8947),
+    }
+    said, told = Said(), False
+
+    async def receive():
+        nonlocal told
+        if told:
+            return {"type": "http.disconnect"}
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            said.status, said.headers = message["status"], dict(message["headers"])
+        else:
+            said.body += message.get("body", b"")
+
+    await app(scope, receive, send)
+    return said

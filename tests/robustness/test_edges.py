@@ -1,0 +1,236 @@
+"""The edges of everything that can be said, at every route: refused in words, never with a 5xx."""
+
+import json
+
+import pytest
+
+from prism.access.model import NewToken, Scope
+from tests.robustness.raw import JSON, ask
+from tests.robustness.world import LISTS, OPERATIONS, called, populate
+from tests.shapes import failed
+
+MIB = 1024 * 1024
+WORDS = [
+    *("..", ".", "%2e%2e", "%2E%2E%2F%2E%2E", "%2F", "%2Fetc%2Fpasswd", "..%5c..", "%00", "a%00b"),
+    *("%ff%fe", "%C3%28", "%F0%9F%90%A0", "%E2%80%AEexe", "e%CC%81%CC%81%CC%81", "%0d%0aX: y"),
+    *("%25", "%", "%zz", "+", "%20", ";", "'", "%22", "a" * 10_240, "%C3%A9" * 3000, "-1", "0"),
+    *("99999999999999999999", "NaN", "null", "undefined", "{name}", "%7Bname%7D", "$(id)"),
+]
+VALUES = [
+    *("", "0", "-1", "-0", "1e308", "NaN", "Infinity", "0x10", "1_000", "%D9%A3", "1.0", "true"),
+    *(
+        "99999999999999999999",
+        "9223372036854775807",
+        "9223372036854775808",
+        "%00",
+        "%ff",
+        "%F0%9F",
+    ),
+    *("0001-01-01", "0001-01-29", "9999-12-31", "0000-01-01", "2026-02-30", "2026-W01-1"),
+    *("0000-01", "0001-01", "9999-12", "2026-13", "%D9%A2%D9%A0%D9%A2%D9%A6-01", "2026-1"),
+    *("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00", "2026-01-01T00:00:00.9999999Z"),
+    *("evt_" + "z" * 30, "evt_9223372036854775808", "json", "csv", "markdown", "a" * 10_240),
+]
+PIECES = [
+    *(
+        '""',
+        '" "',
+        '"x"',
+        '"\\u0000"',
+        '"a\\u202eb"',
+        '"e\\u0301\\u0301"',
+        '"\\ud800"',
+        '"\\udc00"',
+    ),
+    *('"\\ud83d\\udc20"', '"\\r\\nX: y"', '"../../etc"', '"a@b"', '"%s"', '"{0}"', '"$(id)"'),
+    *(
+        f'"{"x" * 10_240}"',
+        f'"{"é" * 200}"',
+        "null",
+        "true",
+        "false",
+        "[]",
+        "{}",
+        "[[]]",
+        "[null]",
+    ),
+    *("0", "-0.0", "-1", "1", "0.000001", "0.0000001", "5e-324", "1e308", "1e999", "-1e308"),
+    *("1e11", "1e12", "999999999999.99", "2147483648", "9223372036854775807", "NaN", "Infinity"),
+    *("9223372036854775808", "1" + "0" * 400, "0.1" + "0" * 400 + "1", "1.0", '"1"', '"NaN"'),
+    *('"0001-01-01T00:00:00Z"', '"9999-12-31T23:59:59Z"', '"0001-01-01T00:00:00+14:00"'),
+    *('"9999-12-31T23:59:59-14:00"', '"2026-02-30T00:00:00Z"', '"2026-01-01T25:00:00Z"'),
+    *('"2026-01-01T00:00:60Z"', '"2026-01-01"', '"1"', '{"a": {"a": {}}}', '["x", "x", "x"]'),
+]
+LITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+
+
+def wrong(requests, answers):
+    """What was answered with a failure, or refused in another form than the one there is."""
+    found = []
+    for request, said in zip(requests, answers, strict=True):
+        refused = said.status >= 400 and b"proxy/" not in str(request[1]).encode()
+        if said.status >= 500 or not said.status or (refused and not said.code):
+            found.append((*request[:2], request[3:], said.status, said.body[:300]))
+    return found
+
+
+def checked(app, requests):
+    """The answers, each of which is in order."""
+    answers = ask(app, *requests)
+    assert wrong(requests, answers) == []
+    return answers
+
+
+def sound(app, things):
+    """Whatever was taken in, it can be told."""
+    told = [it for it in OPERATIONS if it.method == "GET" and "-proxy/" not in it.path]
+    checked(app, [("GET", it.at(**called(things, it))) for it in told])
+
+
+@LITE
+def test_every_path_with_every_word(house):
+    requests = [
+        (it.method, it.at(**{name: word}), JSON, b"{}" if it.body is not None else b"")
+        for it in OPERATIONS
+        for name in it.parameters
+        for word in WORDS
+    ]
+    checked(house.app, requests)
+
+
+def test_every_query_with_every_value(house, http):
+    things = populate(http)
+    requests = [
+        ("GET", f"{it.at(**called(things, it))}?{name}={value}")
+        for it in OPERATIONS
+        for name in it.queries
+        for value in VALUES
+        if it.method == "GET" and "-proxy/" not in it.path and "packages" not in name
+    ]
+    assert len(requests) > 1000
+    checked(house.app, requests)
+
+
+def test_every_field_with_every_value(house, http):
+    things = populate(http)
+    taken = 0
+    for it in (it for it in OPERATIONS if it.body):
+        target = it.at(**called(things, it))
+        example = {k: v for k, v in it.example().items() if k in it.body}
+        requests = []
+        for name in it.body:
+            rest = json.dumps({k: v for k, v in example.items() if k != name})[1:-1]
+            for piece in PIECES:
+                body = f'{{"{name}": {piece}{", " if rest else ""}{rest}}}'
+                requests.append((it.method, target, JSON, body.encode()))
+        if now := sum(said.status < 300 for said in checked(house.app, requests)):
+            taken += now
+            sound(house.app, things)
+    assert taken > 100, "some of it is in order, and is told again"
+
+
+@LITE
+def test_bodies_that_are_no_bodies(house):
+    deep = b"[" * 100_000
+    bodies = [
+        *(deep, deep + b"]" * 100_000, b'{"a":' * 100_000, b'"\xff"', b'{"name": "\xc3"}'),
+        *(b"\x00", b"{\x00}", b"\xef\xbb\xbf{}", b"\xff\xfe{\x00}\x00"),
+        *(
+            b"{}{}",
+            b"{'a': 1}",
+            b"{,}",
+            b"// {}",
+            b"nul",
+            b'"',
+            b"\\",
+            b"\r\n\r\n",
+            b"-",
+            b"1e",
+            b"[1,]",
+        ),
+        *(b'{"": 1}', b'{"__class__": {}}', b'{"\\u0000": 1}', b'{"name": {"$ne": null}}'),
+        json.dumps({f"f{n}": n for n in range(20_000)}).encode(),
+    ]
+    requests = [
+        (it.method, it.at(), JSON, body)
+        for it in OPERATIONS
+        for body in bodies
+        if it.method != "GET" and "-proxy/" not in it.path
+    ]
+    assert not [said for said in checked(house.app, requests) if said.status < 400]
+
+
+@LITE
+def test_of_a_field_that_is_said_twice_the_last_counts(http):
+    sent = {
+        "content": '{"name": "a", "name": "b"}',
+        "headers": {"content-type": "application/json"},
+    }
+    assert http("POST", "/api/v1/projects", **sent).json()["name"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("size", "status", "code"),
+    [
+        (MIB - 1, 422, "VALIDATION_FAILED"),
+        (MIB, 422, "VALIDATION_FAILED"),
+        (MIB + 1, 413, "BODY_TOO_LARGE"),
+    ],
+)
+@LITE
+def test_a_body_has_at_most_a_mebibyte(http, size, status, code):
+    frame = '{"name": "%s"}'
+    body = frame % ("a" * (size - len(frame) + 2))
+    assert len(body) == size
+    sent = {"content": body, "headers": {"content-type": "application/json"}}
+    failed(http("POST", "/api/v1/projects", **sent), status, code)
+
+
+@LITE
+def test_methods_that_an_address_does_not_know(house):
+    known = {}
+    for it in OPERATIONS:
+        known.setdefault(it.path, {"OPTIONS"}).add(it.method)
+    for path, methods in known.items():
+        target = path.replace("{", "").replace("}", "")
+        proxy = path.startswith(("/web-proxy/", "/dcv-proxy/"))
+        for method in ("HEAD", "PATCH", "TRACE", "CONNECT", "QUERY", "PROPFIND", "get", "PUT"):
+            [said] = checked(house.app, [(method, target)])
+            if method not in methods and not proxy:
+                assert (said.status, said.code) == (405, "METHOD_NOT_ALLOWED"), (method, target)
+                assert {*said.headers[b"allow"].decode().split(", ")} == methods
+        [said] = checked(house.app, [("OPTIONS", target)])
+        if not proxy:
+            assert (said.status, said.body) == (204, b"")
+            assert {*said.headers[b"allow"].decode().split(", ")} == methods
+
+
+@LITE
+def test_too_much_of_an_address(house):
+    many = "&".join(f"a{number}=1" for number in range(5000))
+    twice = "&".join(["state=running"] * 5000)
+    requests = [
+        *(("GET", f"{it.path}?{query}") for it in LISTS for query in (many, twice, "&" * 9000)),
+        *(
+            ("GET", target)
+            for target in ("/" * 9000, "/a" * 9000, "/api/v1/instances" + "/.." * 3000)
+        ),
+        *(("GET", f"/api/v1/instances/{word}") for word in ("a" * 300_000, "%41" * 100_000)),
+        *(
+            ("GET", target)
+            for target in ("*", "", "http://localhost:8947/api/v1/instances", "?", "//")
+        ),
+    ]
+    checked(house.app, requests)
+
+
+@LITE
+def test_a_strangers_preflight_enters_no_workspace(make_house):
+    """A proxy passes every method on, and asks who it is by every method."""
+    house = make_house(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
+    asked = NewToken(name="eve", user="eve@x.org", scope=Scope.ADMIN)
+    shown = (b"authorization", f"Bearer {house.rooms.tokens.create(asked).token}".encode())
+    for path in ("/web-proxy/mine", "/web-proxy/mine/x", "/dcv-proxy/mine", "/dcv-proxy/mine/x"):
+        stranger, nobody = checked(house.app, [("OPTIONS", path, [shown]), ("OPTIONS", path)])
+        assert (stranger.status, stranger.code) == (404, "INSTANCE_NOT_FOUND")
+        assert nobody.status == 401

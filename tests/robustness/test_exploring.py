@@ -1,0 +1,71 @@
+"""Whatever the description makes thinkable is answered as the description says."""
+
+import pytest
+
+from prism.access.model import NewToken, Scope
+from tests.proofs import record
+from tests.robustness.explorer import PHASES, explore
+from tests.robustness.world import OPERATIONS
+
+LITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+FULL = pytest.mark.parametrize("url", ["postgres"], indirect=True)
+# Without the two streams, and content, which is the workspace's own; with the shutdown.
+EVERY = len([it for it in OPERATIONS if not it.path.startswith(("/web-", "/dcv-"))]) + 1
+
+
+def clean(found):
+    """Every operation was tried, and nothing was wrong."""
+    assert found.wrong == []
+    assert not [status for status in found.statuses if status >= 500]
+    assert len(found.operations) == EVERY
+    return found
+
+
+@LITE
+def test_each_edge_of_each_schema(house):
+    found = clean(explore(house.app, phases=["coverage"]))
+    assert found.total > 1500
+
+
+@FULL
+def test_what_comes_to_mind_one_after_the_other(house):
+    found = clean(explore(house.app, phases=["fuzzing", "stateful"], examples=3))
+    assert found.cases["stateful"] > 5
+
+
+@pytest.fixture
+def team(make_house):
+    return make_house(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
+
+
+@LITE
+def test_a_team_lets_nobody_in_who_says_not_who(team):
+    found = clean(explore(team.app, phases=["fuzzing"]))
+    assert set(found.statuses) == {401}
+
+
+@LITE
+def test_a_team_lets_in_who_has_a_token(team):
+    asked = NewToken(name="op", user="ada@x.org", scope=Scope.ADMIN)
+    shown = {"Authorization": f"Bearer {team.rooms.tokens.create(asked).token}"}
+    found = clean(explore(team.app, phases=["fuzzing"], headers=shown))
+    assert found.statuses[200] > 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_twenty_thousand_cases(house, request):
+    found = clean(explore(house.app, phases=PHASES, examples=150))
+    assert found.total >= 10_000, "on each of two databases"
+    kind = "PostgreSQL" if house.db.shared else "SQLite"
+    cases = ", ".join(
+        f"{number:,} {name}" for name, number in sorted(found.cases.items()) if number
+    )
+    answers = ", ".join(f"{number:,} × {code}" for code, number in sorted(found.statuses.items()))
+    record(
+        f"Robustness of the API, on {kind}",
+        f"{found.total:,} cases over all {len(found.operations)} operations ({cases}), by"
+        f" schemathesis, with all its checks: no 5xx, no answer that the description does not"
+        f" have. A 422 for what no schema can say is an answer too; event streams and what"
+        f" workspaces' own services answer are not part of it. Answers: {answers}.",
+    )

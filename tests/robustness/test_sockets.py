@@ -1,0 +1,120 @@
+"""A real server, and clients that are slow, rude or broken: others never notice."""
+
+import contextlib
+import socket
+import threading
+
+import httpx
+import pytest
+from msgspec.structs import replace
+
+from prism.daemon.house import build
+from prism.daemon.main import Server, _config
+from prism.settings import Settings
+from tests.conftest import PLACE
+from tests.robustness.explorer import explore
+from tests.waiting import eventually
+
+GET = b"GET /api/v1/daemon/status HTTP/1.1\r\nHost: {host}\r\n"
+POST = b"POST /api/v1/projects HTTP/1.1\r\nHost: {host}\r\n"
+GARBAGE = [
+    *(b"\x00" * 4096, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20, b"\xff" * 100_000),
+    *(b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 50_000, b"GET / HTTP/1.1\r\n\r\n"),
+    *(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
+    *(GET + b"X: " + b"a" * 1_000_000, b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\n\r\n"),
+    GET + b"".join(b"H%d: x\r\n" % number for number in range(20_000)),
+    *(POST + b"Content-Length: %s\r\n\r\n" % it for it in (b"-1", b"1e3", b"9" * 20, b"x")),
+    POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}",
+    POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
+    POST + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n" + GET,
+    GET.replace(b"daemon/status", b"ws") + b"Upgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+    (GET + b"\r\n") * 3 + b"\x00\xffrubbish\r\n\r\n" + GET + b"\r\n",
+]
+
+
+@pytest.fixture
+def served(cloud, disks, clock, tmp_path):
+    """The port of a daemon's own server, in a thread."""
+    door = socket.create_server(("127.0.0.1", 0))
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    settings = Settings(home="/nowhere", database_url=url, user="ada")
+    settings = replace(settings, port=door.getsockname()[1])
+    house = build(settings, {PLACE: cloud}, clock, volumes={PLACE: disks})
+    house.db.create_tables()
+    house.profiles.first_start({})
+    server = Server(_config(house, None), house)
+    server.capture_signals = contextlib.nullcontext  # they belong to the main thread
+    thread = threading.Thread(target=server.run, args=([door],))
+    thread.start()
+    eventually(lambda: server.started)
+    yield settings.port
+    server.stop()
+    thread.join(20)
+    assert not thread.is_alive()
+    house.close()
+
+
+def status(port):
+    """How the daemon is, asked as anybody would."""
+    return httpx.get(f"http://localhost:{port}/api/v1/daemon/status", timeout=10)
+
+
+def test_a_real_server_answers_as_the_description_says(served):
+    found = explore(url=f"http://localhost:{served}", phases=["fuzzing"], skip=["/shutdown$"])
+    assert found.wrong == []
+    assert set(found.statuses) >= {200, 201, 404, 422}
+
+
+def test_garbage_is_refused_and_nobody_else_notices(served):
+    for words in GARBAGE:
+        said = spoken(served, words)
+        statuses = [line[9:12] for line in said.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+        assert all(b"200" <= one < b"500" for one in statuses), (words[:80], said[:300])
+        assert status(served).status_code == 200, words[:80]
+
+
+def test_requests_one_behind_the_other_are_all_answered(served):
+    said = spoken(served, (GET + b"\r\n") * 20 + GET + b"Connection: close\r\n\r\n", hang_up=False)
+    assert said.count(b"HTTP/1.1 200 ") == said.count(b"HTTP/1.1 ") == 21
+
+
+def test_slow_clients_hold_up_nobody(served):
+    """More of them than there are threads: heads and bodies that come byte by byte, or never."""
+    head = b"POST /api/v1/projects HTTP/1.1\r\nHost: localhost:%d\r\n" % served
+    json = head + b"Content-Type: application/json\r\nContent-Length: 16\r\n\r\n"
+    body = b'{"name": "Slow"}'
+    with contextlib.ExitStack() as stack:
+        slow = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", served)))
+            for _ in range(120)
+        ]
+        for number, client in enumerate(slow):
+            client.sendall(json if number % 2 else head[:20])
+        for byte in range(len(body) - 1):
+            for client in slow[1::2]:
+                client.sendall(body[byte : byte + 1])
+            if byte % 5 == 0:
+                assert status(served).status_code == 200
+        first = slow[1]
+        first.settimeout(10)
+        first.sendall(body[-1:])
+        assert first.recv(100).startswith(b"HTTP/1.1 201 ")
+    found = httpx.get(f"http://localhost:{served}/api/v1/projects", timeout=10)
+    assert [it["name"] for it in found.json()] == ["Slow"], "what never ended has done nothing"
+
+
+def spoken(port, words, hang_up=True):
+    """What is answered until the server hangs up."""
+    said = b""
+    with (
+        socket.create_connection(("127.0.0.1", port)) as rude,
+        contextlib.suppress(ConnectionError),
+    ):
+        rude.settimeout(10)
+        with contextlib.suppress(OSError):
+            rude.sendall(words.replace(b"{host}", b"localhost:%d" % port))
+            if hang_up:
+                rude.shutdown(socket.SHUT_WR)
+        while piece := rude.recv(65536):
+            said += piece
+    return said

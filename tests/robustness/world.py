@@ -1,0 +1,107 @@
+"""One of everything, and every operation of the description with its subjects filled in."""
+
+import json
+import re
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from tests.conftest import ML
+from tests.house.openapi import WRITTEN
+from tests.shapes import EXAMPLES
+
+PARAMETER = re.compile(r"\{(\w+)\}")
+API = json.loads(WRITTEN.read_text())
+LAST = ("terminate", "delete")  # they take away what others need
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One line of the description."""
+
+    method: str
+    path: str
+    queries: tuple[str, ...]
+    body: dict | None  # its properties, by the description
+
+    @property
+    def parameters(self):
+        return PARAMETER.findall(self.path)
+
+    def at(self, **words):
+        """The address, about the things called so; what is not called is called `nothing`."""
+        return PARAMETER.sub(lambda it: words.get(it[1], "nothing"), self.path)
+
+    def example(self):
+        """The reference's own body, and every field that it does not show as null."""
+        route = f"{self.method} {self.path.removeprefix('/api/v1/')}"
+        return EXAMPLES.get(route, {}).get("request") or {}
+
+
+def _operation(path, method, it):
+    queries = (p["name"] for p in it.get("parameters", ()) if p["in"] == "query")
+    body = None
+    if "requestBody" in it:
+        named = it["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        body = API["components"]["schemas"][named.rpartition("/")[2]]["properties"]
+    # An answer that is held back, or never ends, has tests of its own.
+    wanted = tuple(name for name in queries if name not in {"wait", "follow"})
+    return Operation(method.upper(), path, wanted, body)
+
+
+OPERATIONS = sorted(
+    (
+        _operation(path, method, it)
+        for path, methods in API["paths"].items()
+        for method, it in methods.items()
+        if not path.endswith(("/events", "/shutdown"))
+    ),
+    key=lambda it: (it.method == "DELETE", it.path.endswith("/terminate"), it.path),
+)
+LISTS = [it for it in OPERATIONS if it.method == "GET" and not it.parameters]
+
+
+def populate(http):
+    """One of everything; what the things are called, by the names of parameters."""
+
+    def made(path, **body):
+        answer = http("POST", f"/api/v1/{path}", json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    project = made("projects", name="Reef")["id"]
+    pool = made(
+        "budgets",
+        name="Grant",
+        total_amount=1000.0,
+        start_date="2026-01-01T00:00:00Z",
+        period="monthly",
+        created_by="ada",
+    )["id"]
+    part = made(
+        "allocations",
+        budget_id=pool,
+        project_id=project,
+        allocated_amount=100.0,
+        allocated_by="ada",
+    )["id"]
+    invitation = made("invitations/send", project_id=project, email="b@example.org")["id"]
+    made("instances/launch", name="mine", template=ML, project=project)
+    made("storage/volumes/create", name="data", type="efs")
+    made("idle/profiles", name="mild", idle_threshold_minutes=30, action="stop")
+    return {
+        "project_id": project,
+        "budget_id": pool,
+        "allocation_id": part,
+        "invitation_id": invitation,
+        "instance": "mine",
+        "email": "a@example.org",
+        "id": "nothing",
+        "service": "console",
+    }
+
+
+def called(things, it):
+    """What the subject of an operation is called."""
+    names = {"instances": "mine", "volumes": "data", "idle": "mild", "templates": quote(ML)}
+    room = next((name for word, name in names.items() if f"/{word}/" in it.path), "nothing")
+    return {"name": room, **things}

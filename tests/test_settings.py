@@ -1,0 +1,184 @@
+"""Settings: read once, wrong values named, secrets never shown."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from prism.settings import SettingInvalid, Settings, variable
+
+
+def test_an_empty_environment_gives_the_defaults():
+    settings = Settings.read({})
+    assert settings == Settings()
+    assert (settings.home, settings.host, settings.port) == ("~/.prism", "127.0.0.1", 8947)
+    assert (settings.auth, settings.local_prices) == ("local", "none")
+    assert settings.terminated_retention == 300
+
+
+def test_every_field_is_read_from_its_variable():
+    given = {
+        "home": "/srv/prism",
+        "host": "::1",
+        "port": 0,
+        "database_url": "postgresql://prism@db/prism",
+        "user": "ada@example.org",
+        "profile": "grant",
+        "url": "http://localhost:1234",
+        "public_url": "https://prism.example.org",
+        "auth": "tokens",
+        "token": "secret",
+        "local_prices": "aws",
+        "terminated_retention": 5,
+        "log_level": "debug",
+        "smtp_url": "smtp://mail.example.org:587",
+        "mail_from": "prism@example.org",
+    }
+    assert set(given) == set(Settings.__struct_fields__)
+    environ = {variable(name): str(value) for name, value in given.items()}
+    assert Settings.read(environ) == Settings(**given)
+
+
+def test_an_empty_variable_is_no_variable():
+    assert Settings.read({"PRISM_PORT": "", "PRISM_AUTH": ""}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("PRISM_PORT", "http", "a whole number from 0 to 65535"),
+        ("PRISM_PORT", "65536", "a whole number from 0 to 65535"),
+        ("PRISM_PORT", "-1", "a whole number from 0 to 65535"),
+        ("PRISM_PORT", "80.5", "a whole number from 0 to 65535"),
+        ("PRISM_TERMINATED_RETENTION", "5m", "a whole number of seconds, 0 or more"),
+        ("PRISM_AUTH", "none", "one of local, tokens"),
+        ("PRISM_LOCAL_PRICES", "gcp", "one of none, aws"),
+        ("PRISM_LOG_LEVEL", "loud", "one of debug, info, warning, error"),
+        ("PRISM_DATABASE_URL", "mysql://db/prism", "`sqlite:///FILE` or `postgresql://"),
+        ("PRISM_URL", "localhost:8947", "`http://HOST:PORT`"),
+        ("PRISM_PUBLIC_URL", "https://prism.example.org/path", "`https://HOST`"),
+        ("PRISM_SMTP_URL", "mail.example.org", "`smtp://"),
+        ("PRISM_HOST", "0.0.0.0", "an address of this machine"),
+        ("PRISM_HOST", "prism.example.org", "an address of this machine"),
+    ],
+)
+def test_a_wrong_value_names_the_variable_the_value_and_what_is_allowed(name, value, allowed):
+    with pytest.raises(SettingInvalid) as raised:
+        Settings.read({name: value})
+    problem = raised.value
+    assert problem.message == f"{name} is {value!r}"
+    assert allowed in problem.details
+    assert name in problem.remediation
+
+
+def test_a_wrong_value_does_not_leak_its_password():
+    with pytest.raises(SettingInvalid) as raised:
+        Settings.read({"PRISM_DATABASE_URL": "mysql://ada:hunter2@db/prism"})
+    assert "hunter2" not in raised.value.message + raised.value.details
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.10", "::1", "[::1]"])
+def test_this_machine_may_always_be_listened_on(host):
+    assert Settings.read({"PRISM_HOST": host}).host == host
+
+
+def test_the_world_may_be_listened_on_only_by_name_and_with_tokens():
+    world = {"PRISM_HOST": "0.0.0.0"}
+    named, guarded = {"PRISM_PUBLIC_URL": "https://prism.example.org"}, {"PRISM_AUTH": "tokens"}
+    assert Settings.read(world | named | guarded).host == "0.0.0.0"
+    for too_little in (named, guarded):
+        with pytest.raises(SettingInvalid):
+            Settings.read(world | too_little)
+
+
+def test_paths_are_absolute_and_below_the_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = Settings()
+    assert settings.folder == tmp_path / ".prism"
+    assert settings.templates == tmp_path / ".prism" / "templates"
+    assert settings.workspaces == tmp_path / ".prism" / "workspaces"
+    assert settings.socket == tmp_path / ".prism" / "prism.sock"
+    assert settings.database == f"sqlite:///{tmp_path}/.prism/state.db"
+    monkeypatch.chdir(tmp_path)
+    assert Settings(home="here").folder == tmp_path / "here"
+
+
+def test_a_socket_can_always_be_bound(tmp_path):
+    deep = tmp_path.joinpath("ä" * 60, "b" * 60)
+    stand_in = Settings(home=str(deep)).socket
+    assert stand_in.parent == Path(f"/tmp/prism-{os.getuid()}")
+    assert stand_in != Settings(home=str(deep / "c")).socket, "each home has its own"
+    for length in range(70, 120):
+        home = "/" + "h" * length
+        assert len(os.fsencode(Settings(home=home).socket)) <= 100
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgres_is_reached_by_the_driver_that_ships(scheme):
+    settings = Settings.read({"PRISM_DATABASE_URL": f"{scheme}://ada@db/prism"})
+    assert settings.database == "postgresql+psycopg://ada@db/prism"
+
+
+def test_the_actor_is_the_user_or_the_login(monkeypatch):
+    assert Settings(user="ada@example.org").actor == "ada@example.org"
+    monkeypatch.setenv("LOGNAME", "ada")
+    assert Settings().actor == f"ada@{socket.gethostname()}"
+
+    def nameless():
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr("prism.settings.getuser", nameless)
+    assert Settings().actor == f"uid{os.getuid()}@{socket.gethostname()}"
+
+
+def test_secrets_are_not_shown():
+    settings = Settings(
+        token="t0ken",
+        database_url="postgresql://ada:hunter2@db/prism?password=hunter3&sslmode=require",
+        smtp_url="smtp://ada:hunter4@mail.example.org",
+    )
+    for text in (repr(settings), str(settings), f"{settings}"):
+        assert "t0ken" not in text
+        assert "hunter" not in text
+        assert "postgresql://ada:***@db/prism?password=***&sslmode=require" in text
+
+
+@pytest.fixture
+def written(tmp_path):
+    """What is set with that file in the home."""
+
+    def load(text, **environ):
+        (tmp_path / "env").write_bytes(text if isinstance(text, bytes) else text.encode())
+        return Settings.load({"PRISM_HOME": str(tmp_path), **environ})
+
+    return load
+
+
+def test_the_file_in_the_home_is_below_the_environment(written):
+    text = "# mine\n\nPRISM_USER=ada@example.org\nexport PRISM_PORT='9000'\n  PRISM_PROFILE = \n"
+    settings = written(text, PRISM_PORT="9001", PRISM_USER="")
+    assert (settings.user, settings.port, settings.profile) == ("ada@example.org", 9001, "")
+    assert written('PRISM_LOCAL_PRICES="aws"').local_prices == "aws"
+    assert written("").user == ""
+
+
+def test_without_a_file_the_environment_is_all(tmp_path):
+    assert Settings.load({"PRISM_HOME": str(tmp_path), "PRISM_PORT": "1"}).port == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "remedy"),
+    [
+        ("PRISM_USR=ada@example.org", "line 1, sets nothing", "Did you mean PRISM_USER?"),
+        ("PRISM_USER=a@b.c\nwhatever", "line 2, sets nothing", "Remove the line"),
+        ("PRISM_HOME=/elsewhere", "line 1, sets nothing", "PRISM_HOST"),
+        ("PRISM_PORT=http", "PRISM_PORT is 'http'", "Set PRISM_PORT"),
+        (b"PRISM_USER=\xff", "is not UTF-8", "Write it anew"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_with_where_and_why(written, text, said, remedy):
+    with pytest.raises(SettingInvalid) as raised:
+        written(text)
+    assert said in raised.value.message
+    assert remedy in raised.value.remediation

@@ -1,0 +1,16 @@
+"""Waiting for a fact, not for a time."""
+
+import contextlib
+import time
+from collections.abc import Callable
+
+
+def eventually(holds: Callable[[], object], seconds: float = 15, passing: tuple = ()) -> object:
+    """The first true answer of `holds`; fails when none comes in time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with contextlib.suppress(*passing):
+            if answer := holds():
+                return answer
+        time.sleep(0.02)
+    raise AssertionError(f"it never came about within {seconds} s")
