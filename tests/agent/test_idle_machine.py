@@ -8,7 +8,6 @@ import time
 import urllib.request
 from datetime import UTC, datetime
 
-import psutil
 import pytest
 
 from prism.providers.local.compute import LocalCompute
@@ -142,8 +141,7 @@ def test_a_job_that_left_its_terminal_keeps_it_awake(world, visit):
         login.terminal,
         f"nohup setsid $VIRTUAL_ENV/bin/python -c '{spin}' >/dev/null 2>&1 &\r".encode(),
     )
-    running = lambda: any("while True: pass" in it.cmdline() for it in world.tree(id))  # noqa: E731
-    eventually(running, 15, (psutil.NoSuchProcess,))
+    eventually(lambda: world.worded(id, spin))
     os.write(login.terminal, b"exit\r")
     login.wait(10)
     watch(world, id)

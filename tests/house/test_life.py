@@ -1,7 +1,9 @@
 """A workspace's whole life: the real daemon, the real command line, a real JupyterLab."""
 
+import contextlib
 import signal
 
+import psutil
 import pytest
 
 from tests.house.living import Home
@@ -25,8 +27,9 @@ def cpu(home):
     """Seconds that the workspace's processes have spent computing."""
     spent = 0.0
     for process in home.processes():
-        if "supervisor.py" not in " ".join(process.cmdline()):
-            spent += sum(process.cpu_times()[:2])
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "supervisor.py" not in " ".join(process.cmdline()):
+                spent += sum(process.cpu_times()[:2])
     return spent
 
 

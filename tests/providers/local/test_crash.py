@@ -11,6 +11,7 @@ import pytest
 from prism.providers.local.making import Manners, make
 from prism.workspaces.model import Seen
 from prism.workspaces.ports import Order
+from tests.processes import worded
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
@@ -30,7 +31,7 @@ def alone(world, id):
     world.becomes(id, Seen.ON)
     assert [machine.key for machine in world.compute.survey()] == ["ws_1"]
     assert len(world.programs(id)) == 1
-    assert len([p for p in world.left() if "supervisor.py" in " ".join(p.cmdline())]) == 1
+    assert len(worded(world.left(), "supervisor.py")) == 1
     world.close()
     assert not world.left()
     assert {path.name for path in world.root.iterdir()} <= {id} | _drafts(world)

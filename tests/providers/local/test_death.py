@@ -215,7 +215,7 @@ def test_a_job_that_its_person_had_stopped_stays_stopped_after_sleep(world):
         "http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]))"
     )
     id = world.launched(template(x=stops))
-    job = next(one for one in world.tree(id) if one.name() == "sleep")
+    [job] = eventually(lambda: world.named(id, "sleep"))
     os.kill(job.pid, signal.SIGSTOP)
     eventually(lambda: job.status() == psutil.STATUS_STOPPED)
     world.compute.hibernate(id)

@@ -114,9 +114,7 @@ def test_what_came_through_the_door_sleeps_and_ends_with_the_machine(world):
     while b"30 100" not in shown:
         shown += os.read(visit.terminal, 4096)
     assert b"42" in shown
-    sleeper = eventually(
-        lambda: next(p for p in world.tree(id) if p.name() == "sleep"), 15, (StopIteration,)
-    )
+    [sleeper] = eventually(lambda: world.named(id, "sleep"))
     world.compute.hibernate(id)
     world.becomes(id, Seen.ASLEEP)
     stopped = sleeper.cpu_times()
@@ -137,9 +135,9 @@ def test_what_came_through_the_door_sleeps_and_ends_with_the_machine(world):
 def test_who_hangs_up_hangs_up_his_program(world):
     id = world.launched(page())
     visit = enter(world.root / id, ["sleep", "600"], tty=(80, 24))
-    eventually(lambda: [p for p in world.tree(id) if p.name() == "sleep"])
+    eventually(lambda: world.named(id, "sleep"))
     visit.close()
-    eventually(lambda: not [p for p in world.tree(id) if p.name() == "sleep"])
+    eventually(lambda: not world.named(id, "sleep"))
 
 
 def test_exit_codes_come_out_and_what_is_not_there_is_said(world):
@@ -155,7 +153,8 @@ def test_exit_codes_come_out_and_what_is_not_there_is_said(world):
 def test_who_ends_the_place_itself_finds_his_services_started_again(world):
     id = world.launched(page())
     before = world.programs(id)
-    [place] = [one for one in world.tree(id) if "inside.py" in " ".join(one.cmdline()[:5])]
+    around = world.named(id, "bwrap")
+    [place] = [one for one in world.worded(id, "inside.py") if one not in around]
     place.kill()
     eventually(
         lambda: world.programs(id) and not {*world.programs(id)} & {*before}, 15, (psutil.Error,)

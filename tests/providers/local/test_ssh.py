@@ -18,6 +18,7 @@ import pytest
 
 from tests.conftest import free_port
 from tests.house.living import Home
+from tests.processes import named
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
@@ -404,7 +405,7 @@ def test_a_slow_program_makes_the_writer_wait_and_loses_nothing(site, begun):
 
 def found(site, program):
     """The processes of a program in the workspaces."""
-    return [one for one in site.home.processes() if one.name() == program]
+    return named(site.home.processes(), program)
 
 
 def resting(number):

@@ -9,6 +9,7 @@ from prism.providers.local.folder import holder
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Seen
 from prism.workspaces.ports import Order
+from tests.processes import named, worded
 from tests.waiting import eventually
 
 PAGE = Service(command="python -m http.server {port} --bind 127.0.0.1", port=80, health="/")
@@ -80,6 +81,14 @@ class World:
     def programs(self, id):
         """The person's own of these: what is not the place itself."""
         return [one for one in self.tree(id) if _home(one) == str(self.root / id / "home")]
+
+    def named(self, id, program):
+        """The processes of the machine that run a program of this name."""
+        return named(self.tree(id), program)
+
+    def worded(self, id, words):
+        """The processes of the machine with these words in their command line."""
+        return worded(self.tree(id), words)
 
     def log(self, id, name):
         """What one of its programs said."""
