@@ -1,0 +1,73 @@
+"""Every action of AWS that Prism calls: the least policy is made from this list.
+
+Services have boto3's names. A call that is not listed here is refused by `Cloud.call`,
+so the list cannot be too short; a test proves that it is not too long.
+"""
+
+ACTIONS = frozenset(
+    {
+        "ec2:AttachVolume",
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:CancelSpotInstanceRequests",
+        "ec2:CreateImage",
+        "ec2:CreateSecurityGroup",
+        "ec2:CreateSnapshot",
+        "ec2:CreateTags",
+        "ec2:CreateVolume",
+        "ec2:DeleteSnapshot",
+        "ec2:DeleteTags",
+        "ec2:DeleteVolume",
+        "ec2:DescribeAvailabilityZones",
+        "ec2:DescribeImages",
+        "ec2:DescribeInstanceTypeOfferings",
+        "ec2:DescribeInstanceTypes",
+        "ec2:DescribeInstances",
+        "ec2:DescribeKeyPairs",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSnapshots",
+        "ec2:DescribeSpotPriceHistory",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVolumes",
+        "ec2:DescribeVolumesModifications",
+        "ec2:DescribeVpcs",
+        "ec2:DetachVolume",
+        "ec2:GetConsoleOutput",
+        "ec2:ImportKeyPair",
+        "ec2:ModifyInstanceAttribute",
+        "ec2:ModifyVolume",
+        "ec2:RevokeSecurityGroupIngress",
+        "ec2:RunInstances",
+        "ec2:StartInstances",
+        "ec2:StopInstances",
+        "ec2:TerminateInstances",
+        "efs:CreateFileSystem",
+        "efs:CreateMountTarget",
+        "efs:DeleteFileSystem",
+        "efs:DeleteMountTarget",
+        "efs:DescribeFileSystems",
+        "efs:DescribeMountTargets",
+        "efs:TagResource",
+        "iam:AddRoleToInstanceProfile",
+        "iam:CreateInstanceProfile",
+        "iam:CreateRole",
+        "iam:GetInstanceProfile",
+        "iam:GetRole",
+        "iam:GetRolePolicy",
+        "iam:PutRolePolicy",
+        "iam:SimulatePrincipalPolicy",
+        "pricing:GetProducts",
+        "ssm:GetParameter",
+        "sts:GetCallerIdentity",
+        "sts:GetFederationToken",
+    }
+)
+PREFIXES = {"efs": "elasticfilesystem"}
+"""Where a policy calls a service otherwise than boto3 does."""
+
+READS = ("Describe", "Get", "List", "Simulate")
+"""What an action begins with that changes nothing, and may be asked again at once."""
+
+
+def reads(action: str) -> bool:
+    """Whether an action changes nothing."""
+    return action.startswith(READS)

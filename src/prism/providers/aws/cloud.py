@@ -1,0 +1,184 @@
+"""The one way out to AWS: every call of Prism passes `Cloud.call`.
+
+botocore retries nothing here. What was throttled was not done and is repeated; what only
+reads is repeated when nobody answers; anything else may have been done although its answer
+was lost, so its caller hears `AwsUnavailable` and decides, with a token or a look.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prism.kit.clock import Clock, WallClock
+from prism.providers.aws.actions import ACTIONS, reads
+from prism.providers.aws.buckets import Budget
+from prism.providers.aws.faults import (
+    AwsThrottled,
+    AwsUnavailable,
+    CredentialsMissing,
+    credentials_missing,
+    fault_of,
+    unanswered,
+)
+from prism.providers.aws.paging import paging_of
+
+Answer = dict[str, Any]
+PATIENCE = 25.0  # seconds for one call with all that it waits for; a lease lasts 60
+READ_AGAIN = 2
+CONNECT, READ = 3, 15  # seconds
+THREADS = 32
+AT_HOME = {"pricing": "us-east-1"}  # services that answer for every region in one
+
+
+class Cloud:
+    """One account and region of AWS, for as many threads as there are."""
+
+    def __init__(
+        self,
+        region: str,
+        aws_profile: str | None = None,
+        *,
+        budget: Budget | None = None,
+        clock: Clock | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`aws_profile` is a section of AWS's files; None leaves the choice to boto3."""
+        self.region, self.aws_profile = region, aws_profile
+        self.clock = clock or WallClock()
+        self._budget, self._sleep = budget or Budget(), sleep
+        self._lock = threading.Lock()
+        self._session: Any = None
+        self._clients: dict[str, Any] = {}
+
+    def call(self, service: str, action: str, /, **arguments: Any) -> Answer:
+        """Ask `service` (as boto3 calls it) to do `action` (as AWS calls it).
+
+        A `DryRun` that would have succeeded answers nothing.
+        """
+        name = f"{service}:{action}"
+        if name not in ACTIONS:
+            raise LookupError(f"{name} is not in ACTIONS, so no policy would allow it")
+        until, tries = time.monotonic() + PATIENCE, 0
+        while True:
+            self._budget.take(name, until - time.monotonic())
+            try:
+                return self._once(service, action, arguments)
+            except (AwsThrottled, AwsUnavailable) as away:
+                pause = self._pause(name, away, tries)
+                if pause is None or time.monotonic() + pause > until:
+                    raise
+            self._sleep(pause)
+            tries += 1
+
+    def pages(self, service: str, action: str, key: str, /, **arguments: Any) -> Iterator[Any]:
+        """Everything in the list `key` of the answer, however many pages it has."""
+        paging, asked = paging_of(service), dict(arguments)
+        if not paging.names(arguments):
+            asked.setdefault(paging.size, paging.most_of(action))
+        while True:
+            answer = self.call(service, action, **asked)
+            yield from answer.get(key) or ()
+            if not (token := answer.get(paging.next)):
+                return
+            asked[paging.token] = token
+
+    def spare(self, service: str, action: str) -> int:
+        """How many calls of an action could be made now without waiting for a turn."""
+        return int(self._budget.spare(f"{service}:{action}"))
+
+    def session(self) -> Any:
+        """The boto3 session, for credentials; made when it is first needed."""
+        import boto3  # noqa: PLC0415  cold start: 0.3 s that only who uses AWS pays
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  the same
+
+        with self._lock:
+            if self._session is None:
+                try:
+                    self._session = boto3.Session(
+                        profile_name=self.aws_profile, region_name=self.region
+                    )
+                except BotoCoreError as error:  # the profile is in no file, or a file is broken
+                    raise credentials_missing(str(error)) from error
+            return self._session
+
+    def _pause(self, name: str, away: AwsThrottled | AwsUnavailable, tries: int) -> float | None:
+        """How long to wait before asking once more; None is never."""
+        if isinstance(away, AwsThrottled):
+            self._budget.drain(name)
+            return random.uniform(0.2, 0.5) * (1 << min(tries, 4))
+        if not reads(name.partition(":")[2]) or tries >= READ_AGAIN:
+            return None
+        return random.uniform(0.1, 0.3) * (1 << tries)
+
+    def _once(self, service: str, action: str, arguments: Answer) -> Answer:
+        from botocore import xform_name  # noqa: PLC0415  cold start, as above
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  the same
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415  the same
+
+        name = f"{service}:{action}"
+        try:
+            answer: Answer = getattr(self._client(service), xform_name(action))(**arguments)
+        except ClientError as error:
+            told = error.response.get("Error", {})
+            code, message = str(told.get("Code", "")), str(told.get("Message", ""))
+            if code == "DryRunOperation":
+                return {}
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            fault = fault_of(name, code, message, status)
+            if isinstance(fault, CredentialsMissing):
+                self._forget()
+            raise fault from error
+        except BotoCoreError as error:
+            raise self._trouble(name, error) from error
+        except ResponseParserError as error:  # a proxy answered, not AWS
+            raise unanswered(name, str(error)) from error
+        return answer
+
+    def _trouble(self, name: str, error: Exception) -> Exception:
+        """What went wrong before AWS could answer; a bug of ours stays one."""
+        from botocore import exceptions as they  # noqa: PLC0415  cold start, as above
+
+        strangers = (
+            they.NoCredentialsError,
+            they.PartialCredentialsError,
+            they.CredentialRetrievalError,
+            they.TokenRetrievalError,
+            they.SSOError,
+            they.NoAuthTokenError,
+            they.ProfileNotFound,
+            they.RefreshWithMFAUnsupportedError,
+            they.InvalidConfigError,
+        )
+        if isinstance(error, strangers):
+            self._forget()
+            return credentials_missing(str(error))
+        away = (they.HTTPClientError, they.ConnectionError, they.IncompleteReadError)
+        return unanswered(name, str(error)) if isinstance(error, away) else error
+
+    def _forget(self) -> None:
+        """Look for credentials anew: a client keeps those, or the lack, that it was made with."""
+        with self._lock:
+            self._session, self._clients = None, {}
+
+    def _client(self, service: str) -> Any:
+        if (client := self._clients.get(service)) is not None:
+            return client
+        from botocore.config import Config  # noqa: PLC0415  cold start, as above
+
+        session = self.session()
+        settings = Config(
+            connect_timeout=CONNECT,
+            read_timeout=READ,
+            retries={"total_max_attempts": 1},
+            max_pool_connections=THREADS,
+            user_agent_extra="prism",
+        )
+        with self._lock:  # making a client is not thread-safe, using one is
+            if service not in self._clients:
+                region = AT_HOME.get(service, self.region)
+                self._clients[service] = session.client(
+                    service, region_name=region, config=settings
+                )
+            return self._clients[service]

@@ -1,0 +1,196 @@
+"""How AWS says no, as Prism's problems.
+
+Unavailable
+├── AwsThrottled        too many calls; nothing was done
+├── AwsUnavailable      no answer, or an error of theirs; it may have been done all the same
+└── CredentialsMissing  nobody knows who we are
+NotFound
+└── Missing             an id that is not, or not yet, known
+Refused
+├── CapacityUnavailable no room there
+├── QuotaExceeded       the account may not have more
+├── TokenMismatch       our token was used with other parameters
+├── AwsDenied           the caller lacks a permission (also `Denied`)
+└── AwsRefused          anything else, with AWS's code in the details
+"""
+
+from prism.connections.model import AwsCredentialsMissing
+from prism.errors import Denied, NotFound, Problem, Unavailable
+from prism.workspaces.ports import Refused
+
+THROTTLED = {
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "PriorRequestNotComplete",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "Throttling",
+    "ThrottledException",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+STRANGERS = {  # they do not know us, or not any more
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "OptInRequired",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+DENIED = {"AccessDenied", "AccessDeniedException", "Blocked", "UnauthorizedOperation"}
+FULL = {
+    "InsufficientCapacity",
+    "InsufficientFreeAddressesInSubnet",
+    "InsufficientHostCapacity",
+    "InsufficientInstanceCapacity",
+    "InsufficientVolumeCapacity",
+    "SpotMaxPriceTooLow",
+    "Unsupported",  # the type, in that zone
+}
+AWAY = {"InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"}
+NOT_THERE = ("NotFound", "NotFoundException", "NoSuchEntity", "ID.Malformed", "Id.Malformed")
+QUOTA = ("LimitExceeded", "LimitExceededException", "CountExceeded")
+QUOTAS = "https://console.aws.amazon.com/servicequotas"
+
+
+class AwsThrottled(Unavailable, code="AWS_THROTTLED"):
+    """AWS was asked too often; it goes on by itself."""
+
+    aws_code = ""
+
+
+class AwsUnavailable(Unavailable, code="AWS_UNAVAILABLE"):
+    """AWS does not answer; it is asked again."""
+
+    aws_code = ""
+
+
+class CredentialsMissing(AwsCredentialsMissing):
+    """AWS does not know who is asking."""
+
+    aws_code = ""
+
+
+class Missing(NotFound):
+    """AWS does not know that id; `code` and `aws_code` are AWS's own."""
+
+    aws_code = ""
+
+
+class CapacityUnavailable(Refused):
+    """There is no room for such a machine there."""
+
+    aws_code = ""
+
+
+class QuotaExceeded(Refused, code="QUOTA_EXCEEDED"):
+    """The account may not have more of these."""
+
+    aws_code = ""
+
+
+class TokenMismatch(Refused, code="AWS_TOKEN_MISMATCH"):
+    """The same was asked before, with other parameters."""
+
+    aws_code = ""
+
+
+class AwsDenied(Denied, Refused, code="AWS_PERMISSION_DENIED"):
+    """The AWS credentials lack a permission."""
+
+    aws_code = ""
+
+
+class AwsRefused(Refused, code="AWS_REFUSED"):
+    """AWS refused."""
+
+    aws_code = ""
+
+
+Fault = (
+    AwsThrottled
+    | AwsUnavailable
+    | CredentialsMissing
+    | Missing
+    | CapacityUnavailable
+    | QuotaExceeded
+    | TokenMismatch
+    | AwsDenied
+    | AwsRefused
+)
+
+
+KINDS: tuple[tuple[set[str], type[Fault]], ...] = (
+    (THROTTLED, AwsThrottled),
+    (STRANGERS, CredentialsMissing),
+    (DENIED, AwsDenied),
+    (FULL, CapacityUnavailable),
+    (AWAY, AwsUnavailable),
+    ({"IdempotentParameterMismatch"}, TokenMismatch),
+)
+
+
+def fault_of(name: str, code: str, message: str, status: int) -> Fault:
+    """The problem for what AWS answered to `service:Action`."""
+    fault = _kind(code, status)(
+        _sentence(name, code, message, status),
+        details=f"{name}: {code}: {message}",
+        remediation=_way_on(name, code, status),
+    )
+    fault.aws_code = code
+    if isinstance(fault, Missing):
+        fault.code = code
+    return fault
+
+
+def _kind(code: str, status: int) -> type[Fault]:
+    if (known := next((it for codes, it in KINDS if code in codes), None)) is not None:
+        return known
+    if code.endswith(QUOTA):
+        return QuotaExceeded
+    if code.endswith(NOT_THERE):
+        return Missing
+    return AwsUnavailable if status >= 500 else AwsRefused
+
+
+def _sentence(name: str, code: str, message: str, status: int) -> str:
+    kind = _kind(code, status)
+    if kind is AwsDenied:
+        return f"The AWS credentials may not do {name}"
+    if kind is CredentialsMissing:
+        return f"AWS does not accept the credentials ({code})"
+    if kind in {AwsThrottled, AwsUnavailable}:
+        return kind.__doc__ or code
+    return message or code
+
+
+def _way_on(name: str, code: str, status: int) -> str:
+    kind = _kind(code, status)
+    if kind in {AwsDenied, CredentialsMissing}:
+        return "See what is missing with `prism doctor`"
+    if kind is QuotaExceeded:
+        return f"Ask AWS for a higher quota at {QUOTAS}, or take a smaller machine"
+    return ""
+
+
+def credentials_missing(why: str) -> CredentialsMissing:
+    """Nobody could be found to ask AWS as."""
+    return CredentialsMissing(details=why, remediation="See what is missing with `prism doctor`")
+
+
+def unanswered(name: str, why: str) -> AwsUnavailable:
+    """The call to `service:Action` has no answer."""
+    return AwsUnavailable(details=f"{name}: {why}")
+
+
+def said(problem: Problem) -> str:
+    """AWS's own code for a problem, or nothing."""
+    return str(getattr(problem, "aws_code", ""))
