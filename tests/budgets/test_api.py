@@ -193,10 +193,12 @@ def test_a_month_on_a_page(lab):
     assert report["micros"] == lab.recount()
     assert sum(it["cost"] for it in report["by_kind"]) == pytest.approx(report["total"], abs=0.01)
     page = lab.http("GET", f"{path}&format=markdown")
-    assert page.headers["content-type"].startswith("text/markdown")
+    assert page.headers["content-type"] == "text/markdown; charset=utf-8"
     assert page.text.startswith("# The \\*lab\\*: 2026-01\n")
     assert f"Total: **${report['total']:.2f}**" in page.text
-    table = lab.http("GET", f"{path}&format=csv").text
+    csv = lab.http("GET", f"{path}&format=csv")
+    assert csv.headers["content-type"] == "text/csv; charset=utf-8"
+    table = csv.text
     assert table.splitlines()[1] == "kind,compute,0.83,97.4"
     for month in ("2026-13", "0000-01", "9999-12", "٢٠٢٦-01"):
         failed(lab.http("GET", path.replace("2026-01", month)), 422, "VALIDATION_FAILED")

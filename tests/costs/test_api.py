@@ -99,7 +99,9 @@ def test_the_export_says_where_every_dollar_comes_from(spent):
     assert sum(it["micros"] for it in paid) == spent.recount()
     assert {it["project_name"] for it in lines} == {"lab"}
     assert all(it["source"].startswith("simulated: ") and it["as_of"] for it in lines)
-    text = spent.http("GET", "/api/v1/costs/export?format=csv").text
+    table = spent.http("GET", "/api/v1/costs/export?format=csv")
+    assert table.headers["content-type"] == "text/csv; charset=utf-8"
+    text = table.text
     assert [int(it["micros"]) for it in csv.DictReader(io.StringIO(text))] == [
         it["micros"] for it in spent.get("costs/export")
     ]

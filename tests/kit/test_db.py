@@ -53,6 +53,26 @@ def test_an_inner_thought_is_lost_with_the_outer_one(db):
     assert numbers(db) == [2], "and nothing of it is left behind"
 
 
+def test_an_inner_thought_that_fails_leaves_no_half_of_it_in_the_outer_one(db):
+    def cross(scope):
+        with db.write() as tx:
+            tx.happened(Counted(actor="ada", subject=scope, number=len(scope)))
+            row = f"('{scope}', '1', '2026-01-01 00:00:00')"
+            tx.sql.execute(text(f"INSERT INTO crossings (scope, threshold, at) VALUES {row}"))
+            if scope == "half":
+                raise LookupError
+
+    with db.write():
+        cross("a")
+        for wrong, error in (("half", LookupError), ("a", DBAPIError)):
+            with pytest.raises(error):
+                cross(wrong)
+        cross("abc")
+    assert numbers(db) == [1, 3]
+    with db.read() as sql:
+        assert set(sql.execute(text("SELECT scope FROM crossings")).scalars()) == {"a", "abc"}
+
+
 def test_a_look_inside_a_thought_sees_what_it_has_written(db):
     with db.write() as tx:
         tx.sql.execute(text("DELETE FROM active_profiles"))

@@ -143,7 +143,7 @@ def project_report(
     if form == "json":
         return Response(msgspec.json.encode(found), media_type="application/json")
     text, kind = (markdown(found), "markdown") if form == "markdown" else (table(found), "csv")
-    return Response(text.encode(), media_type=f"text/{kind}; charset=utf-8")
+    return Response(text.encode(), media_type=f"text/{kind}")
 
 
 def _month(said: str | None, today: int) -> tuple[int, int]:

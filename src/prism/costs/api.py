@@ -58,7 +58,7 @@ def export_costs(
     lines = costs.export(start, end, project)
     if form == "json":
         return Response(msgspec.json.encode(lines), media_type="application/json")
-    return Response(table(lines), media_type="text/csv; charset=utf-8")
+    return Response(table(lines), media_type="text/csv")
 
 
 def table(lines: Sequence[Line]) -> bytes:

@@ -7,7 +7,8 @@
 Leaving the block commits; only then are listeners told. A commit that fails raises in
 the block's place, so whoever answers afterwards cannot answer yes.
 
-A block inside a block is part of the outer thought: it commits with it, or not at all.
+A block inside a block is part of the outer thought: it commits with it, or not at all. What
+leaves the inner block by an error is undone, facts included, even where the outer one goes on.
 """
 
 import threading
@@ -59,7 +60,13 @@ class Database:
     def write(self) -> Iterator[Tx]:
         """Open the transaction; commit it with its facts, then tell."""
         if (outer := CURRENT.get()) is not None:
-            yield outer
+            told = len(outer.events)
+            try:
+                with outer.sql.begin_nested():
+                    yield outer
+            except BaseException:
+                del outer.events[told:]
+                raise
             return
         newest = 0
         with self.writer.begin() as connection:
