@@ -14,7 +14,7 @@ import uvicorn
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from prism.kit.peer import door
+from prism.kit.door import door
 from prism.kit.takeover import WebSockets
 from prism.workspaces.ports import Access
 from tests.conftest import free_port

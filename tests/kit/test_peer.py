@@ -16,7 +16,8 @@ import uvicorn
 import websockets.sync.client
 
 from prism.kit.clock import StoppedClock
-from prism.kit.peer import Diagnosis, Owner, Peers, _tables, caller, door, owner_in
+from prism.kit.door import door
+from prism.kit.peer import Diagnosis, Owner, Peers, _tables, caller, owner_in
 from tests.waiting import eventually
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout"

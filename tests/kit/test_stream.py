@@ -18,10 +18,10 @@ from sqlalchemy.exc import OperationalError
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from prism.kit import stream
+from prism.kit.door import door
 from prism.kit.events import id_of
 from prism.kit.http import Intake, problems
 from prism.kit.journal import prune
-from prism.kit.peer import door
 from prism.kit.stream import MOST_BEHIND, Batch, Hub
 from tests.kit.small import Noted, failed, noted
 from tests.waiting import eventually

@@ -26,8 +26,9 @@ from prism.daemon.doors import open_doors
 from prism.daemon.house import House, build, public
 from prism.errors import Conflict, Problem, Unavailable
 from prism.kit.clock import WallClock
+from prism.kit.door import door
 from prism.kit.idempotency import Lanes
-from prism.kit.peer import Peers, door, watched
+from prism.kit.peer import Peers, watched
 from prism.kit.takeover import WebSockets
 from prism.settings import Settings
 from prism.workspaces.ports import Compute
