@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Literal
 
+from msgspec.structs import replace
+
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
 from prism.workspaces.idleness import Idleness, IdleRule
@@ -125,6 +127,13 @@ class MemoryCompute:
                 self._expiry.pop(id, None)
             elif id in self._orders:
                 self._expiry[id] = (at, Seen.ASLEEP if action == "hibernate" else Seen.OFF)
+
+    def resize(self, id: str, instance_type: str) -> None:
+        """Make it another type; only one that is off can be."""
+        with self._asked(f"resize {id} {instance_type}"):
+            if self._seen(id) is not Seen.OFF:
+                raise Refused(f"{id} is not off")
+            self._orders[id] = replace(self._orders[id], instance_type=instance_type)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Remember what is to be made of idleness."""

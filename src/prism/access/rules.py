@@ -50,6 +50,7 @@ TABLE: Mapping[str, Rule] = {
     "POST {}/instances/{name}/hibernate": HANDLE,
     "POST {}/instances/{name}/resume": HANDLE,
     "POST {}/instances/{name}/extend": HANDLE,
+    "POST {}/instances/{name}/resize": HANDLE,
     "POST {}/instances/{name}/terminate": HANDLE,
     "GET {}/instances/{name}/connect": HANDLE,
     "GET {}/instances/{name}/ports": HANDLE,

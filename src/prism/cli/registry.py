@@ -31,6 +31,7 @@ COMMANDS = {
     ("workspace", "hibernate"): "Put a workspace to sleep with its memory",
     ("workspace", "resume"): "Wake a workspace up",
     ("workspace", "extend"): "Give a workspace more hours",
+    ("workspace", "resize"): "Make a stopped workspace a bigger or smaller machine",
     ("workspace", "terminate"): "Destroy a workspace and its data",
     ("template", "list"): "Show every template",
     ("template", "info"): "Show what a template installs, and from whom it inherits",

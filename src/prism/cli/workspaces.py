@@ -55,6 +55,19 @@ def _extend(asked: Namespace) -> None:
     return print(f"{it['name']} expires {here(at)}, in {until(at)}")
 
 
+def _resize(asked: Namespace) -> None:
+    body = {"instance_type": asked.instance_type, "size": asked.size}
+    given = {name: value for name, value in body.items() if value is not None}
+    it = daemon().ask("POST", f"/instances/{quoted(asked.name)}/resize", given)
+    if asked.json:
+        return show_json(it)
+    for note in it["notes"]:
+        say(f"note: {note}")
+    rate = it["hourly_rate"]
+    cost = "" if rate is None else f", ${rate:.4f} an hour while it runs"
+    return print(f"{it['name']} is to be a {it['instance_type']}{cost}")
+
+
 def _terminate(asked: Namespace) -> None:
     if not asked.yes:
         _ask_whether_it_is_meant(asked.name)
@@ -116,6 +129,12 @@ def _more_time(made: ArgumentParser) -> None:
     made.add_argument("hours", metavar="HOURS", nargs="?", type=int, help="default: 4")
 
 
+def _another_type(made: ArgumentParser) -> None:
+    named(made)
+    made.add_argument("--size", metavar="SIZE", help="XS, S, M, L or XL")
+    made.add_argument("--instance-type", metavar="TYPE", help="instead of a size, as t3.large")
+
+
 def _sure(made: ArgumentParser) -> None:
     named(made)
     made.add_argument("--backup", action="store_true", help="take a snapshot of its disk first")
@@ -128,5 +147,6 @@ VERBS = {
     "hibernate": (named, _change),
     "resume": (named, _change),
     "extend": (_more_time, _extend),
+    "resize": (_another_type, _resize),
     "terminate": (_sure, _terminate),
 }

@@ -19,6 +19,8 @@ from prism.workspaces.model import (
     Launch,
     Launched,
     Plan,
+    Resized,
+    Resizing,
     State,
     Storage,
     Terminating,
@@ -120,6 +122,13 @@ class Workspaces:
         """Let it run that many hours longer."""
         content = msgspec.json.encode(Extension(hours))
         self._wire.send("POST", _path(name, "extend"), content)
+
+    def resize(
+        self, name: str, *, instance_type: str | None = None, size: Size | None = None
+    ) -> Resized:
+        """Ask for a stopped workspace to be another type of machine; its disk stays."""
+        body = Resizing(instance_type=instance_type, size=size)
+        return ask(self._wire, "POST", _path(name, "resize"), Resized, body)
 
     def connect(self, name: str) -> Connection:
         """How to get into a running workspace, secrets included."""

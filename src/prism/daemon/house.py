@@ -215,6 +215,7 @@ def _parts(rooms: Rooms) -> dict[str, object]:
         "money": rooms.purse,
         "profiles": rooms.profiles,
         "projects": rooms.projects,
+        "resizing": rooms.resizing,
         "sights": rooms.sights,
         "snapshot": rooms.snapshot,
         "storage": rooms.storage,

@@ -59,6 +59,7 @@ from prism.workspaces.model import ProviderMissing, Terms
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN
 from prism.workspaces.ports import Compute
 from prism.workspaces.reconciler import WorkspaceReconciler
+from prism.workspaces.resizing import ResizeService
 from prism.workspaces.service import WorkspaceService
 from prism.workspaces.snapshot import Snapshot
 
@@ -121,6 +122,14 @@ class Rooms(MoneyRooms):
             meters=[*self.meters, self.watchman],
             treasury=self.escrow,
             watcher=self.lookout,
+        )
+
+    @cached_property
+    def resizing(self) -> ResizeService:
+        """What makes workspaces bigger and smaller."""
+        meters = [*self.meters, self.watchman]
+        return ResizeService(
+            self.db, self.clock, terms=self._terms_of, actor=self.who, meters=meters
         )
 
     @cached_property
@@ -280,6 +289,9 @@ class Rooms(MoneyRooms):
     def _whose(self, workspace: str) -> Subject | None:
         kept = self.snapshot.pages.rows.get(workspace)
         return None if kept is None else Subject(kept.workspace.project, kept.workspace.owner)
+
+    def _terms_of(self, profile: str) -> Terms:
+        return self._terms(self.profiles.named(profile))
 
     def _terms(self, profile: Profile) -> Terms:
         if profile.provider == "local":

@@ -85,6 +85,11 @@ class ProfileService:
                 tx.happened(ProfileSwitched(actor=self._who(), subject=name, previous=previous))
             return _shown(structs.replace(profile, last_used=self._now()), name)
 
+    def named(self, name: str) -> Profile:
+        """The profile of that name, whoever is active."""
+        with self._db.read() as sql:
+            return self._named(sql, name)
+
     def used(self, tx: Tx, name: str) -> None:
         """Note that something was launched with it."""
         store.used(tx, name, self._now())

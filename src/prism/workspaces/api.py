@@ -12,7 +12,7 @@ from prism import __version__
 from prism.access.model import current
 from prism.access.plan import visible
 from prism.kit.clock import Clock
-from prism.kit.money import shown
+from prism.kit.money import rate, shown
 from prism.workspaces.model import (
     Changed,
     Extension,
@@ -21,6 +21,8 @@ from prism.workspaces.model import (
     Launch,
     Launched,
     Plan,
+    Resized,
+    Resizing,
     State,
     Terminating,
     Termination,
@@ -28,6 +30,7 @@ from prism.workspaces.model import (
     Workspace,
 )
 from prism.workspaces.plan import state_of
+from prism.workspaces.resizing import ResizeService
 from prism.workspaces.service import WorkspaceService
 from prism.workspaces.snapshot import Kept, Snapshot, listed, matching
 from prism.workspaces.view import hibernation, launched, planned
@@ -153,6 +156,22 @@ def extend_instance(name: Name, data: JSONBody[Extension], workspaces: Workspace
     workspaces.extend(name, data.hours)
 
 
+@post("/{name:str}/resize", status_code=200, sync_to_thread=True)
+def resize_instance(
+    name: Name, data: JSONBody[Resizing], resizing: NamedDependency[ResizeService]
+) -> Resized:
+    """Ask for a stopped workspace to be another type of machine; its disk stays."""
+    before, after, notes = resizing.resize(name, data)
+    return Resized(
+        name=after.name,
+        state=state_of(after),
+        previous_type=before.instance_type,
+        instance_type=after.instance_type,
+        hourly_rate=None if after.hourly_rate is None else rate(after.hourly_rate),
+        notes=notes,
+    )
+
+
 @post("/{name:str}/terminate", status_code=200, sync_to_thread=True)
 def terminate_instance(
     name: Name, data: JSONBody[Termination], workspaces: Workspaces
@@ -178,6 +197,7 @@ router = Router(
         resume_instance,
         hibernation_status,
         extend_instance,
+        resize_instance,
         terminate_instance,
     ],
 )

@@ -58,6 +58,16 @@ class WorkspaceRepriced(Event, frozen=True, kw_only=True):
     hourly: int | None
 
 
+class WorkspaceResized(Event, frozen=True, kw_only=True):
+    """It is to be another type of machine; micro-dollars an hour, null where nobody knows."""
+
+    event: ClassVar[str] = "instance_resized"
+    workspace: str
+    previous_type: str
+    instance_type: str
+    hourly: int | None
+
+
 class WorkspaceForgotten(Event, frozen=True, kw_only=True):
     """It was terminated long enough ago to leave the list."""
 

@@ -125,7 +125,9 @@ class Workspace(Struct, frozen=True, kw_only=True):
     seen: Seen = Seen.NONE
     granted: int = 0
     tried: int = 0
+    attempt: int = 0
     asked_at: datetime | None = None
+    told_type: str | None = None  # what its machine is, where that differs from what is wanted
     told_expiry: datetime | None = None
     ended_at: datetime | None = None
     ready_at: datetime | None = None
@@ -149,6 +151,9 @@ class Terms(Protocol):
 
     def accept(self, template: Template, kind: MachineType, order: "Launch") -> tuple[str, ...]:
         """Notes on what will be other than asked; raises a `Problem` for what cannot be."""
+
+    def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
+        """Notes on what will be other than asked; raises a `Problem` where it cannot be that."""
 
     def hibernates(self, kind: MachineType) -> bool:
         """Whether such a machine can keep its memory."""
@@ -211,6 +216,24 @@ class Extension(Struct, frozen=True, forbid_unknown_fields=True):
     """A request for more hours; 0 or less means the default."""
 
     hours: Annotated[int, Meta(le=8760)] = 4
+
+
+class Resizing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to make a stopped workspace another type of machine; one of the two."""
+
+    instance_type: Text | None = None
+    size: Size | None = None
+
+
+class Resized(Struct, frozen=True, kw_only=True):
+    """The answer to a resize; the rate in USD, null where there is no price."""
+
+    name: str
+    state: State
+    previous_type: str
+    instance_type: str
+    hourly_rate: float | None
+    notes: tuple[str, ...] = ()
 
 
 class Idle(Struct, frozen=True):

@@ -16,15 +16,33 @@ class Refused(Conflict, code="CAPACITY_UNAVAILABLE"):
     """The provider says no, and will say no again."""
 
 
+class NextAttempt(Exception):
+    """There is no room where this attempt went; the next one goes elsewhere."""
+
+
 class Order(Struct, frozen=True, kw_only=True):
-    """A machine to be made. `key` is our id: it is the token and goes into the tags."""
+    """A machine to be made. `key` is our id: it is the token and goes into the tags.
+
+    `attempt` counts the places that were tried, and is stored before each is: an attempt may
+    be repeated and is then the same one.
+    """
 
     key: str
     name: str
+    owner: str = ""
+    profile: str = ""
+    project: str | None = None  # its name
+    allocation: str | None = None  # its id
+    budget: str | None = None  # its name
+    idle_profile: str | None = None
+    launched_at: datetime | None = None
+    attempt: int = 0
     template: Template  # resolved: nothing is inherited any more
     parameters: dict[str, Any] = {}
     instance_type: str
+    spot: bool = False
     root_gb: int
+    root_type: str = "gp3"
     hibernation: bool
     expires_at: datetime | None = None
 
@@ -105,7 +123,7 @@ class Compute(Protocol):
         """Every machine of ours; a new one may be missing for some seconds."""
 
     def launch(self, order: Order) -> Machine:
-        """Bring a machine into being, powered on."""
+        """Bring a machine into being, powered on; raises `NextAttempt`, or `Refused`."""
 
     def start(self, id: str) -> None:
         """Power it on, or wake it up; a `BROKEN` one is set up once more."""
@@ -121,6 +139,9 @@ class Compute(Protocol):
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
         """Tell the machine when to go down by itself, should nobody tell it later."""
+
+    def resize(self, id: str, instance_type: str) -> None:
+        """Make one that is off another type of machine."""
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Tell the machine what to make of idleness, whoever lives then; nothing, with none."""

@@ -23,7 +23,7 @@ from prism.workspaces.events import (
 from prism.workspaces.hosts import before_its_end
 from prism.workspaces.model import Failure, Seen, State, Verb, Workspace
 from prism.workspaces.plan import IN_BETWEEN, Act, deadline, expiring, perceive, plan, state_of
-from prism.workspaces.ports import Compute, Machine, Observer, Order, Refused
+from prism.workspaces.ports import Compute, Machine, NextAttempt, Observer, Order, Refused
 from prism.workspaces.upstairs import Meter
 
 AT_ONCE = timedelta(0)
@@ -144,18 +144,35 @@ class WorkspaceReconciler:
     ) -> dict[str, Any]:
         compute, now = self._computes[it.place], self._clock.now()
         if act is Act.LAUNCH:
-            with self._db.write() as tx:  # before the call: from here on there may be one
-                claim.update(tx, asked_at=now)
-            made = compute.launch(_order(it))
+            made = self._launched(claim, it, compute)
             facts = _facts(it, made.seen, made, now)
-            return {**facts, "tried": it.wish, "told_expiry": deadline(it)}
+            told = {"told_expiry": deadline(it), "told_type": it.instance_type}
+            return {**facts, **told, "tried": it.wish}
         id = machine.id if machine else it.machine_id
         told = {} if id is None else self._tell_expiry(compute, it, id)
+        if id is not None and machine is not None:
+            told |= _resize(compute, it, machine)
         if act in {Act.WAIT, Act.REST}:
             return told
         assert id is not None, "the table acts only on machines that were seen"
         getattr(compute, act.value)(id)
         return {**told, "tried": it.wish, "failure": None} if act is Act.START else told
+
+    def _launched(self, claim: Claim, it: Workspace, compute: Compute) -> Machine:
+        """Bring it into being, wherever there is room."""
+        attempt = it.attempt
+        while True:
+            with self._db.write() as tx:  # before the call: from here on there may be one
+                claim.update(tx, asked_at=self._clock.now(), attempt=attempt)
+            try:
+                return compute.launch(_order(it, attempt))
+            except NextAttempt:
+                attempt += 1
+            except Refused as no:
+                if no.code == Refused.code:  # everywhere was full; a new wish begins anew
+                    with self._db.write() as tx:
+                        claim.update(tx, attempt=attempt + 1)
+                raise
 
     def _tell_expiry(self, compute: Compute, it: Workspace, id: str) -> dict[str, Any]:
         at = deadline(it)
@@ -279,10 +296,29 @@ def _facts(it: Workspace, seen: Seen, machine: Machine | None, now: datetime) ->
     return {"seen": seen, "hibernated_at": slept, "failure": failure}
 
 
-def _order(it: Workspace) -> Order:
+def _resize(compute: Compute, it: Workspace, machine: Machine) -> dict[str, Any]:
+    """Only a machine that is off can become another type; until then it waits."""
+    same = it.told_type in {None, it.instance_type}
+    if same or machine.seen is not Seen.OFF or it.verb is Verb.TERMINATE:
+        return {}
+    compute.resize(machine.id, it.instance_type)
+    return {"told_type": it.instance_type}
+
+
+def _order(it: Workspace, attempt: int) -> Order:
     return Order(
         key=it.id,
         name=it.name,
+        owner=it.owner,
+        profile=it.profile,
+        project=it.project_name,
+        allocation=it.allocation,
+        budget=it.budget,
+        idle_profile=it.idle_profile,
+        launched_at=it.launched_at,
+        attempt=attempt,
+        spot=it.spot,
+        root_type=it.root_type,
         template=it.recipe,
         parameters=it.parameters,
         instance_type=it.instance_type,

@@ -69,7 +69,9 @@ workspaces = Table(
     Column("seen", String, nullable=False),
     Column("granted", Integer, nullable=False),
     Column("tried", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
     Column("asked_at", Utc),
+    Column("told_type", String),
     Column("told_expiry", Utc),
     Column("ended_at", Utc),
     Column("ready_at", Utc),
@@ -203,6 +205,11 @@ def reserve(tx: Tx, id: str, until: datetime | None, now: datetime) -> None:
 def reprice(tx: Tx, id: str, hourly: Micros | None, source: str | None) -> None:
     """Keep what an hour of it costs from now on."""
     _write(tx, [id], {"hourly_rate": hourly, "price_source": source})
+
+
+def resize(tx: Tx, id: str, kind: str, now: datetime) -> None:
+    """Keep what type of machine it is to be, and have it looked at."""
+    _write(tx, [id], {"instance_type": kind, "due_at": now})
 
 
 def rename(tx: Tx, project: str, name: str) -> list[Workspace]:

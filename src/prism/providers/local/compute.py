@@ -22,7 +22,7 @@ from prism.errors import Unavailable
 from prism.providers.local import folder as folders
 from prism.providers.local import reach, supervision
 from prism.providers.local.folder import State, Wanted
-from prism.providers.local.making import Manners, make, sweep_away
+from prism.providers.local.making import Manners, make, regrant, sweep_away
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.local.terms import machine_id
 from prism.workspaces.idleness import IdleRule
@@ -133,6 +133,11 @@ class LocalCompute:
                 if wish != now and now.state != "gone":
                     folders.want(folder, wish)
                     supervision.poke(folder)
+
+    def resize(self, id: str, instance_type: str) -> None:
+        """Write down its new limits; they hold from its next start."""
+        if folder := self._folder(id):
+            regrant(folder, instance_type)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Tell its supervisor; `minute` is how many seconds one lasts, in tests fewer."""

@@ -52,6 +52,17 @@ def make(folder: Path, order: Order, manners: Manners) -> None:
         raise Refused(f"No workspace can be made in {folder.parent}: {error}") from error
 
 
+def regrant(folder: Path, instance_type: str) -> None:
+    """Give a machine that is off the limits of another type."""
+    path = folder / "order.json"
+    try:
+        order = msgspec.json.decode(path.read_bytes())
+    except FileNotFoundError:  # it is being taken away
+        return
+    if (limits := _limits(instance_type)) != order["limits"]:
+        folders.write(path, msgspec.json.encode({**order, "limits": limits}))
+
+
 def sweep_away(folder: Path, after: timedelta) -> None:
     """Remove what is left of a machine that has been gone for long, or never was one."""
     try:
@@ -66,8 +77,7 @@ def sweep_away(folder: Path, after: timedelta) -> None:
 
 def _written(order: Order, manners: Manners) -> dict[str, Any]:
     """The order in the words of its supervisor."""
-    template, kind = order.template, machine_type(order.instance_type)
-    limits, _ = limits_for(kind.vcpus, kind.memory_gib)
+    template = order.template
     defaults = {name: it.default for name, it in template.parameters.items()}
     return {
         "key": order.key,
@@ -78,7 +88,7 @@ def _written(order: Order, manners: Manners) -> dict[str, Any]:
         "services": template.services,
         "environment": template.environment,
         "parameters": {n: v for n, v in {**defaults, **order.parameters}.items() if v is not None},
-        "limits": {"cpus": limits.cpus, "memory_mb": limits.memory >> 20},
+        "limits": _limits(order.instance_type),
         "uv": (installer := os.fspath(uv.find_uv_bin())),
         "reachable": [sys.prefix, _home_of(sys.executable), sys.base_prefix, installer],
         "python": sys.executable,
@@ -87,6 +97,12 @@ def _written(order: Order, manners: Manners) -> dict[str, Any]:
         "grace": manners.grace,
         "sandbox": manners.sandbox,
     }
+
+
+def _limits(instance_type: str) -> dict[str, int]:
+    kind = machine_type(instance_type)
+    limits, _ = limits_for(kind.vcpus, kind.memory_gib)
+    return {"cpus": limits.cpus, "memory_mb": limits.memory >> 20}
 
 
 def _home_of(python: str) -> str:

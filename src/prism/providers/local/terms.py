@@ -11,7 +11,7 @@ from prism.kit.money import Micros
 from prism.providers.local.limits import limits_for
 from prism.templates.model import Template
 from prism.templates.plan import local_refusal, runs_locally
-from prism.workspaces.model import Launch
+from prism.workspaces.model import Launch, Workspace
 
 PRICED_AS = "us-east-1"
 
@@ -33,17 +33,16 @@ class LocalTerms:
         found = {program for program in wanted if shutil.which(program)}
         if reasons := runs_locally(template, found):
             raise local_refusal(template, reasons)
-        if kind.gpus and not shutil.which("nvidia-smi"):
-            raise ValidationFailed.of(
-                ("instance_type", f"{kind.name} has a GPU and this machine has none"),
-                remediation="Use `prism launch --instance-type t3.xlarge` for one without",
-            )
-        notes = list(limits_for(kind.vcpus, kind.memory_gib)[1])
+        notes = list(_granted(kind))
         if order.region not in {None, self.region}:
             notes.append(f"region {order.region} has no meaning here: it runs on this machine")
         if order.spot:
             notes.append("spot has no meaning here: this machine is not rented")
         return tuple(notes)
+
+    def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
+        """What it would get of that type; raises where it wants a GPU that is not here."""
+        return _granted(kind)
 
     def hibernates(self, kind: MachineType) -> bool:
         """Always: a process can be frozen, whatever type of machine it stands for."""
@@ -64,6 +63,16 @@ class LocalTerms:
     def expected_id(self, key: str) -> str | None:
         """The id that `LocalCompute.launch` gives to this key."""
         return machine_id(key)
+
+
+def _granted(kind: MachineType) -> tuple[str, ...]:
+    """What this machine cannot grant of that type, in words."""
+    if kind.gpus and not shutil.which("nvidia-smi"):
+        raise ValidationFailed.of(
+            ("instance_type", f"{kind.name} has a GPU and this machine has none"),
+            remediation="Use `prism launch --instance-type t3.xlarge` for one without",
+        )
+    return limits_for(kind.vcpus, kind.memory_gib)[1]
 
 
 def machine_id(key: str) -> str:
