@@ -215,6 +215,39 @@ def test_extending(http, house, clock):
     failed(http.post("nope", "extend"), 404, "INSTANCE_NOT_FOUND")
 
 
+def test_a_stopped_one_becomes_another_type_and_costs_what_that_costs(http, house, cloud, clock):
+    def settle():
+        for _ in range(3):
+            clock.advance(seconds=1)
+            house.settle()
+
+    http.launch()
+    settle()
+    path = "/api/v1/instances/mine"
+    big = {"instance_type": "t3.xlarge"}
+    failed(http.post("mine", "resize", json=big), 409, "INVALID_STATE")
+    http.post("mine", "stop")
+    settle()
+    failed(http.post("mine", "resize", json={}), 422, "VALIDATION_FAILED")
+    failed(http.post("mine", "resize", json={**big, "size": "L"}), 422, "VALIDATION_FAILED")
+    failed(http.post("mine", "resize", json={"instance_type": "x"}), 422, "UNKNOWN_INSTANCE_TYPE")
+    gpu = {"instance_type": "g4dn.xlarge"}
+    failed(http.post("mine", "resize", json=gpu), 422, "VALIDATION_FAILED")
+    failed(http.post("nope", "resize", json=big), 404, "INSTANCE_NOT_FOUND")
+    answer = http.post("mine", "resize", json=big).json()
+    assert (answer["previous_type"], answer["instance_type"]) == ("t3.large", "t3.xlarge")
+    settle()
+    it = http("GET", path).json()
+    assert (it["state"], it["instance_type"]) == ("stopped", "t3.xlarge")
+    assert cloud.ordered(it["id"]).instance_type == "t3.xlarge"
+    http.post("mine", "start")
+    settle()
+    assert http("GET", path).json()["state"] == "running"
+    assert [call for call in cloud.calls if call.startswith("resize")] == [
+        f"resize {it['id']} t3.xlarge"
+    ]
+
+
 def test_a_list_is_sent_again_only_when_something_happened(http, house):
     http.launch()
     first = http("GET", "/api/v1/instances")

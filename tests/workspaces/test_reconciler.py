@@ -10,6 +10,7 @@ from prism.errors import InvalidState
 from prism.kit.reconcile import LEASE, NEVER
 from prism.workspaces.model import Failure, Launch, Seen, State, Verb
 from prism.workspaces.plan import AGAIN, state_of
+from prism.workspaces.ports import NextAttempt, Refused
 from prism.workspaces.store import workspaces
 from tests.conftest import ML, PLACE
 
@@ -216,6 +217,28 @@ def test_a_refusal_is_final_says_why_and_can_be_tried_again(house, cloud, clock,
     assert mine() is State.RUNNING
     assert house.workspaces.named("mine").failure is None
     assert len(launches(cloud)) == 2
+
+
+def test_a_launch_goes_on_elsewhere_and_an_attempt_is_stored_before_it_is_made(
+    house, cloud, clock, mine, monkeypatch
+):
+    made, launch = [], cloud.launch
+
+    def full(order):
+        made.append((order.attempt, row(house, "attempt").attempt))
+        if order.attempt < 2:
+            raise NextAttempt
+        if len(made) == 3:
+            raise Refused("no room in a, b, c")
+        return launch(order)
+
+    monkeypatch.setattr(cloud, "launch", full)
+    house.settle()
+    assert mine() is State.FAILED
+    house.workspaces.ask("mine", Verb.START)
+    settle(house, clock)
+    assert mine() is State.RUNNING
+    assert made == [(0, 0), (1, 1), (2, 2), (3, 3)]
 
 
 def test_what_was_refused_can_be_terminated(house, cloud, clock, mine):
