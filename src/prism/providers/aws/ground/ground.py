@@ -1,0 +1,114 @@
+"""Everything a launch stands on, asked once for however many launches."""
+
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from pathlib import Path
+
+from prism.kit.clock import Clock, WallClock
+from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.ground import groups, images, keys, kinds, roles, zones
+from prism.providers.aws.ground.address import caller_cidr
+from prism.providers.aws.ground.images import ImageChoice
+from prism.providers.aws.ground.keys import KeyPair
+from prism.providers.aws.ground.kinds import Kind
+from prism.providers.aws.ground.once import Once
+from prism.providers.aws.ground.zones import Network, Subnet
+from prism.templates.model import Base
+
+LONG, SHORT = timedelta(days=1), timedelta(minutes=10)
+HOURLY = timedelta(hours=1)
+
+
+class Ground:
+    """The ground of one profile in one region; made for many threads.
+
+    `caller` answers from which range we come. What is remembered is remembered for a while
+    only: images are published, addresses change, and who removes a group by hand gets a new
+    one.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        home: Path,
+        profile: str,
+        *,
+        caller: Callable[[], str] = caller_cidr,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or WallClock()
+        self._cloud, self._home, self._profile, self._caller = cloud, home, profile, caller
+        self._kinds: Once[str, Kind] = Once(clock, LONG)
+        self._images: Once[tuple[Base | None, str], ImageChoice] = Once(clock, HOURLY)
+        self._offered: Once[str, frozenset[str]] = Once(clock, HOURLY)
+        self._networks: Once[str, Network] = Once(clock, SHORT)
+        self._addresses: Once[str, str] = Once(clock, SHORT)
+        self._groups: Once[tuple[str, str], str] = Once(clock, SHORT)
+        self._keys: Once[str, KeyPair] = Once(clock, LONG)
+        self._imported: Once[str, str] = Once(clock, HOURLY)
+        self._roles: Once[str, str | None] = Once(clock, HOURLY)
+
+    def kind(self, instance_type: str) -> Kind:
+        """What EC2 says of a machine type."""
+        return self._kinds.get(instance_type, lambda: kinds.kind(self._cloud, instance_type))
+
+    def image(self, base: Base | None, instance_type: str) -> ImageChoice:
+        """The newest image of a base, for the architecture of that type."""
+        built = self.kind(instance_type).architecture
+        return self._images.get((base, built), lambda: images.image(self._cloud, base, built))
+
+    def subnets(self, instance_type: str, key: str) -> tuple[Subnet, ...]:
+        """Where the workspace of this key may stand, in the order to try; raises `NoZone`."""
+        offered = self._offered.get(
+            instance_type, lambda: zones.offered(self._cloud, instance_type)
+        )
+        network = self._network()
+        fit = [it for it in network.subnets if it.zone in offered]
+        if not fit:
+            raise zones.not_offered(instance_type, offered, network, self._cloud.region)
+        return zones.in_turn(fit, key)
+
+    def group(self, ports: Collection[int] = ()) -> str:
+        """The security group that opens SSH, and these ports, to the caller's address."""
+        name = groups.group_name(self.pair().fingerprint, ports)
+        cidr, network = self.caller_address(), self._network().id
+        return self._groups.get(
+            (name, cidr), lambda: groups.group(self._cloud, network, name, cidr, ports)
+        )
+
+    def pair(self) -> KeyPair:
+        """The profile's key as this home keeps it; asks no cloud."""
+        return self._keys.get(self._profile, lambda: keys.key_of(self._home, self._profile))
+
+    def key(self) -> KeyPair:
+        """The profile's key, known to EC2."""
+        pair = self.pair()
+        self._imported.get(pair.name, lambda: keys.import_key(self._cloud, pair))
+        return pair
+
+    def role(self) -> str | None:
+        """The instance profile that lets a machine stop itself; none where IAM says no."""
+        return self._roles.get(roles.NAME, lambda: roles.role(self._cloud))
+
+    def caller_address(self) -> str:
+        """The range that we come from."""
+        return self._addresses.get("", self._caller)
+
+    def welcome(self) -> str:
+        """Ask once more from where we come, and open every group of ours to it; that range.
+
+        For who cannot reach a machine that is on: a laptop may be in another network now.
+        """
+        self._addresses.forget()
+        cidr = self.caller_address()
+        for said in groups.groups_of(self._cloud, self._network().id, self.pair().fingerprint):
+            groups.admit(self._cloud, said, cidr, groups.ports_of(said))
+        return cidr
+
+    def forget(self) -> None:
+        """Ask again from now on; for who was told that something is not there any more."""
+        for known in (self._images, self._networks, self._groups, self._imported, self._roles):
+            known.forget()
+
+    def _network(self) -> Network:
+        return self._networks.get("", lambda: zones.network(self._cloud, self._profile))

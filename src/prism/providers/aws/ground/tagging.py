@@ -1,0 +1,29 @@
+"""What everything that Prism makes once for many workspaces carries, and how repeats end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prism.errors import Problem
+from prism.providers.aws.faults import said
+
+
+def tagged(kind: str, name: str) -> list[dict[str, Any]]:
+    """`TagSpecifications` of something that belongs to no single workspace."""
+    return [{"ResourceType": kind, "Tags": tags(name)}]
+
+
+def tags(name: str) -> list[dict[str, str]]:
+    """The same, as IAM wants it."""
+    given = {"Name": name, "prism:managed": "true"}
+    return [{"Key": key, "Value": value} for key, value in given.items()]
+
+
+@contextmanager
+def accepting(*codes: str) -> Iterator[None]:
+    """Go on where AWS says one of these: it is there already, or gone, as it was wanted."""
+    try:
+        yield
+    except Problem as no:
+        if said(no) not in codes:
+            raise

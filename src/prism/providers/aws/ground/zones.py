@@ -1,0 +1,107 @@
+"""Where a machine may stand: the subnets of one VPC, in zones that offer its type."""
+
+from collections.abc import Collection, Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from msgspec import Struct
+
+from prism.providers.aws.cloud import Cloud
+from prism.workspaces.ports import Refused
+
+PROFILE = "prism:profile"
+
+
+class NoNetwork(Refused, code="NETWORK_NOT_FOUND"):
+    """There is no VPC that Prism may use."""
+
+
+class NoZone(Refused, code="NOT_OFFERED"):
+    """No zone of the region that Prism may use has machines of that type."""
+
+
+class Subnet(Struct, frozen=True, order=True):
+    """One place to stand; in order of its zone."""
+
+    zone: str
+    id: str
+
+
+class Network(Struct, frozen=True):
+    """A VPC and one subnet of it for each zone."""
+
+    id: str
+    subnets: tuple[Subnet, ...]
+
+
+def network(cloud: Cloud, profile: str) -> Network:
+    """The VPC whose tag names the profile, else the default one; raises `NoNetwork`."""
+    found = cloud.call("ec2", "DescribeVpcs")["Vpcs"]
+    mine = sorted(it["VpcId"] for it in found if _tags(it).get(PROFILE) == profile)
+    usual = [it["VpcId"] for it in found if it.get("IsDefault")]
+    for id in [*mine, *usual]:
+        if subnets := _subnets(cloud, id):
+            return Network(id, subnets)
+        raise _none(f"VPC {id} has no subnet", cloud, profile)
+    raise _none("There is no default VPC", cloud, profile)
+
+
+def offered(cloud: Cloud, instance_type: str) -> frozenset[str]:
+    """The zones of the region that have machines of this type."""
+    found = cloud.pages(
+        "ec2",
+        "DescribeInstanceTypeOfferings",
+        "InstanceTypeOfferings",
+        LocationType="availability-zone",
+        Filters=[{"Name": "instance-type", "Values": [instance_type]}],
+    )
+    return frozenset(it["Location"] for it in found)
+
+
+def in_turn(subnets: Sequence[Subnet], key: str) -> tuple[Subnet, ...]:
+    """The order in which a workspace tries them: its own, and the same each time."""
+    fixed = sorted(subnets)
+    if not fixed:
+        return ()
+    first = int.from_bytes(sha256(key.encode()).digest()[:8]) % len(fixed)
+    return (*fixed[first:], *fixed[:first])
+
+
+def not_offered(
+    instance_type: str, offered: Collection[str], network: Network, region: str
+) -> NoZone:
+    """The problem of there being no such machines where we have a subnet."""
+    ours = ", ".join(it.zone for it in network.subnets)
+    where = ", ".join(sorted(offered)) or "no zone"
+    return NoZone(
+        f"{instance_type} is not offered in {region} where VPC {network.id} has a subnet",
+        details=f"offered in {where}; subnets in {ours}",
+        remediation="Use `prism launch --instance-type` with another, or another region",
+    )
+
+
+def _subnets(cloud: Cloud, vpc: str) -> tuple[Subnet, ...]:
+    """One for each zone: of the public ones if there are any, the zone's default one first."""
+    here = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "state", "Values": ["available"]}]
+    found = list(cloud.pages("ec2", "DescribeSubnets", "Subnets", Filters=here))
+    public = [it for it in found if it.get("MapPublicIpOnLaunch")]
+    ranked = sorted(public or found, key=lambda it: (not it.get("DefaultForAz"), it["SubnetId"]))
+    chosen: dict[str, Subnet] = {}
+    for it in ranked:
+        zone = it["AvailabilityZone"]
+        chosen.setdefault(zone, Subnet(zone=zone, id=it["SubnetId"]))
+    return tuple(sorted(chosen.values()))
+
+
+def _none(what: str, cloud: Cloud, profile: str) -> NoNetwork:
+    tag = f"aws ec2 create-tags --resources VPC --tags Key={PROFILE},Value={profile}"
+    return NoNetwork(
+        f"{what} in {cloud.region}, and no VPC is tagged {PROFILE}={profile}",
+        details="a machine needs a network with a subnet that leads to the internet",
+        remediation=f"Use `aws ec2 create-default-vpc --region {cloud.region}`, or name one of "
+        f"yours: `{tag} --region {cloud.region}`",
+    )
+
+
+def _tags(it: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in it.get("Tags", [])}

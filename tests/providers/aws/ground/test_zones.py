@@ -1,0 +1,71 @@
+"""Where a machine may stand."""
+
+import boto3
+import pytest
+
+from aws_double.rulebook import build
+from prism.providers.aws.ground.zones import NoNetwork, NoZone, Subnet, in_turn
+
+SUBNETS = tuple(Subnet(zone=f"us-east-1{it}", id=f"subnet-{it}") for it in "abcd")
+
+
+@pytest.fixture
+def ec2(aws):
+    return boto3.client("ec2")
+
+
+def test_each_workspace_has_an_order_of_its_own_and_keeps_it():
+    for key in ("ws_1", "ws_2"):
+        tried = in_turn(SUBNETS, key)
+        assert in_turn(tuple(reversed(SUBNETS)), key) == tried
+        assert sorted(tried) == list(SUBNETS)
+    assert {in_turn(SUBNETS, f"ws_{it}")[0] for it in range(50)} == set(SUBNETS), "spread out"
+    assert in_turn((), "ws_1") == ()
+
+
+def test_only_zones_that_offer_the_type(ground, ec2):
+    offers = ec2.describe_instance_type_offerings(
+        LocationType="availability-zone",
+        Filters=[{"Name": "instance-type", "Values": ["g4dn.xlarge"]}],
+    )["InstanceTypeOfferings"]
+    zones = {it.zone for it in ground.subnets("g4dn.xlarge", "ws_1")}
+    assert zones == {it["Location"] for it in offers}
+    assert zones < {it.zone for it in ground.subnets("t3.small", "ws_1")}
+
+
+def test_a_type_that_is_nowhere_is_refused(ground):
+    with pytest.raises(NoZone) as raised:
+        ground.subnets("t9.huge", "ws_1")
+    assert "t9.huge" in raised.value.message
+
+
+def test_without_a_default_vpc_it_says_what_to_do(aws, ground, ec2):
+    aws.rules = build({"default_vpc": False})
+    with pytest.raises(NoNetwork) as raised:
+        ground.subnets("t3.small", "ws_1")
+    assert "create-default-vpc --region us-east-1" in raised.value.remediation
+    assert "Key=prism:profile,Value=lab" in raised.value.remediation
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    ec2.create_tags(Resources=[vpc], Tags=[{"Key": "prism:profile", "Value": "lab"}])
+    with pytest.raises(NoNetwork, match="has no subnet"):
+        ground.subnets("t3.small", "ws_1")
+    made = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]
+    [found] = ground.subnets("t3.small", "ws_1")
+    assert (found.id, found.zone) == (made["SubnetId"], made["AvailabilityZone"])
+
+
+def test_a_vpc_that_names_the_profile_wins_and_one_public_subnet_a_zone_is_used(
+    ground, make_ground, ec2
+):
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    ec2.create_tags(Resources=[vpc], Tags=[{"Key": "prism:profile", "Value": "lab"}])
+    made = [
+        ec2.create_subnet(
+            VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"us-east-1{zone}"
+        )["Subnet"]["SubnetId"]
+        for number, zone in enumerate("aab")
+    ]
+    assert len(ground.subnets("t3.small", "ws_1")) == 2
+    ec2.modify_subnet_attribute(SubnetId=made[1], MapPublicIpOnLaunch={"Value": True})
+    assert [it.id for it in make_ground().subnets("t3.small", "ws_1")] == [made[1]]
+    assert made[1] not in {it.id for it in make_ground("other").subnets("t3.small", "ws_1")}
