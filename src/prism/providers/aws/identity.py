@@ -1,0 +1,212 @@
+"""Who we are to AWS: asked once for each login, in the background, and remembered.
+
+Nobody is asked before an aws profile is used. A request waits a few seconds at most for a
+first answer, and hardly at all where it failed before: what went wrong is said again while
+it is asked anew behind it.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from prism.errors import Invalid, Problem
+from prism.kit.clock import Clock
+from prism.profiles.model import Profile
+from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.faults import AwsUnavailable, CredentialsMissing, credentials_missing
+
+PATIENCE = 4.0  # seconds that a request waits for the first answer
+SHORT = 1.0  # and for the next one, where the last was a failure
+AGAIN = timedelta(seconds=10)  # how soon a failure is looked into again
+ANYWHERE = "us-east-1"  # who we are is the same in every region
+
+
+class RegionMissing(Invalid, code="AWS_REGION_MISSING"):
+    """The profile names no region, and neither do AWS's own settings."""
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """The account, and the user or role, that AWS takes us for."""
+
+    account: str
+    arn: str
+
+    @property
+    def partition(self) -> str:
+        """`aws`, or that of another cloud of theirs: `aws-cn`, `aws-us-gov`."""
+        return self.arn.split(":")[1]
+
+
+Ask = Callable[[str | None], Identity]
+
+
+def ask_aws(aws_profile: str | None) -> Identity:
+    """Ask AWS now."""
+    said = Cloud(ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
+    return Identity(account=said["Account"], arn=said["Arn"])
+
+
+def place_of(account: str, region: str) -> str:
+    """The name of the place where an account's machines of one region are."""
+    return f"aws:{account}:{region}"
+
+
+def parts_of(place: str) -> tuple[str, str]:
+    """Account and region of a place."""
+    _, account, region = place.split(":")
+    return account, region
+
+
+def region_of(profile: Profile) -> str:
+    """The profile's own, else that of AWS's own settings; raises `RegionMissing`."""
+    if profile.region is not None:
+        return profile.region
+    found = _configured(profile.aws_profile) or os.environ.get("AWS_REGION")
+    if not found:
+        raise RegionMissing(
+            f"Profile {profile.name!r} has no region",
+            details="AWS's own settings name none either: AWS_DEFAULT_REGION, ~/.aws/config",
+            remediation=f"Use `prism profile update {profile.name} --region us-east-1`",
+        )
+    return found
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """What is known of a login; both are null before the first answer."""
+
+    identity: Identity | None = None
+    problem: Problem | None = None
+    at: datetime | None = None
+
+
+class Identities:
+    """Who each of AWS's profiles is, for everybody who wants to know."""
+
+    def __init__(self, clock: Clock, ask: Ask = ask_aws) -> None:
+        self._clock, self._ask = clock, ask
+        self._lock = threading.Lock()
+        self._found: dict[str | None, Found] = {}
+        self._asking: dict[str | None, threading.Event] = {}  # set once there is an answer
+        self.told: list[Callable[[], object]] = []
+        """Called after each answer, in the thread that brought it."""
+
+    def known(self, aws_profile: str | None) -> Found:
+        """What is known; nobody is asked."""
+        return self._found.get(aws_profile, Found())
+
+    def begin(self, aws_profile: str | None) -> threading.Event:
+        """Ask behind the scenes, unless it is known, on its way, or failed a moment ago."""
+        with self._lock:
+            if (under_way := self._asking.get(aws_profile)) is not None:
+                return under_way
+            done = threading.Event()
+            if not self._worth_asking(aws_profile):
+                done.set()
+                return done
+            self._asking[aws_profile] = done
+        # A daemon's thread: one that waits for a dead network must not keep us from going home.
+        who = threading.Thread(target=self._find, args=(aws_profile,), name="aws who", daemon=True)
+        who.start()
+        return done
+
+    def of(self, aws_profile: str | None, patience: float = PATIENCE) -> Identity:
+        """Who it is; waits once, for a first answer; else raises why nobody knows."""
+        if (found := self.known(aws_profile)).identity is not None:
+            return found.identity
+        done = self.begin(aws_profile)
+        done.wait(patience if found.problem is None else min(patience, SHORT))
+        if (found := self.known(aws_profile)).identity is not None:
+            return found.identity
+        raise _anew(
+            found.problem or AwsUnavailable(details="sts:GetCallerIdentity: no answer yet")
+        )
+
+    def fresh(self, aws_profile: str | None) -> Identity:
+        """Ask now, whatever was known, and remember that; for threads that may wait."""
+        found = self._found[aws_profile] = self._answer(aws_profile, self._clock.now())
+        if found.identity is None:
+            raise _anew(found.problem or AwsUnavailable())
+        return found.identity
+
+    def _answer(self, aws_profile: str | None, now: datetime) -> Found:
+        try:
+            return Found(identity=self._ask(aws_profile), at=now)
+        except Problem as problem:
+            return Found(problem=problem, at=now)
+
+    def _worth_asking(self, aws_profile: str | None) -> bool:
+        found = self.known(aws_profile)
+        if found.identity is not None:
+            return False
+        return found.at is None or self._clock.now() >= found.at + AGAIN
+
+    def _find(self, aws_profile: str | None) -> None:
+        done, now = self._asking[aws_profile], self._clock.now()
+        try:
+            self._found[aws_profile] = self._answer(aws_profile, now)
+        finally:
+            with self._lock:
+                self._asking.pop(aws_profile)
+            done.set()
+        for tell in self.told:
+            tell()
+
+
+class OwnCloud(Cloud):
+    """A `Cloud` that speaks for one account only.
+
+    Credentials that AWS refuses are looked for anew, and what turns up may be another
+    account's. Asked there, none of our machines would exist: all of them would be gone.
+    """
+
+    def __init__(
+        self, account: str, region: str, aws_profile: str | None, who: Ask, **more: Any
+    ) -> None:
+        super().__init__(region, aws_profile, **more)
+        self._account, self._who = account, who
+        self._sure_of: Any = None
+
+    def session(self) -> Any:
+        """The session, once it is sure to be of our account."""
+        session = super().session()
+        if session is not self._sure_of:
+            found = self._who(self.aws_profile).account
+            if found != self._account:
+                self._forget()
+                raise of_another(self.aws_profile, self._account, found)
+            self._sure_of = session
+        return session
+
+
+def of_another(aws_profile: str | None, wanted: str, found: str) -> CredentialsMissing:
+    """The credentials are good, but of an account that these machines are not in."""
+    whose = f"AWS profile {aws_profile!r}" if aws_profile else "the default credentials"
+    return credentials_missing(f"{whose}: of account {found}, and this place is in {wanted}")
+
+
+def _configured(aws_profile: str | None) -> str | None:
+    import botocore.session  # noqa: PLC0415  cold start: only who uses AWS pays
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415  the same
+
+    try:
+        session = botocore.session.Session(profile=aws_profile)
+        found: str | None = session.get_config_variable("region")
+    except BotoCoreError as error:
+        raise credentials_missing(str(error)) from error
+    return found
+
+
+def _anew(problem: Problem) -> Problem:
+    """The same problem, for one more to raise: an exception remembers who raised it."""
+    fresh = type(problem)(
+        problem.message,
+        details=problem.details,
+        remediation=problem.remediation,
+        data=problem.data,
+    )
+    fresh.code = problem.code
+    return fresh
