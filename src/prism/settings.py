@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from getpass import getuser
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from socket import gethostname
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -40,6 +40,13 @@ Web = Annotated[
 Sender = Annotated[
     str,
     Meta(pattern=r"^[^@\s<>]+@[^@\s<>]+$(?!\n)", description="an address, as `prism@example.org`"),
+]
+Range = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-fA-F.:]+/0*[1-9][0-9]*$(?!\n)",
+        description="a range of addresses that is not everybody, as `203.0.113.7/32`",
+    ),
 ]
 Mail = Annotated[
     str, Meta(pattern=r"^smtps?://[^/\s]+$(?!\n)", description="`smtp://USER:PASSWORD@HOST:PORT`")
@@ -98,6 +105,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What local workspaces cost: `none` is nothing, `aws` is what EC2 would ask, marked
     `simulated`."""
 
+    caller_cidr: Range = ""
+    """From where machines on AWS let you in; empty means your address as AWS sees it, asked
+    of `https://checkip.amazonaws.com`."""
+
     terminated_retention: Seconds = 300
     """How many seconds a terminated workspace stays listed."""
 
@@ -130,6 +141,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             if value := environ.get(variable(name)):
                 given[name] = _converted(variable(name), value, kind)
         settings = cls(**given)
+        if settings.caller_cidr and not _range(settings.caller_cidr):
+            raise SettingInvalid.of(variable("caller_cidr"), settings.caller_cidr, _allowed(Range))
         if not (_loopback(settings.host) or (settings.auth == "tokens" and settings.public_url)):
             raise SettingInvalid.of(
                 variable("host"),
@@ -225,6 +238,13 @@ def _allowed(kind: Any) -> str:
         if isinstance(part, Meta):
             return str(part.description)
     return f"one of {', '.join(get_args(kind))}"
+
+
+def _range(cidr: str) -> bool:
+    try:
+        return ip_network(cidr, strict=False).prefixlen > 0
+    except ValueError:
+        return False
 
 
 def _loopback(host: str) -> bool:

@@ -38,7 +38,9 @@ def test_what_the_setting_says_counts_and_nobody_is_asked():
     assert caller_cidr("2001:db8::/48", None, nowhere) == "2001:db8::/48"
 
 
-@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:4566", "http://localhost:1", "http://[::1]:1"])
+@pytest.mark.parametrize(
+    "endpoint", ["http://127.0.0.1:4566", "http://localhost:1", "http://[::1]:1"]
+)
 def test_an_aws_on_this_machine_sees_this_machine(endpoint):
     assert caller_cidr("", endpoint, "http://127.0.0.1:1") == "127.0.0.1/32"
 

@@ -26,9 +26,9 @@ def test_each_workspace_has_an_order_of_its_own_and_keeps_it():
 def test_only_zones_that_offer_the_type(ground, ec2):
     offers = ec2.describe_instance_type_offerings(
         LocationType="availability-zone",
-        Filters=[{"Name": "instance-type", "Values": ["g4dn.xlarge"]}],
+        Filters=[{"Name": "instance-type", "Values": ["p4d.24xlarge"]}],
     )["InstanceTypeOfferings"]
-    zones = {it.zone for it in ground.subnets("g4dn.xlarge", "ws_1")}
+    zones = {it.zone for it in ground.subnets("p4d.24xlarge", "ws_1")}
     assert zones == {it["Location"] for it in offers}
     assert zones < {it.zone for it in ground.subnets("t3.small", "ws_1")}
 
