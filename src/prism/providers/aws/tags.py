@@ -30,8 +30,9 @@ PROFILE = "prism:profile"
 ALLOCATION = "prism:allocation"
 BUDGET = "prism:budget"
 PARAMETERS = "prism:parameters"  # JSON, where it fits
+LOGIN = "prism:login"  # whom to enter it as
 READY = "prism:ready"  # EC2's LaunchTime of the start that has become ready
-FAILED = "prism:failed"  # what has failed in setting it up
+FAILED = "prism:failed"  # the LaunchTime of a start that failed, a space, the step
 LONGEST = 256
 OURS = ({"Name": f"tag:{MANAGED}", "Values": ["true"]},)
 """The filter that finds what is ours."""
