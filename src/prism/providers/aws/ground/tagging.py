@@ -6,17 +6,21 @@ from typing import Any
 
 from prism.errors import Problem
 from prism.providers.aws.faults import said
+from prism.providers.aws.tags import MANAGED, NAME, Tags, listed, specified
 
 
 def tagged(kind: str, name: str) -> list[dict[str, Any]]:
     """`TagSpecifications` of something that belongs to no single workspace."""
-    return [{"ResourceType": kind, "Tags": tags(name)}]
+    return specified(_shared(name), kind)
 
 
 def tags(name: str) -> list[dict[str, str]]:
     """The same, as IAM wants it."""
-    given = {"Name": name, "prism:managed": "true"}
-    return [{"Key": key, "Value": value} for key, value in given.items()]
+    return listed(_shared(name))
+
+
+def _shared(name: str) -> Tags:
+    return {NAME: name, MANAGED: "true"}
 
 
 @contextmanager

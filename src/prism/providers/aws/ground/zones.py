@@ -1,15 +1,13 @@
 """Where a machine may stand: the subnets of one VPC, in zones that offer its type."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
-from typing import Any
 
 from msgspec import Struct
 
 from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.tags import PROFILE, read
 from prism.workspaces.ports import Refused
-
-PROFILE = "prism:profile"
 
 
 class NoNetwork(Refused, code="NETWORK_NOT_FOUND"):
@@ -37,7 +35,7 @@ class Network(Struct, frozen=True):
 def network(cloud: Cloud, profile: str) -> Network:
     """The VPC whose tag names the profile, else the default one; raises `NoNetwork`."""
     found = cloud.call("ec2", "DescribeVpcs")["Vpcs"]
-    mine = sorted(it["VpcId"] for it in found if _tags(it).get(PROFILE) == profile)
+    mine = sorted(it["VpcId"] for it in found if read(it.get("Tags")).get(PROFILE) == profile)
     usual = [it["VpcId"] for it in found if it.get("IsDefault")]
     for id in [*mine, *usual]:
         if subnets := _subnets(cloud, id):
@@ -101,7 +99,3 @@ def _none(what: str, cloud: Cloud, profile: str) -> NoNetwork:
         remediation=f"Use `aws ec2 create-default-vpc --region {cloud.region}`, or name one of "
         f"yours: `{tag} --region {cloud.region}`",
     )
-
-
-def _tags(it: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in it.get("Tags", [])}
