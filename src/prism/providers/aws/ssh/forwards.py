@@ -1,0 +1,89 @@
+"""Ports of this computer that lead to ports of machines, through their connections.
+
+They stay where they are while a connection breaks and is replaced, so who was told one
+may keep it. They are on loopback, and any user of this computer can connect to that: who
+is at the other end is looked up (`kit/peer.py`), and only the daemon's own user and root
+are let through. Where the system cannot say who it is, everybody is; then the services'
+own tokens are what protects them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from prism.kit.peer import Peers, watched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prism.providers.aws.ssh.pool import Pool
+
+HERE = "127.0.0.1"
+PATIENCE = 5.0
+
+
+class End(Struct, frozen=True):
+    """A port of a machine, and the address under which it is dialled there."""
+
+    machine: str
+    host: str
+    port: int
+
+
+class Forwards:
+    """Opened when first asked for, closed when their machine is no longer on."""
+
+    def __init__(self, pool: Pool, peers: Peers | None = None) -> None:
+        """`peers` says who may use them; None is this user and root, where that is known."""
+        self._pool, self._peers = pool, peers
+        self._open: dict[End, asyncio.Server] = {}
+        self._ports: dict[End, int] = {}
+
+    def port(self, end: End) -> int:
+        """The port of this computer that leads there."""
+        if (known := self._ports.get(end)) is not None:
+            return known
+        return self._pool.background.run(self._opened(end), PATIENCE)
+
+    def settle(self, on: Iterable[str]) -> None:
+        """Close those of machines that are not on."""
+        machines = set(on)
+        if gone := [it for it in self._ports if it.machine not in machines]:
+            self._pool.background.start(self._shut(gone))
+
+    def close(self) -> None:
+        """Close all."""
+        if self._ports:
+            self._pool.background.run(self._shut(list(self._ports)), PATIENCE)
+        if self._peers is not None:
+            self._peers.close()
+
+    async def _opened(self, end: End) -> int:
+        from prism.providers.aws.ssh.caller import Caller  # noqa: PLC0415  cold start: it brings asyncssh
+
+        if self._peers is None and watched():
+            self._peers = Peers()
+        if end not in self._open:
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(
+                lambda: Caller(self._pool, end, self._admits), HERE, 0
+            )
+            if end in self._open:  # somebody else was faster
+                server.close()
+            else:
+                self._open[end] = server
+                self._ports[end] = server.sockets[0].getsockname()[1]
+        return self._ports[end]
+
+    def _admits(self, connection: Any) -> bool:
+        return self._peers is None or self._peers.admits(connection)
+
+    async def _shut(self, ends: list[End]) -> None:
+        for end in ends:
+            self._ports.pop(end, None)
+            with contextlib.suppress(KeyError):
+                self._open.pop(end).close()

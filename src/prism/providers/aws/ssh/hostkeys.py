@@ -1,0 +1,111 @@
+"""The host keys of machines, which they tell on their consoles, and never the port itself.
+
+The console is the machine's own word, carried by AWS to whoever has the account's keys; a
+port can be anybody's. Each machine has a file `known_hosts` of its own, because addresses
+are given to others as soon as a machine stops: its first line is what was learnt, under the
+machine's id, and the second one says the same of the address that it has now.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from prism.providers.aws.console import Console
+from prism.providers.aws.ssh.model import Host, HostKeyUnknown
+
+ID = re.compile(r"i-[0-9a-f]{1,32}")
+KEY = r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) (AAAA[A-Za-z0-9+/]+={0,2})"
+MARKER = re.compile(rf"prism-boot: hostkey {KEY}\s")
+# What cloud-init prints by itself, one line a key.
+BLOCK = re.compile(r"BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS", re.DOTALL)
+IN_BLOCK = re.compile(rf"\b{KEY}")
+USUAL_PORT = 22
+
+
+def told(console: str) -> str | None:
+    """The key that a machine has told of last; its ed25519 one where it told several."""
+    if marked := MARKER.findall(console):
+        return " ".join(marked[-1])
+    blocks = BLOCK.findall(console)
+    found = dict(IN_BLOCK.findall(blocks[-1])) if blocks else {}
+    kind = next((it for it in ("ssh-ed25519", "ecdsa-sha2-nistp256") if it in found), None)
+    return f"{kind} {found[kind]}" if kind else None
+
+
+class HostKeys:
+    """What is known, in a folder of the home; what is not, the consoles are asked for."""
+
+    def __init__(self, folder: Path, console: Console, *, port: int = USUAL_PORT) -> None:
+        """`port` is where machines listen; only tests have another one."""
+        self._folder, self._console, self.port = folder, console, port
+        self._known: dict[str, str] = {}
+
+    def of(self, host: Host) -> str:
+        """The key that a machine must show; raises where it has not told of it."""
+        if key := self.known(host.id) or self.learn(host.id, self._console.read(host.id)):
+            return key
+        raise HostKeyUnknown(
+            f"{host.name} has not said yet which host key it has",
+            details=f"the console of {host.id} does not tell it so far; a minute after a boot "
+            "it does",
+            remediation=f"Read the console: `prism logs {host.name}`",
+        )
+
+    def known(self, id: str) -> str | None:
+        """The key that was learnt; asks nobody."""
+        if id not in self._known and ID.fullmatch(id):
+            try:
+                line = self.file(id).read_text("ascii").partition("\n")[0]
+            except (OSError, UnicodeError):
+                return None
+            name, _, key = line.partition(" ")
+            if name == id and re.fullmatch(KEY, key):
+                self._known[id] = key
+        return self._known.get(id)
+
+    def learn(self, id: str, console: str) -> str | None:
+        """The key that a console tells, kept from now on."""
+        if (key := told(console)) and ID.fullmatch(id):
+            if self.known(id) != key:
+                self._write(id, key, "")
+            self._known[id] = key
+        return key
+
+    def learn_anew(self, host: Host) -> bool:
+        """Ask the console once more; whether it tells another key than was known."""
+        before = self.known(host.id)
+        now = self.learn(host.id, self._console.read(host.id))
+        return now is not None and now != before
+
+    def known_hosts(self, host: Host) -> Path:
+        """A file for OpenSSH with the key under the address that the machine has now."""
+        key, path = self.of(host), self.file(host.id)
+        usual = self.port == USUAL_PORT
+        name = host.address if usual else f"[{host.address}]:{self.port}"
+        text = _text(host.id, key, name)
+        if not path.exists() or path.read_text("ascii") != text:
+            self._write(host.id, key, name)
+        return path
+
+    def forget(self, id: str) -> None:
+        """That machine is no more."""
+        self._known.pop(id, None)
+        if ID.fullmatch(id):
+            self.file(id).unlink(missing_ok=True)
+
+    def file(self, id: str) -> Path:
+        """Where its key is kept."""
+        return self._folder / id
+
+    def _write(self, id: str, key: str, name: str) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = self._folder / f".{id}.{os.getpid()}.new"
+        draft.unlink(missing_ok=True)
+        number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "w", encoding="ascii") as out:
+            out.write(_text(id, key, name))
+        draft.replace(self.file(id))
+
+
+def _text(id: str, key: str, name: str) -> str:
+    return f"{id} {key}\n" + (f"{name} {key}\n" if name else "")

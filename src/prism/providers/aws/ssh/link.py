@@ -1,0 +1,149 @@
+"""The connection to one machine: opened when needed, opened again when it broke."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from prism.errors import Problem, Unavailable
+from prism.providers.aws.ssh.model import HostKeyChanged, MachineUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asyncssh import SSHClientConnection
+
+    from prism.providers.aws.ssh.hostkeys import HostKeys
+    from prism.providers.aws.ssh.model import Host
+
+log = logging.getLogger(__name__)
+DIAL, LOGIN = 10, 20  # seconds to connect, and to be let in
+ALIVE, SIGNS = 15, 3  # seconds between signs of life, and how many may be missing
+FIRST, MOST = 0.5, 30.0  # seconds until it is tried again, doubled each time
+
+
+class Link:
+    """One machine's connection; lives in the background loop and nowhere else."""
+
+    def __init__(self, host: Host, keys: HostKeys) -> None:
+        self.host, self._keys = host, keys
+        self._ssh: SSHClientConnection | None = None
+        self._opening: asyncio.Task[SSHClientConnection] | None = None
+        self._failures, self._again_at = 0, 0.0
+        self._why: Unavailable | None = None
+        self._users, self.used_at = 0, asyncio.get_running_loop().time()
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when nobody uses an open connection."""
+        return None if self._ssh is None or self._users else self.used_at
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """Somebody uses it."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            self.used_at = asyncio.get_running_loop().time()
+
+    async def connection(self) -> SSHClientConnection:
+        """The connection; raises where there is none to be had, at once if that is known."""
+        if self._ssh is not None and not self._ssh.is_closed():
+            return self._ssh
+        if self._opening is None or self._opening.done():
+            left = self._again_at - asyncio.get_running_loop().time()
+            if self._why is not None and left > 0:
+                raise type(self._why)(
+                    self._why.message, details=self._why.details, remediation=self._why.remediation
+                )
+            self._opening = asyncio.create_task(self._opened())
+        return await asyncio.shield(self._opening)
+
+    def close(self) -> None:
+        """Hang up; who still uses it is cut off."""
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+        if self._ssh is not None:
+            self._ssh.abort()
+            self._ssh = None
+
+    async def _opened(self) -> SSHClientConnection:
+        loop = asyncio.get_running_loop()
+        try:
+            self._ssh = await self._dialled()
+        except Unavailable as why:
+            pause = min(FIRST * 2**self._failures, MOST)
+            self._failures, self._why = self._failures + 1, why
+            self._again_at = loop.time() + pause
+            raise
+        except Problem as why:  # AWS would not show the console
+            self._again_at, self._why = loop.time() + MOST, None
+            raise MachineUnreachable(
+                f"{self.host.name} cannot be reached by SSH", details=why.message
+            ) from why
+        self._failures, self._why = 0, None
+        return self._ssh
+
+    async def _dialled(self) -> SSHClientConnection:
+        import asyncssh  # noqa: PLC0415  cold start: 200 ms that only who goes in pays
+
+        loop = asyncio.get_running_loop()
+        asyncssh.set_log_level(max(logging.WARNING, log.getEffectiveLevel()))
+        try:
+            try:
+                return await self._tried()
+            except asyncssh.HostKeyNotVerifiable as error:
+                # A machine may make itself new keys; then its console says so.
+                if await loop.run_in_executor(None, self._keys.learn_anew, self.host):
+                    return await self._tried()
+                raise self._stranger() from error
+        except asyncssh.HostKeyNotVerifiable as error:
+            raise self._stranger() from error
+        except (asyncssh.Error, asyncssh.KeyImportError, OSError, TimeoutError) as error:
+            raise MachineUnreachable(
+                f"{self.host.name} cannot be reached by SSH",
+                details=f"{self.host.user}@{self.host.address}: {type(error).__name__}: "
+                f"{error}".rstrip(": "),
+                remediation="See whether it is on, and its console: "
+                f"`prism logs {self.host.name}`",
+            ) from error
+
+    async def _tried(self) -> SSHClientConnection:
+        import asyncssh  # noqa: PLC0415  cold start: it is there by now
+
+        it, port = self.host, self._keys.port
+        key = await asyncio.get_running_loop().run_in_executor(None, self._keys.of, it)
+        known = asyncssh.import_known_hosts(f"[{it.address}]:{port} {key}\n{it.address} {key}\n")
+        return await asyncssh.connect(
+            it.address,
+            port,
+            agent_path=None,
+            client_keys=[str(it.key)],
+            config=None,
+            connect_timeout=DIAL,
+            gss_host=None,
+            keepalive_count_max=SIGNS,
+            keepalive_interval=ALIVE,
+            known_hosts=known,
+            login_timeout=LOGIN,
+            password=None,
+            preferred_auth="publickey",
+            server_host_key_algs=_algorithms(key),
+            username=it.user,
+        )
+
+    def _stranger(self) -> HostKeyChanged:
+        return HostKeyChanged(
+            f"What answers at {self.host.address} is not {self.host.name}",
+            details="its host key is not the one that the machine told on its console",
+            remediation=f"Compare with the console: `prism logs {self.host.name}`",
+        )
+
+
+def _algorithms(key: str) -> list[str]:
+    kind = key.partition(" ")[0]
+    return ["rsa-sha2-512", "rsa-sha2-256"] if kind == "ssh-rsa" else [kind]

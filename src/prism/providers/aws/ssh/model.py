@@ -1,0 +1,43 @@
+"""What is entered, who knows it, and what can go wrong on the way in."""
+
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from prism.connections.model import SshUnreachable
+
+
+class MachineUnreachable(SshUnreachable):
+    """There is no way in by SSH."""
+
+
+class HostKeyUnknown(MachineUnreachable, code="HOST_KEY_UNKNOWN"):
+    """The machine has not said yet which host key it has; nothing else is believed."""
+
+
+class HostKeyChanged(MachineUnreachable, code="HOST_KEY_CHANGED"):
+    """What answers shows another host key than the machine's."""
+
+
+class Host(Struct, frozen=True, kw_only=True):
+    """A machine that is on.
+
+    `boot` names the start that it lives by (EC2's `LaunchTime`): with another one, nothing
+    that was known of its inside holds.
+    """
+
+    id: str
+    workspace: str
+    name: str
+    address: str
+    user: str
+    key: Path
+    boot: str = ""
+
+
+class Hosts(Protocol):
+    """Whoever knows which machines are on."""
+
+    def host(self, id: str) -> Host | None:
+        """How a machine is entered; nothing where it is not on, or not ours."""

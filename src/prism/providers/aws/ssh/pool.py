@@ -1,0 +1,143 @@
+"""All connections to machines: one each, for whoever looks inside.
+
+Callers are threads and wait; the connections live in one background loop. A connection
+is opened by the first who needs it, and closed when its machine stops or moves, or when
+nobody has used it for some minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from prism.errors import Unavailable
+from prism.providers.aws.ssh.background import Background
+from prism.providers.aws.ssh.link import Link
+from prism.providers.aws.ssh.model import MachineUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from asyncssh import SSHClientProcess
+
+    from prism.providers.aws.ssh.hostkeys import HostKeys
+    from prism.providers.aws.ssh.model import Host, Hosts
+
+IDLE = 600.0  # seconds that a connection nobody uses is kept
+PATIENCE = 20.0
+# Root where we are not: every image's user may, without a password.
+AS_ROOT = 'as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }\n'
+
+
+class Said(Struct, frozen=True):
+    """What a script said, and how it ended."""
+
+    out: bytes
+    err: str
+    code: int
+
+
+class Pool:
+    """The connections of one place."""
+
+    def __init__(self, hosts: Hosts, keys: HostKeys, *, idle: float = IDLE) -> None:
+        self._hosts, self.keys, self._idle = hosts, keys, idle
+        self.background = Background()
+        self._links: dict[str, Link] = {}
+        self._tidying: asyncio.Task[None] | None = None
+
+    def host(self, id: str) -> Host:
+        """How a machine is entered; raises where it is not on."""
+        if (host := self._hosts.host(id)) is None:
+            raise Unavailable(f"Machine {id} is not on")
+        return host
+
+    def run(self, id: str, script: str, given: bytes = b"", seconds: float = PATIENCE) -> Said:
+        """What a script for `sh` says there; raises where nobody answers in time."""
+        return self.background.run(self.said(id, script, given, seconds), seconds + PATIENCE)
+
+    def settle(self, on: Iterable[Host]) -> None:
+        """Hang up on every machine that stopped, moved or was started anew."""
+        if self._links:
+            now = {it.id: it for it in on}
+            self.background.start(self._settled(now))
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        if self._links:
+            self.background.run(self._settled({}), PATIENCE)
+        self.background.close()
+
+    async def said(self, id: str, script: str, given: bytes = b"", seconds: float = 0) -> Said:
+        """The same as `run`, for who lives in the loop."""
+        import asyncssh  # noqa: PLC0415  cold start: 200 ms that only who goes in pays
+
+        link = self.link(id)
+        with link.used():
+            try:
+                async with asyncio.timeout(seconds or PATIENCE):
+                    return await _run(await self._process(link, script), given)
+            except (asyncssh.Error, OSError, TimeoutError) as error:
+                raise MachineUnreachable(
+                    f"{link.host.name} broke off, or takes too long",
+                    details=f"{type(error).__name__}: {error}".rstrip(": "),
+                ) from error
+
+    def link(self, id: str) -> Link:
+        """The connection to a machine as it is now, to be opened; for who lives in the loop."""
+        host, link = self.host(id), self._links.get(id)
+        if link is None or link.host != host:
+            if link is not None:
+                link.close()
+            link = self._links[id] = Link(host, self.keys)
+        if self._tidying is None or self._tidying.done():
+            self._tidying = asyncio.create_task(self._tidy())
+        return link
+
+    async def _process(self, link: Link, script: str) -> SSHClientProcess[bytes]:
+        """It has begun; a connection that was found broken is replaced, once."""
+        import asyncssh  # noqa: PLC0415  cold start: it is there by now
+
+        command = shlex.join(["sh", "-c", script])
+        ssh = await link.connection()
+        try:
+            return await ssh.create_process(command, encoding=None)
+        except (asyncssh.Error, OSError):
+            if not ssh.is_closed():
+                raise
+        return await (await link.connection()).create_process(command, encoding=None)
+
+    async def _settled(self, now: dict[str, Host]) -> None:
+        for id, link in list(self._links.items()):
+            if now.get(id) != link.host:
+                link.close()
+                del self._links[id]
+
+    async def _tidy(self) -> None:
+        """Hang up where nobody has spoken for long."""
+        loop = asyncio.get_running_loop()
+        while self._links:
+            await asyncio.sleep(self._idle / 4)
+            for id, link in list(self._links.items()):
+                since = link.idle_since
+                if since is not None and loop.time() - since >= self._idle:
+                    link.close()
+                    del self._links[id]
+
+
+async def _run(process: SSHClientProcess[bytes], given: bytes) -> Said:
+    try:
+        out, err = await process.communicate(given)
+        await process.wait_closed()
+    except BaseException:
+        with contextlib.suppress(OSError):  # it has just ended
+            process.terminate()
+        process.close()  # and wait for nothing: it may be what does not answer
+        raise
+    code = process.returncode
+    words = (err or b"").decode(errors="replace").strip()
+    return Said(out or b"", words, -1 if code is None else code)
