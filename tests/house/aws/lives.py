@@ -1,0 +1,163 @@
+"""What is asked of a workspace on AWS, what must be there before, and what there is at the end."""
+
+import contextlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from prism.errors import Problem
+from prism.storage.model import Kind, NewSnapshot, NewVolume, Restoring
+from prism.workspaces.model import Launch, Resizing, Storage, Termination, Verb
+
+NAME, DATA, SHARED, COPY, AGAIN = "mine", "data", "shared", "copy", "again"
+RUNNING, STOPPED, ASLEEP, ENDED = "running", "stopped", "hibernated", "terminated"
+
+
+def launch(rooms, **more):
+    """Ubuntu, since EC2 hibernates that, on a disk that holds its memory."""
+    disk = Storage(ebs_volume_size=30)
+    order = Launch(name=NAME, template="Plain Shell", size="S", storage=disk, **more)
+    rooms.workspaces.launch(order)
+
+
+def asks(verb):
+    return lambda rooms: rooms.workspaces.ask(NAME, verb)
+
+
+def launch_for_an_hour(rooms):
+    launch(rooms, ttl_hours=1)
+
+
+def launch_with_a_volume(rooms):
+    launch(rooms, volumes=(DATA,))
+
+
+def terminate(rooms, backup=False):
+    rooms.workspaces.terminate(NAME, Termination(confirm="DELETE", backup_ebs=backup))
+
+
+def terminate_with_a_backup(rooms):
+    terminate(rooms, backup=True)
+
+
+def extend(rooms):
+    rooms.workspaces.extend(NAME, 4)
+
+
+def resize(rooms):
+    rooms.resizing.resize(NAME, Resizing(instance_type="t3.large"))
+
+
+def make_volume(rooms):
+    rooms.storage.create(NewVolume(type=Kind.EBS, name=DATA, size_gb=8))
+
+
+def make_shared(rooms):
+    rooms.storage.create(NewVolume(type=Kind.EFS, name=SHARED))
+
+
+def attach(rooms):
+    rooms.storage.attach(DATA, NAME)
+
+
+def attach_shared(rooms):
+    rooms.storage.attach(SHARED, NAME)
+
+
+def detach(rooms):
+    rooms.storage.detach(DATA)
+
+
+def delete_volume(rooms):
+    rooms.storage.delete(DATA)
+
+
+def delete_shared(rooms):
+    rooms.storage.delete(SHARED)
+
+
+def copy(rooms):
+    rooms.storage.take(NewSnapshot(name=COPY, volume=DATA))
+
+
+def restore(rooms):
+    rooms.storage.restore(COPY, Restoring(name=AGAIN))
+
+
+def delete_copy(rooms):
+    rooms.storage.delete_snapshot(COPY)
+
+
+def nothing(rooms):
+    """Nobody asks: time does it."""
+
+
+@dataclass(frozen=True)
+class Life:
+    """A verb, what is done before it, and what must then be there; `later` passes first."""
+
+    ask: object
+    before: tuple = ()
+    state: str | None = RUNNING
+    volumes: int = 0
+    files: int = 0
+    copies: int = 0
+    later: timedelta = timedelta(0)
+
+
+BY_NAME = (Verb.STOP, Verb.START, Verb.HIBERNATE, Verb.RESUME)
+UP = (launch,)
+DOWN = (launch, asks(Verb.STOP))
+SLEEPING = (launch, asks(Verb.HIBERNATE))
+LIVES = {
+    "launch": Life(launch),
+    "terminate": Life(terminate, UP, ENDED),
+    "stop": Life(asks(Verb.STOP), UP, STOPPED),
+    "start": Life(asks(Verb.START), DOWN),
+    "hibernate": Life(asks(Verb.HIBERNATE), UP, ASLEEP),
+    "resume": Life(asks(Verb.RESUME), SLEEPING),
+    "extend": Life(extend, UP),
+    "resize": Life(resize, DOWN, STOPPED),
+    "expire": Life(nothing, (launch_for_an_hour,), ASLEEP, later=timedelta(hours=1)),
+    "terminate with a backup": Life(terminate_with_a_backup, UP, ENDED, copies=1),
+    "launch with a volume": Life(launch_with_a_volume, (make_volume,), volumes=1),
+    "make a volume": Life(make_volume, (), None, volumes=1),
+    "attach": Life(attach, (make_volume, launch), volumes=1),
+    "detach": Life(detach, (make_volume, launch, attach), volumes=1),
+    "delete a volume": Life(delete_volume, (make_volume,), None),
+    "make a shared volume": Life(make_shared, (), None, files=1),
+    "attach a shared volume": Life(attach_shared, (make_shared, launch), files=1),
+    "delete a shared volume": Life(delete_shared, (make_shared,), None),
+    "take a snapshot": Life(copy, (make_volume,), None, volumes=1, copies=1),
+    "restore": Life(restore, (make_volume, copy), None, volumes=2, copies=1),
+    "delete a snapshot": Life(delete_copy, (make_volume, copy), None, volumes=1),
+}
+
+
+def again(life, rooms):
+    """What a person does who got no answer: ask once more, and take a no for a yes."""
+    with contextlib.suppress(Problem):
+        life.ask(rooms)
+
+
+def chance(dice, rooms):
+    """One of the verbs, of one of a few workspaces, volumes and snapshots."""
+    name, data, copied = (f"{of}{dice.randrange(n)}" for of, n in (("w", 5), ("d", 2), ("c", 2)))
+    workspaces, storage = rooms.workspaces, rooms.storage
+    disk = Storage(ebs_volume_size=30)
+    sure = Termination(confirm="DELETE", backup_ebs=dice.random() < 0.2)
+    ask = {
+        "launch": lambda: workspaces.launch(
+            Launch(name=name, template="Plain Shell", size="S", storage=disk)
+        ),
+        **{str(it): lambda it=it: workspaces.ask(name, it) for it in BY_NAME},
+        "extend": lambda: workspaces.extend(name, 4),
+        "resize": lambda: rooms.resizing.resize(name, Resizing(size=dice.choice("SML"))),
+        "terminate": lambda: workspaces.terminate(name, sure),
+        "make": lambda: storage.create(NewVolume(type=Kind.EBS, name=data, size_gb=8)),
+        "attach": lambda: storage.attach(data, name),
+        "detach": lambda: storage.detach(data),
+        "delete": lambda: storage.delete(data),
+        "copy": lambda: storage.take(NewSnapshot(name=copied, volume=data)),
+        "delete the copy": lambda: storage.delete_snapshot(copied),
+    }
+    ask[dice.choices([*ask], [6, *[1] * (len(ask) - 1)])[0]]()

@@ -1,0 +1,74 @@
+"""The crash matrix: every verb, every point of it, every way in which it can go wrong there."""
+
+import pytest
+
+from tests.house.aws.lives import ENDED, LIVES
+from tests.house.aws.stage import Stage, machines_wrong, storage_wrong
+from tests.proofs import record
+
+WAYS = ("lost", "twice", "throttled")
+ALWAYS = {"launch", "terminate"}  # the others in `make test-all`
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    made = Stage(tmp_path_factory.mktemp("stage"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def wrong(life, found):
+    """Everything that is not as it must be after `life`, in words."""
+    yield from machines_wrong(found)
+    yield from storage_wrong(found)
+    said, there = found["said"], found["there"]
+    states = [it[2] for it in said["workspaces"]]
+    if life.state and states not in ([life.state], [] if life.state == ENDED else None):
+        yield f"it is {states}, not {life.state}"
+    made = {
+        "machines": int(life.state is not None),
+        "volumes": life.volumes + (life.state not in {None, ENDED}),  # a machine has a disk
+        "files": life.files,
+        "copies": life.copies,
+    }
+    for what, many in made.items():
+        if len(there[what]) != many:
+            yield f"{many} {what} should be there, not {there[what]}"
+    for what in ("groups", "keys"):
+        if len(there[what]) > 2:  # of machines, and of shared volumes
+            yield f"{what}: {there[what]}"
+
+
+def matrix(points):
+    """Where to strike, and how: killed anywhere, and more where something is asked of AWS."""
+    for at, name in enumerate(points):
+        yield at, "kill"
+        if name.startswith("before ") and name != "before commit":
+            yield from ((at, how) for how in WAYS)
+
+
+def of_life(name):
+    return pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow)
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("name", [of_life(name) for name in LIVES])
+def test_it_survives_everything_everywhere(stage, name):
+    life = LIVES[name]
+    points, found = stage.tried(name)
+    assert not list(wrong(life, found))
+    assert {"before commit", "after commit"} < {*points}, "a verb without an outside call"
+    tried, failures = 0, []
+    for at, how in matrix(points):
+        _, found = stage.tried(name, at, how)
+        tried += 1
+        failures += [f"{at} {points[at]}, {how}: {it}" for it in wrong(life, found)]
+    calls = sum(it.startswith("before ") and it != "before commit" for it in points)
+    record(
+        f"Killed on AWS: {name}",
+        f"{len(points)} points ({calls} calls, {points.count('after commit')} commits), "
+        f"{tried} runs, {len(failures)} with anything wrong.",
+    )
+    assert not failures, "\n".join(failures)
