@@ -155,13 +155,16 @@ class Terms(Protocol):
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
         """Notes on what will be other than asked; raises a `Problem` where it cannot be that."""
 
-    def hibernates(self, kind: MachineType) -> bool:
-        """Whether such a machine can keep its memory."""
+    def hibernates(self, kind: MachineType, template: Template, order: "Launch") -> bool:
+        """Whether the machine of this order can keep its memory."""
+
+    def root_gb(self, kind: MachineType, template: Template, order: "Launch") -> int:
+        """How large its root disk is to be."""
 
     def price(self, kind: MachineType, spot: bool) -> tuple[Micros | None, str | None]:
         """What an hour costs, and who says so."""
 
-    def image(self, template: Template) -> str:
+    def image(self, template: Template, kind: MachineType) -> str:
         """What a machine is made from."""
 
     def expected_id(self, key: str) -> str | None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from prism.catalog.plan import TYPES
 from prism.errors import Problem
 from prism.kit.clock import Clock
@@ -53,6 +55,6 @@ class PriceWatch:
         if profile is None or kind is None:
             return None, None
         try:
-            return self._terms(profile).price(kind, it.spot)
+            return self._terms(replace(profile, region=it.region)).price(kind, it.spot)
         except Problem:  # this daemon does not serve that provider
             return None, None

@@ -22,7 +22,7 @@ class ResizeService:
         db: Database,
         clock: Clock,
         *,
-        terms: Callable[[str], Terms],
+        terms: Callable[[Workspace], Terms],
         actor: Who,
         meters: Sequence[Meter] = (),
     ) -> None:
@@ -41,7 +41,7 @@ class ResizeService:
             kind = machine_type(asked.instance_type, asked.size, before.recipe.family)
             if (state := state_of(before)) is not State.STOPPED or before.machine_id is None:
                 raise _not_stopped(before, state)
-            terms = self._terms(before.profile)
+            terms = self._terms(before)
             notes = terms.resize(before, kind)
             if kind.name == before.instance_type:
                 return before, before, notes

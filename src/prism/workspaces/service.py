@@ -242,8 +242,8 @@ class WorkspaceService:
             store.reserve(tx, id, until, self._clock.now())
 
     def _drawn(self, order: Launch) -> Drawn:
-        profile = self._profiles.current()
-        terms, template = self._terms(profile), self._templates.named(order.template)
+        profile, template = self._profiles.current(), self._templates.named(order.template)
+        terms = self._terms(replace(profile, region=order.region or profile.region))
         parameters = parameters_for(template, order.parameters)
         size = order.size or template.size or "M"
         kind = machine_type(order.instance_type, size, template.family)
@@ -251,7 +251,7 @@ class WorkspaceService:
         fund = self._funded(order, profile)
         notes = terms.accept(template, kind, order)
         workspace = self._workspace(order, profile, terms, template, kind, fund=fund)
-        return Drawn(replace(workspace, parameters=parameters), terms.image(template), notes)
+        return Drawn(replace(workspace, parameters=parameters), terms.image(template, kind), notes)
 
     def _workspace(
         self,
@@ -280,8 +280,8 @@ class WorkspaceService:
             spot=order.spot,
             hourly_rate=hourly,
             price_source=source,
-            hibernation=order.hibernation and terms.hibernates(kind),
-            root_gb=order.storage.ebs_volume_size or template.root_gb,
+            hibernation=order.hibernation and terms.hibernates(kind, template, order),
+            root_gb=terms.root_gb(kind, template, order),
             root_type=order.storage.ebs_volume_type,
             project=fund.project,
             project_name=fund.project_name,

@@ -44,9 +44,13 @@ class LocalTerms:
         """What it would get of that type; raises where it wants a GPU that is not here."""
         return _granted(kind)
 
-    def hibernates(self, kind: MachineType) -> bool:
+    def hibernates(self, kind: MachineType, template: Template, order: Launch) -> bool:
         """Always: a process can be frozen, whatever type of machine it stands for."""
         return True
+
+    def root_gb(self, kind: MachineType, template: Template, order: Launch) -> int:
+        """As was asked, else as the template says; nothing of it is set aside."""
+        return order.storage.ebs_volume_size or template.root_gb
 
     def price(self, kind: MachineType, spot: bool) -> tuple[Micros | None, str | None]:
         """Nothing; or, simulated, the on-demand price of the type it stands for."""
@@ -56,7 +60,7 @@ class LocalTerms:
             return None, None
         return found.hourly, f"simulated: {found.source}, {PRICED_AS}, as of {found.as_of}"
 
-    def image(self, template: Template) -> str:
+    def image(self, template: Template, kind: MachineType) -> str:
         """Nothing is made from an image: the system is the one that runs here."""
         return "this machine"
 

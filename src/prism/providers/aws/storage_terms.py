@@ -1,0 +1,27 @@
+"""What AWS says of storage before anything is made."""
+
+from prism.kit.money import Micros
+from prism.providers.aws.prices import Prices
+from prism.storage.model import Kind
+
+
+class AwsStorageTerms:
+    """Implements `storage.model.Terms` for one account and region; asks no cloud."""
+
+    def __init__(self, place: str, region: str, prices: Prices) -> None:
+        self.place, self._region, self._prices = place, region, prices
+
+    def notes(self, kind: Kind, size_gb: int | None) -> tuple[str, ...]:
+        """That a disk stays in one zone, and what a file system costs."""
+        if kind is Kind.EBS:
+            return ("its zone is that of the first workspace it is attached to, and stays",)
+        return ("it is paid by what it holds, as it grows",)
+
+    def gb_month(self, what: str) -> Micros | None:
+        """AWS's price list, else the catalog's table; null where neither knows."""
+        found = self._prices.stored(what, self._region)
+        return None if found is None else found.amount
+
+    def expected_id(self, key: str, kind: Kind) -> str | None:
+        """AWS gives the id, and nobody knows it before."""
+        return None

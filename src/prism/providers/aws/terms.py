@@ -1,0 +1,138 @@
+"""What AWS says of an order before anything is made, as far as we know without asking it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from prism.catalog.model import MachineType
+from prism.catalog.plan import TYPES
+from prism.errors import ValidationFailed
+from prism.kit.money import Micros
+from prism.providers.aws.ground.images import BASES, WORDS
+from prism.providers.aws.prices import Prices
+from prism.templates.model import Base, Template, TemplateInvalid
+from prism.workspaces.model import Launch, Workspace
+
+MOST_RAM = 150  # GiB that hibernation can write down
+SYSTEM_GB = 10  # of a root disk, for the system and its packages, besides the memory
+Known = Callable[[Base, str], str | None]
+
+
+class AwsTerms:
+    """Implements `workspaces.model.Terms` for one account and region.
+
+    `known` answers with the image of a base and architecture where it was looked up already.
+    """
+
+    provider = "aws"
+    ready_in = timedelta(minutes=5)
+
+    def __init__(
+        self, place: str, region: str, prices: Prices, known: Known = lambda base, built: None
+    ) -> None:
+        self.place, self.region = place, region
+        self._prices, self._known = prices, known
+
+    def accept(self, template: Template, kind: MachineType, order: Launch) -> tuple[str, ...]:
+        """Notes on what will be other than asked; raises for what EC2 could not run."""
+        _base(template)
+        if template.family == "gpu" and not kind.gpus:
+            raise ValidationFailed.of(
+                ("instance_type", f"{template.name!r} needs a GPU and {kind.name} has none"),
+                remediation="Use `prism launch --instance-type g4dn.xlarge`, or name a size only",
+            )
+        if order.storage.ebs_volume_type == "st1":
+            raise ValidationFailed.of(
+                ("storage.ebs_volume_type", "no machine starts from an st1 disk; gp3 is usual")
+            )
+        notes = []
+        if order.hibernation and (why := self._sleepless(kind, template, order)):
+            notes.append(f"it cannot hibernate, only stop: {why}")
+        disk, usual = self.root_gb(kind, template, order), template.root_gb
+        if order.storage.ebs_volume_size is None and disk > usual:
+            notes.append(
+                f"its root disk is {disk} GB, not {usual}: hibernation keeps memory there"
+            )
+        if order.spot:
+            notes.append("EC2 may take a spot machine back, two minutes after saying so")
+            if self._prices.spot(kind.name, self.region) is None:
+                notes.append("the spot price is not known: the one on demand is the most it costs")
+        if self.price(kind, order.spot)[0] is None:
+            notes.append(f"nobody knows what {kind.name} costs in {self.region}")
+        return tuple(notes)
+
+    def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
+        """Raises where its disk, as it is, would not start or not hibernate on that type."""
+        was = TYPES.get(workspace.instance_type)
+        if was is not None and was.architecture != kind.architecture:
+            built = f"{kind.name} is {kind.architecture}"
+            raise ValidationFailed.of(
+                ("instance_type", f"{built}, and its system was made for {was.architecture}")
+            )
+        if workspace.recipe.family == "gpu" and not kind.gpus:
+            raise ValidationFailed.of(
+                ("instance_type", f"{workspace.template!r} needs a GPU and {kind.name} has none")
+            )
+        if workspace.hibernation and (why := _no_memory_kept(kind, workspace.root_gb)):
+            said = f"hibernation was enabled at launch and stays so: {why}"
+            raise ValidationFailed.of(("instance_type", said))
+        return ()
+
+    def hibernates(self, kind: MachineType, template: Template, order: Launch) -> bool:
+        """Whether type, system and disk let the machine of this order keep its memory."""
+        return self._sleepless(kind, template, order) is None
+
+    def root_gb(self, kind: MachineType, template: Template, order: Launch) -> int:
+        """As was asked; else as the template says, with room for the memory where it sleeps."""
+        if (asked := order.storage.ebs_volume_size) is not None:
+            return asked
+        sleeps = order.hibernation and self.hibernates(kind, template, order)
+        return template.root_gb + (kind.memory_gib if sleeps else 0)
+
+    def price(self, kind: MachineType, spot: bool) -> tuple[Micros | None, str | None]:
+        """What an hour costs: a spot machine at most what one on demand does."""
+        found = self._prices.spot(kind.name, self.region) if spot else None
+        found = found or self._prices.hourly(kind.name, self.region)
+        return (None, None) if found is None else (found.amount, found.source)
+
+    def image(self, template: Template, kind: MachineType) -> str:
+        """The image where it was looked up, else how it is found at launch."""
+        base = _base(template)
+        if known := self._known(base, kind.architecture):
+            return known
+        published, words = BASES[base], WORDS[kind.architecture]
+        if published.parameter is not None:
+            return f"ssm:{published.parameter.format_map(words)}"
+        return f"the newest {published.name.format_map(words)} of {published.owner}"
+
+    def expected_id(self, key: str) -> str | None:
+        """EC2 gives the id, and nobody knows it before."""
+        return None
+
+    def _sleepless(self, kind: MachineType, template: Template, order: Launch) -> str | None:
+        """Why the machine of this order cannot hibernate."""
+        base = _base(template)
+        if not BASES[base].hibernates:
+            return f"EC2 hibernates no {base}"
+        return _no_memory_kept(kind, order.storage.ebs_volume_size)
+
+
+def _no_memory_kept(kind: MachineType, disk_gb: int | None) -> str | None:
+    """Why such a machine cannot hibernate; `disk_gb` is null while its disk may be enlarged."""
+    if not kind.hibernates:
+        return f"EC2 hibernates no {kind.name}"
+    if kind.memory_gib >= MOST_RAM:
+        return f"{kind.name} has {kind.memory_gib} GiB of memory, {MOST_RAM} are too many"
+    needed = kind.memory_gib + SYSTEM_GB
+    if disk_gb is not None and disk_gb < needed:
+        return f"a root disk of {disk_gb} GB is too small, {kind.name} needs {needed}"
+    return None
+
+
+def _base(template: Template) -> Base:
+    if template.base is None:
+        raise TemplateInvalid(
+            f"Template {template.name!r} names no system, so there is no image to launch",
+            details="base: a template for AWS has one, as `base: ubuntu-24.04`",
+            remediation="See which templates do with `prism template list`",
+        )
+    return template.base

@@ -1,0 +1,177 @@
+"""What AWS promises, what it refuses, and what it costs; no cloud is asked for any of it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from prism.catalog.plan import machine_type
+from prism.errors import ValidationFailed
+from prism.kit.clock import StoppedClock
+from prism.providers.aws.prices import Prices, Quote
+from prism.providers.aws.storage_terms import AwsStorageTerms
+from prism.providers.aws.terms import AwsTerms
+from prism.storage.model import Kind
+from prism.templates.model import Template, TemplateInvalid
+from prism.workspaces.model import Launch, Storage, Workspace
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PLACE = "aws:123456789012:us-east-1"
+
+
+@pytest.fixture
+def prices(tmp_path):
+    return Prices(tmp_path, StoppedClock(NOW))
+
+
+@pytest.fixture
+def terms(prices):
+    return AwsTerms(PLACE, "us-east-1", prices)
+
+
+def template(base="ubuntu-24.04", **more):
+    return Template(name="t", base=base, **more)
+
+
+def order(**more):
+    return Launch(name="mine", template="t", **more)
+
+
+def notes(terms, kind="t3.large", of=None, **more):
+    return " ".join(terms.accept(of or template(), machine_type(kind), order(**more)))
+
+
+@pytest.mark.parametrize(
+    ("of", "kind", "asked", "why"),
+    [
+        (template(base=None), "t3.large", {}, "base"),
+        (template(family="gpu"), "t3.large", {}, "needs a GPU"),
+        (template(), "t3.large", {"storage": Storage(ebs_volume_type="st1")}, "st1"),
+    ],
+)
+def test_what_ec2_could_not_run_is_refused(terms, of, kind, asked, why):
+    with pytest.raises((TemplateInvalid, ValidationFailed)) as refused:
+        terms.accept(of, machine_type(kind), order(**asked))
+    assert why in refused.value.details
+
+
+def test_an_order_as_usual_has_little_to_note(terms):
+    assert notes(terms) == "its root disk has 28 GB, not 20, to keep memory in hibernation"
+    assert notes(terms, hibernation=False) == ""
+    gpu = template(family="gpu")
+    assert "needs a GPU" not in notes(terms, "g4dn.xlarge", gpu)
+
+
+@pytest.mark.parametrize(
+    ("of", "kind", "asked", "why"),
+    [
+        (template("debian-12"), "t3.large", {}, "hibernates no debian-12"),
+        (template("rocky-9"), "t3.large", {}, "hibernates no rocky-9"),
+        (template(), "r6i.large", {}, "hibernates no r6i.large"),
+        (template(), "t3.large", {"storage": Storage(ebs_volume_size=17)}, "needs 18"),
+    ],
+)
+def test_what_cannot_hibernate_says_why_and_stops_instead(terms, of, kind, asked, why):
+    kind, asked = machine_type(kind), order(**asked)
+    assert not terms.hibernates(kind, of, asked)
+    [note] = terms.accept(of, kind, asked)
+    assert why in note
+    assert terms.root_gb(kind, of, asked) == (asked.storage.ebs_volume_size or 20)
+
+
+def test_too_much_memory_for_hibernation(terms):
+    from msgspec.structs import replace
+
+    huge = replace(machine_type("t3.large"), name="m9.huge", memory_gib=150)
+    assert not terms.hibernates(huge, template(), order())
+    assert terms.hibernates(replace(huge, memory_gib=149), template(), order())
+
+
+@pytest.mark.parametrize("base", ["ubuntu-24.04", "amazon-linux-2023"])
+def test_memory_is_kept_on_the_root_disk(terms, base):
+    kind, of = machine_type("t3.2xlarge"), template(base, root_gb=30)
+    assert terms.hibernates(kind, of, order())
+    assert terms.root_gb(kind, of, order()) == 62
+    assert terms.root_gb(kind, of, order(hibernation=False)) == 30
+    asked = order(storage=Storage(ebs_volume_size=42))
+    assert (terms.root_gb(kind, of, asked), terms.hibernates(kind, of, asked)) == (42, True)
+
+
+def test_prices_are_those_of_the_region(terms, prices):
+    amount, source = terms.price(machine_type("t3.large"), spot=False)
+    assert (amount, source.endswith("us-east-1, as of 2026-11-24")) == (83200, True)
+    elsewhere = AwsTerms("aws:1:eu-west-1", "eu-west-1", prices)
+    assert elsewhere.price(machine_type("t3.large"), spot=False) == (None, None)
+    assert "nobody knows what t3.large costs in eu-west-1" in notes(elsewhere)
+
+
+def test_spot_costs_what_is_known_and_never_more_than_on_demand(terms, prices, monkeypatch):
+    kind = machine_type("t3.large")
+    assert terms.price(kind, spot=True) == terms.price(kind, spot=False)
+    assert "the most it costs" in notes(terms, spot=True)
+    known = Quote(30000, "EC2 spot price")
+    monkeypatch.setattr(prices, "spot", lambda *_: known)
+    assert terms.price(kind, spot=True) == (30000, "EC2 spot price")
+    assert "take a spot machine back" in notes(terms, spot=True)
+    assert "the most it costs" not in notes(terms, spot=True)
+
+
+@pytest.mark.parametrize(
+    ("base", "kind", "expected"),
+    [
+        (
+            "ubuntu-24.04",
+            "t3.large",
+            "ssm:/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id",
+        ),
+        ("debian-12", "t4g.large", "ssm:/aws/service/debian/release/12/latest/arm64"),
+        ("rocky-9", "t4g.large", "the newest Rocky-9-EC2-Base-9.*.aarch64 of 792107900819"),
+    ],
+)
+def test_the_image_is_told_by_how_it_will_be_found(terms, base, kind, expected):
+    assert terms.image(template(base), machine_type(kind)) == expected
+
+
+def test_an_image_that_was_looked_up_is_told_itself(prices):
+    known = {("debian-12", "arm64"): "ami-1"}
+    terms = AwsTerms(PLACE, "us-east-1", prices, lambda *key: known.get(key))
+    assert terms.image(template("debian-12"), machine_type("t4g.large")) == "ami-1"
+    assert terms.image(template("debian-12"), machine_type("t3.large")).startswith("ssm:")
+
+
+def workspace(**more):
+    given = {
+        "id": "ws_1", "name": "mine", "owner": "ada", "profile": "lab", "place": PLACE,
+        "template": "t", "recipe": template(), "instance_type": "t3.large",
+        "region": "us-east-1", "hourly_rate": None, "price_source": None, "hibernation": True,
+        "root_gb": 28, "launched_at": NOW, "wished_at": NOW,
+    }  # fmt: skip
+    return Workspace(**given | more)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "why"),
+    [
+        ({}, "t4g.large", "was made for x86_64"),
+        ({}, "t3.2xlarge", "a root disk of 28 GB is too small"),
+        ({}, "r6i.large", "hibernates no r6i.large"),
+        ({"recipe": template(family="gpu")}, "t3.large", "needs a GPU"),
+    ],
+)
+def test_a_resize_that_would_break_the_machine_is_refused(terms, given, kind, why):
+    with pytest.raises(ValidationFailed) as refused:
+        terms.resize(workspace(**given), machine_type(kind))
+    assert why in refused.value.details
+
+
+def test_other_resizes_are_fine(terms):
+    assert terms.resize(workspace(), machine_type("t3.xlarge")) == ()
+    assert terms.resize(workspace(hibernation=False), machine_type("r6i.8xlarge")) == ()
+    assert terms.resize(workspace(instance_type="x9.old"), machine_type("t3.small")) == ()
+
+
+def test_storage_costs_what_the_region_asks(prices):
+    here = AwsStorageTerms(PLACE, "us-east-1", prices)
+    assert [here.gb_month(it) for it in ("gp3", "efs", "snapshot")] == [80000, 300000, 50000]
+    assert here.gb_month("io2") is None
+    assert here.expected_id("vol", Kind.EBS) is None
+    assert "zone" in here.notes(Kind.EBS, 10)[0] and here.notes(Kind.EFS, None)
