@@ -1,0 +1,232 @@
+"""A workspace is an EC2 instance; nothing here waits for one.
+
+Every verb asks EC2 once and answers when EC2 has taken the wish; `survey` tells the rest.
+EC2 may hide a machine that it has just made, and refuses a verb while another is under way:
+both are `Unavailable`, and whoever wished tries again.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from prism.connections.ports import Spot
+from prism.errors import Unavailable
+from prism.providers.aws import launching
+from prism.providers.aws import tags as names
+from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.faults import (
+    AwsRefused,
+    CapacityUnavailable,
+    Missing,
+    TokenMismatch,
+    said,
+)
+from prism.providers.aws.parts import Ground, Grounds, Scripts, Way
+from prism.providers.aws.ready import Readiness
+from prism.providers.aws.requests import SpotRequests
+from prism.providers.aws.seeing import machine_of
+from prism.providers.aws.survey import Book, Instance, read
+from prism.workspaces.idleness import IdleRule
+from prism.workspaces.model import HibernationNotSupported
+from prism.workspaces.ports import Access, Machine, NextAttempt, Order, Refused
+
+WRONG_STATE = {"IncorrectInstanceState", "IncorrectState"}
+NOT_YET = "not ready to hibernate"
+NO_GROUND = "EC2 does not know something that the launch stands on, or not yet"
+UNKNOWN_ROLE = "iam instance profile"
+
+
+class CannotHibernate(HibernationNotSupported, Refused):
+    """The machine cannot hibernate."""
+
+
+class AwsCompute:
+    """Implements `workspaces.ports.Compute`, and `connections.ports.Reach`, on EC2."""
+
+    busy = timedelta(seconds=2)
+    calm = timedelta(seconds=30)
+    patience = timedelta(seconds=60)
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        book: Book,
+        readiness: Readiness,
+        *,
+        grounds: Grounds,
+        script: Scripts,
+        way: Way,
+    ) -> None:
+        self._cloud, self._book, self._ready = cloud, book, readiness
+        self._grounds, self._script, self._way = grounds, script, way
+        self._requests = SpotRequests(cloud, book)
+        self._unknown: dict[str, datetime] = {}  # since when EC2 says that there is none
+
+    def survey(self) -> Sequence[Machine]:
+        """Every machine of ours, by one call for each thousand; the rest goes on behind it."""
+        found = self._book.survey()
+        self._ready.look(found)
+        self._requests.look(found)
+        return [self._machine(it) for it in found]
+
+    def launch(self, order: Order) -> Machine:
+        """Ask for a machine in the zone of this attempt."""
+        ground = self._grounds(order.profile)
+        subnets = ground.subnets(order.instance_type, order.key)
+        subnet = subnets[order.attempt % len(subnets)]
+        last = (order.attempt + 1) % len(subnets) == 0
+        try:
+            made = self._run(launching.arguments(order, ground, self._script, subnet), ground)
+        except CapacityUnavailable as full:
+            if not last:
+                raise NextAttempt from full
+            tried = ", ".join(it.zone for it in subnets)
+            raise CapacityUnavailable(
+                f"AWS has no room for {order.instance_type} in {tried}",
+                details=full.details,
+                remediation="Try again later, or take another type or region: "
+                "`prism workspace launch --help`",
+            ) from full
+        except TokenMismatch as other:
+            made = self._made_before(order, other)
+        return self._machine(made)
+
+    def start(self, id: str) -> None:
+        """Power it on, or wake it up; what a boot has not done the next one does."""
+        try:
+            self._change(id, "StartInstances", {"pending", "running"}, InstanceIds=[id])
+        except CapacityUnavailable as full:
+            raise CapacityUnavailable(
+                "AWS has no room for it now, and its disk cannot leave the zone",
+                details=full.details,
+                remediation="Try again later, or give it another type: "
+                "`prism workspace resize --help`",
+            ) from full
+
+    def stop(self, id: str) -> None:
+        """Power it off."""
+        self._change(id, "StopInstances", {"stopping", "stopped"}, InstanceIds=[id])
+
+    def hibernate(self, id: str) -> None:
+        """Send it to sleep; one that cannot is told why, one that is too young tried again."""
+        wish = {"InstanceIds": [id], "Hibernate": True}
+        try:
+            self._change(id, "StopInstances", {"stopping", "stopped"}, **wish)
+        except AwsRefused as no:
+            if NOT_YET in no.details:
+                raise Unavailable(
+                    f"Machine {id} has to be up for a few minutes before it can hibernate",
+                    details=no.details,
+                ) from no
+            if "hibernat" not in no.details.lower():
+                raise
+            raise CannotHibernate(no.message, details=no.details) from no
+
+    def terminate(self, id: str) -> None:
+        """Destroy it and its root disk; first the request that would bring another."""
+        known = self._book.one(id) if _ours(id) else None
+        if known is not None and known.gone:
+            return
+        if known is not None and known.spot_request:
+            self._requests.cancel(known.spot_request)
+        there = {"shutting-down", "terminated"}
+        self._change(id, "TerminateInstances", there, InstanceIds=[id])
+
+    def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
+        """Write on it when to go down, for its own timer to read."""
+        it = self._book.one(id) if _ours(id) else None
+        if it is None:
+            return self._nobody(id)
+        if it.gone:
+            return None
+        if at is None:
+            gone = [{"Key": names.TTL}, {"Key": names.EXPIRE_ACTION}]
+            return self._change(id, "DeleteTags", set(), Resources=[id], Tags=gone)
+        launched = names.moment(it.tags.get(names.LAUNCHED_AT))
+        tags = names.expiry_tags(at, launched or it.launched, action)
+        if launched is None:  # nobody may count from a start that moves
+            tags[names.LAUNCHED_AT] = names.instant(it.launched)
+        told = names.listed(tags)
+        return self._change(id, "CreateTags", set(), Resources=[id], Tags=told)
+
+    def resize(self, id: str, instance_type: str) -> None:
+        """Make one that is off another type of machine."""
+        kind = {"Value": instance_type}
+        wish = {"InstanceId": id, "InstanceType": kind}
+        self._change(id, "ModifyInstanceAttribute", set(), **wish)
+
+    def watch(self, id: str, rule: IdleRule | None) -> None:
+        """Tell its agent what to make of idleness."""
+        self._way.watch(id, rule)
+
+    def access(self, id: str) -> Access:
+        """How to get in, now."""
+        return self._way.access(id)
+
+    def spot(self, id: str, port: int) -> Spot | None:
+        """Where a port of it is dialled."""
+        return self._way.spot(id, port)
+
+    def close(self) -> None:
+        """Leave the machines to themselves."""
+        self._ready.close()
+        self._requests.close()
+
+    def _machine(self, it: Instance) -> Machine:
+        return machine_of(it, self._ready.of(it), self._way.idle(it.id))
+
+    def _run(self, arguments: dict[str, Any], ground: Ground) -> Instance:
+        try:
+            said = self._cloud.call("ec2", "RunInstances", **arguments)
+        except Missing as gone:  # removed by hand, or made a moment ago
+            ground.forget()
+            raise Unavailable(
+                "What the launch stands on is not there", details=gone.details
+            ) from gone
+        except AwsRefused as no:
+            if UNKNOWN_ROLE not in no.details.lower():
+                raise
+            ground.forget()
+            raise Unavailable(
+                "EC2 does not know the instance profile yet", details=no.details
+            ) from no
+        made = read(said["Instances"][0])
+        self._book.note(made)
+        return made
+
+    def _made_before(self, order: Order, other: TokenMismatch) -> Instance:
+        """The machine that the same attempt has made, when an image or a date was another."""
+        if (made := self._book.of_key(order.key)) is None:
+            raise Unavailable(
+                f"The machine of {order.name} was asked for and is not visible yet",
+                details=other.details,
+            ) from other
+        return made
+
+    def _change(self, id: str, action: str, there: set[str], **arguments: Any) -> None:
+        """Ask EC2 for a change; fine where it is as wished, or where nothing is left to change."""
+        if not _ours(id):
+            return
+        try:
+            self._cloud.call("ec2", action, **arguments)
+        except Missing:
+            self._nobody(id)
+        except AwsRefused as no:
+            if said(no) not in WRONG_STATE:
+                raise
+            now = self._book.look(id)
+            if now is not None and not now.gone and now.state not in there:
+                raise Unavailable(f"Machine {id} is {now.state}", details=no.details) from no
+
+    def _nobody(self, id: str) -> None:
+        """EC2 knows no such machine: it may be too new, and is gone if that stays so."""
+        if not _ours(id):
+            return
+        now = self._cloud.clock.now()
+        if now < self._unknown.setdefault(id, now) + self.patience:
+            raise Unavailable(f"EC2 does not show machine {id}")
+
+
+def _ours(id: str) -> bool:
+    """Whether it may be a machine of EC2 at all."""
+    return id.startswith("i-")

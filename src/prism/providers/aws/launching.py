@@ -1,0 +1,106 @@
+"""RunInstances: everything that a machine needs is said in the call that makes it."""
+
+import math
+from typing import Any
+
+from prism.providers.aws import tags as names
+from prism.providers.aws.ground.images import ImageChoice
+from prism.providers.aws.ground.kinds import Kind
+from prism.providers.aws.ground.zones import Subnet
+from prism.providers.aws.parts import Ground, Scripts
+from prism.workspaces.ports import Order
+
+Arguments = dict[str, Any]
+IOPS = 3000  # of an io2 disk, which has none of its own; what a gp3 disk has
+NEEDS_IOPS = {"io1", "io2"}
+IOPS_PER_GB = 500
+MIB = 1024
+
+
+def token(order: Order) -> str:
+    """The ClientToken: an attempt that is repeated makes one machine."""
+    return f"{order.key}-{order.attempt}"
+
+
+def arguments(order: Order, ground: Ground, script: Scripts, subnet: Subnet) -> Arguments:
+    """The arguments of RunInstances; the same order gets the same ones.
+
+    The disk dies with the machine, is encrypted, and holds the RAM of one that may sleep.
+    Who powers the machine off from inside stops it: it is never destroyed that way.
+    """
+    kind = ground.kind(order.instance_type)
+    image = ground.image(order.template.base, order.instance_type)
+    key = ground.key()
+    said: Arguments = {
+        "ClientToken": token(order),
+        "MinCount": 1,
+        "MaxCount": 1,
+        "ImageId": image.id,
+        "InstanceType": order.instance_type,
+        "KeyName": key.name,
+        "UserData": script(order, image, kind, key),
+        "NetworkInterfaces": [_interface(subnet, ground.group())],
+        "BlockDeviceMappings": [_root(order, image, kind)],
+        "MetadataOptions": {
+            "HttpTokens": "required",
+            "HttpEndpoint": "enabled",
+            "InstanceMetadataTags": "enabled",  # its own timer reads `prism:ttl` there
+        },
+        "InstanceInitiatedShutdownBehavior": "stop",
+        "TagSpecifications": _tags(order, image),
+    }
+    if order.hibernation:
+        said["HibernationOptions"] = {"Configured": True}
+    if order.spot:
+        said["InstanceMarketOptions"] = _market(order)
+    if (role := ground.role()) is not None:
+        said["IamInstanceProfile"] = {"Name": role}
+    return said
+
+
+def root_gb(order: Order, image: ImageChoice, kind: Kind) -> int:
+    """How big its root disk is: as ordered, but never too small for what must fit."""
+    ram = math.ceil(kind.memory_mib / MIB) if order.hibernation else 0
+    return max(order.root_gb, image.min_gb + ram)
+
+
+def _root(order: Order, image: ImageChoice, kind: Kind) -> Arguments:
+    size = root_gb(order, image, kind)
+    disk: Arguments = {
+        "VolumeSize": size,
+        "VolumeType": order.root_type,
+        "Encrypted": True,
+        "DeleteOnTermination": True,
+    }
+    if order.root_type in NEEDS_IOPS:
+        disk["Iops"] = min(IOPS, IOPS_PER_GB * size)
+    return {"DeviceName": image.root_device, "Ebs": disk}
+
+
+def _interface(subnet: Subnet, group: str) -> Arguments:
+    """It has a public address, whatever the subnet's own habit: we come from outside."""
+    return {
+        "DeviceIndex": 0,
+        "SubnetId": subnet.id,
+        "Groups": [group],
+        "AssociatePublicIpAddress": True,
+        "DeleteOnTermination": True,
+    }
+
+
+def _market(order: Order) -> Arguments:
+    """A spot machine comes from a persistent request.
+
+    One of a one-time request can never be stopped, and when EC2 wants it back it is destroyed
+    with its disk. A persistent one is only stopped, or sent to sleep; the price is that its
+    request must be cancelled before the machine is destroyed, else EC2 brings another.
+    """
+    behaviour = "hibernate" if order.hibernation else "stop"
+    options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": behaviour}
+    return {"MarketType": "spot", "SpotOptions": options}
+
+
+def _tags(order: Order, image: ImageChoice) -> list[Arguments]:
+    tags = {**names.instance_tags(order), names.LOGIN: image.user}
+    kinds = ["instance", "volume", "network-interface"]
+    return names.specified(tags, *kinds, *(["spot-instances-request"] if order.spot else []))

@@ -1,0 +1,195 @@
+"""When a machine is ready: it says so on its console, or by SSH, whichever comes first.
+
+Its boot prints markers, `prism-boot: STEP`, ending in `ready` or `failed STEP`. Machines
+that come up are asked behind the scenes; what was heard shows in the next survey. What was
+decided is a tag with the name of the boot, so it is decided once: another daemon need not
+ask again, and after the next start it says nothing any more.
+"""
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from msgspec import Struct
+
+from prism.errors import Problem
+from prism.providers.aws import tags as names
+from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.survey import Instance
+
+log = logging.getLogger(__name__)
+MARKER = re.compile(r"prism-boot: ([a-z][a-z0-9-]*)(?:[ \t]+(\S[^\r\n]*))?")
+# A console keeps what earlier boots have printed; each begins like one of these.
+BEGINS = re.compile(r"Linux version \d|PM: hibernation: resume|prism-boot: begin\b")
+AWOKE = re.compile(r"PM: (?:hibernation: (?:resume from|hibernation exit)|Image loading done)")
+ASIDE = {"hostkey"}  # markers that are no step
+UNVERIFIED = timedelta(minutes=15)  # then it counts as on, and people may see for themselves
+LISTENED = timedelta(hours=2)  # and what it says so late still counts
+SOONEST, LATEST, LATE = 2.0, 10.0, 60.0  # seconds between two questions
+HANDS = 4
+
+
+class Stage(StrEnum):
+    """How far a boot is."""
+
+    COMING = "coming"
+    READY = "ready"
+    FAILED = "failed"
+    UNVERIFIED = "unverified"
+
+
+class Boot(Struct, frozen=True):
+    """What is known of a boot: its last step and how far that is, or the one that failed."""
+
+    stage: Stage = Stage.COMING
+    step: str | None = None
+    progress: int = 10
+
+
+class Consoles(Protocol):
+    """Whoever can read what machines have printed."""
+
+    def read(self, id: str, fresh: float = ...) -> str:
+        """The last of it, no older than so many seconds."""
+
+
+Probe = Callable[[Instance], str | None]
+"""The markers of this boot, read by SSH; None where it cannot be entered yet."""
+Heard = Callable[[str, str], object]
+"""Somebody who wants the console of a machine (its id, the text) whenever it was read."""
+
+
+def read(text: str) -> Boot:
+    """What a console, or a part of one, says of the last boot on it."""
+    begins = [found.start() for found in BEGINS.finditer(text)]
+    last = text[begins[-1] :] if begins else text
+    steps = [found for found in MARKER.findall(last) if found[0] not in ASIDE]
+    if AWOKE.match(last) or any(word == "ready" for word, _ in steps):
+        return Boot(Stage.READY, progress=100)
+    if failed := next((why for word, why in steps if word == "failed"), None):
+        return Boot(Stage.FAILED, failed.strip(), _far(len(steps)))
+    return Boot(Stage.COMING, steps[-1][0] if steps else None, _far(len(steps)))
+
+
+def _far(steps: int) -> int:
+    """A progress that never goes back and never arrives: nobody knows how many there are."""
+    return 10 + 85 * steps // (steps + 3)
+
+
+class Readiness:
+    """Knows how far every machine that runs has come up."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        consoles: Consoles,
+        *,
+        probe: Probe | None = None,
+        heard: Sequence[Heard] = (),
+        hands: Executor | None = None,
+        pace: float = 1.0,
+    ) -> None:
+        """`pace` is how long a second lasts between two questions, in tests less."""
+        self._cloud, self._consoles, self._probe = cloud, consoles, probe
+        self._heard, self._pace = heard, pace
+        self._hands = hands or ThreadPoolExecutor(HANDS, "aws ready")
+        self._lock = threading.Lock()
+        self._boots: dict[tuple[str, str], Boot] = {}  # by machine and the name of its boot
+        self._due: dict[tuple[str, str], datetime] = {}
+        self._asking: set[tuple[str, str]] = set()
+
+    def of(self, it: Instance) -> Boot:
+        """How far a running machine is; asks nobody."""
+        if (decided := tagged(it)) is not None:
+            return decided
+        boot = self._boots.get((it.id, it.boot), Boot())
+        late = self._cloud.clock.now() - it.launched >= UNVERIFIED
+        return Boot(Stage.UNVERIFIED) if late and boot.stage is Stage.COMING else boot
+
+    def look(self, instances: Iterable[Instance]) -> None:
+        """Have those asked that are due; the answers show at the next look."""
+        now = self._cloud.clock.now()
+        there = {(it.id, it.boot): it for it in instances if it.state == "running"}
+        with self._lock:
+            for kept in (self._boots, self._due):
+                for gone in kept.keys() - there.keys():
+                    del kept[gone]
+            asked = [at for at, it in there.items() if self._is_due(at, it, now)]
+            self._asking.update(asked)
+        for at in asked:
+            self._hands.submit(self._ask, at, there[at])
+
+    def close(self) -> None:
+        """Ask nobody any more."""
+        self._hands.shutdown(wait=False, cancel_futures=True)
+
+    def _is_due(self, at: tuple[str, str], it: Instance, now: datetime) -> bool:
+        decided = tagged(it)
+        if at in self._asking or (decided and decided.stage is Stage.READY):
+            return False
+        if now - it.launched > LISTENED and decided is None:
+            return False
+        first = it.launched + timedelta(seconds=SOONEST * self._pace)
+        return now >= self._due.get(at, first)
+
+    def _ask(self, at: tuple[str, str], it: Instance) -> None:
+        """Ask one machine, and act on what it says; anything that fails is tried again."""
+        try:
+            boot = tagged(it) or self._decided(at) or self._listen(it)
+            self._boots[at] = boot
+            if boot.stage is Stage.READY:
+                self._tag(it, names.READY, it.boot)
+            elif boot.stage is Stage.FAILED:
+                self._give_up(it, boot)
+        except Problem as problem:
+            log.warning("%s: %s", it.id, problem)
+        finally:
+            now = self._cloud.clock.now()
+            with self._lock:
+                self._due[at] = now + self._pause(now - it.launched)
+                self._asking.discard(at)
+
+    def _decided(self, at: tuple[str, str]) -> Boot | None:
+        """What was decided and could not be written down yet, or is not visible yet."""
+        boot = self._boots.get(at)
+        return boot if boot and boot.stage in {Stage.READY, Stage.FAILED} else None
+
+    def _listen(self, it: Instance) -> Boot:
+        said = self._probe(it) if self._probe else None
+        if said is not None and (boot := read(said)).stage is not Stage.COMING:
+            return boot
+        text = self._consoles.read(it.id, SOONEST * self._pace / 2)
+        for hear in self._heard:
+            hear(it.id, text)
+        return max(read(text), read(said or ""), key=lambda boot: boot.progress)
+
+    def _give_up(self, it: Instance, boot: Boot) -> None:
+        """It could not be set up: say so on it, then stop it, so that it costs no more."""
+        if tagged(it) is None:
+            self._tag(it, names.FAILED, f"{it.boot} {boot.step or 'boot'}")
+        self._cloud.call("ec2", "StopInstances", InstanceIds=[it.id])
+
+    def _tag(self, it: Instance, name: str, value: str) -> None:
+        tags = names.listed({name: value})
+        self._cloud.call("ec2", "CreateTags", Resources=[it.id], Tags=tags)
+
+    def _pause(self, age: timedelta) -> timedelta:
+        seconds = age.total_seconds() / 6
+        most = LATE if age >= UNVERIFIED else LATEST
+        least = LATE if age >= UNVERIFIED else SOONEST
+        return timedelta(seconds=self._pace * min(most, max(least, seconds)))
+
+
+def tagged(it: Instance) -> Boot | None:
+    """What was decided about the boot that a machine lives by, or lived by."""
+    boot, _, step = it.tags.get(names.FAILED, "").partition(" ")
+    if boot == it.boot:
+        return Boot(Stage.FAILED, step)
+    if it.tags.get(names.READY) == it.boot:
+        return Boot(Stage.READY, progress=100)
+    return None

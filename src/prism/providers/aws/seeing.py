@@ -1,0 +1,104 @@
+"""From what EC2 shows to what workspaces call it: pure."""
+
+from prism.providers.aws import tags as names
+from prism.providers.aws.ready import Boot, Stage, tagged
+from prism.providers.aws.survey import Instance
+from prism.workspaces.idleness import Idleness
+from prism.workspaces.model import Failure, Seen
+from prism.workspaces.ports import Machine
+
+HIBERNATED = "Client.UserInitiatedHibernate"
+SPOT = {"Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"}
+FULL = "Server.InsufficientInstanceCapacity"
+BROKE = "Client.InternalError"  # its disk could not be read: a key is missing
+STATES = {
+    "pending": Seen.STARTING,
+    "stopping": Seen.STOPPING,
+    "stopped": Seen.OFF,
+    "shutting-down": Seen.STOPPING,
+    "terminated": Seen.GONE,
+}
+RUNNING = {
+    Stage.COMING: Seen.STARTING,
+    Stage.READY: Seen.ON,
+    Stage.UNVERIFIED: Seen.ON,
+    Stage.FAILED: Seen.STOPPING,
+}
+
+
+def machine_of(it: Instance, boot: Boot, idle: Idleness | None = None) -> Machine:
+    """A machine of ours, with what is known of its boot if it runs.
+
+    It costs from EC2's LaunchTime on, which is that of the last start, so that is since when
+    it is on.
+    """
+    seen = seen_of(it, boot)
+    up = seen in {Seen.STARTING, Seen.ON}
+    return Machine(
+        id=it.id,
+        key=it.key,
+        seen=seen,
+        public_ip=it.public_ip,
+        private_ip=it.private_ip,
+        stage=_stage(seen, it, boot),
+        progress=_progress(seen, it, boot),
+        failure=failure_of(it, seen),
+        since=it.launched if up else it.changed,
+        idle=idle,
+    )
+
+
+def seen_of(it: Instance, boot: Boot) -> Seen:
+    """What it is."""
+    if it.state == "running":
+        return RUNNING[boot.stage]
+    if it.state != "stopped":
+        return STATES[it.state]
+    if it.reason == HIBERNATED:
+        return Seen.ASLEEP
+    decided = tagged(it)
+    return Seen.BROKEN if decided and decided.stage is Stage.FAILED else Seen.OFF
+
+
+def failure_of(it: Instance, seen: Seen) -> Failure | None:
+    """Why it is broken, or why it is down although nobody asked."""
+    name = it.tags.get(names.OUR_NAME, it.id)
+    if seen is Seen.BROKEN:
+        decided = tagged(it)
+        return Failure(
+            "BOOT_FAILED",
+            f"Setting it up failed at: {decided.step if decided else 'boot'}; see why with "
+            f"`prism workspace logs {name}`, then `prism workspace start {name}` tries again",
+        )
+    if seen not in {Seen.OFF, Seen.ASLEEP, Seen.GONE}:
+        return None
+    if it.reason in SPOT:
+        return Failure("SPOT_INTERRUPTED", _taken(seen))
+    if it.reason == FULL:
+        return Failure("CAPACITY_UNAVAILABLE", f"AWS had no room for it in {it.zone}")
+    if it.reason.startswith("Server.") or it.reason == BROKE:
+        return Failure("STOPPED_BY_AWS", f"AWS took it down: {it.reason}")
+    return None
+
+
+def _taken(seen: Seen) -> str:
+    taken = "EC2 took the spot machine back"
+    if seen is Seen.GONE:
+        return f"{taken} for good"
+    return f"{taken}; its disk is kept, and EC2 starts it again once there is room"
+
+
+def _stage(seen: Seen, it: Instance, boot: Boot) -> str | None:
+    if it.state == "pending":
+        return "machine"
+    if boot.stage is Stage.UNVERIFIED and seen is Seen.ON:
+        return str(Stage.UNVERIFIED)
+    return (boot.step or "boot") if seen is Seen.STARTING else None
+
+
+def _progress(seen: Seen, it: Instance, boot: Boot) -> int | None:
+    if seen is Seen.ON:
+        return 100
+    if seen is Seen.STARTING:
+        return 5 if it.state == "pending" else boot.progress
+    return None
