@@ -1,0 +1,93 @@
+"""Every template that says that it runs here does: launched for real, asked, destroyed."""
+
+import contextlib
+import os
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+
+import prism.templates
+from tests.house.living import Home
+from tests.proofs import record
+
+SHELF = Path(prism.templates.__file__).with_name("shelf")
+NAMES = sorted(yaml.safe_load(it.read_text())["name"] for it in SHELF.glob("*.yml"))
+TITLE = "Templates launched on this machine"
+SAYS = """\
+{count} templates of the shelf say that they run on this machine. Each was launched by the \
+command line, answered at every address that `prism workspace connect` gives, and was \
+terminated. They came one after the other in one home, whose cache of packages was empty at \
+first, on a computer with {cores} cores and other work to do ({load:.1f} programs running on \
+average during the last quarter of an hour).
+
+| template | answered | from the command until it ran |
+|---|---|---|
+{rows}"""
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("templates")]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("templates") / "home")
+    with home.living():
+        yield home
+    home.clear()
+
+
+@pytest.fixture(scope="module")
+def shelf(home):
+    """What the command line says of each template."""
+    return {it["name"]: it for it in home.said("template", "list")}
+
+
+@pytest.fixture(scope="module")
+def rows(shelf):
+    """A line for each that was launched; written down when all were."""
+    rows = []
+    yield rows
+    if len(rows) == sum(it["runs_locally"] for it in shelf.values()):
+        load = os.getloadavg()[2]
+        said = "\n".join(rows)
+        record(TITLE, SAYS.format(count=len(rows), cores=os.cpu_count(), load=load, rows=said))
+
+
+def test_the_shelf_is_what_the_command_line_lists(shelf):
+    assert sorted(shelf) == NAMES
+    assert sum(it["runs_locally"] for it in shelf.values()) >= 8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_comes_up_answers_and_goes(home, shelf, rows, name):
+    it = shelf[name]
+    if not it["runs_locally"]:
+        pytest.skip("; ".join(it["local_reasons"]))
+    began = time.monotonic()
+    assert home.said("launch", it["slug"], "mine")["state"] == "running"
+    took = time.monotonic() - began
+    try:
+        doors = home.said("workspace", "connect", "mine")["services"]
+        assert sorted(doors) == sorted(it["services"])
+        answered = [f"{door}: {status(**doors[door])}" for door in doors]
+        assert all(line.endswith(": 200") for line in answered), answered
+        answered = answered or [by_program(home)]
+    finally:
+        assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
+    assert home.processes() == []
+    rows.append(f"| {name} | {', '.join(answered)} | {took:.0f} s |")
+
+
+def status(url, token=None, **_):
+    """What a service answers to whoever opens its address, its own redirects followed."""
+    with contextlib.closing(urllib.request.urlopen(f"{url}/?token={token}", timeout=60)) as answer:
+        assert answer.read(), "a page has something on it"
+        return answer.status
+
+
+def by_program(home):
+    """One without a service is asked to run a program."""
+    done = home.cli("exec", "mine", "--", "python", "-c", "print(6 * 7)")
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+    return "python: 42"
