@@ -55,7 +55,7 @@ def test_what_ec2_could_not_run_is_refused(terms, of, kind, asked, why):
 
 
 def test_an_order_as_usual_has_little_to_note(terms):
-    assert notes(terms) == "its root disk has 28 GB, not 20, to keep memory in hibernation"
+    assert notes(terms) == "its root disk has 28 GB, not 20, for memory in hibernation"
     assert notes(terms, hibernation=False) == ""
     gpu = template(family="gpu")
     assert "needs a GPU" not in notes(terms, "g4dn.xlarge", gpu)

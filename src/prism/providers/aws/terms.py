@@ -49,7 +49,7 @@ class AwsTerms:
             notes.append(f"it cannot hibernate, only stop: {why}")
         disk, usual = self.root_gb(kind, template, order), template.root_gb
         if order.storage.ebs_volume_size is None and disk > usual:
-            notes.append(f"its root disk has {disk} GB, not {usual}, to keep memory in hibernation")
+            notes.append(f"its root disk has {disk} GB, not {usual}, for memory in hibernation")
         if order.spot:
             notes.append("EC2 may take a spot machine back, two minutes after saying so")
             if self._prices.spot(kind.name, self.region) is None:
