@@ -8,7 +8,7 @@ import pytest
 from prism.kit.clock import StoppedClock
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import Kind, Seen
-from prism.storage.ports import StorageRefused, VolumeOrder
+from prism.storage.ports import CopyOrder, StorageRefused, VolumeOrder
 from tests.doubles.volumes import MemoryVolumes
 from tests.waiting import eventually
 
@@ -16,6 +16,7 @@ MACHINES = ("local-0123456789abcdef0", "local-0123456789abcdef1")
 NOBODY = "local-fffffffffffffffff"
 ORDER = VolumeOrder(key="volume_1", name="data", kind=Kind.EBS, size_gb=10, volume_type="gp3")
 SHARED = VolumeOrder(key="volume_2", name="all", kind=Kind.EFS)
+KEPT = CopyOrder(key="snapshot_1")
 
 
 class Memory:
@@ -165,10 +166,10 @@ def test_how_much_is_used_is_known_after_a_while(world, volumes):
 def test_a_snapshot_is_made_once_and_keeps_what_there_was(world, volumes):
     id = volumes.create(ORDER).id
     world.write(id, "then")
-    assert volumes.snapshot("snapshot_1", id).seen in {Seen.MAKING, Seen.THERE}
+    assert volumes.snapshot(KEPT, id).seen in {Seen.MAKING, Seen.THERE}
     made = there(world, copy)
     assert made.used_bytes >= len("then")
-    assert volumes.snapshot("snapshot_1", id).id == made.id
+    assert volumes.snapshot(KEPT, id).id == made.id
     world.write(id, "now")
     back = volumes.restore(SHARED, made.id)
     again = volumes.restore(SHARED, made.id)
@@ -180,7 +181,7 @@ def test_a_snapshot_is_made_once_and_keeps_what_there_was(world, volumes):
 def test_a_snapshot_outlives_what_it_was_taken_of(world, volumes):
     id = volumes.create(ORDER).id
     world.write(id, "then")
-    volumes.snapshot("snapshot_1", id)
+    volumes.snapshot(KEPT, id)
     made = there(world, copy)
     volumes.delete(id)
     back = volumes.restore(SHARED, made.id).id
@@ -194,7 +195,7 @@ def test_a_snapshot_outlives_what_it_was_taken_of(world, volumes):
 
 def test_the_root_disk_of_a_machine_can_be_kept(world, volumes):
     world.write_root(MACHINES[0], "thesis")
-    volumes.snapshot("snapshot_1", MACHINES[0])
+    volumes.snapshot(KEPT, MACHINES[0])
     back = volumes.restore(ORDER, there(world, copy).id).id
     there(world, disk)
     assert world.holds(back) == "thesis"
@@ -203,7 +204,7 @@ def test_the_root_disk_of_a_machine_can_be_kept(world, volumes):
 @pytest.mark.parametrize("source", [NOBODY, "vol-0123456789abcdef0", "../../etc"])
 def test_what_is_not_there_cannot_be_kept(volumes, source):
     with pytest.raises(StorageRefused):
-        volumes.snapshot("snapshot_1", source)
+        volumes.snapshot(KEPT, source)
     with pytest.raises(StorageRefused):
         volumes.restore(ORDER, "snap-0123456789abcdef0")
     assert not volumes.survey().copies

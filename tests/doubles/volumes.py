@@ -1,7 +1,7 @@
 """Volumes that exist only in a dictionary, at a provider that can be as bad as a real one."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,8 +9,17 @@ from hashlib import sha256
 
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
-from prism.storage.model import Kind, Seen, Trouble
-from prism.storage.ports import Copy, Disk, StorageRefused, Survey, VolumeOrder
+from prism.storage.model import Kind, Seen, Trouble, VolumeElsewhere
+from prism.storage.ports import (
+    EVERYTHING,
+    Copy,
+    CopyOrder,
+    Disk,
+    Part,
+    StorageRefused,
+    Survey,
+    VolumeOrder,
+)
 
 NOW = timedelta(0)
 
@@ -22,6 +31,8 @@ class Faults:
     down: bool = False  # does not answer and does not act
     lose_replies: int = 0  # acts, then the connection drops, this many times
     full: bool = False  # refuses new volumes
+    out_of_reach: bool = False  # machines are not where volumes are
+    busy: bool = False  # somebody in the machine uses it
     hidden_for: timedelta = NOW  # what is new is not listed at first
     slow: timedelta = NOW  # how long copying takes
     sick: Trouble | None = None  # copies end BROKEN, with this
@@ -56,7 +67,7 @@ class MemoryVolumes:
         self.disks: dict[str, Thing] = {}
         self.copies: dict[str, Thing] = {}
 
-    def survey(self) -> Survey:
+    def survey(self, parts: Collection[Part] = EVERYTHING) -> Survey:
         """Everything that is not hidden."""
         with self._asked("survey"):
             disks = [
@@ -93,11 +104,15 @@ class MemoryVolumes:
         with self._asked(f"attach {name}"):
             if id not in self.disks:
                 raise StorageRefused("There is no such volume")
+            if self.faults.out_of_reach:
+                raise VolumeElsewhere("It is in zone a, and the machine in zone b")
             self.disks[id].attached.add(machine)
 
     def detach(self, id: str, machine: str) -> None:
         """Detach it."""
         with self._asked(f"detach {id}"):
+            if self.faults.busy:
+                raise StorageRefused("Somebody uses it")
             if id in self.disks:
                 self.disks[id].attached.discard(machine)
 
@@ -106,10 +121,10 @@ class MemoryVolumes:
         with self._asked(f"delete {id}"):
             self.disks.pop(id, None)
 
-    def snapshot(self, key: str, source: str) -> Copy:
+    def snapshot(self, order: CopyOrder, source: str) -> Copy:
         """Copy a volume or a root disk, or find the copy that this key made."""
         with self._asked(f"snapshot {source}"):
-            id = _id("snap", key)
+            key, id = order.key, _id("snap", order.key)
             if id not in self.copies or self.copies[id].trouble:
                 if source in self.disks:
                     holds = self.disks[source].holds

@@ -22,6 +22,7 @@ from prism.storage.model import (
 from prism.storage.plan import (
     Act,
     checked,
+    looked_at,
     monthly_cost,
     perceive,
     plan_snapshot,
@@ -61,9 +62,12 @@ def link(**more):
 ALLOWED = [
     {},
     {"size_gb": 1},
-    {"size_gb": 16384},
+    {"size_gb": 65536},
     {"iops": 4000, "throughput": 250},
-    {"iops": 16000, "size_gb": 32},
+    {"iops": 80000, "size_gb": 160},
+    {"iops": 8000, "throughput": 2000},
+    {"volume_type": "gp2", "size_gb": 16384},
+    {"volume_type": "st1", "size_gb": 16384},
     {"size_gb": 1, "iops": 3000},
     {"throughput": 750},
     {"volume_type": "gp2"},
@@ -73,12 +77,15 @@ ALLOWED = [
     {"volume_type": "st1", "size_gb": 125},
 ]
 REFUSED = [
-    ({"size_gb": 16385}, "size_gb", "1 to 16384"),
-    ({"iops": 2999}, "iops", "3000 to 16000"),
-    ({"iops": 16001}, "iops", "3000 to 16000"),
+    ({"size_gb": 65537}, "size_gb", "1 to 65536"),
+    ({"volume_type": "gp2", "size_gb": 16385}, "size_gb", "1 to 16384"),
+    ({"volume_type": "st1", "size_gb": 16385}, "size_gb", "125 to 16384"),
+    ({"iops": 2999}, "iops", "3000 to 80000"),
+    ({"iops": 80001, "size_gb": 200}, "iops", "3000 to 80000"),
+    ({"throughput": 2000, "iops": 7999}, "throughput", "0.25 MiB/s per IOPS, of 7999"),
     ({"iops": 5001, "size_gb": 10}, "iops", "at most 500 per GB, 5000 with 10 GB"),
-    ({"throughput": 124}, "throughput", "125 to 1000"),
-    ({"throughput": 1001, "iops": 16000}, "throughput", "125 to 1000"),
+    ({"throughput": 124}, "throughput", "125 to 2000"),
+    ({"throughput": 2001, "iops": 16000}, "throughput", "125 to 2000"),
     ({"throughput": 751}, "throughput", "0.25 MiB/s per IOPS, of 3000"),
     ({"volume_type": "gp2", "iops": 3000}, "iops", "takes none"),
     ({"volume_type": "gp2", "throughput": 125}, "throughput", "takes none"),
@@ -194,6 +201,30 @@ def test_a_volume_moves_only_when_it_is_free():
     assert plan_volume(volume(), Seen.THERE, [staying, other], hosts).act is Act.REST
 
 
+UP, BOOTS, OFF = {"up": True}, {}, {"quiet": True}
+
+
+@pytest.mark.parametrize(
+    ("how", "counted", "counts", "act"),
+    [
+        (UP, False, False, Act.ATTACH),
+        (UP, True, True, Act.ATTACH),
+        (BOOTS, False, False, Act.WAIT),
+        (OFF, False, True, Act.REST),
+        (OFF, True, True, Act.REST),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", Kind)
+def test_what_a_machine_has_is_mounted_once_the_machine_is_on(kind, how, counted, counts, act):
+    hosts, it = {"w": host(**how)}, volume(kind=kind)
+    [seen] = looked_at([link(attached=counted, machine="m")], hosts, {"m"}, {"m"})
+    assert seen.attached is counts
+    assert plan_volume(it, Seen.THERE, [seen], hosts, {"m"}).act is act
+    [seen] = looked_at([seen], hosts, {"m"})
+    assert (seen.attached, plan_volume(it, Seen.THERE, [seen], hosts).act) == (True, Act.REST)
+
+
 @pytest.mark.parametrize("seen", Seen)
 def test_what_is_to_go_is_never_made_or_attached(seen):
     leaving = volume(verb=Verb.DELETE)
@@ -207,6 +238,7 @@ def test_what_is_done_about_a_snapshot():
         act = plan_snapshot(snapshot(tried=tried), seen, host())
         expected = {
             Seen.THERE: Act.REST,
+            Seen.UNSURE: Act.WAIT,
             Seen.MAKING: Act.WAIT,
             Seen.DELETING: Act.WAIT,
             Seen.BROKEN: Act.REST if tried else Act.MAKE,

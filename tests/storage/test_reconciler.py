@@ -74,6 +74,49 @@ def test_what_is_refused_says_why_and_can_be_deleted(storage, http):
     assert http("GET", "/api/v1/storage/volumes").json()["ebs_volumes"] == []
 
 
+def test_what_cannot_be_attached_is_given_up_and_says_why(storage):
+    storage.made()
+    storage.launched()
+    storage.disks.faults.out_of_reach = True
+    storage.attach()
+    storage.settle(seconds=60)
+    shown = storage.show()
+    assert (shown["state"], shown["attached_instance"]) == ("available", None)
+    assert shown["failure"]["code"] == "VOLUME_ELSEWHERE"
+    assert len(calls(storage, "attach")) == 1, "it was a clear no"
+    storage.disks.faults.out_of_reach = False
+    assert storage.attach().json()["state"] == "attaching"
+    storage.settle()
+    shown = storage.show()
+    assert (shown["state"], shown["failure"]) == ("in-use", None)
+
+
+def test_what_somebody_uses_is_detached_once_they_have_done(storage):
+    storage.made()
+    storage.launched(volumes=["data"])
+    storage.disks.faults.busy = True
+    storage.detach()
+    storage.settle(seconds=20)
+    shown = storage.show()
+    assert (shown["state"], shown["failure"]["message"]) == ("detaching", "Somebody uses it")
+    assert len(calls(storage, "detach")) == 1, "not over and over"
+    storage.disks.faults.busy = False
+    storage.settle(seconds=120)
+    shown = storage.show()
+    assert (shown["state"], shown["failure"]) == ("available", None)
+
+
+def test_places_are_looked_at_in_their_own_time_and_only_where_there_is_something(storage):
+    storage.disks.calm = timedelta(seconds=60)
+    storage.settle(seconds=600)
+    assert calls(storage, "survey") == []
+    storage.made()
+    before = len(calls(storage, "survey"))
+    for _ in range(100):
+        storage.settle(seconds=6)
+    assert 9 <= len(calls(storage, "survey")) - before <= 11
+
+
 def test_one_that_was_destroyed_outside_is_not_made_again(storage):
     storage.made()
     storage.disks.disks.clear()

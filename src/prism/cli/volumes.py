@@ -83,6 +83,7 @@ def _show(asked: Namespace) -> None:
             "type": it["volume_type"],
             "IOPS": it["iops"],
             "throughput": it["throughput"],
+            "zone": it["zone"],
             **sizes,
         }
     show_fields(

@@ -13,10 +13,12 @@ from prism.kit.db import Database, Tx
 from prism.kit.reconcile import NEVER, Claim, Found
 from prism.storage import store
 from prism.storage.events import SnapshotSeen
+from prism.storage.look import Look
 from prism.storage.model import Host, Hosts, Meter, Seen, Snapshot, Trouble, Verb, Volume
 from prism.storage.plan import Act, gigabytes, perceive, plan_snapshot, snapshot_state
-from prism.storage.ports import Copy, StorageRefused, Volumes
-from prism.storage.reconciler import SYSTEM, VANISHED, Look
+from prism.storage.ports import Copy, CopyOrder, StorageRefused, Volumes
+from prism.storage.reconciler import SYSTEM, VANISHED, called
+from prism.storage.rounds import Rounds
 
 
 class SnapshotReconciler:
@@ -34,20 +36,22 @@ class SnapshotReconciler:
     ) -> None:
         self._db, self._clock, self._places = db, clock, places
         self._hosts, self._meters = hosts, meters
+        self._rounds = Rounds(places)
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose place one of our providers serves."""
         return self.rows.c.place.in_(self._places)
 
     def patrol(self) -> timedelta:
-        """One look at each place; what is not as we last saw it becomes due."""
+        """One look at each place whose turn it is; what is not as we last saw it becomes due."""
+        now, look = self._clock.now(), self.look()
+        places = self._rounds.due(now)
         with self._db.read() as sql:
-            known = store.idle_in(sql, Snapshot, self._places)
-        look, now = self.look(), self._clock.now()
+            known = store.idle_in(sql, Snapshot, places)
         if changed := [it.id for it in known if _differs(it, look)]:
             with self._db.write() as tx:
                 store.make_due(tx, Snapshot, changed, now)
-        return min(place.calm for place in self._places.values())
+        return self._rounds.pause()
 
     def look(self) -> Look:
         """Everything of ours, once."""
@@ -59,7 +63,7 @@ class SnapshotReconciler:
             before = store.by_id(sql, Snapshot, claim.id)
             host = self._hosts.of(sql, [before.source_id]).get(before.source_id)
         place, now = self._places[before.place], self._clock.now()
-        copy = view.copies(before.place).get(before.id)
+        copy = view.copy(before)
         seen = perceive(before, copy.seen if copy else None, now, place.patience)
         act = plan_snapshot(before, seen, host)
         if act is Act.FORGET:
@@ -78,12 +82,19 @@ class SnapshotReconciler:
             source = self._source(it, host)
             with self._db.write() as tx:  # before the call: from here on there may be one
                 claim.update(tx, asked_at=self._clock.now())
-            made = place.snapshot(it.id, source)
+            made = place.snapshot(self._order(it), source)
             return {**_facts(it, made.seen, made), "tried": it.wish}
         if act is Act.DELETE and it.copy_id is not None:
             place.delete_snapshot(it.copy_id)
             return {"asked_at": None}  # from here on, not listed is gone
         return {}
+
+    def _order(self, it: Snapshot) -> CopyOrder:
+        with self._db.read() as sql:
+            project = called(sql, it.project)
+        return CopyOrder(
+            key=it.id, name=it.name, owner=it.owner, project=project, source=it.source_name
+        )
 
     def _source(self, it: Snapshot, host: Host | None) -> str:
         """The id at the provider of what is to be copied."""
@@ -128,13 +139,19 @@ def _facts(it: Snapshot, seen: Seen, copy: Copy | None) -> dict[str, Any]:
         lost = seen is Seen.GONE and it.verb is Verb.MAKE
         return {"seen": seen, "trouble": VANISHED if lost else it.trouble}
     used = copy.used_bytes
-    return {"seen": seen, "copy_id": copy.id, "used_bytes": used, "trouble": copy.trouble}
+    return {
+        "seen": seen,
+        "copy_id": copy.id,
+        "progress": copy.progress,
+        "used_bytes": used,
+        "trouble": copy.trouble,
+    }
 
 
 def _differs(it: Snapshot, look: Look) -> bool:
     """Whether a look shows anything that the row does not say."""
     try:
-        copy = look.copies(it.place).get(it.id)
+        copy = look.copy(it)
     except Unavailable:
         return False
     if copy is None:
@@ -144,7 +161,7 @@ def _differs(it: Snapshot, look: Look) -> bool:
 
 
 def _shown(it: Snapshot) -> tuple[object, ...]:
-    return snapshot_state(it), it.copy_id, gigabytes(it.used_bytes), it.trouble
+    return snapshot_state(it), it.copy_id, gigabytes(it.used_bytes), it.trouble, it.progress
 
 
 def _told(before: Snapshot, after: Snapshot) -> SnapshotSeen:

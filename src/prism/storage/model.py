@@ -128,6 +128,7 @@ class Volume(Struct, frozen=True, kw_only=True):
     granted: int = 0
     asked_at: datetime | None = None
     disk_id: str | None = None
+    zone: str | None = None  # where alone its workspaces can be
     used_bytes: int | None = None
     trouble: Trouble | None = None
 
@@ -171,6 +172,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     tried: int = 0
     asked_at: datetime | None = None
     copy_id: str | None = None
+    progress: int | None = None
     used_bytes: int | None = None
     trouble: Trouble | None = None
 
@@ -183,6 +185,7 @@ class Host(Struct, frozen=True, kw_only=True):
     place: str
     machine: str | None  # the id of its machine, once one is known
     quiet: bool  # nothing in it writes now
+    up: bool = False  # it is on and can be asked
     ended: bool  # it was, or is being, destroyed
     project: str | None = None
     root_gb: int = 8
@@ -296,7 +299,10 @@ class EfsVolume(Struct, frozen=True, kw_only=True):
 
 
 class EbsVolume(Struct, frozen=True, kw_only=True):
-    """A volume for one workspace at a time, as the reference's list shows it."""
+    """A volume for one workspace at a time, as the reference's list shows it.
+
+    `zone` is where its workspaces have to be; null where that does not matter.
+    """
 
     name: str
     volume_id: str | None
@@ -308,6 +314,7 @@ class EbsVolume(Struct, frozen=True, kw_only=True):
     iops: int | None
     throughput: int | None
     used_gb: float | None
+    zone: str | None
     creation_time: datetime
     project: str | None
     from_snapshot: str | None
@@ -328,6 +335,7 @@ class SnapshotItem(Struct, frozen=True, kw_only=True):
     name: str
     snapshot_id: str | None
     state: SnapshotState
+    progress: int | None
     source_type: Literal["volume", "workspace"]
     source: str
     size_gb: int | None

@@ -1,10 +1,11 @@
 """What storage is called, what to do next about it, and what AWS allows: no clock, no world."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.errors import ValidationFailed
 from prism.kit.money import Micros
@@ -36,16 +37,18 @@ class Limits(Struct, frozen=True):
     included: int = 0  # the IOPS that it has however small it is
 
 
-# EC2 API Reference, `EbsBlockDevice` and `CreateVolume`: sizes and IOPS by type. The ratios are
-# the EBS User Guide's: 500 IOPS a GiB for gp3, 1,000 for io2 (all of it is Block Express), and
-# a throughput of 0.25 MiB/s for each IOPS of gp3.
 BASE_IOPS, BASE_THROUGHPUT = 3000, 125  # of gp3: they come with the price of its size
 LIMITS: Mapping[DiskType, Limits] = {
-    "gp3": Limits((1, 16384), (3000, 16000), 500, (125, 1000), BASE_IOPS),
+    "gp3": Limits((1, 65536), (3000, 80000), 500, (125, 2000), BASE_IOPS),
     "gp2": Limits((1, 16384)),
     "io2": Limits((4, 65536), (100, 256000), 1000),
     "st1": Limits((125, 16384)),
 }
+"""Sizes, IOPS and throughput by type: EC2 API Reference, `CreateVolume` (`Size`, `Iops`,
+`Throughput`), as of botocore 1.44's copy of it. Ratios: EBS User Guide, "Amazon EBS General
+Purpose SSD volumes" (gp3: 500 IOPS a GiB, 0.25 MiB/s an IOPS) and "Amazon EBS Provisioned IOPS
+SSD volumes" (io2: 1,000 IOPS a GiB; every io2 is Block Express). gp3 grew from 16 TiB, 16,000
+IOPS and 1,000 MiB/s in September 2025."""
 IOPS_PER_THROUGHPUT = 4
 
 
@@ -188,9 +191,13 @@ def settled(it: Volume, attachments: Sequence[Attachment]) -> bool:
 
 
 def plan_volume(
-    it: Volume, seen: Seen, attachments: Sequence[Attachment], hosts: Mapping[str, Host]
+    it: Volume,
+    seen: Seen,
+    attachments: Sequence[Attachment],
+    hosts: Mapping[str, Host],
+    unmounted: Collection[str] = (),
 ) -> Step:
-    """The next step, from what is wanted and what is seen."""
+    """The next step, from what is wanted and what is seen; `unmounted` are machines."""
     if it.verb is Verb.DELETE:
         return _towards_its_end(seen, attachments, hosts)
     if seen in {Seen.GONE, Seen.BROKEN}:
@@ -201,7 +208,7 @@ def plan_volume(
         return Step(Act.WAIT)
     if leaving := _leaving(attachments, hosts):
         return Step(Act.DETACH, leaving)
-    return _arrival(it, attachments, hosts)
+    return _arrival(it, attachments, hosts, unmounted)
 
 
 def _towards_its_end(
@@ -220,14 +227,56 @@ def _leaving(attachments: Sequence[Attachment], hosts: Mapping[str, Host]) -> At
     return next((one for one in there if not wants(one, hosts)), None)
 
 
-def _arrival(it: Volume, attachments: Sequence[Attachment], hosts: Mapping[str, Host]) -> Step:
+def _arrival(
+    it: Volume,
+    attachments: Sequence[Attachment],
+    hosts: Mapping[str, Host],
+    unmounted: Collection[str],
+) -> Step:
+    for one in attachments:
+        if wants(one, hosts) and _to_be_mounted(one, hosts, unmounted):
+            return Step(Act.ATTACH, one)
     if it.kind is Kind.EBS and any(one.attached for one in attachments):
         return Step(Act.REST)
     coming = [one for one in attachments if wants(one, hosts) and not one.attached]
     for one in coming:
-        if hosts[one.workspace].machine is not None:
+        machine = hosts[one.workspace].machine
+        if machine is not None and machine not in unmounted:
             return Step(Act.ATTACH, one)
     return Step(Act.WAIT if coming else Act.REST)
+
+
+def _to_be_mounted(one: Attachment, hosts: Mapping[str, Host], unmounted: Collection[str]) -> bool:
+    """Whether its machine has it, is on, and nobody there can see it."""
+    host = hosts.get(one.workspace)
+    return host is not None and host.up and machine_of(one, hosts) in unmounted
+
+
+def looked_at(
+    attachments: Sequence[Attachment],
+    hosts: Mapping[str, Host],
+    there: Collection[str],
+    unmounted: Collection[str] = (),
+) -> list[Attachment]:
+    """The attachments as they are now; a workspace that has ended wants nothing.
+
+    What a machine has and nobody there sees yet counts as attached only to one that is off,
+    and once it has counted.
+    """
+    found = []
+    for one in attachments:
+        machine, host = machine_of(one, hosts), hosts.get(one.workspace)
+        quiet = host is None or host.quiet
+        shown = machine not in unmounted or one.attached or quiet
+        attached = machine in there and shown
+        found.append(replace(one, wanted=wants(one, hosts), attached=attached))
+    return found
+
+
+def machine_of(one: Attachment, hosts: Mapping[str, Host]) -> str:
+    """The machine of an attachment; empty where there never was one."""
+    host = hosts.get(one.workspace)
+    return one.machine or (host.machine if host else None) or ""
 
 
 def wants(one: Attachment, hosts: Mapping[str, Host]) -> bool:
@@ -247,7 +296,9 @@ def plan_snapshot(it: Snapshot, seen: Seen, host: Host | None) -> Act:
         return Act.REST
     # A workspace that is to be destroyed is stopped first, so that nothing writes meanwhile.
     writing = it.holds and host is not None and not host.quiet
-    return Act.WAIT if writing or seen in {Seen.MAKING, Seen.DELETING} else Act.MAKE
+    # Some providers take no token for a snapshot: one that may be there is waited for.
+    under_way = {Seen.UNSURE, Seen.MAKING, Seen.DELETING}
+    return Act.WAIT if writing or seen in under_way else Act.MAKE
 
 
 def perceive(

@@ -1,7 +1,8 @@
 """What storage needs from the world."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from msgspec import Struct
@@ -14,41 +15,72 @@ class StorageRefused(Conflict, code="STORAGE_REFUSED"):
     """The provider says no, and will say no again."""
 
 
+class Part(StrEnum):
+    """What a survey can be about; each costs some providers a call of its own."""
+
+    EBS = "ebs"
+    EFS = "efs"
+    SNAPSHOTS = "snapshots"
+
+
+EVERYTHING = frozenset(Part)
+
+
 class VolumeOrder(Struct, frozen=True, kw_only=True):
     """A volume to be made. `key` is our id: it is the token and goes into the tags."""
 
     key: str
     name: str
     kind: Kind
+    owner: str = ""
+    project: str | None = None  # its name
     size_gb: int | None = None
     volume_type: DiskType | None = None
     iops: int | None = None
     throughput: int | None = None
 
 
+class CopyOrder(Struct, frozen=True, kw_only=True):
+    """A snapshot to be made. `key` is our id, and goes into the tags."""
+
+    key: str
+    name: str = ""
+    owner: str = ""
+    project: str | None = None  # its name
+    source: str = ""  # what the volume or workspace is called
+
+
 class Disk(Struct, frozen=True, kw_only=True):
-    """A volume as its provider sees it; `attached` holds the ids of machines."""
+    """A volume as its provider sees it; `attached` holds the ids of machines.
+
+    `unmounted` are those among them that have it and where nobody sees it yet: attaching it
+    once more, while they are on, shows it. `zone` is where machines have to be to have it,
+    null where that does not matter.
+    """
 
     id: str
     key: str
     seen: Seen
     attached: frozenset[str] = frozenset()
+    unmounted: frozenset[str] = frozenset()
+    zone: str | None = None
     used_bytes: int | None = None
     trouble: Trouble | None = None
 
 
 class Copy(Struct, frozen=True, kw_only=True):
-    """A snapshot as its provider sees it."""
+    """A snapshot as its provider sees it; `progress` is 0-100 while it is made."""
 
     id: str
     key: str
     seen: Seen
+    progress: int | None = None
     used_bytes: int | None = None
     trouble: Trouble | None = None
 
 
 class Survey(Struct, frozen=True):
-    """All of ours in one place."""
+    """All of ours in one place, or those parts of it that were asked for."""
 
     disks: Sequence[Disk] = ()
     copies: Sequence[Copy] = ()
@@ -59,9 +91,10 @@ class Volumes(Protocol):
 
     Every call may be repeated: what has the same key is made once, and a verb on what is
     already there, or gone, changes nothing. Who does not answer raises `Unavailable`, and
-    may have acted all the same; who says no raises `StorageRefused`. No call waits for data
-    to be copied: it answers when the wish is durable, or may be repeated, and `survey`
-    tells the rest. A copy that failed is surveyed as `BROKEN` until it is asked for again.
+    may have acted all the same; who says no raises `StorageRefused`, or `VolumeElsewhere`
+    where a machine is out of a volume's reach. No call waits for data to be copied: it answers
+    when the wish is durable, or may be repeated, and `survey` tells the rest. A copy that
+    failed is surveyed as `BROKEN` until it is asked for again.
     """
 
     busy: timedelta
@@ -73,7 +106,7 @@ class Volumes(Protocol):
     patience: timedelta
     """How long something that was promised may be missing from a survey."""
 
-    def survey(self) -> Survey:
+    def survey(self, parts: Collection[Part] = EVERYTHING) -> Survey:
         """Every volume and snapshot of ours; a new one may be missing for some seconds."""
 
     def create(self, order: VolumeOrder) -> Disk:
@@ -83,15 +116,18 @@ class Volumes(Protocol):
         """Bring a volume into being that holds what the snapshot with this id holds."""
 
     def attach(self, id: str, machine: str, name: str) -> None:
-        """Let a machine see it under that name; a machine need not exist yet."""
+        """Let a machine see it under that name; a machine need not exist yet.
+
+        It may go one step and have to be repeated until `survey` says that it is attached.
+        """
 
     def detach(self, id: str, machine: str) -> None:
-        """Let a machine see it no more; a machine may be gone."""
+        """Let a machine see it no more; a machine may be gone. It is repeated likewise."""
 
     def delete(self, id: str) -> None:
         """Destroy it and what it holds."""
 
-    def snapshot(self, key: str, source: str) -> Copy:
+    def snapshot(self, order: CopyOrder, source: str) -> Copy:
         """Keep what the volume, or the root disk of the machine, with the id `source` holds."""
 
     def delete_snapshot(self, id: str) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from threading import Lock
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -12,8 +11,10 @@ from prism.errors import Unavailable
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.reconcile import NEVER, Claim, Found
+from prism.projects import store as projects
 from prism.storage import store
 from prism.storage.events import VolumeAttached, VolumeDetached, VolumeMeasured, VolumeSeen
+from prism.storage.look import Look
 from prism.storage.model import (
     Attachment,
     Host,
@@ -24,62 +25,37 @@ from prism.storage.model import (
     Trouble,
     Verb,
     Volume,
+    VolumeElsewhere,
 )
 from prism.storage.plan import (
     Act,
     Step,
     gigabytes,
+    looked_at,
+    machine_of,
     perceive,
     plan_volume,
     settled,
     volume_state,
     wants,
 )
-from prism.storage.ports import Copy, Disk, StorageRefused, VolumeOrder, Volumes
+from prism.storage.ports import Disk, StorageRefused, VolumeOrder, Volumes
+from prism.storage.rounds import Rounds
 
 SYSTEM = "prism"
+AGAIN = timedelta(seconds=30)  # until what was refused is tried once more
 VANISHED = Trouble("VANISHED", "It was destroyed outside of Prism; what it held is lost")
 
 
-class Look:
-    """What there is in each place; a place is surveyed once, when somebody asks for it."""
-
-    def __init__(self, places: Mapping[str, Volumes]) -> None:
-        self._places, self._lock = places, Lock()
-        self._seen: dict[str, tuple[dict[str, Disk], dict[str, Copy]] | Unavailable] = {}
-
-    def disks(self, place: str) -> dict[str, Disk]:
-        """The volumes there by the key we gave them; raises `Unavailable` if nobody answers."""
-        return self._at(place)[0]
-
-    def copies(self, place: str) -> dict[str, Copy]:
-        """The snapshots there by the key we gave them; raises `Unavailable` likewise."""
-        return self._at(place)[1]
-
-    def _at(self, place: str) -> tuple[dict[str, Disk], dict[str, Copy]]:
-        with self._lock:
-            if place not in self._seen:
-                self._seen[place] = self._survey(place)
-        if isinstance(found := self._seen[place], Unavailable):
-            raise found
-        return found
-
-    def _survey(self, place: str) -> tuple[dict[str, Disk], dict[str, Copy]] | Unavailable:
-        try:
-            seen = self._places[place].survey()
-        except Unavailable as away:
-            return away
-        # The living come last: they win over what had the same key and is gone.
-        disks = sorted(seen.disks, key=lambda it: it.seen is not Seen.GONE)
-        copies = sorted(seen.copies, key=lambda it: it.seen is not Seen.GONE)
-        return {it.key: it for it in disks}, {it.key: it for it in copies}
-
-
 class Links(NamedTuple):
-    """A volume's attachments as they were seen, and the workspaces among them that are over."""
+    """A volume's attachments as they were seen.
+
+    `ended` are workspaces among them that are over, `refused` one that cannot have it.
+    """
 
     seen: list[Attachment]
     ended: set[str]
+    refused: str | None = None
 
 
 class VolumeReconciler:
@@ -97,23 +73,26 @@ class VolumeReconciler:
     ) -> None:
         self._db, self._clock, self._places = db, clock, places
         self._hosts, self._meters = hosts, meters
+        self._rounds = Rounds(places)
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose place one of our providers serves."""
         return self.rows.c.place.in_(self._places)
 
     def patrol(self) -> timedelta:
-        """One look at each place; what is not as we last saw it becomes due."""
+        """One look at each place whose turn it is; what is not as we last saw it becomes due."""
+        now = self._clock.now()
+        places = self._rounds.due(now)
         with self._db.read() as sql:
-            known = store.idle_in(sql, Volume, self._places)
+            known = store.idle_in(sql, Volume, places)
             attachments = store.attachments_of(sql, [it.id for it in known])
             hosts = self._hosts_of(sql, [one for its in attachments.values() for one in its])
-        look, now = self.look(), self._clock.now()
+        look = self.look()
         changed = [it.id for it in known if self._differs(it, attachments[it.id], hosts, look)]
         if changed:
             with self._db.write() as tx:
                 store.make_due(tx, Volume, changed, now)
-        return min(place.calm for place in self._places.values())
+        return self._rounds.pause()
 
     def look(self) -> Look:
         """Everything of ours, once."""
@@ -126,20 +105,28 @@ class VolumeReconciler:
             attachments = store.attachments_of(sql, [before.id])[before.id]
             hosts = self._hosts_of(sql, attachments)
         place, now = self._places[before.place], self._clock.now()
-        disk = view.disks(before.place).get(before.id)
+        disk = view.disk(before)
         seen = perceive(before, disk.seen if disk else None, now, place.patience)
         attachments = _looked_at(attachments, disk, hosts)
-        step = plan_volume(before, seen, attachments, hosts)
+        unmounted = disk.unmounted if disk else frozenset()
+        step = plan_volume(before, seen, attachments, hosts, unmounted)
         if step.act is Act.FORGET:
             return Found(NEVER - now, lambda tx: self._forget(tx, before))
-        facts = _facts(before, seen, disk)
+        facts, refused = _facts(before, seen, disk), False
         try:
-            facts |= self._act(claim, before, step, hosts)
-        except StorageRefused as no:
+            facts |= self._act(claim, replace(before, **facts), step, hosts)
+        except (StorageRefused, VolumeElsewhere) as no:
             lost = {"seen": Seen.BROKEN, "asked_at": None} if step.act is Act.MAKE else {}
             facts |= {"granted": before.wish, "trouble": Trouble(no.code, no.message), **lost}
-        ended = {one.workspace for one in attachments if not _lives(one, hosts)}
-        return self._found(before, facts, Links(attachments, ended), step)
+            refused = True
+        return self._found(before, facts, self._links(attachments, hosts, step, refused), step)
+
+    def _links(
+        self, seen: list[Attachment], hosts: Mapping[str, Host], step: Step, refused: bool
+    ) -> Links:
+        ended = {one.workspace for one in seen if not _lives(one, hosts)}
+        one = step.attachment if refused and step.act is Act.ATTACH else None
+        return Links(seen, ended, one.workspace if one else None)
 
     def _act(
         self, claim: Claim, it: Volume, step: Step, hosts: Mapping[str, Host]
@@ -154,13 +141,16 @@ class VolumeReconciler:
             place.delete(id)
             return {"asked_at": None}  # from here on, not listed is gone
         if step.attachment is not None and id is not None:
-            machine = _machine(step.attachment, hosts)
+            machine = machine_of(step.attachment, hosts)
             if step.act is Act.ATTACH:
                 self._aim(step.attachment, machine)  # before the call: from here on it may be so
                 place.attach(id, machine, it.name)
             else:
                 place.detach(id, machine)
                 self._aim(step.attachment, None)
+            # What was refused when it was attached stays told while that is undone.
+            told = step.act is Act.DETACH and not step.attachment.attached
+            return {} if told else {"trouble": None}
         return {}
 
     def _aim(self, one: Attachment, machine: str | None) -> None:
@@ -168,7 +158,9 @@ class VolumeReconciler:
             store.aim(tx, one, machine)
 
     def _make(self, it: Volume) -> Disk:
-        place, order = self._places[it.place], _order(it)
+        place = self._places[it.place]
+        with self._db.read() as sql:
+            order = _order(it, called(sql, it.project))
         if it.from_snapshot is None:
             return place.create(order)
         with self._db.read() as sql:
@@ -182,8 +174,10 @@ class VolumeReconciler:
         if step.act is Act.REST and after.granted < before.wish:
             facts |= {"granted": before.wish}
         pause = self._places[before.place].busy
-        if step.act in {Act.ATTACH, Act.DETACH}:
+        if _begins(step):
             pause = timedelta(0)  # there may be more of them
+        if links.refused is None and facts.get("trouble") and step.act is Act.DETACH:
+            pause = AGAIN
         elif step.act is Act.REST and settled(after, links.seen):
             pause = NEVER - self._clock.now()  # a request or a patrol will say
         return Found(pause, lambda tx: self._record(tx, before.id, facts, links))
@@ -218,6 +212,9 @@ class VolumeReconciler:
                 happened = VolumeAttached if found.attached else VolumeDetached
                 store.saw(tx, found)
                 tx.happened(happened(actor=SYSTEM, volume=it.id, **whose))
+            if one.workspace == links.refused:
+                one = replace(one, wanted=False)  # noqa: PLW2901
+                store.want(tx, one)
             over = not one.wanted or one.workspace in links.ended
             if over and not found.attached and one.machine is None:
                 store.drop(tx, one)
@@ -244,7 +241,7 @@ class VolumeReconciler:
     ) -> bool:
         """Whether a look shows anything that the row does not say."""
         try:
-            disk = look.disks(it.place).get(it.id)
+            disk = look.disk(it)
         except Unavailable:
             return False
         if any(one.wanted and not wants(one, hosts) for one in attachments):
@@ -265,18 +262,17 @@ class VolumeReconciler:
 def _looked_at(
     attachments: Sequence[Attachment], disk: Disk | None, hosts: Mapping[str, Host]
 ) -> list[Attachment]:
-    """The attachments as they are now; a workspace that has ended wants nothing."""
-    there = disk.attached if disk else frozenset()
-    return [
-        replace(one, wanted=wants(one, hosts), attached=_machine(one, hosts) in there)
-        for one in attachments
-    ]
+    if disk is None:
+        return looked_at(attachments, hosts, ())
+    return looked_at(attachments, hosts, disk.attached, disk.unmounted)
 
 
-def _machine(one: Attachment, hosts: Mapping[str, Host]) -> str:
-    """The machine of an attachment; empty where there never was one."""
-    host = hosts.get(one.workspace)
-    return one.machine or (host.machine if host else None) or ""
+def _begins(step: Step) -> bool:
+    """Whether this is the first try at an attachment, and not one step of many."""
+    if step.attachment is None:
+        return False
+    aimed = step.attachment.machine is not None
+    return aimed is (step.act is Act.DETACH)
 
 
 def _lives(one: Attachment, hosts: Mapping[str, Host]) -> bool:
@@ -288,20 +284,33 @@ def _facts(it: Volume, seen: Seen, disk: Disk | None) -> dict[str, Any]:
     if disk is None:
         lost = seen is Seen.GONE and it.verb is Verb.MAKE
         return {"seen": seen, "trouble": VANISHED if lost else it.trouble}
-    trouble = disk.trouble if disk.seen is not Seen.THERE else None
+    if disk.seen is not Seen.THERE:
+        trouble = disk.trouble
+    else:  # what was refused is told until something else is asked
+        told = it.seen is Seen.THERE and it.granted == it.wish
+        trouble = it.trouble if told else None
     return {
         "seen": seen,
         "disk_id": disk.id,
+        "zone": disk.zone,
         "used_bytes": disk.used_bytes,
         "trouble": trouble,
     }
 
 
-def _order(it: Volume) -> VolumeOrder:
+def called(sql: Connection, project: str | None) -> str | None:
+    """The name of a project, which goes into tags; its id, once it is gone."""
+    found = projects.find(sql, project) if project else None
+    return found.name if found else project
+
+
+def _order(it: Volume, project: str | None) -> VolumeOrder:
     return VolumeOrder(
         key=it.id,
         name=it.name,
         kind=it.kind,
+        owner=it.owner,
+        project=project,
         size_gb=it.size_gb,
         volume_type=it.volume_type,
         iops=it.iops,

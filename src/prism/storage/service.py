@@ -166,7 +166,7 @@ class StorageService:
         if host.id in now and now[host.id].wanted:
             return
         store.want(tx, Attachment(volume=it.id, workspace=host.id, name=host.name))
-        self._write(tx, it, self._clock.now())
+        self._write(tx, it, self._clock.now(), wish=it.wish + 1)
         self._told(tx, it, "attach")
 
     def _detach(self, tx: Tx, it: Volume, found: Sequence[Attachment]) -> None:
@@ -174,7 +174,7 @@ class StorageService:
             return
         for one in found:
             store.want(tx, structs.replace(one, wanted=False))
-        self._write(tx, it, self._clock.now())
+        self._write(tx, it, self._clock.now(), wish=it.wish + 1)
         self._told(tx, it, "detach")
 
     def _write(self, tx: Tx, it: Volume, now: datetime, **wish: object) -> None:

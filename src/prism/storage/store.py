@@ -66,6 +66,7 @@ volumes = Table(
     Column("granted", Integer, nullable=False),
     Column("asked_at", Utc),
     Column("disk_id", String, index=True),
+    Column("zone", String),
     Column("used_bytes", BigInteger),
     Column("trouble", JSON(none_as_null=True)),
     *leased(),
@@ -109,6 +110,7 @@ snapshots = Table(
     Column("tried", Integer, nullable=False),
     Column("asked_at", Utc),
     Column("copy_id", String, index=True),
+    Column("progress", Integer),
     Column("used_bytes", BigInteger),
     Column("trouble", JSON(none_as_null=True)),
     *leased(),
@@ -260,6 +262,14 @@ def drop(tx: Tx, it: Attachment) -> None:
     """An attachment is over."""
     mine = and_(attachments.c.volume == it.volume, attachments.c.workspace == it.workspace)
     tx.sql.execute(delete(attachments).where(mine))
+
+
+def zones_of(sql: Connection, workspace: str) -> list[str]:
+    """The zones that a workspace's volumes tie it to; more than one is one too many."""
+    query = select(volumes.c.zone).join(attachments, volumes.c.id == attachments.c.volume)
+    mine = and_(attachments.c.workspace == workspace, attachments.c.wanted)
+    query = query.where(mine, volumes.c.zone.is_not(None)).distinct().order_by(volumes.c.zone)
+    return list(sql.execute(query).scalars())
 
 
 def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict[str, Attached]:

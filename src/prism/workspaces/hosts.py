@@ -36,6 +36,7 @@ def host(it: Workspace) -> Host:
         place=it.place,
         machine=it.machine_id or it.expected_id,
         quiet=it.seen in QUIET,
+        up=it.seen is Seen.ON,
         ended=it.verb is Verb.TERMINATE,
         project=it.project,
         root_gb=it.root_gb,

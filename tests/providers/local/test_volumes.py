@@ -12,7 +12,7 @@ from prism.providers.local import copies
 from prism.providers.local.terms import machine_id
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import Kind, Seen
-from prism.storage.ports import VolumeOrder
+from prism.storage.ports import CopyOrder, VolumeOrder
 from prism.templates.model import Template
 from prism.workspaces.model import Seen as Machine
 from tests.providers.local.world import page
@@ -21,6 +21,7 @@ from tests.waiting import eventually
 ORDER = VolumeOrder(key="volume_1", name="data", kind=Kind.EBS, size_gb=10)
 SHARED = VolumeOrder(key="volume_2", name="all", kind=Kind.EFS)
 WRITES = Template(name="writes", post_install=("echo inside > volumes/data/from-inside",))
+KEPT = CopyOrder(key="snapshot_1")
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def test_a_deletion_follows_no_link_and_ends_in_locked_folders(volumes, data, tm
 def test_a_copy_is_the_same_to_the_last_bit(volumes, data, tmp_path):
     id = volumes.create(ORDER).id
     before = fill(data(id))
-    volumes.snapshot("snapshot_1", id)
+    volumes.snapshot(KEPT, id)
     kept = copied(volumes)
     copy = tmp_path / "storage" / "snapshots" / kept.id / "data"
     assert digest(copy) == digest(data(id)) == before
@@ -176,7 +177,7 @@ def test_a_copy_of_a_home_has_no_way_into_volumes(world, volumes, data, tmp_path
     volumes.attach(volume, machine, "data")
     eventually(lambda: shown(world, machine).is_symlink())
     (world.root / machine / "home" / "thesis").write_text("precious")
-    volumes.snapshot("snapshot_1", machine)
+    volumes.snapshot(KEPT, machine)
     copy = tmp_path / "storage" / "snapshots" / copied(volumes).id / "data"
     assert (copy / "thesis").read_text() == "precious"
     assert not (copy / "volumes" / "data").is_symlink()
@@ -192,13 +193,13 @@ def test_a_full_disk_is_said_and_another_try_is_possible(volumes, data, monkeypa
         return subprocess.Popen(["sh", "-c", said], stderr=subprocess.PIPE)
 
     monkeypatch.setattr(copies, "copying", full)
-    volumes.snapshot("snapshot_1", id)
+    volumes.snapshot(KEPT, id)
     eventually(lambda: [it.seen for it in volumes.survey().copies] == [Seen.BROKEN])
     [broken] = volumes.survey().copies
     assert (broken.trouble.code, "make room" in broken.trouble.message) == ("DISK_FULL", True)
     assert not any((tmp_path / "storage" / "snapshots").iterdir())
     monkeypatch.setattr(copies, "copying", real)
-    volumes.snapshot("snapshot_1", id)
+    volumes.snapshot(KEPT, id)
     copied(volumes)
     assert digest(data(id)) == before
 
@@ -215,12 +216,12 @@ def test_a_copy_that_died_with_its_daemon_is_made_anew(volumes, data, monkeypatc
         return begun[0]
 
     monkeypatch.setattr(copies, "copying", endless)
-    volumes.snapshot("snapshot_1", id)
+    volumes.snapshot(KEPT, id)
     eventually(lambda: begun)
     monkeypatch.setattr(copies, "copying", real)
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     assert later.survey().copies == [], "half a snapshot is none"
-    later.snapshot("snapshot_1", id)
+    later.snapshot(KEPT, id)
     kept = copied(later)
     assert digest(tmp_path / "storage" / "snapshots" / kept.id / "data") == before
     volumes.close()
@@ -237,7 +238,7 @@ def test_a_copy_that_is_deleted_while_it_is_made_never_appears(volumes, data, mo
         return sleeping[0]
 
     monkeypatch.setattr(copies, "copying", endless)
-    made = volumes.snapshot("snapshot_1", id)
+    made = volumes.snapshot(KEPT, id)
     eventually(lambda: sleeping)
     volumes.delete_snapshot(made.id)
     eventually(lambda: volumes.survey().copies == [])
@@ -254,6 +255,6 @@ def test_what_vanishes_while_it_is_read_is_no_failure(volumes, data, monkeypatch
         return subprocess.Popen(["sh", "-c", f'echo "{gone}" >&2; exit 1'], stderr=-1)
 
     monkeypatch.setattr(copies, "copying", racing)
-    volumes.snapshot("snapshot_1", id)
+    volumes.snapshot(KEPT, id)
     kept = copied(volumes)
     assert digest(tmp_path / "storage" / "snapshots" / kept.id / "data") == digest(data(id))

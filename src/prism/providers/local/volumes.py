@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -26,7 +26,16 @@ from prism.providers.local.copies import Copies
 from prism.providers.local.measuring import FRESH, Measuring
 from prism.providers.local.trees import cleared
 from prism.storage.model import Kind, Seen
-from prism.storage.ports import Copy, Disk, StorageRefused, Survey, VolumeOrder
+from prism.storage.ports import (
+    EVERYTHING,
+    Copy,
+    CopyOrder,
+    Disk,
+    Part,
+    StorageRefused,
+    Survey,
+    VolumeOrder,
+)
 
 ID = re.compile(r"(vol|fs|snap)-[0-9a-f]{17}")
 MACHINE = re.compile(r"local-[0-9a-f]{17}")
@@ -72,8 +81,8 @@ class LocalVolumes:
         self._lock = threading.Lock()
         self._sweep()
 
-    def survey(self) -> Survey:
-        """Every folder, and every copy that is on its way."""
+    def survey(self, parts: Collection[Part] = EVERYTHING) -> Survey:
+        """Every folder, and every copy that is on its way, whatever was asked for."""
         making = self._copies.state()
         disks = dict(_known(self._volumes))
         copies = dict(_known(self._snapshots))
@@ -147,9 +156,9 @@ class LocalVolumes:
         """Move the folder aside, which is at once, and remove it in the background."""
         self._remove(self._volumes, id)
 
-    def snapshot(self, key: str, source: str) -> Copy:
+    def snapshot(self, order: CopyOrder, source: str) -> Copy:
         """A copy of what a volume's folder, or a machine's home, holds."""
-        id = snapshot_id(key)
+        key, id = order.key, snapshot_id(order.key)
         if (self._snapshots / id).exists():
             about = dict(_known(self._snapshots)).get(id)
             used = about.used if about else None

@@ -1,0 +1,56 @@
+"""What there is in the world: each part of each place is surveyed once, when it is asked for."""
+
+from collections.abc import Mapping
+from threading import Lock
+
+from prism.errors import Unavailable
+from prism.storage.model import Kind, Seen, Snapshot, Volume
+from prism.storage.ports import Copy, Disk, Part, Survey, Volumes
+
+PART_OF = {Kind.EBS: Part.EBS, Kind.EFS: Part.EFS}
+
+
+class Look:
+    """One look at the world, for as many rows as there are."""
+
+    def __init__(self, places: Mapping[str, Volumes]) -> None:
+        self._places, self._lock = places, Lock()
+        self._disks: dict[tuple[str, Part], dict[str, Disk] | Unavailable] = {}
+        self._copies: dict[str, dict[str, Copy] | Unavailable] = {}
+
+    def disk(self, it: Volume) -> Disk | None:
+        """A volume, if it is listed; raises `Unavailable` if nobody answers."""
+        at = (it.place, PART_OF[it.kind])
+        with self._lock:
+            if at not in self._disks:
+                self._disks[at] = self._volumes(*at)
+        if isinstance(found := self._disks[at], Unavailable):
+            raise found
+        return found.get(it.id)
+
+    def copy(self, it: Snapshot) -> Copy | None:
+        """A snapshot, if it is listed; raises `Unavailable` if nobody answers."""
+        with self._lock:
+            if it.place not in self._copies:
+                self._copies[it.place] = self._snapshots(it.place)
+        if isinstance(found := self._copies[it.place], Unavailable):
+            raise found
+        return found.get(it.id)
+
+    # The living come last: they win over what had the same key and is gone.
+
+    def _volumes(self, place: str, part: Part) -> dict[str, Disk] | Unavailable:
+        if isinstance(seen := self._survey(place, part), Unavailable):
+            return seen
+        return {it.key: it for it in sorted(seen.disks, key=lambda it: it.seen is not Seen.GONE)}
+
+    def _snapshots(self, place: str) -> dict[str, Copy] | Unavailable:
+        if isinstance(seen := self._survey(place, Part.SNAPSHOTS), Unavailable):
+            return seen
+        return {it.key: it for it in sorted(seen.copies, key=lambda it: it.seen is not Seen.GONE)}
+
+    def _survey(self, place: str, part: Part) -> Survey | Unavailable:
+        try:
+            return self._places[place].survey({part})
+        except Unavailable as away:
+            return away
