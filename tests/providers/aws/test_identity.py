@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from prism.errors import ValidationFailed
 from prism.kit.clock import StoppedClock
 from prism.profiles.model import Profile
 from prism.providers.aws.cloud import Cloud
@@ -182,3 +183,29 @@ def test_a_cloud_without_credentials_is_no_cloud(bare):
     bare.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(CredentialsMissing):
         Cloud("us-east-1").call("sts", "GetCallerIdentity")
+
+
+def test_a_region_that_aws_does_not_have_is_refused():
+    with pytest.raises(ValidationFailed) as caught:
+        region_of(profile(region="us-wset-2"))
+    assert "did you mean us-west-2" in caught.value.details
+
+
+def test_other_credentials_of_the_account_may_be_used_from_now_on(clock, aws):
+    asked = []
+
+    def ask(aws_profile):
+        asked.append(aws_profile)
+        return ADA
+
+    cloud = OwnCloud(ADA.account, "us-east-1", None, ask)
+    cloud.call("ec2", "DescribeVpcs")
+    cloud.use(None)
+    cloud.call("ec2", "DescribeVpcs")
+    cloud.use("lost")
+    with pytest.raises(CredentialsMissing):
+        cloud.call("ec2", "DescribeVpcs")
+    cloud.close()
+    with pytest.raises(AwsUnavailable, match="does not answer"):
+        cloud.call("ec2", "DescribeVpcs")
+    assert asked == [None]

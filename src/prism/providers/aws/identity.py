@@ -9,13 +9,16 @@ import os
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
 
-from prism.errors import Invalid, Problem
+from prism.errors import Invalid, Problem, ValidationFailed
 from prism.kit.clock import Clock
 from prism.profiles.model import Profile
+from prism.providers.aws.away import anew
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import AwsUnavailable, CredentialsMissing, credentials_missing
 
@@ -62,10 +65,16 @@ def parts_of(place: str) -> tuple[str, str]:
 
 
 def region_of(profile: Profile) -> str:
-    """The profile's own, else that of AWS's own settings; raises `RegionMissing`."""
-    if profile.region is not None:
-        return profile.region
-    found = _configured(profile.aws_profile) or os.environ.get("AWS_REGION")
+    """The profile's own, else that of AWS's own settings.
+
+    Raises `RegionMissing`, and `ValidationFailed` where it is no region that AWS has.
+    """
+    configured = profile.region or _configured(profile.aws_profile)
+    found = configured or os.environ.get("AWS_REGION")
+    if found and found not in _regions():
+        near = get_close_matches(found, _regions(), 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValidationFailed.of(("region", f"{hint}AWS has no region {found!r}"))
     if not found:
         raise RegionMissing(
             f"Profile {profile.name!r} has no region",
@@ -121,15 +130,13 @@ class Identities:
         done.wait(patience if found.problem is None else min(patience, SHORT))
         if (found := self.known(aws_profile)).identity is not None:
             return found.identity
-        raise _anew(
-            found.problem or AwsUnavailable(details="sts:GetCallerIdentity: no answer yet")
-        )
+        raise anew(found.problem or AwsUnavailable(details="sts:GetCallerIdentity: no answer yet"))
 
     def fresh(self, aws_profile: str | None) -> Identity:
         """Ask now, whatever was known, and remember that; for threads that may wait."""
         found = self._found[aws_profile] = self._answer(aws_profile, self._clock.now())
         if found.identity is None:
-            raise _anew(found.problem or AwsUnavailable())
+            raise anew(found.problem or AwsUnavailable())
         return found.identity
 
     def _answer(self, aws_profile: str | None, now: datetime) -> Found:
@@ -167,8 +174,24 @@ class OwnCloud(Cloud):
         self, account: str, region: str, aws_profile: str | None, who: Ask, **more: Any
     ) -> None:
         super().__init__(region, aws_profile, **more)
-        self._account, self._who = account, who
+        self._account, self._who, self._closed = account, who, False
         self._sure_of: Any = None
+
+    def call(self, service: str, action: str, /, **arguments: Any) -> dict[str, Any]:
+        """Ask, unless the daemon goes home."""
+        if self._closed:
+            raise AwsUnavailable(details=f"{service}:{action}: the daemon goes home")
+        return super().call(service, action, **arguments)
+
+    def close(self) -> None:
+        """Ask nothing any more."""
+        self._closed = True
+
+    def use(self, aws_profile: str | None) -> None:
+        """Ask by other credentials of the account from now on."""
+        if aws_profile != self.aws_profile:
+            self.aws_profile = aws_profile
+            self._forget()
 
     def session(self) -> Any:
         """The session, once it is sure to be of our account."""
@@ -188,6 +211,19 @@ def of_another(aws_profile: str | None, wanted: str, found: str) -> CredentialsM
     return credentials_missing(f"{whose}: of account {found}, and this place is in {wanted}")
 
 
+@cache
+def _regions() -> frozenset[str]:
+    """Every region that the SDK knows; asks nobody."""
+    import botocore.session  # noqa: PLC0415  cold start: only who uses AWS pays
+
+    session = botocore.session.get_session()
+    return frozenset(
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("ec2", partition)
+    )
+
+
 def _configured(aws_profile: str | None) -> str | None:
     import botocore.session  # noqa: PLC0415  cold start: only who uses AWS pays
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415  the same
@@ -198,15 +234,3 @@ def _configured(aws_profile: str | None) -> str | None:
     except BotoCoreError as error:
         raise credentials_missing(str(error)) from error
     return found
-
-
-def _anew(problem: Problem) -> Problem:
-    """The same problem, for one more to raise: an exception remembers who raised it."""
-    fresh = type(problem)(
-        problem.message,
-        details=problem.details,
-        remediation=problem.remediation,
-        data=problem.data,
-    )
-    fresh.code = problem.code
-    return fresh
