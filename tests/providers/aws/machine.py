@@ -1,6 +1,7 @@
 """A machine to go into: OpenSSH's own server on a loopback port, and a console that is played."""
 
 import base64
+import contextlib
 import getpass
 import os
 import signal
@@ -80,8 +81,13 @@ class Sshd:
             os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait()
             self.process = None
+        self.cut()
+
+    def cut(self):
+        """Who had come in is cut off."""
         for pid in self.guests():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def guests(self):
         """The server's processes for connections; they outlive it."""
