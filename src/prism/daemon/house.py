@@ -43,6 +43,7 @@ from prism.profiles.service import ProfileService
 from prism.projects import api as projects
 from prism.projects import members_api as members
 from prism.projects import store as project_rows
+from prism.recovery import api as recovery
 from prism.settings import Settings
 from prism.storage import api as storage
 from prism.storage import store as storage_rows
@@ -78,6 +79,7 @@ ROUTES: list[Any] = [
     storage.volumes,
     storage.snapshots,
     templates.router,
+    recovery.router,
     *stream.routes,
     daemon.router,
     docs.description,
@@ -214,6 +216,7 @@ def _parts(rooms: Rooms) -> dict[str, object]:
         "members": rooms.members,
         "money": rooms.purse,
         "profiles": rooms.profiles,
+        "recovery": rooms.rescue,
         "projects": rooms.projects,
         "resizing": rooms.resizing,
         "sights": rooms.sights,

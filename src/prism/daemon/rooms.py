@@ -19,7 +19,7 @@ from prism.catalog.plan import machine_type
 from prism.connections.content import Content
 from prism.connections.finding import Finder
 from prism.daemon.api import Counts, Daemon, PlaceSeen
-from prism.daemon.money import MoneyRooms
+from prism.daemon.rescue import RescueRooms
 from prism.idle.lookout import Lookout
 from prism.idle.reconciler import IdleReconciler
 from prism.idle.service import IdleService, Keeper
@@ -64,7 +64,7 @@ from prism.workspaces.service import WorkspaceService
 from prism.workspaces.snapshot import Snapshot
 
 
-class Rooms(MoneyRooms):
+class Rooms(RescueRooms):
     """The parts of one daemon; `given` are the places it serves instead of this machine."""
 
     def __init__(
@@ -147,7 +147,7 @@ class Rooms(MoneyRooms):
             self.computes,
             retention,
             [*self.meters, self.watchman],
-            observers=[self.lookout],
+            observers=[self.lookout, self.strays],
         )
 
     @cached_property

@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,9 +22,11 @@ from prism.errors import Unavailable
 from prism.providers.local import folder as folders
 from prism.providers.local import reach, supervision
 from prism.providers.local.folder import State, Wanted
+from prism.providers.local.found import found_in
 from prism.providers.local.making import Manners, make, regrant, sweep_away
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.local.terms import machine_id
+from prism.recovery.model import Found
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import Failure, Seen
 from prism.workspaces.ports import Access, Door, Machine, Order
@@ -174,6 +176,12 @@ class LocalCompute:
         """Where a port is dialled, if programs of this machine listen there."""
         folder = self._folder(id)
         return reach.spot(folder, port) if folder else None
+
+    def found(self, ids: Collection[str]) -> Sequence[Found]:
+        """Implements `recovery.ports.Recoverable`: what the orders of these machines say."""
+        here = {id: self._glances[id].machine for id in ids if id in self._glances}
+        looked = [found_in(self._root / id, machine) for id, machine in here.items()]
+        return [it for it in looked if it is not None]
 
     def _on(self) -> dict[str, str]:
         """The names of the machines that were on at the last look, by id."""

@@ -17,6 +17,7 @@ from msgspec import Struct
 from prism.catalog.plan import machine_type
 from prism.providers.local import folder as folders
 from prism.providers.local.folder import Wanted
+from prism.providers.local.found import Launched
 from prism.providers.local.limits import limits_for
 from prism.workspaces.ports import Order, Refused
 
@@ -59,8 +60,10 @@ def regrant(folder: Path, instance_type: str) -> None:
         order = msgspec.json.decode(path.read_bytes())
     except FileNotFoundError:  # it is being taken away
         return
-    if (limits := _limits(instance_type)) != order["limits"]:
-        folders.write(path, msgspec.json.encode({**order, "limits": limits}))
+    launched = {**order.get("launched", {}), "instance_type": instance_type}
+    now = {**order, "limits": _limits(instance_type), "launched": launched}
+    if now != order:
+        folders.write(path, msgspec.json.encode(now))
 
 
 def sweep_away(folder: Path, after: timedelta) -> None:
@@ -96,6 +99,7 @@ def _written(order: Order, manners: Manners) -> dict[str, Any]:
         "slots": str(manners.cache / "slots"),
         "grace": manners.grace,
         "sandbox": manners.sandbox,
+        "launched": {field: getattr(order, field) for field in Launched.__struct_fields__},
     }
 
 

@@ -1,0 +1,64 @@
+"""The parts that take back what has no row; a part of `Rooms`, which has the rest."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from prism.daemon.money import MoneyRooms
+from prism.recovery.lookout import Strays
+from prism.recovery.origins import Origins
+from prism.recovery.service import RecoveryService
+
+if TYPE_CHECKING:
+    from prism.idle.lookout import Lookout
+    from prism.idle.service import Keeper
+    from prism.profiles.service import ProfileService
+    from prism.templates.service import TemplateService
+    from prism.workspaces.ports import Compute
+    from prism.workspaces.reconciler import WorkspaceReconciler
+
+
+class RescueRooms(MoneyRooms):
+    """What finds machines without a workspace in a daemon, and makes workspaces of them."""
+
+    if TYPE_CHECKING:  # `Rooms` makes them
+
+        @cached_property
+        def computes(self) -> Mapping[str, Compute]: ...  # noqa: D102
+        @cached_property
+        def profiles(self) -> ProfileService: ...  # noqa: D102
+        @cached_property
+        def templates(self) -> TemplateService: ...  # noqa: D102
+        @cached_property
+        def reconciler(self) -> WorkspaceReconciler: ...  # noqa: D102
+        @cached_property
+        def lookout(self) -> Lookout: ...  # noqa: D102
+        @cached_property
+        def watchman(self) -> Keeper: ...  # noqa: D102
+
+    @cached_property
+    def strays(self) -> Strays:
+        """Machines without a row, as the last looks have shown them."""
+        return Strays(self.db, self.computes, lambda: self.reconciler.glances)
+
+    @cached_property
+    def rescue(self) -> RecoveryService:
+        """The verbs of recovery."""
+        origins = Origins(
+            self.db,
+            self.clock,
+            templates=self.templates,
+            profiles=self.profiles,
+            terms=self._terms,
+            treasury=self.escrow,
+            watcher=self.lookout,
+        )
+        return RecoveryService(
+            self.db,
+            self.clock,
+            self.strays,
+            origins,
+            self.who,
+            guards=[self.escrow],
+            meters=[*self.meters, self.watchman],
+        )

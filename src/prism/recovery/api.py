@@ -1,0 +1,42 @@
+"""Machines without a workspace over HTTP; for the operator alone."""
+
+from litestar import Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from prism.recovery.model import Adopted, End, Orphans, Recovered, Recovery
+from prism.recovery.service import RecoveryService
+
+Ours = NamedDependency[RecoveryService]
+Id = FromPath[str]
+
+
+@get("/orphans", sync_to_thread=True)
+def list_orphans(recovery: Ours) -> Orphans:
+    """Machines of Prism's that have no workspace here, as they were last seen."""
+    return recovery.orphans()
+
+
+@post("/orphans/{id:str}/adopt", sync_to_thread=True)
+def adopt_orphan(id: Id, recovery: Ours) -> Adopted:
+    """Make a workspace of it."""
+    return recovery.adopt(id)
+
+
+@post("/orphans/{id:str}/terminate", status_code=200, sync_to_thread=True)
+def terminate_orphan(id: Id, data: JSONBody[End], recovery: Ours) -> Adopted:
+    """Have it destroyed, with its disk."""
+    return recovery.terminate(id, data)
+
+
+@post("/recover", status_code=200, sync_to_thread=True)
+def recover(data: JSONBody[Recovery], recovery: Ours) -> Recovered:
+    """Make workspaces of every machine of ours that has none; a dry run only says which."""
+    return recovery.recover(data)
+
+
+router = Router(
+    "/api/v1",
+    tags=["recovery"],
+    route_handlers=[list_orphans, adopt_orphan, terminate_orphan, recover],
+)

@@ -1,0 +1,18 @@
+"""What can happen to what had no row; `subject` is the workspace's name from now on."""
+
+from typing import ClassVar
+
+from prism.kit.events import Event
+from prism.workspaces.model import State, Verb
+
+
+class WorkspaceRecovered(Event, frozen=True, kw_only=True):
+    """A machine that nobody here knew is a workspace again, to be kept or destroyed."""
+
+    event: ClassVar[str] = "instance_recovered"
+    workspace: str
+    machine: str
+    place: str
+    verb: Verb
+    state: State
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,64 @@
+"""Machines without a row: noticed in passing, at each look at the world."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from prism.errors import Unavailable
+from prism.kit.clock import whole
+from prism.kit.db import Database
+from prism.recovery import store
+from prism.recovery.model import Found, Looked
+from prism.recovery.ports import Recoverable
+from prism.workspaces.model import Seen
+from prism.workspaces.ports import Compute, Machine
+
+Glances = Callable[[], Mapping[str, tuple[datetime, str | None]]]
+
+
+class Strays:
+    """Implements `workspaces.ports.Observer` and `recovery.model.Sight`.
+
+    `glances` says how looking at each place went last. A place that did not answer keeps what
+    was seen there before.
+    """
+
+    def __init__(self, db: Database, computes: Mapping[str, Compute], glances: Glances) -> None:
+        self._db, self._computes, self._glances = db, computes, glances
+        self._found: Mapping[str, Sequence[Found]] = {}
+
+    def saw(self, machines: Iterable[Machine]) -> None:
+        """Ask those that nobody here knows what they are."""
+        living = [it for it in machines if it.seen is not Seen.GONE]
+        with self._db.read() as sql:
+            known = store.known(sql)
+        ids = {it.id for it in living if it.key not in known}
+        self._found = {
+            place: self._asked(place, compute, ids)
+            for place, compute in dict(self._computes).items()
+            if isinstance(compute, Recoverable)
+        }
+
+    def strays(self) -> Sequence[Found]:
+        """Those of the last looks that have no row yet."""
+        if not any(self._found.values()):
+            return []
+        with self._db.read() as sql:
+            known = store.known(sql)
+        return [it for found in self._found.values() for it in found if it.key not in known]
+
+    def places(self) -> Sequence[Looked]:
+        """Every place that is served, looked at or not yet."""
+        glances = self._glances()
+        looks = {place: glances.get(place, (None, None)) for place in self._computes}
+        return [Looked(place, at and whole(at), problem) for place, (at, problem) in looks.items()]
+
+    def _asked(self, place: str, compute: Recoverable, ids: set[str]) -> Sequence[Found]:
+        if self._glances().get(place, (None, None))[1] is not None:
+            return self._found.get(place, ())
+        try:
+            found = compute.found(ids) if ids else ()
+        except Unavailable:
+            return self._found.get(place, ())
+        return [replace(it, place=place) for it in found]

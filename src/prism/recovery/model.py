@@ -1,0 +1,141 @@
+"""What was found without a row, and what you may ask of it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from prism.errors import Conflict, NotFound
+from prism.templates.model import Template
+from prism.workspaces.model import Seen, State
+
+
+class OrphanNotFound(NotFound, code="ORPHAN_NOT_FOUND"):
+    """There is no machine of that id without a workspace."""
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """A machine, by what is written on itself.
+
+    `recipe` is what it was made of, where it says more than the name; `started_at` since when
+    it is on; `at_home` whether this home has the key to it. `place` is filled in by whoever
+    asked there.
+    """
+
+    id: str
+    key: str
+    seen: Seen
+    place: str = ""
+    name: str = ""
+    owner: str = ""
+    profile: str = ""
+    template: str = ""
+    recipe: Template | None = None
+    parameters: dict[str, Any] = {}
+    instance_type: str | None = None
+    spot: bool = False
+    root_gb: int | None = None
+    root_type: str | None = None
+    hibernation: bool = False
+    project: str | None = None
+    budget: str | None = None
+    idle_profile: str | None = None
+    launched_at: datetime | None = None
+    started_at: datetime | None = None
+    expires_at: datetime | None = None
+    at_home: bool = False
+
+
+class Looked(Struct, frozen=True):
+    """A place, when it was looked at last, and why it did not answer."""
+
+    place: str
+    looked_at: datetime | None = None
+    problem: str | None = None
+
+
+class Sight(Protocol):
+    """Whoever knows what the last looks at the world have shown."""
+
+    def strays(self) -> Sequence[Found]:
+        """The machines that have no row now."""
+
+    def places(self) -> Sequence[Looked]:
+        """Where was looked, and how that went."""
+
+
+class Orphan(Struct, frozen=True, kw_only=True):
+    """A machine that nobody here knows, for the wire; money in USD, null where unknown.
+
+    `cost_so_far` is what it has cost since it was last started, at today's rate.
+    """
+
+    id: str
+    name: str | None
+    place: str
+    state: State
+    owner: str | None
+    project: str | None
+    template: str | None
+    instance_type: str | None
+    launched_at: datetime | None
+    age_seconds: int | None
+    running_since: datetime | None
+    hourly_rate: float | None
+    price_source: str | None
+    cost_so_far: float | None
+    expires_at: datetime | None
+    key_here: bool
+
+
+class Orphans(Struct, frozen=True):
+    """Every orphan of the places that were looked at."""
+
+    orphans: Sequence[Orphan]
+    places: Sequence[Looked]
+
+
+class Recovery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to take back what is ours, or with `everybody` all there is."""
+
+    dry_run: bool = False
+    everybody: bool = False
+
+
+class Adopted(Struct, frozen=True, kw_only=True):
+    """A machine that is a workspace again; `notes` say what could not be rebuilt."""
+
+    name: str
+    instance_id: str
+    state: State
+    owner: str
+    place: str
+    notes: tuple[str, ...] = ()
+
+
+class Left(Struct, frozen=True):
+    """A machine that was left alone, and why."""
+
+    id: str
+    name: str | None
+    why: str
+
+
+class Recovered(Struct, frozen=True, kw_only=True):
+    """The answer to a recovery."""
+
+    dry_run: bool
+    recovered: Sequence[Adopted]
+    left: Sequence[Left]
+    places: Sequence[Looked]
+
+
+class End(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request to destroy an orphan."""
+
+    confirm: str = ""
+
+
+class Nameless(Conflict, code="ORPHAN_UNUSABLE"):
+    """It cannot become a workspace."""

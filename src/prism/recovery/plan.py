@@ -1,0 +1,123 @@
+"""How a machine becomes a row again: pure functions."""
+
+import re
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from prism.kit.money import Micros
+from prism.profiles.model import RESERVED
+from prism.recovery.model import Found
+from prism.templates.model import Template
+from prism.workspaces.model import Seen, Verb, Workspace
+from prism.workspaces.upstairs import Fund
+
+NAME = re.compile(r"(?!.*--)(?!i-[0-9a-f]{8,17}$)(?!local-)[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
+PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+UNFIT = re.compile(r"[^a-z0-9]+")
+LONGEST = 48
+COSTS = {Seen.STARTING, Seen.ON, Seen.STOPPING}
+WAS_READY = {Seen.ON, Seen.OFF, Seen.ASLEEP, Seen.STOPPING}
+HOUR = timedelta(hours=1)
+
+
+class Origin(Struct, frozen=True, kw_only=True):
+    """What else is known of a machine, here: who pays, by which recipe, at which price."""
+
+    recipe: Template
+    profile: str
+    region: str
+    expected_id: str | None = None
+    hourly: Micros | None = None
+    price_source: str | None = None
+    fund: Fund = Fund()
+    idle_profile: str | None = None
+
+
+def name_for(it: Found, taken: Collection[str]) -> str:
+    """A name that fits and is free, as near to its own as can be."""
+    own = it.name.lower()
+    if not NAME.fullmatch(own):
+        own = UNFIT.sub("-", own).strip("-")[:LONGEST].strip("-")
+        own = own if NAME.fullmatch(own) else "recovered"
+    tail = UNFIT.sub("", it.id.lower())[-6:]
+    tries = (own, *(f"{own[: LONGEST - 12].rstrip('-')}-{tail}{more}" for more in _more()))
+    return next(name for name in tries if name not in taken)
+
+
+def _more() -> list[str]:
+    return ["", *(str(number) for number in range(2, 1000))]
+
+
+def region_of(place: str) -> str:
+    """The region that a place lies in: `aws:ACCOUNT:REGION`, or this machine."""
+    provider, _, rest = place.partition(":")
+    return rest.rpartition(":")[2] if provider == "aws" else provider
+
+
+def names_profile(name: str) -> bool:
+    """Whether a profile may be called so: tags can say anything."""
+    return PROFILE.fullmatch(name) is not None and name not in RESERVED
+
+
+def may_take(it: Found, who: str, *, everybody: bool) -> str | None:
+    """Why a recovery leaves it alone; null where it does not.
+
+    An account may be shared: what this home has no key to and somebody else launched is most
+    likely in use, by a Prism elsewhere.
+    """
+    if everybody or it.at_home or it.owner.lower() == who.lower():
+        return None
+    owner = it.owner or "somebody unknown"
+    return f"{owner} launched it from another home; `prism orphans adopt {it.id}` takes it"
+
+
+def cost_so_far(it: Found, hourly: Micros | None, now: datetime) -> Micros | None:
+    """What it has cost since it was started; null where that is not known, or it is down."""
+    if hourly is None or it.started_at is None or it.seen not in COSTS:
+        return None
+    ran = max(now - it.started_at, timedelta(0))
+    return Micros(int(hourly * (ran / HOUR)))
+
+
+def rebuilt(it: Found, name: str, origin: Origin, verb: Verb, now: datetime) -> Workspace:
+    """The row: what it is, with no wish but to be watched, or to be destroyed."""
+    launched = it.launched_at or it.started_at or now
+    return Workspace(
+        id=it.key,
+        name=name,
+        owner=it.owner,
+        profile=origin.profile,
+        place=it.place,
+        template=origin.recipe.name,
+        recipe=origin.recipe,
+        parameters=it.parameters,
+        instance_type=it.instance_type or "unknown",
+        region=origin.region,
+        expected_id=origin.expected_id,
+        spot=it.spot,
+        hourly_rate=origin.hourly,
+        price_source=origin.price_source,
+        hibernation=it.hibernation,
+        root_gb=it.root_gb or origin.recipe.root_gb,
+        root_type=it.root_type or "gp3",
+        project=origin.fund.project,
+        project_name=origin.fund.project_name,
+        allocation=origin.fund.allocation,
+        pool=origin.fund.pool,
+        budget=origin.fund.pool_name,
+        idle_profile=origin.idle_profile,
+        launched_at=launched,
+        verb=verb,
+        wished_at=now,
+        expires_at=it.expires_at,
+        seen=it.seen,
+        granted=0 if verb is Verb.TERMINATE else 1,
+        tried=1,
+        told_expiry=it.expires_at,
+        ready_at=launched if it.seen in WAS_READY else None,
+        machine_id=it.id,
+        progress=100 if it.seen is Seen.ON else 0,
+        hibernated_at=now if it.seen is Seen.ASLEEP else None,
+    )
