@@ -52,6 +52,7 @@ class AwsCompute:
         cloud: Cloud,
         book: Book,
         readiness: Readiness,
+        requests: SpotRequests,
         *,
         grounds: Grounds,
         script: Scripts,
@@ -59,7 +60,7 @@ class AwsCompute:
     ) -> None:
         self._cloud, self._book, self._ready = cloud, book, readiness
         self._grounds, self._script, self._way = grounds, script, way
-        self._requests = SpotRequests(cloud, book)
+        self._requests = requests
         self._unknown: dict[str, datetime] = {}  # since when EC2 says that there is none
 
     def survey(self) -> Sequence[Machine]:

@@ -1,0 +1,199 @@
+"""A launch: everything in one call, once, wherever there is room."""
+
+import gzip
+
+import pytest
+
+from aws_double.rulebook import build
+from prism.errors import Unavailable
+from prism.providers.aws.faults import AwsDenied, CapacityUnavailable, QuotaExceeded
+from prism.workspaces.model import Seen
+from prism.workspaces.ports import NextAttempt, Refused
+from tests.providers.aws.place import Place, script
+
+
+@pytest.fixture
+def place(stopped, cloud, tmp_path):
+    return Place(stopped, cloud, tmp_path)
+
+
+@pytest.fixture
+def ec2(cloud):
+    return lambda action, **said: cloud.call("ec2", action, **said)
+
+
+def described(ec2, id):
+    return ec2("DescribeInstances", InstanceIds=[id])["Reservations"][0]["Instances"][0]
+
+
+def zones_of(place, key="ws_1", kind="t3.small"):
+    return [it.zone for it in place.ground.subnets(kind, key)]
+
+
+def test_one_call_makes_a_machine_that_has_everything(place, ec2):
+    made = place.launch()
+    assert (made.key, made.seen, made.stage) == ("ws_1", Seen.STARTING, "machine")
+    it = described(ec2, made.id)
+    assert it["InstanceType"] == "t3.small"
+    assert it["ClientToken"] == "ws_1-0"
+    assert it["Placement"]["AvailabilityZone"] == zones_of(place)[0]
+    assert it["MetadataOptions"]["HttpTokens"] == "required"
+    assert it["MetadataOptions"]["InstanceMetadataTags"] == "enabled"
+    assert it["HibernationOptions"]["Configured"] is True
+    assert it["KeyName"] == place.ground.key().name
+    assert [group["GroupId"] for group in it["SecurityGroups"]] == [place.ground.group()]
+    assert it["IamInstanceProfile"]["Arn"].endswith(place.ground.role())
+    assert it["PublicIpAddress"]
+    assert "CreateTags" not in place.calls()
+    assert place.calls("RunInstances") == ["RunInstances"]
+
+
+def test_who_powers_it_off_from_inside_stops_it(place):
+    id = place.on()
+    place.aws.power_off(id)
+    assert place.goes().seen is Seen.OFF
+
+
+def test_its_disk_is_encrypted_dies_with_it_and_holds_the_memory(place, ec2):
+    id = place.launch(root_gb=8, instance_type="t3.2xlarge").id
+    [volume] = ec2("DescribeVolumes")["Volumes"]
+    image = place.ground.image("ubuntu-24.04", "t3.2xlarge")
+    assert volume["Encrypted"]
+    assert volume["VolumeType"] == "gp3"
+    assert volume["Size"] == 32 + image.min_gb
+    place.compute.terminate(id)
+    place.aws.clock.advance(5)
+    assert ec2("DescribeVolumes")["Volumes"] == []
+
+
+def test_a_big_enough_disk_is_as_big_as_ordered(place, ec2):
+    place.launch(root_gb=100, root_type="gp2", hibernation=False)
+    [volume] = ec2("DescribeVolumes")["Volumes"]
+    assert (volume["Size"], volume["VolumeType"]) == (100, "gp2")
+
+
+def test_a_disk_that_needs_operations_gets_some(place, ec2):
+    place.launch(root_gb=8, root_type="io2", hibernation=False)
+    [volume] = ec2("DescribeVolumes")["Volumes"]
+    assert volume["VolumeType"] == "io2"
+    assert volume["Iops"] == min(3000, 500 * volume["Size"])
+
+
+def test_machine_and_disk_are_tagged_by_that_very_call(place, ec2):
+    id = place.launch(project="trees").id
+    [volume] = ec2("DescribeVolumes")["Volumes"]
+    for said in (described(ec2, id)["Tags"], volume["Tags"]):
+        tags = {it["Key"]: it["Value"] for it in said}
+        assert tags["prism:managed"] == "true"
+        assert tags["prism:id"] == "ws_1"
+        assert tags["prism:project"] == "trees"
+        assert tags["prism:login"] == "ubuntu"
+
+
+def test_the_user_data_arrives(place, ec2):
+    id = place.launch().id
+    place.aws.clock.advance(5)
+    assert "prism-boot: ready" in ec2("GetConsoleOutput", InstanceId=id)["Output"]
+
+
+def test_an_answer_that_was_lost_leaves_one_machine(place):
+    order = place.order()
+    place.aws.fault(action="RunInstances", do="lost")
+    with pytest.raises(Unavailable):
+        place.compute.launch(order)
+    made = place.compute.launch(order)
+    assert [it["id"] for it in place.aws.machines()] == [made.id]
+
+
+def test_the_same_attempt_with_other_words_finds_the_machine_by_its_tag(place):
+    order = place.order()
+    first = place.compute.launch(order)
+    place.aws.clock.advance(60)
+    again = place.compute.launch(place.order())  # it was asked for at another time
+    assert again.id == first.id
+    assert len(place.aws.machines()) == 1
+
+
+def test_one_that_is_not_visible_yet_is_waited_for(place):
+    place.aws.rules = build({"times": {"unseen": 3}})
+    place.launch()
+    place.aws.clock.advance(1)
+    with pytest.raises(Unavailable):
+        place.launch()
+    place.aws.clock.advance(3)
+    assert place.launch().id == place.aws.machines()[0]["id"]
+
+
+def test_the_next_attempt_goes_to_the_next_zone(place, ec2):
+    first, second, *_ = zones_of(place)
+    place.aws.rules = build({"capacity": [{"type": "t3.*", "zone": first}]})
+    with pytest.raises(NextAttempt):
+        place.launch()
+    it = described(ec2, place.launch(attempt=1).id)
+    assert it["Placement"]["AvailabilityZone"] == second
+    assert it["ClientToken"] == "ws_1-1"
+
+
+def test_where_every_zone_is_full_all_are_named(place):
+    zones = zones_of(place)
+    place.aws.rules = build({"capacity": [{"type": "t3.*"}]})
+    for attempt in range(len(zones) - 1):
+        with pytest.raises(NextAttempt):
+            place.launch(attempt=attempt)
+    with pytest.raises(CapacityUnavailable) as caught:
+        place.launch(attempt=len(zones) - 1)
+    assert caught.value.code == "CAPACITY_UNAVAILABLE"
+    assert isinstance(caught.value, Refused)
+    assert all(zone in caught.value.message for zone in zones)
+    with pytest.raises(NextAttempt):  # a new wish begins anew
+        place.launch(attempt=len(zones))
+
+
+def test_a_quota_is_said_at_once_and_not_tried_elsewhere(place):
+    place.aws.rules = build({"quotas": {"standard": 1}})
+    with pytest.raises(QuotaExceeded) as caught:
+        place.launch()
+    assert caught.value.code == "QUOTA_EXCEEDED"
+    assert "quota" in caught.value.remediation
+
+
+def test_a_role_that_ec2_does_not_know_yet_is_waited_for(place):
+    place.aws.rules = build({"times": {"profile": 10}})
+    with pytest.raises(Unavailable):
+        place.launch()
+    place.aws.clock.advance(11)
+    assert place.launch().seen is Seen.STARTING
+
+
+def test_what_was_removed_by_hand_is_made_again(place, ec2):
+    place.launch()
+    place.aws.fault(action="RunInstances", do="error", code="InvalidKeyPair.NotFound", status=400)
+    with pytest.raises(Unavailable):
+        place.launch(key="ws_2")
+    before = len(place.calls("DescribeKeyPairs")) + len(place.calls("ImportKeyPair"))
+    place.launch(key="ws_2")
+    assert len(place.calls("DescribeKeyPairs")) + len(place.calls("ImportKeyPair")) > before
+
+
+def test_a_permission_that_is_missing_is_named(place):
+    place.ground.key()
+    place.aws.rules = build({"denied": ["ec2:RunInstances"]})
+    with pytest.raises(AwsDenied, match="ec2:RunInstances"):
+        place.launch()
+
+
+def test_a_spot_machine_can_be_stopped_and_its_request_is_tagged(place, ec2):
+    id = place.on(spot=True)
+    assert described(ec2, id)["InstanceLifecycle"] == "spot"
+    place.compute.stop(id)
+    assert place.goes().seen is Seen.OFF
+    place.compute.start(id)
+    assert place.goes().seen is Seen.ON
+
+
+def test_user_data_is_what_the_script_says_and_small(place):
+    order = place.order()
+    image, kind = place.ground.image("ubuntu-24.04", "t3.small"), place.ground.kind("t3.small")
+    said = script(order, image, kind, place.ground.key())
+    assert said == script(order, image, kind, place.ground.key())
+    assert b"prism:ttl" in gzip.decompress(said)
