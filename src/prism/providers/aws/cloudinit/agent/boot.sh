@@ -1,0 +1,108 @@
+#!/bin/bash
+# Makes this machine what its template says, and tells its console how far it is. It runs at
+# every boot: what is done, and made of the same, is passed by; what failed is done again.
+set -uo pipefail
+umask 022
+LOG=/var/log/prism-boot.log DONE=/var/lib/prism/done PATIENCE=600
+MARK=prism-boot:
+
+say() {
+  { printf '\n%s\n' "$1" >/dev/console; } 2>/dev/null
+  echo "$1"
+}
+
+fail() {  # MARKER: the end, with the last words of the log
+  { tail -n 5 "$LOG" | tr -cd '\11\12\40-\176' | cut -c -200 | sed 's/^/prism-log: /' >/dev/console; } 2>/dev/null
+  say "$1"
+  exit 1
+}
+
+hostkey() {  # how others know that it is this machine, whoever answers at its address
+  local key=/etc/ssh/ssh_host_ed25519_key.pub
+  [ -s "$key" ] || ssh-keygen -q -t ed25519 -N '' -f "${key%.pub}"
+  say "$MARK hostkey $(cut -d ' ' -f 1,2 "$key")"
+}
+
+step() {  # NAME DIGEST FAILED COMMAND...
+  local name=$1 digest=$2 failed=$3
+  shift 3
+  [ "$(cat "$DONE/$name" 2>/dev/null)" = "$digest" ] && return
+  printf '\n== %s, %s\n' "$name" "$(date -u +%FT%TZ)" >>"$LOG"
+  "$@" >>"$LOG" 2>&1 </dev/null || fail "$failed"
+  printf %s "$digest" >"$DONE/$name.new" && mv "$DONE/$name.new" "$DONE/$name"
+}
+
+retry() {  # networks and mirrors have bad moments
+  local pause
+  for pause in 5 15 30 0; do
+    "$@" && return
+    sleep "$pause"
+  done
+  return 1
+}
+
+as_worker() {
+  runuser -u "$WORKER" -- env -i HOME="$WORKER_HOME" USER="$WORKER" LOGNAME="$WORKER" \
+    SHELL=/bin/bash LANG=C.UTF-8 TERM=dumb PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    /bin/sh -c '. /etc/profile.d/prism.sh; cd && exec "$@"' sh "$@"
+}
+
+with_apt() {
+  export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+  local options=(-y -q -o DPkg::Lock::Timeout=600 -o Acquire::Retries=5 -o Dpkg::Options::=--force-confold)
+  dpkg --force-confold --configure -a # a boot may have been cut short
+  retry apt-get "${options[@]}" update && retry apt-get "${options[@]}" install -- "$@"
+}
+
+with_dnf() {
+  retry dnf -y --allowerasing --setopt=retries=10 install "$@"
+}
+
+with_conda() {  # URL SHA256 ARGUMENTS...
+  local prefix=$WORKER_HOME/miniconda3 file=/var/tmp/prism-miniforge.sh url=$1 sum=$2
+  shift 2
+  if [ ! -e "$prefix/.complete" ]; then
+    rm -rf "$prefix"
+    retry curl -fsSL --retry 3 -o "$file" "$url" || return
+    if ! echo "$sum  $file" | sha256sum --check --strict -; then
+      echo "what came from $url is not what was published"
+      rm -f "$file"
+      return 1
+    fi
+    chmod 644 "$file"
+    as_worker /bin/bash "$file" -b -p "$prefix" && as_worker touch "$prefix/.complete" || return
+    rm -f "$file"
+  fi
+  [ $# -eq 0 ] || retry as_worker "$prefix/bin/conda" install --yes --quiet "$@"
+}
+
+with_pip() {  # PYTHON PACKAGES...
+  local venv=$WORKER_HOME/.venv python=$1
+  shift
+  if [[ $python != /* ]]; then
+    [ -x "$venv/bin/pip" ] || as_worker "$python" -m venv --clear "$venv" || return
+    python=$venv/bin/python
+  fi
+  retry as_worker "$python" -m pip install --quiet --disable-pip-version-check --upgrade pip uv || return
+  [ $# -eq 0 ] || retry as_worker env UV_SYSTEM_CERTS=1 "${python%/*}/uv" pip install --python "$python" "$@"
+}
+
+serve() {  # UNITS...
+  systemctl daemon-reload && systemctl enable "$@" || fail "$MARK failed services"
+  systemctl reset-failed "$@" 2>/dev/null
+  systemctl start --no-block "$@"
+  SECONDS=0
+}
+
+answer() {  # FAILED UNIT URL: wait until it answers
+  until [[ $(curl -s -o /dev/null -m 5 --noproxy '*' -w '%{http_code}' "$3") =~ ^[234] ]]; do
+    if systemctl is-failed --quiet "$2" || [ "$SECONDS" -gt "$PATIENCE" ]; then
+      echo "$2 does not answer at $3" >>"$LOG"
+      fail "$1"
+    fi
+    sleep 1
+  done
+}
+
+mkdir -p "$DONE" /var/log/journal
+touch "$LOG" && chmod 640 "$LOG"

@@ -1,0 +1,103 @@
+#!/usr/bin/python3 -I
+"""Powers this machine off when its time has passed, whatever became of those who launched it.
+
+Its time is in its tags, which it reads from EC2's metadata service; where that does not
+answer, what was read last counts. A timer runs this once a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from datetime import datetime, timezone
+from pathlib import Path
+
+TTL, LAUNCHED = "prism:ttl", "prism:launched-at"
+UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|μs|ns|m|s)")
+WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def seconds(duration: str) -> float:
+    """How long Go's text for a duration is: `72h0m0s`, `1.5h`, `0`."""
+    text = duration.strip()
+    number = text.lstrip("+-")
+    parts = PART.findall(number)
+    if number != "0" and (not parts or "".join(map("".join, parts)) != number):
+        raise ValueError(f"{duration!r} is not a duration")
+    total = sum(float(part) * UNITS[unit] for part, unit in parts)
+    return -total if text.startswith("-") else total
+
+
+def moment(text: str) -> float:
+    """The moment that an RFC 3339 text means, in seconds since 1970."""
+    fine = re.sub(r"(\.\d{1,6})\d*", lambda it: it[1].ljust(7, "0"), text.strip())
+    at = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", fine))
+    return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()  # noqa: UP017
+
+
+def tags(address: str) -> dict[str, str]:
+    """The instance's tags of ours, by IMDSv2; raises OSError where it does not answer."""
+
+    def ask(path: str, method: str, header: str, value: str) -> str:
+        request = urllib.request.Request(f"{address}/latest/{path}", method=method)
+        request.add_header(f"X-aws-ec2-metadata-{header}", value)
+        with WEB.open(request, timeout=5) as answer:
+            return str(answer.read(65536).decode())
+
+    token = ask("api/token", "PUT", "token-ttl-seconds", "60")
+    place = "meta-data/tags/instance/"
+    names = ask(place, "GET", "token", token).split()
+    return {it: ask(place + it, "GET", "token", token) for it in (TTL, LAUNCHED) if it in names}
+
+
+def deadline(address: str, kept: Path) -> float | None:
+    """When to go down; None is never."""
+    try:
+        said = tags(address)
+        if TTL not in said:
+            kept.unlink(missing_ok=True)
+            return None
+        at = moment(said[LAUNCHED]) + seconds(said[TTL])
+    except (OSError, http.client.HTTPException, KeyError, ValueError) as error:
+        sys.stderr.write(f"its tags say nothing: {error!r}\n")
+        return float(kept.read_text()) if kept.exists() else None
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    new = kept.with_name(f"{kept.name}.new")
+    new.write_text(str(at))
+    os.replace(new, kept)
+    return at
+
+
+def main() -> int:
+    """Look once; only tests give arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--address", default="http://169.254.169.254")
+    parser.add_argument("--kept", type=Path, default=Path("/var/lib/prism/deadline"))
+    parser.add_argument("--console", type=Path, default=Path("/dev/console"))
+    parser.add_argument("command", nargs="*", default=["systemctl", "poweroff"])
+    given = parser.parse_args()
+    at = deadline(given.address, given.kept)
+    if at is None or time.time() < at:
+        return 0
+    words = time.strftime(
+        "prism-ttl: powering off, its time ended %Y-%m-%dT%H:%M:%SZ", time.gmtime(at)
+    )
+    sys.stdout.write(f"{words}\n")
+    try:
+        with given.console.open("a") as console:
+            console.write(f"\n{words}\n")
+    except OSError as error:
+        sys.stderr.write(f"no console: {error}\n")
+    return subprocess.run(given.command, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
