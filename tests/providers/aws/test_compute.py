@@ -1,0 +1,334 @@
+"""The verbs on EC2: each may be said twice, early, late, and to what is not there."""
+
+from datetime import timedelta
+
+import pytest
+
+from aws_double.rulebook import build
+from prism.errors import Unavailable
+from prism.providers.aws.compute import CannotHibernate
+from prism.providers.aws.faults import AwsRefused, CapacityUnavailable
+from prism.workspaces.idleness import Idleness, IdleRule
+from prism.workspaces.model import HibernationNotSupported, Seen
+from prism.workspaces.ports import Refused
+from tests.providers.aws.place import Place
+
+NOBODY = "i-0123456789abcdef0"
+VERBS = ("start", "stop", "hibernate", "terminate")
+
+
+@pytest.fixture
+def place(stopped, cloud, tmp_path):
+    return Place(stopped, cloud, tmp_path)
+
+
+@pytest.fixture
+def compute(place):
+    return place.compute
+
+
+# ------------------------------------------------------------------ looking
+def test_there_is_nothing_at_first_and_that_is_one_call(place, compute):
+    assert compute.survey() == []
+    assert place.calls() == ["DescribeInstances"]
+
+
+def test_machines_of_others_are_not_ours(place, compute, cloud):
+    image = place.ground.image(None, "t3.small").id
+    order = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1}
+    cloud.call("ec2", "RunInstances", **order)
+    assert compute.survey() == []
+
+
+def test_one_without_our_key_is_shown_all_the_same(place, compute, cloud):
+    image = place.ground.image(None, "t3.small").id
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "prism:managed", "Value": "true"}]}]
+    order = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1}
+    cloud.call("ec2", "RunInstances", **order, TagSpecifications=tags)
+    [orphan] = compute.survey()
+    assert orphan.key == orphan.id
+
+
+def test_many_machines_are_few_calls(place, compute, cloud):
+    image = place.ground.image(None, "t3.small").id
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "prism:managed", "Value": "true"}]}]
+    order = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1200}
+    cloud.call("ec2", "RunInstances", **order, TagSpecifications=tags)
+    before = len(place.calls())
+    assert len(compute.survey()) == 1200
+    assert place.calls()[before:] == ["DescribeInstances"] * 2
+
+
+def test_it_is_on_since_ec2_started_it_and_off_since_ec2_says(place, compute):
+    born = place.aws.clock.now()
+    id = place.launch().id
+    on = place.goes(10)
+    assert (on.seen, abs(on.since - born) < timedelta(seconds=1)) == (Seen.ON, True)
+    stopped = place.aws.clock.now()
+    compute.stop(id)
+    off = place.goes(60)
+    assert (off.seen, abs(off.since - stopped) < timedelta(seconds=1)) == (Seen.OFF, True)
+    assert off.public_ip is None
+    assert off.private_ip
+
+
+def test_what_it_says_of_its_idleness_is_shown(place):
+    id = place.on()
+    place.way.idles[id] = Idleness(state="idle")
+    assert place.look().idle == Idleness(state="idle")
+
+
+# ------------------------------------------------------------------ down and up
+@pytest.mark.parametrize(("verb", "state"), [("stop", Seen.OFF), ("hibernate", Seen.ASLEEP)])
+def test_down_and_up_and_each_twice(place, compute, verb, state):
+    id = place.on()
+    for _ in range(2):
+        getattr(compute, verb)(id)
+    assert place.goes().seen is state
+    getattr(compute, verb)(id)
+    assert place.goes().seen is state
+    for _ in range(2):
+        compute.start(id)
+    assert place.goes().seen is Seen.ON
+
+
+def test_it_has_a_new_address_after_a_start(place, compute):
+    id = place.on()
+    before = place.look().public_ip
+    compute.stop(id)
+    place.goes()
+    compute.start(id)
+    after = place.goes().public_ip
+    assert after
+    assert after != before
+
+
+@pytest.mark.parametrize("verb", ["stop", "hibernate"])
+def test_one_that_is_pending_cannot_go_down_yet(place, compute, verb):
+    id = place.launch().id
+    with pytest.raises(Unavailable):
+        getattr(compute, verb)(id)
+    place.aws.clock.advance(5)
+    getattr(compute, verb)(id)
+    assert place.goes().seen in {Seen.OFF, Seen.ASLEEP}
+
+
+def test_one_that_is_stopping_cannot_start_yet(place, compute):
+    place.aws.rules = build({"times": {"stopping": 30}})
+    id = place.on()
+    compute.stop(id)
+    with pytest.raises(Unavailable, match="stopping"):
+        compute.start(id)
+    place.aws.clock.advance(31)
+    compute.start(id)
+    assert place.goes().seen is Seen.ON
+
+
+def test_what_is_gone_stays_gone_and_says_nothing(place, compute):
+    id = place.on()
+    compute.terminate(id)
+    assert place.goes().seen is Seen.GONE
+    for verb in VERBS:
+        getattr(compute, verb)(id)
+    compute.expire(id, place.aws.clock.now(), "stop")
+    assert place.goes().seen is Seen.GONE
+
+
+def test_one_that_goes_is_not_told_so_over_and_over(place, compute):
+    place.aws.rules = build({"times": {"shutting_down": 60}})
+    id = place.on()
+    compute.terminate(id)
+    for _ in range(5):
+        assert place.goes().seen is Seen.STOPPING
+        compute.terminate(id)
+    assert place.calls("TerminateInstances") == ["TerminateInstances"]
+
+
+def test_where_there_is_no_room_any_more_a_start_is_refused(place, compute):
+    id = place.on()
+    compute.stop(id)
+    place.goes()
+    place.aws.rules = build({"capacity": [{"type": "t3.*"}]})
+    with pytest.raises(CapacityUnavailable) as caught:
+        compute.start(id)
+    assert isinstance(caught.value, Refused)
+    assert place.look().seen is Seen.OFF
+
+
+# ------------------------------------------------------------------ hibernation
+def test_one_that_was_not_made_for_it_cannot_hibernate(place, compute):
+    id = place.on(hibernation=False)
+    with pytest.raises(CannotHibernate, match="not configured at launch") as caught:
+        compute.hibernate(id)
+    assert caught.value.code == "HIBERNATION_NOT_SUPPORTED"
+    assert isinstance(caught.value, HibernationNotSupported)
+    assert isinstance(caught.value, Refused)
+
+
+def test_one_that_is_too_young_hibernates_later(place, compute):
+    place.aws.rules = build({"times": {"hibernation_ready": 120}})
+    id = place.on()
+    with pytest.raises(Unavailable, match="a few minutes"):
+        compute.hibernate(id)
+    place.aws.clock.advance(120)
+    compute.hibernate(id)
+    assert place.goes().seen is Seen.ASLEEP
+
+
+def test_one_whose_system_does_not_manage_to_is_off(place, compute):
+    place.aws.rules = build({"sleepless": "Name=mine"})
+    id = place.on()
+    compute.hibernate(id)
+    assert place.goes().seen is Seen.OFF
+
+
+# ------------------------------------------------------------------ who is not there
+@pytest.mark.parametrize("id", ["local-00000000000000000", ""])
+def test_what_is_no_machine_of_ec2_is_no_problem_and_no_call(place, compute, id):
+    for verb in VERBS:
+        getattr(compute, verb)(id)
+    compute.expire(id, None, "stop")
+    compute.resize(id, "t3.large")
+    assert place.calls() == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_one_that_ec2_does_not_show_is_waited_for_and_then_taken_as_gone(place, compute, verb):
+    with pytest.raises(Unavailable):
+        getattr(compute, verb)(NOBODY)
+    place.aws.clock.advance(61)
+    getattr(compute, verb)(NOBODY)
+
+
+def test_a_new_one_is_told_as_soon_as_ec2_shows_it(place, compute):
+    place.aws.rules = build({"times": {"unseen": 3}})
+    id = place.launch().id
+    at = place.aws.clock.now() + timedelta(hours=1)
+    with pytest.raises(Unavailable):
+        compute.expire(id, at, "stop")
+    with pytest.raises(Unavailable):
+        compute.terminate(id)
+    place.aws.clock.advance(4)
+    compute.expire(id, at, "stop")
+    compute.terminate(id)
+    assert place.goes().seen is Seen.GONE
+
+
+# ------------------------------------------------------------------ expiry
+def test_a_launch_knows_its_end(place):
+    id = place.launch(expires_at=place.aws.clock.now() + timedelta(hours=8)).id
+    tags = place.tags(id)
+    assert tags["prism:ttl"] == "8h0m0s"
+    assert tags["prism:expire-action"] == "hibernate"
+    assert place.goes(8 * 3600 - 60).seen is Seen.ON
+    assert place.goes(70).seen is Seen.OFF  # by its own timer: nobody told it
+
+
+def test_an_extension_is_counted_from_the_launch_whatever_was_started_since(place, compute):
+    id = place.on()
+    compute.stop(id)
+    place.goes()
+    compute.start(id)
+    place.goes(3600)
+    born = place.tags(id)["prism:launched-at"]
+    compute.expire(id, place.aws.clock.now() + timedelta(hours=1), "stop")
+    tags = place.tags(id)
+    assert tags["prism:launched-at"] == born
+    assert tags["prism:ttl"].startswith("2h0m")
+    assert tags["prism:expire-action"] == "stop"
+
+
+def test_one_that_has_no_end_any_more_carries_no_tag(place, compute):
+    id = place.on(expires_at=place.aws.clock.now() + timedelta(hours=1))
+    for _ in range(2):
+        compute.expire(id, None, "stop")
+    assert not {"prism:ttl", "prism:expire-action"} & place.tags(id).keys()
+    assert place.goes(7200).seen is Seen.ON
+
+
+def test_one_that_never_knew_when_it_was_launched_learns_it(place, compute):
+    id = place.on(launched_at=None)
+    compute.expire(id, place.aws.clock.now() + timedelta(hours=1), "stop")
+    tags = place.tags(id)
+    assert tags["prism:launched-at"]
+    assert tags["prism:ttl"].startswith("1h0m")
+
+
+# ------------------------------------------------------------------ another type
+def test_one_that_is_off_becomes_another_type(place, compute):
+    id = place.on()
+    compute.stop(id)
+    place.goes()
+    for _ in range(2):
+        compute.resize(id, "t3.large")
+    assert place.book.look(id).type == "t3.large"
+
+
+def test_one_that_is_on_cannot_yet(place, compute):
+    id = place.on()
+    with pytest.raises(Unavailable, match="running"):
+        compute.resize(id, "t3.large")
+
+
+def test_a_type_of_another_architecture_is_refused(place, compute):
+    id = place.on()
+    compute.stop(id)
+    place.goes()
+    with pytest.raises(AwsRefused, match="architecture"):
+        compute.resize(id, "t4g.small")
+
+
+# ------------------------------------------------------------------ spot
+def test_a_spot_machine_that_ec2_takes_back_says_so_and_can_be_had_again(place, compute):
+    id = place.on(spot=True, hibernation=False)
+    place.aws.interrupt(id)
+    off = place.goes()
+    assert (off.seen, off.failure.code) == (Seen.OFF, "SPOT_INTERRUPTED")
+    compute.start(id)
+    assert place.goes().failure is None
+
+
+def test_a_spot_machine_that_can_sleeps_when_it_is_taken_back(place):
+    id = place.on(spot=True)
+    place.aws.interrupt(id)
+    assert place.goes().seen is Seen.ASLEEP
+
+
+def test_a_spot_machine_that_is_destroyed_has_no_heir(place, compute):
+    id = place.on(spot=True)
+    compute.terminate(id)
+    place.goes()
+    assert [it["state"] for it in place.aws.machines()] == ["terminated"]
+
+
+def test_a_cancelled_request_whose_answer_was_lost_is_cancelled_again(place, compute):
+    id = place.on(spot=True)
+    place.aws.fault(action="CancelSpotInstanceRequests", do="lost")
+    with pytest.raises(Unavailable):
+        compute.terminate(id)
+    compute.terminate(id)
+    place.goes()
+    assert [it["state"] for it in place.aws.machines()] == ["terminated"]
+
+
+def test_the_heir_of_one_that_was_destroyed_at_its_console_goes_too(place, compute, cloud):
+    id = place.on(spot=True)
+    cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
+    place.aws.clock.advance(5)
+    assert len(place.aws.machines()) == 2  # EC2 has brought another, without our tags
+    assert [it.seen for it in compute.survey()] == [Seen.GONE]
+    place.goes()
+    assert {it["state"] for it in place.aws.machines()} == {"terminated"}
+    before = len(place.calls())
+    compute.survey()
+    assert place.calls()[before:] == ["DescribeInstances"]
+
+
+# ------------------------------------------------------------------ handed on
+def test_ways_in_are_the_ways(place, compute):
+    id = place.on()
+    assert compute.access(id).host == place.look().public_ip
+    rule = IdleRule(profile="t", minutes=5, action="stop", limits={})
+    compute.watch(id, rule)
+    assert place.way.told == [(id, rule)]
+    assert compute.spot(id, 80) is None
