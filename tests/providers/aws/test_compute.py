@@ -254,6 +254,24 @@ def test_one_that_never_knew_when_it_was_launched_learns_it(place, compute):
     assert tags["prism:ttl"].startswith("1h0m")
 
 
+def test_who_starts_one_that_has_expired_may_have_it(place, compute):
+    id = place.on(expires_at=place.aws.clock.now() + timedelta(hours=1))
+    assert place.goes(3600).seen is not Seen.ON
+    assert place.goes().seen is Seen.OFF
+    compute.start(id)
+    assert place.goes(600).seen is Seen.ON
+    assert "prism:ttl" not in place.tags(id)
+
+
+def test_an_end_that_was_told_meanwhile_is_kept(place, compute):
+    id = place.on(expires_at=place.aws.clock.now() + timedelta(hours=1))
+    place.goes(3600)
+    place.goes()
+    compute.expire(id, place.aws.clock.now() + timedelta(hours=4), "stop")
+    compute.start(id)
+    assert place.tags(id)["prism:ttl"].startswith("5h0m")
+
+
 # ------------------------------------------------------------------ another type
 def test_one_that_is_off_becomes_another_type(place, compute):
     id = place.on()

@@ -5,7 +5,7 @@ EC2 may hide a machine that it has just made, and refuses a verb while another i
 both are `Unavailable`, and whoever wished tries again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -21,11 +21,13 @@ from prism.providers.aws.faults import (
     TokenMismatch,
     said,
 )
+from prism.providers.aws.found import found_of
 from prism.providers.aws.parts import Ground, Grounds, Scripts, Way
 from prism.providers.aws.ready import Readiness
 from prism.providers.aws.requests import SpotRequests
 from prism.providers.aws.seeing import machine_of
 from prism.providers.aws.survey import Book, Instance, read
+from prism.recovery.model import Found
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import HibernationNotSupported
 from prism.workspaces.ports import Access, Machine, NextAttempt, Order, Refused
@@ -70,6 +72,11 @@ class AwsCompute:
         self._requests.look(found)
         return [self._machine(it) for it in found]
 
+    def found(self, ids: Collection[str]) -> Sequence[Found]:
+        """Implements `recovery.ports.Recoverable`: what the last survey has read on them."""
+        known = [it for it in map(self._book.known, sorted(ids)) if it is not None]
+        return [found_of(it, self._machine(it), at_home=self._at_home(it)) for it in known]
+
     def launch(self, order: Order) -> Machine:
         """Ask for a machine in the zone of this attempt."""
         ground = self._grounds(order.profile)
@@ -94,6 +101,7 @@ class AwsCompute:
 
     def start(self, id: str) -> None:
         """Power it on, or wake it up; what a boot has not done the next one does."""
+        self._forgive(id)
         try:
             self._change(id, "StartInstances", {"pending", "running"}, InstanceIds=[id])
         except CapacityUnavailable as full:
@@ -218,6 +226,24 @@ class AwsCompute:
             now = self._book.look(id)
             if now is not None and not now.gone and now.state not in there:
                 raise Unavailable(f"Machine {id} is {now.state}", details=no.details) from no
+
+    def _at_home(self, it: Instance) -> bool:
+        """Whether this home can enter it."""
+        profile = it.tags.get(names.PROFILE)
+        return profile is not None and self._grounds(profile).holds(it.key_name)
+
+    def _forgive(self, id: str) -> None:
+        """An end that has passed is none for who starts it afterwards.
+
+        Deleted only where it still says what was seen: another one may be on its way.
+        """
+        it = self._book.known(id)
+        if it is None or it.state != "stopped":
+            return
+        at, now = names.expires_at(it.tags), self._cloud.clock.now()
+        if at is not None and at <= now:
+            old = [{"Key": names.TTL, "Value": it.tags[names.TTL]}]
+            self._change(id, "DeleteTags", set(), Resources=[id], Tags=old)
 
     def _nobody(self, id: str) -> None:
         """EC2 knows no such machine: it may be too new, and is gone if that stays so."""

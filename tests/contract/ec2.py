@@ -1,0 +1,48 @@
+"""EC2, as its double plays it, and the hands that change its world."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from msgspec.structs import replace
+
+from aws_double.rulebook import build
+from prism.providers.aws.cloud import Cloud
+from tests.providers.aws.place import TEMPLATE, Place
+
+QUICK = {"boot": 0.3}
+
+
+class Aws:
+    """A place on EC2; `naps` says whether a machine can send itself to sleep there."""
+
+    naps = False  # the double's machines power off: nobody runs their user data
+
+    def __init__(self, double, home):
+        self.double = double
+        self.rule()
+        cloud = Cloud("us-east-1", clock=double.clock)
+        place = Place(double, cloud, home, hands=ThreadPoolExecutor(2), pace=0.05)
+        self.compute, began, launch = place.compute, self.now(), place.compute.launch
+        self.compute.launch = lambda order: launch(replace(order, launched_at=began))
+
+    def rule(self, **said):
+        self.double.rules = build({"times": QUICK} | said)
+
+    def now(self):
+        return self.double.clock.now()
+
+    def pass_time(self, delta):
+        self.double.clock.advance(delta.total_seconds())
+
+    def fall_ill(self):
+        self.rule(boot={"fails": "packages"})
+        return TEMPLATE
+
+    def cure(self, id):
+        self.rule()
+
+    def slow(self):
+        self.rule(times={"boot": 10})
+        return TEMPLATE
+
+    def close(self):
+        self.compute.close()
