@@ -11,7 +11,7 @@ from statistics import quantiles
 import msgspec
 from page import Report
 
-from prism.costs import store
+from prism.costs import rollups
 from prism.costs.ledger import Ledger
 from prism.costs.model import DAY, Kind
 from prism.costs.plan import day_of, second
@@ -39,6 +39,8 @@ def segments(now: int):
         for day in range(first, first + DAYS):
             at = day * DAY + 8 * 3600 + no
             yield no, name, name, project, Kind.COMPUTE.value, 83_200, 1, at, at + 8 * 3600
+        at = (first + DAYS) * DAY + 8 * 3600 + no
+        yield no, name, name, project, Kind.COMPUTE.value, 83_200, 1, at, None
 
 
 def filled(folder: Path) -> tuple[Database, StoppedClock]:
@@ -59,14 +61,15 @@ def filled(folder: Path) -> tuple[Database, StoppedClock]:
     return db, clock
 
 
-def timed(what: Callable[[], object]) -> float:
-    """The 95th percentile of it, in milliseconds."""
-    took = []
+def timed(what: Callable[[], object]) -> tuple[float, float]:
+    """The 95th percentiles of it in milliseconds: how long it takes, and how long it computes."""
+    took, spent = [], []
     for _ in range(TIMES):
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         msgspec.json.encode(what())
+        spent.append((time.process_time() - busy) * 1000)
         took.append((time.perf_counter() - began) * 1000)
-    return quantiles(took, n=20)[-1]
+    return quantiles(took, n=20)[-1], quantiles(spent, n=20)[-1]
 
 
 def charts(report: Report) -> None:
@@ -78,16 +81,21 @@ def charts(report: Report) -> None:
         days = Ledger(db, clock).roll()
         took = time.perf_counter() - began
         with db.read() as sql:
-            held = store.rolled(sql)
+            held = rollups.rolled(sql)
         assert held == day_of(second(END)) - 1
         report.say(
             f"summing up {days:,} days of {WORKSPACES:,} workspaces at once", f"{took:.1f} s"
         )
         start, end = (END - timedelta(days=DAYS)).date(), END.date()
         for grain in ("daily", "weekly", "monthly"):
-            p95 = timed(lambda grain=grain: costs.history(start, end, grain))
+            p95, spent = timed(lambda grain=grain: costs.history(start, end, grain))
             what = f"chart over 5 years of {WORKSPACES:,} workspaces, {grain}, p95"
-            report.say(what, f"{p95:.1f} ms", "≤ 50 ms", p95 <= 50)
-        p95 = timed(costs.current)
-        report.say(f"what {WORKSPACES:,} workspaces cost now, p95", f"{p95:.1f} ms")
+            said = f"{p95:.1f} ms, of which it computed {spent:.1f}"
+            report.say(what, said, "≤ 50 ms", p95 <= 50)
+        p95, spent = timed(lambda: CostService(db, clock).history(start, end, "daily"))
+        said = f"{p95:.1f} ms, of which it computed {spent:.1f}"
+        report.say("… by a daemon that has just started, daily, p95", said, "≤ 50 ms", p95 <= 50)
+        p95, spent = timed(costs.current)
+        said = f"{p95:.1f} ms, of which it computed {spent:.1f}"
+        report.say(f"what {WORKSPACES:,} workspaces cost now, p95", said)
         db.close()

@@ -4,10 +4,7 @@ import csv
 import io
 
 import pytest
-from msgspec.structs import replace
 
-from prism.costs.advice import advice
-from prism.costs.model import Advice, Observed
 from tests.shapes import failed, shaped_like
 
 RATE, DISK = 83_200, 1_600_000
@@ -126,33 +123,3 @@ def test_the_list_is_settled_within_half_a_minute_and_tagged(lab):
     lab.settle()
     after = lab.http("GET", "/api/v1/instances", headers=again)
     assert after.json()[0]["current_spend"] == 0.17
-
-
-MEASURED = Observed(
-    workspace="w",
-    instance_type="t3.xlarge",
-    hours=100,
-    idle_hours=60,
-    cpu_percent=4,
-    hourly=166_400,
-)
-
-
-def test_advice_comes_from_a_day_of_measurements_and_says_what_was_measured():
-    sleep, small = advice([MEASURED])
-    assert sleep == Advice(
-        type="hibernation",
-        instance="w",
-        potential_savings=9.98,
-        recommendation="Enable automated hibernation: it was idle for 60 of 100 measured hours",
-    )
-    assert (small.type, small.potential_savings) == ("rightsizing", 8.32)
-    assert small.recommendation.startswith("Downsize from t3.xlarge to t3.large")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"hours": 23.9}, {"hourly": None}, {"hourly": 0}, {"idle_hours": 10, "cpu_percent": 50}],
-)
-def test_there_is_no_advice_without_a_reason(change):
-    assert advice([replace(MEASURED, **change)]) == []

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from prism.costs import store
+from prism.costs import rollups, store
 from prism.costs.ledger import Ledger
 from prism.costs.model import DAY, PAID, Booking, Kind, Rate
 from prism.costs.plan import Charge, buckets, day_of, moment, second
@@ -19,7 +19,14 @@ from tests.money import cost_by
 from tests.proofs import record
 
 START = datetime(2026, 1, 30, 22, tzinfo=UTC)
-TABLES = (store.segments, store.accounts, store.totals, store.days, store.marks)
+TABLES = (
+    store.segments,
+    store.accounts,
+    store.totals,
+    rollups.days,
+    store.marks,
+    rollups.editions,
+)
 
 what = st.dictionaries(
     st.sampled_from(list(Kind)),
@@ -50,8 +57,8 @@ def books(url):
 
 
 def played(db, clock, story):
-    """Everything that happens, written down; the segments that there are then."""
-    ledger = Ledger(db, clock)
+    """Everything that happens, written down and looked at in between; who looked."""
+    ledger, costs = Ledger(db, clock), CostService(db, clock)
     clock.time = START
     with db.write() as tx:
         for table in TABLES:
@@ -77,12 +84,15 @@ def played(db, clock, story):
                 store.mark(tx, "p", then, store.total_by(tx.sql, "project", "p", then, now))
         if it["roll"]:
             ledger.roll()
+            with db.read() as sql:
+                costs.days(sql, 0, day_of(second(clock.now())), it["project"])
     clock.advance(seconds=12345)
+    return costs
 
 
-def agree(db, clock):
+def agree(db, clock, costs):
     """Compare every sum with the recount; the segments."""
-    now, costs = second(clock.now()), CostService(db, clock)
+    now = second(clock.now())
     with db.read() as sql:
         found = store._many(sql, store.SELECT)
         paid = [it for it in found if it.kind is not Kind.ASLEEP]
@@ -150,10 +160,10 @@ def slices(segments, start, end):
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_every_sum_equals_the_recount(books, story):
-    played(*books, story)
-    agree(*books)
+    costs = played(*books, story)
+    agree(*books, costs)
     Ledger(*books).roll()
-    agree(*books)
+    agree(*books, costs)
 
 
 @pytest.mark.slow
@@ -165,10 +175,10 @@ def test_every_sum_equals_the_recount_many_times(books):
     @settings(max_examples=1500, deadline=None, database=None)
     def play(story):
         nonlocal stories, segments
-        played(*books, story)
-        segments += len(agree(*books))
+        costs = played(*books, story)
+        segments += len(agree(*books, costs))
         Ledger(*books).roll()
-        agree(*books)
+        agree(*books, costs)
         stories += 1
 
     play()

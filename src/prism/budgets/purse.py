@@ -18,7 +18,7 @@ from prism.budgets.model import (
 from prism.budgets.report import report
 from prism.budgets.view import alerts, outcome
 from prism.costs import store as ledger
-from prism.costs.advice import advice
+from prism.costs.advice import advice, enough
 from prism.costs.model import DAY, MONTH_HOURS, Kind, Observer
 from prism.costs.plan import day_of, second
 from prism.costs.service import CostService
@@ -30,6 +30,7 @@ from prism.projects import store as projects
 from prism.projects.model import Project, Spending
 
 TOP = 10
+SLEEP = {"hibernation", "stop"}
 
 
 class Purse:
@@ -119,11 +120,11 @@ class Purse:
             monthly = self._costs.monthly(sql, it.id)
             observed = self._observer.observed(sql, it.id) if self._observer else ()
         found = advice(observed)
-        sleep = sum(one.potential_savings for one in found if one.type == "hibernation")
+        sleep = sum(one.potential_savings for one in found if one.type in SLEEP)
         return Analysis(
             current_monthly_burn=None if burn is None else amount(burn),
             projected_monthly_burn=amount(monthly),
-            hibernation_potential_savings=round(sleep, 2) if observed else None,
+            hibernation_potential_savings=round(sleep, 2) if enough(observed) else None,
             optimization_recommendations=tuple(found),
         )
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from prism.costs import store
+from prism.costs import rollups, store
 from prism.costs.model import DAY, Booking, DayCost, Kind, Segment
 from prism.costs.plan import Charge, booking, charges, cost, day_of, second, sweep
 from prism.kit.clock import Clock
@@ -46,7 +46,7 @@ class Ledger:
         for kind in fresh:
             store.begin(tx, of, kind, what[kind], moment, reconstructed=guessed)
         if moment < now:
-            store.forget_after(tx, moment)
+            rollups.forget_after(tx, moment)
 
     def roll(self) -> int:
         """Sum up the days that are over and not summed up yet; how many that was."""
@@ -58,7 +58,7 @@ class Ledger:
         with self._db.write() as tx:
             if (first := first_unrolled(tx.sql, today)) >= today:
                 return 0
-            store.keep_days(tx, swept(tx.sql, first, today, now))
+            rollups.keep_days(tx, swept(tx.sql, first, today, now))
             return today - first
 
     def _end(self, tx: Tx, it: Segment, at: int, *, guessed: bool) -> None:
@@ -68,7 +68,7 @@ class Ledger:
 
 def first_unrolled(sql: Connection, today: int) -> int:
     """The first day that is not summed up; today, where all that is over are."""
-    if (last := store.rolled(sql)) is not None:
+    if (last := rollups.rolled(sql)) is not None:
         return last + 1
     began = store.began(sql)
     return today if began is None else day_of(began)

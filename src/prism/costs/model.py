@@ -200,15 +200,32 @@ class Line(Struct, frozen=True, kw_only=True):
     reconstructed: bool
 
 
+class Usage(Struct, frozen=True):
+    """What one figure was, over the hours in which it could be measured."""
+
+    hours: float
+    mean: float
+    max: float
+
+
 class Observed(Struct, frozen=True, kw_only=True):
-    """What was measured of a workspace while it ran, over `hours` of it."""
+    """What was measured of a workspace while it ran, over `hours` of it.
+
+    CPU is percent of one core, memory percent of what the machine has, network KB/s, GPU
+    percent of the busiest; null was not measured.
+    """
 
     workspace: str
     instance_type: str
+    region: str
     hours: float
     idle_hours: float
-    cpu_percent: float | None = None
     hourly: Micros | None = None
+    hibernates: bool = True
+    cpu: Usage | None = None
+    memory: Usage | None = None
+    network: Usage | None = None
+    gpu: Usage | None = None
 
 
 class Observer(Protocol):
@@ -219,9 +236,13 @@ class Observer(Protocol):
 
 
 class Advice(Struct, frozen=True, kw_only=True):
-    """A way to spend less, from what was measured."""
+    """A way to spend less, and what was measured that says so.
+
+    `potential_savings` is what it would have saved in the hours that were measured.
+    """
 
     type: str
     instance: str
     potential_savings: float
     recommendation: str
+    measured: Observed

@@ -5,9 +5,9 @@ two such values, so slices add up to the whole, whatever the cuts.
 """
 
 import re
+from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from itertools import groupby
 
 from msgspec import Struct
 
@@ -169,25 +169,29 @@ def sweep(
         yield scope, DayCost(day, micros, sum(1 << no for no in who.get((scope, day), ())))
 
 
-def bucket_start(day: int, granularity: str) -> int:
-    """The first day of the week (a Monday) or month that a day is in; the day itself daily."""
+def bucket_end(day: int, granularity: str) -> int:
+    """The day after the week (Monday to Sunday), the month or the day that a day is in."""
+    if granularity == "daily":
+        return day + 1
     of = as_date(day)
     if granularity == "weekly":
-        return day - of.weekday()
-    return as_day(of.replace(day=1)) if granularity == "monthly" else day
+        return day - of.weekday() + 7
+    return day - of.day + 1 + monthrange(of.year, of.month)[1]
 
 
 def buckets(
     days: Mapping[int, DayCost], first: int, last: int, granularity: str
 ) -> Iterator[tuple[int, int, int, int]]:
     """For each bucket: its first day in the period, what it cost, how many workspaces, saved."""
-    for _, of in groupby(range(first, last + 1), lambda day: bucket_start(day, granularity)):
-        begin, paid, saved, who = -1, 0, 0, 0
-        for day in of:
-            begin = day if begin < 0 else begin
+    begin = first
+    while begin <= last:
+        end = min(bucket_end(begin, granularity), last + 1)
+        paid, saved, who = 0, 0, 0
+        for day in range(begin, end):
             if it := days.get(day):
                 paid, saved, who = paid + it.paid, saved + it.saved, who | it.who
         yield begin, paid, who.bit_count(), saved
+        begin = end
 
 
 def month_of(at: datetime) -> tuple[datetime, datetime]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import date
+from threading import Lock
 
 from sqlalchemy import Connection, select
 
-from prism.costs import store
+from prism.costs import rollups, store
 from prism.costs.ledger import first_unrolled, swept
 from prism.costs.model import (
     DAY,
@@ -28,13 +29,15 @@ from prism.workspaces.store import workspaces
 
 LONGEST = 3660  # days of a period that one may ask for
 BURN = 30  # days
+SCOPES = 16  # projects whose days that are over are kept in memory: a megabyte each, at most
 
 
 class CostService:
     """Answers what it costs, has cost, and has saved."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
-        self._db, self._clock = db, clock
+        self._db, self._clock, self._lock = db, clock, Lock()
+        self._days: dict[str, tuple[str, Mapping[int, DayCost]]] = {}
 
     def current(self) -> Current:
         """What is paid for at this moment."""
@@ -82,13 +85,31 @@ class CostService:
     ) -> Mapping[int, DayCost]:
         """What each day cost: the sums of those that are over, and today as it is so far."""
         now = second(self._clock.now())
-        found = store.days_between(sql, project or "", first, last)
-        live = max(first, first_unrolled(sql, day_of(now)))
-        end = min(last, day_of(now)) + 1
-        if live < end:
+        over = self._over(sql, project or "")
+        found = {day: over[day] for day in range(first, last + 1) if day in over}
+        today = day_of(now)
+        live, end = max(first, first_unrolled(sql, today)), min(last, today) + 1
+        if live == today and live < end:
+            found[today] = rollups.day_so_far(sql, today, now, project)
+        elif live < end:
             fresh = swept(sql, live, end, now, project)
             found |= {it.day: it for scope, it in fresh if scope == (project or "")}
         return found
+
+    def _over(self, sql: Connection, scope: str) -> Mapping[int, DayCost]:
+        """The days of a scope that are over, kept while the sums of days stay as they are."""
+        edition = rollups.edition(sql)
+        with self._lock:
+            kept = self._days.pop(scope, None)
+            if kept is not None and kept[0] == edition:
+                self._days[scope] = kept  # the last asked for is the last to go
+                return kept[1]
+        days = rollups.days_of(sql, scope)
+        with self._lock:
+            self._days[scope] = (edition, days)
+            while len(self._days) > SCOPES:
+                del self._days[next(iter(self._days))]
+        return days
 
     def burns(self, sql: Connection) -> dict[str, Micros]:
         """What each project spent in the last 30 days of UTC, today included.
@@ -100,7 +121,7 @@ class CostService:
         first = today - BURN + 1
         spent: dict[str, int] = {}
         live = max(first, first_unrolled(sql, today))
-        for project, paid in store.paid_since(sql, first):
+        for project, paid in rollups.paid_since(sql, first):
             spent[project] = spent.get(project, 0) + paid
         for project, it in swept(sql, live, today + 1, now):
             spent[project] = spent.get(project, 0) + it.paid

@@ -1,6 +1,6 @@
 """The ledger's tables, and all of its SQL. Segments are only ever added, and closed once."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -13,7 +13,6 @@ from sqlalchemy import (
     Date,
     Index,
     Integer,
-    LargeBinary,
     Select,
     String,
     Table,
@@ -21,14 +20,19 @@ from sqlalchemy import (
     case,
     delete,
     func,
-    literal,
     or_,
     select,
     true,
     update,
 )
 
-from prism.costs.model import DAY, HOUR, PAID, Booking, DayCost, Kind, Segment, Stretch
+from prism.costs.model import (
+    HOUR,
+    Booking,
+    Kind,
+    Segment,
+    Stretch,
+)
 from prism.costs.plan import Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
@@ -81,15 +85,6 @@ totals = Table(  # of closed segments
     Column("scope", String, primary_key=True),  # project, allocation or pool
     Column("kind", String, primary_key=True),
     Column("micros", BigInteger, nullable=False),
-)
-days = Table(  # of days that are over, in UTC; every day has a row of scope ``
-    "days",
-    metadata,
-    Column("scope", String, primary_key=True),
-    Column("day", Integer, primary_key=True, index=True),
-    *(Column(kind.value, BigInteger, nullable=False) for kind in Kind),
-    Column("shift", Integer, nullable=False),
-    Column("who", LargeBinary, nullable=False),
 )
 marks = Table(  # what a scope had cost by a moment in the past
     "marks",
@@ -151,12 +146,6 @@ def end(tx: Tx, it: Segment, at: int, paid: int, *, reconstructed: bool) -> None
         tx.sql.execute(update(accounts).where(key).values(paid=accounts.c.paid + paid))
 
 
-def forget_after(tx: Tx, at: int) -> None:
-    """Drop what was summed up of times after `at`: what is now learned changes it."""
-    tx.sql.execute(delete(days).where(days.c.day >= at // DAY))
-    tx.sql.execute(delete(marks).where(marks.c.at > at))
-
-
 def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros | None]:
     """What each of these resources has cost so far; null where a price is not known."""
     a, sums = accounts.c, dict[str, int]()
@@ -165,7 +154,7 @@ def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros
     for resource, paid, is_unknown in sql.execute(closed):
         sums[resource] = sums.get(resource, 0) + paid
         unknown |= {resource} if is_unknown else set()
-    running = select(segments.c.resource, func.sum(_cost_by(now))).where(OPEN, PAYING)
+    running = select(segments.c.resource, func.sum(cost_by(now))).where(OPEN, PAYING)
     mine = running.where(segments.c.resource.in_(resources)).group_by(segments.c.resource)
     for resource, paid in sql.execute(mine):
         sums[resource] = sums.get(resource, 0) + int(paid or 0)
@@ -187,7 +176,7 @@ def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[Kind, in
     """The same, by what it was spent for; and what was saved."""
     closed = select(totals.c.kind, totals.c.micros).where(totals.c.scope == scope)
     sums = {Kind(kind): int(micros) for kind, micros in sql.execute(closed)}
-    query = select(segments.c.kind, func.sum(_cost_by(now))).where(OPEN)
+    query = select(segments.c.kind, func.sum(cost_by(now))).where(OPEN)
     running = query.where(segments.c[column] == scope).group_by(segments.c.kind)
     for kind, micros in sql.execute(running):
         sums[Kind(kind)] = sums.get(Kind(kind), 0) + int(micros or 0)
@@ -201,7 +190,7 @@ def total_by(sql: Connection, column: str, scope: str, at: int, now: int) -> Mic
     if known is not None:
         return Micros(known)
     late = or_(OPEN, segments.c.ended > at)
-    query = select(func.sum(_cost_by(now) - _cost_by(at))).where(late, PAYING)
+    query = select(func.sum(cost_by(now) - cost_by(at))).where(late, PAYING)
     since = sql.execute(query.where(segments.c[column] == scope)).scalar() or 0
     return Micros(total(sql, column, scope, now) - int(since))
 
@@ -227,7 +216,7 @@ def top(sql: Connection, project: str, now: int) -> list[tuple[str, int]]:
         select(a.resource, a.name, a.paid).where(a.project == project)
     ):
         sums[resource], names[resource] = int(paid), name
-    query = select(segments.c.resource, func.sum(_cost_by(now))).where(OPEN, PAYING)
+    query = select(segments.c.resource, func.sum(cost_by(now))).where(OPEN, PAYING)
     mine = query.where(segments.c.project == project).group_by(segments.c.resource)
     for resource, paid in sql.execute(mine):
         sums[resource] += int(paid or 0)
@@ -240,7 +229,7 @@ def totals_of_projects(sql: Connection, now: int) -> dict[str, int]:
     a = accounts.c
     closed = select(a.project, func.sum(a.paid)).where(a.project != "").group_by(a.project)
     sums = {project: int(paid) for project, paid in sql.execute(closed)}
-    query = select(segments.c.project, func.sum(_cost_by(now))).where(OPEN, PAYING)
+    query = select(segments.c.project, func.sum(cost_by(now))).where(OPEN, PAYING)
     mine = query.where(segments.c.project.is_not(None)).group_by(segments.c.project)
     for project, paid in sql.execute(mine):
         sums[project] = sums.get(project, 0) + int(paid or 0)
@@ -251,13 +240,6 @@ def beginnings(sql: Connection) -> list[tuple[str, int]]:
     """When the first segment of each project began."""
     query = select(accounts.c.project, func.min(accounts.c.since)).group_by(accounts.c.project)
     return [(project, int(at)) for project, at in sql.execute(query) if project]
-
-
-def paid_since(sql: Connection, first: int) -> list[tuple[str, int]]:
-    """What each project cost from a day on, as far as days are summed up."""
-    paid = sum((days.c[kind.value] for kind in PAID), start=literal(0))
-    query = select(days.c.scope, func.sum(paid)).where(days.c.day >= first, days.c.scope != "")
-    return [(scope, int(sum_)) for scope, sum_ in sql.execute(query.group_by(days.c.scope))]
 
 
 def began(sql: Connection, project: str | None = None) -> int | None:
@@ -271,7 +253,7 @@ def stretches(
 ) -> Iterator[Stretch]:
     """What costs something between `start` and `end`, as sums need it."""
     mine = true() if project is None else segments.c.project == project
-    for row in sql.execute(STRETCHES.where(_within(start, end), mine)):
+    for row in sql.execute(STRETCHES.where(touching(start, end), mine)).all():
         no, of, kind, amount, hours, began, ended = row
         yield Stretch(no, of, Kind(kind), amount, hours, began, ended)
 
@@ -279,34 +261,16 @@ def stretches(
 def within(sql: Connection, start: int, end: int, project: str | None = None) -> list[Segment]:
     """The segments of a period, in order."""
     mine = true() if project is None else segments.c.project == project
-    query = SELECT.where(_within(start, end), mine)
+    query = SELECT.where(touching(start, end), mine)
     return _many(sql, query.order_by(segments.c.began, segments.c.id))
 
 
-def rolled(sql: Connection) -> int | None:
-    """The last day that is summed up."""
-    return sql.execute(select(func.max(days.c.day)).where(days.c.scope == "")).scalar()
+def forget_marks(tx: Tx, at: int) -> None:
+    """Drop what scopes had cost by times after `at`: what is now learned changes it."""
+    tx.sql.execute(delete(marks).where(marks.c.at > at))
 
 
-def keep_days(tx: Tx, found: Iterable[tuple[str, DayCost]]) -> None:
-    """Keep the sums of days that are over."""
-    rows = [_day_row(scope, it) for scope, it in found]
-    for at in range(0, len(rows), 500):
-        tx.sql.execute(days.insert(), rows[at : at + 500])
-
-
-def days_between(sql: Connection, scope: str, first: int, last: int) -> dict[int, DayCost]:
-    """The days that are summed up, from `first` to `last`."""
-    query = select(*(days.c[kind.value] for kind in Kind), days.c.day, days.c.shift, days.c.who)
-    these = query.where(days.c.scope == scope, days.c.day >= first, days.c.day <= last)
-    kinds, found = tuple(Kind), {}
-    for *micros, day, shift, who in sql.execute(these):
-        bits = int.from_bytes(who, "little") << shift
-        found[day] = DayCost(day, dict(zip(kinds, micros, strict=True)), bits)
-    return found
-
-
-def _cost_by(at: int) -> ColumnElement[int]:
+def cost_by(at: int) -> ColumnElement[int]:
     """What a segment has cost by `at`, in SQL: integers divide downwards on both databases."""
     s = segments.c
     end = case((s.ended < at, s.ended), else_=at)
@@ -314,7 +278,8 @@ def _cost_by(at: int) -> ColumnElement[int]:
     return func.coalesce(s.amount * seconds // (s.hours * HOUR), 0)
 
 
-def _within(start: int, end: int) -> ColumnElement[bool]:
+def touching(start: int, end: int) -> ColumnElement[bool]:
+    """Whether a segment costs something between `start` and `end`."""
     return and_(segments.c.began < end, or_(OPEN, segments.c.ended > start))
 
 
@@ -341,14 +306,6 @@ def _add(tx: Tx, scope: str, kind: Kind, micros: int) -> None:
         tx.sql.execute(totals.insert().values(scope=scope, kind=kind, micros=micros))
 
 
-def _day_row(scope: str, it: DayCost) -> dict[str, Any]:
-    sums: Mapping[str, int] = {kind.value: it.micros.get(kind, 0) for kind in Kind}
-    shift = (it.who & -it.who).bit_length() - 1 if it.who else 0
-    bits = it.who >> shift
-    who = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
-    return {"scope": scope, "day": it.day, **sums, "shift": shift, "who": who}
-
-
 def _many(sql: Connection, query: Select[Any]) -> list[Segment]:
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query)]
+    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query).all()]
     return msgspec.convert(rows, list[Segment])

@@ -81,15 +81,14 @@ def percent(part: int, total: int) -> float:
 
 def history(days: Mapping[int, DayCost], first: int, last: int, granularity: str) -> History:
     """A period, bar by bar."""
-    bars = tuple(
-        Bucket(as_date(day), amount(Micros(paid)), instances, amount(Micros(saved)))
-        for day, paid, instances, saved in buckets(days, first, last, granularity)
-    )
-    total = sum(it.paid for day, it in days.items() if first <= day <= last)
+    bars, total = [], 0
+    for day, paid, instances, saved in buckets(days, first, last, granularity):
+        total += paid
+        bars.append(Bucket(as_date(day), amount(Micros(paid)), instances, amount(Micros(saved))))
     return History(
         period=f"{last - first + 1}_days",
         total_cost=amount(Micros(total)),
-        daily_costs=bars,
+        daily_costs=tuple(bars),
         cost_trends=trends(days, first, last),
     )
 
@@ -97,7 +96,7 @@ def history(days: Mapping[int, DayCost], first: int, last: int, granularity: str
 def trends(days: Mapping[int, DayCost], first: int, last: int) -> Trends:
     """The second half of a period against the first; the middle day of an odd one is in none."""
     half = (last - first + 1) // 2
-    early, late = _sums(days, first, first + half - 1), _sums(days, last - half + 1, last)
+    early, late = _sums(days, first, first + half), _sums(days, last - half + 1, last + 1)
     was, now = sum(early.values()), sum(late.values())
     change = None if was == 0 and now else round(100 * (now - was) / was, 1) if was else 0.0
     steady = abs(now - was) < CENT or (change is not None and abs(change) <= STEADY)
@@ -146,9 +145,14 @@ def line(it: Segment, projects: Mapping[str, str], start: int, end: int) -> Line
     )
 
 
-def _sums(days: Mapping[int, DayCost], first: int, last: int) -> dict[Kind, int]:
-    these = [it for day, it in days.items() if first <= day <= last]
-    return {kind: sum(it.micros.get(kind, 0) for it in these) for kind in PAID}
+def _sums(days: Mapping[int, DayCost], first: int, end: int) -> dict[Kind, int]:
+    sums = dict.fromkeys(Kind, 0)
+    for day in range(first, end):
+        if it := days.get(day):
+            for kind, micros in it.micros.items():
+                if micros:
+                    sums[kind] += micros
+    return {kind: sums[kind] for kind in PAID}
 
 
 def _shown(at: int) -> str:

@@ -10,6 +10,7 @@ from prism.budgets.service import BudgetService
 from prism.costs.ledger import Ledger
 from prism.costs.service import CostService
 from prism.costs.storing import StorageLedger
+from prism.idle.measurements import Measurements
 from prism.kit.actor import Who
 from prism.kit.clock import Clock
 from prism.kit.reconcile import Loop
@@ -37,7 +38,7 @@ class MoneyRooms:
         def workspaces(self) -> WorkspaceService: ...  # noqa: D102
         @cached_property
         def snapshot(self) -> Snapshot: ...  # noqa: D102
-        def _terms(self, profile: Profile) -> Terms: ...
+        def _terms_now(self, profile: Profile) -> Terms: ...
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -70,14 +71,19 @@ class MoneyRooms:
         return BudgetService(self.db, self.clock, self.who)
 
     @cached_property
+    def measurements(self) -> Measurements:
+        """What workspaces used, hour by hour."""
+        return Measurements(self.db, self.clock)
+
+    @cached_property
     def purse(self) -> Purse:
         """What projects may spend, and have spent."""
-        return Purse(self.db, self.clock, self.costs)
+        return Purse(self.db, self.clock, self.costs, self.measurements)
 
     @cached_property
     def prices(self) -> PriceWatch:
         """Asks again what things cost."""
-        return PriceWatch(self.db, self.clock, self._terms, self.workspaces)
+        return PriceWatch(self.db, self.clock, self._terms_now, self.workspaces)
 
     @cached_property
     def keeper(self) -> Loop[Any]:

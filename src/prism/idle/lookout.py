@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from prism.idle import store
 from prism.idle.events import HibernationTriggered
+from prism.idle.measurements import Measurements
 from prism.idle.model import Triggered
 from prism.idle.plan import duration, idle
 from prism.idle.service import named
@@ -26,8 +27,10 @@ class Lookout:
     and never again: it is known by its workspace and its moment.
     """
 
-    def __init__(self, db: Database, clock: Clock) -> None:
-        self._db, self._clock = db, clock
+    def __init__(
+        self, db: Database, clock: Clock, measurements: Measurements | None = None
+    ) -> None:
+        self._db, self._clock, self._measurements = db, clock, measurements
         self._known: Mapping[str, Idleness] = {}
         self._written: dict[str, IdleAct] = {}
 
@@ -38,6 +41,8 @@ class Lookout:
             if it.acted is not None and self._written.get(key) != it.acted:
                 self._write(key, it.acted)
                 self._written[key] = it.acted
+        if self._measurements is not None:
+            self._measurements.saw(known)
 
     def of(self, workspace: str) -> Idleness | None:
         """What the machine of this workspace knows."""

@@ -5,11 +5,14 @@ from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
 
+from prism.costs.model import Usage
 from prism.errors import InUse
 from prism.kit.money import Micros
 from prism.workspaces.idleness import Action, Idleness, IdleRule
 from prism.workspaces.model import State
 
+MEASURED = {"cpu": "cpu", "memory": "resident", "network": "network", "gpu": "gpu"}
+"""What is kept hour by hour, and which figure of a machine that is."""
 LIMITS = ("cpu", "memory", "network", "disk", "gpu")
 UNITS = {"cpu": "% of a core", "memory": "%", "network": "KB/s", "disk": "KB/s", "gpu": "%"}
 
@@ -164,6 +167,25 @@ class Triggered(Struct, frozen=True, kw_only=True):
     rate: Micros | None
     note: str | None = None
     woken_at: datetime | None = None
+
+
+class Used(Struct, frozen=True):
+    """One figure over some seconds: what it summed up to, and its highest value."""
+
+    seconds: int = 0
+    sum: float = 0.0
+    max: float = 0.0
+
+    def more(self, seconds: int, value: float) -> "Used":
+        """The same, and so many seconds more at that value."""
+        return Used(self.seconds + seconds, self.sum + seconds * value, max(self.max, value))
+
+    def usage(self) -> Usage | None:
+        """What it was, where it was measured at all."""
+        if not self.seconds:
+            return None
+        mean = round(self.sum / self.seconds, 2)
+        return Usage(round(self.seconds / 3600, 2), mean, round(self.max, 2))
 
 
 class Deleted(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """The tables of idleness: profiles, what is watched how, what was done. All their SQL."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,13 +17,14 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    and_,
     delete,
     func,
     select,
     update,
 )
 
-from prism.idle.model import Profile, Triggered, Watched
+from prism.idle.model import MEASURED, Profile, Triggered, Used, Watched
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata
 
@@ -66,6 +68,21 @@ history = Table(
     Column("note", String),
     Column("woken_at", Utc),
     UniqueConstraint("workspace", "trigger_time"),
+)
+measurements = Table(  # by hours since 1970
+    "measurements",
+    metadata,
+    Column("workspace", String, primary_key=True),
+    Column("hour", Integer, primary_key=True, index=True),
+    Column("instance_type", String, nullable=False),  # that it was of
+    Column("until", BigInteger, nullable=False),
+    Column("seconds", Integer, nullable=False),
+    Column("idle_seconds", Integer, nullable=False),
+    *(
+        Column(f"{figure}_{part}", kind, nullable=False)
+        for figure in MEASURED
+        for part, kind in (("seconds", Integer), ("sum", Float), ("max", Float))
+    ),
 )
 PROFILE = select(*(profiles.c[field] for field in Profile.__struct_fields__))
 WATCHED = select(*(watches.c[field] for field in Watched.__struct_fields__))
@@ -150,6 +167,66 @@ def past(sql: Connection, limit: int, workspace: str | None = None) -> list[Trig
     return msgspec.convert(
         [_named(Triggered, row) for row in sql.execute(newest)], list[Triggered]
     )
+
+
+def measured(
+    tx: Tx,
+    key: tuple[str, int, str],
+    span: tuple[int, int, int, int],
+    used: Mapping[str, Used],
+) -> None:
+    """Add to a workspace's hour as a type what was measured: from, until, seconds, idle ones.
+
+    What another daemon has seen already counts once. As another type it begins anew.
+    """
+    m, (workspace, hour, instance_type) = measurements.c, key
+    began, until, seconds, idle = span
+    mine = and_(m.workspace == workspace, m.hour == hour)
+    row = tx.sql.execute(select(measurements).where(mine)).mappings().one_or_none()
+    more = {"until": until, "seconds": seconds, "idle_seconds": idle}
+    for figure in MEASURED:
+        it = used.get(figure, Used())
+        more |= {f"{figure}_{part}": getattr(it, part) for part in Used.__struct_fields__}
+    if row is None or row["instance_type"] != instance_type:
+        whose = {"workspace": workspace, "hour": hour, "instance_type": instance_type}
+        tx.sql.execute(delete(measurements).where(mine))
+        tx.sql.execute(measurements.insert().values(**whose, **more))
+    elif row["until"] <= began:
+        kept = {name: _together(name, row[name], value) for name, value in more.items()}
+        tx.sql.execute(update(measurements).where(mine).values(**kept))
+
+
+def forget_hours(tx: Tx, before: int) -> None:
+    """Forget what was measured before an hour."""
+    tx.sql.execute(delete(measurements).where(measurements.c.hour < before))
+
+
+def hours_of(
+    sql: Connection, of: Mapping[str, str], since: int
+) -> dict[str, tuple[int, int, dict[str, Used]]]:
+    """What was measured since an hour of these workspaces while they were of these types."""
+    m = measurements.c
+    parts = [
+        (func.max if part == "max" else func.sum)(m[f"{figure}_{part}"])
+        for figure in MEASURED
+        for part in Used.__struct_fields__
+    ]
+    query = select(m.workspace, m.instance_type, func.sum(m.seconds), func.sum(m.idle_seconds))
+    query = query.add_columns(*parts).where(m.workspace.in_(of), m.hour >= since)
+    found = {}
+    for row in sql.execute(query.group_by(m.workspace, m.instance_type)):
+        id, kind, seconds, idle, *rest = tuple(row)
+        if of[id] == kind:
+            used = {
+                figure: Used(int(rest[3 * i]), rest[3 * i + 1], rest[3 * i + 2])
+                for i, figure in enumerate(MEASURED)
+            }
+            found[id] = (int(seconds), int(idle), used)
+    return found
+
+
+def _together(name: str, before: float, now: float) -> float:
+    return max(before, now) if name == "until" or name.endswith("_max") else before + now
 
 
 def _named(kind: type[Struct], row: Row[Any]) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""Sums of days: kept for days that are over, and made by the database for today."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    select,
+    true,
+    update,
+)
+
+from prism.costs.model import DAY, OF_A_WORKSPACE, PAID, DayCost, Kind
+from prism.costs.store import cost_by, forget_marks, segments, touching
+from prism.kit.db import Tx
+from prism.kit.tables import metadata
+
+days = Table(  # of days that are over, in UTC; every day has a row of scope ``
+    "days",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("day", Integer, primary_key=True, index=True),
+    *(Column(kind.value, BigInteger, nullable=False) for kind in Kind),
+    Column("shift", Integer, nullable=False),
+    Column("who", LargeBinary, nullable=False),
+)
+editions = Table(  # one row: another word, whenever the sums of days are others
+    "days_edition",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("word", String, nullable=False),
+)
+
+
+def forget_after(tx: Tx, at: int) -> None:
+    """Drop what was summed up of times after `at`: what is now learned changes it."""
+    if tx.sql.execute(delete(days).where(days.c.day >= at // DAY)).rowcount:
+        _new_edition(tx)
+    forget_marks(tx, at)
+
+
+def paid_since(sql: Connection, first: int) -> list[tuple[str, int]]:
+    """What each project cost from a day on, as far as days are summed up."""
+    paid = sum((days.c[kind.value] for kind in PAID), start=literal(0))
+    query = select(days.c.scope, func.sum(paid)).where(days.c.day >= first, days.c.scope != "")
+    return [(scope, int(sum_)) for scope, sum_ in sql.execute(query.group_by(days.c.scope))]
+
+
+def day_so_far(sql: Connection, day: int, now: int, project: str | None = None) -> DayCost:
+    """What a day has cost by now: the same as a sweep of its segments, by the database."""
+    start, s = day * DAY, segments.c
+    cost = cost_by(now) - cost_by(start)
+    costly = func.aggregate_strings(case((cost > 0, cast(s.no, String))), ",")
+    here = and_(touching(start, now), true() if project is None else s.project == project)
+    micros, found = dict[Kind, int](), set[str]()
+    query = select(s.kind, func.sum(cost), costly).where(here).group_by(s.kind)
+    for kind, paid, nos in sql.execute(query):
+        micros[Kind(kind)] = int(paid)
+        if nos and kind in OF_A_WORKSPACE:
+            found.update(nos.split(","))
+    who = bytearray(max(map(int, found), default=0) // 8 + 1)
+    for no in map(int, found):
+        who[no >> 3] |= 1 << (no & 7)
+    return DayCost(day, micros, int.from_bytes(who, "little"))
+
+
+def rolled(sql: Connection) -> int | None:
+    """The last day that is summed up."""
+    return sql.execute(select(func.max(days.c.day)).where(days.c.scope == "")).scalar()
+
+
+def keep_days(tx: Tx, found: Iterable[tuple[str, DayCost]]) -> None:
+    """Keep the sums of days that are over."""
+    rows = [_day_row(scope, it) for scope, it in found]
+    for at in range(0, len(rows), 500):
+        tx.sql.execute(days.insert(), rows[at : at + 500])
+    _new_edition(tx)
+
+
+def edition(sql: Connection) -> str:
+    """A word that stays while the days that are summed up do, and never comes again."""
+    return sql.execute(select(editions.c.word)).scalar() or ""
+
+
+def days_of(sql: Connection, scope: str) -> dict[int, DayCost]:
+    """The days that are summed up, in order."""
+    query = select(*(days.c[kind.value] for kind in Kind), days.c.day, days.c.shift, days.c.who)
+    kinds, found = tuple(Kind), {}
+    these = query.where(days.c.scope == scope).order_by(days.c.day)
+    for *micros, day, shift, who in sql.execute(these).all():
+        bits = int.from_bytes(who, "little") << shift
+        spent = {kind: it for kind, it in zip(kinds, micros, strict=True) if it}
+        found[day] = DayCost(day, spent, bits)
+    return found
+
+
+def _day_row(scope: str, it: DayCost) -> dict[str, Any]:
+    sums: Mapping[str, int] = {kind.value: it.micros.get(kind, 0) for kind in Kind}
+    shift = (it.who & -it.who).bit_length() - 1 if it.who else 0
+    bits = it.who >> shift
+    who = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+    return {"scope": scope, "day": it.day, **sums, "shift": shift, "who": who}
+
+
+def _new_edition(tx: Tx) -> None:
+    word = secrets.token_hex(8)  # not a count: what is rolled back would be counted again
+    if not tx.sql.execute(update(editions).values(word=word)).rowcount:
+        tx.sql.execute(editions.insert().values(id=1, word=word))

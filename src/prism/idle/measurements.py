@@ -1,0 +1,117 @@
+"""What workspaces used, hour by hour: what advice about money rests on.
+
+Looks come every few seconds and are added up here; every ten minutes the sums are written,
+in one transaction for all workspaces. A figure counts for the time since the look before
+it, and only if that was at most five minutes ago: nobody knows what happened meanwhile.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from prism.costs.model import HOUR, Observed
+from prism.costs.plan import SIMULATED_REGION
+from prism.idle import store
+from prism.idle.model import MEASURED, Used
+from prism.kit.clock import Clock
+from prism.kit.db import Database
+from prism.workspaces import store as workspaces
+from prism.workspaces.idleness import Idleness
+from prism.workspaces.model import Workspace
+
+GAP, EVERY, KEPT = 300, 600, timedelta(days=30)
+
+
+@dataclass(slots=True)
+class Sum:
+    """What is known of one hour of one workspace and not written yet."""
+
+    began: int
+    until: int
+    seconds: int = 0
+    idle: int = 0
+    figures: dict[str, Used] = field(default_factory=dict)
+
+    def add(self, it: Idleness, since: int, until: int) -> None:
+        """It was so for that long."""
+        length = until - since
+        self.until, self.seconds = until, self.seconds + length
+        self.idle += length if it.state == "idle" else 0
+        for name, figure in MEASURED.items():
+            if (value := it.figures.get(figure)) is not None:
+                before = self.figures.get(name, Used())
+                self.figures[name] = before.more(length, value)
+
+
+class Measurements:
+    """Adds up what is seen, writes it down, and implements `costs.model.Observer`."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db, self._clock = db, clock
+        self._last: dict[str, int] = {}
+        self._sums: dict[tuple[str, int], Sum] = {}
+        self._due: int | None = None
+
+    def saw(self, known: Mapping[str, Idleness]) -> None:
+        """Add what was found out since the last look; write it when it is time to."""
+        last, self._last = self._last, {}
+        for key, it in known.items():
+            if it.until is None or it.state is None:
+                continue
+            until = self._last[key] = int(it.until.timestamp())
+            since = last.get(key, until)
+            if 0 < until - since <= GAP:
+                self._add(key, it, since, until)
+        now = int(self._clock.now().timestamp())
+        if self._due is None or now >= self._due:
+            self._due = now + EVERY
+            self.write()
+
+    def write(self) -> None:
+        """Write down what was added up, and forget what is too old to say anything."""
+        sums, self._sums = self._sums, {}
+        if not sums:
+            return
+        oldest = int((self._clock.now() - KEPT).timestamp()) // HOUR
+        with self._db.write() as tx:
+            ids = sorted({key for key, _ in sums})
+            kinds = {it.id: it.instance_type for it in workspaces.by_ids(tx.sql, ids)}
+            for (key, hour), it in sums.items():
+                if key in kinds:
+                    spans = (it.began, it.until, it.seconds, it.idle)
+                    store.measured(tx, (key, hour, kinds[key]), spans, it.figures)
+            store.forget_hours(tx, oldest)
+
+    def observed(self, sql: Connection, project: str) -> Sequence[Observed]:
+        """What was measured in the last 30 days of each workspace of a project, as it is now."""
+        oldest = int((self._clock.now() - KEPT).timestamp()) // HOUR
+        found = []
+        living = (it for it in workspaces.every(sql) if it.ended_at is None)
+        mine = {it.id: it for it in living if it.project == project}
+        kinds = {id: it.instance_type for id, it in mine.items()}
+        for id, (seconds, idle, used) in store.hours_of(sql, kinds, oldest).items():
+            it = mine[id]
+            found.append(
+                Observed(
+                    workspace=it.name,
+                    instance_type=it.instance_type,
+                    region=_priced_in(it),
+                    hours=round(seconds / HOUR, 2),
+                    idle_hours=round(idle / HOUR, 2),
+                    hourly=it.hourly_rate,
+                    hibernates=it.hibernation,
+                    **{name: one.usage() for name, one in used.items()},
+                )
+            )
+        return sorted(found, key=lambda one: one.workspace)
+
+    def _add(self, key: str, it: Idleness, since: int, until: int) -> None:
+        at = (key, (until - 1) // HOUR)
+        self._sums.setdefault(at, Sum(since, since)).add(it, since, until)
+
+
+def _priced_in(it: Workspace) -> str:
+    """The region whose prices it has; those of this machine are simulated."""
+    return SIMULATED_REGION if it.place.startswith("local:") else it.region

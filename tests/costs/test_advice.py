@@ -1,0 +1,78 @@
+"""Advice: what is said of measurements, and when nothing is."""
+
+import pytest
+from msgspec.structs import replace
+
+from prism.costs.advice import advice
+from prism.costs.model import Observed, Usage
+
+MEASURED = Observed(
+    workspace="w",
+    instance_type="t3.xlarge",  # 4 processors, 16 GiB
+    region="us-east-1",
+    hours=100,
+    idle_hours=60,
+    cpu=Usage(100, 16, 150),
+    memory=Usage(100, 10, 30),
+    hourly=166_400,
+)
+BUSY = replace(MEASURED, idle_hours=10)
+
+
+def test_advice_says_what_was_measured():
+    sleep, small = advice([MEASURED])
+    assert (sleep.type, sleep.instance, sleep.potential_savings) == ("hibernation", "w", 9.98)
+    assert "it was idle for 60 of 100 measured hours" in sleep.recommendation
+    assert (small.type, small.potential_savings) == ("rightsizing", 8.32)
+    assert small.recommendation == (
+        "Downsize from t3.xlarge to t3.large: in 100 measured hours it used 4 % of its "
+        "processors, 38 % at most, and at most 30 % of its memory "
+        "(`prism resize w --instance-type t3.large`)"
+    )
+    assert small.measured == MEASURED
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"cpu": Usage(100, 16, 161)}, None),  # both smaller ones have two processors
+        ({"cpu": Usage(100, 16, 160)}, "t3.large"),
+        ({"memory": Usage(100, 10, 41)}, None),
+        ({"memory": Usage(100, 10, 20)}, "t3.medium"),
+        ({"memory": None}, None),
+        ({"memory": Usage(23, 10, 20)}, None),
+        ({"cpu": None}, None),
+        ({"region": "eu-nowhere-1"}, None),
+        ({"hourly": 83_200}, None),  # it costs no less
+        ({"instance_type": "no.such"}, None),
+    ],
+)
+def test_a_smaller_type_would_have_been_enough_at_the_busiest_moment(change, name):
+    found = [it for it in advice([replace(BUSY, **change)]) if it.type == "rightsizing"]
+    assert [f" to {name}: " in it.recommendation for it in found] == ([True] if name else [])
+
+
+def test_what_cannot_hibernate_is_stopped():
+    [stop, *_] = advice([replace(MEASURED, hibernates=False)])
+    assert stop.type == "stop"
+    assert "automated stopping" in stop.recommendation
+
+
+def test_a_gpu_that_nobody_uses_is_named():
+    gpu = replace(BUSY, instance_type="g4dn.xlarge", hourly=526_000, gpu=Usage(80, 0, 2))
+    [found] = advice([gpu])
+    assert (found.type, found.potential_savings) == ("gpu", 0.0)
+    assert advice([replace(gpu, gpu=Usage(80, 3, 60))]) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hours": 23.9},
+        {"hourly": None},
+        {"hourly": 0},
+        {"idle_hours": 10, "cpu": Usage(100, 300, 380)},
+    ],
+)
+def test_there_is_no_advice_without_a_reason(change):
+    assert advice([replace(MEASURED, **change)]) == []
