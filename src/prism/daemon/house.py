@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +24,7 @@ from prism.connections import live as connections
 from prism.costs import api as costs
 from prism.daemon import api as daemon
 from prism.daemon import docs
+from prism.daemon.places import GATHER
 from prism.daemon.rooms import Rooms
 from prism.daemon.schemas import Structs
 from prism.errors import NotFound
@@ -61,6 +64,7 @@ from prism.workspaces.waiting import Waiting
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 TIDY_EVERY = timedelta(hours=1)
+WHO = 5.0  # seconds in which AWS says who we are
 ROUTES: list[Any] = [
     workspaces.router,
     live.connect,
@@ -140,9 +144,12 @@ class House:
 
     def settle(self, rounds: int = 20) -> None:
         """Patrol, and reconcile until nothing is due. For tests and demonstrations."""
-        for loop in self.rooms.loops:
+        self.rooms.aws.look(WHO)
+        joined = [it for place in self.rooms.aws.connected for it in self.rooms.join(place)]
+        loops = [*self.rooms.loops, *joined]
+        for loop in loops:
             loop.patrol()
-        while rounds and sum(loop.once() for loop in self.rooms.loops):
+        while rounds and sum(loop.once() for loop in loops):
             rounds -= 1
 
     def tidy(self) -> None:
@@ -154,7 +161,9 @@ class House:
 
     def close(self) -> None:
         """Stop working and let go of everything; machines keep running."""
-        for loop in self.rooms.loops:
+        self.rooms.aws.close()
+        joined = chain.from_iterable(self.rooms.joined_loops.values())
+        for loop in [*self.rooms.loops, *joined]:
             loop.stop()
         for place in self.rooms.volumes.values():
             place.close()
@@ -313,14 +322,31 @@ async def _running(house: House) -> AsyncIterator[None]:
         stack.callback(ended.set)
         for loop in house.rooms.loops:
             _start(stack, db, loop)
+        _start_aws(stack, house)
         yield
 
 
-def _start(stack: ExitStack, db: Database, loop: Loop[Any]) -> None:
+def _start_aws(stack: ExitStack, house: House) -> None:
+    """Whatever is in use of AWS joins, now and later; each place with loops of its own."""
+    rooms, db = house.rooms, house.db
+    joined = stack.enter_context(ExitStack())
+
+    def join(place: str) -> None:
+        for loop in rooms.join(place):
+            _start(joined, db, loop, GATHER)
+
+    rooms.aws.told.append(join)
+    stack.enter_context(db.bus.listening(rooms.aws.ring))
+    stack.callback(rooms.aws.close)  # before what has joined: nothing joins any more
+    rooms.aws.start()
+
+
+def _start(stack: ExitStack, db: Database, loop: Loop[Any], gather: float = 0.1) -> None:
     if not db.shared:
         loop.inherit()  # whoever held a lease on our own file is dead
     stack.enter_context(db.bus.listening(loop.wake))
-    thread = threading.Thread(target=loop.run, name="reconcile")
+    run = partial(loop.run, gather=gather)
+    thread = threading.Thread(target=run, name="reconcile")
     thread.start()
     stack.callback(thread.join)
     stack.callback(loop.stop)

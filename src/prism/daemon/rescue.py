@@ -1,11 +1,10 @@
 """The parts that take back what has no row; a part of `Rooms`, which has the rest."""
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from prism.daemon.money import MoneyRooms
-from prism.recovery.lookout import Strays
+from prism.recovery.lookout import Everywhere, Strays
 from prism.recovery.origins import Origins
 from prism.recovery.service import RecoveryService
 
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from prism.idle.service import Keeper
     from prism.profiles.service import ProfileService
     from prism.templates.service import TemplateService
-    from prism.workspaces.ports import Compute
-    from prism.workspaces.reconciler import WorkspaceReconciler
 
 
 class RescueRooms(MoneyRooms):
@@ -24,22 +21,23 @@ class RescueRooms(MoneyRooms):
     if TYPE_CHECKING:  # `Rooms` makes them
 
         @cached_property
-        def computes(self) -> Mapping[str, Compute]: ...  # noqa: D102
-        @cached_property
         def profiles(self) -> ProfileService: ...  # noqa: D102
         @cached_property
         def templates(self) -> TemplateService: ...  # noqa: D102
-        @cached_property
-        def reconciler(self) -> WorkspaceReconciler: ...  # noqa: D102
         @cached_property
         def lookout(self) -> Lookout: ...  # noqa: D102
         @cached_property
         def watchman(self) -> Keeper: ...  # noqa: D102
 
     @cached_property
-    def strays(self) -> Strays:
+    def lookouts(self) -> list[Strays]:
+        """Who notices machines without a row: one for each reconciler of workspaces."""
+        return []
+
+    @cached_property
+    def strays(self) -> Everywhere:
         """Machines without a row, as the last looks have shown them."""
-        return Strays(self.db, self.computes, lambda: self.reconciler.glances)
+        return Everywhere(lambda: self.lookouts)
 
     @cached_property
     def rescue(self) -> RecoveryService:
@@ -49,7 +47,7 @@ class RescueRooms(MoneyRooms):
             self.clock,
             templates=self.templates,
             profiles=self.profiles,
-            terms=self._terms,
+            terms=self._terms_now,
             treasury=self.escrow,
             watcher=self.lookout,
         )

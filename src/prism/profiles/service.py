@@ -55,6 +55,11 @@ class ProfileService:
             active = self._active(sql)
             return [_shown(profile, active) for profile in store.every(sql)]
 
+    def in_use(self, sql: Connection) -> tuple[Profile, ...]:
+        """Those that somebody works with."""
+        names = {self._fixed} if self._fixed else {*store.in_use(sql)}
+        return tuple(it for it in store.every(sql) if it.name in names)
+
     def current(self) -> Profile:
         """The one that launches use."""
         with self._db.read() as sql:

@@ -85,3 +85,8 @@ def users(sql: Connection, name: str) -> list[str]:
     """Who has switched to it."""
     theirs = select(active.c.actor).where(active.c.profile == name).order_by(active.c.actor)
     return [*sql.execute(theirs).scalars()]
+
+
+def in_use(sql: Connection) -> list[str]:
+    """The names of all that somebody has switched to."""
+    return [*sql.execute(select(active.c.profile).distinct()).scalars()]

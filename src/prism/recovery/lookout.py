@@ -41,7 +41,7 @@ class Strays:
         }
 
     def strays(self) -> Sequence[Found]:
-        """Those of the last looks that have no row yet."""
+        """Those of the last looks that have no row yet; the oldest of each place first."""
         if not any(self._found.values()):
             return []
         with self._db.read() as sql:
@@ -61,4 +61,19 @@ class Strays:
             found = compute.found(ids) if ids else ()
         except Unavailable:
             return self._found.get(place, ())
-        return [replace(it, place=place) for it in found]
+        return [replace(it, place=place) for it in sorted(found, key=lambda it: it.key)]
+
+
+class Everywhere:
+    """Implements `recovery.model.Sight`: what several, each at its own places, have noticed."""
+
+    def __init__(self, several: Callable[[], Iterable[Strays]]) -> None:
+        self._several = several
+
+    def strays(self) -> Sequence[Found]:
+        """Those of the last looks that have no row yet; the oldest of each place first."""
+        return [found for it in self._several() for found in it.strays()]
+
+    def places(self) -> Sequence[Looked]:
+        """Every place that is served, looked at or not yet."""
+        return [looked for it in self._several() for looked in it.places()]

@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    union,
     update,
 )
 
@@ -138,6 +139,15 @@ def idle_in(sql: Connection, kind: type[T], places: Collection[str]) -> list[T]:
     """Those in these places that nobody is at work on."""
     table = TABLES[kind].c
     return _many(sql, kind, _of(kind).where(table.place.in_(places), table.lease.is_(None)))
+
+
+def places(sql: Connection, like: str) -> list[str]:
+    """Every place that begins so and keeps volumes or snapshots."""
+    found = [
+        select(table.c.place).where(table.c.place.startswith(like, autoescape=True))
+        for table in (volumes, snapshots)
+    ]
+    return [*sql.execute(union(*found)).scalars()]
 
 
 def find_volume(sql: Connection, name: str) -> Volume | None:

@@ -145,6 +145,13 @@ def living_in(sql: Connection, places: Collection[str]) -> list[Workspace]:
     return _many(sql, SELECT.where(idle))
 
 
+def places(sql: Connection, like: str) -> list[tuple[str, str]]:
+    """Every place that begins so and has workspaces, each with the profile of some of them."""
+    found = select(workspaces.c.place, workspaces.c.profile).distinct()
+    rows = sql.execute(found.where(workspaces.c.place.startswith(like, autoescape=True)))
+    return [(place, profile) for place, profile in rows]
+
+
 def living_of(sql: Connection, profile: str) -> int:
     """How many that have not ended were launched with this profile."""
     query = select(func.count()).where(workspaces.c.profile == profile, LIVE)

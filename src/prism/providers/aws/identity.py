@@ -183,6 +183,10 @@ class OwnCloud(Cloud):
             raise AwsUnavailable(details=f"{service}:{action}: the daemon goes home")
         return super().call(service, action, **arguments)
 
+    def endpoint(self, service: str) -> str:
+        """Where a service is asked."""
+        return str(self._client(service).meta.endpoint_url)
+
     def close(self) -> None:
         """Ask nothing any more."""
         self._closed = True

@@ -1,0 +1,269 @@
+"""The parts that reach machines and data: this machine, and AWS where somebody uses it.
+
+This machine's place is there from the start, with its loops. A place of AWS joins when it is
+connected, and brings loops of its own: one that is slow or away delays nobody else, and each
+is looked at as often as it says itself.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from functools import cached_property, partial
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+from sqlalchemy.exc import SQLAlchemyError
+
+from prism.daemon.api import PlaceSeen
+from prism.daemon.rescue import RescueRooms
+from prism.idle.reconciler import IdleReconciler
+from prism.kit.clock import whole
+from prism.kit.reconcile import Loop
+from prism.logs.ports import Logs
+from prism.profiles import store as profile_rows
+from prism.profiles.model import Profile
+from prism.providers.aws.away import Away
+from prism.providers.aws.identity import OwnCloud
+from prism.providers.aws.places import AwsPlaces, Parts, Usage
+from prism.providers.aws.terms import AwsTerms
+from prism.providers.local.compute import LocalCompute
+from prism.providers.local.logs import LocalLogs
+from prism.providers.local.place import place_of
+from prism.providers.local.ssh.gate import SshGate
+from prism.providers.local.storage_terms import LocalStorageTerms
+from prism.providers.local.terms import LocalTerms
+from prism.providers.local.volumes import LocalVolumes
+from prism.recovery.lookout import Strays
+from prism.settings import Settings
+from prism.storage import store as storage_rows
+from prism.storage.copier import SnapshotReconciler
+from prism.storage.model import Terms as StorageTerms
+from prism.storage.ports import Volumes
+from prism.storage.reconciler import VolumeReconciler
+from prism.workspaces import store as workspace_rows
+from prism.workspaces.hosts import WorkspaceHosts
+from prism.workspaces.model import ProviderMissing, Terms, Workspace
+from prism.workspaces.ports import Compute
+from prism.workspaces.reconciler import WorkspaceReconciler
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+AWS = "aws:"  # how the names of its places begin
+PATIENT, AT_ONCE = 4.0, 0.0  # seconds that a launch waits for who we are; and everybody else
+GATHER = 0.5  # seconds in which wishes to a cloud share one look
+
+
+class Joined(Mapping[str, T]):
+    """What is here, and whatever has joined since; each look sees one moment."""
+
+    def __init__(self, here: Mapping[str, T], joined: Callable[[], Mapping[str, T]]) -> None:
+        self._here, self._joined = here, joined
+
+    def __getitem__(self, place: str) -> T:
+        found = self._here.get(place)
+        return self._joined()[place] if found is None else found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._here, *self._joined()])
+
+    def __len__(self) -> int:
+        return len(self._here) + len(self._joined())
+
+
+class PlaceRooms(RescueRooms):
+    """What reaches machines and data; a part of `Rooms`, which has the rest."""
+
+    settings: Settings
+    _used = Usage()
+    _given: Mapping[str, Compute] | None
+    _given_volumes: Mapping[str, Volumes] | None
+
+    @cached_property
+    def here(self) -> str:
+        """The name of this machine's place."""
+        return place_of(self.settings.folder)
+
+    # ------------------------------------------------------------ what there is
+    @cached_property
+    def local(self) -> Mapping[str, Compute]:
+        """Where machines run from the start."""
+        return self._given or {self.here: LocalCompute(self.settings.workspaces)}
+
+    @cached_property
+    def local_volumes(self) -> Mapping[str, Volumes]:
+        """Where data is kept from the start."""
+        here = LocalVolumes(self.settings.storage, self.settings.workspaces)
+        return self._given_volumes or {self.here: here}
+
+    @cached_property
+    def aws(self) -> AwsPlaces:
+        """What is in use of AWS."""
+        return AwsPlaces(self.settings.folder, self.clock, self._in_use, self._assembled)
+
+    @cached_property
+    def computes(self) -> Mapping[str, Compute]:
+        """Where machines run, by place."""
+        return Joined(self.local, lambda: self.aws.computes)
+
+    @cached_property
+    def volumes(self) -> Mapping[str, Volumes]:
+        """Where data is kept, by place."""
+        return Joined(self.local_volumes, self._joined_volumes)
+
+    @cached_property
+    def kept_logs(self) -> Mapping[str, Logs]:
+        """Where what machines say is kept, by place."""
+        here: dict[str, Logs] = {self.here: LocalLogs(self.settings.workspaces)}
+        return Joined(here, lambda: self.aws.logs)
+
+    @property
+    def gates(self) -> list[Callable[[object], AbstractAsyncContextManager[None]]]:
+        """What stands open beside HTTP while the daemon runs."""
+        ours = [it for it in self.local.values() if isinstance(it, LocalCompute)]
+        return [partial(_open, it.ssh) for it in ours]
+
+    # ------------------------------------------------------------ what works there
+    @cached_property
+    def reconciler(self) -> WorkspaceReconciler:
+        """Makes workspaces of this machine what is wanted."""
+        return self._reconciler(self.local)
+
+    @cached_property
+    def loop(self) -> Loop[Any]:
+        """Runs this machine's reconciler."""
+        # A call to a cloud waits; one to this machine computes, and with more hands at it those
+        # who answer requests wait three times as long for the interpreter.
+        here = all(isinstance(it, LocalCompute) for it in self.local.values())
+        return Loop(self.reconciler, self.db, self.clock, hands=4 if here else 16)
+
+    @cached_property
+    def local_loops(self) -> list[Loop[Any]]:
+        """What makes workspaces, volumes and snapshots of this machine what is wanted."""
+        work = IdleReconciler(self.db, self.clock, self.local)
+        watching: Loop[Any] = Loop(work, self.db, self.clock, hands=2)
+        return [self.loop, *self._storage_loops(self.local_volumes), watching]
+
+    @cached_property
+    def joined(self) -> dict[str, WorkspaceReconciler]:
+        """The reconcilers of places that have joined."""
+        return {}
+
+    @cached_property
+    def joined_loops(self) -> dict[str, list[Loop[Any]]]:
+        """Their loops."""
+        return {}
+
+    def _joined_volumes(self) -> Mapping[str, Volumes]:
+        parts = self.aws.connected.items()
+        return {place: it.volumes for place, it in parts if it.volumes is not None}
+
+    def join(self, place: str) -> list[Loop[Any]]:
+        """Make the loops of a place that was connected, unless there are."""
+        if place not in self.joined_loops:
+            self.joined_loops[place] = self._loops(place)
+        return self.joined_loops[place]
+
+    def _loops(self, place: str) -> list[Loop[Any]]:
+        parts = self.aws.connected[place]
+        computes = {place: parts.compute}
+        self.joined[place] = self._reconciler(computes)
+        idle = IdleReconciler(self.db, self.clock, computes)
+        watching: Loop[Any] = Loop(idle, self.db, self.clock, hands=4)
+        found = [Loop(self.joined[place], self.db, self.clock, hands=16), watching]
+        if parts.volumes is not None:
+            found += self._storage_loops({place: parts.volumes})
+        return found
+
+    def _reconciler(self, computes: Mapping[str, Compute]) -> WorkspaceReconciler:
+        strays = Strays(self.db, computes, lambda: made.glances)
+        self.lookouts.append(strays)
+        made = WorkspaceReconciler(
+            self.db,
+            self.clock,
+            computes,
+            timedelta(seconds=self.settings.terminated_retention),
+            [*self.meters, self.watchman],
+            observers=[self.lookout, strays],
+        )
+        return made
+
+    def _storage_loops(self, volumes: Mapping[str, Volumes]) -> list[Loop[Any]]:
+        kept = (self.db, self.clock, volumes, WorkspaceHosts(), [self.storage_ledger])
+        found = (VolumeReconciler(*kept), SnapshotReconciler(*kept))
+        return [Loop(it, self.db, self.clock, hands=4) for it in found]
+
+    # ------------------------------------------------------------ what is said of it
+    def _terms(self, profile: Profile) -> Terms:
+        """For a launch, which may wait a moment for who we are."""
+        if profile.provider == "local":
+            return LocalTerms(self.here, simulated=self.settings.local_prices == "aws")
+        return self._aws_terms(profile, PATIENT)
+
+    def _terms_of(self, it: Workspace) -> Terms:
+        """Of a workspace that is there; nobody waits for anything."""
+        return self._terms_now(replace(self.profiles.named(it.profile), region=it.region))
+
+    def _terms_now(self, profile: Profile) -> Terms:
+        local = profile.provider == "local"
+        return self._terms(profile) if local else self._aws_terms(profile, AT_ONCE)
+
+    def _aws_terms(self, profile: Profile, patience: float) -> AwsTerms:
+        if self._given is not None:  # a daemon of a test, that has the places it was given
+            raise ProviderMissing(
+                f"Profile {profile.name!r} works on {profile.provider}; this daemon does not",
+                remediation="Use `prism profile switch local`",
+            )
+        return self.aws.terms(profile, patience=patience)
+
+    def _storage_terms(self, place: str | None) -> StorageTerms:
+        """What is said of storage by whoever serves a place, or the current profile."""
+        if place is None and (profile := self.profiles.current()).provider != "local":
+            place = self._aws_terms(profile, PATIENT).place
+        if place is not None and place.startswith(AWS):
+            return self.aws.storage_terms(place)
+        simulated = self.settings.local_prices == "aws"
+        return LocalStorageTerms(self.here, self.settings.folder, simulated=simulated)
+
+    def _places(self) -> list[PlaceSeen]:
+        aws = sorted(self.aws.wanted & self.aws.computes.keys())
+        nowhere = sorted(self.aws.troubles.items())
+        return [
+            *map(self._seen, [*self.local, *aws]),
+            *(PlaceSeen(f"{AWS}{it}", "aws", False, None, why.message) for it, why in nowhere),
+        ]
+
+    def _seen(self, place: str) -> PlaceSeen:
+        provider, compute = place.partition(":")[0], self.computes[place]
+        if isinstance(compute, Away):
+            return PlaceSeen(place, provider, False, None, compute.reason.message)
+        work = self.joined.get(place, self.reconciler)
+        at, problem = work.glances.get(place, (None, None))
+        reachable = None if at is None else problem is None
+        return PlaceSeen(place, provider, reachable, at and whole(at), problem)
+
+    def _in_use(self) -> Usage:
+        """What somebody works with, and where rows are; as before while the database is away."""
+        if self._given is not None:
+            return self._used  # it serves what it was given, and nothing else
+        try:
+            with self.db.read() as sql:
+                rows: list[tuple[str, str | None]] = [*workspace_rows.places(sql, AWS)]
+                rows += [(place, None) for place in storage_rows.places(sql, AWS)]
+                self._used = Usage(
+                    active=tuple(it for it in self.profiles.in_use(sql) if it.provider == "aws"),
+                    rows=tuple(rows),
+                    profiles={it.name: it for it in profile_rows.every(sql)},
+                )
+        except SQLAlchemyError:
+            log.exception("nobody knows what is in use of AWS")
+        return self._used
+
+    def _assembled(self, cloud: OwnCloud) -> Parts:
+        from prism.providers.aws.assembly import assemble  # noqa: PLC0415  cold start: asyncssh
+
+        return assemble(cloud, self.settings.folder, self.settings.caller_cidr)
+
+
+def _open(gate: SshGate, _: object) -> AbstractAsyncContextManager[None]:
+    return gate.open()

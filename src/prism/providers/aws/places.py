@@ -1,0 +1,252 @@
+"""The accounts and regions of AWS that are in use, connected behind the scenes.
+
+In use is where the active profile of somebody leads, and where rows live. A place is known
+by its account, so nobody can say where a profile leads before AWS has said who it is. Until
+then, and while credentials are away, a place says why to whoever asks. Nothing here asks AWS
+before an aws profile is used.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from prism.errors import Problem
+from prism.kit.clock import Clock
+from prism.logs.ports import Logs
+from prism.profiles.model import Profile
+from prism.providers.aws.away import Away
+from prism.providers.aws.buckets import Budget
+from prism.providers.aws.faults import credentials_missing
+from prism.providers.aws.identity import (
+    Identities,
+    OwnCloud,
+    of_another,
+    parts_of,
+    place_of,
+    region_of,
+)
+from prism.providers.aws.prices import Prices
+from prism.providers.aws.storage_terms import AwsStorageTerms
+from prism.providers.aws.terms import AwsTerms
+from prism.storage.ports import Volumes
+from prism.workspaces.ports import Compute
+
+log = logging.getLogger(__name__)
+
+EVERY, SOON = 15.0, 0.2  # seconds between two looks; and after somebody rang
+SHOPPING = 1.0  # seconds between two looks at what is due of prices
+GOING_HOME = 10.0  # seconds that a look has to end
+WAIT = 5.0  # seconds for who we are, where a look may wait
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """What is in use: active profiles, places of rows with their profiles, and all profiles."""
+
+    active: tuple[Profile, ...] = ()
+    rows: tuple[tuple[str, str | None], ...] = ()
+    profiles: Mapping[str, Profile] = {}
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    """What serves a connected place."""
+
+    cloud: OwnCloud
+    compute: Compute
+    logs: Logs | None = None
+    volumes: Volumes | None = None
+    image: Callable[[str, str], str | None] = lambda base, built: None
+    close: Callable[[], object] = lambda: None
+
+
+Assemble = Callable[[OwnCloud], Parts]
+
+
+class AwsPlaces:
+    """Every place in use, by name; the mappings are never changed, only replaced."""
+
+    def __init__(
+        self,
+        home: Path,
+        clock: Clock,
+        usage: Callable[[], Usage],
+        assemble: Assemble,
+        identities: Identities | None = None,
+    ) -> None:
+        self._clock, self._usage, self._assemble = clock, usage, assemble
+        self.identities = identities or Identities(clock)
+        self.prices = Prices(home / "prices", clock)
+        self.computes: Mapping[str, Compute] = {}
+        self.logs: Mapping[str, Logs] = {}
+        self.connected: Mapping[str, Parts] = {}
+        self.troubles: Mapping[str, Problem] = {}
+        """Active profiles that lead nowhere yet, by name, and why."""
+        self.wanted: frozenset[str] = frozenset()
+        """What was in use at the last look."""
+        self.told: list[Callable[[str], object]] = []
+        """Called with the name of each place that was connected."""
+        self._budgets: dict[str, Budget] = {}
+        self._lock = threading.Lock()
+        self._rung, self._closed = threading.Event(), threading.Event()
+        self._workers: list[threading.Thread] = []
+
+    # ------------------------------------------------------------ for requests
+    def terms(self, profile: Profile, *, patience: float = WAIT) -> AwsTerms:
+        """What the place says where a profile leads; raises why nobody knows where that is."""
+        region = region_of(profile)
+        identity = self.identities.of(profile.aws_profile, patience)
+        place = place_of(identity.account, region)
+        parts = self.connected.get(place)
+        known = parts.image if parts else lambda base, built: None
+        return AwsTerms(place, region, self.prices, known)
+
+    def storage_terms(self, place: str) -> AwsStorageTerms:
+        """What a place says of storage."""
+        return AwsStorageTerms(place, parts_of(place)[1], self.prices)
+
+    def ring(self) -> None:
+        """Something may be in use that was not; waits for nobody."""
+        self._rung.set()
+
+    # ------------------------------------------------------------ behind the scenes
+    def start(self) -> None:
+        """Look now, and whenever somebody rings, until closed."""
+        self.identities.told.append(self.ring)
+        for work, name in ((self._run, "aws places"), (self._shop, "aws prices")):
+            worker = threading.Thread(target=work, name=name, daemon=True)
+            self._workers.append(worker)
+            worker.start()
+
+    def close(self) -> None:
+        """Ask nothing any more; machines keep running."""
+        self._closed.set()
+        self.ring()
+        for parts in self.connected.values():
+            parts.cloud.close()
+        for worker in self._workers:
+            worker.join(GOING_HOME)
+        for parts in self.connected.values():
+            parts.close()
+
+    def look(self, patience: float = 0.0) -> None:
+        """See what is in use, and connect what can be; waits for who we are if it may."""
+        usage = self._usage()
+        rows = {place: self._candidates(place, usage) for place, _ in usage.rows}
+        asked = [*usage.active, *(it for found in rows.values() for it in found)]
+        for done in [self.identities.begin(it) for it in {it.aws_profile for it in asked}]:
+            done.wait(patience)
+        leading = self._leading(usage.active)
+        self.wanted = frozenset({*leading, *rows})
+        for place in self.wanted:
+            self._serve(place, [*leading.get(place, ()), *rows.get(place, ())])
+
+    def look_at_prices(self) -> None:
+        """Fetch what is due, for each region that is in use."""
+        for place in self.wanted & self.connected.keys():
+            if not self._closed.is_set():
+                self.prices.look(self.connected[place].cloud)
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            self._rung.clear()
+            self.look()
+            self._rung.wait(EVERY)
+            self._closed.wait(SOON)  # a burst of commits is no burst of looks
+
+    def _shop(self) -> None:
+        while not self._closed.wait(SHOPPING):
+            self.look_at_prices()
+
+    def _candidates(self, place: str, usage: Usage) -> list[Profile]:
+        """Whose credentials may lead to a place with rows: those of its rows, if they can.
+
+        Others of the region are asked only where nobody else is left.
+        """
+        account = parts_of(place)[0]
+        names = dict.fromkeys(name for at, name in usage.rows if at == place and name)
+        own = [usage.profiles[name] for name in names if name in usage.profiles]
+        who = [self.identities.known(it.aws_profile).identity for it in own]
+        if any(it is None or it.account == account for it in who):
+            return own
+        return own + [it for it in _of_region(usage.profiles.values(), place) if it not in own]
+
+    def _leading(self, active: Iterable[Profile]) -> dict[str, list[Profile]]:
+        """Where the active profiles lead; those that lead nowhere yet are troubles."""
+        found: dict[str, list[Profile]] = {}
+        troubles: dict[str, Problem] = {}
+        for profile in active:
+            who = self.identities.known(profile.aws_profile)
+            try:
+                region = region_of(profile)
+            except Problem as problem:
+                troubles[profile.name] = problem
+                continue
+            if who.identity is not None:
+                found.setdefault(place_of(who.identity.account, region), []).append(profile)
+            elif who.problem is not None:
+                troubles[profile.name] = who.problem
+        self.troubles = troubles
+        return found
+
+    def _serve(self, place: str, profiles: Iterable[Profile]) -> None:
+        """Connect a place by the first profile that leads there, else say why it is away."""
+        account, region = parts_of(place)
+        why: Problem | None = None
+        fit: list[str | None] = []
+        for it in profiles:
+            who = self.identities.known(it.aws_profile)
+            if who.identity is not None and who.identity.account == account:
+                fit.append(it.aws_profile)
+            elif why is None and who.identity is not None:
+                why = of_another(it.aws_profile, account, who.identity.account)
+            elif why is None:
+                why = who.problem
+        if (parts := self.connected.get(place)) is not None:
+            if fit and parts.cloud.aws_profile not in fit:
+                parts.cloud.use(fit[0])
+        elif fit:
+            self._connect(place, account, region, fit[0])
+        else:
+            self._away(place, why or no_profile(place))
+
+    def _connect(self, place: str, account: str, region: str, aws_profile: str | None) -> None:
+        budget = self._budgets.setdefault(place, Budget())
+        cloud = OwnCloud(
+            account,
+            region,
+            aws_profile,
+            self.identities.fresh,
+            budget=budget,
+            clock=self._clock,
+        )
+        parts = self._assemble(cloud)
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self.connected = {**self.connected, place: parts}
+            self.computes = {**self.computes, place: parts.compute}
+            if parts.logs is not None:
+                self.logs = {**self.logs, place: parts.logs}
+        log.info("%s: connected", place)
+        for tell in self.told:
+            tell(place)
+
+    def _away(self, place: str, why: Problem) -> None:
+        away = Away(why)
+        with self._lock:
+            self.computes = {**self.computes, place: away}
+            self.logs = {**self.logs, place: away}
+
+
+def no_profile(place: str) -> Problem:
+    """No profile of ours leads to a place where we have rows."""
+    account, region = parts_of(place)
+    return credentials_missing(f"no profile leads to account {account} in {region}")
+
+
+def _of_region(profiles: Iterable[Profile], place: str) -> list[Profile]:
+    """The aws profiles that may lead to a place."""
+    region = parts_of(place)[1]
+    return [it for it in profiles if it.provider == "aws" and it.region in {None, region}]
