@@ -50,12 +50,14 @@ VANISHED = Trouble("VANISHED", "It was destroyed outside of Prism; what it held 
 class Links(NamedTuple):
     """A volume's attachments as they were seen.
 
-    `ended` are workspaces among them that are over, `refused` one that cannot have it.
+    `ended` are workspaces among them that are over, `refused` one that cannot have it; what
+    else was refused is tried `again`.
     """
 
     seen: list[Attachment]
     ended: set[str]
     refused: str | None = None
+    again: bool = False
 
 
 class VolumeReconciler:
@@ -126,7 +128,8 @@ class VolumeReconciler:
     ) -> Links:
         ended = {one.workspace for one in seen if not _lives(one, hosts)}
         one = step.attachment if refused and step.act is Act.ATTACH else None
-        return Links(seen, ended, one.workspace if one else None)
+        again = refused and step.act in {Act.DETACH, Act.DELETE}
+        return Links(seen, ended, one.workspace if one else None, again)
 
     def _act(
         self, claim: Claim, it: Volume, step: Step, hosts: Mapping[str, Host]
@@ -176,7 +179,7 @@ class VolumeReconciler:
         pause = self._places[before.place].busy
         if _begins(step):
             pause = timedelta(0)  # there may be more of them
-        if links.refused is None and facts.get("trouble") and step.act is Act.DETACH:
+        if links.again:
             pause = AGAIN
         elif step.act is Act.REST and settled(after, links.seen):
             pause = NEVER - self._clock.now()  # a request or a patrol will say

@@ -47,6 +47,7 @@ ACTIONS = frozenset(
         "efs:DescribeFileSystems",
         "efs:DescribeMountTargets",
         "efs:TagResource",
+        "efs:UntagResource",
         "iam:AddRoleToInstanceProfile",
         "iam:CreateInstanceProfile",
         "iam:CreateRole",

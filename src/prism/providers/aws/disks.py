@@ -1,0 +1,291 @@
+"""EBS volumes. Each lives in one zone, and is made before anybody knows where it is needed.
+
+So a volume is made in a zone that follows from its key, and as long as no machine has had
+it, attaching it in another zone makes it anew there: nothing is on it, or a snapshot's data,
+from which it is made again. The first machine that has it decides. From then on it stays,
+`Disk.zone` says where, and machines elsewhere are refused with `VolumeElsewhere`.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from zlib import crc32
+
+from prism.errors import Problem, Unavailable
+from prism.providers.aws.cloud import Answer, Cloud
+from prism.providers.aws.faults import Missing, TokenMismatch, said
+from prism.providers.aws.ground.tagging import accepting
+from prism.providers.aws.keeping import (
+    KIND,
+    MOUNTED,
+    USED,
+    key_filter,
+    kind_filter,
+    volume_tags,
+)
+from prism.providers.aws.machines import Standing, standing
+from prism.providers.aws.mounts import Made, Mounts, Plugged
+from prism.providers.aws.tags import ID, OUR_NAME, Tags, listed, read, specified
+from prism.storage.model import Seen, Trouble, VolumeElsewhere
+from prism.storage.ports import Disk, StorageRefused, VolumeOrder
+
+STATES = {
+    "creating": Seen.MAKING,
+    "available": Seen.THERE,
+    "in-use": Seen.THERE,
+    "deleting": Seen.DELETING,
+    "deleted": Seen.GONE,
+}
+FAILED = Trouble("VOLUME_FAILED", "AWS could not make it; delete it and make another")
+DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")  # AWS's advice for data
+THERE = {"attached", "busy", "detaching"}
+ABLE = {"running", "stopped"}  # machines to which volumes are attached, or from which detached
+PERFORMANCE = {"gp3": ("Iops", "Throughput"), "io2": ("Iops",)}
+
+
+class Disks:
+    """The EBS volumes of one account and region."""
+
+    def __init__(self, cloud: Cloud, mounts: Mounts) -> None:
+        self._cloud, self._mounts = cloud, mounts
+        self._zones: list[str] = []
+
+    def survey(self) -> list[Disk]:
+        """All of ours; where a key has made two, the one to which the other gives way."""
+        found: dict[str, dict[str, Any]] = {}
+        filters = kind_filter("ebs")
+        for it in self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters):
+            key = read(it.get("Tags")).get(ID, "")
+            if key and (key not in found or _precedence(it) < _precedence(found[key])):
+                found[key] = it
+        return [_disk(it) for it in found.values()]
+
+    def create(self, order: VolumeOrder, snapshot: str | None = None) -> Disk:
+        """Make one, empty or of a snapshot."""
+        wish: dict[str, Any] = {
+            "AvailabilityZone": self._first_zone(order.key),
+            "ClientToken": order.key,
+            "Encrypted": True,
+            "Size": order.size_gb,
+            "TagSpecifications": specified(volume_tags(order), "volume"),
+            "VolumeType": order.volume_type or "gp3",
+        }
+        if snapshot is not None:
+            wish["SnapshotId"] = snapshot
+        given = {"Iops": order.iops, "Throughput": order.throughput}
+        wish |= {name: it for name, it in given.items() if it is not None}
+        try:
+            return _disk(self._cloud.call("ec2", "CreateVolume", **wish))
+        except TokenMismatch:  # it was made before, by a Prism that wrote other tags
+            if made := self._of_key(order.key):
+                return _disk(made[0])
+            raise Unavailable(f"Volume {order.name} was made and is not visible yet") from None
+        except Missing as gone:
+            raise StorageRefused("The snapshot it was to be made from is gone") from gone
+
+    def attach(self, id: str, machine: str, name: str) -> None:
+        """One step towards a machine that has it and shows it."""
+        at, it = self._standing(machine), self._found(id)
+        if at is None or at.over:
+            return
+        if holder := next(iter(_holders(it)), None):
+            if holder["InstanceId"] != machine:
+                raise StorageRefused(f"It is attached to {holder['InstanceId']}")
+            if at.on and holder["State"] == "attached":
+                self._show(it, at, holder["Device"], name)
+        elif it["State"] != "available":
+            raise Unavailable(f"Volume {id} is {it['State']}")
+        elif it["AvailabilityZone"] != at.zone:
+            self._move(it, at.zone)
+        else:
+            self._give(it, at)
+
+    def detach(self, id: str, machine: str) -> None:
+        """One step towards a machine that has it no more."""
+        if not (it := self._with(id, machine)):
+            return
+        at = standing(self._cloud, machine)
+        if at is None or at.over:
+            return  # EC2 detaches it when the machine has ended
+        if at.asleep:
+            raise Unavailable(f"Machine {machine} sleeps: what is in its memory uses the volume")
+        if at.state not in ABLE:
+            return
+        if at.on:
+            self._mounts.leave(machine, id)
+        if read(it.get("Tags")).get(MOUNTED):
+            self._tag(id, MOUNTED, "")
+        with accepting("IncorrectState"):  # it has been detached meanwhile
+            self._cloud.call("ec2", "DetachVolume", VolumeId=id, InstanceId=machine)
+
+    def delete(self, id: str) -> None:
+        """Destroy it, and what else its key has made."""
+        try:
+            key = read(self._found(id).get("Tags")).get(ID)
+        except Unavailable:
+            key = None
+        others = [it["VolumeId"] for it in self._of_key(key)] if key else []
+        for one in {id, *others}:
+            try:
+                self._cloud.call("ec2", "DeleteVolume", VolumeId=one)
+            except Missing:
+                continue
+            except Problem as no:
+                if said(no) == "IncorrectState":
+                    raise Unavailable(f"Volume {one} is not ready to be deleted") from no
+                raise
+
+    # ---------------------------------------------------------------- steps
+    def _move(self, it: Mapping[str, Any], zone: str) -> None:
+        """Make it anew where it is needed: as yet nobody has written on it."""
+        tags = read(it.get("Tags"))
+        if USED in tags:
+            raise elsewhere(tags.get(OUR_NAME, it["VolumeId"]), it["AvailabilityZone"], zone)
+        wish = {
+            "AvailabilityZone": zone,
+            "ClientToken": f"{tags[ID]}-{it['VolumeId']}",
+            "Encrypted": True,
+            "Size": it["Size"],
+            "TagSpecifications": [{"ResourceType": "volume", "Tags": listed(_own(tags))}],
+            "VolumeType": it["VolumeType"],
+        }
+        wish |= {name: it[name] for name in PERFORMANCE.get(it["VolumeType"], ()) if it.get(name)}
+        if snapshot := it.get("SnapshotId"):
+            wish["SnapshotId"] = snapshot
+        try:
+            self._cloud.call("ec2", "CreateVolume", **wish)
+        except Missing as gone:
+            raise elsewhere(tags.get(OUR_NAME, ""), it["AvailabilityZone"], zone) from gone
+        # Only now: whoever is interrupted here finds the old one, and begins again.
+        with accepting("InvalidVolume.NotFound"):
+            self._cloud.call("ec2", "DeleteVolume", VolumeId=it["VolumeId"])
+
+    def _give(self, it: Mapping[str, Any], at: Standing) -> None:
+        """Attach it to the next free device."""
+        id, tags = it["VolumeId"], read(it.get("Tags"))
+        if at.asleep:
+            raise Unavailable(f"Machine {at.id} sleeps, and cannot be given a volume")
+        if at.state not in ABLE:
+            return
+        if _made(it) == "copy":
+            # It may be a root disk's copy, with the same ids: a machine that boots now might
+            # take it for its own. One that has booted gives it other ids when it shows it.
+            if not at.on:
+                raise Unavailable(f"Machine {at.id} has to be on to take a restored volume")
+            self._mounts.answers(at.id)
+        if USED not in tags:
+            self._tag(id, USED, at.id)
+        for device in (free for free in DEVICES if free not in at.disks):
+            try:
+                wish = {"VolumeId": id, "InstanceId": at.id, "Device": device}
+                self._cloud.call("ec2", "AttachVolume", **wish)
+                return
+            except Problem as no:
+                if said(no) in {"IncorrectState", "VolumeInUse"}:  # look again what is so
+                    raise Unavailable(f"{id} cannot be attached yet: {no.message}") from no
+                if "already in use" not in no.message:  # the device: somebody was faster
+                    raise
+        raise StorageRefused(
+            f"Machine {at.id} has {len(DEVICES)} volumes already: there is no free device"
+        )
+
+    def _show(self, it: Mapping[str, Any], at: Standing, device: str, name: str) -> None:
+        id, tags = it["VolumeId"], read(it.get("Tags"))
+        if tags.get(MOUNTED) == at.id:
+            return
+        self._mounts.disk(at.id, Plugged(id, device, it["Size"], _made(it)), name)
+        self._tag(id, MOUNTED, at.id)
+
+    def _tag(self, id: str, key: str, value: str) -> None:
+        self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=[{"Key": key, "Value": value}])
+
+    # ---------------------------------------------------------------- looks
+    def _standing(self, machine: str) -> Standing | None:
+        at = standing(self._cloud, machine)
+        if at is None:
+            raise Unavailable(f"EC2 does not know the machine {machine} yet")
+        return at
+
+    def _found(self, id: str) -> Answer:
+        try:
+            found: list[Answer] = self._cloud.call("ec2", "DescribeVolumes", VolumeIds=[id])[
+                "Volumes"
+            ]
+        except Missing as unseen:
+            raise Unavailable(f"EC2 does not know the volume {id}, or not yet") from unseen
+        if not found or KIND not in read(found[0].get("Tags")):
+            raise StorageRefused(f"{id} is no volume of Prism")
+        return found[0]
+
+    def _with(self, id: str, machine: str) -> Answer:
+        """The volume, if that machine has it and has not been asked to give it back."""
+        try:
+            it = self._found(id)
+        except Unavailable:
+            return {}
+        there = {(one["InstanceId"], one["State"]) for one in _holders(it)}
+        return it if there & {(machine, "attached"), (machine, "busy")} else {}
+
+    def _of_key(self, key: str) -> list[Answer]:
+        filters = key_filter("ebs", key)
+        found = self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters)
+        return sorted(found, key=_precedence)
+
+    def _first_zone(self, key: str) -> str:
+        """A zone that follows from the key: a call that is repeated has to be the same."""
+        if not self._zones:
+            self._zones = self._available_zones()
+        return self._zones[crc32(key.encode()) % len(self._zones)]
+
+    def _available_zones(self) -> list[str]:
+        wanted = {"state": "available", "zone-type": "availability-zone"}
+        filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+        answer = self._cloud.call("ec2", "DescribeAvailabilityZones", Filters=filters)
+        if not (zones := sorted(it["ZoneName"] for it in answer["AvailabilityZones"])):
+            raise StorageRefused("The region has no zone that is available")
+        return zones
+
+
+def elsewhere(name: str, zone: str, wanted: str) -> VolumeElsewhere:
+    """The volume is in one zone, and what it is wanted for in another."""
+    return VolumeElsewhere(
+        f"Volume {name!r} is in {zone} and the workspace in {wanted}: a disk stays in its zone. "
+        f"Launch a workspace with `--volume {name}`, which goes to {zone}; or take a snapshot "
+        "and restore it: the new volume goes wherever it is attached first",
+        data={"zone": zone, "wanted": wanted},
+    )
+
+
+def _made(it: Mapping[str, Any]) -> Made:
+    if not it.get("SnapshotId"):
+        return "new"
+    return "old" if MOUNTED in read(it.get("Tags")) else "copy"
+
+
+def _disk(it: Mapping[str, Any]) -> Disk:
+    tags, holders = read(it.get("Tags")), _holders(it)
+    attached = frozenset(one["InstanceId"] for one in holders if one["State"] in THERE)
+    seen = STATES.get(it["State"], Seen.BROKEN)
+    shown = {tags[MOUNTED]} if MOUNTED in tags else set()
+    return Disk(
+        id=it["VolumeId"],
+        key=tags.get(ID, ""),
+        seen=seen,
+        attached=attached,
+        unmounted=attached - shown,
+        zone=it["AvailabilityZone"] if USED in tags else None,
+        trouble=FAILED if seen is Seen.BROKEN else None,
+    )
+
+
+def _holders(it: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in it.get("Attachments") or () if one.get("State") != "detached"]
+
+
+def _precedence(it: Mapping[str, Any]) -> tuple[bool, datetime, str]:
+    """What was used wins, then what is older: it is the one that a move begins with."""
+    return USED not in read(it.get("Tags")), it["CreateTime"], it["VolumeId"]
+
+
+def _own(tags: Tags) -> Tags:
+    return {key: value for key, value in tags.items() if not key.startswith("aws:")}

@@ -1,0 +1,220 @@
+"""EFS file systems: reached in each zone through a mount target, by NFS, from several machines.
+
+EFS knows of no attachments: a tag for each machine says that it is to have it, and by which
+name, and another that it has been mounted there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prism.errors import Problem, Unavailable
+from prism.providers.aws.cloud import Answer, Cloud
+from prism.providers.aws.faults import Missing, said
+from prism.providers.aws.ground.tagging import tagged
+from prism.providers.aws.keeping import AT, KIND, SHOWN, volume_tags
+from prism.providers.aws.machines import Standing, standing
+from prism.providers.aws.mounts import Mounts
+from prism.providers.aws.tags import ID, MANAGED, Tags, listed, read
+from prism.storage.model import Seen, Trouble
+from prism.storage.ports import Disk, StorageRefused, VolumeOrder
+
+STATES = {
+    "creating": Seen.MAKING,
+    "available": Seen.THERE,
+    "updating": Seen.THERE,
+    "deleting": Seen.DELETING,
+    "deleted": Seen.GONE,
+}
+FAILED = Trouble("VOLUME_FAILED", "AWS could not make it; delete it and make another")
+NFS = 2049
+GROUP = "prism-efs"
+MOST_TAGS = 50  # EFS quotas: tags per file system
+
+
+class FileSystems:
+    """The EFS file systems of one account and region."""
+
+    def __init__(self, cloud: Cloud, mounts: Mounts) -> None:
+        self._cloud, self._mounts = cloud, mounts
+
+    def survey(self) -> list[Disk]:
+        """All of ours; EFS cannot filter."""
+        every = self._cloud.pages("efs", "DescribeFileSystems", "FileSystems")
+        return [_disk(it) for it in every if _ours(read(it.get("Tags")))]
+
+    def create(self, order: VolumeOrder) -> Disk:
+        """Make one; a token that was used answers with what it has made."""
+        try:
+            made = self._cloud.call(
+                "efs",
+                "CreateFileSystem",
+                CreationToken=order.key,
+                Encrypted=True,
+                PerformanceMode="generalPurpose",
+                Tags=listed(volume_tags(order)),
+                ThroughputMode="bursting",
+            )
+        except Problem as no:
+            if said(no) != "FileSystemAlreadyExists":
+                raise
+            answer = self._cloud.call("efs", "DescribeFileSystems", CreationToken=order.key)
+            if not answer["FileSystems"]:
+                raise Unavailable(f"{order.name} was made and is not visible yet") from no
+            made = answer["FileSystems"][0]
+        return _disk(made)
+
+    def attach(self, id: str, machine: str, name: str) -> None:
+        """One step towards a machine that shows it."""
+        at, it = standing(self._cloud, machine), self._found(id)
+        if at is None:
+            raise Unavailable(f"EC2 does not know the machine {machine} yet")
+        if at.over:
+            return
+        tags = read(it.get("Tags"))
+        if tags.get(AT + machine) != name:
+            if len(tags) + 2 > MOST_TAGS:
+                raise StorageRefused("It is attached to as many workspaces as EFS has tags for")
+            self._tag(id, {AT + machine: name})
+        address = self._target(id, at)
+        if address is not None and at.on and SHOWN + machine not in tags:
+            self._mounts.share(machine, id, address, name)
+            self._tag(id, {SHOWN + machine: name})
+
+    def detach(self, id: str, machine: str) -> None:
+        """A machine shows it no more."""
+        try:
+            tags = read(self._found(id).get("Tags"))
+        except Unavailable:
+            return
+        mine = [key for key in (SHOWN + machine, AT + machine) if key in tags]
+        if not mine:
+            return
+        at = standing(self._cloud, machine)
+        if at is not None and at.on:
+            self._mounts.leave(machine, id)
+        self._cloud.call("efs", "UntagResource", ResourceId=id, TagKeys=mine)
+
+    def delete(self, id: str) -> None:
+        """One step towards its end: first its mount targets, then the file system."""
+        try:
+            targets = self._targets(id)
+            for one in targets:
+                if one["LifeCycleState"] != "deleting":
+                    self._drop_target(one["MountTargetId"])
+            if not targets:
+                self._cloud.call("efs", "DeleteFileSystem", FileSystemId=id)
+        except Missing:
+            return
+        except Problem as no:
+            if said(no) != "FileSystemInUse":  # a target that is still on its way out
+                raise
+
+    # ---------------------------------------------------------------- mount targets
+    def _target(self, id: str, at: Standing) -> str | None:
+        """The address of the mount target for a machine, made where there is none; None: soon."""
+        for one in self._targets(id):
+            if one.get("AvailabilityZoneName") == at.zone:
+                if one["LifeCycleState"] != "available":
+                    return None
+                self._admit(at)
+                return str(one["IpAddress"])
+        wish = {"FileSystemId": id, "SubnetId": at.subnet, "SecurityGroups": [self._admit(at)]}
+        try:
+            self._cloud.call("efs", "CreateMountTarget", **wish)
+        except Problem as no:
+            if said(no) == "IncorrectFileSystemLifeCycleState":
+                raise Unavailable(f"{id} is not available yet") from no
+            if said(no) != "MountTargetConflict":  # somebody was faster, or our answer was lost
+                raise
+        return None
+
+    def _admit(self, at: Standing) -> str:
+        """The security group of mount targets, open for NFS to a machine's own groups."""
+        if (group := self._group(at.network)) is None:
+            try:
+                self._cloud.call(
+                    "ec2",
+                    "CreateSecurityGroup",
+                    GroupName=GROUP,
+                    Description="Prism: NFS from workspaces to their shared volumes",
+                    VpcId=at.network,
+                    TagSpecifications=tagged("security-group", GROUP),
+                )
+            except Problem as no:
+                if said(no) != "InvalidGroup.Duplicate":
+                    raise
+            if (group := self._group(at.network)) is None:
+                raise Unavailable(f"Security group {GROUP} was made and is not visible yet")
+        missing = set(at.groups) - _admitted(group)
+        if missing:
+            pairs = [{"GroupId": one} for one in sorted(missing)]
+            rule = {"IpProtocol": "tcp", "FromPort": NFS, "ToPort": NFS, "UserIdGroupPairs": pairs}
+            wish = {"GroupId": group["GroupId"], "IpPermissions": [rule]}
+            try:
+                self._cloud.call("ec2", "AuthorizeSecurityGroupIngress", **wish)
+            except Problem as no:
+                if said(no) != "InvalidPermission.Duplicate":
+                    raise
+        return str(group["GroupId"])
+
+    def _group(self, network: str) -> Answer | None:
+        wanted = {"group-name": GROUP, "vpc-id": network}
+        filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+        found = self._cloud.pages(
+            "ec2", "DescribeSecurityGroups", "SecurityGroups", Filters=filters
+        )
+        return next(found, None)
+
+    def _targets(self, id: str) -> list[Answer]:
+        found = self._cloud.pages("efs", "DescribeMountTargets", "MountTargets", FileSystemId=id)
+        return [it for it in found if it["LifeCycleState"] != "deleted"]
+
+    def _drop_target(self, id: str) -> None:
+        try:
+            self._cloud.call("efs", "DeleteMountTarget", MountTargetId=id)
+        except Missing:
+            return
+
+    def _found(self, id: str) -> Answer:
+        try:
+            found = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)["FileSystems"]
+        except Missing as unseen:
+            raise Unavailable(f"EFS does not know {id}, or not yet") from unseen
+        if not found or not _ours(read(found[0].get("Tags"))):
+            raise StorageRefused(f"{id} is no volume of Prism")
+        it: Answer = found[0]
+        return it
+
+    def _tag(self, id: str, tags: Tags) -> None:
+        self._cloud.call("efs", "TagResource", ResourceId=id, Tags=listed(tags))
+
+
+def _ours(tags: Tags) -> bool:
+    return tags.get(MANAGED) == "true" and KIND in tags and ID in tags
+
+
+def _admitted(group: Mapping[str, Any]) -> set[str]:
+    """The groups that may already come in by NFS."""
+    return {
+        pair["GroupId"]
+        for rule in group.get("IpPermissions", ())
+        if rule.get("FromPort") == NFS
+        for pair in rule.get("UserIdGroupPairs", ())
+    }
+
+
+def _disk(it: Mapping[str, Any]) -> Disk:
+    tags = read(it.get("Tags"))
+    attached = frozenset(key.removeprefix(AT) for key in tags if key.startswith(AT))
+    shown = {key.removeprefix(SHOWN) for key in tags if key.startswith(SHOWN)}
+    seen = STATES.get(it["LifeCycleState"], Seen.BROKEN)
+    size = (it.get("SizeInBytes") or {}).get("Value")
+    return Disk(
+        id=it["FileSystemId"],
+        key=tags.get(ID, ""),
+        seen=seen,
+        attached=attached,
+        unmounted=attached - shown,
+        used_bytes=size,
+        trouble=FAILED if seen is Seen.BROKEN else None,
+    )

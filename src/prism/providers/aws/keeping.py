@@ -1,0 +1,75 @@
+"""What storage writes on what it makes, and reads back from it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from prism.errors import Unavailable
+from prism.providers.aws.faults import Missing
+from prism.providers.aws.tags import ID, NAME, OURS, Tags, managed
+from prism.storage.ports import CopyOrder, StorageRefused, VolumeOrder
+from prism.workspaces.ports import Refused
+
+KIND = "prism:kind"  # ebs, efs or snapshot; root disks have none
+USED = "prism:used"  # the first machine that had it: from then on it may hold something
+MOUNTED = "prism:mounted"  # the machine that shows it; empty, once it has been shown
+AT = "prism:at:"  # and a machine's id: the name that an EFS file system has there
+SHOWN = "prism:shown:"  # and a machine's id: it has been mounted there
+Filters = Sequence[Mapping[str, Any]]
+
+
+def volume_tags(order: VolumeOrder) -> Tags:
+    """What a new volume carries."""
+    tags = managed(
+        order.key,
+        kind=order.kind.value,
+        name=order.name,
+        project=order.project or "",
+        user=order.owner,
+    )
+    return tags | {NAME: order.name}
+
+
+def copy_tags(order: CopyOrder) -> Tags:
+    """What a new snapshot carries."""
+    tags = managed(
+        order.key,
+        kind="snapshot",
+        name=order.name,
+        project=order.project or "",
+        user=order.owner,
+        source=order.source,
+    )
+    return tags | {NAME: order.name}
+
+
+def kind_filter(kind: str) -> Filters:
+    """Finds all of ours of a kind."""
+    return [*OURS, {"Name": f"tag:{KIND}", "Values": [kind]}]
+
+
+def key_filter(kind: str, key: str) -> Filters:
+    """Finds what one key has made."""
+    return [*kind_filter(kind), {"Name": f"tag:{ID}", "Values": [key]}]
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What AWS refuses, as storage says it; what it does not know may come to be known."""
+    try:
+        yield
+    except Missing as unseen:
+        raise Unavailable(f"AWS does not know it, or not yet: {unseen.message}") from unseen
+    except Refused as no:
+        refused = StorageRefused(no.message, details=no.details, remediation=no.remediation)
+        refused.code = no.code
+        raise refused from no
+
+
+@contextmanager
+def blindness() -> Iterator[None]:
+    """Who may not look sees nothing, which is not the same as nothing being there."""
+    try:
+        yield
+    except Refused as no:
+        raise Unavailable(no.message, details=no.details, remediation=no.remediation) from no

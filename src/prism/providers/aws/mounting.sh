@@ -1,0 +1,284 @@
+# Shows volumes in ~/volumes of a machine, and hides them. Root runs it: sh -s -- VERB ...
+#
+#   disk ID DEVICE GB NAME MADE   an EBS volume; MADE is `new` where it was made empty and may
+#                                 be given a file system, if there is still nothing on it,
+#                                 `copy` where it comes of a snapshot, `old` once it was shown
+#   share ID ADDRESS NAME         an EFS file system, by the address of a mount target
+#   leave ID                      either: it is unmounted, and forgotten
+#
+# Each may be repeated. 0: it is so. 65: no, and why. 16: no, somebody uses it. 75: not yet.
+# What is on a disk is never destroyed: a file system is made only where blkid and wipefs find
+# nothing and both ends are zeros, and only on a volume that was made empty.
+set -u
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+fstab=${PRISM_FSTAB:-/etc/fstab}
+devices=${PRISM_DEVICES:-/dev}
+who=${SUDO_USER:-$(id -un)}
+NFS=nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,noresvport
+
+stop() { # CODE WORDS
+    code=$1
+    shift
+    echo "$*" >&2
+    exit "$code"
+}
+refuse() { stop 65 "$*"; }
+later() { stop 75 "$*"; }
+
+# ------------------------------------------------------------------ what is there
+find_disk() { # ID DEVICE GB: the device of a volume; names say nothing on Nitro
+    serial=$(printf %s "$1" | tr -d -)
+    link=$devices/disk/by-id/nvme-Amazon_Elastic_Block_Store_$serial
+    if [ -b "$link" ]; then
+        readlink -f "$link"
+        return
+    fi
+    name=$(lsblk -dnro NAME,SERIAL 2>/dev/null | awk -v s="$serial" '$2 == s { print $1; exit }')
+    if [ -n "$name" ]; then
+        echo "/dev/$name"
+        return
+    fi
+    [ -b "$devices/xvda" ] || return 0 # on Xen the name that was asked for is the device
+    for found in "$devices/xvd${2#/dev/sd}" "$devices/sd${2#/dev/sd}"; do
+        if [ -b "$found" ] && [ "$(blockdev --getsize64 "$found")" = $(($3 << 30)) ]; then
+            echo "$found"
+            return
+        fi
+    done
+}
+
+probe() { # WHAT DEVICE: TYPE, PTTYPE, UUID; nothing where there is none, or several
+    blkid -p -s "$1" -o value "$2" 2>/dev/null
+}
+
+zeros() { # DEVICE MEGABYTES-TO-SKIP
+    some=$(dd if="$1" bs=1M skip="$2" count=4 2>/dev/null | tr -d '\0' | head -c 1 | wc -c)
+    [ "$some" -eq 0 ]
+}
+
+is_empty() { # DEVICE
+    blkid -p "$1" >/dev/null 2>&1
+    [ $? -eq 2 ] || return 1 # 2: nothing that it knows; 8: several things
+    [ -z "$(wipefs "$1" 2>&1)" ] || return 1
+    megabytes=$(($(blockdev --getsize64 "$1") >> 20))
+    [ "$megabytes" -ge 8 ] && zeros "$1" 0 && zeros "$1" $((megabytes - 4))
+}
+
+parts_of() { # DISK: its partitions, the largest first
+    lsblk -lnpbo SIZE,TYPE,NAME "$1" | awk '$2 == "part" { print $1, $3 }' | sort -rn | cut -d' ' -f2
+}
+
+is_known() { # KIND
+    case $1 in ext2 | ext3 | ext4 | xfs | btrfs) return 0 ;; esac
+    return 1
+}
+
+file_system_of() { # DISK: what can be mounted of it
+    if is_known "$(probe TYPE "$1")"; then
+        echo "$1"
+        return
+    fi
+    for part in $(parts_of "$1"); do
+        if is_known "$(probe TYPE "$part")"; then
+            echo "$part"
+            return
+        fi
+    done
+}
+
+mounted_at() { # PATH
+    findmnt -rn -M "$1" >/dev/null 2>&1
+}
+
+# ------------------------------------------------------------------ new file systems, new ids
+make_file_system() { # DISK
+    is_empty "$1" || refuse "there is something on it that is no file system, and it is left alone"
+    if command -v mkfs.ext4 >/dev/null; then
+        words=$(mkfs.ext4 -q -m 0 "$1" 2>&1) || refuse "mkfs: $words"
+    elif command -v mkfs.xfs >/dev/null; then
+        words=$(mkfs.xfs -q "$1" 2>&1) || refuse "mkfs: $words"
+    else
+        refuse "this machine has neither mkfs.ext4 nor mkfs.xfs"
+    fi
+}
+
+# A copy has the ids of what it was copied from. Two of the same on one machine, and the next
+# boot may take the wrong one for its root disk: the copy gets others. No data is touched.
+make_unique() { # DISK PART MADE
+    uuid=$(probe UUID "$2")
+    twin=$(blkid -c /dev/null -t UUID="$uuid" -o device | grep -vxF "$2" | head -n 1)
+    [ "$3" = copy ] || [ -n "$twin" ] || return 0
+    case $(probe TYPE "$2") in
+    ext*)
+        e2fsck -fp "$2" >/dev/null 2>&1
+        [ $? -le 1 ] || refuse "its file system needs a repair that nobody should do unasked"
+        words=$(tune2fs -U random -L '' "$2" 2>&1) || refuse "tune2fs: $words"
+        ;;
+    xfs)
+        mount -t xfs -o nouuid "$2" "$at" && umount "$at" # its log has to be empty
+        words=$(xfs_admin -U generate "$2" 2>&1) || refuse "xfs_admin: $words"
+        xfs_admin -L -- "$2" >/dev/null 2>&1
+        ;;
+    *) [ -z "$twin" ] || refuse "it is a copy of $twin, which is on this machine too" ;;
+    esac
+    [ "$1" = "$2" ] || rename_parts "$1"
+}
+
+rename_parts() { # DISK
+    new=$(cat /proc/sys/kernel/random/uuid)
+    case $(probe PTTYPE "$1") in
+    gpt) sfdisk --no-reread -q --disk-id "$1" "$new" ;;
+    dos) sfdisk --no-reread -q --disk-id "$1" "0x$(printf %.8s "$new")" ;;
+    esac
+    for part in $(parts_of "$1"); do
+        number=$(cat "/sys/class/block/${part##*/}/partition" 2>/dev/null)
+        if [ "$(probe PTTYPE "$1")" = gpt ] && [ -n "$number" ]; then
+            new=$(cat /proc/sys/kernel/random/uuid)
+            sfdisk --no-reread -q --part-uuid "$1" "$number" "$new"
+        fi
+        case $(probe TYPE "$part") in
+        ext*) tune2fs -L '' "$part" >/dev/null 2>&1 ;;
+        vfat) fatlabel -r "$part" >/dev/null 2>&1 || fatlabel "$part" OLD >/dev/null 2>&1 ;;
+        esac
+    done
+    command -v udevadm >/dev/null && udevadm trigger --settle --subsystem-match=block "$1" 2>/dev/null
+    return 0
+}
+
+# ------------------------------------------------------------------ ~/volumes and fstab
+choose_place() { # NAME: sets `at`
+    home=$(getent passwd "$who" | cut -d: -f6)
+    [ -n "$home" ] && [ -d "$home" ] || refuse "$who has no home"
+    place=$home/volumes at=$home/volumes/$1
+    [ ! -L "$place" ] || refuse "~/volumes is a link"
+    [ -d "$place" ] || install -d -o "$who" -g "$(id -gn "$who")" "$place" || refuse "no ~/volumes"
+    [ ! -L "$at" ] || refuse "~/volumes/$1 is a link"
+    mounted_at "$at" && return
+    [ ! -e "$at" ] || rmdir "$at" 2>/dev/null || refuse "~/volumes/$1 is there already, with something in it"
+    install -d -o "$who" -g "$(id -gn "$who")" "$at" || refuse "no ~/volumes/$1"
+}
+
+ours() { # ID: the places that fstab names for it
+    awk -v o="x-prism=$1" '!/^#/ { n = split($4, it, ","); for (i = 1; i <= n; i++)
+        if (it[i] == o) print $2 }' "$fstab"
+}
+
+remember() { # ID PLACE LINE: the only line for either
+    forget "$1" "$2"
+    [ -z "$(tail -c 1 "$fstab")" ] || echo >>"$fstab"
+    printf '%s\n' "$3" >>"$fstab"
+    reload
+}
+
+forget() { # ID PLACE
+    awk -v o="x-prism=$1" -v at="$2" '/^#/ { print; next } { mine = 0; any = 0
+        n = split($4, it, ","); for (i = 1; i <= n; i++) { if (it[i] == o) mine = 1
+        if (it[i] ~ /^x-prism=/) any = 1 } if (!(mine || (any && $2 == at))) print }' \
+        "$fstab" >"$fstab.prism" && chmod 644 "$fstab.prism" || refuse "$fstab cannot be written"
+    sync "$fstab.prism" 2>/dev/null
+    mv "$fstab.prism" "$fstab" || refuse "$fstab cannot be written"
+}
+
+reload() {
+    [ ! -d /run/systemd/system ] || systemctl daemon-reload 2>/dev/null
+    return 0
+}
+
+users_of() { # PLACE: who has something open there
+    for link in /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/exe /proc/[0-9]*/fd/*; do
+        case $(readlink "$link" 2>/dev/null) in
+        "$1" | "$1"/*) echo "$link" | cut -d/ -f3 ;;
+        esac
+    done | sort -un | while read -r pid; do
+        echo "$(cat "/proc/$pid/comm" 2>/dev/null) ($pid)"
+    done | head -n 5 | paste -sd, - | sed 's/,/, /g'
+}
+
+# ------------------------------------------------------------------ the verbs
+disk() { # ID DEVICE GB NAME MADE
+    found=$(find_disk "$1" "$2" "$3")
+    [ -n "$found" ] || later "the device of $1 is not there yet"
+    choose_place "$4"
+    part=$(file_system_of "$found")
+    if [ -z "$part" ]; then
+        [ "$5" = new ] || refuse "there is no file system on it that can be mounted"
+        make_file_system "$found"
+        part=$found fresh=yes
+    fi
+    if ! mounted_at "$at"; then
+        make_unique "$found" "$part" "$5"
+        kind=$(probe TYPE "$part")
+        words=$(mount -t "$kind" "$part" "$at" 2>&1) || refuse "mount: $words"
+    fi
+    mounted=$(findmnt -rno SOURCE -M "$at")
+    [ "$mounted" = "$part" ] || refuse "something else is mounted there: $mounted"
+    if [ "$5" = new ] && [ "$(stat -c %u "$at")" = 0 ] && is_bare "$at"; then
+        chown "$who:$(id -gn "$who")" "$at"
+    fi
+    options=defaults,nofail,x-systemd.device-timeout=30s,x-prism=$1
+    remember "$1" "$at" "UUID=$(probe UUID "$part") $at $(probe TYPE "$part") $options 0 2"
+}
+
+is_bare() { # PLACE: nobody has put anything there
+    [ -z "$(ls -A "$1" | grep -vx 'lost+found')" ]
+}
+
+share() { # ID ADDRESS NAME
+    can_nfs || later "the programs for NFS are being installed"
+    choose_place "$3"
+    if ! mounted_at "$at"; then
+        words=$(timeout 15 mount -t nfs4 -o "$NFS,retry=0" "$2:/" "$at" 2>&1) ||
+            later "mount: ${words:-no answer from $2}"
+    fi
+    if [ "$(stat -c %u "$at")" = 0 ] && is_bare "$at"; then
+        chown "$who:$(id -gn "$who")" "$at"
+    fi
+    remember "$1" "$at" "$2:/ $at nfs4 $NFS,_netdev,nofail,x-prism=$1 0 0"
+}
+
+can_nfs() {
+    command -v mount.nfs4 >/dev/null && return
+    log=/var/log/prism-nfs.log
+    if mkdir /run/prism-nfs 2>/dev/null; then # one at a time, until the next boot
+        (
+            if command -v apt-get >/dev/null; then
+                apt-get update -q
+                DEBIAN_FRONTEND=noninteractive apt-get install -qy -o DPkg::Lock::Timeout=300 nfs-common
+            else
+                dnf install -qy nfs-utils
+            fi
+            rmdir /run/prism-nfs
+        ) >"$log" 2>&1 &
+    fi
+    return 1
+}
+
+leave() { # ID
+    found=$(find_disk "$1" "" 0)
+    {
+        ours "$1"
+        [ -z "$found" ] || for part in "$found" $(parts_of "$found"); do
+            findmnt -rno TARGET -S "$part"
+        done
+    } | sort -u | while read -r at; do
+        if mounted_at "$at"; then
+            sync -f "$at" 2>/dev/null
+            umount "$at" 2>/dev/null || stop 16 "it is used by $(users_of "$at")"
+        fi
+        rmdir "$at" 2>/dev/null
+        :
+    done || exit $?
+    forget "$1" ""
+    reload
+}
+
+main() {
+    verb=$1
+    shift
+    case $verb in
+    disk | share | leave) "$verb" "$@" ;;
+    *) refuse "nobody can $verb" ;;
+    esac
+}
+
+main "$@" </dev/null

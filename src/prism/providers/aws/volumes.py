@@ -1,0 +1,106 @@
+"""Volumes and snapshots on AWS: EBS (`disks`), EFS (`filesystems`), EC2 snapshots (`copies`).
+
+    AwsVolumes(cloud, runner)    `runner` is the place's `ssh.pool.Pool`, for mounting
+
+One for each place. Nothing is kept in memory that tags do not say, so there may be several
+daemons, and each call may be repeated by another one.
+"""
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.copies import Copies
+from prism.providers.aws.disks import Disks
+from prism.providers.aws.filesystems import FileSystems
+from prism.providers.aws.keeping import blindness, refusals
+from prism.providers.aws.mounts import Mounts, Runner
+from prism.storage.model import Kind
+from prism.storage.ports import (
+    EVERYTHING,
+    Copy,
+    CopyOrder,
+    Disk,
+    Part,
+    StorageRefused,
+    Survey,
+    VolumeOrder,
+)
+
+NO_COPIES = (
+    "EC2 takes no snapshots of EFS file systems, and Prism does not use AWS Backup; copy what is "
+    "on it to an ebs volume and take a snapshot of that"
+)
+
+
+class AwsVolumes:
+    """Implements `storage.ports.Volumes`.
+
+    Calm, each part costs a call every two minutes, where there is any of it: with the look at
+    machines every 30 s, at most 3.5 calls a minute for a region.
+    """
+
+    busy = timedelta(seconds=2)
+    calm = timedelta(seconds=120)
+    patience = timedelta(seconds=60)
+
+    def __init__(self, cloud: Cloud, runner: Runner) -> None:
+        mounts = Mounts(runner)
+        self._disks, self._shared = Disks(cloud, mounts), FileSystems(cloud, mounts)
+        self._copies = Copies(cloud)
+
+    def survey(self, parts: Collection[Part] = EVERYTHING) -> Survey:
+        """What there is of these parts, at a call each."""
+        with blindness():
+            disks = self._disks.survey() if Part.EBS in parts else []
+            shared = self._shared.survey() if Part.EFS in parts else []
+            copies = self._copies.survey() if Part.SNAPSHOTS in parts else []
+        return Survey([*disks, *shared], copies)
+
+    def create(self, order: VolumeOrder) -> Disk:
+        """An empty volume, encrypted."""
+        with refusals():
+            return self._of_kind(order.kind).create(order)
+
+    def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
+        """A volume with what a snapshot holds; EC2 fetches it as it is read."""
+        if order.kind is Kind.EFS:
+            raise StorageRefused(NO_COPIES)
+        with refusals():
+            return self._disks.create(order, snapshot)
+
+    def attach(self, id: str, machine: str, name: str) -> None:
+        """Attach it, then show it in the machine's `~/volumes`: a step at a time."""
+        with refusals():
+            self._of(id).attach(id, machine, name)
+
+    def detach(self, id: str, machine: str) -> None:
+        """Unmount it, then detach it: a step at a time."""
+        with refusals():
+            self._of(id).detach(id, machine)
+
+    def delete(self, id: str) -> None:
+        """Destroy it and what it holds."""
+        with refusals():
+            self._of(id).delete(id)
+
+    def snapshot(self, order: CopyOrder, source: str) -> Copy:
+        """A copy of an EBS volume, or of a machine's root disk."""
+        if source.startswith("fs-"):
+            raise StorageRefused(NO_COPIES)
+        with refusals():
+            return self._copies.snapshot(order, source)
+
+    def delete_snapshot(self, id: str) -> None:
+        """Destroy a snapshot; volumes that were made from it stay."""
+        with refusals():
+            self._copies.delete(id)
+
+    def close(self) -> None:
+        """Nothing goes on here that has to end."""
+
+    def _of(self, id: str) -> Disks | FileSystems:
+        return self._of_kind(Kind.EFS if id.startswith("fs-") else Kind.EBS)
+
+    def _of_kind(self, kind: Kind) -> Disks | FileSystems:
+        return self._shared if kind is Kind.EFS else self._disks

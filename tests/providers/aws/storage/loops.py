@@ -1,0 +1,95 @@
+"""A machine with real disks: loop devices over files, mounted in a namespace of its own."""
+
+import os
+import subprocess
+from pathlib import Path
+
+SCRIPT = Path("src/prism/providers/aws/mounting.sh").absolute()
+MIB, GIB = 2**20, 2**30
+
+
+def can_loop():
+    """Whether this computer lets us make disks out of files."""
+    if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
+        return False
+    return subprocess.run(["losetup", "-f"], capture_output=True).returncode == 0
+
+
+class Machine:
+    """Where `/root` is a home of its own, and `fstab` a file of the test."""
+
+    def __init__(self, folder):
+        self.folder, self.loops = folder, []
+        (folder / "dev/disk/by-id").mkdir(parents=True)
+        self.fstab = folder / "fstab"
+        self.fstab.write_text("UUID=root / ext4 defaults 0 1\n# mine")
+        ready = "mount --make-rprivate / && mount -t tmpfs tmpfs /root && echo ready && exec cat"
+        self.life = subprocess.Popen(
+            ["unshare", "-m", "sh", "-c", ready], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self.life.stdout.readline() == b"ready\n"
+
+    def close(self):
+        self.life.stdin.close()
+        self.life.wait(10)
+        self.life.stdout.close()
+        for loop in self.loops:
+            subprocess.run(["losetup", "-d", loop], check=True)
+
+    def reboot(self):
+        """What is mounted is so no more; what fstab says is mounted."""
+        self.inside("umount -a -t ext4,xfs -O x-prism || true; umount /root/volumes/* || true")
+
+    def disk(self, id, size=64 * MIB, copy_of=None):
+        """A disk arrives, as its volume's id says; its file."""
+        image = self.folder / f"{id}.img"
+        if copy_of is not None:
+            image.write_bytes((self.folder / f"{copy_of}.img").read_bytes())
+        else:
+            with image.open("wb") as file:
+                file.truncate(size)
+        self.plug(id)
+        return image
+
+    def plug(self, id):
+        """The device is there."""
+        image = self.folder / f"{id}.img"
+        told = ["losetup", "-fP", "--show", image]
+        loop = subprocess.run(told, check=True, capture_output=True, text=True).stdout.strip()
+        self.loops.append(loop)
+        self.find_parts(loop)
+        name = f"nvme-Amazon_Elastic_Block_Store_{id.replace('-', '')}"
+        (self.folder / "dev/disk/by-id" / name).symlink_to(loop)
+        return loop
+
+    def find_parts(self, loop):
+        """The partitions show, also where the kernel cannot read the table by itself."""
+        subprocess.run(["partx", "-a", loop], capture_output=True)
+
+    def unplug(self, id):
+        """The device is gone."""
+        name = f"nvme-Amazon_Elastic_Block_Store_{id.replace('-', '')}"
+        link = self.folder / "dev/disk/by-id" / name
+        loop = os.readlink(link)
+        link.unlink()
+        subprocess.run(["losetup", "-d", loop], check=True)
+        self.loops.remove(loop)
+
+    def run(self, *words, user="root"):
+        """The script, as it is run there."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PRISM_FSTAB": str(self.fstab),
+            "PRISM_DEVICES": str(self.folder / "dev"),
+            "SUDO_USER": user,
+        }
+        told = ["nsenter", "-m", "-t", str(self.life.pid), "sh", "-s", "--", *words]
+        with SCRIPT.open() as script:
+            return subprocess.run(
+                told, stdin=script, capture_output=True, text=True, env=environment, timeout=60
+            )
+
+    def inside(self, command, check=True):
+        """What a person does there."""
+        told = ["nsenter", "-m", "-t", str(self.life.pid), "sh", "-c", command]
+        return subprocess.run(told, capture_output=True, text=True, check=check).stdout

@@ -1,0 +1,212 @@
+"""The script that runs on machines, on real disks: loop devices, in a namespace of its own."""
+
+import hashlib
+import subprocess
+
+import pytest
+
+from tests.providers.aws.storage.loops import MIB, Machine, can_loop
+
+pytestmark = pytest.mark.skipif(not can_loop(), reason="only root makes disks of files")
+ID, OTHER = "vol-0123456789abcdef0", "vol-0123456789abcdef1"
+REFUSED, BUSY, LATER = 65, 16, 75
+
+
+@pytest.fixture
+def machine(tmp_path):
+    it = Machine(tmp_path)
+    yield it
+    it.close()
+
+
+def shown(machine, id=ID, name="data", make="new"):
+    done = machine.run("disk", id, "/dev/sdf", "1", name, make)
+    assert done.returncode == 0, done.stderr
+    return f"/root/volumes/{name}"
+
+
+def tool(*words):
+    subprocess.run(words, check=True, capture_output=True)
+
+
+def digest(file):
+    with file.open("rb") as it:
+        return hashlib.file_digest(it, "sha256").hexdigest()
+
+
+def mine(machine):
+    return [line for line in machine.fstab.read_text().splitlines() if "x-prism" in line]
+
+
+def test_an_empty_disk_is_formatted_once_and_mounted_by_uuid(machine):
+    machine.disk(ID)
+    at = shown(machine)
+    machine.inside(f"echo precious > {at}/thesis")
+    [line] = mine(machine)
+    uuid = machine.inside(
+        f"findmnt -rno UUID -M {at} || blkid -o value -s UUID {machine.loops[0]}"
+    )
+    what, where, kind, options, _, check = line.split()
+    assert (what, where, kind, check) == (f"UUID={uuid.strip()}", at, "ext4", "2")
+    assert {"nofail", f"x-prism={ID}"} <= {*options.split(",")}
+    again = shown(machine)
+    assert (machine.inside(f"cat {again}/thesis"), mine(machine)) == ("precious\n", [line])
+    rest = machine.fstab.read_text().splitlines()[:2]
+    assert rest == ["UUID=root / ext4 defaults 0 1", "# mine"], "what others wrote stays"
+
+
+def test_what_it_holds_comes_back_on_another_machine(machine):
+    machine.disk(ID)
+    at = shown(machine)
+    machine.inside(f"echo precious > {at}/thesis")
+    assert machine.run("leave", ID).returncode == 0
+    assert machine.run("leave", ID).returncode == 0, "it may be repeated"
+    assert (mine(machine), machine.inside("ls /root/volumes")) == ([], "")
+    machine.unplug(ID)
+    machine.plug(ID)
+    at = shown(machine, name="again", make="old")
+    assert machine.inside(f"cat {at}/thesis") == "precious\n"
+
+
+def test_fstab_alone_mounts_it_after_a_restart(machine):
+    machine.disk(ID)
+    at = shown(machine)
+    machine.inside(f"echo precious > {at}/thesis; umount {at}")
+    machine.inside(
+        f"mount --fstab {machine.fstab} -a -O x-prism={ID} || mount --fstab {machine.fstab} {at}"
+    )
+    assert machine.inside(f"cat {at}/thesis") == "precious\n"
+    assert shown(machine) == at
+
+
+def swap(machine, image, loop):
+    tool("mkswap", loop)
+
+
+def raw_at_the_front(machine, image, loop):
+    with open(loop, "r+b") as disk:
+        disk.seek(3 * MIB)
+        disk.write(b"somebody's own format")
+
+
+def raw_at_the_end(machine, image, loop):
+    with open(loop, "r+b") as disk:
+        disk.seek(-512, 2)
+        disk.write(b"somebody's own format")
+
+
+def encrypted(machine, image, loop):
+    with open(loop, "r+b") as disk:
+        disk.write(b"LUKS\xba\xbe\x00\x01" + b"x" * 1000)
+
+
+def partitioned_and_empty(machine, image, loop):
+    tool("sh", "-c", f"echo ',,L' | sfdisk -q {loop}")
+
+
+def two_things(machine, image, loop):
+    tool("mkfs.xfs", "-q", loop)
+    with open(loop, "rb") as disk:
+        xfs = disk.read(512)
+    tool("mkfs.ext4", "-q", "-F", loop)
+    with open(loop, "r+b") as disk:
+        disk.write(xfs)
+
+
+FILLED = [swap, raw_at_the_front, raw_at_the_end, encrypted, partitioned_and_empty, two_things]
+
+
+@pytest.mark.parametrize("make", ["new", "old"])
+@pytest.mark.parametrize("fill", FILLED, ids=lambda it: it.__name__)
+def test_what_holds_anything_is_never_formatted(machine, fill, make):
+    image = machine.disk(ID, size=(320 if fill is two_things else 64) * MIB)
+    fill(machine, image, machine.loops[0])
+    before = digest(image)
+    done = machine.run("disk", ID, "/dev/sdf", "1", "data", make)
+    assert done.returncode == REFUSED, done.stderr
+    assert done.stderr.strip()
+    assert (digest(image) == before, mine(machine)) == (True, [])
+
+
+def test_an_empty_disk_that_was_not_made_empty_is_left_alone(machine):
+    image = machine.disk(ID)
+    done = machine.run("disk", ID, "/dev/sdf", "1", "data", "old")
+    assert (done.returncode, image.read_bytes().count(0)) == (REFUSED, 64 * MIB)
+
+
+@pytest.mark.parametrize("make", ["mkfs.xfs", "mkfs.ext4"])
+def test_a_copy_beside_its_original_gets_ids_of_its_own(machine, make):
+    machine.disk(ID, size=400 * MIB)
+    tool(make, "-q", machine.loops[0])
+    first = shown(machine, make="old")
+    machine.inside(f"echo precious > {first}/thesis; sync -f {first}")
+    machine.disk(OTHER, copy_of=ID)
+    second = shown(machine, OTHER, "copy", "old")
+    assert machine.inside(f"cat {second}/thesis") == "precious\n"
+    uuids = {line.split()[0] for line in mine(machine)}
+    assert len(uuids) == 2, "the next boot would have to guess"
+
+
+def test_of_a_root_disk_the_largest_part_is_shown_and_no_id_is_there_twice(machine):
+    table = "label: gpt\n,8M,U\n,,L\n"
+    machine.disk(ID, size=200 * MIB)
+    loop = machine.loops[0]
+    subprocess.run(["sfdisk", "-q", "--no-reread", loop], input=table, text=True, check=True)
+    machine.find_parts(loop)
+    tool("mkfs.ext4", "-q", "-L", "cloudimg-rootfs", f"{loop}p2")
+    first = shown(machine, make="old")
+    machine.inside(f"mkdir -p {first}/home; echo precious > {first}/home/thesis; sync -f {first}")
+    machine.disk(OTHER, copy_of=ID)
+    second = shown(machine, OTHER, "old", "old")
+    assert machine.inside(f"cat {second}/home/thesis") == "precious\n"
+    said = [ids(f"{it}p{n}") | {"disk": ids(it)["PTUUID"]} for it in machine.loops for n in (1, 2)]
+    for key in ("PART_ENTRY_UUID", "disk"):
+        assert len({it[key] for it in said}) == (4 if key == "PART_ENTRY_UUID" else 2), key
+    assert [it.get("LABEL") for it in said] == [None, "cloudimg-rootfs", None, None]
+
+
+def ids(device):
+    told = subprocess.run(["blkid", "-p", "-o", "export", device], capture_output=True, text=True)
+    return dict(line.split("=", 1) for line in told.stdout.splitlines())
+
+
+def test_a_place_that_a_person_has_taken_is_left_alone(machine):
+    machine.disk(ID)
+    machine.inside("mkdir -p /root/volumes/data; echo mine > /root/volumes/data/file")
+    done = machine.run("disk", ID, "/dev/sdf", "1", "data", "new")
+    assert (done.returncode, "something in it" in done.stderr) == (REFUSED, True)
+    assert machine.inside("cat /root/volumes/data/file") == "mine\n"
+    machine.inside("rm -r /root/volumes/data; ln -s /etc /root/volumes/data")
+    assert machine.run("disk", ID, "/dev/sdf", "1", "data", "new").returncode == REFUSED
+
+
+def test_what_somebody_uses_is_not_unmounted_and_they_are_named(machine):
+    machine.disk(ID)
+    at = shown(machine)
+    with subprocess.Popen(
+        ["nsenter", "-m", "-t", str(machine.life.pid), "sh", "-c", f"cd {at} && echo && exec cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as person:
+        person.stdout.readline()
+        done = machine.run("leave", ID)
+        assert (done.returncode, "cat (" in done.stderr) == (BUSY, True), done.stderr
+        assert len(mine(machine)) == 1
+        person.stdin.close()
+    assert machine.run("leave", ID).returncode == 0
+
+
+def test_a_device_that_is_not_there_yet_is_waited_for(machine):
+    done = machine.run("disk", ID, "/dev/sdf", "1", "data", "new")
+    assert (done.returncode, mine(machine)) == (LATER, [])
+    assert machine.run("leave", ID).returncode == 0
+
+
+def test_who_works_there_owns_what_was_made_for_them(machine):
+    machine.disk(ID)
+    machine.inside("mount -t tmpfs tmpfs /var/tmp && getent passwd daemon")
+    home = machine.inside("getent passwd games | cut -d: -f6").strip()
+    machine.inside(f"mkdir -p {home}; mount -t tmpfs tmpfs {home}")
+    done = machine.run("disk", ID, "/dev/sdf", "1", "data", "new", user="games")
+    assert done.returncode == 0, done.stderr
+    assert machine.inside(f"stat -c %U {home}/volumes/data").strip() == "games"
