@@ -132,9 +132,10 @@ def _service(it: Workspace, port: int | None) -> str | None:
 
 
 def _address(door: Door) -> tuple[str, int, bool]:
+    """Its host, the machine's own port, and whether it speaks TLS."""
     parts = urlsplit(door.url)
     tls = parts.scheme == "https"
-    return parts.hostname or "", parts.port or (443 if tls else 80), tls
+    return parts.hostname or "", door.port or parts.port or (443 if tls else 80), tls
 
 
 def _silent(it: Workspace, details: str) -> PortSilent:

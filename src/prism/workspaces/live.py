@@ -71,7 +71,7 @@ def connection(access: Access) -> Connection:
 def _service(door: Door, ssh: str | None) -> ServiceAccess:
     secrets = {"token": door.token, "username": door.username, "password": door.password}
     given = {name: value for name, value in secrets.items() if value is not None}
-    port = door.url.rpartition(":")[2]
+    port = door.port or door.url.rpartition(":")[2]
     forward = ssh and ssh.replace("ssh ", f"ssh -L {port}:localhost:{port} ", 1)
     if door.password is not None:
         return ServiceAccess(url=door.url, **given)

@@ -68,9 +68,14 @@ class Machine(Struct, frozen=True, kw_only=True):
 
 
 class Door(Struct, frozen=True, kw_only=True):
-    """One service of a machine that answers now; secrets are that machine's own."""
+    """One service of a machine that answers now; secrets are that machine's own.
+
+    `url` answers from this computer; where it leads through a tunnel, `port` is the
+    machine's own.
+    """
 
     url: str
+    port: int | None = None
     token: str | None = None
     username: str | None = None
     password: str | None = None

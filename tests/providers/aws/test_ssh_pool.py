@@ -1,7 +1,5 @@
 """One connection to a machine: whom it believes, what it does when it breaks."""
 
-import os
-import signal
 import threading
 from pathlib import Path
 
@@ -52,9 +50,7 @@ def test_the_key_is_learnt_from_the_console_and_kept_in_the_home(seat, sshd):
     seat.pool.run(ID, "true")
     assert seat.cloud.asked == [ID]
     file = seat.keys.known_hosts(seat.host(ID))
-    assert file.read_text() == (
-        f"{ID} {sshd.host_key}\n[127.0.0.1]:{sshd.port} {sshd.host_key}\n"
-    )
+    assert file.read_text() == (f"{ID} {sshd.host_key}\n[127.0.0.1]:{sshd.port} {sshd.host_key}\n")
     assert file.stat().st_mode & 0o777 == 0o600
     again = Seat(seat.folder, sshd)  # the next daemon
     again.cloud.consoles.clear()
@@ -103,8 +99,7 @@ def test_a_new_host_key_that_the_console_tells_is_believed(seat, sshd):
 
 def test_a_connection_that_was_cut_is_made_anew(seat, sshd):
     seat.pool.run(ID, "true")
-    for pid in sshd.guests():
-        os.kill(pid, signal.SIGKILL)
+    sshd.cut()
     said = eventually(lambda: seat.pool.run(ID, "echo back"), passing=(MachineUnreachable,))
     assert said.out == b"back\n"
 

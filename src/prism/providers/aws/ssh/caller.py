@@ -1,7 +1,7 @@
 """Carries bytes between a caller on this computer and a port of a machine."""
 
 import asyncio
-from collections.abc import Callable
+import logging
 from functools import partial
 from typing import Any, cast
 
@@ -9,35 +9,42 @@ import asyncssh
 from asyncssh.forward import SSHForwarder
 
 from prism.errors import Unavailable
-from prism.providers.aws.ssh.forwards import End
+from prism.providers.aws.ssh.forwards import End, Forwards
 from prism.providers.aws.ssh.pool import Pool
+
+log = logging.getLogger(__name__)
 
 
 class Caller(SSHForwarder):
     """Who has connected here; unread until the machine's side is there."""
 
-    def __init__(self, pool: Pool, end: End, admits: Callable[[Any], bool]) -> None:
+    def __init__(self, forwards: Forwards, pool: Pool, end: End) -> None:
         super().__init__()
-        self._pool, self._end, self._admits = pool, end, admits
+        self._forwards, self._pool, self._end = forwards, pool, end
+        self._own: asyncio.Transport | None = None
         self._gone = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody has come; a stranger goes at once."""
-        if not self._admits(transport.get_extra_info("socket")):
-            cast("asyncio.Transport", transport).abort()
+        self._own = own = cast("asyncio.Transport", transport)
+        if not self._forwards.admits(own.get_extra_info("socket")):
+            own.abort()
             return
-        super().connection_made(transport)
+        super().connection_made(own)
+        self._forwards.callers[own] = self._end
         self.pause_reading()
         self._work = asyncio.get_running_loop().create_task(self._pass_on())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """They have gone."""
         super().connection_lost(exc)
+        if self._own is not None:
+            self._forwards.callers.pop(self._own, None)
         if not self._gone.done():
             self._gone.set_result(None)
 
     async def _pass_on(self) -> None:
-        end, transport = self._end, self._transport
+        end = self._end
         try:
             link = self._pool.link(end.machine)
             with link.used():
@@ -49,9 +56,11 @@ class Caller(SSHForwarder):
                     return
                 self.resume_reading()
                 await self._gone
-        except (Unavailable, asyncssh.Error, OSError):
-            if transport is not None:
-                transport.abort()
+        except (Unavailable, asyncssh.Error, OSError) as error:
+            log.info("port %s of %s: %s", end.port, end.machine, error)
+        finally:
+            if self._own is not None:
+                self._own.abort()
 
 
 class Far(SSHForwarder):

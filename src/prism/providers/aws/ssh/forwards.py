@@ -10,7 +10,8 @@ own tokens are what protects them.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -18,12 +19,13 @@ from msgspec import Struct
 from prism.kit.peer import Peers, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from prism.providers.aws.ssh.pool import Pool
 
 HERE = "127.0.0.1"
 PATIENCE = 5.0
+WAITING = 128
 
 
 class End(Struct, frozen=True):
@@ -40,8 +42,10 @@ class Forwards:
     def __init__(self, pool: Pool, peers: Peers | None = None) -> None:
         """`peers` says who may use them; None is this user and root, where that is known."""
         self._pool, self._peers = pool, peers
-        self._open: dict[End, asyncio.Server] = {}
+        self._open: dict[End, socket.socket] = {}
         self._ports: dict[End, int] = {}
+        self._coming: set[asyncio.Task[Any]] = set()
+        self.callers: dict[asyncio.Transport, End] = {}
 
     def port(self, end: End) -> int:
         """The port of this computer that leads there."""
@@ -62,6 +66,10 @@ class Forwards:
         if self._peers is not None:
             self._peers.close()
 
+    def admits(self, connection: Any) -> bool:
+        """Whether who has connected may stay."""
+        return self._peers is None or self._peers.admits(connection)
+
     async def _opened(self, end: End) -> int:
         from prism.providers.aws.ssh.caller import Caller  # noqa: PLC0415  cold start: it brings asyncssh
 
@@ -69,21 +77,32 @@ class Forwards:
             self._peers = Peers()
         if end not in self._open:
             loop = asyncio.get_running_loop()
-            server = await loop.create_server(
-                lambda: Caller(self._pool, end, self._admits), HERE, 0
+            self._open[end] = listener = socket.create_server((HERE, 0), backlog=WAITING)
+            listener.setblocking(False)
+            self._ports[end] = listener.getsockname()[1]
+            # A server of asyncio's loses who comes in while it is closed.
+            loop.add_reader(
+                listener, self._receive, listener, partial(Caller, self, self._pool, end)
             )
-            if end in self._open:  # somebody else was faster
-                server.close()
-            else:
-                self._open[end] = server
-                self._ports[end] = server.sockets[0].getsockname()[1]
         return self._ports[end]
 
-    def _admits(self, connection: Any) -> bool:
-        return self._peers is None or self._peers.admits(connection)
+    def _receive(self, listener: socket.socket, met: Callable[[], asyncio.BaseProtocol]) -> None:
+        try:
+            caller, _ = listener.accept()
+        except OSError:  # they have gone already
+            return
+        caller.setblocking(False)
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(loop.connect_accepted_socket(met, caller))
+        self._coming.add(task)
+        task.add_done_callback(self._coming.discard)
 
     async def _shut(self, ends: list[End]) -> None:
         for end in ends:
             self._ports.pop(end, None)
-            with contextlib.suppress(KeyError):
-                self._open.pop(end).close()
+            if (listener := self._open.pop(end, None)) is not None:
+                asyncio.get_running_loop().remove_reader(listener)
+                listener.close()
+        for transport, end in list(self.callers.items()):
+            if end in ends:
+                transport.abort()

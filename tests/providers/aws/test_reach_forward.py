@@ -1,0 +1,191 @@
+"""Ports of a machine through its SSH connection, for who may use them."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+
+import pytest
+from websockets.sync.client import connect
+from websockets.sync.server import serve
+
+from prism.kit.peer import Peers
+from prism.providers.aws.reach import V4, V6, AwsReach, listening
+from prism.providers.aws.ssh.forwards import End, Forwards
+from tests.conftest import free_port
+from tests.providers.aws.machine import ID, Seat, Service, Sshd
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def sshd(tmp_path):
+    it = Sshd(tmp_path / "machine")
+    it.start()
+    yield it
+    it.stop()
+
+
+@pytest.fixture
+def seat(tmp_path, sshd):
+    it = Seat(tmp_path / "home", sshd)
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def reach(seat):
+    return AwsReach(seat.pool, seat.forwards)
+
+
+@pytest.fixture
+def service():
+    it = Service("a page")
+    yield it
+    it.close()
+
+
+def got(spot, path="/"):
+    with urllib.request.urlopen(f"http://{spot.host}:{spot.port}{path}", timeout=20) as answer:
+        return answer.read().decode()
+
+
+def test_a_port_is_reached_through_the_connection(reach, seat, sshd, service):
+    spot = reach.spot(ID, service.port)
+    assert spot.host == "127.0.0.1"
+    assert spot.port != service.port, "it is another port of this computer"
+    assert got(spot, "/x") == "/x of a page"
+    assert (sshd.folder / "log").read_text().count("Accepted publickey") == 1
+    again = reach.spot(ID, service.port)
+    assert again == spot, "the same listener"
+
+
+def test_a_port_where_nothing_listens_is_nothing(reach):
+    assert reach.spot(ID, free_port()) is None
+
+
+def test_another_socket_on_the_same_port_is_another_listener(reach, service):
+    before = reach.spot(ID, service.port)
+    port = service.port
+    service.close()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        reach.forget(ID)
+        after = reach.spot(ID, port)
+    assert (after.host, after.port) == (before.host, before.port)
+    assert after.listener != before.listener
+
+
+def test_a_websocket_goes_through(reach):
+    with serve(lambda it: [it.send(word) for word in it], "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            spot = reach.spot(ID, server.socket.getsockname()[1])
+            with connect(f"ws://{spot.host}:{spot.port}/", proxy=None) as there:
+                for word in ("one", b"two" * 200_000):
+                    there.send(word)
+                    assert there.recv(timeout=20) == word
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_same_port_leads_there_after_the_connection_broke(reach, sshd, service):
+    spot = reach.spot(ID, service.port)
+    assert got(spot) == "/ of a page"
+    sshd.cut()
+    eventually(lambda: got(spot) == "/ of a page", passing=(OSError,))
+    assert (sshd.folder / "log").read_text().count("Accepted publickey") == 2
+
+
+def test_who_says_all_first_still_hears_the_answer(reach, seat):
+    """And both ends are let go, whoever is the last to end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        spot = reach.spot(ID, server.getsockname()[1])
+        with socket.create_connection((spot.host, spot.port), timeout=20) as caller:
+            far, _ = server.accept()
+            with far:
+                caller.sendall(b"question")
+                caller.shutdown(socket.SHUT_WR)
+                far.settimeout(20)
+                assert far.recv(100) == b"question"
+                assert far.recv(100) == b""
+                far.sendall(b"answer")
+                far.shutdown(socket.SHUT_WR)
+                assert caller.recv(100) == b"answer"
+                assert caller.recv(100) == b""
+    eventually(lambda: seat.pool._links[ID].idle_since is not None)
+
+
+def test_a_port_that_closed_meanwhile_breaks_off(reach, service):
+    spot = reach.spot(ID, service.port)
+    service.close()
+    with socket.create_connection((spot.host, spot.port), timeout=20) as caller:
+        caller.sendall(b"anybody?")
+        with pytest.raises(OSError):
+            assert caller.recv(100)
+            raise OSError("an answer")
+
+
+def test_another_user_is_not_let_through(seat, service):
+    nobody = Peers(uid=54321)  # root is let in always: who may use it is played here
+    nobody._uids = {54321}
+    forwards = Forwards(seat.pool, nobody)
+    try:
+        port = forwards.port(End(ID, "127.0.0.1", service.port))
+        with pytest.raises(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20).read()
+    finally:
+        forwards.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_real_other_user_is_not_let_through(reach, service):
+    spot = reach.spot(ID, service.port)
+    assert got(spot) == "/ of a page"
+    ask = f"""
+import os, socket
+os.setuid(65534)
+one = socket.create_connection(("127.0.0.1", {spot.port}))
+try:
+    one.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    print(len(one.recv(100)))
+except OSError:
+    print(0)
+"""
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
+def test_a_machine_that_stopped_has_no_ports_here(reach, seat, service):
+    spot = reach.spot(ID, service.port)
+    seat.hosts.clear()
+    seat.settle()
+
+    def closed():
+        with socket.socket() as one:
+            return one.connect_ex((spot.host, spot.port)) != 0
+
+    eventually(closed)
+
+
+NIL, ONE = "0" * 32, "00000000000000000000000001000000"
+REST = "00000000:00000000 00:00000000 00000000  1000        0"
+TABLE = f"""abcdef12-0000
+   0: 0100007F:22B8 00000000:0000 0A {REST} 111 1 0
+   1: 00000000:0016 00000000:0000 0A {REST} 112 1 0
+   2: 0200007F:0050 00000000:0000 0A {REST} 113 1 0
+   0: {ONE}:1F90 {NIL}:0000 0A {REST} 114 1
+   1: {NIL}:0016 {NIL}:0000 0A {REST} 115 1
+"""
+
+
+def test_what_the_kernels_tables_say():
+    found = listening(TABLE)
+    assert {port: it.host for port, it in found.items()} == {8888: V4, 22: V4, 8080: V6}
+    assert found[8888].name == "abcdef12/111"
+    assert found[22].name == "abcdef12/112"
