@@ -101,3 +101,17 @@ class InvalidState(Conflict, code="INVALID_STATE"):
 
 class Unavailable(Problem, code="UNAVAILABLE"):
     """Something we depend on is not answering; try again."""
+
+    @classmethod
+    def because(cls, problem: Problem) -> Unavailable:
+        """The same in this family: who may not look knows as little as who gets no answer."""
+        if isinstance(problem, Unavailable):
+            return problem
+        away = cls(
+            problem.message,
+            details=problem.details,
+            remediation=problem.remediation,
+            data=problem.data,
+        )
+        away.code = problem.code
+        return away

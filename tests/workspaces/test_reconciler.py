@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from prism.errors import InvalidState
+from prism.errors import Denied, InvalidState
 from prism.kit.reconcile import LEASE, NEVER
 from prism.workspaces.model import Failure, Launch, Seen, State, Verb
 from prism.workspaces.plan import AGAIN, state_of
@@ -373,3 +373,12 @@ def test_an_estimate_is_the_median_of_what_was_measured(house, cloud, clock):
         house.settle()
     measured = house.workspaces.ready_at(first, Verb.LAUNCH) - clock.now()
     assert timedelta(seconds=38) <= measured <= timedelta(seconds=43)
+
+
+def test_who_may_not_look_is_away_and_says_why(house, cloud, monkeypatch):
+    def denied():
+        raise Denied("The AWS credentials may not do ec2:DescribeInstances")
+
+    monkeypatch.setattr(cloud, "survey", denied)
+    house.settle()
+    assert house.reconciler.glances[PLACE].problem.endswith("ec2:DescribeInstances")

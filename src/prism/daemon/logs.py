@@ -6,7 +6,8 @@ import sys
 from datetime import UTC, datetime
 
 REFUSAL = "ASGI callable returned without completing handshake."
-CHATTY = ("uvicorn", "alembic")  # they say at length what we say in a line
+# They say at length what we say in a line, and in detail what nobody may read.
+CHATTY = ("uvicorn", "alembic", "botocore", "boto3", "urllib3", "asyncssh")
 
 
 class JsonLines(logging.Formatter):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from threading import Lock
 
-from prism.errors import Unavailable
+from prism.errors import Problem, Unavailable
 from prism.storage.model import Kind, Seen, Snapshot, Volume
 from prism.storage.ports import Copy, Disk, Part, Survey, Volumes
 
@@ -52,5 +52,5 @@ class Look:
     def _survey(self, place: str, part: Part) -> Survey | Unavailable:
         try:
             return self._places[place].survey({part})
-        except Unavailable as away:
-            return away
+        except Problem as away:
+            return Unavailable.because(away)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement
 
-from prism.errors import Unavailable
+from prism.errors import Problem, Unavailable
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.reconcile import NEVER, Claim, Found
@@ -52,8 +52,8 @@ class Look:
     def _survey(self, place: str) -> dict[str, Machine] | Unavailable:
         try:
             machines = self._computes[place].survey()
-        except Unavailable as away:
-            return away
+        except Problem as away:
+            return Unavailable.because(away)
         # The living come last: they win over a machine of the same key that is gone.
         return {m.key: m for m in sorted(machines, key=lambda m: m.seen is not Seen.GONE)}
 

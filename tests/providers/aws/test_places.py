@@ -1,0 +1,213 @@
+"""Where profiles and rows lead: connected when somebody works there, and honest when not."""
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from prism.errors import Unavailable
+from prism.kit.clock import StoppedClock
+from prism.profiles.model import Profile
+from prism.providers.aws.away import Away
+from prism.providers.aws.faults import AwsUnavailable, CredentialsMissing
+from prism.providers.aws.identity import AGAIN, Identities, Identity, RegionMissing
+from prism.providers.aws.places import AwsPlaces, Parts, Usage
+from tests.waiting import eventually
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ONE, TWO = "111111111111", "222222222222"
+HERE = f"aws:{ONE}:us-east-1"
+
+
+class World:
+    """Logins with their accounts, what is in use, and what was put together."""
+
+    def __init__(self, folder):
+        self.clock = StoppedClock(NOW)
+        self.accounts = {None: ONE, "one": ONE, "two": TWO}
+        self.usage, self.asked, self.made = Usage(), [], []
+        self.identities = Identities(self.clock, self.ask)
+        self.places = AwsPlaces(folder, self.clock, lambda: self.usage, self.put, self.identities)
+
+    def ask(self, aws_profile):
+        self.asked.append(aws_profile)
+        if isinstance(account := self.accounts[aws_profile], Exception):
+            raise account
+        return Identity(account=account, arn=f"arn:aws:iam::{account}:user/ada")
+
+    def put(self, cloud):
+        self.made.append(cloud)
+        return Parts(cloud=cloud, compute=object(), logs=object())
+
+    def uses(self, *active, rows=(), others=()):
+        known = {it.name: it for it in (*active, *others)}
+        self.usage = Usage(active=active, rows=rows, profiles=known)
+        self.places.look(20)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def profile(name="lab", aws_profile=None, region="us-east-1", provider="aws"):
+    return Profile(
+        name=name, provider=provider, aws_profile=aws_profile, region=region, created_at=NOW
+    )
+
+
+def test_nobody_is_asked_while_nothing_of_aws_is_used(world):
+    world.uses(others=[profile(), profile("other", "two")])
+    assert (world.asked, dict(world.places.computes)) == ([], {})
+
+
+def test_the_active_profiles_place_is_connected_once(world):
+    told = []
+    world.places.told.append(told.append)
+    for _ in range(3):
+        world.uses(profile())
+    assert ([*world.places.connected], told, world.asked) == ([HERE], [HERE], [None])
+    [cloud] = world.made
+    assert (cloud.region, cloud.aws_profile) == ("us-east-1", None)
+    assert world.places.computes[HERE] is world.places.connected[HERE].compute
+
+
+def test_two_profiles_of_one_account_and_region_share_a_place(world):
+    world.uses(profile(), profile("same", "one"), profile("west", region="us-west-2"))
+    assert [*world.places.connected] == [HERE, f"aws:{ONE}:us-west-2"]
+
+
+def test_rows_keep_their_place_served_whatever_is_active(world):
+    place = f"aws:{TWO}:eu-west-1"
+    local = profile("local", provider="local", region="local")
+    lab = profile("lab", "two", "eu-west-1")
+    world.uses(others=[local, lab], rows=((place, "lab"),))
+    assert [*world.places.connected] == [place]
+
+
+def test_a_row_in_another_region_than_its_profile_is_served_there(world):
+    place = f"aws:{ONE}:ap-south-1"
+    world.uses(others=[profile()], rows=((place, "lab"),))
+    assert world.made[0].region == "ap-south-1"
+
+
+def test_data_without_a_profile_is_served_by_one_that_leads_there(world):
+    place = f"aws:{TWO}:us-east-1"
+    others = [profile("a", "one"), profile("b", "two"), profile("c", "lost", "us-west-2")]
+    world.uses(others=others, rows=((place, None),))
+    world.places.look(20)
+    assert [*world.places.connected] == [place]
+    assert world.made[0].aws_profile == "two"
+    assert "lost" not in world.asked, "another region's profile does not lead there"
+
+
+def test_credentials_that_are_away_are_said_and_come_back(world):
+    world.accounts[None] = CredentialsMissing(details="expired")
+    world.uses(profile(), rows=((HERE, "lab"),))
+    away = world.places.computes[HERE]
+    assert isinstance(away, Away)
+    with pytest.raises(CredentialsMissing) as caught:
+        away.survey()
+    assert caught.value.details == "expired"
+    assert (caught.value is away.reason, world.places.connected) == (False, {})
+    assert world.places.troubles["lab"].details == "expired"
+
+    world.accounts[None] = ONE
+    world.clock.advance(seconds=AGAIN.total_seconds())
+    world.uses(profile(), rows=((HERE, "lab"),))
+    assert not isinstance(world.places.computes[HERE], Away)
+    assert world.places.troubles == {}
+
+
+def test_a_profile_that_leads_elsewhere_now_does_not_serve_its_old_rows(world):
+    world.uses(profile(aws_profile="two"), rows=((HERE, "lab"),))
+    world.places.look(20)
+    assert [*world.places.connected] == [f"aws:{TWO}:us-east-1"]
+    with pytest.raises(CredentialsMissing) as caught:
+        world.places.computes[HERE].access("i-1")
+    assert TWO in caught.value.details and ONE in caught.value.details
+
+
+def test_rows_whose_profile_is_gone_are_away(world):
+    world.uses(rows=((HERE, "gone"),))
+    with pytest.raises(Unavailable) as caught:
+        world.places.computes[HERE].survey()
+    assert ONE in caught.value.details
+
+
+def test_a_place_goes_on_by_another_login_of_its_account(world):
+    world.uses(profile())
+    world.uses(profile(aws_profile="one"))
+    [cloud] = world.made
+    assert cloud.aws_profile == "one"
+
+
+def test_what_nobody_uses_any_more_is_not_wanted(world):
+    world.uses(profile())
+    world.uses()
+    assert (world.places.wanted, [*world.places.computes]) == (frozenset(), [HERE])
+
+
+def test_a_profile_without_a_region_is_a_trouble_of_its_own(world, monkeypatch):
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    world.uses(profile(region=None), profile("west", "two", "us-west-2"))
+    assert [*world.places.connected] == [f"aws:{TWO}:us-west-2"]
+    assert isinstance(world.places.troubles["lab"], RegionMissing)
+    with pytest.raises(RegionMissing):
+        world.places.terms(profile(region=None))
+
+
+def test_terms_say_where_a_profile_leads(world):
+    terms = world.places.terms(profile("lab", "two", "eu-west-1"))
+    assert (terms.place, terms.region) == (f"aws:{TWO}:eu-west-1", "eu-west-1")
+    assert world.made == [], "what was only asked about is not connected"
+
+
+def test_terms_do_not_wait_for_a_login_that_hangs(world):
+    go = threading.Event()
+
+    def hang(aws_profile):
+        go.wait(20)
+        raise AwsUnavailable
+
+    world.identities._ask = hang
+    with pytest.raises(AwsUnavailable):
+        world.places.terms(profile(), patience=0.01)
+    go.set()
+
+
+def test_one_that_hangs_keeps_nobody_else_waiting(world):
+    go = threading.Event()
+    ask = world.ask
+
+    def some_hang(aws_profile):
+        if aws_profile == "two":
+            go.wait(20)
+        return ask(aws_profile)
+
+    world.identities._ask = some_hang
+    world.usage = Usage(active=(profile("slow", "two"), profile()))
+    world.places.start()
+    eventually(lambda: HERE in world.places.connected)
+    assert f"aws:{TWO}:us-east-1" not in world.places.connected
+    go.set()
+    eventually(lambda: f"aws:{TWO}:us-east-1" in world.places.connected)
+    world.places.close()
+
+
+def test_after_going_home_nothing_is_asked(world):
+    world.uses(profile())
+    world.places.close()
+    with pytest.raises(AwsUnavailable):
+        world.made[0].call("ec2", "DescribeVpcs")
+
+
+def test_prices_are_fetched_for_what_is_in_use(world, monkeypatch):
+    looked = []
+    monkeypatch.setattr(world.places.prices, "look", lambda cloud: looked.append(cloud.region))
+    world.uses(profile())
+    world.uses(profile(region="us-west-2"))
+    world.places.look_at_prices()
+    assert looked == ["us-west-2"]
