@@ -1,7 +1,7 @@
 """Machines that exist only in a dictionary, in a cloud that can be as bad as a real one."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
+from prism.recovery.model import Found
 from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import Failure, Seen
 from prism.workspaces.ports import Access, Door, Machine, Order, Refused
@@ -64,6 +65,7 @@ class MemoryCompute:
     clock: Clock
     faults: Faults = field(default_factory=Faults)
     calls: list[str] = field(default_factory=list)
+    at_home: bool = True  # whether this home has the keys to its machines
     knows_when: bool = True  # whether it says since when a machine is what it is
     busy: timedelta = timedelta(seconds=0.02)
     calm: timedelta = timedelta(seconds=5)
@@ -152,6 +154,37 @@ class MemoryCompute:
                 for name, service in services.items()
             }
             return Access(host=HOST, user="researcher", doors=doors)
+
+    def found(self, ids: Collection[str]) -> list[Found]:
+        """Implements `recovery.ports.Recoverable`."""
+        with self._lock:
+            return [self._found(id) for id in ids if id in self._orders]
+
+    def _found(self, id: str) -> Found:
+        order, machine = self._orders[id], self.machine(id)
+        up = machine.seen in {Seen.ON, Seen.STARTING}
+        return Found(
+            id=id,
+            key=order.key,
+            seen=machine.seen,
+            name=order.name,
+            owner=order.owner,
+            profile=order.profile,
+            template=order.template.name,
+            parameters=order.parameters,
+            instance_type=order.instance_type,
+            spot=order.spot,
+            root_gb=order.root_gb,
+            root_type=order.root_type,
+            hibernation=order.hibernation,
+            project=order.project,
+            budget=order.budget,
+            idle_profile=order.idle_profile,
+            launched_at=order.launched_at,
+            started_at=machine.since if up else None,
+            expires_at=self.expiry(id),
+            at_home=self.at_home,
+        )
 
     # What tests do to the world behind the daemon's back.
 

@@ -16,6 +16,7 @@ from prism.client.people import Audit, Invitations, Members, Tokens
 from prism.client.place import Place
 from prism.client.profiles import Profiles
 from prism.client.projects import Projects
+from prism.client.recovery import Recoveries
 from prism.client.storage import Snapshots, Volumes
 from prism.client.stream import PATIENCE, events
 from prism.client.templates import Templates
@@ -64,6 +65,7 @@ class Client:
         self.audit = Audit(self._wire)
         self.idle = Idle(self._wire)
         self.logs = Logs(self._wire)
+        self.recovery = Recoveries(self._wire)
         self.daemon = Daemon(self._wire)
 
     def events(

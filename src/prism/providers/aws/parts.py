@@ -31,6 +31,9 @@ class Ground(Protocol):
     def key(self) -> KeyPair:
         """The key to enter it with."""
 
+    def holds(self, key: str | None) -> bool:
+        """Whether this home has the key that EC2 knows by that name."""
+
     def role(self) -> str | None:
         """The instance profile, where there is one."""
 

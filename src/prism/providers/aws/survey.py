@@ -36,6 +36,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     private_ip: str | None = None
     hibernates: bool = False
     spot_request: str | None = None
+    key_name: str | None = None
 
     @property
     def boot(self) -> str:
@@ -65,6 +66,7 @@ def read(said: Mapping[str, Any]) -> Instance:
         private_ip=said.get("PrivateIpAddress"),
         hibernates=(said.get("HibernationOptions") or {}).get("Configured", False),
         spot_request=said.get("SpotInstanceRequestId"),
+        key_name=said.get("KeyName"),
     )
 
 

@@ -30,6 +30,7 @@ PROFILE = "prism:profile"
 ALLOCATION = "prism:allocation"
 BUDGET = "prism:budget"
 PARAMETERS = "prism:parameters"  # JSON, where it fits
+ROOT_DISK = "prism:root-disk"  # GB, a space, the type: as ordered
 LOGIN = "prism:login"  # whom to enter it as
 READY = "prism:ready"  # EC2's LaunchTime of the start that has become ready
 FAILED = "prism:failed"  # the LaunchTime of a start that failed, a space, the step
@@ -77,7 +78,7 @@ def instance_tags(order: Order) -> Tags:
         budget=order.budget,
         idle_profile=order.idle_profile or "",
     )
-    tags[NAME] = order.name
+    tags |= {NAME: order.name, ROOT_DISK: f"{order.root_gb} {order.root_type}"}
     parameters = json.dumps(order.parameters, sort_keys=True, separators=(",", ":"))
     if order.parameters and len(parameters) <= LONGEST:
         tags[PARAMETERS] = parameters

@@ -71,3 +71,14 @@ def test_two_at_once_import_one(make_ground):
     with ThreadPoolExecutor(8) as many:
         names = set(many.map(lambda it: it.key().name, grounds))
     assert [it["KeyName"] for it in imported()] == list(names)
+
+
+def test_who_asks_whether_there_is_one_makes_none(ground, make_ground, tmp_path):
+    assert not ground.holds("prism-lab-0123456789abcdef")
+    assert not (tmp_path / "keys").exists()
+    name = ground.key().name
+    assert ground.holds(name)
+    assert not ground.holds("prism-lab-0123456789abcdef")
+    assert not ground.holds(None)
+    (tmp_path / "secret").write_text("not a key")
+    assert not make_ground("../secret").holds(name), "a tag can say anything"

@@ -86,6 +86,10 @@ class Ground:
         self._imported.get(pair.name, lambda: keys.import_key(self._cloud, pair))
         return pair
 
+    def holds(self, key: str | None) -> bool:
+        """Whether this home has the key that EC2 knows by that name; makes none."""
+        return key is not None and keys.held(self._home, self._profile) and self.pair().name == key
+
     def role(self) -> str | None:
         """The instance profile that lets a machine stop itself; none where IAM says no."""
         return self._roles.get(roles.NAME, lambda: roles.role(self._cloud))

@@ -12,6 +12,7 @@ from msgspec import Struct
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.ground.tagging import accepting, tagged
 
+FIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
 UNFIT = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -42,6 +43,11 @@ def key_of(home: Path, profile: str) -> KeyPair:
     fingerprint = sha256(b64decode(public.split()[1])).hexdigest()[:16]
     name = f"prism-{UNFIT.sub('-', profile)}-{fingerprint}"
     return KeyPair(name=name, fingerprint=fingerprint, private_path=path, public=public)
+
+
+def held(home: Path, profile: str) -> bool:
+    """Whether there is one; `key_of` would make it. The name may come from a tag."""
+    return FIT.fullmatch(profile) is not None and (home / "keys" / profile).is_file()
 
 
 def import_key(cloud: Cloud, key: KeyPair) -> str:

@@ -1,0 +1,124 @@
+"""`prism recover` and `prism orphans …`."""
+
+from __future__ import annotations
+
+import time
+
+from prism.cli.link import daemon
+from prism.cli.moments import length
+from prism.cli.money import aligned, usd
+from prism.cli.terminal import say, show_json, show_table, suggest
+from prism.cli.volumes import confirm
+from prism.cli.words import Usage
+from prism.client.wire import quoted
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+    from prism.client.wire import Wire
+
+FIRST_LOOK = 15.0  # seconds that a daemon which has just been started gets to look around
+
+
+def _recover(asked: Namespace) -> None:
+    wire = daemon()
+    _after_a_look(wire)
+    it = wire.ask("POST", "/recover", {"dry_run": asked.dry_run, "everybody": asked.everybody})
+    if asked.json:
+        return show_json(it)
+    done = "would be a workspace again" if it["dry_run"] else "is a workspace again"
+    for one in it["recovered"]:
+        print(f"{one['name']} {done} ({one['state']}, {one['instance_id']})")
+        for note in one["notes"]:
+            say(f"  note: {note}")
+    for one in it["left"]:
+        say(f"left alone: {one['name'] or one['id']}: {one['why']}")
+    if not it["recovered"]:
+        say("No machine of yours is without a workspace.")
+    _trouble(it["places"])
+    if it["left"]:
+        suggest("All of them, whoever launched them: `prism recover --everybody`")
+    return None
+
+
+def _orphans(asked: Namespace) -> None:
+    if asked.action is None:
+        return _list(as_json=asked.json)
+    if asked.id is None:
+        raise Usage("the following arguments are required: ID", "See `prism orphans --help`")
+    path = f"/orphans/{quoted(asked.id)}/{asked.action}"
+    if asked.action == "adopt":
+        it = daemon().ask("POST", path)
+    else:
+        if not asked.yes:
+            command = f"prism orphans terminate {asked.id} --yes"
+            confirm(f"the machine {asked.id} and its disk", asked.id, command)
+        it = daemon().ask("POST", path, {"confirm": "DELETE"})
+    if asked.json:
+        return show_json(it)
+    print(f"{it['name']} is {it['state']}")
+    for note in it["notes"]:
+        say(f"note: {note}")
+    return None
+
+
+def _list(*, as_json: bool) -> None:
+    wire = daemon()
+    answer = _after_a_look(wire)
+    if as_json:
+        return show_json(answer)
+    found = answer["orphans"]
+    _trouble(answer["places"])
+    if not found:
+        return say("Every machine that was seen has a workspace.")
+    costs = aligned([it["cost_so_far"] for it in found])
+    rows = [_row(it, cost) for it, cost in zip(found, costs, strict=True)]
+    heads = ("ID", "NAME", "STATE", "TYPE", "AGE", "USD/HOUR", "SO FAR", "OWNER", "PLACE")
+    show_table(heads, rows, flexible="PLACE")
+    return suggest(
+        "`prism recover` takes back what is yours; `prism orphans adopt ID` one of them"
+    )
+
+
+def _row(it: dict[str, Any], cost: str) -> tuple[object, ...]:
+    age = None if it["age_seconds"] is None else length(it["age_seconds"])
+    hourly = usd(it["hourly_rate"], 4)
+    who, where = it["owner"], it["place"]
+    return (it["id"], it["name"], it["state"], it["instance_type"], age, hourly, cost, who, where)
+
+
+def _after_a_look(wire: Wire) -> dict[str, Any]:
+    """The orphans, once every place was looked at; a daemon may have been started just now."""
+    until = time.monotonic() + FIRST_LOOK
+    while True:
+        answer: dict[str, Any] = wire.ask("GET", "/orphans")
+        if all(it["looked_at"] for it in answer["places"]) or time.monotonic() > until:
+            return answer
+        time.sleep(0.2)
+
+
+def _trouble(places: list[dict[str, Any]]) -> None:
+    for it in places:
+        if it["problem"]:
+            say(f"note: {it['place']} did not answer: {it['problem']}")
+        elif not it["looked_at"]:
+            say(f"note: {it['place']} was not looked at yet")
+
+
+def _of_recover(made: ArgumentParser) -> None:
+    made.add_argument("--dry-run", action="store_true", help="say what would be done")
+    made.add_argument(
+        "--everybody",
+        action="store_true",
+        help="also what others launched from other homes in the same account",
+    )
+
+
+def _of_orphans(made: ArgumentParser) -> None:
+    made.add_argument("action", nargs="?", choices=("adopt", "terminate"), help="else: show them")
+    made.add_argument("id", metavar="ID", nargs="?", help="the machine's id")
+
+
+VERBS = {"recover": (_of_recover, _recover), "orphans": (_of_orphans, _orphans)}
