@@ -52,6 +52,7 @@ def test_a_machine_carries_all_that_it_is():
         "prism:budget": "pool",
         "prism:idle-profile": "gpu",
         "prism:parameters": '{"a":"x","b":1}',
+        "prism:root-disk": "20 gp3",
         "prism:launched-at": "2026-01-01T12:00:00Z",
         "prism:ttl": "8h0m0s",
         "prism:expire-action": "hibernate",
