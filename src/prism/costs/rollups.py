@@ -37,7 +37,7 @@ days = Table(  # of days that are over, in UTC; every day has a row of scope ``
     Column("shift", Integer, nullable=False),
     Column("who", LargeBinary, nullable=False),
 )
-editions = Table(  # one row: another word, whenever the sums of days are others
+editions = Table(  # one row: another word, whenever sums of days were made
     "days_edition",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
@@ -47,8 +47,7 @@ editions = Table(  # one row: another word, whenever the sums of days are others
 
 def forget_after(tx: Tx, at: int) -> None:
     """Drop what was summed up of times after `at`: what is now learned changes it."""
-    if tx.sql.execute(delete(days).where(days.c.day >= at // DAY)).rowcount:
-        _new_edition(tx)
+    tx.sql.execute(delete(days).where(days.c.day >= at // DAY))
     forget_marks(tx, at)
 
 
@@ -91,7 +90,7 @@ def keep_days(tx: Tx, found: Iterable[tuple[str, DayCost]]) -> None:
 
 
 def edition(sql: Connection) -> str:
-    """A word that stays while the days that are summed up do, and never comes again."""
+    """A word that stays until days are summed up, and never comes again."""
     return sql.execute(select(editions.c.word)).scalar() or ""
 
 

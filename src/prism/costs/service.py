@@ -85,10 +85,9 @@ class CostService:
     ) -> Mapping[int, DayCost]:
         """What each day cost: the sums of those that are over, and today as it is so far."""
         now = second(self._clock.now())
-        over = self._over(sql, project or "")
-        found = {day: over[day] for day in range(first, last + 1) if day in over}
-        today = day_of(now)
+        today, over = day_of(now), self._over(sql, project or "")
         live, end = max(first, first_unrolled(sql, today)), min(last, today) + 1
+        found = {day: over[day] for day in range(first, min(live, end)) if day in over}
         if live == today and live < end:
             found[today] = rollups.day_so_far(sql, today, now, project)
         elif live < end:
@@ -97,7 +96,7 @@ class CostService:
         return found
 
     def _over(self, sql: Connection, scope: str) -> Mapping[int, DayCost]:
-        """The days of a scope that are over, kept while the sums of days stay as they are."""
+        """The days of a scope that are summed up, and maybe later ones that no longer are."""
         edition = rollups.edition(sql)
         with self._lock:
             kept = self._days.pop(scope, None)
