@@ -46,7 +46,9 @@ class Caller(SSHForwarder):
     async def _pass_on(self) -> None:
         end = self._end
         try:
-            link = self._pool.link(end.machine)
+            loop = asyncio.get_running_loop()
+            host = await loop.run_in_executor(None, self._pool.host, end.machine)
+            link = self._pool.link(host)
             with link.used():
                 ssh = await link.connection()
                 far: Any = partial(Far, self)  # a session, though its type does not say so

@@ -51,14 +51,15 @@ class Pool:
         self._tidying: asyncio.Task[None] | None = None
 
     def host(self, id: str) -> Host:
-        """How a machine is entered; raises where it is not on."""
+        """How a machine is entered; raises where it is not on. It may have to ask EC2."""
         if (host := self._hosts.host(id)) is None:
             raise Unavailable(f"Machine {id} is not on")
         return host
 
     def run(self, id: str, script: str, given: bytes = b"", seconds: float = PATIENCE) -> Said:
         """What a script for `sh` says there; raises where nobody answers in time."""
-        return self.background.run(self.said(id, script, given, seconds), seconds + PATIENCE)
+        host = self.host(id)
+        return self.background.run(self.said(host, script, given, seconds), seconds + PATIENCE)
 
     def settle(self, on: Iterable[Host]) -> None:
         """Hang up on every machine that stopped, moved or was started anew."""
@@ -72,14 +73,16 @@ class Pool:
             self.background.run(self._settled({}), PATIENCE)
         self.background.close()
 
-    async def said(self, id: str, script: str, given: bytes = b"", seconds: float = 0) -> Said:
+    async def said(
+        self, host: Host, script: str, given: bytes = b"", seconds: float = PATIENCE
+    ) -> Said:
         """The same as `run`, for who lives in the loop."""
         import asyncssh  # noqa: PLC0415  cold start: 200 ms that only who goes in pays
 
-        link = self.link(id)
+        link = self.link(host)
         with link.used():
             try:
-                async with asyncio.timeout(seconds or PATIENCE):
+                async with asyncio.timeout(seconds):
                     return await _run(await self._process(link, script), given)
             except (asyncssh.Error, OSError, TimeoutError) as error:
                 raise MachineUnreachable(
@@ -87,13 +90,13 @@ class Pool:
                     details=f"{type(error).__name__}: {error}".rstrip(": "),
                 ) from error
 
-    def link(self, id: str) -> Link:
+    def link(self, host: Host) -> Link:
         """The connection to a machine as it is now, to be opened; for who lives in the loop."""
-        host, link = self.host(id), self._links.get(id)
+        link = self._links.get(host.id)
         if link is None or link.host != host:
             if link is not None:
                 link.close()
-            link = self._links[id] = Link(host, self.keys)
+            link = self._links[host.id] = Link(host, self.keys)
         if self._tidying is None or self._tidying.done():
             self._tidying = asyncio.create_task(self._tidy())
         return link
