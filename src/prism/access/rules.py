@@ -141,6 +141,11 @@ TABLE: Mapping[str, Rule] = {
     "GET {}/snapshots/{name}": Rule(Verb.READ, "snapshot"),
     "DELETE {}/snapshots/{name}": SNAPSHOT,
     "POST {}/snapshots/{name}/restore": SNAPSHOT,
+    # what has no row
+    "GET {}/orphans": SERVE,
+    "POST {}/orphans/{id}/adopt": SERVE,
+    "POST {}/orphans/{id}/terminate": SERVE,
+    "POST {}/recover": SERVE,
     # tokens, what happened, the daemon
     "GET {}/tokens": USE,
     "POST {}/tokens": FOUND,

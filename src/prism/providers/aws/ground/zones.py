@@ -74,7 +74,7 @@ def not_offered(
     return NoZone(
         f"{instance_type} is not offered in {region} where VPC {network.id} has a subnet",
         details=f"offered in {where}; subnets in {ours}",
-        remediation="Use `prism launch --instance-type` with another, or another region",
+        remediation="Take another type: `prism launch --help`; or another region",
     )
 
 
