@@ -11,6 +11,7 @@ from prism.providers.aws.cloudinit.script import boot_script, post_install, ship
 from prism.providers.aws.cloudinit.units import (
     BOOT,
     LIBRARY,
+    SERVICES,
     TTL,
     TTL_TIMER,
     UNITS,
@@ -90,6 +91,7 @@ def _files(worker: Worker) -> list[dict[str, str]]:
     if worker.order.hibernation:
         files.append(_file(f"{UNITS}/prism-woken.service", WOKEN))
     files += [_file(path, text) for path, text in post_install(worker).items()]
+    files.append(_file(SERVICES, worker.served()))
     for name in worker.template.services:
         files.append(_file(f"{UNITS}/{unit_of(name)}", service_unit(worker, name)))
         files.append(_file(secrets_of(name), worker.environment(name), "0600"))

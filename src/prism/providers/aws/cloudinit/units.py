@@ -6,6 +6,8 @@ from prism.providers.aws.cloudinit.worker import Worker
 LIBRARY = "/usr/local/lib/prism"
 UNITS = "/etc/systemd/system"
 SECRETS = "/etc/prism"
+SERVICES = f"{SECRETS}/services.json"
+"""What the machine serves, for everybody who comes in to read; no secret is in it."""
 
 # It may be started by cloud-init's last step as well as by the system, so it is ordered after
 # neither; it lasts as long as the setup, so nothing may wait for it to end.

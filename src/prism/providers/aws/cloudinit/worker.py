@@ -1,5 +1,6 @@
 """The account that works on a machine: where it lives, what it finds, what it is told."""
 
+import json
 import shlex
 from functools import cached_property
 
@@ -76,10 +77,28 @@ class Worker:
         service = self.template.services[name]
         given = {**self.template.environment, **service.environment}
         where = f"services.{name}.environment"
-        token = self.boot.tokens[name] if any("{token}" in it for it in given.values()) else ""
+        token = self.boot.tokens[name] if self.tells_token(name) else ""
         told = self._filled(given, where, service.port, token)
         told = {"LANG": "C.UTF-8"} | told | self._own
         return "".join(f"{environment_line(*it)}\n" for it in sorted(told.items()))
+
+    def tells_token(self, name: str) -> bool:
+        """Whether a service is told its secret, and so asks for it."""
+        service = self.template.services[name]
+        given = {**self.template.environment, **service.environment}
+        return any("{token}" in it for it in given.values())
+
+    def served(self) -> str:
+        """What there is to be reached, as JSON."""
+        services = {
+            name: {
+                "port": it.port,
+                "token": self.tells_token(name),
+                "command": shlex.join(self.command(name)),
+            }
+            for name, it in self.template.services.items()
+        }
+        return json.dumps({"user": self.name, "home": self.home, "services": services}) + "\n"
 
     def command(self, name: str) -> list[str]:
         """A service's command as words; splitting comes first, so a value stays one word."""
