@@ -104,41 +104,46 @@ make_file_system() { # DISK
 
 # A copy has the ids of what it was copied from. Two of the same on one machine, and the next
 # boot may take the wrong one for its root disk: the copy gets others. No data is touched.
-make_unique() { # DISK PART MADE
-    uuid=$(probe UUID "$2")
-    twin=$(blkid -c /dev/null -t UUID="$uuid" -o device | grep -vxF "$2" | head -n 1)
-    [ "$3" = copy ] || [ -n "$twin" ] || return 0
-    case $(probe TYPE "$2") in
+make_unique() { # PART MADE
+    uuid=$(probe UUID "$1")
+    twin=$(blkid -c /dev/null -t UUID="$uuid" -o device | grep -vxF "$1" | head -n 1)
+    [ "$2" = copy ] || [ -n "$twin" ] || return 0
+    case $(probe TYPE "$1") in
     ext*)
-        e2fsck -fp "$2" >/dev/null 2>&1
+        e2fsck -fp "$1" >/dev/null 2>&1
         [ $? -le 1 ] || refuse "its file system needs a repair that nobody should do unasked"
-        words=$(tune2fs -U random -L '' "$2" 2>&1) || refuse "tune2fs: $words"
+        words=$(tune2fs -U random -L '' "$1" 2>&1) || refuse "tune2fs: $words"
         ;;
     xfs)
-        mount -t xfs -o nouuid "$2" "$at" && umount "$at" # its log has to be empty
-        words=$(xfs_admin -U generate "$2" 2>&1) || refuse "xfs_admin: $words"
-        xfs_admin -L -- "$2" >/dev/null 2>&1
+        mount -t xfs -o nouuid "$1" "$at" && umount "$at" # its log has to be empty
+        words=$(xfs_admin -U generate "$1" 2>&1) || refuse "xfs_admin: $words"
+        xfs_admin -L -- "$1" >/dev/null 2>&1
         ;;
     *) [ -z "$twin" ] || refuse "it is a copy of $twin, which is on this machine too" ;;
     esac
-    [ "$1" = "$2" ] || rename_parts "$1"
 }
 
-rename_parts() { # DISK
+# The same for the table of partitions. One of them is mounted by now: so the kernel keeps them
+# as they are, and does not take them away and bring them back while they are worked on.
+rename_parts() { # DISK PART MADE
+    uuid=$(probe PART_ENTRY_UUID "$2")
+    twin=$(blkid -c /dev/null -t PARTUUID="$uuid" -o device | grep -vxF "$2" | head -n 1)
+    [ "$3" = copy ] || [ -n "$twin" ] || return 0
     new=$(cat /proc/sys/kernel/random/uuid)
     case $(probe PTTYPE "$1") in
-    gpt) sfdisk --no-reread -q --disk-id "$1" "$new" ;;
-    dos) sfdisk --no-reread -q --disk-id "$1" "0x$(printf %.8s "$new")" ;;
+    gpt) sfdisk --no-reread --no-tell-kernel -q --disk-id "$1" "$new" ;;
+    dos) sfdisk --no-reread --no-tell-kernel -q --disk-id "$1" "0x$(printf %.8s "$new")" ;;
     esac
-    for part in $(parts_of "$1"); do
-        number=$(cat "/sys/class/block/${part##*/}/partition" 2>/dev/null)
+    for piece in $(parts_of "$1"); do
+        number=$(cat "/sys/class/block/${piece##*/}/partition" 2>/dev/null)
         if [ "$(probe PTTYPE "$1")" = gpt ] && [ -n "$number" ]; then
             new=$(cat /proc/sys/kernel/random/uuid)
-            sfdisk --no-reread -q --part-uuid "$1" "$number" "$new"
+            sfdisk --no-reread --no-tell-kernel -q --part-uuid "$1" "$number" "$new"
         fi
-        case $(probe TYPE "$part") in
-        ext*) tune2fs -L '' "$part" >/dev/null 2>&1 ;;
-        vfat) fatlabel -r "$part" >/dev/null 2>&1 || fatlabel "$part" OLD >/dev/null 2>&1 ;;
+        [ "$piece" != "$2" ] || continue
+        case $(probe TYPE "$piece") in
+        ext*) tune2fs -L '' "$piece" >/dev/null 2>&1 ;;
+        vfat) fatlabel -r "$piece" >/dev/null 2>&1 || fatlabel "$piece" OLD >/dev/null 2>&1 ;;
         esac
     done
     command -v udevadm >/dev/null && udevadm trigger --settle --subsystem-match=block "$1" 2>/dev/null
@@ -203,15 +208,16 @@ disk() { # ID DEVICE GB NAME MADE
     if [ -z "$part" ]; then
         [ "$5" = new ] || refuse "there is no file system on it that can be mounted"
         make_file_system "$found"
-        part=$found fresh=yes
+        part=$found
     fi
     if ! mounted_at "$at"; then
-        make_unique "$found" "$part" "$5"
+        make_unique "$part" "$5"
         kind=$(probe TYPE "$part")
         words=$(mount -t "$kind" "$part" "$at" 2>&1) || refuse "mount: $words"
     fi
     mounted=$(findmnt -rno SOURCE -M "$at")
     [ "$mounted" = "$part" ] || refuse "something else is mounted there: $mounted"
+    [ "$found" = "$part" ] || rename_parts "$found" "$part" "$5"
     if [ "$5" = new ] && [ "$(stat -c %u "$at")" = 0 ] && is_bare "$at"; then
         chown "$who:$(id -gn "$who")" "$at"
     fi

@@ -134,6 +134,18 @@ def test_an_empty_disk_that_was_not_made_empty_is_left_alone(machine):
     assert (done.returncode, image.read_bytes().count(0)) == (REFUSED, 64 * MIB)
 
 
+def test_a_copy_has_ids_of_its_own_even_where_its_original_is_not(machine):
+    machine.disk(ID)
+    tool("mkfs.ext4", "-q", machine.loops[0])
+    before = ids(machine.loops[0])["UUID"]
+    shown(machine, make="old")
+    assert ids(machine.loops[0])["UUID"] == before, "it has had them all along"
+    machine.run("leave", ID)
+    shown(machine, make="copy")
+    assert ids(machine.loops[0])["UUID"] != before
+    assert shown(machine, make="copy"), "and may be asked for again while it is mounted"
+
+
 @pytest.mark.parametrize("make", ["mkfs.xfs", "mkfs.ext4"])
 def test_a_copy_beside_its_original_gets_ids_of_its_own(machine, make):
     machine.disk(ID, size=400 * MIB)
@@ -159,6 +171,9 @@ def test_of_a_root_disk_the_largest_part_is_shown_and_no_id_is_there_twice(machi
     machine.disk(OTHER, copy_of=ID)
     second = shown(machine, OTHER, "old", "old")
     assert machine.inside(f"cat {second}/home/thesis") == "precious\n"
+    assert [line.split()[0] for line in mine(machine)] == [
+        f"UUID={ids(f'{it}p2')['UUID']}" for it in machine.loops
+    ]
     said = [ids(f"{it}p{n}") | {"disk": ids(it)["PTUUID"]} for it in machine.loops for n in (1, 2)]
     for key in ("PART_ENTRY_UUID", "disk"):
         assert len({it[key] for it in said}) == (4 if key == "PART_ENTRY_UUID" else 2), key

@@ -1,0 +1,115 @@
+"""Snapshots of volumes and root disks, and what is made of them."""
+
+import pytest
+from msgspec.structs import replace
+
+from aws_double.rulebook import build
+from prism.errors import Unavailable
+from prism.storage.model import Kind, Seen
+from prism.storage.ports import StorageRefused
+from tests.providers.aws.storage.world import HERE, KEPT, ORDER, SHARED, THERE, tags_of
+
+BACK = replace(ORDER, key="volume_9", name="back")  # by its key, it is made in another zone
+
+
+def test_a_snapshot_says_whose_it_is_and_how_far(place):
+    place.aws.rules = build({"times": {"snapshot": 10}})
+    source = place.made()
+    made = place.volumes.snapshot(KEPT, source)
+    assert (made.seen, made.key) == (Seen.MAKING, "snapshot_1")
+    place.pass_time(5)
+    assert (place.copy().progress, place.copy().used_bytes) == (50, None)
+    place.pass_time(5)
+    it = place.copy()
+    assert (it.seen, it.progress, it.used_bytes) == (Seen.THERE, 100, 10 * 2**30)
+    tags = tags_of(place.every_copy()[0])
+    told = (tags["prism:id"], tags["prism:name"], tags["prism:source"], tags["prism:user"])
+    assert told == ("snapshot_1", "kept", "data", "ada")
+
+
+def test_who_asks_twice_gets_the_same(place):
+    source = place.made()
+    first = place.volumes.snapshot(KEPT, source)
+    assert place.volumes.snapshot(KEPT, source).id == first.id
+    assert len(place.every_copy()) == 1
+
+
+def test_of_two_that_one_request_has_made_one_stays(place):
+    source = place.made()
+    place.aws.fault(action="CreateSnapshot", do="twice")
+    place.volumes.snapshot(KEPT, source)
+    assert len(place.every_copy()) == 2
+    kept = place.copy().id
+    assert [it["SnapshotId"] for it in place.every_copy()] == [kept]
+    assert place.copy().id == kept
+
+
+def test_both_of_two_are_deleted(place):
+    source = place.made()
+    place.aws.fault(action="CreateSnapshot", do="twice")
+    made = place.volumes.snapshot(KEPT, source)
+    place.volumes.delete_snapshot(made.id)
+    place.volumes.delete_snapshot(made.id)
+    assert place.every_copy() == []
+
+
+def test_the_root_disk_of_a_machine_can_be_kept(place):
+    machine = place.machine()
+    [root] = place.ec2.describe_volumes()["Volumes"]
+    place.kept(machine)
+    assert place.every_copy()[0]["VolumeId"] == root["VolumeId"]
+
+
+def test_a_volume_is_restored_where_it_is_needed(place):
+    place.made()
+    here = place.machine(HERE)
+    kept = place.kept(place.attached(here))
+    place.volumes.restore(BACK, kept)
+    assert place.volumes.restore(BACK, kept).key == "volume_9"
+    place.pass_time()
+    id = place.attached(place.machine(THERE), "volume_9", "back")
+    [it] = [it for it in place.every_volume() if it["VolumeId"] == id]
+    assert (it["AvailabilityZone"], it["SnapshotId"], it["Encrypted"]) == (THERE, kept, True)
+    assert len(place.every_volume()) == 2
+
+
+def test_a_restored_one_goes_only_to_a_machine_that_has_booted(place):
+    kept = place.kept(place.made())
+    place.volumes.restore(BACK, kept)
+    place.pass_time()
+    machine = place.machine()
+    place.volumes.attach(place.disk("volume_9").id, machine, "back")  # it is made anew here
+    place.pass_time()
+    id = place.disk("volume_9").id
+    place.machines.silent.add(machine)
+    with pytest.raises(Unavailable):
+        place.volumes.attach(id, machine, "back")
+    place.ec2.stop_instances(InstanceIds=[machine])
+    place.pass_time()
+    with pytest.raises(Unavailable, match="has to be on"):
+        place.volumes.attach(id, machine, "back")
+    assert place.disk("volume_9").attached == frozenset()
+    place.machines.silent.clear()
+    place.ec2.start_instances(InstanceIds=[machine])
+    place.pass_time()
+    place.attached(machine, "volume_9", "back")
+    assert place.machines.told[-1][-1] == "copy"
+    place.detached(machine, "volume_9")
+    place.attached(machine, "volume_9", "back")
+    assert place.machines.told[-1][-1] == "old"
+
+
+@pytest.mark.parametrize("source", ["vol-0123456789abcdef0", "i-0123456789abcdef0"])
+def test_what_is_not_there_cannot_be_kept(place, source):
+    with pytest.raises(StorageRefused, match="nothing left"):
+        place.volumes.snapshot(KEPT, source)
+    with pytest.raises(StorageRefused):
+        place.volumes.restore(BACK, "snap-0123456789abcdef0")
+    assert place.every_volume() == []
+
+
+def test_a_file_system_has_no_snapshots_and_the_way_out_is_told(place):
+    with pytest.raises(StorageRefused, match="AWS Backup"):
+        place.volumes.snapshot(KEPT, place.made(SHARED))
+    with pytest.raises(StorageRefused, match="AWS Backup"):
+        place.volumes.restore(replace(BACK, kind=Kind.EFS), place.kept(place.made()))
