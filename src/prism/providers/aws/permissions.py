@@ -1,0 +1,131 @@
+"""Which permissions of the least policy are missing: asked of IAM, else tried without doing."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from prism.errors import Problem
+from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.faults import AwsDenied, AwsThrottled, AwsUnavailable, CredentialsMissing
+from prism.providers.aws.identity import Identity
+from prism.providers.aws.policy import ANYTHING, IMPLIED, MANAGED, Condition, Rule, named, rules
+
+How = Literal["simulated", "tried"]
+AWAY = (AwsThrottled, AwsUnavailable, CredentialsMissing)
+SAMPLE = "0123456789abcdef0"
+TAGS = [{"Key": MANAGED, "Value": "true"}]
+MADE: Mapping[str, dict[str, Any]] = {  # what a dry run of a call that makes something needs
+    "ec2:CreateVolume": {"AvailabilityZone": "{region}a", "Size": 1, "VolumeType": "gp3"},
+    "ec2:CreateSecurityGroup": {"GroupName": "prism-dry-run", "Description": "A dry run"},
+    "ec2:ImportKeyPair": {"KeyName": "prism-dry-run", "PublicKeyMaterial": b"ssh-ed25519 AAAA"},
+}
+KINDS = {
+    "ec2:CreateVolume": "volume",
+    "ec2:CreateSecurityGroup": "security-group",
+    "ec2:ImportKeyPair": "key-pair",
+}
+NEEDS_MORE = {"ec2:DescribeSpotPriceHistory", "ec2:DescribeVolumesModifications"}
+
+
+class Permissions(Struct, frozen=True, kw_only=True):
+    """What is missing, in IAM's words; `unknown` is what could not be found out."""
+
+    how: How
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def permissions(cloud: Cloud, identity: Identity) -> Permissions:
+    """What a login may not do of what Prism does; changes nothing."""
+    if identity.arn.endswith(":root"):
+        return Permissions(how="simulated")  # nobody can take anything from the root user
+    try:
+        return _simulated(cloud, identity)
+    except AWAY:
+        raise
+    except Problem:  # it may not ask IAM about itself, or IAM does not know it by that name
+        return _tried(cloud)
+
+
+def principal(cloud: Cloud, identity: Identity) -> str:
+    """Whom IAM has policies of: the role itself, not a session of it."""
+    kind, _, rest = identity.arn.rpartition(":")[2].partition("/")
+    if kind != "assumed-role":
+        return identity.arn
+    role = rest.partition("/")[0]
+    try:
+        found: str = cloud.call("iam", "GetRole", RoleName=role)["Role"]["Arn"]
+    except AWAY:
+        raise
+    except Problem:  # its path stays unknown; most have none
+        return f"arn:{identity.partition}:iam::{identity.account}:role/{role}"
+    return found
+
+
+def _simulated(cloud: Cloud, identity: Identity) -> Permissions:
+    source, denied = principal(cloud, identity), set()
+    for rule in rules():
+        for answer in cloud.pages(
+            "iam",
+            "SimulatePrincipalPolicy",
+            "EvaluationResults",
+            PolicySourceArn=source,
+            ActionNames=[named(it) for it in rule.actions],
+            ResourceArns=_samples(rule, identity, cloud.region),
+            ContextEntries=[*_context(rule.condition or {})],
+        ):
+            if answer["EvalDecision"] != "allowed":
+                denied.add(answer["EvalActionName"])
+    return Permissions(how="simulated", missing=tuple(sorted(denied)))
+
+
+def _samples(rule: Rule, identity: Identity, region: str) -> list[str]:
+    if rule.resources == ANYTHING:
+        return ["*"]
+    where = {"partition": identity.partition, "account": identity.account}
+    return [
+        it.format_map(where).replace(":*:", f":{region}:").replace("*", SAMPLE)
+        for it in rule.resources
+    ]
+
+
+def _context(condition: Condition) -> Iterator[dict[str, Any]]:
+    """The world in which the condition holds: for several values, the first of them."""
+    for keys in condition.values():
+        for key, value in keys.items():
+            values = [value if isinstance(value, str) else value[0]]
+            yield {
+                "ContextKeyName": key,
+                "ContextKeyValues": values,
+                "ContextKeyType": "string",
+            }
+
+
+def _tried(cloud: Cloud) -> Permissions:
+    """What EC2 would refuse; whatever needs a machine to be tried on stays unknown."""
+    missing, unknown = set(), set()
+    for action in sorted({it for rule in rules() for it in rule.actions} - IMPLIED):
+        if (arguments := _arguments(action, cloud.region)) is None:
+            unknown.add(named(action))
+            continue
+        service, _, name = action.partition(":")
+        try:
+            cloud.call(service, name, DryRun=True, **arguments)
+        except AwsDenied:
+            missing.add(named(action))
+        except AWAY:
+            raise
+        except Problem:  # it was let in, and then something else was wrong
+            continue
+    return Permissions(how="tried", missing=tuple(sorted(missing)), unknown=tuple(sorted(unknown)))
+
+
+def _arguments(action: str, region: str) -> dict[str, Any] | None:
+    """What a dry run of it needs; none where it cannot be had."""
+    if action.startswith("ec2:Describe") and action not in NEEDS_MORE:
+        return {}
+    if (made := MADE.get(action)) is None:
+        return None
+    filled = {k: v.format(region=region) if isinstance(v, str) else v for k, v in made.items()}
+    return {**filled, "TagSpecifications": [{"ResourceType": KINDS[action], "Tags": TAGS}]}

@@ -1,0 +1,153 @@
+"""The least policy: everything that is called, nothing else, and only on what is ours."""
+
+import json
+
+import pytest
+
+from aws_double.rulebook import build
+from prism.providers.aws import permissions as module
+from prism.providers.aws.actions import ACTIONS, PREFIXES
+from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.faults import AwsDenied, AwsUnavailable
+from prism.providers.aws.identity import Identity
+from prism.providers.aws.permissions import permissions, principal
+from prism.providers.aws.policy import IMPLIED, NEW, OURS, RULES, named, policy, rules
+
+ADA = Identity(account="123456789012", arn="arn:aws:iam::123456789012:user/ada")
+MOST = 6144  # characters of a managed policy, blanks not counted
+
+
+@pytest.fixture
+def cloud(aws):
+    return Cloud("us-west-2", sleep=lambda _: None)
+
+
+def granted():
+    return {action for it in rules() for action in it.actions}
+
+
+def test_what_is_called_is_granted_and_nothing_else():
+    assert granted() == ACTIONS | IMPLIED
+    assert IMPLIED.isdisjoint(ACTIONS), "what is called is in ACTIONS alone"
+
+
+def test_what_changes_something_is_never_granted_on_anything_at_all():
+    free = {
+        action
+        for it in rules()
+        if it.resources == ("*",) and it.condition is None
+        for action in it.actions
+        if not action.partition(":")[2].startswith(("Describe", "Get", "Simulate"))
+    }
+    # EFS makes and removes interfaces that carry no tag of ours.
+    assert free == {"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"}
+
+
+@pytest.mark.parametrize(
+    ("action", "condition"),
+    [("ec2:TerminateInstances", OURS), ("ec2:DeleteVolume", OURS), ("efs:DeleteFileSystem", OURS),
+     ("ec2:StopInstances", OURS), ("efs:CreateFileSystem", NEW), ("ec2:ImportKeyPair", NEW)],
+)  # fmt: skip
+def test_only_what_is_ours_may_be_destroyed_and_only_what_is_tagged_made(action, condition):
+    assert {json.dumps(it.condition) for it in rules() if action in it.actions} == {
+        json.dumps(condition)
+    }
+
+
+def test_an_action_that_no_rule_knows_is_granted_all_the_same():
+    [look, *_, rest] = rules({"s3:GetObject", "s3:PutObject"})
+    assert (look.sid, look.actions) == ("Look", ("s3:GetObject",))
+    assert (rest.sid, rest.actions) == ("Rest", ("s3:PutObject",))
+    assert "Rest" not in {it.sid for it in rules()}, "write a rule for it"
+
+
+def test_the_policy_is_one_that_iam_takes():
+    made = policy("aws-cn", "123456789012")
+    assert made["Version"] == "2012-10-17"
+    text = json.dumps(made)
+    assert len("".join(text.split())) <= MOST
+    assert "{" not in "".join(json.dumps(it["Resource"]) for it in made["Statement"])
+    assert '"arn:aws-cn:ec2:*:123456789012:instance/*"' in text
+    sids = [it["Sid"] for it in made["Statement"]]
+    assert len(sids) == len(set(sids)) and all(sid.isalnum() for sid in sids)
+    assert all(it["Effect"] == "Allow" for it in made["Statement"])
+    assert "elasticfilesystem:CreateFileSystem" in text and '"efs:' not in text
+
+
+def test_actions_have_the_names_of_iam(aws):
+    assert named("efs:CreateFileSystem") == "elasticfilesystem:CreateFileSystem"
+    assert set(PREFIXES) <= {it.partition(":")[0] for it in ACTIONS}
+
+
+def test_all_is_there(cloud, aws):
+    assert permissions(cloud, ADA) == module.Permissions(how="simulated")
+    assert {it.action for it in aws.calls} == {"SimulatePrincipalPolicy"}
+
+
+def test_iam_says_what_is_missing(cloud, aws):
+    aws.rules = build({"denied": ["ec2:TerminateInstances", "elasticfilesystem:*"]})
+    said = permissions(cloud, ADA)
+    assert (said.how, said.unknown) == ("simulated", ())
+    assert said.missing[0] == "ec2:TerminateInstances"
+    assert "elasticfilesystem:CreateFileSystem" in said.missing
+
+
+def test_iam_is_asked_about_things_like_ours_in_a_world_where_the_conditions_hold(monkeypatch):
+    class Asked:
+        region = "us-west-2"
+        said = []
+
+        def pages(self, *_, **arguments):
+            self.said.append(arguments)
+            return ()
+
+    permissions(Asked(), ADA)
+    of = {
+        tuple(it["ActionNames"]): it
+        for it in Asked.said
+        if "ec2:RunInstances" in it["ActionNames"]
+    }
+    assert of
+    launch = Asked.said[[it.sid for it in rules()].index("LaunchWhatIsTagged")]
+    assert launch["ResourceArns"][0] == (
+        "arn:aws:ec2:us-west-2:123456789012:instance/0123456789abcdef0"
+    )
+    assert launch["ContextEntries"] == [
+        {"ContextKeyName": "aws:RequestTag/prism:managed", "ContextKeyValues": ["true"],
+         "ContextKeyType": "string"}
+    ]  # fmt: skip
+
+
+def test_who_may_not_ask_iam_is_told_by_dry_runs(cloud, aws):
+    aws.rules = build({"denied": ["iam:*", "ec2:DescribeSubnets", "ec2:CreateVolume"]})
+    said = permissions(cloud, ADA)
+    assert (said.how, said.missing) == ("tried", ("ec2:CreateVolume", "ec2:DescribeSubnets"))
+    assert "ec2:TerminateInstances" in said.unknown
+    assert aws.machines() == [] and not cloud.call("ec2", "DescribeVolumes")["Volumes"]
+
+
+def test_an_aws_that_is_away_is_not_a_missing_permission(cloud, aws):
+    aws.fault(action="SimulatePrincipalPolicy", do="error", status=503, times=None)
+    with pytest.raises(AwsUnavailable):
+        permissions(cloud, ADA)
+
+
+def test_the_root_user_may_everything(cloud, aws):
+    root = Identity(account=ADA.account, arn="arn:aws:iam::123456789012:root")
+    assert permissions(cloud, root).missing == ()
+    assert aws.calls == []
+
+
+def test_a_session_is_asked_about_by_its_role(cloud, aws):
+    session = "arn:aws:sts::123456789012:assumed-role/prism-machine-1/me"
+    who = Identity(account=ADA.account, arn=session)
+    assert principal(cloud, who) == "arn:aws:iam::123456789012:role/prism-machine-1"
+    cloud.call("iam", "CreateRole", RoleName="prism-machine-1", AssumeRolePolicyDocument="{}")
+    assert principal(cloud, who) == "arn:aws:iam::123456789012:role/prism-machine-1"
+    assert principal(cloud, ADA) == ADA.arn
+
+
+def test_every_rule_is_of_use():
+    for it in RULES:
+        assert set(it.actions) & (ACTIONS | IMPLIED), it.sid
+    assert AwsDenied is not None
