@@ -28,7 +28,8 @@ import botocore.httpsession
 import botocore.loaders
 import botocore.session
 
-from prism.daemon.house import build
+from prism.daemon.house import House
+from prism.daemon.rooms import Rooms
 from prism.errors import Problem
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
@@ -42,6 +43,7 @@ from tests.house.aws.lives import LIVES, again, chance
 
 REGION = "us-west-2"
 STEP, ROUNDS, CALM = 4, 120, 2
+WHO = 10  # seconds to hear from AWS who we are
 ACTION = re.compile(r"(?:^|&)Action=(\w+)")
 RESTING = {VolumeState.AVAILABLE, VolumeState.IN_USE, VolumeState.DELETED, VolumeState.ERROR}
 COPIED = {SnapshotState.COMPLETED, SnapshotState.DELETED, SnapshotState.ERROR}
@@ -130,13 +132,22 @@ class World:
             caller_cidr="192.0.2.7/32",
         )
         Path(job["home"]).mkdir(exist_ok=True)
-        self.house = build(settings, None, self.clock)
-        self.rooms = self.house.rooms
+        self.rooms = Rooms(settings, None, self.clock, lambda: None)
+        self.house = House(None, self.rooms)  # its web side costs a second, and nobody asks it
         self.house.db.create_tables()
         self.rooms.profiles.first_start({})
         if not any(it.name == "lab" for it in self.rooms.profiles.every()):
             self.rooms.profiles.create(NewProfile(name="lab", provider="aws", region=REGION))
             self.rooms.profiles.switch("lab")
+
+    def inherit(self):
+        """Take over what a dead daemon held, as the only one that there is."""
+        self.rooms.aws.look(WHO)
+        for loop in self.rooms.loops:
+            loop.inherit()
+        for place in self.rooms.aws.connected:
+            for loop in self.rooms.join(place):
+                loop.inherit()
 
     def settle(self):
         """Let time pass until nothing moves any more."""
@@ -206,8 +217,7 @@ def live(job):
 def come_back(job):
     """What the next daemon of that home makes of it, and what there really is."""
     world, life = World(job), LIVES[job["life"]]
-    for loop in world.rooms.loops:
-        loop.inherit()
+    world.inherit()
     again(life, world.rooms)
     world.settle()
     tell(**found(world))
@@ -218,8 +228,7 @@ def by_chance(job):
     dice = random.Random(f"{job['seed']}:{job['part']}")
     worlds = [World({**job, "home": home}) for home in job["homes"]]
     for world in worlds:
-        for loop in world.rooms.loops:
-            loop.inherit()
+        world.inherit()
     first, account = worlds[0], job["environ"]["AWS_ACCESS_KEY_ID"]
     if job["part"] < job["deaths"]:
         points.armed, points.at = True, dice.randrange(200)
@@ -243,8 +252,7 @@ def rest(job):
     """Let what chance has left come to rest."""
     worlds = [World({**job, "home": home}) for home in job["homes"]]
     for world in worlds:
-        for loop in world.rooms.loops:
-            loop.inherit()
+        world.inherit()
     for world in worlds[1:]:
         world.settle()
     worlds[0].settle()
