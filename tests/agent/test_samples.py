@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from prism.agent import gpus, samples, sockets
+from prism.agent import gpus, samples
 from prism.agent.samples import figures, look
+from prism.agent.sockets import Connections
 from tests.waiting import eventually
 
 MEMORY = 1 << 30
@@ -135,14 +136,14 @@ def test_what_a_connection_carries_is_seen(run):
 
 
 def test_who_holds_no_socket_carries_nothing():
-    assert sockets.carried([]) == {}
+    assert Connections().carried([]) == {}
 
 
 def test_a_process_that_is_gone_is_no_trouble(run):
     child = run("")
     child.communicate()
-    assert sockets.carried([child.pid]) == {}
-    assert samples._life(child.pid) is None
+    assert Connections().carried([child.pid]) == {}
+    assert samples._said(f"/proc/{child.pid}/stat") == b""
     assert samples._moved(child.pid) == 0
 
 

@@ -5,18 +5,20 @@ short-lived program did is found with its parent. Only the tree itself is read, 
 whole process table: a look costs the same on a crowded computer.
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
-from prism.agent import sockets
 from prism.agent.processes import LINUX
+from prism.agent.sockets import Connections
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 KB = 1024
+ENOUGH = 1 << 14  # bytes to ask for
+SHORT = 2000  # bytes; the kernel gives less than a page only at the end
+DISKS = {b"read_", b"write"}  # `read_bytes`, `write_bytes`; what went to caches is `rchar`
 Key = TypeVar("Key")
 
 
@@ -46,15 +48,18 @@ class Look(NamedTuple):
     carried: dict[int, int] | None  # bytes, by socket
 
 
-def look(of: int, wanted: Iterable[str]) -> Look:
-    """Look at everything that came of a process; only what is wanted is asked for."""
+def look(of: int, wanted: Iterable[str], connections: Connections | None = None) -> Look:
+    """Look at everything that came of a process; only what is wanted is asked for.
+
+    `connections` remembers what was found out at the look before.
+    """
     lives = {(it.pid, it.began): it for it in _lives(of)}
     pids = [pid for pid, _ in lives]
     moved = carried = None
     if LINUX and "disk" in wanted:
         moved = {key: _moved(key[0]) for key in lives}
     if LINUX and "network" in wanted:
-        carried = sockets.carried(pids)
+        carried = (connections or Connections()).carried(pids)
     return Look(time.monotonic(), time.time(), lives, _whole(moved), carried)
 
 
@@ -65,6 +70,7 @@ def figures(before: Look, now: Look, memory: int) -> dict[str, float | None]:
     return {
         "cpu": round(100 * _busy(before, now) / seconds, 2),
         "memory": round(100 * max(used - was, 0) / memory, 2) if memory else None,
+        "resident": round(100 * used / memory, 2) if memory else None,
         "network": _rate(before.carried, now.carried, seconds),
         "disk": _rate(before.moved, now.moved, seconds),
     }
@@ -108,38 +114,54 @@ def _lives(of: int) -> list[Life]:
     found, queue = [], _children(of)
     while queue:
         pid = queue.pop()
-        if life := _life(pid):
-            found.append(life)
-            queue += _children(pid)
+        if line := _said(f"/proc/{pid}/stat"):
+            life, threads = _life(pid, line)
+            if life:
+                found.append(life)
+                queue += _children(pid, threads)
     return found
 
 
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
+def _said(path: str) -> bytes:
+    """What a file of the kernel says; nothing where its process is gone.
+
+    `open` asks the system twice as often for the same, and there are hundreds of these.
+    """
     try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return found
-    for task in tasks:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/children", "rb") as file:
-            found += map(int, file.read().split())
-    return found
+        file = os.open(path, os.O_RDONLY)
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+    try:
+        said = more = os.read(file, ENOUGH)
+        while len(more) > SHORT:
+            said += (more := os.read(file, ENOUGH))
+        return said
+    except ProcessLookupError:
+        return b""
+    finally:
+        os.close(file)
 
 
-def _life(pid: int) -> Life | None:
+def _children(pid: int, threads: int = 0) -> list[int]:
+    """Each thread has its own; who has but one is not asked which."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            line = file.read()
+        tasks = os.listdir(f"/proc/{pid}/task") if threads != 1 else [str(pid)]
     except OSError:
-        return None
+        return []
+    said = [_said(f"/proc/{pid}/task/{task}/children") for task in tasks]
+    return [int(child) for line in said for child in line.split()]
+
+
+def _life(pid: int, line: bytes) -> tuple[Life | None, int]:
+    """What a line of `stat` says, and how many threads there are."""
     end = line.rindex(b")")
     rest = line[end + 2 :].split()
     if rest[0] in b"ZX":
-        return None
+        return None, 0
     name = line[line.index(b"(") + 1 : end].decode(errors="replace")
     group, session, terminal, foreground = map(int, rest[2:6])
-    user, system, childrens_user, childrens_system = (int(it) / TICKS for it in rest[11:15])
-    return Life(
+    user, system, childrens_user, childrens_system = map(int, rest[11:15])
+    life = Life(
         pid,
         name,
         rest[19].decode(),
@@ -147,22 +169,20 @@ def _life(pid: int) -> Life | None:
         session,
         terminal,
         foreground,
-        user + system,
-        childrens_user + childrens_system,
+        (user + system) / TICKS,
+        (childrens_user + childrens_system) / TICKS,
         int(rest[21]) * PAGE,
         rest[0] in b"RD",
     )
+    return life, int(rest[17])
 
 
 def _moved(pid: int) -> int | None:
     try:
-        with open(f"/proc/{pid}/io", "rb") as file:
-            said = dict(line.split(b": ") for line in file.read().splitlines())
-    except FileNotFoundError:
-        return 0  # it has just ended
+        said = _said(f"/proc/{pid}/io")
+        return sum(int(line.split()[1]) for line in said.splitlines() if line[:5] in DISKS)
     except (OSError, ValueError):
         return None
-    return int(said[b"read_bytes"]) + int(said[b"write_bytes"])
 
 
 def _listed_by_ps(of: int) -> list[Life]:

@@ -1,80 +1,154 @@
 """How many bytes the TCP connections of some processes have carried, asked of the kernel.
 
-Linux tells over netlink, to anybody. What went over UDP, or over a connection that was
-opened and closed between two looks, is not in it.
+Linux tells over netlink, to anybody. Listing all connections makes it walk its whole table,
+which takes longer than everything else of a look together; so that is done only for sockets
+that are new. A connection that is known is asked for by its two ends, which is a look into
+one place of that table. What went over UDP, or over a connection that was opened and closed
+between two looks, is not in it.
 """
 
-import contextlib
 import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator
 
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20
-DUMP = 0x301  # NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
+ONE, DUMP = 0x1, 0x301  # NLM_F_REQUEST, and with it NLM_F_ROOT | NLM_F_MATCH
 DONE, ERROR, INFO = 3, 2, 2
-STATES = 0xFFF & ~(1 << 10) & ~(1 << 6)  # all but listening and waiting to be forgotten
-HEAD, MESSAGE = struct.Struct("=IHHII"), 72
-INODE, INODE_AT, CARRIED = (
-    struct.Struct("=I"),
-    68,
-    120,
-)  # where they stand in inet_diag_msg and tcp_info
+LISTENS, FORGOTTEN = 10, 6
+EVERY = 0xFFF & ~(1 << FORGOTTEN)  # states; waiting to be forgotten, it is nobody's any more
+HEAD = struct.Struct("=IHHII")
+# Where they stand in a whole message (`inet_diag_msg` behind a head), and in `tcp_info`.
+STATE, ENDS, INODE_AT, MESSAGE, CARRIED = 17, slice(20, 68), 84, 88, 120
+INODE = struct.Struct("=I")
+ENOUGH = 1 << 14  # bytes of one answer
 PATIENCE = 0.5
+AT_ONCE = 64  # questions in one message; their answers fit into what a socket holds
+UNIX = struct.Struct("=BBHIIIII")
+ANY = 0xFFFFFFFF
+
+ATTRIBUTE, COUNTED = struct.Struct("=HH"), struct.Struct("=QQ")
 
 
-def carried(pids: Iterable[int]) -> dict[int, int] | None:
-    """Bytes so far, by socket, of the connections that these hold; none where nobody says."""
-    mine = {inode for pid in pids for inode in _held(pid)}
-    if not mine:
-        return {}
-    try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
-            kernel.settimeout(PATIENCE)
-            found: dict[int, int] = {}
-            for family in (socket.AF_INET, socket.AF_INET6):
-                found.update(_asked(kernel, family, mine))
-            return found
-    except (OSError, ValueError):
-        return None
+class Connections:
+    """Those of one machine, from one look to the next."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, bytes] = {}  # how the kernel is asked for each
+        self._others: set[int] = set()  # sockets that never carry: of UNIX, or listening
+
+    def carried(self, pids: Iterable[int]) -> dict[int, int] | None:
+        """Bytes so far, by socket, of what these hold; none where nobody says."""
+        mine = {inode for pid in pids for inode in _held(pid)}
+        self._others &= mine
+        self._known = {inode: it for inode, it in self._known.items() if inode in mine}
+        if not mine - self._others:
+            return {}
+        try:
+            with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+                kernel.settimeout(PATIENCE)
+                found = self._of_known(kernel)
+                if new := mine - self._others - self._known.keys():
+                    found |= self._of_new(kernel, new)
+                return found
+        except (OSError, ValueError):
+            return None
+
+    def _of_known(self, kernel: socket.socket) -> dict[int, int]:
+        """Ask for each that is known; one that has ended is known no more."""
+        found: dict[int, int] = {}
+        asked = list(self._known.items())
+        for start in range(0, len(asked), AT_ONCE):
+            batch = asked[start : start + AT_ONCE]
+            kernel.send(b"".join([question for _, question in batch]))
+            for inode, _ in batch:
+                said = kernel.recv(ENOUGH)
+                if HEAD.unpack_from(said)[1] != ERROR and _inode(said) == inode:
+                    found[inode] = _bytes(said)
+                else:
+                    del self._known[inode]
+        return found
+
+    def _of_new(self, kernel: socket.socket, new: set[int]) -> dict[int, int]:
+        """Look for sockets that were not there before among all of this computer."""
+        found: dict[int, int] = {}
+        for inode in [it for it in new if _is_unix(kernel, it)]:
+            self._others.add(inode)
+            new.discard(inode)
+        for family in (socket.AF_INET, socket.AF_INET6) if new else ():
+            kernel.send(_question(family, DUMP, bytes(48)))
+            for message in _listed(kernel):
+                if (inode := _inode(message)) not in new:
+                    continue
+                if message[STATE] == LISTENS:
+                    self._others.add(inode)
+                else:
+                    self._known[inode] = _question(family, ONE, message[ENDS])
+                    found[inode] = _bytes(message)
+        return found
 
 
 def _held(pid: int) -> Iterator[int]:
-    folder = f"/proc/{pid}/fd"
-    with contextlib.suppress(OSError):  # it has just ended
+    """The sockets that a process has open."""
+    try:
+        folder = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # it has just ended
+        return
+    try:
         for number in os.listdir(folder):
-            with contextlib.suppress(OSError):  # it has just closed it
-                link = os.readlink(f"{folder}/{number}")
-                if link.startswith("socket:["):
-                    yield int(link[8:-1])
+            try:  # `suppress` would take as long as what it guards
+                link = os.readlink(number, dir_fd=folder)
+            except OSError:  # it has just closed it
+                continue
+            if link.startswith("socket:["):
+                yield int(link[8:-1])
+    except OSError:
+        return
+    finally:
+        os.close(folder)
 
 
-def _asked(kernel: socket.socket, family: int, mine: set[int]) -> Iterator[tuple[int, int]]:
-    """The inode and bytes of each connection that is ours."""
-    what = struct.pack("=BBBBI48x", family, socket.IPPROTO_TCP, 1 << (INFO - 1), 0, STATES)
-    kernel.send(HEAD.pack(HEAD.size + len(what), SOCK_DIAG_BY_FAMILY, DUMP, 1, 0) + what)
+def _question(family: int, how: int, ends: bytes) -> bytes:
+    what = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 1 << (INFO - 1), 0, EVERY) + ends
+    return HEAD.pack(HEAD.size + len(what), SOCK_DIAG_BY_FAMILY, how, 1, 0) + what
+
+
+def _is_unix(kernel: socket.socket, inode: int) -> bool:
+    what = UNIX.pack(socket.AF_UNIX, 0, 0, ANY, inode, 0, ANY, ANY)
+    kernel.send(HEAD.pack(HEAD.size + len(what), SOCK_DIAG_BY_FAMILY, ONE, 1, 0) + what)
+    return next(_messages(kernel.recv(ENOUGH)))[0] != ERROR
+
+
+def _listed(kernel: socket.socket) -> Iterator[bytes]:
     while True:
-        said, at = kernel.recv(1 << 18), 0
-        while at < len(said):
-            length, kind, *_ = HEAD.unpack_from(said, at)
+        for kind, message in _messages(kernel.recv(1 << 18)):
             if kind == DONE:
                 return
             if kind == ERROR:
                 raise OSError("the kernel does not tell")
-            (inode,) = INODE.unpack_from(said, at + HEAD.size + INODE_AT)
-            if inode in mine:
-                yield inode, _bytes(said[at + HEAD.size : at + length])
-            at += (length + 3) & ~3
+            yield message
+
+
+def _messages(said: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(said):
+        length, kind, *_ = HEAD.unpack_from(said, at)
+        yield kind, said[at : at + length]
+        at += (length + 3) & ~3
+
+
+def _inode(message: bytes) -> int:
+    return int(INODE.unpack_from(message, INODE_AT)[0])
 
 
 def _bytes(message: bytes) -> int:
-    at = MESSAGE
-    while at + 4 <= len(message):
-        length, kind = struct.unpack_from("=HH", message, at)
+    at, end = MESSAGE, len(message)
+    while at + 4 <= end:
+        length, kind = ATTRIBUTE.unpack_from(message, at)
         if kind == INFO:
             if length - 4 < CARRIED + 16:
                 raise ValueError("an old kernel, which does not count")
-            sent, received = struct.unpack_from("=QQ", message, at + 4 + CARRIED)
+            sent, received = COUNTED.unpack_from(message, at + 4 + CARRIED)
             return int(sent + received)
-        at += max((length + 3) & ~3, 4)
+        at += (length + 3) & ~3 or 4
     return 0

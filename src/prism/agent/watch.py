@@ -17,6 +17,7 @@ from prism.agent.idle import Rule, Sample, Verdict, is_due, judge
 from prism.agent.recipe import Recipe
 from prism.agent.samples import Look, figures, look, wanting
 from prism.agent.services import Service
+from prism.agent.sockets import Connections
 from prism.agent.terminals import observed
 
 SELDOM = 30.0  # seconds between two samples, at most
@@ -36,6 +37,7 @@ class Watch:
         self._known: Verdict | None = None
         self._figures: dict[str, float | None] = {}
         self._before: Look | None = None
+        self._connections = Connections()
         self._looking: Generator[None, None, None] | None = None
         self._next = 0.0
         self._phase = ""
@@ -119,13 +121,14 @@ class Watch:
             touches += said.touches
             doubts += said.doubts
         gpu = (yield from gpus.used()) if "gpu" in rule.limits else None
-        before, now = self._before, look(os.getpid(), rule.limits)
+        before, now = self._before, look(os.getpid(), rule.limits, self._connections)
         self._before = now
         at_work, typed = observed(now.lives.values())
         if before is None:
             return
         found = {**figures(before, now, self._memory()), "gpu": gpu}
-        self._figures = {name: it for name, it in found.items() if name in rule.limits}
+        told = {*rule.limits, "cpu", "resident"}  # these two cost nothing more, and tell its size
+        self._figures = {name: it for name, it in found.items() if name in told}
         if "cpu" in rule.limits:
             work += [f"`{name}` wants a processor or a disk" for name in wanting(before, now)]
         sample = Sample(

@@ -1,0 +1,123 @@
+"""What is made of a Jupyter server's answers; the server is played here."""
+
+import json
+import socket
+import threading
+
+import pytest
+
+from prism.agent import jupyter
+
+KERNELS, SESSIONS = "/api/kernels", "/api/sessions"
+
+
+def kernel(id, state, at="2026-01-01T00:00:00Z"):
+    return {"id": id, "name": "python3", "execution_state": state, "last_activity": at}
+
+
+class Server:
+    """Answers the requests of one connection after the other, in pieces."""
+
+    def __init__(self, answers):
+        self.heard, self._answers = [], answers
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.port = self._door.getsockname()[1]
+        threading.Thread(target=self._live, daemon=True).start()
+
+    def _live(self):
+        guest, _ = self._door.accept()
+        with guest, guest.makefile("rb") as asked:
+            for _ in self._answers:
+                lines = [line.decode().strip() for line in iter(asked.readline, b"\r\n")]
+                self.heard.append(lines)
+                said = self._answers[lines[0].split()[1].partition("?")[0]]
+                if said is None:
+                    return
+                half = len(said) // 2
+                guest.sendall(said[:half])
+                guest.sendall(said[half:])
+
+    def close(self):
+        self._door.close()
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Asks a server that answers so."""
+    servers = []
+
+    def kernels(answers):
+        servers.append(Server(answers))
+        asking = jupyter.kernels(servers[-1].port, "secret", tmp_path)
+        try:
+            while True:
+                next(asking)
+        except StopIteration as done:
+            return servers[-1].heard, done.value
+
+    yield kernels
+    for it in servers:
+        it.close()
+
+
+def good(value, status="200 OK"):
+    return raw(json.dumps(value).encode(), status)
+
+
+def raw(body, status="200 OK"):
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    return head.encode() + b"\r\n\r\n" + body
+
+
+def test_both_are_asked_at_once_and_what_they_say_is_put_together(ask, tmp_path):
+    (tmp_path / "a.ipynb").touch()
+    running = [kernel("1", "busy"), kernel("2", "idle"), kernel("3", "dead")]
+    opened = [{"path": "a.ipynb", "kernel": {"id": "1"}}, {"path": "gone", "kernel": {"id": "2"}}]
+    heard, found = ask({KERNELS: good(running), SESSIONS: good(opened)})
+    assert found.work == ["the kernel of a.ipynb is busy"]
+    assert [what for _, what in found.touches] == [
+        "a cell of gone was run",
+        "a cell of python3 was run",
+        "a.ipynb was saved",
+    ]
+    assert found.touches[0][0] == 1767225600
+    assert found.doubts == []
+    assert [it[0].split()[1] for it in heard] == [
+        f"{it}?no_track_activity=1" for it in (KERNELS, SESSIONS)
+    ]
+    assert all("Authorization: token secret" in it for it in heard)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {KERNELS: good([]), SESSIONS: good({}, "403 Forbidden")},
+        {KERNELS: good([], "500 Internal Server Error"), SESSIONS: good([])},
+        {KERNELS: good([]), SESSIONS: None},
+        {KERNELS: None, SESSIONS: None},
+        {KERNELS: b"HTTP/1.1 200 OK\r\n\r\nnonsense", SESSIONS: good([])},
+        {KERNELS: b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n[]", SESSIONS: good([])},
+        {KERNELS: good({"message": "no"}), SESSIONS: good([])},
+        {KERNELS: raw(b"[" * 200_000), SESSIONS: good([])},
+    ],
+)
+def test_what_is_not_said_is_doubted(ask, answers):
+    assert ask(answers)[1].doubts == ["Jupyter does not say what its kernels do"]
+
+
+def test_who_does_not_listen_is_doubted(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+    with pytest.raises(StopIteration) as done:
+        next(jupyter.kernels(port, "", tmp_path))
+    assert done.value.value.doubts
+
+
+def test_who_is_silent_is_doubted_in_time(ask, monkeypatch, tmp_path):
+    monkeypatch.setattr(jupyter, "PATIENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        asking = jupyter.kernels(door.getsockname()[1], "", tmp_path)
+        with pytest.raises(StopIteration) as done:
+            for _ in range(1000):
+                next(asking)
+    assert done.value.value.doubts

@@ -1,0 +1,133 @@
+"""What connections carry is asked of the real kernel, about sockets of this process."""
+
+import contextlib
+import os
+import socket
+import sys
+
+import pytest
+
+from prism.agent import sockets
+from prism.agent.sockets import Connections
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells over netlink")
+
+
+class Ours:
+    """This process's connections, as one who looks again and again sees them."""
+
+    def __init__(self):
+        self.connections = Connections()
+
+    def look(self, *of):
+        """What these sockets have carried, those that are told of."""
+        said = self.connections.carried([os.getpid()])
+        numbers = {os.fstat(it.fileno()).st_ino for it in of}
+        return {inode: said[inode] for inode in numbers & said.keys()}
+
+
+@pytest.fixture
+def pair():
+    """Connects two sockets over TCP."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(host="127.0.0.1", **how):
+            server = stack.enter_context(socket.create_server(("", 0), **how))
+            one = stack.enter_context(socket.create_connection((host, server.getsockname()[1])))
+            return one, stack.enter_context(server.accept()[0]), server
+
+        yield connect
+
+
+@pytest.fixture
+def walks(monkeypatch):
+    """How often the kernel was made to walk its whole table."""
+    count, really = [], sockets._listed
+
+    def listed(kernel):
+        count.append(1)
+        return really(kernel)
+
+    monkeypatch.setattr(sockets, "_listed", listed)
+    return count
+
+
+def sent(one, other, length):
+    one.sendall(b"x" * length)
+    while length:
+        length -= len(other.recv(length))
+
+
+@pytest.mark.parametrize(
+    ("host", "how"),
+    [
+        ("127.0.0.1", {}),
+        ("::1", {"family": socket.AF_INET6}),
+        ("127.0.0.1", {"family": socket.AF_INET6, "dualstack_ipv6": True}),
+    ],
+)
+def test_who_is_known_is_asked_alone_and_tells_the_same(pair, walks, host, how):
+    one, other, server = pair(host, **how)
+    us = Ours()
+    first = us.look(one, other, server)
+    assert len(first) == 2, "who listens carries nothing"
+    assert len(walks) == 2, "one for each family"
+    sent(one, other, 50_000)
+    second = us.look(one, other, server)
+    assert len(walks) == 2, "nobody new"
+    assert all(50_000 <= second[it] - first[it] < 60_000 for it in second)
+    assert second == Ours().look(one, other, server)
+
+
+def test_who_is_new_is_found_and_who_is_gone_is_forgotten(pair, walks):
+    us, (one, other, _) = Ours(), pair()
+    us.look()
+    del walks[:]
+    new = pair()
+    sent(new[0], new[1], 1000)
+    assert sorted(us.look(*new[:2]).values()) == sorted(Ours().look(*new[:2]).values())
+    assert len(us.look(*new[:2])) == 2
+    assert walks
+    ended = {os.fstat(it.fileno()).st_ino for it in (one, other)}
+    one.close()
+    other.close()
+    us.look()
+    assert not ended & us.connections._known.keys()
+
+
+def test_a_socket_that_connects_late_is_not_overlooked(pair):
+    *_, server = pair()
+    us = Ours()
+    with socket.socket() as late:
+        assert us.look(late) == {}
+        late.connect(server.getsockname())
+        with server.accept()[0] as other:
+            sent(late, other, 3000)
+            assert us.look(late).popitem()[1] >= 3000
+
+
+def test_sockets_of_unix_make_nobody_walk(walks):
+    us, pairs = Ours(), socket.socketpair()
+    us.look()
+    del walks[:]
+    more = socket.socketpair()
+    assert us.look(*pairs, *more) == {}
+    unknown = len(walks)
+    us.look()
+    assert len(walks) == 2 * unknown, "these were no reason"
+    for it in (*pairs, *more):
+        it.close()
+
+
+def test_more_than_one_message_holds(pair):
+    many = [pair()[:2] for _ in range(sockets.AT_ONCE)]
+    us = Ours()
+    flat = [end for both in many for end in both]
+    assert us.look(*flat) == us.look(*flat)
+    assert len(us.look(*flat)) == len(flat)
+
+
+def test_a_kernel_that_does_not_tell_is_said_to_be_silent(pair, monkeypatch):
+    pair()
+    monkeypatch.setattr(sockets, "NETLINK_SOCK_DIAG", 999)
+    assert Connections().carried([os.getpid()]) is None
