@@ -25,7 +25,7 @@ def test_a_volume_costs_from_when_it_is_there_until_it_is_gone(lab):
 
 
 def test_a_volume_counts_against_its_projects_cap_but_is_no_workspace(lab):
-    lab.project("lab", 2.0)
+    lab.project("lab", 9.0)
     body = {"type": "ebs", "name": "data", "size_gb": 100, "project": "lab"}
     assert lab.post("storage/volumes/create", **body).status_code == 201
     lab.settle()

@@ -11,6 +11,7 @@ from prism.budgets import store
 from prism.budgets.model import BudgetExceeded, Cap, Pool, Reservation, Window
 from prism.budgets.plan import affordable, held, window, windows
 from prism.costs import store as ledger
+from prism.costs.model import MONTH_HOURS
 from prism.costs.plan import second
 from prism.kit.clock import Clock
 from prism.kit.db import Tx
@@ -181,6 +182,8 @@ def numbers(at: Standing, needed: int) -> dict[str, Any]:
 def _exceeded(at: Standing, wanted: Reservation, need: int, owner: str) -> BudgetExceeded:
     disk = held(replace(wanted, until=wanted.since), 0)
     span = affordable(at.left, wanted.compute, disk)
+    if not wanted.compute:  # only a disk
+        span = affordable(at.left * MONTH_HOURS, wanted.disk, 0)
     hours = span.total_seconds() / 3600
     possible = f"what is left pays for {hours:.1f} h of it" if hours > 0 else "nothing is left"
     return BudgetExceeded(

@@ -10,6 +10,7 @@ from prism.budgets.books import Books, dollars, every_cap
 from prism.budgets.escrow import Escrow
 from prism.budgets.events import ThresholdExceeded
 from prism.budgets.model import Cap
+from prism.budgets.storing import StorageEscrow
 from prism.costs.ledger import Ledger
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
@@ -36,11 +37,13 @@ class BudgetReconciler:
         *,
         escrow: Escrow,
         ledger: Ledger,
+        storage: StorageEscrow,
         asks: WorkspaceService,
         also: Sequence[Callable[[], object]] = (),
     ) -> None:
         self._db, self._clock, self._escrow = db, clock, escrow
         self._ledger, self._asks, self._also = ledger, asks, also
+        self._storage = storage
         self._books = Books(clock)
 
     def reachable(self) -> ColumnElement[bool]:
@@ -131,6 +134,9 @@ class BudgetReconciler:
     def _renew(self, tx: Tx, id: str) -> None:
         found = workspaces.by_ids(tx.sql, [id])
         held = store.reservation(tx.sql, id)
+        if held is not None and not found and (at := self._storage.renew(tx, held)) is not None:
+            store.due(tx, id, at)
+            return
         if held is None or not found or found[0].ended_at is not None:
             store.release(tx, id)
             return

@@ -206,6 +206,11 @@ def put_reservation(tx: Tx, it: Reservation, due_at: datetime | None = None) -> 
         tx.sql.execute(reservations.insert().values(**values, attempts=0))
 
 
+def due(tx: Tx, id: str, at: datetime) -> None:
+    """Have a reservation looked at then."""
+    tx.sql.execute(update(reservations).where(reservations.c.id == id).values(due_at=at))
+
+
 def release(tx: Tx, workspace: str) -> None:
     """Set nothing aside for it any more."""
     tx.sql.execute(delete(reservations).where(reservations.c.id == workspace))

@@ -7,6 +7,7 @@ from prism.budgets.escrow import Escrow
 from prism.budgets.purse import Purse
 from prism.budgets.reconciler import BudgetReconciler
 from prism.budgets.service import BudgetService
+from prism.budgets.storing import StorageEscrow
 from prism.costs.ledger import Ledger
 from prism.costs.service import CostService
 from prism.costs.storing import StorageLedger
@@ -14,6 +15,7 @@ from prism.idle.measurements import Measurements
 from prism.kit.actor import Who
 from prism.kit.clock import Clock
 from prism.kit.reconcile import Loop
+from prism.storage.model import Meter as StorageMeter
 from prism.workspaces.prices import PriceWatch
 from prism.workspaces.upstairs import Meter
 
@@ -49,6 +51,16 @@ class MoneyRooms:
     def storage_ledger(self) -> StorageLedger:
         """The same, for volumes and snapshots."""
         return StorageLedger(self.ledger)
+
+    @cached_property
+    def storage_escrow(self) -> StorageEscrow:
+        """Sets money aside for volumes and snapshots before they are made."""
+        return StorageEscrow(self.clock)
+
+    @property
+    def storage_meters(self) -> list[StorageMeter]:
+        """Told in this order, as those of workspaces."""
+        return [self.storage_ledger, self.storage_escrow]
 
     @cached_property
     def costs(self) -> CostService:
@@ -93,6 +105,7 @@ class MoneyRooms:
             self.clock,
             escrow=self.escrow,
             ledger=self.ledger,
+            storage=self.storage_escrow,
             asks=self.workspaces,
             also=[self.prices.look, lambda: self.snapshot.settle(self.clock.now())],
         )

@@ -185,11 +185,12 @@ class PlaceRooms(RescueRooms):
             timedelta(seconds=self.settings.terminated_retention),
             [*self.meters, self.watchman],
             observers=[self.lookout, strays],
+            rules=self.watchman,
         )
         return made
 
     def _storage_loops(self, volumes: Mapping[str, Volumes]) -> list[Loop[Any]]:
-        kept = (self.db, self.clock, volumes, WorkspaceHosts(), [self.storage_ledger])
+        kept = (self.db, self.clock, volumes, WorkspaceHosts(), self.storage_meters)
         found = (VolumeReconciler(*kept), SnapshotReconciler(*kept))
         return [Loop(it, self.db, self.clock, hands=4) for it in found]
 

@@ -143,7 +143,8 @@ class Rooms(PlaceRooms):
             terms=self._storage_terms,
             hosts=hosts,
             actor=self.who,
-            meters=[self.storage_ledger],
+            meters=self.storage_meters,
+            guards=[self.storage_escrow],
         )
 
     @cached_property

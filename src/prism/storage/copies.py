@@ -183,6 +183,7 @@ class SnapshotService(StorageService):
                 remediation="Use `prism snapshot list` to see available snapshots",
             )
         now = self._clock.now()
+        self._allowed(tx, it, backup=it.holds)
         store.add(tx, it, due_at=now)
         for meter in self._meters:
             meter.changed(tx, None, it, now)

@@ -226,6 +226,13 @@ class Meter(Protocol):
         """It is so from `at` on: `before` is null for what is new, `after` for what is gone."""
 
 
+class StorageGuard(Protocol):
+    """Someone upstairs who may say no to a new volume or snapshot, inside the transaction."""
+
+    def allow(self, tx: Any, it: Volume | Snapshot, *, backup: bool) -> None:
+        """Raises a `Problem` to refuse; what is kept before its workspace ends is not refused."""
+
+
 class Attached(NamedTuple):
     """The names of the volumes that a workspace has, by kind."""
 

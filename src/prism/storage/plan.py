@@ -330,6 +330,17 @@ def monthly_cost(it: Volume | Snapshot) -> Micros | None:
     return Micros(it.gb_month * (it.size_gb or 0))
 
 
+def at_most(it: Volume | Snapshot) -> Micros | None:
+    """What it can come to cost a month while nothing of it is measured.
+
+    A snapshot holds no more than its disk; a new file system holds nothing.
+    """
+    if isinstance(it, Volume) and it.kind is not Kind.EFS:
+        return monthly_cost(it)
+    size = (it.size_gb or 0) if isinstance(it, Snapshot) else 0
+    return None if it.gb_month is None else Micros(it.gb_month * size)
+
+
 def gigabytes(used: int | None) -> float | None:
     """An amount of bytes for the wire."""
     return None if used is None else round(used / GIB, 3)

@@ -27,6 +27,7 @@ from prism.storage.model import (
     NewVolume,
     Seen,
     Snapshot,
+    StorageGuard,
     StorageState,
     Terms,
     Verb,
@@ -54,9 +55,10 @@ class StorageService:
         hosts: Hosts,
         actor: Who,
         meters: Sequence[Meter] = (),
+        guards: Sequence[StorageGuard] = (),
     ) -> None:
         self._db, self._clock, self._terms = db, clock, terms
-        self._hosts, self._who, self._meters = hosts, actor, meters
+        self._hosts, self._who, self._meters, self._guards = hosts, actor, meters, guards
 
     def every(self) -> VolumeList:
         """All of them."""
@@ -102,6 +104,7 @@ class StorageService:
                 f"A volume called {it.name!r} already exists",
                 remediation=f"Look at it with `prism volume show {it.name}`",
             )
+        self._allowed(tx, it)
         store.add(tx, it, due_at=now)
         self._changed(tx, None, it, now)
         self._told(tx, it, "create")
@@ -180,6 +183,10 @@ class StorageService:
     def _write(self, tx: Tx, it: Volume, now: datetime, **wish: object) -> None:
         store.change(tx, it, {**wish, "due_at": now})
         self._changed(tx, it, store.by_id(tx.sql, Volume, it.id), now)
+
+    def _allowed(self, tx: Tx, it: Volume | Snapshot, *, backup: bool = False) -> None:
+        for guard in self._guards:
+            guard.allow(tx, it, backup=backup)
 
     def _changed(self, tx: Tx, before: Volume | None, after: Volume, now: datetime) -> None:
         if before != after:
