@@ -21,10 +21,11 @@ from prism.workspaces.events import (
     WorkspaceSeen,
 )
 from prism.workspaces.hosts import before_its_end
+from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import Failure, Seen, State, Verb, Workspace
 from prism.workspaces.plan import IN_BETWEEN, Act, deadline, expiring, perceive, plan, state_of
 from prism.workspaces.ports import Compute, Machine, NextAttempt, Observer, Order, Refused
-from prism.workspaces.upstairs import Meter
+from prism.workspaces.upstairs import Meter, Rules
 
 AT_ONCE = timedelta(0)
 VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
@@ -79,9 +80,11 @@ class WorkspaceReconciler:
         meters: Sequence[Meter] = (),
         *,
         observers: Sequence[Observer] = (),
+        rules: Rules | None = None,
     ) -> None:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._meters, self._observers = retention, meters, observers
+        self._rules = rules
         self._looked: dict[str, datetime] = {}  # when each place had answered, the time before
         self.glances: dict[str, Glance] = {}
         """How looking at each place went last."""
@@ -164,8 +167,9 @@ class WorkspaceReconciler:
         while True:
             with self._db.write() as tx:  # before the call: from here on there may be one
                 claim.update(tx, asked_at=self._clock.now(), attempt=attempt)
+                rule = self._rules.rule(tx.sql, it) if self._rules else None
             try:
-                return compute.launch(_order(it, attempt))
+                return compute.launch(_order(it, attempt, rule))
             except NextAttempt:
                 attempt += 1
             except Refused as no:
@@ -284,16 +288,21 @@ def _differs(it: Workspace, machine: Machine | None) -> bool:
 def _shown(it: Workspace, seen: Seen, machine: Machine) -> dict[str, Any]:
     ips = {"public_ip": machine.public_ip, "private_ip": machine.private_ip}
     far = 100 if seen is Seen.ON else it.progress if machine.progress is None else machine.progress
-    how = {"stage": machine.stage, "progress": far, "failure": machine.failure}
+    why = machine.failure or _vanished(it, seen)
+    how = {"stage": machine.stage, "progress": far, "failure": why}
     return {"seen": seen, "machine_id": machine.id, **ips, **how}
+
+
+def _vanished(it: Workspace, seen: Seen) -> Failure | None:
+    """Why it is gone, where nobody here wanted that."""
+    return VANISHED if seen is Seen.GONE and it.verb is not Verb.TERMINATE else None
 
 
 def _facts(it: Workspace, seen: Seen, machine: Machine | None, now: datetime) -> dict[str, Any]:
     slept = (it.hibernated_at or now) if seen is Seen.ASLEEP else None
     if machine is not None:
         return {**_shown(it, seen, machine), "hibernated_at": slept}
-    failure = VANISHED if seen is Seen.GONE and it.verb is not Verb.TERMINATE else it.failure
-    return {"seen": seen, "hibernated_at": slept, "failure": failure}
+    return {"seen": seen, "hibernated_at": slept, "failure": _vanished(it, seen) or it.failure}
 
 
 def _resize(compute: Compute, it: Workspace, machine: Machine) -> dict[str, Any]:
@@ -305,7 +314,7 @@ def _resize(compute: Compute, it: Workspace, machine: Machine) -> dict[str, Any]
     return {"told_type": it.instance_type}
 
 
-def _order(it: Workspace, attempt: int) -> Order:
+def _order(it: Workspace, attempt: int, rule: IdleRule | None) -> Order:
     return Order(
         key=it.id,
         name=it.name,
@@ -315,6 +324,7 @@ def _order(it: Workspace, attempt: int) -> Order:
         allocation=it.allocation,
         budget=it.budget,
         idle_profile=it.idle_profile,
+        idle=rule,
         launched_at=it.launched_at,
         attempt=attempt,
         spot=it.spot,

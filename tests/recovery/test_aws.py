@@ -1,0 +1,198 @@
+"""A whole daemon over the double of AWS, that forgets everything: the tags remember."""
+
+import boto3
+import pytest
+
+from aws_double.double import AwsDouble
+from prism.daemon.house import build
+from prism.settings import Settings
+from tests.conftest import Http
+from tests.waiting import eventually
+
+TTL = 8
+
+
+@pytest.fixture(scope="module")
+def running_double():
+    with AwsDouble(seed=7) as double:
+        yield double
+
+
+@pytest.fixture
+def aws(running_double, monkeypatch):
+    running_double.reset()
+    running_double.clock.stop()
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in running_double.environ().items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")
+    return running_double
+
+
+@pytest.fixture
+def start(aws, tmp_path, desk):
+    """A daemon of a home, on a database of its own."""
+    houses = []
+
+    def make(database="first", home="home", user="ada", **profile):
+        folder = tmp_path / home
+        folder.mkdir(exist_ok=True)
+        settings = Settings(
+            home=str(folder), user=user, database_url=f"sqlite:///{tmp_path}/{database}.db"
+        )
+        house = build(settings, clock=aws.clock)
+        houses.append(house)
+        house.db.create_tables()
+        house.profiles.first_start({})
+        it = desk(house)
+        given = {"name": "lab", "provider": "aws", "region": "us-east-1", **profile}
+        it.post("profiles", 201, **given)
+        it.post("profiles/switch", 200, profile_name=given["name"])
+        return it
+
+    yield make
+    for house in houses:
+        house.close()
+
+
+def becomes(it, aws, **states):
+    """Time passes, and the daemon looks, until the workspaces are that."""
+
+    def so():
+        aws.clock.advance(5)
+        it.house.settle()
+        return it.states() == states
+
+    eventually(so, 60)
+
+
+def launch(it, name, **more):
+    answer = Http(it.house.app).launch(name, size="S", ttl_hours=TTL, **more)
+    assert answer.status_code == 201, answer.text
+
+
+@pytest.fixture
+def lost(start, aws):
+    """One machine that runs and one that is stopped; the daemon that made them is gone."""
+    it = start()
+    launch(it, "runs", storage={"ebs_volume_size": 33})
+    launch(it, "off", spot=True)
+    becomes(it, aws, runs="running", off="running")
+    it.post("instances/off/stop", 200)
+    becomes(it, aws, runs="running", off="stopped")
+    before = {one["name"]: one for one in it.get("instances")}
+    after = start("second")
+    after.before = before
+    after.house.settle()
+    return after
+
+
+def test_tags_alone_make_the_workspaces_again(lost, aws):
+    launched = sum(call.action == "RunInstances" for call in aws.calls)
+    assert {one["name"] for one in lost.orphans()} == {"runs", "off"}
+    assert all(one["key_here"] for one in lost.orphans())
+    said = lost.recover()
+    assert sorted(one["name"] for one in said["recovered"]) == ["off", "runs"]
+    notes = {note for one in said["recovered"] for note in one["notes"]}
+    assert notes == {"its recipe is the template as it is today"}
+    becomes(lost, aws, runs="running", off="stopped")
+    vary = {"progress", "stage", "current_spend", "idle", "launch_progress"}
+    for one in lost.get("instances"):
+        was = lost.before[one["name"]]
+        assert {k: v for k, v in one.items() if k not in vary} == {
+            k: v for k, v in was.items() if k not in vary
+        }
+    rows = {it.name: it for it in lost.house.workspaces.every()}
+    assert (rows["runs"].root_gb, rows["off"].spot, rows["runs"].spot) == (33, True, False)
+    assert sum(call.action == "RunInstances" for call in aws.calls) == launched
+    assert len(aws.machines()) == 2
+
+
+def test_an_orphan_costs_what_its_type_costs_since_it_was_started(lost, aws):
+    aws.clock.advance(3600)
+    runs, off = sorted(lost.orphans(), key=lambda one: one["name"], reverse=True)
+    assert (runs["instance_type"], runs["hourly_rate"]) == ("t3.medium", 0.0416)
+    assert runs["cost_so_far"] == pytest.approx(0.0416, abs=0.005)
+    assert off["cost_so_far"] is None
+    assert runs["place"] == "aws:123456789012:us-east-1"
+
+
+def test_the_ledger_counts_from_the_machines_last_start(lost, aws):
+    aws.clock.advance(3600)
+    lost.recover()
+    lost.house.settle()
+    history = lost.get("costs/current")
+    assert history, "it is paid for"
+    spent = lost.house.rooms.costs
+    with lost.house.db.read() as sql:
+        spends = spent.spends(sql)
+    [runs] = [it for it in lost.house.workspaces.every() if it.name == "runs"]
+    assert spends[runs.id] / 1e6 == pytest.approx(0.0416, abs=0.01)
+
+
+def test_one_is_destroyed_and_nothing_is_left_of_it(lost, aws):
+    id = lost.before["off"]["id"]
+    lost.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
+    becomes(lost, aws, off="terminated")
+    assert {it["id"]: it["state"] for it in aws.machines()}[id] == "terminated"
+    assert [one["name"] for one in lost.orphans()] == ["runs"]
+
+
+def test_a_home_without_the_key_leaves_what_is_not_its_own(lost, start, aws):
+    eve = start("third", home="elsewhere", user="eve")
+    eve.house.settle()
+    assert not any(one["key_here"] for one in eve.orphans())
+    assert eve.recover()["recovered"] == []
+    ada = start("fourth", home="new-laptop", user="ada")
+    ada.house.settle()
+    assert len(ada.recover()["recovered"]) == 2, "what one launched is one's own"
+
+
+def test_a_profile_that_is_missing_is_made_for_its_name_leads_to_the_key(start, aws):
+    it = start(name="grant")
+    launch(it, "mine")
+    becomes(it, aws, mine="running")
+    after = start("second", name="other")
+    after.house.settle()
+    [one] = after.recover()["recovered"]
+    assert "its profile was missing: 'grant' is new" in one["notes"]
+    made = next(it for it in after.get("profiles") if it["name"] == "grant")
+    assert (made["provider"], made["region"]) == ("aws", "us-east-1")
+    becomes(after, aws, mine="running")
+
+
+def test_what_carries_no_key_is_shown_and_can_be_taken(start, aws, lost):
+    ec2 = boto3.client("ec2")
+    id = lost.before["runs"]["id"]
+    found = ec2.describe_instances(InstanceIds=[id])["Reservations"][0]["Instances"][0]["Tags"]
+    keep = {"Name", "prism:managed"}
+    ec2.delete_tags(
+        Resources=[id], Tags=[{"Key": tag["Key"]} for tag in found if tag["Key"] not in keep]
+    )
+    lost.house.settle()
+    [one] = [one for one in lost.orphans() if one["id"] == id]
+    assert (one["name"], one["owner"], one["template"]) == ("runs", None, None)
+    it = lost.post(f"orphans/{id}/adopt", 201)
+    assert it["name"] == "runs"
+    assert any("it names no owner" in note for note in it["notes"])
+    lost.house.settle()
+    assert lost.states()["runs"] == "running"
+    lost.post("instances/runs/terminate", 200, confirm="DELETE")
+    becomes(lost, aws, runs="terminated")
+
+
+def test_what_was_destroyed_outside_is_seen_within_one_survey(start, aws):
+    it = start()
+    launch(it, "mine")
+    becomes(it, aws, mine="running")
+    [machine] = it.get("instances")
+    boto3.client("ec2").terminate_instances(InstanceIds=[machine["id"]])
+    aws.clock.advance(30)
+    asked = sum(call.action == "DescribeInstances" for call in aws.calls)
+    it.house.settle()
+    [now] = it.get("instances")
+    assert (now["state"], now["failure"]["code"]) == ("failed", "MACHINE_VANISHED")
+    assert sum(call.action == "DescribeInstances" for call in aws.calls) <= asked + 2
+    assert it.orphans() == [], "what is gone is no orphan"
