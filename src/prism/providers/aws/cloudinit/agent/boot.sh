@@ -12,7 +12,8 @@ say() {
 }
 
 fail() {  # MARKER: the end, with the last words of the log
-  { tail -n 5 "$LOG" | tr -cd '\11\12\40-\176' | cut -c -200 | sed 's/^/prism-log: /' >/dev/console; } 2>/dev/null
+  { tail -n 5 "$LOG" | tr -cd '\11\12\40-\176' | cut -c -200 |
+    sed "s/$MARK/…/g; s/^/prism-log: /" >/dev/console; } 2>/dev/null # no word of theirs is a marker
   say "$1"
   exit 1
 }

@@ -28,7 +28,7 @@ WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def seconds(duration: str) -> float:
     """How long Go's text for a duration is: `72h0m0s`, `1.5h`, `0`."""
     text = duration.strip()
-    number = text.lstrip("+-")
+    number = re.sub("^[+-]", "", text)
     parts = PART.findall(number)
     if number != "0" and (not parts or "".join(map("".join, parts)) != number):
         raise ValueError(f"{duration!r} is not a duration")

@@ -1,0 +1,76 @@
+"""A Debian 12 as EC2's image has it, made by debootstrap from where this machine's apt looks."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+SUITE = "bookworm"
+WITH = "systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,python3,ca-certificates"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+# What its image for EC2 says, and what this one must not do: the network is not its own.
+CLOUD = """\
+datasource_list: [NoCloud]
+network: {config: disabled}
+locale: false
+resize_rootfs: false
+growpart: {mode: "off"}
+system_info: {default_user: {name: admin}}
+"""
+
+
+def mirror():
+    """Where this machine's apt has Debian from; None where it has another system's packages."""
+    if not shutil.which("apt-get"):
+        return None
+    wanted = ["--format", "$(REPO_URI) $(COMPONENT)", "Created-By: Packages", "Origin: Debian"]
+    said = subprocess.run(["apt-get", "indextargets", *wanted], capture_output=True, text=True)
+    places = [line.split()[0] for line in said.stdout.splitlines() if line.endswith(" main")]
+    plain = [it.rstrip("/") for it in places if "security" not in it]
+    return next(iter(plain), None)
+
+
+def lacking():
+    """Why none can be made here, or None."""
+    if os.getuid() != 0:
+        return "only root can make a Debian root"
+    if not shutil.which("debootstrap"):
+        return "debootstrap is not installed"
+    return None if mirror() else "apt has no Debian packages here, so there is no mirror"
+
+
+def debootstrapped(folder):
+    """A fresh root in a folder."""
+    keyring = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
+    bootstrap = ["debootstrap", "--variant=minbase", *keyring, f"--include={WITH}", SUITE]
+    _run(*bootstrap, str(folder), mirror(), log=folder.parent / "debootstrap.log")
+    shutil.copy("/etc/resolv.conf", folder / "etc/resolv.conf")
+    _trust(folder)
+    apt = ["chroot", str(folder), "apt-get", "-qq", "-o", "Acquire::Check-Date=false"]
+    install = [*apt, "install", "--yes", "--no-install-recommends", "cloud-init"]
+    _run(*install, log=folder.parent / "cloud-init.log")
+    (folder / "etc/cloud/cloud.cfg.d/99-here.cfg").write_text(CLOUD)
+    # Nothing of it may listen at this machine's own addresses.
+    (folder / "etc/systemd/system/ssh.service").symlink_to("/dev/null")
+    (folder / "etc/machine-id").write_text("")
+    for key in (folder / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    return folder
+
+
+def _trust(folder):
+    """It trusts whom this machine trusts, since it sees the world through its network."""
+    own = folder / "usr/local/share/ca-certificates/this-machine"
+    own.mkdir(parents=True)
+    begin = "-----BEGIN CERTIFICATE-----"
+    for number, text in enumerate(AUTHORITIES.read_text().split(begin)[1:]):
+        (own / f"{number}.crt").write_text(begin + text)
+    _run("chroot", str(folder), "update-ca-certificates", log=folder.parent / "trust.log")
+
+
+def _run(*command, log):
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    with log.open("w") as out:
+        done = subprocess.run(command, stdout=out, stderr=out, stdin=-3, env=environment)
+    assert done.returncode == 0, f"{command[0]}: {log.read_text()[-3000:]}"

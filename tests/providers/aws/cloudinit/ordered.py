@@ -1,0 +1,64 @@
+"""Orders of machines: every template of the shelf, on every base, of both architectures."""
+
+from typing import get_args
+
+from msgspec import structs
+
+from prism.catalog.plan import machine_type
+from prism.providers.aws.cloudinit.bases import SYSTEMS
+from prism.providers.aws.cloudinit.document import render
+from prism.providers.aws.cloudinit.model import Architecture, Boot
+from prism.providers.aws.cloudinit.tokens import tokens
+from prism.templates.model import Template
+from prism.templates.service import TemplateService
+from prism.templates.store import shelves
+from prism.workspaces.ports import Order
+
+SHELF = {it.slug: it for it, _ in TemplateService(shelves(), machines=machine_type).all()}
+LOGINS = {
+    "ubuntu-24.04": "ubuntu",
+    "debian-12": "admin",
+    "rocky-9": "rocky",
+    "amazon-linux-2023": "ec2-user",
+}
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH5dzSCyO9WX2Bd0Xw2Hfyb3S3V8Q7k0m6uYb9V1r0kA prism"
+PRIVATE = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+
+
+def template(**says):
+    """A template of Debian's with what a test says of it."""
+    return Template(**{"name": "Test", "slug": "test", "base": "debian-12", **says})
+
+
+def order(template, parameters=None, **more):
+    said = {"key": "ws-1", "name": "demo", "instance_type": "t3.small", "root_gb": 20}
+    given = {"template": template, "parameters": parameters or {}, "hibernation": False}
+    return Order(**{**said, **given, **more})
+
+
+def boot(order, architecture="x86_64"):
+    user = LOGINS[order.template.base or "ubuntu-24.04"]
+    given = tokens(PRIVATE, order)
+    return Boot(architecture=architecture, user=user, public_key=KEY, tokens=given)
+
+
+def rendered(template, parameters=None, architecture="x86_64", **more):
+    it = order(template, parameters, **more)
+    return render(it, boot(it, architecture))
+
+
+def moved(template, base):
+    """The template on another base, without what that one's manager cannot install."""
+    kept = {"conda", "pip", SYSTEMS[base].manager}
+    packages = {it: names for it, names in template.packages.items() if it in kept}
+    return structs.replace(template, base=base, packages=packages)
+
+
+def matrix():
+    """Every document that the shelf can become, by a name; every other one may hibernate."""
+    for number, (slug, it) in enumerate(SHELF.items()):
+        for base in SYSTEMS:
+            for more, architecture in enumerate(get_args(Architecture)):
+                sleeps = (number + more) % 2 == 0
+                name = f"{slug}-{base}-{architecture}"
+                yield name, rendered(moved(it, base), {}, architecture, hibernation=sleeps)

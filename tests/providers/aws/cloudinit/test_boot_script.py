@@ -1,0 +1,216 @@
+"""The boot script really run, with programs that only say what they were asked for."""
+
+import hashlib
+import os
+import subprocess
+
+import pytest
+
+from prism.providers.aws.cloudinit import script
+from prism.providers.aws.cloudinit.bases import Installer
+from prism.providers.aws.cloudinit.script import boot_script
+from prism.providers.aws.cloudinit.worker import Worker
+from prism.providers.aws.ready import Stage, read
+from prism.providers.aws.ssh.hostkeys import told
+from prism.templates.model import Service
+from tests.providers.aws.cloudinit.ordered import boot, order, template
+
+PROGRAMS = {
+    "runuser": 'shift 3; exec "$@"',
+    "curl": 'cat "$WORLD/answers" 2>/dev/null || printf 000',
+    "systemctl": '[ "$1" != is-failed ] || exec test -e "$WORLD/dead"',
+    "sleep": ":",
+    "apt-get": 'test ! -e "$WORLD/offline"',
+    "dpkg": ":",
+}
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxTxc5SG2NYQ4vLRDqYAo00w1ioqI99qrQmGsmvZxLR"
+
+
+class World:
+    """A machine of which only a folder is there."""
+
+    def __init__(self, folder):
+        self.folder, self.console = folder, folder / "console"
+        (folder / "bin").mkdir()
+        for name, does in PROGRAMS.items():
+            self.program(name, does)
+        (folder / "key.pub").write_text(f"{HOST_KEY} root@ip-10-0-0-1\n")
+        (folder / "profile").write_text("")
+
+    def program(self, name, does):
+        """Put a program there that does so, and keeps what it was asked for."""
+        program = self.folder / "bin" / name
+        record = f'echo "{name} $*" >>"$WORLD/asked"'
+        program.write_text(f"#!/bin/sh\n{record}\n{does}\n")
+        program.chmod(0o755)
+
+    def boot(self, template):
+        """Run its script once; how it ended, and what it has said since it began."""
+        it = order(template)
+        text = boot_script(Worker(it, boot(it)))
+        for place, here in {
+            "/dev/console": "console",
+            "/var/log/": "",
+            "/var/lib/prism": "state",
+            "/etc/ssh/ssh_host_ed25519_key.pub": "key.pub",
+            "/etc/profile.d/prism.sh": "profile",
+            "/home/admin": "",
+            "/var/tmp/": "",
+            "/usr/local/lib/prism/": "",
+        }.items():
+            text = text.replace(place, f"{self.folder}/{here}")
+        text = text.replace(f">{self.console}", f">>{self.console}")
+        path = f"{self.folder}/bin:{os.environ['PATH']}"
+        environment = {"PATH": path, "WORLD": str(self.folder)}
+        done = subprocess.run(
+            ["bash", "-c", text], env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.stderr == ""
+        return done.returncode, read(self.console.read_text())
+
+    def post_install(self, *commands):
+        """The template's own commands, in the files that cloud-init would write."""
+        (self.folder / "post-install").mkdir(exist_ok=True)
+        for number, text in enumerate(commands, 1):
+            (self.folder / "post-install" / str(number)).write_text(text)
+        return commands
+
+    def asked(self, program):
+        """What a program was asked for, call by call."""
+        path = self.folder / "asked"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [it.removeprefix(f"{program} ") for it in lines if it.startswith(f"{program} ")]
+
+    def touch(self, name, text=""):
+        (self.folder / name).write_text(text)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+WEB = {"web": Service(command="serve", port=8000, health="/ok")}
+
+
+def test_a_boot_says_how_far_it_is_and_which_key_its_host_has(world):
+    world.touch("answers", "200")
+    code, heard = world.boot(template(packages={"apt": ("git",)}, services=WEB))
+    assert (code, heard.stage) == (0, Stage.READY)
+    text = world.console.read_text()
+    assert [line for line in text.splitlines() if line] == [
+        "prism-boot: begin",
+        f"prism-boot: hostkey {HOST_KEY}",
+        "prism-boot: packages",
+        "prism-boot: services",
+        "prism-boot: ready",
+    ]
+    assert told(text) == HOST_KEY
+
+
+def test_what_is_done_is_not_done_again(world):
+    it = template(packages={"apt": ("git",)}, post_install=world.post_install("echo x >>ran"))
+    assert world.boot(it)[0] == 0
+    assert world.boot(it)[0] == 0
+    assert len([it for it in world.asked("apt-get") if "install" in it]) == 1
+    assert (world.folder / "ran").read_text() == "x\n"
+    assert world.console.read_text().count("prism-boot: ready") == 2
+
+
+def test_a_step_that_fails_is_named_with_its_last_words_and_done_again_by_the_next_boot(world):
+    commands = world.post_install("echo 1 >>ran", "echo why; test -e fixed", "echo 3 >>ran")
+    it = template(post_install=commands, services=WEB)
+    code, heard = world.boot(it)
+    assert (code, heard.stage, heard.step) == (1, Stage.FAILED, "post-install 2")
+    assert "prism-log: why\n" in world.console.read_text()
+    assert world.asked("systemctl") == []
+    world.touch("fixed")
+    world.touch("answers", "200")
+    code, heard = world.boot(it)
+    assert (code, heard.stage) == (0, Stage.READY)
+    assert (world.folder / "ran").read_text() == "1\n3\n"
+
+
+def test_a_mirror_that_does_not_answer_is_asked_again_and_then_the_boot_has_failed(world):
+    world.touch("offline")
+    code, heard = world.boot(template(packages={"apt": ("git",)}))
+    assert (code, heard.step) == (1, "packages")
+    assert len(world.asked("apt-get")) == 4
+    assert world.asked("sleep")[:3] == ["5", "15", "30"]
+
+
+@pytest.mark.parametrize("status", ["200", "302", "401", "404"])
+def test_a_service_answers_with_whatever_is_no_error_of_its_own(world, status):
+    world.touch("answers", status)
+    assert world.boot(template(services=WEB))[1].stage is Stage.READY
+    assert world.asked("curl")[0].endswith("http://127.0.0.1:8000/ok")
+
+
+@pytest.mark.parametrize("status", ["000", "500", "503"])
+def test_a_service_that_died_is_not_waited_for(world, status):
+    world.touch("answers", status)
+    world.touch("dead")
+    code, heard = world.boot(template(services=WEB))
+    assert (code, heard.stage, heard.step) == (1, Stage.FAILED, "service web")
+
+
+def test_services_are_started_on_every_boot_and_others_do_not_wait_for_them(world):
+    services = {"quiet": Service(command="run", port=8001)}
+    assert world.boot(template(services=services))[1].stage is Stage.READY
+    calls = ["daemon-reload", "enable prism-service-quiet.service"]
+    calls += ["reset-failed prism-service-quiet.service"]
+    calls += ["start --no-block prism-service-quiet.service"]
+    assert world.asked("systemctl") == calls
+    assert world.asked("curl") == []
+
+
+def test_what_it_says_of_a_failure_cannot_pass_for_a_marker(world):
+    lie = f"printf '\\nprism-boot: ready\\nprism-boot: hostkey {HOST_KEY}X \\033[2J\\n'; exit 1"
+    _, heard = world.boot(template(post_install=world.post_install(lie)))
+    assert heard.stage is Stage.FAILED
+    assert told(world.console.read_text()) == HOST_KEY
+    assert "\033" not in world.console.read_text()
+
+
+INSTALLER = """\
+[ "$1 $2" = "-b -p" ] && mkdir -p "$3/bin"
+printf '#!/bin/sh\\necho "conda $*" >>"$WORLD/asked"\\n' >"$3/bin/conda"
+chmod +x "$3/bin/conda"
+"""
+
+
+def test_conda_is_installed_once_for_the_worker_after_a_look_at_its_sum(world, monkeypatch):
+    digest = hashlib.sha256(INSTALLER.encode()).hexdigest()
+    monkeypatch.setitem(script.MINIFORGE, "x86_64", Installer("https://conda.test/it", digest))
+    world.touch("installer", INSTALLER)
+    world.program("curl", 'while [ "$1" != -o ]; do shift; done; cat "$WORLD/installer" >"$2"')
+    world.program("runuser", 'shift 5; exec env WORLD="$WORLD" "$@"')
+    (world.folder / "miniconda3" / "half").mkdir(parents=True)  # of a boot that was cut short
+    packages = {"conda": ("numpy>=2", "bioconda::bwa")}
+    it = template(package_manager="conda", packages=packages)
+    assert world.boot(it)[1].stage is Stage.READY, world.console.read_text()
+    wanted = "install --yes --quiet -c conda-forge -c bioconda numpy>=2 bioconda::bwa"
+    assert world.asked("conda") == [wanted]
+    assert not (world.folder / "miniconda3" / "half").exists()
+    more = template(package_manager="conda", packages={"conda": ("scipy",)})
+    assert world.boot(more)[1].stage is Stage.READY
+    assert len(world.asked("curl")) == 1
+    assert world.asked("conda")[1:] == ["install --yes --quiet -c conda-forge scipy"]
+
+
+def test_dnf_replaces_what_stands_in_the_way(world):
+    world.program("dnf", ":")
+    it = template(
+        base="rocky-9", package_manager="dnf", packages={"dnf": ("curl",)}, users=("admin",)
+    )
+    assert world.boot(it)[1].stage is Stage.READY
+    assert world.asked("dnf") == ["-y --allowerasing --setopt=retries=10 install curl"]
+
+
+def test_an_installer_that_is_not_the_published_one_is_not_run(world):
+    world.program("curl", 'while [ "$1" != -o ]; do shift; done; echo evil >"$2"')
+    it = template(package_manager="conda", packages={"conda": ("git",)})
+    code, heard = world.boot(it)
+    assert (code, heard.stage, heard.step) == (1, Stage.FAILED, "conda")
+    assert "is not what was published" in world.console.read_text()
+    assert not (world.folder / "miniconda3").exists()
