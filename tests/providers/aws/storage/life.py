@@ -1,0 +1,240 @@
+"""Storage on AWS as one daemon has it, which can be killed at any point and another begins.
+
+Points are not listed anywhere: each call to AWS, each script on a machine and each commit
+announces itself before and after. `die_at` says at which to die.
+"""
+
+import contextlib
+
+from prism.kit.db import Database
+from prism.kit.events import Bus
+from prism.kit.money import Micros
+from prism.kit.reconcile import Loop
+from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.volumes import AwsVolumes
+from prism.storage.copier import SnapshotReconciler
+from prism.storage.copies import SnapshotService
+from prism.storage.model import Host, Kind, NewSnapshot, NewVolume, Restoring, Volume
+from prism.storage.reconciler import VolumeReconciler
+from prism.storage.store import by_id, every
+from tests.providers.aws.storage.world import HERE, THERE, Place
+
+AWS = "aws:123456789012:us-east-1"
+
+
+class Killed(BaseException):
+    """The daemon was killed."""
+
+
+class Points:
+    """Counts, and kills."""
+
+    def __init__(self):
+        self.passed, self.die_at, self.armed = [], None, False
+
+    def __call__(self, name):
+        if not self.armed:
+            return
+        self.passed.append(name)
+        if self.die_at == len(self.passed) - 1:
+            self.armed = False
+            raise Killed(name)
+
+    @contextlib.contextmanager
+    def around(self, name):
+        self(f"before {name}")
+        yield
+        self(f"after {name}")
+
+
+class MortalCloud(Cloud):
+    """Announces its calls."""
+
+    points = None
+
+    def call(self, service, action, /, **arguments):
+        with self.points.around(f"{service}:{action}"):
+            return super().call(service, action, **arguments)
+
+
+class MortalDatabase(Database):
+    """Announces its commits."""
+
+    points = None
+
+    @contextlib.contextmanager
+    def write(self):
+        with super().write() as tx:
+            yield tx
+            self.points("before commit")
+        self.points("after commit")
+
+
+class Hosts:
+    """Implements `storage.model.Hosts`: workspaces by name, their machines on the double."""
+
+    def __init__(self, place):
+        self.machines = {"x": place.machine(HERE), "y": place.machine(THERE)}
+
+    def named(self, sql, name):
+        return self.of(sql, [name])[name]
+
+    def of(self, sql, ids):
+        return {
+            id: Host(
+                id=id,
+                name=id,
+                place=AWS,
+                machine=self.machines[id],
+                quiet=False,
+                up=True,
+                ended=False,
+            )
+            for id in self.machines.keys() & set(ids)
+        }
+
+
+class Terms:
+    """Implements `storage.model.Terms`."""
+
+    place = AWS
+
+    def notes(self, kind, size_gb):
+        return ()
+
+    def gb_month(self, what):
+        return Micros(80_000)
+
+    def expected_id(self, key, kind):
+        return None
+
+
+class Life:
+    """The wishes of a person, and daemons that come and go."""
+
+    def __init__(self, aws, cloud, file):
+        self.aws, self.points = aws, Points()
+        self.cloud = MortalCloud("us-east-1", clock=aws.clock, sleep=lambda _: None)
+        self.cloud._clients, self.cloud.points = cloud._clients, self.points
+        self.place = Place(aws, self.cloud)
+        run = self.place.machines.run
+        self.place.machines.run = lambda *told: self._on_the_machine(run, told)
+        self.db = MortalDatabase(f"sqlite:///{file}", aws.clock, Bus())
+        self.db.points = self.points
+        self.db.create_tables()
+        self.hosts = Hosts(self.place)
+        self.service = SnapshotService(
+            self.db, aws.clock, terms=lambda _: Terms(), hosts=self.hosts, actor=lambda: "ada"
+        )
+        self.begin()
+
+    def begin(self):
+        """A daemon starts; the one before has died."""
+        volumes = {AWS: AwsVolumes(self.cloud, self.place.machines)}
+        kept = (self.db, self.aws.clock, volumes, self.hosts)
+        self.loops = [
+            Loop(VolumeReconciler(*kept), self.db, self.aws.clock, hands=1),
+            Loop(SnapshotReconciler(*kept), self.db, self.aws.clock, hands=1),
+        ]
+        for loop in self.loops:
+            loop.inherit()
+
+    def close(self):
+        for loop in self.loops:
+            loop.stop()
+        self.db.close()
+
+    def settle(self, rounds=40):
+        """Time passes until nothing happens any more; who is killed is followed by another."""
+        still = 0
+        while rounds and still < 2:
+            rounds -= 1
+            self.aws.clock.advance(35)
+            try:
+                for loop in self.loops:
+                    loop.patrol()
+                done = sum(loop.once() for loop in self.loops)
+            except Killed:
+                done = 1
+                self.close_loops()
+                self.begin()
+            still = 0 if done else still + 1
+        assert rounds, "it never came to rest"
+
+    def close_loops(self):
+        for loop in self.loops:
+            loop.stop()
+
+    def wish(self, what, *told):
+        """Ask for something, and live until it is so."""
+        getattr(self.service, what)(*told)
+        self.points.armed = True
+        self.settle()
+        self.points.armed = False
+
+    def _on_the_machine(self, run, told):
+        with self.points.around("machine"):
+            return run(*told)
+
+    def state(self, name):
+        return self.service.named(name).state.value
+
+    def failures(self):
+        found = [*self.service.every().ebs_volumes, *self.service.every().efs_volumes]
+        return [it.failure for it in [*found, *self.service.snapshots()] if it.failure]
+
+
+def of_disks(life):
+    """A volume's life, and its snapshot's, with a new one made of that."""
+    order = NewVolume(type=Kind.EBS, name="data", size_gb=10)
+    yield ("create", order)
+    yield ("attach", "data", "x")
+    yield ("take", NewSnapshot(name="kept", volume="data"))
+    yield ("detach", "data")
+    yield ("restore", "kept", Restoring(name="back"))
+    yield ("attach", "back", "y")
+    yield ("delete", "data")
+    yield ("delete_snapshot", "kept")
+
+
+def of_shares(life):
+    """A shared volume's life."""
+    yield ("create", NewVolume(type=Kind.EFS, name="all"))
+    yield ("attach", "all", "x")
+    yield ("attach", "all", "y")
+    yield ("detach", "all")
+    yield ("create", NewVolume(type=Kind.EFS, name="more"))
+    yield ("delete", "all")
+
+
+def lived(life, story):
+    for wish in story(life):
+        life.wish(*wish)
+
+
+def alone(life, story):
+    """One each, everything is tagged, and nothing is left, or lost."""
+    place = life.place
+    ids = {it["VolumeId"] for it in place.every_volume()}
+    ids |= {it["FileSystemId"] for it in place.every_share()}
+    with life.db.read() as sql:
+        rows = [by_id(sql, Volume, it.id) for it in every(sql, Volume)]
+    assert ids == {it.disk_id for it in rows}
+    assert life.failures() == []
+    told = [*place.every_volume(), *place.every_share()]
+    assert all(
+        {"prism:id", "prism:managed", "Name"} <= {t["Key"] for t in it["Tags"]} for it in told
+    )
+    assert place.every_copy() == []
+    x, y = life.hosts.machines["x"], life.hosts.machines["y"]
+    if story is of_disks:
+        [back] = place.every_volume()
+        held = [it["InstanceId"] for it in back["Attachments"]]
+        assert (life.state("back"), held) == ("in-use", [y])
+        assert (list(place.machines.shown[y]), place.machines.shown.get(x)) == (
+            [back["VolumeId"]],
+            {},
+        )
+    else:
+        assert life.state("more") == "available"
+        assert (place.machines.shown[x], place.machines.shown[y]) == ({}, {})
