@@ -126,6 +126,6 @@ def _of(thing: Any, name: str) -> Any:
 
 def _moment(said: Any) -> float | None:
     try:
-        return datetime.fromisoformat(said).timestamp()
-    except (TypeError, ValueError):
+        return datetime.fromisoformat(said.replace("Z", "+00:00")).timestamp()
+    except (AttributeError, TypeError, ValueError):
         return None

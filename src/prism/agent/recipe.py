@@ -53,6 +53,10 @@ class Recipe:
 
         return BLANK.sub(value, text)
 
+    def secret(self, service: str) -> str:
+        """What a service asks for; on this computer all of a machine's ask for the same."""
+        return self.folder.token(make=False)
+
     def tells_token(self, service: str) -> bool:
         """Whether a service is told the secret, and so asks for it."""
         own = self.services[service].get("environment", {})

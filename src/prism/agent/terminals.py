@@ -15,6 +15,7 @@ from prism.agent.idle import Touch
 from prism.agent.samples import Life
 
 SHELLS = {"sh", "bash", "dash", "zsh", "fish", "ksh", "tcsh", "csh", "ash", "login"}
+SHELLS |= {"agetty", "getty", "mingetty"}  # who wait for somebody to log in
 ONLOOKERS = {"tail", "watch", "less", "more"}
 LOCAL_MODES = 3
 

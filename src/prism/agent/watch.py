@@ -8,15 +8,14 @@ machine and itself: whoever starts it again finds it awake, with a new time to b
 
 import os
 import time
-from collections.abc import Generator, Iterable
-from typing import Any
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Protocol
 
 from prism.agent import gpus, jupyter
 from prism.agent.folder import Folder, read
 from prism.agent.idle import Rule, Sample, Verdict, is_due, judge
 from prism.agent.recipe import Recipe
 from prism.agent.samples import Look, figures, look, wanting
-from prism.agent.services import Service
 from prism.agent.sockets import Connections
 from prism.agent.terminals import observed
 
@@ -24,13 +23,32 @@ SELDOM = 30.0  # seconds between two samples, at most
 SHARE = 4  # samples within the time that makes it idle, at least
 ON, DOWN = "on", {"asleep", "off"}
 WAYS = {"hibernate": "asleep", "stop": "off"}
+Looks = Callable[[Iterable[str], Connections], Look]
+
+
+class Serving(Protocol):
+    """A service, as far as it is asked what it does."""
+
+    @property
+    def name(self) -> str:
+        """What its machine calls it."""
+
+    @property
+    def port(self) -> int | None:
+        """Where it listens."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether it is there to be asked."""
 
 
 class Watch:
     """What is known of one machine's idleness."""
 
-    def __init__(self, recipe: Recipe, before: dict[str, Any]) -> None:
+    def __init__(self, recipe: Recipe, before: dict[str, Any], looks: Looks | None = None) -> None:
+        """`looks` sees more than what came of this process, on a machine of its own."""
         self._folder: Folder = recipe.folder
+        self._looks = looks or _at_our_own
         self._recipe = recipe
         self._rule: Rule | None = None
         self._read: tuple[int, int] = (0, 0)
@@ -49,7 +67,7 @@ class Watch:
         """Whether an answer is awaited, soon."""
         return self._looking is not None
 
-    def step(self, services: Iterable[Service]) -> None:
+    def step(self, services: Iterable[Serving]) -> None:
         """Look, when it is time to."""
         if (rule := self._wanted()) is None:
             self._start_over()
@@ -109,19 +127,19 @@ class Watch:
             "acted": self._acted,
         }
 
-    def _look(self, rule: Rule, services: list[Service]) -> Generator[None, None, None]:
+    def _look(self, rule: Rule, services: list[Serving]) -> Generator[None, None, None]:
         """One sample, and what it makes of what is known."""
         asked = [it for it in services if it.port and _is_jupyter(self._recipe, it.name)]
         work: list[str] = []
         touches, doubts = [], list[str]()
         for it in asked:
-            secret = self._folder.token(make=False)
+            secret = self._recipe.secret(it.name)
             said = yield from jupyter.kernels(it.port or 0, secret, self._folder.home)
             work += said.work
             touches += said.touches
             doubts += said.doubts
         gpu = (yield from gpus.used()) if "gpu" in rule.limits else None
-        before, now = self._before, look(os.getpid(), rule.limits, self._connections)
+        before, now = self._before, self._looks(rule.limits, self._connections)
         self._before = now
         at_work, typed = observed(now.lives.values())
         if before is None:
@@ -166,6 +184,10 @@ class Watch:
     def _start_over(self) -> None:
         self._known = self._before = self._looking = self._going = None
         self._figures, self._next = {}, 0.0
+
+
+def _at_our_own(wanted: Iterable[str], connections: Connections) -> Look:
+    return look(os.getpid(), wanted, connections)
 
 
 def _is_jupyter(recipe: Recipe, service: str) -> bool:

@@ -1,0 +1,56 @@
+"""What EC2's metadata service tells a machine of itself, by its version 2."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+from prism.agent.sigv4 import Credentials
+
+ADDRESS = "http://169.254.169.254"
+PATIENCE = 5.0
+LARGEST = 1 << 16
+# No proxy stands between a machine and what only it can ask.
+WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Metadata:
+    """Asked anew each time: a role's keys live for hours."""
+
+    def __init__(self, address: str = ADDRESS) -> None:
+        self._address = address
+
+    def itself(self) -> tuple[str, str]:
+        """The machine's id and its region; raises OSError or ValueError where nobody says."""
+        said = self._json("dynamic/instance-identity/document")
+        return str(said["instanceId"]), str(said["region"])
+
+    def domain(self) -> str:
+        """Where AWS's services are, which is not everywhere the same."""
+        return self._text("meta-data/services/domain").strip() or "amazonaws.com"
+
+    def credentials(self) -> Credentials:
+        """The keys of its role; raises OSError or ValueError where it has none."""
+        place = "meta-data/iam/security-credentials/"
+        role = self._text(place).split()[:1]
+        if not role:
+            raise ValueError("it has no role")
+        said = self._json(place + role[0])
+        return Credentials(str(said["AccessKeyId"]), str(said["SecretAccessKey"]), said["Token"])
+
+    def _json(self, path: str) -> dict[str, Any]:
+        found = json.loads(self._text(path))
+        if not isinstance(found, dict):
+            raise ValueError(f"{path} says nothing")
+        return found
+
+    def _text(self, path: str) -> str:
+        token = self._asked("api/token", "PUT", "token-ttl-seconds", "60")
+        return self._asked(path, "GET", "token", token)
+
+    def _asked(self, path: str, method: str, header: str, value: str) -> str:
+        request = urllib.request.Request(f"{self._address}/latest/{path}", method=method)
+        request.add_header(f"X-aws-ec2-metadata-{header}", value)
+        with WEB.open(request, timeout=PATIENCE) as answer:
+            return str(answer.read(LARGEST).decode())

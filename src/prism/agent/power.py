@@ -1,0 +1,81 @@
+"""How a machine of EC2 takes itself down: powered off, or put to sleep by EC2.
+
+Powering off stops it, as it was launched to do; sleeping needs EC2, which is asked with
+the keys of the machine's own role.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from urllib.parse import urlencode
+
+from prism.agent.metadata import Metadata
+from prism.agent.sigv4 import Scope, signed
+
+FORM = "application/x-www-form-urlencoded; charset=utf-8"
+VERSION = "2016-11-15"
+PATIENCE = 20.0
+CODE = re.compile(r"<Code>([\w.]+)</Code>")
+OFF = ("systemctl", "poweroff")
+
+
+class CannotSleep(Exception):
+    """It cannot be put to sleep, and why."""
+
+
+class Power:
+    """The two ways down."""
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        *,
+        endpoint: str = "",
+        off: Sequence[str] = OFF,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`endpoint` is EC2's address; empty is the usual one of the machine's region."""
+        self._metadata, self._endpoint, self._off, self._now = metadata, endpoint, off, now
+
+    def off(self) -> bool:
+        """Power off; false where the system refused."""
+        try:
+            return subprocess.run(self._off, check=False).returncode == 0
+        except OSError:
+            return False
+
+    def sleep(self) -> None:
+        """Have EC2 put it to sleep, soon; raises where it does not."""
+        try:
+            request = self._request()
+        except (OSError, ValueError, LookupError, http.client.HTTPException) as error:
+            why = "it has no role" if getattr(error, "code", 0) == 404 else str(error)
+            raise CannotSleep(why or type(error).__name__) from error
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                answer.read()
+        except urllib.error.HTTPError as error:
+            found = CODE.search(error.read(1 << 16).decode(errors="replace"))
+            raise CannotSleep(found[1] if found else f"EC2 said {error.code}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise CannotSleep(f"EC2 does not answer: {error}") from error
+
+    def _request(self) -> urllib.request.Request:
+        id, region = self._metadata.itself()
+        who = self._metadata.credentials()
+        url = self._endpoint or f"https://ec2.{region}.{self._metadata.domain()}/"
+        wish = {
+            "Action": "StopInstances",
+            "Version": VERSION,
+            "InstanceId.1": id,
+            "Hibernate": "true",
+        }
+        body = urlencode(wish).encode()
+        headers = signed(url, body, who, Scope("ec2", region), now=self._now(), kind=FORM)
+        return urllib.request.Request(url, body, headers, method="POST")
