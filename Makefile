@@ -82,4 +82,4 @@ $(UV): requirements.lock
 
 debian:
 	@scripts/debian.sh initdb postgresql ssh openssh-client bwrap bubblewrap rsync rsync \
-		chromium chromium
+		chromium chromium cloud-init cloud-init debootstrap debootstrap

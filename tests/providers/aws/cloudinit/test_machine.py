@@ -236,7 +236,7 @@ def post_install_ran_once(machine):
 def secrets_are_kept(machine, template):
     everything = machine.run("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
     assert "say.py" in everything
-    logged = machine.run("sh", "-c", "cat /var/log/prism-boot.log /var/log/cloud-init*.log")
+    logged = machine.run("sh", "-c", "cat /var/log/cloud-init*.log")
     journal = machine.run("journalctl", "--no-pager")
     for name in template.services:
         token = secret(PRIVATE, "ws-1", name)
@@ -287,7 +287,7 @@ def test_a_broken_machine_is_set_up_once_more_by_its_next_boot(machine):
     machine.boot()
     until_said(machine, Stage.READY, count=2)
     assert machine.run("cat", "/home/admin/ran") == "one\ntwo\n"
-    assert machine.run("grep", "-c", "^== packages", "/var/log/prism-boot.log").strip() == "1"
+    assert machine.run("grep", "-c", "^== packages", "/var/log/cloud-init-output.log").strip() == "1"
 
 
 def broken():

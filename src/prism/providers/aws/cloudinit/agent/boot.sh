@@ -3,7 +3,7 @@
 # every boot: what is done, and made of the same, is passed by; what failed is done again.
 set -uo pipefail
 umask 022
-LOG=/var/log/prism-boot.log DONE=/var/lib/prism/done PATIENCE=600
+LOG=/var/log/cloud-init-output.log DONE=/var/lib/prism/done PATIENCE=600
 MARK=prism-boot:
 
 say() {
@@ -11,8 +11,8 @@ say() {
   echo "$1"
 }
 
-fail() {  # MARKER: the end, with the last words of the log
-  { tail -n 5 "$LOG" | tr -cd '\11\12\40-\176' | cut -c -200 |
+fail() {  # MARKER: the end, with the last words of the log that are not cloud-init's own
+  { tail -n 30 "$LOG" | grep -aEv '^(Cloud-init v|ci-info|<14>|$)' | tail -n 5 | tr -cd '\11\12\40-\176' | cut -c -200 |
     sed "s/$MARK/…/g; s/^/prism-log: /" >/dev/console; } 2>/dev/null # no word of theirs is a marker
   say "$1"
   exit 1
