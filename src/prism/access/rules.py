@@ -154,6 +154,8 @@ TABLE: Mapping[str, Rule] = {
     "GET {}/events": LOOK,
     "WS {}/ws": LOOK,
     "GET {}/daemon/status": LOOK,
+    "GET {}/daemon/aws": SERVE,
+    "GET {}/daemon/aws/policy": SERVE,
     "POST {}/daemon/shutdown": SERVE,
 }
 ROUTES = {route.replace(" {}/", f" {API}/"): rule for route, rule in TABLE.items()}

@@ -11,13 +11,17 @@ PATH = "/daemon"
 
 
 class PlaceSeen(Struct, frozen=True):
-    """Somewhere machines are, and how looking there went last; null before the first look."""
+    """Somewhere machines are, and how looking there went last; null before the first look.
+
+    `identity` is the user or role that AWS takes the daemon for.
+    """
 
     place: str
     provider: str
     reachable: bool | None
     looked_at: datetime | None
     problem: str | None
+    identity: str | None = None
 
 
 class Status(Struct, frozen=True, kw_only=True):

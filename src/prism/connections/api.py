@@ -3,26 +3,26 @@
 from typing import Annotated
 
 from litestar import get
+from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
+from litestar.response import Redirect
 
-from prism.connections.model import AwsCredentialsMissing, AwsServiceNotFound
+from prism.connections.model import AwsServiceNotFound, Consoles
 
 CONSOLES = ("console", "braket", "sagemaker", "cloudshell")
+PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
-@get("/aws-proxy/{service:str}", tags=["connections"], sync_to_thread=False)
+@get("/aws-proxy/{service:str}", tags=["connections"], status_code=302, sync_to_thread=True)
 def aws_console(
     service: FromPath[str],
+    consoles: NamedDependency[Consoles],
     token: Annotated[str | None, QueryParameter(description="A sign-in token.")] = None,
-) -> None:
-    """The way to an AWS service's own pages, signed in."""
+) -> Redirect:
+    """The way to an AWS service's own pages, signed in; the token is in its address alone."""
     if service not in CONSOLES:
         raise AwsServiceNotFound(
             f"There is no way to an AWS service {service!r}",
             details=f"known: {', '.join(CONSOLES)}",
         )
-    raise AwsCredentialsMissing(
-        details="this version of Prism reaches no AWS account"
-        + ("; a sign-in token alone does not say which" if token else ""),
-        remediation="Work on this machine: `prism profile switch local`",
-    )
+    return Redirect(consoles.link(service, token or None), status_code=302, headers=PRIVATE)

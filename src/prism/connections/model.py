@@ -1,5 +1,7 @@
 """What can be asked of a workspace's ports, and what can go wrong on the way there."""
 
+from typing import Protocol, runtime_checkable
+
 from msgspec import Struct
 
 from prism.errors import Invalid, NotFound, Unavailable
@@ -57,3 +59,11 @@ class Way(Struct, frozen=True, kw_only=True):
     url: str
     host: str
     target: int
+
+
+@runtime_checkable
+class Consoles(Protocol):
+    """Whoever knows the way to AWS's own pages."""
+
+    def link(self, service: str, token: str | None) -> str:
+        """The link that signs in; `token` is a sign-in token that somebody has already."""

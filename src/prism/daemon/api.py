@@ -27,13 +27,17 @@ class Counts(Struct, frozen=True):
 
 
 class PlaceSeen(Struct, frozen=True):
-    """Somewhere machines are, and how looking there went last; null before the first look."""
+    """Somewhere machines are, and how looking there went last; null before the first look.
+
+    `identity` is the user or role that AWS takes the daemon for.
+    """
 
     place: str
     provider: str
     reachable: bool | None = None
     looked_at: datetime | None = None
     problem: str | None = None
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from prism.connections import api as consoles
 from prism.connections import live as connections
 from prism.costs import api as costs
 from prism.daemon import api as daemon
-from prism.daemon import docs
+from prism.daemon import aws, docs
 from prism.daemon.places import GATHER
 from prism.daemon.rooms import Rooms
 from prism.daemon.schemas import Structs
@@ -86,6 +86,7 @@ ROUTES: list[Any] = [
     recovery.router,
     *stream.routes,
     daemon.router,
+    aws.router,
     docs.description,
 ]
 WITHOUT_SECRETS = {
@@ -212,10 +213,12 @@ def _parts(rooms: Rooms) -> dict[str, object]:
     return {
         "budgets": rooms.budgets,
         "clock": rooms.clock,
+        "consoles": rooms.desk,
         "content": rooms.content,
         "costs": rooms.costs,
         "daemon": rooms.itself,
         "db": rooms.db,
+        "desk": rooms.desk,
         "doors": rooms.finder.doors,
         "finder": rooms.finder,
         "idleness": rooms.idleness,

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from sqlalchemy.exc import SQLAlchemyError
 
 from prism.daemon.api import PlaceSeen
+from prism.daemon.aws import AwsDesk
 from prism.daemon.rescue import RescueRooms
 from prism.idle.reconciler import IdleReconciler
 from prism.kit.clock import whole
@@ -100,6 +101,11 @@ class PlaceRooms(RescueRooms):
     def aws(self) -> AwsPlaces:
         """What is in use of AWS."""
         return AwsPlaces(self.settings.folder, self.clock, self._in_use, self._assembled)
+
+    @cached_property
+    def desk(self) -> AwsDesk:
+        """What may be asked about AWS."""
+        return AwsDesk(self._reachable_aws, self.profiles, lambda: self._in_use().active)
 
     @cached_property
     def computes(self) -> Mapping[str, Compute]:
@@ -210,12 +216,15 @@ class PlaceRooms(RescueRooms):
         return self._terms(profile) if local else self._aws_terms(profile, AT_ONCE)
 
     def _aws_terms(self, profile: Profile, patience: float) -> AwsTerms:
-        if self._given is not None:  # a daemon of a test, that has the places it was given
+        return self._reachable_aws().terms(profile, patience=patience)
+
+    def _reachable_aws(self) -> AwsPlaces:
+        if self._given is not None:
             raise ProviderMissing(
-                f"Profile {profile.name!r} works on {profile.provider}; this daemon does not",
+                details="this daemon serves the places that it was given, and AWS is none of them",
                 remediation="Use `prism profile switch local`",
             )
-        return self.aws.terms(profile, patience=patience)
+        return self.aws
 
     def _storage_terms(self, place: str | None) -> StorageTerms:
         """What is said of storage by whoever serves a place, or the current profile."""
@@ -241,7 +250,8 @@ class PlaceRooms(RescueRooms):
         work = self.joined.get(place, self.reconciler)
         at, problem = work.glances.get(place, (None, None))
         reachable = None if at is None else problem is None
-        return PlaceSeen(place, provider, reachable, at and whole(at), problem)
+        who = self.aws.who(place) if provider == "aws" else None
+        return PlaceSeen(place, provider, reachable, at and whole(at), problem, who)
 
     def _in_use(self) -> Usage:
         """What somebody works with, and where rows are; as before while the database is away."""

@@ -22,6 +22,7 @@ from prism.providers.aws.buckets import Budget
 from prism.providers.aws.faults import credentials_missing
 from prism.providers.aws.identity import (
     Identities,
+    Identity,
     OwnCloud,
     of_another,
     parts_of,
@@ -102,9 +103,25 @@ class AwsPlaces:
         known = parts.image if parts else lambda base, built: None
         return AwsTerms(place, region, self.prices, known)
 
+    def cloud_of(self, profile: Profile, *, patience: float = WAIT) -> tuple[OwnCloud, Identity]:
+        """A way to ask AWS as a profile, and who that is; raises why there is none."""
+        region = region_of(profile)
+        identity = self.identities.of(profile.aws_profile, patience)
+        place = place_of(identity.account, region)
+        parts = self.connected.get(place)
+        if parts is not None and parts.cloud.aws_profile == profile.aws_profile:
+            return parts.cloud, identity
+        return self._cloud(place, profile.aws_profile), identity
+
     def storage_terms(self, place: str) -> AwsStorageTerms:
         """What a place says of storage."""
         return AwsStorageTerms(place, parts_of(place)[1], self.prices)
+
+    def who(self, place: str) -> str | None:
+        """The user or role that a connected place takes us for."""
+        parts = self.connected.get(place)
+        found = self.identities.known(parts.cloud.aws_profile).identity if parts else None
+        return found.arn if found else None
 
     def ring(self) -> None:
         """Something may be in use that was not; waits for nobody."""
@@ -192,7 +209,7 @@ class AwsPlaces:
 
     def _serve(self, place: str, profiles: Iterable[Profile]) -> None:
         """Connect a place by the first profile that leads there, else say why it is away."""
-        account, region = parts_of(place)
+        account = parts_of(place)[0]
         why: Problem | None = None
         fit: list[str | None] = []
         for it in profiles:
@@ -207,21 +224,17 @@ class AwsPlaces:
             if fit and parts.cloud.aws_profile not in fit:
                 parts.cloud.use(fit[0])
         elif fit:
-            self._connect(place, account, region, fit[0])
+            self._connect(place, fit[0])
         else:
             self._away(place, why or no_profile(place))
 
-    def _connect(self, place: str, account: str, region: str, aws_profile: str | None) -> None:
-        budget = self._budgets.setdefault(place, Budget())
-        cloud = OwnCloud(
-            account,
-            region,
-            aws_profile,
-            self.identities.fresh,
-            budget=budget,
-            clock=self._clock,
-        )
-        parts = self._assemble(cloud)
+    def _cloud(self, place: str, aws_profile: str | None) -> OwnCloud:
+        """A cloud of the place; all of a place spend from one budget of calls."""
+        budget, who = self._budgets.setdefault(place, Budget()), self.identities.fresh
+        return OwnCloud(*parts_of(place), aws_profile, who, budget=budget, clock=self._clock)
+
+    def _connect(self, place: str, aws_profile: str | None) -> None:
+        parts = self._assemble(self._cloud(place, aws_profile))
         with self._lock:
             if self._closed.is_set():
                 return
