@@ -539,3 +539,35 @@ def test_a_distant_daemon_is_all_that_is_asked_about(prism):
 def test_a_terminal_without_our_marks_gets_plain_ones(prism):
     done = prism("doctor", PRISM_PORT="0", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert "ok python" in done.stdout
+
+
+IDENTITY = "arn:aws:iam::1:user/ada"
+LAB = {"profile": "lab", "region": "us-west-2", "identity": IDENTITY, "problem": None,
+       "remediation": None, "missing": [], "unknown": []}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "level", "said"),
+    [
+        ({}, "ok", f"lab is {IDENTITY} in us-west-2"),
+        ({"unknown": ["a", "b"]}, "ok", "2 permissions could not be tried"),
+        ({"missing": ["ec2:RunInstances"]}, "warning", "may not ec2:RunInstances"),
+        ({"missing": ["ec2:RunInstances"]}, "warning", "prism aws policy"),
+        ({"problem": "expired", "remediation": "log in"}, "broken", "log in"),
+        ({"problem": "expired", "remediation": "`prism doctor`"}, "broken", "prism aws check lab"),
+    ],
+)
+def test_who_the_daemon_is_to_aws(world, more, level, said):
+    status = STATUS | {"aws_connectivity": "connected"}
+    ask = answers({"/daemon/aws": [LAB | more]})
+    result = found(aws.aws_access, world(status=status, ask=ask))
+    assert (result[0], said in result[1]) == (level, True)
+
+
+def test_aws_is_not_asked_about_where_nobody_uses_it(world):
+    unused = STATUS | {"aws_connectivity": "not_configured"}
+    assert found(aws.aws_access, world(status=unused)) == ("ok", "not used | ")
+    asleep = STATUS | {"aws_connectivity": "disconnected"}
+    ask = answers({"/daemon/aws": []})
+    assert "nobody was asked" in found(aws.aws_access, world(status=asleep, ask=ask))[1]
+    assert found(aws.aws_access, world())[0] == "skipped"

@@ -1,15 +1,16 @@
-"""AWS's own files and variables; nothing is asked over the network, and no secret is shown.
+"""AWS's own files and variables, and what the daemon knows of AWS; no secret is shown.
 
-Whether AWS accepts the credentials, the daemon knows: it looks at every place where it has
-machines, and the check of the daemon repeats what it found.
+Only the daemon asks AWS, and only for profiles that are active.
 """
 
 import configparser
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from prism.cli.checks.world import Finding, World, broken, ok, warning
+from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
+from prism.errors import Problem
 
 KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 # Variables by which containers, clusters and single sign-on get theirs.
@@ -42,6 +43,39 @@ def aws_credentials(world: World) -> Iterator[Finding]:
         yield broken(f"AWS_PROFILE is {chosen}, which no file has", "unset AWS_PROFILE")
     yield from _of_prism(world, found)
     yield ok(_told(found, world.environ))
+
+
+def aws_access(world: World) -> Iterator[Finding]:
+    """Who the daemon is to AWS, and what it may not do there."""
+    if world.status is None:
+        yield skipped("no daemon runs")
+        return
+    if world.status.get("aws_connectivity") in {None, "not_configured"}:
+        yield ok("not used")
+        return
+    try:
+        found = world.ask("/daemon/aws")
+    except Problem as problem:
+        yield warning(f"the daemon cannot say: {problem.message}", "`prism aws check`")
+        return
+    for it in found:
+        yield _access(it)
+    if not found:
+        yield ok("no aws profile is active, so nobody was asked")
+
+
+def _access(it: Mapping[str, Any]) -> Finding:
+    profile = f"profile {it['profile']}"
+    if it["problem"]:
+        fix = it["remediation"] or ""
+        fix = fix if fix and "prism doctor" not in fix else f"`prism aws check {it['profile']}`"
+        return broken(f"{profile}: {it['problem']}", fix)
+    who = f"{profile} is {it['identity']} in {it['region']}"
+    if it["missing"]:
+        lacks = ", ".join(it["missing"])
+        return warning(f"{who}, and may not {lacks}", "Attach what `prism aws policy` prints")
+    unsure = f"; {len(it['unknown'])} permissions could not be tried" if it["unknown"] else ""
+    return ok(f"{who}, and lacks nothing that is known{unsure}" if unsure else who)
 
 
 def _of_prism(world: World, found: list[str]) -> Iterator[Finding]:

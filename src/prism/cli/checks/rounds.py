@@ -12,6 +12,7 @@ EVERYWHERE: tuple[Check, ...] = (
     variables.settings,
     variables.who_you_are,
     service.daemon,
+    aws.aws_access,
 )
 HERE: tuple[Check, ...] = (
     machine.uv,
