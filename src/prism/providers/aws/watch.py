@@ -1,0 +1,164 @@
+"""Idleness of machines in the cloud: told by a rule, judged there, and heard of from here.
+
+The watch is on the machine itself and needs nobody. What it found is read behind the
+scenes, once a minute at most; what it did before it went down is on its console.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from shlex import quote
+from typing import Any
+
+import msgspec
+from msgspec import Struct, structs, to_builtins
+
+from prism.errors import Problem, Unavailable
+from prism.providers.aws.console import Console
+from prism.providers.aws.shipping import Layout, parcel, shipped, told
+from prism.providers.aws.ssh.pool import Pool
+from prism.providers.aws.survey import Instance
+from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
+
+log = logging.getLogger(__name__)
+EVERY = 60.0  # seconds between two looks at a machine; more where there are many
+EACH = 1.0  # seconds between two machines
+CONSOLE_AGAIN = (0.0, 60.0, 300.0)  # a console shows its last words after a while
+SHIPPING = 60.0
+HANDS = 4
+OTHER = 7  # the exit code of a machine that has another watch, or none
+NOBODY = 3  # that of one that says nothing
+ACTED = re.compile(r"prism-idle: (\{[^\r\n]*\})\s")
+
+
+class Heard(Struct, frozen=True):
+    """What `seen.json` of a machine says beside its idleness."""
+
+    build: str = ""
+
+
+class AwsWatch:
+    """Tells machines what to make of idleness, and knows what they made of it."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        console: Console,
+        *,
+        layout: Layout | None = None,
+        minute: float = 60.0,
+        every: float = EVERY,
+        hands: Executor | None = None,
+    ) -> None:
+        """`layout`, `minute` (its seconds) and `every` are others only in tests."""
+        self._pool, self._console, self._minute = pool, console, minute
+        self._layout, self._every = layout or Layout(), every
+        self._hands = hands or ThreadPoolExecutor(HANDS, "aws idle")
+        self._lock = threading.Lock()
+        self._known: dict[str, Idleness] = {}
+        self._due: dict[tuple[str, str], float] = {}  # by machine and boot; those that are on
+        self._down: dict[
+            tuple[str, str], tuple[int, float]
+        ] = {}  # questions so far, and when next
+        self._asking: set[str] = set()
+
+    def watch(self, id: str, rule: IdleRule | None) -> None:
+        """Write the rule onto a machine, and the watch where there is none; raises if it cannot.
+
+        A machine that never had a rule gets no watch for having none.
+        """
+        said = self._pool.run(id, told(self._layout, self._rule(rule)))
+        if said.code == OTHER and rule is not None:
+            said = self._ship(id, self._rule(rule))
+        if said.code not in {0, OTHER}:
+            name = self._pool.host(id).name
+            raise Unavailable(f"{name} does not take its idle rule", details=said.err)
+
+    def idle(self, id: str) -> Idleness | None:
+        """What a machine has said last of its own idleness; asks nobody."""
+        return self._known.get(id)
+
+    def look(self, instances: Iterable[Instance]) -> None:
+        """Have those asked that are due; the answers show at the next look."""
+        now, there = time.monotonic(), list(instances)
+        with self._lock:
+            work = [*self._due_of(there, now), *self._down_of(there, now)]
+            self._known = {it.id: self._known[it.id] for it in there if it.id in self._known}
+            self._asking.update(it.id for _, it in work)
+        for ask, it in work:
+            self._hands.submit(self._asked, ask, it)
+
+    def close(self) -> None:
+        """Ask nobody any more; the watches go on."""
+        self._hands.shutdown(wait=False, cancel_futures=True)
+
+    # ------------------------------------------------------------ who is asked
+    def _due_of(self, there: list[Instance], now: float) -> list[tuple[Any, Instance]]:
+        on = [it for it in there if it.state == "running" and self._pool.keys.known(it.id)]
+        every = max(self._every, len(on) * EACH)
+        self._due = {(it.id, it.boot): self._due.get((it.id, it.boot), now) for it in on}
+        found = [it for it in on if self._due[it.id, it.boot] <= now and it.id not in self._asking]
+        for it in found:
+            self._due[it.id, it.boot] = now + every
+            self._down[it.id, it.boot] = (0, now)  # should it go down
+        return [(self._listen, it) for it in found]
+
+    def _down_of(self, there: list[Instance], now: float) -> list[tuple[Any, Instance]]:
+        """Those that we saw on and that are down: their consoles have the last words."""
+        names = {(it.id, it.boot) for it in there}
+        self._down = {at: it for at, it in self._down.items() if at in names}
+        found = []
+        for it in there:
+            count, due = self._down.get((it.id, it.boot), (len(CONSOLE_AGAIN), 0.0))
+            down = it.state == "stopped" and it.id not in self._asking
+            if not down or count >= len(CONSOLE_AGAIN) or now < due:
+                continue
+            more = CONSOLE_AGAIN[count + 1] if count + 1 < len(CONSOLE_AGAIN) else 0.0
+            self._down[it.id, it.boot] = (count + 1, now + more)
+            found.append((self._read_last_words, it))
+        return found
+
+    def _asked(self, ask: Any, it: Instance) -> None:
+        try:
+            ask(it)
+        except (Problem, msgspec.MsgspecError) as problem:
+            log.info("%s does not say how idle it is: %s", it.id, problem)
+        finally:
+            with self._lock:
+                self._asking.discard(it.id)
+
+    # ------------------------------------------------------------ what they say
+    def _listen(self, it: Instance) -> None:
+        script = f"cat {quote(self._layout.state)}/seen.json 2>/dev/null || exit {NOBODY}"
+        said = self._pool.run(it.id, script)
+        if said.code:
+            return
+        self._known[it.id] = msgspec.json.decode(said.out, type=Idleness, strict=False)
+        heard = msgspec.json.decode(said.out, type=Heard)
+        if heard.build != parcel().build:
+            self._ship(it.id, None)
+
+    def _read_last_words(self, it: Instance) -> None:
+        found = ACTED.findall(self._console.read(it.id) + "\n")
+        if not found:
+            return
+        act = msgspec.json.decode(found[-1], type=IdleAct, strict=False)
+        if act.at >= it.launched:
+            known = self._known.get(it.id, Idleness())
+            self._known[it.id] = structs.replace(known, acted=act)
+            with self._lock:
+                self._down.pop((it.id, it.boot), None)
+
+    def _ship(self, id: str, rule: bytes | None) -> Any:
+        return self._pool.run(id, shipped(self._layout, rule), parcel().data, SHIPPING)
+
+    def _rule(self, rule: IdleRule | None) -> bytes:
+        """As the watch reads it."""
+        if rule is None:
+            return b"{}"
+        until = rule.awake_until.timestamp() if rule.awake_until else None
+        fields = to_builtins(rule) | {"seconds": rule.minutes * self._minute, "awake_until": until}
+        return msgspec.json.encode(fields)

@@ -1,0 +1,65 @@
+"""What a machine of EC2 can ask: its metadata service, and EC2 itself. Both are played."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+ROLE = {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "se/cret+", "Token": "to/ken=="}
+
+
+class Ec2:
+    """Answers on a loopback port; `refuses` is the code that EC2 gives, `role` may be missing."""
+
+    def __init__(self):
+        self.role, self.refuses, self.asked, self.tokens = ROLE, "", [], set()
+        played = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_PUT(self):
+                self._say("imds-token")
+
+            def do_GET(self):
+                played.tokens.add(self.headers["Authorization"])
+                if self.headers["X-aws-ec2-metadata-token"] != "imds-token":
+                    return self._say("", 401)
+                found = played.facts().get(self.path.removeprefix("/latest/"))
+                return self._say(found or "", 404 if found is None else 200)
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                played.asked.append((dict(self.headers.items()), body))
+                if played.refuses:
+                    code = f"<Errors><Error><Code>{played.refuses}</Code></Error></Errors>"
+                    return self._say(f"<Response>{code}</Response>", 403)
+                return self._say("<StopInstancesResponse/>")
+
+            def _say(self, text, status=200):
+                self.send_response(status)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def facts(self):
+        place = "meta-data/iam/security-credentials/"
+        found = {
+            "dynamic/instance-identity/document": json.dumps(
+                {"instanceId": "i-0123456789abcdef0", "region": "eu-west-1"}
+            ),
+            "meta-data/services/domain": "amazonaws.com",
+        }
+        if self.role:
+            found |= {place: "prism-machine", f"{place}prism-machine": json.dumps(self.role)}
+        return found
+
+    def close(self):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

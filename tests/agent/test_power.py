@@ -1,0 +1,94 @@
+"""How a machine takes itself down, and that AWS would know who asks."""
+
+import time
+from urllib.parse import parse_qs
+
+import pytest
+from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotocoreCredentials
+
+from prism.agent.metadata import Metadata
+from prism.agent.power import FORM, CannotSleep, Power
+from prism.agent.sigv4 import Credentials, Scope, signed
+from tests.agent.ec2 import ROLE, Ec2
+
+NOW = 1_764_000_000.0
+
+
+@pytest.fixture
+def ec2():
+    it = Ec2()
+    yield it
+    it.close()
+
+
+def power(ec2, **how):
+    return Power(Metadata(ec2.url), endpoint=f"{ec2.url}/", now=lambda: NOW, **how)
+
+
+def by_botocore(url, body, who, scope, kind):
+    """The same request, signed by AWS's own library at the same moment."""
+    keys = BotocoreCredentials(who.key, who.secret, who.token or None)
+    auth = SigV4Auth(keys, scope.service, scope.region)
+    request = AWSRequest("POST", url, headers={"content-type": kind}, data=body)
+    request.context["timestamp"] = time.strftime(SIGV4_TIMESTAMP, time.gmtime(NOW))
+    auth._modify_request_before_signing(request)
+    text = auth.string_to_sign(request, auth.canonical_request(request))
+    auth._inject_signature_to_request(request, auth.signature(text, request))
+    return request.headers["Authorization"]
+
+
+@pytest.mark.parametrize("token", ["", "a/token+with=signs"])
+@pytest.mark.parametrize("url", ["https://ec2.eu-west-1.amazonaws.com/", "http://127.0.0.1:99"])
+def test_a_signature_is_the_one_that_aws_own_library_makes(url, token):
+    who, scope = Credentials("AKIDEXAMPLE", "wJalr/XUt+nFEMI", token), Scope("ec2", "eu-west-1")
+    body = b"Action=StopInstances&InstanceId.1=i-0&Hibernate=true"
+    headers = signed(url, body, who, scope, now=NOW, kind=FORM)
+    assert headers["authorization"] == by_botocore(url, body, who, scope, FORM)
+    other = signed(url, body + b"x", who, scope, now=NOW, kind=FORM)
+    assert other["authorization"] != headers["authorization"]
+
+
+def test_ec2_is_asked_to_put_it_to_sleep(ec2):
+    power(ec2).sleep()
+    [(headers, body)] = ec2.asked
+    assert parse_qs(body.decode()) == {
+        "Action": ["StopInstances"],
+        "Version": ["2016-11-15"],
+        "InstanceId.1": ["i-0123456789abcdef0"],
+        "Hibernate": ["true"],
+    }
+    given = {name.lower(): value for name, value in headers.items()}
+    who = Credentials(ROLE["AccessKeyId"], ROLE["SecretAccessKey"], ROLE["Token"])
+    right = by_botocore(f"{ec2.url}/", body, who, Scope("ec2", "eu-west-1"), FORM)
+    assert given["authorization"] == right
+    assert given["x-amz-security-token"] == ROLE["Token"]
+
+
+def test_a_machine_without_a_role_says_so(ec2):
+    ec2.role = None
+    with pytest.raises(CannotSleep, match="it has no role"):
+        power(ec2).sleep()
+    assert ec2.asked == []
+
+
+def test_what_ec2_refuses_is_told(ec2):
+    ec2.refuses = "UnauthorizedOperation"
+    with pytest.raises(CannotSleep, match="UnauthorizedOperation"):
+        power(ec2).sleep()
+
+
+def test_nobody_to_ask_is_told(ec2):
+    nowhere = Power(Metadata("http://127.0.0.1:9"), endpoint="http://127.0.0.1:9/")
+    with pytest.raises(CannotSleep):
+        nowhere.sleep()
+    away = Power(Metadata(ec2.url), endpoint="http://127.0.0.1:9/")
+    with pytest.raises(CannotSleep, match="EC2 does not answer"):
+        away.sleep()
+
+
+def test_powering_off_is_the_systems(ec2):
+    assert power(ec2, off=("true",)).off()
+    assert not power(ec2, off=("false",)).off()
+    assert not power(ec2, off=("/no/such/program",)).off()
