@@ -80,6 +80,11 @@ class Crew:
         """See that there is a place to run in, before anybody comes through the door."""
         self._place()
 
+    def admit(self) -> None:
+        """Let volumes that have come or gone since into the sandbox, or out of it."""
+        if self._inside is not None:
+            self._inside.admit(self._volumes())
+
     @property
     def shut_out(self) -> list[str]:
         """Volumes that came when the sandbox was closed already: they show after a start."""

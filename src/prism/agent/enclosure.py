@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from prism.agent.folder import clear
-from prism.agent.processes import LINUX, MARK, Start, spawn
+from prism.agent.grafts import graft, prune
+from prism.agent.processes import LINUX, MARK, Start, descendants, spawn
 from prism.agent.recipe import SYSTEM
-from prism.agent.sandbox import bubblewrap, enclosed
+from prism.agent.sandbox import bubblewrap, enclosed, volumes_of
 from prism.agent.words import Log, last_words
 
 PROGRAM = Path(__file__).resolve().with_name("inside.py")
@@ -36,6 +37,7 @@ class Enclosure:
         prepare: Callable[[], None],
     ) -> None:
         self._folder, self.volumes, self._prepare = folder, volumes, prepare
+        self._hopeless: set[str] = set()  # volumes that cannot come in while it is open
         self._reachable: list[str] = order.get("reachable", [])
         self._wished = bool(order.get("sandbox", True))
         self.log = Log(folder / "logs" / "inside.log")
@@ -64,6 +66,22 @@ class Enclosure:
             return None
         *lines, self._rest = (self._rest + said).split(b"\n")
         return [_plain(line) for line in lines], given
+
+    def admit(self, volumes: list[str]) -> None:
+        """Let volumes in that came since, and out that are gone; where that may be done."""
+        if self.kind != "bubblewrap":
+            return
+        here, wanted = set(self.volumes), set(volumes)
+        self._hopeless &= wanted
+        if not (come := wanted - here - self._hopeless) and here <= wanted:
+            return
+        if (within := _first_of(self.pid)) is None:
+            return
+        place = volumes_of(self._folder)
+        let_in = {path for path in come if graft(within, path, place)}
+        let_out = {path for path in here - wanted if prune(within, path)}
+        self.volumes = sorted((here | let_in) - let_out)
+        self._hopeless |= come - let_in
 
     def close(self) -> None:
         """Hang up; whoever is inside first then ends."""
@@ -109,6 +127,12 @@ class Enclosure:
         ours.settimeout(PATIENCE)
         self._socket = ours
         return ""
+
+
+def _first_of(pid: int) -> int | None:
+    """The first process within, by the one that made its place."""
+    children = [one for one in descendants(pid) if one.parent == pid]
+    return min(children, key=lambda one: one.began).pid if children else None
 
 
 def _missing() -> str:

@@ -94,7 +94,8 @@ class Machine:
     def step(self) -> None:
         """Look at what is wanted, and go one step towards it."""
         try:
-            self._mounts.step()
+            if self._mounts.step():
+                self.crew.admit()
             way = self._wanted_way()
             self._fresh = bool(way) and self._may_turn(way)
             if self._fresh:

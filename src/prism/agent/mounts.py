@@ -29,11 +29,11 @@ class Mounts:
         """Where the data of its volumes is: what a sandbox has to let in."""
         return [path for path in self._wanted()[1].values() if os.path.isdir(path)]
 
-    def step(self) -> None:
-        """Look whether anything changed, and make it so."""
+    def step(self) -> bool:
+        """Look whether anything changed, and make it so; whether it did."""
         stamp = _stamp(self._said)
         if (self._made and stamp == self._read) or not self._home.is_dir():
-            return
+            return False
         root, wanted = self._wanted()
         self.trouble = ""
         try:
@@ -42,6 +42,7 @@ class Mounts:
         except OSError as error:  # a full disk, or a file in the way: its services still run
             self.trouble = f"a volume cannot be shown in ~/volumes: {error}"
         self._made, self._read = True, stamp
+        return True
 
     def _wanted(self) -> tuple[str, dict[str, str]]:
         said = read(self._said)

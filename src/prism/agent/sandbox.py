@@ -30,7 +30,8 @@ def enclosed(
 ) -> list[str]:
     """The command that runs `argv` in a place of its own.
 
-    `reachable` can be read there; `volumes` are there to be written.
+    `reachable` can be read there; `volumes` are there to be written, and others may come to
+    where volumes are (`grafts.py`), which is empty but for them.
     """
     (folder / "tmp").mkdir(exist_ok=True)
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--cap-drop", "ALL"]
@@ -39,9 +40,18 @@ def enclosed(
         words += ["--bind", str(folder / "tmp"), place]
     for path in _outside_the_system([*map(os.path.realpath, NAMES), *reachable]):
         words += ["--ro-bind-try", path, path]
+    kept = [volumes_of(folder)] if os.geteuid() == 0 else []  # only root can bring any there
+    words += ["--tmpfs", *kept] if kept else []
     for own in (str(folder / "home"), str(folder / "venv"), *volumes):
         words += ["--bind", own, own]
-    return [*words, "--remount-ro", "/", "--", *argv]
+    for place in (*kept, "/"):
+        words += ["--remount-ro", place]
+    return [*words, "--", *argv]
+
+
+def volumes_of(folder: Path) -> str:
+    """Where the volumes of all machines are, beside the machines."""
+    return str(folder.parent.parent / "storage" / "volumes")
 
 
 def _system() -> list[str]:

@@ -27,12 +27,15 @@ def readable(path):
 
 
 def foreign(path):
-    """Entries that a place of our own would not have."""
+    """Entries that a place of our own would not have; the one for its volumes is empty."""
     own = os.environ["OWN"]
+    volumes = Path(os.environ["STATE"]) / "storage" / "volumes"
     return [
         it
         for it in islice(Path(path).rglob("*"), 5000)
-        if not own.startswith(str(it)) and not str(it).startswith(own)
+        if not own.startswith(str(it))
+        and not str(it).startswith(own)
+        and it not in {volumes, volumes.parent}
     ]
 
 
@@ -99,7 +102,9 @@ def look(env):
 def act(env):
     """Change what is none of our business."""
     state, own = Path(env["STATE"]), env["OWN"]
-    for path in (sys.base_prefix, "/usr", "/etc", "/", state, own, "/proc/sys/kernel", "/sys"):
+    volumes = state / "storage" / "volumes"
+    kept = (state, own, volumes) if volumes.exists() else (state, own)
+    for path in (sys.base_prefix, "/usr", "/etc", "/", *kept, "/proc/sys/kernel", "/sys"):
         tries(f"write {path}", lambda path=path: written(path))
     for path in (state / "prism.sock", f"{own}/door", "/run/docker.sock", "/var/run/docker.sock"):
         tries(f"socket {path}", lambda path=path: knock(str(path)))

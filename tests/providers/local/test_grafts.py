@@ -1,0 +1,108 @@
+"""Volumes that come to a sandboxed machine while it runs, and leave it."""
+
+import os
+import shutil
+import sys
+
+import pytest
+
+from prism.agent import enclosure
+from prism.providers.local.volumes import LocalVolumes
+from prism.storage.model import Kind
+from prism.storage.ports import VolumeOrder
+from tests.providers.local.test_sandbox import run
+from tests.providers.local.world import page
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+)
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may bring mounts into a sandbox")
+OWN = VolumeOrder(key="volume_1", name="data", kind=Kind.EBS, size_gb=10)
+OTHER = VolumeOrder(key="volume_2", name="other", kind=Kind.EBS, size_gb=10)
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    it = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
+    yield it
+    it.close()
+
+
+def data(volumes, id):
+    return volumes._volumes / id / "data"
+
+
+def late(world, id):
+    return any("came while it ran" in note for note in world.said(id)["notes"])
+
+
+@root
+def test_a_volume_that_comes_while_it_runs_is_there_at_once(world, volumes):
+    machine = world.launched(page())
+    assert world.said(machine)["sandbox"] == "bubblewrap"
+    programs = world.programs(machine)
+    own, other = volumes.create(OWN).id, volumes.create(OTHER).id
+    (data(volumes, other) / "diary").write_text("secret")
+    (data(volumes, own) / "before").write_text("precious")
+    volumes.attach(own, machine, "data")
+    look = ("sh", "-c", "cat ~/volumes/data/before && echo inside > ~/volumes/data/after")
+    eventually(lambda: run(world, machine, *look) == (0, "precious"))
+    assert (data(volumes, own) / "after").read_text() == "inside\n"
+    assert (late(world, machine), world.programs(machine)) == (False, programs)
+    _, seen = run(world, machine, "ls", str(volumes._volumes))
+    assert seen.split() == [own], "others' volumes are not there"
+    code, _ = run(world, machine, "sh", "-c", f"mkdir {volumes._volumes}/mine")
+    assert code != 0
+    code, said = run(
+        world,
+        machine,
+        "sh",
+        "-c",
+        "cp /bin/true ~/volumes/data/s; mknod "
+        "~/volumes/data/null c 1 3 && cat ~/volumes/data/null",
+    )
+    assert code != 0, said
+
+
+@root
+def test_a_volume_that_is_taken_away_while_it_runs_is_out_of_sight(world, volumes):
+    own = volumes.create(OWN).id
+    machine = world.launched(page())
+    path = data(volumes, own)
+    shown, hidden = ("sh", "-c", "touch ~/volumes/data/file"), ("ls", "-A", str(path))
+    for _ in range(2):
+        volumes.attach(own, machine, "data")
+        eventually(lambda: run(world, machine, *shown)[0] == 0)
+        volumes.detach(own, machine)
+        eventually(lambda: run(world, machine, *hidden) == (0, ""))
+        assert run(world, machine, "ls", "-A", "volumes") == (0, "")
+    assert (data(volumes, own) / "file").exists()
+
+
+@root
+def test_what_it_had_from_the_beginning_can_be_taken_away_too(world, volumes):
+    own = volumes.create(OWN).id
+    machine = world.launch(page())
+    volumes.attach(own, machine, "data")
+    world.compute.stop(machine)
+    eventually(lambda: world.machine(machine).seen.value == "off", 60)
+    world.compute.start(machine)
+    eventually(lambda: world.machine(machine).seen.value == "on", 60)
+    (data(volumes, own) / "file").write_text("precious")
+    assert run(world, machine, "sh", "-c", "cat ~/volumes/data/file") == (0, "precious")
+    volumes.detach(own, machine)
+    hidden = ("cat", str(data(volumes, own) / "file"))
+    eventually(lambda: run(world, machine, *hidden)[0] != 0)
+    assert (data(volumes, own) / "file").read_text() == "precious"
+
+
+def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_path):
+    tried = []
+    monkeypatch.setattr(enclosure, "graft", lambda pid, path, place: tried.append(path))
+    monkeypatch.setattr(enclosure, "_first_of", lambda pid: 1)
+    it = enclosure.Enclosure.__new__(enclosure.Enclosure)
+    it.kind, it.volumes, it.pid, it._hopeless, it._folder = "bubblewrap", [], 1, set(), tmp_path
+    for wanted in (["a"], ["a"], ["a", "b"], [], ["a"]):
+        it.admit(wanted)
+    assert (tried, it.volumes) == (["a", "b", "a"], [])
