@@ -1,9 +1,9 @@
 """The parts of one place of AWS, put together: the only file that knows all of them."""
 
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from prism.connections.ports import Spot
-from prism.errors import Unavailable
 from prism.providers.aws.cloudinit.document import render
 from prism.providers.aws.cloudinit.model import Boot
 from prism.providers.aws.cloudinit.tokens import tokens
@@ -18,25 +18,53 @@ from prism.providers.aws.identity import OwnCloud
 from prism.providers.aws.places import Parts
 from prism.providers.aws.ready import Readiness
 from prism.providers.aws.requests import SpotRequests
-from prism.providers.aws.survey import Book
-from prism.workspaces.idleness import Idleness, IdleRule
-from prism.workspaces.ports import Access, Order
+from prism.providers.aws.survey import Book, Instance
+from prism.providers.aws.volumes import AwsVolumes
+from prism.providers.aws.way import AwsWay
+from prism.templates.model import Base
+from prism.workspaces.ports import Order
 
 
 def assemble(cloud: OwnCloud, home: Path, caller: str = "") -> Parts:
     """Everything that serves the place of a cloud; `caller` is the range that we come from."""
-    book, console = Book(cloud), Console(cloud)
-    grounds = Grounds(cloud, home, caller)
+    book, console = ReadAloud(cloud), Console(cloud)
+    way, grounds = AwsWay(book, console, home), Grounds(cloud, home, caller)
+    book.listeners.append(way.look)
     compute = AwsCompute(
         cloud,
         book,
-        Readiness(cloud, console),
+        Readiness(cloud, console, probe=way.booted, heard=[way.keys.learn]),
         SpotRequests(cloud, book),
         grounds=grounds,
         script=user_data,
-        way=NoWay(),
+        way=way,
     )
-    return Parts(cloud=cloud, compute=compute, close=compute.close)
+    closing = ExitStack()
+    closing.callback(way.close)
+    closing.callback(compute.close)
+    return Parts(
+        cloud=cloud,
+        compute=compute,
+        logs=way.logs,
+        volumes=AwsVolumes(cloud, way.pool),
+        image=grounds.image,
+        close=closing.close,
+    )
+
+
+class ReadAloud(Book):
+    """A book that tells who listens what each survey has shown."""
+
+    def __init__(self, cloud: OwnCloud) -> None:
+        super().__init__(cloud)
+        self.listeners: list[Callable[[Sequence[Instance]], object]] = []
+
+    def survey(self) -> Sequence[Instance]:
+        """Look at all of them, now, and tell."""
+        found = super().survey()
+        for listen in self.listeners:
+            listen(found)
+        return found
 
 
 class Grounds:
@@ -56,6 +84,11 @@ class Grounds:
             self._known.setdefault(profile, made)
         return self._known[profile]
 
+    def image(self, base: Base, built: str) -> str | None:
+        """The image of a base that some launch has looked up; asks nobody."""
+        found = (it.known_image(base, built) for it in list(self._known.values()))
+        return next((it.id for it in found if it is not None), None)
+
 
 def user_data(order: Order, image: ImageChoice, kind: Kind, key: KeyPair) -> bytes:
     """Implements `parts.Scripts`."""
@@ -66,22 +99,3 @@ def user_data(order: Order, image: ImageChoice, kind: Kind, key: KeyPair) -> byt
         tokens=tokens(key.private_path.read_bytes(), order),
     )
     return render(order, boot).gzipped
-
-
-class NoWay:
-    """Implements `parts.Way` where there is none."""
-
-    def access(self, id: str) -> Access:
-        """There is no way in."""
-        raise Unavailable(f"There is no way into machine {id} yet")
-
-    def watch(self, id: str, rule: IdleRule | None) -> None:
-        """Nobody can be told."""
-
-    def spot(self, id: str, port: int) -> Spot | None:
-        """There is no way there."""
-        return None
-
-    def idle(self, id: str) -> Idleness | None:
-        """Nothing is known."""
-        return None

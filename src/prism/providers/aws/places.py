@@ -31,7 +31,7 @@ from prism.providers.aws.identity import (
 )
 from prism.providers.aws.prices import Prices
 from prism.providers.aws.storage_terms import AwsStorageTerms
-from prism.providers.aws.terms import AwsTerms
+from prism.providers.aws.terms import AwsTerms, Known
 from prism.storage.ports import Volumes
 from prism.workspaces.ports import Compute
 
@@ -58,7 +58,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     compute: Compute
     logs: Logs | None = None
     volumes: Volumes | None = None
-    image: Callable[[str, str], str | None] = lambda base, built: None
+    image: Known = lambda base, built: None
     close: Callable[[], object] = lambda: None
 
 

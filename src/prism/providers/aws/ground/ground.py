@@ -57,6 +57,10 @@ class Ground:
         built = self.kind(instance_type).architecture
         return self._images.get((base, built), lambda: images.image(self._cloud, base, built))
 
+    def known_image(self, base: Base, built: str) -> ImageChoice | None:
+        """The image of a base and architecture, where it was asked for; asks no cloud."""
+        return self._images.known((base, built))
+
     def subnets(self, instance_type: str, key: str) -> tuple[Subnet, ...]:
         """Where the workspace of this key may stand, in the order to try; raises `NoZone`."""
         offered = self._offered.get(

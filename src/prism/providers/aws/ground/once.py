@@ -44,6 +44,12 @@ class Once(Generic[Key, Value]):
             self._ask(key, kept, ask)
         return kept.answer.result()
 
+    def known(self, key: Key) -> Value | None:
+        """What is remembered of `key`; asks nobody."""
+        kept = self._known.get(key)
+        fresh = kept and kept.until is not None and kept.until > self._clock.now()
+        return kept.answer.result() if kept and fresh else None
+
     def forget(self) -> None:
         """Ask again from now on; answers on their way reach those who wait for them."""
         with self._lock:
