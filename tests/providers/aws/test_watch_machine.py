@@ -17,6 +17,7 @@ import pytest
 from prism.errors import Unavailable
 from prism.providers.aws import shipping
 from prism.providers.aws.shipping import Layout, parcel
+from prism.providers.aws.ssh.model import HostKeyUnknown
 from prism.providers.aws.survey import Instance
 from prism.providers.aws.watch import AwsWatch
 from prism.workspaces.idleness import IdleRule
@@ -66,7 +67,9 @@ class World:
     def watching(self, **how):
         """A daemon's watch."""
         how = {"minute": 1.0, "every": 0.0, **how}
-        return AwsWatch(self.seat.pool, self.seat.console, layout=self.layout, **how)
+        watch = AwsWatch(self.seat.pool, self.seat.console, layout=self.layout, **how)
+        watch.look([instance()])
+        return watch
 
     def idle(self, boot="running"):
         """What is known after another look."""
@@ -213,6 +216,20 @@ def test_last_words_of_a_machine_that_went_down_are_read_on_its_console(world):
     for _ in range(5):
         world.idle("stopped")
     assert len(world.seat.cloud.asked) == asked, "what is known is not asked for again"
+
+
+def test_a_machine_that_is_not_on_or_not_known_costs_no_calls(world):
+    world.seat.keys.forget(ID)
+    world.seat.cloud.consoles[ID] = "prism-boot: hostkey \n"
+    world.seat.console.forget(ID)
+    for _ in range(5):
+        with pytest.raises(HostKeyUnknown):
+            world.watch.watch(ID, RULE)
+    assert world.seat.cloud.asked == [ID]
+    world.watch.look([instance("stopped")])
+    with pytest.raises(Unavailable, match="not on"):
+        world.watch.watch(ID, RULE)
+    assert world.seat.cloud.asked == [ID]
 
 
 def test_a_machine_that_cannot_be_reached_is_not_told(world):

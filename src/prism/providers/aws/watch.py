@@ -19,6 +19,7 @@ from msgspec import Struct, structs, to_builtins
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.console import Console
 from prism.providers.aws.shipping import Layout, parcel, shipped, told
+from prism.providers.aws.ssh.model import HostKeyUnknown
 from prism.providers.aws.ssh.pool import Pool
 from prism.providers.aws.survey import Instance
 from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
@@ -64,12 +65,16 @@ class AwsWatch:
             tuple[str, str], tuple[int, float]
         ] = {}  # questions so far, and when next
         self._asking: set[str] = set()
+        self._on: dict[str, str] = {}  # the boots of machines that are on
+        self._tried: set[tuple[str, str]] = set()
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Write the rule onto a machine, and the watch where there is none; raises if it cannot.
 
-        A machine that never had a rule gets no watch for having none.
+        A machine that never had a rule gets no watch for having none. Whoever could not tell
+        it tries again for as long as it takes, so AWS is asked no more than once a boot.
         """
+        self._check(id)
         said = self._pool.run(id, told(self._layout, self._rule(rule)))
         if said.code == OTHER and rule is not None:
             said = self._ship(id, self._rule(rule))
@@ -84,6 +89,8 @@ class AwsWatch:
     def look(self, instances: Iterable[Instance]) -> None:
         """Have those asked that are due; the answers show at the next look."""
         now, there = time.monotonic(), list(instances)
+        self._on = {it.id: it.boot for it in there if it.state == "running"}
+        self._tried &= set(self._on.items())
         with self._lock:
             work = [*self._due_of(there, now), *self._down_of(there, now)]
             self._known = {it.id: self._known[it.id] for it in there if it.id in self._known}
@@ -129,6 +136,14 @@ class AwsWatch:
         finally:
             with self._lock:
                 self._asking.discard(it.id)
+
+    def _check(self, id: str) -> None:
+        """Raise where a machine cannot be told as yet."""
+        if (boot := self._on.get(id)) is None:
+            raise Unavailable(f"Machine {id} is not on")
+        if self._pool.keys.known(id) is None and (id, boot) in self._tried:
+            raise HostKeyUnknown(details=f"the console of {id} does not tell it so far")
+        self._tried.add((id, boot))
 
     # ------------------------------------------------------------ what they say
     def _listen(self, it: Instance) -> None:
