@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from prism.errors import Denied, Unavailable
+from prism.providers.aws.buckets import Budget
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import (
     AwsDenied,
@@ -37,6 +38,16 @@ def test_what_was_throttled_was_not_done_and_is_asked_again(aws, cloud):
     aws.fault(action="DescribeInstances", do="throttle", times=3)
     assert cloud.call("ec2", "DescribeInstances")["Reservations"] == []
     assert calls(aws, "DescribeInstances") == ["RequestLimitExceeded"] * 3 + ["ok"]
+
+
+def test_who_is_throttled_has_all_others_wait(aws):
+    budget = Budget()
+    cloud = Cloud("us-east-1", budget=budget, sleep=lambda _: None)
+    cloud.call("ec2", "DescribeInstances")
+    assert budget.spare("ec2:DescribeInstances") > 80
+    aws.fault(action="DescribeInstances", do="throttle")
+    cloud.call("ec2", "DescribeInstances")
+    assert budget.spare("ec2:DescribeInstances") < 10
 
 
 def test_who_is_throttled_for_ever_hears_so(aws):

@@ -8,6 +8,7 @@ from aws_double.rulebook import build
 from prism.errors import Unavailable
 from prism.providers.aws.compute import CannotHibernate
 from prism.providers.aws.faults import AwsRefused, CapacityUnavailable
+from prism.providers.aws.tags import expires_at, moment
 from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import HibernationNotSupported, Seen
 from prism.workspaces.ports import Refused
@@ -103,6 +104,14 @@ def test_it_has_a_new_address_after_a_start(place, compute):
     assert after != before
 
 
+def test_a_place_that_may_not_be_looked_at_says_why(place, compute):
+    place.aws.rules = build({"denied": ["ec2:DescribeInstances"]})
+    with pytest.raises(Unavailable, match="ec2:DescribeInstances") as caught:
+        compute.survey()
+    assert caught.value.code == "AWS_PERMISSION_DENIED"
+    assert "prism doctor" in caught.value.remediation
+
+
 @pytest.mark.parametrize("verb", ["stop", "hibernate"])
 def test_one_that_is_pending_cannot_go_down_yet(place, compute, verb):
     id = place.launch().id
@@ -122,6 +131,13 @@ def test_one_that_is_stopping_cannot_start_yet(place, compute):
     place.aws.clock.advance(31)
     compute.start(id)
     assert place.goes().seen is Seen.ON
+
+
+def test_one_that_got_there_meanwhile_is_fine(place, compute):
+    id = place.on()
+    place.aws.fault(action="StartInstances", do="error", code="IncorrectInstanceState", status=400)
+    compute.start(id)
+    assert place.calls("StartInstances") == ["StartInstances"]
 
 
 def test_what_is_gone_stays_gone_and_says_nothing(place, compute):
@@ -153,6 +169,17 @@ def test_where_there_is_no_room_any_more_a_start_is_refused(place, compute):
         compute.start(id)
     assert isinstance(caught.value, Refused)
     assert place.look().seen is Seen.OFF
+
+
+def test_a_termination_is_never_refused_for_good(place, compute):
+    id = place.on()
+    place.aws.rules = build({"denied": ["ec2:TerminateInstances"]})
+    with pytest.raises(Unavailable, match="TerminateInstances") as caught:
+        compute.terminate(id)
+    assert caught.value.code == "AWS_PERMISSION_DENIED"
+    place.aws.rules = build({})
+    compute.terminate(id)
+    assert place.goes().seen is Seen.GONE
 
 
 # ------------------------------------------------------------------ hibernation
@@ -226,16 +253,25 @@ def test_a_launch_knows_its_end(place):
 
 def test_an_extension_is_counted_from_the_launch_whatever_was_started_since(place, compute):
     id = place.on()
+    place.goes(1800)
     compute.stop(id)
     place.goes()
     compute.start(id)
-    place.goes(3600)
-    born = place.tags(id)["prism:launched-at"]
-    compute.expire(id, place.aws.clock.now() + timedelta(hours=1), "stop")
+    place.goes()
     tags = place.tags(id)
-    assert tags["prism:launched-at"] == born
-    assert tags["prism:ttl"].startswith("2h0m")
+    born = moment(tags["prism:launched-at"])
+    at = place.aws.clock.now() + timedelta(hours=1)
+    compute.expire(id, at, "stop")
+    tags = place.tags(id)
+    assert moment(tags["prism:launched-at"]) == born
+    assert timedelta() <= expires_at(tags) - at < timedelta(seconds=1)
     assert tags["prism:expire-action"] == "stop"
+
+
+def test_one_that_nobody_has_looked_at_yet_can_be_told(place, cloud, tmp_path):
+    id, at = place.on(), place.aws.clock.now() + timedelta(hours=1)
+    Place(place.aws, cloud, tmp_path).compute.expire(id, at, "stop")
+    assert place.tags(id)["prism:ttl"] == "1h0m5s"  # it was launched 5 seconds ago
 
 
 def test_one_that_has_no_end_any_more_carries_no_tag(place, compute):
@@ -294,52 +330,6 @@ def test_a_type_of_another_architecture_is_refused(place, compute):
     place.goes()
     with pytest.raises(AwsRefused, match="architecture"):
         compute.resize(id, "t4g.small")
-
-
-# ------------------------------------------------------------------ spot
-def test_a_spot_machine_that_ec2_takes_back_says_so_and_can_be_had_again(place, compute):
-    id = place.on(spot=True, hibernation=False)
-    place.aws.interrupt(id)
-    off = place.goes()
-    assert (off.seen, off.failure.code) == (Seen.OFF, "SPOT_INTERRUPTED")
-    compute.start(id)
-    assert place.goes().failure is None
-
-
-def test_a_spot_machine_that_can_sleeps_when_it_is_taken_back(place):
-    id = place.on(spot=True)
-    place.aws.interrupt(id)
-    assert place.goes().seen is Seen.ASLEEP
-
-
-def test_a_spot_machine_that_is_destroyed_has_no_heir(place, compute):
-    id = place.on(spot=True)
-    compute.terminate(id)
-    place.goes()
-    assert [it["state"] for it in place.aws.machines()] == ["terminated"]
-
-
-def test_a_cancelled_request_whose_answer_was_lost_is_cancelled_again(place, compute):
-    id = place.on(spot=True)
-    place.aws.fault(action="CancelSpotInstanceRequests", do="lost")
-    with pytest.raises(Unavailable):
-        compute.terminate(id)
-    compute.terminate(id)
-    place.goes()
-    assert [it["state"] for it in place.aws.machines()] == ["terminated"]
-
-
-def test_the_heir_of_one_that_was_destroyed_at_its_console_goes_too(place, compute, cloud):
-    id = place.on(spot=True)
-    cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
-    place.aws.clock.advance(5)
-    assert len(place.aws.machines()) == 2  # EC2 has brought another, without our tags
-    assert [it.seen for it in compute.survey()] == [Seen.GONE]
-    place.goes()
-    assert {it["state"] for it in place.aws.machines()} == {"terminated"}
-    before = len(place.calls())
-    compute.survey()
-    assert place.calls()[before:] == ["DescribeInstances"]
 
 
 # ------------------------------------------------------------------ handed on

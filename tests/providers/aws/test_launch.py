@@ -147,6 +147,8 @@ def test_where_every_zone_is_full_all_are_named(place):
     assert all(zone in caught.value.message for zone in zones)
     with pytest.raises(NextAttempt):  # a new wish begins anew
         place.launch(attempt=len(zones))
+    with pytest.raises(CapacityUnavailable):
+        place.launch(attempt=2 * len(zones) - 1)
 
 
 def test_a_quota_is_said_at_once_and_not_tried_elsewhere(place):

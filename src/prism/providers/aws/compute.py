@@ -67,7 +67,10 @@ class AwsCompute:
 
     def survey(self) -> Sequence[Machine]:
         """Every machine of ours, by one call for each thousand; the rest goes on behind it."""
-        found = self._book.survey()
+        try:
+            found = self._book.survey()
+        except Refused as no:
+            raise _later(no) from no
         self._ready.look(found)
         self._requests.look(found)
         return [self._machine(it) for it in found]
@@ -132,14 +135,14 @@ class AwsCompute:
             raise CannotHibernate(no.message, details=no.details) from no
 
     def terminate(self, id: str) -> None:
-        """Destroy it and its root disk; first the request that would bring another."""
-        known = self._book.one(id) if _ours(id) else None
-        if known is not None and known.gone:
-            return
-        if known is not None and known.spot_request:
-            self._requests.cancel(known.spot_request)
-        there = {"shutting-down", "terminated"}
-        self._change(id, "TerminateInstances", there, InstanceIds=[id])
+        """Destroy it and its root disk; first the request that would bring another.
+
+        It is never refused for good: what would then be forgotten would cost for ever.
+        """
+        try:
+            self._terminate(id)
+        except Refused as no:
+            raise _later(no) from no
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
         """Write on it when to go down, for its own timer to read."""
@@ -180,6 +183,15 @@ class AwsCompute:
         """Leave the machines to themselves."""
         self._ready.close()
         self._requests.close()
+
+    def _terminate(self, id: str) -> None:
+        known = self._book.one(id) if _ours(id) else None
+        if known is not None and known.gone:
+            return
+        if known is not None and known.spot_request:
+            self._requests.cancel(known.spot_request)
+        there = {"shutting-down", "terminated"}
+        self._change(id, "TerminateInstances", there, InstanceIds=[id])
 
     def _machine(self, it: Instance) -> Machine:
         return machine_of(it, self._ready.of(it), self._way.idle(it.id))
@@ -252,6 +264,13 @@ class AwsCompute:
         now = self._cloud.clock.now()
         if now < self._unknown.setdefault(id, now) + self.patience:
             raise Unavailable(f"EC2 does not show machine {id}")
+
+
+def _later(no: Refused) -> Unavailable:
+    """The same refusal, for who has to ask again until it is granted."""
+    again = Unavailable(no.message, details=no.details, remediation=no.remediation)
+    again.code = no.code
+    return again
 
 
 def _ours(id: str) -> bool:

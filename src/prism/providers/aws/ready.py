@@ -170,8 +170,7 @@ class Readiness:
 
     def _give_up(self, it: Instance, boot: Boot) -> None:
         """It could not be set up: say so on it, then stop it, so that it costs no more."""
-        if tagged(it) is None:
-            self._tag(it, names.FAILED, f"{it.boot} {boot.step or 'boot'}")
+        self._tag(it, names.FAILED, f"{it.boot} {boot.step or 'boot'}")
         self._cloud.call("ec2", "StopInstances", InstanceIds=[it.id])
 
     def _tag(self, it: Instance, name: str, value: str) -> None:

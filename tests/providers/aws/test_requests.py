@@ -1,0 +1,71 @@
+"""Spot machines: taken back, had again, destroyed, and never replaced behind our back."""
+
+import pytest
+
+from aws_double.rulebook import build
+from prism.errors import Unavailable
+from prism.workspaces.model import Seen
+from tests.providers.aws.place import Place
+
+
+@pytest.fixture
+def place(stopped, cloud, tmp_path):
+    return Place(stopped, cloud, tmp_path)
+
+
+@pytest.fixture
+def compute(place):
+    return place.compute
+
+
+def test_a_spot_machine_that_ec2_takes_back_says_so_and_can_be_had_again(place, compute):
+    id = place.on(spot=True, hibernation=False)
+    place.aws.interrupt(id)
+    off = place.goes()
+    assert (off.seen, off.failure.code) == (Seen.OFF, "SPOT_INTERRUPTED")
+    compute.start(id)
+    assert place.goes().failure is None
+
+
+def test_a_spot_machine_that_can_sleeps_when_it_is_taken_back(place):
+    id = place.on(spot=True)
+    place.aws.interrupt(id)
+    assert place.goes().seen is Seen.ASLEEP
+
+
+def test_a_spot_machine_that_is_destroyed_has_no_heir(place, compute):
+    id = place.on(spot=True)
+    compute.terminate(id)
+    place.goes()
+    assert [it["state"] for it in place.aws.machines()] == ["terminated"]
+
+
+def test_a_spot_machine_that_ec2_hides_still_loses_its_request(place, compute):
+    place.aws.rules = build({"times": {"unseen": 3}})
+    id = place.launch(spot=True).id
+    with pytest.raises(Unavailable):
+        compute.terminate(id)
+    assert place.calls("CancelSpotInstanceRequests")
+
+
+def test_a_cancelled_request_whose_answer_was_lost_is_cancelled_again(place, compute):
+    id = place.on(spot=True)
+    place.aws.fault(action="CancelSpotInstanceRequests", do="lost")
+    with pytest.raises(Unavailable):
+        compute.terminate(id)
+    compute.terminate(id)
+    place.goes()
+    assert [it["state"] for it in place.aws.machines()] == ["terminated"]
+
+
+def test_the_heir_of_one_that_was_destroyed_at_its_console_goes_too(place, compute, cloud):
+    id = place.on(spot=True)
+    cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
+    place.aws.clock.advance(5)
+    assert len(place.aws.machines()) == 2  # EC2 has brought another, without our tags
+    assert [it.seen for it in compute.survey()] == [Seen.GONE]
+    place.goes()
+    assert {it["state"] for it in place.aws.machines()} == {"terminated"}
+    before = len(place.calls())
+    compute.survey()
+    assert place.calls()[before:] == ["DescribeInstances"]
