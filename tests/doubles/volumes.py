@@ -47,6 +47,7 @@ class Thing:
     ready: datetime
     attached: set[str] = field(default_factory=set)
     holds: str = ""  # what is in it
+    zone: str | None = None
     trouble: Trouble | None = None
 
 
@@ -76,6 +77,7 @@ class MemoryVolumes:
                     key=it.key,
                     seen=self._seen(it),
                     attached=frozenset(it.attached),
+                    zone=it.zone,
                     used_bytes=len(it.holds),
                     trouble=it.trouble,
                 )

@@ -5,8 +5,11 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
+from prism.providers.local.storage_terms import LocalStorageTerms
 from prism.storage.model import Trouble
 from prism.storage.reconciler import VolumeReconciler
+from prism.workspaces import store as workspaces
+from prism.workspaces.hosts import zone_of
 from tests.shapes import failed
 from tests.storage.conftest import SNAPSHOTS
 
@@ -104,6 +107,33 @@ def test_what_somebody_uses_is_detached_once_they_have_done(storage):
     storage.settle(seconds=120)
     shown = storage.show()
     assert (shown["state"], shown["failure"]) == ("available", None)
+
+
+def test_a_workspace_has_volumes_of_one_zone(storage):
+    for name in ("here", "there", "anywhere"):
+        storage.made(name)
+    storage.disk("here").zone, storage.disk("there").zone = "a", "b"
+    storage.settle()
+    assert [storage.show(it)["zone"] for it in ("here", "there", "anywhere")] == ["a", "b", None]
+    wish = {"volumes": ["anywhere", "here", "there"]}
+    failed(storage.http.launch("mine", **wish), 409, "VOLUME_ELSEWHERE")
+    storage.launched("mine", volumes=["anywhere", "here"])
+    said = failed(storage.attach("there"), 409, "VOLUME_ELSEWHERE")
+    assert "in b" in said["message"]
+    with storage.house.db.read() as sql:
+        [mine] = workspaces.every(sql)
+        assert zone_of(sql, mine) == "a"
+    storage.detach("here")
+    with storage.house.db.read() as sql:
+        assert zone_of(sql, mine) is None
+
+
+def test_where_there_are_no_snapshots_that_is_said_at_once(storage, monkeypatch):
+    storage.made("all", type="efs")
+    why = "this provider takes none"
+    monkeypatch.setattr(LocalStorageTerms, "no_copies", lambda self, kind: why)
+    failed(storage.take(volume="all"), 409, "NO_SNAPSHOTS")
+    assert storage.http("GET", SNAPSHOTS).json() == []
 
 
 def test_places_are_looked_at_in_their_own_time_and_only_where_there_is_something(storage):

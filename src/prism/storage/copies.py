@@ -14,6 +14,7 @@ from prism.storage.model import (
     Host,
     Kind,
     NewSnapshot,
+    NoSnapshots,
     Restoring,
     Seen,
     Snapshot,
@@ -117,7 +118,9 @@ class SnapshotService(StorageService):
                 remediation=f"Look at it with `prism volume show {it.name}`",
                 data={"state": state},
             )
-        now = self._clock.now()
+        now, terms = self._clock.now(), self._terms(it.place)
+        if why := terms.no_copies(it.kind):
+            raise NoSnapshots(f"There can be no snapshot of {it.name!r}", details=why)
         return Snapshot(
             id=sortable_id("snapshot", now),
             name=name,
@@ -132,7 +135,7 @@ class SnapshotService(StorageService):
             volume_type=it.volume_type,
             iops=it.iops,
             throughput=it.throughput,
-            gb_month=self._terms(it.place).gb_month("snapshot"),
+            gb_month=terms.gb_month("snapshot"),
             created_at=whole(now),
         )
 

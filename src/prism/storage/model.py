@@ -42,6 +42,10 @@ class VolumeElsewhere(Conflict, code="VOLUME_ELSEWHERE"):
     """The volume and the workspace are not in the same place."""
 
 
+class NoSnapshots(Conflict, code="NO_SNAPSHOTS"):
+    """The provider takes no snapshots of such a volume."""
+
+
 class StorageState(InvalidState):
     """The volume or snapshot is not in a state that allows this."""
 
@@ -215,6 +219,9 @@ class Terms(Protocol):
 
     def expected_id(self, key: str, kind: Kind) -> str | None:
         """The id that the volume of this key will have, where that is known."""
+
+    def no_copies(self, kind: Kind) -> str | None:
+        """Why there are no snapshots of such a volume; null where there are."""
 
 
 class Meter(Protocol):

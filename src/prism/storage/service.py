@@ -141,9 +141,12 @@ class StorageService:
     # What the rooms above ask for, inside their own transactions.
 
     def may_join(self, sql: Connection, host: Host, volumes: Sequence[str]) -> None:
-        """Raise where one of these volumes cannot be attached to a workspace."""
-        for name in volumes:
-            _attachable(sql, store.volume_named(sql, name), host)
+        """Raise where one of these volumes cannot be attached to a workspace, or all of them."""
+        found = [store.volume_named(sql, name) for name in volumes]
+        for it in found:
+            _attachable(sql, it, host)
+        for it in found:
+            _within_reach(it, host, [other.zone for other in found if other.zone])
 
     def join(self, tx: Tx, host: Host, volumes: Sequence[str]) -> None:
         """Attach these to a workspace that is being launched."""
@@ -234,6 +237,19 @@ def _attachable(sql: Connection, it: Volume, host: Host) -> None:
             f"Volume {it.name!r} is attached to {others[0].name!r}",
             details="an ebs volume has one workspace at a time; an efs volume is shared",
             remediation=f"Use `prism volume detach {it.name}`",
+        )
+    _within_reach(it, host, store.zones_of(sql, host.id))
+
+
+def _within_reach(it: Volume, host: Host, zones: Sequence[str]) -> None:
+    """Raise where a workspace's other volumes tie it to another zone."""
+    if it.zone is not None and (away := [zone for zone in zones if zone != it.zone]):
+        raise VolumeElsewhere(
+            f"Volume {it.name!r} is in {it.zone}, workspace {host.name!r} has one in {away[0]}",
+            details="a disk stays in its zone, and a workspace is in one",
+            remediation="Take a snapshot and restore it, `prism snapshot --help`: "
+            "the new volume goes wherever it is attached first",
+            data={"zone": it.zone, "wanted": away[0]},
         )
 
 

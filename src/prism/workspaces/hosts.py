@@ -44,6 +44,11 @@ def host(it: Workspace) -> Host:
     )
 
 
+def zone_of(sql: Connection, it: Workspace) -> str | None:
+    """The zone that its volumes tie a workspace to; null where it may go anywhere."""
+    return next(iter(storage.zones_of(sql, it.id)), None)
+
+
 def before_its_end(sql: Connection, it: Workspace, seen: Seen) -> tuple[Act, Failure | None]:
     """What is to be done about one that is to be destroyed, and what stands in the way.
 

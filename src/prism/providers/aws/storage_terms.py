@@ -25,3 +25,13 @@ class AwsStorageTerms:
     def expected_id(self, key: str, kind: Kind) -> str | None:
         """AWS gives the id, and nobody knows it before."""
         return None
+
+    def no_copies(self, kind: Kind) -> str | None:
+        """EC2 takes snapshots of disks only."""
+        return NO_COPIES if kind is Kind.EFS else None
+
+
+NO_COPIES = (
+    "EC2 takes no snapshots of EFS file systems, and Prism does not use AWS Backup; copy what is "
+    "on it to an ebs volume and take a snapshot of that"
+)

@@ -15,6 +15,7 @@ from prism.providers.aws.disks import Disks
 from prism.providers.aws.filesystems import FileSystems
 from prism.providers.aws.keeping import blindness, refusals
 from prism.providers.aws.mounts import Mounts, Runner
+from prism.providers.aws.storage_terms import NO_COPIES
 from prism.storage.model import Kind
 from prism.storage.ports import (
     EVERYTHING,
@@ -25,11 +26,6 @@ from prism.storage.ports import (
     StorageRefused,
     Survey,
     VolumeOrder,
-)
-
-NO_COPIES = (
-    "EC2 takes no snapshots of EFS file systems, and Prism does not use AWS Backup; copy what is "
-    "on it to an ebs volume and take a snapshot of that"
 )
 
 

@@ -39,6 +39,10 @@ class LocalStorageTerms:
         """The id that `LocalVolumes` gives to this key."""
         return volume_id(key, kind)
 
+    def no_copies(self, kind: Kind) -> str | None:
+        """Every folder can be copied."""
+        return None
+
     def _free(self) -> int:
         folder = self._root.absolute()
         while not folder.exists():
