@@ -118,6 +118,7 @@ def test_a_workspace_has_volumes_of_one_zone(storage):
     wish = {"volumes": ["anywhere", "here", "there"]}
     failed(storage.http.launch("mine", **wish), 409, "VOLUME_ELSEWHERE")
     storage.launched("mine", volumes=["anywhere", "here"])
+    assert [it.zone for it in storage.cloud._orders.values()] == ["a"]
     said = failed(storage.attach("there"), 409, "VOLUME_ELSEWHERE")
     assert "in b" in said["message"]
     with storage.house.db.read() as sql:

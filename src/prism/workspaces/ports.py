@@ -35,6 +35,7 @@ class Order(Struct, frozen=True, kw_only=True):
     allocation: str | None = None  # its id
     budget: str | None = None  # its name
     idle_profile: str | None = None
+    idle: IdleRule | None = None  # what the machine makes of it before anybody tells it more
     launched_at: datetime | None = None
     attempt: int = 0
     template: Template  # resolved: nothing is inherited any more
@@ -43,8 +44,10 @@ class Order(Struct, frozen=True, kw_only=True):
     spot: bool = False
     root_gb: int
     root_type: str = "gp3"
+    zone: str | None = None  # where its volumes are, and so where it has to be
     hibernation: bool
     expires_at: datetime | None = None
+    ends_at: datetime | None = None  # what of that was asked for; money may end sooner
 
 
 class Machine(Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from prism.workspaces.events import (
     WorkspaceMoved,
     WorkspaceSeen,
 )
-from prism.workspaces.hosts import before_its_end
+from prism.workspaces.hosts import before_its_end, zone_of
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import Failure, Seen, State, Verb, Workspace
 from prism.workspaces.plan import IN_BETWEEN, Act, deadline, expiring, perceive, plan, state_of
@@ -168,8 +168,9 @@ class WorkspaceReconciler:
             with self._db.write() as tx:  # before the call: from here on there may be one
                 claim.update(tx, asked_at=self._clock.now(), attempt=attempt)
                 rule = self._rules.rule(tx.sql, it) if self._rules else None
+                zone = zone_of(tx.sql, it)
             try:
-                return compute.launch(_order(it, attempt, rule))
+                return compute.launch(replace(_order(it, attempt, rule), zone=zone))
             except NextAttempt:
                 attempt += 1
             except Refused as no:
@@ -335,6 +336,7 @@ def _order(it: Workspace, attempt: int, rule: IdleRule | None) -> Order:
         root_gb=it.root_gb,
         hibernation=it.hibernation,
         expires_at=deadline(it),
+        ends_at=it.expires_at,
     )
 
 

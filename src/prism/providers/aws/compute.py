@@ -22,6 +22,7 @@ from prism.providers.aws.faults import (
     said,
 )
 from prism.providers.aws.found import found_of
+from prism.providers.aws.ground.zones import Subnet
 from prism.providers.aws.parts import Ground, Grounds, Scripts, Way
 from prism.providers.aws.ready import Readiness
 from prism.providers.aws.requests import SpotRequests
@@ -83,7 +84,7 @@ class AwsCompute:
     def launch(self, order: Order) -> Machine:
         """Ask for a machine in the zone of this attempt."""
         ground = self._grounds(order.profile)
-        subnets = ground.subnets(order.instance_type, order.key)
+        subnets = in_zone(order.zone, ground.subnets(order.instance_type, order.key))
         subnet = subnets[order.attempt % len(subnets)]
         last = (order.attempt + 1) % len(subnets) == 0
         try:
@@ -271,6 +272,20 @@ def _later(no: Refused) -> Unavailable:
     again = Unavailable(no.message, details=no.details, remediation=no.remediation)
     again.code = no.code
     return again
+
+
+def in_zone(zone: str | None, subnets: Sequence[Subnet]) -> Sequence[Subnet]:
+    """Where a machine may stand that has to be in a zone; raises where there is none."""
+    if zone is None:
+        return subnets
+    if not (found := [it for it in subnets if it.zone == zone]):
+        others = ", ".join(it.zone for it in subnets)
+        raise CapacityUnavailable(
+            f"Its volumes are in {zone}, where such machines are not to be had, only in {others}",
+            remediation="Take another type; or take snapshots of the volumes, and restore them: "
+            "new volumes go wherever they are attached first",
+        )
+    return found
 
 
 def _ours(id: str) -> bool:
