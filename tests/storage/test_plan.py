@@ -259,6 +259,9 @@ def test_not_listed_is_not_gone_at_once():
     asked = volume(asked_at=AT, seen=Seen.THERE, disk_id="vol-1")
     assert perceive(asked, None, soon, patience) is Seen.THERE
     assert perceive(asked, None, AT + 2 * patience, patience) is Seen.GONE
+    half = volume(asked_at=AT, seen=Seen.MAKING, disk_id="vol-1")
+    assert perceive(half, None, soon, patience) is Seen.MAKING
+    assert perceive(half, None, AT + 2 * patience, patience) is Seen.NONE, "it is begun anew"
     assert perceive(volume(asked_at=AT), None, soon, patience) is Seen.UNSURE
     assert perceive(volume(asked_at=AT), None, AT + 2 * patience, patience) is Seen.NONE
 

@@ -312,7 +312,8 @@ def perceive(
         return it.seen
     if it.asked_at and now < it.asked_at + patience:
         return it.seen if promised else Seen.UNSURE
-    return Seen.GONE if promised else Seen.NONE
+    # What was still being made went with who was making it; nobody can have written on it.
+    return Seen.GONE if promised and it.seen is not Seen.MAKING else Seen.NONE
 
 
 def monthly_cost(it: Volume | Snapshot) -> Micros | None:

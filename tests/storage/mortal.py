@@ -1,0 +1,170 @@
+"""Storage on this machine, as a program of its own that can be killed at any point of any verb.
+
+    python tests/storage/mortal.py HOME WISH DIE_AT
+
+Points are not listed anywhere: each commit announces itself before and after, and each thing
+that is done to files of storage announces itself through the interpreter's own audit hook.
+From WISH on it lives through the story; each wish it begins is appended to HOME/wishes, each
+point to HOME/points.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from prism.errors import Problem
+from prism.kit.clock import StoppedClock
+from prism.kit.db import Database
+from prism.kit.events import Bus
+from prism.kit.reconcile import Loop
+from prism.providers.local.storage_terms import LocalStorageTerms
+from prism.providers.local.volumes import LocalVolumes
+from prism.storage.copier import SnapshotReconciler
+from prism.storage.copies import SnapshotService
+from prism.storage.model import Host, Kind, NewSnapshot, NewVolume, Restoring
+from prism.storage.reconciler import VolumeReconciler
+
+PLACE = "local:here"
+MACHINES = {"x": "local-0123456789abcdef0", "y": "local-0123456789abcdef1"}
+STORY = (
+    ("create", NewVolume(type=Kind.EBS, name="data", size_gb=10)),
+    ("write", "data", "precious"),
+    ("attach", "data", "x"),
+    ("take", NewSnapshot(name="kept", volume="data")),
+    ("write", "data", "later"),
+    ("detach", "data"),
+    ("restore", "kept", Restoring(name="back")),
+    ("attach", "back", "y"),
+    ("delete", "data"),
+    ("delete_snapshot", "kept"),
+    ("create", NewVolume(type=Kind.EFS, name="all")),
+    ("write", "all", "shared"),
+    ("attach", "all", "x"),
+    ("attach", "all", "y"),
+    ("detach", "all", "x"),
+)
+OUTSIDE = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "subprocess.Popen", "os.kill"}
+
+
+class Hosts:
+    """Implements `storage.model.Hosts`."""
+
+    def named(self, sql, name):
+        return self.of(sql, [name])[name]
+
+    def of(self, sql, ids):
+        more = {"place": PLACE, "quiet": False, "up": True, "ended": False}
+        known = MACHINES.keys() & set(ids)
+        return {id: Host(id=id, name=id, machine=MACHINES[id], **more) for id in known}
+
+
+class Life:
+    """One daemon's storage, until it dies."""
+
+    def __init__(self, home, born):
+        self.home, self.clock = home, StoppedClock(born)
+        self.db = Database(f"sqlite:///{home / 'state.db'}", self.clock, Bus())
+        self.db.create_tables()
+        self.volumes = LocalVolumes(home / "storage", home / "workspaces", fresh=0)
+        hosts, terms = Hosts(), LocalStorageTerms(PLACE, home)
+        kept = (self.db, self.clock, {PLACE: self.volumes}, hosts)
+        self.service = SnapshotService(
+            self.db, self.clock, terms=lambda _: terms, hosts=hosts, actor=lambda: "ada"
+        )
+        self.loops = [
+            Loop(VolumeReconciler(*kept), self.db, self.clock, hands=1),
+            Loop(SnapshotReconciler(*kept), self.db, self.clock, hands=1),
+        ]
+        for loop in self.loops:
+            loop.inherit()
+
+    def close(self):
+        for loop in self.loops:
+            loop.stop()
+        self.volumes.close()
+        self.db.close()
+
+    def live(self, wish, told=lambda number: None):
+        """Everything from this wish on."""
+        for number, (verb, *words) in enumerate(STORY[wish:], wish):
+            told(number)
+            with contextlib.suppress(Problem):  # it had been asked for before
+                (self.write if verb == "write" else getattr(self.service, verb))(*words)
+            self.settle()
+
+    def settle(self):
+        still = 0
+        while still < 2:
+            self.clock.advance(seconds=5)
+            for loop in self.loops:
+                loop.patrol()
+            done = sum(loop.once() for loop in self.loops)
+            if copying := self.volumes._copies.state():
+                time.sleep(0.005)  # a real copy takes real time
+            still = 0 if done or copying else still + 1
+
+    def data(self, name):
+        it = self.service.named(name)
+        id = it.volume_id if hasattr(it, "volume_id") else it.filesystem_id
+        return self.home / "storage" / "volumes" / id / "data"
+
+    def write(self, name, text):
+        """What a person puts on a volume."""
+        file = self.data(name) / "thesis"
+        with contextlib.suppress(FileNotFoundError):
+            file.with_name("draft").write_text(text)
+            file.with_name("draft").rename(file)
+
+
+class Points:
+    """Counts, and kills."""
+
+    def __init__(self, home, die_at):
+        self.lock, self.passed, self.die_at = threading.RLock(), 0, die_at
+        self.log = os.open(home / "points", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self.home = str(home)
+
+    def __call__(self, name):
+        with self.lock:
+            os.write(self.log, f"{name}\n".encode())
+            if self.passed == self.die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.passed += 1
+
+    def hear(self, event, args):
+        writes = (
+            event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)
+        )
+        mine = f"{self.home}/storage" in str(args) or f"{self.home}/workspaces" in str(args)
+        if (event in OUTSIDE or writes) and mine:
+            self(f"before {event}")
+
+
+def main(home, wish, die_at):
+    point = Points(home, die_at)
+    original = Database.write
+
+    @contextlib.contextmanager
+    def announced(self):
+        with original(self) as tx:
+            yield tx
+            point("before commit")
+        point("after commit")
+
+    Database.write = announced
+    sys.addaudithook(point.hear)
+    log = os.open(home / "wishes", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    life = Life(home, datetime(2026, 1, 1, tzinfo=UTC))
+    life.live(wish, lambda number: os.write(log, f"{number}\n".encode()))
+    life.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,101 @@
+"""Storage on this machine, killed at every point of every verb: one each, nothing lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.storage.mortal import MACHINES, Life
+from tests.waiting import eventually
+
+PROGRAM = Path(__file__).with_name("mortal.py")
+NEVER = -1
+FEW = 29
+
+
+def lived(home, die_at):
+    """The points that were passed, and how it ended."""
+    home.mkdir()
+    told = [sys.executable, PROGRAM, home, "0", str(die_at)]
+    done = subprocess.run(told, capture_output=True, text=True, timeout=120)
+    assert done.returncode in {0, -signal.SIGKILL}, done.stderr
+    return (home / "points").read_text().split("\n")[:-1], done.returncode
+
+
+def afterwards(home):
+    """Another daemon goes on with what was wished last; what there is in the end."""
+    wishes = (home / "wishes").read_text().split()
+    life = Life(home, datetime(2026, 1, 2, tzinfo=UTC))
+    try:
+        life.live(int(wishes[-1]) if wishes else 0)
+        back, shared = life.data("back"), life.data("all")
+        told = {
+            "volumes": sorted(it.name for it in every(life)),
+            "failures": [it.failure for it in every(life) if it.failure],
+            "snapshots": [it.name for it in life.service.snapshots()],
+            "back": (back / "thesis").read_text(),
+            "all": (shared / "thesis").read_text(),
+        }
+        folders = {back.parent.name, shared.parent.name}
+        eventually(lambda: {*os.listdir(home / "storage" / "volumes")} == folders)
+        eventually(lambda: os.listdir(home / "storage" / "snapshots") == [])
+        had = {it["name"] for it in mounts(home, "y")}
+        return told, had, mounts(home, "x")
+    finally:
+        life.close()
+
+
+def every(life):
+    found = life.service.every()
+    return [*found.ebs_volumes, *found.efs_volumes]
+
+
+def mounts(home, machine):
+    file = home / "workspaces" / f"{MACHINES[machine]}.mounts.json"
+    return json.loads(file.read_bytes())["volumes"] if file.exists() else []
+
+
+WHOLE = (
+    {
+        "volumes": ["all", "back"],
+        "failures": [],
+        "snapshots": [],
+        "back": "precious",
+        "all": "shared",
+    },
+    {"all", "back"},
+    [],
+)
+
+
+def survived(folder, at):
+    home = folder / f"at{at}"
+    points, code = lived(home, at)
+    assert afterwards(home) == WHOLE, f"killed {points[-1]}"
+    return code != 0
+
+
+def survive(tmp_path, step):
+    points, code = lived(tmp_path / "never", NEVER)
+    assert (code, afterwards(tmp_path / "never")) == (0, WHOLE)
+    assert {"before commit", "after commit", "before os.mkdir", "before os.rename"} <= {*points}
+    with ThreadPoolExecutor(2) as hands:
+        chosen = range(0, len(points), step)
+        died = list(hands.map(lambda at: survived(tmp_path, at), chosen))
+    assert sum(died) > 0.8 * len(died), "copies run beside it, so a few points come and go"
+
+
+def test_it_survives_death_now_and_then(tmp_path):
+    survive(tmp_path, FEW)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_it_survives_death_at_every_point(tmp_path):
+    survive(tmp_path, 1)
