@@ -82,4 +82,5 @@ $(UV): requirements.lock
 
 debian:
 	@scripts/debian.sh initdb postgresql ssh openssh-client bwrap bubblewrap rsync rsync \
-		chromium chromium cloud-init cloud-init debootstrap debootstrap
+		chromium chromium cloud-init cloud-init debootstrap debootstrap \
+		/usr/sbin/sshd openssh-server

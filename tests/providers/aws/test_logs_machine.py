@@ -46,8 +46,9 @@ def logs(seat, sshd, monkeypatch):
     serve(sshd, "lab")
     seat.keys.learn(ID, seat.cloud.consoles[ID])
     reach = AwsReach(seat.pool, seat.forwards)
+    files = (f"{sshd.folder}/output.log", f"{sshd.folder}/boot.log")
     doors = Doors(seat.pool, reach, services=f"{sshd.folder}/services.json")
-    return AwsLogs(seat.console, seat.pool, doors, cloud_init=f"{sshd.folder}/output.log")
+    return AwsLogs(seat.console, seat.pool, doors, setup=files)
 
 
 def serve(sshd, *names):
@@ -100,6 +101,15 @@ def test_what_cloud_init_wrote(logs, sshd):
     file.unlink()
     file.write_text("new\n")
     assert logs.after(ID, "cloud-init", said.mark).lines == (LOST, "new")
+
+
+def test_what_the_setup_did_comes_behind_it(logs, sshd):
+    (sshd.folder / "output.log").write_text("cloud-init\n")
+    (sshd.folder / "boot.log").write_text("== packages\n")
+    said = logs.tail(ID, "cloud-init", 5)
+    assert said.lines == ("cloud-init", "== packages")
+    (sshd.folder / "boot.log").write_text("== packages\n== conda\n")
+    assert logs.after(ID, "cloud-init", said.mark).lines == ("== conda",)
 
 
 def test_a_log_is_followed_from_its_first_line(logs, sshd):

@@ -7,6 +7,7 @@ the SSH connection, as root, since cloud-init's file and other people's journals
 import re
 import time
 from collections.abc import Callable
+from shlex import quote
 from typing import Any
 
 import msgspec
@@ -20,7 +21,8 @@ from prism.providers.aws.doors import Doors
 from prism.providers.aws.ssh.pool import AS_ROOT, Pool
 
 ID = re.compile(r"i-[0-9a-f]{8,17}")
-CLOUD_INIT = "/var/log/cloud-init-output.log"
+# What cloud-init printed, and what the setup that it has started did, one after the other.
+SETUP = ("/var/log/cloud-init-output.log", "/var/log/prism-boot.log")
 UNIT = "prism-service-"
 PIECE = 1 << 18
 LONGEST = 10_000
@@ -28,6 +30,8 @@ MOST_LINES = 2000  # of a journal, at a time
 REMEMBERED = 400  # characters of a console by which one finds the place again
 # Seconds between two questions of one who follows; of a machine that does not answer, too.
 EVERY, CONSOLE_EVERY, AWAY = 1.0, 10.0, 5.0
+Place = tuple[int, int]  # a file's inode, and how far it was read
+NOWHERE: Place = (0, -1)
 LOST = "(some lines were lost here: they are kept no longer)"
 LIKE_A_TOKEN = re.compile(r"(?<![\w:+/-])[A-Za-z0-9_-]{43}(?![\w+/=-])")
 CREDENTIALS = re.compile(r"://[^/@\s]+@")
@@ -53,11 +57,11 @@ class AwsLogs:
     """Implements `logs.ports.Logs`."""
 
     def __init__(
-        self, console: Console, pool: Pool, doors: Doors, *, cloud_init: str = CLOUD_INIT
+        self, console: Console, pool: Pool, doors: Doors, *, setup: tuple[str, ...] = SETUP
     ) -> None:
-        """`cloud_init` is the file that cloud-init writes; only tests have another one."""
+        """`setup` are the files of the setup; only tests have others."""
         self._console, self._pool, self._doors = console, pool, doors
-        self._file = cloud_init
+        self._files = setup
         self._hide: dict[str, re.Pattern[str]] = {}
 
     def tail(self, id: str, kind: Kind, lines: int) -> Said:
@@ -109,14 +113,21 @@ class AwsLogs:
         return [LOST, *whole.splitlines()], end
 
     def _by_cloud_init(
-        self, id: str, at: tuple[int, int] | None, lines: int
-    ) -> tuple[list[str], tuple[int, int]]:
-        """`at` is the file's inode, and how far it was read."""
-        inode, offset = at or (0, -1)
-        found = self._asked(
-            id, _FILE.format(file=self._file, inode=inode, offset=offset, lines=lines)
-        )
-        head, _, said = found.partition(b"\n")
+        self, id: str, at: tuple[Place, ...] | None, lines: int
+    ) -> tuple[list[str], tuple[Place, ...]]:
+        """`at` says how far each file was read."""
+        said, now = list[str](), []
+        places = at or (NOWHERE,) * len(self._files)
+        for file, before in zip(self._files, places, strict=True):
+            found, place = self._in_file(id, file, before, lines)
+            said += found
+            now.append(place)
+        return said, tuple(now)
+
+    def _in_file(self, id: str, file: str, at: Place, lines: int) -> tuple[list[str], Place]:
+        inode, offset = at
+        script = _FILE.format(file=quote(file), inode=inode, offset=offset, lines=lines)
+        head, _, said = self._asked(id, script).partition(b"\n")
         now, start, lost = (int(it) for it in (head.split() or (b"0", b"0", b"0")))
         whole = said[: said.rfind(b"\n") + 1]
         if not whole and len(said) >= PIECE:

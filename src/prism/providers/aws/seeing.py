@@ -68,7 +68,7 @@ def failure_of(it: Instance, seen: Seen) -> Failure | None:
         return Failure(
             "BOOT_FAILED",
             f"Setting it up failed at: {decided.step if decided else 'boot'}; see why with "
-            f"`prism workspace logs {name}`, then `prism workspace start {name}` tries again",
+            f"`prism logs {name}`, then `prism workspace start {name}` tries again",
         )
     if seen not in {Seen.OFF, Seen.ASLEEP, Seen.GONE}:
         return None
