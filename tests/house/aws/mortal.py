@@ -34,7 +34,7 @@ from prism.errors import Problem
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.profiles.model import NewProfile
-from prism.providers.aws import ready, requests
+from prism.providers.aws import assembly, ready, requests
 from prism.providers.aws.console import Console
 from prism.settings import Settings
 from prism.storage.model import SnapshotState, VolumeState
@@ -339,6 +339,7 @@ if __name__ == "__main__":
             service, region_name=REGION, aws_access_key_id="1", aws_secret_access_key="1"
         )
     botocore.httpsession.URLLib3Session.send = announced_send
+    assert assembly.assemble  # imported once, not once a fork
     Database.write = announced_write
     ready.ThreadPoolExecutor = requests.ThreadPoolExecutor = lambda *_: Inline()
     read = Console.read
