@@ -204,7 +204,32 @@ def test_ssh_may_say_it_first(stopped, cloud, tmp_path):
     place.launch()
     assert place.goes(5).seen is Seen.ON
     assert asked == [place.look().public_ip]
-    assert place.calls("GetConsoleOutput") == []
+
+
+def test_ssh_alone_is_enough_where_consoles_may_not_be_read(stopped, cloud, tmp_path):
+    stopped.rules = build({"denied": ["ec2:GetConsoleOutput"]})
+    place = Place(stopped, cloud, tmp_path, probe=lambda it: said("begin", "ready"))
+    place.launch()
+    assert place.goes(5).seen is Seen.ON
+
+
+def test_where_nobody_opens_nobody_knocks_for_a_while(stopped, cloud, tmp_path):
+    stopped.rules = build({"boot": {"silent": True}})
+    knocks = []
+    place = Place(stopped, cloud, tmp_path, probe=lambda it: knocks.append(it.id))
+    place.launch()
+    for _ in range(60):
+        place.goes(1)
+    assert 2 <= len(knocks) <= 3
+    assert len(place.calls("GetConsoleOutput")) > 5
+
+
+def test_who_has_said_it_on_the_console_is_not_asked_by_ssh(stopped, cloud, tmp_path):
+    knocks = []
+    place = Place(stopped, cloud, tmp_path, probe=lambda it: knocks.append(it.id))
+    place.launch()
+    assert place.goes(5).seen is Seen.ON
+    assert knocks == []
 
 
 def test_where_ssh_knows_nothing_the_console_is_read(stopped, cloud, tmp_path):

@@ -202,16 +202,12 @@ class AwsCompute:
             said = self._cloud.call("ec2", "RunInstances", **arguments)
         except Missing as gone:  # removed by hand, or made a moment ago
             ground.forget()
-            raise Unavailable(
-                "What the launch stands on is not there", details=gone.details
-            ) from gone
+            raise Unavailable(NO_GROUND, details=gone.details) from gone
         except AwsRefused as no:
             if UNKNOWN_ROLE not in no.details.lower():
                 raise
             ground.forget()
-            raise Unavailable(
-                "EC2 does not know the instance profile yet", details=no.details
-            ) from no
+            raise Unavailable(NO_GROUND, details=no.details) from no
         made = read(said["Instances"][0])
         self._book.note(made)
         return made

@@ -31,7 +31,8 @@ ASIDE = {"hostkey"}  # markers that are no step
 UNVERIFIED = timedelta(minutes=15)  # then it counts as on, and people may see for themselves
 LISTENED = timedelta(hours=2)  # and what it says so late still counts
 SOONEST, LATEST, LATE = 2.0, 10.0, 60.0  # seconds between two questions
-HANDS = 4
+CLOSED = 30.0  # seconds that nobody knocks where nobody opened
+HANDS = 8
 
 
 class Stage(StrEnum):
@@ -101,6 +102,7 @@ class Readiness:
         self._lock = threading.Lock()
         self._boots: dict[tuple[str, str], Boot] = {}  # by machine and the name of its boot
         self._due: dict[tuple[str, str], datetime] = {}
+        self._closed_until: dict[tuple[str, str], datetime] = {}
         self._asking: set[tuple[str, str]] = set()
 
     def of(self, it: Instance) -> Boot:
@@ -116,7 +118,7 @@ class Readiness:
         now = self._cloud.clock.now()
         there = {(it.id, it.boot): it for it in instances if it.state == "running"}
         with self._lock:
-            for kept in (self._boots, self._due):
+            for kept in (self._boots, self._due, self._closed_until):
                 for gone in kept.keys() - there.keys():
                     del kept[gone]
             asked = [at for at, it in there.items() if self._is_due(at, it, now)]
@@ -140,7 +142,7 @@ class Readiness:
     def _ask(self, at: tuple[str, str], it: Instance) -> None:
         """Ask one machine, and act on what it says; anything that fails is tried again."""
         try:
-            boot = tagged(it) or self._decided(at) or self._listen(it)
+            boot = tagged(it) or self._decided(at) or self._listen(at, it)
             self._boots[at] = boot
             if boot.stage is Stage.READY:
                 self._tag(it, names.READY, it.boot)
@@ -159,14 +161,33 @@ class Readiness:
         boot = self._boots.get(at)
         return boot if boot and boot.stage in {Stage.READY, Stage.FAILED} else None
 
-    def _listen(self, it: Instance) -> Boot:
-        said = self._probe(it) if self._probe else None
-        if said is not None and (boot := read(said)).stage is not Stage.COMING:
+    def _listen(self, at: tuple[str, str], it: Instance) -> Boot:
+        """What it says, on its console first: that takes no time, and no way in."""
+        try:
+            boot = read(self._console(it))
+        except Problem as silent:
+            if (said := self._knock(at, it)) is None:
+                raise
+            log.info("%s: heard by SSH only: %s", it.id, silent)
+            return read(said)
+        if boot.stage is not Stage.COMING:
             return boot
+        return max(boot, read(self._knock(at, it) or ""), key=lambda one: one.progress)
+
+    def _console(self, it: Instance) -> str:
         text = self._consoles.read(it.id, SOONEST * self._pace / 2)
         for hear in self._heard:
             hear(it.id, text)
-        return max(read(text), read(said or ""), key=lambda boot: boot.progress)
+        return text
+
+    def _knock(self, at: tuple[str, str], it: Instance) -> str | None:
+        """Ask by SSH; where nobody opened, not again for a while: that can take long."""
+        now = self._cloud.clock.now()
+        if self._probe is None or now < self._closed_until.get(at, now):
+            return None
+        if (said := self._probe(it)) is None:
+            self._closed_until[at] = now + timedelta(seconds=CLOSED * self._pace)
+        return said
 
     def _give_up(self, it: Instance, boot: Boot) -> None:
         """It could not be set up: say so on it, then stop it, so that it costs no more."""
