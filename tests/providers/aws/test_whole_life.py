@@ -1,0 +1,135 @@
+"""The whole life of a workspace on AWS, by the real command line and daemon, over the double."""
+
+import json
+
+import pytest
+
+from aws_double.double import AwsDouble
+from aws_double.rulebook import build
+from prism.providers.aws.policy import named, policy
+from tests.house.living import Home
+from tests.waiting import eventually
+
+REGION, TEMPLATE = "us-west-2", "Plain Shell"
+
+
+@pytest.fixture
+def aws():
+    with AwsDouble(seed=7) as double:
+        double.rules = build({"times": {"boot": 0.5}})
+        yield double
+
+
+@pytest.fixture
+def home(tmp_path, aws):
+    home = Home(tmp_path / "home")
+    nowhere = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
+    without = {k: v for k, v in home.environ.items() if not k.startswith("AWS_")}
+    home.environ = without | aws.environ(REGION) | nowhere
+    yield home
+    home.clear()
+
+
+def using(home):
+    home.said("profile", "create", "lab", "--provider", "aws", "--region", REGION)
+    home.said("profile", "switch", "lab")
+
+
+def machine(aws):
+    [it] = aws.machines(REGION)
+    return it
+
+
+def called(aws):
+    return [it.action for it in aws.calls]
+
+
+@pytest.mark.timeout(280)
+def test_a_life(home, aws):
+    with home.living():
+        home.said("list")
+        home.said("profile", "create", "lab", "--provider", "aws", "--region", REGION)
+        assert home.said("daemon", "status")["aws_connectivity"] == "disconnected"
+        assert aws.calls == [], "nobody asks AWS before an aws profile is used"
+
+        home.said("profile", "switch", "lab")
+        plan = home.said("launch", TEMPLATE, "mine", "--dry-run")
+        assert (plan["instance_type"], plan["hourly"]) == ("t3.small", 0.0208)
+        assert plan["image"].startswith("ssm:/aws/service/canonical/")
+        assert aws.machines(REGION) == [] and "RunInstances" not in called(aws)
+        eventually(lambda: home.said("daemon", "status")["aws_connectivity"] == "connected")
+
+        launched = home.said("launch", TEMPLATE, "mine", "--ttl", "8")
+        assert (launched["state"], launched["id"]) == ("running", machine(aws)["id"])
+        [listed] = home.said("list")
+        assert (listed["region"], listed["profile"], listed["public_ip"] is None) == (
+            REGION,
+            "lab",
+            False,
+        )
+        made = machine(aws)["tags"]
+        assert (made["Name"], made["prism:profile"], made["prism:ttl"]) == ("mine", "lab", "8h0m0s")
+
+        home.said("profile", "switch", "local")
+        for verb, state in (("stop", "stopped"), ("start", "running"), ("hibernate", "hibernated"),
+                            ("resume", "running")):  # fmt: skip
+            home.said(verb, "mine")
+            eventually(lambda state=state: home.states() == [state], 60)
+        assert machine(aws)["state"] == "running", "another profile is active, it lives on"
+
+        home.said("terminate", "mine", "--yes")
+        eventually(lambda: home.states() == ["terminated"], 60)
+        assert machine(aws)["state"] == "terminated"
+    allowed(aws)
+
+
+def allowed(aws):
+    """The least policy allows every call that was made, of a user who has that policy alone."""
+    granted = set()
+    for statement in policy()["Statement"]:
+        actions = statement["Action"]
+        granted |= {actions} if isinstance(actions, str) else set(actions)
+    asked = {named(f"{it.service}:{it.action}") for it in aws.calls}
+    assert asked - granted == set()
+    assert "ec2:RunInstances" in asked
+
+
+@pytest.mark.timeout(280)
+def test_a_daemon_that_comes_back_goes_on_with_its_machines(home, aws):
+    with home.living():
+        using(home)
+        home.said("launch", TEMPLATE, "mine")
+        home.said("profile", "switch", "local")
+    id = machine(aws)["id"]
+    aws.power_off(id)
+    with home.living():
+        eventually(lambda: home.states() == ["stopped"], 60)
+        home.said("start", "mine")
+        eventually(lambda: home.states() == ["running"], 60)
+    assert machine(aws)["id"] == id
+
+
+@pytest.mark.timeout(280)
+def test_credentials_that_are_not_accepted(home, aws):
+    aws.rules = build({"faults": [{"action": "GetCallerIdentity", "do": "error", "status": 403,
+                                   "code": "InvalidClientTokenId", "times": None}]})  # fmt: skip
+    with home.living():
+        using(home)
+        refused = home.cli("launch", TEMPLATE, "mine")
+        assert (refused.returncode, "does not accept the credentials" in refused.stderr) == (1, True)
+        assert "prism doctor" in refused.stderr
+        status = eventually(lambda: troubled(home.said("daemon", "status")))
+        assert (status["status"], status["aws_connectivity"]) == ("degraded", "disconnected")
+        told = json.loads(home.cli("doctor", "--json").stdout)
+        [access] = [it for it in told if it["check"] == "aws access"]
+        assert (access["level"], "InvalidClientTokenId" in access["said"]) == ("broken", True)
+        assert home.said("list") == []
+
+        aws.rules = build({})
+        eventually(lambda: home.said("daemon", "status")["aws_connectivity"] == "connected", 60)
+        [access] = home.said("aws", "check")
+        assert (access["missing"], access["problem"]) == ([], None)
+
+
+def troubled(status):
+    return status if any(it["problem"] for it in status["places"]) else None
