@@ -73,3 +73,18 @@ def comes_to(house, http, state):
         return http.state() == state
 
     eventually(there, 60)
+
+
+def test_who_launched_it_died_right_after_and_it_is_watched_all_the_same(house):
+    http = Http(house.app)
+    order = {"name": "mine", "template": "Page", "idle_profile": "gpu"}
+    assert http("POST", "/api/v1/instances/launch", json=order).status_code == 201
+    soon = {"profile": "gpu", "custom_threshold_minutes": 1}
+    assert http("POST", "/api/v1/idle/instances/mine/configure", json=soon).status_code == 200
+    [compute] = house.rooms.computes.values()
+    assert compute.survey() == []
+    assert house.loop.once() == 1
+    # Nothing of the house moves from here on.
+    acted = eventually(lambda: (it := compute.survey()[0].idle) and it.acted, 60)
+    assert (acted.profile, acted.action) == ("gpu", "stop")
+    assert eventually(lambda: compute.survey()[0].seen == "off", 20)

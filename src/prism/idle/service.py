@@ -32,6 +32,7 @@ from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.workspaces import store as workspaces
+from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import IdleProfileNotFound, State, Workspace
 from prism.workspaces.plan import state_of
 
@@ -145,7 +146,7 @@ class IdleService:
 
 
 class Keeper:
-    """Implements `workspaces.upstairs.Meter`: a workspace is watched while it lives."""
+    """Implements `workspaces.upstairs.Meter` and `Rules`: it is watched while it lives."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -165,6 +166,12 @@ class Keeper:
             store.change_watch(tx, after.id, now, machine=after.machine_id)
         if state_of(after) is State.RUNNING and state_of(before) is not State.RUNNING:
             store.woke(tx, after.id, now)
+
+    def rule(self, sql: Connection, workspace: Workspace) -> IdleRule | None:
+        """What its machine is born with, should we die before it can be told."""
+        it = _watched(sql, workspace)
+        profile = find(sql, it.profile) if it.profile else None
+        return rule_of(it, profile, workspace.hibernation) if profile else None
 
 
 def find(sql: Connection, name: str) -> Profile | None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from prism.kit.money import Micros
+from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import Idle, Workspace
 
 
@@ -49,6 +50,13 @@ class Watcher(Protocol):
 
     def idleness(self, workspace: Workspace) -> Idle:
         """How idle it is now."""
+
+
+class Rules(Protocol):
+    """Whoever knows what a machine is to make of its own idleness."""
+
+    def rule(self, sql: Any, workspace: Workspace) -> IdleRule | None:
+        """What it is born with; null where nobody watches it."""
 
 
 class Treasury(Protocol):

@@ -77,7 +77,7 @@ class LocalCompute:
     ) -> None:
         self._root, self._minute = root.absolute(), minute
         cache = cache or self._root.parent / "cache"
-        self._manners = Manners(cache=cache, grace=grace, sandbox=sandbox)
+        self._manners = Manners(cache=cache, grace=grace, sandbox=sandbox, minute=minute)
         self._glances: dict[str, Glance] = {}
         self._writing = threading.Lock()
         self.ssh = SshGate(self._root.parent, self._root, self._on, self._within)

@@ -28,6 +28,7 @@ class Manners(Struct, frozen=True, kw_only=True):
     cache: Path
     grace: float = 10
     sandbox: bool = True
+    minute: float = 60
 
 
 def make(folder: Path, order: Order, manners: Manners) -> None:
@@ -43,6 +44,7 @@ def make(folder: Path, order: Order, manners: Manners) -> None:
         down: Any = "hibernate" if order.hibernation else "stop"
         wish = Wanted(run=1, state="on", expires_at=due, expire_action=down)
         folders.want(draft, wish)
+        folders.judge(draft, order.idle, manners.minute)
         draft.rename(folder)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
