@@ -30,12 +30,13 @@ import botocore.session
 
 from prism.daemon.house import House
 from prism.daemon.rooms import Rooms
-from prism.errors import Problem
+from prism.errors import Problem, Unavailable
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.profiles.model import NewProfile
 from prism.providers.aws import assembly, ready, requests
 from prism.providers.aws.console import Console
+from prism.providers.aws.ssh.pool import Pool, Said
 from prism.settings import Settings
 from prism.storage.model import SnapshotState, VolumeState
 from prism.workspaces.plan import IN_BETWEEN, state_of
@@ -44,6 +45,7 @@ from tests.house.aws.lives import LIVES, again, chance
 REGION = "us-west-2"
 STEP, ROUNDS, CALM = 4, 120, 2
 WHO = 10  # seconds to hear from AWS who we are
+SHOWING = re.compile(r" sh -s -- (disk|share|leave) ")
 ACTION = re.compile(r"(?:^|&)Action=(\w+)")
 RESTING = {VolumeState.AVAILABLE, VolumeState.IN_USE, VolumeState.DELETED, VolumeState.ERROR}
 COPIED = {SnapshotState.COMPLETED, SnapshotState.DELETED, SnapshotState.ERROR}
@@ -86,6 +88,15 @@ def announced_send(self, request):
     answer = send(self, request)
     points.point(f"after {name}")
     return answer
+
+
+def announced_run(pool, id, script, given=b"", seconds=0.0):
+    """What a machine would do with its disks; the double has none that could be entered."""
+    if script != "true" and not SHOWING.search(script):
+        raise Unavailable(f"Nobody can enter {id}")
+    points.point("before a machine is entered")
+    points.point("after a machine was entered")
+    return Said(b"", "", 0)
 
 
 def operation(request):
@@ -342,6 +353,7 @@ if __name__ == "__main__":
     assert assembly.assemble  # imported once, not once a fork
     Database.write = announced_write
     ready.ThreadPoolExecutor = requests.ThreadPoolExecutor = lambda *_: Inline()
+    Pool.run = announced_run
     read = Console.read
     Console.read = lambda self, id, fresh=0: read(self, id, 0)  # real seconds count there
     serve()
