@@ -11,6 +11,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import tty
 from pathlib import Path
@@ -60,8 +61,12 @@ def lacking():
             return f"{program} is not installed"
     if cgroups() is None:
         return "there is no cgroup2 that can be written"
-    asked = ["unshare", *NAMESPACES, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    tried = subprocess.run(asked, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for it in ("lower", "upper", "work", "root"):
+            (Path(folder) / it).mkdir()
+        layers = "lowerdir=lower,upperdir=upper,workdir=work"
+        asked = ["unshare", *NAMESPACES, "mount", "-t", "overlay", "overlay", "-o", layers, "root"]
+        tried = subprocess.run(asked, capture_output=True, text=True, cwd=folder)
     return f"namespaces: {tried.stderr.strip()}" if tried.returncode else None
 
 
@@ -139,4 +144,5 @@ class Nest:
         for inner in sorted(self._cgroup.rglob("*/"), reverse=True):
             inner.rmdir()
         self._cgroup.rmdir()
+        self._reader.join(30)  # now nobody has the console open any more
         self._process = None

@@ -6,6 +6,7 @@ It boots Debian 12 in namespaces of its own (`nest.py`) with the very bytes that
 import contextlib
 import http.client
 import json
+import shutil
 import socket
 import time
 from datetime import UTC, datetime, timedelta
@@ -25,12 +26,10 @@ from tests.providers.aws.cloudinit.imds import imds
 from tests.providers.aws.cloudinit.ordered import KEY, PRIVATE, SHELF, rendered, template
 from tests.waiting import eventually
 
-LACKING = debian.lacking() or nest.lacking()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1800),
     pytest.mark.xdist_group("machine"),
-    pytest.mark.skipif(LACKING is not None, reason=str(LACKING)),
 ]
 ODD = """it's "odd": $HOME ${HOME} %h %% `id` \\n\\t \\ ; # * ~ {braces} é"""
 SAYS = """\
@@ -51,7 +50,11 @@ PYTHON
 
 @pytest.fixture(scope="module")
 def debian_root(tmp_path_factory):
-    return debian.debootstrapped(tmp_path_factory.mktemp("debian") / "root")
+    if lacking := debian.lacking() or nest.lacking():
+        pytest.skip(lacking)
+    folder = tmp_path_factory.mktemp("debian")
+    yield debian.debootstrapped(folder / "root")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -59,6 +62,7 @@ def machine(debian_root, tmp_path):
     it = nest.Nest(debian_root, tmp_path)
     yield it
     it.off()
+    shutil.rmtree(tmp_path)
 
 
 def free_port():
@@ -113,7 +117,7 @@ def test_a_debian_machine_becomes_what_its_template_says(machine):
     ports = free_port(), free_port()
     template = workshop(*ports)
     given = {"odd": ODD}
-    data = rendered(template, given)
+    data = rendered(template, given, hibernation=True)
     machine.seed(data.gzipped)
     begun = time.monotonic()
     machine.boot()
@@ -287,7 +291,9 @@ def test_a_broken_machine_is_set_up_once_more_by_its_next_boot(machine):
     machine.boot()
     until_said(machine, Stage.READY, count=2)
     assert machine.run("cat", "/home/admin/ran") == "one\ntwo\n"
-    assert machine.run("grep", "-c", "^== packages", "/var/log/cloud-init-output.log").strip() == "1"
+    assert (
+        machine.run("grep", "-c", "^== packages", "/var/log/cloud-init-output.log").strip() == "1"
+    )
 
 
 def broken():
