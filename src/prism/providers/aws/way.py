@@ -53,9 +53,12 @@ class AwsWay:
 
     def look(self, instances: Sequence[Instance]) -> None:
         """A survey has shown these: hang up on what is not on any more, and hear the others."""
-        on = [host for it in instances if it.state == "running" and (host := self._host(it.id))]
-        self.pool.settle(on)
-        now = frozenset(it.id for it in on)
+        now = frozenset(it.id for it in instances if it.state == "running")
+        entered = (self._host(id) for id in self.pool.open & now)
+        self.pool.settle([host for host in entered if host is not None])
+        for it in instances:
+            if it.gone:
+                self.keys.forget(it.id)
         for id in self._on - now:
             self._reach.forget(id)
             self._doors.forget(id)

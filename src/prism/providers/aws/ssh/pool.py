@@ -61,6 +61,11 @@ class Pool:
         host = self.host(id)
         return self.background.run(self.said(host, script, given, seconds), seconds + PATIENCE)
 
+    @property
+    def open(self) -> frozenset[str]:
+        """The machines that there are connections to."""
+        return frozenset(self._links)
+
     def settle(self, on: Iterable[Host]) -> None:
         """Hang up on every machine that stopped, moved or was started anew."""
         if self._links:
