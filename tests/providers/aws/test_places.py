@@ -8,6 +8,7 @@ import pytest
 from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.profiles.model import Profile
+from prism.providers.aws import places as module
 from prism.providers.aws.away import Away
 from prism.providers.aws.faults import AwsUnavailable, CredentialsMissing
 from prism.providers.aws.identity import AGAIN, Identities, Identity, RegionMissing
@@ -211,3 +212,21 @@ def test_prices_are_fetched_for_what_is_in_use(world, monkeypatch):
     world.uses(profile(region="us-west-2"))
     world.places.look_at_prices()
     assert looked == ["us-west-2"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_in_one_look_is_not_the_end_of_all_looks(world, monkeypatch):
+    monkeypatch.setattr(module, "EVERY", 0.01)
+    put, tried = world.put, []
+
+    def broken_once(cloud):
+        tried.append(cloud)
+        if len(tried) == 1:
+            raise TypeError("a bug")
+        return put(cloud)
+
+    world.places._assemble = broken_once
+    world.usage = Usage(active=(profile(),))
+    world.places.start()
+    eventually(lambda: HERE in world.places.connected)
+    world.places.close()

@@ -156,7 +156,7 @@ class AwsPlaces:
             done.wait(patience)
         leading = self._leading(usage.active)
         self.wanted = frozenset({*leading, *rows})
-        for place in self.wanted:
+        for place in sorted(self.wanted):
             self._serve(place, [*leading.get(place, ()), *rows.get(place, ())])
 
     def look_at_prices(self) -> None:
@@ -168,13 +168,13 @@ class AwsPlaces:
     def _run(self) -> None:
         while not self._closed.is_set():
             self._rung.clear()
-            self.look()
+            _apart(self.look)
             self._rung.wait(EVERY)
             self._closed.wait(SOON)  # a burst of commits is no burst of looks
 
     def _shop(self) -> None:
         while not self._closed.wait(SHOPPING):
-            self.look_at_prices()
+            _apart(self.look_at_prices)
 
     def _candidates(self, place: str, usage: Usage) -> list[Profile]:
         """Whose credentials may lead to a place with rows: those of its rows, if they can.
@@ -251,6 +251,13 @@ class AwsPlaces:
         with self._lock:
             self.computes = {**self.computes, place: away}
             self.logs = {**self.logs, place: away}
+
+
+def _apart(work: Callable[[], object]) -> None:
+    """Do it in a thread of its own: a bug ends that one, is told, and the next look comes."""
+    one = threading.Thread(target=work, name="aws", daemon=True)
+    one.start()
+    one.join()
 
 
 def no_profile(place: str) -> Problem:

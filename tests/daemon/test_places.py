@@ -1,0 +1,251 @@
+"""AWS beside this machine: it joins when it is used, and nobody else waits for it."""
+
+import contextlib
+import threading
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import pytest
+
+from aws_double.double import AwsDouble
+from aws_double.rulebook import build as rules
+from prism.daemon.house import _start, _start_aws, build
+from prism.kit.clock import StoppedClock
+from prism.settings import Settings
+from tests.conftest import Http
+from tests.doubles.memory import MemoryCompute
+from tests.waiting import eventually
+
+REGION, ACCOUNT = "us-west-2", "123456789012"
+THERE = f"aws:{ACCOUNT}:{REGION}"
+
+
+@pytest.fixture(scope="module")
+def running_double():
+    with AwsDouble(seed=7) as double:
+        yield double
+
+
+@pytest.fixture
+def aws(running_double, monkeypatch):
+    running_double.reset()
+    for name, value in running_double.environ(REGION).items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    return running_double
+
+
+class Desk:
+    """A daemon whose own machine is one in memory, and whose AWS is the double."""
+
+    def __init__(self, folder):
+        self.clock = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
+        self.house = build(Settings(home=str(folder), user="ada"), clock=self.clock)
+        self.rooms, self.http = self.house.rooms, Http(self.house.app)
+        self.near = MemoryCompute(self.clock)
+        self.rooms.__dict__["local"] = {self.rooms.here: self.near}
+        self.house.db.create_tables()
+        self.house.profiles.first_start({})
+
+    def get(self, path):
+        return self.http("GET", f"/api/v1/{path}").json()
+
+    def post(self, path, **body):
+        answer = self.http("POST", f"/api/v1/{path}", json=body)
+        return answer.json()
+
+    def use(self, name="lab", region=REGION, **more):
+        self.post("profiles", name=name, provider="aws", region=region, **more)
+        self.post("profiles/switch", profile_name=name)
+
+    def place(self, name=THERE):
+        return next(
+            (it for it in self.get("daemon/status")["places"] if it["place"] == name), None
+        )
+
+    @contextlib.contextmanager
+    def alive(self):
+        """Its loops are at work, as in a daemon."""
+        with contextlib.ExitStack() as stack:
+            for loop in self.rooms.loops:
+                _start(stack, self.rooms.db, loop)
+            _start_aws(stack, self.house)
+            yield
+
+
+@pytest.fixture
+def desk(tmp_path, aws):
+    desk = Desk(tmp_path)
+    yield desk
+    desk.house.close()
+
+
+def actions(aws):
+    return [it.action for it in aws.calls]
+
+
+def test_nobody_asks_aws_while_no_aws_profile_is_active(desk, aws):
+    desk.post("profiles", name="lab", provider="aws", region=REGION)
+    desk.post("instances/launch", name="mine", template="plain-shell")
+    desk.house.settle()
+    assert desk.get("daemon/status")["aws_connectivity"] == "disconnected"
+    assert desk.get("daemon/aws") == []
+    assert aws.calls == []
+
+
+def test_the_place_of_the_active_profile_joins_and_says_who_we_are(desk, aws):
+    desk.use()
+    assert desk.place() is None
+    desk.house.settle()
+    place = desk.place()
+    assert (place["reachable"], place["problem"]) == (True, None)
+    assert place["identity"] == f"arn:aws:iam::{ACCOUNT}:user/prism"
+    assert desk.get("daemon/status")["aws_connectivity"] == "connected"
+    assert actions(aws).count("DescribeInstances") == 1
+
+
+def test_credentials_that_are_away_degrade_nothing_but_their_place(desk, aws):
+    aws.fault(action="GetCallerIdentity", do="error", code="ExpiredToken", status=403, times=None)
+    desk.use()
+    desk.house.settle()
+    status = desk.get("daemon/status")
+    assert (status["status"], status["aws_connectivity"]) == ("degraded", "disconnected")
+    here, lab = status["places"]
+    assert (here["reachable"], lab["place"], lab["reachable"]) == (True, "aws:lab", False)
+    assert "ExpiredToken" in lab["problem"]
+    refused = desk.post("instances/launch", name="mine", template="plain-shell")
+    assert refused["error"]["code"] == "AWS_CREDENTIALS_MISSING"
+    desk.post("profiles/switch", profile_name="local")
+    assert desk.post("instances/launch", name="near", template="plain-shell")["name"] == "near"
+    desk.house.settle()
+    assert desk.get("instances/near")["state"] == "running"
+
+
+def test_a_launch_waits_a_moment_for_who_we_are_and_no_longer(desk, aws):
+    aws.fault(action="GetCallerIdentity", do="error", status=503, times=None)
+    desk.use()
+    answer = desk.http.launch("mine")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "AWS_UNAVAILABLE")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_launch_may_name_a_region_of_its_own(desk):
+    desk.use()
+    made = desk.post("instances/launch", name="mine", template="plain-shell", region="us-east-1")
+    assert made["state"] == "launching"
+    desk.house.settle()
+    assert desk.get("instances/mine")["region"] == "us-east-1"
+    assert desk.place(f"aws:{ACCOUNT}:us-east-1")["reachable"]
+    wrong = desk.post("instances/launch", name="x", template="plain-shell", region="us-wset-2")
+    assert "did you mean us-west-2" in wrong["error"]["details"]
+
+
+def test_a_dry_run_makes_nothing_and_names_the_price_and_its_source(desk, aws):
+    desk.use()
+    plan = desk.post("instances/launch", name="mine", template="plain-shell", dry_run=True)
+    assert (plan["instance_type"], plan["hourly"]) == ("t3.small", 0.0208)
+    assert "as of" in plan["price_source"]
+    assert set(actions(aws)) == {"GetCallerIdentity"}
+
+
+def test_an_aws_that_never_answers_delays_no_workspace_of_this_machine(desk, aws, monkeypatch):
+    asked, go = threading.Event(), threading.Event()
+
+    def hangs(self):
+        asked.set()
+        go.wait(100)
+        return []
+
+    monkeypatch.setattr("prism.providers.aws.compute.AwsCompute.survey", hangs)
+    with desk.alive():
+        try:
+            desk.use()
+            desk.post("instances/launch", name="far", template="plain-shell")
+            assert asked.wait(30)
+            desk.post("profiles/switch", profile_name="local")
+            for name in ("one", "two", "three"):
+                desk.post("instances/launch", name=name, template="plain-shell")
+            running = dict.fromkeys(("one", "two", "three"), "running")
+            eventually(lambda: states(desk) == {"far": "launching"} | running, 60)
+            assert not go.is_set()
+            looks = len(desk.near.calls)
+            desk.clock.advance(seconds=60)
+            desk.post("instances/one/stop")
+            eventually(lambda: states(desk)["one"] == "stopped", 60)
+            assert len(desk.near.calls) > looks
+        finally:
+            go.set()
+
+
+def states(desk):
+    return {it["name"]: it["state"] for it in desk.get("instances")}
+
+
+def test_a_place_joins_a_daemon_that_runs(desk):
+    with desk.alive():
+        desk.use()
+        eventually(lambda: desk.get("daemon/status")["aws_connectivity"] == "connected", 60)
+        desk.use("east", "us-east-1")
+        eventually(lambda: desk.place(f"aws:{ACCOUNT}:us-east-1"), 60)
+    assert len(desk.rooms.joined_loops) == 2
+
+
+def test_prices_are_asked_again_without_waiting_for_anybody(desk, aws):
+    """The keeper of budgets runs in a thread of its own, and that may not hang on AWS."""
+    desk.use()
+    desk.post("instances/launch", name="mine", template="plain-shell")
+    desk.house.settle()
+    before = actions(aws).count("GetCallerIdentity")
+    desk.rooms.aws.identities._found.clear()
+    aws.fault(action="GetCallerIdentity", do="error", status=503, times=None)
+    desk.clock.advance(hours=2)
+    assert desk.rooms.prices.look() == 0
+    assert actions(aws).count("GetCallerIdentity") <= before + 4
+
+
+@pytest.mark.parametrize("service", ["console", "braket", "sagemaker", "cloudshell"])
+def test_awss_own_pages(desk, aws, service):
+    desk.use()
+    answer = desk.http("GET", f"/aws-proxy/{service}")
+    where = urlsplit(answer.headers["location"])
+    assert (answer.status_code, where.path) == (302, "/federation")
+    assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == (
+        "no-store",
+        "no-referrer",
+    )
+    assert "SigninToken=" in where.query and "SigninToken" not in answer.text
+    assert ACCOUNT not in where.query, "the access key of the double is the account's number"
+    given = desk.http("GET", f"/aws-proxy/{service}?token=mine")
+    assert "SigninToken=mine" in given.headers["location"]
+    assert desk.http("GET", "/aws-proxy/mail").status_code == 404
+
+
+def test_who_may_not_federate_is_told_which_permission_lacks(desk, aws):
+    desk.use()
+    aws.rules = rules({"denied": ["sts:GetFederationToken"]})
+    answer = desk.http("GET", "/aws-proxy/console")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "AWS_PERMISSION_DENIED")
+
+
+def test_what_is_missing_is_told_of_profiles_that_are_used_or_named(desk, aws):
+    aws.rules = rules({"denied": ["ec2:RunInstances"]})
+    desk.post("profiles", name="other", provider="aws", region=REGION)
+    assert desk.get("daemon/aws") == []
+    [other] = desk.get("daemon/aws?profile=other")
+    assert (other["missing"], other["account"]) == (["ec2:RunInstances"], ACCOUNT)
+    assert desk.get("daemon/aws?profile=nobody")["error"]["code"] == "PROFILE_NOT_FOUND"
+    assert desk.get("daemon/aws?profile=local") == []
+    assert desk.get("daemon/aws/policy")["Version"] == "2012-10-17"
+
+
+def test_a_volume_is_kept_where_the_profile_leads(desk):
+    desk.use()
+    made = desk.post("storage/volumes/create", name="data", type="ebs", size_gb=8)
+    assert made["state"] == "creating"
+    desk.house.settle()
+    desk.clock.advance(seconds=5)
+    desk.house.settle()
+    [volume] = desk.get("storage/volumes")["ebs_volumes"]
+    assert volume["volume_id"].startswith("vol-")
