@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from prism.storage.copier import SnapshotReconciler
 from prism.storage.copies import SnapshotService
 from prism.storage.model import Host, Kind, NewSnapshot, NewVolume, Restoring
 from prism.storage.reconciler import VolumeReconciler
+from tests.waiting import eventually
 
 PLACE = "local:here"
 MACHINES = {"x": "local-0123456789abcdef0", "y": "local-0123456789abcdef1"}
@@ -106,9 +106,11 @@ class Life:
             for loop in self.loops:
                 loop.patrol()
             done = sum(loop.once() for loop in self.loops)
-            if copying := self.volumes._copies.state():
-                time.sleep(0.005)  # a real copy takes real time
-            still = 0 if done or copying else still + 1
+            still = 0 if done or self.copying() else still + 1
+            eventually(lambda: not self.copying(), 60)
+
+    def copying(self):
+        return bool(self.volumes._copies._running)
 
     def data(self, name):
         it = self.service.named(name)

@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 SCRIPT = Path("src/prism/providers/aws/mounting.sh").absolute()
-MIB, GIB = 2**20, 2**30
+MIB = 2**20
+HOME = os.path.expanduser("~root")
 
 
 def can_loop():
@@ -16,14 +17,14 @@ def can_loop():
 
 
 class Machine:
-    """Where `/root` is a home of its own, and `fstab` a file of the test."""
+    """Where root's home is one of its own, and `fstab` a file of the test."""
 
     def __init__(self, folder):
         self.folder, self.loops = folder, []
         (folder / "dev/disk/by-id").mkdir(parents=True)
         self.fstab = folder / "fstab"
         self.fstab.write_text("UUID=root / ext4 defaults 0 1\n# mine")
-        ready = "mount --make-rprivate / && mount -t tmpfs tmpfs /root && echo ready && exec cat"
+        ready = f"mount --make-rprivate / && mount -t tmpfs tmpfs {HOME} && echo ready && exec cat"
         self.life = subprocess.Popen(
             ["unshare", "-m", "sh", "-c", ready], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -35,10 +36,6 @@ class Machine:
         self.life.stdout.close()
         for loop in self.loops:
             subprocess.run(["losetup", "-d", loop], check=True)
-
-    def reboot(self):
-        """What is mounted is so no more; what fstab says is mounted."""
-        self.inside("umount -a -t ext4,xfs -O x-prism || true; umount /root/volumes/* || true")
 
     def disk(self, id, size=64 * MIB, copy_of=None):
         """A disk arrives, as its volume's id says; its file."""

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.providers.aws.storage.loops import MIB, Machine, can_loop
+from tests.providers.aws.storage.loops import HOME, MIB, Machine, can_loop
 
 pytestmark = pytest.mark.skipif(not can_loop(), reason="only root makes disks of files")
 ID, OTHER = "vol-0123456789abcdef0", "vol-0123456789abcdef1"
@@ -22,7 +22,7 @@ def machine(tmp_path):
 def shown(machine, id=ID, name="data", make="new"):
     done = machine.run("disk", id, "/dev/sdf", "1", name, make)
     assert done.returncode == 0, done.stderr
-    return f"/root/volumes/{name}"
+    return f"{HOME}/volumes/{name}"
 
 
 def tool(*words):
@@ -61,7 +61,7 @@ def test_what_it_holds_comes_back_on_another_machine(machine):
     machine.inside(f"echo precious > {at}/thesis")
     assert machine.run("leave", ID).returncode == 0
     assert machine.run("leave", ID).returncode == 0, "it may be repeated"
-    assert (mine(machine), machine.inside("ls /root/volumes")) == ([], "")
+    assert (mine(machine), machine.inside(f"ls {HOME}/volumes")) == ([], "")
     machine.unplug(ID)
     machine.plug(ID)
     at = shown(machine, name="again", make="old")
@@ -187,11 +187,11 @@ def ids(device):
 
 def test_a_place_that_a_person_has_taken_is_left_alone(machine):
     machine.disk(ID)
-    machine.inside("mkdir -p /root/volumes/data; echo mine > /root/volumes/data/file")
+    machine.inside(f"mkdir -p {HOME}/volumes/data; echo mine > {HOME}/volumes/data/file")
     done = machine.run("disk", ID, "/dev/sdf", "1", "data", "new")
     assert (done.returncode, "something in it" in done.stderr) == (REFUSED, True)
-    assert machine.inside("cat /root/volumes/data/file") == "mine\n"
-    machine.inside("rm -r /root/volumes/data; ln -s /etc /root/volumes/data")
+    assert machine.inside(f"cat {HOME}/volumes/data/file") == "mine\n"
+    machine.inside(f"rm -r {HOME}/volumes/data; ln -s /etc {HOME}/volumes/data")
     assert machine.run("disk", ID, "/dev/sdf", "1", "data", "new").returncode == REFUSED
 
 
