@@ -69,3 +69,23 @@ def test_the_heir_of_one_that_was_destroyed_at_its_console_goes_too(place, compu
     before = len(place.calls())
     compute.survey()
     assert place.calls()[before:] == ["DescribeInstances"]
+
+
+def test_an_heir_that_we_may_not_touch_is_said_once(place, compute, cloud, caplog):
+    id = place.on(spot=True)
+    cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
+    place.aws.clock.advance(5)
+    place.aws.rules = build({"denied": ["ec2:TerminateInstances"]})
+    compute.survey()
+    compute.survey()
+    [said] = [it.getMessage() for it in caplog.records if it.levelname == "ERROR"]
+    assert "ec2:TerminateInstances" in said
+
+
+def test_a_request_that_could_not_be_cancelled_is_tried_at_the_next_look(place, compute, cloud):
+    id = place.on(spot=True)
+    cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
+    place.aws.fault(action="CancelSpotInstanceRequests", do="drop")
+    compute.survey()
+    compute.survey()
+    assert len(place.calls("CancelSpotInstanceRequests")) == 2

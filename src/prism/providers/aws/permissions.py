@@ -25,7 +25,7 @@ KINDS = {
     "ec2:CreateSecurityGroup": "security-group",
     "ec2:ImportKeyPair": "key-pair",
 }
-NEEDS_MORE = {"ec2:DescribeSpotPriceHistory", "ec2:DescribeVolumesModifications"}
+NEEDS_MORE = {"ec2:DescribeSpotPriceHistory"}
 
 
 class Permissions(Struct, frozen=True, kw_only=True):

@@ -61,7 +61,6 @@ RULES = (
     Rule(
         sid="MakeWhatIsTagged",
         actions=(
-            "ec2:CreateImage",
             "ec2:CreateSecurityGroup",
             "ec2:CreateSnapshot",
             "ec2:CreateVolume",
@@ -92,7 +91,6 @@ RULES = (
             "ec2:AttachVolume",
             "ec2:AuthorizeSecurityGroupIngress",
             "ec2:CancelSpotInstanceRequests",
-            "ec2:CreateImage",
             "ec2:CreateSnapshot",
             "ec2:CreateTags",
             "ec2:CreateVolume",
@@ -102,7 +100,6 @@ RULES = (
             "ec2:DetachVolume",
             "ec2:GetConsoleOutput",
             "ec2:ModifyInstanceAttribute",
-            "ec2:ModifyVolume",
             "ec2:RevokeSecurityGroupIngress",
             "ec2:StartInstances",
             "ec2:StopInstances",
@@ -137,7 +134,6 @@ RULES = (
             "iam:CreateRole",
             "iam:GetInstanceProfile",
             "iam:GetRole",
-            "iam:GetRolePolicy",
             "iam:PutRolePolicy",
             "iam:TagInstanceProfile",
             "iam:TagRole",

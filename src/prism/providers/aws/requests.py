@@ -9,6 +9,7 @@ from prism.providers.aws import tags as names
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import Missing
 from prism.providers.aws.survey import Book, Instance
+from prism.workspaces.ports import Refused
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ class SpotRequests:
             for it in self._book.of_request(request):
                 if not it.gone and names.ID not in it.tags:
                     self._cloud.call("ec2", "TerminateInstances", InstanceIds=[it.id])
+        except Refused as no:  # the least policy lets us destroy only what carries our tag
+            log.error("a machine may have come for %s, which is to be terminated: %s", request, no)
         except Problem as problem:
             log.warning("%s: %s", request, problem)
             self._ended.discard(request)
