@@ -80,16 +80,21 @@ class Idled:
         if self._power.off():
             signal.pause()  # until the system ends us
         _say("could not be powered off")
+        self._print(None)
         self._watch = Watch(self._premises, {"idle": before}, self._looks)
         self._watch.notice("on")
 
     def _announce(self) -> None:
         self._tell(durable=True)
-        acted = json.dumps((self._watch.seen() or {}).get("acted"), separators=(",", ":"))
-        _say(f"{SAYS} {acted}")
+        self._print((self._watch.seen() or {}).get("acted"))
+
+    def _print(self, acted: Any) -> None:
+        """Tell the console; the last word there is the one that counts."""
+        line = f"{SAYS} {json.dumps(acted or {}, separators=(',', ':'))}"
+        _say(line)
         try:
             with open(self._console, "a") as console:
-                console.write(f"\n{SAYS} {acted}\n")
+                console.write(f"\n{line}\n")
         except OSError as error:
             _say(f"no console: {error}")
 

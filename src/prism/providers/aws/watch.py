@@ -158,7 +158,7 @@ class AwsWatch:
 
     def _read_last_words(self, it: Instance) -> None:
         found = ACTED.findall(self._console.read(it.id) + "\n")
-        if not found:
+        if not found or found[-1] == "{}":  # it wanted to, and could not
             return
         act = msgspec.json.decode(found[-1], type=IdleAct, strict=False)
         if act.at >= it.launched:
