@@ -1,6 +1,7 @@
 """What AWS promises, what it refuses, and what it costs; no cloud is asked for any of it."""
 
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import pytest
 
@@ -43,7 +44,24 @@ def notes(terms, kind="t3.large", of=None, **more):
 @pytest.mark.parametrize(
     ("of", "kind", "asked", "why"),
     [
-        (template(base=None), "t3.large", {}, "base"),
+        (
+            template("debian-12", packages={"dnf": ("gcc",)}, package_manager="dnf"),
+            "t3.large",
+            {},
+            "dnf",
+        ),
+        (
+            template(
+                post_install=tuple(
+                    f"echo {sha256(bytes([i, j])).hexdigest()}"
+                    for i in range(24)
+                    for j in range(24)
+                )
+            ),
+            "t3.large",
+            {},
+            "16,384",
+        ),
         (template(family="gpu"), "t3.large", {}, "needs a GPU"),
         (template(), "t3.large", {"storage": Storage(ebs_volume_type="st1")}, "st1"),
     ],
@@ -51,7 +69,12 @@ def notes(terms, kind="t3.large", of=None, **more):
 def test_what_ec2_could_not_run_is_refused(terms, of, kind, asked, why):
     with pytest.raises((TemplateInvalid, ValidationFailed)) as refused:
         terms.accept(of, machine_type(kind), order(**asked))
-    assert why in refused.value.details
+    assert why in refused.value.message + refused.value.details
+
+
+def test_a_template_without_a_system_gets_the_usual_one(terms):
+    said = notes(terms, of=template(None), hibernation=False)
+    assert said == "its template names no system (`base`): it gets ubuntu-24.04"
 
 
 def test_an_order_as_usual_has_little_to_note(terms):

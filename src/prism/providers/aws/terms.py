@@ -1,16 +1,26 @@
 """What AWS says of an order before anything is made, as far as we know without asking it."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
+from functools import lru_cache
+from hashlib import sha512
+
+import msgspec
 
 from prism.catalog.model import MachineType
 from prism.catalog.plan import TYPES
 from prism.errors import ValidationFailed
 from prism.kit.money import Micros
-from prism.providers.aws.ground.images import BASES, WORDS
+from prism.providers.aws.cloudinit.document import render
+from prism.providers.aws.cloudinit.model import Boot
+from prism.providers.aws.cloudinit.tokens import tokens
+from prism.providers.aws.ground.images import BASES, DEFAULT, WORDS
 from prism.providers.aws.prices import Prices
-from prism.templates.model import Base, Template, TemplateInvalid
+from prism.templates.model import Base, Template
+from prism.templates.plan import parameters_for
 from prism.workspaces.model import Launch, Workspace
+from prism.workspaces.ports import Order
 
 MOST_RAM = 150  # GiB that hibernation can write down
 SYSTEM_GB = 10  # of a root disk, for the system and its packages, besides the memory
@@ -34,7 +44,9 @@ class AwsTerms:
 
     def accept(self, template: Template, kind: MachineType, order: Launch) -> tuple[str, ...]:
         """Notes on what will be other than asked; raises for what EC2 could not run."""
-        _base(template)
+        sleeps = order.hibernation and self.hibernates(kind, template, order)
+        told = msgspec.json.encode(template), msgspec.json.encode(order.parameters)
+        _drawn_up(*told, kind.architecture, sleeps)
         if template.family == "gpu" and not kind.gpus:
             raise ValidationFailed.of(
                 ("instance_type", f"{template.name!r} needs a GPU and {kind.name} has none"),
@@ -45,6 +57,8 @@ class AwsTerms:
                 ("storage.ebs_volume_type", "no machine starts from an st1 disk; gp3 is usual")
             )
         notes = []
+        if template.base is None:
+            notes.append(f"its template names no system (`base`): it gets {DEFAULT}")
         if order.hibernation and (why := self._sleepless(kind, template, order)):
             notes.append(f"it cannot hibernate, only stop: {why}")
         disk, usual = self.root_gb(kind, template, order), template.root_gb
@@ -127,10 +141,29 @@ def _no_memory_kept(kind: MachineType, disk_gb: int | None) -> str | None:
 
 
 def _base(template: Template) -> Base:
-    if template.base is None:
-        raise TemplateInvalid(
-            f"Template {template.name!r} names no system, so there is no image to launch",
-            details="base: a template for AWS has one, as `base: ubuntu-24.04`",
-            remediation="See which templates do with `prism template list`",
-        )
-    return template.base
+    return template.base or DEFAULT
+
+
+@lru_cache(maxsize=256)
+def _drawn_up(template: bytes, parameters: bytes, built: str, sleeps: bool) -> None:
+    """Raises what the user data of such a machine cannot say; drawn up once for all like it.
+
+    The keys are no keys, but as long, and as little to be compressed.
+    """
+    of, key = msgspec.json.decode(template, type=Template), sha512(b"draft").digest()
+    draft = Order(
+        key="ws_0123456789abcdef0123",
+        name="a-name-of-some-length",
+        template=of,
+        parameters=parameters_for(of, msgspec.json.decode(parameters)),
+        instance_type="",
+        root_gb=of.root_gb,
+        hibernation=sleeps,
+    )
+    boot = Boot(
+        architecture="arm64" if built == "arm64" else "x86_64",
+        user=BASES[_base(of)].user,
+        public_key=f"ssh-ed25519 {b64encode(key).decode()}",
+        tokens=tokens(key, draft),
+    )
+    render(draft, boot)
