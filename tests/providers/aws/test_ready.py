@@ -1,5 +1,7 @@
 """When a machine counts as ready: by its console or by SSH, and never asked for nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from aws_double.rulebook import build
@@ -282,3 +284,13 @@ def test_a_machine_that_is_gone_is_forgotten(place):
     place.goes(5)
     assert not place.readiness._boots
     assert not place.readiness._due
+
+
+def test_a_place_that_was_closed_can_still_be_looked_at(stopped, cloud, tmp_path):
+    place = Place(stopped, cloud, tmp_path, hands=ThreadPoolExecutor(1))
+    id = place.launch(spot=True).id
+    place.aws.clock.advance(5)
+    place.compute.close()
+    assert place.look().seen is Seen.STARTING
+    cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
+    assert place.goes(5).seen is Seen.GONE

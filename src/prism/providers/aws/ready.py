@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -123,8 +124,9 @@ class Readiness:
                     del kept[gone]
             asked = [at for at, it in there.items() if self._is_due(at, it, now)]
             self._asking.update(asked)
-        for at in asked:
-            self._hands.submit(self._ask, at, there[at])
+        with suppress(RuntimeError):  # closed meanwhile: whoever looks next asks them
+            for at in asked:
+                self._hands.submit(self._ask, at, there[at])
 
     def close(self) -> None:
         """Ask nobody any more."""

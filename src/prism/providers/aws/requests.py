@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 
 from prism.errors import Problem
 from prism.providers.aws import tags as names
@@ -40,7 +41,8 @@ class SpotRequests:
         self._ended &= gone
         for request in gone - self._ended:
             self._ended.add(request)
-            self._hands.submit(self._end, request)
+            with suppress(RuntimeError):  # closed meanwhile: whoever looks next ends it
+                self._hands.submit(self._end, request)
 
     def close(self) -> None:
         """Leave them to whoever looks next."""
