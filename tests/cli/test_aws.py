@@ -58,3 +58,11 @@ def test_the_policy_is_printed_for_iam(prism, server):
     policy = {"Version": "2012-10-17", "Statement": []}
     server.on("GET /daemon/aws/policy", policy)
     assert json.loads(prism("aws", "policy").stdout) == policy
+
+
+def test_the_daemons_status_names_a_place_that_is_away(prism, server):
+    place = {"place": "aws:1:us-west-2", "provider": "aws", "problem": "ExpiredToken"}
+    status = dict.fromkeys(("status", "version", "uptime", "aws_connectivity"), "x")
+    counts = dict.fromkeys(("active_profiles", "total_instances", "active_instances"), 1)
+    server.on("GET /daemon/status", status | counts | {"places": [place]})
+    assert "away: aws:1:us-west-2  ExpiredToken\n" in prism("daemon", "status").stdout

@@ -84,6 +84,9 @@ def _status(asked: Namespace) -> None:
     it = Wire(place).ask("GET", "/daemon/status")
     if asked.json:
         return show_json(it)
+    away = {
+        f"away: {one['place']}": one["problem"] for one in it.get("places", ()) if one["problem"]
+    }
     return show_fields(
         {
             "status": it["status"],
@@ -95,6 +98,7 @@ def _status(asked: Namespace) -> None:
             "address": place.url or who(place).get("url") or place.page,
             "process": None if place.url else who(place).get("pid"),
             "socket": None if place.url else place.socket,
+            **away,
         }
     )
 
