@@ -168,6 +168,13 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "its value (Go duration text counted from the launch, or an instant) has passed."
         ),
     ] = "prism:ttl"
+    patience: Annotated[
+        Seconds,
+        Meta(
+            description="So much later does that timer act on a machine that is to hibernate "
+            "(`prism:expire-action`): it leaves that to who can."
+        ),
+    ] = 120
     spot: Annotated[
         dict[str, Annotated[float, Meta(gt=0)]],
         Meta(description="Spot prices in USD an hour by type; others are 0.35 of on demand."),

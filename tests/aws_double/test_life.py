@@ -2,6 +2,7 @@
 
 import pytest
 
+from aws_double.rulebook import build
 from tests.aws_double.asked import (
     launched,
     listed,
@@ -194,6 +195,17 @@ def test_a_timer_in_the_user_data_powers_the_machine_off_whoever_lives(aws, ec2,
     assert state(ec2, timed) == "stopped"
     assert seen(ec2, timed)["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
     assert state(ec2, without) == "running"
+
+
+def test_a_machine_that_is_to_hibernate_leaves_that_to_others_for_a_while(aws, ec2):
+    """A machine of Prism's cannot hibernate by itself, so its timer comes second."""
+    aws.rules = build({"patience": 60})
+    ends = {"prism:ttl": "1h0m0s", "prism:expire-action": "hibernate"}
+    id = running(aws, ec2, ends, UserData="prism:ttl")
+    aws.clock.advance(3640)
+    assert state(ec2, id) == "running"
+    aws.clock.advance(60)
+    assert state(ec2, id) == "stopped"
 
 
 def test_a_longer_ttl_is_heeded_while_the_machine_runs(aws, ec2):

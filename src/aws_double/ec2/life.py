@@ -116,6 +116,8 @@ def timer_of(world: World, instance: Instance) -> datetime | None:
         return None
     if (at := instant(instance.tags.get(tag, ""), instance.born)) is None:
         return None
+    if instance.tags.get("prism:expire-action") == "hibernate":
+        at += timedelta(seconds=world.rules.patience)
     return max(at, instance.boots[-1].done)
 
 
