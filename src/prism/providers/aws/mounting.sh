@@ -190,13 +190,11 @@ reload() {
 }
 
 users_of() { # PLACE: who has something open there
-    for link in /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/exe /proc/[0-9]*/fd/*; do
-        case $(readlink "$link" 2>/dev/null) in
-        "$1" | "$1"/*) echo "$link" | cut -d/ -f3 ;;
-        esac
-    done | sort -un | while read -r pid; do
-        echo "$(cat "/proc/$pid/comm" 2>/dev/null) ($pid)"
-    done | head -n 5 | paste -sd, - | sed 's/,/, /g'
+    find /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/exe /proc/[0-9]*/fd -maxdepth 1 \
+        \( -lname "$1" -o -lname "$1/*" \) 2>/dev/null | cut -d/ -f3 | sort -un | head -n 5 |
+        while read -r pid; do
+            echo "$(cat "/proc/$pid/comm" 2>/dev/null) ($pid)"
+        done | paste -sd, - | sed 's/,/, /g'
 }
 
 # ------------------------------------------------------------------ the verbs
