@@ -8,6 +8,8 @@ from prism.catalog.model import MachineType, Price, StoragePrice, UnknownType
 from prism.kit.money import micros
 
 AS_OF = date.fromisoformat(table.PRICES_AS_OF)
+LEARNT: dict[tuple[str, str], StoragePrice] = {}
+"""What a provider has said, by kind and region, of what the table does not know."""
 TYPES = {
     kind.name: kind
     for kind in (
@@ -67,7 +69,7 @@ def price(instance_type: str, region: str) -> Price | None:
 def storage_price(kind: str, region: str) -> StoragePrice | None:
     """What `gp3`, `efs`, `snapshot` or `address` costs there; `None` where nobody knows."""
     if region not in table.PRICED_REGIONS or kind not in table.STORAGE:
-        return None
+        return LEARNT.get((kind, region))
     usd, unit = table.STORAGE[kind]
     return StoragePrice(amount=micros(usd), unit=unit, as_of=AS_OF, source=table.PRICES_SOURCE)
 

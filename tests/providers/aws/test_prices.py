@@ -1,18 +1,26 @@
 """Prices: AWS's own where it told them, the table's else, and never a guess."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from aws_double.rulebook import build
-from prism.catalog import table
+from prism.catalog import plan, table
+from prism.catalog.plan import storage_price
 from prism.kit.clock import StoppedClock
 from prism.providers.aws import prices as module
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.prices import Prices
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def nothing_learnt(monkeypatch):
+    learnt = {}
+    for where in (plan, module):
+        monkeypatch.setattr(where, "LEARNT", learnt)
 
 
 @pytest.fixture
@@ -138,3 +146,29 @@ def product(usd, unit="Hrs", begin="0", **attributes):
 )  # fmt: skip
 def test_a_price_is_known_where_the_list_is_of_one_mind(products, usage, expected):
     assert module._one(products, "Hrs", usage) == expected
+
+
+def test_the_ledger_prices_disks_by_the_list_where_the_table_ends(tmp_path, clock):
+    """A root disk and an address in a region that the packaged table does not know."""
+    book = {"stored": {"gp3": 96000, "address": 5000}, "listed_at": NOW.isoformat()}
+    for region, at in (("eu-west-3", NOW), ("eu-south-2", NOW - timedelta(days=40))):
+        (tmp_path / f"{region}.json").write_text(json.dumps(book | {"listed_at": at.isoformat()}))
+    assert storage_price("gp3", "eu-west-3") is None
+    prices = Prices(tmp_path, clock)
+    prices.open("eu-west-3")
+    prices.open("eu-south-2")
+    disk, address = (storage_price(it, "eu-west-3") for it in ("gp3", "address"))
+    assert (disk.amount, disk.unit, disk.as_of, disk.source) == (
+        96000, "GB-month", NOW.date(), "AWS price list"
+    )  # fmt: skip
+    assert (address.amount, address.unit) == (5000, "hour")
+    assert storage_price("gp3", "eu-south-2") is None, "too old to be true"
+
+
+def test_the_table_is_not_overruled_halfway(tmp_path, clock):
+    """Where it knows a price, its rows and those that are counted already agree."""
+    book = {"stored": {"gp3": 1, "io2": 125000}, "listed_at": NOW.isoformat()}
+    (tmp_path / "us-east-1.json").write_text(json.dumps(book))
+    Prices(tmp_path, clock).open("us-east-1")
+    assert storage_price("gp3", "us-east-1").amount == 80000
+    assert storage_price("io2", "us-east-1").amount == 125000

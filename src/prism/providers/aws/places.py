@@ -234,6 +234,7 @@ class AwsPlaces:
         return OwnCloud(*parts_of(place), aws_profile, who, budget=budget, clock=self._clock)
 
     def _connect(self, place: str, aws_profile: str | None) -> None:
+        self.prices.open(parts_of(place)[1])
         parts = self._assemble(self._cloud(place, aws_profile))
         with self._lock:
             if self._closed.is_set():

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from prism.catalog.plan import TYPES, price, storage_price
+from prism.catalog.model import StoragePrice
+from prism.catalog.plan import LEARNT, TYPES, price, storage_price
 from prism.errors import Problem
 from prism.kit.clock import Clock
 from prism.kit.money import Micros, micros
@@ -115,6 +116,10 @@ class Prices:
         return Quote(known.amount, f"{known.source}, {region}, as of {known.as_of}")
 
     # ------------------------------------------------------------ behind the scenes
+    def open(self, region: str) -> None:
+        """Read what is kept of a region."""
+        self._book(region)
+
     def look(self, cloud: Cloud) -> bool:
         """Fetch what is due of the cloud's region; whether that brought anything new."""
         region, before = cloud.region, self._book(cloud.region)
@@ -151,13 +156,25 @@ class Prices:
 
     def _book(self, region: str) -> Book:
         with self._lock:
-            if region not in self._books:
-                self._books[region] = _read(self._folder / f"{region}.json")
-            return self._books[region]
+            if (book := self._books.get(region)) is None:
+                book = self._books[region] = _read(self._folder / f"{region}.json")
+                self._teach(region, book)
+            return book
+
+    def _teach(self, region: str, book: Book) -> None:
+        """Tell the catalog of disks and addresses, which the ledger prices and asks nobody."""
+        if book.listed_at is None or not self._fresh(book):
+            return
+        for kind, amount in book.stored.items():
+            unit: Literal["GB-month", "hour"] = "hour" if kind == "address" else "GB-month"
+            LEARNT[kind, region] = StoragePrice(
+                amount=amount, unit=unit, as_of=book.listed_at.date(), source=LIST
+            )
 
     def _keep(self, region: str, book: Book) -> None:
         with self._lock:
             self._books[region] = book
+        self._teach(region, book)
         self._folder.mkdir(parents=True, exist_ok=True)
         half = self._folder / f".{region}.json"
         half.write_bytes(msgspec.json.encode(book))
