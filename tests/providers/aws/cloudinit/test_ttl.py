@@ -56,6 +56,13 @@ def test_power_goes_when_the_time_has_passed(look, ago, ttl, off):
         assert look(where(served))[0] is off
 
 
+@pytest.mark.parametrize(("action", "off"), [("hibernate", False), ("stop", True)])
+def test_who_is_to_hibernate_is_left_to_who_can_do_that_for_two_minutes(look, action, off):
+    for length, powered in (("1h59m0s", off), ("1h57m0s", True)):
+        with imds(tags(2, length) | {"prism:expire-action": action}) as served:
+            assert look(where(served))[0] is powered
+
+
 def test_it_says_so_on_the_console(look, tmp_path):
     with imds(tags(2, "1h0m0s")) as served:
         said = look(where(served))[1]

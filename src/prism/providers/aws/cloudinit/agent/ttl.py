@@ -2,7 +2,8 @@
 """Powers this machine off when its time has passed, whatever became of those who launched it.
 
 Its time is in its tags, which it reads from EC2's metadata service; where that does not
-answer, what was read last counts. A timer runs this once a minute.
+answer, what was read last counts. A timer runs this once a minute. A machine that is to
+hibernate waits a little longer, for whoever can have EC2 do that.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import urllib.request
 from datetime import datetime, timezone
 from pathlib import Path
 
-TTL, LAUNCHED = "prism:ttl", "prism:launched-at"
+TTL, LAUNCHED, ACTION = "prism:ttl", "prism:launched-at", "prism:expire-action"
+PATIENCE = 120.0  # seconds
 UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|μs|ns|m|s)")
 WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -55,7 +57,8 @@ def tags(address: str) -> dict[str, str]:
     token = ask("api/token", "PUT", "token-ttl-seconds", "60")
     place = "meta-data/tags/instance/"
     names = ask(place, "GET", "token", token).split()
-    return {it: ask(place + it, "GET", "token", token) for it in (TTL, LAUNCHED) if it in names}
+    ours = [it for it in (TTL, LAUNCHED, ACTION) if it in names]
+    return {it: ask(place + it, "GET", "token", token) for it in ours}
 
 
 def deadline(address: str, kept: Path) -> float | None:
@@ -66,6 +69,7 @@ def deadline(address: str, kept: Path) -> float | None:
             kept.unlink(missing_ok=True)
             return None
         at = moment(said[LAUNCHED]) + seconds(said[TTL])
+        at += PATIENCE if said.get(ACTION) == "hibernate" else 0
     except (OSError, http.client.HTTPException, KeyError, ValueError) as error:
         sys.stderr.write(f"its tags say nothing: {error!r}\n")
         return float(kept.read_text()) if kept.exists() else None
