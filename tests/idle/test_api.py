@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from prism.errors import Unavailable
 from prism.idle import store
 from prism.kit import journal
 from prism.workspaces.events import WorkspaceMoved
@@ -176,6 +177,33 @@ def test_a_machine_is_told_again_when_it_could_not_be_asked(http, house, running
     clock.advance(minutes=10)
     house.settle()
     assert cloud.rule(id).profile == "gpu"
+
+
+def test_a_machine_that_lets_nobody_in_while_it_comes_up_is_told_as_soon_as_it_is_up(
+    http, house, cloud, clock, monkeypatch
+):
+    tell, refused = cloud.watch, []
+
+    def only_when_on(id, rule):
+        if cloud.machine(id).seen is not Seen.ON:
+            refused.append(id)
+            raise Unavailable("Nobody comes in")
+        tell(id, rule)
+
+    monkeypatch.setattr(cloud, "watch", only_when_on)
+    cloud.faults.slow = timedelta(minutes=6)
+    assert http.launch().status_code == 201
+    house.settle()
+    for _ in range(71):  # as often as it may be tried: the last pause is far longer than this
+        clock.advance(seconds=5)
+        house.settle()
+    [machine] = cloud.survey()
+    assert len(refused) > 3
+    assert cloud.rule(machine.id) is None
+    clock.advance(seconds=10)
+    house.settle()
+    assert http.state() == "running"
+    assert cloud.rule(machine.id).profile == "standard"
 
 
 def test_who_cannot_hibernate_is_stopped_and_told_so(http, house, running, cloud):

@@ -166,6 +166,8 @@ class Keeper:
             store.change_watch(tx, after.id, now, machine=after.machine_id)
         if state_of(after) is State.RUNNING and state_of(before) is not State.RUNNING:
             store.woke(tx, after.id, now)
+            # A machine that lets nobody in while it is down, or coming up, can be told now.
+            store.change_watch(tx, after.id, now)
 
     def rule(self, sql: Connection, workspace: Workspace) -> IdleRule | None:
         """What its machine is born with, should we die before it can be told."""
