@@ -62,6 +62,7 @@ class MemoryVolumes:
     busy: timedelta = timedelta(seconds=0.02)
     calm: timedelta = timedelta(seconds=5)
     patience: timedelta = timedelta(minutes=2)
+    early: bool = True
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()

@@ -39,6 +39,9 @@ def ebs(**more):
     return NewVolume(type=Kind.EBS, name="data", **{"size_gb": 100, **more})
 
 
+UP, BOOTS, OFF = {"up": True}, {}, {"quiet": True}
+
+
 def volume(**more):
     given = {"id": "v", "name": "data", "kind": Kind.EBS, "owner": "ada", "place": "here"}
     return Volume(**given | {"size_gb": 10, "created_at": AT} | more)
@@ -192,6 +195,17 @@ def test_nothing_is_attached_to_a_machine_that_nobody_knows_yet():
     assert plan_volume(volume(), Seen.THERE, [link()], hosts).act is Act.WAIT
 
 
+@pytest.mark.parametrize(
+    ("how", "act"), [(UP, Act.ATTACH), (BOOTS, Act.WAIT), (OFF, Act.ATTACH)], ids=str
+)
+def test_where_machines_take_none_early_one_that_boots_is_waited_for(how, act):
+    hosts = {"w": host(**how)}
+    assert plan_volume(volume(), Seen.THERE, [link()], hosts, early=False).act is act
+    assert plan_volume(volume(), Seen.THERE, [link()], hosts).act is Act.ATTACH
+    leaving = [link(attached=True, wanted=False)]
+    assert plan_volume(volume(), Seen.THERE, leaving, hosts, early=False).act is Act.DETACH
+
+
 def test_a_volume_moves_only_when_it_is_free():
     other = Attachment(volume="v", workspace="x", name="other")
     hosts = {"w": host(), "x": host(id="x")}
@@ -199,9 +213,6 @@ def test_a_volume_moves_only_when_it_is_free():
     assert plan_volume(volume(), Seen.THERE, [leaving, other], hosts).attachment == leaving
     staying = link(attached=True)
     assert plan_volume(volume(), Seen.THERE, [staying, other], hosts).act is Act.REST
-
-
-UP, BOOTS, OFF = {"up": True}, {}, {"quiet": True}
 
 
 @pytest.mark.parametrize(

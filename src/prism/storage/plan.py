@@ -196,8 +196,13 @@ def plan_volume(
     attachments: Sequence[Attachment],
     hosts: Mapping[str, Host],
     unmounted: Collection[str] = (),
+    *,
+    early: bool = True,
 ) -> Step:
-    """The next step, from what is wanted and what is seen; `unmounted` are machines."""
+    """The next step, from what is wanted and what is seen; `unmounted` are machines.
+
+    Unless machines take volumes `early`, one that is on its way up is waited for.
+    """
     if it.verb is Verb.DELETE:
         return _towards_its_end(seen, attachments, hosts)
     if seen in {Seen.GONE, Seen.BROKEN}:
@@ -208,7 +213,16 @@ def plan_volume(
         return Step(Act.WAIT)
     if leaving := _leaving(attachments, hosts):
         return Step(Act.DETACH, leaving)
-    return _arrival(it, attachments, hosts, unmounted)
+    step = _arrival(it, attachments, hosts, unmounted)
+    return step if early else _in_time(step, hosts)
+
+
+def _in_time(step: Step, hosts: Mapping[str, Host]) -> Step:
+    """The step, unless its machine is on its way up."""
+    if step.attachment is None:
+        return step
+    host = hosts[step.attachment.workspace]
+    return step if host.up or host.quiet else Step(Act.WAIT)
 
 
 def _towards_its_end(

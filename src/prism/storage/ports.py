@@ -106,6 +106,9 @@ class Volumes(Protocol):
     patience: timedelta
     """How long something that was promised may be missing from a survey."""
 
+    early: bool
+    """Whether a machine can be given volumes before it is on."""
+
     def survey(self, parts: Collection[Part] = EVERYTHING) -> Survey:
         """Every volume and snapshot of ours; a new one may be missing for some seconds."""
 

@@ -43,6 +43,7 @@ from prism.storage.ports import Disk, StorageRefused, VolumeOrder, Volumes
 from prism.storage.rounds import Rounds
 
 SYSTEM = "prism"
+BOOTING = 4  # times as long is waited for a machine to come up as for a volume to change
 AGAIN = timedelta(seconds=30)  # until what was refused is tried once more
 VANISHED = Trouble("VANISHED", "It was destroyed outside of Prism; what it held is lost")
 
@@ -111,7 +112,7 @@ class VolumeReconciler:
         seen = perceive(before, disk.seen if disk else None, now, place.patience)
         attachments = _looked_at(attachments, disk, hosts)
         unmounted = disk.unmounted if disk else frozenset()
-        step = plan_volume(before, seen, attachments, hosts, unmounted)
+        step = plan_volume(before, seen, attachments, hosts, unmounted, early=place.early)
         if step.act is Act.FORGET:
             return Found(NEVER - now, lambda tx: self._forget(tx, before))
         facts, refused = _facts(before, seen, disk), False
@@ -176,7 +177,10 @@ class VolumeReconciler:
         after = replace(before, **facts)
         if step.act is Act.REST and after.granted < before.wish:
             facts |= {"granted": before.wish}
-        pause = self._places[before.place].busy
+        place = self._places[before.place]
+        pause = place.busy
+        if step.act is Act.WAIT and after.seen is Seen.THERE and not place.early:
+            pause = place.busy * BOOTING
         if _begins(step):
             pause = timedelta(0)  # there may be more of them
         if links.again:

@@ -39,6 +39,7 @@ class AwsVolumes:
     busy = timedelta(seconds=2)
     calm = timedelta(seconds=120)
     patience = timedelta(seconds=60)
+    early = False  # there is nothing to mount it on, and it might be taken for the root disk
 
     def __init__(self, cloud: Cloud, runner: Runner) -> None:
         mounts = Mounts(runner)

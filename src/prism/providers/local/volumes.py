@@ -72,6 +72,7 @@ class LocalVolumes:
     busy = timedelta(seconds=0.25)
     calm = timedelta(seconds=5)
     patience = timedelta(seconds=1)
+    early = True
 
     def __init__(self, root: Path, machines: Path, *, fresh: float = FRESH) -> None:
         self._volumes = root.absolute() / "volumes"
