@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+import pytest
+
 from prism.providers.aws.console import Console
 from prism.providers.aws.faults import Missing
 from prism.providers.aws.ssh.forwards import Forwards
@@ -60,6 +63,8 @@ class Sshd:
 
     def start(self):
         """It listens."""
+        if not os.access(SSHD, os.X_OK):
+            pytest.fail("OpenSSH's `sshd` is not here: run the tests by `make test`")
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         config = self.folder / "config"
@@ -90,12 +95,11 @@ class Sshd:
 
     def guests(self):
         """The server's processes for connections; they outlive it."""
-        listed = subprocess.run(["ss", "-tnpH"], capture_output=True, text=True).stdout
-        found = set()
-        for line in listed.splitlines():
-            words = line.split()
-            if words[3] == f"127.0.0.1:{self.port}" and "pid=" in line:
-                found |= {int(it.split(",")[0]) for it in line.split("pid=")[1:]}
+        found = {
+            it.pid
+            for it in psutil.net_connections("tcp4")
+            if it.laddr.port == self.port and it.status == psutil.CONN_ESTABLISHED and it.pid
+        }
         return found - {os.getpid()}
 
     def change_key(self):

@@ -17,9 +17,12 @@ from websockets.sync.server import serve
 from prism.providers.aws.cloudinit.tokens import secret
 from prism.providers.aws.doors import Doors
 from prism.providers.aws.reach import AwsReach
+from tests.conftest import free_port
+from tests.connections.conftest import UPSTREAM
 from tests.connections.test_terminal import serving
 from tests.doubles.memory import MemoryCompute
 from tests.providers.aws.machine import ID, Seat, Service, Sshd
+from tests.waiting import eventually
 
 COMMAND = (sys.executable, "-m", "prism.cli.main")
 
@@ -162,6 +165,20 @@ def test_a_websocket_goes_through_the_daemon(port):
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_a_desktop_goes_through_the_daemon_and_its_certificate_is_pinned(port):
+    """The listener's own: another one on the same port may have another certificate."""
+    inside = free_port()
+    at = f"http://127.0.0.1:{port}/dcv-proxy/mine/told?port={inside}"
+    for _ in range(2):
+        argv = [sys.executable, UPSTREAM, str(inside), "tls"]
+        desktop = subprocess.Popen(argv)
+        try:
+            eventually(lambda: '"method"' in got(at), passing=(OSError,))
+        finally:
+            desktop.kill()
+            desktop.wait()
 
 
 def test_a_terminal_in_the_browser(port):
