@@ -158,6 +158,9 @@ def test_what_a_console_tells(tmp_path):
     assert told("prism-boot: hostkey \nprism-boot: ready\n") is None
     assert told(f"x prism-boot: hostkey {key}\r\nprism-boot: hostkey {other}\n") == other
     assert told(f"prism-boot: hostkey {key}") is None, "the line is not whole yet"
+    torn = f"{key[:60]}\n[   12.3] random: crng init done\n{key[60:]}\n"
+    assert told(f"prism-boot: hostkey {torn}") is None, "somebody else wrote in between"
+    assert told(f"prism-boot: hostkey {other}\nprism-boot: hostkey {torn}") == other
     block = f"-----BEGIN SSH HOST KEY KEYS-----\nssh-rsa AAAAB3Nz root@x\n{key} root@x\n"
     assert told(block) is None
     assert told(block + "-----END SSH HOST KEY KEYS-----\n") == key

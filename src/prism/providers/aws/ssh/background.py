@@ -4,12 +4,14 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from prism.errors import Unavailable
 
 Result = TypeVar("Result")
 GOODBYE = 5.0
+HANDS = 32
 
 
 class Background:
@@ -40,6 +42,8 @@ class Background:
                 raise Unavailable("Prism is on its way home")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
+                # Consoles are asked there, which may take long: nobody shall wait behind them.
+                self._loop.set_default_executor(ThreadPoolExecutor(HANDS, "prism-ssh"))
                 self._thread = threading.Thread(
                     target=_serve, args=(self._loop,), name="prism-ssh", daemon=True
                 )

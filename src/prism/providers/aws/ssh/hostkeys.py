@@ -8,6 +8,8 @@ machine's id, and the second one says the same of the address that it has now.
 
 import os
 import re
+import struct
+from base64 import b64decode
 from pathlib import Path
 
 from prism.providers.aws.console import Console
@@ -24,12 +26,29 @@ USUAL_PORT = 22
 
 def told(console: str) -> str | None:
     """The key that a machine has told of last; its ed25519 one where it told several."""
-    if marked := MARKER.findall(console):
+    if marked := [it for it in MARKER.findall(console) if _is_whole(*it)]:
         return " ".join(marked[-1])
     blocks = BLOCK.findall(console)
-    found = dict(IN_BLOCK.findall(blocks[-1])) if blocks else {}
+    listed = IN_BLOCK.findall(blocks[-1]) if blocks else []
+    found = {kind: key for kind, key in listed if _is_whole(kind, key)}
     kind = next((it for it in ("ssh-ed25519", "ecdsa-sha2-nistp256") if it in found), None)
     return f"{kind} {found[kind]}" if kind else None
+
+
+def _is_whole(kind: str, key: str) -> bool:
+    """Whether it is a key of that kind, to its end: others write on a console in between."""
+    try:
+        rest = b64decode(key, validate=True)
+    except ValueError:
+        return False
+    fields = []
+    while len(rest) >= 4:
+        (size,) = struct.unpack_from(">I", rest)
+        fields.append(rest[4 : 4 + size])
+        if len(fields[-1]) < size:
+            return False
+        rest = rest[4 + size :]
+    return not rest and len(fields) >= 2 and fields[0] == kind.encode()
 
 
 class HostKeys:
