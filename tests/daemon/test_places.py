@@ -192,17 +192,23 @@ def test_a_place_joins_a_daemon_that_runs(desk):
     assert len(desk.rooms.joined_loops) == 2
 
 
-def test_prices_are_asked_again_without_waiting_for_anybody(desk, aws):
-    """The keeper of budgets runs in a thread of its own, and that may not hang on AWS."""
+def test_prices_are_asked_again_without_waiting_for_anybody(desk, monkeypatch):
+    """The keeper of budgets does that, in a thread of its own that may not hang on AWS."""
     desk.use()
     desk.post("instances/launch", name="mine", template="plain-shell")
     desk.house.settle()
-    before = actions(aws).count("GetCallerIdentity")
-    desk.rooms.aws.identities._found.clear()
-    aws.fault(action="GetCallerIdentity", do="error", status=503, times=None)
+    waits, of = [], desk.rooms.aws.identities.of
+
+    def noted(aws_profile, patience=99):
+        waits.append(patience)
+        return of(aws_profile, patience)
+
+    monkeypatch.setattr(desk.rooms.aws.identities, "of", noted)
     desk.clock.advance(hours=2)
     assert desk.rooms.prices.look() == 0
-    assert actions(aws).count("GetCallerIdentity") <= before + 4
+    assert waits == [0.0]
+    desk.post("instances/launch", name="other", template="plain-shell")
+    assert len(waits) == 2 and 0 < waits[1] < 10
 
 
 @pytest.mark.parametrize("service", ["console", "braket", "sagemaker", "cloudshell"])

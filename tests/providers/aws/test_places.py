@@ -102,6 +102,13 @@ def test_data_without_a_profile_is_served_by_one_that_leads_there(world):
     assert "lost" not in world.asked, "another region's profile does not lead there"
 
 
+def test_others_of_the_region_are_asked_only_where_nobody_else_is_left(world):
+    others = [profile(), profile("b", "two", region=None)]
+    for _ in range(3):
+        world.uses(others=others, rows=((HERE, "lab"),))
+    assert world.asked == [None]
+
+
 def test_credentials_that_are_away_are_said_and_come_back(world):
     world.accounts[None] = CredentialsMissing(details="expired")
     world.uses(profile(), rows=((HERE, "lab"),))

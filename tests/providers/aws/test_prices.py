@@ -92,6 +92,20 @@ def test_the_spot_price_is_that_of_the_dearest_zone(prices, cloud, aws, clock):
     assert prices.spot("t3.large", "us-west-2") is None, "it has moved since"
 
 
+def test_of_a_zones_spot_prices_the_latest_counts():
+    def said(zone, hours, usd):
+        at = NOW - timedelta(hours=hours)
+        return {"InstanceType": "t3.large", "AvailabilityZone": zone, "Timestamp": at,
+                "SpotPrice": usd}  # fmt: skip
+
+    class Told:
+        def pages(self, *_, **asked):
+            assert asked["StartTime"] == NOW
+            yield from [said("a", 1, "0.02"), said("a", 9, "0.07"), said("b", 5, "0.03")]
+
+    assert module.spot_prices(Told(), NOW) == {"t3.large": 30000}
+
+
 def test_who_may_not_read_the_list_is_told_by_the_table_and_asks_again_later(
     prices, cloud, aws, clock
 ):
