@@ -24,6 +24,7 @@ BODIES = {
         "dry_run": True,
     },
     "POST /api/v1/instances/{name}/terminate": {"confirm": "DELETE"},
+    "POST /api/v1/instances/{name}/move": {"project": "Reef"},
     "POST /api/v1/profiles": {"name": "other", "provider": "local"},
     "PUT /api/v1/profiles/{name}": {},
     "POST /api/v1/profiles/switch": {"profile_name": "local"},

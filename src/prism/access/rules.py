@@ -21,6 +21,7 @@ def _project(verb: Verb) -> Rule:
 
 SEE = _workspace(Verb.READ, own=Verb.MANAGE_OWN)
 HANDLE = _workspace(Verb.MANAGE, own=Verb.MANAGE_OWN)
+MOVE = Rule(Verb.MANAGE, "workspace", "name", also=Rule(Verb.MANAGE, "project", "body.project"))
 ENTER = _workspace(Verb.MANAGE, "instance", Verb.MANAGE_OWN)
 INVITATION = Rule(Verb.INVITE, "invitation", "invitation_id")
 SEEN_INVITATION = Rule(Verb.INVITE, "invitation", "invitation_id", Verb.LOOK)
@@ -51,6 +52,7 @@ TABLE: Mapping[str, Rule] = {
     "POST {}/instances/{name}/resume": HANDLE,
     "POST {}/instances/{name}/extend": HANDLE,
     "POST {}/instances/{name}/resize": HANDLE,
+    "POST {}/instances/{name}/move": MOVE,
     "POST {}/instances/{name}/terminate": HANDLE,
     "GET {}/instances/{name}/connect": HANDLE,
     "GET {}/instances/{name}/ports": HANDLE,

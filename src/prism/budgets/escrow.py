@@ -161,8 +161,10 @@ class Escrow:
 
     def _wanted(self, sql: Connection, it: Workspace, caps: Sequence[Cap]) -> Reservation:
         """What must be set aside for it to run; raises where it may not."""
-        now = self._books.now
+        now, runs = self._books.now, state_of(it) in ACTIVE
         wanted = drawn(it, caps, now, self._began(sql, it.id))
+        if not runs:  # it changes its project while it is off: only its disk is to be paid
+            wanted = replace(wanted, until=wanted.since)
         if not caps:
             return wanted
         if wanted.compute is None or wanted.disk is None:
@@ -176,9 +178,9 @@ class Escrow:
             if (within := self._books.present(cap)) is None:
                 raise no_money_then(cap, now)
             settled = self._books.settled(sql, cap, within)
-            if not wanted.running and settled >= cap.amount * cap.prevent:
+            if settled >= cap.amount * cap.prevent and not self._goes_on(sql, wanted):
                 raise self._prevented(self._books.standing(sql, cap), wanted)
-        if wanted.until < now + SHORTEST and horizon(caps, now)[1] is not None:
+        if runs and wanted.until < now + SHORTEST and horizon(caps, now)[1] is not None:
             raise BudgetExceeded(
                 f"The {caps[-1].words} is about to end",
                 details="there is no time left in it to run something",
@@ -186,6 +188,13 @@ class Escrow:
             )
         self._books.check(sql, caps, wanted)
         return wanted
+
+    def _goes_on(self, sql: Connection, wanted: Reservation) -> bool:
+        """Whether it runs on this very money already."""
+        it = store.reservation(sql, wanted.id)
+        if it is None or not wanted.running:
+            return False
+        return (it.project, it.allocation) == (wanted.project, wanted.allocation)
 
     def _prevented(self, at: Standing, wanted: Reservation) -> BudgetExceeded:
         percent = 100 * at.settled / at.cap.amount

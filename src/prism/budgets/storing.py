@@ -81,7 +81,8 @@ class StorageEscrow:
         What does not fit is kept all the same: Prism deletes no data by itself.
         """
         volumes = storage.by_ids(tx.sql, Volume, [held.id])
-        found = [*volumes, *storage.by_ids(tx.sql, Snapshot, [held.id])]
+        copies = storage.by_ids(tx.sql, Snapshot, [held.id])
+        found: list[Volume | Snapshot] = [*volumes, *copies]
         if not found:
             return None
         caps = self._books.caps(tx.sql, held.project, None, None)

@@ -68,6 +68,16 @@ def _resize(asked: Namespace) -> None:
     return print(f"{it['name']} is to be a {it['instance_type']}{cost}")
 
 
+def _move(asked: Namespace) -> None:
+    body = {"project": asked.project, "budget": asked.budget}
+    given = {name: value for name, value in body.items() if value is not None}
+    it = daemon().ask("POST", f"/instances/{quoted(asked.name)}/move", given)
+    if asked.json:
+        return show_json(it)
+    of = f", from {it['budget']}" if it["budget"] else ""
+    return print(f"{it['name']} is paid by {it['project']}{of} from now on")
+
+
 def _terminate(asked: Namespace) -> None:
     if not asked.yes:
         _ask_whether_it_is_meant(asked.name)
@@ -135,6 +145,12 @@ def _another_type(made: ArgumentParser) -> None:
     made.add_argument("--instance-type", metavar="TYPE", help="instead of a size, as t3.large")
 
 
+def _other_money(made: ArgumentParser) -> None:
+    named(made)
+    made.add_argument("--project", metavar="PROJECT", required=True, help="who pays from now on")
+    made.add_argument("--budget", metavar="BUDGET", help="from which budget, where it has several")
+
+
 def _sure(made: ArgumentParser) -> None:
     named(made)
     made.add_argument("--backup", action="store_true", help="take a snapshot of its disk first")
@@ -148,5 +164,6 @@ VERBS = {
     "resume": (named, _change),
     "extend": (_more_time, _extend),
     "resize": (_another_type, _resize),
+    "move": (_other_money, _move),
     "terminate": (_sure, _terminate),
 }

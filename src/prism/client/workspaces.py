@@ -18,6 +18,8 @@ from prism.workspaces.model import (
     Instance,
     Launch,
     Launched,
+    Moved,
+    Moving,
     Plan,
     Resized,
     Resizing,
@@ -129,6 +131,11 @@ class Workspaces:
         """Ask for a stopped workspace to be another type of machine; its disk stays."""
         body = Resizing(instance_type=instance_type, size=size)
         return ask(self._wire, "POST", _path(name, "resize"), Resized, body)
+
+    def move(self, name: str, project: str, *, budget: str | None = None) -> Moved:
+        """Have another project pay for it from now on."""
+        body = Moving(project=project, budget=budget)
+        return ask(self._wire, "POST", _path(name, "move"), Moved, body)
 
     def connect(self, name: str) -> Connection:
         """How to get into a running workspace, secrets included."""

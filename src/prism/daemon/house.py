@@ -227,6 +227,7 @@ def _parts(rooms: Rooms) -> dict[str, object]:
         "log": rooms.audit,
         "members": rooms.members,
         "money": rooms.purse,
+        "moving": rooms.moving,
         "profiles": rooms.profiles,
         "recovery": rooms.rescue,
         "projects": rooms.projects,

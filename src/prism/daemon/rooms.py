@@ -40,6 +40,7 @@ from prism.storage.ports import Volumes
 from prism.templates.service import TemplateService
 from prism.templates.store import shelves
 from prism.workspaces.hosts import WorkspaceHosts
+from prism.workspaces.moving import MoveService
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN
 from prism.workspaces.ports import Compute
 from prism.workspaces.resizing import ResizeService
@@ -101,6 +102,18 @@ class Rooms(PlaceRooms):
         meters = [*self.meters, self.watchman]
         return ResizeService(
             self.db, self.clock, terms=self._terms_of, actor=self.who, meters=meters
+        )
+
+    @cached_property
+    def moving(self) -> MoveService:
+        """What gives workspaces to other projects."""
+        return MoveService(
+            self.db,
+            self.clock,
+            treasury=self.escrow,
+            actor=self.who,
+            guards=[self.escrow],
+            meters=self.meters,
         )
 
     @cached_property

@@ -20,6 +20,8 @@ from prism.workspaces.model import (
     Instance,
     Launch,
     Launched,
+    Moved,
+    Moving,
     Plan,
     Resized,
     Resizing,
@@ -29,6 +31,7 @@ from prism.workspaces.model import (
     Verb,
     Workspace,
 )
+from prism.workspaces.moving import MoveService
 from prism.workspaces.plan import state_of
 from prism.workspaces.resizing import ResizeService
 from prism.workspaces.service import WorkspaceService
@@ -172,6 +175,21 @@ def resize_instance(
     )
 
 
+@post("/{name:str}/move", status_code=200, sync_to_thread=True)
+def move_instance(
+    name: Name, data: JSONBody[Moving], moving: NamedDependency[MoveService]
+) -> Moved:
+    """Have another project pay for it from now on; what it has cost stays where it is booked."""
+    before, after = moving.move(name, data)
+    return Moved(
+        name=after.name,
+        state=state_of(after),
+        previous_project=before.project_name,
+        project=after.project_name or "",
+        budget=after.budget,
+    )
+
+
 @post("/{name:str}/terminate", status_code=200, sync_to_thread=True)
 def terminate_instance(
     name: Name, data: JSONBody[Termination], workspaces: Workspaces
@@ -198,6 +216,7 @@ router = Router(
         hibernation_status,
         extend_instance,
         resize_instance,
+        move_instance,
         terminate_instance,
     ],
 )

@@ -68,6 +68,17 @@ class WorkspaceResized(Event, frozen=True, kw_only=True):
     hourly: int | None
 
 
+class WorkspaceTransferred(Event, frozen=True, kw_only=True):
+    """Another project, or other money, pays for it from now on."""
+
+    event: ClassVar[str] = "instance_moved"
+    workspace: str
+    previous_project: str | None
+    previous_budget: str | None
+    project: str | None
+    budget: str | None
+
+
 class WorkspaceForgotten(Event, frozen=True, kw_only=True):
     """It was terminated long enough ago to leave the list."""
 

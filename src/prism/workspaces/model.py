@@ -239,6 +239,23 @@ class Resized(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+class Moving(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for another project, and perhaps another pool, to pay from now on."""
+
+    project: Text
+    budget: Text | None = None
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """The answer to a move; `budget` names the pool that pays, null for none."""
+
+    name: str
+    state: State
+    previous_project: str | None
+    project: str
+    budget: str | None
+
+
 class Idle(Struct, frozen=True):
     """What is known of a workspace's idleness; the verdict is null until one is made."""
 

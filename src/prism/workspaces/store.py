@@ -31,6 +31,7 @@ from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.kit.tables import Utc, leased, metadata
 from prism.workspaces.model import NameTaken, Verb, Workspace, WorkspaceNotFound
+from prism.workspaces.upstairs import Fund
 
 workspaces = Table(
     "workspaces",
@@ -217,6 +218,12 @@ def reprice(tx: Tx, id: str, hourly: Micros | None, source: str | None) -> None:
 def resize(tx: Tx, id: str, kind: str, now: datetime) -> None:
     """Keep what type of machine it is to be, and have it looked at."""
     _write(tx, [id], {"instance_type": kind, "due_at": now})
+
+
+def fund(tx: Tx, id: str, of: Fund) -> None:
+    """Keep whose it is now, and which money pays."""
+    whose = {"project": of.project, "project_name": of.project_name, "budget": of.pool_name}
+    _write(tx, [id], {**whose, "allocation": of.allocation, "pool": of.pool})
 
 
 def rename(tx: Tx, project: str, name: str) -> list[Workspace]:

@@ -1,0 +1,169 @@
+"""What happens to a paid workspace while its daemon is killed: before, the verb, and after."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from prism.budgets.model import BudgetExceeded, NewAllocation, NewPool
+from prism.costs import rollups
+from prism.projects.model import NewBudget, NewProject
+from prism.workspaces.model import Launch, Moving, Storage, Termination, Verb, WorkspaceNotFound
+from prism.workspaces.plan import state_of
+from tests.conftest import ML
+
+NOTHING = timedelta(0)
+CAPS = (3.7, 3.5, 3.6)  # of project, allocation and pool: for one workspace and half another
+
+
+def order(name, hours=None):
+    return Launch(
+        name=name,
+        template=ML,
+        size="M",
+        project="lab",
+        budget="grant",
+        ttl_hours=hours,
+        storage=Storage(ebs_volume_size=20),
+    )
+
+
+class State:
+    """A daemon's rooms, and what one asks of them."""
+
+    def __init__(self, rooms, clock):
+        self.rooms, self.clock = rooms, clock
+
+    def launch(self, name="mine", hours=None):
+        self.rooms.workspaces.launch(order(name, hours))
+
+    def ask(self, verb):
+        self.rooms.workspaces.ask("mine", verb)
+
+    def state(self, name):
+        try:
+            return str(state_of(self.rooms.workspaces.named(name)))
+        except WorkspaceNotFound:  # terminated, and not listed any more
+            return "terminated"
+
+    def workspace(self):
+        return self.rooms.workspaces.named("mine")
+
+
+def funded(state):
+    """A project with a cap of its own, and a part of a pool."""
+    project, part, pool = CAPS
+    budget = NewBudget(total_allocated=project, alert_threshold=3.0)
+    state.rooms.projects.create(NewProject(name="lab", budget=budget))
+    grant = NewPool(name="grant", total_amount=pool, period="monthly", created_by="pi")
+    state.rooms.budgets.create(grant)
+    state.rooms.budgets.allocate(
+        NewAllocation(
+            budget_id="grant", project_id="lab", allocated_amount=part, allocated_by="pi"
+        )
+    )
+
+
+def launched(state):
+    state.launch()
+
+
+def launched_for_hours(state):
+    state.launch(hours=4)
+
+
+def asked(verb):
+    return lambda state: state.ask(verb)
+
+
+def longer(state):
+    """Asked again only by who sees that it was not heard."""
+    it = state.workspace()
+    if it.expires_at - it.launched_at < timedelta(hours=5):
+        state.rooms.workspaces.extend("mine", 2)
+
+
+def terminated(state):
+    state.rooms.workspaces.terminate("mine", Termination(confirm="DELETE"))
+
+
+def moved(state):
+    state.rooms.moving.move("mine", Moving(project="other"))
+
+
+def another_project(state):
+    """It has money for one such workspace."""
+    budget = NewBudget(total_allocated=2.0)
+    state.rooms.projects.create(NewProject(name="other", budget=budget))
+
+
+def nothing(state):
+    """Nobody asks: time alone does it."""
+
+
+def one_is_enough(state):
+    """Another one does not fit, so nothing that was set aside has been lost."""
+    try:
+        state.launch("another", hours=6)
+    except BudgetExceeded:
+        return
+    yield "a second workspace fits"
+
+
+def nothing_more(state):
+    yield from ()
+
+
+def given_back(state):
+    """All that was set aside is free again: the same fits once more."""
+    try:
+        state.rooms.workspaces.draw(order("other"))
+    except BudgetExceeded as error:
+        yield f"nothing was given back: {error.details}"
+
+
+def longer_by_two(state):
+    it = state.workspace()
+    if it.expires_at - it.launched_at != timedelta(hours=6):
+        yield f"it expires {it.expires_at}"
+
+
+def told_once(state):
+    """The day is summed up, and the threshold was told once."""
+    facts = [it for it in state.rooms.db.facts_after(0) if it.event == "budget_threshold_exceeded"]
+    if len(facts) != 1:
+        yield f"told {len(facts)} times"
+    with state.rooms.db.read() as sql:
+        if rollups.rolled(sql) is None:
+            yield "no day was summed up"
+
+
+@dataclass(frozen=True)
+class Life:
+    """Steps before, the verb `later`, what a person asks `again`, and what must be so then."""
+
+    state: str
+    ask: Callable
+    before: tuple = (funded, launched)
+    later: timedelta = timedelta(minutes=25)
+    again: Callable = None
+    more: Callable = field(default=one_is_enough)
+
+    def __post_init__(self):
+        if self.again is None:
+            object.__setattr__(self, "again", self.ask)
+
+
+STOP, START = asked(Verb.STOP), asked(Verb.START)
+HIBERNATE, RESUME = asked(Verb.HIBERNATE), asked(Verb.RESUME)
+LIVES = {
+    "launch": Life("running", launched, (funded,)),
+    "stop": Life("stopped", STOP, more=given_back),
+    "start": Life("running", START, (funded, launched, STOP)),
+    "hibernate": Life("hibernated", HIBERNATE, more=given_back),
+    "resume": Life("running", RESUME, (funded, launched, HIBERNATE)),
+    "extend": Life("running", longer, (funded, launched_for_hours), more=longer_by_two),
+    "renewal": Life("running", nothing, later=timedelta(minutes=45)),
+    "settlement": Life("hibernated", nothing, later=timedelta(hours=26), more=told_once),
+    "move": Life("running", moved, (funded, another_project, launched), more=given_back),
+    "terminate": Life("terminated", terminated, more=given_back),
+}

@@ -1,0 +1,272 @@
+"""A daemon with money that can be killed at any commit and any call to its cloud.
+
+It is started once and has everything imported. Each job that it reads, a line of JSON, is a
+fork of it with a home of its own, and its answer is a line of JSON. The cloud is a file in
+that home, so it outlives the daemon, and so does its history, which says what really ran when.
+
+Points are not listed anywhere: while a verb is asked for and carried out, each commit and each
+call that changes something announces itself before and after. Time stands still but between.
+"""
+
+import contextlib
+import json
+import os
+import pickle
+import signal
+import sys
+import traceback
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from prism.daemon.house import House
+from prism.daemon.rooms import Rooms
+from prism.errors import Problem
+from prism.kit.clock import StoppedClock
+from prism.kit.db import CURRENT, Database
+from prism.settings import Settings
+from prism.workspaces.model import Seen
+from tests.budgets.lives import LIVES, State
+from tests.doubles.memory import MemoryCompute
+from tests.doubles.volumes import MemoryVolumes
+from tests.money import Lab
+
+PLACE = "local:there:home"
+AWAY = timedelta(minutes=7)  # between a death and the next daemon
+KEPT = ("_orders", "_born", "_changes", "_expiry", "_rules", "_idle", "history")
+armed, passed, die_at = False, [], -1
+
+
+def point(name):
+    """Announce one; perhaps the last."""
+    if not armed:
+        return
+    passed.append(name)
+    if len(passed) - 1 == die_at:
+        tell(passed=passed)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def announced_write(self, original=Database.write):
+    """Every commit; one that is joined is no commit of its own."""
+    joined = CURRENT.get() is not None
+    with original(self) as tx:
+        yield tx
+        if not joined:
+            point("before commit")
+    if not joined:
+        point("after commit")
+
+
+class KeptCompute(MemoryCompute):
+    """A cloud in a file; `history` is what each machine became, and when."""
+
+    def open(self, file):
+        self.file, self.history = file, []
+        if file.exists():
+            time, kept = pickle.loads(file.read_bytes())
+            self.clock.time = time
+            vars(self).update(kept)
+
+    def save(self):
+        kept = {name: getattr(self, name) for name in KEPT}
+        fresh = self.file.with_suffix(".new")
+        fresh.write_bytes(pickle.dumps((self.clock.now(), kept)))
+        fresh.replace(self.file)
+
+    @contextlib.contextmanager
+    def _asked(self, call):
+        if call != "survey":
+            point(f"before {call.partition(' ')[0]}")
+        with super()._asked(call):
+            yield
+            self.save()
+        if call != "survey":
+            point(f"after {call.partition(' ')[0]}")
+
+    def _change(self, id, meanwhile, then, failure=None):
+        super()._change(id, meanwhile, then, failure)
+        self.history.append((self._orders[id].key, self.clock.now(), then))
+
+    def _expire(self, id, now):
+        at = self._expiry.get(id, (None, None))[0]
+        super()._expire(id, now)
+        if at is not None and id not in self._expiry:
+            self.history.append((self._orders[id].key, at, self._changes[id].then))
+
+
+class World:
+    """One daemon of a home, and what really is."""
+
+    def __init__(self, home):
+        self.home = Path(home)
+        self.home.mkdir(exist_ok=True)
+        self.clock = StoppedClock(datetime(2026, 1, 1, 9, tzinfo=UTC))
+        self.cloud = KeptCompute(self.clock, busy=timedelta(0))
+        self.cloud.open(self.home / "cloud")
+        settings = Settings(home=home, user="ada", local_prices="aws")
+        volumes = {PLACE: MemoryVolumes(self.clock)}
+        self.rooms = Rooms(settings, {PLACE: self.cloud}, self.clock, lambda: None, volumes)
+        self.rooms.here = PLACE
+        self.house = House(None, self.rooms)  # its web side costs a second, and nobody asks it
+        self.house.db.create_tables()
+        self.rooms.profiles.first_start({})
+        self.lab = Lab.__new__(Lab)
+        self.lab.house, self.lab.clock = self.house, self.clock
+
+    def settle(self, later=timedelta(0)):
+        self.clock.time += later
+        self.house.settle(40)
+        self.cloud.save()
+
+    def inherit(self):
+        """Take over what a dead daemon held, as the only one that there is."""
+        for loop in self.rooms.loops:
+            loop.inherit()
+
+    def state(self):
+        with self.house.db.read():
+            return State(self.rooms, self.clock)
+
+
+def prepare(job):
+    """All that comes before the verb."""
+    world = World(job["home"])
+    for step in LIVES[job["life"]].before:
+        step(world.state())
+        world.settle()
+    tell(done=True)
+
+
+def live(job):
+    """Ask, and carry out, with the points armed."""
+    global armed, die_at
+    world, life = World(job["home"]), LIVES[job["life"]]
+    world.clock.time += life.later
+    world.cloud.save()
+    die_at, armed = job["at"], True
+    life.ask(world.state())
+    for _ in range(2):  # what was learned by the first is settled by the second
+        world.settle()
+    armed = False
+    tell(passed=passed, wrong=wrong(world, life))
+
+
+def come_back(job):
+    """What the next daemon of that home makes of it, for some hours."""
+    world, life = World(job["home"]), LIVES[job["life"]]
+    world.clock.time += AWAY
+    world.inherit()
+    with contextlib.suppress(Problem):
+        life.again(world.state())
+    for _ in range(2):
+        world.settle()
+    tell(wrong=wrong(world, life))
+
+
+def wrong(world, life):
+    """Everything that is not as it must be, now and in the hours that follow, in words."""
+    found = [*books(world), *machines(world, life)]
+    for _ in range(6):
+        world.settle(timedelta(minutes=10))
+        found += books(world)
+    return found
+
+
+def books(world):
+    """Whether caps are kept, and the ledger says what really was."""
+    now = world.clock.now()
+    try:
+        for cap, settled, reserved in world.lab.standings():
+            if settled + reserved > cap.amount:
+                yield f"{now} {cap.words}: {settled} settled, {reserved} reserved"
+    except AssertionError as error:
+        yield f"{now} the sums are not the recount: {error}"
+    segments = world.lab.segments()
+    for id in sorted({key for key, *_ in world.cloud.history}):
+        mine = [one for one in segments if one.resource == id]
+        told = [(at, seen) for key, at, seen in world.cloud.history if key == id]
+        for kind, when in (("compute", {Seen.ON}), ("asleep", {Seen.ASLEEP}), ("root", ALL)):
+            counted = [(one.began, one.ended) for one in mine if one.kind == kind]
+            if joined(counted) != (real := spans(told, when)):
+                yield f"{now} {id} {kind}: counted {counted}, but it was so {real}"
+
+
+ALL = {Seen.ON, Seen.ASLEEP, Seen.OFF, Seen.STARTING, Seen.STOPPING, Seen.BROKEN}
+
+
+def joined(counted):
+    """Segments one after the other as one span; what overlaps stays apart."""
+    found = []
+    for began, ended in sorted(counted, key=lambda it: it[0]):
+        if began == ended:
+            continue
+        if found and found[-1][1] == began:
+            found[-1] = (found[-1][0], ended)
+        else:
+            found.append((began, ended))
+    return found
+
+
+def spans(told, when):
+    """From when to when a machine was one of these."""
+    found, since = [], None
+    for at, seen in sorted(told, key=lambda it: it[0]):
+        at = int(at.timestamp())
+        if seen in when and since is None:
+            since = at
+        elif seen not in when and since is not None:
+            found, since = [*found, (since, at)] if at > since else found, None
+    return found if since is None else [*found, (since, None)]
+
+
+def machines(world, life):
+    """Whether there is one machine, one reservation, and the state that was asked for."""
+    there = [it for it in world.cloud.survey() if it.seen is not Seen.GONE]
+    listed = {it.name: it for it in world.rooms.workspaces.every()}
+    living = {it.id for it in listed.values() if it.ended_at is None}
+    if {it.key for it in there} != living or len(there) != len(living):
+        yield f"machines {there}, workspaces {living}"
+    held = [it.id for it in world.lab.reservations()]
+    if sorted(held) != sorted(living):
+        yield f"set aside for {held}, living {living}"
+    state = world.state().state("mine")
+    if life.state != state:
+        yield f"it is {state}, not {life.state}"
+    yield from life.more(world.state())
+
+
+def tell(**said):
+    """The last thing a fork does for its job."""
+    os.write(told, json.dumps(said, default=str).encode() + b"\n")
+
+
+JOBS = {"prepare": prepare, "live": live, "come back": come_back}
+
+
+def serve():
+    """Fork for each job."""
+    global told
+    for line in sys.stdin:
+        job = json.loads(line)
+        ear, told = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                JOBS[job["do"]](job)
+            except BaseException:  # noqa: BLE001  whatever it was, the test says it
+                tell(broke=traceback.format_exc())
+            os._exit(0)
+        os.close(told)
+        with os.fdopen(ear) as heard:
+            said = heard.read().splitlines()
+        _, status = os.waitpid(child, 0)
+        answer = json.loads(said[-1]) if said else {}
+        answer["killed"] = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    Database.write = announced_write
+    serve()

@@ -1,0 +1,96 @@
+"""Kill a daemon with money at every commit and every call of every verb; look at its books."""
+
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.budgets.lives import LIVES
+from tests.proofs import record
+
+ALWAYS = {"launch", "renewal"}  # the others in `make test-all`
+
+
+class Stage:
+    """One mortal daemon, which forks for each of its lives."""
+
+    def __init__(self, folder):
+        self.folder, self.numbers = folder, itertools.count()
+        self.log = (folder / "log").open("w")
+        self.mortal = subprocess.Popen(
+            (sys.executable, "-m", "tests.budgets.mortal"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+
+    def close(self):
+        self.mortal.stdin.close()
+        self.mortal.wait(20)
+        self.mortal.stdout.close()
+        self.log.close()
+
+    def ask(self, do, life, home, **job):
+        print(
+            json.dumps({"do": do, "life": life, "home": str(home), **job}), file=self.mortal.stdin
+        )
+        self.mortal.stdin.flush()
+        answer = json.loads(self.mortal.stdout.readline())
+        assert "broke" not in answer, answer["broke"]
+        return answer
+
+    def prepared(self, life):
+        home = self.folder / f"{life}-{next(self.numbers)}"
+        self.ask("prepare", life, home)
+        return home
+
+    def tried(self, life, prepared, at=-1):
+        """Live it, perhaps not to the end; come back after a death."""
+        home = self.folder / f"{life}-{next(self.numbers)}"
+        shutil.copytree(prepared, home)
+        lived = self.ask("live", life, home, at=at)
+        found = self.ask("come back", life, home) if lived["killed"] else lived
+        shutil.rmtree(home)
+        return lived["passed"], lived["killed"], found["wrong"]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    made = Stage(tmp_path_factory.mktemp("stage"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "life",
+    [pytest.param(it, marks=() if it in ALWAYS else pytest.mark.slow) for it in LIVES],
+)
+def test_the_books_survive_death_at_every_point(stage, life):
+    prepared = stage.prepared(life)
+    points, killed, found = stage.tried(life, prepared)
+    assert not killed
+    assert found == []
+    assert points.count("after commit") >= 1
+    deaths, failures = 0, []
+    for at in range(len(points)):
+        passed, killed, found = stage.tried(life, prepared, at)
+        deaths += killed
+        failures += [f"{at} {passed[-1]}: {it}" for it in found]
+    assert not failures, "\n".join(failures)
+    assert deaths >= len(points) - 1, "a life is nearly the same each time"
+    calls = sum(it.startswith("before ") and it != "before commit" for it in points)
+    record(
+        f"SIGKILL at every write and call: {life}",
+        f"{len(points)} points ({points.count('after commit')} commits, {calls} calls that change "
+        f"something), {deaths} deaths: every time settled + reserved ≤ cap for project, "
+        "allocation and pool, for an hour after it; the ledger counts each second that ran or "
+        "slept once, as the cloud's own history says; one machine and one reservation for each "
+        "workspace that lives; none fits that did not fit before.",
+    )
