@@ -204,7 +204,8 @@ def test_a_jupyter_that_does_not_say_is_never_idle(world):
 
 def test_last_words_of_a_machine_that_went_down_are_read_on_its_console(world):
     world.watch.watch(ID, LOOKS)
-    eventually(lambda: world.idle())
+    eventually(lambda: (it := world.idle()) and it.state)
+    eventually(lambda: not world.watch._asking)
     at = (LAUNCHED + timedelta(hours=1)).timestamp()
     acted = {"at": at, "action": "stop", "seconds": 1800.0, "profile": "p", "note": None}
     world.seat.cloud.consoles[ID] += f"\nprism-idle: {json.dumps(acted)}\r\n"
@@ -212,10 +213,14 @@ def test_last_words_of_a_machine_that_went_down_are_read_on_its_console(world):
     world.seat.hosts.clear()
     known = eventually(lambda: (it := world.idle("stopped")) and it.acted and it)
     assert known.acted.seconds == 1800.0
+    assert known.state == "idle"
     asked = len(world.seat.cloud.asked)
     for _ in range(5):
         world.idle("stopped")
     assert len(world.seat.cloud.asked) == asked, "what is known is not asked for again"
+    world.watch.look([instance(launched=LAUNCHED + timedelta(hours=2))])
+    woken = world.watch.idle(ID)
+    assert (woken.state, woken.acted) == (None, known.acted), "it begins anew"
 
 
 def test_a_machine_that_is_not_on_or_not_known_costs_no_calls(world):

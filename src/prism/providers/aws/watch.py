@@ -89,11 +89,14 @@ class AwsWatch:
     def look(self, instances: Iterable[Instance]) -> None:
         """Have those asked that are due; the answers show at the next look."""
         now, there = time.monotonic(), list(instances)
-        self._on = {it.id: it.boot for it in there if it.state == "running"}
+        before, self._on = self._on, {it.id: it.boot for it in there if it.state == "running"}
         self._tried &= set(self._on.items())
         with self._lock:
             work = [*self._due_of(there, now), *self._down_of(there, now)]
             self._known = {it.id: self._known[it.id] for it in there if it.id in self._known}
+            for id in self._known.keys() & dict(self._on.items() - before.items()).keys():
+                # It was started: what it found before holds no more, what it did does.
+                self._known[id] = Idleness(acted=self._known[id].acted)
             self._asking.update(it.id for _, it in work)
         for ask, it in work:
             self._hands.submit(self._asked, ask, it)
