@@ -6,6 +6,7 @@ from itertools import pairwise
 from msgspec.structs import replace
 
 from prism.providers.local.storage_terms import LocalStorageTerms
+from prism.storage.copier import SnapshotReconciler
 from prism.storage.model import Trouble
 from prism.storage.reconciler import VolumeReconciler
 from prism.workspaces import store as workspaces
@@ -283,8 +284,9 @@ class Counting:
 def test_whoever_counts_is_told_of_every_change(storage):
     meter = Counting()
     storage.house.storage._meters = [meter]
-    for loop in storage.house.rooms.storage_loops:
-        loop._work._meters = [meter]
+    for loop in storage.house.rooms.loops:
+        if isinstance(loop._work, VolumeReconciler | SnapshotReconciler):
+            loop._work._meters = [meter]
     storage.made()
     storage.take(volume="data")
     storage.settle()

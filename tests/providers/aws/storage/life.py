@@ -133,8 +133,9 @@ class Life:
 
     def begin(self):
         """A daemon starts; the one before has died."""
-        volumes = {AWS: AwsVolumes(self.cloud, self.place.machines)}
-        kept = (self.db, self.aws.clock, volumes, self.hosts)
+        volumes = AwsVolumes(self.cloud, self.place.machines)
+        volumes._disks._first_zone = lambda key: "us-east-1c"  # where nobody is: all of them move
+        kept = (self.db, self.aws.clock, {AWS: volumes}, self.hosts)
         self.loops = [
             Loop(VolumeReconciler(*kept), self.db, self.aws.clock, hands=1),
             Loop(SnapshotReconciler(*kept), self.db, self.aws.clock, hands=1),
