@@ -255,3 +255,37 @@ def test_a_volume_is_kept_where_the_profile_leads(desk):
     desk.house.settle()
     [volume] = desk.get("storage/volumes")["ebs_volumes"]
     assert volume["volume_id"].startswith("vol-")
+
+
+def test_recovery_knows_of_places_that_nobody_has_looked_at_yet(desk, aws):
+    desk.use()
+    waiting = {"place": "aws:lab", "looked_at": None, "problem": None}
+    assert waiting in desk.get("orphans")["places"]
+    desk.house.settle()
+    there = {it["place"]: it for it in desk.get("orphans")["places"]}
+    assert there.keys() == {THERE, desk.rooms.here}
+    assert there[THERE]["looked_at"] and there[THERE]["problem"] is None
+    aws.fault(action="GetCallerIdentity", do="error", code="ExpiredToken", status=403, times=None)
+    desk.use("other", aws_profile=None, region="eu-west-1")
+    desk.rooms.aws.identities._found.clear()
+    desk.house.settle()
+    found = {it["place"]: it["problem"] for it in desk.get("orphans")["places"]}
+    assert "ExpiredToken" in found["aws:other"]
+
+
+def test_machines_at_aws_are_taken_back_by_a_daemon_that_has_lost_its_database(desk, tmp_path):
+    desk.use()
+    desk.post("instances/launch", name="mine", template="plain-shell")
+    desk.house.settle()
+    [made] = desk.get("instances")
+    (tmp_path / "other").mkdir()
+    anew = Desk(tmp_path / "other")
+    try:
+        anew.use()
+        anew.house.settle()
+        [orphan] = anew.get("orphans")["orphans"]
+        assert (orphan["id"], orphan["name"]) == (made["id"], "mine")
+        anew.post("recover")
+        assert [it["id"] for it in anew.get("instances")] == [made["id"]]
+    finally:
+        anew.house.close()

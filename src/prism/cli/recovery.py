@@ -94,7 +94,8 @@ def _after_a_look(wire: Wire) -> dict[str, Any]:
     until = time.monotonic() + FIRST_LOOK
     while True:
         answer: dict[str, Any] = wire.ask("GET", "/orphans")
-        if all(it["looked_at"] for it in answer["places"]) or time.monotonic() > until:
+        known = all(it["looked_at"] or it["problem"] for it in answer["places"])
+        if known or time.monotonic() > until:
             return answer
         time.sleep(0.2)
 

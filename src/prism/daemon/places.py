@@ -25,17 +25,18 @@ from prism.logs.ports import Logs
 from prism.profiles import store as profile_rows
 from prism.profiles.model import Profile
 from prism.providers.aws.away import Away
-from prism.providers.aws.identity import OwnCloud
+from prism.providers.aws.identity import OwnCloud, place_of, region_of
 from prism.providers.aws.places import AwsPlaces, Parts, Usage
 from prism.providers.aws.terms import AwsTerms
+from prism.providers.local import place as this_machine
 from prism.providers.local.compute import LocalCompute
 from prism.providers.local.logs import LocalLogs
-from prism.providers.local.place import place_of
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.local.storage_terms import LocalStorageTerms
 from prism.providers.local.terms import LocalTerms
 from prism.providers.local.volumes import LocalVolumes
 from prism.recovery.lookout import Strays
+from prism.recovery.model import Looked
 from prism.settings import Settings
 from prism.storage import store as storage_rows
 from prism.storage.copier import SnapshotReconciler
@@ -83,7 +84,7 @@ class PlaceRooms(RescueRooms):
     @cached_property
     def here(self) -> str:
         """The name of this machine's place."""
-        return place_of(self.settings.folder)
+        return this_machine.place_of(self.settings.folder)
 
     # ------------------------------------------------------------ what there is
     @cached_property
@@ -242,6 +243,20 @@ class PlaceRooms(RescueRooms):
             *map(self._seen, [*self.local, *aws]),
             *(PlaceSeen(f"{AWS}{it}", "aws", False, None, why.message) for it, why in nowhere),
         ]
+
+    def _unseen(self) -> list[Looked]:
+        """Places in use where nobody looks yet, or nobody can."""
+        away = {place: it for place, it in self.aws.computes.items() if isinstance(it, Away)}
+        found = [Looked(place, None, it.reason.message) for place, it in away.items()]
+        for profile in self._in_use().active:
+            who = self.aws.identities.known(profile.aws_profile)
+            trouble = who.problem or self.aws.troubles.get(profile.name)
+            if who.identity is None or trouble is not None:
+                why = None if trouble is None else trouble.message
+                found.append(Looked(f"{AWS}{profile.name}", None, why))
+            elif (place := place_of(who.identity.account, region_of(profile))) not in self.joined:
+                found.append(Looked(place))
+        return [*map(Looked, self.local), *(it for it in found if it.place not in self.joined)]
 
     def _seen(self, place: str) -> PlaceSeen:
         provider, compute = place.partition(":")[0], self.computes[place]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from prism.idle.lookout import Lookout
     from prism.idle.service import Keeper
     from prism.profiles.service import ProfileService
+    from prism.recovery.model import Looked
     from prism.templates.service import TemplateService
 
 
@@ -28,6 +29,7 @@ class RescueRooms(MoneyRooms):
         def lookout(self) -> Lookout: ...  # noqa: D102
         @cached_property
         def watchman(self) -> Keeper: ...  # noqa: D102
+        def _unseen(self) -> list[Looked]: ...
 
     @cached_property
     def lookouts(self) -> list[Strays]:
@@ -37,7 +39,7 @@ class RescueRooms(MoneyRooms):
     @cached_property
     def strays(self) -> Everywhere:
         """Machines without a row, as the last looks have shown them."""
-        return Everywhere(lambda: self.lookouts)
+        return Everywhere(lambda: self.lookouts, self._unseen)
 
     @cached_property
     def rescue(self) -> RecoveryService:

@@ -65,15 +65,24 @@ class Strays:
 
 
 class Everywhere:
-    """Implements `recovery.model.Sight`: what several, each at its own places, have noticed."""
+    """Implements `recovery.model.Sight`: what several, each at its own places, have noticed.
 
-    def __init__(self, several: Callable[[], Iterable[Strays]]) -> None:
-        self._several = several
+    `unseen` are places that are in use and that nobody looks at yet.
+    """
+
+    def __init__(
+        self,
+        several: Callable[[], Iterable[Strays]],
+        unseen: Callable[[], Iterable[Looked]] = tuple,
+    ) -> None:
+        self._several, self._unseen = several, unseen
 
     def strays(self) -> Sequence[Found]:
         """Those of the last looks that have no row yet; the oldest of each place first."""
         return [found for it in self._several() for found in it.strays()]
 
     def places(self) -> Sequence[Looked]:
-        """Every place that is served, looked at or not yet."""
-        return [looked for it in self._several() for looked in it.places()]
+        """Every place that is served, or will be, looked at or not yet."""
+        seen = [looked for it in self._several() for looked in it.places()]
+        known = {it.place for it in seen}
+        return [*seen, *(it for it in self._unseen() if it.place not in known)]
