@@ -12,7 +12,7 @@ from prism.workspaces.plan import state_of
 from tests.conftest import ML
 
 NOTHING = timedelta(0)
-CAPS = (3.7, 3.5, 3.6)  # of project, allocation and pool: for one workspace and half another
+CAPS = (3.5, 3.36, 3.4)  # of project, allocation and pool: for two disks and one that runs
 
 
 def order(name, hours=None):

@@ -55,6 +55,9 @@ def test_what_would_be_possible_is_said(lab):
     lab.project("lab", 1.65)
     fault = failed(lab.launch(project="lab"), 403, "BUDGET_EXCEEDED")
     assert "what is left pays for 0.6 h of it" in fault["details"]
+    assert lab.put("projects/lab", budget={"total_allocated": 1.0}).status_code == 200
+    fault = failed(lab.launch(project="lab"), 403, "BUDGET_EXCEEDED")
+    assert "the $1.00 left do not pay its disk" in fault["details"]
 
 
 @pytest.mark.parametrize("tight", ["project", "allocation", "pool"])

@@ -1,5 +1,7 @@
 """Volumes and snapshots are on the same ledger."""
 
+from datetime import date
+
 from prism.costs.model import Kind
 
 
@@ -12,6 +14,8 @@ def test_a_volume_costs_from_when_it_is_there_until_it_is_gone(lab):
     [it] = lab.segments()
     assert (it.kind, it.amount, it.hours, it.detail) == (Kind.VOLUME, 8_000_000, 720, "100 GB gp3")
     assert (it.project, it.name) == (project["id"], "data")
+    assert it.source == "simulated: the price list, as it was when it was made"
+    assert it.as_of == date(2026, 1, 1)
     lab.settle(hours=72)
     assert lab.get("projects/lab")["budget"]["current_spend"] == 0.8
     now = lab.get("costs/current")

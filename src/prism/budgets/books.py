@@ -185,7 +185,9 @@ def _exceeded(at: Standing, wanted: Reservation, need: int, owner: str) -> Budge
     if not wanted.compute:  # only a disk
         span = affordable(at.left * MONTH_HOURS, wanted.disk, 0)
     hours = span.total_seconds() / 3600
-    possible = f"what is left pays for {hours:.1f} h of it" if hours > 0 else "nothing is left"
+    possible = f"the {dollars(at.left)} left do not pay its disk" if at.left else "nothing is left"
+    if hours > 0:
+        possible = f"what is left pays for {hours:.1f} h of it"
     return BudgetExceeded(
         f"The {at.cap.words} has not enough money left for {wanted.name!r}",
         details=(

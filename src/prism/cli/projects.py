@@ -104,14 +104,16 @@ def _budget(asked: Namespace) -> None:
     if asked.json:
         return show_json(it)
     parts, alerts = it["cost_breakdown"], it["budget_alerts"]
-    over = it["storage_overrun"]
+    over, left = it["storage_overrun"], it["remaining"]
+    free = None if left is None else max(0.0, left - it["reserved"])
     show_fields(
         {
             "budget": usd(it["total_allocated"]),
             "spent": usd(it["current_spend"]),
             "used": percent(_used(it)),
             "set aside": usd(it["reserved"]),
-            "left": usd(it["remaining"]),
+            "left": usd(left),
+            "still free": usd(free),
             "compute": usd(parts["compute"]),
             "storage": usd(parts["storage"]),
             "transfer": usd(parts["data_transfer"]),

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from prism.costs.ledger import Ledger
 from prism.costs.model import MONTH_HOURS, Booking, Kind, Rate
-from prism.costs.plan import Charge
+from prism.costs.plan import FREE, SIMULATED, Charge
 from prism.kit.db import Tx
 from prism.storage.model import Kind as Sort
 from prism.storage.model import Seen, Snapshot, Volume
@@ -43,9 +43,18 @@ def charges(it: Volume | Snapshot) -> dict[Kind, Charge]:
         return {}
     kind = Kind.SNAPSHOT if isinstance(it, Snapshot) else Kind.VOLUME
     kind = Kind.FILES if isinstance(it, Volume) and it.kind is Sort.EFS else kind
-    free = it.gb_month == 0
-    rate = Rate(monthly_cost(it), MONTH_HOURS, "local" if free else SOURCE)
-    return {kind: Charge(_detail(it, measured=measured), rate)}
+    return {kind: Charge(_detail(it, measured=measured), _rate(it))}
+
+
+def _rate(it: Volume | Snapshot) -> Rate:
+    """The price that it had when it was made, and of when that is."""
+    month = monthly_cost(it)
+    if it.gb_month == 0:
+        return Rate(month, MONTH_HOURS, FREE)
+    if month is None:
+        return Rate(None, MONTH_HOURS, "unknown")
+    source = f"{SIMULATED}: {SOURCE}" if it.place.startswith("local:") else SOURCE
+    return Rate(month, MONTH_HOURS, source, it.created_at.date())
 
 
 def _detail(it: Volume | Snapshot, *, measured: bool) -> str:
