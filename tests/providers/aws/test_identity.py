@@ -209,3 +209,15 @@ def test_other_credentials_of_the_account_may_be_used_from_now_on(clock, aws):
     with pytest.raises(AwsUnavailable, match="does not answer"):
         cloud.call("ec2", "DescribeVpcs")
     assert asked == [None]
+
+
+@pytest.mark.parametrize(
+    ("configured", "asked"),
+    [("cn-north-1", "cn-north-1"), ("no-such-1", "us-east-1"), (None, "us-east-1")],
+)
+def test_who_we_are_is_asked_in_the_cloud_that_knows(aws, bare, configured, asked):
+    """Keys of AWS China are unknown in us-east-1."""
+    if configured:
+        bare.setenv("AWS_DEFAULT_REGION", configured)
+    assert ask_aws(None).account == "123456789012"
+    assert [it.region for it in aws.calls] == [asked]

@@ -25,7 +25,7 @@ from prism.providers.aws.faults import AwsUnavailable, CredentialsMissing, crede
 PATIENCE = 4.0  # seconds that a request waits for the first answer
 SHORT = 1.0  # and for the next one, where the last was a failure
 AGAIN = timedelta(seconds=10)  # how soon a failure is looked into again
-ANYWHERE = "us-east-1"  # who we are is the same in every region
+ANYWHERE = "us-east-1"  # who we are is the same in every region of AWS proper
 
 
 class RegionMissing(Invalid, code="AWS_REGION_MISSING"):
@@ -48,8 +48,10 @@ Ask = Callable[[str | None], Identity]
 
 
 def ask_aws(aws_profile: str | None) -> Identity:
-    """Ask AWS now."""
-    said = Cloud(ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
+    """Ask AWS now, where its own settings point: China and GovCloud know their own only."""
+    region = _configured(aws_profile)
+    where = region if region in _regions() else ANYWHERE
+    said = Cloud(where or ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
     return Identity(account=said["Account"], arn=said["Arn"])
 
 

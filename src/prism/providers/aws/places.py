@@ -38,7 +38,7 @@ from prism.workspaces.ports import Compute
 log = logging.getLogger(__name__)
 
 EVERY, SOON = 15.0, 0.2  # seconds between two looks; and after somebody rang
-SHOPPING = 1.0  # seconds between two looks at what is due of prices
+SHOPPING = 2.0  # seconds between two looks at what is due of prices
 GOING_HOME = 10.0  # seconds that a look has to end
 WAIT = 5.0  # seconds for who we are, where a look may wait
 
@@ -174,7 +174,8 @@ class AwsPlaces:
 
     def _shop(self) -> None:
         while not self._closed.wait(SHOPPING):
-            _apart(self.look_at_prices)
+            if self.wanted & self.connected.keys():
+                _apart(self.look_at_prices)
 
     def _candidates(self, place: str, usage: Usage) -> list[Profile]:
         """Whose credentials may lead to a place with rows: those of its rows, if they can.
