@@ -103,6 +103,6 @@ def test_it_survives_death_at_every_point(tmp_path):
     died = survive(tmp_path, 1)
     record(
         "Storage on this machine, killed",
-        f"A process killed at {died} points of a life of volumes and snapshots (every commit, file "
+        f"Killed at {died} points of a life of volumes and snapshots (each commit, file "
         "and program): in the end one volume each, whole, and nothing left over.",
     )
