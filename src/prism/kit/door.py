@@ -47,7 +47,8 @@ def _turn_away(
     # What arrives is thrown away unread; closing at once would reset the connection, and
     # the answer might be lost with it.
     transport.set_protocol(asyncio.Protocol())
-    problem = PeerRejected(remediation="Use Prism as the user who started its daemon")
+    where = "Use Prism as the user who started its daemon, outside of workspaces"
+    problem = PeerRejected(remediation=where)
     transport.write(_answer(problem, clock))
     if transport.can_write_eof():
         transport.write_eof()

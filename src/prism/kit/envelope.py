@@ -60,7 +60,7 @@ class OriginRejected(Denied, code="ORIGIN_REJECTED"):
 
 
 class PeerRejected(Denied, code="PEER_REJECTED"):
-    """Another user of this machine may not speak to Prism."""
+    """Another user of this machine, or a workspace, may not speak to Prism."""
 
 
 class Bug(Problem, code="INTERNAL_ERROR"):

@@ -61,7 +61,11 @@ class Peers:
         if owner is None or owner.inode == 0 or owner.uid not in self._uids:
             log.warning("refused a connection of %s", f"uid {owner.uid}" if owner else "nobody")
             return False
-        return not self._stranger(owner.inode)
+        # Only who is of the daemon's own uid can be something that the daemon runs.
+        if owner.uid == os.geteuid() and self._stranger(owner.inode):
+            log.warning("refused a connection of a workspace, or of nobody to be seen")
+            return False
+        return True
 
     def close(self) -> None:
         """Ask no more."""

@@ -24,6 +24,7 @@ from prism.providers.local import reach, supervision
 from prism.providers.local.folder import State, Wanted
 from prism.providers.local.found import found_in
 from prism.providers.local.making import Manners, make, regrant, sweep_away
+from prism.providers.local.peers import Peers
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.local.terms import machine_id
 from prism.recovery.model import Found
@@ -57,6 +58,7 @@ class Glance(Struct, frozen=True):
     machine: Machine
     name: str
     watched: bool  # whether there must be a supervisor
+    fenced: bool  # whether its programs are kept in a sandbox, or that is not known yet
 
 
 class LocalCompute:
@@ -79,7 +81,10 @@ class LocalCompute:
         cache = cache or self._root.parent / "cache"
         self._manners = Manners(cache=cache, grace=grace, sandbox=sandbox, minute=minute)
         self._glances: dict[str, Glance] = {}
+        self._surveyed = False
         self._writing = threading.Lock()
+        self.peers = Peers(self._fenced, self._supervisors)
+        """Who knocks at the daemon's own door."""
         self.ssh = SshGate(self._root.parent, self._root, self._on, self._within)
         """The doors for SSH; whoever has an event loop opens it."""
 
@@ -97,6 +102,7 @@ class LocalCompute:
                 found[name] = machine
         kept = {name: self._glances[name] for name in found if name in self._glances}
         forgotten, self._glances = len(kept) < len(self._glances), kept
+        self._surveyed = True
         if forgotten:
             self.ssh.look()
         return list(found.values())
@@ -183,6 +189,17 @@ class LocalCompute:
         looked = [found_in(self._root / id, machine) for id, machine in here.items()]
         return [it for it in looked if it is not None]
 
+    def _fenced(self) -> bool:
+        """Whether anything runs in a sandbox; before the first look, whether it might."""
+        if not self._surveyed:
+            return folders.LINUX and self._root.is_dir()
+        glances = tuple(self._glances.values())
+        return folders.LINUX and any(it.watched and it.fenced for it in glances)
+
+    def _supervisors(self) -> set[int]:
+        names = filter(ID.fullmatch, os.listdir(self._root))
+        return {folders.holder(f"{self._root}/{name}") for name in names} - {0}
+
     def _on(self) -> dict[str, str]:
         """The names of the machines that were on at the last look, by id."""
         glances = dict(self._glances)
@@ -207,6 +224,7 @@ class LocalCompute:
                 folders.want(folder, wish)
         if wish or self._look(id) is None:
             supervision.ensure(folder)
+            self._look(id)
 
     def _folder(self, id: str) -> Path | None:
         path = self._root / id
@@ -262,7 +280,8 @@ class LocalCompute:
             idle=seen.idle,
         )
         watched = seen.phase in ALIVE or (pending and seen.phase != "gone")
-        return Glance(stamps, machine, seen.name, watched)
+        fenced = not (seen.sandbox or "").startswith("none")
+        return Glance(stamps, machine, seen.name, watched, fenced)
 
     def _unwatched(self, name: str) -> Machine | None:
         """What is known of a machine whose supervisor died and has no successor yet."""
