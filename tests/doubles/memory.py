@@ -182,7 +182,8 @@ class MemoryCompute:
             idle_profile=order.idle_profile,
             launched_at=order.launched_at,
             started_at=machine.since if up else None,
-            expires_at=self.expiry(id),
+            ends_at=order.ends_at,
+            told_until=self.expiry(id),
             at_home=self.at_home,
         )
 

@@ -19,8 +19,9 @@ class Found(Struct, frozen=True, kw_only=True):
     """A machine, by what is written on itself.
 
     `recipe` is what it was made of, where it says more than the name; `started_at` since when
-    it is on; `at_home` whether this home has the key to it. `place` is filled in by whoever
-    asked there.
+    it is on; `at_home` whether this home has the key to it. `ends_at` is the end that was asked
+    for at its launch, `told_until` when it goes down by itself as things are. `place` is filled
+    in by whoever asked there.
     """
 
     id: str
@@ -43,7 +44,8 @@ class Found(Struct, frozen=True, kw_only=True):
     idle_profile: str | None = None
     launched_at: datetime | None = None
     started_at: datetime | None = None
-    expires_at: datetime | None = None
+    ends_at: datetime | None = None
+    told_until: datetime | None = None
     at_home: bool = False
 
 
@@ -85,7 +87,7 @@ class Orphan(Struct, frozen=True, kw_only=True):
     hourly_rate: float | None
     price_source: str | None
     cost_so_far: float | None
-    expires_at: datetime | None
+    goes_down_at: datetime | None
     key_here: bool
 
 

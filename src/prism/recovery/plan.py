@@ -81,6 +81,21 @@ def cost_so_far(it: Found, hourly: Micros | None, now: datetime) -> Micros | Non
     return Micros(int(hourly * (ran / HOUR)))
 
 
+def end_of(it: Found) -> tuple[datetime | None, str | None]:
+    """When it expires, and what has to be said about that.
+
+    A machine is told one time, the nearer of its expiry and of the end of its money. What it
+    has been told later than its expiry was is an extension; where only money can have said
+    it, money is set aside anew.
+    """
+    told = it.told_until
+    if told is None or (it.ends_at is not None and told <= it.ends_at):
+        return it.ends_at, None
+    if it.ends_at is not None or it.project is None:
+        return told, None
+    return None, f"it was to go down at {told:%Y-%m-%dT%H:%M:%SZ}, most likely for its money"
+
+
 def rebuilt(it: Found, name: str, origin: Origin, verb: Verb, now: datetime) -> Workspace:
     """The row: what it is, with no wish but to be watched, or to be destroyed."""
     launched = it.launched_at or it.started_at or now
@@ -111,11 +126,11 @@ def rebuilt(it: Found, name: str, origin: Origin, verb: Verb, now: datetime) -> 
         launched_at=launched,
         verb=verb,
         wished_at=now,
-        expires_at=it.expires_at,
+        expires_at=end_of(it)[0],
         seen=it.seen,
         granted=0 if verb is Verb.TERMINATE else 1,
         tried=1,
-        told_expiry=it.expires_at,
+        told_expiry=it.told_until,
         ready_at=launched if it.seen in WAS_READY else None,
         machine_id=it.id,
         progress=100 if it.seen is Seen.ON else 0,

@@ -31,7 +31,7 @@ from prism.recovery.model import (
     Sight,
 )
 from prism.recovery.origins import Origins
-from prism.recovery.plan import cost_so_far, may_take, name_for, rebuilt
+from prism.recovery.plan import cost_so_far, end_of, may_take, name_for, rebuilt
 from prism.workspaces import store as workspaces
 from prism.workspaces.model import ConfirmationRequired, Verb, Workspace
 from prism.workspaces.plan import ACTIVE, STEPS, state_of
@@ -129,6 +129,7 @@ class RecoveryService:
         name = name_for(it, store.names(tx.sql))
         if name != it.name:
             notes = (*notes, f"it was called {it.name!r}" if it.name else "it had no name")
+        notes = (*notes, *filter(None, [end_of(it)[1]]))
         workspace = rebuilt(it, name, origin, verb, now)
         workspaces.add(tx, workspace, due_at=now)
         since = it.started_at or now
@@ -185,7 +186,7 @@ class RecoveryService:
             hourly_rate=None if hourly is None else rate(hourly),
             price_source=source,
             cost_so_far=None if cost is None else amount(cost),
-            expires_at=it.expires_at,
+            goes_down_at=it.told_until,
             key_here=it.at_home,
         )
 

@@ -32,6 +32,7 @@ def found_of(it: Instance, machine: Machine, *, at_home: bool) -> Found:
         idle_profile=tags.get(names.IDLE_PROFILE) or None,
         launched_at=names.moment(tags.get(names.LAUNCHED_AT)),
         started_at=it.launched if machine.seen in RUNS else None,
-        expires_at=names.expires_at(tags),
+        ends_at=names.moment(tags.get(names.ENDS_AT)),
+        told_until=names.expires_at(tags),
         at_home=at_home,
     )

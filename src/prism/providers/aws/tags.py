@@ -23,6 +23,7 @@ PROJECT = "prism:project"
 USER = "prism:user"
 TTL = "prism:ttl"  # Go duration text, counted from `prism:launched-at`
 EXPIRE_ACTION = "prism:expire-action"  # hibernate, or stop
+ENDS_AT = "prism:ends-at"  # what its user asked for; `prism:ttl` may be sooner, by its money
 LAUNCHED_AT = "prism:launched-at"  # RFC 3339
 IDLE_PROFILE = "prism:idle-profile"
 VERSION = "prism:version"
@@ -86,6 +87,8 @@ def instance_tags(order: Order) -> Tags:
         tags[LAUNCHED_AT] = instant(order.launched_at)
         action = "hibernate" if order.hibernation else "stop"
         tags |= expiry_tags(order.expires_at, order.launched_at, action)
+    if order.ends_at is not None:
+        tags[ENDS_AT] = instant(order.ends_at)
     return tags
 
 

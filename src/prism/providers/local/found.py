@@ -23,6 +23,7 @@ class Launched(Struct, frozen=True, kw_only=True):
     budget: str | None = None
     idle_profile: str | None = None
     launched_at: datetime | None = None
+    ends_at: datetime | None = None
     instance_type: str | None = None
     root_gb: int | None = None
     root_type: str | None = None
@@ -70,7 +71,8 @@ def found_in(folder: Path, machine: Machine) -> Found | None:
         idle_profile=its.idle_profile,
         launched_at=its.launched_at,
         started_at=machine.since if machine.seen is Seen.ON else None,
-        expires_at=None if due is None else datetime.fromtimestamp(due, UTC),
+        ends_at=its.ends_at,
+        told_until=None if due is None else datetime.fromtimestamp(due, UTC),
         at_home=True,
     )
 

@@ -1,0 +1,97 @@
+"""Recovery, for people."""
+
+import json
+
+import pytest
+
+from prism.recovery.model import Adopted, Looked, Orphan
+from tests.client.filled import filled
+
+PLACE = filled(Looked, place="local:x", looked_at="2026-01-01T00:00:00Z", problem=None)
+ORPHAN = filled(
+    Orphan,
+    id="i-0123456789abcdef0",
+    name="mine",
+    place="aws:1:us-east-1",
+    state="running",
+    owner="ada",
+    instance_type="t3.medium",
+    age_seconds=7200,
+    hourly_rate=0.0416,
+    cost_so_far=0.08,
+)
+TAKEN = filled(
+    Adopted,
+    name="mine",
+    instance_id="i-0123456789abcdef0",
+    state="running",
+    owner="ada",
+    place="local:x",
+    notes=["its recipe is the template as it is today"],
+)
+
+
+def answer(server, *orphans, places=(PLACE,)):
+    said = {"orphans": list(orphans), "places": list(places)}
+    server.on("GET /orphans", said)
+    return said
+
+
+def test_orphans_are_a_table_with_age_and_cost(prism, server):
+    said = answer(server, ORPHAN)
+    head, row = prism("orphans").stdout.splitlines()
+    assert " ".join(head.split()) == "ID NAME STATE TYPE AGE USD/HOUR SO FAR OWNER PLACE"
+    for word in ("i-0123456789abcdef0", "mine", "2h 0m", "$0.0416", "$0.08", "ada"):
+        assert word in row
+    assert json.loads(prism("orphans", "--json").stdout) == said
+
+
+def test_none_is_said_and_so_is_a_place_that_did_not_answer(prism, server):
+    answer(server)
+    assert "has a workspace" in prism("orphans").stderr
+    answer(server, places=[{**PLACE, "problem": "no credentials"}])
+    assert "local:x did not answer: no credentials" in prism("orphans").stderr
+
+
+def test_recover_says_what_was_done_and_what_not(prism, server):
+    answer(server)
+    left = {"id": "i-1", "name": "hers", "why": "eve launched it"}
+    said = {"dry_run": False, "recovered": [TAKEN], "left": [left], "places": [PLACE]}
+    server.on("POST /recover", said)
+    done = prism("recover", "--everybody")
+    assert done.stdout == "mine is a workspace again (running, i-0123456789abcdef0)\n"
+    assert "note: its recipe is the template as it is today" in done.stderr
+    assert "left alone: hers: eve launched it" in done.stderr
+    assert server.asked_for("POST /recover")[0].body == {"dry_run": False, "everybody": True}
+    assert json.loads(prism("recover", "--json").stdout) == said
+
+
+def test_a_dry_run_says_would(prism, server):
+    answer(server)
+    said = {"dry_run": True, "recovered": [TAKEN], "left": [], "places": [PLACE]}
+    server.on("POST /recover", said)
+    assert "mine would be a workspace again" in prism("recover", "--dry-run").stdout
+    assert server.asked_for("POST /recover")[0].body == {"dry_run": True, "everybody": False}
+
+
+def test_one_is_adopted(prism, server):
+    server.on("POST /orphans/i-1/adopt", TAKEN)
+    done = prism("orphans", "adopt", "i-1")
+    assert done.stdout == "mine is running\n"
+    assert "note: its recipe" in done.stderr
+
+
+def test_one_is_destroyed_only_by_who_means_it(prism, server):
+    server.on("POST /orphans/i-1/terminate", {**TAKEN, "state": "terminating"})
+    refused = prism("orphans", "terminate", "i-1")
+    assert refused.returncode != 0
+    assert "prism orphans terminate i-1 --yes" in refused.stderr
+    assert prism("orphans", "terminate", "i-1", "--yes").stdout == "mine is terminating\n"
+    assert server.asked_for("POST /orphans/i-1/terminate")[0].body == {"confirm": "DELETE"}
+
+
+@pytest.mark.parametrize("action", ["adopt", "terminate"])
+def test_an_id_is_needed(prism, action):
+    done = prism("orphans", action)
+    assert done.returncode == 2
+    assert "required: ID" in done.stderr

@@ -1,0 +1,65 @@
+"""The real daemon and the real command line, after somebody deleted the database."""
+
+import pytest
+
+from tests.house.living import Home
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = Home(tmp_path / "home")
+    yield home
+    home.clear()
+
+
+def states(home):
+    return {it.name: str(it.state) for it in home.client.workspaces.list()}
+
+
+@pytest.mark.timeout(280)
+def test_a_deleted_database_costs_no_workspace(home):
+    with home.living():
+        home.said("launch", "plain-shell", "runs", "--size", "S", "--ttl", "8")
+        home.said("launch", "plain-shell", "off")
+        home.said("stop", "off")
+        before = {it["name"]: it for it in home.said("list")}
+    supervisors = {it.pid for it in home.machines()}
+    for file in home.folder.glob("state.db*"):
+        file.unlink()
+    with home.living():
+        assert home.said("list") == []
+        found = {it["name"]: it for it in home.said("orphans")["orphans"]}
+        assert found.keys() == {"runs", "off"}
+        assert found["runs"]["instance_type"] == before["runs"]["instance_type"]
+        dry = home.said("recover", "--dry-run")
+        assert sorted(it["name"] for it in dry["recovered"]) == ["off", "runs"]
+        assert [note for it in dry["recovered"] for note in it["notes"]] == [], "all is known"
+        assert home.said("list") == []
+        home.said("recover")
+        eventually(lambda: states(home) == {"runs": "running", "off": "stopped"}, 60)
+        vary = {"current_spend", "progress", "stage", "idle"}
+        for it in home.said("list"):
+            was = before[it["name"]]
+            assert {k: v for k, v in it.items() if k not in vary} == {
+                k: v for k, v in was.items() if k not in vary
+            }
+        assert supervisors <= {it.pid for it in home.machines()}, "nothing was started anew"
+        assert home.said("start", "off")["state"] == "running"
+        home.said("terminate", "runs", "--yes")
+        eventually(lambda: states(home)["runs"] == "terminated", 60)
+
+
+@pytest.mark.timeout(280)
+def test_an_orphan_is_destroyed_by_its_id(home):
+    with home.living():
+        home.said("launch", "plain-shell", "mine")
+    for file in home.folder.glob("state.db*"):
+        file.unlink()
+    with home.living():
+        [it] = home.said("orphans")["orphans"]
+        assert home.cli("orphans", "terminate", it["id"]).returncode != 0, "nobody confirmed"
+        home.said("orphans", "terminate", it["id"], "--yes")
+        eventually(lambda: states(home) == {"mine": "terminated"}, 60)
+        assert home.said("orphans")["orphans"] == []
+    assert home.machines() == []

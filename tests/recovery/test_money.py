@@ -1,0 +1,80 @@
+"""Whose money pays for what was recovered: projects by name, caps as they are now."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.money import Lab
+
+
+@pytest.fixture
+def lost(make_house, start_anew, clock, cloud):
+    """A machine of the project `reef`, for two hours; the daemon that knew it is gone."""
+    cloud.busy = timedelta(0)
+    lab = Lab(make_house(local_prices="aws"), clock)
+    lab.project("reef", 50.0)
+    lab.running(project="reef", idle_profile="batch")
+    lab.live(hours=2)
+    after = Lab(start_anew(lab.house, local_prices="aws"), clock)
+    after.settle()
+    return after
+
+
+@pytest.fixture
+def recovered(lost):
+    def recover():
+        answer = lost.post("recover", dry_run=False)
+        assert answer.status_code == 200, answer.text
+        [it] = answer.json()["recovered"]
+        return it
+
+    return recover
+
+
+def test_a_project_of_that_name_pays_and_its_cap_holds(lost, recovered):
+    lost.project("reef", 50.0)
+    recovered()
+    lost.settle()
+    assert lost.workspace().project_name == "reef"
+    [(_, settled, reserved)] = lost.standings()
+    assert settled > 0, "what it ran since its start is counted"
+    assert reserved > 0, "and what it will need is set aside"
+    lost.live(hours=1)
+    assert lost.state() == "running"
+
+
+def test_where_the_project_is_missing_it_is_said_and_nobody_pays(lost, recovered):
+    it = recovered()
+    assert "project 'reef' is not here: nobody's budget pays for it" in it["notes"]
+    lost.settle()
+    assert (lost.workspace().project, lost.state()) == (None, "running")
+
+
+def test_a_project_without_money_gets_its_machine_back_asleep(lost, recovered):
+    lost.project("reef", 0.05)
+    it = recovered()
+    assert any(note.startswith("it goes to sleep at once: ") for note in it["notes"])
+    lost.settle(seconds=1)
+    assert lost.state() == "hibernated"
+    assert lost.workspace().project_name == "reef"
+
+
+def test_a_dry_run_sets_nothing_aside(lost):
+    lost.project("reef", 50.0)
+    assert lost.post("recover", dry_run=True).json()["recovered"]
+    assert lost.reservations() == []
+    [(_, settled, reserved)] = lost.standings()
+    assert (settled, reserved) == (0, 0)
+
+
+def test_its_idle_profile_watches_it_again_where_there_is_one(lost, recovered):
+    recovered()
+    assert lost.workspace().idle_profile == "batch"
+    assert lost.get("idle/instances/mine")["profile"] == "batch"
+
+
+def test_what_an_orphan_costs_is_shown(lost):
+    [it] = lost.get("orphans")["orphans"]
+    assert (it["hourly_rate"], it["project"]) == (0.0832, "reef")
+    assert it["cost_so_far"] == 0.17
+    assert it["price_source"].startswith("simulated")

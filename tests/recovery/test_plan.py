@@ -1,0 +1,115 @@
+"""How a machine becomes a row: decisions without a world."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+
+import pytest
+
+from prism.profiles.model import Name as ProfileName
+from prism.recovery.model import Found
+from prism.recovery.plan import cost_so_far, end_of, may_take, name_for, names_profile, region_of
+from prism.workspaces.model import Name, Seen
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+VALID = re.compile(get_args(Name)[1].pattern)
+PROFILE = re.compile(get_args(ProfileName)[1].pattern)
+
+
+def found(**more):
+    return Found(**{"id": "i-0123456789abcdef0", "key": "ws_1", "seen": Seen.ON} | more)
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "becomes"),
+    [
+        ("mine", (), "mine"),
+        ("mine", ("mine",), "mine-bcdef0"),
+        ("mine", ("mine", "mine-bcdef0"), "mine-bcdef02"),
+        ("Mine", (), "mine"),
+        ("my machine!", (), "my-machine"),
+        ("a--b", (), "a-b"),
+        ("", (), "recovered"),
+        ("日本", (), "recovered"),
+        ("i-0123456789abcdef0", (), "recovered"),
+        ("local-0123456789abcdef0", (), "recovered"),
+        ("x" * 60, (), "x" * 48),
+        ("x" * 48, ("x" * 48,), "x" * 36 + "-bcdef0"),
+        ("-" * 50, (), "recovered"),
+    ],
+)
+def test_a_name_fits_and_is_free(name, taken, becomes):
+    given = name_for(found(name=name), taken)
+    assert given == becomes
+    assert VALID.search(given), "as a launch would take it"
+
+
+@pytest.mark.parametrize(
+    ("at_home", "owner", "everybody", "taken"),
+    [
+        (True, "eve", False, True),
+        (False, "ada@example.org", False, True),
+        (False, "Ada@Example.org", False, True),
+        (False, "eve", False, False),
+        (False, "", False, False),
+        (False, "eve", True, True),
+    ],
+)
+def test_what_is_somebody_elses_is_left(at_home, owner, everybody, taken):
+    why = may_take(found(at_home=at_home, owner=owner), "ada@example.org", everybody=everybody)
+    assert (why is None) is taken
+    assert why is None or "prism orphans adopt i-0123456789abcdef0" in why
+
+
+@pytest.mark.parametrize(
+    ("seen", "hours", "hourly", "cost"),
+    [
+        (Seen.ON, 2, 83_200, 166_400),
+        (Seen.STARTING, 0.5, 83_200, 41_600),
+        (Seen.STOPPING, 1, 83_200, 83_200),
+        (Seen.ON, -1, 83_200, 0),
+        (Seen.ON, 2, None, None),
+        (Seen.OFF, 2, 83_200, None),
+        (Seen.ASLEEP, 2, 83_200, None),
+    ],
+)
+def test_what_it_has_cost_since_it_was_started(seen, hours, hourly, cost):
+    it = found(seen=seen, started_at=NOW - timedelta(hours=hours))
+    assert cost_so_far(it, hourly, NOW) == cost
+    assert cost_so_far(found(seen=seen), hourly, NOW) is None, "since when is not known"
+
+
+def test_a_place_names_its_region():
+    assert region_of("aws:123456789012:eu-west-1") == "eu-west-1"
+    assert region_of("local:4711:/home/ada/.prism") == "local"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lab", "ada@example.org", "a" * 64, "a" * 65, "", "../x", ".x", "a b", "a\n", "current"],
+)
+def test_a_tag_names_a_profile_only_where_one_may_be_called_so(name):
+    fits = PROFILE.search(name) is not None and name not in {"current", "switch"}
+    assert names_profile(name) is fits
+
+
+SOON, LATE = NOW + timedelta(hours=1), NOW + timedelta(hours=8)
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "told", "project", "end"),
+    [
+        (None, None, None, None),
+        (LATE, LATE, None, LATE),
+        (LATE, SOON, "reef", LATE),  # its money would have ended first
+        (SOON, LATE, None, LATE),  # somebody gave it more hours
+        (SOON, LATE, "reef", LATE),
+        (None, LATE, None, LATE),
+        (LATE, None, None, LATE),
+        (None, SOON, "reef", None),
+    ],
+)
+def test_its_end_is_what_was_asked_for_not_what_its_money_was(ends_at, told, project, end):
+    it = found(ends_at=ends_at, told_until=told, project=project)
+    assert end_of(it)[0] == end
+    assert (end_of(it)[1] is not None) is (end is None and told is not None), "it is said"
