@@ -7,6 +7,7 @@ import pytest
 from aws_double.double import AwsDouble
 from aws_double.rulebook import build
 from prism.providers.aws.policy import named, policy
+from tests.aws_double.asked import client
 from tests.house.living import Home
 from tests.waiting import eventually
 
@@ -68,7 +69,11 @@ def test_a_life(home, aws):
             False,
         )
         made = machine(aws)["tags"]
-        assert (made["Name"], made["prism:profile"], made["prism:ttl"]) == ("mine", "lab", "8h0m0s")
+        assert (made["Name"], made["prism:profile"], made["prism:ttl"]) == (
+            "mine",
+            "lab",
+            "8h0m0s",
+        )
 
         home.said("profile", "switch", "local")
         for verb, state in (("stop", "stopped"), ("start", "running"), ("hibernate", "hibernated"),
@@ -76,11 +81,27 @@ def test_a_life(home, aws):
             home.said(verb, "mine")
             eventually(lambda state=state: home.states() == [state], 60)
         assert machine(aws)["state"] == "running", "another profile is active, it lives on"
+        all_is_marked(aws)
 
         home.said("terminate", "mine", "--yes")
         eventually(lambda: home.states() == ["terminated"], 60)
         assert machine(aws)["state"] == "terminated"
     allowed(aws)
+
+
+def all_is_marked(aws):
+    """What Prism makes carries its tag: only what does may be changed under the least policy."""
+    ec2 = client(aws, "ec2", REGION)
+    made = [
+        *(it for r in ec2.describe_instances()["Reservations"] for it in r["Instances"]),
+        *ec2.describe_volumes()["Volumes"],
+        *ec2.describe_key_pairs()["KeyPairs"],
+        *(it for it in ec2.describe_security_groups()["SecurityGroups"]
+          if it["GroupName"] != "default"),
+    ]  # fmt: skip
+    assert len(made) == 4
+    for it in made:
+        assert {"Key": "prism:managed", "Value": "true"} in it["Tags"], it
 
 
 def allowed(aws):
@@ -116,7 +137,10 @@ def test_credentials_that_are_not_accepted(home, aws):
     with home.living():
         using(home)
         refused = home.cli("launch", TEMPLATE, "mine")
-        assert (refused.returncode, "does not accept the credentials" in refused.stderr) == (1, True)
+        assert (refused.returncode, "does not accept the credentials" in refused.stderr) == (
+            1,
+            True,
+        )
         assert "prism doctor" in refused.stderr
         status = eventually(lambda: troubled(home.said("daemon", "status")))
         assert (status["status"], status["aws_connectivity"]) == ("degraded", "disconnected")
