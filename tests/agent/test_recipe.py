@@ -6,6 +6,7 @@ import pytest
 
 from prism.agent.folder import Folder
 from prism.agent.recipe import Recipe
+from prism.kit.programs import PLACES
 
 SERVICE = {"command": "run --at {port} --name '{name} {parameters.title}' {other} '{}'"}
 
@@ -28,6 +29,14 @@ def test_a_command_is_split_before_it_is_filled_so_a_value_stays_one_word(recipe
 
 def test_values_are_written_as_people_write_them(recipe):
     assert recipe.fill("{parameters.flag} {parameters.n} {parameters.none}") == "true 3 "
+
+
+def test_a_shells_own_braces_are_no_blanks(recipe):
+    assert recipe.fill("${name} ${home:-x} $ {name} {name}") == "${name} ${home:-x} $ mine mine"
+
+
+def test_where_programs_are_looked_for_is_what_the_daemon_promises_by(recipe):
+    assert recipe.path.endswith(f":{PLACES}")
 
 
 def test_surroundings_are_clean_and_the_machines_own(recipe, tmp_path, monkeypatch):

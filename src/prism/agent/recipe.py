@@ -10,7 +10,7 @@ from typing import Any
 from prism.agent.folder import Folder
 from prism.agent.processes import MARK
 
-BLANK = re.compile(r"\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
+BLANK = re.compile(r"(?<!\$)\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What a program needs to know of the world around it; nothing else of the daemon's
 # surroundings reaches a workspace.
@@ -40,7 +40,7 @@ class Recipe:
         return f"{own}:{SYSTEM}{brew}"
 
     def fill(self, text: str, port: int | None = None, token: str = "") -> str:
-        """A text with its blanks filled in; other braces stay as they are."""
+        """A text with its blanks filled in; other braces, and a shell's `${name}`, stay."""
         parameters = self.order.get("parameters", {})
 
         def value(blank: re.Match[str]) -> str:

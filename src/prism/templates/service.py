@@ -1,6 +1,5 @@
 """Finding templates. Answers come from memory, and are read anew when a file changes."""
 
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from difflib import get_close_matches
 
 from prism.kit.actor import Who
 from prism.kit.db import Database
+from prism.kit.programs import there
 from prism.templates.checks import CHECKS, Machines, machine_check
 from prism.templates.events import TemplateValidationCompleted
 from prism.templates.index import look_up
@@ -41,7 +41,7 @@ class TemplateService:
         db: Database | None = None,
         actor: Who = str,
         machines: Machines | None = None,
-        has: Callable[[str], bool] = lambda program: shutil.which(program) is not None,
+        has: Callable[[str], bool] = there,
     ) -> None:
         self._shelves, self._db, self._who, self._has = shelves, db, actor, has
         self._checks = CHECKS | ({"machine": machine_check(machines)} if machines else {})

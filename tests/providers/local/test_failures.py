@@ -1,6 +1,7 @@
 """What goes wrong on the way up is said, leaves nothing running, and can be tried again."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -133,3 +134,14 @@ def test_a_port_that_another_program_took_meanwhile_is_not_taken_for_ours(world)
     finally:
         stranger.terminate()
         stranger.wait()
+
+
+def test_one_broken_folder_keeps_nobody_else_from_being_seen(world):
+    id = world.launched(page())
+    broken = world.root / f"local-{'0' * 17}"
+    shutil.copytree(world.root / id, broken, ignore=lambda _, names: {*names} - {"order.json"})
+    (broken / "logs").write_text("no folder")
+    seen = {it.id: it for it in world.compute.survey()}
+    assert seen[id].seen is Seen.ON
+    assert (seen[broken.name].seen, seen[broken.name].failure.code) == (Seen.OFF, "MACHINE_DIED")
+    (broken / "logs").unlink()

@@ -1,5 +1,6 @@
 """Supervisors: started, poked, and given to machines that have lost theirs."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from prism.errors import Unavailable
 from prism.providers.local.folder import holder
 
+log = logging.getLogger(__name__)
 PROGRAM = Path(__file__).parents[2] / "agent" / "supervisor.py"
 PATIENCE = 30
 AT_ONCE = 4
@@ -51,7 +53,10 @@ def revive(folders: Sequence[Path], seconds: float) -> None:
             return
         begun = [(it, _begin(it)) for it in folders[first : first + AT_ONCE] if it.is_dir()]
         for folder, process in begun:
-            _end(folder, process)
+            try:
+                _end(folder, process)
+            except Unavailable as why:  # one broken folder keeps nobody else from being seen
+                log.warning("%s", why.message)
 
 
 def _begin(folder: Path) -> subprocess.Popen[bytes]:

@@ -1,6 +1,5 @@
 """What this machine says of an order before anything is made."""
 
-import shutil
 from datetime import timedelta
 from hashlib import sha256
 
@@ -8,6 +7,7 @@ from prism.catalog.model import MachineType
 from prism.catalog.plan import price
 from prism.errors import ValidationFailed
 from prism.kit.money import Micros
+from prism.kit.programs import there
 from prism.providers.local.limits import limits_for
 from prism.templates.model import Template
 from prism.templates.plan import local_refusal, runs_locally
@@ -30,7 +30,7 @@ class LocalTerms:
     def accept(self, template: Template, kind: MachineType, order: Launch) -> tuple[str, ...]:
         """Notes on what will be other than asked; raises for what cannot run here."""
         wanted = {program for it in template.services.values() for program in it.requires}
-        found = {program for program in wanted if shutil.which(program)}
+        found = {program for program in wanted if there(program)}
         if reasons := runs_locally(template, found):
             raise local_refusal(template, reasons)
         notes = list(_granted(kind))
@@ -71,7 +71,7 @@ class LocalTerms:
 
 def _granted(kind: MachineType) -> tuple[str, ...]:
     """What this machine cannot grant of that type, in words."""
-    if kind.gpus and not shutil.which("nvidia-smi"):
+    if kind.gpus and not there("nvidia-smi"):
         raise ValidationFailed.of(
             ("instance_type", f"{kind.name} has a GPU and this machine has none"),
             remediation="Use `prism launch --instance-type t3.xlarge` for one without",

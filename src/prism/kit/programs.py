@@ -1,0 +1,17 @@
+"""Which programs a workspace of this machine would find: the system's, not one's own.
+
+Where it looks is what its supervisor will give it (`agent/recipe.py`), whatever `PATH` the
+daemon was started with: a program in somebody's home is not to be seen from inside.
+"""
+
+import shutil
+import sys
+
+PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" + (
+    ":/opt/homebrew/bin" if sys.platform == "darwin" else ""
+)
+
+
+def there(program: str) -> bool:
+    """Whether a workspace would find it."""
+    return shutil.which(program, path=PLACES) is not None
