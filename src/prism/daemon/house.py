@@ -162,10 +162,11 @@ class House:
 
     def close(self) -> None:
         """Stop working and let go of everything; machines keep running."""
-        self.rooms.aws.close()
+        self.rooms.aws.stop()
         joined = chain.from_iterable(self.rooms.joined_loops.values())
         for loop in [*self.rooms.loops, *joined]:
             loop.stop()
+        self.rooms.aws.close()
         for place in self.rooms.volumes.values():
             place.close()
         self.db.close()
@@ -333,6 +334,7 @@ async def _running(house: House) -> AsyncIterator[None]:
 def _start_aws(stack: ExitStack, house: House) -> None:
     """Whatever is in use of AWS joins, now and later; each place with loops of its own."""
     rooms, db = house.rooms, house.db
+    stack.callback(rooms.aws.close)  # at the end, when nobody works there any more
     joined = stack.enter_context(ExitStack())
 
     def join(place: str) -> None:
@@ -341,7 +343,7 @@ def _start_aws(stack: ExitStack, house: House) -> None:
 
     rooms.aws.told.append(join)
     stack.enter_context(db.bus.listening(rooms.aws.ring))
-    stack.callback(rooms.aws.close)  # before what has joined: nothing joins any more
+    stack.callback(rooms.aws.stop)  # first: nothing joins any more
     rooms.aws.start()
 
 

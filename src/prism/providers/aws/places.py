@@ -136,14 +136,18 @@ class AwsPlaces:
             self._workers.append(worker)
             worker.start()
 
-    def close(self) -> None:
-        """Ask nothing any more; machines keep running."""
+    def stop(self) -> None:
+        """Connect nothing and ask nothing any more; machines keep running."""
         self._closed.set()
         self.ring()
         for parts in self.connected.values():
             parts.cloud.close()
         for worker in self._workers:
             worker.join(GOING_HOME)
+
+    def close(self) -> None:
+        """Let go of every place; who works there has stopped before."""
+        self.stop()
         for parts in self.connected.values():
             parts.close()
 
