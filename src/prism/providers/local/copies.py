@@ -38,8 +38,12 @@ class Copies:
         source: Path,
         about: dict[str, Any],
         tidy: Callable[[Path], None] = lambda _: None,
+        prepare: Callable[[Path], None] = lambda _: None,
     ) -> None:
-        """Copy `source` to `target/data`, unless that is under way; `tidy` sees the draft."""
+        """Copy `source` to `target/data`, unless that is under way.
+
+        `prepare` may make that folder before, and `tidy` sees what is in it after.
+        """
         id = target.name
         with self._lock:
             if id in self._running:
@@ -47,7 +51,7 @@ class Copies:
             self._running[id], self._keys[id] = None, about["key"]
             self._failed.pop(id, None)
             self._unwanted.discard(id)
-        work = (target, source, about, tidy)
+        work = (target, source, about, tidy, prepare)
         threading.Thread(target=self._make, args=work, name=f"copy {id}", daemon=True).start()
 
     def state(self) -> dict[str, tuple[str, Trouble | None]]:
@@ -71,13 +75,19 @@ class Copies:
             self.forget(id)
 
     def _make(
-        self, target: Path, source: Path, about: dict[str, Any], tidy: Callable[[Path], None]
+        self,
+        target: Path,
+        source: Path,
+        about: dict[str, Any],
+        tidy: Callable[[Path], None],
+        prepare: Callable[[Path], None],
     ) -> None:
         id, failure = target.name, None
         draft = target.with_name(f".{id}-{secrets.token_hex(4)}")
         with self._turn:
             try:
                 draft.mkdir(mode=0o700, parents=True)
+                prepare(draft / "data")
                 self._copy(id, source, draft / "data")
                 tidy(draft / "data")
                 used = measured(draft / "data")

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from prism.catalog.plan import storage_price
 from prism.kit.money import Micros
+from prism.providers.local import quota
 from prism.providers.local.terms import PRICED_AS
 from prism.providers.local.volumes import volume_id
 from prism.storage.model import Kind
 
 GB = 2**30
+NOT_ENFORCED = "its size is not enforced here: it is a folder on this machine's disk"
 
 
 class LocalStorageTerms:
@@ -19,10 +21,11 @@ class LocalStorageTerms:
         self.place, self._root, self._simulated = place, root, simulated
 
     def notes(self, kind: Kind, size_gb: int | None) -> tuple[str, ...]:
-        """That a folder has no size of its own, and whether the disk has that much."""
+        """Whether its size is more than a word here, and whether the disk has that much."""
         if size_gb is None:
             return ()
-        notes = ["its size is not enforced here: it is a folder on this machine's disk"]
+        bound = quota.enforced(self._root.absolute())
+        notes = [] if bound else [NOT_ENFORCED]
         free = self._free()
         if size_gb * GB > free:
             notes.append(f"{size_gb} GB asked for, this machine's disk has {free // GB} GB left")

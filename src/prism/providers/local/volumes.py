@@ -13,6 +13,7 @@ import secrets
 import threading
 from collections.abc import Collection, Iterator
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from msgspec import Struct
 
 from prism.errors import Unavailable
 from prism.providers.local import folder as folders
-from prism.providers.local import supervision
+from prism.providers.local import quota, supervision
 from prism.providers.local.copies import Copies
 from prism.providers.local.measuring import FRESH, Measuring
 from prism.providers.local.trees import cleared
@@ -40,6 +41,7 @@ from prism.storage.ports import (
 ID = re.compile(r"(vol|fs|snap)-[0-9a-f]{17}")
 MACHINE = re.compile(r"local-[0-9a-f]{17}")
 SUFFIX = ".mounts.json"
+GB = 2**30
 PREFIX = {Kind.EBS: "vol", Kind.EFS: "fs"}
 
 
@@ -118,7 +120,9 @@ class LocalVolumes:
         if not folder.exists():
             draft = folder.with_name(f".{id}-{secrets.token_hex(4)}")
             try:
-                (draft / "data").mkdir(mode=0o700, parents=True)
+                draft.mkdir(mode=0o700, parents=True)
+                self._confine(order, draft / "data")
+                (draft / "data").mkdir(mode=0o700, exist_ok=True)
                 folders.write(draft / "about.json", msgspec.json.encode(_about(order)))
                 draft.rename(folder)
             except OSError as error:
@@ -134,7 +138,9 @@ class LocalVolumes:
             return Disk(id=id, key=order.key, seen=Seen.THERE)
         if not ID.fullmatch(snapshot) or not source.is_dir():
             raise StorageRefused(f"There is no snapshot {snapshot} here")
-        self._copies.begin(self._volumes / id, source, _about(order))
+        self._copies.begin(
+            self._volumes / id, source, _about(order), prepare=partial(self._confine, order)
+        )
         return Disk(id=id, key=order.key, seen=Seen.MAKING)
 
     def attach(self, id: str, machine: str, name: str) -> None:
@@ -182,6 +188,11 @@ class LocalVolumes:
     def close(self) -> None:
         """Copy no more."""
         self._copies.close()
+
+    def _confine(self, order: VolumeOrder, data: Path) -> None:
+        """Make its folder one of a fixed size, where that can be."""
+        if order.size_gb is not None and (how := quota.enforced(data.parent)):
+            quota.make(data, order.size_gb * GB, how)
 
     def _remove(self, place: Path, id: str) -> None:
         if not ID.fullmatch(id):

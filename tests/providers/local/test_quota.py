@@ -1,0 +1,122 @@
+"""A volume's size on file systems that can enforce one: real ones, in a file of their own."""
+
+import errno
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from prism.providers.local import quota, volumes
+from prism.providers.local.storage_terms import LocalStorageTerms
+from prism.providers.local.volumes import LocalVolumes
+from prism.storage.model import Kind
+from prism.storage.ports import CopyOrder, VolumeOrder
+from tests.waiting import eventually
+
+MIB = 1 << 20
+KINDS = {
+    "btrfs": ([], []),
+    "ext4": (["-O", "quota,project", "-E", "quotatype=prjquota"], ["-o", "prjquota"]),
+    "xfs": ([], ["-o", "prjquota"]),
+}
+NEEDED = {"btrfs": ("btrfs",), "ext4": ("setquota", "chattr"), "xfs": ("setquota", "chattr")}
+
+
+def ran(*argv):
+    """Skip where the system cannot, saying what it said."""
+    done = subprocess.run([*map(str, argv)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"{argv[0]}: {done.stderr.strip()}")
+
+
+@pytest.fixture(params=KINDS)
+def disk(request, tmp_path):
+    """A file system with quotas, mounted."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount and set limits")
+    for program in (f"mkfs.{request.param}", "mount", *NEEDED[request.param]):
+        if not shutil.which(program, path=quota.PLACES):
+            pytest.skip(f"there is no program `{program}`")
+    image, place = tmp_path / "image", tmp_path / "disk"
+    making, mounting = KINDS[request.param]
+    with image.open("wb") as file:
+        file.truncate(512 * MIB)
+    place.mkdir()
+    ran(f"mkfs.{request.param}", "-q", *making, image)
+    ran("mount", "-o", "loop", *mounting, image, place)
+    try:
+        if request.param == "btrfs":
+            assert quota.enforced(place) is None, "not before its quotas are switched on"
+            ran("btrfs", "quota", "enable", place)
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def order(key="v", gb=20):
+    return VolumeOrder(key=key, name=key, kind=Kind.EBS, size_gb=gb)
+
+
+def filled(data):
+    """How much went into it before it was full."""
+    written = 0
+    with pytest.raises(OSError) as full, (data / "big").open("wb", buffering=0) as file:
+        while written < 100 * MIB:
+            written += file.write(os.urandom(MIB))
+            os.fsync(file.fileno())
+    assert full.value.errno in {errno.EDQUOT, errno.ENOSPC}
+    return written
+
+
+def test_a_volume_holds_what_it_is_large_and_no_more(disk, monkeypatch):
+    monkeypatch.setattr(volumes, "GB", MIB)
+    here = LocalVolumes(disk / "storage", disk / "workspaces", fresh=0)
+    assert LocalStorageTerms("local:here", disk).notes(Kind.EBS, 0) == ()
+    made = here.create(order())
+    data = disk / "storage" / "volumes" / made.id / "data"
+    assert data.stat().st_mode & 0o777 == 0o700
+    assert 15 * MIB < filled(data) <= 20 * MIB
+    (data / "big").unlink()
+    os.sync()  # btrfs gives room back with its next commit
+    eventually(lambda: (data / "big").write_bytes(b"x" * MIB), 15, (OSError,))
+    copy = here.snapshot(CopyOrder(key="s"), made.id)
+    eventually(lambda: [it for it in here.survey().copies if it.seen == "there"])
+    again = here.restore(order("again", 10), copy.id)
+    restored = disk / "storage" / "volumes" / again.id / "data"
+    eventually(restored.is_dir)
+    assert (restored / "big").stat().st_size == MIB
+    (restored / "big").rename(restored / "kept")
+    assert filled(restored) <= 10 * MIB
+    here.delete(made.id)
+    eventually(lambda: sorted(os.listdir(disk / "storage" / "volumes")) == [again.id])
+    here.close()
+
+
+TABLE = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
+30 22 8:2 / /home rw shared:2 - xfs /dev/sda2 rw,attr2,prjquota
+31 22 0:5 / /with\\040space rw - btrfs /dev/sdb rw,space_cache
+32 22 8:3 / /home/ada rw - ext4 /dev/sdc rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "at", "kind", "counts"),
+    [
+        ("/var/lib", "/", "ext4", False),
+        ("/home/bob/x", "/home", "xfs", True),
+        ("/home/ada/x", "/home/ada", "ext4", False),
+        ("/homely", "/", "ext4", False),
+        ("/with space/x", "/with space", "btrfs", False),
+    ],
+)
+def test_which_file_system_a_place_is_on(tmp_path, place, at, kind, counts):
+    found = quota.mounted(type(tmp_path)(place), TABLE)
+    assert (found.at, found.kind, bool(found.options & quota.COUNTS)) == (at, kind, counts)
+
+
+def test_where_it_cannot_be_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert quota.enforced(tmp_path / "not" / "yet") is None
+    assert "not enforced" in LocalStorageTerms("local:here", tmp_path).notes(Kind.EBS, 1)[0]
