@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from prism.kit import stream
 from tests.house.openapi import WRITTEN, described
 from tests.shapes import EXAMPLES
 
@@ -43,11 +44,13 @@ def openapi():
 
 @pytest.fixture(scope="module")
 def built(openapi):
-    return {
+    found = {
         plain(f"{method.upper()} {path}")
         for path, methods in openapi["paths"].items()
         for method in methods
     }
+    # OpenAPI has no words for WebSockets.
+    return found | {plain(f"GET {path}") for path in stream.listen.paths}
 
 
 def test_what_is_missing_is_owed_by_name(built):
