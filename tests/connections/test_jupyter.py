@@ -1,5 +1,6 @@
 """JupyterLab and Streamlit, unchanged, in a real browser on a workspace's own origin."""
 
+import json
 import re
 
 import httpx
@@ -7,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.connections.test_browser import chromium, context  # noqa: F401  fixtures
+from tests.proofs import record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 MIB = 1 << 20
@@ -30,6 +32,18 @@ async typed => {
     });
 }
 """
+
+
+TITLE = "A workspace in Chromium"
+
+
+def sandboxed(site, name):
+    """Whether its programs ran in a sandbox, in words."""
+    for seen in (site.home.folder / "workspaces").glob("local-*/seen.json"):
+        said = json.loads(seen.read_bytes())
+        if said["name"] == name:
+            return f"its programs in a sandbox of {said['sandbox']}"
+    raise AssertionError(f"{name} is not there")
 
 
 @pytest.fixture
@@ -78,6 +92,11 @@ def test_jupyterlab_runs_cells_and_terminals(site, launched, context):  # noqa: 
     assert len(site.ask("GET", "/api/kernels", "lab", by_id).json()) == 1
     on_path = httpx.get(f"{site.base}/web-proxy/lab/api/kernels?token={token}")
     assert len(on_path.json()) == 1
+    record(
+        f"{TITLE}: JupyterLab",
+        "A notebook is opened and a cell run, a terminal typed into and its file fetched, on the "
+        f"workspace's own origin ({sandboxed(site, 'lab')}), with no answer refused on the way.",
+    )
 
 
 def test_streamlit_answers_to_what_one_enters(site, launched, context):  # noqa: F811
@@ -92,6 +111,11 @@ def test_streamlit_answers_to_what_one_enters(site, launched, context):  # noqa:
         page.keyboard.press("Enter")
         expect(metric).not_to_have_text(re.compile(f"^{re.escape(before)}$"), timeout=30_000)
         page.close()
+    record(
+        f"{TITLE}: Streamlit",
+        "The template's app answers to what one enters, over its WebSocket, by its name and by "
+        f"its port ({sandboxed(site, 'app')}).",
+    )
 
 
 def test_half_a_gigabyte_each_way_in_the_browser(site, context):  # noqa: F811
@@ -119,3 +143,8 @@ def test_half_a_gigabyte_each_way_in_the_browser(site, context):  # noqa: F811
         500,
     )
     assert sent == 500 * MIB
+    record(
+        f"{TITLE}: 500 MiB each way",
+        "Down by fetch as it streams, and up as the body of a request, whole "
+        f"({sandboxed(site, 'mine')}).",
+    )
