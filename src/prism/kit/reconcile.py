@@ -110,11 +110,13 @@ class Loop(Generic[View]):
         """Work until stopped. A slow row keeps one hand busy, never the loop.
 
         The first wish is granted at once; those that follow within `gather` seconds share
-        one look, so a burst of requests is no burst of calls to a provider.
+        one look, so a burst of requests is no burst of calls to a provider. Who is woken for
+        nothing rests as long: most commits are another loop's.
         """
         self._runs = True
         patrol_at = time.monotonic()
         while True:
+            woken = self._woken.is_set()
             self._woken.clear()
             if self._stopped.is_set():
                 return self._pool.shutdown()
@@ -126,10 +128,10 @@ class Loop(Generic[View]):
             except Exception:  # the database is away: nothing is lost, everything stays due
                 log.exception("could not claim")
                 started = []
-            if not started:
-                self._woken.wait(min(every, self._nothing_due_for(every)))
-            else:
+            if started or woken:
                 self._stopped.wait(gather)
+            if not started and not self._woken.is_set():
+                self._woken.wait(min(every, self._nothing_due_for(every)))
 
     def once(self) -> int:
         """Reconcile what is due and wait for it; return how many rows that was."""
@@ -158,6 +160,8 @@ class Loop(Generic[View]):
         return [self._submit(self._one, claim, view) for claim in claims]
 
     def _nothing_due_for(self, most: float) -> float:
+        if self._at_work() >= self._hands:
+            return most  # whoever is done first wakes us
         rows = self._work.rows.c
         nearest = select(func.min(rows.due_at)).where(rows.lease.is_(None))
         try:
@@ -183,11 +187,13 @@ class Loop(Generic[View]):
             log.error("could not give back; the lease will run out", exc_info=error)
 
     def _claim(self, most: int) -> list[Claim]:
+        if most < 1:
+            return []
         rows, lease = self._work.rows, secrets.token_hex(8)
         free = and_(self._free(), self._work.reachable())
         due = select(rows.c.id).where(free).order_by(rows.c.due_at).limit(most)
         with self._db.read() as sql:
-            if most < 1 or sql.execute(due).first() is None:
+            if sql.execute(due).first() is None:
                 return []  # an idle loop writes nothing
         held = {"lease": lease, "lease_until": self._clock.now() + LEASE, "due_at": NEVER}
         with self._db.write() as tx:

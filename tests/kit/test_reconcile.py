@@ -1,0 +1,108 @@
+"""How the loop rests; what it does for rows is tested with the rooms that it works for."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Column, Engine, MetaData, String, Table, event, true
+
+from prism.kit.clock import StoppedClock
+from prism.kit.db import Database
+from prism.kit.events import Bus
+from prism.kit.reconcile import NEVER, Found, Loop
+from prism.kit.tables import leased
+from tests.waiting import eventually
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+rows = Table("things", MetaData(), Column("id", String, primary_key=True), *leased())
+
+
+class Slow:
+    """Looks after rows whose work takes until it is let go."""
+
+    rows = rows
+
+    def __init__(self):
+        self.let_go, self.done = threading.Event(), []
+
+    def reachable(self):
+        return true()
+
+    def patrol(self):
+        return timedelta(hours=1)
+
+    def look(self):
+        return None
+
+    def reconcile(self, claim, view):
+        self.let_go.wait(30)
+        self.done.append(claim.id)
+        return Found(NEVER - NOW, lambda tx: None)
+
+
+@pytest.fixture
+def db(tmp_path):
+    db = Database(f"sqlite:///{tmp_path / 'state.db'}", StoppedClock(NOW), Bus())
+    with db.write() as tx:
+        rows.create(tx.sql)
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def asked():
+    """What databases have been asked."""
+    asked = []
+
+    def hear(*said):
+        asked.append(said[2])
+
+    event.listen(Engine, "before_cursor_execute", hear)
+    yield asked
+    event.remove(Engine, "before_cursor_execute", hear)
+
+
+@pytest.fixture
+def at_work(db):
+    """A loop with one hand, over so many rows that are due."""
+    work = Slow()
+    loop = Loop(work, db, StoppedClock(NOW), hands=1)
+    thread = threading.Thread(target=loop.run, kwargs={"every": 20, "gather": 0.01})
+
+    def begin(many):
+        with db.write() as tx:
+            for n in range(many):
+                tx.sql.execute(rows.insert().values(id=f"r{n}", due_at=NOW, attempts=0))
+        thread.start()
+        return work, loop
+
+    yield begin
+    work.let_go.set()
+    loop.stop()
+    thread.join()
+
+
+def test_while_every_hand_is_busy_the_loop_asks_nothing(at_work, asked):
+    work, _ = at_work(3)
+    eventually(lambda: any("UPDATE" in it for it in asked))
+    eventually(lambda: rest(asked, 0.3))
+    work.let_go.set()
+    eventually(lambda: sorted(work.done) == ["r0", "r1", "r2"])
+
+
+def test_who_is_woken_for_nothing_rests_for_a_moment(at_work, asked):
+    _, loop = at_work(0)
+    eventually(lambda: rest(asked, 0.2))
+    over, woken = threading.Event(), 0
+    before = len(asked)
+    while not over.wait(0.0005) and woken < 400:
+        loop.wake()
+        woken += 1
+    assert len(asked) - before < woken  # two questions each it would have been
+
+
+def rest(asked, seconds):
+    """Whether nothing is asked for so long."""
+    before = len(asked)
+    threading.Event().wait(seconds)
+    return len(asked) == before
