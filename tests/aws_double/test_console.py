@@ -2,6 +2,7 @@
 
 import gzip
 
+from prism.providers.aws.ssh.hostkeys import told
 from tests.aws_double.asked import console, launched, order_rules, running
 
 SCRIPT = """#cloud-config
@@ -71,3 +72,19 @@ def test_a_second_boot_is_printed_after_the_first(aws, ec2):
     ec2.reboot_instances(InstanceIds=[id])
     aws.clock.advance(5)
     assert console(ec2, id).count("prism-boot: ready") == 2
+
+
+def test_a_machine_prints_its_host_keys_once_its_user_data_is_done(aws, ec2):
+    """cloud-init prints them between two lines, and a script may look for them there.
+
+    Connect to your Linux instance: get the instance fingerprint
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/connect-to-linux-instance.html
+    """
+    one, other = (running(aws, ec2, UserData=SCRIPT) for _ in range(2))
+    keys = {told(console(ec2, id)) for id in (one, other)}
+    assert keys == {None}
+    aws.clock.advance(10)
+    keys = {told(console(ec2, id)) for id in (one, other)}
+    assert len(keys) == 2
+    assert all(it.startswith("ssh-ed25519 AAAA") for it in keys)
+    assert told(console(ec2, one)) in keys

@@ -198,7 +198,11 @@ def test_a_timer_in_the_user_data_powers_the_machine_off_whoever_lives(aws, ec2,
 
 
 def test_a_machine_that_is_to_hibernate_leaves_that_to_others_for_a_while(aws, ec2):
-    """A machine of Prism's cannot hibernate by itself, so its timer comes second."""
+    """A machine of Prism's cannot hibernate by itself, so its timer comes second.
+
+    Hibernate your Amazon EC2 instance
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-instances.html
+    """
     aws.rules = build({"patience": 60})
     ends = {"prism:ttl": "1h0m0s", "prism:expire-action": "hibernate"}
     id = running(aws, ec2, ends, UserData="prism:ttl")

@@ -248,7 +248,8 @@ def test_a_launch_knows_its_end(place):
     assert tags["prism:ttl"] == "8h0m0s"
     assert tags["prism:expire-action"] == "hibernate"
     assert place.goes(8 * 3600 - 60).seen is Seen.ON
-    assert place.goes(70).seen is Seen.OFF  # by its own timer: nobody told it
+    assert place.goes(70).seen is Seen.ON  # whoever can have it hibernate comes first
+    assert place.goes(120).seen is Seen.OFF  # by its own timer: nobody told it
 
 
 def test_an_extension_is_counted_from_the_launch_whatever_was_started_since(place, compute):
@@ -292,7 +293,7 @@ def test_one_that_never_knew_when_it_was_launched_learns_it(place, compute):
 
 def test_who_starts_one_that_has_expired_may_have_it(place, compute):
     id = place.on(expires_at=place.aws.clock.now() + timedelta(hours=1))
-    assert place.goes(3600).seen is not Seen.ON
+    assert place.goes(3600 + 120).seen is not Seen.ON
     assert place.goes().seen is Seen.OFF
     compute.start(id)
     assert place.goes(600).seen is Seen.ON
@@ -301,7 +302,7 @@ def test_who_starts_one_that_has_expired_may_have_it(place, compute):
 
 def test_an_end_that_was_told_meanwhile_is_kept(place, compute):
     id = place.on(expires_at=place.aws.clock.now() + timedelta(hours=1))
-    place.goes(3600)
+    place.goes(3600 + 120)
     place.goes()
     compute.expire(id, place.aws.clock.now() + timedelta(hours=4), "stop")
     compute.start(id)

@@ -9,7 +9,7 @@ from typing import Any
 from prism.templates.model import TemplateInvalid
 
 # The same blanks that a local workspace's supervisor fills in.
-BLANK = re.compile(r"\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
+BLANK = re.compile(r"(?<!\$)\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
 # What means itself to a shell, whatever quotes it stands in.
 PLAIN = re.compile(r"[\w@%+=:,./ -]*")
 
