@@ -306,7 +306,7 @@ def test_an_end_that_was_told_meanwhile_is_kept(place, compute):
     place.goes()
     compute.expire(id, place.aws.clock.now() + timedelta(hours=4), "stop")
     compute.start(id)
-    assert place.tags(id)["prism:ttl"].startswith("5h0m")
+    assert place.tags(id)["prism:ttl"].startswith("5h2m")
 
 
 # ------------------------------------------------------------------ another type
