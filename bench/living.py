@@ -43,15 +43,15 @@ def home():
 
 
 @contextmanager
-def daemon(folder, program=IN_MEMORY):
-    """A daemon of that home."""
+def daemon(folder, program=IN_MEMORY, **more):
+    """A daemon of that home, with `more` in its environment."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     unwanted = ("PRISM_", "PYTHONDONTWRITEBYTECODE")
     environ = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
     environ |= {"PRISM_HOME": str(folder), "PRISM_PORT": str(port), "PRISM_LOG_LEVEL": "warning"}
-    environ |= {"AWS_CONFIG_FILE": str(folder / "none")}
+    environ |= {"AWS_CONFIG_FILE": str(folder / "none")} | more
     began = time.perf_counter()
     process = subprocess.Popen(program, env=environ)
     try:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from statistics import median
 
+from aws import aws
 from commands import commands
 from crowd import crowds
 from listeners import listeners
@@ -63,6 +64,7 @@ PARTS: dict[str, Callable[[Report], None]] = {
     "ten_thousand": ten_thousand,
     "proxy": proxied,
     "charts": charts,
+    "aws": aws,
 }
 
 
