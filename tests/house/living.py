@@ -79,10 +79,18 @@ class Home:
         return self._with("")
 
     def clear(self):
-        """End what a failed test has left behind."""
-        for process in self.processes():
+        """End what a failed test has left behind, and a daemon that a command has started."""
+        for process in (*self._daemons(), *self.processes()):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+
+    def _daemons(self):
+        """Those of this home; a command that is not answered in time starts one."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                here = process.environ().get("PRISM_HOME") == str(self.folder)
+                if here and "prismd" in " ".join(process.cmdline()):
+                    yield process
 
     def _with(self, word):
         place = str(self.folder / "workspaces")
