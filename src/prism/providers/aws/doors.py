@@ -15,10 +15,11 @@ from prism.workspaces.ports import Access, Door
 
 
 class Service(Struct, frozen=True):
-    """A service as its machine tells of it."""
+    """A service as its machine tells of it: what its secret is for, if it asks for one."""
 
     port: int
     token: bool = False
+    password: bool = False
     command: str = ""
 
 
@@ -42,7 +43,7 @@ class Doors:
     def access(self, id: str) -> Access:
         """How to get in now; raises where the machine cannot be asked."""
         host = self._pool.host(id)
-        keys, served = self._pool.keys, self.serving(host).services
+        keys, served = self._pool.keys, self.serving(host)
         return Access(
             host=host.address,
             user=host.user,
@@ -51,7 +52,9 @@ class Doors:
             ssh_host_key=keys.of(host),
             known_hosts=str(keys.known_hosts(host)),
             doors={
-                name: door for name, it in served.items() if (door := self._door(host, name, it))
+                name: door
+                for name, it in served.services.items()
+                if (door := self._door(host, served.user, name, it))
             },
         )
 
@@ -77,8 +80,11 @@ class Doors:
         """That machine is not on any more."""
         self._known.pop(id, None)
 
-    def _door(self, host: Host, name: str, it: Service) -> Door | None:
+    def _door(self, host: Host, user: str, name: str, it: Service) -> Door | None:
         if (spot := self._reach.spot(host.id, it.port)) is None:
             return None
-        token = secret(host.key.read_bytes(), host.workspace, name) if it.token else None
-        return Door(url=f"http://{spot.host}:{spot.port}", port=it.port, token=token)
+        url, ours = f"http://{spot.host}:{spot.port}", it.token or it.password
+        key = secret(host.key.read_bytes(), host.workspace, name) if ours else None
+        if it.password:
+            return Door(url=url, port=it.port, username=user, password=key)
+        return Door(url=url, port=it.port, token=key)

@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+import yaml
 from msgspec import structs
 
 from prism.catalog.plan import machine_type
@@ -47,6 +48,11 @@ def rendered(template, parameters=None, architecture="x86_64", **more):
     return render(it, boot(it, architecture))
 
 
+def files(data):
+    """What is written onto the machine, by path."""
+    return {it["path"]: it for it in yaml.safe_load(data.text)["write_files"]}
+
+
 def moved(template, base):
     """The template on another base, without what that one's manager cannot install."""
     kept = {"conda", "pip", SYSTEMS[base].manager}
@@ -54,11 +60,19 @@ def moved(template, base):
     return structs.replace(template, base=base, packages=packages)
 
 
+def installs_rstudio(template, base, architecture):
+    """Whether what it wants is there: only `rstudio` is not, but on apt and x86_64."""
+    there = SYSTEMS[base].manager == "apt" and architecture == "x86_64"
+    return there or "rstudio" not in template.packages.get("conda", ())
+
+
 def matrix():
     """Every document that the shelf can become, by a name; every other one may hibernate."""
     for number, (slug, it) in enumerate(SHELF.items()):
         for base in SYSTEMS:
             for more, architecture in enumerate(get_args(Architecture)):
+                if not installs_rstudio(it, base, architecture):
+                    continue
                 sleeps = (number + more) % 2 == 0
                 name = f"{slug}-{base}-{architecture}"
                 yield name, rendered(moved(it, base), {}, architecture, hibernation=sleeps)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from prism.providers.aws.cloudinit import script
+from prism.providers.aws.cloudinit import rstudio, script
 from prism.providers.aws.cloudinit.bases import Installer
 from prism.providers.aws.cloudinit.script import boot_script
 from prism.providers.aws.cloudinit.worker import Worker
@@ -214,3 +214,50 @@ def test_an_installer_that_is_not_the_published_one_is_not_run(world):
     assert (code, heard.stage, heard.step) == (1, Stage.FAILED, "conda")
     assert "is not what was published" in world.console.read_text()
     assert not (world.folder / "miniconda3").exists()
+
+
+PACKAGE = "what Posit has published"
+RSTUDIO = {"packages": {"conda": ("rstudio",)}, "package_manager": "conda"}
+
+
+def publish(world, monkeypatch, package=PACKAGE):
+    """A publisher with its package, and one of conda's that does its work."""
+    monkeypatch.setitem(
+        script.MINIFORGE,
+        "x86_64",
+        Installer("https://conda.test/it", hashlib.sha256(INSTALLER.encode()).hexdigest()),
+    )
+    its = Installer("https://posit.test/it", hashlib.sha256(PACKAGE.encode()).hexdigest())
+    monkeypatch.setattr(rstudio, "RSTUDIO", its)
+    world.touch("conda", INSTALLER)
+    world.touch("posit", package)
+    for_it = 'case "$*" in *posit*) it=posit;; *) it=conda;; esac'
+    to = 'while [ "$1" != -o ]; do shift; done'
+    world.program("curl", f'{for_it}; {to}; cat "$WORLD/$it" >"$2"')
+    world.program("runuser", 'shift 5; exec env WORLD="$WORLD" "$@"')
+
+
+def test_rstudio_is_installed_by_apt_once_and_its_own_service_never_begins(world, monkeypatch):
+    publish(world, monkeypatch)
+    assert world.boot(template(**RSTUDIO))[1].stage is Stage.READY, world.console.read_text()
+    assert world.boot(template(**RSTUDIO))[1].stage is Stage.READY
+    file = f"{world.folder}/prism-rstudio.deb"
+    [installed] = [it for it in world.asked("apt-get") if it.endswith(file)]
+    assert installed.endswith(f" install --no-install-recommends -- {file}")
+    assert world.asked("systemctl") == ["mask rstudio-server.service"]
+    said = (world.folder / "asked").read_text().splitlines()
+    assert said.index("systemctl mask rstudio-server.service") < said.index(f"apt-get {installed}")
+    assert not (world.folder / "prism-rstudio.deb").exists()
+    assert world.asked("conda") == ["install --yes --quiet -c conda-forge r-base"]
+
+
+def test_a_package_of_rstudio_that_is_not_the_published_one_is_not_installed(world, monkeypatch):
+    publish(world, monkeypatch, "evil")
+    code, heard = world.boot(template(**RSTUDIO))
+    assert (code, heard.stage, heard.step) == (1, Stage.FAILED, "packages")
+    assert "what came from https://posit.test/it is not what was published" in (
+        world.console.read_text()
+    )
+    assert not [it for it in world.asked("apt-get") if "prism-rstudio" in it]
+    assert not (world.folder / "prism-rstudio.deb").exists()
+    assert world.asked("systemctl") == []

@@ -86,3 +86,12 @@ MINIFORGE: Mapping[Architecture, Installer] = {
         "a57c9e3d6c0c449c0283fd07e0bfa30d95eb8d547a14e8dc06c606405d01a7f0",
     ),
 }
+
+# The build for OpenSSL 3, which every base with apt has. Both are from a public Dockerfile
+# (github.com/mvwestendorp/rstudio-single-user-image), which has said another sum, ff145b65...,
+# of the same file at another time; Posit itself has not been asked. With a wrong sum nothing is
+# installed, and the boot says so.
+RSTUDIO = Installer(
+    "https://download2.rstudio.org/server/jammy/amd64/rstudio-server-2025.05.1-513-amd64.deb",
+    "8e49ca68d154d5d17ae5fcc386e9c93473f9b73f6f573a1511866051e288b547",
+)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from prism.providers.aws.cloudinit import rstudio
 from prism.providers.aws.cloudinit.bases import MINIFORGE
 from prism.providers.aws.cloudinit.units import LIBRARY, unit_of
 from prism.providers.aws.cloudinit.words import one_line
@@ -83,12 +84,15 @@ def _packages(worker: Worker) -> Iterator[str]:
         yield _step(f"packages-{early}", "failed packages", program, early)
     if rest := [name for name in wanted if name not in system.first]:
         yield _step("packages", "failed packages", program, *rest)
+    if worker.rstudio:
+        its = rstudio.installer(worker.base, system, worker.boot.architecture)
+        yield _step("packages-rstudio", "failed packages", "with_rstudio", its.url, its.sha256)
 
 
 def _conda(worker: Worker) -> Iterator[str]:
     if worker.conda is None:
         return
-    names = worker.template.packages.get("conda", ())
+    names = rstudio.conda_packages(worker.template.packages.get("conda", ()))
     channels = dict.fromkeys(name.partition("::")[0] for name in names if "::" in name)
     chosen = [part for channel in ("conda-forge", *channels) for part in ("-c", channel)]
     installer = MINIFORGE[worker.boot.architecture]

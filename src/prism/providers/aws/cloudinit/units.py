@@ -1,5 +1,6 @@
 """The systemd units of a machine."""
 
+from prism.providers.aws.cloudinit.rstudio import PASSWORD
 from prism.providers.aws.cloudinit.words import unit_word
 from prism.providers.aws.cloudinit.worker import Worker
 
@@ -63,6 +64,12 @@ ExecStart=/usr/bin/systemctl restart --no-block prism-boot.service
 WantedBy=hibernate.target
 """
 
+# What stands in the unit of a service that people log in to, where others name an account.
+ROOT = """\
+# As root: PAM tells nobody else whether another account's password is right, and nobody else
+# can begin an R session as that account. Who works here can become root anyway.
+User=root"""
+
 
 def unit_of(service: str) -> str:
     """The name of a service's unit."""
@@ -81,6 +88,15 @@ def service_unit(worker: Worker, name: str) -> str:
     program that runs out of memory ends alone, not with all that it belongs to.
     """
     command = " ".join(unit_word(word) for word in worker.command(name))
+    start = f"ExecStart=/usr/bin/env -- {command}"
+    account = f"User={worker.name}\nWorkingDirectory={worker.home}"
+    if worker.asks_password(name):
+        account = ROOT
+        set_password = f'printf "%s\\n" "{worker.name}:${PASSWORD}" | /usr/sbin/chpasswd'
+        start = (
+            f"ExecStartPre=/bin/sh -c {unit_word(set_password)}\n"
+            f"ExecStart=/usr/bin/env -u {PASSWORD} -- {command}"
+        )
     return f"""\
 [Unit]
 Description=Service {name} of this workspace
@@ -90,10 +106,9 @@ StartLimitIntervalSec=120
 StartLimitBurst=5
 
 [Service]
-User={worker.name}
-WorkingDirectory={worker.home}
+{account}
 EnvironmentFile={secrets_of(name)}
-ExecStart=/usr/bin/env -- {command}
+{start}
 Restart=on-failure
 RestartSec=3
 OOMPolicy=continue

@@ -4,11 +4,12 @@ import json
 import shlex
 from functools import cached_property
 
+from prism.providers.aws.cloudinit import rstudio
 from prism.providers.aws.cloudinit.bases import DEFAULT, SYSTEMS, System
 from prism.providers.aws.cloudinit.model import Boot
 from prism.providers.aws.cloudinit.words import Filler, environment_line, export_line, one_line
 from prism.templates.checks import SLUG, USER, WORD
-from prism.templates.model import Service, TemplateInvalid
+from prism.templates.model import TemplateInvalid
 from prism.workspaces.ports import Order
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -21,7 +22,8 @@ class Worker:
     def __init__(self, order: Order, boot: Boot) -> None:
         template = order.template
         self.order, self.boot, self.template = order, boot, template
-        self.system: System = SYSTEMS[template.base or DEFAULT]
+        self.base = template.base or DEFAULT
+        self.system: System = SYSTEMS[self.base]
         self.name = (template.users or (boot.user,))[-1]
         for name in (*template.users, boot.user):
             if not USER.fullmatch(name) or name in RESERVED:
@@ -53,6 +55,11 @@ class Worker:
         wants = self.template.package_manager == "pip" and self.conda is None
         return f"{self.home}/.venv" if wants else None
 
+    @property
+    def rstudio(self) -> bool:
+        """Whether its template wants RStudio Server."""
+        return rstudio.PACKAGE in self.template.packages.get("conda", ())
+
     @cached_property
     def _own(self) -> dict[str, str]:
         place = self.conda or self.venv
@@ -80,6 +87,8 @@ class Worker:
         token = self.boot.tokens[name] if self.tells_token(name) else ""
         told = self._filled(given, where, service.port, token)
         told = {"LANG": "C.UTF-8"} | told | self._own
+        if self.asks_password(name):
+            told[rstudio.PASSWORD] = self.boot.tokens[name]
         return "".join(f"{environment_line(*it)}\n" for it in sorted(told.items()))
 
     def tells_token(self, name: str) -> bool:
@@ -88,12 +97,17 @@ class Worker:
         given = {**self.template.environment, **service.environment}
         return any("{token}" in it for it in given.values())
 
+    def asks_password(self, name: str) -> bool:
+        """Whether one logs in to a service as this account, with the secret for a password."""
+        return self.rstudio and rstudio.is_server(self._words(name))
+
     def served(self) -> str:
         """What there is to be reached, as JSON."""
         services = {
             name: {
                 "port": it.port,
                 "token": self.tells_token(name),
+                "password": self.asks_password(name),
                 "command": shlex.join(self.command(name)),
             }
             for name, it in self.template.services.items()
@@ -101,8 +115,15 @@ class Worker:
         return json.dumps({"user": self.name, "home": self.home, "services": services}) + "\n"
 
     def command(self, name: str) -> list[str]:
-        """A service's command as words; splitting comes first, so a value stays one word."""
-        service: Service = self.template.services[name]
+        """A service's command as words."""
+        words = self._words(name)
+        if self.conda and self.asks_password(name):
+            return rstudio.command(words, self.template.services[name].port, self.conda)
+        return words
+
+    def _words(self, name: str) -> list[str]:
+        """The template's own words; splitting comes first, so a value stays one word."""
+        service = self.template.services[name]
         where = f"services.{name}.command"
         if "{token}" in service.command:
             raise _wrong(

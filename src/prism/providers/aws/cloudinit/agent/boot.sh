@@ -42,6 +42,16 @@ retry() {  # networks and mirrors have bad moments
   return 1
 }
 
+fetch() {  # FILE URL SHA256: what its publisher has published, or nothing
+  retry curl -fsSL --retry 3 -o "$1" "$2" || return
+  if ! echo "$3  $1" | sha256sum --check --strict -; then
+    echo "what came from $2 is not what was published"
+    rm -f "$1"
+    return 1
+  fi
+  chmod 644 "$1"
+}
+
 as_worker() {
   runuser -u "$WORKER" -- env -i HOME="$WORKER_HOME" USER="$WORKER" LOGNAME="$WORKER" \
     SHELL=/bin/bash LANG=C.UTF-8 TERM=dumb PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -49,10 +59,21 @@ as_worker() {
 }
 
 with_apt() {
+  apt_install -- "$@"
+}
+
+apt_install() {  # OPTIONS... -- PACKAGES...
   export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
   local options=(-y -q -o DPkg::Lock::Timeout=600 -o Acquire::Retries=5 -o Dpkg::Options::=--force-confold)
   dpkg --force-confold --configure -a # a boot may have been cut short
-  retry apt-get "${options[@]}" update && retry apt-get "${options[@]}" install -- "$@"
+  retry apt-get "${options[@]}" update && retry apt-get "${options[@]}" install "$@"
+}
+
+with_rstudio() {  # URL SHA256
+  local file=/var/tmp/prism-rstudio.deb
+  fetch "$file" "$1" "$2" || return
+  systemctl mask rstudio-server.service || return # its own listens to everybody, and at once
+  apt_install --no-install-recommends -- "$file" && rm -f "$file" # what it recommends is a second R
 }
 
 with_dnf() {
@@ -64,13 +85,7 @@ with_conda() {  # URL SHA256 ARGUMENTS...
   shift 2
   if [ ! -e "$prefix/.complete" ]; then
     rm -rf "$prefix"
-    retry curl -fsSL --retry 3 -o "$file" "$url" || return
-    if ! echo "$sum  $file" | sha256sum --check --strict -; then
-      echo "what came from $url is not what was published"
-      rm -f "$file"
-      return 1
-    fi
-    chmod 644 "$file"
+    fetch "$file" "$url" "$sum" || return
     as_worker /bin/bash "$file" -b -p "$prefix" && as_worker touch "$prefix/.complete" || return
     rm -f "$file"
   fi
