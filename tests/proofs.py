@@ -3,6 +3,7 @@
 Only with `PRISM_WRITE_PROOFS=1`; each proof rewrites its own section and no other.
 """
 
+import fcntl
 import os
 import re
 from pathlib import Path
@@ -20,6 +21,12 @@ def record(title, text):
     """Say in a section of its own what was shown."""
     if not os.environ.get("PRISM_WRITE_PROOFS"):
         return
+    with open(__file__) as lock:  # several runs may write at a time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _write(title, text)
+
+
+def _write(title, text):
     page = PAGE.read_text() if PAGE.exists() else HEAD
     sections = {it["title"]: it["text"].strip() for it in SECTION.finditer(page)}
     sections[title] = text.strip()
