@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec import structs
 
+from prism.providers.aws.cloudinit import rstudio, script
 from prism.providers.aws.cloudinit.model import LIMIT
 from prism.providers.aws.cloudinit.tokens import secret
 from prism.providers.aws.ready import Stage, read
@@ -21,7 +22,7 @@ from prism.providers.aws.ssh.hostkeys import told
 from prism.providers.aws.tags import duration, instant
 from prism.templates.model import Parameter, Service
 from tests.proofs import record
-from tests.providers.aws.cloudinit import debian, nest
+from tests.providers.aws.cloudinit import debian, nest, posit
 from tests.providers.aws.cloudinit.imds import imds
 from tests.providers.aws.cloudinit.ordered import KEY, PRIVATE, SHELF, rendered, template
 from tests.waiting import eventually
@@ -314,3 +315,60 @@ def test_a_service_that_cannot_live_is_said_to_have_failed(machine):
     machine.boot()
     until_said(machine, Stage.FAILED, seconds=300)
     assert read(machine.console).step == "service dies"
+
+
+def test_rstudio_s_own_service_never_begins_and_ours_asks_for_the_worker_s_password(
+    machine, tmp_path, monkeypatch
+):
+    lab, port = SHELF["r-research"], free_port()
+    service = structs.replace(lab.services["rstudio"], port=port)
+    it = structs.replace(
+        lab, base="debian-12", users=("guest", "researcher"), services={"rstudio": service}
+    )
+    files = {"conda": posit.CONDA.encode(), "rstudio": posit.package(tmp_path)}
+    with posit.published(files) as published:
+        monkeypatch.setitem(script.MINIFORGE, "x86_64", published["conda"])
+        monkeypatch.setattr(rstudio, "RSTUDIO", published["rstudio"])
+        machine.seed(rendered(it).gzipped)
+        machine.boot()
+        until_said(machine, Stage.READY)
+    assert "tree" not in machine.run("dpkg-query", "-Wf${Package} ")
+    assert machine.run("dpkg-query", "-Wf${Status}", "psmisc") == "install ok installed"
+    own = "rstudio-server.service"
+    assert machine.run("systemctl", "is-enabled", own, check=False).strip() == "masked"
+    assert machine.run("sh", "-c", "test -e /var/lib/its-own-began || echo never") == "never\n"
+    rserver_is_ours(machine, port)
+    password_is_the_secret_and_opens_no_ssh(machine)
+
+
+def rserver_is_ours(machine, port):
+    argv, environment, account = json.loads(asked(port, "/auth-sign-in")[1])
+    assert argv[0] == "/usr/lib/rstudio-server/bin/rserver"
+    assert account == 0
+    assert "PRISM_PASSWORD" not in environment
+    assert environment["PATH"].startswith("/home/researcher/miniconda3/bin:")
+    listening = machine.run("ss", "-Hltn", f"sport = :{port}").split()
+    assert listening[3] == f"127.0.0.1:{port}"
+    asked_of_conda = machine.run("cat", "/home/researcher/miniconda3/asked")
+    assert asked_of_conda == (
+        "install --yes --quiet -c conda-forge r-base r-tidyverse r-ggplot2\n"
+    )
+    said = machine.run("sh", "-c", "systemd-analyze verify /etc/systemd/system/prism-* 2>&1")
+    assert "prism" not in said
+
+
+def password_is_the_secret_and_opens_no_ssh(machine):
+    password = secret(PRIVATE, "ws-1", "rstudio")
+    become = ["runuser", "-u", "guest", "--", "su", "researcher", "-c", "id -un"]  # PAM decides
+    assert machine.run(*become, input=f"{password}\n") == "researcher\n"
+    assert machine.run(*become, input="another\n", check=False) == ""
+    for name in ("admin", "guest"):
+        assert machine.run("getent", "shadow", name).split(":")[1].startswith("!")
+    machine.run("mkdir", "-p", "/run/sshd")
+    ssh = machine.run("/usr/sbin/sshd", "-T").splitlines()
+    assert {"passwordauthentication no", "kbdinteractiveauthentication no"} <= set(ssh)
+    everything = machine.run("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    assert "rserver" in everything
+    logged = machine.run("sh", "-c", "cat /var/log/*.log")
+    for text in (everything, logged, machine.run("journalctl", "--no-pager"), machine.console):
+        assert password not in text
