@@ -13,9 +13,11 @@ from time import perf_counter
 import pytest
 
 from prism.daemon.house import build
+from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.profiles.model import NewProfile
 from prism.providers.aws import buckets
+from prism.providers.aws.ssh.pool import Pool
 from prism.settings import Settings
 from prism.workspaces.model import Launch, State
 from tests.conftest import free_port
@@ -110,10 +112,16 @@ def everywhere(home, many, state):
     return states if states[state] == many else None
 
 
+def nobody_answers(pool, id, *_):
+    """The double's machines have addresses that lead nowhere; here nobody waits for that."""
+    raise Unavailable(f"Nobody can enter {id}")
+
+
 def populated(home, url, many, monkeypatch):
     """A home that already has so many machines, launched without waiting for AWS's buckets."""
     for name, value in environ(url, home.folder).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Pool, "run", nobody_answers)
     monkeypatch.setattr(buckets, "DEPTHS", (("*", buckets.Depth(1e6, 1e6)),))
     clock = StoppedClock(datetime.now(UTC))
     settings = Settings(home=str(home.folder), user="ada@example.org", caller_cidr=CIDR)

@@ -87,11 +87,10 @@ MINIFORGE: Mapping[Architecture, Installer] = {
     ),
 }
 
-# The build for OpenSSL 3, which every base with apt has. Both are from a public Dockerfile
-# (github.com/mvwestendorp/rstudio-single-user-image), which has said another sum, ff145b65...,
-# of the same file at another time; Posit itself has not been asked. With a wrong sum nothing is
-# installed, and the boot says so.
+# The build for OpenSSL 3, which every base with apt has; version and sum as repo2docker pins
+# them (github.com/jupyterhub/repo2docker, buildpacks/_r_base.py). Posit itself has not been
+# asked. With a wrong sum nothing is installed, and the boot says so.
 RSTUDIO = Installer(
-    "https://download2.rstudio.org/server/jammy/amd64/rstudio-server-2025.05.1-513-amd64.deb",
-    "8e49ca68d154d5d17ae5fcc386e9c93473f9b73f6f573a1511866051e288b547",
+    "https://download2.rstudio.org/server/jammy/amd64/rstudio-server-2026.09.0-174-amd64.deb",
+    "168bc577ef2f68abab1ad2ed684e830da1d244618b25b69fd20448e60716c5ba",
 )
