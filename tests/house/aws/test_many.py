@@ -13,11 +13,9 @@ from time import perf_counter
 import pytest
 
 from prism.daemon.house import build
-from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.profiles.model import NewProfile
 from prism.providers.aws import buckets
-from prism.providers.aws.ssh.pool import Pool
 from prism.settings import Settings
 from prism.workspaces.model import Launch, State
 from tests.conftest import free_port
@@ -112,16 +110,10 @@ def everywhere(home, many, state):
     return states if states[state] == many else None
 
 
-def nobody_answers(pool, id, *_):
-    """The double's machines have addresses that lead nowhere; here nobody waits for that."""
-    raise Unavailable(f"Nobody can enter {id}")
-
-
 def populated(home, url, many, monkeypatch):
     """A home that already has so many machines, launched without waiting for AWS's buckets."""
     for name, value in environ(url, home.folder).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(Pool, "run", nobody_answers)
     monkeypatch.setattr(buckets, "DEPTHS", (("*", buckets.Depth(1e6, 1e6)),))
     clock = StoppedClock(datetime.now(UTC))
     settings = Settings(home=str(home.folder), user="ada@example.org", caller_cidr=CIDR)
@@ -132,9 +124,15 @@ def populated(home, url, many, monkeypatch):
     for n in range(many):
         house.workspaces.launch(Launch(name=f"w{n}", template="Plain Shell"))
 
+    house.rooms.aws.look(10)
+    [place] = house.rooms.aws.connected
+    loop, *_ = house.rooms.join(place)  # whoever tells of idleness would wait for addresses
+
     def running():
         clock.advance(seconds=3)
-        house.settle(60)
+        loop.patrol()
+        while loop.once():
+            pass
         return all(it.seen == "on" for it in house.workspaces.every())
 
     eventually(running, 600)
