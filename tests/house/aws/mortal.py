@@ -198,7 +198,7 @@ class World:
             ],
             "volumes": [it for it in kept if it[2] is not VolumeState.DELETED],
             "copies": [
-                (it.name, it.id, it.state)
+                (it.name, it.snapshot_id, it.state)
                 for it in self.rooms.storage.snapshots()
                 if it.state is not SnapshotState.DELETED
             ],
