@@ -20,6 +20,7 @@ from prism.workspaces.ports import Access, Door, Machine, Order, Refused
 NOW = timedelta(0)
 STAGES = ("environment", "packages", "post_install", "services")
 HOST = "10.0.0.1"
+CHANGING = ("project", "allocation", "budget", "idle_profile", "ends_at")
 
 
 @dataclass
@@ -142,6 +143,13 @@ class MemoryCompute:
         with self._asked(f"watch {id}"):
             if id in self._orders:
                 self._rules[id] = rule
+
+    def describe(self, id: str, order: Order) -> None:
+        """Remember what is known of it now, as far as that may change."""
+        with self._asked(f"describe {id}"):
+            if id in self._orders:
+                facts = {name: getattr(order, name) for name in CHANGING}
+                self._orders[id] = replace(self._orders[id], **facts)
 
     def access(self, id: str) -> Access:
         """The doors of a machine that is on."""

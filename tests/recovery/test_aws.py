@@ -196,3 +196,39 @@ def test_what_was_destroyed_outside_is_seen_within_one_survey(start, aws):
     assert (now["state"], now["failure"]["code"]) == ("failed", "MACHINE_VANISHED")
     assert sum(call.action == "DescribeInstances" for call in aws.calls) <= asked + 2
     assert it.orphans() == [], "what is gone is no orphan"
+
+
+def told(aws):
+    actions = {"CreateTags", "DeleteTags"}
+    return sum(call.action in actions for call in aws.calls)
+
+
+def test_what_has_changed_since_the_launch_is_in_the_tags(start, aws):
+    it = start()
+    for name in ("bees", "reef"):
+        it.post("projects", 201, name=name)
+    launch(it, "mine", project="bees")
+    becomes(it, aws, mine="running")
+    it.house.settle()
+    before = told(aws)
+    it.house.settle()
+    assert told(aws) == before, "nothing has changed"
+    it.post("instances/mine/move", 200, project="reef")
+    it.house.settle()
+    assert told(aws) == before + 1
+    more = it.http("POST", "/api/v1/instances/mine/extend", json={"hours": 5})
+    assert more.status_code == 204, more.text
+    it.post("idle/instances/mine/configure", 200, profile="batch")
+    it.house.settle()
+    [now] = it.get("instances")
+    [row] = it.house.workspaces.every()
+    after = start("second")
+    after.post("projects", 201, name="reef")
+    after.house.settle()
+    after.recover()
+    [again] = after.house.workspaces.every()
+    assert (again.project_name, again.idle_profile) == ("reef", "batch")
+    assert again.expires_at == row.expires_at
+    found = boto3.client("ec2").describe_instances(InstanceIds=[now["id"]])
+    tags = {tag["Key"]: tag["Value"] for tag in found["Reservations"][0]["Instances"][0]["Tags"]}
+    assert tags["prism:project"] == "reef"

@@ -93,7 +93,7 @@ class IdleService:
                 "custom_minutes": asked.custom_threshold_minutes,
             }
             store.change_watch(tx, it.id, self._clock.now(), **changes)
-            workspaces.watch_by(tx, it.id, profile.name)
+            workspaces.watch_by(tx, it.id, profile.name, self._clock.now())
             rule = rule_of(_watched(tx.sql, it), profile, it.hibernation)
             tx.happened(
                 IdleConfigured(

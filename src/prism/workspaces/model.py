@@ -129,6 +129,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     asked_at: datetime | None = None
     told_type: str | None = None  # what its machine is, where that differs from what is wanted
     told_expiry: datetime | None = None
+    told_facts: str | None = None  # what its machine says of itself; null: what it was made with
     ended_at: datetime | None = None
     ready_at: datetime | None = None
     machine_id: str | None = None

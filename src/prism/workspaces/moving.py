@@ -48,7 +48,7 @@ class MoveService:
             fund = self._treasury.fund(tx.sql, asked.project, asked.budget)
             if (fund.project, fund.allocation) == (before.project, before.allocation):
                 return before, before
-            store.fund(tx, before.id, fund)
+            store.fund(tx, before.id, fund, now)
             moved = store.by_id(tx.sql, before.id)
             allowed = [guard.allow(tx, moved) for guard in self._guards]
             if state in ACTIVE:

@@ -154,5 +154,8 @@ class Compute(Protocol):
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Tell the machine what to make of idleness, whoever lives then; nothing, with none."""
 
+    def describe(self, id: str, order: Order) -> None:
+        """Write down on the machine what is known of it now, for who loses everything else."""
+
     def access(self, id: str) -> Access:
         """How to get in, now; raises `Unavailable` where the machine cannot be asked."""

@@ -25,9 +25,11 @@ from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import Failure, Seen, State, Verb, Workspace
 from prism.workspaces.plan import IN_BETWEEN, Act, deadline, expiring, perceive, plan, state_of
 from prism.workspaces.ports import Compute, Machine, NextAttempt, Observer, Order, Refused
+from prism.workspaces.telling import describe
 from prism.workspaces.upstairs import Meter, Rules
 
 AT_ONCE = timedelta(0)
+UNTOLD = timedelta(seconds=30)  # until a machine is told once more what it could not be told
 VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
 SURE_FOR = timedelta(seconds=60)  # what nobody looked at for longer is only reconstructed
 BRINGS_UP = {Verb.LAUNCH, Verb.START, Verb.RESUME}
@@ -140,7 +142,10 @@ class WorkspaceReconciler:
             lost = {"seen": Seen.BROKEN, "asked_at": None} if act is Act.LAUNCH else {}
             failure = Failure(no.code, no.message)
             facts |= {"granted": before.wish, "failure": failure, "tried": before.wish, **lost}
-        return self._found(before, facts, self._since(before, machine, seen, now))
+        told = describe(compute, before, machine, act, _order(before, before.attempt, None))
+        since = self._since(before, machine, seen, now)
+        found = self._found(before, facts | (told or {}), since)
+        return found if told is not None else Found(min(found.look_again, UNTOLD), found.record)
 
     def _act(
         self, claim: Claim, it: Workspace, act: Act, machine: Machine | None

@@ -195,7 +195,7 @@ class WorkspaceService:
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
         """Implements `projects.model.Holder`: its workspaces show the new name."""
-        for it in store.rename(tx, project.id, project.name):
+        for it in store.rename(tx, project.id, project.name, self._clock.now()):
             tx.happened(
                 WorkspaceMoved(
                     actor=self._who(),

@@ -74,6 +74,7 @@ workspaces = Table(
     Column("asked_at", Utc),
     Column("told_type", String),
     Column("told_expiry", Utc),
+    Column("told_facts", String),  # a request makes null an empty text: something has changed
     Column("ended_at", Utc),
     Column("ready_at", Utc),
     Column("machine_id", String, index=True),
@@ -108,6 +109,7 @@ bring_ups = Table(
     Column("at", Utc, nullable=False),
     Index("bring_ups_of", "template", "provider", "verb"),
 )
+CHANGED = {"told_facts": func.coalesce(workspaces.c.told_facts, "")}
 RECENT = 20  # how many bring-ups an estimate looks back on
 
 
@@ -197,12 +199,13 @@ def by_ids(sql: Connection, ids: Collection[str]) -> list[Workspace]:
 def ask(tx: Tx, before: Workspace, verb: Verb, at: datetime, expires_at: datetime | None) -> None:
     """Keep what is now wanted, and have it looked at."""
     wish = {"verb": verb, "wish": before.wish + 1, "wished_at": at, "expires_at": expires_at}
-    _write(tx, [before.id], {**wish, "due_at": at})
+    changed = CHANGED if expires_at != before.expires_at else {}
+    _write(tx, [before.id], {**wish, **changed, "due_at": at})
 
 
 def extend(tx: Tx, id: str, expires_at: datetime, now: datetime) -> None:
     """Keep a new expiry, and have it looked at."""
-    _write(tx, [id], {"expires_at": expires_at, "due_at": now})
+    _write(tx, [id], {"expires_at": expires_at, **CHANGED, "due_at": now})
 
 
 def reserve(tx: Tx, id: str, until: datetime | None, now: datetime) -> None:
@@ -220,16 +223,18 @@ def resize(tx: Tx, id: str, kind: str, now: datetime) -> None:
     _write(tx, [id], {"instance_type": kind, "due_at": now})
 
 
-def fund(tx: Tx, id: str, of: Fund) -> None:
-    """Keep whose it is now, and which money pays."""
+def fund(tx: Tx, id: str, of: Fund, now: datetime) -> None:
+    """Keep whose it is now, and which money pays, and have its machine told."""
     whose = {"project": of.project, "project_name": of.project_name, "budget": of.pool_name}
-    _write(tx, [id], {**whose, "allocation": of.allocation, "pool": of.pool})
+    money = {"allocation": of.allocation, "pool": of.pool}
+    _write(tx, [id], {**whose, **money, **CHANGED, "due_at": now})
 
 
-def rename(tx: Tx, project: str, name: str) -> list[Workspace]:
-    """Keep what a project is called now; its workspaces."""
+def rename(tx: Tx, project: str, name: str, now: datetime) -> list[Workspace]:
+    """Keep what a project is called now, and have its machines told; its workspaces."""
     mine = workspaces.c.project == project
     tx.sql.execute(update(workspaces).where(mine).values(project_name=name))
+    tx.sql.execute(update(workspaces).where(mine, LIVE).values(**CHANGED, due_at=now))
     return _many(tx.sql, SELECT.where(mine))
 
 
@@ -238,9 +243,9 @@ def at_work_in(sql: Connection, project: str) -> list[Workspace]:
     return _many(sql, SELECT.where(workspaces.c.project == project, LIVE))
 
 
-def watch_by(tx: Tx, id: str, idle_profile: str) -> None:
-    """Keep which idle profile watches it."""
-    _write(tx, [id], {"idle_profile": idle_profile})
+def watch_by(tx: Tx, id: str, idle_profile: str, now: datetime) -> None:
+    """Keep which idle profile watches it, and have its machine told."""
+    _write(tx, [id], {"idle_profile": idle_profile, **CHANGED, "due_at": now})
 
 
 def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:

@@ -57,6 +57,10 @@ class Away:
         """Not now."""
         self._refuse()
 
+    def describe(self, id: str, order: Order) -> None:
+        """Not now."""
+        self._refuse()
+
     def access(self, id: str) -> Access:
         """There is no way in now."""
         self._refuse()

@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from prism.connections.ports import Spot
 from prism.errors import Unavailable
 from prism.providers.aws import launching
@@ -171,6 +173,25 @@ class AwsCompute:
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Tell its agent what to make of idleness."""
         self._way.watch(id, rule)
+
+    def describe(self, id: str, order: Order) -> None:
+        """Change those of its tags that say something else."""
+        it = self._book.one(id) if _ours(id) else None
+        if it is None:
+            return self._nobody(id)
+        if it.gone:
+            return None
+        written, removed = names.changed_facts(it.tags, order)
+        if written:
+            told = names.listed(written)
+            self._change(id, "CreateTags", set(), Resources=[id], Tags=told)
+        if removed:
+            old = [{"Key": key} for key in removed]
+            self._change(id, "DeleteTags", set(), Resources=[id], Tags=old)
+        if written or removed:  # until the next survey reads them
+            kept = {key: value for key, value in it.tags.items() if key not in removed}
+            self._book.note(replace(it, tags=kept | written))
+        return None
 
     def access(self, id: str) -> Access:
         """How to get in, now."""

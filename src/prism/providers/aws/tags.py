@@ -35,6 +35,7 @@ ROOT_DISK = "prism:root-disk"  # GB, a space, the type: as ordered
 LOGIN = "prism:login"  # whom to enter it as
 READY = "prism:ready"  # EC2's LaunchTime of the start that has become ready
 FAILED = "prism:failed"  # the LaunchTime of a start that failed, a space, the step
+CHANGING = {PROJECT, ALLOCATION, BUDGET, IDLE_PROFILE, ENDS_AT}
 LONGEST = 256
 OURS = ({"Name": f"tag:{MANAGED}", "Values": ["true"]},)
 """The filter that finds what is ours."""
@@ -90,6 +91,13 @@ def instance_tags(order: Order) -> Tags:
     if order.ends_at is not None:
         tags[ENDS_AT] = instant(order.ends_at)
     return tags
+
+
+def changed_facts(known: Tags, order: Order) -> tuple[Tags, list[str]]:
+    """Of the facts that may change after the launch: what to write, and what to take away."""
+    now = {key: it[:LONGEST] for key, it in instance_tags(order).items() if key in CHANGING}
+    written = {key: it for key, it in now.items() if known.get(key) != it}
+    return written, sorted(key for key in CHANGING if key in known and key not in now)
 
 
 def expiry_tags(at: datetime | None, launched_at: datetime, action: str) -> Tags:

@@ -23,7 +23,7 @@ from prism.providers.local import folder as folders
 from prism.providers.local import reach, supervision
 from prism.providers.local.folder import State, Wanted
 from prism.providers.local.found import found_in
-from prism.providers.local.making import Manners, make, regrant, sweep_away
+from prism.providers.local.making import Manners, describe, make, regrant, sweep_away
 from prism.providers.local.peers import Peers
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.local.terms import machine_id
@@ -152,6 +152,11 @@ class LocalCompute:
         with self._writing, suppress(FileNotFoundError):  # it is being taken away
             if (folder := self._folder(id)) and folders.judge(folder, rule, self._minute):
                 supervision.poke(folder)
+
+    def describe(self, id: str, order: Order) -> None:
+        """Write it into its order."""
+        if folder := self._folder(id):
+            describe(folder, order)
 
     def access(self, id: str) -> Access:
         """The services that answer at this moment, with the secrets of those that have one."""

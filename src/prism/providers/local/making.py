@@ -15,11 +15,14 @@ import uv
 from msgspec import Struct
 
 from prism.catalog.plan import machine_type
+from prism.errors import Unavailable
 from prism.providers.local import folder as folders
 from prism.providers.local.folder import Wanted
 from prism.providers.local.found import Launched
 from prism.providers.local.limits import limits_for
 from prism.workspaces.ports import Order, Refused
+
+CHANGING = ("project", "budget", "idle_profile", "ends_at")
 
 
 class Manners(Struct, frozen=True, kw_only=True):
@@ -66,6 +69,21 @@ def regrant(folder: Path, instance_type: str) -> None:
     now = {**order, "limits": _limits(instance_type), "launched": launched}
     if now != order:
         folders.write(path, msgspec.json.encode(now))
+
+
+def describe(folder: Path, order: Order) -> None:
+    """Write down anew what may change after the launch."""
+    path = folder / "order.json"
+    try:
+        known = msgspec.json.decode(path.read_bytes())
+        facts = {field: msgspec.to_builtins(getattr(order, field)) for field in CHANGING}
+        now = {**known, "launched": {**known.get("launched", {}), **facts}}
+        if now != known:
+            folders.write(path, msgspec.json.encode(now))
+    except FileNotFoundError:  # it is being taken away
+        return
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error}") from error
 
 
 def sweep_away(folder: Path, after: timedelta) -> None:

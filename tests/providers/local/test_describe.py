@@ -1,0 +1,74 @@
+"""What a folder says of its machine, after it has changed."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from prism.providers.local.found import found_in
+from prism.providers.local.making import Manners, describe, make, regrant
+from prism.templates.model import Template
+from prism.workspaces.model import Seen
+from prism.workspaces.ports import Machine, Order
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+ORDER = Order(
+    key="ws_1",
+    name="mine",
+    project="bees",
+    budget="grant",
+    idle_profile="batch",
+    launched_at=NOON,
+    template=Template(name="plain-shell"),
+    instance_type="t3.medium",
+    root_gb=8,
+    hibernation=True,
+)
+CHANGED = replace(ORDER, project="reef", budget=None, idle_profile="standard", ends_at=NOON)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make(tmp_path / "local-1", ORDER, Manners(cache=tmp_path / "cache"))
+    return tmp_path / "local-1"
+
+
+def found(folder):
+    return found_in(folder, Machine(id="local-1", key="ws_1", seen=Seen.OFF))
+
+
+def test_what_may_change_is_written_down_anew_and_nothing_else(folder):
+    before = found(folder)
+    describe(folder, CHANGED)
+    assert found(folder) == replace(
+        before, project="reef", budget=None, idle_profile="standard", ends_at=NOON
+    )
+
+
+def test_nothing_is_written_where_nothing_changed(folder):
+    path = folder / "order.json"
+    describe(folder, CHANGED)
+    written = path.stat().st_ino
+    describe(folder, CHANGED)
+    assert path.stat().st_ino == written
+
+
+def test_the_type_that_was_only_asked_for_stays_out_of_it(folder):
+    regrant(folder, "t3.large")
+    describe(folder, replace(CHANGED, instance_type="t3.xlarge"))
+    assert found(folder).instance_type == "t3.large"
+
+
+def test_an_order_of_an_older_prism_gets_what_is_known(folder):
+    path = folder / "order.json"
+    order = msgspec.json.decode(path.read_bytes())
+    del order["launched"]
+    path.write_bytes(msgspec.json.encode(order))
+    describe(folder, CHANGED)
+    assert (found(folder).project, found(folder).ends_at) == ("reef", NOON)
+
+
+def test_a_folder_that_is_taken_away_is_no_matter(tmp_path):
+    describe(tmp_path / "gone", CHANGED)
+    assert not (tmp_path / "gone").exists()
