@@ -15,12 +15,14 @@ from prism.storage.ports import (
     Copy,
     CopyOrder,
     Disk,
+    Known,
     Part,
     StorageRefused,
     Survey,
     VolumeOrder,
 )
 
+SIZE = 10  # GB, of whatever a snapshot is taken of
 NOW = timedelta(0)
 
 
@@ -68,6 +70,7 @@ class MemoryVolumes:
         self._lock = threading.RLock()
         self.disks: dict[str, Thing] = {}
         self.copies: dict[str, Thing] = {}
+        self.known: dict[str, Known] = {}  # what is written on each
 
     def survey(self, parts: Collection[Part] = EVERYTHING) -> Survey:
         """Everything that is not hidden."""
@@ -81,6 +84,7 @@ class MemoryVolumes:
                     zone=it.zone,
                     used_bytes=len(it.holds),
                     trouble=it.trouble,
+                    known=self.known.get(id),
                 )
                 for id, it in self.disks.items()
                 if self._visible(it)
@@ -139,6 +143,15 @@ class MemoryVolumes:
                 made = Thing(key, now, now + self.faults.slow, holds=holds)
                 made.trouble = self.faults.sick
                 self.copies[id] = made
+                self.known[id] = Known(
+                    name=order.name,
+                    owner=order.owner,
+                    project=order.project,
+                    size_gb=SIZE,
+                    source=order.source,
+                    source_id=source,
+                    created_at=now,
+                )
             return self._copy(id, self.copies[id])
 
     def delete_snapshot(self, id: str) -> None:
@@ -154,13 +167,26 @@ class MemoryVolumes:
             raise StorageRefused("No more volumes: the quota is reached")
         id = _id("vol" if order.kind is Kind.EBS else "fs", order.key)
         now = self.clock.now()
+        said = {
+            field: getattr(order, field)
+            for field in Known.__struct_fields__
+            if hasattr(order, field)
+        }
+        self.known.setdefault(id, Known(**said, created_at=now))
         it = self.disks.setdefault(id, Thing(order.key, now, now + takes, holds=holds))
         return Disk(id=id, key=order.key, seen=self._seen(it), used_bytes=len(it.holds))
 
     def _copy(self, id: str, it: Thing) -> Copy:
         size = None if it.trouble else len(it.holds)
         seen = self._seen(it)
-        return Copy(id=id, key=it.key, seen=seen, used_bytes=size, trouble=it.trouble)
+        return Copy(
+            id=id,
+            key=it.key,
+            seen=seen,
+            used_bytes=size,
+            trouble=it.trouble,
+            known=self.known.get(id),
+        )
 
     def _seen(self, it: Thing) -> Seen:
         if it.trouble:

@@ -232,3 +232,40 @@ def test_what_has_changed_since_the_launch_is_in_the_tags(start, aws):
     found = boto3.client("ec2").describe_instances(InstanceIds=[now["id"]])
     tags = {tag["Key"]: tag["Value"] for tag in found["Reservations"][0]["Instances"][0]["Tags"]}
     assert tags["prism:project"] == "reef"
+
+
+def test_volumes_and_snapshots_are_known_again_by_their_tags(start, aws):
+    it = start()
+    launch(it, "mine")
+    becomes(it, aws, mine="running")
+    for kind in ({"type": "ebs", "size_gb": 12}, {"type": "efs"}):
+        it.post("storage/volumes/create", 201, name=kind["type"], **kind)
+
+    def made(one, at):
+        def so():
+            aws.clock.advance(5)
+            one.house.settle()
+            return at(one)
+
+        eventually(so, 60)
+
+    def ids(one):
+        found = one.get("storage/volumes")
+        return {v["volume_id"] for v in found["ebs_volumes"] if v["state"] == "available"} | {
+            v["filesystem_id"] for v in found["efs_volumes"] if v["state"] == "available"
+        }
+
+    made(it, lambda one: len(ids(one)) == 2)
+    it.post("snapshots", 201, name="copy", volume="ebs")
+    made(it, lambda one: one.get("snapshots")[0]["state"] == "completed")
+    before = ids(it)
+    after = start("second")
+    made(after, lambda one: len(one.get("orphans")["storage"]) == 3)
+    shown = {one["kind"]: one for one in after.get("orphans")["storage"]}
+    assert (shown["ebs"]["size_gb"], shown["ebs"]["owner"]) == (12, "ada")
+    assert shown["ebs"]["monthly_cost"] == pytest.approx(0.96)
+    taken = {one["name"] for one in after.recover()["storage"]}
+    assert taken == {"ebs", "efs", "copy"}
+    made(after, lambda one: ids(one) == before)
+    [copy] = after.get("snapshots")
+    assert (copy["source"], copy["source_type"], copy["size_gb"]) == ("ebs", "volume", 12)

@@ -138,15 +138,15 @@ def test_where_there_are_no_snapshots_that_is_said_at_once(storage, monkeypatch)
     assert storage.http("GET", SNAPSHOTS).json() == []
 
 
-def test_places_are_looked_at_in_their_own_time_and_only_where_there_is_something(storage):
+def test_places_are_looked_at_in_their_own_time_and_seldom_where_there_is_nothing(storage):
     storage.disks.calm = timedelta(seconds=60)
     storage.settle(seconds=600)
-    assert calls(storage, "survey") == []
+    assert len(calls(storage, "survey")) == 3, "once each part, for what has no row"
     storage.made()
     before = len(calls(storage, "survey"))
     for _ in range(100):
         storage.settle(seconds=6)
-    assert 9 <= len(calls(storage, "survey")) - before <= 11
+    assert 9 <= len(calls(storage, "survey")) - before <= 14
 
 
 def test_one_that_was_destroyed_outside_is_not_made_again(storage):

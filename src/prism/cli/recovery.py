@@ -33,10 +33,15 @@ def _recover(asked: Namespace) -> None:
         print(f"{one['name']} {done} ({one['state']}, {one['instance_id']})")
         for note in one["notes"]:
             say(f"  note: {note}")
+    known = "would be known again" if it["dry_run"] else "is known again"
+    for one in it.get("storage", ()):
+        print(f"{one['kind']} {one['name']} {known} ({one['id']})")
+        for note in one["notes"]:
+            say(f"  note: {note}")
     for one in it["left"]:
         say(f"left alone: {one['name'] or one['id']}: {one['why']}")
-    if not it["recovered"]:
-        say("No machine of yours is without a workspace.")
+    if not it["recovered"] and not it.get("storage", ()):
+        say("No machine, volume or snapshot of yours is unknown here.")
     _trouble(it["places"])
     if it["left"]:
         suggest("All of them, whoever launched them: `prism recover --everybody`")
@@ -71,6 +76,7 @@ def _list(*, as_json: bool) -> None:
         return show_json(answer)
     found = answer["orphans"]
     _trouble(answer["places"])
+    _kept(answer.get("storage", []))
     if not found:
         return say("Every machine that was seen has a workspace.")
     costs = aligned([it["cost_so_far"] for it in found])
@@ -80,6 +86,24 @@ def _list(*, as_json: bool) -> None:
     return suggest(
         "`prism recover` takes back what is yours; `prism orphans adopt ID` one of them"
     )
+
+
+def _kept(found: list[dict[str, Any]]) -> None:
+    """Volumes and snapshots; only `prism recover` takes them back."""
+    if not found:
+        return
+    costs = aligned([it["monthly_cost"] for it in found])
+    rows = [
+        (it["id"], it["name"], it["kind"], it["size_gb"], _age(it), cost, it["owner"], it["place"])
+        for it, cost in zip(found, costs, strict=True)
+    ]
+    heads = ("ID", "NAME", "KIND", "GB", "AGE", "USD/MONTH", "OWNER", "PLACE")
+    show_table(heads, rows, flexible="PLACE")
+    suggest("`prism recover` takes back volumes and snapshots of yours")
+
+
+def _age(it: dict[str, Any]) -> str | None:
+    return None if it["age_seconds"] is None else length(it["age_seconds"])
 
 
 def _row(it: dict[str, Any], cost: str) -> tuple[object, ...]:

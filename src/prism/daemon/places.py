@@ -37,6 +37,7 @@ from prism.providers.local.terms import LocalTerms
 from prism.providers.local.volumes import LocalVolumes
 from prism.recovery.lookout import Strays
 from prism.recovery.model import Looked
+from prism.recovery.storing import Gleaner
 from prism.settings import Settings
 from prism.storage import store as storage_rows
 from prism.storage.copier import SnapshotReconciler
@@ -198,7 +199,9 @@ class PlaceRooms(RescueRooms):
 
     def _storage_loops(self, volumes: Mapping[str, Volumes]) -> list[Loop[Any]]:
         kept = (self.db, self.clock, volumes, WorkspaceHosts(), self.storage_meters)
-        found = (VolumeReconciler(*kept), SnapshotReconciler(*kept))
+        gleaner = Gleaner(self.db, self.clock)
+        self.gleaners.append(gleaner)
+        found = (VolumeReconciler(*kept, observers=[gleaner]), SnapshotReconciler(*kept))
         return [Loop(it, self.db, self.clock, hands=4) for it in found]
 
     # ------------------------------------------------------------ what is said of it

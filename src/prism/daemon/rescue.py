@@ -7,12 +7,15 @@ from prism.daemon.money import MoneyRooms
 from prism.recovery.lookout import Everywhere, Strays
 from prism.recovery.origins import Origins
 from prism.recovery.service import RecoveryService
+from prism.recovery.shelf import Shelf
+from prism.recovery.storing import Gleaner
 
 if TYPE_CHECKING:
     from prism.idle.lookout import Lookout
     from prism.idle.service import Keeper
     from prism.profiles.service import ProfileService
     from prism.recovery.model import Looked
+    from prism.storage.model import Terms as StorageTerms
     from prism.templates.service import TemplateService
 
 
@@ -29,11 +32,17 @@ class RescueRooms(MoneyRooms):
         def lookout(self) -> Lookout: ...  # noqa: D102
         @cached_property
         def watchman(self) -> Keeper: ...  # noqa: D102
+        def _storage_terms(self, place: str | None) -> StorageTerms: ...
         def _unseen(self) -> list[Looked]: ...
 
     @cached_property
     def lookouts(self) -> list[Strays]:
         """Who notices machines without a row: one for each reconciler of workspaces."""
+        return []
+
+    @cached_property
+    def gleaners(self) -> list[Gleaner]:
+        """The same, of volumes and snapshots."""
         return []
 
     @cached_property
@@ -61,4 +70,13 @@ class RescueRooms(MoneyRooms):
             self.who,
             guards=[self.escrow],
             meters=[*self.meters, self.watchman],
+            storage=Shelf(
+                self.db,
+                self.clock,
+                lambda: self.gleaners,
+                self._storage_terms,
+                self.who,
+                guards=[self.storage_escrow],
+                meters=self.storage_meters,
+            ),
         )

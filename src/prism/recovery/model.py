@@ -91,11 +91,28 @@ class Orphan(Struct, frozen=True, kw_only=True):
     key_here: bool
 
 
+class StorageOrphan(Struct, frozen=True, kw_only=True):
+    """A volume or snapshot that nobody here knows; money in USD a month, null where unknown."""
+
+    kind: str
+    id: str
+    name: str | None
+    place: str
+    owner: str | None
+    project: str | None
+    size_gb: int | None
+    used_gb: float | None
+    created_at: datetime | None
+    age_seconds: int | None
+    monthly_cost: float | None
+
+
 class Orphans(Struct, frozen=True):
     """Every orphan of the places that were looked at."""
 
     orphans: Sequence[Orphan]
     places: Sequence[Looked]
+    storage: Sequence[StorageOrphan] = ()
 
 
 class Recovery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,11 +141,35 @@ class Left(Struct, frozen=True):
     why: str
 
 
+class StorageTaken(Struct, frozen=True, kw_only=True):
+    """A volume or snapshot that is known again; `notes` say what could not be rebuilt."""
+
+    kind: str
+    name: str
+    id: str
+    owner: str
+    place: str
+    notes: tuple[str, ...] = ()
+
+
+class Storage(Protocol):
+    """Whoever knows the volumes and snapshots without a row, and takes them back."""
+
+    def orphans(self) -> Sequence[StorageOrphan]:
+        """Those that the last looks have shown."""
+
+    def recover(
+        self, *, everybody: bool, dry: bool
+    ) -> tuple[Sequence[StorageTaken], Sequence[Left]]:
+        """Take back what is ours; and what was left."""
+
+
 class Recovered(Struct, frozen=True, kw_only=True):
     """The answer to a recovery."""
 
     dry_run: bool
     recovered: Sequence[Adopted]
+    storage: Sequence[StorageTaken] = ()
     left: Sequence[Left]
     places: Sequence[Looked]
 

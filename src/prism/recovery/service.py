@@ -29,6 +29,8 @@ from prism.recovery.model import (
     Recovered,
     Recovery,
     Sight,
+    Storage,
+    StorageTaken,
 )
 from prism.recovery.origins import Origins
 from prism.recovery.plan import cost_so_far, end_of, may_take, name_for, rebuilt
@@ -62,14 +64,17 @@ class RecoveryService:
         *,
         guards: Sequence[LaunchGuard] = (),
         meters: Sequence[Meter] = (),
+        storage: Storage | None = None,
     ) -> None:
         self._db, self._clock, self._sight, self._origins = db, clock, sight, origins
         self._who, self._guards, self._meters = actor, guards, meters
+        self._storage = storage
 
     def orphans(self) -> Orphans:
         """Every machine without a row, as the last looks have shown it."""
         shown = [self._shown(it) for it in self._sight.strays()]
-        return Orphans(shown, self._sight.places())
+        kept = self._storage.orphans() if self._storage else ()
+        return Orphans(shown, self._sight.places(), kept)
 
     def adopt(self, id: str) -> Adopted:
         """Make a workspace of it."""
@@ -97,8 +102,16 @@ class RecoveryService:
                 recovered.append(self._take(it, Verb.LAUNCH, dry=asked.dry_run))
             except Problem as no:  # one that cannot be rebuilt is no reason to leave the rest
                 left.append(Left(it.id, it.name or None, no.message))
+        stored: Sequence[StorageTaken] = ()
+        if self._storage:  # after the machines: they are attached to them
+            stored, others = self._storage.recover(everybody=asked.everybody, dry=asked.dry_run)
+            left.extend(others)
         return Recovered(
-            dry_run=asked.dry_run, recovered=recovered, left=left, places=self._sight.places()
+            dry_run=asked.dry_run,
+            recovered=recovered,
+            storage=stored,
+            left=left,
+            places=self._sight.places(),
         )
 
     def _named(self, id: str) -> Found:

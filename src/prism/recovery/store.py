@@ -1,7 +1,8 @@
 """Which machines have a row."""
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
+from prism.storage.store import snapshots, volumes
 from prism.workspaces.store import LIVE, workspaces
 
 
@@ -13,3 +14,15 @@ def known(sql: Connection) -> set[str]:
 def names(sql: Connection) -> set[str]:
     """The names that are taken."""
     return set(sql.execute(select(workspaces.c.name).where(LIVE)).scalars())
+
+
+def known_storage(sql: Connection) -> set[str]:
+    """The keys of every volume and snapshot."""
+    return {
+        it for table in (volumes, snapshots) for it in sql.execute(select(table.c.id)).scalars()
+    }
+
+
+def called(sql: Connection, table: Table) -> set[str]:
+    """The names that are taken."""
+    return set(sql.execute(select(table.c.name)).scalars())

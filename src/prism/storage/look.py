@@ -1,6 +1,6 @@
 """What there is in the world: each part of each place is surveyed once, when it is asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock
 
 from prism.errors import Problem, Unavailable
@@ -37,6 +37,22 @@ class Look:
             raise found
         return found.get(it.id)
 
+    def everything(self, place: str, part: Part) -> Sequence[Disk | Copy]:
+        """All there is of a part of a place; raises `Unavailable` if nobody answers."""
+        known: Mapping[str, Disk | Copy] | Unavailable
+        with self._lock:
+            if part is Part.SNAPSHOTS:
+                if place not in self._copies:
+                    self._copies[place] = self._snapshots(place)
+                known = self._copies[place]
+            else:
+                if (place, part) not in self._disks:
+                    self._disks[place, part] = self._volumes(place, part)
+                known = self._disks[place, part]
+        if isinstance(known, Unavailable):
+            raise known
+        return [it for it in known.values() if isinstance(it, Copy) or part is _part_of(it)]
+
     # The living come last: they win over what had the same key and is gone.
 
     def _volumes(self, place: str, part: Part) -> dict[str, Disk] | Unavailable:
@@ -54,3 +70,8 @@ class Look:
             return self._places[place].survey({part})
         except Problem as away:
             return Unavailable.because(away)
+
+
+def _part_of(it: Disk) -> Part:
+    """Some places answer with all of it, whichever part was asked for."""
+    return Part.EFS if it.id.startswith("fs-") else Part.EBS

@@ -1,7 +1,7 @@
 """What storage needs from the world."""
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -50,6 +50,25 @@ class CopyOrder(Struct, frozen=True, kw_only=True):
     source: str = ""  # what the volume or workspace is called
 
 
+class Known(Struct, frozen=True, kw_only=True):
+    """What is written on a volume or snapshot, for a daemon that has lost its rows.
+
+    `source` is what a snapshot was taken of, `source_id` the provider's id of that.
+    """
+
+    name: str = ""
+    owner: str = ""
+    project: str | None = None  # its name
+    kind: Kind = Kind.EBS
+    size_gb: int | None = None
+    volume_type: DiskType | None = None
+    iops: int | None = None
+    throughput: int | None = None
+    source: str = ""
+    source_id: str | None = None
+    created_at: datetime | None = None
+
+
 class Disk(Struct, frozen=True, kw_only=True):
     """A volume as its provider sees it; `attached` holds the ids of machines.
 
@@ -66,6 +85,7 @@ class Disk(Struct, frozen=True, kw_only=True):
     zone: str | None = None
     used_bytes: int | None = None
     trouble: Trouble | None = None
+    known: Known | None = None
 
 
 class Copy(Struct, frozen=True, kw_only=True):
@@ -77,6 +97,7 @@ class Copy(Struct, frozen=True, kw_only=True):
     progress: int | None = None
     used_bytes: int | None = None
     trouble: Trouble | None = None
+    known: Known | None = None
 
 
 class Survey(Struct, frozen=True):

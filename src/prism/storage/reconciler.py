@@ -1,8 +1,8 @@
 """Making what is wanted of volumes true: look, plan, act, record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection
@@ -61,6 +61,13 @@ class Links(NamedTuple):
     again: bool = False
 
 
+class Observer(Protocol):
+    """Whoever wants to see what there is, at each look."""
+
+    def look(self, view: Look, places: Iterable[str]) -> None:
+        """These places may be looked at; called outside of any transaction."""
+
+
 class VolumeReconciler:
     """Keeps every volume what was asked of it."""
 
@@ -73,9 +80,11 @@ class VolumeReconciler:
         places: Mapping[str, Volumes],
         hosts: Hosts,
         meters: Sequence[Meter] = (),
+        *,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._db, self._clock, self._places = db, clock, places
-        self._hosts, self._meters = hosts, meters
+        self._hosts, self._meters, self._observers = hosts, meters, observers
         self._rounds = Rounds(places)
 
     def reachable(self) -> ColumnElement[bool]:
@@ -85,12 +94,13 @@ class VolumeReconciler:
     def patrol(self) -> timedelta:
         """One look at each place whose turn it is; what is not as we last saw it becomes due."""
         now = self._clock.now()
-        places = self._rounds.due(now)
+        places, look = self._rounds.due(now), self.look()
+        for observer in self._observers:
+            observer.look(look, places)
         with self._db.read() as sql:
             known = store.idle_in(sql, Volume, places)
             attachments = store.attachments_of(sql, [it.id for it in known])
             hosts = self._hosts_of(sql, [one for its in attachments.values() for one in its])
-        look = self.look()
         changed = [it.id for it in known if self._differs(it, attachments[it.id], hosts, look)]
         if changed:
             with self._db.write() as tx:

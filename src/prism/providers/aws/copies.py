@@ -12,7 +12,7 @@ from typing import Any
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.cloud import Answer, Cloud
 from prism.providers.aws.faults import Missing, said
-from prism.providers.aws.keeping import copy_tags, key_filter, kind_filter
+from prism.providers.aws.keeping import copy_tags, key_filter, kind_filter, known
 from prism.providers.aws.machines import standing
 from prism.providers.aws.tags import ID, read, specified
 from prism.storage.model import Seen, Trouble
@@ -117,6 +117,12 @@ def _copy(it: Mapping[str, Any]) -> Copy:
         progress=int(progress) if progress.isdigit() else None,
         used_bytes=whole if seen is Seen.THERE else None,
         trouble=Trouble("SNAPSHOT_FAILED", str(why)) if seen is Seen.BROKEN else None,
+        known=known(
+            read(it.get("Tags")),
+            size_gb=it["VolumeSize"],
+            source_id=it.get("VolumeId"),
+            created_at=it.get("StartTime"),
+        ),
     )
 
 

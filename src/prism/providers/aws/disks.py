@@ -21,6 +21,7 @@ from prism.providers.aws.keeping import (
     USED,
     key_filter,
     kind_filter,
+    known,
     volume_tags,
 )
 from prism.providers.aws.machines import Standing, standing
@@ -275,6 +276,14 @@ def _disk(it: Mapping[str, Any]) -> Disk:
         unmounted=attached - shown,
         zone=it["AvailabilityZone"] if USED in tags else None,
         trouble=FAILED if seen is Seen.BROKEN else None,
+        known=known(
+            tags,
+            size_gb=it.get("Size"),
+            volume_type=it.get("VolumeType"),
+            iops=it.get("Iops") if it.get("VolumeType") in PERFORMANCE else None,
+            throughput=it.get("Throughput"),
+            created_at=it.get("CreateTime"),
+        ),
     )
 
 

@@ -11,11 +11,11 @@ from prism.errors import Problem, Unavailable
 from prism.providers.aws.cloud import Answer, Cloud
 from prism.providers.aws.faults import Missing, said
 from prism.providers.aws.ground.tagging import tagged
-from prism.providers.aws.keeping import AT, KIND, SHOWN, volume_tags
+from prism.providers.aws.keeping import AT, KIND, SHOWN, known, volume_tags
 from prism.providers.aws.machines import Standing, standing
 from prism.providers.aws.mounts import Mounts
 from prism.providers.aws.tags import ID, MANAGED, Tags, listed, read
-from prism.storage.model import Seen, Trouble
+from prism.storage.model import Kind, Seen, Trouble
 from prism.storage.ports import Disk, StorageRefused, VolumeOrder
 
 STATES = {
@@ -217,4 +217,5 @@ def _disk(it: Mapping[str, Any]) -> Disk:
         unmounted=attached - shown,
         used_bytes=size,
         trouble=FAILED if seen is Seen.BROKEN else None,
+        known=known(tags, kind=Kind.EFS, created_at=it.get("CreationTime")),
     )

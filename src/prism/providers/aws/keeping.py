@@ -6,12 +6,13 @@ from typing import Any
 
 from prism.errors import Unavailable
 from prism.providers.aws.faults import Missing
-from prism.providers.aws.tags import ID, NAME, OURS, Tags, managed
-from prism.storage.ports import CopyOrder, StorageRefused, VolumeOrder
+from prism.providers.aws.tags import ID, NAME, OUR_NAME, OURS, PROJECT, USER, Tags, managed
+from prism.storage.ports import CopyOrder, Known, StorageRefused, VolumeOrder
 from prism.workspaces.ports import Refused
 
 KIND = "prism:kind"  # ebs, efs or snapshot; root disks have none
 USED = "prism:used"  # the first machine that had it: from then on it may hold something
+SOURCE = "prism:source"  # what a snapshot was taken of
 MOUNTED = "prism:mounted"  # the machine that shows it; empty, once it has been shown
 AT = "prism:at:"  # and a machine's id: the name that an EFS file system has there
 SHOWN = "prism:shown:"  # and a machine's id: it has been mounted there
@@ -41,6 +42,17 @@ def copy_tags(order: CopyOrder) -> Tags:
         source=order.source,
     )
     return tags | {NAME: order.name}
+
+
+def known(tags: Tags, **more: Any) -> Known:
+    """What tags say of a volume or snapshot, for a daemon that has lost its rows."""
+    return Known(
+        name=tags.get(OUR_NAME) or tags.get(NAME, ""),
+        owner=tags.get(USER, ""),
+        project=tags.get(PROJECT) or None,
+        source=tags.get(SOURCE, ""),
+        **more,
+    )
 
 
 def kind_filter(kind: str) -> Filters:

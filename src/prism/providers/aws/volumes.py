@@ -32,8 +32,8 @@ from prism.storage.ports import (
 class AwsVolumes:
     """Implements `storage.ports.Volumes`.
 
-    Calm, each part costs a call every two minutes, where there is any of it: with the look at
-    machines every 30 s, at most 3.5 calls a minute for a region.
+    Calm, each part costs a call every two minutes, where there is any of it, else every 15
+    minutes: with the look at machines every 30 s, at most 3.5 calls a minute for a region.
     """
 
     busy = timedelta(seconds=2)

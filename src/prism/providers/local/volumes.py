@@ -12,10 +12,11 @@ import re
 import secrets
 import threading
 from collections.abc import Collection, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -32,6 +33,7 @@ from prism.storage.ports import (
     Copy,
     CopyOrder,
     Disk,
+    Known,
     Part,
     StorageRefused,
     Survey,
@@ -51,6 +53,7 @@ class About(Struct, frozen=True):
     key: str
     name: str = ""
     used: int | None = None  # of a snapshot, which never changes
+    known: Known | None = None
 
 
 class Mount(Struct, frozen=True):
@@ -98,11 +101,12 @@ class LocalVolumes:
                 seen=Seen.THERE,
                 attached=frozenset(attached.get(id, ())),
                 used_bytes=sizes[id],
+                known=_known_of(id, it),
             )
             for id, it in disks.items()
         ]
         kept = [
-            Copy(id=id, key=it.key, seen=Seen.THERE, used_bytes=it.used)
+            Copy(id=id, key=it.key, seen=Seen.THERE, used_bytes=it.used, known=_known_of(id, it))
             for id, it in copies.items()
         ]
         for id, (key, trouble) in making.items():
@@ -178,7 +182,9 @@ class LocalVolumes:
             raise StorageRefused(f"{source} is nothing of this machine")
         if not data.is_dir():
             raise StorageRefused(f"There is nothing of {source} to copy")
-        self._copies.begin(self._snapshots / id, data, {"key": key}, self._without_links)
+        self._copies.begin(
+            self._snapshots / id, data, _about_copy(order, source), self._without_links
+        )
         return Copy(id=id, key=key, seen=Seen.MAKING)
 
     def delete_snapshot(self, id: str) -> None:
@@ -258,8 +264,31 @@ def snapshot_id(key: str) -> str:
     return f"snap-{sha256(key.encode()).hexdigest()[:17]}"
 
 
-def _about(order: VolumeOrder) -> dict[str, str]:
-    return {"key": order.key, "name": order.name}
+def _about(order: VolumeOrder) -> dict[str, Any]:
+    said = {
+        field: getattr(order, field) for field in Known.__struct_fields__ if hasattr(order, field)
+    }
+    known = Known(**said, created_at=datetime.now(UTC))
+    return {"key": order.key, "name": order.name, "known": known}
+
+
+def _about_copy(order: CopyOrder, source: str) -> dict[str, Any]:
+    known = Known(
+        name=order.name,
+        owner=order.owner,
+        project=order.project,
+        kind=Kind.EFS if source.startswith("fs-") else Kind.EBS,
+        source=order.source,
+        source_id=source,
+        created_at=datetime.now(UTC),
+    )
+    return {"key": order.key, "name": order.name, "known": known}
+
+
+def _known_of(id: str, it: About) -> Known:
+    """What its folder says; of an older one hardly more than the name."""
+    kind = Kind.EFS if id.startswith("fs-") else Kind.EBS
+    return it.known or Known(name=it.name, kind=kind)
 
 
 def _by_name(it: Mount) -> str:

@@ -1,0 +1,39 @@
+"""What a folder says of the volume or snapshot in it."""
+
+import msgspec
+import pytest
+
+from prism.providers.local.volumes import LocalVolumes
+from prism.storage.model import Kind
+from prism.storage.ports import CopyOrder, VolumeOrder
+from tests.waiting import eventually
+
+ORDER = VolumeOrder(
+    key="vol_1", name="data", kind=Kind.EBS, owner="ada", project="reef", size_gb=1
+)
+
+
+@pytest.fixture
+def here(tmp_path):
+    here = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
+    yield here
+    here.close()
+
+
+def test_a_volume_and_its_snapshot_say_what_they_are(here, tmp_path):
+    id = here.create(ORDER).id
+    here.snapshot(CopyOrder(key="snap_1", name="first", owner="ada", source="data"), id)
+    eventually(lambda: [it for it in here.survey().copies if it.known], 30)
+    [disk], [copy] = here.survey().disks, here.survey().copies
+    known = disk.known
+    assert (known.name, known.owner, known.project, known.size_gb) == ("data", "ada", "reef", 1)
+    assert known.created_at is not None
+    assert (copy.known.name, copy.known.source, copy.known.source_id) == ("first", "data", id)
+
+
+def test_the_folder_of_an_older_prism_has_a_name_alone(here, tmp_path):
+    id = here.create(ORDER).id
+    path = tmp_path / "storage" / "volumes" / id / "about.json"
+    path.write_bytes(msgspec.json.encode({"key": "vol_1", "name": "data"}))
+    [disk] = here.survey().disks
+    assert (disk.known.name, disk.known.size_gb) == ("data", None)

@@ -1,0 +1,117 @@
+"""Volumes and snapshots that nobody here knows: shown, and known again."""
+
+from datetime import timedelta
+
+import pytest
+
+from prism.costs import store as ledger
+from tests.money import Lab
+
+
+@pytest.fixture
+def lost(make_house, start_anew, clock, cloud, disks, desk):
+    """An attached volume, a shared one, a snapshot; the daemon that knew them is gone."""
+    cloud.busy = timedelta(0)
+    lab = Lab(make_house(local_prices="aws"), clock)
+    lab.project("reef")
+    lab.running()
+    lab.made("storage/volumes/create", type="ebs", name="data", size_gb=10, project="reef")
+    lab.made("storage/volumes/create", type="efs", name="shared")
+    settle(lab.house, clock)
+    for path, body in (
+        ("storage/volumes/data/attach", {"instance": "mine"}),
+        ("snapshots", {"name": "first", "volume": "data"}),
+    ):
+        answer = lab.post(path, **body)
+        assert answer.status_code in {200, 201}, answer.text
+    settle(lab.house, clock)
+    before = lab.get("storage/volumes")
+    after = desk(start_anew(lab.house, local_prices="aws"))
+    after.before = before
+    settle(after.house, clock)
+    return after
+
+
+def settle(house, clock, seconds=60):
+    for _ in range(4):
+        clock.advance(seconds=seconds / 4)
+        house.settle()
+
+
+def shown(it):
+    return {one["name"]: one for one in it.get("orphans")["storage"]}
+
+
+def test_they_are_shown_with_size_age_and_cost(lost, disks):
+    asked = len(disks.calls)
+    found = shown(lost)
+    assert len(disks.calls) == asked, "a request never waits for a cloud"
+    assert {name: it["kind"] for name, it in found.items()} == {
+        "data": "ebs",
+        "shared": "efs",
+        "first": "snapshot",
+    }
+    data = found["data"]
+    assert (data["size_gb"], data["owner"], data["project"]) == (10, "ada", "reef")
+    assert data["monthly_cost"] == pytest.approx(0.8)
+    assert data["age_seconds"] >= 120
+
+
+def test_recover_makes_them_known_again_and_attached(lost, clock, disks):
+    lost.post("projects", 201, name="reef")
+    made = [call for call in disks.calls if call.startswith(("create", "snapshot", "attach"))]
+    assert (
+        lost.recover(dry_run=True)["storage"] and lost.get("storage/volumes")["ebs_volumes"] == []
+    )
+    said = lost.recover()
+    assert {it["name"] for it in said["storage"]} == {"data", "shared", "first"}
+    settle(lost.house, clock)
+    after = lost.get("storage/volumes")
+    vary = {"project", "creation_time"}  # it is when the provider made it
+    for kind in ("ebs_volumes", "efs_volumes"):
+        [now], [was] = after[kind], lost.before[kind]
+        assert {k: v for k, v in now.items() if k not in vary} == {
+            k: v for k, v in was.items() if k not in vary
+        }
+    assert after["ebs_volumes"][0]["attached_instance"] == "mine"
+    again = [call for call in disks.calls if call.startswith(("create", "snapshot", "attach"))]
+    assert again == made, "nothing is made anew"
+    assert shown(lost) == {}
+    assert lost.recover()["storage"] == []
+    [first] = lost.get("snapshots")
+    assert (first["name"], first["state"], first["source"]) == ("first", "completed", "data")
+
+
+def test_they_cost_from_then_on(lost, clock):
+    lost.recover()
+    with lost.house.db.read() as sql:
+        open_now = {it.name for it in ledger.open_now(sql)}
+    assert {"data", "first"} <= open_now
+
+
+def test_a_project_that_is_missing_and_a_name_that_is_taken_are_said(lost, clock, disks):
+    lost.post("storage/volumes/create", 201, type="ebs", name="data", size_gb=1)
+    taken = {it["id"]: it for it in lost.recover()["storage"]}
+    [data] = [it for it in taken.values() if it["kind"] == "ebs"]
+    assert data["name"].startswith("data-")
+    assert any("'reef' is not here" in note for note in data["notes"])
+    assert any("it was called 'data'" in note for note in data["notes"])
+
+
+def test_what_is_deleted_is_no_orphan_even_before_the_next_look(house, http, clock):
+    lab = Lab(house, clock)
+    lab.made("storage/volumes/create", type="ebs", name="data", size_gb=10)
+    settle(house, clock)
+    assert lab.http("DELETE", "/api/v1/storage/volumes/data").status_code in {200, 202}
+    for _ in range(4):
+        house.loop.once()
+        assert lab.get("orphans")["storage"] == []
+        settle(house, clock, 1)
+    assert lab.get("storage/volumes")["ebs_volumes"] == []
+    assert lab.get("orphans")["storage"] == []
+
+
+def test_a_place_that_does_not_answer_keeps_what_was_seen(lost, clock, disks):
+    disks.faults.down = True
+    settle(lost.house, clock)
+    assert shown(lost).keys() == {"data", "shared", "first"}
