@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
+from prism.errors import Problem
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
@@ -48,20 +49,27 @@ class Shelf:
 
     def recover(self, *, everybody: bool, dry: bool) -> tuple[list[StorageTaken], list[Left]]:
         """Make rows of those that are ours, each in a transaction; who was left, and why."""
-        taken, left = [], []
+        taken: list[StorageTaken] = []
+        left: list[Left] = []
         for it in [one for gleaner in self._gleaners() for one in gleaner.kept()]:
             known = it.what.known or NOTHING
             if why := self._foreign(it, known, everybody=everybody):
                 left.append(Left(it.what.id, known.name or None, why))
                 continue
-            with self._db.write() as tx:
-                if it.what.key in store.known_storage(tx.sql):
-                    continue  # somebody was faster
-                row, notes = self._row(tx.sql, it, known)
-                if not dry:
-                    self._keep(tx, row, it.what)
-            taken.append(_taken(it, row, notes))
+            try:
+                taken += self._take(it, known, dry=dry)
+            except Problem as no:  # one that cannot be rebuilt is no reason to leave the rest
+                left.append(Left(it.what.id, known.name or None, no.message))
         return taken, left
+
+    def _take(self, it: Kept, known: Known, *, dry: bool) -> list[StorageTaken]:
+        with self._db.write() as tx:
+            if it.what.key in store.known_storage(tx.sql):
+                return []  # somebody was faster
+            row, notes = self._row(tx.sql, it, known)
+            if not dry:
+                self._keep(tx, row, it.what)
+        return [_taken(it, row, notes)]
 
     def _foreign(self, it: Kept, known: Known, *, everybody: bool) -> str | None:
         """Why it is left alone: an account may be shared by several Prisms."""
