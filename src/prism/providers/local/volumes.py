@@ -12,7 +12,7 @@ import re
 import secrets
 import threading
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from prism.errors import Unavailable
+from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
 from prism.providers.local import quota, supervision
 from prism.providers.local.copies import Copies
@@ -268,7 +269,7 @@ def _about(order: VolumeOrder) -> dict[str, Any]:
     said = {
         field: getattr(order, field) for field in Known.__struct_fields__ if hasattr(order, field)
     }
-    known = Known(**said, created_at=datetime.now(UTC))
+    known = Known(**said, created_at=WallClock().now())
     return {"key": order.key, "name": order.name, "known": known}
 
 
@@ -280,7 +281,7 @@ def _about_copy(order: CopyOrder, source: str) -> dict[str, Any]:
         kind=Kind.EFS if source.startswith("fs-") else Kind.EBS,
         source=order.source,
         source_id=source,
-        created_at=datetime.now(UTC),
+        created_at=WallClock().now(),
     )
     return {"key": order.key, "name": order.name, "known": known}
 
