@@ -63,7 +63,7 @@ def test_the_shelf_is_what_the_command_line_lists(shelf):
 def test_it_comes_up_answers_and_goes(home, shelf, rows, name):
     it = shelf[name]
     if not it["runs_locally"]:
-        pytest.skip("; ".join(it["local_reasons"]))
+        return refused(home, it)
     began = time.monotonic()
     assert home.said("launch", it["slug"], "mine")["state"] == "running"
     took = time.monotonic() - began
@@ -77,6 +77,15 @@ def test_it_comes_up_answers_and_goes(home, shelf, rows, name):
         assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
     assert home.processes() == []
     rows.append(f"| {name} | {', '.join(answered)} | {took:.0f} s |")
+
+
+def refused(home, it):
+    """One that says that it does not is refused, for the reasons that it gives."""
+    done = home.cli("launch", it["slug"], "mine", "--json")
+    assert done.returncode == 1
+    assert it["local_reasons"], "a reason is given"
+    assert all(reason in done.stderr for reason in it["local_reasons"]), done.stderr
+    assert {it["state"] for it in home.said("list")} <= {"terminated"}, "nothing is left of it"
 
 
 def status(url, token=None, **_):
