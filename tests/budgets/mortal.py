@@ -9,12 +9,9 @@ call that changes something announces itself before and after. Time stands still
 """
 
 import contextlib
-import json
 import os
 import pickle
 import signal
-import sys
-import traceback
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,6 +25,7 @@ from prism.workspaces.model import Seen
 from tests.budgets.lives import LIVES, State
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
+from tests.forks import serve, tell
 from tests.money import Lab
 
 PLACE = "local:there:home"
@@ -236,37 +234,9 @@ def machines(world, life):
     yield from life.more(world.state())
 
 
-def tell(**said):
-    """The last thing a fork does for its job."""
-    os.write(told, json.dumps(said, default=str).encode() + b"\n")
-
-
 JOBS = {"prepare": prepare, "live": live, "come back": come_back}
-
-
-def serve():
-    """Fork for each job."""
-    global told
-    for line in sys.stdin:
-        job = json.loads(line)
-        ear, told = os.pipe()
-        child = os.fork()
-        if not child:
-            try:
-                JOBS[job["do"]](job)
-            except BaseException:  # noqa: BLE001  whatever it was, the test says it
-                tell(broke=traceback.format_exc())
-            os._exit(0)
-        os.close(told)
-        with os.fdopen(ear) as heard:
-            said = heard.read().splitlines()
-        _, status = os.waitpid(child, 0)
-        answer = json.loads(said[-1]) if said else {}
-        answer["killed"] = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
 
 
 if __name__ == "__main__":
     Database.write = announced_write
-    serve()
+    serve(JOBS)

@@ -17,8 +17,6 @@ import os
 import random
 import re
 import signal
-import sys
-import traceback
 import urllib.request
 from concurrent.futures import Executor, Future
 from datetime import datetime
@@ -40,6 +38,7 @@ from prism.providers.aws.ssh.pool import Pool, Said
 from prism.settings import Settings
 from prism.storage.model import SnapshotState, VolumeState
 from prism.workspaces.plan import IN_BETWEEN, state_of
+from tests.forks import serve, tell
 from tests.house.aws.lives import LIVES, again, chance
 
 REGION = "us-west-2"
@@ -310,39 +309,10 @@ def order(double, word, **said):
         return json.load(answer)
 
 
-def tell(**said):
-    """The last thing a fork does for its job."""
-    os.write(told, json.dumps(said, default=str).encode() + b"\n")
-
-
 JOBS = {"live": live, "come back": come_back, "by chance": by_chance, "rest": rest}
 
 
-def serve():
-    """Fork for each job."""
-    global told
-    for line in sys.stdin:
-        job = json.loads(line)
-        ear, told = os.pipe()
-        child = os.fork()
-        if not child:
-            try:
-                JOBS[job["do"]](job)
-            except BaseException:  # noqa: BLE001  whatever it was, the test says it
-                tell(broke=traceback.format_exc())
-            os._exit(0)
-        os.close(told)
-        with os.fdopen(ear) as heard:
-            said = heard.read().splitlines()
-        _, status = os.waitpid(child, 0)
-        answer = json.loads(said[-1]) if said else {}
-        answer["killed"] = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    told = -1
     loaded = botocore.loaders.JSONFileLoader.load_file
     botocore.loaders.JSONFileLoader.load_file = functools.cache(loaded)
     for service in ("ec2", "efs", "iam", "pricing", "ssm", "sts"):  # read once, not once a fork
@@ -356,4 +326,4 @@ if __name__ == "__main__":
     Pool.run = announced_run
     read = Console.read
     Console.read = lambda self, id, fresh=0: read(self, id, 0)  # real seconds count there
-    serve()
+    serve(JOBS)
