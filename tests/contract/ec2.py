@@ -1,6 +1,7 @@
 """EC2, as its double plays it, and the hands that change its world."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from msgspec.structs import replace
 
@@ -39,6 +40,7 @@ class Aws:
 
     def cure(self, id):
         self.rule()
+        self.pass_time(timedelta(seconds=1))  # no machine of EC2's starts twice within a second
 
     def slow(self):
         self.rule(times={"boot": 10})
