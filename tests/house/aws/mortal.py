@@ -313,8 +313,7 @@ JOBS = {"live": live, "come back": come_back, "by chance": by_chance, "rest": re
 
 
 if __name__ == "__main__":
-    loaded = botocore.loaders.JSONFileLoader.load_file
-    botocore.loaders.JSONFileLoader.load_file = functools.cache(loaded)
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     for service in ("ec2", "efs", "iam", "pricing", "ssm", "sts"):  # read once, not once a fork
         botocore.session.get_session().create_client(
             service, region_name=REGION, aws_access_key_id="1", aws_secret_access_key="1"
