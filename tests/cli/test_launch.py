@@ -32,7 +32,7 @@ def test_everything_that_can_be_said(prism, server):
         "shell mine --size L --instance-type t3.large --region us-west-2 --spot --project p"
         " --budget b --ttl 8 --param n=4 --param x=0.5 --param on=True --param v=1.10"
         " --param bad=four --param other=a=b --volume v1 --volume v2 --idle-profile gpu"
-        " --disk 50 --no-hibernation --no-wait"
+        " --disk 50 --no-hibernation --no-wait --open-ports"
     )
     assert prism("launch", *words.split()).returncode == 0
     assert server.asked[-1].body == {
@@ -42,6 +42,7 @@ def test_everything_that_can_be_said(prism, server):
         "instance_type": "t3.large",
         "region": "us-west-2",
         "spot": True,
+        "open_ports": True,
         "project": "p",
         "budget": "b",
         "ttl_hours": 8,

@@ -25,6 +25,9 @@ def _arguments(made: ArgumentParser) -> None:
     made.add_argument("--instance-type", metavar="TYPE", help="an exact type; wins over --size")
     made.add_argument("--region", help="where (default: the profile's)")
     made.add_argument("--spot", action="store_true", help="cheaper, and may be taken away")
+    made.add_argument(
+        "--open-ports", action="store_true", help="in the cloud: open its ports to your address"
+    )
     made.add_argument("--project", help="the project it belongs to")
     made.add_argument("--budget", help="the pool that pays, where a project has several")
     made.add_argument("--ttl", type=int, metavar="HOURS", help="put it to sleep after so long")
@@ -52,6 +55,7 @@ def order(asked: Namespace, wire: Wire) -> dict[str, Any]:
         "idle_profile": asked.idle_profile,
         "volumes": asked.volume or None,
         "spot": asked.spot or None,
+        "open_ports": asked.open_ports or None,
         "dry_run": asked.dry_run or None,
         "hibernation": False if asked.no_hibernation else None,
         "storage": {"ebs_volume_size": asked.disk} if asked.disk is not None else None,

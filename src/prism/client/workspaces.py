@@ -40,6 +40,7 @@ class Order(TypedDict, total=False):
     instance_type: str
     region: str
     spot: bool
+    open_ports: bool
     disk_gb: int
     disk_type: DiskType
     project: str

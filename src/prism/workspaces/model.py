@@ -103,6 +103,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     region: str
     expected_id: str | None = None  # the id the provider will give, where that is known
     spot: bool = False
+    open_ports: bool = False  # the template's, to its launcher's address
     hourly_rate: Micros | None
     price_source: str | None
     hibernation: bool
@@ -198,6 +199,7 @@ class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     instance_type: Text | None = None
     region: Text | None = None
     spot: bool = False
+    open_ports: bool = False
     storage: Storage = Storage()
     project: Text | None = None
     budget: Text | None = None

@@ -42,6 +42,7 @@ class Order(Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     instance_type: str
     spot: bool = False
+    open_ports: bool = False
     root_gb: int
     root_type: str = "gp3"
     zone: str | None = None  # where its volumes are, and so where it has to be

@@ -334,6 +334,7 @@ def _order(it: Workspace, attempt: int, rule: IdleRule | None) -> Order:
         launched_at=it.launched_at,
         attempt=attempt,
         spot=it.spot,
+        open_ports=it.open_ports,
         root_type=it.root_type,
         template=it.recipe,
         parameters=it.parameters,

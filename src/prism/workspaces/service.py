@@ -278,6 +278,7 @@ class WorkspaceService:
             region=terms.region,
             expected_id=terms.expected_id(id),
             spot=order.spot,
+            open_ports=order.open_ports,
             hourly_rate=hourly,
             price_source=source,
             hibernation=order.hibernation and terms.hibernates(kind, template, order),

@@ -48,6 +48,7 @@ workspaces = Table(
     Column("region", String, nullable=False),
     Column("expected_id", String, index=True),
     Column("spot", Boolean, nullable=False),
+    Column("open_ports", Boolean, nullable=False),
     Column("hourly_rate", BigInteger),
     Column("price_source", String),
     Column("hibernation", Boolean, nullable=False),

@@ -3,13 +3,14 @@
 import gzip
 
 import pytest
+from msgspec.structs import replace
 
 from aws_double.rulebook import build
 from prism.errors import Unavailable
 from prism.providers.aws.faults import AwsDenied, CapacityUnavailable, QuotaExceeded
 from prism.workspaces.model import Seen
 from prism.workspaces.ports import NextAttempt, Refused
-from tests.providers.aws.place import Place, script
+from tests.providers.aws.place import TEMPLATE, Place, script
 
 
 @pytest.fixture
@@ -46,6 +47,25 @@ def test_one_call_makes_a_machine_that_has_everything(place, ec2):
     assert it["PublicIpAddress"]
     assert "CreateTags" not in place.calls()
     assert place.calls("RunInstances") == ["RunInstances"]
+
+
+def opened(ec2, group):
+    """The ports that a security group opens, and to whom."""
+    [found] = ec2("DescribeSecurityGroups", GroupIds=[group])["SecurityGroups"]
+    return {
+        (it["FromPort"], it["ToPort"], to["CidrIp"])
+        for it in found["IpPermissions"]
+        for to in it["IpRanges"]
+    }
+
+
+def test_its_ports_are_open_only_where_that_was_asked_for(place, ec2):
+    template = replace(TEMPLATE, ports=(22, 8888))
+    caller = "203.0.113.7/32"
+    for asked, ports in ((False, (22,)), (True, (22, 8888))):
+        made = place.launch(key=f"ws_{asked}", template=template, open_ports=asked)
+        [group] = described(ec2, made.id)["SecurityGroups"]
+        assert opened(ec2, group["GroupId"]) == {(port, port, caller) for port in ports}
 
 
 def test_who_powers_it_off_from_inside_stops_it(place):

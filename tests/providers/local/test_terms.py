@@ -36,9 +36,9 @@ def test_a_gpu_is_promised_only_where_there_is_one(monkeypatch):
 
 
 def test_what_has_no_meaning_here_is_said():
-    order = Launch(name="mine", template="t", spot=True, region="us-west-2", idle_profile="gpu")
+    order = Launch(name="mine", template="t", spot=True, region="us-west-2", open_ports=True)
     notes = " ".join(HERE.accept(Template(name="t"), machine_type("c6i.8xlarge"), order))
-    assert {"spot", "us-west-2", "vCPUs"} <= {*notes.replace(":", "").split()}
+    assert {"spot", "us-west-2", "vCPUs", "ports"} <= {*notes.replace(":", "").split()}
 
 
 def test_a_price_is_nothing_or_simulated_or_unknown():

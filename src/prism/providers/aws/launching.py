@@ -31,6 +31,7 @@ def arguments(order: Order, ground: Ground, script: Scripts, subnet: Subnet) -> 
     kind = ground.kind(order.instance_type)
     image = ground.image(order.template.base, order.instance_type)
     key = ground.key()
+    ports = order.template.ports if order.open_ports else ()
     said: Arguments = {
         "ClientToken": token(order),
         "MinCount": 1,
@@ -39,7 +40,7 @@ def arguments(order: Order, ground: Ground, script: Scripts, subnet: Subnet) -> 
         "InstanceType": order.instance_type,
         "KeyName": key.name,
         "UserData": script(order, image, kind, key),
-        "NetworkInterfaces": [_interface(subnet, ground.group())],
+        "NetworkInterfaces": [_interface(subnet, ground.group(ports))],
         "BlockDeviceMappings": [_root(order, image, kind)],
         "MetadataOptions": {
             "HttpTokens": "required",

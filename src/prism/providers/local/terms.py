@@ -36,6 +36,8 @@ class LocalTerms:
         notes = list(_granted(kind))
         if order.region not in {None, self.region}:
             notes.append(f"region {order.region} has no meaning here: it runs on this machine")
+        if order.open_ports:
+            notes.append("open ports have no meaning here: services listen on this machine only")
         if order.spot:
             notes.append("spot has no meaning here: this machine is not rented")
         return tuple(notes)
