@@ -99,7 +99,7 @@ def end_of(it: Found) -> tuple[datetime | None, str | None]:
 def rebuilt(it: Found, name: str, origin: Origin, verb: Verb, now: datetime) -> Workspace:
     """The row: what it is, with no wish but to be watched, or to be destroyed."""
     launched = it.launched_at or it.started_at or now
-    return Workspace(
+    workspace = Workspace(
         id=it.key,
         name=name,
         owner=it.owner,
@@ -117,11 +117,6 @@ def rebuilt(it: Found, name: str, origin: Origin, verb: Verb, now: datetime) -> 
         hibernation=it.hibernation,
         root_gb=it.root_gb or origin.recipe.root_gb,
         root_type=it.root_type or "gp3",
-        project=origin.fund.project,
-        project_name=origin.fund.project_name,
-        allocation=origin.fund.allocation,
-        pool=origin.fund.pool,
-        budget=origin.fund.pool_name,
         idle_profile=origin.idle_profile,
         launched_at=launched,
         verb=verb,
@@ -136,3 +131,4 @@ def rebuilt(it: Found, name: str, origin: Origin, verb: Verb, now: datetime) -> 
         progress=100 if it.seen is Seen.ON else 0,
         hibernated_at=now if it.seen is Seen.ASLEEP else None,
     )
+    return origin.fund.pays(workspace)

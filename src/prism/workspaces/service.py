@@ -250,7 +250,7 @@ class WorkspaceService:
         self._know(order.idle_profile or template.idle_profile)
         fund = self._funded(order, profile)
         notes = terms.accept(template, kind, order)
-        workspace = self._workspace(order, profile, terms, template, kind, fund=fund)
+        workspace = fund.pays(self._workspace(order, profile, terms, template, kind))
         return Drawn(replace(workspace, parameters=parameters), terms.image(template, kind), notes)
 
     def _workspace(
@@ -260,8 +260,6 @@ class WorkspaceService:
         terms: Terms,
         template: Template,
         kind: MachineType,
-        *,
-        fund: Fund,
     ) -> Workspace:
         now = self._clock.now()
         id = sortable_id("ws", now)
@@ -284,11 +282,6 @@ class WorkspaceService:
             hibernation=order.hibernation and terms.hibernates(kind, template, order),
             root_gb=terms.root_gb(kind, template, order),
             root_type=order.storage.ebs_volume_type,
-            project=fund.project,
-            project_name=fund.project_name,
-            allocation=fund.allocation,
-            pool=fund.pool,
-            budget=fund.pool_name,
             idle_profile=order.idle_profile or template.idle_profile,
             launched_at=whole(now),
             wished_at=now,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.kit.money import Micros
 from prism.workspaces.idleness import IdleRule
@@ -22,6 +23,17 @@ class Fund(Struct, frozen=True):
     allocation: str | None = None
     pool: str | None = None
     pool_name: str | None = None
+
+    def pays(self, workspace: Workspace) -> Workspace:
+        """The workspace, with this money behind it."""
+        return replace(
+            workspace,
+            project=self.project,
+            project_name=self.project_name,
+            allocation=self.allocation,
+            pool=self.pool,
+            budget=self.pool_name,
+        )
 
 
 class Outlook(Struct, frozen=True):
