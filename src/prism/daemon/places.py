@@ -266,8 +266,9 @@ class PlaceRooms(RescueRooms):
         if isinstance(compute, Away):
             return PlaceSeen(place, provider, False, None, compute.reason.message)
         work = self.joined.get(place, self.reconciler)
-        at, problem = work.glances.get(place, (None, None))
-        reachable = None if at is None else problem is None
+        glance = work.glances.get(place)
+        at, problem = (glance.at, glance.problem) if glance else (None, None)
+        reachable = None if glance is None else problem is None
         who = self.aws.who(place) if provider == "aws" else None
         return PlaceSeen(place, provider, reachable, at and whole(at), problem, who)
 

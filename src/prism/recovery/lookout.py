@@ -1,7 +1,6 @@
 """Machines without a row: noticed in passing, at each look at the world."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -11,10 +10,11 @@ from prism.kit.db import Database
 from prism.recovery import store
 from prism.recovery.model import Found, Looked
 from prism.recovery.ports import Recoverable
+from prism.workspaces.looking import Glance
 from prism.workspaces.model import Seen
 from prism.workspaces.ports import Compute, Machine
 
-Glances = Callable[[], Mapping[str, tuple[datetime, str | None]]]
+Glances = Callable[[], Mapping[str, Glance]]
 
 
 class Strays:
@@ -51,11 +51,14 @@ class Strays:
     def places(self) -> Sequence[Looked]:
         """Every place that is served, looked at or not yet."""
         glances = self._glances()
-        looks = {place: glances.get(place, (None, None)) for place in self._computes}
-        return [Looked(place, at and whole(at), problem) for place, (at, problem) in looks.items()]
+        looks = ((place, glances.get(place)) for place in self._computes)
+        return [
+            Looked(place, whole(it.at), it.problem) if it else Looked(place) for place, it in looks
+        ]
 
     def _asked(self, place: str, compute: Recoverable, ids: set[str]) -> Sequence[Found]:
-        if self._glances().get(place, (None, None))[1] is not None:
+        glance = self._glances().get(place)
+        if glance is not None and glance.problem is not None:
             return self._found.get(place, ())
         try:
             found = compute.found(ids) if ids else ()

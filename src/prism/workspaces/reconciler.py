@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement
 
-from prism.errors import Problem, Unavailable
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.reconcile import NEVER, Claim, Found
@@ -22,6 +20,7 @@ from prism.workspaces.events import (
 )
 from prism.workspaces.hosts import before_its_end, zone_of
 from prism.workspaces.idleness import IdleRule
+from prism.workspaces.looking import Glance, Looks
 from prism.workspaces.model import Failure, Seen, State, Verb, Workspace
 from prism.workspaces.plan import IN_BETWEEN, Act, deadline, expiring, perceive, plan, state_of
 from prism.workspaces.ports import Compute, Machine, NextAttempt, Observer, Order, Refused
@@ -34,38 +33,6 @@ VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Pri
 SURE_FOR = timedelta(seconds=60)  # what nobody looked at for longer is only reconstructed
 BRINGS_UP = {Verb.LAUNCH, Verb.START, Verb.RESUME}
 DOWN = {Seen.OFF, Seen.ASLEEP, Seen.STOPPING}
-
-
-class Look:
-    """What there is in each place; a place is surveyed once, when somebody asks for it."""
-
-    def __init__(self, computes: Mapping[str, Compute]) -> None:
-        self._computes, self._lock = computes, Lock()
-        self._seen: dict[str, dict[str, Machine] | Unavailable] = {}
-
-    def at(self, place: str) -> dict[str, Machine]:
-        """The machines there by the key we gave them; raises `Unavailable` if nobody answers."""
-        with self._lock:
-            if place not in self._seen:
-                self._seen[place] = self._survey(place)
-        if isinstance(found := self._seen[place], Unavailable):
-            raise found
-        return found
-
-    def _survey(self, place: str) -> dict[str, Machine] | Unavailable:
-        try:
-            machines = self._computes[place].survey()
-        except Problem as away:
-            return Unavailable.because(away)
-        # The living come last: they win over a machine of the same key that is gone.
-        return {m.key: m for m in sorted(machines, key=lambda m: m.seen is not Seen.GONE)}
-
-
-class Glance(NamedTuple):
-    """When a place was looked at, and why it did not answer."""
-
-    at: datetime
-    problem: str | None
 
 
 class WorkspaceReconciler:
@@ -87,9 +54,10 @@ class WorkspaceReconciler:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._meters, self._observers = retention, meters, observers
         self._rules = rules
+        self._looks = Looks(computes, clock)
         self._looked: dict[str, datetime] = {}  # when each place had answered, the time before
-        self.glances: dict[str, Glance] = {}
-        """How looking at each place went last."""
+        self.glances: Mapping[str, Glance] = {}
+        """What the last patrol has seen of each place."""
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose place one of our providers serves."""
@@ -97,35 +65,34 @@ class WorkspaceReconciler:
 
     def patrol(self) -> timedelta:
         """One look at each place; what is not as we last saw it becomes due."""
-        look, now = self.look(), self._clock.now()
+        glances = self._looks.anew()
         with self._db.read() as sql:
             workspaces = store.living_in(sql, self._computes)
         self._looked |= {at: it.at for at, it in self.glances.items() if it.problem is None}
-        self.glances = {place: _glance(look, place, now) for place in self._computes}
-        there = [p for p, it in self.glances.items() if it.problem is None]
+        self.glances = glances
+        there = {at: it.machines() for at, it in glances.items() if it.problem is None}
         for observer in self._observers:
-            observer.saw(machine for place in there for machine in look.at(place).values())
+            observer.saw(machine for machines in there.values() for machine in machines.values())
         changed = [
             it.id
             for it in workspaces
-            if self.glances[it.place].problem is None
-            and _differs(it, look.at(it.place).get(it.id))
+            if it.place in there and _differs(it, there[it.place].get(it.id))
         ]
         if changed:
             with self._db.write() as tx:
-                store.make_due(tx, changed, now)
+                store.make_due(tx, changed, self._clock.now())
         return min(compute.calm for compute in self._computes.values())
 
-    def look(self) -> Look:
-        """Every machine of ours, once."""
-        return Look(self._computes)
+    def look(self) -> Looks:
+        """Every machine of ours, looked at when somebody asks."""
+        return self._looks
 
-    def reconcile(self, claim: Claim, view: Look) -> Found:
+    def reconcile(self, claim: Claim, view: Looks) -> Found:
         """Take one workspace one step closer."""
         with self._db.read() as sql:
             before = store.by_id(sql, claim.id)
         compute, now = self._computes[before.place], self._clock.now()
-        machine = view.at(before.place).get(before.id)
+        machine = view.at(before.place, before.id, before.wished_at).get(before.id)
         seen = perceive(before, machine.seen if machine else None, now, compute.patience)
         act = plan(before, seen).act
         if act is Act.FORGET:
@@ -153,6 +120,7 @@ class WorkspaceReconciler:
         compute, now = self._computes[it.place], self._clock.now()
         if act is Act.LAUNCH:
             made = self._launched(claim, it, compute)
+            self._looks.acted(it.id)
             facts = _facts(it, made.seen, made, now)
             told = {"told_expiry": deadline(it), "told_type": it.instance_type}
             return {**facts, **told, "tried": it.wish}
@@ -163,7 +131,10 @@ class WorkspaceReconciler:
         if act in {Act.WAIT, Act.REST}:
             return told
         assert id is not None, "the table acts only on machines that were seen"
-        getattr(compute, act.value)(id)
+        try:
+            getattr(compute, act.value)(id)
+        finally:
+            self._looks.acted(it.id)
         return {**told, "tried": it.wish, "failure": None} if act is Act.START else told
 
     def _launched(self, claim: Claim, it: Workspace, compute: Compute) -> Machine:
@@ -272,14 +243,6 @@ def _why(it: Workspace) -> str:
     if it.expires_at is not None and it.expires_at == deadline(it):
         return f"expired at {it.expires_at:%Y-%m-%dT%H:%M:%SZ}"
     return f"its money was reserved until {it.reserved_until:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _glance(look: Look, place: str, now: datetime) -> Glance:
-    try:
-        look.at(place)
-    except Unavailable as away:
-        return Glance(now, away.message)
-    return Glance(now, None)
 
 
 def _differs(it: Workspace, machine: Machine | None) -> bool:
