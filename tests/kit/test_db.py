@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import sqlite3
 import threading
 from typing import ClassVar
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -98,6 +100,15 @@ def test_a_thought_may_be_opened_and_closed_in_other_threads(db):
 def test_a_reader_cannot_write(db):
     with pytest.raises(DBAPIError), db.read() as sql:
         sql.execute(text("DELETE FROM active_profiles"))
+
+
+def test_what_is_in_use_when_the_database_is_closed_ends_with_its_block(db):
+    with db.read() as sql:
+        db.close()
+        sql.execute(text("SELECT 1"))
+        raw = sql.connection.dbapi_connection
+    with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError), match="closed"):
+        raw.execute("SELECT 1")
 
 
 def test_another_daemons_commit_is_heard_at_once(make_house, url):

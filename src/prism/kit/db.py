@@ -55,6 +55,9 @@ class Database:
         self._clock = clock
         self._newest, self._lock = 0, threading.Lock()
         self.writer, self._readers = _postgres(url) if self.shared else _sqlite(url)
+        self._closed = False
+        for engine in (self.writer, self._readers):
+            event.listen(engine.pool, "checkin", self._back)
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
@@ -134,9 +137,14 @@ class Database:
             self._newest = max(self._newest, newest)
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection; one that is in use ends with its block."""
+        self._closed = True
         self.writer.dispose()
         self._readers.dispose()
+
+    def _back(self, raw: Any, record: Any) -> None:
+        if self._closed and raw is not None:
+            record.invalidate()
 
 
 def _postgres(url: str) -> tuple[Engine, Engine]:
