@@ -24,10 +24,13 @@ INFO = {
 
 def test_the_list(prism, server):
     shown = {"name": "Child", "validation_status": "validated", "description": "d"}
-    server.on("GET /templates", [shown], [])
-    assert prism("template", "list").stdout.split() == (
-        ["NAME", "STATUS", "DESCRIPTION", "Child", "validated", "d"]
-    )
+    both = [shown | {"runs_locally": runs} for runs in (True, False)]
+    server.on("GET /templates", both, [])
+    assert [line.split() for line in prism("template", "list").stdout.splitlines()] == [
+        ["NAME", "STATUS", "HERE", "DESCRIPTION"],
+        ["Child", "validated", "yes", "d"],
+        ["Child", "validated", "no", "d"],
+    ]
     assert "`prism template validate`" in prism("template", "list").stderr
 
 

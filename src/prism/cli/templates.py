@@ -20,8 +20,11 @@ def _list(asked: Namespace) -> None:
         return show_json(found)
     if not found:
         return say("No templates. What is wrong with them: `prism template validate`")
-    rows = [(it["name"], it["validation_status"], it["description"]) for it in found]
-    return show_table(("NAME", "STATUS", "DESCRIPTION"), rows, "DESCRIPTION")
+    rows = [
+        (it["name"], it["validation_status"], _yes(it["runs_locally"]), it["description"])
+        for it in found
+    ]
+    return show_table(("NAME", "STATUS", "HERE", "DESCRIPTION"), rows, "DESCRIPTION")
 
 
 def _info(asked: Namespace) -> None:
@@ -35,8 +38,7 @@ def _info(asked: Namespace) -> None:
             "description": it.get("description"),
             "status": it["validation_status"],
             "inherits": ", ".join(it["inherits"]),
-            "runs locally": "; ".join(it["local_reasons"])
-            or ("yes" if it["runs_locally"] else "no"),
+            "runs locally": "; ".join(it["local_reasons"]) or _yes(it["runs_locally"]),
             "size": resolved["size"],
             "packages": ", ".join(it["resolved_packages"]),
             "users": ", ".join(it["resolved_users"]),
@@ -70,6 +72,10 @@ def _parameter(one: tuple[str, dict[str, Any]]) -> str:
     name, its = one
     default = "" if its["default"] is None else f", default {its['default']}"
     return f"{name} ({its['type']}{default})"
+
+
+def _yes(so: bool) -> str:
+    return "yes" if so else "no"
 
 
 def _one(made: ArgumentParser) -> None:
