@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from prism.cli import starting
+from prism.cli.link import StartingWire
 from prism.cli.starting import GAVE_WAY, who
+from prism.client.faults import DaemonUnreachable
 from prism.client.place import Place
 from prism.daemon.main import only_one
 from tests.cli.conftest import SOURCE
@@ -63,6 +66,18 @@ def test_the_first_command_starts_it_and_the_second_finds_it(prism, installed, h
     assert len(pids(home)) == 1
     assert "terminal False" in (home / "daemon.log").read_text(), "Ctrl-C does not reach it"
     assert (home / "daemon.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_command_starts_none_in_the_place_of_one_that_was_stopped(
+    prism, installed, home, monkeypatch
+):
+    monkeypatch.setattr(starting, "_command", lambda: [str(installed[0].with_name("prismd"))])
+    wire = StartingWire(Place(str(home)))
+    assert wire.ask("GET", "/instances") == []
+    assert prism("daemon", "stop", command=installed).returncode == 0
+    with pytest.raises(DaemonUnreachable, match="No daemon at"):
+        wire.ask("GET", "/instances")
+    assert len(pids(home)) == 1
 
 
 def test_a_home_that_is_not_there_yet_and_a_dead_daemons_socket(prism, installed, home):

@@ -2,6 +2,8 @@
 
 import pytest
 
+from prism.client import waiting
+from prism.client.faults import DaemonUnreachable
 from prism.client.waiting import StillUnderWay, WorkspaceFailed, follow
 from prism.errors import NotFound
 from tests.client.scripted import problem
@@ -48,3 +50,20 @@ def test_the_time_may_be_over_first(wire, server):
     with pytest.raises(StillUnderWay, match="mine is still launching"):
         list(follow(wire, "mine", "running", seconds=0.1))
     assert len(server.asked) > 1
+
+
+def test_a_daemon_that_starts_anew_ends_nothing(wire, server, monkeypatch):
+    monkeypatch.setattr(waiting, "LONGEST_PAUSE", 0.01)
+    server.on("GET /instances/mine", seen("launching"), b"", b"", seen("running"))
+    states = [it["state"] for it in follow(wire, "mine", "running")]
+    assert states == ["launching", "running"]
+
+
+def test_a_daemon_that_does_not_come_back_ends_it(wire, server, monkeypatch):
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+    server.on("GET /instances/mine", seen("launching"))
+    looks = follow(wire, "mine", "running")
+    assert next(looks)["state"] == "launching"
+    server.close()
+    with pytest.raises(DaemonUnreachable):
+        next(looks)

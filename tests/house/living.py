@@ -60,6 +60,17 @@ class Home:
             command, env=self.environ | environ, capture_output=True, text=True, input=input
         )
 
+    @contextlib.contextmanager
+    def begun(self, *words):
+        """A command that does not end by itself, until the block ends."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        command = [BIN / "prism", *words]
+        with subprocess.Popen(command, env=self.environ, **pipes) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
     def said(self, *words):
         """What a command that must succeed answers as JSON."""
         done = self.cli(*words, "--json")

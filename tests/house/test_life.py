@@ -83,3 +83,17 @@ def interrupted(home, kernel_):
     again = kernel(home, kernel_.id)
     eventually(lambda: again.run("print('listening')"))
     return again
+
+
+def test_who_reads_events_starts_no_daemon_and_goes_on_with_the_next(home):
+    with home.living() as daemon, home.begun("events", "--since", "0") as reader:
+        home.said("project", "create", "one")
+        assert any("project_created" in line for line in reader.stdout)
+        assert home.cli("daemon", "stop").returncode == 0
+        assert daemon.wait(20) == 0
+        with home.living() as another:
+            home.said("project", "create", "two")
+            assert any("  two  " in line for line in reader.stdout)
+            assert another.poll() is None, "it gave way to no other"
+        reader.terminate()
+        assert reader.communicate()[1] == "", "it started none meanwhile"

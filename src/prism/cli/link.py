@@ -11,19 +11,26 @@ if TYPE_CHECKING:
 
 
 class StartingWire(Wire):
-    """A wire that starts the daemon when nobody answers on its own socket."""
+    """A wire that starts the daemon when nobody answers on its own socket.
+
+    It starts none once it has reached one: who stops the daemon while a command goes on means it.
+    """
+
+    _reached = False
 
     def connect(self) -> socket:
         """An open connection."""
         try:
-            return super().connect()
+            door = super().connect()
         except (FileNotFoundError, ConnectionRefusedError):
-            if self.place.url:
+            if self.place.url or self._reached:
                 raise
-        from prism.cli.starting import start_daemon  # noqa: PLC0415  cold start: most often a daemon runs
+            from prism.cli.starting import start_daemon  # noqa: PLC0415  cold start: most often a daemon runs
 
-        start_daemon(self.place)
-        return super().connect()
+            start_daemon(self.place)
+            door = super().connect()
+        self._reached = True
+        return door
 
 
 def daemon() -> Wire:

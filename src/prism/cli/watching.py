@@ -1,6 +1,6 @@
 """`prism list --watch`: a list that is redrawn in place until Ctrl-C.
 
-It outlives the daemon and starts none: who stops the daemon while somebody watches means it.
+It outlives the daemon, and starts none (`StartingWire`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import time
 
 from prism.cli.terminal import is_terminal, painted, say
 from prism.client.faults import DaemonUnreachable
-from prism.client.wire import Wire
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from prism.client.wire import Wire
 
     Found = list[dict[str, Any]]
 
@@ -80,7 +81,6 @@ class Looks:
         if answer.status != 304:
             self._found, self._tag = answer.json(), answer.headers.get("etag", "-")
             self.changed = True
-            self._wire = Wire(self._wire.place)  # from here on none is started
 
 
 def _draw(lines: list[str]) -> None:

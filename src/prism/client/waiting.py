@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from prism.client.faults import DaemonUnreachable
 from prism.client.wire import Wire, quoted
 from prism.errors import Conflict, NotFound
 
@@ -23,6 +24,7 @@ GOALS = {
 COMES_UP = {"launching", "starting", "resuming"}
 UNDER_WAY = COMES_UP | {"stopping", "hibernating", "terminating"}
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 1.0, 1.3
+PATIENCE = 15.0  # seconds without a daemon until we give up: enough for one that starts anew
 
 
 class WorkspaceFailed(Conflict, code="WORKSPACE_FAILED"):
@@ -39,8 +41,8 @@ def follow(
     """The workspace each time we look, until it rests; raises when that is not `goal`."""
     until = None if seconds is None else time.monotonic() + seconds
     pause = FIRST_PAUSE
+    seen = look(wire, name, goal)
     while True:
-        seen = look(wire, name, goal)
         yield seen
         if seen["state"] not in UNDER_WAY:
             return judge(seen, goal)
@@ -52,6 +54,7 @@ def follow(
             )
         time.sleep(pause)
         pause = min(pause * GROWTH, LONGEST_PAUSE)
+        seen = _look_on(wire, name, goal, until)
 
 
 def stage_of(seen: dict[str, Any]) -> tuple[str | None, int | None]:
@@ -71,6 +74,18 @@ def look(wire: Wire, name: str, goal: str) -> dict[str, Any]:
             return {"name": name, "state": "terminated"}
         raise
     return seen
+
+
+def _look_on(wire: Wire, name: str, goal: str, until: float | None) -> dict[str, Any]:
+    """The next look, for which a daemon that starts anew has a while; it starts none itself."""
+    patient = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return look(wire, name, goal)
+        except DaemonUnreachable:
+            if time.monotonic() >= min(patient, until or patient):
+                raise
+        time.sleep(LONGEST_PAUSE)
 
 
 def judge(seen: dict[str, Any], goal: str) -> None:
