@@ -104,6 +104,29 @@ def test_a_change_of_mind_during_the_work_is_not_lost(
     assert len(launches(cloud)) == 1
 
 
+@pytest.mark.parametrize(
+    ("verb", "under_way", "done"),
+    [
+        (Verb.STOP, State.STOPPING, State.STOPPED),
+        (Verb.TERMINATE, State.TERMINATING, State.TERMINATED),
+    ],
+)
+def test_what_may_have_been_made_is_not_called_ended(
+    house, cloud, clock, mine, monkeypatch, verb, under_way, done
+):
+    states = []
+
+    def ask():
+        states.append(state_of(house.workspaces.ask("mine", verb)[1]))
+        states.append(mine())
+
+    before(monkeypatch, cloud, "launch", ask)
+    house.loop.once()
+    assert [*states, mine()] == [under_way] * 3
+    settle(house, clock)
+    assert mine() is done
+
+
 def test_what_was_asked_meanwhile_is_what_people_see(house, cloud, clock, mine, monkeypatch):
     settle(house, clock)
     states = []
@@ -126,7 +149,7 @@ def test_a_stale_lease_records_nothing(house, cloud, clock, mine, monkeypatch):
 
     before(monkeypatch, cloud, "launch", steal)
     house.loop.once()
-    assert row(house, "lease", "seen") == ("another daemon's", "none")
+    assert row(house, "lease", "seen") == ("another daemon's", "unsure")
 
 
 def test_a_dead_daemons_lease_runs_out_and_another_takes_over(make_house, cloud, clock, mine):

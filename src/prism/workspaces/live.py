@@ -7,8 +7,8 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from prism.errors import InvalidState
 from prism.workspaces.model import Connection, ServiceAccess, Ssh, State, WorkspaceNotFound
+from prism.workspaces.plan import shut
 from prism.workspaces.ports import Access, Compute, Door
 from prism.workspaces.snapshot import Kept, Snapshot
 
@@ -32,12 +32,7 @@ class Doors:
         """Who has its machine; a `Problem` unless it runs and can be asked from here."""
         it = kept.workspace
         if kept.state is not State.RUNNING or it.machine_id is None:
-            raise InvalidState(
-                f"Workspace {it.name!r} is {kept.state}",
-                details="there is a way in only while it is running",
-                remediation=f"Look at it with `prism workspace show {it.name}`",
-                data={"state": kept.state, "allowed": []},
-            )
+            raise shut(it)
         if (compute := self._computes.get(it.place)) is None:
             raise WorkspaceNotFound(
                 f"Workspace {it.name!r} is not on this machine",

@@ -81,6 +81,21 @@ IN_BETWEEN = {
     State.TERMINATING,
 }
 ACTIVE = {State.LAUNCHING, State.RUNNING, State.STARTING, State.RESUMING}
+# What leads into a workspace that does not run. The same verb again waits for what is on its way.
+ELSEWHERE = "Use `prism workspace list` to see available workspaces"
+LOST = "Look at it with `prism workspace show {name}`"
+BACK = {
+    State.LAUNCHING: "Wait until it runs; see how far it is: `prism workspace show {name}`",
+    State.STARTING: "Wait until it runs: `prism start {name}`",
+    State.RESUMING: "Wait until it runs: `prism resume {name}`",
+    State.STOPPING: "Start it again once it has stopped: `prism start {name}`",
+    State.STOPPED: "Start it: `prism start {name}`",
+    State.HIBERNATING: "Wake it up once it is asleep: `prism resume {name}`",
+    State.HIBERNATED: "Wake it up: `prism resume {name}`",
+    State.FAILED: "See why with `prism workspace show {name}`; try again: `prism start {name}`",
+    State.TERMINATING: ELSEWHERE,
+    State.TERMINATED: ELSEWHERE,
+}
 
 
 def plan(workspace: Workspace, seen: Seen) -> Step:
@@ -158,13 +173,30 @@ def admit(workspace: Workspace, verb: Verb) -> Verb | None:
             f"Workspace {workspace.name!r} is {state}",
             details=f"{verb} is not possible while {state}; possible: {_possible(workspace)}",
             remediation=f"Look at it with `prism workspace show {workspace.name}`",
-            data={"state": state, "allowed": [v for v in FROM if state in FROM[v]]},
+            data={"state": state, "allowed": possible(workspace)},
         )
     return Verb.RESUME if verb is Verb.START and state is State.HIBERNATED else verb
 
 
-def _possible(workspace: Workspace) -> str:
-    if workspace.seen is Seen.GONE:
-        return "terminate (its machine is gone)"
+def possible(workspace: Workspace) -> list[Verb]:
+    """The verbs that would change something now; a machine that is gone only goes away."""
+    state, gone = state_of(workspace), workspace.seen is Seen.GONE
+    return [v for v in FROM if state in FROM[v] and (v is Verb.TERMINATE or not gone)]
+
+
+def shut(workspace: Workspace) -> InvalidState:
+    """Why there is no way into it now, and what leads to one."""
     state = state_of(workspace)
-    return ", ".join(verb for verb in FROM if state in FROM[verb]) or "nothing"
+    gone = state is State.FAILED and workspace.seen is Seen.GONE
+    hint = LOST if gone else BACK.get(state, LOST)
+    return InvalidState(
+        f"Workspace {workspace.name!r} is {state}",
+        details=f"there is a way in only while it is running; possible: {_possible(workspace)}",
+        remediation=hint.format(name=workspace.name),
+        data={"state": state, "allowed": possible(workspace)},
+    )
+
+
+def _possible(workspace: Workspace) -> str:
+    verbs = ", ".join(possible(workspace)) or "nothing"
+    return f"{verbs} (its machine is gone)" if workspace.seen is Seen.GONE else verbs

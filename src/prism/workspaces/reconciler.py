@@ -142,7 +142,7 @@ class WorkspaceReconciler:
         attempt = it.attempt
         while True:
             with self._db.write() as tx:  # before the call: from here on there may be one
-                claim.update(tx, asked_at=self._clock.now(), attempt=attempt)
+                claim.update(tx, asked_at=self._clock.now(), attempt=attempt, seen=Seen.UNSURE)
                 rule = self._rules.rule(tx.sql, it) if self._rules else None
                 zone = zone_of(tx.sql, it)
             try:

@@ -150,7 +150,7 @@ class WorkspaceService:
             )
         with self._db.write() as tx:
             before, after = store.named(tx.sql, name), self.ask(name, Verb.TERMINATE)[1]
-            exists = before.seen not in {Seen.NONE, Seen.GONE}
+            exists = before.seen not in {Seen.NONE, Seen.UNSURE, Seen.GONE}
             wanted = termination.backup_ebs and exists
             self._storage.backup(tx, host(before), wanted=wanted)
             self._storage.leave(tx, before.id)
