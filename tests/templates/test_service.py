@@ -4,6 +4,7 @@ import os
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import structs
 
 from prism.catalog.plan import machine_type
 from prism.kit.clock import StoppedClock
@@ -68,6 +69,42 @@ def test_a_file_of_ones_own_replaces_the_built_in_template_of_that_name_for_its_
     assert {item.name: item.source for item in service.items()}["JupyterLab"] == "user"
     (own.path / "j.yml").unlink()
     assert service.named("data-science-pip").users == ("researcher",)
+
+
+@pytest.mark.parametrize("slug", [item.slug for item in TemplateService(shelves()).items()])
+def test_a_name_of_ones_own_takes_a_built_in_templates_slug_and_nothing_else(own, slug):
+    before = TemplateService(shelves()).named(slug)
+    own.write("t.yml", f"name: {slug}\ndescription: mine\n")
+    service = TemplateService(shelves(own.path))
+    assert set(status(service).values()) == {"valid"}, "its heirs too"
+    assert service.named(slug).description == "mine"
+    after = service.named(before.name)
+    assert after == structs.replace(before, slug="")
+    assert service.info(before.name).slug == ""
+    assert [it.name for it in service.items() if it.slug == slug] == [slug]
+    heirs = [it.name for it in service.items() if before.name in service.info(it.name).inherits]
+    for heir in heirs:
+        assert service.named(heir) == TemplateService(shelves()).named(heir)
+    (own.path / "t.yml").unlink()
+    assert service.named(slug) == before
+
+
+def test_ones_own_template_may_inherit_from_the_built_in_one_whose_slug_is_its_name(own):
+    own.write("t.yml", "name: jupyterlab\ninherits: [Data Science (pip)]\nusers: [me]\n")
+    service = TemplateService(shelves(own.path))
+    assert service.named("jupyterlab").users == ("researcher", "me")
+    assert service.named("JupyterLab").users == ("researcher",)
+    own.write("t.yml", "name: jupyterlab\nsize: HUGE\n")
+    [wrong] = [it for it, said in status(service).items() if said == "invalid"]
+    assert wrong == "jupyterlab"
+
+
+def test_a_slug_of_ones_own_that_a_built_in_template_has_is_ones_own_mistake(own):
+    own.write("a.yml", "name: Mine\nslug: marimo\n")
+    own.write("b.yml", "name: Data Science (pip)\nslug: statistics\n")
+    results = TemplateService(shelves(own.path)).validate().validation_results
+    wrong = {it.template: places(it) for it in results if it.status == "invalid"}
+    assert wrong == {"Mine": ["2: slug"], "Data Science (pip)": ["2: slug"]}
 
 
 def test_a_broken_replacement_is_not_silently_the_built_in_one(own):

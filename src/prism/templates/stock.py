@@ -60,9 +60,10 @@ class Stock:
         self._sheets: dict[str, Sheet] = {}
         self._slugs: dict[str, Sheet] = {}
         self._clashes: dict[str, Issue] = {}
+        self._slugless: set[str] = set()
         self._judged: dict[str, Judged] = {}
         failed = [lost for file in files if (lost := self._open(file))]
-        for sheet in self._sheets.values():
+        for sheet in sorted(self._sheets.values(), key=lambda one: not one.builtin):
             self._note_slug(sheet)
         known = [self._judge(sheet) for sheet in self._sheets.values()]
         self.all = tuple(sorted((*known, *failed), key=lambda one: (one.name.lower(), one.file)))
@@ -109,7 +110,9 @@ class Stock:
 
     def _note_slug(self, sheet: Sheet) -> None:
         other = self._slugs.get(sheet.slug) or self._sheets.get(sheet.slug)
-        if other and other is not sheet:
+        if other and sheet.builtin and not other.builtin:
+            self._slugless.add(sheet.name)  # nobody can correct a packaged file
+        elif other and other is not sheet:
             why = f"{sheet.slug!r} already means {other.name!r} ({other.file}); give it another"
             place = sheet.node.at(("slug",) if "slug" in sheet.node.entries() else ("name",))
             self._clashes[sheet.name] = _issue("unique", why, place, "slug")
@@ -160,9 +163,16 @@ class Stock:
             for path, why in wrong
         )
         passed = (*judged.passed, *(name for name, wrong in found.items() if not wrong))
-        usable = not any(issue.level == "error" for issue in issues)
-        usable_one = template if usable else None
-        return replace(judged, template=usable_one, passed=passed, issues=issues, local=local)
+        usable = None if any(issue.level == "error" for issue in issues) else template
+        found_out = replace(judged, passed=passed, issues=issues, local=local)
+        return self._named(found_out, usable)
+
+    def _named(self, judged: Judged, template: Template | None) -> Judged:
+        """What it goes by at last: one whose slug is another's name keeps its own name alone."""
+        if judged.name in self._slugless and judged.sheet:
+            judged = replace(judged, sheet=replace(judged.sheet, slug=""))
+            template = structs.replace(template, slug="") if template else None
+        return replace(judged, template=template)
 
     def _found(self, template: Template) -> set[str]:
         for program in required(template):
