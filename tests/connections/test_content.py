@@ -1,5 +1,6 @@
 """Whose port is reached, by which name, and what is said where it cannot be."""
 
+import socket
 import sys
 
 import pytest
@@ -93,11 +94,8 @@ def test_then_the_workspace_then_its_state(site):
     assert code(site.ask("GET", "/", "nobody")) == (404, "INSTANCE_NOT_FOUND")
     client.stop("bare", wait=30)
     try:
-        for browser in ({}, {"user-agent": "Mozilla/5.0"}):
-            answer = by_path(site, "/web-proxy/bare/?port=1", headers=browser)
-            assert code(answer) == (409, "INVALID_STATE")
-        assert code(site.ask("GET", "/", "bare")) == (409, "INVALID_STATE")
-        assert code(by_path(site, "/api/v1/instances/bare/ports"))[0] == 409
+        answer = by_path(site, "/web-proxy/bare/?port=1")
+        assert code(answer) == (409, "INVALID_STATE")  # each way in: test_shut.py
     finally:
         client.start("bare", wait=30)
 
@@ -152,6 +150,56 @@ def six(folder):
     port = free_port()
     (folder / "port").write_text(str(port))
     return f"setsid {PYTHON} {{home}}/upstream.py {port} ::1"
+
+
+def taken(port):
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return True
+    return False
+
+
+def test_without_a_port_it_is_8888_where_a_template_has_no_service(site):
+    client = site.home.client.workspaces
+    answer = by_path(site, "/web-proxy/bare/x")
+    assert code(answer) == (503, "PORT_SILENT")
+    assert "no service, and none of its programs listens on port 8888" in answer.text
+    if taken(8888):
+        pytest.skip("port 8888 of this machine is somebody else's")
+    serve = f"echo hello >x; setsid {PYTHON} -m http.server 8888 --bind 127.0.0.1 >log 2>&1 &"
+    assert site.home.cli("exec", "bare", "--", "sh", "-c", serve).returncode == 0
+    try:
+        eventually(lambda: by_path(site, "/web-proxy/bare/x").status_code == 200)
+        assert by_path(site, "/web-proxy/bare/x").text == "hello\n"
+        assert site.ask("GET", "/x", "bare").text == "hello\n"
+        answer = by_path(site, "/web-proxy/bare/x", headers={"user-agent": "Mozilla/5.0"})
+        assert answer.headers["location"] == f"http://bare.localhost:{site.port}/x"
+    finally:
+        client.stop("bare", wait=30)
+        client.start("bare", wait=30)
+
+
+def test_the_first_service_need_not_be_at_8888(site):
+    client = site.home.client.workspaces
+    template = f"""
+name: App
+packages: {{pip: []}}
+ports: [8501, 8888]
+post_install: ['echo {BROUGHT} | base64 -d >"$HOME/upstream.py"']
+services:
+  app: {{command: "{SERVE}", port: 8501, health: /page}}
+  page: {{command: "{SERVE}", port: 8888, health: /page}}
+"""
+    (site.home.folder / "templates" / "app.yml").write_text(template)
+    client.launch("App", "app", wait=60)
+    try:
+        for asked, service in (("", "app"), ("?port=8501", "app"), ("?port=8888", "page")):
+            told = by_path(site, f"/web-proxy/app/{asked}").json()
+            real = site.real_port("app", service)
+            assert dict(told["headers"])["host"] == f"127.0.0.1:{real}", asked
+    finally:
+        client.terminate("app", wait=30)
 
 
 def test_where_ports_are(site):

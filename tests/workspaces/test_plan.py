@@ -22,6 +22,7 @@ from prism.workspaces.plan import (
     perceive,
     perceived,
     plan,
+    shut,
     state_of,
 )
 
@@ -127,6 +128,35 @@ def test_a_verb_is_admitted_exactly_as_the_contract_says(verb, seen):
         with pytest.raises(InvalidState) as refused:
             admit(it, verb)
         assert refused.value.data["state"] == state
+
+
+def admitted(it, verb):
+    try:
+        return admit(it, verb) is not None
+    except InvalidState:
+        return False
+
+
+@pytest.mark.parametrize(("wish", "seen", "granted"), [*product(Verb, Seen, [True, False])])
+def test_who_is_shut_out_is_told_every_verb_that_is_admitted_and_the_one_that_helps(
+    wish, seen, granted
+):
+    it = wanted(wish, seen, granted, machine_id="i-1", tried=2)
+    problem, state = shut(it), state_of(it)
+    verbs = [verb for verb in set(Verb) - {Verb.LAUNCH} if admitted(it, verb)]
+    assert problem.data["state"] == state
+    assert sorted(problem.data["allowed"]) == sorted(verbs)
+    told = {verb for verb in Verb if f"`prism {verb} mine`" in problem.remediation}
+    if state in {State.STOPPED, State.HIBERNATED} or (Verb.START in verbs):
+        assert told <= set(verbs), "what is told works at once"
+        assert told
+    elif state in {State.STARTING, State.RESUMING}:
+        assert [admit(it, verb) for verb in told] == [None], "it waits for what is under way"
+    elif state in {State.STOPPING, State.HIBERNATING}:
+        assert "once" in problem.remediation
+    else:
+        assert not told, "nothing leads into it"
+    assert state is State.FAILED or Verb.TERMINATE not in told
 
 
 @pytest.mark.parametrize("machine_id", [None, "i-1"])

@@ -88,7 +88,7 @@ class Content:
             route = _route(scope, target, header(scope, b"host").lower(), prefix, ours)
             await self._carry(Exchange(scope, receive, send, target, route, path))
         except Problem as problem:
-            await refuse(scope, send, problem, self._clock.now())
+            await self._refuse(scope, send, problem)
 
     async def _carry(self, it: Exchange) -> None:
         if it.scope["type"] == "websocket":

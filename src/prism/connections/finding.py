@@ -15,6 +15,7 @@ from prism.workspaces.model import Workspace
 from prism.workspaces.ports import Access, Compute, Door
 from prism.workspaces.snapshot import Kept, Pages, Snapshot
 
+WEB = 8888  # the port that is meant where neither anybody nor the template says one
 FRESH = 1.0  # seconds that an answer of a machine holds
 
 
@@ -110,17 +111,17 @@ class Finder:
         """The service, if it is one, where it is, and whether it speaks TLS."""
         service = _service(it, port)
         if service is None:
-            host, real, tls = access.host, port, False
+            host, real, tls = access.host, port or WEB, False
         elif door := access.doors.get(service):
             host, real, tls = _address(door)
         else:
             raise _silent(it, f"its service {service} does not answer now")
         reach = self._computes[it.place]
-        if real is None:
-            raise _silent(it, "its template has no service; name a port")
         spot = reach.spot(it.machine_id or "", real) if isinstance(reach, Reach) else None
         if spot is None:
-            raise _silent(it, f"none of its programs listens on port {port or real} of {host}")
+            why = f"none of its programs listens on port {port or real} of {host}"
+            untold = "" if service or port else "its template has no service, and "
+            raise _silent(it, untold + why)
         return service, spot, tls
 
 

@@ -10,7 +10,7 @@ from litestar.params import FromPath, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from prism.connections.content import Content
-from prism.connections.finding import Finder
+from prism.connections.finding import WEB, Finder
 from prism.connections.model import UpgradeRequired, Way
 from prism.connections.plan import port_of
 from prism.connections.terminal import Size, Terminal
@@ -27,7 +27,12 @@ REST = [
     HttpMethod.HEAD,
     HttpMethod.OPTIONS,
 ]
-Port = Annotated[str | None, QueryParameter(description="1-65535")]
+Port = Annotated[str | None, QueryParameter(description="1-65535; default: every service")]
+WebPort = Annotated[
+    str | None,
+    QueryParameter(description=f"1-65535; default: its template's first service, else {WEB}"),
+]
+DcvPort = Annotated[str | None, QueryParameter(description=f"1-65535; default: {DCV}")]
 UPGRADE = "Use a WebSocket client, such as the terminal of the web pages"
 
 
@@ -49,7 +54,7 @@ def _plain(part: Any) -> Any:
     opt={RAW: True},
 )
 async def web(
-    instance: FromPath[str], content: NamedDependency[Content], port: Port = None
+    instance: FromPath[str], content: NamedDependency[Content], port: WebPort = None
 ) -> ASGIApp:
     """A web service of a workspace; a browser is sent to the workspace's own origin."""
     return _served(instance, content)
@@ -80,7 +85,7 @@ async def web_socket(
     opt={RAW: True},
 )
 async def desktop(
-    instance: FromPath[str], content: NamedDependency[Content], port: Port = None
+    instance: FromPath[str], content: NamedDependency[Content], port: DcvPort = None
 ) -> ASGIApp:
     """A workspace's DCV desktop, over TLS; a browser is sent to the workspace's own origin."""
     return _served(instance, content, DCV)

@@ -40,7 +40,10 @@ class AwsCredentialsMissing(Unavailable, code="AWS_CREDENTIALS_MISSING"):
 
 
 class Asked(Struct, frozen=True):
-    """Which port of which workspace; no port is its main service, `tls` what speaks TLS."""
+    """Which port of which workspace; `tls` is what speaks TLS.
+
+    No port is the first service of its template, and 8888 where that has none.
+    """
 
     name: str
     port: int | None = None

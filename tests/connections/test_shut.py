@@ -1,0 +1,87 @@
+"""Each way into a workspace that does not run says its state, what it allows, and what helps."""
+
+import json
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+LOOKS = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-site": "none"}
+TYPED = (
+    ("connect", "bare"),
+    ("open", "bare"),
+    ("tunnel", "bare", "80"),
+    ("ssh", "bare"),
+    ("exec", "bare", "--", "true"),
+    ("cp", "bare:file", "."),
+)
+
+
+def refused(answer):
+    assert answer.status_code == 409, answer.text
+    return answer.json()["error"]
+
+
+def shaken(url, **more):
+    """What a WebSocket's handshake was answered."""
+    with pytest.raises(InvalidStatus) as no, connect(url, proxy=None, **more):
+        pass
+    assert no.value.response.status_code == 409
+    return json.loads(no.value.response.body)["error"]
+
+
+def asked(site):
+    """Every way of a program, and how it was refused."""
+    at = f"ws://127.0.0.1:{site.port}"
+    yield "connect", refused(site.http.get("/api/v1/instances/bare/connect"))
+    yield "ports", refused(site.http.get("/api/v1/instances/bare/ports?port=80"))
+    for browser in ({}, {"user-agent": "Mozilla/5.0"}):
+        yield "path", refused(site.http.get("/web-proxy/bare/", headers=browser))
+    yield "desktop", refused(site.http.get("/dcv-proxy/bare/"))
+    yield "origin", refused(site.ask("GET", "/", "bare"))
+    yield "terminal", shaken(f"{at}/ssh-proxy/bare")
+    yield "socket on the path", shaken(f"{at}/web-proxy/bare/echo")
+    own = {"origin": f"http://{site.host('bare')}"}
+    address = ("127.0.0.1", site.port)
+    url = f"ws://{site.host('bare')}/echo"
+    yield "socket", shaken(url, additional_headers=own, address=address)
+
+
+def seen(site):
+    """The pages that a browser shows."""
+    yield site.ask("GET", "/", "bare", LOOKS)
+    yield site.http.get("/web-proxy/bare/", headers=LOOKS | {"user-agent": "Mozilla/5.0"})
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("down", "state", "allowed", "hint"),
+    [
+        ("stop", "stopped", ["start", "terminate"], "Start it: `prism start bare`"),
+        ("hibernate", "hibernated", ["start", "resume", "terminate"], "up: `prism resume bare`"),
+    ],
+)
+def test_what_does_not_run_says_what_leads_into_it(site, down, state, allowed, hint):
+    client = site.home.client.workspaces
+    getattr(client, down)("bare", wait=30)
+    try:
+        for way, error in asked(site):
+            assert (error["code"], error["message"]) == (
+                "INVALID_STATE",
+                f"Workspace 'bare' is {state}",
+            ), way
+            assert error["data"] == {"state": state, "allowed": allowed}, way
+            assert error["details"].endswith(f"possible: {', '.join(allowed)}"), way
+            assert error["remediation"].endswith(hint), way
+        for words in TYPED:
+            done = site.home.cli(*words)
+            assert (done.returncode, done.stdout) == (1, ""), words
+            assert f"error: Workspace 'bare' is {state}" in done.stderr, words
+            assert done.stderr.endswith(f"{hint}\n"), words
+        for page in seen(site):
+            assert page.headers["content-type"] == "text/html; charset=utf-8"
+            assert "default-src 'none'" in page.headers["content-security-policy"]
+            command = hint.split("`")[1]
+            assert (page.status_code, f"<code>{command}</code>" in page.text) == (409, True)
+    finally:
+        client.start("bare", wait=30)
