@@ -1,0 +1,108 @@
+"""Nothing of the real application lies outside of the gate: every route, every method."""
+
+import asyncio
+import json
+import re
+from itertools import product
+
+import pytest
+from litestar.routes import HTTPRoute, WebSocketRoute
+
+from prism.daemon.house import build
+from prism.daemon.main import _config
+from prism.kit.gate import Gate
+from prism.settings import Settings
+from tests.conftest import PLACE
+
+HOST = "localhost:8947"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW")
+NOWHERE = ("/", "/nothing", "/api/v1", "/api/v1/nothing", "//api//v1//instances")
+FOREIGN = {
+    "a host": ({"host": "evil.example:8947"}, 421, "HOST_REJECTED"),
+    "an origin": ({"host": HOST, "origin": "https://evil.example"}, 403, "ORIGIN_REJECTED"),
+    "no host": ({}, 400, "HOST_INVALID"),
+}
+TEAM = {"auth": "tokens", "public_url": "https://prism.example.org"}
+
+
+@pytest.fixture(params=[{}, TEAM], ids=["alone", "team"])
+def house(request, tmp_path, cloud, clock):
+    stopped = []
+    given = {"home": str(tmp_path), "database_url": f"sqlite:///{tmp_path / 'db'}", "user": "ada"}
+    house = build(
+        Settings(**given | request.param), {PLACE: cloud}, clock, lambda: stopped.append(1)
+    )
+    house.db.create_tables()
+    house.profiles.first_start({})
+    yield house
+    house.close()
+    assert stopped == []
+
+
+def knocks(house):
+    """What may be asked of the application: the kind of connection, the method, the path."""
+    routes = house.app._app.routes
+    assert {type(route) for route in routes} == {HTTPRoute, WebSocketRoute}
+    kinds = {HTTPRoute: "http", WebSocketRoute: "websocket"}
+    paths = {(kinds[type(it)], re.sub(r"\{[^}]*\}", "x", it.path)) for it in routes}
+    paths |= set(product(kinds.values(), NOWHERE))
+    for kind, path in sorted(paths):
+        for method in METHODS if kind == "http" else ("GET",):
+            yield kind, method, path
+
+
+def answered(app, kind, method, path, headers):
+    """The status, and the code of what was refused."""
+    scope = {
+        "type": kind,
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "server": ("127.0.0.1", 8947),
+        "client": ("127.0.0.1", 1),
+        "scheme": {"http": "http", "websocket": "ws"}[kind],
+        "subprotocols": [],
+        "extensions": {"websocket.http.response": {}},
+        "root_path": "",
+    }
+    said = []
+
+    async def receive():
+        if any(it["type"].endswith(("body", "close", "accept")) for it in said):
+            return {"type": f"{kind}.disconnect", "code": 1000}
+        return {"type": {"http": "http.request", "websocket": "websocket.connect"}[kind]}
+
+    async def send(message):
+        said.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    body = b"".join(it.get("body", b"") for it in said)
+    code = json.loads(body)["error"]["code"] if body.startswith(b'{"error"') else None
+    return said[0].get("status", said[0]["type"]), code
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_who_does_not_belong_here_is_turned_away_everywhere(house, foreign):
+    headers, *refusal = FOREIGN[foreign]
+    before = house.db.newest_fact()
+    found = {knock: answered(house.app, *knock, headers) for knock in knocks(house)}
+    assert {knock: it for knock, it in found.items() if it != tuple(refusal)} == {}
+    assert {("http", "POST", "/api/v1/daemon/shutdown"), ("websocket", "GET", "/api/v1/ws")} < {
+        *found
+    }
+    assert house.db.newest_fact() == before
+
+
+def test_who_belongs_here_is_not(house):
+    """The walk tells the gate from what lies behind it."""
+    friend = {"host": HOST}
+    assert answered(house.app, "http", "GET", "/docs", friend) == (200, None)
+    assert answered(house.app, "http", "GET", "/nothing", friend)[1] == "ENDPOINT_NOT_FOUND"
+
+
+def test_the_gate_is_the_outermost_and_that_is_what_is_served(house):
+    """A route that is mounted beside it would not be among the application's own."""
+    assert type(house.app) is Gate
+    assert _config(house, None).app is house.app
