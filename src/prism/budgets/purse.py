@@ -149,9 +149,9 @@ class Purse:
         """What a project cost from the day `first` until before the day `end`."""
         until = min(end * DAY, self._books.now)
         with self._db.read() as sql:
-            it = projects.named(sql, name)
+            it = projects.recall(sql, name)
             found = ledger.within(sql, first * DAY, end * DAY, it.id)
-            pools = {pool.id: pool.name for pool in store.every_pool(sql)}
+            pools = store.names_of_pools(sql)
         lines = [line(one, {it.id: it.name}, first * DAY, until) for one in found]
         return report(it.name, lines, pools, first, end)
 

@@ -21,6 +21,7 @@ def report(
     total = sum(it.micros or 0 for it in paid)
     saved = sum(it.micros or 0 for it in lines if it.kind is Kind.ASLEEP)
     start = as_date(first)
+    money = _named({it.budget for it in paid}, pools)
     return Report(
         project=project,
         month=f"{start:%Y-%m}",
@@ -32,7 +33,7 @@ def report(
         by_kind=_shares(((WORDS[it.kind], it) for it in paid), total),
         by_workspace=_shares(((it.name, it) for it in paid), total),
         by_user=_shares(((it.user, it) for it in paid), total),
-        by_budget=_shares(((pools.get(it.budget or "", NO_BUDGET), it) for it in paid), total),
+        by_budget=_shares(((money[it.budget], it) for it in paid), total),
         sources=tuple(sorted({_source(it) for it in paid if it.micros})),
         reconstructed_seconds=sum(it.seconds for it in paid if it.reconstructed),
         unknown=tuple(sorted({it.name for it in paid if it.micros is None})),
@@ -76,6 +77,13 @@ def table(it: Report) -> str:
             writer.writerow((*cells, share.percentage))
     writer.writerow(("total", _cell(it.project), f"{it.total:.2f}", 100.0 if it.micros else 0.0))
     return text.getvalue()
+
+
+def _named(used: Iterable[str | None], names: Mapping[str, str]) -> dict[str | None, str]:
+    """What to call the money that paid; two pools of one name are told apart by their ids."""
+    called = {id: NO_BUDGET if id is None else names.get(id, id) for id in used}
+    said = list(called.values())
+    return {id: f"{it} ({id})" if said.count(it) > 1 else it for id, it in called.items()}
 
 
 def _shares(named: Iterable[tuple[str, Line]], total: int) -> tuple[Share, ...]:

@@ -113,7 +113,7 @@ class BudgetService:
                     details=f"{len(parts)} projects have money from it",
                     remediation=f"Remove them first: `prism allocation delete {parts[0].id}`",
                 )
-            store.remove_pool(tx, it.id)
+            store.remove_pool(tx, it, self._clock.now())
             self._told_pool(tx, it, "deleted")
 
     def summary(self, name: str) -> Summary:

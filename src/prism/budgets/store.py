@@ -52,6 +52,13 @@ pools = Table(
     Column("created_at", Utc, nullable=False),
     Column("updated_at", Utc, nullable=False),
 )
+ended_pools = Table(  # what deleted ones were called: the ledger still names them
+    "ended_pools",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("ended_at", Utc, nullable=False),
+)
 allocations = Table(
     "allocations",
     metadata,
@@ -131,9 +138,17 @@ def put_pool(tx: Tx, pool: Pool) -> None:
     _put(tx, pools, pool)
 
 
-def remove_pool(tx: Tx, id: str) -> None:
-    """Forget a pool."""
-    tx.sql.execute(delete(pools).where(pools.c.id == id))
+def remove_pool(tx: Tx, it: Pool, at: datetime) -> None:
+    """Forget a pool, but for what it was called: the ledger still names it."""
+    tx.sql.execute(delete(pools).where(pools.c.id == it.id))
+    tx.sql.execute(ended_pools.insert().values(id=it.id, name=it.name, ended_at=at))
+
+
+def names_of_pools(sql: Connection) -> dict[str, str]:
+    """What each pool is called, by its id; or was, when it was deleted."""
+    gone = select(ended_pools.c.id, ended_pools.c.name)
+    every_one = select(pools.c.id, pools.c.name).union_all(gone)
+    return {id: name for id, name in sql.execute(every_one)}
 
 
 def allocations_of(

@@ -65,7 +65,7 @@ class CostService:
         end = end or max(today, start or today)
         first, last = _checked(start or _month_before(end), end)
         with self._db.read() as sql:
-            scope = projects.named(sql, project).id if project else None
+            scope = projects.recall(sql, project).id if project else None
             return history(self.days(sql, first, last, scope), first, last, granularity)
 
     def export(self, start: date | None, end: date | None, project: str | None) -> list[Line]:
@@ -74,8 +74,8 @@ class CostService:
         end = end or max(now.date(), start or now.date())
         first, last = _checked(start or _month_before(end), end)
         with self._db.read() as sql:
-            scope = projects.named(sql, project).id if project else None
-            names = {it.id: it.name for it in projects.every(sql)}
+            scope = projects.recall(sql, project).id if project else None
+            names = projects.names(sql)
             found = store.within(sql, first * DAY, (last + 1) * DAY, scope)
         until = min((last + 1) * DAY, second(now))
         return [line(it, names, first * DAY, until) for it in found]

@@ -279,7 +279,7 @@ def _sought(rooms: Rooms) -> dict[str, Sought]:
 
     def project(name: str) -> Subject | None:
         with rooms.db.read() as sql:
-            it = project_rows.find(sql, name)
+            it = project_rows.recalled(sql, name)  # its report outlives it
         return None if it is None else Subject(it.id)
 
     def volume(name: str) -> Subject | None:

@@ -75,6 +75,13 @@ class Project(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class Called(Struct, frozen=True):
+    """A project that is there or has been: what the past is told of."""
+
+    id: str
+    name: str
+
+
 class NewMember(Struct, frozen=True, forbid_unknown_fields=True):
     """A member to begin with."""
 

@@ -109,7 +109,7 @@ class ProjectService:
                         details=why,
                         remediation="Look at it with `prism workspace list`",
                     )
-            store.remove(tx, project.id)
+            store.remove(tx, project, self._clock.now())
             gone = {"subject": project.name, "project": project.id}
             tx.happened(ProjectDeleted(actor=self._who(), **gone))
             return project

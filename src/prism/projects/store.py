@@ -1,6 +1,7 @@
 """Where projects and their members are kept. All the SQL about them is here."""
 
 from collections import defaultdict
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ from sqlalchemy import (
 from prism.access.model import Role
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, metadata
-from prism.projects.model import Member, Project, ProjectNotFound
+from prism.projects.model import Called, Member, Project, ProjectNotFound
 
 projects = Table(
     "projects",
@@ -46,6 +47,13 @@ members = Table(
     Column("email", String, primary_key=True, index=True),  # in lower case
     Column("role", String, nullable=False),
     Column("join_date", Utc, nullable=False),
+)
+ended = Table(  # what deleted ones were called: the ledger still names them
+    "ended_projects",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("ended_at", Utc, nullable=False),
 )
 FIELDS = Project.__struct_fields__
 SELECT = select(*(projects.c[field] for field in FIELDS))
@@ -89,10 +97,34 @@ def put(tx: Tx, project: Project) -> None:
     tx.sql.execute(update(projects).where(projects.c.id == project.id).values(**values))
 
 
-def remove(tx: Tx, id: str) -> None:
-    """Forget one and its members."""
-    tx.sql.execute(delete(members).where(members.c.project == id))
-    tx.sql.execute(delete(projects).where(projects.c.id == id))
+def remove(tx: Tx, it: Project, at: datetime) -> None:
+    """Forget one and its members, but for what it was called: the ledger still names it."""
+    tx.sql.execute(delete(members).where(members.c.project == it.id))
+    tx.sql.execute(delete(projects).where(projects.c.id == it.id))
+    tx.sql.execute(ended.insert().values(id=it.id, name=it.name, ended_at=at))
+
+
+def names(sql: Connection) -> dict[str, str]:
+    """What each is called, by its id; or was, when it was deleted."""
+    every_one = select(projects.c.id, projects.c.name).union_all(select(ended.c.id, ended.c.name))
+    return {id: name for id, name in sql.execute(every_one)}
+
+
+def recalled(sql: Connection, name: str) -> Called | None:
+    """The one with that id or name; where there is none now, the last that was called so."""
+    if project := find(sql, name):
+        return Called(project.id, project.name)
+    either = or_(ended.c.id == name, ended.c.name == name)
+    last = select(ended.c.id, ended.c.name).where(either).order_by(ended.c.ended_at.desc())
+    row = sql.execute(last.limit(1)).first()
+    return None if row is None else Called(*row)
+
+
+def recall(sql: Connection, name: str) -> Called:
+    """The same; raises where there has never been one."""
+    if found := recalled(sql, name):
+        return found
+    raise not_found(name)
 
 
 def all_members(sql: Connection) -> dict[str, list[Member]]:
