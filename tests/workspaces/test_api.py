@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import event
 
-from prism.workspaces.model import Failure
+from prism.workspaces.model import Failure, State
 from tests.conftest import ML, Http
 from tests.shapes import EXAMPLES, failed, shaped_like
 
@@ -282,7 +282,11 @@ def test_lists_are_filtered_and_paged(http, house, clock):
         assert not path or parse_qs(urlsplit(path).query)["limit"] == ["4"]
     assert seen == ["w0", "w1", "w2", "w3", "w4", "shell"]
     for bad in ("state=asleep", "limit=0", "limit=1001", "limit=x"):
-        failed(http("GET", f"/api/v1/instances?{bad}"), 422, "VALIDATION_FAILED")
+        fault = failed(http("GET", f"/api/v1/instances?{bad}"), 422, "VALIDATION_FAILED")
+        [wrong] = fault["data"]["fields"]
+        assert wrong["field"] == bad.partition("=")[0]
+        if wrong["field"] == "state":
+            assert wrong["why"] == f"must be one of {', '.join(State)}, not 'asleep'"
 
 
 @pytest.mark.parametrize("request_", ["launch", "stop"])

@@ -8,7 +8,7 @@ handler, a transaction or an idempotency key comes into play.
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
 from typing import Any, cast
@@ -29,6 +29,7 @@ from msgspec import Struct
 
 from prism import errors
 from prism.errors import InvalidJson, ValidationFailed
+from prism.kit import choices
 from prism.kit.clock import Clock
 from prism.kit.envelope import (
     BodyTooLarge,
@@ -152,7 +153,7 @@ def refused(error: msgspec.ValidationError, kind: Any = Any) -> ValidationFailed
         place = f"{place}.{named[1]}".lstrip(".")
     if shape := SHAPE.search(words):
         words = shapes(kind).get(shape[1], words)
-    return ValidationFailed.of((place or "body", words))
+    return ValidationFailed.of((place or "body", choices.put(words, kind, place)))
 
 
 @cache
@@ -178,7 +179,7 @@ def problems(clock: Clock) -> dict[type[Exception], Callable[..., Response[bytes
     """Handlers that put every failure into the one envelope."""
 
     def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        problem = understood(error)
+        problem = understood(error, request.scope.get("route_handler"))
         headers = headers_of(problem)
         if isinstance(error, HTTPException) and (allow := (error.headers or {}).get("allow")):
             headers["Allow"] = ", ".join(sorted(m for m in allow.split(", ") if m.isupper()))
@@ -188,12 +189,12 @@ def problems(clock: Clock) -> dict[type[Exception], Callable[..., Response[bytes
     return {Exception: answer, HTTPException: answer}
 
 
-def understood(error: Exception) -> errors.Problem:
-    """Any exception as a problem; what nobody foresaw is logged under a reference."""
+def understood(error: Exception, handler: BaseRouteHandler | None = None) -> errors.Problem:
+    """Any exception, of that handler, as a problem; what nobody foresaw is logged."""
     if isinstance(error, errors.Problem):
         return error
     if isinstance(error, ValidationException):
-        return ValidationFailed.of(*_fields(error))
+        return ValidationFailed.of(*_fields(error, handler))
     if isinstance(error, HTTPException) and error.status_code < 500:
         return FRAMEWORK.get(error.status_code, InvalidRequest)(details=_said(error))
     reference = secrets.token_hex(4)
@@ -284,11 +285,20 @@ def _nul(value: Any, place: str = "") -> Iterator[str]:
             yield from [below] if "\0" in name else _nul(item, below)
 
 
-def _fields(error: ValidationException) -> Iterable[tuple[str, str]]:
+def _fields(
+    error: ValidationException, handler: BaseRouteHandler | None
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with parameters, each by its name in the query and not in our source."""
     if missing := MISSING.search(error.detail):
-        return [(missing[1], "is missing")]
-    found = cast("list[dict[str, str]]", error.extra) if isinstance(error.extra, list) else []
-    return [(one.get("key", "body"), one["message"]) for one in found]
+        yield missing[1], "is missing"
+        return
+    known = handler.parsed_fn_signature.parameters if handler else {}
+    for one in cast("list[dict[str, str]]", error.extra if isinstance(error.extra, list) else []):
+        name, words = one.get("key", "body"), one["message"]
+        if its := known.get(name):
+            name = getattr(its.kwarg_definition, "name", None) or name
+            words = choices.put(words, its.annotation)
+        yield name, words
 
 
 def _said(error: HTTPException) -> str:
