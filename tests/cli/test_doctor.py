@@ -7,13 +7,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 
 import pytest
 
 from prism import __version__
-from prism.cli.checks import aws, folder, machine, service, variables
+from prism.cli.checks import aws, folder, machine, sandbox, service, variables
 from prism.cli.checks.rounds import AROUND, EVERYWHERE, HERE
 from prism.cli.checks.world import Ran, World, examined
 from prism.client.faults import DaemonUnreachable
@@ -88,11 +89,11 @@ def test_uv_that_is_gone(world, monkeypatch):
 
 
 def test_no_bubblewrap_says_what_that_means_and_how_to_install_it(world):
-    level, said = found(machine.bubblewrap, world(which={"dnf": "/bin/dnf"}.get))
+    level, said = found(sandbox.bubblewrap, world(which={"dnf": "/bin/dnf"}.get))
     assert level == "warning"
     assert "kept apart against accidents, not hostile code" in said
     assert said.endswith("sudo dnf install bubblewrap")
-    assert "accidents" in found(machine.bubblewrap, world(platform="darwin"))[1]
+    assert "accidents" in found(sandbox.bubblewrap, world(platform="darwin"))[1]
 
 
 @pytest.mark.parametrize(
@@ -111,14 +112,60 @@ def test_no_bubblewrap_says_what_that_means_and_how_to_install_it(world):
 def test_a_kernel_that_forbids_the_sandbox(world, tmp_path, file, text, fix):
     refused = Ran(1, "bwrap: No permissions to create new namespace")
     one = world(run=lambda *argv: refused, root=system(tmp_path, **{file: text}))
-    level, said = found(machine.bubblewrap, one)
+    level, said = found(sandbox.bubblewrap, one)
     assert (level, fix in said, "accidents" in said) == ("warning", True, True)
 
 
 def test_the_real_bubblewrap_is_really_tried():
     real = World(place=Place("/nowhere"), environ={})
-    level, said = found(machine.bubblewrap, real)
-    assert level == "ok", said
+    level, said = found(sandbox.bubblewrap, real)
+    assert (level, "share your network" in said) == ("ok", True), said
+
+
+def test_what_every_workspace_sees_is_named(world, home):
+    (home / "state.db").touch()
+    environ = {"AWS_CONFIG_FILE": "/etc/hosts", "PRISM_DATABASE_URL": f"sqlite:///{home}/state.db"}
+    real = World(place=Place(str(home)), environ=environ)
+    level, said = found(sandbox.bubblewrap, real)
+    assert level == "warning"
+    assert said.startswith("workspaces can read /etc/hosts |"), said
+    more = world(run=lambda *argv: Ran(3, "/opt/ada/.ssh\n/opt/ada/.aws"))
+    assert "read /opt/ada/.ssh and 1 more" in found(sandbox.bubblewrap, more)[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has sockets without a file")
+@pytest.mark.parametrize(
+    ("answer", "level", "said"),
+    [
+        (b"\1", "warning", "to your screen"),
+        (b"\2", "ok", "asks for a key"),
+        (b"", "ok", "asks for a key"),
+    ],
+)
+def test_a_display_that_asks_for_no_key(world, tmp_path, answer, level, said):
+    assert found(sandbox.display, world(root=system(tmp_path, proc__net__unix=""))) == (
+        "ok",
+        "none that a workspace could reach | ",
+    )
+    name = f"/tmp/.X11-unix/X{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"\0{name}")
+        server.listen()
+        table = f"Num RefCount\n0: 2 0 10000 1 1 12 @{name}\n0: 2 0 10000 1 1 13 {name}\n"
+        root = system(tmp_path, proc__net__unix=table)
+        one = threading.Thread(target=greet, args=(server, answer))
+        one.start()
+        seen, words = found(sandbox.display, world(root=root))
+        one.join()
+    assert (seen, said in words) == (level, True), words
+
+
+def greet(server, answer):
+    """An X server that has heard who comes."""
+    visitor, _ = server.accept()
+    with visitor:
+        assert visitor.recv(100) == b"l\0\x0b" + b"\0" * 9
+        visitor.sendall(answer)
 
 
 @pytest.mark.parametrize(

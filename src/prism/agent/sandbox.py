@@ -2,13 +2,15 @@
 
 The system and the interpreter, read-only; its own home, environment and temporary files;
 devices, processes and semaphores of its own. Not the user's home, not other machines, not
-the daemon's state or socket, not the sockets in /run. The network is shared.
+the daemon's state or socket, not the sockets in /run; wherever they lie (`layers.py`). The
+network is shared, and with it sockets of Unix that have a name and no file.
 """
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from prism.agent.layers import homes, layers
 from prism.agent.processes import LINUX, which
 
 PROGRAMS = "/usr/local/bin:/usr/bin:/bin"
@@ -26,25 +28,36 @@ def bubblewrap() -> str | None:
 
 
 def enclosed(
-    bwrap: str, argv: list[str], folder: Path, reachable: Iterable[str], volumes: Iterable[str]
+    bwrap: str,
+    argv: list[str],
+    folder: Path,
+    reachable: Iterable[str],
+    volumes: Iterable[str],
+    *,
+    private: Iterable[str] = (),
 ) -> list[str]:
     """The command that runs `argv` in a place of its own.
 
     `reachable` can be read there; `volumes` are there to be written, and others may come to
-    where volumes are (`grafts.py`), which is empty but for them.
+    where volumes are (`grafts.py`), which is empty but for them. `private` is what is hidden
+    wherever it lies, as are the home that the machine belongs to, and the user's.
     """
     (folder / "tmp").mkdir(exist_ok=True)
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--cap-drop", "ALL"]
     words += [*_system(), *_kept_from_it(), *_devices()]
     for place in ("/tmp", "/var/tmp"):
         words += ["--bind", str(folder / "tmp"), place]
-    for path in _outside_the_system([*map(os.path.realpath, NAMES), *reachable]):
-        words += ["--ro-bind-try", path, path]
-    kept = [volumes_of(folder)] if os.geteuid() == 0 else []  # only root can bring any there
-    words += ["--tmpfs", *kept] if kept else []
+    reachable = [*map(os.path.realpath, NAMES), *reachable]
+    empty = []
+    for path, shown in layers(SYSTEM, reachable, [str(folder.parent.parent), *homes(), *private]):
+        words += ["--ro-bind-try", path, path] if shown else ["--tmpfs", path]
+        empty += [] if shown else [path]
+    if os.geteuid() == 0:  # only root can bring any volumes there later
+        words += ["--tmpfs", kept := volumes_of(folder)]
+        empty.append(kept)
     for own in (str(folder / "home"), str(folder / "venv"), *volumes):
         words += ["--bind", own, own]
-    for place in (*kept, "/"):
+    for place in (*empty, "/"):
         words += ["--remount-ro", place]
     return [*words, "--", *argv]
 
@@ -81,12 +94,3 @@ def _devices() -> list[str]:
 def _accelerators() -> list[str]:
     names = [name for name in os.listdir("/dev") if name.startswith(ACCELERATORS)]
     return [f"/dev/{name}" for name in sorted(names)]
-
-
-def _outside_the_system(paths: Iterable[str]) -> list[str]:
-    """What is not there anyway, each once, the wider before what lies within."""
-    found: list[str] = []
-    for path in sorted({os.path.normpath(one) for one in paths}):
-        if not any(Path(path).is_relative_to(known) for known in (*SYSTEM, *found)):
-            found.append(path)
-    return found

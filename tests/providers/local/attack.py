@@ -72,6 +72,15 @@ def mount():
     return code == 0
 
 
+def uncovered(path):
+    """What lies under what hides a folder: taken away, or its parent mounted elsewhere."""
+    path, there = Path(path), "/tmp/under"
+    tried = f"umount '{path}'; mkdir -p {there}; mount --bind '{path.parent}' {there}"
+    look = f"ls -A '{path}/ssh' '{there}/{path.name}/ssh'"
+    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", f"{tried}; {look}"]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=10).stdout
+
+
 def others():
     """Processes that are not ours."""
     found = []
@@ -113,6 +122,7 @@ def act(env):
         tries(f"rewrite {path}", lambda path=path: rewritten(path))
     tries("signal", lambda: reachable(int(env["SUPERVISOR"])))
     tries("mount", mount)
+    tries("uncover", lambda: uncovered(state))
     tries("chroot", lambda: os.chroot("/tmp") or "chroot")
 
 

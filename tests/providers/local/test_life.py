@@ -29,9 +29,9 @@ def environment(home):
 
 
 @contextlib.contextmanager
-def surroundings(user=NOBODY):
+def surroundings(user=NOBODY, place=None):
     """The home of a user, and his environment; nobody else enters `tmp_path`."""
-    with tempfile.TemporaryDirectory(prefix="nobody") as name:
+    with tempfile.TemporaryDirectory(prefix="nobody", dir=place) as name:
         home = Path(name)
         os.chown(home, user, user)
         yield home, environment(home)

@@ -1,10 +1,13 @@
 """A hostile program inside, as whoever runs these tests and as an ordinary user."""
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -37,8 +40,26 @@ def run(world, id, *argv, environment=None):
     return code, said
 
 
+@contextlib.contextmanager
+def secrets(state):
+    """A home of Prism with what is worth stealing: a key, and a daemon that answers."""
+    state.mkdir(parents=True, exist_ok=True)
+    (state / "ssh").mkdir()
+    (state / "ssh" / "id_ed25519").write_text("secret")
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(state / "prism.sock"))
+        daemon.listen()
+        yield
+
+
 def attacked(world, *how):
     """What the attacker saw who was let into a machine beside which there is another."""
+    with secrets(world.root.parent):
+        return attempted(world, *how)
+
+
+def attempted(world, *how):
+    """The attack itself."""
     victim = world.launched(page(), key="ws_2")
     id = world.launched(Template(name="t"))
     (world.root / victim / "home" / "diary").write_text("secret")
@@ -64,8 +85,31 @@ def attacked(world, *how):
 
 
 def test_an_attacker_gets_at_nothing(world):
-    (world.root.parent / "prism.sock").touch()
     assert attacked(world) == (0, "beaten", "bubblewrap")
+
+
+@pytest.fixture
+def shown():
+    """A place that every sandbox shows, since it is the system's."""
+    if not os.access("/opt", os.W_OK):
+        pytest.skip("only who may write to /opt can put a home there")
+    with tempfile.TemporaryDirectory(prefix="prism-", dir="/opt") as name:
+        yield Path(name)
+
+
+@pytest.mark.parametrize("below", ["", "ada"])
+def test_nor_where_the_homes_lie_in_a_folder_of_the_system(shown, monkeypatch, below):
+    """Prism's own, and then the user's around it, with all that is his beside it."""
+    if below:
+        monkeypatch.setenv("HOME", str(shown / below))
+        (shown / below / ".aws").mkdir(parents=True)
+        (shown / below / ".aws" / "credentials").write_text("secret")
+    state = shown / below / "prism"
+    world = World(state, state / "cache")
+    try:
+        assert attacked(world) == (0, "beaten", "bubblewrap")
+    finally:
+        world.close()
 
 
 def test_without_a_sandbox_he_gets_at_much_and_that_there_is_none_is_said(world):
@@ -81,6 +125,12 @@ def test_an_attacker_in_an_ordinary_users_machine_gets_at_nothing_either():
     assert by_another(*LENT) == ["bubblewrap", "beaten"]
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user")
+def test_nor_in_that_of_an_ordinary_user_whose_home_lies_in_a_folder_of_the_system(shown):
+    shown.chmod(0o755)
+    assert by_another(*LENT, place=shown) == ["bubblewrap", "beaten"]
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give up his rights")
 def test_where_the_system_forbids_sandboxes_it_runs_without_and_says_why():
     rights = ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
@@ -90,9 +140,9 @@ def test_where_the_system_forbids_sandboxes_it_runs_without_and_says_why():
     assert "/diary: b'secret'" in " ".join(got)
 
 
-def by_another(*lent, python=None, user=NOBODY, how=""):
+def by_another(*lent, python=None, user=NOBODY, how="", place=None):
     """What the attack says where somebody else runs all of it."""
-    with surroundings(user) as (home, environ):
+    with surroundings(user, place) as (home, environ):
         program = ["env", python or python_for_all(), "-m", "tests.providers.local.attacked"]
         line = [*lent, *program, home / "prism", home / "cache", how]
         done = subprocess.run(line, env=environ, cwd=home, capture_output=True, text=True)

@@ -13,16 +13,8 @@ from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
 
 MIB = 2**20
 OLDEST = (3, 11)
-SANDBOX = ("--unshare-pid", "--cap-drop", "ALL", "--ro-bind", "/", "/", "--proc", "/proc")
-APART = "local workspaces run as you, and are kept apart against accidents, not hostile code"
 INSTALLERS = {"apt-get": "apt-get install", "dnf": "dnf install", "zypper": "zypper install"}
 INSTALLERS |= {"pacman": "pacman -S", "apk": "apk add"}
-# What a kernel says where it forbids user namespaces, and how it would allow them.
-FORBIDDEN = {
-    "proc/sys/kernel/apparmor_restrict_unprivileged_userns": ("1", "0"),
-    "proc/sys/kernel/unprivileged_userns_clone": ("0", "1"),
-    "proc/sys/user/max_user_namespaces": ("0", "15000"),
-}
 FILES = 1024
 PROGRAMS = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}
 
@@ -47,24 +39,6 @@ def uv(world: World) -> Finding:
     if ran.code != 0:
         return broken(f"uv does not run: {ran.said}", "Install Prism once more")
     return ok(ran.said)
-
-
-def bubblewrap(world: World) -> Finding:
-    """What keeps local workspaces away from your files and from each other."""
-    if world.platform != "linux":
-        return warning(APART, "Nothing to do: bubblewrap exists on Linux only")
-    program = world.which("bwrap")
-    if program is None:
-        return warning(f"it is not installed: {APART}", installing(world, "bubblewrap"))
-    ran = world.run(program, *SANDBOX, "true")
-    if ran.code == 0:
-        return ok("workspaces see neither your files nor each other")
-    for path, (forbids, allows) in FORBIDDEN.items():
-        if (world.kernel(path) or "").strip() == forbids:
-            name = path.removeprefix("proc/sys/").replace("/", ".")
-            return warning(f"{name} forbids it: {APART}", f"sudo sysctl -w {name}={allows}")
-    reason = (ran.said.splitlines() or ["it ended without a word"])[-1]
-    return warning(f"it does not work here: {reason}. {APART}", "Ask who runs this machine")
 
 
 def installing(world: World, package: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from prism.cli.checks import aws, folder, machine, service, variables
+from prism.cli.checks import aws, folder, machine, sandbox, service, variables
 from prism.cli.checks.world import Check, Finding, World, examined
 
 EVERYWHERE: tuple[Check, ...] = (
@@ -16,7 +16,8 @@ EVERYWHERE: tuple[Check, ...] = (
 )
 HERE: tuple[Check, ...] = (
     machine.uv,
-    machine.bubblewrap,
+    sandbox.bubblewrap,
+    sandbox.display,
     machine.memory,
     machine.open_files,
     machine.proc,

@@ -20,6 +20,7 @@ from prism.providers.local import folder as folders
 from prism.providers.local.folder import Wanted
 from prism.providers.local.found import Launched
 from prism.providers.local.limits import limits_for
+from prism.providers.local.reachable import reachable
 from prism.workspaces.ports import Order, Refused
 
 CHANGING = ("project", "budget", "idle_profile", "ends_at")
@@ -113,7 +114,7 @@ def _written(order: Order, manners: Manners) -> dict[str, Any]:
         "parameters": {n: v for n, v in {**defaults, **order.parameters}.items() if v is not None},
         "limits": _limits(order.instance_type),
         "uv": (installer := os.fspath(uv.find_uv_bin())),
-        "reachable": [sys.prefix, _home_of(sys.executable), sys.base_prefix, installer],
+        "reachable": [*reachable(), installer],
         "python": sys.executable,
         "cache": str(manners.cache / "uv"),
         "slots": str(manners.cache / "slots"),
@@ -127,8 +128,3 @@ def _limits(instance_type: str) -> dict[str, int]:
     kind = machine_type(instance_type)
     limits, _ = limits_for(kind.vcpus, kind.memory_gib)
     return {"cpus": limits.cpus, "memory_mb": limits.memory >> 20}
-
-
-def _home_of(python: str) -> str:
-    """Where an interpreter really lies, links followed."""
-    return str(Path(python).resolve().parents[1])

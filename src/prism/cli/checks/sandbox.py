@@ -1,0 +1,89 @@
+"""What local workspaces are kept from, and what they are not."""
+
+import json
+import os
+import re
+import socket
+import struct
+import sys
+from pathlib import Path
+
+from prism.cli.checks.machine import installing
+from prism.cli.checks.world import Finding, Ran, World, ok, skipped, warning
+from prism.providers.local.reachable import reachable
+
+TRIAL = Path(__file__).parents[2] / "agent" / "trial.py"
+SEEN = 3  # how the trial ends when something was seen
+APART = "local workspaces run as you, and are kept apart against accidents, not hostile code"
+# What a kernel says where it forbids user namespaces, and how it would allow them.
+FORBIDDEN = {
+    "proc/sys/kernel/apparmor_restrict_unprivileged_userns": ("1", "0"),
+    "proc/sys/kernel/unprivileged_userns_clone": ("0", "1"),
+    "proc/sys/user/max_user_namespaces": ("0", "15000"),
+}
+# Files that are often elsewhere than in a home, and nobody's business.
+NAMED = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "XAUTHORITY")
+DISPLAY = re.compile(r"@(/tmp/\.X11-unix/X\d+)$", re.M)
+HELLO = struct.pack("<BxHHHHxx", ord("l"), 11, 0, 0, 0)  # X11's own, and no key with it
+ADMITTED = b"\1"
+
+
+def bubblewrap(world: World) -> Finding:
+    """What keeps local workspaces away from your files and from each other."""
+    if world.platform != "linux":
+        return warning(APART, "Nothing to do: bubblewrap exists on Linux only")
+    program = world.which("bwrap")
+    if program is None:
+        return warning(f"it is not installed: {APART}", installing(world, "bubblewrap"))
+    ran = _tried(world, program)
+    if ran.code == 0:
+        return ok("workspaces see neither your files nor each other; they share your network")
+    if ran.code == SEEN:
+        first, *more = ran.said.splitlines()
+        said = f"workspaces can read {first}" + (f" and {len(more)} more" if more else "")
+        where = "the folders of the system and of Prism's Python"
+        return warning(said, f"Move it out of {where}, which every workspace sees")
+    for path, (forbids, allows) in FORBIDDEN.items():
+        if (world.kernel(path) or "").strip() == forbids:
+            name = path.removeprefix("proc/sys/").replace("/", ".")
+            return warning(f"{name} forbids it: {APART}", f"sudo sysctl -w {name}={allows}")
+    reason = (ran.said.splitlines() or ["it ended without a word"])[-1]
+    return warning(f"it does not work here: {reason}. {APART}", "Ask who runs this machine")
+
+
+def display(world: World) -> Finding:
+    """An X11 display listens where no folder hides it, and may ask for no key."""
+    if world.platform != "linux":
+        return skipped("only Linux has sockets without a file")
+    names = sorted({*DISPLAY.findall(world.kernel("proc/net/unix") or "")})
+    if not names:
+        return ok("none that a workspace could reach")
+    for name in names:
+        if _admits(name):
+            return warning(
+                f"@{name} lets in whoever is you, and so every workspace: to your screen and keys",
+                'xhost "-si:localuser:$(id -un)"',
+            )
+    return ok(f"@{names[0]} asks for a key, which workspaces do not see")
+
+
+def _tried(world: World, program: str) -> Ran:
+    files = [found for name in NAMED if (found := world.environ.get(name))]
+    url = world.environ.get("PRISM_DATABASE_URL", "")
+    if url.startswith("sqlite:///"):
+        files.append(os.path.abspath(url.removeprefix("sqlite:///")))
+    asked = {"bwrap": program, "home": str(world.home), "private": files}
+    asked["reachable"] = [*reachable(), str(TRIAL)]
+    return world.run(sys.executable, "-I", "-S", str(TRIAL), json.dumps(asked))
+
+
+def _admits(name: str) -> bool:
+    """Whether a display lets somebody in who shows no key."""
+    try:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.settimeout(2)
+            one.connect(f"\0{name}")
+            one.sendall(HELLO)
+            return one.recv(1) == ADMITTED
+    except OSError:
+        return False
