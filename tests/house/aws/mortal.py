@@ -32,7 +32,7 @@ from prism.errors import Problem, Unavailable
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.profiles.model import NewProfile
-from prism.providers.aws import assembly, ready, requests
+from prism.providers.aws import assembly, ready, requests, welcome
 from prism.providers.aws.console import Console
 from prism.providers.aws.ssh.pool import Pool, Said
 from prism.settings import Settings
@@ -321,7 +321,8 @@ if __name__ == "__main__":
     botocore.httpsession.URLLib3Session.send = announced_send
     assert assembly.assemble  # imported once, not once a fork
     Database.write = announced_write
-    ready.ThreadPoolExecutor = requests.ThreadPoolExecutor = lambda *_: Inline()
+    for behind in (ready, requests, welcome):
+        behind.ThreadPoolExecutor = lambda *_: Inline()
     Pool.run = announced_run
     read = Console.read
     Console.read = lambda self, id, fresh=0: read(self, id, 0)  # real seconds count there

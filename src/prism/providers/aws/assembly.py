@@ -21,6 +21,7 @@ from prism.providers.aws.requests import SpotRequests
 from prism.providers.aws.survey import Book, Instance
 from prism.providers.aws.volumes import AwsVolumes
 from prism.providers.aws.way import AwsWay
+from prism.providers.aws.welcome import Welcome
 from prism.templates.model import Base
 from prism.workspaces.ports import Order
 
@@ -28,7 +29,10 @@ from prism.workspaces.ports import Order
 def assemble(cloud: OwnCloud, home: Path, caller: str = "") -> Parts:
     """Everything that serves the place of a cloud; `caller` is the range that we come from."""
     book, console = ReadAloud(cloud), Console(cloud)
-    way, grounds = AwsWay(book, console, home), Grounds(cloud, home, caller)
+    grounds = Grounds(cloud, home, caller)
+    welcome = Welcome(book, grounds, cloud.clock)
+    way = AwsWay(book, console, home, welcome.beg)
+    welcome.told.append(way.pool.forgive)
     book.listeners.append(way.look)
     compute = AwsCompute(
         cloud,
@@ -38,9 +42,11 @@ def assemble(cloud: OwnCloud, home: Path, caller: str = "") -> Parts:
         grounds=grounds,
         script=user_data,
         way=way,
+        welcome=welcome.beg,
     )
     closing = ExitStack()
     closing.callback(way.close)
+    closing.callback(welcome.close)
     closing.callback(compute.close)
     return Parts(
         cloud=cloud,

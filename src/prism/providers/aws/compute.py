@@ -5,7 +5,7 @@ EC2 may hide a machine that it has just made, and refuses a verb while another i
 both are `Unavailable`, and whoever wished tries again.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -62,10 +62,12 @@ class AwsCompute:
         grounds: Grounds,
         script: Scripts,
         way: Way,
+        welcome: Callable[[str], object] = lambda id: None,
     ) -> None:
+        """`welcome` opens a machine to where we are now, behind the scenes."""
         self._cloud, self._book, self._ready = cloud, book, readiness
         self._grounds, self._script, self._way = grounds, script, way
-        self._requests = requests
+        self._requests, self._welcome = requests, welcome
         self._unknown: dict[str, datetime] = {}  # since when EC2 says that there is none
 
     def survey(self) -> Sequence[Machine]:
@@ -108,6 +110,7 @@ class AwsCompute:
     def start(self, id: str) -> None:
         """Power it on, or wake it up; what a boot has not done the next one does."""
         self._forgive(id)
+        self._welcome(id)  # who was away since may come from elsewhere now
         try:
             self._change(id, "StartInstances", {"pending", "running"}, InstanceIds=[id])
         except CapacityUnavailable as full:

@@ -37,6 +37,9 @@ class Ground(Protocol):
     def role(self) -> str | None:
         """The instance profile, where there is one."""
 
+    def welcome(self) -> str:
+        """Open every group of the profile's key to where we are now; that range."""
+
     def forget(self) -> None:
         """Something of it is not there any more: ask again."""
 

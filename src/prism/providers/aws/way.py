@@ -1,6 +1,6 @@
 """The way into the machines of one place: who asks about them, and who is told how they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prism.connections.ports import Spot
@@ -23,10 +23,17 @@ from prism.workspaces.ports import Access
 class AwsWay:
     """Implements `parts.Way`: everything that goes through a machine's one SSH connection."""
 
-    def __init__(self, book: Book, console: Console, home: Path) -> None:
+    def __init__(
+        self,
+        book: Book,
+        console: Console,
+        home: Path,
+        shut: Callable[[str], object] = lambda id: None,
+    ) -> None:
+        """`shut` is told the id of each machine at whose address nobody answers."""
         self._hosts = AwsHosts(book, home)
         self.keys = HostKeys(home / "hostkeys", console)
-        self.pool = Pool(self._hosts, self.keys)
+        self.pool = Pool(self._hosts, self.keys, shut=shut)
         self._forwards = Forwards(self.pool)
         self._reach = AwsReach(self.pool, self._forwards)
         self._doors = Doors(self.pool, self._reach)

@@ -108,6 +108,7 @@ class Ground:
         For who cannot reach a machine that is on: a laptop may be in another network now.
         """
         self._addresses.forget()
+        self._groups.forget()  # what is open to a former address may be open to it no more
         cidr = self.caller_address()
         for said in groups.groups_of(self._cloud, self._network().id, self.pair().fingerprint):
             groups.admit(self._cloud, said, cidr, groups.ports_of(said))

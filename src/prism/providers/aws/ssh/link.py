@@ -11,7 +11,7 @@ from prism.errors import Problem, Unavailable
 from prism.providers.aws.ssh.model import HostKeyChanged, MachineUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from asyncssh import SSHClientConnection
 
@@ -22,13 +22,20 @@ log = logging.getLogger(__name__)
 DIAL, LOGIN = 10, 20  # seconds to connect, and to be let in
 ALIVE, SIGNS = 15, 3  # seconds between signs of life, and how many may be missing
 FIRST, MOST = 0.5, 30.0  # seconds until it is tried again, doubled each time
+NEW_ADDRESS = (
+    "If you are in another network now, try again in some seconds: machines are being opened to "
+    "your new address. "
+)
 
 
 class Link:
     """One machine's connection; lives in the background loop and nowhere else."""
 
-    def __init__(self, host: Host, keys: HostKeys) -> None:
-        self.host, self._keys = host, keys
+    def __init__(
+        self, host: Host, keys: HostKeys, shut: Callable[[str], object] = lambda id: None
+    ) -> None:
+        """`shut` is told its id when nobody answers at its address; it must not wait."""
+        self.host, self._keys, self._shut = host, keys, shut
         self._ssh: SSHClientConnection | None = None
         self._opening: asyncio.Task[SSHClientConnection] | None = None
         self._failures, self._again_at = 0, 0.0
@@ -62,6 +69,10 @@ class Link:
                 )
             self._opening = asyncio.create_task(self._opened())
         return await asyncio.shield(self._opening)
+
+    def forgive(self) -> None:
+        """What kept us out may be over: the next one dials at once."""
+        self._failures, self._again_at, self._why = 0, 0.0, None
 
     def close(self) -> None:
         """Hang up; who still uses it is cut off."""
@@ -104,12 +115,15 @@ class Link:
         except asyncssh.HostKeyNotVerifiable as error:
             raise self._stranger() from error
         except (asyncssh.Error, asyncssh.KeyImportError, OSError, TimeoutError) as error:
+            silent = isinstance(error, OSError) and not isinstance(error, ConnectionError)
+            if silent:  # a security group drops what it does not let in
+                self._shut(self.host.id)
             raise MachineUnreachable(
                 f"{self.host.name} cannot be reached by SSH",
                 details=f"{self.host.user}@{self.host.address}: {type(error).__name__}: "
                 f"{error}".rstrip(": "),
-                remediation="See whether it is on, and its console: "
-                f"`prism logs {self.host.name}`",
+                remediation=(NEW_ADDRESS if silent else "") + "See whether it is on, and its "
+                f"console: `prism logs {self.host.name}`",
             ) from error
 
     async def _tried(self) -> SSHClientConnection:

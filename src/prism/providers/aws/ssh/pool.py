@@ -20,7 +20,7 @@ from prism.providers.aws.ssh.link import Link
 from prism.providers.aws.ssh.model import MachineUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from asyncssh import SSHClientProcess
 
@@ -44,8 +44,16 @@ class Said(Struct, frozen=True):
 class Pool:
     """The connections of one place."""
 
-    def __init__(self, hosts: Hosts, keys: HostKeys, *, idle: float = IDLE) -> None:
-        self._hosts, self.keys, self._idle = hosts, keys, idle
+    def __init__(
+        self,
+        hosts: Hosts,
+        keys: HostKeys,
+        *,
+        idle: float = IDLE,
+        shut: Callable[[str], object] = lambda id: None,
+    ) -> None:
+        """`shut` is told the id of each machine at whose address nobody answers."""
+        self._hosts, self.keys, self._idle, self._shut = hosts, keys, idle, shut
         self.background = Background()
         self._links: dict[str, Link] = {}
         self._tidying: asyncio.Task[None] | None = None
@@ -71,6 +79,11 @@ class Pool:
         if self._links:
             now = {it.id: it for it in on}
             self.background.start(self._settled(now))
+
+    def forgive(self) -> None:
+        """Machines that could not be reached may be reached now: dial again when asked."""
+        if self._links:
+            self.background.start(self._forgiven())
 
     def close(self) -> None:
         """Hang up everywhere."""
@@ -101,7 +114,7 @@ class Pool:
         if link is None or link.host != host:
             if link is not None:
                 link.close()
-            link = self._links[host.id] = Link(host, self.keys)
+            link = self._links[host.id] = Link(host, self.keys, self._shut)
         if self._tidying is None or self._tidying.done():
             self._tidying = asyncio.create_task(self._tidy())
         return link
@@ -118,6 +131,10 @@ class Pool:
             if not ssh.is_closed():
                 raise
         return await (await link.connection()).create_process(command, encoding=None)
+
+    async def _forgiven(self) -> None:
+        for link in self._links.values():
+            link.forgive()
 
     async def _settled(self, now: dict[str, Host]) -> None:
         for id, link in list(self._links.items()):
