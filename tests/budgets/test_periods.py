@@ -74,6 +74,72 @@ def test_a_pool_that_has_not_begun_or_has_ended_pays_nothing(lab):
     assert end.day == 2
 
 
+@pytest.fixture
+def fortnight(lab, cloud):
+    """Two weeks of a workspace are promised by a pool without an end; it has run for an hour."""
+    lab.project("lab")
+    lab.pool("grant", 100.0)
+    lab.allocate("grant", "lab", 100.0)
+    lab.running(project="lab", ttl_hours=14 * 24)
+    lab.live(hours=1)
+    [machine] = cloud.survey()
+    return lab, lambda: cloud.expiry(machine.id)
+
+
+def test_a_pool_that_is_made_to_end_earlier_ends_what_runs_on_it(fortnight):
+    """What was promised for two weeks is promised no longer than there is money."""
+    lab, told = fortnight
+    before = lab.reservations()[0]
+    lab.put("budgets/grant", end_date="2026-01-01T02:00:00Z")
+    lab.settle(seconds=1)
+    assert f"{told():%H:%M}" == "01:50", "ten minutes are for going to sleep"
+    [held] = lab.reservations()
+    assert (held.until, held.disk_until) == (lab.now - 3601 + 6600, lab.now - 3601 + 7200)
+    assert held.disk_until < before.disk_until
+    lab.live(minutes=45)
+    assert lab.state() == "running"
+    lab.settle(minutes=4, seconds=29)
+    assert lab.state() == "hibernated"
+    assert lab.reasons() == ["its budget cannot pay for more time"]
+    compute = lab.recount(kind="compute")
+    lab.live(hours=1)
+    assert lab.recount(kind="compute") == compute <= RATE * 2
+    shown, spent = lab.get("budgets/grant"), compute + DISK * 2 // 720
+    assert (shown["spent_amount"], shown["reserved_amount"]) == (round(spent / 1e6, 2), 0.0)
+    failed(lab.verb("mine", "resume"), 403, "BUDGET_EXCEEDED")
+
+
+def test_a_pool_that_is_made_to_have_ended_stops_it_at_once(fortnight):
+    lab, _ = fortnight
+    lab.put("budgets/grant", end_date="2026-01-01T00:30:00Z")
+    lab.settle(seconds=1)
+    assert lab.state() == "hibernated"
+    assert lab.recount(kind="compute") == RATE * 3601 // 3600
+    assert sum(held.until - held.since for held in lab.reservations()) == 0
+
+
+def test_nobody_has_to_look_for_a_pool_to_end(fortnight):
+    """The machine itself was told, however long its daemon sleeps then."""
+    lab, _ = fortnight
+    lab.put("budgets/grant", end_date="2026-01-01T02:00:00Z")
+    lab.settle(seconds=1)
+    lab.clock.advance(hours=24)
+    lab.settle()
+    assert lab.state() == "hibernated"
+    assert lab.recount(kind="compute") == RATE * 110 // 60
+
+
+def test_a_pool_that_lasts_longer_again_pays_to_the_expiry_again(fortnight):
+    lab, told = fortnight
+    expiry = told()
+    for end, until in (("2026-01-01T12:00:00Z", "01 11:50"), (None, f"{expiry:%d %H:%M}")):
+        lab.put("budgets/grant", end_date=end)
+        lab.settle(seconds=1)
+        assert f"{told():%d %H:%M}" == until
+    assert lab.state() == "running"
+    lab.keeps_every_cap()
+
+
 def test_what_a_period_began_with_is_summed_up_once_and_anew_when_it_changes(daily, cloud):
     lab, _ = daily
     lab.settle(hours=22, minutes=30)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from prism.budgets import store
 from prism.budgets.books import Books, Standing, dollars, no_money_then, numbers
 from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
-from prism.budgets.plan import SHORTEST, drawn, due, held, horizon, rates, renewed
+from prism.budgets.plan import SHORTEST, drawn, due, held, horizon, over, rates, renewed
 from prism.costs import store as ledger
 from prism.costs.model import HOUR, MONTH_HOURS, Kind
 from prism.costs.plan import moment
@@ -102,7 +102,9 @@ class Escrow:
         began = self._began(tx.sql, after.id)
         running = began[0] > 0
         idle = not running and state_of(after) not in ACTIVE
-        since, disk_since = began[0] or it.since, began[1] or it.disk_since
+        # What ran until now is settled; where it is to run again, the rest is held from here on.
+        over = ledger.last_end(tx.sql, after.id) if it.running else it.since
+        since, disk_since = began[0] or over, began[1] or it.disk_since
         compute, disk = rates(after)
         now = replace(
             it,
@@ -127,26 +129,30 @@ class Escrow:
         expires = None if workspace.expires_at is None else int(workspace.expires_at.timestamp())
         compute, disk = rates(workspace)
         priced = replace(it, compute=compute, disk=disk)
-        fresh = renewed(priced, caps, self._books.now, expires)
-        for wanted in (fresh, replace(fresh, disk_until=priced.disk_until)):
+        now = self._books.now
+        fresh = renewed(priced, caps, now, expires)
+        disk_until = min(it.disk_until, fresh.disk_until)
+        for wanted in (fresh, replace(fresh, disk_until=disk_until)):
             if self._fits(tx.sql, caps, wanted):
                 store.put_reservation(tx, wanted)
                 until = moment(wanted.until) if caps and wanted.until > wanted.since else None
-                return until, False, moment(due(wanted, caps, self._books.now))
-        return self._lapsing(tx, caps, it)
+                return until, over(wanted, caps, now), moment(due(wanted, caps, now))
+        rest = replace(it, until=min(it.until, fresh.until), disk_until=disk_until)
+        return self._lapsing(tx, caps, rest)
 
     def _lapsing(
         self, tx: Tx, caps: Sequence[Cap], it: Reservation
     ) -> tuple[datetime | None, bool, datetime]:
-        """There is no more money: it goes down when what is set aside is used up."""
+        """There is no more money: it goes down when what is set aside is used up, or has ended."""
         now = self._books.now
+        store.put_reservation(tx, it)
         if it.until <= it.since:  # only a disk: it is kept, whatever it costs
             return None, False, moment(due(it, caps, now))
-        overdrawn = any(
-            at.settled + at.reserved > at.cap.amount
+        gone = any(
+            at.within is None or at.settled + at.reserved > at.cap.amount
             for at in (self._books.standing(tx.sql, cap) for cap in caps)
         )
-        down = overdrawn or now >= it.until - SHORTEST
+        down = gone or over(it, caps, now) or now >= it.until - SHORTEST
         again = min(due(it, caps, now), max(now + 30, it.until - SHORTEST))
         return moment(it.until), down, moment(again)
 

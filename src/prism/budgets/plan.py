@@ -15,8 +15,9 @@ from prism.costs.model import DAY, HOUR, MONTH_HOURS
 from prism.costs.plan import address_rate, compute_rate, disk_rate
 from prism.kit.money import Micros
 from prism.workspaces.model import Workspace
+from prism.workspaces.plan import DOZES
 
-CHUNK, STOPPING = 60 * 60, 10 * 60  # seconds that compute is held for, and that a stop may take
+CHUNK, STOPPING = 60 * 60, int(DOZES.total_seconds())  # what compute, and a stop, is held for
 AHEAD, AGAIN = 20 * 60, 60  # how long before it lapses it is renewed, and then tried again
 DISK = 30 * DAY
 SHORTEST = 60
@@ -151,15 +152,27 @@ def horizon(caps: Iterable[Cap], now: int) -> tuple[int | None, int | None]:
 
 
 def renewed(it: Reservation, caps: Sequence[Cap], now: int, expires: int | None) -> Reservation:
-    """The same reservation, carried on from now; what it holds already, it keeps."""
+    """The same reservation, carried on from now; what it holds already, it keeps.
+
+    But nothing is held of money that will have ended by then, however far it was promised;
+    and no machine is told to have gone down before now.
+    """
     edge, last = horizon(caps, now)
-    disk_until = max(it.disk_until, disk_horizon(edge, now))
-    if it.until <= it.since:
-        return replace(it, disk_until=disk_until)
-    until = now + CHUNK if expires is None else expires
+    until, disk_until = it.until, max(it.disk_until, disk_horizon(edge, now))
+    runs = it.until > it.since
+    if runs:
+        until = max(until, now + CHUNK if expires is None else expires)
     if last is not None:
-        until = min(until, last - it.stopping)
-    return replace(it, until=max(it.until, until), disk_until=disk_until)
+        until = min(until, max(last - it.stopping, now, it.since + runs))
+        disk_until = max(min(disk_until, last), it.disk_since)
+    return replace(it, until=until, disk_until=disk_until)
+
+
+def over(it: Reservation, caps: Sequence[Cap], now: int) -> bool:
+    """Whether it must go down now, to be down when its money ends."""
+    _, last = horizon(caps, now)
+    runs = it.until > it.since
+    return runs and last is not None and now >= last - it.stopping - SHORTEST
 
 
 def due(it: Reservation, caps: Sequence[Cap], now: int) -> int:
