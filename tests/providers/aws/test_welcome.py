@@ -31,9 +31,8 @@ def daemon(stopped, tmp_path):
     with contextlib.ExitStack() as closing:
 
         def begin(caller):
-            cloud = OwnCloud(
-                ACCOUNT, "us-east-1", None, lambda _: ADA, clock=stopped.clock, sleep=lambda _: None
-            )
+            how = {"clock": stopped.clock, "sleep": lambda _: None}
+            cloud = OwnCloud(ACCOUNT, "us-east-1", None, lambda _: ADA, **how)
             parts = assembly.assemble(cloud, tmp_path, caller)
             closing.callback(parts.close)
             parts.compute.survey()

@@ -50,6 +50,7 @@ ACTIONS = frozenset(
         "iam:CreateRole",
         "iam:GetInstanceProfile",
         "iam:GetRole",
+        "iam:GetRolePolicy",
         "iam:PutRolePolicy",
         "iam:SimulatePrincipalPolicy",
         "pricing:GetProducts",

@@ -134,6 +134,7 @@ RULES = (
             "iam:CreateRole",
             "iam:GetInstanceProfile",
             "iam:GetRole",
+            "iam:GetRolePolicy",
             "iam:PutRolePolicy",
             "iam:TagInstanceProfile",
             "iam:TagRole",

@@ -1,14 +1,15 @@
 """What a machine itself may do at AWS: stop itself, so that it can sleep when it is idle."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import AwsDenied, Missing
 from prism.providers.aws.ground.tagging import accepting, tags
 
-NAME = "prism-machine-1"  # other rights are another name: what is there is not changed
-POLICY = "stop-itself"
+NAME = "prism-machine-1"
+POLICY = "stop-itself-2"  # other words are another name: roles that are there get them too
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -19,6 +20,9 @@ TRUST = {
         }
     ],
 }
+# Both keys, and this way to compare them, are AWS's own words: EC2 User Guide, "Identity-based
+# policies for Amazon EC2", and the managed policy AWSEC2VssSnapshotPolicy. `aws:ARN`, which
+# `stop-itself` compared, is documented nowhere.
 RIGHTS = {
     "Version": "2012-10-17",
     "Statement": [
@@ -28,10 +32,8 @@ RIGHTS = {
             "Action": "ec2:StopInstances",
             "Resource": "*",
             "Condition": {
-                "StringEquals": {
-                    "aws:ARN": "${ec2:SourceInstanceARN}",
-                    "aws:ResourceTag/prism:managed": "true",
-                }
+                "ArnLike": {"ec2:SourceInstanceARN": "arn:*:ec2:*:*:instance/${ec2:InstanceID}"},
+                "StringEquals": {"aws:ResourceTag/prism:managed": "true"},
             },
         }
     ],
@@ -47,8 +49,12 @@ def role(cloud: Cloud) -> str | None:
     try:
         if not _there(cloud):
             _make(cloud)
+            return NAME
     except AwsDenied:
         return None
+    with suppress(AwsDenied, Missing):  # it is somebody's own then, or stays as it was
+        if not _as_now(cloud):
+            _allow(cloud)
     return NAME
 
 
@@ -58,6 +64,22 @@ def _there(cloud: Cloud) -> bool:
     except Missing:
         return False
     return bool(found["InstanceProfile"]["Roles"])
+
+
+def _as_now(cloud: Cloud) -> bool:
+    """Whether the role was given these rights, and not those of a former Prism."""
+    try:
+        cloud.call("iam", "GetRolePolicy", RoleName=NAME, PolicyName=POLICY)
+    except Missing:
+        return False
+    except AwsDenied:  # who may not look may yet write
+        return False
+    return True
+
+
+def _allow(cloud: Cloud) -> None:
+    rights = json.dumps(RIGHTS)
+    _once(cloud, "PutRolePolicy", RoleName=NAME, PolicyName=POLICY, PolicyDocument=rights)
 
 
 def _make(cloud: Cloud) -> None:
@@ -70,8 +92,7 @@ def _make(cloud: Cloud) -> None:
         Description="Lets a machine that Prism made stop itself",
         Tags=tags(NAME),
     )
-    rights = json.dumps(RIGHTS)
-    _once(cloud, "PutRolePolicy", RoleName=NAME, PolicyName=POLICY, PolicyDocument=rights)
+    _allow(cloud)
     _once(cloud, "CreateInstanceProfile", InstanceProfileName=NAME, Tags=tags(NAME))
     _once(cloud, "AddRoleToInstanceProfile", InstanceProfileName=NAME, RoleName=NAME)
 
