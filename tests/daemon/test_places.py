@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,6 +12,7 @@ from aws_double.double import AwsDouble
 from aws_double.rulebook import build as rules
 from prism.daemon.house import _start, _start_aws, build
 from prism.kit.clock import StoppedClock
+from prism.providers.local.compute import LocalCompute
 from prism.settings import Settings
 from tests.conftest import Http
 from tests.doubles.memory import MemoryCompute
@@ -104,6 +106,16 @@ def test_the_place_of_the_active_profile_joins_and_says_who_we_are(desk, aws):
     assert place["identity"] == f"arn:aws:iam::{ACCOUNT}:user/prism"
     assert desk.get("daemon/status")["aws_connectivity"] == "connected"
     assert actions(aws).count("DescribeInstances") == 1
+
+
+def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(desk, tmp_path):
+    near = LocalCompute(tmp_path / "workspaces")
+    near.peers = SimpleNamespace(of_a_workspace={7}.__contains__)
+    desk.rooms.__dict__["local"] = {desk.rooms.here: near}
+    desk.use()
+    desk.house.settle()
+    forwards = desk.rooms.aws.connected[THERE].compute._way._forwards
+    assert [forwards._stranger(inode) for inode in (7, 8)] == [True, False]
 
 
 def test_credentials_that_are_away_degrade_nothing_but_their_place(desk, aws):

@@ -12,7 +12,6 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -31,7 +30,6 @@ from prism.kit.door import door
 from prism.kit.idempotency import Lanes
 from prism.kit.peer import Peers, watched
 from prism.kit.takeover import WebSockets
-from prism.providers.local.compute import LocalCompute
 from prism.settings import Settings
 from prism.workspaces.ports import Compute
 
@@ -128,7 +126,7 @@ def _serve(
         house = stack.enter_context(closing(build(settings, computes, stop=stop)))
         house.prepare()
         alone = settings.auth == "local" and watched()  # tokens say who is who, else the kernel
-        known = Peers(stranger=partial(_is_a_workspace, house)) if alone else None
+        known = Peers(stranger=house.rooms.of_a_workspace) if alone else None
         peers = stack.enter_context(closing(known)) if known else None
         server = Server(_config(house, peers), house)
         gc.freeze()  # what lives from here to the end need not be searched; a search takes 40 ms
@@ -137,12 +135,6 @@ def _serve(
             signal.signal(number, lambda *_: None)  # uvicorn raises them again when it is done
         log.info("pid %s listens at http://localhost:%s", os.getpid(), settings.port)
         server.run(doors)
-
-
-def _is_a_workspace(house: House, inode: int) -> bool:
-    """Whether the socket with that inode belongs to a workspace of this machine."""
-    ours = [it for it in house.rooms.local.values() if isinstance(it, LocalCompute)]
-    return any(it.peers.of_a_workspace(inode) for it in ours)
 
 
 @contextmanager

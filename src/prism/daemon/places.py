@@ -131,6 +131,11 @@ class PlaceRooms(RescueRooms):
         ours = [it for it in self.local.values() if isinstance(it, LocalCompute)]
         return [partial(_open, it.ssh) for it in ours]
 
+    def of_a_workspace(self, inode: int) -> bool:
+        """Whether the socket with that inode belongs to a sandboxed workspace of this machine."""
+        ours = [it for it in self.local.values() if isinstance(it, LocalCompute)]
+        return any(it.peers.of_a_workspace(inode) for it in ours)
+
     # ------------------------------------------------------------ what works there
     @cached_property
     def reconciler(self) -> WorkspaceReconciler:
@@ -292,7 +297,8 @@ class PlaceRooms(RescueRooms):
     def _assembled(self, cloud: OwnCloud) -> Parts:
         from prism.providers.aws.assembly import assemble  # noqa: PLC0415  cold start: asyncssh
 
-        return assemble(cloud, self.settings.folder, self.settings.caller_cidr)
+        home, caller = self.settings.folder, self.settings.caller_cidr
+        return assemble(cloud, home, caller, self.of_a_workspace)
 
 
 def _open(gate: SshGate, _: object) -> AbstractAsyncContextManager[None]:

@@ -1,6 +1,8 @@
 """Ports of a machine through its SSH connection, for who may use them."""
 
+import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from prism.providers.aws.reach import V4, V6, AwsReach, listening
 from prism.providers.aws.ssh.forwards import End, Forwards
 from tests.conftest import free_port
 from tests.providers.aws.machine import ID, Seat, Service, Sshd
+from tests.providers.local.test_sandbox import run
+from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
 
@@ -159,6 +163,48 @@ except OSError:
 """
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert done.stdout == "0\n"
+
+
+def test_a_stranger_of_the_same_user_is_not_let_through(seat, service):
+    asked = []
+    forwards = Forwards(seat.pool, stranger=lambda inode: asked.append(inode) or True)
+    try:
+        port = forwards.port(End(ID, "127.0.0.1", service.port))
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as one:
+            with contextlib.suppress(OSError):
+                assert one.recv(100) == b""
+            assert asked == [os.fstat(one.fileno()).st_ino]
+    finally:
+        forwards.close()
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+)
+def test_a_program_in_a_sandboxed_workspace_of_this_machine_is_not_let_through(
+    seat, service, tmp_path
+):
+    """It runs as the daemon's own user, and sees the same loopback."""
+    world = World(tmp_path, tmp_path / "cache")
+    forwards = Forwards(seat.pool, stranger=world.compute.peers.of_a_workspace)
+    try:
+        id = world.launched(page())
+        assert world.said(id)["sandbox"] == "bubblewrap"
+        port = forwards.port(End(ID, "127.0.0.1", service.port))
+        assert got(End(ID, "127.0.0.1", port)) == "/ of a page"
+        ask = f"""
+import urllib.request
+try:
+    print(urllib.request.urlopen("http://127.0.0.1:{port}/", timeout=20).status)
+except OSError as refused:
+    print("refused")
+"""
+        assert run(world, id, "python", "-c", ask) == (0, "refused\n")
+        done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
+        assert done.stdout == "200\n", "its owner is let through, from any program"
+    finally:
+        forwards.close()
+        world.close()
 
 
 def test_a_machine_that_stopped_has_no_ports_here(reach, seat, service):

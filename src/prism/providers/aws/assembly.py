@@ -26,12 +26,21 @@ from prism.templates.model import Base
 from prism.workspaces.ports import Order
 
 
-def assemble(cloud: OwnCloud, home: Path, caller: str = "") -> Parts:
-    """Everything that serves the place of a cloud; `caller` is the range that we come from."""
+def assemble(
+    cloud: OwnCloud,
+    home: Path,
+    caller: str = "",
+    stranger: Callable[[int], bool] = lambda inode: False,
+) -> Parts:
+    """Everything that serves the place of a cloud.
+
+    `caller` is the range that we come from; `stranger` says whose sockets, by inode, may not
+    use the ports of this computer that lead to machines.
+    """
     book, console = ReadAloud(cloud), Console(cloud)
     grounds = Grounds(cloud, home, caller)
     welcome = Welcome(book, grounds, cloud.clock)
-    way = AwsWay(book, console, home, welcome.beg)
+    way = AwsWay(book, console, home, welcome.beg, stranger=stranger)
     welcome.told.append(way.pool.forgive)
     book.listeners.append(way.look)
     compute = AwsCompute(

@@ -29,12 +29,16 @@ class AwsWay:
         console: Console,
         home: Path,
         shut: Callable[[str], object] = lambda id: None,
+        stranger: Callable[[int], bool] = lambda inode: False,
     ) -> None:
-        """`shut` is told the id of each machine at whose address nobody answers."""
+        """`shut` is told the id of each machine at whose address nobody answers.
+
+        `stranger` says whose sockets, by inode, may not use our ports.
+        """
         self._hosts = AwsHosts(book, home)
         self.keys = HostKeys(home / "hostkeys", console)
         self.pool = Pool(self._hosts, self.keys, shut=shut)
-        self._forwards = Forwards(self.pool)
+        self._forwards = Forwards(self.pool, stranger=stranger)
         self._reach = AwsReach(self.pool, self._forwards)
         self._doors = Doors(self.pool, self._reach)
         self._watch = AwsWatch(self.pool, console)

@@ -1,4 +1,4 @@
-"""Whether whoever knocks at the daemon's door is a workspace: asked by its socket's inode.
+"""Whether whoever knocks at a door of the daemon is a workspace: asked by its socket's inode.
 
 A workspace in a sandbox runs as the daemon's own user, so its uid does not tell it from its
 owner; its PID namespace does. Where such workspaces run, somebody must be seen to hold the
@@ -7,6 +7,7 @@ process of the owner's that nobody may look into (an `sshd`) can be the unseen h
 """
 
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ class Peers:
     def __init__(self, fenced: Callable[[], bool], supervisors: Callable[[], set[int]]) -> None:
         self._fenced, self._supervisors = fenced, supervisors
         self._lately: OrderedDict[int, None] = OrderedDict()
+        self._writing = threading.Lock()  # each door asks from a thread of its own
 
     def of_a_workspace(self, inode: int) -> bool:
         """Whether a process of a sandboxed workspace holds it, or nobody can be seen to."""
@@ -36,18 +38,20 @@ class Peers:
 
     def _candidates(self) -> Iterator[int]:
         """Every process, the likely ones first: who came lately, then the youngest."""
-        lately = list(reversed(self._lately))
+        with self._writing:
+            lately = list(reversed(self._lately))
         yield from lately
         everybody = sorted((int(it) for it in os.listdir("/proc") if it.isdigit()), reverse=True)
-        yield from (pid for pid in everybody if pid not in self._lately)
+        yield from (pid for pid in everybody if pid not in lately)
 
     def _inside(self, pid: int) -> bool:
         if _nested(pid) and _came_of(pid, self._supervisors()):
             return True
-        self._lately[pid] = None
-        self._lately.move_to_end(pid)
-        while len(self._lately) > MOST:
-            self._lately.popitem(last=False)
+        with self._writing:
+            self._lately[pid] = None
+            self._lately.move_to_end(pid)
+            while len(self._lately) > MOST:
+                self._lately.popitem(last=False)
         return False
 
 

@@ -3,8 +3,9 @@
 They stay where they are while a connection breaks and is replaced, so who was told one
 may keep it. They are on loopback, and any user of this computer can connect to that: who
 is at the other end is looked up (`kit/peer.py`), and only the daemon's own user and root
-are let through. Where the system cannot say who it is, everybody is; then the services'
-own tokens are what protects them.
+are let through, and of these no stranger, such as a program in a sandboxed workspace. Where
+the system cannot say who it is, everybody is; then the services' own tokens are what protects
+them.
 """
 
 from __future__ import annotations
@@ -39,9 +40,17 @@ class End(Struct, frozen=True):
 class Forwards:
     """Opened when first asked for, closed when their machine is no longer on."""
 
-    def __init__(self, pool: Pool, peers: Peers | None = None) -> None:
-        """`peers` says who may use them; None is this user and root, where that is known."""
-        self._pool, self._peers = pool, peers
+    def __init__(
+        self,
+        pool: Pool,
+        peers: Peers | None = None,
+        stranger: Callable[[int], bool] = lambda inode: False,
+    ) -> None:
+        """`peers` says who may use them; None is this user and root, where that is known.
+
+        Of these `stranger` may refuse the socket with that inode.
+        """
+        self._pool, self._peers, self._stranger = pool, peers, stranger
         self._open: dict[End, socket.socket] = {}
         self._ports: dict[End, int] = {}
         self._coming: set[asyncio.Task[Any]] = set()
@@ -74,7 +83,7 @@ class Forwards:
         from prism.providers.aws.ssh.caller import Caller  # noqa: PLC0415  cold start: it brings asyncssh
 
         if self._peers is None and watched():
-            self._peers = Peers()
+            self._peers = Peers(stranger=self._stranger)
         if end not in self._open:
             loop = asyncio.get_running_loop()
             self._open[end] = listener = socket.create_server((HERE, 0), backlog=WAITING)
