@@ -89,6 +89,17 @@ def test_the_same_request_again_takes_one_snapshot(storage, mine):
     assert backup(storage)["state"] == "completed"
 
 
+def test_asked_again_while_it_ends_nothing_is_kept_twice(storage, mine):
+    storage.cloud.faults.slow = timedelta(minutes=10)
+    storage.terminate(backup_ebs=True)
+    storage.settle(seconds=900)  # it stops, and is kept
+    storage.settle(seconds=1)
+    assert calls(storage, mine["id"])[-1] == "terminate"
+    assert storage.workspace()["state"] == "terminating"
+    assert storage.terminate(backup_ebs=True).status_code == 200
+    assert backup(storage)["state"] == "completed"
+
+
 def test_each_end_has_a_name_of_its_own(storage, mine):
     storage.terminate(backup_ebs=True)
     storage.settle()

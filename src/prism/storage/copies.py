@@ -93,11 +93,11 @@ class SnapshotService(StorageService):
     def backup(self, tx: Tx, host: Host, *, wanted: bool) -> Snapshot | None:
         """Have a workspace's root disk kept before it is destroyed, or no longer so.
 
-        Asked again after it failed, it is tried again.
+        Asked again after it failed, it is tried again; once it is complete there is no second.
         """
         held, now = store.held(tx.sql, host.id), self._clock.now()
         if held is None:
-            if not wanted or host.machine is None:
+            if not wanted or host.machine is None or store.backed_up(tx.sql, host.id):
                 return None
             made = self._of_host(_free_name(tx.sql, f"{host.name}-backup"), host, holds=True)
             self._add_snapshot(tx, made)

@@ -302,6 +302,13 @@ def held(sql: Connection, workspace: str) -> Snapshot | None:
     return next(iter(_many(sql, Snapshot, mine)), None)
 
 
+def backed_up(sql: Connection, workspace: str) -> bool:
+    """Whether a workspace that is to be destroyed has been kept before."""
+    done = (snapshots.c.holds, snapshots.c.verb == Verb.MAKE, snapshots.c.seen == Seen.THERE)
+    mine = select(snapshots.c.id).where(snapshots.c.source_id == workspace, *done)
+    return sql.execute(mine).first() is not None
+
+
 def _write(tx: Tx, it: Attachment, **values: Any) -> None:
     mine = and_(attachments.c.volume == it.volume, attachments.c.workspace == it.workspace)
     tx.sql.execute(update(attachments).where(mine).values(**values))
