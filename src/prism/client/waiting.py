@@ -44,7 +44,7 @@ def follow(
     seen = look(wire, name, goal)
     while True:
         yield seen
-        if seen["state"] not in UNDER_WAY:
+        if seen["state"] not in UNDER_WAY or _refused(seen):
             return judge(seen, goal)
         if until is not None and time.monotonic() >= until:
             raise StillUnderWay(
@@ -55,6 +55,11 @@ def follow(
         time.sleep(pause)
         pause = min(pause * GROWTH, LONGEST_PAUSE)
         seen = _look_on(wire, name, goal, until)
+
+
+def _refused(seen: dict[str, Any]) -> bool:
+    """Whether somebody has to do something before it ends; it is tried again all the same."""
+    return seen["state"] == "terminating" and bool(seen.get("failure"))
 
 
 def stage_of(seen: dict[str, Any]) -> tuple[str | None, int | None]:

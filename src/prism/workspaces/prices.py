@@ -32,6 +32,10 @@ class PriceWatch:
         self._db, self._clock, self._terms, self._asks = db, clock, terms, asks
         self._due: datetime | None = None
 
+    def hurry(self) -> None:
+        """Ask at the next look: what one is, and so what it costs, is not as we had said."""
+        self._due = None
+
     def look(self) -> int:
         """Reprice what costs something else than it did; how many that was."""
         now = self._clock.now()

@@ -73,6 +73,36 @@ def test_it_is_on_since_ec2_started_it_and_off_since_ec2_says(place, compute):
     assert off.private_ip
 
 
+def test_what_ec2_charges_for_although_it_is_not_on(place, compute):
+    """One that boots, and one that hibernates: not what is pending, nor another stop."""
+    place.aws.rules = build(
+        {"times": {"pending": 5, "boot": 60, "stopping": 30, "hibernating": 90}}
+    )
+    born = place.aws.clock.now().replace(microsecond=0)
+    id = place.launch().id
+    seen = [place.look(), place.goes(6)]
+    place.aws.clock.advance(70)
+    compute.survey()
+    seen.append(place.look())
+    dozed = place.aws.clock.now().replace(microsecond=0)
+    compute.hibernate(id)
+    seen += [place.goes(80), place.goes(20)]
+    assert [(it.seen, it.charged) for it in seen] == [
+        (Seen.STARTING, False),
+        (Seen.STARTING, True),
+        (Seen.ON, False),
+        (Seen.STOPPING, True),
+        (Seen.ASLEEP, False),
+    ]
+    assert [it.dozed for it in seen] == [None, None, None, None, dozed]
+    assert seen[-1].since is None, "EC2 does not say when it slept"
+    assert {it.started.replace(microsecond=0) for it in seen} == {born}
+    compute.start(id)
+    place.goes(10)
+    compute.stop(id)
+    assert (place.look().seen, place.look().charged) == (Seen.STOPPING, False)
+
+
 def test_what_it_says_of_its_idleness_is_shown(place):
     id = place.on()
     place.way.idles[id] = Idleness(state="idle")
@@ -171,10 +201,10 @@ def test_where_there_is_no_room_any_more_a_start_is_refused(place, compute):
     assert place.look().seen is Seen.OFF
 
 
-def test_a_termination_is_never_refused_for_good(place, compute):
+def test_a_termination_that_was_refused_can_be_asked_for_again(place, compute):
     id = place.on()
     place.aws.rules = build({"denied": ["ec2:TerminateInstances"]})
-    with pytest.raises(Unavailable, match="TerminateInstances") as caught:
+    with pytest.raises(Refused, match="TerminateInstances") as caught:
         compute.terminate(id)
     assert caught.value.code == "AWS_PERMISSION_DENIED"
     place.aws.rules = build({})

@@ -141,14 +141,14 @@ class AwsCompute:
             raise CannotHibernate(no.message, details=no.details) from no
 
     def terminate(self, id: str) -> None:
-        """Destroy it and its root disk; first the request that would bring another.
-
-        It is never refused for good: what would then be forgotten would cost for ever.
-        """
-        try:
-            self._terminate(id)
-        except Refused as no:
-            raise _later(no) from no
+        """Destroy it and its root disk; first the request that would bring another."""
+        known = self._book.one(id) if _ours(id) else None
+        if known is not None and known.gone:
+            return
+        if known is not None and known.spot_request:
+            self._requests.cancel(known.spot_request)
+        there = {"shutting-down", "terminated"}
+        self._change(id, "TerminateInstances", there, InstanceIds=[id])
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
         """Write on it when to go down, for its own timer to read."""
@@ -208,15 +208,6 @@ class AwsCompute:
         """Leave the machines to themselves."""
         self._ready.close()
         self._requests.close()
-
-    def _terminate(self, id: str) -> None:
-        known = self._book.one(id) if _ours(id) else None
-        if known is not None and known.gone:
-            return
-        if known is not None and known.spot_request:
-            self._requests.cancel(known.spot_request)
-        there = {"shutting-down", "terminated"}
-        self._change(id, "TerminateInstances", there, InstanceIds=[id])
 
     def _machine(self, it: Instance) -> Machine:
         return machine_of(it, self._ready.of(it), self._way.idle(it.id))
