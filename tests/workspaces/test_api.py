@@ -187,7 +187,8 @@ def test_refusals_name_the_way_out(http, house, clock):
     failed(http.post("mine", "terminate"), 422, "CONFIRMATION_REQUIRED")
     failed(http("GET", "/api/v1/instances/mine/connect"), 409, "INVALID_STATE")
     http.launch("awake", hibernation=False)
-    failed(http.post("awake", "hibernate"), 409, "HIBERNATION_NOT_SUPPORTED")
+    never = failed(http.post("awake", "hibernate"), 409, "HIBERNATION_NOT_SUPPORTED")
+    assert never["details"].startswith("it was launched without hibernation, as with `--no-hib")
 
 
 def test_a_failure_is_shown_where_people_look(http, house, clock, cloud):

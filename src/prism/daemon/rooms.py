@@ -17,7 +17,7 @@ from prism.catalog.plan import machine_type
 from prism.connections.content import Content
 from prism.connections.finding import Finder
 from prism.daemon.api import Counts, Daemon
-from prism.daemon.places import PlaceRooms
+from prism.daemon.places import AWS, PlaceRooms
 from prism.idle.lookout import Lookout
 from prism.idle.service import IdleService, Keeper
 from prism.invitations.reconciler import MailReconciler
@@ -32,6 +32,7 @@ from prism.logs.reader import Reader
 from prism.profiles.service import ProfileService
 from prism.projects.members import MemberService
 from prism.projects.service import ProjectService
+from prism.providers.aws.terms import sleepless
 from prism.providers.mail.outbox import OutboxPost
 from prism.providers.mail.smtp import SmtpPost
 from prism.settings import Settings
@@ -90,6 +91,7 @@ class Rooms(PlaceRooms):
             terms=self._terms,
             storage=self.storage,
             actor=self.who,
+            sleepless=lambda it: sleepless(it) if it.place.startswith(AWS) else None,
             guards=[self.escrow],
             meters=[*self.meters, self.watchman],
             treasury=self.escrow,

@@ -46,6 +46,9 @@ from prism.workspaces.plan import ACTIVE, AGAIN, admit, expiry_after, state_of
 from prism.workspaces.upstairs import Fund, LaunchGuard, Meter, Outlook, Treasury, Watcher
 
 LAST = datetime(2999, 12, 31, tzinfo=UTC)
+ASKED_NOT_TO = (
+    "it was launched without hibernation, as with `--no-hibernation`, and a launch decides that"
+)
 
 
 class Drawn(Struct, frozen=True):
@@ -70,12 +73,15 @@ class WorkspaceService:
         terms: Callable[[Profile], Terms],
         storage: SnapshotService,
         actor: Who,
+        sleepless: Callable[[Workspace], str | None] = lambda it: None,
         guards: Sequence[LaunchGuard] = (),
         meters: Sequence[Meter] = (),
         treasury: Treasury | None = None,
         watcher: Watcher | None = None,
     ) -> None:
+        """`sleepless` says why one that does not hibernate could not have; asks no cloud."""
         self._db, self._clock, self._templates = db, clock, templates
+        self._sleepless = sleepless
         self._profiles, self._terms, self._storage = profiles, terms, storage
         self._who, self._guards = actor, guards
         self._meters, self._treasury, self._watcher = meters, treasury, watcher
@@ -128,7 +134,7 @@ class WorkspaceService:
         with self._db.write() as tx:
             before, now = store.named(tx.sql, name), self._clock.now()
             if verb is Verb.HIBERNATE and not before.hibernation:
-                raise _cannot_hibernate(before)
+                raise _cannot_hibernate(before, self._sleepless(before))
             if (admitted := admit(before, verb)) is None:
                 return state_of(before), before
             store.ask(tx, before, admitted, now, expiry_after(before, verb, now))
@@ -339,9 +345,9 @@ def _later(at: datetime, more: timedelta) -> datetime:
     return whole(at + more)
 
 
-def _cannot_hibernate(workspace: Workspace) -> HibernationNotSupported:
+def _cannot_hibernate(workspace: Workspace, why: str | None) -> HibernationNotSupported:
     return HibernationNotSupported(
         f"Workspace {workspace.name!r} cannot hibernate",
-        details=f"hibernation was not enabled at launch, or {workspace.instance_type} lacks it",
+        details=why or ASKED_NOT_TO,
         remediation=f"Stop it instead: `prism workspace stop {workspace.name}`",
     )

@@ -10,7 +10,7 @@ from prism.errors import ValidationFailed
 from prism.kit.clock import StoppedClock
 from prism.providers.aws.prices import Prices, Quote
 from prism.providers.aws.storage_terms import AwsStorageTerms
-from prism.providers.aws.terms import AwsTerms
+from prism.providers.aws.terms import AwsTerms, sleepless
 from prism.storage.model import Kind
 from prism.templates.model import Template, TemplateInvalid
 from prism.workspaces.model import Launch, Storage, Workspace
@@ -99,6 +99,46 @@ def test_what_cannot_hibernate_says_why_and_stops_instead(terms, of, kind, asked
     [note] = terms.accept(of, kind, asked)
     assert why in note
     assert terms.root_gb(kind, of, asked) == (asked.storage.ebs_volume_size or 20)
+
+
+@pytest.mark.parametrize(
+    ("base", "kind", "root_gb", "why"),
+    [
+        ("debian-12", "t3.large", 20, "EC2 hibernates no debian-12"),
+        ("ubuntu-24.04", "r6i.large", 20, "EC2 hibernates no r6i.large"),
+        ("ubuntu-24.04", "t3.large", 17, "a root disk of 17 GB is too small, t3.large needs 18"),
+        ("ubuntu-24.04", "t3.large", 20, None),
+        (None, "t3.large", 20, None),
+        (
+            "ubuntu-24.04",
+            "t3.2xlarge",
+            20,
+            "it was launched with `--no-hibernation`, or a root disk of 20 GB is too small, "
+            "t3.2xlarge needs 42",
+        ),
+        ("ubuntu-24.04", "m9.unheard-of", 20, None),
+    ],
+)
+def test_one_that_does_not_sleep_says_why_it_could_not(base, kind, root_gb, why):
+    """None: it was asked not to."""
+    it = Workspace(
+        id="ws_1",
+        name="mine",
+        owner="ada",
+        profile="lab",
+        place=PLACE,
+        template="t",
+        recipe=template(base),
+        instance_type=kind,
+        region="us-east-1",
+        hourly_rate=None,
+        price_source=None,
+        hibernation=False,
+        root_gb=root_gb,
+        launched_at=NOW,
+        wished_at=NOW,
+    )
+    assert sleepless(it) == why
 
 
 def test_too_much_memory_for_hibernation(terms):

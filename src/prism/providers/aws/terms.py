@@ -128,6 +128,24 @@ class AwsTerms:
         return _no_memory_kept(kind, order.storage.ebs_volume_size)
 
 
+def sleepless(it: Workspace) -> str | None:
+    """Why a machine that was launched without hibernation had to be; asks nobody.
+
+    None where it could have had it. A disk of the template's own size may have that size because
+    nobody wanted its memory kept: nobody remembers which it was.
+    """
+    base, kind = it.recipe.base or DEFAULT, TYPES.get(it.instance_type)
+    if not BASES[base].hibernates:
+        return f"EC2 hibernates no {base}"
+    if kind is None:
+        return None
+    usual = it.root_gb == it.recipe.root_gb
+    why = _no_memory_kept(kind, None if usual else it.root_gb)
+    if why is None and usual and (small := _no_memory_kept(kind, it.root_gb)):
+        return f"it was launched with `--no-hibernation`, or {small}"
+    return why
+
+
 def _no_memory_kept(kind: MachineType, disk_gb: int | None) -> str | None:
     """Why such a machine cannot hibernate; `disk_gb` is null while its disk may be enlarged."""
     if not kind.hibernates:
