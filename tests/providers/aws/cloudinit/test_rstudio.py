@@ -9,6 +9,7 @@ import pytest
 import yaml
 from msgspec import structs
 
+from prism.catalog.plan import machine_type
 from prism.providers.aws.cloudinit.bases import RSTUDIO
 from prism.providers.aws.cloudinit.document import render
 from prism.providers.aws.cloudinit.model import Boot
@@ -191,7 +192,8 @@ def test_other_processors_are_refused_with_a_type_that_would_do(slug, base):
         rendered(structs.replace(SHELF[slug], base=base), architecture="arm64")
     problem = refused.value
     assert problem.message == "RStudio Server cannot be installed on arm64"
-    assert "`--instance-type m7i.large`" in problem.remediation
+    [advised] = re.findall(r"--instance-type ([\w.]+)", problem.remediation)
+    assert machine_type(advised).architecture == "x86_64", "and the catalog has it"
 
 
 def test_another_workspace_has_another_password():

@@ -32,7 +32,7 @@ def installer(base: Base, system: System, architecture: Architecture) -> Install
             f"RStudio Server cannot be installed on {architecture}",
             details=f"packages.conda: {PACKAGE} is Posit's own package, which is for x86_64 only",
             remediation="Launch it on a machine type of x86_64, such as "
-            f"`--instance-type m7i.large`, or list no `{PACKAGE}`",
+            f"`--instance-type t3.large`, or list no `{PACKAGE}`",
         )
     return RSTUDIO
 
