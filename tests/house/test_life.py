@@ -71,9 +71,17 @@ def test_a_life(home):
         assert home.cli("terminate", "mine").returncode == 1, "nobody is there to confirm"
         assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
         assert home.processes() == []
-        assert not [it for it in (home.folder / "workspaces").rglob("kept.txt")]
+        assert set(left(home)) == {"lock", "seen.json", "wanted.json"}, "the word that it is gone"
         assert home.cli("launch", "Plain Shell", "mine").returncode == 0, "the name is free"
         assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
+        assert sorted(left(home)) == sorted(["lock", "seen.json", "wanted.json"] * 2)
+    with home.living(PRISM_TERMINATED_RETENTION="1"):
+        eventually(lambda: not [*(home.folder / "workspaces").iterdir()])
+
+
+def left(home):
+    """The names of all files that workspaces have left."""
+    return [it.name for it in (home.folder / "workspaces").rglob("*") if not it.is_dir()]
 
 
 def interrupted(home, kernel_):

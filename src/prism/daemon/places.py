@@ -91,7 +91,8 @@ class PlaceRooms(RescueRooms):
     @cached_property
     def local(self) -> Mapping[str, Compute]:
         """Where machines run from the start."""
-        return self._given or {self.here: LocalCompute(self.settings.workspaces)}
+        kept = timedelta(seconds=self.settings.terminated_retention)
+        return self._given or {self.here: LocalCompute(self.settings.workspaces, remembered=kept)}
 
     @cached_property
     def local_volumes(self) -> Mapping[str, Volumes]:

@@ -1,16 +1,20 @@
 """Who ends, how, and what is left: nothing."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from datetime import timedelta
 
 import psutil
 import pytest
 
-from prism.providers.local import compute as module
+from prism.providers.local.compute import LocalCompute
 from prism.providers.local.folder import holder
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Seen
@@ -121,7 +125,7 @@ def test_who_sleeps_can_be_stopped_and_destroyed(world, verb):
     gone(tree)
 
 
-def test_what_is_destroyed_leaves_a_word_and_later_not_even_that(world, monkeypatch):
+def test_what_is_destroyed_leaves_a_word_and_later_not_even_that(world):
     id = world.launched(page(post_install=("mkdir -p a/b; echo x > a/b/c; chmod -R a-w a",)))
     supervisor = world.supervisor(id)
     world.compute.terminate(id)
@@ -129,11 +133,47 @@ def test_what_is_destroyed_leaves_a_word_and_later_not_even_that(world, monkeypa
     gone([supervisor])
     left = {path.name for path in (world.root / id).iterdir()}
     assert left == {"lock", "seen.json", "wanted.json"}
-    monkeypatch.setattr(module, "REMEMBERED", timedelta(0))
-    world.compute = type(world.compute)(world.root, world.cache)
-    world.compute.survey()
+    aged(world.root / id, minutes=59)
+    assert world.machine(id).seen is Seen.GONE
+    aged(world.root / id, minutes=61)
+    assert world.machine(id).seen is Seen.GONE, "once more, for whoever has not heard it"
     assert list(world.compute.survey()) == []
     assert list(world.root.iterdir()) == []
+
+
+def test_its_word_is_kept_as_long_as_was_asked_and_never_taken_from_its_supervisor(world):
+    world.compute = LocalCompute(world.root, world.cache, grace=1, remembered=timedelta(minutes=5))
+    id = world.launched(page())
+    supervisor = world.supervisor(id)
+    world.compute.terminate(id)
+    world.becomes(id, Seen.GONE)
+    gone([supervisor])
+    aged(world.root / id, minutes=4)
+    world.compute.survey()
+    assert world.machine(id).seen is Seen.GONE
+    aged(world.root / id, minutes=6)
+    with held(world.root / id / "lock"):
+        world.compute.survey()
+        assert world.machine(id).seen is Seen.GONE
+    world.compute.survey()
+    assert list(world.root.iterdir()) == []
+
+
+def aged(folder, minutes):
+    """As if nothing had changed there for that long."""
+    then = time.time() - 60 * minutes
+    os.utime(folder, (then, then))
+
+
+@contextlib.contextmanager
+def held(lock):
+    """Another process has the lock."""
+    code = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, 2); print(); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code, lock], **pipes) as holding:
+        holding.stdout.readline()
+        yield
+        holding.kill()
 
 
 def test_a_home_that_is_removed_by_hand_takes_all_that_ran_in_it_along(world):

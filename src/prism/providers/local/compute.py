@@ -46,7 +46,7 @@ SEEN = {
 }
 # A phase in which there must be a supervisor; without one, it has died.
 ALIVE = {"starting", "on", "stopping", "asleep"}
-REMEMBERED = timedelta(hours=1)
+REMEMBERED = timedelta(hours=1)  # also what was never finished, by a daemon that died
 REVIVAL = timedelta(seconds=0.4)
 Stamp = tuple[int, int]
 
@@ -76,8 +76,11 @@ class LocalCompute:
         grace: float = 10,
         sandbox: bool = True,
         minute: float = 60,
+        remembered: timedelta = REMEMBERED,
     ) -> None:
+        """`remembered` is how long a destroyed machine is surveyed; never more than an hour."""
         self._root, self._minute = root.absolute(), minute
+        self._remembered = min(remembered, REMEMBERED)
         cache = cache or self._root.parent / "cache"
         self._manners = Manners(cache=cache, grace=grace, sandbox=sandbox, minute=minute)
         self._glances: dict[str, Glance] = {}
@@ -100,6 +103,10 @@ class LocalCompute:
         for name in lost:
             if machine := self._look(name) or self._unwatched(name):
                 found[name] = machine
+        for name, machine in found.items():
+            # A supervisor that still writes its last word would put it beside what is swept.
+            if machine.seen is Seen.GONE and not folders.holder(f"{self._root}/{name}"):
+                sweep_away(self._root / name, self._remembered)
         kept = {name: self._glances[name] for name in found if name in self._glances}
         forgotten, self._glances = len(kept) < len(self._glances), kept
         self._surveyed = True
@@ -270,8 +277,6 @@ class LocalCompute:
         seen, wanted = folders.seen(folder), folders.wanted(folder)
         if seen is None:
             return None
-        if seen.phase == "gone":
-            sweep_away(folder, REMEMBERED)
         pending = wanted is not None and (wanted.run > seen.run or wanted.state == "gone")
         machine = Machine(
             id=name,
