@@ -6,9 +6,10 @@ import pytest
 
 from prism.errors import Unavailable
 from prism.providers.aws import logs as module
+from prism.providers.aws.cloudinit.script import shipped
 from prism.providers.aws.cloudinit.tokens import secret
 from prism.providers.aws.doors import Doors
-from prism.providers.aws.logs import LOST, AwsLogs
+from prism.providers.aws.logs import LOST, SETUP, AwsLogs
 from prism.providers.aws.reach import AwsReach
 from tests.providers.aws.machine import ID, Seat, Sshd
 from tests.waiting import eventually
@@ -46,9 +47,8 @@ def logs(seat, sshd, monkeypatch):
     serve(sshd, "lab")
     seat.keys.learn(ID, seat.cloud.consoles[ID])
     reach = AwsReach(seat.pool, seat.forwards)
-    files = (f"{sshd.folder}/output.log", f"{sshd.folder}/boot.log")
     doors = Doors(seat.pool, reach, services=f"{sshd.folder}/services.json")
-    return AwsLogs(seat.console, seat.pool, doors, setup=files)
+    return AwsLogs(seat.console, seat.pool, doors, setup=f"{sshd.folder}/output.log")
 
 
 def serve(sshd, *names):
@@ -103,13 +103,8 @@ def test_what_cloud_init_wrote(logs, sshd):
     assert logs.after(ID, "cloud-init", said.mark).lines == (LOST, "new")
 
 
-def test_what_the_setup_did_comes_behind_it(logs, sshd):
-    (sshd.folder / "output.log").write_text("cloud-init\n")
-    (sshd.folder / "boot.log").write_text("== packages\n")
-    said = logs.tail(ID, "cloud-init", 5)
-    assert said.lines == ("cloud-init", "== packages")
-    (sshd.folder / "boot.log").write_text("== packages\n== conda\n")
-    assert logs.after(ID, "cloud-init", said.mark).lines == ("== conda",)
+def test_the_setup_writes_into_the_file_that_is_read():
+    assert f"LOG={SETUP}" in shipped("boot.sh").split()
 
 
 def test_a_log_is_followed_from_its_first_line(logs, sshd):

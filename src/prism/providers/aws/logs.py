@@ -21,8 +21,8 @@ from prism.providers.aws.doors import Doors
 from prism.providers.aws.ssh.pool import AS_ROOT, Pool
 
 ID = re.compile(r"i-[0-9a-f]{8,17}")
-# What cloud-init printed, and what the setup that it has started did, one after the other.
-SETUP = ("/var/log/cloud-init-output.log", "/var/log/prism-boot.log")
+# What cloud-init printed; the setup that it starts writes behind that (`agent/boot.sh`).
+SETUP = "/var/log/cloud-init-output.log"
 UNIT = "prism-service-"
 PIECE = 1 << 18
 LONGEST = 10_000
@@ -57,11 +57,11 @@ class AwsLogs:
     """Implements `logs.ports.Logs`."""
 
     def __init__(
-        self, console: Console, pool: Pool, doors: Doors, *, setup: tuple[str, ...] = SETUP
+        self, console: Console, pool: Pool, doors: Doors, *, setup: str = SETUP
     ) -> None:
-        """`setup` are the files of the setup; only tests have others."""
+        """`setup` is the file of the setup; only tests have another."""
         self._console, self._pool, self._doors = console, pool, doors
-        self._files = setup
+        self._file = setup
         self._hide: dict[str, re.Pattern[str]] = {}
 
     def tail(self, id: str, kind: Kind, lines: int) -> Said:
@@ -91,7 +91,7 @@ class AwsLogs:
     def _kinds(self) -> dict[str, Callable[[str, Any, int], tuple[list[str], Any]]]:
         return {
             "console": self._on_console,
-            "cloud-init": self._by_cloud_init,
+            "cloud-init": self._in_file,
             "application": self._in_journal,
         }
 
@@ -112,21 +112,10 @@ class AwsLogs:
             return whole[place + len(at) :].splitlines(), end
         return [LOST, *whole.splitlines()], end
 
-    def _by_cloud_init(
-        self, id: str, at: tuple[Place, ...] | None, lines: int
-    ) -> tuple[list[str], tuple[Place, ...]]:
-        """`at` says how far each file was read."""
-        said, now = list[str](), []
-        places = at or (NOWHERE,) * len(self._files)
-        for file, before in zip(self._files, places, strict=True):
-            found, place = self._in_file(id, file, before, lines)
-            said += found
-            now.append(place)
-        return said, tuple(now)
-
-    def _in_file(self, id: str, file: str, at: Place, lines: int) -> tuple[list[str], Place]:
-        inode, offset = at
-        script = _FILE.format(file=quote(file), inode=inode, offset=offset, lines=lines)
+    def _in_file(self, id: str, at: Place | None, lines: int) -> tuple[list[str], Place]:
+        """`at` says how far it was read."""
+        inode, offset = at or NOWHERE
+        script = _FILE.format(file=quote(self._file), inode=inode, offset=offset, lines=lines)
         head, _, said = self._asked(id, script).partition(b"\n")
         now, start, lost = (int(it) for it in (head.split() or (b"0", b"0", b"0")))
         whole = said[: said.rfind(b"\n") + 1]

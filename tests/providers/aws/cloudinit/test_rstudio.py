@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -194,6 +195,12 @@ def test_other_processors_are_refused_with_a_type_that_would_do(slug, base):
     assert problem.message == "RStudio Server cannot be installed on arm64"
     [advised] = re.findall(r"--instance-type ([\w.]+)", problem.remediation)
     assert machine_type(advised).architecture == "x86_64", "and the catalog has it"
+
+
+def test_its_page_names_the_release_that_is_installed():
+    [release] = re.findall(r"rstudio-server-([\d.]+-\d+)-amd64", RSTUDIO.url)
+    page = Path(__file__).parents[4] / "docs" / "aws-machine.md"
+    assert f"One pinned release, {release.replace('-', '+')}," in page.read_text()
 
 
 def test_another_workspace_has_another_password():
