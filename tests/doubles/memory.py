@@ -58,6 +58,11 @@ class Change:
         done = (now - self.began) / (self.ends - self.began)
         return self.meanwhile, STAGES[int(done * len(STAGES))], int(done * 100), None
 
+    def dozes(self, now: datetime) -> bool:
+        """Whether it is on its way to sleep at that moment, which costs what being on does."""
+        way = (self.meanwhile, self.then)
+        return now < self.ends and way == (Seen.STOPPING, Seen.ASLEEP)
+
 
 @dataclass
 class MemoryCompute:
@@ -212,6 +217,7 @@ class MemoryCompute:
                 progress=progress,
                 failure=failure,
                 idle=self._idle.get(id),
+                charged=self._changes[id].dozes(now),
                 since=self._changes[id].since(now) if self.knows_when else None,
             )
 

@@ -95,4 +95,5 @@ def _stale(it: Segment, of: Booking, what: Charge | None) -> bool:
 def _priced(it: Workspace) -> tuple[object, ...]:
     """What of a workspace decides what it costs."""
     paying = (it.project, it.allocation, it.pool, it.public_ip, it.hourly_rate, it.root_gb)
-    return (it.seen, it.verb, it.machine_id, it.ready_at is None, it.ended_at is None, *paying)
+    seen = (it.seen, it.charged, it.machine_id, it.ready_at is None, it.ended_at is None)
+    return (*seen, *paying)

@@ -24,7 +24,7 @@ from prism.costs.model import (
     Stretch,
 )
 from prism.kit.money import Micros
-from prism.workspaces.model import Seen, Verb, Workspace
+from prism.workspaces.model import Seen, Workspace
 
 NOWHERE = frozenset({Seen.NONE, Seen.UNSURE, Seen.GONE})
 FREE, SIMULATED, SIMULATED_REGION, SIMULATED_DISK = "local", "simulated", "us-east-1", "gp3"
@@ -99,17 +99,17 @@ def booking(it: Workspace) -> Booking:
 def charges(it: Workspace) -> dict[Kind, Charge]:
     """What a workspace costs as it was last seen.
 
-    Running costs compute; stopped and hibernated cost the disk; pending costs nothing. A
-    machine that is on its way to sleep still costs compute.
+    What is on costs compute, and so does what its provider charges for as if it were: one
+    that runs and is being set up, or is on its way to sleep. Stopped and hibernated cost the
+    disk; what comes up for the first time and does not run yet costs nothing.
     """
     found: dict[Kind, Charge] = {}
     if it.machine_id is None or it.seen in NOWHERE or it.ended_at is not None:
         return found
-    if it.seen is Seen.STARTING and it.ready_at is None:
+    if it.seen is Seen.STARTING and it.ready_at is None and not it.charged:
         return found
     found[Kind.ROOT] = Charge(f"{it.root_gb} GB {it.root_type}", disk_rate(it))
-    dozing = it.seen is Seen.STOPPING and it.verb is Verb.HIBERNATE
-    if it.seen is Seen.ON or dozing:
+    if it.seen is Seen.ON or it.charged:
         found[Kind.COMPUTE] = Charge(it.instance_type, compute_rate(it))
         if it.public_ip is not None:
             found[Kind.ADDRESS] = Charge(it.public_ip, address_rate(it))

@@ -19,14 +19,15 @@ class Found(Struct, frozen=True, kw_only=True):
     """A machine, by what is written on itself.
 
     `recipe` is what it was made of, where it says more than the name; `started_at` since when
-    it is on; `at_home` whether this home has the key to it. `ends_at` is the end that was asked
-    for at its launch, `told_until` when it goes down by itself as things are. `place` is filled
-    in by whoever asked there.
+    it is on, `charged` whether it is paid for although it is not; `at_home` whether this home
+    has the key to it. `ends_at` is the end that was asked for at its launch, `told_until` when
+    it goes down by itself as things are. `place` is filled in by whoever asked there.
     """
 
     id: str
     key: str
     seen: Seen
+    charged: bool = False
     place: str = ""
     name: str = ""
     owner: str = ""

@@ -123,6 +123,7 @@ def rebuilt(it: Found, name: str, origin: Origin, verb: Verb, now: datetime) -> 
         wished_at=now,
         expires_at=end_of(it)[0],
         seen=it.seen,
+        charged=it.charged,
         granted=0 if verb is Verb.TERMINATE else 1,
         tried=1,
         told_expiry=it.told_until,

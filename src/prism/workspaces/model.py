@@ -138,6 +138,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     private_ip: str | None = None
     stage: str | None = None
     progress: int = 0
+    charged: bool = False  # it costs what one that is on costs, and is not on
     hibernated_at: datetime | None = None
     failure: Failure | None = None
 

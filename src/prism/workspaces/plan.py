@@ -9,6 +9,10 @@ from prism.errors import InvalidState
 from prism.workspaces.model import Seen, State, Verb, Workspace
 
 AGAIN = timedelta(hours=4)  # what an extension is by default, and what waking up late gives
+DOZES = timedelta(minutes=10)  # what is set aside for falling asleep, and so allowed for it
+GLANCE = timedelta(seconds=60)  # who looks is taken to look at least so often
+WENT_DOWN = {Seen.OFF, Seen.ASLEEP, Seen.STOPPING, Seen.BROKEN, Seen.GONE}
+BRINGS_UP = {Verb.LAUNCH, Verb.START, Verb.RESUME}
 
 
 class Act(StrEnum):
@@ -153,6 +157,27 @@ def deadline(workspace: Workspace) -> datetime | None:
     """When its machine goes down by itself: it expires, or nobody has renewed its money."""
     known = (workspace.expires_at, workspace.reserved_until)
     return min((at for at in known if at is not None), default=None)
+
+
+def asleep_since(
+    workspace: Workspace, dozed: datetime, looked: datetime, now: datetime
+) -> datetime:
+    """When it slept, by when it began to fall asleep; `looked` is when it did not sleep yet.
+
+    Who looks sees it. Where nobody did, it is taken to have used what was set aside for that
+    and no more, which ends `DOZES` after its deadline.
+    """
+    began = min(dozed, deadline(workspace) or dozed)
+    return min(now, max(dozed, looked + GLANCE, began + DOZES))
+
+
+def ran_unseen(before: Workspace, after: Workspace, started: datetime | None) -> bool:
+    """Whether it came up for its last wish, and is down again, and was never seen to run."""
+    if started is None or before.granted == before.wish or before.verb not in BRINGS_UP:
+        return False
+    ran = before.seen is Seen.ON or before.charged
+    wished_at = before.wished_at.replace(microsecond=0)  # providers may tell whole seconds
+    return not ran and after.seen in WENT_DOWN and started >= wished_at
 
 
 def expiry_after(workspace: Workspace, verb: Verb, now: datetime) -> datetime | None:

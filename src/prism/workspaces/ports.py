@@ -55,8 +55,12 @@ class Machine(Struct, frozen=True, kw_only=True):
     """A machine as its provider sees it.
 
     `stage` is what it is doing on its way to `ON` and `progress` (0-100) how far that is;
-    `failure` says why it is `BROKEN`, or why it is `OFF` although nobody asked; `since` is
-    when it became what it is, where the provider knows: bills go by it.
+    `failure` says why it is `BROKEN`, or why it is `OFF` although nobody asked.
+
+    Bills go by the rest. `charged` says of one that is not `ON` that it is paid for as if it
+    were: it runs and is being set up, or writes down its memory. `since` is when it became
+    what it is, where the provider knows; of one that sleeps it may know only when it `dozed`
+    off, which is when it began to. `started` is when it was last powered on.
     """
 
     id: str
@@ -67,7 +71,10 @@ class Machine(Struct, frozen=True, kw_only=True):
     stage: str | None = None
     progress: int | None = None
     failure: Failure | None = None
+    charged: bool = False
     since: datetime | None = None
+    dozed: datetime | None = None
+    started: datetime | None = None
     idle: Idleness | None = None
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement
@@ -22,7 +22,19 @@ from prism.workspaces.hosts import before_its_end, zone_of
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.looking import Glance, Looks
 from prism.workspaces.model import Failure, Seen, State, Verb, Workspace
-from prism.workspaces.plan import IN_BETWEEN, Act, deadline, expiring, perceive, plan, state_of
+from prism.workspaces.plan import (
+    BRINGS_UP,
+    GLANCE,
+    IN_BETWEEN,
+    Act,
+    asleep_since,
+    deadline,
+    expiring,
+    perceive,
+    plan,
+    ran_unseen,
+    state_of,
+)
 from prism.workspaces.ports import Compute, Machine, NextAttempt, Observer, Order, Refused
 from prism.workspaces.telling import describe
 from prism.workspaces.upstairs import Meter, Rules
@@ -30,9 +42,15 @@ from prism.workspaces.upstairs import Meter, Rules
 AT_ONCE = timedelta(0)
 UNTOLD = timedelta(seconds=30)  # until a machine is told once more what it could not be told
 VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
-SURE_FOR = timedelta(seconds=60)  # what nobody looked at for longer is only reconstructed
-BRINGS_UP = {Verb.LAUNCH, Verb.START, Verb.RESUME}
 DOWN = {Seen.OFF, Seen.ASLEEP, Seen.STOPPING}
+
+
+class Since(NamedTuple):
+    """Since when it has been what is seen now, whether somebody was looking, and a run before."""
+
+    at: datetime
+    sure: bool
+    started: datetime | None = None  # when it came up, if nobody can have seen it run since
 
 
 class WorkspaceReconciler:
@@ -162,29 +180,29 @@ class WorkspaceReconciler:
         compute.expire(id, at, "hibernate" if it.hibernation else "stop")
         return {"told_expiry": at}
 
-    def _since(
-        self, it: Workspace, machine: Machine | None, seen: Seen, now: datetime
-    ) -> tuple[datetime, bool]:
-        """Since when it has been what is seen now, and whether somebody was looking.
+    def _since(self, it: Workspace, machine: Machine | None, seen: Seen, now: datetime) -> Since:
+        """Since when it has been what is seen now.
 
         The provider's own time counts. A machine that went down by itself did so when it had
         been told to, however late that is learned: a laptop may have slept meanwhile.
         """
         known = machine.since if machine is not None else None
         looked = max(it.wished_at, self._looked.get(it.place, it.wished_at))
+        sure = now - looked <= GLANCE  # what nobody looked at for longer is reconstructed
+        started = machine.started if machine is not None and not sure else None
+        if machine is not None and machine.dozed is not None:
+            return Since(asleep_since(it, machine.dozed, looked, now), sure, started)
         by_itself = it.seen is Seen.ON and seen in DOWN and it.granted == it.wish
         if by_itself and it.told_expiry is not None and looked <= it.told_expiry <= now:
             # Here the whole computer slept, and what slept has computed nothing.
             slept = known is not None and it.place.startswith("local:")
             if known is None or (slept and known > it.told_expiry):
-                return it.told_expiry, False
+                return Since(it.told_expiry, False)
         if known is not None:
-            return min(known, now), True
-        return now, now - looked <= SURE_FOR
+            return Since(min(known, now), True, started)
+        return Since(now, sure, started)
 
-    def _found(
-        self, before: Workspace, facts: dict[str, Any], since: tuple[datetime, bool]
-    ) -> Found:
+    def _found(self, before: Workspace, facts: dict[str, Any], since: Since) -> Found:
         after = replace(before, **facts)
         step = plan(after, after.seen)
         if step.act is Act.REST and after.granted < before.wish:
@@ -205,9 +223,7 @@ class WorkspaceReconciler:
             return max(AT_ONCE, at - now)
         return NEVER - now  # a request or a patrol will say
 
-    def _record(
-        self, tx: Tx, id: str, facts: dict[str, Any], since: tuple[datetime, bool]
-    ) -> None:
+    def _record(self, tx: Tx, id: str, facts: dict[str, Any], since: Since) -> None:
         before = store.by_id(tx.sql, id)  # once more: somebody may have asked meanwhile
         now, after = self._clock.now(), replace(before, **facts)
         state = state_of(after)
@@ -216,14 +232,22 @@ class WorkspaceReconciler:
             after = replace(after, ready_at=now)
         if after != before:
             store.saw(tx, id, facts)
-            for meter in self._meters:
-                meter.changed(tx, before, after, since[0], sure=since[1])
+            self._meter(tx, before, after, since)
             tx.happened(_told(before, after))
         if after.granted > before.granted and state is State.RUNNING and after.verb in BRINGS_UP:
             store.record_bring_up(tx, after, after.place.partition(":")[0], now)
         if after.granted == after.wish and (verb := expiring(after, state, now)):
             store.ask(tx, after, verb, now, after.expires_at)
             tx.happened(_expired(after, state, store.by_id(tx.sql, id)))
+
+    def _meter(self, tx: Tx, before: Workspace, after: Workspace, since: Since) -> None:
+        """Tell what it was and became: first that it ran, where it did so meanwhile."""
+        if since.started is not None and ran_unseen(before, after, since.started):
+            up = replace(after, seen=Seen.ON, failure=None)
+            self._meter(tx, before, up, Since(since.started, sure=False))
+            before = up
+        for meter in self._meters:
+            meter.changed(tx, before, after, since.at, sure=since.sure)
 
     def _forgotten(self, workspace: Workspace, now: datetime) -> Found:
         left = (workspace.ended_at or now) + self._retention - now
@@ -258,7 +282,7 @@ def _shown(it: Workspace, seen: Seen, machine: Machine) -> dict[str, Any]:
     ips = {"public_ip": machine.public_ip, "private_ip": machine.private_ip}
     far = 100 if seen is Seen.ON else it.progress if machine.progress is None else machine.progress
     why = machine.failure or _vanished(it, seen)
-    how = {"stage": machine.stage, "progress": far, "failure": why}
+    how = {"stage": machine.stage, "progress": far, "failure": why, "charged": machine.charged}
     return {"seen": seen, "machine_id": machine.id, **ips, **how}
 
 
@@ -271,7 +295,9 @@ def _facts(it: Workspace, seen: Seen, machine: Machine | None, now: datetime) ->
     slept = (it.hibernated_at or now) if seen is Seen.ASLEEP else None
     if machine is not None:
         return {**_shown(it, seen, machine), "hibernated_at": slept}
-    return {"seen": seen, "hibernated_at": slept, "failure": _vanished(it, seen) or it.failure}
+    why = _vanished(it, seen) or it.failure
+    paid = it.charged and seen is it.seen
+    return {"seen": seen, "charged": paid, "hibernated_at": slept, "failure": why}
 
 
 def _resize(compute: Compute, it: Workspace, machine: Machine) -> dict[str, Any]:

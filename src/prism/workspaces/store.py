@@ -83,6 +83,7 @@ workspaces = Table(
     Column("private_ip", String),
     Column("stage", String),
     Column("progress", Integer, nullable=False),
+    Column("charged", Boolean, nullable=False),
     Column("hibernated_at", Utc),
     Column("failure", JSON(none_as_null=True)),
     *leased(),

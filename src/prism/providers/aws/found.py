@@ -17,6 +17,7 @@ def found_of(it: Instance, machine: Machine, *, at_home: bool) -> Found:
         id=it.id,
         key=it.key,
         seen=machine.seen,
+        charged=machine.charged,
         name=tags.get(names.OUR_NAME) or tags.get(names.NAME, ""),
         owner=tags.get(names.USER, ""),
         profile=tags.get(names.PROFILE, ""),

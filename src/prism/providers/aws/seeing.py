@@ -11,6 +11,7 @@ HIBERNATED = "Client.UserInitiatedHibernate"
 SPOT = {"Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"}
 FULL = "Server.InsufficientInstanceCapacity"
 BROKE = "Client.InternalError"  # its disk could not be read: a key is missing
+NEVER_RAN = {FULL, BROKE}
 STATES = {
     "pending": Seen.STARTING,
     "stopping": Seen.STOPPING,
@@ -29,11 +30,15 @@ RUNNING = {
 def machine_of(it: Instance, boot: Boot, idle: Idleness | None = None) -> Machine:
     """A machine of ours, with what is known of its boot if it runs.
 
-    It costs from EC2's LaunchTime on, which is that of the last start, so that is since when
-    it is on.
+    EC2 charges for one that runs, however far its boot is, and for one that hibernates, until
+    it has; not for what is pending, nor for any other stop. It says of a start when it was
+    asked for (LaunchTime), and of going down when that began: so what runs has been on since
+    its LaunchTime, which counts some seconds more than EC2 does, and when one that hibernated
+    was asleep is not known.
     """
     seen = seen_of(it, boot)
-    up = seen in {Seen.STARTING, Seen.ON}
+    up, asleep = seen in {Seen.STARTING, Seen.ON}, seen is Seen.ASLEEP
+    hibernating = it.state == "stopping" and it.reason == HIBERNATED
     return Machine(
         id=it.id,
         key=it.key,
@@ -43,7 +48,10 @@ def machine_of(it: Instance, boot: Boot, idle: Idleness | None = None) -> Machin
         stage=_stage(seen, it, boot),
         progress=_progress(seen, it, boot),
         failure=failure_of(it, seen),
-        since=it.launched if up else it.changed,
+        charged=seen is not Seen.ON and (it.state == "running" or hibernating),
+        since=it.launched if up else None if asleep else it.changed,
+        dozed=it.changed if asleep else None,
+        started=None if it.reason in NEVER_RAN else it.launched,
         idle=idle,
     )
 

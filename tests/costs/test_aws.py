@@ -1,0 +1,246 @@
+"""What EC2 charges for, in the ledger: a whole daemon over the double of AWS."""
+
+from datetime import datetime, timedelta
+
+import boto3
+import pytest
+
+from aws_double.double import AwsDouble
+from aws_double.rulebook import build as ruled
+from prism.costs.model import Kind
+from prism.costs.plan import second
+from prism.daemon.house import build
+from prism.providers.aws.survey import WRITTEN_AT
+from prism.settings import Settings
+from tests.money import Lab
+from tests.waiting import eventually
+
+RATE = 83_200  # t3.large
+BOOT, PENDING, HIBERNATING = 400, 10, 90
+SLACK = 5  # seconds between two looks
+
+
+@pytest.fixture(scope="module")
+def running_double():
+    with AwsDouble(seed=7) as double:
+        yield double
+
+
+class Time:
+    """The double's clock, moved as a lab moves it."""
+
+    def __init__(self, clock):
+        self._clock, self.now = clock, clock.now
+
+    def advance(self, **delta):
+        self._clock.advance(timedelta(**delta).total_seconds())
+
+
+@pytest.fixture
+def aws(running_double, monkeypatch):
+    running_double.reset()
+    running_double.clock.stop()
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in running_double.environ().items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")
+    return running_double
+
+
+@pytest.fixture
+def start(aws, tmp_path):
+    """A daemon on the one database; who comes second finds what the first has left."""
+    houses = []
+
+    def make():
+        database = f"sqlite:///{tmp_path}/state.db"
+        settings = Settings(home=str(tmp_path), user="ada", database_url=database)
+        house = build(settings, clock=aws.clock)
+        houses.append(house)
+        house.db.create_tables()
+        house.profiles.first_start({})
+        return Lab(house, Time(aws.clock))
+
+    yield make
+    for house in houses:
+        house.close()
+
+
+@pytest.fixture
+def lab(start, aws):
+    it = start()
+    order(aws)
+    it.made("profiles", name="lab", provider="aws", region="us-east-1")
+    it.post("profiles/switch", profile_name="lab")
+    it.project(cap=10.0)
+    return it
+
+
+def order(aws, times=None, **said):
+    usual = {"boot": BOOT, "pending": PENDING, "hibernating": HIBERNATING, "stopping": 30}
+    aws.rules = ruled({"times": usual | (times or {})} | said)
+
+
+def by_ec2(lab):
+    """For how long it ran the last time, by what EC2 says of it."""
+    [it] = boto3.client("ec2").describe_instances(InstanceIds=[lab.workspace().machine_id])[
+        "Reservations"
+    ][0]["Instances"]
+    down = WRITTEN_AT.search(it["StateTransitionReason"])[1]
+    return second(datetime.fromisoformat(f"{down}+00:00")) - second(it["LaunchTime"])
+
+
+def by_hand(lab, action, **more):
+    """Somebody does it at AWS's own console, or the machine itself does."""
+    getattr(boto3.client("ec2"), action)(InstanceIds=[lab.workspace().machine_id], **more)
+
+
+def becomes(lab, state, seconds=SLACK):
+    """Time passes, and the daemon looks, until it is that."""
+
+    def so():
+        lab.settle(seconds=seconds)
+        lab.keeps_every_cap()
+        return lab.state() == state
+
+    eventually(so, 60)
+
+
+def passes(lab, seconds):
+    """Time passes, and the daemon looks every few seconds."""
+    for _ in range(0, seconds, SLACK):
+        lab.settle(seconds=SLACK)
+        lab.keeps_every_cap()
+
+
+def ran(lab, kind=Kind.COMPUTE):
+    return sum((it.ended or lab.now) - it.began for it in lab.segments() if it.kind is kind)
+
+
+def launched(lab, project="lab", **more):
+    answer = lab.launch(project=project, **more)
+    assert answer.status_code == 201, answer.text
+    lab.settle()
+
+
+def running(lab, **more):
+    launched(lab, **more)
+    becomes(lab, "running", seconds=30)
+
+
+def test_what_is_pending_costs_nothing_and_what_boots_costs_all(lab):
+    launched(lab)
+    assert (lab.state(), lab.segments()) == ("launching", [])
+    passes(lab, 60)
+    assert lab.state() == "launching"
+    assert {it.kind for it in lab.segments()} == {Kind.ROOT, Kind.COMPUTE, Kind.ADDRESS}
+    assert 50 <= ran(lab) <= 60
+    becomes(lab, "running", seconds=30)
+    assert len(lab.segments()) == 3, "nothing changes in what it costs"
+
+
+def test_a_launch_that_is_given_up_while_it_boots_is_paid(lab):
+    launched(lab)
+    passes(lab, 60)
+    lab.verb("mine", "terminate", confirm="DELETE")
+    becomes(lab, "terminated")
+    assert ran(lab, Kind.ADDRESS) == ran(lab)
+    assert ran(lab) == by_ec2(lab) >= 50
+    assert lab.reservations() == []
+
+
+def test_each_failed_boot_is_paid_until_it_stops(lab, aws):
+    """Stopping costs nothing, and the money for the rest is free again."""
+    order(aws, boot={"fails": "failed"})
+    launched(lab)
+    becomes(lab, "failed", seconds=20)
+    once = by_ec2(lab)
+    assert ran(lab) == once >= BOOT
+    [it] = lab.reservations()
+    assert it.until == it.since
+    assert lab.verb("mine", "start").status_code == 200
+    becomes(lab, "failed", seconds=20)
+    assert ran(lab) == once + by_ec2(lab) > once
+
+
+def test_a_failed_boot_uses_up_what_was_set_aside_for_it_and_the_next_must_fit(lab, aws):
+    """It was stopped with the most part unused; that is held until it is down, and not twice."""
+    lab.project("poor", cap=1.71)  # a disk for a month, and 1.17 hours with 24 s to spare
+    order(aws, boot={"fails": "failed"}, times={"stopping": 300})
+    launched(lab, project="poor")
+    becomes(lab, "failed", seconds=20)
+    again = lab.verb("mine", "start")
+    assert (again.status_code, again.json()["error"]["code"]) == (403, "BUDGET_EXCEEDED")
+
+
+def test_hibernating_is_paid_until_it_sleeps_and_stopping_is_not(lab):
+    running(lab)
+    asked_at = lab.now
+    assert lab.verb("mine", "hibernate").status_code == 200
+    lab.settle()
+    becomes(lab, "hibernated")
+    [compute] = [it for it in lab.segments() if it.kind is Kind.COMPUTE]
+    [asleep] = [it for it in lab.segments() if it.kind is Kind.ASLEEP]
+    assert HIBERNATING <= compute.ended - asked_at <= HIBERNATING + 2 * SLACK
+    assert asleep.began == compute.ended
+    assert not compute.reconstructed
+
+    assert lab.verb("mine", "start").status_code == 200
+    becomes(lab, "running", seconds=30)
+    before = sum(
+        it.ended - it.began for it in lab.segments() if it.kind is Kind.COMPUTE and it.ended
+    )
+    assert lab.verb("mine", "stop").status_code == 200
+    becomes(lab, "stopped")
+    assert ran(lab) - before == by_ec2(lab), "no second of stopping"
+
+
+def test_one_that_sends_itself_to_sleep_is_paid_until_it_sleeps(lab):
+    """Nobody here asked for it: EC2's reason says what kind of stop it is."""
+    running(lab)
+    asked_at = lab.now
+    by_hand(lab, "stop_instances", Hibernate=True)
+    lab.settle(seconds=SLACK)
+    assert (lab.state(), lab.workspace().verb) == ("stopping", "launch")
+    becomes(lab, "hibernated")
+    [compute] = [it for it in lab.segments() if it.kind is Kind.COMPUTE]
+    assert HIBERNATING <= compute.ended - asked_at <= HIBERNATING + 2 * SLACK
+
+
+def test_where_nobody_looked_it_took_what_was_set_aside_and_no_more(lab):
+    running(lab)
+    passes(lab, 40)
+    asked_at = lab.now
+    by_hand(lab, "stop_instances", Hibernate=True)
+    lab.settle(hours=20)
+    assert lab.state() == "hibernated"
+    [compute] = [it for it in lab.segments() if it.kind is Kind.COMPUTE]
+    assert compute.ended - asked_at == 600
+    assert compute.reconstructed
+    lab.keeps_every_cap()
+
+
+def test_a_run_that_nobody_saw_is_paid(lab, start):
+    """The daemon is gone a second after a launch; the machine goes down when it was told to."""
+    launched(lab, ttl_hours=2)
+    assert lab.workspace().seen == "starting"
+    lab.house.close()
+    lab.clock.advance(hours=8)
+    after = start()
+    after.settle(seconds=SLACK)
+    assert after.state() in {"stopped", "hibernated"}
+    assert abs(ran(after) - 2 * 3600) <= 700
+    [it] = [it for it in after.segments() if it.kind is Kind.COMPUTE]
+    assert it.reconstructed
+    after.keeps_every_cap()
+
+
+def test_one_that_never_got_a_machine_ran_for_nothing(lab, start):
+    launched(lab)
+    lab.house.close()
+    by_hand(lab, "terminate_instances")
+    after = start()
+    after.settle(seconds=20)
+    assert ran(after) == 0
