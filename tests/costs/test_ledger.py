@@ -83,7 +83,7 @@ def test_prices_are_asked_again_every_hour(make_house, clock, cloud, lab):
     dear.settle(minutes=1)
     assert [it.amount for it in lab.segments() if it.kind is Kind.COMPUTE] == [RATE, 0]
     [told] = lab.events("instance_repriced")
-    assert (told.data["previous"], told.data["hourly"]) == (RATE, 0)
+    assert (told.data["previous_hourly"], told.data["hourly"]) == (RATE, 0)
 
 
 def test_a_price_that_changes_closes_one_segment_and_opens_the_next(lab):

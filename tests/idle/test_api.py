@@ -8,7 +8,7 @@ import pytest
 from prism.errors import Unavailable
 from prism.idle import store
 from prism.kit import journal
-from prism.workspaces.events import WorkspaceMoved
+from prism.workspaces.events import WorkspaceMoved, about
 from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
 from prism.workspaces.model import Seen, State
 from tests.shapes import EXAMPLES, failed, shaped_like
@@ -139,7 +139,7 @@ def test_a_workspace_without_a_profile_is_left_alone(http, house, running, cloud
         store.change_watch(tx, workspace.id, clock.now(), profile=None)
         tx.sql.exec_driver_sql("UPDATE workspaces SET idle_profile = NULL")
         moved = {"state": State.RUNNING, "stage": None, "progress": 100}
-        tx.happened(WorkspaceMoved(actor="t", subject="mine", workspace=workspace.id, **moved))
+        tx.happened(WorkspaceMoved(actor="t", **about(workspace), **moved))
     house.settle()
     assert cloud.rule(id) is None
     finds(house, cloud, id)

@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import ClassVar
 
 from prism.kit.events import Event
+from prism.workspaces.events import WorkspaceEvent
 from prism.workspaces.idleness import Action
 
 
-class HibernationTriggered(Event, frozen=True, kw_only=True):
+class HibernationTriggered(WorkspaceEvent, frozen=True, kw_only=True):
     """A machine went down because it was idle; `estimated_savings` is what an hour saves."""
 
     event: ClassVar[str] = "hibernation_triggered"
-    workspace: str
     instance_name: str
     action: Action
     idle_duration: str
@@ -20,22 +20,20 @@ class HibernationTriggered(Event, frozen=True, kw_only=True):
     note: str | None
 
 
-class IdleConfigured(Event, frozen=True, kw_only=True):
+class IdleConfigured(WorkspaceEvent, frozen=True, kw_only=True):
     """A workspace is watched in another way."""
 
     event: ClassVar[str] = "idle_configured"
-    workspace: str
     profile: str
     enabled: bool
     idle_threshold_minutes: int
     action: Action
 
 
-class KeptAwake(Event, frozen=True, kw_only=True):
+class KeptAwake(WorkspaceEvent, frozen=True, kw_only=True):
     """A workspace is kept awake, or no longer."""
 
     event: ClassVar[str] = "idle_kept_awake"
-    workspace: str
     until: datetime | None
 
 

@@ -14,7 +14,7 @@ from prism.kit.clock import Clock, whole
 from prism.kit.db import Database
 from prism.kit.money import rate
 from prism.workspaces import store as workspaces
-from prism.workspaces.events import SYSTEM
+from prism.workspaces.events import SYSTEM, about
 from prism.workspaces.idleness import IdleAct, Idleness
 from prism.workspaces.model import Idle, Workspace
 from prism.workspaces.ports import Machine
@@ -73,9 +73,8 @@ class Lookout:
                     hourly = it.hourly_rate
                     tx.happened(
                         HibernationTriggered(
+                            **about(it),
                             actor=SYSTEM,
-                            subject=it.name,
-                            workspace=it.id,
                             instance_name=it.name,
                             action=act.action,
                             idle_duration=duration(done.seconds),

@@ -32,6 +32,7 @@ from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.workspaces import store as workspaces
+from prism.workspaces.events import about
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import IdleProfileNotFound, State, Workspace
 from prism.workspaces.plan import state_of
@@ -97,9 +98,8 @@ class IdleService:
             rule = rule_of(_watched(tx.sql, it), profile, it.hibernation)
             tx.happened(
                 IdleConfigured(
+                    **about(it),
                     actor=self._who(),
-                    subject=it.name,
-                    workspace=it.id,
                     profile=profile.name,
                     enabled=asked.enabled,
                     idle_threshold_minutes=rule.minutes,
@@ -123,9 +123,7 @@ class IdleService:
             _living(it)
             until = whole(now + timedelta(minutes=minutes)) if minutes else None
             store.change_watch(tx, it.id, now, awake_until=until)
-            tx.happened(
-                KeptAwake(actor=self._who(), subject=it.name, workspace=it.id, until=until)
-            )
+            tx.happened(KeptAwake(**about(it), actor=self._who(), until=until))
         return Awake(instance_name=it.name, keep_awake_until=until)
 
     def history(self, limit: int) -> list[Past]:

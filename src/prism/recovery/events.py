@@ -2,15 +2,14 @@
 
 from typing import ClassVar
 
-from prism.kit.events import Event
+from prism.workspaces.events import WorkspaceEvent
 from prism.workspaces.model import State, Verb
 
 
-class WorkspaceRecovered(Event, frozen=True, kw_only=True):
+class WorkspaceRecovered(WorkspaceEvent, frozen=True, kw_only=True):
     """A machine that nobody here knew is a workspace again, to be kept or destroyed."""
 
     event: ClassVar[str] = "instance_recovered"
-    workspace: str
     machine: str
     place: str
     verb: Verb

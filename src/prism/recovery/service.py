@@ -35,6 +35,7 @@ from prism.recovery.model import (
 from prism.recovery.origins import Origins
 from prism.recovery.plan import cost_so_far, end_of, may_take, name_for, rebuilt
 from prism.workspaces import store as workspaces
+from prism.workspaces.events import about
 from prism.workspaces.model import ConfirmationRequired, Verb, Workspace
 from prism.workspaces.plan import ACTIVE, STEPS, state_of
 from prism.workspaces.upstairs import LaunchGuard, Meter
@@ -151,9 +152,8 @@ class RecoveryService:
         notes = (*notes, *self._allowed(tx, workspace, now))
         tx.happened(
             WorkspaceRecovered(
+                **about(workspace),
                 actor=self._who(),
-                subject=name,
-                workspace=workspace.id,
                 machine=it.id,
                 place=it.place,
                 verb=verb,

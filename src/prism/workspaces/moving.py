@@ -7,7 +7,7 @@ from prism.kit.actor import Who
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.workspaces import store
-from prism.workspaces.events import WorkspaceTransferred
+from prism.workspaces.events import WorkspaceTransferred, about
 from prism.workspaces.model import Moving, State, Workspace
 from prism.workspaces.plan import ACTIVE, state_of
 from prism.workspaces.upstairs import LaunchGuard, Meter, Treasury
@@ -59,12 +59,10 @@ class MoveService:
                 meter.changed(tx, before, after, now, sure=True)
             tx.happened(
                 WorkspaceTransferred(
+                    **about(after),
                     actor=self._who(),
-                    subject=after.name,
-                    workspace=after.id,
                     previous_project=before.project,
                     previous_budget=before.budget,
-                    project=after.project,
                     budget=after.budget,
                 )
             )

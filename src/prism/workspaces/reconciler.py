@@ -17,6 +17,7 @@ from prism.workspaces.events import (
     WorkspaceForgotten,
     WorkspaceMoved,
     WorkspaceSeen,
+    about,
 )
 from prism.workspaces.hosts import before_its_end, zone_of
 from prism.workspaces.idleness import IdleRule
@@ -256,8 +257,7 @@ class WorkspaceReconciler:
 
         def forget(tx: Tx) -> None:
             store.forget(tx, workspace.id)
-            whose = {"subject": workspace.name, "workspace": workspace.id}
-            tx.happened(WorkspaceForgotten(actor=SYSTEM, **whose))
+            tx.happened(WorkspaceForgotten(actor=SYSTEM, **about(workspace)))
 
         return Found(NEVER - now, forget)
 
@@ -337,7 +337,7 @@ def _order(it: Workspace, attempt: int, rule: IdleRule | None) -> Order:
 
 def _told(before: Workspace, after: Workspace) -> WorkspaceSeen | WorkspaceMoved:
     was, state = state_of(before), state_of(after)
-    whose = {"actor": SYSTEM, "subject": after.name, "workspace": after.id}
+    whose = {"actor": SYSTEM, **about(after)}
     if was is state:
         return WorkspaceMoved(**whose, state=state, stage=after.stage, progress=after.progress)
     return WorkspaceSeen(**whose, previous_state=was, state=state, failure=after.failure)
@@ -345,9 +345,8 @@ def _told(before: Workspace, after: Workspace) -> WorkspaceSeen | WorkspaceMoved
 
 def _expired(before: Workspace, was: State, after: Workspace) -> WorkspaceAsked:
     return WorkspaceAsked(
+        **about(after),
         actor=SYSTEM,
-        subject=after.name,
-        workspace=after.id,
         verb=after.verb,
         previous_state=was,
         state=state_of(after),

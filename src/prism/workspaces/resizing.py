@@ -8,7 +8,7 @@ from prism.kit.actor import Who
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.workspaces import store
-from prism.workspaces.events import WorkspaceResized
+from prism.workspaces.events import WorkspaceResized, about
 from prism.workspaces.model import Resizing, State, Terms, Workspace
 from prism.workspaces.plan import state_of
 from prism.workspaces.upstairs import Meter
@@ -53,10 +53,10 @@ class ResizeService:
                 meter.changed(tx, before, after, now, sure=True)
             tx.happened(
                 WorkspaceResized(
+                    **about(after),
                     actor=self._who(),
-                    subject=after.name,
-                    workspace=after.id,
-                    previous_type=before.instance_type,
+                    previous_instance_type=before.instance_type,
+                    previous_hourly=before.hourly_rate,
                     instance_type=after.instance_type,
                     hourly=hourly,
                 )

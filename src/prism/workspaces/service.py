@@ -28,6 +28,7 @@ from prism.workspaces.events import (
     WorkspaceExtended,
     WorkspaceMoved,
     WorkspaceRepriced,
+    about,
 )
 from prism.workspaces.hosts import host
 from prism.workspaces.model import (
@@ -180,10 +181,9 @@ class WorkspaceService:
                 store.reserve(tx, before.id, self._allowed(tx, longer), now)
             tx.happened(
                 WorkspaceExtended(
+                    **about(before),
                     actor=self._who(),
-                    subject=before.name,
-                    workspace=before.id,
-                    previous=before.expires_at,
+                    previous_expires_at=before.expires_at,
                     expires_at=expires_at,
                 )
             )
@@ -204,9 +204,8 @@ class WorkspaceService:
         for it in store.rename(tx, project.id, project.name, self._clock.now()):
             tx.happened(
                 WorkspaceMoved(
+                    **about(it),
                     actor=self._who(),
-                    subject=it.name,
-                    workspace=it.id,
                     state=state_of(it),
                     stage=it.stage,
                     progress=it.progress,
@@ -234,10 +233,9 @@ class WorkspaceService:
                 meter.changed(tx, before, after, self._clock.now(), sure=True)
             tx.happened(
                 WorkspaceRepriced(
+                    **about(after),
                     actor=SYSTEM,
-                    subject=after.name,
-                    workspace=id,
-                    previous=before.hourly_rate,
+                    previous_hourly=before.hourly_rate,
                     hourly=hourly,
                 )
             )
@@ -328,9 +326,8 @@ class WorkspaceService:
             meter.changed(tx, before, after, self._clock.now(), sure=True)
         tx.happened(
             WorkspaceAsked(
+                **about(after),
                 actor=actor or self._who(),
-                subject=after.name,
-                workspace=after.id,
                 verb=after.verb,
                 previous_state=None if before is None else state_of(before),
                 state=state_of(after),
