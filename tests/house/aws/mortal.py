@@ -150,13 +150,12 @@ class World:
             self.rooms.profiles.create(NewProfile(name="lab", provider="aws", region=REGION))
             self.rooms.profiles.switch("lab")
 
-    def inherit(self):
-        """Take over what a dead daemon held, as the only one that there is."""
+    def wake(self):
+        """Find AWS; take over what a dead daemon held, where nobody else can hold anything."""
         self.rooms.aws.look(WHO)
-        for loop in self.rooms.loops:
-            loop.inherit()
-        for place in self.rooms.aws.connected:
-            for loop in self.rooms.join(place):
+        joined = [loop for place in self.rooms.aws.connected for loop in self.rooms.join(place)]
+        if not self.house.db.shared:
+            for loop in (*self.rooms.loops, *joined):
                 loop.inherit()
 
     def settle(self):
@@ -227,7 +226,7 @@ def live(job):
 def come_back(job):
     """What the next daemon of that home makes of it, and what there really is."""
     world, life = World(job), LIVES[job["life"]]
-    world.inherit()
+    world.wake()
     again(life, world.rooms)
     world.settle()
     tell(**found(world))
@@ -238,7 +237,7 @@ def by_chance(job):
     dice = random.Random(f"{job['seed']}:{job['part']}")
     worlds = [World({**job, "home": home}) for home in job["homes"]]
     for world in worlds:
-        world.inherit()
+        world.wake()
     first, account = worlds[0], job["environ"]["AWS_ACCESS_KEY_ID"]
     if job["part"] < job["deaths"]:
         points.armed, points.at = True, dice.randrange(200)
@@ -262,7 +261,7 @@ def rest(job):
     """Let what chance has left come to rest."""
     worlds = [World({**job, "home": home}) for home in job["homes"]]
     for world in worlds:
-        world.inherit()
+        world.wake()
     for world in worlds[1:]:
         world.settle()
     worlds[0].settle()

@@ -1,4 +1,4 @@
-"""One double and one mortal daemon, each a process of its own, and what must hold between them."""
+"""One double and its mortal daemons, each a process of its own; what must hold between them."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ SLOW_TIMES = {
 
 @dataclass
 class Stage:
-    """One double and one mortal daemon, each a process of its own."""
+    """One double and its mortal daemons, each a process of its own."""
 
     folder: Path
     accounts: itertools.count = field(default_factory=lambda: itertools.count(100_000_000_001))
@@ -42,26 +42,33 @@ class Stage:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.double = subprocess.Popen(double, **quiet)
         self.log = (self.folder / "log").open("w")
-        self.mortal = subprocess.Popen(
-            (sys.executable, "-m", "tests.house.aws.mortal"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-        )
+        self.mortals = [self._mortal()]
+
+    def _mortal(self):
+        command = (sys.executable, "-m", "tests.house.aws.mortal")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.log}
+        return subprocess.Popen(command, text=True, **pipes)
+
+    def two(self):
+        """Have two daemons that can be asked at the same time."""
+        if len(self.mortals) == 1:
+            self.mortals.append(self._mortal())
 
     def close(self):
-        self.mortal.stdin.close()
-        for process in (self.mortal, self.double):
+        for mortal in self.mortals:
+            mortal.stdin.close()
+        for process in (*self.mortals, self.double):
             process.terminate()
             process.wait(20)
-        self.mortal.stdout.close()
+        for mortal in self.mortals:
+            mortal.stdout.close()
         self.log.close()
 
-    def ask(self, **job):
+    def ask(self, who=0, **job):
         """One fork's answer."""
-        print(json.dumps(job), file=self.mortal.stdin, flush=True)
-        answer = json.loads(self.mortal.stdout.readline())
+        mortal = self.mortals[who]
+        print(json.dumps(job), file=mortal.stdin, flush=True)
+        answer = json.loads(mortal.stdout.readline())
         assert "broke" not in answer, answer["broke"]
         return answer
 

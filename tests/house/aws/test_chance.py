@@ -1,4 +1,11 @@
-"""Random schedules with random faults and deaths; a failure is a seed, which replays."""
+"""Random schedules with random faults and deaths.
+
+A failure is a seed, which replays; only where two daemons work at the same moment do their steps
+fall as they fall.
+"""
+
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -20,54 +27,88 @@ def stage(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def came_of():
-    """What each seed came to, by how many daemons there were; told when all have been tried."""
-    tried = {"one daemon": {}, "two daemons on one PostgreSQL": {}}
-    yield tried
+    """Judges what each seed came to, and tells of them when all have been tried."""
+    tried = defaultdict(dict)
+
+    def judge(whose, seed, found, deaths):
+        assert not [*machines_wrong(found), *storage_wrong(found)]
+        tried[whose][seed] = len(found["there"]["machines"]), deaths
+
+    yield judge
     for whose, seeds in tried.items():
         if len(seeds) == SEEDS:
-            made = sum(len(found["there"]["machines"]) for found, _ in seeds.values())
+            machines, deaths = (sum(counts) for counts in zip(*seeds.values(), strict=True))
             record(
                 f"Random schedules on AWS: {whose}",
                 f"{SEEDS} seeds of {STEPS} verbs with lost, late, doubled, dropped, throttled and "
-                f"stale answers; {sum(deaths for _, deaths in seeds.values())} deaths, {made} "
-                f"machines made, none of them twice, none without a workspace that knows it.",
+                f"stale answers; {deaths} deaths, {machines} machines made, none of them twice, "
+                f"none without a workspace that knows it.",
             )
 
 
-def schedule(stage, seed, daemons=1, database=""):
-    """What there is after a schedule has come to rest, and how often it died on its way."""
+@pytest.fixture
+def shared(postgres):
+    """A database of nobody's."""
+    engine = create_engine(postgres)
+    with engine.begin() as sql:
+        sql.execute(text("DROP SCHEMA public CASCADE"))
+        sql.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+    return postgres
+
+
+def job_of(stage, seed, daemons=1, database=""):
     job = stage.job() | {"seed": seed, "steps": STEPS, "deaths": DEATHS, "database": database}
-    progress = stage.folder / f"progress-{job['environ']['AWS_ACCESS_KEY_ID']}"
+    return job | {"homes": [f"{job['home']}-{n}" for n in range(daemons)]}
+
+
+def lived(stage, job, who=0):
+    """Go through a schedule, over all deaths; how many those were."""
+    progress = stage.folder / f"progress-{job['environ']['AWS_ACCESS_KEY_ID']}-{who}"
     progress.write_text("0")
-    homes = [f"{job['home']}-{n}" for n in range(daemons)]
-    job |= {"homes": homes, "progress": str(progress)}
     part = 0
-    while stage.ask(do="by chance", part=part, **job)["killed"]:
+    while stage.ask(who, do="by chance", part=part, progress=str(progress), **job)["killed"]:
         part += 1
-    return stage.ask(do="rest", **job), part
+    return part
 
 
 def of_seed(seed):
     return pytest.param(seed, marks=() if seed == 0 else pytest.mark.slow)
 
 
+@pytest.mark.xdist_group("chance")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [of_seed(seed) for seed in range(SEEDS)])
 def test_one_daemon(stage, came_of, seed):
-    found, deaths = schedule(stage, seed)
-    assert not [*machines_wrong(found), *storage_wrong(found)]
-    came_of["one daemon"][seed] = found, deaths
+    job = job_of(stage, seed)
+    deaths = lived(stage, job)
+    came_of("one daemon", seed, stage.ask(do="rest", **job), deaths)
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("chance of two")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_two_daemons_on_one_postgresql(stage, came_of, postgres, seed):
-    engine = create_engine(postgres)
-    with engine.begin() as sql:
-        sql.execute(text("DROP SCHEMA public CASCADE"))
-        sql.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    found, deaths = schedule(stage, seed, daemons=2, database=postgres)
-    assert not [*machines_wrong(found), *storage_wrong(found)]
-    came_of["two daemons on one PostgreSQL"][seed] = found, deaths
+def test_two_daemons_in_turn(stage, came_of, shared, seed):
+    job = job_of(stage, seed, 2, shared)
+    deaths = lived(stage, job)
+    came_of("two daemons on one PostgreSQL", seed, stage.ask(do="rest", **job), deaths)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("chance of two")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_two_daemons_at_once(stage, came_of, shared, seed):
+    stage.two()
+    job = job_of(stage, seed, 2, shared)
+    stage.ask(do="rest", **job)  # there are tables now
+
+    def one(who):
+        half = {"steps": STEPS // 2, "deaths": DEATHS // 2, "homes": [job["homes"][who]]}
+        return lived(stage, job | half | {"seed": f"{seed}/{who}"}, who)
+
+    with ThreadPoolExecutor(2) as both:
+        deaths = sum(both.map(one, range(2)))
+    whose = "two daemons on one PostgreSQL at once, each with deaths of its own"
+    came_of(whose, seed, stage.ask(do="rest", **job), deaths)
