@@ -15,6 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, text
 
+from prism.catalog.plan import LEARNT
 from prism.daemon.house import build
 from prism.kit.clock import StoppedClock
 from prism.providers.local.place import place_of
@@ -26,6 +27,13 @@ ML = "Python Machine Learning (Simplified)"
 HOME = Path(tempfile.mkdtemp(prefix="prism-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 PLACE = place_of(HOME)
+
+
+@pytest.fixture(autouse=True)
+def nothing_learnt():
+    """What one test's AWS says of prices, another does not hear."""
+    yield
+    LEARNT.clear()
 
 
 @pytest.fixture

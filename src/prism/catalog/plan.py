@@ -9,7 +9,7 @@ from prism.kit.money import micros
 
 AS_OF = date.fromisoformat(table.PRICES_AS_OF)
 LEARNT: dict[tuple[str, str], StoragePrice] = {}
-"""What a provider has said, by kind and region, of what the table does not know."""
+"""What a provider's own list says now, by kind and region: it is believed before the table."""
 TYPES = {
     kind.name: kind
     for kind in (
@@ -68,8 +68,10 @@ def price(instance_type: str, region: str) -> Price | None:
 
 def storage_price(kind: str, region: str) -> StoragePrice | None:
     """What `gp3`, `efs`, `snapshot` or `address` costs there; `None` where nobody knows."""
+    if (said := LEARNT.get((kind, region))) is not None:
+        return said
     if region not in table.PRICED_REGIONS or kind not in table.STORAGE:
-        return LEARNT.get((kind, region))
+        return None
     usd, unit = table.STORAGE[kind]
     return StoragePrice(amount=micros(usd), unit=unit, as_of=AS_OF, source=table.PRICES_SOURCE)
 

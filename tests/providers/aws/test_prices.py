@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aws_double.rulebook import build
-from prism.catalog import plan, table
+from prism.catalog import table
 from prism.catalog.plan import storage_price
 from prism.kit.clock import StoppedClock
 from prism.providers.aws import prices as module
@@ -14,13 +14,6 @@ from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.prices import Prices
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def nothing_learnt(monkeypatch):
-    learnt = {}
-    for where in (plan, module):
-        monkeypatch.setattr(where, "LEARNT", learnt)
 
 
 @pytest.fixture
@@ -179,10 +172,17 @@ def test_the_ledger_prices_disks_by_the_list_where_the_table_ends(tmp_path, cloc
     assert storage_price("gp3", "eu-south-2") is None, "too old to be true"
 
 
-def test_the_table_is_not_overruled_halfway(tmp_path, clock):
-    """Where it knows a price, its rows and those that are counted already agree."""
-    book = {"stored": {"gp3": 1, "io2": 125000}, "listed_at": NOW.isoformat()}
+def test_whoever_asks_hears_the_price_that_the_ledger_counts(tmp_path, clock):
+    """The list's while it is fresh, else the table's; a plan and its bill never differ."""
+    book = {"stored": {"gp3": 81000, "io2": 125000}, "listed_at": NOW.isoformat()}
     (tmp_path / "us-east-1.json").write_text(json.dumps(book))
-    Prices(tmp_path, clock).open("us-east-1")
+    prices = Prices(tmp_path, clock)
+    prices.open("us-east-1")
+    for kind, amount in {"gp3": 81000, "io2": 125000, "address": 5000}.items():
+        counted, said = storage_price(kind, "us-east-1"), prices.stored(kind, "us-east-1")
+        assert counted.amount == said.amount == amount
+        assert said.source == f"{counted.source}, us-east-1, as of {counted.as_of}"
+    clock.advance(days=31)
+    assert prices.stored("gp3", "us-east-1").amount == 80000
     assert storage_price("gp3", "us-east-1").amount == 80000
-    assert storage_price("io2", "us-east-1").amount == 125000
+    assert prices.stored("io2", "us-east-1") is storage_price("io2", "us-east-1") is None

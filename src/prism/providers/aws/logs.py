@@ -56,9 +56,7 @@ class Entry(Struct, frozen=True):
 class AwsLogs:
     """Implements `logs.ports.Logs`."""
 
-    def __init__(
-        self, console: Console, pool: Pool, doors: Doors, *, setup: str = SETUP
-    ) -> None:
+    def __init__(self, console: Console, pool: Pool, doors: Doors, *, setup: str = SETUP) -> None:
         """`setup` is the file of the setup; only tests have another."""
         self._console, self._pool, self._doors = console, pool, doors
         self._file = setup

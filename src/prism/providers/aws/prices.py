@@ -107,10 +107,11 @@ class Prices:
         return Quote(said, f"EC2 spot price, {region}, as of {book.spot_at:%Y-%m-%d}")
 
     def stored(self, what: str, region: str) -> Quote | None:
-        """What a GB-month of `gp3`, `efs`, `snapshot` costs, or an hour of an `address`."""
-        book = self._book(region)
-        if (said := book.stored.get(what)) is not None and self._fresh(book):
-            return _listed(said, region, book)
+        """What a GB-month of `gp3`, `efs`, `snapshot` costs, or an hour of an `address`.
+
+        The catalog says it, which was taught: so nobody hears another price than the ledger.
+        """
+        self._teach(region, self._book(region))
         if (known := storage_price(what, region)) is None:
             return None
         return Quote(known.amount, f"{known.source}, {region}, as of {known.as_of}")
@@ -123,6 +124,7 @@ class Prices:
     def look(self, cloud: Cloud) -> bool:
         """Fetch what is due of the cloud's region; whether that brought anything new."""
         region, before = cloud.region, self._book(cloud.region)
+        self._teach(region, before)
         if self._due(region, "list", before.listed_at, DAILY):
             self._fetch(region, "list", lambda: self._listing(cloud))
         if self._due(region, "spot", before.spot_at, HOURLY):
@@ -164,6 +166,8 @@ class Prices:
     def _teach(self, region: str, book: Book) -> None:
         """Tell the catalog of disks and addresses, which the ledger prices and asks nobody."""
         if book.listed_at is None or not self._fresh(book):
+            for kind in STORED:  # too old to be true
+                LEARNT.pop((kind, region), None)
             return
         for kind, amount in book.stored.items():
             unit: Literal["GB-month", "hour"] = "hour" if kind == "address" else "GB-month"
