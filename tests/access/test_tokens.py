@@ -81,6 +81,51 @@ def test_a_token_for_one_project_sees_no_other(team):
         failed(wider, 403, "PERMISSION_DENIED")
 
 
+def test_a_token_for_one_project_is_for_nothing_else_of_its_user(team):
+    """Neither what she did elsewhere, nor what is hers and in no project."""
+    wide = team("owner", "POST", "tokens", json={"name": "wide", "scope": "admin"}).json()["id"]
+    other = team("operator", "POST", "projects", json={"name": "Other"}).json()["id"]
+    asked = {"project_id": other, "email": "owner@x.org"}
+    sent = team("operator", "POST", "invitations/send", json=asked).json()
+    elsewhere = team("owner", "POST", "projects", json={"name": "Elsewhere"}).json()["id"]
+    one = team.token("one", user="owner@x.org", scope="admin", project="Reef")
+    assert [it["id"] for it in team("one", "GET", "tokens").json()] == [one.id]
+    failed(team("one", "DELETE", f"tokens/{wide}"), 404, "TOKEN_NOT_FOUND")
+    failed(team("one", "POST", "projects", json={"name": "More"}), 403, "PERMISSION_DENIED")
+    switch = {"profile_name": "local"}
+    failed(team("one", "POST", "profiles/switch", json=switch), 403, "PERMISSION_DENIED")
+    path, body = f"invitations/{sent['id']}", {"token": sent["token"]}
+    for verb in ("accept", "decline"):
+        failed(team("one", "POST", f"{path}/{verb}", json=body), 404, "INVITATION_NOT_FOUND")
+    failed(team("one", "GET", path), 404, "INVITATION_NOT_FOUND")
+    assert team("one", "GET", "invitations/me").json()["count"] == 0
+    assert team("owner", "GET", "invitations/me").json()["count"] == 1
+    seen = team("one", "GET", "audit").json()
+    assert {it["data"].get("project") for it in seen} == {team.project}
+    mine = team("owner", "GET", "audit?event=project_created").json()
+    assert elsewhere in {it["data"]["project"] for it in mine}
+
+
+def test_a_token_for_one_project_still_makes_and_ends_its_like(team):
+    team.token("one", user="owner@x.org", scope="admin", project="Reef")
+    asked = NEW | {"project": "Reef"}
+    made = team("one", "POST", "tokens", json=asked).json()
+    assert (made["project"], made["user"]) == (team.project, "owner@x.org")
+    assert team("one", "DELETE", f"tokens/{made['id']}").status_code == 200
+
+
+@pytest.mark.parametrize(("user", "who"), [("owner@x.org", "day"), ("ada@x.org", "night")])
+def test_no_token_makes_one_that_lives_longer(team, clock, user, who):
+    until = team.token(who, user=user, scope="admin", days=1).expires_at
+    clock.advance(hours=6)
+    for days in (1, 366):
+        made = team(who, "POST", "tokens", json=NEW | {"days": days}).json()
+        assert made["expires_at"] == f"{until:%Y-%m-%dT%H:%M:%SZ}"
+    team.tokens["child"] = made["token"]
+    clock.advance(hours=18)
+    failed(team("child", "GET", "projects"), 401, "UNAUTHENTICATED")
+
+
 @pytest.mark.parametrize("who", ["viewer", "member", "admin", "owner", "outside"])
 def test_nobody_makes_a_token_of_somebody_else(team, who):
     for user in ("ada@x.org", "owner2@x.org"):

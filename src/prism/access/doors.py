@@ -129,6 +129,8 @@ def _words(rule: Rule, scope: Scope, body: Any) -> Sequence[str | None]:
 def _denied(rule: Rule, caller: Caller, subject: Subject) -> PermissionDenied:
     role = caller.roles.get(subject.project or "")
     are = f"you are {role} there" if role else "you have no role there"
+    if caller.only is not None:
+        are += ", and your token is for one project"
     return PermissionDenied(
         f"You may not {rule.verb}",
         details=f"{are}; your access is {caller.scope}",

@@ -102,7 +102,8 @@ class Rule(Struct, frozen=True):
     """What a route needs: a verb, on which kind of thing, where its name stands.
 
     `own` is the verb that is enough for whoever the thing belongs to; `also` is what else the
-    request touches. What is `optional` need not be named.
+    request touches. What is `optional` need not be named. For what is nobody's project a token
+    for one is enough only where the rule is `narrow`, and the service looks at that token too.
     """
 
     verb: Verb
@@ -111,6 +112,7 @@ class Rule(Struct, frozen=True):
     own: Verb | None = None
     also: "Rule | None" = None
     optional: bool = False
+    narrow: bool = False
 
 
 class Caller(Actor, frozen=True, kw_only=True):

@@ -60,12 +60,21 @@ def may(caller: Caller, rule: Rule, subject: Subject) -> bool:
             return True
     if not lends(caller.scope, rule.verb):
         return False
+    if caller.only is not None and rule.verb in {Verb.USE, Verb.FOUND} and not rule.narrow:
+        return False  # a person's own matters are in no project, so not in that one
     return caller.operator or allows(role, rule.verb)
 
 
 def owns(caller: Caller, subject: Subject) -> bool:
-    """Whether it is theirs."""
+    """Whether it is theirs, and the token is not for another project than it is in."""
+    if not opens(caller, subject.project):
+        return False
     return subject.owner is not None and subject.owner.lower() == caller.name.lower()
+
+
+def opens(caller: Caller, project: str | None) -> bool:
+    """Whether a token is for this project too, or for all that somebody has."""
+    return caller.only is None or caller.only == project
 
 
 def sees(caller: Caller, subject: Subject) -> bool:

@@ -9,6 +9,7 @@ API = "/api/v1"
 PARAMETER = re.compile(r"\{(\w+):\w+\}")
 ANY, LOOK, USE, SERVE = (Rule(verb) for verb in (Verb.ANY, Verb.LOOK, Verb.USE, Verb.SERVE))
 FOUND = Rule(Verb.FOUND)
+MINT, TOKENS = Rule(Verb.FOUND, narrow=True), Rule(Verb.USE, narrow=True)
 
 
 def _workspace(verb: Verb, where: str = "name", own: Verb | None = None) -> Rule:
@@ -149,9 +150,9 @@ TABLE: Mapping[str, Rule] = {
     "POST {}/orphans/{id}/terminate": SERVE,
     "POST {}/recover": SERVE,
     # tokens, what happened, the daemon
-    "GET {}/tokens": USE,
-    "POST {}/tokens": FOUND,
-    "DELETE {}/tokens/{id}": USE,
+    "GET {}/tokens": TOKENS,
+    "POST {}/tokens": MINT,
+    "DELETE {}/tokens/{id}": TOKENS,
     "GET {}/audit": LOOK,
     "GET {}/events": LOOK,
     "WS {}/ws": LOOK,

@@ -24,6 +24,7 @@ from prism.access.model import (
     TokenNotFound,
     current,
 )
+from prism.access.plan import opens
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database
 from prism.kit.ids import sortable_id
@@ -63,7 +64,7 @@ class TokenService:
         who = current()
         with self._db.read() as sql:
             kept = store.every(sql, None if who.operator else who.name.lower())
-        return [_shown(token) for token in kept]
+        return [_shown(token) for token in kept if opens(who, token.project)]
 
     def create(self, asked: NewToken) -> Minted:
         """Make one; this answer alone shows it."""
@@ -81,7 +82,7 @@ class TokenService:
                 hash=hashed(secret),
                 created_by=who.name,
                 created_at=now,
-                expires_at=now + timedelta(days=asked.days),
+                expires_at=_end(who, now + timedelta(days=asked.days)),
             )
             store.add(tx, token)
             tx.happened(
@@ -101,7 +102,7 @@ class TokenService:
         who = current()
         with self._db.write() as tx:
             token = store.by_id(tx.sql, id)
-            if token is None or not (who.operator or token.user == who.name.lower()):
+            if token is None or not _theirs(who, token):
                 raise TokenNotFound(
                     f"Token {id!r} not found",
                     remediation="Use `prism token list` to see your tokens",
@@ -156,6 +157,15 @@ def hashed(secret: str) -> str:
 def expired(caller: Caller, now: datetime) -> bool:
     """Whether the token that said who it is has run out since."""
     return caller.until is not None and caller.until <= now
+
+
+def _end(who: Caller, wanted: datetime) -> datetime:
+    """When a new token ends: with the one that made it, if that is sooner."""
+    return wanted if who.until is None else min(wanted, who.until)
+
+
+def _theirs(who: Caller, token: Token) -> bool:
+    return who.operator or (token.user == who.name.lower() and opens(who, token.project))
 
 
 def _shown(token: Token) -> ShownToken:

@@ -41,11 +41,14 @@ def changes(caller: Caller, fact: Recorded) -> bool:
 
 def shows(caller: Caller, fact: Recorded, workspace: Workspace) -> bool:
     """Whether she may know of it."""
-    if caller.operator or fact.event == RESYNC or fact.actor.lower() == caller.name.lower():
+    if caller.operator or fact.event == RESYNC:
+        return True
+    whole = caller.only is None  # else her own deeds elsewhere are not this token's matter
+    if whole and fact.actor.lower() == caller.name.lower():
         return True
     if (project := fact.data.get("project")) is not None:
         return sees(caller, Subject(project))
     if (id := fact.data.get("workspace")) is not None:
         subject = workspace(id)
         return subject is not None and sees(caller, subject)
-    return bool(fact.data.get("user") == caller.name.lower())
+    return whole and bool(fact.data.get("user") == caller.name.lower())

@@ -14,6 +14,11 @@ def seconds_until(at: str) -> float:
     return (datetime.fromisoformat(at) - datetime.now(UTC)).total_seconds()
 
 
+def days_between(since: str, until: str) -> float:
+    """How many days lie between two moments."""
+    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds() / 86400
+
+
 def here(at: str) -> str:
     """That moment on the local clock."""
     return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M %Z")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prism.cli.link import daemon
-from prism.cli.moments import here
+from prism.cli.moments import days_between, here
 from prism.cli.terminal import say, show_json, show_table
 from prism.cli.words import nothing
 from prism.client.wire import quoted
@@ -23,7 +23,10 @@ def _create(asked: Namespace) -> None:
     if asked.json:
         return show_json(it)
     say(f"A token of {it['user']} until {here(it['expires_at'])}. It is shown this once:")
-    return print(it["token"])
+    print(it["token"])
+    if days_between(it["created_at"], it["expires_at"]) < asked.days:
+        say(f"note: not {asked.days} days: it ends with the token that made it")
+    return None
 
 
 def _list(asked: Namespace) -> None:

@@ -7,6 +7,7 @@ from msgspec import structs
 from sqlalchemy import Connection
 
 from prism.access.model import current
+from prism.access.plan import opens
 from prism.access.service import SECRET, hashed
 from prism.errors import ValidationFailed
 from prism.invitations import store
@@ -89,8 +90,10 @@ class InvitationService(Answers):
 
     def mine(self, status: Status | None) -> Page:
         """All to whoever asks."""
+        who = current()
         with self._db.read() as sql:
-            return self._page(sql, store.of_person(sql, current().name), status)
+            found = [it for it in store.of_person(sql, who.name) if opens(who, it.project)]
+            return self._page(sql, found, status)
 
     def resend(self, id: str) -> Resent:
         """Send it again, with a new token and a new expiry; the old token ends."""
