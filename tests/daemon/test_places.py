@@ -12,6 +12,7 @@ from aws_double.double import AwsDouble
 from aws_double.rulebook import build as rules
 from prism.daemon.house import _start, _start_aws, build
 from prism.kit.clock import StoppedClock
+from prism.providers.aws.identity import Found, Identity
 from prism.providers.local.compute import LocalCompute
 from prism.settings import Settings
 from tests.conftest import Http
@@ -256,6 +257,26 @@ def test_what_is_missing_is_told_of_profiles_that_are_used_or_named(desk, aws):
     assert desk.get("daemon/aws?profile=nobody")["error"]["code"] == "PROFILE_NOT_FOUND"
     assert desk.get("daemon/aws?profile=local") == []
     assert desk.get("daemon/aws/policy")["Version"] == "2012-10-17"
+
+
+@pytest.mark.parametrize(
+    ("region", "arn", "partition"),
+    [
+        ("us-gov-west-1", None, "aws-us-gov"),
+        ("cn-north-1", None, "aws-cn"),
+        ("us-west-2", f"arn:aws-cn:iam::{ACCOUNT}:user/ada", "aws-cn"),
+        ("us-west-2", None, "aws"),
+    ],
+)
+def test_the_policy_is_of_the_partition_that_somebody_works_in(desk, aws, region, arn, partition):
+    desk.use("lab", region)
+    if arn is not None:
+        who = Found(identity=Identity(account=ACCOUNT, arn=arn))
+        desk.rooms.aws.identities._found[None] = who
+    said = [it["Resource"] for it in desk.get("daemon/aws/policy")["Statement"]]
+    arns = [it for one in said for it in (one if isinstance(one, list) else [one]) if it != "*"]
+    assert {it.split(":")[1] for it in arns} == {partition}
+    assert aws.calls == []
 
 
 def test_a_volume_is_kept_where_the_profile_leads(desk):

@@ -94,6 +94,20 @@ class Found(Struct, frozen=True, kw_only=True):
     at: datetime | None = None
 
 
+def partition_of(profile: Profile, found: Found) -> str:
+    """The partition that a profile leads to: as AWS has said, else by its region; asks nobody."""
+    import botocore.session  # noqa: PLC0415  cold start: only who uses AWS pays
+    from botocore.exceptions import UnknownRegionError  # noqa: PLC0415  the same
+
+    if found.identity is not None:
+        return found.identity.partition
+    try:
+        said: str = botocore.session.get_session().get_partition_for_region(region_of(profile))
+    except (Problem, UnknownRegionError):
+        return "aws"
+    return said
+
+
 class Identities:
     """Who each of AWS's profiles is, for everybody who wants to know."""
 
