@@ -110,7 +110,7 @@ def test_its_machine_is_told_how_long_the_new_money_lasts(two, cloud):
 
 def test_a_move_that_makes_no_sense_is_refused(two):
     failed(two.verb("mine", "move", project="none"), 404, "PROJECT_NOT_FOUND")
-    failed(two.verb("mine", "move", project="two", budget="none"), 404, "BUDGET_NOT_FOUND")
+    failed(two.verb("mine", "move", project="two", budget="none"), 422, "VALIDATION_FAILED")
     failed(two.verb("none", "move", project="two"), 404, "INSTANCE_NOT_FOUND")
     failed(two.verb("mine", "move"), 422, "VALIDATION_FAILED")
     assert two.verb("mine", "move", project="one").status_code == 200
