@@ -66,3 +66,14 @@ def test_the_daemons_status_names_a_place_that_is_away(prism, server):
     counts = dict.fromkeys(("active_profiles", "total_instances", "active_instances"), 1)
     server.on("GET /daemon/status", status | counts | {"places": [place]})
     assert "away: aws:1:us-west-2  ExpiredToken\n" in prism("daemon", "status").stdout
+
+
+def test_the_daemons_status_names_what_it_may_not(prism, server):
+    place = {"place": "aws:1:us-west-2", "provider": "aws", "problem": None}
+    status = dict.fromkeys(("status", "version", "uptime", "aws_connectivity"), "x")
+    counts = dict.fromkeys(("active_profiles", "total_instances", "active_instances"), 1)
+    there = [{**place, "missing": ["ec2:RunInstances"]}, {**place, "missing": None}]
+    server.on("GET /daemon/status", status | counts | {"places": there})
+    done = prism("daemon", "status")
+    assert "missing: aws:1:us-west-2  ec2:RunInstances\n" in done.stdout
+    assert "prism aws policy" in done.stdout + done.stderr

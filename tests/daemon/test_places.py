@@ -259,6 +259,21 @@ def test_what_is_missing_is_told_of_profiles_that_are_used_or_named(desk, aws):
     assert desk.get("daemon/aws/policy")["Version"] == "2012-10-17"
 
 
+def test_the_status_says_what_was_missing_when_somebody_looked_last(desk, aws):
+    desk.use()
+    desk.house.settle()
+    assert (desk.place()["missing"], desk.place()["checked_at"]) == (None, None)
+    aws.rules = rules({"denied": ["ec2:RunInstances"]})
+    desk.get("daemon/aws")
+    asked = len(aws.calls)
+    assert desk.place()["missing"] == ["ec2:RunInstances"]
+    assert desk.place()["checked_at"] == "2026-01-01T00:00:00Z"
+    assert len(aws.calls) == asked, "it is remembered, not asked for"
+    aws.rules = rules({})
+    desk.get("daemon/aws")
+    assert desk.place()["missing"] == []
+
+
 @pytest.mark.parametrize(
     ("region", "arn", "partition"),
     [

@@ -9,7 +9,7 @@ import time
 
 from prism.cli.logbook import last_lines, new_lines, readable
 from prism.cli.starting import answers, start_daemon, who
-from prism.cli.terminal import say, show_fields, show_json
+from prism.cli.terminal import say, show_fields, show_json, suggest
 from prism.cli.words import nothing
 from prism.client.faults import DaemonUnreachable
 from prism.client.place import Place
@@ -87,7 +87,12 @@ def _status(asked: Namespace) -> None:
     away = {
         f"away: {one['place']}": one["problem"] for one in it.get("places", ()) if one["problem"]
     }
-    return show_fields(
+    lacks = {
+        f"missing: {one['place']}": ", ".join(one["missing"])
+        for one in it.get("places", ())
+        if one.get("missing")
+    }
+    show_fields(
         {
             "status": it["status"],
             "version": it["version"],
@@ -99,8 +104,12 @@ def _status(asked: Namespace) -> None:
             "process": None if place.url else who(place).get("pid"),
             "socket": None if place.url else place.socket,
             **away,
+            **lacks,
         }
     )
+    if lacks:
+        suggest("The least policy that has it: `prism aws policy`")
+    return None
 
 
 def _logs(asked: Namespace) -> None:

@@ -13,7 +13,8 @@ PATH = "/daemon"
 class PlaceSeen(Struct, frozen=True):
     """Somewhere machines are, and how looking there went last; null before the first look.
 
-    `identity` is the user or role that AWS takes the daemon for.
+    `identity` is the user or role that AWS takes the daemon for; `missing` are the permissions
+    that it lacked at `checked_at`, when `/api/v1/daemon/aws` was asked last; null before that.
     """
 
     place: str
@@ -22,6 +23,8 @@ class PlaceSeen(Struct, frozen=True):
     looked_at: datetime | None
     problem: str | None
     identity: str | None = None
+    missing: tuple[str, ...] | None = None
+    checked_at: datetime | None = None
 
 
 class Status(Struct, frozen=True, kw_only=True):

@@ -29,7 +29,8 @@ class Counts(Struct, frozen=True):
 class PlaceSeen(Struct, frozen=True):
     """Somewhere machines are, and how looking there went last; null before the first look.
 
-    `identity` is the user or role that AWS takes the daemon for.
+    `identity` is the user or role that AWS takes the daemon for; `missing` are the permissions
+    that it lacked at `checked_at`, when `/api/v1/daemon/aws` was asked last; null before that.
     """
 
     place: str
@@ -38,6 +39,8 @@ class PlaceSeen(Struct, frozen=True):
     looked_at: datetime | None = None
     problem: str | None = None
     identity: str | None = None
+    missing: Sequence[str] | None = None
+    checked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

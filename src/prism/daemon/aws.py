@@ -80,6 +80,7 @@ class AwsDesk:
             cloud, identity = self._places().cloud_of(profile)
             said |= {"region": cloud.region, "account": identity.account, "identity": identity.arn}
             found = permissions(cloud, identity)
+            self._places().note(cloud, identity, found)
         except Problem as problem:
             why = f"{problem.message}: {problem.details}" if problem.details else problem.message
             return AwsAccess(**said, problem=why, remediation=problem.remediation or None)

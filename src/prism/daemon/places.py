@@ -276,7 +276,9 @@ class PlaceRooms(RescueRooms):
         at, problem = (glance.at, glance.problem) if glance else (None, None)
         reachable = None if glance is None else problem is None
         who = self.aws.who(place) if provider == "aws" else None
-        return PlaceSeen(place, provider, reachable, at and whole(at), problem, who)
+        found = self.aws.checked.get(place)
+        lacks = (found.missing, whole(found.at)) if found else (None, None)
+        return PlaceSeen(place, provider, reachable, at and whole(at), problem, who, *lacks)
 
     def _in_use(self) -> Usage:
         """What somebody works with, and where rows are; as before while the database is away."""

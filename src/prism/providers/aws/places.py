@@ -9,6 +9,7 @@ before an aws profile is used.
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct
@@ -29,6 +30,7 @@ from prism.providers.aws.identity import (
     place_of,
     region_of,
 )
+from prism.providers.aws.permissions import Permissions
 from prism.providers.aws.prices import Prices
 from prism.providers.aws.storage_terms import AwsStorageTerms
 from prism.providers.aws.terms import AwsTerms, Known
@@ -49,6 +51,13 @@ class Usage(Struct, frozen=True, kw_only=True):
     active: tuple[Profile, ...] = ()
     rows: tuple[tuple[str, str | None], ...] = ()
     profiles: Mapping[str, Profile] = {}
+
+
+class Checked(Struct, frozen=True, kw_only=True):
+    """What a login lacked of the permissions that Prism needs, when somebody looked last."""
+
+    at: datetime
+    missing: tuple[str, ...]
 
 
 class Parts(Struct, frozen=True, kw_only=True):
@@ -84,6 +93,8 @@ class AwsPlaces:
         self.connected: Mapping[str, Parts] = {}
         self.troubles: Mapping[str, Problem] = {}
         """Active profiles that lead nowhere yet, by name, and why."""
+        self.checked: Mapping[str, Checked] = {}
+        """By place, what is known of permissions; nobody is asked for it."""
         self.wanted: frozenset[str] = frozenset()
         """What was in use at the last look."""
         self.told: list[Callable[[str], object]] = []
@@ -122,6 +133,12 @@ class AwsPlaces:
         parts = self.connected.get(place)
         found = self.identities.known(parts.cloud.aws_profile).identity if parts else None
         return found.arn if found else None
+
+    def note(self, cloud: OwnCloud, identity: Identity, found: Permissions) -> None:
+        """Somebody has looked what a login may do where its cloud is."""
+        place = place_of(identity.account, cloud.region)
+        now = Checked(at=self._clock.now(), missing=found.missing)
+        self.checked = {**self.checked, place: now}
 
     def ring(self) -> None:
         """Something may be in use that was not; waits for nobody."""
