@@ -103,9 +103,9 @@ def test_money_moves_between_projects_of_one_pool_as_far_as_it_is_free(shared):
     assert moved["destination"]["allocated_amount"] == 300.0
     assert lab.get("budgets/grant")["allocated_amount"] == 700.0
     facts = [it.data for it in lab.events("allocation_changed") if it.data["reason"]]
-    assert [(it["previous"], it["amount"]) for it in facts] == [
-        (600_000_000, 400_000_000),
-        (100_000_000, 300_000_000),
+    assert [(it["before"], it["after"]) for it in facts] == [
+        ({"amount": 600_000_000}, {"amount": 400_000_000}),
+        ({"amount": 100_000_000}, {"amount": 300_000_000}),
     ]
 
 

@@ -1,16 +1,23 @@
 """What can happen to money; `subject` is the name of the pool or project."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
+from prism.budgets.model import Allocation, Pool
 from prism.kit.events import Event
+
+POOL = ("name", "description", "total", "period", "time_zone", "start_date", "end_date")
+ALERT = "alert_threshold"
 
 
 class PoolChanged(Event, frozen=True, kw_only=True):
-    """A pool was made, changed or deleted."""
+    """A pool was made, changed or deleted; amounts in micro-dollars."""
 
     event: ClassVar[str] = "budget_changed"
     budget: str
     what: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
 
 
 class AllocationChanged(Event, frozen=True, kw_only=True):
@@ -20,17 +27,41 @@ class AllocationChanged(Event, frozen=True, kw_only=True):
     allocation: str
     budget: str
     project: str
-    amount: int
-    previous: int | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
     reason: str = ""
 
 
 class ThresholdExceeded(Event, frozen=True, kw_only=True):
-    """So much of a cap is spent; told once, and again after it fell below meanwhile."""
+    """So much of a cap is spent; told once, and again after it fell below meanwhile.
+
+    `project` is whose the cap is; null for a pool, which is several projects'.
+    """
 
     event: ClassVar[str] = "budget_threshold_exceeded"
     scope: str
     id: str
+    project: str | None
     threshold: float
     cap: int
     settled: int
+
+
+def pool_changes(was: Pool | None, now: Pool | None) -> dict[str, Any]:
+    """What is different about a pool: all of it where there was, or is, none."""
+    return _changes(was, now, (*POOL, ALERT))
+
+
+def part_changes(was: Allocation | None, now: Allocation | None) -> dict[str, Any]:
+    """What is different about an allocation."""
+    return _changes(was, now, ("amount", ALERT))
+
+
+def _changes(was: object, now: object, names: Sequence[str]) -> dict[str, Any]:
+    if was is not None and now is not None:
+        names = [name for name in names if getattr(was, name) != getattr(now, name)]
+    ends = {"before": was, "after": now}
+    return {
+        end: None if it is None else {name: getattr(it, name) for name in names}
+        for end, it in ends.items()
+    }

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, true
+from sqlalchemy import ColumnElement, Connection, true
 
 from prism.budgets import store
 from prism.budgets.books import Books, dollars, every_cap
@@ -113,6 +113,7 @@ class BudgetReconciler:
                         subject=cap.name,
                         scope=cap.column,
                         id=cap.id,
+                        project=_project(tx.sql, cap),
                         threshold=cap.alert,
                         cap=cap.amount,
                         settled=settled[cap.id],
@@ -156,6 +157,14 @@ class BudgetReconciler:
         [it] = workspaces.by_ids(tx.sql, [id])
         if state_of(it) in ACTIVE:
             self._asks.put_down(id, why)
+
+
+def _project(sql: Connection, cap: Cap) -> str | None:
+    """Whose people hear of it; a pool is several projects', so only the operator does."""
+    if cap.column == "allocation":
+        part = store.find_allocation(sql, cap.id)
+        return None if part is None else part.project
+    return cap.id if cap.column == "project" else None
 
 
 def _exceeds(cap: Cap, settled: int) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from prism.budgets import store
 from prism.budgets.books import Books, Standing, allocation_cap, dollars, pool_cap
-from prism.budgets.events import AllocationChanged, PoolChanged
+from prism.budgets.events import AllocationChanged, PoolChanged, part_changes, pool_changes
 from prism.budgets.model import (
     Allocation,
     AllocationChange,
@@ -81,7 +81,7 @@ class BudgetService:
         with self._db.write() as tx:
             self._free(tx, made)
             store.put_pool(tx, made)
-            self._told_pool(tx, made, "created")
+            self._told_pool(tx, None, made, "created")
             return self._pool(tx.sql, made)
 
     def change(self, name: str, asked: PoolChange) -> ShownPool:
@@ -100,7 +100,7 @@ class BudgetService:
                 self._enough(tx.sql, after)
             store.put_pool(tx, after)
             store.look_again(tx, "pool", after.id, self._clock.now())
-            self._told_pool(tx, after, "changed")
+            self._told_pool(tx, before, after, "changed")
             return self._pool(tx.sql, after)
 
     def delete(self, name: str) -> None:
@@ -114,7 +114,7 @@ class BudgetService:
                     remediation=f"Remove them first: `prism allocation delete {parts[0].id}`",
                 )
             store.remove_pool(tx, it, self._clock.now())
-            self._told_pool(tx, it, "deleted")
+            self._told_pool(tx, it, None, "deleted")
 
     def summary(self, name: str) -> Summary:
         """A pool at a glance."""
@@ -181,7 +181,7 @@ class BudgetService:
             )
             self._room(tx.sql, source, made.amount)
             store.put_allocation(tx, made)
-            self._told(tx, made, None)
+            self._told(tx, None, made)
             return self._allocation(tx.sql, made, source)
 
     def reallot(self, id: str, asked: AllocationChange) -> ShownAllocation:
@@ -199,7 +199,7 @@ class BudgetService:
                 self._room(tx.sql, source, after.amount - before.amount)
             if after.amount < before.amount:
                 self._free_part(tx.sql, before, source, before.amount - after.amount)
-            self._keep(tx, after, before.amount)
+            self._keep(tx, before, after)
             return self._allocation(tx.sql, after, source)
 
     def remove(self, id: str) -> None:
@@ -213,7 +213,7 @@ class BudgetService:
                     remediation="Terminate them first: `prism workspace list`",
                 )
             store.remove_allocation(tx, id)
-            self._told(tx, replace(it, amount=Micros(0)), it.amount)
+            self._told(tx, it, None)
 
     def reallocate(self, asked: NewReallocation) -> Reallocated:
         """Move money between two projects of one pool."""
@@ -229,8 +229,8 @@ class BudgetService:
             self._free_part(tx.sql, one, source, moved)
             less = replace(one, amount=Micros(one.amount - moved))
             more = replace(other, amount=Micros(other.amount + moved))
-            self._keep(tx, less, one.amount, asked.reason)
-            self._keep(tx, more, other.amount, asked.reason)
+            self._keep(tx, one, less, asked.reason)
+            self._keep(tx, other, more, asked.reason)
             made: dict[str, Any] = {
                 "id": sortable_id("realloc", now),
                 "reason": asked.reason,
@@ -309,12 +309,16 @@ class BudgetService:
                 remediation="Stop what is not needed: `prism workspace list`",
             )
 
-    def _keep(self, tx: Tx, it: Allocation, previous: int, reason: str = "") -> None:
+    def _keep(self, tx: Tx, was: Allocation, it: Allocation, reason: str = "") -> None:
         store.put_allocation(tx, it)
         store.look_again(tx, "allocation", it.id, self._clock.now())
-        self._told(tx, it, previous, reason)
+        self._told(tx, was, it, reason)
 
-    def _told(self, tx: Tx, it: Allocation, previous: int | None, reason: str = "") -> None:
+    def _told(
+        self, tx: Tx, was: Allocation | None, now: Allocation | None, reason: str = ""
+    ) -> None:
+        if (it := now or was) is None:
+            return
         owner = projects.find(tx.sql, it.project)
         tx.happened(
             AllocationChanged(
@@ -323,14 +327,15 @@ class BudgetService:
                 allocation=it.id,
                 budget=it.pool,
                 project=it.project,
-                amount=it.amount,
-                previous=previous,
+                **part_changes(was, now),
                 reason=reason,
             )
         )
 
-    def _told_pool(self, tx: Tx, it: Pool, what: str) -> None:
-        tx.happened(PoolChanged(actor=self._who(), subject=it.name, budget=it.id, what=what))
+    def _told_pool(self, tx: Tx, was: Pool | None, now: Pool | None, what: str) -> None:
+        if it := now or was:
+            whose = {"actor": self._who(), "subject": it.name, "budget": it.id}
+            tx.happened(PoolChanged(**whose, **pool_changes(was, now), what=what))
 
 
 def _money(field: str, given: float) -> Micros:
