@@ -334,8 +334,9 @@ class BudgetService:
 
     def _told_pool(self, tx: Tx, was: Pool | None, now: Pool | None, what: str) -> None:
         if it := now or was:
-            whose = {"actor": self._who(), "subject": it.name, "budget": it.id}
-            tx.happened(PoolChanged(**whose, **pool_changes(was, now), what=what))
+            whose: dict[str, Any] = {"subject": it.name, "budget": it.id}
+            changes = pool_changes(was, now)
+            tx.happened(PoolChanged(actor=self._who(), **whose, **changes, what=what))
 
 
 def _money(field: str, given: float) -> Micros:
