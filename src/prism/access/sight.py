@@ -1,4 +1,8 @@
-"""Which facts somebody may see: those of her projects, and what she did herself."""
+"""Which facts somebody may see: those of her projects, and what she did herself.
+
+A fact says whose it was when it happened, and that is whose it stays: a thing that moves to
+another project, or is forgotten, takes none of its history away.
+"""
 
 from collections.abc import Callable
 
@@ -9,6 +13,7 @@ from prism.kit.clock import Clock
 from prism.kit.events import RESYNC, Recorded
 from prism.kit.stream import Sight, Sights
 
+PROJECTS = ("project", "previous_project")  # who gave something away knows of that too
 MEMBERSHIP = {"member_joined", "member_changed", "member_left"}
 Workspace = Callable[[str], Subject | None]
 
@@ -46,9 +51,14 @@ def shows(caller: Caller, fact: Recorded, workspace: Workspace) -> bool:
     whole = caller.only is None  # else her own deeds elsewhere are not this token's matter
     if whole and fact.actor.lower() == caller.name.lower():
         return True
-    if (project := fact.data.get("project")) is not None:
-        return sees(caller, Subject(project))
+    named = [it for name in PROJECTS if (it := fact.data.get(name)) is not None]
+    if any(sees(caller, Subject(project)) for project in named):
+        return True
+    if fact.data.get("project") is not None:
+        return False
     if (id := fact.data.get("workspace")) is not None:
         subject = workspace(id)
+        if subject is not None and "project" in fact.data:  # it had none: it was its owner's
+            subject = Subject(owner=subject.owner)
         return subject is not None and sees(caller, subject)
     return whole and bool(fact.data.get("user") == caller.name.lower())

@@ -31,3 +31,10 @@ class Wanted(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     before_id: int | None = None
     limit: int = LIMIT
+
+
+class Reader(Struct, frozen=True):
+    """Somebody who may read a part of it: her name in lower case, and her projects."""
+
+    name: str
+    projects: tuple[str, ...]

@@ -10,6 +10,11 @@ from prism.audit.model import Entry
 from prism.kit.events import Recorded, shown
 
 PREVIOUS = "previous_"
+OLD = {  # what facts of an earlier kind call `previous`
+    "allocation_changed": "amount",
+    "instance_extended": "expires_at",
+    "instance_repriced": "hourly",
+}
 HEADS = ("id", "at", "actor", "event", "subject", "before", "after", "data")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would carry out
 
@@ -17,7 +22,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would carry out
 def entry(recorded: Recorded) -> Entry:
     """A fact as an entry: `previous_x` and `x` are what x was, and what it is."""
     fact = shown(recorded)
-    before, after = changed(fact.data)
+    before, after = changed(fact.data, OLD.get(fact.event))
     return Entry(
         id=fact.id,
         at=fact.at,
@@ -30,8 +35,12 @@ def entry(recorded: Recorded) -> Entry:
     )
 
 
-def changed(data: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """What was before, and what is after."""
+def changed(
+    data: dict[str, Any], old: str | None = None
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """What was before, and what is after; `old` is what `previous` alone was of."""
+    if old is not None and "previous" in data:
+        data = {**data, PREVIOUS + old: data["previous"]}
     before, after = data.get("before"), data.get("after")
     if isinstance(before, dict) or isinstance(after, dict):
         return before, after

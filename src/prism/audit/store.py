@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import ColumnElement, Connection, Subquery, select, union_all
+from sqlalchemy import ColumnElement, Connection, Subquery, and_, func, or_, select, union_all
 
-from prism.audit.model import Wanted
+from prism.audit.model import Reader, Wanted
 from prism.kit.events import RESYNC, Recorded
 from prism.kit.journal import archive, facts
 
@@ -12,13 +12,29 @@ PAGE = 500
 BOTH = union_all(*(select(*table.columns) for table in (facts, archive))).subquery("both_logs")
 
 
-def page(sql: Connection, wanted: Wanted, below: int | None) -> list[Recorded]:
-    """The next page of those that fit, of those with an id below that."""
-    query = select(BOTH).where(BOTH.c.event != RESYNC, *_fits(BOTH, wanted))
-    if below is not None:
-        query = query.where(BOTH.c.id < below)
+def page(
+    sql: Connection, wanted: Wanted, reader: Reader | None, ids: range
+) -> list[Recorded]:
+    """The next page of those that fit, of those with these ids; and may be a reader's to see."""
+    inside = (BOTH.c.id >= ids.start, BOTH.c.id < ids.stop)
+    query = select(BOTH).where(*inside, BOTH.c.event != RESYNC, *_fits(BOTH, wanted))
+    if reader is not None:
+        query = query.where(_concerns(BOTH, reader))
     rows = sql.execute(query.order_by(BOTH.c.id.desc()).limit(PAGE))
     return [Recorded(**row._mapping) for row in rows]
+
+
+def _concerns(both: Subquery, reader: Reader) -> ColumnElement[bool]:
+    """What can be somebody's to see; of what names no project, others decide."""
+    data = both.c.data
+    project, previous = (data[it].as_string() for it in ("project", "previous_project"))
+    return or_(
+        func.lower(both.c.actor) == reader.name,
+        project.in_(reader.projects),
+        previous.in_(reader.projects),
+        data["user"].as_string() == reader.name,
+        and_(project.is_(None), data["workspace"].as_string().is_not(None)),
+    )
 
 
 def _fits(both: Subquery, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
