@@ -37,6 +37,16 @@ def test_a_failed_one_says_why(prism, server):
     assert failure["message"] in prism("workspace", "show", "mine").stderr
 
 
+def test_one_that_sleeps_says_since_when_and_how_long_it_may(prism, server):
+    server.on("GET /instances/mine", workspace(state="hibernated"))
+    slept = {"hibernation_time": "2026-01-01T00:00:00Z", "hibernation_duration": "4h 30m"}
+    path = "GET /instances/mine/hibernation-status"
+    server.on(path, slept | {"note": "resume it by 2026-03-02"})
+    said = prism("workspace", "show", "mine").stdout
+    assert ", 4h 30m\n" in said
+    assert "note        resume it by 2026-03-02\n" in said
+
+
 @pytest.mark.parametrize(
     ("verb", "before", "under_way", "after"),
     [

@@ -2,13 +2,15 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import event
 
 from prism.workspaces.model import Failure, State
+from prism.workspaces.view import hibernation
 from tests.conftest import ML, Http
 from tests.shapes import EXAMPLES, failed, shaped_like
 
@@ -122,7 +124,30 @@ def test_hibernation_status_of_one_that_is_awake(http, house, clock):
         "hibernation_time": None,
         "estimated_savings": None,
         "hibernation_duration": None,
+        "resume_by": None,
+        "note": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("place", "days", "resume_by", "note"),
+    [
+        ("aws:1:us-east-1", 3, "2026-03-02", "days: resume it by 2026-03-02, and stop it then"),
+        ("aws:1:us-east-1", 60, "2026-03-02", "days, and that was over on 2026-03-02: resume"),
+        ("local:a:b", 3, None, None),
+    ],
+)
+def test_how_long_one_may_sleep(http, house, clock, place, days, resume_by, note):
+    """AWS's limit, with its date; here nobody sets one."""
+    http.launch()
+    settle(house, clock)
+    http.post("mine", "hibernate")
+    settle(house, clock)
+    since, mine = datetime(2026, 1, 1, tzinfo=UTC), house.rooms.workspaces.named("mine")
+    slept = replace(mine, place=place, hibernated_at=since)
+    said = hibernation(slept, since + timedelta(days=days))
+    assert (said.resume_by and f"{said.resume_by:%Y-%m-%d}") == resume_by
+    assert note in said.note if note else said.note is None
 
 
 def test_a_launch_answers_while_the_cloud_is_away(http, house, cloud):

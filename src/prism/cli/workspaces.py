@@ -22,7 +22,7 @@ def _show(asked: Namespace) -> None:
     it = daemon().ask("GET", f"/instances/{quoted(asked.name)}")
     if asked.json:
         return show_json(it)
-    show_fields(_fields(it))
+    show_fields(_fields(it) | (_asleep(asked.name) if it["state"] == "hibernated" else {}))
     failure = it.get("failure")
     if failure:
         say(f"error: {failure['message']}")
@@ -127,6 +127,16 @@ def _fields(it: dict[str, Any]) -> dict[str, object]:
         "address": it["public_ip"] or it["private_ip"],
         "volumes": ", ".join((*it["attached_volumes"], *it["attached_ebs_volumes"])),
         "tags": ", ".join(f"{label}={value}" for label, value in it["tags"].items()),
+    }
+
+
+def _asleep(name: str) -> dict[str, object]:
+    """Since when it sleeps, and how long it may."""
+    it = daemon().ask("GET", f"/instances/{quoted(name)}/hibernation-status")
+    since = it["hibernation_time"]
+    return {
+        "asleep": f"since {here(since)}, {it['hibernation_duration']}" if since else None,
+        "note": it.get("note"),
     }
 
 

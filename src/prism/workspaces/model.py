@@ -354,13 +354,19 @@ class Terminating(Struct, frozen=True):
 
 
 class Hibernation(Struct, frozen=True, kw_only=True):
-    """Whether it can sleep, and since when it does."""
+    """Whether it can sleep, and since when it does.
+
+    `resume_by` is until when its provider keeps it asleep, where there is such a time; `note`
+    says so in words.
+    """
 
     hibernation_supported: bool
     current_state: State
     hibernation_time: datetime | None
     estimated_savings: float | None
     hibernation_duration: str | None
+    resume_by: datetime | None = None
+    note: str | None = None
 
 
 class Ssh(Struct, frozen=True, kw_only=True):

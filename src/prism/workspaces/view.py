@@ -17,6 +17,9 @@ from prism.workspaces.model import (
 from prism.workspaces.plan import state_of
 from prism.workspaces.upstairs import Outlook
 
+# EC2 User Guide, "Prerequisites for Amazon EC2 instance hibernation" and "Limitations": not
+# supported for longer than 60 days; whoever needs longer starts it, stops it and starts it.
+LONGEST_SLEEP = {"aws": timedelta(days=60)}
 HOUR, NOTHING, NO_OUTLOOK, NO_VOLUMES = 3600, Micros(0), Outlook(), Attached()
 
 
@@ -102,6 +105,8 @@ def hibernation(it: Workspace, now: datetime) -> Hibernation:
     since = it.hibernated_at if asleep else None
     slept = max(now - since, timedelta(0)) if since else None
     seconds = int(slept.total_seconds()) if slept else 0
+    longest = LONGEST_SLEEP.get(it.place.partition(":")[0])
+    resume_by = whole(since + longest) if since and longest else None
     saved = None if it.hourly_rate is None else Micros(it.hourly_rate * seconds // HOUR)
     return Hibernation(
         hibernation_supported=it.hibernation,
@@ -109,7 +114,16 @@ def hibernation(it: Workspace, now: datetime) -> Hibernation:
         hibernation_time=whole(since) if since else None,
         estimated_savings=_usd(saved, 1) if since else None,
         hibernation_duration=f"{seconds // HOUR}h {seconds % HOUR // 60}m" if since else None,
+        resume_by=resume_by,
+        note=None if longest is None or resume_by is None else _no_longer(longest, resume_by, now),
     )
+
+
+def _no_longer(longest: timedelta, resume_by: datetime, now: datetime) -> str:
+    told = f"AWS supports no sleep of more than {longest.days} days"
+    if now >= resume_by:
+        return f"{told}, and that was over on {resume_by:%Y-%m-%d}: resume it now"
+    return f"{told}: resume it by {resume_by:%Y-%m-%d}, and stop it then if it is to rest longer"
 
 
 def _usd(amount: int | None, times: int) -> float | None:
