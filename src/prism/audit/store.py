@@ -12,9 +12,7 @@ PAGE = 500
 BOTH = union_all(*(select(*table.columns) for table in (facts, archive))).subquery("both_logs")
 
 
-def page(
-    sql: Connection, wanted: Wanted, reader: Reader | None, ids: range
-) -> list[Recorded]:
+def page(sql: Connection, wanted: Wanted, reader: Reader | None, ids: range) -> list[Recorded]:
     """The next page of those that fit, of those with these ids; and may be a reader's to see."""
     inside = (BOTH.c.id >= ids.start, BOTH.c.id < ids.stop)
     query = select(BOTH).where(*inside, BOTH.c.event != RESYNC, *_fits(BOTH, wanted))
