@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -95,13 +96,18 @@ class Rights(ASGIMiddleware):
 
     def _forbidden(self, rule: Rule, scope: Scope, body: Any, caller: Caller) -> Problem | None:
         """Why one may not do that, to each thing that the request is about."""
-        for word in _words(rule, scope, body):
+        words = _words(rule, scope, body)
+        if rule.whole is not None:
+            every = Rule(rule.whole)
+            if not words or may(caller, every, Subject()):
+                rule, words = every, [None]
+        for word in words:
             subject = Subject()
             if word is not None and (finder := self._finders.get(rule.kind)):
                 found = finder.find(word)
                 if found is None or not sees(caller, found):
                     return finder.missing(word)  # what one may not see is not there
-                subject = found
+                subject = _about(found, rule, scope)
             if not may(caller, rule, subject):
                 return _denied(rule, caller, subject)
         return self._forbidden(rule.also, scope, body, caller) if rule.also else None
@@ -112,10 +118,20 @@ def _rule(scope: Scope) -> Rule:
     return rule_of(str(method), str(scope.get("path_template", "")))
 
 
+def _about(found: Subject, rule: Rule, scope: Scope) -> Subject:
+    """What was found; where the request is about somebody in it, she is whose it is."""
+    if not rule.whose:
+        return found
+    return Subject(found.project, str(scope["path_params"][rule.whose]))
+
+
 def _words(rule: Rule, scope: Scope, body: Any) -> Sequence[str | None]:
     """What the request calls the things it is about; one None where it is about nothing."""
     if not rule.kind:
         return [None]
+    if rule.where.startswith("query."):  # each of them, whichever the handler will take
+        said = ASGIConnection[Any, Any, Any, Any](scope).query_params
+        return [str(one) for one in said.getall(rule.where.removeprefix("query."), [])]
     if not rule.where.startswith("body."):
         return [str(scope["path_params"][rule.where])]
     said = getattr(body, rule.where.removeprefix("body."), None)

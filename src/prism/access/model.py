@@ -52,7 +52,7 @@ class Verb(StrEnum):
 
     ANY = "ask without a token"
     LOOK = "look at what is everybody's"
-    USE = "switch profiles, answer invitations, see own tokens"
+    USE = "switch profiles, answer invitations, leave projects, see own tokens"
     READ = "see the project, its workspaces, storage and costs"
     LAUNCH = "launch"
     MANAGE_OWN = "manage and enter own workspaces"
@@ -104,6 +104,8 @@ class Rule(Struct, frozen=True):
     `own` is the verb that is enough for whoever the thing belongs to; `also` is what else the
     request touches. What is `optional` need not be named. For what is nobody's project a token
     for one is enough only where the rule is `narrow`, and the service looks at that token too.
+    `whole` is the verb that reaches all things of the kind, named or not; `whose` is where the
+    person stands that the request is about: to whom `own` is enough.
     """
 
     verb: Verb
@@ -113,6 +115,8 @@ class Rule(Struct, frozen=True):
     also: "Rule | None" = None
     optional: bool = False
     narrow: bool = False
+    whole: Verb | None = None
+    whose: str = ""
 
 
 class Caller(Actor, frozen=True, kw_only=True):

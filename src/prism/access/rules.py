@@ -34,10 +34,11 @@ LAUNCH = Rule(Verb.LAUNCH, "project", "body.project", also=WITH_VOLUMES)
 OF_WORKSPACE = Rule(Verb.MANAGE, "workspace", "body.instance", own=Verb.MANAGE_OWN, optional=True)
 COPY = Rule(Verb.STORE, "volume", "body.volume", also=OF_WORKSPACE, optional=True)
 SNAPSHOT = Rule(Verb.STORE, "snapshot")
+LEAVE = Rule(Verb.MEMBERS, "project", "project_id", own=Verb.USE, whose="email")
+COSTS = Rule(Verb.READ, "project", "query.project", whole=Verb.SERVE)
 
 # `{}` stands for the API's own prefix. Lists marked LOOK show each caller what she may see.
 TABLE: Mapping[str, Rule] = {
-    "GET /": ANY,
     "GET /docs": ANY,
     "GET /docs/{path}": ANY,
     "GET /docs/openapi.json": ANY,
@@ -97,9 +98,8 @@ TABLE: Mapping[str, Rule] = {
     "POST {}/projects/{project_id}/members": _project(Verb.MEMBERS),
     "GET {}/projects/{project_id}/members/{email}": _project(Verb.READ),
     "PUT {}/projects/{project_id}/members/{email}": _project(Verb.MEMBERS),
-    "DELETE {}/projects/{project_id}/members/{email}": _project(Verb.MEMBERS),
+    "DELETE {}/projects/{project_id}/members/{email}": LEAVE,
     "GET {}/projects/{project_id}/budget": _project(Verb.READ),
-    "PUT {}/projects/{project_id}/budget": _project(Verb.BUDGET),
     "GET {}/projects/{project_id}/cost-analysis": _project(Verb.READ),
     "GET {}/projects/{project_id}/forecast": _project(Verb.READ),
     "GET {}/projects/{project_id}/report": _project(Verb.READ),
@@ -117,11 +117,11 @@ TABLE: Mapping[str, Rule] = {
             "DELETE {}/allocations/{allocation_id}",
             "POST {}/reallocations",
             "GET {}/costs/current",
-            "GET {}/costs/history",
-            "GET {}/costs/export",
         ),
         SERVE,  # pools hold the money of several projects
     ),
+    "GET {}/costs/history": COSTS,
+    "GET {}/costs/export": COSTS,
     # invitations
     "POST {}/invitations/send": Rule(Verb.INVITE, "project", "body.project_id"),
     "POST {}/invitations/bulk": Rule(Verb.INVITE, "project", "body.project_id"),
