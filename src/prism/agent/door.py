@@ -1,11 +1,11 @@
 """The way in from outside: whoever owns the folder may have a program run inside.
 
 Over the Unix socket `door` in the folder: a length and JSON (`argv`, or none for a login
-shell; `environment`; `tty` as columns and rows), with three descriptors beside it where
-there is no terminal. The answer is a line with the pid, and the terminal's other end; when
-the program has ended, a line with its exit code. A line `{"signal": 2}` signals it and those
-it works with, hanging up hangs them up. What runs through the door sleeps and ends with the
-machine.
+shell; `environment`; `tty` as columns and rows; `copies` for a server of files), with three
+descriptors beside it where there is no terminal. The answer is a line with the pid, and the
+terminal's other end; when the program has ended, a line with its exit code. A line
+`{"signal": 2}` signals it and those it works with, `{"moved": true}` tells that bytes came,
+hanging up hangs them up. What runs through the door sleeps and ends with the machine.
 """
 
 import json
@@ -19,6 +19,7 @@ from typing import Any
 from prism.agent.crew import Broken, Crew, Program
 from prism.agent.processes import which
 from prism.agent.recipe import Recipe
+from prism.agent.visits import Visit, Visits
 from prism.agent.words import Ears
 
 PATIENCE = 2.0
@@ -28,9 +29,16 @@ class Door:
     """Lets in while the machine is on."""
 
     def __init__(
-        self, recipe: Recipe, crew: Crew, ears: Ears, is_open: Callable[[], bool]
+        self,
+        recipe: Recipe,
+        crew: Crew,
+        ears: Ears,
+        is_open: Callable[[], bool],
+        visits: Visits,
     ) -> None:
+        """`visits` is told who comes and goes, for those who watch for idleness."""
         self._recipe, self._crew, self._ears, self._is_open = recipe, crew, ears, is_open
+        self._visits = visits
         self._socket: socket.socket | None = None
 
     def hang(self) -> None:
@@ -81,36 +89,44 @@ class Door:
             "environment": environment,
             "folder": str(self._recipe.folder.home),
             "tty": [int(size[0]), int(size[1])] if size else None,
+            "copies": bool(request.get("copies")),
         }
 
     def _let_in(self, guest: socket.socket, request: dict[str, Any], given: list[int]) -> None:
         if not request["tty"] and len(given) != 3:
             raise Broken("NO_DESCRIPTORS", "without a terminal, three descriptors are needed")
+        visit = Visit(is_command=not request["tty"] and not request["copies"])
 
         def told(news: dict[str, Any], master: list[int]) -> None:
             _say(guest, {k: news[k] for k in ("pid", "exit") if k in news}, master)
+            visit.pid = news.get("pid", visit.pid)
             if "exit" in news:
+                self._visits.end(visit)
                 self._ears.ignore(guest.fileno())
                 guest.close()
 
         program = self._crew.enter(request, [] if request["tty"] else given, told)
-        self._ears.attend(guest.fileno(), lambda: self._heard(guest, program))
+        self._visits.begin(visit)
+        self._ears.attend(guest.fileno(), lambda: self._heard(guest, program, visit))
 
-    def _heard(self, guest: socket.socket, program: Program) -> bool:
-        """A signal to pass on; or the guest has hung up."""
+    def _heard(self, guest: socket.socket, program: Program, visit: Visit) -> bool:
+        """A signal to pass on, bytes that moved; or the guest has hung up."""
         try:
             lines = guest.recv(4096).splitlines()
         except OSError:
             lines = []
         for line in lines:
             try:
-                number = signal.Signals(json.loads(line)["signal"])
-                self._crew.hang_up(program, number, group=True)
+                if "moved" in (said := json.loads(line)):
+                    self._visits.touch()
+                else:
+                    self._crew.hang_up(program, signal.Signals(said["signal"]), group=True)
             except (ValueError, KeyError, TypeError):
                 continue
         if not lines:
             self._crew.hang_up(program, signal.SIGHUP, group=True)
             program.told = lambda news, given: None
+            self._visits.end(visit)
             self._ears.ignore(guest.fileno())
             guest.close()
         return True

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from prism.agent.folder import Folder, read
 from prism.agent.recipe import Recipe
-from prism.agent.samples import Look, look
+from prism.agent.samples import Life, Look, look
 from prism.agent.sockets import Connections
+from prism.agent.visits import Observed, at_work, words
 
 HOST = "127.0.0.1"
+SSHD = {"sshd", "sshd-session"}
+LOOKS = "prism-looks"  # how the daemon ends each command that it runs here itself
 FIRST = 1  # what everything on a machine came of
 TOKEN = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
 
@@ -61,6 +65,49 @@ class Everything:
         """Everything at this moment."""
         seen, us = look(self._of, wanted, connections), os.getpid()
         return seen._replace(lives=_others(seen.lives, us), moved=_others(seen.moved, us))
+
+
+class Logins:
+    """Visits without a terminal to a machine whose own `sshd` lets people in.
+
+    Nobody tells which they are, nor what they send: whose parent is an `sshd` and who leads a
+    session has come in by it, and a server of files has moved bytes when it has read or
+    written any. What the daemon asks of the machine is no visit.
+    """
+
+    last = 0.0
+
+    def __init__(self) -> None:
+        self._moved: dict[tuple[int, str], int | None] = {}
+
+    def observed(self, lives: Collection[Life]) -> Observed:
+        """What is at work in visits, and when bytes moved."""
+        doors = {it.pid for it in lives if it.name in SSHD}
+        work: list[str] = []
+        moved: dict[tuple[int, str], int | None] = {}
+        for it in lives:
+            if it.pid != it.session or it.terminal or it.parent not in doors:
+                continue
+            called = words(it.pid)
+            if it.name == "sftp-server" or "@internal-sftp" in "".join(called[:1]):
+                moved[it.pid, it.began] = _moved(it.pid)
+            elif it.name in SSHD or "".join(called[-1:]).endswith(LOOKS):
+                continue
+            elif name := at_work(it, lives):
+                work.append(f"`{name}` runs over SSH")
+        # Who does not tell how much it moved is held to have moved something.
+        news = any(it is None or it != self._moved.get(key) for key, it in moved.items())
+        self._moved = moved
+        return tuple(work), ((time.time(), "bytes moved over SSH"),) if news else ()
+
+
+def _moved(pid: int) -> int | None:
+    """Bytes that a process itself has read and written."""
+    try:
+        said = Path(f"/proc/{pid}/io").read_bytes().splitlines()
+        return sum(int(line.split()[1]) for line in said if line[1:5] == b"char")
+    except (OSError, ValueError):
+        return None
 
 
 def _others(by_process: Any, us: int) -> Any:

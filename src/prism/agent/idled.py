@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from prism.agent.folder import read, write
-from prism.agent.host import FIRST, Everything, Premises
+from prism.agent.host import FIRST, Everything, Logins, Premises
 from prism.agent.metadata import ADDRESS, Metadata
 from prism.agent.power import CannotSleep, Power
 from prism.agent.watch import Watch
@@ -39,7 +39,7 @@ class Idled:
         before = read(folder / "seen.json")
         self._premises = Premises(etc, folder)
         self._looks = Everything(of)
-        self._watch = Watch(self._premises, {"idle": before}, self._looks)
+        self._watch = self._watching(before)
         self._told: dict[str, Any] = {}
 
     def run(self) -> None:
@@ -81,8 +81,11 @@ class Idled:
             signal.pause()  # until the system ends us
         _say("could not be powered off")
         self._print(None)
-        self._watch = Watch(self._premises, {"idle": before}, self._looks)
+        self._watch = self._watching(before)
         self._watch.notice("on")
+
+    def _watching(self, before: dict[str, Any]) -> Watch:
+        return Watch(self._premises, {"idle": before}, self._looks, Logins())
 
     def _announce(self) -> None:
         self._tell(durable=True)

@@ -16,6 +16,7 @@ from prism.agent.mounts import Mounts
 from prism.agent.recipe import Recipe
 from prism.agent.services import Services
 from prism.agent.setup import Setup
+from prism.agent.visits import Visits
 from prism.agent.watch import Watch
 from prism.agent.words import Ears, Log, last_words
 
@@ -34,8 +35,10 @@ class Machine:
         self._mounts = Mounts(folder)
         self.crew = Crew(folder.path, self._recipe.order, ears, self._mounts.paths)
         self._services = self._fresh_services(self._before.get("services", {}))
-        self._door = Door(self._recipe, self.crew, ears, lambda: self._phase == "on")
-        self._watch, self._diary = Watch(self._recipe, self._before), Diary(folder.logs)
+        visits = Visits()
+        self._door = Door(self._recipe, self.crew, ears, lambda: self._phase == "on", visits)
+        self._watch = Watch(self._recipe, self._before, guests=visits)
+        self._diary = Diary(folder.logs)
         self._work: Work | None = None
         self._way = ""  # where the work leads
         self._fresh = False  # whether it has only just been set out on

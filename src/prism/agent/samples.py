@@ -36,6 +36,7 @@ class Life(NamedTuple):
     children: float
     memory: int
     wants: bool = False  # the processor, or a disk, at this moment
+    parent: int = 0
 
 
 class Look(NamedTuple):
@@ -159,7 +160,7 @@ def _life(pid: int, line: bytes) -> tuple[Life | None, int]:
     if rest[0] in b"ZX":
         return None, 0
     name = line[line.index(b"(") + 1 : end].decode(errors="replace")
-    group, session, terminal, foreground = map(int, rest[2:6])
+    parent, group, session, terminal, foreground = map(int, rest[1:6])
     user, system, childrens_user, childrens_system = map(int, rest[11:15])
     life = Life(
         pid,
@@ -173,6 +174,7 @@ def _life(pid: int, line: bytes) -> tuple[Life | None, int]:
         (childrens_user + childrens_system) / TICKS,
         int(rest[21]) * PAGE,
         rest[0] in b"RD",
+        parent,
     )
     return life, int(rest[17])
 

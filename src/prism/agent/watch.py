@@ -18,6 +18,7 @@ from prism.agent.recipe import Recipe
 from prism.agent.samples import Look, figures, look, wanting
 from prism.agent.sockets import Connections
 from prism.agent.terminals import observed
+from prism.agent.visits import Guests, Visits
 
 SELDOM = 30.0  # seconds between two samples, at most
 SHARE = 4  # samples within the time that makes it idle, at least
@@ -45,8 +46,15 @@ class Serving(Protocol):
 class Watch:
     """What is known of one machine's idleness."""
 
-    def __init__(self, recipe: Recipe, before: dict[str, Any], looks: Looks | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        before: dict[str, Any],
+        looks: Looks | None = None,
+        guests: Guests | None = None,
+    ) -> None:
         """`looks` sees more than what came of this process, on a machine of its own."""
+        self._guests: Guests = guests or Visits()
         self._folder: Folder = recipe.folder
         self._looks = looks or _at_our_own
         self._recipe = recipe
@@ -88,8 +96,8 @@ class Watch:
         if self._rule is None or self._known is None:
             return ""
         now = time.time()
-        if not is_due(self._known, self._rule, now):
-            return ""
+        if not is_due(self._known, self._rule, now) or self._guests.last > self._known.until:
+            return ""  # who has come since then is seen at the next look
         self._going = {
             "at": now,
             "action": self._rule.action,
@@ -141,7 +149,9 @@ class Watch:
         gpu = (yield from gpus.used()) if "gpu" in rule.limits else None
         before, now = self._before, self._looks(rule.limits, self._connections)
         self._before = now
-        at_work, typed = observed(now.lives.values())
+        lives = now.lives.values()
+        in_visits, visited = self._guests.observed(lives)
+        at_work, typed = observed(lives)
         if before is None:
             return
         found = {**figures(before, now, self._memory()), "gpu": gpu}
@@ -153,9 +163,9 @@ class Watch:
             before.wall,
             now.wall,
             found,
-            (*work, *at_work),
+            (*work, *at_work, *in_visits),
             tuple(doubts),
-            (*touches, *typed),
+            (*touches, *typed, *visited),
         )
         self._known = judge(self._known, sample, rule.limits)
 

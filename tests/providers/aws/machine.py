@@ -60,6 +60,7 @@ class Sshd:
         (folder / "authorized").write_text(self.key.with_suffix(".pub").read_text())
         self.host_key = keypair(folder / "host")
         self.process = None
+        self.files = "internal-sftp"  # who serves files
 
     def start(self):
         """It listens."""
@@ -73,6 +74,7 @@ class Sshd:
             f"AuthorizedKeysFile {self.folder}/authorized\nPidFile none\nUsePAM no\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nStrictModes no\n"
             "PermitRootLogin prohibit-password\nMaxStartups 100\n"
+            f"Subsystem sftp {self.files}\n"
             f"SetEnv PATH={self.bin}:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin\n"
         )
         argv = [SSHD, "-D", "-f", config, "-E", self.folder / "log"]

@@ -43,8 +43,9 @@ LAUNCHED = datetime(2026, 1, 1, tzinfo=UTC)
 class World:
     """A machine, its cloud, and a daemon that knows both."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, files):
         self.sshd = Sshd(folder / "machine")
+        self.sshd.files = files
         self.sshd.program("systemctl", SYSTEMCTL.format(self.sshd.folder))
         self.sshd.start()
         self.ec2, self.seat = Ec2(), Seat(folder / "home", self.sshd)
@@ -94,8 +95,14 @@ def instance(state="running", launched=LAUNCHED):
 
 
 @pytest.fixture
-def world(tmp_path):
-    it = World(tmp_path)
+def files():
+    """Who serves files there."""
+    return "internal-sftp"
+
+
+@pytest.fixture
+def world(tmp_path, files):
+    it = World(tmp_path, files)
     yield it
     it.close()
 
@@ -177,16 +184,57 @@ def test_a_machine_that_may_not_sleep_is_stopped_and_says_so(world):
 
 def test_somebody_at_work_keeps_it_up(world):
     """A command in the foreground of a terminal, by OpenSSH's own client."""
-    argv = ["ssh", "-tt", "-F", "none", "-p", str(world.sshd.port), "-i", str(world.sshd.key)]
-    hosts = world.seat.keys.known_hosts(world.seat.host(ID))
-    argv += ["-o", f"UserKnownHostsFile={hosts}", "-o", "BatchMode=yes"]
-    argv += [f"{world.seat.host(ID).user}@127.0.0.1", "sleep 100"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, **quiet) as ssh:
+    with client(world, "ssh", "-tt", command="sleep 100"):
         world.watching().watch(ID, LOOKS)
         known = eventually(lambda: (it := world.idle()) and it.state == "active" and it)
-        ssh.kill()
     assert "foreground of a terminal" in known.because[0]
+
+
+@contextlib.contextmanager
+def client(world, program, *more, command=None):
+    """OpenSSH's own client, until the block ends."""
+    hosts = world.seat.keys.known_hosts(world.seat.host(ID))
+    argv = [program, "-F", "none", "-i", str(world.sshd.key), "-o", f"Port={world.sshd.port}"]
+    argv += ["-o", f"UserKnownHostsFile={hosts}", "-o", "BatchMode=yes", *more]
+    argv += [f"{world.seat.host(ID).user}@127.0.0.1", *filter(None, [command])]
+    ends = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(argv, **ends) as it:
+        yield it
+        it.kill()
+
+
+def test_a_silent_command_without_a_terminal_keeps_it_up(world):
+    with client(world, "ssh", command="sh -c 'sleep 100; true'"):
+        world.watching().watch(ID, LOOKS)
+        known = eventually(lambda: (it := world.idle()) and it.state == "active" and it)
+    assert known.because == ("`sleep` runs over SSH",)
+    eventually(lambda: world.idle().state == "idle")
+
+
+def test_a_shell_that_waits_for_commands_and_the_daemon_itself_do_not(world):
+    """The daemon asks it at every turn here, and most looks meet one of its commands."""
+    with client(world, "ssh", command="bash") as shell:
+        shell.stdin.write(b"echo begun; while true; do sleep 180; done\n")
+        shell.stdin.flush()
+        assert shell.stdout.readline() == b"begun\n"
+        world.watching(minute=0.5).watch(ID, RULE)
+        eventually(lambda: world.idle() and "poweroff" in world.ran())
+
+
+@pytest.mark.parametrize("files", ["internal-sftp", "/usr/lib/openssh/sftp-server"])
+def test_a_copy_is_use_while_it_moves_bytes(world, files):
+    with client(world, "sftp", "-b", "-") as copy:
+        world.watching().watch(ID, LOOKS)
+
+        def moves():
+            copy.stdin.write(b"ls\n")
+            copy.stdin.flush()
+            it = world.idle()
+            return it and it.because == ("bytes moved over SSH",)
+
+        eventually(moves)
+        eventually(lambda: (it := world.idle()).until - it.since > timedelta(seconds=1))
+        assert (world.idle().state, copy.poll()) == ("idle", None)
 
 
 def test_a_jupyter_that_does_not_say_is_never_idle(world):

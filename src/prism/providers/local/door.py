@@ -1,5 +1,6 @@
 """Running a program inside of a local machine: a shell, a copy, a command."""
 
+import contextlib
 import json
 import os
 import socket
@@ -24,6 +25,11 @@ class Visit:
     def signal(self, number: int) -> None:
         """Send it a signal."""
         self._door.sendall(json.dumps({"signal": number}).encode() + b"\n")
+
+    def moved(self) -> None:
+        """Say that bytes came or went: whoever watches for idleness holds it for use."""
+        with contextlib.suppress(OSError):  # it has just ended
+            self._door.send(b'{"moved": true}\n', socket.MSG_DONTWAIT)
 
     def wait(self, seconds: float | None = None) -> int:
         """Its exit code, when it has ended; negative for the signal that ended it."""
@@ -50,10 +56,15 @@ def enter(
     environment: Mapping[str, str] | None = None,
     tty: tuple[int, int] | None = None,
     given: Sequence[int] = (),
+    copies: bool = False,
 ) -> Visit:
-    """Run `argv`, or a login shell, in a terminal of that size or with the three `given`."""
+    """Run `argv`, or a login shell, in a terminal of that size or with the three `given`.
+
+    `copies` is said of a server for files: unlike a command, it may be there and do nothing.
+    """
     door = _door(folder)
-    asked = {"argv": argv, "environment": dict(environment or {}), "tty": tty}
+    own = dict(environment or {})
+    asked = {"argv": argv, "environment": own, "tty": tty, "copies": copies}
     body = json.dumps(asked).encode()
     try:
         socket.send_fds(door, [struct.pack("!I", len(body)) + body], list(given))

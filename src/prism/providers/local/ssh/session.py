@@ -21,6 +21,7 @@ CHUNK = 1 << 16
 MOST_LEFT = 1 << 20  # bytes that a pipe can hold: what came later was said by others
 NOT_BEGUN, KILLED = 255, 128  # exit codes, as OpenSSH and shells have them
 LARGEST = 0x7FFF
+TELLING = 1.0  # seconds between two words that bytes have moved
 IUTF8 = 0x4000  # on Linux and macOS alike; Python has no name for it
 ACCEPTED = ("LANG", "LC_", "COLORTERM")  # what a guest may say of its terminal, and nothing else
 
@@ -41,6 +42,8 @@ class Session(asyncssh.SSHServerSession[bytes]):
         self._ended = False  # the guest sends no more
         self._full = False  # the program is slow: the guest has to wait
         self._slow = False  # the guest is slow: the program has to wait
+        self._copies = False  # it serves files, and nothing else
+        self._told = 0.0  # when it was last told that bytes moved
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         """A channel is there."""
@@ -68,7 +71,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def subsystem_requested(self, subsystem: str) -> bool:
         """File transfer, inside, with the rights that are there."""
-        self._argv = [sys.executable, "-I", "-c", SFTP]
+        self._argv, self._copies = [sys.executable, "-I", "-c", SFTP], True
         return subsystem == "sftp"
 
     def session_started(self) -> None:
@@ -113,7 +116,9 @@ class Session(asyncssh.SSHServerSession[bytes]):
             for number in (into, out, err):
                 ours.callback(os.close, number)
             given = (stdin, stdout, stderr)
-            visit = enter(self._folder, self._argv, environment=own, given=given)
+            visit = enter(
+                self._folder, self._argv, environment=own, given=given, copies=self._copies
+            )
             ours.pop_all()
         return visit, into, {out: None, err: asyncssh.EXTENDED_DATA_STDERR}
 
@@ -134,6 +139,8 @@ class Session(asyncssh.SSHServerSession[bytes]):
         except OSError:  # a terminal whose last program has gone
             said = b""
         if said:
+            if self._copies:
+                self._moved()
             self._channel.write(said, self._outputs[number])
             return
         self._loop.remove_reader(number)
@@ -143,8 +150,15 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         """What the guest types or sends."""
+        self._moved()
         self._waiting += data
         self._write()
+
+    def _moved(self) -> None:
+        """Tell the machine that somebody is there, not for each byte."""
+        if self._visit and self._loop.time() - self._told >= TELLING:
+            self._told = self._loop.time()
+            self._visit.moved()
 
     def _write(self) -> None:
         """Give the program what it takes; the guest waits where that is too little."""

@@ -1,0 +1,160 @@
+"""Idleness and SSH without a terminal: a real daemon, a real machine, OpenSSH's own clients.
+
+The rule is written into the machine's folder, as the daemon does it, with seconds for minutes.
+"""
+
+import contextlib
+import json
+import subprocess
+import time
+
+import pytest
+
+from prism.errors import Problem
+from tests.house.living import Home
+from tests.providers.local.test_ssh import TEMPLATE, Site
+from tests.waiting import eventually
+
+IDLE = 3.0  # seconds after which it goes to sleep
+# What VS Code leaves when a window is open: its server in the background, and a loop or a
+# shell that waits for more on the open connection.
+SERVER = "(exec -a server sleep 1000) >/dev/null 2>&1 & echo begun\n"
+LOOP = "while true; do sleep 180; done\n"
+
+
+class Watched(Site):
+    """A site whose one machine is watched, and told so without a daemon."""
+
+    @property
+    def folder(self):
+        """The machine's."""
+        [order] = self.home.folder.glob("workspaces/*/order.json")
+        return order.parent
+
+    def watch(self, on=True):
+        """By a rule that judges kernels, terminals and visits alone."""
+        rule = {"profile": "t", "seconds": IDLE, "action": "hibernate", "limits": {}}
+        draft = self.folder / "idle.new"
+        draft.write_text(json.dumps(rule if on else {}))
+        draft.replace(self.folder / "idle.json")
+
+    def seen(self):
+        """What the machine's supervisor says."""
+        return json.loads((self.folder / "seen.json").read_text())
+
+    def stays_up(self, doing=lambda: None, times=2.0):
+        """It does so for longer than it would take to go down; the last verdict."""
+        until, next_ = time.monotonic() + times * IDLE, 0.0
+
+        def over():
+            nonlocal next_
+            assert self.seen()["phase"] == "on", self.seen()["idle"]
+            if time.monotonic() >= next_:
+                doing()
+                next_ = time.monotonic() + IDLE / 4
+            return time.monotonic() > until
+
+        eventually(over, times * IDLE + 5)
+        return self.seen()["idle"]
+
+    def goes_to_sleep(self):
+        """By itself."""
+        eventually(lambda: self.seen()["phase"] == "asleep", 4 * IDLE)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("ssh") / "home")
+    (home.folder / "templates").mkdir()
+    (home.folder / "templates" / "page.yml").write_text(TEMPLATE)
+    site = Watched(home)
+    try:
+        site.start()
+        home.client.workspaces.launch("Page", "mine")
+        yield site
+    finally:
+        site.daemon.close()
+        home.clear()
+
+
+@pytest.fixture
+def site(house):
+    def awake():
+        if house.home.states() == ["hibernated"]:
+            house.home.client.workspaces.resume("mine")
+        return house.home.states() == ["running"] and house.seen()["phase"] == "on"
+
+    eventually(lambda: awake() and house.port(), 60, passing=(Problem,))
+    yield house
+    house.watch(on=False)
+
+
+@pytest.fixture
+def begun(site):
+    """Begin a client that does not end by itself."""
+    with contextlib.ExitStack() as all_:
+
+        def begin(argv):
+            pipe = subprocess.PIPE
+            it = all_.enter_context(subprocess.Popen(argv, stdin=pipe, stdout=pipe))
+            all_.callback(it.kill)
+            return it
+
+        yield begin
+
+
+def said(it, text):
+    """What is written into a client's input."""
+    it.stdin.write(text.encode())
+    it.stdin.flush()
+
+
+def test_a_silent_command_is_work_while_it_runs(site, begun):
+    one = begun(site.argv("sh -c 'echo begun; sleep 600; true'"))
+    assert one.stdout.readline() == b"begun\n"
+    site.watch()
+    verdict = site.stays_up()
+    assert (verdict["state"], verdict["because"]) == ("active", ["`sleep` runs over SSH"])
+    one.kill()
+    site.goes_to_sleep()
+
+
+@pytest.mark.parametrize("more", ["", LOOP])
+def test_a_forgotten_window_of_vs_code_does_not_keep_it_up(site, begun, more):
+    one = begun(site.argv("bash", more=["-T"]))
+    said(one, SERVER + more)
+    assert one.stdout.readline() == b"begun\n"
+    site.watch()
+    site.goes_to_sleep()
+
+
+def test_a_job_that_a_shell_was_sent_is_work(site, begun):
+    one = begun(site.argv("bash -s", more=["-T"]))
+    said(one, "echo begun\ntimeout --foreground 600 sleep 600\n")
+    one.stdin.close()
+    assert one.stdout.readline() == b"begun\n"
+    site.watch()
+    assert site.stays_up()["because"] == ["`timeout` runs over SSH"]
+    one.kill()
+    site.goes_to_sleep()
+
+
+def test_what_is_sent_to_a_shell_is_a_touch(site, begun):
+    one = begun(site.argv(more=["-T"]))
+    site.watch()
+    verdict = site.stays_up(lambda: said(one, ":\n"))
+    assert (verdict["state"], verdict["because"]) == ("idle", ["bytes came over SSH"])
+    site.goes_to_sleep()
+
+
+def test_a_copy_keeps_it_up_while_it_moves_and_not_a_moment_longer(site, begun):
+    one = begun(["sftp", *site.options(site.port()), "-b", "-", "mine@127.0.0.1"])
+    site.watch()
+    assert site.stays_up(lambda: said(one, "ls\n"))["because"] == ["bytes came over SSH"]
+    site.goes_to_sleep()
+
+
+def test_a_visit_is_a_touch_however_short(site):
+    site.watch()
+    site.stays_up(lambda: site.ssh("true"))
+    site.goes_to_sleep()
