@@ -130,8 +130,8 @@ def _words(rule: Rule, scope: Scope, body: Any) -> Sequence[str | None]:
     if not rule.kind:
         return [None]
     if rule.where.startswith("query."):  # each of them, whichever the handler will take
-        said = ASGIConnection[Any, Any, Any, Any](scope).query_params
-        return [str(one) for one in said.getall(rule.where.removeprefix("query."), [])]
+        query = ASGIConnection[Any, Any, Any, Any](scope).query_params
+        return [str(one) for one in query.getall(rule.where.removeprefix("query."), [])]
     if not rule.where.startswith("body."):
         return [str(scope["path_params"][rule.where])]
     said = getattr(body, rule.where.removeprefix("body."), None)
