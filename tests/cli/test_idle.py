@@ -92,6 +92,16 @@ def test_what_is_asked(prism, server, words, line, body):
     assert server.asked[-1].body == body
 
 
+def test_a_promise_says_what_ends_it_sooner(prism, server):
+    note = "it expires before that, at 2026-01-01 04:00 UTC: `prism extend mine 2`"
+    answer = {"instance_name": "mine", "keep_awake_until": "2026-01-01T06:00:00Z", "notes": [note]}
+    server.on("POST /idle/instances/mine/keep-awake", answer)
+    done = prism("keep-awake", "mine", "6h")
+    assert done.returncode == 0
+    assert f"note: {note}" in done.stderr
+    assert "mine stays awake until 2026-01-01" in done.stdout
+
+
 def test_a_time_that_is_none(prism, server):
     done = prism("keep-awake", "mine", "soon")
     assert done.returncode == 2

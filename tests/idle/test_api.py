@@ -230,7 +230,8 @@ def test_what_cannot_be_configured(http, house, running, clock):
 def test_keeping_awake(http, house, running, cloud, clock):
     id = running(idle_profile="batch")
     until = "2026-01-01T03:00:00Z"
-    assert keep_awake(http, 180).json() == {"instance_name": "mine", "keep_awake_until": until}
+    answer = {"instance_name": "mine", "keep_awake_until": until, "notes": []}
+    assert keep_awake(http, 180).json() == answer
     house.settle()
     assert cloud.rule(id).awake_until == START + timedelta(hours=3)
     assert why(http)["keep_awake_until"] == until
@@ -239,6 +240,21 @@ def test_keeping_awake(http, house, running, cloud, clock):
     assert cloud.rule(id).awake_until is None
     for wrong in (-1, 10081, "5", None):
         failed(keep_awake(http, wrong), 422, "VALIDATION_FAILED")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "hours"), [(0, None), (240, None), (241, 1), (300, 1), (301, 2), (1440, 20)]
+)
+def test_what_expires_before_it_is_told(http, running, minutes, hours):
+    running(ttl_hours=4)
+    more = f"it expires before that, at 2026-01-01 04:00 UTC: `prism extend mine {hours}`"
+    assert keep_awake(http, minutes).json()["notes"] == ([more] if hours else [])
+
+
+def test_an_expiry_that_has_passed_ends_nothing_any_more(http, house, running, clock):
+    running(ttl_hours=1)
+    clock.advance(seconds=3601)
+    assert keep_awake(http, 180).json()["notes"] == []
 
 
 def later(house, clock):

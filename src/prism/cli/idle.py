@@ -172,6 +172,8 @@ def _keep_awake(asked: Namespace) -> None:
     answer = daemon().ask("POST", path, {"minutes": _of(asked.time)})
     if asked.json:
         return show_json(answer)
+    for note in answer.get("notes", ()):
+        say(f"note: {note}")
     at = answer["keep_awake_until"]
     name = answer["instance_name"]
     return print(f"{name} stays awake until {here(at)}" if at else f"{name} may go to sleep")

@@ -104,10 +104,11 @@ class Effective(Struct, frozen=True, kw_only=True):
 
 
 class Awake(Struct, frozen=True, kw_only=True):
-    """Until when a workspace is kept awake."""
+    """Until when a workspace is kept awake; `notes` say what may end it sooner."""
 
     instance_name: str
     keep_awake_until: datetime | None
+    notes: tuple[str, ...] = ()
 
 
 class Measured(Struct, frozen=True, kw_only=True):

@@ -101,6 +101,16 @@ def status(
     )
 
 
+def sooner(it: Workspace, until: datetime | None, now: datetime) -> tuple[str, ...]:
+    """What ends a workspace's time before the moment until which it is kept awake."""
+    at = it.expires_at
+    if until is None or at is None or not now < at < until:
+        return ()
+    hours = -((at - until) // timedelta(hours=1))
+    more = f"`prism extend {it.name} {hours}`"
+    return (f"it expires before that, at {at:%Y-%m-%d %H:%M} UTC: {more}",)
+
+
 def past(it: Triggered, now: datetime) -> Past:
     """Something that was done, and what it has saved: compute, until somebody woke it."""
     slept = max((it.woken_at or now) - it.trigger_time, timedelta(0))

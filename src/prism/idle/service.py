@@ -27,7 +27,7 @@ from prism.idle.model import (
     Watched,
     rule_of,
 )
-from prism.idle.plan import BUILT_IN, past, status
+from prism.idle.plan import BUILT_IN, past, sooner, status
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
@@ -124,7 +124,8 @@ class IdleService:
             until = whole(now + timedelta(minutes=minutes)) if minutes else None
             store.change_watch(tx, it.id, now, awake_until=until)
             tx.happened(KeptAwake(**about(it), actor=self._who(), until=until))
-        return Awake(instance_name=it.name, keep_awake_until=until)
+        notes = sooner(it, until, now)
+        return Awake(instance_name=it.name, keep_awake_until=until, notes=notes)
 
     def history(self, limit: int) -> list[Past]:
         """What was done about idleness, the newest first."""
