@@ -1,6 +1,7 @@
 """Two connections as one: everything arrives, nobody is hurried, an end is an end."""
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
@@ -9,6 +10,16 @@ from prism.kit.pipe import Unread, forward, splice
 from tests.conftest import free_port
 
 MIB = 1 << 20
+
+
+def leads_to(*addresses):
+    """Where a door leads: the next of these, the last one for ever."""
+    left = list(addresses)
+
+    async def where():
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return where
 
 
 class Front(asyncio.Protocol):
@@ -129,16 +140,45 @@ def test_a_door_leads_there_and_who_greets_first_is_heard():
         port = free_port()
         service = await asyncio.start_server(greet, "127.0.0.1", port)
         with socket.create_server(("127.0.0.1", 0)) as door:
-            async with service, await forward(door, "127.0.0.1", port):
+            async with service, await forward(door, leads_to(("127.0.0.1", port))):
                 for _ in range(50):
                     reader, writer = await asyncio.open_connection(*door.getsockname())
                     assert await reader.read() == b"SSH-2.0-hello"
                     writer.close()
             # and where nobody is, the caller is sent away
         with socket.create_server(("127.0.0.1", 0)) as door:
-            async with await forward(door, "127.0.0.1", free_port()):
-                reader, writer = await asyncio.open_connection(*door.getsockname())
-                assert await reader.read() == b""
-                writer.close()
+            async with await forward(door, leads_to(("127.0.0.1", free_port()), None)):
+                for _ in range(3):
+                    reader, writer = await asyncio.open_connection(*door.getsockname())
+                    assert await reader.read() == b""
+                    writer.close()
 
     asyncio.run(test())
+
+
+def test_who_is_not_admitted_is_not_passed_on():
+    met = []
+
+    async def greet(_, writer):
+        met.append(writer)
+        writer.close()
+
+    async def test():
+        service = await asyncio.start_server(greet, "127.0.0.1", 0)
+        where, seen = leads_to(service.sockets[0].getsockname()), []
+
+        def admits(caller):
+            seen.append(caller.getpeername())
+            return False
+
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            async with service, await forward(door, where, admits):
+                reader, writer = await asyncio.open_connection(*door.getsockname())
+                with contextlib.suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+                known = [writer.get_extra_info("sockname")]
+                writer.close()
+        assert seen == known
+
+    asyncio.run(test())
+    assert not met

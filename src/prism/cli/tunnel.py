@@ -6,17 +6,23 @@ import errno
 import socket
 
 from prism.cli.link import daemon
-from prism.cli.terminal import clean, say, show_json
+from prism.cli.terminal import clean, complain, say, show_json
 from prism.cli.words import Usage, named
 from prism.client.wire import query, quoted
-from prism.errors import AlreadyExists
+from prism.errors import AlreadyExists, Problem
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
+    import asyncio
     from argparse import ArgumentParser, Namespace
     from typing import Any
 
+    from prism.client.wire import Wire
+
+    Address = tuple[str, int]
+
 HOST = "127.0.0.1"
+FRESH = 1.0  # seconds that it holds where a port was found
 
 
 class LocalPortTaken(AlreadyExists, code="LOCAL_PORT_TAKEN"):
@@ -71,7 +77,7 @@ def _tunnel(asked: Namespace) -> None:
     import asyncio  # noqa: PLC0415  cold start: 60 ms that only a tunnel pays
 
     try:
-        asyncio.run(_serve(doors))
+        asyncio.run(_serve(wire, path, doors))
     except KeyboardInterrupt:
         say("")
 
@@ -95,14 +101,56 @@ def _show(asked: Namespace, doors: list[tuple[socket.socket, Any]]) -> None:
     return None
 
 
-async def _serve(doors: list[tuple[socket.socket, Any]]) -> None:
+class Lead:
+    """Where a port of a workspace is at this moment, or nowhere.
+
+    A workspace that was stopped and started has other ports, and its old ones may be
+    another program's by then: so the daemon is asked, which asks the kernel whose they are.
+    """
+
+    def __init__(self, wire: Wire, path: str) -> None:
+        self._wire, self._path = wire, path
+        self._look: asyncio.Task[Address | None] | None = None
+        self._until = 0.0
+        self._said = ""
+
+    async def __call__(self) -> Address | None:
+        """Host and port; who come together are answered together."""
+        import asyncio  # noqa: PLC0415  cold start: it is there by now
+
+        loop, look = asyncio.get_running_loop(), self._look
+        if look is None or (look.done() and (not look.result() or loop.time() >= self._until)):
+            self._until = loop.time() + FRESH
+            look = self._look = loop.create_task(asyncio.to_thread(self._ask))
+        return await asyncio.shield(look)
+
+    def _ask(self) -> Address | None:
+        try:
+            [way] = self._wire.ask("GET", self._path)
+        except Problem as problem:
+            if problem.message != self._said:  # a browser tries again and again
+                complain(problem.message, problem.details, problem.remediation)
+            self._said = problem.message
+            return None
+        self._said = ""
+        return way["host"], way["target"]
+
+
+async def _serve(wire: Wire, path: str, doors: list[tuple[socket.socket, Any]]) -> None:
     import asyncio  # noqa: PLC0415  cold start: it is there by now
 
+    from prism.kit.peer import Peers, watched  # noqa: PLC0415  cold start: it brings `logging`
     from prism.kit.pipe import forward  # noqa: PLC0415  cold start: it brings asyncio
 
-    for door, way in doors:
-        await forward(door, way["host"], way["target"])
-    await asyncio.Event().wait()
+    peers = Peers() if watched() else None
+    try:
+        for door, way in doors:
+            lead = Lead(wire, path + query(port=way["port"]))
+            await forward(door, lead, *([peers.admits] if peers else []))
+        await asyncio.Event().wait()
+    finally:
+        if peers:
+            peers.close()
 
 
 def _words(made: ArgumentParser) -> None:

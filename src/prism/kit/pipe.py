@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
+
+Address = tuple[str, int]
 
 
 def splice(
@@ -30,10 +32,17 @@ def splice(
     return ended
 
 
-async def forward(door: socket.socket, host: str, port: int) -> asyncio.Server:
-    """Pass every connection that comes in at a door on to an address."""
+async def forward(
+    door: socket.socket,
+    where: Callable[[], Awaitable[Address | None]],
+    admits: Callable[[Any], bool] = lambda _: True,
+) -> asyncio.Server:
+    """Pass every connection that comes in at a door on to where it leads at that moment.
+
+    `where` is asked for each, and may say nowhere; `admits` looks at the socket first.
+    """
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: _Caller(host, port), sock=door)
+    return await loop.create_server(lambda: _Caller(where, admits), sock=door)
 
 
 class Unread(asyncio.Protocol):
@@ -47,22 +56,33 @@ class Unread(asyncio.Protocol):
 class _Caller(asyncio.Protocol):
     """Who comes in waits, unread, until the other side has answered."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
+    def __init__(
+        self,
+        where: Callable[[], Awaitable[Address | None]],
+        admits: Callable[[Any], bool],
+    ) -> None:
+        self._where, self._admits = where, admits
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         caller = cast("asyncio.Transport", transport)
         caller.pause_reading()
-        self._work = asyncio.create_task(self._pass_on(caller))
+        if self._admits(caller.get_extra_info("socket")):
+            self._work = asyncio.create_task(self._pass_on(caller))
+        else:
+            caller.abort()
 
     async def _pass_on(self, caller: asyncio.Transport) -> None:
         loop = asyncio.get_running_loop()
+        far = None
         try:
-            far, _ = await loop.create_connection(Unread, self._host, self._port)
+            if (address := await self._where()) is not None:
+                far, _ = await loop.create_connection(Unread, *address)
         except OSError:
+            pass  # nobody is there
+        if far is None:
             caller.abort()
-            return
-        await splice(caller, far, half=True)
+        else:
+            await splice(caller, far, half=True)
 
 
 class _Pair:

@@ -1,0 +1,128 @@
+"""`prism tunnel` asks where a port is for each connection, and knows who knocks."""
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from prism.cli import tunnel
+from prism.cli.tunnel import Lead
+from tests.client.scripted import problem
+from tests.waiting import eventually
+
+PORT = "/instances/mine/ports?port=8888"
+KNOCK = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as door:
+    try:
+        sys.stdout.write(door.recv(9).decode())
+    except ConnectionError:
+        pass
+"""
+
+
+@contextlib.contextmanager
+def program(word):
+    """Some program that says a word to whoever connects, and the way to it."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def greet():
+            with contextlib.suppress(OSError):
+                while True:
+                    caller, _ = door.accept()
+                    with caller:
+                        caller.sendall(word)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        target = door.getsockname()[1]
+        way = {"service": "jupyter", "port": 8888, "url": "u", "host": "127.0.0.1"}
+        yield way | {"target": target}
+        door.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+def said(port):
+    """What is said at that port of this computer; nothing where one is cut off."""
+    with (
+        contextlib.suppress(ConnectionError),
+        socket.create_connection(("127.0.0.1", port), 10) as door,
+    ):
+        return door.recv(9)
+    return b""
+
+
+@pytest.fixture
+def opened(begun):
+    """The command, running, and the port that it has here."""
+
+    def open_one():
+        one = begun("tunnel", "mine", "8888", PYTHONUNBUFFERED="1")
+        line = one.stdout.readline()
+        assert line, one.stderr.read()
+        return one, int(re.search(r":(\d+) ", line)[1])
+
+    return open_one
+
+
+def test_it_leads_where_the_workspace_is_now_and_nowhere_while_it_does_not_run(server, opened):
+    stopped = problem(409, "INVALID_STATE", "mine is stopped", remediation="Start it")
+    with program(b"old") as old, program(b"new") as new:
+        now = [[old]]
+        server.on(f"GET {PORT}", lambda *_: now[0])
+        one, port = opened()
+        assert said(port) == b"old"
+        now[0] = stopped  # the old port may be anybody's from now on
+        eventually(lambda: said(port) == b"")
+        assert said(port) == b""
+        now[0] = [new]
+        eventually(lambda: said(port) == b"new")
+        assert said(port) == b"new"
+    one.terminate()
+    assert one.stderr.read().count("error: mine is stopped\nhint: Start it\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_another_user_of_this_computer_is_not_let_in(server, opened):
+    with program(b"secret") as way:
+        server.on(f"GET {PORT}", [way])
+        one, port = opened()
+        argv = [sys.executable, "-I", "-S", "-c", KNOCK, str(port)]
+        other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        how = {"capture_output": True, "text": True, "check": True, "timeout": 20}
+        assert subprocess.run([*other, *argv], **how).stdout == ""
+        assert subprocess.run(argv, **how).stdout == "secret"
+    one.terminate()
+    assert "refused a connection of uid 65534" in one.stderr.read()
+
+
+def asked(lead, times):
+    """The answers to who come together, and then to one more."""
+
+    async def ask():
+        together = await asyncio.gather(*(lead() for _ in range(times)))
+        return {*together, await lead()}
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(("fresh", "requests"), [(3600, 1), (0, 2)])
+def test_an_answer_holds_for_a_while(server, wire, monkeypatch, fresh, requests):
+    monkeypatch.setattr(tunnel, "FRESH", fresh)
+    server.on(f"GET {PORT}", [{"host": "127.0.0.1", "target": 7}])
+    assert asked(Lead(wire, PORT), 20) == {("127.0.0.1", 7)}
+    assert len(server.asked) == requests
+
+
+def test_a_refusal_does_not_hold_and_is_told_once(server, wire, monkeypatch, capsys):
+    monkeypatch.setattr(tunnel, "FRESH", 3600)
+    server.on(f"GET {PORT}", problem(503, "PORT_SILENT", "mine does not answer there"))
+    assert asked(Lead(wire, PORT), 20) == {None}
+    assert len(server.asked) == 2
+    assert capsys.readouterr().err == "error: mine does not answer there\n"
