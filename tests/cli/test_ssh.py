@@ -217,6 +217,18 @@ def test_folders_go_there_and_back_as_cp_would_copy_them(lived, tmp_path, by):
     cp(f"mine:{name}", tmp_path / "new" / "one")
     assert (tmp_path / "new" / "one").read_bytes() == whole[f"sub/{name}"][0]
     assert ran(lived, "cp", "mine:nowhere", tmp_path).returncode == 1
+    # `~` is the home there, and only at the front, and nobody else's
+    one = tmp_path / "one"
+    one.write_text(by)
+    assert cp(one, f"mine:~/data-{by}/f")["target"] == f"mine:data-{by}/f"
+    assert cp(one, "mine:~")["target"] == cp(one, "mine:~/")["target"] == "mine:./one"
+    cp(one, f"mine:~root/{by}")
+    cp(f"mine:~/data-{by}", tmp_path / "from-home")
+    assert (tmp_path / "from-home" / "f").read_text() == by
+    [there] = lived.folder.glob("workspaces/*/home")
+    for path in (f"data-{by}/f", "one", f"~root/{by}"):
+        assert (there / path).read_text() == by
+    assert not (there / "~").exists()
 
 
 def content(folder):

@@ -36,12 +36,24 @@ class End:
         name, colon, path = word.partition(":")
         self.word = word
         self.name = name if colon and name and "/" not in name else ""
-        self.path = (path or ".") if self.name else word
+        self.path = _from_home(path) if self.name else word
 
     @property
     def last(self) -> str:
         """The name of what is there."""
         return os.path.basename(os.path.normpath(self.path))
+
+
+def _from_home(path: str) -> str:
+    """A path in a workspace, as seen from its home, where a relative one begins anyway.
+
+    No shell there expands `~`, and `scp` would ask whose home another `~word` is.
+    """
+    if path == "~":
+        return "."
+    if path.startswith("~/"):
+        path = path[2:].lstrip("/") or "./"
+    return f"./{path}" if path.startswith("~") else path or "."
 
 
 def _cp(asked: Namespace) -> None:
