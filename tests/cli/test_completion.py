@@ -59,6 +59,8 @@ def test_bash_completes_the_names_of_what_there_is(tab, server):
     assert tab("launch", "pl") == ["plain-shell"]
     assert tab("launch", "plain-shell", "a") == [], "it has no name yet"
     assert tab("list", "--project", "g") == ["genomics"]
+    assert tab("template", "new", "pl") == [], "it has no name yet"
+    assert tab("template", "new", "lab", "--inherits", "pl") == ["plain-shell"]
 
 
 def test_a_tab_starts_no_daemon_and_says_nothing(tab, home):

@@ -58,3 +58,15 @@ def test_what_is_wrong_with_them(prism, server):
     )
     server.on("GET /templates/validate", found | {"validated": 2})
     assert prism("template", "validate").returncode == 0
+
+
+def test_the_package_index_is_asked_when_that_is_wanted(prism, server):
+    issue = {"check": "packages-exist", "level": "error", "message": "no such", "where": "a.yml:3"}
+    results = [{"template": "A", "status": "invalid", "checks_passed": 7, "issues": [issue]}]
+    found = {"total_templates": 1, "validated": 0, "errors": [], "validation_results": results}
+    server.on("GET /templates/validate?packages=true", found)
+    done = prism("template", "validate", "--packages")
+    assert (done.returncode, "error: a.yml:3: no such" in done.stderr) == (1, True)
+    done = prism("template", "validate", "--packages", "--json")
+    assert json.loads(done.stdout) == found
+    assert "Asking" not in done.stderr

@@ -1,6 +1,7 @@
 """Volumes and snapshots, for people."""
 
 import json
+import re
 
 import pytest
 
@@ -149,6 +150,18 @@ def test_a_snapshot_is_of_one_thing(prism, server):
     for words in ("kept", "kept --volume a --workspace b"):
         assert prism("snapshot", "create", *words.split()).returncode == 2
     assert not server.asked
+
+
+def test_one_snapshot(prism, server):
+    sick = KEPT | {"state": "error", "failure": {"code": "DISK_FULL", "message": "make room"}}
+    server.on("GET /snapshots/kept", KEPT | {"progress": 40, "size_gb": 8}, sick)
+    done = prism("snapshot", "show", "kept")
+    fields = dict(re.split(r"  +", line, maxsplit=1) for line in done.stdout.splitlines())
+    assert (fields["name"], fields["of"], fields["progress"]) == ("kept", "volume data", "40 %")
+    assert (fields["size GB"], done.stderr) == ("8", "")
+    done = prism("snapshot", "show", "kept")
+    assert (done.returncode, done.stderr) == (0, "error: make room\n")
+    assert json.loads(prism("snapshot", "show", "kept", "--json").stdout) == sick
 
 
 def test_the_list_of_snapshots_says_what_failed(prism, server):

@@ -168,3 +168,16 @@ def test_nothing_else_can_be_imported_from_the_package():
 def example(path):
     [found] = [it["response"] for it in EXAMPLES if it["path"].endswith(path)]
     return found
+
+
+def test_the_package_index_is_asked_for_templates_when_that_is_wanted(prism, server):
+    found = {"total_templates": 1, "validated": 1, "errors": [], "validation_results": []}
+    server.on("GET /templates/validate", found | {"validated": 0})
+    server.on("GET /templates/validate?packages=true", found)
+    assert (prism.templates.validate().validated, len(server.asked)) == (0, 1)
+    assert prism.templates.validate(packages=True).validated == 1
+
+
+def test_a_patient_wire_waits_longer_for_the_same_daemon(wire):
+    assert (wire.patient().timeout > 60 * 20, wire.timeout) == (True, 5)
+    assert (wire.patient().place, type(wire.patient())) == (wire.place, type(wire))

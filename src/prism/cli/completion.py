@@ -73,8 +73,10 @@ def _names(command: tuple[str, ...], argument: str) -> str | None:
     """Which list has what an argument may be; none for what is only now given a name."""
     if argument in {"template", "project", "workspace"}:
         return f"{argument}s"
+    if argument == "inherits":
+        return "templates"
     noun, verb = OF.get(command[0], command[0]), command[-1]
-    new = verb in {"create", "launch"}
+    new = verb in {"create", "launch", "new"}
     return f"{noun}s" if argument == "name" and f"{noun}s" in LISTS and not new else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prism.cli.link import daemon
 from prism.cli.moments import here
-from prism.cli.terminal import say, show_json, show_table, suggest
+from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.volumes import confirm
 from prism.cli.words import Usage, nothing
 from prism.client.wire import quoted
@@ -38,6 +38,29 @@ def _list(asked: Namespace) -> None:
     for it in found:
         if it["failure"]:
             say(f"error: {it['name']}: {it['failure']['message']}")
+    return None
+
+
+def _show(asked: Namespace) -> None:
+    it = daemon().ask("GET", f"/snapshots/{quoted(asked.name)}")
+    if asked.json:
+        return show_json(it)
+    show_fields(
+        {
+            "name": it["name"],
+            "id": it["snapshot_id"],
+            "state": it["state"],
+            "progress": None if it["progress"] is None else f"{it['progress']} %",
+            "of": f"{it['source_type']} {it['source']}",
+            "size GB": it["size_gb"],
+            "used GB": it["used_gb"],
+            "taken": here(it["creation_time"]),
+            "project": it["project"],
+            "USD/month": it["monthly_cost"],
+        }
+    )
+    if it["failure"]:
+        say(f"error: {it['failure']['message']}")
     return None
 
 
@@ -84,6 +107,7 @@ def _back(made: ArgumentParser) -> None:
 
 VERBS = {
     "list": (nothing, _list),
+    "show": (_named, _show),
     "create": (_new, _create),
     "delete": (_named, _delete),
     "restore": (_back, _restore),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prism.cli.link import daemon
 from prism.cli.terminal import say, show_fields, show_json, show_table
 from prism.cli.words import nothing
-from prism.client.wire import quoted
+from prism.client.wire import query, quoted
 from prism.errors import Invalid
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -51,7 +51,12 @@ def _info(asked: Namespace) -> None:
 
 
 def _validate(asked: Namespace) -> None:
-    found = daemon().ask("GET", "/templates/validate")
+    wire, path = daemon(), "/templates/validate"
+    if asked.packages:
+        wire, path = wire.patient(), path + query(packages="true")
+        if not asked.json:
+            say("Asking the package index, for one template after the other")
+    found = wire.ask("GET", path)
     if asked.json:
         show_json(found)
     else:
@@ -61,11 +66,16 @@ def _validate(asked: Namespace) -> None:
         ]
         show_table(("TEMPLATE", "STATUS", "PASSED", "ISSUES"), rows, "TEMPLATE")
         for it in found["validation_results"]:
-            for issue in it["issues"]:
-                say(f"{issue['level']}: {issue['where']}: {issue['message']}")
+            tell(it["issues"])
     wrong = found["total_templates"] - found["validated"]
     if wrong:
         raise Invalid(f"{wrong} of {found['total_templates']} templates are not valid")
+
+
+def tell(issues: list[dict[str, str]]) -> None:
+    """Say what is wrong with a template, and where."""
+    for issue in issues:
+        say(f"{issue['level']}: {issue['where']}: {issue['message']}")
 
 
 def _parameter(one: tuple[str, dict[str, Any]]) -> str:
@@ -82,4 +92,9 @@ def _one(made: ArgumentParser) -> None:
     made.add_argument("template", metavar="TEMPLATE", help="its name, or its slug")
 
 
-VERBS = {"list": (nothing, _list), "info": (_one, _info), "validate": (nothing, _validate)}
+def _how(made: ArgumentParser) -> None:
+    said = "also ask the package index whether the pip packages exist"
+    made.add_argument("--packages", action="store_true", help=said)
+
+
+VERBS = {"list": (nothing, _list), "info": (_one, _info), "validate": (_how, _validate)}

@@ -3,7 +3,7 @@
 import builtins
 
 from prism.client.typed import ask
-from prism.client.wire import Wire, quoted
+from prism.client.wire import Wire, query, quoted
 from prism.templates.model import TemplateInfo, TemplateItem, Validation
 
 PATH = "/templates"
@@ -23,6 +23,12 @@ class Templates:
         """One template, with what it inherits."""
         return ask(self._wire, "GET", f"{PATH}/{quoted(name)}/info", TemplateInfo)
 
-    def validate(self) -> Validation:
-        """What is wrong with the templates."""
-        return ask(self._wire, "GET", f"{PATH}/validate", Validation)
+    def validate(self, *, packages: bool = False) -> Validation:
+        """What is wrong with the templates.
+
+        `packages` also asks the package index whether their pip packages exist; that takes
+        as long as the index takes.
+        """
+        wire = self._wire.patient() if packages else self._wire
+        path = f"{PATH}/validate" + query(packages="true" if packages else None)
+        return ask(wire, "GET", path, Validation)

@@ -17,10 +17,10 @@ TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
     from io import BufferedReader
-    from typing import Any
+    from typing import Any, Self
 
 API = "/api/v1"
-CONNECT, ANSWER = 5.0, 30.0  # seconds until we give up
+CONNECT, ANSWER, LONG = 5.0, 30.0, 1800.0  # seconds until we give up
 SILENCE = 60.0  # seconds; a stream says each 15 that it still lives
 LONGEST_LINE = 65536
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -95,6 +95,10 @@ class Wire:
                     yield from _body(file, status, received)
             except (OSError, ValueError) as error:
                 raise self._unreachable(error) from error
+
+    def patient(self) -> Self:
+        """The same wire, for what the daemon has to ask others about, one after the other."""
+        return type(self)(self.place, LONG)
 
     def connect(self) -> socket.socket:
         """An open connection; an `OSError` where there is no daemon."""

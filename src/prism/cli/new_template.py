@@ -1,0 +1,206 @@
+"""`prism template new`: a file to begin with, which can be launched as it is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+import prism
+from prism.cli.link import daemon
+from prism.cli.templates import tell
+from prism.cli.terminal import say, show_json, suggest
+from prism.client.wire import quoted
+from prism.errors import AlreadyExists, Invalid, Unavailable
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+    from prism.client.wire import Wire
+
+PARENT = "Plain Shell"
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+# One blank behind `#` is prose; none, or more, is a field that waits to be wanted.
+BODY = """\
+# yaml-language-server: $schema={schema}
+#
+# To use one of the fields below, take the # before it and before what is indented under it.
+# Then see what is wrong: prism template validate
+
+name: {name}
+{slug}description: What it is for, in one line
+inherits: {parents}
+
+# How big a machine: XS, S, M, L or XL.
+#size: M
+
+# What to install, by manager. On your own machine only what is below pip is.
+#package_manager: pip
+#packages:
+#  pip: [numpy, pandas]
+
+# What a launch may set: --param greeting=Hi
+#parameters:
+#  greeting:
+#    type: string
+#    default: Hello
+
+# Variables of every service and shell.
+#environment:
+#  GREETING: "{{parameters.greeting}}"
+
+# Run once in the workspace's home, when the packages are there.
+#post_install:
+#  - mkdir -p data
+
+# What people connect to. A cloud machine can only be reached on a port that is in `ports`.
+#ports: [8000]
+#services:
+#  files:
+#    description: The files of the workspace
+#    command: python -m http.server {{port}} --bind 127.0.0.1
+#    port: 8000
+#    health: /
+
+# What to do when nobody uses it: prism idle profile list
+#idle_profile: standard
+"""
+
+
+class TemplateExists(AlreadyExists, code="TEMPLATE_EXISTS"):
+    """There is a template of that name already."""
+
+
+def _new(asked: Namespace) -> None:
+    name, slug = asked.name, asked.slug or _slug(asked.name)
+    wire = daemon()
+    path = _path(asked.output, slug, wire)
+    _check(name, slug, path)
+    _free(name, slug, wire)
+    wanted = asked.inherits or [PARENT]
+    parents = [wire.ask("GET", f"/templates/{quoted(it)}/info")["name"] for it in wanted]
+    _write(path, content(name, asked.slug, parents))
+    issues = _validated(path, slug, wire)
+    _show(asked, {"name": name, "slug": slug, "path": path, "issues": issues}, wire)
+
+
+def content(name: str, slug: str | None, parents: list[str]) -> str:
+    """The file; what somebody typed stands there as JSON has it, which is YAML too."""
+    schema = os.path.join(os.path.dirname(prism.__file__), "templates", "template.schema.json")
+    where = "file://" + "/".join(map(quoted, os.path.abspath(schema).split("/")))
+    return BODY.format(
+        schema=where,
+        name=_yaml(name),
+        slug=f"slug: {_yaml(slug)}\n" if slug else "",
+        parents=f"[{', '.join(map(_yaml, parents))}]",
+    )
+
+
+def _yaml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")  # as the daemon makes one
+
+
+def _path(output: str | None, slug: str, wire: Wire) -> str:
+    if output is not None:
+        return os.path.abspath(output)
+    if wire.place.url:
+        raise Invalid(
+            f"The templates of the daemon at {wire.place} are not on this computer",
+            details="its home is known to it alone",
+            remediation="Say where to write the file: `--output FILE`",
+        )
+    return os.path.join(_shelf(wire), f"{slug}.yml")
+
+
+def _shelf(wire: Wire) -> str:
+    return os.path.join(wire.place.home, "templates")
+
+
+def _check(name: str, slug: str, path: str) -> None:
+    """What the daemon would say of the name, said before there is a file of that name."""
+    if not name.isprintable() or name.strip() != name or "/" in name or not 0 < len(name) <= 200:
+        raise Invalid(
+            "That cannot be the name of a template",
+            details="it must be printable, without `/`, without blanks around it, not too long",
+        )
+    if not SLUG.fullmatch(slug):
+        raise Invalid(
+            f"{name!r} has no short name" if not slug else f"{slug!r} is no short name",
+            details="one is made of a-z, 0-9 and single hyphens inside",
+            remediation="Give it one: `--slug my-template`",
+        )
+    if os.path.lexists(path):
+        raise _there(path)
+
+
+def _free(name: str, slug: str, wire: Wire) -> None:
+    for it in wire.ask("GET", "/templates"):
+        if {name, slug} & {it["name"], it["slug"]}:
+            raise TemplateExists(
+                f"There is a template {it['name']!r} already, for short {it['slug']!r}",
+                remediation="Choose another name, and inherit from it: "
+                f"`prism template new NAME --inherits {it['slug']}`",
+            )
+
+
+def _there(path: str) -> TemplateExists:
+    return TemplateExists(
+        f"{path} is there already",
+        details="nothing was written",
+        remediation="Choose another name, or move that file away",
+    )
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise _there(path) from None
+    except OSError as error:
+        raise Unavailable(f"Cannot write {path}", details=error.strerror or "") from None
+
+
+def _validated(path: str, slug: str, wire: Wire) -> list[dict[str, Any]] | None:
+    """What is to be known about it; `None` where it is none of the daemon's."""
+    if wire.place.url:
+        return None
+    real = os.path.realpath(path)
+    for it in wire.ask("GET", "/templates/validate")["validation_results"]:
+        if os.path.realpath(it["file"]) == real:
+            if it["status"] != "valid":
+                os.unlink(path)  # it says nothing that its maker has not just typed
+                tell(it["issues"])
+                raise Invalid(f"The template {slug!r} would not be valid; nothing was written")
+            return list(it["issues"])
+    return None
+
+
+def _show(asked: Namespace, made: dict[str, Any], wire: Wire) -> None:
+    if asked.json:
+        return show_json(made)
+    print(made["path"])
+    if made["issues"] is None:
+        where = "`templates` in the daemon's home" if wire.place.url else _shelf(wire)
+        return say(f"Nobody has checked it yet. Put it into {where}, as NAME.yml")
+    tell(made["issues"])
+    return suggest(f"Launch it: `prism launch {made['slug']} WORKSPACE`")
+
+
+def _words(made: ArgumentParser) -> None:
+    made.add_argument("name", metavar="NAME", help="what to call it")
+    said = f"begin from that template; more than once for several (default: {PARENT})"
+    made.add_argument("--inherits", metavar="TEMPLATE", action="append", help=said)
+    made.add_argument("--slug", metavar="SLUG", help="a short name; made from NAME by default")
+    said = "where to write; templates in the daemon's home by default"
+    made.add_argument("--output", "-o", metavar="FILE", help=said)
+
+
+VERBS = {"new": (_words, _new)}

@@ -1,0 +1,152 @@
+"""`prism template new`: what it writes can be launched, and it overwrites nothing."""
+
+import json
+import re
+import stat
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+
+from prism.cli.new_template import content
+from prism.templates.model import Template
+from prism.templates.schema import PUBLISHED
+from prism.templates.service import TemplateService
+from prism.templates.store import Shelf, shelves
+from tests.client.scripted import Scripted
+from tests.house.living import Home
+from tests.waiting import eventually
+
+PLAIN = {"name": "Plain Shell", "slug": "plain-shell"}
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory):
+    """A home with a daemon."""
+    home = Home(tmp_path_factory.mktemp("new") / "home")
+    try:
+        with home.living():
+            yield home
+    finally:
+        home.clear()
+
+
+@pytest.fixture
+def beyond():
+    """A daemon that is asked by its address."""
+    it = Scripted.on_port()
+    yield it
+    it.close()
+
+
+def files(home):
+    """Every file on the person's own shelf."""
+    return sorted(it.name for it in (home.folder / "templates").glob("*"))
+
+
+def test_what_is_written_is_launched_as_it_is(lived):
+    done = lived.cli("template", "new", 'My "Lab": #1')
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.rstrip("\n"))
+    assert path == lived.folder / "templates" / "my-lab-1.yml"
+    assert "`prism launch my-lab-1 WORKSPACE`" in done.stderr
+    first = path.read_text().splitlines()[0]
+    [where] = re.findall(r"^# yaml-language-server: \$schema=(\S+)$", first)
+    assert Path(unquote(urlsplit(where).path)).read_text() == PUBLISHED.read_text()
+    assert lived.said("template", "info", "my-lab-1")["inherits"] == ["Plain Shell"]
+    assert lived.cli("launch", 'My "Lab": #1', "x", "--no-wait").returncode == 0
+    eventually(lambda: lived.states() == ["running"], 60)
+    assert lived.client.workspaces.get("x").template == 'My "Lab": #1'
+    lived.client.workspaces.terminate("x")
+
+
+def test_parents_go_by_name_and_a_warning_is_told(lived):
+    words = ("template", "new", "日本", "--slug", "nihon", "--inherits", "jupyterlab")
+    made = lived.said(*words, "--inherits", "vscode")
+    assert (made["name"], made["slug"]) == ("日本", "nihon")
+    info = lived.client.templates.info("nihon")
+    assert info.inherits == ("JupyterLab", "VS Code (code-server)")
+    assert [it["message"] for it in made["issues"]] == [*info.local_reasons]
+    assert {it["level"] for it in made["issues"]} <= {"warning"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["Plain Shell", "--slug", "mine"], "There is a template 'Plain Shell' already"),
+        (["plain-shell", "--slug", "mine"], "There is a template 'Plain Shell' already"),
+        (["Plain shell"], "There is a template 'Plain Shell' already"),
+        (["日本"], "'日本' has no short name"),
+        (["x", "--slug", "X y"], "'X y' is no short name"),
+        (["a/b"], "cannot be the name of a template"),
+        (["a\nb"], "cannot be the name of a template"),
+        (["x", "--inherits", "jupyterlap"], "did you mean 'jupyterlab'?"),
+        (["Validate"], "slug: 'validate' is reserved"),
+        (["x", "--output", "/proc/x/y.yml"], "Cannot write /proc/x/y.yml"),
+    ],
+)
+def test_what_cannot_be_leaves_nothing_behind(lived, words, said):
+    before = files(lived)
+    done = lived.cli("template", "new", *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert files(lived) == before
+
+
+@pytest.mark.parametrize("kind", ["file", "a link to nowhere"])
+def test_nothing_is_overwritten(lived, kind):
+    path = lived.folder / "templates" / f"kept-{kind[0]}.yml"
+    path.parent.mkdir(exist_ok=True)
+    if kind == "file":
+        path.write_text("# mine\n")
+    else:
+        path.symlink_to(lived.folder / "nowhere")
+    done = lived.cli("template", "new", f"Kept {kind[0]}")
+    assert (done.returncode, f"{path} is there already" in done.stderr) == (1, True)
+    assert not (lived.folder / "nowhere").exists()
+    assert kind != "file" or path.read_text() == "# mine\n"
+    path.unlink()
+
+
+def test_a_file_elsewhere_is_not_checked_and_that_is_said(lived, tmp_path):
+    done = lived.cli("template", "new", "away", "--output", tmp_path / "away.yml")
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path}/away.yml\n")
+    assert f"Put it into {lived.folder}/templates" in done.stderr
+    assert "away" not in lived.cli("template", "list").stdout
+
+
+def test_the_shelf_of_a_daemon_elsewhere_is_not_guessed(prism, home):
+    done = prism("template", "new", "lab", PRISM_URL="http://127.0.0.1:1")
+    assert (done.returncode, "are not on this computer" in done.stderr) == (1, True)
+    assert "`--output FILE`" in done.stderr
+    assert not (home / "templates").exists()
+
+
+def test_for_a_daemon_elsewhere_a_file_is_written_here(prism, tmp_path, beyond):
+    beyond.on("GET /templates", [PLAIN]).on("GET /templates/Plain%20Shell/info", PLAIN)
+    path = tmp_path / "lab.yml"
+    done = prism("template", "new", "lab", "--output", str(path), PRISM_URL=beyond.url)
+    assert (done.returncode, done.stdout) == (0, f"{path}\n")
+    assert "`templates` in the daemon's home" in done.stderr
+    assert yaml.safe_load(path.read_text())["inherits"] == ["Plain Shell"]
+
+
+def test_the_shelf_is_made_for_its_owner_alone(prism, server, home):
+    server.on("GET /templates", [PLAIN]).on("GET /templates/Plain%20Shell/info", PLAIN)
+    path = str(home / "templates" / "lab.yml")
+    result = {"template": "lab", "status": "valid", "checks_passed": 9, "issues": [], "file": path}
+    server.on("GET /templates/validate", {"validation_results": [result]})
+    done = prism("template", "new", "lab", "--json")
+    assert json.loads(done.stdout) == {"name": "lab", "slug": "lab", "path": path, "issues": []}
+    assert stat.S_IMODE((home / "templates").stat().st_mode) == 0o700
+
+
+def test_every_field_that_waits_is_right_once_it_is_wanted(tmp_path):
+    text = re.sub(r"(?m)^#(?=\S|  )", "", content("Lab", None, ["Plain Shell"]))
+    (tmp_path / "lab.yml").write_text(text)
+    service = TemplateService([*shelves(), Shelf(tmp_path)])
+    [judged] = [it for it in service.validate().validation_results if it.template == "Lab"]
+    assert (judged.status, judged.issues) == ("valid", ())
+    wanted = {"size", "packages", "parameters", "environment", "post_install", "services"}
+    assert wanted < yaml.safe_load(text).keys() < {*Template.__struct_fields__}
