@@ -21,6 +21,7 @@ INVITATION = {
     "expires_at": "2026-01-08T00:00:00Z",
     "message": "come",
     "mailed_at": None,
+    "mail_file": None,
     "mail_problem": None,
 }
 TOKEN = {
@@ -127,6 +128,26 @@ def test_what_is_shown(prism, server, words, line, answer, row):
     assert row in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("mail", "said"),
+    [
+        ({}, "waits"),
+        ({"mailed_at": "2026-01-01T00:00:00Z"}, "left 2026-01-01"),
+        ({"mail_problem": "it is tried again: 554 no"}, "it is tried again: 554 no"),
+        ({"mail_file": "outbox/inv_1.0.eml"}, "written to {}outbox/inv_1.0.eml"),
+    ],
+)
+def test_mail_that_nobody_was_sent_is_not_said_to_have_left(prism, server, home, mail, said):
+    it = INVITATION | mail
+    server.on("GET /invitations/inv_1", it)
+    server.on("GET /invitations/project/p", {"invitations": [it], "count": 1})
+    for words, folder in (("show inv_1", f"{home}/"), ("list p", "")):
+        done = prism("invite", *words.split())
+        assert said.format(folder) in done.stdout
+        advised = "set PRISM_SMTP_URL for the daemon, then `prism invite resend inv_1`"
+        assert (advised in done.stderr) is ("mail_file" in mail)
+
+
 @pytest.mark.parametrize("verb", ["accept", "decline"])
 def test_an_answer_takes_the_token_from_a_pipe_and_from_no_word(prism, server, verb):
     answer = {"message": "Successfully joined project as admin"}
@@ -174,6 +195,14 @@ def test_everybody_in_a_file(prism, server, tmp_path):
         (["a@x.org,admin,hi"], [{"email": "a@x.org", "role": "admin", "message": "hi"}]),
         (["message,email", '"a, b",a@x.org'], [{"email": "a@x.org", "message": "a, b"}]),
         (["email", "", "broken"], [{"email": "broken"}]),
+        (["\ufeffE-Mail Address;Role", "a@x.org;Admin"], [{"email": "a@x.org", "role": "admin"}]),
+        (
+            ["Name\tMail\tNote", "Ada\ta@x.org\thi, you"],
+            [{"email": "a@x.org", "message": "hi, you"}],
+        ),
+        (["a@x.org;admin;hi, you"], [{"email": "a@x.org", "role": "admin", "message": "hi, you"}]),
+        (["a@x.org,,a; b; c"], [{"email": "a@x.org", "message": "a; b; c"}]),
+        (["email,role", ",Student"], [{"email": "", "role": "student"}]),
     ],
 )
 def test_a_roster(lines, found):

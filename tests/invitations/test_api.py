@@ -171,6 +171,33 @@ def test_many_at_once(ask, http, project, sent):
     assert roles["student1@university.edu"][1] == "Welcome to the ML course project!"
 
 
+@pytest.mark.parametrize("dry", [True, False])
+def test_what_is_wrong_with_one_row_is_its_own_failure(ask, project, dry):
+    guests = [
+        {"email": ""},
+        {"email": "a@x.org", "role": "Student"},
+        {"email": "b@x.org", "role": ""},
+        {"email": f"{'c' * 400}@x.org"},
+        {"email": "d@x.org", "message": "x" * 2001},
+        {"email": "e@x.org", "role": "viewer", "message": "x" * 2000},
+    ]
+    answer = ask("POST", "bulk", project_id=project, invitations=guests, dry_run=dry)
+    assert answer.status_code == 200, answer.text
+    done = answer.json()
+    assert done["summary"] == {"total": 6, "sent": 1, "failed": 5, "skipped": 0}
+    why = [it["error"] for it in done["results"]]
+    assert [it["email"] for it in done["results"]] == [it["email"] for it in guests]
+    assert "@-sign" in why[0] and "too long" in why[3] and "2000 characters" in why[4]
+    assert why[1] == "role: 'Student' is none of viewer, member, admin, owner"
+    assert why[2].startswith("role: ''")
+    assert ask("GET", f"project/{project}").json()["count"] == (0 if dry else 1)
+    failed(
+        ask("POST", "bulk", project_id=project, invitations=[{"email": 5}]),
+        422,
+        "VALIDATION_FAILED",
+    )
+
+
 def test_so_much_and_no_more(ask, clock, project):
     def crowd(count, letter="a"):
         guests = [{"email": f"{letter}{n}@x.org"} for n in range(count)]

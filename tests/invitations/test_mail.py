@@ -115,6 +115,34 @@ def test_a_refusal_for_good_is_shown_and_not_repeated(ask, house, server, clock,
     assert len(server.letters) == 1
 
 
+@pytest.mark.parametrize("said", ["550 5.7.1 Relaying denied", "554 5.7.1 Client host rejected"])
+def test_a_refusal_of_us_is_shown_and_tried_again(ask, house, server, clock, sent, said):
+    server.refuse = said
+    for _ in range(3):
+        assert post(house) == 1
+        clock.advance(minutes=5)
+    shown = ask("GET", sent["id"]).json()
+    assert (shown["mail_problem"], shown["mailed_at"]) == (f"it is tried again: {said}", None)
+    told = [f.event for f in house.db.facts_after(0) if f.event.startswith("invitation_")]
+    assert told == ["invitation_sent", "invitation_delayed"], "once for each reason"
+    server.refuse = None
+    post(house)
+    shown = ask("GET", sent["id"]).json()
+    assert (shown["mail_problem"], bool(shown["mailed_at"])) == (None, True)
+    assert len(server.letters) == 1
+
+
+def test_what_has_lost_its_sense_is_not_said_to_be_tried_again(ask, house, server, clock, sent):
+    server.refuse = "451 later"
+    post(house)
+    clock.advance(days=8)
+    post(house)
+    assert post(house) == 0
+    assert ask("GET", sent["id"]).json()["mail_problem"] == "451 later"
+    ask("DELETE", sent["id"])
+    assert ask("GET", sent["id"]).json()["mail_problem"] is None
+
+
 def test_a_mail_that_lost_its_sense_is_not_sent(ask, house, server, sent):
     ask("DELETE", sent["id"])
     post(house)
@@ -203,6 +231,15 @@ def test_without_a_server_mail_is_a_file(make_house, tmp_path):
     assert oct(file.stat().st_mode)[-3:] == "600"
     letter = email.message_from_bytes(file.read_bytes(), policy=default)
     assert sent["token"] in letter.get_body(["plain"]).get_content()
+    shown = http("GET", f"/api/v1/invitations/{sent['id']}").json()
+    assert shown["mailed_at"] is None, "nobody was sent it"
+    assert (tmp_path / shown["mail_file"]) == file
+    [listed] = http("GET", "/api/v1/invitations/project/Reef").json()["invitations"]
+    assert listed["mail_file"] == shown["mail_file"]
+    assert house.db.facts_after(0)[-1].event == "invitation_written"
+    again = http("POST", f"/api/v1/invitations/{sent['id']}/resend")
+    assert again.status_code == 200
+    assert http("GET", f"/api/v1/invitations/{sent['id']}").json()["mail_file"] is None
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH:UserWarning")

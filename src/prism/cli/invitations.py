@@ -9,6 +9,7 @@ from prism.cli.members import ROLES
 from prism.cli.moments import here
 from prism.cli.terminal import is_terminal, say, show_fields, show_json, show_table, suggest
 from prism.cli.words import Usage
+from prism.client.place import Place
 from prism.client.wire import query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -63,7 +64,7 @@ def _show(asked: Namespace) -> None:
     it = daemon().ask("GET", f"/invitations/{quoted(asked.id)}")
     if asked.json:
         return show_json(it)
-    return show_fields(
+    show_fields(
         {
             "id": it["id"],
             "project": it["project_name"],
@@ -72,11 +73,12 @@ def _show(asked: Namespace) -> None:
             "status": it["status"],
             "invited by": it["invited_by"],
             "expires": here(it["expires_at"]),
-            "mail": _mail(it),
+            "mail": _mail(it | {"mail_file": _at_home(it.get("mail_file"))}),
             "token": it["token"],
             "message": it["message"],
         }
     )
+    return _advise([it])
 
 
 def _accept(asked: Namespace) -> None:
@@ -145,13 +147,30 @@ def _table(page: dict[str, Any], *, as_json: bool) -> None:
         )
         for it in page["invitations"]
     ]
-    return show_table(HEADS, rows, flexible="PROJECT")
+    show_table(HEADS, rows, flexible="PROJECT")
+    return _advise(page["invitations"])
 
 
 def _mail(it: dict[str, Any]) -> str:
     if it["mail_problem"]:
         return str(it["mail_problem"])
+    if file := it.get("mail_file"):
+        return f"written to {file}"
     return f"left {here(it['mailed_at'])}" if it["mailed_at"] else "waits"
+
+
+def _at_home(file: str | None) -> str | None:
+    """Where a file of the daemon is, if that is on this computer."""
+    place = Place.read()
+    return file if file is None or place.url else f"{place.home}/{file}"
+
+
+def _advise(found: list[dict[str, Any]]) -> None:
+    """Say so where mail is only written down: nobody gets it that way."""
+    kept = [it["id"] for it in found if it.get("mail_file") and it["status"] == "pending"]
+    if kept:
+        again = f"`prism invite resend {kept[0] if len(kept) == 1 else 'ID'}`"
+        suggest(f"To have mail sent, set PRISM_SMTP_URL for the daemon, then {again}")
 
 
 def _project(made: ArgumentParser) -> None:
@@ -171,7 +190,7 @@ def _new(made: ArgumentParser) -> None:
 
 def _many(made: ArgumentParser) -> None:
     _project(made)
-    made.add_argument("file", metavar="FILE", help="CSV: email, role, message; `-` reads stdin")
+    made.add_argument("file", metavar="FILE", help="CSV: email, role, message; `-`: stdin")
     _wording(made)
     made.add_argument("--dry-run", action="store_true", help="say what would be; send nothing")
 

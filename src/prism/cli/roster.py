@@ -1,6 +1,7 @@
 """People in a CSV file: a column `email`, and `role` and `message` where they differ.
 
-A file of one column without a heading is a list of addresses.
+A file without a heading has them in this order; so one of one column is a list of addresses. The
+cells are parted by commas, semicolons (as spreadsheets do where the comma is in numbers) or tabs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 KNOWN = ("email", "role", "message")
+# What people call these columns, in small letters and without anything else.
+ALSO = {
+    **dict.fromkeys(("mail", "emailaddress", "mailaddress", "emails", "address"), "email"),
+    **dict.fromkeys(("note", "comment", "text"), "message"),
+}
+PARTED_BY = ",;\t"
 
 
 def guests(file: str) -> list[dict[str, str]]:
@@ -31,10 +38,13 @@ def guests(file: str) -> list[dict[str, str]]:
 
 def read(lines: Iterable[str]) -> list[dict[str, str]]:
     """Who is in these lines."""
-    rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
+    text = [line.removeprefix("\ufeff") for line in lines]
+    first = next((line for line in text if line.strip(f"{PARTED_BY} \r\n")), "")
+    found = csv.reader(text, delimiter=_parted_by(first))
+    rows = [row for row in found if any(cell.strip() for cell in row)]
     if not rows:
         raise Usage("nobody is in the file", "Put one address in each line")
-    heads = [cell.strip().lower() for cell in rows[0]]
+    heads = [_head(cell) for cell in rows[0]]
     if "email" in heads:
         rows = rows[1:]
     elif any("@" in cell for cell in rows[0]):
@@ -42,6 +52,25 @@ def read(lines: Iterable[str]) -> list[dict[str, str]]:
     else:
         raise Usage("no column is called `email`", "Name the columns email, role, message")
     return [_guest(dict(zip(heads, row, strict=False))) for row in rows]
+
+
+def _parted_by(first: str) -> str:
+    """What parts the cells: that which leaves a heading we know, or an address, by itself."""
+    for sign in PARTED_BY:
+        cells = next(csv.reader([first], delimiter=sign), [])
+        if any(_head(it) == "email" or _is_address(it) for it in cells):
+            return sign
+    return PARTED_BY[0]
+
+
+def _is_address(cell: str) -> bool:
+    return cell.count("@") == 1 and not any(sign in cell.strip() for sign in f"{PARTED_BY} ")
+
+
+def _head(cell: str) -> str:
+    """A heading, by the name we have for it."""
+    plain = "".join(letter for letter in cell.lower() if letter.isalpha())
+    return ALSO.get(plain, plain)
 
 
 def _guest(row: dict[str, str]) -> dict[str, str]:

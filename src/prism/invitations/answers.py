@@ -89,7 +89,7 @@ class Answers:
 
     def _close(self, tx: Tx, it: Invitation, answer: Status, reason: str | None = None) -> None:
         closed = {"answer": answer, "answered_at": whole(self._clock.now()), "token": None}
-        store.put(tx, it.id, **closed, reason=reason)
+        store.put(tx, it.id, **closed, reason=reason, mail_problem=None)
         store.unpost(tx, it.id)
 
 

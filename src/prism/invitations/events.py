@@ -36,8 +36,22 @@ class InvitationMailed(_About, frozen=True, kw_only=True):
     event: ClassVar[str] = "invitation_mailed"
 
 
+class InvitationWritten(_About, frozen=True, kw_only=True):
+    """There is no mail server: the mail is a file in the daemon's home, and nobody was sent it."""
+
+    event: ClassVar[str] = "invitation_written"
+    file: str
+
+
+class InvitationDelayed(_About, frozen=True, kw_only=True):
+    """The mail could not leave; it is tried again."""
+
+    event: ClassVar[str] = "invitation_delayed"
+    problem: str
+
+
 class InvitationUndeliverable(_About, frozen=True, kw_only=True):
-    """The mail server will not take the mail, now or later."""
+    """Nobody takes the mail, now or later."""
 
     event: ClassVar[str] = "invitation_undeliverable"
     problem: str

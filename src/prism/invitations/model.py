@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 from prism.access.model import Role
 from prism.errors import AlreadyExists, Conflict, Denied, NotFound
 
-Text = Annotated[str, Meta(max_length=2000)]
+LONGEST = 2000  # characters of a message
+Text = Annotated[str, Meta(max_length=LONGEST)]
 Word = Annotated[str, Meta(min_length=1, max_length=100)]
 Address = Annotated[str, Meta(min_length=1, max_length=320)]
 Secret = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -56,7 +57,8 @@ class Invitation(Struct, frozen=True, kw_only=True):
     """An invitation as it is kept.
 
     `token` is the clear one, kept in local mode while nobody has answered; `answer` is what
-    became of it, and expiry is not an answer but a matter of the time.
+    became of it, and expiry is not an answer but a matter of the time. A mail that has left has
+    `mailed_at`; where there is no mail server it is only a `mail_file` in the daemon's home.
     """
 
     id: str
@@ -75,6 +77,7 @@ class Invitation(Struct, frozen=True, kw_only=True):
     resend_count: int = 0
     last_resent: datetime | None = None
     mailed_at: datetime | None = None
+    mail_file: str | None = None
     mail_problem: str | None = None
 
 
@@ -98,11 +101,14 @@ class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Guest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of many; what it says wins over the defaults."""
+    """One of many; what it says wins over the defaults.
 
-    email: Address
-    role: Role | None = None
-    message: Text | None = None
+    What is wrong with it is its own failure and nobody else's, so that is not looked for here.
+    """
+
+    email: Annotated[str, Meta(description="a mail address")]
+    role: Annotated[str, Meta(description=f"{', '.join(Role)}")] | None = None
+    message: Annotated[str, Meta(description=f"up to {LONGEST} characters")] | None = None
 
 
 class Bulk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,6 +151,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     resend_count: int
     message: str
     mailed_at: datetime | None
+    mail_file: str | None
     mail_problem: str | None
 
 
@@ -166,6 +173,7 @@ class Listed(Struct, frozen=True, kw_only=True):
     declined_at: datetime | None
     decline_reason: str | None
     mailed_at: datetime | None
+    mail_file: str | None
     mail_problem: str | None
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from prism.access.model import Role
 from prism.invitations.model import (
+    LONGEST,
     Asked,
     Bulk,
     Guest,
@@ -43,6 +45,7 @@ def shown(it: Invitation, project_name: str, now: datetime, token: str | None) -
         resend_count=it.resend_count,
         message=it.message,
         mailed_at=it.mailed_at,
+        mail_file=it.mail_file,
         mail_problem=it.mail_problem,
     )
 
@@ -66,6 +69,7 @@ def listed(it: Invitation, project_name: str, now: datetime) -> Listed:
         declined_at=answered.get(Status.DECLINED),
         decline_reason=it.reason,
         mailed_at=it.mailed_at,
+        mail_file=it.mail_file,
         mail_problem=it.mail_problem,
     )
 
@@ -78,12 +82,21 @@ def page(
     return Page(tuple(listed(it, names[it.project], now) for it in fits), len(fits))
 
 
+def fault(guest: Guest) -> str | None:
+    """Why one of many cannot be invited so, whoever she is."""
+    if guest.role is not None and guest.role not in {*Role}:
+        return f"role: {guest.role!r} is none of {', '.join(Role)}"
+    if guest.message is not None and len(guest.message) > LONGEST:
+        return f"message: is longer than {LONGEST} characters"
+    return None
+
+
 def merged(guest: Guest, asked: Bulk) -> Asked:
     """The request for one of many: what she is given wins over the defaults."""
     return Asked(
         project_id=asked.project_id,
         email=guest.email,
-        role=asked.default_role if guest.role is None else guest.role,
+        role=asked.default_role if guest.role is None else Role(guest.role),
         message=asked.default_message if guest.message is None else guest.message,
         invited_by=asked.invited_by,
     )

@@ -13,5 +13,8 @@ class Undeliverable(Conflict, code="MAIL_UNDELIVERABLE"):
 class Post(Protocol):
     """Takes mail."""
 
-    def send(self, message: EmailMessage) -> None:
-        """Hand it over; raises `Undeliverable`, or `Unavailable` where one may try again."""
+    def send(self, message: EmailMessage) -> str | None:
+        """Hand it over; raises `Undeliverable`, or `Unavailable` where one may try again.
+
+        Where nobody takes it and it is only kept, the answer is the file in the daemon's home.
+        """

@@ -8,8 +8,14 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, true
 
+from prism.errors import Unavailable
 from prism.invitations import store
-from prism.invitations.events import InvitationMailed, InvitationUndeliverable
+from prism.invitations.events import (
+    InvitationDelayed,
+    InvitationMailed,
+    InvitationUndeliverable,
+    InvitationWritten,
+)
 from prism.invitations.letter import letter
 from prism.invitations.model import Mail, Status
 from prism.invitations.plan import status_of
@@ -19,6 +25,7 @@ from prism.kit.db import Database, Tx
 from prism.kit.reconcile import Claim, Found
 
 SYSTEM = "prism"
+RETRIED = "it is tried again: "
 AGAIN = timedelta(minutes=5)  # a row that was dealt with is gone; this is for none
 
 
@@ -47,18 +54,41 @@ class MailReconciler:
         with self._db.read() as sql:
             mail = store.mail(sql, claim.id)
         if mail is None or status_of(mail.invitation, self._clock.now()) is not Status.PENDING:
-            return Found(AGAIN, lambda tx: store.sent(tx, claim.id))
+            return Found(AGAIN, lambda tx: self._dropped(tx, claim.id, mail))
         try:
-            self._post.send(letter(mail, self._sender, self._where))
+            file = self._post.send(letter(mail, self._sender, self._where))
+        except Unavailable as problem:
+            self._waits(claim, mail, problem.details or problem.message)
+            raise  # the loop knows how long to wait
         except Undeliverable as problem:
             why = problem.details or problem.message
             return Found(AGAIN, lambda tx: self._refused(tx, claim.id, mail, why))
-        return Found(AGAIN, lambda tx: self._sent(tx, claim.id, mail))
+        return Found(AGAIN, lambda tx: self._sent(tx, claim.id, mail, file))
 
-    def _sent(self, tx: Tx, id: str, mail: Mail) -> None:
+    def _sent(self, tx: Tx, id: str, mail: Mail, file: str | None) -> None:
         store.sent(tx, id)
-        store.put(tx, mail.invitation.id, mailed_at=whole(self._clock.now()), mail_problem=None)
-        tx.happened(InvitationMailed(**_about(mail)))
+        at = whole(self._clock.now()) if file is None else None
+        store.put(tx, mail.invitation.id, mailed_at=at, mail_file=file, mail_problem=None)
+        if file is None:
+            tx.happened(InvitationMailed(**_about(mail)))
+        else:
+            tx.happened(InvitationWritten(**_about(mail), file=file))
+
+    def _dropped(self, tx: Tx, id: str, mail: Mail | None) -> None:
+        """It is not tried again: what is shown of it may not say so."""
+        store.sent(tx, id)
+        if mail is not None and (problem := mail.invitation.mail_problem) is not None:
+            store.put(tx, mail.invitation.id, mail_problem=problem.removeprefix(RETRIED))
+
+    def _waits(self, claim: Claim, mail: Mail, why: str) -> None:
+        """Show what keeps it, once for each reason."""
+        problem = f"{RETRIED}{why}"
+        if problem == mail.invitation.mail_problem:
+            return
+        with self._db.write() as tx:
+            claim.update(tx, lease=claim.lease)  # raises where it is another daemon's by now
+            store.put(tx, mail.invitation.id, mail_problem=problem)
+            tx.happened(InvitationDelayed(**_about(mail), problem=problem))
 
     def _refused(self, tx: Tx, id: str, mail: Mail, why: str) -> None:
         store.sent(tx, id)

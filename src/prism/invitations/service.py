@@ -30,7 +30,7 @@ from prism.invitations.model import (
     Shown,
     Status,
 )
-from prism.invitations.plan import LIFE, merged, page, shown, summed
+from prism.invitations.plan import LIFE, fault, merged, page, shown, summed
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
@@ -68,12 +68,17 @@ class InvitationService(Answers):
         """Invite many; what fails or is not needed stops nobody else."""
         with self._db.write() as tx:
             project = projects.named(tx.sql, asked.project_id)
-            wishes = [merged(guest, asked) for guest in asked.invitations]
-            for role in {wish.role for wish in wishes}:
+            wishes = [fault(guest) or merged(guest, asked) for guest in asked.invitations]
+            for role in {wish.role for wish in wishes if isinstance(wish, Asked)}:
                 permit(project, role)
             self._bounded(tx, project, len(wishes))
             known, dry = self._known(tx, project), asked.dry_run
-            results = [self._one(tx, project, wish, known, dry=dry) for wish in wishes]
+            results = [
+                Result(email=guest.email, status="failed", error=wish)
+                if isinstance(wish, str)
+                else self._one(tx, project, wish, known, dry=dry)
+                for guest, wish in zip(asked.invitations, wishes, strict=True)
+            ]
             return summed(results, asked.dry_run)
 
     def named(self, id: str) -> Shown:
@@ -149,6 +154,7 @@ class InvitationService(Answers):
             resend_count=before.resend_count + 1,
             last_resent=whole(now),
             mailed_at=None,
+            mail_file=None,
             mail_problem=None,
         )
 

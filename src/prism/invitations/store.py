@@ -43,6 +43,7 @@ invitations = Table(
     Column("resend_count", Integer, nullable=False),
     Column("last_resent", Utc),
     Column("mailed_at", Utc),
+    Column("mail_file", String),
     Column("mail_problem", String),
 )
 # A row is a mail that has to leave; its token is forgotten with it.

@@ -1,7 +1,9 @@
 """SMTP with and without TLS, against a real server with a certificate of its own."""
 
 import datetime
+import socketserver
 import ssl
+import threading
 from email.message import EmailMessage
 
 import pytest
@@ -121,7 +123,104 @@ def test_nobody_there_is_a_reason_to_try_again():
         SmtpPost(f"smtp://127.0.0.1:{free_port()}").send(LETTER)
 
 
-def test_whose_password_is_wrong_may_try_again_with_the_right_one():
-    assert isinstance(smtp._refused(535, b"wrong: secret"), Unavailable)
-    assert smtp._refused(535, b"wrong: secret").details == "535"
-    assert isinstance(smtp._refused(550, b"no such user"), Undeliverable)
+def test_whose_password_is_wrong_may_try_again_with_the_right_one(answering):
+    post, taken = answering({"AUTH": "535 wrong: secret"}, user="bot:secret@")
+    with pytest.raises(MailServerAway) as raised:
+        post.send(LETTER)
+    assert "535" in raised.value.details
+    assert "secret" not in raised.value.details
+    assert taken == []
+
+
+US = [
+    ("220", "554 no SMTP service here"),
+    ("220", "421 too many of you"),
+    ("MAIL", "553 5.1.8 sender address rejected: domain not found"),
+    ("MAIL", "553 sorry, that sender is not allowed"),
+    ("MAIL", "530 5.7.0 must issue a STARTTLS command first"),
+    ("RCPT", "550 5.7.1 Unable to relay"),
+    ("RCPT", "550 relaying denied"),
+    ("RCPT", "553 that domain is not in my list of allowed rcpthosts (#5.7.1)"),
+    ("RCPT", "550 5.1.8 <a@x.org>: Sender address rejected"),
+    ("RCPT", "554 5.7.1 Client host [5.1.1.9] blocked"),
+    ("RCPT", "550 blocked, see http://list.example.org"),
+    ("RCPT", "452 4.2.2 mailbox full"),
+    ("RCPT", "550 Authentication is required"),
+    ("DATA", "530 5.7.0 Authentication required"),
+    ("DATA", "451 4.7.1 greylisted"),
+    (".", "452 no space"),
+]
+THEM = [
+    ("RCPT", "550 no such user"),
+    ("RCPT", "550 5.1.1 User unknown in relay recipient table"),
+    ("RCPT", "550 5.4.1 Recipient address rejected: Access denied"),
+    ("RCPT", "551 user not local"),
+    ("RCPT", "553 mailbox name not allowed"),
+    ("RCPT", "554 5.1.2 bad destination system address"),
+    (".", "554 5.6.0 message content rejected"),
+    ("DATA", "554 no valid recipients"),
+]
+
+
+@pytest.mark.parametrize(("when", "said"), US)
+def test_a_refusal_of_us_may_pass(answering, when, said):
+    post, taken = answering({when: said})
+    with pytest.raises(MailServerAway) as raised:
+        post.send(LETTER)
+    assert said in raised.value.details
+    assert taken == []
+
+
+@pytest.mark.parametrize(("when", "said"), THEM)
+def test_a_refusal_of_the_address_or_the_mail_is_for_good(answering, when, said):
+    post, taken = answering({when: said})
+    with pytest.raises(Undeliverable) as raised:
+        post.send(LETTER)
+    assert raised.value.details == said
+    assert taken == []
+
+
+def test_a_rude_goodbye_takes_nothing_back(answering):
+    post, taken = answering({"QUIT": "500 who said that"})
+    post.send(LETTER)
+    assert len(taken) == 1
+
+
+class Answering(socketserver.StreamRequestHandler):
+    """A mail server that says what it is told to, word for word."""
+
+    def handle(self):
+        answers, taken = self.server.answers, self.server.taken
+        self.say(answers.get("220", "220 mail"))
+        while line := self.rfile.readline().decode().strip():
+            verb = line.split()[0].upper()
+            said = answers.get(verb, {"DATA": "354 go on", "QUIT": "221 bye"}.get(verb, "250 OK"))
+            if verb == "EHLO" and verb not in answers:
+                self.say("250-mail")
+                said = "250 AUTH PLAIN"
+            self.say(said)
+            if verb == "DATA" and said.startswith("354"):
+                letter = b"".join(iter(self.rfile.readline, b".\r\n"))
+                self.say(answers.get(".", "250 taken"))
+                taken += [letter] if "." not in answers else []
+
+    def say(self, line):
+        self.wfile.write(f"{line}\r\n".encode())
+
+
+@pytest.fixture
+def answering():
+    """A server with such answers: what posts to it, and what it has taken."""
+    running = []
+
+    def start(answers, user=""):
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answering)
+        server.answers, server.taken = answers, []
+        running.append(server)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        return SmtpPost(f"smtp://{user}127.0.0.1:{server.server_address[1]}"), server.taken
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()

@@ -11,7 +11,7 @@ class OutboxPost:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def send(self, message: EmailMessage) -> None:
+    def send(self, message: EmailMessage) -> str:
         """Write it, whole or not at all; the same mail again is the same file."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = message["Message-ID"].strip("<>").partition("@")[0]
@@ -21,6 +21,7 @@ class OutboxPost:
             file.flush()
             os.fsync(file.fileno())
         part.replace(whole)
+        return f"{self._folder.name}/{whole.name}"
 
 
 def _private(path: str, flags: int) -> int:
