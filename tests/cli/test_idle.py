@@ -1,5 +1,7 @@
 """Idleness and logs, for people."""
 
+import json
+
 import pytest
 
 WHY = {
@@ -136,6 +138,16 @@ def test_a_log_is_shown_and_not_obeyed(prism, server):
     lines = ["one", "\x1b]0;title\x07\x1b[31mred\x1b[0m\x1b[2J", "tab\tstays"]
     server.on("GET /logs/mine?type=console&tail=100", {"lines": lines})
     assert prism("logs", "mine").stdout == "one\nred\ntab\tstays\n"
+
+
+def test_a_log_that_is_followed_is_a_line_of_json_each_for_programs(prism, server):
+    lines = ["one", "\x1b[31mred\x1b[0m", "a\u2028b\x9bc", ""]
+    text = "".join(f"{line}\n" for line in lines).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n".encode()
+    server.on("GET /logs/mine?type=console&tail=100&follow=true", head + text)
+    done = prism("logs", "mine", "-f", "--json")
+    assert [json.loads(it) for it in done.stdout.splitlines()] == [{"line": it} for it in lines]
+    assert prism("logs", "mine", "-f").stdout == "one\nred\na\u2028bc\n\n"
 
 
 def test_a_log_in_which_nothing_was_said(prism, server):

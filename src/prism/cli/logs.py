@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from prism.cli.link import daemon
@@ -38,7 +39,9 @@ def _logs(asked: Namespace) -> None:
 def _follow(asked: Namespace, path: str) -> None:
     """Each line, as it comes, until the workspace ends, the daemon stops, or Ctrl-C."""
     for line in lines_of(daemon().stream(path, {}, silence=None)):
-        print(CONTROL.sub("", line), flush=True)
+        # All but ASCII is escaped: a program may split lines where JSON does not end.
+        said = json.dumps({"line": line}) if asked.json else CONTROL.sub("", line)
+        print(said, flush=True)
 
 
 def _arguments(made: ArgumentParser) -> None:
