@@ -37,6 +37,9 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     profile: Annotated[
         Span, Meta(description="Until EC2 knows a new instance profile of IAM.")
     ] = 0
+    taken: Annotated[
+        Span, Meta(description="Until EC2 may start a spot machine again that it took back.")
+    ] = 60
     token: Annotated[
         Span, Meta(description="A client token is remembered; launches: after termination.")
     ] = 86400

@@ -288,6 +288,81 @@ def test_a_persistent_request_replaces_its_machine_until_it_is_cancelled(aws, ec
     assert {state(ec2, it) for it in listed(ec2)} == {"terminated"}
 
 
+@pytest.fixture
+def taken(aws, ec2):
+    """A machine of a persistent request that EC2 has taken back."""
+    options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
+    market = {"MarketType": "spot", "SpotOptions": options}
+    id = running(aws, ec2, InstanceMarketOptions=market)
+    aws.interrupt(id)
+    aws.clock.advance(1)
+    assert state(ec2, id) == "stopped"
+    return id
+
+
+def asked_for(ec2):
+    [asked] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
+    return asked
+
+
+def test_what_ec2_took_back_it_alone_starts_again_where_there_is_room(aws, ec2, taken):
+    """Only EC2 can restart it, when there is capacity in its zone for its type.
+
+    Behavior of Spot Instance interruptions
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html
+    """
+    order_rules(aws, capacity=[{"type": "t3.small", "market": "spot"}])
+    refused("IncorrectSpotRequestState", ec2.start_instances, InstanceIds=[taken])
+    aws.clock.advance(3600)
+    assert state(ec2, taken) == "stopped"
+    assert asked_for(ec2)["State"] == "open"
+    order_rules(aws)
+    aws.clock.advance(61)
+    assert state(ec2, taken) == "running"
+    assert asked_for(ec2)["State"] == "active"
+    assert "StateReason" not in seen(ec2, taken)
+
+
+def test_what_its_user_stopped_its_user_starts(aws, ec2):
+    """The request is disabled while the machine is stopped by its user, who may start it.
+
+    Get the status of a Spot Instance request
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html
+    """
+    options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
+    market = {"MarketType": "spot", "SpotOptions": options}
+    id = running(aws, ec2, InstanceMarketOptions=market)
+    ec2.stop_instances(InstanceIds=[id])
+    aws.clock.advance(3600)
+    assert (state(ec2, id), asked_for(ec2)["State"]) == ("stopped", "disabled")
+    ec2.start_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    assert (state(ec2, id), asked_for(ec2)["State"]) == ("running", "active")
+
+
+def test_a_stopped_spot_machine_keeps_its_type(ec2, taken):
+    """While it is stopped, some attributes may be modified, but not the instance type.
+
+    Behavior of Spot Instance interruptions
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html
+    """
+    kind = {"InstanceType": {"Value": "t3.medium"}}
+    refused("UnsupportedOperation", ec2.modify_instance_attribute, InstanceId=taken, **kind)
+
+
+def test_whoever_cancels_the_request_of_a_stopped_machine_ends_it(aws, ec2, taken):
+    """If you cancel a Spot Instance request, stopped instances of it are terminated.
+
+    Behavior of Spot Instance interruptions
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html
+    """
+    request = [asked_for(ec2)["SpotInstanceRequestId"]]
+    ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=request)
+    aws.clock.advance(3600)
+    assert asked_for(ec2)["State"] == "cancelled"
+    assert {state(ec2, it) for it in listed(ec2)} <= {"terminated"}
+
+
 def test_what_the_double_does_not_read_is_refused(ec2):
     """A launch template changes what is launched; the double has none.
 

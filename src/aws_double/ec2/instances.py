@@ -15,11 +15,20 @@ Tree = dict[str, Any]
 
 
 def start_instances(call: Call) -> Tree:
-    """StartInstances: from stopped only; one that runs stays as it is."""
+    """StartInstances: from stopped only; one that runs stays as it is.
+
+    What EC2 has taken back it alone starts again.
+    """
     found = look.some(call, call.args["InstanceIds"])
     for it in found:
         if it.state not in {"stopped", "pending", "running"}:
             raise _wrong_state(it, "started")
+        if it.state == "stopped" and it.taken:
+            raise Refusal(
+                "IncorrectSpotRequestState",
+                f"You can't start the Spot Instance '{it.id}' because the associated Spot "
+                "Instance request is not in an appropriate state to support start.",
+            )
         if it.state == "stopped":
             capacity.room(call.world, it.type, it.zone, bool(it.market), range(1, 2))
     return {"StartingInstances": [_changed(it, _start, call.world) for it in found]}
@@ -152,6 +161,11 @@ def _by_name(args: Tree) -> None:
 def _resize(it: Instance, name: str) -> None:
     kind = type_of(name)
     _stopped(it)
+    if it.market:
+        raise Refusal(
+            "UnsupportedOperation",
+            f"The type of the Spot Instance '{it.id}' cannot be changed while it is stopped.",
+        )
     if it.asleep:
         raise Refusal(
             "UnsupportedOperation",

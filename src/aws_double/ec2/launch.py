@@ -221,6 +221,7 @@ def _make(world: World, args: Tree, plan: _Plan, reservation: str) -> Instance:
     )
     if it.market is not None:
         spot.ask(world, it, lambda: _replace(world, args, plan))
+        it.again = lambda: _start_again(world, it)
     world.instances[it.id] = it
     disks.make(world, it, plan.disks, tags.given(args, "volume"))
     power_on(world, it)
@@ -233,11 +234,22 @@ def _replace(world: World, args: Tree, plan: _Plan) -> Instance:
     return _make(world, bare, plan, world.new_id("r"))
 
 
+def _start_again(world: World, it: Instance) -> bool:
+    """EC2 starts what it took back: in its zone, as its type, where there is room."""
+    try:
+        capacity.room(world, it.type, it.zone, True, range(1, 2))
+    except Refusal:
+        return False
+    it.launched = world.now
+    power_on(world, it)
+    return True
+
+
 def power_on(world: World, instance: Instance) -> None:
     """It gets an address and begins to come up."""
     if instance.wants_address and instance.address is None:
         instance.public_ip = new_address(world)
-    reason = instance.reason if instance.asleep else None
+    reason, instance.taken = instance.reason if instance.asleep else None, False
     life.enter(world, instance, "pending", reason)
     instance.transition = ""
 

@@ -7,6 +7,7 @@ from aws_double.ec2.model import BY_ITSELF, HIBERNATED, SPOT_ENDED, SPOT_STOPPED
 from aws_double.world import World
 
 NEXT = {"pending": "running", "stopping": "stopped", "shutting-down": "terminated"}
+AT_LEAST = timedelta(seconds=1)
 GO_TEXT = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
 GO_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
@@ -45,6 +46,8 @@ def arrive(world: World, instance: Instance) -> None:
         _up(world, instance)
     elif instance.state == "stopped":
         _down(instance)
+        if instance.taken:
+            _wait_for_room(world, instance)
     else:
         _gone(world, instance)
 
@@ -70,6 +73,18 @@ def _up(world: World, instance: Instance) -> None:
 def _down(instance: Instance) -> None:
     instance.up_since = None
     instance.public_ip = instance.address
+
+
+def _wait_for_room(world: World, instance: Instance) -> None:
+    """EC2 starts what it took back once there is room, which it looks for now and then."""
+    at = max(world.after("taken"), world.now + AT_LEAST)
+
+    def look(_: datetime) -> None:
+        waits = instance.taken and instance.state == "stopped"
+        if waits and instance.again is not None and not instance.again():
+            _wait_for_room(world, instance)
+
+    world.alarm(at, look)
 
 
 def _gone(world: World, instance: Instance) -> None:
@@ -151,6 +166,7 @@ def interrupt(world: World, instance: Instance) -> None:
     if behaviour == "terminate":
         enter(world, instance, "shutting-down", SPOT_ENDED)
     else:
+        instance.taken = True
         enter(
             world, instance, "stopping", HIBERNATED if behaviour == "hibernate" else SPOT_STOPPED
         )

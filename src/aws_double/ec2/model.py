@@ -62,6 +62,7 @@ class Instance:
     behaviour: str = "stop"
     market: dict[str, Any] | None = None
     spot_request: str | None = None
+    taken: bool = False  # by EC2, which alone starts it again
     protected: bool = False
     stop_protected: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -78,6 +79,7 @@ class Instance:
     script: str = ""  # the user data, readable
     boots: list["Boot"] = field(default_factory=list)
     heir: Callable[[], None] | None = None  # what follows its end
+    again: Callable[[], bool] | None = None  # EC2 starts it, if there is room
     xml: str | None = None  # its description, kept while nothing changes
 
     @property

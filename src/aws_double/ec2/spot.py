@@ -5,13 +5,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
+from aws_double.ec2 import life
 from aws_double.ec2.filters import chosen
-from aws_double.ec2.model import Instance
+from aws_double.ec2.model import BY_API, Instance
 from aws_double.ec2.tags import shown
 from aws_double.refusals import Refusal
 from aws_double.world import Call, World
 
 Tree = dict[str, Any]
+DOWN = {"stopping", "stopped"}
+CODES = {
+    "active": "fulfilled",
+    "open": "instance-stopped-no-capacity",
+    "disabled": "instance-stopped-by-user",
+}
 
 
 @dataclass(slots=True)
@@ -55,6 +62,14 @@ def _ended(world: World, asked: SpotRequest, again: Callable[[], Instance]) -> N
     made.heir = lambda: _ended(world, asked, again)
 
 
+def _state(world: World, it: SpotRequest) -> str:
+    """Open while EC2 looks for room, disabled while its machine is stopped by its user."""
+    machine = world.instances.get(it.machine)
+    if it.state != "active" or machine is None or machine.state not in DOWN:
+        return it.state
+    return "open" if machine.taken else "disabled"
+
+
 def describe_spot_instance_requests(call: Call) -> Tree:
     """DescribeSpotInstanceRequests."""
     ids = call.args.get("SpotInstanceRequestIds")
@@ -62,18 +77,21 @@ def describe_spot_instance_requests(call: Call) -> Tree:
     fields = {
         "spot-instance-request-id": lambda it: it.id,
         "instance-id": lambda it: it.machine,
-        "state": lambda it: it.state,
+        "state": lambda it: _state(call.world, it),
     }
     found = chosen(found, call.args.get("Filters", []), fields, lambda it: it.tags)
-    return {"SpotInstanceRequests": [_request(it) for it in found]}
+    return {"SpotInstanceRequests": [_request(call.world, it) for it in found]}
 
 
 def cancel_spot_instance_requests(call: Call) -> Tree:
-    """CancelSpotInstanceRequests: the machine goes on running."""
+    """CancelSpotInstanceRequests: a machine that runs goes on, one that is stopped is gone."""
     found = [_known(call.world, id) for id in call.args["SpotInstanceRequestIds"]]
     for it in found:
         if it.state == "active":
             it.state = "cancelled"
+            machine = call.world.instances.get(it.machine)
+            if machine is not None and machine.state in DOWN:
+                life.enter(call.world, machine, "shutting-down", BY_API)
     listed = [{"SpotInstanceRequestId": it.id, "State": it.state} for it in found]
     return {"CancelledSpotInstanceRequests": listed}
 
@@ -87,15 +105,16 @@ def _known(world: World, id: str) -> SpotRequest:
     return found
 
 
-def _request(it: SpotRequest) -> Tree:
+def _request(world: World, it: SpotRequest) -> Tree:
+    state = _state(world, it)
     return {
         "SpotInstanceRequestId": it.id,
-        "State": it.state,
+        "State": state,
         "Type": "persistent" if it.persistent else "one-time",
         "SpotPrice": it.most or None,
         "InstanceId": it.machine,
         "CreateTime": it.made,
         "LaunchSpecification": {"InstanceType": it.type},
-        "Status": {"Code": "fulfilled" if it.state == "active" else "instance-terminated-by-user"},
+        "Status": {"Code": CODES.get(state, "instance-terminated-by-user")},
         "Tags": shown(it.tags),
     }

@@ -4,6 +4,7 @@ import pytest
 
 from aws_double.rulebook import build
 from prism.errors import Unavailable
+from prism.providers.aws.faults import CapacityUnavailable
 from prism.workspaces.model import Seen
 from tests.providers.aws.place import Place
 
@@ -23,8 +24,25 @@ def test_a_spot_machine_that_ec2_takes_back_says_so_and_can_be_had_again(place, 
     place.aws.interrupt(id)
     off = place.goes()
     assert (off.seen, off.failure.code) == (Seen.OFF, "SPOT_INTERRUPTED")
-    compute.start(id)
-    assert place.goes().failure is None
+    with pytest.raises(CapacityUnavailable, match="EC2 alone starts it again"):
+        compute.start(id)
+    back = place.goes(70)
+    assert (back.id, back.failure) == (id, None)
+    assert back.seen in {Seen.STARTING, Seen.ON}
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_spot_machine_that_is_down_is_destroyed_with_its_request(place, compute, taken):
+    """EC2 itself ends one that is stopped, when its request is cancelled."""
+    id = place.on(spot=True, hibernation=False)
+    if taken:
+        place.aws.interrupt(id)
+    else:
+        compute.stop(id)
+    place.goes()
+    compute.terminate(id)
+    place.goes(100)
+    assert [it["state"] for it in place.aws.machines()] == ["terminated"]
 
 
 def test_a_spot_machine_that_can_sleeps_when_it_is_taken_back(place):

@@ -37,6 +37,7 @@ from prism.workspaces.ports import Access, Machine, NextAttempt, Order, Refused
 
 WRONG_STATE = {"IncorrectInstanceState", "IncorrectState"}
 NOT_YET = "not ready to hibernate"
+TAKEN_BACK = "IncorrectSpotRequestState"
 NO_GROUND = "EC2 does not know something that the launch stands on, or not yet"
 UNKNOWN_ROLE = "iam instance profile"
 
@@ -120,6 +121,15 @@ class AwsCompute:
                 remediation="Try again later, or give it another type: "
                 "`prism workspace resize --help`",
             ) from full
+        except AwsRefused as no:
+            if said(no) != TAKEN_BACK:
+                raise
+            raise CapacityUnavailable(
+                "EC2 took the spot machine back, and EC2 alone starts it again, once it has room",
+                details=no.details,
+                remediation="Wait for it; or end it and keep its disk: "
+                "`prism workspace terminate --help`",
+            ) from no
 
     def stop(self, id: str) -> None:
         """Power it off."""
