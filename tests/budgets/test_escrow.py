@@ -191,7 +191,7 @@ def test_a_disk_can_pass_a_cap_and_that_is_shown(lab):
         lab.settle(hours=24)
     money = lab.get("projects/lab/budget")
     assert lab.state() == "stopped", "nobody deletes data"
-    assert money["storage_overrun"] == round(lab.recount() / 1e6 - 1.7, 2) > 0
+    assert money["overrun"] == round(lab.recount() / 1e6 - 1.7, 2) > 0
     failed(lab.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
 
 
@@ -204,28 +204,46 @@ def test_an_unknown_price_is_refused_where_there_is_a_cap(lab, monkeypatch):
     assert lab.launch(project="free").status_code == 201
 
 
-def test_a_dearer_price_passes_the_cap_by_no_more_than_its_difference(lab):
-    """The bound: what was set aside at the old price lasts until it lapses, at the new one."""
+def test_a_dearer_price_puts_to_sleep_what_cannot_be_renewed(lab):
     cap = 2_000_000
     lab.project("lab", 2.0)
     lab.running(project="lab")
     lab.live(hours=2)
-    dearer = 10 * RATE
-    lab.house.workspaces.reprice(lab.workspace().id, dearer, "simulated: dearer")
-    held = lab.workspace().reserved_until - lab.clock.now()
+    lab.house.workspaces.reprice(lab.workspace().id, 10 * RATE, "simulated: dearer")
     for _ in range(20):
         lab.settle(minutes=1)
     assert lab.state() == "hibernated", "what cannot be renewed goes down at once"
-    bound = (dearer - RATE) * int(held.total_seconds() + 600) // 3600
     lab.settle(hours=24)
     [(_, settled, _)] = lab.standings()
-    assert settled - lab.recount(kind="root") < cap + bound
     assert settled <= cap, "here it was in time"
+
+
+def test_a_dearer_price_passes_the_cap_by_no_more_than_its_difference(lab, cloud):
+    """The bound, reached: nobody looks until the last second of a hold that fills its cap."""
+    lab.project("lab", 5.0)
+    lab.running(project="lab")
+    cap = -(-RATE * 70 // 60) + DISK
+    assert lab.put("projects/lab", budget={"total_allocated": usd(cap)}).status_code == 200
+    dearer, end = 10 * RATE, lab.now + 30 * 24 * 3600
+    lab.house.workspaces.reprice(lab.workspace().id, dearer, "simulated: dearer")
+    lab.clock.advance(minutes=59, seconds=59)
+    cloud.faults.slow = timedelta(minutes=10)
+    lab.house.settle()
+    assert lab.state() == "hibernating"
+    lab.settle(minutes=10)
+    assert lab.state() == "hibernated"
+    lab.settle(seconds=end - lab.now)
+    [(_, settled, reserved)] = lab.standings()
+    bound = (dearer - RATE) * 70 // 60
+    assert bound - dearer // 3600 - 2 <= settled - cap <= bound, "to its last second"
+    assert (settled, reserved) == (lab.recount(), 0)
+    assert lab.get("projects/lab/budget")["overrun"] == round((settled - cap) / 1e6, 2) == 0.87
     record(
         f"A price that rises tenfold while it runs, on {where(lab)}",
-        f"Put to sleep within 20 minutes of the news; settled ${settled / 1e6:.6f} of a cap of "
-        f"${cap / 1e6:.2f}. The stated bound, the difference of the prices for the rest of what "
-        f"was set aside and ten minutes to stop, would have been ${bound / 1e6:.2f} more.",
+        f"Its hold had just begun and filled its cap of ${cap / 1e6:.6f}, nobody looked until the "
+        "last second of that hour, and going to sleep took all of its ten minutes: "
+        f"${(settled - cap) / 1e6:.6f} more were settled. The stated bound, the difference of the "
+        f"prices for those 70 minutes, is ${bound / 1e6:.6f}.",
     )
 
 

@@ -73,7 +73,7 @@ def test_a_volume_that_cannot_be_paid_any_more_stays_and_is_said(capped):
     for _ in range(70):
         capped.settle(hours=24)
     assert capped.http("GET", f"{VOLUMES}/data").json()["state"] == "available"
-    assert capped.get("projects/lab/budget")["storage_overrun"] == 3.67
+    assert capped.get("projects/lab/budget")["overrun"] == 3.67
     failed(create(capped, "more", size_gb=1), 403, "BUDGET_EXCEEDED")
 
 

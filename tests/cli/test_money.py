@@ -56,6 +56,17 @@ def test_projects_with_their_money_below_each_other(prism, server):
     assert other.index("$310.50") == lab.index("$310.50")
 
 
+def test_what_is_used_is_used_of_the_present_period(prism, server):
+    """Years of a daily budget were spent, and of today's 2.5 dollars a tenth."""
+    money = PROJECT["budget"] | {"total_allocated": 2.5, "current_spend": 900.0, "remaining": 2.25}
+    server.on("GET /projects/lab", PROJECT | {"budget": money})
+    server.on("GET /projects", [PROJECT | {"budget": money}])
+    assert " 10.0%" in prism("project", "list").stdout
+    shown = prism("project", "show", "lab").stdout
+    assert " 10.0%" in shown
+    assert "$2.25" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "line", "body"),
     [
@@ -86,6 +97,35 @@ def test_projects_with_their_money_below_each_other(prism, server):
                 "time_zone": "Europe/Berlin",
             },
         ),
+        (
+            "budget create grant 10 --by pi@x.edu --from 2027-01-01 --until 2027-12-31T18:00+02:00",
+            "POST /budgets",
+            {
+                "name": "grant",
+                "total_amount": 10.0,
+                "period": "project",
+                "created_by": "pi@x.edu",
+                "start_date": "2027-01-01T00:00:00Z",
+                "end_date": "2027-12-31T16:00:00Z",
+            },
+        ),
+        (
+            "budget create grant 10 --by pi@x.edu --until 2027-07-01 --time-zone Europe/Berlin",
+            "POST /budgets",
+            {
+                "name": "grant",
+                "total_amount": 10.0,
+                "period": "project",
+                "created_by": "pi@x.edu",
+                "time_zone": "Europe/Berlin",
+                "end_date": "2027-06-30T22:00:00Z",
+            },
+        ),
+        (
+            "budget update grant --until 2027-12-31T18:00:00Z",
+            "PUT /budgets/grant",
+            {"end_date": "2027-12-31T18:00:00Z"},
+        ),
         ("budget update grant --total 5", "PUT /budgets/grant", {"total_amount": 5.0}),
         (
             "allocation create grant lab 100 --by pi@x.edu",
@@ -105,6 +145,31 @@ def test_what_is_said_is_what_is_asked(prism, server, words, line, body):
     done = prism(*words.split())
     assert done.returncode == 0, done.stderr
     assert server.asked_for(line)[0].body == body
+
+
+@pytest.mark.parametrize("said", ["2027-12-31", "2027-12-31T00:00"])
+def test_a_date_is_the_first_moment_of_the_day_where_the_budget_is(prism, server, said):
+    server.on("GET /budgets/grant", {**PROJECT, "time_zone": "Asia/Tokyo"})
+    server.on("PUT /budgets/grant", PROJECT)
+    done = prism("budget", "update", "grant", "--until", said)
+    assert done.returncode == 0, done.stderr
+    assert server.asked_for("PUT /budgets/grant")[0].body == {"end_date": "2027-12-30T15:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--until", "31.12.2027"], "'31.12.2027' is no date or time"),
+        (["--until", "0001-01-01T00:00+14:00"], "is no date or time"),
+        (["--from", "2027-01-01", "--time-zone", "Mars/North"], "'Mars/North' is no time zone"),
+        (["--from", "2027-01-01", "--time-zone", "../etc"], "'../etc' is no time zone"),
+    ],
+)
+def test_what_is_no_date_is_said_before_anything_is_asked(prism, server, words, why):
+    done = prism("budget", "create", "grant", "10", "--by", "pi@x.edu", *words)
+    assert (done.returncode, why in done.stderr) == (2, True)
+    assert "hint:" in done.stderr
+    assert not server.asked
 
 
 def test_money_that_moves(prism, server):

@@ -1,6 +1,6 @@
 """What each limit stands at: its caps, what is settled, what is set aside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.model import BudgetExceeded, Cap, Pool, Reservation, Window
-from prism.budgets.plan import affordable, held, window, windows
+from prism.budgets.model import Allocation, BudgetExceeded, Cap, Pool, Reservation, Window
+from prism.budgets.plan import ALWAYS, affordable, held, window, windows
 from prism.costs import store as ledger
-from prism.costs.model import MONTH_HOURS
-from prism.costs.plan import second
+from prism.costs.model import DAY, HOUR, MONTH_HOURS, Segment
+from prism.costs.plan import day_of, second
+from prism.costs.service import BURN
 from prism.kit.clock import Clock
 from prism.kit.db import Tx
 from prism.kit.money import Micros
@@ -56,7 +57,7 @@ class Books:
         part = store.find_allocation(sql, allocation) if allocation else None
         source = store.find_pool(sql, pool) if pool else None
         if part is not None and source is not None:
-            found.append(allocation_cap(part.id, owner, source, part.amount, part.alert_threshold))
+            found.append(allocation_cap(part, owner, source))
         if source is not None:
             found.append(pool_cap(source))
         return found
@@ -83,21 +84,51 @@ class Books:
 
     def present(self, cap: Cap) -> Window | None:
         """The period of a cap that it is now; null where it has none."""
-        return Window(0, None) if cap.pool is None else window(cap.pool, self.now)
+        return ALWAYS if cap.pool is None else window(cap.pool, self.now)
 
     def standing(self, sql: Connection, cap: Cap) -> Standing:
         """Where a cap stands in its present period, or in its last one."""
+        within = self.present(cap)
+        reserved = 0 if within is None else self.reserved(sql, cap, within)
+        return Standing(cap, within, self.spent(sql, cap), reserved)
+
+    def spent(self, sql: Connection, cap: Cap) -> int:
+        """What is settled on a cap in its present period, or was in its last one."""
         within = self.present(cap)
         if within is None:
             assert cap.pool is not None, "only a pool has periods"
             end = cap.pool.end_date
             over = end is not None and second(end) <= self.now
-            last = window(cap.pool, second(end) - 1) if over and end else None
-            settled = self.settled(sql, cap, last) if last else 0
-            return Standing(cap, None, settled, 0)
-        return Standing(
-            cap, within, self.settled(sql, cap, within), self.reserved(sql, cap, within)
-        )
+            within = window(cap.pool, second(end) - 1) if over and end else None
+        return self.settled(sql, cap, within) if within else 0
+
+    def whole(self, sql: Connection, it: Project) -> Standing | None:
+        """What a project's thresholds are percent of: its own cap, else all its allocations now.
+
+        What disks have spent beyond one of them is not counted against the others, nor is what
+        has ended or not begun.
+        """
+        if it.cap is not None:
+            return self.standing(sql, project_cap(it, it.cap))
+        every_part = (self.standing(sql, cap) for cap in parts(sql, it))
+        now = [at for at in every_part if at.within is not None]
+        if not now:
+            return None
+        cap = project_cap(it, Micros(sum(at.cap.amount for at in now)))
+        spent = sum(min(at.settled, at.cap.amount) for at in now)
+        return Standing(cap, ALWAYS, spent, sum(at.reserved for at in now))
+
+    def burn(self, sql: Connection, cap: Cap, began: int) -> int | None:
+        """What a cap paid in the last 30 days of UTC, as `CostService.burns` says of projects.
+
+        Scaled up while the cap, or what began then, is younger; null in the first hour.
+        """
+        first = (day_of(self.now) - BURN + 1) * DAY
+        age = self.now - max(first, cap.since, began)
+        if age < HOUR:
+            return None
+        paid = ledger.total(sql, cap.column, cap.id, self.now) - self._by(sql, cap, first)
+        return paid * BURN * DAY // age
 
     def unmarked(self, sql: Connection, caps: Sequence[Cap]) -> list[tuple[Cap, int]]:
         """The caps whose present period began at a moment that is not summed up yet."""
@@ -142,12 +173,29 @@ def project_cap(it: Project, amount: Micros) -> Cap:
     )
 
 
-def allocation_cap(
-    id: str, project: Project | None, pool: Pool, amount: Micros, alert: float
-) -> Cap:
+def allocation_cap(it: Allocation, project: Project | None, pool: Pool) -> Cap:
     """A project's part of a pool."""
-    name = f"{project.name if project else '?'}, from {pool.name}"
-    return Cap(column="allocation", id=id, name=name, amount=amount, pool=pool, alert=alert)
+    return Cap(
+        column="allocation",
+        id=it.id,
+        name=f"{project.name if project else '?'}, from {pool.name}",
+        amount=it.amount,
+        pool=pool,
+        alert=it.alert_threshold,
+        since=second(it.allocated_at),
+    )
+
+
+def parts(sql: Connection, it: Project) -> list[Cap]:
+    """All that is allocated to a project."""
+    found = store.allocations_of(sql, project=it.id)
+    return [allocation_cap(part, it, store.pool_named(sql, part.pool)) for part in found]
+
+
+def pace(held: Iterable[Segment], cap: Cap) -> int:
+    """What a cap pays in 720 hours of what costs something now."""
+    mine = (it for it in held if it.is_paid and getattr(it, cap.column) == cap.id)
+    return sum((it.amount or 0) * (MONTH_HOURS // it.hours) for it in mine)
 
 
 def pool_cap(it: Pool) -> Cap:
@@ -163,8 +211,7 @@ def every_cap(sql: Connection) -> list[Cap]:
     pools = {it.id: it for it in store.every_pool(sql)}
     found = [project_cap(it, it.cap) for it in owners.values() if it.cap is not None]
     for part in store.allocations_of(sql):
-        owner, source = owners.get(part.project), pools[part.pool]
-        found.append(allocation_cap(part.id, owner, source, part.amount, part.alert_threshold))
+        found.append(allocation_cap(part, owners.get(part.project), pools[part.pool]))
     return [*found, *(pool_cap(it) for it in pools.values())]
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.books import Books, Standing, dollars, no_money_then, numbers
+from prism.budgets.books import Books, Standing, dollars, no_money_then, numbers, pace
 from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
 from prism.budgets.plan import SHORTEST, drawn, due, held, horizon, over, rates, renewed
 from prism.costs import store as ledger
@@ -171,21 +171,14 @@ class Escrow:
         wanted = drawn(it, caps, now, self._began(sql, it.id))
         if not runs:  # it changes its project while it is off: only its disk is to be paid
             wanted = replace(wanted, until=wanted.since)
-        if not caps:
-            return wanted
-        if wanted.compute is None or wanted.disk is None:
+        if caps and (wanted.compute is None or wanted.disk is None):
             what = "a disk" if wanted.disk is None else it.instance_type
             raise BudgetExceeded(
                 f"The price of {what} in {it.region} is not known",
                 details=f"the {caps[0].words} has a cap, which nobody can keep without a price",
                 remediation="Choose another type, or see `prism template list`",
             )
-        for cap in caps:
-            if (within := self._books.present(cap)) is None:
-                raise no_money_then(cap, now)
-            settled = self._books.settled(sql, cap, within)
-            if settled >= cap.amount * cap.prevent and not self._goes_on(sql, wanted):
-                raise self._prevented(self._books.standing(sql, cap), wanted)
+        self._admit(sql, caps, wanted)
         if runs and wanted.until < now + SHORTEST and horizon(caps, now)[1] is not None:
             raise BudgetExceeded(
                 f"The {caps[-1].words} is about to end",
@@ -194,6 +187,21 @@ class Escrow:
             )
         self._books.check(sql, caps, wanted)
         return wanted
+
+    def _admit(self, sql: Connection, caps: Sequence[Cap], wanted: Reservation) -> None:
+        """Raise where there is no money now, or so much is spent that nothing more may begin."""
+        for cap in caps:
+            if self._books.present(cap) is None:
+                raise no_money_then(cap, self._books.now)
+        if self._goes_on(sql, wanted):
+            return
+        for cap in caps:
+            if self._books.spent(sql, cap) >= cap.amount * cap.prevent:
+                raise self._prevented(self._books.standing(sql, cap), wanted)
+        owner = projects.named(sql, wanted.project)
+        whole = self._books.whole(sql, owner) if owner.cap is None else None
+        if whole is not None and whole.settled >= whole.cap.amount * whole.cap.prevent:
+            raise self._prevented(whole, wanted)
 
     def _goes_on(self, sql: Connection, wanted: Reservation) -> bool:
         """Whether it runs on this very money already."""
@@ -218,10 +226,7 @@ class Escrow:
     def _gone(self, sql: Connection, at: Standing, new: Workspace) -> datetime | None:
         """When the money is used up, if this and all that costs something now goes on."""
         compute, disk = rates(new)
-        month = (compute or 0) * MONTH_HOURS + (disk or 0)
-        for it in ledger.open_now(sql):
-            if it.is_paid and getattr(it, at.cap.column) == at.cap.id:
-                month += (it.amount or 0) * (MONTH_HOURS // it.hours)
+        month = (compute or 0) * MONTH_HOURS + (disk or 0) + pace(ledger.open_now(sql), at.cap)
         left = at.cap.amount - at.settled
         if month <= 0 or left <= 0:
             return None

@@ -108,7 +108,10 @@ class Window(Struct, frozen=True):
 
 
 class Cap(Struct, frozen=True, kw_only=True):
-    """One limit that a launch must fit: a project's own, an allocation's or a pool's."""
+    """One limit that a launch must fit: a project's own, an allocation's or a pool's.
+
+    `since` is when it was given, in seconds since 1970; 0 where that does not matter.
+    """
 
     column: Literal["project", "allocation", "pool"]
     id: str
@@ -117,6 +120,7 @@ class Cap(Struct, frozen=True, kw_only=True):
     pool: Pool | None = None
     alert: float
     prevent: float = 1.0
+    since: int = 0
 
     @property
     def words(self) -> str:
@@ -187,7 +191,7 @@ class PoolShown(Struct, frozen=True, kw_only=True):
     reserved_amount: float
     remaining_amount: float
     utilization_rate: float
-    storage_overrun: float
+    overrun: float
     period: Period
     time_zone: str
     period_start: datetime | None
@@ -219,7 +223,7 @@ class AllocationShown(Struct, frozen=True, kw_only=True):
     reserved_amount: float
     remaining: float
     utilization_rate: float
-    storage_overrun: float
+    overrun: float
     alert_threshold: float
     allocated_at: datetime
     allocated_by: str
@@ -294,7 +298,7 @@ class ProjectBudget(Struct, frozen=True, kw_only=True):
     current_spend: float
     reserved: float
     remaining: float | None
-    storage_overrun: float
+    overrun: float
     cost_breakdown: CostBreakdown
     hibernation_savings: float
     top_spending_instances: tuple[TopInstance, ...]

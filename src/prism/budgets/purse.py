@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.books import Books, Standing, allocation_cap, dollars, project_cap
+from prism.budgets.books import Books, Standing, dollars, pace, parts, project_cap
 from prism.budgets.model import (
     Analysis,
     CostBreakdown,
@@ -16,7 +16,7 @@ from prism.budgets.model import (
     TopInstance,
 )
 from prism.budgets.report import report
-from prism.budgets.view import alerts, outcome
+from prism.budgets.view import alerts, outcome, overrun
 from prism.costs import store as ledger
 from prism.costs.advice import advice, enough
 from prism.costs.model import DAY, MONTH_HOURS, Kind, Observer
@@ -46,17 +46,15 @@ class Purse:
         """Each project's money, by its id."""
         spent = ledger.totals_of_projects(sql, self._books.now)
         burns = self._costs.burns(sql)
-        given: dict[str, int] = {}
-        for part in store.allocations_of(sql):
-            given[part.project] = given.get(part.project, 0) + part.amount
-        return {
-            it.id: Spending(
-                it.cap if it.cap is not None else _micros(given.get(it.id)),
-                Micros(spent.get(it.id, 0)),
-                burns.get(it.id),
-            )
-            for it in asked
-        }
+        found = {}
+        for it in asked:
+            paid = Micros(spent.get(it.id, 0))
+            allocated, used = it.cap, paid
+            if it.cap is None and (given := parts(sql, it)):
+                allocated = Micros(sum(cap.amount for cap in given))
+                used = Micros(sum(self._books.spent(sql, cap) for cap in given))
+            found[it.id] = Spending(allocated, paid, burns.get(it.id), used)
+        return found
 
     def recapped(self, tx: Tx, before: Project, after: Project) -> None:
         """A project's own cap changes; refused where less is left than is promised."""
@@ -89,17 +87,15 @@ class Purse:
             kinds = ledger.by_kind(sql, "project", it.id, now)
             spenders = ledger.top(sql, it.id, now)[:TOP]
             standings = self._standings(sql, it)
-            held = store.reservations_of(sql, "project", it.id)
-            reserved = self._books.sum_held(held)
+            burns = self._burns(sql, it, standings, money.monthly)
+            reserved = self._reserved(sql, it, standings)
         compute = kinds.get(Kind.COMPUTE, 0) + kinds.get(Kind.ADDRESS, 0)
-        left = None if money.allocated is None else money.allocated - money.spent
-        over = max((at.settled - at.cap.amount for at in standings), default=0)
         return ProjectBudget(
             total_allocated=None if money.allocated is None else amount(money.allocated),
             current_spend=amount(money.spent),
             reserved=amount(Micros(reserved)),
-            remaining=None if left is None else amount(Micros(left)),
-            storage_overrun=amount(Micros(max(0, over))),
+            remaining=None if money.left is None else amount(money.left),
+            overrun=max(map(overrun, standings), default=0.0),
             cost_breakdown=CostBreakdown(
                 amount(Micros(compute)), amount(Micros(money.spent - compute)), None
             ),
@@ -109,7 +105,7 @@ class Purse:
                 for who, paid in spenders
                 if paid
             ),
-            budget_alerts=alerts(standings, money.monthly, now),
+            budget_alerts=alerts(standings, burns, now),
         )
 
     def analysis(self, name: str) -> Analysis:
@@ -134,7 +130,8 @@ class Purse:
         with self._db.read() as sql:
             it = projects.named(sql, name)
             monthly = self._costs.monthly(sql, it.id)
-            ends = tuple(outcome(at, monthly, now) for at in self._standings(sql, it))
+            held, standings = ledger.open_now(sql, it.id), self._standings(sql, it)
+        ends = tuple(outcome(at, pace(held, at.cap), now) for at in standings)
         gone = [end.runs_out for end in ends if end.runs_out is not None]
         return Forecast(
             project=it.name,
@@ -160,12 +157,22 @@ class Purse:
         return day_of(second(self._clock.now()))
 
     def _standings(self, sql: Connection, it: Project) -> list[Standing]:
-        caps = [] if it.cap is None else [project_cap(it, it.cap)]
-        for part in store.allocations_of(sql, project=it.id):
-            source = store.pool_named(sql, part.pool)
-            caps.append(allocation_cap(part.id, it, source, part.amount, part.alert_threshold))
-        return [self._books.standing(sql, cap) for cap in caps]
+        own = [] if it.cap is None else [project_cap(it, it.cap)]
+        return [self._books.standing(sql, cap) for cap in (*own, *parts(sql, it))]
 
+    def _reserved(self, sql: Connection, it: Project, standings: Sequence[Standing]) -> int:
+        """What is set aside of what it may spend now: of its own cap, else of its allocations."""
+        if it.cap is None and standings:
+            return sum(at.reserved for at in standings)
+        return self._books.sum_held(store.reservations_of(sql, "project", it.id))
 
-def _micros(given: int | None) -> Micros | None:
-    return None if given is None else Micros(given)
+    def _burns(
+        self, sql: Connection, it: Project, standings: Sequence[Standing], whole: Micros | None
+    ) -> list[int | None]:
+        """What each cap paid in 30 days; the project's own one paid for all of it."""
+        if (began := ledger.began(sql, it.id)) is None:
+            return [None] * len(standings)
+        return [
+            whole if at.cap.column == "project" else self._books.burn(sql, at.cap, began)
+            for at in standings
+        ]

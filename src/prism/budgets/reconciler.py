@@ -69,15 +69,17 @@ class BudgetReconciler:
         """Tell which thresholds are exceeded that were not, and act where a project says so."""
         with self._db.read() as sql:
             known = store.crossed(sql)
-            caps = every_cap(sql)
-            settled = {cap.id: self._books.standing(sql, cap).settled for cap in caps}
-            sleepy = [
-                it.id
-                for it in projects.every(sql)
-                if it.cap is not None
-                and it.auto_hibernate_threshold is not None
-                and settled[it.id] * 100 >= it.cap * it.auto_hibernate_threshold
-            ]
+            caps = [cap for cap in every_cap(sql) if cap.column != "project"]
+            settled = {cap.id: self._books.spent(sql, cap) for cap in caps}
+            sleepy = []
+            for it in projects.every(sql):
+                if (whole := self._books.whole(sql, it)) is None:
+                    continue
+                caps.append(whole.cap)
+                settled[it.id] = whole.settled
+                limit = it.auto_hibernate_threshold
+                if limit is not None and whole.settled * 100 >= whole.cap.amount * limit:
+                    sleepy.append(it.id)
         self._mark(caps)
         over = {(cap.id, f"{cap.alert:g}"): cap for cap in caps if _exceeds(cap, settled[cap.id])}
         if over.keys() != known:
@@ -123,10 +125,13 @@ class BudgetReconciler:
     def _sleep(self, project: str) -> None:
         with self._db.write() as tx:
             owner = projects.find(tx.sql, project)
-            if owner is None or owner.cap is None or owner.auto_hibernate_threshold is None:
+            if owner is None or owner.auto_hibernate_threshold is None:
+                return
+            if (whole := self._books.whole(tx.sql, owner)) is None:
                 return
             why = (
-                f"{owner.auto_hibernate_threshold:g} % of the budget of {dollars(owner.cap)} "
+                f"{owner.auto_hibernate_threshold:g} % of the budget of "
+                f"{dollars(whole.cap.amount)} "
                 f"of project {owner.name!r} is spent"
             )
             for it in workspaces.at_work_in(tx.sql, project):

@@ -259,8 +259,7 @@ class BudgetService:
 
     def _standing(self, sql: Connection, it: Allocation, source: Pool) -> Standing:
         owner = projects.find(sql, it.project)
-        cap = allocation_cap(it.id, owner, source, it.amount, it.alert_threshold)
-        return self._books.standing(sql, cap)
+        return self._books.standing(sql, allocation_cap(it, owner, source))
 
     def _free(self, tx: Tx, it: Pool) -> None:
         other = store.find_pool(tx.sql, it.name)

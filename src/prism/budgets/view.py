@@ -35,7 +35,7 @@ def pool(it: Pool, allocated: int, at: Standing) -> PoolShown:
         reserved_amount=amount(Micros(at.reserved)),
         remaining_amount=amount(Micros(it.total - at.settled)),
         utilization_rate=round(at.settled / it.total, 4),
-        storage_overrun=overrun(at),
+        overrun=overrun(at),
         period=it.period,
         time_zone=it.time_zone,
         period_start=moment(within.start) if within else None,
@@ -61,7 +61,7 @@ def allocation(it: Allocation, project: str, at: Standing) -> AllocationShown:
         reserved_amount=amount(Micros(at.reserved)),
         remaining=amount(Micros(it.amount - at.settled)),
         utilization_rate=round(at.settled / it.amount, 4) if it.amount else 0.0,
-        storage_overrun=overrun(at),
+        overrun=overrun(at),
         alert_threshold=it.alert_threshold,
         allocated_at=it.allocated_at,
         allocated_by=it.allocated_by,
@@ -69,7 +69,7 @@ def allocation(it: Allocation, project: str, at: Standing) -> AllocationShown:
 
 
 def overrun(at: Standing) -> float:
-    """By how much disks have passed a cap: compute never does, and no data is deleted."""
+    """By how much a cap is passed, whatever has passed it: docs/money.md says what can."""
     return amount(Micros(max(0, at.settled - at.cap.amount)))
 
 
@@ -108,12 +108,16 @@ def runs_out(at: Standing, monthly: int, now: int) -> datetime | None:
     return None if gone > (FAR if end is None else end) else moment(gone)
 
 
-def alerts(standings: Sequence[Standing], monthly: int | None, now: int) -> BudgetAlerts:
-    """How near the nearest cap is; the risk is judged by what 30 days cost until now."""
+def alerts(standings: Sequence[Standing], burns: Sequence[int | None], now: int) -> BudgetAlerts:
+    """How near the nearest cap is; the risk is judged by what each paid in 30 days until now."""
     parts = [at.settled / at.cap.amount for at in standings]
     risk: Literal["low", "medium", "high"] | None = None
-    if standings and monthly is not None:
-        ends = [outcome(at, monthly, now).projected * 1e6 / at.cap.amount for at in standings]
+    ends = [
+        outcome(at, burn, now).projected * 1e6 / at.cap.amount
+        for at, burn in zip(standings, burns, strict=True)
+        if burn is not None
+    ]
+    if ends:
         worst = max(ends)
         risk = "low" if worst < MEDIUM else "medium" if worst < HIGH else "high"
     most = max(parts, default=0.0)

@@ -104,7 +104,7 @@ def _budget(asked: Namespace) -> None:
     if asked.json:
         return show_json(it)
     parts, alerts = it["cost_breakdown"], it["budget_alerts"]
-    over, left = it["storage_overrun"], it["remaining"]
+    over, left = it["overrun"], it["remaining"]
     free = None if left is None else max(0.0, left - it["reserved"])
     show_fields(
         {
@@ -119,7 +119,7 @@ def _budget(asked: Namespace) -> None:
             "transfer": usd(parts["data_transfer"]),
             "saved asleep": usd(it["hibernation_savings"]),
             "risk": alerts["overspend_risk"],
-            **({"disks over it": usd(over)} if over else {}),
+            **({"over it": usd(over)} if over else {}),
         }
     )
     if spenders := it["top_spending_instances"]:
@@ -151,8 +151,9 @@ def _analysis(asked: Namespace) -> None:
 
 
 def _used(money: dict[str, Any]) -> float | None:
+    """What of a budget is spent in its present period; what was before that is in `spent`."""
     total = money["total_allocated"]
-    return money["current_spend"] / total if total else None
+    return (total - money["remaining"]) / total if total else None
 
 
 def _percent(given: float | None) -> str | None:

@@ -61,7 +61,8 @@ class Member(Struct, frozen=True):
 class Project(Struct, frozen=True, kw_only=True):
     """Work that is paid for together; `cap` is its own budget, null where it has none.
 
-    Thresholds are percent of that cap: alert, put workspaces to sleep, refuse launches.
+    Thresholds are percent of that cap, or where it has none, of all that pools allocate to it
+    in their present periods: alert, put workspaces to sleep, refuse launches.
     """
 
     id: str
@@ -162,11 +163,20 @@ class Deleted(Struct, frozen=True):
 
 
 class Spending(Struct, frozen=True):
-    """What a project may spend, has spent, and spends in a month."""
+    """What a project may spend, has spent, and spends in a month.
+
+    `used` is what of `allocated` is spent: less than `spent`, where it comes anew each period.
+    """
 
     allocated: Micros | None = None
     spent: Micros = Micros(0)
     monthly: Micros | None = None
+    used: Micros = Micros(0)
+
+    @property
+    def left(self) -> Micros | None:
+        """What is not spent of what it may spend now."""
+        return None if self.allocated is None else Micros(self.allocated - self.used)
 
 
 class Crew(Struct, frozen=True):

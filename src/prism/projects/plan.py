@@ -8,7 +8,7 @@ from msgspec import UNSET, structs
 
 from prism.access.model import Role
 from prism.errors import ValidationFailed
-from prism.kit.money import Micros, amount, of_usd
+from prism.kit.money import amount, of_usd
 from prism.projects.model import (
     Budget,
     BudgetChange,
@@ -79,7 +79,7 @@ def differing(before: Project, after: Project) -> tuple[str, ...]:
 
 def shown(project: Project, members: Sequence[Member], money: Spending, crew: Crew) -> Shown:
     """A project for the wire."""
-    left = None if money.allocated is None else Micros(money.allocated - money.spent)
+    left = money.left
     return Shown(
         id=project.id,
         name=project.name,

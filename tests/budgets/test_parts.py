@@ -1,0 +1,187 @@
+"""A project that has no cap of its own, only parts of pools: what is used, left, and forecast."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.shapes import failed
+
+RATE, DISK = 83_200, 1_600_000
+SECOND = timedelta(seconds=1)
+LIMITS = ("alert_threshold", "auto_hibernate_threshold", "prevent_launch_threshold")
+
+
+@pytest.fixture
+def two(lab):
+    """One pool pays for what runs; of the other nothing is used."""
+    lab.project("lab")
+    for name, amount in (("grant", 100.0), ("gift", 5.0)):
+        lab.pool(name, amount)
+        lab.allocate(name, "lab", amount)
+    lab.running(project="lab", budget="grant")
+    lab.live(hours=4)
+    return lab
+
+
+def test_each_part_is_forecast_by_what_it_pays(two):
+    forecast = two.get("projects/lab/forecast")
+    gift, grant = sorted(forecast["caps"], key=lambda it: it["cap"])
+    assert (gift["runs_out"], gift["projected"]) == (None, 0.0)
+    month = 720 * RATE + DISK
+    left = 100_000_000 - two.recount()
+    gone = two.now + left * 720 * 3600 // month
+    assert grant["runs_out"] == forecast["runs_out"]
+    assert grant["runs_out"] == f"{two.clock.now() + (gone - two.now) * SECOND:%Y-%m-%dT%H:%M:%SZ}"
+    assert forecast["monthly"] == round(month / 1e6, 2)
+
+
+def test_the_risk_is_each_parts_own(two):
+    """61 dollars a month are no risk to 100 of them, and nothing is asked of the other five."""
+    assert two.get("projects/lab/budget")["budget_alerts"]["overspend_risk"] == "low"
+    [part] = two.get("budgets/grant/allocations")["allocations"]
+    two.put(f"allocations/{part['id']}", allocated_amount=70.0)
+    assert two.get("projects/lab/budget")["budget_alerts"]["overspend_risk"] == "medium"
+    two.put(f"allocations/{part['id']}", allocated_amount=60.0)
+    assert two.get("projects/lab/budget")["budget_alerts"]["overspend_risk"] == "high"
+
+
+def test_a_part_that_was_given_just_now_is_judged_by_its_own_age(lab):
+    """What the project spent before, and in all its time, is not what this part pays."""
+    lab.project("lab")
+    lab.running("old", project="lab")
+    lab.live(hours=24)
+    lab.pool("grant", 70.0)
+    lab.allocate("grant", "lab", 70.0)
+    lab.running("new", project="lab")
+    budget = lab.get("projects/lab/budget")
+    assert budget["budget_alerts"]["overspend_risk"] is None, "nothing to project from yet"
+    lab.live(hours=2)
+    budget = lab.get("projects/lab/budget")
+    assert budget["budget_alerts"]["overspend_risk"] == "medium", "61 dollars a month of 70"
+
+
+@pytest.fixture
+def daily(lab):
+    """Two and a half dollars a day: three days of a workspace, and an hour of the fourth."""
+    lab.project("lab")
+    lab.pool("grant", 10.0, "daily")
+    lab.allocate("grant", "lab", 2.5)
+    lab.running(project="lab")
+    lab.live(hours=73)
+    return lab
+
+
+def test_what_is_left_is_left_of_the_present_period(daily):
+    [part] = daily.get("budgets/grant/allocations")["allocations"]
+    shown = daily.get("projects/lab")["budget"]
+    assert shown["current_spend"] == round(daily.recount() / 1e6, 2) > 2.5 * 2
+    today = daily.recount(daily.now - 3600)
+    assert shown["total_allocated"] == 2.5
+    assert shown["remaining"] == part["remaining"] == round(2.5 - today / 1e6, 2) > 2.4
+    assert daily.get("projects")[0]["budget"] == shown
+    money = daily.get("projects/lab/budget")
+    assert money["remaining"] == shown["remaining"]
+    assert money["reserved"] == part["reserved_amount"]
+
+
+def test_what_is_left_is_the_sum_of_what_is_left_of_each_part(daily):
+    daily.pool("gift", 5.0)
+    daily.allocate("gift", "lab", 4.0)
+    shown, [part] = (
+        daily.get("projects/lab"),
+        daily.get("budgets/grant/allocations")["allocations"],
+    )
+    assert shown["budget"]["total_allocated"] == 6.5
+    assert shown["budget"]["remaining"] == round(part["remaining"] + 4.0, 2)
+
+
+def test_its_own_cap_comes_first_and_counts_for_all_time(daily):
+    daily.put("projects/lab", budget={"total_allocated": 50.0})
+    shown = daily.get("projects/lab")["budget"]
+    assert shown["remaining"] == round(50.0 - daily.recount() / 1e6, 2)
+
+
+@pytest.fixture
+def limited(lab):
+    """A project whose thresholds alone say something, and a part of a pool of which 4 % is used."""
+
+    def make(**limits):
+        lab.made("projects", name="lab", budget=limits)
+        lab.pool("grant", 4.5)
+        lab.pool("gift", 0.5)
+        lab.allocate("grant", "lab", 4.5, alert_threshold=1.0)
+        lab.allocate("gift", "lab", 0.5, alert_threshold=1.0)
+        lab.running(project="lab", budget="grant")
+        lab.live(hours=2, minutes=30)
+        assert 0.042 < lab.recount() / 5e6 < 0.045
+        return lab
+
+    return make
+
+
+def test_a_project_without_a_cap_is_put_to_sleep_by_what_is_allocated_to_it(limited):
+    lab = limited(auto_hibernate_threshold=4.0)
+    assert lab.state() == "hibernated"
+    assert lab.reasons() == ["4 % of the budget of $5.00 of project 'lab' is spent"]
+
+
+def test_a_project_without_a_cap_admits_no_launch_beyond_its_threshold(limited):
+    lab = limited(prevent_launch_threshold=4.0)
+    fault = failed(lab.launch("more", project="lab", budget="gift"), 403, "BUDGET_EXCEEDED")
+    assert "of the cap of $5.00 is spent, and launches end at 4 %" in fault["details"]
+    assert lab.state() == "running"
+    assert lab.verb("mine", "extend", hours=1).status_code == 204, "it runs on this money already"
+    lab.verb("mine", "stop")
+    lab.settle()
+    failed(lab.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
+
+
+def test_a_project_without_a_cap_tells_its_alert(limited):
+    lab = limited(alert_threshold=4.0)
+    [told] = lab.events("budget_threshold_exceeded")
+    assert (told.subject, told.data["scope"], told.data["threshold"]) == ("lab", "project", 0.04)
+    assert told.data["cap"] == 5_000_000
+    assert 200_000 <= told.data["settled"] <= lab.recount()
+    lab.settle(minutes=1)
+    assert len(lab.events("budget_threshold_exceeded")) == 1
+
+
+def test_no_threshold_is_reached_below_it(limited):
+    lab = limited(**dict.fromkeys(LIMITS, 5.0))
+    assert lab.state() == "running"
+    assert lab.events("budget_threshold_exceeded") == []
+    assert lab.launch("more", size="XS", project="lab", budget="grant").status_code == 201
+
+
+def test_what_one_part_has_spent_beyond_itself_is_not_counted_against_another(lab):
+    """Disks pass a part of 1.7 dollars, and the other one still pays for launches."""
+    lab.project("lab")
+    for name, amount in (("grant", 1.7), ("gift", 2.0)):
+        lab.pool(name, amount)
+        lab.allocate(name, "lab", amount)
+    lab.running(project="lab", budget="grant")
+    lab.verb("mine", "stop")
+    lab.settle()
+    for _ in range(72):
+        lab.settle(hours=24)
+    assert lab.recount() > 3_700_000, "more than both parts together"
+    assert lab.launch("other", project="lab", budget="gift").status_code == 201
+    failed(lab.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
+
+
+def test_a_part_that_has_ended_is_no_part_of_what_thresholds_are_percent_of(lab):
+    lab.made("projects", name="lab", budget={"prevent_launch_threshold": 50.0})
+    lab.pool("old", 100.0, end_date="2026-01-02T00:00:00Z")
+    lab.allocate("old", "lab", 100.0)
+    lab.settle(hours=24)
+    lab.pool("new", 3.4)
+    lab.allocate("new", "lab", 3.4)
+    lab.running(project="lab", budget="new")
+    lab.verb("mine", "stop")
+    lab.settle()
+    assert lab.launch("other", project="lab", budget="new").status_code == 201
+    lab.verb("other", "terminate", confirm="DELETE")
+    for _ in range(33):
+        lab.settle(hours=24)
+    fault = failed(lab.launch("third", project="lab", budget="new"), 403, "BUDGET_EXCEEDED")
+    assert "of the cap of $3.40 is spent, and launches end at 50 %" in fault["details"]
