@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.connections.ports import Spot
 from prism.errors import Unavailable
@@ -29,8 +30,8 @@ from prism.providers.local.ssh.gate import SshGate
 from prism.providers.local.terms import machine_id
 from prism.recovery.model import Found
 from prism.workspaces.idleness import IdleRule
-from prism.workspaces.model import Failure, Seen
-from prism.workspaces.ports import Access, Door, Machine, Order
+from prism.workspaces.model import Failure, HibernationNotSupported, Seen
+from prism.workspaces.ports import Access, Door, Machine, Order, Refused
 
 ID = re.compile(r"local-[0-9a-f]{17}")
 HOST = "127.0.0.1"
@@ -49,6 +50,10 @@ ALIVE = {"starting", "on", "stopping", "asleep"}
 REMEMBERED = timedelta(hours=1)  # also what was never finished, by a daemon that died
 REVIVAL = timedelta(seconds=0.4)
 Stamp = tuple[int, int]
+
+
+class CannotFreeze(HibernationNotSupported, Refused):
+    """Something in the workspace does not let itself be frozen."""
 
 
 class Glance(Struct, frozen=True):
@@ -132,7 +137,14 @@ class LocalCompute:
         self._want(id, "off")
 
     def hibernate(self, id: str) -> None:
-        """Want it frozen."""
+        """Want it frozen; where it could not be, it goes on and the wish is over."""
+        if (folder := self._folder(id)) is None:
+            return
+        with self._writing:
+            now, seen = folders.wanted(folder), folders.seen(folder)
+            if now and seen and (why := _could_not_freeze(now, seen)):
+                folders.want(folder, replace(now, run=now.run + 1, state="on"))
+                raise CannotFreeze(why)
         self._want(id, "asleep")
 
     def terminate(self, id: str) -> None:
@@ -302,6 +314,13 @@ class LocalCompute:
         message = f"its supervisor died; `prism workspace start {known.name}` starts it again"
         failure = Failure("MACHINE_DIED", message)
         return Machine(id=name, key=known.key, seen=Seen.OFF, failure=failure)
+
+
+def _could_not_freeze(now: Wanted, seen: folders.Seen) -> str | None:
+    """What a supervisor says that has tried, and failed, to do what is wanted."""
+    tried = now.state == "asleep" and seen.run >= now.run and seen.phase == "on"
+    said = seen.failure
+    return said.message if tried and said and said.code == "CANNOT_HIBERNATE" else None
 
 
 def _next_wish(state: State, now: Wanted | None, seen: folders.Seen | None) -> Wanted | None:

@@ -1,0 +1,50 @@
+"""A machine that does not let itself be frozen goes on, and the wish is over."""
+
+import json
+
+import pytest
+
+from prism.providers.local import supervision
+from prism.providers.local.compute import LocalCompute
+from prism.providers.local.folder import Wanted, want, wanted
+from prism.workspaces.model import HibernationNotSupported
+from prism.workspaces.ports import Refused
+
+ID = f"local-{'0' * 17}"
+WHY = "process 7 does not stop; it goes on running"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    folder = tmp_path / ID
+    folder.mkdir()
+    monkeypatch.setattr(supervision, "ensure", lambda _: None)  # nobody looks after it
+    want(folder, Wanted(run=2, state="asleep", expires_at=99.0, expire_action="stop"))
+    return folder
+
+
+def said(folder, run, phase="on", code="CANNOT_HIBERNATE"):
+    failure = {"code": code, "message": WHY}
+    seen = {"key": "ws_1", "name": "mine", "phase": phase, "run": run, "failure": failure}
+    (folder / "seen.json").write_text(json.dumps(seen))
+
+
+def test_who_has_tried_in_vain_is_not_asked_for_ever(folder):
+    said(folder, run=2)
+    compute = LocalCompute(folder.parent)
+    with pytest.raises(Refused, match="process 7") as caught:
+        compute.hibernate(ID)
+    assert isinstance(caught.value, HibernationNotSupported)
+    assert wanted(folder) == Wanted(run=3, state="on", expires_at=99.0, expire_action="stop")
+    compute.hibernate(ID)
+    assert wanted(folder).run == 4, "another wish is another try"
+    assert wanted(folder).state == "asleep"
+
+
+@pytest.mark.parametrize(
+    "seen", [{"run": 1}, {"run": 2, "phase": "asleep"}, {"run": 2, "code": "MACHINE_FAILED"}]
+)
+def test_nothing_else_is_taken_for_a_refusal(folder, seen):
+    said(folder, **seen)
+    LocalCompute(folder.parent).hibernate(ID)
+    assert wanted(folder).state == "asleep"
