@@ -98,7 +98,7 @@ def test_what_is_used_is_used_of_the_present_period(prism, server):
             },
         ),
         (
-            "budget create grant 10 --by pi@x.edu --from 2027-01-01 --until 2027-12-31T18:00+02:00",
+            "budget create grant 10 --by pi@x.edu --from 2027-01-01 --until 2027-12-31T18+02:00",
             "POST /budgets",
             {
                 "name": "grant",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prism.cli.link import daemon
-from prism.cli.moments import here
+from prism.cli.moments import here, moment, names_no_zone
 from prism.cli.money import aligned, percent, usd
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.words import Usage, nothing
@@ -73,7 +73,8 @@ def _create(asked: Namespace) -> None:
         "total_amount": asked.total,
         "period": asked.period,
         "created_by": asked.by or me(),
-        **given(asked, "description", "start_date", "end_date", "time_zone", "alert_threshold"),
+        **given(asked, "description", "time_zone", "alert_threshold"),
+        **_moments(asked, asked.time_zone or "UTC"),
     }
     it = daemon().ask("POST", "/budgets", body)
     if asked.json:
@@ -83,8 +84,9 @@ def _create(asked: Namespace) -> None:
 
 
 def _update(asked: Namespace) -> None:
-    names = ("total_amount", "description", "alert_threshold", "end_date")
-    body = given(asked, *names)
+    body = given(asked, "total_amount", "description", "alert_threshold")
+    if asked.end_date is not None:
+        body |= _moments(asked, _zone_of(asked) if names_no_zone(asked.end_date) else "UTC")
     if asked.rename is not None:
         body["name"] = asked.rename
     if not body:
@@ -162,6 +164,17 @@ def given(asked: Namespace, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(asked, name)) is not None}
 
 
+def _moments(asked: Namespace, zone: str) -> dict[str, str]:
+    """When it begins and ends, as far as that was said; dates are of its own time zone."""
+    said = given(asked, *(name for name in ("start_date", "end_date") if name in asked))
+    return {name: moment(at, zone) for name, at in said.items()}
+
+
+def _zone_of(asked: Namespace) -> str:
+    zone: str = daemon().ask("GET", f"/budgets/{quoted(asked.name)}")["time_zone"]
+    return zone
+
+
 def _named(made: ArgumentParser) -> None:
     made.add_argument("name", metavar="NAME", help="the budget's name or id")
 
@@ -175,7 +188,8 @@ def alert(made: ArgumentParser) -> None:
 
 def _fields(made: ArgumentParser) -> None:
     made.add_argument("--about", dest="description", metavar="TEXT", help="what it is for")
-    made.add_argument("--until", dest="end_date", metavar="TIME", help="when it ends")
+    ends = "when it ends: a day's first moment, or a time with its offset"
+    made.add_argument("--until", dest="end_date", metavar="DATE", help=ends)
     alert(made)
 
 
@@ -183,7 +197,7 @@ def _new(made: ArgumentParser) -> None:
     _named(made)
     made.add_argument("total", type=float, metavar="USD", help="how much, in a period")
     made.add_argument("--period", choices=PERIODS, default="project", help="(default: project)")
-    made.add_argument("--from", dest="start_date", metavar="TIME", help="when it begins")
+    made.add_argument("--from", dest="start_date", metavar="DATE", help="when it begins")
     made.add_argument("--time-zone", metavar="ZONE", help="whose midnight ends a period")
     made.add_argument("--by", metavar="EMAIL", help="who makes it (default: you)")
     _fields(made)

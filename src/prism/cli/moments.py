@@ -1,6 +1,8 @@
 """Moments and lengths of time, for people."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+
+from prism.cli.words import Usage
 
 
 def until(at: str) -> str:
@@ -38,3 +40,41 @@ def length(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes}m"
     return f"{minutes}m {whole % 60}s" if minutes else f"{whole}s"
+
+
+def names_no_zone(said: str) -> bool:
+    """Whether what somebody typed is a moment only where a time zone is known, as a date is."""
+    return _typed(said).tzinfo is None
+
+
+def moment(said: str, zone: str) -> str:
+    """What somebody typed, for the daemon: a date is its first midnight in that time zone."""
+    at = _typed(said)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=_zone(zone))
+    try:
+        return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except OverflowError as error:
+        raise _no_moment(said) from error
+
+
+def _typed(said: str) -> datetime:
+    try:
+        return datetime.fromisoformat(said)
+    except ValueError as error:
+        raise _no_moment(said) from error
+
+
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo  # noqa: PLC0415  cold start: only for a date in another zone
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise Usage(f"{name!r} is no time zone", "Name one as Europe/Berlin") from error
+
+
+def _no_moment(said: str) -> Usage:
+    return Usage(f"{said!r} is no date or time", "Say it as 2027-12-31 or 2027-12-31T18:00Z")
