@@ -1,0 +1,37 @@
+"""What a project cost is for who may see it; what all cost is the operator's."""
+
+import pytest
+
+from tests.access.people import ROLES
+from tests.shapes import failed
+
+ROUTES = ("costs/history", "costs/export")
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_each_member_reads_what_her_project_cost(team, path):
+    for who in (*ROLES, "operator"):
+        for name in ("Reef", team.project):
+            assert team(who, "GET", f"{path}?project={name}").status_code == 200
+    failed(team("outside", "GET", f"{path}?project=Reef"), 404, "PROJECT_NOT_FOUND")
+    failed(team("owner", "GET", f"{path}?project=None"), 404, "PROJECT_NOT_FOUND")
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_the_whole_ledger_is_the_operators(team, path):
+    team("operator", "POST", "projects", json={"name": "Other"})
+    assert team("operator", "GET", path).status_code == 200
+    failed(team("owner", "GET", path), 403, "PERMISSION_DENIED")
+    failed(team("owner", "GET", "costs/current"), 403, "PERMISSION_DENIED")
+    for query in ("project=", "project", "project=Other"):
+        failed(team("owner", "GET", f"{path}?{query}"), 404, "PROJECT_NOT_FOUND")
+    failed(team("owner", "GET", f"{path}?Project=Reef"), 403, "PERMISSION_DENIED")
+    twice = team("owner", "GET", f"{path}?project=Reef&project=Other")
+    failed(twice, 422, "VALIDATION_FAILED")
+
+
+def test_a_project_that_ended_is_read_by_the_operator(team):
+    path = "costs/history?project=Reef"
+    assert team("operator", "DELETE", "projects/Reef").status_code == 200
+    assert team("operator", "GET", path).status_code == 200
+    failed(team("owner", "GET", path), 404, "PROJECT_NOT_FOUND")
