@@ -115,6 +115,12 @@ def passes(lab, seconds):
         lab.keeps_every_cap()
 
 
+def taken(lab):
+    """What is settled and set aside together."""
+    [(_, settled, reserved)] = lab.standings("lab")
+    return settled + reserved
+
+
 def ran(lab, kind=Kind.COMPUTE):
     return sum((it.ended or lab.now) - it.began for it in lab.segments() if it.kind is kind)
 
@@ -166,13 +172,32 @@ def test_each_failed_boot_is_paid_until_it_stops(lab, aws):
 
 
 def test_a_failed_boot_uses_up_what_was_set_aside_for_it_and_the_next_must_fit(lab, aws):
-    """It was stopped with the most part unused; that is held until it is down, and not twice."""
-    lab.project("poor", cap=1.71)  # a disk for a month, and 1.17 hours with 24 s to spare
-    order(aws, boot={"fails": "failed"}, times={"stopping": 300})
+    """So tries that fail, one after the other, end at the cap."""
+    lab.project("poor", cap=1.71)  # a disk for a month and 70 minutes, and 5 minutes to spare
+    order(aws, boot={"fails": "failed"})
     launched(lab, project="poor")
     becomes(lab, "failed", seconds=20)
     again = lab.verb("mine", "start")
     assert (again.status_code, again.json()["error"]["code"]) == (403, "BUDGET_EXCEEDED")
+
+
+def test_what_a_failed_start_has_cost_is_not_held_a_second_time(lab, aws):
+    """While it is stopped it counts as starting: the rest is held on, but not what it ran."""
+    running(lab)
+    assert lab.verb("mine", "stop").status_code == 200
+    becomes(lab, "stopped")
+    order(aws, boot={"fails": "failed"}, times={"stopping": 300})
+    assert lab.verb("mine", "start").status_code == 200
+    most = taken(lab)
+
+    def failed():
+        lab.settle(seconds=20)
+        assert taken(lab) <= most, lab.workspace().seen
+        return lab.state() == "failed"
+
+    eventually(failed, 60)
+    [it] = lab.reservations()
+    assert it.until == it.since
 
 
 def test_hibernating_is_paid_until_it_sleeps_and_stopping_is_not(lab):
