@@ -103,7 +103,7 @@ def test_its_own_cap_comes_first_and_counts_for_all_time(daily):
 
 @pytest.fixture
 def limited(lab):
-    """A project whose thresholds alone say something, and a part of a pool of which 4 % is used."""
+    """A project with nothing but thresholds, and a part of a pool of which 4 % is used."""
 
     def make(**limits):
         lab.made("projects", name="lab", budget=limits)
