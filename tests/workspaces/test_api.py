@@ -251,7 +251,9 @@ def test_a_stopped_one_becomes_another_type_and_costs_what_that_costs(http, hous
     settle()
     path = "/api/v1/instances/mine"
     big = {"instance_type": "t3.xlarge"}
-    failed(http.post("mine", "resize", json=big), 409, "INVALID_STATE")
+    fault = failed(http.post("mine", "resize", json=big), 409, "INVALID_STATE")
+    assert fault["data"]["state"] == "running"
+    assert set(fault["data"]["allowed"]) == {"stop", "hibernate", "terminate"}
     http.post("mine", "stop")
     settle()
     failed(http.post("mine", "resize", json={}), 422, "VALIDATION_FAILED")

@@ -35,7 +35,7 @@ from prism.workspaces import store as workspaces
 from prism.workspaces.events import about
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import IdleProfileNotFound, State, Workspace
-from prism.workspaces.plan import state_of
+from prism.workspaces.plan import possible, state_of
 
 
 class IdleService:
@@ -206,4 +206,5 @@ def _living(it: Workspace) -> None:
             f"Workspace {it.name!r} is {state}",
             details="there is nothing left to watch",
             remediation="Use `prism workspace list` to see available workspaces",
+            data={"state": state, "allowed": possible(it)},
         )

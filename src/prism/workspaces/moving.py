@@ -9,7 +9,7 @@ from prism.kit.db import Database
 from prism.workspaces import store
 from prism.workspaces.events import WorkspaceTransferred, about
 from prism.workspaces.model import Moving, State, Workspace
-from prism.workspaces.plan import ACTIVE, state_of
+from prism.workspaces.plan import ACTIVE, possible, state_of
 from prism.workspaces.upstairs import LaunchGuard, Meter, Treasury
 
 OVER = {State.TERMINATING, State.TERMINATED}
@@ -44,6 +44,7 @@ class MoveService:
                     f"Workspace {before.name!r} is {state}",
                     details="there is nothing left to pay for",
                     remediation="Use `prism workspace list` to see available workspaces",
+                    data={"state": state, "allowed": possible(before)},
                 )
             fund = self._treasury.fund(tx.sql, asked.project, asked.budget)
             if (fund.project, fund.allocation) == (before.project, before.allocation):

@@ -10,7 +10,7 @@ from prism.kit.db import Database
 from prism.workspaces import store
 from prism.workspaces.events import WorkspaceResized, about
 from prism.workspaces.model import Resizing, State, Terms, Workspace
-from prism.workspaces.plan import state_of
+from prism.workspaces.plan import possible, state_of
 from prism.workspaces.upstairs import Meter
 
 
@@ -69,5 +69,5 @@ def _not_stopped(workspace: Workspace, state: State) -> InvalidState:
         f"Workspace {workspace.name!r} is {state}",
         details=f"resize is not possible while {state}; a machine changes its type while stopped",
         remediation=f"Stop it first: `prism workspace stop {workspace.name}`",
-        data={"state": state, "allowed": []},
+        data={"state": state, "allowed": possible(workspace)},
     )

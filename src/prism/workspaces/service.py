@@ -43,7 +43,7 @@ from prism.workspaces.model import (
     Verb,
     Workspace,
 )
-from prism.workspaces.plan import ACTIVE, AGAIN, admit, expiry_after, state_of
+from prism.workspaces.plan import ACTIVE, AGAIN, admit, expiry_after, possible, state_of
 from prism.workspaces.upstairs import Fund, LaunchGuard, Meter, Outlook, Treasury, Watcher
 
 LAST = datetime(2999, 12, 31, tzinfo=UTC)
@@ -172,6 +172,7 @@ class WorkspaceService:
                     f"Workspace {before.name!r} is {state}",
                     details="there is nothing left to extend",
                     remediation="Use `prism workspace list` to see available workspaces",
+                    data={"state": state, "allowed": possible(before)},
                 )
             more = timedelta(hours=hours) if hours > 0 else AGAIN
             expires_at = _later(before.expires_at or now, more)
