@@ -177,7 +177,7 @@ class Rooms(PlaceRooms):
     @cached_property
     def members(self) -> MemberService:
         """Who belongs to a project, as what."""
-        return MemberService(self.db, self.clock)
+        return MemberService(self.db, self.clock, [self.invitations])
 
     @cached_property
     def tokens(self) -> TokenService:
@@ -197,7 +197,8 @@ class Rooms(PlaceRooms):
     @cached_property
     def invitations(self) -> InvitationService:
         """Who is asked to join."""
-        return InvitationService(self.db, self.clock, clear=not self.team)
+        operator = self.settings.actor
+        return InvitationService(self.db, self.clock, clear=not self.team, operator=operator)
 
     @cached_property
     def postman(self) -> Loop[Any]:

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from msgspec import structs
 from sqlalchemy import Connection
 
-from prism.access.model import current
-from prism.access.plan import opens
+from prism.access.model import Role, Verb, current
+from prism.access.plan import allows, opens
 from prism.access.service import SECRET, hashed
 from prism.errors import ValidationFailed
 from prism.invitations import store
@@ -43,11 +43,14 @@ INVITED, MEMBER = "already invited", "already a member"
 
 
 class InvitationService(Answers):
-    """Invitations; with `clear` a pending one goes on showing its token, as in local mode."""
+    """Invitations; with `clear` a pending one goes on showing its token, as in local mode.
 
-    def __init__(self, db: Database, clock: Clock, *, clear: bool) -> None:
+    What the `operator` gives rests on no role in a project.
+    """
+
+    def __init__(self, db: Database, clock: Clock, *, clear: bool, operator: str) -> None:
         super().__init__(db, clock)
-        self._clear = clear
+        self._clear, self._operator = clear, operator.lower()
 
     def send(self, asked: Asked) -> Shown:
         """Invite somebody."""
@@ -142,8 +145,24 @@ class InvitationService(Answers):
             permit(project, it.role)
             if it.answer is not None:
                 raise _answered(it)
-            self._close(tx, it, Status.REVOKED)
-            tx.happened(InvitationRevoked(**_about(it, project)))
+            self._taken_back(tx, it, project)
+
+    def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
+        """Implements `projects.model.Promises`: nobody joins on the word of who may not give it.
+
+        In local mode there is one person, whose rights no role bounds.
+        """
+        if self._clear or email.lower() == self._operator:
+            return
+        left = role.rank if role is not None and allows(role, Verb.INVITE) else -1
+        for it in store.of_project(tx.sql, project.id):
+            theirs = it.invited_by.lower() == email.lower()
+            if theirs and it.answer is None and it.role.rank > left:
+                self._taken_back(tx, it, project)
+
+    def _taken_back(self, tx: Tx, it: Invitation, project: Project) -> None:
+        self._close(tx, it, Status.REVOKED)
+        tx.happened(InvitationRevoked(**_about(it, project)))
 
     def _renewed(self, before: Invitation, token: str, now: datetime) -> Invitation:
         return structs.replace(

@@ -1,6 +1,6 @@
 """Who belongs to a project, and as what; one owner always remains."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -17,14 +17,15 @@ from prism.projects.model import (
     MemberNotFound,
     NewMember,
     Project,
+    Promises,
 )
 
 
 class MemberService:
-    """The verbs of members."""
+    """The verbs of members; `promises` are what somebody gave out as what she was."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
-        self._db, self._clock = db, clock
+    def __init__(self, db: Database, clock: Clock, promises: Sequence[Promises] = ()) -> None:
+        self._db, self._clock, self._promises = db, clock, promises
 
     def every(self, project: str) -> list[Member]:
         """Who belongs to it, in the order of joining."""
@@ -57,6 +58,8 @@ class MemberService:
                 return before
             permit(it, max(before.role, role, key=lambda one: one.rank))
             _keep_an_owner(tx, it, before)
+            if role.rank < before.role.rank:
+                self._demoted(tx, it, before, role)
             return promote(tx, it, before, role)
 
     def remove(self, project: str, email: str) -> Member:
@@ -69,7 +72,12 @@ class MemberService:
             store.remove_member(tx, it.id, gone.email)
             told = {"subject": it.name, "project": it.id, "email": gone.email}
             tx.happened(MemberLeft(actor=current().name, **told, previous_role=gone.role))
+            self._demoted(tx, it, gone, None)
             return gone
+
+    def _demoted(self, tx: Tx, project: Project, who: Member, role: Role | None) -> None:
+        for promise in self._promises:
+            promise.demoted(tx, project, who.email, role)
 
     def roles_of(self, sql: Connection, email: str) -> Mapping[str, Role]:
         """Implements `access.model.Memberships`."""

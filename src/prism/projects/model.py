@@ -206,6 +206,13 @@ class Holder(Protocol):
         """The project is called otherwise now."""
 
 
+class Promises(Protocol):
+    """What rests on somebody's role; told inside the transaction that takes the role away."""
+
+    def demoted(self, tx: Any, project: Project, email: str, role: Role | None) -> None:
+        """Somebody is only that now, or does not belong to it any more."""
+
+
 class Roster(Protocol):
     """Whoever knows the workspaces."""
 
