@@ -1,0 +1,71 @@
+"""An invitation is worth what the one who sent it may give, until it is answered."""
+
+import pytest
+
+from tests.shapes import failed
+
+
+def send(team, who, email, role):
+    sent = team.invite(who, email, role=role)
+    assert sent.status_code == 201, sent.text
+    team.token(email.partition("@")[0], scope="admin")
+    return sent.json()
+
+
+def accept(team, sent):
+    who, body = sent["email"].partition("@")[0], {"token": sent["token"]}
+    return team(who, "POST", f"invitations/{sent['id']}/accept", json=body)
+
+
+def member(team, method, who, **body):
+    answer = team("owner", method, f"projects/Reef/members/{who}@x.org", **body)
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_removed_admin_leaves_no_way_back(team):
+    back, eve = (send(team, "admin", f"{it}2@x.org", it) for it in ("admin", "viewer"))
+    kept = send(team, "owner", "owners@x.org", "admin")
+    member(team, "DELETE", "admin")
+    for sent in (back, eve):
+        failed(accept(team, sent), 409, "INVITATION_ANSWERED")
+        seen = team("owner", "GET", f"invitations/{sent['id']}").json()
+        assert seen["status"] == "revoked"
+    told = team("owner", "GET", "audit?event=invitation_revoked").json()
+    assert {it["actor"] for it in told} == {"owner@x.org"}
+    assert {it["data"]["email"] for it in told} == {back["email"], eve["email"]}
+    assert accept(team, kept).status_code == 200
+
+
+@pytest.mark.parametrize(("role", "left"), [("admin", {"an", "a"}), ("member", set())])
+def test_who_becomes_less_offers_less(team, role, left):
+    team.token("second", scope="admin")
+    body = {"email": "second@x.org", "role": "owner"}
+    assert team("owner", "POST", "projects/Reef/members", json=body).status_code == 201
+    offered = {"the": "owner", "an": "admin", "a": "viewer"}
+    sent = {it: send(team, "second", f"{it}@x.org", role) for it, role in offered.items()}
+    member(team, "PUT", "second", json={"role": role})
+    taken = {it for it, one in sent.items() if accept(team, one).status_code == 200}
+    assert taken == left
+
+
+def test_who_becomes_more_offers_as_much(team):
+    sent = send(team, "admin", "new@x.org", "admin")
+    member(team, "PUT", "admin", json={"role": "owner"})
+    assert accept(team, sent).status_code == 200
+
+
+def test_the_operator_needs_no_role(team):
+    sent = send(team, "operator", "new@x.org", "owner")
+    member(team, "DELETE", "ada")
+    assert accept(team, sent).status_code == 200
+
+
+def test_in_local_mode_a_name_is_only_a_name(http):
+    owners = [{"email": it, "role": "owner"} for it in ("ada@x.org", "bob@x.org")]
+    http("POST", "/api/v1/projects", json={"name": "P", "members": owners})
+    asked = {"project_id": "P", "email": "eve@x.org", "invited_by": "bob@x.org"}
+    sent = http("POST", "/api/v1/invitations/send", json=asked).json()
+    assert http("DELETE", "/api/v1/projects/P/members/bob@x.org").status_code == 200
+    body = {"token": sent["token"]}
+    accepted = http("POST", f"/api/v1/invitations/{sent['id']}/accept", json=body)
+    assert accepted.status_code == 200, accepted.text
