@@ -200,6 +200,7 @@ class PlaceRooms(RescueRooms):
             [*self.meters, self.watchman],
             observers=[self.lookout, strays],
             rules=self.watchman,
+            mispriced=self.prices.hurry,
         )
         return made
 

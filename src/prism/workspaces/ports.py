@@ -151,7 +151,7 @@ class Compute(Protocol):
         """Power it off, keeping disk and memory."""
 
     def terminate(self, id: str) -> None:
-        """Destroy it and its disk."""
+        """Destroy it and its disk; who refuses is asked again."""
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
         """Tell the machine when to go down by itself, should nobody tell it later."""

@@ -1,6 +1,6 @@
 """Making what is wanted true: look, plan, act, record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from prism.workspaces.plan import (
     BRINGS_UP,
     GLANCE,
     IN_BETWEEN,
+    STEPS,
     Act,
     asleep_since,
     deadline,
@@ -69,10 +70,11 @@ class WorkspaceReconciler:
         *,
         observers: Sequence[Observer] = (),
         rules: Rules | None = None,
+        mispriced: Callable[[], object] = lambda: None,
     ) -> None:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._meters, self._observers = retention, meters, observers
-        self._rules = rules
+        self._rules, self._mispriced = rules, mispriced
         self._looks = Looks(computes, clock)
         self._looked: dict[str, datetime] = {}  # when each place had answered, the time before
         self.glances: Mapping[str, Glance] = {}
@@ -125,9 +127,7 @@ class WorkspaceReconciler:
         try:
             facts |= self._act(claim, before, act, machine)
         except Refused as no:
-            lost = {"seen": Seen.BROKEN, "asked_at": None} if act is Act.LAUNCH else {}
-            failure = Failure(no.code, no.message)
-            facts |= {"granted": before.wish, "failure": failure, "tried": before.wish, **lost}
+            facts |= _refused(before, act, no)
         told = describe(compute, before, machine, act, _order(before, before.attempt, None))
         since = self._since(before, machine, seen, now)
         found = self._found(before, facts | (told or {}), since)
@@ -146,7 +146,7 @@ class WorkspaceReconciler:
         id = machine.id if machine else it.machine_id
         told = {} if id is None else self._tell_expiry(compute, it, id)
         if id is not None and machine is not None:
-            told |= _resize(compute, it, machine)
+            told |= self._resize(compute, it, machine)
         if act in {Act.WAIT, Act.REST}:
             return told
         assert id is not None, "the table acts only on machines that were seen"
@@ -180,6 +180,19 @@ class WorkspaceReconciler:
             return {}
         compute.expire(id, at, "hibernate" if it.hibernation else "stop")
         return {"told_expiry": at}
+
+    def _resize(self, compute: Compute, it: Workspace, machine: Machine) -> dict[str, Any]:
+        """Only a machine that is off can become another type; until then it waits."""
+        same = it.told_type in {None, it.instance_type}
+        if same or machine.seen is not Seen.OFF or it.verb is Verb.TERMINATE:
+            return {}
+        try:
+            compute.resize(machine.id, it.instance_type)
+        except Refused as no:  # it stays what it is, and its next start is not in vain
+            self._mispriced()
+            failure = Failure(no.code, f"It stays {it.told_type}: {no.message}")
+            return {"instance_type": it.told_type, "failure": failure, "tried": it.wish}
+        return {"told_type": it.instance_type}
 
     def _since(self, it: Workspace, machine: Machine | None, seen: Seen, now: datetime) -> Since:
         """Since when it has been what is seen now.
@@ -218,6 +231,8 @@ class WorkspaceReconciler:
         state = state_of(after)
         if state is State.TERMINATED:
             return self._retention
+        if act is Act.TERMINATE and after.tried == after.wish:  # it was refused
+            return self._computes[after.place].calm
         if act is not Act.REST or state in IN_BETWEEN:
             return busy
         if (at := deadline(after)) and state is State.RUNNING:
@@ -281,7 +296,7 @@ def _differs(it: Workspace, machine: Machine | None) -> bool:
 def _shown(it: Workspace, seen: Seen, machine: Machine) -> dict[str, Any]:
     ips = {"public_ip": machine.public_ip, "private_ip": machine.private_ip}
     far = 100 if seen is Seen.ON else it.progress if machine.progress is None else machine.progress
-    why = machine.failure or _vanished(it, seen)
+    why = machine.failure or _vanished(it, seen) or _still_refused(it, seen)
     how = {"stage": machine.stage, "progress": far, "failure": why, "charged": machine.charged}
     return {"seen": seen, "machine_id": machine.id, **ips, **how}
 
@@ -291,6 +306,25 @@ def _vanished(it: Workspace, seen: Seen) -> Failure | None:
     return VANISHED if seen is Seen.GONE and it.verb is not Verb.TERMINATE else None
 
 
+def _refused(it: Workspace, act: Act, no: Refused) -> dict[str, Any]:
+    """What a refusal comes to: a wish is given up, except that something be destroyed.
+
+    That one is asked for again and again: what would be forgotten would cost for ever.
+    """
+    tried = {"failure": Failure(no.code, no.message), "tried": it.wish}
+    if act is Act.TERMINATE:
+        return tried
+    lost = {"seen": Seen.BROKEN, "asked_at": None} if act is Act.LAUNCH else {}
+    return {"granted": it.wish, **tried, **lost}
+
+
+def _still_refused(it: Workspace, seen: Seen) -> Failure | None:
+    """Why what was asked for last has not come to be; until something else is seen or asked."""
+    wanting = {Act.START, Act.STOP, Act.HIBERNATE, Act.TERMINATE}
+    lacking = STEPS[it.verb, seen].act in wanting or seen is Seen.OFF  # off: another type
+    return it.failure if lacking and it.tried == it.wish and it.seen is seen else None
+
+
 def _facts(it: Workspace, seen: Seen, machine: Machine | None, now: datetime) -> dict[str, Any]:
     slept = (it.hibernated_at or now) if seen is Seen.ASLEEP else None
     if machine is not None:
@@ -298,15 +332,6 @@ def _facts(it: Workspace, seen: Seen, machine: Machine | None, now: datetime) ->
     why = _vanished(it, seen) or it.failure
     paid = it.charged and seen is it.seen
     return {"seen": seen, "charged": paid, "hibernated_at": slept, "failure": why}
-
-
-def _resize(compute: Compute, it: Workspace, machine: Machine) -> dict[str, Any]:
-    """Only a machine that is off can become another type; until then it waits."""
-    same = it.told_type in {None, it.instance_type}
-    if same or machine.seen is not Seen.OFF or it.verb is Verb.TERMINATE:
-        return {}
-    compute.resize(machine.id, it.instance_type)
-    return {"told_type": it.instance_type}
 
 
 def _order(it: Workspace, attempt: int, rule: IdleRule | None) -> Order:

@@ -218,6 +218,7 @@ def workspace(**more):
         ({}, "t3.2xlarge", "a root disk of 28 GB is too small"),
         ({}, "r6i.large", "hibernates no r6i.large"),
         ({"recipe": template(family="gpu")}, "t3.large", "needs a GPU"),
+        ({"spot": True}, "t3.xlarge", "a spot machine keeps its type"),
     ],
 )
 def test_a_resize_that_would_break_the_machine_is_refused(terms, given, kind, why):
@@ -230,6 +231,8 @@ def test_other_resizes_are_fine(terms):
     assert terms.resize(workspace(), machine_type("t3.xlarge")) == ()
     assert terms.resize(workspace(hibernation=False), machine_type("r6i.8xlarge")) == ()
     assert terms.resize(workspace(instance_type="x9.old"), machine_type("t3.small")) == ()
+    spot = workspace(spot=True)
+    assert terms.resize(spot, machine_type(spot.instance_type)) == ()
 
 
 def test_storage_costs_what_the_region_asks(prices):

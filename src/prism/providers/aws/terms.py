@@ -73,7 +73,12 @@ class AwsTerms:
         return tuple(notes)
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
-        """Raises where its disk, as it is, would not start or not hibernate on that type."""
+        """Raises where its disk, as it is, would not start or not hibernate on that type.
+
+        A stopped spot machine keeps its type (EC2 User Guide, "Stop a Spot Instance").
+        """
+        if workspace.spot and kind.name != workspace.instance_type:
+            raise ValidationFailed.of(("instance_type", "on EC2 a spot machine keeps its type"))
         was = TYPES.get(workspace.instance_type)
         if was is not None and was.architecture != kind.architecture:
             built = f"{kind.name} is {kind.architecture}"
