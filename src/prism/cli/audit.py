@@ -5,28 +5,26 @@ from __future__ import annotations
 from prism.cli.link import daemon
 from prism.cli.moments import to_the_second
 from prism.cli.terminal import say, show_json, show_table
-from prism.client.wire import API, query
+from prism.client.wire import query
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 HEADS = ("AT", "WHO", "WHAT", "OF", "BEFORE", "AFTER")
 FILTERS = ("actor", "subject", "event", "since", "until")
 PAGE = 1000
+HEAD = 1  # line above the entries of a table
 
 
 def _audit(asked: Namespace) -> None:
     if asked.csv:
-        for number, page in enumerate(_pages(asked, "csv")):
-            text = page.decode()
-            print(text if number == 0 else text.partition("\n")[2], end="")
-        return None
+        return _table(asked)
     import json  # noqa: PLC0415  cold start: the table of commands needs none
 
-    found = [entry for page in _pages(asked, "json") for entry in json.loads(page)]
+    found = [entry for page in _pages(asked, "json", json.loads) for entry in page]
     if asked.json:
         return show_json(found)
     if not found:
@@ -34,17 +32,44 @@ def _audit(asked: Namespace) -> None:
     return show_table(HEADS, [_row(it) for it in found], flexible="AFTER")
 
 
-def _pages(asked: Namespace, form: str) -> Iterator[bytes]:
-    """The answers, page by page, until there is no next one or enough."""
-    wire, left = daemon(), asked.limit
+def _table(asked: Namespace) -> None:
+    import csv  # noqa: PLC0415  cold start
+    import sys  # noqa: PLC0415  cold start
+    from io import StringIO  # noqa: PLC0415  cold start
+
+    out = csv.writer(sys.stdout, lineterminator="
+")
+    pages = _pages(asked, "csv", lambda text: [*csv.reader(StringIO(text, newline=""))])
+    for number, page in enumerate(pages):
+        out.writerows(page if number == 0 else page[HEAD:])
+
+
+def _pages(
+    asked: Namespace, form: str, read: Callable[[str], list[Any]]
+) -> Iterator[list[Any]]:
+    """What was found, page by page, until there is no next one or enough.
+
+    A page may be shorter than it was asked to be: what is left is counted by what came.
+    """
+    wire, left, cursor = daemon(), asked.limit, None
     chosen = {name: getattr(asked, name) for name in FILTERS}
-    path = f"/audit{query(**chosen, limit=min(left, PAGE), format=form)}"
-    while path:
+    while True:
+        limit = min(left, PAGE)
+        path = f"/audit{query(**chosen, limit=limit, format=form, cursor=cursor)}"
         answer = wire.send("GET", path)
-        yield answer.content
-        left -= PAGE
-        link = answer.headers.get("link", "")
-        path = link.partition("<")[2].partition(">")[0].removeprefix(API) if left > 0 else ""
+        found = read(answer.content.decode())
+        yield found
+        left -= len(found) - (HEAD if form == "csv" else 0)
+        cursor = _cursor(answer.headers.get("link", ""))
+        if cursor is None or left <= 0:
+            return
+
+
+def _cursor(link: str) -> str | None:
+    """Where the next page begins, as the `Link` header says."""
+    asked = link.partition("<")[2].partition(">")[0].partition("?")[2]
+    given = [it.removeprefix("cursor=") for it in asked.split("&") if it.startswith("cursor=")]
+    return given[0] if given else None
 
 
 def _row(it: dict[str, Any]) -> tuple[object, ...]:
