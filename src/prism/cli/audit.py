@@ -37,16 +37,13 @@ def _table(asked: Namespace) -> None:
     import sys  # noqa: PLC0415  cold start
     from io import StringIO  # noqa: PLC0415  cold start
 
-    out = csv.writer(sys.stdout, lineterminator="
-")
+    out = csv.writer(sys.stdout, lineterminator="\n")
     pages = _pages(asked, "csv", lambda text: [*csv.reader(StringIO(text, newline=""))])
     for number, page in enumerate(pages):
         out.writerows(page if number == 0 else page[HEAD:])
 
 
-def _pages(
-    asked: Namespace, form: str, read: Callable[[str], list[Any]]
-) -> Iterator[list[Any]]:
+def _pages(asked: Namespace, form: str, read: Callable[[str], list[Any]]) -> Iterator[list[Any]]:
     """What was found, page by page, until there is no next one or enough.
 
     A page may be shorter than it was asked to be: what is left is counted by what came.
