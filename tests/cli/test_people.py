@@ -6,6 +6,7 @@ import pytest
 
 from prism.cli.roster import read
 from prism.cli.words import Usage
+from tests.client.scripted import http
 
 MEMBER = {"email": "bob@x.org", "role": "admin", "join_date": "2026-01-01T00:00:00Z"}
 INVITATION = {
@@ -221,3 +222,34 @@ def test_the_audit_log(prism, server):
     done = prism("audit", "--actor", "ada", "--since", "2026-01-01")
     assert done.returncode == 0, done.stderr
     assert "ada  member_changed  Reef  role=viewer  role=admin" in done.stdout
+
+
+def next_page(cursor):
+    return f'</api/v1/audit?limit=1000&cursor={cursor}&format=json>; rel="next"'
+
+
+def test_the_audit_log_ends_where_it_was_asked_to(prism, server):
+    """However short its pages are."""
+    first, second = "/audit?limit=1000&format=json", "/audit?limit=800&format=json&cursor=evt_8"
+    server.on(f"GET {first}", http(200, [ENTRY] * 700, link=next_page("evt_8")))
+    server.on(f"GET {second}", http(200, [ENTRY] * 800, link=next_page("evt_7")))
+    done = prism("audit", "--limit", "1500", "--json")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) == 1500
+    assert [it.path for it in server.asked] == [first, second]
+
+
+def table(lines, **headers):
+    """An answer that is a table."""
+    text = ("id,subject\n" + "".join(lines)).encode()
+    head = http(200, **headers).replace(b"Content-Length: 0", b"Content-Length: %d" % len(text))
+    return head + text
+
+
+def test_the_audit_log_is_one_table(prism, server):
+    odd = ['1,"two\nlines"\n', '2,"a, ""b"""\n', "3,a\u2028b\n"]
+    first, second = "/audit?limit=4&format=csv", "/audit?limit=1&format=csv&cursor=evt_8"
+    server.on(f"GET {first}", table(odd, link=next_page("evt_8")))
+    server.on(f"GET {second}", table(["4,x\n"], link=next_page("evt_7")))
+    done = prism("audit", "--limit", "4", "--csv")
+    assert done.stdout == "id,subject\n" + "".join(odd) + "4,x\n", done.stderr

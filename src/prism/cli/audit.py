@@ -37,6 +37,7 @@ def _table(asked: Namespace) -> None:
     import sys  # noqa: PLC0415  cold start
     from io import StringIO  # noqa: PLC0415  cold start
 
+    csv.field_size_limit(sys.maxsize)  # ours are as long as they are
     out = csv.writer(sys.stdout, lineterminator="\n")
     pages = _pages(asked, "csv", lambda text: [*csv.reader(StringIO(text, newline=""))])
     for number, page in enumerate(pages):
