@@ -140,6 +140,7 @@ US = [
     ("MAIL", "530 5.7.0 must issue a STARTTLS command first"),
     ("RCPT", "550 5.7.1 Unable to relay"),
     ("RCPT", "550 relaying denied"),
+    ("RCPT", "550 5.7.23 SPF says you are not who you are"),
     ("RCPT", "553 that domain is not in my list of allowed rcpthosts (#5.7.1)"),
     ("RCPT", "550 5.1.8 <a@x.org>: Sender address rejected"),
     ("RCPT", "554 5.7.1 Client host [5.1.1.9] blocked"),
@@ -147,6 +148,7 @@ US = [
     ("RCPT", "452 4.2.2 mailbox full"),
     ("RCPT", "550 Authentication is required"),
     ("DATA", "530 5.7.0 Authentication required"),
+    ("DATA", "530 must issue a STARTTLS command first"),
     ("DATA", "451 4.7.1 greylisted"),
     (".", "452 no space"),
 ]
