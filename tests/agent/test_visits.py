@@ -78,14 +78,15 @@ def test_a_shell_that_waits_for_commands_is_at_its_prompt(visit, shell):
 def test_what_such_a_shell_runs_in_the_foreground_is_work(visit, shell):
     it = visit(shell, said="timeout --foreground 600 sleep 600\n")
     eventually(lambda: works(it) == "timeout")
+    called(it, "sleep")  # so that it is ended too
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 def test_its_server_in_the_background_and_its_waiting_are_not(visit, shell):
     """As VS Code's remote editing leaves it, with and without a loop around a `sleep`."""
     it = visit(shell, said="sh -c 'timeout --foreground 600 sleep 600 | cat' &\n")
-    called(it, "timeout")
-    called(it, "cat")
+    for name in ("timeout", "sleep", "cat"):
+        called(it, name)
     eventually(lambda: works(it) == "")
     it.stdin.write(b"while true; do sleep 180; done\n")
     it.stdin.close()
