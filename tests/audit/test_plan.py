@@ -1,0 +1,34 @@
+"""What was before and after, as facts say it and as they once did."""
+
+import pytest
+
+from prism.audit.plan import entry
+from prism.kit.events import Recorded
+
+
+def read(clock, event, **data):
+    it = entry(Recorded(1, event, clock.now(), "ada", "x", data))
+    return it.before, it.after
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "was", "now"),
+    [
+        ("allocation_changed", "amount", 100, 200),
+        ("allocation_changed", "amount", None, 200),
+        ("instance_extended", "expires_at", None, "2026-01-01T06:00:00Z"),
+        ("instance_repriced", "hourly", 1000, None),
+    ],
+)
+def test_what_facts_of_an_earlier_kind_called_previous(clock, event, name, was, now):
+    data = {"workspace": "ws_1", "previous": was, name: now}
+    assert read(clock, event, **data) == ({name: was}, {name: now})
+
+
+def test_what_changed_and_what_did_not(clock):
+    pairs = {"previous_role": "viewer", "role": "admin", "email": "a@x.org"}
+    assert read(clock, "member_changed", **pairs) == ({"role": "viewer"}, {"role": "admin"})
+    assert read(clock, "member_joined", role="viewer") == (None, None)
+    made = {"before": None, "after": {"total": 5}}
+    assert read(clock, "budget_changed", **made) == (None, {"total": 5})
+    assert read(clock, "x", previous=1) == (None, None), "nobody knows of what"

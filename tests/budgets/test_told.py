@@ -1,0 +1,77 @@
+"""What the log says of money: both numbers, and whose it is."""
+
+import pytest
+
+from prism.access.model import Caller, Role
+from prism.access.sight import shows
+
+LOG = "audit?event"
+
+
+def newest(lab, kind):
+    it = lab.get(f"{LOG}={kind}")[0]
+    return it["before"], it["after"]
+
+
+def test_a_pool_says_what_it_was_and_is(lab):
+    lab.pool("grant", 1000.0, period="monthly")
+    before, after = newest(lab, "budget_changed")
+    assert before is None
+    assert (after["name"], after["total"], after["period"]) == ("grant", 10**9, "monthly")
+    assert lab.put("budgets/grant", total_amount=2000.0).status_code == 200
+    assert newest(lab, "budget_changed") == ({"total": 10**9}, {"total": 2 * 10**9})
+    ends = {"end_date": "2027-01-01T00:00:00Z", "alert_threshold": 0.5}
+    assert lab.put("budgets/grant", **ends).status_code == 200
+    was = {"end_date": None, "alert_threshold": 0.8}
+    assert newest(lab, "budget_changed") == (was, ends)
+    assert lab.http("DELETE", "/api/v1/budgets/grant").status_code == 200
+    before, after = newest(lab, "budget_changed")
+    assert (before["total"], after) == (2 * 10**9, None)
+
+
+def test_an_allocation_says_what_it_was_and_is(lab):
+    lab.pool("grant", 1000.0)
+    lab.project("one")
+    part = lab.allocate("grant", "one", 100.0)["id"]
+    whole = {"amount": 10**8, "alert_threshold": 0.8}
+    assert newest(lab, "allocation_changed") == (None, whole)
+    assert lab.put(f"allocations/{part}", allocated_amount=200.0).status_code == 200
+    assert newest(lab, "allocation_changed") == ({"amount": 10**8}, {"amount": 2 * 10**8})
+    assert lab.put(f"allocations/{part}", alert_threshold=0.5).status_code == 200
+    alert = ({"alert_threshold": 0.8}, {"alert_threshold": 0.5})
+    assert newest(lab, "allocation_changed") == alert
+    assert lab.http("DELETE", f"/api/v1/allocations/{part}").status_code == 200
+    gone = {"amount": 2 * 10**8, "alert_threshold": 0.5}
+    assert newest(lab, "allocation_changed") == (gone, None)
+
+
+def test_a_workspace_says_until_when_it_might_run_and_what_it_cost(lab):
+    lab.running("mine", ttl_hours=4)
+    assert lab.verb("mine", "extend", hours=2).status_code == 204
+    before, after = newest(lab, "instance_extended")
+    ends = ("2026-01-01T04:00:00Z", "2026-01-01T06:00:00Z")
+    assert (before["expires_at"], after["expires_at"]) == ends
+    rate = lab.workspace().hourly_rate
+    lab.house.workspaces.reprice(lab.workspace().id, rate + 1, "test")
+    assert newest(lab, "instance_repriced") == ({"hourly": rate}, {"hourly": rate + 1})
+
+
+@pytest.mark.parametrize("scope", ["project", "allocation", "pool"])
+def test_a_projects_people_hear_that_its_money_runs_out(lab, scope):
+    mine = lab.project("mine", 5.0 if scope == "project" else None, alert_threshold=2.0)["id"]
+    theirs = lab.project("theirs")["id"]
+    alerts = {
+        it: {"alert_threshold": 0.02 if it == scope else 1.0} for it in ("pool", "allocation")
+    }
+    lab.pool("grant", 5.0, **alerts["pool"])
+    lab.allocate("grant", "mine", 5.0, **alerts["allocation"])
+    lab.running("shell", project="mine")
+    lab.live(hours=3)
+    told = [it for it in lab.events("budget_threshold_exceeded") if it.data["scope"] == scope]
+    assert len(told) == 1
+    hears = {
+        project
+        for project in (mine, theirs)
+        if shows(Caller(name="o", roles={project: Role.OWNER}), told[0], lambda _: None)
+    }
+    assert hears == (set() if scope == "pool" else {mine})
