@@ -13,7 +13,8 @@ from prism.kit.clock import Clock
 from prism.kit.events import RESYNC, Recorded
 from prism.kit.stream import Sight, Sights
 
-PROJECTS = ("project", "previous_project")  # who gave something away knows of that too
+# Who gave something away knows of that too, and so does whoever lends or borrows a volume.
+PROJECTS = ("project", "previous_project", "instance_project")
 MEMBERSHIP = {"member_joined", "member_changed", "member_left"}
 Workspace = Callable[[str], Subject | None]
 

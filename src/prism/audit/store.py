@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, Connection, Subquery, and_, func, or_, select, union_all
 
+from prism.access.sight import PROJECTS
 from prism.audit.model import Reader, Wanted
 from prism.kit.events import RESYNC, Recorded
 from prism.kit.journal import archive, facts
@@ -25,11 +26,11 @@ def page(sql: Connection, wanted: Wanted, reader: Reader | None, ids: range) -> 
 def _concerns(both: Subquery, reader: Reader) -> ColumnElement[bool]:
     """What can be somebody's to see; of what names no project, others decide."""
     data = both.c.data
-    project, previous = (data[it].as_string() for it in ("project", "previous_project"))
+    project, *others = (data[it].as_string() for it in PROJECTS)
     return or_(
         func.lower(both.c.actor) == reader.name,
         project.in_(reader.projects),
-        previous.in_(reader.projects),
+        *(other.in_(reader.projects) for other in others),
         data["user"].as_string() == reader.name,
         and_(project.is_(None), data["workspace"].as_string().is_not(None)),
     )

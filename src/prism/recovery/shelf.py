@@ -15,7 +15,7 @@ from prism.recovery import store
 from prism.recovery.model import Left, StorageOrphan, StorageTaken
 from prism.recovery.storing import Gleaners, Kept, kind_of
 from prism.storage import store as storage
-from prism.storage.events import SnapshotAsked, VolumeAsked
+from prism.storage.events import SnapshotAsked, VolumeAsked, about
 from prism.storage.model import Attachment, Kind, Meter, Snapshot, StorageGuard, Terms, Volume
 from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, volume_state
 from prism.storage.ports import Copy, Disk, Known
@@ -89,14 +89,14 @@ class Shelf:
         storage.add(tx, row, due_at=now)
         for meter in self._meters:
             meter.changed(tx, None, row, now)
-        who = {"actor": self._who(), "subject": row.name, "verb": "recover"}
+        who: dict[str, Any] = {**about(row), "actor": self._who(), "verb": "recover"}
         if isinstance(row, Snapshot):
-            tx.happened(SnapshotAsked(**who, snapshot=row.id, state=snapshot_state(row)))
+            tx.happened(SnapshotAsked(**who, state=snapshot_state(row)))
             return
         found = _attachments(tx.sql, row, what) if isinstance(what, Disk) else []
         for one in found:
             storage.want(tx, one)
-        tx.happened(VolumeAsked(**who, volume=row.id, state=volume_state(row, found)))
+        tx.happened(VolumeAsked(**who, state=volume_state(row, found)))
 
     def _row(self, sql: Connection, it: Kept, known: Known) -> tuple[Thing, tuple[str, ...]]:
         """The row that it is made of, and what of it could not be rebuilt."""

@@ -12,7 +12,7 @@ from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.reconcile import NEVER, Claim, Found
 from prism.storage import store
-from prism.storage.events import SnapshotSeen
+from prism.storage.events import SnapshotSeen, about
 from prism.storage.look import Look
 from prism.storage.model import Host, Hosts, Meter, Seen, Snapshot, Trouble, Verb, Volume
 from prism.storage.plan import Act, gigabytes, perceive, plan_snapshot, snapshot_state
@@ -166,9 +166,8 @@ def _shown(it: Snapshot) -> tuple[object, ...]:
 
 def _told(before: Snapshot, after: Snapshot) -> SnapshotSeen:
     return SnapshotSeen(
+        **about(after),
         actor=SYSTEM,
-        subject=after.name,
-        snapshot=after.id,
         previous_state=snapshot_state(before),
         state=snapshot_state(after),
         failure=after.trouble,

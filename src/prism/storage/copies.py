@@ -9,7 +9,7 @@ from prism.kit.clock import whole
 from prism.kit.db import Tx
 from prism.kit.ids import sortable_id
 from prism.storage import store, view
-from prism.storage.events import SnapshotAsked
+from prism.storage.events import SnapshotAsked, about
 from prism.storage.model import (
     Host,
     Kind,
@@ -198,8 +198,8 @@ class SnapshotService(StorageService):
             meter.changed(tx, it, store.by_id(tx.sql, Snapshot, it.id), now)
 
     def _told_snapshot(self, tx: Tx, it: Snapshot, verb: str) -> None:
-        whose = {"actor": self._who(), "subject": it.name, "snapshot": it.id}
-        tx.happened(SnapshotAsked(**whose, verb=verb, state=snapshot_state(it)))
+        state = snapshot_state(it)
+        tx.happened(SnapshotAsked(**about(it), actor=self._who(), verb=verb, state=state))
 
 
 def _unneeded(sql: Connection, it: Snapshot) -> None:

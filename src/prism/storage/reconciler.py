@@ -13,7 +13,13 @@ from prism.kit.db import Database, Tx
 from prism.kit.reconcile import NEVER, Claim, Found
 from prism.projects import store as projects
 from prism.storage import store
-from prism.storage.events import VolumeAttached, VolumeDetached, VolumeMeasured, VolumeSeen
+from prism.storage.events import (
+    VolumeAttached,
+    VolumeDetached,
+    VolumeMeasured,
+    VolumeSeen,
+    about,
+)
 from prism.storage.look import Look
 from prism.storage.model import (
     Attachment,
@@ -210,7 +216,7 @@ class VolumeReconciler:
             for meter in self._meters:
                 meter.changed(tx, before, after, now)
         state = volume_state(after, store.attachments_of(tx.sql, [id])[id])
-        told: dict[str, Any] = {"actor": SYSTEM, "subject": after.name, "volume": id}
+        told: dict[str, Any] = {"actor": SYSTEM, **about(after)}
         if state is not was or before.trouble != after.trouble or before.disk_id != after.disk_id:
             told |= {"previous_state": was, "state": state, "failure": after.trouble}
             tx.happened(VolumeSeen(**told))
@@ -224,11 +230,19 @@ class VolumeReconciler:
         for one in were:
             if (found := now.get(one.workspace)) is None:
                 continue  # asked for since we looked
-            whose = {"subject": it.name, "workspace": one.workspace, "instance": one.name}
             if found.attached != one.attached:
                 happened = VolumeAttached if found.attached else VolumeDetached
                 store.saw(tx, found)
-                tx.happened(happened(actor=SYSTEM, volume=it.id, **whose))
+                host = self._hosts.of(tx.sql, {one.workspace}).get(one.workspace)
+                tx.happened(
+                    happened(
+                        **about(it),
+                        actor=SYSTEM,
+                        workspace=one.workspace,
+                        instance=one.name,
+                        instance_project=host and host.project,
+                    )
+                )
             if one.workspace == links.refused:
                 one = replace(one, wanted=False)  # noqa: PLW2901
                 store.want(tx, one)
@@ -242,9 +256,11 @@ class VolumeReconciler:
         store.forget(tx, it)
         for meter in self._meters:
             meter.changed(tx, it, None, self._clock.now())
-        told: dict[str, Any] = {"actor": SYSTEM, "subject": it.name, "volume": it.id}
         state = volume_state(gone, ())
-        tx.happened(VolumeSeen(**told, previous_state=was, state=state, failure=None))
+        told = VolumeSeen(
+            **about(it), actor=SYSTEM, previous_state=was, state=state, failure=None
+        )
+        tx.happened(told)
 
     def _hosts_of(self, sql: Connection, attachments: Sequence[Attachment]) -> Mapping[str, Host]:
         return self._hosts.of(sql, {one.workspace for one in attachments})

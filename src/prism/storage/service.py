@@ -15,7 +15,7 @@ from prism.kit.ids import sortable_id
 from prism.projects import store as projects
 from prism.projects.model import Project
 from prism.storage import store, view
-from prism.storage.events import VolumeAsked
+from prism.storage.events import VolumeAsked, about
 from prism.storage.model import (
     Attachment,
     EbsVolume,
@@ -198,8 +198,7 @@ class StorageService:
 
     def _told(self, tx: Tx, it: Volume, verb: str) -> None:
         state = volume_state(it, store.attachments_of(tx.sql, [it.id])[it.id])
-        whose = {"actor": self._who(), "subject": it.name, "volume": it.id}
-        tx.happened(VolumeAsked(**whose, verb=verb, state=state))
+        tx.happened(VolumeAsked(**about(it), actor=self._who(), verb=verb, state=state))
 
     def _shown(self, sql: Connection, it: Volume) -> Shown:
         return view.volume(it, store.attachments_of(sql, [it.id])[it.id], names(sql))
