@@ -240,7 +240,7 @@ class VolumeReconciler:
                         actor=SYSTEM,
                         workspace=one.workspace,
                         instance=one.name,
-                        instance_project=host and host.project,
+                        instance_project=None if host is None else host.project,
                     )
                 )
             if one.workspace == links.refused:
@@ -257,9 +257,7 @@ class VolumeReconciler:
         for meter in self._meters:
             meter.changed(tx, it, None, self._clock.now())
         state = volume_state(gone, ())
-        told = VolumeSeen(
-            **about(it), actor=SYSTEM, previous_state=was, state=state, failure=None
-        )
+        told = VolumeSeen(**about(it), actor=SYSTEM, previous_state=was, state=state, failure=None)
         tx.happened(told)
 
     def _hosts_of(self, sql: Connection, attachments: Sequence[Attachment]) -> Mapping[str, Host]:
