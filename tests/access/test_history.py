@@ -107,3 +107,23 @@ def test_one_request_looks_through_a_part_of_the_log(shell, monkeypatch):
     answer = shell("outside", "GET", "audit")
     assert answer.json() == [] and 'rel="next"' in answer.headers["link"]
     assert len(shell("operator", "GET", "audit").json()) > 3
+
+
+def test_a_projects_people_read_of_its_storage(shell, clock):
+    volume = {"type": "efs", "name": "data", "project": "Reef"}
+    assert shell("operator", "POST", "storage/volumes/create", json=volume).status_code == 201
+    settle(shell, clock)
+    copied = shell("operator", "POST", "snapshots", json={"name": "snap", "volume": "data"})
+    assert copied.status_code == 201, copied.text
+    settle(shell, clock)
+    lent = shell("operator", "POST", "instances/shell/move", json={"project": "Tide"})
+    assert lent.status_code == 200, lent.text
+    attached = shell("operator", "POST", "storage/volumes/data/attach", json={"instance": "shell"})
+    assert attached.status_code == 200, attached.text
+    settle(shell, clock)
+    for name in ("data", "snap"):
+        told = of(shell, "operator", name)
+        assert "volume_attached" in told or name == "snap"
+        assert of(shell, "viewer", name) == told
+        assert of(shell, "outside", name) == []
+    assert of(shell, "tide", "data") == ["volume_attached"], "its workspace has borrowed it"
