@@ -223,6 +223,8 @@ def test_a_proxy_may_stand_before_it(make_house):
 
 def test_rules_name_parameters_that_their_routes_have():
     for route, rule in ROUTES.items():
-        if rule.kind and not rule.where.startswith("body."):
-            assert rule.where in re.findall(r"\{(\w+)\}", route), route
+        named = re.findall(r"\{(\w+)\}", route)
+        assert not rule.whose or rule.whose in named, route
+        if rule.kind and not rule.where.startswith(("body.", "query.")):
+            assert rule.where in named, route
             assert rule_of(*route.split()) is rule
