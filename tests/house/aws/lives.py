@@ -1,14 +1,16 @@
 """What is asked of a workspace on AWS, what must be there before, and what there is at the end."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from prism.errors import Problem
+from prism.idle.model import Configuration
+from prism.projects.model import NewProject
 from prism.storage.model import Kind, NewSnapshot, NewVolume, Restoring
-from prism.workspaces.model import Launch, Resizing, Storage, Termination, Verb
+from prism.workspaces.model import Launch, Moving, Resizing, Storage, Termination, Verb
 
-NAME, DATA, SHARED, COPY, AGAIN = "mine", "data", "shared", "copy", "again"
+NAME, DATA, SHARED, COPY, AGAIN, THESIS = "mine", "data", "shared", "copy", "again", "Thesis"
 RUNNING, STOPPED, ASLEEP, ENDED = "running", "stopped", "hibernated", "terminated"
 
 
@@ -29,6 +31,22 @@ def launch_for_an_hour(rooms):
 
 def launch_with_a_volume(rooms):
     launch(rooms, volumes=(DATA,))
+
+
+def launch_spot(rooms):
+    launch(rooms, spot=True)
+
+
+def make_project(rooms):
+    rooms.projects.create(NewProject(name=THESIS))
+
+
+def move(rooms):
+    rooms.moving.move(NAME, Moving(project=THESIS))
+
+
+def watch(rooms):
+    rooms.idleness.configure(NAME, Configuration(profile="batch"))
 
 
 def terminate(rooms, backup=False):
@@ -67,6 +85,10 @@ def detach(rooms):
     rooms.storage.detach(DATA)
 
 
+def detach_shared(rooms):
+    rooms.storage.detach(SHARED)
+
+
 def delete_volume(rooms):
     rooms.storage.delete(DATA)
 
@@ -102,6 +124,7 @@ class Life:
     files: int = 0
     copies: int = 0
     later: timedelta = timedelta(0)
+    tags: dict = field(default_factory=dict)
 
 
 BY_NAME = (Verb.STOP, Verb.START, Verb.HIBERNATE, Verb.RESUME)
@@ -110,12 +133,16 @@ DOWN = (launch, asks(Verb.STOP))
 SLEEPING = (launch, asks(Verb.HIBERNATE))
 LIVES = {
     "launch": Life(launch),
+    "launch spot": Life(launch_spot),
     "terminate": Life(terminate, UP, ENDED),
+    "terminate spot": Life(terminate, (launch_spot,), ENDED),
     "stop": Life(asks(Verb.STOP), UP, STOPPED),
     "start": Life(asks(Verb.START), DOWN),
     "hibernate": Life(asks(Verb.HIBERNATE), UP, ASLEEP),
     "resume": Life(asks(Verb.RESUME), SLEEPING),
     "extend": Life(extend, UP),
+    "move": Life(move, (make_project, launch), tags={"prism:project": THESIS}),
+    "configure idleness": Life(watch, UP, tags={"prism:idle-profile": "batch"}),
     "resize": Life(resize, DOWN, STOPPED),
     "expire": Life(nothing, (launch_for_an_hour,), ASLEEP, later=timedelta(hours=1)),
     "terminate with a backup": Life(terminate_with_a_backup, UP, ENDED, copies=1),
@@ -126,6 +153,7 @@ LIVES = {
     "delete a volume": Life(delete_volume, (make_volume,), None),
     "make a shared volume": Life(make_shared, (), None, files=1),
     "attach a shared volume": Life(attach_shared, (make_shared, launch), files=1),
+    "detach a shared volume": Life(detach_shared, (make_shared, launch, attach_shared), files=1),
     "delete a shared volume": Life(delete_shared, (make_shared,), None),
     "take a snapshot": Life(copy, (make_volume,), None, volumes=1, copies=1),
     "restore": Life(restore, (make_volume, copy), None, volumes=2, copies=1),

@@ -45,6 +45,7 @@ REGION = "us-west-2"
 STEP, ROUNDS, CALM = 4, 120, 2
 WHO = 10  # seconds to hear from AWS who we are
 SHOWING = re.compile(r" sh -s -- (disk|share|leave) ")
+ID = re.compile(r"\b[a-z]+-[0-9a-f]{8,}")
 ACTION = re.compile(r"(?:^|&)Action=(\w+)")
 RESTING = {VolumeState.AVAILABLE, VolumeState.IN_USE, VolumeState.DELETED, VolumeState.ERROR}
 COPIED = {SnapshotState.COMPLETED, SnapshotState.DELETED, SnapshotState.ERROR}
@@ -106,7 +107,7 @@ def operation(request):
     target = target.decode() if isinstance(target, bytes) else target
     found = ACTION.search(text)
     path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
-    return found[1] if found else target or f"{request.method} /{path}"
+    return found[1] if found else target or f"{request.method} /{ID.sub('*', path)}"
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """The crash matrix: every verb, every point of it, every way in which it can go wrong there."""
 
+from collections import Counter
+
 import pytest
 
 from tests.house.aws.lives import ENDED, LIVES
@@ -33,6 +35,9 @@ def wrong(life, found):
         "files": life.files,
         "copies": life.copies,
     }
+    for id, _, _, tags in there["machines"]:
+        if life.tags.items() - tags.items():
+            yield f"{id} says {tags}, not {life.tags}"
     for what, many in made.items():
         if len(there[what]) != many:
             yield f"{many} {what} should be there, not {there[what]}"
@@ -66,14 +71,16 @@ def survives(stage, name, ways):
     assert not list(wrong(life, found))
     calls = [it for it in points if it.startswith("before ") and it != "before commit"]
     assert calls and "after commit" in points, "a verb without an outside call, or a commit"
-    failures, tried = [], 0
+    failures, tried = [], Counter()
     for at, how in matrix(points, ways):
-        _, found = stage.tried(name, at, how)
+        passed, found = stage.tried(name, at, how)
+        assert passed[: at + 1] == points[: at + 1], "it was struck somewhere else"
         failures += [f"{at} {points[at]}, {how}: {it}" for it in wrong(life, found)]
-        tried += 1
+        tried[at] += 1
     assert not failures, "\n".join(failures)
     commits = points.count("after commit")
-    return f"{len(points)} points ({len(calls)} calls, {commits} commits), {tried} runs"
+    those = f"{len(points)} points ({len(calls)} calls, {commits} commits)"
+    return f"{those}, {len(tried)} of them unlike the others before; {tried.total()} runs"
 
 
 @pytest.mark.timeout(900)
