@@ -1,6 +1,7 @@
 """What EC2 charges for, in the ledger: a whole daemon over the double of AWS."""
 
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -13,6 +14,7 @@ from prism.daemon.house import build
 from prism.providers.aws.survey import WRITTEN_AT
 from prism.settings import Settings
 from tests.money import Lab
+from tests.providers.aws.place import AtOnce
 from tests.waiting import eventually
 
 RATE = 83_200  # t3.large
@@ -50,7 +52,17 @@ def aws(running_double, monkeypatch):
 
 
 @pytest.fixture
-def start(aws, tmp_path):
+def heard(aws, monkeypatch):
+    """What machines say is heard in the double's time, which moves faster than threads do."""
+    for what, stand_in in (
+        ("ready.ThreadPoolExecutor", lambda *_: AtOnce()),
+        ("console.time", SimpleNamespace(monotonic=lambda: aws.clock.now().timestamp())),
+    ):
+        monkeypatch.setattr(f"prism.providers.aws.{what}", stand_in)
+
+
+@pytest.fixture
+def start(aws, heard, tmp_path):
     """A daemon on the one database; who comes second finds what the first has left."""
     houses = []
 
@@ -168,7 +180,7 @@ def test_each_failed_boot_is_paid_until_it_stops(lab, aws):
     assert it.until == it.since
     assert lab.verb("mine", "start").status_code == 200
     becomes(lab, "failed", seconds=20)
-    assert ran(lab) == once + by_ec2(lab) > once
+    assert ran(lab) == once + by_ec2(lab) >= 2 * BOOT
 
 
 def test_a_failed_boot_uses_up_what_was_set_aside_for_it_and_the_next_must_fit(lab, aws):
