@@ -125,7 +125,7 @@ def rebuilt(it: Found, name: str, origin: Origin, verb: Verb, now: datetime) -> 
         seen=it.seen,
         charged=it.charged,
         granted=0 if verb is Verb.TERMINATE else 1,
-        tried=1,
+        tried=0 if verb is Verb.TERMINATE else 1,  # a wish not tried has not been refused
         told_expiry=it.told_until,
         ready_at=launched if it.seen in WAS_READY else None,
         machine_id=it.id,
