@@ -28,10 +28,10 @@ quickstart: install  ## Launch a first workspace; the last line is its address
 	@$(BIN)/prism quickstart
 
 test: install debian  ## Run the tests
-	$(BIN)/pytest -q -n 2 --dist loadgroup
+	$(BIN)/pytest -q -n 3 --dist loadgroup
 
 test-all: install debian  ## Run the tests and the proofs that take minutes
-	$(BIN)/pytest -q -n 2 --dist loadgroup -m ""
+	$(BIN)/pytest -q -n 3 --dist loadgroup -m ""
 
 check: install  ## Read the rules: style, types, imports, the house
 	$(BIN)/ruff check .
