@@ -79,6 +79,7 @@ def test_nobody_uses_it_so_it_goes_to_sleep_and_whoever_wakes_it_finds_it_awake(
     assert idle(world, id).acted != acted
 
 
+@pytest.mark.slow
 def test_it_may_be_stopped_or_only_looked_at_or_kept_awake(world):
     id = world.launched(page())
     watch(world, id, enabled=False)
@@ -133,6 +134,7 @@ def visit(world):
         one.close()
 
 
+@pytest.mark.slow
 def test_a_job_that_left_its_terminal_keeps_it_awake(world, visit):
     id = world.launched(page())
     login = visit(id)

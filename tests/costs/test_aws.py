@@ -193,6 +193,7 @@ def test_a_failed_boot_uses_up_what_was_set_aside_for_it_and_the_next_must_fit(l
     assert (again.status_code, again.json()["error"]["code"]) == (403, "BUDGET_EXCEEDED")
 
 
+@pytest.mark.slow
 def test_what_a_failed_start_has_cost_is_not_held_a_second_time(lab, aws):
     """While it is stopped it counts as starting: the rest is held on, but not what it ran."""
     running(lab)

@@ -115,6 +115,7 @@ def allowed(aws):
     assert "ec2:RunInstances" in asked
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(280)
 def test_a_daemon_that_comes_back_goes_on_with_its_machines(home, aws):
     with home.living():
@@ -130,6 +131,7 @@ def test_a_daemon_that_comes_back_goes_on_with_its_machines(home, aws):
     assert machine(aws)["id"] == id
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(280)
 def test_credentials_that_are_not_accepted(home, aws):
     aws.rules = build({"faults": [{"action": "GetCallerIdentity", "do": "error", "status": 403,

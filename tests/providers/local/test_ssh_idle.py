@@ -128,6 +128,7 @@ def test_a_forgotten_window_of_vs_code_does_not_keep_it_up(site, begun, more):
     site.goes_to_sleep()
 
 
+@pytest.mark.slow
 def test_a_job_that_a_shell_was_sent_is_work(site, begun):
     one = begun(site.argv("bash -s", more=["-T"]))
     said(one, "echo begun\ntimeout --foreground 600 sleep 600\n")
@@ -139,6 +140,7 @@ def test_a_job_that_a_shell_was_sent_is_work(site, begun):
     site.goes_to_sleep()
 
 
+@pytest.mark.slow
 def test_what_is_sent_to_a_shell_is_a_touch(site, begun):
     one = begun(site.argv(more=["-T"]))
     site.watch()
@@ -154,6 +156,7 @@ def test_a_copy_keeps_it_up_while_it_moves_and_not_a_moment_longer(site, begun):
     site.goes_to_sleep()
 
 
+@pytest.mark.slow
 def test_a_visit_is_a_touch_however_short(site):
     site.watch()
     site.stays_up(lambda: site.ssh("true"))
