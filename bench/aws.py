@@ -1,6 +1,7 @@
 """EC2's double, as busy as EC2 is: launches at once, and what a look at all machines costs."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -51,13 +52,10 @@ def aws(report: Report) -> None:
 
 def looks(environ: dict[str, str], report: Report) -> None:
     """Our look at all machines, beside a bare one of boto3's, in turns."""
-    session = boto3.Session(environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"])
-    url = environ["AWS_ENDPOINT_URL"]
-    bare = session.client("ec2", region_name=REGION, endpoint_url=url)
-    cloud = Cloud(REGION)
-    cloud.session = lambda: session
+    os.environ.update(environ)  # both find the double there, as the daemon did
+    bare = boto3.client("ec2", region_name=REGION)
     ours, theirs = [], []
-    book = Book(cloud)
+    book = Book(Cloud(REGION))
     for _ in range(LOOKS + 1):
         began = time.perf_counter()
         bare.describe_instances(MaxResults=1000)
