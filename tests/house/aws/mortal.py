@@ -25,6 +25,7 @@ from pathlib import Path
 import botocore.httpsession
 import botocore.loaders
 import botocore.session
+from botocore.exceptions import ClientError, HTTPClientError
 
 from prism.daemon.house import House
 from prism.daemon.rooms import Rooms
@@ -43,6 +44,7 @@ from tests.house.aws.lives import LIVES, again, chance
 
 REGION = "us-west-2"
 STEP, ROUNDS, CALM = 4, 120, 2
+SKIPS = 60  # calls before a fault of chance strikes
 WHO = 10  # seconds to hear from AWS who we are
 SHOWING = re.compile(r" sh -s -- (disk|share|leave) ")
 ID = re.compile(r"\b[a-z]+-[0-9a-f]{8,}")
@@ -244,7 +246,9 @@ def by_chance(job):
         points.armed, points.at = True, dice.randrange(200)
     for _ in range(3):
         do = dice.choice(["lost", "late", "twice", "drop", "throttle", "error", "stale"])
-        order(first.double, "faults", action="*", do=do, skip=dice.randrange(60), account=account)
+        order(
+            first.double, "faults", action="*", do=do, skip=dice.randrange(SKIPS), account=account
+        )
     progress = Path(job["progress"])
     for step in range(int(progress.read_text() or 0), job["steps"]):
         progress.write_text(str(step + 1))
@@ -266,7 +270,16 @@ def rest(job):
     for world in worlds[1:]:
         world.settle()
     worlds[0].settle()
+    spend_faults()
     tell(**found(worlds[0]))
+
+
+def spend_faults():
+    """Have the faults that nobody has met strike here: one might give the judge old news."""
+    ec2 = botocore.session.get_session().create_client("ec2", region_name=REGION)
+    for _ in range(SKIPS + 20):
+        with contextlib.suppress(ClientError, HTTPClientError):
+            ec2.describe_key_pairs()
 
 
 def found(world):
