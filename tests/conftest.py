@@ -15,6 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, text
 
+from aws_double.double import AwsDouble
 from prism.catalog.plan import LEARNT
 from prism.daemon.house import build
 from prism.kit.clock import StoppedClock
@@ -113,6 +114,33 @@ def house(make_house):
 @pytest.fixture
 def http(house):
     return Http(house.app)
+
+
+@pytest.fixture(scope="session")
+def running_double():
+    """A double of AWS, of a session."""
+    with AwsDouble(seed=7) as double:
+        yield double
+
+
+@pytest.fixture
+def aws(running_double, monkeypatch):
+    """It, empty and obedient, and in the environment in place of any other AWS."""
+    running_double.reset()
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in running_double.environ().items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")
+    return running_double
+
+
+@pytest.fixture
+def stopped(aws):
+    """It, with its time standing still."""
+    aws.clock.stop()
+    return aws
 
 
 class Http:

@@ -1,15 +1,8 @@
-"""One double for the session; every test finds it empty, obedient, and with its clock stopped."""
+"""Every test finds the double empty, obedient, and with its clock stopped."""
 
 import pytest
 
-from aws_double.double import AwsDouble
 from tests.aws_double.asked import client
-
-
-@pytest.fixture(scope="session")
-def running_double():
-    with AwsDouble(seed=7) as double:
-        yield double
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aws_double.double import AwsDouble
 from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.providers.local.compute import LocalCompute
@@ -81,29 +80,12 @@ class Local:
         eventually(lambda: all(m.seen is Seen.GONE for m in self.compute.survey()))
 
 
-@pytest.fixture(scope="session")
-def running_double():
-    with AwsDouble(seed=7) as double:
-        yield double
-
-
-def ec2(request, monkeypatch, home):
-    double = request.getfixturevalue("running_double")
-    double.reset()
-    for name, value in double.environ().items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(home / "nothing"))
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    return Aws(double, home)
-
-
 @pytest.fixture(params=["memory", "local", "aws"])
-def world(request, tmp_path, monkeypatch):
+def world(request, tmp_path):
     made = {
         "memory": Memory,
         "local": lambda: Local(tmp_path),
-        "aws": lambda: ec2(request, monkeypatch, tmp_path),
+        "aws": lambda: Aws(request.getfixturevalue("aws"), tmp_path),
     }
     it = made[request.param]()
     yield it

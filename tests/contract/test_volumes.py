@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aws_double.double import AwsDouble
 from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.providers.local.volumes import LocalVolumes
@@ -74,29 +73,12 @@ class Local:
         pass  # time passes by itself, and whoever asked waits for a fact
 
 
-@pytest.fixture(scope="session")
-def running_double():
-    with AwsDouble(seed=7) as double:
-        yield double
-
-
-def aws(request, monkeypatch, home):
-    double = request.getfixturevalue("running_double")
-    double.reset()
-    for name, value in double.environ().items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(home / "nothing"))
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    return Aws(double)
-
-
 @pytest.fixture(params=["memory", "local", "aws"])
-def world(request, tmp_path, monkeypatch):
+def world(request, tmp_path):
     made = {
         "memory": Memory,
         "local": lambda: Local(tmp_path),
-        "aws": lambda: aws(request, monkeypatch, tmp_path),
+        "aws": lambda: Aws(request.getfixturevalue("aws")),
     }
     it = made[request.param]()
     yield it

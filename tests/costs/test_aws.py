@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from aws_double.double import AwsDouble
 from aws_double.rulebook import build as ruled
 from prism.costs.model import Kind
 from prism.costs.plan import second
@@ -22,12 +21,6 @@ BOOT, PENDING, HIBERNATING = 400, 10, 90
 SLACK = 5  # seconds between two looks
 
 
-@pytest.fixture(scope="module")
-def running_double():
-    with AwsDouble(seed=7) as double:
-        yield double
-
-
 class Time:
     """The double's clock, moved as a lab moves it."""
 
@@ -39,16 +32,8 @@ class Time:
 
 
 @pytest.fixture
-def aws(running_double, monkeypatch):
-    running_double.reset()
-    running_double.clock.stop()
-    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in running_double.environ().items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, "/nonexistent")
-    return running_double
+def aws(stopped):
+    return stopped
 
 
 @pytest.fixture

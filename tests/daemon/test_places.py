@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from aws_double.double import AwsDouble
 from aws_double.rulebook import build as rules
 from prism.daemon.house import _start, _start_aws, build
 from prism.kit.clock import StoppedClock
@@ -23,21 +22,11 @@ REGION, ACCOUNT = "us-west-2", "123456789012"
 THERE = f"aws:{ACCOUNT}:{REGION}"
 
 
-@pytest.fixture(scope="module")
-def running_double():
-    with AwsDouble(seed=7) as double:
-        yield double
-
-
 @pytest.fixture
-def aws(running_double, monkeypatch):
-    running_double.reset()
-    for name, value in running_double.environ(REGION).items():
+def aws(aws, monkeypatch):
+    for name, value in aws.environ(REGION).items():
         monkeypatch.setenv(name, value)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, "/nonexistent")
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    return running_double
+    return aws
 
 
 class Desk:

@@ -3,7 +3,6 @@
 import boto3
 import pytest
 
-from aws_double.double import AwsDouble
 from prism.daemon.house import build
 from prism.settings import Settings
 from tests.conftest import Http
@@ -12,23 +11,9 @@ from tests.waiting import eventually
 TTL = 8
 
 
-@pytest.fixture(scope="module")
-def running_double():
-    with AwsDouble(seed=7) as double:
-        yield double
-
-
 @pytest.fixture
-def aws(running_double, monkeypatch):
-    running_double.reset()
-    running_double.clock.stop()
-    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in running_double.environ().items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, "/nonexistent")
-    return running_double
+def aws(stopped):
+    return stopped
 
 
 @pytest.fixture

@@ -1,31 +1,14 @@
-"""A double for the session, and a ground of one profile that asks it."""
+"""A ground of one profile that asks the double."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from aws_double.double import AwsDouble
 from prism.kit.clock import StoppedClock
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.ground.ground import Ground
 
 CIDR = "203.0.113.7/32"
-
-
-@pytest.fixture(scope="session")
-def running_double():
-    with AwsDouble(seed=7) as double:
-        yield double
-
-
-@pytest.fixture
-def aws(running_double, monkeypatch):
-    running_double.reset()
-    for name, value in running_double.environ().items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    return running_double
 
 
 @pytest.fixture
