@@ -76,7 +76,7 @@ def _down(instance: Instance) -> None:
 
 
 def _wait_for_room(world: World, instance: Instance) -> None:
-    """EC2 starts what it took back as soon as there is room; `times.taken` says how often it looks."""
+    """EC2 starts what it took back once there is room; `times.taken` says when it looks."""
     at = max(world.after("taken"), world.now + AT_LEAST)
 
     def look(_: datetime) -> None:
