@@ -106,6 +106,18 @@ def test_a_token_for_one_project_is_for_nothing_else_of_its_user(team):
     assert elsewhere in {it["data"]["project"] for it in mine}
 
 
+@pytest.mark.parametrize("narrow", [{"scope": "read"}, {"scope": "admin", "project": "Reef"}])
+def test_no_token_is_told_what_a_wider_one_was_answered(team, narrow):
+    """An `Idempotency-Key` repeats answers to the same person, with as wide a token."""
+    key, body = {"Idempotency-Key": "k"}, {"name": "Elsewhere"}
+    made = team("owner", "POST", "projects", key, json=body).json()
+    team.token("narrow", user="owner@x.org", **narrow)
+    failed(team("narrow", "POST", "projects", key, json=body), 403, "PERMISSION_DENIED")
+    team.token("renewed", user="owner@x.org", scope="admin")
+    again = team("renewed", "POST", "projects", key, json=body)
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (made, "true")
+
+
 def test_a_token_for_one_project_still_makes_and_ends_its_like(team):
     team.token("one", user="owner@x.org", scope="admin", project="Reef")
     asked = NEW | {"project": "Reef"}

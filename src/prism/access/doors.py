@@ -65,6 +65,12 @@ class Recognition(ASGIMiddleware):
         return await asyncio.to_thread(self._recognised, word.strip())
 
 
+def asker(_: Scope) -> str:
+    """Who asks, and how far her token reaches: a narrower one hears no answer to a wider one."""
+    caller = current()
+    return " ".join((caller.name, caller.scope, caller.only or ""))
+
+
 class Rights(ASGIMiddleware):
     """Asks the table what a route needs, and the matrix whether the caller has it."""
 

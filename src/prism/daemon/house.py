@@ -14,7 +14,7 @@ from typing import Any, cast
 from litestar.di import Provide
 
 from prism.access import api as tokens
-from prism.access.doors import Recognition, Rights
+from prism.access.doors import Recognition, Rights, asker
 from prism.access.model import Finder as Sought
 from prism.access.model import Subject
 from prism.audit import api as audit
@@ -249,7 +249,7 @@ def _middleware(rooms: Rooms) -> list[Any]:
         Recognition(actor, rooms.tokens.recognised if rooms.team else None, clock),
         lambda app: Waiting(app, rooms.snapshot, db.bus),
         Intake(),
-        Idempotency(db, clock, lambda _: rooms.who(), WITHOUT_SECRETS),
+        Idempotency(db, clock, asker, WITHOUT_SECRETS),
         Rights(_sought(rooms), clock),
     ]
 
