@@ -204,6 +204,11 @@ def test_everybody_in_a_file(prism, server, tmp_path):
         (["a@x.org;admin;hi, you"], [{"email": "a@x.org", "role": "admin", "message": "hi, you"}]),
         (["a@x.org,,a; b; c"], [{"email": "a@x.org", "message": "a; b; c"}]),
         (["email,role", ",Student"], [{"email": "", "role": "student"}]),
+        (["Address,Email,E-mail 2", "Reef 1,a@x.org,b@x.org"], [{"email": "a@x.org"}]),
+        (
+            ["Mail,Address,Note,Text", "a@x.org,Reef 1,hi,no"],
+            [{"email": "a@x.org", "message": "hi"}],
+        ),
     ],
 )
 def test_a_roster(lines, found):

@@ -44,14 +44,15 @@ def read(lines: Iterable[str]) -> list[dict[str, str]]:
     rows = [row for row in found if any(cell.strip() for cell in row)]
     if not rows:
         raise Usage("nobody is in the file", "Put one address in each line")
-    heads = [_head(cell) for cell in rows[0]]
-    if "email" in heads:
+    columns = _columns(rows[0])
+    if "email" in columns:
         rows = rows[1:]
     elif any("@" in cell for cell in rows[0]):
-        heads = list(KNOWN)
+        columns = {name: place for place, name in enumerate(KNOWN)}
     else:
         raise Usage("no column is called `email`", "Name the columns email, role, message")
-    return [_guest(dict(zip(heads, row, strict=False))) for row in rows]
+    named = ({it: row[at] for it, at in columns.items() if at < len(row)} for row in rows)
+    return [_guest(row) for row in named]
 
 
 def _parted_by(first: str) -> str:
@@ -67,10 +68,22 @@ def _is_address(cell: str) -> bool:
     return cell.count("@") == 1 and not any(sign in cell.strip() for sign in f"{PARTED_BY} ")
 
 
+def _columns(cells: list[str]) -> dict[str, int]:
+    """Where each column is: under our own name, else under the first other that means it."""
+    heads = [_plain(cell) for cell in cells]
+    found: dict[str, int] = {}
+    for place in sorted(range(len(heads)), key=lambda it: heads[it] not in KNOWN):
+        found.setdefault(_head(cells[place]), place)
+    return found
+
+
 def _head(cell: str) -> str:
     """A heading, by the name we have for it."""
-    plain = "".join(letter for letter in cell.lower() if letter.isalpha())
-    return ALSO.get(plain, plain)
+    return ALSO.get(_plain(cell), _plain(cell))
+
+
+def _plain(cell: str) -> str:
+    return "".join(letter for letter in cell.lower() if letter.isalpha())
 
 
 def _guest(row: dict[str, str]) -> dict[str, str]:
