@@ -185,3 +185,20 @@ def test_a_part_that_has_ended_is_no_part_of_what_thresholds_are_percent_of(lab)
         lab.settle(hours=24)
     fault = failed(lab.launch("third", project="lab", budget="new"), 403, "BUDGET_EXCEEDED")
     assert "of the cap of $3.40 is spent, and launches end at 50 %" in fault["details"]
+
+
+def test_a_part_that_was_given_away_whole_pays_nothing_and_is_shown(lab):
+    """Of no money all is spent: nothing begins on it, and whoever asks is told."""
+    for name in ("lab", "other"):
+        lab.project(name)
+    lab.pool("grant", 10.0)
+    one, two = (lab.allocate("grant", name, 5.0)["id"] for name in ("lab", "other"))
+    ends = {"source_allocation_id": one, "destination_allocation_id": two}
+    assert lab.made("reallocations", **ends, amount=5.0)["source"]["allocated_amount"] == 0.0
+    fault = failed(lab.launch(project="lab"), 403, "BUDGET_EXCEEDED")
+    assert "100.0 % of the cap of $0.00 is spent" in fault["details"]
+    shown = lab.get("projects/lab/budget")
+    assert (shown["total_allocated"], shown["remaining"], shown["overrun"]) == (0.0, 0.0, 0.0)
+    assert shown["budget_alerts"]["threshold_90_percent"] is True
+    assert lab.get("projects/lab/forecast")["caps"][0]["left"] == 0.0
+    assert lab.get("budgets/grant/summary")["status"] == "ok"

@@ -34,6 +34,11 @@ class Standing(Struct, frozen=True):
         """What may still be promised; never less than nothing."""
         return max(0, self.cap.amount - self.settled - self.reserved)
 
+    @property
+    def part(self) -> float:
+        """How much of the cap is spent, of 1; of nothing, as of an emptied allocation, all is."""
+        return self.settled / self.cap.amount if self.cap.amount else 1.0
+
 
 class Books:
     """Reads ledger and reservations together, as of now."""

@@ -211,11 +211,10 @@ class Escrow:
         return (it.project, it.allocation) == (wanted.project, wanted.allocation)
 
     def _prevented(self, at: Standing, wanted: Reservation) -> BudgetExceeded:
-        percent = 100 * at.settled / at.cap.amount
         return BudgetExceeded(
             f"The {at.cap.words} admits no more launches",
             details=(
-                f"{percent:.1f} % of the cap of {dollars(at.cap.amount)} is spent, and launches "
+                f"{100 * at.part:.1f} % of the cap of {dollars(at.cap.amount)} is spent, and launches "
                 f"end at {100 * at.cap.prevent:g} %: settled {dollars(at.settled)}, "
                 f"reserved {dollars(at.reserved)}"
             ),

@@ -75,8 +75,7 @@ def overrun(at: Standing) -> float:
 
 def status(at: Standing) -> Literal["ok", "warning", "critical"]:
     """How near its end a cap is."""
-    part = at.settled / at.cap.amount
-    return "critical" if part >= CRITICAL else "warning" if part >= at.cap.alert else "ok"
+    return "critical" if at.part >= CRITICAL else "warning" if at.part >= at.cap.alert else "ok"
 
 
 def outcome(at: Standing, monthly: int, now: int) -> Outcome:
@@ -110,15 +109,14 @@ def runs_out(at: Standing, monthly: int, now: int) -> datetime | None:
 
 def alerts(standings: Sequence[Standing], burns: Sequence[int | None], now: int) -> BudgetAlerts:
     """How near the nearest cap is; the risk is judged by what each paid in 30 days until now."""
-    parts = [at.settled / at.cap.amount for at in standings]
     risk: Literal["low", "medium", "high"] | None = None
     ends = [
-        outcome(at, burn, now).projected * 1e6 / at.cap.amount
+        outcome(at, burn, now).projected * 1e6 / (at.cap.amount or 1)
         for at, burn in zip(standings, burns, strict=True)
         if burn is not None
     ]
     if ends:
         worst = max(ends)
         risk = "low" if worst < MEDIUM else "medium" if worst < HIGH else "high"
-    most = max(parts, default=0.0)
+    most = max((at.part for at in standings), default=0.0)
     return BudgetAlerts(most >= MEDIUM, most >= 0.9, risk)
