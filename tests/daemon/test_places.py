@@ -263,6 +263,21 @@ def test_the_status_says_what_was_missing_when_somebody_looked_last(desk, aws):
     assert desk.place()["missing"] == []
 
 
+def test_what_another_login_lacks_is_not_told_of_the_one_that_serves_a_place(
+    desk, aws, tmp_path, monkeypatch
+):
+    logins = tmp_path / "credentials"
+    logins.write_text(f"[guest]\naws_access_key_id={ACCOUNT}\naws_secret_access_key=x\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(logins))
+    desk.use()
+    desk.house.settle()
+    desk.post("profiles", name="guest", provider="aws", region=REGION, aws_profile="guest")
+    aws.rules = rules({"denied": ["ec2:RunInstances"]})
+    [guest] = desk.get("daemon/aws?profile=guest")
+    assert (guest["missing"], guest["account"]) == (["ec2:RunInstances"], ACCOUNT)
+    assert desk.place()["missing"] is None
+
+
 @pytest.mark.parametrize(
     ("region", "arn", "partition"),
     [

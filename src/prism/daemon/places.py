@@ -277,7 +277,7 @@ class PlaceRooms(RescueRooms):
         at, problem = (glance.at, glance.problem) if glance else (None, None)
         reachable = None if glance is None else problem is None
         who = self.aws.who(place) if provider == "aws" else None
-        found = self.aws.checked.get(place)
+        found = self.aws.checked(place)
         lacks = (found.missing, whole(found.at)) if found else (None, None)
         return PlaceSeen(place, provider, reachable, at and whole(at), problem, who, *lacks)
 

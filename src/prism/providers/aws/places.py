@@ -93,12 +93,11 @@ class AwsPlaces:
         self.connected: Mapping[str, Parts] = {}
         self.troubles: Mapping[str, Problem] = {}
         """Active profiles that lead nowhere yet, by name, and why."""
-        self.checked: Mapping[str, Checked] = {}
-        """By place, what is known of permissions; nobody is asked for it."""
         self.wanted: frozenset[str] = frozenset()
         """What was in use at the last look."""
         self.told: list[Callable[[str], object]] = []
         """Called with the name of each place that was connected."""
+        self._checked: dict[tuple[str, str | None], Checked] = {}  # by place and login
         self._budgets: dict[str, Budget] = {}
         self._lock = threading.Lock()
         self._rung, self._closed = threading.Event(), threading.Event()
@@ -136,9 +135,13 @@ class AwsPlaces:
 
     def note(self, cloud: OwnCloud, identity: Identity, found: Permissions) -> None:
         """Somebody has looked what a login may do where its cloud is."""
-        place = place_of(identity.account, cloud.region)
-        now = Checked(at=self._clock.now(), missing=found.missing)
-        self.checked = {**self.checked, place: now}
+        login = place_of(identity.account, cloud.region), cloud.aws_profile
+        self._checked[login] = Checked(at=self._clock.now(), missing=found.missing)
+
+    def checked(self, place: str) -> Checked | None:
+        """What is known of the login that serves a place; nobody is asked for it."""
+        parts = self.connected.get(place)
+        return self._checked.get((place, parts.cloud.aws_profile)) if parts else None
 
     def ring(self) -> None:
         """Something may be in use that was not; waits for nobody."""
