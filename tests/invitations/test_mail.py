@@ -132,6 +132,20 @@ def test_a_refusal_of_us_is_shown_and_tried_again(ask, house, server, clock, sen
     assert len(server.letters) == 1
 
 
+def test_what_is_of_one_try_alone_is_no_new_reason(ask, house, server, clock, sent):
+    """Many servers count seconds down, or name each try: else each would be told, for a week."""
+    for seconds in (293, 140):
+        server.refuse = f"451 4.7.1 wait {seconds} seconds id-{seconds}.gsmtp"
+        post(house)
+        clock.advance(minutes=5)
+    shown = ask("GET", sent["id"]).json()["mail_problem"]
+    assert "wait 293 seconds" in shown
+    server.refuse = "451 4.3.0 no space left"
+    post(house)
+    told = [f.data["problem"] for f in house.db.facts_after(0) if f.event == "invitation_delayed"]
+    assert told == [shown, "it is tried again: 451 4.3.0 no space left"]
+
+
 def test_what_has_lost_its_sense_is_not_said_to_be_tried_again(ask, house, server, clock, sent):
     server.refuse = "451 later"
     post(house)

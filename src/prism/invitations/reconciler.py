@@ -4,6 +4,7 @@ A mail is a row until the server has taken it. A daemon that dies in between sen
 the same Message-ID, by which mail programs know that they have it already.
 """
 
+import re
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, true
@@ -26,6 +27,7 @@ from prism.kit.reconcile import Claim, Found
 
 SYSTEM = "prism"
 RETRIED = "it is tried again: "
+DIGIT = re.compile(r"\d")
 AGAIN = timedelta(minutes=5)  # a row that was dealt with is gone; this is for none
 
 
@@ -83,7 +85,7 @@ class MailReconciler:
     def _waits(self, claim: Claim, mail: Mail, why: str) -> None:
         """Show what keeps it, once for each reason."""
         problem = f"{RETRIED}{why}"
-        if problem == mail.invitation.mail_problem:
+        if _reason(problem) == _reason(mail.invitation.mail_problem or ""):
             return
         with self._db.write() as tx:
             claim.update(tx, lease=claim.lease)  # raises where it is another daemon's by now
@@ -94,6 +96,11 @@ class MailReconciler:
         store.sent(tx, id)
         store.put(tx, mail.invitation.id, mail_problem=why)
         tx.happened(InvitationUndeliverable(**_about(mail), problem=why))
+
+
+def _reason(problem: str) -> list[str]:
+    """Its words without numbers: seconds to wait, ids and addresses are of one try alone."""
+    return [word for word in problem.split() if not DIGIT.search(word)]
 
 
 def _about(mail: Mail) -> dict[str, str]:
