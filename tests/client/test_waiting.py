@@ -45,6 +45,33 @@ def test_what_is_gone_was_terminated_and_nothing_else(wire, server):
         list(follow(wire, "mine", "running"))
 
 
+BROKEN = {"code": "PACKAGE_NOT_FOUND", "message": "no package nmpy"}
+NO = {"code": "AWS_DENIED", "message": "ec2:TerminateInstances"}
+
+
+def test_why_it_had_failed_is_not_why_it_cannot_be_destroyed(wire, server):
+    looks = [seen("terminating", failure=BROKEN)] * 3
+    server.on("GET /instances/mine", *looks, GONE)
+    assert [it["state"] for it in follow(wire, "mine", "terminated")][-1] == "terminated"
+
+
+@pytest.mark.parametrize("first", [None, BROKEN])
+def test_a_refusal_to_destroy_it_is_told_at_once(wire, server, first):
+    looks = [seen("terminating", failure=it) for it in (first, NO)]
+    server.on("GET /instances/mine", *looks)
+    with pytest.raises(WorkspaceFailed, match="mine is terminating: ec2:TerminateInstances"):
+        list(follow(wire, "mine", "terminated", seconds=5))
+    assert len(server.asked) == 2
+
+
+def test_a_refusal_that_was_there_at_first_is_told_when_it_stays(wire, server, monkeypatch):
+    monkeypatch.setattr(waiting, "PATIENCE", 0.1)
+    server.on("GET /instances/mine", seen("terminating", failure=NO))
+    with pytest.raises(WorkspaceFailed, match="ec2:TerminateInstances"):
+        list(follow(wire, "mine", "terminated", seconds=5))
+    assert len(server.asked) > 1
+
+
 def test_the_time_may_be_over_first(wire, server):
     server.on("GET /instances/mine", seen("launching"))
     with pytest.raises(StillUnderWay, match="mine is still launching"):

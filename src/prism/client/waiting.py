@@ -24,7 +24,9 @@ GOALS = {
 COMES_UP = {"launching", "starting", "resuming"}
 UNDER_WAY = COMES_UP | {"stopping", "hibernating", "terminating"}
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 1.0, 1.3
-PATIENCE = 15.0  # seconds without a daemon until we give up: enough for one that starts anew
+# Seconds without a daemon until we give up: enough for one that starts anew. And until a failure
+# that was there at first counts: it may be why somebody wanted it destroyed.
+PATIENCE = 15.0
 
 
 class WorkspaceFailed(Conflict, code="WORKSPACE_FAILED"):
@@ -42,9 +44,12 @@ def follow(
     until = None if seconds is None else time.monotonic() + seconds
     pause = FIRST_PAUSE
     seen = look(wire, name, goal)
+    old, fades = seen.get("failure"), time.monotonic() + PATIENCE
     while True:
         yield seen
-        if seen["state"] not in UNDER_WAY or _refused(seen):
+        if seen["state"] not in UNDER_WAY:
+            return judge(seen, goal)
+        if _refused(seen) and (seen["failure"] != old or time.monotonic() >= fades):
             return judge(seen, goal)
         if until is not None and time.monotonic() >= until:
             raise StillUnderWay(
