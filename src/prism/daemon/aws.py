@@ -57,8 +57,8 @@ class AwsDesk:
     def policy(self) -> dict[str, Any]:
         """The least policy, in the words of the partition that somebody works in; asks nobody."""
         used = [it for it in self._active() if it.provider == "aws"]
-        known = self._places().identities if used else None
-        partitions = {partition_of(it, known.known(it.aws_profile)) for it in used if known}
+        known = [self._places().identities.known(it.aws_profile) for it in used]
+        partitions = map(partition_of, used, known)
         return policy(min(partitions, default="aws"))
 
     def link(self, service: str, token: str | None) -> str:
