@@ -95,6 +95,19 @@ def test_what_is_left_is_the_sum_of_what_is_left_of_each_part(daily):
     assert shown["budget"]["remaining"] == round(part["remaining"] + 4.0, 2)
 
 
+def test_what_has_ended_or_not_begun_is_not_left_to_spend(lab):
+    lab.project("lab")
+    lab.pool("old", 100.0, end_date="2026-01-02T00:00:00Z")
+    lab.pool("next", 50.0, start_date="2026-02-01T00:00:00Z")
+    for name in ("old", "next"):
+        lab.allocate(name, "lab", 50.0)
+    for hours, left in ((0, 50.0), (24, 0.0), (31 * 24, 50.0)):
+        lab.settle(hours=hours)
+        shown = lab.get("projects/lab")["budget"]
+        assert (shown["total_allocated"], shown["remaining"]) == (left, left)
+        assert lab.get("projects/lab/budget")["remaining"] == left
+
+
 def test_its_own_cap_comes_first_and_counts_for_all_time(daily):
     daily.put("projects/lab", budget={"total_allocated": 50.0})
     shown = daily.get("projects/lab")["budget"]

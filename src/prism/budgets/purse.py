@@ -51,8 +51,9 @@ class Purse:
             paid = Micros(spent.get(it.id, 0))
             allocated, used = it.cap, paid
             if it.cap is None and (given := parts(sql, it)):
-                allocated = Micros(sum(cap.amount for cap in given))
-                used = Micros(sum(self._books.spent(sql, cap) for cap in given))
+                now = [cap for cap in given if self._books.present(cap) is not None]
+                allocated = Micros(sum(cap.amount for cap in now))
+                used = Micros(sum(self._books.spent(sql, cap) for cap in now))
             found[it.id] = Spending(allocated, paid, burns.get(it.id), used)
         return found
 
