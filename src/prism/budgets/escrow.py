@@ -214,8 +214,8 @@ class Escrow:
         return BudgetExceeded(
             f"The {at.cap.words} admits no more launches",
             details=(
-                f"{100 * at.part:.1f} % of the cap of {dollars(at.cap.amount)} is spent, and launches "
-                f"end at {100 * at.cap.prevent:g} %: settled {dollars(at.settled)}, "
+                f"{100 * at.part:.1f} % of the cap of {dollars(at.cap.amount)} is spent, and "
+                f"launches end at {100 * at.cap.prevent:g} %: settled {dollars(at.settled)}, "
                 f"reserved {dollars(at.reserved)}"
             ),
             remediation="Raise it with `prism project update`, or stop what is not needed",
