@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from prism.storage.model import Trouble
+from prism.workspaces.ports import Refused
 from tests.shapes import failed
 
 FULL = Trouble("DISK_FULL", "The disk is full: make room")
@@ -61,6 +62,23 @@ def test_a_backup_that_fails_holds_the_workspace(storage, mine):
     assert storage.terminate(backup_ebs=True).status_code == 200
     storage.settle()
     assert (storage.workspace()["state"], backup(storage)["state"]) == ("terminated", "completed")
+
+
+def test_a_stop_for_the_backup_that_is_refused_forgets_no_machine(storage, mine, monkeypatch):
+    def no(id):
+        raise Refused("UnauthorizedOperation")
+
+    storage.disks.faults.slow = timedelta(seconds=60)
+    with monkeypatch.context() as patched:
+        patched.setattr(storage.cloud, "stop", no)
+        storage.terminate(backup_ebs=True)
+        storage.settle()
+        it = storage.workspace()
+        assert (it["state"], it["failure"]["message"]) == ("terminating", "UnauthorizedOperation")
+    for _ in range(2):
+        storage.settle(seconds=120)
+    assert storage.workspace()["state"] == "terminated"
+    assert calls(storage, mine["id"])[-1] == "terminate"
 
 
 def test_a_backup_can_be_given_up(storage, mine):

@@ -312,7 +312,7 @@ def _refused(it: Workspace, act: Act, no: Refused) -> dict[str, Any]:
     That one is asked for again and again: what would be forgotten would cost for ever.
     """
     tried = {"failure": Failure(no.code, no.message), "tried": it.wish}
-    if act is Act.TERMINATE:
+    if it.verb is Verb.TERMINATE:  # also where a stop for its backup is refused
         return tried
     lost = {"seen": Seen.BROKEN, "asked_at": None} if act is Act.LAUNCH else {}
     return {"granted": it.wish, **tried, **lost}
