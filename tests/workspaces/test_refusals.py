@@ -92,6 +92,19 @@ def test_a_refusal_is_history_once_it_has_come_to_be_otherwise(
     assert (state_of(it), it.failure) == ("stopped", None)
 
 
+@pytest.mark.parametrize(
+    ("verb", "there"), [(Verb.STOP, "stopped"), (Verb.HIBERNATE, "hibernated")]
+)
+def test_who_may_not_say_when_it_goes_down_may_put_it_down(
+    house, mine, settle, refused, verb, there
+):
+    refused("expire")
+    house.workspaces.extend("mine", 8)
+    settle()
+    house.workspaces.ask("mine", verb)
+    assert state_of(settle()) == there
+
+
 def test_what_shall_be_destroyed_is_asked_for_until_it_is(house, cloud, mine, settle, refused):
     asked = refused("terminate")
     house.workspaces.ask("mine", Verb.TERMINATE)

@@ -44,6 +44,7 @@ from prism.workspaces.upstairs import Meter, Rules
 AT_ONCE = timedelta(0)
 UNTOLD = timedelta(seconds=30)  # until a machine is told once more what it could not be told
 VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
+PUT_DOWN = {Act.STOP, Act.HIBERNATE, Act.TERMINATE}
 DOWN = {Seen.OFF, Seen.ASLEEP, Seen.STOPPING}
 
 
@@ -144,7 +145,8 @@ class WorkspaceReconciler:
             told = {"told_expiry": deadline(it), "told_type": it.instance_type}
             return {**facts, **told, "tried": it.wish}
         id = machine.id if machine else it.machine_id
-        told = {} if id is None else self._tell_expiry(compute, it, id)
+        # Who may not say when it is to go down may still put it down.
+        told = {} if id is None or act in PUT_DOWN else self._tell_expiry(compute, it, id)
         if id is not None and machine is not None:
             told |= self._resize(compute, it, machine)
         if act in {Act.WAIT, Act.REST}:
