@@ -3,6 +3,7 @@
 import pytest
 
 from tests.access.people import ROLES
+from tests.conftest import ML
 from tests.shapes import failed
 
 
@@ -35,3 +36,19 @@ def test_the_last_owner_stays(team):
 def test_a_token_that_only_looks_does_not_leave(team):
     team.token("eyes", user="member@x.org", scope="read")
     failed(go(team, "eyes", "member"), 403, "PERMISSION_DENIED")
+
+
+def test_who_has_left_hears_no_news_by_asking_again(team):
+    """An answer to the same `Idempotency-Key` is repeated as it was."""
+    order = {"name": "mine", "template": ML, "project": "Reef"}
+
+    def launch():
+        key = {"Idempotency-Key": "k"}
+        return team("member", "POST", "instances/launch?wait=0", key, json=order)
+
+    assert launch().json()["state"] == "launching"
+    team.house.settle()
+    assert launch().json()["state"] == "running"
+    assert go(team, "member").status_code == 200
+    again = launch()
+    assert (again.status_code, again.json()["state"]) == (201, "launching")

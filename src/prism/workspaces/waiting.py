@@ -11,6 +11,7 @@ from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
+from prism.access.plan import visible
 from prism.errors import NotFound, ValidationFailed
 from prism.kit.events import Bus
 from prism.kit.gate import App, Receive, Scope, Send
@@ -44,9 +45,11 @@ class Waiting:
 
     def _newest(self, name: str) -> Kept | None:
         try:
-            return self._snapshot.pages.named(name)
+            kept = self._snapshot.pages.named(name)
         except NotFound:
             return None  # terminated, and no longer listed
+        # A repeated answer may be one to somebody who has left the project since.
+        return kept if visible(kept.workspace.project, kept.workspace.owner) else None
 
     async def _until_settled(self, name: str, seconds: int) -> None:
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
