@@ -1,6 +1,7 @@
 """The script that runs on machines, on real disks: loop devices, in a namespace of its own."""
 
 import hashlib
+import os
 import subprocess
 
 import pytest
@@ -29,8 +30,10 @@ def tool(*words):
     subprocess.run(words, check=True, capture_output=True)
 
 
-def digest(file):
-    with file.open("rb") as it:
+def digest(image, loop):
+    with open(loop, "rb") as disk:
+        os.fsync(disk)  # closing wrote nothing out while somebody else, like udev, had it open
+    with image.open("rb") as it:
         return hashlib.file_digest(it, "sha256").hexdigest()
 
 
@@ -120,12 +123,13 @@ FILLED = [swap, raw_at_the_front, raw_at_the_end, encrypted, partitioned_and_emp
 @pytest.mark.parametrize("fill", FILLED, ids=lambda it: it.__name__)
 def test_what_holds_anything_is_never_formatted(machine, fill, make):
     image = machine.disk(ID, size=(320 if fill is two_things else 64) * MIB)
-    fill(machine, image, machine.loops[0])
-    before = digest(image)
+    [loop] = machine.loops
+    fill(machine, image, loop)
+    before = digest(image, loop)
     done = machine.run("disk", ID, "/dev/sdf", "1", "data", make)
     assert done.returncode == REFUSED, done.stderr
     assert done.stderr.strip()
-    assert (digest(image) == before, mine(machine)) == (True, [])
+    assert (digest(image, loop) == before, mine(machine)) == (True, [])
 
 
 def test_an_empty_disk_that_was_not_made_empty_is_left_alone(machine):
