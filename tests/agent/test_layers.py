@@ -79,6 +79,15 @@ def test_a_home_is_hidden_under_every_name_under_which_it_is_shown(tmp_path):
     assert found == [Layer(it, shown=False) for it in seen]
 
 
+def test_a_folder_of_the_system_that_leads_into_a_home_is_hidden_but_for_what_is_needed(tmp_path):
+    home = made(tmp_path / "ada", "opt/python/bin/python3", "opt/diary")
+    (tmp_path / "opt").symlink_to("ada/opt")
+    opt = f"{tmp_path}/opt"
+    for reachable in ([], [Layer(f"{opt}/python", shown=True)]):
+        found = layers(["/usr", opt], [it.path for it in reachable], [home])
+        assert found == [Layer(opt, shown=False), *reachable]
+
+
 def test_a_folder_of_the_system_is_nobodys_home_to_hide_but_opt_may_be():
     assert layers(SYSTEM, ["/usr"], ["/", "/usr", "/usr/bin", "/etc", "/nonexistent"]) == []
     if Path("/opt").is_dir():

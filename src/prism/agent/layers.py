@@ -47,6 +47,8 @@ def layers(system: Sequence[str], reachable: Iterable[str], private: Iterable[st
     shown = {part for path in reachable for part in _shown(os.path.normpath(path), owned)}
     hideable = [it for it in owned if not any(within(os.path.realpath(one), it) for one in VITAL)]
     hidden = {face for it in hideable for face in faces(it, [*system, *shown])}
+    # A tree of the system may be a link into a home (`/opt` to `~/opt`), and is private then.
+    hidden |= {it for it in system if any(within(os.path.realpath(it), one) for one in hideable)}
     laid = [Layer(tree, shown=True) for tree in system]
     for path in sorted(shown | hidden):  # the wider before what lies within
         if _seen(path, laid) is not (wanted := path not in hidden):
