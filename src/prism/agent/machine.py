@@ -45,6 +45,7 @@ class Machine:
         self._told: dict[str, Any] = {}
         self._run = int(self._before.get("run", 0))
         self._expired: float | None = self._before.get("expired")
+        self._is_expiring = False  # whether the work was set out on when it had just expired
         self._phase = str(self._before.get("phase", "off"))
         self._since: float = self._before.get("since", time.time())
         self._stage: str | None = None
@@ -161,8 +162,9 @@ class Machine:
         wanted = self.folder.wanted()
         self._run = max(self._run, int(wanted.get("run", 0)))
         at = wanted.get("expires_at")
-        if at is not None and time.time() >= at:  # it comes due once; who starts it later, may
-            self._expired = at
+        due = at if at is not None and time.time() >= at else self._expired
+        self._is_expiring = due != self._expired  # it comes due once; who starts it later, may
+        self._expired = due
         ways: dict[str, Callable[[], Work]] = {
             "on": self._go_up,
             "off": self._go_down,
@@ -210,10 +212,14 @@ class Machine:
         try:
             self.crew.freezer.freeze()
         except CannotFreeze as why:
-            self._phase = "on"
-            name = self._recipe.name
+            self._phase, name = "on", self._recipe.name
             message = f"{why}; it goes on running. Stop it instead: `prism workspace stop {name}`"
+            if self._is_expiring:  # nobody is there to decide, and it may not go on for ever
+                message = f"{why}, and it has expired, so it was stopped; what was in its memory "
+                message += f"is lost. Start it again with `prism workspace start {name}`"
             self._failure = {"code": "CANNOT_HIBERNATE", "message": message}
+            if self._is_expiring:
+                yield from self._go_down()
         else:
             self._phase = "asleep"
 

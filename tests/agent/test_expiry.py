@@ -1,0 +1,68 @@
+"""What a machine makes of its expiry where its programs, played here, cannot be frozen."""
+
+import json
+import time
+
+import pytest
+
+from prism.agent.crew import Crew
+from prism.agent.folder import Folder
+from prism.agent.freezer import CannotFreeze
+from prism.agent.machine import Machine
+from prism.agent.words import Ears
+
+
+class Stubborn:
+    """A freezer of programs that do not stop."""
+
+    kind = "signals"
+
+    def freeze(self):
+        raise CannotFreeze("process 7 does not stop")
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """One that is on, and what its programs were asked."""
+    (tmp_path / "order.json").write_text(json.dumps({"name": "mine", "services": {}}))
+    (tmp_path / "seen.json").write_text(json.dumps({"phase": "on", "run": 1}))
+    wants(tmp_path, 1, "on", None)
+    monkeypatch.setattr(Crew, "end", lambda *_: iter(()))
+    it = Machine(Folder(tmp_path), Ears(-1))
+    it.crew._freezer = Stubborn()
+    return it
+
+
+def wants(path, run, state, expires_at):
+    wish = {"run": run, "state": state, "expires_at": expires_at, "expire_action": "hibernate"}
+    (path / "wanted.new").write_text(json.dumps(wish))
+    (path / "wanted.new").replace(path / "wanted.json")
+
+
+def said(machine):
+    """What it says after some steps."""
+    for _ in range(10):
+        machine.step()
+    machine.say()
+    return json.loads((machine.folder.path / "seen.json").read_text())
+
+
+@pytest.mark.parametrize("wish", [(1, "on"), (2, "asleep")])
+def test_what_has_expired_and_cannot_be_frozen_is_stopped_and_says_so(machine, wish):
+    """Also where the daemon says it in the same moment."""
+    wants(machine.folder.path, *wish, time.time() - 1)
+    seen = said(machine)
+    assert (seen["phase"], seen["failure"]["code"]) == ("off", "CANNOT_HIBERNATE")
+    assert "has expired, so it was stopped" in seen["failure"]["message"]
+    assert "prism workspace start mine" in seen["failure"]["message"]
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_whom_a_person_wants_asleep_goes_on(machine, hours):
+    """Before its expiry, and after it by somebody who had started it again."""
+    at = time.time() + 3600 * hours
+    machine._expired = at if hours < 0 else None
+    wants(machine.folder.path, 2, "asleep", at)
+    seen = said(machine)
+    assert (seen["phase"], seen["failure"]["code"]) == ("on", "CANNOT_HIBERNATE")
+    assert "it goes on running" in seen["failure"]["message"]
