@@ -56,6 +56,11 @@ def test_a_file_in_a_folder_of_the_system_is_seen(capsys, home):
     assert tried(capsys, home, ["/etc/hosts", "/nonexistent/x"]) == (3, ["/etc/hosts"])
 
 
+def test_a_file_beside_what_has_to_be_reachable_is_seen_and_nothing_else_is_named(capsys, home):
+    (key := Path(home, "python", "key")).touch()
+    assert tried(capsys, home, [str(key)]) == (3, [str(key)])
+
+
 def test_where_there_is_no_sandbox_the_reason_is_said(capsys, home):
     code, said = tried(capsys, home, bwrap=shutil.which("false"))
     assert (code, said) == (1, [])

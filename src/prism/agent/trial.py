@@ -30,13 +30,13 @@ def main(argv: list[str]) -> int:
     """Try it, and say what was seen."""
     asked = json.loads(argv[1])
     home, reachable = asked["home"], asked["reachable"]
-    private = [home, *homes(), *asked["private"]]
+    hidden = [home, *homes()]
     with tempfile.TemporaryDirectory(prefix="prism-trial-") as name:
         folder = Path(os.path.realpath(name), "workspaces", "trial")
         for own in ("home", "venv"):
             (folder / own).mkdir(parents=True)
-        shown = [it.path for it in layers(SYSTEM, reachable, private) if it.shown]
-        names = set(secrets(private, [*shown, os.path.realpath(name)]))
+        shown = [it.path for it in layers(SYSTEM, reachable, hidden) if it.shown]
+        names = set(secrets([*hidden, *asked["private"]], [*shown, os.path.realpath(name)]))
         look = [sys.executable, "-I", "-S", "-c", LOOK, *sorted(names)[:MANY]]
         line = enclosed(asked["bwrap"], look, folder, reachable, (), private=[home])
         try:
