@@ -156,6 +156,22 @@ def test_a_door_leads_there_and_who_greets_first_is_heard():
     asyncio.run(test())
 
 
+def test_who_cannot_be_told_where_to_go_is_not_kept_waiting():
+    async def nowhere():
+        raise RuntimeError("nobody foresaw this")
+
+    async def test():
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # it is told there
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            async with await forward(door, nowhere):
+                reader, writer = await asyncio.open_connection(*door.getsockname())
+                with contextlib.suppress(ConnectionResetError):
+                    assert await asyncio.wait_for(reader.read(), 5) == b""
+                writer.close()
+
+    asyncio.run(test())
+
+
 def test_who_is_not_admitted_is_not_passed_on():
     met = []
 

@@ -79,9 +79,10 @@ class _Caller(asyncio.Protocol):
                 far, _ = await loop.create_connection(Unread, *address)
         except OSError:
             pass  # nobody is there
-        if far is None:
-            caller.abort()
-        else:
+        finally:
+            if far is None:
+                caller.abort()
+        if far is not None:
             await splice(caller, far, half=True)
 
 
