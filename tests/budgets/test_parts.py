@@ -108,6 +108,25 @@ def test_what_has_ended_or_not_begun_is_not_left_to_spend(lab):
         assert lab.get("projects/lab/budget")["remaining"] == left
 
 
+def test_a_part_that_has_ended_is_shown_and_warns_of_nothing(lab):
+    """Its disks passed it, and then it was over."""
+    lab.project("lab")
+    lab.pool("old", 1.7, end_date="2026-03-05T00:00:00Z")
+    lab.allocate("old", "lab", 1.7)
+    lab.running(project="lab", budget="old")
+    lab.verb("mine", "stop")
+    lab.settle()
+    for days, is_over in ((60, False), (10, True)):
+        for _ in range(days):
+            lab.settle(hours=24)
+        shown, forecast = lab.get("projects/lab/budget"), lab.get("projects/lab/forecast")
+        assert shown["budget_alerts"]["threshold_80_percent"] is not is_over
+        assert (shown["overrun"] == 0) is is_over
+        assert (forecast["runs_out"] is None) is is_over
+        assert forecast["caps"][0]["runs_out"] == forecast["runs_out"]
+        assert lab.get("budgets/old")["overrun"] > 0
+
+
 def test_its_own_cap_comes_first_and_counts_for_all_time(daily):
     daily.put("projects/lab", budget={"total_allocated": 50.0})
     shown = daily.get("projects/lab")["budget"]

@@ -87,7 +87,7 @@ class Purse:
             money = self.spending(sql, [it])[it.id]
             kinds = ledger.by_kind(sql, "project", it.id, now)
             spenders = ledger.top(sql, it.id, now)[:TOP]
-            standings = self._standings(sql, it)
+            standings = [at for at in self._standings(sql, it) if at.within is not None]
             burns = self._burns(sql, it, standings, money.monthly)
             reserved = self._reserved(sql, it, standings)
         compute = kinds.get(Kind.COMPUTE, 0) + kinds.get(Kind.ADDRESS, 0)

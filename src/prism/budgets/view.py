@@ -96,14 +96,16 @@ def outcome(at: Standing, monthly: int, now: int) -> Outcome:
 
 
 def runs_out(at: Standing, monthly: int, now: int) -> datetime | None:
-    """When a cap is used up; null where it lasts to its period's end, or for ever."""
+    """When a cap is used up; null where it lasts to its period's end, or has no period now."""
+    if at.within is None:
+        return None
     left = at.cap.amount - at.settled
     if left <= 0:
         return moment(now)
     if monthly <= 0:
         return None
     gone = now + left * MONTH_HOURS * HOUR // monthly
-    end = at.within.end if at.within else None
+    end = at.within.end
     return None if gone > (FAR if end is None else end) else moment(gone)
 
 
