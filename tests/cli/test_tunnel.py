@@ -126,3 +126,17 @@ def test_a_refusal_does_not_hold_and_is_told_once(server, wire, monkeypatch, cap
     assert asked(Lead(wire, PORT), 20) == {None}
     assert len(server.asked) == 2
     assert capsys.readouterr().err == "error: mine does not answer there\n"
+
+
+def test_after_an_answer_that_makes_no_sense_it_asks_again(server, wire, monkeypatch):
+    monkeypatch.setattr(tunnel, "FRESH", 3600)
+    server.on(f"GET {PORT}", [])
+    lead = Lead(wire, PORT)
+
+    async def ask():
+        with pytest.raises(ValueError, match="not enough values"):
+            await lead()
+        server.on(f"GET {PORT}", [{"host": "127.0.0.1", "target": 7}])
+        return await lead()
+
+    assert asyncio.run(ask()) == ("127.0.0.1", 7)

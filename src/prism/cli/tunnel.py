@@ -119,7 +119,8 @@ class Lead:
         import asyncio  # noqa: PLC0415  cold start: it is there by now
 
         loop, look = asyncio.get_running_loop(), self._look
-        if look is None or (look.done() and (not look.result() or loop.time() >= self._until)):
+        holds = loop.time() < self._until
+        if look is None or (look.done() and (look.exception() or not (holds and look.result()))):
             self._until = loop.time() + FRESH
             look = self._look = loop.create_task(asyncio.to_thread(self._ask))
         return await asyncio.shield(look)
