@@ -23,8 +23,10 @@ from prism.providers.local.place import place_of
 from prism.settings import Settings
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
+from tests.signals import heed
 
 ML = "Python Machine Learning (Simplified)"
+heed()
 HOME = Path(tempfile.mkdtemp(prefix="prism-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 PLACE = place_of(HOME)

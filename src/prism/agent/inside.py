@@ -22,7 +22,6 @@ import termios
 from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
-DEFAULT = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 class Inside:
@@ -119,8 +118,9 @@ def _become(request: dict[str, Any], ends: list[int], parent: int) -> NoReturn:
         if os.getppid() != parent:  # it died before we asked to die with it
             os._exit(1)
         signal.set_wakeup_fd(-1)
-        for number in DEFAULT:
-            signal.signal(number, signal.SIG_DFL)
+        for number in signal.valid_signals():  # what we ignore, a program would ignore after us
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
         for target, source in enumerate(ends):
             os.dup2(source, target)
         if request.get("tty"):

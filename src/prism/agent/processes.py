@@ -11,7 +11,6 @@ from typing import NamedTuple, NoReturn
 LINUX = sys.platform == "linux"
 MARK = "PRISM_MACHINE"
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT)
 STOPPED, DEAD = frozenset("Tt"), frozenset("ZX")
 
 
@@ -70,8 +69,9 @@ def _become(start: Start, said: int, failure: int, parent: int) -> NoReturn:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before we asked to die with it
             os._exit(1)
-        for number in IGNORED:  # what we ignore, a program would ignore after us
-            signal.signal(number, signal.SIG_DFL)
+        for number in signal.valid_signals():  # what we ignore, a program would ignore after us
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for target, source in enumerate((nothing, said, said)):
             os.dup2(source, target)

@@ -18,6 +18,7 @@ from prism.templates.model import Template
 from prism.workspaces.model import Seen
 from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
 from tests.providers.local.world import World, page
+from tests.signals import all_ignored
 from tests.waiting import eventually
 
 ATTACK = Path(__file__).with_name("attack.py")
@@ -180,6 +181,13 @@ def test_what_came_through_the_door_sleeps_and_ends_with_the_machine(world):
     world.compute.stop(id)
     assert again.wait(10) < 0
     again.close()
+
+
+def test_a_daemon_that_a_script_began_in_the_background_makes_no_machine_deaf(world):
+    """Such a shell has it ignore Ctrl-C, and `nohup` that its terminal goes."""
+    with all_ignored():
+        id = world.launched(page())
+    assert run(world, id, "grep", "SigIgn", "/proc/self/status") == (0, f"SigIgn:\t{0:016x}\n")
 
 
 def test_who_hangs_up_hangs_up_his_program(world):
