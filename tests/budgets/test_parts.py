@@ -62,19 +62,19 @@ def test_a_part_that_was_given_just_now_is_judged_by_its_own_age(lab):
 
 @pytest.fixture
 def daily(lab):
-    """Two and a half dollars a day: three days of a workspace, and an hour of the fourth."""
+    """Two and a half dollars a day: one day of a workspace, and an hour of the next."""
     lab.project("lab")
     lab.pool("grant", 10.0, "daily")
     lab.allocate("grant", "lab", 2.5)
     lab.running(project="lab")
-    lab.live(hours=73)
+    lab.live(hours=25)
     return lab
 
 
 def test_what_is_left_is_left_of_the_present_period(daily):
     [part] = daily.get("budgets/grant/allocations")["allocations"]
     shown = daily.get("projects/lab")["budget"]
-    assert shown["current_spend"] == round(daily.recount() / 1e6, 2) > 2.5 * 2
+    assert shown["current_spend"] == round(daily.recount() / 1e6, 2) > 2.0
     today = daily.recount(daily.now - 3600)
     assert shown["total_allocated"] == 2.5
     assert shown["remaining"] == part["remaining"] == round(2.5 - today / 1e6, 2) > 2.4
@@ -116,9 +116,9 @@ def test_a_part_that_has_ended_is_shown_and_warns_of_nothing(lab):
     lab.running(project="lab", budget="old")
     lab.verb("mine", "stop")
     lab.settle()
-    for days, is_over in ((60, False), (10, True)):
-        for _ in range(days):
-            lab.settle(hours=24)
+    for weeks, is_over in ((8, False), (2, True)):
+        for _ in range(weeks):
+            lab.settle(hours=24 * 7)
         shown, forecast = lab.get("projects/lab/budget"), lab.get("projects/lab/forecast")
         assert shown["budget_alerts"]["threshold_80_percent"] is not is_over
         assert (shown["overrun"] == 0) is is_over
