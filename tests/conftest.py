@@ -19,6 +19,7 @@ from aws_double.double import AwsDouble
 from prism.catalog.plan import LEARNT
 from prism.daemon.house import build
 from prism.kit.clock import StoppedClock
+from prism.providers.aws.ssh import link
 from prism.providers.local.place import place_of
 from prism.settings import Settings
 from tests.doubles.memory import MemoryCompute
@@ -143,6 +144,13 @@ def stopped(aws):
     """It, with its time standing still."""
     aws.clock.stop()
     return aws
+
+
+@pytest.fixture
+def silent(stopped, monkeypatch):
+    """It, where nobody waits for machines that are not there: some networks say so late."""
+    monkeypatch.setattr(link, "DIAL", 0.05)
+    return stopped
 
 
 class Http:

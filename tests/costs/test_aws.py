@@ -32,8 +32,8 @@ class Time:
 
 
 @pytest.fixture
-def aws(stopped):
-    return stopped
+def aws(silent):
+    return silent
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ TTL = 8
 
 
 @pytest.fixture
-def aws(stopped):
-    return stopped
+def aws(silent):
+    return silent
 
 
 @pytest.fixture
