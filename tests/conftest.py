@@ -13,12 +13,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
 from aws_double.double import AwsDouble
 from prism.catalog.plan import LEARNT
 from prism.daemon.house import build
 from prism.kit.clock import StoppedClock
+from prism.kit.tables import metadata
 from prism.providers.aws.ssh import link
 from prism.providers.local.place import place_of
 from prism.settings import Settings
@@ -77,18 +78,41 @@ def postgres():
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def copied(postgres):
+    """Makes a database that is the copy of another, whatever it was before; its URL."""
+    server = create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+
+    def copy(of, to="copy"):
+        with server.connect() as sql:
+            sql.execute(text(f"DROP DATABASE IF EXISTS {to} WITH (FORCE)"))
+            sql.execute(text(f"CREATE DATABASE {to} TEMPLATE {of}"))
+        return postgres.replace("/postgres?", f"/{to}?")
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def filled(copied):
+    """The name of a database with all tables: making them takes longer than copying them."""
+    metadata.create_all(create_engine(copied("template1", to="filled"), poolclass=NullPool))
+    return "filled"
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request, tmp_path):
-    """An empty database."""
+    """A database of nobody's; PostgreSQL's has the tables already."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'state.db'}"
-    url = request.getfixturevalue("postgres")
-    engine = create_engine(url)
-    with engine.begin() as sql:
-        sql.execute(text("DROP SCHEMA public CASCADE"))
-        sql.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return url
+    return request.getfixturevalue("copied")(request.getfixturevalue("filled"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty(request, tmp_path):
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    return request.getfixturevalue("copied")("template1")
 
 
 @pytest.fixture

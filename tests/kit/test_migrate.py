@@ -32,6 +32,11 @@ def upgrade():
 
 
 @pytest.fixture
+def url(empty):
+    return empty
+
+
+@pytest.fixture
 def steps(tmp_path):
     """Adds migrations to a history of their own."""
     folder = tmp_path / "migrations"

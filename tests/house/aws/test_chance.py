@@ -8,7 +8,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from tests.house.aws.stage import Stage, machines_wrong, storage_wrong
 from tests.proofs import record
@@ -50,14 +49,9 @@ def came_of(tmp_path_factory):
 
 
 @pytest.fixture
-def shared(postgres):
+def shared(copied):
     """A database of nobody's."""
-    engine = create_engine(postgres)
-    with engine.begin() as sql:
-        sql.execute(text("DROP SCHEMA public CASCADE"))
-        sql.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return postgres
+    return copied("template1")
 
 
 def job_of(stage, seed, daemons=1, database=""):
