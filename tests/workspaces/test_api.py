@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import event
 
+from prism.kit.clock import WallClock
 from prism.workspaces.model import Failure, State
 from prism.workspaces.view import hibernation
 from tests.conftest import ML, Http
@@ -344,7 +345,9 @@ def test_racing_launches_of_one_name_make_one(http, house):
     assert sorted(answers) == [201] + [409] * 15
 
 
-def test_waiting_answers_when_it_has_come_true(http, house):
+def test_waiting_answers_when_it_has_come_true(make_house):
+    house = make_house(time=WallClock())  # a row rests before it is looked at again
+    http = Http(house.app)
     loop = threading.Thread(target=house.loop.run, kwargs={"every": 0.05, "gather": 0})
     with house.db.bus.listening(house.loop.wake):
         loop.start()
