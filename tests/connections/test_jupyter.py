@@ -74,9 +74,11 @@ def test_jupyterlab_runs_cells_and_terminals(site, launched, context):  # noqa: 
     page.locator(".jp-Launcher").wait_for()
 
     page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # until then cells are drawn anew
     cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
     cell.click()
     page.keyboard.type("print(6 * 7, 'from a cell')")
+    expect(cell).to_contain_text("from a cell")
     page.keyboard.press("Shift+Enter")
     output = page.locator(".jp-OutputArea-output").first
     expect(output).to_contain_text("42 from a cell", timeout=60_000)
