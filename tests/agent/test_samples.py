@@ -15,6 +15,7 @@ from prism.agent.sockets import Connections
 from tests.waiting import eventually
 
 MEMORY = 1 << 30
+OTHERS = frozenset()
 SPIN = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass\n"
 WAIT = "import sys; print('ready', flush=True); sys.stdin.read()"
 
@@ -37,8 +38,20 @@ def run():
         child.communicate()
 
 
+@pytest.fixture(autouse=True)
+def others(monkeypatch):
+    """What came of this process before, like a browser, is none of a test's."""
+    there = look(os.getpid(), ()).lives.keys()
+    monkeypatch.setattr(sys.modules[__name__], "OTHERS", there)
+
+
 def seen():
-    return look(os.getpid(), ("disk", "network"))
+    it = look(os.getpid(), ("disk", "network"))
+    lives, moved = (
+        all_of_it and {key: what for key, what in all_of_it.items() if key not in OTHERS}
+        for all_of_it in (it.lives, it.moved)
+    )
+    return it._replace(lives=lives, moved=moved)
 
 
 def since(before):
@@ -47,12 +60,16 @@ def since(before):
 
 def test_who_waits_uses_nothing(run):
     run("")
-    before = seen()
-    passed = time.monotonic() + 0.3
-    eventually(lambda: time.monotonic() > passed)
-    found = since(before)
-    assert found["cpu"] < 5
-    assert (found["memory"], found["network"], found["disk"]) == (0, 0, 0)
+
+    def nothing():
+        """But who has said that it is ready may still have a page or two to load."""
+        before = seen()
+        passed = time.monotonic() + 0.3
+        eventually(lambda: time.monotonic() > passed)
+        found = since(before)
+        return found["cpu"] < 5 and (found["memory"], found["network"], found["disk"]) == (0, 0, 0)
+
+    eventually(nothing)
 
 
 def test_a_processor_at_work_is_seen(run):
