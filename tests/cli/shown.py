@@ -45,10 +45,11 @@ def launched(**more):
     } | more
 
 
+FORWARD = "ssh -L 9000:localhost:9000 -p 2222 mine@127.0.0.1"
 CONNECTION = {
     "ssh": {"command": "ssh -p 2222 mine@127.0.0.1", "host": "127.0.0.1", "user": "mine"},
     "services": {
-        "files": {"url": "http://127.0.0.1:9000", "local_forward": "ssh -L 9000:localhost:9000"},
+        "files": {"url": "http://127.0.0.1:9000", "local_forward": FORWARD},
         "jupyter": {"url": "http://127.0.0.1:8888", "token": "t/k"},
         "rstudio": {"url": "http://127.0.0.1:8787", "username": "ada", "password": "secret"},
     },

@@ -10,7 +10,8 @@ from tests.client.scripted import problem
 CONNECT = "GET /instances/mine/connect"
 PORTS = "GET /instances/mine/ports"
 LAB = "http://127.0.0.1:8888/lab?token=t%2Fk"
-WAYS = [{"service": "jupyter", "url": "http://mine.localhost:8947"}]
+WAY = {"service": "jupyter", "port": 8888, "host": "127.0.0.1", "target": 8888}
+WAYS = [WAY | {"url": "http://mine.localhost:8947"}]
 OWN = "http://mine.localhost:8947/lab?token=t%2Fk"
 
 
@@ -20,7 +21,7 @@ def test_every_way_in(prism, server):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
         "files    http://127.0.0.1:9000\n"
-        "         ssh -L 9000:localhost:9000\n"
+        "         ssh -L 9000:localhost:9000 -p 2222 mine@127.0.0.1\n"
         f"jupyter  {LAB}\n"
         "rstudio  http://127.0.0.1:8787\n"
         "         user ada, password secret\n"
@@ -61,7 +62,7 @@ def test_no_browser_is_asked_to_open_a_file(prism, server, home):
     services = {"jupyter": {"url": "file:///etc/passwd"}}
     server.on(CONNECT, {"ssh": {}, "services": services}).on(PORTS, [])
     done = prism("open", "mine", BROWSER=f"touch {home}/opened")
-    assert (done.returncode, "file:///etc/passwd" in done.stdout) == (0, True)
+    assert (done.returncode, "file:///etc/passwd" in done.stderr) == (1, True)
     assert not (home / "opened").exists()
 
 

@@ -51,18 +51,18 @@ def test_ssh_is_told_where_to_go(prism, server, access, programs, home):
         *("-o", "HostName=127.0.0.1", "-o", "Port=2222", "-o", "User=mine"),
         *("-o", f'IdentityFile="{home}/100%% ours"', "-o", "IdentitiesOnly=yes"),
         *("-o", f"UserKnownHostsFile={home}/known_hosts", "-o", "StrictHostKeyChecking=yes"),
-        "127.0.0.1",
+        *("--", "127.0.0.1"),
     ]
 
 
 def test_a_line_for_the_shell_and_words_for_a_program(prism, server, access, programs):
     server.on(CONNECT, access)
     line = prism("ssh", "mine", "--", "cd x && ls", "*", PATH=programs)
-    assert line.stdout.splitlines()[-2:] == ["--", "cd x && ls *"]
+    assert line.stdout.splitlines()[-2:] == ["127.0.0.1", "cd x && ls *"]
     program = prism("exec", "mine", "--", "ls", "--json", "a  b", "*", PATH=programs)
-    assert program.stdout.splitlines()[-4:] == ["-T", "127.0.0.1", "--", "ls --json 'a  b' '*'"]
+    assert program.stdout.splitlines()[-4:] == ["-T", "--", "127.0.0.1", "ls --json 'a  b' '*'"]
     shown = json.loads(prism("exec", "mine", "--json", "--tty", "--", "top").stdout)["argv"]
-    assert (shown[0], shown[-4:]) == ("ssh", ["-tt", "127.0.0.1", "--", "top"])
+    assert (shown[0], shown[-4:]) == ("ssh", ["-tt", "--", "127.0.0.1", "top"])
 
 
 def test_what_cannot_be_run_is_said(prism, server, access, key, home):

@@ -17,6 +17,8 @@ from tests.client.scripted import problem
 from tests.waiting import eventually
 
 PORT = "/instances/mine/ports?port=8888"
+SEVEN = {"service": "jupyter", "port": 8888, "url": "http://mine.localhost:8947"}
+SEVEN |= {"host": "127.0.0.1", "target": 7}
 KNOCK = """
 import socket, sys
 with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as door:
@@ -42,7 +44,12 @@ def program(word):
         thread = threading.Thread(target=greet)
         thread.start()
         target = door.getsockname()[1]
-        way = {"service": "jupyter", "port": 8888, "url": "u", "host": "127.0.0.1"}
+        way = {
+            "service": "jupyter",
+            "port": 8888,
+            "url": "http://m.localhost:1",
+            "host": "127.0.0.1",
+        }
         yield way | {"target": target}
         door.shutdown(socket.SHUT_RDWR)
         thread.join(10)
@@ -115,15 +122,15 @@ def asked(lead, times):
 @pytest.mark.parametrize(("fresh", "requests"), [(3600, 1), (0, 2)])
 def test_an_answer_holds_for_a_while(server, wire, monkeypatch, fresh, requests):
     monkeypatch.setattr(tunnel, "FRESH", fresh)
-    server.on(f"GET {PORT}", [{"host": "127.0.0.1", "target": 7}])
-    assert asked(Lead(wire, PORT), 20) == {("127.0.0.1", 7)}
+    server.on(f"GET {PORT}", [SEVEN])
+    assert asked(Lead(wire, "mine", 8888), 20) == {("127.0.0.1", 7)}
     assert len(server.asked) == requests
 
 
 def test_a_refusal_does_not_hold_and_is_told_once(server, wire, monkeypatch, capsys):
     monkeypatch.setattr(tunnel, "FRESH", 3600)
     server.on(f"GET {PORT}", problem(503, "PORT_SILENT", "mine does not answer there"))
-    assert asked(Lead(wire, PORT), 20) == {None}
+    assert asked(Lead(wire, "mine", 8888), 20) == {None}
     assert len(server.asked) == 2
     assert capsys.readouterr().err == "error: mine does not answer there\n"
 
@@ -131,12 +138,12 @@ def test_a_refusal_does_not_hold_and_is_told_once(server, wire, monkeypatch, cap
 def test_after_an_answer_that_makes_no_sense_it_asks_again(server, wire, monkeypatch):
     monkeypatch.setattr(tunnel, "FRESH", 3600)
     server.on(f"GET {PORT}", [])
-    lead = Lead(wire, PORT)
+    lead = Lead(wire, "mine", 8888)
 
     async def ask():
         with pytest.raises(ValueError, match="not enough values"):
             await lead()
-        server.on(f"GET {PORT}", [{"host": "127.0.0.1", "target": 7}])
+        server.on(f"GET {PORT}", [SEVEN])
         return await lead()
 
     assert asyncio.run(ask()) == ("127.0.0.1", 7)

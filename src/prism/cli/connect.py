@@ -8,6 +8,7 @@ import sys
 from prism.cli.link import daemon
 from prism.cli.terminal import clean, say, show_json
 from prism.cli.words import named
+from prism.client.connection import connection, ports
 from prism.client.wire import quoted
 from prism.errors import NotFound
 
@@ -35,7 +36,7 @@ def main_service(services: dict[str, Any]) -> str | None:
 
 
 def _connect(asked: Namespace) -> None:
-    found = daemon().ask("GET", f"/instances/{quoted(asked.name)}/connect")
+    found = connection(daemon(), asked.name)
     if asked.json:
         return show_json(found)
     rows = []
@@ -59,7 +60,7 @@ def _connect(asked: Namespace) -> None:
 
 def _open(asked: Namespace) -> None:
     wire = daemon()
-    services = wire.ask("GET", f"/instances/{quoted(asked.name)}/connect")["services"]
+    services = connection(wire, asked.name)["services"]
     service = asked.service or main_service(services)
     if service is None or service not in services:
         known = ", ".join(services) or "none"
@@ -70,8 +71,7 @@ def _open(asked: Namespace) -> None:
             details=f"its services: {known}",
             remediation=f"See how to get in: `prism connect {asked.name}`",
         )
-    ways = wire.ask("GET", f"/instances/{quoted(asked.name)}/ports")
-    own = {way["service"]: way["url"] for way in ways}
+    own = {way["service"]: way["url"] for way in ports(wire, asked.name)}
     access = services[service]
     url = address(service, access | {"url": own.get(service, access["url"])})
     if asked.json:

@@ -123,7 +123,8 @@ def _program(
 
 
 def _at(it: Way, end: End, path: str) -> str:
-    return f"{it.host}:{path}" if end.name else os.path.abspath(path)
+    host = f"[{it.host}]" if ":" in it.host else it.host
+    return f"{host}:{path}" if end.name else os.path.abspath(path)
 
 
 def _word(end: End, path: str) -> str:
@@ -144,7 +145,7 @@ def _asked(it: Way, script: str) -> str:
     """What a script says in the workspace."""
     import subprocess  # noqa: PLC0415  cold start: only a copy needs it
 
-    argv = ["ssh", *it.options, "-T", it.host, "--", "sh"]
+    argv = ["ssh", *it.options, "-T", "--", it.host, "sh"]
     try:
         done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -6,6 +6,7 @@ from prism.cli.connect import address, main_service
 from prism.cli.link import daemon
 from prism.cli.progress import accompany
 from prism.cli.terminal import say, show_json
+from prism.client.connection import connection
 from prism.client.waiting import COMES_UP, UNDER_WAY, follow
 from prism.client.wire import quoted
 from prism.errors import NotFound
@@ -27,7 +28,7 @@ def _quickstart(asked: Namespace) -> None:
     ready_at = _wanted(wire, name)
     if not asked.no_wait:
         accompany(wire, name, "running", ready_at, silent=asked.json)
-        found = wire.ask("GET", f"/instances/{quoted(name)}/connect")
+        found = connection(wire, name)
         return _show(name, found, as_json=asked.json)
     if asked.json:
         return show_json(wire.ask("GET", f"/instances/{quoted(name)}"))

@@ -9,7 +9,7 @@ import sys
 from prism.cli.link import daemon
 from prism.cli.terminal import show_json
 from prism.cli.words import Usage, named
-from prism.client.wire import quoted
+from prism.client.connection import connection
 from prism.errors import NotFound, Unavailable
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -66,8 +66,7 @@ class Way:
 
 def way(name: str, wire: Wire | None = None) -> Way:
     """How that workspace is entered at this moment."""
-    found = (wire or daemon()).ask("GET", f"/instances/{quoted(name)}/connect")
-    return Way(name, found["ssh"])
+    return Way(name, connection(wire or daemon(), name)["ssh"])
 
 
 def become(argv: list[str]) -> None:
@@ -87,7 +86,7 @@ def missing(program: str) -> NotFound:
 def _literal(path: str) -> str:
     """A path as OpenSSH reads it: `%` and blanks mean something to it."""
     escaped = path.replace("%", "%%")
-    return f'"{escaped}"' if " " in path else escaped
+    return f'"{escaped}"' if " " in path or "'" in path else escaped
 
 
 def _ssh(asked: Namespace) -> None:
@@ -105,9 +104,9 @@ def _exec(asked: Namespace) -> None:
 
 
 def _run(asked: Namespace, manner: list[str], line: str) -> None:
-    # What follows the host is the command, even where it begins like an option.
+    # Behind `--` the first word is the host and the rest the command, whatever they begin with.
     it = way(asked.name)
-    argv = ["ssh", *it.options, *manner, it.host, *(["--", line] if line else [])]
+    argv = ["ssh", *it.options, *manner, "--", it.host, *([line] if line else [])]
     if asked.json:
         show_json({"argv": argv})
     else:

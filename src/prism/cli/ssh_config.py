@@ -8,6 +8,7 @@ import sys
 from prism.cli.link import daemon
 from prism.cli.ssh import NoSsh, Way, way
 from prism.cli.terminal import clean, say, show_json
+from prism.client.connection import named
 from prism.client.place import Place
 from prism.errors import Invalid, Problem
 
@@ -41,12 +42,12 @@ def _found() -> tuple[dict[str, Way], dict[str, str]]:
     hosts: dict[str, Way] = {}
     closed: dict[str, str] = {}
     for it in wire.ask("GET", "/instances"):
-        name, state = clean(it["name"]), clean(it["state"])
+        name, state = named(it["name"]), clean(it["state"])
         if state != "running":
             closed[name] = state
             continue
         try:
-            hosts[name] = way(it["name"], wire)
+            hosts[name] = way(name, wire)
         except NoSsh as why:
             closed[name] = why.message
         except Problem as why:  # it went down, or away, between the two questions

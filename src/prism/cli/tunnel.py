@@ -8,7 +8,7 @@ import socket
 from prism.cli.link import daemon
 from prism.cli.terminal import clean, complain, say, show_json
 from prism.cli.words import Usage, named
-from prism.client.wire import query, quoted
+from prism.client.connection import ports
 from prism.errors import AlreadyExists, Problem
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -62,13 +62,13 @@ def _listen(wish: int | None, usual: int) -> socket.socket:
 
 
 def _tunnel(asked: Namespace) -> None:
-    wire, path = daemon(), f"/instances/{quoted(asked.name)}/ports"
+    wire = daemon()
     wanted = [ends(word) for word in asked.ports]
     found: list[tuple[int | None, Any]] = []
     for here, there in wanted:
-        found += [(here, way) for way in wire.ask("GET", path + query(port=there))]
+        found += [(here, way) for way in ports(wire, asked.name, there)]
     if not wanted:
-        found = [(None, way) for way in wire.ask("GET", path)]
+        found = [(None, way) for way in ports(wire, asked.name)]
     if not found:
         say(f"{asked.name} has no service that answers; name a port")
         return
@@ -77,7 +77,7 @@ def _tunnel(asked: Namespace) -> None:
     import asyncio  # noqa: PLC0415  cold start: 60 ms that only a tunnel pays
 
     try:
-        asyncio.run(_serve(wire, path, doors))
+        asyncio.run(_serve(wire, asked.name, doors))
     except KeyboardInterrupt:
         say("")
 
@@ -108,8 +108,8 @@ class Lead:
     another program's by then: so the daemon is asked, which asks the kernel whose they are.
     """
 
-    def __init__(self, wire: Wire, path: str) -> None:
-        self._wire, self._path = wire, path
+    def __init__(self, wire: Wire, name: str, port: int) -> None:
+        self._wire, self._name, self._port = wire, name, port
         self._look: asyncio.Task[Address | None] | None = None
         self._until = 0.0
         self._said = ""
@@ -127,7 +127,7 @@ class Lead:
 
     def _ask(self) -> Address | None:
         try:
-            [way] = self._wire.ask("GET", self._path)
+            [way] = ports(self._wire, self._name, self._port)
         except Problem as problem:
             if problem.message != self._said:  # a browser tries again and again
                 complain(problem.message, problem.details, problem.remediation)
@@ -137,7 +137,7 @@ class Lead:
         return way["host"], way["target"]
 
 
-async def _serve(wire: Wire, path: str, doors: list[tuple[socket.socket, Any]]) -> None:
+async def _serve(wire: Wire, name: str, doors: list[tuple[socket.socket, Any]]) -> None:
     import asyncio  # noqa: PLC0415  cold start: it is there by now
 
     from prism.kit.peer import Peers, watched  # noqa: PLC0415  cold start: it brings `logging`
@@ -146,7 +146,7 @@ async def _serve(wire: Wire, path: str, doors: list[tuple[socket.socket, Any]]) 
     peers = Peers() if watched() else None
     try:
         for door, way in doors:
-            lead = Lead(wire, path + query(port=way["port"]))
+            lead = Lead(wire, name, way["port"])
             await forward(door, lead, *([peers.admits] if peers else []))
         await asyncio.Event().wait()
     finally:

@@ -31,7 +31,19 @@ def ask(
     try:
         return msgspec.json.decode(received, type=answer)
     except msgspec.DecodeError as error:
-        raise AnswerNotUnderstood(
-            details=f"{method} {path}: {error}",
-            remediation="Compare `prism version` with `prism daemon status`",
-        ) from error
+        raise _not_understood(f"{method} {path}", error) from error
+
+
+def understood(answer: object, kind: type[T], path: str) -> T:
+    """An answer that was parsed already, as the type that it should be of."""
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError as error:
+        raise _not_understood(path, error) from error
+
+
+def _not_understood(what: str, error: Exception) -> AnswerNotUnderstood:
+    return AnswerNotUnderstood(
+        details=f"{what}: {error}",
+        remediation="Compare `prism version` with `prism daemon status`",
+    )

@@ -6,7 +6,8 @@ from typing import Any, Literal, TypedDict, Unpack
 
 import msgspec
 
-from prism.client.typed import ask
+from prism.client.connection import connection
+from prism.client.typed import ask, understood
 from prism.client.waiting import follow
 from prism.client.wire import Wire, query, quoted
 from prism.templates.model import Size
@@ -140,7 +141,7 @@ class Workspaces:
 
     def connect(self, name: str) -> Connection:
         """How to get into a running workspace, secrets included."""
-        return ask(self._wire, "GET", _path(name, "connect"), Connection)
+        return understood(connection(self._wire, name), Connection, _path(name, "connect"))
 
     def hibernation_status(self, name: str) -> Hibernation:
         """Whether it can sleep, and since when it does."""

@@ -1,0 +1,153 @@
+"""Answers about ways into a workspace, checked before anything acts on them.
+
+OpenSSH, a shell and a browser act on these values, so a hostile daemon could run code on the
+computer of its client: with the host `-oProxyCommand=…`, a line break in a user name, a command
+to paste that ends in `; rm -rf ~`. Every caller gets these answers from here.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import socket
+
+from prism.client.wire import query, quoted
+from prism.errors import Problem
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prism.client.wire import Wire
+
+HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+IPV6 = re.compile(r"[0-9A-Fa-f:][0-9A-Fa-f:.]{1,44}")
+USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?")
+SERVICE = re.compile(r".{1,200}")
+URL = re.compile(
+    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    r"(?:/[A-Za-z0-9._~%/-]*)?"
+)
+# OpenSSH expands `${…}` and `%`, and unquotes `"` and `\`; the callers escape `%`.
+PATH = re.compile(r'(?:/|~/)(?:(?!\$\{)[^"\\])*')
+PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~-]+")
+SECRET = re.compile(r"[!-~]{0,512}")
+KNOWN_HOSTS = "UserKnownHostsFile="
+OURS = ("-p", "-i", "-o", "-L")  # the options that a command of ours may have
+
+
+class AnswerRefused(Problem, code="ANSWER_REFUSED"):
+    """The daemon's answer holds what no daemon of ours says, so nothing was done with it."""
+
+
+def connection(wire: Wire, name: str) -> Any:
+    """How to get into a running workspace, as `connect` answers it."""
+    answer = wire.ask("GET", f"/instances/{quoted(name)}/connect")
+    with _Understood(name):
+        ssh = answer["ssh"]
+        if command := ssh.get("command"):
+            _ssh(ssh, command)
+        elif ssh.get("host") is not None:
+            _host(ssh["host"])
+        for service, access in answer["services"].items():
+            _matches(SERVICE, service, "the name of a service")
+            _service(access, ssh)
+    return answer
+
+
+def ports(wire: Wire, name: str, port: int | None = None) -> list[Any]:
+    """Where a workspace's services are on the daemon's computer, or one port of it."""
+    answer = wire.ask("GET", f"/instances/{quoted(name)}/ports{query(port=port)}")
+    with _Understood(name):
+        for way in answer:
+            if way["service"] is not None:
+                _matches(SERVICE, way["service"], "the name of a service")
+            _matches(URL, way["url"], "the address of a service")
+            _host(way["host"])
+            _port(way["port"])
+            _port(way["target"])
+    return list(answer)
+
+
+def named(name: object) -> str:
+    """The name of a workspace, as it may stand in a configuration of OpenSSH."""
+    with _Understood("the list of workspaces"):
+        return _matches(NAME, name, "the name of a workspace")
+
+
+class _Understood:
+    """Whatever an answer is not made of is a refusal of it, not a bug here."""
+
+    def __init__(self, about: str) -> None:
+        self._about = about
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError | ValueError | KeyError | TypeError | AttributeError):
+            shown = "".join(c if c.isprintable() else "?" for c in str(error))[:200]
+            raise AnswerRefused(
+                f"The daemon's answer about {self._about} was not used",
+                details=f"no daemon of Prism's says this: {shown}",
+                remediation="See which daemon it is, and that it is yours: `prism daemon status`",
+            ) from error
+
+
+def _ssh(ssh: Any, command: str) -> None:
+    _host(ssh["host"])
+    _matches(USER, ssh["user"], "the user of SSH")
+    if ssh.get("port") is not None:
+        _port(ssh["port"])
+    ssh["command"] = _command(ssh, command)
+
+
+def _service(access: Any, ssh: Any) -> None:
+    _matches(URL, access["url"], "the address of a service")
+    for secret in ("token", "username", "password"):
+        if access.get(secret) is not None:
+            _matches(SECRET, access[secret], f"the {secret} of a service")
+    if forward := access.get("local_forward"):
+        access["local_forward"] = _command(ssh, forward)
+
+
+def _command(ssh: Any, text: str) -> str:
+    """A command for a shell, made anew of words that are known: it is there to be pasted."""
+    program, *words = shlex.split(text)
+    to = words.pop()
+    if program != "ssh" or to != f"{ssh['user']}@{ssh['host']}" or len(words) % 2:
+        raise ValueError(f"a command that is not one of ssh's: {text}")
+    for option, value in zip(words[::2], words[1::2], strict=True):
+        if option not in OURS:
+            raise ValueError(f"an option of ssh that Prism does not use: {option}")
+        if option == "-p":
+            _port(int(value))
+        elif option == "-L":
+            _matches(re.compile(r"[0-9]{1,5}:localhost:[0-9]{1,5}"), value, "a forward of ssh")
+        else:
+            path = value.removeprefix(KNOWN_HOSTS) if option == "-o" else value
+            if option == "-o" and path == value:
+                raise ValueError(f"an option of ssh that Prism does not use: {value}")
+            _matches(PATH, path, "a path")
+    every = [program, *words, to]
+    return " ".join(word if PLAIN.fullmatch(word) else shlex.quote(word) for word in every)
+
+
+def _host(value: object) -> None:
+    if isinstance(value, str) and ":" in value:
+        _matches(IPV6, value, "a host")
+        socket.inet_pton(socket.AF_INET6, value)
+    else:
+        _matches(HOST, value, "a host")
+
+
+def _port(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 65536:
+        raise ValueError(f"a port: {value}")
+
+
+def _matches(pattern: re.Pattern[str], value: object, what: str) -> str:
+    if not isinstance(value, str) or not value.isprintable() or not pattern.fullmatch(value):
+        raise ValueError(f"{what}: {value!r}")
+    return value
