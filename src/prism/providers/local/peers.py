@@ -1,18 +1,27 @@
-"""Whether whoever knocks at a door of the daemon is a workspace: asked by its socket's inode.
+"""Whether a connection to the daemon comes from a workspace: asked by its socket's inode.
 
-A workspace in a sandbox runs as the daemon's own user, so its uid does not tell it from its
-owner; its PID namespace does. Where such workspaces run, somebody must be seen to hold the
-socket: who hides it (on its way from one process to another, say) is turned away. Only a
-process of the owner's that nobody may look into (an `sshd`) can be the unseen holder.
+A workspace in a sandbox runs as the daemon's own user, so the uid of a socket does not tell it
+from its owner's; its place in the process tree does. While such workspaces run:
+
+- Every task of theirs is looked at. One that holds the socket decides, whoever else holds it.
+  So does a supervisor or this daemon: neither ever calls the daemon, but a workspace can hand
+  them a socket of its own.
+- Somebody else must be seen to hold it. A socket can be hidden (in a thread with descriptors of
+  its own, in a message on its way, in a process that cannot be looked into), and is refused then.
 """
 
+import ctypes
 import os
+import platform
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MOST = 16  # who knocked lately, and will again: a browser, a notebook
+KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272}.get(platform.machine())
+KCMP_FILES = 2
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Peers:
@@ -27,46 +36,75 @@ class Peers:
         """Whether a process of a sandboxed workspace holds it, or nobody can be seen to."""
         if not self._fenced():
             return False
-        link, unseen = f"socket:[{inode}]", []
-        for pid in self._candidates():
-            held = _holds(pid, link)
-            if held:
-                return self._inside(pid)
-            if held is None:
-                unseen.append(pid)
-        return not any(map(_is_of_ours, unseen))
+        link = f"socket:[{inode}]"
+        within = self._within()
+        if any(_holds(pid, link) for pid in within):
+            return True
+        # Who came in while we looked is judged by where it lives.
+        holder = next((it for it in self._others(within) if _holds(it, link)), None)
+        if holder is None or self._came_in(holder):
+            return True
+        self._remember(holder)
+        return False
 
-    def _candidates(self) -> Iterator[int]:
-        """Every process, the likely ones first: who came lately, then the youngest."""
+    def _within(self) -> set[int]:
+        """The daemon itself, the supervisors, and all that came of them in a sandbox."""
+        supervisors = self._supervisors()
+        below = {pid for pid in _descendants(supervisors) if _nested(pid)}
+        return {os.getpid(), *supervisors, *below}
+
+    def _others(self, within: set[int]) -> Iterator[int]:
+        """Every other process, the likely ones first: who came lately, then the youngest."""
         with self._writing:
-            lately = list(reversed(self._lately))
+            lately = [it for it in reversed(self._lately) if it not in within]
         yield from lately
         everybody = sorted((int(it) for it in os.listdir("/proc") if it.isdigit()), reverse=True)
-        yield from (pid for pid in everybody if pid not in lately)
+        yield from (pid for pid in everybody if pid not in within and pid not in lately)
 
-    def _inside(self, pid: int) -> bool:
-        if _nested(pid) and _came_of(pid, self._supervisors()):
-            return True
+    def _came_in(self, pid: int) -> bool:
+        return _nested(pid) and _came_of(pid, self._supervisors())
+
+    def _remember(self, pid: int) -> None:
         with self._writing:
             self._lately[pid] = None
             self._lately.move_to_end(pid)
             while len(self._lately) > MOST:
                 self._lately.popitem(last=False)
-        return False
 
 
-def _holds(pid: int, link: str) -> bool | None:
-    """Whether a process has it open; none where nobody may know."""
+def _holds(pid: int, link: str) -> bool:
+    """Whether a task of a process is seen to have it open."""
+    return any(_opened(tables, link) for tables in _tables(pid))
+
+
+def _tables(pid: int) -> Iterator[str]:
+    """The descriptors of a process, and those of its threads that have others."""
+    yield f"/proc/{pid}/fd"
     try:
-        folder = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            return any(_leads(number, folder, link) for number in os.listdir(folder))
-        finally:
-            os.close(folder)
-    except PermissionError:
-        return None
+        tasks = os.listdir(f"/proc/{pid}/task")
     except OSError:  # it has just ended
+        return
+    for task in map(int, tasks):
+        if task != pid and not _share(pid, task):
+            yield f"/proc/{pid}/task/{task}/fd"
+
+
+def _share(one: int, other: int) -> bool:
+    """Whether two tasks have the same descriptors; not, where the kernel does not tell."""
+    return KCMP is not None and LIBC.syscall(KCMP, one, other, KCMP_FILES, 0, 0) == 0
+
+
+def _opened(folder: str, link: str) -> bool:
+    try:
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # it has just ended, or may not be looked into
         return False
+    try:
+        return any(_leads(number, place, link) for number in os.listdir(place))
+    except OSError:
+        return False
+    finally:
+        os.close(place)
 
 
 def _leads(number: str, folder: int, link: str) -> bool:
@@ -81,18 +119,38 @@ def _nested(pid: int) -> bool:
     return len(_status(pid).get("NSpid", "").split()) > 1
 
 
-def _is_of_ours(pid: int) -> bool:
-    """Whether a process of this user's own, outside of every sandbox, may not be looked into."""
-    said = _status(pid)
-    ours = said.get("Uid", "").split()[:1] == [str(os.geteuid())]
-    return ours and len(said.get("NSpid", "").split()) == 1
+def _descendants(of: set[int]) -> Iterator[int]:
+    """All processes that came of these, by the table of all processes."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            children.setdefault(_parent(int(name)), []).append(int(name))
+    queue = list(of)
+    while queue:
+        found = children.get(queue.pop(), [])
+        yield from found
+        queue += found
+
+
+def _parent(pid: int) -> int:
+    try:
+        stat = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    except OSError:  # it has just ended
+        return 0
+    try:
+        said = os.read(stat, 1024)  # half the time of a file object: this is asked of everybody
+    except OSError:
+        return 0
+    finally:
+        os.close(stat)
+    return int(said[said.rindex(b")") + 2 :].split(None, 2)[1])
 
 
 def _came_of(pid: int, supervisors: set[int]) -> bool:
     while pid > 1:
         if pid in supervisors:
             return True
-        pid = int(_status(pid).get("PPid", "0"))
+        pid = _parent(pid)
     return False
 
 

@@ -1,0 +1,77 @@
+"""A home of an ordinary user, also where the tests run as root: a daemon without any privilege."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.house.living import BIN, Home
+
+NOBODY = 65534
+
+
+def as_ordinary(command):
+    """The command, run by an ordinary user."""
+    if os.geteuid() != 0:
+        return list(command)
+    user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    return ["setpriv", *user, "--", *command]
+
+
+def can_be_ordinary():
+    """Whether such a user can run Prism from here, in a sandbox."""
+    if sys.platform != "linux" or not shutil.which("bwrap"):
+        return False
+    trial = "bwrap --unshare-pid --ro-bind / / --proc /proc " + f"{BIN}/python -c 'import prism'"
+    done = subprocess.run(as_ordinary(["/bin/sh", "-c", trial]), capture_output=True)
+    return done.returncode == 0
+
+
+@contextlib.contextmanager
+def ordinary_home():
+    """A home that belongs to that user, until the block ends."""
+    place = Path(tempfile.mkdtemp(prefix="prism-ordinary-"))
+    home = OrdinaryHome(place / "home")
+    if os.geteuid() == 0:
+        for path in (place, home.folder):
+            os.chown(path, NOBODY, NOBODY)
+    try:
+        yield home
+    finally:
+        home.clear()
+        shutil.rmtree(place)
+
+
+class OrdinaryHome(Home):
+    """Its daemon and its commands run as that user."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.environ |= {"HOME": str(folder.parent), "USER": "ordinary", "LOGNAME": "ordinary"}
+
+    def living(self, program=(BIN / "prismd",), **environ):
+        """A daemon, until the block ends."""
+        return super().living(as_ordinary(program), **environ)
+
+    def cli(self, *words, input=None, **environ):
+        """What the real command says."""
+        return subprocess.run(
+            as_ordinary([BIN / "prism", *words]),
+            env=self.environ | environ,
+            capture_output=True,
+            text=True,
+            input=input,
+        )
+
+    def program(self, code, *words):
+        """A program of that user's own, outside of every sandbox; the caller ends it."""
+        return subprocess.Popen(
+            as_ordinary([sys.executable, "-c", code, *words]),
+            env=self.environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )

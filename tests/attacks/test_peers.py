@@ -1,0 +1,170 @@
+"""A sandboxed program that hides its socket, and still may not call the API as its owner."""
+
+import contextlib
+import json
+import urllib.request
+
+import pytest
+
+from tests.attacks.ordinary import can_be_ordinary, ordinary_home
+
+pytestmark = pytest.mark.skipif(
+    not can_be_ordinary(), reason="no ordinary user can run a sandbox here"
+)
+CALLS = """
+import ctypes, os, socket, sys, threading, time
+libc = ctypes.CDLL(None, use_errno=True)
+PORT = int(sys.argv[1])
+WORDS = b"GET /api/v1/instances HTTP/1.1\\r\\nHost: localhost:%d\\r\\n\\r\\n" % PORT
+
+def connected():
+    door = socket.socket()
+    door.settimeout(10)
+    door.connect(("127.0.0.1", PORT))
+    return door
+
+def answered(door):
+    door.sendall(WORDS)
+    said = b""
+    while b"\\r\\n\\r\\n" not in said and (more := door.recv(65536)):
+        said += more
+    print(said.split(b"\\r\\n")[0].decode() or "nothing", flush=True)
+"""
+# Each hides its socket from whoever lists `/proc/PID/fd`.
+HIDES = {
+    "in a thread with descriptors of its own": """
+def work():
+    assert libc.unshare(0x400) == 0
+    answered(connected())
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+""",
+    "in a process whose first thread has ended": """
+def work():
+    assert libc.unshare(0x400) == 0
+    time.sleep(0.2)
+    answered(connected())
+    os._exit(0)
+threading.Thread(target=work).start()
+libc.syscall(SYS_exit, 0)
+""",
+    "in a process that nobody may look into": """
+assert libc.prctl(4, 0, 0, 0, 0) == 0
+answered(connected())
+""",
+    "in a message that is on its way": """
+one, two = socket.socketpair()
+to = connected()
+socket.send_fds(one, [b"x"], [to.fileno()])
+to.close()
+time.sleep(1)
+_, [number], _, _ = socket.recv_fds(two, 1, 1)
+answered(socket.socket(fileno=number))
+""",
+    "in many threads that come and go": """
+def work(door, depth):
+    assert libc.unshare(0x400) == 0
+    for number in range(3, 64):
+        if number != door.fileno():
+            try:
+                os.close(number)
+            except OSError:
+                pass
+    if depth:
+        thread = threading.Thread(target=work, args=(door, depth - 1))
+        thread.start()
+        thread.join()
+    else:
+        answered(door)
+door = connected()
+thread = threading.Thread(target=work, args=(door, 5))
+thread.start()
+thread.join()
+""",
+}
+# An accomplice outside, who runs as the owner: holds what he is given, over an abstract socket.
+HOLDS = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as door:
+    door.bind("\\0" + sys.argv[1])
+    door.listen()
+    print("ready", flush=True)
+    while True:
+        guest, _ = door.accept()
+        _, held, _, _ = socket.recv_fds(guest, 1, 1)
+        guest.sendall(b"y")
+        kept = globals().setdefault("kept", [])
+        kept += held
+"""
+GIVES = """
+to = connected()
+with socket.socket(socket.AF_UNIX) as other:
+    other.connect("\\0" + sys.argv[2])
+    socket.send_fds(other, [b"x"], [to.fileno()])
+    other.recv(1)
+answered(to)
+"""
+UNDUMPABLE = """
+import ctypes, sys
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+EXIT = "import platform; SYS_exit = {'x86_64': 60}.get(platform.machine(), 93)"
+
+
+@pytest.fixture(scope="module")
+def home():
+    """An ordinary user's daemon, a workspace that runs, and a process that hides its files."""
+    with ordinary_home() as home, home.living():
+        home.said("launch", "plain-shell", "mine")
+        agent = home.program(UNDUMPABLE)  # as an `ssh-agent` is
+        assert agent.stdout.readline()
+        yield home
+        agent.communicate()
+        home.said("terminate", "mine", "--yes")
+
+
+@pytest.fixture(scope="module")
+def port(home):
+    """Where the daemon listens."""
+    return json.loads((home.folder / "daemon.lock").read_text())["port"]
+
+
+def inside(home, code, *words):
+    done = home.cli("exec", "mine", "--", "python", "-c", f"{CALLS}\n{EXIT}\n{code}", *words)
+    assert done.stdout.strip(), done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("how", HIDES)
+def test_a_hidden_socket_is_refused(home, port, how):
+    assert " 403 " in inside(home, HIDES[how], str(port))
+
+
+def test_whoever_else_holds_it(home, port):
+    accomplice = home.program(HOLDS, name := f"prism-test-{port}")
+    try:
+        assert accomplice.stdout.readline() == "ready\n"
+        assert " 403 " in inside(home, GIVES, str(port), name)
+    finally:
+        accomplice.kill()
+        accomplice.communicate()
+
+
+def test_its_owner_is_let_in_beside_them(home, port):
+    url = f"http://127.0.0.1:{port}/api/v1/instances"
+    asks = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).status)"
+    for _ in range(2):
+        done = home.program(asks, url)
+        assert done.communicate()[0] == "200\n"
+    threaded = f"""
+import threading
+thread = threading.Thread(target=lambda: exec({asks!r}))
+thread.start()
+thread.join()
+"""
+    assert home.program(threaded, url).communicate()[0] == "200\n"
+    with contextlib.closing(urllib.request.urlopen(url)) as answer:  # root, where that is us
+        assert answer.status == 200
