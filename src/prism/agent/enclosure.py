@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prism.agent.folder import clear
 from prism.agent.grafts import graft, prune
 from prism.agent.processes import LINUX, MARK, Start, descendants, spawn
 from prism.agent.recipe import SYSTEM
+from prism.agent.safe_paths import remove_tree
 from prism.agent.sandbox import bubblewrap, enclosed, volumes_of
 from prism.agent.words import Log, last_words
 
@@ -101,7 +101,7 @@ class Enclosure:
         ours, theirs = socket.socketpair()
         argv = [sys.executable, "-I", "-S", str(PROGRAM), str(theirs.fileno())]
         if bwrap:
-            clear(self._folder / "tmp")
+            remove_tree(self._folder / "tmp")
             reachable = [*self._reachable, str(PROGRAM)]
             argv = enclosed(bwrap, argv, self._folder, reachable, self.volumes)
         environment = {"PATH": SYSTEM, "LANG": "C.UTF-8", MARK: str(self._folder)}

@@ -13,9 +13,10 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from prism.agent.safe_paths import remove_tree
 
 FICLONE = 0x40049409
 FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -104,9 +105,9 @@ class Folder:
         trash.mkdir(exist_ok=True)
         for name in os.listdir(self.path):
             if name not in PROTOCOL:
-                clear(trash / name)
+                remove_tree(trash / name)
                 (self.path / name).rename(trash / name)
-        clear(trash)
+        remove_tree(trash)
         (self.path / "order.json").unlink(missing_ok=True)
 
 
@@ -154,24 +155,3 @@ def shares_blocks(one: Path, other: Path) -> bool:
     finally:
         source.unlink(missing_ok=True)
         target.unlink(missing_ok=True)
-
-
-def clear(path: Path) -> None:
-    """Remove a file or tree, also where its owner forbade himself to write."""
-    import shutil  # noqa: PLC0415 - only a machine's end needs it, and it is not small
-
-    def permit(remove: Callable[..., Any], name: str, _: Any) -> None:
-        if os.path.islink(name):
-            return
-        for one in (os.path.dirname(name), name):
-            if os.path.lexists(one):
-                os.chmod(one, 0o700)
-        if remove in (os.open, os.scandir, os.lstat, os.rmdir) and os.path.isdir(name):
-            shutil.rmtree(name)
-        elif os.path.lexists(name):
-            os.unlink(name)
-
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, onerror=permit)
-    else:
-        path.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ step is a `yield`. Asking is no activity: Jupyter is told not to count it.
 import contextlib
 import errno
 import json
-import os
 import re
 import socket
 import time
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from prism.agent.idle import Touch
+from prism.agent.mounts import is_a_volume
+from prism.agent.safe_paths import Directory
 
 HOST = "127.0.0.1"
 PATIENCE = 5.0
@@ -52,9 +53,20 @@ def kernels(port: int, token: str, home: Path) -> Generator[None, None, Kernels]
         elif at := _moment(_of(it, "last_activity")):
             found.touches.append((at, f"a cell of {name} was run"))
     for path in filter(None, names.values()):
-        with contextlib.suppress(OSError):
-            found.touches.append((os.stat(home / path).st_mtime, f"{path} was saved"))
+        with contextlib.suppress(OSError, ValueError):
+            found.touches.append((_saved(home, path), f"{path} was saved"))
     return found
+
+
+def _saved(home: Path, path: str) -> float:
+    """When a file of a home was written; what a server says of itself may be anything."""
+    with Directory.at(home) as folder:
+        place, name, rest = (*path.split("/", 2), "", "")[:3]
+        link = folder.readlink(f"{place}/{name}") if place == "volumes" and rest else None
+        if link is None or not is_a_volume(link, str(home.parents[2] / "storage" / "volumes")):
+            return folder.stat(path).st_mtime
+    with Directory.at(link) as volume:
+        return volume.stat(rest).st_mtime
 
 
 def _answers(port: int, paths: Sequence[str], token: str) -> Asking:

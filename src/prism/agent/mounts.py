@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from prism.agent.folder import Folder, read
+from prism.agent.safe_paths import LINK, Directory
 
 Stamp = tuple[int, int] | None
 
@@ -18,8 +19,7 @@ class Mounts:
     """Keeps one machine's links what they should be."""
 
     def __init__(self, folder: Folder) -> None:
-        self._said, self._place = Path(f"{folder.path}.mounts.json"), folder.home / "volumes"
-        self._home = folder.home
+        self._said, self._home = Path(f"{folder.path}.mounts.json"), folder.home
         self._read: Stamp = None
         self._made = False
         self.trouble = ""
@@ -32,15 +32,19 @@ class Mounts:
     def step(self) -> bool:
         """Look whether anything changed, and make it so; whether it did."""
         stamp = _stamp(self._said)
-        if (self._made and stamp == self._read) or not self._home.is_dir():
+        if self._made and stamp == self._read:
+            return False
+        try:
+            home = Directory.at(self._home)
+        except OSError:  # it is not made yet, or taken away
             return False
         root, wanted = self._wanted()
         self.trouble = ""
-        try:
-            self._remove(root, wanted)
-            self._make(wanted)
-        except OSError as error:  # a full disk, or a file in the way: its services still run
-            self.trouble = f"a volume cannot be shown in ~/volumes: {error}"
+        with home:
+            try:
+                self._change(home, root, wanted)
+            except OSError as error:  # a full disk, or a file in the way: its services still run
+                self.trouble = f"a volume cannot be shown in ~/volumes: {error}"
         self._made, self._read = True, stamp
         return True
 
@@ -50,28 +54,42 @@ class Mounts:
         named = {str(it["name"]): str(it["path"]) for it in said.get("volumes", ())}
         return root, named
 
-    def _remove(self, root: str, wanted: dict[str, str]) -> None:
-        if self._place.is_symlink() or not self._place.is_dir():
+    def _change(self, home: Directory, root: str, wanted: dict[str, str]) -> None:
+        try:
+            place = home.make("volumes") if wanted else home.folder("volumes")
+        except FileNotFoundError:
             return
-        for name in os.listdir(self._place):
-            link = self._place / name
-            ours = link.is_symlink() and _is_a_volume(os.readlink(link), root)
-            if ours and os.readlink(link) != wanted.get(name):
-                link.unlink()
+        except OSError as error:
+            if error.errno not in LINK:
+                raise
+            if wanted:
+                self.trouble = "~/volumes is not a folder, so no volume can be shown in it"
+            return
+        with place:
+            _remove(place, root, wanted)
+            self._make(place, wanted)
 
-    def _make(self, wanted: dict[str, str]) -> None:
-        if not wanted:
-            return
-        self._place.mkdir(exist_ok=True)
+    def _make(self, place: Directory, wanted: dict[str, str]) -> None:
         for name, path in wanted.items():
-            link = self._place / name
-            if not link.is_symlink():
-                link.symlink_to(path)  # raises where something else has that name
-            elif os.readlink(link) != path:
-                self.trouble = f"~/volumes/{name} is a link of somebody else's"
+            try:
+                place.symlink(path, name)
+            except FileExistsError:
+                known = place.readlink(name)
+                if known is None:
+                    raise
+                if known != path:
+                    self.trouble = f"~/volumes/{name} is a link of somebody else's"
 
 
-def _is_a_volume(target: str, root: str) -> bool:
+def _remove(place: Directory, root: str, wanted: dict[str, str]) -> None:
+    """Remove our links that nobody wants any more."""
+    for name in place.names():
+        target = place.readlink(name)
+        if target and is_a_volume(target, root) and target != wanted.get(name):
+            place.unlink(name)
+
+
+def is_a_volume(target: str, root: str) -> bool:
     """Whether a link leads to a volume; without a root, by the shape of its path."""
     place, data = Path(target).parent, Path(target).name
     known = str(place.parent) == root if root else place.parent.name == "volumes"

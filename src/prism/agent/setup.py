@@ -11,12 +11,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from prism.agent.crew import Broken, Crew, Work
 from prism.agent.folder import shares_blocks
 from prism.agent.recipe import Recipe
+from prism.agent.safe_paths import LINK, Directory
 from prism.agent.sandbox import bubblewrap
 from prism.agent.words import Log, last_words
 
@@ -42,6 +44,7 @@ MEANINGS = (
     ),
 )
 # A login shell reads the system's profile first, which may well forget where programs are.
+FOLDERS = (".config", ".cache", ".local/share", ".local/state", ".local/run")
 PROFILE = """\
 PATH="$VIRTUAL_ENV/bin:$HOME/.local/bin:$PATH"
 if [ -n "$BASH" ] && [ -f "$HOME/.bashrc" ]; then . "$HOME/.bashrc"; fi
@@ -61,10 +64,7 @@ class Setup:
         """All of it, as far as it was not done before."""
         for path in (self._folder.home, self._folder.logs):
             path.mkdir(exist_ok=True)
-        for name in (".config", ".cache", ".local/share", ".local/state", ".local/run"):
-            (self._folder.home / name).mkdir(parents=True, exist_ok=True)
-        if not os.path.lexists(profile := self._folder.home / ".profile"):
-            profile.write_text(PROFILE)
+        _furnish(self._folder.home)
         yield from self._once("environment", self._environment, [self._recipe.order["python"]])
         yield from self._once("packages", self._packages, self._recipe.packages)
         yield from self._once("post_install", self._post_install, self._recipe.post_install)
@@ -148,6 +148,19 @@ class Setup:
             return
         share = self._downloaded / max(self._downloads, self._downloaded, 1)
         self._tell("packages", 20 + int(50 * share))
+
+
+def _furnish(home: Path) -> None:
+    """Make what programs expect in a home; what the workspace has put there instead stays."""
+    with Directory.at(home) as folder:
+        for name in FOLDERS:
+            try:
+                folder.make(name).close()
+            except OSError as error:
+                if error.errno not in LINK:  # a file or symlink of the workspace's own
+                    raise
+        with suppress(FileExistsError):
+            folder.write_new(".profile", PROFILE.encode())
 
 
 class Slot:

@@ -3,7 +3,6 @@
 import errno
 import os
 import secrets
-import shutil
 import sys
 import time
 from datetime import timedelta
@@ -21,6 +20,7 @@ from prism.providers.local.folder import Wanted
 from prism.providers.local.found import Launched
 from prism.providers.local.limits import limits_for
 from prism.providers.local.reachable import reachable
+from prism.providers.local.trees import cleared
 from prism.workspaces.ports import Order, Refused
 
 CHANGING = ("project", "budget", "idle_profile", "ends_at")
@@ -51,7 +51,7 @@ def make(folder: Path, order: Order, manners: Manners) -> None:
         folders.judge(draft, order.idle, manners.minute)
         draft.rename(folder)
     except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
+        cleared(draft)
         if folder.exists():  # somebody else was faster
             return
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -96,7 +96,7 @@ def sweep_away(folder: Path, after: timedelta) -> None:
             folder = folder.rename(folder.with_name(f".{folder.name}-{secrets.token_hex(4)}"))
     except FileNotFoundError:
         return
-    shutil.rmtree(folder, ignore_errors=True)
+    cleared(folder)
 
 
 def _written(order: Order, manners: Manners) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """Whole trees of files: copied, measured, removed; no symlink is ever followed."""
 
+import logging
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from prism.agent.safe_paths import remove_tree
+
+log = logging.getLogger(__name__)
 LINUX = sys.platform == "linux"
 WORDS = {"LC_ALL": "C", "PATH": os.defpath}
 FULL = ("No space left on device", "Disk quota exceeded")
@@ -58,14 +61,10 @@ def measured(folder: Path) -> int | None:
 
 
 def cleared(folder: Path) -> bool:
-    """Remove a tree, also where its owner forbade himself to write; whether it is gone."""
-    if folder.is_symlink() or not folder.is_dir():
-        folder.unlink(missing_ok=True)
-        return True
-    os.chmod(folder, 0o700)
-    for top, folders, _ in os.walk(folder):
-        for name in folders:
-            if not os.path.islink(path := os.path.join(top, name)):
-                os.chmod(path, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
-    return not folder.exists()
+    """Remove a tree, whatever is in it; whether it is gone."""
+    try:
+        remove_tree(folder)
+    except OSError as error:
+        log.warning("%s cannot be removed yet: %s", folder, error)
+        return False
+    return True

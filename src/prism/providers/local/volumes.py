@@ -12,6 +12,7 @@ import re
 import secrets
 import threading
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -21,6 +22,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from prism.agent.safe_paths import Directory
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
@@ -249,10 +251,10 @@ class LocalVolumes:
 
     def _without_links(self, data: Path) -> None:
         """A copy of a home has no way into the volumes that its workspace had."""
-        for name in _names(data / "volumes"):
-            link = data / "volumes" / name
-            if link.is_symlink() and os.readlink(link).startswith(f"{self._volumes}/"):
-                link.unlink()
+        with suppress(OSError), Directory.at(data) as home, home.folder("volumes") as place:
+            for name in place.names():
+                if (place.readlink(name) or "").startswith(f"{self._volumes}/"):
+                    place.unlink(name)
 
 
 def volume_id(key: str, kind: Kind) -> str:

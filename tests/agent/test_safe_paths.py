@@ -1,0 +1,178 @@
+"""Paths below a folder are resolved beneath it, and whole trees are removed with all in them."""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from prism.agent import safe_paths
+from prism.agent.safe_paths import Directory, remove_tree
+
+DEEP = 1500  # folders with names of 10 characters: four times as long as a path may be
+
+
+@pytest.fixture(params=["openat2", "walk"])
+def root(request, tmp_path, monkeypatch):
+    """A folder with some things in it, by both ways of the kernel."""
+    if request.param == "walk":
+        monkeypatch.setattr(safe_paths, "_KERNEL", [None])
+    home = tmp_path / "home"
+    (home / "a" / "b").mkdir(parents=True)
+    (home / "a" / "b" / "file").write_text("text")
+    (home / "link").symlink_to("a")
+    (home / "up").symlink_to("..")
+    (tmp_path / "outside").write_text("secret")
+    with Directory.at(home) as it:
+        yield it
+
+
+def read(root, path):
+    with os.fdopen(root.open(path, os.O_RDONLY)) as file:
+        return file.read()
+
+
+def test_a_file_below_is_read_and_made(root):
+    assert read(root, "a/b/file") == read(root, "./a//b/file") == "text"
+    root.make("x/y/z").close()
+    root.write_new("x/y/z/new", b"content")
+    assert read(root, "x/y/z/new") == "content"
+    assert root.stat("x/y/z/new").st_size == 7
+    root.unlink("x/y/z/new")
+    with root.folder("x/y/z") as made:
+        assert made.names() == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["link/b/file", "up/outside", "../outside", "a/../../outside", "", "/etc/passwd", "a\0"],
+)
+def test_no_way_leads_through_a_symlink_or_out(root, path):
+    for way in (
+        lambda: root.open(path, os.O_RDONLY),
+        lambda: root.folder(path),
+        lambda: root.make(path),
+        lambda: root.stat(path),
+        lambda: root.write_new(path, b""),
+        lambda: root.unlink(path),
+    ):
+        with pytest.raises(OSError):
+            way()
+
+
+def test_a_symlink_at_the_end_is_not_followed_either(root):
+    for flags in (os.O_RDONLY, os.O_WRONLY | os.O_CREAT):
+        with pytest.raises(OSError) as told:
+            root.open("a/b/../b/file".replace("a/b/../b/file", "link"), flags)
+        assert told.value.errno in safe_paths.LINK
+    with pytest.raises(FileExistsError):
+        root.symlink("x", "link")
+    with pytest.raises(OSError):
+        root.make("link/new")
+    assert (root.readlink("link"), root.readlink("a"), root.readlink("none")) == ("a", None, None)
+
+
+def test_a_missing_file_is_said_to_be_missing(root):
+    for path in ("none", "a/none", "none/file"):
+        with pytest.raises(FileNotFoundError):
+            root.open(path, os.O_RDONLY)
+
+
+def nested(folder, depth):
+    """So many folders, one in the other, below one."""
+    current = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("0123456789", dir_fd=current)
+        below = os.open("0123456789", os.O_RDONLY, dir_fd=current)
+        os.close(current)
+        current = below
+    with open(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=current), "w") as file:
+        file.write("deep")
+    os.close(current)
+
+
+def test_a_tree_deeper_than_a_path_may_be_is_removed(tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    nested(tree, DEEP)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 200), hard))  # not one each
+    try:
+        remove_tree(tree)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert not tree.exists()
+
+
+def test_a_tree_is_removed_with_everything_in_it_and_nothing_beside_it(tmp_path):
+    tree, outside = tmp_path / "tree", tmp_path / "outside"
+    (outside / "deep").mkdir(parents=True)
+    (outside / "file").write_text("kept")
+    for name in ("a", "a/b", "locked", "locked/in"):
+        (tree / name).mkdir(parents=True, exist_ok=True)
+    (tree / "a" / "file").write_text("x")
+    (tree / "a" / "out").symlink_to(outside)
+    os.link(outside / "file", tree / "hard")
+    os.mkfifo(tree / "a" / "fifo")
+    (tree / "locked" / "in" / "file").write_text("x")
+    (tree / "locked" / "in").chmod(0)
+    (tree / "locked").chmod(0o500)
+    remove_tree(tree)
+    remove_tree(tree)
+    assert not tree.exists()
+    assert ((outside / "file").read_text(), (outside / "deep").is_dir()) == ("kept", True)
+    (tmp_path / "link").symlink_to(outside)
+    remove_tree(tmp_path / "link")
+    assert (outside.is_dir(), os.path.lexists(tmp_path / "link")) == (True, False)
+
+
+@pytest.mark.parametrize("flag", ["+i", "+a"])
+def test_what_chattr_has_locked_is_removed(tmp_path, flag):
+    tree = tmp_path / "tree"
+    (tree / "folder").mkdir(parents=True)
+    (tree / "folder" / "file").write_text("x")
+    for path in (tree / "folder" / "file", tree / "folder"):
+        done = subprocess.run(["chattr", flag, path], capture_output=True, check=False)
+        if done.returncode:
+            remove_tree(tree)
+            pytest.skip("this user or file system has no such attribute")
+    with pytest.raises(PermissionError):
+        os.unlink(tree / "folder" / "file")
+    remove_tree(tree)
+    assert not tree.exists()
+
+
+WRITER = """
+import os, sys
+os.chdir(sys.argv[1])
+number = 0
+print("begun", flush=True)
+while True:
+    number += 1
+    try:
+        open(f"file{number}", "w").close()
+    except FileNotFoundError:
+        break
+print(number)
+"""
+
+
+def test_a_program_that_goes_on_writing_does_not_survive_it_unseen(tmp_path):
+    tree = tmp_path / "tree"
+    (tree / "a").mkdir(parents=True)
+    argv = [sys.executable, "-c", WRITER, tree / "a"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "begun\n"
+        removed = False
+        while not removed:
+            try:
+                remove_tree(tree)
+            except OSError as told:
+                assert told.errno == errno.ENOTEMPTY, told
+                assert os.path.isdir(tree), "said to be there, and is"
+            else:
+                removed = True
+        assert int(writer.stdout.read()) > 0
+    assert not tree.exists()

@@ -1,0 +1,155 @@
+"""Nothing outside of a workspace ever follows a path that the workspace can write."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prism.agent import safe_paths
+from prism.agent.safe_paths import Directory, remove_tree
+from prism.providers.local.volumes import LocalVolumes
+from prism.storage.model import Kind
+from prism.storage.ports import VolumeOrder
+from prism.workspaces.model import Seen
+from tests.providers.local.world import World, page
+from tests.waiting import eventually
+
+ROUNDS = 300
+linux = pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's")
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """A folder of the host, with something in it that nobody may read or change."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "file").write_text("secret")
+    return folder
+
+
+@contextlib.contextmanager
+def exchanging(folder, one, other):
+    """A program exchanges the two names while the block runs."""
+    argv = [sys.executable, str(Path(__file__).with_name("exchanging.py")), folder, one, other]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(argv, **pipes) as program:
+        assert program.stdout.readline()
+        yield
+        assert program.poll() is None, "it raced to the end"
+        program.communicate()
+
+
+@pytest.fixture
+def machines(tmp_path):
+    it = World(tmp_path, tmp_path / "cache")
+    yield it
+    it.close()
+
+
+def again(machines, id):
+    """Stop a machine, and give its home to its attacker."""
+    machines.compute.stop(id)
+    machines.becomes(id, Seen.OFF)
+    return machines.root / id / "home"
+
+
+def test_a_supervisor_makes_no_folder_and_no_file_where_a_symlink_leads(machines, outside):
+    id = machines.launched(page())
+    home = again(machines, id)
+    for name in (".local", ".config", ".cache", ".profile"):
+        remove_tree(home / name)
+    (home / ".local").symlink_to(outside)
+    (home / ".config").symlink_to(outside / "missing")
+    (home / ".profile").symlink_to(outside / "profile")
+    machines.compute.start(id)
+    machines.becomes(id, Seen.ON)
+    assert os.listdir(outside) == ["file"]
+    assert (home / ".cache").is_dir(), "the rest of the home is made all the same"
+
+
+def test_a_volume_is_not_linked_into_a_folder_that_a_symlink_leads_to(machines, outside, tmp_path):
+    volumes = LocalVolumes(tmp_path / "storage", machines.root)
+    volume = volumes.create(VolumeOrder(key="v", name="data", kind=Kind.EBS, size_gb=1)).id
+    id = machines.launched(page())
+    home = again(machines, id)
+    remove_tree(home / "volumes")
+    (home / "volumes").symlink_to(outside)
+    volumes.attach(volume, id, "data")
+    machines.compute.start(id)
+    machines.becomes(id, Seen.ON)
+    eventually(lambda: any("~/volumes" in note for note in machines.said(id)["notes"]))
+    assert os.listdir(outside) == ["file"]
+    (outside / "other").symlink_to(tmp_path / "storage" / "volumes" / volume / "data")
+    volumes.detach(volume, id)
+    eventually(lambda: not any("~/volumes" in note for note in machines.said(id)["notes"]))
+    assert sorted(os.listdir(outside)) == ["file", "other"], "nothing is removed there either"
+
+
+@linux
+@pytest.mark.parametrize("kernel", ["openat2", "walk"])
+def test_a_folder_exchanged_for_a_symlink_is_never_followed(
+    kernel, outside, tmp_path, monkeypatch
+):
+    if kernel == "walk":
+        monkeypatch.setattr(safe_paths, "_KERNEL", [None])
+    home = tmp_path / "home"
+    (home / "a" / "folder").mkdir(parents=True)
+    (home / "a" / "folder" / "file").write_text("own")
+    (home / "a" / "link").symlink_to(outside)
+    answers = set()
+    with Directory.at(home) as root, exchanging(home / "a", "folder", "link"):
+        for number in range(ROUNDS * 10):
+            try:
+                with os.fdopen(root.open("a/folder/file", os.O_RDONLY)) as file:
+                    answers.add(file.read())
+            except OSError:
+                answers.add("refused")
+            with contextlib.suppress(OSError):
+                root.write_new(f"a/folder/new-{number}", b"x")
+            with contextlib.suppress(OSError):
+                root.make(f"a/folder/made-{number}").close()
+            with contextlib.suppress(OSError):
+                root.unlink("a/folder/file-2")
+    assert answers == {"own", "refused"}
+    assert os.listdir(outside) == ["file"]
+
+
+@linux
+def test_a_removal_goes_nowhere_when_folders_become_symlinks(outside, tmp_path):
+    (outside / "deep").mkdir()
+    (outside / "deep" / "precious").write_text("kept")
+    for number in range(ROUNDS // 3):
+        tree = tmp_path / f"tree{number}"
+        for name in range(20):
+            (tree / "a" / f"folder{name}" / "deep").mkdir(parents=True)
+        (tree / "a" / "link").symlink_to(outside)
+    with exchanging_in_each(tmp_path):
+        for number in range(ROUNDS // 3):
+            with contextlib.suppress(OSError):
+                remove_tree(tmp_path / f"tree{number}")
+    assert sorted(os.listdir(outside)) == ["deep", "file"]
+    assert (outside / "deep" / "precious").read_text() == "kept"
+
+
+@contextlib.contextmanager
+def exchanging_in_each(place):
+    """The exchange in a folder that is removed and made anew, as the removal reaches it."""
+    script = f"""
+import ctypes, os, select, sys
+libc = ctypes.CDLL(None)
+while not select.select([0], [], [], 0)[0]:
+    for tree in range({ROUNDS // 3}):
+        for name in (3, 11):
+            one = f"{place}/tree{{tree}}/a/folder{{name}}".encode()
+            other = f"{place}/tree{{tree}}/a/link".encode()
+            libc.renameat2(-100, one, -100, other, 2)
+    print("turned", flush=True)
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], **pipes) as program:
+        assert program.stdout.readline()
+        yield
+        program.communicate()
