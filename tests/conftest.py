@@ -143,6 +143,12 @@ def http(house):
     return Http(house.app)
 
 
+@pytest.fixture
+def http_of():
+    """Asks one of several houses."""
+    return lambda house: Http(house.app)
+
+
 @pytest.fixture(scope="session")
 def running_double():
     """A double of AWS, of a session."""

@@ -23,6 +23,7 @@ def test_every_field_is_read_from_its_variable():
         "host": "::1",
         "port": 0,
         "database_url": "postgresql://prism@db/prism",
+        "database_timeout": 3,
         "user": "ada@example.org",
         "profile": "grant",
         "url": "http://localhost:1234",

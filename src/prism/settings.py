@@ -24,6 +24,7 @@ PASSWORD = re.compile(r"(://[^:/@\s]*:|[?&]password=)[^@&\s]+")
 POSTGRES = re.compile(r"^postgres(ql)?://")
 Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 0 to 65535")]
 Seconds = Annotated[int, Meta(ge=0, description="a whole number of seconds, 0 or more")]
+Patience = Annotated[int, Meta(ge=1, le=600, description="a whole number of seconds, 1 to 600")]
 Database = Annotated[
     str,
     Meta(
@@ -82,6 +83,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     database_url: Database = ""
     """Where state is kept; empty means SQLite in the home. A PostgreSQL may be shared by
     several daemons."""
+
+    database_timeout: Patience = 10
+    """How many seconds a request waits for the database, or for its turn to change something,
+    before the answer is 503."""
 
     user: str = ""
     """Who is asking in local mode, best a mail address; empty means `login@host`."""

@@ -25,6 +25,7 @@ def test_status_in_the_references_shape(http, house, clock, url):
     [place] = status.pop("places")
     assert status == {
         "status": "healthy",
+        "reasons": [],
         "version": prism.__version__,
         "uptime": "2h 45m 30s",
         "api_version": "v1",

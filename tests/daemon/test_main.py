@@ -223,7 +223,7 @@ def test_a_home_that_cannot_be(daemon):
 def test_a_database_that_is_not_there(daemon):
     run = daemon.run(PRISM_DATABASE_URL="postgresql://ada:secret@127.0.0.1:1/prism")
     assert run.returncode == 1
-    assert "error: Cannot use the database (" in run.stderr
+    assert "error: The database does not answer. (" in run.stderr
     assert "secret" not in run.stderr
     assert "Traceback" not in run.stderr
 

@@ -14,10 +14,10 @@ import uvicorn
 import websockets.sync.client
 from litestar import Litestar
 from litestar.di import Provide
-from sqlalchemy.exc import OperationalError
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from prism.kit import stream
+from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.door import door
 from prism.kit.events import id_of
 from prism.kit.http import Intake, problems
@@ -208,7 +208,7 @@ def test_a_database_that_is_away_is_waited_for(hub, db, monkeypatch):
     def away(id):
         if len(refused) < 3:
             refused.append(id)
-            raise OperationalError("SELECT", {}, OSError("away"))
+            raise DatabaseUnavailable
         return look(id)
 
     monkeypatch.setattr(db, "facts_after", away)

@@ -95,6 +95,7 @@ def _status(asked: Namespace) -> None:
     show_fields(
         {
             "status": it["status"],
+            **{f"why {n}": why for n, why in enumerate(it.get("reasons", ()), 1)},
             "version": it["version"],
             "up": it["uptime"],
             "AWS": it["aws_connectivity"],

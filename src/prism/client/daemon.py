@@ -28,7 +28,7 @@ class PlaceSeen(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """How the daemon is."""
+    """How the daemon is; `reasons` say why it is degraded."""
 
     status: str
     version: str
@@ -41,6 +41,7 @@ class Status(Struct, frozen=True, kw_only=True):
     user: str
     database: str
     places: tuple[PlaceSeen, ...]
+    reasons: tuple[str, ...] = ()
 
 
 class Farewell(Struct, frozen=True):

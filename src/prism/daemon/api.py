@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from prism import __version__
 from prism.kit.clock import Clock
+from prism.kit.http import READS
 from prism.profiles.model import Shown
 
 GRACE = 30  # seconds that requests get to end
@@ -54,13 +55,18 @@ class Daemon:
     counts: Callable[[], Counts]
     profiles: Callable[[], Sequence[Shown]]
     places: Callable[[], Sequence[PlaceSeen]]
+    troubles: Callable[[], Sequence[str]]
     stop: Callable[[], object]
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """How the daemon is."""
+    """How the daemon is; `reasons` say why it is degraded.
+
+    While the database does not answer, counts are those of the last moment it did.
+    """
 
     status: Literal["healthy", "degraded"]
+    reasons: Sequence[str]
     version: str
     uptime: str
     api_version: str
@@ -86,10 +92,14 @@ Itself = NamedDependency[Daemon]
 
 @get("/status", sync_to_thread=True)
 def show_status(daemon: Itself) -> Status:
-    """How the daemon is; degraded when the last look at a place failed."""
+    """How the daemon is; degraded when a place or the database does not answer."""
+    troubles = daemon.troubles()  # first: it asks the database, the others tell what it said
     counts, profiles, places = daemon.counts(), daemon.profiles(), daemon.places()
+    away = [f"{it.place}: {it.problem}" for it in places if it.reachable is False]
+    reasons = [*troubles, *away]
     return Status(
-        status="degraded" if any(place.reachable is False for place in places) else "healthy",
+        status="degraded" if reasons else "healthy",
+        reasons=reasons,
         version=__version__,
         uptime=lasting(daemon.clock.now() - daemon.started_at),
         api_version="v1",
@@ -103,7 +113,7 @@ def show_status(daemon: Itself) -> Status:
     )
 
 
-@post("/shutdown", status_code=200, sync_to_thread=True)
+@post("/shutdown", status_code=200, sync_to_thread=True, opt={READS: True})
 def shut_down(daemon: Itself) -> Response[Farewell]:
     """Answer, let requests end, stop; workspaces keep running."""
     changing = daemon.counts().changing

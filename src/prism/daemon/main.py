@@ -18,7 +18,7 @@ from typing import IO
 
 import uvicorn
 from msgspec.structs import replace
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from prism import __version__
 from prism.daemon import logs
@@ -26,6 +26,7 @@ from prism.daemon.doors import open_doors
 from prism.daemon.house import House, build, public
 from prism.errors import Conflict, Problem, Unavailable
 from prism.kit.clock import WallClock
+from prism.kit.database_faults import diagnose
 from prism.kit.door import door
 from prism.kit.idempotency import Lanes
 from prism.kit.peer import Peers, watched
@@ -73,9 +74,10 @@ def main(words: Sequence[str] | None = None) -> int:
     given = {"PRISM_HOST": asked.host, "PRISM_PORT": asked.port}
     try:
         return run(Settings.load({**os.environ, **{k: v for k, v in given.items() if v}}))
-    except (Problem, OSError, OperationalError) as error:
+    except (Problem, OSError, SQLAlchemyError) as error:
         log.debug("cannot start", exc_info=error)
-        problem = error if isinstance(error, Problem) else _trouble(error)
+        if (problem := error if isinstance(error, Problem) else _trouble(error)) is None:
+            raise
         because = f" ({problem.details})" if problem.details else ""
         sys.stderr.write(f"error: {problem.message}{because}\n")
         if problem.remediation:
@@ -83,19 +85,15 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _trouble(error: OSError | OperationalError) -> Problem:
-    """What this machine or the database has against a start, in words."""
+def _trouble(error: OSError | SQLAlchemyError) -> Problem | None:
+    """What this machine or the database has against a start, in words; None for a bug."""
     if isinstance(error, OSError):
         return Unavailable(
             f"Cannot use {error.filename or 'the home'}",
             details=error.strerror or str(error),
             remediation="Choose a home that you may write to with PRISM_HOME",
         )
-    return Unavailable(
-        "Cannot use the database",
-        details=str(error.orig).strip().splitlines()[0],
-        remediation="Look at PRISM_DATABASE_URL, and whether the database runs",
-    )
+    return diagnose(error, writing=True)
 
 
 def run(settings: Settings, computes: Mapping[str, Compute] | None = None) -> int:

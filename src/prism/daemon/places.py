@@ -13,13 +13,13 @@ from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
-from sqlalchemy.exc import SQLAlchemyError
 
 from prism.daemon.api import PlaceSeen
 from prism.daemon.aws import AwsDesk
 from prism.daemon.rescue import RescueRooms
 from prism.idle.reconciler import IdleReconciler
 from prism.kit.clock import whole
+from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.reconcile import Loop
 from prism.logs.ports import Logs
 from prism.profiles import store as profile_rows
@@ -294,8 +294,8 @@ class PlaceRooms(RescueRooms):
                     rows=tuple(rows),
                     profiles={it.name: it for it in profile_rows.every(sql)},
                 )
-        except SQLAlchemyError:
-            log.exception("nobody knows what is in use of AWS")
+        except DatabaseUnavailable as away:
+            log.warning("nobody knows what is in use of AWS: %s (%s)", away, away.details)
         return self._used
 
     def _assembled(self, cloud: OwnCloud) -> Parts:

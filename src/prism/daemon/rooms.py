@@ -5,7 +5,8 @@ making is nobody's concern. A new room adds its properties here, its routes and 
 `house.py`, and nothing else needs to know.
 """
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -24,11 +25,13 @@ from prism.invitations.reconciler import MailReconciler
 from prism.invitations.service import InvitationService
 from prism.kit.actor import asking
 from prism.kit.clock import Clock
+from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.reconcile import Loop
 from prism.kit.stream import Sights
 from prism.logs.reader import Reader
+from prism.profiles.model import Shown
 from prism.profiles.service import ProfileService
 from prism.projects.members import MemberService
 from prism.projects.service import ProjectService
@@ -48,9 +51,13 @@ from prism.workspaces.resizing import ResizeService
 from prism.workspaces.service import WorkspaceService
 from prism.workspaces.snapshot import Snapshot
 
+log = logging.getLogger(__name__)
+
 
 class Rooms(PlaceRooms):
     """The parts of one daemon; `given` are the places it serves instead of this machine."""
+
+    _profiles: Sequence[Shown] = ()
 
     def __init__(
         self,
@@ -68,7 +75,8 @@ class Rooms(PlaceRooms):
     @cached_property
     def db(self) -> Database:
         """State."""
-        return Database(self.settings.database, self.clock, Bus())
+        patience = float(self.settings.database_timeout)
+        return Database(self.settings.database, self.clock, Bus(), patience)
 
     @cached_property
     def profiles(self) -> ProfileService:
@@ -228,16 +236,25 @@ class Rooms(PlaceRooms):
             user=self.settings.actor,
             database="postgresql" if self.db.shared else "sqlite",
             counts=self._counts,
-            profiles=self.profiles.every,
+            profiles=self._known_profiles,
             places=self._places,
+            troubles=self.db.troubles,
             stop=self._stop,
         )
+
+    def _known_profiles(self) -> Sequence[Shown]:
+        """All of them; as before while the database is away."""
+        try:
+            self._profiles = self.profiles.every()
+        except DatabaseUnavailable as away:
+            log.debug("profiles as they were: %s", away)
+        return self._profiles
 
     def _whose(self, workspace: str) -> Subject | None:
         kept = self.snapshot.pages.rows.get(workspace)
         return None if kept is None else Subject(kept.workspace.project, kept.workspace.owner)
 
     def _counts(self) -> Counts:
-        states = [kept.state for kept in self.snapshot.pages.rows.values()]
+        states = [kept.state for kept in self.snapshot.known.rows.values()]
         active, changing = (sum(it in of for it in states) for of in (ACTIVE, IN_BETWEEN))
         return Counts(len(states), active, changing)

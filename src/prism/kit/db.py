@@ -9,23 +9,40 @@ the block's place, so whoever answers afterwards cannot answer yes.
 
 A block inside a block is part of the outer thought: it commits with it, or not at all. What
 leaves the inner block by an error is undone, facts included, even where the outer one goes on.
+
+A database that is away, full, damaged or kept busy raises `DatabaseUnavailable`, which is an
+answer (503); `troubles` says so until a while after it has ended. Nobody waits for longer than
+`patience` seconds. Writers and readers have connections of their own, so reads go on while
+writers wait.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from prism.kit import journal
 from prism.kit.clock import Clock
+from prism.kit.database_faults import DatabaseLost, DatabaseUnavailable, diagnose
 from prism.kit.events import Bus, Event, Recorded
 from prism.kit.tables import metadata
 
 ONE_WRITER = text("SELECT pg_advisory_xact_lock(8947)")
 NOTIFY = text("NOTIFY prism")
+HOLDER = text(
+    "SELECT a.application_name, coalesce(a.state, 'unknown'),"
+    " extract(epoch FROM clock_timestamp() - a.xact_start)"
+    " FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+    " WHERE l.locktype = 'advisory' AND l.objid = 8947 AND l.granted AND a.pid <> pg_backend_pid()"
+)
+PATIENCE = 10.0  # seconds that anybody waits for the database
+RECENT = 30.0  # seconds for which a trouble is told after it was met last
+LONG = 2.0  # seconds that a writer may wait without anybody being told
 
 
 class Tx:
@@ -46,15 +63,19 @@ CURRENT: ContextVar[Tx | None] = ContextVar("CURRENT", default=None)
 class Database:
     """The engines, and the only place that commits."""
 
-    def __init__(self, url: str, clock: Clock, bus: Bus) -> None:
+    def __init__(self, url: str, clock: Clock, bus: Bus, patience: float = PATIENCE) -> None:
         self.bus = bus
+        self.patience = patience
         self.shared = not url.startswith("sqlite")
         self.url = url
         self.committed: list[Callable[[], object]] = []
         """Called after each commit with facts, before it is told: state kept in memory."""
         self._clock = clock
         self._newest, self._lock = 0, threading.Lock()
-        self.writer, self._readers = _postgres(url) if self.shared else _sqlite(url)
+        self._met: dict[bool, tuple[float, DatabaseUnavailable]] = {}  # by whether it was written
+        self._queue: dict[object, float] = {}  # since when each writer waits for its turn
+        opened = _postgres if self.shared else _sqlite
+        self.writer, self._readers = opened(url, patience)
         self._closed = False
         for engine in (self.writer, self._readers):
             event.listen(engine.pool, "checkin", self._back)
@@ -72,12 +93,7 @@ class Database:
                 raise
             return
         newest = 0
-        with self.writer.begin() as connection:
-            if self.shared:
-                # One writer makes ids grow in commit order, so a reader that resumes misses
-                # nothing, and makes check-then-write (a budget, a claim) safe as it stands.
-                # It must be READ COMMITTED: a snapshot taken before the lock would be stale.
-                connection.execute(ONE_WRITER)
+        with self._explained(writing=True), self._turn() as connection:
             tx = Tx(connection)
             CURRENT.set(tx)
             try:
@@ -93,6 +109,67 @@ class Database:
             self._remember(newest)
             self.tell()
 
+    @contextmanager
+    def _turn(self) -> Iterator[Connection]:
+        """The one writer's transaction, once it is our turn."""
+        ours = object()
+        self._queue[ours] = time.monotonic()
+        try:
+            with self.writer.begin() as connection:
+                if self.shared:
+                    # One writer makes ids grow in commit order, so a reader that resumes misses
+                    # nothing, and makes check-then-write (a budget, a claim) safe as it stands.
+                    # It must be READ COMMITTED: a snapshot taken before the lock would be stale.
+                    connection.execute(ONE_WRITER)
+                self._queue.pop(ours)
+                yield connection
+        finally:
+            self._queue.pop(ours, None)
+
+    @contextmanager
+    def _explained(self, *, writing: bool) -> Iterator[None]:
+        """Say what is wrong with the database instead of what its driver says."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            if (problem := diagnose(error, writing=writing)) is None:
+                raise
+            self._met[writing] = time.monotonic(), problem
+            raise problem from error
+        if not self.lost:
+            self._met.pop(writing, None)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the database was not the one whose content is in memory, when last looked at."""
+        return any(isinstance(why, DatabaseLost) for _, why in tuple(self._met.values()))
+
+    def look(self) -> None:
+        """See whether it is there, whole and ours; raises `DatabaseUnavailable`."""
+        with self.read() as sql:
+            journal.newest(sql)
+        if self.lost:
+            self._met.clear()
+
+    def troubles(self) -> list[str]:
+        """What is wrong with the database at this moment, or was some seconds ago; asks it."""
+        holder = None
+        try:
+            self.look()
+            if self.shared:
+                with self.read() as sql:
+                    holder = sql.execute(HOLDER).first()
+        except DatabaseUnavailable as away:
+            self._met[False] = time.monotonic(), away
+        now = time.monotonic()
+        met = [why for at, why in tuple(self._met.values()) if now - at < RECENT]
+        said = list(dict.fromkeys(f"{why.message.rstrip('.')}: {why.details}" for why in met))
+        waiting = max((now - since for since in tuple(self._queue.values())), default=0.0)
+        if waiting > LONG:
+            who = f"; {holder[0]} ({holder[1]}) holds it for {holder[2]:.0f} s" if holder else ""
+            said.append(f"changes wait for {waiting:.0f} s for their turn{who}")
+        return said
+
     def tell(self) -> None:
         """Say that there are new facts, ours or another daemon's."""
         for refresh in self.committed:
@@ -105,7 +182,7 @@ class Database:
         if (outer := CURRENT.get()) is not None:
             yield outer.sql  # what this thought has written so far is part of its look
             return
-        with self._readers.begin() as connection:
+        with self._explained(writing=False), self._readers.begin() as connection:
             yield connection
 
     def facts_after(self, id: int) -> list[Recorded]:
@@ -147,16 +224,22 @@ class Database:
             record.invalidate()
 
 
-def _postgres(url: str) -> tuple[Engine, Engine]:
-    engine = create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=16)
+def _postgres(url: str, patience: float) -> tuple[Engine, Engine]:
+    from prism.kit.postgres import engine, reading, writing  # noqa: PLC0415  cold start: psycopg
+
+    pool = {"pool_pre_ping": True, "pool_timeout": patience}
+    writer = engine(url, writing(patience), pool_size=4, max_overflow=8, **pool)
+    readers = engine(url, reading(patience), pool_size=4, max_overflow=8, **pool)
     steady = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    return engine, engine.execution_options(**steady)
+    return writer, readers.execution_options(**steady)
 
 
-def _sqlite(url: str) -> tuple[Engine, Engine]:
-    waiting = {"timeout": 30, "check_same_thread": False}
-    writer = create_engine(url, pool_size=1, max_overflow=0, connect_args=waiting)
-    readers = create_engine(url, pool_size=8, connect_args=waiting)
+def _sqlite(url: str, patience: float) -> tuple[Engine, Engine]:
+    waiting = {"timeout": patience, "check_same_thread": False}
+    # The file is this daemon's own: what waits here waits for this daemon's other writers.
+    pool = {"pool_timeout": patience * 3, "connect_args": waiting}
+    writer = create_engine(url, pool_size=1, max_overflow=0, **pool)
+    readers = create_engine(url, pool_size=8, **pool)
     for engine, opening in ((writer, "BEGIN IMMEDIATE"), (readers, "BEGIN")):
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", lambda c, opening=opening: c.exec_driver_sql(opening))

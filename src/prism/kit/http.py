@@ -9,6 +9,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from datetime import datetime
 from functools import cache
 from typing import Any, cast
@@ -48,6 +49,9 @@ log = logging.getLogger(__name__)
 JSON = "application/json"
 MOST = 1024 * 1024  # bytes of a body
 RAW = "raw"  # the `opt` of a route that takes bodies as they come, such as a proxy
+READS = "reads"  # the `opt` of a route that changes nothing in the database, whatever its method
+WRITES: ContextVar[bool] = ContextVar("WRITES", default=False)
+"""Whether this request may change something; those have threads of their own."""
 BODY, DECODED = "prism_body", "prism_decoded"  # where Intake leaves them in the scope
 FRAMEWORK: dict[int, type[errors.Problem]] = {
     401: Unauthenticated,
@@ -115,6 +119,7 @@ class Intake(ASGIMiddleware):
             raise ValidationFailed.of(*wrong)
         extra, handler = cast("dict[str, Any]", scope), scope["route_handler"]
         extra[BODY], extra[DECODED] = body, typed(value, body, handler)
+        WRITES.set(extra["method"] not in {"GET", "HEAD"} and not handler.opt.get(READS))
         return await next_app(scope, _again(body, receive), send)
 
 

@@ -12,6 +12,7 @@ requests that wait for the writer.
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -38,8 +39,9 @@ from sqlalchemy import (
 
 from prism.errors import Conflict, ValidationFailed
 from prism.kit.clock import Clock
+from prism.kit.database_faults import AGAIN, DatabaseBusy
 from prism.kit.db import CURRENT, Database, Tx
-from prism.kit.http import BODY, RAW
+from prism.kit.http import BODY, RAW, WRITES
 from prism.kit.tables import Utc, metadata
 
 HEADER = "Idempotency-Key"
@@ -67,22 +69,27 @@ class Lanes(ThreadPoolExecutor):
     """Threads for handlers; the loop's default executor.
 
     What runs inside an open transaction has a lane of its own. If it queued behind
-    handlers that wait for the writer, each would wait for the other.
+    handlers that wait for the writer, each would wait for the other. So have those that write:
+    while all of them wait, reads are answered.
     """
 
     def __init__(self, hands: int = HANDS) -> None:
         super().__init__(hands, "handler")
         self._holder = ThreadPoolExecutor(4, "writer")
+        self._writers = ThreadPoolExecutor(hands, "changes")
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run it, in the lane that belongs to it."""
         if CURRENT.get() is not None:
             return self._holder.submit(fn, *args, **kwargs)
+        if WRITES.get():
+            return self._writers.submit(fn, *args, **kwargs)
         return super().submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End both lanes."""
-        self._holder.shutdown(wait, cancel_futures=cancel_futures)
+        """End all lanes."""
+        for lane in (self._holder, self._writers):
+            lane.shutdown(wait, cancel_futures=cancel_futures)
         super().shutdown(wait, cancel_futures=cancel_futures)
 
 
@@ -152,7 +159,8 @@ class Idempotency(ASGIMiddleware):
         loop, answer = asyncio.get_running_loop(), Answer()
         # Whichever thread enters or leaves it, the block lives in one context.
         block, run = self._db.write(), copy_context().run
-        tx: Tx = await loop.run_in_executor(self._opening, run, block.__enter__)
+        began = time.monotonic()
+        tx: Tx = await loop.run_in_executor(self._opening, run, self._enter, block, began)
         try:
             kept = await loop.run_in_executor(self._closing, self._kept, tx.sql, id, body)
             if kept is None:
@@ -174,6 +182,15 @@ class Idempotency(ASGIMiddleware):
             return answer, False
         await loop.run_in_executor(self._closing, run, block.__exit__, None, None, None)
         return kept or answer, kept is not None
+
+    def _enter(self, block: AbstractContextManager[Tx], asked_at: float) -> Tx:
+        """Open it, unless those before it have already waited for longer than anybody may."""
+        if time.monotonic() - asked_at > self._db.patience:
+            raise DatabaseBusy(
+                details="requests before this one wait for their turn to change something",
+                remediation=AGAIN,
+            )
+        return block.__enter__()
 
     def _kept(self, sql: Connection, id: str, body: str) -> Answer | None:
         prune(sql, self._clock.now())

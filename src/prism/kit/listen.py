@@ -4,9 +4,10 @@ import logging
 import threading
 
 import psycopg
-from sqlalchemy.engine import make_url
 
+from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
+from prism.kit.postgres import patient, plain
 
 log = logging.getLogger(__name__)
 AT_MOST = 1.0  # seconds that a fact of another daemon may stay unnoticed
@@ -18,8 +19,7 @@ class Listener:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._stopped = threading.Event()
-        url = make_url(db.url).set(drivername="postgresql")
-        self._url = url.render_as_string(hide_password=False)
+        self._url = plain(db.url).render_as_string(hide_password=False)
         self._thread = threading.Thread(target=self._run, name="listen", daemon=True)
 
     def start(self) -> None:
@@ -34,11 +34,11 @@ class Listener:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True) as connection:
+                with psycopg.connect(self._url, autocommit=True, **patient({})) as connection:
                     connection.execute("LISTEN prism")
                     while not self._stopped.is_set():
                         self._db.tell()  # also after silence: a message may have been lost
                         list(connection.notifies(timeout=AT_MOST, stop_after=1))
-            except psycopg.Error as error:  # also what `tell` reads: the database is away
+            except (psycopg.Error, DatabaseUnavailable) as error:
                 log.warning("cannot listen to the database: %s", type(error).__name__)
                 self._stopped.wait(AT_MOST)

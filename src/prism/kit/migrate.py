@@ -93,6 +93,11 @@ def _restore(copy: Path, file: Path) -> None:
 
 
 def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        from prism.kit import postgres  # noqa: PLC0415  cold start: psycopg
+
+        limits = postgres.Limits(lock=30, statement=600, idle=60)
+        return postgres.engine(url, limits, poolclass=NullPool)
     engine = create_engine(url, poolclass=NullPool)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _manual)

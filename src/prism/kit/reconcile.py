@@ -24,10 +24,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
+from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database, Tx
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,10 @@ class Loop(Generic[View]):
                     patrol_at = time.monotonic() + every
                     patrol_at = time.monotonic() + self.patrol().total_seconds()
                 started = self._start()
-            except Exception:  # the database is away: nothing is lost, everything stays due
+            except Unavailable as away:  # nothing is lost, everything stays due
+                log.warning("could not claim: %s (%s)", away, away.details)
+                started = []
+            except Exception:
                 log.exception("could not claim")
                 started = []
             if started or woken:
@@ -167,7 +170,7 @@ class Loop(Generic[View]):
         try:
             with self._db.read() as sql:
                 due_at = sql.execute(nearest.where(self._work.reachable())).scalar()
-        except SQLAlchemyError:
+        except DatabaseUnavailable:
             return most
         return max(0.0, (due_at - self._clock.now()).total_seconds()) if due_at else most
 
@@ -184,7 +187,12 @@ class Loop(Generic[View]):
         self._busy.discard(future)
         self._woken.set()
         if error := future.exception():
-            log.error("could not give back; the lease will run out", exc_info=error)
+            known = isinstance(error, Unavailable)
+            log.error(
+                "could not give back; the lease will run out: %s",
+                error,
+                exc_info=None if known else error,
+            )
 
     def _claim(self, most: int) -> list[Claim]:
         if most < 1:

@@ -21,10 +21,10 @@ from litestar.di import NamedDependency, Provide
 from litestar.handlers import websocket
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ASGIApp
-from sqlalchemy.exc import SQLAlchemyError
 
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
+from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.events import RESYNC, Recorded, id_of, number_of, shown
 from prism.kit.http import refuse
@@ -205,7 +205,7 @@ class Hub:
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, question, *about)
-        except SQLAlchemyError as error:
+        except DatabaseUnavailable as error:
             log.warning("cannot read events: %s", type(error).__name__)
             await asyncio.sleep(POLL)
             return None

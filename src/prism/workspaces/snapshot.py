@@ -15,6 +15,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from prism.kit import journal
+from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.money import Micros
 from prism.projects.model import Crew
@@ -81,8 +82,18 @@ class Snapshot:
 
     @property
     def pages(self) -> Pages:
-        """The newest."""
+        """The newest; nothing is claimed that no database says any more."""
+        if self._db.lost:
+            self._db.look()
         return self._pages or self.refresh()
+
+    @property
+    def known(self) -> Pages:
+        """What was known last, also while no database says so any more."""
+        try:
+            return self._pages or self.refresh()
+        except DatabaseUnavailable:
+            return Pages(0, 0, {})
 
     def fresh(self, name: str) -> bytes:
         """One workspace, by name or instance id, with how idle it is at this moment."""

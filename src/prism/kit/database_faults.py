@@ -1,0 +1,127 @@
+"""What went wrong with the database, in words: a pure translation of a driver's error.
+
+SQLite tells by the name of its error, PostgreSQL by its SQLSTATE. An error that says nothing
+about the database itself (a constraint, a wrong statement) is no fault of it and stays as it is.
+"""
+
+import sqlite3
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from prism.errors import Unavailable
+
+AGAIN = "Try again in some seconds; if it lasts: `prism doctor`"
+LOOK = "Start the database, or correct PRISM_DATABASE_URL; `prism doctor` looks at it"
+
+
+class DatabaseUnavailable(Unavailable, code="DATABASE_UNAVAILABLE"):
+    """The database does not answer."""
+
+
+class DatabaseBusy(DatabaseUnavailable, code="DATABASE_BUSY"):
+    """The database is kept busy by somebody else."""
+
+
+class DatabaseFull(DatabaseUnavailable, code="DATABASE_FULL"):
+    """The disk of the database is full."""
+
+
+class DatabaseReadOnly(DatabaseUnavailable, code="DATABASE_READ_ONLY"):
+    """The database cannot be written."""
+
+
+class DatabaseDamaged(DatabaseUnavailable, code="DATABASE_DAMAGED"):
+    """The database is damaged."""
+
+
+class DatabaseLost(DatabaseUnavailable, code="DATABASE_LOST"):
+    """The database is not the one that this daemon was started with."""
+
+
+Kind = type[DatabaseUnavailable]
+HINTS: dict[Kind, str] = {
+    DatabaseUnavailable: LOOK,
+    DatabaseBusy: AGAIN,
+    DatabaseFull: "Free space on the database's disk, then try again",
+    DatabaseReadOnly: "Make the database writable again; `prism doctor` looks at it",
+    DatabaseDamaged: "See what can be done: `prism doctor`",
+    DatabaseLost: "See what can be done: `prism doctor`",
+}
+# By the beginning of SQLite's name for an error; the extended names are longer.
+SQLITE: dict[str, Kind] = {
+    "SQLITE_BUSY": DatabaseBusy,
+    "SQLITE_LOCKED": DatabaseBusy,
+    "SQLITE_FULL": DatabaseFull,
+    "SQLITE_IOERR": DatabaseUnavailable,
+    "SQLITE_CANTOPEN": DatabaseUnavailable,
+    "SQLITE_PERM": DatabaseUnavailable,
+    "SQLITE_PROTOCOL": DatabaseBusy,
+    "SQLITE_READONLY": DatabaseReadOnly,
+    "SQLITE_CORRUPT": DatabaseDamaged,
+    "SQLITE_NOTADB": DatabaseDamaged,
+}
+# By SQLSTATE, the longest beginning that fits; two characters are a class of states.
+POSTGRES: dict[str, Kind] = {
+    "08": DatabaseUnavailable,
+    "25006": DatabaseReadOnly,  # a standby, since the server was switched
+    "25P03": DatabaseBusy,  # we held a transaction for too long, and it was taken from us
+    "28": DatabaseUnavailable,
+    "3D000": DatabaseLost,
+    "40": DatabaseBusy,
+    "42P01": DatabaseLost,  # no such table
+    "53": DatabaseBusy,
+    "53100": DatabaseFull,
+    "55P03": DatabaseBusy,  # lock_timeout
+    "57": DatabaseUnavailable,
+    "57014": DatabaseBusy,  # statement_timeout
+    "58": DatabaseUnavailable,
+    "58030": DatabaseUnavailable,
+    "XX001": DatabaseDamaged,
+    "XX002": DatabaseDamaged,
+}
+
+
+def diagnose(error: SQLAlchemyError, *, writing: bool) -> DatabaseUnavailable | None:
+    """What the error says about the database; None where it says something about the statement.
+
+    A reader that tries to write is a mistake of its own, unlike a writer that cannot.
+    """
+    if isinstance(error, PoolTimeout):
+        return _problem(DatabaseBusy, "every connection to it is in use")
+    if not isinstance(error, DBAPIError):
+        return None
+    kind = _kind(error)
+    if kind is None or (kind is DatabaseReadOnly and not writing):
+        return None
+    return _problem(kind, _words(error))
+
+
+def _kind(error: DBAPIError) -> Kind | None:
+    original = error.orig
+    if isinstance(original, sqlite3.Error):
+        return _of_sqlite(original)
+    state = getattr(original, "sqlstate", None)
+    if state is None:  # the connection failed before the server could say anything
+        return (
+            DatabaseUnavailable if isinstance(error, OperationalError | InterfaceError) else None
+        )
+    fits = [known for known in POSTGRES if state.startswith(known)]
+    return POSTGRES[max(fits, key=len)] if fits else None
+
+
+def _of_sqlite(error: sqlite3.Error) -> Kind | None:
+    name: str = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_ERROR" and str(error).startswith("no such table"):
+        return DatabaseLost
+    return next((kind for known, kind in SQLITE.items() if name.startswith(known)), None)
+
+
+def _words(error: DBAPIError) -> str:
+    """The driver's first line; it names hosts and tables, never a password."""
+    lines = str(error.orig).strip().splitlines()
+    return lines[0] if lines else type(error.orig).__name__
+
+
+def _problem(kind: Kind, details: str) -> DatabaseUnavailable:
+    return kind(details=details, remediation=HINTS[kind])

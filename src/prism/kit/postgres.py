@@ -1,0 +1,102 @@
+"""Connections to PostgreSQL that wait for nobody longer than they were told to.
+
+The server ends what it knows of: a lock that is not given, a statement that takes too long, a
+transaction whose client does nothing (it may have been stopped, and holds the one lock of all
+writers). What the server cannot end, because it was stopped itself or the network is gone, ends
+here: keepalives find a dead peer, and a call that is not answered in time closes its connection.
+"""
+
+import os
+from socket import gethostname
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import errors
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+
+SLACK = 5.0  # seconds that the server has on top of its own limits to tell us of them
+CONNECT = 5
+
+
+class Limits(NamedTuple):
+    """How long, in seconds, a connection waits: for a lock, a statement, its own client."""
+
+    lock: float
+    statement: float
+    idle: float
+
+    @property
+    def options(self) -> str:
+        """As the server takes them when a session begins."""
+        limits = {
+            "lock_timeout": self.lock,
+            "statement_timeout": self.statement,
+            "idle_in_transaction_session_timeout": self.idle,
+        }
+        return " ".join(f"-c {name}={round(given * 1000)}" for name, given in limits.items())
+
+
+def writing(patience: float) -> Limits:
+    """Of those who take the one lock: whoever holds it idly loses it before others give up."""
+    return Limits(patience, patience * 1.5, patience * 0.8)
+
+
+def reading(patience: float) -> Limits:
+    """Of those who hold up nobody."""
+    return Limits(patience, patience * 1.5, patience * 6)
+
+
+class Impatient(psycopg.Connection[Any]):
+    """A connection that closes when the server does not answer within `limit` seconds."""
+
+    limit: float | None = None
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Consume a call to the server."""
+        allowed = self.limit if timeout is None else timeout
+        try:
+            return super().wait(gen, interval, allowed)
+        except errors._WaitTimeout as late:
+            if timeout is not None:
+                raise
+            self.close()
+            raise psycopg.OperationalError(
+                f"the server did not answer within {allowed:g} s"
+            ) from late
+
+
+def engine(url: str, limits: Limits, **pool: Any) -> Engine:
+    """An engine whose connections keep the limits."""
+    made = create_engine(url, **pool)
+    event.listen(made, "do_connect", _connecting(limits))
+    return made
+
+
+def plain(url: str) -> URL:
+    """The address as the driver and PostgreSQL's own programs take it."""
+    return make_url(url).set(drivername="postgresql")
+
+
+def patient(given: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a connection, with those that find a dead peer where they say nothing."""
+    ours = {
+        "connect_timeout": CONNECT,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        "application_name": f"prism {gethostname()} {os.getpid()}",
+    }
+    return ours | given
+
+
+def _connecting(limits: Limits) -> Any:
+    def connect(_: Any, __: Any, args: list[Any], given: dict[str, Any]) -> Impatient:
+        asked = patient(given)
+        asked["options"] = f"{limits.options} {given.get('options', '')}".strip()
+        made = Impatient.connect(*args, **asked)
+        made.limit = limits.statement + SLACK
+        return made
+
+    return connect

@@ -1,0 +1,264 @@
+"""A database that is stopped, locked, away, full, empty or damaged is an answer, never a 500."""
+
+import asyncio
+import contextlib
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from prism.kit.database_faults import (
+    DatabaseBusy,
+    DatabaseDamaged,
+    DatabaseFull,
+    DatabaseLost,
+    DatabaseReadOnly,
+    DatabaseUnavailable,
+    diagnose,
+)
+from prism.kit.http import WRITES
+from prism.kit.idempotency import Lanes
+from prism.kit.postgres import plain
+from tests.waiting import eventually
+
+STATUS, LIST = "/api/v1/daemon/status", "/api/v1/instances"
+
+
+def raised(url, *statements, prepare=()):
+    """What SQLAlchemy raises for the last of these statements."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as sql:
+            for one in prepare:
+                sql.exec_driver_sql(one)
+            for one in statements:
+                sql.exec_driver_sql(one)
+    except SQLAlchemyError as error:
+        return error
+    finally:
+        engine.dispose()
+    raise AssertionError("nothing was wrong")
+
+
+def sqlite_file(tmp_path, content=None):
+    path = tmp_path / "state.db"
+    if content is not None:
+        path.write_bytes(content)
+    return f"sqlite:///{path}"
+
+
+@pytest.mark.parametrize(
+    ("content", "prepare", "statement", "kind"),
+    [
+        (b"no database at all" * 100, (), "SELECT * FROM sqlite_master", DatabaseDamaged),
+        (None, (), "SELECT * FROM workspaces", DatabaseLost),
+        (
+            None,
+            ("CREATE TABLE t (x)", "PRAGMA max_page_count = 2"),
+            "INSERT INTO t VALUES (randomblob(100000))",
+            DatabaseFull,
+        ),
+        (
+            None,
+            ("CREATE TABLE t (x)", "PRAGMA query_only = ON"),
+            "INSERT INTO t VALUES (1)",
+            DatabaseReadOnly,
+        ),
+        (None, (), "SELEKT 1", None),
+        (None, ("CREATE TABLE t (x PRIMARY KEY)", "INSERT INTO t VALUES (1)"), None, None),
+    ],
+)
+def test_what_sqlite_says_is_put_into_words(tmp_path, content, prepare, statement, kind):
+    url = sqlite_file(tmp_path, content)
+    error = raised(url, statement or "INSERT INTO t VALUES (1)", prepare=prepare)
+    found = diagnose(error, writing=True)
+    assert (type(found) if found else None) is kind
+    if found:
+        assert found.details
+        assert "prism" in found.remediation or "Free space" in found.remediation
+
+
+def test_who_only_reads_and_writes_is_a_mistake_and_no_fault(tmp_path):
+    prepare = ("CREATE TABLE t (x)", "PRAGMA query_only = ON")
+    error = raised(sqlite_file(tmp_path), "INSERT INTO t VALUES (1)", prepare=prepare)
+    assert diagnose(error, writing=False) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("55P03", DatabaseBusy),
+        ("57014", DatabaseBusy),
+        ("25P03", DatabaseBusy),
+        ("53300", DatabaseBusy),
+        ("53100", DatabaseFull),
+        ("57P01", DatabaseUnavailable),
+        ("57P03", DatabaseUnavailable),
+        ("08006", DatabaseUnavailable),
+        ("28P01", DatabaseUnavailable),
+        ("3D000", DatabaseLost),
+        ("42P01", DatabaseLost),
+        ("25006", DatabaseReadOnly),
+        ("XX001", DatabaseDamaged),
+        ("40001", DatabaseBusy),
+        ("23505", None),
+        ("42601", None),
+    ],
+)
+def test_what_postgresql_says_is_put_into_words(state, kind):
+    original = psycopg.errors.lookup(state)("said the server\nand more")
+    found = diagnose(DBAPIError("SELECT 1", {}, original), writing=True)
+    assert (type(found) if found else None) is kind
+    assert found is None or found.details == "said the server"
+
+
+@contextlib.contextmanager
+def stopped_neighbour(url):
+    """Another daemon's process in the middle of a change, stopped as by `kill -STOP`."""
+    program = (
+        "import sys\n"
+        "from prism.kit.clock import WallClock\n"
+        "from prism.kit.db import Database\n"
+        "from prism.kit.events import Bus\n"
+        "db = Database(sys.argv[1], WallClock(), Bus(), float(sys.argv[2]))\n"
+        "with db.write() as tx:\n"
+        "    print('in it', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    given = [sys.executable, "-c", program, url, "2"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(given, **pipes) as process:
+        assert process.stdout.readline() == b"in it\n"
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+
+
+@contextlib.contextmanager
+def held(url):
+    """The one lock of all writers, held by somebody whom no limit ends."""
+    if url.startswith("sqlite"):
+        lock = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        with contextlib.closing(lock):
+            yield
+    else:
+        where = plain(url).render_as_string(hide_password=False)
+        with psycopg.connect(where) as lock:
+            lock.execute("SELECT pg_advisory_xact_lock(8947)")
+            yield
+
+
+def test_who_waits_in_vain_is_told_so_and_reads_go_on(make_house, url, http_of):
+    house = make_house(database_timeout=1)
+    http = http_of(house)
+    assert http.launch("one").status_code == 201
+    with held(url):
+        answer = http.launch("two")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DATABASE_BUSY")
+        assert int(answer.headers["retry-after"]) > 0
+        keyed = http(
+            "POST",
+            "/api/v1/instances/launch",
+            headers={"Idempotency-Key": "k"},
+            json={"name": "two", "template": "Plain Shell"},
+        )
+        assert keyed.status_code == 503
+        assert [it["name"] for it in http("GET", LIST).json()] == ["one"]
+        assert http("GET", "/api/v1/projects").status_code == 200
+        status = http("GET", STATUS).json()
+        assert status["status"] == "degraded"
+        assert "busy" in " ".join(status["reasons"])
+    assert http.launch("two").status_code == 201
+    assert http("GET", STATUS).json()["status"] == "healthy"
+
+
+def test_the_status_tells_of_changes_that_wait_and_for_whom(make_house, url, http_of):
+    house = make_house(database_timeout=8)
+    http = http_of(house)
+    with held(url), ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(http.launch, "one")
+        said = eventually(lambda: " ".join(http("GET", STATUS).json()["reasons"]))
+        assert "changes wait" in said
+        if not url.startswith("sqlite"):
+            assert "holds it for" in said
+        assert waiting.result().status_code == 503
+
+
+def test_a_stopped_daemon_loses_its_turn(make_house, url, http_of):
+    """Only on PostgreSQL: a file has one daemon."""
+    if url.startswith("sqlite"):
+        return
+    house = make_house(database_timeout=20)
+    with stopped_neighbour(url):
+        began = time.monotonic()
+        assert http_of(house).launch("one").status_code == 201
+        assert time.monotonic() - began < 15
+
+
+def test_reads_have_threads_of_their_own_while_all_writers_wait():
+    lanes, free = Lanes(2), threading.Event()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        WRITES.set(True)
+        waiting = [loop.run_in_executor(lanes, free.wait) for _ in range(4)]
+        WRITES.set(False)
+        assert await asyncio.wait_for(loop.run_in_executor(lanes, lambda: "read"), 10) == "read"
+        free.set()
+        await asyncio.gather(*waiting)
+
+    asyncio.run(main())
+    lanes.shutdown()
+
+
+def test_an_empty_database_is_no_truth_to_show_from_memory(make_house, url, http_of):
+    house = make_house()
+    http = http_of(house)
+    http.launch("one")
+    assert [it["name"] for it in http("GET", LIST).json()] == ["one"]
+    engine = create_engine(url)
+    with engine.begin() as sql:
+        sql.execute(text("ALTER TABLE events RENAME TO elsewhere"))
+    engine.dispose()
+    status = http("GET", STATUS).json()
+    assert status["status"] == "degraded"
+    assert "not the one" in " ".join(status["reasons"])
+    for answer in (http("GET", LIST), http("GET", f"{LIST}/one"), http.launch("two")):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DATABASE_LOST")
+
+
+def test_a_database_that_is_away_is_said_and_found_again(make_house, url, copied, http_of):
+    if url.startswith("sqlite"):
+        return  # tests/daemon/test_database.py takes the file away
+    house = make_house()
+    http = http_of(house)
+    http.launch("one")
+    admin = create_engine(url.replace("/copy?", "/template1?"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as sql:
+        sql.execute(text("ALTER DATABASE copy ALLOW_CONNECTIONS false"))
+        sql.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'copy'")
+        )
+        try:
+            answer = http.launch("two")
+            assert answer.status_code == 503
+            status = http("GET", STATUS).json()
+            assert (status["status"], status["total_instances"]) == ("degraded", 1)
+            assert [it["name"] for it in http("GET", LIST).json()] == ["one"]
+        finally:
+            sql.execute(text("ALTER DATABASE copy ALLOW_CONNECTIONS true"))
+    admin.dispose()
+    assert http.launch("two").status_code == 201
+    assert http("GET", STATUS).json()["status"] == "healthy"
