@@ -30,6 +30,8 @@ def test_every_field_is_read_from_its_variable():
         "public_url": "https://prism.example.org",
         "auth": "tokens",
         "token": "secret",
+        "connections": 100,
+        "connections_per_peer": 10,
         "local_prices": "aws",
         "caller_cidr": "203.0.113.0/24",
         "terminated_retention": 5,

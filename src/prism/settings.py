@@ -25,6 +25,7 @@ POSTGRES = re.compile(r"^postgres(ql)?://")
 Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 0 to 65535")]
 Seconds = Annotated[int, Meta(ge=0, description="a whole number of seconds, 0 or more")]
 Patience = Annotated[int, Meta(ge=1, le=600, description="a whole number of seconds, 1 to 600")]
+Count = Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")]
 Database = Annotated[
     str,
     Meta(
@@ -105,6 +106,13 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     token: str = ""
     """For clients: the token to show."""
+
+    connections: Count = 4000
+    """How many connections the daemon keeps open at once; half of the files that it may open is
+    the most (`ulimit -n`)."""
+
+    connections_per_peer: Count = 2000
+    """How many of them may be of one address, or of one user of this machine."""
 
     local_prices: Literal["none", "aws"] = "none"
     """What local workspaces cost: `none` is nothing, `aws` is what EC2 would ask, marked

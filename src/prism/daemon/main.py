@@ -27,15 +27,17 @@ from prism.daemon.house import House, build, public
 from prism.errors import Conflict, Problem, Unavailable
 from prism.kit.clock import WallClock
 from prism.kit.database_faults import diagnose
-from prism.kit.door import door
+from prism.kit.door import NORMAL, door
 from prism.kit.idempotency import Lanes
-from prism.kit.peer import Peers, watched
+from prism.kit.limits import Limits
+from prism.kit.peer import Diagnosis, Peers, watched
 from prism.kit.takeover import WebSockets
 from prism.settings import Settings
 from prism.workspaces.ports import Compute
 
 log = logging.getLogger(__name__)
 GRACE = 30  # seconds that requests get to end
+MESSAGE = 1024 * 1024  # bytes of a message that a WebSocket client may send
 IDLE = 30  # seconds after which a connection without requests is closed
 
 
@@ -126,7 +128,9 @@ def _serve(
         alone = settings.auth == "local" and watched()  # tokens say who is who, else the kernel
         known = Peers(stranger=house.rooms.of_a_workspace) if alone else None
         peers = stack.enter_context(closing(known)) if known else None
-        server = Server(_config(house, peers), house)
+        diagnosis = stack.enter_context(closing(Diagnosis())) if watched() else None
+        limits = Limits(connections=settings.connections, per_peer=settings.connections_per_peer)
+        server = Server(_config(house, peers, limits, diagnosis), house)
         gc.freeze()  # what lives from here to the end need not be searched; a search takes 40 ms
         gc.enable()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -172,11 +176,16 @@ def _who(written: str) -> str:
         return "it does not say which"
 
 
-def _config(house: House, peers: Peers | None) -> uvicorn.Config:
+def _config(
+    house: House,
+    peers: Peers | None,
+    limits: Limits = NORMAL,
+    diagnosis: Diagnosis | None = None,
+) -> uvicorn.Config:
     return uvicorn.Config(
         house.app,
         access_log=False,
-        http=door(peers, WallClock()),
+        http=door(peers, WallClock(), limits, diagnosis),
         lifespan="on",
         log_config=None,
         proxy_headers=False,
@@ -184,6 +193,7 @@ def _config(house: House, peers: Peers | None) -> uvicorn.Config:
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=IDLE,
         ws=WebSockets,
+        ws_max_size=MESSAGE,
     )
 
 

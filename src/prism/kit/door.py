@@ -1,58 +1,236 @@
 """The HTTP of connections that were looked at as they came in; strangers hear why not."""
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeAlias, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from prism.errors import Problem
 from prism.kit.bypass import Bypassing
 from prism.kit.clock import Clock
-from prism.kit.envelope import InvalidRequest, PeerRejected, status_of, to_wire
-from prism.kit.peer import Peers
+from prism.kit.envelope import (
+    HeadTooLarge,
+    InvalidRequest,
+    PeerRejected,
+    RequestTooSlow,
+    TooManyConnections,
+    status_of,
+    to_wire,
+)
+from prism.kit.limits import Connections, Limits, peer_of
+from prism.kit.peer import Diagnosis, Peers
+from prism.kit.takeover import WebSockets
 
 LINGER = 1.0  # seconds for a refusal to be read before the connection is torn down
+THROWN_AWAY = 1024 * 1024  # bytes that a refused connection may still send
+NORMAL = Limits()
+Gone: TypeAlias = Callable[[Exception | None], object]
 
 
-def door(peers: Peers | None, clock: Clock) -> type[HttpToolsProtocol]:
-    """The HTTP protocol of connections that `peers` looked at; None lets everybody in."""
+def door(
+    peers: Peers | None,
+    clock: Clock,
+    limits: Limits = NORMAL,
+    diagnosis: Diagnosis | None = None,
+) -> type[HttpToolsProtocol]:
+    """The HTTP protocol of connections that `peers` looked at; None lets everybody in.
 
-    class Door(Bypassing):
+    With a `diagnosis` those of this machine are counted by user, else by address.
+    """
+    connections = Connections(limits)
+    strangers = Refused(limits, clock)
+
+    class Door(Limited):
         """Looks at a connection before a byte of it is read."""
 
         def connection_made(  # type: ignore[override]
             self, transport: asyncio.Transport
         ) -> None:
             """Serve it, or say no and forget it."""
-            if peers is None or peers.admits(transport.get_extra_info("socket")):
-                super().connection_made(transport)
-            else:
-                _turn_away(transport, self.loop, clock)
-
-        def on_message_begin(self) -> None:
-            """Let a stream end a connection that its reader does not read from."""
-            super().on_message_begin()
-            self.scope["prism_abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
-
-        def send_400_response(self, msg: str) -> None:
-            """Say that this was no HTTP, in the one envelope."""
-            self.transport.write(_answer(InvalidRequest(details=msg), clock))
-            self.transport.close()
+            connection = transport.get_extra_info("socket")
+            if peers is not None and not peers.admits(connection):
+                where = "Use Prism as the user who started its daemon, outside of workspaces"
+                return strangers.turn_away(transport, PeerRejected(remediation=where))
+            peer = peer_of(connection, diagnosis)
+            try:
+                connections.open(peer)
+            except TooManyConnections as problem:
+                return strangers.turn_away(transport, problem)
+            self.limits, self.refused = limits, strangers
+            self.left = lambda: connections.close(peer)
+            return super().connection_made(transport)
 
     return Door
 
 
-def _turn_away(
-    transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, clock: Clock
-) -> None:
-    # What arrives is thrown away unread; closing at once would reset the connection, and
-    # the answer might be lost with it.
-    transport.set_protocol(asyncio.Protocol())
-    where = "Use Prism as the user who started its daemon, outside of workspaces"
-    problem = PeerRejected(remediation=where)
-    transport.write(_answer(problem, clock))
-    if transport.can_write_eof():
-        transport.write_eof()
-    loop.call_later(LINGER, transport.close)
+class Limited(Bypassing):
+    """Uvicorn's own, with a bound to what is read before a request is whole, and to its time.
+
+    What bounds it is the number of bytes since something useful came: the end of a head, a
+    piece of a body. So headers, trailers and the margins of chunks are bounded alike.
+    """
+
+    limits: Limits
+    refused: "Refused"
+    left: Callable[[], object]
+    _head = True  # a head is being read, or awaited
+    _whole = True  # no message has begun that has not ended
+    _idle = 0  # bytes since something useful came
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Serve it, if it says in time what it wants."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended."""
+        self._hurry_no_more()
+        self.left()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, as far as a request may go."""
+        while data and not self.transport.is_closing():
+            rest = b""
+            if self._head:
+                self._wait()
+                room = self.limits.head - self._idle
+                data, rest = data[:room], data[room:]
+            self._idle += len(data)
+            super().data_received(data)
+            if self.transport.get_protocol() is not self:
+                return None  # a WebSocket by now, or refused
+            if self._idle > self.limits.head or (rest and self._idle == self.limits.head):
+                return self._refuse(HeadTooLarge(remediation="Send fewer and shorter headers"))
+            data = rest
+        return None
+
+    def on_message_begin(self) -> None:
+        """Let a stream end a connection that its reader does not read from."""
+        super().on_message_begin()
+        self._head, self._whole = True, False
+        self.scope["prism_abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers come too late to mean anything, and are dropped."""
+        if self._head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._hurry_no_more()
+        self._head, self._idle = False, 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._idle = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The next head may follow."""
+        self._head, self._whole, self._idle = True, True, 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Answered: what was not sent of the request by now is not waited for for long."""
+        super().on_response_complete()
+        if not self._whole and self.parser is not None and not self.transport.is_closing():
+            self._wait()
+
+    def handle_websocket_upgrade(self) -> None:
+        """From here on the connection is that of a WebSocket; it counts as before."""
+        self._hurry_no_more()
+        super().handle_websocket_upgrade()
+        cast("WebSockets", self.transport.get_protocol()).left = self.left
+
+    def send_400_response(self, msg: str) -> None:
+        """Say that this was no HTTP, in the one envelope."""
+        self._refuse(InvalidRequest(details=msg))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer in place of the application and hang up.
+
+        Where an answer is under way, a second one in its middle would pass for a part of it.
+        """
+        self._hurry_no_more()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+        else:
+            self.refused.turn_away(self.transport, problem, self)
+
+    def _wait(self) -> None:
+        """Give what is to come its time, from now on."""
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.limits.head_timeout, self._late)
+
+    def _hurry_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        self._timer = None
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._wait()  # an answer is under way: who waits for that may be silent
+        elif self._idle and self._head:
+            self._refuse(RequestTooSlow(remediation="Send the whole request at once"))
+        else:
+            self.transport.close()
+
+
+class Refused:
+    """Says no, and throws away what arrives meanwhile.
+
+    Closing at once would reset the connection, and the answer might be lost with it. Too
+    many of those who are refused get no answer.
+    """
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self._limits, self._clock = limits, clock
+        self._here: set[asyncio.BaseTransport] = set()
+
+    def turn_away(
+        self,
+        transport: asyncio.Transport,
+        problem: Problem,
+        former: asyncio.Protocol | None = None,
+    ) -> None:
+        """Answer with the problem; `former` is told when the connection is lost."""
+        if len(self._here) >= self._limits.turned_away:
+            return transport.abort()
+        self._here.add(transport)
+
+        def gone(exc: Exception | None) -> None:
+            self._here.discard(transport)
+            if former is not None:
+                former.connection_lost(exc)
+
+        transport.set_protocol(_Deaf(transport, gone))
+        transport.write(_answer(problem, self._clock))
+        if transport.can_write_eof():
+            transport.write_eof()
+        asyncio.get_running_loop().call_later(LINGER, transport.abort)
+        return None
+
+
+class _Deaf(asyncio.Protocol):
+    """Hears nothing of what is said."""
+
+    def __init__(self, transport: asyncio.Transport, gone: Gone) -> None:
+        self._transport, self._gone, self._left = transport, gone, THROWN_AWAY
+
+    def data_received(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone(exc)
 
 
 def _answer(problem: Problem, clock: Clock) -> bytes:

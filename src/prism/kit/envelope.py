@@ -43,6 +43,18 @@ class BodyTooLarge(Invalid, code="BODY_TOO_LARGE"):
     """The body is larger than 1 MiB."""
 
 
+class HeadTooLarge(Invalid, code="HEAD_TOO_LARGE"):
+    """The address and the headers of a request are larger than 64 KiB together."""
+
+
+class RequestTooSlow(Unavailable, code="REQUEST_TOO_SLOW"):
+    """The request did not arrive in time."""
+
+
+class TooManyConnections(Unavailable, code="TOO_MANY_CONNECTIONS"):
+    """Too many connections are open."""
+
+
 class UnsupportedMediaType(Invalid, code="UNSUPPORTED_MEDIA_TYPE"):
     """The body is not `application/json`."""
 
@@ -72,6 +84,8 @@ BY_CODE: dict[str, int] = {
     "INVALID_PORT": 400,
     "AWS_CREDENTIALS_MISSING": 424,
     "UPGRADE_REQUIRED": 426,
+    "HEAD_TOO_LARGE": 431,
+    "REQUEST_TOO_SLOW": 408,
     "INVITATION_EXPIRED": 410,
 }
 BY_CLASS: dict[type[Problem], int] = {
@@ -91,6 +105,7 @@ BY_CLASS: dict[type[Problem], int] = {
     Problem: 500,
 }
 FAMILY: dict[int, type[Problem]] = {
+    408: Unavailable,
     401: Denied,
     403: Denied,
     404: NotFound,

@@ -5,6 +5,7 @@ its type, its syntax, then fields and parameters. `Intake` looks at all of it be
 handler, a transaction or an idempotency key comes into play.
 """
 
+import asyncio
 import logging
 import re
 import secrets
@@ -38,6 +39,7 @@ from prism.kit.envelope import (
     EndpointNotFound,
     InvalidRequest,
     MethodNotAllowed,
+    RequestTooSlow,
     Unauthenticated,
     UnsupportedMediaType,
     headers_of,
@@ -48,6 +50,7 @@ from prism.kit.envelope import (
 log = logging.getLogger(__name__)
 JSON = "application/json"
 MOST = 1024 * 1024  # bytes of a body
+PAUSE = 30.0  # seconds that may pass between two pieces of one
 RAW = "raw"  # the `opt` of a route that takes bodies as they come, such as a proxy
 READS = "reads"  # the `opt` of a route that changes nothing in the database, whatever its method
 WRITES: ContextVar[bool] = ContextVar("WRITES", default=False)
@@ -238,7 +241,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
         return b""
     announced, read, pieces, more = int(length or 0), 0, [], True
     while more and max(announced, read) <= MOST:
-        message: Any = await receive()
+        message = await _next(receive)
         if message["type"] == "http.disconnect":
             raise InvalidRequest(details="It ended before its body did")
         pieces.append(message.get("body", b""))
@@ -247,6 +250,18 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
     if max(announced, read) > MOST:
         raise BodyTooLarge(remediation="Send less, or in several requests")
     return b"".join(pieces)
+
+
+async def _next(receive: Receive) -> Any:
+    """The next piece of a body, which may not keep us waiting for ever."""
+    try:
+        async with asyncio.timeout(PAUSE):
+            return await receive()
+    except TimeoutError as error:
+        raise RequestTooSlow(
+            details=f"nothing more of its body came for {PAUSE:g} seconds",
+            remediation="Send the whole request at once",
+        ) from error
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -21,6 +21,7 @@ class WebSockets(WebSocketsSansIOProtocol):
     """Uvicorn's own, whose `scope` also has a function that gives the connection away."""
 
     _taken = False
+    left: Callable[[], object] | None = None
 
     def handle_connect(self, event: Request) -> None:
         """Serve it as ever, unless the application takes it."""
@@ -36,6 +37,13 @@ class WebSockets(WebSocketsSansIOProtocol):
         self.transport.pause_reading()
         self.handshake_complete = self.close_sent = self._taken = True
         return self.transport, lambda: self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended; `left` hears of it."""
+        if self.left is not None:
+            self.left()
+            self.left = None
+        super().connection_lost(exc)
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send it, and know that a refusal completes a handshake, too."""

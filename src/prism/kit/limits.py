@@ -1,0 +1,90 @@
+"""What a connection may cost before anybody knows who is asking.
+
+A head is read before its token, so its size and its time have a bound, and so has the
+number of connections: of one peer, and of all. The Unix socket is its owner's alone; some
+room stays free for it, so that the operator gets in when strangers have taken the rest.
+"""
+
+import resource
+import socket
+from collections import Counter
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from msgspec import Struct
+
+from prism.kit.envelope import TooManyConnections
+from prism.kit.peer import Diagnosis
+
+RESERVED = 64  # connections that only the Unix socket may take
+FILES_EACH = 2  # a proxied connection takes two of the files that a process may open
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How much and how long."""
+
+    head: int = 64 * 1024
+    """Bytes of a head, the URL included; also of what stands between pieces of a body."""
+    head_timeout: float = 10.0
+    """Seconds for a head to be whole, and for the rest of a body that nobody reads any more."""
+    connections: int = 4000
+    per_peer: int = 2000
+    turned_away: int = 64
+    """Refused connections that may stay open for a moment, to read why."""
+
+
+class Connections:
+    """Counts the open ones."""
+
+    def __init__(self, limits: Limits) -> None:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = files // FILES_EACH if files > 0 else limits.connections
+        self._most = max(1, min(limits.connections, most - RESERVED))
+        self._per_peer = min(limits.per_peer, self._most)
+        self._open: Counter[str] = Counter()
+        self._all = 0
+
+    def open(self, peer: str) -> None:
+        """One more; raises where there are too many. The empty peer is the Unix socket."""
+        room = self._most + (0 if peer else RESERVED)
+        if self._all >= room:
+            raise TooManyConnections(
+                details=f"all {room} are taken",
+                remediation="Try again later; PRISM_CONNECTIONS says how many there may be",
+            )
+        if peer and self._open[peer] >= self._per_peer:
+            raise TooManyConnections(
+                f"There are too many connections of {peer}",
+                details=f"it has {self._per_peer}",
+                remediation="Close some; PRISM_CONNECTIONS_PER_PEER says how many there may be",
+            )
+        self._open[peer] += 1
+        self._all += 1
+
+    def close(self, peer: str) -> None:
+        """One less."""
+        self._all -= 1
+        self._open[peer] -= 1
+        if not self._open[peer]:
+            del self._open[peer]
+
+
+def peer_of(connection: Any, diagnosis: Diagnosis | None = None) -> str:
+    """Who is counted together: an address, or on this machine a user; empty for the Unix socket.
+
+    Whoever has one IPv6 address has its whole /64, so that counts as one.
+    """
+    if connection.family == socket.AF_UNIX:
+        return ""
+    try:
+        us, them = connection.getsockname()[:2], connection.getpeername()[:2]
+        address = ip_address(them[0].partition("%")[0])
+    except (OSError, ValueError):
+        return "nobody"  # it is gone already
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    if address.is_loopback and diagnosis and (owner := diagnosis.owner(them, us)):
+        return f"uid {owner.uid}"
+    if isinstance(address, IPv6Address) and not address.is_loopback:
+        return f"{IPv6Address(int(address) >> 64 << 64)}/64"
+    return str(address)

@@ -1,0 +1,83 @@
+"""A real server with limits of a test's own, and clients that say things byte for byte."""
+
+import asyncio
+import contextlib
+import socket
+from datetime import UTC, datetime
+from threading import Thread
+
+import uvicorn
+
+from prism.kit.clock import StoppedClock
+from prism.kit.door import NORMAL, door
+from prism.kit.takeover import WebSockets
+from tests.waiting import eventually
+
+V4 = "127.0.0.1"
+CLOCK = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@contextlib.contextmanager
+def serving(app, limits=NORMAL, loop="uvloop", diagnosis=None, unix=None):
+    """The server and its port; it ends with the block."""
+    listeners = [socket.create_server((V4, 0))]
+    # What the kernel holds is not what the daemon takes; accepted sockets inherit it.
+    listeners[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    if unix:
+        listeners.append(socket.socket(socket.AF_UNIX))
+        listeners[1].bind(str(unix))
+        listeners[1].listen()
+    config = uvicorn.Config(
+        app,
+        http=door(None, CLOCK, limits, diagnosis),
+        log_config=None,
+        loop=loop,
+        lifespan="off",
+        ws=WebSockets,
+        ws_max_size=1024 * 1024,
+    )
+    server = uvicorn.Server(config)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        thread = Thread(target=lambda: runner.run(server.serve(listeners)))
+        thread.start()
+        eventually(lambda: server.started)
+        try:
+            yield server, listeners[0].getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextlib.contextmanager
+def connected(port, wait=20):
+    """A connection whose reads end with the test at the latest."""
+    with socket.create_connection((V4, port), timeout=wait) as client:
+        yield client
+
+
+def heard(client):
+    """Everything that is said until the other side hangs up."""
+    said = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := client.recv(65536):
+            said += piece
+    return said
+
+
+def poured(client, first, more, most):
+    """Send `first`, then `more` again and again; how many bytes were taken, and what was said."""
+    sent, said = 0, b""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    with contextlib.suppress(ConnectionError):
+        client.sendall(first)
+        client.setblocking(False)
+        while sent < most:
+            with contextlib.suppress(BlockingIOError):
+                sent += client.send(more)
+            with contextlib.suppress(BlockingIOError):
+                piece = client.recv(65536)
+                said += piece
+                if not piece:
+                    break
+    client.settimeout(20)
+    return sent, said + heard(client)

@@ -1,0 +1,298 @@
+"""The gate, before anybody knows who is asking: size, time and number have a bound."""
+
+import asyncio
+import contextlib
+import os
+import socket
+
+import pytest
+
+from prism.kit.door import Limited
+from prism.kit.limits import Connections, Limits, peer_of
+from prism.kit.peer import Diagnosis
+from tests.attacks.serving import connected, heard, poured, serving
+from tests.waiting import eventually
+
+LARGE = 8 * 1024 * 1024  # bytes that an attacker sends; far fewer may be taken
+SOCKETS = 3 * 1024 * 1024  # bytes that the kernel's buffers and the bin for the refused hold
+GET, POST = b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+FLOODS = {
+    "an endless address": (b"GET /", b"a" * 65536),
+    "an endless query": (b"GET /?", b"a=b&" * 16384),
+    "an endless method": (b"", b"G" * 65536),
+    "an endless value": (GET + b"X: ", b"a" * 65536),
+    "an endless name": (GET, b"a" * 65536),
+    "endless headers": (GET, b"X: y\r\n" * 10000),
+    "one folded header": (GET + b"X: y", b"\r\n " + b"z" * 60000),
+    "endless empty lines": (b"", b"\r\n" * 32768),
+    "an endless size of a chunk": (CHUNKED, b"0" * 65536),
+    "an endless margin of a chunk": (CHUNKED + b"1;a=", b"b" * 65536),
+    "an endless value of a trailer": (CHUNKED + b"1\r\nx\r\n0\r\nT: ", b"a" * 65536),
+    "endless trailers": (CHUNKED + b"1\r\nx\r\n0\r\n", b"T: y\r\n" * 10000),
+    "a WebSocket's endless headers": (
+        GET + b"Upgrade: websocket\r\nConnection: Upgrade\r\n",
+        b"X: y\r\n" * 10000,
+    ),
+}
+DRIPS = {
+    "nothing": b"",
+    "an address": b"GET /",
+    "a header": GET + b"X: ",
+    "empty lines": b"\r\n",
+    "a second request": GET + b"\r\n" + GET[:-2],
+    "a WebSocket's header": GET + b"Upgrade: websocket\r\nConnection: Upgrade\r\nX: ",
+    "the rest of a body that was answered": POST + b"X-Unread: 1\r\nContent-Length: 99999\r\n\r\n",
+}
+QUICK = Limits(head_timeout=0.5)
+
+
+async def app(scope, receive, send):
+    """Reads every body, but not that of who says so."""
+    more = not any(name == b"x-unread" for name, _ in scope["headers"])
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return
+        more = message.get("more_body", False)
+    app.seen.append(dict(scope["headers"]))
+    length = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": length})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture(autouse=True)
+def seen():
+    app.seen = []
+    return app.seen
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def loop(request):
+    return request.param
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_before_the_token_is_refused_and_not_kept(flood, loop, seen):
+    first, more = FLOODS[flood]
+    with serving(app, loop=loop) as (_, port), connected(port) as client:
+        taken, said = poured(client, first, more, LARGE)
+        assert taken < SOCKETS, "the daemon goes on taking it"
+        if said:  # an answer in the middle of a body would pass for that of the application
+            assert said.split(b" ")[1] in {b"400", b"431"}, said[:200]
+            assert said.count(b"HTTP/1.1 ") == 1
+        assert seen == []
+        with connected(port) as other:
+            other.sendall(GET + b"\r\n")
+            assert other.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_head_may_be_as_large_as_it_says_and_no_larger(loop):
+    frame = GET + b"X: \r\n\r\n"
+    room = Limits().head - len(frame)
+    with serving(app, loop=loop) as (_, port):
+        for size, status in ((room, b"200"), (room + 1, b"431")):
+            with connected(port) as client:
+                client.sendall(frame[:-4] + b"a" * size + b"\r\n\r\n")
+                assert client.recv(65536).split(b" ")[1] == status
+        with connected(port) as client:  # each head has its own bound
+            for _ in range(3):
+                client.sendall(frame[:-4] + b"a" * room + b"\r\n\r\n")
+                assert client.recv(12) == b"HTTP/1.1 200"
+                while not client.recv(65536).endswith(b"ok"):
+                    pass
+
+
+def test_trailers_change_no_request_that_was_judged(seen):
+    with serving(app) as (_, port), connected(port) as client:
+        client.sendall(CHUNKED + b"2\r\nhi\r\n0\r\nHost: evil\r\nAuthorization: Bearer x\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+        assert seen == [{b"host": b"x", b"transfer-encoding": b"chunked"}]
+
+
+@pytest.mark.parametrize("drip", DRIPS)
+def test_who_drips_is_let_go(drip, loop):
+    """One byte now and then keeps no connection open."""
+    with serving(app, QUICK, loop) as (server, port), connected(port) as client:
+        client.sendall(DRIPS[drip])
+        eventually(lambda: server.server_state.connections)
+
+        def gone():
+            with contextlib.suppress(ConnectionError):
+                client.sendall(
+                    b"\n" if drip == "empty lines" else b"a" if drip != "nothing" else b""
+                )
+            return not server.server_state.connections
+
+        eventually(gone)
+
+
+def test_the_slow_hear_why_and_the_silent_nothing(loop):
+    with serving(app, QUICK, loop) as (_, port):
+        with connected(port) as client:
+            client.sendall(b"GET / HT")
+            said = heard(client)
+            assert said.startswith(b"HTTP/1.1 408 ")
+            assert b'"code":"REQUEST_TOO_SLOW"' in said
+        with connected(port) as client:
+            assert heard(client) == b""
+
+
+def test_who_waits_for_an_answer_may_be_silent(loop, monkeypatch):
+    """However long it takes: only what is to come has its time."""
+    late, passed = Limited._late, []
+
+    def counted(self):
+        late(self)
+        passed.append(self)
+        if len(passed) == 3:
+            slow.go.set()
+
+    monkeypatch.setattr(Limited, "_late", counted)
+
+    async def slow(scope, receive, send):
+        await receive()
+        slow.go = asyncio.Event()
+        await slow.go.wait()
+        await app(scope, receive, send)
+
+    with serving(slow, QUICK, loop) as (_, port), connected(port) as client:
+        client.sendall(POST + b"X-Unread: 1\r\nContent-Length: 2\r\n\r\nhi")
+        eventually(lambda: hasattr(slow, "go"))
+        client.sendall(b"\r\n")  # of clients of old, and the beginning of another head
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_refusal_never_stands_in_the_middle_of_an_answer(loop):
+    """What comes behind a request that is being answered may be rubbish."""
+
+    async def long(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    with serving(long, loop=loop) as (_, port), connected(port) as client:
+        client.sendall(GET + b"\r\n")
+        said = client.recv(65536)
+        client.sendall(b"\x00rubbish\r\n\r\n")
+        assert (said + heard(client)).count(b"HTTP/1.1") == 1
+
+
+def test_connections_have_a_number_of_one_peer_and_of_all(tmp_path, loop):
+    few, unix = Limits(per_peer=3, connections=5), tmp_path / "s"
+    with contextlib.ExitStack() as stack:
+        server, port = stack.enter_context(serving(app, few, loop, unix=unix))
+
+        def opened(source="127.0.0.1"):
+            client = stack.enter_context(socket.socket())
+            client.settimeout(20)
+            client.bind((source, 0))
+            client.connect(("127.0.0.1", port))
+            client.sendall(GET + b"\r\n")
+            return client, client.recv(65536)
+
+        mine = [opened() for _ in range(4)]
+        assert [said.split(b" ")[1] for _, said in mine] == [b"200", b"200", b"200", b"503"]
+        assert b"TOO_MANY_CONNECTIONS" in mine[3][1] + heard(mine[3][0])
+        others = [opened(f"127.0.0.{number}") for number in (2, 3, 4)]
+        assert [said.split(b" ")[1] for _, said in others] == [b"200", b"200", b"503"]
+        owner = stack.enter_context(socket.socket(socket.AF_UNIX))
+        owner.settimeout(20)
+        owner.connect(str(unix))
+        owner.sendall(GET + b"\r\n")
+        assert owner.recv(65536).startswith(b"HTTP/1.1 200"), "there is room for the operator"
+        owner.close()
+        mine[0][0].close()
+        eventually(lambda: len(server.server_state.connections) <= 5)
+        eventually(lambda: opened()[1].startswith(b"HTTP/1.1 200"))
+
+
+def test_what_was_a_websocket_counts_until_it_ends(loop):
+    async def sockets(scope, receive, send):
+        if scope["type"] == "http":
+            return await app(scope, receive, send)
+        await receive()
+        await send({"type": "websocket.accept"})
+        return await receive()
+
+    hello = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    hello += b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    with serving(sockets, Limits(per_peer=1), loop) as (_, port):
+        for _ in range(3):
+            with connected(port) as first:
+                first.sendall(GET + hello)
+                assert first.recv(65536).startswith(b"HTTP/1.1 101")
+                with connected(port) as second:
+                    assert b" 503 " in heard(second)
+
+            def free():
+                with connected(port) as third:
+                    third.sendall(GET + b"\r\n")
+                    return third.recv(65536).startswith(b"HTTP/1.1 200")
+
+            eventually(free)
+
+
+def test_those_who_are_turned_away_are_few_at_a_time():
+    """A crowd of strangers costs no more files than this."""
+    few = Limits(connections=1, turned_away=3)
+    with serving(app, few) as (_, port), contextlib.ExitStack() as stack:
+        stack.enter_context(connected(port)).sendall(GET + b"\r\n")
+        crowd = [stack.enter_context(connected(port)) for _ in range(50)]
+        answers = [heard(client) for client in crowd]
+        assert any(b" 503 " in said for said in answers)
+        assert all(said == b"" or b" 503 " in said for said in answers)
+
+
+def test_peers_are_told_apart():
+    with (
+        contextlib.closing(Diagnosis()) as diagnosis,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()),
+        server.accept()[0] as accepted,
+    ):
+        assert peer_of(accepted, diagnosis) == f"uid {os.geteuid()}"
+        assert peer_of(accepted) == "127.0.0.1"
+
+    class From:
+        family = socket.AF_INET6
+
+        def __init__(self, address):
+            self.getpeername = lambda: (address, 1, 0, 0)
+            self.getsockname = lambda: ("2001:db8::1", 2, 0, 0)
+
+    for address, peer in (
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("::1", "::1"),
+    ):
+        assert peer_of(From(address)) == peer
+
+
+def test_the_files_that_a_process_may_open_bound_its_connections(monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda _: (256, 256))
+    assert Connections(Limits())._most == 64
+
+
+def test_a_body_that_never_comes_is_not_waited_for(house, monkeypatch):
+    monkeypatch.setattr("prism.kit.http.PAUSE", 0.05)
+    head = [(b"host", b"localhost:8947"), (b"content-length", b"9")]
+    scope = {
+        **{"type": "http", "method": "POST", "path": "/api/v1/projects", "scheme": "http"},
+        **{"raw_path": b"/api/v1/projects", "query_string": b"", "root_path": "", "headers": head},
+        **{"server": ("127.0.0.1", 8947), "client": ("127.0.0.1", 1), "http_version": "1.1"},
+    }
+    said = []
+
+    async def never():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        said.append(message)
+
+    asyncio.run(asyncio.wait_for(house.app(scope, never, send), 20))
+    assert said[0]["status"] == 408
+    assert b"REQUEST_TOO_SLOW" in said[1]["body"]
