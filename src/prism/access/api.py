@@ -27,8 +27,10 @@ def create_token(data: JSONBody[NewToken], tokens: Tokens) -> Minted:
 
 @delete("/{id:str}", status_code=200, sync_to_thread=True)
 def revoke_token(id: FromPath[str], tokens: Tokens) -> Revoked:
-    """Make a token useless, at once."""
-    return Revoked(f"Token {tokens.revoke(id).name!r} revoked successfully")
+    """Make a token useless, at once, and with it every token that was made with it."""
+    token, more = tokens.revoke(id)
+    made = f", and {more} made with it" if more else ""
+    return Revoked(f"Token {token.name!r} revoked successfully{made}")
 
 
 router = Router(CREATE, tags=["tokens"], route_handlers=[list_tokens, create_token, revoke_token])

@@ -13,6 +13,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from prism.access.lasting import Lasting, LastingRequests, lasts
 from prism.access.model import Caller, Finder, PermissionDenied, Rule, Subject, Verb, current
 from prism.access.plan import may, sees
 from prism.access.rules import rule_of
@@ -76,12 +77,17 @@ class Rights(ASGIMiddleware):
 
     scopes = BOTH
 
-    def __init__(self, finders: Mapping[str, Finder], clock: Clock) -> None:
-        self._finders, self._clock = finders, clock
+    def __init__(
+        self, finders: Mapping[str, Finder], clock: Clock, lasting: LastingRequests
+    ) -> None:
+        self._finders, self._clock, self._lasting = finders, clock, lasting
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let it through, or answer in its place."""
         caller = current()
+        if caller.token is not None and lasts(scope):
+            request = Lasting(scope, caller, self._refusal)
+            return await self._lasting.serve(next_app, request, receive, send)
         if caller.team and (problem := await asyncio.to_thread(self._refusal, scope, caller)):
             return await refuse(scope, send, problem, self._clock.now())
         return await next_app(scope, receive, send)

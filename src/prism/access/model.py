@@ -153,6 +153,8 @@ class Token(Struct, frozen=True, kw_only=True):
     project: str | None = None
     hash: str
     created_by: str
+    parent: str | None = None
+    """The token that it was made with; it ends with it."""
     created_at: datetime
     expires_at: datetime
     last_used: datetime | None = None

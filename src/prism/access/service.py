@@ -59,6 +59,14 @@ class TokenService:
                 store.used(tx, token.id, whole(now))
         return caller
 
+    def renewed(self, caller: Caller) -> Caller | None:
+        """Who somebody is by now whom a token named before; None where it opens nothing more."""
+        with self._db.read() as sql:
+            token = store.by_id(sql, caller.token) if caller.token else None
+            if token is None or token.expires_at <= self._clock.now():
+                return None
+            return self._caller(sql, token)
+
     def every(self) -> list[ShownToken]:
         """The caller's own, or everybody's for the operator."""
         who = current()
@@ -81,6 +89,7 @@ class TokenService:
                 project=project,
                 hash=hashed(secret),
                 created_by=who.name,
+                parent=who.token,
                 created_at=now,
                 expires_at=_end(who, now + timedelta(days=asked.days)),
             )
@@ -97,8 +106,11 @@ class TokenService:
             )
         return Minted(**structs.asdict(_shown(token)), token=f"{PREFIX}{token.id}.{secret}")
 
-    def revoke(self, id: str) -> ShownToken:
-        """Make one useless, at once."""
+    def revoke(self, id: str) -> tuple[ShownToken, int]:
+        """Make one useless, at once, and all that were made with it: how many those are.
+
+        Whoever stole a token may have made others with it.
+        """
         who = current()
         with self._db.write() as tx:
             token = store.by_id(tx.sql, id)
@@ -107,10 +119,12 @@ class TokenService:
                     f"Token {id!r} not found",
                     remediation="Use `prism token list` to see your tokens",
                 )
-            store.remove(tx, id)
-            gone = {"subject": token.name, "token": token.id, "user": token.user}
-            tx.happened(TokenRevoked(actor=who.name, **gone))
-            return _shown(token)
+            family = _family(tx.sql, token)
+            for one in reversed(family):
+                store.remove(tx, one.id)
+                gone = {"subject": one.name, "token": one.id, "user": one.user}
+                tx.happened(TokenRevoked(actor=who.name, **gone))
+            return _shown(token), len(family) - 1
 
     def _check(self, who: Caller, user: str, scope: Scope, project: str | None) -> None:
         """Raise where the new token would open more than the caller's own."""
@@ -147,6 +161,14 @@ class TokenService:
             only=token.project,
             until=token.expires_at,
         )
+
+
+def _family(sql: Connection, token: Token) -> list[Token]:
+    """A token and all that were made with it, and with those; who made comes before."""
+    family = [token]
+    for one in family:
+        family += store.made_by(sql, one.id)
+    return family
 
 
 def hashed(secret: str) -> str:

@@ -30,6 +30,7 @@ tokens = Table(
     Column("project", String, ForeignKey("projects.id", ondelete="CASCADE")),
     Column("hash", String(64), nullable=False),
     Column("created_by", String, nullable=False),
+    Column("parent", String, index=True),  # the token that made it
     Column("created_at", Utc, nullable=False),
     Column("expires_at", Utc, nullable=False),
     Column("last_used", Utc),
@@ -46,6 +47,11 @@ def by_id(sql: Connection, id: str) -> Token | None:
 def every(sql: Connection, user: str | None) -> list[Token]:
     """All of somebody's, or of everybody; the oldest first."""
     return _many(sql, SELECT if user is None else SELECT.where(tokens.c.user == user))
+
+
+def made_by(sql: Connection, id: str) -> list[Token]:
+    """Those that this one has made."""
+    return _many(sql, SELECT.where(tokens.c.parent == id))
 
 
 def add(tx: Tx, token: Token) -> None:

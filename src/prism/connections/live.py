@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from prism.access.lasting import LASTS
 from prism.connections.content import Content
 from prism.connections.finding import WEB, Finder
 from prism.connections.model import UpgradeRequired, Way
@@ -51,7 +52,7 @@ def _plain(part: Any) -> Any:
 @get(
     ["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"],
     tags=["connections"],
-    opt={RAW: True},
+    opt={RAW: True, LASTS: True},
 )
 async def web(
     instance: FromPath[str], content: NamedDependency[Content], port: WebPort = None
@@ -64,14 +65,16 @@ async def web(
     ["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"],
     http_method=REST,
     include_in_schema=False,
-    opt={RAW: True},
+    opt={RAW: True, LASTS: True},
 )
 async def web_more(instance: FromPath[str], content: NamedDependency[Content]) -> ASGIApp:
     """The same, by every other method."""
     return _served(instance, content)
 
 
-@websocket(["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"])
+@websocket(
+    ["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"], opt={LASTS: True}
+)
 async def web_socket(
     socket: WebSocket[Any, Any, Any], instance: FromPath[str], content: NamedDependency[Content]
 ) -> None:
@@ -82,7 +85,7 @@ async def web_socket(
 @get(
     ["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"],
     tags=["connections"],
-    opt={RAW: True},
+    opt={RAW: True, LASTS: True},
 )
 async def desktop(
     instance: FromPath[str], content: NamedDependency[Content], port: DcvPort = None
@@ -95,14 +98,16 @@ async def desktop(
     ["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"],
     http_method=REST,
     include_in_schema=False,
-    opt={RAW: True},
+    opt={RAW: True, LASTS: True},
 )
 async def desktop_more(instance: FromPath[str], content: NamedDependency[Content]) -> ASGIApp:
     """The same, by every other method."""
     return _served(instance, content, DCV)
 
 
-@websocket(["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"])
+@websocket(
+    ["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"], opt={LASTS: True}
+)
 async def desktop_socket(
     socket: WebSocket[Any, Any, Any], instance: FromPath[str], content: NamedDependency[Content]
 ) -> None:
@@ -116,7 +121,7 @@ async def no_terminal(instance: FromPath[str]) -> None:
     raise UpgradeRequired(remediation=UPGRADE)
 
 
-@websocket("/ssh-proxy/{instance:str}")
+@websocket("/ssh-proxy/{instance:str}", opt={LASTS: True})
 async def terminal(
     socket: WebSocket[Any, Any, Any],
     instance: FromPath[str],

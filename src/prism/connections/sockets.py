@@ -87,7 +87,10 @@ async def carry(it: Exchange, pins: Pins) -> None:
 
 async def _joined(it: Exchange, service: Answer, kept: list[Header], rest: bytes) -> None:
     """From here on the two speak with each other."""
-    client, lost = it.scope[TAKE]()
+    try:
+        client, lost = it.scope[TAKE]()
+    except OSError:
+        return  # it has hung up meanwhile
     lines = [*UPGRADE, *kept]
     head = b"".join(b"%b: %b\r\n" % line for line in lines)
     client.write(b"HTTP/1.1 101 Switching Protocols\r\n" + head + b"\r\n" + rest)

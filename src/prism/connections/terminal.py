@@ -52,9 +52,9 @@ class Terminal:
             shown = asyncio.create_task(_shown(shell, send))
             try:
                 await asyncio.wait({typed, shown}, return_when=asyncio.FIRST_COMPLETED)
-                if not typed.done():
+                if not typed.done() and shown.exception() is None:  # else nobody listens
                     await _farewell(shell, send)
-                elif (code := typed.result()) is not None:
+                elif typed.done() and (code := typed.result()) is not None:
                     await send({"type": "websocket.close", "code": code, "reason": "not a resize"})
             finally:
                 for task in (typed, shown):

@@ -192,6 +192,7 @@ def build(
         lifespan=[
             lambda _: _running(house),
             lambda _: rooms.content.open(rooms.db.bus),
+            *([lambda _: rooms.lasting.open()] if rooms.team else []),
             *rooms.gates,
         ],
         logging_config=None,
@@ -250,7 +251,7 @@ def _middleware(rooms: Rooms) -> list[Any]:
         lambda app: Waiting(app, rooms.snapshot, db.bus),
         Intake(),
         Idempotency(db, clock, asker, WITHOUT_SECRETS),
-        Rights(_sought(rooms), clock),
+        Rights(_sought(rooms), clock, rooms.lasting),
     ]
 
 

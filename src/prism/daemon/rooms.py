@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from prism.access.lasting import LastingRequests
 from prism.access.model import Subject
 from prism.access.service import TokenService
 from prism.access.sight import sights
@@ -191,6 +192,11 @@ class Rooms(PlaceRooms):
     def tokens(self) -> TokenService:
         """Who may ask, in team mode."""
         return TokenService(self.db, self.clock, self.settings.actor, self.members)
+
+    @cached_property
+    def lasting(self) -> LastingRequests:
+        """What ends when its rights do."""
+        return LastingRequests(self.db, self.clock, self.tokens.renewed)
 
     @cached_property
     def sights(self) -> Sights:

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
 TAKE = "prism_take"
+POLICY = 1008  # the code of a WebSocket that is closed for a reason of ours
+LINGER = 1.0  # seconds for it to be read
 Take = Callable[[], tuple[asyncio.Transport, Callable[[], Any]]]
 
 
@@ -27,13 +30,29 @@ class WebSockets(WebSocketsSansIOProtocol):
         """Serve it as ever, unless the application takes it."""
         super().handle_connect(event)
         if not self.handshake_complete:
-            cast("dict[str, Any]", self.scope)[TAKE] = self.take
+            scope = cast("dict[str, Any]", self.scope)
+            scope[TAKE], scope["prism_abort"] = self.take, self.end
+
+    def end(self) -> None:
+        """End it from this side: who speaks WebSocket with us hears that it was for a reason."""
+        if self._taken or not self.handshake_complete or self.close_sent:
+            return self.transport.abort()
+        self.close_sent = True
+        self.conn.send_close(POLICY, "your rights have changed")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": POLICY})
+        self.transport.close()
+        self.loop.call_later(LINGER, self.transport.abort)  # who reads nothing, ends all the same
+        return None
 
     def take(self) -> tuple[asyncio.Transport, Callable[[], Any]]:
         """The connection, and what to call when it is lost; nothing was answered yet.
 
-        The application must not return before the connection has ended.
+        The application must not return before the connection has ended. Raises where the
+        client has gone already.
         """
+        if self.disconnected or self.transport.is_closing():
+            raise ClientDisconnected
         self.transport.pause_reading()
         self.handshake_complete = self.close_sent = self._taken = True
         return self.transport, lambda: self.connection_lost(None)

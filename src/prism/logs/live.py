@@ -10,6 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
+from prism.access.lasting import LASTS
 from prism.logs.model import Listing, Log, LogType, Types
 from prism.logs.reader import Reader
 from prism.workspaces.model import Workspace
@@ -35,7 +36,7 @@ async def log_types(instance: Instance, logs: Read) -> Types:
     return logs.types(instance)
 
 
-@get("/{instance:str}", responses=LOG)
+@get("/{instance:str}", responses=LOG, opt={LASTS: True})
 async def read_log(
     instance: Instance,
     logs: Read,

@@ -228,3 +228,39 @@ def test_rules_name_parameters_that_their_routes_have():
         if rule.kind and not rule.where.startswith(("body.", "query.")):
             assert rule.where in named, route
             assert rule_of(*route.split()) is rule
+
+
+def test_what_a_token_made_dies_with_it_and_nothing_else(team):
+    """Whoever stole one may have made others, and others with those."""
+
+    def made(by, name, **more):
+        minted = team(by, "POST", "tokens", json={"name": name, "scope": "admin", **more}).json()
+        team.tokens[name] = minted["token"]
+        return minted["id"]
+
+    def open_for(who):
+        return team(who, "GET", "projects").status_code == 200
+
+    stolen = made("owner", "stolen")
+    made("stolen", "child")
+    made("child", "grandchild", project="Reef")
+    made("owner", "sister")
+    team.token("by the operator", user="owner@x.org")
+    assert all(map(open_for, ("stolen", "child", "grandchild", "sister", "by the operator")))
+    failed(team("viewer", "DELETE", f"tokens/{stolen}"), 404, "TOKEN_NOT_FOUND")
+    said = team("sister", "DELETE", f"tokens/{stolen}").json()["message"]
+    assert said == "Token 'stolen' revoked successfully, and 2 made with it"
+    for gone in ("stolen", "child", "grandchild"):
+        failed(team(gone, "GET", "projects"), 401, "UNAUTHENTICATED")
+    assert all(map(open_for, ("owner", "sister", "by the operator")))
+    revoked = [it.subject for it in team.house.db.facts_after(0) if it.event == "token_revoked"]
+    assert sorted(revoked) == ["child", "grandchild", "stolen"]
+    theirs = made("operator", "theirs", user="eve@x.org")
+    assert open_for("theirs")
+    [operators] = [
+        it for it in team("operator", "GET", "tokens").json() if it["name"] == "operator"
+    ]
+    assert operators["id"] != theirs
+    team.token("second", user="ada@x.org", scope="admin")
+    assert team("second", "DELETE", f"tokens/{operators['id']}").status_code == 200
+    failed(team("theirs", "GET", "projects"), 401, "UNAUTHENTICATED")

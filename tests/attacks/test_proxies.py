@@ -1,0 +1,229 @@
+"""Ways into a workspace end when whoever opened them may no longer enter."""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from prism.access.lasting import LASTS
+from prism.kit.http import RAW
+from tests.access.people import Team
+from tests.attacks.serving import heard
+from tests.conftest import Http
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("lab")
+NUMBER = itertools.count()
+SOON = 20  # seconds
+
+
+class Way:
+    """Something that lasts, opened with a token; `alive` says and hears something."""
+
+    def __init__(self, lab, token, path, stack):
+        self.stack, self.at = stack, f"127.0.0.1:{lab.port}"
+        self.head = {"authorization": f"Bearer {token}"}
+        self.open(path)
+
+    def ends(self):
+        """Wait for the end; what is still said before it is thrown away."""
+        raise NotImplementedError
+
+
+class Http1(Way):
+    """An answer that goes on."""
+
+    def open(self, path):
+        host, _, port = self.at.partition(":")
+        self.socket = self.stack.enter_context(socket.create_connection((host, int(port)), SOON))
+        lines = [f"GET {path} HTTP/1.1", f"host: {self.at}"]
+        lines += [f"{name}: {value}" for name, value in self.head.items()]
+        self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert self.socket.recv(65536).startswith(b"HTTP/1.1 200")
+
+    def alive(self):
+        assert self.socket.recv(65536)
+
+    def ends(self):
+        heard(self.socket)
+
+
+class Quiet(Http1):
+    """One that says nothing unless something happens."""
+
+    def alive(self):
+        self.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            assert self.socket.recv(65536), "it has ended"
+        self.socket.settimeout(SOON)
+
+
+class Echo(Way):
+    """A WebSocket of a service."""
+
+    def open(self, path):
+        url = f"ws://{self.at}{path}"
+        more = {"additional_headers": self.head, "proxy": None, "ping_interval": None}
+        self.socket = self.stack.enter_context(connect(url, **more))
+
+    def alive(self):
+        self.socket.send("hello")
+        assert self.socket.recv(SOON) == "hello"
+
+    def ends(self):
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                self.socket.recv(SOON)
+
+
+class Shell(Echo):
+    """A terminal."""
+
+    def alive(self):
+        word = f"said-{next(NUMBER)}"
+        self.socket.send(f"echo {word}\n".encode())
+        said = b""
+        while word.encode() not in said:
+            piece = self.socket.recv(SOON)
+            said += piece if isinstance(piece, bytes) else b""
+
+    def ends(self):
+        super().ends()
+        assert self.socket.protocol.close_rcvd.code == 1008
+
+
+WAYS = {
+    "a terminal": (Shell, "/ssh-proxy/mine"),
+    "a proxied WebSocket": (Echo, "/web-proxy/mine/echo"),
+    "a followed log": (Quiet, "/api/v1/logs/mine?follow=true&tail=1"),
+    "a proxied event stream": (Http1, "/web-proxy/mine/events"),
+    "a proxied download": (Http1, "/web-proxy/mine/download?size=1000000000000"),
+}
+
+
+class Person:
+    """A member of the project with her token."""
+
+    def __init__(self, lab, role="admin"):
+        self.lab, self.mail = lab, f"p{next(NUMBER)}@x.org"
+        lab.operator.members.add(lab.reef, self.mail, role=role)
+        self.parent, first = lab.token(self.mail)
+        self.id, self.token = lab.token(self.mail, by=first)
+
+
+ENDS = {
+    "token revoked": lambda p: p.lab.operator.tokens.revoke(p.id),
+    "token revoked that made it": lambda p: p.lab.operator.tokens.revoke(p.parent),
+    "token revoked by itself": lambda p: p.lab.ask(p.token, "DELETE", f"/api/v1/tokens/{p.id}"),
+    "member removed": lambda p: p.lab.operator.members.remove(p.lab.reef, p.mail),
+    "member left": lambda p: p.lab.ask(
+        p.token, "DELETE", f"/api/v1/projects/{p.lab.reef}/members/{p.mail}"
+    ),
+    "role taken": lambda p: p.lab.operator.members.change(p.lab.reef, p.mail, "viewer"),
+    "workspace moved": lambda p: p.lab.operator.workspaces.move("mine", p.lab.other),
+}
+STAYS = {
+    "another token of hers revoked": lambda p: p.lab.operator.tokens.revoke(
+        p.lab.token(p.mail)[0]
+    ),
+    "role raised": lambda p: p.lab.operator.members.change(p.lab.reef, p.mail, "owner"),
+    "another member removed": lambda p: p.lab.operator.members.remove(
+        p.lab.reef, Person(p.lab).mail
+    ),
+}
+
+
+@pytest.fixture
+def opened(lab):
+    with contextlib.ExitStack() as stack:
+        yield lambda way, person: WAYS[way][0](lab, person.token, WAYS[way][1], stack)
+    lab.operator.workspaces.move("mine", lab.reef)
+
+
+@pytest.mark.parametrize("fact", ENDS)
+def test_what_lasts_ends_with_the_right_to_it(lab, opened, fact):
+    person, stays = Person(lab), Person(lab)
+    ways = [opened(way, person) for way in WAYS]
+    others = [] if fact == "workspace moved" else [opened(way, stays) for way in WAYS]
+    for way in ways:
+        way.alive()
+    ENDS[fact](person)
+    for way in ways:
+        way.ends()
+    for way in others:
+        way.alive()
+    for _, path in WAYS.values():
+        assert lab.ask(person.token, "GET", path).status_code in {401, 403, 404}
+
+
+def test_what_lasts_goes_on_while_the_right_to_it_does(lab, opened):
+    person, last = Person(lab), Person(lab)
+    ways, end = [opened(way, person) for way in WAYS], opened("a followed log", last)
+    for fact in STAYS.values():
+        fact(person)
+    lab.operator.tokens.revoke(last.id)
+    end.ends()  # so by now all that happened before has been looked at
+    for way in ways:
+        way.alive()
+
+
+def test_a_download_that_nobody_reads_ends_too(lab, opened):
+    """The daemon is in the middle of writing to who does not listen."""
+    service = lab.operator.workspaces.connect("mine").services["page"].url
+
+    def cut():
+        return httpx.get(f"{service}/go-on").json()["cut"]
+
+    person, before = Person(lab), cut()
+    opened("a proxied download", person)
+    lab.operator.tokens.revoke(person.id)
+    eventually(lambda: cut() > before)
+
+
+def test_what_lasts_ends_when_its_token_expires(make_house, clock):
+    house = make_house(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
+    team = Team(house, Http(house.app))
+    team.launch("member", "mine")
+    said, ended = [], asyncio.Event()
+
+    async def follow():
+        scope = {
+            **{"type": "http", "method": "GET", "path": "/api/v1/logs/mine", "scheme": "http"},
+            **{"raw_path": b"/api/v1/logs/mine", "query_string": b"follow=true&type=system"},
+            **{"server": ("127.0.0.1", 8947), "client": ("127.0.0.1", 1), "http_version": "1.1"},
+            **{"root_path": "", "prism_abort": ended.set},
+            "headers": [
+                (b"host", b"localhost:8947"),
+                (b"authorization", f"Bearer {team.tokens['member']}".encode()),
+            ],
+        }
+
+        async def receive():
+            await ended.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            said.append(message)
+            if len(said) == 2:
+                clock.advance(days=366)
+
+        async with house.rooms.lasting.open():
+            await asyncio.wait_for(house.app(scope, receive, send), SOON)
+
+    asyncio.run(follow())
+    assert said[0]["status"] == 200
+    assert ended.is_set()
+
+
+def test_every_route_that_may_last_is_watched(house):
+    """Whatever is proxied, and every WebSocket but the stream of events, which judges itself."""
+    for route in house.app._app.routes:
+        for handler in getattr(route, "route_handlers", None) or [route.route_handler]:
+            socket_ = type(route).__name__ == "WebSocketRoute"
+            if (handler.opt.get(RAW) or socket_) and route.path != "/api/v1/ws":
+                assert handler.opt.get(LASTS), route.path
