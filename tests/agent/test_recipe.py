@@ -58,7 +58,7 @@ def test_our_tools_have_what_the_person_has_but_nothing_of_the_daemon(recipe, mo
     recipe.order = {**recipe.order, "cache": "/cache"}
     found = recipe.tool_surroundings()
     assert found["UV_INDEX_URL"] == "http://mirror"
-    assert found["PATH"] == "/evil"  # a template may say so of a tool, at its own risk
+    assert "/evil" not in found.values(), "no variable of a template reaches a tool of ours"
     assert "PRISM_DATABASE_URL" not in found
     assert os.environ["PRISM_DATABASE_URL"] == "secret"
 

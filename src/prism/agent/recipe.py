@@ -18,6 +18,16 @@ PASSED = (
     *("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
 )
+# What our own tools need to know besides, and all variables of uv's.
+TOLD_TOOLS = {*PASSED, "ALL_PROXY", "all_proxy", "NETRC", "SSL_CLIENT_CERT", "XDG_CONFIG_HOME"}
+# What of uv's a build inside may know: where packages are, and how to ask.
+MIRRORS = (
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
+    *("UV_INDEX_STRATEGY", "UV_NO_INDEX", "UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_OFFLINE"),
+    *("UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT"),
+    "UV_HTTP_RETRIES",
+)
+QUIET = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
 
 
 class Recipe:
@@ -96,14 +106,40 @@ class Recipe:
         }
 
     def tool_surroundings(self) -> dict[str, str]:
-        """The environment of our own tools: the person's, who has proxies and mirrors there."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}
-        kept.pop("VIRTUAL_ENV", None)
-        kept |= {name: self.fill(text) for name, text in self.order.get("environment", {}).items()}
+        """The environment of our own tools, of what the person has set: her proxies and mirrors.
+
+        No variable of a template reaches them: one, such as `LD_PRELOAD`, would run its code.
+        """
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in TOLD_TOOLS or name.startswith("UV_")
+        }
         return {
+            "LANG": "C.UTF-8",
             **kept,
+            "PATH": SYSTEM,
+            "HOME": os.path.expanduser("~"),
             "UV_CACHE_DIR": self.order["cache"],
-            "UV_NO_PROGRESS": "1",
-            "NO_COLOR": "1",
+            **QUIET,
+            MARK: str(self.folder.path),
+        }
+
+    def build_surroundings(self) -> dict[str, str]:
+        """The environment of a build from source, which runs inside and may be hostile.
+
+        It has the person's mirrors without the passwords in their addresses, and none of a
+        template's variables.
+        """
+        home = self.folder.home
+        told = (*PASSED, *(it for it in MIRRORS if "@" not in os.environ.get(it, "")))
+        return {
+            "LANG": "C.UTF-8",
+            **{name: os.environ[name] for name in told if name in os.environ},
+            "HOME": str(home),
+            "PATH": self.path,
+            "VIRTUAL_ENV": str(self.folder.venv),
+            "UV_CACHE_DIR": f"{home}/.cache/uv",
+            **QUIET,
             MARK: str(self.folder.path),
         }

@@ -3,6 +3,11 @@
 What was done is stamped with what it was done from, so a restart passes it by. Tools run
 niced, and installs one per core at a time over all machines of this home, so that fifty
 launches at once do not melt the computer.
+
+Where there is a sandbox, no code of a package runs outside of it. Wheels are put into an
+environment that is new by uv, in a place where only that and the cache can be written
+(`installer.py`). What has to be built from source is built inside of the workspace, with a
+cache of its own, which no other workspace ever reads.
 """
 
 import fcntl
@@ -10,15 +15,16 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from prism.agent.crew import Broken, Crew, Work
 from prism.agent.folder import shares_blocks
+from prism.agent.installer import Place, installing, is_fetched_by_a_program, needs_build, works
 from prism.agent.recipe import Recipe
-from prism.agent.safe_paths import LINK, Directory
+from prism.agent.safe_paths import LINK, Directory, remove_tree
 from prism.agent.sandbox import bubblewrap
 from prism.agent.words import Log, last_words
 
@@ -59,6 +65,8 @@ class Setup:
         self._folder = recipe.folder
         self._log = Log(self._folder.logs / "setup.log", self._heard)
         self._downloads = self._downloaded = 0
+        self._bwrap: str | None = None  # what makes a sandbox, once that is known
+        self._is_new = False  # whether the environment was made just now, and nobody used it
 
     def work(self) -> Work:
         """All of it, as far as it was not done before."""
@@ -82,9 +90,22 @@ class Setup:
 
     def _environment(self) -> Work:
         self._tell("environment", 1)
-        python = self._recipe.order["python"]
-        argv = ["venv", "--clear", "--python", python, str(self._folder.venv)]
-        yield from self._uv("the Python environment cannot be made", argv)
+        self._empty_venv()
+        argv = ["venv", "--python", self._recipe.order["python"], str(self._folder.venv)]
+        self._bwrap = bubblewrap() if self._recipe.order.get("sandbox", True) else None
+        code = yield from self._uv(argv)
+        if code and self._bwrap and not works(self._bwrap):  # machines have no sandbox here
+            self._bwrap = None
+            code = yield from self._uv(argv)
+        if code:
+            what = "the Python environment cannot be made"
+            raise meaning(what, self._log.last, self._recipe.name)
+        self._is_new = True
+
+    def _empty_venv(self) -> None:
+        """Begin with an empty folder: what a workspace had in the old one could mislead uv."""
+        remove_tree(self._folder.venv)
+        self._folder.venv.mkdir()
 
     def _packages(self) -> Work:
         if not self._recipe.packages:
@@ -93,29 +114,43 @@ class Setup:
         with Slot(Path(self._recipe.order["slots"])) as slot:
             while not slot.taken():
                 yield
+            if not self._is_new:  # an earlier try has left something in it
+                yield from self._environment()
             self._tell("packages", 10)
-            python = str(self._folder.venv / "bin" / "python")
-            argv = ["pip", "install", "--python", python, "pip", *self._recipe.packages]
-            yield from self._uv("the packages cannot be installed", [*argv, *self._apart()])
+            if (yield from self._install()):
+                what = "the packages cannot be installed"
+                raise meaning(what, self._log.last, self._recipe.name)
 
-    def _apart(self) -> list[str]:
-        """Files of its own, for a machine in a sandbox.
+    def _install(self) -> Generator[None, None, int]:
+        """Put the packages in; those that must be built are, inside, where that is a sandbox."""
+        python = str(self._folder.venv / "bin" / "python")
+        argv = ["pip", "install", "--python", python]
+        packages = ["--", "pip", *self._recipe.packages]  # no package is an option
+        if not self._bwrap:
+            return (yield from self._uv([*argv, *packages]))
+        if not any(map(is_fetched_by_a_program, self._recipe.packages)):
+            # uv links to the files of the cache where it can: they would be the same in every
+            # machine, and whoever writes into one would write into all of them.
+            shares = shares_blocks(Path(self._recipe.order["cache"]), self._folder.path)
+            apart = ["--link-mode", "clone" if shares else "copy", "--no-build"]
+            code = yield from self._uv([*argv, *apart, *packages])
+            if not code or not needs_build(self._log.last):
+                return code
+        command = [self._recipe.order["uv"], *argv, "--link-mode", "copy", *packages]
+        environment = self._recipe.build_surroundings()
+        return (yield from self._inside(command, environment))
 
-        uv links a machine's files to those of the cache where it can. They would be the same
-        files in every machine, and whoever writes into one would write into all of them.
-        """
-        wished = self._recipe.order.get("sandbox", True)
-        if not wished or bubblewrap() is None or "UV_LINK_MODE" in os.environ:
-            return []
-        shares = shares_blocks(Path(self._recipe.order["cache"]), self._folder.path)
-        return ["--link-mode", "clone" if shares else "copy"]
-
-    def _uv(self, what: str, argv: list[str]) -> Work:
-        command = [self._recipe.order["uv"], *argv]
+    def _uv(self, argv: list[str]) -> Generator[None, None, int]:
+        """Run uv, in a sandbox of its own where machines have one."""
+        order, folder = self._recipe.order, self._folder
+        command = [order["uv"], *argv]
+        cache = Path(order["cache"])
+        cache.mkdir(parents=True, exist_ok=True)
+        if self._bwrap:
+            place = Place([cache, folder.venv], order.get("reachable", []), folder.path.parents[1])
+            command = installing(self._bwrap, command, place)
         environment = self._recipe.tool_surroundings()
-        code = yield from self._crew.run(command, environment, self._log)
-        if code:
-            raise meaning(what, self._log.last, self._recipe.name)
+        return (yield from self._crew.run(command, environment, self._log))
 
     def _post_install(self) -> Work:
         for command in self._recipe.post_install:
@@ -131,8 +166,13 @@ class Setup:
 
     def _shell(self, command: str) -> Generator[None, None, int]:
         argv = ["/bin/sh", "-c", command]
-        home, environment = self._folder.home, self._recipe.surroundings()
-        program = self._crew.start(argv, environment, home, self._log)
+        return (yield from self._inside(argv, self._recipe.surroundings()))
+
+    def _inside(
+        self, argv: list[str], environment: Mapping[str, str]
+    ) -> Generator[None, None, int]:
+        """Run a program in the workspace, to its end; its exit code."""
+        program = self._crew.start(argv, environment, self._folder.home, self._log)
         return (yield from self._crew.until_ended(program, self._log))
 
     def _heard(self, line: str) -> None:

@@ -19,6 +19,9 @@ MISSING = (
     "is available and you require",
     "Couldn't parse requirement",
 )
+NAME = re.compile(r"[A-Za-z0-9]")  # how a package begins; an option or a path does not
+# It is there, and has to be built from source.
+SOURCE = ("has no usable wheels", "have no usable wheels", "has no wheels", "have no wheels")
 AWAY = ("network was disabled", "error sending request", "dns error", "not found in the cache")
 
 
@@ -39,7 +42,11 @@ class Found(Struct, frozen=True):
 
 def look_up(packages: Sequence[str]) -> Found:
     """Whether the index has all of these, their dependencies aside."""
-    command = [find_uv_bin(), "pip", "compile", "--no-deps", "--no-header", "--quiet", "-"]
+    # Nothing is built to learn what it is called: that would run code of whoever wrote it.
+    command = [find_uv_bin(), "pip", "compile", "--no-deps", "--no-header", "--quiet"]
+    command += ["--no-build", "-"]
+    if odd := [it for it in packages if not NAME.match(it) or not it.isprintable()]:
+        return Found(Answer.MISSING, f"Couldn't parse requirement at {odd[0]!r}")
     quiet = {**os.environ, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
     try:
         done = subprocess.run(
@@ -59,6 +66,8 @@ def look_up(packages: Sequence[str]) -> Found:
 def meaning(said: str) -> Found:
     """What uv's refusal means: missing only if the index was really asked."""
     words = " ".join(re.sub(r"[╰─▶├│×]+", " ", said).split())
+    if any(sign in words for sign in SOURCE) and "(i.e., with `--no-build`)" in words:
+        return Found(Answer.FOUND)
     if any(sign in words for sign in MISSING) and not any(sign in words for sign in AWAY):
         return Found(Answer.MISSING, words)
     return Found(Answer.UNCHECKED, words or "uv gave no reason")

@@ -35,19 +35,21 @@ def test_a_package_that_does_not_exist_is_named_and_start_works_once_it_is_corre
     assert list((world.root / id / "venv").glob("lib/*/site-packages/six.py"))
 
 
-def test_without_a_network_it_says_so(world):
-    template = page(packages={"pip": ("attrs",)}, environment={"UV_OFFLINE": "1"})
+def test_without_a_network_it_says_so(world, monkeypatch):
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    template = page(packages={"pip": ("attrs",)})
     world.compute = World(world.root.parent, world.root.parent / "empty-cache").compute
     message = broken(world, world.launch(template), "NETWORK_UNREACHABLE")
     assert "network" in message
 
 
-def test_a_registry_that_does_not_answer_is_no_network_either(world):
+def test_a_registry_that_does_not_answer_is_no_network_either(world, monkeypatch):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://user:pass@127.0.0.1:{closed.getsockname()[1]}/simple"
-        surroundings = {"UV_DEFAULT_INDEX": address, "UV_HTTP_RETRIES": "0"}
-        template = page(packages={"pip": ("attrs",)}, environment=surroundings)
+        monkeypatch.setenv("UV_DEFAULT_INDEX", address)
+        monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+        template = page(packages={"pip": ("attrs",)})
         world.compute = World(world.root.parent, world.root.parent / "empty-cache").compute
         message = broken(world, world.launch(template), "NETWORK_UNREACHABLE")
     assert "user:pass" not in message

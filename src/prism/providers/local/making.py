@@ -116,7 +116,7 @@ def _written(order: Order, manners: Manners) -> dict[str, Any]:
         "uv": (installer := os.fspath(uv.find_uv_bin())),
         "reachable": [*reachable(), installer],
         "python": sys.executable,
-        "cache": str(manners.cache / "uv"),
+        "cache": str(manners.cache / "wheels"),
         "slots": str(manners.cache / "slots"),
         "grace": manners.grace,
         "sandbox": manners.sandbox,

@@ -1,0 +1,85 @@
+"""Where our own installer runs: it sees the system, the cache and one environment, nothing else.
+
+uv makes environments and puts wheels into them, which runs none of a package's code. What it
+writes must not depend on what a workspace or a template says: it works in an environment that is
+new, with variables of the person who began the daemon, and in a sandbox without her home, Prism's
+state or another workspace. Whatever has to run code of a package (a build from source) is no work
+of this place: it is done inside of the workspace (`setup.py`).
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from prism.agent.layers import homes, layers
+from prism.agent.sandbox import NAMES, SECRET_FOLDERS, SECRETS, SYSTEM
+
+WORKPLACE = "/tmp"  # empty, and nobody's: uv reads `uv.toml` where it is started, and above
+# Variables of the person's that say where files are which uv may need; a list may be among them.
+FILES = (
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "NETRC", "UV_CONFIG_FILE"),
+    *("UV_FIND_LINKS", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT"),
+)
+OWN_FILES = (".config/uv/uv.toml", ".netrc")
+NEEDS_BUILD = re.compile(
+    r"building (from source|source distributions?).{0,300}disabled|\(i\.e\., with `--no-build`\)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def works(bwrap: str) -> bool:
+    """Whether this system lets bubblewrap make a sandbox."""
+    trial = [bwrap, "--unshare-pid", "--unshare-ipc", "--ro-bind", "/", "/", "--proc", "/proc"]
+    quiet = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
+    try:
+        pid = os.posix_spawn(bwrap, [*trial, "--", "/bin/true"], {}, file_actions=quiet)
+    except OSError:
+        return False
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def needs_build(said: str) -> bool:
+    """Whether uv refused because a package has to be built from source."""
+    return NEEDS_BUILD.search(said) is not None
+
+
+def is_fetched_by_a_program(package: str) -> bool:
+    """Whether a package comes by git or such: a program that what it fetches may mislead."""
+    return re.search(r"\b(git|hg|svn|bzr)\+", package) is not None
+
+
+class Place(NamedTuple):
+    """What the installer sees besides the system; Prism's home is hidden, and the person's."""
+
+    writable: list[Path]
+    reachable: list[str]
+    home: Path
+
+
+def installing(bwrap: str, argv: Iterable[str], place: Place) -> list[str]:
+    """The command that runs `argv` in such a place."""
+    words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent"]
+    words += ["--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+    for path in SYSTEM:
+        words += ["--ro-bind-try", path, path]
+    for path in filter(os.path.exists, SECRETS):
+        words += ["--ro-bind", os.devnull, path]
+    for path in filter(os.path.isdir, SECRET_FOLDERS):
+        words += ["--tmpfs", path]
+    shown = [*map(os.path.realpath, NAMES), *place.reachable, *named_files()]
+    for path, is_shown in layers(SYSTEM, shown, [str(place.home), *homes()]):
+        words += ["--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]
+    for own in map(str, place.writable):
+        words += ["--bind", own, own]
+    return [*words, "--remount-ro", "/", "--chdir", WORKPLACE, "--", *argv]
+
+
+def named_files(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """The files that the person's own variables and settings of uv name."""
+    said = [environment[name] for name in FILES if name in environment]
+    named = [path for text in said for path in re.split(r"[,\s]+", text) if path.startswith("/")]
+    home = os.path.expanduser("~")
+    named += [os.path.join(home, path) for path in OWN_FILES]
+    return [path for path in named if os.path.exists(path)]

@@ -1,0 +1,204 @@
+"""Packages, templates and workspaces that attack the installer: no code of theirs runs outside."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from prism.templates.index import Answer, look_up
+from prism.workspaces.model import Seen
+from tests.attacks.index import Index
+from tests.providers.local.world import World, page
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+)
+MARK = "import os; open({path!r}, 'a').close()\n"
+
+
+@pytest.fixture
+def index(monkeypatch):
+    """The index that uv is told to ask."""
+    index = Index()
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield index
+    index.close()
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A home with a cache of its own, and a person's home with a secret."""
+    (tmp_path / "prism").mkdir()
+    world = World(tmp_path / "prism", tmp_path / "prism" / "cache")
+    yield world
+    world.close()
+
+
+def packed(*packages, **more):
+    return page(packages={"pip": packages}, **more)
+
+
+def test_a_build_reaches_nothing_but_its_own_workspace(world, index, tmp_path, monkeypatch):
+    home = tmp_path / "person"
+    (home / ".ssh").mkdir(parents=True)
+    secret = home / ".ssh" / "id_ed25519"
+    secret.write_text("secret")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("UV_INDEX_CORP_PASSWORD", "secret")
+    index.wheel("good", {"good.py": "good = 1\n"})
+    other = world.launched(packed("good"), key="ws_2")
+    cache = world.cache
+    state = tmp_path / "prism" / "state.db"
+    state.write_text("state")
+    places = [home, secret, state, world.root / other, *filter(Path.is_file, cache.rglob("*"))]
+    index.source("evil", places, cache)
+    id = world.launched(packed("evil", "good"))
+    assert index.told
+    for told in index.told:
+        assert told["seen"] == []
+        assert "secret" not in told["environment"].values()
+        assert told["environment"]["HOME"] == str(world.root / id / "home")
+    own = world.root / id
+    files = [it for it in tmp_path.rglob("*") if it.is_file() and own not in it.parents]
+    assert len(files) > len(places)
+    assert not [it for it in files if "owned" in it.name or b"# owned" in it.read_bytes()]
+    assert list((world.root / id / "venv").glob("lib/*/site-packages/evil.py"))
+    # who comes next has the same package as who came first
+    third = world.launched(packed("good"), key="ws_3")
+    [good] = (world.root / third / "venv").glob("lib/*/site-packages/good.py")
+    assert good.read_text() == "good = 1\n"
+
+
+def test_what_was_built_is_built_again_for_the_next(world, index):
+    index.source("evil", [], world.cache)
+    for key in ("ws_1", "ws_2"):
+        world.launched(packed("evil"), key=key)
+    assert len({told["environment"]["HOME"] for told in index.told}) == 2
+
+
+SAYS = """#!/bin/sh
+env > {folder}/$1-$$
+exec {uv} "$@"
+"""
+
+
+def test_no_variable_of_a_template_reaches_the_installer(world, index, tmp_path, monkeypatch):
+    own = {
+        "LD_PRELOAD": "/tmp/evil.so",
+        "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
+        "UV_CACHE_DIR": "/tmp/evil",
+        "UV_CONFIG_FILE": "/tmp/evil.toml",
+        "UV_PYTHON": "/tmp/evil",
+        "PYTHONPATH": "/tmp/evil",
+        "PATH": "/tmp/evil",
+        "GIT_SSH_COMMAND": "evil",
+        "SSL_CERT_FILE": "/tmp/evil",
+    }
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    index.wheel("good", {"good.py": ""})
+    index.source("built", [], world.cache)
+    id = world.launched(packed("good", environment=own))
+    world.compute.stop(id)
+    world.becomes(id, Seen.OFF)
+    said = tmp_path / "prism" / "cache" / "wheels"
+    shim = tmp_path / "shim"
+    uv = world_order(world, id)["uv"]
+    shim.write_text(SAYS.format(folder=said, uv=uv))
+    shim.chmod(0o755)
+    reachable = [*world_order(world, id)["reachable"], str(shim)]
+    world.orders(id, packages=["built"], uv=str(shim), reachable=reachable)
+    world.compute.start(id)
+    world.becomes(id, Seen.ON)
+    logs = [it.read_text() for it in said.glob("*-*") if it.name.startswith(("venv-", "pip-"))]
+    assert len(logs) == 2, "the third, which builds, cannot write there"
+    logs.append("\n".join(f"{k}={v}" for k, v in index.told[0]["environment"].items()))
+    for lines in logs:
+        assert not [line for line in lines.splitlines() if "evil" in line]
+
+
+def world_order(world, id):
+    return json.loads((world.root / id / "order.json").read_bytes())
+
+
+def test_nothing_that_a_workspace_left_behind_runs_outside(world, index, tmp_path):
+    """It cannot reach the cache, the installer could: a mark there is an escape."""
+    index.wheel("good", {"good.py": ""})
+    index.wheel("better", {"better.py": ""})
+    id = world.launched(packed("good"))
+    mark = world.cache / "wheels" / "escaped"
+    world.compute.stop(id)
+    world.becomes(id, Seen.OFF)
+    folder = world.root / id
+    runs = MARK.format(path=str(mark))
+    [site] = (folder / "venv").glob("lib/*/site-packages")
+    (site / "evil.pth").write_text(runs)
+    (site / "sitecustomize.py").write_text(runs)
+    python = folder / "venv" / "bin" / "python"
+    python.unlink()
+    python.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    python.chmod(0o755)
+    cached = site / "good.py"
+    cached.unlink()
+    cached.symlink_to(tmp_path / "prism" / "victim")
+    evil = f'cache-dir = "{folder}/home"\nindex-url = "http://127.0.0.1:9"\n[pip]\ntarget="/x"\n'
+    (folder / "home" / ".config" / "uv").mkdir(exist_ok=True)
+    for path in ("uv.toml", ".config/uv/uv.toml", "pip.conf", "pyproject.toml"):
+        (folder / "home" / path).write_text(evil)
+    world.orders(id, packages=["good", "better"])
+    world.compute.start(id)
+    world.becomes(id, Seen.ON)
+    assert not mark.exists()
+    assert not (tmp_path / "prism" / "victim").exists()
+    assert not (site / "evil.pth").exists(), "what was there before is gone"
+    assert (site / "better.py").exists()
+
+
+def test_nothing_that_a_wheel_holds_runs_outside(world, index):
+    mark = world.cache / "wheels" / "escaped"
+    runs = MARK.format(path=str(mark))
+    shell = f"#!/bin/sh\ntouch {mark}\n"
+    data = "evil-1.0.data"
+    index.wheel(
+        "evil",
+        {
+            "evil.pth": runs,
+            "sitecustomize.py": runs,
+            f"{data}/scripts/python": shell,
+            f"{data}/data/bin/python3": shell,
+            f"{data}/data/pyvenv.cfg": f"home = {world.cache}\n",
+        },
+    )
+    index.source("built", [], world.cache)  # in one go with what is built inside
+    world.launch(packed("evil", "built"))
+    for _ in range(2):  # its Python is broken, and the next try finds it so
+        [machine] = eventually(lambda: [m for m in world.compute.survey() if m.seen in ENDS], 60)
+        world.compute.start(machine.id)
+    assert not mark.exists()
+
+
+ENDS = {Seen.ON, Seen.BROKEN}
+
+
+@pytest.mark.parametrize("word", ["-r/etc/passwd", "--target=/x", "-e.", "evil\n-r/etc/passwd"])
+def test_no_package_is_an_option(world, index, word):
+    id = world.launch(packed(word))
+    said = eventually(lambda: world.machine(id).failure, 60)
+    assert "root:" not in said.message
+    assert "root:" not in world.log(id, "setup")
+
+
+def test_a_template_check_runs_no_code(index, tmp_path, monkeypatch):
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    index.source("evil", [], tmp_path)
+    answers = [
+        look_up([word]).answer
+        for word in ("evil", f"evil @ {index.url}/evil-1.0.tar.gz", "evil[x]", "-r/etc/passwd")
+    ]
+    assert answers == [Answer.FOUND, Answer.UNCHECKED, Answer.FOUND, Answer.MISSING]
+    assert "root" not in look_up(["x\n-r/etc/passwd"]).words
+    assert index.told == []
