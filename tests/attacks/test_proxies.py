@@ -1,9 +1,12 @@
 """Ways into a workspace end when whoever opened them may no longer enter."""
 
 import asyncio
+import base64
 import contextlib
 import itertools
 import socket
+import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,7 +17,7 @@ from prism.access.lasting import LASTS
 from prism.kit.http import RAW
 from tests.access.people import Team
 from tests.attacks.serving import heard
-from tests.conftest import Http
+from tests.conftest import Http, free_port
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("lab")
@@ -227,3 +230,69 @@ def test_every_route_that_may_last_is_watched(house):
             socket_ = type(route).__name__ == "WebSocketRoute"
             if (handler.opt.get(RAW) or socket_) and route.path != "/api/v1/ws":
                 assert handler.opt.get(LASTS), route.path
+
+
+RUDE = base64.b64encode(Path(__file__).with_name("rude.py").read_bytes()).decode()
+SWITCH = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+UNFIT = {
+    "status 999": b"HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n",
+    "status 600": b"HTTP/1.1 600 X\r\nContent-Length: 0\r\n\r\n",
+    "status 101 to who asked for none": SWITCH + b"\r\n",
+    "status 99": b"HTTP/1.1 99 X\r\nContent-Length: 0\r\n\r\n",
+    "a name with a blank": b"HTTP/1.1 200 X\r\nA b: c\r\nContent-Length: 0\r\n\r\n",
+    "a lone line feed": b"HTTP/1.1 200 X\r\nA: b\nSet-Cookie: p=1\r\nContent-Length: 0\r\n\r\n",
+    "a lone return": b"HTTP/1.1 200 X\r\nA: b\rSet-Cookie: prism=1\r\nContent-Length: 0\r\n\r\n",
+    "NUL": b"HTTP/1.1 200 X\r\nA: b\0c\r\nContent-Length: 0\r\n\r\n",
+    "two lengths": b"HTTP/1.1 200 X\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "a length and chunks": b"HTTP/1.1 200 X\r\nContent-Length: 9\r\nTransfer-Encoding: chunked"
+    b"\r\n\r\n1\r\na\r\n0\r\n\r\n",
+    "a negative length": b"HTTP/1.1 200 X\r\nContent-Length: -1\r\n\r\n",
+    "no HTTP": b"SSH-2.0-OpenSSH_9\r\n\r\n",
+    "nothing": b"",
+    "an endless head": b"HTTP/1.1 200 X\r\nA: " + b"b" * 20000,
+}
+UNFIT_SOCKETS = {
+    "status 999": b"HTTP/1.1 999 X\r\n\r\n",
+    "a lone line feed": SWITCH + b"A: b\nSet-Cookie: prism=1\r\n\r\n",
+    "a lone return": SWITCH + b"A: b\rSet-Cookie: prism=1\r\n\r\n",
+    "a folded header": SWITCH + b"A: b\r\n Set-Cookie: prism=1\r\n\r\n",
+    "a name with a colon's blank": SWITCH + b"Set-Cookie : prism=1\r\n\r\n",
+    "a name with a line feed": SWITCH + b"A\nSet-Cookie: prism=1\r\n\r\n",
+}
+
+
+@pytest.fixture(scope="session")
+def rude(lab):
+    """The port of a program in the workspace that answers anything."""
+    port, python = free_port(), sys.executable
+    start = f"echo {RUDE} | base64 -d >rude.py; setsid {python} rude.py {port} >&- 2>&- <&- &"
+    done = lab.home.cli("exec", "mine", "--", "sh", "-c", start)
+    assert done.returncode == 0, done.stderr
+    token = lab.token(lab.mail("reef", "admin"))[1]
+    eventually(lambda: lab.ask(token, "GET", f"/web-proxy/mine/heard?port={port}").is_success)
+    return lambda answer: (token, f"/web-proxy/mine/{answer.hex() or 'ff'}?port={port}")
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_what_is_no_answer_is_not_passed_on(lab, rude, kind):
+    token, path = rude(UNFIT[kind])
+    answer = lab.ask(token, "GET", path)
+    assert "set-cookie" not in answer.headers
+    if kind == "a lone line feed":  # to many it ends a line: the next is a header as any other
+        return
+    assert answer.status_code in {502, 503}
+    assert answer.json()["error"]["code"] in {"SERVICE_ANSWER_INVALID", "SERVICE_UNREACHABLE"}
+    if kind == "status 999":
+        assert answer.status_code == 502
+
+
+@pytest.mark.parametrize("kind", UNFIT_SOCKETS)
+def test_what_is_no_handshake_is_not_passed_on(lab, rude, kind):
+    token, path = rude(UNFIT_SOCKETS[kind])
+    hello = {
+        **{"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13"},
+        "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    answer = lab.ask(token, "GET", path, hello)
+    assert answer.status_code in {502, 503}
+    assert "set-cookie" not in answer.headers

@@ -264,3 +264,37 @@ def test_what_a_token_made_dies_with_it_and_nothing_else(team):
     team.token("second", user="ada@x.org", scope="admin")
     assert team("second", "DELETE", f"tokens/{operators['id']}").status_code == 200
     failed(team("theirs", "GET", "projects"), 401, "UNAUTHENTICATED")
+
+
+def test_what_is_not_changed_is_not_so_for_somebody_else(team):
+    """One person's list is not another's, and neither is the mark of it."""
+    assert team.launch("member", "secret").status_code == 201
+    marks = {}
+    for who in ("operator", *ROLES, "outside"):
+        answer = team(who, "GET", "instances")
+        marks[who] = answer.headers["etag"]
+        again = team(who, "GET", "instances", {"If-None-Match": marks[who]})
+        assert (again.status_code, again.content) == (304, b"")
+    assert len(set(marks.values())) == len(marks)
+    for who, other in ((who, other) for who in marks for other in marks if who != other):
+        asked = team(who, "GET", "instances", {"If-None-Match": marks[other]})
+        assert asked.status_code == 200, f"{who} with the mark of {other}"
+    team.token("narrow", user="owner@x.org", scope="admin", project="Reef")
+    other = team("owner", "POST", "projects", json={"name": "Other"}).json()["id"]
+    assert team.launch("owner", "more", project=other).status_code == 201
+    wide = team("owner", "GET", "instances").headers["etag"]
+    assert team("narrow", "GET", "instances", {"If-None-Match": wide}).status_code == 200
+
+
+def test_the_daemon_counts_for_each_what_she_may_see(team):
+    assert team.launch("member", "one").status_code == 201
+    assert team.launch("operator", "two", project=None).status_code == 201
+    counts = {
+        who: (it["total_instances"], it["active_instances"])
+        for who in ("operator", *ROLES, "outside")
+        for it in [team(who, "GET", "daemon/status").json()]
+    }
+    assert counts == {
+        **dict.fromkeys(ROLES, (1, 1)),
+        **{"operator": (2, 2), "outside": (0, 0)},
+    }

@@ -279,3 +279,49 @@ def test_a_password_is_shown_to_the_server_and_to_nobody_else(make_house, tmp_pa
     assert len(server.letters) == 1
     assert known == [(b"bot", b"right!pass")]
     assert "right" not in caplog.text
+
+
+@pytest.mark.parametrize("knows", [True, False], ids=["SMTPUTF8", "ASCII alone"])
+@pytest.mark.parametrize(
+    ("email", "to"),
+    [
+        ("jürgen@x.org", "jürgen@x.org"),
+        ("bob@münchen.example", "bob@xn--mnchen-3ya.example"),
+        ("jürgen@münchen.example", "jürgen@xn--mnchen-3ya.example"),
+        ("用户@例子.example", "用户@xn--fsqu00a.example"),
+    ],
+)
+def test_an_address_beyond_ascii_is_sent_right_or_said_to_be_undeliverable(
+    ask, house, server, project, knows, email, to
+):
+    server.stop()
+    server.start(enable_SMTPUTF8=knows)
+    sent = ask("POST", "send", project_id=project, email=email).json()
+    assert post(house) == 1
+    shown = ask("GET", sent["id"]).json()
+    assert shown["email"] == email
+    if knows or to.isascii():
+        [(_, tos, letter)] = server.letters
+        assert tos == [to]
+        assert str(letter["To"]) == to
+        assert sent["token"] in letter.get_body(["plain"]).get_content()
+        assert shown["mailed_at"]
+        assert shown["mail_problem"] is None
+    else:
+        assert server.letters == []
+        assert "SMTPUTF8" in shown["mail_problem"]
+        assert shown["mailed_at"] is None
+    assert post(house) == 0, "it is not tried for ever"
+
+
+def test_a_file_keeps_an_address_beyond_ascii(ask, make_house, tmp_path, url):
+    house = make_house(home=str(tmp_path), mail_from="prüfer@lab.org")
+    ask = Http(house.app)
+    project = ask("POST", "/api/v1/projects", json={"name": "Reef"}).json()["id"]
+    body = {"project_id": project, "email": "jürgen@x.org"}
+    assert ask("POST", "/api/v1/invitations/send", json=body).status_code == 201
+    assert post(house) == 1
+    [file] = (tmp_path / "outbox").glob("*.eml")
+    written = file.read_text("utf-8")
+    assert "To: jürgen@x.org\n" in written
+    assert "From: Prism <prüfer@lab.org>\n" in written

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prism.connections.finding import Target
 from prism.connections.headers import Route
-from prism.connections.model import ServiceUnreachable
+from prism.connections.model import ServiceAnswerInvalid, ServiceUnreachable
 from prism.kit.gate import Receive, Scope, Send
 
 
@@ -18,6 +18,15 @@ class Exchange:
     target: Target
     route: Route
     path: bytes
+
+    def unfit(self, why: str) -> ServiceAnswerInvalid:
+        """The problem that the service answered what cannot be passed on."""
+        name, port = self.target.workspace, self.target.spot.port
+        return ServiceAnswerInvalid(
+            f"What listens on port {port} of workspace {name!r} gave an answer that is no HTTP",
+            details=why,
+            remediation=f"Look at what it says: `prism logs {name} --type application`",
+        )
 
     def broken(self, error: Exception) -> ServiceUnreachable:
         """The problem that the service gave no answer."""

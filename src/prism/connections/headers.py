@@ -23,6 +23,8 @@ SERVERS_OWN = frozenset({b"date", b"server", b"alt-svc"})
 CREDENTIALS = frozenset({b"cookie", b"authorization", b"set-cookie", b"www-authenticate"})
 OUR_COOKIE = re.compile(rb"\s*(__(host|secure)-)?prism", re.IGNORECASE)
 OUR_TOKEN = re.compile(rb"\s*bearer\s+prism_", re.IGNORECASE)
+NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 DOMAIN = re.compile(rb";\s*domain\s*=[^;]*", re.IGNORECASE)
 # On the daemon's own origin no page of a workspace may ever come alive.
 INERT = [(b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff")]
@@ -90,6 +92,21 @@ def to_client(headers: Iterable[Header], route: Route) -> list[Header]:
         else:
             kept.append((name, value))
     return kept
+
+
+def wrong(status: int, headers: Iterable[Header]) -> str:
+    """Why an answer cannot be passed on as it is; empty where it can.
+
+    A line break in a value would be a header of its own to whoever reads it next.
+    """
+    if not 200 <= status <= 599:
+        return f"its status is {status}"
+    for name, value in headers:
+        if not NAME.fullmatch(name):
+            return f"a header is named {name[:40]!r}"
+        if CONTROL.search(value):
+            return f"there are control characters in its header {name.decode()[:40]}"
+    return ""
 
 
 def _of_this_hop(headers: Iterable[Header]) -> frozenset[bytes]:

@@ -27,6 +27,10 @@ class SshUnreachable(Unavailable, code="SSH_UNREACHABLE"):
     """There is no way in by SSH."""
 
 
+class ServiceAnswerInvalid(Unavailable, code="SERVICE_ANSWER_INVALID"):
+    """What the service answered is no HTTP that may be passed on."""
+
+
 class UpgradeRequired(Invalid, code="UPGRADE_REQUIRED"):
     """That address speaks WebSocket only."""
 

@@ -11,7 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from prism.connections import bulk
-from prism.connections.headers import Header, to_client, to_service
+from prism.connections.headers import Header, to_client, to_service, wrong
 from prism.connections.model import CertificateChanged
 from prism.kit.bypass import BYPASS, Past
 
@@ -163,6 +163,8 @@ class _Client:
 async def _tell(it: Exchange, answer: ClientResponse) -> None:
     import aiohttp  # noqa: PLC0415  cold start: it is there by now
 
+    if why := wrong(answer.status, answer.raw_headers):
+        raise it.unfit(why)
     headers = to_client(answer.raw_headers, it.route)
     await it.send({"type": "http.response.start", "status": answer.status, "headers": headers})
     try:

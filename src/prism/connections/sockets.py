@@ -10,7 +10,7 @@ from typing import cast
 
 from prism.connections.exchange import Exchange
 from prism.connections.finding import Target
-from prism.connections.headers import Header, to_client, to_service
+from prism.connections.headers import Header, to_client, to_service, wrong
 from prism.connections.tls import Pins, compare, unverified
 from prism.kit.gate import Send
 from prism.kit.pipe import splice
@@ -18,7 +18,7 @@ from prism.kit.takeover import TAKE
 
 DIAL, ANSWER = 5.0, 60.0  # seconds to connect, and for the handshake's answer
 LONGEST = 64 * 1024  # bytes of a head; and of the body of a refusal
-STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: |$)")
+STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |$)")
 UPGRADE = [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
 SWITCHING = 101
 
@@ -74,6 +74,8 @@ async def carry(it: Exchange, pins: Pins) -> None:
         async with asyncio.timeout(ANSWER):
             service.transport.write(_question(it))
             status, headers, rest = await service.head()
+            if why := wrong(200 if status == SWITCHING else status, headers):
+                raise it.unfit(why)
     except (OSError, TimeoutError) as error:
         raise it.broken(error) from error
     else:

@@ -9,8 +9,10 @@ from litestar import Response, Router, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism import __version__
+from prism.access.model import current
 from prism.kit.clock import Clock
 from prism.kit.http import READS
 from prism.profiles.model import Shown
@@ -109,7 +111,7 @@ def show_status(daemon: Itself) -> Status:
         active_instances=counts.active,
         user=daemon.user,
         database=daemon.database,
-        places=places,
+        places=places if current().operator else [_plain(place) for place in places],
     )
 
 
@@ -122,6 +124,11 @@ def shut_down(daemon: Itself) -> Response[Farewell]:
 
 
 router = Router("/api/v1/daemon", tags=["daemon"], route_handlers=[show_status, shut_down])
+
+
+def _plain(place: PlaceSeen) -> PlaceSeen:
+    """A place as people see it who do not run the daemon: not by whom it is reached."""
+    return replace(place, identity=None, missing=None, checked_at=None)
 
 
 def lasting(time: timedelta) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from prism.access.lasting import LastingRequests
 from prism.access.model import Subject
+from prism.access.plan import visible
 from prism.access.service import TokenService
 from prism.access.sight import sights
 from prism.audit.service import AuditService
@@ -261,6 +262,11 @@ class Rooms(PlaceRooms):
         return None if kept is None else Subject(kept.workspace.project, kept.workspace.owner)
 
     def _counts(self) -> Counts:
-        states = [kept.state for kept in self.snapshot.known.rows.values()]
+        """Of what the caller may see."""
+        states = [
+            kept.state
+            for kept in self.snapshot.known.rows.values()
+            if visible(kept.workspace.project, kept.workspace.owner)
+        ]
         active, changing = (sum(it in of for it in states) for of in (ACTIVE, IN_BETWEEN))
         return Counts(len(states), active, changing)

@@ -16,3 +16,14 @@ def address(said: str) -> str:
     except EmailNotValidError as error:
         raise ValidationFailed.of(("email", str(error))) from error
     return found.normalized.lower()
+
+
+def parts(address: str) -> tuple[str, str]:
+    """What stands before and after the `@`, the domain in the letters that every server knows."""
+    name, _, domain = address.rpartition("@")
+    if domain.isascii():
+        return name, domain
+    from email_validator import validate_email  # noqa: PLC0415  cold start: as above
+
+    found = validate_email(f"x@{domain}", check_deliverability=False, globally_deliverable=False)
+    return name, found.ascii_domain or domain

@@ -6,10 +6,11 @@ character that would be markup is written out. The token stands in the body, nev
 
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 from html import escape
 
+from prism.invitations.addresses import parts
 from prism.invitations.model import Mail
 
 STYLE = "font: 16px/1.5 system-ui, sans-serif; max-width: 36rem; color: #1b1f24"
@@ -19,9 +20,12 @@ LONGEST = 100  # characters of a name in a header
 def letter(mail: Mail, sender: str, where: str) -> EmailMessage:
     """The mail; a second try of the same one has the same Message-ID."""
     it = mail.invitation
-    message = EmailMessage(SMTP)
-    message["From"] = Address("Prism", addr_spec=sender)
-    message["To"] = Address(addr_spec=it.email)
+    to, from_ = parts(it.email), parts(sender)
+    # What is no ASCII before the @ can be written only as it is, and not every server takes it.
+    plain = to[0].isascii() and from_[0].isascii()
+    message = EmailMessage(SMTP if plain else SMTPUTF8)
+    message["From"] = Address("Prism", *from_)
+    message["To"] = Address("", *to)
     message["Subject"] = f"{line(it.invited_by)} invites you to {line(mail.project_name)}"
     message["Date"] = format_datetime(it.last_resent or it.invited_at)
     message["Message-ID"] = f"<{it.id}.{mail.number}@{sender.rpartition('@')[2]}>"

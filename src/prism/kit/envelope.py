@@ -84,6 +84,7 @@ BY_CODE: dict[str, int] = {
     "INVALID_PORT": 400,
     "AWS_CREDENTIALS_MISSING": 424,
     "UPGRADE_REQUIRED": 426,
+    "SERVICE_ANSWER_INVALID": 502,
     "HEAD_TOO_LARGE": 431,
     "REQUEST_TOO_SLOW": 408,
     "INVITATION_EXPIRED": 410,
@@ -112,6 +113,7 @@ FAMILY: dict[int, type[Problem]] = {
     409: Conflict,
     410: Conflict,
     424: Unavailable,
+    502: Unavailable,
     503: Unavailable,
 }
 

@@ -65,7 +65,8 @@ class SmtpPost:
             case smtplib.SMTPDataError(smtp_code=code, smtp_error=words):
                 final = is_of_mail(code, _said(words))
             case smtplib.SMTPNotSupportedError() if not message["To"].isascii():
-                return Undeliverable(details=f"{self._host} takes no such address")
+                why = "takes no address with letters beyond ASCII before its @ (SMTPUTF8)"
+                return Undeliverable(details=f"{self._host} {why}")
             case _:
                 return self._away(error)
         return Undeliverable(details=_told(code, words)) if final else _away(code, words)

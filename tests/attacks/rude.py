@@ -1,0 +1,34 @@
+"""A service in a workspace that answers, byte for byte, what the path of a request says in hex.
+
+python rude.py PORT
+"""
+
+import socket
+import sys
+import threading
+
+
+def serve(client):
+    """One request, one answer."""
+    with client:
+        heard = b""
+        while b"\r\n\r\n" not in heard:
+            piece = client.recv(65536)
+            if not piece:
+                return
+            heard += piece
+        word = heard.split(b" ")[1].partition(b"?")[0].rpartition(b"/")[2]
+        whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(heard), heard)
+        client.sendall(whole if word == b"heard" else bytes.fromhex(word.decode()))
+
+
+def main():
+    """Until it is ended."""
+    server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+    while True:
+        client, _ = server.accept()
+        threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()
