@@ -23,6 +23,7 @@ from prism.kit.tables import metadata
 from prism.providers.aws.ssh import link
 from prism.providers.local.place import place_of
 from prism.settings import Settings
+from tests.aws_policies import under_policies
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
 from tests.signals import heed
@@ -166,7 +167,8 @@ def aws(running_double, monkeypatch):
         monkeypatch.setenv(name, value)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, "/nonexistent")
-    return running_double
+    with under_policies(running_double):
+        yield running_double
 
 
 @pytest.fixture

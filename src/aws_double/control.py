@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 
+from aws_double.authorization import Caller
 from aws_double.cloud import Cloud
 from aws_double.desk import Desk
 from aws_double.ec2 import life
 from aws_double.ec2.model import Instance
+from aws_double.policies import statements
 from aws_double.protocols import Reply, Request
 from aws_double.rulebook import BadRules, parse
 from aws_double.rules import Fault
@@ -37,12 +39,14 @@ class Control:
             ("GET", "machines"): self._machines,
             ("POST", "power-off"): self._power_off,
             ("POST", "interrupt"): self._interrupt,
+            ("PUT", "policy"): self._policy,
+            ("GET", "permissions"): self._permissions,
         }
         if (door := doors.get((request.method, word))) is None:
             return _said(404, {"error": f"known are {', '.join(' '.join(it) for it in doors)}"})
         try:
             return _said(200, door(request.body.decode()))
-        except (BadRules, msgspec.DecodeError, ValueError) as error:
+        except (BadRules, msgspec.DecodeError, ValueError, KeyError) as error:
             return _said(422, {"error": str(error)})
 
     def _reset(self, _: str) -> Tree:
@@ -79,6 +83,16 @@ class Control:
     def _interrupt(self, text: str) -> Tree:
         happen(self._cloud, json.loads(text)["id"], life.interrupt)
         return {}
+
+    def _policy(self, text: str) -> Tree:
+        self._desk.callers[:] = [Caller(statements(json.loads(text)))]
+        return {}
+
+    def _permissions(self, _: str) -> Tree:
+        with self._cloud.lock:
+            used = sorted({it for caller in self._desk.callers for it in caller.used})
+            denied = [it for caller in self._desk.callers for it in caller.denied]
+            return {"used": used, "denied": denied}
 
 
 def happen(cloud: Cloud, id: str, what: Callable[[World, Instance], None]) -> None:

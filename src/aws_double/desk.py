@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from aws_double import efs, iam, pricing, ssm, sts
+from aws_double.authorization import Caller, needs
 from aws_double.cloud import ACCOUNT, Cloud, Heard
 from aws_double.ec2.actions import ACTIONS as EC2
 from aws_double.faults import Asked, named
@@ -36,6 +37,7 @@ class Desk:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._rest = Rest()
+        self.callers: list[Caller] = []  # those whose rights a policy limits
         self._said: dict[tuple[str, str, str], Reply] = {}  # for stale answers
 
     def reset(self) -> None:
@@ -44,6 +46,7 @@ class Desk:
             self._cloud.reset()
             self._rest.reset()
             self._said.clear()
+            self.callers.clear()
 
     def answer(self, request: Request) -> Reply | None:
         """What the service says, after everything that the rules have in store."""
@@ -100,26 +103,35 @@ class Desk:
                 return self._passed_on(asked, request)
             args = speaker.read(asked.action, request)
             self._paid(asked, args)
+            call = Call(self._cloud.world(asked.account, asked.region), asked.action, args)
+            self._authorized(asked, call, request)
             if args.get("DryRun"):
                 raise Refusal(
                     "DryRunOperation",
                     "Request would have succeeded, but DryRun flag is set.",
                     412,
                 )
-            call = Call(self._cloud.world(asked.account, asked.region), asked.action, args)
             return speaks.write(asked.action, known(call), id), "ok"
         except Refusal as refusal:
             return speaks.refuse(refusal, id), refusal.code
 
     def _allowed(self, asked: Asked) -> None:
-        if any(named(it, asked.service, asked.action) for it in self._cloud.orders.rules.denied):
-            arn = f"arn:aws:iam::{asked.account}:user/{sts.USER}"
-            said = f"User: {arn} is not authorized to perform: {asked.service}:{asked.action}"
-            if asked.service == "ec2":
-                you = "You are not authorized to perform this operation."
-                raise Refusal("UnauthorizedOperation", f"{you} {said}", 403)
-            code = "AccessDenied" if asked.service in {"sts", "iam"} else "AccessDeniedException"
-            raise Refusal(code, said, 403 if code == "AccessDenied" else 400)
+        if self._denied(f"{asked.service}:{asked.action}"):
+            raise _unauthorized(asked, f"{asked.service}:{asked.action}")
+
+    def _denied(self, action: str) -> bool:
+        """Whether the rules, not a policy, deny it."""
+        service, _, name = action.partition(":")
+        return any(named(it, service, name) for it in self._cloud.orders.rules.denied)
+
+    def _authorized(self, asked: Asked, call: Call, request: Request) -> None:
+        """Every permission that the call needs, by the rules and by the caller's policy."""
+        agent = request.headers.get("user-agent", "")
+        caller = next((it for it in self.callers if it.bound(agent)), None)
+        call.world.owner.policy = caller.policy if caller else ()
+        for need in needs(asked.service, call):
+            if self._denied(need.action) or (caller and not caller.may(need)):
+                raise _unauthorized(asked, need.action, need.resource)
 
     def _paid(self, asked: Asked, args: dict[str, Any]) -> None:
         if asked.service == "ec2":
@@ -138,6 +150,19 @@ class Desk:
             raise Refusal("InvalidAction", f"The action {asked.action} {kind}.")
         reply = self._rest.answer(request)
         return reply, "ok" if reply.status < 300 else f"moto {reply.status}"
+
+
+def _unauthorized(asked: Asked, action: str, resource: str = "") -> Refusal:
+    """What AWS says to who lacks a permission; each service in its own words."""
+    arn = f"arn:aws:iam::{asked.account}:user/{sts.USER}"
+    said = f"User: {arn} is not authorized to perform: {action}"
+    said += f" on resource: {resource}" if resource not in {"", "*"} else ""
+    said += f" because no identity-based policy allows the {action} action"
+    if asked.service == "ec2":
+        you = "You are not authorized to perform this operation."
+        return Refusal("UnauthorizedOperation", f"{you} {said}", 403)
+    code = "AccessDenied" if asked.service in {"sts", "iam"} else "AccessDeniedException"
+    return Refusal(code, said, 403 if code == "AccessDenied" else 400)
 
 
 def _error(fault: Fault) -> Refusal:

@@ -4,11 +4,13 @@ import threading
 from types import TracebackType
 from typing import Any, Self
 
+from aws_double.authorization import Caller
 from aws_double.clock import Clock
 from aws_double.cloud import ACCOUNT, Cloud, Heard
 from aws_double.control import Control, happen, machines
 from aws_double.desk import Desk
 from aws_double.ec2 import life
+from aws_double.policies import statements
 from aws_double.rules import Fault, Rules
 from aws_double.server import Server
 
@@ -103,6 +105,15 @@ class AwsDouble:
         self._desk.reset()
         if self._server is not None:
             _tell(self._server)
+
+    def bind(self, policy: dict[str, Any], agent: str = "") -> Caller:
+        """Hold callers to a policy of IAM until the next reset; what they ask of it is kept.
+
+        `agent` is a word of their User-Agent: others, such as a test's own client, may everything.
+        """
+        caller = Caller(statements(policy), agent)
+        self._desk.callers.append(caller)
+        return caller
 
     # -------------------------------------------------------------- for whoever counts
     @property

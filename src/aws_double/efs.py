@@ -1,6 +1,7 @@
 """EFS: file systems, and the mount targets without which nobody reaches them."""
 
 import ipaddress
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
@@ -10,6 +11,7 @@ from aws_double.refusals import Refusal
 from aws_double.world import Action, Call, World
 
 Tree = dict[str, Any]
+TAG_PATTERN = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
 
 
 @dataclass(slots=True)
@@ -49,6 +51,18 @@ def _targets(world: World) -> dict[str, Target]:
     return cast(dict[str, Target], world.shelf.setdefault("efs-targets", {}))
 
 
+def tags_of(world: World, id: str) -> dict[str, str] | None:
+    """The tags of a file system; none where there is none of that id."""
+    known = _systems(world).get(id)
+    return None if known is None else known.tags
+
+
+def system_of(world: World, target: str) -> str | None:
+    """The file system of a mount target."""
+    known = _targets(world).get(target)
+    return None if known is None else known.system
+
+
 def create_file_system(call: Call) -> Tree:
     """CreateFileSystem: a creation token that is in use answers with what it has made."""
     world, args = call.world, call.args
@@ -70,11 +84,23 @@ def create_file_system(call: Call) -> Tree:
         _tags(args),
     )
     _systems(world)[it.id] = it
+    world.owner.service_linked.add("efs")
     return _system(world, it)
 
 
 def _tags(args: Tree) -> dict[str, str]:
+    """Tags as EFS allows them, which is less than EC2 does."""
+    for each in args.get("Tags", []):
+        for what, most in (("Key", 128), ("Value", 256)):
+            if len(each[what]) > most or not all(map(_fits, each[what])):
+                raise Refusal(
+                    "BadRequest", f"Tag {what.lower()} does not match {TAG_PATTERN}", 400
+                )
     return {each["Key"]: each["Value"] for each in args.get("Tags", [])}
+
+
+def _fits(letter: str) -> bool:
+    return letter in "_.:/=+-@" or unicodedata.category(letter)[0] in "LZN"
 
 
 def _found(world: World, id: str) -> FileSystem:
@@ -151,9 +177,12 @@ def create_mount_target(call: Call) -> Tree:
     except Refusal as refusal:
         raise Refusal("SubnetNotFound", refusal.message) from refusal
     for other in _targets(world).values():
-        if other.system == system.id and (
-            other.zone == subnet.zone or other.network != subnet.network
-        ):
+        if other.system != system.id:
+            continue
+        if other.network != subnet.network:
+            why = "requested subnet for new mount target is not in the same VPC as existing ones"
+            raise Refusal("MountTargetConflict", why, 409)
+        if other.zone == subnet.zone:
             raise Refusal("MountTargetConflict", "mount target already exists in this AZ", 409)
     for group in args.get("SecurityGroups", []):
         if group not in world.groups:

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from aws_double.ec2.tags import checked, shown
 from aws_double.faults import named
+from aws_double.policies import decide
 from aws_double.refusals import Refusal
 from aws_double.world import Action, Call
 
@@ -152,20 +153,31 @@ def delete_instance_profile(call: Call) -> Tree:
 
 # ------------------------------------------------------------------ permissions
 def simulate_principal_policy(call: Call) -> Tree:
-    """SimulatePrincipalPolicy: allowed, unless the rules deny it."""
+    """SimulatePrincipalPolicy: what the rules and the caller's policy would decide.
+
+    Each action on each resource, with the context that is given; without a policy everything
+    is allowed that the rules do not deny.
+    """
+    context = {
+        it["ContextKeyName"]: it["ContextKeyValues"][0]
+        for it in call.args.get("ContextEntries", [])
+    }
     results = []
     for full in call.args["ActionNames"]:
         service, _, action = full.partition(":")
         denied = any(named(it, service, action) for it in call.world.rules.denied)
-        results.append(
-            {
-                "EvalActionName": full,
-                "EvalResourceName": "*",
-                "EvalDecision": "implicitDeny" if denied else "allowed",
-                "MatchedStatements": [],
-                "MissingContextValues": [],
-            }
-        )
+        policy = call.world.owner.policy
+        for resource in call.args.get("ResourceArns") or ["*"]:
+            allowed = not denied and (not policy or decide(policy, full, resource, context)[0])
+            results.append(
+                {
+                    "EvalActionName": full,
+                    "EvalResourceName": resource,
+                    "EvalDecision": "allowed" if allowed else "implicitDeny",
+                    "MatchedStatements": [],
+                    "MissingContextValues": [],
+                }
+            )
     return {"EvaluationResults": results, "IsTruncated": False}
 
 

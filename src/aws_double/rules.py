@@ -157,9 +157,14 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sleepless: Annotated[
         Pattern | None,
         Meta(
-            description="Machines with a tag like this (Name=x) shut down instead of hibernating."
+            description="Machines with a tag like this (Name=x) do not manage to hibernate: EC2 "
+            "says that they did, and their next boot is a cold one."
         ),
     ] = None
+    hangs: Annotated[
+        str,
+        Meta(description="Machines with this text among their tags never come back from sleep."),
+    ] = ""
     quotas: Annotated[Quotas, Meta(description="How many vCPUs may run.")] = Quotas()
     denied: Annotated[
         tuple[Pattern, ...], Meta(description="Actions that the caller has no permission for.")

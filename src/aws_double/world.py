@@ -22,6 +22,7 @@ from aws_double.ec2.model import (
     Volume,
 )
 from aws_double.facts.zones import zones_of
+from aws_double.policies import Statement
 from aws_double.rules import Rules
 from aws_double.tokens import Tokens
 
@@ -66,6 +67,8 @@ class Account:
     roles: dict[str, dict[str, Any]] = field(default_factory=dict)
     policies: dict[str, dict[str, str]] = field(default_factory=dict)  # of roles
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    service_linked: set[str] = field(default_factory=set)
+    policy: tuple[Statement, ...] = ()  # what who asks now may do; everything, without one
 
     def letters(self, name: str) -> str:
         """What makes an IAM id unique."""

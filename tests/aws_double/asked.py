@@ -10,7 +10,12 @@ from botocore.exceptions import ClientError
 from aws_double.facts.images import parameters
 from aws_double.rulebook import build
 
-UBUNTU = "/aws/service/canonical/ubuntu/server/24.04/stable/current/{}/hvm/ebs-gp3/ami-id"
+CANONICAL = "/aws/service/canonical/ubuntu/server"
+UBUNTUS = {
+    "22.04": f"{CANONICAL}/22.04/stable/current/{{}}/hvm/ebs-gp2/ami-id",
+    "24.04": f"{CANONICAL}/24.04/stable/current/{{}}/hvm/ebs-gp3/ami-id",
+}
+UBUNTU = UBUNTUS["22.04"]  # the newest that AWS hibernates
 DEBIAN = "/aws/service/debian/release/12/latest/{}"
 ACCOUNT, OTHER = "123456789012", "210987654321"
 

@@ -20,3 +20,8 @@ def ec2(aws):
 @pytest.fixture
 def efs(aws):
     return client(aws, "efs")
+
+
+@pytest.fixture
+def iam(aws):
+    return client(aws, "iam")

@@ -1,6 +1,8 @@
 """Shared file systems. Their creation token is tested in test_idempotency."""
 
-from tests.aws_double.asked import order_rules, refused
+import pytest
+
+from tests.aws_double.asked import message, order_rules, refused
 
 
 def created(aws, efs, **more):
@@ -127,3 +129,33 @@ def test_tags_are_added_and_taken_away(aws, efs):
     efs.tag_resource(ResourceId=id, Tags=[{"Key": "b", "Value": "2"}])
     efs.untag_resource(ResourceId=id, TagKeys=["a"])
     assert efs.list_tags_for_resource(ResourceId=id)["Tags"] == [{"Key": "b", "Value": "2"}]
+
+
+@pytest.mark.parametrize("value", ["ada <a@b.c>", "it's", "a;b", "(x)", "R&D"])
+def test_a_tag_has_letters_digits_blanks_and_few_signs(efs, value):
+    """Tag: Value, Pattern ^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)$.
+
+    https://docs.aws.amazon.com/efs/latest/ug/API_Tag.html
+    """
+    bad = [{"Key": "Name", "Value": value}]
+    refused("BadRequest", efs.create_file_system, CreationToken="t", Tags=bad)
+    fine = [{"Key": "Name", "Value": "ü 1_.:/=+-@"}]
+    id = efs.create_file_system(CreationToken="t", Tags=fine)["FileSystemId"]
+    refused("BadRequest", efs.tag_resource, ResourceId=id, Tags=bad)
+
+
+def test_mount_targets_are_in_one_vpc(aws, ec2, efs):
+    """You can create mount targets in only one VPC, one for each Availability Zone.
+
+    https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html
+    """
+    id = efs.create_file_system(CreationToken="t")["FileSystemId"]
+    aws.clock.advance(1)
+    first = next(it for it in ec2.describe_subnets()["Subnets"])
+    efs.create_mount_target(FileSystemId=id, SubnetId=first["SubnetId"])
+    network = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    other = ec2.create_subnet(
+        VpcId=network, CidrBlock="10.9.0.0/24", AvailabilityZone="us-east-1b"
+    )
+    wish = {"FileSystemId": id, "SubnetId": other["Subnet"]["SubnetId"]}
+    assert "same VPC" in message("MountTargetConflict", efs.create_mount_target, **wish)

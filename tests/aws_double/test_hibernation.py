@@ -4,6 +4,7 @@ import pytest
 
 from tests.aws_double.asked import (
     UBUNTU,
+    UBUNTUS,
     asleep_ready,
     console,
     disk,
@@ -169,14 +170,77 @@ def test_arm_machines_hibernate_too(aws, ec2):
     )
 
 
-def test_a_machine_that_cannot_fall_asleep_shuts_down(aws, ec2):
-    """If the instance cannot hibernate successfully, a normal shutdown occurs.
+TELLS = "prism-boot: begin; cat /proc/sys/kernel/random/boot_id"
 
-    StopInstances
-    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
-    """
-    order_rules(aws, sleepless="Name=restless")
-    id = running(aws, ec2, {"Name": "restless"}, **asleep_ready())
+
+def boot_ids(text):
+    return [it.split()[-1] for it in text.splitlines() if "prism-boot: id " in it]
+
+
+def woken(aws, ec2, **tags):
+    """A machine that was put to sleep and started again, and what it has printed since."""
+    id = running(aws, ec2, {"Name": "mine"} | tags, UserData=TELLS, **asleep_ready())
+    aws.clock.advance(5)
+    before = console(ec2, id)
     ec2.stop_instances(InstanceIds=[id], Hibernate=True)
     aws.clock.advance(1)
-    assert seen(ec2, id)["StateReason"]["Code"] == "Client.UserInitiatedShutdown"
+    assert seen(ec2, id)["StateReason"]["Code"] == "Client.UserInitiatedHibernate"
+    ec2.start_instances(InstanceIds=[id])
+    aws.clock.advance(5)
+    assert state(ec2, id) == "running"
+    return before, console(ec2, id).removeprefix(before)
+
+
+def test_a_machine_that_wakes_up_goes_on_with_its_boot(aws, ec2):
+    """The RAM contents are reloaded, and what ran goes on.
+
+    Hibernate your Amazon EC2 instance
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Hibernate.html
+    """
+    before, after = woken(aws, ec2)
+    assert len(boot_ids(before)) == 1
+    assert (boot_ids(after), "resume from hibernation" in after) == ([], True)
+
+
+def test_a_machine_that_cannot_fall_asleep_shuts_down_and_boots_anew(aws, ec2):
+    """If the instance cannot hibernate successfully, a normal shutdown occurs.
+
+    The state reason says what was initiated, not what came of it: StopInstances, and StateReason
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+    """
+    order_rules(aws, sleepless="Name=mine")
+    before, after = woken(aws, ec2)
+    assert "Linux version" in after
+    assert boot_ids(after) and boot_ids(after) != boot_ids(before)
+
+
+def test_a_machine_that_hangs_while_it_wakes_up_says_nothing_and_can_be_stopped_by_force(aws, ec2):
+    """Troubleshoot Amazon EC2 instance hibernation; the instance stays running, or stopping.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshoot-instance-hibernate.html
+    """
+    order_rules(aws, hangs="Name=mine")
+    _, after = woken(aws, ec2)
+    assert after == ""
+    [id] = [it["id"] for it in aws.machines()]
+    order_rules(aws, stuck=[{"state": "stopping"}])
+    ec2.stop_instances(InstanceIds=[id])
+    aws.clock.advance(3600)
+    assert state(ec2, id) == "stopping"
+    ec2.stop_instances(InstanceIds=[id], Force=True)
+    assert state(ec2, id) == "stopped"
+
+
+@pytest.mark.parametrize("release", ["22.04", "24.04"])
+def test_of_ubuntu_only_what_is_listed_hibernates(ec2, release):
+    """22.04.2 is the newest Ubuntu of the list.
+
+    Prerequisites for EC2 instance hibernation
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
+    """
+    wish = asleep_ready(ImageId=image(parameter=UBUNTUS[release]))
+    if release == "22.04":
+        assert launched(ec2, **wish)
+    else:
+        assert "does not support hibernation" in message(NO, launched, ec2=ec2, **wish)

@@ -41,7 +41,8 @@ def test_a_public_parameter_leads_to_the_newest_image(aws, region, name, archite
     [found] = client(aws, "ec2", region).describe_images(ImageIds=[value])["Images"]
     assert found["Architecture"] == architecture
     same_owner = client(aws, "ec2", region).describe_images(Owners=[found["OwnerId"]])["Images"]
-    of_it = [it for it in same_owner if it["Architecture"] == architecture]
+    series = found["Name"].partition("-2026")[0]
+    of_it = [it for it in same_owner if it["Name"].startswith(series)]
     assert max(of_it, key=lambda it: it["CreationDate"]) == found
 
 

@@ -13,6 +13,7 @@ FINE = {
     "how": "simulated",
     "missing": [],
     "unknown": [],
+    "note": None,
     "problem": None,
     "remediation": None,
 }
@@ -52,6 +53,38 @@ def test_nothing_to_say(prism, server, words, said):
     server.on(CHECK if not words else f"{CHECK}?profile=local", [])
     done = prism("aws", "check", *words)
     assert (done.returncode, said in done.stderr, done.stdout) == (0, True, "")
+
+
+def test_what_machines_lack_is_said_and_is_no_failure(prism, server):
+    server.on(
+        CHECK, [FINE | {"note": "there is no role for machines; make it: `prism aws setup`"}]
+    )
+    done = prism("aws", "check")
+    assert (done.returncode, "prism aws setup" in done.stdout) == (0, True)
+
+
+STEPS = [{"what": "role prism-machine-1", "done": False}, {"what": "its rights", "done": True}]
+SET_UP = {"account": "123456789012", "identity": "arn:aws:iam::1:user/root", "steps": STEPS}
+
+
+def test_a_dry_setup_says_what_it_would_make(prism, server):
+    server.on("POST /daemon/aws/setup", SET_UP)
+    done = prism("aws", "setup", "lab", "--aws-profile", "admin", "--dry-run")
+    assert "would be made: role prism-machine-1\nis there: its rights\n" in done.stdout
+    asked = {"profile": "lab", "aws_profile": "admin", "dry_run": True}
+    assert server.asked[-1].body == asked
+    assert "without --dry-run" in done.stderr
+
+
+@pytest.mark.parametrize("tool", ["cloudformation", "terraform"])
+def test_the_setup_is_printed_for_other_tools(prism, server, tool):
+    server.on(f"GET /daemon/aws/setup?format={tool}", {"text": "A:\n  b: \x1b[31mc\n"})
+    assert prism("aws", "setup", "--format", tool).stdout == "A:\n  b:  [31mc\n"
+
+
+def test_the_setups_own_policy_is_printed_too(prism, server):
+    server.on("GET /daemon/aws/policy?kind=setup", {"Version": "2012-10-17"})
+    assert json.loads(prism("aws", "policy", "--setup").stdout) == {"Version": "2012-10-17"}
 
 
 def test_the_policy_is_printed_for_iam(prism, server):

@@ -1,8 +1,6 @@
 """Getting in: addresses with secrets on stdout, and nowhere else."""
 
 import json
-from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 
@@ -56,14 +54,8 @@ def test_a_browser_gets_it_or_else_the_person(prism, server, home, code, printed
     browser.chmod(0o755)
     done = prism("open", "mine", BROWSER=f"{browser} %s")
     assert (done.returncode, done.stdout) == (0, printed)
+    assert (home / "opened").read_text() == f"{OWN}\n"
     assert "t%2Fk" not in done.stderr
-    # the secret is in no process list: it stands in a file that nobody else may read
-    opened = (home / "opened").read_text().strip()
-    assert opened == f"file://{home}/open/mine%2520jupyter.html"
-    page = Path(unquote(opened.removeprefix("file://")))
-    assert f'content="0;url={OWN}"' in page.read_text()
-    assert (page.stat().st_mode & 0o777, page.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-    assert [it.name for it in page.parent.iterdir()] == [page.name]
 
 
 def test_no_browser_is_asked_to_open_a_file(prism, server, home):

@@ -31,10 +31,19 @@ def test_one_workspace(prism, server):
     assert json.loads(prism("workspace", "show", "mine", "--json").stdout) == shown
 
 
-def test_a_failed_one_says_why(prism, server):
-    failure = {"code": "DISK_FULL", "message": "The disk is full; make room, then start it"}
+@pytest.mark.parametrize(
+    ("code", "what_to_do"),
+    [
+        ("DISK_FULL", "`prism start mine`; see why: `prism logs mine`"),
+        ("MACHINE_VANISHED", "`prism terminate mine --yes`; see why: `prism logs mine`"),
+    ],
+)
+def test_a_failed_one_says_first_why_and_what_to_do(prism, server, code, what_to_do):
+    failure = {"code": code, "message": "The disk is full; make room, then start it"}
     server.on("GET /instances/mine", workspace(state="failed", failure=failure))
-    assert failure["message"] in prism("workspace", "show", "mine").stderr
+    first, second, *_ = prism("workspace", "show", "mine").stdout.splitlines()
+    assert first.split(None, 1) == ["failure", failure["message"]]
+    assert second.removeprefix("what to do").strip() == what_to_do
 
 
 def test_one_that_sleeps_says_since_when_and_how_long_it_may(prism, server):

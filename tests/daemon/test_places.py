@@ -248,6 +248,41 @@ def test_what_is_missing_is_told_of_profiles_that_are_used_or_named(desk, aws):
     assert desk.get("daemon/aws/policy")["Version"] == "2012-10-17"
 
 
+def test_an_administrator_makes_the_role_of_machines_and_a_dry_run_does_not(desk, aws):
+    desk.use()
+    [it] = desk.get("daemon/aws")
+    assert "prism aws setup" in it["note"]
+    steps = desk.post("daemon/aws/setup", dry_run=True)["steps"]
+    assert [it["done"] for it in steps] == [False] * 4
+    assert "CreateRole" not in actions(aws)
+    made = desk.post("daemon/aws/setup", profile="lab")
+    assert (made["account"], [it["done"] for it in made["steps"]]) == (ACCOUNT, [True] * 4)
+    [it] = desk.get("daemon/aws")
+    assert it["note"] is None
+    assert "Resources:" in desk.get("daemon/aws/setup")["text"]
+    assert "aws_iam_role" in desk.get("daemon/aws/setup?format=terraform")["text"]
+    [rule, _] = desk.get("daemon/aws/policy?kind=setup")["Statement"]
+    assert "iam:CreateRole" in rule["Action"]
+
+
+def test_unlimited_cpu_is_in_the_plan_with_what_it_may_cost(desk):
+    desk.use()
+    desk.house.settle()
+    order = {"name": "mine", "template": "plain-shell", "size": "M", "dry_run": True}
+    usual, more = (desk.post("instances/launch", **order, unlimited=it) for it in (False, True))
+    assert round(more["hourly"] - usual["hourly"], 4) == 0.1
+    assert "CPU is unlimited" in " ".join(more["notes"])
+    launched = desk.post(
+        "instances/launch", name="mine", template="plain-shell", size="M", unlimited=True
+    )
+    assert launched["hourly_rate"] == more["hourly"], "so much is set aside, and so much is booked"
+
+
+def test_the_setup_needs_an_account(desk):
+    refused = desk.post("daemon/aws/setup", dry_run=True)
+    assert refused["error"]["code"] == "AWS_CREDENTIALS_MISSING"
+
+
 def test_the_status_says_what_was_missing_when_somebody_looked_last(desk, aws):
     desk.use()
     desk.house.settle()

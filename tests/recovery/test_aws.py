@@ -3,6 +3,7 @@
 import boto3
 import pytest
 
+from aws_double.rulebook import build as build_rules
 from prism.daemon.house import build
 from prism.settings import Settings
 from tests.conftest import Http
@@ -181,6 +182,41 @@ def test_what_was_destroyed_outside_is_seen_within_one_survey(start, aws):
     assert (now["state"], now["failure"]["code"]) == ("failed", "MACHINE_VANISHED")
     assert sum(call.action == "DescribeInstances" for call in aws.calls) <= asked + 2
     assert it.orphans() == [], "what is gone is no orphan"
+
+
+def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start, aws):
+    it = start()
+    launch(it, "mine")
+    becomes(it, aws, mine="running")
+    [machine] = it.get("instances")
+    boto3.client("ec2").delete_tags(Resources=[machine["id"]])
+    for _ in range(6):
+        aws.clock.advance(600)
+        it.house.settle()
+    [now] = it.get("instances")
+    assert (now["state"], now["failure"], now["id"]) == ("running", None, machine["id"])
+    [real] = aws.machines()
+    assert (real["tags"]["prism:managed"], real["tags"]["prism:name"]) == ("true", "mine")
+    with it.house.db.read() as sql:
+        [spent] = it.house.rooms.costs.spends(sql).values()
+    assert spent / 1e6 == pytest.approx(0.0416, abs=0.01), "an hour of a t3.medium"
+
+
+def test_a_cold_boot_after_a_hibernation_is_in_the_event_the_history_and_the_workspace(start, aws):
+    aws.rules = build_rules({"sleepless": "prism:name=mine"})
+    it = start()
+    launch(it, "mine")
+    becomes(it, aws, mine="running")
+    it.post("instances/mine/hibernate", 200)
+    becomes(it, aws, mine="hibernated")
+    it.post("instances/mine/resume", 200)
+    becomes(it, aws, mine="running")
+    [now] = it.get("instances")
+    assert now["failure"]["code"] == "MEMORY_LOST"
+    assert "its memory is lost, its disk is kept" in now["failure"]["message"]
+    with it.house.db.read() as sql:
+        told = [str(row) for row in sql.exec_driver_sql("select * from events")]
+    assert [row for row in told if "MEMORY_LOST" in row and "instance_" in row]
 
 
 def told(aws):

@@ -59,7 +59,7 @@ BAD = [
         "6: packages.apt",
         "debian-12\n",
         "rocky-9\n",
-        "ubuntu-24.04 or debian-12, not rocky-9",
+        "ubuntu-24.04 or ubuntu-22.04 or debian-12, not rocky-9",
     ),
     ("base", "5: packages.apt", "base: debian-12\n", "", "not none"),
     ("packages", "3: package_manager", "manager: pip", "manager: conda", "no conda packages"),

@@ -25,7 +25,7 @@ def wrong(says):
         ({"zzz": 1}, ("zzz",), "is no field"),
         ({"size": "XXL"}, ("size",), "must be one of XS, S, M, L, XL"),
         ({"size": True}, ("size",), "must be one of XS, S, M, L, XL"),
-        ({"base": "windows"}, ("base",), "must be one of ubuntu-24.04, debian-12"),
+        ({"base": "windows"}, ("base",), "must be one of ubuntu-24.04, ubuntu-22.04, debian-12"),
         ({"family": None}, ("family",), "must be one of general"),
         ({"ports": 22}, ("ports",), "must be array, not int"),
         ({"ports": [22, "80"]}, ("ports", 1), "must be int, not str"),

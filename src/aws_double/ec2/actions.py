@@ -3,6 +3,7 @@
 from aws_double.ec2 import (
     addresses,
     console,
+    credits,
     groups,
     images,
     instances,
@@ -43,6 +44,7 @@ ACTIONS: dict[str, Action] = {
     "DescribeAvailabilityZones": network.describe_availability_zones,
     "DescribeImages": images.describe_images,
     "DescribeInstanceAttribute": instances.describe_instance_attribute,
+    "DescribeInstanceCreditSpecifications": credits.describe,
     "DescribeInstanceStatus": look.describe_instance_status,
     "DescribeInstanceTypeOfferings": kinds.describe_instance_type_offerings,
     "DescribeInstanceTypes": kinds.describe_instance_types,
@@ -64,6 +66,7 @@ ACTIONS: dict[str, Action] = {
     "GetConsoleOutput": console.get_console_output,
     "ImportKeyPair": keys.import_key_pair,
     "ModifyInstanceAttribute": instances.modify_instance_attribute,
+    "ModifyInstanceCreditSpecification": credits.modify,
     "ModifyInstanceMetadataOptions": instances.modify_instance_metadata_options,
     "ModifySubnetAttribute": network.modify_subnet_attribute,
     "ModifyVolume": volumes.modify_volume,

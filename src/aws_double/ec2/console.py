@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import struct
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from aws_double.world import Call, World
 
 Tree = dict[str, Any]
 MOST = 65536
+BOOT_ID = "random/boot_id"  # user data that speaks of it tells the console of it
 
 
 def get_console_output(call: Call) -> Tree:
@@ -33,13 +35,23 @@ def printed(world: World, it: Instance) -> str:
 
 
 def _boot(world: World, it: Instance, boot: Boot) -> str:
+    if boot.hung:
+        return ""
     if boot.resumed:
         return "[    0.000000] PM: hibernation: resume from hibernation\n"
     lines = ["[    0.000000] Linux version 6.1", "[    1.000000] systemd[1]: Hostname set"]
-    lines += [f"cloud-init: {line}" for line in _said(world, it, boot)]
+    said = _said(world, it, boot)
+    if said and BOOT_ID in it.script:
+        said.insert(1, f"prism-boot: id {boot_id(it, boot)}")
+    lines += [f"cloud-init: {line}" for line in said]
     if world.now >= boot.done and it.script:
         lines += [*_host_keys(it), "Cloud-init finished"]
     return "\n".join(lines) + "\n"
+
+
+def boot_id(it: Instance, boot: Boot) -> str:
+    """What Linux calls this boot; one that was resumed goes on by its old name."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{it.id} {boot.up.isoformat()}"))
 
 
 def _host_keys(it: Instance) -> list[str]:

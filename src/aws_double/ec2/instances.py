@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from aws_double.ec2 import capacity, life, look, sleep
+from aws_double.ec2 import capacity, credits, life, look, sleep
 from aws_double.ec2.groups import groups_for
 from aws_double.ec2.launch import power_on, readable
 from aws_double.ec2.model import BY_API, HIBERNATED, Instance
@@ -45,13 +45,13 @@ def stop_instances(call: Call) -> Tree:
     found, asleep = look.some(call, call.args["InstanceIds"]), call.args.get("Hibernate")
     for it in found:
         _check_stop(call.world, it, bool(asleep))
-    reason = HIBERNATED if asleep else BY_API
+    reason = HIBERNATED if asleep else BY_API  # it says what was begun, not how it ended
     forced = bool(call.args.get("Force"))
 
     def stop(world: World, it: Instance) -> None:
         if it.state == "running":
-            fails = asleep and sleep.fails(world, it)
-            life.enter(world, it, "stopping", BY_API if fails else reason)
+            it.forgot = bool(asleep) and sleep.fails(world, it)
+            life.enter(world, it, "stopping", reason)
         elif it.state == "stopping" and forced:
             it.changes += 1
             life.arrive(world, it)
@@ -180,6 +180,7 @@ def _resize(it: Instance, name: str) -> None:
             f"not match the architecture '{it.image.architecture}' of the instance's image."
         )
     it.type = name
+    credits.retyped(it, name)
 
 
 def _stopped(it: Instance) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from aws_double.ec2 import capacity, disks, life, look, sleep, spot, tags
+from aws_double.ec2 import capacity, credits, disks, life, look, sleep, spot, tags
 from aws_double.ec2.groups import groups_for
 from aws_double.ec2.images import image_of
 from aws_double.ec2.kinds import spot_price
@@ -62,6 +62,7 @@ class _Plan:
     disks: list[disks.Wish]
     profile: str | None
     public: bool
+    credits: str | None
 
 
 def run_instances(call: Call) -> Tree:
@@ -109,7 +110,8 @@ def _plan(world: World, args: Tree) -> _Plan:
         sleep.check_launch(type, image, wishes)
     tags.given(args, "instance")
     public = interface.get("AssociatePublicIpAddress", subnet.gives_addresses)
-    return _Plan(image, type, subnet, groups, wishes, _profile(world, args), public)
+    credited = credits.credits_for(type["InstanceType"], args)
+    return _Plan(image, type, subnet, groups, wishes, _profile(world, args), public, credited)
 
 
 def _subnet(world: World, args: Tree, interface: Tree, type: str) -> Subnet:
@@ -211,6 +213,7 @@ def _make(world: World, args: Tree, plan: _Plan, reservation: str) -> Instance:
         tags=tags.given(args, "instance"),
         hibernates=bool((args.get("HibernationOptions") or {}).get("Configured")),
         behaviour=args.get("InstanceInitiatedShutdownBehavior") or "stop",
+        credits=plan.credits,
         market=market if market.get("MarketType") == "spot" else None,
         protected=bool(args.get("DisableApiTermination")),
         stop_protected=bool(args.get("DisableApiStop")),
@@ -220,12 +223,17 @@ def _make(world: World, args: Tree, plan: _Plan, reservation: str) -> Instance:
         interface=world.new_id("eni"),
     )
     if it.market is not None:
-        spot.ask(world, it, lambda: _replace(world, args, plan))
-        it.again = lambda: _start_again(world, it)
+        _ask_for_spot(world, it, args, plan)
     world.instances[it.id] = it
     disks.make(world, it, plan.disks, tags.given(args, "volume"))
     power_on(world, it)
     return it
+
+
+def _ask_for_spot(world: World, it: Instance, args: Tree, plan: _Plan) -> None:
+    given = tags.given(args, "spot-instances-request")
+    spot.ask(world, it, lambda: _replace(world, args, plan), given)
+    it.again = lambda: _start_again(world, it)
 
 
 def _replace(world: World, args: Tree, plan: _Plan) -> Instance:

@@ -63,9 +63,11 @@ def touched(world: World, id: str) -> None:
 
 
 def _up(world: World, instance: Instance) -> None:
-    resumed = instance.reason == HIBERNATED
+    resumed = instance.reason == HIBERNATED and not instance.forgot
+    hung = resumed and world.rules.hangs in tagged_as(instance) and bool(world.rules.hangs)
     done = world.now if resumed else world.after("boot")
-    instance.boots.append(Boot(world.now, done, resumed))
+    instance.boots.append(Boot(world.now, done, resumed, hung))
+    instance.forgot = False
     instance.up_since, instance.reason, instance.transition = world.now, None, ""
     set_timer(world, instance)
 

@@ -35,6 +35,7 @@ class Boot:
     up: datetime
     done: datetime
     resumed: bool = False
+    hung: bool = False  # it was to wake up, and never says anything
 
 
 @dataclass(slots=True)
@@ -60,8 +61,10 @@ class Instance:
     tags: Tags = field(default_factory=dict)
     hibernates: bool = False  # enabled at launch; never changes
     behaviour: str = "stop"
+    credits: str | None = None  # of CPU: standard or unlimited; none where there are none
     market: dict[str, Any] | None = None
     spot_request: str | None = None
+    forgot: bool = False  # it could not write its RAM down: its next boot is a cold one
     taken: bool = False  # by EC2, which alone starts it again
     protected: bool = False
     stop_protected: bool = False

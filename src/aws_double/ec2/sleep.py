@@ -49,7 +49,10 @@ def check_now(world: World, instance: Instance) -> None:
 
 
 def fails(world: World, instance: Instance) -> bool:
-    """Whether its operating system does not manage to: then it just shuts down."""
+    """Whether its operating system does not manage to: then it just shuts down.
+
+    EC2 says all the same that it was hibernated: the reason says what its user has begun.
+    """
     tag = world.rules.sleepless
     return tag is not None and any(
         fnmatchcase(f"{key}={value}", tag) for key, value in instance.tags.items()

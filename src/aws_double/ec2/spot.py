@@ -40,13 +40,17 @@ def requests(world: World) -> dict[str, SpotRequest]:
     return cast(dict[str, SpotRequest], world.shelf.setdefault("spot", {}))
 
 
-def ask(world: World, it: Instance, again: Callable[[], Instance]) -> None:
+def ask(
+    world: World, it: Instance, again: Callable[[], Instance], tags: dict[str, str] | None = None
+) -> None:
     """The request that a spot machine comes from."""
+    world.owner.service_linked.add("spot")
     options = (it.market or {}).get("SpotOptions") or {}
     persistent = options.get("SpotInstanceType") == "persistent"
     most = options.get("MaxPrice", "")
     it.spot_request = world.new_id("sir")
     asked = SpotRequest(it.spot_request, persistent, most, it.type, world.now, it.id)
+    asked.tags |= tags or {}
     requests(world)[asked.id] = asked
     it.heir = lambda: _ended(world, asked, again)
 

@@ -18,6 +18,7 @@ NOT_FOUND = {
     "key": "InvalidKeyPair.NotFound",
     "vpc": "InvalidVpcID.NotFound",
     "subnet": "InvalidSubnetID.NotFound",
+    "sir": "InvalidSpotInstanceRequestID.NotFound",
 }
 KINDS = {
     "i": "instance",
@@ -28,6 +29,7 @@ KINDS = {
     "key": "key-pair",
     "vpc": "vpc",
     "subnet": "subnet",
+    "sir": "spot-instances-request",
 }
 
 

@@ -36,6 +36,17 @@ BASES = (
         8,
         "/aws/service/canonical/ubuntu/server/24.04/stable/current/{deb}/hvm/ebs-gp3/ami-id",
         "Canonical, Ubuntu, 24.04, {deb} noble image",
+        hibernates=False,  # AWS's list ends at 22.04
+    ),
+    Base(
+        "ubuntu-22.04",
+        "099720109477",
+        None,
+        "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-{deb}-server-{date:%Y%m%d}",
+        "/dev/sda1",
+        8,
+        "/aws/service/canonical/ubuntu/server/22.04/stable/current/{deb}/hvm/ebs-gp2/ami-id",
+        "Canonical, Ubuntu, 22.04 LTS, {deb} jammy image",
         hibernates=True,
     ),
     Base(

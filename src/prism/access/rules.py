@@ -159,6 +159,8 @@ TABLE: Mapping[str, Rule] = {
     "GET {}/daemon/status": LOOK,
     "GET {}/daemon/aws": SERVE,
     "GET {}/daemon/aws/policy": SERVE,
+    "GET {}/daemon/aws/setup": SERVE,
+    "POST {}/daemon/aws/setup": SERVE,
     "POST {}/daemon/shutdown": SERVE,
 }
 ROUTES = {route.replace(" {}/", f" {API}/"): rule for route, rule in TABLE.items()}

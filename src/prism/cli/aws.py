@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 from prism.cli.link import daemon
 from prism.cli.terminal import clean, say, show_fields, show_json, suggest
-from prism.cli.words import nothing
 from prism.errors import Conflict
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -50,6 +49,8 @@ def _show(it: dict[str, Any]) -> None:
         fields["missing"] = ", ".join(it["missing"]) or "nothing"
     if it["unknown"]:
         fields["not known"] = ", ".join(it["unknown"])
+    if it["note"]:
+        fields["note"] = it["note"]
     show_fields(fields)
     if it["remediation"]:
         suggest(clean(it["remediation"]))
@@ -57,11 +58,56 @@ def _show(it: dict[str, Any]) -> None:
 
 def _policy(asked: Namespace) -> None:
     """It is JSON anyhow: IAM takes it as it is."""
-    show_json(daemon().ask("GET", f"{PATH}/policy"))
+    kind = "?kind=setup" if asked.setup else ""
+    show_json(daemon().ask("GET", f"{PATH}/policy{kind}"))
+
+
+def _setup(asked: Namespace) -> None:
+    wire = daemon()
+    if asked.format is not None:
+        found = wire.ask("GET", f"{PATH}/setup?format={asked.format}")
+        lines = map(clean, found["text"].splitlines())
+        return show_json(found) if asked.json else print("\n".join(lines))
+    given = {"profile": asked.name, "aws_profile": asked.aws_profile, "dry_run": asked.dry_run}
+    found = wire.ask("POST", f"{PATH}/setup", given)
+    if asked.json:
+        return show_json(found)
+    show_fields({"account": found["account"], "identity": found["identity"]})
+    there, missing = ("is there", "would be made") if asked.dry_run else ("is there", "")
+    for it in found["steps"]:
+        print(f"{there if it['done'] else missing}: {clean(it['what'])}")
+    if asked.dry_run and not all(it["done"] for it in found["steps"]):
+        suggest("Make it: `prism aws setup`, without --dry-run")
+    return None
 
 
 def _which(made: ArgumentParser) -> None:
     made.add_argument("name", nargs="?", metavar="PROFILE", help="default: all that are active")
 
 
-VERBS = {"check": (_which, _check), "policy": (nothing, _policy)}
+def _whose_policy(made: ArgumentParser) -> None:
+    made.add_argument(
+        "--setup", action="store_true", help="what an administrator needs for `prism aws setup`"
+    )
+
+
+def _how(made: ArgumentParser) -> None:
+    made.add_argument("name", nargs="?", metavar="PROFILE", help="default: the active one")
+    made.add_argument(
+        "--aws-profile", metavar="NAME", help="a section of AWS's files: the administrator's"
+    )
+    made.add_argument(
+        "--dry-run", action="store_true", help="say what would be made; make nothing"
+    )
+    made.add_argument(
+        "--format",
+        choices=("cloudformation", "terraform"),
+        help="print it for that tool instead; make nothing",
+    )
+
+
+VERBS = {
+    "check": (_which, _check),
+    "policy": (_whose_policy, _policy),
+    "setup": (_how, _setup),
+}

@@ -9,7 +9,6 @@ from prism.cli.link import daemon
 from prism.cli.terminal import clean, say, show_json
 from prism.cli.words import named
 from prism.client.connection import connection, ports
-from prism.client.place import Place
 from prism.client.wire import quoted
 from prism.errors import NotFound
 
@@ -17,14 +16,6 @@ TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
-
-PAGE = """\
-<!DOCTYPE html>
-<meta charset="utf-8">
-<meta name="referrer" content="no-referrer">
-<meta http-equiv="refresh" content="0;url={url}">
-<title>Prism</title>
-"""
 
 
 def address(service: str, access: dict[str, Any]) -> str:
@@ -85,48 +76,26 @@ def _open(asked: Namespace) -> None:
     url = address(service, access | {"url": own.get(service, access["url"])})
     if asked.json:
         show_json({"service": service, "url": url})
-    elif _browser_opens(url, f"{asked.name} {service}"):
-        say(
-            f"Opened {service} of {asked.name} in the browser; if it may not read the file that "
-            f"leads there, `prism connect {asked.name}` shows the address"
-        )
+    elif _browser_opens(url):
+        say(f"Opened {service} of {asked.name} in the browser")
     else:
         say(f"No browser here; this is the address of {service}:")
         print(url)
 
 
-def _browser_opens(url: str, what: str) -> bool:
-    """Whether a browser took it; without a display there is none worth asking.
-
-    The address holds a secret and would stand in the process list, which every user of this
-    computer can read. So the browser gets a file that only we can read, and that leads there.
-    """
+def _browser_opens(url: str) -> bool:
+    """Whether a browser took it; without a display there is none worth asking."""
     seen = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"} & os.environ.keys()
     if not seen and sys.platform not in {"darwin", "win32"}:
         return False
+    if not url.startswith(("http://", "https://")):
+        return False  # a browser would also open files
     import webbrowser  # noqa: PLC0415  cold start: only `open` needs it
 
     try:
-        return webbrowser.open(f"file://{quoted_path(_leading(url, what))}")
+        return webbrowser.open(url)
     except (webbrowser.Error, OSError):
         return False
-
-
-def _leading(url: str, what: str) -> str:
-    """A file that leads a browser there; the next one about the same thing replaces it."""
-    folder = os.path.join(Place.read().home, "open")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    file = os.path.join(folder, f"{quoted(what)}.html")
-    draft = f"{file}.{os.getpid()}.new"
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as page:
-        page.write(PAGE.format(url=url.replace("&", "&amp;").replace('"', "&quot;")))
-    os.replace(draft, file)
-    return file
-
-
-def quoted_path(path: str) -> str:
-    """A path as a part of an address."""
-    return "/".join(map(quoted, path.split("/")))
 
 
 def _service(made: ArgumentParser) -> None:

@@ -26,6 +26,11 @@ def _arguments(made: ArgumentParser) -> None:
     made.add_argument("--region", help="where (default: the profile's)")
     made.add_argument("--spot", action="store_true", help="cheaper, and may be taken away")
     made.add_argument(
+        "--unlimited",
+        action="store_true",
+        help="in the cloud: let a burstable machine use more CPU than its price covers",
+    )
+    made.add_argument(
         "--open-ports", action="store_true", help="in the cloud: open its ports to your address"
     )
     made.add_argument("--project", help="the project it belongs to")
@@ -56,6 +61,7 @@ def order(asked: Namespace, wire: Wire) -> dict[str, Any]:
         "volumes": asked.volume or None,
         "spot": asked.spot or None,
         "open_ports": asked.open_ports or None,
+        "unlimited": asked.unlimited or None,
         "dry_run": asked.dry_run or None,
         "hibernation": False if asked.no_hibernation else None,
         "storage": {"ebs_volume_size": asked.disk} if asked.disk is not None else None,

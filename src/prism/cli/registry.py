@@ -79,6 +79,7 @@ COMMANDS = {
     ("profile", "delete"): "Remove a profile",
     ("aws", "check"): "Show who you are to AWS, and which permissions are missing",
     ("aws", "policy"): "Print the least policy of IAM that Prism needs",
+    ("aws", "setup"): "Make what an account needs once, as its administrator",
     ("member", "list"): "Show who belongs to a project",
     ("member", "add"): "Make somebody a member",
     ("member", "role"): "Give a member another role",

@@ -12,6 +12,7 @@ from prism.client.waiting import GOALS, stage_of
 from prism.client.wire import quoted
 from prism.errors import Invalid
 
+GONE = {"MACHINE_VANISHED"}  # of a machine that nothing brings back
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -22,11 +23,8 @@ def _show(asked: Namespace) -> None:
     it = daemon().ask("GET", f"/instances/{quoted(asked.name)}")
     if asked.json:
         return show_json(it)
-    show_fields(_fields(it) | (_asleep(asked.name) if it["state"] == "hibernated" else {}))
-    failure = it.get("failure")
-    if failure:
-        say(f"error: {failure['message']}")
-    return None
+    asleep = _asleep(asked.name) if it["state"] == "hibernated" else {}
+    return show_fields(_failure(it) | _fields(it) | asleep)
 
 
 def _change(asked: Namespace) -> None:
@@ -101,6 +99,18 @@ def _ask_whether_it_is_meant(name: str) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip() != name:
         raise Invalid("Nothing was destroyed", details="that was not its name", remediation=hint)
+
+
+def _failure(it: dict[str, Any]) -> dict[str, object]:
+    """Why it is not what was wanted, and what to do; the first that people have to know."""
+    if not (failure := it.get("failure")):
+        return {}
+    name = it["name"]
+    gone = failure["code"] in GONE
+    again = f"`prism terminate {name} --yes`" if gone else f"`prism start {name}`"
+    ways = {"failed": f"{again}; see why: `prism logs {name}`", "stopped": again}
+    said: dict[str, object] = {"failure": failure["message"]}
+    return said | ({"what to do": ways[it["state"]]} if it["state"] in ways else {})
 
 
 def _fields(it: dict[str, Any]) -> dict[str, object]:

@@ -42,6 +42,7 @@ class Order(TypedDict, total=False):
     region: str
     spot: bool
     open_ports: bool
+    unlimited: bool
     disk_gb: int
     disk_type: DiskType
     project: str

@@ -3,20 +3,23 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
-from litestar import Router, get
+from litestar import Router, get, post
 from litestar.di import NamedDependency
-from litestar.params import QueryParameter
+from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.connections.model import AwsCredentialsMissing
 from prism.errors import Problem
 from prism.profiles.model import Profile
 from prism.profiles.service import ProfileService
+from prism.providers.aws import account_setup
 from prism.providers.aws.federation import sign_in
+from prism.providers.aws.ground.roles import lacking
 from prism.providers.aws.identity import partition_of
 from prism.providers.aws.permissions import permissions
 from prism.providers.aws.places import AwsPlaces
-from prism.providers.aws.policy import policy
+from prism.providers.aws.policy import policy, setup_policy
 
 
 class AwsAccess(Struct, frozen=True, kw_only=True):
@@ -34,8 +37,34 @@ class AwsAccess(Struct, frozen=True, kw_only=True):
     how: Literal["simulated", "tried"] | None = None
     missing: Sequence[str] = ()
     unknown: Sequence[str] = ()
+    note: str | None = None  # what machines lack, for want of a role
     problem: str | None = None
     remediation: str | None = None
+
+
+class AwsSetup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to make what an account needs once; by default the active profile's.
+
+    `aws_profile` names a section of AWS's own files to ask as, such as an administrator's.
+    """
+
+    profile: str | None = None
+    aws_profile: str | None = None
+    dry_run: bool = False
+
+
+class AwsSetupAnswer(Struct, frozen=True, kw_only=True):
+    """What the account needs, and what of it is there now."""
+
+    account: str
+    identity: str
+    steps: Sequence[account_setup.Step]
+
+
+class AwsSetupText(Struct, frozen=True):
+    """What to make, as a file for another tool."""
+
+    text: str
 
 
 class AwsDesk:
@@ -54,15 +83,25 @@ class AwsDesk:
         profiles = self._active() if name is None else [self._profiles.named(name)]
         return [self._access(it) for it in profiles if it.provider == "aws"]
 
-    def policy(self) -> dict[str, Any]:
-        """The least policy, in the words of the partition that somebody works in; asks nobody."""
+    def policy(self, kind: str) -> dict[str, Any]:
+        """A policy, in the words of the partition that somebody works in; asks nobody."""
         used = [it for it in self._active() if it.provider == "aws"]
         known = [self._places().identities.known(it.aws_profile) for it in used]
         partitions = map(partition_of, used, known)
-        return policy(min(partitions, default="aws"))
+        return (setup_policy if kind == "setup" else policy)(min(partitions, default="aws"))
 
-    def link(self, service: str, token: str | None) -> str:
-        """Implements `connections.model.Consoles`, for the profile of whoever asks."""
+    def setup(self, asked: AwsSetup) -> AwsSetupAnswer:
+        """Make what the account needs once, or say what that would be."""
+        profile = self._profiles.named(asked.profile) if asked.profile else self._working()
+        if asked.aws_profile is not None:
+            profile = replace(profile, aws_profile=asked.aws_profile)
+        _, who = self._places().cloud_of(profile)
+        cloud = self._places().administrator(profile)
+        steps = account_setup.look(cloud) if asked.dry_run else account_setup.apply(cloud)
+        return AwsSetupAnswer(account=who.account, identity=who.arn, steps=steps)
+
+    def _working(self) -> Profile:
+        """The active profile, if it leads to AWS."""
         profile = self._profiles.current()
         if profile.provider != "aws":
             raise AwsCredentialsMissing(
@@ -70,7 +109,11 @@ class AwsDesk:
                 details="an aws profile that is active says which account is meant",
                 remediation="Use `prism profile switch NAME`, one of `prism profile list`",
             )
-        cloud, identity = self._places().cloud_of(profile)
+        return profile
+
+    def link(self, service: str, token: str | None) -> str:
+        """Implements `connections.model.Consoles`, for the profile of whoever asks."""
+        cloud, identity = self._places().cloud_of(self._working())
         return sign_in(cloud, identity, service, token)
 
     def _access(self, profile: Profile) -> AwsAccess:
@@ -79,12 +122,13 @@ class AwsDesk:
         try:
             cloud, identity = self._places().cloud_of(profile)
             said |= {"region": cloud.region, "account": identity.account, "identity": identity.arn}
-            found = permissions(cloud, identity)
+            found, note = permissions(cloud, identity), lacking(cloud)
             self._places().note(cloud, identity, found)
         except Problem as problem:
             why = f"{problem.message}: {problem.details}" if problem.details else problem.message
             return AwsAccess(**said, problem=why, remediation=problem.remediation or None)
-        return AwsAccess(**said, how=found.how, missing=found.missing, unknown=found.unknown)
+        said |= {"how": found.how, "missing": found.missing, "unknown": found.unknown}
+        return AwsAccess(**said, note=note)
 
 
 Desk = NamedDependency[AwsDesk]
@@ -102,11 +146,36 @@ def show_aws_access(
 
 
 @get("/policy", sync_to_thread=True)
-def show_aws_policy(desk: Desk) -> dict[str, Any]:
+def show_aws_policy(
+    desk: Desk,
+    kind: Annotated[
+        Literal["daily", "setup"],
+        QueryParameter(description="What Prism needs each day, or an administrator once."),
+    ] = "daily",
+) -> dict[str, Any]:
     """The least policy of IAM that covers every call that Prism makes."""
-    return desk.policy()
+    return desk.policy(kind)
+
+
+@post("/setup", sync_to_thread=True, status_code=200)
+def set_aws_up(desk: Desk, data: JSONBody[AwsSetup]) -> AwsSetupAnswer:
+    """Make the role of machines in an account, as an administrator of it."""
+    return desk.setup(data)
+
+
+@get("/setup", sync_to_thread=False)
+def show_aws_setup(
+    tool: Annotated[
+        Literal["cloudformation", "terraform"], QueryParameter(name="format")
+    ] = "cloudformation",
+) -> AwsSetupText:
+    """The same as a file, for those who make everything by CloudFormation or Terraform."""
+    made = account_setup.terraform if tool == "terraform" else account_setup.cloudformation
+    return AwsSetupText(text=made())
 
 
 router = Router(
-    "/api/v1/daemon/aws", tags=["daemon"], route_handlers=[show_aws_access, show_aws_policy]
+    "/api/v1/daemon/aws",
+    tags=["daemon"],
+    route_handlers=[show_aws_access, show_aws_policy, set_aws_up, show_aws_setup],
 )

@@ -37,6 +37,7 @@ class Found(Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     instance_type: str | None = None
     spot: bool = False
+    unlimited: bool = False
     root_gb: int | None = None
     root_type: str | None = None
     hibernation: bool = False

@@ -74,7 +74,9 @@ class Origins:
 
     def _priced(self, terms: Terms | None, it: Found) -> Price:
         kind = TYPES.get(it.instance_type or "")
-        return UNKNOWN if terms is None or kind is None else terms.price(kind, it.spot)
+        return (
+            UNKNOWN if terms is None or kind is None else terms.price(kind, it.spot, it.unlimited)
+        )
 
     def _terms_of(self, profile: Profile, it: Found) -> Terms | None:
         try:

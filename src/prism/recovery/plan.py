@@ -112,6 +112,7 @@ def rebuilt(it: Found, name: str, origin: Origin, verb: Verb, now: datetime) -> 
         region=origin.region,
         expected_id=origin.expected_id,
         spot=it.spot,
+        unlimited=it.unlimited,
         hourly_rate=origin.hourly,
         price_source=origin.price_source,
         hibernation=it.hibernation,

@@ -19,7 +19,7 @@ Machines = Callable[[None, Size | None, Family], object]
 """Raises a `Problem` where a size of a family is no machine; the catalog's `machine_type`."""
 
 SYSTEMS = {
-    "apt": ("ubuntu-24.04", "debian-12"),
+    "apt": ("ubuntu-24.04", "ubuntu-22.04", "debian-12"),
     "dnf": ("rocky-9", "amazon-linux-2023"),
 }
 RESERVED = {"validate"}

@@ -18,7 +18,7 @@ class TemplateInvalid(Invalid, code="TEMPLATE_INVALID"):
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Size = Literal["XS", "S", "M", "L", "XL"]
 Family = Literal["general", "memory", "compute", "gpu"]
-Base = Literal["ubuntu-24.04", "debian-12", "rocky-9", "amazon-linux-2023"]
+Base = Literal["ubuntu-24.04", "ubuntu-22.04", "debian-12", "rocky-9", "amazon-linux-2023"]
 Manager = Literal["apt", "dnf", "conda", "pip"]
 Complexity = Literal["simple", "intermediate", "advanced"]
 Scalar = str | int | float | bool

@@ -88,6 +88,11 @@ class Failure(Struct, frozen=True):
     message: str
 
 
+def memory_lost(why: str) -> Failure:
+    """What was to keep its memory did not; the words are the same wherever it happens."""
+    return Failure("MEMORY_LOST", f"{why}: its memory is lost, its disk is kept")
+
+
 class Workspace(Struct, frozen=True, kw_only=True):
     """A machine someone works on: what was ordered, what is wanted, what was seen."""
 
@@ -104,6 +109,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     expected_id: str | None = None  # the id the provider will give, where that is known
     spot: bool = False
     open_ports: bool = False  # the template's, to its launcher's address
+    unlimited: bool = False  # a burstable machine may use more CPU than its price covers
     hourly_rate: Micros | None
     price_source: str | None
     hibernation: bool
@@ -164,8 +170,10 @@ class Terms(Protocol):
     def root_gb(self, kind: MachineType, template: Template, order: "Launch") -> int:
         """How large its root disk is to be."""
 
-    def price(self, kind: MachineType, spot: bool) -> tuple[Micros | None, str | None]:
-        """What an hour costs, and who says so."""
+    def price(
+        self, kind: MachineType, spot: bool, unlimited: bool = False
+    ) -> tuple[Micros | None, str | None]:
+        """What an hour costs at most, and who says so."""
 
     def image(self, template: Template, kind: MachineType) -> str:
         """What a machine is made from."""
@@ -201,6 +209,7 @@ class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     region: Text | None = None
     spot: bool = False
     open_ports: bool = False
+    unlimited: bool = False
     storage: Storage = Storage()
     project: Text | None = None
     budget: Text | None = None

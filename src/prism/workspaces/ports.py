@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -43,6 +43,7 @@ class Order(Struct, frozen=True, kw_only=True):
     instance_type: str
     spot: bool = False
     open_ports: bool = False
+    unlimited: bool = False  # CPU beyond what a burstable machine's price covers
     root_gb: int
     root_type: str = "gp3"
     zone: str | None = None  # where its volumes are, and so where it has to be
@@ -114,6 +115,17 @@ class Observer(Protocol):
 
     def saw(self, machines: Iterable[Machine]) -> None:
         """These are there; called outside of any transaction."""
+
+
+@runtime_checkable
+class FindsById(Protocol):
+    """A provider whose survey goes by labels, which somebody may remove.
+
+    Nothing is taken for gone there before its machine was asked for by its id.
+    """
+
+    def find(self, id: str, order: Order) -> Machine | None:
+        """The machine, labelled anew as in `order`; none where there is none of that id."""
 
 
 class Compute(Protocol):

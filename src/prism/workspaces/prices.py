@@ -59,6 +59,7 @@ class PriceWatch:
         if profile is None or kind is None:
             return None, None
         try:
-            return self._terms(replace(profile, region=it.region)).price(kind, it.spot)
+            terms = self._terms(replace(profile, region=it.region))
+            return terms.price(kind, it.spot, it.unlimited)
         except Problem:  # this daemon does not serve that provider
             return None, None

@@ -37,7 +37,15 @@ from prism.workspaces.plan import (
     ran_unseen,
     state_of,
 )
-from prism.workspaces.ports import Compute, Machine, NextAttempt, Observer, Order, Refused
+from prism.workspaces.ports import (
+    Compute,
+    FindsById,
+    Machine,
+    NextAttempt,
+    Observer,
+    Order,
+    Refused,
+)
 from prism.workspaces.telling import describe
 from prism.workspaces.upstairs import Meter, Rules
 
@@ -115,6 +123,7 @@ class WorkspaceReconciler:
             before = store.by_id(sql, claim.id)
         compute, now = self._computes[before.place], self._clock.now()
         machine = view.at(before.place, before.id, before.wished_at).get(before.id)
+        machine = machine or _by_id(compute, before)
         seen = perceive(before, machine.seen if machine else None, now, compute.patience)
         act = plan(before, seen).act
         if act is Act.FORGET:
@@ -279,6 +288,14 @@ class WorkspaceReconciler:
         return Found(NEVER - now, forget)
 
 
+def _by_id(compute: Compute, it: Workspace) -> Machine | None:
+    """What a survey does not show, before it is taken for gone."""
+    there = it.machine_id is not None and it.seen is not Seen.GONE
+    if not there or not isinstance(compute, FindsById):
+        return None
+    return compute.find(str(it.machine_id), _order(it, it.attempt, None))
+
+
 def _why(it: Workspace) -> str:
     """Why it goes down now."""
     if it.expires_at is not None and it.expires_at == deadline(it):
@@ -351,6 +368,7 @@ def _order(it: Workspace, attempt: int, rule: IdleRule | None) -> Order:
         attempt=attempt,
         spot=it.spot,
         open_ports=it.open_ports,
+        unlimited=it.unlimited,
         root_type=it.root_type,
         template=it.recipe,
         parameters=it.parameters,

@@ -45,7 +45,7 @@ class ResizeService:
             notes = terms.resize(before, kind)
             if kind.name == before.instance_type:
                 return before, before, notes
-            hourly, source = terms.price(kind, before.spot)
+            hourly, source = terms.price(kind, before.spot, before.unlimited)
             store.resize(tx, before.id, kind.name, now)
             store.reprice(tx, before.id, hourly, source)
             after = store.by_id(tx.sql, before.id)

@@ -268,7 +268,7 @@ class WorkspaceService:
     ) -> Workspace:
         now = self._clock.now()
         id = sortable_id("ws", now)
-        hourly, source = terms.price(kind, order.spot)
+        hourly, source = terms.price(kind, order.spot, order.unlimited)
         return Workspace(
             id=id,
             name=order.name,
@@ -282,6 +282,7 @@ class WorkspaceService:
             expected_id=terms.expected_id(id),
             spot=order.spot,
             open_ports=order.open_ports,
+            unlimited=order.unlimited,
             hourly_rate=hourly,
             price_source=source,
             hibernation=order.hibernation and terms.hibernates(kind, template, order),

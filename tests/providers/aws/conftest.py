@@ -17,3 +17,9 @@ def cloud(aws, acquainted):
     it = Cloud("us-east-1", clock=aws.clock, sleep=lambda _: None)
     it._clients = acquainted.setdefault(aws.url, {})
     return it
+
+
+@pytest.fixture
+def somebody(aws):
+    """Somebody else in the account, whom Prism's policy does not bind."""
+    return Cloud("us-east-1", clock=aws.clock, sleep=lambda _: None, agent="somebody")

@@ -4,6 +4,9 @@ import gzip
 from concurrent.futures import Executor, Future
 
 from prism.errors import Unavailable
+from prism.providers.aws.account_setup import apply
+from prism.providers.aws.actions import SETUP_ACTIONS
+from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.compute import AwsCompute
 from prism.providers.aws.console import Console
 from prism.providers.aws.ground.ground import Ground
@@ -14,7 +17,7 @@ from prism.templates.model import Template
 from prism.workspaces.ports import Access, Door, Order
 
 STEPS = ("begin", "packages", "services", "ready", "failed packages", "failed services")
-TEMPLATE = Template(name="t", base="ubuntu-24.04")
+TEMPLATE = Template(name="t", base="ubuntu-22.04")
 
 
 class AtOnce(Executor):
@@ -32,7 +35,7 @@ class AtOnce(Executor):
 def script(order, image, kind, key):
     """User data that says what the double makes of it: the markers, and a timer."""
     lines = [f"prism-boot: {step}\n" for step in STEPS]
-    return gzip.compress("".join(["# prism:ttl\n", *lines]).encode(), mtime=0)
+    return gzip.compress("".join(["# prism:ttl random/boot_id\n", *lines]).encode(), mtime=0)
 
 
 class Way:
@@ -80,6 +83,10 @@ class Place:
             script=script,
             way=self.way,
         )
+
+    def set_up(self):
+        """Make what an administrator makes in the account, once."""
+        apply(Cloud("us-east-1", sleep=lambda _: None, actions=SETUP_ACTIONS, agent="prism-setup"))
 
     def order(self, **more):
         said = {

@@ -80,7 +80,8 @@ def test_what_changes_something_is_asked_once(aws, cloud, do):
     assert len(calls(aws, "CreateTags")) == 1
 
 
-def test_a_dry_run_that_would_succeed_answers_nothing(cloud):
+def test_a_dry_run_that_would_succeed_answers_nothing(aws):
+    cloud = Cloud("us-east-1", agent="somebody")
     order = {"MinCount": 1, "MaxCount": 1, "ImageId": "ami-1", "InstanceType": "t3.small"}
     with pytest.raises((Missing, AwsRefused)):
         cloud.call("ec2", "RunInstances", **order)

@@ -31,30 +31,31 @@ def compute(place):
 # ------------------------------------------------------------------ looking
 def test_there_is_nothing_at_first_and_that_is_one_call(place, compute):
     assert compute.survey() == []
-    assert place.calls() == ["DescribeInstances"]
+    assert place.calls("DescribeInstances") == ["DescribeInstances"]
 
 
-def test_machines_of_others_are_not_ours(place, compute, cloud):
+def test_machines_of_others_are_not_ours(place, compute, somebody):
     image = place.ground.image(None, "t3.small").id
     order = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1}
-    cloud.call("ec2", "RunInstances", **order)
+    somebody.call("ec2", "RunInstances", **order)
     assert compute.survey() == []
 
 
-def test_one_without_our_key_is_shown_all_the_same(place, compute, cloud):
+def test_one_without_our_key_is_shown_all_the_same(place, compute, somebody):
     image = place.ground.image(None, "t3.small").id
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "prism:managed", "Value": "true"}]}]
     order = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1}
-    cloud.call("ec2", "RunInstances", **order, TagSpecifications=tags)
+    somebody.call("ec2", "RunInstances", **order, TagSpecifications=tags)
     [orphan] = compute.survey()
     assert orphan.key == orphan.id
 
 
-def test_many_machines_are_few_calls(place, compute, cloud):
+def test_many_machines_are_few_calls(place, compute, somebody):
     image = place.ground.image(None, "t3.small").id
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "prism:managed", "Value": "true"}]}]
     order = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1200}
-    cloud.call("ec2", "RunInstances", **order, TagSpecifications=tags)
+    somebody.call("ec2", "RunInstances", **order, TagSpecifications=tags)
+    compute.survey()
     before = len(place.calls())
     assert len(compute.survey()) == 1200
     assert place.calls()[before:] == ["DescribeInstances"] * 2
@@ -232,11 +233,39 @@ def test_one_that_is_too_young_hibernates_later(place, compute):
     assert place.goes().seen is Seen.ASLEEP
 
 
-def test_one_whose_system_does_not_manage_to_is_off(place, compute):
+def slept_and_woken(place, id):
+    """It was put to sleep, and is on again."""
+    place.compute.hibernate(id)
+    assert place.goes().seen is Seen.ASLEEP
+    place.compute.start(id)
+    place.goes()
+    return place.goes()
+
+
+def test_one_that_wakes_up_has_its_memory(place):
+    it = slept_and_woken(place, place.on())
+    assert (it.seen, it.failure) == (Seen.ON, None)
+
+
+def test_one_that_had_to_boot_anew_has_lost_its_memory_and_says_so(place):
+    """EC2 says of both that they were hibernated: it means that it was begun."""
     place.aws.rules = build({"sleepless": "Name=mine"})
     id = place.on()
-    compute.hibernate(id)
-    assert place.goes().seen is Seen.OFF
+    it = slept_and_woken(place, id)
+    assert (it.seen, it.failure.code) == (Seen.ON, "MEMORY_LOST")
+    assert "its memory is lost, its disk is kept" in it.failure.message
+    place.aws.rules = build({})
+    assert slept_and_woken(place, id).failure is None, "it is said of that one start"
+
+
+def test_one_that_was_stopped_has_no_memory_to_lose(place):
+    id = place.on()
+    assert slept_and_woken(place, id).failure is None
+    place.compute.stop(id)
+    place.goes()
+    place.compute.start(id)
+    place.goes()
+    assert place.goes().failure is None
 
 
 # ------------------------------------------------------------------ who is not there

@@ -2,6 +2,7 @@
 
 import gzip
 
+import boto3
 import pytest
 from msgspec.structs import replace
 
@@ -32,6 +33,7 @@ def zones_of(place, key="ws_1", kind="t3.small"):
 
 
 def test_one_call_makes_a_machine_that_has_everything(place, ec2):
+    place.set_up()
     made = place.launch()
     assert (made.key, made.seen, made.stage) == ("ws_1", Seen.STARTING, "machine")
     it = described(ec2, made.id)
@@ -47,6 +49,54 @@ def test_one_call_makes_a_machine_that_has_everything(place, ec2):
     assert it["PublicIpAddress"]
     assert "CreateTags" not in place.calls()
     assert place.calls("RunInstances") == ["RunInstances"]
+
+
+def test_it_is_entered_as_the_account_that_works_there(place):
+    """Ubuntu's homes are 0750: another account could not even read what is in that one."""
+    many = replace(TEMPLATE, users=("ubuntu", "researcher"))
+    assert place.tags(place.launch(template=many).id)["prism:login"] == "researcher"
+    assert place.tags(place.launch(key="ws_2").id)["prism:login"] == "ubuntu"
+
+
+def test_who_may_not_pass_the_role_launches_without_it_and_hears_what_is_lost(place, ec2, caplog):
+    """EC2 says in no clear words what it denies: the whole launch is UnauthorizedOperation."""
+    place.set_up()
+    place.aws.rules = build({"denied": ["iam:PassRole"]})
+    made = place.launch()
+    assert "IamInstanceProfile" not in described(ec2, made.id)
+    assert "cannot hibernate by themselves" in caplog.text
+    assert "cannot hibernate by themselves" in place.ground.note
+    tried = len(place.calls("RunInstances"))
+    place.launch(key="ws_2")
+    assert len(place.calls("RunInstances")) == tried + 1, "it is not tried at each launch"
+
+
+def test_who_may_not_launch_at_all_is_told_that(place):
+    place.set_up()
+    place.aws.rules = build({"denied": ["ec2:RunInstances"]})
+    with pytest.raises(AwsDenied, match="ec2:RunInstances"):
+        place.launch()
+    assert place.ground.note is None
+
+
+def credits_of(id):
+    said = boto3.client("ec2").describe_instance_credit_specifications(InstanceIds=[id])
+    return [it["CpuCredits"] for it in said["InstanceCreditSpecifications"]]
+
+
+def test_a_burstable_machine_uses_no_more_than_it_is_paid_for(place):
+    """T3 is unlimited unless told otherwise: up to $0.05 a vCPU-hour more."""
+    assert credits_of(place.launch().id) == ["standard"]
+    assert credits_of(place.launch(key="ws_2", unlimited=True).id) == ["unlimited"]
+    assert credits_of(place.launch(key="ws_3", instance_type="c6i.large").id) == []
+
+
+def test_what_becomes_burstable_later_uses_no_more_either(place):
+    plain = place.on(instance_type="c6i.large", hibernation=False)
+    place.compute.stop(plain)
+    place.goes()
+    place.compute.resize(plain, "t3.large")
+    assert credits_of(plain) == ["standard"]
 
 
 def opened(ec2, group):
@@ -77,7 +127,7 @@ def test_who_powers_it_off_from_inside_stops_it(place):
 def test_its_disk_is_encrypted_dies_with_it_and_holds_the_memory(place, ec2):
     id = place.launch(root_gb=8, instance_type="t3.2xlarge").id
     [volume] = ec2("DescribeVolumes")["Volumes"]
-    image = place.ground.image("ubuntu-24.04", "t3.2xlarge")
+    image = place.ground.image("ubuntu-22.04", "t3.2xlarge")
     assert volume["Encrypted"]
     assert volume["VolumeType"] == "gp3"
     assert volume["Size"] == 32 + image.min_gb
@@ -181,6 +231,7 @@ def test_a_quota_is_said_at_once_and_not_tried_elsewhere(place):
 
 def test_a_role_that_ec2_does_not_know_yet_is_waited_for(place):
     place.aws.rules = build({"times": {"profile": 10}})
+    place.set_up()
     with pytest.raises(Unavailable):
         place.launch()
     place.aws.clock.advance(11)
@@ -215,7 +266,7 @@ def test_a_spot_machine_can_be_stopped_and_its_request_is_tagged(place, ec2):
 
 def test_user_data_is_what_the_script_says_and_small(place):
     order = place.order()
-    image, kind = place.ground.image("ubuntu-24.04", "t3.small"), place.ground.kind("t3.small")
+    image, kind = place.ground.image("ubuntu-22.04", "t3.small"), place.ground.kind("t3.small")
     said = script(order, image, kind, place.ground.key())
     assert said == script(order, image, kind, place.ground.key())
     assert b"prism:ttl" in gzip.decompress(said)

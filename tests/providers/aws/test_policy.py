@@ -11,7 +11,19 @@ from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import AwsUnavailable
 from prism.providers.aws.identity import Identity
 from prism.providers.aws.permissions import permissions, principal
-from prism.providers.aws.policy import IMPLIED, NEW, OURS, RULES, named, policy, rules
+from prism.providers.aws.policy import (
+    BY_A_SERVICE,
+    FREE,
+    IMPLIED,
+    NEW,
+    OURS,
+    RULES,
+    THE_ROLE,
+    WITH_OUR_PROFILE,
+    named,
+    policy,
+    rules,
+)
 
 ADA = Identity(account="123456789012", arn="arn:aws:iam::123456789012:user/ada")
 MOST = 6144  # characters of a managed policy, blanks not counted
@@ -27,7 +39,7 @@ def granted():
 
 
 def test_what_is_called_is_granted_and_nothing_else():
-    assert granted() == ACTIONS | IMPLIED
+    assert granted() == (ACTIONS | IMPLIED) - FREE
     assert IMPLIED.isdisjoint(ACTIONS), "what is called is in ACTIONS alone"
 
 
@@ -39,19 +51,53 @@ def test_what_changes_something_is_never_granted_on_anything_at_all():
         for action in it.actions
         if not action.partition(":")[2].startswith(("Describe", "Get", "Simulate"))
     }
-    # EFS makes and removes interfaces that carry no tag of ours.
-    assert free == {"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"}
+    assert free == set()
+
+
+def test_network_interfaces_are_for_what_is_tagged_or_for_efs():
+    said = {
+        (it.sid, action): it.condition
+        for it in rules()
+        for action in it.actions
+        if "NetworkInterface" in action
+        or (action == "ec2:RunInstances" and any("network-interface" in r for r in it.resources))
+    }
+    assert set(map(json.dumps, said.values())) == {json.dumps(NEW), json.dumps(BY_A_SERVICE)}
+
+
+def test_the_role_of_machines_may_be_looked_at_and_passed_and_nothing_else():
+    """Whoever may make a role and pass it can become an administrator."""
+    said = {
+        action: it
+        for it in rules()
+        for action in it.actions
+        if action.startswith("iam:") and it.resources != ("*",)
+    }
+    assert set(said) == {"iam:GetInstanceProfile", "iam:GetRolePolicy", "iam:PassRole"}
+    assert said["iam:PassRole"].resources == (THE_ROLE,)
+    assert all("*" not in arn for it in said.values() for arn in it.resources)
+
+
+def test_a_shared_subnet_is_another_accounts():
+    """EC2 User Guide, "Share your VPC subnets": its ARN has the account that shares it."""
+    [launch] = [it for it in rules() if it.sid == "LaunchInSubnets"]
+    assert launch.resources == ("arn:{partition}:ec2:*:*:subnet/*",)
 
 
 @pytest.mark.parametrize(
     ("action", "condition"),
-    [("ec2:TerminateInstances", OURS), ("ec2:DeleteVolume", OURS), ("efs:DeleteFileSystem", OURS),
+    [("ec2:DeleteVolume", OURS), ("efs:DeleteFileSystem", OURS),
      ("ec2:StopInstances", OURS), ("efs:CreateFileSystem", NEW), ("ec2:ImportKeyPair", NEW)],
 )  # fmt: skip
 def test_only_what_is_ours_may_be_destroyed_and_only_what_is_tagged_made(action, condition):
     assert {json.dumps(it.condition) for it in rules() if action in it.actions} == {
         json.dumps(condition)
     }
+
+
+def test_a_machine_is_destroyed_that_is_ours_or_has_our_profile():
+    said = {json.dumps(it.condition) for it in rules() if "ec2:TerminateInstances" in it.actions}
+    assert said == {json.dumps(OURS), json.dumps(WITH_OUR_PROFILE)}
 
 
 def test_an_action_that_no_rule_knows_is_granted_all_the_same():
@@ -133,15 +179,22 @@ def test_the_root_user_may_everything(cloud, aws):
     assert aws.calls == []
 
 
-def test_a_session_is_asked_about_by_its_role(cloud, aws):
-    session = "arn:aws:sts::123456789012:assumed-role/prism-machine-1/me"
-    who = Identity(account=ADA.account, arn=session)
-    assert principal(cloud, who) == "arn:aws:iam::123456789012:role/prism-machine-1"
-    cloud.call("iam", "CreateRole", RoleName="prism-machine-1", AssumeRolePolicyDocument="{}")
-    assert principal(cloud, who) == "arn:aws:iam::123456789012:role/prism-machine-1"
-    assert principal(cloud, ADA) == ADA.arn
+@pytest.mark.parametrize(
+    ("session", "role"),
+    [
+        ("assumed-role/lab/me", "role/lab"),
+        (
+            "assumed-role/AWSReservedSSO_Lab_0123456789abcdef/me@example.org",
+            "role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Lab_0123456789abcdef",
+        ),
+    ],
+)
+def test_a_session_is_asked_about_by_its_role(session, role):
+    who = Identity(account=ADA.account, arn=f"arn:aws:sts::123456789012:{session}")
+    assert principal(who) == f"arn:aws:iam::123456789012:{role}"
+    assert principal(ADA) == ADA.arn
 
 
 def test_every_rule_is_of_use():
     for it in RULES:
-        assert set(it.actions) & (ACTIONS | IMPLIED), it.sid
+        assert set(it.actions) <= ACTIONS | IMPLIED, it.sid

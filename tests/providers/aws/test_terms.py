@@ -29,7 +29,7 @@ def terms(prices):
     return AwsTerms(PLACE, "us-east-1", prices)
 
 
-def template(base="ubuntu-24.04", **more):
+def template(base="ubuntu-22.04", **more):
     return Template(name="t", base=base, **more)
 
 
@@ -74,7 +74,7 @@ def test_what_ec2_could_not_run_is_refused(terms, of, kind, asked, why):
 
 def test_a_template_without_a_system_gets_the_usual_one(terms):
     said = notes(terms, of=template(None), hibernation=False)
-    assert said == "its template names no system (`base`): it gets ubuntu-24.04"
+    assert said == "its template names no system (`base`): it gets ubuntu-22.04"
 
 
 def test_an_order_as_usual_has_little_to_note(terms):
@@ -89,6 +89,7 @@ def test_an_order_as_usual_has_little_to_note(terms):
     [
         (template("debian-12"), "t3.large", {}, "hibernates no debian-12"),
         (template("rocky-9"), "t3.large", {}, "hibernates no rocky-9"),
+        (template("ubuntu-24.04"), "t3.large", {}, "hibernates no ubuntu-24.04"),
         (template(), "r6i.large", {}, "hibernates no r6i.large"),
         (template(), "t3.large", {"storage": Storage(ebs_volume_size=17)}, "needs 18"),
     ],
@@ -105,18 +106,19 @@ def test_what_cannot_hibernate_says_why_and_stops_instead(terms, of, kind, asked
     ("base", "kind", "root_gb", "why"),
     [
         ("debian-12", "t3.large", 20, "EC2 hibernates no debian-12"),
-        ("ubuntu-24.04", "r6i.large", 20, "EC2 hibernates no r6i.large"),
-        ("ubuntu-24.04", "t3.large", 17, "a root disk of 17 GB is too small, t3.large needs 18"),
-        ("ubuntu-24.04", "t3.large", 20, None),
+        ("ubuntu-24.04", "t3.large", 20, "EC2 hibernates no ubuntu-24.04"),
+        ("ubuntu-22.04", "r6i.large", 20, "EC2 hibernates no r6i.large"),
+        ("ubuntu-22.04", "t3.large", 17, "a root disk of 17 GB is too small, t3.large needs 18"),
+        ("ubuntu-22.04", "t3.large", 20, None),
         (None, "t3.large", 20, None),
         (
-            "ubuntu-24.04",
+            "ubuntu-22.04",
             "t3.2xlarge",
             20,
             "it was launched with `--no-hibernation`, or a root disk of 20 GB is too small, "
             "t3.2xlarge needs 42",
         ),
-        ("ubuntu-24.04", "m9.unheard-of", 20, None),
+        ("ubuntu-22.04", "m9.unheard-of", 20, None),
     ],
 )
 def test_one_that_does_not_sleep_says_why_it_could_not(base, kind, root_gb, why):
@@ -149,7 +151,7 @@ def test_too_much_memory_for_hibernation(terms):
     assert terms.hibernates(replace(huge, memory_gib=149), template(), order())
 
 
-@pytest.mark.parametrize("base", ["ubuntu-24.04", "amazon-linux-2023"])
+@pytest.mark.parametrize("base", ["ubuntu-22.04", "amazon-linux-2023"])
 def test_memory_is_kept_on_the_root_disk(terms, base):
     kind, of = machine_type("t3.2xlarge"), template(base, root_gb=30)
     assert terms.hibernates(kind, of, order())
@@ -165,6 +167,21 @@ def test_prices_are_those_of_the_region(terms, prices):
     elsewhere = AwsTerms("aws:1:eu-west-1", "eu-west-1", prices)
     assert elsewhere.price(machine_type("t3.large"), spot=False) == (None, None)
     assert "nobody knows what t3.large costs in eu-west-1" in notes(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"), [("t3.large", 100_000), ("t4g.large", 80_000), ("c6i.large", 0)]
+)
+def test_unlimited_credits_are_priced_as_if_every_cpu_were_always_busy(terms, kind, more):
+    """EC2 On-Demand pricing: $0.05 a vCPU-hour of T3, 0.04 of T4g, beyond the price."""
+    usual, _ = terms.price(machine_type(kind), False)
+    most, source = terms.price(machine_type(kind), False, unlimited=True)
+    assert most == usual + more
+    assert ("unlimited CPU credits" in source) is bool(more)
+    assert notes(terms, kind, hibernation=False) == "", "nothing to say of what is usual"
+    said = notes(terms, kind, hibernation=False, unlimited=True)
+    assert ("$0.10 an hour more" in said) is (kind == "t3.large")
+    assert ("changes nothing" in said) is (not more)
 
 
 def test_spot_costs_what_is_known_and_never_more_than_on_demand(terms, prices, monkeypatch):

@@ -65,7 +65,7 @@ def launch(compute, aws):
         name="mine",
         owner="ada",
         profile="lab",
-        template=Template(name="t", base="ubuntu-24.04"),
+        template=Template(name="t", base="ubuntu-22.04"),
         instance_type="t3.small",
         root_gb=20,
         hibernation=False,

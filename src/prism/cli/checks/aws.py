@@ -74,6 +74,8 @@ def _access(it: Mapping[str, Any]) -> Finding:
     if it["missing"]:
         lacks = ", ".join(it["missing"])
         return warning(f"{who}, and may not {lacks}", "Attach what `prism aws policy` prints")
+    if it["note"]:
+        return warning(f"{who}; {it['note']}", "`prism aws setup`, as an administrator")
     unsure = f"; {len(it['unknown'])} permissions could not be tried" if it["unknown"] else ""
     return ok(f"{who}, and lacks nothing that is known{unsure}" if unsure else who)
 

@@ -1,4 +1,4 @@
-"""Every action of AWS that Prism calls: the least policy is made from this list.
+"""Every action of AWS that Prism calls: the daily policy is made from this list.
 
 Services have boto3's names. A call that is not listed here is refused by `Cloud.call`,
 so the list cannot be too short; a test proves that it is not too long.
@@ -22,8 +22,11 @@ ACTIONS = frozenset(
         "ec2:DescribeInstanceTypes",
         "ec2:DescribeInstances",
         "ec2:DescribeKeyPairs",
+        "ec2:DescribeRegions",
+        "ec2:DescribeRouteTables",
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeSnapshots",
+        "ec2:DescribeSpotInstanceRequests",
         "ec2:DescribeSpotPriceHistory",
         "ec2:DescribeSubnets",
         "ec2:DescribeVolumes",
@@ -32,6 +35,7 @@ ACTIONS = frozenset(
         "ec2:GetConsoleOutput",
         "ec2:ImportKeyPair",
         "ec2:ModifyInstanceAttribute",
+        "ec2:ModifyInstanceCreditSpecification",
         "ec2:RevokeSecurityGroupIngress",
         "ec2:RunInstances",
         "ec2:StartInstances",
@@ -45,13 +49,8 @@ ACTIONS = frozenset(
         "efs:DescribeMountTargets",
         "efs:TagResource",
         "efs:UntagResource",
-        "iam:AddRoleToInstanceProfile",
-        "iam:CreateInstanceProfile",
-        "iam:CreateRole",
         "iam:GetInstanceProfile",
-        "iam:GetRole",
         "iam:GetRolePolicy",
-        "iam:PutRolePolicy",
         "iam:SimulatePrincipalPolicy",
         "pricing:GetProducts",
         "ssm:GetParameter",
@@ -59,6 +58,18 @@ ACTIONS = frozenset(
         "sts:GetFederationToken",
     }
 )
+SETUP_ACTIONS = frozenset(
+    {
+        "iam:AddRoleToInstanceProfile",
+        "iam:CreateInstanceProfile",
+        "iam:CreateRole",
+        "iam:GetInstanceProfile",
+        "iam:GetRole",
+        "iam:GetRolePolicy",
+        "iam:PutRolePolicy",
+    }
+)
+"""What `prism aws setup` calls, and nothing else does: an administrator's, once."""
 PREFIXES = {"efs": "elasticfilesystem"}
 """Where a policy calls a service otherwise than boto3 does."""
 

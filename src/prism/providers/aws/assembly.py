@@ -63,6 +63,7 @@ def assemble(
         logs=way.logs,
         volumes=AwsVolumes(cloud, way.pool),
         image=grounds.image,
+        note=grounds.note,
         close=closing.close,
     )
 
@@ -103,6 +104,10 @@ class Grounds:
         """The image of a base that some launch has looked up; asks nobody."""
         found = (it.known_image(base, built) for it in list(self._known.values()))
         return next((it.id for it in found if it is not None), None)
+
+    def note(self) -> str | None:
+        """What machines launched here lack, for want of a role; asks nobody."""
+        return next((it.note for it in list(self._known.values()) if it.note), None)
 
 
 def user_data(order: Order, image: ImageChoice, kind: Kind, key: KeyPair) -> bytes:

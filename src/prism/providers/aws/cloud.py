@@ -43,11 +43,18 @@ class Cloud:
         budget: Budget | None = None,
         clock: Clock | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        actions: frozenset[str] = ACTIONS,
+        agent: str = "prism",
     ) -> None:
-        """`aws_profile` is a section of AWS's files; None leaves the choice to boto3."""
+        """`aws_profile` is a section of AWS's files; None leaves the choice to boto3.
+
+        `actions` are those that may be called: only the setup calls others than the daily ones.
+        `agent` is how AWS's log of calls (CloudTrail) names who asked.
+        """
         self.region, self.aws_profile = region, aws_profile
         self.clock = clock or WallClock()
         self._budget, self._sleep = budget or Budget(), sleep
+        self._actions, self._agent = actions, agent
         self._lock = threading.Lock()
         self._session: Any = None
         self._clients: dict[str, Any] = {}
@@ -58,8 +65,8 @@ class Cloud:
         A `DryRun` that would have succeeded answers nothing.
         """
         name = f"{service}:{action}"
-        if name not in ACTIONS:
-            raise LookupError(f"{name} is not in ACTIONS, so no policy would allow it")
+        if name not in self._actions:
+            raise LookupError(f"{name} is not in its list, so no policy would allow it")
         until, tries = time.monotonic() + PATIENCE, 0
         while True:
             self._budget.take(name, until - time.monotonic())
@@ -173,7 +180,7 @@ class Cloud:
             read_timeout=READ,
             retries={"total_max_attempts": 1},
             max_pool_connections=THREADS,
-            user_agent_extra="prism",
+            user_agent_extra=self._agent,
         )
         with self._lock:  # making a client is not thread-safe, using one is
             if service not in self._clients:

@@ -5,6 +5,7 @@ EC2 may hide a machine that it has just made, and refuses a verb while another i
 both are `Unavailable`, and whoever wished tries again.
 """
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -16,7 +17,9 @@ from prism.errors import Unavailable
 from prism.providers.aws import launching
 from prism.providers.aws import tags as names
 from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.credits import SURPLUS
 from prism.providers.aws.faults import (
+    AwsDenied,
     AwsRefused,
     CapacityUnavailable,
     Missing,
@@ -24,6 +27,8 @@ from prism.providers.aws.faults import (
     said,
 )
 from prism.providers.aws.found import found_of
+from prism.providers.aws.ground.images import BASES, DEFAULT
+from prism.providers.aws.ground.roles import LOST
 from prism.providers.aws.ground.zones import Subnet
 from prism.providers.aws.parts import Ground, Grounds, Scripts, Way
 from prism.providers.aws.ready import Readiness
@@ -35,6 +40,7 @@ from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import HibernationNotSupported
 from prism.workspaces.ports import Access, Machine, NextAttempt, Order, Refused
 
+log = logging.getLogger(__name__)
 WRONG_STATE = {"IncorrectInstanceState", "IncorrectState"}
 NOT_YET = "not ready to hibernate"
 TAKEN_BACK = "IncorrectSpotRequestState"
@@ -77,6 +83,10 @@ class AwsCompute:
             found = self._book.survey()
         except Refused as no:
             raise _later(no) from no
+        known = {it.id for it in found}
+        found = [*found, *(it for it in self._requests.heirs if it.id not in known)]
+        for it in found[len(known) :]:
+            self._book.note(it)
         self._ready.look(found)
         self._requests.look(found)
         return [self._machine(it) for it in found]
@@ -85,6 +95,20 @@ class AwsCompute:
         """Implements `recovery.ports.Recoverable`: what the last survey has read on them."""
         known = [it for it in map(self._book.known, sorted(ids)) if it is not None]
         return [found_of(it, self._machine(it), at_home=self._at_home(it)) for it in known]
+
+    def find(self, id: str, order: Order) -> Machine | None:
+        """Implements `workspaces.ports.FindsById`: the survey finds machines by their tags."""
+        if not _ours(id) or (it := self._book.look(id)) is None:
+            return None
+        published = BASES[order.template.base or DEFAULT]
+        whole = {**names.instance_tags(order), names.LOGIN: launching.login(order, published)}
+        lost = {key: value for key, value in whole.items() if key not in it.tags}
+        if not it.gone and {names.MANAGED, names.ID} & lost.keys():
+            log.warning("%s has lost tags, which are put back: %s", id, ", ".join(sorted(lost)))
+            self._change(id, "CreateTags", set(), Resources=[id], Tags=names.listed(lost))
+        it = replace(it, tags={**whole, **it.tags}, key=order.key)
+        self._book.note(it)
+        return self._machine(it)
 
     def launch(self, order: Order) -> Machine:
         """Ask for a machine in the zone of this attempt."""
@@ -182,6 +206,13 @@ class AwsCompute:
         kind = {"Value": instance_type}
         wish = {"InstanceId": id, "InstanceType": kind}
         self._change(id, "ModifyInstanceAttribute", set(), **wish)
+        burstable = instance_type.partition(".")[0] in SURPLUS
+        if burstable and _ours(id) and (it := self._book.one(id)):
+            # What was no burstable machine before would be one with unlimited credits.
+            credits = launching.credits_of(names.CREDITS in it.tags)
+            told = [{"InstanceId": id, "CpuCredits": credits}]
+            changed = {"InstanceCreditSpecifications": told}
+            self._change(id, "ModifyInstanceCreditSpecification", set(), **changed)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Tell its agent what to make of idleness."""
@@ -224,7 +255,7 @@ class AwsCompute:
 
     def _run(self, arguments: dict[str, Any], ground: Ground) -> Instance:
         try:
-            said = self._cloud.call("ec2", "RunInstances", **arguments)
+            said = self._run_with_role(arguments, ground)
         except Missing as gone:  # removed by hand, or made a moment ago
             ground.forget()
             raise Unavailable(NO_GROUND, details=gone.details) from gone
@@ -236,6 +267,22 @@ class AwsCompute:
         made = read(said["Instances"][0])
         self._book.note(made)
         return made
+
+    def _run_with_role(self, arguments: dict[str, Any], ground: Ground) -> dict[str, Any]:
+        """Ask for it; without its role where that is all that is denied.
+
+        EC2 does not say in clear words what it denies. A denied launch has used no token.
+        """
+        try:
+            return self._cloud.call("ec2", "RunInstances", **arguments)
+        except AwsDenied:
+            bare = {key: it for key, it in arguments.items() if key != "IamInstanceProfile"}
+            if bare == arguments:
+                raise
+            said = self._cloud.call("ec2", "RunInstances", **bare)
+        log.warning("machines may not be given their role (iam:PassRole), so %s", LOST)
+        ground.give_no_role()
+        return said
 
     def _made_before(self, order: Order, other: TokenMismatch) -> Instance:
         """The machine that the same attempt has made, when an image or a date was another."""

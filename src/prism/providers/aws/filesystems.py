@@ -9,12 +9,13 @@ from typing import Any
 
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.cloud import Answer, Cloud
+from prism.providers.aws.efs_tags import decoded, encoded
 from prism.providers.aws.faults import Missing, said
 from prism.providers.aws.ground.tagging import tagged
 from prism.providers.aws.keeping import AT, KIND, SHOWN, known, volume_tags
 from prism.providers.aws.machines import Standing, standing
 from prism.providers.aws.mounts import Mounts
-from prism.providers.aws.tags import ID, MANAGED, Tags, listed, read
+from prism.providers.aws.tags import ID, MANAGED, Tags, listed
 from prism.storage.model import Kind, Seen, Trouble
 from prism.storage.ports import Disk, StorageRefused, VolumeOrder
 
@@ -40,7 +41,7 @@ class FileSystems:
     def survey(self) -> list[Disk]:
         """All of ours; EFS cannot filter."""
         every = self._cloud.pages("efs", "DescribeFileSystems", "FileSystems")
-        return [_disk(it) for it in every if _ours(read(it.get("Tags")))]
+        return [_disk(it) for it in every if _ours(decoded(it.get("Tags")))]
 
     def create(self, order: VolumeOrder) -> Disk:
         """Make one; a token that was used answers with what it has made."""
@@ -51,7 +52,7 @@ class FileSystems:
                 CreationToken=order.key,
                 Encrypted=True,
                 PerformanceMode="generalPurpose",
-                Tags=listed(volume_tags(order)),
+                Tags=listed(encoded(volume_tags(order))),
                 ThroughputMode="bursting",
             )
         except Problem as no:
@@ -70,7 +71,8 @@ class FileSystems:
             raise Unavailable(f"EC2 does not know the machine {machine} yet")
         if at.over:
             return
-        tags = read(it.get("Tags"))
+        tags = decoded(it.get("Tags"))
+        self._refuse_another_network(id, name, at)
         if tags.get(AT + machine) != name:
             if len(tags) + 2 > MOST_TAGS:
                 raise StorageRefused("It is attached to as many workspaces as EFS has tags for")
@@ -83,7 +85,7 @@ class FileSystems:
     def detach(self, id: str, machine: str) -> None:
         """A machine shows it no more."""
         try:
-            tags = read(self._found(id).get("Tags"))
+            tags = decoded(self._found(id).get("Tags"))
         except Unavailable:
             return
         mine = [key for key in (SHOWN + machine, AT + machine) if key in tags]
@@ -108,6 +110,20 @@ class FileSystems:
         except Problem as no:
             if said(no) != "FileSystemInUse":  # a target that is still on its way out
                 raise
+
+    def _refuse_another_network(self, id: str, name: str, at: Standing) -> None:
+        """A file system has mount targets in one VPC only; said at once, not tried for ever.
+
+        EFS User Guide, "Creating mount targets". The others have to go first, and with them every
+        workspace that has it.
+        """
+        there = {it["VpcId"] for it in self._targets(id) if it.get("VpcId")} - {at.network}
+        if there and at.network:
+            raise StorageRefused(
+                f"Volume {name!r} is in {there.pop()}, and the workspace in {at.network}: "
+                "EFS reaches one VPC at a time",
+                remediation="Launch a workspace with a profile of that VPC, or make a new volume",
+            )
 
     # ---------------------------------------------------------------- mount targets
     def _target(self, id: str, at: Standing) -> str | None:
@@ -180,13 +196,13 @@ class FileSystems:
             found = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)["FileSystems"]
         except Missing as unseen:
             raise Unavailable(f"EFS does not know {id}, or not yet") from unseen
-        if not found or not _ours(read(found[0].get("Tags"))):
+        if not found or not _ours(decoded(found[0].get("Tags"))):
             raise StorageRefused(f"{id} is no volume of Prism")
         it: Answer = found[0]
         return it
 
     def _tag(self, id: str, tags: Tags) -> None:
-        self._cloud.call("efs", "TagResource", ResourceId=id, Tags=listed(tags))
+        self._cloud.call("efs", "TagResource", ResourceId=id, Tags=listed(encoded(tags)))
 
 
 def _ours(tags: Tags) -> bool:
@@ -204,7 +220,7 @@ def _admitted(group: Mapping[str, Any]) -> set[str]:
 
 
 def _disk(it: Mapping[str, Any]) -> Disk:
-    tags = read(it.get("Tags"))
+    tags = decoded(it.get("Tags"))
     attached = frozenset(key.removeprefix(AT) for key in tags if key.startswith(AT))
     shown = {key.removeprefix(SHOWN) for key in tags if key.startswith(SHOWN)}
     seen = STATES.get(it["LifeCycleState"], Seen.BROKEN)

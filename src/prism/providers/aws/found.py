@@ -25,6 +25,7 @@ def found_of(it: Instance, machine: Machine, *, at_home: bool) -> Found:
         parameters=names.parameters_of(tags),
         instance_type=it.type,
         spot=it.spot_request is not None,
+        unlimited=names.CREDITS in tags,
         root_gb=int(size) if size.isdecimal() else None,
         root_type=kind or None,
         hibernation=it.hibernates,

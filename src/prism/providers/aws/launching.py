@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from prism.providers.aws import tags as names
-from prism.providers.aws.ground.images import ImageChoice
+from prism.providers.aws.ground.images import ImageChoice, Published
 from prism.providers.aws.ground.kinds import Kind
 from prism.providers.aws.ground.zones import Subnet
 from prism.providers.aws.parts import Ground, Scripts
@@ -50,6 +50,8 @@ def arguments(order: Order, ground: Ground, script: Scripts, subnet: Subnet) -> 
         "InstanceInitiatedShutdownBehavior": "stop",
         "TagSpecifications": _tags(order, image),
     }
+    if kind.burstable:
+        said["CreditSpecification"] = {"CpuCredits": credits_of(order.unlimited)}
     if order.hibernation:
         said["HibernationOptions"] = {"Configured": True}
     if order.spot:
@@ -57,6 +59,24 @@ def arguments(order: Order, ground: Ground, script: Scripts, subnet: Subnet) -> 
     if (role := ground.role()) is not None:
         said["IamInstanceProfile"] = {"Name": role}
     return said
+
+
+def credits_of(unlimited: bool) -> str:
+    """The credit option. T3, T3a and T4g take `unlimited` where nobody says which.
+
+    EC2 User Guide, "Unlimited mode for burstable performance instances": then CPU use beyond the
+    baseline costs extra, for each vCPU-hour.
+    """
+    return "unlimited" if unlimited else "standard"
+
+
+def login(order: Order, image: ImageChoice | Published) -> str:
+    """Whom it is entered as: who works there, in whose home everything is.
+
+    Other accounts may not even read that home (0750 on Ubuntu). The image's own login has the key
+    too, for whoever has to rescue a machine.
+    """
+    return (order.template.users or (image.user,))[-1]
 
 
 def root_gb(order: Order, image: ImageChoice, kind: Kind) -> int:
@@ -102,6 +122,6 @@ def _market(order: Order) -> Arguments:
 
 
 def _tags(order: Order, image: ImageChoice) -> list[Arguments]:
-    tags = {**names.instance_tags(order), names.LOGIN: image.user}
+    tags = {**names.instance_tags(order), names.LOGIN: login(order, image)}
     kinds = ["instance", "volume", "network-interface"]
     return names.specified(tags, *kinds, *(["spot-instances-request"] if order.spot else []))

@@ -37,6 +37,9 @@ class Ground(Protocol):
     def role(self) -> str | None:
         """The instance profile, where there is one."""
 
+    def give_no_role(self) -> None:
+        """Machines may not be given it: for a while none is."""
+
     def welcome(self) -> str:
         """Open every group of the profile's key to where we are now; that range."""
 

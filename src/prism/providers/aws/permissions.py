@@ -14,6 +14,7 @@ from prism.providers.aws.policy import ANYTHING, IMPLIED, MANAGED, Condition, Ru
 How = Literal["simulated", "tried"]
 AWAY = (AwsThrottled, AwsUnavailable, CredentialsMissing)
 SAMPLE = "0123456789abcdef0"
+SSO_PATH = "aws-reserved/sso.amazonaws.com/"
 TAGS = [{"Key": MANAGED, "Value": "true"}]
 MADE: Mapping[str, dict[str, Any]] = {  # what a dry run of a call that makes something needs
     "ec2:CreateVolume": {"AvailabilityZone": "{region}a", "Size": 1, "VolumeType": "gp3"},
@@ -48,23 +49,22 @@ def permissions(cloud: Cloud, identity: Identity) -> Permissions:
         return _tried(cloud)
 
 
-def principal(cloud: Cloud, identity: Identity) -> str:
-    """Whom IAM has policies of: the role itself, not a session of it."""
+def principal(identity: Identity) -> str:
+    """Whom IAM has policies of: the role itself, not a session of it.
+
+    A session does not say in which path its role is; most are in none, and those of single
+    sign-on in one of their own (IAM Identity Center User Guide, "Referencing permission sets").
+    """
     kind, _, rest = identity.arn.rpartition(":")[2].partition("/")
     if kind != "assumed-role":
         return identity.arn
     role = rest.partition("/")[0]
-    try:
-        found: str = cloud.call("iam", "GetRole", RoleName=role)["Role"]["Arn"]
-    except AWAY:
-        raise
-    except Problem:  # its path stays unknown; most have none
-        return f"arn:{identity.partition}:iam::{identity.account}:role/{role}"
-    return found
+    path = SSO_PATH if role.startswith("AWSReservedSSO_") else ""
+    return f"arn:{identity.partition}:iam::{identity.account}:role/{path}{role}"
 
 
 def _simulated(cloud: Cloud, identity: Identity) -> Permissions:
-    source, denied = principal(cloud, identity), set()
+    source, denied = principal(identity), set()
     for rule in rules():
         for answer in cloud.pages(
             "iam",
@@ -73,7 +73,7 @@ def _simulated(cloud: Cloud, identity: Identity) -> Permissions:
             PolicySourceArn=source,
             ActionNames=[named(it) for it in rule.actions],
             ResourceArns=_samples(rule, identity, cloud.region),
-            ContextEntries=[*_context(rule.condition or {})],
+            ContextEntries=[*_context(rule.condition or {}, identity)],
         ):
             if answer["EvalDecision"] != "allowed":
                 denied.add(answer["EvalActionName"])
@@ -84,21 +84,26 @@ def _samples(rule: Rule, identity: Identity, region: str) -> list[str]:
     if rule.resources == ANYTHING:
         return ["*"]
     where = {"partition": identity.partition, "account": identity.account}
+    here = f":{region}:{identity.account}:"
     return [
-        it.format_map(where).replace(":*:", f":{region}:").replace("*", SAMPLE)
+        it.format_map(where)
+        .replace(":*:*:", here)
+        .replace(":*:", f":{region}:")
+        .replace("*", SAMPLE)
         for it in rule.resources
     ]
 
 
-def _context(condition: Condition) -> Iterator[dict[str, Any]]:
+def _context(condition: Condition, identity: Identity) -> Iterator[dict[str, Any]]:
     """The world in which the condition holds: for several values, the first of them."""
-    for keys in condition.values():
+    where = {"partition": identity.partition, "account": identity.account}
+    for test, keys in condition.items():
         for key, value in keys.items():
-            values = [value if isinstance(value, str) else value[0]]
+            first = value if isinstance(value, str) else value[0]
             yield {
                 "ContextKeyName": key,
-                "ContextKeyValues": values,
-                "ContextKeyType": "string",
+                "ContextKeyValues": [first.format_map(where)],
+                "ContextKeyType": "boolean" if test == "Bool" else "string",
             }
 
 

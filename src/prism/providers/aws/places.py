@@ -18,8 +18,10 @@ from prism.errors import Problem
 from prism.kit.clock import Clock
 from prism.logs.ports import Logs
 from prism.profiles.model import Profile
+from prism.providers.aws.actions import SETUP_ACTIONS
 from prism.providers.aws.away import Away
 from prism.providers.aws.buckets import Budget
+from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import credentials_missing
 from prism.providers.aws.identity import (
     Identities,
@@ -68,6 +70,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     logs: Logs | None = None
     volumes: Volumes | None = None
     image: Known = lambda base, built: None
+    note: Callable[[], str | None] = lambda: None
     close: Callable[[], object] = lambda: None
 
 
@@ -111,7 +114,7 @@ class AwsPlaces:
         place = place_of(identity.account, region)
         parts = self.connected.get(place)
         known = parts.image if parts else lambda base, built: None
-        return AwsTerms(place, region, self.prices, known)
+        return AwsTerms(place, region, self.prices, known, parts.note if parts else lambda: None)
 
     def cloud_of(self, profile: Profile, *, patience: float = WAIT) -> tuple[OwnCloud, Identity]:
         """A way to ask AWS as a profile, and who that is; raises why there is none."""
@@ -122,6 +125,13 @@ class AwsPlaces:
         if parts is not None and parts.cloud.aws_profile == profile.aws_profile:
             return parts.cloud, identity
         return self._cloud(place, profile.aws_profile), identity
+
+    def administrator(self, profile: Profile) -> Cloud:
+        """A way to make what an account needs once, as a profile; it may call nothing else."""
+        self.cloud_of(profile)  # raises where nobody knows who that is
+        return Cloud(
+            region_of(profile), profile.aws_profile, actions=SETUP_ACTIONS, agent="prism-setup"
+        )
 
     def storage_terms(self, place: str) -> AwsStorageTerms:
         """What a place says of storage."""

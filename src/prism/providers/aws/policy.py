@@ -1,8 +1,10 @@
-"""The least policy of IAM that lets Prism work: made from `ACTIONS`, action by action.
+"""The two policies of IAM that Prism prints: the daily one, and the one for `prism aws setup`.
 
-Where IAM can tell, Prism may change only what it has made: everything is made with the tag
-`prism:managed`, and only what carries it may be changed. Whoever attaches the policy gives
-nothing away of what else is in the account, except that it can be seen.
+The daily policy is made from `ACTIONS`, action by action. Where IAM can tell, Prism may change
+only what it has made: everything is made with the tag `prism:managed`, and only what carries it
+may be changed. It gives no right to make or change roles, so its holder cannot gain any other
+right by it; a test looks for the known ways. Making the role of machines is the setup's, which an
+administrator runs once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +12,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from prism.providers.aws.actions import ACTIONS, PREFIXES, reads
+from prism.providers.aws.actions import ACTIONS, PREFIXES, SETUP_ACTIONS, reads
+from prism.providers.aws.ground.roles import NAME as MACHINE_ROLE
 
 VERSION = "2012-10-17"
 MANAGED = "prism:managed"
@@ -19,6 +22,16 @@ NEW: Condition = {"StringEquals": {f"aws:RequestTag/{MANAGED}": "true"}}
 OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{MANAGED}": "true"}}
 ANYTHING = ("*",)
 EC2, ROLE = "arn:{partition}:ec2:*:{account}:", "arn:{partition}:iam::{account}:"
+# Subnets and VPCs may be another account's that shares them (AWS RAM).
+SHARED = "arn:{partition}:ec2:*:*:"
+THE_ROLE = f"{ROLE}role/{MACHINE_ROLE}"
+THE_PROFILE = f"{ROLE}instance-profile/{MACHINE_ROLE}"
+# Service Authorization Reference, "Condition keys for Amazon EC2": `ec2:InstanceProfile` is an
+# ARN. What EC2 starts anew for a spot request has no tags, but it has the profile.
+WITH_OUR_PROFILE: Condition = {"ArnLike": {"ec2:InstanceProfile": THE_PROFILE}}
+# IAM User Guide, "AWS global condition context keys": true where a service asks for its caller.
+BY_A_SERVICE: Condition = {"Bool": {"aws:ViaAWSService": "true"}}
+TO_EC2: Condition = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -51,7 +64,7 @@ RULES = (
         actions=("ec2:RunInstances",),
         resources=("arn:{partition}:ec2:*::image/*", "arn:{partition}:ec2:*::snapshot/*"),
     ),
-    Rule(sid="LaunchInSubnets", actions=("ec2:RunInstances",), resources=_ec2("subnet")),
+    Rule(sid="LaunchInSubnets", actions=("ec2:RunInstances",), resources=(f"{SHARED}subnet/*",)),
     Rule(
         sid="LaunchWithOurKeysAndGroups",
         actions=("ec2:RunInstances",),
@@ -69,7 +82,11 @@ RULES = (
         ),
         condition=NEW,
     ),
-    Rule(sid="MakeGroupsInAnyVpc", actions=("ec2:CreateSecurityGroup",), resources=_ec2("vpc")),
+    Rule(
+        sid="MakeGroupsInAnyVpc",
+        actions=("ec2:CreateSecurityGroup",),
+        resources=(f"{SHARED}vpc/*",),
+    ),
     Rule(
         sid="TagWhatIsMade",
         actions=("ec2:CreateTags",),
@@ -100,6 +117,7 @@ RULES = (
             "ec2:DetachVolume",
             "ec2:GetConsoleOutput",
             "ec2:ModifyInstanceAttribute",
+            "ec2:ModifyInstanceCreditSpecification",
             "ec2:RevokeSecurityGroupIngress",
             "ec2:StartInstances",
             "ec2:StopInstances",
@@ -117,7 +135,8 @@ RULES = (
         actions=("efs:TagResource",),
         condition={"StringEquals": {"elasticfilesystem:CreateAction": "CreateFileSystem"}},
     ),
-    # EFS makes the network interface of a mount target by the caller's own right.
+    # EFS makes the network interface of a mount target by the caller's own right; nobody else
+    # may use that right.
     Rule(
         sid="ConnectFileSystems",
         actions=(
@@ -125,27 +144,25 @@ RULES = (
             "ec2:DeleteNetworkInterface",
             "ec2:DescribeNetworkInterfaces",
         ),
+        condition=BY_A_SERVICE,
+    ),
+    # A machine that EC2 started anew for a spot request of ours, or that has lost its tags.
+    Rule(
+        sid="ManageMachinesWithoutTags",
+        actions=("ec2:CreateTags", "ec2:TerminateInstances"),
+        resources=_ec2("instance"),
+        condition=WITH_OUR_PROFILE,
     ),
     Rule(
-        sid="MakeTheRoleOfMachines",
-        actions=(
-            "iam:AddRoleToInstanceProfile",
-            "iam:CreateInstanceProfile",
-            "iam:CreateRole",
-            "iam:GetInstanceProfile",
-            "iam:GetRole",
-            "iam:GetRolePolicy",
-            "iam:PutRolePolicy",
-            "iam:TagInstanceProfile",
-            "iam:TagRole",
-        ),
-        resources=(f"{ROLE}role/prism-machine-*", f"{ROLE}instance-profile/prism-machine-*"),
+        sid="LookAtTheRoleOfMachines",
+        actions=("iam:GetInstanceProfile", "iam:GetRolePolicy"),
+        resources=(THE_ROLE, THE_PROFILE),
     ),
     Rule(
         sid="GiveMachinesTheirRole",
         actions=("iam:PassRole",),
-        resources=(f"{ROLE}role/prism-machine-*",),
-        condition={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+        resources=(THE_ROLE,),
+        condition=TO_EC2,
     ),
     # The first spot machine, and the first file system, of an account.
     Rule(
@@ -170,16 +187,30 @@ IMPLIED = frozenset(
         "ec2:DescribeNetworkInterfaces",
         "iam:CreateServiceLinkedRole",
         "iam:PassRole",
-        "iam:TagInstanceProfile",
-        "iam:TagRole",
     }
 )
 """What Prism never calls, and what AWS asks for before it does what Prism calls."""
+FREE = frozenset({"sts:GetCallerIdentity"})
+"""What everybody may: STS API Reference, "GetCallerIdentity": no permissions are required."""
+SETUP_RULES = (
+    Rule(
+        sid="MakeTheRoleOfMachines",
+        actions=(*sorted(SETUP_ACTIONS), "iam:TagInstanceProfile", "iam:TagRole"),
+        resources=(THE_ROLE, THE_PROFILE),
+    ),
+    Rule(
+        sid="PutTheRoleIntoItsProfile",
+        actions=("iam:PassRole",),
+        resources=(THE_ROLE,),
+        condition=TO_EC2,
+    ),
+)
+"""What `prism aws setup` needs: whoever may make a role and pass it may become anything."""
 
 
 def rules(actions: Iterable[str] = ACTIONS) -> tuple[Rule, ...]:
     """The rules for these actions and what they imply; none gives more than is called."""
-    wanted = frozenset(actions) | IMPLIED
+    wanted = (frozenset(actions) | IMPLIED) - FREE
     fit = [
         Rule(sid=it.sid, actions=kept, resources=it.resources, condition=it.condition)
         for it in RULES
@@ -194,9 +225,18 @@ def rules(actions: Iterable[str] = ACTIONS) -> tuple[Rule, ...]:
 
 
 def policy(partition: str = "aws", account: str = "*") -> dict[str, Any]:
-    """The policy, as IAM takes it."""
+    """The daily policy, as IAM takes it."""
+    return _document(rules(), partition, account)
+
+
+def setup_policy(partition: str = "aws", account: str = "*") -> dict[str, Any]:
+    """What an administrator has to be allowed for `prism aws setup`, as IAM takes it."""
+    return _document(SETUP_RULES, partition, account)
+
+
+def _document(rules: Iterable[Rule], partition: str, account: str) -> dict[str, Any]:
     where = {"partition": partition, "account": account}
-    return {"Version": VERSION, "Statement": [_statement(it, where) for it in rules()]}
+    return {"Version": VERSION, "Statement": [_statement(it, where) for it in rules]}
 
 
 def named(action: str) -> str:
@@ -214,10 +254,17 @@ def _statement(rule: Rule, where: Mapping[str, str]) -> dict[str, Any]:
     }
     if rule.condition:
         said["Condition"] = {
-            test: {key: _plain(value) for key, value in keys.items()}
+            test: {key: _plain(_filled(value, where)) for key, value in keys.items()}
             for test, keys in rule.condition.items()
         }
     return said
+
+
+def _filled(value: str | tuple[str, ...], where: Mapping[str, str]) -> str | tuple[str, ...]:
+    """Values of a condition may be ARNs, in which partition and account are left open."""
+    if isinstance(value, str):
+        return value.format_map(where)
+    return tuple(it.format_map(where) for it in value)
 
 
 def _plain(values: Iterable[str] | str) -> str | list[str]:

@@ -28,7 +28,7 @@ MARKER = re.compile(r"prism-boot: ([a-z][a-z0-9-]*)(?:[ \t]+(\S[^\r\n]*))?")
 # A console keeps what earlier boots have printed; each begins like one of these.
 BEGINS = re.compile(r"Linux version \d|PM: hibernation: resume|prism-boot: begin\b")
 AWOKE = re.compile(r"PM: (?:hibernation: (?:resume from|hibernation exit)|Image loading done)")
-ASIDE = {"hostkey"}  # markers that are no step
+ASIDE = {"hostkey", "id"}  # markers that are no step
 UNVERIFIED = timedelta(minutes=15)  # then it counts as on, and people may see for themselves
 LISTENED = timedelta(hours=2)  # and what it says so late still counts
 SOONEST, LATEST, LATE = 2.0, 10.0, 60.0  # seconds between two questions
@@ -51,6 +51,7 @@ class Boot(Struct, frozen=True):
     stage: Stage = Stage.COMING
     step: str | None = None
     progress: int = 10
+    id: str = ""  # what Linux calls it; a machine that wakes up goes on with the one it had
 
 
 class Consoles(Protocol):
@@ -70,12 +71,14 @@ def read(text: str) -> Boot:
     """What a console, or a part of one, says of the last boot on it."""
     begins = [found.start() for found in BEGINS.finditer(text)]
     last = text[begins[-1] :] if begins else text
-    steps = [found for found in MARKER.findall(last) if found[0] not in ASIDE]
+    markers = MARKER.findall(last)
+    id = next((value.strip() for word, value in reversed(markers) if word == "id"), "")
+    steps = [found for found in markers if found[0] not in ASIDE]
     if AWOKE.match(last) or any(word == "ready" for word, _ in steps):
-        return Boot(Stage.READY, progress=100)
+        return Boot(Stage.READY, progress=100, id=id)
     if failed := next((why for word, why in steps if word == "failed"), None):
-        return Boot(Stage.FAILED, failed.strip(), _far(len(steps)))
-    return Boot(Stage.COMING, steps[-1][0] if steps else None, _far(len(steps)))
+        return Boot(Stage.FAILED, failed.strip(), _far(len(steps)), id)
+    return Boot(Stage.COMING, steps[-1][0] if steps else None, _far(len(steps)), id)
 
 
 def _far(steps: int) -> int:
@@ -105,6 +108,7 @@ class Readiness:
         self._due: dict[tuple[str, str], datetime] = {}
         self._closed_until: dict[tuple[str, str], datetime] = {}
         self._asking: set[tuple[str, str]] = set()
+        self._noting: set[str] = set()  # machines whose sleep is being written down
 
     def of(self, it: Instance) -> Boot:
         """How far a running machine is; asks nobody."""
@@ -116,7 +120,8 @@ class Readiness:
 
     def look(self, instances: Iterable[Instance]) -> None:
         """Have those asked that are due; the answers show at the next look."""
-        now = self._cloud.clock.now()
+        now, instances = self._cloud.clock.now(), list(instances)
+        self._note_sleepers(instances)
         there = {(it.id, it.boot): it for it in instances if it.state == "running"}
         with self._lock:
             for kept in (self._boots, self._due, self._closed_until):
@@ -147,7 +152,7 @@ class Readiness:
             boot = tagged(it) or self._decided(at) or self._listen(at, it)
             self._boots[at] = boot
             if boot.stage is Stage.READY:
-                self._tag(it, names.READY, it.boot)
+                self._tag(it, {names.READY: it.boot} | self._woken(it, boot))
             elif boot.stage is Stage.FAILED:
                 self._give_up(it, boot)
         except Problem as problem:
@@ -193,12 +198,45 @@ class Readiness:
 
     def _give_up(self, it: Instance, boot: Boot) -> None:
         """It could not be set up: say so on it, then stop it, so that it costs no more."""
-        self._tag(it, names.FAILED, f"{it.boot} {boot.step or 'boot'}")
+        self._tag(it, {names.FAILED: f"{it.boot} {boot.step or 'boot'}"})
         self._cloud.call("ec2", "StopInstances", InstanceIds=[it.id])
 
-    def _tag(self, it: Instance, name: str, value: str) -> None:
-        tags = names.listed({name: value})
-        self._cloud.call("ec2", "CreateTags", Resources=[it.id], Tags=tags)
+    def _tag(self, it: Instance, tags: names.Tags) -> None:
+        told = names.listed(tags)
+        self._cloud.call("ec2", "CreateTags", Resources=[it.id], Tags=told)
+
+    def _woken(self, it: Instance, boot: Boot) -> names.Tags:
+        """What a start means for the memory of a machine that was asleep.
+
+        EC2's reason says that hibernation was begun, not that it succeeded: where it did not, the
+        machine was shut down, and what starts now is another boot.
+        """
+        told = {names.BOOT_ID: boot.id} if boot.id else {}
+        slept, before = it.tags.get(names.ASLEEP), it.tags.get(names.BOOT_ID)
+        if not slept or slept == it.boot:
+            return told
+        lost = bool(before and boot.id and before != boot.id)
+        return told | {names.ASLEEP: ""} | ({names.MEMORY_LOST: it.boot} if lost else {})
+
+    def _note_sleepers(self, instances: Iterable[Instance]) -> None:
+        """Write on each that sleeps which start has ended so: EC2 forgets that when it starts."""
+        new = [
+            it
+            for it in instances
+            if it.asleep and it.tags.get(names.ASLEEP) != it.boot and it.id not in self._noting
+        ]
+        with suppress(RuntimeError):  # closed meanwhile: whoever looks next writes it
+            for it in new:
+                self._noting.add(it.id)
+                self._hands.submit(self._note_asleep, it)
+
+    def _note_asleep(self, it: Instance) -> None:
+        try:
+            self._tag(it, {names.ASLEEP: it.boot})
+        except Problem as problem:
+            log.warning("%s: %s", it.id, problem)
+        finally:
+            self._noting.discard(it.id)
 
     def _pause(self, age: timedelta) -> timedelta:
         seconds = age.total_seconds() / 6

@@ -1,9 +1,13 @@
 """Spot requests: a persistent one outlives its machine, and must not bring another."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from msgspec.structs import replace
 
 from prism.errors import Problem
 from prism.providers.aws import tags as names
@@ -13,19 +17,25 @@ from prism.providers.aws.survey import Book, Instance
 from prism.workspaces.ports import Refused
 
 log = logging.getLogger(__name__)
+EVERY = timedelta(minutes=5)  # between two looks through the requests
 
 
 class SpotRequests:
     """Cancels the requests of machines that are gone, however they went.
 
     Who destroys a spot machine at its console leaves its request behind, and EC2 launches
-    another for it, without any of our tags: one that would cost and that nobody knows.
+    another for it, without any of our tags: one that would cost and that nobody knows. The daemon
+    may be away meanwhile, for longer than EC2 remembers the first one; so the requests themselves,
+    which keep their tags, are looked through as well.
     """
 
     def __init__(self, cloud: Cloud, book: Book, hands: Executor | None = None) -> None:
         self._cloud, self._book = cloud, book
         self._hands = hands or ThreadPoolExecutor(1, "aws spot")
         self._ended: set[str] = set()
+        self._next = datetime.min.replace(tzinfo=UTC)
+        self.heirs: Sequence[Instance] = ()
+        """Machines that EC2 brought for requests of ours and that have none of our tags yet."""
 
     def cancel(self, request: str) -> None:
         """Its machine goes on, and is the last one."""
@@ -35,7 +45,7 @@ class SpotRequests:
         except Missing:
             return
 
-    def look(self, instances: Iterable[Instance]) -> None:
+    def look(self, instances: Sequence[Instance]) -> None:
         """End the requests of those that are gone, behind the scenes, once each."""
         gone = {it.spot_request for it in instances if it.gone and it.spot_request}
         self._ended &= gone
@@ -43,6 +53,10 @@ class SpotRequests:
             self._ended.add(request)
             with suppress(RuntimeError):  # closed meanwhile: whoever looks next ends it
                 self._hands.submit(self._end, request)
+        if (now := self._cloud.clock.now()) >= self._next:
+            self._next = now + EVERY
+            with suppress(RuntimeError):
+                self._hands.submit(self._survey, frozenset(it.id for it in instances))
 
     def close(self) -> None:
         """Leave them to whoever looks next."""
@@ -59,3 +73,42 @@ class SpotRequests:
         except Problem as problem:
             log.warning("%s: %s", request, problem)
             self._ended.discard(request)
+
+    def _survey(self, known: frozenset[str]) -> None:
+        """Look for machines of our requests that no survey of machines shows."""
+        states = {"Name": "state", "Values": ["open", "active", "disabled", "cancelled"]}
+        try:
+            found = self._cloud.pages(
+                "ec2",
+                "DescribeSpotInstanceRequests",
+                "SpotInstanceRequests",
+                Filters=[*names.OURS, states],
+            )
+            strangers = [it for it in found if it.get("InstanceId") not in {None, *known}]
+            heirs = [self._heir(it) for it in strangers]
+        except Refused as no:
+            log.error("spot requests cannot be looked through: %s", no)
+        except Problem as problem:
+            log.warning("spot requests: %s", problem)
+            self._next = self._cloud.clock.now()
+        else:
+            self.heirs = [it for it in heirs if it is not None]
+
+    def _heir(self, request: Mapping[str, Any]) -> Instance | None:
+        """A machine that EC2 itself has launched for a request, now ours to be seen.
+
+        One that we launched and that has lost its tags is none: its workspace finds it by its id.
+        """
+        tags, it = names.read(request.get("Tags")), self._book.look(request["InstanceId"])
+        key = tags.pop(names.ID, "")
+        tags = {name: value for name, value in tags.items() if not name.startswith("aws:")}
+        if it is None or it.gone or names.ID in it.tags or it.token.startswith(f"{key}-"):
+            return None
+        log.warning("EC2 has launched %s for %s: see `prism orphans`", it.id, key)
+        self.cancel(request["SpotInstanceRequestId"])
+        try:
+            told = names.listed(tags)
+            self._cloud.call("ec2", "CreateTags", Resources=[it.id], Tags=told)
+        except Refused as no:  # it has no instance profile of ours: only memory knows it then
+            log.error("%s cannot be tagged: %s", it.id, no)
+        return replace(it, tags={**tags, **it.tags})

@@ -2,12 +2,11 @@
 
 from prism.providers.aws import tags as names
 from prism.providers.aws.ready import Boot, Stage, tagged
-from prism.providers.aws.survey import Instance
+from prism.providers.aws.survey import HIBERNATED, Instance
 from prism.workspaces.idleness import Idleness
-from prism.workspaces.model import Failure, Seen
+from prism.workspaces.model import Failure, Seen, memory_lost
 from prism.workspaces.ports import Machine
 
-HIBERNATED = "Client.UserInitiatedHibernate"
 SPOT = {"Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"}
 FULL = "Server.InsufficientInstanceCapacity"
 BROKE = "Client.InternalError"  # its disk could not be read: a key is missing
@@ -62,7 +61,7 @@ def seen_of(it: Instance, boot: Boot) -> Seen:
         return RUNNING[boot.stage]
     if it.state != "stopped":
         return STATES[it.state]
-    if it.reason == HIBERNATED:
+    if it.asleep:
         return Seen.ASLEEP
     decided = tagged(it)
     return Seen.BROKEN if decided and decided.stage is Stage.FAILED else Seen.OFF
@@ -78,8 +77,13 @@ def failure_of(it: Instance, seen: Seen) -> Failure | None:
             f"Setting it up failed at: {decided.step if decided else 'boot'}; see why with "
             f"`prism logs {name}`, then `prism workspace start {name}` tries again",
         )
-    if seen not in {Seen.OFF, Seen.ASLEEP, Seen.GONE}:
-        return None
+    if seen is Seen.ON and it.tags.get(names.MEMORY_LOST) == it.boot:
+        return memory_lost("EC2 could not put it to sleep and shut it down, so it has booted anew")
+    return _taken_down(it, seen) if seen in {Seen.OFF, Seen.ASLEEP, Seen.GONE} else None
+
+
+def _taken_down(it: Instance, seen: Seen) -> Failure | None:
+    """Why it is down although nobody asked."""
     if it.reason in SPOT:
         return Failure("SPOT_INTERRUPTED", _taken(seen))
     if it.reason == FULL:

@@ -13,6 +13,7 @@ from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import Missing
 from prism.providers.aws.tags import Tags
 
+HIBERNATED = "Client.UserInitiatedHibernate"  # it was begun, whatever came of it
 WRITTEN_AT = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
 
@@ -37,11 +38,17 @@ class Instance(Struct, frozen=True, kw_only=True):
     hibernates: bool = False
     spot_request: str | None = None
     key_name: str | None = None
+    token: str = ""  # of the call that launched it; EC2's own launches have none
 
     @property
     def boot(self) -> str:
         """The name of the boot that it lives by."""
         return names.instant(self.launched)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether its memory was to be written down. It may not have been: see `ready`."""
+        return self.state == "stopped" and self.reason == HIBERNATED
 
     @property
     def gone(self) -> bool:
@@ -67,6 +74,7 @@ def read(said: Mapping[str, Any]) -> Instance:
         hibernates=(said.get("HibernationOptions") or {}).get("Configured", False),
         spot_request=said.get("SpotInstanceRequestId"),
         key_name=said.get("KeyName"),
+        token=said.get("ClientToken") or "",
     )
 
 

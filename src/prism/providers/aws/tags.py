@@ -33,7 +33,11 @@ BUDGET = "prism:budget"
 PARAMETERS = "prism:parameters"  # JSON, where it fits
 ROOT_DISK = "prism:root-disk"  # GB, a space, the type: as ordered
 LOGIN = "prism:login"  # whom to enter it as
+CREDITS = "prism:cpu-credits"  # `unlimited`, where that was asked for
 READY = "prism:ready"  # EC2's LaunchTime of the start that has become ready
+BOOT_ID = "prism:boot-id"  # what Linux calls the boot that has become ready last
+ASLEEP = "prism:asleep"  # the LaunchTime of the start that ended in hibernation; empty: it woke up
+MEMORY_LOST = "prism:memory-lost"  # the LaunchTime of a start that was to wake it, and booted it
 FAILED = "prism:failed"  # the LaunchTime of a start that failed, a space, the step
 CHANGING = {PROJECT, ALLOCATION, BUDGET, IDLE_PROFILE, ENDS_AT}
 LONGEST = 256
@@ -81,6 +85,8 @@ def instance_tags(order: Order) -> Tags:
         idle_profile=order.idle_profile or "",
     )
     tags |= {NAME: order.name, ROOT_DISK: f"{order.root_gb} {order.root_type}"}
+    if order.unlimited:
+        tags[CREDITS] = "unlimited"
     parameters = json.dumps(order.parameters, sort_keys=True, separators=(",", ":"))
     if order.parameters and len(parameters) <= LONGEST:
         tags[PARAMETERS] = parameters

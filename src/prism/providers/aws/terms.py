@@ -1,7 +1,7 @@
 """What AWS says of an order before anything is made, as far as we know without asking it."""
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import lru_cache
 from hashlib import sha512
@@ -15,6 +15,7 @@ from prism.kit.money import Micros
 from prism.providers.aws.cloudinit.document import render
 from prism.providers.aws.cloudinit.model import Boot
 from prism.providers.aws.cloudinit.tokens import tokens
+from prism.providers.aws.credits import is_burstable, surplus
 from prism.providers.aws.ground.images import BASES, DEFAULT, WORDS
 from prism.providers.aws.prices import Prices
 from prism.templates.model import Base, Template
@@ -37,10 +38,16 @@ class AwsTerms:
     ready_in = timedelta(minutes=5)
 
     def __init__(
-        self, place: str, region: str, prices: Prices, known: Known = lambda base, built: None
+        self,
+        place: str,
+        region: str,
+        prices: Prices,
+        known: Known = lambda base, built: None,
+        note: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`note` says what machines of this place lack, as far as that was noticed."""
         self.place, self.region = place, region
-        self._prices, self._known = prices, known
+        self._prices, self._known, self._note = prices, known, note
 
     def accept(self, template: Template, kind: MachineType, order: Launch) -> tuple[str, ...]:
         """Notes on what will be other than asked; raises for what EC2 could not run."""
@@ -56,21 +63,7 @@ class AwsTerms:
             raise ValidationFailed.of(
                 ("storage.ebs_volume_type", "no machine starts from an st1 disk; gp3 is usual")
             )
-        notes = []
-        if template.base is None:
-            notes.append(f"its template names no system (`base`): it gets {DEFAULT}")
-        if order.hibernation and (why := self._sleepless(kind, template, order)):
-            notes.append(f"it cannot hibernate, only stop: {why}")
-        disk, usual = self.root_gb(kind, template, order), template.root_gb
-        if order.storage.ebs_volume_size is None and disk > usual:
-            notes.append(f"its root disk has {disk} GB, not {usual}, for memory in hibernation")
-        if order.spot:
-            notes.append("EC2 may take a spot machine back, two minutes after saying so")
-            if self._prices.spot(kind.name, self.region) is None:
-                notes.append("the spot price is not known: the one on demand is the most it costs")
-        if self.price(kind, order.spot)[0] is None:
-            notes.append(f"nobody knows what {kind.name} costs in {self.region}")
-        return tuple(notes)
+        return tuple(self._notes(template, kind, order))
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
         """Raises where its disk, as it is, would not start or not hibernate on that type.
@@ -105,11 +98,23 @@ class AwsTerms:
         sleeps = order.hibernation and self.hibernates(kind, template, order)
         return template.root_gb + (kind.memory_gib if sleeps else 0)
 
-    def price(self, kind: MachineType, spot: bool) -> tuple[Micros | None, str | None]:
-        """What an hour costs: a spot machine at most what one on demand does."""
+    def price(
+        self, kind: MachineType, spot: bool, unlimited: bool = False
+    ) -> tuple[Micros | None, str | None]:
+        """What an hour costs at most: a spot machine no more than one on demand.
+
+        With unlimited credits that is the price of CPUs that are busy all the time: nobody hears
+        from AWS how much of it was used, before the bill.
+        """
         found = self._prices.spot(kind.name, self.region) if spot else None
         found = found or self._prices.hourly(kind.name, self.region)
-        return (None, None) if found is None else (found.amount, found.source)
+        if found is None:
+            return None, None
+        if not unlimited or not is_burstable(kind):
+            return found.amount, found.source
+        most = surplus(kind)
+        source = f"{found.source}; at most ${most / 1e6:.2f} of it for unlimited CPU credits"
+        return Micros(found.amount + most), source
 
     def image(self, template: Template, kind: MachineType) -> str:
         """The image where it was looked up, else how it is found at launch."""
@@ -124,6 +129,24 @@ class AwsTerms:
     def expected_id(self, key: str) -> str | None:
         """EC2 gives the id, and nobody knows it before."""
         return None
+
+    def _notes(self, template: Template, kind: MachineType, order: Launch) -> Iterator[str]:
+        if template.base is None:
+            yield f"its template names no system (`base`): it gets {DEFAULT}"
+        if order.hibernation and (why := self._sleepless(kind, template, order)):
+            yield f"it cannot hibernate, only stop: {why}"
+        disk, usual = self.root_gb(kind, template, order), template.root_gb
+        if order.storage.ebs_volume_size is None and disk > usual:
+            yield f"its root disk has {disk} GB, not {usual}, for memory in hibernation"
+        yield from _credits(kind, order)
+        if lacking := self._note():
+            yield f"{lacking}; make it: `prism aws setup`"
+        if order.spot:
+            yield "EC2 may take a spot machine back, two minutes after saying so"
+            if self._prices.spot(kind.name, self.region) is None:
+                yield "the spot price is not known: the one on demand is the most it costs"
+        if self.price(kind, order.spot)[0] is None:
+            yield f"nobody knows what {kind.name} costs in {self.region}"
 
     def _sleepless(self, kind: MachineType, template: Template, order: Launch) -> str | None:
         """Why the machine of this order cannot hibernate."""
@@ -161,6 +184,14 @@ def _no_memory_kept(kind: MachineType, disk_gb: int | None) -> str | None:
     if disk_gb is not None and disk_gb < needed:
         return f"a root disk of {disk_gb} GB is too small, {kind.name} needs {needed}"
     return None
+
+
+def _credits(kind: MachineType, order: Launch) -> Iterator[str]:
+    if order.unlimited and is_burstable(kind):
+        most = surplus(kind) / 1e6
+        yield f"its CPU is unlimited: up to ${most:.2f} an hour more, which its price includes"
+    elif order.unlimited:
+        yield f"{kind.name} has no CPU credits: `--unlimited` changes nothing"
 
 
 def _base(template: Template) -> Base:

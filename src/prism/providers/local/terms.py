@@ -54,7 +54,9 @@ class LocalTerms:
         """As was asked, else as the template says; nothing of it is set aside."""
         return order.storage.ebs_volume_size or template.root_gb
 
-    def price(self, kind: MachineType, spot: bool) -> tuple[Micros | None, str | None]:
+    def price(
+        self, kind: MachineType, spot: bool, unlimited: bool = False
+    ) -> tuple[Micros | None, str | None]:
         """Nothing; or, simulated, the on-demand price of the type it stands for."""
         if not self._simulated:
             return Micros(0), "local"

@@ -18,6 +18,7 @@ from prism.workspaces.ports import Order
 SHELF = {it.slug: it for it, _ in TemplateService(shelves(), machines=machine_type).all()}
 LOGINS = {
     "ubuntu-24.04": "ubuntu",
+    "ubuntu-22.04": "ubuntu",
     "debian-12": "admin",
     "rocky-9": "rocky",
     "amazon-linux-2023": "ec2-user",
@@ -38,7 +39,7 @@ def order(template, parameters=None, **more):
 
 
 def boot(order, architecture="x86_64"):
-    user = LOGINS[order.template.base or "ubuntu-24.04"]
+    user = LOGINS[order.template.base or "ubuntu-22.04"]
     given = tokens(PRIVATE, order)
     return Boot(architecture=architecture, user=user, public_key=KEY, tokens=given)
 

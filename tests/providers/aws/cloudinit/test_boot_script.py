@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,7 @@ PROGRAMS = {
     "apt-get": 'test ! -e "$WORLD/offline"',
     "dpkg": ":",
 }
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxTxc5SG2NYQ4vLRDqYAo00w1ioqI99qrQmGsmvZxLR"
 
 
@@ -36,6 +38,7 @@ class World:
             self.program(name, does)
         (folder / "key.pub").write_text(f"{HOST_KEY} root@ip-10-0-0-1\n")
         (folder / "profile").write_text("")
+        (folder / "cmdline").write_text("")
 
     def program(self, name, does):
         """Put a program there that does so, and keeps what it was asked for."""
@@ -44,9 +47,9 @@ class World:
         program.write_text(f"#!/bin/sh\n{record}\n{does}\n")
         program.chmod(0o755)
 
-    def boot(self, template):
+    def boot(self, template, **more):
         """Run its script once; how it ended, and what it has said since it began."""
-        it = order(template)
+        it = order(template, **more)
         text = boot_script(Worker(it, boot(it)))
         for place, here in {
             "/dev/console": "console",
@@ -55,6 +58,8 @@ class World:
             "/etc/ssh/ssh_host_ed25519_key.pub": "key.pub",
             "/etc/profile.d/prism.sh": "profile",
             "/home/admin": "",
+            "/etc/default/grub.d": "grub.d",
+            "/proc/cmdline": "cmdline",
             "/var/tmp/": "",
             "/usr/local/lib/prism/": "",
         }.items():
@@ -100,6 +105,7 @@ def test_a_boot_says_how_far_it_is_and_which_key_its_host_has(world):
     text = world.console.read_text()
     assert [line for line in text.splitlines() if line] == [
         "prism-boot: begin",
+        f"prism-boot: id {BOOT_ID}",
         f"prism-boot: hostkey {HOST_KEY}",
         "prism-boot: packages",
         "prism-boot: services",
@@ -261,3 +267,34 @@ def test_a_package_of_rstudio_that_is_not_the_published_one_is_not_installed(wor
     assert not [it for it in world.asked("apt-get") if "prism-rstudio" in it]
     assert not (world.folder / "prism-rstudio.deb").exists()
     assert world.asked("systemctl") == []
+
+
+SLEEPER = template(base="ubuntu-22.04")
+
+
+def test_a_machine_that_is_to_hibernate_gets_a_kernel_that_keeps_its_addresses(world):
+    """EC2 User Guide, "Disable KASLR on an instance (Ubuntu only)": it needs a restart, once."""
+    world.program("update-grub", ":")
+    world.touch("cmdline", "BOOT_IMAGE=/vmlinuz root=LABEL=root")
+    code, heard = world.boot(SLEEPER, hibernation=True)
+    assert (code, heard.stage, heard.step) == (0, Stage.COMING, "restart")
+    assert world.asked("systemctl")[-1] == "reboot"
+    grub = (world.folder / "grub.d" / "99-prism.cfg").read_text()
+    assert grub == 'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT nokaslr"\n'
+    world.touch("cmdline", "BOOT_IMAGE=/vmlinuz root=LABEL=root nokaslr")
+    assert world.boot(SLEEPER, hibernation=True)[1].stage is Stage.READY
+    assert len(world.asked("update-grub")) == 1
+
+
+def test_a_kernel_that_ignores_it_is_restarted_once_and_no_more(world):
+    world.program("update-grub", ":")
+    world.touch("cmdline", "BOOT_IMAGE=/vmlinuz")
+    assert world.boot(SLEEPER, hibernation=True)[1].stage is Stage.COMING
+    assert world.boot(SLEEPER, hibernation=True)[1].stage is Stage.READY
+    assert world.asked("systemctl").count("reboot") == 1
+
+
+@pytest.mark.parametrize("base", ["ubuntu-22.04", "ubuntu-24.04", "debian-12"])
+def test_others_keep_theirs(world, base):
+    assert world.boot(template(base=base))[1].stage is Stage.READY
+    assert "reboot" not in world.asked("systemctl")

@@ -30,7 +30,7 @@ from tests.providers.aws.cloudinit.ordered import (
 )
 from tests.providers.aws.cloudinit.test_words import systemd_words
 
-APT = ["ubuntu-24.04", "debian-12"]
+APT = ["ubuntu-24.04", "ubuntu-22.04", "debian-12"]
 DNF = ["rocky-9", "amazon-linux-2023"]
 SLUGS = ["r-research", "r-shiny"]
 UNIT = "/etc/systemd/system/prism-service-rstudio.service"
@@ -183,7 +183,7 @@ def test_where_there_is_no_package_of_it_the_way_out_is_said(slug, base):
         rendered(moved(SHELF[slug], base))
     problem = refused.value
     assert problem.message == f"RStudio Server cannot be installed on {base}"
-    assert "Choose the `base` ubuntu-24.04 or debian-12" in problem.remediation
+    assert "Choose the `base` ubuntu-24.04 or ubuntu-22.04 or debian-12" in problem.remediation
 
 
 @pytest.mark.parametrize("base", APT)

@@ -9,7 +9,7 @@ from tests.providers.aws.ground.conftest import CIDR
 def launch(ground, number):
     type = ("t3.small", "t3.medium", "t4g.small")[number % 3]
     return (
-        ground.image("ubuntu-24.04", type).id,
+        ground.image("ubuntu-22.04", type).id,
         ground.subnets(type, f"ws_{number}")[0].id,
         ground.group(),
         ground.key().name,

@@ -10,6 +10,7 @@ from prism.providers.aws.ground.images import BASES, NoImage
 TYPES = {"x86_64": "t3.medium", "arm64": "t4g.medium"}
 USERS = {
     "ubuntu-24.04": "ubuntu",
+    "ubuntu-22.04": "ubuntu",
     "debian-12": "admin",
     "rocky-9": "rocky",
     "amazon-linux-2023": "ec2-user",
@@ -39,7 +40,7 @@ def test_the_newest_image_for_the_architecture_of_the_type(
 
 
 def test_no_base_is_the_usual_one(ground):
-    assert ground.image(None, "t3.medium").base == "ubuntu-24.04"
+    assert ground.image(None, "t3.medium").base == "ubuntu-22.04"
 
 
 def test_a_parameter_that_leads_nowhere_is_no_obstacle(aws, ground):

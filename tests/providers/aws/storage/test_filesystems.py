@@ -1,6 +1,7 @@
 """EFS: one each, a mount target in every zone that needs one, and NFS for workspaces alone."""
 
 import pytest
+from msgspec.structs import replace
 
 from aws_double.rulebook import build
 from prism.storage.model import Seen
@@ -127,3 +128,36 @@ def test_its_mount_targets_go_before_it(place):
     place.pass_time()
     assert (place.every_share(), place.disk("volume_2")) == ([], None)
     place.volumes.delete(id)
+
+
+def test_whoever_it_belongs_to_is_read_back_although_efs_takes_no_such_letters(place):
+    """EFS API Reference, "Tag": letters, digits, blanks and _.:/=+-@."""
+    owner = "Ada O'Neil <ada@example.org>"
+    place.volumes.create(replace(SHARED, owner=owner, project="R&D (2026)"))
+    place.pass_time()
+    known = place.disk("volume_2").known
+    assert (known.owner, known.project) == (owner, "R&D (2026)")
+
+
+def elsewhere(place):
+    """A machine in another VPC, in a zone that has no mount target yet."""
+    network = place.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = place.ec2.create_subnet(
+        VpcId=network, CidrBlock="10.9.0.0/24", AvailabilityZone=THERE
+    )["Subnet"]["SubnetId"]
+    wish = order({"prism:managed": "true"}, SubnetId=subnet)
+    id = place.ec2.run_instances(**wish)["Instances"][0]["InstanceId"]
+    place.pass_time()
+    return id
+
+
+def test_a_second_vpc_is_refused_with_the_reason(place):
+    """EFS User Guide, "Creating mount targets": in one VPC at a time."""
+    place.made(SHARED)
+    shown(place, place.machine(HERE))
+    id = place.disk(SHARED.key).id
+    before = tags_of(place.every_share()[0])
+    with pytest.raises(StorageRefused, match="EFS reaches one VPC at a time"):
+        place.volumes.attach(id, elsewhere(place), "all")
+    assert tags_of(place.every_share()[0]) == before, "nothing is begun"
+    assert len(targets(place, id)) == 1

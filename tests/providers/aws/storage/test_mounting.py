@@ -3,9 +3,16 @@
 import hashlib
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from prism.providers.aws.cloudinit.model import Boot
+from prism.providers.aws.cloudinit.worker import Worker
+from prism.providers.aws.ground.images import ImageChoice
+from prism.providers.aws.launching import login
+from prism.templates.model import Template
+from prism.workspaces.ports import Order
 from tests.providers.aws.storage.loops import HOME, MIB, Machine, can_loop
 
 pytestmark = pytest.mark.skipif(not can_loop(), reason="only root makes disks of files")
@@ -80,6 +87,56 @@ def test_fstab_alone_mounts_it_after_a_restart(machine):
     )
     assert machine.inside(f"cat {at}/thesis") == "precious\n"
     assert shown(machine) == at
+
+
+ACCOUNTS = {"ubuntu": 2001, "researcher": 2002}
+
+
+def shut_homes(machine, folder):
+    """Two accounts, as on Ubuntu: neither may read the other's home."""
+    lines = [f"{name}:x:{id}:{id}::/home/{name}:/bin/sh\n" for name, id in ACCOUNTS.items()]
+    for file, more in (
+        ("passwd", lines),
+        ("group", [f"{name}:x:{id}:\n" for name, id in ACCOUNTS.items()]),
+    ):
+        (folder / file).write_text(Path("/etc", file).read_text() + "".join(more))
+        machine.inside(f"mount --bind {folder / file} /etc/{file}")
+    machine.inside("mount -t tmpfs tmpfs /home")
+    for name, id in ACCOUNTS.items():
+        machine.inside(f"install -d -m 0750 -o {id} -g {id} /home/{name}")
+
+
+def test_who_works_there_has_its_volumes_where_nobody_may_read_another_home(machine, tmp_path):
+    shut_homes(machine, tmp_path)
+    machine.disk(ID)
+    order = Order(
+        key="ws_1",
+        name="mine",
+        template=Template(name="t", users=("researcher",)),
+        instance_type="t3.small",
+        root_gb=20,
+        hibernation=False,
+    )
+    image = ImageChoice(
+        id="ami-1",
+        base="ubuntu-22.04",
+        architecture="x86_64",
+        root_device="/dev/sda1",
+        min_gb=8,
+        user="ubuntu",
+        hibernates=True,
+    )
+    done = machine.run("disk", ID, "/dev/sdf", "1", "data", "new", user=login(order, image))
+    assert done.returncode == 0, done.stderr
+    works = Worker(order, Boot(architecture="x86_64", user="ubuntu", public_key=""))
+    at = f"{works.home}/volumes/data"
+    as_worker = (
+        f"setpriv --reuid {ACCOUNTS[works.name]} --regid {ACCOUNTS[works.name]} --clear-groups"
+    )
+    machine.inside(f"{as_worker} sh -c 'echo precious > {at}/thesis'")
+    assert machine.inside(f"{as_worker} cat {at}/thesis") == "precious\n"
+    other = f"setpriv --reuid {ACCOUNTS['ubuntu']} --regid {ACCOUNTS['ubuntu']} --clear-groups"
+    assert machine.inside(f"{other} cat {at}/thesis", check=False) == ""
 
 
 def swap(machine, image, loop):

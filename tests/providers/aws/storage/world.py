@@ -65,7 +65,7 @@ class Place:
 
     def machine(self, zone=HERE):
         """One that runs."""
-        wish = order(Placement={"AvailabilityZone": zone})
+        wish = order({"prism:managed": "true"}, Placement={"AvailabilityZone": zone})
         id = self.ec2.run_instances(**wish)["Instances"][0]["InstanceId"]
         self.pass_time()
         return id

@@ -7,7 +7,7 @@ from msgspec import Struct
 from prism.providers.aws.cloudinit.model import Architecture
 from prism.templates.model import Base, Manager
 
-DEFAULT: Base = "ubuntu-24.04"
+DEFAULT: Base = "ubuntu-22.04"
 """The system of a template that names none."""
 
 
@@ -16,7 +16,8 @@ class System(Struct, frozen=True, kw_only=True):
 
     `groups` are names that people write as packages and that are groups of them; `first` are
     packages that must be there before others can be found; `hibernation` is what puts the
-    machine to sleep when EC2 says so, where its image may sleep at all.
+    machine to sleep when EC2 says so, where its image may sleep at all; `keeps_addresses`: AWS
+    recommends `nokaslr` then.
     """
 
     manager: Manager
@@ -26,6 +27,7 @@ class System(Struct, frozen=True, kw_only=True):
     groups: Mapping[str, str] = {}
     first: tuple[str, ...] = ()
     hibernation: tuple[str, ...] = ()
+    keeps_addresses: bool = False
 
 
 class Installer(Struct, frozen=True):
@@ -47,7 +49,14 @@ SYSTEMS: Mapping[Base, System] = {
         python="python3",
         python_packages=("python3-pip", "python3-venv"),
         needs=("ca-certificates", "curl"),
+    ),
+    "ubuntu-22.04": System(
+        manager="apt",
+        python="python3",
+        python_packages=("python3-pip", "python3-venv"),
+        needs=("ca-certificates", "curl"),
         hibernation=("ec2-hibinit-agent",),
+        keeps_addresses=True,
     ),
     "debian-12": System(
         manager="apt",

@@ -46,8 +46,13 @@ def post_install(worker: Worker) -> dict[str, str]:
 
 def _lines(worker: Worker) -> Iterator[str]:
     yield _say("begin")
+    yield "boot_id"
     yield "hostkey"
     yield from _packages(worker)
+    if worker.order.hibernation and worker.system.keeps_addresses:
+        yield _say("kernel")
+        yield _step("kernel", "failed kernel", "with_nokaslr")
+        yield "restart_for nokaslr"
     yield from _conda(worker)
     yield from _pip(worker)
     if files := post_install(worker):

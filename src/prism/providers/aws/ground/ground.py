@@ -98,6 +98,16 @@ class Ground:
         """The instance profile that lets a machine stop itself; none where IAM says no."""
         return self._roles.get(roles.NAME, lambda: roles.role(self._cloud))
 
+    def give_no_role(self) -> None:
+        """Machines may not be given it (`iam:PassRole`): none is, for an hour."""
+        self._roles.keep(roles.NAME, None)
+
+    @property
+    def note(self) -> str | None:
+        """What the last machines lack, for want of a role; asks nobody."""
+        asked, known = self._roles.asked(roles.NAME), self._roles.known(roles.NAME)
+        return f"there is no role for machines, so {roles.LOST}" if asked and not known else None
+
     def caller_address(self) -> str:
         """The range that we come from."""
         return self._addresses.get("", self._caller)

@@ -11,7 +11,7 @@ from prism.providers.aws.ground.kinds import Architecture
 from prism.templates.model import Base
 from prism.workspaces.ports import Refused
 
-DEFAULT: Base = "ubuntu-24.04"
+DEFAULT: Base = "ubuntu-22.04"  # the newest Ubuntu that AWS hibernates
 WORDS = {
     "x86_64": {"arch": "x86_64", "deb": "amd64", "rpm": "x86_64"},
     "arm64": {"arch": "arm64", "deb": "arm64", "rpm": "aarch64"},
@@ -32,14 +32,23 @@ class Published(Struct, frozen=True, kw_only=True):
     hibernates: bool
 
 
-# Owners and parameters are those that the publishers name; which images may hibernate is
-# AWS's list (EC2 User Guide, "Prerequisites for EC2 instance hibernation").
+# Owners and parameters are those that the publishers name; which images may hibernate is AWS's
+# list (EC2 User Guide, "Prerequisites for EC2 instance hibernation"): of Ubuntu 22.04.2 is the
+# newest, of Amazon Linux 2023; Debian and Rocky are not on it.
 BASES: Mapping[Base, Published] = {
     "ubuntu-24.04": Published(
         owner="099720109477",
         name="ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-{deb}-server-*",
         parameter="/aws/service/canonical/ubuntu/server/24.04/stable/current/{deb}"
         "/hvm/ebs-gp3/ami-id",
+        user="ubuntu",
+        hibernates=False,
+    ),
+    "ubuntu-22.04": Published(
+        owner="099720109477",
+        name="ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-{deb}-server-*",
+        parameter="/aws/service/canonical/ubuntu/server/22.04/stable/current/{deb}"
+        "/hvm/ebs-gp2/ami-id",
         user="ubuntu",
         hibernates=True,
     ),

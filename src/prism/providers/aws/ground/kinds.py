@@ -20,6 +20,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     gpus: int
     hibernates: bool
     spot: bool
+    burstable: bool  # it earns CPU credits, and may be let spend more than it earns
     nitro: bool  # disks are NVMe there, whatever their device is called
 
 
@@ -42,5 +43,6 @@ def read(said: Mapping[str, Any]) -> Kind:
         gpus=sum(gpu.get("Count", 0) for gpu in gpus),
         hibernates=said.get("HibernationSupported", False),
         spot="spot" in said.get("SupportedUsageClasses", []),
+        burstable=said.get("BurstablePerformanceSupported", False),
         nitro=said.get("Hypervisor") == "nitro" or bool(said.get("BareMetal")),
     )

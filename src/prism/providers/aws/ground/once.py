@@ -44,11 +44,23 @@ class Once(Generic[Key, Value]):
             self._ask(key, kept, ask)
         return kept.answer.result()
 
+    def keep(self, key: Key, value: Value) -> None:
+        """Remember an answer that came by another way."""
+        kept: Kept[Value] = Kept(Future(), self._clock.now() + self._keep)
+        kept.answer.set_result(value)
+        with self._lock:
+            self._known[key] = kept
+
     def known(self, key: Key) -> Value | None:
         """What is remembered of `key`; asks nobody."""
         kept = self._known.get(key)
         fresh = kept and kept.until is not None and kept.until > self._clock.now()
         return kept.answer.result() if kept and fresh else None
+
+    def asked(self, key: Key) -> bool:
+        """Whether something is remembered of `key`, be it nothing."""
+        kept = self._known.get(key)
+        return kept is not None and kept.until is not None and kept.until > self._clock.now()
 
     def forget(self) -> None:
         """Ask again from now on; answers on their way reach those who wait for them."""

@@ -1,15 +1,12 @@
 """What a machine itself may do at AWS: stop itself, so that it can sleep when it is idle."""
 
-import json
-from contextlib import suppress
-from typing import Any
-
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import AwsDenied, Missing
-from prism.providers.aws.ground.tagging import accepting, tags
 
 NAME = "prism-machine-1"
+DESCRIPTION = "Lets a machine that Prism made stop itself"
 POLICY = "stop-itself-2"  # other words are another name: roles that are there get them too
+LOST = "machines power off when they are idle or have expired, and cannot hibernate by themselves"
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -41,62 +38,45 @@ RIGHTS = {
 
 
 def role(cloud: Cloud) -> str | None:
-    """The name of the instance profile, found or made; none where IAM does not let us.
+    """The name of the instance profile that `prism aws setup` has made; none where there is none.
 
     Without it a machine cannot hibernate itself: it powers off when it is idle or has
-    expired, and only the daemon can send it to sleep.
+    expired, and only the daemon can send it to sleep. Nothing is made here: whoever may make
+    roles and pass them can become an administrator, and a daemon has no need of that.
     """
     try:
-        if not _there(cloud):
-            _make(cloud)
-            return NAME
+        return NAME if has_role(cloud) else None
     except AwsDenied:
         return None
-    with suppress(AwsDenied, Missing):  # it is somebody's own then, or stays as it was
-        if not _as_now(cloud):
-            _allow(cloud)
-    return NAME
 
 
-def _there(cloud: Cloud) -> bool:
+def has_role(cloud: Cloud) -> bool:
+    """Whether the instance profile is there, with the role in it."""
     try:
         found = cloud.call("iam", "GetInstanceProfile", InstanceProfileName=NAME)
     except Missing:
         return False
-    return bool(found["InstanceProfile"]["Roles"])
+    return [it["RoleName"] for it in found["InstanceProfile"]["Roles"]] == [NAME]
 
 
-def _as_now(cloud: Cloud) -> bool:
-    """Whether the role was given these rights, and not those of a former Prism."""
+def has_rights(cloud: Cloud) -> bool:
+    """Whether the role was given the rights of this version of Prism."""
     try:
         cloud.call("iam", "GetRolePolicy", RoleName=NAME, PolicyName=POLICY)
     except Missing:
         return False
-    except AwsDenied:  # who may not look may yet write
-        return False
     return True
 
 
-def _allow(cloud: Cloud) -> None:
-    rights = json.dumps(RIGHTS)
-    _once(cloud, "PutRolePolicy", RoleName=NAME, PolicyName=POLICY, PolicyDocument=rights)
-
-
-def _make(cloud: Cloud) -> None:
-    """Each step may have been taken before; the one that makes it count comes last."""
-    _once(
-        cloud,
-        "CreateRole",
-        RoleName=NAME,
-        AssumeRolePolicyDocument=json.dumps(TRUST),
-        Description="Lets a machine that Prism made stop itself",
-        Tags=tags(NAME),
-    )
-    _allow(cloud)
-    _once(cloud, "CreateInstanceProfile", InstanceProfileName=NAME, Tags=tags(NAME))
-    _once(cloud, "AddRoleToInstanceProfile", InstanceProfileName=NAME, RoleName=NAME)
-
-
-def _once(cloud: Cloud, action: str, **arguments: Any) -> None:
-    with accepting("EntityAlreadyExists", "LimitExceeded"):
-        cloud.call("iam", action, **arguments)
+def lacking(cloud: Cloud) -> str | None:
+    """What machines of the account cannot do for want of their role; None where all is well."""
+    try:
+        if not has_role(cloud):
+            return f"there is no role for machines ({NAME}), so {LOST}; make it: `prism aws setup`"
+        if not has_rights(cloud):
+            return (
+                f"the role {NAME} has not the rights of this version; renew it: `prism aws setup`"
+            )
+    except AwsDenied as no:
+        return f"nobody knows whether machines have their role: {no.message}"
+    return None

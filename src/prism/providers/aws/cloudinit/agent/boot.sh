@@ -18,6 +18,10 @@ fail() {  # MARKER: the end, with the last words of the log that are not cloud-i
   exit 1
 }
 
+boot_id() {  # by which a machine that woke up is told from one that had to boot anew
+  say "$MARK id $(cat /proc/sys/kernel/random/boot_id)"
+}
+
 hostkey() {  # how others know that it is this machine, whoever answers at its address
   local key=/etc/ssh/ssh_host_ed25519_key.pub
   [ -s "$key" ] || ssh-keygen -q -t ed25519 -N '' -f "${key%.pub}"
@@ -74,6 +78,23 @@ with_rstudio() {  # URL SHA256
   fetch "$file" "$1" "$2" || return
   systemctl mask rstudio-server.service || return # its own listens to everybody, and at once
   apt_install --no-install-recommends -- "$file" && rm -f "$file" # what it recommends is a second R
+}
+
+with_nokaslr() {  # EC2 User Guide, "Disable KASLR on an instance (Ubuntu only)"
+  local file=/etc/default/grub.d/99-prism.cfg
+  mkdir -p "${file%/*}"
+  # shellcheck disable=SC2016  grub's own shell fills it in
+  echo 'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT nokaslr"' >"$file"
+  update-grub
+}
+
+restart_for() {  # WORD: once, until the kernel's command line has it
+  grep -qw "$1" /proc/cmdline && return
+  [ ! -e "$DONE/restarted-for-$1" ] || return 0 # it did not help, and would not help again
+  touch "$DONE/restarted-for-$1"
+  say "$MARK restart"
+  systemctl reboot
+  exit 0
 }
 
 with_dnf() {

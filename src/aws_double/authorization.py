@@ -1,0 +1,277 @@
+"""Which permissions a call needs, on what, and whether its caller has them.
+
+Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2" (and
+for Amazon EFS, IAM, Systems Manager): an action is allowed only if it is allowed on every
+resource that it is about. The tags of what is made are those of the request, for each kind;
+those of what is there are its own.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aws_double import efs
+from aws_double.ec2 import spot
+from aws_double.ec2.tags import KINDS
+from aws_double.policies import Statement, decide
+from aws_double.world import Call, World
+
+Tree = dict[str, Any]
+MAKES = {  # what is made by a call, besides machines
+    "CreateSecurityGroup": "security-group",
+    "CreateSnapshot": "snapshot",
+    "CreateVolume": "volume",
+    "ImportKeyPair": "key-pair",
+}
+ABOUT = {  # arguments with ids of what must be there
+    "GroupId": "security-group",
+    "InstanceId": "instance",
+    "InstanceIds": "instance",
+    "SnapshotId": "snapshot",
+    "SpotInstanceRequestIds": "spot-instances-request",
+    "VolumeId": "volume",
+    "VpcId": "vpc",
+}
+SEVERAL = ("Resources", "InstanceCreditSpecifications")  # of several kinds, or deeper
+FREE_TO_READ = ("Describe", "List", "Search")  # of EC2: they know no resources
+SERVICE_LINKED = {"spot": "spot.amazonaws.com", "efs": "elasticfilesystem.amazonaws.com"}
+VIA_SERVICE = {"aws:ViaAWSService": "true"}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A permission that a call needs; `first` names what only the first call of its sort needs."""
+
+    action: str
+    resource: str = "*"
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Caller:
+    """What who calls may do: everything, without a policy.
+
+    `agent` is a word of the User-Agent: others in the same account are not held to the policy.
+    """
+
+    policy: tuple[Statement, ...] = ()
+    agent: str = ""
+    used: set[tuple[str, str]] = field(default_factory=set)
+    denied: list[tuple[str, str]] = field(default_factory=list)
+
+    def bound(self, agent: str) -> bool:
+        """Whether the policy is about a caller with this User-Agent."""
+        return bool(self.policy) and (not self.agent or self.agent in agent.split())
+
+    def may(self, need: Need) -> bool:
+        """Whether the policy gives a permission; what was asked is remembered."""
+        allowed, by = decide(self.policy, need.action, need.resource, need.context)
+        if allowed:
+            self.used.add((by, need.action))
+        else:
+            self.denied.append((need.action, need.resource))
+        return allowed
+
+
+def needs(service: str, call: Call) -> Iterator[Need]:
+    """Every permission that a call needs."""
+    if service == "ec2":
+        yield from _ec2(call)
+    elif service == "elasticfilesystem":
+        yield from _efs(call)
+    elif service == "iam":
+        yield from _iam(call)
+    elif service == "ssm":
+        name = call.args.get("Name", "").lstrip("/")
+        yield Need(f"ssm:{call.action}", f"arn:aws:ssm:{call.world.region}::parameter/{name}")
+    elif (service, call.action) == ("sts", "GetFederationToken"):
+        name = call.args.get("Name", "")
+        arn = f"arn:aws:sts::{call.world.account}:federated-user/{name}"
+        yield Need("sts:GetFederationToken", arn)
+    elif (service, call.action) != ("sts", "GetCallerIdentity"):  # which needs none
+        yield Need(f"{service}:{call.action}")
+
+
+# ------------------------------------------------------------------ EC2
+def _ec2(call: Call) -> Iterator[Need]:
+    world, args, action = call.world, call.args, call.action
+    if action == "RunInstances":
+        yield from _launch(call)
+        return
+    if action.startswith(FREE_TO_READ):
+        yield Need(f"ec2:{action}")
+        return
+    named = [*_named(world, args)]
+    if kind := MAKES.get(action):
+        yield from _made(world, args, action, kind)
+    elif not any(args.get(name) for name in (*ABOUT, *SEVERAL)):
+        yield Need(f"ec2:{action}")
+    requested = _requested(args.get("Tags", [])) if action == "CreateTags" else {}
+    for arn, context in named:
+        yield Need(f"ec2:{action}", arn, {**context, **requested})
+
+
+def _made(world: World, args: Tree, action: str, kind: str) -> Iterator[Need]:
+    """Making something, and its tags, which are a permission of their own."""
+    arn, requested = _arn(world, kind, "*"), _requested(_given(args, kind))
+    yield Need(f"ec2:{action}", arn, requested)
+    if requested:
+        yield Need("ec2:CreateTags", arn, {**requested, "ec2:CreateAction": action})
+
+
+def _launch(call: Call) -> Iterator[Need]:
+    """RunInstances: "Resource-level permissions" lists what it is about."""
+    world, args = call.world, call.args
+    interface = (args.get("NetworkInterfaces") or [{}])[0]
+    profile = _profile_arn(world, args)
+    new = ["instance", "volume", "network-interface"]
+    is_spot = (args.get("InstanceMarketOptions") or {}).get("MarketType") == "spot"
+    for kind in [*new, *(["spot-instances-request"] if is_spot else [])]:
+        context = _requested(_given(args, kind))
+        if kind == "instance" and profile:
+            context["ec2:InstanceProfile"] = profile
+        yield Need("ec2:RunInstances", _arn(world, kind, "*"), context)
+        if _given(args, kind):
+            tagging = {**context, "ec2:CreateAction": "RunInstances"}
+            yield Need("ec2:CreateTags", _arn(world, kind, "*"), tagging)
+    region = world.region
+    yield Need("ec2:RunInstances", f"arn:aws:ec2:{region}::image/{args.get('ImageId')}")
+    if subnet := args.get("SubnetId") or interface.get("SubnetId"):
+        yield Need("ec2:RunInstances", _arn(world, "subnet", subnet), _own(world, subnet))
+    for group in args.get("SecurityGroupIds") or interface.get("Groups") or []:
+        yield Need("ec2:RunInstances", _arn(world, "security-group", group), _own(world, group))
+    if key := world.keys.get(args.get("KeyName", "")):
+        own = _resource(key.tags)
+        yield Need("ec2:RunInstances", _arn(world, "key-pair", key.name), own)
+    if role := _passed_role(world, args):
+        yield Need("iam:PassRole", role, {"iam:PassedToService": "ec2.amazonaws.com"})
+    if is_spot:
+        yield from _service_linked(world, "spot")
+
+
+def _service_linked(world: World, which: str) -> Iterator[Need]:
+    """The role of a service, which the first to use it in an account has it make."""
+    if which not in world.owner.service_linked:
+        name = SERVICE_LINKED[which]
+        arn = f"arn:aws:iam::{world.account}:role/aws-service-role/{name}/AWSServiceRole"
+        yield Need("iam:CreateServiceLinkedRole", arn, {"iam:AWSServiceName": name})
+
+
+def _named(world: World, args: Tree) -> Iterator[tuple[str, dict[str, str]]]:
+    """What a call names and is there, with its tags; what is not there is refused later."""
+    ids = [
+        (id, kind)
+        for name, kind in ABOUT.items()
+        for id in (args[name] if isinstance(args.get(name), list) else [args.get(name)])
+        if id
+    ]
+    changed = args.get("InstanceCreditSpecifications", [])
+    ids += [(it["InstanceId"], "instance") for it in changed]
+    ids += [(id, KINDS.get(id.partition("-")[0], "instance")) for id in args.get("Resources", [])]
+    tags = _known(world)
+    for id, kind in ids:
+        if id in tags:
+            yield _arn(world, kind, id), _own(world, id)
+
+
+def _known(world: World) -> dict[str, dict[str, str]]:
+    requests = {it.id: it.tags for it in spot.requests(world).values()}
+    return dict(world.everything_tagged()) | requests
+
+
+def _own(world: World, id: str) -> dict[str, str]:
+    context = _resource(_known(world).get(id, {}))
+    machine = world.instances.get(id)
+    if machine is not None and machine.profile:
+        context["ec2:InstanceProfile"] = _instance_profile(world, machine.profile)
+    return context
+
+
+# ------------------------------------------------------------------ the others
+def _efs(call: Call) -> Iterator[Need]:
+    world, args, action = call.world, call.args, f"elasticfilesystem:{call.action}"
+    any_system = f"arn:aws:elasticfilesystem:{world.region}:{world.account}:file-system/*"
+    if call.action == "CreateFileSystem":
+        requested = _requested(args.get("Tags", []))
+        yield Need(action, any_system, requested)
+        tagging = {**requested, "elasticfilesystem:CreateAction": "CreateFileSystem"}
+        yield Need("elasticfilesystem:TagResource", any_system, tagging)
+        yield from _service_linked(world, "efs")
+        return
+    id = args.get("FileSystemId") or args.get("ResourceId")
+    if target := args.get("MountTargetId"):
+        id = efs.system_of(world, target)
+    tags = efs.tags_of(world, id or "")
+    if tags is None and not call.action.startswith("Describe"):
+        return  # it is not there, and that is said first
+    own = _resource(tags or {}) | _requested(args.get("Tags", []))
+    yield Need(action, any_system if tags is None else any_system.replace("*", str(id)), own)
+    # EFS User Guide, API reference of CreateMountTarget and DeleteMountTarget: EFS looks at and
+    # makes network interfaces by the caller's own permissions, so it asks EC2 on their behalf.
+    for also in ALSO_OF_EFS.get(call.action, ()):
+        yield Need(f"ec2:{also}", "*", VIA_SERVICE)
+
+
+ALSO_OF_EFS = {
+    "CreateMountTarget": (
+        "DescribeSubnets",
+        "DescribeNetworkInterfaces",
+        "CreateNetworkInterface",
+    ),
+    "DeleteMountTarget": ("DeleteNetworkInterface",),
+}
+
+
+def _iam(call: Call) -> Iterator[Need]:
+    args, root = call.args, f"arn:aws:iam::{call.world.account}"
+    profile, role = args.get("InstanceProfileName"), args.get("RoleName")
+    about = f"instance-profile/{profile}" if profile else f"role/{role}"
+    if call.action == "SimulatePrincipalPolicy":
+        yield Need("iam:SimulatePrincipalPolicy", args.get("PolicySourceArn", "*"))
+        return
+    yield Need(f"iam:{call.action}", f"{root}:{about}", _requested(args.get("Tags", [])))
+    if args.get("Tags"):
+        tagging = "TagInstanceProfile" if profile else "TagRole"
+        yield Need(f"iam:{tagging}", f"{root}:{about}", _requested(args["Tags"]))
+    if call.action == "AddRoleToInstanceProfile":
+        # IAM User Guide, "Use instance profiles": adding a role to one is passing it.
+        passed = {"iam:PassedToService": "ec2.amazonaws.com"}
+        yield Need("iam:PassRole", f"{root}:role/{role}", passed)
+
+
+# ------------------------------------------------------------------ words
+def _arn(world: World, kind: str, id: str) -> str:
+    return f"arn:aws:ec2:{world.region}:{world.account}:{kind}/{id}"
+
+
+def _instance_profile(world: World, name: str) -> str:
+    return f"arn:aws:iam::{world.account}:instance-profile/{name}"
+
+
+def _profile_arn(world: World, args: Tree) -> str | None:
+    said = args.get("IamInstanceProfile") or {}
+    if said.get("Arn"):
+        return str(said["Arn"])
+    return _instance_profile(world, said["Name"]) if said.get("Name") else None
+
+
+def _passed_role(world: World, args: Tree) -> str | None:
+    arn = _profile_arn(world, args)
+    profile = world.owner.profiles.get(arn.rpartition("/")[2]) if arn else None
+    roles = profile["Roles"] if profile else []
+    return str(roles[0]["Arn"]) if roles else None
+
+
+def _given(args: Tree, kind: str) -> list[Tree]:
+    for said in args.get("TagSpecifications", []):
+        if said.get("ResourceType") == kind:
+            return list(said.get("Tags", []))
+    return []
+
+
+def _requested(tags: list[Tree]) -> dict[str, str]:
+    return {f"aws:RequestTag/{it['Key']}": it.get("Value", "") for it in tags}
+
+
+def _resource(tags: Mapping[str, str]) -> dict[str, str]:
+    return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}

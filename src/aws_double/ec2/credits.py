@@ -1,0 +1,68 @@
+"""CPU credits of burstable machines: `standard`, or `unlimited`, which costs more."""
+
+from typing import Any
+
+from aws_double.ec2 import look
+from aws_double.ec2.model import Instance
+from aws_double.facts.types import type_of
+from aws_double.refusals import Refusal, invalid
+from aws_double.world import Call
+
+Tree = dict[str, Any]
+OPTIONS = {"standard", "unlimited"}
+STANDARD_BY_DEFAULT = "t2"  # all later families launch as unlimited
+
+
+def credits_for(type: str, args: Tree) -> str | None:
+    """The credit option of a launch; none where the type earns no credits."""
+    said = (args.get("CreditSpecification") or {}).get("CpuCredits")
+    if said is not None and said not in OPTIONS:
+        raise invalid(f"Invalid value '{said}' for CreditSpecification.CpuCredits")
+    if not _burstable(type):
+        if said is not None:
+            raise Refusal(
+                "InvalidParameterCombination",
+                f"The credit specification is not supported for the instance type {type}.",
+            )
+        return None
+    return said or usual(type)
+
+
+def usual(type: str) -> str | None:
+    """What a machine of that type has when nobody says which."""
+    if not _burstable(type):
+        return None
+    return "standard" if type.startswith(f"{STANDARD_BY_DEFAULT}.") else "unlimited"
+
+
+def retyped(it: Instance, type: str) -> None:
+    """A machine that becomes another type keeps its option, if it had one."""
+    it.credits = (it.credits or usual(type)) if _burstable(type) else None
+
+
+def describe(call: Call) -> Tree:
+    """DescribeInstanceCreditSpecifications: of burstable ones, by id."""
+    found = look.some(call, call.args.get("InstanceIds") or [])
+    listed = [{"InstanceId": it.id, "CpuCredits": it.credits} for it in found if it.credits]
+    return {"InstanceCreditSpecifications": listed}
+
+
+def modify(call: Call) -> Tree:
+    """ModifyInstanceCreditSpecification: of running and stopped ones, each by itself."""
+    done, failed = [], []
+    for said in call.args.get("InstanceCreditSpecifications", []):
+        it = look.one(call, said["InstanceId"])
+        if it.credits is None:
+            why = {"Code": "InstanceCreditSpecification.NotSupported", "Message": "not burstable"}
+            failed.append({"InstanceId": it.id, "Error": why})
+            continue
+        it.credits = said["CpuCredits"]
+        done.append({"InstanceId": it.id})
+    return {
+        "SuccessfulInstanceCreditSpecifications": done,
+        "UnsuccessfulInstanceCreditSpecifications": failed,
+    }
+
+
+def _burstable(type: str) -> bool:
+    return bool(type_of(type).get("BurstablePerformanceSupported"))

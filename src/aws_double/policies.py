@@ -1,0 +1,107 @@
+"""IAM policies: whether statements allow an action on a resource.
+
+IAM User Guide, "Policy evaluation logic": what no statement allows is denied, and one `Deny`
+outweighs every `Allow`. Only what Prism's policies use is known; anything else is an error here,
+so that no condition is ever taken for fulfilled because nobody could read it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+Context = Mapping[str, str]
+VARIABLE = re.compile(r"\$\{([\w:./-]+)\}")
+NOBODY = "implicitDeny"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement of a policy."""
+
+    sid: str
+    allows: bool
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    conditions: tuple[tuple[str, str, tuple[str, ...]], ...]  # operator, key, values
+
+    def covers(self, action: str, resource: str, context: Context) -> bool:
+        """Whether it says anything about this action on this resource."""
+        return (
+            any(_like(action.lower(), it.lower()) for it in self.actions)
+            and any(_like(resource, _filled(it, context)) for it in self.resources)
+            and all(_holds(*it, context) for it in self.conditions)
+        )
+
+
+def statements(document: Mapping[str, Any]) -> tuple[Statement, ...]:
+    """The statements of a policy document; raises `ValueError` for what is not understood."""
+    found = document["Statement"]
+    return tuple(_statement(it) for it in (found if isinstance(found, list) else [found]))
+
+
+def decide(
+    policy: Sequence[Statement], action: str, resource: str, context: Context
+) -> tuple[bool, str]:
+    """Whether it is allowed, and by which statement; `implicitDeny` where none speaks of it."""
+    covering = [it for it in policy if it.covers(action, resource, context)]
+    if refusing := next((it for it in covering if not it.allows), None):
+        return False, refusing.sid
+    return (True, covering[0].sid) if covering else (False, NOBODY)
+
+
+def _statement(said: Mapping[str, Any]) -> Statement:
+    unknown = said.keys() - {"Sid", "Effect", "Action", "Resource", "Condition"}
+    if unknown:
+        raise ValueError(f"the double does not know {', '.join(sorted(unknown))} in a statement")
+    conditions = [
+        (operator, key, _several(values))
+        for operator, keys in said.get("Condition", {}).items()
+        for key, values in keys.items()
+    ]
+    if strange := {it[0] for it in conditions} - OPERATORS.keys():
+        raise ValueError(f"the double does not know the operator {', '.join(sorted(strange))}")
+    return Statement(
+        said.get("Sid", ""),
+        said["Effect"] == "Allow",
+        _several(said["Action"]),
+        _several(said["Resource"]),
+        tuple(conditions),
+    )
+
+
+def _several(said: str | Iterable[str]) -> tuple[str, ...]:
+    return (said,) if isinstance(said, str) else tuple(said)
+
+
+def _filled(pattern: str, context: Context) -> str:
+    """Policy variables; one that has no value matches nothing."""
+    return VARIABLE.sub(lambda it: context.get(it[1], "\0"), pattern)
+
+
+def _like(value: str, pattern: str) -> bool:
+    return fnmatchcase(value, pattern.replace("[", "[[]"))
+
+
+def _like_arn(value: str, pattern: str) -> bool:
+    """Each of the six parts of an ARN by itself."""
+    parts, wanted = value.split(":", 5), pattern.split(":", 5)
+    return len(parts) == len(wanted) == 6 and all(map(_like, parts, wanted))
+
+
+OPERATORS = {
+    "ArnEquals": _like_arn,
+    "ArnLike": _like_arn,
+    "Bool": lambda value, wanted: value.lower() == wanted.lower(),
+    "StringEquals": lambda value, wanted: value == wanted,
+    "StringLike": _like,
+}
+
+
+def _holds(operator: str, key: str, values: Sequence[str], context: Context) -> bool:
+    """A key that the request does not have fulfils no condition."""
+    known = {name.lower(): value for name, value in context.items()}
+    if (value := known.get(key.lower())) is None:
+        return False
+    return any(OPERATORS[operator](value, _filled(it, context)) for it in values)

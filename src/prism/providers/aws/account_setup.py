@@ -1,0 +1,217 @@
+"""What an administrator makes once in an account: the role of machines.
+
+`prism aws setup` prints it, makes it, or writes it down as CloudFormation or Terraform, for those
+who make everything that way. It calls nothing but `SETUP_ACTIONS`, and may be repeated.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import yaml
+from msgspec import Struct
+
+from prism.errors import Conflict, Problem
+from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.faults import Missing, said
+from prism.providers.aws.ground.roles import (
+    DESCRIPTION,
+    NAME,
+    POLICY,
+    RIGHTS,
+    TRUST,
+    has_rights,
+    has_role,
+)
+from prism.providers.aws.ground.tagging import accepting, tags
+from prism.providers.aws.tags import MANAGED, read
+
+EXISTS = "EntityAlreadyExists"
+
+
+class SetupRefused(Conflict, code="AWS_SETUP_REFUSED"):
+    """Something of that name exists in the account and is not Prism's."""
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """One thing that the setup makes; `done` where it was there already, or is now."""
+
+    what: str
+    done: bool
+
+
+class _Part(Struct, frozen=True):
+    what: str
+    is_there: Callable[[Cloud], bool]
+    make: Callable[[Cloud], None]
+
+
+def look(cloud: Cloud) -> list[Step]:
+    """What the setup would make, and what of it is there; changes nothing."""
+    _refuse_what_is_not_ours(cloud)
+    return [Step(what=it.what, done=it.is_there(cloud)) for it in PARTS]
+
+
+def apply(cloud: Cloud) -> list[Step]:
+    """Make what is missing, in its order; the last part is the one that makes it count."""
+    _refuse_what_is_not_ours(cloud)
+    for it in PARTS:
+        if not it.is_there(cloud):
+            it.make(cloud)
+    return [Step(what=it.what, done=True) for it in PARTS]
+
+
+def cloudformation() -> str:
+    """The same as a template of CloudFormation."""
+    template = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "Prism: lets the machines that it launches stop themselves",
+        "Resources": {
+            "MachineRole": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {
+                    "RoleName": NAME,
+                    "Description": DESCRIPTION,
+                    "AssumeRolePolicyDocument": TRUST,
+                    "Policies": [{"PolicyName": POLICY, "PolicyDocument": RIGHTS}],
+                    "Tags": tags(NAME),
+                },
+            },
+            "MachineInstanceProfile": {
+                "Type": "AWS::IAM::InstanceProfile",
+                "Properties": {
+                    "InstanceProfileName": NAME,
+                    "Roles": [{"Ref": "MachineRole"}],
+                },
+            },
+        },
+    }
+    return yaml.dump(template, Dumper=_NoAliases, sort_keys=False, width=100)
+
+
+def terraform() -> str:
+    """The same for Terraform."""
+    return _TERRAFORM.format(
+        name=NAME,
+        policy=POLICY,
+        description=DESCRIPTION,
+        tags="".join(f'    "{it["Key"]}" = "{it["Value"]}"\n' for it in tags(NAME)),
+        trust=_hcl(TRUST),
+        rights=_hcl(RIGHTS),
+    )
+
+
+class _NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _refuse_what_is_not_ours(cloud: Cloud) -> None:
+    """A role of that name may have rights that no machine of ours is to have."""
+    try:
+        role = cloud.call("iam", "GetRole", RoleName=NAME)["Role"]
+    except Missing:
+        return
+    if read(role.get("Tags")).get(MANAGED) != "true":
+        raise SetupRefused(
+            f"The account has a role {NAME} that Prism did not make, and it is left alone",
+            details=f"{role['Arn']} has no tag {MANAGED}=true",
+            remediation="Remove that role; or, if it is yours for this purpose, tag it: "
+            f"`aws iam tag-role --role-name {NAME} --tags Key={MANAGED},Value=true`",
+        )
+
+
+def _role_exists(cloud: Cloud) -> bool:
+    try:
+        cloud.call("iam", "GetRole", RoleName=NAME)
+    except Missing:
+        return False
+    return True
+
+
+def _profile_exists(cloud: Cloud) -> bool:
+    try:
+        cloud.call("iam", "GetInstanceProfile", InstanceProfileName=NAME)
+    except Missing:
+        return False
+    return True
+
+
+def _make_role(cloud: Cloud) -> None:
+    with accepting(EXISTS):  # made meanwhile, or by a call whose answer was lost
+        cloud.call(
+            "iam",
+            "CreateRole",
+            RoleName=NAME,
+            AssumeRolePolicyDocument=json.dumps(TRUST),
+            Description=DESCRIPTION,
+            Tags=tags(NAME),
+        )
+
+
+def _give_rights(cloud: Cloud) -> None:
+    rights = json.dumps(RIGHTS)
+    cloud.call("iam", "PutRolePolicy", RoleName=NAME, PolicyName=POLICY, PolicyDocument=rights)
+
+
+def _make_profile(cloud: Cloud) -> None:
+    with accepting(EXISTS):
+        cloud.call("iam", "CreateInstanceProfile", InstanceProfileName=NAME, Tags=tags(NAME))
+
+
+def _add_role(cloud: Cloud) -> None:
+    """A profile takes one role; `LimitExceeded` is right only where that one is ours."""
+    try:
+        cloud.call("iam", "AddRoleToInstanceProfile", InstanceProfileName=NAME, RoleName=NAME)
+    except Problem as no:
+        if said(no) not in {EXISTS, "LimitExceeded"} or not has_role(cloud):
+            raise
+
+
+PARTS = (
+    _Part(f"role {NAME}, which only EC2 may take on", _role_exists, _make_role),
+    _Part(
+        f"its inline policy {POLICY}: ec2:StopInstances, by a machine on itself",
+        lambda cloud: _role_exists(cloud) and has_rights(cloud),
+        _give_rights,
+    ),
+    _Part(f"instance profile {NAME}", _profile_exists, _make_profile),
+    _Part(f"role {NAME} in instance profile {NAME}", has_role, _add_role),
+)
+
+
+def _hcl(document: Any) -> str:
+    """JSON, in which Terraform is not to fill in what is IAM's to fill in."""
+    lines = json.dumps(document, indent=2).replace("${", "$${").splitlines()
+    return "\n".join(_indented(lines))
+
+
+def _indented(lines: list[str]) -> Iterator[str]:
+    for line in lines:
+        yield f"    {line}"
+
+
+_TERRAFORM = """\
+resource "aws_iam_role" "prism_machine" {{
+  name        = "{name}"
+  description = "{description}"
+  tags = {{
+{tags}  }}
+  assume_role_policy = <<-JSON
+{trust}
+  JSON
+}}
+
+resource "aws_iam_role_policy" "prism_machine" {{
+  name   = "{policy}"
+  role   = aws_iam_role.prism_machine.id
+  policy = <<-JSON
+{rights}
+  JSON
+}}
+
+resource "aws_iam_instance_profile" "prism_machine" {{
+  name = "{name}"
+  role = aws_iam_role.prism_machine.name
+}}
+"""

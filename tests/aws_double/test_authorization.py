@@ -1,0 +1,203 @@
+"""IAM: what a policy allows, on what, and which other permissions a call needs."""
+
+import pytest
+
+from aws_double.policies import decide, statements
+from tests.aws_double.asked import ACCOUNT, launched, message, order, refused
+
+MANAGED = {"Key": "prism:managed", "Value": "true"}
+NEW = {"StringEquals": {"aws:RequestTag/prism:managed": "true"}}
+OURS = {"StringEquals": {"aws:ResourceTag/prism:managed": "true"}}
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/machine"
+
+
+def allow(actions, resource="*", condition=None, effect="Allow", sid="S"):
+    it = {"Sid": sid, "Effect": effect, "Action": actions, "Resource": resource}
+    return it | ({"Condition": condition} if condition else {})
+
+
+def policy(*said):
+    return {"Version": "2012-10-17", "Statement": list(said)}
+
+
+def decided(*said, action="ec2:StopInstances", resource="arn:aws:ec2:r:1:instance/i-1", **context):
+    return decide(statements(policy(*said)), action, resource, context)
+
+
+def test_what_no_statement_allows_is_denied():
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html"""
+    assert decided(allow("ec2:StartInstances")) == (False, "implicitDeny")
+    assert decided(allow("ec2:Stop*", sid="Some")) == (True, "Some")
+    assert decided(allow("ec2:*"), allow("ec2:Stop*", effect="Deny", sid="No")) == (False, "No")
+
+
+def test_resources_have_wildcards_and_names_no_case():
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html"""
+    assert decided(allow("EC2:stopinstances", "arn:aws:ec2:*:1:instance/*"))[0]
+    assert not decided(allow("ec2:StopInstances", "arn:aws:ec2:*:2:instance/*"))[0]
+
+
+@pytest.mark.parametrize(
+    ("condition", "context", "holds"),
+    [
+        (OURS, {"aws:ResourceTag/prism:managed": "true"}, True),
+        (OURS, {"aws:ResourceTag/prism:managed": "false"}, False),
+        (OURS, {}, False),
+        ({"StringEquals": {"k": ["a", "b"]}}, {"k": "b"}, True),
+        ({"StringLike": {"k": "a*"}}, {"k": "abc"}, True),
+        ({"Bool": {"aws:ViaAWSService": "true"}}, {"aws:ViaAWSService": "true"}, True),
+        ({"Bool": {"aws:ViaAWSService": "true"}}, {}, False),
+        ({"ArnLike": {"k": "arn:*:iam::*:role/x"}}, {"k": "arn:aws:iam::1:role/x"}, True),
+        ({"ArnLike": {"k": "arn:*:role/x"}}, {"k": "arn:aws:iam::1:role/x"}, False),
+        ({"ArnLike": {"k": "arn:*:ec2:*:*:instance/${v}"}, "StringEquals": {"w": "1"}},
+         {"k": "arn:aws:ec2:r:1:instance/i-1", "v": "i-1", "w": "1"}, True),
+        ({"ArnLike": {"k": "arn:*:ec2:*:*:instance/${v}"}},
+         {"k": "arn:aws:ec2:r:1:instance/i-1"}, False),
+    ],
+)  # fmt: skip
+def test_a_condition_holds_only_for_a_key_that_is_there(condition, context, holds):
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html"""
+    assert decided(allow("*", condition=condition), **context)[0] is holds
+
+
+@pytest.mark.parametrize(
+    "said", [{"NotAction": "ec2:*"}, {"Condition": {"NumericEquals": {"k": "1"}}}]
+)
+def test_what_it_cannot_read_it_does_not_guess(said):
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notaction.html"""
+    with pytest.raises(ValueError, match="does not know"):
+        statements(policy(allow("ec2:*") | said))
+
+
+def test_a_caller_without_permission_is_refused_in_the_words_of_ec2(aws, ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
+    aws.bind(policy(allow("ec2:Describe*")))
+    ec2.describe_instances()
+    assert "ec2:RunInstances" in message("UnauthorizedOperation", ec2.run_instances, **order())
+
+
+def test_only_who_it_names_is_held_to_a_policy(aws, ec2):
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_identity-vs-resource.html"""
+    aws.bind(policy(allow("ec2:Describe*")), "somebody-else")
+    assert launched(ec2)
+
+
+def test_what_is_there_counts_by_its_own_tags_and_what_is_made_by_the_requests(aws, ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/control-access-with-tags.html"""
+    strange, ours = launched(ec2), launched(ec2, {"prism:managed": "true"})
+    aws.bind(policy(allow("ec2:TerminateInstances", condition=OURS), allow("ec2:CreateVolume",
+             condition=NEW), allow("ec2:CreateTags", condition={"StringEquals": {
+                 "ec2:CreateAction": "CreateVolume"}})))  # fmt: skip
+    refused("UnauthorizedOperation", ec2.terminate_instances, InstanceIds=[strange])
+    refused("UnauthorizedOperation", ec2.terminate_instances, InstanceIds=[ours, strange])
+    ec2.terminate_instances(InstanceIds=[ours])
+    size = {"AvailabilityZone": "us-east-1a", "Size": 1}
+    refused("UnauthorizedOperation", ec2.create_volume, **size)
+    given = [{"ResourceType": "volume", "Tags": [MANAGED]}]
+    made = ec2.create_volume(**size, TagSpecifications=given)["VolumeId"]
+    refused("UnauthorizedOperation", ec2.create_tags, Resources=[made], Tags=[MANAGED])
+
+
+def test_what_is_not_there_is_said_not_to_be(aws, ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
+    aws.bind(policy(allow("ec2:TerminateInstances", condition=OURS)))
+    refused("InvalidInstanceID.NotFound", ec2.terminate_instances, InstanceIds=["i-0123456789"])
+
+
+def with_role(iam):
+    iam.create_role(RoleName="machine", AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName="machine")
+    iam.add_role_to_instance_profile(InstanceProfileName="machine", RoleName="machine")
+    return {"IamInstanceProfile": {"Name": "machine"}}
+
+
+def test_a_launch_with_a_profile_passes_its_role(aws, ec2, iam):
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html"""
+    profile = with_role(iam)
+    caller = aws.bind(policy(allow("ec2:*")))
+    assert "iam:PassRole" in message(
+        "UnauthorizedOperation", ec2.run_instances, **order(**profile)
+    )
+    assert caller.denied == [("iam:PassRole", ROLE)]
+    assert launched(ec2)
+    to_ec2 = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+    aws.reset()
+    profile = with_role(iam)
+    aws.bind(policy(allow("ec2:*"), allow("iam:PassRole", ROLE, to_ec2)))
+    assert launched(ec2, **profile)
+
+
+def test_a_machine_is_known_by_its_profile(aws, ec2, iam):
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html"""
+    without, profile = launched(ec2), with_role(iam)
+    having = launched(ec2, **profile)
+    arn = f"arn:aws:iam::{ACCOUNT}:instance-profile/machine"
+    aws.bind(policy(allow("ec2:*", condition={"ArnLike": {"ec2:InstanceProfile": arn}})))
+    refused("UnauthorizedOperation", ec2.terminate_instances, InstanceIds=[without])
+    ec2.terminate_instances(InstanceIds=[having])
+
+
+def test_a_launch_is_about_everything_that_it_uses(aws, ec2):
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html"""
+    kinds = ["instance", "volume", "network-interface", "subnet", "image", "security-group"]
+    for missing in kinds:
+        aws.reset()
+        [subnet, *_] = ec2.describe_subnets()["Subnets"]
+        [group, *_] = ec2.describe_security_groups()["SecurityGroups"]
+        said = order(SubnetId=subnet["SubnetId"], SecurityGroupIds=[group["GroupId"]])
+        others = [f"arn:aws:ec2:*:*:{it}/*" for it in kinds if it != missing]
+        images = "arn:aws:ec2:*::image/*"
+        aws.bind(policy(allow("ec2:*", [*others, *([images] if missing != "image" else [])])))
+        assert f"{missing}/" in message("UnauthorizedOperation", ec2.run_instances, **said)
+
+
+def test_the_first_spot_machine_of_an_account_makes_the_role_of_the_service(aws, ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html"""
+    market = {"InstanceMarketOptions": {"MarketType": "spot"}}
+    aws.bind(policy(allow("ec2:*")))
+    said = message("UnauthorizedOperation", ec2.run_instances, **order(**market))
+    assert "iam:CreateServiceLinkedRole" in said
+    aws.reset()
+    wanted = {"StringEquals": {"iam:AWSServiceName": "spot.amazonaws.com"}}
+    caller = aws.bind(policy(allow("ec2:*"), allow("iam:Create*", condition=wanted, sid="Make")))
+    launched(ec2, **market), launched(ec2, **market)
+    assert ("Make", "iam:CreateServiceLinkedRole") in caller.used
+    aws.reset()
+    launched(ec2, **market)
+    aws.bind(policy(allow("ec2:*")))
+    assert launched(ec2, **market), "it is there"
+
+
+def test_efs_asks_ec2_on_behalf_of_its_caller(aws, ec2, efs):
+    """https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html"""
+    made = efs.create_file_system(CreationToken="t")["FileSystemId"]
+    aws.clock.advance(1)
+    [subnet, *_] = ec2.describe_subnets()["Subnets"]
+    target = {"FileSystemId": made, "SubnetId": subnet["SubnetId"]}
+    aws.bind(policy(allow("elasticfilesystem:*")))
+    refused("AccessDeniedException", efs.create_mount_target, **target)
+    aws._desk.callers.clear()
+    via = {"Bool": {"aws:ViaAWSService": "true"}}
+    caller = aws.bind(policy(allow("elasticfilesystem:*"), allow("ec2:*", condition=via)))
+    efs.create_mount_target(**target)
+    assert ("S", "ec2:CreateNetworkInterface") in caller.used
+    refused("UnauthorizedOperation", ec2.describe_instances)
+
+
+def test_a_simulation_says_what_the_policy_would_decide(aws, iam):
+    """https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html"""
+    aws.bind(policy(allow("iam:Simulate*"), allow("ec2:StopInstances", condition=OURS)))
+    asked = {"PolicySourceArn": f"arn:aws:iam::{ACCOUNT}:user/ada",
+             "ActionNames": ["ec2:StopInstances", "ec2:RunInstances"]}  # fmt: skip
+    tag = {"ContextKeyName": "aws:ResourceTag/prism:managed", "ContextKeyValues": ["true"],
+           "ContextKeyType": "string"}  # fmt: skip
+    found = iam.simulate_principal_policy(**asked, ContextEntries=[tag])["EvaluationResults"]
+    assert [it["EvalDecision"] for it in found] == ["allowed", "implicitDeny"]
+    found = iam.simulate_principal_policy(**asked)["EvaluationResults"]
+    assert [it["EvalDecision"] for it in found] == ["implicitDeny", "implicitDeny"]
+
+
+def test_a_dry_run_is_refused_to_who_may_not(aws, ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html"""
+    aws.bind(policy(allow("ec2:Describe*")))
+    refused("UnauthorizedOperation", ec2.run_instances, **order(DryRun=True))

@@ -1,0 +1,39 @@
+"""CPU credits: what T machines have when nobody says, and what is refused."""
+
+import pytest
+
+from tests.aws_double.asked import launched, refused, running, state
+
+
+def credits_of(ec2, id):
+    said = ec2.describe_instance_credit_specifications(InstanceIds=[id])
+    return [it["CpuCredits"] for it in said["InstanceCreditSpecifications"]]
+
+
+@pytest.mark.parametrize(
+    ("type", "usual"), [("t3.small", ["unlimited"]), ("t2.small", ["standard"]), ("c6i.large", [])]
+)
+def test_t3_is_unlimited_where_nobody_says(ec2, type, usual):
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-performance-instances-unlimited-mode.html"""
+    assert credits_of(ec2, launched(ec2, InstanceType=type)) == usual
+
+
+def test_what_is_asked_for_counts(ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreditSpecificationRequest.html"""
+    standard = {"CreditSpecification": {"CpuCredits": "standard"}}
+    assert credits_of(ec2, launched(ec2, **standard)) == ["standard"]
+    refused("InvalidParameterValue", launched, ec2=ec2, CreditSpecification={"CpuCredits": "x"})
+    refused("InvalidParameterCombination", launched, ec2=ec2, InstanceType="c6i.large", **standard)
+
+
+def test_what_becomes_burstable_is_unlimited_until_somebody_says_otherwise(aws, ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceCreditSpecification.html"""
+    id = running(aws, ec2, InstanceType="c6i.large")
+    ec2.stop_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    assert state(ec2, id) == "stopped"
+    ec2.modify_instance_attribute(InstanceId=id, InstanceType={"Value": "t3.large"})
+    assert credits_of(ec2, id) == ["unlimited"]
+    wish = [{"InstanceId": id, "CpuCredits": "standard"}]
+    ec2.modify_instance_credit_specification(InstanceCreditSpecifications=wish)
+    assert credits_of(ec2, id) == ["standard"]

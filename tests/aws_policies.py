@@ -1,0 +1,34 @@
+"""Has tests run under the policies that Prism prints, and writes down what came of it.
+
+Nothing happens unless `PRISM_TEST_AWS_POLICIES` names a folder: there each test leaves what its
+calls were allowed by, and what was denied that no rule of its own denies.
+"""
+
+import contextlib
+import json
+import os
+import uuid
+from pathlib import Path
+
+from prism.providers.aws.policy import policy, setup_policy
+
+FOLDER = "PRISM_TEST_AWS_POLICIES"
+ACCOUNT = "123456789012"
+
+
+@contextlib.contextmanager
+def under_policies(double):
+    """Hold Prism's own calls, and no test's, to the daily policy and to that of the setup."""
+    if (folder := os.environ.get(FOLDER)) is None:
+        yield
+        return
+    daily = double.bind(policy(account=ACCOUNT), "prism")
+    setup = double.bind(setup_policy(account=ACCOUNT), "prism-setup")
+    yield
+    said = {
+        "test": os.environ.get("PYTEST_CURRENT_TEST", ""),
+        "daily": sorted(daily.used),
+        "setup": sorted(setup.used),
+        "denied": [*daily.denied, *setup.denied],
+    }
+    Path(folder, uuid.uuid4().hex).write_text(json.dumps(said))

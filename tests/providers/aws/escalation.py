@@ -1,0 +1,109 @@
+"""Known ways in which a policy makes its holder more than it says, and a lint that finds them.
+
+The ways are those that Rhino Security Labs collected ("AWS IAM Privilege Escalation – Methods
+and Mitigation") and those of the IAM User Guide on passing roles. Each is a set of actions;
+whoever has all of them, on resources that are not one fixed thing without rights, can get others.
+"""
+
+from fnmatch import fnmatchcase
+
+CHANGES_RIGHTS = (  # each alone is enough, on any identity that has, or can be given, more rights
+    "iam:AddUserToGroup",
+    "iam:AttachGroupPolicy",
+    "iam:AttachRolePolicy",
+    "iam:AttachUserPolicy",
+    "iam:CreateAccessKey",
+    "iam:CreateLoginProfile",
+    "iam:CreatePolicyVersion",
+    "iam:CreateServiceSpecificCredential",
+    "iam:DeactivateMFADevice",
+    "iam:DeleteRolePermissionsBoundary",
+    "iam:DeleteRolePolicy",
+    "iam:DeleteUserPermissionsBoundary",
+    "iam:PutGroupPolicy",
+    "iam:PutRolePolicy",
+    "iam:PutUserPolicy",
+    "iam:ResyncMFADevice",
+    "iam:SetDefaultPolicyVersion",
+    "iam:UpdateAssumeRolePolicy",
+    "iam:UpdateLoginProfile",
+    "iam:UpdateSAMLProvider",
+    "lambda:AddPermission",
+    "lambda:UpdateFunctionCode",
+    "lambda:UpdateFunctionConfiguration",
+    "secretsmanager:GetSecretValue",
+    "ssm:SendCommand",
+    "ssm:StartSession",
+    "sts:AssumeRole",
+    "ec2-instance-connect:SendSSHPublicKey",
+)
+TOGETHER = (  # all of one line are
+    ("iam:CreateRole", "iam:AttachRolePolicy"),
+    ("iam:CreateRole", "iam:PutRolePolicy"),
+    ("iam:CreateRole", "iam:PassRole"),
+    ("iam:AddRoleToInstanceProfile", "iam:PassRole"),
+    ("ec2:AssociateIamInstanceProfile", "iam:PassRole"),
+    ("ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole"),
+    ("cloudformation:CreateStack", "iam:PassRole"),
+    ("lambda:CreateFunction", "iam:PassRole"),
+    ("glue:CreateDevEndpoint", "iam:PassRole"),
+    ("datapipeline:CreatePipeline", "iam:PassRole"),
+    ("sagemaker:CreateNotebookInstance", "iam:PassRole"),
+    ("ecs:RunTask", "iam:PassRole"),
+    ("codebuild:CreateProject", "iam:PassRole"),
+    ("autoscaling:CreateLaunchConfiguration", "iam:PassRole"),
+)
+PASSES = "iam:PassRole"
+OURS = "prism:managed"
+
+
+def findings(policy, harmless_roles=()):
+    """Every known way to more rights that a policy leaves open, in words.
+
+    `harmless_roles` are ends of ARNs of roles whose own rights were judged elsewhere.
+    """
+    statements = [it for it in policy["Statement"] if it["Effect"] == "Allow"]
+    yield from (f"{it['Sid']}: NotAction" for it in statements if "NotAction" in it)
+    yield from (f"{it['Sid']}: NotResource" for it in statements if "NotResource" in it)
+    yield from (f"{it['Sid']}: *" for it in statements if "*" in several(it.get("Action", ())))
+    may = lambda action: any(allows(it, action) for it in statements)  # noqa: E731
+    yield from (action for action in CHANGES_RIGHTS if may(action))
+    yield from (" and ".join(line) for line in TOGETHER if all(map(may, line)))
+    for it in statements:
+        if allows(it, PASSES):
+            yield from passing(it, harmless_roles)
+        if allows(it, "ec2:ModifyInstanceAttribute") and not only_ours(it):
+            yield "ec2:ModifyInstanceAttribute: user data of any machine, which may have any role"
+        if allows(it, "ec2:CreateTags") and not tags_only_ours(it):
+            yield "ec2:CreateTags: a tag that opens all other statements, on anything"
+
+
+def passing(statement, harmless_roles):
+    for role in several(statement["Resource"]):
+        if not any(role.endswith(f":role/{name}") for name in harmless_roles):
+            yield f"iam:PassRole of {role}"
+    to = statement.get("Condition", {}).get("StringEquals", {}).get("iam:PassedToService")
+    if to != "ec2.amazonaws.com":
+        yield f"iam:PassRole to {to or 'any service'}"
+
+
+def allows(statement, action):
+    wanted = [it.lower() for it in several(statement.get("Action", ()))]
+    return any(fnmatchcase(action.lower(), it) for it in wanted)
+
+
+def only_ours(statement):
+    equals = statement.get("Condition", {}).get("StringEquals", {})
+    return equals.get(f"aws:ResourceTag/{OURS}") == "true"
+
+
+def tags_only_ours(statement):
+    """Whether it tags what is ours, what is being made, or a machine with our own profile."""
+    condition = statement.get("Condition", {})
+    profile = condition.get("ArnLike", {}).get("ec2:InstanceProfile", "")
+    made = "ec2:CreateAction" in condition.get("StringEquals", {})
+    return only_ours(statement) or made or profile.endswith(":instance-profile/prism-machine-1")
+
+
+def several(said):
+    return [said] if isinstance(said, str) else list(said)

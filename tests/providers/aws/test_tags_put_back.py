@@ -1,0 +1,61 @@
+"""Somebody removes a machine's tags: it is not gone, and gets them back.
+
+A survey goes by the tag `prism:managed`; what it does not show is asked for by its id.
+"""
+
+import boto3
+import pytest
+
+from prism.workspaces.model import Seen
+from tests.providers.aws.place import Place
+
+
+@pytest.fixture
+def place(stopped, cloud, tmp_path):
+    it = Place(stopped, cloud, tmp_path)
+    it.set_up()
+    return it
+
+
+@pytest.fixture
+def bare(place):
+    """A machine without any tag."""
+    id = place.on(launched_at=None)
+    boto3.client("ec2").delete_tags(Resources=[id])
+    assert place.compute.survey() == []
+    return id
+
+
+def test_it_is_found_by_its_id_and_gets_its_tags_back(place, bare):
+    found = place.compute.find(bare, place.order(launched_at=None))
+    assert (found.id, found.key) == (bare, "ws_1")
+    assert found.seen in {Seen.ON, Seen.STARTING}
+    [again] = place.compute.survey()
+    assert again.key == "ws_1"
+    tags = place.tags(bare)
+    assert (tags["prism:managed"], tags["prism:name"], tags["prism:login"]) == (
+        "true",
+        "mine",
+        "ubuntu",
+    )
+
+
+def test_what_others_have_changed_stays(place):
+    id = place.on()
+    ec2 = boto3.client("ec2")
+    ec2.delete_tags(Resources=[id], Tags=[{"Key": "prism:managed"}])
+    ec2.create_tags(Resources=[id], Tags=[{"Key": "prism:ttl", "Value": "1h0m0s"}])
+    place.compute.find(id, place.order())
+    assert place.tags(id)["prism:ttl"] == "1h0m0s"
+
+
+def test_what_is_not_there_is_not_there(place):
+    assert place.compute.find("i-0123456789abcdef0", place.order()) is None
+    assert place.compute.find("local-0", place.order()) is None
+
+
+def test_one_with_all_its_tags_is_left_as_it_is(place):
+    id = place.on()
+    before = len(place.calls("CreateTags"))
+    assert place.compute.find(id, place.order()).key == "ws_1"
+    assert len(place.calls("CreateTags")) == before
