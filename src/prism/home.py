@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DEFAULT = "~/.prism"
+SHARED = "/tmp"  # anybody may write there, so what is found in it is looked at twice
+RUNTIME = "/run/user"  # where most systems make a folder for each user who has signed in
 LONGEST = 100  # bytes; a Unix socket's path may have 107, a terminating NUL included
 
 
@@ -23,12 +25,38 @@ def folder_of(home: str) -> str:
 
 def socket_of(folder: str) -> str:
     """The Unix socket of the daemon in this folder; a long path gets a short stand-in."""
+    return _sockets_of(folder)[0]
+
+
+def socket_found(folder: str) -> str:
+    """The socket that is there, for a client: the daemon may have had another environment.
+
+    Where none is there, it is the one that a daemon would make.
+    """
+    every = _sockets_of(folder)
+    there = (it for it in every if os.path.lexists(it) and _is_ours(os.path.dirname(it)))
+    return next(there, every[0]) if len(every) > 1 else every[0]
+
+
+def _sockets_of(folder: str) -> list[str]:
+    """Where it may be, the best first: what the system made for this user, then what all share."""
     path = os.path.join(folder, "prism.sock")
     if len(os.fsencode(path)) <= LONGEST:
-        return path
+        return [path]
     from hashlib import sha256  # noqa: PLC0415  cold start: few homes are that deep
 
-    return f"/tmp/prism-{os.getuid()}/{sha256(os.fsencode(folder)).hexdigest()[:16]}.sock"
+    name = f"{sha256(os.fsencode(folder)).hexdigest()[:16]}.sock"
+    own = dict.fromkeys([os.environ.get("XDG_RUNTIME_DIR", ""), f"{RUNTIME}/{os.getuid()}"])
+    found = [f"{it}/prism/{name}" for it in own if os.path.isabs(it) and _is_ours(it)]
+    found = [it for it in found if len(os.fsencode(it)) <= LONGEST]
+    return [*found, f"{SHARED}/prism-{os.getuid()}/{name}"]
+
+
+def _is_ours(folder: str) -> bool:
+    try:
+        return os.lstat(folder).st_uid == os.getuid()
+    except OSError:
+        return False
 
 
 def settings_file(folder: str) -> str:

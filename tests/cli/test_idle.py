@@ -147,7 +147,7 @@ def test_a_log_that_is_followed_is_a_line_of_json_each_for_programs(prism, serve
     server.on("GET /logs/mine?type=console&tail=100&follow=true", head + text)
     done = prism("logs", "mine", "-f", "--json")
     assert [json.loads(it) for it in done.stdout.splitlines()] == [{"line": it} for it in lines]
-    assert prism("logs", "mine", "-f").stdout == "one\nred\na\u2028bc\n\n"
+    assert prism("logs", "mine", "-f").stdout == "one\nred\na\ufffdbc\n\n"
 
 
 def test_a_log_in_which_nothing_was_said(prism, server):

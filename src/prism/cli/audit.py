@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prism.cli.clean_output import for_programs
 from prism.cli.link import daemon
 from prism.cli.moments import to_the_second
 from prism.cli.terminal import say, show_json, show_table
@@ -38,7 +39,7 @@ def _table(asked: Namespace) -> None:
     from io import StringIO  # noqa: PLC0415  cold start
 
     csv.field_size_limit(sys.maxsize)  # ours are as long as they are
-    out = csv.writer(sys.stdout, lineterminator="\n")
+    out = csv.writer(for_programs(sys.stdout), lineterminator="\n")
     pages = _pages(asked, "csv", lambda text: [*csv.reader(StringIO(text, newline=""))])
     for number, page in enumerate(pages):
         out.writerows(page if number == 0 else page[HEAD:])

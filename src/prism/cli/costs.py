@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from prism.cli.clean_output import for_programs
 from prism.cli.link import daemon
 from prism.cli.money import aligned, length, percent, usd
 from prism.cli.terminal import say, show_fields, show_json, show_table, width
@@ -93,7 +94,7 @@ def _write(path: str, to: str | None) -> None:
     """An answer as it came, to the screen or into a file."""
     content = daemon().send("GET", path).content
     if to is None:
-        print(content.decode().rstrip())
+        print(content.decode().rstrip(), file=for_programs(sys.stdout))
     else:
         with open(to, "wb") as file:
             file.write(content)

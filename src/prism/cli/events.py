@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from prism.cli.clean_output import escaped
 from prism.cli.link import daemon
 from prism.cli.moments import here
 from prism.cli.terminal import clean
@@ -19,7 +20,7 @@ def _events(asked: Namespace) -> None:
     for event in events(daemon(), asked.since):
         if asked.name and event.get("subject") != asked.name:
             continue
-        said = json.dumps(event, ensure_ascii=False) if asked.json else _line(event)
+        said = escaped(json.dumps(event, ensure_ascii=False)) if asked.json else _line(event)
         print(said, flush=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from prism.cli.clean_output import control
 from prism.cli.moments import length, seconds_until
 from prism.cli.terminal import GAP, clean, is_terminal, say, suggest, width
 from prism.client.waiting import UNDER_WAY, follow, stage_of
@@ -33,7 +34,7 @@ class Progress:
         stage, percent = stage_of(seen)
         said = clean(stage or seen["state"])
         if self._moving:
-            self._write(f"{START_OF_LINE}{self._line(percent, said)}{CLEAR_TO_END}")
+            self._redraw(self._line(percent, said))
         elif said != self._last:
             share = "" if percent is None else f" ({percent}%)"
             self._write(f"{self._name}: {said}{share}\n")
@@ -42,7 +43,7 @@ class Progress:
     def close(self) -> None:
         """Leave the line as if nothing had been there."""
         if self._moving and self._last:
-            self._write(f"{START_OF_LINE}{CLEAR_TO_END}")
+            self._redraw("")
 
     def _line(self, percent: int | None, said: str) -> str:
         parts = [] if percent is None else [f"{_bar(percent, self._stream)} {percent:>3}%"]
@@ -54,6 +55,10 @@ class Progress:
         passed = time.monotonic() - self._begun
         left = seconds_until(self._ready_at) if self._ready_at else 0.0
         return f"about {length(left)} left" if left >= 1 else f"{length(passed)} so far"
+
+    def _redraw(self, line: str) -> None:
+        begin, end = (control(it, self._stream) for it in (START_OF_LINE, CLEAR_TO_END))
+        self._write(f"{begin}{line}{end}")
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

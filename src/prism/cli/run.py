@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from prism.cli.clean_output import clean_streams
 from prism.cli.registry import overview, verbs_of
 from prism.cli.terminal import complain
 from prism.cli.words import Help, Usage, find, parser
@@ -21,6 +22,7 @@ EXIT = {DaemonUnreachable: 3, Problem: REFUSED}  # the nearest ancestor decides
 
 def run(words: Sequence[str]) -> int:
     """Run one command line; the exit code."""
+    clean_streams()
     try:
         _run(words)
         sys.stdout.flush()

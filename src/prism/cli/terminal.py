@@ -6,6 +6,8 @@ import json
 import os
 import sys
 
+from prism.cli.clean_output import control, escaped
+
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +27,8 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
     """The text in a colour, where that is wanted (https://no-color.org)."""
     if not is_terminal(stream) or os.environ.get("NO_COLOR"):
         return text
-    return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
+    begin, end = (control(f"\x1b[{it}m", stream) for it in (COLOURS[colour], "0"))
+    return f"{begin}{text}{end}"
 
 
 def width(stream: TextIO) -> int | None:
@@ -80,9 +83,9 @@ def show_json(answer: Any) -> None:
     """Print an answer for programs; of a list one item a line."""
     if isinstance(answer, list) and answer:
         encoded = json.JSONEncoder(ensure_ascii=False).encode
-        print("[\n" + ",\n".join([encoded(item) for item in answer]) + "\n]")
+        print("[\n" + ",\n".join([escaped(encoded(item)) for item in answer]) + "\n]")
     else:
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        print(escaped(json.dumps(answer, indent=2, ensure_ascii=False)))
 
 
 def say(text: str) -> None:

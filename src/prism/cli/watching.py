@@ -9,6 +9,7 @@ import os
 import sys
 import time
 
+from prism.cli.clean_output import control
 from prism.cli.terminal import is_terminal, painted, say
 from prism.client.faults import DaemonUnreachable
 
@@ -40,12 +41,12 @@ def watch(
             if look.left:
                 say(AWAY)
         return
-    sys.stdout.write(HIDE + CLEAR)
+    sys.stdout.write(control(HIDE + CLEAR, sys.stdout))
     try:
         for found in look:
             _draw(lines(found) + ([painted(AWAY, "red", sys.stdout)] if look.away else []))
     finally:
-        sys.stdout.write(SHOW)
+        sys.stdout.write(control(SHOW, sys.stdout))
         sys.stdout.flush()
 
 
@@ -91,6 +92,7 @@ def _draw(lines: list[str]) -> None:
         room = len(lines)
     if len(lines) > room > 1:
         lines = [*lines[: room - 1], f"… and {len(lines) - room + 1} more"]
-    text = "".join(f"{line}{TO_END_OF_LINE}\n" for line in lines)
-    sys.stdout.write(f"{HOME}{text}{BELOW}")
+    home, end, below = (control(it, sys.stdout) for it in (HOME, TO_END_OF_LINE, BELOW))
+    text = "".join(f"{line}{end}\n" for line in lines)
+    sys.stdout.write(f"{home}{text}{below}")
     sys.stdout.flush()

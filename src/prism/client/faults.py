@@ -13,9 +13,11 @@ FAMILIES: dict[int, type[Problem]] = {
     401: Denied,
     403: Denied,
     404: NotFound,
+    408: Unavailable,
     409: Conflict,
     410: Conflict,
     424: Unavailable,
+    502: Unavailable,
     503: Unavailable,
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from prism.home import DEFAULT, environment, folder_of, socket_of
+from prism.home import DEFAULT, environment, folder_of, socket_found
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Place:
     @property
     def socket(self) -> str:
         """The Unix socket."""
-        return socket_of(self.home)
+        return socket_found(self.home)
 
     @property
     def log(self) -> str:

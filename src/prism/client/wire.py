@@ -12,6 +12,7 @@ import socket
 
 from prism.client.faults import DaemonUnreachable, problem_of
 from prism.client.place import Place
+from prism.client.trust import check_folder, check_server
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -106,8 +107,11 @@ class Wire:
             door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 door.settimeout(CONNECT)
-                door.connect(self.place.socket)
-            except OSError:
+                path = self.place.socket
+                check_folder(path, self.place.home)
+                door.connect(path)
+                check_server(door, path, self.place.home)
+            except BaseException:
                 door.close()
                 raise
             return door

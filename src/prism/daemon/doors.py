@@ -141,6 +141,12 @@ def _unix(path: Path) -> socket.socket:
             details="whoever it belongs to could answer in Prism's place",
             remediation="Remove it, or choose a shorter PRISM_HOME",
         )
+    if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise SocketUnsafe(
+            f"Others may write to {path.parent}",
+            details="so one of them could answer in Prism's place",
+            remediation=f"`chmod go-w {path.parent}`",
+        )
     path.unlink(missing_ok=True)  # we hold the home's lock: it is a dead daemon's
     door = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)  # 0600 from the first moment on, not after a chmod

@@ -1,0 +1,64 @@
+"""Whether what listens on a Unix socket is the daemon, asked before a word is said to it.
+
+A socket's file can be anybody's who may write to its folder, and whoever listens there
+hears the token. The kernel says whose the folder is and who listens.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import sys
+
+from prism.errors import Denied
+
+ROOT = 0
+WRITERS = stat.S_IWGRP | stat.S_IWOTH
+CREDENTIALS = 12  # bytes: pid, uid, gid
+
+
+class DaemonNotTrusted(Denied, code="DAEMON_NOT_TRUSTED"):
+    """What listens there may be somebody else."""
+
+
+def check_folder(path: str, home: str) -> None:
+    """Refuse a socket in a folder that others may write to; an `OSError` where there is none."""
+    folder, trusted = os.path.dirname(path), _trusted(home)
+    about = os.lstat(folder)
+    if stat.S_ISLNK(about.st_mode) and about.st_uid in trusted:
+        about = os.stat(folder)  # a home may be elsewhere, if it is we who say so
+    if about.st_uid not in trusted or not stat.S_ISDIR(about.st_mode):
+        raise DaemonNotTrusted(
+            f"{folder} is not yours",
+            details=f"it belongs to uid {about.st_uid}, who could answer in the daemon's place",
+            remediation="Choose a shorter PRISM_HOME, or set XDG_RUNTIME_DIR to a folder of yours",
+        )
+    if about.st_mode & WRITERS:
+        raise DaemonNotTrusted(
+            f"Others may write to {folder}",
+            details="so one of them could answer in the daemon's place",
+            remediation=f"`chmod go-w {folder}`",
+        )
+
+
+def check_server(connection: socket.socket, path: str, home: str) -> None:
+    """Refuse who listens, unless it is this user, root, or to root whoever the home belongs to."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return  # only Linux says who it is; elsewhere the folder has to do
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS)
+    uid = int.from_bytes(raw[4:8], sys.byteorder)
+    if uid not in _trusted(home):
+        raise DaemonNotTrusted(
+            f"What listens on {path} is not your daemon",
+            details=f"it runs as uid {uid}",
+            remediation="Remove that file, and start the daemon: `prism daemon start`",
+        )
+
+
+def _trusted(home: str) -> set[int]:
+    """Oneself and root; to root also whoever the home belongs to."""
+    trusted = {os.geteuid(), ROOT}
+    if os.geteuid() == ROOT:
+        trusted.add(os.stat(home).st_uid)
+    return trusted

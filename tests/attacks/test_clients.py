@@ -1,0 +1,320 @@
+"""What a client is told, by whom, and what it lets through to a terminal."""
+
+import ast
+import contextlib
+import json
+import os
+import re
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from prism import cli
+from prism import home as homes
+from prism.cli.clean_output import CleanStream, cleaned, control, escaped
+from prism.client.place import Place
+from prism.client.trust import DaemonNotTrusted, check_server
+from prism.client.wire import Wire
+from prism.daemon.doors import SocketUnsafe, open_doors
+from tests.cli.conftest import begun, environ, prism, typed  # noqa: F401  fixtures
+from tests.cli.shown import workspace
+from tests.client.conftest import home, server, wire  # noqa: F401  fixtures
+from tests.client.scripted import Scripted, problem
+from tests.kit.test_peer import as_somebody_else
+from tests.waiting import eventually
+
+HOSTILE = {
+    "clear the screen": ("a\x1b[2Jb", "ab"),
+    "colour": ("a\x1b[31;1mb\x1b[0m", "ab"),
+    "conceal": ("a\x1b[8mb", "ab"),
+    "set the title": ("a\x1b]0;title\x07b", "ab"),
+    "a link": ("\x1b]8;;http://evil\x1b\\b", "b"),
+    "copy into the clipboard": ("a\x1b]52;c;ZXZpbA==\x07b", "ab"),
+    "a device's own words": ("a\x1bP$q\x1b\\b", "ab"),
+    "one byte that begins a sequence": ("a\x9b2Jb", "ab"),
+    "a title without its end": ("a\x1b]0;b", "a\ufffd]0;b"),
+    "escape alone": ("a\x1bcb", "a\ufffdcb"),
+    "back to the start of the line": ("a\rb", "a\ufffdb"),
+    "backspace": ("a\x08b", "a\ufffdb"),
+    "bell": ("a\x07b", "a\ufffdb"),
+    "NUL": ("a\0b", "a\ufffdb"),
+    "delete": ("a\x7fb", "a\ufffdb"),
+    "next line": ("a\x85b", "a\ufffdb"),
+    "right to left": ("a\u202eb", "a\ufffdb"),
+    "isolate": ("a\u2066b\u2069", "a\ufffdb\ufffd"),
+    "mark": ("a\u200fb\u061c", "a\ufffdb\ufffd"),
+    "line separator": ("a\u2028b", "a\ufffdb"),
+    "half a pair": ("a\ud800b", "a\ufffdb"),
+    "invisible tags": ("a\U000e0041b", "a\ufffdb"),
+    "what stays": ("ä\tб\n\u200dو👩\u200d🔬", "ä\tб\n\u200dو👩\u200d🔬"),
+}
+ALL = "x" + "".join(text for name, (text, _) in HOSTILE.items() if name != "half a pair")
+BAD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_what_drives_a_terminal_is_cleaned(kind):
+    text, shown = HOSTILE[kind]
+    assert cleaned(text) == shown
+    safe = escaped(json.dumps(text, ensure_ascii=False))
+    assert json.loads(safe) == text
+    assert not BAD.search(safe)
+
+
+def test_only_our_own_sequences_pass(tmp_path):
+    with (tmp_path / "out").open("w+", encoding="utf-8", newline="") as file:
+        stream = CleanStream(file)
+        red = control("\x1b[31m", stream)
+        stream.write(f"{red}a\x1b[2J\r{red}")
+        stream.write("\x00" + red[1:9] + "\x1b[2J\x00")  # who guesses a part of the word
+        stream.writelines(["b\x1b[2J\n"])
+        assert control("\x1b[31m", file) == "\x1b[31m"
+        stream.flush()
+        file.seek(0)
+        said = file.read()
+    assert said.count("\x1b") == 2
+    assert said.startswith("\x1b[31ma\ufffd\x1b[31m")
+    assert said.endswith("b\n")
+
+
+def every_string(value):
+    """The same answer, with something hostile in each text of it."""
+    if isinstance(value, dict):
+        return {name: every_string(it) for name, it in value.items()}
+    if isinstance(value, list):
+        return [every_string(it) for it in value]
+    return value + ALL if isinstance(value, str) and not value.startswith("2026-") else value
+
+
+SAYS = {
+    ("list",): {"GET /instances": [workspace()]},
+    ("list", "--json"): {"GET /instances": [workspace()]},
+    ("profile", "list", "--json"): {"GET /profiles": [{"name": "x"}]},
+    ("logs", "mine"): {"GET /logs/mine?type=console&tail=100": {"lines": ["x"]}},
+    ("stop", "mine", "--no-wait"): {
+        "POST /instances/mine/stop": {"name": "x", "previous_state": "running", "new_state": "x"},
+        "GET /instances/mine": workspace(),
+    },
+    ("token", "revoke", "x"): {"DELETE /tokens/x": {"message": "x"}},
+    ("invite", "revoke", "x"): {"DELETE /invitations/x": {"message": "x"}},
+    ("member", "list", "x"): {
+        "GET /projects/x/members": [
+            {"email": "x", "role": "x", "added_at": "2026-01-01T00:00:00Z", "added_by": "x"}
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("words", SAYS, ids=" ".join)
+def test_whatever_a_daemon_says_drives_no_terminal(prism, server, words):  # noqa: F811
+    for line, answer in SAYS[words].items():
+        server.on(line, every_string(answer))
+    done = prism(*words)
+    shown = done.stdout + done.stderr
+    assert "title" in shown or "]0;b" in shown or "ab" in shown, "it was shown"
+    assert not BAD.search(shown)
+
+
+def test_what_is_wrong_drives_no_terminal(prism, typed, server):  # noqa: F811
+    more = {"details": ALL, "remediation": ALL}
+    server.on("GET /instances", problem(409, "CONFLICT", ALL, **more))
+    assert not BAD.search(prism("list").stderr)
+    screen = typed("list")[1]
+    assert screen.count("\x1b") == 4, "red, its end, cyan, its end: ours"
+    server.on("GET /instances", b"HTTP/1.1 200 X\r\nContent-Length: 5\r\n\r\n\x1b[2Ja")
+    assert not BAD.search(prism("list").stderr)
+    assert not BAD.search(prism("list", "--state", "\x1b[2J").stderr)
+    assert not BAD.search(prism("no\x1b[2Jthing").stderr)
+
+
+def test_what_is_followed_drives_no_terminal(prism, begun, server):  # noqa: F811
+    text = f"{ALL}\n".encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n".encode()
+    server.on("GET /logs/mine?type=console&tail=100&follow=true", head + text)
+    for more in ((), ("--json",)):
+        assert not BAD.search(prism("logs", "mine", "-f", *more).stdout)
+    fact = {"id": "evt_1", "event": "e", "at": None, "actor": ALL, "subject": ALL, "data": {}}
+    said = f"id: 1\ndata: {json.dumps(fact)}\n\n".encode()
+    server.on("GET /events", b"HTTP/1.1 200 OK\r\n\r\n" + said)
+    for more in ((), ("--json",)):
+        with begun("events", *more) as one:
+            line = one.stdout.readline()
+            assert line
+            assert not BAD.search(line)
+            one.kill()
+
+
+def test_nothing_of_the_command_line_writes_past_the_edge():
+    """No other way to a terminal than the two streams that are wrapped."""
+    past = {"__stdout__", "__stderr__", "buffer", "openpty", "ctermid"}
+    for file in Path(cli.__file__).parent.rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        assert not named & past, file.name
+        assert "/dev/tty" not in words, file.name
+
+
+# ------------------------------------------------------------------ who listens
+
+
+@pytest.fixture
+def short():
+    """A folder whose path leaves room for a socket's."""
+    with tempfile.TemporaryDirectory(prefix="p") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def deep(short, tmp_path, monkeypatch):
+    """A home whose path is too long for a socket, and a folder that all users share."""
+    shared = short / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    monkeypatch.setattr(homes, "SHARED", str(shared))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(homes, "RUNTIME", str(short / "run"))
+    folder = tmp_path / ("d" * 60) / ("e" * 60)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def spoken_to(path):
+    """What a listener at that path has heard of a client that has a token."""
+    impostor = Scripted.on_path(path)
+    impostor.on("GET /daemon/status", {"status": "healthy"})
+    return impostor
+
+
+def test_a_long_home_prefers_the_folder_that_the_system_made(deep, short, monkeypatch):
+    uid = os.getuid()
+    shared = f"{homes.SHARED}/prism-{uid}/"
+    assert homes.socket_of(str(deep)).startswith(shared)
+    run = short / "run" / str(uid)
+    run.mkdir(parents=True)
+    assert homes.socket_of(str(deep)).startswith(f"{run}/prism/")
+    own = short / "xdg"
+    own.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(own))
+    assert homes.socket_of(str(deep)).startswith(f"{own}/prism/")
+    for wrong in ("relative", str(short / "none"), "", str(short / ("y" * 90))):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", wrong)
+        assert homes.socket_of(str(deep)).startswith(f"{run}/prism/")
+    if uid == 0:  # of somebody else, as `su` leaves it behind
+        own.rename(short / "theirs")
+        os.chown(short / "theirs", 65534, 65534)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(short / "theirs"))
+        assert homes.socket_of(str(deep)).startswith(f"{run}/prism/")
+
+
+def test_a_client_finds_a_daemon_of_another_environment(deep, short, monkeypatch):
+    made = Path(homes.socket_of(str(deep)))
+    with contextlib.closing(open_doors("localhost", 0, made)):
+        own = short / "xdg"
+        own.mkdir()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(own))
+        assert homes.socket_of(str(deep)) != str(made)
+        assert Place(str(deep)).socket == str(made)
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
+def test_no_word_is_said_where_others_may_write(deep, mode):
+    path = Path(homes.socket_of(str(deep)))
+    path.parent.mkdir()
+    impostor = spoken_to(path)
+    path.parent.chmod(mode)
+    try:
+        with pytest.raises(DaemonNotTrusted, match="Others may write"):
+            Wire(Place(str(deep), token="secret")).ask("GET", "/daemon/status")
+        assert impostor.asked == []
+        with pytest.raises(SocketUnsafe, match="Others may write"):
+            open_doors("localhost", 0, path)
+        path.parent.chmod(0o700)
+        Wire(Place(str(deep), token="secret")).ask("GET", "/daemon/status")
+    finally:
+        impostor.close()
+
+
+def test_no_word_is_said_in_a_folder_of_somebody_else(deep, monkeypatch):
+    path = Path(homes.socket_of(str(deep)))
+    path.parent.mkdir()
+    impostor = spoken_to(path)
+    try:
+        if os.geteuid() == 0:
+            os.chown(path.parent, 65534, 65534)
+        else:
+            monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        with pytest.raises(DaemonNotTrusted, match="is not yours"):
+            Wire(Place(str(deep), token="secret")).ask("GET", "/daemon/status")
+        assert impostor.asked == []
+    finally:
+        impostor.close()
+
+
+LISTEN = """
+import os, socket, sys
+door = socket.socket(fileno=int(sys.argv[1]))
+door.listen()
+print("ready", flush=True)
+client, _ = door.accept()
+print(client.recv(65536).decode(), flush=True)
+"""
+
+
+def test_no_word_is_said_to_another_user(tmp_path, home, monkeypatch):  # noqa: F811
+    """By the kernel's own word, whatever the file and its folder look like."""
+    become, daemon = as_somebody_else()
+    path = home / "prism.sock"
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(path))
+        command = [*become, sys.executable, "-I", "-S", "-c", LISTEN, str(door.fileno())]
+        pipes = {"stdout": subprocess.PIPE, "text": True, "pass_fds": [door.fileno()]}
+        with subprocess.Popen(command, **pipes) as impostor:
+            assert impostor.stdout.readline() == "ready\n"
+            if not become:  # we are the impostor, so the client is somebody else
+                monkeypatch.setattr("prism.client.trust._trusted", lambda _: {daemon, 0})
+                monkeypatch.setattr("prism.client.wire.check_folder", lambda *_: None)
+            with pytest.raises(DaemonNotTrusted, match="is not your daemon"):
+                Wire(Place(str(home), token="secret")).ask("GET", "/daemon/status")
+            heard = impostor.communicate(timeout=20)[0]
+    assert "secret" not in heard
+    assert heard.strip() == ""
+
+
+def test_a_daemon_of_ones_own_is_trusted(tmp_path):
+    one, other = socket.socketpair()
+    with one, other:
+        check_server(one, "path", str(tmp_path))
+
+
+def test_the_daemons_folder_is_for_its_user_alone(deep):
+    path = Path(homes.socket_of(str(deep)))
+    doors = open_doors("localhost", 0, path)
+    try:
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        eventually(path.exists)
+    finally:
+        doors.close()
+
+
+def test_a_table_for_programs_is_whole_in_a_file_and_clean_on_a_terminal(
+    prism,  # noqa: F811
+    typed,  # noqa: F811
+    server,  # noqa: F811
+):
+    text = f"id,name\n1,{ALL.replace(chr(10), '')}\n".replace("\r", "").replace("\0", "")
+    body = text.encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    words = ("cost", "export")
+    done = prism(*words)
+    asked = [it for it in server.asked if it.path.startswith("/costs/export")]
+    for one in asked:
+        server.on(f"GET {one.path}", head + body)
+    assert asked
+    assert prism(*words).stdout == text, done.stderr
+    assert not BAD.search(typed(*words)[1].replace("\r", ""))
