@@ -1,6 +1,7 @@
 """Nothing outside of a workspace ever follows a path that the workspace can write."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -153,3 +154,32 @@ while not select.select([0], [], [], 0)[0]:
         assert program.stdout.readline()
         yield
         program.communicate()
+
+
+@linux
+def test_a_snapshot_holds_nothing_that_a_symlink_leads_to(outside, tmp_path):
+    """Reads of the host's files: a folder and a file are exchanged for symlinks to them."""
+    home = tmp_path / "home"
+    for name in range(40):
+        (home / "a" / f"folder{name}").mkdir(parents=True)
+        (home / "a" / f"folder{name}" / "file").write_text("own")
+    (home / "a" / "link").symlink_to(outside)
+    (home / "a" / "folder3" / "link").symlink_to(outside / "file")
+    program = Path(safe_paths.__file__).with_name("tree_copy.py")
+    taken = []
+    with (
+        exchanging(home / "a", "folder20", "link"),
+        exchanging(home / "a" / "folder3", "file", "link"),
+    ):
+        for number in range(20):
+            draft = tmp_path / f"draft{number}"
+            order = {"source": str(home), "target": str(draft), "manifest": f"{draft}.json"}
+            argv = [sys.executable, "-I", "-S", str(program), json.dumps(order)]
+            with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as it:
+                taken.append(json.loads(it.stdout.read()))
+    for number in range(20):
+        for top, folders, files in os.walk(tmp_path / f"draft{number}"):
+            for path in (Path(top) / name for name in [*folders, *files]):
+                assert path.is_symlink() or not path.is_file() or path.read_text() == "own"
+    assert any("failed" not in it for it in taken)
+    assert os.listdir(outside) == ["file"]

@@ -159,6 +159,9 @@ class MemoryVolumes:
         with self._asked(f"delete {id}"):
             self.copies.pop(id, None)
 
+    def end(self) -> None:
+        """Nothing is under way."""
+
     def close(self) -> None:
         """Nothing is open."""
 

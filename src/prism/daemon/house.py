@@ -160,6 +160,12 @@ class House:
             journal.prune(tx.sql, now)
             idempotency.prune(tx.sql, now)
 
+    def end(self) -> None:
+        """The daemon begins to shut down: streams end, and nothing lasting is begun."""
+        self.db.bus.close()
+        for place in self.rooms.volumes.values():
+            place.end()
+
     def close(self) -> None:
         """Stop working and let go of everything; machines keep running."""
         self.rooms.aws.stop()

@@ -60,13 +60,13 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Close on SIGTERM or SIGINT."""
-        self._house.db.bus.close()
+        self._house.end()
         super().handle_exit(sig, frame)
 
     def stop(self) -> None:
         """Close because somebody asked over the wire."""
         log.info("asked to shut down")
-        self._house.db.bus.close()
+        self._house.end()
         self.should_exit = True
 
 

@@ -157,5 +157,8 @@ class Volumes(Protocol):
     def delete_snapshot(self, id: str) -> None:
         """Destroy a snapshot."""
 
+    def end(self) -> None:
+        """The daemon begins to shut down: what is interrupted from now on has not failed."""
+
     def close(self) -> None:
         """Begin nothing any more; what is under way ends, or is begun anew another time."""

@@ -1,18 +1,22 @@
 """Volumes on this machine: what they hold survives everything that is not their deletion."""
 
+import errno
 import hashlib
+import json
 import os
 import random
 import stat
 import subprocess
+import sys
 
 import pytest
 
-from prism.providers.local import copies
+from prism.agent.safe_paths import remove_tree
+from prism.providers.local import copies, removals
 from prism.providers.local.terms import machine_id
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import Kind, Seen
-from prism.storage.ports import CopyOrder, VolumeOrder
+from prism.storage.ports import CopyOrder, StorageRefused, VolumeOrder
 from prism.templates.model import Template
 from prism.workspaces.model import Seen as Machine
 from tests.providers.local.world import page
@@ -154,7 +158,7 @@ def test_a_deletion_follows_no_link_and_ends_in_locked_folders(volumes, data, tm
     (data(id) / "out").symlink_to(outside)
     (data(id) / "folder1" / "out").symlink_to(outside)
     volumes.delete(id)
-    assert volumes.survey().disks == []
+    eventually(lambda: volumes.survey().disks == [])
     eventually(lambda: not any((tmp_path / "storage" / "volumes").iterdir()))
     assert (outside / "file").read_text() == "precious"
     assert stat.S_IMODE(outside.stat().st_mode) & 0o700 == 0o700
@@ -184,15 +188,32 @@ def test_a_copy_of_a_home_has_no_way_into_volumes(world, volumes, data, tmp_path
     assert shown(world, machine).is_symlink()
 
 
+def program(code):
+    """One that is started instead of the one that copies; it gets the same order."""
+    head = "import json, os, sys, time; order = json.loads(sys.argv[1])\n"
+
+    def copying(order):
+        argv = [sys.executable, "-c", head + code, json.dumps(order)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(argv, stdin=pipe, stdout=pipe)
+
+    return copying
+
+
+FULL = 'print(json.dumps({"failed": "x: No space left on device", "full": True}))'
+HALF = """
+os.mkdir(order["target"])
+open(order["target"] + "/half", "w").write("torn")
+open(order["target"] + "/../../begun", "w").close()
+sys.stdin.read()
+sys.exit(3)
+"""
+
+
 def test_a_full_disk_is_said_and_another_try_is_possible(volumes, data, monkeypatch, tmp_path):
     id = volumes.create(ORDER).id
-    before = fill(data(id))
-    real, said = copies.copying, "echo 'cp: error writing: No space left on device' >&2; exit 1"
-
-    def full(source, target):
-        return subprocess.Popen(["sh", "-c", said], stderr=subprocess.PIPE)
-
-    monkeypatch.setattr(copies, "copying", full)
+    before, real = fill(data(id)), copies.copying
+    monkeypatch.setattr(copies, "copying", program(FULL))
     volumes.snapshot(KEPT, id)
     eventually(lambda: [it.seen for it in volumes.survey().copies] == [Seen.BROKEN])
     [broken] = volumes.survey().copies
@@ -207,54 +228,159 @@ def test_a_full_disk_is_said_and_another_try_is_possible(volumes, data, monkeypa
 def test_a_copy_that_died_with_its_daemon_is_made_anew(volumes, data, monkeypatch, tmp_path):
     id = volumes.create(ORDER).id
     before, real = fill(data(id)), copies.copying
-    begun = []
-
-    def endless(source, target):
-        target.mkdir()
-        (target / "half").write_text("torn")
-        begun.append(subprocess.Popen(["sleep", "600"], stderr=subprocess.PIPE))
-        return begun[0]
-
-    monkeypatch.setattr(copies, "copying", endless)
+    place = tmp_path / "storage" / "snapshots"
+    monkeypatch.setattr(copies, "copying", program(HALF))
     volumes.snapshot(KEPT, id)
-    eventually(lambda: begun)
+    eventually((place / "begun").exists)
+    (place / "begun").unlink()
     monkeypatch.setattr(copies, "copying", real)
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     assert later.survey().copies == [], "half a snapshot is none"
     later.snapshot(KEPT, id)
     kept = copied(later)
-    assert digest(tmp_path / "storage" / "snapshots" / kept.id / "data") == before
+    assert digest(place / kept.id / "data") == before
     volumes.close()
-    eventually(lambda: begun[0].poll() is not None)
-    eventually(lambda: len(os.listdir(tmp_path / "storage" / "snapshots")) == 1)
+    eventually(lambda: len(os.listdir(place)) == 1)
+    later.close()
 
 
-def test_a_copy_that_is_deleted_while_it_is_made_never_appears(volumes, data, monkeypatch):
+def test_a_copy_that_is_deleted_while_it_is_made_never_appears(
+    volumes, data, monkeypatch, tmp_path
+):
     id = volumes.create(ORDER).id
-    sleeping = []
-
-    def endless(source, target):
-        sleeping.append(subprocess.Popen(["sleep", "600"], stderr=subprocess.PIPE))
-        return sleeping[0]
-
-    monkeypatch.setattr(copies, "copying", endless)
+    monkeypatch.setattr(copies, "copying", program(HALF))
     made = volumes.snapshot(KEPT, id)
-    eventually(lambda: sleeping)
+    eventually((tmp_path / "storage" / "snapshots" / "begun").exists)
     volumes.delete_snapshot(made.id)
     eventually(lambda: volumes.survey().copies == [])
-    assert sleeping[0].wait(10) < 0
+    eventually(lambda: os.listdir(tmp_path / "storage" / "snapshots") == ["begun"])
 
 
-def test_what_vanishes_while_it_is_read_is_no_failure(volumes, data, monkeypatch, tmp_path):
+def killing(times):
+    """The real program, killed so often soon after its start."""
+    real, left = copies.copying, [times]
+
+    def copying(order):
+        it = real(order)
+        if left[0]:
+            left[0] -= 1
+            it.kill()
+        return it
+
+    return copying
+
+
+def test_a_killed_copy_is_no_snapshot_but_made_anew(volumes, data, monkeypatch, tmp_path):
     id = volumes.create(ORDER).id
-    fill(data(id))
-    real, gone = copies.copying, "cp: cannot stat 'x': No such file or directory"
-
-    def racing(source, target):
-        real(source, target).communicate()
-        return subprocess.Popen(["sh", "-c", f'echo "{gone}" >&2; exit 1'], stderr=-1)
-
-    monkeypatch.setattr(copies, "copying", racing)
+    before = fill(data(id))
+    monkeypatch.setattr(copies, "copying", killing(2))
     volumes.snapshot(KEPT, id)
     kept = copied(volumes)
-    assert digest(tmp_path / "storage" / "snapshots" / kept.id / "data") == digest(data(id))
+    assert digest(tmp_path / "storage" / "snapshots" / kept.id / "data") == before
+
+
+def test_a_copy_that_is_killed_each_time_has_failed(volumes, data, monkeypatch, tmp_path):
+    id = volumes.create(ORDER).id
+    fill(data(id))
+    monkeypatch.setattr(copies, "copying", killing(100))
+    volumes.snapshot(KEPT, id)
+    eventually(lambda: [it.seen for it in volumes.survey().copies] == [Seen.BROKEN])
+    assert volumes.survey().copies[0].trouble.code == "COPY_INTERRUPTED"
+    assert not any((tmp_path / "storage" / "snapshots").iterdir())
+
+
+def test_a_copy_that_ends_with_its_daemon_has_not_failed(volumes, data, monkeypatch):
+    id = volumes.create(ORDER).id
+    fill(data(id))
+    monkeypatch.setattr(copies, "copying", program(HALF))
+    volumes.snapshot(KEPT, id)
+    eventually(lambda: any(volumes._copies._running.values()))
+    volumes.end()
+    for process in list(volumes._copies._running.values()):
+        process.kill()  # as a service manager does, to all at once
+    eventually(lambda: not volumes._copies._running)
+    assert volumes.survey().copies == []
+
+
+def test_a_source_that_is_taken_away_meanwhile_fails_the_copy(volumes, data, tmp_path):
+    home = tmp_path / "workspaces" / machine_id("ws_9") / "home"
+    home.mkdir(parents=True)
+    for number in range(3000):
+        (home / f"file{number}").write_text("x" * 100)
+    volumes.snapshot(KEPT, machine_id("ws_9"))
+    eventually(lambda: any((tmp_path / "storage" / "snapshots").glob(".snap-*/data/file*")))
+    home.rename(tmp_path / "trash")
+    remove_tree(tmp_path / "trash")
+
+    def ended():
+        [it] = volumes.survey().copies
+        return it.seen is not Seen.MAKING and it
+
+    it = eventually(ended)
+    if it.seen is Seen.THERE:  # it was faster: then it is whole
+        assert len(os.listdir(tmp_path / "storage" / "snapshots" / it.id / "data")) == 3000
+    else:
+        assert "removed while it was copied" in it.trouble.message
+
+
+def test_what_is_restored_is_compared_with_the_manifest(volumes, data, tmp_path):
+    id = volumes.create(ORDER).id
+    fill(data(id))
+    volumes.snapshot(KEPT, id)
+    kept = copied(volumes)
+    copy = tmp_path / "storage" / "snapshots" / kept.id / "data"
+    file, times = copy / "folder2" / "file2", (copy / "folder2" / "file2").stat()
+    torn = bytearray(file.read_bytes())
+    torn[len(torn) // 2] ^= 1
+    file.write_bytes(torn)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    (copy / "folder3" / "file3").unlink()
+    volumes.restore(SHARED, kept.id)
+    eventually(lambda: any(it.seen is Seen.BROKEN for it in volumes.survey().disks))
+    [broken] = [it for it in volumes.survey().disks if it.seen is Seen.BROKEN]
+    assert "folder2/file2 has another content" in broken.trouble.message
+    assert "folder3/file3 is missing" in broken.trouble.message
+
+
+def test_a_volume_is_deleting_with_the_reason_until_it_is_gone(volumes, data, monkeypatch):
+    id = volumes.create(ORDER).id
+    fill(data(id))
+    real, stuck = removals.remove_tree, []
+
+    def refusing(path):
+        if not stuck:
+            raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+        real(path)
+
+    monkeypatch.setattr(removals, "remove_tree", refusing)
+    monkeypatch.setattr(removals, "AGAIN", 0.05)
+    volumes.delete(id)
+    with pytest.raises(StorageRefused):
+        volumes.attach(id, machine_id("ws_1"), "data")
+    [it] = eventually(lambda: [it for it in volumes.survey().disks if it.trouble])
+    assert (it.id, it.seen, it.trouble.code) == (id, Seen.DELETING, "DELETE_FAILED")
+    assert "resource busy" in it.trouble.message
+    stuck.append(True)
+    eventually(lambda: volumes.survey().disks == [])
+
+
+def test_a_deletion_goes_on_when_its_daemon_has_died(volumes, data, monkeypatch, tmp_path):
+    id = volumes.create(ORDER).id
+    fill(data(id))
+    monkeypatch.setattr(removals, "AGAIN", 60)
+    real = removals.remove_tree
+
+    def refusing(path):
+        raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+
+    monkeypatch.setattr(removals, "remove_tree", refusing)
+    volumes.delete(id)
+    volumes.close()
+    later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
+    assert [(it.id, it.seen) for it in later.survey().disks] == [(id, Seen.DELETING)]
+    later.close()
+    monkeypatch.setattr(removals, "remove_tree", real)
+    last = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
+    eventually(lambda: last.survey().disks == [])
+    assert os.listdir(tmp_path / "storage" / "volumes") == []
+    last.close()

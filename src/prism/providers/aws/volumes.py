@@ -93,6 +93,9 @@ class AwsVolumes:
         with refusals():
             self._copies.delete(id)
 
+    def end(self) -> None:
+        """Nothing goes on here that could be interrupted."""
+
     def close(self) -> None:
         """Nothing goes on here that has to end."""
 

@@ -12,7 +12,6 @@ import re
 import secrets
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -22,13 +21,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from prism.agent.safe_paths import Directory
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
 from prism.providers.local import quota, supervision
-from prism.providers.local.copies import Copies
+from prism.providers.local.copies import Copies, Work
 from prism.providers.local.measuring import FRESH, Measuring
+from prism.providers.local.removals import Removals
 from prism.providers.local.trees import cleared
 from prism.storage.model import Kind, Seen
 from prism.storage.ports import (
@@ -86,7 +85,8 @@ class LocalVolumes:
         self._volumes = root.absolute() / "volumes"
         self._snapshots = root.absolute() / "snapshots"
         self._machines = machines.absolute()
-        self._copies, self._measuring = Copies(), Measuring(fresh)
+        self._copies, self._removals = Copies(), Removals()
+        self._measuring = Measuring(fresh)
         self._lock = threading.Lock()
         self._sweep()
 
@@ -118,7 +118,15 @@ class LocalVolumes:
                 kept.append(Copy(id=id, key=key, seen=seen, trouble=trouble))
             elif not id.startswith("snap-") and id not in disks:
                 found.append(Disk(id=id, key=key, seen=seen, trouble=trouble))
-        return Survey(found, kept)
+        return Survey([*found, *self._leaving_disks()], [*kept, *self._leaving_copies()])
+
+    def _leaving_disks(self) -> Iterator[Disk]:
+        for id, it in self._removals.state(self._volumes):
+            yield Disk(id=id, key=it.key, seen=Seen.DELETING, trouble=it.trouble)
+
+    def _leaving_copies(self) -> Iterator[Copy]:
+        for id, it in self._removals.state(self._snapshots):
+            yield Copy(id=id, key=it.key, seen=Seen.DELETING, trouble=it.trouble)
 
     def create(self, order: VolumeOrder) -> Disk:
         """An empty folder; it appears whole, at once, or not at all."""
@@ -145,9 +153,17 @@ class LocalVolumes:
             return Disk(id=id, key=order.key, seen=Seen.THERE)
         if not ID.fullmatch(snapshot) or not source.is_dir():
             raise StorageRefused(f"There is no snapshot {snapshot} here")
-        self._copies.begin(
-            self._volumes / id, source, _about(order), prepare=partial(self._confine, order)
+        manifest = source.with_name("manifest.json")
+        work = Work(
+            self._volumes / id,
+            source,
+            _about(order),
+            expected=manifest
+            if manifest.exists()
+            else None,  # one made by an older Prism has none
+            prepare=partial(self._confine, order),
         )
+        self._copies.begin(work)
         return Disk(id=id, key=order.key, seen=Seen.MAKING)
 
     def attach(self, id: str, machine: str, name: str) -> None:
@@ -167,7 +183,7 @@ class LocalVolumes:
             self._note(machine, now, tuple(it for it in now if it.id != id))
 
     def delete(self, id: str) -> None:
-        """Move the folder aside, which is at once, and remove it in the background."""
+        """Put it out of reach, which is at once; it is `deleting` until nothing is left."""
         self._remove(self._volumes, id)
 
     def snapshot(self, order: CopyOrder, source: str) -> Copy:
@@ -185,18 +201,22 @@ class LocalVolumes:
             raise StorageRefused(f"{source} is nothing of this machine")
         if not data.is_dir():
             raise StorageRefused(f"There is nothing of {source} to copy")
-        self._copies.begin(
-            self._snapshots / id, data, _about_copy(order, source), self._without_links
-        )
+        said, omitted = _about_copy(order, source), f"{self._volumes}/"
+        self._copies.begin(Work(self._snapshots / id, data, said, omitted=omitted))
         return Copy(id=id, key=key, seen=Seen.MAKING)
 
     def delete_snapshot(self, id: str) -> None:
-        """Move the folder aside, which is at once, and remove it in the background."""
+        """Put it out of reach, which is at once; it is `deleting` until nothing is left."""
         self._remove(self._snapshots, id)
 
     def close(self) -> None:
         """Copy no more."""
         self._copies.close()
+        self._removals.close()
+
+    def end(self) -> None:
+        """Begin no copy any more; one that is ended from now on did not fail."""
+        self._copies.end()
 
     def _confine(self, order: VolumeOrder, data: Path) -> None:
         """Make its folder one of a fixed size, where that can be."""
@@ -207,19 +227,14 @@ class LocalVolumes:
         if not ID.fullmatch(id):
             return
         self._copies.forget(id)
-        aside = place / f".{id}-{secrets.token_hex(4)}"
-        try:
-            (place / id).rename(aside)
-        except FileNotFoundError:
-            return
-        _in_the_background(aside)
+        self._removals.begin(place, id)
 
     def _sweep(self) -> None:
         """Remove what a daemon that died has left half made, or half removed."""
         for place in (self._volumes, self._snapshots):
             for name in _names(place):
                 if name.startswith("."):
-                    _in_the_background(place / name)
+                    self._removals.go_on(place / name)
 
     def _attached(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
@@ -248,13 +263,6 @@ class LocalVolumes:
         else:
             path.unlink(missing_ok=True)
         supervision.poke(self._machines / machine)
-
-    def _without_links(self, data: Path) -> None:
-        """A copy of a home has no way into the volumes that its workspace had."""
-        with suppress(OSError), Directory.at(data) as home, home.folder("volumes") as place:
-            for name in place.names():
-                if (place.readlink(name) or "").startswith(f"{self._volumes}/"):
-                    place.unlink(name)
 
 
 def volume_id(key: str, kind: Kind) -> str:
@@ -315,10 +323,6 @@ def _names(place: Path) -> list[str]:
         return []
     except OSError as error:
         raise Unavailable(f"The storage of this machine cannot be read: {error}") from error
-
-
-def _in_the_background(folder: Path) -> None:
-    threading.Thread(target=cleared, args=(folder,), name="remove", daemon=True).start()
 
 
 def _refused(error: OSError) -> StorageRefused:

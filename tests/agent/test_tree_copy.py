@@ -1,0 +1,258 @@
+"""A copied tree is what the source was, at one moment if it says so, and listed in a manifest."""
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prism.agent import manifest, tree_copy
+from prism.agent.safe_paths import Directory
+from tests.agent.test_safe_paths import DEEP, nested
+from tests.waiting import eventually
+
+PROGRAM = Path(tree_copy.__file__)
+
+
+class Going:
+    asked = False
+
+
+@pytest.fixture
+def order(tmp_path):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "draft").mkdir()
+    return {
+        "source": str(tmp_path / "source"),
+        "target": str(tmp_path / "draft" / "data"),
+        "manifest": str(tmp_path / "draft" / "manifest.json"),
+        "draft": str(tmp_path / "draft"),
+    }
+
+
+def start(order):
+    argv = [sys.executable, "-I", "-S", str(PROGRAM), json.dumps(order)]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def run(order):
+    with start(order) as it:
+        said = it.stdout.read()
+        assert it.wait() == 0
+    return json.loads(said)
+
+
+def listed(root):
+    """Everything about every entry of a tree that a copy has to keep."""
+    found = {}
+    for top, folders, files in os.walk(root):
+        for name in [*folders, *files]:
+            path = os.path.join(top, name)
+            at = os.lstat(path)
+            facts = [at.st_mode, at.st_uid, at.st_gid, at.st_mtime_ns]
+            if os.path.islink(path):
+                facts.append(os.readlink(path))
+            elif os.path.isfile(path):
+                with open(path, "rb") as file:
+                    facts.append(hashlib.file_digest(file, "sha256").hexdigest())
+                facts.append(at.st_nlink)
+            found[os.path.relpath(path, root)] = facts
+    return found
+
+
+def various(source):
+    (source / "folder" / "deep").mkdir(parents=True)
+    (source / "folder" / "deep" / "file").write_text("text")
+    (source / "empty").touch()
+    (source / "large").write_bytes(os.urandom(1_000_000))
+    (source / "link").symlink_to("/etc/passwd")
+    os.link(source / "large", source / "folder" / "again")
+    os.mkfifo(source / "fifo")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(os.path.relpath(source / "socket"))
+    with open(source / "hole", "wb") as file:
+        file.seek(30_000_000)
+        file.write(b"end")
+    (source / os.fsdecode(b"not-utf8-\xff")).write_text("x")
+    (source / "folder" / "locked").write_text("x")
+    (source / "folder" / "locked").chmod(0o400)
+    (source / "folder").chmod(0o550)
+    os.utime(source / "folder", ns=(10**18, 10**18 + 7))
+
+
+def test_a_copy_has_everything_that_the_source_has(order):
+    source = Path(order["source"])
+    various(source)
+    said = run(order)
+    assert listed(order["target"]) == listed(source)
+    assert (said["one_moment"], said["left_out"]) == (True, [])
+    copy = Path(order["target"])
+    assert (copy / "hole").stat().st_blocks < 1000
+    assert (copy / "large").stat().st_ino == (copy / "folder" / "again").stat().st_ino
+    assert 1_000_000 < said["used"] < 3_000_000
+
+
+def test_extended_attributes_come_along(order):
+    file = Path(order["source"]) / "file"
+    file.write_text("x")
+    try:
+        os.setxattr(file, "user.note", b"kept")
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+    run(order)
+    assert os.getxattr(Path(order["target"]) / "file", "user.note") == b"kept"
+
+
+def test_the_manifest_names_everything_with_its_content(order):
+    source = Path(order["source"])
+    various(source)
+    run(order)
+    known = dict(manifest.paths(manifest.load(order["manifest"])))
+    assert known.keys() == listed(source).keys()
+    assert known["folder/deep/file"].extra == hashlib.sha256(b"text").hexdigest()
+    assert (known["hole"].size, known["hole"].extra, known["fifo"].kind) == (
+        30_000_003,
+        None,
+        "fifo",
+    )
+    again = {"do": "hash", "source": order["target"], "manifest": order["manifest"]}
+    assert run(again) == {"hashed": True}
+    known = dict(manifest.paths(manifest.load(order["manifest"])))
+    assert all(it.extra for it in known.values() if it.kind == "file")
+
+
+def test_a_tree_deeper_than_a_path_may_be_is_copied(order):
+    nested(order["source"], DEEP)
+    assert run(order)["one_moment"] is True
+    assert sum(1 for _ in manifest.entries(manifest.load(order["manifest"]))) == DEEP + 1
+
+
+def copied_while(order, monkeypatch, change):
+    """Copy, with a change before each listing of a folder; whether it is of one moment."""
+    source, target = Path(order["source"]), Path(order["target"])
+    target.mkdir()
+    with Directory.at(source) as one, Directory.at(target) as other:
+        copier, real, turns = tree_copy.Copier(one, other, Going()), os.scandir, []
+
+        def changing(folder):
+            turns.append(folder)
+            change(len(turns))
+            return real(folder)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "scandir", changing)
+            one_moment = copier.run()
+        tree_copy.Finish(copier).run(other)
+    return one_moment
+
+
+def test_what_changes_while_it_is_copied_is_copied_again(order, monkeypatch):
+    source = Path(order["source"])
+    various(source)
+
+    def change(turn):
+        if turn == 4:  # in the second pass
+            (source / "empty").write_text("no more")
+            (source / "new").mkdir()
+            (source / "new" / "file").write_text("came")
+            (source / "large").unlink()
+
+    assert copied_while(order, monkeypatch, change) is True
+    assert listed(order["target"]) == listed(source)
+
+
+def test_what_never_rests_is_said_to_be_of_no_one_moment(order, monkeypatch):
+    source = Path(order["source"])
+    various(source)
+
+    def change(turn):
+        (source / "busy").write_text("x" * turn)
+
+    assert copied_while(order, monkeypatch, change) is False
+    there = listed(order["target"])
+    assert {"folder/deep/file", "large", "hole", "busy"} <= there.keys()
+
+
+@pytest.mark.parametrize("end", ["stdin", "SIGTERM"])
+def test_a_copy_ends_with_its_daemon_and_leaves_nothing(order, end):
+    for number in range(3000):
+        (Path(order["source"]) / f"file{number}").write_text("x")
+    it = start(order)
+    eventually(lambda: os.path.isdir(order["target"]) and os.listdir(order["target"]))
+    if end == "stdin":
+        it.stdin.close()
+    else:
+        it.terminate()
+    it.stdout.read()
+    code = it.wait(30)
+    it.stdout.close()
+    it.stdin.close()
+    if code == 0:  # it was faster
+        assert len(os.listdir(order["target"])) == 3000
+    else:
+        assert (code, os.path.exists(order["draft"])) == (3, False)
+
+
+def changed(copy, how):
+    file = copy / "folder" / "deep" / "file"
+    if how == "content":
+        at = file.stat()
+        file.write_text("texT")
+        os.utime(file, ns=(at.st_atime_ns, at.st_mtime_ns))
+    elif how == "missing":
+        (copy / "link").unlink()
+    elif how == "added":
+        (copy / "more").touch()
+    elif how == "kind":
+        (copy / "empty").unlink()
+        (copy / "empty").symlink_to("large")
+    elif how == "link":
+        at = (copy / "link").lstat()
+        (copy / "link").unlink()
+        (copy / "link").symlink_to("/etc/shadow")
+        times = (at.st_atime_ns, at.st_mtime_ns)
+        os.utime(copy / "link", ns=times, follow_symlinks=False)
+    else:
+        with open(copy / "large", "ab") as file:
+            file.write(b"more")
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("content", "folder/deep/file has another content"),
+        ("missing", "link is missing"),
+        ("added", "more has been added"),
+        ("kind", "empty is not as it was: a link instead of a file"),
+        ("link", "link has another content"),
+        ("size", "large is not as it was"),
+    ],
+)
+def test_a_copy_that_is_not_what_its_manifest_says_is_refused(order, tmp_path, how, words):
+    various(Path(order["source"]))
+    run(order)
+    changed(Path(order["target"]), how)
+    (tmp_path / "second").mkdir()
+    again = {
+        "source": order["target"],
+        "target": str(tmp_path / "second" / "data"),
+        "expected": order["manifest"],
+    }
+    assert words in run(again)["failed"]
+
+
+def test_a_torn_manifest_is_said_to_be_one(order, tmp_path):
+    various(Path(order["source"]))
+    run(order)
+    text = Path(order["manifest"]).read_text()
+    Path(order["manifest"]).write_text(text[: len(text) // 2])
+    again = {
+        "source": order["target"],
+        "target": str(tmp_path / "x"),
+        "expected": order["manifest"],
+    }
+    assert "failed" in run(again)
