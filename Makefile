@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-all check format bench lock openapi clean debian
+.PHONY: audit help install quickstart test test-all check format bench lock openapi clean debian
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
@@ -52,9 +52,14 @@ openapi: install  ## Write docs/openapi.json from the routes
 	$(BIN)/python -m tests.house.openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
+audit: .tools/audit/installed  ## Ask for known vulnerabilities of the lock; ADVISORIES=FOLDER asks a copy
+	@.tools/audit/bin/python scripts/audit.py requirements.lock $(ADVISORIES)
+
 lock: $(UV)  ## Choose the newest versions; hashes, no addresses
 	$(UV) pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --group dev pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate --no-emit-index-url --no-emit-find-links --group audit -o audit.lock
 
 clean:  ## Remove what make has made here
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
@@ -78,6 +83,12 @@ $(UV): requirements.lock
 	@$(BIN)/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python "$$(command -v $(PYTHON))" .venv
 	@$(UV) pip sync --quiet --require-hashes --compile-bytecode --python .venv requirements.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python .venv --editable .
+	@touch $@
+
+# pip-audit has dependencies of its own, which are none of ours.
+.tools/audit/installed: audit.lock $(UV)
+	@$(UV) venv --quiet --clear --python "$$(command -v $(PYTHON))" .tools/audit
+	@$(UV) pip sync --quiet --require-hashes --python .tools/audit audit.lock
 	@touch $@
 
 debian:

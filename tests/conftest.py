@@ -23,6 +23,7 @@ from prism.kit.tables import metadata
 from prism.providers.aws.ssh import link
 from prism.providers.local.place import place_of
 from prism.settings import Settings
+from tests.attacks.surfaces import pytest_runtest_logreport, pytest_sessionfinish  # noqa: F401
 from tests.aws_policies import under_policies
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes

@@ -1,0 +1,107 @@
+"""What is attacked, by which files, and how often: the table in `docs/proofs.md`.
+
+An attack stands here, in the file of its surface, unless it needs the fixtures of what it
+attacks: then its file is named below. Each run with `PRISM_WRITE_PROOFS=1` counts the
+attacks that came to nothing, by surface, over all processes of the run.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from tests import proofs
+
+ROOT = Path(__file__).parents[2]
+SURFACES = {
+    "sandbox": (
+        "tests/attacks/test_workspace_paths.py",
+        "tests/attacks/test_installs.py",
+        "tests/providers/local/test_sandbox.py",
+        "tests/providers/local/test_grafts.py",
+        "tests/house/test_workspace_paths.py",
+    ),
+    "gate": (
+        "tests/attacks/test_gate.py",
+        "tests/attacks/test_peers.py",
+        "tests/kit/test_gate.py",
+        "tests/kit/test_peer.py",
+        "tests/daemon/test_gate.py",
+        "tests/daemon/test_doors.py",
+        "tests/providers/local/test_peers.py",
+    ),
+    "proxies": (
+        "tests/attacks/test_proxies.py",
+        "tests/connections/test_browser.py",
+        "tests/connections/test_headers.py",
+        "tests/connections/test_tls.py",
+        "tests/providers/local/test_reach.py",
+    ),
+    "SSH door": ("tests/providers/local/test_ssh.py",),
+    "roles": (
+        "tests/attacks/test_roles.py",
+        "tests/access/test_tokens.py",
+        "tests/access/test_sight.py",
+        "tests/house/test_people.py",
+    ),
+    "inputs": (
+        "tests/attacks/test_inputs.py",
+        "tests/robustness/test_edges.py",
+        "tests/robustness/test_exploring.py",
+        "tests/robustness/test_sockets.py",
+        "tests/robustness/test_values.py",
+        "tests/kit/test_http.py",
+    ),
+    "clients": ("tests/attacks/test_clients.py", "tests/attacks/test_hostile_daemon.py"),
+}
+OF_FILE = {file: surface for surface, files in SURFACES.items() for file in files}
+TITLE = "Attacks"
+passed = Counter()
+
+
+def pytest_runtest_logreport(report):
+    """Count what passed, by its file."""
+    if report.when == "call" and report.passed:
+        passed[report.nodeid.partition("::")[0]] += 1
+
+
+def pytest_sessionfinish(session):
+    """Write the table: each process of a run adds what it saw, and the last one has it all."""
+    here = {file: count for file, count in passed.items() if file in OF_FILE}
+    if here and os.environ.get("PRISM_WRITE_PROOFS"):
+        proofs.record(TITLE, table(together(here)))
+
+
+def together(here):
+    """The counts of every process of this run."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:
+        return Counter(here)
+    folder = Path(tempfile.gettempdir(), f"prism-attacks-{run}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    name = os.environ.get("PYTEST_XDIST_WORKER", "one")
+    (folder / f"{name}.part").write_text(json.dumps(here))
+    (folder / f"{name}.part").rename(folder / f"{name}.json")
+    total = Counter()
+    for file in folder.glob("*.json"):
+        with contextlib.suppress(ValueError):
+            total.update(json.loads(file.read_text()))
+    if len(list(folder.glob("*.json"))) == int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)):
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+    return total
+
+
+def table(counts):
+    """The counts of each surface, as the page has them."""
+    lines = ["| surface | attacks and their counter-examples that ended as they should | files |"]
+    lines += ["|---|---|---|"]
+    for surface, files in SURFACES.items():
+        count = sum(counts[file] for file in files)
+        lines.append(f"| {surface} | {count:,} | {len(files)} |")
+    whole = sum(counts[file] for file in OF_FILE)
+    seen = sum(1 for file in OF_FILE if counts[file])
+    return "\n".join([*lines, "", f"{whole:,} in all, in {seen} of {len(OF_FILE)} files."])
