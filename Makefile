@@ -95,4 +95,4 @@ debian:
 	@scripts/debian.sh initdb postgresql ssh openssh-client bwrap bubblewrap rsync rsync \
 		chromium chromium cloud-init cloud-init debootstrap debootstrap \
 		/usr/sbin/sshd openssh-server /usr/sbin/mkfs.xfs xfsprogs \
-		btrfs btrfs-progs /usr/sbin/setquota quota
+		btrfs btrfs-progs /usr/sbin/setquota quota gcc build-essential

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from prism.agent import identity
+from prism.daemon.places import local_compute
 from prism.settings import SettingInvalid, Settings, variable
 
 
@@ -34,6 +36,8 @@ def test_every_field_is_read_from_its_variable():
         "connections_per_peer": 10,
         "local_prices": "aws",
         "caller_cidr": "203.0.113.0/24",
+        "uid_range": "70000-80000",
+        "pids_max": 100,
         "terminated_retention": 5,
         "log_level": "debug",
         "smtp_url": "smtp://mail.example.org:587",
@@ -189,3 +193,18 @@ def test_a_file_that_is_wrong_is_refused_with_where_and_why(written, text, said,
         written(text)
     assert said in raised.value.message
     assert remedy in raised.value.remediation
+
+
+@pytest.mark.parametrize("text", ["0-5", "5-4", "5", "a-b", "1-4294967295", "-1-5", "1-2-3"])
+def test_what_is_no_range_of_ids_is_refused(text):
+    with pytest.raises(SettingInvalid, match="PRISM_UID_RANGE"):
+        Settings.read({"PRISM_UID_RANGE": text})
+
+
+def test_supervisors_have_the_same_defaults():
+    assert Settings().uid_range == identity.DEFAULT_RANGE
+    assert Settings().pids_max == identity.MOST_PROCESSES
+    assert local_compute(Settings())._told.keys() == {
+        identity.VARIABLE,
+        identity.PROCESSES_VARIABLE,
+    }

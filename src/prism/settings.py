@@ -21,6 +21,7 @@ from prism.errors import Invalid
 from prism.home import DEFAULT, environment, folder_of, lines_of, settings_file, socket_of
 
 PASSWORD = re.compile(r"(://[^:/@\s]*:|[?&]password=)[^@&\s]+")
+NO_ID = 2**32 - 1  # what the kernel takes for nobody
 POSTGRES = re.compile(r"^postgres(ql)?://")
 Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 0 to 65535")]
 Seconds = Annotated[int, Meta(ge=0, description="a whole number of seconds, 0 or more")]
@@ -49,6 +50,16 @@ Range = Annotated[
         pattern=r"^[0-9a-fA-F.:]+/0*[1-9][0-9]*$(?!\n)",
         description="a range of addresses that is not everybody, as `203.0.113.7/32`",
     ),
+]
+Ids = Annotated[
+    str,
+    Meta(
+        pattern=r"^[1-9][0-9]{0,9}-[1-9][0-9]{0,9}$(?!\n)",
+        description="a range of user ids without root's, as `1879048192-1879113727`",
+    ),
+]
+Processes = Annotated[
+    int, Meta(ge=32, le=4194304, description="a whole number from 32 to 4194304")
 ]
 Mail = Annotated[
     str, Meta(pattern=r"^smtps?://[^/\s]+$(?!\n)", description="`smtp://USER:PASSWORD@HOST:PORT`")
@@ -122,6 +133,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     """From where machines on AWS let you in; empty means your address as AWS sees it, asked
     of `https://checkip.amazonaws.com`."""
 
+    uid_range: Ids = "1879048192-1879113727"
+    """Where the daemon runs as root: the user ids, and group ids, that running local workspaces
+    get, each its own. Nobody else may have them. A workspace gets one at each start."""
+
+    pids_max: Processes = 4096
+    """How many processes and threads a local workspace may have, from its next start."""
+
     terminated_retention: Seconds = 300
     """How many seconds a terminated workspace stays listed."""
 
@@ -156,6 +174,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         settings = cls(**given)
         if settings.caller_cidr and not _range(settings.caller_cidr):
             raise SettingInvalid.of(variable("caller_cidr"), settings.caller_cidr, _allowed(Range))
+        if not uids(settings.uid_range):
+            raise SettingInvalid.of(variable("uid_range"), settings.uid_range, _allowed(Ids))
         if not (_loopback(settings.host) or (settings.auth == "tokens" and settings.public_url)):
             raise SettingInvalid.of(
                 variable("host"),
@@ -258,6 +278,12 @@ def _range(cidr: str) -> bool:
         return ip_network(cidr, strict=False).prefixlen > 0
     except ValueError:
         return False
+
+
+def uids(text: str) -> range:
+    """The ids of a range, as `uid_range` has it; empty where it is none."""
+    first, _, last = text.partition("-")
+    return range(int(first), int(last) + 1) if int(last) < NO_ID else range(0)
 
 
 def _loopback(host: str) -> bool:

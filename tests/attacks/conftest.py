@@ -1,4 +1,4 @@
-"""A real daemon for several people, with a real workspace, and the people around it."""
+"""A real daemon for several people and the people around it; and a world of local machines."""
 
 import json
 
@@ -9,6 +9,7 @@ from tests.access.conftest import team  # noqa: F401  the people of the tests of
 from tests.access.people import ROLES
 from tests.connections.conftest import TEMPLATE
 from tests.house.living import Home
+from tests.providers.local.conftest import packages, world  # noqa: F401  for hostile programs
 from tests.waiting import eventually
 
 

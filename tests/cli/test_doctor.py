@@ -122,6 +122,56 @@ def test_the_real_bubblewrap_is_really_tried():
     assert (level, "share your network" in said) == ("ok", True), said
 
 
+def test_who_a_workspace_runs_as_is_really_tried_and_told(home):
+    real = World(place=Place(str(home)), environ={"PRISM_PIDS_MAX": "77"})
+    level, said = found(sandbox.isolation, real)
+    who = "each runs as a user of its own" if os.geteuid() == 0 else "they run as you"
+    assert (level, who in said) == ("ok", True), said
+    for promise in ("no capabilities", "no new user namespaces", "a filter", "at most 77 pro"):
+        assert promise in said
+    assert list(home.iterdir()) == []
+
+
+PROMISED = ("capabilities", "filter", "namespaces")
+HOLDS = {"user": 9, "is_shared": False, "kept": dict.fromkeys(PROMISED, True), "processes": 64}
+
+
+def tried(**changes):
+    """A trial of what a workspace's programs may do, with this outcome."""
+    return lambda *argv: Ran(0, json.dumps(HOLDS | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kept": HOLDS["kept"] | {"filter": False}}, "but no filter of system calls"),
+        ({"kept": dict.fromkeys(PROMISED, False)}, "have capabilities, they can make user name"),
+        ({"processes": None}, "but no limit of processes"),
+        ({"is_shared": True, "user": 7}, "all run as uid 7, but no user for each"),
+    ],
+)
+def test_a_promise_that_does_not_hold_is_named(world, monkeypatch, changes, words):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    level, told = found(sandbox.isolation, world(run=tried(**changes)))
+    assert (level, words in told) == ("warning", True), told
+
+
+def test_where_no_workspace_can_start_that_is_broken_and_why(world):
+    why = "nothing can be started inside: bubblewrap is not installed"
+    one = world(run=lambda *argv: Ran(1, why), which={"dnf": "/bin/dnf"}.get)
+    level, said = found(sandbox.isolation, one)
+    assert (level, why in said) == ("broken", True)
+    assert said.endswith("sudo dnf install bubblewrap")
+    assert found(sandbox.isolation, world(platform="darwin"))[0] == "skipped"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives others' ids away")
+def test_an_id_that_somebody_has_already_is_named(world):
+    one = world(environ={"PRISM_UID_RANGE": "65534-65535"}, run=tried())
+    level, said = found(sandbox.isolation, one)
+    assert (level, "has the id of nobody" in said) == ("warning", True)
+
+
 def test_what_every_workspace_sees_is_named(world, home):
     (home / "state.db").touch()
     environ = {"AWS_CONFIG_FILE": "/etc/hosts", "PRISM_DATABASE_URL": f"sqlite:///{home}/state.db"}

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from prism.agent.enclosure import Enclosure
-from prism.agent.freezer import Cgroup, Freezer, freezer, memory_limit
+from prism.agent.freezer import Cgroup, Freezer, freezer, memory_limit, process_limit
+from prism.agent.identity import processes_allowed
 from prism.agent.processes import Process, Start, descendants, marked, send, spawn
 from prism.agent.words import Ears, Log
 
 Work = Generator[None, None, None]
+SPARE = 16  # processes
 
 
 class Broken(Exception):
@@ -62,6 +64,9 @@ class Crew:
         """What freezes them; made when the first program of the person's own starts."""
         if self._freezer is None:
             self._freezer = freezer(self.folder)
+            if isinstance(self._freezer, Cgroup):
+                # The place itself comes on top, which must go on when there are too many.
+                process_limit(self._freezer.path, processes_allowed() + SPARE)
             if megabytes := self._limits.get("memory_mb"):
                 path = self._freezer.path if isinstance(self._freezer, Cgroup) else None
                 if path is None or not memory_limit(path, megabytes):
@@ -208,6 +213,8 @@ class Crew:
 
             inside = Enclosure(self.folder, self._order, self._volumes(), prepare)
             self._inside = inside
+            if inside.note and inside.note not in self.notes:
+                self.notes.append(inside.note)
             self.ears.attend(inside.fileno(), self._hear)
             self.ears.listen(inside.words, inside.log)
         return self._inside
@@ -246,9 +253,8 @@ class Crew:
         everybody = descendants(os.getpid())
         place = {self._inside.pid} if self._inside else set()
         if self._inside and self._inside.kind == "bubblewrap":
-            for _ in range(2):  # the first process of its namespace, and ours in it
-                below = [one for one in everybody if one.parent in place and one.pid not in place]
-                place |= {one.pid for one in sorted(below, key=_age)[:1]}
+            below = [one for one in everybody if one.parent in place]
+            place |= {one.pid for one in sorted(below, key=_age)[:1]}  # ours, within
         return [one.pid for one in everybody if one.pid not in place]
 
     def _confine(self) -> None:

@@ -2,28 +2,51 @@
 
 Its first program (`inside.py`) starts all others. On Linux, with bubblewrap, it is a sandbox
 (`sandbox.py`); where that is missing or forbidden the same program runs without one, and the
-reason is told.
+reason is told. A privileged daemon gives it a user of its own (`identity.py`) and runs nothing
+where it cannot.
 """
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from prism.agent.grafts import graft, prune
+from prism.agent import syscalls
+from prism.agent.grafts import graft, make_target, prune
+from prism.agent.handover import hand_over_entry
+from prism.agent.identity import (
+    CannotMap,
+    Identity,
+    NoIdentity,
+    account_files,
+    is_privileged,
+    is_readable_by_all,
+    processes_allowed,
+)
 from prism.agent.processes import LINUX, MARK, Start, descendants, spawn
 from prism.agent.recipe import SYSTEM
 from prism.agent.safe_paths import remove_tree
-from prism.agent.sandbox import bubblewrap, enclosed, volumes_of
+from prism.agent.sandbox import (
+    bubblewrap,
+    enclosed,
+    own_folders,
+    targets_of,
+    volumes_of,
+)
+from prism.agent.seccomp import filter_for
 from prism.agent.words import Log, last_words
 
 PROGRAM = Path(__file__).resolve().with_name("inside.py")
 PATIENCE = 20.0
+SHARED = "it shares a user id with other workspaces: the file system of PRISM_HOME cannot map ids"
 
 
 class Enclosure:
@@ -42,7 +65,10 @@ class Enclosure:
         self._wished = bool(order.get("sandbox", True))
         self.log = Log(folder / "logs" / "inside.log")
         self.kind, self.words = "", -1
+        self.note = ""
+        """What people should know of how it is kept apart."""
         self._rest = b""
+        self._identity: Identity | None = None
         self._open()
 
     def fileno(self) -> int:
@@ -75,58 +101,192 @@ class Enclosure:
         self._hopeless &= wanted
         if not (come := wanted - here - self._hopeless) and here <= wanted:
             return
-        if (within := _first_of(self.pid)) is None:
+        if self._identity is None or (within := _first_of(self.pid)) is None:
+            self._hopeless |= come
             return
-        place = volumes_of(self._folder)
-        let_in = {path for path in come if graft(within, path, place)}
-        let_out = {path for path in here - wanted if prune(within, path)}
+        if self._identity.shared:  # the links in it were made just now, by us
+            hand_over_entry(str(self._folder / "home"), "volumes", self._identity.uid)
+        let_in = {path for path in come if self._let_in(within, path)}
+        let_out = {path for path in here - wanted if self._let_out(within, path)}
         self.volumes = sorted((here | let_in) - let_out)
         self._hopeless |= come - let_in
 
     def close(self) -> None:
         """Hang up; whoever is inside first then ends."""
         self._socket.close()
+        self._forget_identity()
+
+    def _let_in(self, within: int, path: str) -> bool:
+        if self._identity is None or (target := self._target(path)) is None:
+            return False
+        try:
+            if self._identity.shared:  # the folder to attach it to was made just now
+                self._identity.give(str(targets_of(self._folder)))
+            tree = self._identity.shown(path)
+        except (OSError, NoIdentity):
+            return False
+        try:
+            return graft(within, tree, path, target)
+        finally:
+            os.close(tree)
+
+    def _let_out(self, within: int, path: str) -> bool:
+        return (target := self._target(path)) is not None and prune(within, path, target)
+
+    def _target(self, path: str) -> str | None:
+        """Where a volume is attached, as seen from outside; none where it lies elsewhere."""
+        name = os.path.relpath(path, volumes_of(self._folder))
+        outside = name.startswith("..") or os.path.isabs(name)
+        return None if outside else make_target(str(targets_of(self._folder)), name)
 
     def _open(self) -> None:
         bwrap, refusal = bubblewrap() if self._wished else None, ""
-        if bwrap and (refusal := self._begin(bwrap)) == "":
-            self.kind = "bubblewrap"
+        if self._wished and is_privileged():
+            self._open_as_another_user(bwrap)
             return
+        for closed in (True, False) if bwrap else ():  # old ones cannot close it
+            if (refusal := self._begin(bwrap, closed=closed)) == "":
+                self.kind = "bubblewrap"
+                return
         self.kind = f"none: {refusal or (_missing() if self._wished else 'switched off')}"
         if why := self._begin(None):
             raise OSError(f"nothing can be started inside of {self._folder.name}: {why}")
 
-    def _begin(self, bwrap: str | None) -> str:
+    def _open_as_another_user(self, bwrap: str | None) -> None:
+        """Start it as a user of its own, which takes a sandbox, or not at all."""
+        why = _missing()
+        if bwrap:
+            try:
+                why = self._begin_as(bwrap, shared=False)
+            except CannotMap:
+                why = self._begin_as(bwrap, shared=True)
+                self.note = SHARED
+        if not why:
+            self.kind = "bubblewrap"
+            return
+        raise OSError(
+            f"the daemon runs as root, its workspaces must not, and no user of its own can be "
+            f"given to this one: {why}. See `prism doctor`, or run Prism as an ordinary user"
+        )
+
+    def _begin_as(self, bwrap: str, *, shared: bool) -> str:
+        """Start it as another user; empty when it is ready, else why it is not."""
+        wish = int.from_bytes(sha256(os.fsencode(self._folder)).digest()[:4], "big")
+        try:
+            self._identity = Identity(wish, shared=shared)
+            why = self._begin(bwrap)
+        except CannotMap:
+            self._forget_identity()
+            raise
+        except (NoIdentity, OSError) as error:
+            why = str(error)
+        if why:
+            self._forget_identity()
+        return why
+
+    def _forget_identity(self) -> None:
+        if self._identity:
+            self._identity.close()
+            self._identity = None
+
+    def _begin(self, bwrap: str | None, *, closed: bool = False) -> str:
         """Start it; empty when it is ready, else why it is not."""
+        reachable = [*self._reachable, str(PROGRAM)]
+        if bwrap:
+            remove_tree(self._folder / "tmp")
+        shown = self._shown(reachable) if self._identity else []
         ours, theirs = socket.socketpair()
         argv = [sys.executable, "-I", "-S", str(PROGRAM), str(theirs.fileno())]
         if bwrap:
-            remove_tree(self._folder / "tmp")
-            reachable = [*self._reachable, str(PROGRAM)]
-            argv = enclosed(bwrap, argv, self._folder, reachable, self.volumes)
+            as_user = partial(enclosed, another_user=self._identity is not None, closed=closed)
+            argv = as_user(bwrap, argv, self._folder, reachable, self.volumes)
         environment = {"PATH": SYSTEM, "LANG": "C.UTF-8", MARK: str(self._folder)}
 
         def prepare() -> None:
             os.set_inheritable(theirs.fileno(), True)
             self._prepare()
+            if shown:
+                _lay(shown)
 
-        self.pid, self.words = spawn(Start(argv, environment, Path("/"), prepare))
-        theirs.close()
-        ours.settimeout(PATIENCE)
         try:
-            ready = ours.recv(4096)
-        except TimeoutError:
-            os.kill(self.pid, signal.SIGKILL)
-            ready = b""
-        if not ready:
+            self.pid, self.words = spawn(Start(argv, environment, Path("/"), prepare))
+        finally:
+            theirs.close()
+            for _, tree in shown:
+                os.close(tree)
+        ours.settimeout(PATIENCE)
+        if not self._greeted(ours, sandboxed=bool(bwrap)):
             ours.close()
             os.set_blocking(self.words, True)
             with os.fdopen(self.words, "rb") as words:
                 return last_words(words.read().decode(errors="replace")) or "it ends at once"
         # Requests may be large and are sent whole; nobody waits for an answer.
-        ours.settimeout(PATIENCE)
         self._socket = ours
         return ""
+
+    def _greeted(self, ours: socket.socket, *, sandboxed: bool) -> bytes:
+        """Tell the first program how to confine itself and all others; its answer, if any."""
+        filter = filter_for(os.uname().machine) if sandboxed else None
+        told: dict[str, Any] = {"filter": (filter or b"").hex()}
+        if sandboxed and counts_processes_by_place():
+            told["processes"] = processes_allowed()
+        given = []
+        if self._identity:
+            told |= {"uid": self._identity.uid, "groups": self._identity.groups}
+            given = [self._identity.namespace]
+        body = json.dumps(told).encode()
+        try:
+            socket.send_fds(ours, [struct.pack("!I", len(body)) + body], given)
+            return ours.recv(4096)
+        except TimeoutError:
+            os.kill(self.pid, signal.SIGKILL)
+        except OSError:  # it has ended
+            pass
+        return b""
+
+    def _shown(self, reachable: list[str]) -> list[tuple[str, int]]:
+        """What is the workspace's own, and what nobody else may read of Prism's, as mounts."""
+        identity = self._identity
+        assert identity, "who has no user of its own is shown everything as it is"
+        targets = targets_of(self._folder)
+        make_target(str(targets), "")
+        for path in self.volumes:
+            self._target(path)
+        for folder in own_folders(self._folder):
+            folder.mkdir(exist_ok=True)
+        own = [str(targets), *map(str, own_folders(self._folder))]
+        for path, said in account_files(identity.uid, str(self._folder / "home")).items():
+            (account := self._folder / os.path.basename(path)).write_text(said)
+            own.append(str(account))
+        hidden = {os.path.realpath(it) for it in reachable if os.path.exists(it)}
+        private = [it for it in sorted(hidden) if not is_readable_by_all(it)]
+        found: list[tuple[str, int]] = []
+        try:
+            for path in (*private, *own, *self.volumes):
+                found.append((path, identity.shown(path, given=path not in private)))
+        except BaseException:
+            for _, tree in found:
+                os.close(tree)
+            raise
+        return found
+
+
+def _lay(shown: list[tuple[str, int]]) -> None:
+    """Lay these mounts over what they are of, for this process and what it starts."""
+    syscalls.unshare(syscalls.NEW_MOUNTS)
+    syscalls.make_mounts_private()
+    for path, tree in shown:
+        there = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        syscalls.attach(tree, there)
+        os.close(there)
+
+
+def counts_processes_by_place() -> bool:
+    """Whether the kernel counts a user's processes for each namespace of users (Linux 5.14)."""
+    if not LINUX:
+        return False
+    major, minor = os.uname().release.split(".")[:2]
+    return (int(major), int(re.sub(r"\D.*", "", minor) or 0)) >= (5, 14)
 
 
 def _first_of(pid: int) -> int | None:

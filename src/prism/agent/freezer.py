@@ -202,11 +202,20 @@ def _may_join(path: Path) -> bool:
 
 def memory_limit(path: Path, megabytes: int) -> bool:
     """Limit a group's memory; false where the system does not let us."""
+    return _limited(path, "memory", megabytes << 20)
+
+
+def process_limit(path: Path, most: int) -> bool:
+    """Limit how many processes and threads a group has; false where we may not."""
+    return _limited(path, "pids", most)
+
+
+def _limited(path: Path, controller: str, most: int) -> bool:
     try:
         for above in (path.parent.parent, path.parent):
-            if "memory" not in (above / "cgroup.subtree_control").read_text().split():
-                (above / "cgroup.subtree_control").write_text("+memory")
-        (path / "memory.max").write_text(str(megabytes << 20))
+            if controller not in (above / "cgroup.subtree_control").read_text().split():
+                (above / "cgroup.subtree_control").write_text(f"+{controller}")
+        (path / f"{controller}.max").write_text(str(most))
     except OSError:
         return False
     return True

@@ -1,69 +1,64 @@
 """Folders that come into a sandbox, or leave it, while programs run there.
 
-A sandbox sees only what was bound into it when it was made. Root may bind more later: a
-child of ours takes the folder as a mount that hangs nowhere yet, enters the sandbox's mount
-namespace, and hangs it up at the same path (Linux 5.2). Who is not root may not, and is told.
+A sandbox sees only what was bound into it when it was made. Root may bind more later: a child
+of ours enters the sandbox's mount namespace and attaches a mount that was made outside
+(Linux 5.12). It is attached to a folder that was also made outside, in a tree that the
+workspace can only read, and that is compared with ours: no path is resolved there that a
+workspace can change, and nothing of the sandbox is ever made writable.
 """
 
-import ctypes
 import os
 from collections.abc import Callable
 
+from prism.agent import syscalls
 from prism.agent.processes import LINUX
 
-OPEN_TREE, MOVE_MOUNT = 428, 429  # the same number on every architecture
-AT_FDCWD, AT_RECURSIVE = -100, 0x8000
-CLONE, EMPTY_PATH = 1, 4
-NEW_MOUNTS = 0x00020000  # CLONE_NEWNS
-READ_ONLY, NO_SUID, NO_DEVICES, REMOUNT, BIND = 1, 2, 4, 32, 4096
-AT_ONCE_OUT_OF_SIGHT = 2  # MNT_DETACH: who has a file open there keeps it until he closes it
 
-
-def graft(pid: int, path: str, place: str) -> bool:
-    """Show a folder, at its own path, where the process lives; `place` is what holds it there."""
-
-    def work(libc: ctypes.CDLL) -> None:
-        tree = libc.syscall(
-            OPEN_TREE, AT_FDCWD, path.encode(), CLONE | os.O_CLOEXEC | AT_RECURSIVE
-        )
-        _enter(libc, pid, tree)
+def make_target(targets: str, name: str) -> str:
+    """The folder where a volume will be attached, in the tree that a workspace can read."""
+    path = targets
+    for part in ("", *name.split("/")):
+        path = os.path.join(path, part) if part else path
         if not os.path.isdir(path):
-            _remount(libc, place, NO_SUID | NO_DEVICES)
-            os.makedirs(path)
-            _remount(libc, place, NO_SUID | NO_DEVICES | READ_ONLY)
-        told = (tree, b"", AT_FDCWD, path.encode(), EMPTY_PATH)
-        _checked(libc.syscall(MOVE_MOUNT, *told))
-        _remount(libc, path, NO_SUID | NO_DEVICES)
+            os.mkdir(path, 0o700)
+    return path
+
+
+def graft(pid: int, tree: int, path: str, target: str) -> bool:
+    """Show a detached mount at a path where the process lives; `target` is that place outside."""
+
+    def work() -> None:
+        known = os.stat(target, follow_symlinks=False)
+        _enter(pid)
+        there = syscalls.open_path(path, os.O_DIRECTORY)
+        if not os.path.samestat(known, os.fstat(there)):
+            raise FileExistsError(path)  # something is mounted there already
+        syscalls.attach(tree, there)
 
     return _in_a_child(work)
 
 
-def prune(pid: int, path: str) -> bool:
-    """Hide a folder where the process lives."""
+def prune(pid: int, path: str, target: str) -> bool:
+    """Hide what is mounted at a path where the process lives; `target` is that place outside."""
 
-    def work(libc: ctypes.CDLL) -> None:
-        _enter(libc, pid, 0)
-        _checked(libc.umount2(path.encode(), AT_ONCE_OUT_OF_SIGHT))
+    def work() -> None:
+        known = os.stat(os.path.dirname(target), follow_symlinks=False)
+        _enter(pid)
+        above = syscalls.open_path(os.path.dirname(path), os.O_DIRECTORY)
+        if not os.path.samestat(known, os.fstat(above)):
+            raise FileNotFoundError(path)
+        os.fchdir(above)
+        syscalls.unmount_here(os.path.basename(path))
 
     return _in_a_child(work)
 
 
-def _enter(libc: ctypes.CDLL, pid: int, tree: int) -> None:
-    _checked(tree)
+def _enter(pid: int) -> None:
     space = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    _checked(libc.setns(space, NEW_MOUNTS))
+    syscalls.enter(space, syscalls.NEW_MOUNTS)
 
 
-def _remount(libc: ctypes.CDLL, path: str, flags: int) -> None:
-    _checked(libc.mount(None, path.encode(), None, REMOUNT | BIND | flags, None))
-
-
-def _checked(answer: int) -> None:
-    if answer < 0:
-        raise OSError(ctypes.get_errno(), "the kernel does not let us")
-
-
-def _in_a_child(work: Callable[[ctypes.CDLL], None]) -> bool:
+def _in_a_child(work: Callable[[], None]) -> bool:
     """Whether it could be done: it is done in a child, since there is no way back."""
     if not LINUX or os.geteuid() != 0:
         return False
@@ -71,7 +66,7 @@ def _in_a_child(work: Callable[[ctypes.CDLL], None]) -> bool:
     if not child:
         code = 1
         try:
-            work(ctypes.CDLL(None, use_errno=True))
+            work()
             code = 0
         except OSError:
             code = 1

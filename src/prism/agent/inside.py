@@ -4,7 +4,9 @@
 
 It lives within the sandbox and within what is frozen; its supervisor, outside, speaks to it
 over a socket. A request is a length and JSON, with the program's descriptors beside it; an
-answer is a line of JSON. It imports nothing but the standard library: the rest of Prism
+answer is a line of JSON. The first request says how it confines itself, and with it all that
+it starts: the user to become, in a namespace that comes along, the filter of system calls,
+the number of processes. It imports nothing but the standard library: the rest of Prism
 cannot be seen from here.
 """
 
@@ -13,22 +15,29 @@ import ctypes
 import fcntl
 import json
 import os
+import resource
 import select
 import signal
 import socket
 import struct
 import sys
 import termios
+from pathlib import Path
 from typing import Any, NoReturn
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
+SECCOMP_MODE_FILTER = 2
+NEW_USER = 0x10000000
+CAPABILITIES_V3 = 0x20080522
+CANNOT_START = 127
+LAST_CAPABILITY = Path("/proc/sys/kernel/cap_last_cap")
 
 
 class Inside:
     """What runs here, by the number its supervisor gave it."""
 
-    def __init__(self, outside: socket.socket) -> None:
-        self._outside = outside
+    def __init__(self, outside: socket.socket, processes: int | None) -> None:
+        self._outside, self._processes = outside, processes
         self._running: dict[int, int] = {}  # number by pid
         self._poked, poke = os.pipe()
         for end in (self._poked, poke):
@@ -50,14 +59,9 @@ class Inside:
                 return
 
     def _obey(self) -> bool:
-        head, given, _, _ = socket.recv_fds(self._outside, 4, 3)
-        if len(head) < 4:
+        if (asked := _received(self._outside)) is None:
             return False
-        (length,) = struct.unpack("!I", head)
-        body = b""
-        while len(body) < length:
-            body += self._outside.recv(length - len(body))
-        request = json.loads(body)
+        request, given = asked
         if "signal" in request:
             self._signal(request)
         else:
@@ -79,11 +83,16 @@ class Inside:
         if request.get("tty"):
             hand_over, ends = _terminal(request["tty"])
         parent = os.getpid()
-        pid = os.fork()
-        if not pid:
-            _become(request, ends, parent)
-        self._running[pid] = request["id"]
-        self._say({"id": request["id"], "pid": pid}, hand_over)
+        try:
+            pid = os.fork()
+        except OSError as error:  # there are too many processes here
+            _complain(ends, request, error)
+            self._say({"id": request["id"], "exit": CANNOT_START})
+        else:
+            if not pid:
+                _become(request, ends, parent, self._processes)
+            self._running[pid] = request["id"]
+            self._say({"id": request["id"], "pid": pid}, hand_over)
         for one in {*hand_over, *(ends if hand_over else ())}:
             os.close(one)
 
@@ -110,9 +119,18 @@ def _terminal(size: list[int]) -> tuple[list[int], list[int]]:
     return [master], [slave, slave, slave]
 
 
-def _become(request: dict[str, Any], ends: list[int], parent: int) -> NoReturn:
+def _complain(ends: list[int], request: dict[str, Any], error: OSError) -> None:
+    with contextlib.suppress(OSError):
+        os.write(ends[-1], f"cannot run {request['argv'][0]}: {error.strerror}\n".encode())
+
+
+def _become(
+    request: dict[str, Any], ends: list[int], parent: int, processes: int | None
+) -> NoReturn:
     try:
         os.setsid()
+        if processes:  # not for us: we can start a program also where there are too many
+            resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # it died before we asked to die with it
@@ -128,11 +146,70 @@ def _become(request: dict[str, Any], ends: list[int], parent: int) -> NoReturn:
         os.chdir(request["folder"])
         os.execve(request["argv"][0], request["argv"], request["environment"])
     except OSError as error:
-        os.write(2, f"cannot run {request['argv'][0]}: {error.strerror}\n".encode())
+        _complain([2], request, error)
     finally:
-        os._exit(127)
+        os._exit(CANNOT_START)
+
+
+def _received(outside: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """A request with its descriptors; none when the supervisor has hung up."""
+    head, given, _, _ = socket.recv_fds(outside, 4, 3)
+    for one in given:
+        os.set_inheritable(one, False)
+    if len(head) < 4:
+        return None
+    (length,) = struct.unpack("!I", head)
+    body = b""
+    while len(body) < length:
+        body += outside.recv(length - len(body))
+    return json.loads(body), given
+
+
+def confine(order: dict[str, Any], given: list[int]) -> int | None:
+    """Become who we shall be, for good; the number of processes that each program may see."""
+    if given:
+        _become_user(order["uid"], order["groups"], given[0])
+        os.close(given[0])
+    if order["filter"]:
+        _install(bytes.fromhex(order["filter"]))
+    if not order.get("processes"):
+        return None
+    processes, (_, most) = int(order["processes"]), resource.getrlimit(resource.RLIMIT_NPROC)
+    return processes if most == resource.RLIM_INFINITY else min(processes, most)
+
+
+def _become_user(uid: int, groups: list[int], namespace: int) -> None:
+    """A user without any right, in a namespace without anybody else."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.setgroups(groups)
+    _checked(libc.setns(namespace, NEW_USER))
+    for capability in range(int(LAST_CAPABILITY.read_text()) + 1):
+        _checked(libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0))
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    head = ctypes.create_string_buffer(struct.pack("II", CAPABILITIES_V3, 0))
+    _checked(libc.capset(head, ctypes.create_string_buffer(24)))
+    # Who becomes somebody else no longer ends with what started him.
+    _checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+
+
+def _install(filter: bytes) -> None:
+    """Refuse system calls from now on, to us and to all that come of us."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    held = ctypes.create_string_buffer(filter, len(filter))
+    program = struct.pack("HxxxxxxP", len(filter) // 8, ctypes.addressof(held))
+    _checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    _checked(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0))
+
+
+def _checked(answer: int) -> None:
+    if answer < 0:
+        raise OSError(number := ctypes.get_errno(), os.strerror(number))
 
 
 if __name__ == "__main__":
     os.umask(0o077)
-    Inside(socket.socket(fileno=int(sys.argv[1]))).live()
+    os.set_inheritable(number := int(sys.argv[1]), False)
+    supervisor = socket.socket(fileno=number)
+    if told := _received(supervisor):
+        Inside(supervisor, confine(*told)).live()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prism.agent.folder import Folder
+from prism.agent.identity import login
 from prism.agent.processes import MARK
 
 BLANK = re.compile(r"(?<!\$)\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
@@ -91,7 +92,7 @@ class Recipe:
             "TERM": "xterm-256color",
             "SHELL": "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh",
             **passed,
-            "USER": (user := os.environ.get("USER") or os.environ.get("LOGNAME") or "researcher"),
+            "USER": (user := login()),
             "LOGNAME": user,
             "VIRTUAL_ENV": str(venv),
             "XDG_CONFIG_HOME": f"{home}/.config",

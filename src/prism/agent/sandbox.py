@@ -7,10 +7,11 @@ network is shared, and with it sockets of Unix that have a name and no file.
 """
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from prism.agent.layers import homes, layers
+from prism.agent.layers import homes, layers, within
 from prism.agent.processes import LINUX, which
 
 PROGRAMS = "/usr/local/bin:/usr/bin:/bin"
@@ -18,8 +19,11 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"
 SECRETS = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers")
 SECRET_FOLDERS = ("/etc/ssh", "/etc/ssl/private", "/etc/sudoers.d")
 KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/acpi")
+ACCOUNTS = ("/etc/passwd", "/etc/group")
 NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/localtime")
 ACCELERATORS = ("nvidia", "dri", "kfd", "infiniband")
+# What the first program needs to become another user, and then has no more.
+TO_BECOME = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_SYS_ADMIN")
 
 
 def bubblewrap() -> str | None:
@@ -35,36 +39,93 @@ def enclosed(
     volumes: Iterable[str],
     *,
     private: Iterable[str] = (),
+    another_user: bool = False,
+    closed: bool = False,
 ) -> list[str]:
     """The command that runs `argv` in a place of its own.
 
     `reachable` can be read there; `volumes` are there to be written, and others may come to
     where volumes are (`grafts.py`), which is empty but for them. `private` is what is hidden
-    wherever it lies, as are the home that the machine belongs to, and the user's.
+    wherever it lies, as are the home that the machine belongs to, and the user's. `argv` may
+    become `another_user`, for whom `folder` has the accounts. In a `closed` sandbox nobody
+    can make another user namespace.
     """
-    (folder / "tmp").mkdir(exist_ok=True)
-    words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--cap-drop", "ALL"]
-    words += [*_system(), *_kept_from_it(), *_devices()]
-    for place in ("/tmp", "/var/tmp"):
-        words += ["--bind", str(folder / "tmp"), place]
+    words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--as-pid-1"]
+    words += [*_rights(another_user, closed), *_system(), *_kept_from_it()]
+    words += [*_devices(another_user), *_temporary(folder, another_user)]
     reachable = [*map(os.path.realpath, NAMES), *reachable]
     empty = []
-    for path, shown in layers(SYSTEM, reachable, [str(folder.parent.parent), *homes(), *private]):
-        words += ["--ro-bind-try", path, path] if shown else ["--tmpfs", path]
+    hidden = [str(folder.parent.parent), *homes(), *private]
+    if another_user:
+        hidden += closed_to_others([str(folder), *reachable])
+    for path, shown in layers(SYSTEM, reachable, hidden):
+        words += [*_entered(path), "--ro-bind-try", path, path] if shown else ["--tmpfs", path]
         empty += [] if shown else [path]
-    if os.geteuid() == 0:  # only root can bring any volumes there later
-        words += ["--tmpfs", kept := volumes_of(folder)]
-        empty.append(kept)
+    words += _entered(str(folder / "home"))
+    if another_user:
+        words += _for_another_user(folder)
     for own in (str(folder / "home"), str(folder / "venv"), *volumes):
         words += ["--bind", own, own]
-    for place in (*empty, "/"):
-        words += ["--remount-ro", place]
+    for closed_to_all in (*empty, "/"):
+        words += ["--remount-ro", closed_to_all]
     return [*words, "--", *argv]
+
+
+def _rights(another_user: bool, closed: bool) -> list[str]:
+    words = ["--cap-drop", "ALL"]
+    if another_user:
+        return words + [word for name in TO_BECOME for word in ("--cap-add", name)]
+    return words + (["--unshare-user", "--disable-userns"] if closed else [])
+
+
+def _temporary(folder: Path, another_user: bool) -> list[str]:
+    for place in (*own_folders(folder), folder / "tmp"):
+        place.mkdir(exist_ok=True)
+    if another_user:  # as `/tmp` is everywhere: what we put there nobody else moves away
+        (folder / "tmp").chmod(0o1777)
+    return [
+        word for there in ("/tmp", "/var/tmp") for word in ("--bind", str(folder / "tmp"), there)
+    ]
 
 
 def volumes_of(folder: Path) -> str:
     """Where the volumes of all machines are, beside the machines."""
     return str(folder.parent.parent / "storage" / "volumes")
+
+
+def own_folders(folder: Path) -> list[Path]:
+    """What a machine has of its own that lasts."""
+    return [folder / "home", folder / "venv"]
+
+
+def targets_of(folder: Path) -> Path:
+    """What a machine sees where volumes are: a folder for each, made from outside."""
+    return folder / "targets"
+
+
+def closed_to_others(paths: Iterable[str]) -> list[str]:
+    """The folders of the system above these paths that only their owner may enter."""
+    above = {str(it) for path in paths for it in Path(path).parents}
+    return [
+        it
+        for it in sorted(above)
+        if any(within(it, tree) for tree in SYSTEM)
+        and os.path.isdir(it)
+        and not os.stat(it).st_mode & stat.S_IXOTH
+    ]
+
+
+def _entered(path: str) -> list[str]:
+    """Make the folders above a path such that every user passes; else they are as the path is."""
+    return ["--dir", os.path.dirname(path)]
+
+
+def _for_another_user(folder: Path) -> list[str]:
+    kept, targets = volumes_of(folder), str(targets_of(folder))
+    words = [*_entered(kept), "--ro-bind", targets, kept]
+    for path in ACCOUNTS:
+        words += ["--ro-bind-try", f"{folder}/{os.path.basename(path)}", path]
+    return words
 
 
 def _system() -> list[str]:
@@ -84,13 +145,16 @@ def _kept_from_it() -> list[str]:
     return words
 
 
-def _devices() -> list[str]:
+def _devices(another_user: bool) -> list[str]:
     words = ["--dev", "/dev"]
-    for path in _accelerators():
+    if another_user:  # else it belongs to whoever runs bubblewrap, and to nobody else
+        words += ["--perms", "1777", "--tmpfs", "/dev/shm"]
+    for path in accelerators():
         words += ["--dev-bind-try", path, path]
     return words
 
 
-def _accelerators() -> list[str]:
+def accelerators() -> list[str]:
+    """What there is in `/dev` of cards that compute."""
     names = [name for name in os.listdir("/dev") if name.startswith(ACCELERATORS)]
     return [f"/dev/{name}" for name in sorted(names)]

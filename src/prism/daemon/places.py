@@ -38,7 +38,7 @@ from prism.providers.local.volumes import LocalVolumes
 from prism.recovery.lookout import Strays
 from prism.recovery.model import Looked
 from prism.recovery.storing import Gleaner
-from prism.settings import Settings
+from prism.settings import Settings, variable
 from prism.storage import store as storage_rows
 from prism.storage.copier import SnapshotReconciler
 from prism.storage.model import Terms as StorageTerms
@@ -74,6 +74,16 @@ class Joined(Mapping[str, T]):
         return len(self._here) + len(self._joined())
 
 
+def local_compute(settings: Settings) -> LocalCompute:
+    """Machines that are folders of this computer."""
+    told = {name: str(getattr(settings, name)) for name in ("uid_range", "pids_max")}
+    return LocalCompute(
+        settings.workspaces,
+        remembered=timedelta(seconds=settings.terminated_retention),
+        told={variable(name): value for name, value in told.items()},
+    )
+
+
 class PlaceRooms(RescueRooms):
     """What reaches machines and data; a part of `Rooms`, which has the rest."""
 
@@ -91,8 +101,7 @@ class PlaceRooms(RescueRooms):
     @cached_property
     def local(self) -> Mapping[str, Compute]:
         """Where machines run from the start."""
-        kept = timedelta(seconds=self.settings.terminated_retention)
-        return self._given or {self.here: LocalCompute(self.settings.workspaces, remembered=kept)}
+        return self._given or {self.here: local_compute(self.settings)}
 
     @cached_property
     def local_volumes(self) -> Mapping[str, Volumes]:

@@ -1,12 +1,18 @@
 """Volumes that come to a sandboxed machine while it runs, and leave it."""
 
+import contextlib
 import os
 import shutil
+import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from prism.agent import enclosure
+from prism.agent import enclosure, syscalls
+from prism.agent.enclosure import Enclosure
+from prism.agent.grafts import graft, prune
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import Kind
 from prism.storage.ports import VolumeOrder
@@ -99,10 +105,54 @@ def test_what_it_had_from_the_beginning_can_be_taken_away_too(world, volumes):
 
 def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_path):
     tried = []
-    monkeypatch.setattr(enclosure, "graft", lambda pid, path, place: tried.append(path))
+    monkeypatch.setattr(Enclosure, "_let_in", lambda self, pid, path: tried.append(path))
     monkeypatch.setattr(enclosure, "_first_of", lambda pid: 1)
-    it = enclosure.Enclosure.__new__(enclosure.Enclosure)
+    it = Enclosure.__new__(Enclosure)
     it.kind, it.volumes, it.pid, it._hopeless, it._folder = "bubblewrap", [], 1, set(), tmp_path
+    it._identity = SimpleNamespace(shared=False)
     for wanted in (["a"], ["a"], ["a", "b"], [], ["a"]):
         it.admit(wanted)
     assert (tried, it.volumes) == (["a", "b", "a"], [])
+
+
+def test_a_volume_elsewhere_is_not_shown_while_it_runs(tmp_path):
+    it = Enclosure.__new__(Enclosure)
+    it._folder = tmp_path / "workspaces" / "local-1"
+    it._folder.mkdir(parents=True)
+    assert it._target(str(tmp_path / "other" / "data")) is None
+    inside = it._target(str(tmp_path / "storage" / "volumes" / "vol-1" / "data"))
+    assert inside == str(it._folder / "targets" / "vol-1" / "data")
+    assert os.path.isdir(inside)
+
+
+@root
+def test_a_mount_is_attached_to_the_folder_that_was_made_for_it_and_to_no_other(tmp_path):
+    """As if a workspace had put another folder, or a link, where a volume is to be."""
+    real, target, other = (tmp_path / it for it in ("real", "target", "other"))
+    for path in (real, target, other):
+        path.mkdir()
+    (link := tmp_path / "link").symlink_to(other)
+    with namespace() as pid:
+        for place in (other, link, tmp_path / "missing"):
+            tree = syscalls.detached(str(real))
+            assert not graft(pid, tree, str(place), str(target))
+            os.close(tree)
+        tree = syscalls.detached(str(real))
+        assert graft(pid, tree, str(target), str(target))
+        os.close(tree)
+        mounted = Path(f"/proc/{pid}/mountinfo").read_text()
+        assert [str(it) in mounted for it in (target, other)] == [True, False]
+        assert not prune(pid, str(link / "target"), str(target))
+        assert prune(pid, str(target), str(target))
+        assert str(target) not in Path(f"/proc/{pid}/mountinfo").read_text()
+
+
+@contextlib.contextmanager
+def namespace():
+    """A process with mounts of its own."""
+    line = ["unshare", "--mount", "sh", "-c", "echo; read end"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe) as process:
+        process.stdout.readline()
+        yield process.pid
+        process.stdin.close()

@@ -17,6 +17,7 @@ EVERYWHERE: tuple[Check, ...] = (
 HERE: tuple[Check, ...] = (
     machine.uv,
     sandbox.bubblewrap,
+    sandbox.isolation,
     sandbox.display,
     machine.memory,
     machine.open_files,

@@ -2,17 +2,29 @@
 
 import json
 import os
+import pwd
 import re
 import socket
 import struct
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from prism.cli.checks.machine import installing
-from prism.cli.checks.world import Finding, Ran, World, ok, skipped, warning
+from prism.cli.checks.world import Finding, Ran, World, broken, ok, skipped, warning
 from prism.providers.local.reachable import reachable
+from prism.settings import Settings, uids, variable
 
-TRIAL = Path(__file__).parents[2] / "agent" / "trial.py"
+AGENT = Path(__file__).parents[2] / "agent"
+TRIAL, ISOLATION = AGENT / "trial.py", AGENT / "isolation.py"
+VARIABLE = variable("uid_range")
+TOLD = (VARIABLE, variable("pids_max"))
+PROMISES = {  # what is said where they hold, and where they do not
+    "capabilities": ("no capabilities", "they have capabilities"),
+    "namespaces": ("no new user namespaces", "they can make user namespaces"),
+    "filter": ("a filter of system calls", "no filter of system calls"),
+}
 SEEN = 3  # how the trial ends when something was seen
 APART = "local workspaces run as you, and are kept apart against accidents, not hostile code"
 # What a kernel says where it forbids user namespaces, and how it would allow them.
@@ -49,6 +61,61 @@ def bubblewrap(world: World) -> Finding:
             return warning(f"{name} forbids it: {APART}", f"sudo sysctl -w {name}={allows}")
     reason = (ran.said.splitlines() or ["it ended without a word"])[-1]
     return warning(f"it does not work here: {reason}. {APART}", "Ask who runs this machine")
+
+
+def isolation(world: World) -> Finding:
+    """As whom the programs of a workspace run, and which promises hold for them here."""
+    if world.platform != "linux":
+        return skipped("only Linux can confine them: they run as you, with all that you may do")
+    told = {name: it for name in TOLD if (it := world.environ.get(name))}
+    asked = {"reachable": [*reachable(), str(ISOLATION)], "told": told, "home": str(world.home)}
+    ran = world.run(sys.executable, "-I", "-S", str(ISOLATION), json.dumps(asked))
+    reason = (ran.said.splitlines() or ["it ended without a word"])[-1]
+    if ran.code != 0:
+        return broken(f"no workspace can start: {reason}", _remedy(world))
+    try:
+        said = json.loads(ran.said)
+    except ValueError:
+        return skipped(f"a trial answered with nothing that can be read: {reason}")
+    if os.geteuid() == 0 and (name := _taken(told.get(VARIABLE) or Settings().uid_range)):
+        return warning(
+            f"{VARIABLE} has the id of {name}, who could reach into workspaces",
+            f"Set {VARIABLE} to ids that nobody has, and start the daemon anew",
+        )
+    return _judged(world, said)
+
+
+def _judged(world: World, said: Mapping[str, Any]) -> Finding:
+    """What a program said that ran as those of a workspace do."""
+    kept = [words for name, (words, _) in PROMISES.items() if said["kept"][name]]
+    missing = [words for name, (_, words) in PROMISES.items() if not said["kept"][name]]
+    if said["processes"]:
+        kept.append(f"at most {said['processes']:,} processes")
+    else:
+        missing.append("no limit of processes")
+    user, is_root = said["user"], os.geteuid() == 0
+    if not is_root:
+        who = f"they run as you (uid {user})"
+    elif said["is_shared"]:
+        who = f"all run as uid {user}"
+        missing.append("no user for each")
+    else:
+        who = f"each runs as a user of its own (the next one as uid {user})"
+    if missing:
+        return warning(f"{who}, but {', '.join(missing)}", _remedy(world))
+    return ok(f"{who}, with {', '.join(kept)}")
+
+
+def _remedy(world: World) -> str:
+    if world.which("bwrap") is None:
+        return installing(world, "bubblewrap")
+    return "Linux 5.14 or newer has all of it, with PRISM_HOME on ext4, XFS or btrfs"
+
+
+def _taken(ids: str) -> str | None:
+    """Somebody of this computer whose id is among those of workspaces."""
+    names = [it.pw_name for it in pwd.getpwall() if it.pw_uid in uids(ids)]
+    return min(names, default=None)
 
 
 def display(world: World) -> Finding:

@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -82,8 +82,13 @@ class LocalCompute:
         sandbox: bool = True,
         minute: float = 60,
         remembered: timedelta = REMEMBERED,
+        told: Mapping[str, str] = supervision.NOTHING,
     ) -> None:
-        """`remembered` is how long a destroyed machine is surveyed; never more than an hour."""
+        """`remembered` is how long a destroyed machine is surveyed; never more than an hour.
+
+        `told` are settings for supervisors, as variables.
+        """
+        self._told = told
         self._root, self._minute = root.absolute(), minute
         self._remembered = min(remembered, REMEMBERED)
         cache = cache or self._root.parent / "cache"
@@ -104,7 +109,9 @@ class LocalCompute:
                 lost.append(name)
             else:
                 found[name] = machine
-        supervision.revive([self._root / name for name in lost], REVIVAL.total_seconds())
+        supervision.revive(
+            [self._root / name for name in lost], REVIVAL.total_seconds(), self._told
+        )
         for name in lost:
             if machine := self._look(name) or self._unwatched(name):
                 found[name] = machine
@@ -124,7 +131,7 @@ class LocalCompute:
         id = machine_id(order.key)
         make(self._root / id, order, self._manners)
         if self._look(id) is None:
-            supervision.ensure(self._root / id)
+            supervision.ensure(self._root / id, self._told)
         starting = Machine(id=id, key=order.key, seen=Seen.STARTING, progress=0)
         return self._look(id) or starting
 
@@ -247,7 +254,7 @@ class LocalCompute:
             if wish := _next_wish(state, now, seen):
                 folders.want(folder, wish)
         if wish or self._look(id) is None:
-            supervision.ensure(folder)
+            supervision.ensure(folder, self._told)
             self._look(id)
 
     def _folder(self, id: str) -> Path | None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prism.errors import Unavailable
@@ -16,12 +16,16 @@ log = logging.getLogger(__name__)
 PROGRAM = Path(__file__).parents[2] / "agent" / "supervisor.py"
 PATIENCE = 30
 AT_ONCE = 4
+NOTHING: Mapping[str, str] = {}
 
 
-def ensure(folder: Path) -> None:
-    """See that somebody reads what is wanted now; returns when it is in his hands."""
+def ensure(folder: Path, told: Mapping[str, str] = NOTHING) -> None:
+    """See that somebody reads what is wanted now; returns when it is in his hands.
+
+    `told` are settings that a supervisor needs, as variables.
+    """
     if not poke(folder):
-        _end(folder, _begin(folder))
+        _end(folder, _begin(folder, told))
 
 
 def poke(folder: Path) -> bool:
@@ -45,13 +49,13 @@ def poke(folder: Path) -> bool:
     return False
 
 
-def revive(folders: Sequence[Path], seconds: float) -> None:
+def revive(folders: Sequence[Path], seconds: float, told: Mapping[str, str] = NOTHING) -> None:
     """Give as many of these a supervisor as time allows; the next call goes on."""
     until = time.monotonic() + seconds
     for first in range(0, len(folders), AT_ONCE):
         if time.monotonic() > until:
             return
-        begun = [(it, _begin(it)) for it in folders[first : first + AT_ONCE] if it.is_dir()]
+        begun = [(it, _begin(it, told)) for it in folders[first : first + AT_ONCE] if it.is_dir()]
         for folder, process in begun:
             try:
                 _end(folder, process)
@@ -59,11 +63,13 @@ def revive(folders: Sequence[Path], seconds: float) -> None:
                 log.warning("%s", why.message)
 
 
-def _begin(folder: Path) -> subprocess.Popen[bytes]:
+def _begin(folder: Path, told: Mapping[str, str]) -> subprocess.Popen[bytes]:
     known = {name: it for name, it in os.environ.items() if not name.startswith("PRISM_")}
     quiet = subprocess.DEVNULL
     argv = [sys.executable, "-I", "-S", str(PROGRAM), str(folder)]
-    return subprocess.Popen(argv, env=known, cwd="/", stdin=quiet, stdout=quiet, stderr=quiet)
+    return subprocess.Popen(
+        argv, env=known | dict(told), cwd="/", stdin=quiet, stdout=quiet, stderr=quiet
+    )
 
 
 def _end(folder: Path, process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,61 @@
+"""Gives trees to another user on the disk, where the file system cannot map ids.
+
+Every entry is reached by its name in an open folder and no symlink is followed, so a program
+that changes the tree meanwhile leads nowhere else. Only what the daemon's own user has is
+given away. It may be cut short at any point and begun again: what was given is passed by.
+"""
+
+import os
+import stat
+
+from prism.agent.safe_paths import Directory
+
+
+def hand_over(path: str, uid: int) -> None:
+    """Give a file, or a folder with all that is in it, to a user and the group of that number."""
+    about = os.stat(path, follow_symlinks=False)
+    if stat.S_ISDIR(about.st_mode):
+        with Directory.at(path) as root:
+            _hand_over(root, uid)
+    _give(path, about, uid)
+
+
+def hand_over_entry(path: str, name: str, uid: int) -> None:
+    """Give away one entry of a folder that its user may be changing, if it is there."""
+    with Directory.at(path) as folder:
+        if below := _handed(folder, name, uid):
+            with below:
+                _hand_over(below, uid)
+
+
+def _hand_over(top: Directory, uid: int) -> None:
+    """All that is in a folder; with one descriptor for each level."""
+    levels = [(top, iter(top.names()))]
+    try:
+        while levels:
+            folder, entries = levels[-1]
+            if (name := next(entries, None)) is None:
+                levels.pop()
+                if levels:
+                    folder.close()
+            elif below := _handed(folder, name, uid):
+                levels.append((below, iter(below.names())))
+    finally:
+        for folder, _ in levels[1:]:
+            folder.close()
+
+
+def _handed(folder: Directory, name: str, uid: int) -> Directory | None:
+    """One entry, given away; where it is a folder, it is opened."""
+    try:
+        about = os.stat(name, dir_fd=folder.fileno(), follow_symlinks=False)
+        below = folder.folder(name) if stat.S_ISDIR(about.st_mode) else None
+        _give(name, about, uid, folder.fileno())
+    except (FileNotFoundError, NotADirectoryError):  # somebody removed it meanwhile
+        return None
+    return below
+
+
+def _give(name: str, about: os.stat_result, uid: int, folder: int | None = None) -> None:
+    if about.st_uid == os.geteuid():
+        os.chown(name, uid, uid, dir_fd=folder, follow_symlinks=False)

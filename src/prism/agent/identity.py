@@ -1,0 +1,300 @@
+"""The user that a workspace runs as where the daemon is privileged: one that nobody else is.
+
+Each running workspace has a uid of its own from `PRISM_UID_RANGE`, in a user namespace in
+which no other id exists. On the disk its files stay those of the daemon's user: their mounts
+map one id to the other, so copies, snapshots and volumes that several workspaces have need
+no change of ownership, and a uid can be used again by the next workspace.
+
+Some file systems cannot map ids (overlayfs, NFS). There all workspaces share the first uid of
+the range, and their files are given to it.
+"""
+
+import errno
+import fcntl
+import os
+import signal
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from prism.agent import syscalls
+from prism.agent.handover import hand_over
+from prism.agent.processes import LINUX
+from prism.agent.sandbox import accelerators
+
+VARIABLE, PROCESSES_VARIABLE = "PRISM_UID_RANGE", "PRISM_PIDS_MAX"
+MOST_PROCESSES = 4096
+DEFAULT_RANGE = "1879048192-1879113727"
+"""Ids that neither Debian nor systemd give to anybody."""
+USED = Path("/run/prism/uids")
+"""A byte of it is locked for each uid that is in use, over all daemons of this computer."""
+LOGIN = "researcher"
+"""The name of that user, inside."""
+UNLIMITED_IDS = 4294967295
+
+
+class NoIdentity(Exception):
+    """Why no workspace can be given a user of its own."""
+
+
+class CannotMap(NoIdentity):
+    """A file system does not map ids."""
+
+
+class UidRange(NamedTuple):
+    """The uids, and gids, that workspaces may have."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, text: str) -> "UidRange":
+        """`FIRST-LAST`; raises `ValueError` where it is no range of ordinary users."""
+        first, last = (int(part) for part in text.split("-"))
+        if not 0 < first <= last < UNLIMITED_IDS:
+            raise ValueError(text)
+        return cls(first, last)
+
+    @property
+    def own(self) -> "UidRange":
+        """Without the first, which workspaces share where ids cannot be mapped."""
+        return UidRange(min(self.first + 1, self.last), self.last)
+
+    @classmethod
+    def configured(cls) -> "UidRange":
+        """The range that the daemon has handed on."""
+        return cls.parse(os.environ.get(VARIABLE) or DEFAULT_RANGE)
+
+
+def is_privileged() -> bool:
+    """Whether this process may give a workspace another user, and so has to."""
+    if not LINUX or os.geteuid() != 0:
+        return False
+    return bool(effective_capabilities() >> syscalls.CAP_SYS_ADMIN & 1)
+
+
+def effective_capabilities() -> int:
+    """The capabilities of this process."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
+def processes_allowed() -> int:
+    """How many processes and threads a workspace may have, as the daemon has handed on."""
+    return int(os.environ.get(PROCESSES_VARIABLE) or MOST_PROCESSES)
+
+
+def login() -> str:
+    """The name of the user that programs of a workspace see."""
+    if is_privileged():
+        return LOGIN
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or LOGIN
+
+
+class Leases:
+    """The uids that this process has taken; the kernel takes them back when it ends."""
+
+    def __init__(self, path: Path = USED) -> None:
+        self._path, self._file = path, -1
+
+    def take(self, among: UidRange, wish: int) -> int:
+        """A uid that nobody has, the first at or after a wished one."""
+        size = among.last - among.first + 1
+        for n in range(size):
+            uid = among.first + (wish + n) % size
+            if self._lock(uid, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                return uid
+        raise NoIdentity(f"all {size} ids of {VARIABLE} are in use; give it a larger range")
+
+    def give_back(self, uid: int) -> None:
+        """Let others have it."""
+        self._lock(uid, fcntl.LOCK_UN)
+
+    def _lock(self, uid: int, how: int) -> bool:
+        # A record lock ends with the first close of the file by its process, so the file is
+        # opened once and never closed.
+        if self._file < 0:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._file = os.open(self._path, flags, 0o600)
+        try:
+            fcntl.lockf(self._file, how, 1, uid)
+        except OSError as error:
+            if error.errno in {errno.EACCES, errno.EAGAIN}:
+                return False
+            raise
+        return True
+
+
+LEASES = Leases()
+
+
+class Owner(NamedTuple):
+    """Who a tree belongs to on the disk."""
+
+    uid: int
+    gid: int
+
+
+class Identity:
+    """A uid of one workspace, or of all, and what shows it the files that it may have."""
+
+    def __init__(self, wish: int, leases: Leases = LEASES, *, shared: bool = False) -> None:
+        self._leases, self._maps = leases, dict[Owner, int]()
+        self.shared, self.namespace = shared, -1
+        among = UidRange.configured()
+        if not _exists_here(among):
+            ids = f"{among.first}-{among.last}"
+            raise NoIdentity(f"{VARIABLE} is {ids}, and these ids do not exist in this container")
+        try:
+            self.uid = among.first if shared else leases.take(among.own, wish)
+        except OSError as error:
+            raise NoIdentity(f"{USED} cannot be used: {error.strerror}") from error
+        try:
+            self.namespace = user_namespace(self.uid, Owner(self.uid, self.uid), closed=True)
+        except OSError as error:
+            self.close()
+            raise NoIdentity(f"no user namespace can be made: {error.strerror}") from error
+        self.groups = accelerator_groups()
+
+    def shown(self, path: str, *, given: bool = True) -> int:
+        """A detached mount of a path, in which its owner's files are the workspace's own.
+
+        What may not be `given` away is shown only where ids can be mapped.
+        """
+        if self.shared:
+            if not given:
+                raise NoIdentity(f"{path} can be read by its owner alone; make it readable by all")
+            self.give(path)
+        tree = syscalls.detached(path)
+        attributes = syscalls.ATTRIBUTE_NO_SUID | syscalls.ATTRIBUTE_NO_DEVICES
+        try:
+            if self.shared:
+                syscalls.set_attributes(tree, attributes)
+            else:
+                attributes |= syscalls.ATTRIBUTE_ID_MAP
+                syscalls.set_attributes(tree, attributes, self._map_of(tree))
+        except OSError as error:
+            os.close(tree)
+            if syscalls.is_unsupported(error):
+                why = f"the file system of {path} cannot map ids ({error.strerror})"
+                raise CannotMap(f"{why}; put PRISM_HOME on ext4, XFS or btrfs") from error
+            raise
+        return tree
+
+    def give(self, path: str) -> None:
+        """Make a tree the workspace's own on the disk, where ids cannot be mapped."""
+        hand_over(path, self.uid)
+
+    def _map_of(self, tree: int) -> int:
+        """The namespace in which the owner of a tree is this uid."""
+        about = os.fstat(tree)
+        owner = Owner(about.st_uid, about.st_gid)
+        if owner not in self._maps:
+            self._maps[owner] = user_namespace(self.uid, owner)
+        return self._maps[owner]
+
+    def close(self) -> None:
+        """Give the uid back."""
+        for namespace in (self.namespace, *self._maps.values()):
+            if namespace >= 0:
+                os.close(namespace)
+        self.namespace, self._maps = -1, {}
+        if not self.shared:
+            self._leases.give_back(self.uid)
+
+
+def user_namespace(uid: int, inside: Owner, *, closed: bool = False) -> int:
+    """A user namespace in which `inside` is that uid, and nobody else is anybody.
+
+    In a closed one no other user namespace can be made.
+    """
+    made, made_there = os.pipe()
+    mapped, mapped_here = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(mapped_here)
+        _be_there(made_there, mapped, closed)
+    try:
+        os.close(made_there)
+        os.close(mapped)
+        if os.read(made, 1) != b"1":
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        Path(f"/proc/{child}/uid_map").write_text(f"{inside.uid} {uid} 1")
+        Path(f"/proc/{child}/gid_map").write_text(f"{inside.gid} {uid} 1")
+        os.write(mapped_here, b"1")
+        os.read(made, 1)
+        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(made)
+        os.close(mapped_here)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _be_there(made: int, mapped: int, closed: bool) -> None:
+    """The child that a namespace is made for; it says so, and waits to be ended."""
+    try:
+        syscalls.unshare(syscalls.NEW_USER)
+        os.write(made, b"1")
+        if os.read(mapped, 1) and closed:
+            _forbid_user_namespaces()
+        os.write(made, b"1")
+        os.read(mapped, 1)
+    finally:
+        os._exit(1)
+
+
+def _forbid_user_namespaces() -> None:
+    """A second wall behind the filter of system calls, where `/proc/sys` lets us build it."""
+    try:
+        Path("/proc/sys/user/max_user_namespaces").write_text("0")
+    except OSError:
+        return
+
+
+def accelerator_groups() -> list[int]:
+    """The groups that may use the graphics cards of this computer, but for root's own."""
+    groups = set()
+    for path in accelerators():
+        for device in _devices_of(path):
+            about = os.stat(device)
+            if stat.S_ISCHR(about.st_mode) and about.st_mode & 0o060 == 0o060:
+                groups.add(about.st_gid)
+    return sorted(groups - {0})
+
+
+def _devices_of(path: str) -> Iterable[str]:
+    return [f"{path}/{name}" for name in os.listdir(path)] if os.path.isdir(path) else [path]
+
+
+def _exists_here(among: UidRange) -> bool:
+    """Whether the namespace that we are in knows all these ids, uids as well as gids."""
+    for kind in ("uid_map", "gid_map"):
+        lines = Path(f"/proc/self/{kind}").read_text().splitlines()
+        rows = [tuple(map(int, line.split())) for line in lines]
+        if not any(row[0] <= among.first and among.last < row[0] + row[2] for row in rows):
+            return False
+    return True
+
+
+def account_files(uid: int, home: str) -> dict[str, str]:
+    """What `/etc/passwd` and `/etc/group` say to a workspace: also who it is itself."""
+    own = {
+        "/etc/passwd": f"{LOGIN}:x:{uid}:{uid}:Prism workspace:{home}:/bin/bash\n",
+        "/etc/group": f"{LOGIN}:x:{uid}:\n",
+    }
+    return {
+        path: line + Path(path).read_text(errors="replace")
+        for path, line in own.items()
+        if os.path.isfile(path)
+    }
+
+
+def is_readable_by_all(path: str) -> bool:
+    """Whether any user may read a file, or look into a folder."""
+    mode = os.stat(path).st_mode
+    return bool(mode & stat.S_IROTH) and (not stat.S_ISDIR(mode) or bool(mode & stat.S_IXOTH))

@@ -1,0 +1,83 @@
+"""Starts a program as a workspace does, and asks it which promises hold for it here.
+
+    python -I -S isolation.py '{"reachable": […], "told": {…}, "home": …}'
+
+It is tried in the home, if that is there. `told` are the settings that a supervisor is told,
+as variables. It prints one JSON object: `user` is the uid that it had, `is_shared` whether
+other workspaces have it too, `kind` is how it was kept apart, `kept` are the promises by name,
+`processes` is how many it may have. Exit code 1: nothing can be started, and why.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from prism.agent.enclosure import Enclosure
+
+ASK = """
+import ctypes, json, os, resource
+said = dict(line.split(":", 1) for line in open("/proc/self/status"))
+libc = ctypes.CDLL(None, use_errno=True)
+def refused(flags):
+    if not (child := os.fork()):
+        os._exit(libc.unshare(flags) == 0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+print(json.dumps({
+    "uid": os.getuid(),
+    "capabilities": int(said["CapEff"], 16) == int(said["CapBnd"], 16) == 0,
+    "filter": int(said["Seccomp"]) == 2,
+    "namespaces": refused(0x10000000),
+    "processes": resource.getrlimit(resource.RLIMIT_NPROC)[0],
+}))
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Ask, and say what was answered."""
+    asked = json.loads(argv[1])
+    home = asked.get("home")
+    there = home if home and os.access(home, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix=".prism-trial-", dir=there) as name:
+        folder = Path(os.path.realpath(name), "workspaces", "trial")
+        for own in ("home", "venv", "logs"):
+            (folder / own).mkdir(parents=True)
+        os.environ.update(asked.get("told", {}))
+        try:
+            said = _asked(folder, asked["reachable"])
+        except (OSError, ValueError) as error:
+            sys.stdout.write(f"{error}\n")
+            return 1
+    sys.stdout.write(json.dumps(said) + "\n")
+    return 0
+
+
+def _asked(folder: Path, reachable: list[str]) -> dict[str, Any]:
+    place = Enclosure(folder, {"reachable": reachable}, [], lambda: None)
+    words, said = os.pipe()
+    environment = {"PATH": os.defpath}
+    argv = [sys.executable, "-I", "-S", "-c", ASK]
+    request = {"id": 1, "argv": argv, "environment": environment, "folder": "/"}
+    with open(os.devnull, "rb") as nothing:
+        place.ask(request, [nothing.fileno(), said, said])
+    os.close(said)
+    with os.fdopen(words) as answer:
+        facts = json.loads(answer.read())
+    place.close()
+    os.waitpid(place.pid, 0)
+    processes, user = facts.pop("processes"), facts.pop("uid")
+    return {
+        "user": user,
+        "is_shared": user == os.geteuid() or bool(place.note),
+        "kind": place.kind,
+        "kept": facts,
+        "processes": processes if processes >= 0 else None,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

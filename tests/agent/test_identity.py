@@ -1,0 +1,151 @@
+"""The users that workspaces run as: taken once, mapped to nobody else, given back."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from prism.agent import identity
+from prism.agent.handover import hand_over
+from prism.agent.identity import Identity, Leases, NoIdentity, Owner, UidRange, user_namespace
+from tests.waiting import eventually
+
+privileged = pytest.mark.skipif(
+    not identity.is_privileged(), reason="only root can give others' ids away"
+)
+TWO = UidRange(1879048192, 1879048193)
+HOLDS = """
+import sys, time
+from pathlib import Path
+from prism.agent.identity import Leases, UidRange
+print(Leases(Path(sys.argv[1])).take(UidRange(1879048192, 1879048193), 0), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another supervisor, which has the first id."""
+    line = [sys.executable, "-c", HOLDS, str(tmp_path / "uids")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout.readline() == f"{TWO.first}\n"
+        yield process
+        process.stdin.close()
+
+
+def test_nobody_gets_an_id_that_another_process_has(tmp_path, other):
+    ours = Leases(tmp_path / "uids")
+    assert ours.take(TWO, 0) == TWO.last
+    ours.give_back(TWO.last)
+
+
+def test_where_all_are_in_use_that_is_said(tmp_path, other):
+    with pytest.raises(NoIdentity, match="all 1 ids of PRISM_UID_RANGE are in use"):
+        Leases(tmp_path / "uids").take(UidRange(TWO.first, TWO.first), 7)
+
+
+def test_whose_process_is_killed_has_it_no_more(tmp_path, other):
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    assert Leases(tmp_path / "uids").take(TWO, 0) == TWO.first
+
+
+@pytest.mark.parametrize("text", ["0-5", "5-4", "5", "a-b", "", "1-4294967295", "1-2-3"])
+def test_what_is_no_range_is_refused(text):
+    with pytest.raises(ValueError):
+        UidRange.parse(text)
+
+
+@privileged
+def test_a_namespace_knows_one_id_and_lets_nobody_make_another():
+    space = user_namespace(TWO.first, Owner(7, 8), closed=True)
+    code = f"""
+import ctypes, json, os
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.setns({space}, 0x10000000) == 0
+maps = [open(f"/proc/self/{{kind}}_map").read().split() for kind in ("uid", "gid")]
+print(json.dumps([*maps, libc.unshare(0x10000000)]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], pass_fds=[space], capture_output=True)
+    os.close(space)
+    mapped = [["7", str(TWO.first), "1"], ["8", str(TWO.first), "1"], -1]
+    assert json.loads(done.stdout) == mapped, done.stderr
+
+
+@privileged
+def test_a_range_that_this_container_does_not_know_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(identity, "_exists_here", lambda among: False)
+    with pytest.raises(NoIdentity, match="do not exist in this container"):
+        Identity(0, Leases(tmp_path / "uids"))
+
+
+@privileged
+def test_a_file_system_that_maps_no_ids_is_said_and_the_id_is_given_back(tmp_path):
+    leases = Leases(tmp_path / "uids")
+    one = Identity(0, leases)
+    with pytest.raises(NoIdentity, match=r"cannot map ids.*PRISM_HOME"):
+        one.shown("/proc/self")
+    one.close()
+    assert Leases(tmp_path / "uids").take(UidRange(one.uid, one.uid), 0) == one.uid
+
+
+@privileged
+def test_a_process_that_made_namespaces_has_no_child_and_no_descriptor_of_them_left(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    one = Identity(5, Leases(tmp_path / "uids"))
+    os.close(one.shown(str(tmp_path)))
+    one.close()
+    assert eventually(lambda: len(os.listdir("/proc/self/fd"))) <= before + 1  # the leases' own
+
+
+@privileged
+def test_a_tree_is_handed_over_whole_and_no_link_is_followed(tmp_path):
+    outside, tree = tmp_path / "outside", tmp_path / "tree"
+    for path in (outside, tree / "deep" / "deeper"):
+        path.mkdir(parents=True)
+    (tree / "deep" / "deeper" / "file").touch()
+    (tree / "link").symlink_to(outside)
+    foreign = tree / "foreign"
+    foreign.touch()
+    os.chown(foreign, 5, 5)
+    hand_over(str(tree), TWO.first)
+    given = [tree, *tree.rglob("*")]
+    assert {it.lstat().st_uid for it in given if it != foreign} == {TWO.first}
+    assert (foreign.stat().st_uid, outside.stat().st_uid) == (5, os.geteuid())
+
+
+@privileged
+def test_a_tree_that_was_handed_over_in_part_by_one_that_was_killed_is_whole_at_the_next(tmp_path):
+    for n in range(300):
+        (tmp_path / "tree" / str(n) / "in").mkdir(parents=True)
+    code = "import sys; from prism.agent.handover import hand_over; hand_over(sys.argv[1], {})"
+    line = [sys.executable, "-c", code.format(TWO.first), str(tmp_path / "tree")]
+    paths = [tmp_path / "tree", *(tmp_path / "tree").rglob("*")]
+
+    def given():
+        return sum(it.lstat().st_uid == TWO.first for it in paths)
+
+    with subprocess.Popen(line) as process:
+        while not given():
+            assert process.poll() is None or given()
+        process.send_signal(signal.SIGKILL)
+    subprocess.run(line, check=True)
+    assert given() == len(paths)
+
+
+@privileged
+def test_where_ids_cannot_be_mapped_all_share_one_and_what_is_not_theirs_is_not_given(tmp_path):
+    one, two = (Identity(n, Leases(tmp_path / "uids"), shared=True) for n in range(2))
+    assert one.uid == two.uid == UidRange.configured().first
+    (tmp_path / "own").mkdir()
+    os.close(one.shown(str(tmp_path / "own")))
+    assert (tmp_path / "own").stat().st_uid == one.uid
+    with pytest.raises(NoIdentity, match="readable by all"):
+        two.shown(str(tmp_path), given=False)
+    assert tmp_path.stat().st_uid == os.geteuid()
+    for it in (one, two):
+        it.close()

@@ -1,0 +1,59 @@
+"""The hostile program, compiled, and running inside of a machine."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from prism.providers.local.door import enter
+
+SOURCE = Path(__file__).with_name("hostile.c")
+
+
+def compiled(folder):
+    """Its path, in a folder that the workspace sees."""
+    program = Path(folder) / "hostile"
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    assert compiler, "no C compiler: `make debian` installs one"
+    subprocess.run([compiler, "-O2", "-o", str(program), str(SOURCE)], check=True)
+    program.chmod(0o755)
+    return program
+
+
+class Hostile:
+    """One that runs; what it got at is in `found`."""
+
+    def __init__(self, folder, program, *words):
+        read, write = os.pipe()
+        with open(os.devnull) as nothing:
+            given = [nothing.fileno(), write, write]
+            self._visit = enter(folder, [str(program), *map(str, words)], given=given)
+        os.close(write)
+        os.set_blocking(read, False)
+        self._words = os.fdopen(read, "rb", buffering=0)
+        self._said = b""
+
+    @property
+    def found(self):
+        """The lines it has said so far."""
+        while more := self._words.read(65536):
+            self._said += more
+        return self._said.decode().splitlines()
+
+    def close(self):
+        """End it, if it is not ended yet."""
+        with contextlib.suppress(OSError):
+            self._visit.signal(9)
+        self._visit.close()
+        self._words.close()
+
+
+@contextlib.contextmanager
+def attacking(folder, program, *attacks):
+    """These modes of it, each a process, until the block ends."""
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(contextlib.closing(Hostile(folder, program, *it)))
+            for it in attacks
+        ]

@@ -1,0 +1,47 @@
+"""A workspace that races against the volumes that come to it and leave it."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from prism.providers.local.volumes import LocalVolumes
+from prism.storage.model import Kind
+from prism.storage.ports import VolumeOrder
+from tests.attacks.compiled import attacking, compiled
+from tests.providers.local.test_sandbox import run
+from tests.providers.local.world import page
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("bwrap") or os.geteuid() != 0,
+    reason="only root brings volumes into a sandbox that is closed",
+)
+TIMES = 12
+
+
+def test_who_waits_where_volumes_come_gets_nothing_there_and_outside_nothing_changes(world):
+    volumes = LocalVolumes(world.root.parent / "storage", world.root, fresh=0)
+    machine = world.launched(page())
+    program = compiled(world.root / machine / "home")
+    place = world.root.parent / "storage" / "volumes"
+    with tempfile.TemporaryDirectory(prefix="prism-victim-", dir="/opt") as victim:
+        attack = ("intrude", place, victim)
+        with attacking(world.root / machine, program, attack, attack) as intruders:
+            for n in range(TIMES):
+                kind = VolumeOrder(key=f"volume_{n}", name=f"v{n}", kind=Kind.EFS)
+                own = volumes.create(kind).id
+                seen = str(place / own / "data" / "file")
+                (place / own / "data" / "file").touch()
+                volumes.attach(own, machine, f"v{n}")
+                eventually(lambda seen=seen: run(world, machine, "ls", seen)[0] == 0)
+                volumes.detach(own, machine)
+                eventually(lambda seen=seen: run(world, machine, "ls", seen)[0] != 0)
+            assert [it.found for it in intruders] == [[], []]
+        for path in (place, victim, "/opt"):
+            assert run(world, machine, "touch", f"{path}/attacked")[0] != 0
+        assert (os.listdir(victim), Path("/opt/attacked").exists()) == ([], False)
+    volumes.close()

@@ -1,0 +1,203 @@
+"""A workspace of a daemon that is root: it runs as nobody that anybody else is."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from prism.agent.identity import UidRange, is_privileged
+from prism.providers.local.volumes import LocalVolumes
+from prism.storage.model import Kind
+from prism.storage.ports import VolumeOrder
+from prism.workspaces.model import Seen
+from tests.providers.local.test_sandbox import run
+from tests.providers.local.world import World, page
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("bwrap") or not is_privileged(),
+    reason="only root can run workspaces as somebody else",
+)
+PYTHON = """
+import ctypes, json, os, pwd, subprocess, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def refused(act):
+    try:
+        return act() in (None, -1)
+    except (OSError, ValueError):
+        return True
+"""
+BOMB = """
+import os, time
+while True:
+    try:
+        os.fork()
+    except OSError:
+        time.sleep(0.05)
+"""
+
+
+def asked(world, id, code):
+    """What a Python program inside answers, in JSON."""
+    status, said = run(world, id, "python", "-c", f"{PYTHON}\nprint(json.dumps({code}))")
+    assert status == 0, said
+    return json.loads(said)
+
+
+def test_its_user_is_of_the_range_without_rights_and_known_by_name(world):
+    machine, other = world.launched(page()), world.launched(page(), key="ws_2")
+    who = "[os.getresuid(), os.getresgid(), pwd.getpwuid(os.getuid()).pw_name, os.getgroups()]"
+    (uids, gids, name, groups), (others, *_) = (asked(world, it, who) for it in (machine, other))
+    among = UidRange.configured()
+    assert among.first <= uids[0] <= among.last
+    assert (len({*uids, *gids}), name, 0 in groups) == (1, "researcher", False)
+    assert others != uids
+    said = asked(world, machine, "open('/proc/self/status').read()")
+    facts = dict(line.split(":\t", 1) for line in said.splitlines())
+    assert {facts[it] for it in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
+    assert asked(world, machine, "open('/proc/self/uid_map').read().split()") == [
+        str(uids[0]),
+        str(uids[0]),
+        "1",
+    ]
+    seen = {process.uids().real for process in world.programs(machine)}
+    assert seen == {uids[0]}
+
+
+def test_what_only_root_may_read_it_may_not(world):
+    machine = world.launched(page())
+    with tempfile.TemporaryDirectory(prefix="prism-", dir="/opt") as name:
+        os.chmod(name, 0o755)
+        secret, open_to_all = Path(name, "secret"), Path(name, "open")
+        for path, mode in ((secret, 0o600), (open_to_all, 0o644)):
+            path.write_text("words")
+            path.chmod(mode)
+        assert run(world, machine, "cat", str(open_to_all)) == (0, "words")
+        code, said = run(world, machine, "cat", str(secret))
+        assert (code, "Permission denied" in said) == (1, True)
+
+
+def test_it_can_make_no_namespace_and_no_program_that_runs_as_another(world):
+    machine = world.launched(page())
+    acts = {
+        "user namespace": "libc.unshare(0x10000000)",
+        "by clone": "libc.syscall(56, 0x10000011, 0, 0, 0, 0)",
+        "mount": "libc.mount(b'none', b'/tmp', b'tmpfs', 0, None)",
+        "set-user-id": "os.chmod('own', 0o4755)",
+        "set-group-id": "os.chmod('own', 0o2755)",
+        "keyring": "libc.syscall(250, 0, -3, 0)",
+        "trace the first program": "libc.ptrace(16, 1, 0, 0)",
+        "take a descriptor of it": "libc.syscall(438, os.pidfd_open(1), 0, 0)",
+        "limit": "__import__('resource').setrlimit(6, (10**6, 10**6))",
+    }
+    if os.uname().machine != "x86_64":  # by numbers of that processor
+        acts = {name: act for name, act in acts.items() if "syscall" not in act}
+    code = ", ".join(f"{name!r}: refused(lambda: {act})" for name, act in acts.items())
+    (world.root / machine / "home" / "own").touch()
+    held = asked(world, machine, f"{{{code}}}")
+    # `setrlimit` answers nothing where it is done; all others answer or raise.
+    assert [name for name, was_refused in held.items() if not was_refused] == []
+    assert asked(world, machine, "__import__('resource').getrlimit(6)") == [4096, 4096]
+    descriptors = "[it for it in range(3, 64) if not refused(lambda: os.fstat(it))]"
+    assert asked(world, machine, descriptors) == [], "the way to the supervisor is open"
+
+
+def test_programs_have_what_they_need(world):
+    machine = world.launched(page())
+    semaphore = "__import__('multiprocessing').Semaphore(1).acquire()"
+    assert asked(world, machine, semaphore) is True
+    assert run(world, machine, "id", "-un") == (0, "researcher\n")
+    touched = "touch ~/a /tmp/b /dev/shm/c && stat -c %U ~/a /tmp/b /dev/shm/c"
+    assert run(world, machine, "sh", "-c", touched) == (0, "researcher\n" * 3)
+
+
+def test_a_volume_that_two_have_is_written_by_both_and_is_the_daemons_on_the_disk(world):
+    volumes = LocalVolumes(world.root.parent / "storage", world.root, fresh=0)
+    kind = VolumeOrder(key="volume_1", name="data", kind=Kind.EFS)
+    own = volumes.create(kind).id
+    data = volumes._volumes / own / "data"
+    (data / "old").write_text("of an older Prism")
+    machine, other = world.launched(page()), world.launched(page(), key="ws_2")
+    volumes.attach(own, machine, "data")
+    eventually(lambda: run(world, machine, "sh", "-c", "echo one > ~/volumes/data/file")[0] == 0)
+    volumes.attach(own, other, "data")
+    more = "echo two >> ~/volumes/data/file && cat ~/volumes/data/old ~/volumes/data/file"
+    eventually(lambda: run(world, other, "sh", "-c", more) == (0, "of an older Prismone\ntwo\n"))
+    assert run(world, machine, "cat", "volumes/data/file") == (0, "one\ntwo\n")
+    home = world.root / machine / "home"
+    assert {it.stat().st_uid for it in (*data.iterdir(), *home.iterdir())} == {os.geteuid()}
+    volumes.close()
+
+
+def test_where_no_user_can_be_given_nothing_runs_and_the_reason_is_said(world, monkeypatch):
+    world.compute = World(
+        world.root.parent, world.cache, told={"PRISM_UID_RANGE": "4294967000-4294967002"}
+    ).compute
+    first, second, third = (world.launch(page(), key=f"ws_{n}") for n in range(3))
+    failed = eventually(
+        lambda: [it for id in (first, second, third) if (it := world.machine(id).failure)], 60
+    )
+    assert "all 2 ids of PRISM_UID_RANGE are in use" in failed[0].message
+    assert "prism doctor" in failed[0].message
+
+
+@pytest.fixture
+def overlaid(tmp_path, packages):
+    """A world on a file system that cannot map ids."""
+    lower, upper, work, merged = (tmp_path / it for it in ("lower", "upper", "work", "merged"))
+    for path in (lower, upper, work, merged):
+        path.mkdir()
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this system mounts no overlay")
+    it = World(merged, packages)
+    yield it
+    it.close()
+    eventually(lambda: subprocess.run(["umount", str(merged)]).returncode == 0)
+
+
+def test_where_ids_cannot_be_mapped_it_has_no_privilege_either_and_its_files_are_given(
+    overlaid,
+):
+    volumes = LocalVolumes(overlaid.root.parent / "storage", overlaid.root, fresh=0)
+    own = volumes.create(VolumeOrder(key="volume_1", name="data", kind=Kind.EFS)).id
+    (volumes._volumes / own / "data" / "old").write_text("words")
+    machine = overlaid.launched(page())
+    volumes.attach(own, machine, "data")
+    words = ("sh", "-c", "cat ~/volumes/data/old && touch ~/own ~/volumes/data/new && id -u")
+    shared = UidRange.configured().first
+    eventually(lambda: run(overlaid, machine, *words) == (0, f"words{shared}\n"))
+    assert any("shares a user id" in note for note in overlaid.said(machine)["notes"])
+    home = overlaid.root / machine / "home"
+    for n in range(2):  # what it wrote itself, and what the daemon has put there
+        (home / f"more{n}").write_text("more")
+        overlaid.compute.stop(machine)
+        overlaid.becomes(machine, Seen.OFF)
+        overlaid.compute.start(machine)
+        overlaid.becomes(machine, Seen.ON)
+        assert run(overlaid, machine, "sh", "-c", f"echo >> ~/own && cat ~/more{n}") == (0, "more")
+    volumes.close()
+
+
+def test_a_fork_bomb_ends_where_it_began(world):
+    world.compute = World(world.root.parent, world.cache, told={"PRISM_PIDS_MAX": "64"}).compute
+    machine, other = world.launched(page()), world.launched(page(), key="ws_2")
+    (world.root / machine / "home" / "bomb.py").write_text(BOMB)
+    run(world, machine, "sh", "-c", "nohup python ~/bomb.py > /dev/null 2>&1 &")
+    eventually(lambda: len(world.tree(machine)) > 60, 60)
+    for _ in range(10):
+        assert len(world.tree(machine)) <= 64 + 4
+        assert run(world, other, "sh", "-c", "(echo forks) | cat") == (0, "forks\n")
+    assert run(world, machine, "/bin/echo", "still lets in") == (0, "still lets in\n")
+    assert run(world, machine, "sh", "-c", "kill -9 -1") == (0, "")
+    eventually(lambda: len(world.tree(machine)) < 10, 60)
+    world.compute.stop(machine)
+    eventually(lambda: world.machine(machine).seen.value == "off", 60)
+    assert world.machine(other).seen.value == "on"
