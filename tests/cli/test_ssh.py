@@ -1,5 +1,7 @@
 """Ways in by OpenSSH: what is run, what is written; and all of it for real."""
 
+import contextlib
+import hashlib
 import json
 import os
 import stat
@@ -248,6 +250,54 @@ def test_a_copy_that_broke_off_goes_on(lived, tmp_path):
     assert ran(lived, *argv).returncode == 0
     assert (there / "big").read_bytes() == whole
     assert received(lived) - before < 12_000_000
+
+
+def test_what_is_there_is_compared_by_its_content(lived, tmp_path):
+    """Size and time say nothing about a file that a disk or a program has torn."""
+    (tmp_path / "data").write_bytes(b"right" * 1000)
+    assert ran(lived, "cp", tmp_path / "data", "mine:data").returncode == 0
+    [there] = lived.folder.glob("workspaces/*/home")
+    at = (there / "data").stat()
+    (there / "data").write_bytes(b"wrong" * 1000)
+    os.utime(there / "data", ns=(at.st_atime_ns, at.st_mtime_ns))
+    assert ran(lived, "cp", tmp_path / "data", "mine:data").returncode == 0
+    assert (there / "data").read_bytes() == b"right" * 1000
+
+
+def test_links_holes_and_attributes_come_along(lived, tmp_path):
+    tree = tmp_path / "kept"
+    tree.mkdir()
+    (tree / "one").write_text("x")
+    os.link(tree / "one", tree / "other")
+    with open(tree / "hole", "wb") as file:
+        file.truncate(20_000_000)
+    with contextlib.suppress(OSError):  # not every file system has them
+        os.setxattr(tree / "one", "user.note", b"kept")
+    assert ran(lived, "cp", tree, "mine:kept").returncode == 0
+    [there] = lived.folder.glob("workspaces/*/home/kept")
+    assert (there / "one").stat().st_ino == (there / "other").stat().st_ino
+    assert (there / "hole").stat().st_size == 20_000_000
+    assert (there / "hole").stat().st_blocks < 1000
+    assert os.listxattr(there / "one") == os.listxattr(tree / "one")
+
+
+def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(lived, tmp_path):
+    (tmp_path / "long").write_bytes(os.urandom(1 << 20) * 150)
+    [there] = lived.folder.glob("workspaces/*/home")
+    argv = [f"{BIN}/prism", "cp", tmp_path / "long", "mine:long"]
+    environ = {**os.environ, "PRISM_HOME": str(lived.folder), "PRISM_PORT": "0"}
+    with subprocess.Popen(argv, env=environ, stderr=subprocess.DEVNULL) as cut:
+        eventually(lambda: [*there.glob(".long.*")] or cut.poll() is not None, 60)
+        cut.terminate()
+    whole = cut.returncode == 0  # it was faster
+    eventually(lambda: not [*there.glob(".long.*")], 30)
+    assert whole or not (there / "long").exists()
+    assert ran(lived, "cp", tmp_path / "long", "mine:long").returncode == 0
+    with open(there / "long", "rb") as one, open(tmp_path / "long", "rb") as other:
+        assert (
+            hashlib.file_digest(one, "md5").digest() == hashlib.file_digest(other, "md5").digest()
+        )
+    assert not (there / ".rsync-partial").exists()
 
 
 def received(home):

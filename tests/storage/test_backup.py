@@ -157,3 +157,34 @@ def test_a_snapshot_of_a_workspace_that_goes_on(storage, mine):
     storage.terminate()
     storage.settle()
     failed(storage.take("late", instance="mine"), 409, "INVALID_STATE")
+
+
+def test_nothing_ends_or_changes_a_disk_that_is_being_copied(storage, mine):
+    storage.disks.faults.slow = timedelta(seconds=60)
+    order = {"name": "monday", "instance": "mine"}
+    assert storage.http("POST", "/api/v1/snapshots", json=order).status_code == 201
+    storage.settle()
+    answer = storage.terminate()
+    failed(answer, 409, "IN_USE")
+    assert "monday" in answer.json()["error"]["details"]
+    failed(storage.terminate(backup_ebs=True), 409, "IN_USE")
+    storage.http("POST", "/api/v1/instances/mine/stop")
+    storage.settle()
+    size = {"size": "L"}
+    resized = storage.http("POST", "/api/v1/instances/mine/resize", json=size)
+    failed(resized, 409, "IN_USE")
+    storage.settle(seconds=120)
+    assert backup(storage)["state"] == "completed"
+    assert storage.http("POST", "/api/v1/instances/mine/resize", json=size).status_code == 200
+    assert storage.terminate().status_code == 200
+    storage.settle()
+    assert storage.workspace()["state"] == "terminated"
+
+
+def test_a_copy_that_is_given_up_or_broken_is_in_nobodys_way(storage, mine):
+    storage.disks.faults.slow = timedelta(seconds=60)
+    storage.http("POST", "/api/v1/snapshots", json={"name": "monday", "instance": "mine"})
+    storage.settle()
+    failed(storage.terminate(), 409, "IN_USE")
+    storage.http("DELETE", "/api/v1/snapshots/monday")
+    assert storage.terminate().status_code == 200

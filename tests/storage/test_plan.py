@@ -287,3 +287,9 @@ def test_what_it_costs_is_known_or_null():
     assert monthly_cost(shared) is None, "not measured yet"
     half = volume(kind=Kind.EFS, gb_month=Micros(300_000), size_gb=None, used_bytes=GIB // 2)
     assert monthly_cost(half) == 150_000
+
+
+def test_a_snapshot_waits_until_its_volume_has_arrived():
+    it = snapshot()
+    assert plan_snapshot(it, Seen.NONE, None, moving=True) is Act.WAIT
+    assert plan_snapshot(it, Seen.NONE, None) is Act.MAKE

@@ -1,4 +1,8 @@
-"""`prism cp`: files into a workspace and out of it, by rsync where both sides have it."""
+"""`prism cp`: files into a workspace and out of it, by rsync where both sides have it.
+
+What is there already is compared by its content, not by its size and time. A file that is cut
+short is not seen under its name: its part lies in `.rsync-partial`, where the next try goes on.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
 
 MODERN = "rsync  version 3."  # the others neither resume safely nor take every file name
 # On the other side, in one go: is there an rsync, what is at the path; a folder to copy into.
+PART = ".rsync-partial"
+# Hard links, holes and the user's extended attributes; a system's own may be refused there.
+KEPT = ("-H", "-S", "-X", "--filter=-x! user.*")
 PROBE = """\
 set -- {path}
 rsync --version 2>/dev/null | head -n 1
@@ -71,7 +78,9 @@ def _cp(asked: Namespace) -> None:
     if _kind(target, there) == "folder" or place.endswith("/"):
         place = os.path.join(place, source.last)
     _prepare(it, target, os.path.dirname(place))
-    argv = _program(it, source, (target, place), folder=is_folder, modern=there.modern)
+    known = _kind(target, there) != "nothing"
+    ends = (source, (target, place))
+    argv = _program(it, ends, folder=is_folder, modern=there.modern, known=known)
     if not asked.json:
         become(argv)
     _run(argv, silent=True)
@@ -105,17 +114,25 @@ def _prepare(it: Way, target: End, folder: str) -> None:
 
 
 def _program(
-    it: Way, source: End, target: tuple[End, str], *, folder: bool, modern: bool
+    it: Way, ends: tuple[End, tuple[End, str]], *, folder: bool, modern: bool, known: bool
 ) -> list[str]:
-    """The command that copies; both know the same ends, and leave the same behind."""
+    """The command that copies; both leave the same behind, but for what `scp` cannot keep.
+
+    `known` says that something may be there already.
+    """
+    source, target = ends
     shown = is_terminal(sys.stdout)
     if modern and _modern_here():
-        # A part that was left is the basis of the next try: it is compared, not trusted.
-        how = ["-rlpt", "-s", "--partial", *(["--info=progress2"] if shown else [])]
+        compared = ["--checksum"] if known else []
+        how = ["-rlpt", "-s", *KEPT, f"--partial-dir={PART}", *compared]
+        how += ["--info=progress2"] if shown else []
         last = "/" if folder else ""
-        ends = (_at(it, source, source.path) + last, _at(it, *target) + last)
-        return ["rsync", *how, "-e", shlex.join(["ssh", *it.options]), "--", *ends]
-    say("Without rsync 3 on both sides a copy that breaks off begins anew")
+        paths = (_at(it, source, source.path) + last, _at(it, *target) + last)
+        return ["rsync", *how, "-e", shlex.join(["ssh", *it.options]), "--", *paths]
+    say(
+        "Without rsync 3 on both sides a copy that breaks off begins anew, and hard links, "
+        "holes and extended attributes are not kept"
+    )
     # `sftp` copies a folder's content where the folder is there, so as rsync does.
     how = [*it.options, "-p", *(["-r"] if folder else []), *([] if shown else ["-q"])]
     dot = "/." if folder else ""

@@ -113,7 +113,12 @@ class Rooms(PlaceRooms):
         """What makes workspaces bigger and smaller."""
         meters = [*self.meters, self.watchman]
         return ResizeService(
-            self.db, self.clock, terms=self._terms_of, actor=self.who, meters=meters
+            self.db,
+            self.clock,
+            terms=self._terms_of,
+            storage=self.storage,
+            actor=self.who,
+            meters=meters,
         )
 
     @cached_property

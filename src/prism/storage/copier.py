@@ -62,10 +62,12 @@ class SnapshotReconciler:
         with self._db.read() as sql:
             before = store.by_id(sql, Snapshot, claim.id)
             host = self._hosts.of(sql, [before.source_id]).get(before.source_id)
+            links = store.attachments_of(sql, [before.source_id])[before.source_id]
         place, now = self._places[before.place], self._clock.now()
         copy = view.copy(before)
         seen = perceive(before, copy.seen if copy else None, now, place.patience)
-        act = plan_snapshot(before, seen, host)
+        moving = not place.early and any(one.wanted != one.attached for one in links)
+        act = plan_snapshot(before, seen, host, moving=moving)
         if act is Act.FORGET:
             return Found(NEVER - now, lambda tx: self._forget(tx, before))
         facts = _facts(before, seen, copy)

@@ -11,6 +11,7 @@ from prism.kit.ids import sortable_id
 from prism.storage import store, view
 from prism.storage.events import SnapshotAsked, about
 from prism.storage.model import (
+    BeingCopied,
     Host,
     Kind,
     NewSnapshot,
@@ -29,6 +30,8 @@ from prism.storage.model import (
 )
 from prism.storage.plan import reserved, snapshot_state, volume_state
 from prism.storage.service import Shown, StorageService, exactly_one, names
+
+BEING_MADE = {Seen.NONE, Seen.UNSURE, Seen.MAKING}
 
 
 class SnapshotService(StorageService):
@@ -89,6 +92,21 @@ class SnapshotService(StorageService):
             self._write_snapshot(tx, it, now, verb=Verb.DELETE, wish=it.wish + 1)
             self._told_snapshot(tx, store.by_id(tx.sql, Snapshot, it.id), "delete")
             return it.name
+
+    def undisturbed(self, sql: Connection, workspace: str, name: str, verb: str) -> None:
+        """Raise where a workspace's disk is being copied, which `verb` would spoil.
+
+        The copy that its own end waits for (`holds`) is no reason: whoever asks gives it up.
+        """
+        for one in store.snapshots_of(sql, workspace):
+            if one.verb is Verb.MAKE and one.seen in BEING_MADE and not one.holds:
+                raise BeingCopied(
+                    f"Workspace {name!r} is being copied",
+                    details=f"the snapshot {one.name!r} is not complete yet, so {verb} waits",
+                    remediation="Wait until `prism snapshot list` shows it as completed, or give "
+                    f"it up: `prism snapshot delete {one.name}`",
+                    data={"snapshot": one.name},
+                )
 
     def backup(self, tx: Tx, host: Host, *, wanted: bool) -> Snapshot | None:
         """Have a workspace's root disk kept before it is destroyed, or no longer so.
@@ -211,7 +229,7 @@ def _unneeded(sql: Connection, it: Snapshot) -> None:
             remediation=f"Give the snapshot up: `prism workspace terminate {it.source_name}`",
         )
     for one in store.volumes_from(sql, it.id):
-        if one.seen in {Seen.NONE, Seen.UNSURE, Seen.MAKING} and one.verb is Verb.MAKE:
+        if one.seen in BEING_MADE and one.verb is Verb.MAKE:
             raise SnapshotInUse(
                 f"Volume {one.name!r} is being made from the snapshot {it.name!r}",
                 remediation=f"Look at it with `prism volume show {one.name}`",

@@ -38,6 +38,10 @@ class SnapshotInUse(InUse):
     """A volume is being made from the snapshot."""
 
 
+class BeingCopied(InUse):
+    """A snapshot of the workspace's disk is under way."""
+
+
 class VolumeElsewhere(Conflict, code="VOLUME_ELSEWHERE"):
     """The volume and the workspace are not in the same place."""
 

@@ -299,8 +299,12 @@ def wants(one: Attachment, hosts: Mapping[str, Host]) -> bool:
     return one.wanted and host is not None and not host.ended
 
 
-def plan_snapshot(it: Snapshot, seen: Seen, host: Host | None) -> Act:
-    """The next step, from what is wanted and what is seen."""
+def plan_snapshot(it: Snapshot, seen: Seen, host: Host | None, *, moving: bool = False) -> Act:
+    """The next step, from what is wanted and what is seen.
+
+    `moving` says that its volume is being attached or detached where that changes what it holds:
+    it may be made anew in another zone, get its file system, or be unmounted.
+    """
     if it.verb is Verb.DELETE:
         if seen in ENDED:
             return Act.FORGET
@@ -309,7 +313,7 @@ def plan_snapshot(it: Snapshot, seen: Seen, host: Host | None) -> Act:
     if it.granted == it.wish or seen is Seen.THERE or told:
         return Act.REST
     # A workspace that is to be destroyed is stopped first, so that nothing writes meanwhile.
-    writing = it.holds and host is not None and not host.quiet
+    writing = moving or (it.holds and host is not None and not host.quiet)
     # Some providers take no token for a snapshot: one that may be there is waited for.
     under_way = {Seen.UNSURE, Seen.MAKING, Seen.DELETING}
     return Act.WAIT if writing or seen in under_way else Act.MAKE

@@ -7,6 +7,7 @@ from prism.errors import InvalidState, ValidationFailed
 from prism.kit.actor import Who
 from prism.kit.clock import Clock
 from prism.kit.db import Database
+from prism.storage.copies import SnapshotService
 from prism.workspaces import store
 from prism.workspaces.events import WorkspaceResized, about
 from prism.workspaces.model import Resizing, State, Terms, Workspace
@@ -23,10 +24,11 @@ class ResizeService:
         clock: Clock,
         *,
         terms: Callable[[Workspace], Terms],
+        storage: SnapshotService,
         actor: Who,
         meters: Sequence[Meter] = (),
     ) -> None:
-        self._db, self._clock, self._terms = db, clock, terms
+        self._db, self._clock, self._terms, self._storage = db, clock, terms, storage
         self._who, self._meters = actor, meters
 
     def resize(self, name: str, asked: Resizing) -> tuple[Workspace, Workspace, tuple[str, ...]]:
@@ -41,6 +43,7 @@ class ResizeService:
             kind = machine_type(asked.instance_type, asked.size, before.recipe.family)
             if (state := state_of(before)) is not State.STOPPED or before.machine_id is None:
                 raise _not_stopped(before, state)
+            self._storage.undisturbed(tx.sql, before.id, before.name, "resize")
             terms = self._terms(before)
             notes = terms.resize(before, kind)
             if kind.name == before.instance_type:

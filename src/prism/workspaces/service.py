@@ -156,7 +156,10 @@ class WorkspaceService:
                 data={"fields": [{"field": "confirm", "why": 'must be "DELETE"'}]},
             )
         with self._db.write() as tx:
-            before, after = store.named(tx.sql, name), self.ask(name, Verb.TERMINATE)[1]
+            before = store.named(tx.sql, name)
+            if before.verb is not Verb.TERMINATE:
+                self._storage.undisturbed(tx.sql, before.id, before.name, "terminate")
+            after = self.ask(name, Verb.TERMINATE)[1]
             exists = before.seen not in {Seen.NONE, Seen.UNSURE, Seen.GONE}
             wanted = termination.backup_ebs and exists
             self._storage.backup(tx, host(before), wanted=wanted)
