@@ -72,10 +72,18 @@ def loop(request):
     return request.param
 
 
+@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
+def flooded(request):
+    """The port of a server for all floods."""
+    with serving(app, loop=request.param) as (_, port):
+        yield port
+
+
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_before_the_token_is_refused_and_not_kept(flood, loop, seen):
+def test_a_flood_before_the_token_is_refused_and_not_kept(flood, flooded, seen):
     first, more = FLOODS[flood]
-    with serving(app, loop=loop) as (_, port), connected(port) as client:
+    port = flooded
+    with connected(port) as client:
         taken, said = poured(client, first, more, LARGE)
         assert taken < SOCKETS, "the daemon goes on taking it"
         if said:  # an answer in the middle of a body would pass for that of the application

@@ -1,13 +1,17 @@
 """What is sent: framing that two readers would read differently, and WebSockets out of bounds."""
 
 import ast
+import contextlib
+import socket
+import struct
+import zlib
 from collections import Counter
 
 import pytest
 
+from tests.attacks.serving import connected, heard, serving
 from tests.attacks.surfaces import OF_FILE, ROOT, table
-
-pytestmark = pytest.mark.xdist_group("lab")
+from tests.waiting import eventually
 
 
 def test_every_file_of_attacks_belongs_to_a_surface():
@@ -19,3 +23,230 @@ def test_every_file_of_attacks_belongs_to_a_surface():
     said = table(Counter({"tests/attacks/test_gate.py": 1000, "tests/kit/test_gate.py": 5}))
     assert "| gate | 1,005 | 7 |" in said
     assert said.endswith(f"1,005 in all, in 2 of {len(OF_FILE)} files.")
+
+
+GET, POST = b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\n"
+CHUNKS = b"2\r\nhi\r\n0\r\n\r\n"
+NEXT = b"GET /smuggled HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+FRAMING = {
+    "two lengths, alike": POST + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nhi",
+    "two lengths": POST + b"Content-Length: 2\r\nContent-Length: 50\r\n\r\nhi",
+    "a list of lengths": POST + b"Content-Length: 2, 2\r\n\r\nhi",
+    "a signed length": POST + b"Content-Length: +2\r\n\r\nhi",
+    "a length below nothing": POST + b"Content-Length: -2\r\n\r\nhi",
+    "a hexadecimal length": POST + b"Content-Length: 0x2\r\n\r\nhi",
+    "a length with a blank before the colon": POST + b"Content-Length : 2\r\n\r\nhi",
+    "a length beyond 64 bits": POST + b"Content-Length: 18446744073709551618\r\n\r\nhi",
+    "a length and chunks": POST
+    + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + CHUNKS,
+    "chunks and a length": POST
+    + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n"
+    + CHUNKS,
+    "chunked twice": POST
+    + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + CHUNKS,
+    "chunked, then nothing": POST + b"Transfer-Encoding: chunked, identity\r\n\r\n" + CHUNKS,
+    "not quite chunked": POST + b"Transfer-Encoding: xchunked\r\n\r\n" + CHUNKS,
+    "identity": POST + b"Transfer-Encoding: identity\r\n\r\n" + CHUNKS,
+    "compressed": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNKS,
+    "chunked behind a control character": POST
+    + b"Transfer-Encoding: \x0bchunked\r\n\r\n"
+    + CHUNKS,
+    "chunked of HTTP/1.0": b"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + CHUNKS,
+    "a chunk with a wrong size": POST
+    + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\nhi\r\n0\r\n\r\n",
+    "a chunk without its end": POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhiX0\r\n\r\n",
+    "a chunk's line feed": POST + b"Transfer-Encoding: chunked\r\n\r\n2\nhi\n0\n\n",
+    "a chunk below nothing": POST + b"Transfer-Encoding: chunked\r\n\r\n-2\r\nhi\r\n0\r\n\r\n",
+    "a folded header": GET + b"X: a\r\n b\r\n\r\n",
+    "a folded host": b"GET / HTTP/1.1\r\nHost: x\r\n .evil\r\n\r\n",
+    "a folded first header": b"GET / HTTP/1.1\r\n Host: x\r\n\r\n",
+    "lines without returns": b"GET / HTTP/1.1\nHost: x\n\n",
+    "returns without lines": b"GET / HTTP/1.1\rHost: x\r\r",
+    "a return in a value": GET + b"X: a\rY: b\r\n\r\n",
+    "a line feed in a value": GET + b"X: a\nTransfer-Encoding: chunked\r\n\r\n",
+    "NUL in a value": GET + b"X: a\0b\r\n\r\n",
+    "a blank in a name": GET + b"X Y: b\r\n\r\n",
+    "no name": GET + b": b\r\n\r\n",
+    "no colon": GET + b"X\r\n\r\n",
+    "a target of another host": b"GET http://evil/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a target with a user": b"GET http://x@evil/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a target with a query for a host": b"GET http://evil?x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a target that is a file": b"GET file:///etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a target without its slash": b"GET index HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a target with a blank": b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a target for a tunnel": b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "another version": b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+    "no version": b"GET /\r\n\r\n",
+    "another protocol": b"GET / ICE/1.0\r\nHost: x\r\n\r\n",
+}
+FINE = {
+    "a plain request": GET + b"\r\n",
+    "a length": POST + b"Content-Length: 2\r\n\r\nhi",
+    "chunks": POST + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKS,
+    "chunks in capitals": POST + b"TRANSFER-ENCODING: Chunked\r\n\r\n" + CHUNKS,
+    "a target of the same host": b"GET http://x/ HTTP/1.1\r\nHost: X\r\n\r\n",
+}
+
+
+async def app(scope, receive, send):
+    """Reads a request to its end, and remembers its path."""
+    if scope["type"] == "websocket":
+        return await sockets(scope, receive, send)
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        more = message.get("more_body", False)
+    app.seen.append(scope["path"])
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    return await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture(autouse=True)
+def seen():
+    app.seen, sockets.heard = [], []
+    return app.seen
+
+
+@pytest.fixture(scope="module")
+def served():
+    """A server for all of them, and its port."""
+    with serving(app) as it:
+        yield it
+
+
+@pytest.mark.parametrize("kind", FRAMING)
+def test_what_two_readers_read_differently_nobody_reads(kind, seen, served):
+    """A proxy in front of the daemon must not see one request where the daemon sees two."""
+    with connected(served[1]) as client:
+        client.sendall(FRAMING[kind] + NEXT)
+        said = heard(client)
+        assert said.startswith(b"HTTP/1.1 400 ")
+        assert said.count(b"HTTP/1.1 ") == 1
+        assert seen == [], "neither it nor what came behind it"
+
+
+@pytest.mark.parametrize("kind", FINE)
+def test_what_all_read_alike_is_read(kind, seen, served):
+    with connected(served[1]) as client:
+        client.sendall(FINE[kind] + NEXT)
+        assert heard(client).count(b"HTTP/1.1 200 ") == 2
+        assert seen == ["/", "/smuggled"]
+
+
+# ------------------------------------------------------------------ WebSockets
+
+HELLO = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+HELLO += b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+TEXT, MORE, PING, FIN, COMPRESSED = 1, 0, 9, 0x80, 0x40
+MIB = 1024 * 1024
+
+
+async def sockets(scope, receive, send):
+    """Accepts, but for who is to wait, and remembers how long messages are."""
+    await receive()
+    if scope["path"] == "/slow":
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        return
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        sockets.heard.append(len(message.get("bytes") or message.get("text")))
+
+
+def frame(head, payload, size=None):
+    """A frame of a client, masked with zeros; `size` may claim more than there is."""
+    size = len(payload) if size is None else size
+    if size < 126:
+        length = bytes([0x80 | size])
+    elif size < 65536:
+        length = b"\xfe" + struct.pack(">H", size)
+    else:
+        length = b"\xff" + struct.pack(">Q", size)
+    return bytes([head]) + length + b"\0\0\0\0" + payload
+
+
+def bomb(size):
+    """So many blanks, deflated."""
+    press = zlib.compressobj(9, wbits=-12)
+    return (press.compress(b" " * size) + press.flush(zlib.Z_SYNC_FLUSH)).removesuffix(
+        b"\0\0\xff\xff"
+    )
+
+
+BEYOND = {
+    "a frame that says it is huge": frame(FIN | TEXT, b"", 1 << 40),
+    "a frame of more than a MiB": frame(FIN | TEXT, b"a" * (MIB + 1)),
+    "a message in pieces of more than a MiB": frame(TEXT, b"a" * MIB) + frame(FIN | MORE, b"a"),
+    "a message of too many pieces": frame(TEXT, b"a") + frame(MORE, b"a") * 5000,
+    "pieces without an end": frame(TEXT, b"a") + frame(MORE, b"") * 5000,
+    "a bomb": frame(FIN | TEXT | COMPRESSED, bomb(64 * MIB)),
+    "a bomb in pieces": frame(TEXT | COMPRESSED, bomb(64 * MIB)[:100])
+    + frame(FIN | MORE, bomb(64 * MIB)[100:]),
+    "no text": frame(FIN | TEXT, b"\xff\xfe"),
+    "a piece of nothing": frame(FIN | MORE, b"a"),
+    "a ping in pieces": frame(PING, b"a"),
+    "a ping that is too long": frame(FIN | PING, b"a" * 126),
+    "no mask": bytes([FIN | TEXT, 1]) + b"a",
+    "a reserved bit": frame(FIN | TEXT | 0x20, b"a"),
+    "a reserved kind": frame(FIN | 3, b"a"),
+}
+
+
+@contextlib.contextmanager
+def shaken(served, path=b"/", answer=b"HTTP/1.1 101 "):
+    """A WebSocket whose handshake is done, and the server."""
+    server, port = served
+    with connected(port) as client:
+        client.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n" + HELLO + DEFLATE + b"\r\n")
+        if answer:
+            said = b""
+            while b"\r\n\r\n" not in said:
+                said += client.recv(1)
+            assert said.startswith(answer)
+        yield server, client
+
+
+@pytest.mark.parametrize("kind", BEYOND)
+def test_a_message_out_of_bounds_ends_the_connection(kind, served):
+    with shaken(served) as (_, client):
+        with contextlib.suppress(ConnectionError):
+            client.sendall(BEYOND[kind])
+        said = heard(client)
+        codes = {1002, 1003, 1007, 1009}
+        assert not said or struct.unpack(">H", said[2:4])[0] in codes
+        assert sockets.heard == []
+
+
+def test_messages_within_bounds_are_heard(served):
+    with shaken(served) as (_, client):
+        client.sendall(frame(FIN | TEXT, b"a" * MIB))
+        client.sendall(frame(FIN | TEXT | COMPRESSED, bomb(MIB)))
+        client.sendall(frame(TEXT, b"a") + frame(MORE, b"a") * 1000 + frame(FIN | MORE, b"a"))
+        eventually(lambda: sockets.heard == [MIB, MIB, 1002])
+
+
+def test_who_pings_and_reads_no_answer_is_cut_off(served):
+    """The answers wait in memory, and nobody asks for them."""
+    with shaken(served) as (server, client):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        flood, sent = frame(FIN | PING, b"a" * 125) * 100, 0
+        with pytest.raises(ConnectionError):
+            while sent < 64 * MIB:
+                client.sendall(flood)
+                sent += len(flood)
+        eventually(lambda: not server.server_state.connections)
+
+
+def test_what_comes_before_the_answer_to_a_handshake_is_bounded(served):
+    with shaken(served, b"/slow", None) as (server, client):
+        eventually(lambda: server.server_state.tasks)
+        with pytest.raises(ConnectionError):
+            for _ in range(1000):
+                client.sendall(frame(FIN | TEXT, b"a" * 60000))
+        eventually(lambda: not server.server_state.tasks)

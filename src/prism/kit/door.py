@@ -1,7 +1,7 @@
 """The HTTP of connections that were looked at as they came in; strangers hear why not."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -119,9 +119,11 @@ class Limited(Bypassing):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """The head is whole; one that somebody else may read otherwise is none."""
         self._hurry_no_more()
         self._head, self._idle = False, 0
+        if why := ambiguous(self.url, self.headers, self.parser.get_http_version()):
+            raise ValueError(why)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -156,10 +158,13 @@ class Limited(Bypassing):
         Where an answer is under way, a second one in its middle would pass for a part of it.
         """
         self._hurry_no_more()
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.transport.abort()
-        else:
-            self.refused.turn_away(self.transport, problem, self)
+        cycle = self.cycle
+        if cycle is not None and cycle.response_started and not cycle.response_complete:
+            return self.transport.abort()
+        if cycle is not None:
+            cycle.disconnected = True  # whatever the application still says
+            cycle.message_event.set()
+        return self.refused.turn_away(self.transport, problem, self)
 
     def _wait(self) -> None:
         """Give what is to come its time, from now on."""
@@ -181,6 +186,24 @@ class Limited(Bypassing):
             self._refuse(RequestTooSlow(remediation="Send the whole request at once"))
         else:
             self.transport.close()
+
+
+def ambiguous(target: bytes, headers: Iterable[tuple[bytes, bytes]], version: str) -> str:
+    """What in a head another reader of it, such as a proxy, may take for something else."""
+    named = [(name, value.strip().lower()) for name, value in headers]
+    if version not in {"1.0", "1.1"}:
+        return f"HTTP/{version}"
+    codings = [value for name, value in named if name == b"transfer-encoding"]
+    if codings and (codings != [b"chunked"] or version == "1.0"):
+        return "a transfer coding other than chunked"
+    if codings and any(name == b"content-length" for name, _ in named):
+        return "a length and a transfer coding"
+    if target.startswith(b"/") or target == b"*":
+        return ""
+    # In absolute form it names a host of its own, which others heed instead of `Host`.
+    hosts = [value for name, value in named if name == b"host"]
+    authority = target.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
+    return "" if hosts == [authority.lower()] else "a target that names another host"
 
 
 class Refused:

@@ -12,10 +12,15 @@ from typing import Any, cast
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 TAKE = "prism_take"
 POLICY = 1008  # the code of a WebSocket that is closed for a reason of ours
+TOO_LARGE = 1009
+EARLY = 64 * 1024  # bytes that may come before the handshake is answered
+PIECES = 1024  # fragments of one message
+UNREAD = 1024 * 1024  # bytes of answers to pings that may wait to be read
 LINGER = 1.0  # seconds for it to be read
 Take = Callable[[], tuple[asyncio.Transport, Callable[[], Any]]]
 
@@ -24,6 +29,7 @@ class WebSockets(WebSocketsSansIOProtocol):
     """Uvicorn's own, whose `scope` also has a function that gives the connection away."""
 
     _taken = False
+    _early = 0
     left: Callable[[], object] | None = None
 
     def handle_connect(self, event: Request) -> None:
@@ -32,6 +38,31 @@ class WebSockets(WebSocketsSansIOProtocol):
         if not self.handshake_complete:
             scope = cast("dict[str, Any]", self.scope)
             scope[TAKE], scope["prism_abort"] = self.take, self.end
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, but not without end before there is an answer to the handshake."""
+        if self.handshake_initiated and not self.handshake_complete:
+            self._early += len(data)
+            if self._early > EARLY:
+                return self.transport.abort()
+        return super().data_received(data)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Another piece of a message; each costs more than it holds, so there is a bound."""
+        if len(self.frames) >= PIECES:
+            return self._too_much("too many fragments")
+        return super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """Answer, unless nobody reads the answers."""
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > UNREAD:
+            self.transport.abort()
+
+    def _too_much(self, why: str) -> None:
+        self.frames = []
+        self.conn.fail(TOO_LARGE, why)
+        self.handle_parser_exception()
 
     def end(self) -> None:
         """End it from this side: who speaks WebSocket with us hears that it was for a reason."""
