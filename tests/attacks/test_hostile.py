@@ -1,0 +1,48 @@
+"""A minute of races inside a workspace against everything that touches its folder."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.hostile import VERBS, assault
+from tests.attacks.ordinary import can_be_ordinary, ordinary_home
+from tests.house.living import Home
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(
+        sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+    ),
+]
+SECONDS = 60
+
+
+@pytest.fixture
+def outside():
+    """A place that no workspace is shown, and that an ordinary user may write."""
+    with tempfile.TemporaryDirectory(prefix="prism-outside-") as name:
+        yield Path(name)
+
+
+def test_it_reads_nothing_writes_nothing_and_every_verb_ends_right(tmp_path, outside):
+    home = Home(tmp_path / "home")
+    try:
+        with home.living():
+            done = assault(home, outside, SECONDS)
+    finally:
+        home.clear()
+    assert all(done[verb.__name__] for verb in VERBS), done
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not can_be_ordinary(), reason="the test above ran as an ordinary user"
+)
+def test_nor_where_the_daemon_is_an_ordinary_users(outside):
+    with ordinary_home() as home, home.living():
+        done = assault(home, outside, SECONDS)
+    assert all(done[verb.__name__] for verb in VERBS), done
