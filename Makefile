@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: audit help install quickstart test test-all check format bench lock openapi clean debian
+.PHONY: audit help install quickstart test test-all check format bench lock openapi gui clean debian
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
@@ -23,6 +23,10 @@ help:  ## Show this
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1\t\2/p' Makefile | expand -t 18
 
 install: .venv/installed  ## Install Prism and its tools into .venv
+	@$(BIN)/python scripts/gui.py --if-possible
+
+gui: .venv/installed  ## Build the web GUI, unless it is built
+	@$(BIN)/python scripts/gui.py
 
 quickstart: install  ## Launch a first workspace; the last line is its address
 	@$(BIN)/prism quickstart
@@ -38,12 +42,14 @@ check: install  ## Read the rules: style, types, imports, the house
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/gui.py --check
 	$(BIN)/pytest -q tests/house/test_rules.py tests/house/test_words.py \
 		tests/house/test_cold_start.py tests/house/test_routes.py
 
 format: install  ## Put the code into its one style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python scripts/gui.py --format
 
 bench: install  ## Measure, on this machine, what the README says
 	$(BIN)/python bench/measure.py
@@ -60,8 +66,11 @@ lock: $(UV)  ## Choose the newest versions; hashes, no addresses
 		--no-emit-index-url --no-emit-find-links --group dev pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header \
 		--no-annotate --no-emit-index-url --no-emit-find-links --group audit -o audit.lock
+	$(UV) pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --group pyproject.toml:node -o web/node.lock
 
 clean:  ## Remove what make has made here
+	rm -rf web/node_modules web/src/api/schema.d.ts src/prism/web
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 

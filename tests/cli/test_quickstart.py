@@ -34,6 +34,7 @@ def test_the_last_line_is_the_address(prism, server, there):
     done = prism("quickstart")
     assert (done.returncode, done.stdout) == (0, f"{LAB}\n")
     assert "t%2Fk" not in done.stderr
+    assert "The web GUI: http://localhost:1/\n" in done.stderr
     [launch] = server.asked_for("POST /instances/launch")
     assert launch.body == {"name": "quickstart", "template": "Data Science (pip)"}
 

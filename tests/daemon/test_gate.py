@@ -41,7 +41,7 @@ def house(request, tmp_path, cloud, clock):
 
 def knocks(house):
     """What may be asked of the application: the kind of connection, the method, the path."""
-    routes = house.app._app.routes
+    routes = house.app._app.app.routes
     assert {type(route) for route in routes} == {HTTPRoute, WebSocketRoute}
     kinds = {HTTPRoute: "http", WebSocketRoute: "websocket"}
     paths = {(kinds[type(it)], re.sub(r"\{[^}]*\}", "x", it.path)) for it in routes}

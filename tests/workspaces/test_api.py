@@ -88,6 +88,8 @@ def test_a_dry_run_says_everything_and_creates_nothing(http, make_house, clock):
         "reserves": None,
         "leaves": None,
         "lasts_until": None,
+        "ready_seconds": 60,
+        "ready_measured": False,
         "notes": plan.json()["notes"],
         "creates": ["workspace mine (t3.medium, local)", "50 GB gp3 root disk"],
     }

@@ -76,14 +76,14 @@ def _open(asked: Namespace) -> None:
     url = address(service, access | {"url": own.get(service, access["url"])})
     if asked.json:
         show_json({"service": service, "url": url})
-    elif _browser_opens(url):
+    elif browser_opens(url):
         say(f"Opened {service} of {asked.name} in the browser")
     else:
         say(f"No browser here; this is the address of {service}:")
         print(url)
 
 
-def _browser_opens(url: str) -> bool:
+def browser_opens(url: str) -> bool:
     """Whether a browser took it; without a display there is none worth asking."""
     seen = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"} & os.environ.keys()
     if not seen and sys.platform not in {"darwin", "win32"}:

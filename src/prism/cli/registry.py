@@ -106,6 +106,7 @@ COMMANDS = {
 }
 ALONE = {
     "quickstart": "From nothing to a running JupyterLab",
+    "gui": "Open Prism in the browser, or as a window of its own",
     "logs": "Show what a workspace has said, and says",
     "why": "Say why a workspace is awake or asleep",
     "keep-awake": "Leave a workspace awake for some time, however idle",

@@ -27,6 +27,7 @@ from prism.daemon import aws, docs
 from prism.daemon.places import GATHER
 from prism.daemon.rooms import Rooms
 from prism.daemon.schemas import Structs
+from prism.daemon.website import Website
 from prism.errors import NotFound
 from prism.idle import api as idleness
 from prism.invitations import api as invitations
@@ -265,7 +266,7 @@ def _gate(app: App, rooms: Rooms) -> Gate:
     settings = rooms.settings
     address = settings.public_url.rstrip("/") if public(settings) else ""
     return Gate(
-        app,
+        Website(app, rooms.clock),
         settings.port,
         rooms.clock,
         content=None if rooms.team else rooms.content,  # its own origin knows no tokens

@@ -106,9 +106,9 @@ def launch_instance(data: JSONBody[Launch], workspaces: Workspaces) -> Response[
     """Ask for a new workspace."""
     if data.dry_run:
         drawn = workspaces.draw(data)
-        return Response(
-            planned(drawn.workspace, drawn.image, drawn.notes, drawn.outlook), status_code=200
-        )
+        ready_in = workspaces.ready_in(drawn.workspace, Verb.LAUNCH)
+        plan = planned(drawn.workspace, drawn.image, drawn.notes, ready_in, drawn.outlook)
+        return Response(plan, status_code=200)
     drawn = workspaces.launch(data)
     ready_at = workspaces.ready_at(drawn.workspace, Verb.LAUNCH)
     return Response(launched(drawn.workspace, ready_at, drawn.notes))

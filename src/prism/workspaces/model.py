@@ -325,6 +325,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     `reserves` is what would be set aside at once, `leaves` what the money that pays would
     still have, and `lasts_until` the day it would be gone if this and all else ran on.
+    `ready_seconds` is what a launch takes, from earlier ones where `ready_measured`.
     """
 
     instance_type: str
@@ -338,6 +339,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     reserves: float | None
     leaves: float | None
     lasts_until: datetime | None
+    ready_seconds: int
+    ready_measured: bool
     notes: tuple[str, ...]
     creates: tuple[str, ...]
 

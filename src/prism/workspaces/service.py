@@ -124,11 +124,16 @@ class WorkspaceService:
 
     def ready_at(self, workspace: Workspace, verb: Verb) -> datetime:
         """When it should be ready, were `verb` asked now; from what it took before."""
+        return whole(self._clock.now() + self.ready_in(workspace, verb)[0])
+
+    def ready_in(self, workspace: Workspace, verb: Verb) -> tuple[timedelta, bool]:
+        """How long `verb` takes, and whether that was measured."""
         provider = workspace.place.partition(":")[0]
         with self._db.read() as sql:
             usual = store.usual_seconds(sql, workspace.template, provider, verb)
-        soon = timedelta(minutes=1 if provider == "local" else 5)
-        return whole(self._clock.now() + (soon if usual is None else timedelta(seconds=usual)))
+        if usual is not None:
+            return timedelta(seconds=usual), True
+        return timedelta(minutes=1 if provider == "local" else 5), False
 
     def ask(self, name: str, verb: Verb) -> tuple[State, Workspace]:
         """Ask something of a workspace; the state before, and the workspace after."""

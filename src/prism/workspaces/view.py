@@ -78,7 +78,11 @@ def launched(it: Workspace, ready_at: datetime, notes: tuple[str, ...]) -> Launc
 
 
 def planned(
-    it: Workspace, image: str, notes: tuple[str, ...], outlook: Outlook = NO_OUTLOOK
+    it: Workspace,
+    image: str,
+    notes: tuple[str, ...],
+    ready_in: tuple[timedelta, bool],
+    outlook: Outlook = NO_OUTLOOK,
 ) -> Plan:
     """The answer to a launch that is only tried: a day has 24 hours, a month 720."""
     disk = f"{it.root_gb} GB {it.root_type} root disk"
@@ -95,6 +99,8 @@ def planned(
         reserves=_usd(outlook.needed, 1),
         leaves=_usd(outlook.left, 1),
         lasts_until=outlook.lasts_until,
+        ready_seconds=round(ready_in[0].total_seconds()),
+        ready_measured=ready_in[1],
         creates=(f"workspace {it.name} ({it.instance_type}, {it.region})", disk),
     )
 

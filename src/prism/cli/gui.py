@@ -1,0 +1,70 @@
+"""`prism gui`: the web GUI in a browser, or as a window of its own."""
+
+from __future__ import annotations
+
+from prism.cli.connect import browser_opens
+from prism.cli.link import daemon
+from prism.cli.starting import who
+from prism.cli.terminal import clean, say, show_json
+from prism.client.faults import DaemonUnreachable
+from prism.errors import NotFound
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from prism.client.place import Place
+
+# Browsers with an app mode, by the names of their programs.
+APP_MODE = (
+    *("chromium", "google-chrome", "google-chrome-stable", "chromium-browser"),
+    *("microsoft-edge", "brave-browser", "chrome", "msedge"),
+)
+
+
+def gui_address(place: Place) -> str:
+    """Where a browser finds the GUI of the daemon that answers there."""
+    if place.url:
+        return f"{place.url}/"
+    return f"{who(place).get('url') or place.page}/"
+
+
+def _gui(asked: Namespace) -> None:
+    wire = daemon()
+    wire.connect().close()  # starts a daemon where none answers
+    url = clean(gui_address(wire.place))
+    if not url.startswith(("http://", "https://")):
+        raise DaemonUnreachable(f"{url} is no address for a browser")
+    if asked.json:
+        return show_json({"url": url})
+    if asked.app:
+        _open_window(url)
+        return say(f"Opened {url}")
+    if browser_opens(url):
+        return say(f"Opened {url} in the browser")
+    say("No browser here; this is the address:")
+    return print(url)
+
+
+def _open_window(url: str) -> None:
+    """Start a browser's app mode; it outlives this command."""
+    import shutil  # noqa: PLC0415  cold start: only `--app` needs it
+    import subprocess  # noqa: PLC0415  cold start: only `--app` needs it
+
+    program = next(filter(None, map(shutil.which, APP_MODE)), None)
+    if program is None:
+        raise NotFound(
+            "No browser with an app mode is installed",
+            details=f"looked for {', '.join(APP_MODE)}",
+            remediation="Open it in any browser with `prism gui`, and install it from its menu",
+        )
+    null = subprocess.DEVNULL
+    words = [program, f"--app={url}"]
+    subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True)
+
+
+def _arguments(made: ArgumentParser) -> None:
+    made.add_argument("--app", action="store_true", help="a window of its own, without tabs")
+
+
+VERBS = {"gui": (_arguments, _gui)}

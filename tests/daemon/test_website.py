@@ -1,0 +1,183 @@
+"""The GUI's files: what is served, how it may be kept, and what stays the application's."""
+
+import asyncio
+import gzip
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from prism.daemon.website import Site, Website, file_of, read_site
+from tests.conftest import Http
+
+SCRIPT = b"console.log('prism')\n" * 50
+PACKED = gzip.compress(SCRIPT, mtime=0)
+FILES = {
+    "index.html": {"type": "text/html; charset=utf-8", "immutable": False},
+    "assets/main-AbC.js": {"type": "text/javascript; charset=utf-8", "immutable": True},
+}
+
+
+@pytest.fixture
+def url(tmp_path):
+    """One database is enough here."""
+    return f"sqlite:///{tmp_path / 'state.db'}"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where the GUI will be."""
+    (tmp_path / "web").mkdir()
+    return tmp_path / "web"
+
+
+@pytest.fixture
+def built(folder):
+    """The folder as the build leaves it."""
+    return build_into(folder)
+
+
+def build_into(folder):
+    (folder / "assets").mkdir()
+    (folder / "index.html").write_bytes(b"<!doctype html>the GUI")
+    (folder / "assets/main-AbC.js").write_bytes(SCRIPT)
+    (folder / "assets/main-AbC.js.gz").write_bytes(PACKED)
+    (folder / "assets/main-AbC.js.br").write_bytes(b"brotli")
+    files = {name: {**it, "etag": "e", "encodings": []} for name, it in FILES.items()}
+    files["assets/main-AbC.js"]["encodings"] = ["br", "gz"]
+    (folder / "outside.txt").write_text("not listed")
+    text = json.dumps({"source": "s", "sections": ["workspaces"], "files": files})
+    (folder / "site.json").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def site(house, built):
+    """The real application behind the built GUI."""
+    gate = house.app
+    gate._app = Website(gate._app.app, house.rooms.clock, built)
+    return Http(gate)
+
+
+@pytest.fixture
+def bare(house, folder):
+    """The real application where no GUI was built."""
+    gate = house.app
+    gate._app = Website(gate._app.app, house.rooms.clock, folder)
+    return Http(gate)
+
+
+def raw(site, path, method="GET", **headers):
+    """What goes over the wire, nothing decoded."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = [(b"host", b"localhost:8947")]
+    lines += [(name.encode(), value.encode()) for name, value in names.items()]
+    scope = {"type": "http", "method": method, "path": path, "headers": lines}
+    scope |= {"raw_path": path.encode(), "query_string": b"", "client": ("127.0.0.1", 1)}
+    scope |= {"scheme": "http", "server": ("127.0.0.1", 8947), "http_version": "1.1"}
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(site.app(scope, receive, send))
+    given = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    body = b"".join(it.get("body", b"") for it in sent[1:])
+    return SimpleNamespace(status=sent[0]["status"], headers=given, body=body)
+
+
+@pytest.mark.parametrize("path", ["/", "/workspaces", "/workspaces/mine", "/index.html"])
+def test_the_sections_of_the_gui_are_answered_with_its_page(site, path):
+    answer = site("GET", path)
+    assert (answer.status_code, answer.text) == (200, "<!doctype html>the GUI")
+    assert answer.headers["cache-control"] == "no-cache"
+    policies = answer.headers.get_list("content-security-policy")
+    assert "default-src 'self'" in policies[0]
+    assert "unsafe" not in "".join(policies)
+    assert all("frame-ancestors 'none'" in policy for policy in policies)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding", "body"),
+    [
+        ("br, gzip", "br", b"brotli"),
+        ("gzip;q=1.0, br;q=0", "gzip", PACKED),
+        ("gzip", "gzip", PACKED),
+        ("identity", None, SCRIPT),
+    ],
+    ids=["brotli", "no brotli", "gzip", "none"],
+)
+def test_the_best_encoding_that_the_client_takes(site, accepted, encoding, body):
+    answer = raw(site, "/assets/main-AbC.js", accept_encoding=accepted)
+    assert answer.headers.get("content-encoding") == encoding
+    assert answer.headers["content-length"] == str(len(body))
+    assert answer.headers["vary"] == "accept-encoding"
+    assert answer.body == body
+
+
+def test_hashed_names_are_kept_for_ever_and_known_ones_are_not_sent_again(site):
+    answer = raw(site, "/assets/main-AbC.js", accept_encoding="br")
+    assert "immutable" in answer.headers["cache-control"]
+    tag = answer.headers["etag"]
+    again = raw(site, "/assets/main-AbC.js", accept_encoding="br", if_none_match=tag)
+    assert (again.status, again.body) == (304, b"")
+    other = raw(site, "/assets/main-AbC.js", accept_encoding="gzip", if_none_match=tag)
+    assert other.status == 200, "another encoding has another tag"
+
+
+def test_what_is_not_listed_is_not_served(site):
+    for path in ("/outside.txt", "/site.json", "/assets/../outside.txt", "/assets/", "/nothing"):
+        assert raw(site, path).status == 404, path
+
+
+def test_only_reading_is_allowed(site):
+    answer = site("POST", "/")
+    assert answer.status_code == 405
+    assert answer.json()["error"]["code"] == "METHOD_NOT_ALLOWED"
+    assert raw(site, "/", "HEAD").body == b""
+
+
+def test_the_api_is_still_there(site):
+    assert site("GET", "/api/v1/instances").json() == []
+    assert site("GET", "/api/v1/nothing").json()["error"]["code"] == "ENDPOINT_NOT_FOUND"
+
+
+def test_the_gate_stands_before_it(site):
+    for headers in ({"host": "evil.example:8947"}, {"origin": "https://evil.example"}):
+        assert site("GET", "/", headers=headers).status_code in {403, 421}
+    framed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert site("GET", "/", headers=framed | {"sec-fetch-dest": "iframe"}).status_code == 403
+    assert site("GET", "/", headers=framed | {"sec-fetch-dest": "document"}).status_code == 200
+
+
+def test_a_daemon_without_a_built_gui_says_how_to_build_it(bare):
+    answer = bare("GET", "/")
+    assert answer.status_code == 503
+    assert "make gui" in answer.text
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+def test_one_that_is_built_later_is_served_without_a_restart(bare, folder):
+    assert bare("GET", "/").status_code == 503
+    build_into(folder)
+    assert bare("GET", "/").text == "<!doctype html>the GUI"
+    (folder / "assets/main-AbC.js").rename(folder / "assets/main-DeF.js")
+    text = (folder / "site.json").read_text().replace("main-AbC", "main-DeF")
+    (folder / "site.json").write_text(text.replace('["br", "gz"]', "[]"))
+    os.utime(folder / "site.json", ns=(1, 1))
+    assert bare("GET", "/").status_code == 200
+    assert bare("GET", "/assets/main-DeF.js").content == SCRIPT
+    assert bare("GET", "/assets/main-AbC.js").status_code == 404
+
+
+def test_without_a_build_nothing_is_known(tmp_path):
+    assert read_site(tmp_path) is None
+    assert file_of("/workspaces", None) is None
+    assert file_of("/", None) == "index.html"
+    assert file_of("/workspacesx", Site({}, frozenset({"workspaces"}))) is None

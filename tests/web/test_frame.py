@@ -1,0 +1,150 @@
+"""What stands around every page: policy, events, keyboard, appearance, a daemon that goes."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.house.living import Home
+from tests.waiting import eventually
+
+PAGES = ("/", "/workspaces", "/launch", "/templates", "/templates/data-science-pip", "/nothing")
+# What a page must not be able to do, each answering whether it could.
+ATTEMPTS = """
+async () => {
+  const could = {}, blocked = new Set();
+  document.addEventListener("securitypolicyviolation", it => blocked.add(it.effectiveDirective));
+  const script = document.createElement("script");
+  script.textContent = "window.inline = true";
+  document.body.append(script);
+  could.inline = window.inline === true;
+  const button = document.createElement("button");
+  button.setAttribute("onclick", "window.handler = true");
+  document.body.append(button);
+  button.click();
+  could.handler = window.handler === true;
+  const style = document.createElement("style");
+  style.textContent = "body { outline: 7px solid red }";
+  document.head.append(style);
+  could.style = getComputedStyle(document.body).outlineWidth === "7px";
+  for (const element of [script, button, style]) element.remove();
+  const away = "http://127.0.0.1:1/";
+  could.fetch = await fetch(away, {mode: "no-cors"}).then(() => true, () => false);
+  for (const kind of ["img", "script", "iframe"]) {
+    const element = Object.assign(document.createElement(kind), {src: away});
+    document.body.append(element);
+    await new Promise(done => setTimeout(done, 50));
+    element.remove();
+  }
+  could.blocked = [...blocked].sort();
+  return could;
+}
+"""
+
+BLOCKED = ["connect-src", "frame-src", "img-src"]
+BLOCKED += ["script-src-attr", "script-src-elem", "style-src-elem"]
+
+
+def test_the_policy_holds(browsing, empty_home):
+    browser = browsing(empty_home)
+    page = browser.open("/")
+    could = page.evaluate(ATTEMPTS)
+    assert any("Content Security Policy" in it for it in browser.complaints)
+    browser.complaints.clear()  # they are the policy's own
+    browser.requests.clear()  # also what was blocked counts as asked for
+    assert could.pop("blocked") == BLOCKED
+    assert could == dict.fromkeys(could, False)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_address_shows_its_page_after_a_reload_too(browsing, empty_home, path):
+    page = browsing(empty_home).open(path) if path != "/nothing" else None
+    if page is None:
+        browser = browsing(empty_home)
+        assert browser.page.goto(f"{browser.base}{path}").status == 404
+        browser.complaints.clear()
+        return
+    first = page.get_by_role("heading", level=1).first.inner_text().partition("(")[0].strip()
+    page.reload()
+    expect(page.get_by_role("heading", level=1).first).to_contain_text(first)
+
+
+def test_nothing_is_asked_while_nothing_happens_and_what_happens_is_seen(browsing, empty_home):
+    browser = browsing(empty_home)
+    page = browser.open("/workspaces")
+    expect(page.get_by_text("No workspaces yet")).to_be_visible()
+    eventually(lambda: browser.sockets)
+    assert len(browser.sockets) == 1
+    page.wait_for_load_state("networkidle")
+    before = len(browser.requests)
+    page.wait_for_timeout(3000)  # the claim is about time: nothing is asked in it
+    assert browser.requests[before:] == []
+    client = empty_home.client
+    client.workspaces.launch("Plain Shell", "seen", wait=60)
+    row = page.get_by_role("row").filter(has_text="seen")
+    expect(row).to_contain_text("Running")
+    client.workspaces.stop("seen", wait=60)
+    expect(row).to_contain_text("Stopped")
+    client.workspaces.terminate("seen", wait=60)
+    expect(row).to_contain_text("Terminated")
+    assert len(browser.sockets) == 1
+
+
+def test_the_palette_goes_everywhere_by_keyboard(browsing, empty_home):
+    page = browsing(empty_home).open("/")
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("combobox", name="Go to or do")).to_be_focused()
+    page.keyboard.type("Templates")
+    page.get_by_role("option", name="Templates").first.wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/templates")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Templates")
+
+
+def test_the_theme_is_the_systems_until_one_is_chosen(browsing, empty_home):
+    page = browsing(empty_home, color_scheme="dark").open("/")
+    dark = "document.body.classList.contains('awsui-dark-mode')"
+    assert page.evaluate(dark)
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function(f"!{dark}")
+    page.get_by_role("button", name="Appearance").click()
+    page.get_by_role("menuitemcheckbox", name="Dark").click()
+    assert page.evaluate(dark)
+    page.reload()
+    page.get_by_role("heading", level=1).first.wait_for()
+    assert page.evaluate(dark)
+
+
+def test_it_can_be_installed(browsing, empty_home):
+    browser = browsing(empty_home)
+    page = browser.open("/")
+    manifest = page.evaluate("fetch('/prism.webmanifest').then(it => it.json())")
+    assert manifest["display"] == "standalone"
+    for icon in manifest["icons"]:
+        answer = browser.context.request.get(f"{browser.base}{icon['src']}")
+        assert (answer.status, answer.headers["content-type"]) == (200, icon["type"])
+
+
+def test_the_daemon_goes_and_comes_back(browsing, tmp_path):
+    home = Home(tmp_path / "home")
+    with home.living() as process:
+        browser = browsing(home)
+        page = browser.open("/workspaces")
+        expect(page.get_by_text("No workspaces yet")).to_be_visible()
+        process.kill()
+        process.wait()
+        expect(page.get_by_text("Cut off from the daemon")).to_be_visible()
+    with home.living(PRISM_PORT=str(browser.port)):
+        expect(page.get_by_text("Cut off from the daemon")).to_be_hidden()
+        home.client.workspaces.launch("Plain Shell", "later", wait=60)
+        expect(page.get_by_role("row").filter(has_text="later")).to_contain_text("Running")
+        home.client.workspaces.terminate("later", wait=60)
+        browser.context.close()
+        browser.complaints[:] = [it for it in browser.complaints if "WebSocket" not in it]
+
+
+def test_a_shared_daemon_says_what_works_without_a_browser(browsing, tmp_path):
+    home = Home(tmp_path / "home")
+    with home.living(PRISM_AUTH="tokens"):
+        page = browsing(home).open("/")
+        expect(page.get_by_text("You cannot sign in with a browser yet")).to_be_visible()
+        expect(page.get_by_text("prism list")).to_be_visible()

@@ -1,0 +1,71 @@
+"""Every page, in both themes and two widths: nothing that axe finds, and a picture to look at."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.house.living import Home
+from tests.house.tree import ROOT
+
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+EMPTY = {"first": "/", "workspaces-empty": "/workspaces"}
+PAGES = {
+    "home": "/",
+    "workspaces": "/workspaces",
+    "launch": "/launch",
+    "templates": "/templates",
+    "template": "/templates/data-science-pip",
+    "workspace": "/workspaces/shell",
+    "workspace-asleep": "/workspaces/a-very-long-name-of-a-workspace-that-fills-48",
+    "workspace-logs": "/workspaces/shell?tab=logs",
+    "workspace-activity": "/workspaces/shell?tab=activity",
+    "workspace-events": "/workspaces/shell?tab=events",
+    "workspace-settings": "/workspaces/shell?tab=settings",
+    "workspace-unknown": "/workspaces/nobody",
+}
+LOADING = re.compile("^Loading")
+LOOK = """
+async () => {
+  const rules = {region: {enabled: true}};
+  const found = await axe.run(document, {resultTypes: ["violations"], rules});
+  return found.violations.map(it => [it.id, it.nodes.map(node => node.html.slice(0, 200))]);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def lived_in(tmp_path_factory):
+    """A home with a workspace that runs, one that sleeps, and one that is gone."""
+    home = Home(tmp_path_factory.mktemp("pages") / "home")
+    try:
+        with home.living(PRISM_LOCAL_PRICES="aws"):
+            for name in ("shell", "a-very-long-name-of-a-workspace-that-fills-48", "gone"):
+                home.client.workspaces.launch("Plain Shell", name, wait=120, ttl_hours=8)
+            home.client.workspaces.hibernate(
+                "a-very-long-name-of-a-workspace-that-fills-48", wait=60
+            )
+            home.client.workspaces.terminate("gone", wait=60)
+            yield home
+    finally:
+        home.clear()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(browsing, empty_home, lived_in, theme, width):
+    found = {}
+    for home, pages in ((empty_home, EMPTY), (lived_in, PAGES)):
+        options = {"color_scheme": theme, "viewport": {"width": width, "height": 800}}
+        browser = browsing(home, bypass_csp=True, **options)
+        for name, path in pages.items():
+            page = browser.open(path)
+            expect(page.get_by_text(LOADING)).to_have_count(0)
+            page.evaluate(Path(AXE).read_text())
+            if violations := page.evaluate(LOOK):
+                found[name] = violations
+            browser.shot(f"{name}-{theme}-{width}")
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{name} scrolls sideways: {wide} px"
+    assert found == {}

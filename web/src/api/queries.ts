@@ -1,0 +1,103 @@
+import { queryOptions } from '@tanstack/react-query';
+
+import { api, data, type Schemas } from './client';
+import type { operations } from './schema';
+
+type AuditQuery = NonNullable<operations['ApiV1AuditAudit']['parameters']['query']>;
+
+/** The journal, newest first; only `format=csv` would be answered with text. */
+async function audit(query: AuditQuery): Promise<readonly Schemas['Entry'][]> {
+  return (await data(api.GET('/api/v1/audit', { params: { query } }))) as Schemas['Entry'][];
+}
+
+/** Everything that pages read. Nothing is asked for twice: events say what is out of date. */
+export const queries = {
+  status: queryOptions({
+    queryKey: ['status'],
+    queryFn: () => data(api.GET('/api/v1/daemon/status')),
+  }),
+  /** The id of the newest event when the page was opened; later ones arrive by themselves. */
+  newestEvent: queryOptions({
+    queryKey: ['newest-event'],
+    staleTime: 'static',
+    queryFn: async () => {
+      const [newest] = await audit({ limit: 1 });
+      return newest?.id ?? 'evt_0';
+    },
+  }),
+  instances: queryOptions({
+    queryKey: ['instances'],
+    queryFn: () => data(api.GET('/api/v1/instances')),
+  }),
+  templates: queryOptions({
+    queryKey: ['templates'],
+    queryFn: () => data(api.GET('/api/v1/templates')),
+  }),
+  template: (name: string) =>
+    queryOptions({
+      queryKey: ['templates', name],
+      queryFn: () => data(api.GET('/api/v1/templates/{name}/info', { params: { path: { name } } })),
+    }),
+  plan: (order: Schemas['Launch']) =>
+    queryOptions({
+      queryKey: ['plan', order],
+      // The API answers 200 with a plan to a dry run, 201 to a launch.
+      queryFn: async ({ signal }) => {
+        const body = { ...order, dry_run: true };
+        return (await data(
+          api.POST('/api/v1/instances/launch', { body, signal }),
+        )) as Schemas['Plan'];
+      },
+    }),
+  connection: (name: string) =>
+    queryOptions({
+      queryKey: ['connection', name],
+      queryFn: () =>
+        data(api.GET('/api/v1/instances/{name}/connect', { params: { path: { name } } })),
+    }),
+  ports: (name: string) =>
+    queryOptions({
+      queryKey: ['ports', name],
+      queryFn: () =>
+        data(api.GET('/api/v1/instances/{name}/ports', { params: { path: { name } } })),
+    }),
+  idle: (name: string) =>
+    queryOptions({
+      queryKey: ['idle', name],
+      queryFn: () => data(api.GET('/api/v1/idle/instances/{name}', { params: { path: { name } } })),
+    }),
+  idleProfiles: queryOptions({
+    queryKey: ['idle-profiles'],
+    queryFn: () => data(api.GET('/api/v1/idle/profiles')),
+  }),
+  projects: queryOptions({
+    queryKey: ['projects'],
+    queryFn: () => data(api.GET('/api/v1/projects')),
+  }),
+  costs: queryOptions({
+    queryKey: ['costs'],
+    queryFn: () => data(api.GET('/api/v1/costs/current')),
+  }),
+  /** When a launch should be ready, as it was answered; null where this page did not launch it. */
+  readyAt: (name: string) =>
+    queryOptions({
+      queryKey: ['ready-at', name],
+      staleTime: 'static',
+      queryFn: () => Promise.resolve<string | null>(null),
+    }),
+  profile: queryOptions({
+    queryKey: ['profiles', 'current'],
+    queryFn: () => data(api.GET('/api/v1/profiles/current')),
+  }),
+  logTypes: (name: string) =>
+    queryOptions({
+      queryKey: ['log-types', name],
+      queryFn: () =>
+        data(api.GET('/api/v1/logs/{instance}/types', { params: { path: { instance: name } } })),
+    }),
+  events: (subject?: string) =>
+    queryOptions({
+      queryKey: ['audit', subject ?? null],
+      queryFn: () => audit({ limit: 100, ...(subject === undefined ? {} : { subject }) }),
+    }),
+} as const;

@@ -1,0 +1,19 @@
+import { I18nProvider } from '@cloudscape-design/components/i18n';
+import messages from '@cloudscape-design/components/i18n/messages/all.en';
+
+import { Notifications } from '../components/Notifications';
+import { LiveProvider } from '../live/LiveProvider';
+import { NoWayIn } from './NoWayIn';
+import { Shell } from './Shell';
+
+export function App() {
+  return (
+    <I18nProvider locale="en" messages={[messages]}>
+      <LiveProvider failed={(error, retry) => <NoWayIn error={error} retry={retry} />}>
+        <Notifications>
+          <Shell />
+        </Notifications>
+      </LiveProvider>
+    </I18nProvider>
+  );
+}

@@ -1,0 +1,22 @@
+import Flashbar from '@cloudscape-design/components/flashbar';
+
+import { Remediation } from '../components/Remediation';
+import { useLiveness } from '../live/LiveProvider';
+import { t } from '../strings';
+
+/** Says that what is shown may be out of date, for as long as it may be. */
+export function CutOff() {
+  if (useLiveness() !== 'cut') return null;
+  return (
+    <Flashbar
+      items={[
+        {
+          id: 'cut-off',
+          type: 'warning',
+          header: t.cutOff.title,
+          content: <Remediation text={t.cutOff.what} />,
+        },
+      ]}
+    />
+  );
+}

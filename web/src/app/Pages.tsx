@@ -1,0 +1,32 @@
+import { lazy, Suspense } from 'react';
+import { Route, Routes } from 'react-router';
+
+import { Home } from '../pages/Home';
+import { NotFound } from '../pages/NotFound';
+import { t } from '../strings';
+import { PageBoundary } from './PageBoundary';
+
+const Workspaces = lazy(() => import('../pages/Workspaces'));
+const Workspace = lazy(() => import('../pages/Workspace'));
+const Launch = lazy(() => import('../pages/Launch'));
+const Templates = lazy(() => import('../pages/Templates'));
+const Template = lazy(() => import('../pages/Template'));
+
+/** Which page an address shows. */
+export function Pages() {
+  return (
+    <PageBoundary>
+      <Suspense fallback={<div role="status" aria-label={t.loading(t.page)} />}>
+        <Routes>
+          <Route path="/" element={<Home />} />
+          <Route path="/workspaces" element={<Workspaces />} />
+          <Route path="/workspaces/:name" element={<Workspace />} />
+          <Route path="/launch" element={<Launch />} />
+          <Route path="/templates" element={<Templates />} />
+          <Route path="/templates/:slug" element={<Template />} />
+          <Route path="*" element={<NotFound />} />
+        </Routes>
+      </Suspense>
+    </PageBoundary>
+  );
+}

@@ -1,0 +1,70 @@
+import AppLayout from '@cloudscape-design/components/app-layout';
+import BreadcrumbGroup from '@cloudscape-design/components/breadcrumb-group';
+import SideNavigation from '@cloudscape-design/components/side-navigation';
+import { useEffect, useState } from 'react';
+import { useLocation } from 'react-router';
+
+import { NoticeBar } from '../components/Notifications';
+import { useFollow } from '../lib/follow';
+import { t } from '../strings';
+import { CutOff } from './CutOff';
+import { Palette } from './Palette';
+import { Pages } from './Pages';
+import { breadcrumbs, NAVIGATION, titleOf } from './routes';
+import { TopBar } from './TopBar';
+
+const NARROW = 700; // pixels; the navigation would leave no room for a page
+
+/** What stands around every page. */
+export function Shell() {
+  const { pathname } = useLocation();
+  const follow = useFollow();
+  const [palette, setPalette] = useState(false);
+  useEffect(() => {
+    document.title = `${titleOf(pathname)} · ${t.product}`;
+  }, [pathname]);
+  useEffect(() => {
+    const open = (event: KeyboardEvent) => {
+      if (event.key.toLowerCase() !== 'k' || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      setPalette((shown) => !shown);
+    };
+    window.addEventListener('keydown', open);
+    return () => window.removeEventListener('keydown', open);
+  }, []);
+  const [navigation, setNavigation] = useState(() => window.innerWidth > NARROW);
+  const crumbs = breadcrumbs(pathname);
+  return (
+    <>
+      <TopBar openPalette={() => setPalette(true)} />
+      <AppLayout
+        headerSelector="#top"
+        toolsHide
+        navigationOpen={navigation}
+        onNavigationChange={({ detail }) => {
+          // The layout closes it by itself while it has not measured the window yet.
+          if (navigator.userActivation.hasBeenActive) setNavigation(detail.open);
+        }}
+        navigation={
+          <SideNavigation
+            activeHref={`/${pathname.split('/')[1] ?? ''}`}
+            header={{ href: '/', text: t.product }}
+            items={[...NAVIGATION]}
+            onFollow={follow}
+          />
+        }
+        breadcrumbs={
+          crumbs.length > 1 ? <BreadcrumbGroup items={crumbs} onFollow={follow} /> : undefined
+        }
+        notifications={
+          <>
+            <CutOff />
+            <NoticeBar />
+          </>
+        }
+        content={<Pages />}
+      />
+      {palette && <Palette close={() => setPalette(false)} />}
+    </>
+  );
+}

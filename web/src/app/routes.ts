@@ -1,0 +1,34 @@
+import type { BreadcrumbGroupProps } from '@cloudscape-design/components/breadcrumb-group';
+import type { SideNavigationProps } from '@cloudscape-design/components/side-navigation';
+
+import type { SECTIONS } from '../sections';
+import { t } from '../strings';
+
+type Section = (typeof SECTIONS)[number];
+
+/** The pages that the navigation and the palette lead to, in order. */
+export const NAVIGATION: readonly SideNavigationProps.Link[] = [
+  { type: 'link', text: t.pages.home, href: '/' },
+  { type: 'link', text: t.pages.workspaces, href: '/workspaces' },
+  { type: 'link', text: t.pages.templates, href: '/templates' },
+];
+
+const TITLES: Record<Section, string> = {
+  workspaces: t.pages.workspaces,
+  launch: t.pages.launch,
+  templates: t.pages.templates,
+};
+
+/** The way from the start to a page. */
+export function breadcrumbs(path: string): BreadcrumbGroupProps.Item[] {
+  const [section = '', name] = path.split('/').filter((it) => it !== '');
+  const items: BreadcrumbGroupProps.Item[] = [{ text: t.pages.home, href: '/' }];
+  if (section in TITLES) items.push({ text: TITLES[section as Section], href: `/${section}` });
+  if (name !== undefined) items.push({ text: decodeURIComponent(name), href: path });
+  return items;
+}
+
+/** What a page is called in the window's title. */
+export function titleOf(path: string): string {
+  return breadcrumbs(path).at(-1)?.text ?? t.product;
+}

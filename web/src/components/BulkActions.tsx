@@ -1,0 +1,60 @@
+import ButtonDropdown from '@cloudscape-design/components/button-dropdown';
+import { useState } from 'react';
+
+import { LIFECYCLE } from '../api/actions';
+import type { Instance } from '../api/client';
+import { allows } from '../lib/states';
+import { useVerbs } from '../lib/useVerbs';
+import { t } from '../strings';
+import { ExtendDialog } from './ExtendDialog';
+import { TerminateDialog } from './TerminateDialog';
+
+/** What can be done to the selected workspaces; each verb goes to those that allow it. */
+export function BulkActions({
+  selected,
+  done,
+}: {
+  readonly selected: readonly Instance[];
+  readonly done: () => void;
+}) {
+  const run = useVerbs();
+  const [dialog, setDialog] = useState<'terminate' | 'extend' | null>(null);
+  const that = (verb: Parameters<typeof allows>[1]) => selected.filter((it) => allows(it, verb));
+  const choose = (id: string) => {
+    const verb = LIFECYCLE.find((it) => it === id);
+    if (verb !== undefined) {
+      void run(
+        verb,
+        that(verb).map((it) => it.name),
+      );
+    } else setDialog(id === 'extend' ? 'extend' : 'terminate');
+  };
+  const close = () => setDialog(null);
+  return (
+    <>
+      <ButtonDropdown
+        disabled={selected.length === 0}
+        onItemClick={({ detail }) => choose(detail.id)}
+        items={[
+          ...LIFECYCLE.map((verb) => ({
+            id: verb,
+            text: t.workspaces.verbOf(t.verbs[verb], that(verb).length),
+            disabled: that(verb).length === 0,
+          })),
+          { id: 'extend', text: t.workspaces.verbOf(t.verbs.extend, selected.length) },
+          {
+            id: 'terminate',
+            text: t.workspaces.verbOf(t.verbs.terminate, that('terminate').length),
+            disabled: that('terminate').length === 0,
+          },
+        ]}
+      >
+        {t.workspaces.actions}
+      </ButtonDropdown>
+      {dialog === 'terminate' && (
+        <TerminateDialog instances={that('terminate')} close={close} done={done} />
+      )}
+      {dialog === 'extend' && <ExtendDialog names={selected.map((it) => it.name)} close={close} />}
+    </>
+  );
+}

@@ -1,0 +1,33 @@
+import Container from '@cloudscape-design/components/container';
+import Header from '@cloudscape-design/components/header';
+import ProgressBar from '@cloudscape-design/components/progress-bar';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { useQuery } from '@tanstack/react-query';
+
+import type { Instance } from '../api/client';
+import { queries } from '../api/queries';
+import { duration, relative } from '../lib/format';
+import { useNow } from '../lib/now';
+import { t } from '../strings';
+import { LogLines } from './LogLines';
+
+/** How far a workspace is on its way to running, when it should be there, and what it says. */
+export function ComingUp({ instance }: { readonly instance: Instance }) {
+  const now = useNow();
+  const { data: ready } = useQuery(queries.readyAt(instance.name));
+  const { stage, state, progress } = instance;
+  const since = (now - new Date(instance.launch_time).getTime()) / 1000;
+  const when = ready ? t.comingUp.ready(relative(ready, now)) : t.comingUp.unknown;
+  return (
+    <Container header={<Header variant="h2">{t.comingUp.title(instance.name)}</Header>}>
+      <SpaceBetween size="m">
+        <ProgressBar
+          value={progress}
+          label={stage === null ? t.states[state] : t.stage(stage)}
+          description={state === 'launching' ? t.comingUp.since(duration(since), when) : when}
+        />
+        <LogLines name={instance.name} type="cloud-init" compact />
+      </SpaceBetween>
+    </Container>
+  );
+}

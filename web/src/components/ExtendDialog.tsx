@@ -1,0 +1,71 @@
+import Box from '@cloudscape-design/components/box';
+import Button from '@cloudscape-design/components/button';
+import FormField from '@cloudscape-design/components/form-field';
+import Input from '@cloudscape-design/components/input';
+import Modal from '@cloudscape-design/components/modal';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { useState } from 'react';
+
+import { actions } from '../api/actions';
+import { t } from '../strings';
+import { useNotify } from './Notifications';
+
+const LONGEST = 8760; // hours, by the API
+
+/** Gives workspaces more hours. */
+export function ExtendDialog({
+  names,
+  close,
+}: {
+  readonly names: readonly string[];
+  readonly close: () => void;
+}) {
+  const { notify, failed } = useNotify();
+  const [text, setText] = useState('4');
+  const hours = Number(text);
+  const valid = Number.isInteger(hours) && hours >= 1 && hours <= LONGEST;
+  const extend = async () => {
+    close();
+    for (const name of names) {
+      try {
+        await actions.extend(name, hours);
+        notify({ type: 'success', header: t.extend.done(name, hours) });
+      } catch (error) {
+        failed(t.doing('extend', [name]), error as Error);
+      }
+    }
+  };
+  return (
+    <Modal
+      visible
+      header={t.extend.title(names)}
+      closeAriaLabel={t.close}
+      onDismiss={close}
+      footer={
+        <Box float="right">
+          <SpaceBetween direction="horizontal" size="xs">
+            <Button variant="link" onClick={close}>
+              {t.cancel}
+            </Button>
+            <Button variant="primary" disabled={!valid} onClick={() => void extend()}>
+              {t.verbs.extend}
+            </Button>
+          </SpaceBetween>
+        </Box>
+      }
+    >
+      <FormField
+        label={t.extend.hours}
+        description={t.extend.what}
+        errorText={valid ? undefined : t.extend.wrong(LONGEST)}
+      >
+        <Input
+          autoFocus
+          type="number"
+          value={text}
+          onChange={({ detail }) => setText(detail.value)}
+        />
+      </FormField>
+    </Modal>
+  );
+}

@@ -1,0 +1,57 @@
+import Button from '@cloudscape-design/components/button';
+import ButtonDropdown from '@cloudscape-design/components/button-dropdown';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { useState } from 'react';
+
+import { LIFECYCLE } from '../api/actions';
+import type { Instance } from '../api/client';
+import { allows } from '../lib/states';
+import { useVerbs } from '../lib/useVerbs';
+import { t } from '../strings';
+import { ExtendDialog } from './ExtendDialog';
+import { OpenButton } from './OpenButton';
+import { TerminateDialog } from './TerminateDialog';
+
+/** What can be done to one workspace now. */
+export function InstanceActions({ instance }: { readonly instance: Instance }) {
+  const run = useVerbs();
+  const [dialog, setDialog] = useState<string | null>(null);
+  const [first, ...others] = LIFECYCLE.toSorted(byUse).filter((verb) => allows(instance, verb));
+  const close = () => setDialog(null);
+  const choose = (id: string) => {
+    const verb = LIFECYCLE.find((it) => it === id);
+    if (verb === undefined) setDialog(id);
+    else void run(verb, [instance.name]);
+  };
+  return (
+    <SpaceBetween direction="horizontal" size="xs">
+      {first !== undefined && <Button onClick={() => choose(first)}>{t.verbs[first]}</Button>}
+      <ButtonDropdown
+        ariaLabel={t.workspace.more(instance.name)}
+        onItemClick={({ detail }) => choose(detail.id)}
+        items={[
+          ...others.map((verb) => ({ id: verb, text: t.verbs[verb] })),
+          { id: 'extend', text: `${t.verbs.extend}…`, disabled: instance.state === 'terminated' },
+          {
+            id: 'terminate',
+            text: `${t.verbs.terminate}…`,
+            disabled: !allows(instance, 'terminate'),
+          },
+        ]}
+      >
+        {t.workspaces.actions}
+      </ButtonDropdown>
+      <OpenButton instance={instance} />
+      {dialog === 'extend' && <ExtendDialog names={[instance.name]} close={close} />}
+      {dialog === 'terminate' && (
+        <TerminateDialog instances={[instance]} close={close} done={close} />
+      )}
+    </SpaceBetween>
+  );
+}
+
+const USE = ['resume', 'hibernate', 'start', 'stop'];
+
+function byUse(a: string, b: string): number {
+  return USE.indexOf(a) - USE.indexOf(b);
+}

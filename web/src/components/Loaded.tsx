@@ -1,0 +1,29 @@
+import Box from '@cloudscape-design/components/box';
+import StatusIndicator from '@cloudscape-design/components/status-indicator';
+import type { UseQueryResult } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
+
+import { t } from '../strings';
+import { ErrorAlert } from './ErrorAlert';
+
+/** What a query found; while it loads, or where it failed, that is what is shown. */
+export function Loaded<T>({
+  query,
+  what,
+  children,
+}: {
+  readonly query: UseQueryResult<T>;
+  /** What is being loaded, for the person who waits. */
+  readonly what: string;
+  readonly children: (found: T) => ReactNode;
+}) {
+  if (query.data !== undefined) return children(query.data);
+  if (query.error !== null) {
+    return <ErrorAlert error={query.error} retry={() => void query.refetch()} />;
+  }
+  return (
+    <Box padding="s" color="text-body-secondary">
+      <StatusIndicator type="loading">{t.loading(what)}</StatusIndicator>
+    </Box>
+  );
+}

@@ -1,0 +1,47 @@
+import Button from '@cloudscape-design/components/button';
+import { useQueryClient } from '@tanstack/react-query';
+
+import type { Instance } from '../api/client';
+import { queries } from '../api/queries';
+import { openings } from '../lib/services';
+import { t } from '../strings';
+import { useNotify } from './Notifications';
+
+/** Opens a row's main service; its address is only asked for then, not for every row. */
+export function OpenInline({ instance }: { readonly instance: Instance }) {
+  const client = useQueryClient();
+  const { notify, failed } = useNotify();
+  if (instance.state !== 'running') return null;
+  const { name } = instance;
+  const open = async () => {
+    const tab = window.open('about:blank'); // at once: a later one would be a blocked popup
+    try {
+      const [connection, ways] = await Promise.all([
+        client.query(queries.connection(name)),
+        client.query(queries.ports(name)),
+      ]);
+      const [main] = openings(connection, ways);
+      if (main === undefined || tab === null) {
+        tab?.close();
+        notify({ type: 'warning', header: t.workspace.nothingToOpen(name) });
+        return;
+      }
+      tab.opener = null;
+      tab.location.href = main.href;
+    } catch (error) {
+      tab?.close();
+      failed(t.workspace.openFailed(name), error as Error);
+    }
+  };
+  return (
+    <Button
+      variant="inline-link"
+      iconName="external"
+      iconAlign="right"
+      ariaLabel={t.workspace.openNamed(name)}
+      onClick={() => void open()}
+    >
+      {t.workspace.openShort('')}
+    </Button>
+  );
+}

@@ -1,0 +1,14 @@
+import { moment, relative } from '../lib/format';
+import { useNow } from '../lib/now';
+import { t } from '../strings';
+
+/** A moment as people say it; the exact one on hover. */
+export function When({ at }: { readonly at: string | null | undefined }) {
+  const now = useNow();
+  if (!at) return t.none;
+  return (
+    <time dateTime={at} title={moment(at)}>
+      {relative(at, now)}
+    </time>
+  );
+}

@@ -1,0 +1,50 @@
+import { applyDensity, applyMode, Density, Mode } from '@cloudscape-design/global-styles';
+
+export const THEMES = ['auto', 'light', 'dark'] as const;
+export type Theme = (typeof THEMES)[number];
+export const DENSITIES = ['comfortable', 'compact'] as const;
+export type DensityName = (typeof DENSITIES)[number];
+
+const dark = window.matchMedia('(prefers-color-scheme: dark)');
+
+function stored<T extends string>(key: string, known: readonly T[], otherwise: T): T {
+  const found = localStorage.getItem(key);
+  return known.find((it) => it === found) ?? otherwise;
+}
+
+export function theme(): Theme {
+  return stored('theme', THEMES, 'auto');
+}
+
+export function density(): DensityName {
+  return stored('density', DENSITIES, 'comfortable');
+}
+
+export function setTheme(chosen: Theme): void {
+  localStorage.setItem('theme', chosen);
+  apply();
+}
+
+export function setDensity(chosen: DensityName): void {
+  localStorage.setItem('density', chosen);
+  apply();
+}
+
+/** Whether the page is dark now. */
+export function isDark(): boolean {
+  const chosen = theme();
+  return chosen === 'dark' || (chosen === 'auto' && dark.matches);
+}
+
+function apply(): void {
+  applyMode(isDark() ? Mode.Dark : Mode.Light);
+  applyDensity(density() === 'compact' ? Density.Compact : Density.Comfortable);
+  document.documentElement.style.colorScheme = isDark() ? 'dark' : 'light';
+}
+
+/** Apply what was chosen before, and follow the system where nothing was. */
+export function begin(): void {
+  apply();
+  dark.addEventListener('change', apply);
+  window.addEventListener('storage', apply); // another tab chose
+}

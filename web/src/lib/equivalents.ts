@@ -1,0 +1,83 @@
+import type { Schemas } from '../api/client';
+import { t } from '../strings';
+
+export const COMMAND_KINDS = ['cli', 'python', 'curl'] as const;
+export type CommandKind = (typeof COMMAND_KINDS)[number];
+
+/** How to do one thing in three other ways. */
+export type Equivalent = { readonly title: string } & Readonly<Record<CommandKind, string>>;
+
+const PLAIN = /^[\w@%+=:,./-]+$/;
+
+/** A word as a shell reads it back. */
+export function quoted(word: string): string {
+  return PLAIN.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+function curl(method: string, path: string, body?: object): string {
+  const url = quoted(`${location.origin}/api/v1${path}`);
+  if (method === 'GET') return `curl ${url}`;
+  if (body === undefined) return `curl -X ${method} ${url}`;
+  const json = quoted(JSON.stringify(body));
+  return `curl -X ${method} ${url} -H 'Content-Type: application/json' -d ${json}`;
+}
+
+const python = (call: string) => `from prism.client import Client; Client().${call}`;
+const at = (name: string) => `/instances/${encodeURIComponent(name)}`;
+
+/** The lifecycle verbs of one workspace. */
+export function verbs(name: string): Equivalent[] {
+  const text = JSON.stringify(name);
+  const plain = (['hibernate', 'resume', 'stop', 'start'] as const).map((verb) => ({
+    title: t.verbs[verb],
+    cli: `prism ${verb} ${name}`,
+    python: python(`workspaces.${verb}(${text})`),
+    curl: curl('POST', `${at(name)}/${verb}`),
+  }));
+  return [
+    {
+      title: t.workspace.open,
+      cli: `prism open ${name}`,
+      python: python(`workspaces.connect(${text})`),
+      curl: curl('GET', `${at(name)}/connect`),
+    },
+    ...plain,
+    {
+      title: t.verbs.extend,
+      cli: `prism extend ${name} 4`,
+      python: python(`workspaces.extend(${text}, 4)`),
+      curl: curl('POST', `${at(name)}/extend`, { hours: 4 }),
+    },
+    {
+      title: t.verbs.terminate,
+      cli: `prism terminate ${name}`,
+      python: python(`workspaces.terminate(${text})`),
+      curl: curl('POST', `${at(name)}/terminate`, { confirm: 'DELETE' }),
+    },
+  ];
+}
+
+/** A launch, with just what differs from the defaults. */
+export function launch(order: Schemas['Launch']): Equivalent {
+  const { name, template, ...rest } = order;
+  const chosen = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
+  const { size, project, budget, ttl_hours: hours, idle_profile: idle } = rest;
+  const flags = [
+    ...(size ? ['--size', size] : []),
+    ...(project ? ['--project', quoted(project)] : []),
+    ...(budget ? ['--budget', quoted(budget)] : []),
+    ...(hours ? ['--ttl', String(hours)] : []),
+    ...(idle ? ['--idle-profile', quoted(idle)] : []),
+  ];
+  const arguments_ = [
+    JSON.stringify(template),
+    JSON.stringify(name),
+    ...Object.entries(chosen).map(([key, value]) => `${key}=${JSON.stringify(value)}`),
+  ];
+  return {
+    title: t.launch.title,
+    cli: ['prism launch', quoted(template), name, ...flags].join(' '),
+    python: python(`workspaces.launch(${arguments_.join(', ')})`),
+    curl: curl('POST', '/instances/launch', { name, template, ...chosen }),
+  };
+}

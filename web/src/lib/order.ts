@@ -1,0 +1,56 @@
+import type { Instance, Schemas, TemplateItem } from '../api/client';
+import { freeName } from './format';
+import { SIZES, type Size } from './sizes';
+
+/** What the launch form holds; empty words mean the default. */
+export interface Draft {
+  readonly template: string;
+  readonly name: string;
+  readonly size: Size | null;
+  readonly hours: string;
+  readonly idle: string;
+  readonly project: string;
+}
+
+export const HOURS = ['', '2', '4', '8', '24', '72', '168'] as const;
+
+/** Whether a template can be launched where launches go now. */
+export function usable(it: TemplateItem, provider: string): boolean {
+  return it.validation_status === 'validated' && (provider !== 'local' || it.runs_locally);
+}
+
+/** The template that a first launch is offered: JupyterLab where it is there. */
+export function favourite(templates: readonly TemplateItem[], provider: string): string {
+  const fit = templates.filter((it) => usable(it, provider));
+  const lab = fit.find((it) => it.slug === 'data-science-pip');
+  return (lab ?? fit.find((it) => it.services.includes('jupyter')) ?? fit[0])?.slug ?? '';
+}
+
+/** The form as the address fills it. */
+export function draftOf(
+  search: URLSearchParams,
+  template: string,
+  instances: readonly Instance[],
+): Draft {
+  const taken = new Set(instances.filter((it) => it.state !== 'terminated').map((it) => it.name));
+  return {
+    template,
+    name: search.get('name') ?? freeName(template, taken),
+    size: SIZES.find((it) => it === search.get('size')) ?? null,
+    hours: search.get('hours') ?? '8',
+    idle: search.get('idle') ?? '',
+    project: search.get('project') ?? '',
+  };
+}
+
+/** The request that a form stands for. */
+export function orderOf(draft: Draft): Schemas['Launch'] {
+  return {
+    name: draft.name,
+    template: draft.template,
+    ...(draft.size === null ? {} : { size: draft.size }),
+    ...(draft.hours === '' ? {} : { ttl_hours: Number(draft.hours) }),
+    ...(draft.idle === '' ? {} : { idle_profile: draft.idle }),
+    ...(draft.project === '' ? {} : { project: draft.project }),
+  };
+}

@@ -1,0 +1,49 @@
+import { useQuery } from '@tanstack/react-query';
+
+import type { Instance, Schemas } from '../api/client';
+import { queries } from '../api/queries';
+
+/** One service of a running workspace, and where a browser finds it. */
+export interface Opening {
+  readonly service: string;
+  readonly href: string;
+  readonly username: string | null;
+  readonly password: string | null;
+}
+
+const JUPYTER = /^jupyter/;
+
+/** The address of a service, with the token that lets the browser in. */
+export function addressOf(service: string, url: string, token: string | undefined): string {
+  const path = JUPYTER.test(service) ? '/lab' : '/';
+  const base = url.replace(/\/+$/, '');
+  if (token) return `${base}${path}?token=${encodeURIComponent(token)}`;
+  return path === '/' ? base : `${base}${path}`;
+}
+
+/** What can be opened, the main service first; addresses that are no web pages are left out. */
+export function openings(
+  connection: Schemas['Connection'],
+  ways: readonly Schemas['Way'][],
+): readonly Opening[] {
+  const own = new Map(ways.map((way) => [way.service, way.url]));
+  const found = Object.entries(connection.services).map(([service, access]) => ({
+    service,
+    href: addressOf(service, own.get(service) ?? access.url, access.token),
+    username: access.username ?? null,
+    password: access.password ?? null,
+  }));
+  return found
+    .filter((it) => /^https?:\/\//.test(it.href))
+    .sort((a, b) => Number(JUPYTER.test(b.service)) - Number(JUPYTER.test(a.service)));
+}
+
+/** The services of a workspace while it runs; none before they are known. */
+export function useOpenings(instance: Instance): readonly Opening[] {
+  const enabled = instance.state === 'running';
+  const { data: connection } = useQuery({ ...queries.connection(instance.name), enabled });
+  const { data: ways } = useQuery({ ...queries.ports(instance.name), enabled });
+  return enabled && connection !== undefined && ways !== undefined
+    ? openings(connection, ways)
+    : [];
+}

@@ -1,0 +1,33 @@
+import { useCallback } from 'react';
+
+import { actions, LIFECYCLE, type Lifecycle } from '../api/actions';
+import { useNotify } from '../components/Notifications';
+import { t } from '../strings';
+import { UNDO } from './states';
+
+function isLifecycle(verb: string | undefined): verb is Lifecycle {
+  return LIFECYCLE.some((it) => it === verb);
+}
+
+/** Does a lifecycle verb to workspaces, says so, and offers to take it back. */
+export function useVerbs(): (verb: Lifecycle, names: readonly string[]) => Promise<void> {
+  const { notify, failed } = useNotify();
+  return useCallback(
+    async function run(verb: Lifecycle, names: readonly string[]): Promise<void> {
+      const results = await Promise.allSettled(names.map((name) => actions[verb](name)));
+      const done = names.filter((_, index) => results[index]?.status === 'fulfilled');
+      results.forEach((result, index) => {
+        if (result.status === 'rejected') {
+          failed(t.doing(verb, [names[index] ?? '']), result.reason as Error);
+        }
+      });
+      if (done.length === 0) return;
+      const back = UNDO[verb];
+      const undo = isLifecycle(back)
+        ? { action: { text: t.undo, run: () => void run(back, done) } }
+        : {};
+      notify({ type: 'success', header: t.asked(verb, done), ...undo });
+    },
+    [notify, failed],
+  );
+}

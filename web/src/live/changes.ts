@@ -1,0 +1,106 @@
+import type { Instance, State } from '../api/client';
+import type { LiveEvent } from './events';
+
+/** What an event changes at once, and what it makes out of date. */
+export interface Change {
+  /** Fields of the workspace with that name, known from the event itself. */
+  readonly patch?: { readonly name: string; readonly fields: Partial<Instance> };
+  /** A workspace to ask for again. */
+  readonly instance?: string;
+  /** Keys of queries to ask for again, where somebody looks at them. */
+  readonly stale: readonly (readonly string[])[];
+  /** Everything is out of date. */
+  readonly everything?: boolean;
+}
+
+const AFTER_SLEEP: ReadonlySet<string> = new Set(['instance_state_changed', 'instance_asked']);
+const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] = [
+  ['project_', [['projects']]],
+  ['member_', [['projects'], ['members']]],
+  ['budget_', [['budgets'], ['projects']]],
+  ['allocation_', [['budgets'], ['projects']]],
+  ['invitation_', [['invitations']]],
+  ['volume_', [['volumes'], ['instances']]],
+  ['snapshot_', [['volumes']]],
+  ['profile_', [['profiles'], ['status']]],
+  ['template_', [['templates']]],
+  ['idle_profile_', [['idle-profiles']]],
+];
+
+/** What an event means for what is on the screen. */
+export function changeOf(event: LiveEvent): Change {
+  if (event.event === 'resync') return { stale: [], everything: true };
+  const name = event.subject;
+  const stale: (readonly string[])[] = [['audit']];
+  if (event.event.startsWith('instance_')) {
+    if (AFTER_SLEEP.has(event.event)) {
+      stale.push(['connection', name], ['ports', name], ['costs'], ['status'], ['log-types', name]);
+    }
+    stale.push(['idle', name]);
+    const fields = fieldsOf(event);
+    return fields === null
+      ? { instance: name, stale }
+      : { patch: { name, fields }, instance: name, stale };
+  }
+  if (event.event.startsWith('idle_') && !event.event.startsWith('idle_profile_')) {
+    return { instance: name, stale: [...stale, ['idle', name]] };
+  }
+  if (event.event === 'hibernation_triggered') {
+    return { instance: name, stale: [...stale, ['idle', name], ['idle-history']] };
+  }
+  for (const [prefix, keys] of PREFIXES) {
+    if (event.event.startsWith(prefix)) stale.push(...keys);
+  }
+  return { stale };
+}
+
+function fieldsOf({ event, data }: LiveEvent): Partial<Instance> | null {
+  const state = data['state'] as State | undefined;
+  if (event === 'instance_extended' && typeof data['expires_at'] === 'string') {
+    return { expires_at: data['expires_at'] };
+  }
+  if (state === undefined) return null;
+  const fields: Partial<Instance> = { state };
+  if (event === 'instance_state_changed') {
+    fields.failure = (data['failure'] ?? null) as Instance['failure'];
+  }
+  if (typeof data['progress'] === 'number') fields.progress = data['progress'];
+  if (typeof data['stage'] === 'string' || data['stage'] === null) {
+    fields.stage = data['stage'];
+  }
+  return fields;
+}
+
+/** The list with some fields of one workspace changed; the same list where it is not in it. */
+export function patched(
+  list: readonly Instance[],
+  name: string,
+  fields: Partial<Instance>,
+): readonly Instance[] {
+  const at = living(list, name);
+  if (at < 0) return list;
+  return list.map((it, index) => (index === at ? { ...it, ...fields } : it));
+}
+
+/** The list with the newest look at one workspace; a new one is put at the end, as the API does. */
+export function merged(
+  list: readonly Instance[],
+  name: string,
+  found: Instance | null,
+): readonly Instance[] {
+  const others = list.filter((it) => it.name !== name);
+  if (found === null) return others.length === list.length ? list : others;
+  if (others.length === list.length) return [...list, found];
+  let placed = false;
+  return list.flatMap((it) => {
+    if (it.name !== name) return [it];
+    if (placed) return []; // an older one of that name, terminated before
+    placed = true;
+    return [found];
+  });
+}
+
+function living(list: readonly Instance[], name: string): number {
+  const at = list.findIndex((it) => it.name === name && it.state !== 'terminated');
+  return at >= 0 ? at : list.findIndex((it) => it.name === name);
+}

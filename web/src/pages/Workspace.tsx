@@ -1,0 +1,82 @@
+import ContentLayout from '@cloudscape-design/components/content-layout';
+import Header from '@cloudscape-design/components/header';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import Tabs from '@cloudscape-design/components/tabs';
+import { useQuery } from '@tanstack/react-query';
+import { useParams } from 'react-router';
+
+import { queries } from '../api/queries';
+import { AsCommand } from '../components/AsCommand';
+import { ComingUp } from '../components/ComingUp';
+import { EventList } from '../components/EventList';
+import { FailureAlert } from '../components/FailureAlert';
+import { IdlePanel } from '../components/IdlePanel';
+import { InstanceActions } from '../components/InstanceActions';
+import { InstanceOverview } from '../components/InstanceOverview';
+import { InstanceSettings } from '../components/InstanceSettings';
+import { Loaded } from '../components/Loaded';
+import { LogPanel } from '../components/LogPanel';
+import { StateIndicator } from '../components/StateIndicator';
+import { verbs } from '../lib/equivalents';
+import { isComing } from '../lib/states';
+import { useSearch } from '../lib/useSearch';
+import { t } from '../strings';
+import { NotFound } from './NotFound';
+
+/** One workspace. */
+export default function Workspace() {
+  const { name = '' } = useParams();
+  const query = useQuery(queries.instances);
+  const [search, change] = useSearch();
+  return (
+    <Loaded query={query} what={name}>
+      {(list) => {
+        const living = list.find((it) => it.name === name && it.state !== 'terminated');
+        const it = living ?? list.find((one) => one.name === name || one.id === name);
+        if (it === undefined) return <NotFound what={t.notFound.workspace(name)} />;
+        const tabs = {
+          overview: <InstanceOverview instance={it} />,
+          logs: <LogPanel instance={it} />,
+          activity: <IdlePanel instance={it} />,
+          events: <EventList subject={it.name} />,
+          settings: <InstanceSettings instance={it} />,
+        };
+        return (
+          <ContentLayout
+            header={
+              <Header
+                variant="h1"
+                description={<StateIndicator instance={it} />}
+                actions={
+                  <SpaceBetween direction="horizontal" size="xs">
+                    <AsCommand equivalents={verbs(it.name)} />
+                    <InstanceActions instance={it} />
+                  </SpaceBetween>
+                }
+              >
+                {it.name}
+              </Header>
+            }
+          >
+            <SpaceBetween size="l">
+              <FailureAlert instance={it} />
+              {isComing(it.state) && <ComingUp instance={it} />}
+              <Tabs
+                ariaLabel={t.workspace.tabs}
+                activeTabId={search.get('tab') ?? 'overview'}
+                onChange={({ detail }) =>
+                  change({ tab: detail.activeTabId === 'overview' ? null : detail.activeTabId })
+                }
+                tabs={Object.entries(tabs).map(([id, content]) => ({
+                  id,
+                  label: t.workspace.tab[id as keyof typeof tabs],
+                  content,
+                }))}
+              />
+            </SpaceBetween>
+          </ContentLayout>
+        );
+      }}
+    </Loaded>
+  );
+}

@@ -1,0 +1,2 @@
+/** The first segments of the GUI's addresses; the daemon answers each with the application. */
+export const SECTIONS = ['workspaces', 'launch', 'templates'] as const;

@@ -1,0 +1,435 @@
+/** Every text of the GUI, in one place. */
+
+const names = (list: readonly string[]) =>
+  list.length <= 3 ? list.join(', ') : `${list.length} workspaces`;
+
+const VERBS = {
+  stop: 'Stop',
+  start: 'Start',
+  hibernate: 'Hibernate',
+  resume: 'Resume',
+  terminate: 'Terminate',
+  extend: 'Extend',
+} as const;
+type VerbName = keyof typeof VERBS;
+
+const ASKED: Record<VerbName, string> = {
+  stop: 'Stopping',
+  start: 'Starting',
+  hibernate: 'Hibernating',
+  resume: 'Resuming',
+  terminate: 'Terminating',
+  extend: 'Extending',
+};
+
+const STATES = {
+  launching: 'Launching',
+  running: 'Running',
+  stopping: 'Stopping',
+  stopped: 'Stopped',
+  starting: 'Starting',
+  hibernating: 'Hibernating',
+  hibernated: 'Hibernated',
+  resuming: 'Resuming',
+  terminating: 'Terminating',
+  terminated: 'Terminated',
+  failed: 'Failed',
+} as const;
+
+const LOGS = {
+  console: 'Console',
+  'cloud-init': 'Setup',
+  system: 'System',
+  application: 'Services',
+} as const;
+
+const EVENTS: Readonly<Record<string, string>> = {
+  instance_asked: 'Asked to',
+  instance_state_changed: 'State changed',
+  instance_progress: 'Progress',
+  instance_extended: 'Expiry moved',
+  instance_repriced: 'Price changed',
+  instance_resized: 'Resized',
+  instance_moved: 'Moved to another project',
+  instance_forgotten: 'Left the list',
+  instance_recovered: 'Recovered',
+  hibernation_triggered: 'Put to sleep for being idle',
+  idle_configured: 'Idle profile set',
+  idle_kept_awake: 'Kept awake',
+};
+
+const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+
+export const t = {
+  product: 'Prism',
+  unknown: 'unknown',
+  none: '–',
+  yes: 'Yes',
+  no: 'No',
+  page: 'page',
+  tryAgain: 'Try again',
+  reload: 'Reload',
+  cancel: 'Cancel',
+  close: 'Close',
+  dismiss: 'Dismiss',
+  save: 'Save',
+  undo: 'Undo',
+  copied: 'Copied',
+  notCopied: 'Not copied',
+  justNow: 'just now',
+  copyText: (what: string) => `Copy ${what}`,
+  loading: (what: string) => `Loading ${what}`,
+  matches: (count: number) => (count === 1 ? '1 match' : `${count} matches`),
+  valuesOf: (field: string) => `${field} values`,
+  andMore: (count: number) => `and ${count} more`,
+  perHour: (amount: string) => `${amount}/h`,
+  seconds: (count: number) => `${count} s`,
+  minutes: (count: number) => `${count} min`,
+  hoursMinutes: (hours: number, minutes: number) =>
+    minutes === 0 ? `${hours} h` : `${hours} h ${minutes} min`,
+  daysHours: (days: number, hours: number) => (hours === 0 ? `${days} d` : `${days} d ${hours} h`),
+  inTime: (time: string) => `in ${time}`,
+  ago: (time: string) => `${time} ago`,
+  sourceOf: (label: string, value: string) => `${value}. Where ${label} comes from`,
+  states: STATES,
+  verbs: VERBS,
+  stage: (stage: string) => sentence(stage.replaceAll('_', ' ')),
+  stageOf: (stage: string) => ` · ${stage.replaceAll('_', ' ')}`,
+  doing: (verb: VerbName, list: readonly string[]) => `Cannot ${verb} ${names(list)}`,
+  asked: (verb: VerbName, list: readonly string[]) => `${ASKED[verb]} ${names(list)}`,
+
+  pages: {
+    home: 'Home',
+    workspaces: 'Workspaces',
+    templates: 'Templates',
+    launch: 'Launch',
+  },
+
+  fields: {
+    name: 'Name',
+    state: 'State',
+    template: 'Template',
+    type: 'Type',
+    rate: 'Hourly rate',
+    spent: 'Spent so far',
+    expires: 'Expires',
+    idle: 'Activity',
+    project: 'Project',
+    budget: 'Budget',
+    profile: 'Profile',
+    region: 'Region',
+    id: 'Instance ID',
+    launched: 'Launched',
+    address: 'Address',
+    volumes: 'Volumes',
+    when: 'When',
+    event: 'Event',
+    subject: 'Subject',
+    actor: 'By',
+  },
+
+  source: {
+    rate: (source: string | null) =>
+      source === null
+        ? 'Nobody knows a price for this machine.'
+        : `Compute while it runs. Price source: ${source}.`,
+    spent:
+      'Compute, root disk and address since the launch, from the ledger; as of the last settlement, at most 60 seconds before this page read it.',
+    now: (unknown: string) => `The sum of what is charged for at this moment.${unknown}`,
+    rest: (unknown: string) =>
+      `The current hourly total, times the hours until this month ends (UTC), if everything keeps running as it does now.${unknown}`,
+    unknown: (list: readonly string[]) =>
+      list.length === 0 ? '' : ` Without a known price, and not in the sum: ${list.join(', ')}.`,
+    readyMeasured: 'The median of earlier launches of this template on this provider.',
+    readyAssumed: 'An assumption: this template has not been launched here yet.',
+    leaves: (reserved: string) =>
+      `What the money that pays still has after this launch has set aside ${reserved}.`,
+  },
+
+  errors: {
+    unreachable: 'The daemon does not answer',
+    startDaemon: 'It may have been stopped. Start it again with `prism daemon start`.',
+    bug: 'This is a mistake in the GUI. Reload the page; the command line works meanwhile.',
+    status: (status: number) => `The daemon answered ${status}`,
+    broken: 'This page failed',
+    outdated: 'Prism was updated',
+    outdatedWhy: 'This tab still shows the version from before. Reload it.',
+  },
+
+  team: {
+    title: 'You cannot sign in with a browser yet',
+    why: 'This daemon is shared by several people (PRISM_AUTH=tokens) and wants a token from each of them. A browser cannot show one yet.',
+    works: 'What works',
+    ways: [
+      'The command line: set PRISM_TOKEN to your token, then `prism list`',
+      'Opening a workspace: `prism open NAME` shows its address',
+      'The Python client: `from prism.client import Client`',
+    ],
+  },
+
+  cutOff: {
+    title: 'Cut off from the daemon',
+    what: 'What you see is from before. The page continues by itself once the daemon answers; if it was stopped, start it with `prism daemon start`.',
+  },
+
+  palette: {
+    title: 'Go to or do',
+    button: 'Search (Ctrl+K)',
+    placeholder: 'A page, a workspace, or what to do with it',
+    nothing: 'Nothing of that name',
+    pages: 'Pages',
+    workspaces: 'Workspaces',
+    actions: 'Actions',
+    launch: 'Launch',
+    verb: (verb: VerbName, name: string) => `${VERBS[verb]} ${name}`,
+    launchOf: (template: string) => `Launch ${template}`,
+  },
+
+  appearance: {
+    title: 'Appearance',
+    theme: 'Theme',
+    density: 'Density',
+    themes: { auto: 'As the system', light: 'Light', dark: 'Dark' },
+    densities: { comfortable: 'Comfortable', compact: 'Compact' },
+  },
+
+  daemon: {
+    menu: 'You and the daemon',
+    version: (version: string) => `Prism ${version}`,
+    api: 'API documentation',
+    liveness: {
+      connecting: 'Connecting',
+      live: 'Live: changes appear at once',
+      cut: 'Cut off from the daemon',
+    },
+  },
+
+  asCommand: {
+    button: 'As command',
+    title: 'The same from elsewhere',
+    kinds: { cli: 'Command line', python: 'Python', curl: 'curl' },
+  },
+
+  notFound: {
+    title: 'Nothing here',
+    page: 'There is no such page.',
+    workspace: (name: string) => `There is no workspace ${name}.`,
+    back: 'All workspaces',
+  },
+
+  home: {
+    first: 'Launch your first workspace',
+    firstWhat:
+      'Choose what it is for. Everything else is filled in; the notebook opens in your browser.',
+    now: 'At this moment',
+    running: 'Running',
+    asleep: 'Asleep or stopped',
+    rate: 'Cost now',
+    rest: 'Until the month ends',
+    all: 'All workspaces',
+    runningFilter:
+      'f=state%3Drunning&f=state%3Dlaunching&f=state%3Dstarting&f=state%3Dresuming&any',
+    asleepFilter:
+      'f=state%3Dhibernated&f=state%3Dhibernating&f=state%3Dstopped&f=state%3Dstopping&any',
+  },
+
+  concerns: {
+    expires: (when: string) => `expires ${when} and is then put to sleep.`,
+    idle: 'is idle and may be put to sleep.',
+  },
+
+  workspaces: {
+    filter: 'Filter by name, state, template …',
+    none: 'No workspaces yet.',
+    noMatch: 'No workspace matches this filter.',
+    clearFilter: 'Clear the filter',
+    actions: 'Actions',
+    verbOf: (verb: string, count: number) => (count > 1 ? `${verb} (${count})` : verb),
+  },
+
+  workspace: {
+    tabs: 'Parts of this workspace',
+    tab: {
+      overview: 'Overview',
+      logs: 'Logs',
+      activity: 'Activity',
+      events: 'Events',
+      settings: 'Settings',
+    },
+    open: 'Open',
+    openShort: (service: string) => (service === '' ? 'Open' : `Open ${service}`),
+    openNamed: (name: string) => `Open ${name}`,
+    openService: (service: string, name: string) => `Open ${service} of ${name}`,
+    openFailed: (name: string) => `Cannot open ${name}`,
+    nothingToOpen: (name: string) => `${name} has no service that a browser can open`,
+    more: (name: string) => `Actions for ${name}`,
+    connect: 'Connect',
+    money: 'Money and time',
+    machine: 'Machine',
+    notRunning: (state: string) => `It has to run for that; it is ${state.toLowerCase()}.`,
+    vscode: 'Open in VS Code',
+    login: (service: string) => `Login for ${service}`,
+    password: 'Copy the password',
+    ssh: 'SSH',
+    sshConfig:
+      'VS Code, rsync and "ssh NAME.prism" need one command first: prism ssh-config --write',
+    noWayIn: 'This workspace has neither a service nor SSH.',
+    failed: (code: string) => `It is not what was wanted (${code})`,
+  },
+
+  comingUp: {
+    title: (name: string) => `${name} is on its way`,
+    ready: (when: string) => `ready ${when}, as measured before`,
+    unknown: 'how long it takes is unknown',
+    since: (time: string, when: string) => `${time} so far; ${when}`,
+  },
+
+  terminate: {
+    title: (list: readonly string[]) => `Terminate ${names(list)}?`,
+    warning: 'Its disk and everything on it is destroyed. Volumes stay.',
+    backup: 'Take a snapshot of the disk first',
+    count: (count: number) => `terminate ${count}`,
+    type: (word: string) => `To confirm, type: ${word}`,
+  },
+
+  extend: {
+    title: (list: readonly string[]) => `Extend ${names(list)}`,
+    hours: 'Hours',
+    what: 'They are added to the present expiry.',
+    wrong: (most: number) => `A whole number from 1 to ${most}`,
+    done: (name: string, hours: number) => `${name} runs ${hours} h longer`,
+    button: (hours: number) => `Extend by ${hours} h`,
+  },
+
+  settings: {
+    idle: 'Idle profile',
+    idleWhat: 'What happens when nobody works in it.',
+    project: 'Project',
+    projectWhat: 'Who pays from now on. What it has cost stays where it is booked.',
+    size: 'Size',
+    sizeWhat: 'Another machine type; the disk stays.',
+    sizeStopped: 'Stop the workspace to change its size.',
+    choose: 'Choose',
+    nothing: 'There is none yet',
+    apply: (label: string) => `Save ${label}`,
+    saved: (label: string, value: string) => `${label} is now ${value}`,
+  },
+
+  logs: {
+    type: 'Kind of log',
+    types: LOGS,
+    search: 'Find in the log',
+    none: 'This workspace has no logs yet.',
+    of: (name: string, type: string) => `Log of ${name}: ${type}`,
+    state: (shown: number, all: number, ended: boolean) =>
+      `${shown === all ? all : `${shown} of ${all}`} lines${ended ? ', ended' : ', following'}`,
+  },
+
+  events: {
+    title: 'Events',
+    none: 'Nothing has happened yet.',
+    sentence: (event: string, data: Readonly<Record<string, unknown>>): string => {
+      const known = EVENTS[event] ?? sentence(event.replaceAll('_', ' '));
+      const { verb, previous_state: before, state, stage } = data;
+      if (event === 'instance_asked' && typeof verb === 'string') return `Asked to ${verb}`;
+      if (event === 'instance_state_changed') return `${String(before)} → ${String(state)}`;
+      if (event === 'instance_progress' && typeof stage === 'string') return sentence(stage);
+      return known;
+    },
+  },
+
+  idle: {
+    title: 'Activity',
+    verdictLabel: 'Now',
+    verdict: (verdict: string | null | undefined, minutes: number | null | undefined) => {
+      if (!verdict) return '–';
+      return verdict === 'idle' && minutes ? `Idle for ${minutes} min` : sentence(verdict);
+    },
+    profile: 'Idle profile',
+    rule: 'Rule',
+    ruleOf: (enabled: boolean, action: string | null, minutes: number | null) =>
+      enabled && action !== null && minutes !== null
+        ? `${sentence(action)} after ${minutes} idle minutes`
+        : 'Never put to sleep',
+    actsAt: 'Acts',
+    judgedAt: 'Judged',
+    awakeUntil: 'Kept awake until',
+    because: 'Why',
+    what: 'Measured',
+    value: 'Value',
+    limit: 'Counts as idle below',
+    keepAwake: 'Keep awake',
+    keepAwakeFor: (minutes: number) => `Keep awake for ${minutes / 60} h`,
+    kept: (name: string, minutes: number) => `${name} stays awake for ${minutes / 60} h`,
+  },
+
+  launch: {
+    title: 'Launch a workspace',
+    button: 'Launch workspace',
+    short: 'Launch',
+    what: 'Choose a template. What it costs is shown before you launch.',
+    details: 'Details',
+    go: (name: string) => (name === '' ? 'Launch' : `Launch ${name}`),
+    busy: 'Launching',
+    nameWhat: 'Small letters, digits and single hyphens; it becomes a host name.',
+    size: 'Size',
+    sizeWhat: 'How much memory and how many processors it may use.',
+    sizeDefault: 'Default',
+    ttl: 'Put to sleep after',
+    ttlWhat: 'It is hibernated then, or stopped; never destroyed. You can extend it.',
+    hours: (hours: string) => {
+      if (hours === '') return 'Never';
+      const count = Number(hours);
+      if (count < 24) return `${count} hours`;
+      return count === 24 ? '1 day' : `${count / 24} days`;
+    },
+    idleWhat: 'What happens when nobody works in it.',
+    idleDefault: "The template's",
+    noProject: 'None',
+    projectWhat: 'Who pays for it.',
+  },
+
+  plan: {
+    title: 'What it will be',
+    wrong: 'Correct the fields first.',
+    hour: 'Per hour',
+    day: 'Per day',
+    month: 'Per month, if it never sleeps',
+    until: (hours: number) => `Until it expires (${hours} h)`,
+    ready: 'Ready in about',
+    leaves: (budget: string | null) => (budget === null ? 'Leaves' : `Leaves in ${budget}`),
+    lasts: 'Money lasts until',
+    notes: 'Good to know',
+  },
+
+  templates: {
+    all: 'All templates',
+    choose: 'Choose a template',
+    chooseOne: (name: string) => `Choose ${name}`,
+    filter: 'Find templates',
+    noMatch: 'No template matches.',
+    category: 'Category',
+    everyCategory: 'Every category',
+    launchOne: (name: string) => `Launch ${name}`,
+    invalid: 'invalid',
+    runsHere: 'runs here',
+    runsElsewhere: 'not on this machine',
+    yours: 'yours',
+    about: 'About',
+    status: 'Checks',
+    statuses: { validated: 'All passed', invalid: 'Failed: prism template validate' },
+    here: 'Runs on this machine',
+    base: 'Base system',
+    manager: 'Package manager',
+    ports: 'Ports',
+    file: 'File',
+    inheritance: 'Inherits from',
+    services: 'Services',
+    port: (port: number) => `port ${port}`,
+    packages: 'Packages',
+    parameters: 'Parameters',
+    default: 'Default',
+    meaning: 'Meaning',
+    trouble: 'When something goes wrong',
+  },
+} as const;

@@ -1,0 +1,184 @@
+import { describe, expect, it, vi } from 'vitest';
+
+import type { Instance, TemplateItem } from '../src/api/client';
+import { launch, quoted } from '../src/lib/equivalents';
+import { filtered, readOrder, readQuery, sorted, writeQuery } from '../src/lib/filters';
+import { duration, freeName, hourly, money, relative } from '../src/lib/format';
+import { restOfMonth } from '../src/lib/month';
+import { draftOf, favourite, orderOf, usable } from '../src/lib/order';
+import { addressOf, openings } from '../src/lib/services';
+import { allows, concern } from '../src/lib/states';
+
+vi.stubGlobal('location', { origin: 'http://localhost:8947' });
+const NOW = Date.UTC(2026, 0, 31, 12);
+const workspace = (more: Partial<Instance> = {}): Instance => ({
+  name: 'mine',
+  id: 'local-1',
+  state: 'running',
+  public_ip: null,
+  private_ip: null,
+  instance_type: 't3.large',
+  region: 'local',
+  template: 'Data Science (pip)',
+  launch_time: '2026-01-01T00:00:00Z',
+  hourly_rate: 0.1,
+  current_spend: 1,
+  hibernation_capable: true,
+  tags: {},
+  profile: 'local',
+  launch_progress: 100,
+  progress: 100,
+  stage: null,
+  expires_at: null,
+  failure: null,
+  idle: { profile: null },
+  price_source: null,
+  ...more,
+});
+
+describe('numbers', () => {
+  it('says unknown for what nobody knows, and 0 for nothing', () => {
+    expect([money(null), money(undefined), money(0)]).toEqual(['unknown', 'unknown', '$0.00']);
+    expect([hourly(null), hourly(0.0832), hourly(1)]).toEqual(['unknown', '$0.0832/h', '$1.00/h']);
+  });
+
+  it('says how long in two units', () => {
+    expect([5, 65, 3600, 7500, 90_000].map(duration)).toEqual([
+      '5 s',
+      '1 min',
+      '1 h',
+      '2 h 5 min',
+      '1 d 1 h',
+    ]);
+    expect(relative('2026-01-31T12:10:00Z', NOW)).toBe('in 10 min');
+    expect(relative('2026-01-31T11:00:00Z', NOW)).toBe('1 h ago');
+  });
+
+  it('counts the hours until a month ends in UTC', () => {
+    expect(restOfMonth(NOW)).toBe(12);
+    expect(restOfMonth(Date.UTC(2026, 11, 31, 23))).toBe(1);
+  });
+});
+
+describe('names', () => {
+  it('finds one that is free and that the API takes', () => {
+    expect(freeName('Data Science (pip)', new Set())).toBe('data-science-pip');
+    expect(freeName('lab', new Set(['lab', 'lab-2']))).toBe('lab-3');
+    expect(freeName('***', new Set())).toBe('workspace');
+    expect(freeName('a'.repeat(80), new Set())).toHaveLength(40);
+  });
+});
+
+describe('the filter in the address', () => {
+  const read = (text: string) => readQuery(new URLSearchParams(text));
+
+  it('is read as it was written', () => {
+    const query = read('f=state%3Drunning&f=name!%3Ax%3D1&f=%3Afree&any&sort=-rate&page=3');
+    expect(query).toEqual({
+      operation: 'or',
+      tokens: [
+        { propertyKey: 'state', operator: '=', value: 'running' },
+        { propertyKey: 'name', operator: '!:', value: 'x=1' },
+        { operator: ':', value: 'free' },
+      ],
+    });
+    const written = writeQuery(new URLSearchParams('sort=-rate&page=3'), query);
+    expect(readQuery(written)).toEqual(query);
+    expect([written.get('sort'), written.get('page')]).toEqual(['-rate', null]);
+  });
+
+  it('ignores what it does not know', () => {
+    expect(read('f=hack%3D1&f=%7B%7D').tokens).toEqual([]);
+    expect(readOrder(new URLSearchParams('sort=constructor'))).toEqual({ by: 'name', down: false });
+  });
+
+  it('lets through what fits', () => {
+    const list = [workspace(), workspace({ name: 'b', state: 'stopped', tags: { Project: 'p' } })];
+    const names = (text: string) => filtered(list, read(text)).map((it) => it.name);
+    expect(names('f=state%3Drunning')).toEqual(['mine']);
+    expect(names('f=state!%3Drunning')).toEqual(['b']);
+    expect(names('f=project%3DP')).toEqual(['b']);
+    expect(names('f=%3ADATA&f=name%3Ab')).toEqual(['b']);
+    expect(names('f=name%3Ab&f=state%3Drunning&any')).toEqual(['mine', 'b']);
+  });
+
+  it('sorts, equal ones by name as people count', () => {
+    const list = ['w10', 'w2', 'w1'].map((name) => workspace({ name }));
+    expect(sorted(list, { by: 'rate', down: true }).map((it) => it.name)).toEqual([
+      'w1',
+      'w2',
+      'w10',
+    ]);
+  });
+});
+
+describe('verbs', () => {
+  it('offers only what the state allows', () => {
+    expect(allows(workspace(), 'hibernate')).toBe(true);
+    expect(allows(workspace({ hibernation_capable: false }), 'hibernate')).toBe(false);
+    expect(allows(workspace({ state: 'terminated' }), 'terminate')).toBe(false);
+    expect(allows(workspace({ state: 'hibernated' }), 'resume')).toBe(true);
+  });
+
+  it('says what needs a decision', () => {
+    const failure = { code: 'X', message: 'm' };
+    expect(concern(workspace({ failure }), NOW)).toBe('failed');
+    expect(concern(workspace({ expires_at: '2026-01-31T12:20:00Z' }), NOW)).toBe('expiring');
+    expect(concern(workspace({ idle: { profile: 'p', verdict: 'idle' } }), NOW)).toBe('idle');
+    expect(concern(workspace(), NOW)).toBeNull();
+  });
+});
+
+describe('a launch', () => {
+  const template = (slug: string, more: Partial<TemplateItem> = {}) =>
+    ({
+      slug,
+      validation_status: 'validated',
+      runs_locally: true,
+      services: [],
+      ...more,
+    }) as unknown as TemplateItem;
+
+  it('offers what runs here', () => {
+    const aws = template('a', { runs_locally: false });
+    expect([usable(aws, 'local'), usable(aws, 'aws')]).toEqual([false, true]);
+    expect(favourite([aws, template('b'), template('data-science-pip')], 'local')).toBe(
+      'data-science-pip',
+    );
+    expect(favourite([], 'local')).toBe('');
+  });
+
+  it('asks for what was chosen and nothing else', () => {
+    const draft = draftOf(new URLSearchParams('size=L&hours=24&size=XXL'), 'lab', [
+      workspace({ name: 'lab' }),
+    ]);
+    expect(orderOf(draft)).toEqual({ name: 'lab-2', template: 'lab', size: 'L', ttl_hours: 24 });
+  });
+
+  it('is a command that a shell reads as it was meant', () => {
+    const order = { name: 'mine', template: "It's (mine)", ttl_hours: 8 };
+    expect(launch(order).cli).toBe(`prism launch 'It'\\''s (mine)' mine --ttl 8`);
+    expect(quoted('$(rm)')).toBe(`'$(rm)'`);
+  });
+});
+
+describe('services', () => {
+  it('opens JupyterLab first, on its own origin, with its token', () => {
+    const connection = {
+      ssh: { command: null, host: '', user: '', port: null },
+      services: {
+        app: { url: 'http://127.0.0.1:9/' },
+        jupyter: { url: 'http://127.0.0.1:8', token: 'a/b' },
+        evil: { url: 'javascript:alert(1)' },
+      },
+    };
+    const ways = [
+      { host: 'h', port: 1, service: 'jupyter', target: 1, url: 'http://mine.localhost:8947' },
+    ];
+    expect(openings(connection, ways).map((it) => it.href)).toEqual([
+      'http://mine.localhost:8947/lab?token=a%2Fb',
+      'http://127.0.0.1:9',
+    ]);
+    expect(addressOf('app', 'http://x/', undefined)).toBe('http://x');
+  });
+});

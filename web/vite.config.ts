@@ -1,0 +1,31 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vitest/config';
+
+import { fontsAsFiles } from './build/fonts.ts';
+import { site } from './build/site.ts';
+import { SECTIONS } from './src/sections.ts';
+
+export default defineConfig({
+  plugins: [
+    react(),
+    fontsAsFiles(),
+    site({ sections: SECTIONS, source: process.env['SOURCE'] ?? 'unknown' }),
+  ],
+  build: {
+    outDir: process.env['OUT'] ?? 'dist',
+    emptyOutDir: true,
+    target: 'es2022',
+    assetsInlineLimit: 0, // the policy of the page allows no `data:` fonts or scripts
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 2000,
+    license: { fileName: 'licenses.md' },
+    rolldownOptions: {
+      output: {
+        entryFileNames: 'assets/[name]-[hash].js',
+        chunkFileNames: 'assets/[name]-[hash].js',
+        assetFileNames: 'assets/[name]-[hash][extname]',
+      },
+    },
+  },
+  test: { include: ['test/**/*.test.ts'], environment: 'node' },
+});
