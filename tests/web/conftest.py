@@ -24,11 +24,11 @@ class Browser:
         self.port = json.loads((home.folder / "daemon.lock").read_text())["port"]
         self.base = f"http://localhost:{self.port}"
         self.requests, self.complaints, self.sockets = [], [], []
-        context.on("request", lambda it: self.requests.append(it.url))
         self.page = self.new_page()
 
     def new_page(self):
         page = self.context.new_page()
+        page.on("request", lambda it: self.requests.append(it.url))
         page.on("websocket", lambda it: self.sockets.append(it.url))
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))

@@ -62,6 +62,7 @@ const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 export const t = {
   product: 'Prism',
+  logo: 'A prism',
   unknown: 'unknown',
   none: '–',
   yes: 'Yes',
@@ -194,7 +195,7 @@ export const t = {
   },
 
   daemon: {
-    menu: 'You and the daemon',
+    menu: (user: string) => (user === '' ? 'The daemon' : `${user} and the daemon`),
     version: (version: string) => `Prism ${version}`,
     api: 'API documentation',
     liveness: {
@@ -241,6 +242,9 @@ export const t = {
   workspaces: {
     filter: 'Filter by name, state, template …',
     none: 'No workspaces yet.',
+    selection: 'Choose workspaces',
+    selectAll: 'Choose all on this page',
+    select: (name: string) => `Choose ${name}`,
     noMatch: 'No workspace matches this filter.',
     clearFilter: 'Clear the filter',
     actions: 'Actions',

@@ -32,7 +32,8 @@ export function TopBar({ openPalette }: { readonly openPalette: () => void }) {
       <TopNavigation
         identity={{
           href: '/',
-          logo: { src: '/icon.svg', alt: t.product },
+          title: t.product,
+          logo: { src: '/icon.svg', alt: t.logo },
           onFollow: follow,
         }}
         utilities={[
@@ -66,7 +67,7 @@ export function TopBar({ openPalette }: { readonly openPalette: () => void }) {
             type: 'menu-dropdown',
             iconName: liveness === 'cut' ? 'status-warning' : 'user-profile',
             text: status?.user ?? '',
-            ariaLabel: t.daemon.menu,
+            ariaLabel: t.daemon.menu(status?.user ?? ''),
             description: status === undefined ? '' : t.daemon.version(status.version),
             items: [
               { id: 'api', text: t.daemon.api, href: '/docs', external: true },

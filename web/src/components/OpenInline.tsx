@@ -1,5 +1,5 @@
 import Button from '@cloudscape-design/components/button';
-import { useQueryClient } from '@tanstack/react-query';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 
 import type { Instance } from '../api/client';
 import { queries } from '../api/queries';
@@ -11,8 +11,10 @@ import { useNotify } from './Notifications';
 export function OpenInline({ instance }: { readonly instance: Instance }) {
   const client = useQueryClient();
   const { notify, failed } = useNotify();
-  if (instance.state !== 'running') return null;
-  const { name } = instance;
+  const { data: templates = [] } = useQuery(queries.templates);
+  const { name, template } = instance;
+  const bare = templates.some((it) => it.name === template && it.services.length === 0);
+  if (instance.state !== 'running' || bare) return null;
   const open = async () => {
     const tab = window.open('about:blank'); // at once: a later one would be a blocked popup
     try {

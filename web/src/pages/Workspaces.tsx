@@ -47,6 +47,12 @@ export default function Workspaces() {
       columnDefinitions={COLUMNS}
       columnDisplay={COLUMNS.map(({ id }) => ({ id: id ?? '', visible: true }))}
       selectionType="multi"
+      ariaLabels={{
+        tableLabel: t.pages.workspaces,
+        selectionGroupLabel: t.workspaces.selection,
+        allItemsSelectionLabel: () => t.workspaces.selectAll,
+        itemSelectionLabel: (_, it) => t.workspaces.select(it.name),
+      }}
       selectedItems={selected}
       isItemDisabled={(it) => it.state === 'terminated'}
       onSelectionChange={({ detail }) => select(detail.selectedItems)}
