@@ -107,7 +107,8 @@ def sources() -> Iterator[Path]:
     """Everything that the GUI is made of."""
     for folder, folders, files in os.walk(WEB):
         folders[:] = sorted(it for it in folders if it not in MADE)
-        yield from (Path(folder) / it for it in sorted(files) if Path(folder) / it != SCHEMA)
+        paths = (Path(folder) / it for it in sorted(files))
+        yield from (it for it in paths if it != SCHEMA and it.suffix != ".md")
     yield OPENAPI
 
 

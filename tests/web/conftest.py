@@ -13,7 +13,7 @@ from tests.connections.test_browser import FLAGS
 from tests.house.living import Home
 
 expect.set_options(timeout=30_000)
-SHOTS = os.environ.get("PRISM_SCREENSHOTS", "")
+SHOTS = os.environ.get("SCREENSHOTS", "")
 
 
 class Browser:
