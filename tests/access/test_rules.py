@@ -41,6 +41,7 @@ BODIES = {
     "POST /api/v1/storage/volumes/{name}/attach": {"instance": "reef"},
     "POST /api/v1/snapshots": {"name": "s2", "volume": "data"},
     "POST /api/v1/snapshots/{name}/restore": {"name": "v3"},
+    "POST /api/v1/snapshots/{name}/verify": {},
     "POST /api/v1/tokens": {"name": "t"},
     "POST /api/v1/budgets": {
         "name": "b",

@@ -120,6 +120,19 @@ def test_one_of_them(prism, server, it):
         ),
         ("snapshot restore kept data", "POST /snapshots/kept/restore", {"name": "data"}, EBS),
         ("snapshot delete kept --yes", "DELETE /snapshots/kept", None, {"message": "m"}),
+        (
+            "snapshot create kept --volume data --verify weekly",
+            "POST /snapshots",
+            {"name": "kept", "volume": "data", "verify": "weekly"},
+            KEPT,
+        ),
+        ("snapshot verify kept", "POST /snapshots/kept/verify", {}, KEPT),
+        (
+            "snapshot verify kept --every never",
+            "POST /snapshots/kept/verify",
+            {"every": "never"},
+            KEPT,
+        ),
     ],
 )
 def test_changing_them(prism, server, words, line, body, answer):
@@ -162,6 +175,23 @@ def test_one_snapshot(prism, server):
     done = prism("snapshot", "show", "kept")
     assert (done.returncode, done.stderr) == (0, "error: make room\n")
     assert json.loads(prism("snapshot", "show", "kept", "--json").stdout) == sick
+
+
+def test_the_list_of_snapshots_says_how_each_was_verified(prism, server):
+    why = {"code": "VERIFICATION_FAILED", "message": "file3 is missing"}
+    at = {"verified_at": "2026-01-02T03:04:05Z"}
+    found = [
+        KEPT | {"name": "good", "verification": "passed", **at},
+        KEPT | {"name": "bad", "verification": "failed", "verification_failure": why, **at},
+        KEPT | {"name": "soon", "verification": "pending"},
+    ]
+    server.on("GET /snapshots", found)
+    done = prism("snapshot", "list")
+    head, *rows = done.stdout.splitlines()
+    at = head.index("VERIFIED")
+    assert [row[at:].split()[0] for row in rows][1:] == ["failed", "pending"]
+    assert "2026" in rows[0][at:]
+    assert "bad: file3 is missing" in done.stderr
 
 
 def test_the_list_of_snapshots_says_what_failed(prism, server):

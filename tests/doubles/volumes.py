@@ -19,6 +19,7 @@ from prism.storage.ports import (
     Part,
     StorageRefused,
     Survey,
+    Verified,
     VolumeOrder,
 )
 
@@ -38,6 +39,7 @@ class Faults:
     hidden_for: timedelta = NOW  # what is new is not listed at first
     slow: timedelta = NOW  # how long copying takes
     sick: Trouble | None = None  # copies end BROKEN, with this
+    rotten: Trouble | None = None  # what a verification finds
 
 
 @dataclass
@@ -71,6 +73,7 @@ class MemoryVolumes:
         self.disks: dict[str, Thing] = {}
         self.copies: dict[str, Thing] = {}
         self.known: dict[str, Known] = {}  # what is written on each
+        self.verified: dict[str, Verified] = {}
 
     def survey(self, parts: Collection[Part] = EVERYTHING) -> Survey:
         """Everything that is not hidden."""
@@ -154,6 +157,13 @@ class MemoryVolumes:
                 )
             return self._copy(id, self.copies[id])
 
+    def verify(self, id: str, token: str) -> None:
+        """Verified at once; it is sound unless `Faults.rotten` says otherwise."""
+        with self._asked(f"verify {id}"):
+            self.verified[id] = Verified(
+                token=token, at=self.clock.now(), trouble=self.faults.rotten
+            )
+
     def delete_snapshot(self, id: str) -> None:
         """Destroy it."""
         with self._asked(f"delete {id}"):
@@ -189,6 +199,8 @@ class MemoryVolumes:
             used_bytes=size,
             trouble=it.trouble,
             known=self.known.get(id),
+            one_moment=True,
+            verified=self.verified.get(id),
         )
 
     def _seen(self, it: Thing) -> Seen:

@@ -144,6 +144,7 @@ TABLE: Mapping[str, Rule] = {
     "GET {}/snapshots/{name}": Rule(Verb.READ, "snapshot"),
     "DELETE {}/snapshots/{name}": SNAPSHOT,
     "POST {}/snapshots/{name}/restore": SNAPSHOT,
+    "POST {}/snapshots/{name}/verify": SNAPSHOT,
     # what has no row
     "GET {}/orphans": SERVE,
     "POST {}/orphans/{id}/adopt": SERVE,

@@ -50,6 +50,7 @@ COMMANDS = {
     ("snapshot", "create"): "Copy a volume or a workspace's disk",
     ("snapshot", "delete"): "Destroy a snapshot",
     ("snapshot", "restore"): "Make a volume from a snapshot",
+    ("snapshot", "verify"): "Rehearse the restore of a snapshot",
     ("project", "list"): "Show every project and its money",
     ("project", "show"): "Show one project",
     ("project", "create"): "Make a project",

@@ -12,8 +12,10 @@ from prism.client.wire import quoted
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from typing import Any
 
-HEADS = ("NAME", "STATE", "OF", "SIZE GB", "USED GB", "TAKEN", "USD/MONTH")
+HEADS = ("NAME", "STATE", "OF", "SIZE GB", "USED GB", "TAKEN", "VERIFIED", "USD/MONTH")
+PERIODS = ("daily", "weekly", "monthly")
 
 
 def _list(asked: Namespace) -> None:
@@ -30,15 +32,23 @@ def _list(asked: Namespace) -> None:
             it["size_gb"],
             it["used_gb"],
             here(it["creation_time"]),
+            _verified(it),
             None if it["monthly_cost"] is None else f"{it['monthly_cost']:.2f}",
         )
         for it in found
     ]
     show_table(HEADS, rows)
     for it in found:
-        if it["failure"]:
-            say(f"error: {it['name']}: {it['failure']['message']}")
+        for why in filter(None, (it["failure"], it.get("verification_failure"))):
+            say(f"error: {it['name']}: {why['message']}")
     return None
+
+
+def _verified(it: dict[str, Any]) -> str | None:
+    """When it was verified, or how that ended."""
+    if it.get("verification") == "passed":
+        return here(it["verified_at"])
+    return it.get("verification")
 
 
 def _show(asked: Namespace) -> None:
@@ -55,19 +65,31 @@ def _show(asked: Namespace) -> None:
             "size GB": it["size_gb"],
             "used GB": it["used_gb"],
             "taken": here(it["creation_time"]),
+            "one moment": {True: "yes", False: "no"}.get(it.get("one_moment")),
+            "verified": _verified(it),
+            "verify": it.get("verify"),
             "project": it["project"],
             "USD/month": it["monthly_cost"],
         }
     )
-    if it["failure"]:
-        say(f"error: {it['failure']['message']}")
+    for why in filter(None, (it["failure"], it.get("verification_failure"))):
+        say(f"error: {why['message']}")
     return None
+
+
+def _verify(asked: Namespace) -> None:
+    body = {"every": asked.every} if asked.every else {}
+    it = daemon().ask("POST", f"/snapshots/{quoted(asked.name)}/verify", body)
+    if asked.json:
+        return show_json(it)
+    print(f"{it['name']} is being verified")
+    return suggest(f"See how it ended: `prism snapshot show {it['name']}`")
 
 
 def _create(asked: Namespace) -> None:
     if (asked.volume is None) == (asked.workspace is None):
         raise Usage("say either --volume or --workspace", "See `prism snapshot create --help`")
-    of = {"volume": asked.volume, "instance": asked.workspace}
+    of = {"volume": asked.volume, "instance": asked.workspace, "verify": asked.verify}
     body = {"name": asked.name, **{field: it for field, it in of.items() if it is not None}}
     it = daemon().ask("POST", "/snapshots", body)
     return show_json(it) if asked.json else print(f"{it['name']} is {it['state']}")
@@ -98,6 +120,13 @@ def _new(made: ArgumentParser) -> None:
     made.add_argument("name", metavar="NAME", help="what to call it")
     made.add_argument("--volume", metavar="NAME", help="the volume to copy")
     made.add_argument("--workspace", metavar="NAME", help="the workspace whose disk to copy")
+    made.add_argument("--verify", choices=PERIODS, help="how often to rehearse its restore")
+
+
+def _check(made: ArgumentParser) -> None:
+    _named(made)
+    words = "and by itself so often from now on"
+    made.add_argument("--every", choices=(*PERIODS, "never"), help=words)
 
 
 def _back(made: ArgumentParser) -> None:
@@ -111,4 +140,5 @@ VERBS = {
     "create": (_new, _create),
     "delete": (_named, _delete),
     "restore": (_back, _restore),
+    "verify": (_check, _verify),
 }

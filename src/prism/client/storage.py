@@ -1,6 +1,7 @@
 """Volumes and snapshots, across the wire."""
 
 import builtins
+from typing import Literal
 
 import msgspec
 
@@ -15,9 +16,11 @@ from prism.storage.model import (
     Kind,
     NewSnapshot,
     NewVolume,
+    Period,
     Removal,
     Restoring,
     SnapshotItem,
+    Verifying,
     VolumeList,
 )
 
@@ -93,16 +96,26 @@ class Snapshots:
         return ask(self._wire, "GET", f"{SNAPSHOTS}/{quoted(name)}", SnapshotItem)
 
     def create(
-        self, name: str, *, volume: str | None = None, instance: str | None = None
+        self,
+        name: str,
+        *,
+        volume: str | None = None,
+        instance: str | None = None,
+        verify: Period | None = None,
     ) -> SnapshotItem:
-        """Ask for one of a volume, or of a workspace's root disk."""
-        body = NewSnapshot(name=name, volume=volume, instance=instance)
+        """Ask for one of a volume, or of a workspace's root disk, verified so often."""
+        body = NewSnapshot(name=name, volume=volume, instance=instance, verify=verify)
         return ask(self._wire, "POST", SNAPSHOTS, SnapshotItem, body)
 
     def restore(self, name: str, volume: str) -> Volume:
         """Ask for a new volume of that name that holds what the snapshot holds."""
         path = f"{SNAPSHOTS}/{quoted(name)}/restore"
         return _volume(self._wire, "POST", path, Restoring(name=volume))
+
+    def verify(self, name: str, *, every: Period | Literal["never"] | None = None) -> SnapshotItem:
+        """Ask for a rehearsed restore, now, and by itself so often from now on."""
+        path = f"{SNAPSHOTS}/{quoted(name)}/verify"
+        return ask(self._wire, "POST", path, SnapshotItem, Verifying(every=every))
 
     def delete(self, name: str) -> Removal:
         """Ask for one to be destroyed; volumes made from it stay."""

@@ -15,6 +15,7 @@ from prism.storage.model import (
     Removal,
     Restoring,
     SnapshotItem,
+    Verifying,
     VolumeList,
 )
 
@@ -94,6 +95,12 @@ def restore_snapshot(
     return storage.restore(name, data)
 
 
+@post("/{name:str}/verify", status_code=200, sync_to_thread=True)
+def verify_snapshot(name: Name, data: JSONBody[Verifying], storage: Storage) -> SnapshotItem:
+    """Ask for a rehearsed restore that is compared with what was copied."""
+    return storage.verify(name, data)
+
+
 volumes = Router(
     "/api/v1/storage/volumes",
     tags=["volumes"],
@@ -115,5 +122,6 @@ snapshots = Router(
         show_snapshot,
         delete_snapshot,
         restore_snapshot,
+        verify_snapshot,
     ],
 )

@@ -8,15 +8,24 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement
 
 from prism.errors import Unavailable
-from prism.kit.clock import Clock
+from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.reconcile import NEVER, Claim, Found
 from prism.storage import store
 from prism.storage.events import SnapshotSeen, about
 from prism.storage.look import Look
 from prism.storage.model import Host, Hosts, Meter, Seen, Snapshot, Trouble, Verb, Volume
-from prism.storage.plan import Act, gigabytes, perceive, plan_snapshot, snapshot_state
-from prism.storage.ports import Copy, CopyOrder, StorageRefused, Volumes
+from prism.storage.plan import (
+    Act,
+    gigabytes,
+    next_verification,
+    perceive,
+    plan_snapshot,
+    snapshot_state,
+    verification,
+    verification_token,
+)
+from prism.storage.ports import Copy, CopyOrder, StorageRefused, Verified, Volumes
 from prism.storage.reconciler import SYSTEM, VANISHED, called
 from prism.storage.rounds import Rounds
 
@@ -76,7 +85,27 @@ class SnapshotReconciler:
         except StorageRefused as no:
             facts |= {"seen": Seen.BROKEN, "trouble": Trouble(no.code, no.message)}
             facts |= {"granted": before.wish, "tried": before.wish, "asked_at": None}
+        if act is Act.REST:
+            facts |= self._verified(replace(before, **facts), copy)
         return self._found(before, facts, act)
+
+    def _verified(self, it: Snapshot, copy: Copy | None) -> dict[str, Any]:
+        """Have it verified if that is due; how it ended, if it has."""
+        due, token = next_verification(it, self._clock.now()), verification_token(it)
+        if copy is None or due is None or due > self._clock.now():
+            return {}
+        done = copy.verified if copy.verified and copy.verified.token == token else None
+        if done is None:
+            try:
+                self._places[it.place].verify(copy.id, token)
+            except StorageRefused as no:
+                done = Verified(
+                    token=token, at=self._clock.now(), trouble=Trouble(no.code, no.message)
+                )
+        if done is None:
+            return {}
+        facts = {"verified_at": whole(done.at), "verify_trouble": done.trouble}
+        return {**facts, "verify_done": it.verify_wish}
 
     def _act(self, claim: Claim, it: Snapshot, act: Act, host: Host | None) -> dict[str, Any]:
         place = self._places[it.place]
@@ -114,7 +143,10 @@ class SnapshotReconciler:
         if act is Act.REST:
             facts |= {"granted": before.wish}
         at_rest = act is Act.REST or facts.get("granted") == before.wish
-        pause = NEVER - self._clock.now() if at_rest else self._places[before.place].busy
+        now, busy = self._clock.now(), self._places[before.place].busy
+        due = next_verification(replace(before, **facts), now)
+        rest = max(busy, due - now) if due is not None else NEVER - now
+        pause = rest if at_rest else busy
         return Found(pause, lambda tx: self._record(tx, before.id, facts))
 
     def _record(self, tx: Tx, id: str, facts: dict[str, Any]) -> None:
@@ -147,6 +179,7 @@ def _facts(it: Snapshot, seen: Seen, copy: Copy | None) -> dict[str, Any]:
         "progress": copy.progress,
         "used_bytes": used,
         "trouble": copy.trouble,
+        "one_moment": copy.one_moment,
     }
 
 
@@ -163,7 +196,9 @@ def _differs(it: Snapshot, look: Look) -> bool:
 
 
 def _shown(it: Snapshot) -> tuple[object, ...]:
-    return snapshot_state(it), it.copy_id, gigabytes(it.used_bytes), it.trouble, it.progress
+    verified = verification(it), it.verified_at, it.verify_trouble
+    size = gigabytes(it.used_bytes)
+    return snapshot_state(it), it.copy_id, size, it.trouble, it.progress, it.one_moment, verified
 
 
 def _told(before: Snapshot, after: Snapshot) -> SnapshotSeen:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.access.plan import visible
@@ -16,6 +17,7 @@ from prism.storage.model import (
     Kind,
     NewSnapshot,
     NoSnapshots,
+    NoVerification,
     Restoring,
     Seen,
     Snapshot,
@@ -25,6 +27,7 @@ from prism.storage.model import (
     SnapshotState,
     StorageState,
     Verb,
+    Verifying,
     Volume,
     VolumeState,
 )
@@ -63,8 +66,35 @@ class SnapshotService(StorageService):
                         remediation="Use `prism workspace list` to see available workspaces",
                     )
                 made = self._of_host(order.name, host)
+            made = replace(made, verify_every=order.verify)
+            if order.verify is not None:
+                self._verifiable(made)
             self._add_snapshot(tx, made)
             return view.snapshot(made, names(tx.sql))
+
+    def verify(self, name: str, asked: Verifying) -> SnapshotItem:
+        """Ask for a snapshot to be verified now, and maybe by itself from now on."""
+        with self._db.write() as tx:
+            it, now = store.snapshot_named(tx.sql, name), self._clock.now()
+            if (state := snapshot_state(it)) is not SnapshotState.COMPLETED:
+                raise StorageState(
+                    f"Snapshot {it.name!r} is {state}",
+                    details="only a completed one can be verified",
+                    remediation="Look at it with `prism snapshot list`",
+                    data={"state": state},
+                )
+            self._verifiable(it)
+            wish: dict[str, object] = {"verify_wish": it.verify_wish + 1}
+            if asked.every is not None:
+                wish["verify_every"] = None if asked.every == "never" else asked.every
+            self._write_snapshot(tx, it, now, **wish)
+            after = store.by_id(tx.sql, Snapshot, it.id)
+            self._told_snapshot(tx, after, "verify")
+            return view.snapshot(after, names(tx.sql))
+
+    def _verifiable(self, it: Snapshot) -> None:
+        if why := self._terms(it.place).no_verification():
+            raise NoVerification(f"Snapshot {it.name!r} cannot be verified", details=why)
 
     def restore(self, name: str, order: Restoring) -> Shown:
         """Ask for a new volume that holds what a snapshot holds."""

@@ -11,6 +11,7 @@ from prism.errors import AlreadyExists, Conflict, InUse, InvalidState, NotFound
 from prism.kit.money import Micros
 
 DiskType = Literal["gp3", "gp2", "io2", "st1"]
+Period = Literal["daily", "weekly", "monthly"]
 RESERVED = frozenset({"create"})  # it is an address of its own
 
 
@@ -48,6 +49,10 @@ class VolumeElsewhere(Conflict, code="VOLUME_ELSEWHERE"):
 
 class NoSnapshots(Conflict, code="NO_SNAPSHOTS"):
     """The provider takes no snapshots of such a volume."""
+
+
+class NoVerification(Conflict, code="NO_VERIFICATION"):
+    """The provider cannot say whether a snapshot is still what was copied."""
 
 
 class StorageState(InvalidState):
@@ -174,10 +179,16 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     # written by requests
     verb: Verb = Verb.MAKE
     wish: int = 1
+    verify_every: Period | None = None
+    verify_wish: int = 0  # how often it was asked for by hand
     # written by the reconciler
     seen: Seen = Seen.NONE
     granted: int = 0
     tried: int = 0
+    one_moment: bool | None = None  # null where that is not known
+    verify_done: int = 0  # the last of `verify_wish` that came true
+    verified_at: datetime | None = None
+    verify_trouble: Trouble | None = None  # of the last verification
     asked_at: datetime | None = None
     copy_id: str | None = None
     progress: int | None = None
@@ -226,6 +237,9 @@ class Terms(Protocol):
 
     def no_copies(self, kind: Kind) -> str | None:
         """Why there are no snapshots of such a volume; null where there are."""
+
+    def no_verification(self) -> str | None:
+        """Why no snapshot can be verified here; null where it can."""
 
 
 class Meter(Protocol):
@@ -292,6 +306,13 @@ class NewSnapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     name: Name
     volume: Text | None = None
     instance: Text | None = None
+    verify: Period | None = None
+
+
+class Verifying(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to verify a snapshot now; `every` also changes how often Prism does it."""
+
+    every: Period | Literal["never"] | None = None
 
 
 class Restoring(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -348,7 +369,10 @@ class VolumeList(Struct, frozen=True):
 
 
 class SnapshotItem(Struct, frozen=True, kw_only=True):
-    """A snapshot on the wire; `source` is the volume or workspace it was taken of."""
+    """A snapshot on the wire; `source` is the volume or workspace it was taken of.
+
+    `one_moment` is null where nobody knows; `verification` is null where none was asked for.
+    """
 
     name: str
     snapshot_id: str | None
@@ -362,6 +386,11 @@ class SnapshotItem(Struct, frozen=True, kw_only=True):
     monthly_cost: float | None
     project: str | None
     failure: Trouble | None
+    one_moment: bool | None
+    verify: Period | None
+    verification: Literal["pending", "passed", "failed"] | None
+    verified_at: datetime | None
+    verification_failure: Trouble | None
 
 
 class Removal(Struct, frozen=True):

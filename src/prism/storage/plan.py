@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -161,6 +162,11 @@ SNAPSHOT_STATES = {
     Seen.GONE: SnapshotState.ERROR,
 }
 ENDED = {Seen.GONE, Seen.NONE}
+PERIODS: Mapping[str, timedelta] = {
+    "daily": timedelta(days=1),
+    "weekly": timedelta(days=7),
+    "monthly": timedelta(days=30),
+}
 
 
 def volume_state(it: Volume, attachments: Sequence[Attachment]) -> VolumeState:
@@ -317,6 +323,32 @@ def plan_snapshot(it: Snapshot, seen: Seen, host: Host | None, *, moving: bool =
     # Some providers take no token for a snapshot: one that may be there is waited for.
     under_way = {Seen.UNSURE, Seen.MAKING, Seen.DELETING}
     return Act.WAIT if writing or seen in under_way else Act.MAKE
+
+
+def verification(it: Snapshot) -> Literal["pending", "passed", "failed"] | None:
+    """How it stands with the verification that was asked for, or done, last."""
+    if it.verify_wish > it.verify_done:
+        return "pending"
+    if it.verified_at is None:
+        return "pending" if it.verify_every else None
+    return "failed" if it.verify_trouble else "passed"
+
+
+def next_verification(it: Snapshot, now: datetime) -> datetime | None:
+    """When a snapshot is to be verified next; never later than now if somebody has asked."""
+    if it.verb is not Verb.MAKE or it.seen is not Seen.THERE:
+        return None
+    if it.verify_wish > it.verify_done:
+        return now
+    if it.verify_every is None:
+        return None
+    return (it.verified_at or it.created_at) + PERIODS[it.verify_every]
+
+
+def verification_token(it: Snapshot) -> str:
+    """Which verification this is; another one after each that was done."""
+    last = it.verified_at or it.created_at
+    return f"{it.verify_wish}-{last.isoformat()}"
 
 
 def perceive(

@@ -88,8 +88,19 @@ class Disk(Struct, frozen=True, kw_only=True):
     known: Known | None = None
 
 
+class Verified(Struct, frozen=True, kw_only=True):
+    """How the last verification of a snapshot ended; `token` says which that was."""
+
+    token: str
+    at: datetime
+    trouble: Trouble | None = None
+
+
 class Copy(Struct, frozen=True, kw_only=True):
-    """A snapshot as its provider sees it; `progress` is 0-100 while it is made."""
+    """A snapshot as its provider sees it; `progress` is 0-100 while it is made.
+
+    `one_moment` says whether all of it is of one moment, null where that is not known.
+    """
 
     id: str
     key: str
@@ -98,6 +109,8 @@ class Copy(Struct, frozen=True, kw_only=True):
     used_bytes: int | None = None
     trouble: Trouble | None = None
     known: Known | None = None
+    one_moment: bool | None = None
+    verified: Verified | None = None
 
 
 class Survey(Struct, frozen=True):
@@ -153,6 +166,12 @@ class Volumes(Protocol):
 
     def snapshot(self, order: CopyOrder, source: str) -> Copy:
         """Keep what the volume, or the root disk of the machine, with the id `source` holds."""
+
+    def verify(self, id: str, token: str) -> None:
+        """Rehearse the restore of a snapshot; a survey says how it ended, with this token.
+
+        Raises `StorageRefused` where the provider cannot.
+        """
 
     def delete_snapshot(self, id: str) -> None:
         """Destroy a snapshot."""

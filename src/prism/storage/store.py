@@ -105,10 +105,16 @@ snapshots = Table(
     # written by requests
     Column("verb", String, nullable=False),
     Column("wish", Integer, nullable=False),
+    Column("verify_every", String),
+    Column("verify_wish", Integer, nullable=False, server_default="0"),
     # written by the reconciler
     Column("seen", String, nullable=False),
     Column("granted", Integer, nullable=False),
     Column("tried", Integer, nullable=False),
+    Column("one_moment", Boolean),
+    Column("verify_done", Integer, nullable=False, server_default="0"),
+    Column("verified_at", Utc),
+    Column("verify_trouble", JSON(none_as_null=True)),
     Column("asked_at", Utc),
     Column("copy_id", String, index=True),
     Column("progress", Integer),
@@ -333,6 +339,6 @@ def _attachments(sql: Connection, where: Any) -> list[Attachment]:
 def _row(values: dict[str, Any]) -> dict[str, Any]:
     return values | {
         name: msgspec.to_builtins(values[name])
-        for name in ("trouble", "notes")
+        for name in ("trouble", "notes", "verify_trouble")
         if values.get(name) is not None
     }

@@ -13,7 +13,13 @@ from prism.storage.model import (
     Volume,
     VolumeList,
 )
-from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, volume_state
+from prism.storage.plan import (
+    gigabytes,
+    monthly_cost,
+    snapshot_state,
+    verification,
+    volume_state,
+)
 
 
 def volume(
@@ -86,6 +92,11 @@ def snapshot(it: Snapshot, names: Mapping[str, str]) -> SnapshotItem:
         monthly_cost=_usd(monthly_cost(it)),
         project=names.get(it.project or "", it.project),
         failure=it.trouble,
+        one_moment=it.one_moment,
+        verify=it.verify_every,
+        verification=verification(it),
+        verified_at=it.verified_at,
+        verification_failure=it.verify_trouble,
     )
 
 

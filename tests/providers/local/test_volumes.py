@@ -384,3 +384,54 @@ def test_a_deletion_goes_on_when_its_daemon_has_died(volumes, data, monkeypatch,
     eventually(lambda: last.survey().disks == [])
     assert os.listdir(tmp_path / "storage" / "volumes") == []
     last.close()
+
+
+LARGE = 400_000
+
+
+def verified(volumes, id, token):
+    """How this verification ended."""
+    volumes.verify(id, token)
+
+    def done():
+        [it] = volumes.survey().copies
+        return it.verified if it.verified and it.verified.token == token else None
+
+    return eventually(done, 60)
+
+
+def test_a_verification_finds_what_has_rotted_also_in_large_files(volumes, data, tmp_path):
+    id = volumes.create(ORDER).id
+    fill(data(id))
+    (data(id) / "large").write_bytes(os.urandom(LARGE))
+    volumes.snapshot(KEPT, id)
+    kept = copied(volumes)
+    assert kept.one_moment is True
+    assert verified(volumes, kept.id, "1").trouble is None
+    folder = tmp_path / "storage" / "snapshots" / kept.id
+    eventually(lambda: json.loads((folder / "about.json").read_bytes())["hashed"])
+    file, times = folder / "data" / "large", (folder / "data" / "large").stat()
+    with open(file, "r+b") as torn:
+        torn.seek(LARGE // 2)
+        torn.write(b"rotten")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    trouble = verified(volumes, kept.id, "2").trouble
+    assert (trouble.code, "large has another content" in trouble.message) == (
+        "VERIFICATION_FAILED",
+        True,
+    )
+    assert [it for it in os.listdir(folder.parent) if it != kept.id] == [], "no draft is left"
+    later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
+    assert later.survey().copies[0].verified.trouble == trouble
+    later.close()
+
+
+def test_a_snapshot_of_an_older_prism_has_nothing_to_be_compared_with(volumes, data, tmp_path):
+    id = volumes.create(ORDER).id
+    fill(data(id))
+    volumes.snapshot(KEPT, id)
+    kept = copied(volumes)
+    (tmp_path / "storage" / "snapshots" / kept.id / "manifest.json").unlink()
+    assert verified(volumes, kept.id, "1").trouble.code == "NO_MANIFEST"
+    volumes.restore(SHARED, kept.id)
+    eventually(lambda: [it for it in volumes.survey().disks if it.id.startswith("fs-")])

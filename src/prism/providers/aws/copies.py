@@ -117,6 +117,7 @@ def _copy(it: Mapping[str, Any]) -> Copy:
         progress=int(progress) if progress.isdigit() else None,
         used_bytes=whole if seen is Seen.THERE else None,
         trouble=Trouble("SNAPSHOT_FAILED", str(why)) if seen is Seen.BROKEN else None,
+        one_moment=True,  # EC2 keeps the blocks of the moment it was asked
         known=known(
             read(it.get("Tags")),
             size_gb=it["VolumeSize"],

@@ -30,7 +30,15 @@ class AwsStorageTerms:
         """EC2 takes snapshots of disks only."""
         return NO_COPIES if kind is Kind.EFS else None
 
+    def no_verification(self) -> str | None:
+        """Not without a machine that reads it."""
+        return NO_VERIFICATION
 
+
+NO_VERIFICATION = (
+    "EC2 shows what a snapshot holds only to a machine that has a new volume of it, which costs "
+    "money: restore it and look"
+)
 NO_COPIES = (
     "EC2 takes no snapshots of EFS file systems, and Prism does not use AWS Backup; copy what is "
     "on it to an ebs volume and take a snapshot of that"

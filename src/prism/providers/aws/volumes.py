@@ -15,7 +15,7 @@ from prism.providers.aws.disks import Disks
 from prism.providers.aws.filesystems import FileSystems
 from prism.providers.aws.keeping import blindness, refusals
 from prism.providers.aws.mounts import Mounts, Runner
-from prism.providers.aws.storage_terms import NO_COPIES
+from prism.providers.aws.storage_terms import NO_COPIES, NO_VERIFICATION
 from prism.storage.model import Kind
 from prism.storage.ports import (
     EVERYTHING,
@@ -87,6 +87,10 @@ class AwsVolumes:
             raise StorageRefused(NO_COPIES)
         with refusals():
             return self._copies.snapshot(order, source)
+
+    def verify(self, id: str, token: str) -> None:
+        """EC2 shows nobody what a snapshot holds, short of a new volume on a machine."""
+        raise StorageRefused(NO_VERIFICATION)
 
     def delete_snapshot(self, id: str) -> None:
         """Destroy a snapshot; volumes that were made from it stay."""

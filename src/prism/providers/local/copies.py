@@ -83,7 +83,8 @@ class Copies:
         """The key of each, and why it could not be made; none while it is being made."""
         with self._lock:
             known = [*self._running, *self._failed]
-            return {id: (self._keys[id], self._failed.get(id)) for id in known}
+            keys = self._keys
+            return {id: (keys[id], self._failed.get(id)) for id in known if id in keys}
 
     def forget(self, id: str) -> None:
         """Make it no more, and forget that it failed."""

@@ -46,6 +46,10 @@ class LocalStorageTerms:
         """Every folder can be copied."""
         return None
 
+    def no_verification(self) -> str | None:
+        """Each copy has a manifest."""
+        return None
+
     def _free(self) -> int:
         folder = self._root.absolute()
         while not folder.exists():

@@ -25,6 +25,7 @@ from prism.errors import Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
 from prism.providers.local import quota, supervision
+from prism.providers.local.checks import SnapshotChecks
 from prism.providers.local.copies import Copies, Work
 from prism.providers.local.measuring import FRESH, Measuring
 from prism.providers.local.removals import Removals
@@ -56,6 +57,8 @@ class About(Struct, frozen=True):
     name: str = ""
     used: int | None = None  # of a snapshot, which never changes
     known: Known | None = None
+    one_moment: bool | None = None  # these two of a snapshot
+    hashed: bool = True
 
 
 class Mount(Struct, frozen=True):
@@ -86,6 +89,7 @@ class LocalVolumes:
         self._snapshots = root.absolute() / "snapshots"
         self._machines = machines.absolute()
         self._copies, self._removals = Copies(), Removals()
+        self._checks = SnapshotChecks(self._snapshots, self._copies)
         self._measuring = Measuring(fresh)
         self._lock = threading.Lock()
         self._sweep()
@@ -109,9 +113,19 @@ class LocalVolumes:
             for id, it in disks.items()
         ]
         kept = [
-            Copy(id=id, key=it.key, seen=Seen.THERE, used_bytes=it.used, known=_known_of(id, it))
+            Copy(
+                id=id,
+                key=it.key,
+                seen=Seen.THERE,
+                used_bytes=it.used,
+                known=_known_of(id, it),
+                one_moment=it.one_moment,
+                verified=self._checks.result(id),
+            )
             for id, it in copies.items()
         ]
+        for id in (id for id, it in copies.items() if not it.hashed):
+            self._checks.hash(id)
         for id, (key, trouble) in making.items():
             seen = Seen.BROKEN if trouble else Seen.MAKING
             if id.startswith("snap-") and id not in copies:
@@ -204,6 +218,12 @@ class LocalVolumes:
         said, omitted = _about_copy(order, source), f"{self._volumes}/"
         self._copies.begin(Work(self._snapshots / id, data, said, omitted=omitted))
         return Copy(id=id, key=key, seen=Seen.MAKING)
+
+    def verify(self, id: str, token: str) -> None:
+        """Restore it into a draft in the background, and compare all of it with its manifest."""
+        if not ID.fullmatch(id) or not (self._snapshots / id).is_dir():
+            raise StorageRefused(f"There is no snapshot {id} here")
+        self._checks.verify(id, token)
 
     def delete_snapshot(self, id: str) -> None:
         """Put it out of reach, which is at once; it is `deleting` until nothing is left."""

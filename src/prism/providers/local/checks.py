@@ -1,0 +1,127 @@
+"""What is done with finished snapshots in the background, one at a time: hashes, and rehearsals.
+
+A rehearsal restores a snapshot into a draft, compares every file with the manifest, contents
+included, and removes the draft. Its result stands in `verified.json` beside the snapshot.
+"""
+
+import queue
+import secrets
+import threading
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from prism.kit.clock import WallClock
+from prism.providers.local import folder as folders
+from prism.providers.local.copies import Copies, CopyFailed, Interrupted, Work, ordered, trouble_of
+from prism.providers.local.trees import cleared
+from prism.storage.model import Trouble
+from prism.storage.ports import Verified
+
+MANIFEST, RESULT, ABOUT = "manifest.json", "verified.json", "about.json"
+NO_MANIFEST = Trouble(
+    "NO_MANIFEST",
+    "It was made by an older Prism, which kept no manifest: there is nothing to compare it with",
+)
+Job = tuple[str, str | None]  # a snapshot, and the token of the rehearsal; none: only its hashes
+
+
+class Result(Struct, frozen=True):
+    """How a rehearsal ended."""
+
+    token: str
+    at: datetime
+    trouble: Trouble | None = None
+
+
+class SnapshotChecks:
+    """Works through what is asked of the snapshots in one folder."""
+
+    def __init__(self, place: Path, copies: Copies) -> None:
+        self._place, self._copies = place, copies
+        self._jobs: queue.Queue[Job] = queue.Queue()
+        self._asked: set[Job] = set()
+        self._lock, self._begun = threading.Lock(), False
+
+    def hash(self, id: str) -> None:
+        """Add the hashes that its manifest has not yet."""
+        self._ask((id, None))
+
+    def verify(self, id: str, token: str) -> None:
+        """Rehearse its restore, unless that was done for this token, or is under way."""
+        if (known := self.result(id)) is None or known.token != token:
+            self._ask((id, token))
+
+    def result(self, id: str) -> Verified | None:
+        """How its last rehearsal ended."""
+        try:
+            found = msgspec.json.decode((self._place / id / RESULT).read_bytes(), type=Result)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        return Verified(token=found.token, at=found.at, trouble=found.trouble)
+
+    def _ask(self, job: Job) -> None:
+        with self._lock:
+            if job in self._asked:
+                return
+            self._asked.add(job)
+            self._jobs.put(job)
+            if not self._begun:
+                self._begun = True
+                threading.Thread(target=self._work, name="checks", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            id, token = job = self._jobs.get()
+            with suppress(Interrupted, FileNotFoundError):  # the daemon ends, or it was deleted
+                trouble = self._hashed(id) or (self._rehearsed(id) if token else None)
+                if token is not None:
+                    result = Result(token, WallClock().now(), trouble)
+                    folders.write(self._place / id / RESULT, msgspec.json.encode(result))
+            with self._lock:
+                self._asked.discard(job)
+
+    def _hashed(self, id: str) -> Trouble | None:
+        """Complete its manifest; why that could not be done."""
+        folder = self._place / id
+        about = msgspec.json.decode((folder / ABOUT).read_bytes())
+        if not (folder / MANIFEST).exists():
+            return NO_MANIFEST
+        if about.get("hashed"):
+            return None
+        order = {
+            "do": "hash",
+            "source": str(folder / "data"),
+            "manifest": str(folder / MANIFEST),
+            "one_moment": about.get("one_moment"),
+        }
+        try:
+            self._copies.perform(f"{id}/hash", order)
+            folders.write(folder / ABOUT, msgspec.json.encode({**about, "hashed": True}))
+        except (CopyFailed, OSError) as error:
+            return _failed(error)
+        return None
+
+    def _rehearsed(self, id: str) -> Trouble | None:
+        """Restore it into a draft; what is not as its manifest says."""
+        folder = self._place / id
+        draft = folder.with_name(f".{id}-{secrets.token_hex(4)}")
+        work = Work(folder, folder / "data", {}, expected=folder / MANIFEST)
+        try:
+            draft.mkdir(mode=0o700)
+            self._copies.perform(f"{id}/verify", ordered(draft, work))
+        except (CopyFailed, OSError) as error:
+            return _failed(error)
+        finally:
+            cleared(draft)
+        return None
+
+
+def _failed(error: CopyFailed | OSError) -> Trouble:
+    found = trouble_of(error)
+    if found.code == "DISK_FULL":
+        return found
+    return Trouble("VERIFICATION_FAILED", f"It cannot be restored as it was taken: {error}")

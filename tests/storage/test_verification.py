@@ -1,0 +1,100 @@
+"""Snapshots are verified when somebody asks, and by themselves as often as was ordered."""
+
+import pytest
+
+from prism.providers.local.storage_terms import LocalStorageTerms
+from prism.storage.model import Trouble
+from tests.shapes import failed
+from tests.storage.conftest import SNAPSHOTS
+
+ROTTEN = Trouble("VERIFICATION_FAILED", "folder/file is missing")
+DAY = 86_400
+
+
+@pytest.fixture
+def kept(storage):
+    storage.made()
+
+    def take(**more):
+        assert storage.take(volume="data", **more).status_code == 201
+        storage.settle()
+        return storage.snapshot()
+
+    return take
+
+
+def verify(storage, **body):
+    return storage.http("POST", f"{SNAPSHOTS}/kept/verify", json=body)
+
+
+def verifications(storage):
+    return sum(call.startswith("verify ") for call in storage.disks.calls)
+
+
+def test_one_is_verified_when_somebody_asks(storage, kept):
+    it = kept()
+    assert (it["state"], it["verification"], it["verify"]) == ("completed", None, None)
+    answer = verify(storage).json()
+    assert (answer["verification"], answer["verified_at"]) == ("pending", None)
+    storage.settle()
+    it = storage.snapshot()
+    assert (it["verification"], it["verification_failure"]) == ("passed", None)
+    assert it["verified_at"]
+    storage.settle(seconds=90 * DAY)
+    assert verifications(storage) == 1, "nobody has asked for more"
+
+
+def test_what_is_rotten_is_said_and_stays_until_it_is_verified_again(storage, kept):
+    kept()
+    storage.disks.faults.rotten = ROTTEN
+    verify(storage)
+    storage.settle()
+    it = storage.snapshot()
+    assert (it["state"], it["verification"]) == ("completed", "failed")
+    assert it["verification_failure"]["message"] == ROTTEN.message
+    assert storage.told("snapshot_state_changed")
+    storage.disks.faults.rotten = None
+    assert verify(storage).json()["verification"] == "pending"
+    storage.settle()
+    assert storage.snapshot()["verification"] == "passed"
+
+
+def test_a_schedule_verifies_by_itself(storage, kept):
+    assert kept(verify="weekly")["verification"] == "pending"
+    storage.settle(seconds=6 * DAY)
+    assert verifications(storage) == 0
+    for weeks in (1, 2, 3):
+        storage.settle(seconds=8 * DAY)
+        assert verifications(storage) >= weeks
+    assert storage.snapshot()["verification"] == "passed"
+    verify(storage, every="never")
+    storage.settle()
+    done = verifications(storage)
+    storage.settle(seconds=30 * DAY)
+    assert (verifications(storage), storage.snapshot()["verify"]) == (done, None)
+
+
+def test_a_lost_answer_or_a_provider_that_is_away_delays_it(storage, kept):
+    kept()
+    storage.disks.faults.down = True
+    verify(storage)
+    storage.settle()
+    assert storage.snapshot()["verification"] == "pending"
+    storage.disks.faults.down = False
+    storage.disks.faults.lose_replies = 1
+    storage.settle(seconds=600)
+    assert storage.snapshot()["verification"] == "passed"
+
+
+def test_what_cannot_be_verified_is_refused_with_the_reason(storage, kept, monkeypatch):
+    storage.disks.faults.slow = storage.disks.patience
+    kept()
+    failed(verify(storage), 409, "INVALID_STATE")
+    storage.settle(seconds=600)
+    failed(storage.http("POST", f"{SNAPSHOTS}/none/verify", json={}), 404, "SNAPSHOT_NOT_FOUND")
+    failed(verify(storage, every="hourly"), 422, "VALIDATION_FAILED")
+    monkeypatch.setattr(LocalStorageTerms, "no_verification", lambda self: "it shows nobody")
+    fault = failed(verify(storage), 409, "NO_VERIFICATION")
+    order = {"volume": "data", "verify": "daily"}
+    failed(storage.take("again", **order), 409, "NO_VERIFICATION")
+    assert storage.snapshot()["verification"] is None, fault
