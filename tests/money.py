@@ -116,7 +116,8 @@ class Lab:
                 start, end = within.start, within.end or 2**40
                 settled = self.recount(start, min(end, self.now), **{cap.column: cap.id})
                 rows = budgets.reservations_of(sql, cap.column, cap.id)
-                reserved = sum(held(it, self.now, within) for it in rows)
+                own = cap.column == "project"
+                reserved = sum(held(it, self.now, within, own=own) for it in rows)
                 assert books.settled(sql, cap, within) == settled, cap.words
                 found.append((cap, settled, reserved))
         return found
@@ -133,6 +134,7 @@ class Lab:
 
 def cost_by(segment, at):
     """One segment's cost by a moment, as the contract words it; independent of the code."""
-    end = at if segment.ended is None else min(at, segment.ended)
+    until = segment.counted if segment.ended is None else segment.ended
+    end = at if until is None else min(at, until)
     seconds = max(0, end - segment.began)
     return 0 if segment.amount is None else segment.amount * seconds // (3600 * segment.hours)

@@ -39,7 +39,7 @@ def test_what_was_changed_in_a_project_is_there_with_both_values(http):
     http("PUT", f"/api/v1/projects/{id}", json=body)
     newest = http("GET", f"{LOG}?event=project_changed").json()[0]
     assert newest["before"] == {"description": "", "cap": None}
-    assert newest["after"] == {"description": "new", "cap": 5_000_000}
+    assert newest["after"] == {"description": "new", "cap": 5_000_000, "cap_usd": 5.0}
 
 
 def test_filters(http, clock):

@@ -54,7 +54,7 @@ def test_a_launch_that_does_not_fit_is_refused_with_numbers(lab):
 def test_what_would_be_possible_is_said(lab):
     lab.project("lab", 1.65)
     fault = failed(lab.launch(project="lab"), 403, "BUDGET_EXCEEDED")
-    assert "what is left pays for 0.6 h of it" in fault["details"]
+    assert "what is left pays for 0.4 h of it" in fault["details"]
     assert lab.put("projects/lab", budget={"total_allocated": 1.0}).status_code == 200
     fault = failed(lab.launch(project="lab"), 403, "BUDGET_EXCEEDED")
     assert "the $1.00 left do not pay its disk" in fault["details"]
@@ -106,13 +106,14 @@ def test_an_expiry_is_paid_for_in_advance(lab):
 
 def test_an_expiry_beyond_a_period_is_paid_for_by_each_of_them(lab):
     """One cap counts for all time, the other one anew each day: an expiry must fit both."""
-    lab.project("lab", 8.0)
+    lab.project("lab", 9.9)
     lab.pool("grant", 3.0, "daily")
     lab.allocate("grant", "lab", 2.5)
     failed(lab.launch(project="lab", ttl_hours=100), 403, "BUDGET_EXCEEDED")
     lab.running(project="lab", ttl_hours=70)
     lab.keeps_every_cap()
-    fault = failed(lab.launch("big", size="L", project="lab", ttl_hours=6), 403, "BUDGET_EXCEEDED")
+    big = {"size": "L", "ttl_hours": 6, "storage": {"ebs_volume_size": 8}}
+    fault = failed(lab.launch("big", project="lab", **big), 403, "BUDGET_EXCEEDED")
     assert "allocation to 'lab, from grant'" in fault["message"]
 
 
@@ -147,7 +148,10 @@ def test_it_is_hibernated_before_the_cap(lab):
         lab.settle(seconds=min(900, max(1, lapse - 30)))
         lab.keeps_every_cap()
     assert lab.state() == "hibernated"
-    assert lab.reasons() == ["its budget cannot pay for more time"]
+    assert lab.reasons() == [
+        "its budget cannot pay for more time: of the $2.00 of project 'lab' $0.39 is spent and "
+        "$1.61 reserved, $1.60 of it for disks"
+    ]
     compute = lab.recount(kind="compute")
     assert 3 * RATE < compute <= 2_000_000 - DISK
     lab.settle(hours=24 * 30)

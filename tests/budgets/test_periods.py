@@ -94,13 +94,13 @@ def test_a_pool_that_is_made_to_end_earlier_ends_what_runs_on_it(fortnight):
     lab.settle(seconds=1)
     assert f"{told():%H:%M}" == "01:50", "ten minutes are for going to sleep"
     [held] = lab.reservations()
-    assert (held.until, held.disk_until) == (lab.now - 3601 + 6600, lab.now - 3601 + 7200)
-    assert held.disk_until < before.disk_until
+    assert (held.until, held.part_until) == (lab.now - 3601 + 6600, lab.now - 3601 + 7200)
+    assert held.part_until < before.part_until
     lab.live(minutes=45)
     assert lab.state() == "running"
     lab.settle(minutes=4, seconds=29)
     assert lab.state() == "hibernated"
-    assert lab.reasons() == ["its budget cannot pay for more time"]
+    assert lab.reasons() == ["its budget cannot pay for more time: the budget 'grant' ends"]
     compute = lab.recount(kind="compute")
     lab.live(hours=1)
     assert lab.recount(kind="compute") == compute <= RATE * 2

@@ -31,7 +31,7 @@ def test_a_volume_is_set_aside_before_it_is_made(capped):
     assert standing(capped) == (0, MONTH)
     money = failed(create(capped, "more"), 403, "BUDGET_EXCEEDED")
     assert money["data"] == {"cap": 15.0, "settled": 0.0, "reserved": 8.0, "needed": 8.0}
-    assert "what is left pays for 630.0 h of it" in money["details"]
+    assert "what is left pays for 26.2 of its 30 days" in money["details"]
     assert capped.http("GET", f"{VOLUMES}/more").status_code == 404
     assert create(capped, "free", project=None).status_code == 201
     assert len(capped.reservations()) == 1

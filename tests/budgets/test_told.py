@@ -8,6 +8,15 @@ from prism.access.sight import shows
 LOG = "audit?event"
 
 
+def total(usd):
+    """A total as the log has it, and the dollars beside it."""
+    return {"total": usd * 10**6, "total_usd": float(usd)}
+
+
+def part(usd, **more):
+    return {"amount": usd * 10**6, "amount_usd": float(usd), **more}
+
+
 def newest(lab, kind):
     it = lab.get(f"{LOG}={kind}")[0]
     return it["before"], it["after"]
@@ -19,7 +28,7 @@ def test_a_pool_says_what_it_was_and_is(lab):
     assert before is None
     assert (after["name"], after["total"], after["period"]) == ("grant", 10**9, "monthly")
     assert lab.put("budgets/grant", total_amount=2000.0).status_code == 200
-    assert newest(lab, "budget_changed") == ({"total": 10**9}, {"total": 2 * 10**9})
+    assert newest(lab, "budget_changed") == (total(1000), total(2000))
     ends = {"end_date": "2027-01-01T00:00:00Z", "alert_threshold": 0.5}
     assert lab.put("budgets/grant", **ends).status_code == 200
     was = {"end_date": None, "alert_threshold": 0.8}
@@ -32,16 +41,16 @@ def test_a_pool_says_what_it_was_and_is(lab):
 def test_an_allocation_says_what_it_was_and_is(lab):
     lab.pool("grant", 1000.0)
     lab.project("one")
-    part = lab.allocate("grant", "one", 100.0)["id"]
-    whole = {"amount": 10**8, "alert_threshold": 0.8}
+    id = lab.allocate("grant", "one", 100.0)["id"]
+    whole = part(100, alert_threshold=0.8)
     assert newest(lab, "allocation_changed") == (None, whole)
-    assert lab.put(f"allocations/{part}", allocated_amount=200.0).status_code == 200
-    assert newest(lab, "allocation_changed") == ({"amount": 10**8}, {"amount": 2 * 10**8})
-    assert lab.put(f"allocations/{part}", alert_threshold=0.5).status_code == 200
+    assert lab.put(f"allocations/{id}", allocated_amount=200.0).status_code == 200
+    assert newest(lab, "allocation_changed") == (part(100), part(200))
+    assert lab.put(f"allocations/{id}", alert_threshold=0.5).status_code == 200
     alert = ({"alert_threshold": 0.8}, {"alert_threshold": 0.5})
     assert newest(lab, "allocation_changed") == alert
-    assert lab.http("DELETE", f"/api/v1/allocations/{part}").status_code == 200
-    gone = {"amount": 2 * 10**8, "alert_threshold": 0.5}
+    assert lab.http("DELETE", f"/api/v1/allocations/{id}").status_code == 200
+    gone = part(200, alert_threshold=0.5)
     assert newest(lab, "allocation_changed") == (gone, None)
 
 
@@ -53,7 +62,9 @@ def test_a_workspace_says_until_when_it_might_run_and_what_it_cost(lab):
     assert (before["expires_at"], after["expires_at"]) == ends
     rate = lab.workspace().hourly_rate
     lab.house.workspaces.reprice(lab.workspace().id, rate + 1, "test")
-    assert newest(lab, "instance_repriced") == ({"hourly": rate}, {"hourly": rate + 1})
+    was, now = newest(lab, "instance_repriced")
+    assert (was["hourly"], now["hourly"]) == (rate, rate + 1)
+    assert (was["hourly_usd"], now["hourly_usd"]) == (rate / 1e6, (rate + 1) / 1e6)
 
 
 @pytest.mark.parametrize("scope", ["project", "allocation", "pool"])

@@ -12,6 +12,9 @@ PROJECT = {
         "total_allocated": 1000.0,
         "current_spend": 310.5,
         "remaining": 689.5,
+        "spent": 310.5,
+        "reserved": 1.7,
+        "left": 687.8,
         "monthly_burn_rate": None,
         "alert_threshold": 80.0,
         "auto_hibernate_threshold": None,
@@ -31,6 +34,8 @@ PART = {
     "spent_amount": 5.0,
     "utilization_rate": 0.05,
     "remaining": 95.0,
+    "reserved": 2.0,
+    "left": 93.0,
 }
 HISTORY = {
     "period": "2_days",
@@ -51,14 +56,15 @@ def test_projects_with_their_money_below_each_other(prism, server):
     dear = PROJECT | {"name": "dear", "budget": PROJECT["budget"] | {"total_allocated": None}}
     server.on("GET /projects", [PROJECT, dear])
     head, lab, other = prism("project", "list").stdout.splitlines()
-    assert head.split()[:4] == ["NAME", "BUDGET", "SPENT", "USED"]
+    assert head.split()[:5] == ["NAME", "BUDGET", "SPENT", "USED", "LEFT"]
     assert "$1,000.00  $310.50  ███░░░░░░░  31.1%" in lab
     assert other.index("$310.50") == lab.index("$310.50")
 
 
 def test_what_is_used_is_used_of_the_present_period(prism, server):
     """Years of a daily budget were spent, and of today's 2.5 dollars a tenth."""
-    money = PROJECT["budget"] | {"total_allocated": 2.5, "current_spend": 900.0, "remaining": 2.25}
+    now = {"total_allocated": 2.5, "current_spend": 900.0, "spent": 0.25, "left": 2.25}
+    money = PROJECT["budget"] | now
     server.on("GET /projects/lab", PROJECT | {"budget": money})
     server.on("GET /projects", [PROJECT | {"budget": money}])
     assert " 10.0%" in prism("project", "list").stdout
@@ -208,6 +214,74 @@ def test_an_export_into_a_file(prism, server, tmp_path):
     done = prism("cost", "export", "--project", "lab", "--output", str(tmp_path / "x.csv"))
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "x.csv").read_text()) == {"a": 1}
+
+
+CAP = {
+    "cap": "project 'lab'",
+    "amount": 10.0,
+    "spent": 1.05,
+    "reserved": 8.2,
+    "left": 0.75,
+    "runs_out_on": "2026-01-02T03:04:00Z",
+    "spent_after_end": 0.0,
+}
+BUDGET = {
+    "total_allocated": 10.0,
+    "current_spend": 1.05,
+    "spent": 1.05,
+    "reserved": 8.2,
+    "left": 0.75,
+    "runs_out_on": "2026-01-02T03:04:00Z",
+    "because": "$8.00 of it are set aside for disks",
+    "remaining": 8.95,
+    "overrun": 0.0,
+    "caps": [CAP],
+    "cost_breakdown": {"compute": 1.0, "storage": 0.05, "data_transfer": None},
+    "hibernation_savings": 0.0,
+    "top_spending_instances": [],
+    "budget_alerts": {"overspend_risk": "low"},
+    "unpriced": ["odd"],
+    "not_limited": ["data (volume)"],
+}
+FORECAST = BUDGET | {"hourly": 0.0832, "daily": 2.0, "monthly": 60.0, "runs_out": None}
+
+
+def test_budget_and_forecast_are_read_side_by_side(prism, server):
+    """The same words with the same numbers, and the same table, on both pages."""
+    server.on("GET /projects/lab/budget", BUDGET)
+    server.on("GET /projects/lab/forecast", FORECAST)
+    budget, forecast = prism("project", "budget", "lab"), prism("budget", "forecast", "lab")
+    assert (budget.returncode, forecast.returncode) == (0, 0), budget.stderr + forecast.stderr
+    for page in (budget.stdout, forecast.stdout):
+        words = ("spent", "reserved", "left", "runs out on")
+        shown = [line.strip() for line in page.splitlines()]
+        lines = {it: line for it in words for line in shown if line.startswith(it)}
+        assert "$1.05" in lines["spent"]
+        assert "$8.20" in lines["reserved"]
+        assert "$0.75" in lines["left"]
+        assert "($8.00 of it are set aside for disks)" in lines["runs out on"]
+    table = forecast.stdout.split("\n\n")[-1].strip()
+    assert table.startswith("LIMIT")
+    assert table in budget.stdout
+    for page in (budget.stderr, forecast.stderr):
+        assert "note: 1 workspace without a price: odd; not in these sums" in page
+        assert "note: not limited: data (volume)" in page
+    assert "still free" not in budget.stdout
+
+
+def test_dollars_of_events_and_of_the_audit_log(prism, server):
+    """Nobody reads micro-dollars."""
+    entry = {
+        "id": "evt_1", "at": "2026-01-01T00:00:00Z", "actor": "ada", "event": "budget_changed",
+        "subject": "grant", "data": {},
+        "before": {"total": 10_000_000, "total_usd": 10.0},
+        "after": {"total": 12_345_678, "total_usd": 12.345678},
+    }  # fmt: skip
+    server.on("GET /audit?limit=100&format=json", [entry])
+    shown = prism("audit").stdout
+    assert "total=$10.00" in shown
+    assert "total=$12.345678" in shown
+    assert "10000000" not in shown
 
 
 def test_a_report_on_the_screen(prism, server):

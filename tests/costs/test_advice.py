@@ -23,7 +23,7 @@ def test_advice_says_what_was_measured():
     sleep, small = advice([MEASURED])
     assert (sleep.type, sleep.instance, sleep.potential_savings) == ("hibernation", "w", 9.98)
     assert "it was idle for 60 of 100 measured hours" in sleep.recommendation
-    assert (small.type, small.potential_savings) == ("rightsizing", 8.32)
+    assert (small.type, small.potential_savings) == ("rightsizing", 3.33), "of the other 40"
     assert small.recommendation == (
         "Downsize from t3.xlarge to t3.large: in 100 measured hours it used 4 % of its "
         "processors, 38 % at most, and at most 30 % of its memory "
@@ -50,6 +50,15 @@ def test_advice_says_what_was_measured():
 def test_a_smaller_type_would_have_been_enough_at_the_busiest_moment(change, name):
     found = [it for it in advice([replace(BUSY, **change)]) if it.type == "rightsizing"]
     assert [f" to {name}: " in it.recommendation for it in found] == ([True] if name else [])
+
+
+def test_no_advice_would_have_saved_more_than_was_paid():
+    """What is advised together is no more than all of it, and no more than it has cost."""
+    whole = replace(MEASURED, idle_hours=90, hours=100, hourly=166_400)
+    assert sum(it.potential_savings for it in advice([whole])) <= 16.64
+    cheaper = advice([whole], {"w": 5_004_999})  # it was measured at a lower price
+    assert [it.potential_savings for it in cheaper] == [5.0, 0.0]
+    assert [it.potential_savings for it in advice([whole], {})] == [0.0, 0.0]
 
 
 def test_what_cannot_hibernate_is_stopped():

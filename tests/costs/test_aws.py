@@ -215,9 +215,34 @@ def test_hibernating_is_paid_until_it_sleeps_and_stopping_is_not(lab):
     before = sum(
         it.ended - it.began for it in lab.segments() if it.kind is Kind.COMPUTE and it.ended
     )
+    lab.settle(seconds=90)
     assert lab.verb("mine", "stop").status_code == 200
     becomes(lab, "stopped")
     assert ran(lab) - before == by_ec2(lab), "no second of stopping"
+
+
+def test_each_start_is_charged_for_a_minute_at_least(lab):
+    """EC2 API Reference, StartInstances: "a one-minute minimum ... every time you start"."""
+    running(lab)
+    lab.settle(seconds=90)
+    for _ in range(2):
+        assert lab.verb("mine", "hibernate").status_code == 200
+        becomes(lab, "hibernated")
+        before = ran(lab)
+        assert lab.verb("mine", "start").status_code == 200
+        becomes(lab, "running")
+        assert lab.verb("mine", "stop").status_code == 200
+        becomes(lab, "stopped")
+        assert by_ec2(lab) < 60
+        assert ran(lab) - before == 60
+        assert lab.verb("mine", "start").status_code == 200
+        becomes(lab, "running", seconds=30)
+        lab.settle(seconds=90)
+    assert lab.recount(kind="compute") == lab.recount(kind="compute", start=0)
+    filled = [it for it in lab.segments() if "to 60 s for a start" in it.detail]
+    assert len(filled) == 2
+    assert all(it.ended <= lab.now for it in filled), "no sum is of the future"
+    lab.standings()
 
 
 def test_one_that_sends_itself_to_sleep_is_paid_until_it_sleeps(lab):

@@ -43,6 +43,7 @@ change = st.fixed_dictionaries(
         "learned": st.one_of(st.just(0), st.integers(0, 3 * DAY)),
         "roll": st.booleans(),
         "mark": st.booleans(),
+        "look": st.booleans(),
     }
 )
 
@@ -77,6 +78,8 @@ def played(db, clock, story):
         )
         at = clock.now() - timedelta(seconds=it["learned"])
         with db.write() as tx:
+            if it["look"]:
+                ledger.confirmed(tx, ["a", "b", "c"], clock.now())
             ledger.set(tx, of, charges, at)
             if it["mark"]:
                 then = second(clock.now()) - 1000
@@ -109,7 +112,7 @@ def agree(db, clock, costs):
                 assert by == sum(cost_by(it, then) for it in mine), (column, scope, then)
         owned = store.totals_of_projects(sql, now)
         assert owned.get("q", 0) == sum(cost_by(it, now) for it in paid if it.project == "q")
-        assert dict(store.top(sql, "p", now)) == {
+        assert {name: paid for _, name, paid in store.top(sql, "p", now)} == {
             name: sum(cost_by(it, now) for it in paid if it.project == "p" and it.name == name)
             for name in {it.name for it in found if it.project == "p"}
         }

@@ -31,7 +31,7 @@ from prism.budgets.model import (
 from prism.budgets.purse import Purse
 from prism.budgets.report import markdown, table
 from prism.budgets.service import BudgetService
-from prism.costs.plan import as_date, as_day
+from prism.costs.plan import as_date
 from prism.errors import ValidationFailed
 
 Budgets = NamedDependency[BudgetService]
@@ -146,11 +146,11 @@ def project_report(
     return Response(text.encode(), media_type=f"text/{kind}")
 
 
-def _month(said: str | None, today: int) -> tuple[int, int]:
+def _month(said: str | None, today: int) -> tuple[date, date]:
     given = as_date(today).strftime("%Y-%m") if said is None else said
     try:
         first = date.fromisoformat(f"{given}-01" if MONTH.fullmatch(given) else "")
-        return as_day(first), as_day((first + timedelta(days=32)).replace(day=1))
+        return first, (first + timedelta(days=32)).replace(day=1)
     except (ValueError, OverflowError) as error:
         wrong = f"{said!r} is not a month such as 2026-01"
         raise ValidationFailed.of(("month", wrong)) from error

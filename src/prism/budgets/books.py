@@ -1,15 +1,13 @@
 """What each limit stands at: its caps, what is settled, what is set aside."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.model import Allocation, BudgetExceeded, Cap, Pool, Reservation, Window
-from prism.budgets.plan import ALWAYS, affordable, held, window, windows
+from prism.budgets.model import Allocation, Cap, Pool, Reservation, Window
+from prism.budgets.plan import ALWAYS, held, held_compute, held_disk, window
 from prism.costs import store as ledger
 from prism.costs.model import DAY, HOUR, MONTH_HOURS, Segment
 from prism.costs.plan import day_of, second
@@ -22,17 +20,33 @@ from prism.projects.model import Project
 
 
 class Standing(Struct, frozen=True):
-    """Where a cap stands in one of its periods; `within` is null when it has none."""
+    """Where a cap stands in one of its periods; `within` is null when it has none.
+
+    `disks` is what of `reserved` is set aside for disks; `after` what of `settled` was booked
+    after its pool had ended.
+    """
 
     cap: Cap
     within: Window | None
     settled: int
     reserved: int
+    disks: int = 0
+    after: int = 0
 
     @property
     def left(self) -> int:
-        """What may still be promised; never less than nothing."""
+        """What may still be promised: nothing before a pool begins and after it has ended."""
+        if self.within is None:
+            return 0
         return max(0, self.cap.amount - self.settled - self.reserved)
+
+    @property
+    def shown_left(self) -> Micros:
+        """The same in whole cents: what the cents of cap, spent and reserved leave."""
+        if not self.left:
+            return Micros(0)
+        cents = round(self.cap.amount, -4) - round(self.settled, -4) - round(self.reserved, -4)
+        return Micros(max(0, cents))
 
     @property
     def part(self) -> float:
@@ -81,7 +95,7 @@ class Books:
     def reserved(self, sql: Connection, cap: Cap, within: Window) -> int:
         """What is set aside of a cap in one of its periods."""
         rows = store.reservations_of(sql, cap.column, cap.id)
-        return sum(held(it, self.now, within) for it in rows)
+        return sum(held(it, self.now, within, own=cap.is_own) for it in rows)
 
     def sum_held(self, rows: Sequence[Reservation]) -> int:
         """What these set aside together."""
@@ -92,20 +106,40 @@ class Books:
         return ALWAYS if cap.pool is None else window(cap.pool, self.now)
 
     def standing(self, sql: Connection, cap: Cap) -> Standing:
-        """Where a cap stands in its present period, or in its last one."""
-        within = self.present(cap)
-        reserved = 0 if within is None else self.reserved(sql, cap, within)
-        return Standing(cap, within, self.spent(sql, cap), reserved)
+        """Where a cap stands in its present period, or in its last one and since then."""
+        rows = store.reservations_of(sql, cap.column, cap.id)
+        return self.standing_of(sql, cap, rows)
+
+    def standing_of(self, sql: Connection, cap: Cap, rows: Sequence[Reservation]) -> Standing:
+        """The same, for who has read what is set aside of it."""
+        within, spent = self.present(cap), self.spent(sql, cap)
+        if within is None:
+            end = _ended(cap, self.now)
+            after = spent - self._until_its_end(sql, cap, end) if end else 0
+            return Standing(cap, None, spent, 0, after=after)
+        return self._held(cap, within, spent, rows)
+
+    def own_standing(self, cap: Cap, spent: int, rows: Sequence[Reservation]) -> Standing:
+        """Where a project's own cap stands, for who knows what it has spent."""
+        return self._held(cap, ALWAYS, spent, rows)
+
+    def _held(self, cap: Cap, within: Window, spent: int, rows: Sequence[Reservation]) -> Standing:
+        disks = sum(held_disk(it, self.now, within, own=cap.is_own) for it in rows)
+        compute = sum(held_compute(it, self.now, within) for it in rows)
+        return Standing(cap, within, spent, compute + disks, disks)
 
     def spent(self, sql: Connection, cap: Cap) -> int:
-        """What is settled on a cap in its present period, or was in its last one."""
+        """What is settled on a cap in its present period, or in its last one and since then."""
         within = self.present(cap)
         if within is None:
-            assert cap.pool is not None, "only a pool has periods"
-            end = cap.pool.end_date
-            over = end is not None and second(end) <= self.now
-            within = window(cap.pool, second(end) - 1) if over and end else None
-        return self.settled(sql, cap, within) if within else 0
+            if (end := _ended(cap, self.now)) is None or (last := _last(cap, end)) is None:
+                return 0
+            within = Window(last.start, None)
+        return self.settled(sql, cap, within)
+
+    def _until_its_end(self, sql: Connection, cap: Cap, end: int) -> int:
+        last = _last(cap, end)
+        return 0 if last is None else self._by(sql, cap, end) - self._by(sql, cap, last.start)
 
     def whole(self, sql: Connection, it: Project) -> Standing | None:
         """What a project's thresholds are percent of: its own cap, else all its allocations now.
@@ -147,24 +181,6 @@ class Books:
     def mark(self, tx: Tx, cap: Cap, at: int) -> None:
         """Keep what was spent on a cap by a moment that has passed."""
         ledger.mark(tx, cap.id, at, self._by(tx.sql, cap, at))
-
-    def check(self, sql: Connection, caps: Sequence[Cap], wanted: Reservation) -> list[Standing]:
-        """Raise where it does not fit; else where each cap will stand, this included."""
-        end = max(wanted.until + wanted.stopping, wanted.disk_until)
-        found = []
-        for cap in caps:
-            rows = store.reservations_of(sql, cap.column, cap.id)
-            for within in windows(cap, self.now, end):
-                if within is None:
-                    raise no_money_then(cap, self.now)
-                others = sum(held(it, self.now, within) for it in rows if it.id != wanted.id)
-                before = Standing(cap, within, self.settled(sql, cap, within), others)
-                need = held(wanted, self.now, within)
-                if before.settled + others + need > cap.amount:
-                    owner = projects.find(sql, wanted.project)
-                    raise _exceeded(before, wanted, need, owner.name if owner else "")
-                found.append(Standing(cap, within, before.settled, others + need))
-        return found
 
     def _by(self, sql: Connection, cap: Cap, at: int) -> int:
         return ledger.total_by(sql, cap.column, cap.id, at, self.now)
@@ -220,50 +236,21 @@ def every_cap(sql: Connection) -> list[Cap]:
     return [*found, *(pool_cap(it) for it in pools.values())]
 
 
-def dollars(micros: int) -> str:
-    """An amount for sentences."""
-    return f"${micros / 1e6:,.2f}" if abs(micros) >= 10_000 or not micros else f"${micros / 1e6:f}"
+def dollars(micros: int, places: int = 2) -> str:
+    """An amount for sentences; less than a cent with all its digits."""
+    if places == 2 and micros and abs(micros) < 10_000:
+        places = 6
+    return f"${micros / 1e6:,.{places}f}"
 
 
-def numbers(at: Standing, needed: int) -> dict[str, Any]:
-    """The same for programs, in USD."""
-    sums = {"cap": at.cap.amount, "settled": at.settled, "reserved": at.reserved}
-    return {name: micros / 1e6 for name, micros in {**sums, "needed": needed}.items()}
+def _ended(cap: Cap, now: int) -> int | None:
+    """When a pool ended that is over; null for one that is not, and for a project's own cap."""
+    if cap.pool is None or cap.pool.end_date is None:
+        return None
+    end = second(cap.pool.end_date)
+    return end if end <= now else None
 
 
-def _exceeded(at: Standing, wanted: Reservation, need: int, owner: str) -> BudgetExceeded:
-    disk = held(replace(wanted, until=wanted.since), 0)
-    span = affordable(at.left, wanted.compute, disk)
-    if not wanted.compute:  # only a disk
-        span = affordable(at.left * MONTH_HOURS, wanted.disk, 0)
-    hours = span.total_seconds() / 3600
-    possible = f"the {dollars(at.left)} left do not pay its disk" if at.left else "nothing is left"
-    if hours > 0:
-        possible = f"what is left pays for {hours:.1f} h of it"
-    return BudgetExceeded(
-        f"The {at.cap.words} has not enough money left for {wanted.name!r}",
-        details=(
-            f"cap {dollars(at.cap.amount)}, settled {dollars(at.settled)}, "
-            f"reserved {dollars(at.reserved)}, needed {dollars(need)}; {possible}"
-        ),
-        remediation=f"See `prism budget forecast {_quoted(owner)}`",
-        data=numbers(at, need),
-    )
-
-
-def no_money_then(cap: Cap, now: int) -> BudgetExceeded:
-    """The problem of a pool that has not begun, or has ended."""
-    pool = cap.pool
-    assert pool is not None, "only a pool has periods"
-    begun = second(pool.start_date) <= now
-    day = pool.end_date if begun else pool.start_date
-    return BudgetExceeded(
-        f"The {cap.words} {'has ended' if begun else 'has not begun'}",
-        details=f"it {'ended' if begun else 'begins'} on {day:%Y-%m-%d}",
-        remediation="Use `prism budget list` to see available budgets",
-        data={"cap": 0.0, "settled": 0.0, "reserved": 0.0, "needed": 0.0},
-    )
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"' if " " in name else name
+def _last(cap: Cap, end: int) -> Window | None:
+    """The last period of a pool that ended."""
+    return None if cap.pool is None else window(cap.pool, end - 1)

@@ -8,17 +8,35 @@ launches race, on however many daemons.
 from collections.abc import Sequence
 from datetime import datetime
 
+from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.books import Books, Standing, dollars, no_money_then, numbers, pace
-from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
-from prism.budgets.plan import SHORTEST, drawn, due, held, horizon, over, rates, renewed
+from prism.budgets.admission import Scales, check, no_money_then, numbers
+from prism.budgets.books import Books, Standing, dollars
+from prism.budgets.model import BudgetExceeded, Cap, Reservation
+from prism.budgets.plan import (
+    ALWAYS,
+    SHORTEST,
+    Began,
+    between,
+    drawn,
+    due,
+    furthest,
+    held,
+    horizon,
+    longest,
+    over,
+    rates,
+    renewed,
+)
+from prism.budgets.runway import Runway, runway
 from prism.costs import store as ledger
-from prism.costs.model import HOUR, MONTH_HOURS, Kind
-from prism.costs.plan import moment
-from prism.errors import ValidationFailed
+from prism.costs.ledger import LATELY
+from prism.costs.model import Kind
+from prism.costs.plan import moment, second
+from prism.errors import Unavailable, ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.db import Tx
 from prism.kit.money import Micros
@@ -26,6 +44,20 @@ from prism.projects import store as projects
 from prism.workspaces.model import Workspace
 from prism.workspaces.plan import ACTIVE, state_of
 from prism.workspaces.upstairs import Fund, Outlook
+
+NO_MONEY = "its budget cannot pay for more time"
+UNSEEN = 15  # seconds until what nobody has looked at lately is asked about again
+
+
+class Renewal(Struct, frozen=True):
+    """What became of a reservation: it runs `until` then, is looked at `again`, and goes `down`.
+
+    `down` says why it must sleep now; null where it need not.
+    """
+
+    until: datetime | None
+    again: datetime
+    down: str | None = None
 
 
 class Escrow:
@@ -65,6 +97,7 @@ class Escrow:
         projects.named(tx.sql, workspace.project)
         if workspace.allocation is not None:
             store.allocation_named(tx.sql, workspace.allocation)
+        self._looked_at(tx.sql, workspace)
         caps = self._caps(tx.sql, workspace)
         wanted = self._wanted(tx.sql, workspace, caps)
         at = moment(due(wanted, caps, self._books.now))
@@ -78,16 +111,22 @@ class Escrow:
             return Outlook(disk_month=disk)
         caps = self._caps(sql, workspace)
         wanted = self._wanted(sql, workspace, caps)
-        standings = self._books.check(sql, caps, wanted)
-        if not standings:
+        now = self._books.now
+        present = [it for it in check(self._books, sql, caps, wanted) if _present(it, now)]
+        if not present:
             return Outlook(disk_month=disk, notes=("no budget limits this project",))
-        least = min(standings, key=lambda it: it.left)
+        least = min(present, key=lambda it: it.left)
+        lasts = [(self._lasts(sql, at, wanted, workspace), at) for at in present]
+        first, binding = min(lasts, key=lambda it: (it[0].at is None, it[0].at or 0))
+        within = least.within or ALWAYS
+        notes = [f"the {binding.cap.words} binds: {first.because}"] if first.because else []
         return Outlook(
-            needed=Micros(held(wanted, self._books.now, least.within or Window(0, None))),
+            needed=Micros(held(wanted, now, within, own=least.cap.is_own)),
             left=Micros(least.left),
             of=least.cap.name,
-            lasts_until=self._gone(sql, least, workspace),
+            lasts_until=None if first.at is None else moment(first.at),
             disk_month=disk,
+            notes=tuple(notes),
         )
 
     def changed(
@@ -100,11 +139,12 @@ class Escrow:
             store.release(tx, after.id)
             return
         began = self._began(tx.sql, after.id)
-        running = began[0] > 0
+        running = began.compute > 0
         idle = not running and state_of(after) not in ACTIVE
         # What ran until now is settled; where it is to run again, the rest is held from here on.
         over = ledger.last_end(tx.sql, after.id) if it.running else it.since
-        since, disk_since = began[0] or over, began[1] or it.disk_since
+        since, disk_since = began.compute or over, began.disk or it.disk_since
+        lapsed = idle and not began.disk
         compute, disk = rates(after)
         now = replace(
             it,
@@ -113,57 +153,74 @@ class Escrow:
             running=running,
             since=since,
             until=since if idle else it.until,
-            kept=began[1] > 0,
+            kept=began.disk > 0,
             disk_since=disk_since,
-            disk_until=disk_since if idle and not began[1] else it.disk_until,
+            disk_until=disk_since if lapsed else it.disk_until,
+            part_until=disk_since if lapsed else it.part_until,
+            counted=began.counted,
         )
         if now != it:
             dearer = (compute, disk) != (it.compute, it.disk)
             store.put_reservation(tx, now, self._clock.now() if dearer else None)
 
-    def renew(self, tx: Tx, workspace: Workspace) -> tuple[datetime | None, bool, datetime]:
-        """Carry a reservation on: until when it may run, whether it must go down, when to look."""
+    def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
+        """Implements `RunningTime`: what the ledger counts until then is not set aside."""
+        store.confirm(tx, ids, second(at))
+
+    def renew(self, tx: Tx, workspace: Workspace) -> Renewal:
+        """Carry a reservation on, as far as its caps can pay."""
         it = store.reservation(tx.sql, workspace.id)
         assert it is not None, "only a reservation is renewed"
+        if not self._is_current(it):  # it may be down since long: a look will say
+            until = moment(it.until) if it.until > it.since else None
+            return Renewal(until, moment(self._books.now + UNSEEN))
         caps = self._caps(tx.sql, workspace)
         expires = None if workspace.expires_at is None else int(workspace.expires_at.timestamp())
         compute, disk = rates(workspace)
         priced = replace(it, compute=compute, disk=disk)
         now = self._books.now
         fresh = renewed(priced, caps, now, expires)
-        disk_until = min(it.disk_until, fresh.disk_until)
-        for wanted in (fresh, replace(fresh, disk_until=disk_until)):
-            if self._fits(tx.sql, caps, wanted):
-                store.put_reservation(tx, wanted)
-                until = moment(wanted.until) if caps and wanted.until > wanted.since else None
-                return until, over(wanted, caps, now), moment(due(wanted, caps, now))
-        rest = replace(it, until=min(it.until, fresh.until), disk_until=disk_until)
-        return self._lapsing(tx, caps, rest)
+        wanted = self._furthest(tx.sql, caps, priced, fresh)
+        if wanted is None:
+            return self._lapsing(tx, caps, between(it, fresh, 0))
+        store.put_reservation(tx, wanted)
+        until = moment(wanted.until) if caps and wanted.until > wanted.since else None
+        ends = over(wanted, caps, now)
+        down = f"{NO_MONEY}: the {caps[-1].words} ends" if ends else None
+        return Renewal(until, moment(due(wanted, caps, now)), down)
 
-    def _lapsing(
-        self, tx: Tx, caps: Sequence[Cap], it: Reservation
-    ) -> tuple[datetime | None, bool, datetime]:
+    def _furthest(
+        self, sql: Connection, caps: Sequence[Cap], it: Reservation, fresh: Reservation
+    ) -> Reservation | None:
+        """`fresh`, or as much of it as fits: compute and disk are carried on alike.
+
+        Null where what it holds is all that it can have, or does not fit any more.
+        """
+        if caps and (it.compute is None or it.disk is None):
+            return None
+        scales = Scales(self._books, sql, caps, it.id)
+        if scales.fit(fresh):
+            return fresh
+        more = longest(furthest(it, fresh), lambda more: scales.fit(between(it, fresh, more)))
+        part = between(it, fresh, more or 0)
+        runs = part.until > part.since
+        enough = SHORTEST if runs else 1
+        return part if more is not None and more >= enough else None
+
+    def _lapsing(self, tx: Tx, caps: Sequence[Cap], it: Reservation) -> Renewal:
         """There is no more money: it goes down when what is set aside is used up, or has ended."""
         now = self._books.now
         store.put_reservation(tx, it)
         if it.until <= it.since:  # only a disk: it is kept, whatever it costs
-            return None, False, moment(due(it, caps, now))
+            return Renewal(None, moment(due(it, caps, now)))
+        standings = [self._books.standing(tx.sql, cap) for cap in caps]
         gone = any(
-            at.within is None or at.settled + at.reserved > at.cap.amount
-            for at in (self._books.standing(tx.sql, cap) for cap in caps)
+            at.within is None or at.settled + at.reserved > at.cap.amount for at in standings
         )
         down = gone or over(it, caps, now) or now >= it.until - SHORTEST
         again = min(due(it, caps, now), max(now + 30, it.until - SHORTEST))
-        return moment(it.until), down, moment(again)
-
-    def _fits(self, sql: Connection, caps: Sequence[Cap], wanted: Reservation) -> bool:
-        if caps and (wanted.compute is None or wanted.disk is None):
-            return False
-        try:
-            self._books.check(sql, caps, wanted)
-        except BudgetExceeded:
-            return False
-        return True
+        why = _no_money(min(standings, key=lambda at: at.left)) if down and standings else NO_MONEY
+        return Renewal(moment(it.until), moment(again), why if down else None)
 
     def _wanted(self, sql: Connection, it: Workspace, caps: Sequence[Cap]) -> Reservation:
         """What must be set aside for it to run; raises where it may not."""
@@ -185,7 +242,7 @@ class Escrow:
                 details="there is no time left in it to run something",
                 remediation="Use `prism budget list` to see available budgets",
             )
-        self._books.check(sql, caps, wanted)
+        check(self._books, sql, caps, wanted)
         return wanted
 
     def _admit(self, sql: Connection, caps: Sequence[Cap], wanted: Reservation) -> None:
@@ -219,25 +276,58 @@ class Escrow:
                 f"reserved {dollars(at.reserved)}"
             ),
             remediation="Raise it with `prism project update`, or stop what is not needed",
-            data=numbers(at, held(wanted, self._books.now, at.within or Window(0, None))),
+            data=numbers(at, held(wanted, self._books.now, at.within or ALWAYS)),
         )
 
-    def _gone(self, sql: Connection, at: Standing, new: Workspace) -> datetime | None:
-        """When the money is used up, if this and all that costs something now goes on."""
-        compute, disk = rates(new)
-        month = (compute or 0) * MONTH_HOURS + (disk or 0) + pace(ledger.open_now(sql), at.cap)
-        left = at.cap.amount - at.settled
-        if month <= 0 or left <= 0:
-            return None
-        gone = self._books.now + left * MONTH_HOURS * HOUR // month
-        end = at.within.end if at.within else None
-        return None if gone > 32503680000 or (end is not None and gone > end) else moment(gone)
+    def _lasts(self, sql: Connection, at: Standing, wanted: Reservation, new: Workspace) -> Runway:
+        """When what is wanted would have to sleep, if it and all else went on."""
+        rows = store.reservations_of(sql, at.cap.column, at.cap.id)
+        others = [it for it in rows if it.id != wanted.id]
+        ends = store.expiries(sql, [it.id for it in others])
+        if new.expires_at is not None:
+            ends |= {new.id: second(new.expires_at)}
+        return runway(at, [*others, wanted], ends, self._books.now)
+
+    def _looked_at(self, sql: Connection, it: Workspace) -> None:
+        """Raise where it may have gone down long ago: what it has cost would be a guess."""
+        counted = self._began(sql, it.id).counted
+        if not counted or self._books.now - counted <= LATELY:
+            return
+        raise Unavailable(
+            f"Workspace {it.name!r} was last seen at {moment(counted):%Y-%m-%d %H:%M} UTC",
+            details="Prism looks at it again before it decides about its money",
+            remediation="Try again in a few seconds",
+        )
+
+    def _is_current(self, it: Reservation) -> bool:
+        return not (it.running and it.counted) or self._books.now - it.counted <= LATELY
 
     def _caps(self, sql: Connection, it: Workspace) -> list[Cap]:
         assert it.project is not None, "who has no project has no budget"
         return self._books.caps(sql, it.project, it.allocation, it.pool)
 
-    def _began(self, sql: Connection, workspace: str) -> tuple[int, int]:
-        """Since when the ledger counts a workspace's compute, and its disk; 0 for not."""
-        held = {it.kind: it.began for it in ledger.open_of(sql, workspace)}
-        return held.get(Kind.COMPUTE, 0), held.get(Kind.ROOT, 0)
+    def _began(self, sql: Connection, workspace: str) -> Began:
+        """Since when the ledger counts a workspace's compute, and its disk."""
+        held = {it.kind: it for it in ledger.open_of(sql, workspace)}
+        compute, disk = held.get(Kind.COMPUTE), held.get(Kind.ROOT)
+        return Began(
+            compute=compute.began if compute else 0,
+            disk=disk.began if disk else 0,
+            counted=(compute.counted or 0) if compute else 0,
+        )
+
+
+def _present(at: Standing, now: int) -> bool:
+    """Whether it is the period that it is now."""
+    return at.within is not None and at.within.start <= now
+
+
+def _no_money(at: Standing) -> str:
+    """Why it has to sleep, in the numbers of the cap that has least left."""
+    if at.within is None:
+        return f"{NO_MONEY}: the {at.cap.words} has ended"
+    disks = f", {dollars(at.disks)} of it for disks" if at.disks else ""
+    return (
+        f"{NO_MONEY}: of the {dollars(at.cap.amount)} of {at.cap.words} {dollars(at.settled)} is "
+        f"spent and {dollars(at.reserved)} reserved{disks}"
+    )

@@ -14,6 +14,7 @@ class PoolChanged(Event, frozen=True, kw_only=True):
     """A pool was made, changed or deleted; amounts in micro-dollars."""
 
     event: ClassVar[str] = "budget_changed"
+    money: ClassVar[frozenset[str]] = frozenset({"total"})
     budget: str
     what: str
     before: dict[str, Any] | None
@@ -24,6 +25,7 @@ class AllocationChanged(Event, frozen=True, kw_only=True):
     """An allocation was made, changed, moved to or from, or removed; amounts in micro-dollars."""
 
     event: ClassVar[str] = "allocation_changed"
+    money: ClassVar[frozenset[str]] = frozenset({"amount"})
     allocation: str
     budget: str
     project: str
@@ -39,6 +41,7 @@ class ThresholdExceeded(Event, frozen=True, kw_only=True):
     """
 
     event: ClassVar[str] = "budget_threshold_exceeded"
+    money: ClassVar[frozenset[str]] = frozenset({"cap", "settled"})
     scope: str
     id: str
     project: str | None

@@ -80,8 +80,10 @@ class Reservation(Struct, frozen=True, kw_only=True):
     """What is set aside for one workspace; times are seconds since 1970.
 
     Compute is held from `since` to `until`, and for `stopping` seconds more; the disk from
-    `disk_since` to `disk_until`. While it is `running` (or its disk is `kept`) the ledger
-    counts the same seconds, so what is held shrinks as what is settled grows.
+    `disk_since` to `disk_until` of its project's own cap, and to `part_until`, no further than
+    the present period, of its allocation and pool. While it is `running` (or its disk is
+    `kept`) the ledger counts the same seconds, so what is held shrinks as what is settled
+    grows. The ledger counts compute until `counted`, 0 for until now.
     """
 
     id: str
@@ -97,7 +99,9 @@ class Reservation(Struct, frozen=True, kw_only=True):
     disk: Micros | None  # a month of 720 hours
     disk_since: int = 0
     disk_until: int = 0
+    part_until: int = 0
     kept: bool = False
+    counted: int = 0
 
 
 class Window(Struct, frozen=True):
@@ -121,6 +125,11 @@ class Cap(Struct, frozen=True, kw_only=True):
     alert: float
     prevent: float = 1.0
     since: int = 0
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a project's own, not one of a pool and its periods."""
+        return self.column == "project"
 
     @property
     def words(self) -> str:
@@ -180,7 +189,10 @@ class NewReallocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class PoolShown(Struct, frozen=True, kw_only=True):
-    """A pool on the wire; `reserved_amount` is set aside and not spent yet."""
+    """A pool on the wire; `spent`, `reserved` and `left` are as docs/money.md defines them.
+
+    `spent_after_end` is what of it was booked after the pool had ended.
+    """
 
     id: str
     name: str
@@ -190,6 +202,10 @@ class PoolShown(Struct, frozen=True, kw_only=True):
     spent_amount: float
     reserved_amount: float
     remaining_amount: float
+    spent: float
+    reserved: float
+    left: float
+    spent_after_end: float
     utilization_rate: float
     overrun: float
     period: Period
@@ -212,7 +228,7 @@ class Pools(Struct, frozen=True):
 
 
 class AllocationShown(Struct, frozen=True, kw_only=True):
-    """An allocation on the wire."""
+    """An allocation on the wire; `left` is no more than its pool has left."""
 
     id: str
     budget_id: str
@@ -222,6 +238,10 @@ class AllocationShown(Struct, frozen=True, kw_only=True):
     spent_amount: float
     reserved_amount: float
     remaining: float
+    spent: float
+    reserved: float
+    left: float
+    spent_after_end: float
     utilization_rate: float
     overrun: float
     alert_threshold: float
@@ -268,10 +288,10 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 class CostBreakdown(Struct, frozen=True):
-    """What a project spent it on; null where it was not measured."""
+    """What a project spent it on; null where it was not measured, or nobody knows the price."""
 
-    compute: float
-    storage: float
+    compute: float | None
+    storage: float | None
     data_transfer: float | None
 
 
@@ -291,18 +311,56 @@ class BudgetAlerts(Struct, frozen=True):
     overspend_risk: Literal["low", "medium", "high"] | None
 
 
+class Outcome(Struct, frozen=True, kw_only=True):
+    """Where one cap stands, and when it runs out if all goes on as it does now.
+
+    `because` says what ends it; `projected` is what would be spent by the period's end, or in
+    720 hours, if nothing did.
+    """
+
+    cap: str
+    scope: Literal["project", "allocation", "pool"]
+    id: str
+    amount: float
+    settled: float
+    spent: float
+    reserved: float
+    reserved_for_disks: float
+    left: float
+    spent_after_end: float
+    period_end: datetime | None
+    projected: float
+    runs_out: datetime | None
+    runs_out_on: datetime | None
+    because: str | None
+
+
 class ProjectBudget(Struct, frozen=True, kw_only=True):
-    """A project's money in detail."""
+    """A project's money in detail.
+
+    `spent`, `reserved`, `left` and `runs_out_on` are as docs/money.md defines them, and the
+    same as in a forecast at that moment; `current_spend` is all that was ever spent, and
+    `unpriced` names what is not in it, because nobody knows its price. What no cap counts is
+    `not_limited`.
+    """
 
     total_allocated: float | None
-    current_spend: float
+    current_spend: float | None
+    spent: float | None
     reserved: float
+    left: float | None
+    runs_out_on: datetime | None
+    because: str | None
     remaining: float | None
     overrun: float
+    caps: tuple[Outcome, ...]
     cost_breakdown: CostBreakdown
     hibernation_savings: float
     top_spending_instances: tuple[TopInstance, ...]
     budget_alerts: BudgetAlerts
+    unpriced: tuple[str, ...]
+    not_limited: tuple[str, ...]
+    as_of: datetime
 
 
 class Analysis(Struct, frozen=True, kw_only=True):
@@ -314,45 +372,45 @@ class Analysis(Struct, frozen=True, kw_only=True):
     optimization_recommendations: tuple[Advice, ...]
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
-    """Where one cap stands, and when it is used up if all goes on as it does now."""
-
-    cap: str
-    amount: float
-    settled: float
-    reserved: float
-    left: float
-    period_end: datetime | None
-    projected: float
-    runs_out: datetime | None
-
-
 class Forecast(Struct, frozen=True, kw_only=True):
     """What happens to a project's money if nothing changes."""
 
     project: str
-    hourly: float
-    daily: float
-    monthly: float
+    hourly: float | None
+    daily: float | None
+    monthly: float | None
     caps: tuple[Outcome, ...]
+    spent: float | None
+    reserved: float
+    left: float | None
     runs_out: datetime | None
+    runs_out_on: datetime | None
+    because: str | None
+    unpriced: tuple[str, ...]
+    not_limited: tuple[str, ...]
+    as_of: datetime
 
 
 class Share(Struct, frozen=True):
-    """One line of a report's table."""
+    """One line of a report's table; the cents of a table add up, `micros` is exact."""
 
     name: str
     cost: float
     percentage: float
+    micros: int
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """A month of a project, for whoever signs it; `micros` is the exact total."""
+    """A month of a project, for whoever signs it; `micros` is the exact total.
+
+    Its days begin at midnight of `time_zone`: that of the pools that paid, if they share one.
+    """
 
     project: str
     month: str
     start: date
     end: date
+    time_zone: str
     total: float
     micros: int
     hibernation_savings: float

@@ -4,10 +4,11 @@
 up, and what has been counted is subtracted as the ledger counts it, rounded down.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from prism.budgets.model import Cap, Period, Pool, Reservation, Window
@@ -28,6 +29,12 @@ STEP = {"daily": 1, "weekly": 7}
 def zone(name: str) -> tzinfo:
     """A time zone by name; raises `KeyError` (or `ValueError`) for none of that name."""
     return UTC if name == "UTC" else ZoneInfo(name)
+
+
+def midnight(day: date, where: str) -> int:
+    """When a day begins there, in seconds since 1970."""
+    at = datetime(day.year, day.month, day.day, tzinfo=zone(where))
+    return int(at.timestamp())
 
 
 def window(pool: Pool, at: int) -> Window | None:
@@ -71,15 +78,28 @@ def windows(cap: Cap, start: int, end: int) -> list[Window | None]:
     return found
 
 
-def held(it: Reservation, now: int, within: Window = ALWAYS) -> int:
-    """What is set aside after `now` and not counted by the ledger yet, `within` a period."""
-    part = 0
-    if it.compute is not None and it.until > it.since:
-        span = (it.since, it.until + it.stopping, it.running)
-        part += _held(it.compute, 1, span, now, within)
-    if it.disk is not None and it.disk_until > it.disk_since:
-        part += _held(it.disk, MONTH_HOURS, (it.disk_since, it.disk_until, it.kept), now, within)
-    return part
+def held(it: Reservation, now: int, within: Window = ALWAYS, *, own: bool = True) -> int:
+    """What is set aside after `now` and not counted by the ledger yet, `within` a period.
+
+    Of its project's own cap, or where that is not meant, of its allocation and pool.
+    """
+    return held_compute(it, now, within) + held_disk(it, now, within, own=own)
+
+
+def held_compute(it: Reservation, now: int, within: Window = ALWAYS) -> int:
+    """The part of it that is set aside for running, and for going to sleep."""
+    if it.compute is None or it.until <= it.since:
+        return 0
+    span = (it.since, it.until + it.stopping, it.running)
+    return _held(it.compute, 1, span, min(now, it.counted or now), within)
+
+
+def held_disk(it: Reservation, now: int, within: Window = ALWAYS, *, own: bool = True) -> int:
+    """The part of it that is set aside for its disk."""
+    end = it.disk_until if own else it.part_until
+    if it.disk is None or end <= it.disk_since:
+        return 0
+    return _held(it.disk, MONTH_HOURS, (it.disk_since, end, it.kept), now, within)
 
 
 def _held(amount: int, hours: int, span: tuple[int, int, bool], now: int, within: Window) -> int:
@@ -101,17 +121,25 @@ def rates(it: Workspace) -> tuple[Micros | None, Micros | None]:
     return compute, disk_rate(it).amount
 
 
-def drawn(it: Workspace, caps: Sequence[Cap], now: int, began: tuple[int, int]) -> Reservation:
+class Began(Struct, frozen=True):
+    """Since when the ledger counts compute and disk, 0 for not; compute until `counted`."""
+
+    compute: int = 0
+    disk: int = 0
+    counted: int = 0
+
+
+def drawn(it: Workspace, caps: Sequence[Cap], now: int, began: Began) -> Reservation:
     """What is to be set aside for a workspace that shall run.
 
-    Until it expires, else for an hour; and its disk for 30 days or to the period's end,
-    whichever is nearer. `began` is since when the ledger counts compute and disk, 0 for not.
+    Until it expires, else for an hour; and its disk for 30 days, of a pool to its period's end
+    at most.
     """
     assert it.project is not None, "who has no project has no budget"
     compute, disk = rates(it)
     until = now + CHUNK if it.expires_at is None else int(it.expires_at.timestamp())
     stopping = STOPPING if it.hibernation else 0
-    edge, last = horizon(caps, now)
+    _, last = horizon(caps, now)
     if last is not None:
         until = min(until, last - stopping)
     return Reservation(
@@ -121,20 +149,27 @@ def drawn(it: Workspace, caps: Sequence[Cap], now: int, began: tuple[int, int]) 
         allocation=it.allocation,
         pool=it.pool,
         compute=compute,
-        since=began[0] or now,
+        since=began.compute or now,
         until=until,
         stopping=stopping,
-        running=bool(began[0]),
+        running=bool(began.compute),
         disk=disk,
-        disk_since=began[1] or now,
-        disk_until=disk_horizon(edge, now),
-        kept=bool(began[1]),
+        disk_since=began.disk or now,
+        disk_until=now + DISK,
+        part_until=part_horizon(caps, now),
+        kept=bool(began.disk),
+        counted=began.counted,
     )
 
 
-def disk_horizon(edge: int | None, now: int) -> int:
-    """Until when a disk is paid for in advance."""
-    return now + DISK if edge is None else min(now + DISK, edge)
+def part_horizon(caps: Iterable[Cap], now: int) -> int:
+    """Until when an allocation and its pool pay for a disk in advance: in this period alone."""
+    found = now + DISK
+    for cap in caps:
+        if cap.pool is not None:
+            here = window(cap.pool, now)
+            found = now if here is None else min(found, here.end or found)
+    return found
 
 
 def horizon(caps: Iterable[Cap], now: int) -> tuple[int | None, int | None]:
@@ -157,15 +192,47 @@ def renewed(it: Reservation, caps: Sequence[Cap], now: int, expires: int | None)
     But nothing is held of money that will have ended by then, however far it was promised;
     and no machine is told to have gone down before now.
     """
-    edge, last = horizon(caps, now)
-    until, disk_until = it.until, max(it.disk_until, disk_horizon(edge, now))
+    _, last = horizon(caps, now)
+    until, disk_until = it.until, max(it.disk_until, now + DISK)
+    part_until = max(it.part_until, part_horizon(caps, now))
     runs = it.until > it.since
     if runs:
         until = max(until, now + CHUNK if expires is None else expires)
     if last is not None:
         until = min(until, max(last - it.stopping, now, it.since + runs))
-        disk_until = max(min(disk_until, last), it.disk_since)
-    return replace(it, until=until, disk_until=disk_until)
+        part_until = max(min(part_until, last), it.disk_since)
+    return replace(it, until=until, disk_until=disk_until, part_until=part_until)
+
+
+def between(it: Reservation, fresh: Reservation, more: int) -> Reservation:
+    """A reservation carried on by so many seconds, but no further than `fresh` is."""
+    return replace(
+        fresh,
+        until=min(fresh.until, it.until + more),
+        disk_until=min(fresh.disk_until, it.disk_until + more),
+        part_until=min(fresh.part_until, it.part_until + more),
+    )
+
+
+def furthest(it: Reservation, fresh: Reservation) -> int:
+    """By how many seconds `fresh` carries it on, at most."""
+    return max(
+        0,
+        fresh.until - it.until,
+        fresh.disk_until - it.disk_until,
+        fresh.part_until - it.part_until,
+    )
+
+
+def longest(most: int, fits: Callable[[int], bool]) -> int | None:
+    """The most seconds, up to so many, that fit; null where not even none do."""
+    if not fits(0):
+        return None
+    good, bad = 0, most + 1
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if fits(middle) else (good, middle)
+    return good
 
 
 def over(it: Reservation, caps: Sequence[Cap], now: int) -> bool:
@@ -182,10 +249,3 @@ def due(it: Reservation, caps: Sequence[Cap], now: int) -> int:
     if it.until > it.since:
         at.append(max(it.until - AHEAD, now + AGAIN))
     return min(at)
-
-
-def affordable(left: int, compute: int | None, disk: int) -> timedelta:
-    """For how long the money that is left pays such a workspace."""
-    if not compute:
-        return timedelta(0)
-    return timedelta(seconds=max(0, (left - disk) * HOUR // compute))

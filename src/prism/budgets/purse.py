@@ -1,28 +1,32 @@
 """What projects ask of their money, and what one reads of it: budget, analysis, forecast."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.books import Books, Standing, dollars, pace, parts, project_cap
+from prism.budgets.books import Books, Standing, dollars, pace, project_cap
 from prism.budgets.model import (
     Analysis,
-    CostBreakdown,
     Forecast,
     OverAllocated,
     ProjectBudget,
     Report,
-    TopInstance,
 )
+from prism.budgets.plan import midnight
+from prism.budgets.project_money import MoneyReader, ProjectMoney
 from prism.budgets.report import report
-from prism.budgets.view import alerts, outcome, overrun
+from prism.budgets.runway import NEVER, Runway, asleep_at, earliest, runway
+from prism.budgets.view import alerts, breakdown, outcome, overrun, top_spenders
 from prism.costs import store as ledger
 from prism.costs.advice import advice, enough
-from prism.costs.model import DAY, MONTH_HOURS, Kind, Observer
-from prism.costs.plan import day_of, second
-from prism.costs.service import CostService
-from prism.costs.view import line, percent
+from prism.costs.model import DAY, MONTH_HOURS, Kind, Observer, Segment
+from prism.costs.plan import day_of, moment, monthly_cost, second
+from prism.costs.service import BURN, CostService
+from prism.costs.view import called, lines
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.money import Micros, amount
@@ -31,6 +35,21 @@ from prism.projects.model import Project, Spending
 
 TOP = 10
 SLEEP = {"hibernation", "stop"}
+
+
+class Reading(Struct, frozen=True):
+    """A project's money at one moment; `shown` is what budget and forecast both say of it."""
+
+    money: ProjectMoney
+    paid: Micros
+    spent: Micros
+    unpriced: tuple[tuple[str, Kind], ...]
+    shown: dict[str, Any]
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nobody knows the price of anything that it has cost."""
+        return bool(self.unpriced) and not self.paid
 
 
 class Purse:
@@ -46,16 +65,16 @@ class Purse:
         """Each project's money, by its id."""
         spent = ledger.totals_of_projects(sql, self._books.now)
         burns = self._costs.burns(sql)
-        found = {}
-        for it in asked:
-            paid = Micros(spent.get(it.id, 0))
-            allocated, used = it.cap, paid
-            if it.cap is None and (given := parts(sql, it)):
-                now = [cap for cap in given if self._books.present(cap) is not None]
-                allocated = Micros(sum(cap.amount for cap in now))
-                used = Micros(sum(self._books.spent(sql, cap) for cap in now))
-            found[it.id] = Spending(allocated, paid, burns.get(it.id), used)
-        return found
+        unpriced = ledger.projects_with_unpriced(sql)
+        reader = MoneyReader(self._books, sql, spent)
+        if len(asked) > 1:
+            reader.read_all()
+        return {
+            it.id: _spending(
+                reader.of(it), Micros(spent.get(it.id, 0)), burns.get(it.id), it.id in unpriced
+            )
+            for it in asked
+        }
 
     def recapped(self, tx: Tx, before: Project, after: Project) -> None:
         """A project's own cap changes; refused where less is left than is promised."""
@@ -84,39 +103,39 @@ class Purse:
         now = self._books.now
         with self._db.read() as sql:
             it = projects.named(sql, name)
-            money = self.spending(sql, [it])[it.id]
+            found = self._read(sql, it)
             kinds = ledger.by_kind(sql, "project", it.id, now)
-            spenders = ledger.top(sql, it.id, now)[:TOP]
-            standings = [at for at in self._standings(sql, it) if at.within is not None]
-            burns = self._burns(sql, it, standings, money.monthly)
-            reserved = self._reserved(sql, it, standings)
-        compute = kinds.get(Kind.COMPUTE, 0) + kinds.get(Kind.ADDRESS, 0)
+            spenders = ledger.top(sql, it.id, now)
+            given = [at for at in found.money.given if at.within is not None]
+            burns = self._burns(sql, it, given)
+        money, paid = found.money, found.paid
+        remaining = None if money.allocated is None else Micros(money.allocated - found.spent)
         return ProjectBudget(
+            **found.shown,
             total_allocated=None if money.allocated is None else amount(money.allocated),
-            current_spend=amount(money.spent),
-            reserved=amount(Micros(reserved)),
-            remaining=None if money.left is None else amount(money.left),
-            overrun=max(map(overrun, standings), default=0.0),
-            cost_breakdown=CostBreakdown(
-                amount(Micros(compute)), amount(Micros(money.spent - compute)), None
-            ),
+            current_spend=None if found.is_unknown else amount(paid),
+            remaining=None if remaining is None else amount(remaining),
+            overrun=max(map(overrun, money.given), default=0.0),
+            cost_breakdown=breakdown(kinds, {kind for _, kind in found.unpriced}),
             hibernation_savings=amount(Micros(kinds.get(Kind.ASLEEP, 0))),
-            top_spending_instances=tuple(
-                TopInstance(who, amount(Micros(paid)), percent(paid, money.spent))
-                for who, paid in spenders
-                if paid
-            ),
-            budget_alerts=alerts(standings, burns, now),
+            top_spending_instances=tuple(top_spenders(spenders, paid)[:TOP]),
+            budget_alerts=alerts(given, burns, now),
+            unpriced=tuple(sorted({called(*one) for one in found.unpriced})),
         )
 
     def analysis(self, name: str) -> Analysis:
         """Where a project's money goes, and how less of it would."""
+        now = self._books.now
         with self._db.read() as sql:
             it = projects.named(sql, name)
             burn = self._costs.burns(sql).get(it.id)
             monthly = self._costs.monthly(sql, it.id)
             observed = self._observer.observed(sql, it.id) if self._observer else ()
-        found = advice(observed)
+            ran = [one for one in ledger.within(sql, now - BURN * DAY, now, it.id) if _ran(one)]
+        paid: dict[str, int] = {}
+        for one in lines(ran, {}, now - BURN * DAY, now):
+            paid[one.name] = paid.get(one.name, 0) + (one.micros or 0)
+        found = advice(observed, paid)
         sleep = sum(one.potential_savings for one in found if one.type in SLEEP)
         return Analysis(
             current_monthly_burn=None if burn is None else amount(burn),
@@ -127,53 +146,131 @@ class Purse:
 
     def forecast(self, name: str) -> Forecast:
         """What happens to a project's money if all goes on as it does now."""
-        now = self._books.now
         with self._db.read() as sql:
             it = projects.named(sql, name)
-            monthly = self._costs.monthly(sql, it.id)
-            held, standings = ledger.open_now(sql, it.id), self._standings(sql, it)
-        ends = tuple(outcome(at, pace(held, at.cap), now) for at in standings)
-        gone = [end.runs_out for end in ends if end.runs_out is not None]
+            found = self._read(sql, it)
+            held = [one for one in ledger.open_now(sql, it.id) if one.is_paid]
+        unknown = sorted({called(one.name, one.kind) for one in held if one.amount is None})
+        monthly = None if held and all(one.amount is None for one in held) else monthly_cost(held)
         return Forecast(
+            **found.shown,
             project=it.name,
-            hourly=round(monthly / MONTH_HOURS / 1e6, 4),
-            daily=amount(Micros(monthly * 24 // MONTH_HOURS)),
-            monthly=amount(monthly),
-            caps=ends,
-            runs_out=min(gone, default=None),
+            hourly=None if monthly is None else round(monthly / MONTH_HOURS / 1e6, 4),
+            daily=None if monthly is None else amount(Micros(monthly * 24 // MONTH_HOURS)),
+            monthly=None if monthly is None else amount(monthly),
+            runs_out=found.shown["runs_out_on"],
+            unpriced=tuple(unknown),
         )
 
-    def report(self, name: str, first: int, end: int) -> Report:
-        """What a project cost from the day `first` until before the day `end`."""
-        until = min(end * DAY, self._books.now)
+    def report(self, name: str, first: date, end: date) -> Report:
+        """What a project cost from the day `first` until before the day `end`.
+
+        Its days are those of the pools that paid, where these share a time zone, so that it
+        says what they say; else those of UTC.
+        """
         with self._db.read() as sql:
             it = projects.recall(sql, name)
-            found = ledger.within(sql, first * DAY, end * DAY, it.id)
             pools = store.names_of_pools(sql)
-        lines = [line(one, {it.id: it.name}, first * DAY, until) for one in found]
-        return report(it.name, lines, pools, first, end)
+            where = self._zone(sql, it.id, first, end)
+            start, stop = midnight(first, where), midnight(end, where)
+            found = ledger.within(sql, start, stop, it.id)
+        until = min(stop, self._books.now)
+        made = lines(found, {it.id: it.name}, start, until)
+        return report(it.name, made, pools, first, end, time_zone=where)
+
+    def _zone(self, sql: Connection, project: str, first: date, end: date) -> str:
+        """Whose midnights a report has."""
+        start, stop = midnight(first, "UTC") - DAY, midnight(end, "UTC") + DAY
+        paid = {one.pool for one in ledger.within(sql, start, stop, project) if one.is_paid}
+        zones = {zone for id, zone in store.zones_of_pools(sql).items() if id in paid}
+        return zones.pop() if len(zones) == 1 else "UTC"
 
     def today(self) -> int:
         """The day, counted from 1970."""
         return day_of(second(self._clock.now()))
 
-    def _standings(self, sql: Connection, it: Project) -> list[Standing]:
-        own = [] if it.cap is None else [project_cap(it, it.cap)]
-        return [self._books.standing(sql, cap) for cap in (*own, *parts(sql, it))]
+    def _read(self, sql: Connection, it: Project) -> Reading:
+        """What budget and forecast both say, read once for either."""
+        now = self._books.now
+        spent = ledger.totals_of_projects(sql, now, it.id)
+        reader = MoneyReader(self._books, sql, spent)
+        money, paid = reader.of(it), Micros(spent.get(it.id, 0))
+        unpriced = tuple(ledger.unpriced(sql, it.id))
+        rows = [(at, reader.rows(at.cap)) for at in money.standings]
+        expiries = store.expiries(sql, sorted({one.id for _, found in rows for one in found}))
+        ends = [(at, runway(at, found, expiries, now)) for at, found in rows]
+        held = ledger.open_now(sql, None if money.parts else it.id) if ends else []
+        first = earliest([self._threshold(it, money, held), *(end for _, end in ends)])
+        used = Micros(paid if money.allocated is None else money.spent)
+        reserved = money.reserved
+        if money.allocated is None:
+            reserved = self._books.sum_held(store.reservations_of(sql, "project", it.id))
+        return Reading(
+            money=money,
+            paid=paid,
+            spent=used,
+            unpriced=unpriced,
+            shown={
+                "spent": None if unpriced and not paid else amount(used),
+                "reserved": amount(Micros(reserved)),
+                "left": None if money.left is None else amount(Micros(money.left)),
+                "runs_out_on": None if first.at is None else moment(first.at),
+                "because": first.because,
+                "caps": tuple(outcome(at, end, pace(held, at.cap), now) for at, end in ends),
+                "as_of": moment(now),
+                "not_limited": not_limited(it.id, money, held),
+            },
+        )
 
-    def _reserved(self, sql: Connection, it: Project, standings: Sequence[Standing]) -> int:
-        """What is set aside of what it may spend now: of its own cap, else of its allocations."""
-        if it.cap is None and standings:
-            return sum(at.reserved for at in standings)
-        return self._books.sum_held(store.reservations_of(sql, "project", it.id))
+    def _threshold(self, it: Project, money: ProjectMoney, held: Sequence[Segment]) -> Runway:
+        """When so much is spent that all of a project is put to sleep, where it says so."""
+        limit, total = it.auto_hibernate_threshold, money.allocated
+        if limit is None or not total:
+            return NEVER
+        mine = [one for one in held if one.project == it.id and one.is_paid]
+        if money.own is None:
+            mine = [one for one in mine if one.allocation is not None]
+        return asleep_at(limit, total - money.spent, total, mine, self._books.now)
 
     def _burns(
-        self, sql: Connection, it: Project, standings: Sequence[Standing], whole: Micros | None
+        self, sql: Connection, it: Project, standings: Sequence[Standing]
     ) -> list[int | None]:
         """What each cap paid in 30 days; the project's own one paid for all of it."""
+        whole = self._costs.burns(sql).get(it.id)
         if (began := ledger.began(sql, it.id)) is None:
             return [None] * len(standings)
         return [
             whole if at.cap.column == "project" else self._books.burn(sql, at.cap, began)
             for at in standings
         ]
+
+
+def not_limited(project: str, money: ProjectMoney, held: Sequence[Segment]) -> tuple[str, ...]:
+    """What of a project costs something that none of its caps counts, by its name.
+
+    That is what began before anything was allocated to it, or while several were.
+    """
+    if money.own is not None or not money.parts:
+        return ()
+    mine = [it for it in held if it.project == project and it.is_paid and it.amount]
+    return tuple(sorted({called(it.name, it.kind) for it in mine if it.allocation is None}))
+
+
+def _ran(it: Segment) -> bool:
+    return it.kind is Kind.COMPUTE
+
+
+def _spending(
+    money: ProjectMoney, spent: Micros, monthly: Micros | None, is_unpriced: bool
+) -> Spending:
+    """A project's money as its lists show it."""
+    allocated, left = money.allocated, money.left
+    return Spending(
+        allocated=allocated,
+        spent=spent,
+        monthly=monthly,
+        used=spent if allocated is None else Micros(money.spent),
+        reserved=Micros(money.reserved),
+        left=None if left is None else Micros(left),
+        unknown=is_unpriced and not spent,
+    )

@@ -22,7 +22,6 @@ from prism.workspaces.plan import ACTIVE, state_of
 from prism.workspaces.service import WorkspaceService
 
 EVERY, DAY = timedelta(seconds=30), timedelta(days=1)
-NO_MONEY = "its budget cannot pay for more time"
 
 
 class BudgetReconciler:
@@ -147,16 +146,16 @@ class BudgetReconciler:
             store.release(tx, id)
             return
         it = found[0]
-        until, down, look_again = self._escrow.renew(tx, it)
+        renewal = self._escrow.renew(tx, it)
         kept = store.reservation(tx.sql, id)
         assert kept is not None, "it was renewed in this transaction"
-        store.put_reservation(tx, kept, look_again)
+        store.put_reservation(tx, kept, renewal.again)
         if state_of(it) not in ACTIVE:
             return
-        if until != it.reserved_until:
-            self._asks.hold(id, until)
-        if down:
-            self._down(tx, id, NO_MONEY)
+        if renewal.until != it.reserved_until:
+            self._asks.hold(id, renewal.until)
+        if renewal.down:
+            self._down(tx, id, renewal.down)
 
     def _down(self, tx: Tx, id: str, why: str) -> None:
         [it] = workspaces.by_ids(tx.sql, [id])

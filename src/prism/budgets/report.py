@@ -2,41 +2,47 @@
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from io import StringIO
 
 from prism.budgets.model import Report, Share
 from prism.costs.model import Kind, Line
-from prism.costs.plan import as_date
-from prism.costs.view import WORDS, percent
-from prism.kit.money import Micros, amount
+from prism.costs.view import WORDS, called, percent
+from prism.kit.money import Micros, amount, apportioned
 
 NO_BUDGET = "(no budget)"
 
 
 def report(
-    project: str, lines: Sequence[Line], pools: Mapping[str, str], first: int, end: int
+    project: str,
+    lines: Sequence[Line],
+    pools: Mapping[str, str],
+    first: date,
+    end: date,
+    *,
+    time_zone: str = "UTC",
 ) -> Report:
-    """What the lines of a period add up to."""
+    """What the lines of a period add up to; its days begin at midnight of that time zone."""
     paid = [it for it in lines if it.kind is not Kind.ASLEEP]
     total = sum(it.micros or 0 for it in paid)
     saved = sum(it.micros or 0 for it in lines if it.kind is Kind.ASLEEP)
-    start = as_date(first)
     money = _named({it.budget for it in paid}, pools)
     return Report(
         project=project,
-        month=f"{start:%Y-%m}",
-        start=start,
-        end=as_date(end - 1),
+        month=f"{first:%Y-%m}",
+        start=first,
+        end=end - timedelta(days=1),
+        time_zone=time_zone,
         total=amount(Micros(total)),
         micros=total,
         hibernation_savings=amount(Micros(saved)),
         by_kind=_shares(((WORDS[it.kind], it) for it in paid), total),
-        by_workspace=_shares(((it.name, it) for it in paid), total),
+        by_workspace=_shares(((called(it.name, it.kind), it) for it in paid), total),
         by_user=_shares(((it.user, it) for it in paid), total),
         by_budget=_shares(((money[it.budget], it) for it in paid), total),
         sources=tuple(sorted({_source(it) for it in paid if it.micros})),
         reconstructed_seconds=sum(it.seconds for it in paid if it.reconstructed),
-        unknown=tuple(sorted({it.name for it in paid if it.micros is None})),
+        unknown=tuple(sorted({called(it.name, it.kind) for it in paid if it.micros is None})),
     )
 
 
@@ -44,7 +50,7 @@ def markdown(it: Report) -> str:
     """A report to read and to print."""
     parts = [
         f"# {_plain(it.project)}: {it.month}",
-        f"{it.start} to {it.end} (UTC). Total: **${it.total:,.2f}**. "
+        f"{it.start} to {it.end}, time zone {it.time_zone}. Spent: **${it.total:,.2f}**. "
         f"Saved by hibernation: ${it.hibernation_savings:,.2f}.",
         _table("What it was spent on", it.by_kind),
         _table("By workspace", it.by_workspace),
@@ -66,16 +72,17 @@ def markdown(it: Report) -> str:
 
 
 def table(it: Report) -> str:
-    """A report for a spreadsheet: section, name, amount, percent."""
+    """A report for a spreadsheet: section, name, amount, percent, exact micro-dollars."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("section", "name", "cost", "percentage"))
+    writer.writerow(("section", "name", "cost", "percentage", "micros"))
     sections = ("by_kind", "by_workspace", "by_user", "by_budget")
     for section in sections:
         for share in getattr(it, section):
             cells = (section.removeprefix("by_"), _cell(share.name), f"{share.cost:.2f}")
-            writer.writerow((*cells, share.percentage))
-    writer.writerow(("total", _cell(it.project), f"{it.total:.2f}", 100.0 if it.micros else 0.0))
+            writer.writerow((*cells, share.percentage, share.micros))
+    whole = ("total", _cell(it.project), f"{it.total:.2f}", 100.0 if it.micros else 0.0)
+    writer.writerow((*whole, it.micros))
     return text.getvalue()
 
 
@@ -90,8 +97,11 @@ def _shares(named: Iterable[tuple[str, Line]], total: int) -> tuple[Share, ...]:
     sums: dict[str, int] = {}
     for name, it in named:
         sums[name] = sums.get(name, 0) + (it.micros or 0)
-    ordered = sorted(sums.items(), key=lambda one: (-one[1], one[0]))
-    return tuple(Share(name, amount(Micros(sum_)), percent(sum_, total)) for name, sum_ in ordered)
+    ordered = dict(sorted(sums.items(), key=lambda one: (-one[1], one[0])))
+    cents = apportioned(ordered)
+    return tuple(
+        Share(name, cents[name], percent(sum_, total), sum_) for name, sum_ in ordered.items()
+    )
 
 
 def _table(title: str, shares: Sequence[Share]) -> str:

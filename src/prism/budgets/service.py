@@ -1,5 +1,6 @@
 """The verbs of pools and allocations."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ from prism.budgets.model import (
     Pool,
     PoolChange,
     Reallocated,
+    Reservation,
     Spender,
     Summary,
 )
@@ -31,6 +33,7 @@ from prism.budgets.model import AllocationShown as ShownAllocation
 from prism.budgets.model import PoolShown as ShownPool
 from prism.budgets.plan import zone
 from prism.budgets.view import allocation, pool, status
+from prism.costs import store as ledger
 from prism.costs.view import percent
 from prism.errors import ValidationFailed
 from prism.kit.actor import Who
@@ -44,8 +47,16 @@ from prism.projects import store as projects
 class BudgetService:
     """Pools and allocations, as one actor sees them."""
 
-    def __init__(self, db: Database, clock: Clock, actor: Who) -> None:
-        self._db, self._clock, self._who = db, clock, actor
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        actor: Who,
+        *,
+        release: Callable[[Tx, Reservation], bool] = lambda tx, held: False,
+    ) -> None:
+        """`release` has storage paid by its project alone; false for what is no storage."""
+        self._db, self._clock, self._who, self._release = db, clock, actor, release
         self._books = Books(clock)
 
     # ---------------------------------------------------------------- pools
@@ -96,8 +107,8 @@ class BudgetService:
             after = replace(before, **given, updated_at=whole(self._clock.now()))
             _checked(after)
             self._free(tx, after)
-            if after.total < before.total:
-                self._enough(tx.sql, after)
+            if after.total < before.total or after.end_date != before.end_date:
+                self._enough(tx.sql, before, after)
             store.put_pool(tx, after)
             store.look_again(tx, "pool", after.id, self._clock.now())
             self._told_pool(tx, before, after, "changed")
@@ -170,8 +181,9 @@ class BudgetService:
                     f"{owner.name!r} has an allocation from {source.name!r} already",
                     remediation="Change it with `prism allocation update`",
                 )
+            again = ledger.last_allocation(tx.sql, source.id, owner.id)
             made = Allocation(
-                id=sortable_id("alloc", now),
+                id=again or sortable_id("alloc", now),
                 pool=source.id,
                 project=owner.id,
                 amount=_money("allocated_amount", asked.allocated_amount),
@@ -180,7 +192,10 @@ class BudgetService:
                 allocated_at=whole(now),
             )
             self._room(tx.sql, source, made.amount)
+            if again is not None:
+                self._covers(tx.sql, made, source)
             store.put_allocation(tx, made)
+            store.look_again(tx, "project", owner.id, now)
             self._told(tx, None, made)
             return self._allocation(tx.sql, made, source)
 
@@ -206,7 +221,8 @@ class BudgetService:
         """Take an allocation away that nothing runs on; what was spent stays booked."""
         with self._db.write() as tx:
             it = store.allocation_named(tx.sql, id)
-            if users := store.reservations_of(tx.sql, "allocation", id):
+            held = store.reservations_of(tx.sql, "allocation", id)
+            if users := [user for user in held if not self._release(tx, user)]:
                 raise AllocationInUse(
                     "Workspaces are paid for by this allocation",
                     details=", ".join(sorted(user.name for user in users)),
@@ -255,7 +271,8 @@ class BudgetService:
     def _allocation(self, sql: Connection, it: Allocation, source: Pool) -> ShownAllocation:
         owner = projects.find(sql, it.project)
         name = owner.name if owner else it.project
-        return allocation(it, name, self._standing(sql, it, source))
+        pool_at = self._books.standing(sql, pool_cap(source))
+        return allocation(it, name, self._standing(sql, it, source), pool_at)
 
     def _standing(self, sql: Connection, it: Allocation, source: Pool) -> Standing:
         owner = projects.find(sql, it.project)
@@ -269,10 +286,16 @@ class BudgetService:
                 remediation="Use `prism budget list` to see available budgets",
             )
 
-    def _enough(self, sql: Connection, it: Pool) -> None:
-        """Raise where a pool is to be less than what is allocated of it, or promised."""
-        given, at = store.allocated(sql, it.id), self._books.standing(sql, pool_cap(it))
-        if it.total < max(given, at.settled + at.reserved):
+    def _enough(self, sql: Connection, before: Pool, it: Pool) -> None:
+        """Raise where a pool is to be less than what is allocated of it, or promised.
+
+        What is spent of it stays spent, whenever it is to have ended.
+        """
+        given, was = store.allocated(sql, it.id), self._books.standing(sql, pool_cap(before))
+        at = self._books.standing(sql, pool_cap(it))
+        if at.settled < was.settled:
+            at = replace(at, settled=was.settled)
+        if it.total < before.total and it.total < max(given, at.settled + at.reserved):
             raise OverAllocated(
                 f"Budget {it.name!r} cannot be less than what is allocated and spent of it",
                 details=(
@@ -293,6 +316,16 @@ class BudgetService:
                     f"{dollars(source.total - given)} more"
                 ),
                 remediation="Use `prism budget list` to see what is left",
+            )
+
+    def _covers(self, sql: Connection, it: Allocation, source: Pool) -> None:
+        """Raise where a project has spent more of a pool already than it is to have again."""
+        at = self._standing(sql, it, source)
+        if at.settled > it.amount:
+            raise OverAllocated(
+                "An allocation cannot be less than what its project has spent of the budget",
+                details=f"it has spent {dollars(at.settled)} of {source.name!r} in this period",
+                remediation="Allocate that much, or see `prism budget show --help`",
             )
 
     def _free_part(self, sql: Connection, it: Allocation, source: Pool, less: int) -> None:

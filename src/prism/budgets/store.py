@@ -30,9 +30,11 @@ from prism.budgets.model import (
     Pool,
     Reservation,
 )
+from prism.costs.store import batched
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata
 from prism.workspaces.model import BudgetNotFound
+from prism.workspaces.store import workspaces
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
@@ -58,6 +60,7 @@ ended_pools = Table(  # what deleted ones were called: the ledger still names th
     Column("id", String, primary_key=True),
     Column("name", String, nullable=False),
     Column("ended_at", Utc, nullable=False),
+    Column("time_zone", String, nullable=False),
 )
 allocations = Table(
     "allocations",
@@ -98,7 +101,9 @@ reservations = Table(
     Column("disk", BigInteger),
     Column("disk_since", BigInteger, nullable=False),
     Column("disk_until", BigInteger, nullable=False),
+    Column("part_until", BigInteger, nullable=False),
     Column("kept", Boolean, nullable=False),
+    Column("counted", BigInteger, nullable=False),
     *leased(),
 )
 crossings = Table(  # thresholds that are exceeded and were told
@@ -141,7 +146,8 @@ def put_pool(tx: Tx, pool: Pool) -> None:
 def remove_pool(tx: Tx, it: Pool, at: datetime) -> None:
     """Forget a pool, but for what it was called: the ledger still names it."""
     tx.sql.execute(delete(pools).where(pools.c.id == it.id))
-    tx.sql.execute(ended_pools.insert().values(id=it.id, name=it.name, ended_at=at))
+    known = {"id": it.id, "name": it.name, "time_zone": it.time_zone}
+    tx.sql.execute(ended_pools.insert().values(**known, ended_at=at))
 
 
 def names_of_pools(sql: Connection) -> dict[str, str]:
@@ -149,6 +155,13 @@ def names_of_pools(sql: Connection) -> dict[str, str]:
     gone = select(ended_pools.c.id, ended_pools.c.name)
     every_one = select(pools.c.id, pools.c.name).union_all(gone)
     return {id: name for id, name in sql.execute(every_one)}
+
+
+def zones_of_pools(sql: Connection) -> dict[str, str]:
+    """The time zone of each pool that is there or has been, by its id."""
+    gone = select(ended_pools.c.id, ended_pools.c.time_zone)
+    every_one = select(pools.c.id, pools.c.time_zone).union_all(gone)
+    return {id: zone for id, zone in sql.execute(every_one)}
 
 
 def allocations_of(
@@ -206,6 +219,11 @@ def reservations_of(sql: Connection, column: str, id: str) -> list[Reservation]:
     return _many(sql, mine, Reservation)
 
 
+def every_reservation(sql: Connection) -> list[Reservation]:
+    """All that is set aside."""
+    return _many(sql, _all(reservations, Reservation), Reservation)
+
+
 def reservation(sql: Connection, workspace: str) -> Reservation | None:
     """What is set aside for a workspace."""
     mine = _all(reservations, Reservation).where(reservations.c.id == workspace)
@@ -219,6 +237,23 @@ def put_reservation(tx: Tx, it: Reservation, due_at: datetime | None = None) -> 
     done = update(reservations).where(reservations.c.id == it.id).values(**values)
     if not tx.sql.execute(done).rowcount:
         tx.sql.execute(reservations.insert().values(**values, attempts=0))
+
+
+def confirm(tx: Tx, ids: Sequence[str], at: int) -> None:
+    """What runs of these is counted until `at`."""
+    r = reservations.c
+    for part in batched(ids):
+        mine = and_(r.id.in_(part), r.running, r.counted > 0, r.counted < at)
+        tx.sql.execute(update(reservations).where(mine).values(counted=at))
+
+
+def expiries(sql: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """When those of these workspaces that expire do so, in seconds since 1970."""
+    w, found = workspaces.c, dict[str, int]()
+    for part in batched(ids):
+        query = select(w.id, w.expires_at).where(w.id.in_(part), w.expires_at.is_not(None))
+        found |= {id: int(at.timestamp()) for id, at in sql.execute(query)}
+    return found
 
 
 def due(tx: Tx, id: str, at: datetime) -> None:

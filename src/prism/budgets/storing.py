@@ -6,9 +6,18 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
+from prism.budgets.admission import Scales, check
 from prism.budgets.books import Books
 from prism.budgets.model import BudgetExceeded, Reservation
-from prism.budgets.plan import disk_horizon, due, horizon, renewed
+from prism.budgets.plan import (
+    DISK,
+    between,
+    due,
+    furthest,
+    longest,
+    part_horizon,
+    renewed,
+)
 from prism.costs import store as ledger
 from prism.costs.plan import moment
 from prism.kit.clock import Clock
@@ -16,8 +25,9 @@ from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.projects import store as projects
 from prism.storage import store as storage
-from prism.storage.model import Seen, Snapshot, Volume
+from prism.storage.model import Meter, Seen, Snapshot, Volume
 from prism.storage.plan import at_most, monthly_cost
+from prism.workspaces.upstairs import Treasury
 
 OVER = {Seen.GONE, Seen.BROKEN}
 
@@ -25,19 +35,27 @@ OVER = {Seen.GONE, Seen.BROKEN}
 class StorageEscrow:
     """Implements `storage.model.StorageGuard` and, told after the ledger, `Meter`.
 
-    A project's own cap pays for its storage; pools and allocations pay for workspaces.
+    Storage counts against every cap that applies, as workspaces do: its project's own, and
+    the allocation that pays for it. A copy is paid by what paid for what it is a copy of.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self, clock: Clock, *, counts: Meter | None = None, treasury: Treasury | None = None
+    ) -> None:
+        """`counts` is told when other money pays; `treasury` says what a budget's name means."""
         self._clock, self._books = clock, Books(clock)
+        self._counts, self._treasury = counts, treasury
 
-    def allow(self, tx: Tx, it: Volume | Snapshot, *, backup: bool) -> None:
+    def allow(
+        self, tx: Tx, it: Volume | Snapshot, *, backup: bool, budget: str | None = None
+    ) -> None:
         """Set aside what it costs in 30 days, or refuse; a backup is never refused."""
         if it.project is None:
             return
         projects.named(tx.sql, it.project)
-        caps = self._books.caps(tx.sql, it.project, None, None)
-        wanted = self._drawn(tx.sql, it)
+        payer = self._payer(tx.sql, it, budget, strict=not backup)
+        caps = self._books.caps(tx.sql, it.project, *payer)
+        wanted = self._drawn(tx.sql, it, *payer)
         if caps and not backup:
             if wanted.disk is None:
                 raise BudgetExceeded(
@@ -45,7 +63,7 @@ class StorageEscrow:
                     details=f"the {caps[0].words} has a cap; nobody can keep one without a price",
                     remediation="Choose another type, or leave the project out",
                 )
-            self._books.check(tx.sql, caps, wanted)
+            check(self._books, tx.sql, caps, wanted)
         store.put_reservation(tx, wanted, moment(due(wanted, caps, self._books.now)))
 
     def changed(
@@ -67,7 +85,7 @@ class StorageEscrow:
         held = store.reservation(tx.sql, it.id)
         if held is None and not began:
             return
-        known = held or self._drawn(tx.sql, after)
+        known = held or self._drawn(tx.sql, after, None, None)
         now = replace(
             known, disk=_rate(after), kept=began > 0, disk_since=began or known.disk_since
         )
@@ -80,42 +98,105 @@ class StorageEscrow:
 
         What does not fit is kept all the same: Prism deletes no data by itself.
         """
-        volumes = storage.by_ids(tx.sql, Volume, [held.id])
-        copies = storage.by_ids(tx.sql, Snapshot, [held.id])
-        found: list[Volume | Snapshot] = [*volumes, *copies]
-        if not found:
+        found = _stored(tx.sql, held.id)
+        if found is None:
             return None
-        caps = self._books.caps(tx.sql, held.project, None, None)
-        priced = replace(held, disk=_rate(found[0]))
+        held = self._adopted(tx, held, found)
+        caps = self._books.caps(tx.sql, held.project, held.allocation, held.pool)
+        priced = replace(held, disk=_rate(found))
         fresh = renewed(priced, caps, self._books.now, None)
         if caps:
-            try:
-                self._books.check(tx.sql, caps, fresh)
-            except BudgetExceeded:
-                fresh = priced
+            scales = Scales(self._books, tx.sql, caps, held.id)
+            most = furthest(priced, fresh)
+            if not scales.fit(fresh):
+                more = longest(most, lambda more: scales.fit(between(priced, fresh, more)))
+                fresh = between(priced, fresh, more or 0)
         store.put_reservation(tx, fresh)
         return moment(due(fresh, caps, self._books.now))
 
-    def _drawn(self, sql: Connection, it: Volume | Snapshot) -> Reservation:
+    def release(self, tx: Tx, held: Reservation) -> bool:
+        """Have an allocation pay for it no more; false for what is no volume and no snapshot."""
+        found = _stored(tx.sql, held.id)
+        if found is None:
+            return False
+        self._pay(tx, replace(held, allocation=None, pool=None), found)
+        return True
+
+    def _adopted(self, tx: Tx, held: Reservation, it: Volume | Snapshot) -> Reservation:
+        """What no allocation pays for is paid by the project's only one, if that can."""
+        parts = store.allocations_of(tx.sql, project=held.project)
+        if held.allocation is not None or len(parts) != 1:
+            return held
+        [part] = parts
+        caps = self._books.caps(tx.sql, held.project, part.id, part.pool)
+        money = {"allocation": part.id, "pool": part.pool, "disk": _rate(it)}
+        until = part_horizon(caps, self._books.now)
+        wanted = replace(held, **money, part_until=until)
+        if not Scales(self._books, tx.sql, caps, held.id).fit(wanted):
+            return held
+        self._pay(tx, wanted, it)
+        return wanted
+
+    def _pay(self, tx: Tx, held: Reservation, it: Volume | Snapshot) -> None:
+        """Have other money pay from now on."""
+        store.put_reservation(tx, held)
+        if self._counts is not None:
+            self._counts.changed(tx, it, it, self._clock.now())
+
+    def _payer(
+        self, sql: Connection, it: Volume | Snapshot, budget: str | None, *, strict: bool
+    ) -> tuple[str | None, str | None]:
+        """Which allocation and pool pay for something new."""
+        source = it.source_id if isinstance(it, Snapshot) else it.from_snapshot
+        whole = store.reservation(sql, source) if source and budget is None else None
+        if whole is not None and whole.project == it.project:
+            return whole.allocation, whole.pool
+        parts = store.allocations_of(sql, project=it.project)
+        chosen = isinstance(it, Volume) and source is None and strict
+        if self._treasury is not None and (budget is not None or (chosen and len(parts) > 1)):
+            fund = self._treasury.fund(sql, it.project, budget)
+            return fund.allocation, fund.pool
+        return (parts[0].id, parts[0].pool) if parts else (None, None)
+
+    def _drawn(
+        self, sql: Connection, it: Volume | Snapshot, allocation: str | None, pool: str | None
+    ) -> Reservation:
         assert it.project is not None, "who has no project has no budget"
         now, began = self._books.now, self._began(sql, it.id)
-        edge, _ = horizon(self._books.caps(sql, it.project, None, None), now)
+        caps = self._books.caps(sql, it.project, allocation, pool)
         return Reservation(
             id=it.id,
             name=it.name,
             project=it.project,
+            allocation=allocation,
+            pool=pool,
             compute=Micros(0),
             since=now,
             until=now,
             disk=_rate(it),
             disk_since=began or now,
-            disk_until=disk_horizon(edge, now),
+            disk_until=now + DISK,
+            part_until=part_horizon(caps, now),
             kept=began > 0,
         )
 
     def _began(self, sql: Connection, id: str) -> int:
         """Since when the ledger counts it; 0 for not."""
         return max((it.began for it in ledger.open_of(sql, id)), default=0)
+
+
+def payer(sql: Connection, id: str) -> tuple[str | None, str | None]:
+    """Which allocation and pool pay for a volume or snapshot: as was decided when it was made."""
+    held = store.reservation(sql, id)
+    return (None, None) if held is None else (held.allocation, held.pool)
+
+
+def _stored(sql: Connection, id: str) -> Volume | Snapshot | None:
+    volumes = storage.by_ids(sql, Volume, [id])
+    if volumes:
+        return volumes[0]
+    copies = storage.by_ids(sql, Snapshot, [id])
+    return copies[0] if copies else None
 
 
 def _rate(it: Volume | Snapshot) -> Micros | None:

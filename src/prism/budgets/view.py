@@ -1,7 +1,6 @@
 """How money looks on the wire: pure functions of where caps stand."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from prism.budgets.books import Standing
@@ -9,17 +8,20 @@ from prism.budgets.model import (
     Allocation,
     AllocationShown,
     BudgetAlerts,
+    CostBreakdown,
     Outcome,
     Pool,
     PoolShown,
+    TopInstance,
 )
-from prism.costs.model import HOUR, MONTH_HOURS
+from prism.budgets.runway import Runway
+from prism.costs.model import HOUR, MONTH_HOURS, PAID, RUNS, Kind
 from prism.costs.plan import moment
-from prism.kit.money import Micros, amount
+from prism.costs.view import percent
+from prism.kit.money import Micros, amount, apportioned
 
 CRITICAL = 0.95
 MEDIUM, HIGH = 0.8, 1.0
-FAR = 253370764800  # the year 9999
 
 
 def pool(it: Pool, allocated: int, at: Standing) -> PoolShown:
@@ -34,6 +36,10 @@ def pool(it: Pool, allocated: int, at: Standing) -> PoolShown:
         spent_amount=amount(Micros(at.settled)),
         reserved_amount=amount(Micros(at.reserved)),
         remaining_amount=amount(Micros(it.total - at.settled)),
+        spent=amount(Micros(at.settled)),
+        reserved=amount(Micros(at.reserved)),
+        left=amount(at.shown_left),
+        spent_after_end=amount(Micros(at.after)),
         utilization_rate=round(at.settled / it.total, 4),
         overrun=overrun(at),
         period=it.period,
@@ -49,8 +55,10 @@ def pool(it: Pool, allocated: int, at: Standing) -> PoolShown:
     )
 
 
-def allocation(it: Allocation, project: str, at: Standing) -> AllocationShown:
-    """An allocation."""
+def allocation(
+    it: Allocation, project: str, at: Standing, pool: Standing | None = None
+) -> AllocationShown:
+    """An allocation; it has no more left than its pool."""
     return AllocationShown(
         id=it.id,
         budget_id=it.pool,
@@ -60,6 +68,10 @@ def allocation(it: Allocation, project: str, at: Standing) -> AllocationShown:
         spent_amount=amount(Micros(at.settled)),
         reserved_amount=amount(Micros(at.reserved)),
         remaining=amount(Micros(it.amount - at.settled)),
+        spent=amount(Micros(at.settled)),
+        reserved=amount(Micros(at.reserved)),
+        left=amount(min(at.shown_left, at.shown_left if pool is None else pool.shown_left)),
+        spent_after_end=amount(Micros(at.after)),
         utilization_rate=round(at.settled / it.amount, 4) if it.amount else 0.0,
         overrun=overrun(at),
         alert_threshold=it.alert_threshold,
@@ -78,42 +90,66 @@ def status(at: Standing) -> Literal["ok", "warning", "critical"]:
     return "critical" if at.part >= CRITICAL else "warning" if at.part >= at.cap.alert else "ok"
 
 
-def outcome(at: Standing, monthly: int, now: int) -> Outcome:
-    """Where a cap stands and when it is used up at so much a month of 720 hours."""
-    end = at.within.end if at.within else None
-    rest = MONTH_HOURS * HOUR if end is None else max(0, end - now)
-    projected = at.settled + monthly * rest // (MONTH_HOURS * HOUR)
+def outcome(at: Standing, end: Runway, monthly: int, now: int) -> Outcome:
+    """Where a cap stands, and until when it pays; `monthly` is what it pays in 720 hours."""
+    closes = at.within.end if at.within else None
+    last = None if end.at is None else moment(end.at)
     return Outcome(
         cap=at.cap.words,
+        scope=at.cap.column,
+        id=at.cap.id,
         amount=amount(at.cap.amount),
         settled=amount(Micros(at.settled)),
+        spent=amount(Micros(at.settled)),
         reserved=amount(Micros(at.reserved)),
-        left=amount(Micros(at.left)),
-        period_end=None if end is None else moment(end),
-        projected=amount(Micros(projected)),
-        runs_out=runs_out(at, monthly, now),
+        reserved_for_disks=amount(Micros(at.disks)),
+        left=amount(at.shown_left),
+        period_end=None if closes is None else moment(closes),
+        projected=amount(Micros(projected(at, monthly, now))),
+        runs_out=last,
+        runs_out_on=last,
+        because=end.because,
+        spent_after_end=amount(Micros(at.after)),
     )
 
 
-def runs_out(at: Standing, monthly: int, now: int) -> datetime | None:
-    """When a cap is used up; null where it lasts to its period's end, or has no period now."""
-    if at.within is None:
-        return None
-    left = at.cap.amount - at.settled
-    if left <= 0:
-        return moment(now)
-    if monthly <= 0:
-        return None
-    gone = now + left * MONTH_HOURS * HOUR // monthly
-    end = at.within.end
-    return None if gone > (FAR if end is None else end) else moment(gone)
+def projected(at: Standing, monthly: int, now: int) -> int:
+    """What it will have paid by its period's end, or in 720 hours, if nothing stops it."""
+    end = at.within.end if at.within else None
+    rest = MONTH_HOURS * HOUR if end is None else max(0, end - now)
+    return at.settled + monthly * rest // (MONTH_HOURS * HOUR)
+
+
+def breakdown(kinds: Mapping[Kind, int], unknown: Collection[Kind]) -> CostBreakdown:
+    """What a project spent it on; the parts add up to what it spent."""
+    paid: dict[Kind, int] = {kind: kinds.get(kind, 0) for kind in PAID}
+    sums = {
+        "compute": sum(paid[kind] for kind in RUNS),
+        "storage": sum(it for kind, it in paid.items() if kind not in RUNS),
+    }
+    shown: dict[str, float | None] = {**apportioned(sums)}
+    lacking = {"compute": RUNS & set(unknown), "storage": set(unknown) - RUNS}
+    for name, kinds_of in lacking.items():
+        if kinds_of and not sums[name]:
+            shown[name] = None
+    return CostBreakdown(shown["compute"], shown["storage"], None)
+
+
+def top_spenders(found: Sequence[tuple[str, str, int]], total: int) -> list[TopInstance]:
+    """What each has cost its project; the cents of all add up to what it spent."""
+    cents = apportioned({resource: paid for resource, _, paid in found})
+    return [
+        TopInstance(name, cents[resource], percent(paid, total))
+        for resource, name, paid in found
+        if paid
+    ]
 
 
 def alerts(standings: Sequence[Standing], burns: Sequence[int | None], now: int) -> BudgetAlerts:
     """How near the nearest cap is; the risk is judged by what each paid in 30 days until now."""
     risk: Literal["low", "medium", "high"] | None = None
     ends = [
-        outcome(at, burn, now).projected * 1e6 / (at.cap.amount or 1)
+        projected(at, burn, now) / (at.cap.amount or 1)
         for at, burn in zip(standings, burns, strict=True)
         if burn is not None
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prism.cli.clean_output import for_programs
 from prism.cli.link import daemon
 from prism.cli.moments import to_the_second
+from prism.cli.money import in_dollars
 from prism.cli.terminal import say, show_json, show_table
 from prism.client.wire import query
 
@@ -79,7 +80,8 @@ def _row(it: dict[str, Any]) -> tuple[object, ...]:
 def _said(values: dict[str, Any] | None) -> str | None:
     if values is None:
         return None
-    return " ".join(f"{name}={'-' if it is None else it}" for name, it in values.items())
+    said = in_dollars(values).items()
+    return " ".join(f"{name}={'-' if it is None else it}" for name, it in said)
 
 
 def _arguments(made: ArgumentParser) -> None:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 PERIODS = ("project", "monthly", "weekly", "daily")
-HEADS = ("NAME", "PERIOD", "TOTAL", "ALLOCATED", "SPENT", "USED", "LEFT")
-PARTS = ("ID", "PROJECT", "ALLOCATED", "SPENT", "USED", "LEFT")
+HEADS = ("NAME", "PERIOD", "TOTAL", "ALLOCATED", "SPENT", "USED", "RESERVED", "LEFT")
+PARTS = ("ID", "PROJECT", "ALLOCATED", "SPENT", "USED", "RESERVED", "LEFT")
+LIMITS = ("LIMIT", "AMOUNT", "SPENT", "RESERVED", "LEFT", "RUNS OUT ON")
 
 
 def _list(asked: Namespace) -> None:
@@ -33,7 +34,8 @@ def _list(asked: Namespace) -> None:
         aligned([it["allocated_amount"] for it in found]),
         aligned([it["spent_amount"] for it in found]),
         [percent(it["utilization_rate"]) for it in found],
-        aligned([it["remaining_amount"] for it in found]),
+        aligned([it["reserved"] for it in found]),
+        aligned([it["left"] for it in found]),
         strict=True,
     )
     return show_table(HEADS, list(rows), "NAME")
@@ -52,8 +54,9 @@ def _show(asked: Namespace) -> None:
             "total": f"{usd(it['total_amount'])} {_per(it['period'])}",
             "spent": usd(it["spent_amount"]),
             "used": percent(it["utilization_rate"]),
-            "set aside": usd(it["reserved_amount"]),
-            "left": usd(it["remaining_amount"]),
+            "reserved": usd(it["reserved"]),
+            "left": usd(it["left"]),
+            **_where({"since it ended": it["spent_after_end"], "over it": it["overrun"]}),
             "period": f"{_day(it['period_start'])} to {_day(it['period_end'])}",
             "time zone": it["time_zone"],
             "alert at": f"{100 * it['alert_threshold']:g}%",
@@ -104,31 +107,64 @@ def _forecast(asked: Namespace) -> None:
     it = daemon().ask("GET", f"/projects/{quoted(asked.project)}/forecast")
     if asked.json:
         return show_json(it)
-    runs_out = it["runs_out"]
     show_fields(
         {
             "an hour": usd(it["hourly"], 4),
             "a day": usd(it["daily"]),
             "a month": usd(it["monthly"]),
-            "money lasts": f"until {here(runs_out)}" if runs_out else "as far as can be seen",
+            **headline(it),
         }
     )
-    if not it["caps"]:
-        return say("No budget limits this project.")
-    print()
-    rows = [
-        (
-            cap["cap"],
-            usd(cap["amount"]),
-            usd(cap["settled"]),
-            usd(cap["reserved"]),
-            usd(cap["left"]),
-            here(cap["runs_out"]) if cap["runs_out"] else "-",
+    return limits(it)
+
+
+def headline(it: dict[str, Any]) -> dict[str, str | None]:
+    """What budget and forecast both say of a project's money, in the same words."""
+    limited = bool(it["caps"])
+    return {
+        "spent": usd(it["spent"]),
+        "reserved": usd(it["reserved"]),
+        "left": usd(it["left"]) if limited else "no budget limits this project",
+        **({"runs out on": _until(it)} if limited else {}),
+    }
+
+
+def limits(it: dict[str, Any]) -> None:
+    """Print where each limit of a project stands, and what none of them counts."""
+    if it["caps"]:
+        print()
+        caps = it["caps"]
+        rows = zip(
+            [cap["cap"] for cap in caps],
+            aligned([cap["amount"] for cap in caps]),
+            aligned([cap["spent"] for cap in caps]),
+            aligned([cap["reserved"] for cap in caps]),
+            aligned([cap["left"] for cap in caps]),
+            [here(cap["runs_out_on"]) if cap["runs_out_on"] else "-" for cap in caps],
+            strict=True,
         )
-        for cap in it["caps"]
-    ]
-    heads = ("LIMIT", "AMOUNT", "SPENT", "SET ASIDE", "LEFT", "GONE")
-    return show_table(heads, rows, "LIMIT")
+        show_table(LIMITS, list(rows), "LIMIT")
+    for cap in it["caps"]:
+        if late := cap["spent_after_end"]:
+            say(f"note: {usd(late)} of what is spent of {cap['cap']} came after it had ended")
+    if unpriced := it["unpriced"]:
+        kind = "thing" if any(name.endswith(")") for name in unpriced) else "workspace"
+        many = "" if len(unpriced) == 1 else "s"
+        names = ", ".join(unpriced)
+        say(f"note: {len(unpriced)} {kind}{many} without a price: {names}; not in these sums")
+    for name in it["not_limited"]:
+        say(f"note: not limited: {name}; no budget of this project counts it")
+
+
+def _where(amounts: dict[str, float]) -> dict[str, str | None]:
+    return {name: usd(amount) for name, amount in amounts.items() if amount}
+
+
+def _until(it: dict[str, Any]) -> str:
+    if it["runs_out_on"] is None:
+        return "as far as can be seen, never"
+    why = f" ({it['because']})" if it["because"] else ""
+    return here(it["runs_out_on"]) + why
 
 
 def parts(found: list[dict[str, Any]]) -> None:
@@ -139,7 +175,8 @@ def parts(found: list[dict[str, Any]]) -> None:
         aligned([it["allocated_amount"] for it in found]),
         aligned([it["spent_amount"] for it in found]),
         [percent(it["utilization_rate"]) for it in found],
-        aligned([it["remaining"] for it in found]),
+        aligned([it["reserved"] for it in found]),
+        aligned([it["left"] for it in found]),
         strict=True,
     )
     show_table(PARTS, list(rows), "PROJECT")

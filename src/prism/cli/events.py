@@ -7,6 +7,7 @@ import json
 from prism.cli.clean_output import escaped
 from prism.cli.link import daemon
 from prism.cli.moments import here
+from prism.cli.money import in_dollars
 from prism.cli.terminal import clean
 from prism.client.stream import events
 
@@ -26,7 +27,8 @@ def _events(asked: Namespace) -> None:
 
 def _line(event: dict[str, Any]) -> str:
     data = event.get("data") or {}
-    more = " ".join(f"{name}={value}" for name, value in data.items() if value is not None)
+    data = {name: in_dollars(it) if isinstance(it, dict) else it for name, it in data.items()}
+    more = " ".join(f"{name}={it}" for name, it in in_dollars(data).items() if it is not None)
     at = here(event["at"]) if event.get("at") else "-"
     words = (at, event.get("id"), event["event"], event.get("subject"), more)
     return "  ".join(clean(word) for word in words if word not in {None, ""})

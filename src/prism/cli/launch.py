@@ -107,9 +107,9 @@ def _plan(plan: dict[str, Any]) -> None:
             "its disk": _dollars(plan.get("disk_monthly"), 2, " a month"),
             "price from": plan.get("price_source"),
             "budget": plan["budget"],
-            "set aside": _dollars(plan.get("reserves"), 2),
+            "reserves": _dollars(plan.get("reserves"), 2),
             "leaves": _dollars(plan.get("leaves"), 2),
-            "lasts until": (plan.get("lasts_until") or "")[:10],
+            "runs out on": (plan.get("lasts_until") or "")[:10],
             "creates": ", ".join(plan["creates"]),
             "notes": "; ".join(plan["notes"]),
         }

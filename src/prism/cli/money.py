@@ -7,6 +7,7 @@ import sys
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 BLOCKS, FULL, REST = " ▏▎▍▌▋▊▉", "█", "░"
 BAR = 10
@@ -15,6 +16,23 @@ BAR = 10
 def usd(amount: float | None, places: int = 2) -> str | None:
     """An amount; nothing where it is not known."""
     return None if amount is None else f"${amount:,.{places}f}"
+
+
+def in_dollars(data: dict[str, Any]) -> dict[str, Any]:
+    """The data of an event as one reads it: dollars in place of its micro-dollars."""
+    shown = {}
+    for name, value in data.items():
+        if f"{name}_usd" in data:
+            continue
+        exact = name.endswith("_usd") and value is not None
+        shown[name.removesuffix("_usd")] = dollars(value) if exact else value
+    return shown
+
+
+def dollars(amount: float) -> str:
+    """An amount in cents, or with all its digits where it has more than cents."""
+    cents = f"{amount:,.2f}"
+    return f"${cents}" if round(amount, 6) == round(amount, 2) else f"${amount:,.6f}".rstrip("0")
 
 
 def aligned(amounts: Sequence[float | None], places: int = 2) -> list[str]:

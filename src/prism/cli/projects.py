@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prism.cli.budgets import headline, limits
 from prism.cli.link import daemon
 from prism.cli.money import aligned, percent, usd
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
 
-HEADS = ("NAME", "BUDGET", "SPENT", "USED", "A MONTH", "WORKSPACES", "MEMBERS")
+HEADS = ("NAME", "BUDGET", "SPENT", "USED", "LEFT", "A MONTH", "WORKSPACES", "MEMBERS")
 LIMITS = ("alert", "hibernate", "prevent")
 WIRE = {
     "alert": "alert_threshold",
@@ -32,8 +33,9 @@ def _list(asked: Namespace) -> None:
     rows = zip(
         [it["name"] for it in found],
         aligned([it["total_allocated"] for it in money]),
-        aligned([it["current_spend"] for it in money]),
+        aligned([it["spent"] for it in money]),
         [percent(_used(it)) for it in money],
+        aligned([it["left"] for it in money]),
         aligned([it["monthly_burn_rate"] for it in money]),
         [f"{it['active_instances']} of {it['total_instances']}" for it in found],
         [len(it["members"]) for it in found],
@@ -52,10 +54,12 @@ def _show(asked: Namespace) -> None:
             "name": it["name"],
             "id": it["id"],
             "about": it["description"],
-            "budget": usd(money["total_allocated"]) or "no cap of its own",
-            "spent": usd(money["current_spend"]),
+            "budget": usd(money["total_allocated"]) or "not limited",
+            "spent": usd(money["spent"]),
             "used": percent(_used(money)),
-            "left": usd(money["remaining"]),
+            "reserved": usd(money["reserved"]),
+            "left": usd(money["left"]),
+            **_ever(money),
             "a month": usd(money["monthly_burn_rate"]),
             "alert at": f"{money['alert_threshold']:g}%",
             "sleep at": _percent(money["auto_hibernate_threshold"]),
@@ -104,16 +108,13 @@ def _budget(asked: Namespace) -> None:
     if asked.json:
         return show_json(it)
     parts, alerts = it["cost_breakdown"], it["budget_alerts"]
-    over, left = it["overrun"], it["remaining"]
-    free = None if left is None else max(0.0, left - it["reserved"])
+    over = it["overrun"]
     show_fields(
         {
             "budget": usd(it["total_allocated"]),
-            "spent": usd(it["current_spend"]),
             "used": percent(_used(it)),
-            "set aside": usd(it["reserved"]),
-            "left": usd(left),
-            "still free": usd(free),
+            **headline(it),
+            **_ever(it),
             "compute": usd(parts["compute"]),
             "storage": usd(parts["storage"]),
             "transfer": usd(parts["data_transfer"]),
@@ -128,7 +129,7 @@ def _budget(asked: Namespace) -> None:
         shares = [percent(one["percentage"] / 100) for one in spenders]
         names = [one["name"] for one in spenders]
         show_table(("WORKSPACE", "COST", "SHARE"), list(zip(names, costs, shares, strict=True)))
-    return None
+    return limits(it)
 
 
 def _analysis(asked: Namespace) -> None:
@@ -151,9 +152,15 @@ def _analysis(asked: Namespace) -> None:
 
 
 def _used(money: dict[str, Any]) -> float | None:
-    """What of a budget is spent in its present period; what was before that is in `spent`."""
-    total = money["total_allocated"]
-    return (total - money["remaining"]) / total if total else None
+    """What of a budget is spent in its present period."""
+    total, spent = money["total_allocated"], money["spent"]
+    return spent / total if total and spent is not None else None
+
+
+def _ever(money: dict[str, Any]) -> dict[str, str | None]:
+    """All that was ever spent, where that is not what is spent of the budget now."""
+    ever = money["current_spend"]
+    return {"spent ever": usd(ever)} if ever != money["spent"] else {}
 
 
 def _percent(given: float | None) -> str | None:

@@ -60,6 +60,7 @@ def _create(asked: Namespace) -> None:
         "iops": asked.iops,
         "throughput": asked.throughput,
         "project": asked.project,
+        "budget": asked.budget,
     }
     body = {field: value for field, value in given.items() if value is not None}
     it = daemon().ask("POST", f"{PATH}/create", body)
@@ -158,6 +159,7 @@ def _new(made: ArgumentParser) -> None:
     made.add_argument("--iops", type=int, metavar="N", help="of gp3 and io2")
     made.add_argument("--throughput", type=int, metavar="MIB", help="of gp3, in MiB/s")
     made.add_argument("--project", metavar="NAME", help="whose it is")
+    made.add_argument("--budget", metavar="NAME", help="which of its budgets pays")
 
 
 def _one_more(made: ArgumentParser) -> None:

@@ -55,6 +55,7 @@ class Volumes:
         iops: int | None = None,
         throughput: int | None = None,
         project: str | None = None,
+        budget: str | None = None,
     ) -> Volume:
         """Ask for a new one; an `efs` volume has neither size nor type."""
         body = NewVolume(
@@ -65,6 +66,7 @@ class Volumes:
             iops=iops,
             throughput=throughput,
             project=project,
+            budget=budget,
         )
         return _volume(self._wire, "POST", f"{VOLUMES}/create", body)
 

@@ -1,11 +1,13 @@
 """Ways to spend less, from what was measured: pure, and silent where too little was."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from prism.catalog.model import MachineType
 from prism.catalog.plan import TYPES, price
 from prism.costs.model import Advice, Observed, Usage
-from prism.kit.money import Micros, amount
+from prism.kit.money import CENT, Micros, amount
 
 ENOUGH = 24.0  # hours
 IDLE = 0.25  # a share of the time
@@ -18,10 +20,29 @@ def enough(observed: Sequence[Observed]) -> list[Observed]:
     return [it for it in observed if it.hours >= ENOUGH]
 
 
-def advice(observed: Sequence[Observed]) -> list[Advice]:
-    """What each workspace that was measured for a day or more could do without."""
-    found = [one for it in enough(observed) for one in _all(it)]
+def advice(observed: Sequence[Observed], paid: Mapping[str, int] | None = None) -> list[Advice]:
+    """What each workspace that was measured for a day or more could do without.
+
+    `paid` is what each has cost while it ran, by its name: no advice, nor all that there is
+    about one, would have saved more than that.
+    """
+    found: list[Advice] = []
+    for it in enough(observed):
+        most = None if paid is None else paid.get(it.workspace, 0)
+        found += _within(most, _all(it))
     return sorted(found, key=lambda one: (-one.potential_savings, one.instance, one.type))
+
+
+def _within(paid: int | None, found: Iterable[Advice]) -> Iterator[Advice]:
+    """As it is, but altogether no more than what was paid."""
+    if paid is None:
+        yield from found
+        return
+    left = paid
+    for one in found:
+        saved = min(left, round(one.potential_savings * 1e6))
+        left -= saved
+        yield replace(one, potential_savings=amount(Micros(saved // CENT * CENT)))
 
 
 def _all(it: Observed) -> Iterator[Advice]:
@@ -29,7 +50,9 @@ def _all(it: Observed) -> Iterator[Advice]:
         return
     if it.idle_hours >= IDLE * it.hours:
         yield _sleep(it, it.hourly)
-    if (less := _smaller(it, it.hourly)) is not None:
+    # Both together: what slept would have cost nothing, whatever its type.
+    slept = it.idle_hours if it.idle_hours >= IDLE * it.hours else 0.0
+    if (less := _smaller(it, it.hourly, it.hours - slept)) is not None:
         yield less
     if (without := _without_gpu(it)) is not None:
         yield without
@@ -45,7 +68,7 @@ def _sleep(it: Observed, hourly: Micros) -> Advice:
     return _advice(it, kind, int(hourly * it.idle_hours), said)
 
 
-def _smaller(it: Observed, hourly: Micros) -> Advice | None:
+def _smaller(it: Observed, hourly: Micros, hours: float) -> Advice | None:
     """The cheapest type of its family that would have been enough at the busiest moment."""
     now = TYPES.get(it.instance_type)
     if now is None or not _known(it, it.cpu) or not _known(it, it.memory):
@@ -70,7 +93,7 @@ def _smaller(it: Observed, hourly: Micros) -> Advice | None:
         f"{it.memory.max:.0f} % of its memory "
         f"(`prism resize {it.workspace} --instance-type {name}`)"
     )
-    return _advice(it, "rightsizing", int((hourly - less) * it.hours), said)
+    return _advice(it, "rightsizing", int((hourly - less) * hours), said)
 
 
 def _without_gpu(it: Observed) -> Advice | None:

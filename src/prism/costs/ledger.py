@@ -1,17 +1,29 @@
 """The meter: told of every change inside its transaction, it opens and closes segments."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.costs import rollups, store
-from prism.costs.model import DAY, Booking, DayCost, Kind, Segment
-from prism.costs.plan import Charge, booking, charges, cost, day_of, second, sweep
+from prism.costs.model import DAY, RUNS, Booking, DayCost, Kind, Segment
+from prism.costs.plan import (
+    Charge,
+    booking,
+    charges,
+    cost,
+    day_of,
+    filled,
+    least_seconds,
+    second,
+    sweep,
+)
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.workspaces.model import Workspace
 
+LATELY = 120  # seconds: who looks is taken to look so often, also where a cloud is slow
 SURE_FOR = 60  # seconds: what was learned later than that was reconstructed
 
 
@@ -26,12 +38,42 @@ class Ledger:
     ) -> None:
         """A workspace changed at `at`; what it costs from then on is what it is now."""
         if before is None or _priced(before) != _priced(after):
-            self.set(tx, booking(after), charges(after), at, sure=sure)
+            least = least_seconds(after)
+            self.set(tx, booking(after), charges(after), at, sure=sure, least=least)
+
+    def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
+        """These were seen to run at `at`: what they cost until then is booked.
+
+        Sums that were made of times since the last look are forgotten: they lack it.
+        """
+        until = second(at)
+        since = store.confirm(tx, ids, until)
+        if since is None:
+            return
+        if day_of(since) < day_of(until):
+            rollups.forget_after(tx, since)
+        else:
+            store.forget_marks(tx, since)
+
+    def is_current(self, sql: Connection, id: str) -> bool:
+        """Whether it was looked at lately; what nobody looked at may be off for long."""
+        counted = store.counted_until(sql, id)
+        return counted is None or second(self._clock.now()) - counted <= LATELY
 
     def set(
-        self, tx: Tx, of: Booking, what: dict[Kind, Charge], at: datetime, *, sure: bool = True
+        self,
+        tx: Tx,
+        of: Booking,
+        what: dict[Kind, Charge],
+        at: datetime,
+        *,
+        sure: bool = True,
+        least: int = 0,
     ) -> None:
-        """From `at` on, `of` costs this and nothing else; `at` may have passed a while ago."""
+        """From `at` on, `of` costs this and nothing else; `at` may have passed a while ago.
+
+        What ran is charged for `least` seconds at least.
+        """
         now = second(self._clock.now())
         held = {it.kind: it for it in store.open_of(tx.sql, of.resource)}
         stale = [it for it in held.values() if _stale(it, of, what.get(it.kind))]
@@ -43,10 +85,14 @@ class Ledger:
         guessed = not sure or now - moment > SURE_FOR
         for it in stale:
             self._end(tx, it, moment, guessed=guessed)
+            if it.kind is Kind.COMPUTE and it.kind not in what:
+                self._fill(tx, it, moment, least)
         for kind in fresh:
-            store.begin(tx, of, kind, what[kind], moment, reconstructed=guessed)
-        if moment < now:
-            rollups.forget_after(tx, moment)
+            counted = now if kind in RUNS and what[kind].rate.amount else None
+            store.begin(tx, of, kind, what[kind], moment, counted=counted, reconstructed=guessed)
+        learned = min((it.counted for it in stale if it.counted is not None), default=moment)
+        if min(learned, moment) < now:  # sums of days since lack what is learned now
+            rollups.forget_after(tx, min(learned, moment))
 
     def roll(self) -> int:
         """Sum up the days that are over and not summed up yet; how many that was."""
@@ -60,6 +106,21 @@ class Ledger:
                 return 0
             rollups.keep_days(tx, swept(tx.sql, first, today, now))
             return today - first
+
+    def _fill(self, tx: Tx, it: Segment, ended: int, least: int) -> None:
+        """Charge what a run that is over lacks to its least.
+
+        By a segment of its own that ends with the run: so no sum is of the future, and what
+        starts again at once is charged anew.
+        """
+        lacking = least - (ended - store.run_since(tx.sql, it))
+        if lacking <= 0 or not it.amount:
+            return
+        began = ended - lacking
+        store.begin(tx, *filled(it, least), began, counted=ended, reconstructed=False)
+        more = next(one for one in store.open_of(tx.sql, it.resource) if one.kind is it.kind)
+        self._end(tx, more, ended, guessed=False)
+        rollups.forget_after(tx, began)
 
     def _end(self, tx: Tx, it: Segment, at: int, *, guessed: bool) -> None:
         paid = 0 if it.amount is None else cost(it.amount, it.hours, at - it.began)

@@ -25,6 +25,7 @@ class Kind(StrEnum):
 
 
 PAID = tuple(kind for kind in Kind if kind is not Kind.ASLEEP)
+RUNS = frozenset({Kind.COMPUTE, Kind.ADDRESS})  # what costs something only while a machine runs
 OF_A_WORKSPACE = frozenset({Kind.COMPUTE, Kind.ROOT, Kind.ADDRESS})
 
 
@@ -55,7 +56,11 @@ class Booking(Struct, frozen=True):
 
 
 class Segment(Struct, frozen=True, kw_only=True):
-    """One stretch of time at one price; times are seconds since 1970, null while it goes on."""
+    """One stretch of time at one price; times are seconds since 1970, null while it goes on.
+
+    While it goes on it costs something until `counted`, when its machine was last seen to run;
+    null is until now.
+    """
 
     id: int
     resource: str
@@ -74,7 +79,13 @@ class Segment(Struct, frozen=True, kw_only=True):
     as_of: date | None
     began: int
     ended: int | None
+    counted: int | None
     reconstructed: bool
+
+    @property
+    def until(self) -> int | None:
+        """Until when it costs something; null where it does now."""
+        return self.counted if self.ended is None else self.ended
 
     @property
     def is_paid(self) -> bool:
@@ -83,7 +94,7 @@ class Segment(Struct, frozen=True, kw_only=True):
 
 
 class Stretch(Struct, frozen=True):
-    """What a sum needs of a segment; `no` is its resource's number."""
+    """What a sum needs of a segment: its resource's number, and until when it counts."""
 
     no: int
     project: str | None
@@ -148,12 +159,13 @@ class Current(Struct, frozen=True, kw_only=True):
 
 
 class Bucket(Struct, frozen=True):
-    """One bar of a chart."""
+    """One bar of a chart; the cents of all bars add up to the total, `micros` is exact."""
 
     date: date
     cost: float
     instances: int
     hibernation_savings: float
+    micros: int
 
 
 class Trends(Struct, frozen=True):
@@ -169,6 +181,7 @@ class History(Struct, frozen=True, kw_only=True):
 
     period: str
     total_cost: float
+    micros: int
     daily_costs: tuple[Bucket, ...]
     cost_trends: Trends
 

@@ -21,6 +21,7 @@ from prism.costs.model import (
     DayCost,
     Kind,
     Rate,
+    Segment,
     Stretch,
 )
 from prism.kit.money import Micros
@@ -28,6 +29,9 @@ from prism.workspaces.model import Seen, Workspace
 
 NOWHERE = frozenset({Seen.NONE, Seen.UNSURE, Seen.GONE})
 FREE, SIMULATED, SIMULATED_REGION, SIMULATED_DISK = "local", "simulated", "us-east-1", "gp3"
+# EC2 API Reference, StartInstances: "Every time you start your instance, Amazon EC2 charges a
+# one-minute minimum for instance usage, and thereafter charges per second".
+A_START = 60  # seconds
 AS_OF = re.compile(r"as of (\d{4}-\d\d-\d\d)")
 EPOCH = date(1970, 1, 1).toordinal()
 
@@ -118,6 +122,19 @@ def charges(it: Workspace) -> dict[Kind, Charge]:
     return found
 
 
+def least_seconds(it: Workspace) -> int:
+    """How long each start of it is charged for at least."""
+    return A_START if it.place.startswith("aws:") else 0
+
+
+def filled(it: Segment, least: int) -> tuple[Booking, Kind, Charge]:
+    """What a run that was shorter than its least is charged for beside it."""
+    names = Booking.__struct_fields__
+    of = Booking(**{name: getattr(it, name) for name in names})
+    rate = Rate(it.amount, it.hours, it.source, it.as_of)
+    return of, it.kind, Charge(f"{it.detail}, to {least} s for a start", rate)
+
+
 def compute_rate(it: Workspace) -> Rate:
     """What an hour of it costs while it runs, as was agreed at launch."""
     source = it.price_source or "unknown"
@@ -146,6 +163,11 @@ def address_rate(it: Workspace) -> Rate:
     if known is None:
         return Rate(None, 1, "unknown")
     return Rate(known.amount, 1, known.source, known.as_of)
+
+
+def monthly_cost(held: Iterable[Segment]) -> Micros:
+    """What these cost together in 720 hours, as far as their prices are known."""
+    return Micros(sum((it.amount or 0) * (MONTH_HOURS // it.hours) for it in held if it.is_paid))
 
 
 def sweep(

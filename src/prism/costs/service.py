@@ -11,15 +11,14 @@ from prism.costs.ledger import first_unrolled, swept
 from prism.costs.model import (
     DAY,
     HOUR,
-    MONTH_HOURS,
     Current,
     DayCost,
     History,
     Line,
     Savings,
 )
-from prism.costs.plan import as_day, day_of, month_of, second
-from prism.costs.view import current, history, line
+from prism.costs.plan import as_day, day_of, month_of, monthly_cost, second
+from prism.costs.view import current, history, lines
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.db import Database
@@ -78,7 +77,7 @@ class CostService:
             names = projects.names(sql)
             found = store.within(sql, first * DAY, (last + 1) * DAY, scope)
         until = min((last + 1) * DAY, second(now))
-        return [line(it, names, first * DAY, until) for it in found]
+        return lines(found, names, first * DAY, until)
 
     def days(
         self, sql: Connection, first: int, last: int, project: str | None = None
@@ -130,10 +129,7 @@ class CostService:
 
     def monthly(self, sql: Connection, project: str) -> Micros:
         """What a project would cost in 720 hours of this moment."""
-        held = store.open_now(sql, project)
-        return Micros(
-            sum((it.amount or 0) * (MONTH_HOURS // it.hours) for it in held if it.is_paid)
-        )
+        return monthly_cost(store.open_now(sql, project))
 
     def spends(self, sql: Connection) -> dict[str, Micros | None]:
         """What each listed workspace has cost so far: a settlement."""

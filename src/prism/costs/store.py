@@ -1,6 +1,6 @@
 """The ledger's tables, and all of its SQL. Segments are only ever added, and closed once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -59,6 +59,7 @@ segments = Table(
     Column("as_of", Date),
     Column("began", BigInteger, nullable=False),
     Column("ended", BigInteger),
+    Column("counted", BigInteger),  # until when an open one counts; null: until now
     Column("reconstructed", Boolean, nullable=False),
     Index("segments_of", "resource", "ended"),
     Index("segments_ended", "ended"),
@@ -95,8 +96,9 @@ marks = Table(  # what a scope had cost by a moment in the past
 )
 FIELDS = Segment.__struct_fields__
 SELECT = select(*(segments.c[field] for field in FIELDS))
-NUMBERS = ("no", "project", "kind", "amount", "hours", "began", "ended")
-STRETCHES = select(*(segments.c[field] for field in NUMBERS))
+NUMBERS = ("no", "project", "kind", "amount", "hours", "began")
+UNTIL = func.coalesce(segments.c.ended, segments.c.counted)  # null: it counts until now
+STRETCHES = select(*(segments.c[field] for field in NUMBERS), UNTIL)
 PAYING = segments.c.kind != Kind.ASLEEP
 
 
@@ -117,8 +119,17 @@ def last_end(sql: Connection, resource: str) -> int:
     return sql.execute(ended).scalar() or 0
 
 
-def begin(tx: Tx, of: Booking, kind: Kind, what: Charge, at: int, *, reconstructed: bool) -> None:
-    """Open a segment."""
+def begin(
+    tx: Tx,
+    of: Booking,
+    kind: Kind,
+    what: Charge,
+    at: int,
+    *,
+    counted: int | None,
+    reconstructed: bool,
+) -> None:
+    """Open a segment that counts until `counted`, or where that is null until now."""
     no = _account(tx, of, at, unknown=kind is not Kind.ASLEEP and what.rate.amount is None)
     tx.sql.execute(
         segments.insert().values(
@@ -128,6 +139,7 @@ def begin(tx: Tx, of: Booking, kind: Kind, what: Charge, at: int, *, reconstruct
             kind=kind,
             detail=what.detail,
             began=at,
+            counted=counted,
             reconstructed=reconstructed,
         )
     )
@@ -144,6 +156,37 @@ def end(tx: Tx, it: Segment, at: int, paid: int, *, reconstructed: bool) -> None
     if it.kind is not Kind.ASLEEP:
         key = and_(accounts.c.resource == it.resource, accounts.c.project == (it.project or ""))
         tx.sql.execute(update(accounts).where(key).values(paid=accounts.c.paid + paid))
+
+
+def confirm(tx: Tx, resources: Sequence[str], at: int) -> int | None:
+    """Let what runs of these count until `at`; the least that any of them had counted until."""
+    s, oldest = segments.c, None
+    for part in batched(resources):
+        mine = and_(OPEN, s.resource.in_(part), s.counted < at)
+        least = tx.sql.execute(select(func.min(s.counted)).where(mine)).scalar()
+        if least is None:
+            continue
+        oldest = least if oldest is None else min(oldest, least)
+        tx.sql.execute(update(segments).where(mine).values(counted=at))
+    return oldest
+
+
+def run_since(sql: Connection, it: Segment) -> int:
+    """When the run began whose last segment this is; other prices or payers cut it in parts."""
+    s = segments.c
+    mine = and_(s.resource == it.resource, s.kind == it.kind, s.id < it.id)
+    began, ended = it.began, select(s.began, s.ended).where(mine).order_by(s.id.desc())
+    for before, until in sql.execute(ended):
+        if until != began:
+            break
+        began = before
+    return began
+
+
+def counted_until(sql: Connection, resource: str) -> int | None:
+    """Until when the ledger counts what runs of a resource; null where nothing paid runs."""
+    least = select(func.min(segments.c.counted)).where(segments.c.resource == resource, OPEN)
+    return sql.execute(least).scalar()
 
 
 def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros | None]:
@@ -208,8 +251,8 @@ def mark(tx: Tx, scope: str, at: int, micros: int) -> None:
         tx.sql.execute(marks.insert().values(scope=scope, at=at, micros=micros))
 
 
-def top(sql: Connection, project: str, now: int) -> list[tuple[str, int]]:
-    """What each resource of a project has cost it, by name, the dearest first."""
+def top(sql: Connection, project: str, now: int) -> list[tuple[str, str, int]]:
+    """What each resource of a project has cost it, with its name, the dearest first."""
     a, sums = accounts.c, dict[str, int]()
     names: dict[str, str] = {}
     for resource, name, paid in sql.execute(
@@ -221,19 +264,46 @@ def top(sql: Connection, project: str, now: int) -> list[tuple[str, int]]:
     for resource, paid in sql.execute(mine):
         sums[resource] += int(paid or 0)
     ordered = sorted(sums.items(), key=lambda it: (-it[1], names[it[0]]))
-    return [(names[resource], paid) for resource, paid in ordered]
+    return [(resource, names[resource], paid) for resource, paid in ordered]
 
 
-def totals_of_projects(sql: Connection, now: int) -> dict[str, int]:
-    """All that each project has ever cost."""
+def totals_of_projects(sql: Connection, now: int, project: str | None = None) -> dict[str, int]:
+    """All that each project, or one, has ever cost."""
     a = accounts.c
-    closed = select(a.project, func.sum(a.paid)).where(a.project != "").group_by(a.project)
-    sums = {project: int(paid) for project, paid in sql.execute(closed)}
+    whose = a.project != "" if project is None else a.project == project
+    closed = select(a.project, func.sum(a.paid)).where(whose).group_by(a.project)
+    sums = {owner: int(paid) for owner, paid in sql.execute(closed)}
     query = select(segments.c.project, func.sum(cost_by(now))).where(OPEN, PAYING)
-    mine = query.where(segments.c.project.is_not(None)).group_by(segments.c.project)
-    for project, paid in sql.execute(mine):
-        sums[project] = sums.get(project, 0) + int(paid or 0)
+    s = segments.c
+    owned = s.project.is_not(None) if project is None else s.project == project
+    mine = query.where(owned).group_by(s.project)
+    for owner, paid in sql.execute(mine):
+        sums[owner] = sums.get(owner, 0) + int(paid or 0)
     return sums
+
+
+def projects_with_unpriced(sql: Connection) -> set[str]:
+    """The projects of which something has, or had, no known price."""
+    query = select(accounts.c.project).where(accounts.c.unknown).distinct()
+    return set(sql.execute(query).scalars())
+
+
+def unpriced(sql: Connection, project: str) -> list[tuple[str, Kind]]:
+    """What of a project nobody knows, or knew, the price of: its name, and for what it is."""
+    known = select(accounts.c.resource).where(accounts.c.unknown, accounts.c.project == project)
+    if sql.execute(known).first() is None:
+        return []
+    s = segments.c
+    mine = and_(s.resource.in_(known), s.project == project, s.amount.is_(None), PAYING)
+    found = sql.execute(select(s.name, s.kind).where(mine).distinct())
+    return sorted((name, Kind(kind)) for name, kind in found)
+
+
+def last_allocation(sql: Connection, pool: str, project: str) -> str | None:
+    """The allocation of a pool to a project that paid last, if any ever did."""
+    s = segments.c
+    query = select(s.allocation).where(s.pool == pool, s.project == project)
+    return sql.execute(query.order_by(s.id.desc()).limit(1)).scalar()
 
 
 def beginnings(sql: Connection) -> list[tuple[str, int]]:
@@ -254,7 +324,8 @@ def stretches(
     """What costs something between `start` and `end`, as sums need it."""
     mine = true() if project is None else segments.c.project == project
     for row in sql.execute(STRETCHES.where(touching(start, end), mine)).all():
-        no, of, kind, amount, hours, began, ended = row
+        values: tuple[Any, ...] = tuple(row)
+        no, of, kind, amount, hours, began, ended = values
         yield Stretch(no, of, Kind(kind), amount, hours, began, ended)
 
 
@@ -273,7 +344,7 @@ def forget_marks(tx: Tx, at: int) -> None:
 def cost_by(at: int) -> ColumnElement[int]:
     """What a segment has cost by `at`, in SQL: integers divide downwards on both databases."""
     s = segments.c
-    end = case((s.ended < at, s.ended), else_=at)
+    end = case((at > UNTIL, UNTIL), else_=at)
     seconds = case((end > s.began, end - s.began), else_=0)
     return func.coalesce(s.amount * seconds // (s.hours * HOUR), 0)
 
@@ -281,6 +352,11 @@ def cost_by(at: int) -> ColumnElement[int]:
 def touching(start: int, end: int) -> ColumnElement[bool]:
     """Whether a segment costs something between `start` and `end`."""
     return and_(segments.c.began < end, or_(OPEN, segments.c.ended > start))
+
+
+def batched(ids: Sequence[str], most: int = 500) -> Iterator[Sequence[str]]:
+    """Parts that a statement takes as its parameters."""
+    return (ids[at : at + most] for at in range(0, len(ids), most))
 
 
 def _account(tx: Tx, of: Booking, at: int, *, unknown: bool) -> int:

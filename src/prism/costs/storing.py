@@ -1,6 +1,9 @@
 """What volumes and snapshots cost: implements `storage.model.Meter` on the same ledger."""
 
+from collections.abc import Callable
 from datetime import datetime
+
+from sqlalchemy import Connection
 
 from prism.costs.ledger import Ledger
 from prism.costs.model import MONTH_HOURS, Booking, Kind, Rate
@@ -10,6 +13,7 @@ from prism.storage.model import Kind as Sort
 from prism.storage.model import Seen, Snapshot, Volume
 from prism.storage.plan import monthly_cost
 
+Payer = Callable[[Connection, str], tuple[str | None, str | None]]
 COSTS = {Seen.THERE, Seen.DELETING}
 SOURCE = "the price list, as it was when it was made"
 GIB = 2**30
@@ -18,8 +22,9 @@ GIB = 2**30
 class StorageLedger:
     """Opens and closes the segments of what keeps data."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, payer: Payer = lambda sql, id: (None, None)) -> None:
+        """`payer` says which allocation and pool pay for a volume or snapshot, by its id."""
+        self._ledger, self._payer = ledger, payer
 
     def changed(
         self,
@@ -31,7 +36,10 @@ class StorageLedger:
         """It is so from `at` on; null is what there is not yet, or no more."""
         it = after or before
         assert it is not None, "something became something else"
-        self._ledger.set(tx, _booking(it), {} if after is None else charges(after), at)
+        allocation, pool = self._payer(tx.sql, it.id)
+        self._ledger.set(
+            tx, _booking(it, allocation, pool), {} if after is None else charges(after), at
+        )
 
 
 def charges(it: Volume | Snapshot) -> dict[Kind, Charge]:
@@ -63,7 +71,13 @@ def _detail(it: Volume | Snapshot, *, measured: bool) -> str:
     return f"{it.size_gb} GB {it.volume_type}"
 
 
-def _booking(it: Volume | Snapshot) -> Booking:
+def _booking(it: Volume | Snapshot, allocation: str | None, pool: str | None) -> Booking:
     return Booking(
-        resource=it.id, name=it.name, owner=it.owner, profile=it.place, project=it.project
+        resource=it.id,
+        name=it.name,
+        owner=it.owner,
+        profile=it.place,
+        project=it.project,
+        allocation=allocation,
+        pool=pool,
     )

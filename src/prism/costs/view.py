@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
 from prism.costs.model import (
     MONTH_HOURS,
     PAID,
@@ -18,7 +20,7 @@ from prism.costs.model import (
     Trends,
 )
 from prism.costs.plan import as_date, buckets, cost, moment
-from prism.kit.money import Micros, amount, rate
+from prism.kit.money import Micros, amount, apportioned, rate, shares
 
 GROUP = {
     Kind.COMPUTE: "instances",
@@ -36,6 +38,7 @@ WORDS = {
     Kind.FILES: "shared file systems",
     Kind.SNAPSHOT: "snapshots",
 }
+SORTS = {Kind.VOLUME: "volume", Kind.FILES: "shared volume", Kind.SNAPSHOT: "snapshot"}
 CENT, STEADY, DRIVERS = 10_000, 5.0, 5
 
 
@@ -47,7 +50,8 @@ def current(held: Sequence[Segment], savings: Savings) -> Current:
     for it in paying:
         month = (it.amount or 0) * MONTH_HOURS // it.hours
         monthly[GROUP[it.kind]] += month
-        drivers[it.name] = drivers.get(it.name, 0) + month
+        name = called(it.name, it.kind)
+        drivers[name] = drivers.get(name, 0) + month
     parts = shares({name: month / MONTH_HOURS for name, month in monthly.items()}, 100)
     total = sum(monthly.values())
     first = sorted(drivers.items(), key=lambda it: (-it[1], it[0]))[:DRIVERS]
@@ -62,16 +66,13 @@ def current(held: Sequence[Segment], savings: Savings) -> Current:
             for name, month in first
             if month
         ),
-        unknown=tuple(sorted({it.name for it in paying if it.amount is None})),
+        unknown=tuple(sorted({called(it.name, it.kind) for it in paying if it.amount is None})),
     )
 
 
-def shares(exact: Mapping[str, float], unit: int) -> dict[str, int]:
-    """Parts in whole units that sum up to their rounded total: the largest rests round up."""
-    whole = {name: int(part // unit) for name, part in exact.items()}
-    missing = round(sum(exact.values()) / unit) - sum(whole.values())
-    rests = sorted(exact, key=lambda name: (-(exact[name] % unit), name))
-    return {name: part + (name in rests[: max(missing, 0)]) for name, part in whole.items()}
+def called(name: str, kind: Kind) -> str:
+    """What to call something in a list of many: a volume may have a workspace's name."""
+    return f"{name} ({SORTS[kind]})" if kind in SORTS else name
 
 
 def percent(part: int, total: int) -> float:
@@ -81,13 +82,18 @@ def percent(part: int, total: int) -> float:
 
 def history(days: Mapping[int, DayCost], first: int, last: int, granularity: str) -> History:
     """A period, bar by bar."""
-    bars, total = [], 0
-    for day, paid, instances, saved in buckets(days, first, last, granularity):
-        total += paid
-        bars.append(Bucket(as_date(day), amount(Micros(paid)), instances, amount(Micros(saved))))
+    found = list(buckets(days, first, last, granularity))
+    total = sum(paid for _, paid, _, _ in found)
+    paid_of = apportioned({day: paid for day, paid, _, _ in found})
+    saved_of = apportioned({day: saved for day, _, _, saved in found})
+    bars = [
+        Bucket(as_date(day), paid_of[day], instances, saved_of[day], paid)
+        for day, paid, instances, _ in found
+    ]
     return History(
         period=f"{last - first + 1}_days",
         total_cost=amount(Micros(total)),
+        micros=total,
         daily_costs=tuple(bars),
         cost_trends=trends(days, first, last),
     )
@@ -111,9 +117,21 @@ def trends(days: Mapping[int, DayCost], first: int, last: int) -> Trends:
     return Trends(direction, change, said)
 
 
+def lines(
+    found: Sequence[Segment], projects: Mapping[str, str], start: int, end: int
+) -> list[Line]:
+    """Their parts in a period; the cents of all that have a price add up to their total."""
+    made = [line(it, projects, start, end) for it in found]
+    known = {at: it.micros for at, it in enumerate(made) if it.micros is not None}
+    paid = {at: it for at, it in known.items() if made[at].kind is not Kind.ASLEEP}
+    saved = {at: it for at, it in known.items() if at not in paid}
+    cost = apportioned(paid) | apportioned(saved)
+    return [replace(it, cost=cost.get(at)) for at, it in enumerate(made)]
+
+
 def line(it: Segment, projects: Mapping[str, str], start: int, end: int) -> Line:
     """A segment's part in a period."""
-    begin, stop = max(it.began, start), end if it.ended is None else min(it.ended, end)
+    begin, stop = max(it.began, start), end if it.until is None else min(it.until, end)
     stop = max(begin, stop)
     micros = None
     if it.amount is not None:

@@ -7,7 +7,7 @@ from prism.budgets.escrow import Escrow
 from prism.budgets.purse import Purse
 from prism.budgets.reconciler import BudgetReconciler
 from prism.budgets.service import BudgetService
-from prism.budgets.storing import StorageEscrow
+from prism.budgets.storing import StorageEscrow, payer
 from prism.costs.ledger import Ledger
 from prism.costs.service import CostService
 from prism.costs.storing import StorageLedger
@@ -17,7 +17,7 @@ from prism.kit.clock import Clock
 from prism.kit.reconcile import Loop
 from prism.storage.model import Meter as StorageMeter
 from prism.workspaces.prices import PriceWatch
-from prism.workspaces.upstairs import Meter
+from prism.workspaces.upstairs import Meter, RunningTime
 
 if TYPE_CHECKING:
     from prism.kit.db import Database
@@ -50,12 +50,12 @@ class MoneyRooms:
     @cached_property
     def storage_ledger(self) -> StorageLedger:
         """The same, for volumes and snapshots."""
-        return StorageLedger(self.ledger)
+        return StorageLedger(self.ledger, payer)
 
     @cached_property
     def storage_escrow(self) -> StorageEscrow:
         """Sets money aside for volumes and snapshots before they are made."""
-        return StorageEscrow(self.clock)
+        return StorageEscrow(self.clock, counts=self.storage_ledger, treasury=self.escrow)
 
     @property
     def storage_meters(self) -> list[StorageMeter]:
@@ -77,10 +77,16 @@ class MoneyRooms:
         """Told in this order: what the ledger counts is not set aside any more."""
         return [self.ledger, self.escrow]
 
+    @property
+    def running_time(self) -> list[RunningTime]:
+        """Told of every look that shows machines running."""
+        return [self.ledger, self.escrow]
+
     @cached_property
     def budgets(self) -> BudgetService:
         """The verbs of pools and allocations."""
-        return BudgetService(self.db, self.clock, self.who)
+        release = self.storage_escrow.release
+        return BudgetService(self.db, self.clock, self.who, release=release)
 
     @cached_property
     def measurements(self) -> Measurements:
@@ -95,7 +101,8 @@ class MoneyRooms:
     @cached_property
     def prices(self) -> PriceWatch:
         """Asks again what things cost."""
-        return PriceWatch(self.db, self.clock, self._terms_now, self.workspaces)
+        current = self.ledger.is_current
+        return PriceWatch(self.db, self.clock, self._terms_now, self.workspaces, current)
 
     @cached_property
     def keeper(self) -> Loop[Any]:

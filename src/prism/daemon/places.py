@@ -210,6 +210,7 @@ class PlaceRooms(RescueRooms):
             observers=[self.lookout, strays],
             rules=self.watchman,
             mispriced=self.prices.hurry,
+            running=self.running_time,
         )
         return made
 

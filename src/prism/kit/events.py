@@ -6,23 +6,33 @@ from where they stopped. So nobody is ever waited for, and nothing is ever lost.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, ClassVar
 
 from msgspec import Struct
 
+MONEY: dict[str, frozenset[str]] = {}  # which fields of an event are micro-dollars
 RESYNC = "resync"  # the one event that is no fact: read anew what you know
 NUMBER = re.compile(r"(?:evt_)?([0-9]{1,18})")
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """Something that happened; the other fields of a subclass are its data."""
+    """Something that happened; the other fields of a subclass are its data.
+
+    `money` names those of them, or of what was before and after, that are micro-dollars.
+    """
 
     event: ClassVar[str]
+    money: ClassVar[frozenset[str]] = frozenset()
     actor: str
     subject: str
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if cls.money:
+            MONEY[cls.event] = cls.money
 
 
 class Recorded(Struct, frozen=True):
@@ -50,7 +60,21 @@ class Fact(Struct, frozen=True):
 def shown(fact: Recorded) -> Fact:
     """A fact for the wire."""
     at = fact.at.replace(microsecond=0)
-    return Fact(id_of(fact.id), fact.event, at, fact.actor, fact.subject, fact.data)
+    data = in_dollars(fact.data, MONEY.get(fact.event, frozenset()))
+    return Fact(id_of(fact.id), fact.event, at, fact.actor, fact.subject, data)
+
+
+def in_dollars(data: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """The same, with the dollars beside each amount of micro-dollars, as `cap_usd`."""
+    if not names:
+        return data
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        inner = isinstance(value, dict) and name in {"before", "after"}
+        found[name] = in_dollars(value, names) if inner else value
+        if name in names and isinstance(value, int):
+            found[f"{name}_usd"] = value / 1_000_000
+    return found
 
 
 def id_of(number: int) -> str:

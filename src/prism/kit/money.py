@@ -1,9 +1,12 @@
 """Money is integer micro-dollars inside, and JSON numbers in USD on the wire."""
 
+from collections.abc import Hashable, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from typing import NewType
+from typing import NewType, TypeVar
 
 Micros = NewType("Micros", int)
+Key = TypeVar("Key", bound=Hashable)
+CENT = 10_000
 MOST = 10**12  # dollars; beyond is a mistake
 
 
@@ -26,6 +29,25 @@ def rate(amount: Micros) -> float:
 def amount(total: Micros) -> float:
     """An amount for the wire: USD with 2 decimals, halves to even."""
     return round(total, -4) / 1_000_000
+
+
+def apportioned(parts: Mapping[Key, int]) -> dict[Key, float]:
+    """Parts for the wire, in whole cents that add up to their total as the wire shows it.
+
+    The largest rests are rounded up, so no part is more than a cent off.
+    """
+    cents = shares(parts, CENT)
+    return {name: part * CENT / 1_000_000 for name, part in cents.items()}
+
+
+def shares(exact: Mapping[Key, int | float], unit: int) -> dict[Key, int]:
+    """Parts in whole units that sum up to their rounded total: the largest rests round up."""
+    whole = {name: int(part // unit) for name, part in exact.items()}
+    missing = round(sum(exact.values()) / unit) - sum(whole.values())
+    order = {name: at for at, name in enumerate(exact)}
+    rests = sorted(exact, key=lambda name: (-(exact[name] % unit), order[name]))
+    up = set(rests[: max(missing, 0)])
+    return {name: part + (name in up) for name, part in whole.items()}
 
 
 def shown(hourly: Micros) -> str:

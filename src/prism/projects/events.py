@@ -17,6 +17,7 @@ class ProjectChanged(Event, frozen=True, kw_only=True):
     """It is different now."""
 
     event: ClassVar[str] = "project_changed"
+    money: ClassVar[frozenset[str]] = frozenset({"cap"})
     project: str
     fields: tuple[str, ...]
     before: dict[str, Any]

@@ -132,11 +132,18 @@ class ProjectChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Budget(Struct, frozen=True, kw_only=True):
-    """A project's money on the wire; null where there is no cap, or nothing was measured."""
+    """A project's money on the wire; null where there is no cap, or nothing is known.
+
+    `spent`, `reserved` and `left` are as docs/money.md defines them; `remaining` is the total
+    less what is spent of it.
+    """
 
     total_allocated: float | None
-    current_spend: float
+    current_spend: float | None
     remaining: float | None
+    spent: float | None
+    reserved: float
+    left: float | None
     monthly_burn_rate: float | None
     alert_threshold: float
     auto_hibernate_threshold: float | None
@@ -166,15 +173,20 @@ class Spending(Struct, frozen=True):
     """What a project may spend, has spent, and spends in a month.
 
     `used` is what of `allocated` is spent: less than `spent`, where it comes anew each period.
+    `left` is what every cap that applies can still pay for. What `spent` knows nothing of,
+    where all of it has no known price, is null on the wire (`unknown`).
     """
 
     allocated: Micros | None = None
     spent: Micros = Micros(0)
     monthly: Micros | None = None
     used: Micros = Micros(0)
+    reserved: Micros = Micros(0)
+    left: Micros | None = None
+    unknown: bool = False
 
     @property
-    def left(self) -> Micros | None:
+    def remaining(self) -> Micros | None:
         """What is not spent of what it may spend now."""
         return None if self.allocated is None else Micros(self.allocated - self.used)
 

@@ -79,15 +79,17 @@ def differing(before: Project, after: Project) -> tuple[str, ...]:
 
 def shown(project: Project, members: Sequence[Member], money: Spending, crew: Crew) -> Shown:
     """A project for the wire."""
-    left = money.left
     return Shown(
         id=project.id,
         name=project.name,
         description=project.description,
         budget=Budget(
             total_allocated=None if money.allocated is None else amount(money.allocated),
-            current_spend=amount(money.spent),
-            remaining=None if left is None else amount(left),
+            current_spend=None if money.unknown else amount(money.spent),
+            remaining=None if money.remaining is None else amount(money.remaining),
+            spent=None if money.unknown else amount(money.used),
+            reserved=amount(money.reserved),
+            left=None if money.left is None else amount(money.left),
             monthly_burn_rate=None if money.monthly is None else amount(money.monthly),
             alert_threshold=project.alert_threshold,
             auto_hibernate_threshold=project.auto_hibernate_threshold,

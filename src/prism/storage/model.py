@@ -254,8 +254,13 @@ class Meter(Protocol):
 class StorageGuard(Protocol):
     """Someone upstairs who may say no to a new volume or snapshot, inside the transaction."""
 
-    def allow(self, tx: Any, it: Volume | Snapshot, *, backup: bool) -> None:
-        """Raises a `Problem` to refuse; what is kept before its workspace ends is not refused."""
+    def allow(
+        self, tx: Any, it: Volume | Snapshot, *, backup: bool, budget: str | None = None
+    ) -> None:
+        """Raises a `Problem` to refuse; what is kept before its workspace ends is not refused.
+
+        `budget` names the pool that pays, where somebody said which.
+        """
 
 
 class Attached(NamedTuple):
@@ -286,6 +291,7 @@ class NewVolume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     iops: Annotated[int, Meta(ge=1)] | None = None
     throughput: Annotated[int, Meta(ge=1)] | None = None
     project: Text | None = None
+    budget: Text | None = None
 
 
 class Attaching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

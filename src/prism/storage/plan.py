@@ -106,6 +106,7 @@ def checked(order: NewVolume) -> NewVolume:
         iops=iops,
         throughput=throughput,
         project=order.project,
+        budget=order.budget,
     )
 
 

@@ -94,17 +94,19 @@ class StorageService:
                 expected_id=terms.expected_id(id, order.type),
                 created_at=whole(now),
             )
-            self.add(tx, it, now)
+            if order.budget is not None and project is None:
+                raise ValidationFailed.of(("project", "is missing: a budget pays for a project"))
+            self.add(tx, it, now, order.budget)
             return self._shown(tx.sql, it)
 
-    def add(self, tx: Tx, it: Volume, now: datetime) -> None:
+    def add(self, tx: Tx, it: Volume, now: datetime, budget: str | None = None) -> None:
         """Keep a new one, if its name is free."""
         if store.find_volume(tx.sql, it.name):
             raise VolumeExists(
                 f"A volume called {it.name!r} already exists",
                 remediation=f"Look at it with `prism volume show {it.name}`",
             )
-        self._allowed(tx, it)
+        self._allowed(tx, it, budget=budget)
         store.add(tx, it, due_at=now)
         self._changed(tx, None, it, now)
         self._told(tx, it, "create")
@@ -187,9 +189,16 @@ class StorageService:
         store.change(tx, it, {**wish, "due_at": now})
         self._changed(tx, it, store.by_id(tx.sql, Volume, it.id), now)
 
-    def _allowed(self, tx: Tx, it: Volume | Snapshot, *, backup: bool = False) -> None:
+    def _allowed(
+        self,
+        tx: Tx,
+        it: Volume | Snapshot,
+        *,
+        backup: bool = False,
+        budget: str | None = None,
+    ) -> None:
         for guard in self._guards:
-            guard.allow(tx, it, backup=backup)
+            guard.allow(tx, it, backup=backup, budget=budget)
 
     def _changed(self, tx: Tx, before: Volume | None, after: Volume, now: datetime) -> None:
         if before != after:

@@ -65,6 +65,7 @@ class WorkspaceRepriced(WorkspaceEvent, frozen=True, kw_only=True):
     """An hour of it costs something else now; micro-dollars, null where nobody knows."""
 
     event: ClassVar[str] = "instance_repriced"
+    money: ClassVar[frozenset[str]] = frozenset({"hourly", "previous_hourly"})
     previous_hourly: int | None
     hourly: int | None
 
@@ -73,6 +74,7 @@ class WorkspaceResized(WorkspaceEvent, frozen=True, kw_only=True):
     """It is to be another type of machine; micro-dollars an hour, null where nobody knows."""
 
     event: ClassVar[str] = "instance_resized"
+    money: ClassVar[frozenset[str]] = frozenset({"hourly", "previous_hourly"})
     previous_instance_type: str
     previous_hourly: int | None
     instance_type: str

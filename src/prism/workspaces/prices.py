@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
+from sqlalchemy import Connection
 
 from prism.catalog.plan import TYPES
 from prism.errors import Problem
@@ -28,8 +29,11 @@ class PriceWatch:
         clock: Clock,
         terms: Callable[[Profile], Terms],
         asks: WorkspaceService,
+        is_current: Callable[[Connection, str], bool] = lambda sql, id: True,
     ) -> None:
+        """`is_current` says whether somebody has looked lately at what runs of a workspace."""
         self._db, self._clock, self._terms, self._asks = db, clock, terms, asks
+        self._is_current = is_current
         self._due: datetime | None = None
 
     def hurry(self) -> None:
@@ -37,7 +41,11 @@ class PriceWatch:
         self._due = None
 
     def look(self) -> int:
-        """Reprice what costs something else than it did; how many that was."""
+        """Reprice what costs something else than it did; how many that was.
+
+        What nobody has looked at lately may have gone down long ago, at the old price: it is
+        asked about again at the next look.
+        """
         now = self._clock.now()
         if self._due is not None and now < self._due:
             return 0
@@ -45,10 +53,14 @@ class PriceWatch:
         with self._db.read() as sql:
             living = [it for it in store.every(sql) if it.ended_at is None]
             of = {it.name: it for it in profiles.every(sql)}
+            current = {it.id for it in living if self._is_current(sql, it.id)}
         changed = 0
         for it in living:
             hourly, source = self._now(it, of.get(it.profile))
             if hourly is not None and hourly != it.hourly_rate:
+                if it.id not in current:
+                    self._due = None
+                    continue
                 self._asks.reprice(it.id, hourly, source)
                 changed += 1
         return changed

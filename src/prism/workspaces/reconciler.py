@@ -47,7 +47,7 @@ from prism.workspaces.ports import (
     Refused,
 )
 from prism.workspaces.telling import describe
-from prism.workspaces.upstairs import Meter, Rules
+from prism.workspaces.upstairs import Meter, Rules, RunningTime
 
 AT_ONCE = timedelta(0)
 UNTOLD = timedelta(seconds=30)  # until a machine is told once more what it could not be told
@@ -80,10 +80,11 @@ class WorkspaceReconciler:
         observers: Sequence[Observer] = (),
         rules: Rules | None = None,
         mispriced: Callable[[], object] = lambda: None,
+        running: Sequence[RunningTime] = (),
     ) -> None:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._meters, self._observers = retention, meters, observers
-        self._rules, self._mispriced = rules, mispriced
+        self._rules, self._mispriced, self._running = rules, mispriced, running
         self._looks = Looks(computes, clock)
         self._looked: dict[str, datetime] = {}  # when each place had answered, the time before
         self.glances: Mapping[str, Glance] = {}
@@ -108,10 +109,21 @@ class WorkspaceReconciler:
             for it in workspaces
             if it.place in there and _differs(it, there[it.place].get(it.id))
         ]
-        if changed:
+        differing = set(changed)
+        same = [it for it in workspaces if it.place in there and it.id not in differing]
+        running = {at: [it.id for it in same if it.place == at and _costs(it)] for at in there}
+        if changed or any(running.values()):
             with self._db.write() as tx:
-                store.make_due(tx, changed, self._clock.now())
+                if changed:
+                    store.make_due(tx, changed, self._clock.now())
+                self._confirm(tx, running)
         return min(compute.calm for compute in self._computes.values())
+
+    def _confirm(self, tx: Tx, running: Mapping[str, Sequence[str]]) -> None:
+        """Tell which machines this look has shown to run, and so to cost something until then."""
+        for place, ids in running.items():
+            for counts in self._running if ids else ():
+                counts.confirmed(tx, ids, self.glances[place].at)
 
     def look(self) -> Looks:
         """Every machine of ours, looked at when somebody asks."""
@@ -310,6 +322,11 @@ def _differs(it: Workspace, machine: Machine | None) -> bool:
     return any(
         getattr(it, field) != value for field, value in _shown(it, machine.seen, machine).items()
     )
+
+
+def _costs(it: Workspace) -> bool:
+    """Whether it costs something only as long as its machine runs."""
+    return bool(it.hourly_rate) and (it.seen is Seen.ON or it.charged)
 
 
 def _shown(it: Workspace, seen: Seen, machine: Machine) -> dict[str, Any]:

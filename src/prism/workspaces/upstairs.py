@@ -4,6 +4,7 @@ They are called inside the transaction, so what they write and what the workspac
 are one thought. `tx` and `sql` are that transaction.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -88,3 +89,10 @@ class Meter(Protocol):
         self, tx: Any, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
     ) -> None:
         """It has been `after` since `at`; not `sure`, where nobody was looking at that time."""
+
+
+class RunningTime(Protocol):
+    """Counts only time in which a machine was seen to run."""
+
+    def confirmed(self, tx: Any, ids: Sequence[str], at: datetime) -> None:
+        """A look that began at `at` has shown that the machines of these workspaces run."""

@@ -61,7 +61,7 @@ class LocalTerms:
         if not self._simulated:
             return Micros(0), "local"
         if (found := price(kind.name, PRICED_AS)) is None:
-            return None, None
+            return None, f"simulated: nobody knows the price of {kind.name} in {PRICED_AS}"
         return found.hourly, f"simulated: {found.source}, {PRICED_AS}, as of {found.as_of}"
 
     def image(self, template: Template, kind: MachineType) -> str:

@@ -1,0 +1,195 @@
+"""Whether what is wanted fits every cap, and what is said where it does not.
+
+Launch, plan, renewal and refusal all ask here, so they cannot disagree.
+"""
+
+from collections.abc import Sequence
+from math import floor
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from prism.budgets import store
+from prism.budgets.books import Books, Standing, dollars
+from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
+from prism.budgets.plan import held_compute, held_disk, longest, windows
+from prism.costs.model import DAY, HOUR
+from prism.costs.plan import moment, second
+from prism.projects import store as projects
+
+PLACES = (2, 4, 6)  # of a dollar: as many as show why something does not fit
+
+
+class Load(Struct, frozen=True):
+    """A cap in one of its periods without what is wanted, and what that needs of it there."""
+
+    before: Standing
+    need: int
+    need_disk: int
+
+    @property
+    def excess(self) -> int:
+        """By how much it does not fit; negative where it does."""
+        at = self.before
+        return at.settled + at.reserved + self.need - at.cap.amount
+
+    @property
+    def after(self) -> Standing:
+        """Where the cap stands once it is granted."""
+        at = self.before
+        more = {"reserved": at.reserved + self.need, "disks": at.disks + self.need_disk}
+        return replace(at, **more)
+
+
+class Scales:
+    """Weighs what is wanted against caps whose books are read once."""
+
+    def __init__(self, books: Books, sql: Connection, caps: Sequence[Cap], wanted: str) -> None:
+        """`wanted` is the id of what is weighed: what it holds already is not counted twice."""
+        self._books, self._sql, self.now = books, sql, books.now
+        self._others = [
+            (cap, [it for it in store.reservations_of(sql, cap.column, cap.id) if it.id != wanted])
+            for cap in caps
+        ]
+        self._before: dict[tuple[str, Window], Standing] = {}
+
+    def weigh(self, wanted: Reservation) -> list[Load]:
+        """Each cap in each period that it touches; raises where a pool has no money then."""
+        found = []
+        for cap, others in self._others:
+            for within in windows(cap, self.now, wanted.until + wanted.stopping):
+                if within is None:
+                    raise no_money_then(cap, self.now)
+                disk = held_disk(wanted, self.now, within, own=cap.is_own)
+                need = held_compute(wanted, self.now, within) + disk
+                found.append(Load(self._standing(cap, others, within), need, disk))
+        return found
+
+    def fit(self, wanted: Reservation) -> bool:
+        """Whether every cap can pay for it."""
+        try:
+            return all(load.excess <= 0 for load in self.weigh(wanted))
+        except BudgetExceeded:
+            return False
+
+    def _standing(self, cap: Cap, others: Sequence[Reservation], within: Window) -> Standing:
+        if (known := self._before.get((cap.id, within))) is None:
+            disks = sum(held_disk(it, self.now, within, own=cap.is_own) for it in others)
+            compute = sum(held_compute(it, self.now, within) for it in others)
+            settled = self._books.settled(self._sql, cap, within)
+            known = Standing(cap, within, settled, compute + disks, disks)
+            self._before[cap.id, within] = known
+        return known
+
+
+def check(
+    books: Books, sql: Connection, caps: Sequence[Cap], wanted: Reservation
+) -> list[Standing]:
+    """Where each cap will stand, this included; raises where it does not fit."""
+    scales = Scales(books, sql, caps, wanted.id)
+    if scales.fit(wanted):
+        return [load.after for load in scales.weigh(wanted)]
+    owner = projects.find(sql, wanted.project)
+    raise exceeded(scales, wanted, owner.name if owner else "")
+
+
+def exceeded(scales: Scales, wanted: Reservation, owner: str) -> BudgetExceeded:
+    """The refusal: it names the cap that grants the least, and what that one would grant."""
+    least, possible = _possible(scales, wanted)
+    at = least.before
+    places = _telling(at, least.need)
+    said = {"cap": at.cap.amount, "settled": at.settled, "reserved": at.reserved}
+    sums = ", ".join(f"{name} {dollars(it, places)}" for name, it in said.items())
+    return BudgetExceeded(
+        f"The {at.cap.words} has not enough money left for {wanted.name!r}",
+        details=f"{sums}, needed {dollars(least.need, places)}{_when(scales, at)}; {possible}",
+        remediation=f"See `prism budget forecast {_quoted(owner)}`",
+        data=numbers(at, least.need),
+    )
+
+
+def _possible(scales: Scales, wanted: Reservation) -> tuple[Load, str]:
+    """The load that stands in the way first, and what would be possible, in words."""
+    if not wanted.compute:  # only a disk
+        return _possible_disk(scales, wanted)
+    start = max(scales.now, wanted.since)
+    most = max(wanted.until - start, 0)
+    span = longest(most, lambda more: scales.fit(replace(wanted, until=start + more)))
+    if span is None:
+        return _most(scales, wanted, start, wanted.until, "disk")
+    least, _ = _most(scales, wanted, start + span + 1, wanted.until, "")
+    if span < HOUR // 10:
+        return least, "what is left does not pay for six minutes of it"
+    return least, f"what is left pays for {floor(span / (HOUR / 10)) / 10:.1f} h of it"
+
+
+def _possible_disk(scales: Scales, wanted: Reservation) -> tuple[Load, str]:
+    start, end = wanted.disk_since, max(wanted.disk_until, wanted.part_until)
+
+    def until(more: int) -> Reservation:
+        ends = {"disk_until": wanted.disk_until, "part_until": wanted.part_until}
+        return replace(wanted, **{k: min(it, start + more) for k, it in ends.items()})
+
+    span = longest(end - start, lambda more: scales.fit(until(more))) or 0
+    least = max(scales.weigh(until(span + 1)), key=lambda load: load.excess)
+    full = next(it for it in scales.weigh(wanted) if it.before == least.before)
+    if not full.before.left:
+        return full, "nothing is left"
+    return full, f"what is left pays for {floor(10 * span / DAY) / 10:.1f} of its 30 days"
+
+
+def _most(
+    scales: Scales, wanted: Reservation, at: int, until: int, lacks: str
+) -> tuple[Load, str]:
+    """The load that is exceeded most if it runs until `at`, as it would be if until `until`."""
+    loads = scales.weigh(replace(wanted, until=at))
+    least = max(loads, key=lambda load: load.excess)
+    full = [it for it in scales.weigh(replace(wanted, until=until)) if it.before == least.before]
+    left = least.before.left
+    words = f"the {dollars(left)} left do not pay its {lacks}" if left else "nothing is left"
+    return (full or [least])[0], words
+
+
+def _telling(at: Standing, need: int) -> int:
+    """How many digits show that it does not fit."""
+    for places in PLACES:
+        unit = 10 ** (6 - places)
+        spent, held, more, cap = (
+            round(it / unit) for it in (at.settled, at.reserved, need, at.cap.amount)
+        )
+        if spent + held + more > cap:
+            return places
+    return PLACES[-1]
+
+
+def _when(scales: Scales, at: Standing) -> str:
+    """In which period it does not fit, where that is not the present one."""
+    if at.within is None or at.within.start <= scales.now:
+        return ""
+    return f", all in the period that begins on {moment(at.within.start):%Y-%m-%d %H:%M} UTC"
+
+
+def numbers(at: Standing, needed: int) -> dict[str, Any]:
+    """The same for programs, in USD."""
+    sums = {"cap": at.cap.amount, "settled": at.settled, "reserved": at.reserved}
+    return {name: micros / 1e6 for name, micros in {**sums, "needed": needed}.items()}
+
+
+def no_money_then(cap: Cap, now: int) -> BudgetExceeded:
+    """The problem of a pool that has not begun, or has ended."""
+    pool = cap.pool
+    assert pool is not None, "only a pool has periods"
+    begun = second(pool.start_date) <= now
+    day = pool.end_date if begun else pool.start_date
+    return BudgetExceeded(
+        f"The {cap.words} {'has ended' if begun else 'has not begun'}",
+        details=f"it {'ended' if begun else 'begins'} on {day:%Y-%m-%d}",
+        remediation="Use `prism budget list` to see available budgets",
+        data={"cap": 0.0, "settled": 0.0, "reserved": 0.0, "needed": 0.0},
+    )
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if " " in name else name

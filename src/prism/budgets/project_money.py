@@ -1,0 +1,127 @@
+"""What one project may spend: its own cap, its allocations, and the pools behind them."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from prism.budgets import store
+from prism.budgets.books import Books, Standing, allocation_cap, pool_cap, project_cap
+from prism.budgets.model import Cap, Pool, Reservation
+from prism.kit.money import Micros
+from prism.projects.model import Project
+
+
+class Part(Struct, frozen=True):
+    """An allocation, and the pool that it is a part of."""
+
+    allocation: Standing
+    pool: Standing
+
+    @property
+    def left(self) -> int:
+        """What both of them can still pay for."""
+        return min(self.allocation.shown_left, self.pool.shown_left)
+
+
+class ProjectMoney(Struct, frozen=True):
+    """Where every cap of a project stands at one moment."""
+
+    own: Standing | None
+    parts: tuple[Part, ...]
+
+    @property
+    def standings(self) -> list[Standing]:
+        """All of them, the project's own first, each pool after the allocation from it."""
+        found = [] if self.own is None else [self.own]
+        for part in self.parts:
+            found += [part.allocation, part.pool]
+        return found
+
+    @property
+    def given(self) -> list[Standing]:
+        """Those of the project alone: a pool is several projects'."""
+        own = [] if self.own is None else [self.own]
+        return own + [it.allocation for it in self.parts]
+
+    @property
+    def present(self) -> list[Standing]:
+        """The allocations that have money now."""
+        return [it.allocation for it in self.parts if it.allocation.within is not None]
+
+    @property
+    def allocated(self) -> Micros | None:
+        """What it may spend altogether, or in the present periods; null for no limit."""
+        if self.own is not None:
+            return self.own.cap.amount
+        return Micros(sum(at.cap.amount for at in self.present)) if self.parts else None
+
+    @property
+    def spent(self) -> int:
+        """What of that is spent."""
+        return sum(at.settled for at in self._counted)
+
+    @property
+    def reserved(self) -> int:
+        """What of that is set aside."""
+        return sum(at.reserved for at in self._counted)
+
+    @property
+    def left(self) -> int | None:
+        """What may still be promised under every cap that applies; null for no limit."""
+        parts = sum(it.left for it in self.parts)
+        if self.own is None:
+            return parts if self.parts else None
+        return min(self.own.shown_left, parts) if self.parts else self.own.shown_left
+
+    @property
+    def _counted(self) -> Sequence[Standing]:
+        return self.present if self.own is None else [self.own]
+
+
+class MoneyReader:
+    """Reads the money of several projects; what they share is read once."""
+
+    def __init__(self, books: Books, sql: Connection, spent: Mapping[str, int]) -> None:
+        """`spent` is all that each project ever spent."""
+        self._books, self._sql, self._spent = books, sql, spent
+        self._pools: dict[str, Pool] = {}
+        self._standings: dict[str, Standing] = {}
+        self._held: dict[tuple[str, str | None], list[Reservation]] | None = None
+
+    def read_all(self) -> None:
+        """Read at once what is set aside for everybody, for a list of projects."""
+        held: dict[tuple[str, str | None], list[Reservation]] = {}
+        for it in store.every_reservation(self._sql):
+            for key in (("project", it.project), ("allocation", it.allocation), ("pool", it.pool)):
+                held.setdefault(key, []).append(it)
+        self._held = held
+
+    def of(self, it: Project) -> ProjectMoney:
+        """One project's."""
+        own = None
+        if it.cap is not None:
+            cap = project_cap(it, it.cap)
+            own = self._books.own_standing(cap, self._spent.get(it.id, 0), self.rows(cap))
+        parts = []
+        for given in store.allocations_of(self._sql, project=it.id):
+            pool = self._pool(given.pool)
+            part = self._standing(allocation_cap(given, it, pool))
+            parts.append(Part(part, self._standing(pool_cap(pool))))
+        return ProjectMoney(own, tuple(parts))
+
+    def rows(self, cap: Cap) -> list[Reservation]:
+        """What is set aside of a cap."""
+        if self._held is None:
+            return store.reservations_of(self._sql, cap.column, cap.id)
+        return self._held.get((cap.column, cap.id), [])
+
+    def _pool(self, id: str) -> Pool:
+        if id not in self._pools:
+            self._pools[id] = store.pool_named(self._sql, id)
+        return self._pools[id]
+
+    def _standing(self, cap: Cap) -> Standing:
+        if cap.id not in self._standings:
+            self._standings[cap.id] = self._books.standing_of(self._sql, cap, self.rows(cap))
+        return self._standings[cap.id]

@@ -1,0 +1,174 @@
+"""What went down while nobody looked has cost nothing since, even before the first look."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.conftest import Http
+from tests.shapes import failed
+
+RATE = 83_200
+HOUR = 3600
+
+
+@pytest.fixture
+def asleep(lab):
+    """A workspace with an hour to live, and 48 hours in which nobody looks."""
+    lab.project("lab", 12.0)
+    lab.project("other", 12.0)
+    lab.running(project="lab", ttl_hours=1)
+    lab.settle(minutes=30)
+    lab.clock.advance(hours=48)
+    return lab
+
+
+def compute(lab):
+    return lab.get("projects/lab/budget")["cost_breakdown"]["compute"]
+
+
+def keeper(lab):
+    """What renews, warns and asks for prices works before any place has answered."""
+    lab.house.rooms.keeper.patrol()
+    while lab.house.rooms.keeper.once():
+        pass
+
+
+def dearer(lab, monkeypatch, hourly=RATE * 2):
+    terms = "prism.providers.local.terms.LocalTerms.price"
+    monkeypatch.setattr(terms, lambda self, kind, spot: (hourly, "simulated: dearer"))
+    lab.house.rooms.prices.hurry()
+
+
+def test_what_nobody_has_seen_to_run_is_not_counted(asleep):
+    assert compute(asleep) == 0.04, "half an hour, which somebody saw"
+    asleep.settle()
+    assert asleep.state() == "hibernated"
+    assert asleep.recount(kind="compute") == RATE
+    assert compute(asleep) == 0.08
+
+
+@pytest.mark.parametrize("gap", [timedelta(minutes=40), timedelta(hours=6), timedelta(days=9)])
+def test_a_changed_price_waits_for_a_look(lab, monkeypatch, gap):
+    lab.project("lab", 12.0)
+    lab.running(project="lab", ttl_hours=1)
+    lab.settle(minutes=30)
+    lab.clock.time += gap
+    dearer(lab, monkeypatch)
+    keeper(lab)
+    lab.settle()
+    lab.settle(seconds=30)
+    assert lab.recount(kind="compute") == RATE, "an hour at the old price"
+    [paid] = [it for it in lab.segments() if it.kind == "compute"]
+    assert paid.reconstructed
+    assert lab.workspace().hourly_rate == 2 * RATE, "the next start is dearer"
+
+
+def test_a_changed_price_counts_from_the_look_that_still_shows_it_running(lab, monkeypatch):
+    lab.project("lab", 12.0)
+    lab.running(project="lab")
+    dearer(lab, monkeypatch)
+    lab.settle(minutes=30)
+    lab.settle(minutes=30)
+    first, second = [it for it in lab.segments() if it.kind == "compute"]
+    assert (first.amount, second.amount) == (RATE, 2 * RATE)
+    assert first.ended == second.began
+
+
+def test_a_move_waits_for_a_look(asleep):
+    fault = failed(asleep.verb("mine", "move", project="other"), 503, "UNAVAILABLE")
+    assert "was last seen at 2026-01-01 00:30 UTC" in fault["message"]
+    asleep.settle()
+    answer = asleep.verb("mine", "move", project="other")
+    assert answer.status_code == 200, answer.text
+    [paid] = [it for it in asleep.segments() if it.kind == "compute"]
+    assert (paid.ended - paid.began, paid.project) == (HOUR, asleep.get("projects/lab")["id"])
+
+
+def test_nothing_else_is_put_to_sleep_for_time_that_never_ran(asleep):
+    """Renewals that come before the first look change nothing."""
+    asleep.launch("another", project="lab", ttl_hours=3)
+    asleep.house.rooms.loop.once()
+    for _ in range(3):
+        keeper(asleep)
+    assert asleep.reasons() == []
+    asleep.settle()
+    asleep.settle(minutes=1)
+    assert asleep.state("another") == "running"
+    assert asleep.reasons() == []
+
+
+def test_the_first_launch_is_not_refused_for_time_that_never_ran(lab):
+    lab.project("lab", 3.6)
+    lab.running(project="lab", ttl_hours=1)
+    lab.clock.advance(hours=48)
+    assert lab.launch("next", project="lab").status_code == 201
+    lab.settle()
+    lab.keeps_every_cap()
+
+
+def test_no_threshold_is_told_of_time_that_never_ran(asleep):
+    keeper(asleep)
+    assert asleep.events("budget_threshold_exceeded") == []
+
+
+def test_what_still_runs_is_counted_in_full_once_it_is_seen(lab):
+    """Without a cap nobody tells it to go down: it has run all the time."""
+    lab.project("lab")
+    lab.running(project="lab")
+    lab.clock.advance(hours=48)
+    assert lab.get("projects/lab/budget")["cost_breakdown"]["compute"] == 0.0
+    lab.settle()
+    assert lab.recount(kind="compute") == 48 * RATE
+    assert lab.get("projects/lab/budget")["cost_breakdown"]["compute"] == round(48 * 0.0832, 2)
+
+
+def test_days_that_were_summed_up_without_a_look_are_summed_up_anew(lab):
+    lab.project("lab")
+    lab.running(project="lab")
+    lab.clock.advance(hours=72)
+    assert lab.house.rooms.ledger.roll() == 3
+    lab.settle()
+    lab.settle(seconds=30)
+    days = lab.get("costs/history?start_date=2026-01-01&end_date=2026-01-04")["daily_costs"]
+    disk = 1_600_000 // 30
+    assert [bar["cost"] for bar in days][:3] == [round((24 * RATE + disk) / 1e6, 2)] * 3
+
+
+def test_a_day_that_was_summed_up_lacks_nothing_of_what_ended_unseen(lab, cloud):
+    """It went down after midnight, and the day was summed up before anybody looked."""
+    lab.clock.advance(hours=23)
+    lab.project("lab")
+    lab.running(project="lab")
+    [machine] = cloud.survey()
+    lab.clock.advance(hours=2)
+    lab.house.rooms.ledger.roll()
+    cloud.becomes(machine.id, "off")
+    lab.settle()
+    lab.settle(seconds=30)
+    days = lab.get("costs/history?start_date=2026-01-01&end_date=2026-01-02")["daily_costs"]
+    assert days[0]["micros"] == RATE + 2222
+    assert sum(bar["micros"] for bar in days) == lab.recount()
+
+
+def test_a_place_that_does_not_answer_counts_until_it_was_seen(lab, cloud):
+    lab.project("lab", 12.0)
+    lab.running(project="lab")
+    lab.settle(minutes=10)
+    cloud.faults.down = True
+    for _ in range(6):
+        lab.settle(minutes=10)
+    assert lab.recount(kind="compute") == RATE // 6
+    lab.keeps_every_cap()
+    cloud.faults.down = False
+    lab.settle(minutes=10)
+    assert lab.recount(kind="compute") == RATE, "its hold was an hour, and it kept to it"
+
+
+def test_what_is_free_is_always_current(make_house, clock):
+    """Nobody has to look at it before its project changes."""
+    house = make_house()
+    Http(house.app).launch()
+    house.settle()
+    clock.advance(hours=5)
+    with house.db.read() as sql:
+        assert house.rooms.ledger.is_current(sql, house.workspaces.named("mine").id)

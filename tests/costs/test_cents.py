@@ -1,0 +1,109 @@
+"""Shown cents add up, and what nobody can price is not said to be nothing."""
+
+import csv
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prism.kit.money import amount, apportioned
+
+API = "/api/v1"
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(0, 10**12), max_size=40))
+def test_parts_add_up_to_their_total_and_none_is_a_cent_off(parts):
+    shown = apportioned(parts)
+    cents = {name: round(part * 100) for name, part in shown.items()}
+    assert sum(cents.values()) == round(amount(sum(parts.values())) * 100)
+    assert all(abs(cents[name] - it / 10_000) < 1 for name, it in parts.items())
+
+
+def cents(values):
+    return sum(round(100 * it) for it in values)
+
+
+@pytest.fixture
+def busy(lab):
+    """Seven workspaces of odd prices and disks, and two volumes, over some days."""
+    lab.project("lab", 500.0)
+    sizes = ("XS", "S", "M", "L", "XS", "S", "M")
+    for at, size in enumerate(sizes):
+        lab.running(f"w{at}", size=size, project="lab", storage={"ebs_volume_size": 11 + 7 * at})
+        lab.settle(minutes=17 * at + 3)
+    for name in ("w1", "data"):
+        body = {"type": "ebs", "name": name, "size_gb": 13, "project": "lab"}
+        assert lab.post("storage/volumes/create", **body).status_code == 201
+    for at in (1, 3):
+        lab.verb(f"w{at}", "hibernate")
+    lab.settle()
+    for _ in range(3):
+        lab.live(hours=27, minutes=11, step=20)
+    return lab
+
+
+def test_what_is_shown_adds_up_everywhere(busy):
+    budget = busy.get("projects/lab/budget")
+    parts = budget["cost_breakdown"]
+    assert cents([parts["compute"], parts["storage"]]) == cents([budget["current_spend"]])
+    assert cents(it["cost"] for it in budget["top_spending_instances"]) == cents([budget["spent"]])
+    report = busy.get("projects/lab/report?month=2026-01")
+    for section in ("by_kind", "by_workspace", "by_user", "by_budget"):
+        assert cents(it["cost"] for it in report[section]) == cents([report["total"]]), section
+        assert sum(it["micros"] for it in report[section]) == report["micros"] == busy.recount()
+    history = busy.get("costs/history?granularity=daily")
+    assert cents(bar["cost"] for bar in history["daily_costs"]) == cents([history["total_cost"]])
+    assert sum(bar["micros"] for bar in history["daily_costs"]) == history["micros"]
+    lines = [it for it in busy.get("costs/export") if it["kind"] != "asleep"]
+    assert cents(it["cost"] for it in lines) == cents([report["total"]])
+    assert sum(it["micros"] for it in lines) == busy.recount()
+
+
+def test_tables_carry_exact_amounts_beside_the_cents(busy):
+    text = busy.http("GET", f"{API}/projects/lab/report?month=2026-01&format=csv").text
+    rows = list(csv.DictReader(StringIO(text)))
+    total = int(rows[-1]["micros"])
+    assert total == busy.recount()
+    for section in ("kind", "workspace", "user", "budget"):
+        mine = [row for row in rows if row["section"] == section]
+        assert sum(int(row["micros"]) for row in mine) == total
+        assert cents(float(row["cost"]) for row in mine) == cents([float(rows[-1]["cost"])])
+
+
+def test_a_volume_and_a_workspace_of_one_name_are_two(busy):
+    report = busy.get("projects/lab/report?month=2026-01")
+    names = [it["name"] for it in report["by_workspace"]]
+    assert {"w1", "w1 (volume)", "data (volume)"} <= set(names)
+    drivers = {it["resource"] for it in busy.get("costs/current")["top_cost_drivers"]}
+    assert "w1 (volume)" not in {it for it in drivers if it == "w1"}
+
+
+def test_what_nobody_can_price_is_unknown_and_its_disk_is_counted(lab, monkeypatch):
+    monkeypatch.setattr("prism.providers.local.terms.price", lambda kind, region: None)
+    lab.project("lab")
+    lab.running(project="lab", storage={"ebs_volume_size": 20})
+    lab.live(hours=24)
+    budget, forecast = lab.get("projects/lab/budget"), lab.get("projects/lab/forecast")
+    assert budget["cost_breakdown"]["compute"] is None
+    assert budget["unpriced"] == forecast["unpriced"] == ["mine"]
+    shown = lab.get("projects/lab")["budget"]
+    known = lab.recount()
+    assert known == 1_600_000 // 30, "its disk"
+    assert budget["current_spend"] == shown["current_spend"] == round(known / 1e6, 2)
+    assert budget["cost_breakdown"]["storage"] == budget["spent"] == forecast["spent"]
+
+
+def test_what_nobody_can_price_at_all_is_null(lab):
+    """A volume of a type that this Prism has no price of, and nothing else."""
+    lab.project("lab")
+    body = {"type": "ebs", "name": "fast", "size_gb": 20, "iops": 6000, "throughput": 250}
+    assert lab.post("storage/volumes/create", **body, project="lab").status_code == 201
+    lab.settle()
+    lab.settle(hours=24)
+    budget, forecast = lab.get("projects/lab/budget"), lab.get("projects/lab/forecast")
+    assert budget["unpriced"] == ["fast (volume)"]
+    assert budget["current_spend"] is budget["spent"] is forecast["spent"] is None
+    assert budget["cost_breakdown"]["storage"] is forecast["hourly"] is None
+    shown = lab.get("projects/lab")["budget"]
+    assert shown["current_spend"] is shown["spent"] is None

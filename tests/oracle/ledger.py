@@ -1,0 +1,140 @@
+"""An account of what everything costs, kept by who sees only the wire and the machines.
+
+It imports nothing of `prism.costs` and `prism.budgets`: segments, periods and sums are its own,
+written from docs/money.md and the contract. Amounts are whole micro-dollars.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+HOUR, DAY, MONTH = 3600, 86400, 720 * 3600
+STOPPING, AHEAD = 600, 30 * DAY
+FOREVER = 2**60
+
+
+@dataclass
+class Cut:
+    """From when something is paid by whom, and for how much; until the next one."""
+
+    at: int
+    project: str | None
+    pool: str | None
+    hourly: int
+
+
+@dataclass
+class Thing:
+    """A workspace or a volume: who pays for it since when, and when there was a disk."""
+
+    name: str
+    disk: int  # for a month of 720 hours
+    stops_in: int = STOPPING
+    cuts: list = field(default_factory=list)
+    kept: list = field(default_factory=list)  # spans of a disk
+    ran: list = field(default_factory=list)  # spans of compute
+    slept: list = field(default_factory=list)
+
+    def cut(self, at, **now):
+        """Something else is so from `at` on."""
+        last = self.cuts[-1] if self.cuts else Cut(at, None, None, 0)
+        self.cuts.append(Cut(at, **{**_of(last), **now}))
+
+    @property
+    def now(self):
+        """Who pays, and how much."""
+        return self.cuts[-1]
+
+    def segments(self, span, looked, rate):
+        """(from, to, amount, cut) of a span, cut where something changed, until a look."""
+        begin, end = span
+        end = min(FOREVER if end is None else end, looked)
+        for cut, after in zip(self.cuts, [*self.cuts[1:], None], strict=True):
+            start = begin if cut is self.cuts[0] else max(begin, cut.at)
+            stop = end if after is None else min(end, after.at)
+            if start < stop:
+                yield start, stop, rate(cut), cut
+
+
+def _of(cut):
+    return {"project": cut.project, "pool": cut.pool, "hourly": cut.hourly}
+
+
+def merged(pieces):
+    """Parts of a span with the same payer and price, one after the other, as one segment."""
+    found = []
+    for start, stop, amount, cut in pieces:
+        last = found[-1] if found else None
+        same = last and last[1] == start and last[2] == amount
+        if same and (last[3].project, last[3].pool) == (cut.project, cut.pool):
+            found[-1] = (last[0], stop, amount, cut)
+        else:
+            found.append((start, stop, amount, cut))
+    return found
+
+
+class Account:
+    """Everything that costs something; asked at one moment, `now`."""
+
+    def __init__(self):
+        self.things = {}
+        self.looked = 0
+
+    def pieces(self, thing, kind, now):
+        """The segments of one kind of one thing by now."""
+        if kind == "disk":
+            spans, until, rate, per = thing.kept, now, lambda cut: thing.disk, MONTH
+        elif kind == "compute":
+            spans, until, rate, per = thing.ran, self.looked, lambda cut: cut.hourly, HOUR
+        else:
+            spans, until, rate, per = thing.slept, now, lambda cut: cut.hourly, HOUR
+        return [
+            (start, stop, amount, per, cut)
+            for span in spans
+            for start, stop, amount, cut in merged(thing.segments(span, min(until, now), rate))
+        ]
+
+    def cost(self, now, start=0, end=FOREVER, kinds=("compute", "disk"), **of):
+        """What was paid from `start` to `end`, by a project and a pool if they are given."""
+        total = 0
+        for thing in self.things.values():
+            if "thing" in of and thing is not of["thing"]:
+                continue
+            for kind in kinds:
+                for begin, stop, amount, per, cut in self.pieces(thing, kind, now):
+                    if any(getattr(cut, k) != v for k, v in of.items() if k != "thing"):
+                        continue
+                    until, since = min(max(end, begin), stop), min(max(start, begin), stop)
+                    total += amount * (until - begin) // per - amount * (since - begin) // per
+        return total
+
+
+def period(kind, zone, start, end, now):
+    """The period of a pool that it is now: (begin, end or None); null before and after all."""
+    if now < start or (end is not None and now >= end):
+        return None
+    if kind == "project":
+        return start, end
+    where = UTC if zone == "UTC" else ZoneInfo(zone)
+    day = datetime.fromtimestamp(now, where).date()
+    if kind == "monthly":
+        first = day.replace(day=1)
+        after = date(first.year + first.month // 12, first.month % 12 + 1, 1)
+    else:
+        first = day - timedelta(days=day.weekday() if kind == "weekly" else 0)
+        after = first + timedelta(days=7 if kind == "weekly" else 1)
+    edges = [int(datetime.combine(it, time(0), where).timestamp()) for it in (first, after)]
+    return max(edges[0], start), edges[1] if end is None else min(edges[1], end)
+
+
+def needs(hourly, disk, hours, now, until=None, stops_in=STOPPING):
+    """What a launch for so many hours takes of a cap whose period ends at `until`."""
+    runs = (hours or 1) * HOUR + stops_in
+    far = FOREVER if until is None else until
+    compute = -(-hourly * min(runs, far - now) // HOUR)
+    return compute + -(-disk * min(AHEAD, far - now) // MONTH)
+
+
+def usd(micros):
+    """An amount on the wire: two decimals, halves to even."""
+    return round(micros, -4) / 1e6

@@ -1,0 +1,341 @@
+"""A random schedule of people, laptops and prices, and what the wire says after each step."""
+
+import random
+from datetime import timedelta
+
+from prism.workspaces.model import Seen
+from tests.oracle.ledger import DAY, HOUR, Account, Thing, needs, period, usd
+
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe")
+SIZES = ("XS", "S", "M", "L")
+PERIODS = ("project", "monthly", "weekly", "daily")
+MOVES = (
+    ("launch", 5), ("down", 3), ("start", 3), ("extend", 2), ("terminate", 1), ("move", 2),
+    ("volume", 1), ("drop", 1), ("wait", 6), ("gap", 2), ("blind", 2), ("price", 1),
+    ("restart", 1),
+)  # fmt: skip
+
+
+class Schedule:
+    """One world, one daemon, two projects and a pool; `counts` says what was compared."""
+
+    def __init__(self, lab, cloud, prices, seed):
+        self.lab, self.cloud, self.prices = lab, cloud, prices
+        self.random, self.account = random.Random(seed), Account()
+        self.counts = {"values": 0, "steps": 0, "granted": 0, "refused": 0}
+        self.number = 0
+        self.setting()
+
+    # ------------------------------------------------------------------ the world
+
+    def setting(self):
+        r = self.random
+        self.lab.clock.advance(days=r.randrange(330), seconds=r.randrange(DAY))
+        self.cloud.faults.slow = timedelta(minutes=r.choice((0, 0, 4)))
+        self.caps = {"one": r.choice((6.0, 12.0, 60.0)), "two": None}
+        self.ids = {name: self.lab.project(name, cap)["id"] for name, cap in self.caps.items()}
+        self.pool = {"kind": r.choice(PERIODS), "zone": r.choice(ZONES), "start": self.now}
+        self.pool["end"] = self.now + r.choice((3, 9, 400)) * DAY
+        total = r.choice((6.0, 15.0, 90.0))
+        at = {"start": self.lab.clock.now(), "end": self.lab.clock.now()}
+        at["end"] += timedelta(seconds=self.pool["end"] - self.now)
+        dates = {f"{name}_date": f"{it:%Y-%m-%dT%H:%M:%SZ}" for name, it in at.items()}
+        self.lab.pool("grant", total, self.pool["kind"], time_zone=self.pool["zone"], **dates)
+        parts = {"one": round(total * 0.5, 2), "two": round(total * 0.4, 2)}
+        self.amounts = {"pool": total, **parts}
+        self.given = {name: self.lab.allocate("grant", name, it) for name, it in parts.items()}
+
+    @property
+    def now(self):
+        return self.lab.now
+
+    def named(self, prefix):
+        self.number += 1
+        return f"{prefix}{self.number}"
+
+    def pick(self, states):
+        known = [name for name in self.account.things if name.startswith("w")]
+        fitting = [name for name in known if self.state(name) in states]
+        return self.random.choice(fitting) if fitting else None
+
+    def state(self, name):
+        answer = self.lab.http("GET", f"/api/v1/instances/{name}")
+        return answer.json()["state"] if answer.status_code == 200 else "terminated"
+
+    def settle(self, **delta):
+        """Time passes, the daemon looks, and the account is brought up to date."""
+        self.lab.settle(**delta)
+        self.observe()
+
+    def observe(self):
+        """Somebody has looked: what the machines were is known until now."""
+        self.account.looked = self.now
+        for name, thing in self.account.things.items():
+            if not name.startswith("w"):
+                continue
+            phases = self.cloud.phases(name)
+            thing.ran = runs(phases)
+            thing.slept = [(a, b) for a, b, seen, _ in phases if seen is Seen.ASLEEP]
+            first = next((a for a, _, seen, _ in phases if seen is Seen.ON), None)
+            gone = next((a for a, _, seen, _ in phases if seen is Seen.GONE), None)
+            if first is not None:
+                thing.kept = [(first, gone)]
+            hourly = self.rate_of(name)
+            if hourly is not None and hourly != thing.now.hourly:
+                thing.cut(self.now, hourly=hourly)
+
+    def rate_of(self, name):
+        answer = self.lab.http("GET", f"/api/v1/instances/{name}")
+        return round(answer.json()["hourly_rate"] * 1e6) if answer.status_code == 200 else None
+
+    # ------------------------------------------------------------------ the steps
+
+    def run(self, steps):
+        names, weights = zip(*MOVES, strict=True)
+        for _ in range(steps):
+            getattr(self, self.random.choices(names, weights)[0])()
+            self.counts["steps"] += 1
+            self.compare()
+
+    def launch(self):
+        r = self.random
+        size, hours = r.choice(SIZES), r.choice((None, 1, 5, 30, 200))
+        project, gigabytes = r.choice(("one", "two", None)), r.choice((8, 20, 100))
+        name, order = self.named("w"), {"size": size, "storage": {"ebs_volume_size": gigabytes}}
+        if project:
+            order["project"] = project
+        if hours:
+            order["ttl_hours"] = hours
+        plan = self.lab.launch(name, dry_run=True, **order)
+        answer = self.lab.launch(name, **order)
+        assert (plan.status_code == 200) == (answer.status_code == 201), "plan and admission agree"
+        disk = gigabytes * 80_000
+        hourly = self.prices[size]
+        if answer.status_code == 403:
+            return self.refused(answer.json()["error"], hourly, disk, hours, project)
+        assert answer.status_code == 201, answer.text
+        self.counts["granted"] += 1
+        thing = self.account.things[name] = Thing(name, disk)
+        pool = "grant" if project else None
+        thing.cut(self.now, project=project, pool=pool, hourly=hourly)
+        return self.settle()
+
+    def refused(self, error, hourly, disk, hours, project):
+        """It really does not fit the cap that is named, in whole micro-dollars."""
+        self.counts["refused"] += 1
+        assert error["code"] == "BUDGET_EXCEEDED", error
+        if "has ended" in error["message"]:
+            assert self.period() is None
+            return
+        if "is about to end" in error["message"] or "no more launches" in error["message"]:
+            return
+        said = {name: round(it * 1e6) for name, it in error["data"].items()}
+        assert said["settled"] + said["reserved"] + said["needed"] > said["cap"], error
+        if "in the period that begins" in error["details"]:
+            return
+        of, within = self.meant(error["message"], project)
+        assert said["settled"] == self.account.cost(self.now, *within, **of), error
+        end = None if of.get("pool") is None else within[1]
+        assert said["needed"] <= needs(hourly, disk, hours, self.now, end), error
+        self.counts["values"] += 3
+
+    def meant(self, message, project):
+        """Which part of the account a message speaks of, and of which time."""
+        if message.startswith("The project"):
+            return {"project": project}, (0, self.now)
+        within = self.period()
+        of = {"pool": "grant"}
+        return of | ({"project": project} if "allocation" in message else {}), within
+
+    def down(self):
+        if name := self.pick({"running"}):
+            answer = self.lab.verb(name, self.random.choice(("stop", "hibernate")))
+            assert answer.status_code == 200, answer.text
+            self.settle()
+
+    def start(self):
+        if name := self.pick({"stopped", "hibernated"}):
+            assert self.lab.verb(name, "start").status_code in {200, 403}
+            self.settle()
+
+    def extend(self):
+        if name := self.pick({"running"}):
+            hours = self.random.choice((1, 8, 40))
+            assert self.lab.verb(name, "extend", hours=hours).status_code in {204, 403}
+            self.settle()
+
+    def terminate(self):
+        if name := self.pick({"running", "stopped", "hibernated"}):
+            assert self.lab.verb(name, "terminate", confirm="DELETE").status_code == 200
+            self.settle()
+
+    def move(self):
+        """Other money pays from this second on."""
+        if name := self.pick({"running", "stopped", "hibernated"}):
+            to = self.random.choice(("one", "two"))
+            answer = self.lab.verb(name, "move", project=to)
+            assert answer.status_code in {200, 403}, answer.text
+            if answer.status_code == 200 and self.account.things[name].now.project != to:
+                self.account.things[name].cut(self.now, project=to, pool="grant")
+            self.settle()
+
+    def volume(self):
+        name, project = self.named("v"), self.random.choice(("one", "two"))
+        body = {"type": "ebs", "name": name, "size_gb": 25, "project": project}
+        answer = self.lab.post("storage/volumes/create", **body)
+        assert answer.status_code in {201, 403}, answer.text
+        if answer.status_code == 201:
+            thing = self.account.things[name] = Thing(name, 25 * 80_000)
+            thing.cut(self.now, project=project, pool="grant")
+            thing.kept = [(self.now, None)]
+            self.settle()
+
+    def drop(self):
+        kept = [it for it in self.account.things.values()
+                if it.name.startswith("v") and it.kept[0][1] is None]  # fmt: skip
+        if kept:
+            it = self.random.choice(kept)
+            answer = self.lab.http("DELETE", f"/api/v1/storage/volumes/{it.name}")
+            assert answer.status_code == 200, answer.text
+            it.kept = [(it.kept[0][0], self.now)]
+            self.settle()
+
+    def wait(self):
+        for _ in range(self.random.randrange(1, 8)):
+            self.settle(minutes=self.random.randrange(1, 19), seconds=self.random.randrange(60))
+
+    def gap(self):
+        """A laptop sleeps; the first look comes when it wakes up."""
+        hours = self.random.choice((0.3, 2, 9, 30, 100))
+        self.lab.clock.advance(seconds=int(hours * HOUR) + self.random.randrange(60))
+        self.compare()
+        self.settle()
+
+    def blind(self):
+        """A laptop sleeps, and everything that decides about money comes before a look."""
+        self.lab.clock.advance(hours=self.random.choice((1, 5, 50)), seconds=7)
+        if name := self.pick({"running"}):
+            answer = self.lab.verb(name, "move", project="two")
+            assert answer.status_code in {200, 503}, answer.text
+            if answer.status_code == 200:
+                assert self.account.things[name].now.project == "two", "no change, no question"
+        self.lab.house.rooms.prices.hurry()
+        keeper = self.lab.house.rooms.keeper
+        keeper.patrol()
+        keeper.once()
+        self.compare()
+        self.settle()
+
+    def price(self):
+        """AWS changes what it asks; what runs is asked about anew at the next look."""
+        factor = self.random.choice((0.5, 2.0, 1.0))
+        self.prices.factor = factor
+        self.lab.house.rooms.prices.hurry()
+        self.settle(seconds=31)
+
+    def restart(self):
+        """The daemon is gone for some hours; another one takes over."""
+        self.lab.clock.advance(minutes=self.random.randrange(1, 500))
+        self.lab.again()
+        self.compare()
+        self.settle()
+
+    # --------------------------------------------------------------- what is compared
+
+    def period(self):
+        it = self.pool
+        return period(it["kind"], it["zone"], it["start"], it["end"], self.now)
+
+    def last_period(self):
+        """The present period, or the last one and all that came after it."""
+        if (here := self.period()) is not None:
+            return here[0]
+        it = self.pool
+        return period(it["kind"], it["zone"], it["start"], it["end"], it["end"] - 1)[0]
+
+    def same(self, said, meant, what):
+        self.counts["values"] += 1
+        assert said == meant, (what, said, meant, self.lab.clock.now())
+
+    def compare(self):
+        """Every number on the wire that is a sum, with a sum of one's own."""
+        cost, now = self.account.cost, self.now
+        whole, since = cost(now), self.last_period()
+        lines = self.lab.get(f"costs/export?start_date=2026-01-01&end_date={self.day()}")
+        paid = [it for it in lines if it["kind"] != "asleep"]
+        self.same(sum(it["micros"] for it in paid), whole, "export")
+        saved = sum(it["micros"] for it in lines if it["kind"] == "asleep")
+        self.same(saved, cost(now, kinds=("asleep",)), "saved")
+        self.same(sum(round(100 * it["cost"]) for it in paid), round(100 * usd(whole)), "cents")
+        pool = self.lab.get("budgets/grant")
+        self.cap(pool, cost(now, since, pool="grant"), self.amounts["pool"], "pool")
+        for part in self.lab.get("budgets/grant/allocations")["allocations"]:
+            name = part["project_name"]
+            spent = cost(now, since, pool="grant", project=name)
+            self.same(part["spent"], usd(spent), f"allocation to {name}")
+            self.same(part["overrun"], usd(max(0, spent - micros(self.amounts[name]))), name)
+        for name in self.caps:
+            self.project(name, since)
+
+    def project(self, name, since):
+        cost, now = self.account.cost, self.now
+        budget = self.lab.get(f"projects/{name}/budget")
+        forecast = self.lab.get(f"projects/{name}/forecast")
+        for word in ("spent", "reserved", "left", "runs_out_on", "caps"):
+            self.same(budget[word], forecast[word], word)
+        ever = cost(now, project=name)
+        self.same(budget["current_spend"], usd(ever), f"{name} ever")
+        parts = budget["cost_breakdown"]
+        cents = sum(round(100 * parts[it]) for it in ("compute", "storage"))
+        self.same(cents, round(100 * usd(ever)), f"{name} breakdown")
+        compute = cost(now, kinds=("compute",), project=name)
+        assert abs(parts["compute"] - compute / 1e6) < 0.01, name
+        self.same(budget["hibernation_savings"], usd(cost(now, kinds=("asleep",), project=name)),
+                  f"{name} saved")  # fmt: skip
+        capped = self.caps[name]
+        here = self.period()
+        spent = ever if capped else cost(now, since, pool="grant", project=name)
+        self.same(budget["spent"], usd(spent if capped or here else 0), f"{name} spent")
+        for cap in budget["caps"]:
+            amount = {"project": capped, "pool": self.amounts["pool"]}
+            meant = {
+                "project": ever,
+                "allocation": cost(now, since, pool="grant", project=name),
+                "pool": cost(now, since, pool="grant"),
+            }[cap["scope"]]
+            self.cap(cap, meant, amount.get(cap["scope"], self.amounts[name]), cap["cap"])
+        self.same(budget["left"], min_left(budget["caps"]), f"{name} left")
+        shown = self.lab.get(f"projects/{name}")["budget"]
+        for word in ("spent", "reserved", "left", "current_spend", "remaining"):
+            self.same(shown[word], budget[word], f"{name} {word}")
+
+    def cap(self, said, spent, amount, what):
+        """Spent is the oracle's; spent, reserved and left are the cap, to the cent."""
+        self.same(said["spent"], usd(spent), what)
+        if said["left"]:
+            whole = round(said["spent"] + said["reserved"] + said["left"], 2)
+            self.same(whole, amount, f"{what} adds up")
+
+    def day(self):
+        return f"{self.lab.clock.now() + timedelta(days=1):%Y-%m-%d}"
+
+
+def runs(phases):
+    """The spans that compute is paid for: falling asleep is the end of a run, not another one."""
+    found = []
+    for start, end, seen, dozes in phases:
+        if dozes and found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        elif dozes or seen is Seen.ON:
+            found.append((start, end))
+    return found
+
+
+def min_left(caps):
+    """What every cap of a project can still pay for."""
+    left = {cap["scope"]: cap["left"] for cap in caps}
+    return min(left.values())
+
+
+def micros(dollars):
+    return round(dollars * 1e6)

@@ -1,0 +1,109 @@
+"""What the wire says of money is what an account says that was kept beside it.
+
+The account knows what was asked and granted, what the machines really were, and
+docs/money.md. Schedules are random: people, laptops that sleep, daemons that come back, prices
+that change, money that is asked about before anybody has looked.
+"""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from prism.daemon.house import build
+from prism.kit.clock import StoppedClock
+from prism.providers.local.terms import LocalTerms
+from prism.settings import Settings
+from tests.conftest import HOME, PLACE
+from tests.doubles.volumes import MemoryVolumes
+from tests.money import Lab
+from tests.oracle.schedule import Schedule
+from tests.oracle.world import Recording
+from tests.proofs import record
+
+SHORT, LONG = 6, 40  # steps of a schedule
+QUICK, MANY = range(5), range(5, 65)  # ten in all and 60 more, on each database
+RATES = {"XS": 20_800, "S": 41_600, "M": 83_200, "L": 166_400}
+
+
+class Prices:
+    """What an hour costs by now; `factor` is how AWS has changed its mind."""
+
+    factor = 1.0
+
+    def __getitem__(self, size):
+        return int(RATES[size] * self.factor)
+
+
+@pytest.fixture
+def prices(monkeypatch):
+    now, asked = Prices(), LocalTerms.price
+
+    def price(terms, kind, spot):
+        hourly, source = asked(terms, kind, spot)
+        return int(hourly * now.factor), source
+
+    monkeypatch.setattr(LocalTerms, "price", price)
+    return now
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def play(request, tmp_path, prices):
+    """Plays one schedule in a world of its own; what was compared."""
+
+    def fresh(seed):
+        if request.param == "sqlite":
+            return f"sqlite:///{tmp_path / f'{seed}.db'}"
+        filled = request.getfixturevalue("filled")
+        return request.getfixturevalue("copied")(filled, to="oracle")
+
+    def run(seed, steps):
+        clock, url, houses = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC)), fresh(seed), []
+        cloud, disks = Recording(clock), MemoryVolumes(clock)
+        cloud.busy = disks.busy = timedelta(0)
+        prices.factor = 1.0
+
+        def house():
+            given = Settings(home=str(HOME), database_url=url, user="ada", local_prices="aws")
+            made = build(given, {PLACE: cloud}, clock, volumes={PLACE: disks})
+            made.db.create_tables()
+            made.profiles.first_start({})
+            houses.append(made)
+            return made
+
+        lab = Lab(house(), clock)
+        lab.again = lambda: lab.__init__(house(), clock)
+        try:
+            schedule = Schedule(lab, cloud, prices, seed)
+            schedule.run(steps)
+        finally:
+            for made in houses:
+                made.close()
+        return schedule.counts
+
+    run.where = {"sqlite": "SQLite", "postgres": "PostgreSQL"}[request.param]
+    return run
+
+
+@pytest.mark.parametrize("seed", QUICK)
+def test_the_wire_says_what_the_account_says(play, seed):
+    assert play(seed, SHORT)["values"] > 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(5400)
+def test_the_wire_says_what_the_account_says_many_times(play):
+    told = Counter()
+    for seed in MANY:
+        told += Counter(play(seed, LONG))
+    assert told["granted"]
+    assert told["refused"]
+    record(
+        f"Money on the wire against an account kept beside it, on {play.where}",
+        f"{len(MANY)} random schedules, {told['steps']:,} steps: {told['values']:,} values of "
+        "budgets, forecasts, pools, allocations and exports equal those of an account that knows "
+        "the machines' true times and shares no code with costs and budgets; "
+        f"{told['granted']:,} launches were granted and {told['refused']:,} refused. Laptops "
+        "slept for up to four days, daemons came back, prices changed, and money was asked about "
+        "before anybody had looked.",
+    )
