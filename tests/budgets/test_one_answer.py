@@ -76,20 +76,33 @@ def test_what_binds_is_said(lab):
     lab.project("lab", 10.0)
     order = {"project": "lab", "storage": {"ebs_volume_size": 100}}
     plan = lab.launch(dry_run=True, **order).json()
-    assert "the project 'lab' binds: $8.00 of it are set aside for disks" in plan["notes"]
+    why = "$8.00 of the $10.00 of project 'lab' is reserved for disks"
+    assert f"runs out first: {why}" in plan["notes"]
+    assert (plan["reserves"], plan["leaves"]) == (8.1, 1.9)
     lab.running(**order)
     [cap] = lab.get("projects/lab/forecast")["caps"]
-    assert (cap["because"], cap["reserved_for_disks"]) == (
-        "$8.00 of it are set aside for disks",
-        8.0,
-    )
+    assert (cap["because"], cap["reserved_for_disks"]) == (why, 8.0)
+    assert lab.get("projects/lab/budget")["left"] == 1.9
+
+
+def test_what_a_plan_reserves_and_leaves_is_what_the_budget_says_then(lab):
+    """Of the project's own cap, and of the cap that has least left."""
+    lab.project("lab", 10.0)
+    lab.pool("grant", 12.0, "monthly")
+    lab.allocate("grant", "lab", 3.0)
+    lab.settle(hours=700)
+    plan = lab.launch(dry_run=True, project="lab").json()
+    assert lab.launch(project="lab").status_code == 201
+    budget = lab.get("projects/lab/budget")
+    assert (plan["reserves"], plan["leaves"]) == (budget["reserved"], budget["left"])
+    assert plan["reserves"] == 1.7
 
 
 def test_it_sleeps_at_its_threshold_when_that_is_what_was_forecast(lab):
     lab.project("lab", 4.0, auto_hibernate_threshold=20.0)
     lab.running(project="lab")
     said = lab.get("projects/lab/budget")
-    assert said["because"] == "all sleep at 20 % of it"
+    assert said["because"] == "all workspaces sleep at 20 % of it"
     assert abs(moment(said["runs_out_on"]) - until_asleep(lab)) <= timedelta(minutes=15)
 
 

@@ -31,7 +31,7 @@ from prism.budgets.plan import (
     rates,
     renewed,
 )
-from prism.budgets.runway import Runway, runway
+from prism.budgets.runway import Runway, earliest, runway
 from prism.costs import store as ledger
 from prism.costs.ledger import LATELY
 from prism.costs.model import Kind
@@ -116,13 +116,13 @@ class Escrow:
         if not present:
             return Outlook(disk_month=disk, notes=("no budget limits this project",))
         least = min(present, key=lambda it: it.left)
-        lasts = [(self._lasts(sql, at, wanted, workspace), at) for at in present]
-        first, binding = min(lasts, key=lambda it: (it[0].at is None, it[0].at or 0))
-        within = least.within or ALWAYS
-        notes = [f"the {binding.cap.words} binds: {first.because}"] if first.because else []
+        first = earliest([self._lasts(sql, at, wanted, workspace) for at in present])
+        paying = next((at for at in present if at.cap.is_own), least)
+        within = paying.within or ALWAYS
+        notes = [f"runs out first: {first.because}"] if first.because else []
         return Outlook(
-            needed=Micros(held(wanted, now, within, own=least.cap.is_own)),
-            left=Micros(least.left),
+            needed=Micros(held(wanted, now, within, own=paying.cap.is_own)),
+            left=least.shown_left,
             of=least.cap.name,
             lasts_until=None if first.at is None else moment(first.at),
             disk_month=disk,

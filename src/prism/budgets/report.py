@@ -53,7 +53,7 @@ def markdown(it: Report) -> str:
         f"{it.start} to {it.end}, time zone {it.time_zone}. Spent: **${it.total:,.2f}**. "
         f"Saved by hibernation: ${it.hibernation_savings:,.2f}.",
         _table("What it was spent on", it.by_kind),
-        _table("By workspace", it.by_workspace),
+        _table("By workspace or volume", it.by_workspace),
         _table("By person", it.by_user),
         _table("By budget", it.by_budget),
     ]

@@ -57,7 +57,9 @@ def asleep_at(percent: float, left: int, total: int, held: Sequence[Segment], no
     if not monthly or not any(it.kind is Kind.COMPUTE for it in held):
         return NEVER
     more = left - total + int(total * percent / 100)
-    return Runway(now + max(0, more) * MONTH // monthly, f"all sleep at {percent:g} % of it")
+    return Runway(
+        now + max(0, more) * MONTH // monthly, f"all workspaces sleep at {percent:g} % of it"
+    )
 
 
 def _until_asleep(
@@ -75,10 +77,9 @@ def _until_spent(at: Standing, rows: Sequence[Reservation], now: int) -> Runway:
     running = sum(held_compute(it, now) for it in rows)
     left = at.cap.amount - at.settled - running
     if left <= 0:
-        return Runway(now, "it is spent")
-    return Runway(
-        now + left * MONTH // monthly if monthly else FAR, "its disks will have spent it"
-    )
+        return Runway(now, f"{_whole(at)} is spent")
+    gone = now + left * MONTH // monthly if monthly else FAR
+    return Runway(gone, f"disks will have spent {_whole(at)}")
 
 
 def _disk_grows(it: Reservation, at: Standing, end: int) -> bool:
@@ -106,8 +107,12 @@ def _stopping(lasting: Sequence[Reservation]) -> int:
 def _set_aside(at: Standing) -> str:
     """What of a cap no compute can have, in words."""
     if not at.disks:
-        return "what it has left is used up"
-    return f"{dollars(at.disks)} of it are set aside for disks"
+        return f"{_whole(at)} is used up"
+    return f"{dollars(at.disks)} of {_whole(at)} is reserved for disks"
+
+
+def _whole(at: Standing) -> str:
+    return f"the {dollars(at.cap.amount)} of {at.cap.words}"
 
 
 def earliest(found: Sequence[Runway]) -> Runway:

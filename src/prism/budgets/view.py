@@ -17,7 +17,7 @@ from prism.budgets.model import (
 from prism.budgets.runway import Runway
 from prism.costs.model import HOUR, MONTH_HOURS, PAID, RUNS, Kind
 from prism.costs.plan import moment
-from prism.costs.view import percent
+from prism.costs.view import called_by_id, percent
 from prism.kit.money import Micros, amount, apportioned
 
 CRITICAL = 0.95
@@ -139,7 +139,7 @@ def top_spenders(found: Sequence[tuple[str, str, int]], total: int) -> list[TopI
     """What each has cost its project; the cents of all add up to what it spent."""
     cents = apportioned({resource: paid for resource, _, paid in found})
     return [
-        TopInstance(name, cents[resource], percent(paid, total))
+        TopInstance(called_by_id(name, resource), cents[resource], percent(paid, total))
         for resource, name, paid in found
         if paid
     ]

@@ -128,7 +128,7 @@ def _budget(asked: Namespace) -> None:
         costs = aligned([one["cost"] for one in spenders])
         shares = [percent(one["percentage"] / 100) for one in spenders]
         names = [one["name"] for one in spenders]
-        show_table(("WORKSPACE", "COST", "SHARE"), list(zip(names, costs, shares, strict=True)))
+        show_table(("WHAT", "COST", "SHARE"), list(zip(names, costs, shares, strict=True)))
     return limits(it)
 
 

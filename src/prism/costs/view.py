@@ -38,7 +38,7 @@ WORDS = {
     Kind.FILES: "shared file systems",
     Kind.SNAPSHOT: "snapshots",
 }
-SORTS = {Kind.VOLUME: "volume", Kind.FILES: "shared volume", Kind.SNAPSHOT: "snapshot"}
+SORTS = {Kind.VOLUME: "volume", Kind.FILES: "volume", Kind.SNAPSHOT: "snapshot"}
 CENT, STEADY, DRIVERS = 10_000, 5.0, 5
 
 
@@ -73,6 +73,12 @@ def current(held: Sequence[Segment], savings: Savings) -> Current:
 def called(name: str, kind: Kind) -> str:
     """What to call something in a list of many: a volume may have a workspace's name."""
     return f"{name} ({SORTS[kind]})" if kind in SORTS else name
+
+
+def called_by_id(name: str, resource: str) -> str:
+    """The same, of what has an id of ours, which begins with what it is."""
+    sort = resource.partition("_")[0]
+    return f"{name} ({sort})" if sort in SORTS.values() else name
 
 
 def percent(part: int, total: int) -> float:
