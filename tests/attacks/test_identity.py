@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from prism.agent.identity import UidRange, is_privileged
@@ -133,6 +134,32 @@ def test_a_volume_that_two_have_is_written_by_both_and_is_the_daemons_on_the_dis
     home = world.root / machine / "home"
     assert {it.stat().st_uid for it in (*data.iterdir(), *home.iterdir())} == {os.geteuid()}
     volumes.close()
+
+
+def test_a_home_of_an_older_prism_is_its_own_also_when_starts_were_killed_midway(world):
+    machine = world.launched(page())
+    world.compute.stop(machine)
+    world.becomes(machine, Seen.OFF)
+    home = world.root / machine / "home"
+    (home / "deep" / "deeper").mkdir(parents=True, mode=0o700)
+    (home / "deep" / "deeper" / "old").write_text("of an older Prism, ")
+    (home / "deep" / "deeper" / "old").chmod(0o600)
+    known = {it: owned(it) for it in home.rglob("*")}
+    for _ in range(3):
+        world.compute.start(machine)
+        eventually(lambda: world.tree(machine), 30, (psutil.Error,))
+        world.supervisor(machine).kill()
+        eventually(lambda: world.machine(machine).seen is Seen.OFF, 30, (psutil.Error,))
+    world.compute.start(machine)
+    world.becomes(machine, Seen.ON)
+    words = "echo and of this one >> deep/deeper/old && cat deep/deeper/old"
+    assert run(world, machine, "sh", "-c", words) == (0, "of an older Prism, and of this one\n")
+    assert {it: owned(it) for it in known} == known
+
+
+def owned(path):
+    about = path.lstat()
+    return about.st_uid, about.st_gid, about.st_mode
 
 
 def test_where_no_user_can_be_given_nothing_runs_and_the_reason_is_said(world, monkeypatch):

@@ -213,37 +213,34 @@ def user_namespace(uid: int, inside: Owner, *, closed: bool = False) -> int:
     In a closed one no other user namespace can be made.
     """
     made, made_there = os.pipe()
-    mapped, mapped_here = os.pipe()
+    ended, end = os.pipe()
     child = os.fork()
     if not child:
-        os.close(mapped_here)
-        _be_there(made_there, mapped, closed)
+        os.close(end)
+        _be_there(made_there, ended, closed)
+    os.close(made_there)
+    os.close(ended)
     try:
-        os.close(made_there)
-        os.close(mapped)
         if os.read(made, 1) != b"1":
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         Path(f"/proc/{child}/uid_map").write_text(f"{inside.uid} {uid} 1")
         Path(f"/proc/{child}/gid_map").write_text(f"{inside.gid} {uid} 1")
-        os.write(mapped_here, b"1")
-        os.read(made, 1)
         return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(made)
-        os.close(mapped_here)
+        os.close(end)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
 
-def _be_there(made: int, mapped: int, closed: bool) -> None:
-    """The child that a namespace is made for; it says so, and waits to be ended."""
+def _be_there(made: int, ended: int, closed: bool) -> None:
+    """The child that a namespace is made for; it says so, and stays until it is ended."""
     try:
         syscalls.unshare(syscalls.NEW_USER)
-        os.write(made, b"1")
-        if os.read(mapped, 1) and closed:
+        if closed:
             _forbid_user_namespaces()
         os.write(made, b"1")
-        os.read(mapped, 1)
+        os.read(ended, 1)
     finally:
         os._exit(1)
 

@@ -22,7 +22,6 @@ import socket
 import struct
 import sys
 import termios
-from pathlib import Path
 from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
@@ -30,7 +29,7 @@ SECCOMP_MODE_FILTER = 2
 NEW_USER = 0x10000000
 CAPABILITIES_V3 = 0x20080522
 CANNOT_START = 127
-LAST_CAPABILITY = Path("/proc/sys/kernel/cap_last_cap")
+LAST_CAPABILITY = "/proc/sys/kernel/cap_last_cap"
 
 
 class Inside:
@@ -183,7 +182,9 @@ def _become_user(uid: int, groups: list[int], namespace: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     os.setgroups(groups)
     _checked(libc.setns(namespace, NEW_USER))
-    for capability in range(int(LAST_CAPABILITY.read_text()) + 1):
+    with open(LAST_CAPABILITY) as file:
+        last = int(file.read())
+    for capability in range(last + 1):
         _checked(libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0))
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
