@@ -11,11 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from prism.agent import isolation
 from prism.agent.identity import UidRange, is_privileged
+from prism.providers.local.reachable import reachable
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import Kind
 from prism.storage.ports import VolumeOrder
 from prism.workspaces.model import Seen
+from tests.attacks.bombed import MOST, bombed
+from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
@@ -32,14 +36,6 @@ def refused(act):
         return act() in (None, -1)
     except (OSError, ValueError):
         return True
-"""
-BOMB = """
-import os, time
-while True:
-    try:
-        os.fork()
-    except OSError:
-        time.sleep(0.05)
 """
 
 
@@ -214,17 +210,36 @@ def test_where_ids_cannot_be_mapped_it_has_no_privilege_either_and_its_files_are
 
 
 def test_a_fork_bomb_ends_where_it_began(world):
-    world.compute = World(world.root.parent, world.cache, told={"PRISM_PIDS_MAX": "64"}).compute
-    machine, other = world.launched(page()), world.launched(page(), key="ws_2")
-    (world.root / machine / "home" / "bomb.py").write_text(BOMB)
-    run(world, machine, "sh", "-c", "nohup python ~/bomb.py > /dev/null 2>&1 &")
-    eventually(lambda: len(world.tree(machine)) > 60, 60)
-    for _ in range(10):
-        assert len(world.tree(machine)) <= 64 + 4
-        assert run(world, other, "sh", "-c", "(echo forks) | cat") == (0, "forks\n")
-    assert run(world, machine, "/bin/echo", "still lets in") == (0, "still lets in\n")
-    assert run(world, machine, "sh", "-c", "kill -9 -1") == (0, "")
-    eventually(lambda: len(world.tree(machine)) < 10, 60)
-    world.compute.stop(machine)
-    eventually(lambda: world.machine(machine).seen.value == "off", 60)
-    assert world.machine(other).seen.value == "on"
+    told = {"PRISM_PIDS_MAX": str(MOST)}
+    world.compute = World(world.root.parent, world.cache, told=told).compute
+    bombed(world)
+
+
+def as_nobody(*line):
+    """What a program says that an ordinary user runs, at home in a folder of his own."""
+    with surroundings() as (home, environ):
+        done = subprocess.run(
+            [*LENT, "env", python_for_all(), *(it.format(home=home) for it in line)],
+            env=environ,
+            cwd=home,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_nor_does_it_go_further_where_the_daemon_is_an_ordinary_users():
+    as_nobody("-m", "tests.attacks.bombed", "{home}/prism", "{home}/cache")
+
+
+def test_an_ordinary_users_workspace_runs_as_he_does_with_all_else_that_is_promised():
+    asked = {"reachable": [*reachable(), str(Path(isolation.__file__).parents[2])]}
+    said = json.loads(as_nobody("-I", "-S", isolation.__file__, as_words(asked)))
+    kept = dict.fromkeys(("capabilities", "filter", "namespaces"), True)
+    assert (said["user"], said["kept"], said["processes"]) == (NOBODY, kept, 4096)
+
+
+def as_words(asked):
+    """JSON that is no text to be filled in."""
+    return json.dumps(asked).replace("{", "{{").replace("}", "}}")

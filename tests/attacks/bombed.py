@@ -1,0 +1,43 @@
+"""A fork bomb in a workspace of whoever runs this: `python -m tests.attacks.bombed HOME CACHE`."""
+
+import sys
+from pathlib import Path
+
+from tests.providers.local.test_sandbox import run
+from tests.providers.local.world import World, page
+from tests.waiting import eventually
+
+MOST = 64
+BOMB = """
+import os, time
+while True:
+    try:
+        os.fork()
+    except OSError:
+        time.sleep(0.05)
+"""
+
+
+def bombed(world):
+    """The bomb fills its workspace, nothing else, and goes when its owner says so."""
+    machine, other = world.launched(page()), world.launched(page(), key="ws_2")
+    (world.root / machine / "home" / "bomb.py").write_text(BOMB)
+    run(world, machine, "sh", "-c", "nohup python ~/bomb.py > /dev/null 2>&1 &")
+    eventually(lambda: len(world.tree(machine)) > MOST - 4, 60)
+    for _ in range(10):
+        assert len(world.tree(machine)) <= MOST + 4
+        assert run(world, other, "sh", "-c", "(echo forks) | cat") == (0, "forks\n")
+    assert run(world, machine, "/bin/echo", "still lets in") == (0, "still lets in\n")
+    assert run(world, machine, "sh", "-c", "kill -9 -1") == (0, "")
+    eventually(lambda: len(world.tree(machine)) < 10, 60)
+    world.compute.stop(machine)
+    eventually(lambda: world.machine(machine).seen.value == "off", 60)
+    assert world.machine(other).seen.value == "on"
+
+
+if __name__ == "__main__":
+    world = World(Path(sys.argv[1]), Path(sys.argv[2]), told={"PRISM_PIDS_MAX": str(MOST)})
+    try:
+        bombed(world)
+    finally:
+        world.close()
