@@ -17,6 +17,7 @@ import pytest
 from prism import cli
 from prism import home as homes
 from prism.cli.clean_output import CleanStream, cleaned, control, escaped
+from prism.client.faults import DaemonUnreachable
 from prism.client.place import Place
 from prism.client.trust import DaemonNotTrusted, check_server
 from prism.client.wire import Wire
@@ -318,3 +319,42 @@ def test_a_table_for_programs_is_whole_in_a_file_and_clean_on_a_terminal(
     assert asked
     assert prism(*words).stdout == text, done.stderr
     assert not BAD.search(typed(*words)[1].replace("\r", ""))
+
+
+# ------------------------------------------------------------------ what is told without end
+
+
+def endless(begin, more):
+    """Says the same until nobody listens."""
+
+    def told(_, connection):
+        connection.sendall(begin)
+        while True:
+            connection.sendall(more)
+
+    return told
+
+
+OK = b"HTTP/1.1 200 X\r\n"
+ENDLESS = {
+    "headers": endless(OK, b"X: y\r\n" * 1000),
+    "new headers": endless(OK, b"".join(b"X%d: y\r\n" % it for it in range(1000))),
+    "a header": endless(OK + b"X: ", b"y" * 65536),
+    "a status": endless(b"HTTP/1.1 2", b"0" * 65536),
+    "a length beyond all": OK + b"Content-Length: 99999999999999\r\n\r\n",
+    "a length below nothing": OK + b"Content-Length: -1\r\n\r\n",
+    "no length": endless(OK + b"\r\n", b"y" * 65536),
+    "chunks": endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"4\r\nyyyy\r\n" * 1000),
+    "a chunk beyond all": OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffffff\r\n",
+    "a chunk below nothing": OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+    "the size of a chunk": endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"0" * 65536),
+    "trailers": endless(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n" * 1000),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_an_answer_without_an_end_ends(wire, server, kind, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("prism.client.wire.LARGEST", 1 << 20)
+    server.on("GET /x", ENDLESS[kind])
+    with pytest.raises(DaemonUnreachable):
+        wire.ask("GET", "/x")

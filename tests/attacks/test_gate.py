@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 
 import pytest
 
+from prism.daemon.logs import AT_MOST, Repeats
 from prism.kit.door import Limited
 from prism.kit.limits import Connections, Limits, peer_of
 from prism.kit.peer import Diagnosis
@@ -304,3 +306,19 @@ def test_a_body_that_never_comes_is_not_waited_for(house, monkeypatch):
     asyncio.run(asyncio.wait_for(house.app(scope, never, send), 20))
     assert said[0]["status"] == 408
     assert b"REQUEST_TOO_SLOW" in said[1]["body"]
+
+
+def test_strangers_do_not_fill_the_log(capsys):
+    """However often they are refused, few lines say so, and the number is not lost."""
+    repeats, said = Repeats(), []
+    for second in range(200):
+        record = logging.LogRecord("uvicorn.error", 30, "", 0, "Invalid request %s", (1,), None)
+        record.created = second / 2
+        said += [record.getMessage()] if repeats.filter(record) else []
+    assert said == [
+        *["Invalid request 1"] * AT_MOST,
+        "Invalid request 1 (and 115 more since the last of these)",
+        *["Invalid request 1"] * (AT_MOST - 1),
+    ]
+    own = logging.LogRecord("prism.workspaces", 30, "", 0, "Invalid request %s", (1,), None)
+    assert all(repeats.filter(own) for _ in range(100))

@@ -162,3 +162,8 @@ def test_an_address_of_the_service_is_one_on_the_origin_that_was_asked(said, own
 def test_the_port_of_a_query_is_for_us(query, rest, ports):
     left, found = without_port(query)
     assert (left, [*found]) == (rest, ports)
+
+
+@pytest.mark.parametrize("route", [OWN, PATH])
+def test_a_service_does_not_empty_the_browser_for_all_workspaces(route):
+    assert b"clear-site-data" not in dict(back((b"Clear-Site-Data", b'"*"'), route=route))

@@ -24,6 +24,8 @@ API = "/api/v1"
 CONNECT, ANSWER, LONG = 5.0, 30.0, 1800.0  # seconds until we give up
 SILENCE = 60.0  # seconds; a stream says each 15 that it still lives
 LONGEST_LINE = 65536
+LONGEST_HEAD = 4 * LONGEST_LINE
+LARGEST = 1 << 29  # bytes of an answer that is kept whole
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -72,7 +74,7 @@ class Wire:
             try:
                 with self._asked(door, method, path, content, headers) as file:
                     status, received = _head(file)
-                    answer = Answer(status, received, b"".join(_body(file, status, received)))
+                    answer = Answer(status, received, _whole(_body(file, status, received)))
             except (OSError, ValueError) as error:
                 raise self._unreachable(error) from error
         if answer.status >= 300 and answer.status != 304:
@@ -91,7 +93,7 @@ class Wire:
                 with self._asked(door, "GET", path, None, headers) as file:
                     status, received = _head(file)
                     if status >= 300:
-                        raise problem_of(status, b"".join(_body(file, status, received)))
+                        raise problem_of(status, _whole(_body(file, status, received)))
                     yield b""  # it is open
                     yield from _body(file, status, received)
             except (OSError, ValueError) as error:
@@ -208,11 +210,18 @@ def _head(file: BufferedReader) -> tuple[int, dict[str, str]]:
     words = _line(file).split(None, 2)
     if len(words) < 2 or not words[0].startswith("HTTP/1."):
         raise ValueError("what answers there does not speak HTTP")
+    return int(words[1]), _headers(file)
+
+
+def _headers(file: BufferedReader) -> dict[str, str]:
     headers: dict[str, str] = {}
+    size = 0
     while line := _line(file):
+        if (size := size + len(line)) > LONGEST_HEAD:
+            raise ValueError("the head of its answer does not end")
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
-    return int(words[1]), headers
+    return headers
 
 
 def _body(file: BufferedReader, status: int, headers: dict[str, str]) -> Iterator[bytes]:
@@ -223,13 +232,22 @@ def _body(file: BufferedReader, status: int, headers: dict[str, str]) -> Iterato
         while size := int(_line(file).partition(";")[0], 16):
             yield _exactly(file, size)
             _line(file)
-        while _line(file):  # trailers
-            pass
+        _headers(file)  # trailers
     elif "content-length" in headers:
         yield _exactly(file, int(headers["content-length"]))
     else:
         while piece := file.read1():
             yield piece
+
+
+def _whole(pieces: Iterator[bytes]) -> bytes:
+    """The body in one piece; nobody is made to keep one that does not end."""
+    kept, size = [], 0
+    for piece in pieces:
+        if (size := size + len(piece)) > LARGEST:
+            raise ValueError("its answer does not end")
+        kept.append(piece)
+    return b"".join(kept)
 
 
 def _line(file: BufferedReader) -> str:
@@ -240,6 +258,8 @@ def _line(file: BufferedReader) -> str:
 
 
 def _exactly(file: BufferedReader, size: int) -> bytes:
+    if not 0 <= size <= LARGEST:
+        raise ValueError("its answer has no size that may be")
     content = file.read(size)
     if len(content) < size:
         raise ConnectionError("the connection was cut in the middle of an answer")

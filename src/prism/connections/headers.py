@@ -19,7 +19,8 @@ ONE_HOP = frozenset(
 )
 FORGEABLE = frozenset({b"forwarded", b"x-real-ip"})  # and every x-forwarded-…
 OURS_ON_ARRIVAL = FORGEABLE | {b"host", b"expect", b"origin", b"referer"}
-SERVERS_OWN = frozenset({b"date", b"server", b"alt-svc"})
+# The last would empty the browser for every workspace: their origins are of one site.
+SERVERS_OWN = frozenset({b"date", b"server", b"alt-svc", b"clear-site-data"})
 CREDENTIALS = frozenset({b"cookie", b"authorization", b"set-cookie", b"www-authenticate"})
 OUR_COOKIE = re.compile(rb"\s*(__(host|secure)-)?prism", re.IGNORECASE)
 OUR_TOKEN = re.compile(rb"\s*bearer\s+prism_", re.IGNORECASE)

@@ -10,6 +10,33 @@ REFUSAL = "ASGI callable returned without completing handshake."
 CHATTY = ("uvicorn", "alembic", "botocore", "boto3", "urllib3", "asyncssh")
 
 
+# What strangers make the daemon say, as often as they like: a disk is full some day.
+OF_STRANGERS = {"uvicorn.error", "prism.kit.peer", "prism.access.lasting"}
+AT_MOST, WINDOW = 5, 60.0  # lines of one kind, in so many seconds
+
+
+class Repeats(logging.Filter):
+    """Lets a few records of a kind pass in a minute, and says later how many there were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is said."""
+        if record.name not in OF_STRANGERS:
+            return True
+        kind = (record.name, str(record.msg))
+        since, count = self._seen.get(kind, (record.created, 0))
+        if record.created - since < WINDOW:
+            self._seen[kind] = (since, count + 1)
+            return count < AT_MOST
+        self._seen[kind] = (record.created, 1)
+        if count > AT_MOST:
+            record.msg = f"{record.msg} (and {count - AT_MOST} more since the last of these)"
+        return True
+
+
 class JsonLines(logging.Formatter):
     """One record, one line."""
 
@@ -31,6 +58,7 @@ def begin(level: str) -> None:
     """Log from here on, from that level on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
+    handler.addFilter(Repeats())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
