@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import socket
@@ -13,6 +14,7 @@ from prism.kit.door import Limited
 from prism.kit.limits import Connections, Limits, peer_of
 from prism.kit.peer import Diagnosis
 from tests.attacks.serving import connected, heard, poured, serving
+from tests.house.living import Home
 from tests.waiting import eventually
 
 LARGE = 8 * 1024 * 1024  # bytes that an attacker sends; far fewer may be taken
@@ -322,3 +324,29 @@ def test_strangers_do_not_fill_the_log(capsys):
     ]
     own = logging.LogRecord("prism.workspaces", 30, "", 0, "Invalid request %s", (1,), None)
     assert all(repeats.filter(own) for _ in range(100))
+
+
+def test_a_daemon_keeps_the_bounds_that_it_was_given(tmp_path):
+    home = Home(tmp_path / "home")
+    try:
+        with home.living(PRISM_CONNECTIONS_PER_PEER="3"), contextlib.ExitStack() as stack:
+            port = json.loads((home.folder / "daemon.lock").read_text())["port"]
+            head = b"GET /api/v1/daemon/status HTTP/1.1\r\nHost: localhost:%d\r\n" % port
+            crowd = [stack.enter_context(connected(port)) for _ in range(4)]
+            for client in crowd[:3]:
+                client.sendall(head + b"\r\n")
+                assert client.recv(12) == b"HTTP/1.1 200"
+            assert b" 503 " in heard(crowd[3])
+            assert home.client.daemon.status().status == "healthy", "the socket is open"
+            with connected(port) as other:
+                assert b" 503 " in heard(other)
+            crowd[0].close()
+
+            def again():
+                with connected(port) as other:
+                    other.sendall(head + b"X: " + b"a" * 65536 + b"\r\n\r\n")
+                    return b" 431 " in heard(other)
+
+            eventually(again)
+    finally:
+        home.clear()

@@ -250,3 +250,30 @@ def test_what_comes_before_the_answer_to_a_handshake_is_bounded(served):
             for _ in range(1000):
                 client.sendall(frame(FIN | TEXT, b"a" * 60000))
         eventually(lambda: not server.server_state.tasks)
+
+
+ASKS = b"GET / HTTP/1.1\r\nHost: x\r\n" + HELLO
+NO_HANDSHAKE = {
+    "too many headers": ASKS + b"X: y\r\n" * 200 + b"\r\n",
+    "a long header": ASKS + b"X: " + b"y" * 20000 + b"\r\n\r\n",
+    "a long target": (ASKS + b"\r\n").replace(b"GET /", b"GET /" + b"a" * 20000),
+    "a body": ASKS + b"Content-Length: 5\r\n\r\nhello",
+    "a body in chunks": ASKS + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "another method": (ASKS + b"\r\n").replace(b"GET", b"POST"),
+    "a short key": ASKS.replace(b"AAAA==", b"AA") + b"\r\n",
+    "no key": ASKS.partition(b"Sec-WebSocket-Key")[0] + b"\r\n",
+    "two keys": ASKS + b"Sec-WebSocket-Key: BAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    "an old version": ASKS.replace(b"13", b"8") + b"\r\n",
+    "broken extensions": ASKS + b"Sec-WebSocket-Extensions: ,,;;=\r\n\r\n",
+    "broken protocols": ASKS + b"Sec-WebSocket-Protocol: a b, c\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", NO_HANDSHAKE)
+def test_what_is_no_handshake_is_told_so_and_keeps_nothing_open(kind, served):
+    with connected(served[1]) as client:
+        client.sendall(NO_HANDSHAKE[kind])
+        said = heard(client)
+        assert said.split(b" ")[1] in {b"400", b"405", b"414", b"426", b"431"}
+        assert said.count(b"HTTP/1.1 ") == 1
+    eventually(lambda: not served[0].server_state.connections)

@@ -298,3 +298,24 @@ def test_the_daemon_counts_for_each_what_she_may_see(team):
         **dict.fromkeys(ROLES, (1, 1)),
         **{"operator": (2, 2), "outside": (0, 0)},
     }
+
+
+def test_a_key_of_one_is_no_key_of_another(team):
+    """Whoever guesses the key of somebody's request hears nothing of the answer to it."""
+    team.token("operate", user="owner@x.org", scope="operate")
+    team.token("narrow", user="owner@x.org", scope="admin", project="Reef")
+    key, body = {"Idempotency-Key": "guessed"}, {"name": "Secret"}
+    first = team("owner", "POST", "projects", key, json=body)
+    assert first.status_code == 201
+    answers = {
+        who: team(who, "POST", "projects", key, json=body)
+        for who in ("operator", "viewer", "outside", "operate", "narrow", None)
+    }
+    for who, answer in answers.items():
+        assert "idempotency-replayed" not in answer.headers, who
+        assert first.json()["id"] not in answer.text, who
+    statuses = {who: answer.status_code for who, answer in answers.items()}
+    refused = {"operate": 403, "narrow": 403, None: 401}
+    assert statuses == {"operator": 409, "viewer": 409, "outside": 409, **refused}
+    again = team("owner", "POST", "projects", key, json=body)
+    assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")

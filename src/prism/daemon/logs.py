@@ -11,7 +11,10 @@ CHATTY = ("uvicorn", "alembic", "botocore", "boto3", "urllib3", "asyncssh")
 
 
 # What strangers make the daemon say, as often as they like: a disk is full some day.
-OF_STRANGERS = {"uvicorn.error", "prism.kit.peer", "prism.access.lasting"}
+OF_STRANGERS = {
+    *("asyncio", "uvicorn.error", "prism.kit.peer", "prism.access.lasting"),
+    "prism.providers.local.ssh.gate",
+}
 AT_MOST, WINDOW = 5, 60.0  # lines of one kind, in so many seconds
 
 

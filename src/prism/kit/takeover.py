@@ -18,6 +18,7 @@ from websockets.http11 import Request
 TAKE = "prism_take"
 POLICY = 1008  # the code of a WebSocket that is closed for a reason of ours
 TOO_LARGE = 1009
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 EARLY = 64 * 1024  # bytes that may come before the handshake is answered
 PIECES = 1024  # fragments of one message
 UNREAD = 1024 * 1024  # bytes of answers to pings that may wait to be read
@@ -45,7 +46,10 @@ class WebSockets(WebSocketsSansIOProtocol):
             self._early += len(data)
             if self._early > EARLY:
                 return self.transport.abort()
-        return super().data_received(data)
+        super().data_received(data)
+        if not self.handshake_initiated and not self.transport.is_closing():
+            self._refuse_handshake()
+        return None
 
     def handle_cont(self, event: Frame) -> None:
         """Another piece of a message; each costs more than it holds, so there is a bound."""
@@ -58,6 +62,14 @@ class WebSockets(WebSocketsSansIOProtocol):
         super().handle_ping()
         if self.transport.get_write_buffer_size() > UNREAD:
             self.transport.abort()
+
+    def _refuse_handshake(self) -> None:
+        """The head came whole, so what is no handshake by now will be none: nobody waits."""
+        self.handshake_complete = self.close_sent = True
+        said = b"".join(self.conn.data_to_send())
+        self.transport.write(said or BAD_REQUEST)
+        self.transport.close()
+        self.loop.call_later(LINGER, self.transport.abort)
 
     def _too_much(self, why: str) -> None:
         self.frames = []
