@@ -11,7 +11,7 @@ import pytest
 
 from prism.daemon.logs import AT_MOST, Repeats
 from prism.kit.door import Limited
-from prism.kit.limits import Connections, Limits, peer_of
+from prism.kit.limits import PATIENT, Connections, Limits, peer_of
 from prism.kit.peer import Diagnosis
 from tests.attacks.serving import connected, heard, poured, serving
 from tests.house.living import Home
@@ -189,6 +189,56 @@ def test_a_refusal_never_stands_in_the_middle_of_an_answer(loop):
         said = client.recv(65536)
         client.sendall(b"\x00rubbish\r\n\r\n")
         assert (said + heard(client)).count(b"HTTP/1.1") == 1
+
+
+BODY = 16 * 1024 * 1024
+
+
+def reading(patient=False):
+    """An application whose answer is large, and the server's side of its connection."""
+
+    async def large(scope, receive, send):
+        if patient:
+            scope[PATIENT]()
+        length = [(b"content-length", b"%d" % BODY)]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        for number in range(16):
+            body = b"a" * (BODY // 16)
+            await send({"type": "http.response.body", "body": body, "more_body": number < 15})
+
+    return large
+
+
+def test_who_asks_and_does_not_read_is_let_go(loop):
+    """An answer in memory for each, and none of them needs a token for it."""
+    with serving(reading(), Limits(stall=0.2), loop) as (server, port), connected(port) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(GET + b"\r\n")
+        eventually(lambda: server.server_state.total_requests or server.server_state.connections)
+        eventually(lambda: not server.server_state.connections)
+
+
+def test_who_pauses_what_may_be_paused_is_not(loop, monkeypatch):
+    stalled, seen = Limited._stalled, []
+
+    def counted(self, before):
+        stalled(self, before)
+        seen.append(before)
+
+    monkeypatch.setattr(Limited, "_stalled", counted)
+    paused = serving(reading(patient=True), Limits(stall=0.05), loop)
+    with paused as (_, port), connected(port) as client:
+        client.sendall(GET + b"\r\n")
+        eventually(lambda: len(seen) > 5)
+        assert len(heard_of(client, BODY)) > BODY
+
+
+def heard_of(client, size):
+    """So much of what is said, and a head."""
+    said = b""
+    while len(said) <= size and (piece := client.recv(1 << 20)):
+        said += piece
+    return said
 
 
 def test_connections_have_a_number_of_one_peer_and_of_all(tmp_path, loop):

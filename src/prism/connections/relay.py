@@ -14,6 +14,7 @@ from prism.connections import bulk
 from prism.connections.headers import Header, to_client, to_service, wrong
 from prism.connections.model import CertificateChanged
 from prism.kit.bypass import BYPASS, Past
+from prism.kit.limits import PATIENT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -165,6 +166,8 @@ async def _tell(it: Exchange, answer: ClientResponse) -> None:
 
     if why := wrong(answer.status, answer.raw_headers):
         raise it.unfit(why)
+    if patient := it.scope.get(PATIENT):
+        patient()
     headers = to_client(answer.raw_headers, it.route)
     await it.send({"type": "http.response.start", "status": answer.status, "headers": headers})
     try:

@@ -18,7 +18,7 @@ from prism.kit.envelope import (
     status_of,
     to_wire,
 )
-from prism.kit.limits import Connections, Limits, peer_of
+from prism.kit.limits import PATIENT, Connections, Limits, peer_of
 from prism.kit.peer import Diagnosis, Peers
 from prism.kit.takeover import WebSockets
 
@@ -78,6 +78,8 @@ class Limited(Bypassing):
     _whole = True  # no message has begun that has not ended
     _idle = 0  # bytes since something useful came
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    _patient = False  # what is served takes as long as its reader likes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Serve it, if it says in time what it wants."""
@@ -87,6 +89,7 @@ class Limited(Bypassing):
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""
         self._hurry_no_more()
+        self._watch_no_more()
         self.left()
         super().connection_lost(exc)
 
@@ -111,7 +114,8 @@ class Limited(Bypassing):
         """Let a stream end a connection that its reader does not read from."""
         super().on_message_begin()
         self._head, self._whole = True, False
-        self.scope["prism_abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+        scope = cast("dict[str, object]", self.scope)
+        scope["prism_abort"], scope[PATIENT] = self.transport.abort, self._be_patient
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers come too late to mean anything, and are dropped."""
@@ -151,6 +155,34 @@ class Limited(Bypassing):
     def send_400_response(self, msg: str) -> None:
         """Say that this was no HTTP, in the one envelope."""
         self._refuse(InvalidRequest(details=msg))
+
+    def pause_writing(self) -> None:
+        """More waits to be read than should; it need not wait for ever."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """It was read."""
+        self._watch_no_more()
+        super().resume_writing()
+
+    def _watch(self) -> None:
+        self._watch_no_more()
+        waits = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(self.limits.stall, self._stalled, waits)
+
+    def _watch_no_more(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _stalled(self, before: int) -> None:
+        if self._patient or self.transport.get_write_buffer_size() < before:
+            return self._watch()
+        return self.transport.abort()
+
+    def _be_patient(self) -> None:
+        self._patient = True
 
     def _refuse(self, problem: Problem) -> None:
         """Answer in place of the application and hang up.

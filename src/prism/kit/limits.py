@@ -16,6 +16,8 @@ from msgspec import Struct
 from prism.kit.envelope import TooManyConnections
 from prism.kit.peer import Diagnosis
 
+# In a scope: what to call for an answer that may stand still, as a download that is paused.
+PATIENT = "prism_patient"
 RESERVED = 64  # connections that only the Unix socket may take
 FILES_EACH = 2  # a proxied connection takes two of the files that a process may open
 
@@ -27,6 +29,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Bytes of a head, the URL included; also of what stands between pieces of a body."""
     head_timeout: float = 10.0
     """Seconds for a head to be whole, and for the rest of a body that nobody reads any more."""
+    stall: float = 60.0
+    """Seconds that an answer waits for who does not read any of it."""
     connections: int = 4000
     per_peer: int = 2000
     turned_away: int = 64
