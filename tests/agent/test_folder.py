@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from prism.agent.folder import Folder, clear, read, write
+from prism.agent.folder import Folder, read, write
+from prism.agent.safe_paths import remove_tree
 from prism.providers.local.folder import holder
 
 HOLD = "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.lockf(f,2); print(1,flush=True); input()"
@@ -83,5 +84,5 @@ def test_what_its_owner_made_unwritable_is_removed_too(tmp_path):
     (deep / "link").symlink_to(tmp_path / "outside")
     deep.chmod(0o500)
     (tmp_path / "a").chmod(0o100)
-    clear(tmp_path / "a")
+    remove_tree(tmp_path / "a")
     assert {path.name for path in tmp_path.iterdir()} == {"outside"}

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -55,6 +56,13 @@ class OrdinaryHome(Home):
     def living(self, program=(BIN / "prismd",), **environ):
         """A daemon, until the block ends."""
         return super().living(as_ordinary(program), **environ)
+
+    def answers(self):
+        """Whether a daemon is there; a client of ours would not talk to another user's."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as door:
+            door.connect(str(self.folder / "prism.sock"))
+            return True
+        return False
 
     def cli(self, *words, input=None, **environ):
         """What the real command says."""

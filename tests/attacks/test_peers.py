@@ -153,6 +153,10 @@ def test_whoever_else_holds_it(home, port):
         accomplice.communicate()
 
 
+def test_from_now_on_nothing_of_this_home_runs_without_a_sandbox(home):
+    assert (home.folder / "sandboxed").exists()
+
+
 def test_its_owner_is_let_in_beside_them(home, port):
     url = f"http://127.0.0.1:{port}/api/v1/instances"
     asks = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).status)"

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,8 @@ class Crew:
         """Signal a program inside, or all of its group, if it still runs."""
         for key, one in self._programs.items():
             if one is program and self._inside:
-                self._inside.ask({"id": key, "signal": int(number), "group": group}, [])
+                with suppress(OSError):  # whoever lives inside is ended, or does not listen
+                    self._inside.ask({"id": key, "signal": int(number), "group": group}, [])
 
     def run(
         self, argv: Sequence[str], environment: Mapping[str, str], log: Log

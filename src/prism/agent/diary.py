@@ -19,7 +19,7 @@ class Diary:
             return
         self._logs.mkdir(exist_ok=True)
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._log.write("".join(f"{at} {line}\n" for line in news).encode())
+        self._log.write("".join(f"{at} {line}\n" for line in news).encode(errors="replace"))
 
 
 def _news(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

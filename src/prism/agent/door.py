@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import struct
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +21,15 @@ from prism.agent.crew import Broken, Crew, Program
 from prism.agent.processes import which
 from prism.agent.recipe import Recipe
 from prism.agent.visits import Visit, Visits
-from prism.agent.words import Ears
+from prism.agent.words import Ears, Lines
 
 PATIENCE = 2.0
+LONGEST_REQUEST, LONGEST_LINE = 4 << 20, 4096  # bytes
+# What it comes to when a guest says what no guest of ours says; `json` may recur too deep.
+GUEST_ERRORS = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(struct.error, RecursionError),
+)
 
 
 class Door:
@@ -70,7 +77,7 @@ class Door:
         except Broken as why:
             _say(guest, {"error": why.message})
             guest.close()
-        except (OSError, ValueError, KeyError, TypeError):  # who cannot speak is not listened to
+        except (OSError, *GUEST_ERRORS):  # who cannot speak is not listened to
             guest.close()
         for one in given:
             os.close(one)
@@ -88,7 +95,7 @@ class Door:
             "argv": [program, *argv[1:]],
             "environment": environment,
             "folder": str(self._recipe.folder.home),
-            "tty": [int(size[0]), int(size[1])] if size else None,
+            "tty": [_length(size[0]), _length(size[1])] if size else None,
             "copies": bool(request.get("copies")),
         }
 
@@ -107,40 +114,71 @@ class Door:
 
         program = self._crew.enter(request, [] if request["tty"] else given, told)
         self._visits.begin(visit)
-        self._ears.attend(guest.fileno(), lambda: self._heard(guest, program, visit))
+        lines = Lines(LONGEST_LINE)
+        self._ears.attend(guest.fileno(), lambda: self._heard(guest, program, visit, lines))
 
-    def _heard(self, guest: socket.socket, program: Program, visit: Visit) -> bool:
-        """A signal to pass on, bytes that moved; or the guest has hung up."""
+    def _heard(self, guest: socket.socket, program: Program, visit: Visit, said: Lines) -> bool:
+        """A signal to pass on, bytes that moved; or the guest has hung up.
+
+        A guest who says anything else is let go, and what runs for it goes on.
+        """
         try:
-            lines = guest.recv(4096).splitlines()
+            heard = guest.recv(4096)
         except OSError:
-            lines = []
-        for line in lines:
-            try:
-                if "moved" in (said := json.loads(line)):
-                    self._visits.touch()
-                else:
-                    self._crew.hang_up(program, signal.Signals(said["signal"]), group=True)
-            except (ValueError, KeyError, TypeError):
-                continue
-        if not lines:
+            heard = b""
+        try:
+            for line in said.add(heard):
+                self._obey(program, line)
+        except GUEST_ERRORS:
+            self._let_go(guest, program, visit)
+            return True
+        if not heard:
             self._crew.hang_up(program, signal.SIGHUP, group=True)
-            program.told = lambda news, given: None
-            self._visits.end(visit)
-            self._ears.ignore(guest.fileno())
-            guest.close()
+            self._let_go(guest, program, visit)
         return True
+
+    def _obey(self, program: Program, line: bytes) -> None:
+        said = json.loads(line)
+        if said == {"moved": True}:
+            self._visits.touch()
+        else:
+            self._crew.hang_up(program, signal.Signals(said["signal"]), group=True)
+
+    def _let_go(self, guest: socket.socket, program: Program, visit: Visit) -> None:
+        program.told = lambda news, given: None
+        self._visits.end(visit)
+        self._ears.ignore(guest.fileno())
+        guest.close()
+
+
+def _length(said: Any) -> int:
+    """Columns or rows, as a terminal may have them."""
+    if not 0 <= int(said) < 1 << 16:
+        raise ValueError("no terminal is of that size")
+    return int(said)
 
 
 def _read(guest: socket.socket) -> tuple[dict[str, Any], list[int]]:
     head, given, _, _ = socket.recv_fds(guest, 4, 3)
-    (length,) = struct.unpack("!I", head)
-    body = b""
-    while len(body) < length:
-        if not (more := guest.recv(length - len(body))):
-            raise ValueError("it ends in the middle")
-        body += more
-    return json.loads(body), given
+    try:
+        (length,) = struct.unpack("!I", head)
+        if length > LONGEST_REQUEST:
+            raise ValueError("nobody asks for so much")
+        body, until = b"", time.monotonic() + PATIENCE
+        while len(body) < length:
+            guest.settimeout(max(until - time.monotonic(), 0.001))
+            if not (more := guest.recv(length - len(body))):
+                raise ValueError("it ends in the middle")
+            body += more
+        guest.settimeout(PATIENCE)
+        request = json.loads(body)
+    except BaseException:
+        for one in given:
+            os.close(one)
+        raise
+    if not isinstance(request, dict):
+        raise TypeError("this is no request")
+    return request, given
 
 
 def _say(guest: socket.socket, answer: dict[str, Any], given: list[int] | None = None) -> None:

@@ -37,7 +37,9 @@ from prism.agent.safe_paths import remove_tree
 from prism.agent.sandbox import (
     bubblewrap,
     enclosed,
+    has_worked,
     own_folders,
+    remember_that_it_works,
     targets_of,
     volumes_of,
 )
@@ -46,6 +48,7 @@ from prism.agent.words import Log, last_words
 
 PROGRAM = Path(__file__).resolve().with_name("inside.py")
 PATIENCE = 20.0
+LONGEST_ANSWER = 65536  # bytes of a line
 SHARED = "it shares a user id with other workspaces: the file system of PRISM_HOME cannot map ids"
 
 
@@ -81,7 +84,11 @@ class Enclosure:
         socket.send_fds(self._socket, [struct.pack("!I", len(body)) + body], given)
 
     def answers(self) -> tuple[list[dict[str, Any]], list[int]] | None:
-        """What was answered, with the descriptors that came along; none at the end."""
+        """What was answered, with the terminals that came along; none at the end.
+
+        A program in the workspace may be the one that answers, with anything: what makes no
+        sense is passed over, so that others' programs go on, and is not kept.
+        """
         try:
             said, given, _, _ = socket.recv_fds(self._socket, 65536, 8)
         except BlockingIOError:
@@ -90,8 +97,9 @@ class Enclosure:
             return None
         if not said:
             return None
-        *lines, self._rest = (self._rest + said).split(b"\n")
-        return [_plain(line) for line in lines], given
+        *lines, rest = (self._rest + said).split(b"\n")
+        self._rest = rest if len(rest) <= LONGEST_ANSWER else b""
+        return [_plain(line) for line in lines], _terminals(given)
 
     def admit(self, volumes: list[str]) -> None:
         """Let volumes in that came since, and out that are gone; where that may be done."""
@@ -147,7 +155,14 @@ class Enclosure:
         for closed in (True, False) if bwrap else ():  # old ones cannot close it
             if (refusal := self._begin(bwrap, closed=closed)) == "":
                 self.kind = "bubblewrap"
+                remember_that_it_works(self._folder)
                 return
+        if refusal and has_worked(self._folder):
+            raise OSError(
+                f"a sandbox could be made here before, and cannot be made now: {refusal}. Nothing "
+                f"is started without one, because another workspace may be what stands in its "
+                f"way. See `prism doctor`"
+            )
         self.kind = f"none: {refusal or (_missing() if self._wished else 'switched off')}"
         if why := self._begin(None):
             raise OSError(f"nothing can be started inside of {self._folder.name}: {why}")
@@ -303,8 +318,20 @@ def _plain(line: bytes) -> dict[str, Any]:
     """An answer as far as it can be believed: whoever is inside may say anything."""
     try:
         said = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(said, dict):
         return {}
-    return {name: value for name, value in said.items() if isinstance(value, int)}
+    return {name: it for name, it in said.items() if type(it) is int and abs(it) < 1 << 31}
+
+
+def _terminals(given: list[int]) -> list[int]:
+    """Those of these descriptors that are terminals; others, such as a socket, are closed.
+
+    They are handed on to the daemon, which reads and writes them: a connection to the daemon
+    itself would be its own by then.
+    """
+    found = [it for it in given if os.isatty(it)]
+    for one in set(given) - set(found):
+        os.close(one)
+    return found

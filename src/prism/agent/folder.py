@@ -121,8 +121,12 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, value: dict[str, Any], durable: bool) -> None:
-    """Replace a JSON file at once; on a full disk, write into the blocks that it has."""
-    text = json.dumps(value, separators=(",", ":")).encode()
+    """Replace a JSON file at once; on a full disk, write into the blocks that it has.
+
+    Texts of a workspace are among it. Half a letter, as file names may have it, would make a file
+    that the daemon cannot read, and a machine without a word is held to be off: it becomes `?`.
+    """
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
     draft = path.with_suffix(".new")
     try:
         with open(draft, "wb") as file:

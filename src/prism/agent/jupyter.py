@@ -10,7 +10,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ HOST = "127.0.0.1"
 PATIENCE = 5.0
 MOMENT = 0.02  # a round of the supervisor's costs more than to wait so long for an answer
 LARGEST = 1 << 20
+MOST, LONGEST = 100, 200  # kernels that are heard of, and letters of a name
 LENGTH = re.compile(rb"[0-9]{1,7}")
 AGAIN = {errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN, errno.EINTR}
 RESTING = {"idle", "dead", "terminating"}
@@ -38,23 +39,30 @@ class Kernels:
         self.doubts: list[str] = []
 
 
-def kernels(port: int, token: str, home: Path) -> Generator[None, None, Kernels]:
-    """Ask one server about its kernels and open notebooks."""
+def kernels(
+    port: int, token: str, home: Path, is_ours: Callable[[int], bool] = lambda port: True
+) -> Generator[None, None, Kernels]:
+    """Ask one server about its kernels and open notebooks.
+
+    `is_ours` says whether the machine's own programs listen on a port: whoever else has taken it
+    is not told the token.
+    """
     found = Kernels()
-    running, opened = yield from _answers(port, ("/api/kernels", "/api/sessions"), token)
+    paths = ("/api/kernels", "/api/sessions")
+    running, opened = yield from _answers(port, paths, token, is_ours)
     if not isinstance(running, list) or not isinstance(opened, list):
         found.doubts.append("Jupyter does not say what its kernels do")
         return found
-    names = {_of(_of(it, "kernel"), "id"): str(_of(it, "path") or "") for it in opened}
-    for it in running:
-        name = names.get(_of(it, "id")) or str(_of(it, "name"))
-        if (state := _of(it, "execution_state")) not in RESTING:
-            found.work.append(f"the kernel of {name} is {state}")
+    names = {_word(_of(it, "kernel"), "id"): _word(it, "path") for it in opened[:MOST]}
+    for it in running[:MOST]:
+        name = _shown(names.get(_word(it, "id")) or _word(it, "name"))
+        if (state := _word(it, "execution_state")) not in RESTING:
+            found.work.append(f"the kernel of {name} is {_shown(state)}")
         elif at := _moment(_of(it, "last_activity")):
             found.touches.append((at, f"a cell of {name} was run"))
     for path in filter(None, names.values()):
         with contextlib.suppress(OSError, ValueError):
-            found.touches.append((_saved(home, path), f"{path} was saved"))
+            found.touches.append((_saved(home, path), f"{_shown(path)} was saved"))
     return found
 
 
@@ -69,7 +77,9 @@ def _saved(home: Path, path: str) -> float:
         return volume.stat(rest).st_mtime
 
 
-def _answers(port: int, paths: Sequence[str], token: str) -> Asking:
+def _answers(
+    port: int, paths: Sequence[str], token: str, is_ours: Callable[[int], bool]
+) -> Asking:
     """What each GET answers; nothing for those that do not, in time and in JSON."""
     until = time.monotonic() + PATIENCE
     with socket.socket() as one:
@@ -80,6 +90,8 @@ def _answers(port: int, paths: Sequence[str], token: str) -> Asking:
                 yield
                 code = one.connect_ex((HOST, port))
             if code not in {0, errno.EISCONN}:
+                return [None] * len(paths)
+            if not is_ours(port):
                 return [None] * len(paths)
             one.send(_questions(port, paths, token))
             heard = yield from _until_closed(one, until)
@@ -136,8 +148,18 @@ def _of(thing: Any, name: str) -> Any:
     return thing.get(name) if isinstance(thing, dict) else None
 
 
+def _word(thing: Any, name: str) -> str:
+    """A field that is a text; empty where it is anything else."""
+    return said if isinstance(said := _of(thing, name), str) else ""
+
+
+def _shown(said: str) -> str:
+    """What a server calls something, as it may be told on: short, and of letters."""
+    return "".join(it if it.isprintable() else "?" for it in said[:LONGEST])
+
+
 def _moment(said: Any) -> float | None:
     try:
         return datetime.fromisoformat(said.replace("Z", "+00:00")).timestamp()
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, OverflowError):
         return None

@@ -11,6 +11,8 @@ from prism.agent.processes import LINUX, descendants
 HOST = "127.0.0.1"
 AGAIN = {errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN, errno.EINTR}
 LISTENING = "0A"
+# The local addresses, as the kernel writes them, that a connection to `HOST` may lead to.
+REACHED = {"0100007F", "00000000", "0" * 32, "0000000000000000FFFF00000100007F"}
 
 
 def free_port(wish: int | None) -> int:
@@ -58,18 +60,20 @@ def answers(port: int, path: str | None, patience: float = 5) -> Generator[None,
 
 
 def is_ours(port: int) -> bool:
-    """Whether the listener on a port came of this process; a foreigner may not pass for it."""
+    """Whether all that listens on a port came of this process; nobody else may pass for it."""
     if not LINUX:
         return True
     sockets = {f"socket:[{inode}]" for inode in _listeners(port)}
+    foreign = set(sockets)
     for one in descendants(os.getpid()):
         try:
             for number in os.listdir(folder := f"/proc/{one.pid}/fd"):
-                if os.readlink(f"{folder}/{number}") in sockets:
-                    return True
+                foreign.discard(os.readlink(f"{folder}/{number}"))
         except OSError:  # it has just closed it, or ended
             continue
-    return False
+        if not foreign:
+            break
+    return bool(sockets) and not foreign
 
 
 def _listeners(port: int) -> set[str]:
@@ -83,6 +87,8 @@ def _listeners(port: int) -> set[str]:
         inodes |= {
             row[9]
             for row in rows
-            if row[3] == LISTENING and int(row[1].rpartition(":")[2], 16) == port
+            if row[3] == LISTENING
+            and int(row[1].rpartition(":")[2], 16) == port
+            and row[1].rpartition(":")[0] in REACHED
         }
     return inodes

@@ -31,6 +31,25 @@ def bubblewrap() -> str | None:
     return which("bwrap", PROGRAMS) if LINUX else None
 
 
+def has_worked(folder: Path) -> bool:
+    """Whether a machine of this home was ever run in a sandbox: then none runs without one.
+
+    A workspace may keep the system from making another, for example by using up what there is
+    of namespaces or processes.
+    """
+    return _memory(folder).exists()
+
+
+def remember_that_it_works(folder: Path) -> None:
+    """Keep it for all machines of this home."""
+    if not has_worked(folder):
+        _memory(folder).touch()
+
+
+def _memory(folder: Path) -> Path:
+    return folder.parent.parent / "sandboxed"
+
+
 def enclosed(
     bwrap: str,
     argv: list[str],

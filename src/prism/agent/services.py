@@ -193,6 +193,7 @@ class Services:
 
 
 def _how(code: int) -> str:
-    if code >= 0:
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:  # it ended by itself
         return f"ended with exit code {code}"
-    return f"was ended by {signal.Signals(-code).name}"

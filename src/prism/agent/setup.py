@@ -25,7 +25,7 @@ from prism.agent.folder import shares_blocks
 from prism.agent.installer import Place, installing, is_fetched_by_a_program, needs_build, works
 from prism.agent.recipe import Recipe
 from prism.agent.safe_paths import LINK, Directory, remove_tree
-from prism.agent.sandbox import bubblewrap
+from prism.agent.sandbox import bubblewrap, has_worked
 from prism.agent.words import Log, last_words
 
 Tell = Callable[[str, int], None]
@@ -94,8 +94,8 @@ class Setup:
         argv = ["venv", "--python", self._recipe.order["python"], str(self._folder.venv)]
         self._bwrap = bubblewrap() if self._recipe.order.get("sandbox", True) else None
         code = yield from self._uv(argv)
-        if code and self._bwrap and not works(self._bwrap):  # machines have no sandbox here
-            self._bwrap = None
+        if code and self._bwrap and not (has_worked(self._folder.path) or works(self._bwrap)):
+            self._bwrap = None  # this system lets nobody make a sandbox
             code = yield from self._uv(argv)
         if code:
             what = "the Python environment cannot be made"

@@ -30,7 +30,10 @@ def observed(lives: Iterable[Life]) -> tuple[tuple[str, ...], tuple[Touch, ...]]
     for members in sessions.values():
         if (path := _path(members)) is None:
             continue
-        touches.append((os.stat(path).st_atime, "somebody typed into a terminal"))
+        try:
+            touches.append((os.stat(path).st_atime, "somebody typed into a terminal"))
+        except OSError:  # its program has just ended
+            continue
         if (name := _at_work(members)) and not _is_raw(path):
             work.append(f"`{name}` runs in the foreground of a terminal")
     return tuple(work), tuple(touches)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Protocol
 
-from prism.agent import gpus, jupyter
+from prism.agent import gpus, jupyter, ports
 from prism.agent.folder import Folder, read
 from prism.agent.idle import Rule, Sample, Verdict, is_due, judge
 from prism.agent.recipe import Recipe
@@ -57,6 +57,8 @@ class Watch:
         self._guests: Guests = guests or Visits()
         self._folder: Folder = recipe.folder
         self._looks = looks or _at_our_own
+        # A machine of its own has no neighbour who could take a port of it.
+        self._is_ours = (lambda port: True) if looks else ports.is_ours
         self._recipe = recipe
         self._rule: Rule | None = None
         self._read: tuple[int, int] = (0, 0)
@@ -142,7 +144,8 @@ class Watch:
         touches, doubts = [], list[str]()
         for it in asked:
             secret = self._recipe.secret(it.name)
-            said = yield from jupyter.kernels(it.port or 0, secret, self._folder.home)
+            asking = jupyter.kernels(it.port or 0, secret, self._folder.home, self._is_ours)
+            said = yield from asking
             work += said.work
             touches += said.touches
             doubts += said.doubts

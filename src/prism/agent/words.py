@@ -46,6 +46,21 @@ class Log:
                 newer.replace(older)
 
 
+class Lines:
+    """Puts lines together of what comes in pieces; one that is too long raises `ValueError`."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest, self._rest = longest, b""
+
+    def add(self, piece: bytes) -> list[bytes]:
+        """The lines that are whole by now."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        if max(map(len, (*lines, self._rest))) > self._longest:
+            self._rest = b""
+            raise ValueError("a line is too long")
+        return lines
+
+
 class Ears:
     """Listens to every program at once, to news of other kinds, and to being poked."""
 

@@ -7,7 +7,6 @@ what a file said when it was last read, so a daemon that dies has lost nothing.
 
 import os
 import re
-import socket
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -194,7 +193,7 @@ class LocalCompute:
         doors = {
             name: Door(url=f"http://{HOST}:{it.port}", token=secret if it.token else None)
             for name, it in seen.services.items()
-            if it.answered and it.port and _answers(it.port)
+            if it.answered and it.port and reach.spot(folder, it.port)
         }
         if (port := self.ssh.port_of(id)) is None:
             return Access(host=HOST, user=seen.name, doors=doors)
@@ -360,9 +359,3 @@ def _stamp(path: str) -> Stamp | None:
     except FileNotFoundError:
         return None
     return now.st_mtime_ns, now.st_ino
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as one:
-        one.settimeout(0.3)
-        return one.connect_ex((HOST, port)) == 0

@@ -8,8 +8,11 @@ import struct
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from prism.errors import Unavailable
+
+LONGEST_LINE, HIGHEST_CODE = 65536, 255
 
 
 class Visit:
@@ -35,10 +38,12 @@ class Visit:
         """Its exit code, when it has ended; negative for the signal that ended it."""
         self._door.settimeout(seconds)
         while b"\n" not in self._rest:
-            if not (said := self._door.recv(4096)):
+            if not (said := self._door.recv(4096)) or len(self._rest) > LONGEST_LINE:
                 raise Unavailable("The machine went away")
             self._rest += said
-        code: int = json.loads(self._rest)["exit"]
+        code = _object(self._rest.partition(b"\n")[0]).get("exit")
+        if not isinstance(code, int) or abs(code) > HIGHEST_CODE:
+            raise Unavailable("The machine does not say how the program ended")
         return code
 
     def close(self) -> None:
@@ -73,11 +78,24 @@ def enter(
         door.close()
         raise Unavailable(f"The machine does not answer: {error}") from error
     line, _, rest = said.partition(b"\n")
-    answer = json.loads(line or b"{}")
-    if "pid" not in answer:
+    answer = _object(line)
+    # The other end comes from within the machine, where any file may be given for a terminal.
+    is_right = all(map(os.isatty, ends)) and bool(ends) == bool(tty)
+    if not isinstance(answer.get("pid"), int) or not is_right:
         door.close()
-        raise Unavailable(answer.get("error", "The machine went away"))
+        for one in ends:
+            os.close(one)
+        raise Unavailable(str(answer.get("error", "The machine went away")))
     return Visit(door, answer["pid"], ends[0] if ends else None, rest)
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    """What a line says; nothing where it makes no sense."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _door(folder: Path) -> socket.socket:

@@ -1,0 +1,256 @@
+"""What runs in a workspace says anything, everywhere: supervisor and daemon go on."""
+
+import contextlib
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from prism.agent import folder as supervisors
+from prism.agent import jupyter, ports
+from prism.agent.services import _how
+from prism.agent.words import Lines
+from prism.errors import Unavailable
+from prism.providers.local import door, folder
+from prism.workspaces.model import Seen
+from tests.providers.local.world import page
+
+HALF = "\\ud800"  # half a letter: Python keeps it, no decoder of the daemon's takes it
+LONG = "x" * 100_000
+# Texts of JSON, of which each may stand for any field.
+FIELDS = (
+    *("null", "true", "7", "1e999", "NaN", "[]", "{}", '[["x"]]', '{"id": []}'),
+    *(f'"{HALF}"', f'"{LONG}"', '"\\u001b[2J"', '"\\u202e"', '"\\u0000"', '"../../x"', '"/etc"'),
+)
+ANSWERS = ["", "null", "7", '"x"', "[null]", "[7]", "[[]]", "{}", "[" * 200_000, "[" + "7" * 5000]
+NAMES = ("id", "name", "path", "execution_state", "last_activity")
+TIMES = ('"0001-01-01T00:00:00Z"', '"9999-12-31T23:59:59-23:59"', '"2026-01-01"', '"x"')
+
+
+def kernels():
+    """Every answer about kernels and sessions that is tried."""
+    yield from ((it, it) for it in ANSWERS)
+    for name in NAMES:
+        for text in (*FIELDS, *TIMES):
+            fields = {it: '"busy"' for it in NAMES} | {name: text}
+            one = "{" + ", ".join(f'"{key}": {value}' for key, value in fields.items()) + "}"
+            yield f"[{one}]", f'[{{"kernel": {text}, "path": "x"}}]'
+            yield f"[{one}]", f'[{{"kernel": {{"id": "busy"}}, "path": {text}}}]'
+    many = ", ".join('{"id": "a", "name": "b", "execution_state": "busy"}' for _ in range(5000))
+    yield f"[{many}]", "[]"
+
+
+class Server:
+    """A Jupyter that answers so, to one connection after the other."""
+
+    def __init__(self):
+        self.answers, self.heard = ("", ""), []
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.port = self._door.getsockname()[1]
+        self._thread = threading.Thread(target=self._live)
+        self._thread.start()
+
+    def _live(self):
+        with contextlib.suppress(OSError):
+            while True:
+                guest, _ = self._door.accept()
+                with guest, contextlib.suppress(OSError), guest.makefile("rb") as asked:
+                    for text in self.answers:
+                        while (line := asked.readline()) not in {b"\r\n", b""}:
+                            self.heard.append(line)
+                        body = text.encode()
+                        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+                        guest.sendall(head.encode() + body)
+
+    def close(self):
+        """Answer no more."""
+        self._door.shutdown(socket.SHUT_RDWR)
+        self._door.close()
+        self._thread.join()
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+def result(asking):
+    while True:
+        try:
+            next(asking)
+        except StopIteration as done:
+            return done.value
+
+
+def test_whatever_jupyter_says_the_daemon_reads_what_the_supervisor_tells(server, tmp_path):
+    for answers in kernels():
+        server.answers = answers
+        said = result(jupyter.kernels(server.port, "secret", tmp_path))
+        words = [*said.work, *said.doubts, *(what for _, what in said.touches)]
+        assert all(it.isprintable() and len(it) < 500 for it in words), answers
+        assert len(words) <= 300
+        idle = {"state": "active", "because": words, "since": 1.0, "until": 1.0}
+        read = told(tmp_path, idle=idle)
+        assert read is not None, answers
+        assert read.idle.because == tuple(words)
+
+
+def told(place, **said):
+    """What the daemon reads of what a supervisor writes."""
+    seen = {"key": "k", "name": "mine", "phase": "on", "run": 1} | said
+    supervisors.write(place / "seen.json", seen, durable=False)
+    return folder.seen(place)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\udcff", "a\x00b", "\x1b[2J", "ü" * 10, "\U0001f600"])
+def test_no_text_makes_a_machine_unseen(tmp_path, text):
+    """The name of a file in an error, for example: what is not seen is held to be off."""
+    failure = {"code": "CANNOT_REMOVE", "message": f"cannot remove {text}"}
+    read = told(tmp_path, failure=failure, notes=[text], stage=text)
+    assert read is not None
+    assert read.phase == "on"
+    assert read.failure.message.startswith("cannot remove ")
+
+
+def test_an_address_leads_to_nobody_who_has_taken_the_port(world, machine):
+    assert list(world.compute.access(machine.name).doors) == ["page"]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        seen = json.loads((machine / "seen.json").read_bytes())
+        seen["services"]["page"]["port"] = other.getsockname()[1]
+        (machine / "seen.json").write_text(json.dumps(seen))
+        assert world.compute.access(machine.name).doors == {}
+
+
+def test_whoever_has_taken_a_port_is_not_told_the_token(server, tmp_path):
+    server.answers = ("[]", "[]")
+    said = result(jupyter.kernels(server.port, "secret", tmp_path, ports.is_ours))
+    assert said.doubts == ["Jupyter does not say what its kernels do"]
+    assert server.heard == []
+    result(jupyter.kernels(server.port, "secret", tmp_path))
+    assert any(b"secret" in line for line in server.heard)
+
+
+SHARES = """
+import socket, sys
+one = socket.socket()
+one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+one.bind(("127.0.0.1", int(sys.argv[1])))
+one.listen()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_port_that_another_listens_on_as_well_is_not_ours():
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with socket.socket() as mine:
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        mine.bind(("127.0.0.1", 0))
+        port = mine.getsockname()[1]
+        with subprocess.Popen([sys.executable, "-c", SHARES, str(port)], **pipes) as other:
+            assert other.stdout.readline() == "ready\n"
+            assert ports.is_ours(port)
+            mine.listen()
+            assert not ports.is_ours(port), "a connection may come to either"
+            other.stdin.close()
+
+
+@pytest.mark.parametrize("code", [-9999, -(10**30), 10**30, -65, 300])
+def test_no_exit_code_is_too_odd(code):
+    assert str(code) in _how(code)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "x", "7", "[]", "[" * 50_000, '{"exit": "x"}', '{"exit": 99999}', '{"exit": -1e9}', "{}"],
+)
+def test_a_program_that_ended_oddly_is_said_to_be_lost(line):
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall(line.encode() + b"\n")
+        visit = door.Visit(ours, 1, None, b"")
+        with pytest.raises(Unavailable):
+            visit.wait(5)
+        visit.close()
+
+
+def test_a_line_without_an_end_is_not_kept():
+    lines = Lines(100)
+    assert lines.add(b"a\nb") == [b"a"]
+    assert lines.add(b"c\n") == [b"bc"]
+    with pytest.raises(ValueError, match="too long"):
+        for _ in range(200):
+            lines.add(b"x")
+    assert lines.add(b"d\n") == [b"d"]
+
+
+GARBAGE = (
+    *(b"\n", b"x\n", b"7\n", b"[]\n", b"{}\n", b"null\n", b'"moved"\n', b"\xff\xfe\n"),
+    *(b'{"signal": 99}\n', b'{"signal": []}\n', b'{"signal": "x"}\n', b"[" * 4000 + b"\n"),
+    b"x" * 5000,
+)
+BODIES = (
+    *(b"[]", b"null", b"[" * 100_000, b'{"environment": 700}', b'{"argv": 70}', b'{"argv": [[]]}'),
+    *(b'{"tty": [1]}', b'{"tty": [-1, "x"]}', b'{"tty": [80, -24]}', b'{"tty": [80, 70000]}'),
+    *(b'{"tty": [80, 1e999]}', b'{"tty": {}, "argv": ["/"]}', b'{"tty": 7}', b"\xff"),
+)
+REQUESTS = (
+    *(b"", b"x", struct.pack("!I", 0xFFFFFFFF) + b"x"),
+    *(struct.pack("!I", len(body)) + body for body in BODIES),
+)
+
+
+@pytest.fixture
+def machine(world):
+    """A machine that is on, and its folder."""
+    id = world.launched(page())
+    return world.root / id
+
+
+def connected(place):
+    here = os.open(place, os.O_RDONLY)
+    try:
+        guest = socket.socket(socket.AF_UNIX)
+        guest.settimeout(10)
+        guest.connect(f"/proc/self/fd/{here}/door")
+    finally:
+        os.close(here)
+    return guest
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="by a descriptor, on Linux")
+def test_garbage_at_the_door_ends_the_guest_and_nothing_else(world, machine):
+    supervisor = world.supervisor(machine.name).pid
+    for request in REQUESTS:
+        with connected(machine) as guest:
+            guest.sendall(request)
+            guest.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionError):
+                while guest.recv(65536):
+                    pass
+    visits = []
+    for number, line in enumerate(GARBAGE):
+        code = f"sleep 1000.{number:03}"
+        visit = door.enter(machine, ["sh", "-c", code], tty=(80, 24))
+        visits.append(visit)
+        raw = socket.socket(fileno=os.dup(visit.fileno()))
+        with raw:
+            raw.settimeout(10)
+            raw.sendall(line)
+            with contextlib.suppress(ConnectionError):
+                while raw.recv(65536):
+                    pass  # until we are let go
+        assert world.worded(machine.name, code), "what runs goes on"
+    for visit in visits:
+        visit.close()
+    assert world.supervisor(machine.name).pid == supervisor
+    assert world.machine(machine.name).seen is Seen.ON
+    with contextlib.closing(door.enter(machine, ["true"], tty=(80, 24))) as visit:
+        assert visit.wait(20) == 0

@@ -1,0 +1,108 @@
+"""A workspace that speaks for its first program, and one that keeps others from a sandbox."""
+
+import os
+import pty
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from prism.agent import enclosure, sandbox
+from prism.agent.enclosure import LONGEST_ANSWER, Enclosure
+
+
+@pytest.fixture
+def channel():
+    """An enclosure's end of the socket, and the end of whoever lives inside."""
+    place = Enclosure.__new__(Enclosure)
+    place._rest = b""
+    place._socket, inside = socket.socketpair()
+    place._socket.settimeout(5)
+    yield place, inside
+    place._socket.close()
+    inside.close()
+
+
+def heard(place, inside, said, given=()):
+    socket.send_fds(inside, [said], list(given))
+    answers, terminals = place.answers()
+    return answers, terminals
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"x", b"7", b"[]", b"null", b"[" * 60_000, b"\xff", b'{"id": "x"}', b'{"id": 1e400}'],
+)
+def test_garbage_is_passed_over_and_what_follows_is_heard(channel, line):
+    answers, _ = heard(*channel, line + b'\n{"id": 1, "exit": 0}\n')
+    while len(answers) < 2:
+        answers += channel[0].answers()[0]
+    assert answers == [{}, {"id": 1, "exit": 0}]
+
+
+def test_a_line_without_an_end_is_not_kept(channel):
+    place, inside = channel
+    for _ in range(200):
+        heard(place, inside, b"x" * 2000)
+        assert len(place._rest) <= LONGEST_ANSWER
+    assert heard(place, inside, b'\n{"id": 2, "pid": 7}\n')[0][-1] == {"id": 2, "pid": 7}
+
+
+def test_numbers_have_a_size(channel):
+    odd = b'{"id": 1, "exit": %d, "pid": true, "x": 7}\n' % 10**40
+    assert heard(*channel, odd)[0] == [{"id": 1, "x": 7}]
+
+
+def test_only_terminals_are_handed_on(channel, tmp_path):
+    """A connection to the daemon, handed to it as a terminal, would be a call of its own."""
+    place, inside = channel
+    before = descriptors()
+    (tmp_path / "file").touch()
+    one, other = socket.socketpair()
+    number, slave = pty.openpty()
+    file = os.open(tmp_path / "file", os.O_RDONLY)
+    _, terminals = heard(place, inside, b"{}\n", [one.fileno(), number, file, other.fileno()])
+    assert [os.isatty(it) for it in terminals] == [True]
+    for it in (*terminals, number, slave, file):
+        os.close(it)
+    one.close()
+    other.close()
+    assert descriptors() == before
+
+
+def descriptors():
+    return len(os.listdir("/dev/fd"))
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch):
+    """A machine of an ordinary user whose system lets nobody make a sandbox, from now on."""
+    folder = tmp_path / "workspaces" / "local-1"
+    for name in ("home", "venv", "logs"):
+        (folder / name).mkdir(parents=True)
+    bwrap = tmp_path / "bwrap"
+    bwrap.write_text("#!/bin/sh\necho 'bwrap: No space left on device' >&2\nexit 1\n")
+    bwrap.chmod(0o755)
+    monkeypatch.setattr(enclosure, "is_privileged", lambda: False)
+    monkeypatch.setattr(enclosure, "bubblewrap", lambda: str(bwrap))
+    return folder
+
+
+def test_where_a_sandbox_was_nothing_runs_without_one(refused):
+    """User namespaces, processes and memory can be used up by a workspace that wants it so."""
+    sandbox.remember_that_it_works(refused)
+    with pytest.raises(OSError, match="cannot be made now: bwrap: No space left on device"):
+        Enclosure(refused, {}, [], lambda: None)
+
+
+def test_where_there_never_was_one_that_is_said(refused):
+    place = Enclosure(refused, {}, [], lambda: None)
+    try:
+        assert place.kind == "none: bwrap: No space left on device"
+    finally:
+        place.close()
+        os.kill(place.pid, signal.SIGKILL)
+        os.waitpid(place.pid, 0)
+        os.close(place.words)
+    assert not Path(refused.parents[1] / "sandboxed").exists()
