@@ -54,6 +54,11 @@ format: install  ## Put the code into its one style
 bench: install  ## Measure, on this machine, what the README says
 	$(BIN)/python bench/measure.py
 
+.PHONY: aws-proof
+aws-proof: install  ## Try a real AWS account: PROFILE=lab [REGION=us-west-2] [BUDGET=5]
+	$(BIN)/python scripts/aws_proof.py --profile "$(PROFILE)" --region "$(or $(REGION),us-west-2)" \
+		--budget "$(or $(BUDGET),5)"
+
 openapi: install  ## Write docs/openapi.json from the routes
 	$(BIN)/python -m tests.house.openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json

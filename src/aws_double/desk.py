@@ -97,6 +97,8 @@ class Desk:
         """The action, and the word for the log."""
         speaks: Protocolled = speaker or SPOKEN["ssm"]
         try:
+            if asked.region in self._cloud.orders.rules.regions_off:
+                raise _stranger(asked.service)
             self._allowed(asked)
             known = ANSWERED.get(asked.service, {}).get(asked.action)
             if known is None or speaker is None:
@@ -163,6 +165,16 @@ def _unauthorized(asked: Asked, action: str, resource: str = "") -> Refusal:
         return Refusal("UnauthorizedOperation", f"{you} {said}", 403)
     code = "AccessDenied" if asked.service in {"sts", "iam"} else "AccessDeniedException"
     return Refusal(code, said, 403 if code == "AccessDenied" else 400)
+
+
+def _stranger(service: str) -> Refusal:
+    """What AWS says in a region that the account has not enabled, as to bad credentials."""
+    if service == "ec2":
+        said = "AWS was not able to validate the provided access credentials"
+        return Refusal("AuthFailure", said, 401)
+    said = "The security token included in the request is invalid."
+    code = "InvalidClientTokenId" if service in {"sts", "iam"} else "UnrecognizedClientException"
+    return Refusal(code, said, 403)
 
 
 def _error(fault: Fault) -> Refusal:

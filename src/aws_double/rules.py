@@ -187,6 +187,10 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         dict[str, Annotated[float, Meta(gt=0)]],
         Meta(description="Spot prices in USD an hour by type; others are 0.35 of on demand."),
     ] = {}
+    regions_off: Annotated[
+        tuple[str, ...],
+        Meta(description="Regions that the account has not enabled: credentials are bad there."),
+    ] = ()
     default_vpc: Annotated[bool, Meta(description="Whether accounts have a default VPC.")] = True
 
 

@@ -72,7 +72,10 @@ def test_what_has_no_limit_is_not_judged():
 
 def test_what_cannot_be_measured_is_unknown():
     found = verdict([*quiet(0, 300), sample(300, network=None)], LIMITS)
-    assert (found.state, found.because) == (UNKNOWN, ("network cannot be measured here",))
+    assert (found.state, found.because) == (
+        UNKNOWN,
+        ("network cannot be measured here, so it stays awake",),
+    )
     silent = verdict([sample(0, doubts=("Jupyter does not say",))], LIMITS)
     assert (silent.state, silent.because) == (UNKNOWN, ("Jupyter does not say",))
 

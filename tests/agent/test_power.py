@@ -1,5 +1,8 @@
 """How a machine takes itself down, and that AWS would know who asks."""
 
+import ast
+import subprocess
+import sys
 import time
 from urllib.parse import parse_qs
 
@@ -11,6 +14,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from prism.agent.metadata import Metadata
 from prism.agent.power import FORM, CannotSleep, Power
 from prism.agent.sigv4 import Credentials, Scope, signed
+from prism.providers.aws.cloudinit.stopping import stop_program
 from tests.agent.ec2 import ROLE, Ec2
 
 NOW = 1_764_000_000.0
@@ -88,7 +92,37 @@ def test_nobody_to_ask_is_told(ec2):
         away.sleep()
 
 
-def test_powering_off_is_the_systems(ec2):
+def test_ec2_is_asked_to_stop_it_before_it_powers_itself_off(ec2):
+    """No document says that powering off stops a spot machine of a persistent request."""
+    assert power(ec2, off=("false",)).off()
+    [(_, body)] = ec2.asked
+    assert parse_qs(body.decode()) == {
+        "Action": ["StopInstances"],
+        "Version": ["2016-11-15"],
+        "InstanceId.1": ["i-0123456789abcdef0"],
+    }
+
+
+def test_powering_off_is_the_systems_where_ec2_does_not_stop_it(ec2):
+    ec2.refuses = "UnauthorizedOperation"
     assert power(ec2, off=("true",)).off()
     assert not power(ec2, off=("false",)).off()
     assert not power(ec2, off=("/no/such/program",)).off()
+
+
+def test_the_program_that_goes_with_the_user_data_does_the_same(ec2, tmp_path):
+    """One file of text, for the oldest Python of our bases."""
+    text = stop_program()
+    ast.parse(text, feature_version=(3, 9))
+    assert "prism." not in "".join(it for it in text.splitlines() if "import" in it)
+    program = tmp_path / "stop"
+    usual = "Power(Metadata())"
+    assert usual in text
+    program.write_text(
+        text.replace(usual, f"Power(Metadata({ec2.url!r}), endpoint='{ec2.url}/', off=('false',))")
+    )
+    run = [sys.executable, "-I", str(program)]
+    assert subprocess.run(run, timeout=30).returncode == 0
+    assert parse_qs(ec2.asked[-1][1].decode())["Action"] == ["StopInstances"]
+    ec2.role = None
+    assert subprocess.run(run, timeout=30).returncode == 1, "then whoever asked powers it off"

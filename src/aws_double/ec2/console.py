@@ -35,8 +35,8 @@ def printed(world: World, it: Instance) -> str:
 
 
 def _boot(world: World, it: Instance, boot: Boot) -> str:
-    if boot.hung:
-        return ""
+    if boot.hung:  # the kernel that was to read the RAM back; it says nothing more
+        return "[    0.000000] Linux version 6.1\n"
     if boot.resumed:
         return "[    0.000000] PM: hibernation: resume from hibernation\n"
     lines = ["[    0.000000] Linux version 6.1", "[    1.000000] systemd[1]: Hostname set"]

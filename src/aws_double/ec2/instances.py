@@ -52,6 +52,8 @@ def stop_instances(call: Call) -> Tree:
         if it.state == "running":
             it.forgot = bool(asleep) and sleep.fails(world, it)
             life.enter(world, it, "stopping", reason)
+            if it.boots and it.boots[-1].hung and not forced:
+                it.changes += 1  # its system does not hear, so this never ends by itself
         elif it.state == "stopping" and forced:
             it.changes += 1
             life.arrive(world, it)

@@ -141,17 +141,18 @@ def describe_availability_zones(call: Call) -> Tree:
 
 
 def describe_regions(call: Call) -> Tree:
-    """DescribeRegions."""
-    wanted = call.args.get("RegionNames")
+    """DescribeRegions: those that are enabled, or all."""
+    wanted, every = call.args.get("RegionNames"), call.args.get("AllRegions")
+    off = call.world.rules.regions_off
     return {
         "Regions": [
             {
                 "RegionName": region,
                 "Endpoint": f"ec2.{region}.amazonaws.com",
-                "OptInStatus": "opt-in-not-required",
+                "OptInStatus": "not-opted-in" if region in off else "opt-in-not-required",
             }
             for region in regions()
-            if not wanted or region in wanted
+            if (not wanted or region in wanted) and (every or region not in off)
         ]
     }
 

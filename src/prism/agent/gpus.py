@@ -13,11 +13,20 @@ QUERY = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
 PATIENCE = 10.0
 
 
-def used(path: str = SYSTEM, device: str = "/dev/nvidia0") -> Generator[None, None, float | None]:
-    """Percent of the busiest; 0 where there is no GPU, none where it cannot be asked."""
+PCI = Path("/sys/bus/pci/devices")
+NVIDIA, DISPLAY = "0x10de", "0x03"  # a vendor; how the class of a display controller begins
+
+
+def used(
+    path: str = SYSTEM, device: str = "/dev/nvidia0", pci: Path = PCI
+) -> Generator[None, None, float | None]:
+    """Percent of the busiest; 0 where there is no GPU, none where it cannot be asked.
+
+    One without a driver has no device, but it is there, and may come to be used.
+    """
     program = which("nvidia-smi", path)
     if program is None:
-        return None if os.path.exists(device) else 0.0
+        return None if os.path.exists(device) or is_plugged_in(pci) else 0.0
     try:
         pid, words = spawn(Start([program, *QUERY], {"PATH": path}, Path("/")))
     except OSError:
@@ -42,3 +51,15 @@ def used(path: str = SYSTEM, device: str = "/dev/nvidia0") -> Generator[None, No
         return max(float(line) for line in said.decode().split())
     except ValueError:
         return None
+
+
+def is_plugged_in(pci: Path = PCI) -> bool:
+    """Whether the computer has a GPU of NVIDIA, with a driver or without."""
+    for device in pci.glob("*"):
+        try:
+            vendor, kind = ((device / it).read_text().strip() for it in ("vendor", "class"))
+        except OSError:
+            continue
+        if vendor == NVIDIA and kind.startswith(DISPLAY):
+            return True
+    return False

@@ -110,4 +110,4 @@ def _exceeded(sample: Sample, limits: Limits) -> tuple[str, ...]:
 
 def _unmeasured(sample: Sample, limits: Limits) -> tuple[str, ...]:
     missing = (name for name in limits if sample.figures.get(name) is None)
-    return tuple(f"{name} cannot be measured here" for name in missing)
+    return tuple(f"{name} cannot be measured here, so it stays awake" for name in missing)

@@ -1,7 +1,9 @@
-"""How a machine of EC2 takes itself down: powered off, or put to sleep by EC2.
+"""How a machine of EC2 takes itself down: stopped, or put to sleep, by EC2.
 
-Powering off stops it, as it was launched to do; sleeping needs EC2, which is asked with
-the keys of the machine's own role.
+EC2 is asked with the keys of the machine's own role. Where that is not possible the machine
+powers itself off, which stops it, as it was launched to do. Of a spot machine of a persistent
+request no document of AWS says so, and for one that is shut down instead EC2 may start another;
+so stopping is asked for first, always.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import http.client
 import re
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -44,7 +47,16 @@ class Power:
         self._metadata, self._endpoint, self._off, self._now = metadata, endpoint, off, now
 
     def off(self) -> bool:
-        """Power off; false where the system refused."""
+        """Have EC2 stop it, else power off; false where the system refused that too."""
+        try:
+            self._stop(hibernate=False)
+        except CannotSleep as why:
+            sys.stdout.write(f"EC2 does not stop it, so it powers off: {why}\n")
+            sys.stdout.flush()
+            return self._power_off()
+        return True
+
+    def _power_off(self) -> bool:
         try:
             return subprocess.run(self._off, check=False).returncode == 0
         except OSError:
@@ -52,8 +64,11 @@ class Power:
 
     def sleep(self) -> None:
         """Have EC2 put it to sleep, soon; raises where it does not."""
+        self._stop(hibernate=True)
+
+    def _stop(self, hibernate: bool) -> None:
         try:
-            request = self._request()
+            request = self._request(hibernate)
         except (OSError, ValueError, LookupError, http.client.HTTPException) as error:
             why = "it has no role" if getattr(error, "code", 0) == 404 else str(error)
             raise CannotSleep(why or type(error).__name__) from error
@@ -66,7 +81,7 @@ class Power:
         except (OSError, http.client.HTTPException) as error:
             raise CannotSleep(f"EC2 does not answer: {error}") from error
 
-    def _request(self) -> urllib.request.Request:
+    def _request(self, hibernate: bool) -> urllib.request.Request:
         id, region = self._metadata.itself()
         who = self._metadata.credentials()
         url = self._endpoint or f"https://ec2.{region}.{self._metadata.domain()}/"
@@ -74,8 +89,9 @@ class Power:
             "Action": "StopInstances",
             "Version": VERSION,
             "InstanceId.1": id,
-            "Hibernate": "true",
         }
+        if hibernate:
+            wish["Hibernate"] = "true"
         body = urlencode(wish).encode()
         headers = signed(url, body, who, Scope("ec2", region), now=self._now(), kind=FORM)
         return urllib.request.Request(url, body, headers, method="POST")

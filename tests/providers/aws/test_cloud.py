@@ -15,8 +15,11 @@ from prism.providers.aws.faults import (
     AwsUnavailable,
     CapacityUnavailable,
     CredentialsMissing,
+    ImageNotAuthorized,
     Missing,
+    NotSubscribed,
     QuotaExceeded,
+    TermsNotAccepted,
     TokenMismatch,
     fault_of,
 )
@@ -181,6 +184,42 @@ def test_each_refusal_becomes_its_problem_and_keeps_awss_word(code, status, kind
     assert fault.aws_code == code
     assert "ec2:RunInstances" in fault.details
     assert "Because." in fault.details
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "kind", "said"),
+    [
+        ("AuthFailure", "Not authorized for images: [ami-1]", ImageNotAuthorized, "that image"),
+        ("OptInRequired", "In order to use this AWS Marketplace product you need to accept terms "
+         "and subscribe. To do so please visit https://aws.amazon.com/marketplace/pp?sku=1",
+         TermsNotAccepted, "terms"),
+        ("OptInRequired", "You are not subscribed to this service.", NotSubscribed, "signed up"),
+        ("AuthFailure.ServiceLinkedRoleCreationNotPermitted", "The provided credentials do not "
+         "have permission to create the service-linked role for EC2 Spot Instances.",
+         AwsDenied, "iam:CreateServiceLinkedRole"),
+        ("AuthFailure", "AWS was not able to validate the provided access credentials",
+         CredentialsMissing, "credentials"),
+        ("SnapshotCreationPerVolumeRateExceeded", "wait 15 seconds", AwsThrottled, "too often"),
+    ],
+)  # fmt: skip
+def test_one_code_of_awss_says_several_things_and_each_has_its_own_words(
+    code, message, kind, said
+):
+    """EC2 API Reference, "Error codes for the Amazon EC2 API"."""
+    fault = fault_of("ec2:RunInstances", code, message, 400)
+    assert type(fault) is kind
+    assert said in fault.message
+    assert message in fault.details
+
+
+def test_credentials_of_another_partition_are_not_dropped_for_the_sake_of_prices(aws, cloud):
+    """The price list of AWS proper knows no credentials of GovCloud or China."""
+    cloud.call("ec2", "DescribeVpcs")
+    session = cloud.session()
+    aws.fault(action="GetProducts", do="error", code="UnrecognizedClientException", status=400)
+    with pytest.raises(AwsRefused):
+        cloud.call("pricing", "GetProducts", ServiceCode="AmazonEC2")
+    assert cloud.session() is session
 
 
 def test_what_is_missing_has_awss_code():

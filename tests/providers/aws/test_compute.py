@@ -258,6 +258,23 @@ def test_one_that_had_to_boot_anew_has_lost_its_memory_and_says_so(place):
     assert slept_and_woken(place, id).failure is None, "it is said of that one start"
 
 
+def test_a_resume_that_hangs_is_said_and_is_forced_off(place, compute):
+    """EC2 User Guide, "Troubleshoot EC2 instance hibernation"; StopInstances: Force."""
+    place.aws.rules = build({"hangs": "Name=mine"})
+    id = place.on()
+    it = slept_and_woken(place, id)
+    assert (it.seen, it.failure) == (Seen.STARTING, None), "it may still come"
+    it = place.goes(15 * 60)
+    assert (it.seen, it.stage, it.failure.code) == (Seen.ON, "unverified", "RESUME_UNVERIFIED")
+    assert "prism stop mine" in it.failure.message
+    compute.stop(id)
+    assert place.goes().seen is Seen.OFF, "by force: its system does not hear"
+    place.aws.rules = build({})
+    compute.start(id)
+    place.goes()
+    assert place.goes().failure.code == "MEMORY_LOST"
+
+
 def test_one_that_was_stopped_has_no_memory_to_lose(place):
     id = place.on()
     assert slept_and_woken(place, id).failure is None

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from aws_double.rulebook import build
 from prism.errors import ValidationFailed
 from prism.kit.clock import StoppedClock
 from prism.profiles.model import Profile
 from prism.providers.aws.cloud import Cloud
-from prism.providers.aws.faults import AwsUnavailable, CredentialsMissing
+from prism.providers.aws.faults import AwsUnavailable, CredentialsMissing, RegionNotEnabled
 from prism.providers.aws.identity import (
     AGAIN,
     Identities,
@@ -221,3 +222,32 @@ def test_who_we_are_is_asked_in_the_cloud_that_knows(aws, bare, configured, aske
         bare.setenv("AWS_DEFAULT_REGION", configured)
     assert ask_aws(None).account == "123456789012"
     assert [it.region for it in aws.calls] == [asked]
+
+
+def account_1(_):
+    return Identity(account="123456789012", arn="arn:aws:iam::123456789012:user/ada")
+
+
+def own(region):
+    return OwnCloud("123456789012", region, None, account_1, sleep=lambda _: None)
+
+
+def test_a_region_that_the_account_has_not_enabled_is_named_so(aws):
+    """There EC2 says of good credentials that they are bad: AuthFailure."""
+    aws.rules = build({"regions_off": ["me-south-1"]})
+    with pytest.raises(RegionNotEnabled, match="has not enabled the region me-south-1") as raised:
+        own("me-south-1").call("ec2", "DescribeVpcs")
+    assert raised.value.code == "AWS_REGION_NOT_ENABLED"
+
+
+def test_who_we_are_is_known_although_the_configured_region_is_not_enabled(aws, monkeypatch):
+    aws.rules = build({"regions_off": ["me-south-1"]})
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "me-south-1")
+    assert ask_aws(None).account == "123456789012"
+
+
+def test_bad_credentials_stay_bad_credentials(aws):
+    aws.fault(action="DescribeVpcs", do="error", code="AuthFailure", status=401, times=None)
+    with pytest.raises(CredentialsMissing) as raised:
+        own("us-west-2").call("ec2", "DescribeVpcs")
+    assert raised.value.code != "AWS_REGION_NOT_ENABLED"

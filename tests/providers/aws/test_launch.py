@@ -71,6 +71,18 @@ def test_who_may_not_pass_the_role_launches_without_it_and_hears_what_is_lost(pl
     assert len(place.calls("RunInstances")) == tried + 1, "it is not tried at each launch"
 
 
+def test_a_token_that_a_failed_launch_has_used_up_is_given_up_after_a_look_by_tag(place, ec2):
+    """EC2 API Reference, "Ensuring idempotency": a token with other parameters is a mismatch."""
+    mismatch = {"code": "IdempotentParameterMismatch", "status": 400, "times": None}
+    place.aws.fault(action="RunInstances", do="error", **mismatch)
+    with pytest.raises(Unavailable, match="not visible yet"):
+        place.launch()
+    place.aws.clock.advance(61)
+    with pytest.raises(NextAttempt):
+        place.launch()
+    assert place.calls("RunInstances") == ["RunInstances"] * 2
+
+
 def test_who_may_not_launch_at_all_is_told_that(place):
     place.set_up()
     place.aws.rules = build({"denied": ["ec2:RunInstances"]})

@@ -15,6 +15,7 @@ from prism.kit.clock import Clock, WallClock
 from prism.providers.aws.actions import ACTIONS, reads
 from prism.providers.aws.buckets import Budget
 from prism.providers.aws.faults import (
+    AwsRefused,
     AwsThrottled,
     AwsUnavailable,
     CredentialsMissing,
@@ -135,6 +136,8 @@ class Cloud:
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
             fault = fault_of(name, code, message, status)
             if isinstance(fault, CredentialsMissing):
+                if service in AT_HOME:  # another partition's credentials: good, but not there
+                    raise AwsRefused(fault.message, details=fault.details) from error
                 self._forget()
             raise fault from error
         except BotoCoreError as error:

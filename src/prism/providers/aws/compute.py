@@ -31,9 +31,9 @@ from prism.providers.aws.ground.images import BASES, DEFAULT
 from prism.providers.aws.ground.roles import LOST
 from prism.providers.aws.ground.zones import Subnet
 from prism.providers.aws.parts import Ground, Grounds, Scripts, Way
-from prism.providers.aws.ready import Readiness
+from prism.providers.aws.ready import Readiness, Stage
 from prism.providers.aws.requests import SpotRequests
-from prism.providers.aws.seeing import machine_of
+from prism.providers.aws.seeing import machine_of, woke
 from prism.providers.aws.survey import Book, Instance, read
 from prism.recovery.model import Found
 from prism.workspaces.idleness import IdleRule
@@ -76,6 +76,7 @@ class AwsCompute:
         self._grounds, self._script, self._way = grounds, script, way
         self._requests, self._welcome = requests, welcome
         self._unknown: dict[str, datetime] = {}  # since when EC2 says that there is none
+        self._used_up: dict[str, datetime] = {}  # since when a token has led to no machine
 
     def survey(self) -> Sequence[Machine]:
         """Every machine of ours, by one call for each thousand; the rest goes on behind it."""
@@ -156,8 +157,12 @@ class AwsCompute:
             ) from no
 
     def stop(self, id: str) -> None:
-        """Power it off."""
-        self._change(id, "StopInstances", {"stopping", "stopped"}, InstanceIds=[id])
+        """Power it off; by force where it hangs since it was to wake up, and would not hear."""
+        wish: dict[str, Any] = {"InstanceIds": [id]}
+        it = self._book.known(id)
+        if it is not None and it.state == "running" and woke(it):
+            wish |= {"Force": True} if self._ready.of(it).stage is Stage.UNVERIFIED else {}
+        self._change(id, "StopInstances", {"stopping", "stopped"}, **wish)
 
     def hibernate(self, id: str) -> None:
         """Send it to sleep; one that cannot is told why, one that is too young tried again."""
@@ -285,13 +290,21 @@ class AwsCompute:
         return said
 
     def _made_before(self, order: Order, other: TokenMismatch) -> Instance:
-        """The machine that the same attempt has made, when an image or a date was another."""
-        if (made := self._book.of_key(order.key)) is None:
+        """The machine that the same attempt has made, when an image or a date was another.
+
+        Where there is none after a while the call has failed, and its token is used up: the next
+        attempt has another. A look by tag comes first, so that there are never two.
+        """
+        if (made := self._book.of_key(order.key)) is not None:
+            return made
+        now = self._cloud.clock.now()
+        since = self._used_up.setdefault(launching.token(order), now)
+        if now < since + self.patience:
             raise Unavailable(
                 f"The machine of {order.name} was asked for and is not visible yet",
                 details=other.details,
             ) from other
-        return made
+        raise NextAttempt from other
 
     def _change(self, id: str, action: str, there: set[str], **arguments: Any) -> None:
         """Ask EC2 for a change; fine where it is as wished, or where nothing is left to change."""

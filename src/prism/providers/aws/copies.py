@@ -6,7 +6,7 @@ as both are seen.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from prism.errors import Problem, Unavailable
@@ -25,6 +25,7 @@ STATES = {
     "recovering": Seen.MAKING,
 }
 GIB = 2**30
+AT_ONCE = timedelta(minutes=5)  # between two that one request has made, however it was repeated
 
 
 class Copies:
@@ -37,7 +38,7 @@ class Copies:
         """All of ours."""
         filters = kind_filter("snapshot")
         own = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": filters}
-        every = self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own)
+        every = list(self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own))
         return [_copy(it) for it in self._single(every)]
 
     def snapshot(self, order: CopyOrder, source: str) -> Copy:
@@ -79,18 +80,22 @@ class Copies:
         except Missing:
             return []
         key = read(found[0].get("Tags")).get(ID) if found else None
-        return [it["SnapshotId"] for it in self._of_key(key)] if key else []
+        same = self._of_key(key) if key else []
+        return [it["SnapshotId"] for it in same if _is_double(it, found[0])]
 
     def _of_key(self, key: str) -> list[Answer]:
         own = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": key_filter("snapshot", key)}
         return list(self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own))
 
     def _single(self, found: Iterable[Answer]) -> list[Answer]:
-        """One for each key; the others are removed."""
+        """One for each key. Others of it are removed only if one request of ours has made both.
+
+        Who copies a snapshot may copy its tags along, and that copy is theirs.
+        """
         kept: dict[str, Answer] = {}
         for it in sorted(found, key=_age):
-            key = read(it.get("Tags")).get(ID, "")
-            if kept.setdefault(key, it) is not it:
+            first = kept.setdefault(read(it.get("Tags")).get(ID, ""), it)
+            if first is not it and _is_double(it, first):
                 self._remove(it["SnapshotId"])
         return list(kept.values())
 
@@ -125,6 +130,16 @@ def _copy(it: Mapping[str, Any]) -> Copy:
             created_at=it.get("StartTime"),
         ),
     )
+
+
+def _is_double(it: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two snapshots of one key come of one request that arrived twice.
+
+    EBS User Guide, "Copy an Amazon EBS snapshot": a copy has another volume id, which means
+    nothing; and whoever takes another one of the same volume by hand does so later.
+    """
+    alike = all(it.get(name) == other.get(name) for name in ("VolumeId", "Description"))
+    return alike and abs(it["StartTime"] - other["StartTime"]) <= AT_ONCE
 
 
 def _age(it: Mapping[str, Any]) -> tuple[bool, datetime, str]:

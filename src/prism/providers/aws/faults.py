@@ -11,6 +11,7 @@ Refused
 ├── QuotaExceeded       the account may not have more
 ├── TokenMismatch       our token was used with other parameters
 ├── AwsDenied           the caller lacks a permission (also `Denied`)
+├── ImageNotAuthorized, TermsNotAccepted, NotSubscribed   what the account has to have first
 └── AwsRefused          anything else, with AWS's code in the details
 """
 
@@ -26,6 +27,7 @@ THROTTLED = {
     "RequestThrottled",
     "RequestThrottledException",
     "SlowDown",
+    "SnapshotCreationPerVolumeRateExceeded",  # one in 15 seconds for each volume
     "Throttling",
     "ThrottledException",
     "ThrottlingException",
@@ -40,7 +42,6 @@ STRANGERS = {  # they do not know us, or not any more
     "InvalidClientTokenId",
     "InvalidSignatureException",
     "MissingAuthenticationToken",
-    "OptInRequired",
     "RequestExpired",
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
@@ -109,6 +110,28 @@ class AwsDenied(Denied, Refused, code="AWS_PERMISSION_DENIED"):
     aws_code = ""
 
 
+class RegionNotEnabled(CredentialsMissing, code="AWS_REGION_NOT_ENABLED"):
+    """The account has not enabled that region, so its credentials count for nothing there."""
+
+
+class ImageNotAuthorized(Refused, code="IMAGE_NOT_AUTHORIZED"):
+    """The account may not launch machines from that image."""
+
+    aws_code = ""
+
+
+class TermsNotAccepted(Refused, code="MARKETPLACE_TERMS"):
+    """The account has not accepted the terms of a product in AWS Marketplace."""
+
+    aws_code = ""
+
+
+class NotSubscribed(Refused, code="AWS_NOT_SUBSCRIBED"):
+    """The account is not signed up for that service."""
+
+    aws_code = ""
+
+
 class AwsRefused(Refused, code="AWS_REFUSED"):
     """AWS refused."""
 
@@ -124,6 +147,9 @@ Fault = (
     | QuotaExceeded
     | TokenMismatch
     | AwsDenied
+    | ImageNotAuthorized
+    | TermsNotAccepted
+    | NotSubscribed
     | AwsRefused
 )
 
@@ -138,11 +164,50 @@ KINDS: tuple[tuple[set[str], type[Fault]], ...] = (
 )
 
 
+# Codes that say several things, by a part of AWS's sentence; the first that fits counts.
+BY_WORDS: tuple[tuple[str, str, type[Fault], str, str], ...] = (
+    (
+        "AuthFailure",
+        "not authorized for image",
+        ImageNotAuthorized,
+        "The account may not launch machines from that image",
+        "Take another template or region; an image can be shared with the account by its owner",
+    ),
+    (
+        "OptInRequired",
+        "marketplace",
+        TermsNotAccepted,
+        "The image is a product of AWS Marketplace whose terms the account has not accepted",
+        "Accept them at the address that AWS names, or take another template",
+    ),
+    (
+        "OptInRequired",
+        "",
+        NotSubscribed,
+        "The AWS account is not signed up for that service",
+        "Sign in to AWS's console as the account's owner, and finish what it asks for",
+    ),
+    (
+        "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+        "",
+        AwsDenied,
+        "The AWS credentials may not make the role of EC2 Spot (iam:CreateServiceLinkedRole)",
+        "Attach what `prism aws policy` prints",
+    ),
+)
+
+
 def fault_of(name: str, code: str, message: str, status: int) -> Fault:
     """The problem for what AWS answered to `service:Action`."""
+    details = f"{name}: {code}: {message}"
+    for meant, words, kind, sentence, way_on in BY_WORDS:
+        if code == meant and words in message.lower():
+            special = kind(sentence, details=details, remediation=way_on)
+            special.aws_code = code
+            return special
     fault = _kind(code, status)(
         _sentence(name, code, message, status),
-        details=f"{name}: {code}: {message}",
+        details=details,
         remediation=_way_on(name, code, status),
     )
     fault.aws_code = code

@@ -20,12 +20,19 @@ from prism.kit.clock import Clock
 from prism.profiles.model import Profile
 from prism.providers.aws.away import anew
 from prism.providers.aws.cloud import Cloud
-from prism.providers.aws.faults import AwsUnavailable, CredentialsMissing, credentials_missing
+from prism.providers.aws.faults import (
+    AwsUnavailable,
+    CredentialsMissing,
+    RegionNotEnabled,
+    credentials_missing,
+)
 
 PATIENCE = 4.0  # seconds that a request waits for the first answer
 SHORT = 1.0  # and for the next one, where the last was a failure
 AGAIN = timedelta(seconds=10)  # how soon a failure is looked into again
 ANYWHERE = "us-east-1"  # who we are is the same in every region of AWS proper
+# What the names of its regions begin with; those of China and GovCloud begin otherwise.
+PROPER = ("af-", "ap-", "ca-", "eu-", "il-", "me-", "mx-", "sa-", "us-east-", "us-west-")
 
 
 class RegionMissing(Invalid, code="AWS_REGION_MISSING"):
@@ -51,7 +58,12 @@ def ask_aws(aws_profile: str | None) -> Identity:
     """Ask AWS now, where its own settings point: China and GovCloud know their own only."""
     region = _configured(aws_profile)
     where = region if region in _regions() else ANYWHERE
-    said = Cloud(where or ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
+    try:
+        said = Cloud(where or ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
+    except CredentialsMissing:  # perhaps only there: the account may not have enabled that region
+        if not where or where == ANYWHERE or not where.startswith(PROPER):
+            raise
+        said = Cloud(ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
     return Identity(account=said["Account"], arn=said["Arn"])
 
 
@@ -197,7 +209,12 @@ class OwnCloud(Cloud):
         """Ask, unless the daemon goes home."""
         if self._closed:
             raise AwsUnavailable(details=f"{service}:{action}: the daemon goes home")
-        return super().call(service, action, **arguments)
+        try:
+            return super().call(service, action, **arguments)
+        except CredentialsMissing as no:
+            if not is_enabled(self.region, self.aws_profile):
+                raise not_enabled(self.region) from no
+            raise
 
     def endpoint(self, service: str) -> str:
         """Where a service is asked."""
@@ -223,6 +240,33 @@ class OwnCloud(Cloud):
                 raise of_another(self.aws_profile, self._account, found)
             self._sure_of = session
         return session
+
+
+def is_enabled(region: str, aws_profile: str | None) -> bool:
+    """Whether the account has enabled a region; true as well where nobody can say.
+
+    In a region that is not, EC2 takes good credentials for bad ones (`AuthFailure`); so one is
+    asked that always is: AWS General Reference, "Managing AWS Regions".
+    """
+    if region == ANYWHERE or not region.startswith(PROPER):
+        return True
+    try:
+        said = Cloud(ANYWHERE, aws_profile).call(
+            "ec2", "DescribeRegions", RegionNames=[region], AllRegions=True
+        )
+    except Problem:
+        return True
+    return all(it.get("OptInStatus") != "not-opted-in" for it in said["Regions"])
+
+
+def not_enabled(region: str) -> RegionNotEnabled:
+    """The account has to enable the region first."""
+    return RegionNotEnabled(
+        f"The AWS account has not enabled the region {region}",
+        details="AWS takes no credentials of the account there until it is enabled",
+        remediation="Enable it in AWS's console (Account, AWS Regions), or take another: "
+        "`prism profile update --help`",
+    )
 
 
 def of_another(aws_profile: str | None, wanted: str, found: str) -> CredentialsMissing:

@@ -13,6 +13,7 @@ set -u
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 fstab=${PRISM_FSTAB:-/etc/fstab}
 devices=${PRISM_DEVICES:-/dev}
+work=${PRISM_WORK:-/run/prism-volumes}
 who=${SUDO_USER:-$(id -un)}
 NFS=nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,noresvport
 
@@ -102,17 +103,49 @@ make_file_system() { # DISK
     fi
 }
 
+# What is restored from a snapshot is fetched as it is read, so looking it through may take minutes:
+# it is done by a unit of its own, or a process where there is no systemd, and asked for again.
+at_leisure() { # ID WORDS COMMAND...: its exit code in `code`, once it has ended
+    job=$work/job-$1 words=$2
+    shift 2
+    if [ -s "$job/code" ]; then
+        code=$(cat "$job/code") words=$(tail -n 1 "$job/said" 2>/dev/null)
+        rm -rf "$job"
+        return
+    fi
+    if [ ! -d "$job" ] || ! kill -0 "$(cat "$job/pid" 2>/dev/null || echo 0)" 2>/dev/null; then
+        rm -rf "$job"
+        mkdir -p "$job"
+        run='echo $$ >"$0/pid"; "$@" >"$0/said" 2>&1; echo $? >"$0/code"'
+        if [ -d /run/systemd/system ]; then
+            systemd-run --quiet --collect sh -c "$run" "$job" "$@" || refuse "systemd-run: no unit"
+        else
+            setsid sh -c "$run" "$job" "$@" >/dev/null 2>&1 &
+        fi
+        until [ -s "$job/pid" ]; do sleep 0.1; done
+    fi
+    later "$words"
+}
+
 # A copy has the ids of what it was copied from. Two of the same on one machine, and the next
 # boot may take the wrong one for its root disk: the copy gets others. No data is touched.
-make_unique() { # PART MADE
+make_unique() { # PART MADE ID
     uuid=$(probe UUID "$1")
     twin=$(blkid -c /dev/null -t UUID="$uuid" -o device | grep -vxF "$1" | head -n 1)
     [ "$2" = copy ] || [ -n "$twin" ] || return 0
     case $(probe TYPE "$1") in
     ext*)
-        e2fsck -fp "$1" >/dev/null 2>&1
-        [ $? -le 1 ] || refuse "its file system needs a repair that nobody should do unasked"
-        words=$(tune2fs -U random -L '' "$1" 2>&1) || refuse "tune2fs: $words"
+        new='e2fsck -fp "$1"; found=$?; [ $found -le 1 ] || exit $found; tune2fs -U random -L "" "$1" || exit 100'
+        at_leisure "$3" "its file system is being checked: AWS fetches a restored disk as it is read" \
+            sh -c "$new" sh "$1"
+        case $code in
+        0) ;;
+        100) refuse "tune2fs: $words" ;;
+        *) # e2fsck(8): 4 says that errors are left; 8 and more that it could not look
+            [ $((code & 4)) -eq 0 ] || refuse "its file system needs a repair that nobody should do unasked"
+            later "its file system could not be checked yet: $words"
+            ;;
+        esac
         ;;
     xfs)
         mount -t xfs -o nouuid "$1" "$at" && umount "$at" # its log has to be empty
@@ -209,7 +242,7 @@ disk() { # ID DEVICE GB NAME MADE
         part=$found
     fi
     if ! mounted_at "$at"; then
-        make_unique "$part" "$5"
+        make_unique "$part" "$5" "$1"
         kind=$(probe TYPE "$part")
         words=$(mount -t "$kind" "$part" "$at" 2>&1) || refuse "mount: $words"
     fi

@@ -46,7 +46,7 @@ def machine_of(it: Instance, boot: Boot, idle: Idleness | None = None) -> Machin
         private_ip=it.private_ip,
         stage=_stage(seen, it, boot),
         progress=_progress(seen, it, boot),
-        failure=failure_of(it, seen),
+        failure=failure_of(it, seen) or _stuck(it, seen, boot),
         charged=seen is not Seen.ON and (it.state == "running" or hibernating),
         since=it.launched if up else None if asleep else it.changed,
         dozed=it.changed if asleep else None,
@@ -80,6 +80,24 @@ def failure_of(it: Instance, seen: Seen) -> Failure | None:
     if seen is Seen.ON and it.tags.get(names.MEMORY_LOST) == it.boot:
         return memory_lost("EC2 could not put it to sleep and shut it down, so it has booted anew")
     return _taken_down(it, seen) if seen in {Seen.OFF, Seen.ASLEEP, Seen.GONE} else None
+
+
+def woke(it: Instance) -> bool:
+    """Whether this start was to wake it up, and nobody has heard yet that it did."""
+    return bool(it.tags.get(names.ASLEEP)) and it.tags[names.ASLEEP] != it.boot
+
+
+def _stuck(it: Instance, seen: Seen, boot: Boot) -> Failure | None:
+    """A machine that was to wake up and says nothing: its kernel may hang."""
+    if seen is not Seen.ON or boot.stage is not Stage.UNVERIFIED or not woke(it):
+        return None
+    name = it.tags.get(names.OUR_NAME, it.id)
+    return Failure(
+        "RESUME_UNVERIFIED",
+        "It was to wake up, and has said nothing for 15 minutes. If you cannot get in, "
+        f"`prism stop {name}` switches it off by force and `prism start {name}` boots it: its "
+        "memory is lost then, its disk is kept",
+    )
 
 
 def _taken_down(it: Instance, seen: Seen) -> Failure | None:

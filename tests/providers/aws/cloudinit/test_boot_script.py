@@ -298,3 +298,56 @@ def test_a_kernel_that_ignores_it_is_restarted_once_and_no_more(world):
 def test_others_keep_theirs(world, base):
     assert world.boot(template(base=base))[1].stage is Stage.READY
     assert "reboot" not in world.asked("systemctl")
+
+
+GPU = template(base="ubuntu-22.04", family="gpu")
+LISTED = "".join(
+    f"nvidia-driver-{it}, (kernel modules)\n" for it in ("535-server", "550-server", "560")
+)
+SMI = '[ ! -e "$WORLD/gpu" ] || exec echo "GPU 0: Tesla T4"; echo "no devices were found"; exit 9'
+
+
+@pytest.fixture
+def with_drivers(world):
+    world.touch("drivers", LISTED)
+    world.program("ubuntu-drivers", 'cat "$WORLD/drivers"')
+    world.program("nvidia-smi", SMI)
+    world.program("modprobe", ":")
+    return world
+
+
+def test_a_gpu_gets_its_driver_and_the_utilities_that_go_with_it(with_drivers):
+    with_drivers.program(
+        "apt-get", 'case "$*" in *nvidia-utils-550-server*) touch "$WORLD/gpu";; esac'
+    )
+    assert with_drivers.boot(GPU)[1].stage is Stage.READY
+    [installed] = [it for it in with_drivers.asked("apt-get") if "nvidia" in it]
+    assert installed.split(" -- ")[1].split() == [
+        "nvidia-headless-no-dkms-550-server",
+        "nvidia-utils-550-server",
+        "linux-modules-nvidia-550-server-aws",
+    ]
+    assert "DPkg::Lock::Timeout=600" in installed, "others may be installing at the same time"
+
+
+def test_a_boot_without_its_gpu_fails_with_the_reason(with_drivers):
+    assert with_drivers.boot(GPU)[1].step == "restart", "the modules may be of a newer kernel"
+    code, heard = with_drivers.boot(GPU)
+    assert (code, heard.stage, heard.step) == (1, Stage.FAILED, "gpu")
+    assert "prism-log: nvidia-smi -L finds no GPU: no devices were found" in (
+        with_drivers.console.read_text()
+    )
+
+
+def test_a_card_that_no_driver_fits_fails_at_once(with_drivers):
+    with_drivers.touch("drivers", "")
+    with_drivers.program("lspci", "echo NVIDIA Corporation GK210GL")
+    code, heard = with_drivers.boot(GPU)
+    assert (code, heard.step) == (1, "gpu")
+    assert "no driver fits: NVIDIA" in with_drivers.console.read_text()
+
+
+def test_a_gpu_that_is_there_is_left_as_it_is(with_drivers):
+    with_drivers.touch("gpu")
+    assert with_drivers.boot(GPU)[1].stage is Stage.READY
+    assert not [it for it in with_drivers.asked("apt-get") if "nvidia" in it]

@@ -15,6 +15,7 @@ from aws_double.rules import Boot as DoubleBoot
 from prism.providers.aws.cloudinit.bases import MINIFORGE, SYSTEMS
 from prism.providers.aws.cloudinit.document import render
 from prism.providers.aws.cloudinit.model import LIMIT
+from prism.providers.aws.cloudinit.stopping import stop_program
 from prism.templates.model import Parameter, Service, TemplateInvalid
 from tests.proofs import record
 from tests.providers.aws.cloudinit.ordered import (
@@ -303,3 +304,11 @@ def test_nothing_of_it_needs_the_cloud_s_library():
     code = "".join(f"import prism.providers.aws.cloudinit.{it}\n" for it in names.split())
     code += "import sys; assert not {'boto3', 'botocore', 'asyncssh'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_spot_machine_can_have_ec2_stop_it(tmp_path):
+    """Of a persistent request it is not documented that powering off stops its machine."""
+    it = template()
+    assert "/usr/local/lib/prism/stop" not in files(rendered(it))
+    program = files(rendered(it, spot=True))["/usr/local/lib/prism/stop"]
+    assert (program["permissions"], program["content"]) == ("0755", stop_program())

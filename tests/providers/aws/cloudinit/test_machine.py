@@ -272,7 +272,7 @@ def power_goes_when_the_time_has_passed(machine):
         served.tags = {**tags, "prism:ttl": "1h59m59s"}
         machine.run("systemctl", "start", "--no-block", "prism-ttl.service")
         machine.ended()
-    assert "prism-ttl: powering off, its time ended" in machine.console
+    assert "prism-ttl: going down, its time ended" in machine.console
 
 
 def test_a_broken_machine_is_set_up_once_more_by_its_next_boot(machine):

@@ -66,7 +66,7 @@ def test_who_is_to_hibernate_is_left_to_who_can_do_that_for_two_minutes(look, ac
 def test_it_says_so_on_the_console(look, tmp_path):
     with imds(tags(2, "1h0m0s")) as served:
         said = look(where(served))[1]
-    assert said.startswith("prism-ttl: powering off, its time ended 20")
+    assert said.startswith("prism-ttl: going down, its time ended 20")
     assert said.strip() in (tmp_path / "said").read_text()
 
 
@@ -107,6 +107,21 @@ def test_what_was_read_last_counts_where_nothing_can_be_read(look, tmp_path, los
         assert look(where(served))[0] is False
         (tmp_path / "kept").write_text("1000000000.0")
         assert look(where(served))[0] is True
+
+
+def test_ec2_stops_it_before_it_powers_itself_off(tmp_path):
+    """Powering off is what is left where nobody could ask EC2."""
+    stopped, off = tmp_path / "stopped", tmp_path / "off"
+    program = tmp_path / "stop"
+    with imds(tags(2, "1h")) as served:
+        for works in (True, False):
+            program.write_text(f"#!/bin/sh\ntouch {stopped}\nexit {int(not works)}\n")
+            program.chmod(0o755)
+            given = ["--address", where(served), "--kept", tmp_path / "kept"]
+            given += ["--console", tmp_path / "said", "--stop", program]
+            command = [sys.executable, "-I", SCRIPT, *given, "touch", off]
+            assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+            assert (stopped.exists(), off.exists()) == (True, not works)
 
 
 def test_a_machine_that_never_heard_of_a_time_stays_on(look):

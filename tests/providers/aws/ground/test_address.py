@@ -1,5 +1,6 @@
 """From which address we come."""
 
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -45,9 +46,7 @@ def test_an_aws_on_this_machine_sees_this_machine(endpoint):
     assert caller_cidr("", endpoint, "http://127.0.0.1:1") == "127.0.0.1/32"
 
 
-@pytest.mark.parametrize(
-    ("told", "cidr"), [("203.0.113.9\n", "203.0.113.9/32"), ("2001:db8::9", "2001:db8::9/128")]
-)
+@pytest.mark.parametrize(("told", "cidr"), [("203.0.113.9\n", "203.0.113.9/32")])
 def test_else_we_are_told(told, cidr):
     with saying(told) as url:
         assert caller_cidr("", None, url) == cidr
@@ -60,3 +59,21 @@ def test_where_nobody_tells_the_setting_is_named():
     assert "PRISM_CALLER_CIDR" in raised.value.remediation
     with pytest.raises(AddressUnknown):
         caller_cidr("", None, f"http://127.0.0.1:{free_port()}")
+
+
+def test_it_is_asked_by_ipv4_by_which_machines_are_dialled(monkeypatch):
+    asked = []
+
+    def resolve(host, port, family=0, *more):
+        asked.append(family)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with saying("203.0.113.9") as url:
+        assert caller_cidr("", None, url) == "203.0.113.9/32"
+    assert asked[0] == socket.AF_INET
+
+
+def test_an_address_of_ipv6_is_none_that_machines_are_dialled_from():
+    with saying("2001:db8::7") as url, pytest.raises(AddressUnknown):
+        caller_cidr("", None, url)

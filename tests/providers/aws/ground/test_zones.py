@@ -50,8 +50,46 @@ def test_without_a_default_vpc_it_says_what_to_do(aws, ground, ec2):
     with pytest.raises(NoNetwork, match="has no subnet"):
         ground.subnets("t3.small", "ws_1")
     made = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]
+    with pytest.raises(NoNetwork, match="has a route to the internet"):
+        ground.subnets("t3.small", "ws_1")
+    lead_out(ec2, vpc)
     [found] = ground.subnets("t3.small", "ws_1")
     assert (found.id, found.zone) == (made["SubnetId"], made["AvailabilityZone"])
+
+
+def lead_out(ec2, vpc):
+    """Give a VPC a way to the internet, by its main route table."""
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    wanted = {"vpc-id": vpc, "association.main": "true"}
+    wanted = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+    [main] = ec2.describe_route_tables(Filters=wanted)["RouteTables"]
+    ec2.create_route(
+        RouteTableId=main["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway
+    )
+
+
+def shut_in(ec2, subnet):
+    """Give a subnet a route table that leads nowhere."""
+    table = ec2.create_route_table(VpcId=subnet["VpcId"])["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=table, SubnetId=subnet["SubnetId"])
+
+
+def test_a_private_subnet_of_the_default_vpc_is_not_used(ground, make_ground, ec2):
+    """A machine there could neither be reached nor fetch its packages."""
+    first, *others = ec2.describe_subnets()["Subnets"]
+    shut_in(ec2, first)
+    used = {it.id for it in ground.subnets("t3.small", "ws_1")}
+    assert used and first["SubnetId"] not in used
+    for it in others:
+        shut_in(ec2, it)
+    with pytest.raises(NoNetwork, match="No subnet of VPC"):
+        make_ground().subnets("t3.small", "ws_1")
+
+
+def test_who_may_not_look_at_routes_uses_what_there_is(aws, ground, ec2):
+    aws.rules = build({"denied": ["ec2:DescribeRouteTables"]})
+    assert ground.subnets("t3.small", "ws_1")
 
 
 def test_a_vpc_that_names_the_profile_wins_and_one_public_subnet_a_zone_is_used(
@@ -65,6 +103,7 @@ def test_a_vpc_that_names_the_profile_wins_and_one_public_subnet_a_zone_is_used(
         )["Subnet"]["SubnetId"]
         for number, zone in enumerate("aab")
     ]
+    lead_out(ec2, vpc)
     assert len(ground.subnets("t3.small", "ws_1")) == 2
     ec2.modify_subnet_attribute(SubnetId=made[1], MapPublicIpOnLaunch={"Value": True})
     assert [it.id for it in make_ground().subnets("t3.small", "ws_1")] == [made[1]]

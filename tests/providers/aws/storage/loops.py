@@ -78,6 +78,7 @@ class Machine:
             "PATH": os.environ["PATH"],
             "PRISM_FSTAB": str(self.fstab),
             "PRISM_DEVICES": str(self.folder / "dev"),
+            "PRISM_WORK": str(self.folder / "work"),
             "SUDO_USER": user,
         }
         told = ["nsenter", "-m", "-t", str(self.life.pid), "sh", "-s", "--", *words]

@@ -45,6 +45,21 @@ def test_of_two_that_one_request_has_made_one_stays(place):
     assert place.copy().id == kept
 
 
+def test_a_copy_that_somebody_made_with_its_tags_is_theirs(place):
+    """EBS User Guide, "Copy an Amazon EBS snapshot": tags may be copied, the volume id is not."""
+    volume, other = place.made(), place.made(replace(ORDER, key="volume_7", name="other"))
+    ours = place.kept(volume)
+    tags = [{"ResourceType": "snapshot", "Tags": place.every_copy()[0]["Tags"]}]
+    theirs = place.ec2.create_snapshot(VolumeId=other, TagSpecifications=tags)["SnapshotId"]
+    place.pass_time(3600)
+    later = place.ec2.create_snapshot(VolumeId=volume, TagSpecifications=tags)["SnapshotId"]
+    place.pass_time()
+    assert [it.id for it in place.volumes.survey().copies] == [ours]
+    assert {it["SnapshotId"] for it in place.every_copy()} == {ours, theirs, later}
+    place.volumes.delete_snapshot(ours)
+    assert {it["SnapshotId"] for it in place.every_copy()} == {theirs, later}
+
+
 def test_both_of_two_are_deleted(place):
     source = place.made()
     place.aws.fault(action="CreateSnapshot", do="twice")

@@ -14,6 +14,7 @@ from prism.providers.aws.launching import login
 from prism.templates.model import Template
 from prism.workspaces.ports import Order
 from tests.providers.aws.storage.loops import HOME, MIB, Machine, can_loop
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(not can_loop(), reason="only root makes disks of files")
 ID, OTHER = "vol-0123456789abcdef0", "vol-0123456789abcdef1"
@@ -28,7 +29,11 @@ def machine(tmp_path):
 
 
 def shown(machine, id=ID, name="data", make="new"):
-    done = machine.run("disk", id, "/dev/sdf", "1", name, make)
+    def asked():
+        done = machine.run("disk", id, "/dev/sdf", "1", name, make)
+        return done if done.returncode != LATER else None
+
+    done = eventually(asked, 60)
     assert done.returncode == 0, done.stderr
     return f"{HOME}/volumes/{name}"
 
@@ -286,3 +291,56 @@ def test_who_works_there_owns_what_was_made_for_them(machine):
     done = machine.run("disk", ID, "/dev/sdf", "1", "data", "new", user="games")
     assert done.returncode == 0, done.stderr
     assert machine.inside(f"stat -c %U {home}/volumes/data").strip() == "games"
+
+
+def slow_check(machine, folder, ends='exec /run/e2fsck "$@"'):
+    """A check that takes as long as a test wants: a restored disk is fetched as it is read."""
+    (folder / "e2fsck").write_text(
+        f"#!/bin/sh\necho began >>{folder}/checks\n"
+        f"until [ -e {folder}/go ]; do sleep 0.05; done\n{ends}\n"
+    )
+    (folder / "e2fsck").chmod(0o755)
+    machine.inside("mount -t tmpfs tmpfs /run && cp /usr/sbin/e2fsck /run/e2fsck")
+    machine.inside(f"mount --bind {folder / 'e2fsck'} $(readlink -f /usr/sbin/e2fsck)")
+
+
+def restored(machine):
+    """A copy of a disk that holds something."""
+    machine.disk(ID)
+    at = shown(machine)
+    machine.inside(f"echo precious > {at}/thesis")
+    assert machine.run("leave", ID).returncode == 0
+    machine.disk(OTHER, copy_of=ID)
+    return "disk", OTHER, "/dev/sdg", "1", "back", "copy"
+
+
+def test_a_disk_that_loads_slowly_is_waited_for_and_nothing_is_undone(machine, tmp_path):
+    """EBS User Guide, "Initialize Amazon EBS volumes": blocks are fetched when they are read."""
+    asked = restored(machine)
+    slow_check(machine, tmp_path)
+    for _ in range(3):
+        done = machine.run(*asked)
+        assert (done.returncode, "being checked" in done.stderr) == (LATER, True), done.stderr
+    (tmp_path / "go").touch()
+    at = shown(machine, OTHER, "back", "copy")
+    assert machine.inside(f"cat {at}/thesis") == "precious\n"
+    assert (tmp_path / "checks").read_text() == "began\n", (
+        "one check, however often it is asked for"
+    )
+
+
+@pytest.mark.parametrize(("code", "ends", "said"), [
+    (8, LATER, "could not be checked yet"), (4, REFUSED, "needs a repair"),
+])  # fmt: skip
+def test_a_disk_that_is_busy_is_no_disk_that_needs_a_repair(machine, tmp_path, code, ends, said):
+    """e2fsck(8): 4 is errors left, 8 an operational error, such as a device in use."""
+    asked = restored(machine)
+    slow_check(machine, tmp_path, f"exit {code}")
+    (tmp_path / "go").touch()
+
+    def told():
+        done = machine.run(*asked)
+        return done if "being checked" not in done.stderr else None
+
+    done = eventually(told, 60)
+    assert (done.returncode, said in done.stderr) == (ends, True), done.stderr

@@ -8,6 +8,7 @@ import yaml
 
 from prism.providers.aws.cloudinit.model import LIMIT, Boot, UserData
 from prism.providers.aws.cloudinit.script import boot_script, post_install, shipped
+from prism.providers.aws.cloudinit.stopping import stop_program
 from prism.providers.aws.cloudinit.units import (
     BOOT,
     LIBRARY,
@@ -88,6 +89,8 @@ def _files(worker: Worker) -> list[dict[str, str]]:
         _file(f"{UNITS}/prism-ttl.service", TTL),
         _file(f"{UNITS}/prism-ttl.timer", TTL_TIMER),
     ]
+    if worker.order.spot:  # of others it is documented that powering off stops them
+        files.append(_file(f"{LIBRARY}/stop", stop_program(), "0755"))
     if worker.order.hibernation:
         files.append(_file(f"{UNITS}/prism-woken.service", WOKEN))
     files += [_file(path, text) for path, text in post_install(worker).items()]

@@ -53,6 +53,11 @@ def _lines(worker: Worker) -> Iterator[str]:
         yield _say("kernel")
         yield _step("kernel", "failed kernel", "with_nokaslr")
         yield "restart_for nokaslr"
+    if worker.template.family == "gpu":
+        yield _say("gpu")
+        if worker.system.manager == "apt":
+            yield _step("gpu", "failed gpu", "with_gpu")
+        yield "gpu_answers"
     yield from _conda(worker)
     yield from _pip(worker)
     if files := post_install(worker):

@@ -6,6 +6,7 @@ from hashlib import sha256
 from msgspec import Struct
 
 from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.faults import AwsDenied
 from prism.providers.aws.tags import PROFILE, read
 from prism.workspaces.ports import Refused
 
@@ -38,9 +39,11 @@ def network(cloud: Cloud, profile: str) -> Network:
     mine = sorted(it["VpcId"] for it in found if read(it.get("Tags")).get(PROFILE) == profile)
     usual = [it["VpcId"] for it in found if it.get("IsDefault")]
     for id in [*mine, *usual]:
-        if subnets := _subnets(cloud, id):
-            return Network(id, subnets)
-        raise _none(f"VPC {id} has no subnet", cloud, profile)
+        if not (subnets := _subnets(cloud, id)):
+            raise _none(f"VPC {id} has no subnet", cloud, profile)
+        if open_ones := _reaching_out(cloud, id, subnets):
+            return Network(id, open_ones)
+        raise _none(f"No subnet of VPC {id} has a route to the internet", cloud, profile)
     raise _none("There is no default VPC", cloud, profile)
 
 
@@ -89,6 +92,27 @@ def _subnets(cloud: Cloud, vpc: str) -> tuple[Subnet, ...]:
         zone = it["AvailabilityZone"]
         chosen.setdefault(zone, Subnet(zone=zone, id=it["SubnetId"]))
     return tuple(sorted(chosen.values()))
+
+
+def _reaching_out(cloud: Cloud, vpc: str, subnets: Sequence[Subnet]) -> tuple[Subnet, ...]:
+    """Those whose route table leads to an internet gateway; all, where nobody may look.
+
+    VPC User Guide, "Route tables": a subnet without a table of its own follows the main one.
+    """
+    wanted = [{"Name": "vpc-id", "Values": [vpc]}]
+    try:
+        tables = list(cloud.pages("ec2", "DescribeRouteTables", "RouteTables", Filters=wanted))
+    except AwsDenied:
+        return tuple(subnets)
+    main, own = False, dict[str, bool]()
+    for table in tables:
+        leads = any(str(it.get("GatewayId", "")).startswith("igw-") for it in table["Routes"])
+        for it in table.get("Associations", []):
+            if it.get("Main"):
+                main = leads
+            elif it.get("SubnetId"):
+                own[it["SubnetId"]] = leads
+    return tuple(it for it in subnets if own.get(it.id, main))
 
 
 def _none(what: str, cloud: Cloud, profile: str) -> NoNetwork:

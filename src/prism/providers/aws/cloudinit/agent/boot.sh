@@ -97,6 +97,32 @@ restart_for() {  # WORD: once, until the kernel's command line has it
   exit 0
 }
 
+with_gpu() {  # the newest driver for servers that fits, with its kernel modules and nvidia-smi
+  local version
+  ! nvidia-smi -L || return 0
+  apt_install -- ubuntu-drivers-common pciutils || return
+  version=$(ubuntu-drivers list --gpgpu | grep -oE 'nvidia-driver-[0-9]+-server' | grep -oE '[0-9]+' | sort -n | tail -n 1)
+  [ -n "$version" ] || {
+    echo "no driver fits: $(lspci | grep -i nvidia)"
+    return 1
+  }
+  apt_install -- "nvidia-headless-no-dkms-$version-server" "nvidia-utils-$version-server" \
+    "linux-modules-nvidia-$version-server-aws"
+}
+
+gpu_answers() {  # at every boot: a workspace without its GPU is not ready
+  modprobe nvidia >>"$LOG" 2>&1
+  nvidia-smi -L >>"$LOG" 2>&1 && return
+  if [ ! -e "$DONE/restarted-for-gpu" ]; then # the modules may be of a newer kernel
+    touch "$DONE/restarted-for-gpu"
+    say "$MARK restart"
+    systemctl reboot
+    exit 0
+  fi
+  echo "nvidia-smi -L finds no GPU: $(nvidia-smi -L 2>&1 | tail -n 1)" >>"$LOG"
+  fail "$MARK failed gpu"
+}
+
 with_dnf() {
   retry dnf -y --allowerasing --setopt=retries=10 install "$@"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -I
-"""Powers this machine off when its time has passed, whatever became of those who launched it.
+"""Stops this machine when its time has passed, whatever became of those who launched it.
 
 Its time is in its tags, which it reads from EC2's metadata service; where that does not
 answer, what was read last counts. A timer runs this once a minute. A machine that is to
@@ -24,6 +24,7 @@ TTL, LAUNCHED, ACTION = "prism:ttl", "prism:launched-at", "prism:expire-action"
 PATIENCE = 120.0  # seconds
 UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|μs|ns|m|s)")
+STOP, OFF = ["/usr/local/lib/prism/stop"], ["systemctl", "poweroff"]
 WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -80,19 +81,29 @@ def deadline(address: str, kept: Path) -> float | None:
     return at
 
 
+def ran(command: list[str]) -> bool:
+    """Whether a program is there, and did what it was asked for."""
+    try:
+        return subprocess.run(command, check=False).returncode == 0
+    except OSError as error:
+        sys.stderr.write(f"{command[0]}: {error}\n")
+        return False
+
+
 def main() -> int:
     """Look once; only tests give arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--address", default="http://169.254.169.254")
     parser.add_argument("--kept", type=Path, default=Path("/var/lib/prism/deadline"))
     parser.add_argument("--console", type=Path, default=Path("/dev/console"))
-    parser.add_argument("command", nargs="*", default=["systemctl", "poweroff"])
+    parser.add_argument("--stop", default=STOP, nargs=1)
+    parser.add_argument("command", nargs="*", default=OFF)
     given = parser.parse_args()
     at = deadline(given.address, given.kept)
     if at is None or time.time() < at:
         return 0
     words = time.strftime(
-        "prism-ttl: powering off, its time ended %Y-%m-%dT%H:%M:%SZ", time.gmtime(at)
+        "prism-ttl: going down, its time ended %Y-%m-%dT%H:%M:%SZ", time.gmtime(at)
     )
     sys.stdout.write(f"{words}\n")
     try:
@@ -100,7 +111,9 @@ def main() -> int:
             console.write(f"\n{words}\n")
     except OSError as error:
         sys.stderr.write(f"no console: {error}\n")
-    return subprocess.run(given.command, check=False).returncode
+    if Path(given.stop[0]).exists() and ran(given.stop):  # of spot machines: EC2 stops them
+        return 0
+    return int(not ran(given.command))
 
 
 if __name__ == "__main__":

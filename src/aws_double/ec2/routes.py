@@ -1,0 +1,122 @@
+"""Route tables and internet gateways: whether a subnet reaches the internet."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from aws_double.ec2 import network
+from aws_double.ec2.filters import chosen
+from aws_double.refusals import Refusal, no_such
+from aws_double.world import Call, World
+
+Tree = dict[str, Any]
+EVERYWHERE = "0.0.0.0/0"
+
+
+@dataclass(slots=True)
+class Table:
+    """A route table; the main one of a network is that of every subnet without one."""
+
+    id: str
+    network: str
+    main: bool = False
+    gateway: str | None = None  # where everything else goes
+    subnets: dict[str, str] = field(default_factory=dict)  # by the id of their association
+
+
+def _tables(world: World) -> dict[str, Table]:
+    """All of them; each network has a main one from its first moment."""
+    tables = cast(dict[str, Table], world.shelf.setdefault("route-tables", {}))
+    having = {it.network for it in tables.values() if it.main}
+    for it in world.networks.values():
+        if it.id not in having:
+            id = f"rtb-{it.id.partition('-')[2]}"
+            leads = f"igw-{it.id.partition('-')[2]}" if it.default else None
+            tables[id] = Table(id, it.id, main=True, gateway=leads)
+    return tables
+
+
+def _gateways(world: World) -> dict[str, str | None]:
+    """Internet gateways, by the network that each is attached to."""
+    return cast(dict[str, str | None], world.shelf.setdefault("internet-gateways", {}))
+
+
+def create_internet_gateway(call: Call) -> Tree:
+    """CreateInternetGateway: it leads nowhere before it is attached."""
+    id = call.world.new_id("igw")
+    _gateways(call.world)[id] = None
+    return {"InternetGateway": {"InternetGatewayId": id, "Attachments": []}}
+
+
+def attach_internet_gateway(call: Call) -> Tree:
+    """AttachInternetGateway: one for a network."""
+    id, vpc = call.args["InternetGatewayId"], network.network_of(call.world, call.args["VpcId"])
+    if id not in _gateways(call.world):
+        raise no_such("InvalidInternetGatewayID.NotFound", "internetGateway", [id])
+    if vpc.id in _gateways(call.world).values():
+        raise Refusal("InvalidParameterValue", f"Network {vpc.id} already has a gateway attached")
+    _gateways(call.world)[id] = vpc.id
+    return {}
+
+
+def create_route_table(call: Call) -> Tree:
+    """CreateRouteTable: it knows its own network only."""
+    vpc = network.network_of(call.world, call.args["VpcId"])
+    it = Table(call.world.new_id("rtb"), vpc.id)
+    _tables(call.world)[it.id] = it
+    return {"RouteTable": _table(call.world, it)}
+
+
+def associate_route_table(call: Call) -> Tree:
+    """AssociateRouteTable: a subnet follows one table."""
+    world, subnet = call.world, network.subnet_of(call.world, call.args["SubnetId"])
+    for other in _tables(world).values():
+        other.subnets = {id: it for id, it in other.subnets.items() if it != subnet.id}
+    id = world.new_id("rtbassoc")
+    _found(world, call.args["RouteTableId"]).subnets[id] = subnet.id
+    return {"AssociationId": id}
+
+
+def create_route(call: Call) -> Tree:
+    """CreateRoute: everything else goes to a gateway of the same network."""
+    it, gateway = _found(call.world, call.args["RouteTableId"]), call.args.get("GatewayId")
+    if call.args.get("DestinationCidrBlock") != EVERYWHERE or gateway is None:
+        raise Refusal("UnsupportedOperation", f"The double knows routes of {EVERYWHERE} only")
+    if _gateways(call.world).get(gateway) != it.network:
+        raise no_such("InvalidGatewayID.NotFound", "gateway", [gateway])
+    it.gateway = gateway
+    return {"Return": True}
+
+
+def describe_route_tables(call: Call) -> Tree:
+    """DescribeRouteTables."""
+    fields = {
+        "vpc-id": lambda it: it.network,
+        "route-table-id": lambda it: it.id,
+        "association.main": lambda it: str(it.main).lower(),
+        "association.subnet-id": lambda it: list(it.subnets.values()),
+    }
+    wanted = call.args.get("RouteTableIds")
+    found = [it for it in _tables(call.world).values() if not wanted or it.id in wanted]
+    found = chosen(found, call.args.get("Filters", []), fields, lambda it: {})
+    return {"RouteTables": [_table(call.world, it) for it in found]}
+
+
+def _found(world: World, id: str) -> Table:
+    if (it := _tables(world).get(id)) is None:
+        raise no_such("InvalidRouteTableID.NotFound", "routeTable", [id])
+    return it
+
+
+def _table(world: World, it: Table) -> Tree:
+    own = world.networks[it.network].cidr
+    routes = [{"DestinationCidrBlock": own, "GatewayId": "local", "State": "active"}]
+    if it.gateway:
+        more = {"DestinationCidrBlock": EVERYWHERE, "GatewayId": it.gateway, "State": "active"}
+        routes.append(more)
+    linked = [
+        {"RouteTableAssociationId": id, "RouteTableId": it.id, "SubnetId": subnet, "Main": False}
+        for id, subnet in it.subnets.items()
+    ]
+    if it.main:
+        linked.append({"RouteTableAssociationId": it.id, "RouteTableId": it.id, "Main": True})
+    return {"RouteTableId": it.id, "VpcId": it.network, "Routes": routes, "Associations": linked}
