@@ -212,7 +212,12 @@ def copy(proof: Proof) -> Tree:
         "the snapshot", lambda: proof.prism("snapshot", "show", COPY)["state"] == "completed"
     )
     proof.prism("snapshot", "restore", COPY, AGAIN)
-    return {"restored": _volume(proof, AGAIN, "available")["volume_id"]}
+    it = _volume(proof, AGAIN, "available")
+    wanted = [{"Name": "volume-id", "Values": [it["volume_id"]]}]
+    [found] = proof.ask("ec2", "describe_volumes", Filters=wanted)["Volumes"]
+    if not found.get("SnapshotId"):
+        raise Failed("the restored volume comes of no snapshot")
+    return {"restored": it["volume_id"], "of": found["SnapshotId"]}
 
 
 POINTS = (who, launch, sleep_and_wake, spot_powers_off, volume, shared, copy)
