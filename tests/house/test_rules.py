@@ -19,6 +19,7 @@ TIMELESS = {"clock.py", "agent", "cli", "client", "making.py"}
 EVERYTHING = {"", "Exception", "BaseException"}
 DEFERRED = re.compile(r"# noqa: PLC0415\W+\w{3}")  # and why
 # Written in halves, so that this file does not find itself.
+REVISION = re.compile(r'^(?:down_)?revision = "(\d+)"', re.MULTILINE)
 MACHINE = re.compile("/" + r"(work|farm|root)/")
 REGISTRY = re.compile(r"(pypi|pythonhosted|npmjs|yarnpkg)" + r"\.(org|com)")
 
@@ -120,3 +121,13 @@ def sleeps(call):
 
 def moment(args):
     return bool(args) and isinstance(args[0], ast.Constant) and args[0].value < 1
+
+
+def test_migrations_are_one_chain():
+    """Two that were written side by side have to be put one after the other."""
+    folder = PACKAGE / "daemon" / "migrations" / "versions"
+    said = [REVISION.findall(it.read_text()) for it in sorted(folder.glob("[0-9]*.py"))]
+    numbers = [f"{number:04}" for number in range(1, len(said) + 1)]
+    assert [revision for (revision, *_) in said] == numbers
+    assert [it.name[:4] for it in sorted(folder.glob("[0-9]*.py"))] == numbers
+    assert [before for (_, before, *_) in said[1:]] == numbers[:-1]
