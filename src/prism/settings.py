@@ -13,6 +13,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from socket import gethostname
 from typing import Annotated, Any, Literal, get_args, get_type_hints
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,6 +21,7 @@ from msgspec import Meta, Struct
 from prism.errors import Invalid
 from prism.home import DEFAULT, environment, folder_of, lines_of, settings_file, socket_of
 
+PATH = "a path in UTF-8 without control characters, such as line breaks"
 PASSWORD = re.compile(r"(://[^:/@\s]*:|[?&]password=)[^@&\s]+")
 NO_ID = 2**32 - 1  # what the kernel takes for nobody
 POSTGRES = re.compile(r"^postgres(ql)?://")
@@ -172,6 +174,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             if value := environ.get(variable(name)):
                 given[name] = _converted(variable(name), value, kind)
         settings = cls(**given)
+        if not _path(settings.home):
+            raise SettingInvalid.of(variable("home"), settings.home, PATH)
         if settings.caller_cidr and not _range(settings.caller_cidr):
             raise SettingInvalid.of(variable("caller_cidr"), settings.caller_cidr, _allowed(Range))
         if not uids(settings.uid_range):
@@ -197,7 +201,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def database(self) -> str:
         """`database_url`, or SQLite in the home, as SQLAlchemy wants it."""
-        url = self.database_url or f"sqlite:///{self.folder / 'state.db'}"
+        url = self.database_url or f"sqlite:///{quote(str(self.folder / 'state.db'))}"
         return POSTGRES.sub("postgresql+psycopg://", url)
 
     @property
@@ -271,6 +275,15 @@ def _allowed(kind: Any) -> str:
         if isinstance(part, Meta):
             return str(part.description)
     return f"one of {', '.join(get_args(kind))}"
+
+
+def _path(home: str) -> bool:
+    """Whether every program that has to can name it."""
+    try:
+        home.encode()
+    except UnicodeEncodeError:
+        return False
+    return not any(ord(one) < 32 or ord(one) == 127 for one in home)
 
 
 def _range(cidr: str) -> bool:

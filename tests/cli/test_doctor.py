@@ -421,10 +421,9 @@ def test_a_folder_that_no_workspace_knows(world, home):
 
 
 def test_a_daemon_that_is_ill(world):
-    away = {"provider": "aws", "reachable": False, "problem": "ExpiredToken"}
-    one = world(status=STATUS | {"status": "degraded", "places": [away]})
+    one = world(status=STATUS | {"status": "degraded", "reasons": ["aws:1:x: ExpiredToken"]})
     level, said = found(service.daemon, one)
-    assert (level, "aws cannot be reached: ExpiredToken" in said) == ("warning", True)
+    assert (level, "ExpiredToken" in said, "healthy" in said) == ("warning", True, False)
 
 
 def test_a_daemon_that_has_the_home_and_does_not_answer(world, home):

@@ -25,9 +25,12 @@ FIRST_LOOK = 15.0  # seconds that a daemon which has just been started gets to l
 def _recover(asked: Namespace) -> None:
     wire = daemon()
     _after_a_look(wire)
-    it = wire.ask("POST", "/recover", {"dry_run": asked.dry_run, "everybody": asked.everybody})
+    body = {"dry_run": asked.dry_run, "everybody": asked.everybody, "accept": asked.accept}
+    it = wire.ask("POST", "/recover", body)
     if asked.json:
         return show_json(it)
+    if it.get("database"):
+        say(f"note: {it['database']}")
     done = "would be a workspace again" if it["dry_run"] else "is a workspace again"
     for one in it["recovered"]:
         print(f"{one['name']} {done} ({one['state']}, {one['instance_id']})")
@@ -134,6 +137,11 @@ def _trouble(places: list[dict[str, Any]]) -> None:
 
 def _of_recover(made: ArgumentParser) -> None:
     made.add_argument("--dry-run", action="store_true", help="say what would be done")
+    made.add_argument(
+        "--accept",
+        action="store_true",
+        help="go on with a database that is older than the machines",
+    )
     made.add_argument(
         "--everybody",
         action="store_true",

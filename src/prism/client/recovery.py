@@ -25,7 +25,12 @@ class Recoveries:
         """Have one destroyed, with its disk."""
         return ask(self._wire, "POST", f"{PATH}/{quoted(id)}/terminate", Adopted, End("DELETE"))
 
-    def recover(self, *, dry_run: bool = False, everybody: bool = False) -> Recovered:
-        """Make workspaces of all that are ours, or of all; a dry run only says which."""
-        body = Recovery(dry_run=dry_run, everybody=everybody)
+    def recover(
+        self, *, dry_run: bool = False, everybody: bool = False, accept: bool = False
+    ) -> Recovered:
+        """Make workspaces of all that are ours, or of all; a dry run only says which.
+
+        `accept` goes on with a database that is older than the machines.
+        """
+        body = Recovery(dry_run=dry_run, everybody=everybody, accept=accept)
         return ask(self._wire, "POST", "/recover", Recovered, body)

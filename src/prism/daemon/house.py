@@ -24,6 +24,7 @@ from prism.connections import live as connections
 from prism.costs import api as costs
 from prism.daemon import api as daemon
 from prism.daemon import aws, docs
+from prism.daemon.hold import HoldDestruction
 from prism.daemon.places import GATHER
 from prism.daemon.rooms import Rooms
 from prism.daemon.schemas import Structs
@@ -142,6 +143,8 @@ class House:
     def prepare(self) -> None:
         """Bring the database to today's schema, and make what a first start makes."""
         upgrade(self.db.url, MIGRATIONS)
+        self.db.check()
+        self.rooms.generation.begin()
         self.profiles.first_start(sections(config_file(os.environ)))
 
     def settle(self, rounds: int = 20) -> None:
@@ -258,6 +261,7 @@ def _middleware(rooms: Rooms) -> list[Any]:
         lambda app: Waiting(app, rooms.snapshot, db.bus),
         Intake(),
         Idempotency(db, clock, asker, WITHOUT_SECRETS),
+        HoldDestruction(rooms.generation.refuse),
         Rights(_sought(rooms), clock, rooms.lasting),
     ]
 

@@ -211,6 +211,7 @@ class PlaceRooms(RescueRooms):
             rules=self.watchman,
             mispriced=self.prices.hurry,
             running=self.running_time,
+            held=self.generation.held,
         )
         return made
 
@@ -218,7 +219,11 @@ class PlaceRooms(RescueRooms):
         kept = (self.db, self.clock, volumes, WorkspaceHosts(), self.storage_meters)
         gleaner = Gleaner(self.db, self.clock)
         self.gleaners.append(gleaner)
-        found = (VolumeReconciler(*kept, observers=[gleaner]), SnapshotReconciler(*kept))
+        held = self.generation.held
+        found = (
+            VolumeReconciler(*kept, observers=[gleaner], held=held),
+            SnapshotReconciler(*kept, held=held),
+        )
         return [Loop(it, self.db, self.clock, hands=4) for it in found]
 
     # ------------------------------------------------------------ what is said of it

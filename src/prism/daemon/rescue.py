@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from prism.daemon.money import MoneyRooms
+from prism.recovery.generation import Generation
 from prism.recovery.lookout import Everywhere, Strays
 from prism.recovery.origins import Origins
 from prism.recovery.service import RecoveryService
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from prism.idle.service import Keeper
     from prism.profiles.service import ProfileService
     from prism.recovery.model import Looked
+    from prism.settings import Settings
     from prism.storage.model import Terms as StorageTerms
     from prism.templates.service import TemplateService
 
@@ -23,6 +25,7 @@ class RescueRooms(MoneyRooms):
     """What finds machines without a workspace in a daemon, and makes workspaces of them."""
 
     if TYPE_CHECKING:  # `Rooms` makes them
+        settings: Settings
 
         @cached_property
         def profiles(self) -> ProfileService: ...  # noqa: D102
@@ -34,6 +37,11 @@ class RescueRooms(MoneyRooms):
         def watchman(self) -> Keeper: ...  # noqa: D102
         def _storage_terms(self, place: str | None) -> StorageTerms: ...
         def _unseen(self) -> list[Looked]: ...
+
+    @cached_property
+    def generation(self) -> Generation:
+        """Whether the database is older than the world."""
+        return Generation(self.db, self.clock, self.settings.workspaces)
 
     @cached_property
     def lookouts(self) -> list[Strays]:
@@ -70,6 +78,7 @@ class RescueRooms(MoneyRooms):
             self.who,
             guards=[self.escrow],
             meters=[*self.meters, self.watchman],
+            generation=self.generation,
             storage=Shelf(
                 self.db,
                 self.clock,

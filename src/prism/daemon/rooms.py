@@ -250,7 +250,7 @@ class Rooms(PlaceRooms):
             counts=self._counts,
             profiles=self._known_profiles,
             places=self._places,
-            troubles=self.db.troubles,
+            troubles=lambda: [*self.db.troubles(), *self.generation.reasons()],
             stop=self._stop,
         )
 

@@ -12,6 +12,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from prism.errors import Unavailable
 
 AGAIN = "Try again in some seconds; if it lasts: `prism doctor`"
+BACK = (
+    "End the daemon (`prism daemon stop`) and put a backup back: `prism restore FILE`. Without "
+    "one, move what is left of the database away; a new one begins, and `prism recover` takes "
+    "the machines back"
+)
 LOOK = "Start the database, or correct PRISM_DATABASE_URL; `prism doctor` looks at it"
 
 
@@ -45,8 +50,8 @@ HINTS: dict[Kind, str] = {
     DatabaseBusy: AGAIN,
     DatabaseFull: "Free space on the database's disk, then try again",
     DatabaseReadOnly: "Make the database writable again; `prism doctor` looks at it",
-    DatabaseDamaged: "See what can be done: `prism doctor`",
-    DatabaseLost: "See what can be done: `prism doctor`",
+    DatabaseDamaged: BACK,
+    DatabaseLost: BACK,
 }
 # By the beginning of SQLite's name for an error; the extended names are longer.
 SQLITE: dict[str, Kind] = {

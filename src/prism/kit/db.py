@@ -16,6 +16,7 @@ answer (503); `troubles` says so until a while after it has ended. Nobody waits 
 writers wait.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from prism.kit import journal
 from prism.kit.clock import Clock
-from prism.kit.database_faults import DatabaseLost, DatabaseUnavailable, diagnose
+from prism.kit.database_faults import (
+    BACK,
+    DatabaseDamaged,
+    DatabaseLost,
+    DatabaseUnavailable,
+    diagnose,
+)
 from prism.kit.events import Bus, Event, Recorded
 from prism.kit.tables import metadata
 
@@ -42,6 +49,7 @@ HOLDER = text(
 )
 PATIENCE = 10.0  # seconds that anybody waits for the database
 RECENT = 30.0  # seconds for which a trouble is told after it was met last
+READ_AT_ONCE = 64 * 2**20  # bytes
 LONG = 2.0  # seconds that a writer may wait without anybody being told
 
 
@@ -68,6 +76,8 @@ class Database:
         self.patience = patience
         self.shared = not url.startswith("sqlite")
         self.url = url
+        self.identity: Callable[[Connection], bool] | None = None
+        """Whether a connection leads to the database of this daemon; set once that is known."""
         self.committed: list[Callable[[], object]] = []
         """Called after each commit with facts, before it is told: state kept in memory."""
         self._clock = clock
@@ -76,9 +86,12 @@ class Database:
         self._queue: dict[object, float] = {}  # since when each writer waits for its turn
         opened = _postgres if self.shared else _sqlite
         self.writer, self._readers = opened(url, patience)
+        self._file = None if self.shared else self.writer.url.database
+        self._inode: int | None = None
         self._closed = False
         for engine in (self.writer, self._readers):
             event.listen(engine.pool, "checkin", self._back)
+            event.listen(engine, "connect", lambda *_: self._opened())
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
@@ -93,6 +106,7 @@ class Database:
                 raise
             return
         newest = 0
+        self._still_there()
         with self._explained(writing=True), self._turn() as connection:
             tx = Tx(connection)
             CURRENT.set(tx)
@@ -131,6 +145,9 @@ class Database:
         """Say what is wrong with the database instead of what its driver says."""
         try:
             yield
+        except DatabaseUnavailable as away:
+            self._met[writing] = time.monotonic(), away
+            raise
         except SQLAlchemyError as error:
             if (problem := diagnose(error, writing=writing)) is None:
                 raise
@@ -145,11 +162,45 @@ class Database:
         return any(isinstance(why, DatabaseLost) for _, why in tuple(self._met.values()))
 
     def look(self) -> None:
-        """See whether it is there, whole and ours; raises `DatabaseUnavailable`."""
+        """See whether it is there and ours; raises `DatabaseUnavailable`."""
+        self._still_there()
         with self.read() as sql:
-            journal.newest(sql)
+            ours = journal.newest(sql) >= self._newest
+            if not ours or (self.identity is not None and not self.identity(sql)):
+                raise DatabaseLost(
+                    details="it was put back or exchanged while the daemon ran",
+                    remediation="Start the daemon anew: `prism daemon stop`",
+                )
         if self.lost:
             self._met.clear()
+
+    def check(self) -> None:
+        """Read a file that is not large as a whole; raises `DatabaseDamaged`."""
+        if self._file is None or os.path.getsize(self._file) > READ_AT_ONCE:
+            return
+        with self.read() as sql:
+            said = sql.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if said != "ok":
+                raise DatabaseDamaged(details=f"{self._file}: {said}", remediation=BACK)
+
+    def _opened(self) -> None:
+        """Remember which file it is."""
+        if self._file is not None and self._inode is None:
+            self._inode = os.stat(self._file).st_ino
+
+    def _still_there(self) -> None:
+        """A file that was removed takes what is written with it as soon as nobody has it open."""
+        if self._file is None or self._inode is None:
+            return
+        try:
+            gone = os.stat(self._file).st_ino != self._inode
+        except OSError:
+            gone = True
+        if gone:
+            details = f"{self._file} was removed or exchanged while the daemon ran"
+            away = DatabaseLost(details=details, remediation=BACK)
+            self._met[False] = time.monotonic(), away
+            raise away
 
     def troubles(self) -> list[str]:
         """What is wrong with the database at this moment, or was some seconds ago; asks it."""

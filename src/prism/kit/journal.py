@@ -20,6 +20,7 @@ from sqlalchemy import (
     delete,
     func,
     select,
+    text,
     update,
 )
 
@@ -50,6 +51,7 @@ archive = Table(
     ),
 )
 PASSING = ("instance_progress", RESYNC)  # not what anybody did
+GO_ON = text("SELECT setval(pg_get_serial_sequence('events', 'id'), :id)")
 NEWEST = select(func.coalesce(func.max(facts.c.id), 0))
 AFTER = select(facts).order_by(facts.c.id).limit(PAGE)
 
@@ -58,6 +60,13 @@ def record(connection: Connection, events: Sequence[Event], at: datetime) -> int
     """Write facts down, in the transaction that makes them true; the id of the last one."""
     connection.execute(facts.insert(), [_row(event, at) for event in events])
     return newest(connection)
+
+
+def record_at(connection: Connection, event: Event, at: datetime, id: int) -> None:
+    """Write a fact down with a number of its own; what follows goes on behind it."""
+    connection.execute(facts.insert(), [{**_row(event, at), "id": id}])
+    if connection.dialect.name == "postgresql":
+        connection.execute(GO_ON, {"id": id})
 
 
 def newest(connection: Connection) -> int:

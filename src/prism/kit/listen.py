@@ -37,6 +37,7 @@ class Listener:
                 with psycopg.connect(self._url, autocommit=True, **patient({})) as connection:
                     connection.execute("LISTEN prism")
                     while not self._stopped.is_set():
+                        self._db.look()
                         self._db.tell()  # also after silence: a message may have been lost
                         list(connection.notifies(timeout=AT_MOST, stop_after=1))
             except (psycopg.Error, DatabaseUnavailable) as error:

@@ -118,10 +118,14 @@ class Orphans(Struct, frozen=True):
 
 
 class Recovery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to take back what is ours, or with `everybody` all there is."""
+    """A request to take back what is ours, or with `everybody` all there is.
+
+    `accept` is the decision to go on with a database that is older than the world.
+    """
 
     dry_run: bool = False
     everybody: bool = False
+    accept: bool = False
 
 
 class Adopted(Struct, frozen=True, kw_only=True):
@@ -167,9 +171,10 @@ class Storage(Protocol):
 
 
 class Recovered(Struct, frozen=True, kw_only=True):
-    """The answer to a recovery."""
+    """The answer to a recovery; `database` says how that is behind the world, if it is."""
 
     dry_run: bool
+    database: str | None = None
     recovered: Sequence[Adopted]
     storage: Sequence[StorageTaken] = ()
     left: Sequence[Left]

@@ -18,6 +18,7 @@ from prism.kit.db import Database, Tx
 from prism.kit.money import amount, rate
 from prism.recovery import store
 from prism.recovery.events import WorkspaceRecovered
+from prism.recovery.generation import DECIDE, Generation
 from prism.recovery.model import (
     Adopted,
     End,
@@ -66,10 +67,11 @@ class RecoveryService:
         guards: Sequence[LaunchGuard] = (),
         meters: Sequence[Meter] = (),
         storage: Storage | None = None,
+        generation: Generation | None = None,
     ) -> None:
         self._db, self._clock, self._sight, self._origins = db, clock, sight, origins
         self._who, self._guards, self._meters = actor, guards, meters
-        self._storage = storage
+        self._storage, self._generation = storage, generation
 
     def orphans(self) -> Orphans:
         """Every machine without a row, as the last looks have shown it."""
@@ -109,11 +111,21 @@ class RecoveryService:
             left.extend(others)
         return Recovered(
             dry_run=asked.dry_run,
+            database=self._decided(asked),
             recovered=recovered,
             storage=stored,
             left=left,
             places=self._sight.places(),
         )
+
+    def _decided(self, asked: Recovery) -> str | None:
+        """What is said of a database that is behind the world; accepted, if so asked."""
+        if self._generation is None or (behind := self._generation.behind) is None:
+            return None
+        if not asked.dry_run and (asked.accept or behind.why == "new"):
+            self._generation.accept(self._who())
+            return f"{behind.words}; it is accepted"
+        return f"{behind.words}. {DECIDE}"
 
     def _named(self, id: str) -> Found:
         for it in self._sight.strays():

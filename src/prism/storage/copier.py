@@ -1,6 +1,6 @@
 """Making what is wanted of snapshots true: look, plan, act, record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -42,10 +42,13 @@ class SnapshotReconciler:
         places: Mapping[str, Volumes],
         hosts: Hosts,
         meters: Sequence[Meter] = (),
+        *,
+        held: Callable[[None], bool] = lambda _: False,
     ) -> None:
         self._db, self._clock, self._places = db, clock, places
         self._hosts, self._meters = hosts, meters
         self._rounds = Rounds(places)
+        self._held = held  # whether nothing is to be done for now
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose place one of our providers serves."""
@@ -77,6 +80,8 @@ class SnapshotReconciler:
         seen = perceive(before, copy.seen if copy else None, now, place.patience)
         moving = not place.early and any(one.wanted != one.attached for one in links)
         act = plan_snapshot(before, seen, host, moving=moving)
+        if self._held(None) and act in {Act.MAKE, Act.DELETE}:
+            act = Act.WAIT
         if act is Act.FORGET:
             return Found(NEVER - now, lambda tx: self._forget(tx, before))
         facts = _facts(before, seen, copy)

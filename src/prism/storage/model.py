@@ -147,7 +147,11 @@ class Volume(Struct, frozen=True, kw_only=True):
 
 
 class Attachment(Struct, frozen=True, kw_only=True):
-    """A volume in a workspace: `wanted` is what requests say, `attached` what was seen."""
+    """A volume in a workspace: `wanted` is what requests say, `attached` what was seen.
+
+    A machine that has it and belongs to no workspace here stands in its own name: `workspace`
+    is then the machine's id.
+    """
 
     volume: str
     workspace: str  # its lasting id
@@ -219,6 +223,9 @@ class Hosts(Protocol):
 
     def of(self, sql: Any, ids: Collection[str]) -> Mapping[str, Host]:
         """Those with these lasting ids that are still listed."""
+
+    def on(self, sql: Any, machines: Collection[str]) -> Mapping[str, Host]:
+        """Those that live on these machines, by machine."""
 
 
 class Terms(Protocol):

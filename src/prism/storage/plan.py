@@ -239,6 +239,8 @@ def _towards_its_end(
         return Step(Act.FORGET)
     if seen is Seen.THERE and (leaving := _leaving(attachments, hosts)):
         return Step(Act.DETACH, leaving)
+    if any(one.attached for one in attachments):
+        return Step(Act.WAIT)  # somebody works with it whom nobody knew when this was asked
     return Step(Act.WAIT if seen in {Seen.DELETING, Seen.UNSURE} else Act.DELETE)
 
 
@@ -301,9 +303,54 @@ def machine_of(one: Attachment, hosts: Mapping[str, Host]) -> str:
 
 
 def wants(one: Attachment, hosts: Mapping[str, Host]) -> bool:
-    """Whether a workspace that lives is to have it."""
+    """Whether a workspace that lives, or a machine of nobody's, is to have it."""
     host = hosts.get(one.workspace)
-    return one.wanted and host is not None and not host.ended
+    lives = host is not None and not host.ended
+    return one.wanted and (lives or unknown(one))
+
+
+def unknown(one: Attachment) -> bool:
+    """Whether it is a machine that belongs to no workspace here."""
+    return one.workspace == one.machine
+
+
+def unaccounted(
+    attachments: Sequence[Attachment], hosts: Mapping[str, Host], there: Collection[str]
+) -> set[str]:
+    """The machines that have a volume, and no workspace here is known to be one of them."""
+    known = {machine_of(one, hosts) for one in attachments if not unknown(one)}
+    return set(there) - known
+
+
+def settlement(
+    it: Volume,
+    attachments: Sequence[Attachment],
+    machines: Collection[str],
+    there: Collection[str],
+    owners: Mapping[str, Host],
+) -> tuple[list[Attachment], list[Attachment]]:
+    """The attachments to keep for these machines, and those to give up for them.
+
+    `owners` are the workspaces on the machines. What the world shows stands; a wish that an ebs
+    volume be elsewhere, which was never granted, gives way to it.
+    """
+    added, given_up = [], []
+    standing = {one.machine for one in attachments if unknown(one)}
+    for machine in sorted(machines):
+        owner = owners.get(machine)
+        if owner is not None:
+            added.append(
+                Attachment(volume=it.id, workspace=owner.id, name=owner.name, machine=machine)
+            )
+            given_up += [one for one in attachments if one.workspace == machine]
+        elif machine not in standing:
+            added.append(
+                Attachment(volume=it.id, workspace=machine, name=machine, machine=machine)
+            )
+    if added and it.kind is Kind.EBS:
+        waiting = (one for one in attachments if not one.attached and one.machine not in there)
+        given_up += [one for one in waiting if not unknown(one)]
+    return added, given_up
 
 
 def plan_snapshot(it: Snapshot, seen: Seen, host: Host | None, *, moving: bool = False) -> Act:

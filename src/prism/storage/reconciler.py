@@ -1,7 +1,7 @@
 """Making what is wanted of volumes true: look, plan, act, record."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -42,6 +42,9 @@ from prism.storage.plan import (
     perceive,
     plan_volume,
     settled,
+    settlement,
+    unaccounted,
+    unknown,
     volume_state,
     wants,
 )
@@ -88,10 +91,13 @@ class VolumeReconciler:
         meters: Sequence[Meter] = (),
         *,
         observers: Sequence[Observer] = (),
+        held: Callable[[None], bool] = lambda _: False,
     ) -> None:
         self._db, self._clock, self._places = db, clock, places
         self._hosts, self._meters, self._observers = hosts, meters, observers
         self._rounds = Rounds(places)
+        self._held = held  # whether nothing is to be done for now
+        self._left: dict[tuple[str, str], datetime] = {}  # when a machine was told to leave one
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose place one of our providers serves."""
@@ -106,7 +112,10 @@ class VolumeReconciler:
         with self._db.read() as sql:
             known = store.idle_in(sql, Volume, places)
             attachments = store.attachments_of(sql, [it.id for it in known])
-            hosts = self._hosts_of(sql, [one for its in attachments.values() for one in its])
+            rows = [one for its in attachments.values() for one in its]
+            hosts = self._hosts_of(sql, rows)
+            owners = self._hosts.on(sql, {one.workspace for one in rows if unknown(one)})
+        hosts = {**hosts, **owners}
         changed = [it.id for it in known if self._differs(it, attachments[it.id], hosts, look)]
         if changed:
             with self._db.write() as tx:
@@ -125,13 +134,17 @@ class VolumeReconciler:
             hosts = self._hosts_of(sql, attachments)
         place, now = self._places[before.place], self._clock.now()
         disk = view.disk(before)
+        if disk is not None and self._settled(claim, before, attachments, hosts, disk):
+            return Found(timedelta(0), lambda _: None)  # once more, with what is known now
         seen = perceive(before, disk.seen if disk else None, now, place.patience)
         attachments = _looked_at(attachments, disk, hosts)
         unmounted = disk.unmounted if disk else frozenset()
         step = plan_volume(before, seen, attachments, hosts, unmounted, early=place.early)
+        if self._held(None) and step.act not in {Act.REST, Act.FORGET}:
+            step = Step(Act.WAIT)
         if step.act is Act.FORGET:
             return Found(NEVER - now, lambda tx: self._forget(tx, before))
-        facts, refused = _facts(before, seen, disk), False
+        facts, refused = _facts(before, seen, disk) | _in_use(before, step, attachments), False
         try:
             facts |= self._act(claim, replace(before, **facts), step, hosts)
         except (StorageRefused, VolumeElsewhere) as no:
@@ -166,12 +179,42 @@ class VolumeReconciler:
                 self._aim(step.attachment, machine)  # before the call: from here on it may be so
                 place.attach(id, machine, it.name)
             else:
+                self._left[it.id, machine] = self._clock.now()
                 place.detach(id, machine)
                 self._aim(step.attachment, None)
             # What was refused when it was attached stays told while that is undone.
             told = step.act is Act.DETACH and not step.attachment.attached
             return {} if told else {"trouble": None}
         return {}
+
+    def _settled(
+        self,
+        claim: Claim,
+        it: Volume,
+        attachments: Sequence[Attachment],
+        hosts: Mapping[str, Host],
+        disk: Disk,
+    ) -> bool:
+        """Take down which machines have it that no attachment names; whether there were any."""
+        machines = unaccounted(attachments, hosts, disk.attached)
+        machines = {one for one in machines if not self._just_left(it, one)}
+        if not machines:
+            return False
+        with self._db.write() as tx:
+            owners = self._hosts.on(tx.sql, machines)
+            added, over = settlement(it, attachments, machines, disk.attached, owners)
+            claim.update(tx, attempts=0)  # the lease has to be ours
+            for one in over:
+                store.drop(tx, one)
+            for one in added:
+                store.want(tx, one)
+        return bool(added)
+
+    def _just_left(self, it: Volume, machine: str) -> bool:
+        """Whether a look may still show what was undone."""
+        at = self._left.get((it.id, machine))
+        long = max(self._places[it.place].patience * BOOTING, AGAIN)
+        return at is not None and self._clock.now() < at + long
 
     def _aim(self, one: Attachment, machine: str | None) -> None:
         with self._db.write() as tx:
@@ -247,7 +290,8 @@ class VolumeReconciler:
                 one = replace(one, wanted=False)  # noqa: PLW2901
                 store.want(tx, one)
             over = not one.wanted or one.workspace in links.ended
-            if over and not found.attached and one.machine is None:
+            gone = one.machine is None or unknown(one)  # a machine of nobody's need not be told
+            if over and not found.attached and gone:
                 store.drop(tx, one)
 
     def _forget(self, tx: Tx, it: Volume) -> None:
@@ -279,6 +323,10 @@ class VolumeReconciler:
             return True  # its workspace has ended
         if disk is None:
             return it.disk_id is not None and it.seen is not Seen.GONE
+        new = unaccounted(attachments, hosts, disk.attached)
+        new -= {one.workspace for one in attachments if one.workspace not in hosts}
+        if any(not self._just_left(it, machine) for machine in new):
+            return True
         seen = _looked_at(attachments, disk, hosts)
         if any(a.attached != b.attached for a, b in zip(attachments, seen, strict=True)):
             return True
@@ -296,6 +344,15 @@ def _looked_at(
     if disk is None:
         return looked_at(attachments, hosts, ())
     return looked_at(attachments, hosts, disk.attached, disk.unmounted)
+
+
+def _in_use(it: Volume, step: Step, attachments: Sequence[Attachment]) -> dict[str, Any]:
+    """Why one is not destroyed yet, where that is."""
+    names = ", ".join(sorted(one.name for one in attachments if one.attached))
+    if it.verb is not Verb.DELETE or step.act is not Act.WAIT or not names:
+        return {}
+    message = f"{names} has it; take it away first: `prism volume detach {it.name}`"
+    return {"trouble": Trouble("IN_USE", message)}
 
 
 def _begins(step: Step) -> bool:

@@ -27,6 +27,11 @@ class WorkspaceHosts:
         """Those with these lasting ids that are still listed."""
         return {it.id: host(it) for it in store.by_ids(sql, ids)} if ids else {}
 
+    def on(self, sql: Connection, machines: Collection[str]) -> Mapping[str, Host]:
+        """Those that live on these machines, by machine."""
+        found = store.on_machines(sql, machines) if machines else []
+        return {id: host(it) for it in found for id in (it.machine_id or it.expected_id,) if id}
+
 
 def host(it: Workspace) -> Host:
     """A workspace for storage."""

@@ -81,10 +81,12 @@ class WorkspaceReconciler:
         rules: Rules | None = None,
         mispriced: Callable[[], object] = lambda: None,
         running: Sequence[RunningTime] = (),
+        held: Callable[[datetime], bool] = lambda _: False,
     ) -> None:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._meters, self._observers = retention, meters, observers
         self._rules, self._mispriced, self._running = rules, mispriced, running
+        self._held = held  # whether a wish of that time is not to be granted for now
         self._looks = Looks(computes, clock)
         self._looked: dict[str, datetime] = {}  # when each place had answered, the time before
         self.glances: Mapping[str, Glance] = {}
@@ -140,6 +142,8 @@ class WorkspaceReconciler:
         act = plan(before, seen).act
         if act is Act.FORGET:
             return self._forgotten(before, now)
+        if held := self._held(before.wished_at):
+            act = Act.REST if act is Act.REST else Act.WAIT
 
         facts = _facts(before, seen, machine, now)
         if act is Act.TERMINATE:
@@ -147,10 +151,11 @@ class WorkspaceReconciler:
                 act, why = before_its_end(sql, before, seen)
             facts |= {"failure": why} if why else {}
         try:
-            facts |= self._act(claim, before, act, machine)
+            facts |= {} if held else self._act(claim, before, act, machine)
         except Refused as no:
             facts |= _refused(before, act, no)
-        told = describe(compute, before, machine, act, _order(before, before.attempt, None))
+        order = _order(before, before.attempt, None)
+        told = {} if held else describe(compute, before, machine, act, order)
         since = self._since(before, machine, seen, now)
         found = self._found(before, facts | (told or {}), since)
         return found if told is not None else Found(min(found.look_again, UNTOLD), found.record)
@@ -275,6 +280,8 @@ class WorkspaceReconciler:
             tx.happened(_told(before, after))
         if after.granted > before.granted and state is State.RUNNING and after.verb in BRINGS_UP:
             store.record_bring_up(tx, after, after.place.partition(":")[0], now)
+        if self._held(after.wished_at):
+            return
         if after.granted == after.wish and (verb := expiring(after, state, now)):
             store.ask(tx, after, verb, now, after.expires_at)
             tx.happened(_expired(after, state, store.by_id(tx.sql, id)))

@@ -200,6 +200,12 @@ def by_ids(sql: Connection, ids: Collection[str]) -> list[Workspace]:
     return _many(sql, SELECT.where(workspaces.c.id.in_(ids)))
 
 
+def on_machines(sql: Connection, machines: Collection[str]) -> list[Workspace]:
+    """The living ones on these machines."""
+    columns = (workspaces.c.machine_id, workspaces.c.expected_id)
+    return _many(sql, SELECT.where(or_(*(it.in_(machines) for it in columns)), LIVE))
+
+
 def ask(tx: Tx, before: Workspace, verb: Verb, at: datetime, expires_at: datetime | None) -> None:
     """Keep what is now wanted, and have it looked at."""
     wish = {"verb": verb, "wish": before.wish + 1, "wished_at": at, "expires_at": expires_at}

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from prism.cli.checks.machine import installing
 from prism.cli.checks.world import Finding, Ran, World, broken, ok, skipped, warning
@@ -138,7 +139,8 @@ def _tried(world: World, program: str) -> Ran:
     files = [found for name in NAMED if (found := world.environ.get(name))]
     url = world.environ.get("PRISM_DATABASE_URL", "")
     if url.startswith("sqlite:///"):
-        files.append(os.path.abspath(url.removeprefix("sqlite:///")))
+        named = unquote(url.removeprefix("sqlite:///").partition("?")[0])
+        files.append(os.path.abspath(named))
     asked = {"bwrap": program, "home": str(world.home), "private": files}
     asked["reachable"] = [*reachable(), str(TRIAL)]
     return world.run(sys.executable, "-I", "-S", str(TRIAL), json.dumps(asked))

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from prism import __version__
 from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
@@ -21,11 +21,11 @@ LISTENING = re.compile(r"^\s*\d+: (\S+):([0-9A-F]{4}) \S+ 0A (?:\S+\s+){5}(\d+)"
 def daemon(world: World) -> Iterator[Finding]:
     """The process behind all of this."""
     if world.status is not None:
-        for place in world.status["places"]:
-            if place["reachable"] is False:
-                said = f"{place['provider']} cannot be reached: {place['problem']}"
-                yield warning(said, "See what it says: `prism daemon logs`")
-        yield ok(f"{world.status['status']}, up {world.status['uptime']}")
+        reasons = world.status.get("reasons", ())
+        for why in reasons:
+            yield warning(why, "See what it says: `prism daemon logs`")
+        if not reasons:
+            yield ok(f"{world.status['status']}, up {world.status['uptime']}")
     elif world.place.url and world.fault is not None:
         said = f"{world.fault.message} ({world.fault.details})"
         yield broken(said, world.fault.remediation or "Check PRISM_URL")
@@ -80,7 +80,8 @@ def database(world: World) -> Finding:
     url = world.environ.get("PRISM_DATABASE_URL", "")
     if url.startswith("postgres"):
         return _postgres(url)
-    path = Path(url.removeprefix("sqlite:///")) if url else world.home / "state.db"
+    named = unquote(url.removeprefix("sqlite:///").partition("?")[0])
+    path = Path(named) if url else world.home / "state.db"
     if not path.exists():
         return ok("SQLite; the first start makes it")
     if path.stat().st_size > LARGEST:
@@ -91,7 +92,10 @@ def database(world: World) -> Finding:
     except sqlite3.Error as error:
         said = str(error)
     if said != "ok":
-        fix = f"Move {path} away; a copy from before the last upgrade may lie beside it"
+        fix = (
+            "Put a backup back: `prism restore FILE`; a copy from before the last upgrade may lie "
+            f"beside it. Without one, move {path} away: `prism recover` takes the machines back"
+        )
         return broken(f"{path} is damaged: {said}", fix)
     return ok(f"SQLite, {path.stat().st_size / 2**20:.1f} MiB, sound")
 

@@ -198,6 +198,8 @@ class LocalVolumes:
 
     def delete(self, id: str) -> None:
         """Put it out of reach, which is at once; it is `deleting` until nothing is left."""
+        if machines := self._attached().get(id):
+            raise StorageRefused(f"It is still attached to {', '.join(sorted(machines))}")
         self._remove(self._volumes, id)
 
     def snapshot(self, order: CopyOrder, source: str) -> Copy:

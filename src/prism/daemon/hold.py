@@ -1,0 +1,37 @@
+"""While the database is older than the world, requests that destroy something are refused."""
+
+from collections.abc import Callable
+
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from prism.access.rules import API, PARAMETER
+
+DESTRUCTIVE = {
+    "POST {}/instances/{name}/terminate",
+    "POST {}/orphans/{id}/terminate",
+    "DELETE {}/storage/volumes/{name}",
+    "DELETE {}/snapshots/{name}",
+}
+
+
+class HoldDestruction(ASGIMiddleware):
+    """Asks before what cannot be taken back; `refuse` raises while that is held."""
+
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, refuse: Callable[[], None]) -> None:
+        self._refuse = refuse
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Pass on what destroys nothing."""
+        if address(scope) in DESTRUCTIVE:
+            self._refuse()
+        return await next_app(scope, receive, send)
+
+
+def address(scope: Scope) -> str:
+    """The method and path of a route, as the table of rights writes them."""
+    template = PARAMETER.sub(r"{\1}", str(scope.get("path_template", "")))
+    return f"{scope.get('method')} {template.replace(API, '{}', 1)}"

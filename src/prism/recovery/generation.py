@@ -1,0 +1,205 @@
+"""Whether the database knows all that was done to the world, or is older than it.
+
+Beside the machines lies `generation.json`: which database they were last changed for, and the
+number of its last event then. A database that starts with a smaller number was put back from a
+backup: it does not know what was launched, attached or destroyed since. Until the operator has
+decided, nothing is destroyed or put down on its word. Event numbers go on behind those that
+were given before, so nobody meets a number twice.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import JSON, Column, Connection, String, Table, select, update
+
+from prism.errors import Conflict
+from prism.kit import journal
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database, Tx
+from prism.kit.events import Event
+from prism.kit.tables import Utc, metadata
+from prism.storage import store as storage
+from prism.workspaces import store as workspaces
+
+Why = Literal["older", "other", "new"]
+SIZE = 256  # bytes of the file: it is written in place, also on a full disk
+DECIDE = (
+    "Put a newer one back with `prism restore FILE`; or see what is there with `prism orphans` "
+    "and go on with this one: `prism recover --accept`"
+)
+identity = Table(
+    "database_identity",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("created_at", Utc, nullable=False),
+    Column("behind", JSON(none_as_null=True)),
+)
+
+
+class DatabaseOlder(Conflict, code="DATABASE_OLDER"):
+    """The database is older than the world, and nothing is destroyed on its word."""
+
+
+class DatabaseFoundBehind(Event, frozen=True, kw_only=True):
+    """A daemon has started with a database that is older than the world."""
+
+    event: ClassVar[str] = "database_found_behind"
+    why: Why
+    newest: int
+    known: int
+
+
+class DatabaseAccepted(Event, frozen=True, kw_only=True):
+    """The operator goes on with a database that is older than the world."""
+
+    event: ClassVar[str] = "database_accepted"
+    why: Why
+
+
+class Written(Struct, frozen=True):
+    """What the world says of the database it was last changed for."""
+
+    database: str
+    event: int
+
+
+class Behind(Struct, frozen=True):
+    """How a database is behind the world: the last event it has, and the last the world saw."""
+
+    why: Why
+    newest: int
+    known: int
+    since: datetime
+
+    @property
+    def words(self) -> str:
+        """In a sentence."""
+        if self.why == "older":
+            gap = f"it ends with event {self.newest}, the machines have seen event {self.known}"
+            return f"the database is older than the world: {gap}"
+        if self.why == "other":
+            return "the database is not the one that these machines were last used with"
+        return "the database is new, and these machines were used with another one before"
+
+
+def judged(written: Written | None, database: str, newest: int, *, new: bool) -> Why | None:
+    """What the file beside the machines says about a database that starts now."""
+    if written is None:
+        return None
+    if written.database != database:
+        return "new" if new else "other"
+    return "older" if newest < written.event else None
+
+
+class Generation:
+    """The file beside the machines, and what it says about the database of this daemon."""
+
+    def __init__(self, db: Database, clock: Clock, folder: Path) -> None:
+        self._db, self._clock, self._path = db, clock, folder / "generation.json"
+        self._database = ""
+        self.behind: Behind | None = None
+
+    def begin(self) -> None:
+        """Compare the two, at a start; from now on the file follows the database."""
+        written, now = read(self._path), self._clock.now()
+        with self._db.write() as tx:
+            row = tx.sql.execute(select(identity)).first()
+            newest = journal.newest(tx.sql)
+            self._database = str(row.id) if row else secrets.token_hex(16)
+            if row is None:
+                values = {"id": self._database, "created_at": now}
+                tx.sql.execute(identity.insert().values(**values))
+            self.behind = _behind(row.behind) if row else None
+            new = row is None and _empty(tx.sql)
+            why = judged(written, self._database, newest, new=new)
+            if why and written:
+                self._found(tx, Behind(why, newest, written.event, whole(now)))
+        self._db.identity = self._known
+        self._db.committed.append(self.follow)
+        self.follow()
+
+    def follow(self) -> None:
+        """Write down what the database is at now; hear of a decision made elsewhere."""
+        if self.behind is not None:
+            with self._db.read() as sql:
+                self.behind = _behind(sql.execute(select(identity.c.behind)).scalar())
+        newest = self._db.newest_fact()
+        text = json.dumps({"database": self._database, "event": newest}).encode()
+        with contextlib.suppress(OSError):  # the next change writes it, or the one after
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.pwrite(file, text.ljust(SIZE), 0)
+            finally:
+                os.close(file)
+
+    def held(self, wished_at: datetime | None = None) -> bool:
+        """Whether a wish, or anything where none is named, is not to be granted for now.
+
+        Who asks after the daemon has started knows what he asks for.
+        """
+        it = self.behind
+        if it is None or it.why == "new":
+            return False
+        return wished_at is None or wished_at <= it.since
+
+    def refuse(self) -> None:
+        """Raise while nothing may be destroyed."""
+        if self.behind is not None and self.held():
+            raise DatabaseOlder(details=self.behind.words, remediation=DECIDE)
+
+    def reasons(self) -> list[str]:
+        """What the status says of it."""
+        return [f"{self.behind.words}. {DECIDE}"] if self.behind else []
+
+    def accept(self, actor: str) -> Behind | None:
+        """Go on with this database; what it was behind by."""
+        with self._db.write() as tx:
+            was = _behind(tx.sql.execute(select(identity.c.behind)).scalar())
+            if was is not None:
+                tx.sql.execute(update(identity).values(behind=None))
+                told = DatabaseAccepted(actor=actor, subject="database", why=was.why)
+                tx.happened(told)
+        self.behind = None
+        return was
+
+    def _found(self, tx: Tx, it: Behind) -> None:
+        if self.behind is None or self.behind.why == "new":
+            self.behind = it
+            tx.sql.execute(update(identity).values(behind=msgspec.to_builtins(it)))
+        fact = DatabaseFoundBehind(
+            actor="prism", subject="database", why=it.why, newest=it.newest, known=it.known
+        )
+        if it.known >= it.newest:
+            journal.record_at(tx.sql, fact, self._clock.now(), it.known + 1)
+        else:
+            tx.happened(fact)
+
+    def _known(self, sql: Connection) -> bool:
+        """Whether a connection leads to the database that this daemon was started with."""
+        return bool(sql.execute(select(identity.c.id)).scalar() == self._database)
+
+
+def read(path: Path) -> Written | None:
+    """What is written beside the machines; nothing where it is missing or torn."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Written)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _empty(sql: Connection) -> bool:
+    """Whether nothing was ever made with this database."""
+    made = (workspaces.workspaces, storage.volumes, storage.snapshots)
+    return not any(sql.execute(select(it.c.id).limit(1)).first() for it in made)
+
+
+def _behind(said: object) -> Behind | None:
+    return None if said is None else msgspec.convert(said, Behind, strict=False)
