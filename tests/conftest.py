@@ -122,9 +122,10 @@ def make_house(url, cloud, disks, clock):
     """Builds daemons that share one database and one cloud."""
     houses = []
 
-    def make(computes=None, time=None, **settings):
+    def make(computes=None, time=None, disks_by_place=None, **settings):
         given = Settings(**{"home": str(HOME), "database_url": url, "user": "ada"} | settings)
-        house = build(given, computes or {PLACE: cloud}, time or clock, volumes={PLACE: disks})
+        kept = disks_by_place or {PLACE: disks}
+        house = build(given, computes or {PLACE: cloud}, time or clock, volumes=kept)
         house.db.create_tables()
         house.profiles.first_start({})
         houses.append(house)

@@ -50,6 +50,8 @@ class Mounts:
 
     def _wanted(self) -> tuple[str, dict[str, str]]:
         said = read(self._said)
+        if not said and self._said.exists():  # torn; the daemon mends it when it looks
+            said = read(self._said.with_name(f"{self._said.name}.copy"))
         root = str(said.get("root", ""))
         named = {str(it["name"]): str(it["path"]) for it in said.get("volumes", ())}
         return root, named

@@ -109,6 +109,11 @@ class PlaceRooms(RescueRooms):
         here = LocalVolumes(self.settings.storage, self.settings.workspaces)
         return self._given_volumes or {self.here: here}
 
+    def _unreadable(self) -> list[str]:
+        """What is there on this machine and says nothing of itself."""
+        ours = [it for it in self.local_volumes.values() if isinstance(it, LocalVolumes)]
+        return [why for it in ours for why in it.unreadable.values()]
+
     @cached_property
     def aws(self) -> AwsPlaces:
         """What is in use of AWS."""

@@ -250,7 +250,11 @@ class Rooms(PlaceRooms):
             counts=self._counts,
             profiles=self._known_profiles,
             places=self._places,
-            troubles=lambda: [*self.db.troubles(), *self.generation.reasons()],
+            troubles=lambda: [
+                *self.db.troubles(),
+                *self.generation.reasons(),
+                *self._unreadable(),
+            ],
             stop=self._stop,
         )
 

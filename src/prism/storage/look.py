@@ -5,7 +5,7 @@ from threading import Lock
 
 from prism.errors import Problem, Unavailable
 from prism.storage.model import Kind, Seen, Snapshot, Volume
-from prism.storage.ports import Copy, Disk, Part, Survey, Volumes
+from prism.storage.ports import Copy, Disk, DiskUnreadable, Part, Survey, Volumes
 
 PART_OF = {Kind.EBS: Part.EBS, Kind.EFS: Part.EFS}
 
@@ -17,6 +17,7 @@ class Look:
         self._places, self._lock = places, Lock()
         self._disks: dict[tuple[str, Part], dict[str, Disk] | Unavailable] = {}
         self._copies: dict[str, dict[str, Copy] | Unavailable] = {}
+        self._unreadable: dict[str, str] = {}
 
     def disk(self, it: Volume) -> Disk | None:
         """A volume, if it is listed; raises `Unavailable` if nobody answers."""
@@ -26,6 +27,7 @@ class Look:
                 self._disks[at] = self._volumes(*at)
         if isinstance(found := self._disks[at], Unavailable):
             raise found
+        self._readable(it.disk_id or it.expected_id)
         return found.get(it.id)
 
     def copy(self, it: Snapshot) -> Copy | None:
@@ -35,7 +37,13 @@ class Look:
                 self._copies[it.place] = self._snapshots(it.place)
         if isinstance(found := self._copies[it.place], Unavailable):
             raise found
+        self._readable(it.copy_id)
         return found.get(it.id)
+
+    def _readable(self, id: str | None) -> None:
+        """Raise for what is there and cannot be told from what is gone by its key."""
+        if id is not None and (why := self._unreadable.get(id)):
+            raise DiskUnreadable(why)
 
     def everything(self, place: str, part: Part) -> Sequence[Disk | Copy]:
         """All there is of a part of a place; raises `Unavailable` if nobody answers."""
@@ -67,9 +75,11 @@ class Look:
 
     def _survey(self, place: str, part: Part) -> Survey | Unavailable:
         try:
-            return self._places[place].survey({part})
+            seen = self._places[place].survey({part})
         except Problem as away:
             return Unavailable.because(away)
+        self._unreadable.update(seen.unreadable)
+        return seen
 
 
 def _part_of(it: Disk) -> Part:

@@ -1,13 +1,13 @@
 """What storage needs from the world."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from msgspec import Struct
 
-from prism.errors import Conflict
+from prism.errors import Conflict, Unavailable
 from prism.storage.model import DiskType, Kind, Seen, Trouble
 
 
@@ -96,6 +96,10 @@ class Verified(Struct, frozen=True, kw_only=True):
     trouble: Trouble | None = None
 
 
+class DiskUnreadable(Unavailable):
+    """What is written on a volume or snapshot cannot be read: it is there, and not known."""
+
+
 class Copy(Struct, frozen=True, kw_only=True):
     """A snapshot as its provider sees it; `progress` is 0-100 while it is made.
 
@@ -118,6 +122,7 @@ class Survey(Struct, frozen=True):
 
     disks: Sequence[Disk] = ()
     copies: Sequence[Copy] = ()
+    unreadable: Mapping[str, str] = {}  # what is there and says nothing of itself: id and why
 
 
 class Volumes(Protocol):

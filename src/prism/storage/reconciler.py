@@ -48,7 +48,7 @@ from prism.storage.plan import (
     volume_state,
     wants,
 )
-from prism.storage.ports import Disk, StorageRefused, VolumeOrder, Volumes
+from prism.storage.ports import Disk, DiskUnreadable, StorageRefused, VolumeOrder, Volumes
 from prism.storage.rounds import Rounds
 
 SYSTEM = "prism"
@@ -133,7 +133,13 @@ class VolumeReconciler:
             attachments = store.attachments_of(sql, [before.id])[before.id]
             hosts = self._hosts_of(sql, attachments)
         place, now = self._places[before.place], self._clock.now()
-        disk = view.disk(before)
+        try:
+            disk = view.disk(before)
+        except DiskUnreadable:
+            with self._db.read() as sql:
+                order = _order(before, called(sql, before.project))
+            place.create(order)  # it is there already: what is written on it is written anew
+            return Found(place.busy, lambda _: None)
         if disk is not None and self._settled(claim, before, attachments, hosts, disk):
             return Found(timedelta(0), lambda _: None)  # once more, with what is known now
         seen = perceive(before, disk.seen if disk else None, now, place.patience)
@@ -317,8 +323,8 @@ class VolumeReconciler:
         """Whether a look shows anything that the row does not say."""
         try:
             disk = look.disk(it)
-        except Unavailable:
-            return False
+        except Unavailable as why:
+            return isinstance(why, DiskUnreadable)
         if any(one.wanted and not wants(one, hosts) for one in attachments):
             return True  # its workspace has ended
         if disk is None:

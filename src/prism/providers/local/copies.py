@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from prism.providers.local import folder as folders
+from prism.providers.local import two_copies
 from prism.providers.local.trees import cleared
 from prism.storage.model import Trouble
 
@@ -156,7 +156,7 @@ class Copies:
             work.prepare(draft / "data")
             done = self.perform(id, ordered(draft, work))
             about = {**work.about, **done}
-            folders.write(draft / "about.json", msgspec.json.encode(about))
+            two_copies.write(draft / "about.json", msgspec.json.encode(about))
             with self._lock:
                 if id not in self._unwanted:
                     draft.rename(work.target)

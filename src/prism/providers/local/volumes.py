@@ -23,8 +23,7 @@ from msgspec import Struct
 
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
-from prism.providers.local import folder as folders
-from prism.providers.local import quota, supervision
+from prism.providers.local import quota, supervision, two_copies
 from prism.providers.local.checks import SnapshotChecks
 from prism.providers.local.copies import Copies, Work
 from prism.providers.local.measuring import FRESH, Measuring
@@ -92,15 +91,18 @@ class LocalVolumes:
         self._checks = SnapshotChecks(self._snapshots, self._copies)
         self._measuring = Measuring(fresh)
         self._lock = threading.Lock()
+        self.unreadable: dict[str, str] = {}
+        """What the last survey could not read, by the id of a volume, snapshot or machine."""
         self._sweep()
 
     def survey(self, parts: Collection[Part] = EVERYTHING) -> Survey:
         """Every folder, and every copy that is on its way, whatever was asked for."""
         making = self._copies.state()
-        disks = dict(_known(self._volumes))
-        copies = dict(_known(self._snapshots))
+        bad: dict[str, str] = {}
+        disks = dict(_known(self._volumes, bad))
+        copies = dict(_known(self._snapshots, bad))
         sizes = self._measuring.sizes({id: self._volumes / id / "data" for id in disks})
-        attached = self._attached()
+        attached = self._attached(bad)
         found = [
             Disk(
                 id=id,
@@ -132,7 +134,9 @@ class LocalVolumes:
                 kept.append(Copy(id=id, key=key, seen=seen, trouble=trouble))
             elif not id.startswith("snap-") and id not in disks:
                 found.append(Disk(id=id, key=key, seen=seen, trouble=trouble))
-        return Survey([*found, *self._leaving_disks()], [*kept, *self._leaving_copies()])
+        self.unreadable = bad
+        leaving = [*found, *self._leaving_disks()], [*kept, *self._leaving_copies()]
+        return Survey(*leaving, bad)
 
     def _leaving_disks(self) -> Iterator[Disk]:
         for id, it in self._removals.state(self._volumes):
@@ -146,13 +150,17 @@ class LocalVolumes:
         """An empty folder; it appears whole, at once, or not at all."""
         id = volume_id(order.key, order.kind)
         folder = self._volumes / id
+        if id in self.unreadable:  # it is there; the caller knows what it should say of itself
+            if folder.is_dir():
+                two_copies.write(folder / "about.json", msgspec.json.encode(_about(order)))
+            return Disk(id=id, key=order.key, seen=Seen.THERE)
         if not folder.exists():
             draft = folder.with_name(f".{id}-{secrets.token_hex(4)}")
             try:
                 draft.mkdir(mode=0o700, parents=True)
                 self._confine(order, draft / "data")
                 (draft / "data").mkdir(mode=0o700, exist_ok=True)
-                folders.write(draft / "about.json", msgspec.json.encode(_about(order)))
+                two_copies.write(draft / "about.json", msgspec.json.encode(_about(order)))
                 draft.rename(folder)
             except OSError as error:
                 cleared(draft)
@@ -186,27 +194,32 @@ class LocalVolumes:
         if not ID.fullmatch(id) or not data.is_dir():
             raise StorageRefused(f"There is no volume {id} here")
         with self._lock:
-            now = self._mounts(machine)
+            bad: dict[str, str] = {}
+            now = self._mounts(machine, bad)
             others = tuple(it for it in now if it.id != id)
-            self._note(machine, now, (*others, Mount(id, name, str(data))))
+            self._note(machine, now, (*others, Mount(id, name, str(data))), anew=bool(bad))
 
     def detach(self, id: str, machine: str) -> None:
         """Note that the machine has it no more, and tell its supervisor."""
         with self._lock:
-            now = self._mounts(machine)
-            self._note(machine, now, tuple(it for it in now if it.id != id))
+            bad: dict[str, str] = {}
+            now = self._mounts(machine, bad)
+            self._note(machine, now, tuple(it for it in now if it.id != id), anew=bool(bad))
 
     def delete(self, id: str) -> None:
         """Put it out of reach, which is at once; it is `deleting` until nothing is left."""
-        if machines := self._attached().get(id):
+        bad: dict[str, str] = {}
+        if machines := self._attached(bad).get(id):
             raise StorageRefused(f"It is still attached to {', '.join(sorted(machines))}")
+        if bad:  # it may be attached there
+            raise StorageRefused(next(iter(bad.values())))
         self._remove(self._volumes, id)
 
     def snapshot(self, order: CopyOrder, source: str) -> Copy:
         """A copy of what a volume's folder, or a machine's home, holds."""
         key, id = order.key, snapshot_id(order.key)
         if (self._snapshots / id).exists():
-            about = dict(_known(self._snapshots)).get(id)
+            about = dict(_known(self._snapshots, {})).get(id)
             used = about.used if about else None
             return Copy(id=id, key=key, seen=Seen.THERE, used_bytes=used)
         if MACHINE.fullmatch(source):
@@ -258,32 +271,44 @@ class LocalVolumes:
                 if name.startswith("."):
                     self._removals.go_on(place / name)
 
-    def _attached(self) -> dict[str, set[str]]:
+    def _attached(self, bad: dict[str, str]) -> dict[str, set[str]]:
+        """The machines of each volume; `bad` takes those whose file says nothing."""
         found: dict[str, set[str]] = {}
         for name in _names(self._machines):
             if name.endswith(SUFFIX) and MACHINE.fullmatch(machine := name[: -len(SUFFIX)]):
-                for it in self._mounts(machine):
+                for it in self._mounts(machine, bad):
                     found.setdefault(it.id, set()).add(machine)
         return found
 
-    def _mounts(self, machine: str) -> tuple[Mount, ...]:
+    def _mounts(self, machine: str, bad: dict[str, str]) -> tuple[Mount, ...]:
+        """What it has; where its file says nothing, that is attached anew, one by one."""
+        path = self._machines / f"{machine}{SUFFIX}"
         try:
-            said = (self._machines / f"{machine}{SUFFIX}").read_bytes()
+            return two_copies.read(path, Mounts).volumes if path.exists() else ()
         except FileNotFoundError:
             return ()
-        return msgspec.json.decode(said, type=Mounts).volumes
+        except two_copies.Unreadable as why:
+            bad[machine] = why.message
+            return ()
 
-    def _note(self, machine: str, before: tuple[Mount, ...], after: tuple[Mount, ...]) -> None:
+    def _note(
+        self,
+        machine: str,
+        before: tuple[Mount, ...],
+        after: tuple[Mount, ...],
+        *,
+        anew: bool = False,
+    ) -> None:
         if not MACHINE.fullmatch(machine):
             raise StorageRefused(f"{machine} is no machine of this computer")
-        if sorted(before, key=_by_name) == sorted(after, key=_by_name):
+        if not anew and sorted(before, key=_by_name) == sorted(after, key=_by_name):
             return
         path = self._machines / f"{machine}{SUFFIX}"
         if after:
             self._machines.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folders.write(path, msgspec.json.encode(Mounts(str(self._volumes), after)))
+            two_copies.write(path, msgspec.json.encode(Mounts(str(self._volumes), after)))
         else:
-            path.unlink(missing_ok=True)
+            two_copies.remove(path)
         supervision.poke(self._machines / machine)
 
 
@@ -328,14 +353,17 @@ def _by_name(it: Mount) -> str:
     return it.name
 
 
-def _known(place: Path) -> Iterator[tuple[str, About]]:
+def _known(place: Path, bad: dict[str, str]) -> Iterator[tuple[str, About]]:
+    """What each folder says; `bad` takes those that say nothing."""
     for name in _names(place):
         if ID.fullmatch(name):
             try:
-                about = (place / name / "about.json").read_bytes()
-                yield name, msgspec.json.decode(about, type=About)
-            except FileNotFoundError:  # it was moved aside meanwhile
-                continue
+                yield name, two_copies.read(place / name / "about.json", About)
+            except two_copies.Unreadable as why:
+                bad[name] = why.message
+            except FileNotFoundError as missing:
+                if (place / name).exists():  # else it was moved aside meanwhile
+                    bad[name] = f"{missing.filename} is missing"
 
 
 def _names(place: Path) -> list[str]:

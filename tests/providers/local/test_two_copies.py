@@ -1,0 +1,109 @@
+"""One file that cannot be read hides nothing else, is named, and is mended."""
+
+import random
+
+import pytest
+
+from prism.providers.local import two_copies
+from prism.providers.local.terms import machine_id
+from prism.providers.local.volumes import About, LocalVolumes
+from prism.storage.model import Kind
+from prism.storage.ports import StorageRefused, VolumeOrder
+from tests.conftest import PLACE, Http
+
+TORN = [b"", b"{", b"\x00" * 64, b'{"key": 7}', b"[]"]
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    it = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
+    yield it
+    it.close()
+
+
+def order(number):
+    return VolumeOrder(key=f"volume_{number}", name=f"data{number}", kind=Kind.EBS, size_gb=1)
+
+
+def tear(path, seed=0, both=False):
+    chance = random.Random(seed)
+    path.write_bytes(chance.choice(TORN))
+    if both:
+        path.with_name(f"{path.name}.copy").write_bytes(chance.choice(TORN))
+
+
+@pytest.mark.parametrize("bad", TORN)
+def test_what_is_torn_is_mended_from_its_second_copy(tmp_path, bad):
+    path = tmp_path / "about.json"
+    two_copies.write(path, b'{"key": "a"}')
+    path.write_bytes(bad)
+    assert two_copies.read(path, About).key == "a"
+    assert path.read_bytes() == b'{"key": "a"}'
+    path.unlink()
+    assert two_copies.read(path, About).key == "a"
+
+
+def test_what_was_removed_does_not_come_back(tmp_path):
+    path = tmp_path / "about.json"
+    two_copies.write(path, b'{"key": "a"}')
+    two_copies.remove(path)
+    with pytest.raises(FileNotFoundError):
+        two_copies.read(path, About)
+
+
+def test_one_that_says_nothing_is_named_and_the_others_are_seen(volumes, tmp_path):
+    made = [volumes.create(order(number)).id for number in range(5)]
+    tear(tmp_path / "storage" / "volumes" / made[2] / "about.json", seed=1, both=True)
+    seen = volumes.survey()
+    assert {it.id for it in seen.disks} == {*made} - {made[2]}
+    assert list(seen.unreadable) == [made[2]]
+    assert "about.json" in seen.unreadable[made[2]]
+
+
+def test_volumes_of_one_machine_that_say_nothing_stop_no_other(volumes, tmp_path):
+    one, two = (volumes.create(order(number)).id for number in range(2))
+    machines = [machine_id(f"workspace_{number}") for number in range(2)]
+    (tmp_path / "workspaces").mkdir()
+    volumes.attach(one, machines[0], "data0")
+    volumes.attach(two, machines[1], "data1")
+    path = tmp_path / "workspaces" / f"{machines[0]}.mounts.json"
+    tear(path)
+    attached = {it.id: set(it.attached) for it in volumes.survey().disks}
+    assert attached == {one: {machines[0]}, two: {machines[1]}}, "mended"
+    tear(path, both=True)
+    seen = volumes.survey()
+    assert {it.id: set(it.attached) for it in seen.disks} == {one: set(), two: {machines[1]}}
+    assert list(seen.unreadable) == [machines[0]]
+    with pytest.raises(StorageRefused):
+        volumes.delete(one)  # it may be attached to that machine
+    volumes.attach(one, machines[0], "data0")
+    assert volumes.survey().unreadable == {}
+    with pytest.raises(StorageRefused, match="still attached"):
+        volumes.delete(one)
+
+
+def test_a_known_volume_that_says_nothing_is_written_anew_and_never_called_gone(
+    make_house, cloud, clock, tmp_path
+):
+    real = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
+    house = make_house(disks_by_place={PLACE: real})
+    http = Http(house.app)
+    made = http(
+        "POST", "/api/v1/storage/volumes/create", json={"type": "ebs", "name": "d", "size_gb": 1}
+    ).json()
+    settle(house, clock)
+    folder = tmp_path / "storage" / "volumes" / made["volume_id"]
+    (folder / "data" / "kept").write_text("kept")
+    tear(folder / "about.json", seed=3, both=True)
+    settle(house, clock)
+    shown = http("GET", "/api/v1/storage/volumes/d").json()
+    assert (shown["state"], shown["failure"]) == ("available", None)
+    assert (folder / "data" / "kept").read_text() == "kept"
+    assert [it.key for it in real.survey().disks], "it says again what it is"
+    real.close()
+
+
+def settle(house, clock):
+    for _ in range(3):
+        clock.advance(seconds=30)
+        house.settle()
