@@ -64,6 +64,9 @@ class Hosts:
         known = MACHINES.keys() & set(ids)
         return {id: Host(id=id, name=id, machine=MACHINES[id], **more) for id in known}
 
+    def on(self, sql, machines):
+        return {it.machine: it for it in self.of(sql, MACHINES).values() if it.machine in machines}
+
 
 class Life:
     """One daemon's storage, until it dies."""

@@ -98,6 +98,7 @@ class VolumeReconciler:
         self._rounds = Rounds(places)
         self._held = held  # whether nothing is to be done for now
         self._left: dict[tuple[str, str], datetime] = {}  # when a machine was told to leave one
+        self._first: dict[tuple[str, str], datetime] = {}  # when one was first seen to have it
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose place one of our providers serves."""
@@ -203,7 +204,7 @@ class VolumeReconciler:
     ) -> bool:
         """Take down which machines have it that no attachment names; whether there were any."""
         machines = unaccounted(attachments, hosts, disk.attached)
-        machines = {one for one in machines if not self._just_left(it, one)}
+        machines = {one for one in machines if self._is_sure(it, one, attachments)}
         if not machines:
             return False
         with self._db.write() as tx:
@@ -216,11 +217,20 @@ class VolumeReconciler:
                 store.want(tx, one)
         return bool(added)
 
-    def _just_left(self, it: Volume, machine: str) -> bool:
-        """Whether a look may still show what was undone."""
-        at = self._left.get((it.id, machine))
-        long = max(self._places[it.place].patience * BOOTING, AGAIN)
-        return at is not None and self._clock.now() < at + long
+    def _is_sure(self, it: Volume, machine: str, rows: Sequence[Attachment]) -> bool:
+        """Whether a machine has it, and no look merely shows still what was undone.
+
+        A provider may show that for a while, also one that a daemon before this has undone. Where
+        rows are known to be old, or data is to be destroyed, one look is enough.
+        """
+        now, patience = self._clock.now(), self._places[it.place].patience
+        left = self._left.get((it.id, machine))
+        if left is not None and now < left + max(patience * BOOTING, AGAIN):
+            return False
+        if any(one.workspace == machine for one in rows):
+            return True  # it stands there in its own name already
+        first = self._first.setdefault((it.id, machine), now)
+        return self._held(None) or it.verb is Verb.DELETE or now >= first + patience
 
     def _aim(self, one: Attachment, machine: str | None) -> None:
         with self._db.write() as tx:
@@ -331,7 +341,9 @@ class VolumeReconciler:
             return it.disk_id is not None and it.seen is not Seen.GONE
         new = unaccounted(attachments, hosts, disk.attached)
         new -= {one.workspace for one in attachments if one.workspace not in hosts}
-        if any(not self._just_left(it, machine) for machine in new):
+        if any(
+            [self._is_sure(it, machine, attachments) for machine in new]
+        ):  # each is to be noted
             return True
         seen = _looked_at(attachments, disk, hosts)
         if any(a.attached != b.attached for a, b in zip(attachments, seen, strict=True)):

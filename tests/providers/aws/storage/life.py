@@ -93,6 +93,10 @@ class Hosts:
             for id in self.machines.keys() & set(ids)
         }
 
+    def on(self, sql, machines):
+        every = self.of(sql, self.machines).values()
+        return {it.machine: it for it in every if it.machine in machines}
+
 
 class Terms:
     """Implements `storage.model.Terms`."""
