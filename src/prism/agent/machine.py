@@ -180,7 +180,7 @@ class Machine:
             self.crew.freezer.thaw()
             self._phase, self._failure = "on", None
             return
-        self._phase, self._failure, self._progress = "starting", None, 0
+        self._phase, self._failure, self._progress = "starting", self._loss(), 0
         self._services = self._fresh_services(self._services.seen())
         yield
         yield from Setup(self._recipe, self.crew, self._tell).work()
@@ -260,8 +260,16 @@ class Machine:
     def _dismissal(self, asleep: bool) -> dict[str, str]:
         lost = "; what was in its memory is lost" if asleep else ""
         again = f"Start it again with `prism workspace start {self._recipe.name}`"
-        message = f"it was shut down from outside, as when the computer goes down{lost}. {again}"
-        return {"code": "MACHINE_DIED", "message": message}
+        how = "it was shut down from outside, as when the computer goes down"
+        said = {"code": "MACHINE_DIED", "message": f"{how}{lost}. {again}"}
+        return said | ({"lost": how} if lost else {})
+
+    def _loss(self) -> dict[str, str] | None:
+        """What one that slept and starts anew has lost; said for as long as it runs then."""
+        if not (how := (self._failure or {}).get("lost")):
+            return None
+        message = f"its memory is lost, its disk is kept: {how} while it slept"
+        return {"code": "MEMORY_LOST", "message": message}
 
     def _obituary(self) -> dict[str, str]:
         restarted = self._before.get("boot") != boot()
@@ -270,7 +278,8 @@ class Machine:
         again = f"Start it again with `prism workspace start {self._recipe.name}`"
         said = self._services.last_words() or last_words(Log(self.folder.logs / "setup.log").last)
         words = f" Its last words: {said}" if said else ""
-        return {"code": "MACHINE_DIED", "message": f"{how}{lost}. {again}.{words}"}
+        message = f"{how}{lost}. {again}.{words}"
+        return {"code": "MACHINE_DIED", "message": message, **({"lost": how} if lost else {})}
 
 
 def boot() -> str:

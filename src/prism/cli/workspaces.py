@@ -38,6 +38,8 @@ def _change(asked: Namespace) -> None:
     seen = accompany(wire, asked.name, GOALS[asked.verb], ready_at, silent=asked.json)
     if asked.json:
         return show_json(seen)
+    if lost := seen.get("failure"):
+        say(f"note: {lost['message']}")
     already = answer["previous_state"] == answer["new_state"] == seen["state"]
     return print(f"{seen['name']} {'was already' if already else 'is'} {seen['state']}")
 

@@ -66,6 +66,22 @@ def test_a_killed_supervisor_leaves_nothing_and_the_machine_is_off_with_its_last
     assert "I hear nothing" in off.failure.message
     assert ("memory is lost" in off.failure.message) is asleep
     world.compute.start(id)
+    known = world.becomes(id, Seen.ON).failure
+    assert (known.code if known else None) == ("MEMORY_LOST" if asleep else None)
+
+
+def test_one_that_is_woken_and_has_lost_its_memory_says_so_until_its_next_start(world):
+    id = world.launched(page())
+    world.compute.hibernate(id)
+    world.becomes(id, Seen.ASLEEP)
+    gone(killed(world, id))
+    world.compute.start(id)  # before anybody has noticed
+    known = world.becomes(id, Seen.ON).failure
+    assert known.code == "MEMORY_LOST"
+    assert "its memory is lost, its disk is kept" in known.message
+    world.compute.stop(id)
+    world.becomes(id, Seen.OFF)
+    world.compute.start(id)
     assert world.becomes(id, Seen.ON).failure is None
 
 
