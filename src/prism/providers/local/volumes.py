@@ -134,9 +134,13 @@ class LocalVolumes:
                 kept.append(Copy(id=id, key=key, seen=seen, trouble=trouble))
             elif not id.startswith("snap-") and id not in disks:
                 found.append(Disk(id=id, key=key, seen=seen, trouble=trouble))
+        return self._whole(found, kept, bad)
+
+    def _whole(self, found: list[Disk], kept: list[Copy], bad: dict[str, str]) -> Survey:
+        """All of that, and what is on its way out."""
         self.unreadable = bad
-        leaving = [*found, *self._leaving_disks()], [*kept, *self._leaving_copies()]
-        return Survey(*leaving, bad)
+        disks, copies = [*found, *self._leaving_disks()], [*kept, *self._leaving_copies()]
+        return Survey(disks, copies, bad)
 
     def _leaving_disks(self) -> Iterator[Disk]:
         for id, it in self._removals.state(self._volumes):
