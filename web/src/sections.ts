@@ -1,2 +1,10 @@
 /** The first segments of the GUI's addresses; the daemon answers each with the application. */
-export const SECTIONS = ['workspaces', 'launch', 'templates'] as const;
+export const SECTIONS = [
+  'workspaces',
+  'launch',
+  'templates',
+  'costs',
+  'storage',
+  'idle',
+  'events',
+] as const;

@@ -104,6 +104,10 @@ export const t = {
     workspaces: 'Workspaces',
     templates: 'Templates',
     launch: 'Launch',
+    costs: 'Costs',
+    storage: 'Storage',
+    idle: 'Idle',
+    events: 'Events',
   },
 
   fields: {
@@ -255,6 +259,7 @@ export const t = {
     tabs: 'Parts of this workspace',
     tab: {
       overview: 'Overview',
+      terminal: 'Terminal',
       logs: 'Logs',
       activity: 'Activity',
       events: 'Events',
@@ -329,7 +334,57 @@ export const t = {
       `${shown === all ? all : `${shown} of ${all}`} lines${ended ? ', ended' : ', following'}`,
   },
 
+  terminal: {
+    of: (name: string) => `Terminal of ${name}`,
+    again: 'New shell',
+    lost: 'The connection to the shell was lost.',
+    exited: (status: number) => `The shell has ended (status ${status}).`,
+  },
+
+  costs: {
+    csv: 'Every segment as CSV',
+    by: 'Sum by',
+    grains: { daily: 'Day', weekly: 'Week', monthly: 'Month' },
+    history: 'History',
+    day: 'Per day',
+    month: 'Per month',
+    daySource: 'The current hourly total × 24, if everything keeps running as it does now.',
+    monthSource: 'The current hourly total × 720, if everything keeps running as it does now.',
+    saved: 'Saved by sleep',
+    savedSource: 'What compute would have cost in the hours of this month in which it slept.',
+    drivers: 'What costs most',
+    nothing: 'Nothing costs anything.',
+    share: 'Share',
+    period: 'Period (UTC)',
+    usd: 'USD',
+    cost: 'Cost',
+    total: (total: string, trend: string) => `${total} in all; ${trend}`,
+  },
+
+  storage: {
+    what: 'Volumes and snapshots outlive workspaces.',
+    create: 'Make one with: prism volume create',
+    volumes: 'Volumes',
+    snapshots: 'Snapshots',
+    noVolumes: 'No volumes yet.',
+    noSnapshots: 'No snapshots yet.',
+    size: 'Size',
+    used: 'Used',
+    gb: (size: number | null) => (size === null ? 'unknown' : `${size} GB`),
+    attached: 'Attached to',
+    monthly: 'Per month',
+    source: 'Copy of',
+    made: 'Made',
+    attach: (name: string) => `Attach to ${name}`,
+    detach: (name: string) => `Detach from ${name}`,
+    actionsOf: (name: string) => `Actions for ${name}`,
+  },
+
   events: {
+    what: 'Everything that happened, the newest first; at most 200 at a time.',
+    csv: 'As CSV',
+    kind: 'Kind',
+    filters: { actor: 'By whom', subject: 'To what', event: 'Which kind' },
     title: 'Events',
     none: 'Nothing has happened yet.',
     sentence: (event: string, data: Readonly<Record<string, unknown>>): string => {
@@ -344,6 +399,23 @@ export const t = {
 
   idle: {
     title: 'Activity',
+    about: 'Workspaces that nobody uses are put to sleep by these rules.',
+    profiles: 'Idle profiles',
+    history: 'What was put to sleep',
+    noHistory: 'Nothing was put to sleep for being idle.',
+    done: 'Done',
+    duration: 'Idle for',
+    limits: (it: Readonly<Record<string, unknown>>) =>
+      [
+        ['CPU', it['cpu_threshold'], '%'],
+        ['memory', it['memory_threshold'], '%'],
+        ['GPU', it['gpu_threshold'], '%'],
+        ['network', it['network_threshold'], ' KB/s'],
+        ['disk', it['disk_threshold'], ' KB/s'],
+      ]
+        .filter(([, value]) => typeof value === 'number')
+        .map(([name, value, unit]) => `${String(name)} ${String(value)}${String(unit)}`)
+        .join(', ') || '–',
     verdictLabel: 'Now',
     verdict: (verdict: string | null | undefined, minutes: number | null | undefined) => {
       if (!verdict) return '–';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Instance } from '../src/api/client';
-import { changeOf, merged, patched } from '../src/live/changes';
+import { changeOf, merged, patched, unique } from '../src/live/changes';
 import { type LiveEvent, parseEvent } from '../src/live/events';
 
 const event = (name: string, data: Record<string, unknown> = {}): LiveEvent => ({
@@ -58,6 +58,13 @@ describe('the list', () => {
     const list = [workspace('mine', 'terminated'), workspace('mine')];
     const states = patched(list, 'mine', { state: 'stopped' }).map((one) => one.state);
     expect(states).toEqual(['terminated', 'stopped']);
+  });
+
+  it('shows one of each name, the living one where there is one', () => {
+    const gone = workspace('mine', 'terminated');
+    const list = [gone, { ...gone, id: 'newer' }, workspace('other')];
+    expect(unique(list).map((one) => one.id)).toEqual(['newer', undefined]);
+    expect(unique([gone, workspace('mine'), gone])).toEqual([workspace('mine')]);
   });
 
   it('adds a new one, replaces a known one where it stood, and drops one that is gone', () => {

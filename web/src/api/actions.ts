@@ -1,10 +1,21 @@
 import { api, data, type Schemas } from './client';
 
+const LONGEST = 120; // seconds to wait for what is under way
+
 const at = (name: string) => ({ params: { path: { name } } });
+const till = (name: string) => ({ params: { path: { name }, query: { wait: LONGEST } } });
 
 /** The verbs of a workspace that need nothing but its name. */
 export const LIFECYCLE = ['stop', 'start', 'hibernate', 'resume'] as const;
 export type Lifecycle = (typeof LIFECYCLE)[number];
+
+/** The same verb again changes nothing, and is answered once it is done. */
+export const finished = {
+  stop: (name: string) => data(api.POST('/api/v1/instances/{name}/stop', till(name))),
+  start: (name: string) => data(api.POST('/api/v1/instances/{name}/start', till(name))),
+  hibernate: (name: string) => data(api.POST('/api/v1/instances/{name}/hibernate', till(name))),
+  resume: (name: string) => data(api.POST('/api/v1/instances/{name}/resume', till(name))),
+} as const;
 
 export const actions = {
   launch: async (order: Schemas['Launch']) =>
@@ -34,6 +45,10 @@ export const actions = {
     ),
   resize: (name: string, size: NonNullable<Schemas['Resizing']['size']>) =>
     data(api.POST('/api/v1/instances/{name}/resize', { ...at(name), body: { size } })),
+  attach: (name: string, instance: string) =>
+    data(api.POST('/api/v1/storage/volumes/{name}/attach', { ...at(name), body: { instance } })),
+  detach: (name: string, instance: string) =>
+    data(api.POST('/api/v1/storage/volumes/{name}/detach', { ...at(name), body: { instance } })),
   move: (name: string, project: string) =>
     data(api.POST('/api/v1/instances/{name}/move', { ...at(name), body: { project } })),
 } as const;

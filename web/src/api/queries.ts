@@ -1,5 +1,6 @@
 import { queryOptions } from '@tanstack/react-query';
 
+import { unique } from '../live/changes';
 import { api, data, type Schemas } from './client';
 import type { operations } from './schema';
 
@@ -28,6 +29,7 @@ export const queries = {
   instances: queryOptions({
     queryKey: ['instances'],
     queryFn: () => data(api.GET('/api/v1/instances')),
+    select: unique,
   }),
   templates: queryOptions({
     queryKey: ['templates'],
@@ -94,6 +96,30 @@ export const queries = {
       queryKey: ['log-types', name],
       queryFn: () =>
         data(api.GET('/api/v1/logs/{instance}/types', { params: { path: { instance: name } } })),
+    }),
+  history: (granularity: 'daily' | 'weekly' | 'monthly') =>
+    queryOptions({
+      queryKey: ['costs', granularity],
+      queryFn: () => data(api.GET('/api/v1/costs/history', { params: { query: { granularity } } })),
+    }),
+  volumes: queryOptions({
+    queryKey: ['volumes'],
+    queryFn: () => data(api.GET('/api/v1/storage/volumes')),
+  }),
+  snapshots: queryOptions({
+    queryKey: ['snapshots'],
+    queryFn: () => data(api.GET('/api/v1/snapshots')),
+  }),
+  idleHistory: queryOptions({
+    queryKey: ['idle-history'],
+    queryFn: () => data(api.GET('/api/v1/idle/history')),
+  }),
+  /** The journal by a filter, given as JSON so that equal filters are one query. */
+  audit: (filter: string) =>
+    queryOptions({
+      queryKey: ['audit', 'filtered', filter],
+      queryFn: () => audit({ limit: 200, ...(JSON.parse(filter) as AuditQuery) }),
+      placeholderData: (before: readonly Schemas['Entry'][] | undefined) => before,
     }),
   events: (subject?: string) =>
     queryOptions({

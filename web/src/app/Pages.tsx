@@ -10,6 +10,10 @@ const Workspaces = lazy(() => import('../pages/Workspaces'));
 const Workspace = lazy(() => import('../pages/Workspace'));
 const Launch = lazy(() => import('../pages/Launch'));
 const Templates = lazy(() => import('../pages/Templates'));
+const Costs = lazy(() => import('../pages/Costs'));
+const Storage = lazy(() => import('../pages/Storage'));
+const Idle = lazy(() => import('../pages/Idle'));
+const Events = lazy(() => import('../pages/Events'));
 const Template = lazy(() => import('../pages/Template'));
 
 /** Which page an address shows. */
@@ -24,6 +28,10 @@ export function Pages() {
           <Route path="/launch" element={<Launch />} />
           <Route path="/templates" element={<Templates />} />
           <Route path="/templates/:slug" element={<Template />} />
+          <Route path="/costs" element={<Costs />} />
+          <Route path="/storage" element={<Storage />} />
+          <Route path="/idle" element={<Idle />} />
+          <Route path="/events" element={<Events />} />
           <Route path="*" element={<NotFound />} />
         </Routes>
       </Suspense>

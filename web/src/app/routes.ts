@@ -11,12 +11,20 @@ export const NAVIGATION: readonly SideNavigationProps.Link[] = [
   { type: 'link', text: t.pages.home, href: '/' },
   { type: 'link', text: t.pages.workspaces, href: '/workspaces' },
   { type: 'link', text: t.pages.templates, href: '/templates' },
+  { type: 'link', text: t.pages.costs, href: '/costs' },
+  { type: 'link', text: t.pages.storage, href: '/storage' },
+  { type: 'link', text: t.pages.idle, href: '/idle' },
+  { type: 'link', text: t.pages.events, href: '/events' },
 ];
 
 const TITLES: Record<Section, string> = {
   workspaces: t.pages.workspaces,
   launch: t.pages.launch,
   templates: t.pages.templates,
+  costs: t.pages.costs,
+  storage: t.pages.storage,
+  idle: t.pages.idle,
+  events: t.pages.events,
 };
 
 /** The way from the start to a page. */

@@ -1,6 +1,6 @@
 import { useCallback } from 'react';
 
-import { actions, LIFECYCLE, type Lifecycle } from '../api/actions';
+import { actions, finished, LIFECYCLE, type Lifecycle } from '../api/actions';
 import { useNotify } from '../components/Notifications';
 import { t } from '../strings';
 import { UNDO } from './states';
@@ -13,8 +13,18 @@ function isLifecycle(verb: string | undefined): verb is Lifecycle {
 export function useVerbs(): (verb: Lifecycle, names: readonly string[]) => Promise<void> {
   const { notify, failed } = useNotify();
   return useCallback(
-    async function run(verb: Lifecycle, names: readonly string[]): Promise<void> {
-      const results = await Promise.allSettled(names.map((name) => actions[verb](name)));
+    async function run(
+      verb: Lifecycle,
+      names: readonly string[],
+      undone?: Lifecycle,
+    ): Promise<void> {
+      const results = await Promise.allSettled(
+        names.map(async (name) => {
+          // What is still under way cannot be taken back yet.
+          if (undone !== undefined) await finished[undone](name);
+          return actions[verb](name);
+        }),
+      );
       const done = names.filter((_, index) => results[index]?.status === 'fulfilled');
       results.forEach((result, index) => {
         if (result.status === 'rejected') {
@@ -24,7 +34,7 @@ export function useVerbs(): (verb: Lifecycle, names: readonly string[]) => Promi
       if (done.length === 0) return;
       const back = UNDO[verb];
       const undo = isLifecycle(back)
-        ? { action: { text: t.undo, run: () => void run(back, done) } }
+        ? { action: { text: t.undo, run: () => void run(back, done, verb) } }
         : {};
       notify({ type: 'success', header: t.asked(verb, done), ...undo });
     },

@@ -21,7 +21,7 @@ const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] =
   ['allocation_', [['budgets'], ['projects']]],
   ['invitation_', [['invitations']]],
   ['volume_', [['volumes'], ['instances']]],
-  ['snapshot_', [['volumes']]],
+  ['snapshot_', [['snapshots']]],
   ['profile_', [['profiles'], ['status']]],
   ['template_', [['templates']]],
   ['idle_profile_', [['idle-profiles']]],
@@ -98,6 +98,16 @@ export function merged(
     placed = true;
     return [found];
   });
+}
+
+/** One workspace of each name: the living one, else the one that was terminated last. */
+export function unique(list: readonly Instance[]): Instance[] {
+  const found = new Map<string, Instance>();
+  for (const it of list) {
+    const known = found.get(it.name);
+    if (known === undefined || known.state === 'terminated') found.set(it.name, it);
+  }
+  return found.size === list.length ? [...list] : [...found.values()];
 }
 
 function living(list: readonly Instance[], name: string): number {

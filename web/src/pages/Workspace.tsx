@@ -18,6 +18,7 @@ import { Loaded } from '../components/Loaded';
 import { LogPanel } from '../components/LogPanel';
 import { StateIndicator } from '../components/StateIndicator';
 import { verbs } from '../lib/equivalents';
+import { TerminalPanel } from '../components/TerminalPanel';
 import { isComing } from '../lib/states';
 import { useSearch } from '../lib/useSearch';
 import { t } from '../strings';
@@ -36,6 +37,7 @@ export default function Workspace() {
         if (it === undefined) return <NotFound what={t.notFound.workspace(name)} />;
         const tabs = {
           overview: <InstanceOverview instance={it} />,
+          terminal: <TerminalPanel instance={it} />,
           logs: <LogPanel instance={it} />,
           activity: <IdlePanel instance={it} />,
           events: <EventList subject={it.name} />,

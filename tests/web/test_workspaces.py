@@ -1,0 +1,90 @@
+"""Working with workspaces by the GUI: many at once, what is refused, a terminal, two tabs."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.house.living import Home
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("workspaces") / "home")
+    try:
+        with home.living(PRISM_LOCAL_PRICES="aws"):
+            yield home
+    finally:
+        home.clear()
+
+
+@pytest.fixture
+def three(home):
+    """Three workspaces that run."""
+    names = ["one", "three", "two"]
+    for name in names:
+        home.client.workspaces.launch("Plain Shell", name)
+    for name in names:
+        home.client.workspaces.wait(name, "running", 60)
+    yield names
+    for it in home.client.workspaces.list():
+        if it.state != "terminated":
+            home.client.workspaces.terminate(it.name, wait=60)
+
+
+def test_many_are_stopped_and_brought_back_and_terminated_by_name(home, three, browsing):
+    browser = browsing(home)
+    page = browser.open("/workspaces?f=state%3Drunning")
+    rows = page.get_by_role("row")
+    expect(rows).to_have_count(4)
+    for name, chosen in (("one", "one"), ("two", "one%2Ctwo")):
+        page.get_by_role("checkbox", name=f"Choose {name}", exact=True).click(force=True)
+        page.wait_for_url(f"**selected={chosen}")
+    page.get_by_role("button", name="Actions").click()
+    page.get_by_role("menuitem", name="Stop (2)").click()
+    expect(rows).to_have_count(2)  # the filter is live: two left it
+    page.get_by_role("button", name="Undo").click()
+    expect(rows).to_have_count(4)
+
+    page.goto(f"{browser.base}/workspaces?selected=one%2Cthree%2Ctwo")
+    page.get_by_role("button", name="Actions").click()
+    page.get_by_role("menuitem", name="Terminate (3)").click()
+    confirm = page.get_by_role("dialog").get_by_role("button", name="Terminate")
+    expect(confirm).to_be_disabled()
+    page.get_by_role("textbox", name="To confirm, type: terminate 3").fill("terminate 3")
+    confirm.click()
+    expect(page.get_by_text("Terminated")).to_have_count(3)
+
+
+def test_what_the_daemon_refuses_is_said_where_it_was_asked(home, three, browsing):
+    page = browsing(home).open("/launch?template=plain-shell&name=one")
+    expect(page.get_by_text("already", exact=False).first).to_be_visible()
+    page.get_by_role("textbox", name="Name").fill("Not A Name")
+    expect(page.get_by_text("Correct the fields first.")).to_be_visible()
+    page.get_by_role("textbox", name="Name").fill("fine")
+    expect(page.get_by_text("Per hour")).to_be_visible()
+
+
+def test_two_tabs_show_the_same(home, three, browsing):
+    browser = browsing(home)
+    first, second = browser.open("/workspaces/one"), browser.new_page()
+    second.goto(f"{browser.base}/workspaces")
+    row = second.get_by_role("row").filter(has_text="one")
+    expect(row).to_contain_text("Running")
+    first.get_by_role("button", name="Hibernate").click()
+    expect(row).to_contain_text("Hibernated")
+    second.get_by_role("link", name="one", exact=True).click()
+    second.get_by_role("button", name="Resume").click()
+    expect(first.get_by_text("Running").first).to_be_visible()
+
+
+def test_a_terminal_under_the_strict_policy(home, three, browsing):
+    page = browsing(home).open("/workspaces/one?tab=terminal")
+    screen = page.locator(".xterm-screen")
+    screen.click()
+    expect(page.locator(".xterm-rows")).to_contain_text("$", timeout=60_000)
+    page.keyboard.type("printf '\\033[38;2;1;2;3mtrue-%s\\033[0m\\n' colour; exit 7\n")
+    expect(page.locator(".xterm-rows")).to_contain_text("true-colour")
+    expect(page.get_by_text("The shell has ended (status 7).")).to_be_visible()
+    coloured = page.locator(".xterm-rows span").filter(has_text="true-colour").last
+    assert coloured.evaluate("it => getComputedStyle(it).color") == "rgb(1, 2, 3)"
+    page.get_by_role("button", name="New shell").click()
+    expect(page.locator(".xterm-rows")).to_contain_text("$", timeout=60_000)

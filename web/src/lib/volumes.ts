@@ -1,0 +1,35 @@
+import type { Schemas } from '../api/client';
+
+/** A volume of either kind, as the page shows it. */
+export interface Volume {
+  readonly name: string;
+  readonly kind: 'ebs' | 'efs';
+  readonly state: string;
+  readonly size: number | null;
+  readonly used: number | null;
+  readonly attached: readonly string[];
+  readonly monthly: number | null;
+}
+
+/** Both kinds in one list, by name. */
+export function volumesOf(list: Schemas['VolumeList']): readonly Volume[] {
+  const ebs = list.ebs_volumes.map((it): Volume => ({
+    name: it.name,
+    kind: 'ebs',
+    state: it.state,
+    size: it.size_gb,
+    used: it.used_gb,
+    attached: it.attached_instance === null ? [] : [it.attached_instance],
+    monthly: it.monthly_cost,
+  }));
+  const efs = list.efs_volumes.map((it): Volume => ({
+    name: it.name,
+    kind: 'efs',
+    state: it.state,
+    size: null,
+    used: it.size_gb,
+    attached: it.attached_instances,
+    monthly: it.monthly_cost,
+  }));
+  return [...ebs, ...efs].sort((a, b) => a.name.localeCompare(b.name));
+}

@@ -1,0 +1,93 @@
+import Box from '@cloudscape-design/components/box';
+import Header from '@cloudscape-design/components/header';
+import Input from '@cloudscape-design/components/input';
+import Link from '@cloudscape-design/components/link';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import Table from '@cloudscape-design/components/table';
+import { useQuery } from '@tanstack/react-query';
+
+import { queries } from '../api/queries';
+import { ErrorAlert } from '../components/ErrorAlert';
+import { When } from '../components/When';
+import { useLater } from '../lib/useLater';
+import { useSearch } from '../lib/useSearch';
+import { t } from '../strings';
+
+const FILTERS = ['actor', 'subject', 'event'] as const;
+const REST = 300; // milliseconds that a filter rests before it is asked for
+
+/** Everything that happened, filtered by the daemon. */
+export default function Events() {
+  const [search, change] = useSearch();
+  const filter = Object.fromEntries(
+    FILTERS.flatMap((name) => {
+      const value = search.get(name) ?? '';
+      return value === '' ? [] : [[name, value]];
+    }),
+  );
+  const settled = useLater(JSON.stringify(filter), REST);
+  const { data: list, error, refetch } = useQuery(queries.audit(settled));
+  const csv = `/api/v1/audit?${new URLSearchParams({ ...filter, format: 'csv' })}`;
+  return (
+    <Table
+      variant="full-page"
+      stickyHeader
+      loading={list === undefined && error === null}
+      loadingText={t.loading(t.pages.events)}
+      items={error === null ? [...(list ?? [])] : []}
+      trackBy="id"
+      ariaLabels={{ tableLabel: t.pages.events }}
+      wrapLines
+      header={
+        <Header
+          variant="awsui-h1-sticky"
+          description={t.events.what}
+          actions={
+            <Link href={csv} external>
+              {t.events.csv}
+            </Link>
+          }
+        >
+          {t.pages.events}
+        </Header>
+      }
+      filter={
+        <SpaceBetween direction="horizontal" size="s">
+          {FILTERS.map((name) => (
+            <Input
+              key={name}
+              type="search"
+              ariaLabel={t.events.filters[name]}
+              placeholder={t.events.filters[name]}
+              value={search.get(name) ?? ''}
+              onChange={({ detail }) => change({ [name]: detail.value })}
+            />
+          ))}
+        </SpaceBetween>
+      }
+      empty={
+        error === null ? (
+          <Box color="text-body-secondary">{t.events.none}</Box>
+        ) : (
+          <ErrorAlert error={error} retry={() => void refetch()} />
+        )
+      }
+      columnDefinitions={[
+        { id: 'at', header: t.fields.when, minWidth: 110, cell: (it) => <When at={it.at} /> },
+        { id: 'actor', header: t.fields.actor, cell: (it) => it.actor },
+        {
+          id: 'event',
+          header: t.fields.event,
+          isRowHeader: true,
+          cell: (it) => t.events.sentence(it.event, it.data),
+        },
+        { id: 'subject', header: t.fields.subject, cell: (it) => it.subject },
+        {
+          id: 'kind',
+          header: t.events.kind,
+          cell: (it) => <span className="mono">{it.event}</span>,
+        },
+      ]}
+    />
+  );
+}

@@ -1,0 +1,90 @@
+import Box from '@cloudscape-design/components/box';
+import ContentLayout from '@cloudscape-design/components/content-layout';
+import Header from '@cloudscape-design/components/header';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import Table from '@cloudscape-design/components/table';
+import { useQuery } from '@tanstack/react-query';
+
+import type { Schemas } from '../api/client';
+import { queries } from '../api/queries';
+import { Loaded } from '../components/Loaded';
+import { PageLink } from '../components/PageLink';
+import { When } from '../components/When';
+import { money } from '../lib/format';
+import { t } from '../strings';
+
+/** The rules for workspaces that nobody uses, and what they have done. */
+export default function Idle() {
+  const profiles = useQuery(queries.idleProfiles);
+  const history = useQuery(queries.idleHistory);
+  return (
+    <ContentLayout
+      header={
+        <Header variant="h1" description={t.idle.about}>
+          {t.pages.idle}
+        </Header>
+      }
+    >
+      <SpaceBetween size="l">
+        <Loaded query={profiles} what={t.idle.profiles}>
+          {(list) => (
+            <Table<Schemas['Profile']>
+              header={
+                <Header variant="h2" counter={`(${list.length})`}>
+                  {t.idle.profiles}
+                </Header>
+              }
+              items={list}
+              trackBy="name"
+              wrapLines
+              ariaLabels={{ tableLabel: t.idle.profiles }}
+              columnDefinitions={[
+                { id: 'name', header: t.fields.name, isRowHeader: true, cell: (it) => it.name },
+                { id: 'what', header: t.templates.meaning, cell: (it) => it.description },
+                {
+                  id: 'rule',
+                  header: t.idle.rule,
+                  cell: (it) => t.idle.ruleOf(true, it.action, it.idle_threshold_minutes),
+                },
+                { id: 'limits', header: t.idle.limit, cell: (it) => t.idle.limits(it) },
+              ]}
+            />
+          )}
+        </Loaded>
+        <Loaded query={history} what={t.idle.history}>
+          {(list) => (
+            <Table<Schemas['Past']>
+              header={
+                <Header variant="h2" counter={`(${list.length})`}>
+                  {t.idle.history}
+                </Header>
+              }
+              items={list}
+              wrapLines
+              ariaLabels={{ tableLabel: t.idle.history }}
+              empty={<Box color="text-body-secondary">{t.idle.noHistory}</Box>}
+              columnDefinitions={[
+                { id: 'at', header: t.fields.when, cell: (it) => <When at={it.trigger_time} /> },
+                {
+                  id: 'name',
+                  header: t.fields.name,
+                  isRowHeader: true,
+                  cell: (it) => (
+                    <PageLink href={`/workspaces/${it.instance_name}?tab=activity`}>
+                      {it.instance_name}
+                    </PageLink>
+                  ),
+                },
+                { id: 'action', header: t.idle.done, cell: (it) => t.verbs[it.action] },
+                { id: 'idle', header: t.idle.duration, cell: (it) => it.idle_duration },
+                { id: 'profile', header: t.idle.profile, cell: (it) => it.profile },
+                { id: 'saved', header: t.costs.saved, cell: (it) => money(it.estimated_savings) },
+                { id: 'note', header: t.plan.notes, cell: (it) => it.note ?? '' },
+              ]}
+            />
+          )}
+        </Loaded>
+      </SpaceBetween>
+    </ContentLayout>
+  );
+}
