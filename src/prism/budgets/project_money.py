@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from prism.budgets import store
 from prism.budgets.books import Books, Standing, allocation_cap, pool_cap, project_cap
-from prism.budgets.model import Cap, Pool, Reservation
+from prism.budgets.model import Allocation, Cap, Pool, Reservation
 from prism.kit.money import Micros
 from prism.projects.model import Project
 
@@ -87,6 +87,7 @@ class MoneyReader:
         self._books, self._sql, self._spent = books, sql, spent
         self._pools: dict[str, Pool] = {}
         self._standings: dict[str, Standing] = {}
+        self._given: dict[str, list[Allocation]] | None = None
         self._held: dict[tuple[str, str | None], list[Reservation]] | None = None
 
     def read_all(self) -> None:
@@ -95,7 +96,10 @@ class MoneyReader:
         for it in store.every_reservation(self._sql):
             for key in (("project", it.project), ("allocation", it.allocation), ("pool", it.pool)):
                 held.setdefault(key, []).append(it)
-        self._held = held
+        self._held, self._given = held, {}
+        self._pools = {it.id: it for it in store.every_pool(self._sql)}
+        for part in store.allocations_of(self._sql):
+            self._given.setdefault(part.project, []).append(part)
 
     def of(self, it: Project) -> ProjectMoney:
         """One project's."""
@@ -104,11 +108,16 @@ class MoneyReader:
             cap = project_cap(it, it.cap)
             own = self._books.own_standing(cap, self._spent.get(it.id, 0), self.rows(cap))
         parts = []
-        for given in store.allocations_of(self._sql, project=it.id):
+        for given in self._parts(it):
             pool = self._pool(given.pool)
             part = self._standing(allocation_cap(given, it, pool))
             parts.append(Part(part, self._standing(pool_cap(pool))))
         return ProjectMoney(own, tuple(parts))
+
+    def _parts(self, it: Project) -> list[Allocation]:
+        if self._given is None:
+            return store.allocations_of(self._sql, project=it.id)
+        return self._given.get(it.id, [])
 
     def rows(self, cap: Cap) -> list[Reservation]:
         """What is set aside of a cap."""
