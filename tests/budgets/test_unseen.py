@@ -35,7 +35,7 @@ def keeper(lab):
 
 def dearer(lab, monkeypatch, hourly=RATE * 2):
     terms = "prism.providers.local.terms.LocalTerms.price"
-    monkeypatch.setattr(terms, lambda self, kind, spot: (hourly, "simulated: dearer"))
+    monkeypatch.setattr(terms, lambda *of, **more: (hourly, "simulated: dearer"))
     lab.house.rooms.prices.hurry()
 
 

@@ -39,8 +39,8 @@ class Prices:
 def prices(monkeypatch):
     now, asked = Prices(), LocalTerms.price
 
-    def price(terms, kind, spot):
-        hourly, source = asked(terms, kind, spot)
+    def price(terms, *of, **more):
+        hourly, source = asked(terms, *of, **more)
         return int(hourly * now.factor), source
 
     monkeypatch.setattr(LocalTerms, "price", price)
