@@ -1,4 +1,4 @@
-"""Working with workspaces by the GUI: what is refused, a terminal, two tabs."""
+"""Working with workspaces by the GUI: many at once, what is refused, a terminal, two tabs."""
 
 import pytest
 from playwright.sync_api import expect
@@ -28,6 +28,32 @@ def three(home):
     for it in home.client.workspaces.list():
         if it.state != "terminated":
             home.client.workspaces.terminate(it.name, wait=60)
+
+
+def test_many_are_stopped_and_brought_back_and_terminated_by_name(home, three, browsing):
+    browser = browsing(home)
+    page = browser.open("/workspaces?f=state%3Drunning")
+    rows = page.get_by_role("row")
+    expect(rows).to_have_count(4)
+    for name in ("one", "two"):
+        box = page.get_by_role("checkbox", name=f"Choose {name}", exact=True)
+        box.click(force=True)
+        expect(box).to_be_checked()
+    assert page.url.endswith("selected=one%2Ctwo")
+    page.get_by_role("button", name="Actions").click()
+    page.get_by_role("menuitem", name="Stop (2)").click()
+    expect(rows).to_have_count(2)  # the filter is live: two left it
+    page.get_by_role("button", name="Undo").click()
+    expect(rows).to_have_count(4)
+
+    page.goto(f"{browser.base}/workspaces?selected=one%2Cthree%2Ctwo")
+    page.get_by_role("button", name="Actions").click()
+    page.get_by_role("menuitem", name="Terminate (3)").click()
+    confirm = page.get_by_role("dialog").get_by_role("button", name="Terminate")
+    expect(confirm).to_be_disabled()
+    page.get_by_role("textbox", name="To confirm, type: terminate 3").fill("terminate 3")
+    confirm.click()
+    expect(page.get_by_text("Terminated")).to_have_count(3)
 
 
 def test_what_the_daemon_refuses_is_said_where_it_was_asked(home, three, browsing):
