@@ -217,6 +217,7 @@ class PlaceRooms(RescueRooms):
             mispriced=self.prices.hurry,
             running=self.running_time,
             held=self.generation.held,
+            living=self.snapshot.living,
         )
         return made
 

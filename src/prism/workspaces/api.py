@@ -1,6 +1,7 @@
 """Workspaces over HTTP, in the reference's own shapes."""
 
 from hashlib import sha256
+from itertools import islice
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -36,7 +37,7 @@ from prism.workspaces.moving import MoveService
 from prism.workspaces.plan import state_of
 from prism.workspaces.resizing import ResizeService
 from prism.workspaces.service import WorkspaceService
-from prism.workspaces.snapshot import Kept, Snapshot, listed, matching
+from prism.workspaces.snapshot import Kept, Snapshot, listed
 from prism.workspaces.view import hibernation, launched, planned
 
 JSON = "application/json"
@@ -78,12 +79,9 @@ async def list_instances(
     everything = current().operator and not request.scope["query_string"]
     if everything:
         return Response(pages.body, media_type=JSON, headers=headers)
-    rows = [
-        kept
-        for kept in matching(pages, in_state, project, template)
-        if (cursor is None or kept.workspace.id > cursor)
-        and visible(kept.workspace.project, kept.workspace.owner)
-    ]
+    fit = pages.matching(in_state, project, template, after=cursor)
+    seen = (kept for kept in fit if visible(kept.workspace.project, kept.workspace.owner))
+    rows = [*islice(seen, None if limit is None else limit + 1)]
     if limit is not None and len(rows) > limit:
         rows = rows[:limit]
         headers["Link"] = _next_page(request, rows[-1])

@@ -1,6 +1,6 @@
 """Making what is wanted true: look, plan, act, record."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from prism.workspaces.events import (
 )
 from prism.workspaces.hosts import before_its_end, zone_of
 from prism.workspaces.idleness import IdleRule
-from prism.workspaces.looking import Glance, Looks
+from prism.workspaces.looking import Glance, Looks, Machines
 from prism.workspaces.model import Failure, Seen, State, Verb, Workspace
 from prism.workspaces.plan import (
     BRINGS_UP,
@@ -82,11 +82,14 @@ class WorkspaceReconciler:
         mispriced: Callable[[], object] = lambda: None,
         running: Sequence[RunningTime] = (),
         held: Callable[[datetime], bool] = lambda _: False,
+        living: Callable[[Collection[str]], Iterable[Workspace]],
     ) -> None:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._meters, self._observers = retention, meters, observers
         self._rules, self._mispriced, self._running = rules, mispriced, running
         self._held = held  # whether a wish of that time is not to be granted for now
+        self._living = living
+        self._agreed: dict[str, tuple[Workspace, Machine | None]] = {}
         self._looks = Looks(computes, clock)
         self._looked: dict[str, datetime] = {}  # when each place had answered, the time before
         self.glances: Mapping[str, Glance] = {}
@@ -99,20 +102,12 @@ class WorkspaceReconciler:
     def patrol(self) -> timedelta:
         """One look at each place; what is not as we last saw it becomes due."""
         glances = self._looks.anew()
-        with self._db.read() as sql:
-            workspaces = store.living_in(sql, self._computes)
         self._looked |= {at: it.at for at, it in self.glances.items() if it.problem is None}
         self.glances = glances
         there = {at: it.machines() for at, it in glances.items() if it.problem is None}
         for observer in self._observers:
             observer.saw(machine for machines in there.values() for machine in machines.values())
-        changed = [
-            it.id
-            for it in workspaces
-            if it.place in there and _differs(it, there[it.place].get(it.id))
-        ]
-        differing = set(changed)
-        same = [it for it in workspaces if it.place in there and it.id not in differing]
+        changed, same = self._compared(there)
         running = {at: [it.id for it in same if it.place == at and _costs(it)] for at in there}
         if changed or any(running.values()):
             with self._db.write() as tx:
@@ -126,6 +121,22 @@ class WorkspaceReconciler:
         for place, ids in running.items():
             for counts in self._running if ids else ():
                 counts.confirmed(tx, ids, self.glances[place].at)
+
+    def _compared(self, there: Mapping[str, Machines]) -> tuple[list[str], list[Workspace]]:
+        """The ids of those of which a look shows what their rows do not say, and all others.
+
+        Most are as they were at the look before, and are not compared field by field again.
+        """
+        agreed, changed, same = {}, [], []
+        for it in self._living(there.keys()):
+            pair = (it, there[it.place].get(it.id))
+            if self._agreed.get(it.id) == pair or not _differs(*pair):
+                agreed[it.id] = pair
+                same.append(it)
+            else:
+                changed.append(it.id)
+        self._agreed = agreed
+        return changed, same
 
     def look(self) -> Looks:
         """Every machine of ours, looked at when somebody asks."""

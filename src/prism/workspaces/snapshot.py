@@ -5,7 +5,7 @@ before the request is answered: who asks next sees what was just written. Facts 
 daemons arrive through the same call, made by whoever hears of them (`kit/listen.py`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from threading import Lock
@@ -22,6 +22,7 @@ from prism.projects.model import Crew
 from prism.storage.model import Attached
 from prism.storage.store import attached
 from prism.workspaces import store
+from prism.workspaces.index import Entry, Index, entry
 from prism.workspaces.model import Idle, State, Workspace
 from prism.workspaces.plan import ACTIVE, state_of
 from prism.workspaces.view import NOTHING, instance
@@ -49,6 +50,7 @@ class Pages(Struct, frozen=True, dict=True):
     version: int
     settled: int
     rows: dict[str, Kept]
+    index: Index = Index()
 
     @cached_property
     def body(self) -> bytes:
@@ -57,10 +59,20 @@ class Pages(Struct, frozen=True, dict=True):
 
     def named(self, name: str) -> Kept:
         """The one with that name or instance id; the living one, else the last terminated."""
-        found = [kept for kept in self.rows.values() if name in _names(kept.workspace)]
+        found = [self.rows[id] for id in self.index.names.get(name, ())]
         if not found:
             raise store.not_found(name)
         return max(found, key=lambda kept: (kept.workspace.ended_at is None, kept.workspace.id))
+
+    def matching(
+        self,
+        state: State | None = None,
+        project: str | None = None,
+        template: str | None = None,
+        after: str | None = None,
+    ) -> Iterator[Kept]:
+        """Those that fit each filter that is given, in the order of launch, after an id."""
+        return map(self.rows.__getitem__, self.index.matching(state, project, template, after))
 
 
 class Snapshot:
@@ -102,6 +114,12 @@ class Snapshot:
             return kept.encoded
         return self._keep(kept.workspace).encoded
 
+    def living(self, places: Collection[str]) -> Iterator[Workspace]:
+        """Those in these places that have not ended."""
+        rows = self.pages.rows.values()
+        every = (kept.workspace for kept in rows)
+        return (it for it in every if it.ended_at is None and it.place in places)
+
     def crews(self) -> dict[str, Crew]:
         """Implements `projects.model.Roster`."""
         found: dict[str, Crew] = {}
@@ -126,7 +144,7 @@ class Snapshot:
             ]
             if moved:
                 rows = pages.rows | {it.workspace.id: self._keep(it.workspace) for it in moved}
-                self._pages = Pages(pages.version, int(now.timestamp()), rows)
+                self._pages = Pages(pages.version, int(now.timestamp()), rows, pages.index)
             return self._pages or pages
 
     def refresh(self) -> Pages:
@@ -139,7 +157,8 @@ class Snapshot:
         with self._db.read() as sql:
             version, workspaces = journal.newest(sql), store.every(sql)
             self._spend, self._attached = self._spends(sql), attached(sql)
-        return Pages(version, 0, {it.id: self._keep(it) for it in workspaces})
+        rows = {it.id: self._keep(it) for it in workspaces}
+        return Pages(version, 0, rows, Index().changed([], map(_entry, rows.values())))
 
     def _patched(self, old: Pages) -> Pages:
         with self._db.read() as sql:
@@ -150,7 +169,7 @@ class Snapshot:
             changed = store.by_ids(sql, touched) if touched else []
             self._attached |= {id: Attached() for id in touched} | attached(sql, touched)
         if not touched:
-            return Pages(version, old.settled, old.rows)
+            return Pages(version, old.settled, old.rows, old.index)
         kept = {it.id: self._keep(it) for it in changed}
         rows = old.rows | kept
         for id in touched - kept.keys():
@@ -158,27 +177,14 @@ class Snapshot:
         new = kept.keys() - old.rows.keys()
         if new and old.rows and min(new) < next(reversed(old.rows)):
             rows = dict(sorted(rows.items()))  # another daemon's clock was behind ours
-        return Pages(version, old.settled, rows)
+        before = [_entry(old.rows[id]) for id in touched if id in old.rows]
+        index = old.index.changed(before, map(_entry, kept.values()))
+        return Pages(version, old.settled, rows, index)
 
     def _keep(self, it: Workspace) -> Kept:
         spent, idle = self._spend.get(it.id, NOTHING), self._idles(it)
         shown = instance(it, spent, self._attached.get(it.id, Attached()), idle)
         return Kept(it, state_of(it), msgspec.json.encode(shown), idle)
-
-
-def matching(
-    pages: Pages, state: State | None, project: str | None, template: str | None
-) -> Iterator[Kept]:
-    """Those that fit each filter that is given, in the order of their launch."""
-    for kept in pages.rows.values():
-        it = kept.workspace
-        fits = (
-            state in {None, kept.state},
-            project in {None, it.project, it.project_name},
-            template in {None, it.template, it.recipe.slug},
-        )
-        if all(fits):
-            yield kept
 
 
 def listed(rows: Sequence[Kept]) -> bytes:
@@ -194,5 +200,5 @@ def _touched(sql: Connection, after: int) -> set[str]:
     return ids
 
 
-def _names(it: Workspace) -> tuple[str | None, ...]:
-    return (it.name, it.machine_id, it.expected_id)
+def _entry(kept: Kept) -> Entry:
+    return entry(kept.workspace, kept.state)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import lru_cache
 from statistics import median
 from typing import Any
 
@@ -18,7 +19,9 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    Text,
     and_,
+    cast,
     delete,
     false,
     func,
@@ -31,6 +34,7 @@ from sqlalchemy.exc import IntegrityError
 from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.kit.tables import Utc, leased, metadata
+from prism.templates.model import Template
 from prism.workspaces.model import NameTaken, Verb, Workspace, WorkspaceNotFound
 from prism.workspaces.upstairs import Fund
 
@@ -91,7 +95,9 @@ workspaces = Table(
     *leased(),
 )
 FIELDS = Workspace.__struct_fields__
-SELECT = select(*(workspaces.c[field] for field in FIELDS))
+# Many workspaces share a template: its text is read as it stands, and decoded once.
+TEXTS = {"recipe": cast(workspaces.c.recipe, Text).label("recipe")}
+SELECT = select(*(TEXTS.get(field, workspaces.c[field]) for field in FIELDS))
 LIVE = workspaces.c.ended_at.is_(None)
 # A name is free again once its workspace is terminated.
 Index(
@@ -144,12 +150,6 @@ def name_taken(name: str) -> NameTaken:
 def every(sql: Connection) -> list[Workspace]:
     """All of them, in the order of their launch."""
     return _many(sql, SELECT.order_by(workspaces.c.id))
-
-
-def living_in(sql: Connection, places: Collection[str]) -> list[Workspace]:
-    """Those in these places that nobody is at work on, and that have not ended."""
-    idle = and_(workspaces.c.place.in_(places), LIVE, workspaces.c.lease.is_(None))
-    return _many(sql, SELECT.where(idle))
 
 
 def places(sql: Connection, like: str) -> list[tuple[str, str]]:
@@ -300,4 +300,11 @@ def _row(values: dict[str, Any]) -> dict[str, Any]:
 
 def _many(sql: Connection, query: Select[Any]) -> list[Workspace]:
     rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query)]
+    for row in rows:
+        row["recipe"] = _template(row["recipe"])
     return msgspec.convert(rows, list[Workspace])
+
+
+@lru_cache(maxsize=256)
+def _template(text: str) -> Template:
+    return msgspec.json.decode(text, type=Template)

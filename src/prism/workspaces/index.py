@@ -1,0 +1,111 @@
+"""Which workspaces have a name, a state, a project or a template, without a walk over all of them.
+
+An index is immutable. A change copies only the lists that it touches, so the cost of a change
+and of a lookup does not grow with the number of workspaces that have nothing to do with it
+(except for the copies themselves, which are plain copies of pointers).
+"""
+
+from bisect import bisect_right, insort
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from msgspec import Struct
+
+from prism.workspaces.model import State, Workspace
+
+Key = tuple[str, str]
+K = TypeVar("K", bound=Hashable)
+
+
+class Entry(Struct, frozen=True):
+    """What a workspace is found by."""
+
+    id: str
+    names: frozenset[str]
+    groups: frozenset[Key]
+
+
+class Index(Struct, frozen=True):
+    """Ids in the order of launch: all of them, by name, and by state, project and template."""
+
+    ids: Sequence[str] = ()
+    names: Mapping[str, Sequence[str]] = {}
+    groups: Mapping[Key, Sequence[str]] = {}
+
+    def changed(self, gone: Iterable[Entry], come: Iterable[Entry]) -> "Index":
+        """The index after entries were removed and others were added."""
+        gone, come = list(gone), list(come)
+        before, after = {entry.id for entry in gone}, {entry.id for entry in come}
+        return Index(
+            _merged(self.ids, before - after, after - before),
+            _changed(self.names, _pairs(gone, "names"), _pairs(come, "names")),
+            _changed(self.groups, _pairs(gone, "groups"), _pairs(come, "groups")),
+        )
+
+    def matching(
+        self,
+        state: State | None = None,
+        project: str | None = None,
+        template: str | None = None,
+        after: str | None = None,
+    ) -> Iterator[str]:
+        """The ids that fit each filter that is given, after the id `after`."""
+        wanted = keys(state, project, template)
+        lists = sorted((self.groups.get(key, ()) for key in wanted), key=len)
+        shortest, *others = lists or [self.ids]
+        start = 0 if after is None else bisect_right(shortest, after)
+        for place in range(start, len(shortest)):
+            id = shortest[place]
+            if all(_has(other, id) for other in others):
+                yield id
+
+
+def entry(workspace: Workspace, state: State) -> Entry:
+    """What a workspace in this state is found by."""
+    names = (workspace.name, workspace.machine_id, workspace.expected_id)
+    recipe = workspace.recipe.slug
+    groups = {("state", state.value), ("template", workspace.template), ("template", recipe)}
+    groups |= {("project", it) for it in (workspace.project, workspace.project_name) if it}
+    return Entry(workspace.id, frozenset(filter(None, names)), frozenset(groups))
+
+
+def keys(state: State | None, project: str | None, template: str | None) -> list[Key]:
+    """The lists that these filters name."""
+    filters = {"state": state and state.value, "project": project, "template": template}
+    return [(kind, value) for kind, value in filters.items() if value is not None]
+
+
+def _pairs(entries: Iterable[Entry], kind: Literal["names", "groups"]) -> set[tuple[Any, str]]:
+    return {(key, entry.id) for entry in entries for key in getattr(entry, kind)}
+
+
+def _changed(
+    old: Mapping[K, Sequence[str]], gone: set[tuple[K, str]], come: set[tuple[K, str]]
+) -> Mapping[K, Sequence[str]]:
+    less: defaultdict[K, set[str]] = defaultdict(set)
+    more: defaultdict[K, set[str]] = defaultdict(set)
+    for key, id in gone - come:
+        less[key].add(id)
+    for key, id in come - gone:
+        more[key].add(id)
+    if not less and not more:
+        return old
+    lists = {key: _merged(old.get(key, ()), less[key], more[key]) for key in {*less, *more}}
+    return {key: ids for key, ids in {**old, **lists}.items() if ids}
+
+
+def _merged(old: Sequence[str], less: Collection[str], more: Collection[str]) -> Sequence[str]:
+    if not less and not more:
+        return old
+    ids = [id for id in old if id not in less] if less else list(old)
+    if len(more) > 16:
+        return sorted([*ids, *more])
+    for id in more:
+        insort(ids, id)
+    return ids
+
+
+def _has(ids: Sequence[str], id: str) -> bool:
+    place = bisect_right(ids, id)
+    return place > 0 and ids[place - 1] == id

@@ -1,0 +1,71 @@
+"""The index finds what a walk over every workspace would find, in the same order."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prism.workspaces.index import Entry, Index, keys
+from prism.workspaces.model import State
+
+IDS = st.sampled_from([f"ws_{number:02}" for number in range(12)])
+PROJECTS = st.sampled_from(["dfg", "erc"])
+TEMPLATES = st.sampled_from(["jupyter", "shell"])
+STATES = st.sampled_from([State.RUNNING, State.STOPPED])
+NAMES = st.frozensets(st.sampled_from(["a", "b", "c"]), max_size=2)
+
+
+@st.composite
+def entries(draw):
+    state, project, template = draw(STATES), draw(st.none() | PROJECTS), draw(TEMPLATES)
+    return Entry(draw(IDS), draw(NAMES), frozenset(keys(state, project, template)))
+
+
+@st.composite
+def changes(draw):
+    """A series of commits: each removes some ids and adds, or puts back, others."""
+    return draw(st.lists(st.tuples(st.frozensets(IDS), st.lists(entries(), unique_by=_id))))
+
+
+def _id(entry):
+    return entry.id
+
+
+@given(changes(), st.none() | STATES, st.none() | PROJECTS, st.none() | TEMPLATES, st.none() | IDS)
+def test_an_index_finds_what_a_walk_finds(changes, state, project, template, after):
+    index, here = Index(), {}
+    for removed, added in changes:
+        touched = removed | {entry.id for entry in added}
+        index = index.changed([here.pop(id) for id in touched & here.keys()], added)
+        here |= {entry.id: entry for entry in added}
+    wanted = set(keys(state, project, template))
+    walked = [id for id in sorted(here) if wanted <= here[id].groups and id > (after or "")]
+    assert [*index.matching(state, project, template, after)] == walked
+    for name in ("a", "b", "c", "nobody"):
+        assert [*index.names.get(name, ())] == [i for i in sorted(here) if name in here[i].names]
+    assert all(index.names.values()) and all(index.groups.values()), "empty lists are dropped"
+
+
+def test_an_older_index_stays_as_it_was():
+    first = Index().changed([], [Entry("ws_01", frozenset({"a"}), frozenset())])
+    second = first.changed([], [Entry("ws_00", frozenset({"a"}), frozenset())])
+    assert ([*first.ids], [*first.names["a"]]) == (["ws_01"], ["ws_01"])
+    assert ([*second.ids], [*second.names["a"]]) == (["ws_00", "ws_01"], ["ws_00", "ws_01"])
+
+
+class Counting(list):
+    """A list that counts how often it was asked for an item."""
+
+    asked = 0
+
+    def __getitem__(self, place):
+        self.asked += 1
+        return super().__getitem__(place)
+
+
+def test_a_page_costs_what_it_shows_however_many_there_are():
+    def asked(many):
+        ids = Counting(f"ws_{number:06}" for number in range(many))
+        found = Index(ids, {}, {("state", "running"): ids}).matching(State.RUNNING, after=ids[9])
+        [next(found) for _ in range(50)]
+        return ids.asked
+
+    assert asked(100_000) <= asked(100) + 20, "the bisection, and nothing else"
