@@ -62,7 +62,11 @@ def test_recover_says_what_was_done_and_what_not(prism, server):
     assert done.stdout == "mine is a workspace again (running, i-0123456789abcdef0)\n"
     assert "note: its recipe is the template as it is today" in done.stderr
     assert "left alone: hers: eve launched it" in done.stderr
-    assert server.asked_for("POST /recover")[0].body == {"dry_run": False, "everybody": True}
+    assert server.asked_for("POST /recover")[0].body == {
+        "dry_run": False,
+        "everybody": True,
+        "accept": False,
+    }
     assert json.loads(prism("recover", "--json").stdout) == said
 
 
@@ -71,7 +75,11 @@ def test_a_dry_run_says_would(prism, server):
     said = {"dry_run": True, "recovered": [TAKEN], "left": [], "places": [PLACE]}
     server.on("POST /recover", said)
     assert "mine would be a workspace again" in prism("recover", "--dry-run").stdout
-    assert server.asked_for("POST /recover")[0].body == {"dry_run": True, "everybody": False}
+    assert server.asked_for("POST /recover")[0].body == {
+        "dry_run": True,
+        "everybody": False,
+        "accept": False,
+    }
 
 
 def test_one_is_adopted(prism, server):

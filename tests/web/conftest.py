@@ -56,7 +56,9 @@ class Browser:
         return [it for it in self.requests if not it.startswith((self.base, "data:", "blob:"))]
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while Playwright runs, its event loop is the thread's own, and other
+# tests of the same worker could run none.
+@pytest.fixture(scope="module")
 def chromium():
     if read_site(BUILT) is None:
         pytest.fail("the GUI is not built: run `make gui`")

@@ -18,7 +18,7 @@ WHY = "process 7 does not stop; it goes on running"
 def folder(tmp_path, monkeypatch):
     folder = tmp_path / ID
     folder.mkdir()
-    monkeypatch.setattr(supervision, "ensure", lambda _: None)  # nobody looks after it
+    monkeypatch.setattr(supervision, "ensure", lambda *_: None)  # nobody looks after it
     want(folder, Wanted(run=2, state="asleep", expires_at=99.0, expire_action="stop"))
     return folder
 
