@@ -21,7 +21,7 @@ from prism.providers.aws.ssh.model import HostKeyUnknown
 from prism.providers.aws.survey import Instance
 from prism.providers.aws.watch import AwsWatch
 from prism.workspaces.idleness import IdleRule
-from tests.agent.ec2 import Ec2
+from tests.agent.ec2 import ROLE, Ec2
 from tests.providers.aws.machine import ID, Seat, Sshd
 from tests.waiting import eventually
 
@@ -152,9 +152,15 @@ def test_a_newer_watch_replaces_an_older_one(world, monkeypatch):
     assert json.loads((world.sshd.folder / "state" / "idle.json").read_text())["minutes"] == 1
 
 
-def test_an_idle_machine_powers_itself_off_while_no_daemon_lives(world):
+@pytest.mark.parametrize("role", [ROLE, None])
+def test_an_idle_machine_goes_down_while_no_daemon_lives(world, role):
+    """EC2 is asked to stop it with the keys of its role; without a role it powers itself off."""
+    world.ec2.role = role
     world.watching(minute=0.5).watch(ID, RULE)
-    eventually(lambda: "poweroff" in world.ran())
+    eventually(lambda: world.ec2.asked if role else "poweroff" in world.ran())
+    assert all(b"Hibernate" not in body for _, body in world.ec2.asked)
+    assert bool(world.ec2.asked) != ("poweroff" in world.ran())
+    eventually((world.sshd.folder / "state" / "seen.json").exists)
     seen = json.loads((world.sshd.folder / "state" / "seen.json").read_text())
     assert seen["acted"]["action"] == "stop"
     assert (seen["acted"]["profile"], seen["acted"]["note"]) == ("standard", None)
@@ -218,7 +224,7 @@ def test_a_shell_that_waits_for_commands_and_the_daemon_itself_do_not(world):
         shell.stdin.flush()
         assert shell.stdout.readline() == b"begun\n"
         world.watching(minute=0.5).watch(ID, RULE)
-        eventually(lambda: world.idle() and "poweroff" in world.ran())
+        eventually(lambda: world.idle() and world.ec2.asked)
 
 
 @pytest.mark.parametrize("files", ["internal-sftp", "/usr/lib/openssh/sftp-server"])
