@@ -53,7 +53,7 @@ def test_every_known_problem_comes_back_as_its_class(data):
         (422, Invalid),
         (424, Unavailable),
         (500, Problem),
-        (502, Problem),
+        (502, Unavailable),
         (503, Unavailable),
     ],
 )
