@@ -146,10 +146,10 @@ class PlaceRooms(RescueRooms):
         ours = [it for it in self.local.values() if isinstance(it, LocalCompute)]
         return [partial(_open, it.ssh) for it in ours]
 
-    def of_a_workspace(self, inode: int) -> bool:
+    def of_a_workspace(self, inode: int, *, daemon_dials: bool = False) -> bool:
         """Whether the socket with that inode belongs to a sandboxed workspace of this machine."""
         ours = [it for it in self.local.values() if isinstance(it, LocalCompute)]
-        return any(it.peers.of_a_workspace(inode) for it in ours)
+        return any(it.peers.of_a_workspace(inode, daemon_dials=daemon_dials) for it in ours)
 
     # ------------------------------------------------------------ what works there
     @cached_property
@@ -323,7 +323,7 @@ class PlaceRooms(RescueRooms):
         from prism.providers.aws.assembly import assemble  # noqa: PLC0415  cold start: asyncssh
 
         home, caller = self.settings.folder, self.settings.caller_cidr
-        return assemble(cloud, home, caller, self.of_a_workspace)
+        return assemble(cloud, home, caller, partial(self.of_a_workspace, daemon_dials=True))
 
 
 def _open(gate: SshGate, _: object) -> AbstractAsyncContextManager[None]:

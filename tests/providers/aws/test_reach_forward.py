@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from functools import partial
 
 import pytest
 from websockets.sync.client import connect
@@ -186,7 +187,8 @@ def test_a_program_in_a_sandboxed_workspace_of_this_machine_is_not_let_through(
 ):
     """It runs as the daemon's own user, and sees the same loopback."""
     world = World(tmp_path, tmp_path / "cache")
-    forwards = Forwards(seat.pool, stranger=world.compute.peers.of_a_workspace)
+    of_a_workspace = world.compute.peers.of_a_workspace
+    forwards = Forwards(seat.pool, stranger=partial(of_a_workspace, daemon_dials=True))
     try:
         id = world.launched(page())
         assert world.said(id)["sandbox"] == "bubblewrap"

@@ -4,8 +4,9 @@ A workspace in a sandbox runs as the daemon's own user, so the uid of a socket d
 from its owner's; its place in the process tree does. While such workspaces run:
 
 - Every task of theirs is looked at. One that holds the socket decides, whoever else holds it.
-  So does a supervisor or this daemon: neither ever calls the daemon, but a workspace can hand
-  them a socket of its own.
+  So does a supervisor or this daemon: neither ever calls the daemon's API, but a workspace can
+  hand them a socket of its own. Only the ports that lead to machines on AWS are dialled by the
+  daemon itself.
 - Somebody else must be seen to hold it. A socket can be hidden (in a thread with descriptors of
   its own, in a message on its way, in a process that cannot be looked into), and is refused then.
 """
@@ -32,14 +33,19 @@ class Peers:
         self._lately: OrderedDict[int, None] = OrderedDict()
         self._writing = threading.Lock()  # each door asks from a thread of its own
 
-    def of_a_workspace(self, inode: int) -> bool:
-        """Whether a process of a sandboxed workspace holds it, or nobody can be seen to."""
+    def of_a_workspace(self, inode: int, *, daemon_dials: bool = False) -> bool:
+        """Whether a process of a sandboxed workspace holds it, or nobody can be seen to.
+
+        `daemon_dials` is for ports that the daemon connects to itself, as its proxies do.
+        """
         if not self._fenced():
             return False
         link = f"socket:[{inode}]"
         within = self._within()
-        if any(_holds(pid, link) for pid in within):
+        if any(_holds(pid, link) for pid in within if not daemon_dials or pid != os.getpid()):
             return True
+        if daemon_dials and _holds(os.getpid(), link):
+            return False
         # Who came in while we looked is judged by where it lives.
         holder = next((it for it in self._others(within) if _holds(it, link)), None)
         if holder is None or self._came_in(holder):
