@@ -14,8 +14,9 @@ from tests.house.openapi import WRITTEN
 AT = "http://localhost:8947"
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 # What no schema can say is refused with 422 even where the schema is kept: that an end is after
-# its start, that a zone exists. A port is 400 by the reference, and a terminal needs a WebSocket.
-SENSE = ["2xx", "3xx", "400", "401", "403", "404", "409", "422", "426"]
+# its start, that a zone exists. A port is 400 by the reference, a terminal needs a WebSocket, and
+# what is asked of AWS needs an account (424).
+SENSE = ["2xx", "3xx", "400", "401", "403", "404", "409", "422", "424", "426"]
 SETTINGS = {
     # An answer that is held back tells nothing more; test_edges.py looks at what `wait` takes.
     "parameters": {"wait": 0},

@@ -118,9 +118,10 @@ def test_no_account_is_made_of_other_names(name):
 @pytest.mark.parametrize("base", ["ubuntu-24.04", "ubuntu-22.04", "debian-12"])
 def test_apt_installs_the_template_s_packages_and_what_python_needs(base):
     it = structs.replace(SHELF["deep-learning-gpu"], base=base)
+    it = structs.replace(it, packages=it.packages | {"apt": ("htop",)})
     program, names = step(rendered(it), "packages")
     ours = "ca-certificates curl python3-pip python3-venv"
-    assert (program, names) == ("with_apt", f"{ours} ubuntu-drivers-common")
+    assert (program, names) == ("with_apt", f"{ours} htop")
     assert step(rendered(it), "python")[1].startswith("python3 jupyterlab torch torchvision")
 
 
