@@ -56,7 +56,7 @@ class World:
         [found] = [machine for machine in self.compute.survey() if machine.id == id]
         return found
 
-    def becomes(self, id, seen, seconds=60):
+    def becomes(self, id, seen, seconds=180):
         """Wait until it is that, and give it; wrong at once where it broke on the way."""
 
         def there():
@@ -103,7 +103,7 @@ class World:
         """Destroy everything, and see that it is."""
         for machine in self.compute.survey():
             self.compute.terminate(machine.id)
-        eventually(lambda: all(m.seen is Seen.GONE for m in self.compute.survey()), 30)
+        eventually(lambda: all(m.seen is Seen.GONE for m in self.compute.survey()), 120)
         eventually(lambda: not self.left(), 5)
 
     def left(self):
