@@ -639,7 +639,7 @@ def test_a_terminal_without_our_marks_gets_plain_ones(prism):
 
 IDENTITY = "arn:aws:iam::1:user/ada"
 LAB = {"profile": "lab", "region": "us-west-2", "identity": IDENTITY, "problem": None,
-       "remediation": None, "missing": [], "unknown": []}  # fmt: skip
+       "remediation": None, "missing": [], "unknown": [], "note": None}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -649,6 +649,7 @@ LAB = {"profile": "lab", "region": "us-west-2", "identity": IDENTITY, "problem":
         ({"unknown": ["a", "b"]}, "ok", "2 permissions could not be tried"),
         ({"missing": ["ec2:RunInstances"]}, "warning", "may not ec2:RunInstances"),
         ({"missing": ["ec2:RunInstances"]}, "warning", "prism aws policy"),
+        ({"note": "there is no role for machines"}, "warning", "prism aws setup"),
         ({"problem": "expired", "remediation": "log in"}, "broken", "log in"),
         ({"problem": "expired", "remediation": "`prism doctor`"}, "broken", "prism aws check lab"),
     ],

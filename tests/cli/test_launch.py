@@ -79,7 +79,7 @@ def test_a_rehearsal_says_what_it_would_cost(prism, server):
     assert "an hour      $0.0832\n" in done.stdout
     assert "image        -\n" in done.stdout
     assert "its disk     $1.60 a month\n" in done.stdout
-    assert "lasts until  2026-03-01" in done.stdout
+    assert "runs out on  2026-03-01" in done.stdout
     assert done.stderr == "Nothing was created.\n"
     assert json.loads(prism("launch", "shell", "mine", "--dry-run", "--json").stdout) == plan
 

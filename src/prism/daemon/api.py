@@ -68,7 +68,6 @@ class Status(Struct, frozen=True, kw_only=True):
     """
 
     status: Literal["healthy", "degraded"]
-    reasons: Sequence[str]
     version: str
     uptime: str
     api_version: str
@@ -79,6 +78,7 @@ class Status(Struct, frozen=True, kw_only=True):
     user: str
     database: str
     places: Sequence[PlaceSeen]
+    reasons: Sequence[str]
 
 
 class Farewell(Struct, frozen=True):
