@@ -5,6 +5,9 @@ import pytest
 
 from aws_double.rulebook import build as build_rules
 from prism.daemon.house import build
+from prism.providers.aws.account_setup import apply
+from prism.providers.aws.actions import SETUP_ACTIONS
+from prism.providers.aws.cloud import Cloud
 from prism.settings import Settings
 from tests.conftest import Http
 from tests.waiting import eventually
@@ -185,6 +188,7 @@ def test_what_was_destroyed_outside_is_seen_within_one_survey(start, aws):
 
 
 def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start, aws):
+    apply(Cloud("us-east-1", actions=SETUP_ACTIONS, agent="prism-setup"))
     it = start()
     launch(it, "mine")
     becomes(it, aws, mine="running")

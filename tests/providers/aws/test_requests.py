@@ -11,7 +11,9 @@ from tests.providers.aws.place import Place
 
 @pytest.fixture
 def place(stopped, cloud, tmp_path):
-    return Place(stopped, cloud, tmp_path)
+    it = Place(stopped, cloud, tmp_path)
+    it.set_up()
+    return it
 
 
 @pytest.fixture

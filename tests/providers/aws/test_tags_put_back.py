@@ -59,3 +59,11 @@ def test_one_with_all_its_tags_is_left_as_it_is(place):
     before = len(place.calls("CreateTags"))
     assert place.compute.find(id, place.order()).key == "ws_1"
     assert len(place.calls("CreateTags")) == before
+
+
+def test_one_whose_tags_may_not_be_put_back_is_not_gone_either(place, bare, caplog):
+    """Without our instance profile the daily policy has no right to tag it."""
+    place.aws.fault(action="CreateTags", do="error", code="UnauthorizedOperation", status=403)
+    found = place.compute.find(bare, place.order(launched_at=None))
+    assert (found.id, found.key) == (bare, "ws_1")
+    assert "goes on without its tags" in caplog.text

@@ -106,7 +106,12 @@ class AwsCompute:
         lost = {key: value for key, value in whole.items() if key not in it.tags}
         if not it.gone and {names.MANAGED, names.ID} & lost.keys():
             log.warning("%s has lost tags, which are put back: %s", id, ", ".join(sorted(lost)))
-            self._change(id, "CreateTags", set(), Resources=[id], Tags=names.listed(lost))
+            try:
+                self._change(id, "CreateTags", set(), Resources=[id], Tags=names.listed(lost))
+            except (
+                Refused
+            ) as no:  # without our instance profile the daily policy has no such right
+                log.error("%s goes on without its tags: %s", id, no)
         it = replace(it, tags={**whole, **it.tags}, key=order.key)
         self._book.note(it)
         return self._machine(it)

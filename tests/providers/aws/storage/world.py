@@ -66,6 +66,8 @@ class Place:
     def machine(self, zone=HERE):
         """One that runs."""
         wish = order({"prism:managed": "true"}, Placement={"AvailabilityZone": zone})
+        of_the_disk = {**wish["TagSpecifications"][0], "ResourceType": "volume"}
+        wish["TagSpecifications"].append(of_the_disk)
         id = self.ec2.run_instances(**wish)["Instances"][0]["InstanceId"]
         self.pass_time()
         return id
