@@ -207,7 +207,9 @@ def shared(proof: Proof) -> Tree:
 
 def copy(proof: Proof) -> Tree:
     """A snapshot is taken and restored."""
-    proof.prism("snapshot", "create", COPY, "--volume", DATA)
+    # Nobody can enter the double's machines, so there a volume never ends being attached.
+    source = ("--workspace", SPOT) if proof.double else ("--volume", DATA)
+    proof.prism("snapshot", "create", COPY, *source)
     proof.until(
         "the snapshot", lambda: proof.prism("snapshot", "show", COPY)["state"] == "completed"
     )

@@ -22,11 +22,12 @@ TRIED = [
     *(
         HERE / f"test_{name}.py"
         for name in (
-            "account_setup", "compute", "federation", "launch", "orphaned_spot", "policy",
+            "account_setup", "compute", "federation", "identity", "launch", "orphaned_spot", "policy",
             "prices", "ready", "requests", "tags_put_back", "welcome", "whole_life",
         )
     ),
     HERE.parents[1] / "recovery" / "test_aws.py",
+    HERE.parents[1] / "daemon" / "test_places.py",
 ]  # fmt: skip
 # A test that shows what is refused, or tries what a policy is not for.
 MEANT = "denied_on_purpose"
