@@ -8,6 +8,7 @@ from prism.daemon.house import build
 from prism.providers.aws.account_setup import apply
 from prism.providers.aws.actions import SETUP_ACTIONS
 from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.console import Console
 from prism.settings import Settings
 from tests.conftest import Http
 from tests.waiting import eventually
@@ -206,7 +207,11 @@ def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start,
     assert spent / 1e6 == pytest.approx(0.0416, abs=0.01), "an hour of a t3.medium"
 
 
-def test_a_cold_boot_after_a_hibernation_is_in_the_event_the_history_and_the_workspace(start, aws):
+def test_a_cold_boot_after_a_hibernation_is_in_the_event_the_history_and_the_workspace(
+    start, aws, monkeypatch
+):
+    read = Console.read  # it keeps a text for a real second, in which a machine boots here
+    monkeypatch.setattr(Console, "read", lambda self, id, fresh=0.0: read(self, id, 0.0))
     aws.rules = build_rules({"sleepless": "prism:name=mine"})
     it = start()
     launch(it, "mine")

@@ -22,8 +22,8 @@ TRIED = [
     *(
         HERE / f"test_{name}.py"
         for name in (
-            "account_setup", "compute", "federation", "identity", "launch", "orphaned_spot", "policy",
-            "prices", "ready", "requests", "tags_put_back", "welcome", "whole_life",
+            "account_setup", "compute", "federation", "identity", "launch", "orphaned_spot",
+            "policy", "prices", "ready", "requests", "tags_put_back", "welcome", "whole_life",
         )
     ),
     HERE.parents[1] / "recovery" / "test_aws.py",

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.errors import Problem
 from prism.providers.aws import tags as names
@@ -52,6 +53,7 @@ class Boot(Struct, frozen=True):
     step: str | None = None
     progress: int = 10
     id: str = ""  # what Linux calls it; a machine that wakes up goes on with the one it had
+    lost: bool = False  # it was to wake up with its memory, and has booted anew
 
 
 class Consoles(Protocol):
@@ -150,9 +152,10 @@ class Readiness:
         """Ask one machine, and act on what it says; anything that fails is tried again."""
         try:
             boot = tagged(it) or self._decided(at) or self._listen(at, it)
+            boot = replace(boot, lost=boot.lost or _has_lost(it, boot))
             self._boots[at] = boot
             if boot.stage is Stage.READY:
-                self._tag(it, {names.READY: it.boot} | self._woken(it, boot))
+                self._tag(it, {names.READY: it.boot} | _told(it, boot))
             elif boot.stage is Stage.FAILED:
                 self._give_up(it, boot)
         except Problem as problem:
@@ -205,19 +208,6 @@ class Readiness:
         told = names.listed(tags)
         self._cloud.call("ec2", "CreateTags", Resources=[it.id], Tags=told)
 
-    def _woken(self, it: Instance, boot: Boot) -> names.Tags:
-        """What a start means for the memory of a machine that was asleep.
-
-        EC2's reason says that hibernation was begun, not that it succeeded: where it did not, the
-        machine was shut down, and what starts now is another boot.
-        """
-        told = {names.BOOT_ID: boot.id} if boot.id else {}
-        slept, before = it.tags.get(names.ASLEEP), it.tags.get(names.BOOT_ID)
-        if not slept or slept == it.boot:
-            return told
-        lost = bool(before and boot.id and before != boot.id)
-        return told | {names.ASLEEP: ""} | ({names.MEMORY_LOST: it.boot} if lost else {})
-
     def _note_sleepers(self, instances: Iterable[Instance]) -> None:
         """Write on each that sleeps which start has ended so: EC2 forgets that when it starts."""
         new = [
@@ -245,11 +235,30 @@ class Readiness:
         return timedelta(seconds=self._pace * min(most, max(least, seconds)))
 
 
+def _has_lost(it: Instance, boot: Boot) -> bool:
+    """Whether a start that was to wake a machine up has booted it anew.
+
+    EC2's reason says that hibernation was begun, not that it succeeded: where it did not, the
+    machine was shut down, and what starts now is another boot.
+    """
+    slept, before = it.tags.get(names.ASLEEP), it.tags.get(names.BOOT_ID)
+    woken = bool(slept) and slept != it.boot
+    return woken and bool(before and boot.id and before != boot.id)
+
+
+def _told(it: Instance, boot: Boot) -> names.Tags:
+    """What is written on a machine that is ready, besides that it is."""
+    told = {names.BOOT_ID: boot.id} if boot.id else {}
+    told |= {names.ASLEEP: ""} if it.tags.get(names.ASLEEP) not in {None, "", it.boot} else {}
+    return told | ({names.MEMORY_LOST: it.boot} if boot.lost else {})
+
+
 def tagged(it: Instance) -> Boot | None:
     """What was decided about the boot that a machine lives by, or lived by."""
     boot, _, step = it.tags.get(names.FAILED, "").partition(" ")
     if boot == it.boot:
         return Boot(Stage.FAILED, step)
     if it.tags.get(names.READY) == it.boot:
-        return Boot(Stage.READY, progress=100)
+        lost = it.tags.get(names.MEMORY_LOST) == it.boot
+        return Boot(Stage.READY, progress=100, lost=lost)
     return None

@@ -46,7 +46,7 @@ def machine_of(it: Instance, boot: Boot, idle: Idleness | None = None) -> Machin
         private_ip=it.private_ip,
         stage=_stage(seen, it, boot),
         progress=_progress(seen, it, boot),
-        failure=failure_of(it, seen) or _stuck(it, seen, boot),
+        failure=failure_of(it, seen, boot) or _stuck(it, seen, boot),
         charged=seen is not Seen.ON and (it.state == "running" or hibernating),
         since=it.launched if up else None if asleep else it.changed,
         dozed=it.changed if asleep else None,
@@ -67,7 +67,7 @@ def seen_of(it: Instance, boot: Boot) -> Seen:
     return Seen.BROKEN if decided and decided.stage is Stage.FAILED else Seen.OFF
 
 
-def failure_of(it: Instance, seen: Seen) -> Failure | None:
+def failure_of(it: Instance, seen: Seen, boot: Boot) -> Failure | None:
     """Why it is broken, or why it is down although nobody asked."""
     name = it.tags.get(names.OUR_NAME, it.id)
     if seen is Seen.BROKEN:
@@ -77,7 +77,7 @@ def failure_of(it: Instance, seen: Seen) -> Failure | None:
             f"Setting it up failed at: {decided.step if decided else 'boot'}; see why with "
             f"`prism logs {name}`, then `prism workspace start {name}` tries again",
         )
-    if seen is Seen.ON and it.tags.get(names.MEMORY_LOST) == it.boot:
+    if seen is Seen.ON and boot.lost:
         return memory_lost("EC2 could not put it to sleep and shut it down, so it has booted anew")
     return _taken_down(it, seen) if seen in {Seen.OFF, Seen.ASLEEP, Seen.GONE} else None
 
