@@ -100,12 +100,19 @@ def test_the_place_of_the_active_profile_joins_and_says_who_we_are(desk, aws):
 
 def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(desk, tmp_path):
     near = LocalCompute(tmp_path / "workspaces")
-    near.peers = SimpleNamespace(of_a_workspace={7}.__contains__)
+    asked = []
+
+    def of_a_workspace(inode, *, daemon_dials):
+        asked.append(daemon_dials)
+        return inode == 7
+
+    near.peers = SimpleNamespace(of_a_workspace=of_a_workspace)
     desk.rooms.__dict__["local"] = {desk.rooms.here: near}
     desk.use()
     desk.house.settle()
     forwards = desk.rooms.aws.connected[THERE].compute._way._forwards
     assert [forwards._stranger(inode) for inode in (7, 8)] == [True, False]
+    assert asked == [True, True], "the daemon itself dials them, for its proxies"
 
 
 def test_credentials_that_are_away_degrade_nothing_but_their_place(desk, aws):
