@@ -225,7 +225,7 @@ def test_what_lasts_ends_when_its_token_expires(make_house, clock):
 
 def test_every_route_that_may_last_is_watched(house):
     """Whatever is proxied, and every WebSocket but the stream of events, which judges itself."""
-    for route in house.app._app._app.routes:  # within the gate and the GUI
+    for route in house.app._app.app.routes:  # within the gate and the GUI
         for handler in getattr(route, "route_handlers", None) or [route.route_handler]:
             socket_ = type(route).__name__ == "WebSocketRoute"
             if (handler.opt.get(RAW) or socket_) and route.path != "/api/v1/ws":
