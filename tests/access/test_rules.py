@@ -81,7 +81,7 @@ def routes(app):
 
 
 def application(house):
-    return house.app._app
+    return house.app._app.app
 
 
 def test_every_route_is_in_the_table_and_every_line_is_a_route(house):
