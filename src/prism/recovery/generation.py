@@ -141,7 +141,7 @@ class Generation:
                 os.close(file)
 
     def held(self, wished_at: datetime | None = None) -> bool:
-        """Whether a wish, or anything where none is named, is not to be granted for now.
+        """Whether a wish, or anything where none is named, is held back.
 
         Who asks after the daemon has started knows what he asks for.
         """

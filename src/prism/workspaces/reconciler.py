@@ -87,7 +87,7 @@ class WorkspaceReconciler:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._meters, self._observers = retention, meters, observers
         self._rules, self._mispriced, self._running = rules, mispriced, running
-        self._held = held  # whether a wish of that time is not to be granted for now
+        self._held = held  # whether a wish of that time is held back
         self._living = living
         self._agreed: dict[str, tuple[Workspace, Machine | None]] = {}
         self._looks = Looks(computes, clock)
