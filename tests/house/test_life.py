@@ -76,7 +76,7 @@ def test_a_life(home):
         assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
         assert sorted(left(home)) == sorted(["lock", "seen.json", "wanted.json"] * 2)
     with home.living(PRISM_TERMINATED_RETENTION="1"):
-        eventually(lambda: not [it for it in (home.folder / "workspaces").iterdir() if it.is_dir()])
+        eventually(lambda: not any(it.is_dir() for it in (home.folder / "workspaces").iterdir()))
 
 
 def left(home):

@@ -48,7 +48,7 @@ class SnapshotReconciler:
         self._db, self._clock, self._places = db, clock, places
         self._hosts, self._meters = hosts, meters
         self._rounds = Rounds(places)
-        self._held = held  # whether the database is older than the world, so that nothing may be done
+        self._held = held  # whether a database older than the world holds all back
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose place one of our providers serves."""

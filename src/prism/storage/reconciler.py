@@ -96,7 +96,7 @@ class VolumeReconciler:
         self._db, self._clock, self._places = db, clock, places
         self._hosts, self._meters, self._observers = hosts, meters, observers
         self._rounds = Rounds(places)
-        self._held = held  # whether the database is older than the world, so that nothing may be done
+        self._held = held  # whether a database older than the world holds all back
         self._left: dict[tuple[str, str], datetime] = {}  # when a machine was told to leave one
         self._first: dict[tuple[str, str], datetime] = {}  # when one was first seen to have it
 
