@@ -26,6 +26,8 @@ BODIES = {
     },
     "POST /api/v1/instances/{name}/terminate": {"confirm": "DELETE"},
     "POST /api/v1/instances/{name}/move": {"project": "Reef"},
+    "POST /api/v1/instances/{name}/files/folder": {"path": "x"},
+    "POST /api/v1/instances/{name}/files/rename": {"path": "x", "to": "y"},
     "POST /api/v1/profiles": {"name": "other", "provider": "local"},
     "PUT /api/v1/profiles/{name}": {},
     "POST /api/v1/profiles/switch": {"profile_name": "local"},

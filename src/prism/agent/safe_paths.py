@@ -132,6 +132,22 @@ class Directory:
         """What is in it."""
         return os.listdir(self._descriptor)
 
+    def scan(self, most: int) -> Iterator[tuple[str, os.stat_result | None]]:
+        """At most so many names with what they are, nothing for one that has just gone."""
+        with os.scandir(self._descriptor) as entries:
+            for entry, _ in zip(entries, range(most), strict=False):
+                try:
+                    about = os.stat(entry.name, dir_fd=self._descriptor, follow_symlinks=False)
+                except OSError:
+                    yield entry.name, None
+                else:
+                    yield entry.name, about
+
+    def rename(self, path: str | Path, target: str | Path) -> None:
+        """Give a file or folder another name below; one that is there is replaced."""
+        with self._parent(path) as (parent, name), self._parent(target) as (other, new):
+            os.rename(name, new, src_dir_fd=parent, dst_dir_fd=other)
+
     def remove(self, name: str) -> None:
         """Remove a file or a whole tree below; raises `OSError` with what could not be removed."""
         _remove(self._descriptor, _single(name))

@@ -10,6 +10,7 @@ import msgspec
 from prism.client.budgets import Allocations, Budgets
 from prism.client.costs import Costs
 from prism.client.daemon import Daemon
+from prism.client.files import Files
 from prism.client.idle import Idle
 from prism.client.logs import Logs
 from prism.client.people import Audit, Invitations, Members, Tokens
@@ -65,6 +66,7 @@ class Client:
         self.audit = Audit(self._wire)
         self.idle = Idle(self._wire)
         self.logs = Logs(self._wire)
+        self.files = Files(self._wire)
         self.recovery = Recoveries(self._wire)
         self.daemon = Daemon(self._wire)
 

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from io import BufferedReader
     from typing import Any, Self
 
-API = "/api/v1"
+API, JSON = "/api/v1", "application/json"
 CONNECT, ANSWER, LONG = 5.0, 30.0, 1800.0  # seconds until we give up
 SILENCE = 60.0  # seconds; a stream says each 15 that it still lives
 LONGEST_LINE = 65536
 LONGEST_HEAD = 4 * LONGEST_LINE
 LARGEST = 1 << 29  # bytes of an answer that is kept whole
+PIECE = 1 << 20  # bytes of a longer one that are read at a time
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -66,13 +67,16 @@ class Wire:
         *,
         headers: Mapping[str, str] | None = None,
         wait: float = 0,
+        media_type: str = JSON,
     ) -> Answer:
         """Send bytes; the answer as it came. `wait` is how long the daemon may hold it."""
         if wait:
             path += f"{'&' if '?' in path else '?'}wait={wait:g}"
         with self._opened(self.timeout + wait) as door:
             try:
-                with self._asked(door, method, path, content, headers) as file:
+                with self._asked(
+                    door, method, path, content, headers, media_type=media_type
+                ) as file:
                     status, received = _head(file)
                     answer = Answer(status, received, _whole(_body(file, status, received)))
             except (OSError, ValueError) as error:
@@ -145,13 +149,15 @@ class Wire:
         path: str,
         content: bytes | None,
         headers: Mapping[str, str] | None,
+        *,
+        media_type: str = JSON,
     ) -> BufferedReader:
         lines = [f"{method} {self._prefix}{API}{path} HTTP/1.1", f"Host: {self._host}"]
         lines += ["Connection: close", "Accept: application/json, text/event-stream"]
         if self.place.token:
             lines.append(f"Authorization: Bearer {self.place.token}")
         if content is not None:
-            lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
+            lines += [f"Content-Type: {media_type}", f"Content-Length: {len(content)}"]
         elif method != "GET":
             lines.append("Content-Length: 0")
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
@@ -234,7 +240,11 @@ def _body(file: BufferedReader, status: int, headers: dict[str, str]) -> Iterato
             _line(file)
         _headers(file)  # trailers
     elif "content-length" in headers:
-        yield _exactly(file, int(headers["content-length"]))
+        left = int(headers["content-length"])
+        while left > PIECE:
+            yield _exactly(file, PIECE)
+            left -= PIECE
+        yield _exactly(file, left)
     else:
         while piece := file.read1():
             yield piece

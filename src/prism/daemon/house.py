@@ -30,6 +30,7 @@ from prism.daemon.rooms import Rooms
 from prism.daemon.schemas import Structs
 from prism.daemon.website import Website
 from prism.errors import NotFound
+from prism.files import live as files
 from prism.idle import api as idleness
 from prism.invitations import api as invitations
 from prism.invitations import store as invitation_rows
@@ -72,6 +73,7 @@ ROUTES: list[Any] = [
     live.connect,
     idleness.router,
     logs.router,
+    files.router,
     connections.router,
     consoles.aws_console,
     profiles.router,
@@ -234,6 +236,7 @@ def _parts(rooms: Rooms) -> dict[str, object]:
         "doors": rooms.finder.doors,
         "finder": rooms.finder,
         "idleness": rooms.idleness,
+        "files": rooms.files,
         "logs": rooms.logs,
         "invitations": rooms.invitations,
         "log": rooms.audit,

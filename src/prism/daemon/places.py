@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from prism.daemon.api import PlaceSeen
 from prism.daemon.aws import AwsDesk
 from prism.daemon.rescue import RescueRooms
+from prism.files.ports import Files
 from prism.idle.reconciler import IdleReconciler
 from prism.kit.clock import whole
 from prism.kit.database_faults import DatabaseUnavailable
@@ -30,6 +31,7 @@ from prism.providers.aws.places import AwsPlaces, Parts, Usage
 from prism.providers.aws.terms import AwsTerms
 from prism.providers.local import place as this_machine
 from prism.providers.local.compute import LocalCompute
+from prism.providers.local.files import LocalFiles
 from prism.providers.local.logs import LocalLogs
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.local.storage_terms import LocalStorageTerms
@@ -139,6 +141,12 @@ class PlaceRooms(RescueRooms):
         """Where what machines say is kept, by place."""
         here: dict[str, Logs] = {self.here: LocalLogs(self.settings.workspaces)}
         return Joined(here, lambda: self.aws.logs)
+
+    @cached_property
+    def homes(self) -> Mapping[str, Files]:
+        """Where the files of machines are, by place."""
+        here: dict[str, Files] = {self.here: LocalFiles(self.settings.workspaces)}
+        return Joined(here, lambda: self.aws.files)
 
     @property
     def gates(self) -> list[Callable[[object], AbstractAsyncContextManager[None]]]:

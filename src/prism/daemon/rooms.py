@@ -21,6 +21,7 @@ from prism.connections.content import Content
 from prism.connections.finding import Finder
 from prism.daemon.api import Counts, Daemon
 from prism.daemon.places import AWS, PlaceRooms
+from prism.files.homes import HomeFiles
 from prism.idle.lookout import Lookout
 from prism.idle.service import IdleService, Keeper
 from prism.invitations.reconciler import MailReconciler
@@ -157,6 +158,11 @@ class Rooms(PlaceRooms):
     def logs(self) -> Reader:
         """What workspaces have said."""
         return Reader(self.snapshot, self.db, self.clock, self.kept_logs)
+
+    @cached_property
+    def files(self) -> HomeFiles:
+        """The files in the homes of workspaces."""
+        return HomeFiles(self.snapshot, self.db, self.clock, self.who, self.homes)
 
     @cached_property
     def idleness(self) -> IdleService:

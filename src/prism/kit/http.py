@@ -241,7 +241,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
         return b""
     announced, read, pieces, more = int(length or 0), 0, [], True
     while more and max(announced, read) <= MOST:
-        message = await _next(receive)
+        message = await next_piece(receive)
         if message["type"] == "http.disconnect":
             raise InvalidRequest(details="It ended before its body did")
         pieces.append(message.get("body", b""))
@@ -252,7 +252,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
     return b"".join(pieces)
 
 
-async def _next(receive: Receive) -> Any:
+async def next_piece(receive: Receive) -> Any:
     """The next piece of a body, which may not keep us waiting for ever."""
     try:
         async with asyncio.timeout(PAUSE):

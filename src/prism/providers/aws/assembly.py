@@ -9,6 +9,7 @@ from prism.providers.aws.cloudinit.model import Boot
 from prism.providers.aws.cloudinit.tokens import tokens
 from prism.providers.aws.compute import AwsCompute
 from prism.providers.aws.console import Console
+from prism.providers.aws.files import AwsFiles
 from prism.providers.aws.ground.address import caller_cidr
 from prism.providers.aws.ground.ground import Ground
 from prism.providers.aws.ground.images import ImageChoice
@@ -54,13 +55,13 @@ def assemble(
         welcome=welcome.beg,
     )
     closing = ExitStack()
-    closing.callback(way.close)
-    closing.callback(welcome.close)
-    closing.callback(compute.close)
+    for part in (way, welcome, compute):
+        closing.callback(part.close)
     return Parts(
         cloud=cloud,
         compute=compute,
         logs=way.logs,
+        files=AwsFiles(way.pool),
         volumes=AwsVolumes(cloud, way.pool),
         image=grounds.image,
         note=grounds.note,

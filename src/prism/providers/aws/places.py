@@ -15,6 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from prism.errors import Problem
+from prism.files.ports import Files
 from prism.kit.clock import Clock
 from prism.logs.ports import Logs
 from prism.profiles.model import Profile
@@ -23,6 +24,7 @@ from prism.providers.aws.away import Away
 from prism.providers.aws.buckets import Budget
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import credentials_missing
+from prism.providers.aws.files import FilesAway
 from prism.providers.aws.identity import (
     Identities,
     Identity,
@@ -68,6 +70,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     cloud: OwnCloud
     compute: Compute
     logs: Logs | None = None
+    files: Files | None = None
     volumes: Volumes | None = None
     image: Known = lambda base, built: None
     note: Callable[[], str | None] = lambda: None
@@ -93,6 +96,7 @@ class AwsPlaces:
         self.prices = Prices(home / "prices", clock)
         self.computes: Mapping[str, Compute] = {}
         self.logs: Mapping[str, Logs] = {}
+        self.files: Mapping[str, Files] = {}
         self.connected: Mapping[str, Parts] = {}
         self.troubles: Mapping[str, Problem] = {}
         """Active profiles that lead nowhere yet, by name, and why."""
@@ -278,6 +282,8 @@ class AwsPlaces:
             self.computes = {**self.computes, place: parts.compute}
             if parts.logs is not None:
                 self.logs = {**self.logs, place: parts.logs}
+            if parts.files is not None:
+                self.files = {**self.files, place: parts.files}
         log.info("%s: connected", place)
         for tell in self.told:
             tell(place)
@@ -287,6 +293,7 @@ class AwsPlaces:
         with self._lock:
             self.computes = {**self.computes, place: away}
             self.logs = {**self.logs, place: away}
+            self.files = {**self.files, place: FilesAway(why)}
 
 
 def _apart(work: Callable[[], object]) -> None:

@@ -1,0 +1,161 @@
+"""`prism files …`: files of workspaces through the daemon, without SSH."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from prism.cli.link import daemon
+from prism.cli.moments import here
+from prism.cli.terminal import is_terminal, say, show_json, show_table
+from prism.cli.volumes import confirm
+from prism.client.transfer import download, files_of, upload
+from prism.client.wire import query
+from prism.errors import AlreadyExists, NotFound
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+HEADS = ("NAME", "KIND", "BYTES", "MODIFIED")
+MOST = 5000
+
+
+def _list(asked: Namespace) -> None:
+    path = _below(asked.path)
+    found = daemon().ask("GET", files_of(asked.name) + query(path=path, limit=MOST))
+    if asked.json:
+        return show_json(found)
+    if not found["entries"]:
+        return say("The folder is empty")
+    rows = [
+        (it["name"], it["kind"], it["size"], it["modified"] and here(it["modified"]))
+        for it in found["entries"]
+    ]
+    show_table(HEADS, rows, flexible="NAME")
+    if found["truncated"]:
+        say(f"There are more than {MOST} names in it; the others are not shown")
+    return None
+
+
+def _get(asked: Namespace) -> None:
+    path, target = _below(asked.path), asked.target
+    last = os.path.basename(path)
+    if os.path.isdir(target):
+        target = os.path.join(target, last)
+    if os.path.lexists(target) and not asked.force:
+        raise AlreadyExists(
+            f"There is a {target} already",
+            remediation=f"Replace it: `prism files get {asked.name} PATH TARGET --force`",
+        )
+    size = download(daemon(), asked.name, path, target, _progress)
+    if asked.json:
+        return show_json({"path": path, "target": target, "bytes": size})
+    return print(f"{target} has {size} bytes")
+
+
+def _put(asked: Namespace) -> None:
+    path = _below(asked.path) if asked.path else ""
+    if not path or asked.path.endswith("/"):
+        path = "/".join(filter(None, (path, os.path.basename(asked.source))))
+    try:
+        file = open(asked.source, "rb")  # noqa: SIM115  the next line closes it
+    except FileNotFoundError:
+        raise NotFound(f"There is no {asked.source}") from None
+    with file:
+        answer = upload(
+            daemon(),
+            asked.name,
+            file,
+            path,
+            replace=asked.force,
+            told=_progress,
+        )
+    if asked.json:
+        return show_json(answer)
+    return print(f"{path} has {answer['received']} bytes")
+
+
+def _remove(asked: Namespace) -> None:
+    path = _below(asked.path)
+    if not asked.yes:
+        what = f"{path} of the workspace {asked.name}"
+        confirm(what, path, f"prism files rm {asked.name} PATH --yes")
+    recursive = "true" if asked.recursive else None
+    address = files_of(asked.name) + query(path=path, recursive=recursive)
+    it = daemon().ask("DELETE", address)
+    return show_json(it) if asked.json else print(f"{path} is removed")
+
+
+def _move(asked: Namespace) -> None:
+    body = {"path": _below(asked.path), "to": _below(asked.to)}
+    it = daemon().ask("POST", files_of(asked.name, "rename"), body)
+    return show_json(it) if asked.json else print(f"{body['path']} is now {it['path']}")
+
+
+def _make(asked: Namespace) -> None:
+    it = daemon().ask("POST", files_of(asked.name, "folder"), {"path": _below(asked.path)})
+    return show_json(it) if asked.json else print(f"{it['path']} is there")
+
+
+def _below(path: str) -> str:
+    """A path as the API takes it: relative to the home, which a shell calls `~`."""
+    if path in {"~", "."}:
+        return ""
+    return path[2:] if path.startswith("~/") else path
+
+
+def _progress(done: int, size: int | None = None) -> None:
+    """How much there is, on a line of its own that is written anew."""
+    if is_terminal(sys.stderr):
+        part = f" of {size / 1e6:,.1f}" if size else ""
+        sys.stderr.write(f"\r{done / 1e6:,.1f}{part} MB" + ("\n" if done == size else ""))
+        sys.stderr.flush()
+
+
+def _named(made: ArgumentParser) -> None:
+    made.add_argument("name", metavar="NAME", help="the workspace's name or instance id")
+
+
+def _one(made: ArgumentParser) -> None:
+    _named(made)
+    made.add_argument("path", metavar="PATH", help="below the workspace's home")
+
+
+def _folder(made: ArgumentParser) -> None:
+    _named(made)
+    made.add_argument("path", metavar="PATH", nargs="?", default="", help="default: the home")
+
+
+def _out(made: ArgumentParser) -> None:
+    _one(made)
+    made.add_argument("target", metavar="TARGET", nargs="?", default=".", help="default: here")
+    made.add_argument("--force", action="store_true", help="replace a file that is there")
+
+
+def _in(made: ArgumentParser) -> None:
+    _named(made)
+    made.add_argument("source", metavar="SOURCE", help="a file of this computer")
+    help = "below the workspace's home; a folder where it ends with /; default: the home"
+    made.add_argument("path", metavar="PATH", nargs="?", default="", help=help)
+    made.add_argument("--force", action="store_true", help="replace a file that is there")
+
+
+def _away(made: ArgumentParser) -> None:
+    _one(made)
+    made.add_argument("-r", "--recursive", action="store_true", help="a folder with its content")
+
+
+def _other(made: ArgumentParser) -> None:
+    _one(made)
+    made.add_argument("to", metavar="TO", help="its new path below the home")
+
+
+VERBS = {
+    "ls": (_folder, _list),
+    "get": (_out, _get),
+    "put": (_in, _put),
+    "rm": (_away, _remove),
+    "mv": (_other, _move),
+    "mkdir": (_one, _make),
+}

@@ -1,0 +1,67 @@
+"""Files of workspaces, across the wire."""
+
+from collections.abc import Iterator
+from os import PathLike, fspath
+from typing import BinaryIO
+
+import msgspec
+
+from prism.client import transfer
+from prism.client.transfer import files_of
+from prism.client.typed import ask
+from prism.client.wire import Wire, query
+from prism.files.model import Changed, FolderListing, NewFolder, Received, Renaming
+
+
+class Files:
+    """What you may do with files; `name` is a workspace's name or instance id.
+
+    Paths are relative to the home of the workspace. Files of a local workspace can also be
+    reached while it does not run.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def list(self, name: str, path: str = "", limit: int = 1000) -> FolderListing:
+        """What is in a folder."""
+        address = files_of(name) + query(path=path, limit=limit)
+        return ask(self._wire, "GET", address, FolderListing)
+
+    def read(self, name: str, path: str, first: int = 0) -> Iterator[bytes]:
+        """The content of a file, piece by piece, from that byte on."""
+        return transfer.content(self._wire, name, path, first)
+
+    def download(self, name: str, path: str, target: str | PathLike[str]) -> int:
+        """Write a file here, replacing what is there; how many bytes it has."""
+        return transfer.download(self._wire, name, path, fspath(target))
+
+    def upload(
+        self,
+        name: str,
+        source: str | PathLike[str] | BinaryIO,
+        path: str,
+        *,
+        replace: bool = False,
+    ) -> Received:
+        """Send a file, given by its path or open; without `replace` none is replaced."""
+        if isinstance(source, str | PathLike):
+            with open(source, "rb") as file:
+                answer = transfer.upload(self._wire, name, file, path, replace=replace)
+        else:
+            answer = transfer.upload(self._wire, name, source, path, replace=replace)
+        return msgspec.convert(answer, Received)
+
+    def make_folder(self, name: str, path: str) -> Changed:
+        """Make a folder, and those above it."""
+        return ask(self._wire, "POST", files_of(name, "folder"), Changed, NewFolder(path=path))
+
+    def rename(self, name: str, path: str, to: str) -> Changed:
+        """Rename or move a file or folder; nothing is replaced."""
+        body = Renaming(path=path, to=to)
+        return ask(self._wire, "POST", files_of(name, "rename"), Changed, body)
+
+    def remove(self, name: str, path: str, *, recursive: bool = False) -> Changed:
+        """Remove a file, an empty folder, or with `recursive` everything in it."""
+        address = files_of(name) + query(path=path, recursive="true" if recursive else None)
+        return ask(self._wire, "DELETE", address, Changed)

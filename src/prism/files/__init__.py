@@ -1,0 +1,1 @@
+"""Files in the homes of workspaces: list, read, write, rename and remove them."""

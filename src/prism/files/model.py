@@ -1,0 +1,93 @@
+"""Files of a workspace as the API shows them, and what can be wrong with a request about them."""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from prism.errors import Conflict, Denied, NotFound
+
+Kind = Literal["file", "folder", "link", "other"]
+"""`other` is a socket, a pipe or a device."""
+
+
+class FileMissing(NotFound, code="FILE_NOT_FOUND"):
+    """There is no such file or folder in the workspace."""
+
+
+class WrongFileKind(Conflict, code="WRONG_FILE_KIND"):
+    """The operation does not work with a file of that kind."""
+
+
+class FolderNotEmpty(Conflict, code="FOLDER_NOT_EMPTY"):
+    """The folder is not empty."""
+
+
+class DiskFull(Conflict, code="DISK_FULL"):
+    """The disk of the workspace is full."""
+
+
+class FileForbidden(Denied, code="FILE_PERMISSION_DENIED"):
+    """The permissions of the file or folder in the workspace do not allow it."""
+
+
+class FileOperationFailed(Conflict, code="FILE_OPERATION_FAILED"):
+    """The file system of the workspace refused."""
+
+
+class UploadOffset(Conflict, code="UPLOAD_OFFSET"):
+    """The upload does not continue where the part that was received ends."""
+
+
+class UploadInProgress(Conflict, code="UPLOAD_IN_PROGRESS"):
+    """Somebody is uploading this file at this moment."""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One name in a folder; `size` and `modified` are null where they were not readable."""
+
+    name: str
+    kind: Kind
+    size: int | None
+    modified: datetime | None
+    addressable: bool = True
+    """False for a name that is not UTF-8: it is shown with replacement characters."""
+
+
+class FolderListing(Struct, frozen=True, kw_only=True):
+    """What is in a folder, by name; `truncated` says that there is more than was asked for."""
+
+    instance_name: str
+    path: str
+    entries: tuple[Entry, ...]
+    truncated: bool
+
+
+class NewFolder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A folder to be made; its parents are made with it."""
+
+    path: str
+
+
+class Renaming(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file or folder, and what it is to be called; both are paths below the home."""
+
+    path: str
+    to: str
+
+
+class Changed(Struct, frozen=True, kw_only=True):
+    """What was done to which path."""
+
+    instance_name: str
+    path: str
+    message: str
+
+
+class Received(Struct, frozen=True, kw_only=True):
+    """How much of an upload is there; `complete` once the file has its name."""
+
+    instance_name: str
+    path: str
+    received: int
+    complete: bool

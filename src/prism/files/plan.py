@@ -1,0 +1,72 @@
+"""Decisions about paths and parts of files."""
+
+import hashlib
+import re
+
+from prism.errors import ValidationFailed
+
+LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes
+RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})$")
+HINT = "Paths begin in the home of the workspace, such as data/input.csv"
+
+
+def checked(path: str, field: str = "path", *, home: bool = False) -> str:
+    """The path without needless slashes; raises for one that leads out of the home."""
+    parts = [part for part in path.split("/") if part not in {"", "."}]
+    if path.startswith("/"):
+        why = "must not begin with /"
+    elif "\0" in path:
+        why = "must not contain NUL"
+    elif ".." in parts:
+        why = "must not contain .."
+    elif not parts and not home:
+        why = "must name a file or folder below the home"
+    else:
+        why = _too_long(parts)
+    if why:
+        raise ValidationFailed.of((field, why), remediation=HINT)
+    return "/".join(parts)
+
+
+def _too_long(parts: list[str]) -> str:
+    try:
+        sizes = [len(part.encode()) for part in parts]
+    except UnicodeEncodeError:
+        return "must be text in UTF-8"
+    if any(size > LONGEST_NAME for size in sizes):
+        return f"has a name of more than {LONGEST_NAME} bytes"
+    return "is too long" if sum(sizes) + len(sizes) > LONGEST_PATH else ""
+
+
+def split(path: str) -> tuple[str, str]:
+    """The folder that a path is in, empty for the home, and its name."""
+    folder, _, name = path.rpartition("/")
+    return folder, name
+
+
+def part_of(name: str) -> str:
+    """What the part of a file is called until the file is complete."""
+    return f".prism-part-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+
+
+def span(header: str, size: int) -> tuple[int, int] | None:
+    """First byte and length that a `Range` header asks for; none where it says nothing usable.
+
+    A first byte behind the end gives a length of 0.
+    """
+    if not (asked := RANGE.match(header.strip())):
+        return None
+    first = int(asked[1])
+    last = min(int(asked[2]), size - 1) if asked[2] else size - 1
+    if asked[2] and int(asked[2]) < first:
+        return None
+    return first, max(0, last - first + 1)
+
+
+def download_name(path: str) -> str:
+    """The value of `Content-Disposition`: the name percent-encoded, never as it is."""
+    name = path.rpartition("/")[2].encode(errors="replace")
+    safe = "".join(
+        chr(b) if (chr(b).isalnum() and b < 128) or b in b"-._" else f"%{b:02X}" for b in name
+    )
+    return f"attachment; filename*=UTF-8''{safe}"

@@ -1,0 +1,71 @@
+"""What files need from a provider.
+
+A path is relative to the home of the machine, has no `..` and is not empty, except that the
+home itself is the empty path. A provider follows no symlink. It raises the problems of
+`model.py`, and `Unavailable` where the machine does not answer.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from prism.files.model import Entry
+
+
+class Scan(Struct, frozen=True):
+    """At most as many entries as were asked for, and whether there are more."""
+
+    entries: Sequence[Entry]
+    truncated: bool
+
+
+class Reading(Protocol):
+    """An open file; `size` and `tag` are those of the moment when it was opened."""
+
+    size: int
+    tag: str
+
+    def read(self, offset: int, size: int) -> bytes:
+        """At most that many bytes; none at the end."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Writing(Protocol):
+    """A part of a file, which lies beside its target until it is complete."""
+
+    def write(self, piece: bytes) -> None:
+        """Append."""
+
+    def finish(self) -> None:
+        """Give it its name."""
+
+    def close(self, *, discard: bool) -> None:
+        """Let go of it; unless discarded, the part stays for an upload that continues it."""
+
+
+class Files(Protocol):
+    """Somewhere machines keep their homes."""
+
+    asleep: bool
+    """Whether homes can be reached while their machines are not running."""
+
+    def scan(self, id: str, path: str, limit: int) -> Scan:
+        """What is in a folder."""
+
+    def open(self, id: str, path: str) -> Reading:
+        """A regular file."""
+
+    def begin(self, id: str, path: str, offset: int, *, replace: bool) -> Writing:
+        """Write a file from there on; `UploadOffset` where the part ends elsewhere."""
+
+    def make_folder(self, id: str, path: str) -> None:
+        """Make a folder, and those above it."""
+
+    def rename(self, id: str, path: str, to: str) -> None:
+        """Give it another name; `AlreadyExists` where there is one of that name."""
+
+    def remove(self, id: str, path: str, *, recursive: bool) -> None:
+        """Remove a file or link, an empty folder, or a whole tree."""

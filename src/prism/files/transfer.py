@@ -1,0 +1,52 @@
+"""Contents of files, in and out, a piece at a time: nothing is held in memory as a whole."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from litestar.types import Receive
+
+from prism.files.ports import Reading, Writing
+from prism.kit.envelope import InvalidRequest
+from prism.kit.http import next_piece
+
+PIECE = 256 * 1024
+
+
+async def outgoing(it: Reading, first: int, size: int) -> AsyncIterator[bytes]:
+    """So many bytes of a file; it is closed in the end.
+
+    A file that has become shorter meanwhile cuts the answer off: the client sees that bytes are
+    missing.
+    """
+    try:
+        while size > 0:
+            piece = await asyncio.to_thread(it.read, first, min(PIECE, size))
+            if not piece:
+                raise ConnectionAbortedError("the file became shorter while it was read")
+            yield piece
+            first, size = first + len(piece), size - len(piece)
+    finally:
+        await asyncio.shield(asyncio.to_thread(it.close))
+
+
+async def incoming(receive: Receive, target: Writing, most: int | None) -> int:
+    """Write the body of a request; how many bytes it had."""
+    kept, size, more = bytearray(), 0, True
+    while more:
+        message: Any = await next_piece(receive)
+        if message["type"] == "http.disconnect":
+            if kept:
+                await asyncio.to_thread(target.write, bytes(kept))
+            raise InvalidRequest(details="It ended before its body did")
+        kept += message.get("body", b"")
+        more = message.get("more_body", False)
+        if most is not None and size + len(kept) > most:
+            raise InvalidRequest(
+                details=f"its body has more than the {most} bytes that are missing"
+            )
+        if len(kept) >= PIECE or (kept and not more):
+            await asyncio.to_thread(target.write, bytes(kept))
+            size += len(kept)
+            kept.clear()
+    return size

@@ -1,0 +1,256 @@
+"""Files of real workspaces through a real daemon: the API, the client, the command."""
+
+import contextlib
+import http.client
+import json
+import os
+
+import httpx
+import pytest
+
+from prism.errors import AlreadyExists, InvalidState, ValidationFailed
+from prism.files.model import FileMissing, FolderNotEmpty, WrongFileKind
+from tests.house.living import Home
+from tests.waiting import eventually
+
+MEGABYTE = bytes(range(256)) * 4096
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("files") / "home")
+    try:
+        with home.living():
+            home.client.workspaces.launch("Plain Shell", "mine")
+            home.client.workspaces.wait("mine", "running", 60)
+            yield home
+    finally:
+        home.clear()
+
+
+@pytest.fixture
+def files(home):
+    files = home.client.files
+    yield files
+    for it in files.list("mine").entries:
+        if not it.name.startswith("."):
+            files.remove("mine", it.name, recursive=True)
+
+
+@pytest.fixture
+def http_(home):
+    port = json.loads((home.folder / "daemon.lock").read_text())["port"]
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1/instances/mine/files") as client:
+        yield client
+
+
+def inside(home):
+    [folder] = (home.folder / "workspaces").glob("local-*/home")
+    return folder
+
+
+def test_what_is_written_is_what_the_workspace_sees(home, files, tmp_path):
+    (tmp_path / "table.csv").write_bytes(MEGABYTE * 9 + b"end")
+    done = files.upload("mine", tmp_path / "table.csv", "data.csv")
+    assert (done.received, done.complete) == (9 * len(MEGABYTE) + 3, True)
+    said = home.cli("exec", "mine", "--", "sh", "-c", "wc -c <data.csv; echo more >>data.csv")
+    assert said.stdout.strip() == str(done.received)
+    assert files.download("mine", "data.csv", tmp_path / "back") == done.received + 5
+    assert (tmp_path / "back").read_bytes() == MEGABYTE * 9 + b"endmore\n"
+    assert b"".join(files.read("mine", "data.csv", done.received)) == b"more\n"
+
+
+def test_a_workspace_that_does_not_run_has_its_files(home, files, tmp_path):
+    (tmp_path / "note").write_text("x")
+    files.make_folder("mine", "kept/deep")
+    home.client.workspaces.stop("mine", wait=60)
+    try:
+        files.upload("mine", tmp_path / "note", "kept/note")
+        assert [it.name for it in files.list("mine", "kept").entries] == ["deep", "note"]
+    finally:
+        home.client.workspaces.start("mine", wait=60)
+    assert home.cli("exec", "mine", "--", "cat", "kept/note").stdout == "x"
+
+
+def test_each_change_is_a_fact_with_its_actor(home, files, tmp_path):
+    (tmp_path / "note").write_text("x")
+    files.upload("mine", tmp_path / "note", "a")
+    files.rename("mine", "a", "b")
+    files.remove("mine", "b")
+    facts = home.said("audit", "--limit", "10")
+    found = [it for it in facts if it["event"] == "instance_files_changed"][:3]
+    assert [it["data"]["action"] for it in found] == ["removed", "renamed", "uploaded"]
+    assert {it["actor"] for it in found} == {"ada@example.org"}
+
+
+def test_what_is_refused_changes_nothing(home, files, tmp_path):
+    (tmp_path / "note").write_text("new")
+    files.upload("mine", tmp_path / "note", "folder.d")
+    files.make_folder("mine", "folder/below")
+    with pytest.raises(AlreadyExists):
+        files.upload("mine", tmp_path / "note", "folder.d")
+    with pytest.raises(WrongFileKind):
+        files.upload("mine", tmp_path / "note", "folder", replace=True)
+    with pytest.raises(FolderNotEmpty):
+        files.remove("mine", "folder")
+    with pytest.raises(FileMissing):
+        files.list("mine", "nowhere")
+    for path in ("../token", "/etc/passwd", "a/../../token", "a\0b"):
+        for work in (files.list, files.remove, files.make_folder, lambda *it: [*files.read(*it)]):
+            with pytest.raises(ValidationFailed):
+                work("mine", path)
+        with pytest.raises(ValidationFailed):
+            files.rename("mine", "folder.d", path)
+        with pytest.raises(ValidationFailed):
+            files.upload("mine", tmp_path / "note", path)
+    with pytest.raises(ValidationFailed):
+        files.remove("mine", "", recursive=True)
+    names = [it.name for it in files.list("mine").entries if not it.name.startswith(".")]
+    assert names == ["folder", "folder.d"]
+
+
+def test_a_workspace_makes_links_out_of_its_home(home, files, http_):
+    """By a program in it, which may exchange anything at any moment."""
+    (home.folder / "secret").write_text("of the daemon")
+    script = (
+        f"ln -s {home.folder}/secret link; ln -s {home.folder} up; mkfifo pipe; ln -s up/secret x"
+    )
+    assert home.cli("exec", "mine", "--", "sh", "-c", script).returncode == 0
+    for path in ("link", "up/secret", "up/daemon.lock", "pipe", "x"):
+        answer = http_.get("content", params={"path": path})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "WRONG_FILE_KIND")
+        upload = http_.put("content", params={"path": f"{path}/new"}, content=b"x")
+        assert upload.status_code == 409, path
+    assert http_.get("", params={"path": "up"}).status_code == 409
+    assert http_.delete("", params={"path": "up", "recursive": "true"}).status_code == 200
+    assert (home.folder / "secret").read_text() == "of the daemon"
+    assert (home.folder / "daemon.lock").exists()
+
+
+def test_a_browser_is_never_shown_what_a_workspace_wrote(http_, files):
+    http_.put("content", params={"path": "page.html"}, content=b"<script>alert(1)</script>")
+    answer = http_.get("content", params={"path": "page.html"})
+    assert answer.content == b"<script>alert(1)</script>"
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''page.html"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"].startswith("sandbox")
+
+
+def test_a_part_of_a_file_is_given(http_, files):
+    http_.put("content", params={"path": "ten"}, content=b"0123456789")
+
+    def part(**headers):
+        return http_.get("content", params={"path": "ten"}, headers=headers)
+
+    whole = part()
+    assert (whole.status_code, whole.content) == (200, b"0123456789")
+    rest = part(Range="bytes=7-")
+    assert (rest.status_code, rest.content) == (206, b"789")
+    assert rest.headers["content-range"] == "bytes 7-9/10"
+    same = {"Range": "bytes=7-", "If-Range": whole.headers["etag"]}
+    assert part(**same).content == b"789"
+    http_.put("content", params={"path": "ten", "replace": "true"}, content=b"abcdefghij")
+    assert part(**same).content == b"abcdefghij"
+    past = part(Range="bytes=10-")
+    assert (past.status_code, past.headers["content-range"]) == (416, "bytes */10")
+    http_.put("content", params={"path": "none"}, content=b"")
+    assert http_.get("content", params={"path": "none"}).content == b""
+
+
+def test_an_upload_in_pieces(http_, files):
+    def piece(content, offset, size=10, **more):
+        given = {"path": "p", "offset": offset, "size": size, **more}
+        return http_.put("content", params=given, content=content)
+
+    assert piece(b"01234", 0).json()["complete"] is False
+    assert http_.get("content", params={"path": "p"}).status_code == 404
+    refused = piece(b"56789", 3)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "UPLOAD_OFFSET")
+    assert refused.json()["error"]["data"] == {"received": 5}
+    assert piece(b"5678901", 5).status_code == 400  # more than its size
+    assert piece(b"", 11).status_code == 422
+    done = piece(b"56789", 5).json()
+    assert (done["received"], done["complete"]) == (10, True)
+    assert http_.get("content", params={"path": "p"}).content == b"0123456789"
+    for wrong in ({"offset": -1}, {"offset": "x"}, {"size": -1}):
+        given = {"path": "q", **wrong}
+        assert http_.put("content", params=given, content=b"").status_code == 422
+
+
+@pytest.mark.parametrize(("more", "kept"), [("", []), ("&size=9", [5])])
+def test_an_upload_that_breaks_off_leaves_no_file(http_, files, more, kept):
+    """Without a size nobody can continue it; with one, what was received is kept."""
+
+    def parts():
+        found = files.list("mine").entries
+        return [it.size for it in found if it.name.startswith(".prism-part")]
+
+    with begun(http_, f"path=cut{more}", 9) as one:
+        one.send(b"01234")
+        eventually(lambda: parts() == [0])
+    eventually(lambda: parts() == kept)
+    assert "cut" not in [it.name for it in files.list("mine").entries]
+    if kept:
+        given = {"path": "cut", "offset": 5, "size": 9}
+        assert http_.put("content", params=given, content=b"5678").json()["complete"] is True
+
+
+@contextlib.contextmanager
+def begun(client, query, length):
+    """An upload whose body is not whole yet."""
+    one = http.client.HTTPConnection("127.0.0.1", client.base_url.port)
+    one.putrequest("PUT", f"/api/v1/instances/mine/files/content?{query}")
+    one.putheader("Content-Length", str(length))
+    one.endheaders()
+    with contextlib.closing(one):
+        yield one
+
+
+def test_one_file_has_one_uploader(http_, files):
+    def refused():
+        answer = http_.put("content", params={"path": "same"}, content=b"x")
+        return answer.status_code == 409 and answer.json()["error"]["code"] == "UPLOAD_IN_PROGRESS"
+
+    with begun(http_, "path=same&size=2&replace=true", 2) as one:
+        one.send(b"0")
+        eventually(refused)
+        one.send(b"1")
+        assert one.getresponse().status == 200
+    assert b"".join(files.read("mine", "same")) == b"01"
+
+
+def test_the_command(home, files, tmp_path):
+    source = tmp_path / "input.txt"
+    source.write_text("hello")
+    assert home.cli("files", "put", "mine", str(source)).returncode == 0
+    assert home.cli("files", "put", "mine", str(source)).returncode != 0
+    assert home.cli("files", "put", "mine", str(source), "--force").returncode == 0
+    home.said("files", "mkdir", "mine", "data")
+    home.said("files", "put", "mine", str(source), "data/")
+    home.said("files", "mv", "mine", "data/input.txt", "data/~odd name")
+    names = [it["name"] for it in home.said("files", "ls", "mine", "~/data")["entries"]]
+    assert names == ["~odd name"]
+    assert "~odd name" in home.cli("files", "ls", "mine", "data").stdout
+    home.said("files", "get", "mine", "data/~odd name", str(tmp_path))
+    assert (tmp_path / "~odd name").read_text() == "hello"
+    again = home.cli("files", "get", "mine", "data/~odd name", str(tmp_path))
+    assert again.returncode != 0
+    assert home.cli("files", "rm", "mine", "data").returncode != 0  # there is nobody to ask
+    assert home.cli("files", "rm", "mine", "data", "--yes").returncode != 0  # it is not empty
+    home.said("files", "rm", "mine", "data", "-r", "--yes")
+    assert [it["name"] for it in home.said("files", "ls", "mine")["entries"]][-1] == "input.txt"
+
+
+def test_a_download_that_fails_leaves_nothing_here(home, files, tmp_path):
+    with pytest.raises(FileMissing):
+        files.download("mine", "nowhere", tmp_path / "here")
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_terminated_has_none(home, tmp_path):
+    home.client.workspaces.launch("Plain Shell", "brief")
+    home.client.workspaces.wait("brief", "running", 60)
+    home.client.workspaces.terminate("brief", wait=60)
+    with pytest.raises(InvalidState):
+        home.client.files.list("brief")

@@ -1,0 +1,271 @@
+"""What both providers do with files, and what hostile homes cannot make them do."""
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from prism.errors import AlreadyExists
+from prism.files.model import (
+    FileMissing,
+    FolderNotEmpty,
+    UploadOffset,
+    WrongFileKind,
+)
+from prism.files.plan import part_of
+from prism.providers.aws.files import AwsFiles
+from prism.providers.local.files import LocalFiles
+from tests.providers.aws.machine import ID, Seat, Sshd
+
+LOCAL = "local-" + "0" * 17
+
+
+class Homes:
+    """A home, and the provider that has it."""
+
+    def __init__(self, files, id, home):
+        self.files, self.id, self.home = files, id, home
+
+    def names(self, path="", limit=100):
+        return sorted(it.name for it in self.files.scan(self.id, path, limit).entries)
+
+    def read(self, path, offset=0):
+        it = self.files.open(self.id, path)
+        try:
+            return it.read(offset, 1 << 20)
+        finally:
+            it.close()
+
+    def write(self, path, content, replace=False):
+        it = self.files.begin(self.id, path, 0, replace=replace)
+        try:
+            it.write(content)
+            it.finish()
+        finally:
+            it.close(discard=False)
+
+
+@pytest.fixture(params=["local", "aws"])
+def homes(request, tmp_path):
+    if request.param == "local":
+        home = tmp_path / LOCAL / "home"
+        home.mkdir(parents=True)
+        yield Homes(LocalFiles(tmp_path), LOCAL, home)
+        return
+    home = tmp_path / "person"
+    home.mkdir()
+    sshd = Sshd(tmp_path / "machine")
+    sshd.files = f"internal-sftp -d {home}"
+    sshd.start()
+    seat = Seat(tmp_path / "prism", sshd)
+    yield Homes(AwsFiles(seat.pool), ID, home)
+    seat.close()
+    sshd.stop()
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """A file of the computer's own, outside of every home."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "secret").write_text("not for workspaces")
+    return folder
+
+
+def test_the_whole_life_of_a_file(homes):
+    homes.files.make_folder(homes.id, "data/deep")
+    homes.write("data/deep/é 1.csv", b"a,b\n")
+    [entry] = homes.files.scan(homes.id, "data/deep", 10).entries
+    assert (entry.name, entry.kind, entry.size) == ("é 1.csv", "file", 4)
+    assert entry.modified is not None
+    assert homes.read("data/deep/é 1.csv", 2) == b"b\n"
+    homes.files.rename(homes.id, "data/deep/é 1.csv", "data/2.csv")
+    assert homes.names("data") == ["2.csv", "deep"]
+    homes.files.remove(homes.id, "data/2.csv", recursive=False)
+    homes.files.remove(homes.id, "data/deep", recursive=False)
+    assert homes.names("data") == []
+
+
+def test_nothing_is_replaced_unless_that_is_asked_for(homes):
+    program = homes.home / "run.sh"
+    program.write_text("old")
+    program.chmod(0o755)
+    with pytest.raises(AlreadyExists):
+        homes.files.begin(homes.id, "run.sh", 0, replace=False)
+    with pytest.raises(AlreadyExists):
+        homes.files.make_folder(homes.id, "run.sh")
+    homes.write("other", b"")
+    with pytest.raises(AlreadyExists):
+        homes.files.rename(homes.id, "other", "run.sh")
+    assert program.read_text() == "old"
+    homes.write("run.sh", b"new", replace=True)
+    assert program.read_text() == "new"
+    assert stat.S_IMODE(program.stat().st_mode) == 0o755
+    assert homes.names() == ["other", "run.sh"]
+
+
+def test_a_file_that_came_into_being_meanwhile_is_not_replaced(homes):
+    it = homes.files.begin(homes.id, "result", 0, replace=False)
+    it.write(b"ours")
+    (homes.home / "result").write_text("theirs")
+    with pytest.raises(AlreadyExists):
+        it.finish()
+    it.close(discard=True)
+    assert (homes.home / "result").read_text() == "theirs"
+
+
+def test_an_upload_continues_where_it_broke_off(homes):
+    it = homes.files.begin(homes.id, "big", 0, replace=False)
+    it.write(b"12345")
+    it.close(discard=False)
+    assert not (homes.home / "big").exists()
+    with pytest.raises(UploadOffset) as refused:
+        homes.files.begin(homes.id, "big", 3, replace=False)
+    assert refused.value.data == {"received": 5}
+    it = homes.files.begin(homes.id, "big", 5, replace=False)
+    it.write(b"678")
+    it.finish()
+    it.close(discard=False)
+    assert (homes.home / "big").read_text() == "12345678"
+    assert homes.names() == ["big"]
+    with pytest.raises(UploadOffset) as refused:
+        homes.files.begin(homes.id, "another", 3, replace=False)
+    assert refused.value.data == {"received": 0}
+
+
+def test_a_discarded_upload_leaves_nothing(homes):
+    it = homes.files.begin(homes.id, "big", 0, replace=False)
+    it.write(b"12345")
+    it.close(discard=True)
+    assert os.listdir(homes.home) == []
+
+
+def test_what_is_not_there_is_said(homes):
+    for work in (
+        lambda: homes.files.scan(homes.id, "nowhere", 10),
+        lambda: homes.files.open(homes.id, "nowhere"),
+        lambda: homes.files.begin(homes.id, "nowhere/file", 0, replace=False),
+        lambda: homes.files.rename(homes.id, "nowhere", "elsewhere"),
+        lambda: homes.files.remove(homes.id, "nowhere", recursive=False),
+        lambda: homes.files.remove(homes.id, "nowhere", recursive=True),
+    ):
+        with pytest.raises(FileMissing):
+            work()
+
+
+def test_folders_and_files_are_told_apart(homes):
+    (homes.home / "folder").mkdir()
+    (homes.home / "folder" / "file").write_text("x")
+    with pytest.raises(WrongFileKind):
+        homes.files.open(homes.id, "folder")
+    with pytest.raises(WrongFileKind):
+        homes.files.begin(homes.id, "folder", 0, replace=True)
+    with pytest.raises(WrongFileKind):
+        homes.files.scan(homes.id, "folder/file", 10)
+    with pytest.raises(FolderNotEmpty):
+        homes.files.remove(homes.id, "folder", recursive=False)
+    homes.files.remove(homes.id, "folder", recursive=True)
+    assert homes.names() == []
+
+
+# ------------------------------------------------------------------ attacks
+def test_no_link_is_followed_out_of_the_home(homes, secret):
+    (homes.home / "to-file").symlink_to(secret / "secret")
+    (homes.home / "to-folder").symlink_to(secret)
+    (homes.home / "loop").symlink_to("loop")
+    kinds = {it.name: it.kind for it in homes.files.scan(homes.id, "", 10).entries}
+    assert kinds == {"to-file": "link", "to-folder": "link", "loop": "link"}
+    for work in (
+        lambda: homes.files.open(homes.id, "to-file"),
+        lambda: homes.files.open(homes.id, "to-folder/secret"),
+        lambda: homes.files.open(homes.id, "loop"),
+        lambda: homes.files.scan(homes.id, "to-folder", 10),
+        lambda: homes.files.begin(homes.id, "to-folder/new", 0, replace=True),
+        lambda: homes.files.make_folder(homes.id, "to-folder/new"),
+        lambda: homes.files.rename(homes.id, "to-folder/secret", "mine"),
+        lambda: homes.files.remove(homes.id, "to-folder/secret", recursive=True),
+    ):
+        with pytest.raises(WrongFileKind):
+            work()
+    homes.write("to-file", b"replaces the link", replace=True)
+    homes.files.remove(homes.id, "to-folder", recursive=True)
+    assert os.listdir(secret) == ["secret"]
+    assert (secret / "secret").read_text() == "not for workspaces"
+
+
+def test_a_prepared_part_does_not_lead_out_either(homes, secret):
+    (homes.home / part_of("new")).symlink_to(secret / "secret")
+    with pytest.raises(UploadOffset):
+        homes.files.begin(homes.id, "new", len("not for workspaces"), replace=False)
+    homes.write("new", b"mine")
+    assert (homes.home / "new").read_text() == "mine"
+    assert not (homes.home / "new").is_symlink()
+    assert (secret / "secret").read_text() == "not for workspaces"
+
+
+def test_a_tree_with_links_is_removed_without_what_they_lead_to(homes, secret):
+    tree = homes.home / "tree"
+    tree.mkdir()
+    (tree / "link").symlink_to(secret)
+    homes.files.remove(homes.id, "tree", recursive=True)
+    assert os.listdir(homes.home) == []
+    assert os.listdir(secret) == ["secret"]
+
+
+def test_pipes_and_sockets_are_not_opened(homes):
+    """A pipe without a writer would hold whoever opens it for ever."""
+    os.mkfifo(homes.home / "pipe")
+    here = os.getcwd()
+    os.chdir(homes.home)  # a socket's path must be short
+    try:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind("socket")
+    finally:
+        os.chdir(here)
+    for name in ("pipe", "socket"):
+        with pytest.raises(WrongFileKind):
+            homes.files.open(homes.id, name)
+        os.rename(homes.home / name, homes.home / part_of(f"{name}.new"))
+        with pytest.raises(UploadOffset):
+            homes.files.begin(homes.id, f"{name}.new", 1, replace=False)
+        homes.write(f"{name}.new", b"file")
+        assert (homes.home / f"{name}.new").read_text() == "file"
+
+
+def test_a_huge_folder_is_cut(homes):
+    for number in range(300):
+        (homes.home / f"{number:04}").touch()
+    found = homes.files.scan(homes.id, "", 100)
+    assert (len(found.entries), found.truncated) == (100, True)
+    found = homes.files.scan(homes.id, "", 300)
+    assert (len(found.entries), found.truncated) == (300, False)
+
+
+def test_names_that_are_no_text_are_shown_and_said(homes):
+    Path(os.fsdecode(os.fsencode(homes.home) + b"/caf\xe9")).touch()
+    (homes.home / "a\nb\x1b[2J").touch()
+    found = {it.name: it.addressable for it in homes.files.scan(homes.id, "", 10).entries}
+    assert found == {"caf�": False, "a\nb\x1b[2J": True}
+
+
+def test_an_id_that_is_none_names_no_folder(tmp_path):
+    files = LocalFiles(tmp_path / "workspaces")
+    (tmp_path / "home").mkdir()
+    for id in ("..", ".", "", "local-1", f"{LOCAL}/.."):
+        with pytest.raises(FileMissing):
+            files.scan(id, "", 10)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_the_daemon_makes_belongs_to_the_owner_of_the_home(tmp_path):
+    home = tmp_path / LOCAL / "home"
+    home.mkdir(parents=True)
+    os.chown(home, 12345, 12346)
+    homes = Homes(LocalFiles(tmp_path), LOCAL, home)
+    homes.files.make_folder(LOCAL, "a/b")
+    homes.write("a/b/file", b"x")
+    for path in ("a", "a/b", "a/b/file"):
+        about = (home / path).stat()
+        assert (about.st_uid, about.st_gid) == (12345, 12346), path
