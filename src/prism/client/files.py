@@ -10,7 +10,7 @@ from prism.client import transfer
 from prism.client.transfer import files_of
 from prism.client.typed import ask
 from prism.client.wire import Wire, query
-from prism.files.model import Changed, FolderListing, NewFolder, Received, Renaming
+from prism.files.model import FileChange, FileRenaming, FolderListing, NewFolder, UploadReceipt
 
 
 class Files:
@@ -43,25 +43,25 @@ class Files:
         path: str,
         *,
         replace: bool = False,
-    ) -> Received:
+    ) -> UploadReceipt:
         """Send a file, given by its path or open; without `replace` none is replaced."""
         if isinstance(source, str | PathLike):
             with open(source, "rb") as file:
                 answer = transfer.upload(self._wire, name, file, path, replace=replace)
         else:
             answer = transfer.upload(self._wire, name, source, path, replace=replace)
-        return msgspec.convert(answer, Received)
+        return msgspec.convert(answer, UploadReceipt)
 
-    def make_folder(self, name: str, path: str) -> Changed:
+    def make_folder(self, name: str, path: str) -> FileChange:
         """Make a folder, and those above it."""
-        return ask(self._wire, "POST", files_of(name, "folder"), Changed, NewFolder(path=path))
+        return ask(self._wire, "POST", files_of(name, "folder"), FileChange, NewFolder(path=path))
 
-    def rename(self, name: str, path: str, to: str) -> Changed:
+    def rename(self, name: str, path: str, to: str) -> FileChange:
         """Rename or move a file or folder; nothing is replaced."""
-        body = Renaming(path=path, to=to)
-        return ask(self._wire, "POST", files_of(name, "rename"), Changed, body)
+        body = FileRenaming(path=path, to=to)
+        return ask(self._wire, "POST", files_of(name, "rename"), FileChange, body)
 
-    def remove(self, name: str, path: str, *, recursive: bool = False) -> Changed:
+    def remove(self, name: str, path: str, *, recursive: bool = False) -> FileChange:
         """Remove a file, an empty folder, or with `recursive` everything in it."""
         address = files_of(name) + query(path=path, recursive="true" if recursive else None)
-        return ask(self._wire, "DELETE", address, Changed)
+        return ask(self._wire, "DELETE", address, FileChange)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from prism.files.events import Action, FilesChanged
-from prism.files.model import Changed, FileMissing, FolderListing, UploadInProgress
+from prism.files.model import FileChange, FileMissing, FolderListing, UploadInProgress
 from prism.files.plan import checked
 from prism.files.ports import Files, Reading, Writing
 from prism.kit.clock import Clock
@@ -75,29 +75,29 @@ class HomeFiles:
         """Record that a file is there."""
         self._record(it, "uploaded", checked(path))
 
-    def make_folder(self, name: str, path: str) -> Changed:
+    def make_folder(self, name: str, path: str) -> FileChange:
         """Make a folder, and those above it."""
         path = checked(path)
         it, files, machine = self._reached(name)
         files.make_folder(machine, path)
         self._record(it, "folder_created", path)
-        return Changed(instance_name=it.name, path=path, message="Folder created")
+        return FileChange(instance_name=it.name, path=path, message="Folder created")
 
-    def rename(self, name: str, path: str, to: str) -> Changed:
+    def rename(self, name: str, path: str, to: str) -> FileChange:
         """Give a file or folder another name, or another folder."""
         path, to = checked(path), checked(to, "to")
         it, files, machine = self._reached(name)
         files.rename(machine, path, to)
         self._record(it, "renamed", path, to)
-        return Changed(instance_name=it.name, path=to, message="Renamed")
+        return FileChange(instance_name=it.name, path=to, message="Renamed")
 
-    def remove(self, name: str, path: str, *, recursive: bool) -> Changed:
+    def remove(self, name: str, path: str, *, recursive: bool) -> FileChange:
         """Remove a file, or a folder."""
         path = checked(path)
         it, files, machine = self._reached(name)
         files.remove(machine, path, recursive=recursive)
         self._record(it, "removed", path)
-        return Changed(instance_name=it.name, path=path, message="Removed")
+        return FileChange(instance_name=it.name, path=path, message="Removed")
 
     def _record(self, it: Workspace, action: Action, path: str, to: str | None = None) -> None:
         event = FilesChanged(**about(it), actor=self._who(), action=action, path=path, to=to)

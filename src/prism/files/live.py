@@ -13,7 +13,7 @@ from litestar.response import Stream
 from prism.access.lasting import LASTS
 from prism.errors import ValidationFailed
 from prism.files.homes import HomeFiles
-from prism.files.model import Changed, FolderListing, NewFolder, Received, Renaming
+from prism.files.model import FileChange, FileRenaming, FolderListing, NewFolder, UploadReceipt
 from prism.files.plan import download_name, span
 from prism.files.transfer import incoming, outgoing
 from prism.kit.http import RAW, WRITES
@@ -51,19 +51,19 @@ def list_files(name: Name, files: Service, path: Path = "", limit: Limit = 1000)
 @delete("", status_code=200, sync_to_thread=True)
 def remove_file(
     name: Name, files: Service, path: Path = "", *, recursive: FromQuery[bool] = False
-) -> Changed:
+) -> FileChange:
     """Remove a file, an empty folder, or with `recursive` a folder and everything in it."""
     return files.remove(name, path, recursive=recursive)
 
 
 @post("/folder", sync_to_thread=True)
-def make_folder(name: Name, data: JSONBody[NewFolder], files: Service) -> Changed:
+def make_folder(name: Name, data: JSONBody[NewFolder], files: Service) -> FileChange:
     """Make a folder, and those above it."""
     return files.make_folder(name, data.path)
 
 
 @post("/rename", status_code=200, sync_to_thread=True)
-def rename_file(name: Name, data: JSONBody[Renaming], files: Service) -> Changed:
+def rename_file(name: Name, data: JSONBody[FileRenaming], files: Service) -> FileChange:
     """Rename or move a file or folder; nothing is replaced."""
     return files.rename(name, data.path, data.to)
 
@@ -103,7 +103,7 @@ async def write_file(
     offset: Offset = 0,
     size: Size = None,
     replace: FromQuery[bool] = False,
-) -> Received:
+) -> UploadReceipt:
     """Write a file: the body is its content, or with `offset` and `size` the next piece of it.
 
     It gets its name when it is complete; until then what was there stays. An upload that broke off
@@ -127,7 +127,7 @@ async def write_file(
             await asyncio.shield(asyncio.to_thread(target.close, discard=discard))
         if complete:
             await asyncio.to_thread(files.uploaded, it, path)
-    return Received(instance_name=it.name, path=path, received=received, complete=complete)
+    return UploadReceipt(instance_name=it.name, path=path, received=received, complete=complete)
 
 
 router = Router(

@@ -43,7 +43,7 @@ class UploadInProgress(Conflict, code="UPLOAD_IN_PROGRESS"):
     """Somebody is uploading this file at this moment."""
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class FileEntry(Struct, frozen=True, kw_only=True):
     """One name in a folder; `size` and `modified` are null where they were not readable."""
 
     name: str
@@ -59,7 +59,7 @@ class FolderListing(Struct, frozen=True, kw_only=True):
 
     instance_name: str
     path: str
-    entries: tuple[Entry, ...]
+    entries: tuple[FileEntry, ...]
     truncated: bool
 
 
@@ -69,14 +69,14 @@ class NewFolder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     path: str
 
 
-class Renaming(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FileRenaming(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file or folder, and what it is to be called; both are paths below the home."""
 
     path: str
     to: str
 
 
-class Changed(Struct, frozen=True, kw_only=True):
+class FileChange(Struct, frozen=True, kw_only=True):
     """What was done to which path."""
 
     instance_name: str
@@ -84,7 +84,7 @@ class Changed(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class Received(Struct, frozen=True, kw_only=True):
+class UploadReceipt(Struct, frozen=True, kw_only=True):
     """How much of an upload is there; `complete` once the file has its name."""
 
     instance_name: str

@@ -10,13 +10,13 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from prism.files.model import Entry
+from prism.files.model import FileEntry
 
 
 class Scan(Struct, frozen=True):
     """At most as many entries as were asked for, and whether there are more."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[FileEntry]
     truncated: bool
 
 

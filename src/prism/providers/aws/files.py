@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from prism.errors import AlreadyExists, Problem
 from prism.files.model import (
     DiskFull,
-    Entry,
+    FileEntry,
     FileForbidden,
     FileMissing,
     FileOperationFailed,
@@ -280,7 +280,7 @@ async def _in_time(work: Coroutine[Any, Any, T], path: str, seconds: float) -> T
 async def _scan(there: Home, path: str, limit: int) -> Scan:
     if path and (about := await there.about(path)).type != FOLDER:
         _wrong(path, about)
-    found: list[Entry] = []
+    found: list[FileEntry] = []
     async for it in there.sftp.scandir(there.at(path)):
         name = str(it.filename)
         if name in {".", ".."}:
@@ -362,11 +362,11 @@ async def _removed(there: Home, path: str, *, recursive: bool) -> None:
     return await there.sftp.rmdir(there.at(path))
 
 
-def _entry(name: str, about: SFTPAttrs) -> Entry:
+def _entry(name: str, about: SFTPAttrs) -> FileEntry:
     shown = name.encode(errors="surrogateescape").decode(errors="replace")
     kind = KINDS.get(about.type, "other")
     when = None if about.mtime is None else datetime.fromtimestamp(int(about.mtime), UTC)
-    return Entry(
+    return FileEntry(
         name=shown,
         kind=kind,
         size=about.size if kind == "file" else None,

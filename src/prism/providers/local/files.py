@@ -17,7 +17,7 @@ from prism.agent.safe_paths import Directory
 from prism.errors import AlreadyExists, Problem
 from prism.files.model import (
     DiskFull,
-    Entry,
+    FileEntry,
     FileForbidden,
     FileMissing,
     FileOperationFailed,
@@ -222,7 +222,7 @@ _MESSAGES: dict[type[Problem], str] = {
 }
 
 
-def _entry(name: str, about: os.stat_result | None) -> Entry:
+def _entry(name: str, about: os.stat_result | None) -> FileEntry:
     shown = name.encode(errors="surrogateescape").decode(errors="replace")
     kind = "other" if about is None else _kind(about.st_mode)
     when = None
@@ -230,7 +230,7 @@ def _entry(name: str, about: os.stat_result | None) -> Entry:
         with suppress(OverflowError, ValueError, OSError):
             when = datetime.fromtimestamp(int(about.st_mtime), UTC)
     size = about.st_size if about is not None and kind == "file" else None
-    return Entry(name=shown, kind=kind, size=size, modified=when, addressable=shown == name)
+    return FileEntry(name=shown, kind=kind, size=size, modified=when, addressable=shown == name)
 
 
 def _kind(mode: int) -> Kind:
