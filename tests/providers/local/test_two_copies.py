@@ -1,15 +1,17 @@
 """One file that cannot be read hides nothing else, is named, and is mended."""
 
+import json
 import random
 
 import pytest
 
 from prism.providers.local import two_copies
 from prism.providers.local.terms import machine_id
-from prism.providers.local.volumes import About, LocalVolumes
+from prism.providers.local.volumes import About, LocalVolumes, snapshot_id, volume_id
 from prism.storage.model import Kind
-from prism.storage.ports import StorageRefused, VolumeOrder
+from prism.storage.ports import CopyOrder, StorageRefused, VolumeOrder
 from tests.conftest import PLACE, Http
+from tests.waiting import eventually
 
 TORN = [b"", b"{", b"\x00" * 64, b'{"key": 7}', b"[]"]
 
@@ -107,3 +109,56 @@ def settle(house, clock):
     for _ in range(3):
         clock.advance(seconds=30)
         house.settle()
+
+
+LARGE = 300_000  # bytes; what is larger than 256 KiB is hashed in the background
+
+
+def large_snapshot(volumes, tmp_path, content=b"x"):
+    """A snapshot of which the background has to complete the manifest; its folder."""
+    volume = volumes.create(order(1)).id
+    data = tmp_path / "storage" / "volumes" / volume / "data"
+    (data / "large").write_bytes(content * LARGE)
+    kept = CopyOrder(key="snapshot_1")
+    volumes.snapshot(kept, volume)
+    folder = tmp_path / "storage" / "snapshots" / snapshot_id(kept.key)
+    eventually(folder.exists)
+    return folder
+
+
+def is_hashed(path):
+    return json.loads(path.read_bytes()).get("hashed")
+
+
+def test_both_copies_say_that_a_snapshot_is_hashed(volumes, tmp_path):
+    about = large_snapshot(volumes, tmp_path) / "about.json"
+    second = about.with_name("about.json.copy")
+    assert not is_hashed(about)
+    eventually(lambda: volumes.survey() and is_hashed(about) and is_hashed(second))
+    tear(about)
+    assert [it.key for it in volumes.survey().copies] == ["snapshot_1"]
+    assert is_hashed(about), "mended from a second copy that is as new"
+
+
+def test_a_snapshot_that_is_torn_before_it_is_hashed_is_mended_and_verified(volumes, tmp_path):
+    folder = large_snapshot(volumes, tmp_path)
+    (folder / "about.json").write_bytes(b'{"key"')
+    volumes.verify(folder.name, "one")
+    [kept] = eventually(lambda: [it for it in volumes.survey().copies if it.verified])
+    assert (kept.verified.token, kept.verified.trouble) == ("one", None)
+    assert is_hashed(folder / "about.json")
+
+
+def test_a_snapshot_that_says_nothing_fails_its_verification_and_no_other(volumes, tmp_path):
+    torn = large_snapshot(volumes, tmp_path)
+    tear(torn / "about.json", both=True)
+    whole = CopyOrder(key="snapshot_2")
+    volumes.snapshot(whole, volume_id(order(1).key, Kind.EBS))
+    eventually((torn.parent / snapshot_id(whole.key)).exists)
+    volumes.verify(torn.name, "one")
+    volumes.verify(snapshot_id(whole.key), "two")
+    [kept] = eventually(lambda: [it for it in volumes.survey().copies if it.verified])
+    assert (kept.id, kept.verified.trouble) == (snapshot_id(whole.key), None)
+    result = json.loads((torn / "verified.json").read_bytes())
+    assert result["trouble"]["code"] == "SNAPSHOT_UNREADABLE"
+    assert "about.json" in result["trouble"]["message"]

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
+from prism.providers.local import two_copies
+from prism.providers.local.about import About
 from prism.providers.local.copies import Copies, CopyFailed, Interrupted, Work, ordered, trouble_of
 from prism.providers.local.trees import cleared
 from prism.storage.model import Trouble
@@ -87,20 +90,23 @@ class SnapshotChecks:
     def _hashed(self, id: str) -> Trouble | None:
         """Complete its manifest; why that could not be done."""
         folder = self._place / id
-        about = msgspec.json.decode((folder / ABOUT).read_bytes())
+        try:
+            about = two_copies.read(folder / ABOUT, About)
+        except two_copies.Unreadable as error:
+            return Trouble("SNAPSHOT_UNREADABLE", error.message)
         if not (folder / MANIFEST).exists():
             return NO_MANIFEST
-        if about.get("hashed"):
+        if about.hashed:
             return None
         order = {
             "do": "hash",
             "source": str(folder / "data"),
             "manifest": str(folder / MANIFEST),
-            "one_moment": about.get("one_moment"),
+            "one_moment": about.one_moment,
         }
         try:
             self._copies.perform(f"{id}/hash", order)
-            folders.write(folder / ABOUT, msgspec.json.encode({**about, "hashed": True}))
+            two_copies.write(folder / ABOUT, msgspec.json.encode(replace(about, hashed=True)))
         except (CopyFailed, OSError) as error:
             return _failed(error)
         return None

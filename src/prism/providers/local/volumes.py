@@ -24,6 +24,7 @@ from msgspec import Struct
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.local import quota, supervision, two_copies
+from prism.providers.local.about import About
 from prism.providers.local.checks import SnapshotChecks
 from prism.providers.local.copies import Copies, Work
 from prism.providers.local.measuring import FRESH, Measuring
@@ -47,17 +48,6 @@ MACHINE = re.compile(r"local-[0-9a-f]{17}")
 SUFFIX = ".mounts.json"
 GB = 2**30
 PREFIX = {Kind.EBS: "vol", Kind.EFS: "fs"}
-
-
-class About(Struct, frozen=True):
-    """What a folder says of itself."""
-
-    key: str
-    name: str = ""
-    used: int | None = None  # of a snapshot, which never changes
-    known: Known | None = None
-    one_moment: bool | None = None  # these two of a snapshot
-    hashed: bool = True
 
 
 class Mount(Struct, frozen=True):
