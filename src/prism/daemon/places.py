@@ -8,7 +8,7 @@ is looked at as often as it says itself.
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
@@ -55,6 +55,7 @@ from prism.workspaces.reconciler import WorkspaceReconciler
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 AWS = "aws:"  # how the names of its places begin
+Held = Callable[[datetime | None], bool]
 PATIENT, AT_ONCE = 4.0, 0.0  # seconds that a launch waits for who we are; and everybody else
 GATHER = 0.5  # seconds in which wishes to a cloud share one look
 
@@ -203,15 +204,22 @@ class PlaceRooms(RescueRooms):
     def _loops(self, place: str) -> list[Loop[Any]]:
         parts = self.aws.connected[place]
         computes = {place: parts.compute}
-        self.joined[place] = self._reconciler(computes)
+        held = self._held_until(parts.compared)
+        self.joined[place] = self._reconciler(computes, held)
         idle = IdleReconciler(self.db, self.clock, computes)
         watching: Loop[Any] = Loop(idle, self.db, self.clock, hands=4)
         found = [Loop(self.joined[place], self.db, self.clock, hands=16), watching]
         if parts.volumes is not None:
-            found += self._storage_loops({place: parts.volumes})
+            found += self._storage_loops({place: parts.volumes}, held)
         return found
 
-    def _reconciler(self, computes: Mapping[str, Compute]) -> WorkspaceReconciler:
+    def _held_until(self, compared: Callable[[], bool]) -> Held:
+        """Nothing is done in a place before its machines have said how old the database is."""
+        return lambda wished_at: not compared() or self.generation.held(wished_at)
+
+    def _reconciler(
+        self, computes: Mapping[str, Compute], held: Held | None = None
+    ) -> WorkspaceReconciler:
         strays = Strays(self.db, computes, lambda: made.glances)
         self.lookouts.append(strays)
         made = WorkspaceReconciler(
@@ -224,16 +232,18 @@ class PlaceRooms(RescueRooms):
             rules=self.watchman,
             mispriced=self.prices.hurry,
             running=self.running_time,
-            held=self.generation.held,
+            held=held or self.generation.held,
             living=self.snapshot.living,
         )
         return made
 
-    def _storage_loops(self, volumes: Mapping[str, Volumes]) -> list[Loop[Any]]:
+    def _storage_loops(
+        self, volumes: Mapping[str, Volumes], held: Held | None = None
+    ) -> list[Loop[Any]]:
         kept = (self.db, self.clock, volumes, WorkspaceHosts(), self.storage_meters)
         gleaner = Gleaner(self.db, self.clock)
         self.gleaners.append(gleaner)
-        held = self.generation.held
+        held = held or self.generation.held
         found = (
             VolumeReconciler(*kept, observers=[gleaner], held=held),
             SnapshotReconciler(*kept, held=held),
@@ -331,7 +341,8 @@ class PlaceRooms(RescueRooms):
         from prism.providers.aws.assembly import assemble  # noqa: PLC0415  cold start: asyncssh
 
         home, caller = self.settings.folder, self.settings.caller_cidr
-        return assemble(cloud, home, caller, partial(self.of_a_workspace, daemon_dials=True))
+        stranger = partial(self.of_a_workspace, daemon_dials=True)
+        return assemble(cloud, home, caller, stranger, self.generation)
 
 
 def _open(gate: SshGate, _: object) -> AbstractAsyncContextManager[None]:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import secrets
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -25,6 +26,7 @@ from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.events import Event
 from prism.kit.tables import Utc, metadata
+from prism.recovery import store
 from prism.storage import store as storage
 from prism.workspaces import store as workspaces
 
@@ -140,6 +142,40 @@ class Generation:
             finally:
                 os.close(file)
 
+    @property
+    def begun(self) -> bool:
+        """Whether the database is known."""
+        return bool(self._database)
+
+    @property
+    def text(self) -> str:
+        """What a machine or volume carries of it now."""
+        return f"{self._database} {self._db.newest_fact()}"
+
+    def compare(self, texts: Iterable[str], *, first: bool) -> None:
+        """Compare with what machines and volumes of a place carry.
+
+        Others may use the same place with databases of their own: only what this one has
+        written counts. At a first look somewhere, another daemon may have found it out before.
+        """
+        known = max(
+            (event for it in texts if (event := self._event_of(it)) is not None), default=0
+        )
+        if not first and known <= self._db.newest_fact():
+            return
+        with self._db.write() as tx:
+            row = tx.sql.execute(select(identity.c.behind)).first()
+            if self.behind is None and row is not None:
+                self.behind = _behind(row.behind)
+            newest = journal.newest(tx.sql)
+            if newest < known:
+                self._found(tx, Behind("older", newest, known, whole(self._clock.now())))
+
+    def ours(self, keys: Collection[str]) -> set[str]:
+        """Those of these keys that have a row."""
+        with self._db.read() as sql:
+            return {*keys} & (store.known(sql) | store.known_storage(sql))
+
     def held(self, wished_at: datetime | None = None) -> bool:
         """Whether a wish, or anything where none is named, is held back.
 
@@ -181,6 +217,11 @@ class Generation:
             journal.record_at(tx.sql, fact, self._clock.now(), it.known + 1)
         else:
             tx.happened(fact)
+
+    def _event_of(self, text: str) -> int | None:
+        """The event that something carries; none where this database has not written it."""
+        database, _, event = text.partition(" ")
+        return int(event) if database == self._database and event.isdecimal() else None
 
     def _known(self, sql: Connection) -> bool:
         """Whether a connection leads to the database that this daemon was started with."""

@@ -1,6 +1,6 @@
 """What recovery needs from the world."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 from prism.recovery.model import Found
@@ -12,3 +12,21 @@ class Recoverable(Protocol):
 
     def found(self, ids: Collection[str]) -> Sequence[Found]:
         """What these machines say of themselves; it was seen by the last survey."""
+
+
+class WorldGeneration(Protocol):
+    """What a place whose things carry the database's generation asks and tells of it."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the database is known."""
+
+    @property
+    def text(self) -> str:
+        """What to write on something now."""
+
+    def compare(self, texts: Iterable[str], *, first: bool) -> None:
+        """Take in what was read; what another database has written says nothing of this one."""
+
+    def ours(self, keys: Collection[str]) -> set[str]:
+        """Those of these keys that have a row."""

@@ -10,6 +10,7 @@ from prism.providers.aws.cloudinit.tokens import tokens
 from prism.providers.aws.compute import AwsCompute
 from prism.providers.aws.console import Console
 from prism.providers.aws.files import AwsFiles
+from prism.providers.aws.generation_tags import GenerationTags
 from prism.providers.aws.ground.address import caller_cidr
 from prism.providers.aws.ground.ground import Ground
 from prism.providers.aws.ground.images import ImageChoice
@@ -23,6 +24,7 @@ from prism.providers.aws.survey import Book, Instance
 from prism.providers.aws.volumes import AwsVolumes
 from prism.providers.aws.way import AwsWay
 from prism.providers.aws.welcome import Welcome
+from prism.recovery.ports import WorldGeneration
 from prism.templates.model import Base
 from prism.workspaces.ports import Order
 
@@ -32,6 +34,7 @@ def assemble(
     home: Path,
     caller: str = "",
     stranger: Callable[[int], bool] = lambda inode: False,
+    generation: WorldGeneration | None = None,
 ) -> Parts:
     """Everything that serves the place of a cloud.
 
@@ -39,11 +42,12 @@ def assemble(
     use the ports of this computer that lead to machines.
     """
     book, console = ReadAloud(cloud), Console(cloud)
+    generations = GenerationTags(cloud, generation)
     grounds = Grounds(cloud, home, caller)
     welcome = Welcome(book, grounds, cloud.clock)
     way = AwsWay(book, console, home, welcome.beg, stranger=stranger)
     welcome.told.append(way.pool.forgive)
-    book.listeners.append(way.look)
+    book.listeners += [generations.machines, way.look]
     compute = AwsCompute(
         cloud,
         book,
@@ -54,19 +58,25 @@ def assemble(
         way=way,
         welcome=welcome.beg,
     )
-    closing = ExitStack()
-    for part in (way, welcome, compute):
-        closing.callback(part.close)
     return Parts(
         cloud=cloud,
         compute=compute,
         logs=way.logs,
         files=AwsFiles(way.pool),
-        volumes=AwsVolumes(cloud, way.pool),
+        volumes=AwsVolumes(cloud, way.pool, generations.volumes),
         image=grounds.image,
         note=grounds.note,
-        close=closing.close,
+        compared=lambda: generations.compared,
+        close=_together(compute.close, welcome.close, way.close),
     )
+
+
+def _together(*closes: Callable[[], object]) -> Callable[[], object]:
+    """Closes all, the first one first, also where one fails."""
+    closing = ExitStack()
+    for close in reversed(closes):
+        closing.callback(close)
+    return closing.close
 
 
 class ReadAloud(Book):

@@ -54,6 +54,8 @@ class Cloud:
         """
         self.region, self.aws_profile = region, aws_profile
         self.clock = clock or WallClock()
+        self.changes = 0
+        """How many calls have been made that may have changed something."""
         self._budget, self._sleep = budget or Budget(), sleep
         self._actions, self._agent = actions, agent
         self._lock = threading.Lock()
@@ -68,6 +70,9 @@ class Cloud:
         name = f"{service}:{action}"
         if name not in self._actions:
             raise LookupError(f"{name} is not in its list, so no policy would allow it")
+        if not reads(action):
+            with self._lock:
+                self.changes += 1
         until, tries = time.monotonic() + PATIENCE, 0
         while True:
             self._budget.take(name, until - time.monotonic())

@@ -6,7 +6,7 @@ from which it is made again. The first machine that has it decides. From then on
 `Disk.zone` says where, and machines elsewhere are refused with `VolumeElsewhere`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from zlib import crc32
@@ -41,24 +41,29 @@ FAILED = Trouble("VOLUME_FAILED", "AWS could not make it; delete it and make ano
 DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")  # AWS's advice for data
 THERE = {"attached", "busy", "detaching"}
 ABLE = {"running", "stopped"}  # machines to which volumes are attached, or from which detached
+Seeing = Callable[[Mapping[str, Tags]], object]
 PERFORMANCE = {"gp3": ("Iops", "Throughput"), "io2": ("Iops",)}
 
 
 class Disks:
     """The EBS volumes of one account and region."""
 
-    def __init__(self, cloud: Cloud, mounts: Mounts) -> None:
-        self._cloud, self._mounts = cloud, mounts
+    def __init__(self, cloud: Cloud, mounts: Mounts, seen: Seeing = lambda _: None) -> None:
+        """`seen` hears the tags of all volumes, by id, at each survey."""
+        self._cloud, self._mounts, self._seen = cloud, mounts, seen
         self._zones: list[str] = []
 
     def survey(self) -> list[Disk]:
         """All of ours; where a key has made two, the one to which the other gives way."""
         found: dict[str, dict[str, Any]] = {}
+        tags: dict[str, Tags] = {}
         filters = kind_filter("ebs")
         for it in self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters):
-            key = read(it.get("Tags")).get(ID, "")
+            tags[it["VolumeId"]] = read(it.get("Tags"))
+            key = tags[it["VolumeId"]].get(ID, "")
             if key and (key not in found or _precedence(it) < _precedence(found[key])):
                 found[key] = it
+        self._seen(tags)
         return [_disk(it) for it in found.values()]
 
     def create(self, order: VolumeOrder, snapshot: str | None = None) -> Disk:

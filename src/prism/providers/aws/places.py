@@ -74,6 +74,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     volumes: Volumes | None = None
     image: Known = lambda base, built: None
     note: Callable[[], str | None] = lambda: None
+    compared: Callable[[], bool] = lambda: True
+    """Whether its machines have said which database they were last changed for."""
     close: Callable[[], object] = lambda: None
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.copies import Copies
-from prism.providers.aws.disks import Disks
+from prism.providers.aws.disks import Disks, Seeing
 from prism.providers.aws.filesystems import FileSystems
 from prism.providers.aws.keeping import blindness, refusals
 from prism.providers.aws.mounts import Mounts, Runner
@@ -41,9 +41,10 @@ class AwsVolumes:
     patience = timedelta(seconds=60)
     early = False  # there is nothing to mount it on, and it might be taken for the root disk
 
-    def __init__(self, cloud: Cloud, runner: Runner) -> None:
+    def __init__(self, cloud: Cloud, runner: Runner, seen: Seeing = lambda _: None) -> None:
+        """`seen` hears the tags of all EBS volumes at each survey."""
         mounts = Mounts(runner)
-        self._disks, self._shared = Disks(cloud, mounts), FileSystems(cloud, mounts)
+        self._disks, self._shared = Disks(cloud, mounts, seen), FileSystems(cloud, mounts)
         self._copies = Copies(cloud)
 
     def survey(self, parts: Collection[Part] = EVERYTHING) -> Survey:

@@ -1,0 +1,224 @@
+"""A backup is put back where only machines on AWS tell that it is old: their tags do."""
+
+import contextlib
+import sqlite3
+
+import boto3
+import pytest
+
+from prism.daemon.house import build
+from prism.providers.aws.actions import reads
+from prism.settings import Settings
+from tests.conftest import Http
+from tests.waiting import eventually
+
+GENERATION = "prism:generation"
+TERMINATE = {"confirm": "DELETE"}
+
+
+@pytest.fixture
+def world(silent, tmp_path, desk):
+    it = AwsWorld(silent, tmp_path, desk)
+    yield it
+    it.end()
+
+
+class AwsWorld:
+    """A daemon whose home and database can be kept together, and put back together."""
+
+    def __init__(self, aws, folder, desk):
+        self.aws, self.folder, self.make_desk = aws, folder, desk
+        self.number, self.house = 0, None
+
+    def start(self):
+        """In a home that has never been used: nothing on this computer knows of a generation."""
+        self.end()
+        self.number += 1
+        home = self.folder / f"home{self.number}"
+        home.mkdir()
+        settings = Settings(home=str(home), user="ada", database_url=f"sqlite:///{self.file}")
+        self.house = build(settings, clock=self.aws.clock)
+        self.house.db.create_tables()
+        self.house.rooms.generation.begin()
+        self.house.profiles.first_start({})
+        self.desk = self.make_desk(self.house)
+        if not any(it["name"] == "lab" for it in self.desk.get("profiles")):
+            self.desk.post("profiles", 201, name="lab", provider="aws", region="us-east-1")
+            self.desk.post("profiles/switch", 200, profile_name="lab")
+        return self
+
+    def end(self):
+        if self.house:
+            self.house.close()
+            self.house = None
+
+    @property
+    def file(self):
+        return self.folder / "state.db"
+
+    def keep(self):
+        source, target = sqlite3.connect(self.file), sqlite3.connect(self.folder / "kept")
+        with contextlib.closing(source), contextlib.closing(target):
+            source.backup(target)
+
+    def put_back(self):
+        self.end()
+        for log in ("-wal", "-shm"):
+            self.file.with_name(self.file.name + log).unlink(missing_ok=True)
+        (self.folder / "kept").rename(self.file)
+        return self.start()
+
+    def settle(self, times=1, seconds=5):
+        for _ in range(times):
+            self.aws.clock.advance(seconds)
+            self.house.settle()
+
+    def until(self, holds):
+        def so():
+            self.settle()
+            return holds()
+
+        eventually(so, 60)
+
+    def launch(self, name):
+        answer = Http(self.house.app).launch(name, size="S", template="Plain Shell")
+        assert answer.status_code == 201, answer.text
+        self.until(lambda: self.desk.states()[name] == "running")
+
+    def volume(self):
+        return self.desk.get("storage/volumes/data")
+
+    def make_volume(self):
+        self.desk.post("storage/volumes/create", 201, type="ebs", name="data", size_gb=8)
+        self.until(lambda: self.volume()["state"] == "available")
+
+    def status(self):
+        return self.desk.get("daemon/status")
+
+    def refused(self, method, path, **body):
+        answer = self.desk.http(method, f"/api/v1/{path}", json=body or None)
+        return answer.status_code, answer.json()["error"]["code"]
+
+    @property
+    def ec2(self):
+        """Whoever looks at the account by other means."""
+        return boto3.client("ec2", region_name="us-east-1")
+
+    def tags(self, id):
+        found = self.ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [id]}])["Tags"]
+        return {it["Key"]: it["Value"] for it in found}
+
+    def attached(self, id):
+        [it] = self.ec2.describe_volumes(VolumeIds=[id])["Volumes"]
+        return bool(it["Attachments"])
+
+    def destroyed(self, since):
+        done = [it.action for it in self.aws.calls[since:]]
+        return [it for it in done if it.startswith(("Terminate", "Stop", "Delete", "Detach"))]
+
+
+def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothing(world):
+    world.start().launch("one")
+    world.make_volume()
+    one = world.desk.get("instances/one")["id"]
+    world.desk.post("instances/one/stop", 200)
+    world.keep()  # it was asked to stop, and nothing has been done about it
+    world.until(lambda: world.desk.states()["one"] == "stopped")
+    world.desk.post("instances/one/start", 200)
+    world.until(lambda: world.desk.states()["one"] == "running")
+    world.launch("two")
+    world.desk.post("storage/volumes/data/attach", 200, instance="two")
+    world.until(lambda: world.attached(world.volume()["volume_id"]))
+    world.settle(2)
+    newest, calls = world.house.db.newest_fact(), len(world.aws.calls)
+    world.put_back().settle(3)
+    status = world.status()
+    assert status["status"] == "degraded"
+    assert "older than the world" in " ".join(status["reasons"])
+    assert world.house.db.newest_fact() > newest, "no event number is given twice"
+    assert world.refused("DELETE", "storage/volumes/data") == (409, "DATABASE_OLDER")
+    refused = world.refused("POST", "instances/one/terminate", **TERMINATE)
+    assert refused == (409, "DATABASE_OLDER")
+    assert world.destroyed(calls) == []
+    assert {it["id"]: it["state"] for it in world.aws.machines()}[one] == "running"
+    said = world.desk.recover()
+    assert [it["name"] for it in said["recovered"]] == ["two"]
+    assert "prism recover --accept" in said["database"]
+    world.settle(3)
+    assert world.destroyed(calls) == [], "nobody has decided yet"
+    assert "accepted" in world.desk.recover(accept=True)["database"]
+    assert world.status()["reasons"] == []
+    world.until(lambda: world.desk.states() == {"one": "stopped", "two": "running"})
+    world.start().settle(3)
+    assert world.status()["reasons"] == [], "the decision is kept"
+
+
+def test_nothing_is_done_before_the_machines_were_looked_at(world):
+    world.start().launch("one")
+    world.keep()
+    world.launch("two")
+    world.settle(2)
+    world.put_back()
+    calls = len(world.aws.calls)
+    assert world.status()["reasons"] == [], "nobody has looked yet"
+    world.desk.post("instances/one/terminate", 200, **TERMINATE)
+    world.settle(3)
+    assert "older than the world" in " ".join(world.status()["reasons"])
+    assert world.destroyed(calls) == []
+
+
+def test_volumes_tell_it_where_there_is_no_machine(world):
+    world.start().make_volume()
+    world.keep()
+    world.desk.post("snapshots", 201, name="kept", volume="data")
+    world.until(lambda: world.desk.get("snapshots/kept")["state"] == "completed")
+    world.settle(3, seconds=1000)
+    world.put_back()
+    world.until(lambda: world.status()["reasons"])
+    assert "older than the world" in " ".join(world.status()["reasons"])
+
+
+def test_a_database_that_knows_everything_is_told_nothing(world):
+    world.start().launch("one")
+    world.make_volume()
+    world.start().settle(3)
+    assert world.status()["reasons"] == []
+
+
+def test_a_calm_place_costs_no_call_more(world):
+    world.start().launch("one")
+    world.make_volume()
+    world.settle(5, seconds=60)
+    calls = len(world.aws.calls)
+    world.desk.post("projects", 201, name="thesis")  # it is nothing of this place
+    world.settle(5, seconds=60)
+    asked = {it.action for it in world.aws.calls[calls:]}
+    assert "DescribeInstances" in asked
+    assert all(map(reads, asked)), asked
+    [machine] = world.aws.machines()
+    assert world.tags(machine["id"])[GENERATION]
+
+
+def test_machines_of_another_prism_are_neither_believed_nor_marked(world, tmp_path):
+    world.start().launch("one")
+    world.settle(3)
+    [machine] = world.aws.machines()
+    theirs = world.tags(machine["id"])[GENERATION]
+    world.end()
+    world.file.rename(tmp_path / "others")
+    world.start().launch("two")
+    world.settle(3)
+    assert world.status()["reasons"] == []
+    assert world.tags(machine["id"])[GENERATION] == theirs
+
+
+def test_a_machine_that_carries_it_may_go(world):
+    world.start().launch("one")
+    world.launch("two")
+    world.settle(2)
+    [carrier] = [it["id"] for it in world.aws.machines() if GENERATION in world.tags(it["id"])]
+    world.ec2.terminate_instances(InstanceIds=[carrier])
+    world.keep()
+    world.settle(4)
+    left = [it["id"] for it in world.aws.machines() if it["state"] == "running"]
+    assert all(world.tags(id).get(GENERATION) for id in left)
