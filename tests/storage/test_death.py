@@ -98,7 +98,7 @@ def test_it_survives_death_now_and_then(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(7200)
 def test_it_survives_death_at_every_point(tmp_path):
     died = survive(tmp_path, 1)
     record(
