@@ -44,6 +44,24 @@ def test_on_a_full_disk_there_is_room_for_what_must_be_said(tmp_path):
         subprocess.run(["umount", tmp_path], check=True)
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
+def test_what_is_to_go_goes_also_where_not_even_a_folder_can_be_made(tmp_path):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=8", "tmpfs", tmp_path], check=True)
+    try:
+        folder = Folder(tmp_path)
+        assert folder.hold()
+        (folder.home / "below").mkdir(parents=True)
+        write(tmp_path / "seen.json", {"phase": "stopping"}, durable=True)
+        with pytest.raises(OSError, match="space"):
+            for number in range(9):
+                (folder.home / str(number)).touch()
+        folder.empty()
+        assert sorted(it.name for it in tmp_path.iterdir()) == ["lock", "seen.json"]
+    finally:
+        os.close(folder._lock)
+        subprocess.run(["umount", tmp_path], check=True)
+
+
 def test_who_holds_a_folder_is_known_without_a_lock_and_ends_with_him(tmp_path):
     assert holder(str(tmp_path)) == 0
     (tmp_path / "lock").touch()

@@ -168,6 +168,7 @@ TABLE: Mapping[str, Rule] = {
     "GET {}/daemon/aws/policy": SERVE,
     "GET {}/daemon/aws/setup": SERVE,
     "POST {}/daemon/aws/setup": SERVE,
+    "POST {}/daemon/clean": SERVE,
     "POST {}/daemon/shutdown": SERVE,
 }
 ROUTES = {route.replace(" {}/", f" {API}/"): rule for route, rule in TABLE.items()}

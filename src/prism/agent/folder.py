@@ -102,13 +102,29 @@ class Folder:
         disk; a supervisor that dies here is followed by one that goes on.
         """
         trash = self.path / "trash"
-        trash.mkdir(exist_ok=True)
-        for name in os.listdir(self.path):
-            if name not in PROTOCOL:
-                remove_tree(trash / name)
-                (self.path / name).rename(trash / name)
+        try:
+            trash.mkdir(exist_ok=True)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self._remove_in_place()
+        else:
+            self._move_to(trash)
         remove_tree(trash)
         (self.path / "order.json").unlink(missing_ok=True)
+
+    def _move_to(self, trash: Path) -> None:
+        for name in self._own():
+            remove_tree(trash / name)
+            (self.path / name).rename(trash / name)
+
+    def _remove_in_place(self) -> None:
+        """On a full disk there may be no room for another folder."""
+        for name in self._own():
+            remove_tree(self.path / name)
+
+    def _own(self) -> list[str]:
+        return [name for name in os.listdir(self.path) if name not in PROTOCOL]
 
 
 def read(path: Path) -> dict[str, Any]:

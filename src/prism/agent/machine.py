@@ -10,7 +10,7 @@ from typing import Any
 from prism.agent.crew import Broken, Crew, Work
 from prism.agent.diary import Diary
 from prism.agent.door import Door
-from prism.agent.folder import Folder
+from prism.agent.folder import FULL, Folder
 from prism.agent.freezer import CannotFreeze
 from prism.agent.mounts import Mounts
 from prism.agent.recipe import Recipe
@@ -86,8 +86,13 @@ class Machine:
             "idle": self._watch.seen(),
         }
         if seen != self._told:
+            try:
+                self.folder.tell(seen, durable=seen["phase"] != self._told.get("phase"))
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                return  # nobody is ended for it: the next round says it
             self._diary.note(self._told or self._before, seen)
-            self.folder.tell(seen, durable=seen["phase"] != self._told.get("phase"))
             self._told = seen
 
     def _notes(self) -> list[str]:

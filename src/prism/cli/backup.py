@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def _backup(asked: Namespace) -> None:
     place = Place.read()
     file = asked.file or time.strftime("prism-%Y%m%dT%H%M%SZ.backup", time.gmtime())
-    it = _done(place, "backup", file)
+    it = done_here(place, "backups", "backup", "--", os.path.abspath(file))
     if asked.json:
         return show_json(it)
     print(it["file"])
@@ -34,7 +34,7 @@ def _restore(asked: Namespace) -> None:
     place = Place.read()
     if not asked.yes:
         confirm("the state that is there now", "restore", f"prism restore {asked.file} --yes")
-    it = _done(place, "restore", asked.file)
+    it = done_here(place, "backups", "restore", "--", os.path.abspath(asked.file))
     if asked.json:
         return show_json(it)
     print(f"Put back: {it['file']}, made at {it['made_at']}")
@@ -43,20 +43,20 @@ def _restore(asked: Namespace) -> None:
     return suggest("See what it does not know with `prism recover --dry-run`")
 
 
-def _done(place: Place, verb: str, file: str) -> dict[str, Any]:
-    """What the daemon's own program for it answers."""
+def done_here(place: Place, program: str, *words: str) -> dict[str, Any]:
+    """What one of the daemon's own programs answers, where no daemon is needed."""
     if place.url:
         raise Conflict(
             f"The state of {place} is not on this machine",
             remediation="Do it where that daemon runs, or unset PRISM_URL",
         )
-    command = [sys.executable, "-m", "prism.daemon.backups", verb, "--", os.path.abspath(file)]
+    command = [sys.executable, "-m", f"prism.daemon.{program}", *words]
     environ = os.environ | {"PRISM_HOME": place.home}
     done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, check=False)
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        raise Problem(f"`{verb}` ended with {done.returncode} and said nothing") from None
+        raise Problem(f"{program} ended with {done.returncode} and said nothing") from None
     if "error" not in answer:
         return answer
     error = answer["error"]

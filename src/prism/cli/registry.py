@@ -126,6 +126,7 @@ ALONE = {
     "recover": "Make workspaces again of machines whose rows are lost",
     "backup": "Keep the state itself in a file",
     "restore": "Put a state back that was kept",
+    "clean": "Free disk space: caches, old logs, what was left over",
     "orphans": "Show machines without a workspace; adopt or destroy one",
     "doctor": "Find what is wrong here, and how to put it right",
     "completion": "Print the completion script of a shell",

@@ -24,6 +24,7 @@ AGAIN = 1.0  # seconds until we try again after ours gave way to another
 GAVE_WAY = "already runs"  # what a second daemon says before it ends
 PAUSE = 0.02
 LAST_WORDS = 8  # lines
+LEAST = 2**20  # bytes of a disk; with fewer, a start fails for that reason
 
 
 def start_daemon(place: Place) -> None:
@@ -103,8 +104,19 @@ def _words(place: Place, before: int) -> list[str]:
     return last_lines(place.log, LAST_WORDS, before)[0]
 
 
+def _is_full(place: Place) -> bool:
+    it = os.statvfs(place.home)
+    return it.f_bavail * it.f_frsize < LEAST
+
+
 def _silent(place: Place, before: int, code: int | None) -> DaemonUnreachable:
     what = "does not answer" if code is None else f"ended with exit code {code}"
+    if _is_full(place):  # so full that it could not even say so
+        return DaemonUnreachable(
+            f"The daemon was started and {what}",
+            details=f"the disk is full: {place.home} has no room for a daemon to start in",
+            remediation="Free some space: `prism clean`",
+        )
     words = "\n".join(map(readable, _words(place, before))).splitlines()[-LAST_WORDS:]
     return DaemonUnreachable(
         f"The daemon was started and {what}",

@@ -52,6 +52,24 @@ class Farewell(Struct, frozen=True):
     shutdown_timeout: int
 
 
+class Cleanable(Struct, frozen=True, kw_only=True):
+    """One kind of what takes space and nobody needs; `in_use` is what of it was left alone."""
+
+    kind: str
+    bytes: int
+    items: int
+    in_use: tuple[str, ...] = ()
+
+
+class Cleaned(Struct, frozen=True, kw_only=True):
+    """What was removed, or would be; `free_bytes` is what the disk has left now."""
+
+    dry_run: bool
+    freed_bytes: int
+    free_bytes: int
+    kinds: tuple[Cleanable, ...]
+
+
 class Daemon:
     """What you may ask the daemon about itself."""
 
@@ -65,3 +83,7 @@ class Daemon:
     def shutdown(self) -> Farewell:
         """Ask it to stop; workspaces go on."""
         return ask(self._wire, "POST", f"{PATH}/shutdown", Farewell)
+
+    def clean(self, *, dry_run: bool = False) -> Cleaned:
+        """Free disk space: caches, old logs, unused environments, leftover drafts."""
+        return ask(self._wire, "POST", f"{PATH}/clean", Cleaned, {"dry_run": dry_run})

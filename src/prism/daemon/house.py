@@ -1,5 +1,6 @@
 """The composition root: routes, middleware and loops around the parts of `rooms.py`."""
 
+import itertools
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -23,9 +24,10 @@ from prism.connections import api as consoles
 from prism.connections import live as connections
 from prism.costs import api as costs
 from prism.daemon import api as daemon
-from prism.daemon import aws, docs
+from prism.daemon import aws, cleaning, docs
 from prism.daemon.hold import HoldDestruction
 from prism.daemon.places import GATHER
+from prism.daemon.room import RoomNeeded
 from prism.daemon.rooms import Rooms
 from prism.daemon.schemas import Structs
 from prism.daemon.website import Website
@@ -67,6 +69,7 @@ from prism.workspaces.waiting import Waiting
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 TIDY_EVERY = timedelta(hours=1)
+RESERVE_EVERY = timedelta(seconds=30)
 WHO = 5.0  # seconds in which AWS says who we are
 ROUTES: list[Any] = [
     workspaces.router,
@@ -90,6 +93,7 @@ ROUTES: list[Any] = [
     recovery.router,
     *stream.routes,
     daemon.router,
+    cleaning.router,
     aws.router,
     docs.description,
 ]
@@ -148,6 +152,7 @@ class House:
         self.db.check()
         self.rooms.generation.begin()
         self.profiles.first_start(sections(config_file(os.environ)))
+        self.rooms.reserve.keep()
 
     def settle(self, rounds: int = 20) -> None:
         """Patrol, and reconcile until nothing is due. For tests and demonstrations."""
@@ -226,6 +231,7 @@ def _parts(rooms: Rooms) -> dict[str, object]:
     """What routes may ask for, by the name of their parameter."""
     return {
         "budgets": rooms.budgets,
+        "cleaning": rooms.cleaning,
         "clock": rooms.clock,
         "consoles": rooms.desk,
         "content": rooms.content,
@@ -263,6 +269,7 @@ def _middleware(rooms: Rooms) -> list[Any]:
         Recognition(actor, rooms.tokens.recognised if rooms.team else None, clock),
         lambda app: Waiting(app, rooms.snapshot, db.bus),
         Intake(),
+        RoomNeeded(rooms.room),
         Idempotency(db, clock, asker, WITHOUT_SECRETS),
         HoldDestruction(rooms.generation.refuse),
         Rights(_sought(rooms), clock, rooms.lasting),
@@ -374,5 +381,10 @@ def _start(stack: ExitStack, db: Database, loop: Loop[Any], gather: float = 0.1)
 
 
 def _tidy_now_and_then(house: House, ended: threading.Event) -> None:
-    while not ended.wait(TIDY_EVERY.total_seconds()):
-        house.tidy()
+    every = int(TIDY_EVERY / RESERVE_EVERY)
+    for count in itertools.count(1):
+        if ended.wait(RESERVE_EVERY.total_seconds()):
+            return
+        house.rooms.reserve.keep()
+        if count % every == 0:
+            house.tidy()

@@ -31,6 +31,7 @@ from prism.kit.door import NORMAL, door
 from prism.kit.idempotency import Lanes
 from prism.kit.limits import Limits
 from prism.kit.peer import Diagnosis, Peers, watched
+from prism.kit.reserve import HINT, NO_ROOM, DiskFull, Reserve
 from prism.kit.takeover import WebSockets
 from prism.settings import Settings
 from prism.workspaces.ports import Compute
@@ -89,6 +90,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _trouble(error: OSError | SQLAlchemyError) -> Problem | None:
     """What this machine or the database has against a start, in words; None for a bug."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return DiskFull(details=str(error), remediation=HINT)
     if isinstance(error, OSError):
         return Unavailable(
             f"Cannot use {error.filename or 'the home'}",
@@ -103,6 +106,7 @@ def run(settings: Settings, computes: Mapping[str, Compute] | None = None) -> in
     os.umask(0o077)  # nothing of ours is for anybody else
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     logs.begin(settings.log_level)
+    Reserve(settings.folder).give_up()
     with ExitStack() as stack:
         lock = stack.enter_context(only_one(settings.folder))
         beyond = public(settings)

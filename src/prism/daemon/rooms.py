@@ -20,7 +20,9 @@ from prism.catalog.plan import machine_type
 from prism.connections.content import Content
 from prism.connections.finding import Finder
 from prism.daemon.api import Counts, Daemon
+from prism.daemon.cleaning import CleaningService
 from prism.daemon.places import AWS, PlaceRooms
+from prism.daemon.room import Room
 from prism.files.homes import HomeFiles
 from prism.idle.lookout import Lookout
 from prism.idle.service import IdleService, Keeper
@@ -32,6 +34,7 @@ from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.reconcile import Loop
+from prism.kit.reserve import Reserve
 from prism.kit.stream import Sights
 from prism.logs.reader import Reader
 from prism.profiles.model import Shown
@@ -39,6 +42,7 @@ from prism.profiles.service import ProfileService
 from prism.projects.members import MemberService
 from prism.projects.service import ProjectService
 from prism.providers.aws.terms import sleepless
+from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxPost
 from prism.providers.mail.smtp import SmtpPost
 from prism.settings import Settings
@@ -79,7 +83,25 @@ class Rooms(PlaceRooms):
     def db(self) -> Database:
         """State."""
         patience = float(self.settings.database_timeout)
-        return Database(self.settings.database, self.clock, Bus(), patience)
+        db = Database(self.settings.database, self.clock, Bus(), patience)
+        if not db.shared:
+            db.full = self.reserve.spend
+        return db
+
+    @cached_property
+    def reserve(self) -> Reserve:
+        """Disk space for when there is none left."""
+        return Reserve(self.settings.folder)
+
+    @cached_property
+    def room(self) -> Room:
+        """The disk of the home."""
+        return Room(self.reserve, is_everything=not self.db.shared)
+
+    @cached_property
+    def cleaning(self) -> CleaningService:
+        """What frees space in the home."""
+        return CleaningService(Cleaner(self.settings.folder), self.reserve)
 
     @cached_property
     def profiles(self) -> ProfileService:
@@ -260,6 +282,7 @@ class Rooms(PlaceRooms):
                 *self.db.troubles(),
                 *self.generation.reasons(),
                 *self._unreadable(),
+                *self.room.reasons(),
             ],
             stop=self._stop,
         )

@@ -48,7 +48,7 @@ Kind = type[DatabaseUnavailable]
 HINTS: dict[Kind, str] = {
     DatabaseUnavailable: LOOK,
     DatabaseBusy: AGAIN,
-    DatabaseFull: "Free space on the database's disk, then try again",
+    DatabaseFull: "Free space on its disk (`prism clean`, if that is the home's); try again",
     DatabaseReadOnly: "Make the database writable again; `prism doctor` looks at it",
     DatabaseDamaged: BACK,
     DatabaseLost: BACK,

@@ -32,6 +32,7 @@ from prism.kit.clock import Clock
 from prism.kit.database_faults import (
     BACK,
     DatabaseDamaged,
+    DatabaseFull,
     DatabaseLost,
     DatabaseUnavailable,
     diagnose,
@@ -78,6 +79,8 @@ class Database:
         self.url = url
         self.identity: Callable[[Connection], bool] | None = None
         """Whether a connection leads to the database of this daemon; set once that is known."""
+        self.full: Callable[[], object] = lambda: None
+        """Called when its disk was found full; what it frees is there for the next attempt."""
         self.committed: list[Callable[[], object]] = []
         """Called after each commit with facts, before it is told: state kept in memory."""
         self._clock = clock
@@ -152,6 +155,8 @@ class Database:
             if (problem := diagnose(error, writing=writing)) is None:
                 raise
             self._met[writing] = time.monotonic(), problem
+            if isinstance(problem, DatabaseFull):
+                self.full()
             raise problem from error
         if not self.lost:
             self._met.pop(writing, None)

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,9 @@ from tests.providers.local.world import PAGE, World, page, script
 from tests.waiting import eventually
 
 AGAIN = "`prism workspace start mine`"
+
+
+CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 
 
 def broken(world, id, code):
@@ -73,6 +77,40 @@ def test_a_full_disk_is_said_and_there_is_still_room_to_say_it(tmp_path, package
         world.close()
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
+def test_a_supervisor_that_finds_no_room_for_its_word_ends_nobody_and_says_it_later(
+    tmp_path, packages
+):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk], check=True)
+    try:
+        world = World(disk, packages)
+        id = world.launched(page())
+        programs, watched = world.programs(id), world.supervisor(id)
+        os.truncate(world.root / id / "seen.json", 0)
+        rest = disk / "rest"
+        with rest.open("wb", buffering=0) as file, pytest.raises(OSError, match="space"):
+            while True:
+                file.write(b"x" * 4096)
+        world.compute.hibernate(id)
+        eventually(lambda: all(it.status() == "stopped" or _is_frozen(it) for it in programs))
+        assert watched.is_running()
+        rest.unlink()
+        world.becomes(id, Seen.ASLEEP)
+        assert world.supervisor(id) == watched
+        world.close()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def _is_frozen(process):
+    """Whether its control group is."""
+    group = Path(f"/proc/{process.pid}/cgroup").read_text().rpartition("0::/")[2].strip()
+    events = [it / group / "cgroup.events" for it in map(Path, CGROUPS)]
+    return any("frozen 1" in it.read_text() for it in events if it.exists())
 
 
 def test_a_command_that_is_not_there_is_named(world):

@@ -1,0 +1,50 @@
+"""`prism clean`."""
+
+from __future__ import annotations
+
+from prism.cli.backup import done_here
+from prism.cli.link import daemon
+from prism.cli.terminal import say, show_json, show_table, suggest
+from prism.client.faults import DaemonUnreachable
+from prism.client.place import Place
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+UNITS = ("B", "KiB", "MiB", "GiB")
+
+
+def _clean(asked: Namespace) -> None:
+    try:
+        it = daemon().ask("POST", "/daemon/clean", {"dry_run": asked.dry_run})
+    except DaemonUnreachable:  # a disk may be too full for it to start
+        words = ["--dry-run"] if asked.dry_run else []
+        it = done_here(Place.read(), "cleaning", *words)
+    if asked.json:
+        return show_json(it)
+    rows = [[one["kind"], str(one["items"]), shown(one["bytes"])] for one in it["kinds"]]
+    show_table(["KIND", "ITEMS", "SIZE"], rows)
+    for one in it["kinds"]:
+        for why in one["in_use"]:
+            say(f"left alone: {one['kind']}: {why}")
+    would = "would be freed" if it["dry_run"] else "freed"
+    say(f"{shown(it['freed_bytes'])} {would}; {shown(it['free_bytes'])} are free now")
+    if it["dry_run"] and it["freed_bytes"]:
+        suggest("Do it: `prism clean`")
+    return None
+
+
+def shown(size: float) -> str:
+    """A number of bytes for people."""
+    unit = 0
+    while size >= 1024 and unit < len(UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.1f} {UNITS[unit]}" if unit else f"{size:.0f} B"
+
+
+def _trial(made: ArgumentParser) -> None:
+    made.add_argument("--dry-run", action="store_true", help="say how much, and remove nothing")
+
+
+VERBS = {"clean": (_trial, _clean)}

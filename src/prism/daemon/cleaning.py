@@ -1,0 +1,113 @@
+"""`prism clean`: over HTTP while a daemon runs, else `python -m prism.daemon.cleaning`.
+
+The second is for a disk that is so full that no daemon can start.
+"""
+
+import argparse
+import fcntl
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+
+import msgspec
+from litestar import Router, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import Struct
+
+from prism.errors import Conflict, Problem, Unavailable
+from prism.kit.http import READS
+from prism.kit.reserve import Reserve
+from prism.providers.local.cleaning import Cleaner, Found
+from prism.settings import Settings
+
+
+class CleaningRuns(Conflict, code="CLEANING_RUNS"):
+    """Somebody else is cleaning up at this moment."""
+
+
+class Cleaning(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request to free space; a dry run only says how much."""
+
+    dry_run: bool = False
+
+
+class Cleaned(Struct, frozen=True, kw_only=True):
+    """What was removed, or would be; `free_bytes` is what the disk has left now."""
+
+    dry_run: bool
+    freed_bytes: int
+    free_bytes: int
+    kinds: Sequence[Found]
+
+
+class CleaningService:
+    """Frees space in the home, one request at a time."""
+
+    def __init__(self, cleaner: Cleaner, reserve: Reserve) -> None:
+        self._cleaner, self._reserve = cleaner, reserve
+        self._lock = threading.Lock()
+
+    def clean(self, *, dry_run: bool) -> Cleaned:
+        """Remove what nobody needs, and make the reserve whole again."""
+        if not self._lock.acquire(blocking=False):
+            raise CleaningRuns(remediation="Wait until that is done, then `prism clean --dry-run`")
+        try:
+            kinds = self._cleaner.clean(dry_run=dry_run)
+            if not dry_run:
+                self._reserve.keep()
+        finally:
+            self._lock.release()
+        return Cleaned(
+            dry_run=dry_run,
+            freed_bytes=sum(it.bytes for it in kinds),
+            free_bytes=self._reserve.free,
+            kinds=kinds,
+        )
+
+
+@post("/clean", status_code=200, sync_to_thread=True, opt={READS: True})
+def clean(data: JSONBody[Cleaning], cleaning: NamedDependency[CleaningService]) -> Cleaned:
+    """Remove caches, old logs, unused environments and leftover drafts; nothing in use."""
+    return cleaning.clean(dry_run=data.dry_run)
+
+
+router = Router("/api/v1/daemon", tags=["daemon"], route_handlers=[clean])
+
+
+def alone(settings: Settings, *, dry_run: bool) -> Cleaned:
+    """Clean where no daemon runs, and see that none starts meanwhile."""
+    try:
+        with (settings.folder / "daemon.lock").open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            cleaner = Cleaner(settings.folder, alone=True)
+            return CleaningService(cleaner, Reserve(settings.folder)).clean(dry_run=dry_run)
+    except BlockingIOError:
+        raise CleaningRuns(
+            "A daemon is starting", remediation="Try again: `prism clean`"
+        ) from None
+    except FileNotFoundError:
+        raise Unavailable(f"There is no home {settings.folder}") from None
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do it; prints what was done as JSON, or what stood in the way."""
+    parser = argparse.ArgumentParser(prog="prism.daemon.cleaning")
+    parser.add_argument("--dry-run", action="store_true")
+    asked = parser.parse_args(words)
+    os.umask(0o077)
+    try:
+        done = alone(Settings.load(), dry_run=asked.dry_run)
+        sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
+    except (Problem, OSError) as error:
+        problem = error if isinstance(error, Problem) else Unavailable(details=str(error))
+        said = {"message": problem.message, "details": problem.details, "code": problem.code}
+        sys.stdout.write(json.dumps({"error": said | {"hint": problem.remediation}}) + "\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""What takes space in a home and nobody needs: found, measured, removed.
+
+Nothing here is anybody's work: a package can be fetched again, an environment whose setup never
+ended is made anew by the next start, a log that was turned over is an old one. What is in use is
+left alone, and said.
+"""
+
+import fcntl
+import logging
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from prism.providers.local import folder as folders
+from prism.providers.local.trees import cleared, measured
+
+log = logging.getLogger(__name__)
+MACHINE = re.compile(r"local-[0-9a-f]{17}")
+DRAFT = re.compile(r"\.local-[0-9a-f]{17}-[0-9a-f]{8}")
+STORED = re.compile(r"\.(?:vol|fs|snap)-[0-9a-f]{17}[.-].*")
+TURNED_OVER = re.compile(r".+\.log\.[0-9]+")
+ASIDE = re.compile(r"\..+\.cleaned-[0-9a-f]{8}")
+FINISHED = 600.0  # seconds after which nobody works on a draft any more
+KEPT = 2**20  # bytes of the daemon's own log
+OFF = {"off", "failed"}
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """One kind of what may go; `in_use` is what of it may not."""
+
+    kind: str
+    bytes: int
+    items: int
+    in_use: Sequence[str] = ()
+
+
+class Cleaner:
+    """Cleans the home of one daemon; `alone` says that no daemon runs."""
+
+    def __init__(self, home: Path, *, alone: bool = False) -> None:
+        self._home, self._machines, self._alone = home, home / "workspaces", alone
+
+    def clean(self, *, dry_run: bool) -> list[Found]:
+        """Every kind, with what of it is removed, or would be."""
+        return [
+            self._cache(dry_run=dry_run),
+            self._logs(dry_run=dry_run),
+            self._environments(dry_run=dry_run),
+            _removed("leftover drafts", [*self._drafts()], dry_run=dry_run),
+        ]
+
+    def _cache(self, *, dry_run: bool) -> Found:
+        """Wheels that were fetched: no installation goes on meanwhile, nor begins."""
+        place = self._home / "cache"
+        trees = [place / "wheels", *_matching(place, ASIDE)]
+        with _slots(place / "slots") as has_all:
+            busy = [it.name for it in self._folders() if _phase(it) == "starting"]
+            if not has_all or busy:
+                why = f"packages are being installed ({', '.join(busy) or 'a workspace'})"
+                return Found(kind="package cache", bytes=0, items=0, in_use=[why])
+            return _removed("package cache", trees, dry_run=dry_run)
+
+    def _logs(self, *, dry_run: bool) -> Found:
+        """What was turned over, and all but the end of the daemon's own log."""
+        old = [
+            it for machine in self._folders() for it in _matching(machine / "logs", TURNED_OVER)
+        ]
+        found = _removed("old logs", old, dry_run=dry_run)
+        own = self._home / "daemon.log"
+        over = own.stat().st_size - KEPT if own.exists() else 0
+        if over <= 0:
+            return found
+        if not dry_run:
+            _shortened(own)
+        return Found(kind=found.kind, bytes=found.bytes + over, items=found.items + 1)
+
+    def _environments(self, *, dry_run: bool) -> Found:
+        """Of workspaces that do not run, those whose setup never ended."""
+        unused = [it / "venv" for it in self._folders() if _is_unfinished(it)]
+        left = [it for machine in self._folders() for it in _matching(machine, ASIDE)]
+
+        def before(tree: Path) -> None:  # the next start makes it, whatever becomes of us
+            if tree.name == "venv":
+                (tree.parent / "environment.done").unlink(missing_ok=True)
+
+        return _removed("unused environments", [*unused, *left], before, dry_run=dry_run)
+
+    def _drafts(self) -> Iterator[Path]:
+        """What was being made when a daemon died."""
+        for draft in _matching(self._machines, DRAFT):
+            if self._alone or _age(draft) > FINISHED:
+                yield draft
+        for draft in _matching(self._home, re.compile(r"\.backup-.+")):
+            if _age(draft) > FINISHED:
+                yield draft
+        if self._alone:  # a daemon removes its own as soon as it starts
+            for place in ("volumes", "snapshots"):
+                yield from _matching(self._home / "storage" / place, STORED)
+
+    def _folders(self) -> list[Path]:
+        return _matching(self._machines, MACHINE)
+
+
+def _removed(
+    kind: str,
+    trees: Sequence[Path],
+    before: Callable[[Path], None] = lambda _: None,
+    *,
+    dry_run: bool,
+) -> Found:
+    """Measure these, and remove them unless it is a trial."""
+    size, count, stuck = 0, 0, []
+    for tree in trees:
+        if (its := _size(tree)) is None:
+            continue
+        if not dry_run:
+            before(tree)
+            if not cleared(_aside(tree)):
+                stuck.append(f"{tree} cannot be removed yet")
+                continue
+        size, count = size + its, count + 1
+    return Found(kind=kind, bytes=size, items=count, in_use=stuck)
+
+
+def _aside(tree: Path) -> Path:
+    """The same under another name, so that nobody meets half of it; on a full disk as it is."""
+    if ASIDE.fullmatch(tree.name):
+        return tree
+    name = f".{tree.name.lstrip('.')}.cleaned-{secrets.token_hex(4)}"
+    try:
+        return tree.rename(tree.with_name(name))
+    except OSError as error:
+        log.info("%s is removed where it is: %s", tree, error)
+        return tree
+
+
+def _size(tree: Path) -> int | None:
+    """Bytes of the disk; none where there is nothing."""
+    return measured(tree) if os.path.lexists(tree) else None
+
+
+def _shortened(path: Path) -> None:
+    """Keep the end of a file to which somebody may append meanwhile."""
+    with path.open("r+b") as file:
+        file.seek(-KEPT, os.SEEK_END)
+        end = file.read().partition(b"\n")[2]
+        file.truncate(0)
+    with path.open("ab") as file:
+        file.write(end)
+
+
+def _is_unfinished(machine: Path) -> bool:
+    """Whether its packages were never all there; such an environment is made anew anyway."""
+    is_down = _phase(machine) in OFF and not folders.holder(str(machine))
+    return is_down and (machine / "venv").is_dir() and not (machine / "packages.done").exists()
+
+
+def _phase(machine: Path) -> str:
+    seen = folders.seen(machine)
+    return seen.phase if seen else "starting"
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0
+
+
+def _matching(place: Path, pattern: re.Pattern[str]) -> list[Path]:
+    try:
+        return sorted(place / name for name in os.listdir(place) if pattern.fullmatch(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+@contextmanager
+def _slots(folder: Path) -> Iterator[bool]:
+    """Take every right to install that is free; whether those are all."""
+    with ExitStack() as stack:
+        has_all = True
+        for slot in _matching(folder, re.compile(r"[0-9]+")):
+            file = stack.enter_context(slot.open("r+b"))
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                has_all = False
+        yield has_all
