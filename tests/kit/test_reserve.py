@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from prism.kit.http import understood
-from prism.kit.reserve import NEEDED, DiskFull, Reserve
+from prism.kit.reserve import NEEDED, HomeDiskFull, Reserve
 
 MEBI = 2**20
 
@@ -72,5 +72,5 @@ def test_a_start_gets_all_of_it_where_it_would_find_no_room(disk):
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_disk_that_fills_up_in_the_middle_of_a_request_is_no_bug(number):
     problem = understood(OSError(number, os.strerror(number)))
-    assert isinstance(problem, DiskFull)
+    assert isinstance(problem, HomeDiskFull)
     assert "prism clean" in problem.remediation

@@ -31,7 +31,7 @@ from prism.kit.door import NORMAL, door
 from prism.kit.idempotency import Lanes
 from prism.kit.limits import Limits
 from prism.kit.peer import Diagnosis, Peers, watched
-from prism.kit.reserve import HINT, NO_ROOM, DiskFull, Reserve
+from prism.kit.reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
 from prism.kit.takeover import WebSockets
 from prism.settings import Settings
 from prism.workspaces.ports import Compute
@@ -91,7 +91,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def _trouble(error: OSError | SQLAlchemyError) -> Problem | None:
     """What this machine or the database has against a start, in words; None for a bug."""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return DiskFull(details=str(error), remediation=HINT)
+        return HomeDiskFull(details=str(error), remediation=HINT)
     if isinstance(error, OSError):
         return Unavailable(
             f"Cannot use {error.filename or 'the home'}",

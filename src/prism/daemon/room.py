@@ -18,7 +18,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from prism.daemon.hold import address
 from prism.kit.http import RAW, READS
-from prism.kit.reserve import HINT, DiskFull, Reserve
+from prism.kit.reserve import HINT, HomeDiskFull, Reserve
 
 FREES_SPACE = {
     "POST {}/instances/{name}/stop",
@@ -51,15 +51,15 @@ class Room:
         self._sizes: tuple[float, Mapping[str, int]] = (0.0, {})
 
     def refuse(self) -> None:
-        """Raise `DiskFull` where a change would find no room."""
+        """Raise `HomeDiskFull` where a change would find no room."""
         if self._is_everything and self.reserve.is_full:
             raise self.problem()
 
-    def problem(self) -> DiskFull:
+    def problem(self) -> HomeDiskFull:
         """What to say of a full disk."""
         sizes = self._measured()
         taken = ", ".join(f"{name} {shown(size)}" for name, size in sizes.items())
-        return DiskFull(
+        return HomeDiskFull(
             details=f"{self.reserve.folder} is taken by {taken or 'more than can be measured'}",
             remediation=HINT,
             data={"taken": dict(sizes), "free": self.reserve.free},

@@ -46,7 +46,7 @@ from prism.kit.envelope import (
     status_of,
     to_wire,
 )
-from prism.kit.reserve import HINT, NO_ROOM, DiskFull
+from prism.kit.reserve import HINT, NO_ROOM, HomeDiskFull
 
 log = logging.getLogger(__name__)
 JSON = "application/json"
@@ -205,7 +205,7 @@ def understood(error: Exception, handler: BaseRouteHandler | None = None) -> err
     if isinstance(error, ValidationException):
         return ValidationFailed.of(*_fields(error, handler))
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return DiskFull(details=str(error), remediation=HINT)
+        return HomeDiskFull(details=str(error), remediation=HINT)
     if isinstance(error, HTTPException) and error.status_code < 500:
         return FRAMEWORK.get(error.status_code, InvalidRequest)(details=_said(error))
     reference = secrets.token_hex(4)

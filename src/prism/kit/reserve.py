@@ -24,7 +24,7 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 HINT = "Free some: `prism clean`, or terminate what nobody needs (`prism list`)"
 
 
-class DiskFull(Unavailable, code="DISK_FULL"):
+class HomeDiskFull(Unavailable, code="HOME_DISK_FULL"):
     """The disk is full."""
 
 
