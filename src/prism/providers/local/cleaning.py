@@ -10,13 +10,13 @@ import logging
 import os
 import re
 import secrets
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from msgspec import Struct
 
+from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
 from prism.providers.local.trees import cleared, measured
 
@@ -168,7 +168,7 @@ def _phase(machine: Path) -> str:
 
 def _age(path: Path) -> float:
     try:
-        return time.time() - path.lstat().st_mtime
+        return WallClock().now().timestamp() - path.lstat().st_mtime
     except FileNotFoundError:
         return 0
 
