@@ -27,6 +27,7 @@ from prism.kit.database_faults import (
 from prism.kit.http import WRITES
 from prism.kit.idempotency import Lanes
 from prism.kit.postgres import plain
+from prism.projects import store as projects
 from tests.waiting import eventually
 
 STATUS, LIST = "/api/v1/daemon/status", "/api/v1/instances"
@@ -262,3 +263,27 @@ def test_a_database_that_is_away_is_said_and_found_again(make_house, url, copied
     admin.dispose()
     assert http.launch("two").status_code == 201
     assert http("GET", STATUS).json()["status"] == "healthy"
+
+
+def test_a_server_that_restarts_in_the_middle_of_a_change_is_said(
+    make_house, url, http_of, monkeypatch
+):
+    """A request with a key is a thought within another one; both end with their connection."""
+    if url.startswith("sqlite"):
+        return
+    http, add = http_of(make_house()), projects.add_member
+    order = {"json": {"name": "thesis"}, "headers": {"Idempotency-Key": "k"}}
+
+    def cut_off(tx, *given):
+        pid = tx.sql.execute(text("SELECT pg_backend_pid()")).scalar()
+        where = plain(url).render_as_string(hide_password=False)
+        with psycopg.connect(where, autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        add(tx, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(projects, "add_member", cut_off)
+        answer = http("POST", "/api/v1/projects", **order)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DATABASE_UNAVAILABLE")
+    assert http("POST", "/api/v1/projects", **order).status_code == 201
+    assert [it["name"] for it in http("GET", "/api/v1/projects").json()] == ["thesis"]

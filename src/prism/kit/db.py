@@ -102,7 +102,8 @@ class Database:
         if (outer := CURRENT.get()) is not None:
             told = len(outer.events)
             try:
-                with outer.sql.begin_nested():
+                # Whoever answers stands within the outer block, and has to hear what happened.
+                with self._in_words(writing=True), outer.sql.begin_nested():
                     yield outer
             except BaseException:
                 del outer.events[told:]
@@ -145,6 +146,14 @@ class Database:
 
     @contextmanager
     def _explained(self, *, writing: bool) -> Iterator[None]:
+        """Say what is wrong with the database, until it has worked again."""
+        with self._in_words(writing=writing):
+            yield
+        if not self.lost:
+            self._met.pop(writing, None)
+
+    @contextmanager
+    def _in_words(self, *, writing: bool) -> Iterator[None]:
         """Say what is wrong with the database instead of what its driver says."""
         try:
             yield
@@ -158,8 +167,6 @@ class Database:
             if isinstance(problem, DatabaseFull):
                 self.full()
             raise problem from error
-        if not self.lost:
-            self._met.pop(writing, None)
 
     @property
     def lost(self) -> bool:
@@ -236,7 +243,8 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """One consistent look that waits for no writer and cannot write."""
         if (outer := CURRENT.get()) is not None:
-            yield outer.sql  # what this thought has written so far is part of its look
+            with self._in_words(writing=False):
+                yield outer.sql  # what this thought has written so far is part of its look
             return
         with self._explained(writing=False), self._readers.begin() as connection:
             yield connection

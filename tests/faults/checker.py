@@ -1,0 +1,211 @@
+"""Knows every acknowledged write, every file's hash, every machine and every event's number.
+
+A request is acknowledged, refused, or unanswered. What is unanswered is asked again with the
+same key, until it is one of the other two. In the end all that was acknowledged must be so, and
+nothing else.
+"""
+
+import contextlib
+import json
+import random
+import secrets
+from dataclasses import dataclass, field
+
+from prism.client import Client
+from prism.client.faults import DaemonUnreachable
+from prism.errors import Problem, Unavailable
+from tests.faults.site import digest
+from tests.waiting import eventually
+
+ANSWER = 3.0  # seconds that somebody waits for an answer
+PATIENCE = 150  # seconds for everything to come about
+OVER = {"terminated", "failed"}
+YES, NO, UNANSWERED = "acknowledged", "refused", "unanswered"
+
+
+@dataclass
+class Request:
+    """Something asked of a daemon; `then` notes what must be so once it is acknowledged."""
+
+    method: str
+    path: str
+    body: dict | None
+    then: object
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
+    repeated: bool = False
+    answered: bool | None = None
+
+
+@dataclass
+class Volume:
+    """What must be so of one."""
+
+    id: str | None  # none until AWS has made it
+    attached: str | None = None
+    hash: str | None = None
+
+
+class Checker:
+    """What must be so."""
+
+    def __init__(self, site):
+        self.site = site
+        self.projects, self.workspaces, self.volumes, self.snapshots = set(), {}, {}, {}
+        self.ids = {}  # of workspaces, as they were answered
+        self.events, self.counts = {}, {YES: 0, NO: 0, UNANSWERED: 0, "checks": 0}
+
+    # ---------------------------------------------------------------- asking
+    def send(self, request):
+        """Ask once; whether an answer came."""
+        outcome, answer = self._sent(request, self.site)
+        self.counts[outcome] += 1
+        if outcome == YES:
+            request.then(answer)
+        request.repeated = True
+        return outcome != UNANSWERED
+
+    def insist(self, request):
+        """Ask until it is answered."""
+        eventually(lambda: self.send(request), 60)
+
+    def sent_to(self, other, request):
+        """Whether a daemon of another home has answered."""
+        return self._sent(request, other)[0] != UNANSWERED
+
+    def _sent(self, request, site):
+        wire = Client(home=site.home.folder, timeout=ANSWER)._wire
+        content = None if request.body is None else json.dumps(request.body).encode()
+        headers = {"Idempotency-Key": request.key} if request.method == "POST" else None
+        try:
+            return YES, wire.send(request.method, request.path, content, headers=headers).json()
+        except (DaemonUnreachable, Unavailable):
+            return UNANSWERED, None
+        except Problem as no:
+            assert no.code != "INTERNAL_ERROR", f"{request}: {no.message} {no.details}"
+            gone = request.method == "DELETE" and no.code.endswith("_NOT_FOUND")
+            return (YES if gone and request.repeated else NO), None
+
+    # ---------------------------------------------------------------- what must be so
+    def launched(self, name):
+        """A workspace that was granted."""
+
+        def then(answer):
+            self.workspaces[name], self.ids[name] = "running", answer["instance_id"]
+
+        return then
+
+    def is_now(self, name, state):
+        """What a workspace was asked to be."""
+
+        def then(_):
+            self.workspaces[name] = state
+            if state == "terminated":
+                for it in self.volumes.values():
+                    it.attached = None if it.attached == name else it.attached
+
+        return then
+
+    def made_volume(self, name):
+        """A volume that is there from now on, with something on it where that can be."""
+
+        def then(answer):
+            self.volumes[name] = Volume(answer.get("volume_id"))
+
+        return then
+
+    def fill(self):
+        """Write something on every volume that holds nothing yet, once it is there."""
+        for name, it in self.volumes.items():
+            data = self.site.data(it.id)
+            if it.hash is not None or data is None or not data.is_dir():
+                continue
+            chance = random.Random(name)
+            for number in range(5):
+                (data / f"file{number}").write_bytes(chance.randbytes(chance.randrange(60_000)))
+            it.hash = digest(data)
+
+    def attached(self, name, to):
+        """Which workspace has a volume."""
+
+        def then(_):
+            self.volumes[name].attached = to
+
+        return then
+
+    def taken(self, name, volume):
+        """A snapshot, of what its volume held."""
+
+        def then(_):
+            self.snapshots[name] = self.volumes[volume].hash
+
+        return then
+
+    # ---------------------------------------------------------------- looking
+    def look(self):
+        """What must be so at every moment, whatever is going on."""
+        now = self.site.database.events()
+        lost = {id: it for id, it in self.events.items() if now.get(id) != it}
+        assert not lost, f"events that were there are not, or are others: {lost}"
+        newest = max(self.events, default=0)
+        early = [id for id in now.keys() - self.events.keys() if id <= newest]
+        assert not early, f"numbers of events that were passed over were given later: {early}"
+        self.events = now
+        for name, it in self.volumes.items():
+            if it.hash is not None:
+                assert digest(self.site.data(it.id)) == it.hash, f"{name} holds something else"
+        self.counts["checks"] += 1
+
+    def settled(self):
+        """All that was acknowledged comes about, and nothing else is there."""
+
+        def so():
+            self.fill()
+            return not self.wrong()
+
+        with contextlib.suppress(AssertionError):  # what is wrong is said below
+            eventually(so, PATIENCE, (DaemonUnreachable, Unavailable))
+        assert self.wrong() == []
+        self.look()
+
+    def wrong(self):
+        """What is not as it must be, in words."""
+        client = self.site.home.client
+        said = {it.name: it for it in client.workspaces.list() if it.state not in OVER}
+        wanted = {name: it for name, it in self.workspaces.items() if it != "terminated"}
+        found = [
+            f"workspace {name} is {getattr(said.get(name), 'state', 'nothing')}, not {state}"
+            for name, state in wanted.items()
+            if getattr(said.get(name), "state", None) != state
+        ]
+        found += [f"workspace {name} was not asked for" for name in said.keys() - wanted.keys()]
+        return [*found, *self._wrong_machines(said), *self._wrong_storage(client)]
+
+    def _wrong_machines(self, said):
+        there = self.site.machines()
+        known = {it.id: name for name, it in said.items()}
+        found = [f"machine {id} has no workspace" for id in there.keys() - known.keys()]
+        found += [f"{known[id]} has no machine" for id in known.keys() - there.keys()]
+        for name, id in self.ids.items():
+            if id and name in said and said[name].id != id:
+                found.append(f"{name} was answered as {id} and is {said[name].id}")
+        return found + [f"{id} is there {many} times" for id, many in there.items() if many > 1]
+
+    def _wrong_storage(self, client):
+        volumes = {it.name: it for it in client.volumes.list().ebs_volumes}
+        copies = {it.name: it for it in client.snapshots.list()}
+        projects = {it.name for it in client.projects.list()}
+        found = [f"project {it} is lost" for it in self.projects - projects]
+        found += [f"volume {it} is lost" for it in self.volumes.keys() - volumes.keys()]
+        found += [f"volume {it} is not gone" for it in volumes.keys() - self.volumes.keys()]
+        found += [f"snapshot {it} is lost" for it in self.snapshots.keys() - copies.keys()]
+        for name, it in self.volumes.items():
+            if (shown := volumes.get(name)) is not None:
+                it.id = it.id or shown.volume_id
+                state = "in-use" if it.attached else "available"
+                if (shown.volume_id, shown.state) != (it.id, state):
+                    found.append(f"{name} is {shown.volume_id} {shown.state}, not {it}")
+        return found + [
+            f"snapshot {name} is {copies[name].state}"
+            for name in self.snapshots.keys() & copies.keys()
+            if copies[name].state != "completed"
+        ]

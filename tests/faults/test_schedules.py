@@ -1,0 +1,102 @@
+"""Daemons, databases and clouds go wrong in random order; nothing that was answered is lost."""
+
+import contextlib
+from collections import Counter
+
+import pytest
+
+from tests.faults.checker import NO, UNANSWERED, YES, Checker
+from tests.faults.schedule import Schedule
+from tests.faults.site import SITES, LocalSite, PostgresDatabase, SqliteFile
+from tests.proofs import record
+
+ODD_NAMES = ("home", "a?x=1", "a%41 #b", "ä'\"$(x)")
+SHORT, LONG, SEEDS = 5, 30, 6
+# What a short schedule begins with, so that none of it depends on chance.
+FIRST = {
+    ("local", "sqlite"): ("killed", "full", "torn"),
+    ("local", "postgres"): ("stopped", "restarted", "neighbour", "killed"),
+    ("aws", "sqlite"): ("cloud", "killed", "locked"),
+    ("aws", "postgres"): ("cloud", "away", "killed"),
+}
+BOTH = pytest.mark.parametrize("provider", ["local", "aws"])
+EITHER = pytest.mark.parametrize("database", ["sqlite", "postgres"])
+
+
+@pytest.fixture
+def play(tmp_path, request, number=0):
+    """Lives through a schedule; its counts."""
+    number = 0
+
+    def run(provider, database, seed, steps, first=()):
+        nonlocal number
+        number += 1
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        with contextlib.ExitStack() as ending:
+            found = database_of(request, database, folder)
+            ending.callback(found.close)
+            site = SITES[provider](folder, found, ODD_NAMES[seed % len(ODD_NAMES)])
+            ending.callback(site.close)
+            site.start()
+            site.prepare()
+            neighbour = None
+            if database == "postgres" and provider == "local":
+                neighbour = LocalSite(folder, found, "neighbour")
+                ending.callback(neighbour.close)
+                neighbour.start()
+            return lived(site, seed, steps, first, neighbour)
+
+    return run
+
+
+def database_of(request, kind, folder):
+    if kind == "sqlite":
+        return SqliteFile(folder)
+    copied = request.getfixturevalue("copied")
+    return PostgresDatabase(copied("template1", to=f"faults_{folder.name}"))
+
+
+def lived(site, seed, steps, first, neighbour):
+    checker = Checker(site)
+    schedule = Schedule(site, checker, seed, neighbour)
+    schedule.run(steps, first)
+    if site.kind == "AWS":
+        site.calm()
+    checker.settled()
+    site.end()
+    site.start()
+    checker.settled()
+    counts = Counter(checker.counts) + Counter(schedule.done)
+    return counts + Counter(machines=len(site.machines()), events=len(checker.events))
+
+
+@BOTH
+@EITHER
+@pytest.mark.timeout(600)
+def test_nothing_that_was_answered_is_lost(play, provider, database):
+    first = FIRST[provider, database]
+    counts = play(provider, database, 1, SHORT, first)
+    assert counts[YES]
+
+
+@pytest.mark.slow
+@BOTH
+@EITHER
+@pytest.mark.timeout(7200)
+def test_nothing_that_was_answered_is_lost_many_times(play, provider, database):
+    counts = Counter()
+    for seed in range(SEEDS):
+        counts += play(provider, database, seed, LONG)
+    kinds = {"local": "this machine", "aws": "AWS"}, {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+    of = ("killed", "ended", "stopped", "torn", "locked", "full", "emptied", "away", "restarted")
+    went_wrong = ", ".join(
+        f"{counts[it]} {it}" for it in (*of, "neighbour", "cloud") if counts[it]
+    )
+    record(
+        f"Faults in random order: {kinds[0][provider]}, {kinds[1][database]}",
+        f"{SEEDS} seeds of {LONG} steps ({went_wrong}): {counts[YES]} requests were acknowledged, "
+        f"{counts[NO]} refused, {counts[UNANSWERED]} at first unanswered. {counts['machines']} "
+        f"machines, {counts['events']:,} events, {counts['checks']} checks: no answered write was "
+        "lost, no machine doubled or orphaned, no file changed, no event number given twice.",
+    )
