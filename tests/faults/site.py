@@ -132,7 +132,7 @@ class PostgresDatabase(Database):
             sql.execute(
                 text(
                     "CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS "
-                    "$$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = '53100'; END $$"
+                    "$$ BEGIN RAISE EXCEPTION 'No space left' USING ERRCODE = '53100'; END $$"
                 )
             )
             sql.execute(

@@ -106,3 +106,25 @@ def rest(asked, seconds):
     before = len(asked)
     threading.Event().wait(seconds)
     return len(asked) == before
+
+
+def test_nothing_that_goes_wrong_between_two_rounds_ends_the_loop(db, monkeypatch):
+    slow = Slow()
+    slow.let_go.set()
+    loop, rests = Loop(slow, db, StoppedClock(NOW)), []
+
+    def without_memory(most):
+        rests.append(most)
+        raise MemoryError
+
+    monkeypatch.setattr(loop, "_nothing_due_for", without_memory)
+    thread = threading.Thread(target=loop.run, kwargs={"every": 0.01})
+    thread.start()
+    try:
+        eventually(lambda: len(rests) > 2)
+        with db.write() as tx:
+            tx.sql.execute(rows.insert().values(id="one", due_at=NOW))
+        eventually(lambda: slow.done == ["one"])
+    finally:
+        loop.stop()
+        thread.join()

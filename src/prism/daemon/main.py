@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -39,11 +40,16 @@ from prism.workspaces.ports import Compute
 log = logging.getLogger(__name__)
 GRACE = 30  # seconds that requests get to end
 MESSAGE = 1024 * 1024  # bytes of a message that a WebSocket client may send
+LEAST = 2 * 2**30  # bytes of address space; 43 threads at work were measured to take 1.4 GiB
 IDLE = 30  # seconds after which a connection without requests is closed
 
 
 class AlreadyRunning(Conflict, code="ALREADY_RUNNING"):
     """A home has one daemon."""
+
+
+class TooLittleMemory(Conflict, code="TOO_LITTLE_MEMORY"):
+    """The daemon may not use enough memory to work."""
 
 
 class Server(uvicorn.Server):
@@ -104,6 +110,7 @@ def _trouble(error: OSError | SQLAlchemyError) -> Problem | None:
 def run(settings: Settings, computes: Mapping[str, Compute] | None = None) -> int:
     """Run a daemon with these settings, and other places than this machine if they are given."""
     os.umask(0o077)  # nothing of ours is for anybody else
+    check_memory(resource.getrlimit(resource.RLIMIT_AS)[0])
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     logs.begin(settings.log_level)
     Reserve(settings.folder).give_up()
@@ -141,6 +148,16 @@ def _serve(
             signal.signal(number, lambda *_: None)  # uvicorn raises them again when it is done
         log.info("pid %s listens at http://localhost:%s", os.getpid(), settings.port)
         server.run(doors)
+
+
+def check_memory(limit: int) -> None:
+    """Refuse a limit of the address space under which threads and libraries fail at random."""
+    if limit != resource.RLIM_INFINITY and limit < LEAST:
+        raise TooLittleMemory(
+            f"The daemon needs {LEAST // 2**20} MiB of address space, and may use "
+            f"{limit // 2**20} MiB",
+            remediation="Raise the limit in the shell or service that starts it: `ulimit -v`",
+        )
 
 
 @contextmanager

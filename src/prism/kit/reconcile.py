@@ -134,7 +134,15 @@ class Loop(Generic[View]):
             if started or woken:
                 self._stopped.wait(gather)
             if not started and not self._woken.is_set():
-                self._woken.wait(min(every, self._nothing_due_for(every)))
+                self._woken.wait(min(every, self._rest(every)))
+
+    def _rest(self, most: float) -> float:
+        """How long nothing is due, where that can be found out; nothing ends the loop."""
+        try:
+            return self._nothing_due_for(most)
+        except Exception:  # for want of memory, for example
+            log.exception("could not see what is due next")
+            return most
 
     def once(self) -> int:
         """Reconcile what is due and wait for it; return how many rows that was."""

@@ -1,0 +1,167 @@
+"""A disk that may not be written, any umask, and little memory: said in a line, or no matter."""
+
+import contextlib
+import os
+import resource
+import stat
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from prism.errors import Unavailable
+from tests.house.living import DAEMON, Home
+from tests.waiting import eventually
+
+SHELL = "Plain Shell"
+MIB = 2**20
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = Home(tmp_path / "home")
+    yield home
+    home.clear()
+
+
+@contextlib.contextmanager
+def started(home, **how):
+    """A daemon that was started in some way, until the block ends."""
+    with (home.folder.parent / "log").open("a") as log:
+        process = subprocess.Popen(DAEMON, env=home.environ, stderr=log, **how)
+    try:
+        eventually(lambda: home.answers() or process.poll() is not None, 60)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def log_of(home):
+    return (home.folder.parent / "log").read_text()
+
+
+# ---------------------------------------------------------------- a disk that is read-only
+@pytest.fixture
+def disk(tmp_path):
+    """A real file system, which may become read-only as a failing disk does."""
+    image, place = tmp_path / "image", tmp_path / "disk"
+    image.touch()
+    os.truncate(image, 64 * MIB)
+    place.mkdir()
+    making = ["mkfs.ext4", "-q", str(image)]
+    mounting = ["mount", "-o", "loop,errors=remount-ro", str(image), str(place)]
+    for command in (making, mounting):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no disk can be made here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def remount(disk, options):
+    return subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], capture_output=True)
+
+
+def test_a_daemon_does_not_start_on_a_disk_that_is_read_only(disk):
+    assert remount(disk, "ro").returncode == 0
+    with pytest.raises(OSError, match="Read-only"):
+        (disk / "anything").touch()
+    home_of = {**os.environ, "PRISM_HOME": str(disk / "home"), "PRISM_PORT": "0"}
+    run = subprocess.run(DAEMON, env=home_of, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: Cannot use")
+    assert "Read-only" in run.stderr
+    assert "PRISM_HOME" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_disk_that_becomes_read_only_under_a_daemon_loses_nothing(disk):
+    home = Home(disk / "home")
+    try:
+        with started(home):
+            client = home.client
+            client.projects.create("before")
+            failed = remount(disk, "abort")  # as after an error of the disk
+            if failed.returncode:
+                pytest.skip(f"this kernel does not abort a file system: {failed.stderr}")
+            eventually(lambda: not writable(disk))
+            with pytest.raises(Unavailable) as refused:
+                client.projects.create("during")
+            assert refused.value.code.startswith("DATABASE_")
+            assert [it.name for it in client.projects.list()] == ["before"], "reads go on"
+            status = client.daemon.status()
+            assert status.status == "degraded"
+        assert "INTERNAL_ERROR" not in log_of(home)
+    finally:
+        home.clear()
+
+
+def writable(disk):
+    try:
+        (disk / "try").write_text("x")
+    except OSError:
+        return False
+    return True
+
+
+# ---------------------------------------------------------------- any umask
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_daemon_works_under_any_umask_and_nobody_else_may_read_it(home, umask):
+    with started(home, umask=umask):
+        client = home.client
+        client.workspaces.launch(SHELL, "mine", wait=60)
+        volume = client.volumes.create("data", 1)
+        eventually(lambda: client.volumes.get("data").state == "available")
+        client.volumes.attach("data", "mine")
+        eventually(lambda: client.volumes.get("data").state == "in-use")
+        wanted = f"echo kept > ~/volumes/{volume.name}/file && cat ~/volumes/data/file"
+        said = home.cli("exec", "mine", "--", "sh", "-c", wanted)
+        assert (said.returncode, said.stdout) == (0, "kept\n"), said.stderr
+        client.workspaces.stop("mine", wait=60)
+        client.workspaces.start("mine", wait=60)
+        assert client.workspaces.get("mine").state == "running"
+        assert [*exposed(home.folder)] == []
+        client.workspaces.terminate("mine", wait=60)
+
+
+def exposed(folder):
+    """What another user of this computer could read, change or list, as far as folders let in."""
+    for path in folder.iterdir():
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            continue
+        if stat.S_ISDIR(mode) and mode & 0o001:
+            yield from exposed(path)
+        elif mode & 0o006:
+            yield str(path)
+
+
+# ---------------------------------------------------------------- little memory
+def limited(megabytes):
+    """No more address space than that, for it and what it starts."""
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes * MIB, megabytes * MIB))
+
+
+@pytest.mark.parametrize("megabytes", [200, 2000])
+def test_too_little_memory_is_said_at_the_start(home, megabytes):
+    how = {"env": home.environ, "capture_output": True, "text": True, "timeout": 120}
+    run = subprocess.run(DAEMON, preexec_fn=limited(megabytes), **how)
+    assert run.returncode == 1
+    error, hint = run.stderr.splitlines()
+    assert error.startswith("error: The daemon needs 2048 MiB of address space")
+    assert "ulimit -v" in hint
+    assert list(home.folder.iterdir()) == [], "nothing was begun"
+
+
+def test_the_least_memory_that_is_asked_for_suffices(home):
+    with started(home, preexec_fn=limited(2048)), ThreadPoolExecutor(32) as people:
+        names = [f"p{number}" for number in range(100)]
+        made = list(people.map(lambda it: home.client.projects.create(it).name, names))
+        assert made == names
+        home.client.workspaces.launch(SHELL, "mine", wait=60)
+        assert home.client.workspaces.get("mine").state == "running"
+        home.client.workspaces.terminate("mine", wait=60)
+    with started(home):
+        assert {it.name for it in home.client.projects.list()} == {*names}
+    assert "MemoryError" not in log_of(home)
