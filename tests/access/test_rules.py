@@ -24,6 +24,7 @@ BODIES = {
         "project": "Reef",
         "dry_run": True,
     },
+    "PUT /api/v1/instances/{name}": {"restart": True},
     "POST /api/v1/instances/{name}/terminate": {"confirm": "DELETE"},
     "POST /api/v1/instances/{name}/move": {"project": "Reef"},
     "POST /api/v1/instances/{name}/files/folder": {"path": "x"},

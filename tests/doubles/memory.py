@@ -85,6 +85,7 @@ class MemoryCompute:
         self._expiry: dict[str, tuple[datetime, Seen]] = {}
         self._rules: dict[str, IdleRule | None] = {}
         self._idle: dict[str, Idleness] = {}
+        self._interrupted: set[str] = set()
 
     def survey(self) -> list[Machine]:
         """Every machine that is not hidden."""
@@ -217,6 +218,7 @@ class MemoryCompute:
                 progress=progress,
                 failure=failure,
                 idle=self._idle.get(id),
+                interrupted=seen is Seen.OFF and id in self._interrupted,
                 charged=self._changes[id].dozes(now),
                 since=self._changes[id].since(now) if self.knows_when else None,
             )
@@ -230,6 +232,13 @@ class MemoryCompute:
             was = self._changes[id].at(now)[0]
             at = at or now
             self._changes[id] = Change(now, at, was if at > now else seen, Seen(seen), failure)
+            self._interrupted.discard(id)
+
+    def is_interrupted(self, id: str, failure: Failure) -> None:
+        """Its computer is restarted while it runs."""
+        with self._lock:
+            self.becomes(id, Seen.OFF, failure)
+            self._interrupted.add(id)
 
     def vanish(self, id: str) -> None:
         """No survey ever lists it again."""
@@ -262,6 +271,7 @@ class MemoryCompute:
 
     def _come_up(self, id: str) -> None:
         broken = self.faults.broken
+        self._interrupted.discard(id)
         self._change(id, Seen.STARTING, Seen.BROKEN if broken else Seen.ON, broken)
 
     def _go_down(self, id: str, then: Seen) -> None:

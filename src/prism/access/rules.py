@@ -47,6 +47,7 @@ TABLE: Mapping[str, Rule] = {
     "GET {}/instances": LOOK,
     "POST {}/instances/launch": LAUNCH,
     "GET {}/instances/{name}": SEE,
+    "PUT {}/instances/{name}": HANDLE,
     "GET {}/instances/{name}/hibernation-status": SEE,
     "POST {}/instances/{name}/stop": HANDLE,
     "POST {}/instances/{name}/start": HANDLE,

@@ -50,7 +50,7 @@ class Machine:
         self._since: float = self._before.get("since", time.time())
         self._stage: str | None = None
         self._progress = int(self._before.get("progress", 0))
-        self._failure: dict[str, str] | None = self._before.get("failure")
+        self._failure: dict[str, Any] | None = self._before.get("failure")
         self._dismissed = False
 
     def take_over(self) -> None:
@@ -201,13 +201,13 @@ class Machine:
     def _go_down(self) -> Work:
         if self._phase in ENDED:
             return
-        asleep, self._phase, self._stage = self._phase == "asleep", "stopping", None
+        before, self._phase, self._stage = self._phase, "stopping", None
         yield
-        yield from self.crew.end(self._recipe.grace, asleep)
+        yield from self.crew.end(self._recipe.grace, before == "asleep")
         self._services.ended()
         self._phase = "off"
         if self._dismissed:
-            self._failure = self._dismissal(asleep)
+            self._failure = self._dismissal(before)
 
     def _go_to_sleep(self) -> Work:
         if self._phase != "on":
@@ -262,11 +262,11 @@ class Machine:
     def _fresh_services(self, before: dict[str, Any]) -> Services:
         return Services(self._recipe, self.crew, before)
 
-    def _dismissal(self, asleep: bool) -> dict[str, str]:
-        lost = "; what was in its memory is lost" if asleep else ""
+    def _dismissal(self, before: str) -> dict[str, Any]:
+        lost = "; what was in its memory is lost" if before == "asleep" else ""
         again = f"Start it again with `prism workspace start {self._recipe.name}`"
         how = "it was shut down from outside, as when the computer goes down"
-        said = {"code": "MACHINE_DIED", "message": f"{how}{lost}. {again}"}
+        said = {"code": "MACHINE_DIED", "message": f"{how}{lost}. {again}", "ran": before == "on"}
         return said | ({"lost": how} if lost else {})
 
     def _loss(self) -> dict[str, str] | None:
@@ -276,7 +276,7 @@ class Machine:
         message = f"its memory is lost, its disk is kept: {how} while it slept"
         return {"code": "MEMORY_LOST", "message": message}
 
-    def _obituary(self) -> dict[str, str]:
+    def _obituary(self) -> dict[str, Any]:
         restarted = self._before.get("boot") != boot()
         how = "the computer was restarted" if restarted else "its supervisor was killed"
         lost = "; what was in its memory is lost" if self._phase == "asleep" else ""
@@ -284,7 +284,9 @@ class Machine:
         said = self._services.last_words() or last_words(Log(self.folder.logs / "setup.log").last)
         words = f" Its last words: {said}" if said else ""
         message = f"{how}{lost}. {again}.{words}"
-        return {"code": "MACHINE_DIED", "message": message, **({"lost": how} if lost else {})}
+        ran = self._phase == "on"
+        died = {"code": "MACHINE_DIED", "message": message, "ran": ran}
+        return died | ({"lost": how} if lost else {})
 
 
 def boot() -> str:

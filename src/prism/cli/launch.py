@@ -45,6 +45,9 @@ def _arguments(made: ArgumentParser) -> None:
     made.add_argument("--idle-profile", metavar="NAME", help="what to do when nobody works")
     made.add_argument("--disk", type=int, metavar="GB", help="the size of its disk")
     made.add_argument("--no-hibernation", action="store_true", help="it will never sleep")
+    made.add_argument(
+        "--restart", action="store_true", help="start it again after this computer was restarted"
+    )
     made.add_argument("--dry-run", action="store_true", help="only say what it would be and cost")
 
 
@@ -62,6 +65,7 @@ def order(asked: Namespace, wire: Wire) -> dict[str, Any]:
         "spot": asked.spot or None,
         "open_ports": asked.open_ports or None,
         "unlimited": asked.unlimited or None,
+        "restart": asked.restart or None,
         "dry_run": asked.dry_run or None,
         "hibernation": False if asked.no_hibernation else None,
         "storage": {"ebs_volume_size": asked.disk} if asked.disk is not None else None,

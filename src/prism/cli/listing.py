@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HEADS = ("NAME", "STATE", "TEMPLATE", "TYPE", "$/HOUR", "SPENT", "EXPIRES")
 COLOUR = {"running": "green", "failed": "red", "hibernated": "cyan", "terminated": "dim"}
+EXPLAINED = {"stopped", "failed"}
 QUIET = {"stopped"}  # neither coloured nor under way
 NONE_SUCH = "No such workspaces. All of them: `prism list`"
 NONE = "No workspaces yet. Make one: `prism quickstart`, or see `prism template list`"
@@ -43,19 +44,27 @@ def _list(asked: Namespace) -> None:
 
     def show(found: list[dict[str, Any]]) -> None:
         if asked.json:
-            show_json(found)
-        elif not found:
+            return show_json(found)
+        if not found:
             say(nothing)
         elif is_terminal(sys.stdout):
             print("\n".join(_lines(found)))
         else:
             show_table(HEADS, _rows(found))
+        return _say_why(found)
 
     if not asked.watch:
         return show(wire.ask("GET", path))
     from prism.cli.watching import watch  # noqa: PLC0415  cold start: most look once
 
     return watch(wire, path, show, lambda found: _lines(found) if found else [nothing])
+
+
+def _say_why(found: list[dict[str, Any]]) -> None:
+    """Why those are stopped or failed that nobody has stopped."""
+    for it in found:
+        if it["state"] in EXPLAINED and (failure := it.get("failure")):
+            say(f"{it['name']} is {it['state']}: {failure['message']}")
 
 
 def _rows(found: list[dict[str, Any]]) -> list[tuple[object, ...]]:

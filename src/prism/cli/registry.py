@@ -34,6 +34,7 @@ COMMANDS = {
     ("workspace", "resume"): "Wake a workspace up",
     ("workspace", "extend"): "Give a workspace more hours",
     ("workspace", "resize"): "Make a stopped workspace a bigger or smaller machine",
+    ("workspace", "update"): "Say whether a workspace is started again after a reboot",
     ("workspace", "move"): "Have another project pay for a workspace from now on",
     ("workspace", "terminate"): "Destroy a workspace and its data",
     ("template", "list"): "Show every template",

@@ -68,6 +68,14 @@ def _resize(asked: Namespace) -> None:
     return print(f"{it['name']} is to be a {it['instance_type']}{cost}")
 
 
+def _update(asked: Namespace) -> None:
+    it = daemon().ask("PUT", f"/instances/{quoted(asked.name)}", {"restart": asked.restart})
+    if asked.json:
+        return show_json(it)
+    does = "is" if it["restart"] else "is not"
+    return print(f"{it['name']} {does} started again after its computer was restarted")
+
+
 def _move(asked: Namespace) -> None:
     body = {"project": asked.project, "budget": asked.budget}
     given = {name: value for name, value in body.items() if value is not None}
@@ -135,6 +143,7 @@ def _fields(it: dict[str, Any]) -> dict[str, object]:
         "an hour": None if rate is None else f"${rate:.4f}{source}",
         "spent": None if spent is None else f"${spent:.2f}",
         "hibernates": "yes" if it["hibernation_capable"] else "no",
+        "restarts": "after a reboot" if it.get("restart") else None,
         "idle": idle.get("verdict") or idle.get("profile"),
         "address": it["public_ip"] or it["private_ip"],
         "volumes": ", ".join((*it["attached_volumes"], *it["attached_ebs_volumes"])),
@@ -167,6 +176,13 @@ def _another_type(made: ArgumentParser) -> None:
     made.add_argument("--instance-type", metavar="TYPE", help="instead of a size, as t3.large")
 
 
+def _what_it_does(made: ArgumentParser) -> None:
+    named(made)
+    one = made.add_mutually_exclusive_group(required=True)
+    one.add_argument("--restart", action="store_true", help="start it again after a reboot")
+    one.add_argument("--no-restart", action="store_false", dest="restart", help="leave it stopped")
+
+
 def _other_money(made: ArgumentParser) -> None:
     named(made)
     made.add_argument("--project", metavar="PROJECT", required=True, help="who pays from now on")
@@ -186,6 +202,7 @@ VERBS = {
     "resume": (named, _change),
     "extend": (_more_time, _extend),
     "resize": (_another_type, _resize),
+    "update": (_what_it_does, _update),
     "move": (_other_money, _move),
     "terminate": (_sure, _terminate),
 }

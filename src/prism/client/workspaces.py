@@ -28,6 +28,7 @@ from prism.workspaces.model import (
     Storage,
     Terminating,
     Termination,
+    Update,
 )
 
 PATH = "/instances"
@@ -52,6 +53,7 @@ class Order(TypedDict, total=False):
     ttl_hours: int
     idle_profile: str
     hibernation: bool
+    restart: bool
 
 
 class Workspaces:
@@ -134,6 +136,10 @@ class Workspaces:
         """Ask for a stopped workspace to be another type of machine; its disk stays."""
         body = Resizing(instance_type=instance_type, size=size)
         return ask(self._wire, "POST", _path(name, "resize"), Resized, body)
+
+    def update(self, name: str, *, restart: bool) -> Instance:
+        """Have it started again after its computer was restarted, or not."""
+        return ask(self._wire, "PUT", _path(name), Instance, Update(restart=restart))
 
     def move(self, name: str, project: str, *, budget: str | None = None) -> Moved:
         """Have another project pay for it from now on."""

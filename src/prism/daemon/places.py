@@ -233,6 +233,7 @@ class PlaceRooms(RescueRooms):
             mispriced=self.prices.hurry,
             running=self.running_time,
             held=held or self.generation.held,
+            start_again=self.workspaces.start_again,
             living=self.snapshot.living,
         )
         return made

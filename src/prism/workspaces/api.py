@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from litestar import Request, Response, Router, get, post
+from litestar import Request, Response, Router, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -30,6 +30,7 @@ from prism.workspaces.model import (
     State,
     Terminating,
     Termination,
+    Update,
     Verb,
     Workspace,
 )
@@ -158,6 +159,15 @@ def extend_instance(name: Name, data: JSONBody[Extension], workspaces: Workspace
     workspaces.extend(name, data.hours)
 
 
+@put("/{name:str}", responses=ONE, sync_to_thread=True)
+def update_instance(
+    name: Name, data: JSONBody[Update], workspaces: Workspaces, snapshot: Newest
+) -> Response[bytes]:
+    """Change whether it is started again after its computer was restarted."""
+    after = workspaces.update(name, data)
+    return Response(snapshot.fresh(after.name), media_type=JSON)
+
+
 @post("/{name:str}/resize", status_code=200, sync_to_thread=True)
 def resize_instance(
     name: Name, data: JSONBody[Resizing], resizing: NamedDependency[ResizeService]
@@ -207,6 +217,7 @@ router = Router(
     route_handlers=[
         list_instances,
         show_instance,
+        update_instance,
         launch_instance,
         stop_instance,
         start_instance,

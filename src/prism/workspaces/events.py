@@ -45,12 +45,13 @@ class WorkspaceSeen(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceMoved(WorkspaceEvent, frozen=True, kw_only=True):
-    """Something else about it changed: how far it is, its address."""
+    """Something else about it changed: how far it is, its address, what went wrong."""
 
     event: ClassVar[str] = "instance_progress"
     state: State
     stage: str | None
     progress: int
+    failure: Failure | None = None
 
 
 class WorkspaceExtended(WorkspaceEvent, frozen=True, kw_only=True):
@@ -59,6 +60,14 @@ class WorkspaceExtended(WorkspaceEvent, frozen=True, kw_only=True):
     event: ClassVar[str] = "instance_extended"
     previous_expires_at: datetime | None
     expires_at: datetime
+
+
+class WorkspaceUpdated(WorkspaceEvent, frozen=True, kw_only=True):
+    """Whether it is started again after an interruption was changed."""
+
+    event: ClassVar[str] = "instance_updated"
+    previous_restart: bool
+    restart: bool
 
 
 class WorkspaceRepriced(WorkspaceEvent, frozen=True, kw_only=True):

@@ -127,6 +127,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     wish: int = 1
     wished_at: datetime
     expires_at: datetime | None = None
+    restart: bool = False  # to be started again after it was interrupted, as by a reboot
     reserved_until: datetime | None = None  # written by who keeps the money: it may run so long
     # written by the reconciler
     seen: Seen = Seen.NONE
@@ -218,6 +219,7 @@ class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ttl_hours: Annotated[int, Meta(ge=1, le=8760)] | None = None
     idle_profile: Text | None = None
     hibernation: bool = True
+    restart: bool = False
     dry_run: bool = False
 
 
@@ -232,6 +234,12 @@ class Extension(Struct, frozen=True, forbid_unknown_fields=True):
     """A request for more hours; 0 or less means the default."""
 
     hours: Annotated[int, Meta(le=8760)] = 4
+
+
+class Update(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to change what a workspace does: whether it is started again after a reboot."""
+
+    restart: bool
 
 
 class Resizing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -305,6 +313,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     failure: Failure | None
     idle: Idle
     price_source: str | None
+    restart: bool = False
 
 
 class Launched(Struct, frozen=True, kw_only=True):

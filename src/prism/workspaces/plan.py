@@ -171,6 +171,13 @@ def asleep_since(
     return min(now, max(dozed, looked + GLANCE, began + DOZES))
 
 
+def starts_again(workspace: Workspace, now: datetime) -> bool:
+    """Whether one that was interrupted while it ran is to be started again."""
+    nobody_else = workspace.granted == workspace.wish and workspace.verb in BRINGS_UP
+    expired = workspace.expires_at is not None and workspace.expires_at <= now
+    return workspace.restart and workspace.seen is Seen.OFF and nobody_else and not expired
+
+
 def ran_unseen(before: Workspace, after: Workspace, started: datetime | None) -> bool:
     """Whether it came up for its last wish, and is down again, and was never seen to run."""
     if started is None or before.granted == before.wish or before.verb not in BRINGS_UP:

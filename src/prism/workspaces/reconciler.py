@@ -35,6 +35,7 @@ from prism.workspaces.plan import (
     perceive,
     plan,
     ran_unseen,
+    starts_again,
     state_of,
 )
 from prism.workspaces.ports import (
@@ -62,6 +63,7 @@ class Since(NamedTuple):
     at: datetime
     sure: bool
     started: datetime | None = None  # when it came up, if nobody can have seen it run since
+    interrupted: bool = False  # whether it ran until something nobody asked for
 
 
 class WorkspaceReconciler:
@@ -82,12 +84,14 @@ class WorkspaceReconciler:
         mispriced: Callable[[], object] = lambda: None,
         running: Sequence[RunningTime] = (),
         held: Callable[[datetime], bool] = lambda _: False,
+        start_again: Callable[[str, str], object] = lambda id, why: None,
         living: Callable[[Collection[str]], Iterable[Workspace]],
     ) -> None:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._meters, self._observers = retention, meters, observers
         self._rules, self._mispriced, self._running = rules, mispriced, running
         self._held = held  # whether a wish of that time is held back
+        self._start_again = start_again  # with why it is not on any more
         self._living = living
         self._agreed: dict[str, tuple[Workspace, Machine | None]] = {}
         self._looks = Looks(computes, clock)
@@ -167,7 +171,8 @@ class WorkspaceReconciler:
             facts |= _refused(before, act, no)
         order = _order(before, before.attempt, None)
         told = {} if held else describe(compute, before, machine, act, order)
-        since = self._since(before, machine, seen, now)
+        interrupted = machine is not None and machine.interrupted
+        since = self._since(before, machine, seen, now)._replace(interrupted=interrupted)
         found = self._found(before, facts | (told or {}), since)
         return found if told is not None else Found(min(found.look_again, UNTOLD), found.record)
 
@@ -296,6 +301,8 @@ class WorkspaceReconciler:
         if after.granted == after.wish and (verb := expiring(after, state, now)):
             store.ask(tx, after, verb, now, after.expires_at)
             tx.happened(_expired(after, state, store.by_id(tx.sql, id)))
+        if since.interrupted and starts_again(after, now):
+            self._start_again(id, _first_sentence(after.failure))
 
     def _meter(self, tx: Tx, before: Workspace, after: Workspace, since: Since) -> None:
         """Tell what it was and became: first that it ran, where it did so meanwhile."""
@@ -324,6 +331,10 @@ def _by_id(compute: Compute, it: Workspace) -> Machine | None:
     if not there or not isinstance(compute, FindsById):
         return None
     return compute.find(str(it.machine_id), _order(it, it.attempt, None))
+
+
+def _first_sentence(failure: Failure | None) -> str:
+    return failure.message.partition(". ")[0] if failure else "it was interrupted"
 
 
 def _why(it: Workspace) -> str:
@@ -419,7 +430,8 @@ def _told(before: Workspace, after: Workspace) -> WorkspaceSeen | WorkspaceMoved
     was, state = state_of(before), state_of(after)
     whose = {"actor": SYSTEM, **about(after)}
     if was is state:
-        return WorkspaceMoved(**whose, state=state, stage=after.stage, progress=after.progress)
+        far: dict[str, Any] = {"stage": after.stage, "progress": after.progress}
+        return WorkspaceMoved(**whose, state=state, **far, failure=after.failure)
     return WorkspaceSeen(**whose, previous_state=was, state=state, failure=after.failure)
 
 

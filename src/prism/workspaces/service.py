@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from prism.catalog.model import MachineType
 from prism.catalog.plan import machine_type
-from prism.errors import InvalidState, ValidationFailed
+from prism.errors import InvalidState, Problem, ValidationFailed
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
@@ -28,6 +28,7 @@ from prism.workspaces.events import (
     WorkspaceExtended,
     WorkspaceMoved,
     WorkspaceRepriced,
+    WorkspaceUpdated,
     about,
 )
 from prism.workspaces.hosts import host
@@ -40,6 +41,7 @@ from prism.workspaces.model import (
     State,
     Termination,
     Terms,
+    Update,
     Verb,
     Workspace,
 )
@@ -198,6 +200,39 @@ class WorkspaceService:
             )
             return store.by_id(tx.sql, before.id)
 
+    def update(self, name: str, asked: Update) -> Workspace:
+        """Change whether it is started again after an interruption."""
+        with self._db.write() as tx:
+            before = store.named(tx.sql, name)
+            if before.restart == asked.restart:
+                return before
+            store.set_restart(tx, before.id, restart=asked.restart)
+            tx.happened(
+                WorkspaceUpdated(
+                    **about(before),
+                    actor=self._who(),
+                    previous_restart=before.restart,
+                    restart=asked.restart,
+                )
+            )
+            return store.by_id(tx.sql, before.id)
+
+    def start_again(self, id: str, why: str) -> None:
+        """Start one that was interrupted, if its money allows; else it stays stopped, and why."""
+        with self._db.write() as tx:
+            before, now = store.by_id(tx.sql, id), self._clock.now()
+            try:
+                with self._db.write():
+                    store.ask(tx, before, Verb.START, now, before.expires_at)
+                    after = store.by_id(tx.sql, id)
+                    store.reserve(tx, id, self._allowed(tx, after), now)
+            except Problem as no:
+                store.ask(tx, before, Verb.STOP, now, before.expires_at)
+                why = f"{why}, and it is not started again: {no.message}"
+            else:
+                why = f"{why}; it is started again, as set"
+            self._tell(tx, before, store.by_id(tx.sql, id), actor=SYSTEM, reason=why)
+
     def holds(self, tx: Tx, profile: str) -> str | None:
         """Implements `profiles.model.Holder`: a profile stays while its workspaces live."""
         count = store.living_of(tx.sql, profile)
@@ -296,6 +331,7 @@ class WorkspaceService:
             hibernation=order.hibernation and terms.hibernates(kind, template, order),
             root_gb=terms.root_gb(kind, template, order),
             root_type=order.storage.ebs_volume_type,
+            restart=order.restart,
             idle_profile=order.idle_profile or template.idle_profile,
             launched_at=whole(now),
             wished_at=now,

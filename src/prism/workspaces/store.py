@@ -72,6 +72,7 @@ workspaces = Table(
     Column("wish", Integer, nullable=False),
     Column("wished_at", Utc, nullable=False),
     Column("expires_at", Utc),
+    Column("restart", Boolean, nullable=False, server_default=false()),
     Column("reserved_until", Utc),
     # written by the reconciler
     Column("seen", String, nullable=False),
@@ -231,6 +232,11 @@ def reprice(tx: Tx, id: str, hourly: Micros | None, source: str | None) -> None:
 def resize(tx: Tx, id: str, kind: str, now: datetime) -> None:
     """Keep what type of machine it is to be, and have it looked at."""
     _write(tx, [id], {"instance_type": kind, "due_at": now})
+
+
+def set_restart(tx: Tx, id: str, *, restart: bool) -> None:
+    """Whether it is started again after an interruption."""
+    _write(tx, [id], {"restart": restart})
 
 
 def fund(tx: Tx, id: str, of: Fund, now: datetime) -> None:

@@ -55,6 +55,7 @@ def instance(
         failure=it.failure,
         idle=idle or Idle(it.idle_profile),
         price_source=it.price_source,
+        restart=it.restart,
     )
 
 

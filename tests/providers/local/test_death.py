@@ -65,7 +65,9 @@ def test_a_killed_supervisor_leaves_nothing_and_the_machine_is_off_with_its_last
     assert off.failure.code == "MACHINE_DIED"
     assert "I hear nothing" in off.failure.message
     assert ("memory is lost" in off.failure.message) is asleep
+    assert off.interrupted is not asleep, "who slept is not started again by anybody else"
     world.compute.start(id)
+    assert not world.becomes(id, Seen.ON).interrupted
     known = world.becomes(id, Seen.ON).failure
     assert (known.code if known else None) == ("MEMORY_LOST" if asleep else None)
 
@@ -119,6 +121,7 @@ def test_a_supervisor_that_is_asked_to_end_puts_all_to_bed(world, asleep):
     gone([*tree, supervisor])
     assert off.failure.code == "MACHINE_DIED"
     assert ("memory is lost" in off.failure.message) is asleep
+    assert off.interrupted is not asleep
 
 
 def test_a_stop_ends_also_who_left_home_and_who_does_not_listen(world):
@@ -126,7 +129,8 @@ def test_a_stop_ends_also_who_left_home_and_who_does_not_listen(world):
     tree = world.tree(id)
     assert len(tree) >= 4
     world.compute.stop(id)
-    assert world.becomes(id, Seen.OFF).failure is None
+    off = world.becomes(id, Seen.OFF)
+    assert (off.failure, off.interrupted) == (None, False)
     gone(tree)
 
 

@@ -303,7 +303,8 @@ class LocalCompute:
             private_ip=HOST if seen.phase == "on" else None,
             stage=seen.stage,
             progress=seen.progress,
-            failure=seen.failure,
+            failure=Failure(seen.failure.code, seen.failure.message) if seen.failure else None,
+            interrupted=seen.phase == "off" and seen.failure is not None and seen.failure.ran,
             since=datetime.fromtimestamp(seen.since, UTC) if seen.since else None,
             idle=seen.idle,
         )

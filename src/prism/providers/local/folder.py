@@ -39,6 +39,12 @@ class ServiceSeen(Struct, frozen=True, kw_only=True):
     token: bool = False
 
 
+class Trouble(Failure, frozen=True):
+    """What went wrong; `ran` says that the machine was on, and that nobody had it stopped."""
+
+    ran: bool = False
+
+
 class Seen(Struct, frozen=True, kw_only=True):
     """What a supervisor says of its machine; more than the daemon needs stays unread."""
 
@@ -49,7 +55,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     since: float | None = None
     stage: str | None = None
     progress: int | None = None
-    failure: Failure | None = None
+    failure: Trouble | None = None
     services: dict[str, ServiceSeen] = {}
     idle: Idleness | None = None
     notes: tuple[str, ...] = ()

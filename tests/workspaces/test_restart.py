@@ -1,0 +1,140 @@
+"""What ran when its computer was restarted: said, or started again where that is set."""
+
+from datetime import timedelta
+
+import pytest
+
+from prism.budgets.model import BudgetExceeded
+from prism.workspaces.model import Failure, Launch, Seen, State, Update, Verb
+from prism.workspaces.plan import state_of
+from tests.conftest import ML
+
+REBOOT = Failure("MACHINE_DIED", "the computer was restarted. Start it again with `prism start`")
+SLEPT = Failure("MACHINE_DIED", "its supervisor was killed; what was in its memory is lost. Start")
+LOST = Failure("MEMORY_LOST", "its memory is lost, its disk is kept: the computer was restarted")
+
+
+def settle(house):
+    """What is due at once, and what is some seconds later."""
+    for _ in range(3):
+        house.settle()
+        house.rooms.clock.advance(seconds=2)
+
+
+def running(house, **order):
+    """A workspace that runs; the id of its machine."""
+    house.workspaces.launch(Launch(name="mine", template=ML, **order))
+    settle(house)
+    assert now(house) is State.RUNNING
+    return house.workspaces.named("mine").machine_id
+
+
+def now(house):
+    return state_of(house.workspaces.named("mine"))
+
+
+def asked(house):
+    """What Prism itself has asked for, and why."""
+    facts = house.db.facts_after(0)
+    return [
+        (f.data["verb"], f.data["reason"])
+        for f in facts
+        if f.event == "instance_asked" and f.actor == "prism"
+    ]
+
+
+def test_one_that_ran_is_stopped_after_a_reboot_and_everybody_is_told_why(house, cloud, http):
+    id = running(house)
+    cloud.is_interrupted(id, REBOOT)
+    settle(house)
+    shown = http("GET", "/api/v1/instances/mine").json()
+    assert (shown["state"], shown["restart"]) == ("stopped", False)
+    assert "the computer was restarted" in shown["failure"]["message"]
+    [told] = [f for f in house.db.facts_after(0) if f.data.get("state") == "stopped"]
+    assert "the computer was restarted" in told.data["failure"]["message"]
+    assert asked(house) == []
+
+
+@pytest.mark.parametrize("how", ["at launch", "later"])
+def test_one_that_is_set_to_is_started_again(house, cloud, http, how):
+    id = running(house, restart=how == "at launch")
+    if how == "later":
+        answer = http("PUT", "/api/v1/instances/mine", json={"restart": True})
+        assert (answer.status_code, answer.json()["restart"]) == (200, True)
+        assert [
+            f.data["restart"] for f in house.db.facts_after(0) if f.event == "instance_updated"
+        ]
+    cloud.is_interrupted(id, REBOOT)
+    settle(house)
+    assert now(house) is State.RUNNING
+    [(verb, reason)] = asked(house)
+    assert verb == "start"
+    assert "the computer was restarted" in reason
+    cloud.is_interrupted(id, REBOOT)
+    settle(house)
+    assert now(house) is State.RUNNING, "the next time too"
+
+
+def test_one_that_was_stopped_slept_or_has_expired_is_not_started_again(house, cloud, clock):
+    id = running(house, restart=True, ttl_hours=2)
+    house.workspaces.ask("mine", Verb.STOP)
+    settle(house)
+    cloud.is_interrupted(id, REBOOT)
+    settle(house)
+    assert now(house) is State.STOPPED
+    house.workspaces.ask("mine", Verb.START)
+    settle(house)
+    house.workspaces.ask("mine", Verb.HIBERNATE)
+    settle(house)
+    cloud.is_interrupted(id, SLEPT)
+    settle(house)
+    assert now(house) is State.STOPPED
+    house.workspaces.ask("mine", Verb.START)
+    settle(house)
+    clock.advance(seconds=timedelta(hours=3).total_seconds())
+    cloud.is_interrupted(id, REBOOT)
+    settle(house)
+    assert now(house) is State.STOPPED
+    assert [verb for verb, _ in asked(house) if verb == "start"] == []
+
+
+def test_a_restart_is_admitted_by_the_budget_like_a_start(house, cloud, monkeypatch):
+    id = running(house, restart=True)
+
+    def no(tx, workspace):
+        raise BudgetExceeded("Project 'lab' has used its budget")
+
+    monkeypatch.setattr(house.rooms.escrow, "allow", no)
+    cloud.is_interrupted(id, REBOOT)
+    settle(house)
+    assert now(house) is State.STOPPED
+    [(verb, reason)] = asked(house)
+    assert verb == "stop"
+    assert "not started again: Project 'lab' has used its budget" in reason
+    monkeypatch.undo()
+    settle(house)
+    assert now(house) is State.STOPPED, "nobody asks again by himself"
+    house.workspaces.update("mine", Update(restart=True))
+    house.workspaces.ask("mine", Verb.START)
+    settle(house)
+    assert now(house) is State.RUNNING
+
+
+def test_memory_that_was_lost_is_said_in_the_answer_the_event_and_the_history(house, cloud, http):
+    id = running(house)
+    house.workspaces.ask("mine", Verb.HIBERNATE)
+    settle(house)
+    cloud.becomes(id, Seen.OFF, SLEPT)
+    settle(house)
+    house.workspaces.ask("mine", Verb.START)
+    settle(house)
+    cloud.becomes(id, Seen.ON, LOST)
+    settle(house)
+    shown = http("GET", "/api/v1/instances/mine").json()
+    assert (shown["state"], shown["failure"]["code"]) == ("running", "MEMORY_LOST")
+    history = str(http("GET", "/api/v1/audit").json())
+    assert "what was in its memory is lost" in history
+    assert "its memory is lost, its disk is kept" in history
+    told = str([f.data for f in house.db.facts_after(0)])
+    assert "what was in its memory is lost" in told
+    assert "its memory is lost, its disk is kept" in told
