@@ -92,6 +92,18 @@ class Crew:
             self._inside.admit(self._volumes())
 
     @property
+    def let_in(self) -> list[str]:
+        """Volumes that programs in the sandbox can reach, also those that are to leave it."""
+        if self._inside is None or self._inside.kind != "bubblewrap":
+            return []
+        return sorted(self._inside.volumes)
+
+    @property
+    def is_parting(self) -> bool:
+        """Whether a volume is still within reach that the machine should have no more."""
+        return bool(let_in := self.let_in) and not {*let_in} <= {*self._volumes()}
+
+    @property
     def shut_out(self) -> list[str]:
         """Volumes that came when the sandbox was closed already: they show after a start."""
         if self._inside is None or self._inside.kind != "bubblewrap":

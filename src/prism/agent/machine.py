@@ -82,6 +82,7 @@ class Machine:
             "expired": self._expired,
             "services": self._services.seen(),
             **self.crew.kinds,
+            "let_in": self.crew.let_in,
             "notes": self._notes(),
             "idle": self._watch.seen(),
         }
@@ -103,7 +104,7 @@ class Machine:
     def step(self) -> None:
         """Look at what is wanted, and go one step towards it."""
         try:
-            if self._mounts.step():
+            if self._mounts.step() or self.crew.is_parting:
                 self.crew.admit()
             way = self._wanted_way()
             self._fresh = bool(way) and self._may_turn(way)

@@ -16,7 +16,7 @@ NEW_MOUNTS, NEW_USER = 0x00020000, 0x10000000
 MS_RECURSIVE, MS_PRIVATE = 0x4000, 1 << 18
 ATTRIBUTE_NO_SUID, ATTRIBUTE_NO_DEVICES, ATTRIBUTE_ID_MAP = 0x2, 0x4, 0x00100000
 RESOLVE_NO_MAGIC_LINKS, RESOLVE_NO_SYMLINKS = 0x02, 0x04
-UNMOUNT_DETACH, UNMOUNT_NO_FOLLOW = 2, 8
+UNMOUNT_NO_FOLLOW = 8
 CAP_SYS_ADMIN = 21
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -58,8 +58,11 @@ def open_path(path: str, flags: int = 0) -> int:
 
 
 def unmount_here(name: str) -> None:
-    """Detach what is mounted at a name in the working directory; a symbolic link is refused."""
-    _checked(_libc.umount2(os.fsencode(name), UNMOUNT_DETACH | UNMOUNT_NO_FOLLOW), name)
+    """Unmount what is mounted at a name in the working directory; a symbolic link is refused.
+
+    Also where a program has something of it open (`EBUSY`): it could go on writing there.
+    """
+    _checked(_libc.umount2(os.fsencode(name), UNMOUNT_NO_FOLLOW), name)
 
 
 def unshare(flags: int) -> None:

@@ -15,7 +15,8 @@ from prism.agent.enclosure import Enclosure
 from prism.agent.grafts import graft, prune
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import Kind
-from prism.storage.ports import VolumeOrder
+from prism.storage.ports import StorageRefused, VolumeOrder
+from prism.workspaces.model import Seen
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import page
 from tests.waiting import eventually
@@ -101,6 +102,62 @@ def test_what_it_had_from_the_beginning_can_be_taken_away_too(world, volumes):
     hidden = ("cat", str(data(volumes, own) / "file"))
     eventually(lambda: run(world, machine, *hidden)[0] != 0)
     assert (data(volumes, own) / "file").read_text() == "precious"
+
+
+HOLDER = """
+import sys, time
+file = open(sys.argv[1], "ab", buffering=0)
+while True:
+    file.write(b"x")
+    time.sleep(0.01)
+"""
+
+
+@root
+def test_a_volume_is_attached_until_no_program_can_write_into_it_any_more(world, volumes):
+    own = volumes.create(OWN).id
+    machine = world.launched(page())
+    volumes.attach(own, machine, "data")
+    path = data(volumes, own) / "file"
+    eventually(lambda: run(world, machine, "touch", str(path))[0] == 0)
+    line = f"nohup python3 -c '{HOLDER}' {path} >/dev/null 2>&1 & echo $!"
+    assert run(world, machine, "sh", "-c", line)[0] == 0
+    eventually(lambda: path.stat().st_size > 0)
+
+    volumes.detach(own, machine)
+
+    def refused():
+        with pytest.raises(StorageRefused) as why:
+            volumes.detach(own, machine)
+        return str(why.value)
+
+    assert "python3 (process" in eventually(refused, passing=(pytest.fail.Exception,))
+    [disk] = volumes.survey().disks
+    assert disk.attached == {machine}, "it is not free while somebody writes in it"
+    with pytest.raises(StorageRefused, match="attached"):
+        volumes.delete(own)
+    [writer] = world.worded(machine, str(path))
+    writer.kill()
+    eventually(lambda: not volumes.survey().disks[0].attached)
+    assert run(world, machine, "ls", str(path))[0] != 0
+    volumes.delete(own)
+    eventually(lambda: not volumes.survey().disks)
+
+
+@root
+def test_a_stop_takes_a_volume_away_whoever_writes_in_it(world, volumes):
+    own = volumes.create(OWN).id
+    machine = world.launched(page())
+    volumes.attach(own, machine, "data")
+    path = data(volumes, own) / "file"
+    eventually(lambda: run(world, machine, "touch", str(path))[0] == 0)
+    line = f"nohup python3 -c '{HOLDER}' {path} >/dev/null 2>&1 & echo $!"
+    assert run(world, machine, "sh", "-c", line)[0] == 0
+    volumes.detach(own, machine)
+    assert volumes.survey().disks[0].attached == {machine}
+    world.compute.stop(machine)
+    world.becomes(machine, Seen.OFF)
+    assert not volumes.survey().disks[0].attached
 
 
 def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_path):

@@ -59,6 +59,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     services: dict[str, ServiceSeen] = {}
     idle: Idleness | None = None
     notes: tuple[str, ...] = ()
+    let_in: tuple[str, ...] = ()
+    """The volumes that programs in its sandbox can reach at this moment."""
     sandbox: str | None = None
     """`bubblewrap`, or `none: why`; null while nothing runs."""
     freezer: str | None = None

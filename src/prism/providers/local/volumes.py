@@ -23,11 +23,13 @@ from msgspec import Struct
 
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
+from prism.providers.local import folder as folders
 from prism.providers.local import quota, supervision, two_copies
 from prism.providers.local.about import About
 from prism.providers.local.checks import SnapshotChecks
 from prism.providers.local.copies import Copies, Work
 from prism.providers.local.measuring import FRESH, Measuring
+from prism.providers.local.programs import why_not_out
 from prism.providers.local.removals import Removals
 from prism.providers.local.trees import cleared
 from prism.storage.model import Kind, Seen
@@ -59,10 +61,14 @@ class Mount(Struct, frozen=True):
 
 
 class Mounts(Struct, frozen=True):
-    """All that a machine has; `root` is where every volume is."""
+    """All that a machine has, and what its programs may still reach that it is to have no more.
 
-    root: str
+    `root` is where every volume is.
+    """
+
+    root: str = ""
     volumes: tuple[Mount, ...] = ()
+    leaving: tuple[Mount, ...] = ()
 
 
 class LocalVolumes:
@@ -190,15 +196,23 @@ class LocalVolumes:
         with self._lock:
             bad: dict[str, str] = {}
             now = self._mounts(machine, bad)
-            others = tuple(it for it in now if it.id != id)
+            others = tuple(it for it in now.volumes if it.id != id)
             self._note(machine, now, (*others, Mount(id, name, str(data))), anew=bool(bad))
 
     def detach(self, id: str, machine: str) -> None:
-        """Note that the machine has it no more, and tell its supervisor."""
+        """Note that the machine has it no more, and tell its supervisor.
+
+        It is attached as long as programs can reach it; raises `StorageRefused` where they do not
+        let go of it.
+        """
         with self._lock:
             bad: dict[str, str] = {}
             now = self._mounts(machine, bad)
-            self._note(machine, now, tuple(it for it in now if it.id != id), anew=bool(bad))
+            others = tuple(it for it in now.volumes if it.id != id)
+            self._note(machine, now, others, anew=bool(bad))
+        stuck = [it for it in now.leaving if it.id == id and self._reaches(machine, it)]
+        if stuck and (why := why_not_out(self._machines / machine, stuck[0].path)):
+            raise StorageRefused(why)
 
     def delete(self, id: str) -> None:
         """Put it out of reach, which is at once; it is `deleting` until nothing is left."""
@@ -270,37 +284,50 @@ class LocalVolumes:
         found: dict[str, set[str]] = {}
         for name in _names(self._machines):
             if name.endswith(SUFFIX) and MACHINE.fullmatch(machine := name[: -len(SUFFIX)]):
-                for it in self._mounts(machine, bad):
+                known = self._mounts(machine, bad)
+                parting = (it for it in known.leaving if self._reaches(machine, it))
+                for it in (*known.volumes, *parting):
                     found.setdefault(it.id, set()).add(machine)
         return found
 
-    def _mounts(self, machine: str, bad: dict[str, str]) -> tuple[Mount, ...]:
+    def _reaches(self, machine: str, it: Mount) -> bool:
+        """Whether programs of a machine that runs can still reach a volume."""
+        folder = self._machines / machine
+        seen = folders.seen(folder)
+        return bool(seen and it.path in seen.let_in and folders.holder(str(folder)))
+
+    def _mounts(self, machine: str, bad: dict[str, str]) -> Mounts:
         """What it has; where its file says nothing, that is attached anew, one by one."""
         path = self._machines / f"{machine}{SUFFIX}"
         try:
-            return two_copies.read(path, Mounts).volumes if path.exists() else ()
+            return two_copies.read(path, Mounts) if path.exists() else Mounts()
         except FileNotFoundError:
-            return ()
+            return Mounts()
         except two_copies.Unreadable as why:
             bad[machine] = why.message
-            return ()
+            return Mounts()
 
     def _note(
         self,
         machine: str,
-        before: tuple[Mount, ...],
+        before: Mounts,
         after: tuple[Mount, ...],
         *,
         anew: bool = False,
     ) -> None:
         if not MACHINE.fullmatch(machine):
             raise StorageRefused(f"{machine} is no machine of this computer")
-        if not anew and sorted(before, key=_by_name) == sorted(after, key=_by_name):
+        kept = {it.id for it in after}
+        gone = {it.id: it for it in (*before.leaving, *before.volumes) if it.id not in kept}
+        leaving = tuple(it for it in gone.values() if self._reaches(machine, it))
+        same = sorted(before.volumes, key=_by_name) == sorted(after, key=_by_name)
+        if not anew and same and leaving == before.leaving:
             return
         path = self._machines / f"{machine}{SUFFIX}"
-        if after:
+        if after or leaving:
             self._machines.mkdir(mode=0o700, parents=True, exist_ok=True)
-            two_copies.write(path, msgspec.json.encode(Mounts(str(self._volumes), after)))
+            said = Mounts(str(self._volumes), after, leaving)
+            two_copies.write(path, msgspec.json.encode(said))
         else:
             two_copies.remove(path)
         supervision.poke(self._machines / machine)

@@ -1,0 +1,51 @@
+"""Which programs of a machine have something of a volume open, so that it cannot leave them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from prism.providers.local import folder as folders
+
+SHOWN = 5
+ITS_OWN = ("cwd", "root", "exe")
+
+
+def why_not_out(folder: Path, path: str) -> str | None:
+    """Why a volume is still within reach of a running machine; none where it is on its way out."""
+    if not (supervisor := folders.holder(str(folder))):
+        return None
+    stop = "or stop the workspace"
+    if os.geteuid() != 0:  # nobody else may unmount anything in a sandbox
+        return f"Only root can take it out of a running sandbox: stop the workspace ({path})"
+    if not (found := list(_using(supervisor, path))):
+        return None
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    named = ", ".join(f"{it.info['name']} (process {it.pid})" for it in found[:SHOWN])
+    return f"Programs in the workspace have files of it open: {named}{more}. End them, {stop}"
+
+
+def _using(supervisor: int, path: str) -> Iterator[psutil.Process]:
+    with suppress(psutil.Error):
+        for one in psutil.Process(supervisor).children(recursive=True):
+            with suppress(psutil.Error, OSError):
+                if any(it == path or it.startswith(f"{path}/") for it in _opened(one.pid)):
+                    one.info = {"name": one.name()}
+                    yield one
+
+
+def _opened(pid: int) -> Iterator[str]:
+    """The paths of what a process has open, as it sees them: files, folders, mappings."""
+    place = Path(f"/proc/{pid}")
+    for name in ITS_OWN:
+        with suppress(OSError):
+            yield str((place / name).readlink())
+    with suppress(OSError):
+        for one in (place / "fd").iterdir():
+            with suppress(OSError):
+                yield str(one.readlink())
+    with suppress(OSError):
+        for line in (place / "maps").read_text(errors="replace").splitlines():
+            yield line.partition("/")[1] + line.partition("/")[2]
