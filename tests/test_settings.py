@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prism.agent import identity
+from prism.agent import identity, network
 from prism.daemon.places import local_compute
 from prism.settings import SettingInvalid, Settings, variable
 
@@ -38,6 +38,7 @@ def test_every_field_is_read_from_its_variable():
         "caller_cidr": "203.0.113.0/24",
         "uid_range": "70000-80000",
         "pids_max": 100,
+        "workspace_network": "shared",
         "terminated_retention": 5,
         "log_level": "debug",
         "smtp_url": "smtp://mail.example.org:587",
@@ -204,7 +205,9 @@ def test_what_is_no_range_of_ids_is_refused(text):
 def test_supervisors_have_the_same_defaults():
     assert Settings().uid_range == identity.DEFAULT_RANGE
     assert Settings().pids_max == identity.MOST_PROCESSES
+    assert variable("workspace_network") == network.VARIABLE
     assert local_compute(Settings())._told.keys() == {
         identity.VARIABLE,
         identity.PROCESSES_VARIABLE,
+        network.VARIABLE,
     }

@@ -142,6 +142,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     pids_max: Processes = 4096
     """How many processes and threads a local workspace may have, from its next start."""
 
+    workspace_network: Literal["own", "shared"] = "own"
+    """What network local workspaces have, from their next start: `own` is a network of each
+    one's own, where the system has it; `shared` is this computer's, with its loopback."""
+
     terminated_retention: Seconds = 300
     """How many seconds a terminated workspace stays listed."""
 

@@ -31,9 +31,13 @@ def index(monkeypatch):
 
 @pytest.fixture
 def world(tmp_path):
-    """A home with a cache of its own, and a person's home with a secret."""
+    """A home with a cache of its own, and a person's home with a secret.
+
+    The index is on the loopback of this computer, which a network of one's own does not have.
+    """
     (tmp_path / "prism").mkdir()
-    world = World(tmp_path / "prism", tmp_path / "prism" / "cache")
+    told = {"PRISM_WORKSPACE_NETWORK": "shared"}
+    world = World(tmp_path / "prism", tmp_path / "prism" / "cache", told=told)
     yield world
     world.close()
 

@@ -114,10 +114,14 @@ sys.stdin.read()
 EXIT = "import platform; SYS_exit = {'x86_64': 60}.get(platform.machine(), 93)"
 
 
+# From a network of its own a workspace does not even reach the loopback of this computer.
+SHARED = {"PRISM_WORKSPACE_NETWORK": "shared"}
+
+
 @pytest.fixture(scope="module")
 def home():
     """An ordinary user's daemon, a workspace that runs, and a process that hides its files."""
-    with ordinary_home() as home, home.living():
+    with ordinary_home() as home, home.living(**SHARED):
         home.said("launch", "plain-shell", "mine")
         agent = home.program(UNDUMPABLE)  # as an `ssh-agent` is
         assert agent.stdout.readline()

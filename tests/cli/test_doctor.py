@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -119,21 +120,26 @@ def test_a_kernel_that_forbids_the_sandbox(world, tmp_path, file, text, fix):
 def test_the_real_bubblewrap_is_really_tried():
     real = World(place=Place("/nowhere"), environ={})
     level, said = found(sandbox.bubblewrap, real)
-    assert (level, "share your network" in said) == ("ok", True), said
+    assert (level, "nor each other" in said) == ("ok", True), said
 
 
 def test_who_a_workspace_runs_as_is_really_tried_and_told(home):
     real = World(place=Place(str(home)), environ={"PRISM_PIDS_MAX": "77"})
     level, said = found(sandbox.isolation, real)
     who = "each runs as a user of its own" if os.geteuid() == 0 else "they run as you"
-    assert (level, who in said) == ("ok", True), said
-    for promise in ("no capabilities", "no new user namespaces", "a filter", "at most 77 pro"):
-        assert promise in said
+    has_own = "a network of each one's own" in said
+    assert (level, who in said) == ("ok" if has_own else "warning", True), said
+    assert has_own or "this computer's network" in said
+    if os.geteuid() == 0 and shutil.which("pasta"):
+        assert has_own
+    promises = ("no capabilities", "no new user namespaces", "a filter", "at most 77 pro")
+    assert [it for it in promises if has_own and it not in said] == []
     assert list(home.iterdir()) == []
 
 
 PROMISED = ("capabilities", "filter", "namespaces")
 HOLDS = {"user": 9, "is_shared": False, "kept": dict.fromkeys(PROMISED, True), "processes": 64}
+HOLDS |= {"network": "own"}
 
 
 def tried(**changes):
@@ -154,6 +160,27 @@ def test_a_promise_that_does_not_hold_is_named(world, monkeypatch, changes, word
     monkeypatch.setattr("os.geteuid", lambda: 0)
     level, told = found(sandbox.isolation, world(run=tried(**changes)))
     assert (level, words in told) == ("warning", True), told
+
+
+@pytest.mark.parametrize(
+    ("why", "programs", "environ", "fix"),
+    [
+        ("`pasta` is not installed", {"apt-get"}, {}, "sudo apt-get install passt"),
+        (
+            "PRISM_WORKSPACE_NETWORK is shared",
+            {"pasta"},
+            {"PRISM_WORKSPACE_NETWORK": "shared"},
+            "Set PRISM_WORKSPACE_NETWORK to own, and start the daemon anew",
+        ),
+    ],
+)
+def test_a_network_that_is_shared_is_told_with_the_reason(world, why, programs, environ, fix):
+    known = {name: f"/bin/{name}" for name in {"bwrap", *programs}}
+    one = world(run=tried(network=f"shared: {why}"), which=known.get, environ=environ)
+    level, said = found(sandbox.isolation, one)
+    assert level == "warning"
+    assert f"each other's ports ({why})" in said
+    assert said.endswith(fix)
 
 
 def test_where_no_workspace_can_start_that_is_broken_and_why(world):

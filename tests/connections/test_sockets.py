@@ -2,11 +2,13 @@
 
 import json
 import socket
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from prism.kit.workspace_network import listeners
 from tests.waiting import eventually
 
 
@@ -90,13 +92,15 @@ def test_programs_may_use_the_path(site):
 def test_one_end_is_both(site):
     port = site.real_port("mine", "page")
     with site.socket() as one:
-        eventually(lambda: established(port) == 1)
+        eventually(lambda: established(site, port) == 1)
         one.socket.shutdown(socket.SHUT_RDWR)  # without a word
-        eventually(lambda: established(port) == 0)
+        eventually(lambda: established(site, port) == 0)
 
 
-def established(port):
-    """How many connections to that port there are."""
-    with open("/proc/net/tcp") as file:
-        rows = [line.split() for line in list(file)[1:]]
+def established(site, port):
+    """How many connections to that port there are, in any of the workspaces' networks."""
+    tables = [Path("/proc/net/tcp").read_text()]
+    for gateway in site.home.folder.glob("workspaces/local-*/network"):
+        tables.append(listeners(str(gateway)) or "")
+    rows = [line.split() for line in "".join(tables).splitlines()]
     return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)

@@ -7,6 +7,7 @@ round and resumes it, so nothing here ever blocks the loop.
 import itertools
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 from prism.agent.enclosure import Enclosure
 from prism.agent.freezer import Cgroup, Freezer, freezer, memory_limit, process_limit
 from prism.agent.identity import processes_allowed
+from prism.agent.network import Network
 from prism.agent.processes import Process, Start, descendants, marked, send, spawn
 from prism.agent.words import Ears, Log
 
@@ -75,11 +77,31 @@ class Crew:
         return self._freezer
 
     @property
+    def network(self) -> Network | None:
+        """The network that its programs have of their own; none where it is this computer's."""
+        return self._inside.network if self._inside else None
+
+    def tcp_socket(self, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
+        """A socket that reaches what its programs listen on."""
+        return self.network.tcp_socket(family) if self.network else socket.socket(family)
+
+    def mend(self) -> None:
+        """Start again what its network is made of, where that has ended by itself."""
+        if (network := self.network) is None:
+            return
+        if network.is_lost:
+            again = f"`prism workspace start {self._order.get('name', self.folder.name)}`"
+            raise Broken("MACHINE_FAILED", f"its network was ended. Start it again with {again}")
+        if network.mend() and self._inside:
+            self.ears.listen(network.words, self._inside.log)
+
+    @property
     def kinds(self) -> dict[str, str | None]:
         """How they are frozen and kept apart; none before there is anybody."""
         return {
             "freezer": self._freezer.kind if self._freezer else None,
             "sandbox": self._inside.kind if self._inside else None,
+            "network": self._inside.network_kind if self._inside else None,
         }
 
     def settle(self) -> None:
@@ -176,6 +198,8 @@ class Crew:
                 return
             if tool := self._tools.pop(pid, None):
                 tool.exit = os.waitstatus_to_exitcode(status)
+            elif self.network:
+                self.network.buried(pid)
 
     def end(self, grace: float, asleep: bool = False) -> Work:
         """Ask everybody to go, leaders first; then make them."""
@@ -231,6 +255,8 @@ class Crew:
                 self.notes.append(inside.note)
             self.ears.attend(inside.fileno(), self._hear)
             self.ears.listen(inside.words, inside.log)
+            if inside.network:
+                self.ears.listen(inside.network.words, inside.log)
         return self._inside
 
     def _hear(self) -> bool:
@@ -269,6 +295,8 @@ class Crew:
         if self._inside and self._inside.kind == "bubblewrap":
             below = [one for one in everybody if one.parent in place]
             place |= {one.pid for one in sorted(below, key=_age)[:1]}  # ours, within
+        if self.network:
+            place |= self.network.pids
         return [one.pid for one in everybody if one.pid not in place]
 
     def _confine(self) -> None:

@@ -31,6 +31,16 @@ from prism.agent.identity import (
     is_readable_by_all,
     processes_allowed,
 )
+from prism.agent.network import (
+    RESOLVER,
+    SHARED,
+    SOCKET,
+    VARIABLE,
+    Network,
+    NoNetwork,
+    pasta,
+    resolver_file,
+)
 from prism.agent.processes import LINUX, MARK, Start, descendants, spawn
 from prism.agent.recipe import SYSTEM
 from prism.agent.safe_paths import remove_tree
@@ -48,8 +58,11 @@ from prism.agent.words import Log, last_words
 
 PROGRAM = Path(__file__).resolve().with_name("inside.py")
 PATIENCE = 20.0
+NETWORKED = "networked"
 LONGEST_ANSWER = 65536  # bytes of a line
-SHARED = "it shares a user id with other workspaces: the file system of PRISM_HOME cannot map ids"
+SHARED_ID = (
+    "it shares a user id with other workspaces: the file system of PRISM_HOME cannot map ids"
+)
 
 
 class Enclosure:
@@ -70,6 +83,12 @@ class Enclosure:
         self.kind, self.words = "", -1
         self.note = ""
         """What people should know of how it is kept apart."""
+        self.network: Network | None = None
+        """Its own network; none where it has that of this computer."""
+        self.network_kind: str | None = None
+        """`own`, or `shared: why`; none without a sandbox."""
+        shares = os.environ.get(VARIABLE) == SHARED
+        self._shares_network = f"{VARIABLE} is {SHARED}" if shares else ""
         self._rest = b""
         self._identity: Identity | None = None
         self._open()
@@ -122,6 +141,7 @@ class Enclosure:
     def close(self) -> None:
         """Hang up; whoever is inside first then ends."""
         self._socket.close()
+        self._close_network()
         self._forget_identity()
 
     def _let_in(self, within: int, path: str) -> bool:
@@ -175,7 +195,7 @@ class Enclosure:
                 why = self._begin_as(bwrap, shared=False)
             except CannotMap:
                 why = self._begin_as(bwrap, shared=True)
-                self.note = SHARED
+                self.note = SHARED_ID
         if not why:
             self.kind = "bubblewrap"
             return
@@ -204,7 +224,57 @@ class Enclosure:
             self._identity.close()
             self._identity = None
 
+    def _close_network(self) -> None:
+        if self.network:
+            self.network.close()
+            self.network = None
+
     def _begin(self, bwrap: str | None, *, closed: bool = False) -> str:
+        """Start it, with a network of its own if that is possible; why not, if it is not ready."""
+        self.network_kind = f"shared: {self._shares_network}" if bwrap else None
+        (self._folder / SOCKET).unlink(missing_ok=True)  # of an earlier start
+        try:
+            if bwrap and not self._shares_network:
+                self._open_network()
+            if why := self._begin_within(bwrap, closed=closed):
+                self._close_network()
+                return why
+            if self.network:
+                self.network.wait()
+                remember_that_it_works(self._folder, NETWORKED)
+        except (NoNetwork, OSError) as error:
+            if self._shares_network or not bwrap:  # it is something else
+                raise
+            return self._share_network(str(error)) or self._begin(bwrap, closed=closed)
+        return ""
+
+    def _open_network(self) -> None:
+        user = self._identity.uid if self._identity else None
+        environment = {"PATH": SYSTEM, MARK: str(self._folder)}
+        self.network, self.network_kind = Network(self._folder, user, environment), "own"
+
+    def _share_network(self, reason: str) -> str:
+        """Have this computer's network from now on; or why nothing is started with that."""
+        if hasattr(self, "_socket"):
+            self._socket.close()
+            os.kill(self.pid, signal.SIGKILL)
+        self._close_network()
+        if pasta() and has_worked(self._folder, NETWORKED):
+            return f"it could be given a network of its own before, and cannot now: {reason}"
+        self._shares_network = reason
+        return ""
+
+    def _resolver(self) -> str | None:
+        """A file that says where names are asked for, where that is not as outside."""
+        path = self._folder / "resolv.conf"
+        said = resolver_file(_read(RESOLVER)) if self.network else None
+        if said is None:
+            return None
+        path.write_text(said)
+        path.chmod(0o644)
+        return str(path)
+
+    def _begin_within(self, bwrap: str | None, *, closed: bool) -> str:
         """Start it; empty when it is ready, else why it is not."""
         reachable = [*self._reachable, str(PROGRAM)]
         if bwrap:
@@ -213,15 +283,14 @@ class Enclosure:
         ours, theirs = socket.socketpair()
         argv = [sys.executable, "-I", "-S", str(PROGRAM), str(theirs.fileno())]
         if bwrap:
-            as_user = partial(enclosed, another_user=self._identity is not None, closed=closed)
-            argv = as_user(bwrap, argv, self._folder, reachable, self.volumes)
+            own, seen = partial(enclosed, resolver=self._resolver()), (reachable, self.volumes)
+            is_another = self._identity is not None
+            argv = own(bwrap, argv, self._folder, *seen, another_user=is_another, closed=closed)
         environment = {"PATH": SYSTEM, "LANG": "C.UTF-8", MARK: str(self._folder)}
 
         def prepare() -> None:
             os.set_inheritable(theirs.fileno(), True)
-            self._prepare()
-            if shown:
-                _lay(shown)
+            self._get_ready(shown)
 
         try:
             self.pid, self.words = spawn(Start(argv, environment, Path("/"), prepare))
@@ -231,13 +300,24 @@ class Enclosure:
                 os.close(tree)
         ours.settimeout(PATIENCE)
         if not self._greeted(ours, sandboxed=bool(bwrap)):
-            ours.close()
-            os.set_blocking(self.words, True)
-            with os.fdopen(self.words, "rb") as words:
-                return last_words(words.read().decode(errors="replace")) or "it ends at once"
+            return self._why_it_ended(ours)
         # Requests may be large and are sent whole; nobody waits for an answer.
         self._socket = ours
         return ""
+
+    def _get_ready(self, shown: list[tuple[str, int]]) -> None:
+        """What a new child of ours does before it becomes its first program."""
+        self._prepare()
+        if self.network:
+            self.network.enter()
+        if shown:
+            _lay(shown)
+
+    def _why_it_ended(self, ours: socket.socket) -> str:
+        ours.close()
+        os.set_blocking(self.words, True)
+        with os.fdopen(self.words, "rb") as words:
+            return last_words(words.read().decode(errors="replace")) or "it ends at once"
 
     def _greeted(self, ours: socket.socket, *, sandboxed: bool) -> bytes:
         """Tell the first program how to confine itself and all others; its answer, if any."""
@@ -308,6 +388,13 @@ def _first_of(pid: int) -> int | None:
     """The first process within, by the one that made its place."""
     children = [one for one in descendants(pid) if one.parent == pid]
     return min(children, key=lambda one: one.began).pid if children else None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _missing() -> str:

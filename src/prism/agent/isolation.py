@@ -5,7 +5,8 @@
 It is tried in the home, if that is there. `told` are the settings that a supervisor is told,
 as variables. It prints one JSON object: `user` is the uid that it had, `is_shared` whether
 other workspaces have it too, `kind` is how it was kept apart, `kept` are the promises by name,
-`processes` is how many it may have. Exit code 1: nothing can be started, and why.
+`processes` is how many it may have, `network` is `own`, or `shared: why`. Exit code 1: nothing
+can be started, and why.
 """
 
 import json
@@ -76,6 +77,7 @@ def _asked(folder: Path, reachable: list[str]) -> dict[str, Any]:
         "kind": place.kind,
         "kept": facts,
         "processes": processes if processes >= 0 else None,
+        "network": place.network_kind,
     }
 
 

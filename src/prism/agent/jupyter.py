@@ -40,16 +40,20 @@ class Kernels:
 
 
 def kernels(
-    port: int, token: str, home: Path, is_ours: Callable[[int], bool] = lambda port: True
+    port: int,
+    token: str,
+    home: Path,
+    is_ours: Callable[[int], bool] = lambda port: True,
+    tcp_socket: Callable[[], socket.socket] = socket.socket,
 ) -> Generator[None, None, Kernels]:
     """Ask one server about its kernels and open notebooks.
 
     `is_ours` says whether the machine's own programs listen on a port: whoever else has taken it
-    is not told the token.
+    is not told the token. `tcp_socket` makes a socket of the machine's network.
     """
     found = Kernels()
     paths = ("/api/kernels", "/api/sessions")
-    running, opened = yield from _answers(port, paths, token, is_ours)
+    running, opened = yield from _answers(port, paths, token, is_ours, tcp_socket)
     if not isinstance(running, list) or not isinstance(opened, list):
         found.doubts.append("Jupyter does not say what its kernels do")
         return found
@@ -78,11 +82,15 @@ def _saved(home: Path, path: str) -> float:
 
 
 def _answers(
-    port: int, paths: Sequence[str], token: str, is_ours: Callable[[int], bool]
+    port: int,
+    paths: Sequence[str],
+    token: str,
+    is_ours: Callable[[int], bool],
+    tcp_socket: Callable[[], socket.socket],
 ) -> Asking:
     """What each GET answers; nothing for those that do not, in time and in JSON."""
     until = time.monotonic() + PATIENCE
-    with socket.socket() as one:
+    with tcp_socket() as one:
         one.settimeout(MOMENT)
         try:
             code = one.connect_ex((HOST, port))  # here that is at once, or never

@@ -13,6 +13,7 @@ from prism.agent.door import Door
 from prism.agent.folder import FULL, Folder
 from prism.agent.freezer import CannotFreeze
 from prism.agent.mounts import Mounts
+from prism.agent.network import Network
 from prism.agent.recipe import Recipe
 from prism.agent.services import Services
 from prism.agent.setup import Setup
@@ -37,7 +38,7 @@ class Machine:
         self._services = self._fresh_services(self._before.get("services", {}))
         visits = Visits()
         self._door = Door(self._recipe, self.crew, ears, lambda: self._phase == "on", visits)
-        self._watch = Watch(self._recipe, self._before, guests=visits)
+        self._watch = Watch(self._recipe, self._before, guests=visits, network=self._network)
         self._diary = Diary(folder.logs)
         self._work: Work | None = None
         self._way = ""  # where the work leads
@@ -96,6 +97,9 @@ class Machine:
             self._diary.note(self._told or self._before, seen)
             self._told = seen
 
+    def _network(self) -> Network | None:
+        return self.crew.network
+
     def _notes(self) -> list[str]:
         late = "a volume came while it ran and shows its content after a stop and a start"
         trouble = [self._mounts.trouble] if self._mounts.trouble else []
@@ -106,6 +110,7 @@ class Machine:
         try:
             if self._mounts.step() or self.crew.is_parting:
                 self.crew.admit()
+            self.crew.mend()
             way = self._wanted_way()
             self._fresh = bool(way) and self._may_turn(way)
             if self._fresh:

@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from prism.agent.processes import LINUX, descendants
 
@@ -28,10 +28,18 @@ def free_port(wish: int | None) -> int:
     raise OSError(errno.EADDRINUSE, "no free port")
 
 
-def answers(port: int, path: str | None, patience: float = 5) -> Generator[None, None, bool]:
-    """Whether something answers there: an HTTP GET of `path`, or else a connection."""
+def answers(
+    port: int,
+    path: str | None,
+    patience: float = 5,
+    tcp_socket: Callable[[], socket.socket] = socket.socket,
+) -> Generator[None, None, bool]:
+    """Whether something answers there: an HTTP GET of `path`, or else a connection.
+
+    `tcp_socket` makes a socket of the network that the port is of.
+    """
     until = time.monotonic() + patience
-    with socket.socket() as one:
+    with tcp_socket() as one:
         one.setblocking(False)
         code = one.connect_ex((HOST, port))
         while code in AGAIN and time.monotonic() < until:

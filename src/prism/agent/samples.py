@@ -7,7 +7,7 @@ whole process table: a look costs the same on a crowded computer.
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple, TypeVar
 
 from prism.agent.processes import LINUX
@@ -49,12 +49,18 @@ class Look(NamedTuple):
     carried: dict[int, int] | None  # bytes, by socket
 
 
-def look(of: int, wanted: Iterable[str], connections: Connections | None = None) -> Look:
+def look(
+    of: int,
+    wanted: Iterable[str],
+    connections: Connections | None = None,
+    passed_over: Collection[int] = (),
+) -> Look:
     """Look at everything that came of a process; only what is wanted is asked for.
 
-    `connections` remembers what was found out at the look before.
+    `connections` remembers what was found out at the look before; `passed_over` are pids that
+    are not looked at.
     """
-    lives = {(it.pid, it.began): it for it in _lives(of)}
+    lives = {(it.pid, it.began): it for it in _lives(of) if it.pid not in passed_over}
     pids = [pid for pid, _ in lives]
     moved = carried = None
     if LINUX and "disk" in wanted:

@@ -2,8 +2,8 @@
 
 The system and the interpreter, read-only; its own home, environment and temporary files;
 devices, processes and semaphores of its own. Not the user's home, not other machines, not
-the daemon's state or socket, not the sockets in /run; wherever they lie (`layers.py`). The
-network is shared, and with it sockets of Unix that have a name and no file.
+the daemon's state or socket, not the sockets in /run; wherever they lie (`layers.py`). Which
+network it has is not decided here: it is in that in which bubblewrap is started (`network.py`).
 """
 
 import os
@@ -21,6 +21,7 @@ SECRET_FOLDERS = ("/etc/ssh", "/etc/ssl/private", "/etc/sudoers.d")
 KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/acpi")
 ACCOUNTS = ("/etc/passwd", "/etc/group")
 NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/localtime")
+SANDBOXED = "sandboxed"
 ACCELERATORS = ("nvidia", "dri", "kfd", "infiniband")
 # What the first program needs to become another user, and then has no more.
 TO_BECOME = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_SYS_ADMIN")
@@ -31,23 +32,23 @@ def bubblewrap() -> str | None:
     return which("bwrap", PROGRAMS) if LINUX else None
 
 
-def has_worked(folder: Path) -> bool:
+def has_worked(folder: Path, what: str = SANDBOXED) -> bool:
     """Whether a machine of this home was ever run in a sandbox: then none runs without one.
 
     A workspace may keep the system from making another, for example by using up what there is
-    of namespaces or processes.
+    of namespaces or processes. `what` else a machine had is remembered in the same way.
     """
-    return _memory(folder).exists()
+    return _memory(folder, what).exists()
 
 
-def remember_that_it_works(folder: Path) -> None:
+def remember_that_it_works(folder: Path, what: str = SANDBOXED) -> None:
     """Keep it for all machines of this home."""
-    if not has_worked(folder):
-        _memory(folder).touch()
+    if not has_worked(folder, what):
+        _memory(folder, what).touch()
 
 
-def _memory(folder: Path) -> Path:
-    return folder.parent.parent / "sandboxed"
+def _memory(folder: Path, what: str) -> Path:
+    return folder.parent.parent / what
 
 
 def enclosed(
@@ -60,6 +61,7 @@ def enclosed(
     private: Iterable[str] = (),
     another_user: bool = False,
     closed: bool = False,
+    resolver: str | None = None,
 ) -> list[str]:
     """The command that runs `argv` in a place of its own.
 
@@ -67,7 +69,7 @@ def enclosed(
     where volumes are (`grafts.py`), which is empty but for them. `private` is what is hidden
     wherever it lies, as are the home that the machine belongs to, and the user's. `argv` may
     become `another_user`, for whom `folder` has the accounts. In a `closed` sandbox nobody
-    can make another user namespace.
+    can make another user namespace. `resolver` is shown as `/etc/resolv.conf`.
     """
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--as-pid-1"]
     words += [*_rights(another_user, closed), *_system(), *_kept_from_it()]
@@ -80,6 +82,7 @@ def enclosed(
     for path, shown in layers(SYSTEM, reachable, hidden):
         words += [*_entered(path), "--ro-bind-try", path, path] if shown else ["--tmpfs", path]
         empty += [] if shown else [path]
+    words += _asking(resolver)
     words += _entered(str(folder / "home"))
     if another_user:
         words += _for_another_user(folder)
@@ -137,6 +140,10 @@ def closed_to_others(paths: Iterable[str]) -> list[str]:
 def _entered(path: str) -> list[str]:
     """Make the folders above a path such that every user passes; else they are as the path is."""
     return ["--dir", os.path.dirname(path)]
+
+
+def _asking(resolver: str | None) -> list[str]:
+    return ["--ro-bind", resolver, os.path.realpath("/etc/resolv.conf")] if resolver else []
 
 
 def _for_another_user(folder: Path) -> list[str]:

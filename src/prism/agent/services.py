@@ -53,7 +53,9 @@ class Service:
         """Run it, on a port that is free now."""
         self._token = self._recipe.folder.token()
         self._check()
-        self.port = ports.free_port(self.port)
+        self._crew.settle()
+        network = self._crew.network
+        self.port = network.publish(self.port) if network else ports.free_port(self.port)
         own = self._order.get("environment", {})
         environment = self._recipe.surroundings(own, self.port, self._token)
         command = self._recipe.command(self.name, self.port, self._token)
@@ -78,12 +80,14 @@ class Service:
         """Go on asking whether it answers; each call is one step of the question."""
         assert self.port is not None, "a service that runs has a port"
         if self._asking is None:
-            self._asking = ports.answers(self.port, self._order.get("health"))
+            health, crew = self._order.get("health"), self._crew
+            self._asking = ports.answers(self.port, health, tcp_socket=crew.tcp_socket)
         try:
             next(self._asking)
         except StopIteration as asked:
             self._asking = None
-            foreign = asked.value and not ports.is_ours(self.port)
+            is_ours = self._crew.network is not None or ports.is_ours(self.port)
+            foreign = asked.value and not is_ours
             self._doubt(bool(foreign))
             # A service that is not asked for a path need not listen at once, or ever.
             self.answered = not foreign and (asked.value or not self._order.get("health"))

@@ -10,7 +10,8 @@ between two looks, is not in it.
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20
 ONE, DUMP = 0x1, 0x301  # NLM_F_REQUEST, and with it NLM_F_ROOT | NLM_F_MATCH
@@ -20,20 +21,47 @@ EVERY = 0xFFF & ~(1 << FORGOTTEN)  # states; waiting to be forgotten, it is nobo
 HEAD = struct.Struct("=IHHII")
 # Where they stand in a whole message (`inet_diag_msg` behind a head), and in `tcp_info`.
 STATE, ENDS, INODE_AT, MESSAGE, CARRIED = 17, slice(20, 68), 84, 88, 120
-INODE = struct.Struct("=I")
+INODE, UID_AND_INODE, UID_AT = struct.Struct("=I"), struct.Struct("=II"), 80
 ENOUGH = 1 << 14  # bytes of one answer
 PATIENCE = 0.5
 AT_ONCE = 64  # questions in one message; their answers fit into what a socket holds
 UNIX = struct.Struct("=BBHIIIII")
 ANY = 0xFFFFFFFF
+ANY_INTERFACE_NO_COOKIE = b"\0" * 4 + b"\xff" * 8
+MAPPED = b"\0" * 10 + b"\xff\xff"
 
 ATTRIBUTE, COUNTED = struct.Struct("=HH"), struct.Struct("=QQ")
+
+
+class Owner(NamedTuple):
+    """To whom a socket belongs; inode 0 is a socket that nobody has any more."""
+
+    uid: int
+    inode: int
+
+
+def owner_of(
+    kernel: socket.socket, local: tuple[str, int], remote: tuple[str, int]
+) -> Owner | None:
+    """To whom the TCP socket with these two ends belongs, which are addresses of IPv4."""
+    addresses = [socket.inet_aton(host) for host, _ in (local, remote)]
+    ports = struct.pack("!HH", local[1], remote[1])
+    ends = ports + b"".join(it.ljust(16, b"\0") for it in addresses)
+    mapped = ports + b"".join(MAPPED + it for it in addresses)
+    kernel.send(_question(socket.AF_INET, ONE, ends + ANY_INTERFACE_NO_COOKIE))
+    said = kernel.recv(ENOUGH)
+    # Where there is no such connection the kernel may name a listener instead.
+    if HEAD.unpack_from(said)[1] == ERROR or said[ENDS][: len(ends)] not in {ends, mapped}:
+        return None
+    return Owner(*UID_AND_INODE.unpack_from(said, UID_AT))
 
 
 class Connections:
     """Those of one machine, from one look to the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: Callable[[], socket.socket] | None = None) -> None:
+        """`kernel` makes a socket for questions, where its network is another one than ours."""
+        self._kernel = kernel or diagnosis
         self._known: dict[int, bytes] = {}  # how the kernel is asked for each
         self._others: set[int] = set()  # sockets that never carry: of UNIX, or listening
 
@@ -45,7 +73,7 @@ class Connections:
         if not mine - self._others:
             return {}
         try:
-            with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+            with self._kernel() as kernel:
                 kernel.settimeout(PATIENCE)
                 found = self._of_known(kernel)
                 if new := mine - self._others - self._known.keys():
@@ -86,6 +114,11 @@ class Connections:
                     self._known[inode] = _question(family, ONE, message[ENDS])
                     found[inode] = _bytes(message)
         return found
+
+
+def diagnosis() -> socket.socket:
+    """A socket for questions about the network that this process is in."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
 
 
 def _held(pid: int) -> Iterator[int]:

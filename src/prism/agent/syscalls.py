@@ -12,7 +12,7 @@ OPEN_TREE, MOVE_MOUNT, OPENAT2, MOUNT_SETATTR = 428, 429, 437, 442
 AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW = -100, 0x1000, 0x8000, 0x100
 OPEN_TREE_CLONE = 1
 MOVE_FROM_DESCRIPTOR, MOVE_TO_DESCRIPTOR = 0x04, 0x40
-NEW_MOUNTS, NEW_USER = 0x00020000, 0x10000000
+NEW_MOUNTS, NEW_USER, NEW_NETWORK = 0x00020000, 0x10000000, 0x40000000
 MS_RECURSIVE, MS_PRIVATE = 0x4000, 1 << 18
 ATTRIBUTE_NO_SUID, ATTRIBUTE_NO_DEVICES, ATTRIBUTE_ID_MAP = 0x2, 0x4, 0x00100000
 RESOLVE_NO_MAGIC_LINKS, RESOLVE_NO_SYMLINKS = 0x02, 0x04
@@ -78,6 +78,11 @@ def enter(namespace: int, kind: int) -> None:
 def make_mounts_private() -> None:
     """Let no mount of this namespace reach another one."""
     _checked(_libc.mount(None, b"/", None, MS_RECURSIVE | MS_PRIVATE, None), "mount")
+
+
+def mount_memory(path: str) -> None:
+    """Mount an empty file system in memory over a folder."""
+    _checked(_libc.mount(b"tmpfs", os.fsencode(path), b"tmpfs", 0, b"mode=755"), path)
 
 
 def is_unsupported(error: OSError) -> bool:

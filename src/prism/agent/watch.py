@@ -7,6 +7,7 @@ machine and itself: whoever starts it again finds it awake, with a new time to b
 """
 
 import os
+import socket
 import time
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Protocol
@@ -14,9 +15,10 @@ from typing import Any, Protocol
 from prism.agent import gpus, jupyter, ports
 from prism.agent.folder import Folder, read
 from prism.agent.idle import Rule, Sample, Verdict, is_due, judge
+from prism.agent.network import Network
 from prism.agent.recipe import Recipe
 from prism.agent.samples import Look, figures, look, wanting
-from prism.agent.sockets import Connections
+from prism.agent.sockets import Connections, diagnosis
 from prism.agent.terminals import observed
 from prism.agent.visits import Guests, Visits
 
@@ -52,20 +54,24 @@ class Watch:
         before: dict[str, Any],
         looks: Looks | None = None,
         guests: Guests | None = None,
+        network: Callable[[], Network | None] = lambda: None,
     ) -> None:
-        """`looks` sees more than what came of this process, on a machine of its own."""
+        """`looks` sees more than what came of this process, on a machine of its own.
+
+        `network` is what the machine's programs have for a network, if not this computer's.
+        """
+        self._network = network
         self._guests: Guests = guests or Visits()
         self._folder: Folder = recipe.folder
-        self._looks = looks or _at_our_own
-        # A machine of its own has no neighbour who could take a port of it.
-        self._is_ours = (lambda port: True) if looks else ports.is_ours
+        self._looks = looks or self._look_at_our_own
+        self._is_alone = looks is not None
         self._recipe = recipe
         self._rule: Rule | None = None
         self._read: tuple[int, int] = (0, 0)
         self._known: Verdict | None = None
         self._figures: dict[str, float | None] = {}
         self._before: Look | None = None
-        self._connections = Connections()
+        self._connections = Connections(self._diagnosis)
         self._looking: Generator[None, None, None] | None = None
         self._next = 0.0
         self._phase = ""
@@ -144,8 +150,8 @@ class Watch:
         touches, doubts = [], list[str]()
         for it in asked:
             secret = self._recipe.secret(it.name)
-            asking = jupyter.kernels(it.port or 0, secret, self._folder.home, self._is_ours)
-            said = yield from asking
+            home, make = self._folder.home, self._tcp_socket
+            said = yield from jupyter.kernels(it.port or 0, secret, home, self._is_ours, make)
             work += said.work
             touches += said.touches
             doubts += said.doubts
@@ -188,6 +194,20 @@ class Watch:
                 self._start_over()
         return self._rule
 
+    def _is_ours(self, port: int) -> bool:
+        """Whether no neighbour can have taken that port; a network of its own has none."""
+        return self._is_alone or self._network() is not None or ports.is_ours(port)
+
+    def _tcp_socket(self) -> socket.socket:
+        return network.tcp_socket() if (network := self._network()) else socket.socket()
+
+    def _diagnosis(self) -> socket.socket:
+        return network.diagnosis() if (network := self._network()) else diagnosis()
+
+    def _look_at_our_own(self, wanted: Iterable[str], connections: Connections) -> Look:
+        network = self._network()
+        return look(os.getpid(), wanted, connections, network.pids if network else ())
+
     def _memory(self) -> int:
         """How many bytes the machine may use."""
         megabytes = self._recipe.order.get("limits", {}).get("memory_mb")
@@ -197,10 +217,6 @@ class Watch:
     def _start_over(self) -> None:
         self._known = self._before = self._looking = self._going = None
         self._figures, self._next = {}, 0.0
-
-
-def _at_our_own(wanted: Iterable[str], connections: Connections) -> Look:
-    return look(os.getpid(), wanted, connections)
 
 
 def _is_jupyter(recipe: Recipe, service: str) -> bool:

@@ -9,13 +9,14 @@ from msgspec import Struct
 
 from prism.connections.model import Asked, PortSilent, Way
 from prism.connections.plan import origin
-from prism.connections.ports import Reach, Spot
+from prism.connections.ports import Publishes, Reach, Spot
 from prism.workspaces.live import Doors
 from prism.workspaces.model import Workspace
 from prism.workspaces.ports import Access, Compute, Door
 from prism.workspaces.snapshot import Kept, Pages, Snapshot
 
 WEB = 8888  # the port that is meant where neither anybody nor the template says one
+HOST = "127.0.0.1"
 FRESH = 1.0  # seconds that an answer of a machine holds
 
 
@@ -87,7 +88,18 @@ class Finder:
         service, spot, _ = self._spot(it, access, port)
         short = service is not None and service == next(iter(it.recipe.services), None)
         url = origin(Asked(it.name, None if short else port), self.suffix)
-        return Way(service=service, port=port, url=url, host=spot.host, target=spot.port)
+        host, target = self._published(it, spot)
+        return Way(service=service, port=port, url=url, host=host, target=target)
+
+    def _published(self, it: Workspace, spot: Spot) -> tuple[str, int]:
+        """Where programs of this computer dial it."""
+        reach = self._computes[it.place]
+        if not spot.network or not isinstance(reach, Publishes):
+            return spot.host, spot.port
+        try:
+            return HOST, reach.published(it.machine_id or "", spot)
+        except OSError as error:
+            raise _silent(it, f"its network does not answer: {error}") from error
 
     def _running(self, name: str) -> Kept:
         """The workspace, from memory; a list of a thousand is not searched twice."""

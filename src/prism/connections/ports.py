@@ -9,13 +9,15 @@ class Spot(Struct, frozen=True, kw_only=True):
     """Where a port of a machine is dialled.
 
     `listener` names the very socket that listens; `certificate` is the SHA-256 of its TLS
-    certificate where the machine has said it by another way than that port.
+    certificate where the machine has said it by another way than that port. `network` is the
+    gateway to its own network (`kit/workspace_network.py`), in which the port is then dialled.
     """
 
     host: str
     port: int
     listener: str
     certificate: bytes | None = None
+    network: str = ""
 
 
 @runtime_checkable
@@ -27,3 +29,11 @@ class Reach(Protocol):
 
         The port of another machine, of the daemon, or of another program is nothing.
         """
+
+
+@runtime_checkable
+class Publishes(Protocol):
+    """A `Reach` whose machines may have networks of their own."""
+
+    def published(self, id: str, spot: Spot) -> int:
+        """The port of this computer that leads to a port of a machine, for programs of ours."""

@@ -43,7 +43,7 @@ class Relay:
 
     def __init__(self, pins: Pins) -> None:
         self._pins = pins
-        self._session: ClientSession | None = None
+        self._sessions: dict[str, ClientSession] = {}  # one for each network
         self._endless: set[asyncio.Task[object]] = set()
         self._home = False  # whether the daemon is on its way there
 
@@ -76,9 +76,9 @@ class Relay:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        while self._sessions:
+            _, session = self._sessions.popitem()
+            await session.close()
 
     @contextlib.asynccontextmanager
     async def _asked(self, it: Exchange, client: _Client) -> AsyncIterator[ClientResponse]:
@@ -87,7 +87,7 @@ class Relay:
         lines = to_service(it.scope["headers"], it.route)
         try:
             pin = await self._pins.of(it.target) if it.target.tls else None
-            answer = await self._opened().request(
+            answer = await self._opened(it.target.spot.network).request(
                 it.scope["method"],
                 _url(it),
                 headers=[(name.decode(), _text(value)) for name, value in lines],
@@ -107,13 +107,16 @@ class Relay:
             # What was not read to its end would be found there by the next request.
             answer.release() if answer.content.at_eof() else answer.close()
 
-    def _opened(self) -> ClientSession:
-        if self._session is None:
+    def _opened(self, network: str) -> ClientSession:
+        """What has connections of that network, and of no other."""
+        if (known := self._sessions.get(network)) is None:
             import aiohttp  # noqa: PLC0415  cold start: as above
 
-            self._session = aiohttp.ClientSession(
+            from prism.connections.connector import NetworkConnector  # noqa: PLC0415  cold start
+
+            known = self._sessions[network] = aiohttp.ClientSession(
                 auto_decompress=False,
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE),
+                connector=NetworkConnector(network, limit=0, keepalive_timeout=IDLE),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 max_field_size=LONGEST_LINE,
                 max_line_size=LONGEST_LINE,
@@ -121,7 +124,7 @@ class Relay:
                 skip_auto_headers=UNREAD,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=DIAL),
             )
-        return self._session
+        return known
 
 
 class _Client:

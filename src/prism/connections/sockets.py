@@ -15,6 +15,7 @@ from prism.connections.tls import Pins, compare, unverified
 from prism.kit.gate import Send
 from prism.kit.pipe import splice
 from prism.kit.takeover import TAKE
+from prism.kit.workspace_network import connected
 
 DIAL, ANSWER = 5.0, 60.0  # seconds to connect, and for the handshake's answer
 LONGEST = 64 * 1024  # bytes of a head; and of the body of a refusal
@@ -104,7 +105,11 @@ async def _dialled(target: Target, pins: Pins) -> Answer:
     pin = await pins.of(target) if target.tls else None
     tls = unverified() if target.tls else None
     loop = asyncio.get_running_loop()
-    transport, service = await loop.create_connection(Answer, spot.host, spot.port, ssl=tls)
+    one = await connected(spot.host, spot.port, spot.network)
+    name = spot.host if tls else None
+    transport, service = await loop.create_connection(
+        Answer, sock=one, ssl=tls, server_hostname=name
+    )
     if pin is not None:
         try:
             compare(transport.get_extra_info("ssl_object"), pin)

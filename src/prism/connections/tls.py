@@ -11,6 +11,8 @@ import ssl
 
 from prism.connections.finding import Target
 from prism.connections.model import CertificateChanged
+from prism.connections.ports import Spot
+from prism.kit.workspace_network import connected
 
 PATIENCE = 5.0
 
@@ -31,7 +33,7 @@ class Pins:
             if len(self._known) > 1000:
                 self._known.clear()
             async with asyncio.timeout(PATIENCE):
-                shown = await _shown(spot.host, spot.port)
+                shown = await _shown(spot)
             self._known.setdefault(key, shown)
         return self._known[key]
 
@@ -56,8 +58,11 @@ def fingerprint(certificate: bytes) -> bytes:
     return hashlib.sha256(certificate).digest()
 
 
-async def _shown(host: str, port: int) -> bytes:
-    _, writer = await asyncio.open_connection(host, port, ssl=unverified())
+async def _shown(spot: Spot) -> bytes:
+    one = await connected(spot.host, spot.port, spot.network)
+    _, writer = await asyncio.open_connection(
+        sock=one, ssl=unverified(), server_hostname=spot.host
+    )
     try:
         tls: ssl.SSLObject = writer.get_extra_info("ssl_object")
         return fingerprint(tls.getpeercert(binary_form=True) or b"")

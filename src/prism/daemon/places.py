@@ -77,9 +77,13 @@ class Joined(Mapping[str, T]):
         return len(self._here) + len(self._joined())
 
 
+# Settings that the supervisors of local machines need.
+TOLD = ("uid_range", "pids_max", "workspace_network")
+
+
 def local_compute(settings: Settings) -> LocalCompute:
     """Machines that are folders of this computer."""
-    told = {name: str(getattr(settings, name)) for name in ("uid_range", "pids_max")}
+    told = {name: str(getattr(settings, name)) for name in TOLD}
     return LocalCompute(
         settings.workspaces,
         remembered=timedelta(seconds=settings.terminated_retention),

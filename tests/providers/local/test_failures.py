@@ -155,7 +155,15 @@ def test_a_token_in_a_command_would_be_public_and_is_refused(world):
     assert "`environment`" in broken(world, id, "TEMPLATE_INVALID")
 
 
-def test_a_port_that_another_program_took_meanwhile_is_not_taken_for_ours(world):
+def test_a_port_that_another_program_took_meanwhile_is_not_taken_for_ours(tmp_path, packages):
+    world = World(tmp_path, packages, told={"PRISM_WORKSPACE_NETWORK": "shared"})
+    try:
+        _taken(world)
+    finally:
+        world.close()
+
+
+def _taken(world):
     # The stranger listens on the machine's port before the machine's own program can.
     waits = "while [ ! -e {home}/go ]; do sleep 0.02; done; exec python -m http.server {port}"
     service = Service(command=f"sh -c '{waits} --bind 127.0.0.1'", port=80, health="/")

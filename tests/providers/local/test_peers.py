@@ -37,11 +37,15 @@ print(again.recv(4096).decode())
 """
 
 
+# From a network of its own a workspace does not even reach the loopback of this computer.
+SHARED = {"PRISM_WORKSPACE_NETWORK": "shared"}
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A daemon, and a workspace that runs."""
     home = Home(tmp_path_factory.mktemp("peers") / "home")
-    with home.living():
+    with home.living(**SHARED):
         home.said("launch", "plain-shell", "mine")
         yield home
         home.said("terminate", "mine", "--yes")

@@ -10,7 +10,7 @@ from prism.providers.local import reach
 from prism.providers.local.folder import holder
 from prism.workspaces.model import Seen
 from tests.providers.local.test_life import LENT, python_for_all, surroundings
-from tests.providers.local.world import page
+from tests.providers.local.world import World, page
 
 
 def port_of(world, id):
@@ -48,15 +48,23 @@ def test_a_strangers_port_is_nobodys(world, pair):
             assert [world.compute.spot(id, port) for id in pair] == [None, None]
 
 
-def test_who_shares_a_port_with_a_stranger_is_not_reached(world, pair):
-    """Where two listen, nobody knows whom a connection meets."""
-    port = port_of(world, pair[0])
+def test_who_shares_a_port_with_a_stranger_is_not_reached(tmp_path, packages):
+    """Where two listen in one network, nobody knows whom a connection meets."""
+    world = World(tmp_path, packages, told={"PRISM_WORKSPACE_NETWORK": "shared"})
+    try:
+        _shares(world, world.launched(page()))
+    finally:
+        world.close()
+
+
+def _shares(world, id):
+    port = port_of(world, id)
     with socket.socket(socket.AF_INET6) as stranger:
         stranger.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         stranger.bind(("::", port))
         stranger.listen()
-        assert world.compute.spot(pair[0], port) is None
-    assert world.compute.spot(pair[0], port) is not None
+        assert world.compute.spot(id, port) is None
+    assert world.compute.spot(id, port) is not None
 
 
 def test_a_machine_that_is_off_has_no_ports(world, pair):

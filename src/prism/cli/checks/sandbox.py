@@ -7,7 +7,7 @@ import re
 import socket
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -20,7 +20,11 @@ from prism.settings import Settings, uids, variable
 AGENT = Path(__file__).parents[2] / "agent"
 TRIAL, ISOLATION = AGENT / "trial.py", AGENT / "isolation.py"
 VARIABLE = variable("uid_range")
-TOLD = (VARIABLE, variable("pids_max"))
+TOLD = (VARIABLE, variable("pids_max"), variable("workspace_network"))
+SHARES = (
+    "this computer's network, where they reach what listens on loopback and each other's ports"
+)
+TUN = Path("/dev/net/tun")
 PROMISES = {  # what is said where they hold, and where they do not
     "capabilities": ("no capabilities", "they have capabilities"),
     "namespaces": ("no new user namespaces", "they can make user namespaces"),
@@ -50,7 +54,7 @@ def bubblewrap(world: World) -> Finding:
         return warning(f"it is not installed: {APART}", installing(world, "bubblewrap"))
     ran = _tried(world, program)
     if ran.code == 0:
-        return ok("workspaces see neither your files nor each other; they share your network")
+        return ok("workspaces see neither your files nor each other")
     if ran.code == SEEN:
         first, *more = ran.said.splitlines()
         said = f"workspaces can read {first}" + (f" and {len(more)} more" if more else "")
@@ -94,6 +98,11 @@ def _judged(world: World, said: Mapping[str, Any]) -> Finding:
         kept.append(f"at most {said['processes']:,} processes")
     else:
         missing.append("no limit of processes")
+    network = said["network"]
+    if network == "own":
+        kept.append("a network of each one's own")
+    elif network:
+        missing.append(f"{SHARES} ({network.removeprefix('shared: ')})")
     user, is_root = said["user"], os.geteuid() == 0
     if not is_root:
         who = f"they run as you (uid {user})"
@@ -103,14 +112,30 @@ def _judged(world: World, said: Mapping[str, Any]) -> Finding:
     else:
         who = f"each runs as a user of its own (the next one as uid {user})"
     if missing:
-        return warning(f"{who}, but {', '.join(missing)}", _remedy(world))
+        return warning(f"{who}, but {', '.join(missing)}", _remedy(world, missing))
     return ok(f"{who}, with {', '.join(kept)}")
 
 
-def _remedy(world: World) -> str:
+def _remedy(world: World, missing: Sequence[str] = ()) -> str:
     if world.which("bwrap") is None:
         return installing(world, "bubblewrap")
+    if len(missing) == 1 and missing[0].startswith(SHARES):
+        return _network_remedy(world)
     return "Linux 5.14 or newer has all of it, with PRISM_HOME on ext4, XFS or btrfs"
+
+
+def _network_remedy(world: World) -> str:
+    """How workspaces get networks of their own from their next start."""
+    name = variable("workspace_network")
+    if world.environ.get(name) == "shared":
+        return f"Set {name} to own, and start the daemon anew"
+    if world.which("pasta") is None:
+        return installing(world, "passt")
+    if not TUN.exists():
+        return "sudo modprobe tun"
+    if not os.access(TUN, os.R_OK | os.W_OK):
+        return f"sudo chmod 0666 {TUN}"
+    return "Ask who runs this machine: `pasta` needs user namespaces and /dev/net/tun"
 
 
 def _taken(ids: str) -> str | None:
@@ -129,7 +154,8 @@ def display(world: World) -> Finding:
     for name in names:
         if _admits(name):
             return warning(
-                f"@{name} lets in whoever is you, and so every workspace: to your screen and keys",
+                f"@{name} lets in whoever is you, and so every workspace that shares your network:"
+                " to your screen and keys",
                 'xhost "-si:localuser:$(id -un)"',
             )
     return ok(f"@{names[0]} asks for a key, which workspaces do not see")

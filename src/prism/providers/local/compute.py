@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from prism.connections.ports import Spot
 from prism.errors import Unavailable
+from prism.kit.workspace_network import published
 from prism.providers.local import folder as folders
 from prism.providers.local import reach, supervision
 from prism.providers.local.folder import State, Wanted
@@ -95,6 +96,7 @@ class LocalCompute:
         self._glances: dict[str, Glance] = {}
         self._surveyed = False
         self._writing = threading.Lock()
+        self._published: dict[tuple[str, int], tuple[Stamp | None, int]] = {}
         self.peers = Peers(self._fenced, self._supervisors)
         """Who knocks at the daemon's own door."""
         self.ssh = SshGate(self._root.parent, self._root, self._on, self._within)
@@ -235,15 +237,27 @@ class LocalCompute:
         glances = dict(self._glances)
         return {id: it.name for id, it in glances.items() if it.machine.seen is Seen.ON}
 
-    def _within(self, id: str, host: str, port: int) -> tuple[str, int] | None:
+    def published(self, id: str, spot: Spot) -> int:
+        """Implements `connections.ports.Publishes`; the ports of services are from the start."""
+        folder = self._folder(id)
+        seen = folders.seen(folder) if folder else None
+        if seen and any(it.port == spot.port for it in seen.services.values()):
+            return spot.port
+        began, key = _stamp(spot.network), (id, spot.port)
+        with self._writing:
+            known = self._published.get(key)
+            if known is None or known[0] != began:  # it was started anew, with another network
+                known = self._published[key] = began, published(spot.network, spot.port)
+        return known[1]
+
+    def _within(self, id: str, host: str, port: int) -> Spot | None:
         """Where a guest's forwarding leads: a port of a service, or one of the machine's own."""
         if host not in LOOPBACK or (folder := self._folder(id)) is None:
             return None
         if (seen := folders.seen(folder)) and (order := folders.ordered(folder)):
             given = {it.port: seen.services.get(name) for name, it in order.services.items()}
             port = (service.port if (service := given.get(port)) else None) or port
-        spot = self.spot(id, port)
-        return (spot.host, spot.port) if spot else None
+        return self.spot(id, port)
 
     def _want(self, id: str, state: State) -> None:
         if (folder := self._folder(id)) is None:

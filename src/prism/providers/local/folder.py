@@ -63,6 +63,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """The volumes that programs in its sandbox can reach at this moment."""
     sandbox: str | None = None
     """`bubblewrap`, or `none: why`; null while nothing runs."""
+    network: str | None = None
+    """`own`, or `shared: why`; null without a sandbox."""
     freezer: str | None = None
     """`cgroup` or `signals`; null while nothing runs."""
 

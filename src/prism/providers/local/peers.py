@@ -22,6 +22,7 @@ from pathlib import Path
 MOST = 16  # who knocked lately, and will again: a browser, a notebook
 KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272}.get(platform.machine())
 KCMP_FILES = 2
+PASTA = ("pasta", "passt")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -56,7 +57,7 @@ class Peers:
     def _within(self) -> set[int]:
         """The daemon itself, the supervisors, and all that came of them in a sandbox."""
         supervisors = self._supervisors()
-        below = {pid for pid in _descendants(supervisors) if _nested(pid)}
+        below = {pid for pid in _descendants(supervisors) if _is_apart(pid)}
         return {os.getpid(), *supervisors, *below}
 
     def _others(self, within: set[int]) -> Iterator[int]:
@@ -68,7 +69,7 @@ class Peers:
         yield from (pid for pid in everybody if pid not in within and pid not in lately)
 
     def _came_in(self, pid: int) -> bool:
-        return _nested(pid) and _came_of(pid, self._supervisors())
+        return _is_apart(pid) and _came_of(pid, self._supervisors())
 
     def _remember(self, pid: int) -> None:
         with self._writing:
@@ -120,9 +121,10 @@ def _leads(number: str, folder: int, link: str) -> bool:
         return False
 
 
-def _nested(pid: int) -> bool:
-    """Whether it lives in a PID namespace within ours."""
-    return len(_status(pid).get("NSpid", "").split()) > 1
+def _is_apart(pid: int) -> bool:
+    """Whether it lives in a PID namespace within ours, or passes on what such a one sends."""
+    status = _status(pid)
+    return len(status.get("NSpid", "").split()) > 1 or status.get("Name", "").startswith(PASTA)
 
 
 def _descendants(of: set[int]) -> Iterator[int]:

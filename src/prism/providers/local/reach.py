@@ -1,7 +1,8 @@
 """Whose a loopback port is: a machine's own programs listen there, or nobody may go there.
 
 The kernel says which sockets listen on a port, and each process which sockets it holds;
-all that came of a machine's supervisor are its own programs.
+all that came of a machine's supervisor are its own programs. In a network of a machine's own
+nobody else listens.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from prism.connections.ports import Spot
+from prism.kit.workspace_network import SOCKET, listeners
 from prism.providers.local.folder import holder
 
 V4, V6 = "127.0.0.1", "::1"
@@ -33,12 +35,23 @@ def spot(folder: Path, port: int) -> Spot | None:
         return None
     if sys.platform != "linux":
         return _asked_each(supervisor, port)
+    network = str(folder / SOCKET)
+    if (tables := listeners(network)) is not None:
+        return _in_its_own(network, tables, port)
     tables = _tables()
     for host, locals_ in REACHED.items():
         if inodes := _listeners(tables, locals_, port):
             if not inodes <= _sockets(supervisor, inodes):
                 return None
             return Spot(host=host, port=port, listener=min(inodes))
+    return None
+
+
+def _in_its_own(network: str, tables: str, port: int) -> Spot | None:
+    """Where that port is in a network in which only one machine is."""
+    for host, locals_ in REACHED.items():
+        if inodes := _listeners(tables, locals_, port):
+            return Spot(host=host, port=port, listener=min(inodes), network=network)
     return None
 
 

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prism.connections.ports import Spot
 from prism.providers.local.ssh.keys import Keys, keys_of, pin
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ MOST_WAITING = 128
 MOST_KNOCKING = 64  # who have not proved who they are; of more, the first has to go
 BREATH = 1.0  # seconds until we try again where the system has nothing left to give
 Running = Callable[[], Mapping[str, str]]
-MayReach = Callable[[str, str, int], tuple[str, int] | None]
+MayReach = Callable[[str, str, int], Spot | None]
 
 
 class Door:
@@ -146,7 +147,7 @@ class SshGate:
         except ssh.FAILURES as error:
             log.info("a guest of %s did not come in: %s", door.name, error)
 
-    def _reach(self, id: str) -> Callable[[str, int], tuple[str, int] | None]:
+    def _reach(self, id: str) -> Callable[[str, int], Spot | None]:
         return lambda host, port: self._may_reach(id, host, port)
 
 

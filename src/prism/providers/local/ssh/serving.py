@@ -13,6 +13,8 @@ import asyncssh
 from asyncssh.forward import SSHForwarder
 from msgspec import Struct
 
+from prism.connections.ports import Spot
+from prism.kit.workspace_network import connected
 from prism.providers.local.ssh.keys import Keys
 from prism.providers.local.ssh.session import Session
 
@@ -22,7 +24,7 @@ FAILURES = (asyncssh.Error, OSError, TimeoutError)
 LOGIN_SECONDS = 30
 KEEP_ALIVE = 15
 NAME_SHOWN = 64
-Reach = Callable[[str, int], tuple[str, int] | None]
+Reach = Callable[[str, int], Spot | None]
 
 
 class Machine(Struct, frozen=True):
@@ -84,7 +86,8 @@ class Host(asyncssh.SSHServer):
                 f"Nothing of {self._machine.name} listens on {dest_host}:{dest_port}",
             )
         try:
-            _, there = await loop.create_connection(SSHForwarder, *spot)
+            one = await connected(spot.host, spot.port, spot.network)
+            _, there = await loop.create_connection(SSHForwarder, sock=one)
         except OSError as error:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, str(error)) from error
         return Forwarding(there)

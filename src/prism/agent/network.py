@@ -1,0 +1,210 @@
+"""The network of one sandboxed workspace: a namespace of its own, with a way out by `pasta`.
+
+Its loopback, its ports and its abstract Unix sockets are its own. What it reaches outside is
+translated by `pasta` (Debian's package `passt`), which runs as the workspace's own user and
+never leads to the loopback of this computer.
+
+A second process, the gateway (`gateway.py`), lives in the namespace but outside of the sandbox.
+Through it, and only through it, this computer reaches the workspace's ports.
+"""
+
+import errno
+import os
+import re
+import select
+import signal
+import socket
+import stat
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+
+from prism.agent import syscalls
+from prism.agent.gateway import DIAGNOSIS, PUBLISH, TCP, Gateway
+from prism.agent.processes import LINUX, PR_SET_PDEATHSIG, Start, prctl, spawn, which
+from prism.agent.sandbox import PROGRAMS
+from prism.agent.words import last_words
+
+VARIABLE, SHARED = "PRISM_WORKSPACE_NETWORK", "shared"
+SOCKET = "network"
+HOST, WAITING = "127.0.0.1", 128
+PATIENCE, ANSWER = 20.0, 5.0
+EVERYBODY = 0o666
+AGAIN = 1.0  # seconds until `pasta` is started again, if it has ended
+RESOLVER, TUN, TUN_FOLDER = "/etc/resolv.conf", "/dev/net/tun", "/dev/net"
+TUN_DEVICE = os.makedev(10, 200)
+FORWARDER = "169.254.1.1"
+"""Where a workspace asks for names, where the resolver of this computer is on its loopback."""
+PASTA = (
+    *("--foreground", "--quiet", "--config-net", "--no-map-gw", "--dns-forward", FORWARDER),
+    *("-t", "none", "-u", "none", "-T", "none", "-U", "none", "--pid", "/dev/stdout"),
+)
+
+
+class NoNetwork(Exception):
+    """Why a workspace cannot have a network of its own here."""
+
+
+def pasta() -> str | None:
+    """Where `pasta` is, if it is."""
+    return which("pasta", PROGRAMS) if LINUX else None
+
+
+def resolver_file(text: str) -> str | None:
+    """What `/etc/resolv.conf` must say inside; none where it may stay as it is.
+
+    Name servers on this computer's loopback are replaced by one that `pasta` passes on to them.
+    """
+    lines, is_local = [], False
+    for line in text.splitlines():
+        if (named := re.match(r"\s*nameserver\s+([^\s%]+)", line)) and _is_loopback(named[1]):
+            is_local = True
+        else:
+            lines.append(line)
+    return "\n".join([f"nameserver {FORWARDER}", *lines, ""]) if is_local else None
+
+
+def _is_loopback(address: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(address).is_loopback
+    return False
+
+
+class Network:
+    """A network namespace with its gateway and its `pasta`, until it is closed."""
+
+    def __init__(self, folder: Path, user: int | None, environment: Mapping[str, str]) -> None:
+        """`user` is the uid that the workspace has, if it is another one than ours."""
+        program = pasta()
+        if program is None:
+            raise NoNetwork("`pasta` is not installed")
+        self._folder, self._user, self._environment = folder, user, environment
+        self.words = -1
+        """What `pasta` says comes out here."""
+        self._pasta, self._ended_at = 0, 0.0
+        self._published: set[int] = set()
+        self.is_lost = False
+        """Whether nobody gives sockets of it away any more."""
+        self._is_ready, self._program, self._said = False, program, b""
+        try:
+            self._gateway = Gateway(folder, SOCKET, user)
+        except OSError as error:
+            raise NoNetwork(f"no network namespace can be made: {error}") from error
+        try:
+            self._start_pasta()
+        except OSError as error:
+            self.close()
+            raise NoNetwork(f"`pasta` cannot be started: {error}") from error
+
+    @property
+    def pids(self) -> set[int]:
+        """Its own processes, which are none of the workspace's."""
+        return {self._gateway.pid, self._pasta} - {0}
+
+    def enter(self) -> None:
+        """Move this process, a new child, into the namespace."""
+        if self._user is None:  # only within the user namespace may its owner do so
+            syscalls.enter(self._gateway.user_namespace, syscalls.NEW_USER)
+        syscalls.enter(self._gateway.network_namespace, syscalls.NEW_NETWORK)
+
+    def wait(self) -> None:
+        """Wait until the way out is there; raises `NoNetwork` where it will not be."""
+        until = time.monotonic() + PATIENCE
+        while not self._is_ready:
+            if not select.select([self.words], [], [], max(until - time.monotonic(), 0))[0]:
+                raise NoNetwork(f"`pasta` is not ready after {PATIENCE:.0f} s")
+            said = os.read(self.words, 4096)
+            self._said += said
+            self._is_ready = any(line.isdigit() for line in self._said.split(b"\n")[:-1])
+            if not said and not self._is_ready:
+                words = last_words(self._said.decode(errors="replace"))
+                raise NoNetwork(words or "`pasta` ends at once")
+
+    def tcp_socket(self, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
+        """A new socket for TCP that belongs to the namespace."""
+        return self._gateway.ask(TCP[family], ANSWER)
+
+    def diagnosis(self) -> socket.socket:
+        """A socket by which the kernel tells about the connections of the namespace."""
+        return self._gateway.ask(DIAGNOSIS, ANSWER)
+
+    def publish(self, wish: int | None) -> int:
+        """Let a port of this computer lead to the same one inside, for our own user and root.
+
+        It is the wished one if that is free here and there, else another.
+        """
+        for port in (wish, 0, 0, 0) if wish else (0, 0, 0):
+            if port in self._published:
+                if self._is_free(port):
+                    return port
+                continue
+            try:
+                listener = socket.create_server((HOST, port or 0), backlog=WAITING)
+            except OSError:
+                continue
+            with listener:
+                number: int = listener.getsockname()[1]
+                if self._is_free(number):
+                    self._gateway.give(PUBLISH + str(number).encode(), listener, ANSWER)
+                    self._published.add(number)
+                    return number
+        raise OSError(errno.EADDRINUSE, "no free port")
+
+    def _is_free(self, port: int) -> bool:
+        with self.tcp_socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind((HOST, port))
+            except OSError:
+                return False
+            return True
+
+    def buried(self, pid: int) -> None:
+        """Hear that one of our children has ended."""
+        self.is_lost |= pid == self._gateway.pid
+        if pid == self._pasta:
+            self._pasta, self._ended_at = 0, time.monotonic()
+
+    def mend(self) -> bool:
+        """Start `pasta` again if it has ended; whether it was."""
+        if self._pasta or time.monotonic() < self._ended_at + AGAIN:
+            return False
+        self._start_pasta()
+        return True
+
+    def close(self) -> None:
+        """End what belongs to it; the namespace goes with the last of its processes."""
+        self._gateway.close()
+        if self._pasta:
+            with suppress(ProcessLookupError):
+                os.kill(self._pasta, signal.SIGKILL)
+
+    def _start_pasta(self) -> None:
+        pid = self._gateway.pid
+        within = ["--userns", f"/proc/{pid}/ns/user", "--netns", f"/proc/{pid}/ns/net"]
+        argv = [self._program, *PASTA, *within]
+        start = Start(argv, self._environment, Path("/"), self._become_its_user)
+        self._pasta, self.words = spawn(start)
+
+    def _become_its_user(self) -> None:
+        """Have no right that the workspace has not, before `pasta` begins."""
+        if (user := self._user) is None:
+            return
+        os.fchown(1, user, user)  # it opens it anew
+        if os.stat(TUN).st_mode & EVERYBODY != EVERYBODY:
+            _show_tun()
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # who becomes somebody else has forgotten it
+
+
+def _show_tun() -> None:
+    """Have a device for networks that every user may open, as it is on most systems."""
+    syscalls.unshare(syscalls.NEW_MOUNTS)
+    syscalls.make_mounts_private()
+    syscalls.mount_memory(TUN_FOLDER)
+    os.mknod(TUN, stat.S_IFCHR, TUN_DEVICE)
+    os.chmod(TUN, stat.S_IFCHR | EVERYBODY)

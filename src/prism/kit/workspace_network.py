@@ -1,0 +1,78 @@
+"""Sockets of a workspace's own network namespace, as its gateway gives them away.
+
+The gateway (`agent/gateway.py`) listens on a Unix socket in the workspace's folder. Whoever may
+connect to that may connect to any port inside. Its answers hold nothing that a workspace has
+made: the gateway lives outside of the sandbox.
+"""
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+
+SOCKET = "network"
+"""Its name, in the folder."""
+PATIENCE = 5.0
+HOST, WAITING = "127.0.0.1", 128
+TABLES, PUBLISH = b"t", b"p"
+
+
+async def connected(host: str, port: int, network: str = "") -> socket.socket:
+    """A connection to a port of loopback: of the network of that gateway, or else of our own."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if network:
+        one = await asyncio.to_thread(_tcp_socket, network, family)
+    else:
+        one = socket.socket(family)
+    try:
+        one.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(one, (host, port))
+    except BaseException:
+        one.close()
+        raise
+    return one
+
+
+def listeners(network: str) -> str | None:
+    """The kernel's tables of the sockets of a network; none where it has no gateway."""
+    try:
+        given = _asked(network, TABLES)
+    except FileNotFoundError:
+        return None
+    except OSError:  # its gateway has just ended, and with it all that listened
+        return ""
+    said = []
+    for number in given:
+        with os.fdopen(number, "rb") as table:
+            said.append(table.read().decode("ascii", "replace"))
+    return "".join(said)
+
+
+def published(network: str, port: int) -> int:
+    """A new port of this computer that leads to a port inside, for our own user and root."""
+    with socket.create_server((HOST, 0), backlog=WAITING) as listener:
+        _asked(network, PUBLISH + str(port).encode(), [listener.fileno()])
+        number: int = listener.getsockname()[1]
+        return number
+
+
+def _tcp_socket(network: str, family: socket.AddressFamily) -> socket.socket:
+    [number] = _asked(network, b"6" if family == socket.AF_INET6 else b"4")
+    return socket.socket(fileno=number)
+
+
+def _asked(network: str, request: bytes, given: list[int] | None = None) -> list[int]:
+    """What a gateway gives; through a descriptor, since a socket's path must be short."""
+    path = Path(network)
+    here = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gateway:
+            gateway.settimeout(PATIENCE)
+            gateway.connect(f"/proc/self/fd/{here}/{path.name}")
+            socket.send_fds(gateway, [request], given or [])
+            said, found, _, _ = socket.recv_fds(gateway, 16, 2)
+            if not said:
+                raise ConnectionResetError("the workspace's network has ended")
+            return found
+    finally:
+        os.close(here)

@@ -1,0 +1,286 @@
+"""A network of a test's own, in which somebody's workspaces run that have networks of their own.
+
+    python -m tests.attacks.networking USER HOME CACHE     as root, in new namespaces
+    python -m tests.attacks.networking owner HOME CACHE    as that user; started by the first
+
+This computer is 192.0.2.2 there and its resolver is on its loopback; beyond its router there is
+one web server, 198.51.100.7. What was found is printed as one JSON object.
+"""
+
+import asyncio
+import http.client
+import http.server
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+
+from prism.connections.ports import Spot
+from prism.kit.workspace_network import connected
+from prism.templates.model import Template
+from prism.workspaces.model import Seen
+from tests.providers.local.test_sandbox import run
+from tests.providers.local.world import World, page
+from tests.waiting import eventually
+
+STRANGER = 65533
+WEB, ROUTER, HERE, RESOLVER = "198.51.100.7", "192.0.2.1", "192.0.2.2", "127.0.0.53"
+LENT = ("setpriv", "--reuid={0}", "--regid={0}", "--clear-groups")
+BEYOND = f"""
+ip link set lo up
+ip link add prism0 type veth peer name prism1 netns {{pid}}
+ip address add {HERE}/24 dev prism0
+ip link set prism0 up
+ip route add default via {ROUTER}
+nsenter --net=/proc/{{pid}}/ns/net sh -c '
+ip link set lo up
+ip address add {ROUTER}/24 dev prism1
+ip address add {WEB}/32 dev lo
+ip link set prism1 up'
+mount -t tmpfs -o mode=755 tmpfs /dev/net
+mknod -m 666 /dev/net/tun c 10 200
+echo nameserver {RESOLVER} > {{file}}
+mount --bind {{file}} /etc/resolv.conf
+"""
+DIALS = """
+import socket, sys
+for word in sys.argv[1:]:
+    host, _, port = word.rpartition(":")
+    try:
+        if host.startswith("@"):
+            one = socket.socket(socket.AF_UNIX)
+            one.connect("\\0" + host[1:])
+        else:
+            one = socket.create_connection((host, int(port)), timeout=5)
+        one.settimeout(5)
+        one.sendall(b"GET /whose HTTP/1.0\\r\\n\\r\\n")
+        said = one.makefile("rb").read()
+        print(said.rpartition(b"\\r\\n\\r\\n")[2].decode().strip() or "nothing")
+    except OSError as error:
+        print(type(error).__name__)
+"""
+LISTENS = """
+import socket, subprocess, sys, time
+kept = []
+for word in sys.argv[1:]:
+    one = socket.socket(socket.AF_UNIX if word.startswith("@") else socket.AF_INET)
+    one.bind("\\0" + word[1:] if word.startswith("@") else ("127.0.0.1", int(word)))
+    one.listen()
+    kept.append(one)
+open("listening", "w").close()
+time.sleep(600)
+"""
+
+
+def main(user, home, cache):
+    """Make the network, let the owner work in it, and be a stranger to him."""
+    beyond = subprocess.Popen(["unshare", "--net", "sleep", "600"])
+    try:
+        net = Path(f"/proc/{beyond.pid}/ns/net")
+        eventually(lambda: net.readlink() != Path("/proc/self/ns/net").readlink())
+        script = BEYOND.format(pid=beyond.pid, file=Path(home).parent / "resolv.conf")
+        subprocess.run(["sh", "-ec", script], check=True)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as names:
+            names.bind((RESOLVER, 53))
+            threading.Thread(target=_answer_names, args=(names,), daemon=True).start()
+            inside = ["nsenter", f"--net={net}", sys.executable, "-c", WEB_SERVER]
+            web = subprocess.Popen(inside, stdout=subprocess.PIPE)
+            try:
+                web.stdout.readline()
+                _tell(_watched(int(user), home, cache))
+            finally:
+                web.kill()
+                web.communicate()
+    finally:
+        beyond.kill()
+        beyond.wait()
+
+
+def _tell(said):
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+
+
+def _watched(user, home, cache):
+    lent = [it.format(user) for it in LENT] if user else []
+    words = [*lent, "env", sys.executable, "-m", "tests.attacks.networking", "owner", home, cache]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, **pipes) as owner:
+        said = json.loads(owner.stdout.readline() or "{}")
+        if said:
+            stranger = [it.format(STRANGER) for it in LENT]
+            dial = [*stranger, "env", sys.executable, "-c", DIALS, f"127.0.0.1:{said['port']}"]
+            done = subprocess.run(dial, capture_output=True, text=True)
+            said["stranger"] = done.stdout.split() or done.stderr
+        more, _ = owner.communicate("go on\n")
+    assert owner.returncode == 0, more
+    eventually(lambda: not _left(home), 10)
+    return said | json.loads(more)
+
+
+def _left(home):
+    """What still runs of that home, whoever runs it."""
+    found = []
+    for one in psutil.process_iter():
+        try:
+            mark = one.environ().get("PRISM_MACHINE", "")
+            if one.pid != os.getpid() and home in " ".join([mark, *one.cmdline()]):
+                found.append(one)
+        except psutil.Error:
+            continue
+    return found
+
+
+WEB_SERVER = f"""
+import http.server
+class Here(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"beyond")
+    def log_message(self, *args):
+        pass
+server = http.server.ThreadingHTTPServer(("{WEB}", 80), Here)
+print("ready", flush=True)
+server.serve_forever()
+"""
+
+
+def _answer_names(names):
+    """Every name is the web server's; it has no other address."""
+    while True:
+        asked, whom = names.recvfrom(512)
+        end = asked.index(b"\0", 12) + 5
+        is_v4 = asked[end - 4 : end - 2] == b"\0\1"
+        answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton(WEB) if is_v4 else b""
+        head = asked[:2] + b"\x81\x80\0\1" + (b"\0\1" if is_v4 else b"\0\0") + b"\0\0\0\0"
+        names.sendto(head + asked[12:end] + answer, whom)
+
+
+class _Private(http.server.BaseHTTPRequestHandler):
+    """A server of the owner's own that asks for no password."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"private")
+
+    def log_message(self, *args):
+        pass
+
+
+def owner(home, cache):
+    """Launch workspaces, reach them, and let them attack each other."""
+    world = World(Path(home), Path(cache))
+    private = http.server.ThreadingHTTPServer(("0.0.0.0", 0), _Private)
+    threading.Thread(target=private.serve_forever, daemon=True).start()
+    try:
+        mine, other = (world.launched(page(), key=key) for key in ("ws_1", "ws_2"))
+        for id, whose in ((mine, "mine"), (other, "other")):
+            (world.root / id / "home" / "whose").write_text(whose)
+        port = world.said(mine)["services"]["page"]["port"]
+        said = {"networks": [world.said(it)["network"] for it in (mine, other)], "port": port}
+        said["direct"] = _asked_directly(port)
+        said["dialled"] = asyncio.run(_asked_inside(world.compute.spot(mine, port)))
+        said["elsewhere"] = world.compute.spot(other, port) is not None
+        said |= _attacked(world, mine, other, port, private.server_port)
+        _tell(said)
+        sys.stdin.readline()
+        _tell(_lived(world, mine, port))
+    finally:
+        private.shutdown()
+        world.close()
+
+
+def _asked_directly(port):
+    with socket.create_connection(("127.0.0.1", port)) as one:
+        one.sendall(b"GET /whose HTTP/1.0\r\n\r\n")
+        return one.makefile("rb").read().rpartition(b"\r\n\r\n")[2].decode()
+
+
+async def _asked_inside(spot: Spot):
+    one = await connected(spot.host, spot.port, spot.network)
+    reader, writer = await asyncio.open_connection(sock=one)
+    writer.write(b"GET /whose HTTP/1.0\r\n\r\n")
+    said = await reader.read()
+    writer.close()
+    return said.rpartition(b"\r\n\r\n")[2].decode()
+
+
+def _attacked(world, mine, other, port, private):
+    """What one workspace gets of the other, of this computer, and of what is beyond."""
+    name = f"prism-{port}"
+    listens = world.launched(Template(name="t"), key="ws_3")
+    _begin(world, mine, f"@{name}")
+    targets = [f"127.0.0.1:{port}", f"::1:{port}", f"@{name}:0"]
+    attempts = [f"{it}:{private}" for it in ("127.0.0.1", HERE, ROUTER, "169.254.1.1", "::1")]
+    _, neighbours = run(world, other, "python", "-c", DIALS, *targets)
+    _, computer = run(world, other, "python", "-c", DIALS, *attempts)
+    _, beyond = run(world, other, "python", "-c", DIALS, f"{WEB}:80", "any.example:80")
+    _begin(world, listens, str(port))  # another one squats the same port, in its own network
+    return {
+        "neighbours": neighbours.split(),
+        "computer": computer.split(),
+        "beyond": beyond.split(),
+        "squatted": _asked_directly(port),
+    }
+
+
+def _begin(world, id, *words):
+    code = f"nohup python -c '{LISTENS}' {' '.join(words)} >/dev/null 2>&1 &"
+    assert run(world, id, "sh", "-c", code)[0] == 0
+    eventually(lambda: (world.root / id / "home" / "listening").exists())
+
+
+def _lived(world, mine, port):
+    """What becomes of the network when the workspace sleeps, and when parts of it are ended."""
+    said = {}
+    beyond = lambda: run(world, mine, "python", "-c", DIALS, f"{WEB}:80")[1].split()  # noqa: E731
+    world.compute.hibernate(mine)
+    world.becomes(mine, Seen.ASLEEP)
+    world.compute.start(mine)
+    world.becomes(mine, Seen.ON)
+    said["woken"] = [_asked_directly(port), *beyond()]
+    _of(world, mine, "pasta")[0].kill()
+    said["mended"] = eventually(lambda: beyond() == ["beyond"] and beyond(), 30)
+    world.compute.stop(mine)
+    world.becomes(mine, Seen.OFF)
+    said["left"] = len(_of(world, mine, "pasta"))
+    world.compute.start(mine)
+    world.becomes(mine, Seen.ON)
+    again = world.said(mine)["services"]["page"]["port"]
+    said["again"] = [again == port, _asked_directly(again)]
+    own = world.tree(mine)
+    world.supervisor(mine).send_signal(signal.SIGKILL)
+    eventually(lambda: not [it for it in own if _lives(it)], 10)
+    world.becomes(mine, Seen.OFF)
+    world.compute.start(mine)
+    world.becomes(mine, Seen.ON)
+    [gateway] = [it for it in world.tree(mine) if it.cmdline()[:1] == ["prism-network"]]
+    gateway.kill()
+    said["without its gateway"] = world.becomes(mine, Seen.BROKEN).failure.message
+    return said
+
+
+def _of(world, id, name):
+    try:
+        return [it for it in world.tree(id) if it.name().startswith(name)]
+    except psutil.NoSuchProcess:  # no supervisor, and nothing of it
+        return []
+
+
+def _lives(process):
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+if __name__ == "__main__":
+    owner(*sys.argv[2:]) if sys.argv[1] == "owner" else main(*sys.argv[1:])

@@ -1,0 +1,95 @@
+"""Workspaces' ports are for their owner alone: other users, other workspaces and strangers try."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from prism.agent.network import FORWARDER, resolver_file
+from tests.providers.local.test_life import (
+    NOBODY,
+    environment,
+    python_for_all,
+    surroundings,
+)
+
+pytestmark = pytest.mark.skipif(
+    os.getuid() != 0 or not all(map(shutil.which, ("bwrap", "pasta", "ip", "unshare"))),
+    reason="a network of a test's own takes root, bubblewrap, pasta and iproute2",
+)
+OWN = ("unshare", "--net", "--mount", "--propagation", "private", "env")
+
+
+def found(home, environ, cache, user, python):
+    """What came of it all, in a network that nobody else has."""
+    words = [*OWN, python, "-m", "tests.attacks.networking", str(user), home / "prism", cache]
+    done = subprocess.run(words, env=environ, cwd=home, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module", params=["root", "an ordinary user"])
+def said(request, tmp_path_factory):
+    """What was found with a daemon of root's, and with one of an ordinary user's."""
+    if request.param == "root":
+        home = tmp_path_factory.mktemp("networks")
+        return found(home, environment(home), home / "cache", 0, sys.executable)
+    with surroundings() as (home, environ):
+        return found(home, environ, home / "cache", NOBODY, python_for_all())
+
+
+def test_each_workspace_has_a_network_of_its_own(said):
+    assert said["networks"] == ["own", "own"]
+
+
+def test_its_owner_reaches_its_port_and_knows_whose_it_is(said):
+    assert (said["direct"], said["dialled"]) == ("mine", "mine")
+    assert not said["elsewhere"], "no program of the other one listens there"
+    assert said["squatted"] == "mine"
+
+
+def test_another_user_does_not(said):
+    assert said["stranger"] in (["nothing"], ["ConnectionResetError"])
+
+
+def test_another_workspace_does_not_nor_its_abstract_sockets(said):
+    refused = ["ConnectionRefusedError"] * 3
+    assert said["neighbours"] == refused
+
+
+def test_a_workspace_does_not_reach_what_listens_on_this_computer_and_asks_for_no_password(said):
+    assert "private" not in said["computer"]
+    assert len(said["computer"]) == 5
+
+
+def test_a_workspace_reaches_the_world_by_address_and_by_name(said):
+    assert said["beyond"] == ["beyond", "beyond"]
+
+
+def test_it_sleeps_and_wakes_up_with_its_network(said):
+    assert said["woken"] == ["mine", "beyond"]
+
+
+def test_its_way_out_is_mended_and_nothing_of_it_is_left_behind(said):
+    assert said["mended"] == ["beyond"]
+    assert said["left"] == 0
+    assert said["again"] == [True, "mine"]
+
+
+def test_a_workspace_whose_network_was_ended_fails_and_says_how_to_go_on(said):
+    assert "its network was ended" in said["without its gateway"]
+    assert "prism workspace start mine" in said["without its gateway"]
+
+
+def test_resolvers_on_this_computers_loopback_are_asked_by_another_address():
+    said = "# mine\nnameserver 127.0.0.53\noptions edns0\nsearch lab.example\nnameserver ::1\n"
+    kept = "# mine\noptions edns0\nsearch lab.example\n"
+    assert resolver_file(said) == f"nameserver {FORWARDER}\n{kept}"
+
+
+@pytest.mark.parametrize("said", ["", "nameserver 192.0.2.53\n", "nameserver fe80::1%eth0\n"])
+def test_other_resolvers_stay_as_they_are(said):
+    assert resolver_file(said) is None
