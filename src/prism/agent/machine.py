@@ -14,6 +14,7 @@ from prism.agent.folder import FULL, Folder
 from prism.agent.freezer import CannotFreeze
 from prism.agent.mounts import Mounts
 from prism.agent.network import Network
+from prism.agent.pause import Pause
 from prism.agent.recipe import Recipe
 from prism.agent.services import Services
 from prism.agent.setup import Setup
@@ -35,6 +36,7 @@ class Machine:
         self._recipe = Recipe(folder.order(), folder)
         self._mounts = Mounts(folder)
         self.crew = Crew(folder.path, self._recipe.order, ears, self._mounts.paths)
+        self._pause = Pause(folder.path, lambda: self.crew.freezer)
         self._services = self._fresh_services(self._before.get("services", {}))
         visits = Visits()
         self._door = Door(self._recipe, self.crew, ears, lambda: self._phase == "on", visits)
@@ -112,6 +114,9 @@ class Machine:
                 self.crew.admit()
             self.crew.mend()
             way = self._wanted_way()
+            at_rest = self._phase == "on" and not way and self._work is None
+            if self._pause.step(allowed=at_rest):
+                return
             self._fresh = bool(way) and self._may_turn(way)
             if self._fresh:
                 self._set_out(way)
@@ -138,7 +143,7 @@ class Machine:
         if self._fresh:
             return 0
         unsettled = self._watch.asking or not self._services.settled
-        waiting = self._phase == "on" and unsettled
+        waiting = self._phase == "on" and (unsettled or self._pause.is_on)
         return BUSY if self._work or waiting else IDLE
 
     @property

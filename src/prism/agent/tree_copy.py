@@ -24,6 +24,7 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from prism.agent.manifest import (
     save,
     visit,
 )
+from prism.agent.pause import Held
 from prism.agent.safe_paths import FOLDER, LINK, Directory, identity, remove_tree
 
 FICLONE = 0x40049409
@@ -49,6 +51,7 @@ WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 SMALL = 1 << 18  # a file up to this size is read at once, and hashed
 PIECE = 1 << 26
 PASSES = 4  # the first, and how often what was different is copied again
+PASSES_HELD = 2  # while machines are held still: what is different, and that nothing is
 KEPT_OPEN = 100  # folders on the way down; those above are opened again on the way up
 RECENT = 20_000_000  # ns; what changed so lately may change again and keep its times
 WAITS = 50  # how often a pass waits for that
@@ -121,13 +124,24 @@ class Copier:
         self.left_out: set[str] = set()
         self.root = Entry("folder")
 
-    def run(self) -> bool:
-        """Copy everything; whether all of it is of one moment."""
-        for number in range(PASSES):
-            self.changes, self._again, self._patience = 0, number > 0, WAITS
+    def run(self, machines: Sequence[str] = ()) -> bool:
+        """Copy everything; whether all of it is of one moment.
+
+        Where what changes does not rest, these machines are held still for what is left to copy.
+        """
+        if self._is_complete(PASSES) or not machines:
+            return not self.changes
+        with Held(machines) as are_still:
+            return are_still and self._is_complete(PASSES_HELD)
+
+    def _is_complete(self, passes: int) -> bool:
+        """Go through it so often; whether the last time found all as it had been copied."""
+        for _ in range(passes):
+            self.changes, self._patience = 0, WAITS
             self._through()
             if self._again and not self.changes:
                 return True
+            self._again = True
         return False
 
     def _through(self) -> None:
@@ -420,7 +434,7 @@ def copy(order: dict[str, Any], stop: Stop) -> dict[str, Any]:
         os.mkdir(order["target"], 0o700)
     with Directory.at(order["source"]) as source, Directory.at(order["target"]) as target:
         copier = Copier(source, target, stop, order.get("omitted", ""))
-        one_moment = copier.run()
+        one_moment = copier.run(order.get("machines", ()))
         _still_there(order["source"], source)
         flushed = _Flush(target)  # the disk works while we compare
         finish = Finish(copier)

@@ -46,7 +46,7 @@ class Work(NamedTuple):
     """What is to be copied where; `expected` is the manifest that it has to agree with.
 
     `prepare` may make the folder for the data before. Symlinks in `~/volumes` whose target
-    begins with `omitted` are left out.
+    begins with `omitted` are left out. `machines` are the folders of those that may be writing.
     """
 
     target: Path
@@ -54,6 +54,7 @@ class Work(NamedTuple):
     about: Mapping[str, Any]
     expected: Path | None = None
     omitted: str = ""
+    machines: tuple[Path, ...] = ()
     prepare: Callable[[Path], None] = lambda _: None
 
 
@@ -176,6 +177,7 @@ def ordered(draft: Path, work: Work) -> dict[str, Any]:
         "expected": str(work.expected) if work.expected else None,
         "omitted": work.omitted,
         "draft": str(draft),
+        "machines": [str(it) for it in work.machines],
     }
 
 

@@ -239,7 +239,9 @@ class LocalVolumes:
         if not data.is_dir():
             raise StorageRefused(f"There is nothing of {source} to copy")
         said, omitted = _about_copy(order, source), f"{self._volumes}/"
-        self._copies.begin(Work(self._snapshots / id, data, said, omitted=omitted))
+        machines = self._running_with(source)
+        work = Work(self._snapshots / id, data, said, omitted=omitted, machines=machines)
+        self._copies.begin(work)
         return Copy(id=id, key=key, seen=Seen.MAKING)
 
     def verify(self, id: str, token: str) -> None:
@@ -289,6 +291,12 @@ class LocalVolumes:
                 for it in (*known.volumes, *parting):
                     found.setdefault(it.id, set()).add(machine)
         return found
+
+    def _running_with(self, source: str) -> tuple[Path, ...]:
+        """The folders of the machines whose programs may write there at this moment."""
+        names = {source} if MACHINE.fullmatch(source) else self._attached({}).get(source, set())
+        found = (self._machines / name for name in sorted(names))
+        return tuple(it for it in found if (seen := folders.seen(it)) and seen.phase == "on")
 
     def _reaches(self, machine: str, it: Mount) -> bool:
         """Whether programs of a machine that runs can still reach a volume."""

@@ -1,0 +1,90 @@
+"""A running machine that stands still for a moment, so that a copy of its files is of one moment.
+
+Who copies writes a token into `pause` in the machine's folder, and finds it in `paused` when the
+machine's programs are frozen. They go on when `pause` is removed, when anything else is wanted
+of the machine, and after `BOUND` seconds at the latest, whoever has died meanwhile.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from prism.agent.freezer import CannotFreeze, Freezer
+
+REQUEST, ANSWER = "pause", "paused"
+BOUND = 5.0  # seconds that programs are frozen for a copy
+PATIENCE = 3.0  # seconds until a supervisor that is asked has answered
+LONGEST = 100  # bytes of a token
+
+
+class Pause:
+    """The supervisor's side."""
+
+    def __init__(self, folder: Path, freezer: Callable[[], Freezer]) -> None:
+        self._request, self._answer = folder / REQUEST, folder / ANSWER
+        self._freezer = freezer
+        self._token, self._until = "", 0.0  # the last that was heard, and how long it holds
+        self.is_on = False
+
+    def step(self, *, allowed: bool) -> bool:
+        """Freeze or let go, as is asked for; whether the programs stand still now."""
+        asked = _read(self._request)
+        if self.is_on:
+            if allowed and asked == self._token and time.monotonic() < self._until:
+                return True
+            self._end()
+        elif allowed and asked and asked != self._token:
+            self._begin(asked)
+        return self.is_on
+
+    def _begin(self, token: str) -> None:
+        self._token = token  # nobody is frozen twice for one request
+        try:
+            self._freezer().freeze()
+        except CannotFreeze:
+            return
+        self.is_on, self._until = True, time.monotonic() + BOUND
+        try:
+            self._answer.write_text(token)
+        except OSError:  # a full disk: nobody will hear of it
+            self._end()
+
+    def _end(self) -> None:
+        self._freezer().thaw()
+        self.is_on = False
+        for path in (self._answer, self._request):
+            path.unlink(missing_ok=True)
+
+
+class Held:
+    """The copying side: asks for it within a block, whose value says whether all stand still."""
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        self._folders = [Path(it) for it in folders]
+        self._token = f"{os.getpid()}-{os.urandom(8).hex()}"
+
+    def __enter__(self) -> bool:
+        with suppress(OSError):
+            for folder in self._folders:
+                (folder / REQUEST).write_text(self._token)
+            until = time.monotonic() + PATIENCE
+            while time.monotonic() < until:
+                if all(_read(folder / ANSWER) == self._token for folder in self._folders):
+                    return True
+                time.sleep(0.005)
+        return False
+
+    def __exit__(self, *_: object) -> None:
+        for folder in self._folders:
+            if _read(folder / REQUEST) == self._token:
+                (folder / REQUEST).unlink(missing_ok=True)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(LONGEST)
+    except OSError:
+        return ""

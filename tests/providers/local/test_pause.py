@@ -1,0 +1,102 @@
+"""A machine that never rests stands still for the moment of a copy, and for no longer."""
+
+import time
+
+import pytest
+
+from prism.agent.pause import ANSWER, BOUND, REQUEST
+from prism.providers.local.volumes import LocalVolumes
+from prism.storage.model import Kind
+from prism.storage.model import Seen as There
+from prism.storage.ports import CopyOrder, VolumeOrder
+from prism.workspaces.model import Seen
+from tests.providers.local.test_sandbox import run
+from tests.providers.local.world import page
+from tests.waiting import eventually
+
+FILES = 5000
+# Never does a file rest for as long as a pass takes, and `a` is never behind `b`.
+WRITER = """
+import itertools, os, sys
+os.chdir(sys.argv[1])
+for number in itertools.count():
+    for name in ("a", "b"):
+        with open(name + ".new", "w") as file:
+            file.write(str(number))
+        os.replace(name + ".new", name)
+"""
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    it = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
+    yield it
+    it.close()
+
+
+def writing(world, machine, folder):
+    """Begin to write, and wait until that goes on."""
+    line = f"nohup python3 -c '{WRITER}' {folder} >/dev/null 2>&1 &"
+    assert run(world, machine, "sh", "-c", line)[0] == 0
+    eventually((folder / "b").exists)
+
+
+def goes_on(path):
+    before = path.read_text()
+    return eventually(lambda: path.read_text() not in {before, ""})
+
+
+@pytest.mark.parametrize("of", ["home", "volume"])
+def test_a_copy_of_what_never_rests_is_of_one_moment_and_it_goes_on(world, volumes, of):
+    machine, source = world.launch(page()), ""
+    if of == "volume":
+        order = VolumeOrder(key="volume_1", name="data", kind=Kind.EBS, size_gb=10)
+        source = volumes.create(order).id
+        volumes.attach(source, machine, "data")
+    world.becomes(machine, Seen.ON)
+    folder = volumes._volumes / source / "data" if source else world.root / machine / "home"
+    if source:
+        eventually(lambda: run(world, machine, "ls", str(folder))[0] == 0)
+    for number in range(FILES):  # so that to look at all of them takes a moment
+        (folder / str(number)).touch()
+    writing(world, machine, folder)
+    goes_on(folder / "b")
+
+    id = volumes.snapshot(CopyOrder(key="snapshot_1", name="s"), source or machine).id
+
+    def kept():
+        return next(it for it in volumes.survey().copies if it.id == id and it.seen is There.THERE)
+
+    copy = eventually(kept, 60, passing=(StopIteration,))
+    assert copy.one_moment is True
+    data = volumes._snapshots / id / "data"
+    first, second = (int((data / name).read_text()) for name in ("a", "b"))
+    assert first - second in {0, 1}
+    goes_on(folder / "b")
+    assert world.machine(machine).seen is Seen.ON
+    eventually(
+        lambda: not {REQUEST, ANSWER} & {it.name for it in (world.root / machine).iterdir()}
+    )
+
+
+def test_a_machine_goes_on_by_itself_where_nobody_lets_it(world):
+    machine = world.launched(page())
+    folder = world.root / machine
+    writing(world, machine, folder / "home")
+    began = time.monotonic()
+    (folder / REQUEST).write_text("nobody")
+    eventually((folder / ANSWER).exists)
+    assert (folder / ANSWER).read_text() == "nobody"
+    stood = (folder / "home" / "a").read_text()
+    eventually(lambda: not (folder / ANSWER).exists(), BOUND + 15)
+    assert time.monotonic() - began >= BOUND
+    eventually(lambda: (folder / "home" / "a").read_text() not in {stood, ""})
+
+
+def test_one_that_is_to_stop_does_not_stand_still_for_a_copy(world):
+    machine = world.launched(page())
+    (world.root / machine / REQUEST).write_text("somebody")
+    eventually((world.root / machine / ANSWER).exists)
+    world.compute.stop(machine)
+    assert world.becomes(machine, Seen.OFF).failure is None
+    assert not (world.root / machine / ANSWER).exists()
