@@ -113,20 +113,27 @@ class Cgroup:
         if (all_at_once := self.path / "cgroup.kill").exists():
             all_at_once.write_text("1")
         else:
-            members = (self.path / "cgroup.procs").read_text().split()
-            send(signal.SIGKILL, [int(pid) for pid in members])
+            for path in self._all():
+                members = (path / "cgroup.procs").read_text().split()
+                send(signal.SIGKILL, [int(pid) for pid in members])
         self.thaw()
 
     def close(self) -> None:
-        """Remove the group, which must be empty by now."""
+        """Remove the group and those below it, which must be empty by now."""
         until = time.monotonic() + PATIENCE
         while self.path.exists():
             try:
-                self.path.rmdir()
+                for path in self._all():
+                    path.rmdir()
             except OSError:  # the last member is still being buried
                 if time.monotonic() > until:
                     return
                 time.sleep(0.005)
+
+    def _all(self) -> list[Path]:
+        """The group and those below it, the deepest first."""
+        below = [Path(folder) for folder, _, _ in os.walk(self.path)]
+        return below[::-1] or [self.path]
 
 
 def _wait_until_stopped(pids: list[int]) -> None:
