@@ -42,7 +42,7 @@ SURFACES = {
         "tests/connections/test_tls.py",
         "tests/providers/local/test_reach.py",
     ),
-    "SSH door": ("tests/providers/local/test_ssh.py",),
+    "SSH door": ("tests/providers/local/test_ssh.py", "tests/attacks/test_ssh_door.py"),
     "roles": (
         "tests/attacks/test_roles.py",
         "tests/access/test_tokens.py",

@@ -8,12 +8,15 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prism.connections.ports import Spot
+from prism.kit.limits import peer_of
+from prism.kit.peer import Diagnosis
 from prism.providers.local.ssh.keys import Keys, keys_of, pin
 
 if TYPE_CHECKING:
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 MOST_WAITING = 128
-MOST_KNOCKING = 64  # who have not proved who they are; of more, the first has to go
+# Who have not proved who they are: of one peer (on this computer, a user), and of all.
+MOST_OF_ONE_PEER, MOST_KNOCKING = 16, 64
 BREATH = 1.0  # seconds until we try again where the system has nothing left to give
 Running = Callable[[], Mapping[str, str]]
 MayReach = Callable[[str, str, int], Spot | None]
@@ -48,13 +52,20 @@ class SshGate:
         self._home, self._root = home, root
         self._running, self._may_reach = running, may_reach
         self._doors: dict[str, Door] = {}
-        self._knocking: dict[asyncio.Task[None], Door] = {}  # in the order in which they came
+        # In the order in which they came: where they knock, and who they are to the kernel.
+        self._knocking: dict[asyncio.Task[None], tuple[Door, str]] = {}
+        self._diagnosis: Diagnosis | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def port_of(self, id: str) -> int | None:
         """The port of a machine's door, if it is open."""
         door = self._doors.get(id)
         return door.port if door else None
+
+    @property
+    def waiting(self) -> list[str]:
+        """Who have connected and have not proved who they are."""
+        return [peer for _, peer in self._knocking.values()]
 
     @property
     def keys(self) -> Keys:
@@ -71,6 +82,7 @@ class SshGate:
     async def open(self) -> AsyncIterator[None]:
         """Keep the doors as they should be, until the end."""
         self._news, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        self._diagnosis = Diagnosis()
         keeping = self._loop.create_task(self._keep(self._loop))
         try:
             yield
@@ -78,6 +90,7 @@ class SshGate:
             keeping.cancel()
             for door in list(self._doors.values()):
                 self._shut(self._loop, door)
+            self._diagnosis.close()
             self._loop = None
 
     async def _keep(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -107,7 +120,7 @@ class SshGate:
         del self._doors[door.id]
         loop.remove_reader(door.listener)
         door.listener.close()
-        for task in [task for task, at in self._knocking.items() if at is door]:
+        for task in [task for task, (at, _) in self._knocking.items() if at is door]:
             task.cancel()
         for guest in list(door.guests):
             guest.abort()
@@ -123,32 +136,52 @@ class SshGate:
             loop.call_later(BREATH, self._go_on, loop, door)
             return
         guest.setblocking(False)
-        if len(self._knocking) >= MOST_KNOCKING:
-            longest = next(iter(self._knocking))
-            del self._knocking[longest]
-            longest.cancel()
-        task = loop.create_task(self._let_in(door, guest))
-        self._knocking[task] = door
+        peer = peer_of(guest, self._diagnosis)
+        if (first := first_to_go(self.waiting, peer)) is not None:
+            evicted = list(self._knocking)[first]
+            del self._knocking[evicted]
+            evicted.cancel()
+        ours = contextlib.ExitStack()  # until asyncssh has it
+        ours.callback(guest.close)
+        task = loop.create_task(self._let_in(door, guest, ours.pop_all))
+        task.add_done_callback(lambda _: ours.close())
+        self._knocking[task] = door, peer
         task.add_done_callback(lambda _: self._knocking.pop(task, None))
 
     def _go_on(self, loop: asyncio.AbstractEventLoop, door: Door) -> None:
         if self._doors.get(door.id) is door:
             loop.add_reader(door.listener, self._receive, loop, door)
 
-    async def _let_in(self, door: Door, guest: socket.socket) -> None:
-        with contextlib.ExitStack() as stack:
-            stack.callback(guest.close)
-            ssh: Any = await asyncio.to_thread(_ssh)  # its import takes long, and only once
-            options = await asyncio.to_thread(ssh.options, self.keys)
-            stack.pop_all()
+    async def _let_in(self, door: Door, guest: socket.socket, taken: Callable[[], object]) -> None:
+        ssh: Any = await asyncio.to_thread(_ssh)  # its import takes long, and only once
+        options = await asyncio.to_thread(ssh.options, self.keys)
         machine = ssh.Machine(door.name, self._root / door.id, self._reach(door.id))
         try:
-            await ssh.run(guest, options, ssh.Host(machine, self.keys, door.guests))
+            await ssh.run(guest, options, ssh.Host(machine, self.keys, door.guests, taken))
         except ssh.FAILURES as error:
             log.info("a guest of %s did not come in: %s", door.name, error)
 
     def _reach(self, id: str) -> Callable[[str, int], Spot | None]:
         return lambda host, port: self._may_reach(id, host, port)
+
+
+def first_to_go(
+    peers: Sequence[str],
+    newcomer: str,
+    of_one_peer: int = MOST_OF_ONE_PEER,
+    of_all: int = MOST_KNOCKING,
+) -> int | None:
+    """Which of those that wait, in the order in which they came, makes room for a newcomer.
+
+    It is the first of the newcomer's own where those are too many. Where all are, it is the
+    first of the peer that has the most: who floods the door loses by it, and nobody else.
+    """
+    if peers.count(newcomer) >= of_one_peer:
+        return peers.index(newcomer)
+    if len(peers) < of_all:
+        return None
+    counts = Counter(peers)
+    return peers.index(max(counts, key=counts.__getitem__))
 
 
 def _ssh() -> Any:

@@ -39,13 +39,19 @@ class Host(asyncssh.SSHServer):
     """One machine, to one guest: the owner's key opens it, under the workspace's name."""
 
     def __init__(
-        self, machine: Machine, keys: Keys, guests: set[asyncssh.SSHServerConnection]
+        self,
+        machine: Machine,
+        keys: Keys,
+        guests: set[asyncssh.SSHServerConnection],
+        taken: Callable[[], object] = lambda: None,
     ) -> None:
-        self._machine, self._guests = machine, guests
+        """`taken` is called when the guest's socket belongs to asyncssh."""
+        self._machine, self._guests, self._taken = machine, guests, taken
         self._key = asyncssh.import_public_key(keys.client_public)
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """A guest is at the door."""
+        self._taken()
         self._connection = conn
         self._guests.add(conn)
 

@@ -1,0 +1,149 @@
+"""Others hold the SSH door's connections and prove nothing; its owner comes in all the same."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+import asyncssh
+import pytest
+
+from prism.providers.local.ssh import serving
+from prism.providers.local.ssh.gate import MOST_KNOCKING, MOST_OF_ONE_PEER, SshGate, first_to_go
+from tests.waiting import eventually
+
+ID = "local-" + "0" * 17
+# Each user opens as many as there are and opens another whenever one is closed, but says nothing.
+FLOODS = """
+import os, selectors, socket, sys
+port, most, users = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+for user in users:
+    if not os.fork():
+        if int(user):
+            os.setresuid(int(user), int(user), int(user))
+        held = selectors.DefaultSelector()
+        opened = 0
+        def another():
+            global opened
+            one = socket.create_connection(("127.0.0.1", port), timeout=20)
+            held.register(one, selectors.EVENT_READ)
+            opened += 1
+        while True:
+            while len(held.get_map()) < most:
+                another()
+                if opened == 3 * most:
+                    print("flooded", flush=True)
+            for key, _ in held.select(0.05):
+                said = b""
+                try:
+                    said = key.fileobj.recv(4096)
+                except OSError:
+                    pass
+                if not said:
+                    held.unregister(key.fileobj)
+                    key.fileobj.close()
+sys.stdin.read()
+"""
+
+
+@contextlib.asynccontextmanager
+async def opened(home):
+    """The door of a machine that is on, and its port."""
+    (home / "workspaces" / ID).mkdir(parents=True)
+    gate = SshGate(home, home / "workspaces", lambda: {ID: "mine"}, lambda *_: None)
+    async with gate.open():
+        await asyncio.to_thread(eventually, lambda: gate.port_of(ID))
+        yield gate, gate.port_of(ID)
+
+
+@contextlib.asynccontextmanager
+async def flooded(port, *users, most=2 * MOST_KNOCKING):
+    """Such users, at work until the block ends."""
+    words = [sys.executable, "-c", FLOODS, str(port), str(most), *map(str, users)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    flood = await asyncio.create_subprocess_exec(*words, start_new_session=True, **pipes)
+    try:
+        for _ in users:
+            assert await flood.stdout.readline() == b"flooded\n"
+        yield
+    finally:
+        os.killpg(flood.pid, signal.SIGKILL)
+        await flood.wait()
+
+
+async def logged_in(gate, port):
+    """What the owner is called who comes with the key."""
+    keys = gate.keys
+    async with asyncssh.connect(
+        "127.0.0.1",
+        port,
+        username="mine",
+        client_keys=[str(keys.client)],
+        known_hosts=str(keys.known_hosts),
+        config=None,
+        login_timeout=60,
+    ) as owner:
+        return owner.get_extra_info("username")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users")
+def test_another_user_who_floods_it_keeps_nobody_out(tmp_path):
+    async def attack():
+        async with opened(tmp_path) as (gate, port), flooded(port, 65533):
+            assert await logged_in(gate, port) == "mine"
+            assert waiting(gate).count("uid 65533") <= MOST_OF_ONE_PEER
+
+    asyncio.run(attack())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users")
+def test_nor_do_many_users_together(tmp_path):
+    async def attack():
+        many = range(65500, 65500 + MOST_KNOCKING // MOST_OF_ONE_PEER + 2)
+        async with opened(tmp_path) as (gate, port), flooded(port, *many, most=20):
+            assert await logged_in(gate, port) == "mine"
+            assert MOST_OF_ONE_PEER < len(waiting(gate)) <= MOST_KNOCKING
+
+    asyncio.run(attack())
+
+
+def test_who_says_nothing_is_sent_away_in_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "LOGIN_SECONDS", 0.2)
+    serving.options.cache_clear()
+
+    async def silent():
+        async with opened(tmp_path) as (gate, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            async with asyncio.timeout(60):
+                assert (await reader.readline()).startswith(b"SSH-2.0-")
+                while await reader.read(4096):
+                    pass
+            writer.close()
+            await asyncio.to_thread(eventually, lambda: not waiting(gate))
+
+    try:
+        asyncio.run(silent())
+    finally:
+        serving.options.cache_clear()
+
+
+def waiting(gate):
+    return list(gate.waiting)
+
+
+@pytest.mark.parametrize(
+    ("peers", "newcomer", "gone"),
+    [
+        ("", "a", None),
+        ("abc", "a", None),
+        ("abaca", "a", 0),
+        ("babaca", "a", 1),
+        ("abbccd", "d", 1),
+        ("abcdef", "g", 0),
+        ("abccde", "g", 2),
+    ],
+)
+def test_who_has_to_go(peers, newcomer, gone):
+    assert first_to_go(peers, newcomer, of_one_peer=3, of_all=6) == gone
