@@ -72,7 +72,10 @@ def disk(world: World) -> Finding:
     """What is left for workspaces."""
     free = shutil.disk_usage(_nearest(world.home)).free
     said = f"{free / GIB:.1f} GiB free"
-    fix = "Make room, terminate what nobody needs (`prism list`), or choose another PRISM_HOME"
+    fix = (
+        "Make room (`prism clean`), terminate what nobody needs (`prism list`), or choose another "
+        "PRISM_HOME"
+    )
     if free < FULL:
         return broken(said, fix)
     return warning(f"{said}; an environment takes up to 5", fix) if free < TIGHT else ok(said)

@@ -1,0 +1,118 @@
+"""What may go of a home, and what is in use."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from prism.providers.local.cleaning import KEPT, Cleaner
+
+OLD = time.time() - 3600
+HOLDER = (
+    "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.lockf(f,2); print(1,flush=True); input()"
+)
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / "workspaces").mkdir()
+    (tmp_path / "cache" / "slots").mkdir(parents=True)
+    for slot in "01":
+        (tmp_path / "cache" / "slots" / slot).touch()
+    (tmp_path / "cache" / "wheels").mkdir()
+    (tmp_path / "cache" / "wheels" / "wheel").write_bytes(b"x" * 2**20)
+    return tmp_path
+
+
+def machine(home, number, phase, *, done):
+    folder = home / "workspaces" / f"local-{number:017x}"
+    (folder / "venv").mkdir(parents=True)
+    (folder / "venv" / "package").write_bytes(b"x" * 2**20)
+    (folder / "environment.done").touch()
+    if done:
+        (folder / "packages.done").touch()
+    (folder / "lock").touch()
+    said = {"key": "k", "name": "mine", "phase": phase, "run": 1}
+    (folder / "seen.json").write_text(json.dumps(said))
+    return folder
+
+
+def found(home, kind, **how):
+    it = Cleaner(home, **how)
+    [one] = [it for it in it.clean(dry_run=False) if it.kind == kind]
+    return one
+
+
+def test_the_cache_goes_unless_somebody_installs_from_it(home):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, home / "cache" / "slots" / "1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        other.stdout.readline()
+        busy = found(home, "package cache")
+        other.kill()
+    assert (busy.bytes, busy.items) == (0, 0)
+    assert "being installed" in busy.in_use[0]
+    assert (home / "cache" / "wheels" / "wheel").exists()
+    assert found(home, "package cache").bytes >= 2**20
+    assert os.listdir(home / "cache") == ["slots"]
+    with (home / "cache" / "slots" / "1").open("r+b") as slot:
+        fcntl.lockf(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody has kept it
+
+
+def test_the_cache_stays_while_a_workspace_is_being_set_up(home):
+    folder = machine(home, 1, "starting", done=False)
+    assert folder.name in found(home, "package cache").in_use[0]
+    assert (home / "cache" / "wheels" / "wheel").exists()
+
+
+def test_an_environment_goes_only_where_the_next_start_makes_it_anew(home):
+    unused = machine(home, 1, "failed", done=False)
+    kept = [
+        machine(home, 2, "off", done=True),
+        machine(home, 3, "on", done=True),
+        machine(home, 4, "on", done=False),
+    ]
+    assert found(home, "unused environments").items == 1
+    assert sorted(os.listdir(unused)) == ["lock", "seen.json"]
+    assert all((it / "venv" / "package").exists() for it in kept)
+
+
+def test_what_an_interrupted_cleaning_has_left_goes_the_next_time(home):
+    folder = machine(home, 1, "off", done=True)
+    (folder / ".venv.cleaned-01234567").mkdir()
+    (home / "cache" / ".wheels.cleaned-01234567").mkdir()
+    found(home, "package cache")
+    assert not (folder / ".venv.cleaned-01234567").exists()
+    assert os.listdir(home / "cache") == ["slots"]
+
+
+def test_of_the_daemons_own_log_the_end_is_kept(home):
+    own = home / "daemon.log"
+    lines = b"".join(b"line %09d\n" % number for number in range(200_000))
+    own.write_bytes(lines)
+    assert found(home, "old logs").bytes == len(lines) - KEPT
+    left = own.read_bytes()
+    assert len(left) <= KEPT
+    assert lines.endswith(left)
+    assert left.startswith(b"line ")
+    assert found(home, "old logs").bytes == 0
+
+
+def test_drafts_in_the_storage_go_only_where_no_daemon_makes_them(home):
+    draft = home / "storage" / "volumes" / ".vol-0123456789abcdef0-00000000"
+    aside = home / "storage" / "snapshots" / ".snap-0123456789abcdef0.deleted-00000000"
+    volume = home / "storage" / "volumes" / "vol-0123456789abcdef0"
+    for path in (draft, aside, volume):
+        path.mkdir(parents=True)
+        os.utime(path, (OLD, OLD))
+    found(home, "leftover drafts")
+    assert draft.exists() and aside.exists()
+    found(home, "leftover drafts", alone=True)
+    assert not draft.exists() and not aside.exists()
+    assert volume.exists()
