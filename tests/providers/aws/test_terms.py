@@ -80,6 +80,7 @@ def test_a_template_without_a_system_gets_the_usual_one(terms):
 def test_an_order_as_usual_has_little_to_note(terms):
     assert notes(terms) == "its root disk has 28 GB, not 20, for memory in hibernation"
     assert notes(terms, hibernation=False) == ""
+    assert "workspaces on this computer" in notes(terms, hibernation=False, restart=True)
     gpu = template(family="gpu")
     assert "needs a GPU" not in notes(terms, "g4dn.xlarge", gpu)
 

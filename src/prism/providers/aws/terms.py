@@ -138,6 +138,8 @@ class AwsTerms:
         disk, usual = self.root_gb(kind, template, order), template.root_gb
         if order.storage.ebs_volume_size is None and disk > usual:
             yield f"its root disk has {disk} GB, not {usual}, for memory in hibernation"
+        if order.restart:
+            yield "`--restart` does something for workspaces on this computer only"
         yield from _credits(kind, order)
         if lacking := self._note():
             yield f"{lacking}; make it: `prism aws setup`"
