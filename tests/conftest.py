@@ -17,9 +17,13 @@ from sqlalchemy import NullPool, create_engine, text
 
 from aws_double.double import AwsDouble
 from prism.catalog.plan import LEARNT
+from prism.daemon import house as daemon_house
+from prism.daemon import places as daemon_places
 from prism.daemon.house import build
 from prism.kit.clock import StoppedClock
 from prism.kit.tables import metadata
+from prism.providers.aws import identity
+from prism.providers.aws import places as aws_places
 from prism.providers.aws.ssh import link
 from prism.providers.local.place import place_of
 from prism.settings import Settings
@@ -31,6 +35,13 @@ from tests.signals import heed
 
 ML = "Python Machine Learning (Simplified)"
 heed()
+WAITS_FOR_WHO = (
+    (identity, "PATIENCE"),
+    (identity, "SHORT"),
+    (aws_places, "WAIT"),
+    (daemon_house, "WHO"),
+    (daemon_places, "PATIENT"),
+)
 HOME = Path(tempfile.mkdtemp(prefix="prism-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 PLACE = place_of(HOME)
@@ -169,6 +180,8 @@ def aws(running_double, monkeypatch):
         monkeypatch.setenv(name, value)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, "/nonexistent")
+    for module, name in WAITS_FOR_WHO:  # a busy computer answers late; the double always answers
+        monkeypatch.setattr(module, name, 60.0)
     with under_policies(running_double):
         yield running_double
 

@@ -1,4 +1,8 @@
-"""IAM: roles and instance profiles, and what the caller may do."""
+"""IAM: roles and instance profiles, and what the caller may do.
+
+IAM User Guide, "Troubleshoot IAM: changes that I make are not always immediately visible": what
+was just made may be refused as unknown, by IAM itself and, for longer, by other services.
+"""
 
 from typing import Any
 from urllib.parse import quote
@@ -7,7 +11,7 @@ from aws_double.ec2.tags import checked, shown
 from aws_double.faults import named
 from aws_double.policies import decide
 from aws_double.refusals import Refusal
-from aws_double.world import Action, Call
+from aws_double.world import Action, Call, World
 
 Tree = dict[str, Any]
 
@@ -16,19 +20,35 @@ def _taken(kind: str, name: str) -> Refusal:
     return Refusal("EntityAlreadyExists", f"{kind} with name {name} already exists.", 409)
 
 
-def _found(things: dict[str, Tree], kind: str, name: str) -> Tree:
-    if (found := things.get(name)) is None:
-        raise Refusal("NoSuchEntity", f"{kind} {name} cannot be found.", 404)
-    return found
+def _made(call: Call, *what: str) -> None:
+    call.world.owner.unseen[what] = call.world.after("iam")
+
+
+def _hidden(world: World, *what: str) -> bool:
+    until = world.owner.unseen.get(what)
+    return until is not None and until > world.now
+
+
+def roles_in(world: World, profile: str) -> list[Tree]:
+    """The roles that a profile is seen to have."""
+    roles = world.owner.profiles[profile]["Roles"]
+    return [] if _hidden(world, "role in", profile) else roles
 
 
 def _role(call: Call) -> Tree:
-    return _found(call.world.owner.roles, "The role with name", call.args["RoleName"])
+    name = call.args["RoleName"]
+    found = call.world.owner.roles.get(name)
+    if found is None or _hidden(call.world, "role", name):
+        raise Refusal("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
+    return found
 
 
 def _profile(call: Call) -> Tree:
     name = call.args["InstanceProfileName"]
-    return _found(call.world.owner.profiles, "Instance Profile", name)
+    found = call.world.owner.profiles.get(name)
+    if found is None or _hidden(call.world, "profile", name):
+        raise Refusal("NoSuchEntity", f"Instance Profile {name} cannot be found.", 404)
+    return found
 
 
 def _policies(call: Call) -> Tree:
@@ -53,6 +73,7 @@ def create_role(call: Call) -> Tree:
         "Description": args.get("Description"),
         "Tags": shown(checked(args.get("Tags", []))),
     }
+    _made(call, "role", name)
     return {"Role": owner.roles[name]}
 
 
@@ -63,7 +84,9 @@ def get_role(call: Call) -> Tree:
 
 def list_roles(call: Call) -> Tree:
     """ListRoles."""
-    return {"Roles": list(call.world.owner.roles.values()), "IsTruncated": False}
+    roles = call.world.owner.roles.items()
+    seen = [role for name, role in roles if not _hidden(call.world, "role", name)]
+    return {"Roles": seen, "IsTruncated": False}
 
 
 def delete_role(call: Call) -> Tree:
@@ -78,14 +101,17 @@ def delete_role(call: Call) -> Tree:
 
 def put_role_policy(call: Call) -> Tree:
     """PutRolePolicy: made, or replaced."""
-    _policies(call)[call.args["PolicyName"]] = call.args["PolicyDocument"]
+    policies, name = _policies(call), call.args["PolicyName"]
+    if name not in policies:
+        _made(call, "policy", call.args["RoleName"], name)
+    policies[name] = call.args["PolicyDocument"]
     return {}
 
 
 def get_role_policy(call: Call) -> Tree:
     """GetRolePolicy."""
     name, policies = call.args["PolicyName"], _policies(call)
-    if name not in policies:
+    if name not in policies or _hidden(call.world, "policy", call.args["RoleName"], name):
         raise Refusal("NoSuchEntity", f"The role policy {name} cannot be found.", 404)
     document = quote(policies[name], safe="")
     role = call.args["RoleName"]
@@ -115,12 +141,15 @@ def create_instance_profile(call: Call) -> Tree:
         "Roles": [],
         "Tags": shown(checked(args.get("Tags", []))),
     }
+    _made(call, "profile", name)
     return {"InstanceProfile": owner.profiles[name]}
 
 
 def get_instance_profile(call: Call) -> Tree:
     """GetInstanceProfile."""
-    return {"InstanceProfile": _profile(call)}
+    found = _profile(call)
+    roles = roles_in(call.world, found["InstanceProfileName"])
+    return {"InstanceProfile": {**found, "Roles": roles}}
 
 
 def add_role_to_instance_profile(call: Call) -> Tree:
@@ -131,6 +160,7 @@ def add_role_to_instance_profile(call: Call) -> Tree:
             "LimitExceeded", "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1", 409
         )
     profile["Roles"].append(role)
+    _made(call, "role in", profile["InstanceProfileName"])
     return {}
 
 

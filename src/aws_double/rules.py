@@ -23,7 +23,17 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hibernating: Annotated[Span, Meta(description="Until stopped, with the RAM written.")] = 0.2
     shutting_down: Annotated[Span, Meta(description="Until terminated.")] = 0.2
     remembered: Annotated[Span, Meta(description="A terminated one is still described.")] = 3600
-    unseen: Annotated[Span, Meta(description="A new id is not found so long.")] = 0
+    unseen: Annotated[
+        Span,
+        Meta(
+            description="Nothing new is found so long: machines, volumes, snapshots, security "
+            "groups and their entries, keys, spot requests."
+        ),
+    ] = (0, 1)
+    tags: Annotated[Span, Meta(description="Changed tags are not described so long.")] = (0, 1)
+    iam: Annotated[
+        Span, Meta(description="What is made in IAM is not found so long, by IAM itself.")
+    ] = (0, 1)
     boot: Annotated[Span, Meta(description="From running until the user data is done.")] = 2
     hibernation_ready: Annotated[
         Span, Meta(description="A machine must have been up so long before it hibernates.")
@@ -36,7 +46,7 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 0.2
     profile: Annotated[
         Span, Meta(description="Until EC2 knows a new instance profile of IAM.")
-    ] = 0
+    ] = (0.5, 2)
     taken: Annotated[
         Span, Meta(description="Until EC2 may start a spot machine again that it took back.")
     ] = 60
@@ -126,6 +136,9 @@ class Stuck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seconds: Annotated[
         Seconds | None, Meta(description="How long; null is until a forced stop.")
     ] = None
+    deaf: Annotated[
+        bool, Meta(description="Not even a forced stop helps, only the end of the machine.")
+    ] = False
 
 
 class Quotas(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,8 +154,11 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be ordered."""
 
     like: Annotated[
-        Literal["calm", "aws"],
-        Meta(description="Where to start from: calm, or with AWS's own times and buckets."),
+        Literal["calm", "aws", "consistent"],
+        Meta(
+            description="Where to start from: calm; with AWS's own times and buckets; or calm and "
+            "consistent, as AWS is not: what was made or changed is found at once."
+        ),
     ] = "calm"
     times: Annotated[Times, Meta(description="How long things take.")] = Times()
     boot: Annotated[Boot, Meta(description="What the console shows.")] = Boot()
@@ -200,6 +216,8 @@ AWS_TIMES = {
     "hibernating": [30, 90],
     "shutting_down": [15, 40],
     "unseen": [0, 3],
+    "tags": [0, 3],
+    "iam": [0, 5],
     "boot": [60, 180],
     "hibernation_ready": 120,
     "volume": [1, 5],
@@ -224,6 +242,8 @@ AWS_THROTTLE = [
     {"actions": ["Describe*", "Get*"], "depth": 100, "refill": 20, "each": True},
     {"actions": ["*"], "depth": 50, "refill": 5, "each": True},
 ]
+CONSISTENT = {"unseen": 0, "tags": 0, "iam": 0, "profile": 0}
 LIKE: dict[str, dict[str, Any]] = {
+    "consistent": {"times": CONSISTENT},
     "aws": {"times": AWS_TIMES, "throttle": AWS_THROTTLE},
 }

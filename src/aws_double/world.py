@@ -68,6 +68,7 @@ class Account:
     policies: dict[str, dict[str, str]] = field(default_factory=dict)  # of roles
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     service_linked: set[str] = field(default_factory=set)
+    unseen: dict[tuple[str, ...], datetime] = field(default_factory=dict)  # until when, of IAM
     policy: tuple[Statement, ...] = ()  # what who asks now may do; everything, without one
 
     def letters(self, name: str) -> str:
@@ -105,6 +106,8 @@ class World:
         self.groups: dict[str, Group] = {}
         self.keys: dict[str, Key] = {}
         self.shelf: dict[str, dict[str, Any]] = {}  # what other services keep here
+        # By id: tags that were replaced, and until when they are described all the same.
+        self.earlier_tags: dict[str, list[tuple[datetime, dict[str, str]]]] = {}
 
     @property
     def rules(self) -> Rules:

@@ -1,14 +1,15 @@
-"""Every test finds the double empty, obedient, and with its clock stopped."""
+"""Every test finds the double empty, obedient, consistent, and with its clock stopped."""
 
 import pytest
 
-from tests.aws_double.asked import client
+from tests.aws_double.asked import client, order_rules
 
 
 @pytest.fixture
 def aws(running_double):
     running_double.reset()
     running_double.clock.stop()
+    order_rules(running_double)
     return running_double
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from aws_double.policies import decide, statements
-from tests.aws_double.asked import ACCOUNT, launched, message, order, refused
+from tests.aws_double.asked import ACCOUNT, launched, message, order, order_rules, refused
 
 MANAGED = {"Key": "prism:managed", "Value": "true"}
 NEW = {"StringEquals": {"aws:RequestTag/prism:managed": "true"}}
@@ -122,6 +122,7 @@ def test_a_launch_with_a_profile_passes_its_role(aws, ec2, iam):
     assert launched(ec2)
     to_ec2 = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
     aws.reset()
+    order_rules(aws)
     profile = with_role(iam)
     aws.bind(policy(allow("ec2:*"), allow("iam:PassRole", ROLE, to_ec2)))
     assert launched(ec2, **profile)

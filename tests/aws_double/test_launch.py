@@ -174,7 +174,10 @@ def test_a_new_instance_profile_is_not_known_at_once(aws, ec2):
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
     """
     order_rules(aws, times={"profile": 5})
-    client(aws, "iam").create_instance_profile(InstanceProfileName="p")
+    iam = client(aws, "iam")
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName="p")
+    iam.add_role_to_instance_profile(InstanceProfileName="p", RoleName="r")
     with_profile = order(IamInstanceProfile={"Name": "p"})
     refused("InvalidParameterValue", ec2.run_instances, **with_profile)
     aws.clock.advance(5)

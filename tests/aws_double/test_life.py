@@ -149,6 +149,23 @@ def test_a_stuck_machine_stops_only_by_force(aws, ec2):
     assert state(ec2, bad) == "stopped"
 
 
+def test_a_machine_that_not_even_force_stops_can_be_terminated(aws, ec2):
+    """The computer below it may be broken: then only its end is left.
+
+    Troubleshoot Amazon EC2 instance stop issues
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/TroubleshootingInstancesStopping.html
+    """
+    order_rules(aws, stuck=[{"state": "stopping", "deaf": True}])
+    id = running(aws, ec2)
+    ec2.stop_instances(InstanceIds=[id])
+    ec2.stop_instances(InstanceIds=[id], Force=True)
+    aws.clock.advance(86400)
+    assert state(ec2, id) == "stopping"
+    ec2.terminate_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    assert state(ec2, id) == "terminated"
+
+
 def test_a_protected_machine_is_not_terminated(aws, ec2):
     """OperationNotPermitted, until the attribute is changed.
 

@@ -5,11 +5,9 @@ import pytest
 
 from aws_double.rulebook import build as build_rules
 from prism.daemon.house import build
-from prism.providers.aws.account_setup import apply
-from prism.providers.aws.actions import SETUP_ACTIONS
-from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.console import Console
 from prism.settings import Settings
+from tests.aws_setup import PROPAGATED, set_up
 from tests.conftest import Http
 from tests.waiting import eventually
 
@@ -161,6 +159,7 @@ def test_what_carries_no_key_is_shown_and_can_be_taken(start, aws, lost):
     ec2.delete_tags(
         Resources=[id], Tags=[{"Key": tag["Key"]} for tag in found if tag["Key"] not in keep]
     )
+    aws.clock.advance(PROPAGATED)
     lost.house.settle()
     [one] = [one for one in lost.orphans() if one["id"] == id]
     assert (one["name"], one["owner"], one["template"]) == ("runs", None, None)
@@ -189,7 +188,7 @@ def test_what_was_destroyed_outside_is_seen_within_one_survey(start, aws):
 
 
 def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start, aws):
-    apply(Cloud("us-east-1", actions=SETUP_ACTIONS, agent="prism-setup"))
+    set_up(aws)
     it = start()
     launch(it, "mine")
     becomes(it, aws, mine="running")
@@ -233,6 +232,30 @@ def told(aws):
     return sum(call.action in actions for call in aws.calls)
 
 
+def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(start, aws):
+    aws.rules = build_rules({"stuck": [{"state": "stopping"}]})
+    it = start()
+    launch(it, "mine")
+    becomes(it, aws, mine="running")
+    it.post("instances/mine/stop", 200)
+    becomes(it, aws, mine="stopping")
+    for _ in range(3):
+        aws.clock.advance(5 * 60)
+        it.house.settle()
+    [now] = it.get("instances")
+    assert (now["state"], now["failure"]["code"]) == ("stopping", "STOP_HANGS")
+    assert "`prism stop mine`" in now["failure"]["message"]
+    [told] = [fact for fact in it.house.db.facts_after(0) if fact.event == "instance_failure"]
+    assert told.data["failure"]["code"] == "STOP_HANGS"
+    asked = sum(call.action == "StopInstances" for call in aws.calls)
+    it.house.settle()
+    assert sum(call.action == "StopInstances" for call in aws.calls) == asked, "nobody forces it"
+    it.post("instances/mine/stop", 200)
+    becomes(it, aws, mine="stopped")
+    assert sum(call.action == "StopInstances" for call in aws.calls) == asked + 1
+    assert it.get("instances")[0]["failure"] is None
+
+
 def test_what_has_changed_since_the_launch_is_in_the_tags(start, aws):
     it = start()
     for name in ("bees", "reef"):
@@ -252,6 +275,7 @@ def test_what_has_changed_since_the_launch_is_in_the_tags(start, aws):
     it.house.settle()
     [now] = it.get("instances")
     [row] = it.house.workspaces.every()
+    aws.clock.advance(PROPAGATED)
     after = start("second")
     after.post("projects", 201, name="reef")
     after.house.settle()

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from prism.errors import InvalidState
 from prism.kit.money import Micros
 from prism.templates.model import Template
-from prism.workspaces.model import Seen, State, Verb, Workspace
+from prism.workspaces.model import STOP_HANGS, Failure, Seen, State, Verb, Workspace
 from prism.workspaces.plan import (
     AGAIN,
     FROM,
@@ -219,3 +219,36 @@ def test_who_wakes_an_expired_workspace_gets_some_hours():
         woken = verb in {Verb.START, Verb.RESUME}
         assert expiry_after(it, verb, later) == (later + AGAIN if woken else AT)
         assert expiry_after(it, verb, AT - timedelta(seconds=1)) == AT
+
+
+# ------------------------------------------------------------------ one that does not go down
+HANGS = Failure(STOP_HANGS, "it hangs")
+
+
+def hanging(verb, **more):
+    return wanted(verb, Seen.STOPPING, failure=HANGS, tried=2, **more)
+
+
+@pytest.mark.parametrize("verb", [Verb.STOP, Verb.HIBERNATE])
+@pytest.mark.parametrize("granted", [False, True])
+def test_one_that_hangs_is_stopped_again_only_when_asked_again(verb, granted):
+    before = hanging(verb, granted=granted)
+    assert plan(before, Seen.STOPPING).act in {Act.WAIT, Act.REST}
+    assert admit(before, Verb.STOP) is Verb.STOP
+    after = replace(before, verb=Verb.STOP, wish=3)
+    assert plan(after, Seen.STOPPING).act is Act.STOP
+    assert state_of(after) is State.STOPPING
+    assert plan(replace(after, tried=3), Seen.STOPPING).act is Act.WAIT, "once for each wish"
+    assert plan(after, Seen.OFF).act is Act.REST
+
+
+def test_one_that_goes_down_in_time_is_not_stopped_twice():
+    assert admit(wanted(Verb.STOP, Seen.STOPPING), Verb.STOP) is None
+
+
+def test_one_that_hangs_can_be_ended():
+    assert admit(hanging(Verb.STOP), Verb.TERMINATE) is Verb.TERMINATE
+    ending = replace(hanging(Verb.STOP), verb=Verb.TERMINATE, wish=3)
+    assert plan(ending, Seen.STOPPING).act is Act.TERMINATE
+    with pytest.raises(InvalidState):
+        admit(ending, Verb.STOP)

@@ -47,6 +47,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   instance_asked: 'Asked to',
   instance_state_changed: 'State changed',
   instance_progress: 'Progress',
+  instance_failure: 'Problem',
   instance_extended: 'Expiry moved',
   instance_repriced: 'Price changed',
   instance_resized: 'Resized',
@@ -389,9 +390,14 @@ export const t = {
     none: 'Nothing has happened yet.',
     sentence: (event: string, data: Readonly<Record<string, unknown>>): string => {
       const known = EVENTS[event] ?? sentence(event.replaceAll('_', ' '));
-      const { verb, previous_state: before, state, stage } = data;
+      const { verb, previous_state: before, state, stage, failure } = data;
+      const problem =
+        typeof failure === 'object' && failure !== null && 'message' in failure
+          ? String(failure.message)
+          : '';
       if (event === 'instance_asked' && typeof verb === 'string') return `Asked to ${verb}`;
       if (event === 'instance_state_changed') return `${String(before)} → ${String(state)}`;
+      if (event === 'instance_failure' && problem !== '') return problem;
       if (event === 'instance_progress' && typeof stage === 'string') return sentence(stage);
       return known;
     },

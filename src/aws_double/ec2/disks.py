@@ -76,7 +76,7 @@ def make(world: World, instance: Instance, wishes: list[Wish], tags: dict[str, s
             encrypted=wish.encrypted,
             made=world.now,
             ready=world.now,
-            visible=world.now,
+            visible=instance.visible,
             iops=wish.iops,
             throughput=wish.throughput,
             snapshot=wish.snapshot,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from aws_double.ec2 import tags
+from aws_double.ec2.consistency import is_visible, tags_seen
 from aws_double.ec2.filters import chosen
 from aws_double.ec2.model import Entry, Group
 from aws_double.ec2.network import default_network, network_of
@@ -21,7 +22,7 @@ FIELDS = {
 
 def groups_for(world: World, ids: list[str], names: list[str], network: str) -> list[str]:
     """The groups of a machine in that network; without any, the default one."""
-    here = [it for it in world.groups.values() if it.network == network]
+    here = [it for it in _visible(world) if it.network == network]
     found = [group_of(world, id) for id in ids]
     for name in names:
         found += [_named(here, name)]
@@ -42,16 +43,20 @@ def _named(groups: list[Group], name: str) -> Group:
 
 def group_of(world: World, id: str) -> Group:
     """One group, or EC2's refusal."""
-    if (group := world.groups.get(id)) is None:
+    if (group := world.groups.get(id)) is None or not is_visible(world, group):
         raise Refusal("InvalidGroup.NotFound", f"The security group '{id}' does not exist")
     return group
+
+
+def _visible(world: World) -> list[Group]:
+    return [it for it in world.groups.values() if is_visible(world, it)]
 
 
 def _asked(call: Call) -> Group:
     if id := call.args.get("GroupId"):
         return group_of(call.world, id)
     network = default_network(call.world)
-    here = [it for it in call.world.groups.values() if network and it.network == network.id]
+    here = [it for it in _visible(call.world) if network and it.network == network.id]
     return _named(here, call.args.get("GroupName", ""))
 
 
@@ -71,6 +76,7 @@ def create_security_group(call: Call) -> Tree:
         )
     group = Group(world.new_id("sg"), name, network.id, args["Description"])
     group.tags = tags.given(args, "security-group")
+    group.visible = world.after("unseen")
     group.entries.append(Entry(world.new_id("sgr"), "-1", -1, -1, "0.0.0.0/0", outward=True))
     world.groups[group.id] = group
     return {"GroupId": group.id, "Tags": tags.shown(group.tags)}
@@ -94,19 +100,19 @@ def delete_security_group(call: Call) -> Tree:
 def describe_security_groups(call: Call) -> Tree:
     """DescribeSecurityGroups."""
     world, args = call.world, call.args
-    found = list(world.groups.values())
+    found = _visible(world)
     if ids := args.get("GroupIds"):
         found = [group_of(world, id) for id in ids]
     if names := args.get("GroupNames"):
         found = [_named(found, name) for name in names]
-    found = chosen(found, args.get("Filters", []), FIELDS, lambda it: it.tags)
+    found = chosen(found, args.get("Filters", []), FIELDS, lambda it: tags_seen(world, it))
     return {"SecurityGroups": [_group(world, it) for it in found]}
 
 
 def describe_security_group_rules(call: Call) -> Tree:
     """DescribeSecurityGroupRules: every entry with its own id and tags."""
     world = call.world
-    lines = [(group, entry) for group in world.groups.values() for entry in group.entries]
+    lines = [(it, entry) for it in _visible(world) for entry in _entries_seen(world, it)]
     if ids := call.args.get("SecurityGroupRuleIds"):
         lines = [line for line in lines if line[1].id in ids]
     fields = {
@@ -140,6 +146,7 @@ def _authorize(call: Call, outward: bool) -> Tree:
                 f'{entry.low}, to port: {entry.high}, ALLOW" already exists',
             )
         entry.tags = tags.given(call.args, "security-group-rule")
+        entry.visible = world.after("unseen")
     group.entries += wanted
     return {"Return": True, "SecurityGroupRules": [_line(world, group, it) for it in wanted]}
 
@@ -205,16 +212,21 @@ def _entries(world: World, args: Tree, outward: bool) -> list[Entry]:
     return found
 
 
+def _entries_seen(world: World, it: Group) -> list[Entry]:
+    return [entry for entry in it.entries if is_visible(world, entry)]
+
+
 def _group(world: World, it: Group) -> Tree:
+    seen = _entries_seen(world, it)
     return {
         "GroupId": it.id,
         "GroupName": it.name,
         "Description": it.description,
         "VpcId": it.network,
         "OwnerId": world.account,
-        "IpPermissions": [_permission(world, e) for e in it.entries if not e.outward],
-        "IpPermissionsEgress": [_permission(world, e) for e in it.entries if e.outward],
-        "Tags": tags.shown(it.tags),
+        "IpPermissions": [_permission(world, e) for e in seen if not e.outward],
+        "IpPermissionsEgress": [_permission(world, e) for e in seen if e.outward],
+        "Tags": tags.shown(tags_seen(world, it)),
     }
 
 

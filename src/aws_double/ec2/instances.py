@@ -54,8 +54,9 @@ def stop_instances(call: Call) -> Tree:
             life.enter(world, it, "stopping", reason)
             if it.boots and it.boots[-1].hung and not forced:
                 it.changes += 1  # its system does not hear, so this never ends by itself
-        elif it.state == "stopping" and forced:
+        elif it.state == "stopping" and forced and not life.is_deaf(world, it):
             it.changes += 1
+            it.forgot = it.forgot or it.asleep
             life.arrive(world, it)
 
     return {"StoppingInstances": [_changed(it, stop, call.world) for it in found]}

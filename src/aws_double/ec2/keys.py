@@ -6,10 +6,11 @@ import hashlib
 from typing import Any
 
 from aws_double.ec2 import tags
+from aws_double.ec2.consistency import is_visible, tags_seen
 from aws_double.ec2.filters import chosen
 from aws_double.ec2.model import Key
 from aws_double.refusals import Refusal
-from aws_double.world import Call
+from aws_double.world import Call, World
 
 Tree = dict[str, Any]
 KINDS = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}
@@ -23,6 +24,7 @@ def import_key_pair(call: Call) -> Tree:
         raise Refusal("InvalidKeyPair.Duplicate", f"The keypair '{name}' already exists.")
     public = args["PublicKeyMaterial"].decode("ascii", "replace").strip()
     key = Key(world.new_id("key"), name, *_read(public), world.now, tags.given(args, "key-pair"))
+    key.visible = world.after("unseen")
     world.keys[name] = key
     return {
         "KeyName": name,
@@ -50,18 +52,19 @@ def describe_key_pairs(call: Call) -> Tree:
     """DescribeKeyPairs."""
     world, args = call.world, call.args
     names, ids = args.get("KeyNames"), args.get("KeyPairIds")
+    known = {it.name: it for it in world.keys.values() if is_visible(world, it)}
     for name in names or []:
-        if name not in world.keys:
+        if name not in known:
             raise Refusal("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
-    found = [it for it in world.keys.values() if not names or it.name in names]
+    found = [it for it in known.values() if not names or it.name in names]
     found = [it for it in found if not ids or it.id in ids]
     fields = {
         "key-name": lambda it: it.name,
         "key-pair-id": lambda it: it.id,
         "fingerprint": lambda it: it.fingerprint,
     }
-    found = chosen(found, args.get("Filters", []), fields, lambda it: it.tags)
-    return {"KeyPairs": [_key(it, bool(args.get("IncludePublicKey"))) for it in found]}
+    found = chosen(found, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
+    return {"KeyPairs": [_key(world, it, bool(args.get("IncludePublicKey"))) for it in found]}
 
 
 def delete_key_pair(call: Call) -> Tree:
@@ -74,7 +77,7 @@ def delete_key_pair(call: Call) -> Tree:
     return {"Return": True}
 
 
-def _key(it: Key, public: bool) -> Tree:
+def _key(world: World, it: Key, public: bool) -> Tree:
     return {
         "KeyPairId": it.id,
         "KeyName": it.name,
@@ -82,5 +85,5 @@ def _key(it: Key, public: bool) -> Tree:
         "KeyFingerprint": it.fingerprint,
         "CreateTime": it.made,
         "PublicKey": it.public if public else None,
-        "Tags": tags.shown(it.tags),
+        "Tags": tags.shown(tags_seen(world, it)),
     }

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from aws_double.ec2 import capacity, credits, disks, life, look, sleep, spot, tags
+from aws_double.ec2.consistency import is_visible
 from aws_double.ec2.groups import groups_for
 from aws_double.ec2.images import image_of
 from aws_double.ec2.kinds import spot_price
@@ -16,6 +17,7 @@ from aws_double.ec2.model import Image, Instance, Subnet
 from aws_double.ec2.network import bad_zone, default_network, subnet_of
 from aws_double.facts.types import Type, architectures, type_of
 from aws_double.facts.zones import offerings
+from aws_double.iam import roles_in
 from aws_double.refusals import Refusal, invalid, missing
 from aws_double.world import Call, World
 
@@ -102,7 +104,8 @@ def _plan(world: World, args: Tree) -> _Plan:
     subnet = _subnet(world, args, interface, type["InstanceType"])
     wanted = args.get("SecurityGroupIds") or interface.get("Groups") or []
     groups = groups_for(world, wanted, args.get("SecurityGroups") or [], subnet.network)
-    if (key := args.get("KeyName")) and key not in world.keys:
+    known = world.keys.get(key := args.get("KeyName") or "")
+    if key and (known is None or not is_visible(world, known)):
         raise Refusal("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
     readable(args.get("UserData") or "")
     wishes = disks.wished(world, image, args.get("BlockDeviceMappings") or [])
@@ -170,6 +173,8 @@ def _profile(world: World, args: Tree) -> str | None:
             f"Value ({value}) for parameter iamInstanceProfile.{kind} is invalid. "
             f"Invalid IAM Instance Profile {kind}"
         )
+    if not roles_in(world, name):
+        raise invalid(f'IAM Instance Profile "{known["Arn"]}" has no associated IAM Roles')
     return name
 
 

@@ -38,6 +38,13 @@ def enter(world: World, instance: Instance, state: str, reason: str | None) -> N
     world.alarm(world.now + takes, end)
 
 
+def is_deaf(world: World, instance: Instance) -> bool:
+    """Whether not even force brings it on from where it is stuck."""
+    said = tagged_as(instance)
+    stuck = (it for it in world.rules.stuck if it.deaf and it.state == instance.state)
+    return any(it.machines in said for it in stuck)
+
+
 def arrive(world: World, instance: Instance) -> None:
     """The change of state is over."""
     instance.state = NEXT[instance.state]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aws_double.ec2.consistency import is_visible, tags_seen
 from aws_double.ec2.filters import chosen, page
 from aws_double.ec2.model import REASONS, STATES, Instance, Volume
 from aws_double.ec2.tags import shown
@@ -49,7 +50,7 @@ def some(call: Call | World, ids: list[str]) -> list[Instance]:
         if not id.startswith("i-"):
             raise invalid(f'Invalid id: "{id}" (expecting "i-...")')
     found = [world.instances.get(id) for id in ids]
-    known = [it for it in found if it is not None and it.visible <= world.now]
+    known = [it for it in found if it is not None and is_visible(world, it)]
     if len(known) < len(ids):
         unknown = sorted(set(ids) - {it.id for it in known})
         raise no_such("InvalidInstanceID.NotFound", "instance", unknown)
@@ -85,8 +86,8 @@ def _matching(call: Call) -> tuple[list[Instance], str | None]:
             raise invalid("The parameter instancesSet cannot be used with maxResults")
         found = some(call, list(dict.fromkeys(ids)))
     else:
-        found = [it for it in world.instances.values() if it.visible <= world.now]
-    found = chosen(found, args.get("Filters", []), FIELDS, lambda it: it.tags)
+        found = [it for it in world.instances.values() if is_visible(world, it)]
+    found = chosen(found, args.get("Filters", []), FIELDS, lambda it: tags_seen(world, it))
     return page(found, lambda it: it.number, args)
 
 
@@ -122,7 +123,7 @@ def description(world: World, it: Instance) -> Tree:
         "Architecture": it.image.architecture,
         "KeyName": it.key,
         "ClientToken": it.token or "",
-        "Tags": shown(it.tags),
+        "Tags": shown(tags_seen(world, it)),
         "HibernationOptions": {"Configured": it.hibernates},
         "IamInstanceProfile": _profile(world, it),
         "InstanceLifecycle": "spot" if it.market else None,

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 Tags = dict[str, str]
+ALWAYS = datetime.min.replace(tzinfo=UTC)  # what is visible from then on was never hidden
 STATES = {
     "pending": 0,
     "running": 16,
@@ -143,6 +144,7 @@ class Snapshot:
     description: str = ""
     owner: str = ""
     tags: Tags = field(default_factory=dict)
+    visible: datetime = ALWAYS
 
 
 @dataclass(slots=True)
@@ -203,6 +205,7 @@ class Entry:
     outward: bool = False
     description: str = ""
     tags: Tags = field(default_factory=dict)
+    visible: datetime = ALWAYS
 
 
 @dataclass(slots=True)
@@ -215,6 +218,7 @@ class Group:
     description: str
     entries: list[Entry] = field(default_factory=list)
     tags: Tags = field(default_factory=dict)
+    visible: datetime = ALWAYS
 
 
 @dataclass(slots=True)
@@ -228,3 +232,4 @@ class Key:
     fingerprint: str
     made: datetime
     tags: Tags = field(default_factory=dict)
+    visible: datetime = ALWAYS

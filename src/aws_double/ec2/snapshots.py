@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aws_double.ec2 import tags
+from aws_double.ec2.consistency import is_visible, tags_seen
 from aws_double.ec2.filters import chosen, page
 from aws_double.ec2.model import Snapshot
 from aws_double.ec2.volumes import volume_of
@@ -15,7 +16,7 @@ Tree = dict[str, Any]
 
 def snapshot_of(world: World, id: str) -> Snapshot:
     """One snapshot, or EC2's refusal."""
-    if (snapshot := world.snapshots.get(id)) is None:
+    if (snapshot := world.snapshots.get(id)) is None or not is_visible(world, snapshot):
         raise Refusal("InvalidSnapshot.NotFound", f"The snapshot '{id}' does not exist.")
     return snapshot
 
@@ -34,6 +35,7 @@ def create_snapshot(call: Call) -> Tree:
         args.get("Description", ""),
         world.account,
         tags.given(args, "snapshot"),
+        world.after("unseen"),
     )
     world.snapshots[it.id] = it
     return _snapshot(world, it)
@@ -42,7 +44,7 @@ def create_snapshot(call: Call) -> Tree:
 def describe_snapshots(call: Call) -> Tree:
     """DescribeSnapshots: the account's own."""
     world, args = call.world, call.args
-    found = list(world.snapshots.values())
+    found = [it for it in world.snapshots.values() if is_visible(world, it)]
     if ids := args.get("SnapshotIds"):
         found = [snapshot_of(world, id) for id in ids]
     if (owners := args.get("OwnerIds")) and not {"self", world.account} & set(owners):
@@ -56,7 +58,7 @@ def describe_snapshots(call: Call) -> Tree:
         "owner-id": lambda it: it.owner,
         "volume-size": lambda it: it.size,
     }
-    found = chosen(found, args.get("Filters", []), fields, lambda it: it.tags)
+    found = chosen(found, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
     order = {id: n for n, id in enumerate(world.snapshots)}
     found, token = page(found, lambda it: order[it.id], args)
     return {"Snapshots": [_snapshot(world, it) for it in found], "NextToken": token}
@@ -93,5 +95,5 @@ def _snapshot(world: World, it: Snapshot) -> Tree:
         "Description": it.description,
         "OwnerId": it.owner,
         "StorageTier": "standard",
-        "Tags": tags.shown(it.tags),
+        "Tags": tags.shown(tags_seen(world, it)),
     }

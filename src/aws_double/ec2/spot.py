@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any, cast
 
 from aws_double.ec2 import life
+from aws_double.ec2.consistency import is_visible, tags_seen
 from aws_double.ec2.filters import chosen
-from aws_double.ec2.model import BY_API, Instance
+from aws_double.ec2.model import ALWAYS, BY_API, Instance
 from aws_double.ec2.tags import shown
 from aws_double.refusals import Refusal
 from aws_double.world import Call, World
@@ -33,6 +34,7 @@ class SpotRequest:
     machine: str
     state: str = "active"
     tags: dict[str, str] = field(default_factory=dict)
+    visible: datetime = ALWAYS
 
 
 def requests(world: World) -> dict[str, SpotRequest]:
@@ -51,6 +53,7 @@ def ask(
     it.spot_request = world.new_id("sir")
     asked = SpotRequest(it.spot_request, persistent, most, it.type, world.now, it.id)
     asked.tags |= tags or {}
+    asked.visible = world.after("unseen")
     requests(world)[asked.id] = asked
     it.heir = lambda: _ended(world, asked, again)
 
@@ -76,15 +79,16 @@ def _state(world: World, it: SpotRequest) -> str:
 
 def describe_spot_instance_requests(call: Call) -> Tree:
     """DescribeSpotInstanceRequests."""
-    ids = call.args.get("SpotInstanceRequestIds")
-    found = [_known(call.world, id) for id in ids] if ids else [*requests(call.world).values()]
+    world, ids = call.world, call.args.get("SpotInstanceRequestIds")
+    listed = [it for it in requests(world).values() if is_visible(world, it)]
+    found = [_known(world, id) for id in ids] if ids else listed
     fields = {
         "spot-instance-request-id": lambda it: it.id,
         "instance-id": lambda it: it.machine,
         "state": lambda it: _state(call.world, it),
     }
-    found = chosen(found, call.args.get("Filters", []), fields, lambda it: it.tags)
-    return {"SpotInstanceRequests": [_request(call.world, it) for it in found]}
+    found = chosen(found, call.args.get("Filters", []), fields, lambda it: tags_seen(world, it))
+    return {"SpotInstanceRequests": [_request(world, it) for it in found]}
 
 
 def cancel_spot_instance_requests(call: Call) -> Tree:
@@ -101,7 +105,7 @@ def cancel_spot_instance_requests(call: Call) -> Tree:
 
 
 def _known(world: World, id: str) -> SpotRequest:
-    if (found := requests(world).get(id)) is None:
+    if (found := requests(world).get(id)) is None or not is_visible(world, found):
         raise Refusal(
             "InvalidSpotInstanceRequestID.NotFound",
             f"The spot instance request ID '{id}' does not exist",
@@ -120,5 +124,5 @@ def _request(world: World, it: SpotRequest) -> Tree:
         "CreateTime": it.made,
         "LaunchSpecification": {"InstanceType": it.type},
         "Status": {"Code": CODES.get(state, "instance-terminated-by-user")},
-        "Tags": shown(it.tags),
+        "Tags": shown(tags_seen(world, it)),
     }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aws_double.ec2 import life
+from aws_double.ec2 import consistency, life
 from aws_double.ec2.filters import chosen
 from aws_double.ec2.model import Tags
 from aws_double.refusals import Refusal, invalid
@@ -71,6 +71,7 @@ def create_tags(call: Call) -> Tree:
     if any(len({**tags, **new}) > 50 for tags in found.values()):
         raise Refusal("TagLimitExceeded", "More than 50 tags")
     for id, tags in found.items():
+        consistency.before_tagging(call.world, id, tags)
         tags.update(new)
         life.touched(call.world, id)
     return {}
@@ -79,6 +80,7 @@ def create_tags(call: Call) -> Tree:
 def delete_tags(call: Call) -> Tree:
     """DeleteTags: by key, or by key and value; without any, all."""
     for id, tags in _tagged(call).items():
+        consistency.before_tagging(call.world, id, tags)
         if not (said := call.args.get("Tags")):
             tags.clear()
         for each in said or []:
@@ -99,7 +101,7 @@ def describe_tags(call: Call) -> Tree:
             "Value": value,
         }
         for id, tags in call.world.everything_tagged()
-        for key, value in tags.items()
+        for key, value in consistency.tags_seen_of(call.world, id, tags).items()
     ]
     fields = {
         "resource-id": lambda line: line["ResourceId"],
@@ -115,8 +117,7 @@ def _tagged(call: Call) -> dict[str, Tags]:
     """What the call is about; none of it is touched when one is missing."""
     known = dict(call.world.everything_tagged())
     for id in call.args.get("Resources", []):
-        instance = call.world.instances.get(id)
-        if id not in known or (instance is not None and instance.visible > call.now):
+        if id not in known or consistency.is_hidden(call.world, id):
             code = NOT_FOUND.get(id.partition("-")[0], "InvalidID")
             raise Refusal(code, f"The ID '{id}' does not exist")
     return {id: known[id] for id in call.args.get("Resources", [])}

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from aws_double.ec2 import life, look, tags
+from aws_double.ec2.consistency import is_visible, tags_seen
 from aws_double.ec2.filters import chosen, page
 from aws_double.ec2.limits import check_volume, performance
 from aws_double.ec2.model import Attachment, Instance, Snapshot, Volume
@@ -19,7 +20,7 @@ MOST_ATTACHED = 28
 def volume_of(world: World, id: str) -> Volume:
     """One volume, if EC2 knows it by now."""
     volume = world.volumes.get(id)
-    if volume is None or volume.visible > world.now:
+    if volume is None or not is_visible(world, volume):
         raise Refusal("InvalidVolume.NotFound", f"The volume '{id}' does not exist.")
     return volume
 
@@ -35,7 +36,7 @@ def create_volume(call: Call) -> Tree:
     """CreateVolume: with a client token, at most once."""
     world, args = call.world, call.args
     if made := world.tokens.made("CreateVolume", args, call.now):
-        return _volume(world, volume_of(world, made[0]))
+        return _volume(world, world.volumes[made[0]])
     if not (zone := args.get("AvailabilityZone")):
         raise missing("zone")
     if zone not in world.zones:
@@ -72,7 +73,7 @@ def create_volume(call: Call) -> Tree:
 def _source(world: World, id: str | None) -> Snapshot | None:
     if not id:
         return None
-    if (snapshot := world.snapshots.get(id)) is None:
+    if (snapshot := world.snapshots.get(id)) is None or not is_visible(world, snapshot):
         raise Refusal("InvalidSnapshot.NotFound", f"The snapshot '{id}' does not exist.")
     if snapshot.ready > world.now:
         raise Refusal("IncorrectState", f"Snapshot is in invalid state - pending: {id}")
@@ -98,7 +99,7 @@ def describe_volumes(call: Call) -> Tree:
     if ids := args.get("VolumeIds"):
         found = [volume_of(world, id) for id in ids]
     else:
-        found = [it for it in world.volumes.values() if it.visible <= world.now]
+        found = [it for it in world.volumes.values() if is_visible(world, it)]
     fields: dict[str, Callable[[Volume], Any]] = {
         "volume-id": lambda it: it.id,
         "status": lambda it: state_of(world, it),
@@ -113,7 +114,7 @@ def describe_volumes(call: Call) -> Tree:
         "attachment.status": lambda it: it.attachment and _status(world, it.attachment),
         "attachment.delete-on-termination": lambda it: it.attachment and it.attachment.dies,
     }
-    found = chosen(found, args.get("Filters", []), fields, lambda it: it.tags)
+    found = chosen(found, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
     order = {id: n for n, id in enumerate(world.volumes)}
     found, token = page(found, lambda it: order[it.id], args)
     return {"Volumes": [_volume(world, it) for it in found], "NextToken": token}
@@ -257,5 +258,5 @@ def _volume(world: World, it: Volume) -> Tree:
         "SnapshotId": it.snapshot,
         "Attachments": [_attachment(world, it, at)] if at else [],
         "MultiAttachEnabled": False,
-        "Tags": tags.shown(it.tags),
+        "Tags": tags.shown(tags_seen(world, it)),
     }

@@ -102,6 +102,9 @@ def _kept(found: list[dict[str, Any]]) -> None:
     ]
     heads = ("ID", "NAME", "KIND", "GB", "AGE", "USD/MONTH", "OWNER", "PLACE")
     show_table(heads, rows, flexible="PLACE")
+    for it in found:
+        if command := it.get("removed_by"):
+            say(f"note: {it['id']} is a second snapshot of one request; remove it: `{command}`")
     suggest("`prism recover` takes back volumes and snapshots of yours")
 
 

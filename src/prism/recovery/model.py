@@ -94,7 +94,11 @@ class Orphan(Struct, frozen=True, kw_only=True):
 
 
 class StorageOrphan(Struct, frozen=True, kw_only=True):
-    """A volume or snapshot that nobody here knows; money in USD a month, null where unknown."""
+    """A volume or snapshot that nobody here knows; money in USD a month, null where unknown.
+
+    `removed_by` is the command that removes it, where only that is left: it is a second
+    snapshot of the same request, or somebody's copy with its tags.
+    """
 
     kind: str
     id: str
@@ -107,6 +111,7 @@ class StorageOrphan(Struct, frozen=True, kw_only=True):
     created_at: datetime | None
     age_seconds: int | None
     monthly_cost: float | None
+    removed_by: str | None = None
 
 
 class Orphans(Struct, frozen=True):

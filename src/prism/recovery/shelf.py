@@ -73,6 +73,11 @@ class Shelf:
 
     def _foreign(self, it: Kept, known: Known, *, everybody: bool) -> str | None:
         """Why it is left alone: an account may be shared by several Prisms."""
+        if isinstance(it.what, Copy) and it.what.removed_by:
+            return (
+                "another snapshot counts for the same request, and this one is kept and paid for "
+                f"beside it; remove it: `{it.what.removed_by}`"
+            )
         here = it.place.startswith("local:") or known.owner.lower() == self._who().lower()
         if not everybody and not here:
             owner = known.owner or "somebody unknown"
@@ -166,6 +171,7 @@ class Shelf:
             created_at=made and whole(made),
             age_seconds=None if made is None else int((now - made).total_seconds()),
             monthly_cost=None if cost is None else amount(cost),
+            removed_by=it.what.removed_by if isinstance(it.what, Copy) else None,
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 
 from prism.errors import Problem, Unavailable
-from prism.storage.model import Kind, Seen, Snapshot, Volume
+from prism.storage.model import Kind, Seen, Snapshot, Verb, Volume
 from prism.storage.ports import Copy, Disk, DiskUnreadable, Part, Survey, Volumes
 
 PART_OF = {Kind.EBS: Part.EBS, Kind.EFS: Part.EFS}
@@ -38,7 +38,10 @@ class Look:
         if isinstance(found := self._copies[it.place], Unavailable):
             raise found
         self._readable(it.copy_id)
-        return found.get(it.id)
+        copy = found.get(it.id)
+        if copy is not None and it.verb is Verb.DELETE and it.copy_id not in {None, copy.id}:
+            return None  # another one with its key: only the one that it was is to be deleted
+        return copy
 
     def _readable(self, id: str | None) -> None:
         """Raise for what is there and cannot be told from what is gone by its key."""

@@ -104,6 +104,7 @@ class Copy(Struct, frozen=True, kw_only=True):
     """A snapshot as its provider sees it; `progress` is 0-100 while it is made.
 
     `one_moment` says whether all of it is of one moment, null where that is not known.
+    `removed_by` is the command that removes a second one of a key, which is only shown.
     """
 
     id: str
@@ -114,6 +115,7 @@ class Copy(Struct, frozen=True, kw_only=True):
     trouble: Trouble | None = None
     known: Known | None = None
     one_moment: bool | None = None
+    removed_by: str | None = None
     verified: Verified | None = None
 
 

@@ -54,6 +54,14 @@ class WorkspaceMoved(WorkspaceEvent, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
+class WorkspaceFailing(WorkspaceEvent, frozen=True, kw_only=True):
+    """Its state is the same, and something is wrong now."""
+
+    event: ClassVar[str] = "instance_failure"
+    state: State
+    failure: Failure
+
+
 class WorkspaceExtended(WorkspaceEvent, frozen=True, kw_only=True):
     """It may run longer."""
 

@@ -88,6 +88,10 @@ class Failure(Struct, frozen=True):
     message: str
 
 
+STOP_HANGS = "STOP_HANGS"
+"""The code of a failure to go down: the same machine can be stopped once more, by force."""
+
+
 def memory_lost(why: str) -> Failure:
     """What was to keep its memory did not; the words are the same wherever it happens."""
     return Failure("MEMORY_LOST", f"{why}: its memory is lost, its disk is kept")

@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from prism.errors import InvalidState
-from prism.workspaces.model import Seen, State, Verb, Workspace
+from prism.workspaces.model import STOP_HANGS, Seen, State, Verb, Workspace
 
 AGAIN = timedelta(hours=4)  # what an extension is by default, and what waking up late gives
 DOZES = timedelta(minutes=10)  # what is set aside for falling asleep, and so allowed for it
@@ -105,10 +105,19 @@ BACK = {
 def plan(workspace: Workspace, seen: Seen) -> Step:
     """The next step, from what is wanted and what is seen."""
     if workspace.granted < workspace.wish:
+        asked_again = workspace.verb is Verb.STOP and workspace.tried < workspace.wish
+        if asked_again and hangs(workspace, seen):
+            return Step(State.STOPPING, Act.STOP)
         return STEPS[workspace.verb, seen]
     if workspace.verb is Verb.TERMINATE:
         return Step(State.TERMINATED, Act.FORGET)
     return STEPS["kept", seen]
+
+
+def hangs(workspace: Workspace, seen: Seen) -> bool:
+    """Whether it was to go down and does not arrive there; whoever asks again has it forced."""
+    failure = workspace.failure
+    return seen is Seen.STOPPING and failure is not None and failure.code == STOP_HANGS
 
 
 def state_of(workspace: Workspace) -> State:
@@ -197,6 +206,8 @@ def expiry_after(workspace: Workspace, verb: Verb, now: datetime) -> datetime | 
 def admit(workspace: Workspace, verb: Verb) -> Verb | None:
     """The verb to write down, or None if there is nothing to do; `InvalidState` if it may not."""
     state = state_of(workspace)
+    if verb is Verb.STOP and state is not State.TERMINATING and hangs(workspace, workspace.seen):
+        return verb
     if state in THERE[verb]:
         return None
     lost = workspace.seen is Seen.GONE and verb is not Verb.TERMINATE

@@ -14,6 +14,7 @@ from prism.workspaces import store
 from prism.workspaces.events import (
     SYSTEM,
     WorkspaceAsked,
+    WorkspaceFailing,
     WorkspaceForgotten,
     WorkspaceMoved,
     WorkspaceSeen,
@@ -22,7 +23,7 @@ from prism.workspaces.events import (
 from prism.workspaces.hosts import before_its_end, zone_of
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.looking import Glance, Looks, Machines
-from prism.workspaces.model import Failure, Seen, State, Verb, Workspace
+from prism.workspaces.model import STOP_HANGS, Failure, Seen, State, Verb, Workspace
 from prism.workspaces.plan import (
     BRINGS_UP,
     GLANCE,
@@ -32,6 +33,7 @@ from prism.workspaces.plan import (
     asleep_since,
     deadline,
     expiring,
+    hangs,
     perceive,
     plan,
     ran_unseen,
@@ -198,6 +200,8 @@ class WorkspaceReconciler:
             getattr(compute, act.value)(id)
         finally:
             self._looks.acted(it.id)
+        if act is Act.STOP and hangs(it, machine.seen if machine else it.seen):
+            return {**told, "tried": it.wish}
         return {**told, "tried": it.wish, "failure": None} if act is Act.START else told
 
     def _launched(self, claim: Claim, it: Workspace, compute: Compute) -> Machine:
@@ -366,6 +370,13 @@ def _shown(it: Workspace, seen: Seen, machine: Machine) -> dict[str, Any]:
     return {"seen": seen, "machine_id": machine.id, **ips, **how}
 
 
+def _tried(it: Workspace, machine: Machine) -> dict[str, Any]:
+    """What was asked for until now did not help a machine that hangs: a new wish forces it."""
+    new = machine.failure is not None and machine.failure.code == STOP_HANGS
+    known = it.failure is not None and it.failure.code == STOP_HANGS
+    return {"tried": it.wish} if new and not known else {}
+
+
 def _vanished(it: Workspace, seen: Seen) -> Failure | None:
     """Why it is gone, where nobody here wanted that."""
     return VANISHED if seen is Seen.GONE and it.verb is not Verb.TERMINATE else None
@@ -393,7 +404,7 @@ def _still_refused(it: Workspace, seen: Seen) -> Failure | None:
 def _facts(it: Workspace, seen: Seen, machine: Machine | None, now: datetime) -> dict[str, Any]:
     slept = (it.hibernated_at or now) if seen is Seen.ASLEEP else None
     if machine is not None:
-        return {**_shown(it, seen, machine), "hibernated_at": slept}
+        return {**_shown(it, seen, machine), **_tried(it, machine), "hibernated_at": slept}
     why = _vanished(it, seen) or it.failure
     paid = it.charged and seen is it.seen
     return {"seen": seen, "charged": paid, "hibernated_at": slept, "failure": why}
@@ -426,9 +437,13 @@ def _order(it: Workspace, attempt: int, rule: IdleRule | None) -> Order:
     )
 
 
-def _told(before: Workspace, after: Workspace) -> WorkspaceSeen | WorkspaceMoved:
+def _told(
+    before: Workspace, after: Workspace
+) -> WorkspaceSeen | WorkspaceFailing | WorkspaceMoved:
     was, state = state_of(before), state_of(after)
     whose = {"actor": SYSTEM, **about(after)}
+    if was is state and after.failure is not None and after.failure != before.failure:
+        return WorkspaceFailing(**whose, state=state, failure=after.failure)
     if was is state:
         far: dict[str, Any] = {"stage": after.stage, "progress": after.progress}
         return WorkspaceMoved(**whose, state=state, **far, failure=after.failure)

@@ -45,7 +45,7 @@ from tests.house.aws.lives import LIVES, again, chance
 REGION = "us-west-2"
 STEP, ROUNDS, CALM = 4, 120, 2
 SKIPS = 60  # calls before a fault of chance strikes
-WHO = 10  # seconds to hear from AWS who we are
+WHO = 120  # seconds to hear from AWS who we are
 SHOWING = re.compile(r" sh -s -- (disk|share|leave) ")
 ID = re.compile(r"\b[a-z]+-[0-9a-f]{8,}")
 ACTION = re.compile(r"(?:^|&)Action=(\w+)")
@@ -198,6 +198,7 @@ class World:
                 for it in self.rooms.workspaces.every()
             ],
             "volumes": [it for it in kept if it[2] is not VolumeState.DELETED],
+            "surplus": [it.id for it in self.rooms.rescue.orphans().storage if it.removed_by],
             "copies": [
                 (it.name, it.snapshot_id, it.state)
                 for it in self.rooms.storage.snapshots()

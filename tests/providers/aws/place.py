@@ -4,9 +4,6 @@ import gzip
 from concurrent.futures import Executor, Future
 
 from prism.errors import Unavailable
-from prism.providers.aws.account_setup import apply
-from prism.providers.aws.actions import SETUP_ACTIONS
-from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.compute import AwsCompute
 from prism.providers.aws.console import Console
 from prism.providers.aws.ground.ground import Ground
@@ -15,6 +12,7 @@ from prism.providers.aws.requests import SpotRequests
 from prism.providers.aws.survey import Book
 from prism.templates.model import Template
 from prism.workspaces.ports import Access, Door, Order
+from tests.aws_setup import PROPAGATED, set_up
 
 STEPS = ("begin", "packages", "services", "ready", "failed packages", "failed services")
 TEMPLATE = Template(name="t", base="ubuntu-22.04")
@@ -86,7 +84,21 @@ class Place:
 
     def set_up(self):
         """Make what an administrator makes in the account, once."""
-        apply(Cloud("us-east-1", sleep=lambda _: None, actions=SETUP_ACTIONS, agent="prism-setup"))
+        set_up(self.aws)
+
+    def prepare(self, ports=()):
+        """Make what launches stand on, and have EC2 show it to everybody."""
+        self.ground.key()
+        for _ in range(6):
+            try:
+                return self.ground.group(ports)
+            except Unavailable:
+                self.pass_on()
+        raise AssertionError("the security group was never shown")
+
+    def pass_on(self):
+        """Let so much time pass that EC2 shows everybody what was made or changed."""
+        self.aws.clock.advance(PROPAGATED)
 
     def order(self, **more):
         said = {
@@ -102,8 +114,18 @@ class Place:
         }
         return Order(**said | more)
 
+    def ask(self, **more):
+        """Ask for one, once; EC2 shows what it stands on."""
+        order = self.order(**more)
+        self.prepare(order.template.ports if order.open_ports else ())
+        self.pass_on()
+        return self.compute.launch(order)
+
     def launch(self, **more):
-        return self.compute.launch(self.order(**more))
+        """One that EC2 shows to everybody."""
+        made = self.ask(**more)
+        self.pass_on()
+        return made
 
     def look(self):
         """The only machine there is, as a survey shows it."""

@@ -8,6 +8,8 @@ from aws_double.rulebook import build
 from prism.errors import Unavailable
 from prism.providers.aws.compute import CannotHibernate
 from prism.providers.aws.faults import AwsRefused, CapacityUnavailable
+from prism.providers.aws.seeing import hangs
+from prism.providers.aws.survey import Instance
 from prism.providers.aws.tags import expires_at, moment
 from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import HibernationNotSupported, Seen
@@ -273,6 +275,41 @@ def test_a_resume_that_hangs_is_said_and_is_forced_off(place, compute):
     compute.start(id)
     place.goes()
     assert place.goes().failure.code == "MEMORY_LOST"
+
+
+@pytest.mark.parametrize("verb", ["stop", "hibernate"])
+def test_one_that_ec2_leaves_stopping_is_said_and_is_forced_off_when_asked_again(place, verb):
+    """EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues"."""
+    place.aws.rules = build({"stuck": [{"state": "stopping"}]})
+    id = place.on()
+    getattr(place.compute, verb)(id)
+    assert place.goes(14 * 60).failure is None, "it may take its time"
+    it = place.goes(60)
+    assert (it.seen, it.failure.code) == (Seen.STOPPING, "STOP_HANGS")
+    assert "`prism stop mine`" in it.failure.message
+    place.compute.stop(id)
+    assert place.goes().seen in {Seen.OFF, Seen.ASLEEP}
+
+
+def test_one_that_not_even_force_stops_is_said_and_can_be_ended(place):
+    place.aws.rules = build({"stuck": [{"state": "stopping", "deaf": True}]})
+    id = place.on()
+    place.compute.stop(id)
+    assert place.goes(15 * 60).failure.code == "STOP_HANGS"
+    place.compute.stop(id)
+    assert place.goes(60).failure is None, "EC2 has ten minutes for that"
+    it = place.goes(10 * 60)
+    assert it.failure.code == "STOP_BY_FORCE_HANGS"
+    assert "`prism terminate mine --yes`" in it.failure.message
+    place.compute.terminate(id)
+    assert place.goes().seen is Seen.GONE
+
+
+def test_when_one_began_to_stop_counts_from_the_first_look_where_ec2_does_not_say(place):
+    began = place.aws.clock.now()
+    it = Instance(id="i-1", key="k", state="stopping", type="t", zone="z", launched=began)
+    assert hangs(it, None, began) is None
+    assert hangs(it, began, began + timedelta(minutes=15)).code == "STOP_HANGS"
 
 
 def test_one_that_was_stopped_has_no_memory_to_lose(place):

@@ -75,11 +75,13 @@ def test_a_token_that_a_failed_launch_has_used_up_is_given_up_after_a_look_by_ta
     """EC2 API Reference, "Ensuring idempotency": a token with other parameters is a mismatch."""
     mismatch = {"code": "IdempotentParameterMismatch", "status": 400, "times": None}
     place.aws.fault(action="RunInstances", do="error", **mismatch)
+    order = place.order()
+    place.prepare()
     with pytest.raises(Unavailable, match="not visible yet"):
-        place.launch()
+        place.compute.launch(order)
     place.aws.clock.advance(61)
     with pytest.raises(NextAttempt):
-        place.launch()
+        place.compute.launch(order)
     assert place.calls("RunInstances") == ["RunInstances"] * 2
 
 
@@ -180,6 +182,8 @@ def test_the_user_data_arrives(place, ec2):
 
 def test_an_answer_that_was_lost_leaves_one_machine(place):
     order = place.order()
+    place.prepare()
+    place.pass_on()
     place.aws.fault(action="RunInstances", do="lost")
     with pytest.raises(Unavailable):
         place.compute.launch(order)
@@ -188,8 +192,7 @@ def test_an_answer_that_was_lost_leaves_one_machine(place):
 
 
 def test_the_same_attempt_with_other_words_finds_the_machine_by_its_tag(place):
-    order = place.order()
-    first = place.compute.launch(order)
+    first = place.ask()
     place.aws.clock.advance(60)
     again = place.compute.launch(place.order())  # it was asked for at another time
     assert again.id == first.id
@@ -197,13 +200,34 @@ def test_the_same_attempt_with_other_words_finds_the_machine_by_its_tag(place):
 
 
 def test_one_that_is_not_visible_yet_is_waited_for(place):
+    place.prepare()
+    place.pass_on()
     place.aws.rules = build({"times": {"unseen": 3}})
-    place.launch()
+    place.compute.launch(place.order())
     place.aws.clock.advance(1)
     with pytest.raises(Unavailable):
-        place.launch()
+        place.compute.launch(place.order())
     place.aws.clock.advance(3)
-    assert place.launch().id == place.aws.machines()[0]["id"]
+    assert place.compute.launch(place.order()).id == place.aws.machines()[0]["id"]
+
+
+def test_a_group_and_a_key_that_ec2_does_not_show_yet_are_waited_for(place):
+    """EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"."""
+    place.aws.rules = build({"times": {"unseen": 3}})
+    order, told = place.order(), []
+    for _ in range(6):
+        try:
+            place.compute.launch(order)
+            break
+        except Unavailable as wait:
+            told.append(wait.message)
+            place.aws.clock.advance(2)
+    [machine] = place.aws.machines()
+    assert machine["tags"]["prism:id"] == order.key
+    assert "was made and is not visible yet" in told[0]
+    made = ("CreateSecurityGroup", "ImportKeyPair", "AuthorizeSecurityGroupIngress")
+    done = [it.action for it in place.aws.calls if it.outcome == "ok"]
+    assert [done.count(action) for action in made] == [1, 1, 1], "nothing is made twice"
 
 
 def test_the_next_attempt_goes_to_the_next_zone(place, ec2):
@@ -243,9 +267,10 @@ def test_a_quota_is_said_at_once_and_not_tried_elsewhere(place):
 
 def test_a_role_that_ec2_does_not_know_yet_is_waited_for(place):
     place.aws.rules = build({"times": {"profile": 10}})
+    place.prepare()
     place.set_up()
     with pytest.raises(Unavailable):
-        place.launch()
+        place.compute.launch(place.order())
     place.aws.clock.advance(11)
     assert place.launch().seen is Seen.STARTING
 
@@ -255,6 +280,7 @@ def test_what_was_removed_by_hand_is_made_again(place, ec2):
     place.aws.fault(action="RunInstances", do="error", code="InvalidKeyPair.NotFound", status=400)
     with pytest.raises(Unavailable):
         place.launch(key="ws_2")
+    place.pass_on()
     before = len(place.calls("DescribeKeyPairs")) + len(place.calls("ImportKeyPair"))
     place.launch(key="ws_2")
     assert len(place.calls("DescribeKeyPairs")) + len(place.calls("ImportKeyPair")) > before

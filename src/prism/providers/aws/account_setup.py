@@ -6,12 +6,13 @@ who make everything that way. It calls nothing but `SETUP_ACTIONS`, and may be r
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import yaml
 from msgspec import Struct
 
-from prism.errors import Conflict, Problem
+from prism.errors import Conflict, Problem, Unavailable
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import Missing, said
 from prism.providers.aws.ground.roles import (
@@ -27,10 +28,15 @@ from prism.providers.aws.ground.tagging import accepting, tags
 from prism.providers.aws.tags import MANAGED, read
 
 EXISTS = "EntityAlreadyExists"
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)  # seconds until IAM shows what it has made
 
 
 class SetupRefused(Conflict, code="AWS_SETUP_REFUSED"):
     """Something of that name exists in the account and is not Prism's."""
+
+
+class NotVisible(Unavailable, code="AWS_NOT_VISIBLE_YET"):
+    """IAM has made something and does not show it."""
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -53,12 +59,35 @@ def look(cloud: Cloud) -> list[Step]:
 
 
 def apply(cloud: Cloud) -> list[Step]:
-    """Make what is missing, in its order; the last part is the one that makes it count."""
+    """Make what is missing, in its order; the last part is the one that makes it count.
+
+    Each part is waited for until IAM shows it: the next one stands on it, and whoever launches
+    right after the setup is to find it. IAM User Guide, "Troubleshoot IAM: changes that I make are
+    not always immediately visible".
+    """
     _refuse_what_is_not_ours(cloud)
     for it in PARTS:
-        if not it.is_there(cloud):
-            it.make(cloud)
+        _make_visible(cloud, it)
     return [Step(what=it.what, done=True) for it in PARTS]
+
+
+def _make_visible(cloud: Cloud, part: _Part) -> None:
+    if part.is_there(cloud):
+        return
+    made = False
+    for pause in PAUSES:
+        if not made:
+            with suppress(Missing):  # what it stands on was visible a moment ago
+                part.make(cloud)
+                made = True
+        if part.is_there(cloud):
+            return
+        cloud.wait(pause)
+    raise NotVisible(
+        f"IAM does not show yet: {part.what}",
+        details="What was made is there; IAM shows it to everybody after a while",
+        remediation="Run it again, which makes only what is missing: `prism aws setup`",
+    )
 
 
 def cloudformation() -> str:

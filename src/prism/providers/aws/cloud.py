@@ -24,6 +24,7 @@ from prism.providers.aws.faults import (
     unanswered,
 )
 from prism.providers.aws.paging import paging_of
+from prism.providers.aws.written_tags import WrittenTags
 
 Answer = dict[str, Any]
 PATIENCE = 25.0  # seconds for one call with all that it waits for; a lease lasts 60
@@ -56,6 +57,7 @@ class Cloud:
         self.clock = clock or WallClock()
         self.changes = 0
         """How many calls have been made that may have changed something."""
+        self.written = WrittenTags(self.clock)
         self._budget, self._sleep = budget or Budget(), sleep
         self._actions, self._agent = actions, agent
         self._lock = threading.Lock()
@@ -77,7 +79,9 @@ class Cloud:
         while True:
             self._budget.take(name, until - time.monotonic())
             try:
-                return self._once(service, action, arguments)
+                answer = self._once(service, action, arguments)
+                self.written.note(action, arguments)
+                return answer
             except (AwsThrottled, AwsUnavailable) as away:
                 pause = self._pause(name, away, tries)
                 if pause is None or time.monotonic() + pause > until:
@@ -96,6 +100,10 @@ class Cloud:
             if not (token := answer.get(paging.next)):
                 return
             asked[paging.token] = token
+
+    def wait(self, seconds: float) -> None:
+        """Let AWS make visible what was done; for who cannot go on without it."""
+        self._sleep(seconds)
 
     def spare(self, service: str, action: str) -> int:
         """How many calls of an action could be made now without waiting for a turn."""

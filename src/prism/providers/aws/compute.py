@@ -33,11 +33,11 @@ from prism.providers.aws.ground.zones import Subnet
 from prism.providers.aws.parts import Ground, Grounds, Scripts, Way
 from prism.providers.aws.ready import Readiness, Stage
 from prism.providers.aws.requests import SpotRequests
-from prism.providers.aws.seeing import machine_of, woke
+from prism.providers.aws.seeing import hangs, machine_of, woke
 from prism.providers.aws.survey import Book, Instance, read
 from prism.recovery.model import Found
 from prism.workspaces.idleness import IdleRule
-from prism.workspaces.model import HibernationNotSupported
+from prism.workspaces.model import Failure, HibernationNotSupported
 from prism.workspaces.ports import Access, Machine, NextAttempt, Order, Refused
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,9 @@ class AwsCompute:
         self._requests, self._welcome = requests, welcome
         self._unknown: dict[str, datetime] = {}  # since when EC2 says that there is none
         self._used_up: dict[str, datetime] = {}  # since when a token has led to no machine
+        self._stopping: dict[
+            str, datetime
+        ] = {}  # since when it was seen so, where EC2 does not say
 
     def survey(self) -> Sequence[Machine]:
         """Every machine of ours, by one call for each thousand; the rest goes on behind it."""
@@ -162,11 +165,15 @@ class AwsCompute:
             ) from no
 
     def stop(self, id: str) -> None:
-        """Power it off; by force where it hangs since it was to wake up, and would not hear."""
+        """Power it off; by force where it hangs while it wakes up, or goes down."""
         wish: dict[str, Any] = {"InstanceIds": [id]}
         it = self._book.known(id)
         if it is not None and it.state == "running" and woke(it):
             wish |= {"Force": True} if self._ready.of(it).stage is Stage.UNVERIFIED else {}
+        if it is not None and self._hanging(it) is not None:
+            wish |= {"Force": True}
+            at = names.listed({names.FORCED_OFF: names.instant(self._cloud.clock.now())})
+            self._change(id, "CreateTags", set(), Resources=[id], Tags=at)
         self._change(id, "StopInstances", {"stopping", "stopped"}, **wish)
 
     def hibernate(self, id: str) -> None:
@@ -261,7 +268,14 @@ class AwsCompute:
         self._requests.close()
 
     def _machine(self, it: Instance) -> Machine:
-        return machine_of(it, self._ready.of(it), self._way.idle(it.id))
+        return machine_of(it, self._ready.of(it), self._way.idle(it.id), self._hanging(it))
+
+    def _hanging(self, it: Instance) -> Failure | None:
+        now = self._cloud.clock.now()
+        if it.state != "stopping":
+            self._stopping.pop(it.id, None)
+            return None
+        return hangs(it, it.changed or self._stopping.setdefault(it.id, now), now)
 
     def _run(self, arguments: dict[str, Any], ground: Ground) -> Instance:
         try:

@@ -1,17 +1,20 @@
 """EC2 snapshots, of volumes and of machines' root disks.
 
 `CreateSnapshot` takes no token: whoever asks again looks first for what carries the tag.
-Should one key have made two all the same, the older stays and the other is removed as soon
-as both are seen.
+Should one key have made two all the same, the older counts. Nothing is deleted for carrying the
+same key: a snapshot may be somebody's own copy, with its tags. The other one is shown as an
+orphan, with what it costs and the command that removes it.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
-from prism.errors import Problem, Unavailable
+from msgspec.structs import replace
+
 from prism.providers.aws.cloud import Answer, Cloud
-from prism.providers.aws.faults import Missing, said
+from prism.providers.aws.faults import Missing
 from prism.providers.aws.keeping import copy_tags, key_filter, kind_filter, known
 from prism.providers.aws.machines import standing
 from prism.providers.aws.tags import ID, read, specified
@@ -25,7 +28,6 @@ STATES = {
     "recovering": Seen.MAKING,
 }
 GIB = 2**30
-AT_ONCE = timedelta(minutes=5)  # between two that one request has made, however it was repeated
 
 
 class Copies:
@@ -35,15 +37,16 @@ class Copies:
         self._cloud = cloud
 
     def survey(self) -> list[Copy]:
-        """All of ours."""
+        """All of ours, and what else carries the key of one."""
         filters = kind_filter("snapshot")
         own = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": filters}
         every = list(self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own))
-        return [_copy(it) for it in self._single(every)]
+        counting = _counting(every)
+        return [_copy(it) if it in counting else self._surplus(it) for it in every]
 
     def snapshot(self, order: CopyOrder, source: str) -> Copy:
         """Keep what a volume, or the root disk of a machine, holds."""
-        for it in self._single(self._of_key(order.key)):
+        for it in _counting(self._of_key(order.key)):
             if it["State"] != "error":
                 return _copy(it)
             self.delete(it["SnapshotId"])
@@ -59,12 +62,9 @@ class Copies:
         return _copy(made)
 
     def delete(self, id: str) -> None:
-        """Destroy one, and what else its key has made."""
-        for one in {id, *self._twins(id)}:
-            try:
-                self._cloud.call("ec2", "DeleteSnapshot", SnapshotId=one)
-            except Missing:
-                continue
+        """Destroy this one; others of its key stay, and are shown."""
+        with suppress(Missing):
+            self._cloud.call("ec2", "DeleteSnapshot", SnapshotId=id)
 
     def _volume(self, source: str) -> str:
         if not source.startswith("i-"):
@@ -74,40 +74,23 @@ class Copies:
             raise StorageRefused(f"There is nothing left of {source} to copy")
         return at.disks[at.root]
 
-    def _twins(self, id: str) -> list[str]:
-        try:
-            found = self._cloud.call("ec2", "DescribeSnapshots", SnapshotIds=[id])["Snapshots"]
-        except Missing:
-            return []
-        key = read(found[0].get("Tags")).get(ID) if found else None
-        same = self._of_key(key) if key else []
-        return [it["SnapshotId"] for it in same if _is_double(it, found[0])]
-
     def _of_key(self, key: str) -> list[Answer]:
         own = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": key_filter("snapshot", key)}
         return list(self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own))
 
-    def _single(self, found: Iterable[Answer]) -> list[Answer]:
-        """One for each key. Others of it are removed only if one request of ours has made both.
+    def _surplus(self, it: Answer) -> Copy:
+        """One that no row can be of; its own id stands in for a key."""
+        id, region = it["SnapshotId"], self._cloud.region
+        command = f"aws ec2 delete-snapshot --region {region} --snapshot-id {id}"
+        return replace(_copy(it), key=id, removed_by=command)
 
-        Who copies a snapshot may copy its tags along, and that copy is theirs.
-        """
-        kept: dict[str, Answer] = {}
-        for it in sorted(found, key=_age):
-            first = kept.setdefault(read(it.get("Tags")).get(ID, ""), it)
-            if first is not it and _is_double(it, first):
-                self._remove(it["SnapshotId"])
-        return list(kept.values())
 
-    def _remove(self, id: str) -> None:
-        try:
-            self._cloud.call("ec2", "DeleteSnapshot", SnapshotId=id)
-        except Missing:
-            return
-        except Problem as no:  # a volume, or an image, is being made from it
-            if isinstance(no, Unavailable) or said(no).startswith("InvalidSnapshot"):
-                return
-            raise
+def _counting(found: Iterable[Answer]) -> list[Answer]:
+    """One for each key: the oldest that has not failed."""
+    kept: dict[str, Answer] = {}
+    for it in sorted(found, key=_age):
+        kept.setdefault(read(it.get("Tags")).get(ID, ""), it)
+    return list(kept.values())
 
 
 def _copy(it: Mapping[str, Any]) -> Copy:
@@ -130,16 +113,6 @@ def _copy(it: Mapping[str, Any]) -> Copy:
             created_at=it.get("StartTime"),
         ),
     )
-
-
-def _is_double(it: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two snapshots of one key come of one request that arrived twice.
-
-    EBS User Guide, "Copy an Amazon EBS snapshot": a copy has another volume id, which means
-    nothing; and whoever takes another one of the same volume by hand does so later.
-    """
-    alike = all(it.get(name) == other.get(name) for name in ("VolumeId", "Description"))
-    return alike and abs(it["StartTime"] - other["StartTime"]) <= AT_ONCE
 
 
 def _age(it: Mapping[str, Any]) -> tuple[bool, datetime, str]:

@@ -58,7 +58,8 @@ class Disks:
         found: dict[str, dict[str, Any]] = {}
         tags: dict[str, Tags] = {}
         filters = kind_filter("ebs")
-        for it in self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters):
+        every = self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters)
+        for it in map(self._written, every):
             tags[it["VolumeId"]] = read(it.get("Tags"))
             key = tags[it["VolumeId"]].get(ID, "")
             if key and (key not in found or _precedence(it) < _precedence(found[key])):
@@ -221,7 +222,7 @@ class Disks:
             raise Unavailable(f"EC2 does not know the volume {id}, or not yet") from unseen
         if not found or KIND not in read(found[0].get("Tags")):
             raise StorageRefused(f"{id} is no volume of Prism")
-        return found[0]
+        return self._written(found[0])
 
     def _with(self, id: str, machine: str) -> Answer:
         """The volume, if that machine has it and has not been asked to give it back."""
@@ -235,7 +236,10 @@ class Disks:
     def _of_key(self, key: str) -> list[Answer]:
         filters = key_filter("ebs", key)
         found = self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters)
-        return sorted(found, key=_precedence)
+        return sorted(map(self._written, found), key=_precedence)
+
+    def _written(self, it: Answer) -> Answer:
+        return dict(self._cloud.written.over(it["VolumeId"], it))
 
     def _first_zone(self, key: str) -> str:
         """A zone that follows from the key: a call that is repeated has to be the same."""

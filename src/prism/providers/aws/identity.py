@@ -150,12 +150,13 @@ class Identities:
         who.start()
         return done
 
-    def of(self, aws_profile: str | None, patience: float = PATIENCE) -> Identity:
+    def of(self, aws_profile: str | None, patience: float | None = None) -> Identity:
         """Who it is; waits once, for a first answer; else raises why nobody knows."""
         if (found := self.known(aws_profile)).identity is not None:
             return found.identity
         done = self.begin(aws_profile)
-        done.wait(patience if found.problem is None else min(patience, SHORT))
+        waits = PATIENCE if patience is None else patience
+        done.wait(waits if found.problem is None else min(waits, SHORT))
         if (found := self.known(aws_profile)).identity is not None:
             return found.identity
         raise anew(found.problem or AwsUnavailable(details="sts:GetCallerIdentity: no answer yet"))

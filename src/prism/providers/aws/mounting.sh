@@ -109,7 +109,7 @@ at_leisure() { # ID WORDS COMMAND...: its exit code in `code`, once it has ended
     job=$work/job-$1 words=$2
     shift 2
     if [ -s "$job/code" ]; then
-        code=$(cat "$job/code") words=$(tail -n 1 "$job/said" 2>/dev/null)
+        code=$(cat "$job/code") words=$(grep -v 'dmesg(1)' "$job/said" 2>/dev/null | tail -n 1)
         rm -rf "$job"
         return
     fi
@@ -148,9 +148,21 @@ make_unique() { # PART MADE ID
         esac
         ;;
     xfs)
-        mount -t xfs -o nouuid "$1" "$at" && umount "$at" # its log has to be empty
-        words=$(xfs_admin -U generate "$1" 2>&1) || refuse "xfs_admin: $words"
-        xfs_admin -L -- "$1" >/dev/null 2>&1
+        # Its log has to be empty: mounting it replays the log. It is mounted where nobody sees it.
+        new='aside=$2; mkdir -p "$aside" && mount -t xfs -o nouuid "$1" "$aside" || exit 101
+             umount "$aside" || exit 102; rmdir "$aside"
+             xfs_admin -U generate "$1" || exit 100; xfs_admin -L -- "$1"; exit 0'
+        at_leisure "$3" "its file system gets an id of its own: AWS fetches a restored disk as it is read" \
+            sh -c "$new" sh "$1" "$work/aside-$3"
+        case $code in
+        0) ;;
+        101)
+            case $words in *busy*) later "its file system is still in use: $words" ;; esac
+            refuse "mount: $words"
+            ;;
+        102) later "its file system is still in use: $words" ;;
+        *) refuse "xfs_admin: $words" ;;
+        esac
         ;;
     *) [ -z "$twin" ] || refuse "it is a copy of $twin, which is on this machine too" ;;
     esac

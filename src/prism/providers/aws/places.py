@@ -113,19 +113,21 @@ class AwsPlaces:
         self._workers: list[threading.Thread] = []
 
     # ------------------------------------------------------------ for requests
-    def terms(self, profile: Profile, *, patience: float = WAIT) -> AwsTerms:
+    def terms(self, profile: Profile, *, patience: float | None = None) -> AwsTerms:
         """What the place says where a profile leads; raises why nobody knows where that is."""
         region = region_of(profile)
-        identity = self.identities.of(profile.aws_profile, patience)
+        identity = self.identities.of(profile.aws_profile, WAIT if patience is None else patience)
         place = place_of(identity.account, region)
         parts = self.connected.get(place)
         known = parts.image if parts else lambda base, built: None
         return AwsTerms(place, region, self.prices, known, parts.note if parts else lambda: None)
 
-    def cloud_of(self, profile: Profile, *, patience: float = WAIT) -> tuple[OwnCloud, Identity]:
+    def cloud_of(
+        self, profile: Profile, *, patience: float | None = None
+    ) -> tuple[OwnCloud, Identity]:
         """A way to ask AWS as a profile, and who that is; raises why there is none."""
         region = region_of(profile)
-        identity = self.identities.of(profile.aws_profile, patience)
+        identity = self.identities.of(profile.aws_profile, WAIT if patience is None else patience)
         place = place_of(identity.account, region)
         parts = self.connected.get(place)
         if parts is not None and parts.cloud.aws_profile == profile.aws_profile:

@@ -1,16 +1,21 @@
 """From what EC2 shows to what workspaces call it: pure."""
 
+from datetime import datetime, timedelta
+
 from prism.providers.aws import tags as names
-from prism.providers.aws.ready import Boot, Stage, tagged
+from prism.providers.aws.ready import UNVERIFIED, Boot, Stage, tagged
 from prism.providers.aws.survey import HIBERNATED, Instance
 from prism.workspaces.idleness import Idleness
-from prism.workspaces.model import Failure, Seen, memory_lost
+from prism.workspaces.model import STOP_HANGS, Failure, Seen, memory_lost
 from prism.workspaces.ports import Machine
 
 SPOT = {"Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"}
 FULL = "Server.InsufficientInstanceCapacity"
 BROKE = "Client.InternalError"  # its disk could not be read: a key is missing
 NEVER_RAN = {FULL, BROKE}
+FORCE_TAKES = timedelta(
+    minutes=10
+)  # EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues"
 STATES = {
     "pending": Seen.STARTING,
     "stopping": Seen.STOPPING,
@@ -26,8 +31,10 @@ RUNNING = {
 }
 
 
-def machine_of(it: Instance, boot: Boot, idle: Idleness | None = None) -> Machine:
-    """A machine of ours, with what is known of its boot if it runs.
+def machine_of(
+    it: Instance, boot: Boot, idle: Idleness | None = None, hanging: Failure | None = None
+) -> Machine:
+    """A machine of ours, with what is known of its boot if it runs; `hanging` is from `hangs`.
 
     EC2 charges for one that runs, however far its boot is, and for one that hibernates, until
     it has; not for what is pending, nor for any other stop. It says of a start when it was
@@ -46,7 +53,7 @@ def machine_of(it: Instance, boot: Boot, idle: Idleness | None = None) -> Machin
         private_ip=it.private_ip,
         stage=_stage(seen, it, boot),
         progress=_progress(seen, it, boot),
-        failure=failure_of(it, seen, boot) or _stuck(it, seen, boot),
+        failure=failure_of(it, seen, boot) or _stuck(it, seen, boot) or hanging,
         charged=seen is not Seen.ON and (it.state == "running" or hibernating),
         since=it.launched if up else None if asleep else it.changed,
         dozed=it.changed if asleep else None,
@@ -85,6 +92,33 @@ def failure_of(it: Instance, seen: Seen, boot: Boot) -> Failure | None:
 def woke(it: Instance) -> bool:
     """Whether this start was to wake it up, and nobody has heard yet that it did."""
     return bool(it.tags.get(names.ASLEEP)) and it.tags[names.ASLEEP] != it.boot
+
+
+def hangs(it: Instance, since: datetime | None, now: datetime) -> Failure | None:
+    """A machine that has been stopping for too long; `since` is when it began to.
+
+    EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues": it can be stopped by force,
+    which may lose what was not written, and if that takes more than ten minutes, too, EC2's own
+    computer is broken.
+    """
+    if it.state != "stopping" or since is None:
+        return None
+    name, forced = it.tags.get(names.OUR_NAME, it.id), names.moment(it.tags.get(names.FORCED_OFF))
+    if forced is not None and forced >= since:
+        if now < forced + FORCE_TAKES:
+            return None
+        return Failure(
+            "STOP_BY_FORCE_HANGS",
+            "EC2 was told 10 minutes ago to stop it by force, and has not. Write to AWS; or end "
+            f"it with `prism terminate {name} --yes`, which destroys its disk",
+        )
+    if now < since + UNVERIFIED:
+        return None
+    return Failure(
+        STOP_HANGS,
+        f"EC2 has been stopping it for {UNVERIFIED.seconds // 60} minutes. `prism stop {name}` "
+        "stops it by force: what it has not written to its disk is lost then",
+    )
 
 
 def _stuck(it: Instance, seen: Seen, boot: Boot) -> Failure | None:

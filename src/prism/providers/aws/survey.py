@@ -127,7 +127,7 @@ class Book:
             return None
         for reservation in said["Reservations"]:
             for it in reservation["Instances"]:
-                self.note(found := read(it))
+                self.note(found := self._read(it))
                 return found
         return None
 
@@ -142,4 +142,7 @@ class Book:
 
     def _find(self, filters: list[Any]) -> list[Instance]:
         pages = self._cloud.pages("ec2", "DescribeInstances", "Reservations", Filters=filters)
-        return [read(it) for reservation in pages for it in reservation["Instances"]]
+        return [self._read(it) for reservation in pages for it in reservation["Instances"]]
+
+    def _read(self, it: Mapping[str, Any]) -> Instance:
+        return read(self._cloud.written.over(it["InstanceId"], it))

@@ -39,6 +39,7 @@ BOOT_ID = "prism:boot-id"  # what Linux calls the boot that has become ready las
 ASLEEP = "prism:asleep"  # the LaunchTime of the start that ended in hibernation; empty: it woke up
 MEMORY_LOST = "prism:memory-lost"  # the LaunchTime of a start that was to wake it, and booted it
 GENERATION = "prism:generation"  # the database and its newest event, at the last change
+FORCED_OFF = "prism:forced-off"  # when a machine that did not stop was told to by force
 FAILED = "prism:failed"  # the LaunchTime of a start that failed, a space, the step
 CHANGING = {PROJECT, ALLOCATION, BUDGET, IDLE_PROFILE, ENDS_AT}
 LONGEST = 256

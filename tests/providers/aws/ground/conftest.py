@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from aws_double.rulebook import build
 from prism.kit.clock import StoppedClock
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.ground.ground import Ground
@@ -14,6 +15,12 @@ CIDR = "203.0.113.7/32"
 @pytest.fixture
 def ground_clock():
     return StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture(autouse=True)
+def consistent(aws):
+    """What is tested here is what is asked for; waiting for EC2 to show it is the launch's."""
+    aws.rules = build({"like": "consistent"})
 
 
 @pytest.fixture

@@ -5,17 +5,16 @@ import pytest
 from aws_double.policies import decide, statements
 from aws_double.rulebook import build
 from prism.providers.aws.account_setup import apply
-from prism.providers.aws.actions import SETUP_ACTIONS
-from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.ground.roles import NAME, RIGHTS
+from tests import aws_setup as setup
 
 MINE = "arn:aws-cn:ec2:cn-north-1:123456789012:instance/i-0123"
 CHANGES = ("Create", "Put", "Add", "Delete", "Attach", "Tag")
 
 
 @pytest.fixture
-def administrator(aws):
-    return Cloud("us-east-1", sleep=lambda _: None, actions=SETUP_ACTIONS, agent="prism-setup")
+def administrator(stopped):
+    return setup.administrator(stopped)
 
 
 def granted(source, target, managed="true"):
@@ -73,6 +72,7 @@ def test_a_profile_with_somebody_elses_role_is_not_given_to_machines(aws, ground
     """Its rights are not known; nobody can have put ours there as well."""
     import boto3
 
+    aws.rules = build({"like": "consistent"})
     iam = boto3.client("iam")
     iam.create_role(RoleName="admin", AssumeRolePolicyDocument="{}")
     iam.create_instance_profile(InstanceProfileName=NAME)

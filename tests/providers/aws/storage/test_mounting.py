@@ -293,21 +293,22 @@ def test_who_works_there_owns_what_was_made_for_them(machine):
     assert machine.inside(f"stat -c %U {home}/volumes/data").strip() == "games"
 
 
-def slow_check(machine, folder, ends='exec /run/e2fsck "$@"'):
+def slow_check(machine, folder, ends='exec /run/e2fsck "$@"', program="e2fsck"):
     """A check that takes as long as a test wants: a restored disk is fetched as it is read."""
-    (folder / "e2fsck").write_text(
+    (folder / program).write_text(
         f"#!/bin/sh\necho began >>{folder}/checks\n"
         f"until [ -e {folder}/go ]; do sleep 0.05; done\n{ends}\n"
     )
-    (folder / "e2fsck").chmod(0o755)
-    machine.inside("mount -t tmpfs tmpfs /run && cp /usr/sbin/e2fsck /run/e2fsck")
-    machine.inside(f"mount --bind {folder / 'e2fsck'} $(readlink -f /usr/sbin/e2fsck)")
+    (folder / program).chmod(0o755)
+    machine.inside(f"mount -t tmpfs tmpfs /run && cp /usr/sbin/{program} /run/{program}")
+    machine.inside(f"mount --bind {folder / program} $(readlink -f /usr/sbin/{program})")
 
 
-def restored(machine):
+def restored(machine, make="mkfs.ext4", size=64 * MIB):
     """A copy of a disk that holds something."""
-    machine.disk(ID)
-    at = shown(machine)
+    machine.disk(ID, size=size)
+    tool(make, "-q", machine.loops[0])
+    at = shown(machine, make="old")
     machine.inside(f"echo precious > {at}/thesis")
     assert machine.run("leave", ID).returncode == 0
     machine.disk(OTHER, copy_of=ID)
@@ -327,6 +328,39 @@ def test_a_disk_that_loads_slowly_is_waited_for_and_nothing_is_undone(machine, t
     assert (tmp_path / "checks").read_text() == "began\n", (
         "one check, however often it is asked for"
     )
+
+
+def test_an_xfs_that_loads_slowly_is_waited_for_and_nothing_is_undone(machine, tmp_path):
+    """EBS User Guide, "Initialize Amazon EBS volumes": blocks are fetched when they are read."""
+    asked = restored(machine, "mkfs.xfs", 400 * MIB)
+    # The first of its two runs waits; the second one names the file system.
+    slow_check(machine, tmp_path, 'exec /run/xfs_admin "$@"', "xfs_admin")
+    for _ in range(3):
+        done = machine.run(*asked)
+        assert (done.returncode, "gets an id of its own" in done.stderr) == (LATER, True), (
+            done.stderr
+        )
+    assert machine.inside(f"findmnt -rn -M {HOME}/volumes/back || true") == ""
+    (tmp_path / "go").touch()
+    at = shown(machine, OTHER, "back", "copy")
+    assert machine.inside(f"cat {at}/thesis") == "precious\n"
+    assert (tmp_path / "checks").read_text() == "began\n" * 2, "one new id and one new name"
+    uuids = [ids(loop)["UUID"] for loop in machine.loops]
+    assert len({*uuids}) == 2
+    assert not (tmp_path / "work" / f"aside-{OTHER}").exists()
+
+
+def test_an_xfs_that_cannot_be_given_an_id_says_why(machine, tmp_path):
+    asked = restored(machine, "mkfs.xfs", 400 * MIB)
+    slow_check(machine, tmp_path, "echo it is broken; exit 1", "xfs_admin")
+    (tmp_path / "go").touch()
+
+    def told():
+        done = machine.run(*asked)
+        return done if done.returncode != LATER else None
+
+    done = eventually(told, 60)
+    assert (done.returncode, "xfs_admin: it is broken" in done.stderr) == (REFUSED, True)
 
 
 @pytest.mark.parametrize(("code", "ends", "said"), [

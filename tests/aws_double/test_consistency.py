@@ -1,0 +1,164 @@
+"""Eventual consistency, which is on where nobody switches it off.
+
+Amazon EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"; IAM User Guide,
+"Troubleshoot IAM: changes that I make are not always immediately visible".
+"""
+
+import json
+
+import pytest
+
+from aws_double.double import AwsDouble
+from aws_double.rulebook import build
+from aws_double.rules import Rules
+from tests.aws_double.asked import client, launched, listed, order, order_rules, refused, seen
+
+SLOW = {"unseen": 3, "tags": 3, "iam": 3, "profile": 6}
+TAG = [{"Key": "Name", "Value": "new"}]
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+
+@pytest.fixture
+def slow(aws):
+    order_rules(aws, times=SLOW)
+    return aws
+
+
+def tags_of(ec2, id):
+    return {it["Key"]: it["Value"] for it in seen(ec2, id).get("Tags", [])}
+
+
+def group(ec2):
+    return ec2.create_security_group(GroupName="g", Description="g")["GroupId"]
+
+
+def test_it_is_on_by_default():
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    times = Rules().times
+    for name in ("unseen", "tags", "iam", "profile"):
+        assert max(getattr(times, name)) > 0, name
+    assert build({}).times == times
+    with AwsDouble(seed=3) as double:
+        double.clock.stop()
+        ec2 = client(double, "ec2")
+        refused("InvalidInstanceID.NotFound", seen, ec2=ec2, id=launched(ec2))
+
+
+def test_it_can_be_switched_off():
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    times = build({"like": "consistent"}).times
+    assert (times.unseen, times.tags, times.iam, times.profile) == (0, 0, 0, 0)
+
+
+def test_a_new_machine_is_neither_found_nor_listed_nor_tagged(slow, ec2):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    id = launched(ec2)
+    assert listed(ec2) == []
+    refused("InvalidInstanceID.NotFound", ec2.stop_instances, InstanceIds=[id])
+    refused("InvalidInstanceID.NotFound", ec2.create_tags, Resources=[id], Tags=TAG)
+    [disk] = slow._cloud.world("123456789012", "us-east-1").volumes
+    refused("InvalidVolume.NotFound", ec2.describe_volumes, VolumeIds=[disk])
+    slow.clock.advance(3)
+    assert listed(ec2) == [id]
+
+
+def test_a_new_volume_and_a_new_snapshot_are_not_found(slow, ec2):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    refused("InvalidVolume.NotFound", ec2.create_snapshot, VolumeId=volume)
+    assert ec2.describe_volumes()["Volumes"] == []
+    slow.clock.advance(3)
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+    refused("InvalidSnapshot.NotFound", ec2.delete_snapshot, SnapshotId=snapshot)
+    slow.clock.advance(3)
+    ec2.delete_snapshot(SnapshotId=snapshot)
+
+
+def test_a_token_answers_although_its_volume_is_not_found_yet(slow, ec2):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    wish = {"AvailabilityZone": "us-east-1a", "Size": 1, "ClientToken": "once"}
+    assert ec2.create_volume(**wish)["VolumeId"] == ec2.create_volume(**wish)["VolumeId"]
+
+
+def test_a_new_group_is_not_found_and_its_name_is_taken(slow, ec2):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    id = group(ec2)
+    refused("InvalidGroup.NotFound", ec2.describe_security_groups, GroupIds=[id])
+    refused("InvalidGroup.NotFound", ec2.run_instances, **order(SecurityGroupIds=[id]))
+    refused("InvalidGroup.Duplicate", ec2.create_security_group, GroupName="g", Description="g")
+    slow.clock.advance(3)
+    [it] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
+    assert it["GroupName"] == "g"
+
+
+def test_a_new_entry_of_a_group_counts_and_is_not_described_yet(slow, ec2):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    id = group(ec2)
+    slow.clock.advance(3)
+    entry = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "CidrIp": "192.0.2.0/24"}
+    ec2.authorize_security_group_ingress(GroupId=id, **entry)
+    refused(
+        "InvalidPermission.Duplicate", ec2.authorize_security_group_ingress, GroupId=id, **entry
+    )
+    [it] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
+    assert it["IpPermissions"] == []
+    slow.clock.advance(3)
+    [it] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
+    assert len(it["IpPermissions"]) == 1
+
+
+def test_a_new_key_is_not_found_and_its_name_is_taken(slow, ec2):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    line = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBzZ0jTpq0wQ2m8vB0TtWlD0c7nJ7yK2S0r1L0m7d0sT"
+    ec2.import_key_pair(KeyName="k", PublicKeyMaterial=line)
+    assert ec2.describe_key_pairs()["KeyPairs"] == []
+    refused("InvalidKeyPair.NotFound", ec2.run_instances, **order(KeyName="k"))
+    refused("InvalidKeyPair.Duplicate", ec2.import_key_pair, KeyName="k", PublicKeyMaterial=line)
+    slow.clock.advance(3)
+    assert len(ec2.describe_key_pairs(KeyNames=["k"])["KeyPairs"]) == 1
+
+
+def test_changed_tags_are_described_late_each_in_its_turn(slow, ec2):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    id = launched(ec2, {"Name": "old"})
+    slow.clock.advance(3)
+    ec2.create_tags(Resources=[id], Tags=TAG)
+    slow.clock.advance(1)
+    ec2.delete_tags(Resources=[id], Tags=[{"Key": "Name"}])
+    named = [{"Name": "tag:Name", "Values": ["old"]}]
+    assert tags_of(ec2, id) == {"Name": "old"}
+    assert listed(ec2, Filters=named) == [id]
+    slow.clock.advance(2)
+    assert tags_of(ec2, id) == {"Name": "new"}
+    assert listed(ec2, Filters=named) == []
+    slow.clock.advance(1)
+    assert tags_of(ec2, id) == {}
+
+
+def test_what_iam_has_made_is_not_found_by_iam(slow, iam):
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html"""
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
+    refused("NoSuchEntity", iam.get_role, RoleName="r")
+    right = {"RoleName": "r", "PolicyName": "p"}
+    refused("NoSuchEntity", iam.put_role_policy, **right, PolicyDocument="{}")
+    refused("EntityAlreadyExists", iam.create_role, RoleName="r", AssumeRolePolicyDocument=TRUST)
+    slow.clock.advance(3)
+    iam.put_role_policy(**right, PolicyDocument="{}")
+    refused("NoSuchEntity", iam.get_role_policy, **right)
+    slow.clock.advance(3)
+    iam.get_role_policy(**right)
+
+
+def test_a_profile_is_given_to_machines_once_ec2_sees_its_role(slow, ec2, iam):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
+    iam.create_instance_profile(InstanceProfileName="p")
+    slow.clock.advance(10)
+    iam.add_role_to_instance_profile(InstanceProfileName="p", RoleName="r")
+    assert iam.get_instance_profile(InstanceProfileName="p")["InstanceProfile"]["Roles"] == []
+    wish = order(IamInstanceProfile={"Name": "p"})
+    said = refused("InvalidParameterValue", ec2.run_instances, **wish)
+    assert "has no associated IAM Roles" in said["Error"]["Message"]
+    slow.clock.advance(3)
+    ec2.run_instances(**wish)

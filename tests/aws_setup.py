@@ -1,0 +1,20 @@
+"""The setup of an account, as its administrator runs it, over a double whose time stands still."""
+
+from prism.providers.aws.account_setup import apply
+from prism.providers.aws.actions import SETUP_ACTIONS
+from prism.providers.aws.cloud import Cloud
+
+PROPAGATED = 2  # seconds after which the double shows everybody what was made
+
+
+def administrator(aws):
+    """Somebody who may make the role of machines, and for whom time passes while he waits."""
+    clock = aws.clock
+    setup = {"actions": SETUP_ACTIONS, "agent": "prism-setup"}
+    return Cloud("us-east-1", clock=clock, sleep=clock.advance, **setup)
+
+
+def set_up(aws):
+    """The account has the role of machines, and EC2 has heard of it."""
+    apply(administrator(aws))
+    aws.clock.advance(PROPAGATED)
