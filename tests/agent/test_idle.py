@@ -80,6 +80,17 @@ def test_what_cannot_be_measured_is_unknown():
     assert (silent.state, silent.because) == (UNKNOWN, ("Jupyter does not say",))
 
 
+def test_unknown_time_is_counted_and_is_never_idle_time():
+    blind = [sample(at, gpu=None) for at in range(300, 3900, 30)]
+    limits = {**LIMITS, "gpu": 5.0}
+    found = verdict([*quiet(0, 300), *blind], limits)
+    assert (found.state, found.since, found.until) == (UNKNOWN, 330, 3900)
+    after = verdict([*quiet(0, 300), *blind, *quiet(3900, 4200)], limits)
+    assert (after.state, after.since) == (IDLE, 3900)
+    looked_away = verdict([*blind, sample(20_000, gpu=None)], limits)
+    assert looked_away.since == looked_away.until, "nobody looked: it begins anew"
+
+
 def test_idleness_begins_after_the_last_activity():
     busy = sample(300, work=("the kernel of a is busy",))
     found = verdict([*quiet(0, 300), busy, *quiet(330, 600)], LIMITS)

@@ -219,6 +219,36 @@ def test_gpus(tmp_path):
         os.waitpid(-1, 0)
 
 
+def plugged(folder, slot, vendor, kind):
+    """A device on the PCI bus, as sysfs shows it."""
+    device = folder / slot
+    device.mkdir(parents=True)
+    (device / "vendor").write_text(f"{vendor}\n")
+    (device / "class").write_text(f"{kind}\n")
+
+
+def test_a_gpu_without_a_driver_is_seen_on_the_bus(tmp_path):
+    """It has no device file and no `nvidia-smi`, and may come to be used all the same."""
+    bus = tmp_path / "devices"
+    plugged(bus, "0000:00:1f.0", "0x8086", "0x060100")
+    plugged(bus, "0000:00:02.0", "0x8086", "0x030000")  # somebody else's display
+    plugged(bus, "0000:00:03.0", "0x10de", "0x020000")  # NVIDIA's, and a network card
+    (bus / "0000:00:04.0").mkdir()  # it says nothing of itself
+    assert not gpus.is_plugged_in(bus)
+    assert used_without_smi(tmp_path, bus) == 0.0
+    plugged(bus, "0000:00:1e.0", "0x10de", "0x030200")  # a T4: a 3D controller
+    assert gpus.is_plugged_in(bus)
+    assert used_without_smi(tmp_path, bus) is None
+    assert not gpus.is_plugged_in(tmp_path / "none")
+
+
+def used_without_smi(folder, bus):
+    asking = gpus.used(str(folder), "/nowhere", bus)
+    with pytest.raises(StopIteration) as end:
+        next(asking)
+    return end.value.value
+
+
 def test_a_look_costs_little(run):
     """Aim: 1 ms of processor for each workspace and sample; here with some room."""
     threads = "import threading\nfor _ in range(8): "

@@ -322,6 +322,39 @@ def test_why_says_what_was_measured_and_when_it_acts(http, house, running, cloud
     assert (why(http)["acts_at"], why(http)["enabled"]) == (None, False)
 
 
+def said_unknown(house):
+    with house.db.read() as sql:
+        facts = journal.after(sql, 0)
+    return [
+        (it.data["minutes"], *it.data["because"]) for it in facts if it.event == "idle_unknown"
+    ]
+
+
+def test_one_that_nobody_can_judge_is_never_idle_and_that_is_said_once(
+    http, house, running, cloud, clock
+):
+    """A GPU that cannot be asked: else it would stay awake, and cost, without a word."""
+    id, began = running(idle_profile="gpu"), clock.now()
+    why_not = ("gpu cannot be measured here, so it stays awake",)
+
+    def looks(minutes):
+        clock.advance(minutes=minutes)
+        known = {"state": "unknown", "since": began, "because": why_not}
+        finds(house, cloud, id, **known, until=clock.now())
+        house.settle()
+
+    looks(29)
+    assert said_unknown(house) == []
+    looks(1)
+    looks(600)
+    assert said_unknown(house) == [(30, *why_not)]
+    assert http.state() == "running"
+    assert idle_of(http)["verdict"] == "unknown"
+    assert idle_of(http)["because"] == list(why_not)
+    assert idle_of(http)["idle_minutes"] is None, "unknown time is no idle time"
+    assert why(http)["since"] == "2026-01-01T00:00:00Z"
+
+
 def sleeps(house, cloud, id, at, action="hibernate", **act):
     """The machine goes down by itself, whoever lives then."""
     done = IdleAct(at=at, action=action, seconds=1500, profile="batch", **act)

@@ -232,6 +232,24 @@ def told(aws):
     return sum(call.action in actions for call in aws.calls)
 
 
+def test_the_first_launch_that_gets_no_role_says_what_is_lost(start, aws):
+    """In its event, and wherever it is shown: not only in a log, or in the next one's plan."""
+    set_up(aws)
+    aws.rules = build_rules({"denied": ["iam:PassRole"]})
+    it = start()
+    launch(it, "mine")
+    becomes(it, aws, mine="running")
+    [told] = [fact for fact in it.house.db.facts_after(0) if fact.event == "instance_note"]
+    [now] = it.get("instances")
+    for note in (told.data["note"], it.get("instances/mine")["idle"]["note"], now["idle"]["note"]):
+        assert "cannot hibernate by itself" in note
+        assert "`prism aws setup`" in note
+    aws.rules = build_rules({})
+    launch(it, "next")
+    becomes(it, aws, mine="running", next="running")
+    assert len([fact for fact in it.house.db.facts_after(0) if fact.event == "instance_note"]) == 2
+
+
 def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(start, aws):
     aws.rules = build_rules({"stuck": [{"state": "stopping"}]})
     it = start()

@@ -48,6 +48,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   instance_state_changed: 'State changed',
   instance_progress: 'Progress',
   instance_failure: 'Problem',
+  instance_note: 'What its machine lacks',
   instance_extended: 'Expiry moved',
   instance_repriced: 'Price changed',
   instance_resized: 'Resized',
@@ -57,6 +58,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   hibernation_triggered: 'Put to sleep for being idle',
   idle_configured: 'Idle profile set',
   idle_kept_awake: 'Kept awake',
+  idle_unknown: 'Nobody can see whether it is idle',
 };
 
 const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);

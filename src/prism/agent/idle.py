@@ -50,7 +50,7 @@ class Sample(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What is known by `until`: idle since then, or last active then, and why."""
+    """What is known by `until`: idle or unknown since then, or last active then, and why."""
 
     state: str
     since: float
@@ -70,7 +70,7 @@ def judge(before: Verdict | None, sample: Sample, limits: Limits) -> Verdict:
     if work := (*sample.work, *_exceeded(sample, limits)):
         return Verdict(ACTIVE, now, now, work)
     if doubts := (*sample.doubts, *_unmeasured(sample, limits)):
-        return Verdict(UNKNOWN, now, now, doubts)
+        return Verdict(UNKNOWN, _unknown_since(before, sample), now, doubts)
     since, because = _quiet_since(before, sample), ""
     for at, what in sample.touches:
         if min(at, now) > since:
@@ -89,13 +89,20 @@ def is_due(known: Verdict | None, rule: Rule, now: float) -> bool:
     return now - known.since >= rule.seconds
 
 
+def _unknown_since(before: Verdict | None, sample: Sample) -> float:
+    """Since when nobody knows; what was not looked at begins anew."""
+    if before is None or before.state != UNKNOWN:
+        return sample.ended
+    return before.since if 0 <= sample.began - before.until <= GAP else sample.ended
+
+
 def _quiet_since(before: Verdict | None, sample: Sample) -> float:
     """Since when it is quiet: what nobody looked at does not count."""
     if not 0 <= sample.ended - sample.began <= GAP:
         return sample.ended
     if before is None or not 0 <= sample.began - before.until <= GAP:
         return sample.began
-    return before.since
+    return before.until if before.state == UNKNOWN else before.since
 
 
 def _exceeded(sample: Sample, limits: Limits) -> tuple[str, ...]:

@@ -144,6 +144,11 @@ def _judged(it: dict[str, Any]) -> list[str]:
         said = [f"{name} is active: {because}."]
     else:
         said = [f"{name} may be active: {because}. What is not known is not held to be idle."]
+        since = f" since {here(it['since'])}" if it.get("since") else ""
+        said.append(
+            f"Nobody has known{since}: it runs and costs until that is known, it expires, or you "
+            f"stop it: `prism stop {name}`"
+        )
     said += [f"  {_figure(one)}" for one in it["measured"]]
     rule = f"{it['idle_threshold_minutes']} idle minutes (profile {it['profile']})"
     if not it["enabled"]:

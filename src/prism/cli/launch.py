@@ -96,6 +96,8 @@ def bring_up(wire: Wire, answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         show_json(seen)
     else:
+        if (lacking := (seen.get("idle") or {}).get("note")) and not answer.get("notes"):
+            say(f"note: {lacking}")
         print(f"{name} is running")
         suggest(f"Open it: `prism open {name}`; addresses and secrets: `prism connect {name}`")
 

@@ -144,11 +144,20 @@ def _fields(it: dict[str, Any]) -> dict[str, object]:
         "spent": None if spent is None else f"${spent:.2f}",
         "hibernates": "yes" if it["hibernation_capable"] else "no",
         "restarts": "after a reboot" if it.get("restart") else None,
-        "idle": idle.get("verdict") or idle.get("profile"),
+        "idle": _idle(idle),
+        "note": idle.get("note"),
         "address": it["public_ip"] or it["private_ip"],
         "volumes": ", ".join((*it["attached_volumes"], *it["attached_ebs_volumes"])),
         "tags": ", ".join(f"{label}={value}" for label, value in it["tags"].items()),
     }
+
+
+def _idle(idle: dict[str, Any]) -> str | None:
+    """The verdict; with the reason where nobody knows, since it stays awake for that."""
+    verdict: str | None = idle.get("verdict")
+    if verdict == "unknown":
+        return f"unknown: {'; '.join(idle['because'])}"
+    return verdict or idle.get("profile")
 
 
 def _asleep(name: str) -> dict[str, object]:

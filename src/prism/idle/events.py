@@ -37,6 +37,14 @@ class KeptAwake(WorkspaceEvent, frozen=True, kw_only=True):
     until: datetime | None
 
 
+class IdleUnknown(WorkspaceEvent, frozen=True, kw_only=True):
+    """For a long time nobody could see whether a workspace is idle: it stays awake, and costs."""
+
+    event: ClassVar[str] = "idle_unknown"
+    minutes: int
+    because: tuple[str, ...]
+
+
 class IdleProfileCreated(Event, frozen=True, kw_only=True):
     """There is a new profile."""
 

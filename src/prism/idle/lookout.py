@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Connection
 
 from prism.idle import store
-from prism.idle.events import HibernationTriggered
+from prism.idle.events import HibernationTriggered, IdleUnknown
 from prism.idle.measurements import Measurements
 from prism.idle.model import Triggered
-from prism.idle.plan import duration, idle
+from prism.idle.plan import duration, idle, unknown_minutes
 from prism.idle.service import named
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database
@@ -18,6 +18,8 @@ from prism.workspaces.events import SYSTEM, about
 from prism.workspaces.idleness import IdleAct, Idleness
 from prism.workspaces.model import Idle, Workspace
 from prism.workspaces.ports import Machine
+
+LONG = 30  # minutes that nobody knows whether a machine is idle, until that is said
 
 
 class Lookout:
@@ -33,6 +35,7 @@ class Lookout:
         self._db, self._clock, self._measurements = db, clock, measurements
         self._known: Mapping[str, Idleness] = {}
         self._written: dict[str, IdleAct] = {}
+        self._said_unknown: set[str] = set()  # workspaces of which it was said, this time
 
     def saw(self, machines: Iterable[Machine]) -> None:
         """Remember what they say; write down what they did."""
@@ -41,6 +44,7 @@ class Lookout:
             if it.acted is not None and self._written.get(key) != it.acted:
                 self._write(key, it.acted)
                 self._written[key] = it.acted
+        self._say_unknown({key: it for key, it in known.items() if _unknown_long(it)})
         if self._measurements is not None:
             self._measurements.saw(known)
 
@@ -55,6 +59,22 @@ class Lookout:
     def idleness(self, workspace: Workspace) -> Idle:
         """How idle it is now."""
         return idle(workspace, self.of(workspace.id), self._clock.now())
+
+    def _say_unknown(self, now: Mapping[str, Idleness]) -> None:
+        """Say once of each that it may stay awake, and cost, for ever."""
+        new = sorted(now.keys() - self._said_unknown)
+        self._said_unknown = set(now)
+        if not new:
+            return
+        with self._db.write() as tx:
+            for it in workspaces.by_ids(tx.sql, new):
+                if it.idle_profile is not None:
+                    known = now[it.id]
+                    minutes = unknown_minutes(known) or 0
+                    why = known.because
+                    tx.happened(
+                        IdleUnknown(**about(it), actor=SYSTEM, minutes=minutes, because=why)
+                    )
 
     def _write(self, key: str, act: IdleAct) -> None:
         with self._db.write() as tx:
@@ -83,3 +103,8 @@ class Lookout:
                             note=act.note,
                         )
                     )
+
+
+def _unknown_long(it: Idleness) -> bool:
+    minutes = unknown_minutes(it)
+    return minutes is not None and minutes >= LONG

@@ -51,16 +51,24 @@ BUILT_IN = (
 )
 
 
+def unknown_minutes(known: Idleness) -> int | None:
+    """For how long nobody has known whether it is idle; null where that is known."""
+    if known.state != "unknown" or known.since is None or known.until is None:
+        return None
+    return max(0, int((known.until - known.since).total_seconds() // 60))
+
+
 def idle(workspace: Workspace, known: Idleness | None, now: datetime) -> Idle:
     """How idle a workspace is, in a few words; null where nobody knows."""
-    running = state_of(workspace) is State.RUNNING
+    running, note = state_of(workspace) is State.RUNNING, known.lacks if known else None
     if known is None or known.state is None or not running or workspace.idle_profile is None:
-        return Idle(workspace.idle_profile)
+        return Idle(workspace.idle_profile, note=note)
     return Idle(
         workspace.idle_profile,
         idle_minutes=_minutes(known, now),
         verdict=known.state,
         because=known.because,
+        note=note,
     )
 
 

@@ -62,6 +62,13 @@ class WorkspaceFailing(WorkspaceEvent, frozen=True, kw_only=True):
     failure: Failure
 
 
+class WorkspaceNoted(WorkspaceEvent, frozen=True, kw_only=True):
+    """Its machine was launched, and lacks something that does not keep it from running."""
+
+    event: ClassVar[str] = "instance_note"
+    note: str
+
+
 class WorkspaceExtended(WorkspaceEvent, frozen=True, kw_only=True):
     """It may run longer."""
 

@@ -32,8 +32,9 @@ class IdleAct(Struct, frozen=True, kw_only=True):
 class Idleness(Struct, frozen=True, kw_only=True):
     """What a machine knows of its own idleness.
 
-    `since` when it is idle or was last active, as was known at `until`; `figures` is what was
-    measured last; `acted` is the last time that it went down because of it.
+    `since` when it is idle or unknown, or was last active, as was known at `until`; `figures`
+    is what was measured last; `acted` is the last time that it went down because of it. `lacks`
+    says what it cannot do about its idleness by itself, and why.
     """
 
     state: Literal["active", "idle", "unknown"] | None = None
@@ -42,3 +43,4 @@ class Idleness(Struct, frozen=True, kw_only=True):
     because: tuple[str, ...] = ()
     figures: dict[str, float | None] = {}
     acted: IdleAct | None = None
+    lacks: str | None = None

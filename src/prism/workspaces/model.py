@@ -289,6 +289,7 @@ class Idle(Struct, frozen=True):
     verdict: str | None = None
     because: tuple[str, ...] = ()
     keep_awake_until: datetime | None = None
+    note: str | None = None  # what its machine cannot do about it by itself
 
 
 class Instance(Struct, frozen=True, kw_only=True):

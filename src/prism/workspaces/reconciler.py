@@ -17,6 +17,7 @@ from prism.workspaces.events import (
     WorkspaceFailing,
     WorkspaceForgotten,
     WorkspaceMoved,
+    WorkspaceNoted,
     WorkspaceSeen,
     about,
 )
@@ -186,6 +187,7 @@ class WorkspaceReconciler:
             made = self._launched(claim, it, compute)
             self._looks.acted(it.id)
             facts = _facts(it, made.seen, made, now)
+            self._say_what_it_lacks(it, made)
             told = {"told_expiry": deadline(it), "told_type": it.instance_type}
             return {**facts, **told, "tried": it.wish}
         id = machine.id if machine else it.machine_id
@@ -203,6 +205,12 @@ class WorkspaceReconciler:
         if act is Act.STOP and hangs(it, machine.seen if machine else it.seen):
             return {**told, "tried": it.wish}
         return {**told, "tried": it.wish, "failure": None} if act is Act.START else told
+
+    def _say_what_it_lacks(self, it: Workspace, made: Machine) -> None:
+        if made.idle is not None and made.idle.lacks is not None:
+            note = WorkspaceNoted(actor=SYSTEM, **about(it), note=made.idle.lacks)
+            with self._db.write() as tx:
+                tx.happened(note)
 
     def _launched(self, claim: Claim, it: Workspace, compute: Compute) -> Machine:
         """Bring it into being, wherever there is room."""

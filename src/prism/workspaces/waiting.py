@@ -100,6 +100,8 @@ class _Held:
             "launch_progress": launch_progress(it),
         }
         self.answer |= {key: value for key, value in now.items() if key in self.answer}
+        if kept.idle.note and "notes" in self.answer:
+            self.answer["notes"] = [*self.answer["notes"], kept.idle.note]
         if it.failure:
             self.answer["failure"] = {"code": it.failure.code, "message": it.failure.message}
         self._body = json.dumps(self.answer).encode()

@@ -48,6 +48,7 @@ def test_one_without_our_key_is_shown_all_the_same(place, compute, somebody):
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "prism:managed", "Value": "true"}]}]
     order = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1}
     somebody.call("ec2", "RunInstances", **order, TagSpecifications=tags)
+    place.pass_on()
     [orphan] = compute.survey()
     assert orphan.key == orphan.id
 
@@ -57,6 +58,7 @@ def test_many_machines_are_few_calls(place, compute, somebody):
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "prism:managed", "Value": "true"}]}]
     order = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1200}
     somebody.call("ec2", "RunInstances", **order, TagSpecifications=tags)
+    place.pass_on()
     compute.survey()
     before = len(place.calls())
     assert len(compute.survey()) == 1200
@@ -64,8 +66,8 @@ def test_many_machines_are_few_calls(place, compute, somebody):
 
 
 def test_it_is_on_since_ec2_started_it_and_off_since_ec2_says(place, compute):
+    id = place.ask().id
     born = place.aws.clock.now()
-    id = place.launch().id
     on = place.goes(10)
     assert (on.seen, abs(on.since - born) < timedelta(seconds=1)) == (Seen.ON, True)
     stopped = place.aws.clock.now()
@@ -81,8 +83,9 @@ def test_what_ec2_charges_for_although_it_is_not_on(place, compute):
     place.aws.rules = build(
         {"times": {"pending": 5, "boot": 60, "stopping": 30, "hibernating": 90}}
     )
-    born = place.aws.clock.now().replace(microsecond=0)
     id = place.launch().id
+    [machine] = place.compute.survey()
+    born = machine.started.replace(microsecond=0)
     seen = [place.look(), place.goes(6)]
     place.aws.clock.advance(70)
     compute.survey()
@@ -147,8 +150,9 @@ def test_a_place_that_may_not_be_looked_at_says_why(place, compute):
 
 @pytest.mark.parametrize("verb", ["stop", "hibernate"])
 def test_one_that_is_pending_cannot_go_down_yet(place, compute, verb):
+    place.aws.rules = build({"times": {"pending": 4}})
     id = place.launch().id
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="is pending"):
         getattr(compute, verb)(id)
     place.aws.clock.advance(5)
     getattr(compute, verb)(id)
@@ -383,9 +387,12 @@ def test_an_extension_is_counted_from_the_launch_whatever_was_started_since(plac
 
 
 def test_one_that_nobody_has_looked_at_yet_can_be_told(place, cloud, tmp_path):
-    id, at = place.on(), place.aws.clock.now() + timedelta(hours=1)
+    launched = place.aws.clock.now()
+    id = place.on(launched_at=launched)
+    at = place.aws.clock.now() + timedelta(hours=1)
     Place(place.aws, cloud, tmp_path).compute.expire(id, at, "stop")
-    assert place.tags(id)["prism:ttl"] == "1h0m5s"  # it was launched 5 seconds ago
+    place.pass_on()
+    assert abs(expires_at(place.tags(id)) - at) <= timedelta(seconds=1)
 
 
 def test_one_that_has_no_end_any_more_carries_no_tag(place, compute):

@@ -28,7 +28,7 @@ from prism.providers.aws.faults import (
 )
 from prism.providers.aws.found import found_of
 from prism.providers.aws.ground.images import BASES, DEFAULT
-from prism.providers.aws.ground.roles import LOST
+from prism.providers.aws.ground.roles import LOST, WITHOUT
 from prism.providers.aws.ground.zones import Subnet
 from prism.providers.aws.parts import Ground, Grounds, Scripts, Way
 from prism.providers.aws.ready import Readiness, Stage
@@ -36,7 +36,7 @@ from prism.providers.aws.requests import SpotRequests
 from prism.providers.aws.seeing import hangs, machine_of, woke
 from prism.providers.aws.survey import Book, Instance, read
 from prism.recovery.model import Found
-from prism.workspaces.idleness import IdleRule
+from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import Failure, HibernationNotSupported
 from prism.workspaces.ports import Access, Machine, NextAttempt, Order, Refused
 
@@ -268,7 +268,10 @@ class AwsCompute:
         self._requests.close()
 
     def _machine(self, it: Instance) -> Machine:
-        return machine_of(it, self._ready.of(it), self._way.idle(it.id), self._hanging(it))
+        idle = self._way.idle(it.id)
+        if not it.has_role and not it.gone:
+            idle = replace(idle or Idleness(), lacks=WITHOUT)
+        return machine_of(it, self._ready.of(it), idle, self._hanging(it))
 
     def _hanging(self, it: Instance) -> Failure | None:
         now = self._cloud.clock.now()

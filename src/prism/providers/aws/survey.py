@@ -38,6 +38,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     hibernates: bool = False
     spot_request: str | None = None
     key_name: str | None = None
+    has_role: bool = True  # an instance profile, with which it may stop itself
     token: str = ""  # of the call that launched it; EC2's own launches have none
 
     @property
@@ -74,6 +75,7 @@ def read(said: Mapping[str, Any]) -> Instance:
         hibernates=(said.get("HibernationOptions") or {}).get("Configured", False),
         spot_request=said.get("SpotInstanceRequestId"),
         key_name=said.get("KeyName"),
+        has_role=bool(said.get("IamInstanceProfile")),
         token=said.get("ClientToken") or "",
     )
 

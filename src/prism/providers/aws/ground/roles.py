@@ -7,6 +7,11 @@ NAME = "prism-machine-1"
 DESCRIPTION = "Lets a machine that Prism made stop itself"
 POLICY = "stop-itself-2"  # other words are another name: roles that are there get them too
 LOST = "machines power off when they are idle or have expired, and cannot hibernate by themselves"
+WITHOUT = (
+    "its machine has no role, so it powers off when it is idle or has expired, and cannot "
+    "hibernate by itself; `prism aws setup` makes the role, `prism aws policy` prints the "
+    "right to give it"
+)
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
