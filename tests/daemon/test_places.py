@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from aws_double.rulebook import build as rules
+from prism.daemon import places
 from prism.daemon.house import _start, _start_aws, build
 from prism.kit.clock import StoppedClock
 from prism.providers.aws.identity import Found, Identity

@@ -42,7 +42,7 @@ def proved(tmp_path, *words, stdin=""):
 @pytest.mark.slow
 @pytest.mark.timeout(1000)
 def test_every_point_passes_under_the_daily_policy_and_nothing_is_left(aws, tmp_path):
-    apply(Cloud(REGION, sleep=lambda _: None, actions=SETUP_ACTIONS, agent="prism-setup"))
+    apply(Cloud(REGION, actions=SETUP_ACTIONS, agent="prism-setup"))
     caller = aws.bind(policy(account="123456789012"), "prism")
     done, said = proved(tmp_path, "--yes", "--patience", "300")
     assert done.returncode == 0, done.stdout + done.stderr

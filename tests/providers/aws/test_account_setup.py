@@ -12,22 +12,27 @@ from aws_double.rulebook import build
 from prism.errors import Unavailable
 from prism.providers.aws.account_setup import (
     PARTS,
+    NotVisible,
     SetupRefused,
     apply,
     cloudformation,
     look,
     terraform,
 )
-from prism.providers.aws.actions import SETUP_ACTIONS
-from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import AwsDenied, QuotaExceeded
 from prism.providers.aws.ground.roles import NAME, POLICY, RIGHTS, TRUST, has_role
 from prism.providers.aws.policy import SETUP_RULES, named, setup_policy
+from tests.aws_setup import PROPAGATED, administrator
+
+
+@pytest.fixture
+def aws(stopped):
+    return stopped
 
 
 @pytest.fixture
 def cloud(aws):
-    return Cloud("us-east-1", sleep=lambda _: None, actions=SETUP_ACTIONS, agent="prism-setup")
+    return administrator(aws)
 
 
 @pytest.fixture
@@ -101,10 +106,30 @@ def test_rights_of_a_former_prism_are_replaced(cloud, iam):
 
 def test_a_role_that_prism_did_not_make_is_left_alone(aws, cloud, iam):
     iam.create_role(RoleName=NAME, AssumeRolePolicyDocument="{}")
+    aws.clock.advance(PROPAGATED)
     for what in (look, apply):
         with pytest.raises(SetupRefused, match="did not make"):
             what(cloud)
     assert changing(aws) == ["CreateRole"], "that of the test"
+
+
+def test_a_role_of_others_that_iam_does_not_show_yet_is_given_no_rights(aws, cloud, iam):
+    aws.rules = build({"times": {"iam": 3}})
+    iam.create_role(RoleName=NAME, AssumeRolePolicyDocument="{}")
+    with pytest.raises(SetupRefused, match="did not make"):
+        apply(cloud)
+    assert changing(aws) == ["CreateRole", "CreateRole"], "and none was made or changed"
+
+
+def test_what_iam_shows_late_is_waited_for_and_not_for_ever(aws, cloud, iam):
+    aws.rules = build({"times": {"iam": 10}})
+    assert all(it.done for it in apply(cloud))
+    aws.clock.advance(10)
+    assert is_whole(iam)
+    iam.delete_role_policy(RoleName=NAME, PolicyName=POLICY)
+    aws.rules = build({"times": {"iam": 3600}})
+    with pytest.raises(NotVisible, match="does not show yet"):
+        apply(cloud)
 
 
 def test_an_account_that_may_have_no_more_roles_is_no_success(aws, cloud):
@@ -119,6 +144,7 @@ def test_a_profile_that_holds_another_role_is_no_success(cloud, iam):
     """IAM API reference, AddRoleToInstanceProfile: LimitExceeded; a profile takes one role."""
     iam.create_role(RoleName="admin", AssumeRolePolicyDocument="{}")
     iam.create_instance_profile(InstanceProfileName=NAME)
+    cloud.wait(PROPAGATED)
     iam.add_role_to_instance_profile(InstanceProfileName=NAME, RoleName="admin")
     with pytest.raises(QuotaExceeded):
         apply(cloud)

@@ -68,6 +68,8 @@ def apply(cloud: Cloud) -> list[Step]:
     _refuse_what_is_not_ours(cloud)
     for it in PARTS:
         _make_visible(cloud, it)
+        if it is PARTS[0]:  # it may have been there, and not have been visible
+            _refuse_what_is_not_ours(cloud)
     return [Step(what=it.what, done=True) for it in PARTS]
 
 
@@ -193,7 +195,12 @@ def _add_role(cloud: Cloud) -> None:
     try:
         cloud.call("iam", "AddRoleToInstanceProfile", InstanceProfileName=NAME, RoleName=NAME)
     except Problem as no:
-        if said(no) not in {EXISTS, "LimitExceeded"} or not has_role(cloud):
+        if said(no) not in {EXISTS, "LimitExceeded"}:
+            raise
+        profile = cloud.call("iam", "GetInstanceProfile", InstanceProfileName=NAME)
+        if not (roles := [it["RoleName"] for it in profile["InstanceProfile"]["Roles"]]):
+            raise Missing("IAM does not show yet which role it is") from no
+        if roles != [NAME]:
             raise
 
 

@@ -290,3 +290,29 @@ def test_a_calm_place_costs_little(place):
     each = timedelta(minutes=1) / place.volumes.calm
     assert len(place.aws.calls) - before == 3
     assert 3 * each + 2 <= 4, "with one look at machines every 30 s"
+
+
+# ------------------------------------------------------------------ tags that EC2 shows late
+LATE = {"times": {"tags": 200}}  # seconds; AWS speaks of up to five minutes
+
+
+def test_one_that_was_unmounted_is_mounted_again_before_ec2_shows_that_it_was(place):
+    machine = place.machine()
+    place.made()
+    place.attached(machine)
+    place.aws.rules = build(LATE)
+    place.detached(machine)
+    place.attached(machine)
+    assert [verb for _, verb, *_ in place.machines.told] == ["disk", "leave", "disk"]
+
+
+def test_one_that_was_used_is_not_made_anew_before_ec2_shows_that_it_was(place):
+    """It would be deleted, with what was written on it."""
+    here, there = place.machine(HERE), place.machine(THERE)
+    place.made()
+    place.aws.rules = build(LATE)
+    id = place.attached(here)
+    place.detached(here)
+    with pytest.raises(VolumeElsewhere):
+        place.volumes.attach(id, there, "data")
+    assert [it["VolumeId"] for it in place.every_volume()] == [id]
