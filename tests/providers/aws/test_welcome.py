@@ -18,6 +18,7 @@ from prism.providers.aws.survey import Instance
 from prism.providers.aws.welcome import Welcome
 from prism.templates.model import Template
 from prism.workspaces.ports import Order
+from tests.aws_setup import PROPAGATED
 from tests.providers.aws.machine import keypair
 from tests.waiting import eventually
 
@@ -71,7 +72,12 @@ def launch(compute, aws):
         hibernation=False,
         launched_at=aws.clock.now(),
     )
-    id = compute.launch(order).id
+    id = None
+    while id is None:  # EC2 shows what a launch stands on a moment later
+        try:
+            id = compute.launch(order).id
+        except Unavailable:
+            aws.clock.advance(PROPAGATED)
     aws.clock.advance(5)
     compute.survey()
     return id

@@ -8,18 +8,20 @@ orphan, with what it costs and the command that removes it.
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
 
+from prism.errors import Unavailable
 from prism.providers.aws.cloud import Answer, Cloud
-from prism.providers.aws.faults import Missing
+from prism.providers.aws.faults import AwsThrottled, Missing
 from prism.providers.aws.keeping import copy_tags, key_filter, kind_filter, known
 from prism.providers.aws.machines import standing
 from prism.providers.aws.tags import ID, read, specified
 from prism.storage.model import Seen, Trouble
 from prism.storage.ports import Copy, CopyOrder, StorageRefused
+from prism.workspaces.ports import Refused
 
 STATES = {
     "pending": Seen.MAKING,
@@ -28,6 +30,7 @@ STATES = {
     "recovering": Seen.MAKING,
 }
 GIB = 2**30
+SHOWN_AFTER = timedelta(minutes=1)  # until then, what is not listed may have been made
 
 
 class Copies:
@@ -35,6 +38,7 @@ class Copies:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        self._asked: dict[str, datetime] = {}  # by key: when its snapshot was asked for last
 
     def survey(self) -> list[Copy]:
         """All of ours, and what else carries the key of one."""
@@ -50,16 +54,33 @@ class Copies:
             if it["State"] != "error":
                 return _copy(it)
             self.delete(it["SnapshotId"])
+            self._asked.pop(order.key, None)
+        self._wait_until_visible(order)
         wish = {
             "Description": f"Prism: {order.source} as {order.name}"[:255],
             "TagSpecifications": specified(copy_tags(order), "snapshot"),
             "VolumeId": self._volume(source),
         }
+        self._asked[order.key] = self._cloud.clock.now()
         try:
             made = self._cloud.call("ec2", "CreateSnapshot", **wish)
         except Missing as gone:
+            self._asked.pop(order.key)
             raise StorageRefused(f"There is nothing left of {source} to copy") from gone
+        except (Refused, AwsThrottled):  # nothing was made
+            self._asked.pop(order.key)
+            raise
         return _copy(made)
+
+    def _wait_until_visible(self, order: CopyOrder) -> None:
+        """Whoever asks again too soon would make a second one, which costs, too.
+
+        EC2 may not list what it has just made, and an answer may have been lost.
+        """
+        now = self._cloud.clock.now()
+        self._asked = {key: at for key, at in self._asked.items() if now < at + SHOWN_AFTER}
+        if order.key in self._asked:
+            raise Unavailable(f"Snapshot {order.name} was asked for and is not visible yet")
 
     def delete(self, id: str) -> None:
         """Destroy this one; others of its key stay, and are shown."""

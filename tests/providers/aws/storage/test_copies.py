@@ -1,5 +1,7 @@
 """Snapshots of volumes and root disks, and what is made of them."""
 
+import contextlib
+
 import pytest
 from msgspec.structs import replace
 
@@ -31,8 +33,32 @@ def test_a_snapshot_says_whose_it_is_and_how_far(place):
 def test_who_asks_twice_gets_the_same(place):
     source = place.made()
     first = place.volumes.snapshot(KEPT, source)
+    place.pass_time()
     assert place.volumes.snapshot(KEPT, source).id == first.id
     assert len(place.every_copy()) == 1
+
+
+@pytest.mark.parametrize("do", ["lost", "late"])
+def test_who_asks_again_before_ec2_lists_the_first_makes_no_second(place, do):
+    """EC2 Developer Guide, "Eventual consistency"; CreateSnapshot takes no token."""
+    place.aws.rules = build({"times": {"unseen": 3}})
+    source = place.made()
+    place.aws.fault(action="CreateSnapshot", do=do)
+    with contextlib.suppress(Unavailable):
+        place.volumes.snapshot(KEPT, source)
+    with pytest.raises(Unavailable, match="not visible yet"):
+        place.volumes.snapshot(KEPT, source)
+    place.pass_time()
+    assert place.volumes.snapshot(KEPT, source).key == "snapshot_1"
+    assert len(place.every_copy()) == 1
+
+
+def test_one_that_was_refused_is_asked_for_at_once(place):
+    source = place.made()
+    place.aws.fault(action="CreateSnapshot", do="error", code="SnapshotLimitExceeded", status=400)
+    with pytest.raises(StorageRefused):
+        place.volumes.snapshot(KEPT, source)
+    assert place.volumes.snapshot(KEPT, source).key == "snapshot_1"
 
 
 def test_of_two_that_one_request_has_made_one_counts_and_the_other_is_shown(place):
