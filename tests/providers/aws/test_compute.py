@@ -112,7 +112,14 @@ def test_what_ec2_charges_for_although_it_is_not_on(place, compute):
 def test_what_it_says_of_its_idleness_is_shown(place):
     id = place.on()
     place.way.idles[id] = Idleness(state="idle")
-    assert place.look().idle == Idleness(state="idle")
+    shown = place.look().idle
+    assert shown.state == "idle"
+    assert "cannot hibernate by itself" in shown.lacks, "nobody has made the role here"
+    place.set_up()
+    place.ground.forget()
+    other = place.on(key="ws_2")
+    [it] = [it for it in place.compute.survey() if it.id == other]
+    assert it.idle is None, "one that has it lacks nothing"
 
 
 # ------------------------------------------------------------------ down and up

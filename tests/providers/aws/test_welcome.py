@@ -83,8 +83,9 @@ def launch(compute, aws):
     return id
 
 
-def let_in(ec2):
-    """Who may come by SSH."""
+def let_in(aws, ec2):
+    """Who may come by SSH, once EC2 shows it."""
+    aws.clock.advance(PROPAGATED)
     [group] = ec2.describe_security_groups(
         Filters=[{"Name": "group-name", "Values": ["prism-*"]}]
     )["SecurityGroups"]
@@ -112,9 +113,9 @@ def test_a_start_opens_the_machine_to_where_its_user_is_now(daemon, stopped, ec2
     id = launch(before, stopped)
     before.stop(id)
     stopped.clock.advance(60)
-    assert let_in(ec2) == {HERE}
+    assert let_in(stopped, ec2) == {HERE}
     daemon(THERE).start(id)
-    eventually(lambda: let_in(ec2) == {THERE})
+    eventually(lambda: let_in(stopped, ec2) == {THERE})
 
 
 def test_a_machine_that_does_not_answer_is_opened_to_where_we_are_now(
@@ -125,12 +126,12 @@ def test_a_machine_that_does_not_answer_is_opened_to_where_we_are_now(
     monkeypatch.setattr(assembly, "caller_cidr", lambda said, endpoint: where[0])
     compute = daemon("")
     id = unanswered(compute, stopped, tmp_path, silence)
-    assert let_in(ec2) == {HERE}
+    assert let_in(stopped, ec2) == {HERE}
     where[0] = THERE
     with pytest.raises(MachineUnreachable, match="cannot be reached") as caught:
         compute.access(id)
     assert "another network" in caught.value.remediation
-    eventually(lambda: let_in(ec2) == {THERE})
+    eventually(lambda: let_in(stopped, ec2) == {THERE})
     # And whoever asks next is not put off by what happened before.
     tried = compute._way.pool._links[id]
     eventually(lambda: tried._why is None)

@@ -14,6 +14,7 @@ from tests.providers.aws.storage.world import HERE, ORDER, THERE, tags_of
 
 def test_a_volume_is_made_as_it_was_ordered_and_says_whose_it_is(place):
     made = place.volumes.create(replace(ORDER, iops=4000, throughput=250))
+    place.pass_time()
     [it] = place.every_volume()
     told = (it["VolumeId"], it["Size"], it["VolumeType"], it["Iops"], it["Throughput"])
     assert told == (made.id, 10, "gp3", 4000, 250)
@@ -34,15 +35,19 @@ def test_a_volume_is_made_as_it_was_ordered_and_says_whose_it_is(place):
 def test_who_asks_twice_gets_the_same(place):
     first = place.volumes.create(ORDER)
     assert place.volumes.create(ORDER).id == first.id
+    with pytest.raises(Unavailable, match="not visible yet"):
+        place.volumes.create(replace(ORDER, name="renamed"))
+    place.pass_time()
     place.volumes.create(replace(ORDER, name="renamed"))
     assert len(place.every_volume()) == 1, "other tags, the same token"
 
 
 def test_it_is_surveyed_as_it_is(place):
-    place.aws.rules = build({"times": {"volume": 3}})
+    place.aws.rules = build({"times": {"volume": 10}})
     assert place.volumes.create(ORDER).seen is Seen.MAKING
-    assert place.disk().seen is Seen.MAKING
     place.pass_time()
+    assert place.disk().seen is Seen.MAKING
+    place.pass_time(10)
     it = place.disk()
     assert (it.seen, it.attached, it.zone) == (Seen.THERE, frozenset(), None)
 
@@ -50,6 +55,7 @@ def test_it_is_surveyed_as_it_is(place):
 def test_root_disks_and_those_of_others_are_not_ours(place):
     machine = place.machine()
     place.ec2.create_volume(AvailabilityZone=HERE, Size=1)
+    place.pass_time()
     foreign = place.every_volume()[0]["VolumeId"]
     assert place.volumes.survey().disks == []
     with pytest.raises(StorageRefused):
@@ -84,6 +90,7 @@ def test_a_move_that_is_cut_short_is_gone_on_with(place):
     place.aws.fault(action="DeleteVolume", do="drop")
     with pytest.raises(Unavailable):
         place.volumes.attach(old, machine, "data")
+    place.pass_time()
     assert (len(place.every_volume()), place.disk().id) == (2, old)
     id = place.attached(machine)
     assert [it["VolumeId"] for it in place.every_volume()] == [id] != [old]
@@ -94,6 +101,8 @@ def test_both_halves_of_a_move_are_deleted(place):
     place.aws.fault(action="DeleteVolume", do="drop")
     with pytest.raises(Unavailable):
         place.volumes.attach(old, place.machine(other_zone(place)), "data")
+    place.pass_time()
+    assert len(place.every_volume()) == 2
     place.volumes.delete(old)
     assert place.every_volume() == []
 
@@ -192,6 +201,7 @@ def test_a_machine_that_begins_is_waited_for(place):
     del wish
     for _ in range(3):
         place.volumes.attach(place.disk().id, machine, "data")
+        place.pass_time(2)
     place.pass_time(40)
     place.attached(machine)
     assert id
