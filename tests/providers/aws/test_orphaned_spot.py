@@ -65,6 +65,7 @@ def test_it_is_told_from_a_machine_of_ours_whose_tags_somebody_removed(
 ):
     mine = place.on(spot=True)
     ec2.delete_tags(Resources=[mine])
+    place.pass_on()
     _, found = came_back(place, cloud, tmp_path)
     assert found == [], "its workspace looks for it by its id"
     [request] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]

@@ -65,6 +65,7 @@ def test_a_host_key_is_no_step():
 
 # ------------------------------------------------------------------ what is made of it
 def test_one_that_comes_up_says_how_far_it_is_until_it_is_on(place):
+    place.aws.rules = build({"times": {"pending": 4, "boot": 60}})
     id = place.launch().id
     assert place.look().stage == "machine"
     begun = place.goes(32)

@@ -22,6 +22,7 @@ def bare(place):
     """A machine without any tag."""
     id = place.on(launched_at=None)
     boto3.client("ec2").delete_tags(Resources=[id])
+    place.pass_on()
     assert place.compute.survey() == []
     return id
 
@@ -30,6 +31,7 @@ def test_it_is_found_by_its_id_and_gets_its_tags_back(place, bare):
     found = place.compute.find(bare, place.order(launched_at=None))
     assert (found.id, found.key) == (bare, "ws_1")
     assert found.seen in {Seen.ON, Seen.STARTING}
+    place.pass_on()
     [again] = place.compute.survey()
     assert again.key == "ws_1"
     tags = place.tags(bare)
@@ -45,6 +47,7 @@ def test_what_others_have_changed_stays(place):
     ec2 = boto3.client("ec2")
     ec2.delete_tags(Resources=[id], Tags=[{"Key": "prism:managed"}])
     ec2.create_tags(Resources=[id], Tags=[{"Key": "prism:ttl", "Value": "1h0m0s"}])
+    place.pass_on()
     place.compute.find(id, place.order())
     assert place.tags(id)["prism:ttl"] == "1h0m0s"
 

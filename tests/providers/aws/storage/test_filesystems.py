@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from aws_double.rulebook import build
+from prism.errors import Unavailable
 from prism.storage.model import Seen
 from prism.storage.ports import StorageRefused
 from tests.aws_double.asked import order
@@ -70,10 +71,12 @@ def test_only_the_groups_of_workspaces_come_in_and_only_by_nfs(place):
     for name in ("one", "two"):
         said = {"GroupName": name, "Description": name, "VpcId": network}
         made = place.ec2.create_security_group(**said)["GroupId"]
+        place.pass_time()
         wish = order(Placement={"AvailabilityZone": HERE}, SecurityGroupIds=[made])
         machine = place.ec2.run_instances(**wish)["Instances"][0]["InstanceId"]
         place.pass_time()
         shown(place, machine)
+    place.pass_time()
     rules = group(place)["IpPermissions"]
     assert {(it["IpProtocol"], it["FromPort"], it["ToPort"]) for it in rules} == {
         ("tcp", 2049, 2049)
@@ -92,6 +95,9 @@ def test_a_mount_target_that_takes_its_time_is_waited_for(place):
     place.made(SHARED)
     place.aws.rules = build({"times": {"file_system": 60}})
     machine = place.machine()
+    with pytest.raises(Unavailable, match="prism-efs was made and is not visible yet"):
+        place.volumes.attach(place.disk("volume_2").id, machine, "all")
+    place.pass_time()
     for _ in range(3):
         place.volumes.attach(place.disk("volume_2").id, machine, "all")
     it = place.disk("volume_2")

@@ -1,5 +1,6 @@
 """A place on EC2 with machines that say they do what the script is told to do there."""
 
+import contextlib
 import re
 
 from prism.errors import Unavailable
@@ -92,7 +93,8 @@ class Place:
         for _ in range(6):
             if machine in (it := self.disk(key)).attached - it.unmounted:
                 return it.id
-            self.volumes.attach(it.id, machine, name)
+            with contextlib.suppress(Unavailable):
+                self.volumes.attach(it.id, machine, name)
             self.pass_time()
         raise AssertionError("it was never attached")
 
