@@ -55,7 +55,8 @@ class Change:
             return self.then, None, 100 if self.then is Seen.ON else None, self.failure
         if self.meanwhile is not Seen.STARTING:
             return self.meanwhile, None, None, None
-        done = (now - self.began) / (self.ends - self.began)
+        took = self.ends - self.began  # nothing of it is done where a clock was put back
+        done = max(0.0, (now - self.began) / took) if took else 0.0
         return self.meanwhile, STAGES[int(done * len(STAGES))], int(done * 100), None
 
     def dozes(self, now: datetime) -> bool:

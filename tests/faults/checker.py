@@ -18,7 +18,7 @@ from tests.faults.site import digest
 from tests.waiting import eventually
 
 ANSWER = 3.0  # seconds that somebody waits for an answer
-PATIENCE = 150  # seconds for everything to come about
+PATIENCE = 420  # seconds: what has failed often waits for five minutes, after a lease of one
 OVER = {"terminated", "failed"}
 YES, NO, UNANSWERED = "acknowledged", "refused", "unanswered"
 
@@ -164,7 +164,8 @@ class Checker:
 
         with contextlib.suppress(AssertionError):  # what is wrong is said below
             eventually(so, PATIENCE, (DaemonUnreachable, Unavailable))
-        assert self.wrong() == []
+        if wrong := self.wrong():
+            raise AssertionError("\n".join(wrong))
         self.look()
 
     def wrong(self):

@@ -73,7 +73,7 @@ def lived(site, seed, steps, first, neighbour):
 
 @BOTH
 @EITHER
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_nothing_that_was_answered_is_lost(play, provider, database):
     first = FIRST[provider, database]
     counts = play(provider, database, 1, SHORT, first)

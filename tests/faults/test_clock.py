@@ -1,0 +1,124 @@
+"""Days of 23 and 25 hours, leap seconds, and clocks that are put back: nobody pays for them."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from prism.costs.model import Kind
+from prism.kit.clock import StoppedClock
+from tests.money import Lab
+
+# A zone, the local day of a change, and how many hours that day has.
+CHANGES = [
+    ("Europe/Berlin", (2026, 10, 25), 25),
+    ("Europe/Berlin", (2026, 3, 29), 23),
+    pytest.param("America/New_York", (2026, 11, 1), 25, marks=pytest.mark.slow),
+    pytest.param("Australia/Lord_Howe", (2026, 4, 5), 24.5, marks=pytest.mark.slow),
+]
+LEAP = datetime(2026, 6, 30, 23, 59, 59, 500_000, tzinfo=UTC)
+
+
+@pytest.fixture
+def lab_at(make_house, cloud, clock):
+    """A lab whose clock stands at a moment."""
+
+    def make(at, *, apart=False):
+        clock.time = at
+        cloud.clock = StoppedClock(at) if apart else clock  # machines have a time of their own
+        cloud.busy = timedelta(0)
+        return Lab(make_house(local_prices="aws", terminated_retention=10**6), clock)
+
+    return make
+
+
+def midnight(zone, day):
+    return datetime(*day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+@pytest.mark.parametrize(("zone", "day", "hours"), CHANGES)
+def test_a_day_on_which_clocks_change_costs_its_real_hours(lab_at, zone, day, hours):
+    begin = midnight(zone, day)
+    after = (begin + timedelta(hours=30)).astimezone(ZoneInfo(zone))
+    end = after.replace(hour=0, minute=0).astimezone(UTC)
+    assert end - begin == timedelta(hours=hours)
+    lab = lab_at(begin - timedelta(minutes=15))
+    start = f"{begin - timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
+    lab.pool("grant", 90.0, "daily", time_zone=zone, start_date=start)
+    lab.project("lab")
+    lab.allocate("grant", "lab", 80.0)
+    lab.running(project="lab", storage={"ebs_volume_size": 8}, size="L")
+    rate = lab.get("instances/mine")["hourly_rate"]
+    lab.live(minutes=15)
+    lab.live(hours=4)  # the change is among them
+    assert compute(lab, begin, lab.clock.now()) == pytest.approx(rate * 4, abs=1e-4)
+    lab.verb("mine", "stop")
+    lab.settle(seconds=5)
+    assert shown(lab) == pytest.approx(rate * 4, abs=0.02), "the day began at its own midnight"
+    lab.clock.time = end - timedelta(minutes=15)
+    lab.verb("mine", "start")
+    lab.settle(seconds=5)
+    lab.settle(minutes=14)
+    assert shown(lab) == pytest.approx(rate * 4.25, abs=0.04), "and is not over yet"
+    lab.settle(minutes=2)
+    assert shown(lab) == pytest.approx(rate / 60, abs=0.01)
+
+
+def shown(lab):
+    """What the pool of this day says that it has spent."""
+    return lab.get("budgets/grant")["spent_amount"]
+
+
+def compute(lab, begin, end):
+    """What computing cost between two moments, in dollars."""
+    within = int(begin.timestamp()), int(end.timestamp())
+    return lab.recount(*within, kind=Kind.COMPUTE) / 1e6
+
+
+@pytest.mark.parametrize(("zone", "day", "hours"), CHANGES[:2])
+def test_a_day_of_life_is_86400_seconds_also_when_clocks_change(lab_at, zone, day, hours):
+    lab = lab_at(midnight(zone, day))
+    lab.running(ttl_hours=24)
+    lab.settle(hours=23, minutes=59)
+    assert lab.state() == "running"
+    lab.settle(minutes=2)
+    lab.settle(seconds=5)
+    assert lab.state() in {"hibernated", "stopped"}
+
+
+@pytest.mark.parametrize("back", [1, 90])
+def test_a_second_that_comes_twice_is_paid_once_and_no_event_is_out_of_order(lab_at, back):
+    """POSIX time has no leap second: the last second of the day is told once more."""
+    lab = lab_at(LEAP, apart=True)
+    lab.running()
+    lab.clock.time = LEAP - timedelta(seconds=back)
+    lab.verb("mine", "stop")
+    lab.settle()
+    lab.settle(seconds=5)
+    assert lab.state() == "stopped"
+    lab.verb("mine", "start")
+    lab.settle(seconds=5)
+    assert lab.state() == "running"
+    lab.clock.advance(seconds=-back)
+    lab.settle()
+    lab.verb("mine", "terminate", confirm="DELETE")
+    lab.settle(seconds=5)
+    lab.settle(seconds=5)
+    assert lab.state() == "terminated"
+    for it in lab.segments():
+        assert it.ended is None or it.ended >= it.began, it
+    assert lab.recount() >= 0
+    facts = lab.house.db.facts_after(0)
+    assert [it.id for it in facts] == sorted({it.id for it in facts})
+    lab.keeps_every_cap()
+
+
+def test_a_lease_that_was_taken_before_the_clock_was_put_back_ends(lab_at):
+    """Work that waits for a time which is further away than it was is done all the same."""
+    lab = lab_at(LEAP, apart=True)
+    lab.running(ttl_hours=1)
+    lab.clock.advance(hours=-2)
+    lab.verb("mine", "stop")
+    lab.settle(seconds=1)
+    lab.settle(seconds=1)
+    assert lab.state() == "stopped"

@@ -1,0 +1,67 @@
+"""A migration that is killed in the middle has not happened, and the next start makes it."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from prism.daemon.migrations import FOLDER
+from prism.kit.migrate import upgrade
+from prism.kit.tables import metadata
+
+# Brings a database to today's schema; dies before the statement of that number.
+PROGRAM = """
+import os, signal, sys
+from sqlalchemy import Engine, event
+from prism.daemon.migrations import FOLDER
+from prism.kit.migrate import upgrade
+number, at = 0, int(sys.argv[2])
+def count(*_):
+    global number
+    if number == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    number += 1
+event.listen(Engine, "before_cursor_execute", count)
+upgrade(sys.argv[1], FOLDER)
+print(number)
+"""
+NEVER = -1
+PARTS = 3  # of the statements of all migrations
+
+
+def migrated(url, at=NEVER):
+    """How it ended, and how many statements it took."""
+    argv = [sys.executable, "-c", PROGRAM, url, str(at)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=120)
+
+
+def differs(url):
+    """What of today's tables is not there."""
+    engine = create_engine(url)
+    with engine.connect() as sql:
+        found = compare_metadata(MigrationContext.configure(sql), metadata)
+    engine.dispose()
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_migrations_that_are_killed_midway_are_made_whole(empty, tmp_path, request):
+    copied = None if empty.startswith("sqlite") else request.getfixturevalue("copied")
+    whole = migrated(empty)
+    assert whole.returncode == 0, whole.stderr
+    many = int(whole.stdout)
+    for part in range(1, PARTS + 1):
+        at = many * part // (PARTS + 1)
+        url = copied("template1") if copied else f"sqlite:///{tmp_path / f'{at}.db'}"
+        killed = migrated(url, at)
+        assert killed.returncode == -signal.SIGKILL, (at, killed.stderr)
+        upgrade(url, FOLDER)
+        assert differs(url) == [], f"killed before statement {at} of {many}"
+        engine = create_engine(url)
+        with engine.begin() as sql:
+            assert sql.execute(text("SELECT count(*) FROM events")).scalar() == 0
+        engine.dispose()

@@ -1,0 +1,126 @@
+"""PostgreSQL behind a network that is slow, or that lets nothing through for a while."""
+
+import asyncio
+import contextlib
+import threading
+
+import pytest
+
+from tests.faults.checker import Checker, Request
+from tests.faults.site import LocalSite, PostgresDatabase
+from tests.waiting import eventually
+
+SLOW = 0.02  # seconds that every piece takes, either way
+
+
+class Relay:
+    """Stands before a server's Unix socket; what passes through is late, or held back."""
+
+    def __init__(self, folder, database):
+        self.folder = folder
+        where = database.url.query
+        name = f".s.PGSQL.{where['port']}"
+        self._there, self._here = f"{where['host']}/{name}", str(folder / name)
+        self.url = database.url.update_query_dict({"host": str(folder)})
+        self._loop = asyncio.new_event_loop()
+        self._open = asyncio.Event()
+        self._open.set()
+        self._tasks = set()
+        self.pieces = 0
+
+    @contextlib.contextmanager
+    def running(self):
+        thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        thread.start()
+        self._do(self._serve())
+        try:
+            yield self
+        finally:
+            self._do(self._end())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            thread.join()
+            self._loop.close()
+
+    @contextlib.contextmanager
+    def stalled(self):
+        """Nothing passes, and nobody is told."""
+        self._loop.call_soon_threadsafe(self._open.clear)
+        try:
+            yield
+        finally:
+            self._loop.call_soon_threadsafe(self._open.set)
+
+    def _do(self, work):
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    async def _serve(self):
+        self._server = await asyncio.start_unix_server(self._connected, self._here)
+
+    async def _end(self):
+        self._server.close()
+        for task in [*self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connected(self, reader, writer):
+        self._tasks.add(asyncio.current_task())
+        try:
+            back, forth = await asyncio.open_unix_connection(self._there)
+            await asyncio.gather(self._pass(reader, forth), self._pass(back, writer))
+        except OSError:
+            writer.close()
+        finally:
+            self._tasks.discard(asyncio.current_task())
+
+    async def _pass(self, source, target):
+        try:
+            while piece := await source.read(65536):
+                await asyncio.sleep(SLOW)
+                await self._open.wait()
+                self.pieces += 1
+                target.write(piece)
+                await target.drain()
+        finally:
+            target.close()
+
+
+@pytest.fixture
+def slow(tmp_path, copied):
+    """A daemon whose database is far away, and the way there."""
+    database = PostgresDatabase(copied("template1", to="far_away"))
+    folder = tmp_path / "relay"
+    folder.mkdir()
+    relay = Relay(folder, database)
+    site = LocalSite(tmp_path, database)
+    site.more["PRISM_DATABASE_URL"] = relay.url.render_as_string(hide_password=False)
+    with relay.running():
+        try:
+            site.start()
+            yield site, relay
+        finally:
+            site.close()
+            database.close()
+
+
+def made(checker, number):
+    name = f"p{number}"
+    return Request("POST", "/projects", {"name": name}, lambda _: checker.projects.add(name))
+
+
+@pytest.mark.timeout(300)
+def test_a_slow_network_delays_and_loses_nothing(slow):
+    site, relay = slow
+    checker, before = Checker(site), relay.pieces
+    launch = {"name": "mine", "template": "Plain Shell"}
+    checker.insist(Request("POST", "/instances/launch", launch, checker.launched("mine")))
+    for number in range(3):
+        checker.insist(made(checker, number))
+    assert relay.pieces > before + 50, "it really goes that way"
+    checker.settled()
+    with relay.stalled():
+        held = made(checker, "held")
+        assert not checker.send(held), "nobody can have written that"
+        eventually(lambda: site.home.client.daemon.status().status == "degraded", 60)
+    checker.insist(held)
+    eventually(lambda: site.home.client.daemon.status().status == "healthy", 90)
+    checker.settled()
