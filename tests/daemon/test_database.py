@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,21 @@ def test_a_backup_that_is_damaged_changes_nothing(settings, tmp_path):
         with pytest.raises(BackupInvalid):
             backups.restore(settings, file)
     assert said(settings) == "after"
+
+
+def test_a_database_on_another_disk_than_the_home_is_put_back(tmp_path):
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second disk here")
+    with tempfile.TemporaryDirectory(dir=shared) as disk:
+        url = f"sqlite:///{disk}/state.db"
+        settings = Settings(home=str(tmp_path / "home"), database_url=url)
+        settings.folder.mkdir()
+        say(settings, "before")
+        backups.create(settings, tmp_path / "one.backup")
+        say(settings, "after")
+        backups.restore(settings, tmp_path / "one.backup")
+        assert said(settings) == "before"
 
 
 def test_nothing_is_put_back_under_a_daemon(settings, tmp_path):

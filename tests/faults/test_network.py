@@ -72,10 +72,16 @@ class Relay:
         finally:
             self._tasks.discard(asyncio.current_task())
 
+    async def _late(self):
+        """The time that a piece is on its way."""
+        arrived = self._loop.create_future()
+        self._loop.call_later(SLOW, arrived.set_result, None)
+        await arrived
+
     async def _pass(self, source, target):
         try:
             while piece := await source.read(65536):
-                await asyncio.sleep(SLOW)
+                await self._late()
                 await self._open.wait()
                 self.pieces += 1
                 target.write(piece)

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import threading
 
 import pytest
 
@@ -210,3 +211,27 @@ def test_a_torn_file_beside_the_machines_claims_nothing(world):
     (HOME / "workspaces" / "generation.json").write_text('{"database": "a", "ev')
     world.start()
     assert world.status()["status"] == "healthy"
+
+
+def test_of_two_commits_at_once_the_file_keeps_the_later_one(world, monkeypatch):
+    """A number that went back would be given to another event after a restore."""
+    generation = world.start().house.rooms.generation
+    asked, go_on, numbers = threading.Event(), threading.Event(), iter([101, 102])
+
+    def newest():
+        number = next(numbers)
+        if number == 101:
+            asked.set()
+            go_on.wait(30)
+        return number
+
+    monkeypatch.setattr(world.house.db, "newest_fact", newest)
+    first, second = (threading.Thread(target=generation.follow) for _ in range(2))
+    first.start()
+    asked.wait(30)
+    second.start()
+    second.join(1)  # it may have to wait for the first one
+    go_on.set()
+    first.join()
+    second.join()
+    assert read(HOME / "workspaces" / "generation.json").event == 102

@@ -77,7 +77,10 @@ def restore(settings: Settings, source: Path) -> dict[str, Any]:
     url = make_url(settings.database)
     kind = url.get_backend_name()
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _nobody_else(settings.folder), tempfile.TemporaryDirectory(dir=settings.folder) as folder:
+    # Beside a SQLite file, which may be on another disk than the home: renaming is at once.
+    beside = Path(url.database or "").parent if kind == "sqlite" else settings.folder
+    beside.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _nobody_else(settings.folder), tempfile.TemporaryDirectory(dir=beside) as folder:
         content = Path(folder) / CONTENT[kind]
         manifest = _unpack(source, kind, content)
         if kind == "sqlite":

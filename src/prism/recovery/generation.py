@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import secrets
+import threading
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -105,7 +106,7 @@ class Generation:
 
     def __init__(self, db: Database, clock: Clock, folder: Path) -> None:
         self._db, self._clock, self._path = db, clock, folder / "generation.json"
-        self._database = ""
+        self._database, self._writing = "", threading.Lock()
         self.behind: Behind | None = None
 
     def begin(self) -> None:
@@ -132,13 +133,14 @@ class Generation:
         if self.behind is not None:
             with self._db.read() as sql:
                 self.behind = _behind(sql.execute(select(identity.c.behind)).scalar())
-        newest = self._db.newest_fact()
-        text = json.dumps({"database": self._database, "event": newest}).encode()
-        with contextlib.suppress(OSError):  # the next change writes it, or the one after
+        # Several threads commit: who comes later must not write a smaller number. What cannot be
+        # written now is written at the next change.
+        with self._writing, contextlib.suppress(OSError):
+            text = json.dumps({"database": self._database, "event": self._db.newest_fact()})
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
-                os.pwrite(file, text.ljust(SIZE), 0)
+                os.pwrite(file, text.encode().ljust(SIZE), 0)
             finally:
                 os.close(file)
 

@@ -1,0 +1,55 @@
+"""Ten minutes in which AWS answers no call: what was wished comes about after it, once."""
+
+from collections import Counter
+
+import pytest
+
+from tests.recovery.conftest import Desk
+from tests.recovery.test_generation_aws import AwsWorld
+
+MINUTES = 10
+WAYS = ("error", "drop")
+
+
+@pytest.fixture
+def world(silent, tmp_path):
+    it = AwsWorld(silent, tmp_path, Desk)
+    yield it
+    it.end()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.slow
+@pytest.mark.parametrize("do", WAYS)
+def test_ten_minutes_without_aws_lose_nothing_and_make_nothing_twice(world, do):
+    world.start().launch("runs")
+    world.launch("stops")
+    world.make_volume()
+    rules = world.aws.rules
+    world.aws.fault(action="*", do=do, times=None)
+    calls = len(world.aws.calls)
+    world.desk.post("instances/stops/stop", 200)
+    world.desk.post("instances/launch", name="later", template="Plain Shell", size="S")
+    world.desk.post("storage/volumes/data/attach", instance="runs")
+    for _ in range(2 * MINUTES):
+        world.settle(seconds=30)
+        shown = world.desk.states()
+        assert shown["runs"] == "running", "not seen is not gone"
+        assert shown["stops"] in {"running", "stopping"}
+    tried = Counter(it.action for it in world.aws.calls[calls:])
+    assert sum(tried.values()) < 400, tried
+    assert world.volume()["state"] != "error"
+    world.aws.rules = rules
+    states = {"runs": "running", "stops": "stopped"}
+
+    def so():
+        now = world.desk.states()
+        return {name: now.get(name) for name in states} == states
+
+    world.until(so)
+    if "later" in world.desk.states():  # it was accepted while nobody could be asked
+        world.until(lambda: world.desk.states()["later"] == "running")
+    machines = Counter(it["tags"].get("prism:id") for it in world.aws.machines())
+    assert set(machines.values()) == {1}
+    assert len(machines) == len(world.desk.states())
+    world.until(lambda: world.attached(world.volume()["volume_id"]))
