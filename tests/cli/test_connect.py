@@ -1,9 +1,11 @@
 """Getting in: addresses with secrets on stdout, and nowhere else."""
 
 import json
+import os
 
 import pytest
 
+from prism.cli import connect
 from tests.cli.shown import CONNECTION
 from tests.client.scripted import problem
 
@@ -46,16 +48,52 @@ def test_without_a_display_the_address_is_printed(prism, server):
     assert json.loads(prism("open", "mine", "--json").stdout)["url"] == OWN
 
 
+@pytest.fixture
+def browser(home):
+    """A browser that keeps what it is asked to open, and how it looks."""
+    program = home / "browser"
+    program.write_text(
+        f'#!/bin/sh\necho "$1" > {home}/opened\ncat "${{1#file://}}" > {home}/read\nexit $CODE\n'
+    )
+    program.chmod(0o755)
+    return f"{program} %s"
+
+
 @pytest.mark.parametrize(("code", "printed"), [(0, ""), (1, f"{OWN}\n")])
-def test_a_browser_gets_it_or_else_the_person(prism, server, home, code, printed):
+def test_a_browser_gets_it_or_else_the_person(prism, server, home, browser, code, printed):
     server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
-    browser = home / "browser"
-    browser.write_text(f'#!/bin/sh\necho "$1" > {home}/opened\nexit {code}\n')
-    browser.chmod(0o755)
-    done = prism("open", "mine", BROWSER=f"{browser} %s")
+    done = prism("open", "mine", BROWSER=browser, CODE=str(code))
     assert (done.returncode, done.stdout) == (0, printed)
-    assert (home / "opened").read_text() == f"{OWN}\n"
     assert "t%2Fk" not in done.stderr
+    assert f'url={OWN}"' in (home / "read").read_text()
+
+
+def test_no_secret_is_in_the_list_of_processes(prism, server, home, browser):
+    """Nor in a file that others may read; and what was read before is removed."""
+    server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
+    (home / "open").mkdir()
+    (old := home / "open" / "0.html").touch()
+    os.utime(old, (0, 0))
+    (new := home / "open" / "1.html").touch()
+    assert prism("open", "mine", BROWSER=browser, CODE="0").returncode == 0
+    opened = (home / "opened").read_text().strip()
+    [page] = {*(home / "open").iterdir()} - {new}
+    assert opened == page.as_uri()
+    assert page.stat().st_mode & 0o777 == 0o600
+    assert not old.exists()
+
+
+def test_a_page_holds_nothing_but_the_address(tmp_path):
+    page = connect._redirecting('http://h/"><script>alert(1)</script>', tmp_path / "open")
+    assert "<script" not in page.read_text()
+    assert (tmp_path / "open").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_address_without_a_secret_is_opened_itself(prism, server, home, browser):
+    server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
+    assert prism("open", "mine", "rstudio", BROWSER=browser, CODE="0").returncode == 0
+    assert (home / "opened").read_text() == "http://127.0.0.1:8787\n"
+    assert not (home / "open").exists()
 
 
 def test_no_browser_is_asked_to_open_a_file(prism, server, home):

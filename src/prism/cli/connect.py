@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from prism.cli.link import daemon
 from prism.cli.terminal import clean, say, show_json
@@ -16,6 +18,17 @@ TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
+
+
+OLD = 60.0  # seconds after which a page that redirects has been read
+PAGE = """\
+<!doctype html>
+<meta charset="utf-8">
+<meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0; url={url}">
+<title>Prism</title>
+<a href="{url}">Go on</a>
+"""
 
 
 def address(service: str, access: dict[str, Any]) -> str:
@@ -76,6 +89,8 @@ def _open(asked: Namespace) -> None:
     url = address(service, access | {"url": own.get(service, access["url"])})
     if asked.json:
         show_json({"service": service, "url": url})
+    elif access.get("token"):
+        _open_privately(url, Path(wire.place.home) / "open", f"{service} of {asked.name}")
     elif browser_opens(url):
         say(f"Opened {service} of {asked.name} in the browser")
     else:
@@ -83,13 +98,55 @@ def _open(asked: Namespace) -> None:
         print(url)
 
 
-def browser_opens(url: str) -> bool:
-    """Whether a browser took it; without a display there is none worth asking."""
+def _open_privately(url: str, folder: Path, what: str) -> None:
+    """Open an address with a secret by a file that redirects to it.
+
+    Everybody on the computer can read the command line of a browser, and only its owner the file.
+    """
+    page = _redirecting(url, folder) if has_browser() and is_web(url) else None
+    if page and _started(page.as_uri()):
+        return say(f"Opened {what} in the browser")
+    if page:
+        page.unlink(missing_ok=True)
+    say(f"No browser here; this is the address of {what}:")
+    return print(url)
+
+
+def _redirecting(url: str, folder: Path) -> Path:
+    """A new page that leads there, in place of those of an earlier time."""
+    import html  # noqa: PLC0415  cold start: only `open` needs it
+    import secrets  # noqa: PLC0415  cold start: as above
+    import time  # noqa: PLC0415  cold start: as above
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for old in folder.glob("*.html"):
+        with suppress(FileNotFoundError):
+            if time.time() - old.stat().st_mtime > OLD:
+                old.unlink()
+    page = folder / f"{secrets.token_hex(8)}.html"
+    number = os.open(page, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(number, "w", encoding="utf-8") as file:
+        file.write(PAGE.format(url=html.escape(url)))
+    return page
+
+
+def is_web(url: str) -> bool:
+    """Whether it is an address of the web; a browser would also open files."""
+    return url.startswith(("http://", "https://"))
+
+
+def has_browser() -> bool:
+    """Whether there is a browser worth asking; without a display there is none."""
     seen = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"} & os.environ.keys()
-    if not seen and sys.platform not in {"darwin", "win32"}:
-        return False
-    if not url.startswith(("http://", "https://")):
-        return False  # a browser would also open files
+    return bool(seen) or sys.platform in {"darwin", "win32"}
+
+
+def browser_opens(url: str) -> bool:
+    """Whether a browser took an address without a secret."""
+    return has_browser() and is_web(url) and _started(url)
+
+
+def _started(url: str) -> bool:
     import webbrowser  # noqa: PLC0415  cold start: only `open` needs it
 
     try:
