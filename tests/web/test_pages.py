@@ -24,6 +24,7 @@ PAGES = {
     "idle": "/idle",
     "events": "/events",
     "workspace-terminal": "/workspaces/shell?tab=terminal",
+    "workspace-files": "/workspaces/shell?tab=files",
     "workspace-logs": "/workspaces/shell?tab=logs",
     "workspace-activity": "/workspaces/shell?tab=activity",
     "workspace-events": "/workspaces/shell?tab=events",
@@ -57,8 +58,15 @@ def lived_in(tmp_path_factory):
         home.clear()
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [
+        ("light", 1280),
+        pytest.param("light", 360, marks=pytest.mark.slow),
+        pytest.param("dark", 1280, marks=pytest.mark.slow),
+        pytest.param("dark", 360, marks=pytest.mark.slow),
+    ],
+)
 def test_axe_finds_nothing(browsing, empty_home, lived_in, theme, width):
     found = {}
     for home, pages in ((empty_home, EMPTY), (lived_in, PAGES)):

@@ -53,6 +53,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   instance_repriced: 'Price changed',
   instance_resized: 'Resized',
   instance_moved: 'Moved to another project',
+  instance_files_changed: 'Files changed',
   instance_forgotten: 'Left the list',
   instance_recovered: 'Recovered',
   hibernation_triggered: 'Put to sleep for being idle',
@@ -263,6 +264,7 @@ export const t = {
     tab: {
       overview: 'Overview',
       terminal: 'Terminal',
+      files: 'Files',
       logs: 'Logs',
       activity: 'Activity',
       events: 'Events',
@@ -337,6 +339,45 @@ export const t = {
       `${shown === all ? all : `${shown} of ${all}`} lines${ended ? ', ended' : ', following'}`,
   },
 
+  files: {
+    what: 'Below the home of the workspace. Drop files here to upload them.',
+    home: 'Home',
+    way: 'Folders',
+    gone: 'A terminated workspace has no files.',
+    empty: 'This folder is empty.',
+    count: (count: number, more: boolean) => `(${count}${more ? '+' : ''})`,
+    truncated: (count: number) =>
+      `Only ${count} names of this folder are shown. Use the terminal for the others.`,
+    selection: 'Choose files',
+    selectAll: 'Choose all files',
+    reload: 'Read the folder again',
+    size: 'Size',
+    modified: 'Modified',
+    kinds: { file: 'File', folder: 'Folder', link: 'Symbolic link', other: 'Special file' },
+    upload: 'Upload',
+    drop: (folder: string) => `Drop to upload to ${folder === '' ? 'the home' : folder}`,
+    sent: (sent: string, size: string) => `${sent} of ${size}`,
+    notUploaded: 'Not uploaded',
+    replace: 'Replace it',
+    download: 'Download',
+    rename: 'Rename',
+    renameOf: (name: string) => `Rename ${name}`,
+    newPath: 'New path below the home',
+    newFolder: 'New folder',
+    make: 'Create',
+    remove: 'Delete',
+    removeTitle: (count: number) => (count === 1 ? 'Delete this?' : `Delete these ${count}?`),
+    removeWarning: (deep: boolean) =>
+      deep
+        ? 'Folders are deleted with everything in them. This cannot be undone.'
+        : 'This cannot be undone.',
+    actionsOf: (name: string) => `Actions for ${name}`,
+    noPreview: 'There is no preview of this file. Download it to see it.',
+    beginning: 'This is only its beginning.',
+    cells: { markdown: 'Text', code: 'Code', raw: 'Raw' },
+    output: 'Output',
+  },
+
   terminal: {
     of: (name: string) => `Terminal of ${name}`,
     again: 'New shell',
@@ -397,6 +438,10 @@ export const t = {
         typeof failure === 'object' && failure !== null && 'message' in failure
           ? String(failure.message)
           : '';
+      if (event === 'instance_files_changed') {
+        const { action, path } = data;
+        return `${sentence(String(action).replaceAll('_', ' '))}: ${String(path)}`;
+      }
       if (event === 'instance_asked' && typeof verb === 'string') return `Asked to ${verb}`;
       if (event === 'instance_state_changed') return `${String(before)} → ${String(state)}`;
       if (event === 'instance_failure' && problem !== '') return problem;

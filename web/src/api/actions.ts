@@ -51,4 +51,14 @@ export const actions = {
     data(api.POST('/api/v1/storage/volumes/{name}/detach', { ...at(name), body: { instance } })),
   move: (name: string, project: string) =>
     data(api.POST('/api/v1/instances/{name}/move', { ...at(name), body: { project } })),
+  makeFolder: (name: string, path: string) =>
+    data(api.POST('/api/v1/instances/{name}/files/folder', { ...at(name), body: { path } })),
+  renameFile: (name: string, path: string, to: string) =>
+    data(api.POST('/api/v1/instances/{name}/files/rename', { ...at(name), body: { path, to } })),
+  removeFile: (name: string, path: string, recursive: boolean) =>
+    data(
+      api.DELETE('/api/v1/instances/{name}/files', {
+        params: { path: { name }, query: { path, recursive } },
+      }),
+    ),
 } as const;

@@ -2,6 +2,8 @@ import { queryOptions } from '@tanstack/react-query';
 
 import { unique } from '../live/changes';
 import { api, data, type Schemas } from './client';
+import { errorOf, Unreachable } from './errors';
+import { contentAt, IMAGE_SHOWN, TEXT_SHOWN } from '../lib/files';
 import type { operations } from './schema';
 
 type AuditQuery = NonNullable<operations['ApiV1AuditAudit']['parameters']['query']>;
@@ -9,6 +11,18 @@ type AuditQuery = NonNullable<operations['ApiV1AuditAudit']['parameters']['query
 /** The journal, newest first; only `format=csv` would be answered with text. */
 async function audit(query: AuditQuery): Promise<readonly Schemas['Entry'][]> {
   return (await data(api.GET('/api/v1/audit', { params: { query } }))) as Schemas['Entry'][];
+}
+
+/** At most so many bytes of a file, and whether that is all of it. */
+async function beginning(name: string, path: string, most: number, signal: AbortSignal) {
+  const headers = { Range: `bytes=0-${most - 1}` };
+  const answer = await fetch(contentAt(name, path), { headers, signal }).catch(() => null);
+  if (answer === null) throw new Unreachable();
+  if (answer.status === 416) return { content: new Uint8Array(), whole: true };
+  if (!answer.ok) throw errorOf(answer.status, await answer.json().catch(() => null));
+  const content = new Uint8Array(await answer.arrayBuffer());
+  const size = Number(answer.headers.get('Content-Range')?.split('/')[1] ?? content.length);
+  return { content, whole: content.length >= size };
 }
 
 /** Everything that pages read. Nothing is asked for twice: events say what is out of date. */
@@ -114,6 +128,23 @@ export const queries = {
     queryKey: ['idle-history'],
     queryFn: () => data(api.GET('/api/v1/idle/history')),
   }),
+  files: (name: string, path: string) =>
+    queryOptions({
+      queryKey: ['files', name, path],
+      queryFn: () =>
+        data(
+          api.GET('/api/v1/instances/{name}/files', {
+            params: { path: { name }, query: { path, limit: 2000 } },
+          }),
+        ),
+    }),
+  /** The first bytes of a file, as many as a preview shows. */
+  fileStart: (name: string, path: string, large: boolean) =>
+    queryOptions({
+      queryKey: ['files', name, path, 'start'],
+      gcTime: 0,
+      queryFn: ({ signal }) => beginning(name, path, large ? IMAGE_SHOWN : TEXT_SHOWN, signal),
+    }),
   /** The journal by a filter, given as JSON so that equal filters are one query. */
   audit: (filter: string) =>
     queryOptions({

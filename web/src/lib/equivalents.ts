@@ -81,3 +81,38 @@ export function launch(order: Schemas['Launch']): Equivalent {
     curl: curl('POST', '/instances/launch', { name, template, ...chosen }),
   };
 }
+
+/** What can be done with the files in a folder of a workspace. */
+export function filesOf(name: string, folder: string): Equivalent[] {
+  const [text, path] = [JSON.stringify(name), JSON.stringify(folder)];
+  const file = folder === '' ? 'FILE' : `${folder}/FILE`;
+  const inside = `${at(name)}/files`;
+  const where = `path=${encodeURIComponent(file)}`;
+  const url = quoted(`${location.origin}/api/v1${inside}/content?${where}`);
+  return [
+    {
+      title: t.workspace.tab.files,
+      cli: `prism files ls ${name} ${quoted(folder)}`.trim(),
+      python: python(`files.list(${text}, ${path})`),
+      curl: curl('GET', `${inside}?path=${encodeURIComponent(folder)}`),
+    },
+    {
+      title: t.files.download,
+      cli: `prism files get ${name} ${quoted(file)}`,
+      python: python(`files.download(${text}, ${JSON.stringify(file)}, "FILE")`),
+      curl: `curl -OJ ${url}`,
+    },
+    {
+      title: t.files.upload,
+      cli: `prism files put ${name} FILE ${quoted(folder === '' ? 'FILE' : `${folder}/`)}`,
+      python: python(`files.upload(${text}, "FILE", ${JSON.stringify(file)})`),
+      curl: `curl -T FILE ${url}`,
+    },
+    {
+      title: t.files.remove,
+      cli: `prism files rm ${name} ${quoted(file)}`,
+      python: python(`files.remove(${text}, ${JSON.stringify(file)})`),
+      curl: curl('DELETE', `${inside}?${where}`),
+    },
+  ];
+}

@@ -32,6 +32,7 @@ export function changeOf(event: LiveEvent): Change {
   if (event.event === 'resync') return { stale: [], everything: true };
   const name = event.subject;
   const stale: (readonly string[])[] = [['audit']];
+  if (event.event === 'instance_files_changed') return { stale: [...stale, ['files', name]] };
   if (event.event.startsWith('instance_')) {
     if (AFTER_SLEEP.has(event.event)) {
       stale.push(['connection', name], ['ports', name], ['costs'], ['status'], ['log-types', name]);

@@ -10,6 +10,7 @@ import { AsCommand } from '../components/AsCommand';
 import { ComingUp } from '../components/ComingUp';
 import { EventList } from '../components/EventList';
 import { FailureAlert } from '../components/FailureAlert';
+import { FilePanel } from '../components/FilePanel';
 import { IdlePanel } from '../components/IdlePanel';
 import { InstanceActions } from '../components/InstanceActions';
 import { InstanceOverview } from '../components/InstanceOverview';
@@ -38,6 +39,7 @@ export default function Workspace() {
         const tabs = {
           overview: <InstanceOverview instance={it} />,
           terminal: <TerminalPanel instance={it} />,
+          files: <FilePanel instance={it} />,
           logs: <LogPanel instance={it} />,
           activity: <IdlePanel instance={it} />,
           events: <EventList subject={it.name} />,

@@ -1,0 +1,115 @@
+"""Files of a workspace in the browser: drop, watch, look, rename, download, delete."""
+
+import base64
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.house.living import Home
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+PNG += "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+DROP = """
+([name, text]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([text], name));
+  const target = document.querySelector("[data-over]");
+  const how = {bubbles: true, cancelable: true, dataTransfer: data};
+  for (const type of ["dragover", "drop"]) target.dispatchEvent(new DragEvent(type, how));
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("web-files") / "home")
+    try:
+        with home.living():
+            home.client.workspaces.launch("Plain Shell", "mine", wait=60)
+            home.client.workspaces.wait("mine", "running", 60)
+            yield home
+    finally:
+        home.clear()
+
+
+def inside(home):
+    [folder] = (home.folder / "workspaces").glob("local-*/home")
+    return folder
+
+
+def test_files_are_dropped_seen_renamed_downloaded_and_deleted(home, browsing):
+    browser = browsing(home)
+    page = browser.open("/workspaces/mine?tab=files")
+    table = page.get_by_role("table", name="Files")
+    page.evaluate(DROP, ["<b>notes.txt", "one\ntwo"])
+    row = table.get_by_role("row").filter(has_text="<b>notes.txt")
+    expect(row).to_contain_text("7 B")
+    row.get_by_role("link").click()
+    expect(page.get_by_role("dialog")).to_contain_text("one")
+    assert "preview=" in page.url
+    page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
+
+    page.get_by_role("button", name="New folder").click()
+    page.get_by_role("textbox", name="Name").fill("data")
+    page.keyboard.press("Enter")
+    expect(table.get_by_role("row").filter(has_text="data")).to_be_visible()
+    row.get_by_role("button", name="Actions for").click()
+    page.get_by_role("menuitem", name="Rename").click()
+    page.get_by_role("textbox", name="New path").fill("data/notes.txt")
+    page.get_by_role("dialog").get_by_role("button", name="Rename").click()
+    expect(row).to_have_count(0)
+    page.get_by_role("link", name="data", exact=True).click()
+    expect(page.get_by_role("link", name="notes.txt")).to_be_visible()
+    assert page.url.endswith("path=data")
+
+    page.get_by_role("button", name="Actions for notes.txt").click()
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name="Download").click()
+    assert download.value.path().read_text() == "one\ntwo"
+    page.evaluate(DROP, ["notes.txt", "new"])
+    page.get_by_role("button", name="Replace it").click()
+    expect(table.get_by_role("row").filter(has_text="notes.txt")).to_contain_text("3 B")
+    assert (inside(home) / "data" / "notes.txt").read_text() == "new"
+
+    page.goto(f"{browser.base}/workspaces/mine?tab=files")
+    page.get_by_role("checkbox", name="Choose data").click(force=True)
+    page.get_by_role("button", name="Delete", exact=True).click()
+    confirm = page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True)
+    expect(confirm).to_be_disabled()
+    page.get_by_role("textbox", name="To confirm, type: data").fill("data")
+    confirm.click()
+    expect(page.get_by_role("link", name="data", exact=True)).to_have_count(0)
+    assert not (inside(home) / "data").exists()
+
+
+def test_pictures_and_notebooks_are_shown_and_run_nothing(home, browsing):
+    folder = inside(home)
+    (folder / "dot.png").write_bytes(base64.b64decode(PNG))
+    svg = "<svg xmlns='http://www.w3.org/2000/svg'><script>fetch('/ran')</script></svg>"
+    (folder / "evil.svg").write_text(svg)
+    html = {"text/html": "<script>fetch('/ran')</script>", "text/plain": "42"}
+    cell = {"cell_type": "code", "source": "print(42)", "outputs": [{"data": html}]}
+    (folder / "n.ipynb").write_text(json.dumps({"cells": [cell]}))
+    browser = browsing(home)
+    page = browser.open("/workspaces/mine?tab=files&preview=dot.png")
+    picture = page.get_by_role("img", name="dot.png")
+    expect(picture).to_be_visible()
+    page.wait_for_function("document.querySelector('img.picture').naturalWidth === 1")
+    page.goto(f"{browser.base}/workspaces/mine?tab=files&preview=evil.svg")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.goto(f"{browser.base}/workspaces/mine?tab=files&preview=n.ipynb")
+    expect(page.get_by_role("dialog")).to_contain_text("42")
+    expect(page.get_by_role("dialog")).to_contain_text("print(42)")
+    assert not [it for it in browser.requests if it.endswith("/ran")]
+
+
+@pytest.mark.slow
+def test_a_hundred_megabytes_are_uploaded(home, browsing, tmp_path):
+    big = tmp_path / "big.bin"
+    big.write_bytes(bytes(range(256)) * 4096 * 100)
+    page = browsing(home).open("/workspaces/mine?tab=files")
+    page.get_by_label("Upload", exact=True).first.set_input_files(big)
+    row = page.get_by_role("table", name="Files").get_by_role("row").filter(has_text="big.bin")
+    expect(row).to_contain_text("104.9 MB", timeout=120_000)
+    assert (inside(home) / "big.bin").read_bytes() == big.read_bytes()
