@@ -148,3 +148,32 @@ def test_a_shared_daemon_says_what_works_without_a_browser(browsing, tmp_path):
         page = browsing(home).open("/")
         expect(page.get_by_text("You cannot sign in with a browser yet")).to_be_visible()
         expect(page.get_by_text("prism list")).to_be_visible()
+
+
+MOST = 350_000  # bytes of scripts and styles, as they are sent, until the first page is there
+
+
+def test_the_first_page_is_small(browsing, tmp_path):
+    """Everything that a browser without a cache loads to show the start page, but the font."""
+    home = Home(tmp_path / "home")
+    try:
+        with home.living():
+            home.client.workspaces.launch("Plain Shell", "mine", wait=60)
+            browser = browsing(home)
+            sizes = {}
+
+            def answered(response):
+                if "/assets/" in response.url and not response.url.endswith(".woff2"):
+                    sizes[response.url] = int(response.header_value("content-length"))
+                    assert response.header_value("content-encoding") in {"br", "gzip", None}
+
+            browser.page.on("response", answered)
+            page = browser.open("/")
+            expect(page.get_by_text("mine").first).to_be_visible()
+            page.wait_for_load_state("networkidle")
+            assert sum(sizes.values()) > 100_000, "the sizes were read"
+            assert sum(sizes.values()) <= MOST, sizes
+            home.client.workspaces.terminate("mine", wait=60)
+            browser.context.close()
+    finally:
+        home.clear()

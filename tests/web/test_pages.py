@@ -10,7 +10,8 @@ from tests.house.living import Home
 from tests.house.tree import ROOT
 
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
-EMPTY = {"first": "/", "workspaces-empty": "/workspaces"}
+EMPTY = {"first": "/", "workspaces-empty": "/workspaces", "projects-empty": "/projects"}
+LONG = "The-long-name-of-a-project-that-nobody-could-abbreviate"
 PAGES = {
     "home": "/",
     "workspaces": "/workspaces",
@@ -19,10 +20,17 @@ PAGES = {
     "template": "/templates/data-science-pip",
     "workspace": "/workspaces/shell",
     "workspace-asleep": "/workspaces/a-very-long-name-of-a-workspace-that-fills-48",
+    "projects": "/projects",
+    "project": f"/projects/{LONG}",
+    "project-members": f"/projects/{LONG}?tab=members",
+    "project-invitations": f"/projects/{LONG}?tab=invitations",
+    "project-settings": f"/projects/{LONG}?tab=settings",
+    "project-unknown": "/projects/nobody",
     "costs": "/costs",
     "storage": "/storage",
     "idle": "/idle",
     "events": "/events",
+    "settings": "/settings",
     "workspace-terminal": "/workspaces/shell?tab=terminal",
     "workspace-files": "/workspaces/shell?tab=files",
     "workspace-logs": "/workspaces/shell?tab=logs",
@@ -53,9 +61,22 @@ def lived_in(tmp_path_factory):
                 "a-very-long-name-of-a-workspace-that-fills-48", wait=60
             )
             home.client.workspaces.terminate("gone", wait=60)
+            pay(home.client)
             yield home
     finally:
         home.clear()
+
+
+def pay(client):
+    """A pool, two projects that have some of it, and people."""
+    ada = "ada@example.org"
+    pool = client.budgets.create("A grant of 2026", 1000, created_by=ada, period="monthly")
+    for name, amount in ((LONG, 600), ("Kelp", 300)):
+        made = client.projects.create(name, members={ada: "owner"})
+        client.allocations.create(pool.id, made.id, amount, allocated_by=ada)
+    client.invitations.send(LONG, "a.very.long.address.of.somebody@mail.example.org")
+    client.projects.create("Asks", members={"pi@x.org": "owner"})
+    client.invitations.send("Asks", ada, message="Join us")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@ export const SECTIONS = [
   'workspaces',
   'launch',
   'templates',
+  'projects',
   'costs',
   'storage',
   'idle',
   'events',
+  'settings',
 ] as const;

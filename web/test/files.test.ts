@@ -80,7 +80,8 @@ describe('an upload', () => {
     const send = (url: string) => {
       asked.push(new URL(url, 'http://x').searchParams.get('offset') ?? '');
       const next = answers.shift();
-      return next instanceof Response ? Promise.resolve(next) : Promise.reject(next);
+      if (next instanceof Response) return Promise.resolve(next);
+      return Promise.reject(next ?? new Error('nothing more is answered'));
     };
     const done = upload(order, new AbortController().signal, (it) => progress.push(it), send, 0);
     return { done, asked, progress };

@@ -166,6 +166,7 @@ TABLE: Mapping[str, Rule] = {
     "WS {}/ws": LOOK,
     "GET {}/daemon/status": LOOK,
     "GET {}/daemon/aws": SERVE,
+    "GET {}/daemon/doctor": SERVE,
     "GET {}/daemon/aws/policy": SERVE,
     "GET {}/daemon/aws/setup": SERVE,
     "POST {}/daemon/aws/setup": SERVE,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 
 from prism.cli.terminal import clean, painted, say, show_json
-from prism.cli.words import nothing
+from prism.client.place import Place
+from prism.client.wire import Wire
 from prism.errors import Conflict
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
 
     from prism.cli.checks.world import Finding
 
@@ -21,11 +23,8 @@ WIDE = 16
 
 
 def _doctor(asked: Namespace) -> None:
-    from prism.cli.checks.rounds import rounds  # noqa: PLC0415  cold start: it looks at everything
-    from prism.cli.checks.world import World  # noqa: PLC0415  cold start
-
     found = []
-    for one in rounds(World.seen()):
+    for one in _there() if asked.daemon else _here():
         found.append(one)
         if not asked.json:
             show(one)
@@ -36,6 +35,28 @@ def _doctor(asked: Namespace) -> None:
         raise Conflict("One thing is broken" if count == 1 else f"{count} things are broken")
     if not asked.json:
         say(_summary(levels.count("warning")))
+
+
+def _here() -> Iterator[Finding]:
+    """What is found on this computer and in this shell's environment."""
+    from prism.cli.checks.rounds import rounds  # noqa: PLC0415  cold start: it looks at everything
+    from prism.cli.checks.world import World  # noqa: PLC0415  cold start
+
+    return rounds(World.seen())
+
+
+def _there() -> Iterator[Finding]:
+    """What the daemon finds where it runs, which may be another computer."""
+    from prism.cli.checks.world import Finding  # noqa: PLC0415  cold start
+
+    answer = Wire(Place.read()).patient().ask("GET", "/daemon/doctor")
+    for it in answer["findings"]:
+        yield Finding(it["level"], it["said"], it["fix"] or "", it["check"])
+
+
+def _arguments(made: ArgumentParser) -> None:
+    words = "look where the daemon runs, in its environment, in place of here"
+    made.add_argument("--daemon", action="store_true", help=words)
 
 
 def show(one: Finding) -> None:
@@ -58,4 +79,4 @@ def _as_json(one: Finding) -> dict[str, str | None]:
     return {"check": one.check, "level": one.level, "said": one.said, "fix": one.fix or None}
 
 
-VERBS = {"doctor": (nothing, _doctor)}
+VERBS = {"doctor": (_arguments, _doctor)}

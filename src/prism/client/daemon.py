@@ -44,6 +44,22 @@ class Status(Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
 
 
+class DoctorFinding(Struct, frozen=True, kw_only=True):
+    """How one thing is, and what to do where it is not as it should be."""
+
+    check: str
+    level: str
+    said: str
+    fix: str | None = None
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """Every finding, in the order of the checks."""
+
+    findings: tuple[DoctorFinding, ...]
+    checked_at: datetime
+
+
 class Farewell(Struct, frozen=True):
     """The answer to a shutdown."""
 
@@ -75,6 +91,10 @@ class Daemon:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+
+    def doctor(self) -> Diagnosis:
+        """What `prism doctor` finds where the daemon runs; it looks now, which takes seconds."""
+        return ask(self._wire.patient(), "GET", f"{PATH}/doctor", Diagnosis)
 
     def status(self) -> Status:
         """How it is."""

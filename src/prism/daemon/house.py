@@ -24,7 +24,7 @@ from prism.connections import api as consoles
 from prism.connections import live as connections
 from prism.costs import api as costs
 from prism.daemon import api as daemon
-from prism.daemon import aws, cleaning, docs
+from prism.daemon import aws, cleaning, docs, doctor
 from prism.daemon.hold import HoldDestruction
 from prism.daemon.places import GATHER
 from prism.daemon.room import RoomNeeded
@@ -94,6 +94,7 @@ ROUTES: list[Any] = [
     *stream.routes,
     daemon.router,
     cleaning.router,
+    doctor.router,
     aws.router,
     docs.description,
 ]
@@ -239,6 +240,7 @@ def _parts(rooms: Rooms) -> dict[str, object]:
         "daemon": rooms.itself,
         "db": rooms.db,
         "desk": rooms.desk,
+        "doctor": rooms.doctor,
         "doors": rooms.finder.doors,
         "finder": rooms.finder,
         "idleness": rooms.idleness,

@@ -21,6 +21,7 @@ from prism.connections.content import Content
 from prism.connections.finding import Finder
 from prism.daemon.api import Counts, Daemon
 from prism.daemon.cleaning import CleaningService
+from prism.daemon.doctor import Doctor
 from prism.daemon.places import AWS, PlaceRooms
 from prism.daemon.room import Room
 from prism.files.homes import HomeFiles
@@ -286,6 +287,11 @@ class Rooms(PlaceRooms):
             ],
             stop=self._stop,
         )
+
+    @cached_property
+    def doctor(self) -> Doctor:
+        """What is wrong here, and how to put it right."""
+        return Doctor(self.clock, str(self.settings.folder))
 
     def _known_profiles(self) -> Sequence[Shown]:
         """All of them; as before while the database is away."""

@@ -1,8 +1,11 @@
+import { t } from '../strings';
 import { api, data, type Schemas } from './client';
 
 const LONGEST = 120; // seconds to wait for what is under way
 
 const at = (name: string) => ({ params: { path: { name } } });
+const of = (project: string) => ({ params: { path: { project_id: project } } });
+const invited = (id: string) => ({ params: { path: { invitation_id: id } } });
 const till = (name: string) => ({ params: { path: { name }, query: { wait: LONGEST } } });
 
 /** The verbs of a workspace that need nothing but its name. */
@@ -16,6 +19,13 @@ export const finished = {
   hibernate: (name: string) => data(api.POST('/api/v1/instances/{name}/hibernate', till(name))),
   resume: (name: string) => data(api.POST('/api/v1/instances/{name}/resume', till(name))),
 } as const;
+
+/** The token of an invitation, which the daemon of one person shows to that person. */
+async function tokenOf(id: string): Promise<string> {
+  const { token } = await data(api.GET('/api/v1/invitations/{invitation_id}', invited(id)));
+  if (token === null) throw new Error(t.invitations.noToken);
+  return token;
+}
 
 export const actions = {
   launch: async (order: Schemas['Launch']) =>
@@ -61,4 +71,68 @@ export const actions = {
         params: { path: { name }, query: { path, recursive } },
       }),
     ),
+  createProject: (body: Schemas['NewProject']) => data(api.POST('/api/v1/projects', { body })),
+  changeProject: (id: string, body: Schemas['ProjectChange']) =>
+    data(api.PUT('/api/v1/projects/{project_id}', { ...of(id), body })),
+  removeProject: (id: string) => data(api.DELETE('/api/v1/projects/{project_id}', of(id))),
+  createPool: (body: Schemas['NewPool']) => data(api.POST('/api/v1/budgets', { body })),
+  changePool: (id: string, body: Schemas['PoolChange']) =>
+    data(api.PUT('/api/v1/budgets/{budget_id}', { params: { path: { budget_id: id } }, body })),
+  removePool: (id: string) =>
+    data(api.DELETE('/api/v1/budgets/{budget_id}', { params: { path: { budget_id: id } } })),
+  allocate: (body: Schemas['NewAllocation']) => data(api.POST('/api/v1/allocations', { body })),
+  changeAllocation: (id: string, amount: number) =>
+    data(
+      api.PUT('/api/v1/allocations/{allocation_id}', {
+        params: { path: { allocation_id: id } },
+        body: { allocated_amount: amount },
+      }),
+    ),
+  removeAllocation: (id: string) =>
+    data(
+      api.DELETE('/api/v1/allocations/{allocation_id}', {
+        params: { path: { allocation_id: id } },
+      }),
+    ),
+  reallocate: (body: Schemas['NewReallocation']) =>
+    data(api.POST('/api/v1/reallocations', { body })),
+  addMember: (project: string, email: string, role: Schemas['Role']) =>
+    data(
+      api.POST('/api/v1/projects/{project_id}/members', { ...of(project), body: { email, role } }),
+    ),
+  changeRole: (project: string, email: string, role: Schemas['Role']) =>
+    data(
+      api.PUT('/api/v1/projects/{project_id}/members/{email}', {
+        params: { path: { project_id: project, email } },
+        body: { role },
+      }),
+    ),
+  removeMember: (project: string, email: string) =>
+    data(
+      api.DELETE('/api/v1/projects/{project_id}/members/{email}', {
+        params: { path: { project_id: project, email } },
+      }),
+    ),
+  invite: (body: Schemas['Asked']) => data(api.POST('/api/v1/invitations/send', { body })),
+  inviteAll: (project: string, guests: readonly Schemas['Guest'][], rehearsal: boolean) =>
+    data(
+      api.POST('/api/v1/invitations/bulk', {
+        body: { project_id: project, invitations: [...guests], dry_run: rehearsal },
+      }),
+    ),
+  resend: (id: string) => data(api.POST('/api/v1/invitations/{invitation_id}/resend', invited(id))),
+  revoke: (id: string) => data(api.DELETE('/api/v1/invitations/{invitation_id}', invited(id))),
+  acceptInvitation: async (id: string) => {
+    const body = { token: await tokenOf(id) };
+    return data(api.POST('/api/v1/invitations/{invitation_id}/accept', { ...invited(id), body }));
+  },
+  declineInvitation: async (id: string, reason: string) => {
+    const body = { token: await tokenOf(id), reason };
+    return data(api.POST('/api/v1/invitations/{invitation_id}/decline', { ...invited(id), body }));
+  },
+  useProfile: (name: string) =>
+    data(api.POST('/api/v1/profiles/switch', { body: { profile_name: name } })),
+  createProfile: (body: Schemas['profiles_model_NewProfile']) =>
+    data(api.POST('/api/v1/profiles', { body })),
+  removeProfile: (name: string) => data(api.DELETE('/api/v1/profiles/{name}', at(name))),
 } as const;

@@ -1,6 +1,7 @@
 import { queryOptions } from '@tanstack/react-query';
 
 import { unique } from '../live/changes';
+import { actions } from './actions';
 import { api, data, type Schemas } from './client';
 import { errorOf, Unreachable } from './errors';
 import { contentAt, IMAGE_SHOWN, TEXT_SHOWN } from '../lib/files';
@@ -12,6 +13,8 @@ type AuditQuery = NonNullable<operations['ApiV1AuditAudit']['parameters']['query
 async function audit(query: AuditQuery): Promise<readonly Schemas['Entry'][]> {
   return (await data(api.GET('/api/v1/audit', { params: { query } }))) as Schemas['Entry'][];
 }
+
+const of = (project: string) => ({ params: { path: { project_id: project } } });
 
 /** At most so many bytes of a file, and whether that is all of it. */
 async function beginning(name: string, path: string, most: number, signal: AbortSignal) {
@@ -90,6 +93,56 @@ export const queries = {
     queryKey: ['projects'],
     queryFn: () => data(api.GET('/api/v1/projects')),
   }),
+  budgets: queryOptions({
+    queryKey: ['budgets'],
+    queryFn: () => data(api.GET('/api/v1/budgets')),
+  }),
+  allocations: (pool: string) =>
+    queryOptions({
+      queryKey: ['budgets', pool, 'allocations'],
+      queryFn: () =>
+        data(
+          api.GET('/api/v1/budgets/{budget_id}/allocations', {
+            params: { path: { budget_id: pool } },
+          }),
+        ),
+    }),
+  forecast: (project: string) =>
+    queryOptions({
+      queryKey: ['projects', project, 'forecast'],
+      queryFn: () => data(api.GET('/api/v1/projects/{project_id}/forecast', of(project))),
+    }),
+  projectBudget: (project: string) =>
+    queryOptions({
+      queryKey: ['projects', project, 'budget'],
+      queryFn: () => data(api.GET('/api/v1/projects/{project_id}/budget', of(project))),
+    }),
+  projectHistory: (project: string) =>
+    queryOptions({
+      queryKey: ['costs', 'daily', project],
+      queryFn: () =>
+        data(
+          api.GET('/api/v1/costs/history', {
+            params: { query: { granularity: 'daily', project } },
+          }),
+        ),
+    }),
+  invitations: (project: string) =>
+    queryOptions({
+      queryKey: ['invitations', project],
+      queryFn: () => data(api.GET('/api/v1/invitations/project/{project_id}', of(project))),
+    }),
+  myInvitations: queryOptions({
+    queryKey: ['invitations', 'me'],
+    queryFn: () =>
+      data(api.GET('/api/v1/invitations/me', { params: { query: { status: 'pending' } } })),
+  }),
+  /** What inviting these people would do. */
+  rehearsal: (project: string, guests: readonly Schemas['Guest'][]) =>
+    queryOptions({
+      queryKey: ['rehearsal', project, guests],
+      queryFn: () => actions.inviteAll(project, guests, true),
+    }),
   costs: queryOptions({
     queryKey: ['costs'],
     queryFn: () => data(api.GET('/api/v1/costs/current')),
@@ -101,6 +154,14 @@ export const queries = {
       staleTime: 'static',
       queryFn: () => Promise.resolve<string | null>(null),
     }),
+  profiles: queryOptions({
+    queryKey: ['profiles'],
+    queryFn: () => data(api.GET('/api/v1/profiles')),
+  }),
+  doctor: queryOptions({
+    queryKey: ['doctor'],
+    queryFn: () => data(api.GET('/api/v1/daemon/doctor')),
+  }),
   profile: queryOptions({
     queryKey: ['profiles', 'current'],
     queryFn: () => data(api.GET('/api/v1/profiles/current')),

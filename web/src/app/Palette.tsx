@@ -14,7 +14,7 @@ import { NAVIGATION } from './routes';
 const MOST = 200; // workspaces; beyond them the list of workspaces is the better place to look
 
 /** Everything that can be gone to or done, found by typing. */
-export function Palette({ close }: { readonly close: () => void }) {
+export default function Palette({ close }: { readonly close: () => void }) {
   const navigate = useNavigate();
   const run = useVerbs();
   const [text, setText] = useState('');

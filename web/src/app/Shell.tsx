@@ -1,18 +1,18 @@
 import AppLayoutToolbar from '@cloudscape-design/components/app-layout-toolbar';
 import BreadcrumbGroup from '@cloudscape-design/components/breadcrumb-group';
 import SideNavigation from '@cloudscape-design/components/side-navigation';
-import { useEffect, useState } from 'react';
+import { lazy, Suspense, useEffect, useState } from 'react';
 import { useLocation } from 'react-router';
 
 import { NoticeBar } from '../components/Notifications';
 import { useFollow } from '../lib/follow';
 import { t } from '../strings';
 import { CutOff } from './CutOff';
-import { Palette } from './Palette';
 import { Pages } from './Pages';
 import { breadcrumbs, NAVIGATION, titleOf } from './routes';
 import { TopBar } from './TopBar';
 
+const Palette = lazy(() => import('./Palette'));
 const NARROW = 700; // pixels; the navigation would leave no room for a page
 
 /** What stands around every page. */
@@ -64,7 +64,11 @@ export function Shell() {
         }
         content={<Pages />}
       />
-      {palette && <Palette close={() => setPalette(false)} />}
+      {palette && (
+        <Suspense fallback={null}>
+          <Palette close={() => setPalette(false)} />
+        </Suspense>
+      )}
     </>
   );
 }

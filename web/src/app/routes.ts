@@ -11,20 +11,24 @@ export const NAVIGATION: readonly SideNavigationProps.Link[] = [
   { type: 'link', text: t.pages.home, href: '/' },
   { type: 'link', text: t.pages.workspaces, href: '/workspaces' },
   { type: 'link', text: t.pages.templates, href: '/templates' },
+  { type: 'link', text: t.pages.projects, href: '/projects' },
   { type: 'link', text: t.pages.costs, href: '/costs' },
   { type: 'link', text: t.pages.storage, href: '/storage' },
   { type: 'link', text: t.pages.idle, href: '/idle' },
   { type: 'link', text: t.pages.events, href: '/events' },
+  { type: 'link', text: t.pages.settings, href: '/settings' },
 ];
 
 const TITLES: Record<Section, string> = {
   workspaces: t.pages.workspaces,
   launch: t.pages.launch,
   templates: t.pages.templates,
+  projects: t.pages.projects,
   costs: t.pages.costs,
   storage: t.pages.storage,
   idle: t.pages.idle,
   events: t.pages.events,
+  settings: t.pages.settings,
 };
 
 /** The way from the start to a page. */

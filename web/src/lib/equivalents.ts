@@ -116,3 +116,82 @@ export function filesOf(name: string, folder: string): Equivalent[] {
     },
   ];
 }
+
+/** What the page of projects does. */
+export function moneyOf(): Equivalent[] {
+  return [
+    {
+      title: t.pages.projects,
+      cli: 'prism project list',
+      python: python('projects.list()'),
+      curl: curl('GET', '/projects'),
+    },
+    {
+      title: t.money.newProject,
+      cli: 'prism project create NAME --budget 100',
+      python: python('projects.create("NAME", total_allocated=100)'),
+      curl: curl('POST', '/projects', { name: 'NAME', budget: { total_allocated: 100 } }),
+    },
+    {
+      title: t.money.pools,
+      cli: 'prism budget list',
+      python: python('budgets.list()'),
+      curl: curl('GET', '/budgets'),
+    },
+  ];
+}
+
+/** What the page of one project shows. */
+export function projectOf(name: string): Equivalent[] {
+  const [text, path] = [JSON.stringify(name), `/projects/${encodeURIComponent(name)}`];
+  return [
+    {
+      title: t.money.money,
+      cli: `prism project budget ${quoted(name)}`,
+      python: python(`projects.budget(${text})`),
+      curl: curl('GET', `${path}/budget`),
+    },
+    {
+      title: t.money.runsOut,
+      cli: `prism budget forecast ${quoted(name)}`,
+      python: python(`projects.forecast(${text})`),
+      curl: curl('GET', `${path}/forecast`),
+    },
+    {
+      title: t.money.members,
+      cli: `prism member list ${quoted(name)}`,
+      python: python(`members.list(${text})`),
+      curl: curl('GET', `${path}/members`),
+    },
+    {
+      title: t.money.tab.invitations,
+      cli: `prism invite list ${quoted(name)}`,
+      python: python(`invitations.list(${text})`),
+      curl: curl('GET', `/invitations/project/${encodeURIComponent(name)}`),
+    },
+  ];
+}
+
+/** What the page of settings shows. */
+export function settingsOf(): Equivalent[] {
+  return [
+    {
+      title: t.system.daemon,
+      cli: 'prism daemon status',
+      python: python('daemon.status()'),
+      curl: curl('GET', '/daemon/status'),
+    },
+    {
+      title: t.system.findings,
+      cli: 'prism doctor --daemon',
+      python: python('daemon.doctor()'),
+      curl: curl('GET', '/daemon/doctor'),
+    },
+    {
+      title: t.system.profiles,
+      cli: 'prism profile list',
+      python: python('profiles.list()'),
+      curl: curl('GET', '/profiles'),
+    },
+  ];
+}

@@ -1,19 +1,24 @@
 import Button from '@cloudscape-design/components/button';
 import ContentLayout from '@cloudscape-design/components/content-layout';
-import Grid from '@cloudscape-design/components/grid';
 import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
+import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import { useQuery } from '@tanstack/react-query';
+import { lazy, Suspense } from 'react';
 
 import { queries } from '../api/queries';
 import { Concerns } from '../components/Concerns';
-import { EventList } from '../components/EventList';
-import { LaunchSection } from '../components/LaunchSection';
 import { Loaded } from '../components/Loaded';
-import { RunningList } from '../components/RunningList';
 import { Summary } from '../components/Summary';
 import { useFollow } from '../lib/follow';
 import { t } from '../strings';
+
+// Only one of the two kinds of this page is loaded: the way to a first workspace, or the lists.
+const LaunchSection = lazy(async () => {
+  const { LaunchSection: found } = await import('../components/LaunchSection');
+  return { default: found };
+});
+const HomeLists = lazy(() => import('../components/HomeLists'));
 
 /** What runs, what it costs and what needs a decision; at first, the way to a first workspace. */
 export function Home() {
@@ -31,7 +36,9 @@ export function Home() {
               </Header>
             }
           >
-            <LaunchSection few />
+            <Suspense fallback={<Waiting />}>
+              <LaunchSection few />
+            </Suspense>
           </ContentLayout>
         ) : (
           <ContentLayout
@@ -51,19 +58,17 @@ export function Home() {
             <SpaceBetween size="l">
               <Summary list={living} />
               <Concerns list={living} />
-              <Grid
-                gridDefinition={[
-                  { colspan: { default: 12, l: 7 } },
-                  { colspan: { default: 12, l: 5 } },
-                ]}
-              >
-                <RunningList list={living} />
-                <EventList rows={12} />
-              </Grid>
+              <Suspense fallback={<Waiting />}>
+                <HomeLists list={living} />
+              </Suspense>
             </SpaceBetween>
           </ContentLayout>
         );
       }}
     </Loaded>
   );
+}
+
+function Waiting() {
+  return <StatusIndicator type="loading">{t.loading(t.pages.workspaces)}</StatusIndicator>;
 }

@@ -1,0 +1,88 @@
+"""What `prism doctor` finds on the computer and in the environment of the daemon.
+
+The checks belong to the command line, which the daemon does not import: it runs the command as a
+process of its own, which asks this daemon through the Unix socket like every other client.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from litestar import Router, get
+from litestar.di import NamedDependency
+from msgspec import Struct
+
+from prism.errors import Unavailable
+from prism.kit.clock import Clock, whole
+
+PATIENCE = 120.0  # seconds; each check has a bound of its own
+COMMAND = ("-m", "prism.cli.main", "doctor", "--json")
+# Where another daemon would be, and who somebody else is.
+ANOTHERS = ("PRISM_URL", "PRISM_TOKEN")
+
+
+class DoctorFailed(Unavailable, code="DOCTOR_FAILED"):
+    """The checks could not be run."""
+
+
+class DoctorFinding(Struct, frozen=True, kw_only=True):
+    """How one thing is, and what to do where it is not as it should be."""
+
+    check: str
+    level: Literal["ok", "warning", "broken", "skipped"]
+    said: str
+    fix: str | None = None
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """Every finding, in the order of the checks."""
+
+    findings: tuple[DoctorFinding, ...]
+    checked_at: datetime
+
+
+class Doctor:
+    """Runs the checks, one run at a time."""
+
+    def __init__(self, clock: Clock, home: str, environ: Mapping[str, str] = os.environ) -> None:
+        self._clock, self._home, self._environ = clock, home, environ
+        self._running = threading.Lock()
+
+    def examine(self) -> Diagnosis:
+        """Look at everything now."""
+        kept = {name: it for name, it in self._environ.items() if name not in ANOTHERS}
+        with self._running:
+            found = self._run(kept | {"PRISM_HOME": self._home})
+        return Diagnosis(findings=found, checked_at=whole(self._clock.now()))
+
+    def _run(self, environ: dict[str, str]) -> tuple[DoctorFinding, ...]:
+        hint = "Run it in a shell: `prism doctor`"
+        try:
+            done = subprocess.run(
+                [sys.executable, *COMMAND],
+                capture_output=True,
+                check=False,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                timeout=PATIENCE,
+            )
+            # The exit code says whether something is broken, which the findings say as well.
+            return msgspec.json.decode(done.stdout, type=tuple[DoctorFinding, ...])
+        except (OSError, subprocess.TimeoutExpired, msgspec.MsgspecError) as error:
+            raise DoctorFailed(
+                details=f"{type(error).__name__}: {error}", remediation=hint
+            ) from error
+
+
+@get("", sync_to_thread=True)
+def diagnose(doctor: NamedDependency[Doctor]) -> Diagnosis:
+    """What `prism doctor` finds on the computer and in the environment of the daemon, now."""
+    return doctor.examine()
+
+
+router = Router("/api/v1/daemon/doctor", tags=["daemon"], route_handlers=[diagnose])

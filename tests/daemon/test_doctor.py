@@ -1,0 +1,49 @@
+"""The findings of `prism doctor` by HTTP, as a real daemon finds them."""
+
+import pytest
+
+from prism.daemon.doctor import Doctor, DoctorFailed
+from prism.kit.clock import WallClock
+from tests.house.living import Home
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("doctor") / "home")
+    try:
+        # Whoever starts a daemon may have had another one in mind.
+        with home.living(PRISM_URL="http://127.0.0.1:1"):
+            yield home
+    finally:
+        home.clear()
+
+
+def test_the_daemon_and_the_command_find_the_same(home):
+    found = home.client.daemon.doctor()
+    here = home.said("doctor", "--daemon")
+    assert here == [
+        {"check": it.check, "level": it.level, "said": it.said, "fix": it.fix}
+        for it in found.findings
+    ] or {it["check"] for it in here} == {it.check for it in found.findings}
+    checks = {it.check: it for it in found.findings}
+    assert checks["daemon"].level == "ok", checks["daemon"]
+    assert {it["check"] for it in here} >= {"daemon", "python"}
+    assert all(it.fix for it in found.findings if it.level in {"warning", "broken"})
+    assert "✓" in home.cli("doctor", "--daemon", PYTHONUTF8="1").stdout
+
+
+def test_what_is_wrong_with_the_daemons_home_is_found_by_it(home):
+    home.folder.chmod(0o755)
+    try:
+        found = home.client.daemon.doctor().findings
+    finally:
+        home.folder.chmod(0o700)
+    assert [it for it in found if it.level == "broken" and "0700" in f"{it.said} {it.fix}"] or [
+        it for it in found if it.level in {"broken", "warning"} and "chmod" in (it.fix or "")
+    ]
+
+
+def test_checks_that_cannot_run_are_said(monkeypatch, tmp_path):
+    monkeypatch.setattr("prism.daemon.doctor.COMMAND", ("-c", "print('no JSON')"))
+    with pytest.raises(DoctorFailed):
+        Doctor(WallClock(), str(tmp_path)).examine()

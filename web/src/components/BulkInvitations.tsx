@@ -1,0 +1,94 @@
+import Box from '@cloudscape-design/components/box';
+import Button from '@cloudscape-design/components/button';
+import Modal from '@cloudscape-design/components/modal';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import Table from '@cloudscape-design/components/table';
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+
+import { actions } from '../api/actions';
+import type { Schemas } from '../api/client';
+import { queries } from '../api/queries';
+import type { Guest } from '../lib/people';
+import { t } from '../strings';
+import { ErrorAlert } from './ErrorAlert';
+import { Loaded } from './Loaded';
+
+/** Shows what inviting everybody in a file would do, and does it. */
+export function BulkInvitations({
+  project,
+  guests,
+  close,
+}: {
+  readonly project: string;
+  readonly guests: readonly Guest[];
+  readonly close: () => void;
+}) {
+  const rehearsal = useQuery(queries.rehearsal(project, guests));
+  const [sent, setSent] = useState<Schemas['Results'] | null>(null);
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<Error | null>(null);
+  const send = async () => {
+    setBusy(true);
+    try {
+      setSent(await actions.inviteAll(project, guests, false));
+    } catch (problem) {
+      setError(problem as Error);
+    } finally {
+      setBusy(false);
+    }
+  };
+  const some = (rehearsal.data?.summary.sent ?? 0) > 0;
+  return (
+    <Modal
+      visible
+      size="large"
+      header={t.invitations.all(guests.length)}
+      closeAriaLabel={t.close}
+      onDismiss={close}
+      footer={
+        <Box float="right">
+          <SpaceBetween direction="horizontal" size="xs">
+            <Button variant="link" onClick={close}>
+              {sent === null ? t.cancel : t.close}
+            </Button>
+            {sent === null && (
+              <Button variant="primary" loading={busy} disabled={!some} onClick={() => void send()}>
+                {t.invitations.sendAll(rehearsal.data?.summary.sent ?? 0)}
+              </Button>
+            )}
+          </SpaceBetween>
+        </Box>
+      }
+    >
+      <SpaceBetween size="m">
+        {error !== null && <ErrorAlert error={error} />}
+        {sent === null ? (
+          <Loaded query={rehearsal} what={t.money.tab.invitations}>
+            {(found) => <Found results={found} />}
+          </Loaded>
+        ) : (
+          <Found results={sent} />
+        )}
+      </SpaceBetween>
+    </Modal>
+  );
+}
+
+function Found({ results }: { readonly results: Schemas['Results'] }) {
+  const { sent, skipped, failed } = results.summary;
+  return (
+    <Table<Schemas['Result']>
+      variant="embedded"
+      header={<Box>{t.invitations.summary(results.dry_run, sent, skipped, failed)}</Box>}
+      items={results.results}
+      wrapLines
+      ariaLabels={{ tableLabel: t.money.tab.invitations }}
+      columnDefinitions={[
+        { id: 'email', header: t.invitations.email, isRowHeader: true, cell: (it) => it.email },
+        { id: 'status', header: t.fields.state, cell: (it) => it.status },
+        { id: 'why', header: t.idle.because, cell: (it) => it.error ?? it.reason ?? '' },
+      ]}
+    />
+  );
+}

@@ -1,0 +1,262 @@
+import Box from '@cloudscape-design/components/box';
+import Header from '@cloudscape-design/components/header';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import Table from '@cloudscape-design/components/table';
+import { useQuery } from '@tanstack/react-query';
+
+import { actions } from '../api/actions';
+import type { Schemas } from '../api/client';
+import { queries } from '../api/queries';
+import { money } from '../lib/format';
+import { t } from '../strings';
+import { Ask } from './Ask';
+import { CapBar } from './CapBar';
+import { Confirm } from './Confirm';
+
+type Pool = Schemas['PoolShown'];
+type Allocation = Schemas['AllocationShown'];
+const PERIODS = ['project', 'monthly', 'weekly', 'daily'] as const;
+
+/** Pools of money, and what projects have of them. */
+export function PoolTable({
+  pools,
+  allocations,
+  projects,
+}: {
+  readonly pools: readonly Pool[];
+  readonly allocations: readonly Allocation[];
+  readonly projects: readonly Schemas['projects_model_Shown'][];
+}) {
+  const { data: status } = useQuery(queries.status);
+  const user = status?.user ?? '';
+  const poolOf = (it: Allocation) => pools.find((one) => one.id === it.budget_id)?.name ?? '';
+  const create = (
+    <Ask
+      text={t.money.newPool}
+      button={t.money.create}
+      fields={[
+        { id: 'name', label: t.fields.name },
+        { id: 'total', label: t.money.total, kind: 'number' },
+        {
+          id: 'period',
+          label: t.money.period,
+          value: 'project',
+          options: PERIODS.map((value) => ({ value, label: t.money.periods[value] })),
+        },
+      ]}
+      act={({ name = '', total, period }) =>
+        actions.createPool({
+          name,
+          total_amount: Number(total),
+          period: PERIODS.find((it) => it === period) ?? 'project',
+          created_by: user,
+        })
+      }
+    />
+  );
+  return (
+    <SpaceBetween size="l">
+      <Table<Pool>
+        header={
+          <Header
+            variant="h2"
+            counter={`(${pools.length})`}
+            description={t.money.poolsWhat}
+            actions={create}
+          >
+            {t.money.pools}
+          </Header>
+        }
+        items={pools}
+        trackBy="id"
+        wrapLines
+        ariaLabels={{ tableLabel: t.money.pools }}
+        empty={<Box color="text-body-secondary">{t.money.noPools}</Box>}
+        columnDefinitions={[
+          { id: 'name', header: t.fields.name, isRowHeader: true, cell: (it) => it.name },
+          {
+            id: 'money',
+            header: t.money.money,
+            minWidth: 220,
+            cell: (it) => (
+              <CapBar
+                label={it.name}
+                amount={it.total_amount}
+                settled={it.spent}
+                reserved={it.reserved}
+                left={it.left}
+              />
+            ),
+          },
+          {
+            id: 'allocated',
+            header: t.money.allocated,
+            cell: (it) => money(it.allocated_amount),
+          },
+          { id: 'period', header: t.money.period, cell: (it) => t.money.periods[it.period] },
+          {
+            id: 'actions',
+            header: t.workspaces.actions,
+            minWidth: 270,
+            cell: (it) => (
+              <SpaceBetween direction="horizontal" size="xs">
+                <Ask
+                  text={t.money.allocate}
+                  label={t.money.allocateOf(it.name)}
+                  button={t.money.allocate}
+                  disabled={projects.length === 0}
+                  fields={[
+                    {
+                      id: 'project',
+                      label: t.fields.project,
+                      options: projects.map((one) => ({ value: one.id, label: one.name })),
+                    },
+                    { id: 'amount', label: t.money.amount, kind: 'number' },
+                  ]}
+                  act={({ project = '', amount }) =>
+                    actions.allocate({
+                      budget_id: it.id,
+                      project_id: project,
+                      allocated_amount: Number(amount),
+                      allocated_by: user,
+                    })
+                  }
+                />
+                <Ask
+                  text={t.money.change}
+                  label={t.money.changeOf(it.name)}
+                  button={t.save}
+                  fields={[
+                    {
+                      id: 'total',
+                      label: t.money.total,
+                      kind: 'number',
+                      value: String(it.total_amount),
+                    },
+                    {
+                      id: 'alert',
+                      label: t.money.alertAt,
+                      kind: 'number',
+                      value: String(Math.round(100 * it.alert_threshold)),
+                    },
+                  ]}
+                  act={({ total, alert }) =>
+                    actions.changePool(it.id, {
+                      total_amount: Number(total),
+                      alert_threshold: Number(alert) / 100,
+                    })
+                  }
+                />
+                <Confirm
+                  text={t.files.remove}
+                  label={t.money.removeOf(it.name)}
+                  word={it.name}
+                  warning={t.money.removePool}
+                  act={() => actions.removePool(it.id)}
+                />
+              </SpaceBetween>
+            ),
+          },
+        ]}
+      />
+      {allocations.length > 0 && (
+        <Table<Allocation>
+          header={
+            <Header variant="h2" counter={`(${allocations.length})`}>
+              {t.money.allocations}
+            </Header>
+          }
+          items={allocations}
+          trackBy="id"
+          wrapLines
+          ariaLabels={{ tableLabel: t.money.allocations }}
+          columnDefinitions={[
+            { id: 'pool', header: t.money.pool, cell: poolOf },
+            {
+              id: 'project',
+              header: t.fields.project,
+              isRowHeader: true,
+              cell: (it) => it.project_name,
+            },
+            {
+              id: 'money',
+              header: t.money.money,
+              minWidth: 220,
+              cell: (it) => (
+                <CapBar
+                  label={`${poolOf(it)}, ${it.project_name}`}
+                  amount={it.allocated_amount}
+                  settled={it.spent}
+                  reserved={it.reserved}
+                  left={it.left}
+                />
+              ),
+            },
+            {
+              id: 'actions',
+              header: t.workspaces.actions,
+              minWidth: 270,
+              cell: (it) => {
+                const others = allocations.filter(
+                  (one) => one.budget_id === it.budget_id && one.id !== it.id,
+                );
+                const title = `${poolOf(it)} → ${it.project_name}`;
+                return (
+                  <SpaceBetween direction="horizontal" size="xs">
+                    <Ask
+                      text={t.money.reallocate}
+                      label={t.money.reallocateOf(it.project_name)}
+                      button={t.money.reallocate}
+                      disabled={others.length === 0}
+                      fields={[
+                        {
+                          id: 'to',
+                          label: t.fields.project,
+                          options: others.map((one) => ({
+                            value: one.id,
+                            label: one.project_name,
+                          })),
+                        },
+                        { id: 'amount', label: t.money.amount, kind: 'number' },
+                        { id: 'reason', label: t.money.reason, optional: true },
+                      ]}
+                      act={({ to = '', amount, reason = '' }) =>
+                        actions.reallocate({
+                          source_allocation_id: it.id,
+                          destination_allocation_id: to,
+                          amount: Number(amount),
+                          reason,
+                        })
+                      }
+                    />
+                    <Ask
+                      text={t.money.change}
+                      label={t.money.changeOf(title)}
+                      button={t.save}
+                      fields={[
+                        {
+                          id: 'amount',
+                          label: t.money.amount,
+                          kind: 'number',
+                          value: String(it.allocated_amount),
+                        },
+                      ]}
+                      act={({ amount }) => actions.changeAllocation(it.id, Number(amount))}
+                    />
+                    <Confirm
+                      text={t.files.remove}
+                      label={t.money.removeOf(title)}
+                      word={it.project_name}
+                      warning={t.money.removeAllocation}
+                      act={() => actions.removeAllocation(it.id)}
+                    />
+                  </SpaceBetween>
+                );
+              },
+            },
+          ]}
+        />
+      )}
+    </SpaceBetween>
+  );
+}

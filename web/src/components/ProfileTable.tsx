@@ -1,0 +1,101 @@
+import Button from '@cloudscape-design/components/button';
+import Header from '@cloudscape-design/components/header';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import Table from '@cloudscape-design/components/table';
+
+import { actions } from '../api/actions';
+import type { Schemas } from '../api/client';
+import { t } from '../strings';
+import { Ask } from './Ask';
+import { Confirm } from './Confirm';
+import { useNotify } from './Notifications';
+
+type Profile = Schemas['profiles_model_Shown'];
+const PROVIDERS = ['local', 'aws'] as const;
+
+/** Where workspaces are launched; one of them is active. */
+export function ProfileTable({ profiles }: { readonly profiles: readonly Profile[] }) {
+  const { notify, failed } = useNotify();
+  const use = async (name: string) => {
+    try {
+      await actions.useProfile(name);
+      notify({ type: 'success', header: t.system.used(name) });
+    } catch (error) {
+      failed(t.system.use, error as Error);
+    }
+  };
+  return (
+    <Table<Profile>
+      header={
+        <Header
+          variant="h2"
+          counter={`(${profiles.length})`}
+          description={t.system.profilesWhat}
+          actions={
+            <Ask
+              text={t.system.newProfile}
+              button={t.money.create}
+              fields={[
+                { id: 'name', label: t.fields.name },
+                {
+                  id: 'provider',
+                  label: t.system.provider,
+                  value: 'local',
+                  options: PROVIDERS.map((value) => ({ value, label: t.system.providers[value] })),
+                },
+                { id: 'aws', label: t.system.awsProfile, optional: true },
+                { id: 'region', label: t.fields.region, optional: true },
+              ]}
+              act={({ name = '', provider, aws = '', region = '' }) =>
+                actions.createProfile({
+                  name,
+                  provider: provider === 'aws' ? 'aws' : 'local',
+                  ...(aws === '' ? {} : { aws_profile: aws }),
+                  ...(region === '' ? {} : { region }),
+                })
+              }
+            />
+          }
+        >
+          {t.system.profiles}
+        </Header>
+      }
+      items={profiles}
+      trackBy="name"
+      wrapLines
+      ariaLabels={{ tableLabel: t.system.profiles }}
+      columnDefinitions={[
+        { id: 'name', header: t.fields.name, isRowHeader: true, cell: (it) => it.name },
+        {
+          id: 'provider',
+          header: t.system.provider,
+          cell: (it) => t.system.providers[it.provider],
+        },
+        { id: 'aws', header: t.system.awsProfile, cell: (it) => it.aws_profile ?? t.none },
+        { id: 'region', header: t.fields.region, cell: (it) => it.region ?? t.none },
+        {
+          id: 'actions',
+          header: t.workspaces.actions,
+          minWidth: 270,
+          cell: (it) =>
+            it.active ? (
+              t.system.active
+            ) : (
+              <SpaceBetween direction="horizontal" size="xs">
+                <Button ariaLabel={t.system.useOf(it.name)} onClick={() => void use(it.name)}>
+                  {t.system.use}
+                </Button>
+                <Confirm
+                  text={t.files.remove}
+                  label={t.money.removeOf(it.name)}
+                  word={it.name}
+                  warning={t.system.removeProfile}
+                  act={() => actions.removeProfile(it.name)}
+                />
+              </SpaceBetween>
+            ),
+        },
+      ]}
+    />
+  );
+}

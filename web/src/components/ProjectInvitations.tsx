@@ -1,0 +1,149 @@
+import Box from '@cloudscape-design/components/box';
+import Button from '@cloudscape-design/components/button';
+import Header from '@cloudscape-design/components/header';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import Table from '@cloudscape-design/components/table';
+import { useQuery } from '@tanstack/react-query';
+import { type DragEvent, useRef, useState } from 'react';
+
+import { actions } from '../api/actions';
+import type { Schemas } from '../api/client';
+import { queries } from '../api/queries';
+import { type Guest, guestsOf } from '../lib/people';
+import { ROLE_OPTIONS, roleOf } from '../lib/roles';
+import { t } from '../strings';
+import { Ask } from './Ask';
+import { BulkInvitations } from './BulkInvitations';
+import { Loaded } from './Loaded';
+import { useNotify } from './Notifications';
+import { When } from './When';
+
+/** Who is invited to a project; a CSV file that is dropped here invites everybody in it. */
+export function ProjectInvitations({
+  project,
+}: {
+  readonly project: Schemas['projects_model_Shown'];
+}) {
+  const query = useQuery(queries.invitations(project.id));
+  const [guests, setGuests] = useState<readonly Guest[] | null>(null);
+  const input = useRef<HTMLInputElement>(null);
+  const { notify, failed } = useNotify();
+  const read = async (file: File | undefined) => {
+    if (file !== undefined) setGuests(guestsOf(await file.text()));
+  };
+  const drop = (event: DragEvent) => {
+    event.preventDefault();
+    void read(event.dataTransfer.files[0]);
+  };
+  const act = async (what: string, work: () => Promise<unknown>) => {
+    try {
+      await work();
+      notify({ type: 'success', header: what });
+    } catch (error) {
+      failed(what, error as Error);
+    }
+  };
+  return (
+    <div data-drop="csv" onDragOver={(event) => event.preventDefault()} onDrop={drop}>
+      <input
+        ref={input}
+        type="file"
+        accept=".csv,text/csv"
+        hidden
+        aria-label={t.invitations.csv}
+        onChange={({ currentTarget }) => {
+          void read(currentTarget.files?.[0]);
+          currentTarget.value = '';
+        }}
+      />
+      <Loaded query={query} what={t.money.tab.invitations}>
+        {({ invitations }) => (
+          <Table<Schemas['Listed']>
+            header={
+              <Header
+                variant="h2"
+                counter={`(${invitations.length})`}
+                description={t.invitations.what}
+                actions={
+                  <SpaceBetween direction="horizontal" size="xs">
+                    <Button onClick={() => input.current?.click()}>{t.invitations.csv}</Button>
+                    <Ask
+                      text={t.invitations.invite}
+                      button={t.invitations.send}
+                      primary
+                      fields={[
+                        { id: 'email', label: t.invitations.email, kind: 'email' },
+                        { id: 'role', label: t.money.role, value: 'member', options: ROLE_OPTIONS },
+                        { id: 'message', label: t.invitations.message, optional: true },
+                      ]}
+                      act={({ email = '', role, message = '' }) =>
+                        actions.invite({
+                          project_id: project.id,
+                          email,
+                          role: roleOf(role),
+                          message,
+                        })
+                      }
+                    />
+                  </SpaceBetween>
+                }
+              >
+                {t.money.tab.invitations}
+              </Header>
+            }
+            items={invitations}
+            trackBy="id"
+            wrapLines
+            ariaLabels={{ tableLabel: t.money.tab.invitations }}
+            empty={<Box color="text-body-secondary">{t.invitations.none}</Box>}
+            columnDefinitions={[
+              {
+                id: 'email',
+                header: t.invitations.email,
+                isRowHeader: true,
+                cell: (it) => it.email,
+              },
+              { id: 'role', header: t.money.role, cell: (it) => t.roles[it.role] },
+              {
+                id: 'status',
+                header: t.fields.state,
+                cell: (it) => it.mail_problem ?? t.invitations.statuses[it.status],
+              },
+              { id: 'sent', header: t.fields.when, cell: (it) => <When at={it.invited_at} /> },
+              { id: 'until', header: t.fields.expires, cell: (it) => <When at={it.expires_at} /> },
+              {
+                id: 'actions',
+                header: t.workspaces.actions,
+                minWidth: 270,
+                cell: (it) =>
+                  it.status === 'pending' && (
+                    <SpaceBetween direction="horizontal" size="xs">
+                      <Button
+                        ariaLabel={t.invitations.resendOf(it.email)}
+                        onClick={() =>
+                          void act(t.invitations.resendOf(it.email), () => actions.resend(it.id))
+                        }
+                      >
+                        {t.invitations.resend}
+                      </Button>
+                      <Button
+                        ariaLabel={t.invitations.revokeOf(it.email)}
+                        onClick={() =>
+                          void act(t.invitations.revokeOf(it.email), () => actions.revoke(it.id))
+                        }
+                      >
+                        {t.invitations.revoke}
+                      </Button>
+                    </SpaceBetween>
+                  ),
+              },
+            ]}
+          />
+        )}
+      </Loaded>
+      {guests !== null && (
+        <BulkInvitations project={project.id} guests={guests} close={() => setGuests(null)} />
+      )}
+    </div>
+  );
+}

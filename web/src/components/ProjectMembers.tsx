@@ -1,0 +1,73 @@
+import Header from '@cloudscape-design/components/header';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import Table from '@cloudscape-design/components/table';
+
+import { actions } from '../api/actions';
+import type { Schemas } from '../api/client';
+import { t } from '../strings';
+import { Ask } from './Ask';
+import { Confirm } from './Confirm';
+import { ROLE_OPTIONS, roleOf } from '../lib/roles';
+import { When } from './When';
+
+/** Who belongs to a project, and as what. */
+export function ProjectMembers({ project }: { readonly project: Schemas['projects_model_Shown'] }) {
+  const { id, members } = project;
+  return (
+    <Table<Schemas['Member']>
+      header={
+        <Header
+          variant="h2"
+          counter={`(${members.length})`}
+          actions={
+            <Ask
+              text={t.money.addMember}
+              button={t.money.add}
+              fields={[
+                { id: 'email', label: t.invitations.email, kind: 'email' },
+                { id: 'role', label: t.money.role, value: 'member', options: ROLE_OPTIONS },
+              ]}
+              act={({ email = '', role }) => actions.addMember(id, email, roleOf(role))}
+            />
+          }
+        >
+          {t.money.members}
+        </Header>
+      }
+      items={members}
+      trackBy="email"
+      wrapLines
+      ariaLabels={{ tableLabel: t.money.members }}
+      columnDefinitions={[
+        { id: 'email', header: t.invitations.email, isRowHeader: true, cell: (it) => it.email },
+        { id: 'role', header: t.money.role, cell: (it) => t.roles[it.role] },
+        { id: 'since', header: t.money.since, cell: (it) => <When at={it.join_date} /> },
+        {
+          id: 'actions',
+          header: t.workspaces.actions,
+          minWidth: 270,
+          cell: (it) => (
+            <SpaceBetween direction="horizontal" size="xs">
+              <Ask
+                text={t.money.change}
+                label={t.money.changeOf(it.email)}
+                button={t.save}
+                fields={[
+                  { id: 'role', label: t.money.role, value: it.role, options: ROLE_OPTIONS },
+                ]}
+                act={({ role }) => actions.changeRole(id, it.email, roleOf(role))}
+              />
+              <Confirm
+                text={t.money.removeMember}
+                label={t.money.removeMemberOf(it.email)}
+                word={it.email}
+                warning={t.money.removeMemberWhat}
+                act={() => actions.removeMember(id, it.email)}
+              />
+            </SpaceBetween>
+          ),
+        },
+      ]}
+    />
+  );
+}

@@ -1,0 +1,61 @@
+import Container from '@cloudscape-design/components/container';
+import ContentLayout from '@cloudscape-design/components/content-layout';
+import Header from '@cloudscape-design/components/header';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { useQueries, useQuery } from '@tanstack/react-query';
+
+import { queries } from '../api/queries';
+import { AsCommand } from '../components/AsCommand';
+import { Loaded } from '../components/Loaded';
+import { MoneyFlow } from '../components/MoneyFlow';
+import { MyInvitations } from '../components/MyInvitations';
+import { PoolTable } from '../components/PoolTable';
+import { ProjectTable } from '../components/ProjectTable';
+import { moneyOf } from '../lib/equivalents';
+import { t } from '../strings';
+
+/** Who works together, and what pays for it. */
+export default function Projects() {
+  const projects = useQuery(queries.projects);
+  const pools = useQuery(queries.budgets);
+  const found = useQueries({
+    queries: (pools.data?.budgets ?? []).map((it) => queries.allocations(it.id)),
+  });
+  const allocations = found.flatMap((it) => it.data?.allocations ?? []);
+  const named = new Map(pools.data?.budgets.map((it) => [it.id, it.name]));
+  const flows = allocations.map((it) => ({
+    pool: named.get(it.budget_id) ?? it.budget_id,
+    project: it.project_name,
+    amount: it.allocated_amount,
+  }));
+  return (
+    <ContentLayout
+      header={
+        <Header
+          variant="h1"
+          description={t.money.what}
+          actions={<AsCommand equivalents={moneyOf()} />}
+        >
+          {t.pages.projects}
+        </Header>
+      }
+    >
+      <SpaceBetween size="l">
+        <MyInvitations />
+        <Loaded query={projects} what={t.pages.projects}>
+          {(list) => <ProjectTable projects={list} />}
+        </Loaded>
+        {flows.length > 0 && (
+          <Container header={<Header variant="h2">{t.money.flows}</Header>}>
+            <MoneyFlow flows={flows} />
+          </Container>
+        )}
+        <Loaded query={pools} what={t.money.pools}>
+          {({ budgets }) => (
+            <PoolTable pools={budgets} allocations={allocations} projects={projects.data ?? []} />
+          )}
+        </Loaded>
+      </SpaceBetween>
+    </ContentLayout>
+  );
+}

@@ -1,0 +1,40 @@
+import ContentLayout from '@cloudscape-design/components/content-layout';
+import Header from '@cloudscape-design/components/header';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { useQuery } from '@tanstack/react-query';
+
+import { queries } from '../api/queries';
+import { AppearanceChoice } from '../components/AppearanceChoice';
+import { AsCommand } from '../components/AsCommand';
+import { DaemonStatus } from '../components/DaemonStatus';
+import { DoctorFindings } from '../components/DoctorFindings';
+import { Loaded } from '../components/Loaded';
+import { ProfileTable } from '../components/ProfileTable';
+import { settingsOf } from '../lib/equivalents';
+import { t } from '../strings';
+
+/** How the daemon is, what is wrong, where workspaces run, how this looks. */
+export default function Settings() {
+  const status = useQuery(queries.status);
+  const profiles = useQuery(queries.profiles);
+  return (
+    <ContentLayout
+      header={
+        <Header variant="h1" actions={<AsCommand equivalents={settingsOf()} />}>
+          {t.pages.settings}
+        </Header>
+      }
+    >
+      <SpaceBetween size="l">
+        <Loaded query={status} what={t.system.daemon}>
+          {(it) => <DaemonStatus status={it} />}
+        </Loaded>
+        <DoctorFindings />
+        <Loaded query={profiles} what={t.system.profiles}>
+          {(list) => <ProfileTable profiles={list} />}
+        </Loaded>
+        <AppearanceChoice />
+      </SpaceBetween>
+    </ContentLayout>
+  );
+}

@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest';
+
+import { burnDown, outlook, partsOf } from '../src/lib/money';
+import { cellsOf, guestsOf } from '../src/lib/people';
+
+describe('people in a CSV file', () => {
+  it('come with a heading, whatever parts the cells', () => {
+    const expected = [
+      { email: 'a@x.org', role: 'viewer' },
+      { email: 'b@x.org', message: 'Hi, "B"' },
+    ];
+    expect(guestsOf('Email,Role,Note\na@x.org,Viewer,\nb@x.org,,"Hi, ""B"""\n')).toEqual(expected);
+    expect(guestsOf('\uFEFFE-mail;role\r\na@x.org;viewer\r\n')).toEqual([expected[0]]);
+  });
+  it('come as a list of addresses', () => {
+    expect(guestsOf('a@x.org\n\nb@x.org\n')).toEqual([{ email: 'a@x.org' }, { email: 'b@x.org' }]);
+    expect(guestsOf('')).toEqual([]);
+  });
+  it('may have line breaks in quotes', () => {
+    expect(cellsOf('a,"b\nc"\nd', ',')).toEqual([['a', 'b\nc'], ['d']]);
+  });
+});
+
+describe('money', () => {
+  it('fills a bar and never more than it', () => {
+    expect(partsOf(100, 25, 50)).toEqual({ settled: 0.25, reserved: 0.5 });
+    expect(partsOf(100, 90, 50).reserved).toBeCloseTo(0.1);
+    expect(partsOf(100, 120, 5)).toEqual({ settled: 1, reserved: 0 });
+    expect(partsOf(0, 0, 0)).toEqual({ settled: 0, reserved: 0 });
+  });
+  it('burns down by what each day cost; an unknown cost takes nothing', () => {
+    const days = [
+      { date: '2026-11-01', cost: 10 },
+      { date: '2026-11-02', cost: null },
+      { date: '2026-11-03', cost: 5 },
+    ];
+    expect(burnDown(100, days).map((one) => one.y)).toEqual([90, 90, 85]);
+  });
+  it('ends when it is gone, or after the days that were asked for', () => {
+    const now = new Date('2026-11-01T00:00:00Z');
+    expect(outlook(now, 20, 10, 30)[1]).toEqual({ x: new Date('2026-11-03T00:00:00Z'), y: 0 });
+    expect(outlook(now, 20, 0, 1)[1]).toEqual({ x: new Date('2026-11-02T00:00:00Z'), y: 20 });
+    expect(outlook(now, 20, null, 1)).toEqual([]);
+  });
+});
