@@ -172,3 +172,32 @@ def test_what_is_free_is_always_current(make_house, clock):
     clock.advance(hours=5)
     with house.db.read() as sql:
         assert house.rooms.ledger.is_current(sql, house.workspaces.named("mine").id)
+
+
+@pytest.mark.parametrize("verb", ["launch", "start"])
+def test_what_came_up_and_went_down_unseen_has_cost_its_run(lab, cloud, verb):
+    """It was still on its way when the laptop was closed, and ran until it expired."""
+    lab.project("lab", 12.0)
+    if verb == "start":
+        lab.running(project="lab", ttl_hours=1)
+        lab.verb("mine", "stop")
+        lab.settle(seconds=30)
+    before = lab.recount(kind="compute")
+    cloud.faults.slow = timedelta(minutes=4)
+    if verb == "start":
+        assert lab.verb("mine", "start").status_code == 200
+    else:
+        lab.launch(project="lab", ttl_hours=1)
+    lab.settle(seconds=10)
+    assert lab.workspace().seen == "starting"
+    ends = lab.workspace().expires_at
+    came_up = lab.clock.now() + timedelta(minutes=4)
+    lab.clock.advance(hours=48)
+    assert lab.recount(kind="compute") == before, "nobody has looked yet"
+    lab.settle()
+    assert lab.state() == "hibernated"
+    ran = int(ends.timestamp()) - int(came_up.timestamp())
+    assert lab.recount(kind="compute") - before == RATE * ran // HOUR
+    assert [it for it in lab.segments() if it.kind == "compute"][-1].reconstructed
+    started = [it for it in cloud.calls if it.startswith("start")]
+    assert len(started) == (verb == "start"), "it had its run, and is not started once more"

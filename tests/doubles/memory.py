@@ -83,6 +83,7 @@ class MemoryCompute:
         self._orders: dict[str, Order] = {}
         self._born: dict[str, datetime] = {}
         self._changes: dict[str, Change] = {}
+        self._up: dict[str, datetime] = {}
         self._expiry: dict[str, tuple[datetime, Seen]] = {}
         self._rules: dict[str, IdleRule | None] = {}
         self._idle: dict[str, Idleness] = {}
@@ -222,7 +223,12 @@ class MemoryCompute:
                 interrupted=seen is Seen.OFF and id in self._interrupted,
                 charged=self._changes[id].dozes(now),
                 since=self._changes[id].since(now) if self.knows_when else None,
+                started=self._came_up(id, now) if self.knows_when else None,
             )
+
+    def _came_up(self, id: str, now: datetime) -> datetime | None:
+        up = self._up.get(id)
+        return up if up is not None and up <= now else None
 
     def becomes(
         self, id: str, seen: Seen, failure: Failure | None = None, at: datetime | None = None
@@ -274,6 +280,8 @@ class MemoryCompute:
         broken = self.faults.broken
         self._interrupted.discard(id)
         self._change(id, Seen.STARTING, Seen.BROKEN if broken else Seen.ON, broken)
+        if not broken:
+            self._up[id] = self._changes[id].ends
 
     def _go_down(self, id: str, then: Seen) -> None:
         if self._seen(id) in {Seen.ON, Seen.STARTING}:

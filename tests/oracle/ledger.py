@@ -52,7 +52,7 @@ class Thing:
         for cut, after in zip(self.cuts, [*self.cuts[1:], None], strict=True):
             start = begin if cut is self.cuts[0] else max(begin, cut.at)
             stop = end if after is None else min(end, after.at)
-            if start < stop:
+            if start <= stop:  # also for no time at all: what follows is another segment
                 yield start, stop, rate(cut), cut
 
 

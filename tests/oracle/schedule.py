@@ -75,9 +75,12 @@ class Schedule:
                 continue
             phases = self.cloud.phases(name)
             thing.ran = runs(phases)
-            thing.slept = [(a, b) for a, b, seen, _ in phases if seen is Seen.ASLEEP]
-            first = next((a for a, _, seen, _ in phases if seen is Seen.ON), None)
-            gone = next((a for a, _, seen, _ in phases if seen is Seen.GONE), None)
+            # What comes after this look nobody knows, though the cloud has it planned.
+            begun = [it for it in phases if it[0] <= self.now]
+            thing.slept = [(a, b) for a, b, seen, _ in begun if seen is Seen.ASLEEP]
+            nothing = (Seen.STARTING, Seen.GONE)
+            first = next((a for a, _, seen, _ in begun if seen not in nothing), None)
+            gone = next((a for a, _, seen, _ in begun if seen is Seen.GONE), None)
             if first is not None:
                 thing.kept = [(first, gone)]
             hourly = self.rate_of(name)

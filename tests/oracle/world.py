@@ -36,7 +36,7 @@ class Recording(MemoryCompute):
                 until = change.ends if end is None else min(end, change.ends)
                 if change.began < until:
                     found.append((second(change.began), second(until), change.meanwhile, dozes))
-            if end is None or change.ends < end:
+            if end is None or change.ends <= end:
                 found.append((second(change.ends), second(end), change.then, False))
         return found
 

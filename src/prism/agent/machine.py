@@ -51,6 +51,7 @@ class Machine:
         self._is_expiring = False  # whether the work was set out on when it had just expired
         self._phase = str(self._before.get("phase", "off"))
         self._since: float = self._before.get("since", time.time())
+        self._up: float | None = self._before.get("up")
         self._stage: str | None = None
         self._progress = int(self._before.get("progress", 0))
         self._failure: dict[str, Any] | None = self._before.get("failure")
@@ -71,12 +72,14 @@ class Machine:
         """Tell what is, if it is news."""
         if self._phase != self._told.get("phase", self._before.get("phase")):
             self._since = time.time()
+            self._up = self._since if self._phase == "on" else self._up
         self._watch.notice(self._phase)
         seen = {
             "key": self._recipe.order.get("key") or self._before.get("key"),
             "name": self._recipe.name,
             "phase": self._phase,
             "since": self._since,
+            "up": self._up,  # when it last came up, for who sees it only after it went down
             "run": self._run,
             "boot": boot(),
             "stage": self._stage,

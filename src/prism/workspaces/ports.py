@@ -61,8 +61,9 @@ class Machine(Struct, frozen=True, kw_only=True):
     Bills go by the rest. `charged` says of one that is not `ON` that it is paid for as if it
     were: it runs and is being set up, or writes down its memory. `since` is when it became
     what it is, where the provider knows; of one that sleeps it may know only when it `dozed`
-    off, which is when it began to. `started` is when it was last powered on. `interrupted` says
-    that it ran until its computer was restarted, or its supervisor ended, which nobody asked for.
+    off, which is when it began to. `started` is when its last run began to be paid for.
+    `interrupted` says that it ran until its computer was restarted, or its supervisor ended,
+    which nobody asked for.
     """
 
     id: str

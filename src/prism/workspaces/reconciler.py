@@ -157,7 +157,11 @@ class WorkspaceReconciler:
         machine = view.at(before.place, before.id, before.wished_at).get(before.id)
         machine = machine or _by_id(compute, before)
         seen = perceive(before, machine.seen if machine else None, now, compute.patience)
-        act = plan(before, seen).act
+        interrupted = machine is not None and machine.interrupted
+        since = self._since(before, machine, seen, now)._replace(interrupted=interrupted)
+        # What came up and went down unseen has had its wish: it is not started once more.
+        had = ran_unseen(before, replace(before, seen=seen), since.started)
+        act = plan(replace(before, granted=before.wish) if had else before, seen).act
         if act is Act.FORGET:
             return self._forgotten(before, now)
         if held := self._held(before.wished_at):
@@ -174,8 +178,8 @@ class WorkspaceReconciler:
             facts |= _refused(before, act, no)
         order = _order(before, before.attempt, None)
         told = {} if held else describe(compute, before, machine, act, order)
-        interrupted = machine is not None and machine.interrupted
-        since = self._since(before, machine, seen, now)._replace(interrupted=interrupted)
+        if had:
+            facts |= {"granted": before.wish, "ready_at": before.ready_at or since.started}
         found = self._found(before, facts | (told or {}), since)
         return found if told is not None else Found(min(found.look_again, UNTOLD), found.record)
 
@@ -262,12 +266,13 @@ class WorkspaceReconciler:
         started = machine.started if machine is not None and not sure else None
         if machine is not None and machine.dozed is not None:
             return Since(asleep_since(it, machine.dozed, looked, now), sure, started)
-        by_itself = it.seen is Seen.ON and seen in DOWN and it.granted == it.wish
-        if by_itself and it.told_expiry is not None and looked <= it.told_expiry <= now:
+        ran = it.seen is Seen.ON and it.granted == it.wish
+        ran = ran or ran_unseen(it, replace(it, seen=seen), started)
+        if seen in DOWN and ran and it.told_expiry is not None and looked <= it.told_expiry <= now:
             # Here the whole computer slept, and what slept has computed nothing.
             slept = known is not None and it.place.startswith("local:")
             if known is None or (slept and known > it.told_expiry):
-                return Since(it.told_expiry, False)
+                return Since(it.told_expiry, False, started)
         if known is not None:
             return Since(min(known, now), True, started)
         return Since(now, sure, started)

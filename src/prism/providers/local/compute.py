@@ -320,6 +320,7 @@ class LocalCompute:
             failure=Failure(seen.failure.code, seen.failure.message) if seen.failure else None,
             interrupted=seen.phase == "off" and seen.failure is not None and seen.failure.ran,
             since=datetime.fromtimestamp(seen.since, UTC) if seen.since else None,
+            started=datetime.fromtimestamp(seen.up, UTC) if seen.up else None,
             idle=seen.idle,
         )
         watched = seen.phase in ALIVE or (pending and seen.phase != "gone")

@@ -53,6 +53,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     phase: Phase
     run: int
     since: float | None = None
+    up: float | None = None
+    """When it last became `on`."""
     stage: str | None = None
     progress: int | None = None
     failure: Trouble | None = None
