@@ -77,6 +77,7 @@ def test_what_frees_space_works_with_0_bytes_free_and_all_else_says_that_the_dis
         assert home.said("stop", "two")["state"] == "stopped"
         fill(home)
         home.said("volume", "detach", "data")
+        eventually(lambda: home.said("volume", "show", "data")["state"] == "available")
         home.said("volume", "delete", "data", "--yes")
         eventually(lambda: "data" not in home.cli("volume", "list").stdout, 60)
         assert home.said("terminate", "one", "--yes")["state"] == "terminated"

@@ -94,6 +94,8 @@ class Machine:
         }
         if seen != self._told:
             try:
+                if self._phase != "gone":  # a broken folder is known as one whose supervisor died
+                    self.folder.logs.mkdir(exist_ok=True)
                 self.folder.tell(seen, durable=seen["phase"] != self._told.get("phase"))
             except OSError as error:
                 if error.errno not in FULL:

@@ -93,7 +93,7 @@ async def read_file(
     )
 
 
-@put("/content", status_code=200, opt={RAW: True})
+@put("/content", status_code=200, opt={RAW: True, LASTS: True})
 async def write_file(
     request: Request[Any, Any, Any],
     name: Name,

@@ -9,6 +9,7 @@ counts as full, so nothing else uses up what was given back.
 import errno
 import logging
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -39,7 +40,10 @@ class Reserve:
     @property
     def free(self) -> int:
         """Bytes that this process may still write, without the reserve."""
-        it = os.statvfs(self.folder)
+        try:
+            it = os.statvfs(self.folder)
+        except FileNotFoundError:
+            return sys.maxsize
         return (it.f_bfree if os.geteuid() == 0 else it.f_bavail) * it.f_frsize
 
     @property
@@ -74,7 +78,10 @@ class Reserve:
 
     @property
     def _wanted(self) -> int:
-        it = os.statvfs(self.folder)
+        try:
+            it = os.statvfs(self.folder)
+        except FileNotFoundError:
+            return 0  # a home that is not there yet keeps nothing back
         return min(self._most, it.f_blocks * it.f_frsize // SHARE)
 
     @property
