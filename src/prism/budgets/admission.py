@@ -85,32 +85,44 @@ class Scales:
 
 
 def check(
-    books: Books, sql: Connection, caps: Sequence[Cap], wanted: Reservation
+    books: Books,
+    sql: Connection,
+    caps: Sequence[Cap],
+    wanted: Reservation,
+    *,
+    beyond: int | None = None,
 ) -> list[Standing]:
-    """Where each cap will stand, this included; raises where it does not fit."""
+    """Where each cap will stand, this included; raises where it does not fit.
+
+    The refusal of an extension says how many hours `beyond` its old expiry would fit.
+    """
     scales = Scales(books, sql, caps, wanted.id)
     if scales.fit(wanted):
         return [load.after for load in scales.weigh(wanted)]
     owner = projects.find(sql, wanted.project)
-    raise exceeded(scales, wanted, owner.name if owner else "")
+    raise exceeded(scales, wanted, owner.name if owner else "", beyond)
 
 
-def exceeded(scales: Scales, wanted: Reservation, owner: str) -> BudgetExceeded:
+def exceeded(
+    scales: Scales, wanted: Reservation, owner: str, beyond: int | None = None
+) -> BudgetExceeded:
     """The refusal: it names the cap that grants the least, and what that one would grant."""
-    least, possible = _possible(scales, wanted)
+    least, possible = _possible(scales, wanted, beyond)
     at = least.before
     places = _telling(at, least.need)
     said = {"cap": at.cap.amount, "settled": at.settled, "reserved": at.reserved}
     sums = ", ".join(f"{name} {dollars(it, places)}" for name, it in said.items())
     return BudgetExceeded(
         f"The {at.cap.words} has not enough money left for {wanted.name!r}",
-        details=f"{sums}, needed {dollars(least.need, places)}{_when(scales, at)}; {possible}",
+        details=(
+            f"{sums}, needed {dollars(least.need, places)}{in_later(at, scales.now)}; {possible}"
+        ),
         remediation=f"See `prism budget forecast {_quoted(owner)}`",
         data=numbers(at, least.need),
     )
 
 
-def _possible(scales: Scales, wanted: Reservation) -> tuple[Load, str]:
+def _possible(scales: Scales, wanted: Reservation, beyond: int | None) -> tuple[Load, str]:
     """The load that stands in the way first, and what would be possible, in words."""
     if not wanted.compute:  # only a disk
         return _possible_disk(scales, wanted)
@@ -120,9 +132,10 @@ def _possible(scales: Scales, wanted: Reservation) -> tuple[Load, str]:
     if span is None:
         return _most(scales, wanted, start, wanted.until, "disk")
     least, _ = _most(scales, wanted, start + span + 1, wanted.until, "")
-    if span < HOUR // 10:
+    more = span if beyond is None else start + span - beyond
+    if more < HOUR // 10:
         return least, "what is left does not pay for six minutes of it"
-    return least, f"what is left pays for {floor(span / (HOUR / 10)) / 10:.1f} h of it"
+    return least, f"what is left pays for {floor(more / (HOUR / 10)) / 10:.1f} h of it"
 
 
 def _possible_disk(scales: Scales, wanted: Reservation) -> tuple[Load, str]:
@@ -164,9 +177,9 @@ def _telling(at: Standing, need: int) -> int:
     return PLACES[-1]
 
 
-def _when(scales: Scales, at: Standing) -> str:
-    """In which period it does not fit, where that is not the present one."""
-    if at.within is None or at.within.start <= scales.now:
+def in_later(at: Standing, now: int) -> str:
+    """In which period that is so, where it is not the present one."""
+    if at.within is None or at.within.start <= now:
         return ""
     return f", all in the period that begins on {moment(at.within.start):%Y-%m-%d %H:%M} UTC"
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from prism.budgets import store
 from prism.budgets.model import Allocation, Cap, Pool, Reservation, Window
-from prism.budgets.plan import ALWAYS, held, held_compute, held_disk, window
+from prism.budgets.plan import ALWAYS, held, held_compute, held_disk, window, windows
 from prism.costs import store as ledger
 from prism.costs.model import DAY, HOUR, MONTH_HOURS, Segment
 from prism.costs.plan import day_of, second
@@ -110,6 +110,20 @@ class Books:
         rows = store.reservations_of(sql, cap.column, cap.id)
         return self.standing_of(sql, cap, rows)
 
+    def tightest(self, sql: Connection, cap: Cap) -> Standing:
+        """Where a cap stands in the period that has least left, of all that it has promised in.
+
+        A promise may reach over midnight into money that is of a later period.
+        """
+        rows = store.reservations_of(sql, cap.column, cap.id)
+        found = [self.standing_of(sql, cap, rows)]
+        if found[0].within is not None:
+            last = max((it.until + it.stopping for it in rows), default=self.now)
+            for within in windows(cap, self.now, last)[1:]:
+                if within is not None:
+                    found.append(self._held(cap, within, 0, rows))
+        return min(found, key=lambda at: at.cap.amount - at.settled - at.reserved)
+
     def standing_of(self, sql: Connection, cap: Cap, rows: Sequence[Reservation]) -> Standing:
         """The same, for who has read what is set aside of it."""
         within, spent = self.present(cap), self.spent(sql, cap)
@@ -163,11 +177,14 @@ class Books:
         Scaled up while the cap, or what began then, is younger; null in the first hour.
         """
         first = (day_of(self.now) - BURN + 1) * DAY
-        age = self.now - max(first, cap.since, began)
+        whole = ledger.total(sql, cap.column, cap.id, self.now)
+        made = cap.since if cap.since > first else 0
+        if made and self._by(sql, cap, made):  # it was there before, and is made again
+            made = 0
+        age = self.now - max(first, made, began)
         if age < HOUR:
             return None
-        paid = ledger.total(sql, cap.column, cap.id, self.now) - self._by(sql, cap, first)
-        return paid * BURN * DAY // age
+        return (whole - self._by(sql, cap, first)) * BURN * DAY // age
 
     def unmarked(self, sql: Connection, caps: Sequence[Cap]) -> list[tuple[Cap, int]]:
         """The caps whose present period began at a moment that is not summed up yet."""

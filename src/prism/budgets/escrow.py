@@ -90,7 +90,9 @@ class Escrow:
         part = fitting[0]
         return Fund(owner.id, owner.name, part.id, part.pool, names[part.pool])
 
-    def allow(self, tx: Tx, workspace: Workspace) -> datetime | None:
+    def allow(
+        self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
+    ) -> datetime | None:
         """Set aside what it will need, or refuse; until when it may run on that."""
         if workspace.project is None:
             return None
@@ -99,7 +101,7 @@ class Escrow:
             store.allocation_named(tx.sql, workspace.allocation)
         self._looked_at(tx.sql, workspace)
         caps = self._caps(tx.sql, workspace)
-        wanted = self._wanted(tx.sql, workspace, caps)
+        wanted = self._wanted(tx.sql, workspace, caps, beyond)
         at = moment(due(wanted, caps, self._books.now))
         store.put_reservation(tx, wanted, at)
         return moment(wanted.until) if caps else None
@@ -222,7 +224,13 @@ class Escrow:
         why = _no_money(min(standings, key=lambda at: at.left)) if down and standings else NO_MONEY
         return Renewal(moment(it.until), moment(again), why if down else None)
 
-    def _wanted(self, sql: Connection, it: Workspace, caps: Sequence[Cap]) -> Reservation:
+    def _wanted(
+        self,
+        sql: Connection,
+        it: Workspace,
+        caps: Sequence[Cap],
+        beyond: datetime | None = None,
+    ) -> Reservation:
         """What must be set aside for it to run; raises where it may not."""
         now, runs = self._books.now, state_of(it) in ACTIVE
         wanted = drawn(it, caps, now, self._began(sql, it.id))
@@ -242,7 +250,7 @@ class Escrow:
                 details="there is no time left in it to run something",
                 remediation="Use `prism budget list` to see available budgets",
             )
-        check(self._books, sql, caps, wanted)
+        check(self._books, sql, caps, wanted, beyond=second(beyond) if beyond else None)
         return wanted
 
     def _admit(self, sql: Connection, caps: Sequence[Cap], wanted: Reservation) -> None:

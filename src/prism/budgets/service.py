@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
+from prism.budgets.admission import in_later
 from prism.budgets.books import Books, Standing, allocation_cap, dollars, pool_cap
 from prism.budgets.events import AllocationChanged, PoolChanged, part_changes, pool_changes
 from prism.budgets.model import (
@@ -295,12 +296,15 @@ class BudgetService:
         at = self._books.standing(sql, pool_cap(it))
         if at.settled < was.settled:
             at = replace(at, settled=was.settled)
+        later = self._books.tightest(sql, pool_cap(it))
+        if later.settled + later.reserved > at.settled + at.reserved:
+            at = later
         if it.total < before.total and it.total < max(given, at.settled + at.reserved):
             raise OverAllocated(
                 f"Budget {it.name!r} cannot be less than what is allocated and spent of it",
                 details=(
                     f"allocated {dollars(given)}, spent {dollars(at.settled)}, "
-                    f"reserved {dollars(at.reserved)}"
+                    f"reserved {dollars(at.reserved)}{in_later(at, self._books.now)}"
                 ),
                 remediation="Use `prism allocation update` to allocate less first",
             )
@@ -329,14 +333,16 @@ class BudgetService:
             )
 
     def _free_part(self, sql: Connection, it: Allocation, source: Pool, less: int) -> None:
-        """Raise where so much of an allocation is not free any more."""
-        at = self._standing(sql, it, source)
+        """Raise where so much of an allocation is not free any more, in any of its periods."""
+        owner = projects.find(sql, it.project)
+        at = self._books.tightest(sql, allocation_cap(it, owner, source))
         if less > at.left:
             raise OverAllocated(
                 "The allocation has not so much left to give",
                 details=(
                     f"of {dollars(it.amount)}, {dollars(at.settled)} is spent and "
-                    f"{dollars(at.reserved)} reserved: at most {dollars(at.left)}"
+                    f"{dollars(at.reserved)} reserved{in_later(at, self._books.now)}: "
+                    f"at most {dollars(at.left)}"
                 ),
                 remediation="Stop what is not needed: `prism workspace list`",
             )

@@ -189,7 +189,8 @@ class WorkspaceService:
             store.extend(tx, before.id, expires_at, now)
             if state in ACTIVE:
                 longer = replace(before, expires_at=expires_at)
-                store.reserve(tx, before.id, self._allowed(tx, longer), now)
+                until = self._allowed(tx, longer, beyond=before.expires_at)
+                store.reserve(tx, before.id, until, now)
             tx.happened(
                 WorkspaceExtended(
                     **about(before),
@@ -355,9 +356,11 @@ class WorkspaceService:
             with self._db.read() as sql:
                 self._watcher.know(sql, idle_profile)
 
-    def _allowed(self, tx: Tx, workspace: Workspace) -> datetime | None:
+    def _allowed(
+        self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
+    ) -> datetime | None:
         """Ask everybody upstairs; the nearest time until which they let it run."""
-        allowed = [guard.allow(tx, workspace) for guard in self._guards]
+        allowed = [guard.allow(tx, workspace, beyond=beyond) for guard in self._guards]
         return min((until for until in allowed if until is not None), default=None)
 
     def _tell(

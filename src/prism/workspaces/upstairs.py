@@ -51,8 +51,13 @@ class Outlook(Struct, frozen=True):
 class LaunchGuard(Protocol):
     """Someone who may say no to a launch, a start, a resume or an extension."""
 
-    def allow(self, tx: Any, workspace: Workspace) -> datetime | None:
-        """Until when it may run as it stands; null for ever. Raises a `Problem` to refuse."""
+    def allow(
+        self, tx: Any, workspace: Workspace, *, beyond: datetime | None = None
+    ) -> datetime | None:
+        """Until when it may run as it stands; null for ever. Raises a `Problem` to refuse.
+
+        Of an extension, `beyond` is the expiry that the hours are added to.
+        """
 
 
 class Watcher(Protocol):

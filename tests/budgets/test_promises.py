@@ -1,0 +1,79 @@
+"""Refusals say hours that are granted, and no cap goes below what is promised."""
+
+import re
+
+import pytest
+
+from tests.shapes import failed
+
+BIG, DAILY = {"size": "XL", "ttl_hours": 24, "storage": {"ebs_volume_size": 8}}, "daily"
+
+
+@pytest.mark.parametrize("ttl", [5, None])
+def test_an_extension_is_granted_for_the_hours_that_its_refusal_says(lab, ttl):
+    """They are added to the expiry: not a second time what it may run until then."""
+    lab.project("lab", 4.0)
+    lab.running(project="lab", **({"ttl_hours": ttl} if ttl else {}))
+    lab.settle(minutes=30)
+    fault = failed(lab.verb("mine", "extend", hours=200), 403, "BUDGET_EXCEEDED")
+    hours = int(float(re.search(r"pays for ([0-9.]+) h of it", fault["details"])[1]))
+    assert hours > 10
+    failed(lab.verb("mine", "extend", hours=hours + 1), 403, "BUDGET_EXCEEDED")
+    assert lab.verb("mine", "extend", hours=hours).status_code == 204
+    lab.keeps_every_cap()
+
+
+@pytest.fixture
+def midnight(lab):
+    """Nearly midnight, and a workspace that is promised all of the next day."""
+    lab.pool("grant", 20.0, DAILY)
+    parts = [lab.allocate("grant", lab.project(name)["id"], 10.0) for name in ("mine", "yours")]
+    lab.clock.advance(hours=23, minutes=45)
+    assert lab.launch(project="mine", **BIG).status_code == 201
+    lab.settle()
+    return lab, *(part["id"] for part in parts)
+
+
+def test_an_allocation_stays_as_large_as_is_promised_of_its_next_period(midnight):
+    lab, mine, yours = midnight
+    fault = failed(lab.put(f"allocations/{mine}", allocated_amount=1.0), 409, "OVER_ALLOCATED")
+    assert "in the period that begins on 2026-01-02 00:00 UTC" in fault["details"]
+    ends = {"source_allocation_id": mine, "destination_allocation_id": yours}
+    failed(lab.post("reallocations", **ends, amount=9.0), 409, "OVER_ALLOCATED")
+    assert lab.put(f"allocations/{mine}", allocated_amount=9.0).status_code == 200
+    lab.settle(hours=1)
+    assert lab.state() == "running"
+    lab.keeps_every_cap()
+
+
+def test_a_pool_stays_as_large_as_is_promised_of_its_next_period(lab):
+    """The allocation is free to shrink first; what is allocated is not what stands in the way."""
+    lab.pool("grant", 20.0, DAILY)
+    part = lab.allocate("grant", lab.project("mine")["id"], 10.0)
+    lab.clock.advance(hours=23, minutes=45)
+    assert lab.launch(project="mine", **BIG).status_code == 201
+    lab.settle()
+    failed(lab.put(f"allocations/{part['id']}", allocated_amount=5.0), 409, "OVER_ALLOCATED")
+    assert lab.put(f"allocations/{part['id']}", allocated_amount=8.5).status_code == 200
+    failed(lab.put("budgets/grant", total_amount=5.0), 409, "OVER_ALLOCATED")
+    assert lab.put("budgets/grant", total_amount=8.5).status_code == 200
+
+
+def test_an_allocation_that_is_made_again_is_as_risky_as_it_was(lab):
+    lab.project("lab")
+    lab.pool("grant", 100.0)
+    part = lab.allocate("grant", "lab", 100.0)
+    lab.running(project="lab", ttl_hours=80)
+    lab.settle(hours=72)
+    lab.verb("mine", "terminate", confirm="DELETE")
+    lab.settle()
+
+    def risk():
+        return lab.get("projects/lab/budget")["budget_alerts"]["overspend_risk"]
+
+    before = risk()
+    assert lab.http("DELETE", f"/api/v1/allocations/{part['id']}").status_code == 200
+    lab.allocate("grant", "lab", 100.0)
+    assert risk() == before != "high"
+    lab.settle(hours=1, seconds=1)
+    assert risk() == before
