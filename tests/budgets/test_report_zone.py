@@ -32,3 +32,34 @@ def test_pools_of_two_zones_are_told_in_utc(lab):
         lab.running(f"in-{name}", project="lab", budget=name)
     lab.live(hours=2)
     assert lab.get(f"projects/lab/report{MONTH}")["time_zone"] == "UTC"
+
+
+def test_months_of_two_zones_add_up_to_all_that_was_spent(lab):
+    """No pool paid in January, one of New York did in February: no hour is lost between them."""
+    lab.clock.time = datetime.fromisoformat("2026-01-31T12:00:00+00:00")
+    lab.project("lab")
+    lab.running(project="lab", ttl_hours=30)
+    lab.settle(hours=29)
+    january = lab.get(f"projects/lab/report{MONTH}")
+    lab.clock.advance(days=8)
+    lab.pool("grant", 100.0, time_zone="America/New_York")
+    lab.allocate("grant", "lab", 100.0)
+    lab.running("other", project="lab", ttl_hours=3)
+    lab.settle(hours=2)
+    again, february = (lab.get(f"projects/lab/report?month=2026-0{it}") for it in (1, 2))
+    assert again == january
+    assert (january["time_zone"], february["time_zone"]) == ("UTC", "America/New_York")
+    assert january["micros"] + february["micros"] == lab.recount() > february["micros"]
+
+
+def test_the_present_month_is_that_of_the_money(lab):
+    """It is December in Auckland while it is still November in UTC."""
+    lab.clock.time = datetime.fromisoformat("2026-11-30T10:30:00+00:00")
+    lab.project("lab")
+    lab.pool("grant", 100.0, "monthly", time_zone="Pacific/Auckland")
+    lab.allocate("grant", "lab", 100.0)
+    lab.running(project="lab", ttl_hours=4)
+    lab.settle(hours=2)
+    report = lab.get("projects/lab/report")
+    assert report["month"] == "2026-12"
+    assert report["total"] == lab.get("budgets/grant")["spent"] > 0

@@ -1,7 +1,7 @@
 """Money over HTTP: pools, allocations, and what projects have spent of it."""
 
 import re
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
@@ -28,10 +28,10 @@ from prism.budgets.model import (
     Report,
     Summary,
 )
+from prism.budgets.plan import month_after
 from prism.budgets.purse import Purse
 from prism.budgets.report import markdown, table
 from prism.budgets.service import BudgetService
-from prism.costs.plan import as_date
 from prism.errors import ValidationFailed
 
 Budgets = NamedDependency[BudgetService]
@@ -138,19 +138,18 @@ def project_report(
     project_id: Id, money: Money, *, month: Month = None, form: Form = "json"
 ) -> Response[bytes]:
     """A month of a project on one page."""
-    first, end = _month(month, money.today())
-    found = money.report(project_id, first, end)
+    found = money.report(project_id, None if month is None else _month(month))
     if form == "json":
         return Response(msgspec.json.encode(found), media_type="application/json")
     text, kind = (markdown(found), "markdown") if form == "markdown" else (table(found), "csv")
     return Response(text.encode(), media_type=f"text/{kind}")
 
 
-def _month(said: str | None, today: int) -> tuple[date, date]:
-    given = as_date(today).strftime("%Y-%m") if said is None else said
+def _month(said: str) -> date:
     try:
-        first = date.fromisoformat(f"{given}-01" if MONTH.fullmatch(given) else "")
-        return first, (first + timedelta(days=32)).replace(day=1)
+        first = date.fromisoformat(f"{said}-01" if MONTH.fullmatch(said) else "")
+        month_after(first)  # raises for the calendar's last
+        return first
     except (ValueError, OverflowError) as error:
         wrong = f"{said!r} is not a month such as 2026-01"
         raise ValidationFailed.of(("month", wrong)) from error

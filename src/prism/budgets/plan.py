@@ -37,6 +37,16 @@ def midnight(day: date, where: str) -> int:
     return int(at.timestamp())
 
 
+def month_after(first: date) -> date:
+    """The first day of the month after the one that begins so."""
+    return (first + timedelta(days=32)).replace(day=1)
+
+
+def month_before(first: date) -> date:
+    """The first day of the month before; the calendar's first month has none but itself."""
+    return date.fromordinal(max(1, first.toordinal() - 1)).replace(day=1)
+
+
 def window(pool: Pool, at: int) -> Window | None:
     """The period of a pool that a moment is in; null before it begins and after it ends.
 

@@ -16,7 +16,7 @@ from prism.budgets.model import (
     ProjectBudget,
     Report,
 )
-from prism.budgets.plan import midnight
+from prism.budgets.plan import midnight, month_after, month_before
 from prism.budgets.project_money import MoneyReader, ProjectMoney
 from prism.budgets.report import report
 from prism.budgets.runway import NEVER, Runway, asleep_at, earliest, runway
@@ -24,7 +24,7 @@ from prism.budgets.view import alerts, breakdown, outcome, overrun, top_spenders
 from prism.costs import store as ledger
 from prism.costs.advice import advice, enough
 from prism.costs.model import DAY, MONTH_HOURS, Kind, Observer, Segment
-from prism.costs.plan import day_of, moment, monthly_cost, second
+from prism.costs.plan import as_date, day_of, moment, monthly_cost
 from prism.costs.service import BURN, CostService
 from prism.costs.view import called, lines
 from prism.kit.clock import Clock
@@ -162,32 +162,44 @@ class Purse:
             unpriced=tuple(unknown),
         )
 
-    def report(self, name: str, first: date, end: date) -> Report:
-        """What a project cost from the day `first` until before the day `end`.
+    def report(self, name: str, month: date | None) -> Report:
+        """What a project cost in the month that begins on that day, the present one by default.
 
         Its days are those of the pools that paid, where these share a time zone, so that it
-        says what they say; else those of UTC.
+        says what they say; else those of UTC. It begins when the month before it ended: so
+        months add up, also where they have not the same time zone.
         """
         with self._db.read() as sql:
             it = projects.recall(sql, name)
             pools = store.names_of_pools(sql)
-            where = self._zone(sql, it.id, first, end)
-            start, stop = midnight(first, where), midnight(end, where)
+            first = self._month(sql, it.id) if month is None else month
+            end = month_after(first)
+            where = self._zone(sql, it.id, first)
+            start, stop = self._begins(sql, it.id, first), midnight(end, where)
             found = ledger.within(sql, start, stop, it.id)
         until = min(stop, self._books.now)
         made = lines(found, {it.id: it.name}, start, until)
         return report(it.name, made, pools, first, end, time_zone=where)
 
-    def _zone(self, sql: Connection, project: str, first: date, end: date) -> str:
-        """Whose midnights a report has."""
-        start, stop = midnight(first, "UTC") - DAY, midnight(end, "UTC") + DAY
+    def _month(self, sql: Connection, project: str) -> date:
+        """The month that it is now, where its money is."""
+        now = self._books.now
+        month = as_date(day_of(now)).replace(day=1)
+        after = month_after(month)
+        if now >= self._begins(sql, project, after):
+            return after
+        return month if now >= self._begins(sql, project, month) else month_before(month)
+
+    def _begins(self, sql: Connection, project: str, month: date) -> int:
+        """When a project's month begins: when the one before it ends."""
+        return midnight(month, self._zone(sql, project, month_before(month)))
+
+    def _zone(self, sql: Connection, project: str, month: date) -> str:
+        """Whose midnights a report of that month has."""
+        start, stop = midnight(month, "UTC") - DAY, midnight(month_after(month), "UTC") + DAY
         paid = {one.pool for one in ledger.within(sql, start, stop, project) if one.is_paid}
         zones = {zone for id, zone in store.zones_of_pools(sql).items() if id in paid}
         return zones.pop() if len(zones) == 1 else "UTC"
-
-    def today(self) -> int:
-        """The day, counted from 1970."""
-        return day_of(second(self._clock.now()))
 
     def _read(self, sql: Connection, it: Project) -> Reading:
         """What budget and forecast both say, read once for either."""
