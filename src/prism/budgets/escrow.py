@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from prism.budgets import store
 from prism.budgets.admission import Scales, check, no_money_then, numbers
 from prism.budgets.books import Books, Standing, dollars
+from prism.budgets.forecasts import Forecasts
 from prism.budgets.model import BudgetExceeded, Cap, Reservation
 from prism.budgets.plan import (
     ALWAYS,
@@ -31,7 +32,7 @@ from prism.budgets.plan import (
     rates,
     renewed,
 )
-from prism.budgets.runway import Runway, earliest, runway
+from prism.budgets.runway import CapUse, Runway, earliest
 from prism.costs import store as ledger
 from prism.costs.ledger import LATELY
 from prism.costs.model import Kind
@@ -118,7 +119,7 @@ class Escrow:
         if not present:
             return Outlook(disk_month=disk, notes=("no budget limits this project",))
         least = min(present, key=lambda it: it.left)
-        first = earliest([self._lasts(sql, at, wanted, workspace) for at in present])
+        first = self._runs_out(sql, present, wanted, workspace)
         paying = next((at for at in present if at.cap.is_own), least)
         within = paying.within or ALWAYS
         notes = [f"runs out first: {first.because}"] if first.because else []
@@ -287,14 +288,18 @@ class Escrow:
             data=numbers(at, held(wanted, self._books.now, at.within or ALWAYS)),
         )
 
-    def _lasts(self, sql: Connection, at: Standing, wanted: Reservation, new: Workspace) -> Runway:
+    def _runs_out(
+        self, sql: Connection, present: Sequence[Standing], wanted: Reservation, new: Workspace
+    ) -> Runway:
         """When what is wanted would have to sleep, if it and all else went on."""
-        rows = store.reservations_of(sql, at.cap.column, at.cap.id)
-        others = [it for it in rows if it.id != wanted.id]
-        ends = store.expiries(sql, [it.id for it in others])
-        if new.expires_at is not None:
-            ends |= {new.id: second(new.expires_at)}
-        return runway(at, [*others, wanted], ends, self._books.now)
+        uses = []
+        for at in present:
+            rows = store.reservations_of(sql, at.cap.column, at.cap.id)
+            uses.append(CapUse(at, [*(it for it in rows if it.id != wanted.id), wanted]))
+        known = {} if new.expires_at is None else {new.id: second(new.expires_at)}
+        forecasts = Forecasts(self._books, sql)
+        asleep = forecasts.threshold(projects.named(sql, wanted.project), uses, known)
+        return earliest([asleep, *forecasts.ends(uses, known).values()])
 
     def _looked_at(self, sql: Connection, it: Workspace) -> None:
         """Raise where it may have gone down long ago: what it has cost would be a guess."""

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from prism.budgets import store
 from prism.budgets.books import Books, Standing, dollars, pace, project_cap
+from prism.budgets.forecasts import Forecasts
 from prism.budgets.model import (
     Analysis,
     Forecast,
@@ -19,7 +20,7 @@ from prism.budgets.model import (
 from prism.budgets.plan import midnight, month_after, month_before
 from prism.budgets.project_money import MoneyReader, ProjectMoney
 from prism.budgets.report import report
-from prism.budgets.runway import NEVER, Runway, asleep_at, earliest, runway
+from prism.budgets.runway import CapUse, earliest, of_project
 from prism.budgets.view import alerts, breakdown, outcome, overrun, top_spenders
 from prism.costs import store as ledger
 from prism.costs.advice import advice, enough
@@ -208,11 +209,13 @@ class Purse:
         reader = MoneyReader(self._books, sql, spent)
         money, paid = reader.of(it), Micros(spent.get(it.id, 0))
         unpriced = tuple(ledger.unpriced(sql, it.id))
-        rows = [(at, reader.rows(at.cap)) for at in money.standings]
-        expiries = store.expiries(sql, sorted({one.id for _, found in rows for one in found}))
-        ends = [(at, runway(at, found, expiries, now)) for at, found in rows]
+        uses = [CapUse(at, reader.rows(at.cap)) for at in money.standings]
+        forecasts = Forecasts(self._books, sql)
+        found = forecasts.ends(uses, {})
+        ends = [(use.at, found[use.at.cap.id]) for use in uses]
+        asleep = forecasts.threshold(it, uses, {})
+        first = earliest([asleep, of_project(uses, found, it.id)])
         held = ledger.open_now(sql, None if money.parts else it.id) if ends else []
-        first = earliest([self._threshold(it, money, held), *(end for _, end in ends)])
         used = Micros(paid if money.allocated is None else money.spent)
         reserved = money.reserved
         if money.allocated is None:
@@ -233,16 +236,6 @@ class Purse:
                 "not_limited": not_limited(it.id, money, held),
             },
         )
-
-    def _threshold(self, it: Project, money: ProjectMoney, held: Sequence[Segment]) -> Runway:
-        """When so much is spent that all of a project is put to sleep, where it says so."""
-        limit, total = it.auto_hibernate_threshold, money.allocated
-        if limit is None or not total:
-            return NEVER
-        mine = [one for one in held if one.project == it.id and one.is_paid]
-        if money.own is None:
-            mine = [one for one in mine if one.allocation is not None]
-        return asleep_at(limit, total - money.spent, total, mine, self._books.now)
 
     def _burns(
         self, sql: Connection, it: Project, standings: Sequence[Standing]

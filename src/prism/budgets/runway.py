@@ -1,23 +1,22 @@
 """When money runs out: what holds allow, not only what is spent. Pure; time is an argument.
 
-What runs goes to sleep when its hold cannot be carried on. Holds grow with time: every second
-that passes, each running workspace needs another second of compute, and each disk another
-second of the 30 days that are set aside for it. So what is `left` lasts until they have eaten
-it, and what runs lasts as much longer as it is paid for already.
+What runs goes to sleep when its hold cannot be carried on. So each hold is carried on as its
+renewal would, to the last moment at which all of them still fit: by `plan.held`, as admission
+counts. A pool's period that pays to its end is followed by the next.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.budgets.books import Standing, dollars
-from prism.budgets.model import Reservation
-from prism.budgets.plan import held_compute
-from prism.costs.model import HOUR, MONTH_HOURS, Kind, Segment
-from prism.costs.plan import monthly_cost
+from prism.budgets.model import Reservation, Window
+from prism.budgets.plan import DISK, held, held_compute, held_disk, window
+from prism.costs.plan import moment
 
-MONTH = MONTH_HOURS * HOUR
 FAR = 253370764800  # the year 9999: as good as never
+PERIODS = 13  # how many of a pool are looked at: a year of months
 
 
 class Runway(Struct, frozen=True):
@@ -33,89 +32,223 @@ class Runway(Struct, frozen=True):
 NEVER = Runway(None)
 
 
+class CapUse(Struct, frozen=True):
+    """Where a cap stands, and what is set aside of it."""
+
+    at: Standing
+    rows: Sequence[Reservation]
+
+    def lasting(self, ends: Mapping[str, int]) -> list[Reservation]:
+        """What runs on it and asks for more money before it ends."""
+        return [it for it in self.rows if _runs(it) and ends.get(it.id, FAR) > it.until]
+
+
+def runways(uses: Sequence[CapUse], ends: Mapping[str, int], now: int) -> dict[str, Runway]:
+    """When each cap runs out, by its id.
+
+    `ends` says which workspaces expire, and when. What one's own cap or allocation puts to
+    sleep asks no more of its pool.
+    """
+    stops, found = dict(ends), dict[str, Runway]()
+    for column in ("allocation", "project", "pool"):
+        known = dict(stops)
+        for use in (it for it in uses if it.at.cap.column == column):
+            found[use.at.cap.id] = end = runway(use.at, use.rows, known, now)
+            for it in use.lasting(known) if end.at is not None else ():
+                stops[it.id] = min(stops.get(it.id, FAR), max(it.until, end.at or 0))
+    return found
+
+
 def runway(at: Standing, rows: Sequence[Reservation], ends: Mapping[str, int], now: int) -> Runway:
     """When what runs on a cap is put to sleep, if all that runs and sleeps stays as it is.
 
-    Where nothing runs, when its disks will have spent it. `ends` says which workspaces expire,
-    and when: those ask for no more money.
+    Where nothing runs, when its disks will have spent it. `ends` says which workspaces end
+    by themselves, and when: those ask for no more money.
     """
-    if at.within is None:
-        return NEVER
-    end = FAR if at.within.end is None else at.within.end
-    lasting = [it for it in rows if _runs(it) and ends.get(it.id, FAR) > it.until]
-    found = _until_asleep(at, rows, lasting, end) if lasting else _until_spent(at, rows, now)
-    if found.at is None or (found.at >= end and not _closes(at, lasting)):
-        return NEVER
-    if _closes(at, lasting) and found.at > end - _stopping(lasting):
-        return Runway(max(now, end - _stopping(lasting)), f"{at.cap.words} ends then")
-    return Runway(max(now, found.at), found.because) if found.at < FAR else NEVER
-
-
-def asleep_at(percent: float, left: int, total: int, held: Sequence[Segment], now: int) -> Runway:
-    """When a share of a budget is spent at which all is put to sleep; never, if nothing runs."""
-    monthly = monthly_cost(held)
-    if not monthly or not any(it.kind is Kind.COMPUTE for it in held):
-        return NEVER
-    more = left - total + int(total * percent / 100)
-    return Runway(
-        now + max(0, more) * MONTH // monthly, f"all workspaces sleep at {percent:g} % of it"
-    )
-
-
-def _until_asleep(
-    at: Standing, rows: Sequence[Reservation], lasting: Sequence[Reservation], end: int
-) -> Runway:
-    growth = sum((it.compute or 0) * MONTH_HOURS for it in lasting)
-    growth += sum(it.disk or 0 for it in rows if _disk_grows(it, at, end))
-    until = min(it.until for it in lasting)
-    gone = until + at.left * MONTH // growth if growth else FAR
-    return Runway(gone, _set_aside(at))
-
-
-def _until_spent(at: Standing, rows: Sequence[Reservation], now: int) -> Runway:
-    monthly = sum(it.disk or 0 for it in rows if it.kept)
-    running = sum(held_compute(it, now) for it in rows)
-    left = at.cap.amount - at.settled - running
-    if left <= 0:
+    use, last = CapUse(at, rows), _last(at)
+    lasting = use.lasting(ends)
+    if at.within is not None and not lasting and at.settled >= at.cap.amount:
         return Runway(now, f"{_whole(at)} is spent")
-    gone = now + left * MONTH // monthly if monthly else FAR
-    return Runway(gone, f"disks will have spent {_whole(at)}")
+    awake = max((ends.get(it.id, FAR) for it in lasting), default=0)
+    for within in _windows(at, now):
+        start, end = max(now, within.start), within.end or FAR
+        here = _Period(use, ends, within, now, min((it.until for it in lasting), default=now))
+        until = min(end, awake)
+        if until > start and not here.holds(until):
+            found = _latest(start, until, here.holds)
+            return _earlier(Runway(found, here.binding(found)), at, lasting, last)
+        start = max(start, until)
+        if start < end and not here.pays(end - 1):
+            found = _latest(start, end, here.pays)
+            whole = _whole(at)
+            words = f"{whole} is spent" if found <= now else f"disks will have spent {whole}"
+            return _earlier(Runway(found, words), at, lasting, last)
+    until_then = [it for it in lasting if ends.get(it.id, FAR) >= last - it.stopping]
+    return _earlier(NEVER, at, until_then, last)
 
 
-def _disk_grows(it: Reservation, at: Standing, end: int) -> bool:
-    if not it.kept and not _runs(it):
-        return False
-    return at.cap.is_own or it.part_until < end
+class _Period(Struct, frozen=True):
+    """A cap in one of its periods, with all that is set aside of it carried on."""
+
+    use: CapUse
+    ends: Mapping[str, int]
+    within: Window
+    now: int
+    base: int  # from when on holds have to be carried on
+
+    @property
+    def _is_present(self) -> bool:
+        return self.within.start <= self.now
+
+    def holds(self, at: int) -> bool:
+        """Whether all that lasts can be held until then."""
+        return self._fits(self._carried(it, at) for it in self.use.rows)
+
+    def pays(self, at: int) -> bool:
+        """Whether what runs and disks have not spent it all by then."""
+        return self._fits(_kept_until(self._carried(it, at), at) for it in self.use.rows)
+
+    def binding(self, at: int) -> str:
+        """What of it no compute can have, in words."""
+        whole, disks = _whole(self.use.at), self.use.at.disks
+        if not self._is_present:
+            own = self.use.at.cap.is_own
+            rows = (self._carried(it, at) for it in self.use.rows)
+            disks = sum(held_disk(it, self.now, self.within, own=own) for it in rows)
+        words = f"{dollars(disks)} of {whole} is reserved for disks" if disks else ""
+        begun = f"{moment(self.within.start):%Y-%m-%d %H:%M} UTC"
+        when = "" if self._is_present else f", in the period that begins on {begun}"
+        return f"{words or f'{whole} is used up'}{when}"
+
+    def _fits(self, rows: Iterable[Reservation]) -> bool:
+        cap = self.use.at.cap
+        settled = self.use.at.settled if self._is_present else 0
+        needed = sum(held(it, self.now, self.within, own=cap.is_own) for it in rows)
+        return settled + needed <= cap.amount
+
+    def _carried(self, it: Reservation, at: int) -> Reservation:
+        """A reservation as it is when what lasts is held until then."""
+        more, until = max(0, at - self.base), it.until
+        if _runs(it):
+            until = max(until, min(at, self.ends.get(it.id, FAR)))
+        if not it.kept and not _runs(it):
+            return it
+        part = it.part_until + more if self._is_present else max(it.part_until, at + DISK)
+        return replace(it, until=until, disk_until=it.disk_until + more, part_until=part)
 
 
-def _runs(it: Reservation) -> bool:
-    return it.until > it.since
+def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], now: int) -> Runway:
+    """When a share of these caps together is spent, at which all is put to sleep.
+
+    As `Books.whole` counts: what disks spend beyond one allocation is not counted against
+    another. Never, if nothing runs by then.
+    """
+    start = now
+    for _ in range(PERIODS):
+        here = [(use, within) for use in uses if (within := _window(use.at, start)) is not None]
+        if not here:
+            return NEVER
+        end = min(within.end or FAR for _, within in here)
+        total = sum(use.at.cap.amount for use, _ in here)
+
+        def below(at: int, here: Sequence[tuple[CapUse, Window]] = here, of: int = total) -> bool:
+            return sum(_spent(*one, ends, now, at) for one in here) * 100 < of * percent
+
+        if not below(end - 1):
+            found = start if not below(start) else _latest(start, end - 1, below) + 1
+            if any(_awake_until(it, ends) > found for use, _ in here for it in use.rows):
+                return Runway(found, f"all workspaces sleep at {percent:g} % of it")
+        if end >= FAR:
+            return NEVER
+        start = end
+    return NEVER
 
 
-def _closes(at: Standing, lasting: Sequence[Reservation]) -> bool:
-    """Whether its pool ends with this period, and something has to sleep by then."""
-    pool = at.cap.pool
-    if not lasting or pool is None or pool.end_date is None or at.within is None:
-        return False
-    return at.within.end == int(pool.end_date.timestamp())
-
-
-def _stopping(lasting: Sequence[Reservation]) -> int:
-    return max((it.stopping for it in lasting), default=0)
-
-
-def _set_aside(at: Standing) -> str:
-    """What of a cap no compute can have, in words."""
-    if not at.disks:
-        return f"{_whole(at)} is used up"
-    return f"{dollars(at.disks)} of {_whole(at)} is reserved for disks"
-
-
-def _whole(at: Standing) -> str:
-    return f"the {dollars(at.cap.amount)} of {at.cap.words}"
+def of_project(uses: Sequence[CapUse], found: Mapping[str, Runway], project: str) -> Runway:
+    """The first date that is a project's own: of what it runs, or where that is none, keeps."""
+    mine = [use for use in uses if _concerns(use, project)]
+    return earliest([found[use.at.cap.id] for use in mine or uses])
 
 
 def earliest(found: Sequence[Runway]) -> Runway:
     """The first of several; never, where none ends."""
     ending = [it for it in found if it.at is not None]
     return min(ending, key=lambda it: it.at or 0) if ending else NEVER
+
+
+def _concerns(use: CapUse, project: str) -> bool:
+    """Whether the end of a cap is felt by a project: it runs there, or nobody does."""
+    mine = [it for it in use.rows if it.project == project]
+    running = [it for it in use.rows if _runs(it)]
+    if any(it in running for it in mine):
+        return True
+    return not running and any(it.kept for it in mine)
+
+
+def _spent(use: CapUse, within: Window, ends: Mapping[str, int], now: int, at: int) -> int:
+    """What will be spent of a cap in one of its periods, at most all of it by a part."""
+    settled = use.at.settled if within.start <= now else 0
+    own = use.at.cap.is_own
+    for it in use.rows:
+        until = min(at, _awake_until(it, ends))
+        so_far = _kept_until(replace(it, until=until, stopping=0) if _runs(it) else it, at)
+        settled += held_compute(so_far, now, within) + held_disk(so_far, now, within, own=own)
+    return settled if own else min(settled, use.at.cap.amount)
+
+
+def _kept_until(it: Reservation, at: int) -> Reservation:
+    """The same with its disk paid to then, and for no time in advance."""
+    if not it.kept and not _runs(it):
+        return replace(it, disk=None)
+    return replace(it, disk_until=at, part_until=at)
+
+
+def _awake_until(it: Reservation, ends: Mapping[str, int]) -> int:
+    return max(it.until, ends.get(it.id, FAR)) if _runs(it) else 0
+
+
+def _runs(it: Reservation) -> bool:
+    return it.until > it.since
+
+
+def _windows(at: Standing, now: int) -> Iterator[Window]:
+    """The present period of a cap and some that follow it."""
+    within = at.within
+    for _ in range(PERIODS):
+        if within is None:
+            return
+        yield within
+        if within.end is None:
+            return
+        within = _window(at, within.end)
+
+
+def _window(at: Standing, when: int) -> Window | None:
+    return at.within if at.cap.pool is None else window(at.cap.pool, when)
+
+
+def _last(at: Standing) -> int:
+    """When its pool ends."""
+    pool = at.cap.pool
+    return FAR if pool is None or pool.end_date is None else int(pool.end_date.timestamp())
+
+
+def _latest(first: int, last: int, fits: Callable[[int], bool]) -> int:
+    """The last moment that fits, of those from `first` on; `first` where not even that does."""
+    while last - first > 1:
+        middle = (first + last) // 2
+        first, last = (middle, last) if fits(middle) else (first, middle)
+    return first
+
+
+def _earlier(found: Runway, at: Standing, lasting: Sequence[Reservation], last: int) -> Runway:
+    """What runs out, or the end of its pool if that comes first; never, beyond the calendar."""
+    if lasting and last < FAR and at.within is not None:
+        closes = last - max(it.stopping for it in lasting)
+        if found.at is None or found.at > closes:
+            return Runway(closes, f"{at.cap.words} ends then")
+    return found if found.at is not None and found.at < FAR - 1 else NEVER
+
+
+def _whole(at: Standing) -> str:
+    return f"the {dollars(at.cap.amount)} of {at.cap.words}"

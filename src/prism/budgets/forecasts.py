@@ -1,0 +1,62 @@
+"""Reads what a forecast needs: whose caps share a pool, and when what runs on them expires."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from prism.budgets import store
+from prism.budgets.books import Books, allocation_cap, parts, project_cap
+from prism.budgets.model import Cap
+from prism.budgets.runway import NEVER, CapUse, Runway, runways, threshold
+from prism.projects import store as projects
+from prism.projects.model import Project
+
+
+class Forecasts:
+    """What a plan and a budget say of the future, from one computation, as of one moment."""
+
+    def __init__(self, books: Books, sql: Connection) -> None:
+        self._books, self._sql = books, sql
+
+    def ends(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, Runway]:
+        """When each of these caps runs out, by its id; `known` adds to who expires and when."""
+        every = [*uses, *self._sharing(uses)]
+        found = runways(every, self._expiries(every, known), self._books.now)
+        return {use.at.cap.id: found[use.at.cap.id] for use in uses}
+
+    def threshold(self, it: Project, uses: Sequence[CapUse], known: Mapping[str, int]) -> Runway:
+        """When so much is spent that all of a project is put to sleep, where it says so."""
+        if it.auto_hibernate_threshold is None:
+            return NEVER
+        read = {use.at.cap.id: use for use in uses}
+        caps = [project_cap(it, it.cap)] if it.cap is not None else parts(self._sql, it)
+        counted = [read.get(cap.id) or self._use(cap) for cap in caps]
+        now = [use for use in counted if use.at.within is not None]
+        ends = self._expiries(now, known)
+        return threshold(now, it.auto_hibernate_threshold, ends, self._books.now)
+
+    def _sharing(self, uses: Sequence[CapUse]) -> list[CapUse]:
+        """The caps of others that spend from the same pools, which may be used up before."""
+        known, found = {use.at.cap.id for use in uses}, list[CapUse]()
+        for use in uses:
+            if (pool := use.at.cap.pool) is None or use.at.cap.column != "pool":
+                continue
+            for id in sorted({it.allocation for it in use.rows if it.allocation} - known):
+                part = store.find_allocation(self._sql, id)
+                owner = None if part is None else projects.find(self._sql, part.project)
+                if part is None or owner is None:
+                    continue
+                caps = [allocation_cap(part, owner, pool)]
+                if owner.cap is not None:
+                    caps.append(project_cap(owner, owner.cap))
+                found += [self._use(cap) for cap in caps if cap.id not in known]
+                known |= {cap.id for cap in caps}
+        return found
+
+    def _use(self, cap: Cap) -> CapUse:
+        rows = store.reservations_of(self._sql, cap.column, cap.id)
+        return CapUse(self._books.standing_of(self._sql, cap, rows), rows)
+
+    def _expiries(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, int]:
+        ids = sorted({it.id for use in uses for it in use.rows} - known.keys())
+        return store.expiries(self._sql, ids) | dict(known)
