@@ -57,9 +57,9 @@ def test_a_cap_on_which_nothing_of_the_project_runs_does_not_set_its_date(lab):
 
 def test_an_allocation_that_is_used_up_does_not_end_what_runs_on_another(lab):
     lab.project("lab")
-    given(lab, "a", 0.5)
+    given(lab, "a", 1.0)
     given(lab, "b", 100.0)
-    lab.running("first", size="L", project="lab", budget="a", storage={"ebs_volume_size": 1})
+    lab.running("first", size="L", project="lab", budget="a", storage=SMALL)
     until_asleep(lab, "first")
     lab.verb("first", "terminate", confirm="DELETE")
     lab.settle()
@@ -74,7 +74,7 @@ def test_a_pool_lasts_longer_once_anothers_allocation_is_used_up(lab):
     given(lab, "grant", 4.0, amount=3.0)
     lab.allocate("grant", "other", 1.0)
     lab.running("mine", size="M", project="lab", storage=SMALL)
-    lab.running("theirs", size="XL", project="other", storage=SMALL)
+    lab.running("theirs", size="L", project="other", storage=SMALL)
     said = moment(forecast(lab)["runs_out_on"])
     until_asleep(lab, "theirs")
     assert lab.state("mine") == "running"
@@ -120,7 +120,7 @@ def test_a_period_that_pays_for_each_whole_day_never_runs_out(lab):
     lab.settle(hours=12)
     lab.running(project="lab", size="M", storage=SMALL)
     assert forecast(lab)["runs_out_on"] is None
-    lab.live(hours=40, step=30)
+    lab.live(hours=40)
     assert lab.state() == "running"
 
 
@@ -151,7 +151,7 @@ def test_a_plan_knows_the_threshold_at_which_all_is_put_to_sleep(lab):
 
 def test_a_threshold_beyond_the_calendar_is_never(lab):
     lab.project("big", 10_000_000_000.0, auto_hibernate_threshold=90.0)
-    lab.running(project="big", size="XS", storage={"ebs_volume_size": 1})
+    lab.running(project="big", size="S", storage=SMALL)
     assert forecast(lab, "big")["runs_out_on"] is None
     assert lab.launch("next", project="big", dry_run=True).status_code == 200
 

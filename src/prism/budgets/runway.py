@@ -166,8 +166,9 @@ def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], n
 
 def of_project(uses: Sequence[CapUse], found: Mapping[str, Runway], project: str) -> Runway:
     """The first date that is a project's own: of what it runs, or where that is none, keeps."""
-    mine = [use for use in uses if _concerns(use, project)]
-    return earliest([found[use.at.cap.id] for use in mine or uses])
+    runs = [use for use in uses if any(_runs(it) for it in use.rows if it.project == project)]
+    keeps = [use for use in uses if _keeps_alone(use, project)]
+    return earliest([found[use.at.cap.id] for use in runs or keeps or uses])
 
 
 def earliest(found: Sequence[Runway]) -> Runway:
@@ -176,13 +177,10 @@ def earliest(found: Sequence[Runway]) -> Runway:
     return min(ending, key=lambda it: it.at or 0) if ending else NEVER
 
 
-def _concerns(use: CapUse, project: str) -> bool:
-    """Whether the end of a cap is felt by a project: it runs there, or nobody does."""
-    mine = [it for it in use.rows if it.project == project]
-    running = [it for it in use.rows if _runs(it)]
-    if any(it in running for it in mine):
-        return True
-    return not running and any(it.kept for it in mine)
+def _keeps_alone(use: CapUse, project: str) -> bool:
+    """Whether a project keeps disks on a cap on which nothing runs."""
+    mine = any(it.kept for it in use.rows if it.project == project)
+    return mine and not any(_runs(it) for it in use.rows)
 
 
 def _spent(use: CapUse, within: Window, ends: Mapping[str, int], now: int, at: int) -> int:
