@@ -125,7 +125,10 @@ def ran(lab, kind=Kind.COMPUTE):
 def launched(lab, project="lab", **more):
     answer = lab.launch(project=project, **more)
     assert answer.status_code == 201, answer.text
-    lab.settle()
+    for _ in range(20):  # EC2 shows late what was made for it
+        lab.settle(seconds=1)
+        if lab.workspace().machine_id is not None:
+            break
 
 
 def running(lab, **more):
@@ -288,6 +291,7 @@ def test_a_run_that_nobody_saw_is_paid(lab, start):
 def test_one_that_never_got_a_machine_ran_for_nothing(lab, start):
     launched(lab)
     lab.house.close()
+    lab.clock.advance(seconds=30)  # EC2 shows it to everybody by now
     by_hand(lab, "terminate_instances")
     after = start()
     after.settle(seconds=20)
