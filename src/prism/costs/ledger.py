@@ -15,7 +15,6 @@ from prism.costs.plan import (
     cost,
     day_of,
     filled,
-    is_being_made,
     least_seconds,
     second,
     sweep,
@@ -157,5 +156,5 @@ def _stale(it: Segment, of: Booking, what: Charge | None) -> bool:
 def _priced(it: Workspace) -> tuple[object, ...]:
     """What of a workspace decides what it costs."""
     paying = (it.project, it.allocation, it.pool, it.public_ip, it.hourly_rate, it.root_gb)
-    seen = (it.seen, it.charged, it.machine_id, is_being_made(it), it.ended_at is None)
+    seen = (it.seen, it.charged, it.machine_id, it.ready_at is None, it.ended_at is None)
     return (*seen, *paying)

@@ -25,7 +25,7 @@ from prism.costs.model import (
     Stretch,
 )
 from prism.kit.money import Micros
-from prism.workspaces.model import Seen, Verb, Workspace
+from prism.workspaces.model import Seen, Workspace
 
 NOWHERE = frozenset({Seen.NONE, Seen.UNSURE, Seen.GONE})
 FREE, SIMULATED, SIMULATED_REGION, SIMULATED_DISK = "local", "simulated", "us-east-1", "gp3"
@@ -110,7 +110,7 @@ def charges(it: Workspace) -> dict[Kind, Charge]:
     found: dict[Kind, Charge] = {}
     if it.machine_id is None or it.seen in NOWHERE or it.ended_at is not None:
         return found
-    if is_being_made(it):
+    if it.seen is Seen.STARTING and it.ready_at is None and not it.charged:
         return found
     found[Kind.ROOT] = Charge(f"{it.root_gb} GB {it.root_type}", disk_rate(it))
     if it.seen is Seen.ON or it.charged:
@@ -120,12 +120,6 @@ def charges(it: Workspace) -> dict[Kind, Charge]:
     if it.seen is Seen.ASLEEP:
         found[Kind.ASLEEP] = Charge(it.instance_type, compute_rate(it))
     return found
-
-
-def is_being_made(it: Workspace) -> bool:
-    """Whether it comes up for the first time, and nothing of it is paid for yet."""
-    there = it.ready_at is not None or it.verb in {Verb.START, Verb.RESUME} or it.charged
-    return it.seen is Seen.STARTING and not there
 
 
 def least_seconds(it: Workspace) -> int:
