@@ -42,7 +42,7 @@ def test_bodies_are_as_strict_as_they_are(api):
     needed = {
         path: methods["put"]["requestBody"]["required"]
         for path, methods in api["paths"].items()
-        if "put" in methods
+        if "put" in methods and not path.endswith("/files/content")  # which is no JSON
     }
     assert needed["/api/v1/projects/{project_id}"] is False, "nothing of it is required"
     assert needed["/api/v1/projects/{project_id}/members/{email}"] is True

@@ -1,5 +1,7 @@
 """The findings of `prism doctor` by HTTP, as a real daemon finds them."""
 
+import json
+
 import pytest
 
 from prism.daemon.doctor import Doctor, DoctorFailed
@@ -20,7 +22,7 @@ def home(tmp_path_factory):
 
 def test_the_daemon_and_the_command_find_the_same(home):
     found = home.client.daemon.doctor()
-    here = home.said("doctor", "--daemon")
+    here = json.loads(home.cli("doctor", "--daemon", "--json").stdout)
     # What they say may have figures of the moment in it.
     told = [(it.check, it.level, it.fix) for it in found.findings]
     assert [(it["check"], it["level"], it["fix"]) for it in here] == told

@@ -66,9 +66,12 @@ class Mounts(Struct, frozen=True):
     `root` is where every volume is.
     """
 
-    root: str = ""
-    volumes: tuple[Mount, ...] = ()
+    root: str
+    volumes: tuple[Mount, ...]
     leaving: tuple[Mount, ...] = ()
+
+
+NOTHING = Mounts("", ())
 
 
 class LocalVolumes:
@@ -308,12 +311,12 @@ class LocalVolumes:
         """What it has; where its file says nothing, that is attached anew, one by one."""
         path = self._machines / f"{machine}{SUFFIX}"
         try:
-            return two_copies.read(path, Mounts) if path.exists() else Mounts()
+            return two_copies.read(path, Mounts) if path.exists() else NOTHING
         except FileNotFoundError:
-            return Mounts()
+            return NOTHING
         except two_copies.Unreadable as why:
             bad[machine] = why.message
-            return Mounts()
+            return NOTHING
 
     def _note(
         self,
