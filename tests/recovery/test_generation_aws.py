@@ -109,8 +109,8 @@ class AwsWorld:
         return {it["Key"]: it["Value"] for it in found}
 
     def attached(self, id):
-        [it] = self.ec2.describe_volumes(VolumeIds=[id])["Volumes"]
-        return bool(it["Attachments"])
+        which = [{"Name": "volume-id", "Values": [id]}]  # by id it is an error until it is shown
+        return any(it["Attachments"] for it in self.ec2.describe_volumes(Filters=which)["Volumes"])
 
     def destroyed(self, since):
         done = [it.action for it in self.aws.calls[since:]]

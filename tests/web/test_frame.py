@@ -11,7 +11,11 @@ PAGES = ("/", "/workspaces", "/launch", "/templates", "/templates/data-science-p
 ATTEMPTS = """
 async () => {
   const could = {}, blocked = new Set();
-  document.addEventListener("securitypolicyviolation", it => blocked.add(it.effectiveDirective));
+  let told = 0;
+  document.addEventListener("securitypolicyviolation", it => {
+    blocked.add(it.effectiveDirective);
+    told += 1;
+  });
   const script = document.createElement("script");
   script.textContent = "window.inline = true";
   document.body.append(script);
@@ -30,8 +34,10 @@ async () => {
   could.fetch = await fetch(away, {mode: "no-cors"}).then(() => true, () => false);
   for (const kind of ["img", "script", "iframe"]) {
     const element = Object.assign(document.createElement(kind), {src: away});
+    const before = told;
     document.body.append(element);
-    await new Promise(done => setTimeout(done, 50));
+    for (let waits = 0; told === before && waits < 600; waits += 1)
+      await new Promise(done => setTimeout(done, 50));
     element.remove();
   }
   could.blocked = [...blocked].sort();

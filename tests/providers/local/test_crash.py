@@ -72,7 +72,7 @@ def life(world, id, number):
     for verb, seen in steps:
         if verb:
             getattr(world.compute, verb)(id)
-        eventually(lambda seen=seen: world.machine(id).seen in {seen, Seen.OFF})
+        eventually(lambda seen=seen: world.machine(id).seen in {seen, Seen.OFF}, 90)
     return len(tally.read_bytes())
 
 
