@@ -49,6 +49,11 @@ class Standing(Struct, frozen=True):
         return Micros(max(0, cents))
 
     @property
+    def overrun(self) -> int:
+        """By how much it is passed, whatever has passed it: docs/money.md says what can."""
+        return max(0, self.settled - self.cap.amount)
+
+    @property
     def part(self) -> float:
         """How much of the cap is spent, of 1; of nothing, as of an emptied allocation, all is."""
         return self.settled / self.cap.amount if self.cap.amount else 1.0

@@ -75,6 +75,12 @@ class ProjectMoney(Struct, frozen=True):
         return min(self.own.shown_left, parts) if self.parts else self.own.shown_left
 
     @property
+    def overrun(self) -> int:
+        """By how much it is passed: the own cap counts what the allocations count, too."""
+        own = 0 if self.own is None else self.own.overrun
+        return max(own, sum(it.allocation.overrun for it in self.parts))
+
+    @property
     def _counted(self) -> Sequence[Standing]:
         return self.present if self.own is None else [self.own]
 

@@ -21,7 +21,7 @@ from prism.budgets.plan import midnight, month_after, month_before
 from prism.budgets.project_money import MoneyReader, ProjectMoney
 from prism.budgets.report import report
 from prism.budgets.runway import CapUse, earliest, of_project
-from prism.budgets.view import alerts, breakdown, outcome, overrun, top_spenders
+from prism.budgets.view import alerts, breakdown, outcome, top_spenders
 from prism.costs import store as ledger
 from prism.costs.advice import advice, enough
 from prism.costs.model import DAY, MONTH_HOURS, Kind, Observer, Segment
@@ -116,7 +116,7 @@ class Purse:
             total_allocated=None if money.allocated is None else amount(money.allocated),
             current_spend=None if found.is_unknown else amount(paid),
             remaining=None if remaining is None else amount(remaining),
-            overrun=max(map(overrun, money.given), default=0.0),
+            overrun=amount(Micros(money.overrun)),
             cost_breakdown=breakdown(kinds, {kind for _, kind in found.unpriced}),
             hibernation_savings=amount(Micros(kinds.get(Kind.ASLEEP, 0))),
             top_spending_instances=tuple(top_spenders(spenders, paid)[:TOP]),

@@ -41,7 +41,7 @@ def pool(it: Pool, allocated: int, at: Standing) -> PoolShown:
         left=amount(at.shown_left),
         spent_after_end=amount(Micros(at.after)),
         utilization_rate=round(at.settled / it.total, 4),
-        overrun=overrun(at),
+        overrun=amount(Micros(at.overrun)),
         period=it.period,
         time_zone=it.time_zone,
         period_start=moment(within.start) if within else None,
@@ -73,16 +73,11 @@ def allocation(
         left=amount(min(at.shown_left, at.shown_left if pool is None else pool.shown_left)),
         spent_after_end=amount(Micros(at.after)),
         utilization_rate=round(at.settled / it.amount, 4) if it.amount else 0.0,
-        overrun=overrun(at),
+        overrun=amount(Micros(at.overrun)),
         alert_threshold=it.alert_threshold,
         allocated_at=it.allocated_at,
         allocated_by=it.allocated_by,
     )
-
-
-def overrun(at: Standing) -> float:
-    """By how much a cap is passed, whatever has passed it: docs/money.md says what can."""
-    return amount(Micros(max(0, at.settled - at.cap.amount)))
 
 
 def status(at: Standing) -> Literal["ok", "warning", "critical"]:
