@@ -94,10 +94,12 @@ class Lab:
             return ledger._many(sql, query)
 
     def recount(self, start=0, end=None, **only):
-        """Brute force, with fractions of a micro-dollar only where the contract floors them."""
-        end = self.now if end is None else end
+        """Brute force, with fractions of a micro-dollar only where the contract floors them.
+
+        Without an end it is all that is booked: also the rest of a minute that EC2 charges.
+        """
         return sum(
-            cost_by(it, end) - cost_by(it, start)
+            cost_by(it, (it.ended or self.now) if end is None else end) - cost_by(it, start)
             for it in self.segments()
             if it.kind is not Kind.ASLEEP
             and all(getattr(it, field) == value for field, value in only.items())
@@ -113,8 +115,7 @@ class Lab:
                 within = ALWAYS if cap.pool is None else window(cap.pool, self.now)
                 if within is None:
                     continue
-                start, end = within.start, within.end or 2**40
-                settled = self.recount(start, min(end, self.now), **{cap.column: cap.id})
+                settled = self.recount(within.start, **{cap.column: cap.id})
                 rows = budgets.reservations_of(sql, cap.column, cap.id)
                 own = cap.column == "project"
                 reserved = sum(held(it, self.now, within, own=own) for it in rows)

@@ -244,8 +244,35 @@ def test_each_start_is_charged_for_a_minute_at_least(lab):
     assert lab.recount(kind="compute") == lab.recount(kind="compute", start=0)
     filled = [it for it in lab.segments() if "to 60 s for a start" in it.detail]
     assert len(filled) == 2
-    assert all(it.ended <= lab.now for it in filled), "no sum is of the future"
+    runs = {it.ended for it in lab.segments() if it.kind is Kind.COMPUTE and it not in filled}
+    assert all(it.began in runs for it in filled), "it is charged after the run, not before it"
     lab.standings()
+
+
+def test_the_minute_of_a_start_is_charged_after_it_never_before(lab, aws):
+    """A run of seconds begins and ends at midnight: nothing of it is in the month before."""
+    lab.pool("grant", 50.0, "daily")
+    lab.project("p")
+    lab.allocate("grant", "p", 50.0)
+    month = (lab.clock.now().replace(day=1) + timedelta(days=32)).replace(day=1)
+    midnight = int(month.replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
+    lab.clock.advance(seconds=midnight - lab.now - PENDING - 2)
+    launched(lab, project="p")
+    while not ran(lab):
+        lab.settle(seconds=1)
+    assert lab.now - midnight < 10
+    by_hand(lab, "terminate_instances")
+    becomes(lab, "terminated", seconds=2)
+    run, rest = [it for it in lab.segments() if it.kind is Kind.COMPUTE]
+    assert rest.began == run.ended
+    assert rest.ended == run.began + 60 > lab.now - SLACK
+    last_month = f"projects/p/report?month={month - timedelta(days=1):%Y-%m}"
+    assert lab.get(last_month)["micros"] == lab.recount(0, midnight, project=run.project)
+    assert lab.recount(run.began - 3600, run.began, kind=Kind.COMPUTE) == 0
+    lab.standings()
+    lab.settle(seconds=90)
+    lab.standings()
+    assert lab.get("budgets/grant")["spent"] == round(lab.recount(midnight) / 1e6, 2)
 
 
 def test_one_that_sends_itself_to_sleep_is_paid_until_it_sleeps(lab):

@@ -44,6 +44,7 @@ change = st.fixed_dictionaries(
         "roll": st.booleans(),
         "mark": st.booleans(),
         "look": st.booleans(),
+        "least": st.sampled_from((0, 60, 5000)),
     }
 )
 
@@ -80,7 +81,7 @@ def played(db, clock, story):
         with db.write() as tx:
             if it["look"]:
                 ledger.confirmed(tx, ["a", "b", "c"], clock.now())
-            ledger.set(tx, of, charges, at)
+            ledger.set(tx, of, charges, at, least=it["least"])
             if it["mark"]:
                 then = second(clock.now()) - 1000
                 now = second(clock.now())
@@ -192,6 +193,33 @@ def test_every_sum_equals_the_recount_many_times(books):
         "three days late: every total, day, week, month, and distinct count equals a "
         "recount of the segments to the micro-dollar.",
     )
+
+
+@pytest.mark.parametrize("pause", [0, 5, 48, 100])
+def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_before(books, pause):
+    """Runs of 12 s, `pause` seconds apart; sums are exact at each moment that has passed."""
+    (db, clock), rate = books, Rate(360_000_000, 1, "test")
+    ledger, of = Ledger(db, clock), Booking("a", "a", "ada", "aws", None, "p")
+    begun = second(clock.now())
+    for _ in range(3):
+        for what, more in (({Kind.COMPUTE: Charge("m", rate)}, 12), ({}, pause)):
+            with db.write() as tx:
+                ledger.set(tx, of, what, clock.now(), least=60)
+                now = second(clock.now())
+                by = store.total_by(tx.sql, "project", "p", now - 1, now)
+                found = store._many(tx.sql, store.SELECT)
+            assert by == sum(cost_by(it, now - 1) for it in found), "also while some is to come"
+            clock.advance(seconds=more)
+    clock.advance(seconds=100)
+    now = second(clock.now())
+    with db.read() as sql:
+        found = store._many(sql, store.SELECT)
+        assert store.total(sql, "project", "p", now) == 3 * 60 * 100_000
+    runs = [it for it in found if it.detail == "m"]
+    assert [it.ended - it.began for it in runs] == [12] * 3
+    assert [it.began - begun for it in runs] == [0, 12 + pause, 2 * (12 + pause)], "at their time"
+    rests = [it for it in found if it.detail != "m"]
+    assert [(it.began, it.ended) for it in rests] == [(it.ended, it.began + 60) for it in runs]
 
 
 def test_what_sleeps_saves_and_nothing_else_does(lab):

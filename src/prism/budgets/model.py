@@ -315,21 +315,22 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """Where one cap stands, and when it runs out if all goes on as it does now.
 
     `because` says what ends it; `projected` is what would be spent by the period's end, or in
-    720 hours, if nothing did.
+    720 hours, if nothing did. What is spent of it and left is null where nobody knows the price
+    of anything that it paid for.
     """
 
     cap: str
     scope: Literal["project", "allocation", "pool"]
     id: str
     amount: float
-    settled: float
-    spent: float
+    settled: float | None
+    spent: float | None
     reserved: float
     reserved_for_disks: float
-    left: float
+    left: float | None
     spent_after_end: float
     period_end: datetime | None
-    projected: float
+    projected: float | None
     runs_out: datetime | None
     runs_out_on: datetime | None
     because: str | None
@@ -355,7 +356,7 @@ class ProjectBudget(Struct, frozen=True, kw_only=True):
     overrun: float
     caps: tuple[Outcome, ...]
     cost_breakdown: CostBreakdown
-    hibernation_savings: float
+    hibernation_savings: float | None
     top_spending_instances: tuple[TopInstance, ...]
     budget_alerts: BudgetAlerts
     unpriced: tuple[str, ...]
@@ -367,7 +368,7 @@ class Analysis(Struct, frozen=True, kw_only=True):
     """Where a project's money goes, and how less of it would."""
 
     current_monthly_burn: float | None
-    projected_monthly_burn: float
+    projected_monthly_burn: float | None
     hibernation_potential_savings: float | None
     optimization_recommendations: tuple[Advice, ...]
 
@@ -392,16 +393,22 @@ class Forecast(Struct, frozen=True, kw_only=True):
 
 
 class Share(Struct, frozen=True):
-    """One line of a report's table; the cents of a table add up, `micros` is exact."""
+    """One line of a report's table; the cents of a table add up, `micros` is exact.
+
+    They are null where nobody knows the price of anything in it.
+    """
 
     name: str
-    cost: float
-    percentage: float
-    micros: int
+    cost: float | None
+    percentage: float | None
+    micros: int | None
 
 
 class Report(Struct, frozen=True, kw_only=True):
     """A month of a project, for whoever signs it; `micros` is the exact total.
+
+    Both are null where nobody knows the price of anything in it; `unknown` names what is not
+    in them.
 
     Its days begin at midnight of `time_zone`: that of the pools that paid, if they share one.
     """
@@ -411,9 +418,9 @@ class Report(Struct, frozen=True, kw_only=True):
     start: date
     end: date
     time_zone: str
-    total: float
-    micros: int
-    hibernation_savings: float
+    total: float | None
+    micros: int | None
+    hibernation_savings: float | None
     by_kind: tuple[Share, ...]
     by_workspace: tuple[Share, ...]
     by_user: tuple[Share, ...]

@@ -25,7 +25,7 @@ from prism.budgets.view import alerts, breakdown, outcome, top_spenders
 from prism.costs import store as ledger
 from prism.costs.advice import advice, enough
 from prism.costs.model import DAY, MONTH_HOURS, Kind, Observer, Segment
-from prism.costs.plan import as_date, day_of, moment, monthly_cost
+from prism.costs.plan import as_date, day_of, known_monthly, moment
 from prism.costs.service import BURN, CostService
 from prism.costs.view import called, lines
 from prism.kit.clock import Clock
@@ -45,6 +45,7 @@ class Reading(Struct, frozen=True):
     paid: Micros
     spent: Micros
     unpriced: tuple[tuple[str, Kind], ...]
+    unpriced_until: int
     shown: dict[str, Any]
 
     @property
@@ -66,13 +67,16 @@ class Purse:
         """Each project's money, by its id."""
         spent = ledger.totals_of_projects(sql, self._books.now)
         burns = self._costs.burns(sql)
-        unpriced = ledger.projects_with_unpriced(sql)
+        unpriced, lately = ledger.unpriced_until(sql, self._books.now), self._costs.burn_begins()
         reader = MoneyReader(self._books, sql, spent)
         if len(asked) > 1:
             reader.read_all()
         return {
             it.id: _spending(
-                reader.of(it), Micros(spent.get(it.id, 0)), burns.get(it.id), it.id in unpriced
+                reader.of(it),
+                Micros(spent.get(it.id, 0)),
+                _known(burns.get(it.id), unpriced.get(it.id, 0) > lately),
+                it.id in unpriced,
             )
             for it in asked
         }
@@ -109,8 +113,14 @@ class Purse:
             spenders = ledger.top(sql, it.id, now)
             given = [at for at in found.money.given if at.within is not None]
             burns = self._burns(sql, it, given)
+            saved = _known(
+                Micros(kinds.get(Kind.ASLEEP, 0)),
+                Kind.ASLEEP in kinds and ledger.saved_unknown(sql, it.id),
+            )
         money, paid = found.money, found.paid
-        remaining = None if money.allocated is None else Micros(money.allocated - found.spent)
+        remaining = None
+        if money.allocated is not None and not found.is_unknown:
+            remaining = Micros(money.allocated - found.spent)
         return ProjectBudget(
             **found.shown,
             total_allocated=None if money.allocated is None else amount(money.allocated),
@@ -118,9 +128,11 @@ class Purse:
             remaining=None if remaining is None else amount(remaining),
             overrun=amount(Micros(money.overrun)),
             cost_breakdown=breakdown(kinds, {kind for _, kind in found.unpriced}),
-            hibernation_savings=amount(Micros(kinds.get(Kind.ASLEEP, 0))),
+            hibernation_savings=None if saved is None else amount(saved),
             top_spending_instances=tuple(top_spenders(spenders, paid)[:TOP]),
-            budget_alerts=alerts(given, burns, now),
+            budget_alerts=alerts(
+                given, burns, now, unpriced=found.unpriced_until > self._costs.burn_begins()
+            ),
             unpriced=tuple(sorted({called(*one) for one in found.unpriced})),
         )
 
@@ -129,7 +141,9 @@ class Purse:
         now = self._books.now
         with self._db.read() as sql:
             it = projects.named(sql, name)
+            unpriced = ledger.unpriced_until(sql, now).get(it.id, 0)
             burn = self._costs.burns(sql).get(it.id)
+            burn = _known(burn, unpriced > self._costs.burn_begins())
             monthly = self._costs.monthly(sql, it.id)
             observed = self._observer.observed(sql, it.id) if self._observer else ()
             ran = [one for one in ledger.within(sql, now - BURN * DAY, now, it.id) if _ran(one)]
@@ -140,7 +154,7 @@ class Purse:
         sleep = sum(one.potential_savings for one in found if one.type in SLEEP)
         return Analysis(
             current_monthly_burn=None if burn is None else amount(burn),
-            projected_monthly_burn=amount(monthly),
+            projected_monthly_burn=None if monthly is None else amount(monthly),
             hibernation_potential_savings=round(sleep, 2) if enough(observed) else None,
             optimization_recommendations=tuple(found),
         )
@@ -152,7 +166,7 @@ class Purse:
             found = self._read(sql, it)
             held = [one for one in ledger.open_now(sql, it.id) if one.is_paid]
         unknown = sorted({called(one.name, one.kind) for one in held if one.amount is None})
-        monthly = None if held and all(one.amount is None for one in held) else monthly_cost(held)
+        monthly = known_monthly(held)
         return Forecast(
             **found.shown,
             project=it.name,
@@ -208,34 +222,42 @@ class Purse:
         spent = ledger.totals_of_projects(sql, now, it.id)
         reader = MoneyReader(self._books, sql, spent)
         money, paid = reader.of(it), Micros(spent.get(it.id, 0))
-        unpriced = tuple(ledger.unpriced(sql, it.id))
+        unpriced, lately = tuple(ledger.unpriced(sql, it.id)), ledger.unpriced_until(sql, now)
+        is_unknown = bool(unpriced) and not paid
         uses = [CapUse(at, reader.rows(at.cap)) for at in money.standings]
         forecasts = Forecasts(self._books, sql)
         found = forecasts.ends(uses, {})
         ends = [(use.at, found[use.at.cap.id]) for use in uses]
         asleep = forecasts.threshold(it, uses, {})
         first = earliest([asleep, of_project(uses, found, it.id)])
-        held = ledger.open_now(sql, None if money.parts else it.id) if ends else []
         used = Micros(paid if money.allocated is None else money.spent)
-        reserved = money.reserved
-        if money.allocated is None:
-            reserved = self._books.sum_held(store.reservations_of(sql, "project", it.id))
+        held = ledger.open_now(sql, None if money.parts else it.id) if ends else []
         return Reading(
             money=money,
             paid=paid,
             spent=used,
             unpriced=unpriced,
+            unpriced_until=lately.get(it.id, 0),
             shown={
-                "spent": None if unpriced and not paid else amount(used),
-                "reserved": amount(Micros(reserved)),
-                "left": None if money.left is None else amount(Micros(money.left)),
+                "spent": None if is_unknown else amount(used),
+                "reserved": amount(Micros(self._reserved(sql, it, money))),
+                "left": None if is_unknown or money.left is None else amount(Micros(money.left)),
                 "runs_out_on": None if first.at is None else moment(first.at),
                 "because": first.because,
-                "caps": tuple(outcome(at, end, pace(held, at.cap), now) for at, end in ends),
+                "caps": tuple(
+                    outcome(at, end, pace(held, at.cap), now, unknown=_is_unknown(at, lately))
+                    for at, end in ends
+                ),
                 "as_of": moment(now),
                 "not_limited": not_limited(it.id, money, held),
             },
         )
+
+    def _reserved(self, sql: Connection, it: Project, money: ProjectMoney) -> int:
+        """What is set aside of its money; of all that it runs, where nothing limits it."""
+        if money.allocated is not None:
+            return money.reserved
+        return self._books.sum_held(store.reservations_of(sql, "project", it.id))
 
     def _burns(
         self, sql: Connection, it: Project, standings: Sequence[Standing]
@@ -259,6 +281,17 @@ def not_limited(project: str, money: ProjectMoney, held: Sequence[Segment]) -> t
         return ()
     mine = [it for it in held if it.project == project and it.is_paid and it.amount]
     return tuple(sorted({called(it.name, it.kind) for it in mine if it.allocation is None}))
+
+
+def _is_unknown(at: Standing, unpriced: Mapping[str, int]) -> bool:
+    """Whether nobody knows the price of anything that a cap paid for in its present period."""
+    begun = at.within.start if at.within else 0
+    return not at.settled and unpriced.get(at.cap.id, -1) > begun
+
+
+def _known(paid: Micros | None, is_unpriced: bool) -> Micros | None:
+    """A sum; null where it counts nothing, and something has no known price."""
+    return None if is_unpriced and not paid else paid
 
 
 def _ran(it: Segment) -> bool:

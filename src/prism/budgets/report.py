@@ -24,8 +24,8 @@ def report(
 ) -> Report:
     """What the lines of a period add up to; its days begin at midnight of that time zone."""
     paid = [it for it in lines if it.kind is not Kind.ASLEEP]
-    total = sum(it.micros or 0 for it in paid)
-    saved = sum(it.micros or 0 for it in lines if it.kind is Kind.ASLEEP)
+    total = _known(paid)
+    saved = _known([it for it in lines if it.kind is Kind.ASLEEP])
     money = _named({it.budget for it in paid}, pools)
     return Report(
         project=project,
@@ -33,9 +33,9 @@ def report(
         start=first,
         end=end - timedelta(days=1),
         time_zone=time_zone,
-        total=amount(Micros(total)),
+        total=None if total is None else amount(total),
         micros=total,
-        hibernation_savings=amount(Micros(saved)),
+        hibernation_savings=None if saved is None else amount(saved),
         by_kind=_shares(((WORDS[it.kind], it) for it in paid), total),
         by_workspace=_shares(((called(it.name, it.kind), it) for it in paid), total),
         by_user=_shares(((it.user, it) for it in paid), total),
@@ -50,8 +50,8 @@ def markdown(it: Report) -> str:
     """A report to read and to print."""
     parts = [
         f"# {_plain(it.project)}: {it.month}",
-        f"{it.start} to {it.end}, time zone {it.time_zone}. Spent: **${it.total:,.2f}**. "
-        f"Saved by hibernation: ${it.hibernation_savings:,.2f}.",
+        f"{it.start} to {it.end}, time zone {it.time_zone}. Spent: **{_usd(it.total)}**. "
+        f"Saved by hibernation: {_usd(it.hibernation_savings)}.",
         _table("What it was spent on", it.by_kind),
         _table("By workspace or volume", it.by_workspace),
         _table("By person", it.by_user),
@@ -59,7 +59,7 @@ def markdown(it: Report) -> str:
     ]
     if it.unknown:
         names = ", ".join(_plain(name) for name in it.unknown)
-        parts.append(f"Not in the total, because their price is not known: {names}.")
+        parts.append(f"{_without_price(it.unknown)}, not in the total: {names}.")
     if it.reconstructed_seconds:
         hours = it.reconstructed_seconds / 3600
         parts.append(
@@ -79,10 +79,12 @@ def table(it: Report) -> str:
     sections = ("by_kind", "by_workspace", "by_user", "by_budget")
     for section in sections:
         for share in getattr(it, section):
-            cells = (section.removeprefix("by_"), _cell(share.name), f"{share.cost:.2f}")
-            writer.writerow((*cells, share.percentage, share.micros))
-    whole = ("total", _cell(it.project), f"{it.total:.2f}", 100.0 if it.micros else 0.0)
-    writer.writerow((*whole, it.micros))
+            first = (section.removeprefix("by_"), _cell(share.name))
+            writer.writerow((*first, _cents(share.cost), share.percentage, share.micros))
+    part = None if it.micros is None else 100.0 if it.micros else 0.0
+    writer.writerow(("total", _cell(it.project), _cents(it.total), part, it.micros))
+    for name in it.unknown:
+        writer.writerow(("without a price", _cell(name), None, None, None))
     return text.getvalue()
 
 
@@ -93,21 +95,51 @@ def _named(used: Iterable[str | None], names: Mapping[str, str]) -> dict[str | N
     return {id: f"{it} ({id})" if said.count(it) > 1 else it for id, it in called.items()}
 
 
-def _shares(named: Iterable[tuple[str, Line]], total: int) -> tuple[Share, ...]:
-    sums: dict[str, int] = {}
+def _known(lines: Sequence[Line]) -> Micros | None:
+    """What lines add up to; null where that is nothing, and some have no known price."""
+    total = sum(it.micros or 0 for it in lines)
+    unknown = any(it.micros is None for it in lines)
+    return None if unknown and not total else Micros(total)
+
+
+def _shares(named: Iterable[tuple[str, Line]], total: int | None) -> tuple[Share, ...]:
+    of: dict[str, list[Line]] = {}
     for name, it in named:
-        sums[name] = sums.get(name, 0) + (it.micros or 0)
-    ordered = dict(sorted(sums.items(), key=lambda one: (-one[1], one[0])))
-    cents = apportioned(ordered)
-    return tuple(
-        Share(name, cents[name], percent(sum_, total), sum_) for name, sum_ in ordered.items()
-    )
+        of.setdefault(name, []).append(it)
+    sums = {name: _known(lines) for name, lines in of.items()}
+    known = {name: it for name, it in sums.items() if it is not None}
+    cents = apportioned(dict(sorted(known.items(), key=lambda one: (-one[1], one[0]))))
+    shares = [
+        Share(name, it, percent(known[name], total or 0), known[name])
+        for name, it in cents.items()
+    ]
+    unknown = sorted(sums.keys() - known)
+    return (*shares, *(Share(name, None, None, None) for name in unknown))
+
+
+def _without_price(unknown: Sequence[str]) -> str:
+    """How many there are, as the command line counts them."""
+    kind = "thing" if any(name.endswith(")") for name in unknown) else "workspace"
+    return f"{len(unknown)} {kind}{'' if len(unknown) == 1 else 's'} without a price"
+
+
+def _usd(amount: float | None) -> str:
+    return "unknown" if amount is None else f"${amount:,.2f}"
+
+
+def _cents(amount: float | None) -> str:
+    return "" if amount is None else f"{amount:.2f}"
 
 
 def _table(title: str, shares: Sequence[Share]) -> str:
     if not shares:
         return ""
-    rows = [f"| {_plain(it.name)} | {it.cost:,.2f} | {it.percentage:.1f} |" for it in shares]
+    rows = [
+        f"| {_plain(it.name)} | unknown | |"
+        if it.cost is None
+        else f"| {_plain(it.name)} | {it.cost:,.2f} | {it.percentage:.1f} |"
+        for it in shares
+    ]
     return "\n".join((f"## {title}", "", "| | USD | % |", "|---|---:|---:|", *rows))
 
 

@@ -85,8 +85,12 @@ def status(at: Standing) -> Literal["ok", "warning", "critical"]:
     return "critical" if at.part >= CRITICAL else "warning" if at.part >= at.cap.alert else "ok"
 
 
-def outcome(at: Standing, end: Runway, monthly: int, now: int) -> Outcome:
-    """Where a cap stands, and until when it pays; `monthly` is what it pays in 720 hours."""
+def outcome(at: Standing, end: Runway, monthly: int, now: int, *, unknown: bool) -> Outcome:
+    """Where a cap stands, and until when it pays; `monthly` is what it pays in 720 hours.
+
+    `unknown` is whether nothing of what it paid for has a known price.
+    """
+    spent = None if unknown else amount(Micros(at.settled))
     closes = at.within.end if at.within else None
     last = None if end.at is None else moment(end.at)
     return Outcome(
@@ -94,13 +98,13 @@ def outcome(at: Standing, end: Runway, monthly: int, now: int) -> Outcome:
         scope=at.cap.column,
         id=at.cap.id,
         amount=amount(at.cap.amount),
-        settled=amount(Micros(at.settled)),
-        spent=amount(Micros(at.settled)),
+        settled=spent,
+        spent=spent,
         reserved=amount(Micros(at.reserved)),
         reserved_for_disks=amount(Micros(at.disks)),
-        left=amount(at.shown_left),
+        left=None if unknown else amount(at.shown_left),
         period_end=None if closes is None else moment(closes),
-        projected=amount(Micros(projected(at, monthly, now))),
+        projected=None if unknown else amount(Micros(projected(at, monthly, now))),
         runs_out=last,
         runs_out_on=last,
         because=end.because,
@@ -140,8 +144,13 @@ def top_spenders(found: Sequence[tuple[str, str, int]], total: int) -> list[TopI
     ]
 
 
-def alerts(standings: Sequence[Standing], burns: Sequence[int | None], now: int) -> BudgetAlerts:
-    """How near the nearest cap is; the risk is judged by what each paid in 30 days until now."""
+def alerts(
+    standings: Sequence[Standing], burns: Sequence[int | None], now: int, *, unpriced: bool
+) -> BudgetAlerts:
+    """How near the nearest cap is; the risk is judged by what each paid in 30 days until now.
+
+    Where something of that is `unpriced`, it is no less than that, and may be more.
+    """
     risk: Literal["low", "medium", "high"] | None = None
     ends = [
         projected(at, burn, now) / (at.cap.amount or 1)
@@ -151,5 +160,6 @@ def alerts(standings: Sequence[Standing], burns: Sequence[int | None], now: int)
     if ends:
         worst = max(ends)
         risk = "low" if worst < MEDIUM else "medium" if worst < HIGH else "high"
+        risk = None if unpriced and risk != "high" else risk
     most = max((at.part for at in standings), default=0.0)
     return BudgetAlerts(most >= MEDIUM, most >= 0.9, risk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prism.cli.link import daemon
 from prism.cli.moments import here, moment, names_no_zone
-from prism.cli.money import aligned, percent, usd
+from prism.cli.money import aligned, percent, usd, without_price
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.words import Usage, nothing
 from prism.client.wire import quoted
@@ -147,11 +147,7 @@ def limits(it: dict[str, Any]) -> None:
     for cap in it["caps"]:
         if late := cap["spent_after_end"]:
             say(f"note: {usd(late)} of what is spent of {cap['cap']} came after it had ended")
-    if unpriced := it["unpriced"]:
-        kind = "thing" if any(name.endswith(")") for name in unpriced) else "workspace"
-        many = "" if len(unpriced) == 1 else "s"
-        names = ", ".join(unpriced)
-        say(f"note: {len(unpriced)} {kind}{many} without a price: {names}; not in these sums")
+    without_price(it["unpriced"])
     for name in it["not_limited"]:
         say(f"note: not limited: {name}; no budget of this project counts it")
 

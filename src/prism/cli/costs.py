@@ -6,7 +6,7 @@ import sys
 
 from prism.cli.clean_output import for_programs
 from prism.cli.link import daemon
-from prism.cli.money import aligned, length, percent, usd
+from prism.cli.money import aligned, length, percent, usd, without_price
 from prism.cli.terminal import say, show_fields, show_json, show_table, width
 from prism.cli.words import nothing
 from prism.client.wire import query, quoted
@@ -44,9 +44,7 @@ def _current(asked: Namespace) -> None:
             strict=True,
         )
         show_table(("WHAT", "$/HOUR", "SHARE"), list(rows), "WHAT")
-    for name in it["unknown"]:
-        say(f"note: nobody knows the price of {name}; it is not in these sums")
-    return None
+    return without_price(it["unpriced"])
 
 
 def _history(asked: Namespace) -> None:
@@ -71,7 +69,9 @@ def _history(asked: Namespace) -> None:
     change = trends["percentage_change"]
     by = "" if change is None else f" ({change:+.1f}%)"
     print(f"{'total':<10}  {usd(it['total_cost'])}  {trends['trend_direction']}{by}")
-    return say(trends["primary_driver"]) if trends["primary_driver"] else None
+    if trends["primary_driver"]:
+        say(trends["primary_driver"])
+    return without_price(it["unpriced"])
 
 
 def _export(asked: Namespace) -> None:

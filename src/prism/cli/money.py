@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from prism.cli.terminal import say
+
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +18,15 @@ BAR = 10
 def usd(amount: float | None, places: int = 2) -> str | None:
     """An amount; nothing where it is not known."""
     return None if amount is None else f"${amount:,.{places}f}"
+
+
+def without_price(names: Sequence[str]) -> None:
+    """Say what is not in the sums above, because nobody knows its price."""
+    if not names:
+        return
+    kind = "thing" if any(name.endswith(")") for name in names) else "workspace"
+    many = "" if len(names) == 1 else "s"
+    say(f"note: {len(names)} {kind}{many} without a price: {', '.join(names)}; not in these sums")
 
 
 def in_dollars(data: dict[str, Any]) -> dict[str, Any]:

@@ -110,17 +110,17 @@ class Ledger:
     def _fill(self, tx: Tx, it: Segment, ended: int, least: int) -> None:
         """Charge what a run that is over lacks to its least.
 
-        By a segment of its own that ends with the run: so no sum is of the future, and what
-        starts again at once is charged anew.
+        By a segment of its own that begins when the run ends: nothing is charged for a time in
+        which there was no machine yet, nor in a month or a pool's period that was over. It is
+        booked at once, though its last seconds may be to come, and it may overlap a next run.
         """
         lacking = least - (ended - store.run_since(tx.sql, it))
         if lacking <= 0 or not it.amount:
             return
-        began = ended - lacking
-        store.begin(tx, *filled(it, least), began, counted=ended, reconstructed=False)
+        until = ended + lacking
+        store.begin(tx, *filled(it, least), ended, counted=until, reconstructed=False)
         more = next(one for one in store.open_of(tx.sql, it.resource) if one.kind is it.kind)
-        self._end(tx, more, ended, guessed=False)
-        rollups.forget_after(tx, began)
+        self._end(tx, more, until, guessed=False)
 
     def _end(self, tx: Tx, it: Segment, at: int, *, guessed: bool) -> None:
         paid = 0 if it.amount is None else cost(it.amount, it.hours, at - it.began)

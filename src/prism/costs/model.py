@@ -147,7 +147,10 @@ class Driver(Struct, frozen=True):
 
 
 class Current(Struct, frozen=True, kw_only=True):
-    """What is paid for at this moment; `unknown` names what has no known price."""
+    """What is paid for at this moment.
+
+    `unpriced` (and `unknown`, the same) names what has no known price; it is not in the sums.
+    """
 
     total_current_hourly: float
     total_daily_projection: float
@@ -156,6 +159,7 @@ class Current(Struct, frozen=True, kw_only=True):
     hibernation_savings: Savings
     top_cost_drivers: tuple[Driver, ...]
     unknown: tuple[str, ...]
+    unpriced: tuple[str, ...]
 
 
 class Bucket(Struct, frozen=True):
@@ -177,13 +181,14 @@ class Trends(Struct, frozen=True):
 
 
 class History(Struct, frozen=True, kw_only=True):
-    """What a period cost."""
+    """What a period cost; `unpriced` names what is not in it, as nobody knows its price."""
 
     period: str
     total_cost: float
     micros: int
     daily_costs: tuple[Bucket, ...]
     cost_trends: Trends
+    unpriced: tuple[str, ...] = ()
 
 
 class Line(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ two such values, so slices add up to the whole, whatever the cuts.
 
 import re
 from calendar import monthrange
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from msgspec import Struct
@@ -32,6 +32,7 @@ FREE, SIMULATED, SIMULATED_REGION, SIMULATED_DISK = "local", "simulated", "us-ea
 # EC2 API Reference, StartInstances: "Every time you start your instance, Amazon EC2 charges a
 # one-minute minimum for instance usage, and thereafter charges per second".
 A_START = 60  # seconds
+FILLER = " s for a start"  # how the detail of what a run is charged for beyond its end ends
 AS_OF = re.compile(r"as of (\d{4}-\d\d-\d\d)")
 EPOCH = date(1970, 1, 1).toordinal()
 
@@ -128,11 +129,11 @@ def least_seconds(it: Workspace) -> int:
 
 
 def filled(it: Segment, least: int) -> tuple[Booking, Kind, Charge]:
-    """What a run that was shorter than its least is charged for beside it."""
+    """What a run that was shorter than its least is charged for after its end."""
     names = Booking.__struct_fields__
     of = Booking(**{name: getattr(it, name) for name in names})
     rate = Rate(it.amount, it.hours, it.source, it.as_of)
-    return of, it.kind, Charge(f"{it.detail}, to {least} s for a start", rate)
+    return of, it.kind, Charge(f"{it.detail}, to {least}{FILLER}", rate)
 
 
 def compute_rate(it: Workspace) -> Rate:
@@ -168,6 +169,13 @@ def address_rate(it: Workspace) -> Rate:
 def monthly_cost(held: Iterable[Segment]) -> Micros:
     """What these cost together in 720 hours, as far as their prices are known."""
     return Micros(sum((it.amount or 0) * (MONTH_HOURS // it.hours) for it in held if it.is_paid))
+
+
+def known_monthly(held: Sequence[Segment]) -> Micros | None:
+    """The same; null where none of it is known."""
+    monthly = monthly_cost(held)
+    is_unknown = any(it.amount is None for it in held if it.is_paid)
+    return None if is_unknown and not monthly else monthly
 
 
 def sweep(

@@ -17,7 +17,7 @@ from prism.costs.model import (
     Line,
     Savings,
 )
-from prism.costs.plan import as_day, day_of, month_of, monthly_cost, second
+from prism.costs.plan import as_day, day_of, known_monthly, month_of, second
 from prism.costs.view import current, history, lines
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
@@ -65,7 +65,9 @@ class CostService:
         first, last = _checked(start or _month_before(end), end)
         with self._db.read() as sql:
             scope = projects.recall(sql, project).id if project else None
-            return history(self.days(sql, first, last, scope), first, last, granularity)
+            unpriced = store.unpriced_within(sql, first * DAY, (last + 1) * DAY, scope)
+            days = self.days(sql, first, last, scope)
+        return history(days, first, last, granularity, unpriced)
 
     def export(self, start: date | None, end: date | None, project: str | None) -> list[Line]:
         """Each segment's part in a period."""
@@ -127,9 +129,13 @@ class CostService:
         ages = {of: now - max(at, first * DAY) for of, at in begun.items()}
         return {of: Micros(spent.get(of, 0) * BURN * DAY // age) for of, age in ages.items()}
 
-    def monthly(self, sql: Connection, project: str) -> Micros:
-        """What a project would cost in 720 hours of this moment."""
-        return monthly_cost(store.open_now(sql, project))
+    def monthly(self, sql: Connection, project: str) -> Micros | None:
+        """What a project would cost in 720 hours of this moment; null where that is not known."""
+        return known_monthly(store.open_now(sql, project))
+
+    def burn_begins(self) -> int:
+        """When the 30 days of `burns` began."""
+        return (day_of(second(self._clock.now())) - BURN + 1) * DAY
 
     def spends(self, sql: Connection) -> dict[str, Micros | None]:
         """What each listed workspace has cost so far: a settlement."""

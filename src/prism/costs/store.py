@@ -33,7 +33,7 @@ from prism.costs.model import (
     Segment,
     Stretch,
 )
-from prism.costs.plan import Charge
+from prism.costs.plan import FILLER, Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.kit.tables import metadata
@@ -114,8 +114,12 @@ def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
 
 
 def last_end(sql: Connection, resource: str) -> int:
-    """When the last closed segment of a resource ended; 0 where there is none."""
-    ended = select(func.max(segments.c.ended)).where(segments.c.resource == resource)
+    """When the last closed segment of a resource ended; 0 where there is none.
+
+    What a short run is charged for beyond its end does not count: a next run may begin before.
+    """
+    mine = and_(segments.c.resource == resource, ~segments.c.detail.endswith(FILLER))
+    ended = select(func.max(segments.c.ended)).where(mine)
     return sql.execute(ended).scalar() or 0
 
 
@@ -175,9 +179,10 @@ def run_since(sql: Connection, it: Segment) -> int:
     """When the run began whose last segment this is; other prices or payers cut it in parts."""
     s = segments.c
     mine = and_(s.resource == it.resource, s.kind == it.kind, s.id < it.id)
-    began, ended = it.began, select(s.began, s.ended).where(mine).order_by(s.id.desc())
-    for before, until in sql.execute(ended):
-        if until != began:
+    query = select(s.began, s.ended, s.detail).where(mine).order_by(s.id.desc())
+    began = it.began
+    for before, until, detail in sql.execute(query):
+        if until != began or detail.endswith(FILLER):
             break
         began = before
     return began
@@ -233,7 +238,8 @@ def total_by(sql: Connection, column: str, scope: str, at: int, now: int) -> Mic
     if known is not None:
         return Micros(known)
     late = or_(OPEN, segments.c.ended > at)
-    query = select(func.sum(cost_by(now) - cost_by(at))).where(late, PAYING)
+    booked = cost_by(func.coalesce(segments.c.ended, now))  # also what is still to come of it
+    query = select(func.sum(booked - cost_by(at))).where(late, PAYING)
     since = sql.execute(query.where(segments.c[column] == scope)).scalar() or 0
     return Micros(total(sql, column, scope, now) - int(since))
 
@@ -282,10 +288,46 @@ def totals_of_projects(sql: Connection, now: int, project: str | None = None) ->
     return sums
 
 
-def projects_with_unpriced(sql: Connection) -> set[str]:
-    """The projects of which something has, or had, no known price."""
-    query = select(accounts.c.project).where(accounts.c.unknown).distinct()
-    return set(sql.execute(query).scalars())
+def unpriced_until(sql: Connection, now: int) -> dict[str, int]:
+    """Until when something without a known price was paid for, by its project, allocation, pool.
+
+    That is now, where it still is; what is missing has nothing of that kind.
+    """
+    known = select(accounts.c.resource).where(accounts.c.unknown)
+    if sql.execute(known.limit(1)).first() is None:
+        return {}
+    s, found = segments.c, dict[str, int]()
+    last = func.max(func.coalesce(s.ended, now))
+    mine = and_(s.resource.in_(known), s.amount.is_(None), PAYING)
+    query = select(s.project, s.allocation, s.pool, last).where(mine)
+    for *scopes, until in sql.execute(query.group_by(s.project, s.allocation, s.pool)):
+        for scope in filter(None, scopes):
+            found[scope] = max(found.get(scope, 0), int(until))
+    return found
+
+
+def unpriced_within(
+    sql: Connection, start: int, end: int, project: str | None = None
+) -> list[tuple[str, Kind]]:
+    """What was paid for in a period at a price that nobody knows: its name, and for what."""
+    known = select(accounts.c.resource).where(accounts.c.unknown)
+    if sql.execute(known.limit(1)).first() is None:
+        return []
+    s = segments.c
+    whose = true() if project is None else s.project == project
+    mine = and_(s.resource.in_(known), s.amount.is_(None), PAYING, whose)
+    found = sql.execute(select(s.name, s.kind).where(mine, touching(start, end)).distinct())
+    return sorted((name, Kind(kind)) for name, kind in found)
+
+
+def saved_unknown(sql: Connection, project: str) -> bool:
+    """Whether something of a project slept at a price that nobody knows."""
+    s = segments.c
+    mine = select(accounts.c.resource).where(accounts.c.project == project)
+    slept = and_(s.resource.in_(mine), s.kind == Kind.ASLEEP, s.amount.is_(None))
+    return (
+        sql.execute(select(s.id).where(slept, s.project == project).limit(1)).first() is not None
+    )
 
 
 def unpriced(sql: Connection, project: str) -> list[tuple[str, Kind]]:
@@ -341,7 +383,7 @@ def forget_marks(tx: Tx, at: int) -> None:
     tx.sql.execute(delete(marks).where(marks.c.at > at))
 
 
-def cost_by(at: int) -> ColumnElement[int]:
+def cost_by(at: int | ColumnElement[int]) -> ColumnElement[int]:
     """What a segment has cost by `at`, in SQL: integers divide downwards on both databases."""
     s = segments.c
     end = case((at > UNTIL, UNTIL), else_=at)

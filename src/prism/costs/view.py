@@ -1,6 +1,6 @@
 """How costs look on the wire: pure functions of segments and days."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -55,6 +55,7 @@ def current(held: Sequence[Segment], savings: Savings) -> Current:
     parts = shares({name: month / MONTH_HOURS for name, month in monthly.items()}, 100)
     total = sum(monthly.values())
     first = sorted(drivers.items(), key=lambda it: (-it[1], it[0]))[:DRIVERS]
+    unknown = tuple(sorted({called(it.name, it.kind) for it in paying if it.amount is None}))
     return Current(
         total_current_hourly=sum(parts.values()) * 100 / 1_000_000,
         total_daily_projection=amount(Micros(total * 24 // MONTH_HOURS)),
@@ -66,7 +67,8 @@ def current(held: Sequence[Segment], savings: Savings) -> Current:
             for name, month in first
             if month
         ),
-        unknown=tuple(sorted({called(it.name, it.kind) for it in paying if it.amount is None})),
+        unknown=unknown,
+        unpriced=unknown,
     )
 
 
@@ -86,8 +88,14 @@ def percent(part: int, total: int) -> float:
     return round(100 * part / total, 1) if total else 0.0
 
 
-def history(days: Mapping[int, DayCost], first: int, last: int, granularity: str) -> History:
-    """A period, bar by bar."""
+def history(
+    days: Mapping[int, DayCost],
+    first: int,
+    last: int,
+    granularity: str,
+    unpriced: Collection[tuple[str, Kind]] = (),
+) -> History:
+    """A period, bar by bar, and what of it is not in the sums."""
     found = list(buckets(days, first, last, granularity))
     total = sum(paid for _, paid, _, _ in found)
     paid_of = apportioned({day: paid for day, paid, _, _ in found})
@@ -102,6 +110,7 @@ def history(days: Mapping[int, DayCost], first: int, last: int, granularity: str
         micros=total,
         daily_costs=tuple(bars),
         cost_trends=trends(days, first, last),
+        unpriced=tuple(sorted({called(*one) for one in unpriced})),
     )
 
 

@@ -187,8 +187,10 @@ class Spending(Struct, frozen=True):
 
     @property
     def remaining(self) -> Micros | None:
-        """What is not spent of what it may spend now."""
-        return None if self.allocated is None else Micros(self.allocated - self.used)
+        """What is not spent of what it may spend now; null where that is not known."""
+        if self.unknown or self.allocated is None:
+            return None
+        return Micros(self.allocated - self.used)
 
 
 class Crew(Struct, frozen=True):

@@ -89,7 +89,7 @@ def shown(project: Project, members: Sequence[Member], money: Spending, crew: Cr
             remaining=None if money.remaining is None else amount(money.remaining),
             spent=None if money.unknown else amount(money.used),
             reserved=amount(money.reserved),
-            left=None if money.left is None else amount(money.left),
+            left=None if money.unknown or money.left is None else amount(money.left),
             monthly_burn_rate=None if money.monthly is None else amount(money.monthly),
             alert_threshold=project.alert_threshold,
             auto_hibernate_threshold=project.auto_hibernate_threshold,

@@ -1,0 +1,100 @@
+"""What nobody measured or priced is null on every page, and named; never 0, never a guess."""
+
+import csv
+from io import StringIO
+
+import pytest
+
+from prism.providers.local.terms import LocalTerms
+from tests.money import API
+
+
+@pytest.fixture
+def nameless(lab, monkeypatch):
+    """A project whose only workspace has no known price, of machine and of disk."""
+    monkeypatch.setattr(LocalTerms, "price", lambda *_, **__: (None, None))
+    lab.project("lab")
+    lab.running(project="lab")
+    lab.live(hours=5)
+    return lab
+
+
+def text(lab, form):
+    return lab.http("GET", f"{API}/projects/lab/report?format={form}").text
+
+
+def test_a_report_says_unknown_and_names_what_has_no_price(nameless):
+    report = nameless.get("projects/lab/report")
+    assert report["total"] is report["micros"] is None
+    [share] = report["by_workspace"]
+    assert (share["name"], share["cost"], share["micros"]) == ("mine", None, None)
+    assert share["percentage"] is None
+    assert report["unknown"] == ["mine"]
+    page = text(nameless, "markdown")
+    assert "Spent: **unknown**" in page
+    assert "1 workspace without a price, not in the total: mine." in page
+    assert "| mine | unknown | |" in page
+    rows = list(csv.DictReader(StringIO(text(nameless, "csv"))))
+    assert {row["cost"] for row in rows} == {row["micros"] for row in rows} == {""}
+    assert ("without a price", "mine") in {(row["section"], row["name"]) for row in rows}
+
+
+def test_burn_and_projection_are_unknown(nameless):
+    assert nameless.get("projects/lab")["budget"]["monthly_burn_rate"] is None
+    [listed] = [it for it in nameless.get("projects") if it["name"] == "lab"]
+    assert listed["budget"]["monthly_burn_rate"] is None
+    analysis = nameless.get("projects/lab/cost-analysis")
+    assert analysis["current_monthly_burn"] is analysis["projected_monthly_burn"] is None
+    forecast = nameless.get("projects/lab/forecast")
+    assert forecast["hourly"] is forecast["daily"] is forecast["monthly"] is None
+
+
+def test_what_sleep_has_saved_is_unknown(nameless):
+    assert nameless.get("projects/lab/budget")["hibernation_savings"] == 0.0, "nothing slept"
+    nameless.verb("mine", "hibernate")
+    nameless.settle()
+    nameless.live(hours=5)
+    assert nameless.state() == "hibernated"
+    assert nameless.get("projects/lab/budget")["hibernation_savings"] is None
+    assert nameless.get("projects/lab/report")["hibernation_savings"] is None
+
+
+def test_of_a_cap_nothing_is_known_to_be_spent_or_left(nameless):
+    assert nameless.put("projects/lab", budget={"total_allocated": 10.0}).status_code == 200
+    for page in ("budget", "forecast"):
+        said = nameless.get(f"projects/lab/{page}")
+        [cap] = said["caps"]
+        assert cap["amount"] == 10.0
+        for name in ("spent", "settled", "left", "projected"):
+            assert cap[name] is None, name
+        assert said["spent"] is said["left"] is None
+        assert said["unpriced"] == ["mine"]
+    budget = nameless.get("projects/lab/budget")
+    assert budget["remaining"] is budget["budget_alerts"]["overspend_risk"] is None
+    shown = nameless.get("projects/lab")["budget"]
+    assert shown["remaining"] is shown["left"] is shown["spent"] is None
+
+
+def test_costs_keep_their_numbers_and_name_what_is_not_in_them(nameless):
+    current, history = nameless.get("costs/current"), nameless.get("costs/history?project=lab")
+    assert current["unpriced"] == current["unknown"] == history["unpriced"] == ["mine"]
+    assert current["total_current_hourly"] == history["total_cost"] == 0.0
+    assert nameless.get("costs/history")["unpriced"] == ["mine"]
+    before = "costs/history?start_date=2025-01-01&end_date=2025-02-01"
+    assert nameless.get(before)["unpriced"] == [], "of that period"
+
+
+def test_what_is_known_is_counted_and_a_risk_is_no_lower_than_that(lab, monkeypatch):
+    """Its disk has a price, so sums are of that; but nobody can say that its cap is safe."""
+    monkeypatch.setattr("prism.providers.local.terms.price", lambda kind, region: None)
+    lab.project("lab")
+    lab.running(project="lab")
+    lab.live(hours=24)
+    assert lab.put("projects/lab", budget={"total_allocated": 100.0}).status_code == 200
+    budget = lab.get("projects/lab/budget")
+    assert budget["spent"] == budget["caps"][0]["spent"] == round(lab.recount() / 1e6, 2) > 0
+    assert budget["budget_alerts"]["overspend_risk"] is None
+    report = lab.get("projects/lab/report")
+    assert report["micros"] == lab.recount()
+    assert {it["name"]: it["cost"] for it in report["by_kind"]}["compute"] is None
+    assert lab.put("projects/lab", budget={"total_allocated": 1.0}).status_code == 409
