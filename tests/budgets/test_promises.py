@@ -23,6 +23,24 @@ def test_an_extension_is_granted_for_the_hours_that_its_refusal_says(lab, ttl):
     lab.keeps_every_cap()
 
 
+@pytest.mark.parametrize("verb", ["start", "resume"])
+def test_a_start_names_no_hours_as_it_takes_none_but_what_is_missing(lab, verb):
+    lab.project("lab", 2.2)
+    lab.running(project="lab", ttl_hours=5)
+    lab.settle(minutes=30)
+    lab.verb("mine", "hibernate")
+    lab.settle()
+    lab.made("storage/volumes/create", type="ebs", name="data", size_gb=5, project="lab")
+    fault = failed(lab.verb("mine", verb), 403, "BUDGET_EXCEEDED")
+    assert " h of it" not in fault["details"]
+    missing = float(re.search(r"; \$([0-9.]+) more than is left", fault["details"])[1])
+    assert lab.put("projects/lab", budget={"total_allocated": 2.2 + missing - 0.02}).status_code
+    failed(lab.verb("mine", verb), 403, "BUDGET_EXCEEDED")
+    assert lab.put("projects/lab", budget={"total_allocated": 2.21 + missing}).status_code == 200
+    assert lab.verb("mine", verb).status_code == 200
+    lab.keeps_every_cap()
+
+
 @pytest.fixture
 def midnight(lab):
     """Nearly midnight, and a workspace that is promised all of the next day."""

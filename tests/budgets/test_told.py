@@ -38,6 +38,19 @@ def test_a_pool_says_what_it_was_and_is(lab):
     assert (before["total"], after) == (2 * 10**9, None)
 
 
+def test_a_project_says_what_it_may_spend_from_its_beginning(lab):
+    lab.project("thesis", 100.0, auto_hibernate_threshold=90.0)
+    limits = {"alert_threshold": 80.0, "prevent_launch_threshold": 100.0}
+    began = {"cap": 10**8, "cap_usd": 100.0, **limits, "auto_hibernate_threshold": 90.0}
+    assert newest(lab, "project_created") == (None, began)
+    assert lab.put("projects/thesis", budget={"total_allocated": 50.0}).status_code == 200
+    changed = ({"cap": 10**8, "cap_usd": 100.0}, {"cap": 5 * 10**7, "cap_usd": 50.0})
+    assert newest(lab, "project_changed") == changed
+    lab.project("free")
+    _, began = newest(lab, "project_created")
+    assert (began["cap"], began["auto_hibernate_threshold"]) == (None, None)
+
+
 def test_an_allocation_says_what_it_was_and_is(lab):
     lab.pool("grant", 1000.0)
     lab.project("one")

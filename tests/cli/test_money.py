@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from prism.cli.money import usd
+
 PROJECT = {
     "id": "proj_1",
     "name": "lab",
@@ -44,6 +46,7 @@ HISTORY = {
         {"date": "2026-01-01", "cost": 2.5, "instances": 1, "hibernation_savings": 0.0},
         {"date": "2026-01-02", "cost": 10.0, "instances": 1, "hibernation_savings": 0.0},
     ],
+    "unpriced": [],
     "cost_trends": {
         "trend_direction": "increasing",
         "percentage_change": 300.0,
@@ -217,6 +220,7 @@ def test_an_export_into_a_file(prism, server, tmp_path):
 
 
 CAP = {
+    "scope": "project",
     "cap": "project 'lab'",
     "amount": 10.0,
     "spent": 1.05,
@@ -267,6 +271,34 @@ def test_budget_and_forecast_are_read_side_by_side(prism, server):
         assert "note: 1 workspace without a price: odd; not in these sums" in page
         assert "note: not limited: data (volume)" in page
     assert "still free" not in budget.stdout
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [(0.0, "$0.00"), (0.004, "<$0.01"), (0.01, "$0.01"), (None, None), (-0.004, "$-0.00")],
+)
+def test_an_amount_under_a_cent_is_not_shown_as_nothing(amount, shown):
+    assert usd(amount) == shown
+
+
+def test_a_cap_under_a_cent_is_not_shown_as_nothing(prism, server):
+    """It comes in cents, as 0.0; nobody can be given a cap of nothing."""
+    server.on(
+        "GET /projects", [PROJECT | {"budget": PROJECT["budget"] | {"total_allocated": 0.0}}]
+    )
+    assert "<$0.01" in prism("project", "list").stdout
+    caps = [
+        CAP | {"amount": 0.0, "scope": "project"},
+        CAP | {"amount": 0.0, "scope": "allocation"},
+    ]
+    server.on("GET /projects/lab/budget", BUDGET | {"total_allocated": 0.0, "caps": caps})
+    *_, own, part = prism("project", "budget", "lab").stdout.splitlines()
+    assert ("<$0.01" in own, "<$0.01" in part) == (True, False)
+
+
+def test_what_a_chart_does_not_count_is_named(prism, server):
+    server.on("GET /costs/history?granularity=daily", HISTORY | {"unpriced": ["odd"]})
+    assert "note: 1 workspace without a price: odd" in prism("cost", "history").stderr
 
 
 def test_dollars_of_events_and_of_the_audit_log(prism, server):

@@ -109,3 +109,10 @@ def test_what_nobody_can_price_at_all_is_null(lab):
     assert budget["cost_breakdown"]["storage"] is forecast["hourly"] is None
     shown = lab.get("projects/lab")["budget"]
     assert shown["current_spend"] is shown["spent"] is None
+    assert lab.http("DELETE", "/api/v1/storage/volumes/fast").status_code < 300
+    lab.settle()
+    lab.settle(hours=1)
+    for page in ("budget", "forecast"):
+        said = lab.get(f"projects/lab/{page}")
+        assert said["spent"] is None
+        assert said["unpriced"] == ["fast (volume)"], "it is gone, and what it cost is not known"

@@ -91,23 +91,26 @@ def check(
     wanted: Reservation,
     *,
     beyond: int | None = None,
+    takes_hours: bool = True,
 ) -> list[Standing]:
     """Where each cap will stand, this included; raises where it does not fit.
 
-    The refusal of an extension says how many hours `beyond` its old expiry would fit.
+    The refusal of what `takes_hours` says how many would fit: of an extension, how many
+    `beyond` its old expiry. Any other says how much is missing.
     """
     scales = Scales(books, sql, caps, wanted.id)
     if scales.fit(wanted):
         return [load.after for load in scales.weigh(wanted)]
     owner = projects.find(sql, wanted.project)
-    raise exceeded(scales, wanted, owner.name if owner else "", beyond)
+    possible = _possible(scales, wanted, beyond) if takes_hours else _missing(scales, wanted)
+    raise exceeded(scales, wanted, owner.name if owner else "", possible)
 
 
 def exceeded(
-    scales: Scales, wanted: Reservation, owner: str, beyond: int | None = None
+    scales: Scales, wanted: Reservation, owner: str, found: tuple[Load, str]
 ) -> BudgetExceeded:
     """The refusal: it names the cap that grants the least, and what that one would grant."""
-    least, possible = _possible(scales, wanted, beyond)
+    least, possible = found
     at = least.before
     places = _telling(at, least.need)
     said = {"cap": at.cap.amount, "settled": at.settled, "reserved": at.reserved}
@@ -136,6 +139,13 @@ def _possible(scales: Scales, wanted: Reservation, beyond: int | None) -> tuple[
     if more < HOUR // 10:
         return least, "what is left does not pay for six minutes of it"
     return least, f"what is left pays for {floor(more / (HOUR / 10)) / 10:.1f} h of it"
+
+
+def _missing(scales: Scales, wanted: Reservation) -> tuple[Load, str]:
+    """The load that does not fit by most, and by how much, for what can be asked in one way."""
+    least = max(scales.weigh(wanted), key=lambda load: load.excess)
+    places = _telling(least.before, least.need)
+    return least, f"{dollars(least.excess, places)} more than is left"
 
 
 def _possible_disk(scales: Scales, wanted: Reservation) -> tuple[Load, str]:

@@ -22,8 +22,8 @@ from prism.projects.model import Project
 class Standing(Struct, frozen=True):
     """Where a cap stands in one of its periods; `within` is null when it has none.
 
-    `disks` is what of `reserved` is set aside for disks; `after` what of `settled` was booked
-    after its pool had ended.
+    `disks` is what of `reserved` is set aside for disks; `ended` is whether its pool is over,
+    and `after` what of `settled` was booked since.
     """
 
     cap: Cap
@@ -32,6 +32,7 @@ class Standing(Struct, frozen=True):
     reserved: int
     disks: int = 0
     after: int = 0
+    ended: bool = False
 
     @property
     def left(self) -> int:
@@ -135,7 +136,7 @@ class Books:
         if within is None:
             end = _ended(cap, self.now)
             after = spent - self._until_its_end(sql, cap, end) if end else 0
-            return Standing(cap, None, spent, 0, after=after)
+            return Standing(cap, None, spent, 0, after=after, ended=end is not None)
         return self._held(cap, within, spent, rows)
 
     def own_standing(self, cap: Cap, spent: int, rows: Sequence[Reservation]) -> Standing:
@@ -149,12 +150,16 @@ class Books:
 
     def spent(self, sql: Connection, cap: Cap) -> int:
         """What is settled on a cap in its present period, or in its last one and since then."""
-        within = self.present(cap)
-        if within is None:
-            if (end := _ended(cap, self.now)) is None or (last := _last(cap, end)) is None:
-                return 0
-            within = Window(last.start, None)
-        return self.settled(sql, cap, within)
+        within = self.counted(cap)
+        return 0 if within is None else self.settled(sql, cap, within)
+
+    def counted(self, cap: Cap) -> Window | None:
+        """The period of which a cap's spending is told: the present one, or its last and since."""
+        if (within := self.present(cap)) is not None:
+            return within
+        if (end := _ended(cap, self.now)) is None or (last := _last(cap, end)) is None:
+            return None
+        return Window(last.start, None)
 
     def _until_its_end(self, sql: Connection, cap: Cap, end: int) -> int:
         last = _last(cap, end)

@@ -42,7 +42,7 @@ from prism.kit.clock import Clock
 from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.projects import store as projects
-from prism.workspaces.model import Workspace
+from prism.workspaces.model import Seen, Verb, Workspace
 from prism.workspaces.plan import ACTIVE, state_of
 from prism.workspaces.upstairs import Fund, Outlook
 
@@ -251,7 +251,9 @@ class Escrow:
                 details="there is no time left in it to run something",
                 remediation="Use `prism budget list` to see available budgets",
             )
-        check(self._books, sql, caps, wanted, beyond=second(beyond) if beyond else None)
+        old = second(beyond) if beyond else None
+        hours = old is not None or not _starts(it)
+        check(self._books, sql, caps, wanted, beyond=old, takes_hours=hours)
         return wanted
 
     def _admit(self, sql: Connection, caps: Sequence[Cap], wanted: Reservation) -> None:
@@ -328,6 +330,11 @@ class Escrow:
             disk=disk.began if disk else 0,
             counted=(compute.counted or 0) if compute else 0,
         )
+
+
+def _starts(it: Workspace) -> bool:
+    """Whether it is woken, for which nobody says for how long."""
+    return it.verb in {Verb.START, Verb.RESUME} and it.seen is not Seen.ON
 
 
 def _present(at: Standing, now: int) -> bool:

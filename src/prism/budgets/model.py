@@ -269,12 +269,16 @@ class Reallocated(Struct, frozen=True, kw_only=True):
 
 
 class Spender(Struct, frozen=True):
-    """A project and its part of what a pool has spent."""
+    """A project and its part of what a pool has spent.
+
+    `formerly` is whether the allocation that paid for it has been deleted since.
+    """
 
     project_id: str
     project_name: str
     spent: float
     percentage: float
+    formerly: bool = False
 
 
 class Summary(Struct, frozen=True, kw_only=True):

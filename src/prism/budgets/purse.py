@@ -133,7 +133,6 @@ class Purse:
             budget_alerts=alerts(
                 given, burns, now, unpriced=found.unpriced_until > self._costs.burn_begins()
             ),
-            unpriced=tuple(sorted({called(*one) for one in found.unpriced})),
         )
 
     def analysis(self, name: str) -> Analysis:
@@ -165,7 +164,6 @@ class Purse:
             it = projects.named(sql, name)
             found = self._read(sql, it)
             held = [one for one in ledger.open_now(sql, it.id) if one.is_paid]
-        unknown = sorted({called(one.name, one.kind) for one in held if one.amount is None})
         monthly = known_monthly(held)
         return Forecast(
             **found.shown,
@@ -174,7 +172,6 @@ class Purse:
             daily=None if monthly is None else amount(Micros(monthly * 24 // MONTH_HOURS)),
             monthly=None if monthly is None else amount(monthly),
             runs_out=found.shown["runs_out_on"],
-            unpriced=tuple(unknown),
         )
 
     def report(self, name: str, month: date | None) -> Report:
@@ -248,6 +245,7 @@ class Purse:
                     outcome(at, end, pace(held, at.cap), now, unknown=_is_unknown(at, lately))
                     for at, end in ends
                 ),
+                "unpriced": tuple(sorted({called(*one) for one in unpriced})),
                 "as_of": moment(now),
                 "not_limited": not_limited(it.id, money, held),
             },

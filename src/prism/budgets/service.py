@@ -1,6 +1,6 @@
 """The verbs of pools and allocations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,13 +27,12 @@ from prism.budgets.model import (
     PoolChange,
     Reallocated,
     Reservation,
-    Spender,
     Summary,
 )
 from prism.budgets.model import AllocationShown as ShownAllocation
 from prism.budgets.model import PoolShown as ShownPool
-from prism.budgets.plan import zone
-from prism.budgets.view import allocation, pool, status
+from prism.budgets.plan import ALWAYS, zone
+from prism.budgets.view import allocation, pool, status, top_projects
 from prism.costs import store as ledger
 from prism.costs.view import percent
 from prism.errors import ValidationFailed
@@ -137,6 +136,7 @@ class BudgetService:
             spent = {a.id: self._standing(sql, a, it).settled for a in given}
             at = self._books.standing(sql, pool_cap(it))
             shown = self._pool(sql, it)
+            former = self._former(sql, it, at, spent)
         level = status(at)
         said = f"{percent(at.settled, it.total)} % of {dollars(it.total)}"
         warnings = [f"Budget {it.name!r} has spent {said}"] if level != "ok" else []
@@ -145,23 +145,25 @@ class BudgetService:
             for a in parts
             if a.spent_amount and a.utilization_rate >= a.alert_threshold
         ]
-        first = sorted(parts, key=lambda a: (-spent[a.id], a.project_name))
+        paid = [(a.project_id, a.project_name, spent[a.id], False) for a in parts]
         return Summary(
             budget=shown,
             allocations=tuple(parts),
             status=level,
             alerts=tuple(warnings),
-            top_spending_projects=tuple(
-                Spender(
-                    a.project_id,
-                    a.project_name,
-                    a.spent_amount,
-                    percent(spent[a.id], at.settled),
-                )
-                for a in first[:5]
-                if spent[a.id]
-            ),
+            top_spending_projects=tuple(top_projects([*paid, *former], at.settled)),
         )
+
+    def _former(
+        self, sql: Connection, it: Pool, at: Standing, spent: Mapping[str, int]
+    ) -> list[tuple[str, str, int, bool]]:
+        """What projects have spent of a pool by allocations that were deleted since."""
+        if at.settled == sum(spent.values()):
+            return []
+        within = self._books.counted(at.cap) or ALWAYS
+        found = ledger.spent_of_pool(sql, it.id, within.start, self._books.now, list(spent))
+        names = projects.names(sql)
+        return [(id, names.get(id, id), paid, True) for id, paid in found.items()]
 
     # ---------------------------------------------------------- allocations
 

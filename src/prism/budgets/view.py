@@ -12,6 +12,7 @@ from prism.budgets.model import (
     Outcome,
     Pool,
     PoolShown,
+    Spender,
     TopInstance,
 )
 from prism.budgets.runway import Runway
@@ -81,8 +82,9 @@ def allocation(
 
 
 def status(at: Standing) -> Literal["ok", "warning", "critical"]:
-    """How near its end a cap is."""
-    return "critical" if at.part >= CRITICAL else "warning" if at.part >= at.cap.alert else "ok"
+    """How near its end a cap is; of one of which nothing is spent, nothing is told."""
+    warns = at.settled and at.part >= at.cap.alert
+    return "critical" if at.part >= CRITICAL else "warning" if warns else "ok"
 
 
 def outcome(at: Standing, end: Runway, monthly: int, now: int, *, unknown: bool) -> Outcome:
@@ -141,6 +143,15 @@ def top_spenders(found: Sequence[tuple[str, str, int]], total: int) -> list[TopI
         TopInstance(called_by_id(name, resource), cents[resource], percent(paid, total))
         for resource, name, paid in found
         if paid
+    ]
+
+
+def top_projects(found: Sequence[tuple[str, str, int, bool]], total: int) -> list[Spender]:
+    """The five that spent most of a pool; each says whether its allocation is gone."""
+    first = sorted((it for it in found if it[2]), key=lambda it: (-it[2], it[1]))
+    return [
+        Spender(id, name, amount(Micros(paid)), percent(paid, total), formerly)
+        for id, name, paid, formerly in first[:5]
     ]
 
 

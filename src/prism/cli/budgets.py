@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prism.cli.link import daemon
 from prism.cli.moments import here, moment, names_no_zone
-from prism.cli.money import aligned, percent, usd, without_price
+from prism.cli.money import aligned, cap, percent, usd, without_price
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.words import Usage, nothing
 from prism.client.wire import quoted
@@ -30,7 +30,7 @@ def _list(asked: Namespace) -> None:
     rows = zip(
         [it["name"] for it in found],
         [it["period"] for it in found],
-        aligned([it["total_amount"] for it in found]),
+        aligned([cap(it["total_amount"]) for it in found]),
         aligned([it["allocated_amount"] for it in found]),
         aligned([it["spent_amount"] for it in found]),
         [percent(it["utilization_rate"]) for it in found],
@@ -51,7 +51,7 @@ def _show(asked: Namespace) -> None:
             "name": it["name"],
             "id": it["id"],
             "status": answer["status"],
-            "total": f"{usd(it['total_amount'])} {_per(it['period'])}",
+            "total": f"{usd(cap(it['total_amount']))} {_per(it['period'])}",
             "spent": usd(it["spent_amount"]),
             "used": percent(it["utilization_rate"]),
             "reserved": usd(it["reserved"]),
@@ -65,6 +65,10 @@ def _show(asked: Namespace) -> None:
     if answer["allocations"]:
         print()
         parts(answer["allocations"])
+    for one in answer["top_spending_projects"]:
+        if one["formerly"]:
+            name = one["project_name"]
+            say(f"note: {usd(one['spent'])} was spent by {name}, which has no allocation now")
     for warning in answer["alerts"]:
         say(f"note: {warning}")
     return None
@@ -135,18 +139,18 @@ def limits(it: dict[str, Any]) -> None:
         print()
         caps = it["caps"]
         rows = zip(
-            [cap["cap"] for cap in caps],
-            aligned([cap["amount"] for cap in caps]),
-            aligned([cap["spent"] for cap in caps]),
-            aligned([cap["reserved"] for cap in caps]),
-            aligned([cap["left"] for cap in caps]),
-            [here(cap["runs_out_on"]) if cap["runs_out_on"] else "-" for cap in caps],
+            [one["cap"] for one in caps],
+            aligned([_amount(one) for one in caps]),
+            aligned([one["spent"] for one in caps]),
+            aligned([one["reserved"] for one in caps]),
+            aligned([one["left"] for one in caps]),
+            [here(one["runs_out_on"]) if one["runs_out_on"] else "-" for one in caps],
             strict=True,
         )
         show_table(LIMITS, list(rows), "LIMIT")
-    for cap in it["caps"]:
-        if late := cap["spent_after_end"]:
-            say(f"note: {usd(late)} of what is spent of {cap['cap']} came after it had ended")
+    for one in it["caps"]:
+        if late := one["spent_after_end"]:
+            say(f"note: {usd(late)} of what is spent of {one['cap']} came after it had ended")
     without_price(it["unpriced"])
     for name in it["not_limited"]:
         say(f"note: not limited: {name}; no budget of this project counts it")
@@ -154,6 +158,12 @@ def limits(it: dict[str, Any]) -> None:
 
 def _where(amounts: dict[str, float]) -> dict[str, str | None]:
     return {name: usd(amount) for name, amount in amounts.items() if amount}
+
+
+def _amount(it: dict[str, Any]) -> float | None:
+    """How much a limit is; only an allocation may be nothing."""
+    amount: float = it["amount"]
+    return amount if it["scope"] == "allocation" else cap(amount)
 
 
 def _until(it: dict[str, Any]) -> str:

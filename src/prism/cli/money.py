@@ -16,8 +16,16 @@ BAR = 10
 
 
 def usd(amount: float | None, places: int = 2) -> str | None:
-    """An amount; nothing where it is not known."""
-    return None if amount is None else f"${amount:,.{places}f}"
+    """An amount; nothing where it is not known. What is less than a cent is not shown as 0."""
+    if amount is None:
+        return None
+    least = 10**-places
+    return f"<${least:.{places}f}" if 0 < amount < least else f"${amount:,.{places}f}"
+
+
+def cap(amount: float | None) -> float | None:
+    """An amount that is never 0: one that comes as 0.0 is less than a cent."""
+    return 0.001 if amount == 0 else amount
 
 
 def without_price(names: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prism.cli.budgets import headline, limits
 from prism.cli.link import daemon
-from prism.cli.money import aligned, percent, usd
+from prism.cli.money import aligned, cap, percent, usd
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.words import Usage, nothing
 from prism.client.wire import quoted
@@ -32,7 +32,7 @@ def _list(asked: Namespace) -> None:
     money = [it["budget"] for it in found]
     rows = zip(
         [it["name"] for it in found],
-        aligned([it["total_allocated"] for it in money]),
+        aligned([cap(it["total_allocated"]) for it in money]),
         aligned([it["spent"] for it in money]),
         [percent(_used(it)) for it in money],
         aligned([it["left"] for it in money]),
@@ -54,7 +54,7 @@ def _show(asked: Namespace) -> None:
             "name": it["name"],
             "id": it["id"],
             "about": it["description"],
-            "budget": usd(money["total_allocated"]) or "not limited",
+            "budget": usd(cap(money["total_allocated"])) or "not limited",
             "spent": usd(money["spent"]),
             "used": percent(_used(money)),
             "reserved": usd(money["reserved"]),
@@ -111,7 +111,7 @@ def _budget(asked: Namespace) -> None:
     over = it["overrun"]
     show_fields(
         {
-            "budget": usd(it["total_allocated"]),
+            "budget": usd(cap(it["total_allocated"])),
             "used": percent(_used(it)),
             **headline(it),
             **_ever(it),

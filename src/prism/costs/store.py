@@ -273,6 +273,16 @@ def top(sql: Connection, project: str, now: int) -> list[tuple[str, str, int]]:
     return [(resource, names[resource], paid) for resource, paid in ordered]
 
 
+def spent_of_pool(
+    sql: Connection, pool: str, start: int, now: int, but: Sequence[str]
+) -> dict[str, int]:
+    """What each project has spent of a pool since `start`, `but` by these allocations."""
+    s = segments.c
+    mine = and_(s.pool == pool, s.allocation.not_in(but), touching(start, now), PAYING)
+    query = select(s.project, func.sum(cost_by(now) - cost_by(start))).where(mine)
+    return {it: int(paid) for it, paid in sql.execute(query.group_by(s.project)) if it and paid}
+
+
 def totals_of_projects(sql: Connection, now: int, project: str | None = None) -> dict[str, int]:
     """All that each project, or one, has ever cost."""
     a = accounts.c

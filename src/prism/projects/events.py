@@ -7,10 +7,13 @@ from prism.kit.events import Event
 
 
 class ProjectCreated(Event, frozen=True, kw_only=True):
-    """There is a new one."""
+    """There is a new one; `after` is what it began with, amounts in micro-dollars."""
 
     event: ClassVar[str] = "project_created"
+    money: ClassVar[frozenset[str]] = frozenset({"cap"})
     project: str
+    before: None = None
+    after: dict[str, Any]
 
 
 class ProjectChanged(Event, frozen=True, kw_only=True):

@@ -27,6 +27,8 @@ from prism.projects.model import (
 )
 from prism.projects.plan import begun, changed, differing, first_members, shown
 
+BEGUN = ("cap", "alert_threshold", "auto_hibernate_threshold", "prevent_launch_threshold")
+
 
 class ProjectService:
     """Projects, as one actor sees them; other rooms say what they cost and who needs them."""
@@ -74,7 +76,8 @@ class ProjectService:
                 "subject": project.name,
                 "project": project.id,
             }
-            tx.happened(ProjectCreated(**told))
+            began = {name: getattr(project, name) for name in BEGUN}
+            tx.happened(ProjectCreated(**told, after=began))
             for one in members:
                 store.add_member(tx, project.id, one)
                 tx.happened(MemberJoined(**told, email=one.email, role=one.role))
