@@ -76,7 +76,7 @@ function Outlook({
     label,
     value: <Sourced label={label} value={value} source={`${source} ${asOf}`} />,
   });
-  const first = forecast.caps.toSorted((a, b) => a.left - b.left)[0];
+  const first = forecast.caps.toSorted((a, b) => (a.left ?? 0) - (b.left ?? 0))[0];
   return (
     <SpaceBetween size="l">
       {forecast.unpriced.length > 0 && (
@@ -100,13 +100,15 @@ function Outlook({
       {forecast.caps.map((it) => (
         <div key={`${it.scope} ${it.id}`}>
           <Box variant="h3">{t.money.capOf(it.cap)}</Box>
-          <CapBar
-            label={it.cap}
-            amount={it.amount}
-            settled={it.settled}
-            reserved={it.reserved}
-            left={it.left}
-          />
+          {it.settled !== null && it.left !== null && (
+            <CapBar
+              label={it.cap}
+              amount={it.amount}
+              settled={it.settled}
+              reserved={it.reserved}
+              left={it.left}
+            />
+          )}
           <Box variant="p">
             {it.runs_out_on === null
               ? t.money.lasts(money(it.projected))
@@ -114,7 +116,7 @@ function Outlook({
           </Box>
         </div>
       ))}
-      {first !== undefined && (
+      {first !== undefined && first.left !== null && (
         <BurnDown
           project={project.id}
           amount={first.amount}
