@@ -8,7 +8,17 @@ import pytest
 from tests.shapes import failed
 
 RATE, DISK = 83_200, 1_600_000
-SAME = ("spent", "reserved", "left", "runs_out_on", "because", "caps", "as_of", "not_limited")
+SAME = (
+    "spent",
+    "reserved",
+    "left",
+    "no_launches",
+    "runs_out_on",
+    "because",
+    "caps",
+    "as_of",
+    "not_limited",
+)
 
 
 def moment(said):
@@ -86,7 +96,7 @@ def test_what_binds_is_said(lab):
 
 
 def test_what_a_plan_reserves_and_leaves_is_what_the_budget_says_then(lab):
-    """Of the project's own cap, and of the cap that has least left."""
+    """Of the cap that has least left."""
     lab.project("lab", 10.0)
     lab.pool("grant", 12.0, "monthly")
     lab.allocate("grant", "lab", 3.0)
@@ -94,8 +104,11 @@ def test_what_a_plan_reserves_and_leaves_is_what_the_budget_says_then(lab):
     plan = lab.launch(dry_run=True, project="lab").json()
     assert lab.launch(project="lab").status_code == 201
     budget = lab.get("projects/lab/budget")
-    assert (plan["reserves"], plan["leaves"]) == (budget["reserved"], budget["left"])
-    assert plan["reserves"] == 1.7
+    [least] = [cap for cap in budget["caps"] if cap["scope"] == "allocation"]
+    assert (plan["budget"], plan["leaves"]) == ("lab, from grant", budget["left"])
+    assert (plan["reserves"], plan["leaves"]) == (least["reserved"], least["left"])
+    assert [cap["reserves"] for cap in plan["caps"]] == [cap["reserved"] for cap in budget["caps"]]
+    assert (plan["caps"][0]["reserves"], budget["reserved"]) == (1.7, 1.7)
 
 
 def test_it_sleeps_at_its_threshold_when_that_is_what_was_forecast(lab):

@@ -81,7 +81,28 @@ def test_a_rehearsal_says_what_it_would_cost(prism, server):
     assert "its disk     $1.60 a month\n" in done.stdout
     assert "runs out on  2026-03-01" in done.stdout
     assert done.stderr == "Nothing was created.\n"
+    assert "LIMIT" not in done.stdout
     assert json.loads(prism("launch", "shell", "mine", "--dry-run", "--json").stdout) == plan
+
+
+def test_a_rehearsal_says_what_each_limit_reserves_and_leaves(prism, server):
+    own = {"cap": "project 'p'", "reserves": 8.05, "leaves": 11.95}
+    part = {"cap": "allocation to 'p, from a'", "reserves": 0.32, "leaves": 0.68}
+    plan = {"instance_type": "t3.large", "image": None, "hourly": 0.0832, "daily": 2.0}
+    plan |= {"monthly": 59.9, "budget": "p, from a", "notes": [], "creates": []}
+    server.on(LAUNCH, plan | part | {"caps": [own, part]})
+    shown = prism("launch", "shell", "mine", "--dry-run").stdout
+    fields, table = shown.split("\n\n")
+    assert [
+        line.split()[-1] for line in fields.splitlines() if line.startswith(("res", "lea"))
+    ] == [
+        "$0.32",
+        "$0.68",
+    ]
+    heads, first, second = table.splitlines()
+    assert heads.split() == ["LIMIT", "RESERVES", "LEAVES"]
+    assert first.split() == ["project", "'p'", "$8.05", "$11.95"]
+    assert second.split()[-2:] == ["$0.32", "$0.68"]
 
 
 def test_waiting_without_a_terminal_says_each_stage_once(prism, server):

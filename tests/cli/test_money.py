@@ -301,6 +301,19 @@ def test_what_a_chart_does_not_count_is_named(prism, server):
     assert "note: 1 workspace without a price: odd" in prism("cost", "history").stderr
 
 
+def test_why_nothing_may_be_launched_is_said_where_money_is_left(prism, server):
+    why = {"no_launches": "the threshold of 10 % is passed", "runs_out_on": None, "because": None}
+    empty = "the allocation to 'lab, from grant' has no money (moved away)"
+    server.on("GET /projects/lab/budget", BUDGET | why)
+    server.on("GET /projects/lab/forecast", FORECAST | why | {"because": empty})
+    budget, forecast = prism("project", "budget", "lab"), prism("budget", "forecast", "lab")
+    for page in (budget.stdout, forecast.stdout):
+        [line] = [line.split() for line in page.splitlines() if line.startswith("no launches")]
+        assert line == ["no", "launches", *why["no_launches"].split()]
+    assert "as far as can be seen, never" in budget.stdout
+    assert f"never: {empty}" in forecast.stdout
+
+
 def test_dollars_of_events_and_of_the_audit_log(prism, server):
     """Nobody reads micro-dollars."""
     entry = {

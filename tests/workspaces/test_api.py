@@ -87,6 +87,7 @@ def test_a_dry_run_says_everything_and_creates_nothing(http, make_house, clock):
         "disk_monthly": 0.0,
         "reserves": None,
         "leaves": None,
+        "caps": [],
         "lasts_until": None,
         "ready_seconds": 60,
         "ready_measured": False,

@@ -55,9 +55,28 @@ class Standing(Struct, frozen=True):
         return max(0, self.settled - self.cap.amount)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it is an allocation whose money was all moved away, unspent."""
+        return not self.cap.amount and not self.settled
+
+    @property
     def part(self) -> float:
-        """How much of the cap is spent, of 1; of nothing, as of an emptied allocation, all is."""
-        return self.settled / self.cap.amount if self.cap.amount else 1.0
+        """How much of the cap is spent, of 1; nothing of an emptied allocation is."""
+        return self.settled / self.cap.amount if self.cap.amount else float(self.settled > 0)
+
+    @property
+    def no_launches(self) -> str | None:
+        """Why nothing may begin on it, whatever is left; null where something may."""
+        if self.cap.admits(self.settled):
+            return None
+        if self.is_empty:
+            return self.no_money
+        return f"the threshold of {100 * self.cap.prevent:g} % is passed"
+
+    @property
+    def no_money(self) -> str:
+        """What is said of an emptied allocation."""
+        return f"the {self.cap.words} has no money (moved away)"
 
 
 class Books:
@@ -173,13 +192,7 @@ class Books:
         """
         if it.cap is not None:
             return self.standing(sql, project_cap(it, it.cap))
-        every_part = (self.standing(sql, cap) for cap in parts(sql, it))
-        now = [at for at in every_part if at.within is not None]
-        if not now:
-            return None
-        cap = project_cap(it, Micros(sum(at.cap.amount for at in now)))
-        spent = sum(min(at.settled, at.cap.amount) for at in now)
-        return Standing(cap, ALWAYS, spent, sum(at.reserved for at in now))
+        return together(it, [self.standing(sql, cap) for cap in parts(sql, it)])
 
     def burn(self, sql: Connection, cap: Cap, began: int) -> int | None:
         """What a cap paid in the last 30 days of UTC, as `CostService.burns` says of projects.
@@ -238,6 +251,19 @@ def parts(sql: Connection, it: Project) -> list[Cap]:
     """All that is allocated to a project."""
     found = store.allocations_of(sql, project=it.id)
     return [allocation_cap(part, it, store.pool_named(sql, part.pool)) for part in found]
+
+
+def together(it: Project, given: Iterable[Standing]) -> Standing | None:
+    """All allocations of a project that have money now, as one; null where none has.
+
+    What disks have spent beyond one of them is not counted against the others.
+    """
+    now = [at for at in given if at.within is not None]
+    if not now:
+        return None
+    cap = project_cap(it, Micros(sum(at.cap.amount for at in now)))
+    spent = sum(min(at.settled, at.cap.amount) for at in now)
+    return Standing(cap, ALWAYS, spent, sum(at.reserved for at in now))
 
 
 def pace(held: Iterable[Segment], cap: Cap) -> int:

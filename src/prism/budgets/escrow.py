@@ -44,7 +44,7 @@ from prism.kit.money import Micros
 from prism.projects import store as projects
 from prism.workspaces.model import Seen, Verb, Workspace
 from prism.workspaces.plan import ACTIVE, state_of
-from prism.workspaces.upstairs import Fund, Outlook
+from prism.workspaces.upstairs import CapOutlook, Fund, Outlook
 
 NO_MONEY = "its budget cannot pay for more time"
 UNSEEN = 15  # seconds until what nobody has looked at lately is asked about again
@@ -108,7 +108,7 @@ class Escrow:
         return moment(wanted.until) if caps else None
 
     def outlook(self, sql: Connection, workspace: Workspace) -> Outlook:
-        """What a launch would leave of the money that has least left."""
+        """What a launch would reserve and leave of each cap, first of the one with least left."""
         _, disk = rates(workspace)
         if workspace.project is None:
             return Outlook(disk_month=disk)
@@ -118,15 +118,15 @@ class Escrow:
         present = [it for it in check(self._books, sql, caps, wanted) if _present(it, now)]
         if not present:
             return Outlook(disk_month=disk, notes=("no budget limits this project",))
-        least = min(present, key=lambda it: it.left)
         first = self._runs_out(sql, present, wanted, workspace)
-        paying = next((at for at in present if at.cap.is_own), least)
-        within = paying.within or ALWAYS
+        caps_left = [_remainder(at, wanted, now) for at in present]
+        least = min(range(len(present)), key=lambda i: (caps_left[i].left, present[i].left))
         notes = [f"runs out first: {first.because}"] if first.because else []
         return Outlook(
-            needed=Micros(held(wanted, now, within, own=paying.cap.is_own)),
-            left=least.shown_left,
-            of=least.cap.name,
+            needed=caps_left[least].needed,
+            left=caps_left[least].left,
+            of=present[least].cap.name,
+            caps=tuple(caps_left),
             lasts_until=None if first.at is None else moment(first.at),
             disk_month=disk,
             notes=tuple(notes),
@@ -264,11 +264,11 @@ class Escrow:
         if self._goes_on(sql, wanted):
             return
         for cap in caps:
-            if self._books.spent(sql, cap) >= cap.amount * cap.prevent:
+            if not cap.admits(self._books.spent(sql, cap)):
                 raise self._prevented(self._books.standing(sql, cap), wanted)
         owner = projects.named(sql, wanted.project)
         whole = self._books.whole(sql, owner) if owner.cap is None else None
-        if whole is not None and whole.settled >= whole.cap.amount * whole.cap.prevent:
+        if whole is not None and whole.no_launches:
             raise self._prevented(whole, wanted)
 
     def _goes_on(self, sql: Connection, wanted: Reservation) -> bool:
@@ -279,6 +279,14 @@ class Escrow:
         return (it.project, it.allocation) == (wanted.project, wanted.allocation)
 
     def _prevented(self, at: Standing, wanted: Reservation) -> BudgetExceeded:
+        data = numbers(at, held(wanted, self._books.now, at.within or ALWAYS))
+        if at.is_empty:
+            return BudgetExceeded(
+                f"{at.no_money[0].upper()}{at.no_money[1:]}",
+                details="cap $0.00, settled $0.00, reserved $0.00",
+                remediation="Move some to it: `prism allocation move --help`",
+                data=data,
+            )
         return BudgetExceeded(
             f"The {at.cap.words} admits no more launches",
             details=(
@@ -287,7 +295,7 @@ class Escrow:
                 f"reserved {dollars(at.reserved)}"
             ),
             remediation="Raise it with `prism project update`, or stop what is not needed",
-            data=numbers(at, held(wanted, self._books.now, at.within or ALWAYS)),
+            data=data,
         )
 
     def _runs_out(
@@ -340,6 +348,12 @@ def _starts(it: Workspace) -> bool:
 def _present(at: Standing, now: int) -> bool:
     """Whether it is the period that it is now."""
     return at.within is not None and at.within.start <= now
+
+
+def _remainder(at: Standing, wanted: Reservation, now: int) -> CapOutlook:
+    """What is set aside of one cap for what is wanted, and what that leaves of it."""
+    needed = held(wanted, now, at.within or ALWAYS, own=at.cap.is_own)
+    return CapOutlook(at.cap.words, Micros(needed), at.shown_left)
 
 
 def _no_money(at: Standing) -> str:

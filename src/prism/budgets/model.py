@@ -137,6 +137,10 @@ class Cap(Struct, frozen=True, kw_only=True):
         kind = {"project": "project", "allocation": "allocation to", "pool": "budget"}
         return f"{kind[self.column]} {self.name!r}"
 
+    def admits(self, settled: int) -> bool:
+        """Whether something may begin on it once so much is spent."""
+        return settled < self.amount * self.prevent
+
 
 class NewPool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request for a new pool."""
@@ -346,7 +350,8 @@ class ProjectBudget(Struct, frozen=True, kw_only=True):
     `spent`, `reserved`, `left` and `runs_out_on` are as docs/money.md defines them, and the
     same as in a forecast at that moment; `current_spend` is all that was ever spent, and
     `unpriced` names what is not in it, because nobody knows its price. What no cap counts is
-    `not_limited`.
+    `not_limited`. `no_launches` says why nothing may be launched, started or resumed, whatever
+    is `left`; null where something may.
     """
 
     total_allocated: float | None
@@ -354,6 +359,7 @@ class ProjectBudget(Struct, frozen=True, kw_only=True):
     spent: float | None
     reserved: float
     left: float | None
+    no_launches: str | None
     runs_out_on: datetime | None
     because: str | None
     remaining: float | None
@@ -388,6 +394,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
     spent: float | None
     reserved: float
     left: float | None
+    no_launches: str | None
     runs_out: datetime | None
     runs_out_on: datetime | None
     because: str | None

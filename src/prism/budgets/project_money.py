@@ -6,7 +6,14 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.books import Books, Standing, allocation_cap, pool_cap, project_cap
+from prism.budgets.books import (
+    Books,
+    Standing,
+    allocation_cap,
+    pool_cap,
+    project_cap,
+    together,
+)
 from prism.budgets.model import Allocation, Cap, Pool, Reservation
 from prism.kit.money import Micros
 from prism.projects.model import Project
@@ -84,6 +91,22 @@ class ProjectMoney(Struct, frozen=True):
     @property
     def _counted(self) -> Sequence[Standing]:
         return self.present if self.own is None else [self.own]
+
+
+def no_launches(it: Project, money: ProjectMoney) -> str | None:
+    """Why nothing of a project may be launched, started or resumed; null where something may.
+
+    As admission decides: by its own cap, by each of its allocations and their pools, and where
+    it has no cap of its own, by its allocations together.
+    """
+    if money.own is not None and (why := money.own.no_launches):
+        return why
+    present = [part for part in money.parts if part.allocation.within is not None]
+    whys = [part.allocation.no_launches or part.pool.no_launches for part in present]
+    if whys and all(whys):
+        return whys[0]
+    whole = together(it, money.present) if money.own is None else None
+    return None if whole is None else whole.no_launches
 
 
 class MoneyReader:

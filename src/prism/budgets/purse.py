@@ -18,7 +18,7 @@ from prism.budgets.model import (
     Report,
 )
 from prism.budgets.plan import midnight, month_after, month_before
-from prism.budgets.project_money import MoneyReader, ProjectMoney
+from prism.budgets.project_money import MoneyReader, ProjectMoney, no_launches
 from prism.budgets.report import report
 from prism.budgets.runway import CapUse, earliest, of_project
 from prism.budgets.view import alerts, breakdown, outcome, top_spenders
@@ -239,6 +239,7 @@ class Purse:
                 "spent": None if is_unknown else amount(used),
                 "reserved": amount(Micros(self._reserved(sql, it, money))),
                 "left": None if is_unknown or money.left is None else amount(Micros(money.left)),
+                "no_launches": no_launches(it, money),
                 "runs_out_on": None if first.at is None else moment(first.at),
                 "because": first.because,
                 "caps": tuple(

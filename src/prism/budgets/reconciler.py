@@ -77,7 +77,9 @@ class BudgetReconciler:
                 caps.append(whole.cap)
                 settled[it.id] = whole.settled
                 limit = it.auto_hibernate_threshold
-                if limit is not None and whole.settled * 100 >= whole.cap.amount * limit:
+                if limit is None or whole.is_empty:
+                    continue
+                if whole.settled * 100 >= whole.cap.amount * limit:
                     sleepy.append(it.id)
         self._mark(caps)
         over = {(cap.id, f"{cap.alert:g}"): cap for cap in caps if _exceeds(cap, settled[cap.id])}

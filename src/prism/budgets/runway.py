@@ -16,6 +16,7 @@ from prism.budgets.plan import DISK, held, held_compute, held_disk, window
 from prism.costs.plan import moment
 
 FAR = 253370764800  # the year 9999: as good as never
+NOTHING: Mapping[str, int] = {}
 PERIODS = 13  # how many of a pool are looked at: a year of months
 
 
@@ -47,32 +48,46 @@ def runways(uses: Sequence[CapUse], ends: Mapping[str, int], now: int) -> dict[s
     """When each cap runs out, by its id.
 
     `ends` says which workspaces expire, and when. What one's own cap or allocation puts to
-    sleep asks no more of its pool.
+    sleep asks no more of its pool, and disks are not held any further in advance.
     """
-    stops, found = dict(ends), dict[str, Runway]()
+    stops, unrenewed, found = dict(ends), dict[str, int](), dict[str, Runway]()
     for column in ("allocation", "project", "pool"):
-        known = dict(stops)
+        known, before = dict(stops), dict(unrenewed)
         for use in (it for it in uses if it.at.cap.column == column):
-            found[use.at.cap.id] = end = runway(use.at, use.rows, known, now)
-            for it in use.lasting(known) if end.at is not None else ():
-                stops[it.id] = min(stops.get(it.id, FAR), max(it.until, end.at or 0))
+            found[use.at.cap.id] = end = runway(use.at, use.rows, known, now, before)
+            if end.at is None or not (lasting := use.lasting(known)):
+                continue
+            for it in lasting:
+                stops[it.id] = min(stops.get(it.id, FAR), max(it.until, end.at))
+            for it in use.rows:
+                unrenewed[it.id] = min(unrenewed.get(it.id, FAR), end.at)
     return found
 
 
-def runway(at: Standing, rows: Sequence[Reservation], ends: Mapping[str, int], now: int) -> Runway:
+def runway(
+    at: Standing,
+    rows: Sequence[Reservation],
+    ends: Mapping[str, int],
+    now: int,
+    unrenewed: Mapping[str, int] = NOTHING,
+) -> Runway:
     """When what runs on a cap is put to sleep, if all that runs and sleeps stays as it is.
 
     Where nothing runs, when its disks will have spent it. `ends` says which workspaces end
-    by themselves, and when: those ask for no more money.
+    by themselves, and when: those ask for no more money. `unrenewed` says from when on a disk's
+    hold is not carried on, because another cap that pays for it has nothing left.
     """
     use, last = CapUse(at, rows), _last(at)
     lasting = use.lasting(ends)
+    if at.is_empty and not lasting:
+        return Runway(None, at.no_money)
     if at.within is not None and not lasting and at.settled >= at.cap.amount:
         return Runway(now, f"{_whole(at)} is spent")
     awake = max((ends.get(it.id, FAR) for it in lasting), default=0)
     for within in _windows(at, now):
         start, end = max(now, within.start), within.end or FAR
-        here = _Period(use, ends, within, now, min((it.until for it in lasting), default=now))
+        base = min((it.until for it in lasting), default=now)
+        here = _Period(use, ends, within, now, base, unrenewed)
         until = min(end, awake)
         if until > start and not here.holds(until):
             found = _latest(start, until, here.holds)
@@ -95,6 +110,7 @@ class _Period(Struct, frozen=True):
     within: Window
     now: int
     base: int  # from when on holds have to be carried on
+    unrenewed: Mapping[str, int]  # from when on a hold is not, as `runway` has it
 
     @property
     def _is_present(self) -> bool:
@@ -128,13 +144,16 @@ class _Period(Struct, frozen=True):
 
     def _carried(self, it: Reservation, at: int) -> Reservation:
         """A reservation as it is when what lasts is held until then."""
-        more, until = max(0, at - self.base), it.until
+        more, until = max(0, min(at, self.unrenewed.get(it.id, FAR)) - self.base), it.until
         if _runs(it):
             until = max(until, min(at, self.ends.get(it.id, FAR)))
         if not it.kept and not _runs(it):
             return it
         part = it.part_until + more if self._is_present else max(it.part_until, at + DISK)
-        return replace(it, until=until, disk_until=it.disk_until + more, part_until=part)
+        disk = it.disk_until + more
+        if it.id in self.unrenewed:  # what is not held in advance is paid as it is used
+            disk, part = max(disk, at), max(part, at)
+        return replace(it, until=until, disk_until=disk, part_until=part)
 
 
 def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], now: int) -> Runway:
@@ -168,13 +187,19 @@ def of_project(uses: Sequence[CapUse], found: Mapping[str, Runway], project: str
     """The first date that is a project's own: of what it runs, or where that is none, keeps."""
     runs = [use for use in uses if any(_runs(it) for it in use.rows if it.project == project)]
     keeps = [use for use in uses if _keeps_alone(use, project)]
-    return earliest([found[use.at.cap.id] for use in runs or keeps or uses])
+    given = [use.at for use in uses if use.at.cap.column != "pool" and use.at.within is not None]
+    if given and all(at.is_empty for at in given) and not runs and not keeps:
+        return found[given[0].cap.id]
+    some = [use for use in runs or keeps or uses if not use.at.is_empty]
+    return earliest([found[use.at.cap.id] for use in some])
 
 
 def earliest(found: Sequence[Runway]) -> Runway:
-    """The first of several; never, where none ends."""
+    """The first of several; where none ends, never, and why if that is said."""
     ending = [it for it in found if it.at is not None]
-    return min(ending, key=lambda it: it.at or 0) if ending else NEVER
+    if not ending:
+        return next((it for it in found if it.because), NEVER)
+    return min(ending, key=lambda it: it.at or 0)
 
 
 def _keeps_alone(use: CapUse, project: str) -> bool:

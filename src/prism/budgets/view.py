@@ -166,7 +166,7 @@ def alerts(
     ends = [
         projected(at, burn, now) / (at.cap.amount or 1)
         for at, burn in zip(standings, burns, strict=True)
-        if burn is not None
+        if burn is not None and not at.is_empty
     ]
     if ends:
         worst = max(ends)

@@ -129,6 +129,7 @@ def headline(it: dict[str, Any]) -> dict[str, str | None]:
         "spent": usd(it["spent"]),
         "reserved": usd(it["reserved"]),
         "left": usd(it["left"]) if limited else "no budget limits this project",
+        **({"no launches": it["no_launches"]} if it.get("no_launches") else {}),
         **({"runs out on": _until(it)} if limited else {}),
     }
 
@@ -168,7 +169,7 @@ def _amount(it: dict[str, Any]) -> float | None:
 
 def _until(it: dict[str, Any]) -> str:
     if it["runs_out_on"] is None:
-        return "as far as can be seen, never"
+        return f"never: {it['because']}" if it["because"] else "as far as can be seen, never"
     why = f" ({it['because']})" if it["because"] else ""
     return here(it["runs_out_on"]) + why
 

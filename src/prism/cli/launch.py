@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from prism.cli.link import daemon
-from prism.cli.terminal import say, show_fields, show_json, suggest
+from prism.cli.money import aligned
+from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.words import Usage
 from prism.client.wire import quoted
 
@@ -120,6 +121,11 @@ def _plan(plan: dict[str, Any]) -> None:
             "notes": "; ".join(plan["notes"]),
         }
     )
+    if len(caps := plan.get("caps") or []) > 1:
+        print()
+        sums = [aligned([cap[name] for cap in caps]) for name in ("reserves", "leaves")]
+        rows = zip([cap["cap"] for cap in caps], *sums, strict=True)
+        show_table(("LIMIT", "RESERVES", "LEAVES"), list(rows), "LIMIT")
     say("Nothing was created.")
 
 

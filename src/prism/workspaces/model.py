@@ -334,11 +334,20 @@ class Launched(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
+class PlanCap(Struct, frozen=True, kw_only=True):
+    """What a launch would reserve and leave of one cap that it must fit, in USD."""
+
+    cap: str
+    reserves: float
+    leaves: float
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """What a launch would do, with `dry_run`; money in USD, null where there is no price.
 
-    `reserves` is what would be set aside at once, `leaves` what the money that pays would
-    still have, and `lasts_until` the day it would be gone if this and all else ran on.
+    `reserves` is what would be set aside at once and `leaves` what would be left, both of the
+    `budget` that has least left then; `caps` has the same of each cap that applies. `lasts_until`
+    is when it would have to sleep if this and all else ran on.
     `ready_seconds` is what a launch takes, from earlier ones where `ready_measured`.
     """
 
@@ -352,6 +361,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     disk_monthly: float | None
     reserves: float | None
     leaves: float | None
+    caps: tuple[PlanCap, ...]
     lasts_until: datetime | None
     ready_seconds: int
     ready_measured: bool

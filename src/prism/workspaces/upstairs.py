@@ -37,8 +37,19 @@ class Fund(Struct, frozen=True):
         )
 
 
+class CapOutlook(Struct, frozen=True):
+    """What a launch would reserve and leave of one cap."""
+
+    cap: str
+    needed: Micros
+    left: Micros
+
+
 class Outlook(Struct, frozen=True):
-    """What a launch would leave: of which money, how much, and until which day."""
+    """What a launch would leave: of which money, how much, and until which day.
+
+    `needed` and `left` are `of` the cap that has least left then; `caps` are all that apply.
+    """
 
     needed: Micros | None = None
     left: Micros | None = None
@@ -46,6 +57,7 @@ class Outlook(Struct, frozen=True):
     lasts_until: datetime | None = None
     disk_month: Micros | None = None
     notes: tuple[str, ...] = ()
+    caps: tuple[CapOutlook, ...] = ()
 
 
 class LaunchGuard(Protocol):

@@ -11,6 +11,7 @@ from prism.workspaces.model import (
     Instance,
     Launched,
     Plan,
+    PlanCap,
     State,
     Workspace,
 )
@@ -99,6 +100,10 @@ def planned(
         disk_monthly=_usd(outlook.disk_month, 1),
         reserves=_usd(outlook.needed, 1),
         leaves=_usd(outlook.left, 1),
+        caps=tuple(
+            PlanCap(cap=it.cap, reserves=amount(it.needed), leaves=amount(it.left))
+            for it in outlook.caps
+        ),
         lasts_until=outlook.lasts_until,
         ready_seconds=round(ready_in[0].total_seconds()),
         ready_measured=ready_in[1],
