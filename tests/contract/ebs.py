@@ -1,5 +1,6 @@
 """EBS, EFS and EC2 snapshots, as their double plays them, with what was put on them."""
 
+from aws_double.rulebook import build
 from prism.providers.aws.cloud import Cloud
 from tests.providers.aws.storage.world import Place
 
@@ -25,6 +26,7 @@ class Aws:
 
     def __init__(self, double):
         double.clock.stop()
+        double.rules = build({"like": "consistent"})  # when EC2 shows what is not of the contract
         cloud = Remembering("us-east-1", clock=double.clock, sleep=lambda _: None)
         cloud.holds = self.contents = {}
         self.place = Place(double, cloud)

@@ -368,7 +368,10 @@ def test_recovery_knows_of_places_that_nobody_has_looked_at_yet(desk, aws):
     assert "ExpiredToken" in found["aws:other"]
 
 
-def test_machines_at_aws_are_taken_back_by_a_daemon_that_has_lost_its_database(desk, tmp_path):
+def test_machines_at_aws_are_taken_back_by_a_daemon_that_has_lost_its_database(
+    desk, tmp_path, aws
+):
+    aws.rules = rules({"like": "consistent"})  # how long EC2 hides it is not asked here
     desk.use()
     desk.post("instances/launch", name="mine", template="plain-shell")
     desk.house.settle()

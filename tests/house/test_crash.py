@@ -32,12 +32,12 @@ def killed_at(folder, die_at):
         with home.living(MORTAL, **crash) as process:
             ask(home)
             if die_at == NEVER:
-                eventually(lambda: is_running(home), 60)
+                eventually(lambda: is_running(home), 300)
             else:
-                assert process.wait(60) == -signal.SIGKILL
+                assert process.wait(300) == -signal.SIGKILL
         with home.living():
             ask(home)
-            eventually(lambda: is_running(home), 60)
+            eventually(lambda: is_running(home), 300)
             points = (folder / "points").read_text().splitlines()
             folders = sorted(it.name for it in (folder / "workspaces").glob("local-*"))
             ids = [it.id for it in home.client.workspaces.list()]
