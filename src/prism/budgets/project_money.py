@@ -53,9 +53,8 @@ class ProjectMoney(Struct, frozen=True):
 
     @property
     def present(self) -> list[Standing]:
-        """The allocations that have money now; where none has, those that ended."""
-        every = [it.allocation for it in self.parts]
-        return [at for at in every if at.within is not None] or [at for at in every if at.ended]
+        """The allocations that have money now."""
+        return [it.allocation for it in self.parts if it.allocation.within is not None]
 
     @property
     def allocated(self) -> Micros | None:
