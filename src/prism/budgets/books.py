@@ -22,8 +22,8 @@ from prism.projects.model import Project
 class Standing(Struct, frozen=True):
     """Where a cap stands in one of its periods; `within` is null when it has none.
 
-    `disks` is what of `reserved` is set aside for disks; `ended` is whether its pool is over,
-    and `after` what of `settled` was booked since.
+    `disks` is what of `reserved` is set aside for disks, `after` what of `settled` was booked
+    since its pool is over.
     """
 
     cap: Cap
@@ -32,7 +32,6 @@ class Standing(Struct, frozen=True):
     reserved: int
     disks: int = 0
     after: int = 0
-    ended: bool = False
 
     @property
     def left(self) -> int:
@@ -155,7 +154,7 @@ class Books:
         if within is None:
             end = _ended(cap, self.now)
             after = spent - self._until_its_end(sql, cap, end) if end else 0
-            return Standing(cap, None, spent, 0, after=after, ended=end is not None)
+            return Standing(cap, None, spent, 0, after=after)
         return self._held(cap, within, spent, rows)
 
     def own_standing(self, cap: Cap, spent: int, rows: Sequence[Reservation]) -> Standing:
