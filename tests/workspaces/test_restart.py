@@ -101,7 +101,7 @@ def test_one_that_was_stopped_slept_or_has_expired_is_not_started_again(house, c
 def test_a_restart_is_admitted_by_the_budget_like_a_start(house, cloud, monkeypatch):
     id = running(house, restart=True)
 
-    def no(tx, workspace):
+    def no(tx, workspace, **_):
         raise BudgetExceeded("Project 'lab' has used its budget")
 
     monkeypatch.setattr(house.rooms.escrow, "allow", no)
