@@ -19,6 +19,7 @@ from prism.errors import Unavailable
 from prism.providers.local import door, folder
 from prism.workspaces.model import Seen
 from tests.providers.local.world import page
+from tests.waiting import eventually
 
 HALF = "\\ud800"  # half a letter: Python keeps it, no decoder of the daemon's takes it
 LONG = "x" * 100_000
@@ -247,7 +248,7 @@ def test_garbage_at_the_door_ends_the_guest_and_nothing_else(world, machine):
             with contextlib.suppress(ConnectionError):
                 while raw.recv(65536):
                     pass  # until we are let go
-        assert world.worded(machine.name, code), "what runs goes on"
+        eventually(lambda words=code: world.worded(machine.name, words))  # what runs goes on
     for visit in visits:
         visit.close()
     assert world.supervisor(machine.name).pid == supervisor

@@ -10,6 +10,7 @@ import pytest
 
 from prism.errors import AlreadyExists, InvalidState, ValidationFailed
 from prism.files.model import FileMissing, FolderNotEmpty, WrongFileKind
+from prism.files.transfer import PIECE
 from tests.house.living import Home
 from tests.waiting import eventually
 
@@ -178,21 +179,21 @@ def test_an_upload_in_pieces(http_, files):
         assert http_.put("content", params=given, content=b"").status_code == 422
 
 
-@pytest.mark.parametrize(("more", "kept"), [("", []), ("&size=9", [5])])
-def test_an_upload_that_breaks_off_leaves_no_file(http_, files, more, kept):
+@pytest.mark.parametrize("size", [None, PIECE + 4])
+def test_an_upload_that_breaks_off_leaves_no_file(http_, files, size):
     """Without a size nobody can continue it; with one, what was received is kept."""
 
     def parts():
         found = files.list("mine").entries
         return [it.size for it in found if it.name.startswith(".prism-part")]
 
-    with begun(http_, f"path=cut{more}", 9) as one:
-        one.send(b"01234")
-        eventually(lambda: parts() == [0])
-    eventually(lambda: parts() == kept)
+    with begun(http_, "path=cut" + (f"&size={size}" if size else ""), PIECE + 4) as one:
+        one.send(b"0" * PIECE)
+        eventually(lambda: parts() == [PIECE])
+    eventually(lambda: parts() == ([PIECE] if size else []))
     assert "cut" not in [it.name for it in files.list("mine").entries]
-    if kept:
-        given = {"path": "cut", "offset": 5, "size": 9}
+    if size:
+        given = {"path": "cut", "offset": PIECE, "size": size}
         assert http_.put("content", params=given, content=b"5678").json()["complete"] is True
 
 

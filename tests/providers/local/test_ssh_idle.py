@@ -15,7 +15,7 @@ from tests.house.living import Home
 from tests.providers.local.test_ssh import TEMPLATE, Site
 from tests.waiting import eventually
 
-IDLE = 3.0  # seconds after which it goes to sleep
+IDLE = 4.0  # seconds after which it goes to sleep
 # What VS Code leaves when a window is open: its server in the background, and a loop or a
 # shell that waits for more on the open connection.
 SERVER = "(exec -a server sleep 1000) >/dev/null 2>&1 & echo begun\n"
@@ -51,7 +51,7 @@ class Watched(Site):
             assert self.seen()["phase"] == "on", self.seen()["idle"]
             if time.monotonic() >= next_:
                 doing()
-                next_ = time.monotonic() + IDLE / 4
+                next_ = time.monotonic() + IDLE / 8
             return time.monotonic() > until
 
         eventually(over, times * IDLE + 5)
@@ -151,6 +151,9 @@ def test_what_is_sent_to_a_shell_is_a_touch(site, begun):
 
 def test_a_copy_keeps_it_up_while_it_moves_and_not_a_moment_longer(site, begun):
     one = begun(["sftp", *site.options(site.port()), "-b", "-", "mine@127.0.0.1"])
+    said(one, "pwd\n")
+    assert one.stdout.readline() == b"sftp> pwd\n"
+    assert one.stdout.readline()  # it is connected, however long that took
     site.watch()
     assert site.stays_up(lambda: said(one, "ls\n"))["because"] == ["bytes came over SSH"]
     site.goes_to_sleep()
