@@ -155,8 +155,23 @@ def test_it_stays_enabled_through_a_plain_stop(aws, ec2):
     aws.clock.advance(1)
     assert seen(ec2, id)["StateReason"]["Code"] == "Client.UserInitiatedShutdown"
     assert seen(ec2, id)["HibernationOptions"]["Configured"]
-    said = {"InstanceId": id, "InstanceType": {"Value": "r6i.large"}}
+
+
+@pytest.mark.parametrize("larger", ["t3.large", "r6i.large"])
+def test_one_that_may_hibernate_keeps_its_type(aws, ec2, larger):
+    """AWS's pages disagree: "you cannot change the instance type if hibernation is enabled", and
+    while it is stopped "you can modify [...] the instance type or size". The double is strict.
+
+    Change the instance type; How Amazon EC2 instance hibernation works
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-resize.html
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-hibernate-overview.html
+    """
+    id = running(aws, ec2, **asleep_ready())
+    ec2.stop_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    said = {"InstanceId": id, "InstanceType": {"Value": larger}}
     refused("UnsupportedOperation", ec2.modify_instance_attribute, **said)
+    assert seen(ec2, id)["InstanceType"] != larger
 
 
 def test_arm_machines_hibernate_too(aws, ec2):

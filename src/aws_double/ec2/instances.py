@@ -175,8 +175,12 @@ def _resize(it: Instance, name: str) -> None:
             f"The instance '{it.id}' is hibernated; its type cannot be changed until it was "
             "stopped without hibernation.",
         )
-    if it.hibernates and not kind["HibernationSupported"]:
-        raise Refusal("UnsupportedOperation", f"The type '{name}' does not support hibernation.")
+    if it.hibernates and name != it.type:
+        raise Refusal(
+            "UnsupportedOperation",
+            f"The type of the instance '{it.id}' cannot be changed because it is enabled for "
+            "hibernation.",
+        )
     if it.image.architecture not in architectures(kind):
         raise invalid(
             f"The architecture '{architectures(kind)[0]}' of the specified instance type does "

@@ -37,6 +37,11 @@ def launch_spot(rooms):
     launch(rooms, spot=True)
 
 
+def launch_without_sleep(rooms):
+    """One whose type EC2 may change: not of those that may hibernate."""
+    launch(rooms, hibernation=False)
+
+
 def make_project(rooms):
     rooms.projects.create(NewProject(name=THESIS))
 
@@ -143,7 +148,7 @@ LIVES = {
     "extend": Life(extend, UP),
     "move": Life(move, (make_project, launch), tags={"prism:project": THESIS}),
     "configure idleness": Life(watch, UP, tags={"prism:idle-profile": "batch"}),
-    "resize": Life(resize, DOWN, STOPPED),
+    "resize": Life(resize, (launch_without_sleep, asks(Verb.STOP)), STOPPED),
     "expire": Life(nothing, (launch_for_an_hour,), ASLEEP, later=timedelta(hours=1)),
     "terminate with a backup": Life(terminate_with_a_backup, UP, ENDED, copies=1),
     "launch with a volume": Life(launch_with_a_volume, (make_volume,), volumes=1),

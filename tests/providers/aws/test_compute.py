@@ -438,12 +438,21 @@ def test_an_end_that_was_told_meanwhile_is_kept(place, compute):
 
 # ------------------------------------------------------------------ another type
 def test_one_that_is_off_becomes_another_type(place, compute):
-    id = place.on()
+    id = place.on(hibernation=False)
     compute.stop(id)
     place.goes()
     for _ in range(2):
         compute.resize(id, "t3.large")
     assert place.book.look(id).type == "t3.large"
+
+
+def test_one_that_may_hibernate_keeps_its_type_where_ec2_says_so(place, compute):
+    id = place.on()
+    compute.stop(id)
+    place.goes()
+    with pytest.raises(AwsRefused, match="enabled for hibernation"):
+        compute.resize(id, "t3.large")
+    assert place.book.look(id).type != "t3.large"
 
 
 def test_one_that_is_on_cannot_yet(place, compute):
@@ -453,7 +462,7 @@ def test_one_that_is_on_cannot_yet(place, compute):
 
 
 def test_a_type_of_another_architecture_is_refused(place, compute):
-    id = place.on()
+    id = place.on(hibernation=False)
     compute.stop(id)
     place.goes()
     with pytest.raises(AwsRefused, match="architecture"):

@@ -246,11 +246,18 @@ def test_a_resize_that_would_break_the_machine_is_refused(terms, given, kind, wh
 
 
 def test_other_resizes_are_fine(terms):
-    assert terms.resize(workspace(), machine_type("t3.xlarge")) == ()
+    assert terms.resize(workspace(), machine_type("t3.large")) == ()
     assert terms.resize(workspace(hibernation=False), machine_type("r6i.8xlarge")) == ()
-    assert terms.resize(workspace(instance_type="x9.old"), machine_type("t3.small")) == ()
+    old = workspace(instance_type="x9.old", hibernation=False)
+    assert terms.resize(old, machine_type("t3.small")) == ()
     spot = workspace(spot=True)
     assert terms.resize(spot, machine_type(spot.instance_type)) == ()
+
+
+def test_a_resize_that_ec2_may_refuse_says_what_happens_then(terms):
+    """AWS's documents disagree on machines that may hibernate."""
+    [note] = terms.resize(workspace(), machine_type("t3.xlarge"))
+    assert "if EC2 refuses, it stays t3.large, and `prism show mine` says so" in note
 
 
 def test_storage_costs_what_the_region_asks(prices):

@@ -25,6 +25,12 @@ from prism.workspaces.ports import Order
 
 MOST_RAM = 150  # GiB that hibernation can write down
 SYSTEM_GB = 10  # of a root disk, for the system and its packages, besides the memory
+# EC2 User Guide: "Change the instance type" says that it is not possible with hibernation enabled,
+# "How Amazon EC2 instance hibernation works" says that it is.
+MAY_KEEP_TYPE = (
+    "its machine may hibernate, and AWS's documents disagree on whether such a machine can change "
+    "its type: if EC2 refuses, it stays {kind}, and `prism show {name}` says so"
+)
 Known = Callable[[Base, str], str | None]
 
 
@@ -85,6 +91,8 @@ class AwsTerms:
         if workspace.hibernation and (why := _no_memory_kept(kind, workspace.root_gb)):
             said = f"hibernation was enabled at launch and stays so: {why}"
             raise ValidationFailed.of(("instance_type", said))
+        if workspace.hibernation and kind.name != workspace.instance_type:
+            return (MAY_KEEP_TYPE.format(kind=workspace.instance_type, name=workspace.name),)
         return ()
 
     def hibernates(self, kind: MachineType, template: Template, order: Launch) -> bool:

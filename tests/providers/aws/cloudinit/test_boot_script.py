@@ -1,8 +1,11 @@
 """The boot script really run, with programs that only say what they were asked for."""
 
+import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from prism.providers.aws.ready import Stage, read
 from prism.providers.aws.ssh.hostkeys import told
 from prism.templates.model import Service
 from tests.providers.aws.cloudinit.ordered import boot, order, template
+from tests.waiting import eventually
 
 PROGRAMS = {
     "runuser": 'shift 3; exec "$@"',
@@ -143,6 +147,54 @@ def test_a_mirror_that_does_not_answer_is_asked_again_and_then_the_boot_has_fail
     assert (code, heard.step) == (1, "packages")
     assert len(world.asked("apt-get")) == 4
     assert world.asked("sleep")[:3] == ["5", "15", "30"]
+
+
+@pytest.fixture
+def package_lists(world):
+    """Debian's own apt-get, with folders of its own, while the lock of its lists is held."""
+    if shutil.which("apt-get") is None:
+        pytest.skip("there is no apt-get on this computer")
+    for name in ("lists/partial", "archives/partial", "etc/apt.conf.d", "etc/sources.list.d"):
+        (world.folder / "apt" / name).mkdir(parents=True)
+    for name in ("apt/status", "apt/etc/sources.list"):
+        world.touch(name)
+    folder, lock = world.folder / "apt", world.folder / "apt" / "lists" / "lock"
+    where = {
+        "Dir::Etc": folder / "etc",
+        "Dir::State::Lists": folder / "lists",
+        "Dir::State::Status": folder / "status",
+        "Dir::Cache": folder,
+    }
+    options = " ".join(f"-o {name}={path}" for name, path in where.items())
+    real = f'{shutil.which("apt-get")} {options} "$@"'
+    world.program("apt-get", f'case "$*" in *update*) exec {real};; esac')
+    with lock.open("w") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        yield held
+
+
+def test_the_lock_of_the_package_lists_is_waited_for(world, package_lists):
+    """`DPkg::Lock::Timeout` is not for that lock, which Ubuntu's own updates take at boot."""
+    world.program("sleep", '[ "$(wc -l <"$WORLD/asked")" -lt 12 ] || touch "$WORLD/release"')
+
+    def let_go():
+        eventually((world.folder / "release").exists)
+        fcntl.lockf(package_lists, fcntl.LOCK_UN)
+
+    with ThreadPoolExecutor(1) as other:
+        freed = other.submit(let_go)
+        heard = world.boot(template(packages={"apt": ("git",)}))[1]
+        freed.result()
+    assert heard.stage is Stage.READY, world.console.read_text()
+    assert len([it for it in world.asked("apt-get") if it.endswith(" update")]) > 4
+    assert [it for it in world.asked("apt-get") if " install -- " in it]
+
+
+def test_a_lock_that_is_never_freed_fails_the_boot_with_the_reason(world, package_lists):
+    code, heard = world.boot(template(packages={"apt": ("git",)}))
+    assert (code, heard.step) == (1, "packages")
+    assert "Could not get lock" in world.console.read_text()
+    assert world.asked("sleep").count("10") == 600 / 10
 
 
 @pytest.mark.parametrize("status", ["200", "302", "401", "404"])

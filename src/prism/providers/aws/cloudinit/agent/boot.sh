@@ -3,7 +3,7 @@
 # every boot: what is done, and made of the same, is passed by; what failed is done again.
 set -uo pipefail
 umask 022
-LOG=/var/log/cloud-init-output.log DONE=/var/lib/prism/done PATIENCE=600
+LOG=/var/log/cloud-init-output.log DONE=/var/lib/prism/done PATIENCE=600 WAITED=0
 MARK=prism-boot:
 
 say() {
@@ -70,7 +70,18 @@ apt_install() {  # OPTIONS... -- PACKAGES...
   export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
   local options=(-y -q -o DPkg::Lock::Timeout=600 -o Acquire::Retries=5 -o Dpkg::Options::=--force-confold)
   dpkg --force-confold --configure -a # a boot may have been cut short
-  retry apt-get "${options[@]}" update && retry apt-get "${options[@]}" install "$@"
+  retry apt_update "${options[@]}" && retry apt-get "${options[@]}" install "$@"
+}
+
+apt_update() {  # OPTIONS...: DPkg::Lock::Timeout does not wait for the lock of the package lists
+  local words code
+  until words=$(LC_ALL=C apt-get "$@" update 2>&1); code=$?; [ "$code" = 0 ]; do
+    [[ $words == *"Could not get lock"* && $WAITED -lt $PATIENCE ]] || break
+    WAITED=$((WAITED + 10)) # of all tries together
+    sleep 10
+  done
+  echo "$words"
+  return "$code"
 }
 
 with_rstudio() {  # URL SHA256
