@@ -75,15 +75,17 @@ def proxied(report: Report) -> None:
         client.workspaces.launch("Measured", "mine", wait=120)
         stack.callback(_ended, client)
         real = int(client.workspaces.connect("mine").services["page"].url.rpartition(":")[2])
+        plain = stack.enter_context(_outside())
         ways = [
-            Way("direct", real, f"127.0.0.1:{real}"),
+            Way("direct", plain, f"127.0.0.1:{plain}"),
             Way("through Prism", it.port, f"mine.localhost:{it.port}"),
+            Way("by the port of its service", real, f"127.0.0.1:{real}"),
         ]
         if shutil.which("nginx"):
-            ways.append(stack.enter_context(_nginx(folder, real)))
+            ways.append(stack.enter_context(_nginx(folder, plain)))
         bulk(report, ways, it)
         small(report, ways)
-        terminals(report, it, real + 1)
+        terminals(report, it, plain + 1, real + 1)
         idle(report, it, real + 1)
 
 
@@ -126,10 +128,10 @@ def small(report, ways) -> None:
         report.say(f"small requests, eight at once, {way.name}", str(eight))
 
 
-def terminals(report, it, port) -> None:
+def terminals(report, it, plain, port) -> None:
     """From a key to its echo, while other terminals are busy."""
     for name, at, host in (
-        ("direct", port, f"127.0.0.1:{port}"),
+        ("direct", plain, f"127.0.0.1:{plain}"),
         ("through Prism", it.port, f"{port}--mine.localhost:{it.port}"),
     ):
         took = asyncio.run(_echoes(at, host))
@@ -216,6 +218,24 @@ def _frame(text: bytes) -> bytes:
     mask = secrets.token_bytes(4)
     masked = bytes(b ^ mask[n % 4] for n, b in enumerate(text))
     return bytes((0x82, 0x80 | len(text))) + mask + masked
+
+
+@contextmanager
+def _outside():
+    """The same service without Prism; its port, beside which is that of its terminals."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, SERVICE, str(port)])
+    try:
+        while not _open(port + 1):
+            if process.poll() is not None:
+                raise RuntimeError(f"the service ended: {process.returncode}")
+            time.sleep(0.02)
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.house.living import BIN, Home
 
 NOBODY = 65534
+TUN = Path("/dev/net/tun")
+FOR_ALL = "mount -t tmpfs -o mode=755 tmpfs /dev/net; mknod -m 666 /dev/net/tun c 10 200"
 
 
 def as_ordinary(command):
@@ -54,8 +56,12 @@ class OrdinaryHome(Home):
         self.environ |= {"HOME": str(folder.parent), "USER": "ordinary", "LOGNAME": "ordinary"}
 
     def living(self, program=(BIN / "prismd",), **environ):
-        """A daemon, until the block ends."""
-        return super().living(as_ordinary(program), **environ)
+        """A daemon, until the block ends, with a `/dev/net/tun` for all as Debian has it."""
+        command = as_ordinary(program)
+        if os.geteuid() == 0 and TUN.exists() and TUN.stat().st_mode & 0o666 != 0o666:
+            own = ["unshare", "--mount", "--propagation", "private", "sh", "-ec"]
+            command = [*own, f'{FOR_ALL}; exec "$0" "$@"', *command]
+        return super().living(command, **environ)
 
     def answers(self):
         """Whether a daemon is there; a client of ours would not talk to another user's."""

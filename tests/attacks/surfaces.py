@@ -22,6 +22,7 @@ SURFACES = {
         "tests/attacks/test_identity.py",
         "tests/attacks/test_installs.py",
         "tests/attacks/test_networks.py",
+        "tests/attacks/test_ordinary_networks.py",
         "tests/providers/local/test_sandbox.py",
         "tests/providers/local/test_grafts.py",
         "tests/house/test_workspace_paths.py",

@@ -1,0 +1,96 @@
+"""A whole daemon of an ordinary user, whose workspaces have networks of their own."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.attacks.ordinary import TUN, can_be_ordinary, ordinary_home
+from tests.waiting import eventually
+
+TEMPLATE = """
+name: Page
+description: Serves its home
+packages: {pip: []}
+ports: [8080]
+services:
+  page: {command: "python -m http.server {port} --bind 127.0.0.1", port: 8080, health: /}
+"""
+DIALS = """
+import socket, sys
+for port in sys.argv[1:]:
+    try:
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=5):
+            print("connected")
+    except OSError as error:
+        print(type(error).__name__)
+"""
+
+
+def can_have_networks():
+    """Whether an ordinary user's workspaces can have networks of their own here."""
+    return bool(shutil.which("pasta")) and TUN.exists() and can_be_ordinary()
+
+
+@pytest.fixture(scope="module")
+def begun():
+    """A home with two workspaces that run; no daemon."""
+    if not can_have_networks():
+        pytest.skip(f"an ordinary user needs bubblewrap, pasta and {TUN} for it")
+    with ordinary_home() as home:
+        folder = home.folder / "templates"
+        folder.mkdir()
+        (folder / "page.yml").write_text(TEMPLATE)
+        with home.living():
+            for name in ("mine", "other"):
+                home.said("launch", "page", name)
+        yield home
+        with home.living():
+            for name in ("mine", "other"):
+                home.said("terminate", name, "--yes")
+
+
+@pytest.fixture
+def home(begun):
+    """Each test has a daemon of its own: the workspaces outlive it."""
+    with begun.living():
+        yield begun
+
+
+def folder(home, name):
+    return home.folder / "workspaces" / home.said("show", name)["id"]
+
+
+def seen(home, name):
+    return json.loads((folder(home, name) / "seen.json").read_bytes())
+
+
+def test_each_has_its_own_and_is_served_by_its_daemon(home):
+    port = json.loads((home.folder / "daemon.lock").read_text())["port"]
+    for name in ("mine", "other"):
+        assert seen(home, name)["network"] == "own"
+        done = home.cli("exec", name, "--", "sh", "-c", f"echo {name} > whose")
+        assert done.returncode == 0, done.stderr
+        code = (
+            "import sys, urllib.request as u; print(u.urlopen(u.Request(sys.argv[1],"
+            " headers={'Host': sys.argv[2]})).read().decode().strip())"
+        )
+        host = f"{name}.localhost:{port}"
+        asked = home.program(code, f"http://127.0.0.1:{port}/whose", host)
+        assert asked.communicate()[0] == f"{name}\n"
+
+
+def test_it_reaches_neither_the_daemon_nor_a_neighbour(home):
+    port = json.loads((home.folder / "daemon.lock").read_text())["port"]
+    neighbour = seen(home, "other")["services"]["page"]["port"]
+    own = seen(home, "mine")["services"]["page"]["port"]
+    words = ("exec", "mine", "--", "python", "-c", DIALS)
+    said = home.cli(*words, str(port), str(neighbour), str(own)).stdout.split()
+    assert said == ["ConnectionRefusedError", "ConnectionRefusedError", "connected"]
+
+
+def test_it_has_one_again_after_a_stop(home):
+    for verb, state in (("stop", "stopped"), ("start", "running")):
+        home.said(verb, "mine")
+        eventually(lambda state=state: home.said("show", "mine")["state"] == state, 60)
+    assert seen(home, "mine")["network"] == "own"
