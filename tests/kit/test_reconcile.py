@@ -1,5 +1,6 @@
 """How the loop rests; what it does for rows is tested with the rooms that it works for."""
 
+import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -7,6 +8,7 @@ import pytest
 from sqlalchemy import Column, Engine, MetaData, String, Table, event, true
 
 from prism.kit.clock import StoppedClock
+from prism.kit.database_faults import DatabaseBusy, DatabaseLost
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.reconcile import NEVER, Found, Loop
@@ -128,3 +130,63 @@ def test_nothing_that_goes_wrong_between_two_rounds_ends_the_loop(db, monkeypatc
     finally:
         loop.stop()
         thread.join()
+
+
+class Failing(Slow):
+    """Its database fails while it works on a row, as often as it is told to."""
+
+    def __init__(self, fail):
+        super().__init__()
+        self.let_go.set()
+        self.fail = fail
+
+    def reconcile(self, claim, view):
+        found = super().reconcile(claim, view)
+        self.fail()
+        return found
+
+
+def with_a_row(db):
+    with db.write() as tx:
+        tx.sql.execute(rows.insert().values(id="r", due_at=NOW, attempts=0))
+
+
+def test_a_lease_that_could_not_be_given_back_is_so_when_the_database_answers(
+    tmp_path, db
+):
+    db = Database(db.url, StoppedClock(NOW), Bus(), patience=0.1)
+    other = sqlite3.connect(tmp_path / "state.db", isolation_level=None, check_same_thread=False)
+    with_a_row(db)
+    work = Failing(lambda: other.execute("BEGIN IMMEDIATE"))
+    loop = Loop(work, db, StoppedClock(NOW), hands=1)
+    loop.once()
+    assert work.done == ["r"]
+    with pytest.raises(DatabaseBusy):
+        loop.once()
+    other.execute("ROLLBACK")
+    work.fail = lambda: None
+    loop.once()
+    assert work.done == ["r", "r"], "without waiting for the lease to run out"
+    with db.read() as sql:
+        assert sql.execute(rows.select()).one().lease is None
+    loop.stop()
+    other.close()
+    db.close()
+
+
+def test_a_failing_database_does_not_make_a_row_wait_longer_and_longer(db):
+    def fail():
+        raise DatabaseLost(details="no such table: events")
+
+    with_a_row(db)
+    clock, work = StoppedClock(NOW), Failing(fail)
+    loop = Loop(work, db, clock, hands=1)
+    for _ in range(12):
+        loop.once()
+        clock.advance(seconds=5)
+    assert len(work.done) == 12, "each time five seconds later"
+    work.fail = lambda: None
+    loop.once()
+    with db.read() as sql:
+        assert sql.execute(rows.select()).one().attempts == 0
+    loop.stop()

@@ -50,6 +50,7 @@ STORY = (
     ("attach", "all", "y"),
     ("detach", "all", "x"),
 )
+ROUNDS = 500
 OUTSIDE = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "subprocess.Popen", "os.kill"}
 
 
@@ -103,8 +104,10 @@ class Life:
             self.settle()
 
     def settle(self):
-        still = 0
+        still, rounds = 0, 0
         while still < 2:
+            rounds += 1
+            assert rounds < ROUNDS, "it never rests"
             self.clock.advance(seconds=5)
             for loop in self.loops:
                 loop.patrol()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from prism.errors import Problem
 from tests.proofs import record
 from tests.storage.mortal import MACHINES, Life
 from tests.waiting import eventually
@@ -18,6 +20,7 @@ from tests.waiting import eventually
 PROGRAM = Path(__file__).with_name("mortal.py")
 NEVER = -1
 FEW = 29
+SHOWN = 400  # characters of what is wrong
 
 
 def lived(home, die_at):
@@ -76,10 +79,21 @@ WHOLE = (
 
 
 def survived(folder, at):
+    """Whether it died at this point, and in few words what is wrong after it."""
     home = folder / f"at{at}"
-    points, code = lived(home, at)
-    assert afterwards(home) == WHOLE, f"killed {points[-1]}"
-    return code != 0
+    try:
+        points, code = lived(home, at)
+        there = afterwards(home)
+    except (AssertionError, OSError, Problem, subprocess.SubprocessError) as error:
+        return False, [f"point {at}: {type(error).__name__}: {str(error)[:SHOWN]}"]
+    wrong = [
+        f"point {at}, {points[-1]}: {str(is_so)[:SHOWN]}, not {str(ought)[:SHOWN]}"
+        for is_so, ought in zip(there, WHOLE, strict=True)
+        if is_so != ought
+    ]
+    if not wrong:
+        shutil.rmtree(home)
+    return code != 0, wrong
 
 
 def survive(tmp_path, step):
@@ -88,9 +102,12 @@ def survive(tmp_path, step):
     assert {"before commit", "after commit", "before os.mkdir", "before os.rename"} <= {*points}
     with ThreadPoolExecutor(2) as hands:
         chosen = range(0, len(points), step)
-        died = list(hands.map(lambda at: survived(tmp_path, at), chosen))
-    assert sum(died) > 0.8 * len(died), "copies run beside it, so a few points come and go"
-    return sum(died)
+        lives = list(hands.map(lambda at: survived(tmp_path, at), chosen))
+    if wrong := [line for _, lines in lives for line in lines]:
+        pytest.fail("\n".join(wrong), pytrace=False)
+    died = sum(it for it, _ in lives)
+    assert died > 0.8 * len(lives), "copies run beside it, so a few points come and go"
+    return died
 
 
 def test_it_survives_death_now_and_then(tmp_path):

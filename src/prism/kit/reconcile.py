@@ -11,6 +11,9 @@ A leased row is due `NEVER`. Whoever changes their mind meanwhile writes a neare
 `due_at`, and giving the lease back keeps the nearer of the two, so no wish is lost.
 What was learned is written only together with giving back a lease that is still ours.
 A lease that runs out was held by a daemon that died; the row is due again.
+
+A database that fails is no failure of a row: the row keeps its number of attempts. A lease that
+cannot be given back because the database is away is given back as soon as it answers again.
 """
 
 import logging
@@ -19,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
@@ -92,6 +96,7 @@ class Loop(Generic[View]):
         self._work, self._db, self._clock, self._hands = work, db, clock, hands
         self._pool = ThreadPoolExecutor(hands, type(work).__name__)
         self._busy: set[Future[None]] = set()
+        self._unreturned: set[Claim] = set()  # leases that the database did not take back
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._runs = False
 
@@ -162,6 +167,7 @@ class Loop(Generic[View]):
             tx.sql.execute(update(rows).where(ours).values(**freed))
 
     def _start(self) -> list[Future[None]]:
+        self._return_leases()
         if not (claims := self._claim(self._hands - self._at_work())):
             return []
         try:
@@ -233,14 +239,29 @@ class Loop(Generic[View]):
             log.warning("%s: %s", claim.id, error)
         else:
             log.error("%s", claim.id, exc_info=error)
+        try:
+            self._try_again(claim, counts=not isinstance(error, DatabaseUnavailable))
+        except DatabaseUnavailable:
+            self._unreturned.add(claim)
+
+    def _try_again(self, claim: Claim, *, counts: bool) -> None:
+        """Give the row back; the more attempts have failed, the later is the next one."""
         rows = claim.rows.c
-        with self._db.write() as tx:
+        with self._db.write() as tx, suppress(Lost):
             tries = tx.sql.execute(select(rows.attempts).where(rows.id == claim.id)).scalar() or 0
-            pause = min(RETRY * 2 ** min(tries, 10), RETRY_MOST)
-            try:
-                self._give_back(tx, claim, pause, attempts=tries + 1)
-            except Lost:
-                return
+            pause = min(RETRY * 2 ** min(tries, 10), RETRY_MOST) if counts else RETRY
+            self._give_back(tx, claim, pause, attempts=tries + counts)
+
+    def _return_leases(self) -> None:
+        """Make due what the database did not take back, now that it may be there again."""
+        if not (unreturned := tuple(self._unreturned)):
+            return
+        due = {"due_at": self._clock.now(), "lease": None, "lease_until": None}
+        with self._db.write() as tx:
+            for claim in unreturned:
+                with suppress(Lost):
+                    claim.update(tx, **due)
+        self._unreturned.difference_update(unreturned)
 
     def _give_back(self, tx: Tx, claim: Claim, pause: timedelta, attempts: int) -> None:
         due_at, rows = self._clock.now() + pause, claim.rows.c
