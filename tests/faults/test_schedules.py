@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from tests.faults.checker import NO, UNANSWERED, YES, Checker
+from tests.faults.older import put_back
 from tests.faults.schedule import Schedule
 from tests.faults.site import SITES, LocalSite, PostgresDatabase, SqliteFile
 from tests.proofs import record
@@ -19,6 +20,7 @@ FIRST = {
     ("aws", "sqlite"): ("cloud", "killed", "locked"),
     ("aws", "postgres"): ("cloud", "away", "killed"),
 }
+OLDER = {("local", "sqlite"), ("aws", "postgres")}  # an older database at the end, here too
 BOTH = pytest.mark.parametrize("provider", ["local", "aws"])
 EITHER = pytest.mark.parametrize("database", ["sqlite", "postgres"])
 
@@ -28,7 +30,7 @@ def play(tmp_path, request, number=0):
     """Lives through a schedule; its counts."""
     number = 0
 
-    def run(provider, database, seed, steps, first=()):
+    def run(provider, database, seed, steps, first=(), *, older=True):
         nonlocal number
         number += 1
         folder = tmp_path / f"{number}"
@@ -45,7 +47,7 @@ def play(tmp_path, request, number=0):
                 neighbour = LocalSite(folder, found, "neighbour")
                 ending.callback(neighbour.close)
                 neighbour.start()
-            return lived(site, seed, steps, first, neighbour)
+            return lived(site, seed, steps, first, neighbour, older=older)
 
     return run
 
@@ -57,7 +59,7 @@ def database_of(request, kind, folder):
     return PostgresDatabase(copied("template1", to=f"faults_{folder.name}"))
 
 
-def lived(site, seed, steps, first, neighbour):
+def lived(site, seed, steps, first, neighbour, *, older):
     checker = Checker(site)
     schedule = Schedule(site, checker, seed, neighbour)
     schedule.run(steps, first)
@@ -67,7 +69,9 @@ def lived(site, seed, steps, first, neighbour):
     site.end()
     site.start()
     checker.settled()
-    counts = Counter(checker.counts) + Counter(schedule.done)
+    if older:
+        put_back(site, checker, schedule, neighbour)
+    counts = Counter(checker.counts) + Counter(schedule.done) + Counter(older=older)
     return counts + Counter(machines=len(site.machines()), events=len(checker.events))
 
 
@@ -76,7 +80,7 @@ def lived(site, seed, steps, first, neighbour):
 @pytest.mark.timeout(1200)
 def test_nothing_that_was_answered_is_lost(play, provider, database):
     first = FIRST[provider, database]
-    counts = play(provider, database, 1, SHORT, first)
+    counts = play(provider, database, 1, SHORT, first, older=(provider, database) in OLDER)
     assert counts[YES]
 
 
@@ -95,8 +99,10 @@ def test_nothing_that_was_answered_is_lost_many_times(play, provider, database):
     )
     record(
         f"Faults in random order: {kinds[0][provider]}, {kinds[1][database]}",
-        f"{SEEDS} seeds of {LONG} steps ({went_wrong}): {counts[YES]} requests were acknowledged, "
+        f"{SEEDS} seeds of {LONG} steps ({went_wrong}), each with an older database put back at "
+        f"its end: {counts[YES]} requests were acknowledged, "
         f"{counts[NO]} refused, {counts[UNANSWERED]} at first unanswered. {counts['machines']} "
         f"machines, {counts['events']:,} events, {counts['checks']} checks: no answered write was "
-        "lost, no machine doubled or orphaned, no file changed, no event number given twice.",
+        "lost, no machine doubled or orphaned, no file changed, no event number given twice, and "
+        "nothing destroyed on the word of the older database.",
     )
