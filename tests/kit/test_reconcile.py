@@ -151,9 +151,7 @@ def with_a_row(db):
         tx.sql.execute(rows.insert().values(id="r", due_at=NOW, attempts=0))
 
 
-def test_a_lease_that_could_not_be_given_back_is_so_when_the_database_answers(
-    tmp_path, db
-):
+def test_a_lease_that_could_not_be_given_back_is_so_when_the_database_answers(tmp_path, db):
     db = Database(db.url, StoppedClock(NOW), Bus(), patience=0.1)
     other = sqlite3.connect(tmp_path / "state.db", isolation_level=None, check_same_thread=False)
     with_a_row(db)

@@ -1,0 +1,45 @@
+"""On AWS, a volume that is still attaching may get its file system just now: a snapshot waits."""
+
+import pytest
+
+from prism.providers.aws.ssh.pool import Pool
+from tests.faults import daemon as machines
+from tests.recovery.conftest import Desk
+from tests.recovery.test_generation_aws import AwsWorld
+
+
+@pytest.fixture
+def world(silent, tmp_path):
+    it = AwsWorld(silent, tmp_path, Desk)
+    yield it
+    it.end()
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["asked", "shown by EC2"])
+def test_a_snapshot_of_a_volume_that_is_still_attaching_waits(world, monkeypatch, shown):
+    world.start().launch("one")
+    world.make_volume()
+    world.desk.post("storage/volumes/data/attach", 200, instance="one")
+    if shown:  # and no program on the machine has formatted or mounted it
+        world.until(lambda: world.attached(world.volume()["volume_id"]))
+    world.desk.post("snapshots", 201, name="early", volume="data")
+    world.settle(times=10)
+    assert taken(world) == []
+    assert world.desk.get("snapshots/early")["state"] == "pending"
+    mounted = []
+
+    def obey(pool, id, script, given=b"", seconds=0.0):
+        said = machines.run(pool, id, script)
+        mounted.append((script, len(taken(world))))
+        return said
+
+    monkeypatch.setattr(Pool, "run", obey)
+    world.until(lambda: world.desk.get("snapshots/early")["state"] == "completed")
+    assert world.volume()["attached_instance"] == "one"
+    shows = [many for script, many in mounted if " disk " in script]
+    assert shows[0] == 0, "it was mounted before the snapshot was taken"
+    assert len(taken(world)) == 1
+
+
+def taken(world):
+    return [it for it in world.aws.calls if it.action == "CreateSnapshot"]
