@@ -110,7 +110,7 @@ class Lab:
         books, found = Books(self.clock), []
         with self.house.db.read() as sql:
             for cap in every_cap(sql):
-                if name not in {None, cap.name}:
+                if name not in {None, cap.title}:
                     continue
                 within = ALWAYS if cap.pool is None else window(cap.pool, self.now)
                 if within is None:

@@ -114,7 +114,7 @@ def test_an_expiry_beyond_a_period_is_paid_for_by_each_of_them(lab):
     lab.keeps_every_cap()
     big = {"size": "L", "ttl_hours": 6, "storage": {"ebs_volume_size": 8}}
     fault = failed(lab.launch("big", project="lab", **big), 403, "BUDGET_EXCEEDED")
-    assert "allocation to 'lab, from grant'" in fault["message"]
+    assert "allocation to 'lab' from 'grant'" in fault["message"]
 
 
 def test_the_machine_itself_is_told_how_long_its_money_lasts(lab, cloud):

@@ -51,7 +51,7 @@ def test_a_plan_reserves_and_leaves_of_one_cap_and_names_it(lab):
     assert plan["reserves"] + plan["leaves"] == pytest.approx(1.0)
     assert [(it["cap"], round(it["reserves"] + it["leaves"], 2)) for it in plan["caps"]] == [
         ("project 'lab'", 20.0),
-        ("allocation to 'lab, from grant'", 1.0),
+        ("allocation to 'lab' from 'grant'", 1.0),
         ("budget 'grant'", 5.0),
     ]
     assert plan["caps"][0]["reserves"] > 8.0 > plan["caps"][1]["reserves"]
@@ -123,7 +123,7 @@ def emptied(lab):
 
 
 def test_an_emptied_allocation_has_no_money_and_nothing_of_it_is_spent(emptied):
-    lab, why = emptied(), "the allocation to 'lab, from grant' has no money (moved away)"
+    lab, why = emptied(), "the allocation to 'lab' from 'grant' has no money (moved away)"
     said = both(lab)
     assert (said["runs_out_on"], said["because"], said["no_launches"]) == (None, why, why)
     assert (said["caps"][0]["runs_out_on"], said["caps"][0]["because"]) == (None, why)

@@ -20,7 +20,7 @@ def two(lab):
 
 
 def reserved(lab):
-    return {cap.name: held for cap, _, held in lab.standings()}
+    return {cap.title: held for cap, _, held in lab.standings()}
 
 
 def test_one_segment_closes_and_the_next_one_opens(two):

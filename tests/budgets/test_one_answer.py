@@ -127,7 +127,7 @@ def test_a_pool_that_ends_is_what_ends_it(lab):
     said = lab.get("projects/lab/forecast")
     assert (said["runs_out_on"], said["because"]) == (
         "2026-01-02T23:50:00Z",
-        "allocation to 'lab, from grant' ends then",
+        "allocation to 'lab' from 'grant' ends then",
     )
     assert until_asleep(lab) <= moment("2026-01-03T00:00:00Z")
 
@@ -223,7 +223,7 @@ def test_a_refusal_says_the_hours_that_are_granted(lab, own, part):
     lab.pool("grant", 60.0)
     lab.allocate("grant", "lab", part)
     fault = failed(lab.launch(project="lab", ttl_hours=1000), 403, "BUDGET_EXCEEDED")
-    tightest = "project 'lab'" if own < part else "allocation to 'lab, from grant'"
+    tightest = "project 'lab'" if own < part else "allocation to 'lab' from 'grant'"
     assert fault["message"].startswith(f"The {tightest} has not enough")
     hours = float(re.search(r"pays for ([0-9.]+) h of it", fault["details"])[1])
     assert hours == pytest.approx((min(own, part) - 1.6) / 0.0832 - 1 / 6, abs=0.1)

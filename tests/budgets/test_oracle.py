@@ -109,7 +109,7 @@ class Spending(RuleBasedStateMachine):
     def the_books_agree(self):
         self.told["steps"] += 1
         found = {
-            cap.name: (settled, held) for cap, settled, held in self.lab.standings(self.project)
+            cap.title: (settled, held) for cap, settled, held in self.lab.standings(self.project)
         }
         settled = sum(it.settled(self.now) for it in self.oracle.things.values())
         held = sum(it.held(self.now) for it in self.oracle.things.values())

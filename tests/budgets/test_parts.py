@@ -230,7 +230,7 @@ def test_a_part_that_was_given_away_whole_pays_nothing_and_is_shown(lab):
     ends = {"source_allocation_id": one, "destination_allocation_id": two}
     assert lab.made("reallocations", **ends, amount=5.0)["source"]["allocated_amount"] == 0.0
     fault = failed(lab.launch(project="lab"), 403, "BUDGET_EXCEEDED")
-    assert fault["message"].endswith("'lab, from grant' has no money (moved away)")
+    assert fault["message"].endswith("'lab' from 'grant' has no money (moved away)")
     shown = lab.get("projects/lab/budget")
     assert (shown["total_allocated"], shown["remaining"], shown["overrun"]) == (0.0, 0.0, 0.0)
     assert shown["budget_alerts"]["threshold_90_percent"] is False

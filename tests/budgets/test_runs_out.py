@@ -49,7 +49,7 @@ def test_a_cap_on_which_nothing_of_the_project_runs_does_not_set_its_date(lab):
     lab.running("theirs", size="L", project="other", storage=SMALL)
     said = forecast(lab)
     by_name = {cap["cap"]: cap for cap in said["caps"]}
-    assert said["runs_out_on"] == by_name["allocation to 'lab, from b'"]["runs_out_on"]
+    assert said["runs_out_on"] == by_name["allocation to 'lab' from 'b'"]["runs_out_on"]
     assert moment(said["runs_out_on"]) > moment("2026-01-20T00:00:00Z")
     until_asleep(lab, "theirs")
     assert lab.state("mine") == "running"
@@ -95,7 +95,7 @@ def test_the_end_of_a_pool_is_said_in_the_periods_before_its_last(lab, period):
     said = forecast(lab)
     down = moment(ends) - timedelta(minutes=10)
     assert moment(said["runs_out_on"]) == moment(plan["lasts_until"]) == down
-    assert said["because"] == "allocation to 'lab, from grant' ends then"
+    assert said["because"] == "allocation to 'lab' from 'grant' ends then"
     assert abs(until_asleep(lab, step=30) - down) <= CLOSE
 
 

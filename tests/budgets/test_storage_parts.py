@@ -24,7 +24,7 @@ def allocated(lab):
 def test_a_volume_counts_against_the_only_allocation(allocated):
     assert create(allocated).status_code == 201
     fault = failed(create(allocated, "more"), 403, "BUDGET_EXCEEDED")
-    assert fault["message"].startswith("The allocation to 'lab, from grant'")
+    assert fault["message"].startswith("The allocation to 'lab' from 'grant'")
     assert "what is left pays for 7.5 of its 30 days" in fault["details"]
     allocated.settle()
     allocated.settle(hours=72)

@@ -5,6 +5,7 @@ from io import StringIO
 
 import pytest
 
+from prism.costs import plan
 from prism.providers.local.terms import LocalTerms
 from tests.money import API
 
@@ -98,3 +99,67 @@ def test_what_is_known_is_counted_and_a_risk_is_no_lower_than_that(lab, monkeypa
     assert report["micros"] == lab.recount()
     assert {it["name"]: it["cost"] for it in report["by_kind"]}["compute"] is None
     assert lab.put("projects/lab", budget={"total_allocated": 1.0}).status_code == 409
+
+
+@pytest.fixture
+def lost(lab, monkeypatch):
+    """A project with a daily pool: only a disk costs anything today, and its price was lost."""
+    lab.project("lab")
+    lab.pool("grant", 50.0, "daily")
+    lab.allocate("grant", "lab", 20.0)
+    lab.running(project="lab")
+    lab.live(minutes=45)
+    known, price = {"yes": False}, plan.storage_price
+
+    def priced(*of):
+        return price(*of) if known["yes"] else None
+
+    monkeypatch.setattr("prism.costs.plan.storage_price", priced)
+    lab.found = lambda: known.update(yes=True)
+    lab.verb("mine", "hibernate")
+    lab.settle()
+    lab.live(hours=24, step=240)
+    assert lab.state() == "hibernated"
+    return lab
+
+
+def test_a_price_that_is_lost_later_makes_every_page_of_its_caps_unknown(lost):
+    """The project, its allocation and the pool: nobody says 0 of what nobody knows."""
+    budget, forecast = lost.get("projects/lab/budget"), lost.get("projects/lab/forecast")
+    shown, [listed] = lost.get("projects/lab")["budget"], lost.get("projects")
+    pool, summary = lost.get("budgets/grant"), lost.get("budgets/grant/summary")
+    [part] = lost.get("budgets/grant/allocations")["allocations"]
+    pages = [budget, forecast, shown, listed["budget"], pool, part, *budget["caps"]]
+    pages += [summary["budget"], *summary["allocations"], lost.get("budgets")["budgets"][0]]
+    for page in pages:
+        assert page["spent"] is page["left"] is None, page
+    for page in (pool, part):
+        assert page["spent_amount"] is page["utilization_rate"] is None
+        assert page["unpriced"] == ["mine"]
+    assert pool["remaining_amount"] is part["remaining"] is None
+    assert budget["remaining"] is shown["remaining"] is None
+    assert budget["current_spend"] == round(lost.recount() / 1e6, 2) > 0, "of all days"
+    assert summary["status"] == "ok"
+
+
+def test_what_is_known_of_a_pool_is_counted_and_the_rest_is_named(lost):
+    lost.found()
+    lost.verb("mine", "start")
+    lost.settle()
+    lost.live(minutes=45)
+    [part] = lost.get("budgets/grant/allocations")["allocations"]
+    budget = lost.get("projects/lab/budget")
+    assert part["spent"] == lost.get("budgets/grant")["spent"] == budget["spent"] > 0
+    assert part["left"] == budget["left"] is not None
+    assert part["unpriced"] == budget["unpriced"] == ["mine"]
+
+
+def test_a_new_day_without_anything_unpriced_is_known_to_have_cost_nothing(lost):
+    lost.verb("mine", "terminate", confirm="DELETE")
+    lost.settle()
+    lost.live(hours=24, step=240)
+    budget = lost.get("projects/lab/budget")
+    [part] = lost.get("budgets/grant/allocations")["allocations"]
+    assert part["spent"] == budget["spent"] == budget["caps"][0]["spent"] == 0.0
+    assert part["left"] == budget["left"] == budget["caps"][0]["left"] == 20.0
+    assert part["unpriced"] == []

@@ -87,7 +87,7 @@ def test_a_rehearsal_says_what_it_would_cost(prism, server):
 
 def test_a_rehearsal_says_what_each_limit_reserves_and_leaves(prism, server):
     own = {"cap": "project 'p'", "reserves": 8.05, "leaves": 11.95}
-    part = {"cap": "allocation to 'p, from a'", "reserves": 0.32, "leaves": 0.68}
+    part = {"cap": "allocation to 'p' from 'a'", "reserves": 0.32, "leaves": 0.68}
     plan = {"instance_type": "t3.large", "image": None, "hourly": 0.0832, "daily": 2.0}
     plan |= {"monthly": 59.9, "budget": "p, from a", "notes": [], "creates": []}
     server.on(LAUNCH, plan | part | {"caps": [own, part]})

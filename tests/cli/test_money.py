@@ -275,7 +275,15 @@ def test_budget_and_forecast_are_read_side_by_side(prism, server):
 
 @pytest.mark.parametrize(
     ("amount", "shown"),
-    [(0.0, "$0.00"), (0.004, "<$0.01"), (0.01, "$0.01"), (None, None), (-0.004, "$-0.00")],
+    [
+        (0.0, "$0.00"),
+        (0.004, "<$0.01"),
+        (0.01, "$0.01"),
+        (None, None),
+        (-0.004, ">-$0.01"),
+        (-1234.5, "-$1,234.50"),
+        (-0.0, "$0.00"),
+    ],
 )
 def test_an_amount_under_a_cent_is_not_shown_as_nothing(amount, shown):
     assert usd(amount) == shown
@@ -303,7 +311,7 @@ def test_what_a_chart_does_not_count_is_named(prism, server):
 
 def test_why_nothing_may_be_launched_is_said_where_money_is_left(prism, server):
     why = {"no_launches": "the threshold of 10 % is passed", "runs_out_on": None, "because": None}
-    empty = "the allocation to 'lab, from grant' has no money (moved away)"
+    empty = "the allocation to 'lab' from 'grant' has no money (moved away)"
     server.on("GET /projects/lab/budget", BUDGET | why)
     server.on("GET /projects/lab/forecast", FORECAST | why | {"because": empty})
     budget, forecast = prism("project", "budget", "lab"), prism("budget", "forecast", "lab")
@@ -333,3 +341,19 @@ def test_a_report_on_the_screen(prism, server):
     path = "/projects/lab/report?month=2026-01&format=markdown"
     server.on(f"GET {path}", {"a": 1})
     assert json.loads(prism("report", "lab", "--month", "2026-01").stdout) == {"a": 1}
+
+
+def test_a_pool_and_an_allocation_of_which_no_price_is_known_say_so(prism, server):
+    unknown = dict.fromkeys(("spent_amount", "spent", "left", "utilization_rate"))
+    pool = {"name": "grant", "id": "b1", "total_amount": 50.0, "period": "daily", **unknown}
+    pool |= {"reserved": 0.0, "spent_after_end": 0.0, "overrun": 0.0, "unpriced": ["odd"]}
+    pool |= {"period_start": None, "period_end": None, "time_zone": "UTC", "alert_threshold": 0.8}
+    summary = {"budget": pool, "status": "ok", "allocations": [PART | unknown], "alerts": []}
+    server.on("GET /budgets/grant/summary", summary | {"top_spending_projects": []})
+    done = prism("budget", "show", "grant")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines() if line]
+    assert ["spent", "-"] in lines
+    assert ["left", "-"] in lines
+    assert lines[-1] == ["alloc_1", "lab", "$100.00", "-", "-", "$2.00", "-"]
+    assert "note: 1 workspace without a price: odd" in done.stderr

@@ -74,7 +74,7 @@ def test_a_grant_is_given_to_projects_and_moved_and_a_cap_refuses(home, browsing
     expect(page.get_by_text("The limits of Reef are saved")).to_be_visible()
     page.goto(f"{browser.base}/projects/Reef")
     expect(page.get_by_text("Project 'Reef'", exact=True)).to_be_visible()
-    expect(page.get_by_text("Allocation to 'Reef, from DFG 42'", exact=True)).to_be_visible()
+    expect(page.get_by_text("Allocation to 'Reef' from 'DFG 42'", exact=True)).to_be_visible()
 
 
 def test_a_csv_file_invites_a_class_and_who_is_invited_answers(home, browsing):

@@ -1,8 +1,9 @@
 """What each limit stands at: its caps, what is settled, what is set aside."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
@@ -23,7 +24,7 @@ class Standing(Struct, frozen=True):
     """Where a cap stands in one of its periods; `within` is null when it has none.
 
     `disks` is what of `reserved` is set aside for disks, `after` what of `settled` was booked
-    since its pool is over.
+    since its pool is over. `is_unknown` is whether nothing that it paid for has a known price.
     """
 
     cap: Cap
@@ -32,6 +33,7 @@ class Standing(Struct, frozen=True):
     reserved: int
     disks: int = 0
     after: int = 0
+    is_unknown: bool = False
 
     @property
     def left(self) -> int:
@@ -157,6 +159,13 @@ class Books:
             return Standing(cap, None, spent, 0, after=after)
         return self._held(cap, within, spent, rows)
 
+    def priced(self, at: Standing, unpriced_until: Mapping[str, int]) -> Standing:
+        """The same, unknown where nothing that it paid for in its period has a known price."""
+        within = self.counted(at.cap)
+        since = 0 if within is None else within.start
+        is_unknown = not at.settled and unpriced_until.get(at.cap.id, -1) > since
+        return replace(at, is_unknown=is_unknown)
+
     def own_standing(self, cap: Cap, spent: int, rows: Sequence[Reservation]) -> Standing:
         """Where a project's own cap stands, for who knows what it has spent."""
         return self._held(cap, ALWAYS, spent, rows)
@@ -238,7 +247,7 @@ def allocation_cap(it: Allocation, project: Project | None, pool: Pool) -> Cap:
     return Cap(
         column="allocation",
         id=it.id,
-        name=f"{project.name if project else '?'}, from {pool.name}",
+        name=project.name if project else "?",
         amount=it.amount,
         pool=pool,
         alert=it.alert_threshold,
@@ -292,7 +301,8 @@ def dollars(micros: int, places: int = 2) -> str:
     """An amount for sentences; less than a cent with all its digits."""
     if places == 2 and micros and abs(micros) < 10_000:
         places = 6
-    return f"${micros / 1e6:,.{places}f}"
+    sign = "-" if round(micros / 1e6, places) < 0 else ""
+    return f"{sign}${abs(micros) / 1e6:,.{places}f}"
 
 
 def _ended(cap: Cap, now: int) -> int | None:

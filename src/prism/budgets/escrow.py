@@ -125,7 +125,7 @@ class Escrow:
         return Outlook(
             needed=caps_left[least].needed,
             left=caps_left[least].left,
-            of=present[least].cap.name,
+            of=present[least].cap.title,
             caps=tuple(caps_left),
             lasts_until=None if first.at is None else moment(first.at),
             disk_month=disk,

@@ -114,7 +114,8 @@ class Window(Struct, frozen=True):
 class Cap(Struct, frozen=True, kw_only=True):
     """One limit that a launch must fit: a project's own, an allocation's or a pool's.
 
-    `since` is when it was given, in seconds since 1970; 0 where that does not matter.
+    `name` is the project's or the pool's. `since` is when it was given, in seconds since 1970;
+    0 where that does not matter.
     """
 
     column: Literal["project", "allocation", "pool"]
@@ -134,8 +135,16 @@ class Cap(Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """What it is called in sentences."""
-        kind = {"project": "project", "allocation": "allocation to", "pool": "budget"}
-        return f"{kind[self.column]} {self.name!r}"
+        if self.column == "allocation" and self.pool is not None:
+            return f"allocation to {self.name!r} from {self.pool.name!r}"
+        return f"{'budget' if self.column == 'pool' else self.column} {self.name!r}"
+
+    @property
+    def title(self) -> str:
+        """What it is called where nothing is said around it."""
+        if self.column == "allocation" and self.pool is not None:
+            return f"{self.name}, from {self.pool.name}"
+        return self.name
 
     def admits(self, settled: int) -> bool:
         """Whether something may begin on it once so much is spent."""
@@ -195,7 +204,8 @@ class NewReallocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class PoolShown(Struct, frozen=True, kw_only=True):
     """A pool on the wire; `spent`, `reserved` and `left` are as docs/money.md defines them.
 
-    `spent_after_end` is what of it was booked after the pool had ended.
+    They are null where nothing that it paid for in this period has a known price; `unpriced`
+    names what has none. `spent_after_end` is what of it was booked after the pool had ended.
     """
 
     id: str
@@ -203,15 +213,16 @@ class PoolShown(Struct, frozen=True, kw_only=True):
     description: str
     total_amount: float
     allocated_amount: float
-    spent_amount: float
+    spent_amount: float | None
     reserved_amount: float
-    remaining_amount: float
-    spent: float
+    remaining_amount: float | None
+    spent: float | None
     reserved: float
-    left: float
+    left: float | None
     spent_after_end: float
-    utilization_rate: float
+    utilization_rate: float | None
     overrun: float
+    unpriced: tuple[str, ...]
     period: Period
     time_zone: str
     period_start: datetime | None
@@ -232,22 +243,26 @@ class Pools(Struct, frozen=True):
 
 
 class AllocationShown(Struct, frozen=True, kw_only=True):
-    """An allocation on the wire; `left` is no more than its pool has left."""
+    """An allocation on the wire; `left` is no more than its pool has left.
+
+    What is not known is null, and `unpriced` says why, as for a pool.
+    """
 
     id: str
     budget_id: str
     project_id: str
     project_name: str
     allocated_amount: float
-    spent_amount: float
+    spent_amount: float | None
     reserved_amount: float
-    remaining: float
-    spent: float
+    remaining: float | None
+    spent: float | None
     reserved: float
-    left: float
+    left: float | None
     spent_after_end: float
-    utilization_rate: float
+    utilization_rate: float | None
     overrun: float
+    unpriced: tuple[str, ...]
     alert_threshold: float
     allocated_at: datetime
     allocated_by: str

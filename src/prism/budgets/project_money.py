@@ -30,6 +30,11 @@ class Part(Struct, frozen=True):
         """What both of them can still pay for."""
         return min(self.allocation.shown_left, self.pool.shown_left)
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nobody knows what is left of one of them."""
+        return self.allocation.is_unknown or self.pool.is_unknown
+
 
 class ProjectMoney(Struct, frozen=True):
     """Where every cap of a project stands at one moment."""
@@ -64,9 +69,11 @@ class ProjectMoney(Struct, frozen=True):
         return Micros(sum(at.cap.amount for at in self.present)) if self.parts else None
 
     @property
-    def spent(self) -> int:
-        """What of that is spent."""
-        return sum(at.settled for at in self._counted)
+    def spent(self) -> Micros | None:
+        """What of that is spent; null where no price of anything in it is known."""
+        total = sum(at.settled for at in self._counted)
+        is_unknown = not total and any(at.is_unknown for at in self._counted)
+        return None if is_unknown else Micros(total)
 
     @property
     def reserved(self) -> int:
@@ -75,17 +82,25 @@ class ProjectMoney(Struct, frozen=True):
 
     @property
     def left(self) -> int | None:
-        """What may still be promised under every cap that applies; null for no limit."""
-        parts = sum(it.left for it in self.parts)
-        if self.own is None:
-            return parts if self.parts else None
-        return min(self.own.shown_left, parts) if self.parts else self.own.shown_left
+        """What may still be promised under every cap that applies.
+
+        Null for no limit, and where one of them has paid only for what has no known price.
+        """
+        own = [] if self.own is None else [self.own.shown_left]
+        parts = [sum(it.left for it in self.parts)] if self.parts else []
+        return None if self._is_left_unknown else min([*own, *parts], default=None)
 
     @property
     def overrun(self) -> int:
         """By how much it is passed: the own cap counts what the allocations count, too."""
         own = 0 if self.own is None else self.own.overrun
         return max(own, sum(it.allocation.overrun for it in self.parts))
+
+    @property
+    def _is_left_unknown(self) -> bool:
+        paid = sum(it.allocation.settled for it in self.parts)
+        parts = not paid and any(it.is_unknown for it in self.parts)
+        return parts or (self.own is not None and self.own.is_unknown)
 
     @property
     def _counted(self) -> Sequence[Standing]:
@@ -111,9 +126,16 @@ def no_launches(it: Project, money: ProjectMoney) -> str | None:
 class MoneyReader:
     """Reads the money of several projects; what they share is read once."""
 
-    def __init__(self, books: Books, sql: Connection, spent: Mapping[str, int]) -> None:
-        """`spent` is all that each project ever spent."""
+    def __init__(
+        self,
+        books: Books,
+        sql: Connection,
+        spent: Mapping[str, int],
+        unpriced_until: Mapping[str, int],
+    ) -> None:
+        """`spent` is all that each project ever spent, `unpriced_until` as the ledger says it."""
         self._books, self._sql, self._spent = books, sql, spent
+        self._unpriced_until = unpriced_until
         self._pools: dict[str, Pool] = {}
         self._standings: dict[str, Standing] = {}
         self._given: dict[str, list[Allocation]] | None = None
@@ -136,6 +158,7 @@ class MoneyReader:
         if it.cap is not None:
             cap = project_cap(it, it.cap)
             own = self._books.own_standing(cap, self._spent.get(it.id, 0), self.rows(cap))
+            own = self._books.priced(own, self._unpriced_until)
         parts = []
         for given in self._parts(it):
             pool = self._pool(given.pool)
@@ -161,5 +184,6 @@ class MoneyReader:
 
     def _standing(self, cap: Cap) -> Standing:
         if cap.id not in self._standings:
-            self._standings[cap.id] = self._books.standing_of(self._sql, cap, self.rows(cap))
+            at = self._books.standing_of(self._sql, cap, self.rows(cap))
+            self._standings[cap.id] = self._books.priced(at, self._unpriced_until)
         return self._standings[cap.id]

@@ -39,19 +39,18 @@ SLEEP = {"hibernation", "stop"}
 
 
 class Reading(Struct, frozen=True):
-    """A project's money at one moment; `shown` is what budget and forecast both say of it."""
+    """A project's money at one moment; `shown` is what budget and forecast both say of it.
+
+    `ever` is what it has `paid`, null where no price of anything is known.
+    """
 
     money: ProjectMoney
     paid: Micros
-    spent: Micros
+    ever: Micros | None
+    spent: Micros | None
     unpriced: tuple[tuple[str, Kind], ...]
     unpriced_until: int
     shown: dict[str, Any]
-
-    @property
-    def is_unknown(self) -> bool:
-        """Whether nobody knows the price of anything that it has cost."""
-        return bool(self.unpriced) and not self.paid
 
 
 class Purse:
@@ -68,7 +67,7 @@ class Purse:
         spent = ledger.totals_of_projects(sql, self._books.now)
         burns = self._costs.burns(sql)
         unpriced, lately = ledger.unpriced_until(sql, self._books.now), self._costs.burn_begins()
-        reader = MoneyReader(self._books, sql, spent)
+        reader = MoneyReader(self._books, sql, spent, unpriced)
         if len(asked) > 1:
             reader.read_all()
         return {
@@ -119,12 +118,12 @@ class Purse:
             )
         money, paid = found.money, found.paid
         remaining = None
-        if money.allocated is not None and not found.is_unknown:
+        if money.allocated is not None and found.spent is not None:
             remaining = Micros(money.allocated - found.spent)
         return ProjectBudget(
             **found.shown,
             total_allocated=None if money.allocated is None else amount(money.allocated),
-            current_spend=None if found.is_unknown else amount(paid),
+            current_spend=None if found.ever is None else amount(found.ever),
             remaining=None if remaining is None else amount(remaining),
             overrun=amount(Micros(money.overrun)),
             cost_breakdown=breakdown(kinds, {kind for _, kind in found.unpriced}),
@@ -217,35 +216,33 @@ class Purse:
         """What budget and forecast both say, read once for either."""
         now = self._books.now
         spent = ledger.totals_of_projects(sql, now, it.id)
-        reader = MoneyReader(self._books, sql, spent)
-        money, paid = reader.of(it), Micros(spent.get(it.id, 0))
         unpriced, lately = tuple(ledger.unpriced(sql, it.id)), ledger.unpriced_until(sql, now)
-        is_unknown = bool(unpriced) and not paid
+        reader = MoneyReader(self._books, sql, spent, lately)
+        money, paid = reader.of(it), Micros(spent.get(it.id, 0))
         uses = [CapUse(at, reader.rows(at.cap)) for at in money.standings]
         forecasts = Forecasts(self._books, sql)
         found = forecasts.ends(uses, {})
         ends = [(use.at, found[use.at.cap.id]) for use in uses]
         asleep = forecasts.threshold(it, uses, {})
         first = earliest([asleep, of_project(uses, found, it.id)])
-        used = Micros(paid if money.allocated is None else money.spent)
+        ever = None if unpriced and not paid else paid
+        used = ever if money.allocated is None else money.spent
         held = ledger.open_now(sql, None if money.parts else it.id) if ends else []
         return Reading(
             money=money,
             paid=paid,
+            ever=ever,
             spent=used,
             unpriced=unpriced,
             unpriced_until=lately.get(it.id, 0),
             shown={
-                "spent": None if is_unknown else amount(used),
+                "spent": None if used is None else amount(used),
                 "reserved": amount(Micros(self._reserved(sql, it, money))),
-                "left": None if is_unknown or money.left is None else amount(Micros(money.left)),
+                "left": None if money.left is None else amount(Micros(money.left)),
                 "no_launches": no_launches(it, money),
                 "runs_out_on": None if first.at is None else moment(first.at),
                 "because": first.because,
-                "caps": tuple(
-                    outcome(at, end, pace(held, at.cap), now, unknown=_is_unknown(at, lately))
-                    for at, end in ends
-                ),
+                "caps": tuple(outcome(at, end, pace(held, at.cap), now) for at, end in ends),
                 "unpriced": tuple(sorted({called(*one) for one in unpriced})),
                 "as_of": moment(now),
                 "not_limited": not_limited(it.id, money, held),
@@ -282,12 +279,6 @@ def not_limited(project: str, money: ProjectMoney, held: Sequence[Segment]) -> t
     return tuple(sorted({called(it.name, it.kind) for it in mine if it.allocation is None}))
 
 
-def _is_unknown(at: Standing, unpriced: Mapping[str, int]) -> bool:
-    """Whether nobody knows the price of anything that a cap paid for in its present period."""
-    begun = at.within.start if at.within else 0
-    return not at.settled and unpriced.get(at.cap.id, -1) > begun
-
-
 def _known(paid: Micros | None, is_unpriced: bool) -> Micros | None:
     """A sum; null where it counts nothing, and something has no known price."""
     return None if is_unpriced and not paid else paid
@@ -302,12 +293,12 @@ def _spending(
 ) -> Spending:
     """A project's money as its lists show it."""
     allocated, left = money.allocated, money.left
+    ever = None if is_unpriced and not spent else spent
     return Spending(
         allocated=allocated,
-        spent=spent,
+        spent=ever,
         monthly=monthly,
-        used=spent if allocated is None else Micros(money.spent),
+        used=ever if allocated is None else money.spent,
         reserved=Micros(money.reserved),
         left=None if left is None else Micros(left),
-        unknown=is_unpriced and not spent,
     )

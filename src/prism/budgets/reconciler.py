@@ -113,7 +113,7 @@ class BudgetReconciler:
                 tx.happened(
                     ThresholdExceeded(
                         actor=SYSTEM,
-                        subject=cap.name,
+                        subject=cap.title,
                         scope=cap.column,
                         id=cap.id,
                         project=_project(tx.sql, cap),

@@ -1,6 +1,6 @@
 """The verbs of pools and allocations."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,7 +34,7 @@ from prism.budgets.model import PoolShown as ShownPool
 from prism.budgets.plan import ALWAYS, zone
 from prism.budgets.view import allocation, pool, status, top_projects
 from prism.costs import store as ledger
-from prism.costs.view import percent
+from prism.costs.view import called, percent
 from prism.errors import ValidationFailed
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
@@ -132,7 +132,7 @@ class BudgetService:
         with self._db.read() as sql:
             it = store.pool_named(sql, name)
             given = store.allocations_of(sql, pool=it.id)
-            parts = [self._allocation(sql, a, it) for a in given]
+            parts = self._allocations(sql, it, given)
             spent = {a.id: self._standing(sql, a, it).settled for a in given}
             at = self._books.standing(sql, pool_cap(it))
             shown = self._pool(sql, it)
@@ -143,7 +143,7 @@ class BudgetService:
         warnings += [
             f"{a.project_name} has spent {100 * a.utilization_rate:.1f} % of its allocation"
             for a in parts
-            if a.spent_amount and a.utilization_rate >= a.alert_threshold
+            if a.spent_amount and a.utilization_rate and a.utilization_rate >= a.alert_threshold
         ]
         paid = [(a.project_id, a.project_name, spent[a.id], False) for a in parts]
         return Summary(
@@ -171,7 +171,7 @@ class BudgetService:
         """The parts of a pool."""
         with self._db.read() as sql:
             it = store.pool_named(sql, name)
-            return [self._allocation(sql, a, it) for a in store.allocations_of(sql, pool=it.id)]
+            return self._allocations(sql, it, store.allocations_of(sql, pool=it.id))
 
     def allocate(self, asked: NewAllocation) -> ShownAllocation:
         """Give a project a part of a pool."""
@@ -268,14 +268,31 @@ class BudgetService:
     # -------------------------------------------------------------- how
 
     def _pool(self, sql: Connection, it: Pool) -> ShownPool:
-        at = self._books.standing(sql, pool_cap(it))
-        return pool(it, store.allocated(sql, it.id), at)
+        at, unpriced = self._priced(sql, self._books.standing(sql, pool_cap(it)))
+        return pool(it, store.allocated(sql, it.id), at, unpriced)
 
     def _allocation(self, sql: Connection, it: Allocation, source: Pool) -> ShownAllocation:
-        owner = projects.find(sql, it.project)
-        name = owner.name if owner else it.project
-        pool_at = self._books.standing(sql, pool_cap(source))
-        return allocation(it, name, self._standing(sql, it, source), pool_at)
+        return self._allocations(sql, source, [it])[0]
+
+    def _allocations(
+        self, sql: Connection, source: Pool, given: Sequence[Allocation]
+    ) -> list[ShownAllocation]:
+        pool_at, _ = self._priced(sql, self._books.standing(sql, pool_cap(source)))
+        names, found = projects.names(sql), []
+        for it in given:
+            at, unpriced = self._priced(sql, self._standing(sql, it, source))
+            name = names.get(it.project, it.project)
+            found.append(allocation(it, name, at, pool_at, unpriced))
+        return found
+
+    def _priced(self, sql: Connection, at: Standing) -> tuple[Standing, tuple[str, ...]]:
+        """Where a cap stands, and what of its period is not in that: its price is not known."""
+        if (within := self._books.counted(at.cap)) is None:
+            return at, ()
+        scope = (at.cap.column, at.cap.id)
+        found = ledger.unpriced_within(sql, within.start, self._books.now + 1, scope)
+        names = tuple(sorted({called(*one) for one in found}))
+        return replace(at, is_unknown=not at.settled and bool(names)), names
 
     def _standing(self, sql: Connection, it: Allocation, source: Pool) -> Standing:
         owner = projects.find(sql, it.project)

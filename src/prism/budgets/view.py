@@ -15,6 +15,7 @@ from prism.budgets.model import (
     Spender,
     TopInstance,
 )
+from prism.budgets.project_money import Part
 from prism.budgets.runway import Runway
 from prism.costs.model import HOUR, MONTH_HOURS, PAID, RUNS, Kind
 from prism.costs.plan import moment
@@ -25,24 +26,25 @@ CRITICAL = 0.95
 MEDIUM, HIGH = 0.8, 1.0
 
 
-def pool(it: Pool, allocated: int, at: Standing) -> PoolShown:
-    """A pool."""
-    within = at.within
+def pool(it: Pool, allocated: int, at: Standing, unpriced: Sequence[str] = ()) -> PoolShown:
+    """A pool; `unpriced` names what it paid for in its period at a price that nobody knows."""
+    within, spent = at.within, _spent(at)
     return PoolShown(
         id=it.id,
         name=it.name,
         description=it.description,
         total_amount=amount(it.total),
         allocated_amount=amount(Micros(allocated)),
-        spent_amount=amount(Micros(at.settled)),
+        spent_amount=spent,
         reserved_amount=amount(Micros(at.reserved)),
-        remaining_amount=amount(Micros(it.total - at.settled)),
-        spent=amount(Micros(at.settled)),
+        remaining_amount=None if spent is None else amount(Micros(it.total - at.settled)),
+        spent=spent,
         reserved=amount(Micros(at.reserved)),
-        left=amount(at.shown_left),
+        left=None if at.is_unknown else amount(at.shown_left),
         spent_after_end=amount(Micros(at.after)),
-        utilization_rate=round(at.settled / it.total, 4),
+        utilization_rate=None if at.is_unknown else round(at.settled / it.total, 4),
         overrun=amount(Micros(at.overrun)),
+        unpriced=tuple(unpriced),
         period=it.period,
         time_zone=it.time_zone,
         period_start=moment(within.start) if within else None,
@@ -57,24 +59,26 @@ def pool(it: Pool, allocated: int, at: Standing) -> PoolShown:
 
 
 def allocation(
-    it: Allocation, project: str, at: Standing, pool: Standing | None = None
+    it: Allocation, project: str, at: Standing, pool: Standing, unpriced: Sequence[str] = ()
 ) -> AllocationShown:
     """An allocation; it has no more left than its pool."""
+    spent, part = _spent(at), Part(at, pool)
     return AllocationShown(
         id=it.id,
         budget_id=it.pool,
         project_id=it.project,
         project_name=project,
         allocated_amount=amount(it.amount),
-        spent_amount=amount(Micros(at.settled)),
+        spent_amount=spent,
         reserved_amount=amount(Micros(at.reserved)),
-        remaining=amount(Micros(it.amount - at.settled)),
-        spent=amount(Micros(at.settled)),
+        remaining=None if spent is None else amount(Micros(it.amount - at.settled)),
+        spent=spent,
         reserved=amount(Micros(at.reserved)),
-        left=amount(min(at.shown_left, at.shown_left if pool is None else pool.shown_left)),
+        left=None if part.is_unknown else amount(Micros(part.left)),
         spent_after_end=amount(Micros(at.after)),
-        utilization_rate=round(at.settled / it.amount, 4) if it.amount else 0.0,
+        utilization_rate=_utilization(it, at),
         overrun=amount(Micros(at.overrun)),
+        unpriced=tuple(unpriced),
         alert_threshold=it.alert_threshold,
         allocated_at=it.allocated_at,
         allocated_by=it.allocated_by,
@@ -87,12 +91,9 @@ def status(at: Standing) -> Literal["ok", "warning", "critical"]:
     return "critical" if at.part >= CRITICAL else "warning" if warns else "ok"
 
 
-def outcome(at: Standing, end: Runway, monthly: int, now: int, *, unknown: bool) -> Outcome:
-    """Where a cap stands, and until when it pays; `monthly` is what it pays in 720 hours.
-
-    `unknown` is whether nothing of what it paid for has a known price.
-    """
-    spent = None if unknown else amount(Micros(at.settled))
+def outcome(at: Standing, end: Runway, monthly: int, now: int) -> Outcome:
+    """Where a cap stands, and until when it pays; `monthly` is what it pays in 720 hours."""
+    spent = _spent(at)
     closes = at.within.end if at.within else None
     last = None if end.at is None else moment(end.at)
     return Outcome(
@@ -104,14 +105,24 @@ def outcome(at: Standing, end: Runway, monthly: int, now: int, *, unknown: bool)
         spent=spent,
         reserved=amount(Micros(at.reserved)),
         reserved_for_disks=amount(Micros(at.disks)),
-        left=None if unknown else amount(at.shown_left),
+        left=None if at.is_unknown else amount(at.shown_left),
         period_end=None if closes is None else moment(closes),
-        projected=None if unknown else amount(Micros(projected(at, monthly, now))),
+        projected=None if at.is_unknown else amount(Micros(projected(at, monthly, now))),
         runs_out=last,
         runs_out_on=last,
         because=end.because,
         spent_after_end=amount(Micros(at.after)),
     )
+
+
+def _spent(at: Standing) -> float | None:
+    return None if at.is_unknown else amount(Micros(at.settled))
+
+
+def _utilization(it: Allocation, at: Standing) -> float | None:
+    if at.is_unknown:
+        return None
+    return round(at.settled / it.amount, 4) if it.amount else 0.0
 
 
 def projected(at: Standing, monthly: int, now: int) -> int:

@@ -71,7 +71,7 @@ def _show(asked: Namespace) -> None:
             say(f"note: {usd(one['spent'])} was spent by {name}, which has no allocation now")
     for warning in answer["alerts"]:
         say(f"note: {warning}")
-    return None
+    return without_price(it["unpriced"])
 
 
 def _create(asked: Namespace) -> None:

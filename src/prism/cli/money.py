@@ -20,7 +20,9 @@ def usd(amount: float | None, places: int = 2) -> str | None:
     if amount is None:
         return None
     least = 10**-places
-    return f"<${least:.{places}f}" if 0 < amount < least else f"${amount:,.{places}f}"
+    if 0 < abs(amount) < least:
+        return f"<${least:.{places}f}" if amount > 0 else f">-${least:.{places}f}"
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.{places}f}"
 
 
 def cap(amount: float | None) -> float | None:
@@ -50,8 +52,10 @@ def in_dollars(data: dict[str, Any]) -> dict[str, Any]:
 
 def dollars(amount: float) -> str:
     """An amount in cents, or with all its digits where it has more than cents."""
-    cents = f"{amount:,.2f}"
-    return f"${cents}" if round(amount, 6) == round(amount, 2) else f"${amount:,.6f}".rstrip("0")
+    sign, cents = "-" if amount < 0 else "", f"{abs(amount):,.2f}"
+    if round(amount, 6) == round(amount, 2):
+        return f"{sign}${cents}"
+    return f"{sign}${abs(amount):,.6f}".rstrip("0")
 
 
 def aligned(amounts: Sequence[float | None], places: int = 2) -> list[str]:

@@ -65,7 +65,8 @@ class CostService:
         first, last = _checked(start or _month_before(end), end)
         with self._db.read() as sql:
             scope = projects.recall(sql, project).id if project else None
-            unpriced = store.unpriced_within(sql, first * DAY, (last + 1) * DAY, scope)
+            whose = None if scope is None else ("project", scope)
+            unpriced = store.unpriced_within(sql, first * DAY, (last + 1) * DAY, whose)
             days = self.days(sql, first, last, scope)
         return history(days, first, last, granularity, unpriced)
 

@@ -317,14 +317,17 @@ def unpriced_until(sql: Connection, now: int) -> dict[str, int]:
 
 
 def unpriced_within(
-    sql: Connection, start: int, end: int, project: str | None = None
+    sql: Connection, start: int, end: int, scope: tuple[str, str] | None = None
 ) -> list[tuple[str, Kind]]:
-    """What was paid for in a period at a price that nobody knows: its name, and for what."""
+    """What was paid for in a period at a price that nobody knows: its name, and for what.
+
+    `scope` is a column and its value: only what that project, allocation or pool paid for.
+    """
     known = select(accounts.c.resource).where(accounts.c.unknown)
     if sql.execute(known.limit(1)).first() is None:
         return []
     s = segments.c
-    whose = true() if project is None else s.project == project
+    whose = true() if scope is None else s[scope[0]] == scope[1]
     mine = and_(s.resource.in_(known), s.amount.is_(None), PAYING, whose)
     found = sql.execute(select(s.name, s.kind).where(mine, touching(start, end)).distinct())
     return sorted((name, Kind(kind)) for name, kind in found)

@@ -173,22 +173,21 @@ class Spending(Struct, frozen=True):
     """What a project may spend, has spent, and spends in a month.
 
     `used` is what of `allocated` is spent: less than `spent`, where it comes anew each period.
-    `left` is what every cap that applies can still pay for. What `spent` knows nothing of,
-    where all of it has no known price, is null on the wire (`unknown`).
+    `left` is what every cap that applies can still pay for. A sum of which no price is known
+    is null.
     """
 
     allocated: Micros | None = None
-    spent: Micros = Micros(0)
+    spent: Micros | None = Micros(0)
     monthly: Micros | None = None
-    used: Micros = Micros(0)
+    used: Micros | None = Micros(0)
     reserved: Micros = Micros(0)
     left: Micros | None = None
-    unknown: bool = False
 
     @property
     def remaining(self) -> Micros | None:
         """What is not spent of what it may spend now; null where that is not known."""
-        if self.unknown or self.allocated is None:
+        if self.used is None or self.allocated is None:
             return None
         return Micros(self.allocated - self.used)
 

@@ -12,11 +12,11 @@ export function CapBar({
 }: {
   readonly label: string;
   readonly amount: number;
-  readonly settled: number;
+  readonly settled: number | null;
   readonly reserved: number;
-  readonly left: number;
+  readonly left: number | null;
 }) {
-  const parts = partsOf(amount, settled, reserved);
+  const parts = partsOf(amount, settled ?? 0, reserved);
   const words = t.money.bar(money(settled), money(reserved), money(left), money(amount));
   return (
     <div>
