@@ -195,6 +195,10 @@ def test_a_month_on_a_page(lab):
     report = lab.http("GET", path).json()
     assert report["micros"] == lab.recount()
     assert round(sum(it["cost"] for it in report["by_kind"]), 2) == report["total"]
+    web = lab.http("GET", f"{path}&format=html")  # what the GUI links to
+    assert web.headers["content-type"] == "text/html; charset=utf-8"
+    assert web.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert f"Spent: <strong>${report['total']:,.2f}</strong>" in web.text
     page = lab.http("GET", f"{path}&format=markdown")
     assert page.headers["content-type"] == "text/markdown; charset=utf-8"
     assert page.text.startswith("# The \\*lab\\*: 2026-01\n")

@@ -163,3 +163,16 @@ def test_a_new_day_without_anything_unpriced_is_known_to_have_cost_nothing(lost)
     assert part["spent"] == budget["spent"] == budget["caps"][0]["spent"] == 0.0
     assert part["left"] == budget["left"] == budget["caps"][0]["left"] == 20.0
     assert part["unpriced"] == []
+
+
+def test_a_page_for_a_browser_says_the_same_and_runs_nothing_that_a_name_holds(lab, monkeypatch):
+    monkeypatch.setattr(LocalTerms, "price", lambda *_, **__: (None, None))
+    name = "<script>alert(1)</script>"
+    lab.project(name)
+    lab.running(project=name)
+    id = lab.get("projects")[0]["id"]
+    page = lab.http("GET", f"{API}/projects/{id}/report?format=html").text
+    assert "<script" not in page
+    assert "<h1>&lt;script&gt;alert(1)&lt;/script&gt;: 2026-01</h1>" in page
+    assert "<td>mine</td><td>unknown</td><td></td>" in page
+    assert "1 workspace without a price, not in the total: mine." in page

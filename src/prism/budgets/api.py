@@ -30,7 +30,7 @@ from prism.budgets.model import (
 )
 from prism.budgets.plan import month_after
 from prism.budgets.purse import Purse
-from prism.budgets.report import markdown, table
+from prism.budgets.report import markdown, page, table
 from prism.budgets.service import BudgetService
 from prism.errors import ValidationFailed
 
@@ -38,7 +38,10 @@ Budgets = NamedDependency[BudgetService]
 Money = NamedDependency[Purse]
 Id = FromPath[str]
 Month = Annotated[str | None, QueryParameter(description="as 2026-01; the present one by default")]
-Form = Annotated[Literal["json", "markdown", "csv"], QueryParameter(name="format")]
+Form = Annotated[Literal["json", "markdown", "csv", "html"], QueryParameter(name="format")]
+FORMS = {"markdown": markdown, "csv": table, "html": page}
+# What a page may do: show itself. Names in it are other people's.
+PAGE = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"}
 MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 REPORT = {200: ResponseSpec(Report, description="One month", generate_examples=False)}
 
@@ -141,8 +144,8 @@ def project_report(
     found = money.report(project_id, None if month is None else _month(month))
     if form == "json":
         return Response(msgspec.json.encode(found), media_type="application/json")
-    text, kind = (markdown(found), "markdown") if form == "markdown" else (table(found), "csv")
-    return Response(text.encode(), media_type=f"text/{kind}")
+    text = FORMS[form](found)
+    return Response(text.encode(), media_type=f"text/{form}", headers=PAGE)
 
 
 def _month(said: str) -> date:

@@ -1,8 +1,9 @@
 """A month of a project on one page, for whoever signs it: pure functions of ledger lines."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from html import escape
 from io import StringIO
 
 from prism.budgets.model import Report, Share
@@ -11,6 +12,11 @@ from prism.costs.view import WORDS, called, percent
 from prism.kit.money import Micros, amount, apportioned
 
 NO_BUDGET = "(no budget)"
+STYLE = (
+    "body{font:16px/1.5 sans-serif;max-width:48rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid;padding:.2rem .5rem}"
+    "td+td,th+th{text-align:right;font-variant-numeric:tabular-nums}"
+)
 
 
 def report(
@@ -50,25 +56,27 @@ def markdown(it: Report) -> str:
     """A report to read and to print."""
     parts = [
         f"# {_plain(it.project)}: {it.month}",
-        f"{it.start} to {it.end}, time zone {it.time_zone}. Spent: **{_usd(it.total)}**. "
-        f"Saved by hibernation: {_usd(it.hibernation_savings)}.",
-        _table("What it was spent on", it.by_kind),
-        _table("By workspace or volume", it.by_workspace),
-        _table("By person", it.by_user),
-        _table("By budget", it.by_budget),
+        f"{_when(it)} Spent: **{_usd(it.total)}**. {_saved(it)}",
+        *(_table(title, shares) for title, shares in _tables(it)),
+        *_notes(it, _plain),
     ]
-    if it.unknown:
-        names = ", ".join(_plain(name) for name in it.unknown)
-        parts.append(f"{_without_price(it.unknown)}, not in the total: {names}.")
-    if it.reconstructed_seconds:
-        hours = it.reconstructed_seconds / 3600
-        parts.append(
-            f"Of all the time billed here, {hours:,.1f} hours have an end that was learned later, "
-            "from the provider."
-        )
-    if it.sources:
-        parts.append("Prices: " + "; ".join(_plain(source) for source in it.sources) + ".")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def page(it: Report) -> str:
+    """The same for a browser."""
+    title = f"{escape(it.project)}: {it.month}"
+    parts = [
+        f"<h1>{title}</h1>",
+        f"<p>{_when(it)} Spent: <strong>{_usd(it.total)}</strong>. {_saved(it)}</p>",
+        *(_html_table(title, shares) for title, shares in _tables(it) if shares),
+        *(f"<p>{note}</p>" for note in _notes(it, escape)),
+    ]
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+    body = "\n".join(parts)
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+    )
 
 
 def table(it: Report) -> str:
@@ -117,6 +125,40 @@ def _shares(named: Iterable[tuple[str, Line]], total: int | None) -> tuple[Share
     return (*shares, *(Share(name, None, None, None) for name in unknown))
 
 
+def _when(it: Report) -> str:
+    return f"{it.start} to {it.end}, time zone {it.time_zone}."
+
+
+def _saved(it: Report) -> str:
+    return f"Saved by hibernation: {_usd(it.hibernation_savings)}."
+
+
+def _tables(it: Report) -> list[tuple[str, tuple[Share, ...]]]:
+    return [
+        ("What it was spent on", it.by_kind),
+        ("By workspace or volume", it.by_workspace),
+        ("By person", it.by_user),
+        ("By budget", it.by_budget),
+    ]
+
+
+def _notes(it: Report, plain: Callable[[str], str]) -> list[str]:
+    """The sentences below the tables; `plain` makes a name one that is only text there."""
+    notes = []
+    if it.unknown:
+        names = ", ".join(plain(name) for name in it.unknown)
+        notes.append(f"{_without_price(it.unknown)}, not in the total: {names}.")
+    if it.reconstructed_seconds:
+        hours = it.reconstructed_seconds / 3600
+        notes.append(
+            f"Of all the time billed here, {hours:,.1f} hours have an end that was learned later, "
+            "from the provider."
+        )
+    if it.sources:
+        notes.append("Prices: " + "; ".join(plain(source) for source in it.sources) + ".")
+    return notes
+
+
 def _without_price(unknown: Sequence[str]) -> str:
     """How many there are, as the command line counts them."""
     kind = "thing" if any(name.endswith(")") for name in unknown) else "workspace"
@@ -141,6 +183,19 @@ def _table(title: str, shares: Sequence[Share]) -> str:
         for it in shares
     ]
     return "\n".join((f"## {title}", "", "| | USD | % |", "|---|---:|---:|", *rows))
+
+
+def _html_table(title: str, shares: Sequence[Share]) -> str:
+    rows = [
+        (it.name, "unknown", "")
+        if it.cost is None
+        else (it.name, f"{it.cost:,.2f}", f"{it.percentage:.1f}")
+        for it in shares
+    ]
+    cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    body = "\n".join(f"<tr>{row}</tr>" for row in cells)
+    head = "<tr><th></th><th>USD</th><th>%</th></tr>"
+    return f"<h2>{title}</h2>\n<table>\n{head}\n{body}\n</table>"
 
 
 def _plain(text: str) -> str:
