@@ -486,8 +486,8 @@ export const t = {
     lasts: (projected: string) => `It lasts; ${projected} by its end if nothing changes.`,
     stops: (when: string, because: string | null) =>
       `Runs out on ${when}${because === null ? '' : `: ${because}`}.`,
-    burnDown: 'What is left',
-    leftThen: 'Left',
+    burnDown: 'What is not spent yet',
+    leftThen: 'Not spent',
     leftComing: 'If nothing changes',
     empty: 'Nothing left',
     hibernatesAt: (percent: number) =>

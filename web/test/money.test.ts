@@ -28,13 +28,23 @@ describe('money', () => {
     expect(partsOf(100, 120, 5)).toEqual({ settled: 1, reserved: 0 });
     expect(partsOf(0, 0, 0)).toEqual({ settled: 0, reserved: 0 });
   });
-  it('burns down by what each day cost; an unknown cost takes nothing', () => {
+  it('burns down to what is not spent now; an unknown cost takes nothing', () => {
     const days = [
       { date: '2026-11-01', cost: 10 },
       { date: '2026-11-02', cost: null },
       { date: '2026-11-03', cost: 5 },
     ];
-    expect(burnDown(100, days).map((one) => one.y)).toEqual([90, 90, 85]);
+    expect(burnDown(100, 55, days).map((one) => one.y)).toEqual([50, 50, 45]);
+  });
+  it('leaves out the days before the period in which it was spent', () => {
+    const days = ['01', '02', '03'].map((it) => ({ date: `2026-11-${it}`, cost: 7 }));
+    expect(burnDown(20, 8, days).map((one) => one.y)).toEqual([19, 12]);
+  });
+  it('ends on the date of the forecast, with what is set aside not spent', () => {
+    const now = new Date('2026-11-01T00:00:00Z');
+    const sleeps = new Date('2026-11-02T00:00:00Z');
+    expect(outlook(now, 10, 2, 30, sleeps)[1]).toEqual({ x: sleeps, y: 8 });
+    expect(outlook(now, 10, 2, 30, new Date('2026-10-01T00:00:00Z'))[1]).toEqual({ x: now, y: 10 });
   });
   it('ends when it is gone, or after the days that were asked for', () => {
     const now = new Date('2026-11-01T00:00:00Z');

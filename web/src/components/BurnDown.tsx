@@ -10,26 +10,29 @@ import { Loaded } from './Loaded';
 
 const AHEAD = 30; // days
 
-/** What was left of the smallest cap each day, and what will be if all goes on as it does now. */
+/** What was not spent of a cap at the end of each day, and will not be if all goes on so. */
 export function BurnDown({
   project,
   amount,
-  left,
+  spent,
   daily,
   asOf,
+  runsOut,
 }: {
   readonly project: string;
   readonly amount: number;
-  readonly left: number;
+  readonly spent: number;
   readonly daily: number | null;
   readonly asOf: string;
+  readonly runsOut: string | null;
 }) {
   const query = useQuery(queries.projectHistory(project));
   return (
     <Loaded query={query} what={t.money.burnDown}>
       {({ daily_costs: days }) => {
-        const past = burnDown(amount, days);
-        const coming = outlook(new Date(asOf), left, daily, AHEAD);
+        const past = burnDown(amount, spent, days);
+        const sleeps = runsOut === null ? null : new Date(runsOut);
+        const coming = outlook(new Date(asOf), amount - spent, daily, AHEAD, sleeps);
         const all = [...past, ...coming].map((it) => it.x.getTime());
         return (
           <LineChart

@@ -76,7 +76,9 @@ function Outlook({
     label,
     value: <Sourced label={label} value={value} source={`${source} ${asOf}`} />,
   });
-  const first = forecast.caps.toSorted((a, b) => (a.left ?? 0) - (b.left ?? 0))[0];
+  // A pool is spent by others too, whose costs are not in this project's history.
+  const mine = forecast.caps.filter((it) => it.scope !== 'pool');
+  const first = mine.toSorted((a, b) => (a.left ?? 0) - (b.left ?? 0))[0];
   return (
     <SpaceBetween size="l">
       {forecast.unpriced.length > 0 && (
@@ -116,13 +118,14 @@ function Outlook({
           </Box>
         </div>
       ))}
-      {first !== undefined && first.left !== null && (
+      {first !== undefined && first.settled !== null && (
         <BurnDown
           project={project.id}
           amount={first.amount}
-          left={first.left}
+          spent={first.settled}
           daily={forecast.daily}
           asOf={forecast.as_of}
+          runsOut={forecast.runs_out_on}
         />
       )}
       {project.budget.auto_hibernate_threshold !== null && (

@@ -16,28 +16,48 @@ export interface Point {
   readonly y: number;
 }
 
-/** What was left of an amount at the end of each day. */
+const HALF_A_CENT = 0.005;
+
+/**
+ * What was not spent of a cap at the end of each day, up to what is not spent of it now: the days
+ * whose costs are in what is spent, and no day of an earlier period.
+ */
 export function burnDown(
   amount: number,
+  spent: number,
   days: readonly { readonly date: string; readonly cost: number | null }[],
 ): Point[] {
-  let left = amount;
-  return days.flatMap((it) => {
+  let after = 0; // what the days after this one cost
+  const found = days.toReversed().flatMap((it) => {
     const x = new Date(`${it.date}T00:00:00Z`);
-    left -= it.cost ?? 0;
-    return Number.isNaN(x.getTime()) ? [] : [{ x, y: left }];
+    const point = { x, y: amount - spent + after };
+    const within = after <= spent + HALF_A_CENT && !Number.isNaN(x.getTime());
+    after += it.cost ?? 0;
+    return within ? [point] : [];
   });
+  return found.toReversed();
 }
 
 const DAY = 86_400_000;
 
-/** What will be left if all goes on as it does now: until it is gone, or for so many days. */
-export function outlook(now: Date, left: number, daily: number | null, days: number): Point[] {
+/**
+ * What will not be spent if all goes on as it does now: until it sleeps, on the date that the
+ * forecast gives, until all is spent, or for so many days.
+ */
+export function outlook(
+  now: Date,
+  unspent: number,
+  daily: number | null,
+  days: number,
+  sleeps: Date | null = null,
+): Point[] {
   if (daily === null) return [];
-  const lasts = daily > 0 ? Math.min(days, Math.max(0, left) / daily) : days;
+  const until = sleeps === null ? days : Math.max(0, (sleeps.getTime() - now.getTime()) / DAY);
+  const gone = daily > 0 ? Math.max(0, unspent) / daily : days;
+  const lasts = Math.min(days, until, gone);
   const end = new Date(now.getTime() + lasts * DAY);
   return [
-    { x: now, y: left },
-    { x: end, y: Math.max(0, left - daily * lasts) },
+    { x: now, y: unspent },
+    { x: end, y: Math.max(0, unspent - daily * lasts) },
   ];
 }
