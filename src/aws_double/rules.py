@@ -31,6 +31,13 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = (0, 1)
     tags: Annotated[Span, Meta(description="Changed tags are not described so long.")] = (0, 1)
+    states: Annotated[
+        Span,
+        Meta(
+            description="Machines, volumes and spot requests are described so long as they were "
+            "before a call has changed them; deleted volumes and snapshots are still described."
+        ),
+    ] = (0, 1)
     iam: Annotated[
         Span, Meta(description="What is made in IAM is not found so long, by IAM itself.")
     ] = (0, 1)
@@ -217,6 +224,7 @@ AWS_TIMES = {
     "shutting_down": [15, 40],
     "unseen": [0, 3],
     "tags": [0, 3],
+    "states": [0, 3],
     "iam": [0, 5],
     "boot": [60, 180],
     "hibernation_ready": 120,
@@ -242,7 +250,7 @@ AWS_THROTTLE = [
     {"actions": ["Describe*", "Get*"], "depth": 100, "refill": 20, "each": True},
     {"actions": ["*"], "depth": 50, "refill": 5, "each": True},
 ]
-CONSISTENT = {"unseen": 0, "tags": 0, "iam": 0, "profile": 0}
+CONSISTENT = {"unseen": 0, "tags": 0, "states": 0, "iam": 0, "profile": 0}
 LIKE: dict[str, dict[str, Any]] = {
     "consistent": {"times": CONSISTENT},
     "aws": {"times": AWS_TIMES, "throttle": AWS_THROTTLE},

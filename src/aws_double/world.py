@@ -108,6 +108,8 @@ class World:
         self.shelf: dict[str, dict[str, Any]] = {}  # what other services keep here
         # By id: tags that were replaced, and until when they are described all the same.
         self.earlier_tags: dict[str, list[tuple[datetime, dict[str, str]]]] = {}
+        # Likewise: things as they were before a call changed or deleted them.
+        self.earlier: dict[str, list[tuple[datetime, Any]]] = {}
 
     @property
     def rules(self) -> Rules:

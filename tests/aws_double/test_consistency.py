@@ -11,9 +11,18 @@ import pytest
 from aws_double.double import AwsDouble
 from aws_double.rulebook import build
 from aws_double.rules import Rules
-from tests.aws_double.asked import client, launched, listed, order, order_rules, refused, seen
+from tests.aws_double.asked import (
+    client,
+    launched,
+    listed,
+    order,
+    order_rules,
+    refused,
+    seen,
+    state,
+)
 
-SLOW = {"unseen": 3, "tags": 3, "iam": 3, "profile": 6}
+SLOW = {"unseen": 3, "tags": 3, "states": 3, "iam": 3, "profile": 6}
 TAG = [{"Key": "Name", "Value": "new"}]
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 
@@ -35,7 +44,7 @@ def group(ec2):
 def test_it_is_on_by_default():
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     times = Rules().times
-    for name in ("unseen", "tags", "iam", "profile"):
+    for name in ("unseen", "tags", "states", "iam", "profile"):
         assert max(getattr(times, name)) > 0, name
     assert build({}).times == times
     with AwsDouble(seed=3) as double:
@@ -47,7 +56,7 @@ def test_it_is_on_by_default():
 def test_it_can_be_switched_off():
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     times = build({"like": "consistent"}).times
-    assert (times.unseen, times.tags, times.iam, times.profile) == (0, 0, 0, 0)
+    assert (times.unseen, times.tags, times.states, times.iam, times.profile) == (0, 0, 0, 0, 0)
 
 
 def test_a_new_machine_is_neither_found_nor_listed_nor_tagged(slow, ec2):
@@ -134,6 +143,91 @@ def test_changed_tags_are_described_late_each_in_its_turn(slow, ec2):
     assert listed(ec2, Filters=named) == []
     slow.clock.advance(1)
     assert tags_of(ec2, id) == {}
+
+
+def test_a_state_is_described_as_it_was_before_the_call_that_changed_it(slow, ec2):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    id = launched(ec2)
+    slow.clock.advance(5)
+    running = [{"Name": "instance-state-name", "Values": ["running"]}]
+    [said] = ec2.stop_instances(InstanceIds=[id])["StoppingInstances"]
+    assert (said["CurrentState"]["Name"], state(ec2, id)) == ("stopping", "running")
+    slow.clock.advance(2)
+    assert slow.machines("us-east-1")[0]["state"] == "stopped"
+    assert listed(ec2, Filters=running) == [id]
+    before = seen(ec2, id)["LaunchTime"]
+    slow.clock.advance(1)
+    assert (state(ec2, id), listed(ec2, Filters=running)) == ("stopped", [])
+    ec2.start_instances(InstanceIds=[id])
+    slow.clock.advance(1)
+    assert (state(ec2, id), seen(ec2, id)["LaunchTime"]) == ("stopped", before)
+    slow.clock.advance(2)
+    assert state(ec2, id) == "running"
+    assert seen(ec2, id)["LaunchTime"] > before
+
+
+def test_who_changes_it_meets_it_as_it_is(slow, ec2):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    id = launched(ec2)
+    slow.clock.advance(5)
+    ec2.stop_instances(InstanceIds=[id])
+    slow.clock.advance(1)
+    ec2.start_instances(InstanceIds=[id])
+    slow.clock.advance(1)
+    [said] = ec2.terminate_instances(InstanceIds=[id])["TerminatingInstances"]
+    assert said["PreviousState"]["Name"] == "running"
+    shown = []
+    for _ in range(4):
+        shown.append(state(ec2, id))
+        slow.clock.advance(1)
+    assert shown == ["running", "stopped", "running", "terminated"], "each in its turn"
+
+
+def test_attachments_and_deletions_are_described_late(slow, ec2):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    id = launched(ec2)
+    slow.clock.advance(5)
+    zone = seen(ec2, id)["Placement"]["AvailabilityZone"]
+    volume = ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
+    slow.clock.advance(3)
+    at = {"VolumeId": volume, "InstanceId": id}
+    for change, told, real in (
+        (lambda: ec2.attach_volume(**at, Device="/dev/sdf"), "available", "in-use"),
+        (lambda: ec2.detach_volume(**at), "in-use", "available"),
+    ):
+        change()
+        [it] = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
+        assert it["State"] == told
+        slow.clock.advance(3)
+        [it] = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
+        assert it["State"] == real
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    slow.clock.advance(3)
+    ec2.delete_volume(VolumeId=volume)
+    ec2.delete_snapshot(SnapshotId=snapshot)
+    refused("InvalidVolume.NotFound", ec2.delete_volume, VolumeId=volume)
+    assert volume in {it["VolumeId"] for it in ec2.describe_volumes()["Volumes"]}
+    assert ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+    slow.clock.advance(3)
+    refused("InvalidVolume.NotFound", ec2.describe_volumes, VolumeIds=[volume])
+    assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+
+
+def test_a_cancelled_spot_request_is_described_as_active(slow, ec2):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
+    id = launched(ec2, InstanceMarketOptions={"MarketType": "spot", "SpotOptions": options})
+    slow.clock.advance(5)
+    request = [seen(ec2, id)["SpotInstanceRequestId"]]
+    ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=request)
+
+    def told():
+        asked = ec2.describe_spot_instance_requests(SpotInstanceRequestIds=request)
+        return asked["SpotInstanceRequests"][0]["State"]
+
+    assert told() == "active"
+    slow.clock.advance(3)
+    assert told() == "cancelled"
 
 
 def test_what_iam_has_made_is_not_found_by_iam(slow, iam):

@@ -10,7 +10,7 @@ from aws_double.rulebook import build as ruled
 from prism.costs.model import Kind
 from prism.costs.plan import second
 from prism.daemon.house import build
-from prism.providers.aws.survey import WRITTEN_AT
+from prism.providers.aws.instance import WRITTEN_AT
 from prism.settings import Settings
 from tests.money import Lab
 from tests.providers.aws.place import AtOnce

@@ -6,10 +6,11 @@ be refused as unknown.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from aws_double.ec2.model import Tags
+from aws_double.ec2.model import Instance, Tags, Volume
 from aws_double.world import World
 
 
@@ -31,6 +32,17 @@ class Delayed(Protocol):
     @property
     def visible(self) -> datetime:
         """From when on."""
+
+
+class Changing(Delayed, Protocol):
+    """Something whose state calls change."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+
+Thing = TypeVar("Thing", bound=Changing)
 
 
 def is_visible(world: World, it: Delayed) -> bool:
@@ -71,10 +83,52 @@ def is_hidden(world: World, id: str) -> bool:
     return found is not None and not is_visible(world, found)
 
 
+def before_changing(world: World, it: Thing) -> None:
+    """A call is about to change or delete something: for a while, it is described as it was.
+
+    Calls that change it meet it as it is.
+    """
+    earlier = world.earlier.setdefault(it.id, [])
+    last = earlier[-1][0] if earlier else world.now
+    until = max(last, world.after("states"))
+    if until > world.now and is_visible(world, it):
+        earlier.append((until, _copied(it)))
+        world.alarm(until, lambda _: _described_anew(world, it.id))
+    elif not earlier:
+        del world.earlier[it.id]
+
+
+def as_described(world: World, it: Thing) -> Thing:
+    """Something as EC2 describes it now."""
+    earlier = world.earlier.get(it.id, ())
+    return next((old for until, old in earlier if until > world.now), it)
+
+
+def all_described(world: World, there: Mapping[str, Thing], kind: type[Thing]) -> dict[str, Thing]:
+    """What EC2 finds of a kind, as it describes it, with what was deleted a moment ago."""
+    found = {id: as_described(world, it) for id, it in there.items() if is_visible(world, it)}
+    for id, earlier in world.earlier.items():
+        if id not in there:
+            for until, old in earlier:
+                if until > world.now and isinstance(old, kind):
+                    found.setdefault(id, old)
+    return found
+
+
+def _copied(it: Thing) -> Thing:
+    made = copy(it)
+    if isinstance(made, Volume):
+        made.attachment = copy(made.attachment)
+    if isinstance(made, Instance):
+        made.xml = None
+    return made
+
+
 def _described_anew(world: World, id: str) -> None:
-    earlier = [it for it in world.earlier_tags.get(id, ()) if it[0] > world.now]
-    world.earlier_tags[id] = earlier
-    if not earlier:
-        del world.earlier_tags[id]
+    for kept in (world.earlier_tags, world.earlier):
+        earlier = [it for it in kept.get(id, ()) if it[0] > world.now]
+        kept[id] = earlier
+        if not earlier:
+            del kept[id]
     if (instance := world.instances.get(id)) is not None:
         instance.xml = None

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 from aws_double.ec2 import capacity, credits, life, look, sleep
+from aws_double.ec2.consistency import before_changing
 from aws_double.ec2.groups import groups_for
 from aws_double.ec2.launch import power_on, readable
 from aws_double.ec2.model import BY_API, HIBERNATED, Instance
@@ -36,6 +37,7 @@ def start_instances(call: Call) -> Tree:
 
 def _start(world: World, it: Instance) -> None:
     if it.state == "stopped":
+        before_changing(world, it)
         it.launched = world.now
         power_on(world, it)
 
@@ -49,6 +51,7 @@ def stop_instances(call: Call) -> Tree:
     forced = bool(call.args.get("Force"))
 
     def stop(world: World, it: Instance) -> None:
+        before_changing(world, it)
         if it.state == "running":
             it.forgot = bool(asleep) and sleep.fails(world, it)
             life.enter(world, it, "stopping", reason)
@@ -107,6 +110,7 @@ def terminate_instances(call: Call) -> Tree:
 
 def _terminate(world: World, it: Instance) -> None:
     if it.state not in {"shutting-down", "terminated"}:
+        before_changing(world, it)
         life.enter(world, it, "shutting-down", BY_API)
 
 
@@ -129,6 +133,7 @@ def modify_instance_attribute(call: Call) -> Tree:
     world, args = call.world, call.args
     it = look.one(call, args["InstanceId"])
     _by_name(args)
+    before_changing(world, it)
     if (said := args.get("InstanceType")) is not None:
         _resize(it, said["Value"])
     if (said := args.get("DisableApiTermination")) is not None:

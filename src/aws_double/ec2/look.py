@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aws_double.ec2.consistency import is_visible, tags_seen
+from aws_double.ec2.consistency import all_described, as_described, is_visible, tags_seen
 from aws_double.ec2.filters import chosen, page
 from aws_double.ec2.model import REASONS, STATES, Instance, Volume
 from aws_double.ec2.tags import shown
@@ -84,9 +84,9 @@ def _matching(call: Call) -> tuple[list[Instance], str | None]:
     if ids := args.get("InstanceIds"):
         if args.get("MaxResults") is not None:
             raise invalid("The parameter instancesSet cannot be used with maxResults")
-        found = some(call, list(dict.fromkeys(ids)))
+        found = [as_described(world, it) for it in some(call, list(dict.fromkeys(ids)))]
     else:
-        found = [it for it in world.instances.values() if is_visible(world, it)]
+        found = list(all_described(world, world.instances, Instance).values())
     found = chosen(found, args.get("Filters", []), FIELDS, lambda it: tags_seen(world, it))
     return page(found, lambda it: it.number, args)
 

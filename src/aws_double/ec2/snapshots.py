@@ -4,7 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from aws_double.ec2 import tags
-from aws_double.ec2.consistency import is_visible, tags_seen
+from aws_double.ec2.consistency import (
+    all_described,
+    before_changing,
+    is_visible,
+    tags_seen,
+)
 from aws_double.ec2.filters import chosen, page
 from aws_double.ec2.model import Snapshot
 from aws_double.ec2.volumes import volume_of
@@ -44,9 +49,9 @@ def create_snapshot(call: Call) -> Tree:
 def describe_snapshots(call: Call) -> Tree:
     """DescribeSnapshots: the account's own."""
     world, args = call.world, call.args
-    found = [it for it in world.snapshots.values() if is_visible(world, it)]
-    if ids := args.get("SnapshotIds"):
-        found = [snapshot_of(world, id) for id in ids]
+    there = all_described(world, world.snapshots, Snapshot)
+    ids = args.get("SnapshotIds")
+    found = [there.get(id) or snapshot_of(world, id) for id in ids or there]
     if (owners := args.get("OwnerIds")) and not {"self", world.account} & set(owners):
         found = []
     fields: dict[str, Callable[[Snapshot], Any]] = {
@@ -59,7 +64,7 @@ def describe_snapshots(call: Call) -> Tree:
         "volume-size": lambda it: it.size,
     }
     found = chosen(found, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
-    order = {id: n for n, id in enumerate(world.snapshots)}
+    order = {id: n for n, id in enumerate(there)}
     found, token = page(found, lambda it: order[it.id], args)
     return {"Snapshots": [_snapshot(world, it) for it in found], "NextToken": token}
 
@@ -73,6 +78,7 @@ def delete_snapshot(call: Call) -> Tree:
                 "InvalidSnapshot.InUse",
                 f"The snapshot {it.id} is currently in use by {image.id}",
             )
+    before_changing(call.world, it)
     del call.world.snapshots[it.id]
     return {}
 

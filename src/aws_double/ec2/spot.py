@@ -6,7 +6,12 @@ from datetime import datetime
 from typing import Any, cast
 
 from aws_double.ec2 import life
-from aws_double.ec2.consistency import is_visible, tags_seen
+from aws_double.ec2.consistency import (
+    as_described,
+    before_changing,
+    is_visible,
+    tags_seen,
+)
 from aws_double.ec2.filters import chosen
 from aws_double.ec2.model import ALWAYS, BY_API, Instance
 from aws_double.ec2.tags import shown
@@ -81,7 +86,9 @@ def describe_spot_instance_requests(call: Call) -> Tree:
     """DescribeSpotInstanceRequests."""
     world, ids = call.world, call.args.get("SpotInstanceRequestIds")
     listed = [it for it in requests(world).values() if is_visible(world, it)]
-    found = [_known(world, id) for id in ids] if ids else listed
+    found = [
+        as_described(world, it) for it in ([_known(world, id) for id in ids] if ids else listed)
+    ]
     fields = {
         "spot-instance-request-id": lambda it: it.id,
         "instance-id": lambda it: it.machine,
@@ -96,9 +103,11 @@ def cancel_spot_instance_requests(call: Call) -> Tree:
     found = [_known(call.world, id) for id in call.args["SpotInstanceRequestIds"]]
     for it in found:
         if it.state == "active":
+            before_changing(call.world, it)
             it.state = "cancelled"
             machine = call.world.instances.get(it.machine)
             if machine is not None and machine.state in DOWN:
+                before_changing(call.world, machine)
                 life.enter(call.world, machine, "shutting-down", BY_API)
     listed = [{"SpotInstanceRequestId": it.id, "State": it.state} for it in found]
     return {"CancelledSpotInstanceRequests": listed}

@@ -5,7 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from aws_double.ec2 import life, look, tags
-from aws_double.ec2.consistency import is_visible, tags_seen
+from aws_double.ec2.consistency import (
+    all_described,
+    before_changing,
+    is_visible,
+    tags_seen,
+)
 from aws_double.ec2.filters import chosen, page
 from aws_double.ec2.limits import check_volume, performance
 from aws_double.ec2.model import Attachment, Instance, Snapshot, Volume
@@ -89,6 +94,7 @@ def delete_volume(call: Call) -> Tree:
         )
     if it.ready > call.now:
         raise Refusal("IncorrectState", f"The volume '{it.id}' is still being created")
+    before_changing(call.world, it)
     del call.world.volumes[it.id]
     return {}
 
@@ -96,10 +102,9 @@ def delete_volume(call: Call) -> Tree:
 def describe_volumes(call: Call) -> Tree:
     """DescribeVolumes."""
     world, args = call.world, call.args
-    if ids := args.get("VolumeIds"):
-        found = [volume_of(world, id) for id in ids]
-    else:
-        found = [it for it in world.volumes.values() if is_visible(world, it)]
+    there = all_described(world, world.volumes, Volume)
+    ids = args.get("VolumeIds")
+    found = [there.get(id) or volume_of(world, id) for id in ids] if ids else list(there.values())
     fields: dict[str, Callable[[Volume], Any]] = {
         "volume-id": lambda it: it.id,
         "status": lambda it: state_of(world, it),
@@ -115,7 +120,7 @@ def describe_volumes(call: Call) -> Tree:
         "attachment.delete-on-termination": lambda it: it.attachment and it.attachment.dies,
     }
     found = chosen(found, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
-    order = {id: n for n, id in enumerate(world.volumes)}
+    order = {id: n for n, id in enumerate(there)}
     found, token = page(found, lambda it: order[it.id], args)
     return {"Volumes": [_volume(world, it) for it in found], "NextToken": token}
 
@@ -138,6 +143,7 @@ def attach_volume(call: Call) -> Tree:
     if machine.state not in {"running", "stopped"} or machine.asleep:
         raise Refusal("IncorrectState", f"Instance '{machine.id}' is not 'running'.")
     _check_device(world, machine, args["Device"])
+    before_changing(world, it)
     at = Attachment(machine.id, args["Device"], world.now, world.after("attaching"), dies=False)
     world.attach(it, at)
     life.touched(world, machine.id)
@@ -172,6 +178,7 @@ def detach_volume(call: Call) -> Tree:
     if machine.asleep:
         raise Refusal("IncorrectState", f"Instance '{machine.id}' is hibernated.")
     if at.leaving is None:
+        before_changing(world, it)
         at.leaving = world.after("attaching")
         world.alarm(at.leaving, lambda _: _leave(world, it, at))
     shown = _attachment(world, it, at)

@@ -8,8 +8,8 @@ from aws_double.rulebook import build
 from prism.errors import Unavailable
 from prism.providers.aws.compute import CannotHibernate
 from prism.providers.aws.faults import AwsRefused, CapacityUnavailable
+from prism.providers.aws.instance import Instance
 from prism.providers.aws.seeing import hangs
-from prism.providers.aws.survey import Instance
 from prism.providers.aws.tags import expires_at, moment
 from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import HibernationNotSupported, Seen
@@ -106,6 +106,7 @@ def test_what_ec2_charges_for_although_it_is_not_on(place, compute):
     compute.start(id)
     place.goes(10)
     compute.stop(id)
+    place.pass_on()
     assert (place.look().seen, place.look().charged) == (Seen.STOPPING, False)
 
 
@@ -177,10 +178,12 @@ def test_one_that_is_stopping_cannot_start_yet(place, compute):
     assert place.goes().seen is Seen.ON
 
 
-def test_one_that_got_there_meanwhile_is_fine(place, compute):
+def test_one_that_is_described_as_wished_and_refused_is_asked_again(place, compute):
+    """What EC2 describes may be older than its refusal."""
     id = place.on()
     place.aws.fault(action="StartInstances", do="error", code="IncorrectInstanceState", status=400)
-    compute.start(id)
+    with pytest.raises(Unavailable, match="running"):
+        compute.start(id)
     assert place.calls("StartInstances") == ["StartInstances"]
 
 
@@ -443,6 +446,7 @@ def test_one_that_is_off_becomes_another_type(place, compute):
     place.goes()
     for _ in range(2):
         compute.resize(id, "t3.large")
+    place.pass_on()
     assert place.book.look(id).type == "t3.large"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from prism.errors import Unavailable
 from prism.providers.aws.console import Console
-from prism.providers.aws.survey import Instance
+from prism.providers.aws.instance import Instance
 from prism.providers.aws.way import AwsWay
 from tests.providers.aws.machine import ID, Played, keypair
 

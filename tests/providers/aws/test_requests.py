@@ -105,6 +105,7 @@ def test_an_heir_that_we_may_not_touch_is_said_once(place, compute, cloud, caplo
 def test_a_request_that_could_not_be_cancelled_is_tried_at_the_next_look(place, compute, cloud):
     id = place.on(spot=True)
     cloud.call("ec2", "TerminateInstances", InstanceIds=[id])
+    place.pass_on()
     place.aws.fault(action="CancelSpotInstanceRequests", do="drop")
     compute.survey()
     compute.survey()

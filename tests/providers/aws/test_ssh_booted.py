@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from prism.providers.aws.booted import Booted
+from prism.providers.aws.instance import Instance
 from prism.providers.aws.ready import Stage, read
-from prism.providers.aws.survey import Instance
 from tests.providers.aws.machine import ID, Seat, Sshd
 
 JOURNAL = """#!/bin/sh

@@ -16,9 +16,9 @@ import pytest
 
 from prism.errors import Unavailable
 from prism.providers.aws import shipping
+from prism.providers.aws.instance import Instance
 from prism.providers.aws.shipping import Layout, parcel
 from prism.providers.aws.ssh.model import HostKeyUnknown
-from prism.providers.aws.survey import Instance
 from prism.providers.aws.watch import AwsWatch
 from prism.workspaces.idleness import IdleRule
 from tests.agent.ec2 import ROLE, Ec2

@@ -12,9 +12,9 @@ from prism.errors import Unavailable
 from prism.providers.aws import assembly
 from prism.providers.aws.ground.address import AddressUnknown
 from prism.providers.aws.identity import Identity, OwnCloud
+from prism.providers.aws.instance import Instance
 from prism.providers.aws.ssh import link
 from prism.providers.aws.ssh.model import MachineUnreachable
-from prism.providers.aws.survey import Instance
 from prism.providers.aws.welcome import Welcome
 from prism.templates.model import Template
 from prism.workspaces.ports import Order

@@ -17,10 +17,11 @@ from prism.providers.aws.ground.images import ImageChoice
 from prism.providers.aws.ground.keys import KeyPair
 from prism.providers.aws.ground.kinds import Kind
 from prism.providers.aws.identity import OwnCloud
+from prism.providers.aws.instance import Instance
 from prism.providers.aws.places import Parts
 from prism.providers.aws.ready import Readiness
 from prism.providers.aws.requests import SpotRequests
-from prism.providers.aws.survey import Book, Instance
+from prism.providers.aws.survey import Book
 from prism.providers.aws.volumes import AwsVolumes
 from prism.providers.aws.way import AwsWay
 from prism.providers.aws.welcome import Welcome

@@ -1,8 +1,8 @@
 """What a machine says of its boot to who comes in: the same markers as on its console."""
 
 from prism.errors import Problem
+from prism.providers.aws.instance import Instance
 from prism.providers.aws.ssh.pool import AS_ROOT, Pool
-from prism.providers.aws.survey import Instance
 
 ASK = AS_ROOT + (
     "as_root journalctl --boot --unit prism-boot.service --output cat --no-pager --quiet"

@@ -30,11 +30,12 @@ from prism.providers.aws.found import found_of
 from prism.providers.aws.ground.images import BASES, DEFAULT
 from prism.providers.aws.ground.roles import LOST, WITHOUT
 from prism.providers.aws.ground.zones import Subnet
+from prism.providers.aws.instance import Instance, read
 from prism.providers.aws.parts import Ground, Grounds, Scripts, Way
 from prism.providers.aws.ready import Readiness, Stage
 from prism.providers.aws.requests import SpotRequests
 from prism.providers.aws.seeing import hangs, machine_of, woke
-from prism.providers.aws.survey import Book, Instance, read
+from prism.providers.aws.survey import Book
 from prism.recovery.model import Found
 from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import Failure, HibernationNotSupported
@@ -110,7 +111,7 @@ class AwsCompute:
         if not it.gone and {names.MANAGED, names.ID} & lost.keys():
             log.warning("%s has lost tags, which are put back: %s", id, ", ".join(sorted(lost)))
             try:
-                self._change(id, "CreateTags", set(), Resources=[id], Tags=names.listed(lost))
+                self._change(id, "CreateTags", Resources=[id], Tags=names.listed(lost))
             except (
                 Refused
             ) as no:  # without our instance profile the daily policy has no such right
@@ -146,7 +147,7 @@ class AwsCompute:
         self._forgive(id)
         self._welcome(id)  # who was away since may come from elsewhere now
         try:
-            self._change(id, "StartInstances", {"pending", "running"}, InstanceIds=[id])
+            self._change(id, "StartInstances", InstanceIds=[id])
         except CapacityUnavailable as full:
             raise CapacityUnavailable(
                 "AWS has no room for it now, and its disk cannot leave the zone",
@@ -173,14 +174,14 @@ class AwsCompute:
         if it is not None and self._hanging(it) is not None:
             wish |= {"Force": True}
             at = names.listed({names.FORCED_OFF: names.instant(self._cloud.clock.now())})
-            self._change(id, "CreateTags", set(), Resources=[id], Tags=at)
-        self._change(id, "StopInstances", {"stopping", "stopped"}, **wish)
+            self._change(id, "CreateTags", Resources=[id], Tags=at)
+        self._change(id, "StopInstances", **wish)
 
     def hibernate(self, id: str) -> None:
         """Send it to sleep; one that cannot is told why, one that is too young tried again."""
         wish = {"InstanceIds": [id], "Hibernate": True}
         try:
-            self._change(id, "StopInstances", {"stopping", "stopped"}, **wish)
+            self._change(id, "StopInstances", **wish)
         except AwsRefused as no:
             if NOT_YET in no.details:
                 raise Unavailable(
@@ -198,8 +199,7 @@ class AwsCompute:
             return
         if known is not None and known.spot_request:
             self._requests.cancel(known.spot_request)
-        there = {"shutting-down", "terminated"}
-        self._change(id, "TerminateInstances", there, InstanceIds=[id])
+        self._change(id, "TerminateInstances", InstanceIds=[id])
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
         """Write on it when to go down, for its own timer to read."""
@@ -210,26 +210,26 @@ class AwsCompute:
             return None
         if at is None:
             gone = [{"Key": names.TTL}, {"Key": names.EXPIRE_ACTION}]
-            return self._change(id, "DeleteTags", set(), Resources=[id], Tags=gone)
+            return self._change(id, "DeleteTags", Resources=[id], Tags=gone)
         launched = names.moment(it.tags.get(names.LAUNCHED_AT))
         tags = names.expiry_tags(at, launched or it.launched, action)
         if launched is None:  # nobody may count from a start that moves
             tags[names.LAUNCHED_AT] = names.instant(it.launched)
         told = names.listed(tags)
-        return self._change(id, "CreateTags", set(), Resources=[id], Tags=told)
+        return self._change(id, "CreateTags", Resources=[id], Tags=told)
 
     def resize(self, id: str, instance_type: str) -> None:
         """Make one that is off another type of machine."""
         kind = {"Value": instance_type}
         wish = {"InstanceId": id, "InstanceType": kind}
-        self._change(id, "ModifyInstanceAttribute", set(), **wish)
+        self._change(id, "ModifyInstanceAttribute", **wish)
         burstable = instance_type.partition(".")[0] in SURPLUS
         if burstable and _ours(id) and (it := self._book.one(id)):
             # What was no burstable machine before would be one with unlimited credits.
             credits = launching.credits_of(names.CREDITS in it.tags)
             told = [{"InstanceId": id, "CpuCredits": credits}]
             changed = {"InstanceCreditSpecifications": told}
-            self._change(id, "ModifyInstanceCreditSpecification", set(), **changed)
+            self._change(id, "ModifyInstanceCreditSpecification", **changed)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Tell its agent what to make of idleness."""
@@ -245,10 +245,10 @@ class AwsCompute:
         written, removed = names.changed_facts(it.tags, order)
         if written:
             told = names.listed(written)
-            self._change(id, "CreateTags", set(), Resources=[id], Tags=told)
+            self._change(id, "CreateTags", Resources=[id], Tags=told)
         if removed:
             old = [{"Key": key} for key in removed]
-            self._change(id, "DeleteTags", set(), Resources=[id], Tags=old)
+            self._change(id, "DeleteTags", Resources=[id], Tags=old)
         if written or removed:  # until the next survey reads them
             kept = {key: value for key, value in it.tags.items() if key not in removed}
             self._book.note(replace(it, tags=kept | written))
@@ -328,20 +328,28 @@ class AwsCompute:
             ) from other
         raise NextAttempt from other
 
-    def _change(self, id: str, action: str, there: set[str], **arguments: Any) -> None:
-        """Ask EC2 for a change; fine where it is as wished, or where nothing is left to change."""
+    def _change(self, id: str, action: str, **arguments: Any) -> None:
+        """Ask EC2 for a change; fine where nothing is left to change.
+
+        Where the machine is in a wrong state for it, it is asked again: what EC2 describes may be
+        older than its refusal.
+        """
         if not _ours(id):
             return
         try:
-            self._cloud.call("ec2", action, **arguments)
+            answer = self._cloud.call("ec2", action, **arguments)
         except Missing:
             self._nobody(id)
         except AwsRefused as no:
             if said(no) not in WRONG_STATE:
                 raise
             now = self._book.look(id)
-            if now is not None and not now.gone and now.state not in there:
-                raise Unavailable(f"Machine {id} is {now.state}", details=no.details) from no
+            if now is not None and now.gone:
+                return
+            state = "not visible yet" if now is None else now.state
+            raise Unavailable(f"Machine {id} is {state}", details=no.details) from no
+        else:
+            self._book.changed(id, answer, bool(arguments.get("Hibernate")))
 
     def _at_home(self, it: Instance) -> bool:
         """Whether this home can enter it."""
@@ -359,7 +367,7 @@ class AwsCompute:
         at, now = names.expires_at(it.tags), self._cloud.clock.now()
         if at is not None and at <= now:
             old = [{"Key": names.TTL, "Value": it.tags[names.TTL]}]
-            self._change(id, "DeleteTags", set(), Resources=[id], Tags=old)
+            self._change(id, "DeleteTags", Resources=[id], Tags=old)
 
     def _nobody(self, id: str) -> None:
         """EC2 knows no such machine: it may be too new, and is gone if that stays so."""

@@ -1,7 +1,7 @@
 """What a machine's tags say of it, for a daemon that has lost its rows: pure."""
 
 from prism.providers.aws import tags as names
-from prism.providers.aws.survey import Instance
+from prism.providers.aws.instance import Instance
 from prism.recovery.model import Found
 from prism.workspaces.model import Seen
 from prism.workspaces.ports import Machine

@@ -13,7 +13,7 @@ from typing import Literal
 from prism.errors import Problem, Unavailable
 from prism.providers.aws import tags as names
 from prism.providers.aws.cloud import Cloud
-from prism.providers.aws.survey import Instance
+from prism.providers.aws.instance import Instance
 from prism.providers.aws.tags import Tags
 from prism.recovery.ports import WorldGeneration
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from prism.providers.aws import tags as names
 from prism.providers.aws.ground.keys import held, key_of
+from prism.providers.aws.instance import Instance
 from prism.providers.aws.ssh.model import Host, MachineUnreachable
-from prism.providers.aws.survey import Book, Instance
+from prism.providers.aws.survey import Book
 
 USUAL = "ubuntu"  # of machines that do not say whom to enter them as
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import Missing
-from prism.providers.aws.survey import HIBERNATED
+from prism.providers.aws.instance import HIBERNATED
 
 OVER = {"shutting-down", "terminated"}
 

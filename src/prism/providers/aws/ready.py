@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from prism.errors import Problem
 from prism.providers.aws import tags as names
 from prism.providers.aws.cloud import Cloud
-from prism.providers.aws.survey import Instance
+from prism.providers.aws.instance import Instance
 
 log = logging.getLogger(__name__)
 MARKER = re.compile(r"prism-boot: ([a-z][a-z0-9-]*)(?:[ \t]+(\S[^\r\n]*))?")

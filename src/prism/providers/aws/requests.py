@@ -13,7 +13,8 @@ from prism.errors import Problem
 from prism.providers.aws import tags as names
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.faults import Missing
-from prism.providers.aws.survey import Book, Instance
+from prism.providers.aws.instance import Instance
+from prism.providers.aws.survey import Book
 from prism.workspaces.ports import Refused
 
 log = logging.getLogger(__name__)

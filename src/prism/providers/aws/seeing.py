@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from prism.providers.aws import tags as names
+from prism.providers.aws.instance import HIBERNATED, Instance
 from prism.providers.aws.ready import UNVERIFIED, Boot, Stage, tagged
-from prism.providers.aws.survey import HIBERNATED, Instance
 from prism.workspaces.idleness import Idleness
 from prism.workspaces.model import STOP_HANGS, Failure, Seen, memory_lost
 from prism.workspaces.ports import Machine

@@ -18,10 +18,10 @@ from msgspec import Struct, structs, to_builtins
 
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.console import Console
+from prism.providers.aws.instance import Instance
 from prism.providers.aws.shipping import Layout, parcel, shipped, told
 from prism.providers.aws.ssh.model import HostKeyUnknown
 from prism.providers.aws.ssh.pool import Pool
-from prism.providers.aws.survey import Instance
 from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
 
 log = logging.getLogger(__name__)

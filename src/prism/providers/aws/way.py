@@ -8,13 +8,14 @@ from prism.providers.aws.booted import Booted
 from prism.providers.aws.console import Console
 from prism.providers.aws.doors import Doors
 from prism.providers.aws.hosts import AwsHosts
+from prism.providers.aws.instance import Instance
 from prism.providers.aws.logs import AwsLogs
 from prism.providers.aws.reach import AwsReach
 from prism.providers.aws.ssh.forwards import Forwards
 from prism.providers.aws.ssh.hostkeys import HostKeys
 from prism.providers.aws.ssh.model import Host, MachineUnreachable
 from prism.providers.aws.ssh.pool import Pool
-from prism.providers.aws.survey import Book, Instance
+from prism.providers.aws.survey import Book
 from prism.providers.aws.watch import AwsWatch
 from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.ports import Access

@@ -104,6 +104,7 @@ def test_both_halves_of_a_move_are_deleted(place):
     place.pass_time()
     assert len(place.every_volume()) == 2
     place.volumes.delete(old)
+    place.pass_time()
     assert place.every_volume() == []
 
 
