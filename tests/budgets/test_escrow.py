@@ -104,6 +104,18 @@ def test_an_expiry_is_paid_for_in_advance(lab):
     assert lab.get("instances/mine")["expires_at"] == "2026-01-01T12:00:00Z"
 
 
+def test_without_an_expiry_it_holds_what_one_without_holds(lab):
+    lab.project("lab", 3.0)
+    lab.running(project="lab")
+    without = lab.standings()
+    lab.verb("mine", "extend", hours=2)
+    assert sum(lab.standings()[0][1:]) == RATE * 2 + STOP + DISK
+    assert lab.verb("mine", "extend", hours=None).status_code == 204
+    assert lab.standings() == without
+    assert lab.get("instances/mine")["expires_at"] is None
+    lab.keeps_every_cap()
+
+
 def test_an_expiry_beyond_a_period_is_paid_for_by_each_of_them(lab):
     """One cap counts for all time, the other one anew each day: an expiry must fit both."""
     lab.project("lab", 9.9)

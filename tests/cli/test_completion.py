@@ -54,13 +54,22 @@ def test_bash_completes_the_names_of_what_there_is(tab, server):
     server.on("GET /instances", [workspace("ada"), workspace("alan"), workspace("bob")])
     server.on("GET /templates", [{"name": "Plain Shell", "slug": "plain-shell"}])
     server.on("GET /projects", {"projects": [{"name": "genomics"}]})
-    assert tab("stop", "a") == ["ada", "alan"]
+    assert tab("show", "a") == ["ada", "alan"]
     assert tab("workspace", "show", "b") == ["bob"]
     assert tab("launch", "pl") == ["plain-shell"]
     assert tab("launch", "plain-shell", "a") == [], "it has no name yet"
     assert tab("list", "--project", "g") == ["genomics"]
     assert tab("template", "new", "pl") == [], "it has no name yet"
     assert tab("template", "new", "lab", "--inherits", "pl") == ["plain-shell"]
+
+
+def test_a_verb_is_completed_by_what_it_can_act_on(tab, server):
+    states = {"ada": "running", "alan": "stopped", "amy": "hibernated", "abe": "terminated"}
+    server.on("GET /instances", [workspace(name, state) for name, state in states.items()])
+    assert tab("stop", "a") == tab("hibernate", "a") == ["ada"]
+    assert tab("start", "a") == ["alan", "amy"]
+    assert tab("resume", "a") == ["amy"]
+    assert tab("terminate", "a") == tab("workspace", "terminate", "a") == ["ada", "alan", "amy"]
 
 
 def test_a_tab_starts_no_daemon_and_says_nothing(tab, home):

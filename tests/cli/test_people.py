@@ -187,6 +187,24 @@ def test_everybody_in_a_file(prism, server, tmp_path):
     }
     assert "already invited" in done.stdout
     assert "1 would be sent, 1 skipped, 0 failed" in done.stderr
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_rows_of_a_file_that_failed_are_named_and_make_it_fail(prism, server, tmp_path, more):
+    people = tmp_path / "people.csv"
+    people.write_text("a@x.org\nbroken\n")
+    results = [
+        {"email": "a@x.org", "status": "sent", "reason": None, "error": None},
+        {"email": "broken", "status": "failed", "reason": None, "error": "no address"},
+    ]
+    summary = {"total": 2, "sent": 1, "failed": 1, "skipped": 0}
+    answer = {"summary": summary, "results": results, "dry_run": False}
+    server.on("POST /invitations/bulk", answer)
+    done = prism("invite", "bulk", "p", str(people), *more)
+    assert done.returncode == 1
+    assert "error: 1 of 2 invitations failed: broken" in done.stderr
+    assert "a@x.org" in done.stdout
 
 
 @pytest.mark.parametrize(

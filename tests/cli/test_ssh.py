@@ -18,6 +18,7 @@ from tests.waiting import eventually
 CONNECT = "GET /instances/mine/connect"
 REAL = os.environ["PATH"]
 BIN = os.path.dirname(sys.executable)
+TOLD = """sh -c '"$@"; exit $?' sh"""
 
 
 @pytest.fixture
@@ -62,9 +63,14 @@ def test_a_line_for_the_shell_and_words_for_a_program(prism, server, access, pro
     line = prism("ssh", "mine", "--", "cd x && ls", "*", PATH=programs)
     assert line.stdout.splitlines()[-2:] == ["127.0.0.1", "cd x && ls *"]
     program = prism("exec", "mine", "--", "ls", "--json", "a  b", "*", PATH=programs)
-    assert program.stdout.splitlines()[-4:] == ["-T", "--", "127.0.0.1", "ls --json 'a  b' '*'"]
+    assert program.stdout.splitlines()[-4:] == [
+        "-T",
+        "--",
+        "127.0.0.1",
+        f"{TOLD} ls --json 'a  b' '*'",
+    ]
     shown = json.loads(prism("exec", "mine", "--json", "--tty", "--", "top").stdout)["argv"]
-    assert (shown[0], shown[-4:]) == ("ssh", ["-tt", "--", "127.0.0.1", "top"])
+    assert (shown[0], shown[-4:]) == ("ssh", ["-tt", "--", "127.0.0.1", f"{TOLD} top"])
 
 
 def test_what_cannot_be_run_is_said(prism, server, access, key, home):
@@ -186,6 +192,9 @@ def test_a_program_has_all_bytes_and_its_exit_code(lived):
     every = bytes(range(256)) * 1000
     done = ran(lived, "exec", "mine", "--", "sh", "-c", 'cat; echo "$1" >&2; exit 9', "sh", "a  b")
     assert (done.returncode, done.stderr) == (9, b"a  b\n")
+    for name, code in (("KILL", 137), ("TERM", 143)):
+        done = ran(lived, "exec", "mine", "--", "sh", "-c", f"kill -{name} $$; sleep 60")
+        assert (done.returncode, done.stdout) == (code, b"")
     assert ran(lived, "exec", "mine", "--", "cat", input=every).stdout == every
     assert ran(lived, "ssh", "mine", "--", "cd / && pwd").stdout == b"/\n"
 

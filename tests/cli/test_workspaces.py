@@ -97,11 +97,31 @@ def test_more_hours(prism, server):
     assert prism("extend", "mine", TZ="UTC").stdout.startswith(
         "mine expires 2099-01-01 12:00 UTC, in "
     )
-    prism("extend", "mine", "8")
+    for more in (["8"], ["8h"], ["2d"], ["90m"], ["1d2h"], ["--never"]):
+        assert prism("extend", "mine", *more).returncode == 0
     assert [it.body for it in server.asked_for("POST /instances/mine/extend")] == [
         None,
-        {"hours": 8},
+        *({"hours": hours} for hours in (8, 8, 48, 1.5, 26, None)),
     ]
+
+
+@pytest.mark.parametrize(
+    "said", [["0"], ["0h"], ["-3"], ["soon"], ["nan"], ["inf"], [""], ["4", "--never"]]
+)
+def test_what_is_no_longer_time_is_refused_and_changes_nothing(prism, server, said):
+    done = prism("extend", "mine", *said)
+    assert (done.returncode, server.asked) == (2, [])
+
+
+def test_an_expiry_that_was_not_there_or_is_no_more_is_said(prism, server):
+    server.on("POST /instances/mine/extend", (204,))
+    path, some = "GET /instances/mine", workspace(expires_at="2099-01-01T12:00:00Z")
+    server.on(path, workspace(), some)
+    assert "mine had no expiry, and now expires 2099" in prism("extend", "mine").stdout
+    server.on(path, some, workspace())
+    assert prism("extend", "mine", "--never").stdout == "mine does not expire any more\n"
+    server.on(path, workspace())
+    assert prism("extend", "mine", "--never").stdout == "mine does not expire\n"
 
 
 def test_without_a_terminal_nothing_is_destroyed_unless_told(prism, server):

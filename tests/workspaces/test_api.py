@@ -240,6 +240,11 @@ def test_extending(http, house, clock):
         assert (answer.status_code, answer.content) == (204, b"")
         expires = datetime.fromisoformat(http("GET", path).json()["expires_at"])
         assert expires - clock.now() == timedelta(hours=total)
+    assert http.post("mine", "extend", json={"hours": None}).status_code == 204
+    assert http("GET", path).json()["expires_at"] is None
+    http.post("mine", "extend", json={"hours": 1.5})
+    expires = datetime.fromisoformat(http("GET", path).json()["expires_at"])
+    assert expires - clock.now() == timedelta(minutes=90)
     http.post("mine", "extend", json={"hours": 8760})
     failed(http.post("mine", "extend", json={"hours": 8761}), 422, "VALIDATION_FAILED")
     failed(http.post("nope", "extend"), 404, "INSTANCE_NOT_FOUND")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, meaning
+from prism.cli.several import ACTS_ON
 from prism.cli.words import furnish
 from prism.client.faults import DaemonUnreachable
 from prism.client.place import Place
@@ -19,6 +20,8 @@ LISTS = {
     "profiles": ("/profiles", "name"),
     "projects": ("/projects", "name"),
 }
+# The same, of workspaces that a verb can change.
+TO = {f"workspaces-to-{verb}": states for verb, states in ACTS_ON.items()}
 OF = {"quickstart": "workspace", "events": "workspace"}
 PATIENCE = 2.0  # seconds; nobody waits longer for a Tab
 
@@ -55,6 +58,8 @@ def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
 def _completion(asked: Namespace) -> None:
     if asked.shell in LISTS:
         return _print_names(*LISTS[asked.shell])
+    if asked.shell in TO:
+        return _print_names(*LISTS["workspaces"], TO[asked.shell])
     import shtab  # noqa: PLC0415  cold start: brings `logging` and more, for this command alone
 
     scripted = tree(lambda names: shtab.cmd(f"prism completion {names} 2>/dev/null"))
@@ -76,11 +81,13 @@ def _names(command: tuple[str, ...], argument: str) -> str | None:
     if argument == "inherits":
         return "templates"
     noun, verb = OF.get(command[0], command[0]), command[-1]
+    if argument == "names":
+        return f"workspaces-to-{verb}"
     new = verb in {"create", "launch", "new"}
     return f"{noun}s" if argument == "name" and f"{noun}s" in LISTS and not new else None
 
 
-def _print_names(path: str, field: str) -> None:
+def _print_names(path: str, field: str, states: Collection[str] = ()) -> None:
     """A name a line; nothing where no daemon runs: a Tab starts none."""
     try:
         found = Wire(Place.read(), PATIENCE).ask("GET", path)
@@ -88,11 +95,12 @@ def _print_names(path: str, field: str) -> None:
         return
     rows = found if isinstance(found, list) else next(iter(found.values()))
     for row in rows:
-        print(row[field])
+        if not states or row["state"] in states:
+            print(row[field])
 
 
 def _arguments(made: ArgumentParser) -> None:
-    words = (*SHELLS, *LISTS)
+    words = (*SHELLS, *LISTS, *TO)
     made.add_argument("shell", metavar="SHELL", choices=words, help="bash, zsh or fish")
 
 

@@ -7,6 +7,7 @@ import sys
 from prism.cli.link import daemon
 from prism.cli.members import ROLES
 from prism.cli.moments import here
+from prism.cli.several import SomeFailed
 from prism.cli.terminal import is_terminal, say, show_fields, show_json, show_table, suggest
 from prism.cli.words import Usage
 from prism.client.place import Place
@@ -42,13 +43,21 @@ def _bulk(asked: Namespace) -> None:
         "dry_run": asked.dry_run,
     }
     it = daemon().ask("POST", "/invitations/bulk", body)
-    if asked.json:
-        return show_json(it)
-    rows = [(one["email"], one["status"], one["reason"] or one["error"]) for one in it["results"]]
-    show_table(OUTCOME, rows, flexible="WHY")
-    done = "would be sent" if it["dry_run"] else "sent"
     counts = it["summary"]
-    return say(f"{counts['sent']} {done}, {counts['skipped']} skipped, {counts['failed']} failed")
+    if asked.json:
+        show_json(it)
+    else:
+        results = it["results"]
+        rows = [(one["email"], one["status"], one["reason"] or one["error"]) for one in results]
+        show_table(OUTCOME, rows, flexible="WHY")
+        done = "would be sent" if it["dry_run"] else "sent"
+        say(f"{counts['sent']} {done}, {counts['skipped']} skipped, {counts['failed']} failed")
+    if counts["failed"]:
+        whom = ", ".join(one["email"] for one in it["results"] if one["status"] == "failed")
+        raise SomeFailed(
+            f"{counts['failed']} of {len(it['results'])} invitations failed: {whom}",
+            remediation="Correct these rows and send the file again: who was invited is skipped",
+        )
 
 
 def _list(asked: Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prism.cli.link import daemon
+from prism.cli.moments import hours
 from prism.cli.money import aligned
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.words import Usage
@@ -36,7 +37,9 @@ def _arguments(made: ArgumentParser) -> None:
     )
     made.add_argument("--project", help="the project it belongs to")
     made.add_argument("--budget", help="the pool that pays, where a project has several")
-    made.add_argument("--ttl", type=int, metavar="HOURS", help="put it to sleep after so long")
+    made.add_argument(
+        "--ttl", type=hours, metavar="TIME", help="put it to sleep after so long: 8, 8h, 2d or 90m"
+    )
     made.add_argument(
         "--param", action="append", default=[], metavar="K=V", help="a value for the template"
     )

@@ -1,5 +1,7 @@
 """Moments and lengths of time, for people."""
 
+import math
+import re
 from datetime import UTC, datetime, tzinfo
 
 from prism.cli.words import Usage
@@ -40,6 +42,26 @@ def length(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes}m"
     return f"{minutes}m {whole % 60}s" if minutes else f"{whole}s"
+
+
+def hours(said: str) -> float:
+    """Hours, for argparse: `8`, `8h`, `2d`, `90m`, `1d12h`; raises `ValueError` for others."""
+    found = re.fullmatch(r"(?:(\d+)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+)m)?", said)
+    if not said or found is None:
+        number = float(said)
+        if not math.isfinite(number):
+            raise ValueError(said)
+        return _plain(number)
+    days, hours, minutes = (float(it or 0) for it in found.groups())
+    return _plain(days * 24 + hours + minutes / 60)
+
+
+hours.__name__ = "number of hours, as 8, 8h, 2d or 90m"  # what argparse calls it
+
+
+def _plain(number: float) -> float:
+    """Whole numbers as such: an older daemon knows no others."""
+    return int(number) if number == int(number) else number
 
 
 def names_no_zone(said: str) -> bool:

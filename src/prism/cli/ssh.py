@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from prism.client.wire import Wire
 
+# Runs a program and ends with its exit code, or 128 + N after signal N: of a signal `ssh` itself
+# would make 255, which is also its own failure.
+TOLD = ("sh", "-c", '"$@"; exit $?', "sh")
 INSTALL = "Install OpenSSH's client: `apt install openssh-client`, `dnf install openssh-clients`"
 
 
@@ -100,7 +103,7 @@ def _exec(asked: Namespace) -> None:
     if not asked.command:
         hint = f"Such as `prism exec {asked.name} -- python --version`"
         raise Usage("no command to run", hint)
-    _run(asked, ["-tt" if asked.tty else "-T"], shlex.join(asked.command))
+    _run(asked, ["-tt" if asked.tty else "-T"], shlex.join((*TOLD, *asked.command)))
 
 
 def _run(asked: Namespace, manner: list[str], line: str) -> None:

@@ -57,7 +57,7 @@ class Parser(ArgumentParser):
         if "--" in own and any(action.dest == "command" for action in self._actions):
             at = own.index("--")  # what stands behind it is another program's
             own, behind = own[:at], own[at + 1 :]
-        asked, extra = self.parse_known_args(own)
+        asked, extra = self.parse_known_intermixed_args(own)
         if extra:
             known = [name for action in self._actions for name in action.option_strings]
             near = _nearest(extra[0].partition("=")[0], known)

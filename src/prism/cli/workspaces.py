@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 from prism.cli.link import daemon
-from prism.cli.moments import here, until
+from prism.cli.moments import here, hours, until
+from prism.cli.several import asked_first, chosen, each, several
 from prism.cli.terminal import say, show_fields, show_json
-from prism.cli.words import named
+from prism.cli.words import Usage, named
 from prism.client.waiting import GOALS, stage_of
 from prism.client.wire import quoted
 from prism.errors import Invalid
@@ -17,6 +18,8 @@ TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
+
+    from prism.client.wire import Wire
 
 
 def _show(asked: Namespace) -> None:
@@ -29,30 +32,59 @@ def _show(asked: Namespace) -> None:
 
 def _change(asked: Namespace) -> None:
     wire = daemon()
-    answer = wire.ask("POST", f"/instances/{quoted(asked.name)}/{asked.verb}")
-    if asked.no_wait:
-        return show_json(answer) if asked.json else print(_was(answer))
-    from prism.cli.progress import accompany  # noqa: PLC0415  cold start: only for those who wait
+    names = chosen(asked, wire)
+    asks = asked_first(names, lambda name: _ask(wire, name, asked.verb))
 
-    ready_at = answer.get("estimated_ready_time")
-    seen = accompany(wire, asked.name, GOALS[asked.verb], ready_at, silent=asked.json)
-    if asked.json:
-        return show_json(seen)
-    if lost := seen.get("failure"):
-        say(f"note: {lost['message']}")
-    already = answer["previous_state"] == answer["new_state"] == seen["state"]
-    return print(f"{seen['name']} {'was already' if already else 'is'} {seen['state']}")
+    def changed(name: str) -> dict[str, Any]:
+        answer = asks(name)
+        if asked.no_wait:
+            return _said(asked, answer, _was(answer))
+        from prism.cli.progress import accompany  # noqa: PLC0415  cold start: only for those who wait
+
+        ready_at = answer.get("estimated_ready_time")
+        seen = accompany(wire, name, GOALS[asked.verb], ready_at, silent=asked.json)
+        if (lost := seen.get("failure")) and not asked.json:
+            say(f"note: {lost['message']}")
+        already = answer["previous_state"] == answer["new_state"] == seen["state"]
+        is_so = "was already" if already else "is"
+        return _said(asked, seen, f"{seen['name']} {is_so} {seen['state']}")
+
+    each(asked, names, changed)
+
+
+def _ask(wire: Wire, name: str, verb: str) -> dict[str, Any]:
+    answer: dict[str, Any] = wire.ask("POST", f"/instances/{quoted(name)}/{verb}")
+    return answer
+
+
+def _said(asked: Namespace, answer: dict[str, Any], line: str) -> dict[str, Any]:
+    """The answer; people are told it in a line."""
+    if not asked.json:
+        print(line, flush=True)
+    return answer
 
 
 def _extend(asked: Namespace) -> None:
+    if asked.never and asked.hours is not None:
+        raise Usage("say either how long, or --never", "See `prism extend --help`")
+    if asked.hours is not None and asked.hours <= 0:
+        raise Usage(
+            f"{asked.hours} is no longer time: nothing was changed",
+            f"Say more than 0, as in `prism extend {asked.name} 4h`, or `--never` for no expiry",
+        )
     wire = daemon()
-    body = None if asked.hours is None else {"hours": asked.hours}
-    wire.ask("POST", f"/instances/{quoted(asked.name)}/extend", body)
-    it = wire.ask("GET", f"/instances/{quoted(asked.name)}")
+    path = f"/instances/{quoted(asked.name)}"
+    before = wire.ask("GET", path)["expires_at"]
+    said = asked.never or asked.hours is not None
+    wire.ask("POST", f"{path}/extend", {"hours": asked.hours} if said else None)
+    it = wire.ask("GET", path)
     if asked.json:
         return show_json(it)
     at = it["expires_at"]
-    return print(f"{it['name']} expires {here(at)}, in {until(at)}")
+    if at is None:
+        return print(f"{it['name']} does not expire{' any more' if before else ''}")
+    first = "had no expiry, and now " if before is None else ""
+    return print(f"{it['name']} {first}expires {here(at)}, in {until(at)}")
 
 
 def _resize(asked: Namespace) -> None:
@@ -88,15 +120,27 @@ def _move(asked: Namespace) -> None:
 
 def _terminate(asked: Namespace) -> None:
     if not asked.yes:
-        _ask_whether_it_is_meant(asked.name)
+        for name in asked.names:
+            _ask_whether_it_is_meant(name)
     wire = daemon()
-    path = f"/instances/{quoted(asked.name)}/terminate"
-    answer = wire.ask("POST", path, {"confirm": "DELETE", "backup_ebs": asked.backup})
-    if not asked.no_wait:
-        from prism.cli.progress import accompany  # noqa: PLC0415  cold start: only for those who wait
+    names = chosen(asked, wire)
+    body = {"confirm": "DELETE", "backup_ebs": asked.backup}
+    asks = asked_first(names, lambda name: _destroy(wire, name, body))
 
-        answer = accompany(wire, asked.name, GOALS["terminate"], silent=asked.json)
-    return show_json(answer) if asked.json else print(f"{answer['name']} is {answer['state']}")
+    def gone(name: str) -> dict[str, Any]:
+        answer = asks(name)
+        if not asked.no_wait:
+            from prism.cli.progress import accompany  # noqa: PLC0415  cold start: only for those who wait
+
+            answer = accompany(wire, name, GOALS["terminate"], silent=asked.json)
+        return _said(asked, answer, f"{answer['name']} is {answer['state']}")
+
+    each(asked, names, gone)
+
+
+def _destroy(wire: Wire, name: str, body: dict[str, object]) -> dict[str, Any]:
+    answer: dict[str, Any] = wire.ask("POST", f"/instances/{quoted(name)}/terminate", body)
+    return answer
 
 
 def _ask_whether_it_is_meant(name: str) -> None:
@@ -176,7 +220,9 @@ def _was(answer: dict[str, Any]) -> str:
 
 def _more_time(made: ArgumentParser) -> None:
     named(made)
-    made.add_argument("hours", metavar="HOURS", nargs="?", type=int, help="default: 4")
+    said = "how much longer: 8, 8h, 2d or 90m; default: 4h"
+    made.add_argument("hours", metavar="TIME", nargs="?", type=hours, help=said)
+    made.add_argument("--never", action="store_true", help="let it expire no more")
 
 
 def _another_type(made: ArgumentParser) -> None:
@@ -199,16 +245,16 @@ def _other_money(made: ArgumentParser) -> None:
 
 
 def _sure(made: ArgumentParser) -> None:
-    named(made)
+    several(made)
     made.add_argument("--backup", action="store_true", help="take a snapshot of its disk first")
 
 
 VERBS = {
     "show": (named, _show),
-    "stop": (named, _change),
-    "start": (named, _change),
-    "hibernate": (named, _change),
-    "resume": (named, _change),
+    "stop": (several, _change),
+    "start": (several, _change),
+    "hibernate": (several, _change),
+    "resume": (several, _change),
     "extend": (_more_time, _extend),
     "resize": (_another_type, _resize),
     "update": (_what_it_does, _update),

@@ -50,7 +50,7 @@ class Order(TypedDict, total=False):
     budget: str
     parameters: dict[str, Any]
     volumes: tuple[str, ...]
-    ttl_hours: int
+    ttl_hours: float
     idle_profile: str
     hibernation: bool
     restart: bool
@@ -125,8 +125,8 @@ class Workspaces:
         body = Termination(confirm="DELETE", backup_ebs=backup)
         return ask(self._wire, "POST", _path(name, "terminate"), Terminating, body, wait=wait)
 
-    def extend(self, name: str, hours: int = 4) -> None:
-        """Let it run that many hours longer."""
+    def extend(self, name: str, hours: float | None = 4) -> None:
+        """Let it run that many hours longer; with none it expires no more."""
         content = msgspec.json.encode(Extension(hours))
         self._wire.send("POST", _path(name, "extend"), content)
 

@@ -155,7 +155,7 @@ async def hibernation_status(
 
 @post("/{name:str}/extend", status_code=204, sync_to_thread=True)
 def extend_instance(name: Name, data: JSONBody[Extension], workspaces: Workspaces) -> None:
-    """Let it run longer."""
+    """Let it run longer, or with `hours` null for as long as it is wanted."""
     workspaces.extend(name, data.hours)
 
 

@@ -74,7 +74,7 @@ class WorkspaceExtended(WorkspaceEvent, frozen=True, kw_only=True):
 
     event: ClassVar[str] = "instance_extended"
     previous_expires_at: datetime | None
-    expires_at: datetime
+    expires_at: datetime | None
 
 
 class WorkspaceUpdated(WorkspaceEvent, frozen=True, kw_only=True):

@@ -173,8 +173,11 @@ class WorkspaceService:
             self._storage.leave(tx, before.id)
             return after
 
-    def extend(self, name: str, hours: int) -> Workspace:
-        """Let it run longer: hours are added to its expiry, even to one that has passed."""
+    def extend(self, name: str, hours: float | None) -> Workspace:
+        """Let it run longer: hours are added to its expiry, even to one that has passed.
+
+        0 or less are 4 hours; none takes its expiry away.
+        """
         with self._db.write() as tx:
             before, now = store.named(tx.sql, name), self._clock.now()
             if (state := state_of(before)) in {State.TERMINATING, State.TERMINATED}:
@@ -184,8 +187,10 @@ class WorkspaceService:
                     remediation="Use `prism workspace list` to see available workspaces",
                     data={"state": state, "allowed": possible(before)},
                 )
-            more = timedelta(hours=hours) if hours > 0 else AGAIN
-            expires_at = _later(before.expires_at or now, more)
+            expires_at = None
+            if hours is not None:
+                more = timedelta(hours=hours) if hours > 0 else AGAIN
+                expires_at = _later(before.expires_at or now, more)
             store.extend(tx, before.id, expires_at, now)
             if state in ACTIVE:
                 longer = replace(before, expires_at=expires_at)

@@ -214,8 +214,8 @@ def ask(tx: Tx, before: Workspace, verb: Verb, at: datetime, expires_at: datetim
     _write(tx, [before.id], {**wish, **changed, "due_at": at})
 
 
-def extend(tx: Tx, id: str, expires_at: datetime, now: datetime) -> None:
-    """Keep a new expiry, and have it looked at."""
+def extend(tx: Tx, id: str, expires_at: datetime | None, now: datetime) -> None:
+    """Keep a new expiry, or that there is none, and have it looked at."""
     _write(tx, [id], {"expires_at": expires_at, **CHANGED, "due_at": now})
 
 
