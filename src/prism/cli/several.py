@@ -47,7 +47,7 @@ def several(made: ArgumentParser) -> None:
 def chosen(asked: Namespace, wire: Wire) -> list[str]:
     """The names that are meant; raises `Usage` where nothing is, or two things are."""
     by_list = asked.all or asked.project is not None
-    see = f"See `prism {asked.verb} --help`"
+    see = "See `prism workspace --help`"
     if bool(asked.names) == by_list:
         wrong = "names and --all or --project" if by_list else "neither a name, nor --all"
         raise Usage(f"say either which, or all: there are {wrong}", see)

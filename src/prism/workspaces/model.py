@@ -220,7 +220,7 @@ class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     budget: Text | None = None
     parameters: dict[str, Any] = {}
     volumes: tuple[Text, ...] = ()
-    ttl_hours: Annotated[float, Meta(ge=0.25, le=8760)] | None = None
+    ttl_hours: Annotated[float, Meta(ge=1, le=8760)] | None = None
     idle_profile: Text | None = None
     hibernation: bool = True
     restart: bool = False
@@ -237,7 +237,7 @@ class Termination(Struct, frozen=True, forbid_unknown_fields=True):
 class Extension(Struct, frozen=True, forbid_unknown_fields=True):
     """A request for more hours; 0 or less means the default, null that it expires no more."""
 
-    hours: Annotated[float, Meta(le=8760)] | None = 4
+    hours: Annotated[int, Meta(le=8760)] | Annotated[float, Meta(le=8760)] | None = 4
 
 
 class Update(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
