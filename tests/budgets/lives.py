@@ -139,7 +139,10 @@ def told_once(state):
 
 @dataclass(frozen=True)
 class Life:
-    """Steps before, the verb `later`, what a person asks `again`, and what must be so then."""
+    """Steps before, the verb `later`, what a person asks `again`, and what must be so then.
+
+    `looked` is whether it is only answered once the daemon has looked at the machine.
+    """
 
     state: str
     ask: Callable
@@ -147,6 +150,7 @@ class Life:
     later: timedelta = timedelta(minutes=25)
     again: Callable = None
     more: Callable = field(default=one_is_enough)
+    looked: bool = False
 
     def __post_init__(self):
         if self.again is None:
@@ -161,9 +165,13 @@ LIVES = {
     "start": Life("running", START, (funded, launched, STOP)),
     "hibernate": Life("hibernated", HIBERNATE, more=given_back),
     "resume": Life("running", RESUME, (funded, launched, HIBERNATE)),
-    "extend": Life("running", longer, (funded, launched_for_hours), more=longer_by_two),
+    "extend": Life(
+        "running", longer, (funded, launched_for_hours), more=longer_by_two, looked=True
+    ),
     "renewal": Life("running", nothing, later=timedelta(minutes=45)),
     "settlement": Life("hibernated", nothing, later=timedelta(hours=26), more=told_once),
-    "move": Life("running", moved, (funded, another_project, launched), more=given_back),
+    "move": Life(
+        "running", moved, (funded, another_project, launched), more=given_back, looked=True
+    ),
     "terminate": Life("terminated", terminated, more=given_back),
 }

@@ -141,6 +141,8 @@ def live(job):
     global armed, die_at
     world, life = World(job["home"]), LIVES[job["life"]]
     world.clock.time += life.later
+    if life.looked:
+        world.settle()
     world.cloud.save()
     die_at, armed = job["at"], True
     life.ask(world.state())
@@ -155,6 +157,8 @@ def come_back(job):
     world, life = World(job["home"]), LIVES[job["life"]]
     world.clock.time += AWAY
     world.inherit()
+    if life.looked:
+        world.settle()
     with contextlib.suppress(Problem):
         life.again(world.state())
     for _ in range(2):

@@ -40,11 +40,11 @@ class Home:
         with (self.folder / "log").open("a") as log:
             process = subprocess.Popen(program, env=self.environ | environ, stderr=log)
         try:
-            eventually(lambda: self.answers() or process.poll() is not None)
+            eventually(lambda: self.answers() or process.poll() is not None, 120)
             yield process
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
     def answers(self):
         """Whether a daemon answers."""
