@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from prism.providers.local.terms import LocalTerms
 from tests.shapes import failed, shaped_like
 
 RATE, DISK = 83_200, 1_600_000
@@ -123,3 +124,19 @@ def test_the_list_is_settled_within_half_a_minute_and_tagged(lab):
     lab.settle()
     after = lab.http("GET", "/api/v1/instances", headers=again)
     assert after.json()[0]["current_spend"] == 0.17
+
+
+def test_a_sleep_has_saved_what_the_ledger_says_though_its_price_has_changed(lab, monkeypatch):
+    lab.project("lab")
+    lab.running(project="lab")
+    lab.verb("mine", "hibernate")
+    lab.settle()
+    lab.settle(hours=2)
+    asked = LocalTerms.price
+    monkeypatch.setattr(LocalTerms, "price", lambda *of: (250_000, asked(*of)[1]))
+    lab.house.rooms.prices.hurry()
+    lab.settle(minutes=1)
+    lab.settle(hours=2)
+    status = lab.get("instances/mine/hibernation-status")
+    saved = lab.get("projects/lab/budget")["hibernation_savings"]
+    assert status["estimated_savings"] == saved == pytest.approx(2 * 0.0832 + 2 * 0.25, abs=0.01)

@@ -409,6 +409,20 @@ def test_what_happened_while_no_daemon_lived_is_told_by_the_next(
     assert (fact.data["action"], fact.data["note"]) == ("stop", done.note)
 
 
+def test_what_is_terminated_in_its_sleep_saves_no_more(http, house, running, cloud, clock):
+    id = running(idle_profile="batch")
+    with house.db.write() as tx:
+        tx.sql.exec_driver_sql("UPDATE workspaces SET hourly_rate = 1000000")
+    clock.advance(minutes=30)
+    sleeps(house, cloud, id, clock.now())
+    clock.advance(hours=2)
+    http.post("mine", "terminate", json={"confirm": "DELETE"})
+    later(house, clock)
+    saved = history(http)[0]["estimated_savings"]
+    clock.advance(hours=100)
+    assert history(http)[0]["estimated_savings"] == saved == pytest.approx(2.0, abs=0.1)
+
+
 def test_savings_grow_until_somebody_wakes_it(http, house, running, cloud, clock):
     id = running(idle_profile="batch")
     with house.db.write() as tx:

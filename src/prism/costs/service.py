@@ -1,7 +1,7 @@
 """What is read from the ledger."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from threading import Lock
 
 from sqlalchemy import Connection, select
@@ -18,7 +18,7 @@ from prism.costs.model import (
     Savings,
 )
 from prism.costs.plan import as_day, day_of, known_monthly, month_of, second
-from prism.costs.view import current, history, lines
+from prism.costs.view import current, history, line, lines
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.db import Database
@@ -137,6 +137,18 @@ class CostService:
     def burn_begins(self) -> int:
         """When the 30 days of `burns` began."""
         return (day_of(second(self._clock.now())) - BURN + 1) * DAY
+
+    def saved_since(self, workspace: str, since: datetime) -> Micros | None:
+        """What the sleep that began then has saved by now, at the prices that it had.
+
+        Null where none of them is known.
+        """
+        now = second(self._clock.now())
+        with self._db.read() as sql:
+            found = store.asleep_since(sql, workspace, second(since))
+        known = [line(it, {}, it.began, now).micros for it in found]
+        total = sum(it or 0 for it in known)
+        return None if None in known and not total else Micros(total)
 
     def spends(self, sql: Connection) -> dict[str, Micros | None]:
         """What each listed workspace has cost so far: a settlement."""

@@ -343,6 +343,13 @@ def saved_unknown(sql: Connection, project: str) -> bool:
     )
 
 
+def asleep_since(sql: Connection, resource: str, since: int) -> list[Segment]:
+    """What a resource has saved by sleeping, in the sleeps that lasted beyond a moment."""
+    s = segments.c
+    mine = and_(s.resource == resource, s.kind == Kind.ASLEEP)
+    return _many(sql, SELECT.where(mine, or_(OPEN, s.ended > since)).order_by(s.id))
+
+
 def unpriced(sql: Connection, project: str) -> list[tuple[str, Kind]]:
     """What of a project nobody knows, or knew, the price of: its name, and for what it is."""
     known = select(accounts.c.resource).where(accounts.c.unknown, accounts.c.project == project)

@@ -160,7 +160,7 @@ class Rooms(PlaceRooms):
     @cached_property
     def snapshot(self) -> Snapshot:
         """What reads of workspaces are answered from."""
-        return Snapshot(self.db, self.costs.spends, self.lookout.idleness)
+        return Snapshot(self.db, self.costs.spends, self.lookout.idleness, self.costs.saved_since)
 
     @property
     def loops(self) -> list[Loop[Any]]:

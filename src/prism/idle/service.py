@@ -161,6 +161,7 @@ class Keeper:
             return
         if after.ended_at is not None:
             store.end_watch(tx, after.id)
+            store.woke(tx, after.id, now)
         elif after.machine_id != before.machine_id:
             store.change_watch(tx, after.id, now, machine=after.machine_id)
         if state_of(after) is State.RUNNING and state_of(before) is not State.RUNNING:

@@ -39,7 +39,7 @@ from prism.workspaces.plan import state_of
 from prism.workspaces.resizing import ResizeService
 from prism.workspaces.service import WorkspaceService
 from prism.workspaces.snapshot import Kept, Snapshot, listed
-from prism.workspaces.view import hibernation, launched, planned
+from prism.workspaces.view import asleep_since, hibernation, launched, planned
 
 JSON = "application/json"
 Workspaces = NamedDependency[WorkspaceService]
@@ -145,12 +145,12 @@ def resume_instance(name: Name, workspaces: Workspaces) -> Changed:
     return _changed(previous, after, estimated_ready_time=ready_at, message=message)
 
 
-@get("/{name:str}/hibernation-status")
-async def hibernation_status(
-    name: Name, snapshot: Newest, clock: NamedDependency[Clock]
-) -> Hibernation:
+@get("/{name:str}/hibernation-status", sync_to_thread=True)
+def hibernation_status(name: Name, snapshot: Newest, clock: NamedDependency[Clock]) -> Hibernation:
     """Whether it can sleep, and since when it does."""
-    return hibernation(snapshot.pages.named(name).workspace, clock.now())
+    it = snapshot.pages.named(name).workspace
+    since = asleep_since(it)
+    return hibernation(it, clock.now(), None if since is None else snapshot.saved(it.id, since))
 
 
 @post("/{name:str}/extend", status_code=204, sync_to_thread=True)

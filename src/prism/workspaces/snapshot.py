@@ -29,6 +29,7 @@ from prism.workspaces.view import NOTHING, instance
 
 Spends = Callable[[Connection], Mapping[str, Micros | None]]
 Idles = Callable[[Workspace], Idle]
+Saved = Callable[[str, datetime], Micros | None]
 
 
 class Kept(Struct, frozen=True):
@@ -83,8 +84,10 @@ class Snapshot:
         db: Database,
         spends: Spends = lambda _: {},
         idles: Idles = lambda it: Idle(it.idle_profile),
+        saved: Saved = lambda id, since: None,
     ) -> None:
         self._db, self._lock = db, Lock()
+        self.saved: Saved = saved
         self._spends: Spends = spends
         self._idles: Idles = idles
         self._spend: Mapping[str, Micros | None] = {}

@@ -111,15 +111,18 @@ def planned(
     )
 
 
-def hibernation(it: Workspace, now: datetime) -> Hibernation:
+def asleep_since(it: Workspace) -> datetime | None:
+    """When its present sleep began; null for what does not sleep."""
+    return it.hibernated_at if state_of(it) is State.HIBERNATED else None
+
+
+def hibernation(it: Workspace, now: datetime, saved: Micros | None = None) -> Hibernation:
     """Whether it can sleep, since when it does, and what compute would have cost meanwhile."""
-    asleep = state_of(it) is State.HIBERNATED and it.hibernated_at is not None
-    since = it.hibernated_at if asleep else None
+    since = asleep_since(it)
     slept = max(now - since, timedelta(0)) if since else None
     seconds = int(slept.total_seconds()) if slept else 0
     longest = LONGEST_SLEEP.get(it.place.partition(":")[0])
     resume_by = whole(since + longest) if since and longest else None
-    saved = None if it.hourly_rate is None else Micros(it.hourly_rate * seconds // HOUR)
     return Hibernation(
         hibernation_supported=it.hibernation,
         current_state=state_of(it),
