@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
 
+    from prism.client.wire import Wire
+
 HEADS = ("NAME", "STATE", "TEMPLATE", "TYPE", "$/HOUR", "SPENT", "EXPIRES")
 COLOUR = {"running": "green", "failed": "red", "hibernated": "cyan", "terminated": "dim"}
 EXPLAINED = {"stopped", "failed"}
@@ -51,7 +53,8 @@ def _list(asked: Namespace) -> None:
             print("\n".join(_lines(found)))
         else:
             show_table(HEADS, _rows(found))
-        return _say_why(found)
+        _say_why(found)
+        return _say_who_waits(wire, found)
 
     if not asked.watch:
         return show(wire.ask("GET", path))
@@ -65,6 +68,16 @@ def _say_why(found: list[dict[str, Any]]) -> None:
     for it in found:
         if it["state"] in EXPLAINED and (failure := it.get("failure")):
             say(f"{it['name']} is {it['state']}: {failure['message']}")
+
+
+def _say_who_waits(wire: Wire, found: list[dict[str, Any]]) -> None:
+    """What does not move because its place does not answer."""
+    if not any(it["state"].endswith("ing") and it["state"] != "running" for it in found):
+        return
+    from prism.cli.away import reasons  # noqa: PLC0415  cold start: only for what is under way
+
+    for name, why in reasons(wire, found).items():
+        say(f"{name} waits: {why}; see `prism doctor`")
 
 
 def _rows(found: list[dict[str, Any]]) -> list[tuple[object, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from prism.cli.away import Standstill
 from prism.cli.clean_output import control
 from prism.cli.moments import length, seconds_until
 from prism.cli.terminal import GAP, clean, is_terminal, say, suggest, width
@@ -29,10 +30,12 @@ class Progress:
         self._moving = is_terminal(self._stream)
         self._begun, self._last = time.monotonic(), ""
 
-    def show(self, seen: dict[str, Any]) -> None:
-        """Show what was just seen."""
+    def show(self, seen: dict[str, Any], why: str | None = None) -> None:
+        """Show what was just seen, and why its place does not answer."""
         stage, percent = stage_of(seen)
         said = clean(stage or seen["state"])
+        if why:
+            said = f"{said}, waiting: {clean(why)}; see `prism doctor`"
         if self._moving:
             self._redraw(self._line(percent, said))
         elif said != self._last:
@@ -69,12 +72,15 @@ def accompany(
     wire: Wire, name: str, goal: str, ready_at: str | None = None, *, silent: bool = False
 ) -> dict[str, Any]:
     """Wait until a workspace is what was wanted, showing how far it is; the workspace then."""
-    progress = Progress(name, ready_at)
+    progress, standstill = Progress(name, ready_at), Standstill(wire)
     seen: dict[str, Any] = {}
     try:
         for seen in follow(wire, name, goal):
-            if not silent and seen["state"] in UNDER_WAY:
-                progress.show(seen)
+            if seen["state"] not in UNDER_WAY:
+                continue
+            why = standstill.look(seen)
+            if not silent:
+                progress.show(seen, why)
     except KeyboardInterrupt:
         progress.close()
         going = seen.get("state", "under way")

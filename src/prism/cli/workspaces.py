@@ -9,7 +9,7 @@ from prism.cli.moments import here, hours, until
 from prism.cli.several import asked_first, chosen, each, several
 from prism.cli.terminal import say, show_fields, show_json
 from prism.cli.words import Usage, named
-from prism.client.waiting import GOALS, stage_of
+from prism.client.waiting import GOALS, UNDER_WAY, stage_of
 from prism.client.wire import quoted
 from prism.errors import Invalid
 
@@ -27,7 +27,16 @@ def _show(asked: Namespace) -> None:
     if asked.json:
         return show_json(it)
     asleep = _asleep(asked.name) if it["state"] == "hibernated" else {}
-    return show_fields(_failure(it) | _fields(it) | asleep)
+    return show_fields(_failure(it) | _waits(it) | _fields(it) | asleep)
+
+
+def _waits(it: dict[str, Any]) -> dict[str, object]:
+    """Why it does not move, where its place does not answer."""
+    if it["state"] not in UNDER_WAY:
+        return {}
+    from prism.cli.away import reasons  # noqa: PLC0415  cold start: only for what is under way
+
+    return {"waiting": why} if (why := reasons(daemon(), [it]).get(it["name"])) else {}
 
 
 def _change(asked: Namespace) -> None:

@@ -1,0 +1,101 @@
+"""A place that does not answer is named, wherever somebody waits for it."""
+
+import pytest
+
+from prism.cli import away
+from prism.cli.away import GIVE_UP, QUIET, Standstill, reason
+from prism.client.waiting import StillUnderWay
+from tests.cli.shown import changed, workspace
+
+WHY = "No credentials were found for profile 'lab'"
+IN_OHIO = {"region": "us-east-2", "profile": "lab"}
+
+
+def place(name, reachable=False, problem=WHY):
+    return {
+        "place": name,
+        "provider": name.partition(":")[0],
+        "reachable": reachable,
+        "problem": None if reachable else problem,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "it", "told"),
+    [
+        ("aws:lab", IN_OHIO, True),
+        ("aws:123456789012:us-east-2", IN_OHIO, True),
+        ("aws:123456789012:us-east-1", IN_OHIO, False),
+        ("aws:other", IN_OHIO, False),
+        ("aws:lab", {"region": "local", "profile": "lab"}, False),
+        ("local", {"region": "local", "profile": "local"}, True),
+        ("local", IN_OHIO, False),
+    ],
+)
+def test_whose_place_it_is(name, it, told):
+    assert (reason([place(name)], it) == WHY) is told
+    assert reason([place(name, reachable=True), place(name, reachable=None)], it) is None
+
+
+class Wire:
+    """A daemon whose place is away or not."""
+
+    def __init__(self):
+        self.places, self.asked = [place("aws:lab")], 0
+
+    def ask(self, method, path):
+        assert (method, path) == ("GET", "/daemon/status")
+        self.asked += 1
+        return {"places": self.places}
+
+
+def test_who_waits_is_told_soon_and_not_for_ever(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(away.time, "monotonic", lambda: now[0])
+    wire = Wire()
+    standstill = Standstill(wire)
+    seen = workspace(state="stopping", **IN_OHIO)
+    assert (standstill.look(seen), wire.asked) == (None, 0)
+    now[0] += QUIET
+    assert standstill.look(seen) == WHY
+    wire.places = []
+    now[0] += QUIET
+    assert standstill.look(seen) is None
+    wire.places = [place("aws:lab")]
+    while now[0] < 100 + GIVE_UP:
+        now[0] += QUIET
+        assert standstill.look(seen) == WHY
+    now[0] += 3 * QUIET
+    with pytest.raises(StillUnderWay, match=f"mine is still stopping: {WHY}"):
+        standstill.look(seen)
+
+
+def test_what_moves_is_not_asked_about(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(away.time, "monotonic", lambda: now[0])
+    wire = Wire()
+    standstill = Standstill(wire)
+    for percent in range(0, 100, 5):
+        now[0] += QUIET - 0.1
+        standstill.look(workspace(state="launching", progress=percent, stage="packages"))
+    assert wire.asked == 0
+
+
+def test_a_verb_says_what_it_waits_for(prism, server):
+    server.on("POST /instances/mine/stop", changed("running", "stopping"))
+    server.on("GET /daemon/status", {"places": [place("aws:lab")]})
+    going = workspace(state="stopping", **IN_OHIO)
+    server.on("GET /instances/mine", *[going] * 14, workspace(state="stopped", **IN_OHIO))
+    done = prism("stop", "mine")
+    assert (done.returncode, done.stdout) == (0, "mine is stopped\n")
+    assert f"mine: stopping, waiting: {WHY}; see `prism doctor`\n" in done.stderr
+
+
+def test_show_and_list_say_it_too(prism, server):
+    server.on("GET /daemon/status", {"places": [place("aws:lab")]})
+    going = workspace(state="stopping", **IN_OHIO)
+    server.on("GET /instances/mine", going).on("GET /instances", [going])
+    assert f"{WHY}\n" in prism("show", "mine").stdout
+    assert f"mine waits: {WHY}; see `prism doctor`" in prism("list").stderr
+    server.on("GET /instances", [workspace(**IN_OHIO)])
+    assert "waits" not in prism("list").stderr
