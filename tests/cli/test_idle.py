@@ -155,3 +155,39 @@ def test_a_log_in_which_nothing_was_said(prism, server):
     done = prism("logs", "mine", "--type", "application", "-n", "5")
     assert (done.returncode, done.stdout) == (0, "")
     assert "other kinds: `prism logs mine --type system`" in done.stderr
+
+
+def point(at, verdict, because, **figures):
+    seconds = {f"{it}_seconds": 600 * (it == verdict) for it in ("active", "idle", "unknown")}
+    figures = dict.fromkeys(("cpu", "memory", "network", "disk", "gpu")) | figures
+    return {"at": at, "verdict": verdict, "because": [because], "figures": figures, **seconds}
+
+
+def test_the_last_24_hours(prism, server):
+    points = [
+        point("2026-01-01T00:00:00Z", "idle", "nothing is going on", cpu=1.0),
+        point("2026-01-01T00:10:00Z", "idle", "nothing is going on", cpu=2.0),
+        point("2026-01-01T00:20:00Z", "active", "a kernel is busy\x1b[2J", cpu=90.0),
+        point("2026-01-01T02:00:00Z", "active", "a kernel is busy", cpu=None),
+    ]
+    figures = [{"name": "cpu", "unit": "% of a core", "limit": 5.0}]
+    figures.append({"name": "gpu", "unit": "%", "limit": None})
+    answer = {"instance_name": "mine", "step_seconds": 600, "figures": figures, "points": points}
+    server.on("GET /idle/instances/mine/activity", answer)
+    done = prism("idle", "activity", "mine")
+    assert done.returncode == 0, done.stderr
+    head, *rows = done.stdout.splitlines()
+    assert head.split() == ["FROM", "FOR", "WAS", "CPU", "BECAUSE"]  # nobody measured a GPU
+    assert len(rows) == 3  # a time in which nobody looked ends a period
+    assert rows[0].split()[3:7] == ["20m", "0s", "idle", "1.5"]
+    assert rows[0].endswith("nothing is going on")
+    assert rows[1].split()[3:7] == ["10m", "0s", "active", "90.0"]
+    assert "\x1b" not in done.stdout
+    assert rows[2].split()[-5:] == ["-", "a", "kernel", "is", "busy"]
+    assert json.loads(prism("idle", "activity", "mine", "--json").stdout) == answer
+
+
+def test_a_workspace_at_which_nobody_has_looked(prism, server):
+    answer = {"instance_name": "mine", "step_seconds": 600, "figures": [], "points": []}
+    server.on("GET /idle/instances/mine/activity", answer)
+    assert "Nobody has looked at mine" in prism("idle", "activity", "mine").stderr

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.shown import launched, workspace
+from tests.cli.shown import CONNECTION, launched, workspace
 from tests.client.scripted import problem
 from tests.waiting import eventually
 
@@ -109,6 +109,7 @@ def test_waiting_without_a_terminal_says_each_stage_once(prism, server):
     looks = [launching(5, "installing"), launching(9, "installing"), launching(80, "starting")]
     server.on(LAUNCH, (201, launched(notes=["granted 2 of 8 cores"])))
     server.on("GET /instances/mine", *looks, workspace())
+    server.on("GET /instances/mine/connect", CONNECTION)
     done = prism("launch", "shell", "mine")
     assert (done.returncode, done.stdout) == (0, "mine is running\n")
     assert done.stderr.splitlines()[:3] == [
@@ -117,6 +118,22 @@ def test_waiting_without_a_terminal_says_each_stage_once(prism, server):
         "mine: starting (80%)",
     ]
     assert "`prism open mine`" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"ssh": {"host": "127.0.0.1", "port": 1, "user": "u"}, "services": {}}, "prism ssh mine"),
+        ({"ssh": {}, "services": {}}, "prism connect mine"),
+        (problem(503, "UNAVAILABLE", "not now"), "prism connect mine"),
+    ],
+)
+def test_only_what_has_a_service_is_opened(prism, server, found, said):
+    server.on(LAUNCH, (201, launched())).on("GET /instances/mine", workspace())
+    server.on("GET /instances/mine/connect", found)
+    done = prism("launch", "shell", "mine")
+    assert f"`{said}`" in done.stderr
+    assert "prism open" not in done.stderr
 
 
 def test_waiting_for_programs_prints_the_end_alone(prism, server):

@@ -14,6 +14,8 @@ import uvicorn
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from prism.connections.terminal import Size
+from prism.connections.terminal_sessions import ShellSessions
 from prism.kit.door import door
 from prism.kit.takeover import WebSockets
 from prism.workspaces.ports import Access
@@ -130,24 +132,29 @@ def at(house, http, cloud, clock, shells):
         house.settle()
     assert http.state() == "running"
     cloud.ways = shells.access
-    with serving(house.app) as port:
+    with serving(house.app, house.rooms.shells) as port:
         yield f"ws://127.0.0.1:{port}/ssh-proxy/mine"
 
 
 @contextmanager
-def serving(app):
+def serving(app, shells):
     """The application behind real sockets; its names are those of the usual port."""
     port = free_port()
 
     async def renamed(scope, receive, send):
-        if scope["type"] != "lifespan":
-            scope["headers"] = [
-                (k, b"localhost:8947" if k == b"host" else v) for k, v in scope["headers"]
-            ]
+        if scope["type"] == "lifespan":
+            async with shells.open():
+                for stage in ("startup", "shutdown"):
+                    await receive()
+                    await send({"type": f"lifespan.{stage}.complete"})
+            return
+        scope["headers"] = [
+            (k, b"localhost:8947" if k == b"host" else v) for k, v in scope["headers"]
+        ]
         await app(scope, receive, send)
 
     config = uvicorn.Config(
-        renamed, port=port, log_config=None, http=door(None, None), ws=WebSockets, lifespan="off"
+        renamed, port=port, log_config=None, http=door(None, None), ws=WebSockets, lifespan="on"
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -247,6 +254,126 @@ def test_who_leaves_ends_his_shell(at, shells):
         assert established(shells.port) == 1
         one.socket.shutdown(socket.SHUT_RDWR)  # without a word
         eventually(lambda: established(shells.port) == 0)
+
+
+SESSION = "a1b2c3d4e5f6a7b8"
+
+
+def attached(one):
+    """What the daemon says first to a browser with a session."""
+    said = json.loads(one.recv(timeout=10))
+    assert said.pop("type") == "attached"
+    return said
+
+
+def test_a_session_is_found_again_with_its_last_screen(at, shells):
+    path = f"{at}?session={SESSION}"
+    with connect(path, proxy=None) as one:
+        assert attached(one)["resumed"] is False
+        heard(one, b"ready\r\n")
+        one.send(b"kept\n")
+        heard(one, b"kept\n")
+        one.socket.shutdown(socket.SHUT_RDWR)  # without a word
+    with connect(f"{path}&cols=99&rows=33", proxy=None) as again:
+        assert attached(again) == {"resumed": True, "replay": len(b"ready\r\nkept\n")}
+        assert heard(again, b"kept\n") == b"ready\r\nkept\n"
+        again.send(b"more\n")
+        assert heard(again, b"more\n") == b"more\n"
+        assert established(shells.port) == 1
+        eventually(lambda: (99, 33) in shells.sizes)
+        again.send(b"exit 3")
+        assert json.loads(again.recv(timeout=10)) == {"type": "exit", "status": 3}
+    with connect(path, proxy=None) as new:  # what has ended is not found again
+        assert attached(new) == {"resumed": False, "replay": 0}
+        new.send(b"exit 0")
+
+
+def test_what_was_shown_meanwhile_is_bounded_and_its_end_is_there(at, shells):
+    path = f"{at}?session={SESSION}"
+    with connect(path, proxy=None) as one:
+        attached(one)
+        heard(one, b"ready\r\n")
+        one.send(b"flood")  # 5 MB, and nobody reads them
+        heard(one, b"x")
+    with connect(path, proxy=None) as again:
+        said = attached(again)
+        shown = heard(again, b"done")
+        assert said["resumed"] is True
+        assert said["replay"] <= 300_000
+        assert len(shown) <= 5_000_010
+        again.send(b"exit 0")
+
+
+def test_the_newest_browser_is_at_the_shell_and_the_older_is_told(at):
+    path = f"{at}?session={SESSION}"
+    with connect(path, proxy=None) as older:
+        attached(older)
+        heard(older, b"ready\r\n")
+        with connect(path, proxy=None) as newer:
+            assert attached(newer)["resumed"] is True
+            assert json.loads(older.recv(timeout=10)) == {"type": "replaced"}
+            with pytest.raises(ConnectionClosed):
+                older.recv(timeout=10)
+            heard(newer, b"ready\r\n")
+            newer.send(b"exit 0")
+
+
+@pytest.mark.parametrize("session", ["short", "a" * 65, "a1b2c3d4e5f6a7b-", ""])
+def test_a_session_is_letters_and_digits(at, session):
+    assert refusal(f"{at}?session={session}") == (422, "VALIDATION_FAILED")
+
+
+class Connection:
+    """Both the connection and the shell of one session: nothing is shown, and it lasts."""
+
+    def __init__(self, ended, name):
+        self.ended, self.name, self.stdout = ended, name, self
+
+    async def read(self, _):
+        await asyncio.Event().wait()
+
+    def change_terminal_size(self, cols, rows):
+        pass
+
+    def abort(self):
+        self.ended.put_nowait(self.name)
+
+
+async def visit(sessions, ended, name):
+    """A browser that opens a session and leaves at once."""
+
+    async def opens():
+        it = Connection(ended, name)
+        return it, it
+
+    async def receive():
+        return {"type": "websocket.disconnect"}
+
+    async def send(_):
+        pass
+
+    await sessions.serve(("ada", "mine", name), opens, receive, send, Size())
+
+
+def test_of_too_many_shells_without_a_browser_the_oldest_ends_and_all_with_the_daemon():
+    async def leave():
+        ended, sessions = asyncio.Queue(), ShellSessions(seconds=3600, most=2)
+        async with sessions.open():
+            for name in ("first", "second", "third"):
+                await visit(sessions, ended, name)
+            assert ended.qsize() == 1
+        assert [await ended.get() for _ in range(3)] == ["first", "second", "third"]
+
+    asyncio.run(leave())
+
+
+def test_a_shell_without_a_browser_ends_in_time():
+    async def leave():
+        ended, sessions = asyncio.Queue(), ShellSessions(seconds=0)
+        await visit(sessions, ended, "soon")
+        assert await asyncio.wait_for(ended.get(), 30) == "soon"
+
+    asyncio.run(leave())
 
 
 def established(port):

@@ -5,6 +5,7 @@ import re
 import shlex
 import tomllib
 from datetime import UTC, datetime
+from functools import reduce
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import prism
 from prism.cli.run import EXIT
 from prism.cli.words import Help, Usage, find, parser
+from prism.client.client import Client
 from prism.errors import KNOWN
 from prism.kit.envelope import from_wire, status_of, to_wire
 from prism.settings import Settings, variable
@@ -52,6 +54,29 @@ def test_every_setting_is_documented_in_its_own_words():
 def row(name, doc):
     default = getattr(Settings(), name)
     return f"| `{variable(name)}` | {f'`{default}`' if default != '' else ''} | {doc} |"
+
+
+EQUIVALENTS = (ROOT / "web/src/lib/equivalents.ts").read_text()
+
+
+def shell_words_of_the_gui():
+    """What the GUI shows as commands; a value of the page stands for one word."""
+    for words in re.findall(r"cli: ['`]prism ([^'`]+)['`]", EQUIVALENTS):
+        if words.count("${") == words.count("}"):  # else it goes on in a template of its own
+            plain = words.replace("${verb}", "stop")
+            yield pytest.param(re.sub(r"\$\{[^}]*\}", "daily", plain), id=words)
+
+
+@pytest.mark.parametrize("words", [*shell_words_of_the_gui()])
+def test_every_command_that_the_gui_shows_parses(words):
+    command, rest = find(shlex.split(words))
+    parser(command).parse_all(rest)
+
+
+@pytest.mark.parametrize("call", sorted(set(re.findall(r"python\(['`]([\w.]+)\(", EQUIVALENTS))))
+def test_every_call_that_the_gui_shows_is_there(call):
+    client = Client(url="http://127.0.0.1:1")
+    assert callable(reduce(getattr, call.split("."), client)), call
 
 
 def test_every_variable_we_mention_is_a_setting():

@@ -3,17 +3,48 @@
 import json
 import os
 import shutil
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from prism.daemon.website import BUILT, read_site
+from prism.idle.model import STEP, ActivityStep, Used
 from tests.connections.test_browser import FLAGS
 from tests.house.living import Home
 
 expect.set_options(timeout=30_000)
 SHOTS = os.environ.get("SCREENSHOTS", "")
+
+
+def seed_activity(home, name):
+    """Give a workspace a past of some hours: the daemon writes such rows every ten minutes."""
+    now = int(time.time()) // STEP
+    parts = [(12, "idle", "nothing is going on"), (30, "active", "a kernel is busy: train.ipynb")]
+    parts += [(6, "unknown", "Jupyter does not answer")]
+    steps, number = [], now - 100
+    for length, verdict, why in parts:
+        for _ in range(length):
+            number += 1
+            cpu = Used(STEP, STEP * (80.0 if verdict == "active" else 1.0), 90.0)
+            step = ActivityStep(
+                number=number,
+                began=number * STEP,
+                until=(number + 1) * STEP,
+                seconds={verdict: STEP},
+                reasons={verdict: (why,)},
+                figures={"cpu": cpu, "memory": Used(STEP, STEP * 40.0, 41.0)},
+            )
+            steps.append((number, msgspec.json.encode(step).decode()))
+    with closing(sqlite3.connect(home.folder / "state.db")) as db, db:
+        living = "SELECT id FROM workspaces WHERE name = ? AND ended_at IS NULL"
+        [(id,)] = db.execute(living, (name,))
+        insert = "INSERT INTO activity_steps VALUES (?, ?, ?)"
+        db.executemany(insert, [(id, *step) for step in steps])
 
 
 class Browser:

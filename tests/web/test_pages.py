@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.house.living import Home
 from tests.house.tree import ROOT
+from tests.web.conftest import seed_activity
 
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 EMPTY = {"first": "/", "workspaces-empty": "/workspaces", "projects-empty": "/projects"}
@@ -62,6 +63,7 @@ def lived_in(tmp_path_factory):
             )
             home.client.workspaces.terminate("gone", wait=60)
             pay(home.client)
+            seed_activity(home, "shell")
             yield home
     finally:
         home.clear()

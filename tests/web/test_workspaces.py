@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.house.living import Home
+from tests.web.conftest import seed_activity
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +91,45 @@ def test_a_terminal_under_the_strict_policy(home, three, browsing):
     assert coloured.evaluate("it => getComputedStyle(it).color") == "rgb(1, 2, 3)"
     page.get_by_role("button", name="New shell").click()
     expect(page.locator(".xterm-rows")).to_contain_text("$", timeout=60_000)
+
+
+def test_a_terminal_survives_a_reload_and_a_break(home, three, browsing):
+    browser = browsing(home)
+    page = browser.open("/workspaces/two?tab=terminal")
+    page.locator(".xterm-screen").click()
+    rows = page.locator(".xterm-rows")
+    expect(rows).to_contain_text("$", timeout=60_000)
+    page.keyboard.type("kept=$((40 + 2)); echo value-$kept\n")
+    expect(rows).to_contain_text("value-42")
+    page.reload()
+    expect(rows).to_contain_text("value-42")  # the last screen, and the same shell:
+    page.locator(".xterm-screen").click()
+    page.keyboard.type("echo again-$kept\n")
+    expect(rows).to_contain_text("again-42")
+    page.goto(f"{browser.base}/workspaces")
+    page.goto(f"{browser.base}/workspaces/two?tab=terminal")
+    expect(rows).to_contain_text("again-42")
+
+    other = browser.new_page()  # what the tab was given is the session's own: a copy of the tab
+    session = page.evaluate("sessionStorage.getItem('shell:two')")
+    other.goto(f"{browser.base}/workspaces")
+    other.evaluate("it => sessionStorage.setItem('shell:two', it)", session)
+    other.goto(f"{browser.base}/workspaces/two?tab=terminal")
+    expect(other.locator(".xterm-rows")).to_contain_text("again-42")
+    expect(page.get_by_text("This shell is open in another tab now.")).to_be_visible()
+
+
+def test_the_last_24_hours_say_what_it_did_and_why(home, three, browsing):
+    seed_activity(home, "one")
+    page = browsing(home).open("/workspaces/one?tab=activity")
+    periods = page.get_by_role("table", name="What it was, and why").get_by_role("row")
+    busy = periods.filter(has_text="a kernel is busy: train.ipynb")
+    expect(busy).to_contain_text("Active")
+    expect(busy).to_contain_text("5 h")
+    expect(periods.filter(has_text="Jupyter does not answer")).to_contain_text("1 h")
+    expect(page.get_by_role("application", name="The last 24 hours")).to_be_visible()
+    page.get_by_role("radio", name="Memory").or_(
+        page.get_by_role("button", name="Memory")
+    ).first.click()
+    expect(page.get_by_text("Memory (%)")).to_be_visible()
+    assert "figure=memory" in page.url

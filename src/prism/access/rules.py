@@ -69,6 +69,7 @@ TABLE: Mapping[str, Rule] = {
     "GET {}/logs/{instance}": ENTER,
     "GET {}/logs/{instance}/types": ENTER,
     "GET {}/idle/instances/{name}": SEE,
+    "GET {}/idle/instances/{name}/activity": SEE,
     "POST {}/idle/instances/{name}/configure": HANDLE,
     "POST {}/idle/instances/{name}/keep-awake": HANDLE,
     # ways in

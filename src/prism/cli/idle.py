@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from prism.cli.link import daemon
-from prism.cli.moments import here, until
+from prism.cli.moments import days_between, here, length, until
 from prism.cli.terminal import say, show_json, show_table
 from prism.cli.words import Usage, named
 from prism.client.wire import query, quoted
@@ -24,6 +24,7 @@ LIMITS = {
 }
 UNITS = {"m": 1, "h": 60, "d": 1440}
 DURATION = re.compile(r"(\d{1,5})([mhd])")
+VERDICTS = ("active", "idle", "unknown")
 DONE = {"hibernate": "put to sleep", "stop": "stopped"}
 
 
@@ -110,6 +111,55 @@ def _history(asked: Namespace) -> None:
         for it in found
     ]
     return show_table(("WHEN", "WORKSPACE", "ACTION", "IDLE", "PROFILE", "SAVED", ""), rows)
+
+
+def _activity(asked: Namespace) -> None:
+    found = daemon().ask("GET", f"/idle/instances/{quoted(asked.name)}/activity")
+    if asked.json:
+        return show_json(found)
+    if not found["points"]:
+        return say(f"Nobody has looked at {found['instance_name']} in the last 24 hours")
+    names = [it["name"] for it in found["figures"] if _shown(it["name"], found["points"])]
+    heads = ("FROM", "FOR", "WAS", *(name.upper() for name in names), "BECAUSE")
+    rows = [
+        (
+            here(period[0]["at"]),
+            length(sum(it[f"{verdict}_seconds"] for it in period for verdict in VERDICTS)),
+            period[0]["verdict"],
+            *(_figure_over(name, period) for name in names),
+            "; ".join(period[-1]["because"]),
+        )
+        for period in periods(found["points"], found["step_seconds"])
+    ]
+    show_table(heads, rows, flexible="BECAUSE")
+    units = (f"{it['name']} in {it['unit']}" for it in found["figures"] if it["name"] in names)
+    return say(f"Means over each time: {', '.join(units)}")
+
+
+def periods(points: list[dict[str, Any]], step: int) -> list[list[dict[str, Any]]]:
+    """Points in a row that say the same, together; a step without a point ends a period."""
+    found: list[list[dict[str, Any]]] = []
+    for it in points:
+        last = found[-1][-1] if found else None
+        follows = last is not None and _seconds_between(last["at"], it["at"]) == step
+        if last is not None and follows and last["verdict"] == it["verdict"]:
+            found[-1].append(it)
+        else:
+            found.append([it])
+    return found
+
+
+def _shown(name: str, points: list[dict[str, Any]]) -> bool:
+    return any(it["figures"][name] is not None for it in points)
+
+
+def _figure_over(name: str, period: list[dict[str, Any]]) -> str | None:
+    values = [it["figures"][name] for it in period if it["figures"][name] is not None]
+    return f"{sum(values) / len(values):.1f}" if values else None
+
+
+def _seconds_between(since: str, until: str) -> float:
+    return round(days_between(since, until) * 86400)
 
 
 def _why(asked: Namespace) -> None:
@@ -223,6 +273,7 @@ VERBS = {
     "profile": (_of_profiles, _profile),
     "configure": (_of_configure, _configure),
     "history": (_of_history, _history),
+    "activity": (named, _activity),
     "why": (named, _why),
     "keep-awake": (_of_keep_awake, _keep_awake),
 }

@@ -199,11 +199,12 @@ def _launch(asked: Namespace, talk: Talk, wire: Wire) -> str | None:
         suggest(f"See it: `prism show {name}`")
         return name
     if not asked.no_wait:
+        from prism.cli.launch import way_in  # noqa: PLC0415  cold start: only who waits
         from prism.cli.progress import accompany  # noqa: PLC0415  cold start: only who waits
 
         accompany(wire, name, "running", answer["estimated_ready_time"], silent=asked.json)
         say(f"{name} is running")
-        suggest(f"Open it: `prism open {name}`; addresses and secrets: `prism connect {name}`")
+        suggest(way_in(wire, name))
     return name
 
 

@@ -8,6 +8,7 @@ from prism.cli.money import aligned
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.words import Usage
 from prism.client.wire import quoted
+from prism.errors import Problem
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -103,7 +104,22 @@ def bring_up(wire: Wire, answer: dict[str, Any], *, as_json: bool) -> None:
         if (lacking := (seen.get("idle") or {}).get("note")) and not answer.get("notes"):
             say(f"note: {lacking}")
         print(f"{name} is running")
-        suggest(f"Open it: `prism open {name}`; addresses and secrets: `prism connect {name}`")
+        suggest(way_in(wire, name))
+
+
+def way_in(wire: Wire, name: str) -> str:
+    """How to get into a workspace that runs, by what it has: a service, SSH, neither."""
+    from prism.client.connection import connection  # noqa: PLC0415  cold start: as above
+
+    try:
+        found = connection(wire, name)
+    except Problem:
+        found = {}
+    if found.get("services"):
+        return f"Open it: `prism open {name}`; addresses and secrets: `prism connect {name}`"
+    if found.get("ssh", {}).get("host"):
+        return f"Log in: `prism ssh {name}`; run a program in it: `prism exec {name} COMMAND`"
+    return f"See how to get in: `prism connect {name}`"
 
 
 def _plan(plan: dict[str, Any]) -> None:

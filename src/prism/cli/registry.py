@@ -108,6 +108,7 @@ COMMANDS = {
     ("idle", "profile"): "List, create or delete idle profiles",
     ("idle", "configure"): "Watch a workspace by an idle profile",
     ("idle", "history"): "Show what was put to sleep for being idle",
+    ("idle", "activity"): "Show what a workspace did in the last 24 hours, and why it counted so",
     ("daemon", "start"): "Start the daemon, unless it runs",
     ("daemon", "stop"): "Stop the daemon; workspaces go on",
     ("daemon", "status"): "Show how the daemon is",

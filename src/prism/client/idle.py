@@ -5,6 +5,7 @@ import builtins
 from prism.client.typed import ask
 from prism.client.wire import Wire, query, quoted
 from prism.idle.model import (
+    Activity,
     Awake,
     Configuration,
     Deleted,
@@ -52,6 +53,10 @@ class Idle:
     def why(self, name: str) -> Status:
         """Why a workspace is awake or asleep."""
         return ask(self._wire, "GET", _path(name), Status)
+
+    def activity(self, name: str) -> Activity:
+        """What a workspace did in the last 24 hours, in steps of ten minutes."""
+        return ask(self._wire, "GET", _path(name, "activity"), Activity)
 
     def history(self, limit: int = 100) -> builtins.list[Past]:
         """What was done because of idleness, the newest first."""

@@ -1,6 +1,7 @@
 """The paths that lead into workspaces, and where a port of one is."""
 
 import asyncio
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -15,7 +16,9 @@ from prism.connections.finding import WEB, Finder
 from prism.connections.model import UpgradeRequired, Way
 from prism.connections.plan import port_of
 from prism.connections.terminal import Size, Terminal
+from prism.connections.terminal_sessions import ShellSessions
 from prism.errors import Problem, ValidationFailed
+from prism.kit.actor import CURRENT
 from prism.kit.clock import Clock
 from prism.kit.http import RAW, refuse
 
@@ -34,6 +37,7 @@ WebPort = Annotated[
     QueryParameter(description=f"1-65535; default: its template's first service, else {WEB}"),
 ]
 DcvPort = Annotated[str | None, QueryParameter(description=f"1-65535; default: {DCV}")]
+SESSION = re.compile(r"[A-Za-z0-9]{16,64}")
 UPGRADE = "Use a WebSocket client, such as the terminal of the web pages"
 
 
@@ -127,12 +131,25 @@ async def terminal(
     instance: FromPath[str],
     finder: NamedDependency[Finder],
     clock: NamedDependency[Clock],
+    shells: NamedDependency[ShellSessions],
 ) -> None:
-    """A terminal in a workspace; `cols` and `rows` say how large it begins."""
+    """A terminal in a workspace; `cols` and `rows` say how large it begins.
+
+    With a `session`, 16 to 64 letters and digits that a browser made up, the shell outlives the
+    connection for ten minutes, and the same session finds it again.
+    """
     try:
         size = _size(socket.query_params.get("cols"), socket.query_params.get("rows"))
+        session = _session(socket.query_params.get("session"))
         access = await asyncio.to_thread(finder.doors.access, instance)
-        await Terminal(instance, access).serve(_plain(socket.receive), _plain(socket.send), size)
+        door = Terminal(instance, access)
+        receive, send = _plain(socket.receive), _plain(socket.send)
+        if session is None:
+            await door.serve(receive, send, size)
+        else:
+            who = actor.name if (actor := CURRENT.get()) else ""
+            key = (who, instance, session)
+            await shells.serve(key, lambda: door.opened(size), receive, send, size)
     except Problem as problem:
         await refuse(socket.scope, socket.send, problem, clock.now())
 
@@ -150,6 +167,12 @@ def _size(cols: str | None, rows: str | None) -> Size:
         return msgspec.convert(asked, Size, strict=False)
     except msgspec.ValidationError as error:
         raise ValidationFailed.of(("cols, rows", str(error))) from error
+
+
+def _session(asked: str | None) -> str | None:
+    if asked is None or SESSION.fullmatch(asked):
+        return asked
+    raise ValidationFailed.of(("session", "16 to 64 letters and digits"))
 
 
 router = Router(

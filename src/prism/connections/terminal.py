@@ -1,7 +1,7 @@
 """A terminal in the browser: WebSocket on one side, SSH with a PTY on the other.
 
 Binary frames are what was typed and what is shown. Text frames are JSON: `resize` comes
-in, `exit` goes out before the close.
+in, `exit` goes out before the close. `terminal_sessions` adds `attached` and `replaced`.
 """
 
 from __future__ import annotations
@@ -42,23 +42,28 @@ class Terminal:
 
     async def serve(self, receive: Receive, send: Send, size: Size) -> None:
         """Connect, accept, and pass on until one side ends; raises before it accepts."""
-        ssh = await self._connected()
+        ssh, shell = await self.opened(size)
         async with ssh:
-            shell = await ssh.create_process(
-                encoding=None, term_type="xterm-256color", term_size=(size.cols, size.rows)
-            )
             await send({"type": "websocket.accept"})
-            typed = asyncio.create_task(_typed(receive, shell))
+            typing = asyncio.create_task(typed(receive, shell))
             shown = asyncio.create_task(_shown(shell, send))
             try:
-                await asyncio.wait({typed, shown}, return_when=asyncio.FIRST_COMPLETED)
-                if not typed.done() and shown.exception() is None:  # else nobody listens
+                await asyncio.wait({typing, shown}, return_when=asyncio.FIRST_COMPLETED)
+                if not typing.done() and shown.exception() is None:  # else nobody listens
                     await _farewell(shell, send)
-                elif typed.done() and (code := typed.result()) is not None:
+                elif typing.done() and (code := typing.result()) is not None:
                     await send({"type": "websocket.close", "code": code, "reason": "not a resize"})
             finally:
-                for task in (typed, shown):
+                for task in (typing, shown):
                     task.cancel()
+
+    async def opened(self, size: Size) -> tuple[SSHClientConnection, SSHClientProcess[bytes]]:
+        """A connection with a shell on a terminal of that size."""
+        ssh = await self._connected()
+        shell = await ssh.create_process(
+            encoding=None, term_type="xterm-256color", term_size=(size.cols, size.rows)
+        )
+        return ssh, shell
 
     async def _connected(self) -> SSHClientConnection:
         import asyncssh  # noqa: PLC0415  cold start: 200 ms that only a terminal pays
@@ -88,7 +93,7 @@ class Terminal:
             ) from error
 
 
-async def _typed(receive: Receive, shell: SSHClientProcess[bytes]) -> int | None:
+async def typed(receive: Receive, shell: SSHClientProcess[bytes]) -> int | None:
     """Pass on what the person types; a code where it makes no sense, none where they left."""
     while True:
         message = await receive()

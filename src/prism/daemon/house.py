@@ -210,6 +210,7 @@ def build(
         lifespan=[
             lambda _: _running(house),
             lambda _: rooms.content.open(rooms.db.bus),
+            lambda _: rooms.shells.open(),
             *([lambda _: rooms.lasting.open()] if rooms.team else []),
             *rooms.gates,
         ],
@@ -255,6 +256,7 @@ def _parts(rooms: Rooms) -> dict[str, object]:
         "recovery": rooms.rescue,
         "projects": rooms.projects,
         "resizing": rooms.resizing,
+        "shells": rooms.shells,
         "sights": rooms.sights,
         "snapshot": rooms.snapshot,
         "storage": rooms.storage,

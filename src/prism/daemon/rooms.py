@@ -19,12 +19,14 @@ from prism.audit.service import AuditService
 from prism.catalog.plan import machine_type
 from prism.connections.content import Content
 from prism.connections.finding import Finder
+from prism.connections.terminal_sessions import ShellSessions
 from prism.daemon.api import Counts, Daemon
 from prism.daemon.cleaning import CleaningService
 from prism.daemon.doctor import Doctor
 from prism.daemon.places import AWS, PlaceRooms
 from prism.daemon.room import Room
 from prism.files.homes import HomeFiles
+from prism.idle.activity import ActivityRecorder
 from prism.idle.lookout import Lookout
 from prism.idle.service import IdleService, Keeper
 from prism.invitations.reconciler import MailReconciler
@@ -170,7 +172,12 @@ class Rooms(PlaceRooms):
     @cached_property
     def lookout(self) -> Lookout:
         """What machines found out about their idleness."""
-        return Lookout(self.db, self.clock, self.measurements)
+        return Lookout(self.db, self.clock, self.measurements, self.activity)
+
+    @cached_property
+    def activity(self) -> ActivityRecorder:
+        """What workspaces did in the last 24 hours."""
+        return ActivityRecorder(self.db, self.clock)
 
     @cached_property
     def watchman(self) -> Keeper:
@@ -190,7 +197,7 @@ class Rooms(PlaceRooms):
     @cached_property
     def idleness(self) -> IdleService:
         """The verbs of idleness."""
-        return IdleService(self.db, self.clock, self.who, self.lookout)
+        return IdleService(self.db, self.clock, self.who, self.lookout, self.activity)
 
     @cached_property
     def storage(self) -> SnapshotService:
@@ -267,6 +274,11 @@ class Rooms(PlaceRooms):
     def content(self) -> Content:
         """What workspaces serve, on their own origins."""
         return Content(self.finder, self.clock)
+
+    @cached_property
+    def shells(self) -> ShellSessions:
+        """Shells of browsers, which outlive their connection for some minutes."""
+        return ShellSessions()
 
     @cached_property
     def itself(self) -> Daemon:

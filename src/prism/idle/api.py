@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from prism.idle.model import (
+    Activity,
     Awake,
     Configuration,
     Deleted,
@@ -60,6 +61,12 @@ def show_idleness(name: Name, idleness: Idleness) -> Status:
     return idleness.status(name)
 
 
+@get("/instances/{name:str}/activity", sync_to_thread=True)
+def show_activity(name: Name, idleness: Idleness) -> Activity:
+    """What a workspace did in the last 24 hours, in steps of ten minutes, and why."""
+    return idleness.activity(name)
+
+
 @get("/history", sync_to_thread=True)
 def idle_history(idleness: Idleness, limit: Limit = 100) -> list[Past]:
     """What was done because of idleness, the newest first."""
@@ -76,6 +83,7 @@ router = Router(
         configure_idleness,
         keep_awake,
         show_idleness,
+        show_activity,
         idle_history,
     ],
 )

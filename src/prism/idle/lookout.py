@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Connection
 
 from prism.idle import store
+from prism.idle.activity import ActivityRecorder
 from prism.idle.events import HibernationTriggered, IdleUnknown
 from prism.idle.measurements import Measurements
 from prism.idle.model import Triggered
@@ -30,9 +31,14 @@ class Lookout:
     """
 
     def __init__(
-        self, db: Database, clock: Clock, measurements: Measurements | None = None
+        self,
+        db: Database,
+        clock: Clock,
+        measurements: Measurements | None = None,
+        activity: ActivityRecorder | None = None,
     ) -> None:
         self._db, self._clock, self._measurements = db, clock, measurements
+        self._activity = activity
         self._known: Mapping[str, Idleness] = {}
         self._written: dict[str, IdleAct] = {}
         self._said_unknown: set[str] = set()  # workspaces of which it was said, this time
@@ -47,6 +53,8 @@ class Lookout:
         self._say_unknown({key: it for key, it in known.items() if _unknown_long(it)})
         if self._measurements is not None:
             self._measurements.saw(known)
+        if self._activity is not None:
+            self._activity.saw(known)
 
     def of(self, workspace: str) -> Idleness | None:
         """What the machine of this workspace knows."""

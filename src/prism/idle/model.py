@@ -1,7 +1,7 @@
 """What an idle profile is, and what you may ask about idleness."""
 
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 
 from msgspec import Meta, Struct
 
@@ -13,6 +13,15 @@ from prism.workspaces.model import State
 
 MEASURED = {"cpu": "cpu", "memory": "resident", "network": "network", "gpu": "gpu"}
 """What is kept hour by hour, and which figure of a machine that is."""
+SHOWN_FIGURES = {
+    "cpu": "cpu",
+    "memory": "resident",
+    "network": "network",
+    "disk": "disk",
+    "gpu": "gpu",
+}
+"""What an activity chart shows, and which figure of a machine that is."""
+STEP = 600  # seconds that one point of an activity chart stands for
 LIMITS = ("cpu", "memory", "network", "disk", "gpu")
 UNITS = {"cpu": "% of a core", "memory": "%", "network": "KB/s", "disk": "KB/s", "gpu": "%"}
 
@@ -181,12 +190,87 @@ class Used(Struct, frozen=True):
         """The same, and so many seconds more at that value."""
         return Used(self.seconds + seconds, self.sum + seconds * value, max(self.max, value))
 
+    def plus(self, other: "Used") -> "Used":
+        """Both together."""
+        most = max(self.max, other.max)
+        return Used(self.seconds + other.seconds, self.sum + other.sum, most)
+
     def usage(self) -> Usage | None:
         """What it was, where it was measured at all."""
         if not self.seconds:
             return None
         mean = round(self.sum / self.seconds, 2)
         return Usage(round(self.seconds / 3600, 2), mean, round(self.max, 2))
+
+
+class ActivityStep(Struct, frozen=True, kw_only=True):
+    """What a workspace did in ten minutes: `number` counts such steps since 1970.
+
+    `seconds` and `reasons` are by verdict; `began` and `until` are what was watched of it.
+    """
+
+    number: int
+    began: int
+    until: int
+    seconds: dict[str, int]
+    reasons: dict[str, tuple[str, ...]]
+    figures: dict[str, Used]
+
+    def joined(self, later: "ActivityStep") -> "ActivityStep":
+        """Both as one; what another daemon has seen already counts once."""
+        if later.began < self.until:
+            return self
+        names = self.figures.keys() | later.figures.keys()
+        verdicts = self.seconds.keys() | later.seconds.keys()
+        return ActivityStep(
+            number=self.number,
+            began=self.began,
+            until=later.until,
+            seconds={it: self.seconds.get(it, 0) + later.seconds.get(it, 0) for it in verdicts},
+            reasons=self.reasons | later.reasons,
+            figures={
+                it: self.figures.get(it, Used()).plus(later.figures.get(it, Used()))
+                for it in names
+            },
+        )
+
+
+class ActivityFigure(Struct, frozen=True, kw_only=True):
+    """A figure that an activity chart shows; `limit` is up to where it counts as idle."""
+
+    name: str
+    unit: str
+    limit: float | None
+
+
+class ActivityPoint(Struct, frozen=True, kw_only=True):
+    """Ten minutes of a workspace; `verdict` is the one that lasted longest, `because` its reasons.
+
+    The seconds are those that were watched. `figures` are means over the time in which each
+    was measured; null was not measured.
+    """
+
+    at: datetime
+    verdict: Literal["active", "idle", "unknown"]
+    because: tuple[str, ...]
+    active_seconds: int
+    idle_seconds: int
+    unknown_seconds: int
+    figures: dict[str, float | None]
+
+
+class Activity(Struct, frozen=True, kw_only=True):
+    """What a workspace did in the last 24 hours; a step in which nobody looked has no point."""
+
+    instance_name: str
+    state: State
+    profile: str | None
+    since: datetime
+    until: datetime
+    step_seconds: int
+    figures: tuple[ActivityFigure, ...]
+    points: tuple[ActivityPoint, ...]
+    acted: tuple["Past", ...]
 
 
 class Deleted(Struct, frozen=True):

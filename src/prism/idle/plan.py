@@ -1,14 +1,23 @@
 """What idle profiles there are always, and what is said of idleness: pure functions."""
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from prism.idle.model import (
+    SHOWN_FIGURES,
+    STEP,
     UNITS,
+    Activity,
+    ActivityFigure,
+    ActivityPoint,
+    ActivityStep,
     Measured,
     Past,
     Profile,
     Status,
     Triggered,
+    Used,
     Watched,
     limits_of,
     rule_of,
@@ -19,6 +28,7 @@ from prism.workspaces.model import Idle, State, Workspace
 from prism.workspaces.plan import state_of
 
 HOUR = 3600
+VERDICTS: tuple[Literal["active", "idle", "unknown"], ...] = ("active", "idle", "unknown")
 BUILT_IN = (
     Profile(
         name="batch",
@@ -132,6 +142,50 @@ def past(it: Triggered, now: datetime) -> Past:
         estimated_savings=None if saved is None else amount(saved),
         note=it.note,
     )
+
+
+def activity(
+    it: Workspace,
+    profile: Profile | None,
+    steps: Sequence[ActivityStep],
+    acted: Sequence[Triggered],
+    now: datetime,
+) -> Activity:
+    """What a workspace did in the last 24 hours, as a chart shows it."""
+    limits = limits_of(profile) if profile else {}
+    limits.pop("memory", None)  # judged by its growth; the chart shows how much it holds
+    since = now - timedelta(hours=24)
+    return Activity(
+        instance_name=it.name,
+        state=state_of(it),
+        profile=it.idle_profile,
+        since=since.replace(microsecond=0),
+        until=now.replace(microsecond=0),
+        step_seconds=STEP,
+        figures=tuple(
+            ActivityFigure(name=name, unit=UNITS[name], limit=limits.get(name))
+            for name in SHOWN_FIGURES
+        ),
+        points=tuple(_point(step) for step in steps),
+        acted=tuple(past(one, now) for one in acted if one.trigger_time >= since),
+    )
+
+
+def _point(it: ActivityStep) -> ActivityPoint:
+    verdict = max(VERDICTS, key=lambda one: it.seconds.get(one, 0))
+    return ActivityPoint(
+        at=datetime.fromtimestamp(it.number * STEP, UTC),
+        verdict=verdict,
+        because=it.reasons.get(verdict, ()),
+        active_seconds=it.seconds.get("active", 0),
+        idle_seconds=it.seconds.get("idle", 0),
+        unknown_seconds=it.seconds.get("unknown", 0),
+        figures={name: _mean(it.figures.get(name)) for name in SHOWN_FIGURES},
+    )
+
+
+def _mean(it: Used | None) -> float | None:
+    return round(it.sum / it.seconds, 2) if it and it.seconds else None
 
 
 def duration(seconds: int) -> str:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from prism.errors import AlreadyExists, InvalidState
 from prism.idle import store
+from prism.idle.activity import ActivityRecorder
 from prism.idle.events import (
     IdleConfigured,
     IdleProfileCreated,
@@ -14,6 +15,7 @@ from prism.idle.events import (
     KeptAwake,
 )
 from prism.idle.model import (
+    Activity,
     Awake,
     Configuration,
     Deleted,
@@ -27,7 +29,7 @@ from prism.idle.model import (
     Watched,
     rule_of,
 )
-from prism.idle.plan import BUILT_IN, past, sooner, status
+from prism.idle.plan import BUILT_IN, activity, past, sooner, status
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
@@ -37,12 +39,17 @@ from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import IdleProfileNotFound, State, Workspace
 from prism.workspaces.plan import possible, state_of
 
+MOST_ACTED = 300  # times in 24 hours that a machine can go down for being idle
+
 
 class IdleService:
     """What one person may ask about idleness."""
 
-    def __init__(self, db: Database, clock: Clock, who: Who, sight: Sight) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, who: Who, sight: Sight, recorder: ActivityRecorder
+    ) -> None:
         self._db, self._clock, self._who, self._sight = db, clock, who, sight
+        self._recorder = recorder
 
     def profiles(self) -> list[Profile]:
         """Those that are built in, then those of one's own."""
@@ -142,6 +149,15 @@ class IdleService:
             last = next(iter(store.past(sql, 1, it.id)), None)
         known = self._sight.of(it.id)
         return status(it, watched, profile, known, last=last, now=self._clock.now())
+
+    def activity(self, name: str) -> Activity:
+        """What a workspace did in the last 24 hours, and why that counted as work or not."""
+        with self._db.read() as sql:
+            it = workspaces.named(sql, name)
+            watched = _watched(sql, it)
+            profile = find(sql, watched.profile) if watched.profile else None
+            acted = store.past(sql, MOST_ACTED, it.id)
+        return activity(it, profile, self._recorder.steps(it.id), acted, self._clock.now())
 
 
 class Keeper:

@@ -18,13 +18,14 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     and_,
+    bindparam,
     delete,
     func,
     select,
     update,
 )
 
-from prism.idle.model import MEASURED, Profile, Triggered, Used, Watched
+from prism.idle.model import MEASURED, ActivityStep, Profile, Triggered, Used, Watched
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata
 
@@ -83,6 +84,13 @@ measurements = Table(  # by hours since 1970
         for figure in MEASURED
         for part, kind in (("seconds", Integer), ("sum", Float), ("max", Float))
     ),
+)
+activity_steps = Table(  # by steps of ten minutes since 1970
+    "activity_steps",
+    metadata,
+    Column("workspace", String, primary_key=True),
+    Column("number", Integer, primary_key=True, index=True),
+    Column("step", String, nullable=False),  # an ActivityStep as JSON
 )
 PROFILE = select(*(profiles.c[field] for field in Profile.__struct_fields__))
 WATCHED = select(*(watches.c[field] for field in Watched.__struct_fields__))
@@ -223,6 +231,49 @@ def hours_of(
             }
             found[id] = (int(seconds), int(idle), used)
     return found
+
+
+def save_steps(tx: Tx, steps: Mapping[tuple[str, int], ActivityStep]) -> None:
+    """Add to what is kept of each workspace's steps of ten minutes."""
+    if not steps:
+        return
+    s, ids = activity_steps.c, {workspace for workspace, _ in steps}
+    first = min(number for _, number in steps)
+    query = select(s.workspace, s.number, s.step).where(s.number >= first)
+    kept = {
+        (workspace, number): msgspec.json.decode(step, type=ActivityStep)
+        for workspace, number, step in tx.sql.execute(query)
+        if workspace in ids
+    }
+    rows = [
+        {"workspace": key[0], "number": key[1], "step": _json(it)}
+        for key, new in steps.items()
+        if (it := kept[key].joined(new) if key in kept else new) is not kept.get(key)
+    ]
+    if replaced := [row for row in rows if (row["workspace"], row["number"]) in kept]:
+        mine = and_(s.workspace == bindparam("of"), s.number == bindparam("at"))
+        keys = [{"of": row["workspace"], "at": row["number"]} for row in replaced]
+        tx.sql.execute(delete(activity_steps).where(mine), keys)
+    if rows:
+        tx.sql.execute(activity_steps.insert(), rows)
+
+
+def forget_steps(tx: Tx, before: int) -> None:
+    """Forget the steps before one."""
+    tx.sql.execute(delete(activity_steps).where(activity_steps.c.number < before))
+
+
+def steps_of(sql: Connection, workspace: str, since: int) -> dict[int, ActivityStep]:
+    """What is kept of one workspace since a step."""
+    s = activity_steps.c
+    query = select(s.number, s.step).where(s.workspace == workspace, s.number >= since)
+    return {
+        number: msgspec.json.decode(step, type=ActivityStep) for number, step in sql.execute(query)
+    }
+
+
+def _json(it: ActivityStep) -> str:
+    return msgspec.json.encode(it).decode()
 
 
 def _together(name: str, before: float, now: float) -> float:

@@ -71,6 +71,15 @@ export const actions = {
         params: { path: { name }, query: { path, recursive } },
       }),
     ),
+  createVolume: (body: Schemas['NewVolume']) =>
+    data(api.POST('/api/v1/storage/volumes/create', { body })),
+  removeVolume: (name: string) => data(api.DELETE('/api/v1/storage/volumes/{name}', at(name))),
+  createSnapshot: (body: Schemas['NewSnapshot']) => data(api.POST('/api/v1/snapshots', { body })),
+  restoreSnapshot: (name: string, volume: string) =>
+    data(api.POST('/api/v1/snapshots/{name}/restore', { ...at(name), body: { name: volume } })),
+  verifySnapshot: (name: string) =>
+    data(api.POST('/api/v1/snapshots/{name}/verify', { ...at(name), body: {} })),
+  removeSnapshot: (name: string) => data(api.DELETE('/api/v1/snapshots/{name}', at(name))),
   createProject: (body: Schemas['NewProject']) => data(api.POST('/api/v1/projects', { body })),
   changeProject: (id: string, body: Schemas['ProjectChange']) =>
     data(api.PUT('/api/v1/projects/{project_id}', { ...of(id), body })),

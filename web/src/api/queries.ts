@@ -85,6 +85,13 @@ export const queries = {
       queryKey: ['idle', name],
       queryFn: () => data(api.GET('/api/v1/idle/instances/{name}', { params: { path: { name } } })),
     }),
+  /** The last 24 hours; below the key of `idle`, so that the same events make it out of date. */
+  activity: (name: string) =>
+    queryOptions({
+      queryKey: ['idle', name, 'activity'],
+      queryFn: () =>
+        data(api.GET('/api/v1/idle/instances/{name}/activity', { params: { path: { name } } })),
+    }),
   idleProfiles: queryOptions({
     queryKey: ['idle-profiles'],
     queryFn: () => data(api.GET('/api/v1/idle/profiles')),

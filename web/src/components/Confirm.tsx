@@ -1,11 +1,7 @@
-import Alert from '@cloudscape-design/components/alert';
 import Button from '@cloudscape-design/components/button';
-import FormField from '@cloudscape-design/components/form-field';
-import Input from '@cloudscape-design/components/input';
 import { useState } from 'react';
 
-import { t } from '../strings';
-import { Dialog } from './Dialog';
+import { ConfirmDialog } from './ConfirmDialog';
 
 /** A button that destroys something after its name was typed. */
 export function Confirm({
@@ -22,36 +18,20 @@ export function Confirm({
   readonly act: () => Promise<unknown>;
 }) {
   const [open, setOpen] = useState(false);
-  const [typed, setTyped] = useState('');
   return (
     <>
-      <Button
-        ariaLabel={label}
-        onClick={() => {
-          setTyped('');
-          setOpen(true);
-        }}
-      >
+      <Button ariaLabel={label} onClick={() => setOpen(true)}>
         {text}
       </Button>
       {open && (
-        <Dialog
+        <ConfirmDialog
           title={label}
           button={text}
-          ready={typed === word}
+          word={word}
+          warning={warning}
           act={act}
           close={() => setOpen(false)}
-        >
-          <Alert type="warning">{warning}</Alert>
-          <FormField label={t.terminate.type(word)}>
-            <Input
-              autoFocus
-              autoComplete={false}
-              value={typed}
-              onChange={({ detail }) => setTyped(detail.value)}
-            />
-          </FormField>
-        </Dialog>
+        />
       )}
     </>
   );

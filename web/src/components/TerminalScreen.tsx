@@ -6,31 +6,48 @@ import { FitAddon } from '@xterm/addon-fit';
 import { Terminal } from '@xterm/xterm';
 import { useEffect, useRef, useState } from 'react';
 
-import { isRecord } from '../api/errors';
+import { sessionOf, ShellConnection } from '../lib/shellConnection';
 import { allowSpanStyles, terminalDocument, withDocument } from '../lib/terminalDocument';
+import { useLiveness } from '../live/LiveProvider';
 import { t } from '../strings';
 
 allowSpanStyles();
 
-/** A shell in a workspace. */
+/** What is said above the terminal; `over` where only a new shell helps. */
+interface Notice {
+  readonly text: string;
+  readonly over: boolean;
+}
+
+/** A shell in a workspace, which survives a reload of the page and a break of the connection. */
 export default function TerminalScreen({ name }: { readonly name: string }) {
   const box = useRef<HTMLDivElement>(null);
-  const [ended, setEnded] = useState<string | null>(null);
+  const shell = useRef<ShellConnection | null>(null);
+  const [notice, setNotice] = useState<Notice | null>(null);
   const [round, setRound] = useState(0);
+  const liveness = useLiveness();
   useEffect(() => {
     if (box.current === null) return;
-    const close = begin(box.current, name, setEnded);
+    const { connection, close } = begin(box.current, name, setNotice);
+    shell.current = connection;
     return close;
   }, [name, round]);
+  useEffect(() => {
+    if (liveness === 'live') shell.current?.wake();
+  }, [liveness]);
   const again = () => {
-    setEnded(null);
+    sessionOf(name, true);
+    setNotice(null);
     setRound((count) => count + 1);
   };
   return (
     <>
-      {ended !== null && (
-        <Alert type="info" action={<Button onClick={again}>{t.terminal.again}</Button>}>
-          {ended}
+      {notice !== null && (
+        <Alert
+          type={notice.over ? 'info' : 'warning'}
+          action={notice.over ? <Button onClick={again}>{t.terminal.again}</Button> : undefined}
+        >
+          {notice.text}
         </Alert>
       )}
       <div ref={box} className="shell" role="group" aria-label={t.terminal.of(name)} />
@@ -39,7 +56,53 @@ export default function TerminalScreen({ name }: { readonly name: string }) {
 }
 
 /** Connect a terminal to a shell; what ends both. */
-function begin(box: HTMLElement, name: string, ended: (why: string) => void): () => void {
+function begin(
+  box: HTMLElement,
+  name: string,
+  tell: (notice: Notice | null) => void,
+): { readonly connection: ShellConnection; readonly close: () => void } {
+  const { terminal, fit } = screenIn(box);
+  const at = `${location.origin.replace(/^http/, 'ws')}/ssh-proxy/${encodeURIComponent(name)}`;
+  let replaying = 0; // bytes of an older screen; what the terminal answers to them is not typed
+  let connected = false;
+  const connection = new ShellConnection(at, sessionOf(name), {
+    attached: (resumed, replay) => {
+      if (connected) terminal.reset();
+      if (connected && !resumed) terminal.write(`${t.terminal.fresh}\r\n`);
+      connected = true;
+      replaying = replay;
+      tell(null);
+      terminal.focus();
+    },
+    shown: (data) => {
+      terminal.write(data, () => {
+        replaying = Math.max(0, replaying - data.length);
+      });
+    },
+    lost: () => tell({ text: t.terminal.reconnecting, over: false }),
+    ended: (how) => tell({ text: farewell(how), over: true }),
+    size: () => ({ cols: terminal.cols, rows: terminal.rows }),
+  });
+  const encoder = new TextEncoder();
+  const type = (data: Uint8Array<ArrayBuffer>) => {
+    if (replaying === 0) connection.send(data);
+  };
+  terminal.onData((text) => type(encoder.encode(text)));
+  terminal.onBinary((text) => type(Uint8Array.from(text, (it) => it.charCodeAt(0))));
+  terminal.onResize(({ cols, rows }) =>
+    connection.send(JSON.stringify({ type: 'resize', cols, rows })),
+  );
+  const observer = new ResizeObserver(() => fit.fit());
+  observer.observe(box);
+  const close = () => {
+    observer.disconnect();
+    connection.close();
+    terminal.dispose();
+  };
+  return { connection, close };
+}
+
+function screenIn(box: HTMLElement): { readonly terminal: Terminal; readonly fit: FitAddon } {
   const ours = terminalDocument();
   const terminal = new Terminal({
     documentOverride: ours,
@@ -53,36 +116,10 @@ function begin(box: HTMLElement, name: string, ended: (why: string) => void): ()
   terminal.loadAddon(fit);
   withDocument(ours, () => terminal.open(box));
   fit.fit();
-  const at = `${location.origin.replace(/^http/, 'ws')}/ssh-proxy/${encodeURIComponent(name)}`;
-  const socket = new WebSocket(`${at}?cols=${terminal.cols}&rows=${terminal.rows}`);
-  socket.binaryType = 'arraybuffer';
-  let said: string = t.terminal.lost;
-  const encoder = new TextEncoder();
-  const send = (data: string | Uint8Array<ArrayBuffer>) => {
-    if (socket.readyState === WebSocket.OPEN) socket.send(data);
-  };
-  terminal.onData((text) => send(encoder.encode(text)));
-  terminal.onBinary((text) => send(Uint8Array.from(text, (it) => it.charCodeAt(0))));
-  terminal.onResize(({ cols, rows }) => send(JSON.stringify({ type: 'resize', cols, rows })));
-  socket.onopen = () => terminal.focus();
-  socket.onmessage = ({ data }) => {
-    if (data instanceof ArrayBuffer) terminal.write(new Uint8Array(data));
-    else if (typeof data === 'string') said = farewell(data);
-  };
-  socket.onclose = () => ended(said);
-  const observer = new ResizeObserver(() => fit.fit());
-  observer.observe(box);
-  return () => {
-    observer.disconnect();
-    socket.onclose = null;
-    socket.close();
-    terminal.dispose();
-  };
+  return { terminal, fit };
 }
 
-/** What a text frame of the daemon says: that the shell has ended, and how. */
-function farewell(text: string): string {
-  const said: unknown = JSON.parse(text);
-  const code = isRecord(said) ? said['status'] : undefined;
-  return typeof code === 'number' ? t.terminal.exited(code) : t.terminal.lost;
+function farewell(how: number | 'replaced' | 'unreachable'): string {
+  if (how === 'replaced') return t.terminal.replaced;
+  return how === 'unreachable' ? t.terminal.lost : t.terminal.exited(how);
 }

@@ -195,3 +195,120 @@ export function settingsOf(): Equivalent[] {
     },
   ];
 }
+
+/** What the page of storage does. */
+export function storageOf(): Equivalent[] {
+  return [
+    {
+      title: t.storage.volumes,
+      cli: 'prism volume list',
+      python: python('volumes.list()'),
+      curl: curl('GET', '/storage/volumes'),
+    },
+    {
+      title: t.storage.newVolume,
+      cli: 'prism volume create NAME --size 20',
+      python: python('volumes.create("NAME", 20)'),
+      curl: curl('POST', '/storage/volumes/create', { name: 'NAME', type: 'ebs', size_gb: 20 }),
+    },
+    {
+      title: t.storage.attach,
+      cli: 'prism volume attach NAME WORKSPACE',
+      python: python('volumes.attach("NAME", "WORKSPACE")'),
+      curl: curl('POST', '/storage/volumes/NAME/attach', { instance: 'WORKSPACE' }),
+    },
+    {
+      title: t.storage.snapshot,
+      cli: 'prism snapshot create COPY --volume NAME',
+      python: python('snapshots.create("COPY", volume="NAME")'),
+      curl: curl('POST', '/snapshots', { name: 'COPY', volume: 'NAME' }),
+    },
+    {
+      title: t.storage.restore,
+      cli: 'prism snapshot restore COPY NEW',
+      python: python('snapshots.restore("COPY", "NEW")'),
+      curl: curl('POST', '/snapshots/COPY/restore', { name: 'NEW' }),
+    },
+  ];
+}
+
+/** What the page of costs shows. */
+export function costsOf(granularity: string): Equivalent[] {
+  return [
+    {
+      title: t.home.now,
+      cli: 'prism cost current',
+      python: python('costs.current()'),
+      curl: curl('GET', '/costs/current'),
+    },
+    {
+      title: t.costs.history,
+      cli: `prism cost history --granularity ${granularity}`,
+      python: python(`costs.history(granularity=${JSON.stringify(granularity)})`),
+      curl: curl('GET', `/costs/history?granularity=${granularity}`),
+    },
+    {
+      title: t.costs.csv,
+      cli: 'prism cost export --output costs.csv',
+      python: python('costs.export()'),
+      curl: curl('GET', '/costs/export?format=csv'),
+    },
+  ];
+}
+
+/** What the page of idleness shows. */
+export function idleOf(): Equivalent[] {
+  return [
+    {
+      title: t.idle.profiles,
+      cli: 'prism idle profile list',
+      python: python('idle.profiles()'),
+      curl: curl('GET', '/idle/profiles'),
+    },
+    {
+      title: t.idle.history,
+      cli: 'prism idle history',
+      python: python('idle.history()'),
+      curl: curl('GET', '/idle/history'),
+    },
+    {
+      title: t.idle.day,
+      cli: 'prism idle activity NAME',
+      python: python('idle.activity("NAME")'),
+      curl: curl('GET', '/idle/instances/NAME/activity'),
+    },
+  ];
+}
+
+/** What the page of templates shows. */
+export function templatesOf(): Equivalent[] {
+  return [
+    {
+      title: t.pages.templates,
+      cli: 'prism template list',
+      python: python('templates.list()'),
+      curl: curl('GET', '/templates'),
+    },
+  ];
+}
+
+/** What the page of events shows, by the same filter. */
+export function eventsOf(filter: Readonly<Record<string, string>>): Equivalent[] {
+  const flags = Object.entries(filter).map(([name, value]) => `--${name} ${quoted(value)}`);
+  const named = Object.entries(filter).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+  const asked = String(new URLSearchParams(filter));
+  return [
+    {
+      title: t.pages.events,
+      cli: ['prism audit', ...flags].join(' '),
+      python: python(`audit.entries(${named.join(', ')})`),
+      curl: curl('GET', asked === '' ? '/audit' : `/audit?${asked}`),
+    },
+    {
+      title: t.events.follow,
+      cli: 'prism events',
+      python: python('events()'),
+      curl: `curl -N ${quoted(`${location.origin}/api/v1/events`)}`,
+    },
+  ];
+}

@@ -10,6 +10,11 @@ const rates = new Intl.NumberFormat('en-US', {
   maximumFractionDigits: 4,
 });
 const moments = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
+const weekdayHours = new Intl.DateTimeFormat('en-GB', {
+  weekday: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+});
 const days = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' });
 
 /** An amount in USD; what nobody knows is said to be unknown, and is never 0. */
@@ -30,6 +35,11 @@ export function moment(at: string | null | undefined): string {
 /** A day, in the reader's time zone. */
 export function day(at: string | null | undefined): string {
   return at ? days.format(new Date(at)) : t.none;
+}
+
+/** A time of the last week, in the reader's time zone: `Fri 14:20`. */
+export function hourOf(at: Date): string {
+  return weekdayHours.format(at);
 }
 
 /** How long, in its two largest units: `2 h 5 min`. */

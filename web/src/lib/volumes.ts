@@ -1,14 +1,28 @@
+import type { StatusIndicatorProps } from '@cloudscape-design/components/status-indicator';
+
 import type { Schemas } from '../api/client';
 
 /** A volume of either kind, as the page shows it. */
 export interface Volume {
   readonly name: string;
   readonly kind: 'ebs' | 'efs';
-  readonly state: string;
+  readonly state: Schemas['VolumeState'];
   readonly size: number | null;
   readonly used: number | null;
   readonly attached: readonly string[];
   readonly monthly: number | null;
+  readonly problem: string | null;
+}
+
+/** How the state of a volume or a snapshot looks. */
+export function lookOf(
+  state: Schemas['VolumeState'] | Schemas['SnapshotState'],
+): StatusIndicatorProps.Type {
+  if (state === 'error') return 'error';
+  if (state === 'deleted') return 'stopped';
+  return state === 'available' || state === 'in-use' || state === 'completed'
+    ? 'success'
+    : 'in-progress';
 }
 
 /** Both kinds in one list, by name. */
@@ -21,6 +35,7 @@ export function volumesOf(list: Schemas['VolumeList']): readonly Volume[] {
     used: it.used_gb,
     attached: it.attached_instance === null ? [] : [it.attached_instance],
     monthly: it.monthly_cost,
+    problem: it.failure?.message ?? null,
   }));
   const efs = list.efs_volumes.map((it): Volume => ({
     name: it.name,
@@ -30,6 +45,7 @@ export function volumesOf(list: Schemas['VolumeList']): readonly Volume[] {
     used: it.size_gb,
     attached: it.attached_instances,
     monthly: it.monthly_cost,
+    problem: it.failure?.message ?? null,
   }));
   return [...ebs, ...efs].sort((a, b) => a.name.localeCompare(b.name));
 }

@@ -12,8 +12,10 @@ import { useQuery } from '@tanstack/react-query';
 
 import type { Schemas } from '../api/client';
 import { queries } from '../api/queries';
+import { AsCommand } from '../components/AsCommand';
 import { Loaded } from '../components/Loaded';
 import { Sourced } from '../components/Sourced';
+import { costsOf } from '../lib/equivalents';
 import { hourly, money } from '../lib/format';
 import { useSearch } from '../lib/useSearch';
 import { t } from '../strings';
@@ -32,9 +34,12 @@ export default function Costs() {
         <Header
           variant="h1"
           actions={
-            <Link href="/api/v1/costs/export?format=csv" external>
-              {t.costs.csv}
-            </Link>
+            <SpaceBetween direction="horizontal" size="m" alignItems="center">
+              <Link href="/api/v1/costs/export?format=csv" external>
+                {t.costs.csv}
+              </Link>
+              <AsCommand equivalents={costsOf(grain)} />
+            </SpaceBetween>
           }
         >
           {t.pages.costs}

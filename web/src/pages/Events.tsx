@@ -7,8 +7,10 @@ import Table from '@cloudscape-design/components/table';
 import { useQuery } from '@tanstack/react-query';
 
 import { queries } from '../api/queries';
+import { AsCommand } from '../components/AsCommand';
 import { ErrorAlert } from '../components/ErrorAlert';
 import { When } from '../components/When';
+import { eventsOf } from '../lib/equivalents';
 import { useLater } from '../lib/useLater';
 import { useSearch } from '../lib/useSearch';
 import { t } from '../strings';
@@ -43,9 +45,12 @@ export default function Events() {
           variant="awsui-h1-sticky"
           description={t.events.what}
           actions={
-            <Link href={csv} external>
-              {t.events.csv}
-            </Link>
+            <SpaceBetween direction="horizontal" size="m" alignItems="center">
+              <Link href={csv} external>
+                {t.events.csv}
+              </Link>
+              <AsCommand equivalents={eventsOf(filter)} />
+            </SpaceBetween>
           }
         >
           {t.pages.events}

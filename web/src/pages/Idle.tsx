@@ -7,9 +7,11 @@ import { useQuery } from '@tanstack/react-query';
 
 import type { Schemas } from '../api/client';
 import { queries } from '../api/queries';
+import { AsCommand } from '../components/AsCommand';
 import { Loaded } from '../components/Loaded';
 import { PageLink } from '../components/PageLink';
 import { When } from '../components/When';
+import { idleOf } from '../lib/equivalents';
 import { money } from '../lib/format';
 import { t } from '../strings';
 
@@ -20,7 +22,11 @@ export default function Idle() {
   return (
     <ContentLayout
       header={
-        <Header variant="h1" description={t.idle.about}>
+        <Header
+          variant="h1"
+          description={t.idle.about}
+          actions={<AsCommand equivalents={idleOf()} />}
+        >
           {t.pages.idle}
         </Header>
       }

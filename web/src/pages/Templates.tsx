@@ -8,9 +8,11 @@ import TextFilter from '@cloudscape-design/components/text-filter';
 import { useQuery } from '@tanstack/react-query';
 
 import { queries } from '../api/queries';
+import { AsCommand } from '../components/AsCommand';
 import { ErrorAlert } from '../components/ErrorAlert';
 import { PageLink } from '../components/PageLink';
 import { TemplateBadges } from '../components/TemplateBadges';
+import { templatesOf } from '../lib/equivalents';
 import { useFollow } from '../lib/follow';
 import { usable } from '../lib/order';
 import { useSearch } from '../lib/useSearch';
@@ -49,7 +51,11 @@ export default function Templates() {
       trackBy="slug"
       cardsPerRow={[{ cards: 1 }, { minWidth: 560, cards: 2 }, { minWidth: 1100, cards: 3 }]}
       header={
-        <Header variant="awsui-h1-sticky" counter={list === undefined ? '' : `(${found.length})`}>
+        <Header
+          variant="awsui-h1-sticky"
+          counter={list === undefined ? '' : `(${found.length})`}
+          actions={<AsCommand equivalents={templatesOf()} />}
+        >
           {t.pages.templates}
         </Header>
       }

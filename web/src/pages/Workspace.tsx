@@ -6,6 +6,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useParams } from 'react-router';
 
 import { queries } from '../api/queries';
+import { ActivityDay } from '../components/ActivityDay';
 import { AsCommand } from '../components/AsCommand';
 import { ComingUp } from '../components/ComingUp';
 import { EventList } from '../components/EventList';
@@ -41,7 +42,12 @@ export default function Workspace() {
           terminal: <TerminalPanel instance={it} />,
           files: <FilePanel instance={it} />,
           logs: <LogPanel instance={it} />,
-          activity: <IdlePanel instance={it} />,
+          activity: (
+            <SpaceBetween size="l">
+              <IdlePanel instance={it} />
+              <ActivityDay name={it.name} />
+            </SpaceBetween>
+          ),
           events: <EventList subject={it.name} />,
           settings: <InstanceSettings instance={it} />,
         };

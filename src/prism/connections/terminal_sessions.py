@@ -1,0 +1,207 @@
+"""Shells that outlive the connection of a browser: a reload finds them as they were.
+
+A shell that was opened under a session's id is kept for ten minutes after its browser left.
+Who comes back with the same id gets the last part of what it has shown, and goes on. Only
+one browser at a time is at a shell: the newest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from prism.connections.terminal import LOST, NORMAL, PIECE, Size, typed
+
+if TYPE_CHECKING:
+    from asyncssh import SSHClientConnection, SSHClientProcess
+
+    from prism.kit.gate import Receive, Send
+
+KEPT_BYTES = 256 * 1024  # of what a shell has shown
+KEPT_SECONDS = 600.0  # that a shell lives without a browser
+MOST_DETACHED = 64  # shells without a browser; of more, the one left first is ended
+
+Key = tuple[str, str, str]  # who, workspace, session
+Open = Callable[[], Awaitable[tuple["SSHClientConnection", "SSHClientProcess[bytes]"]]]
+
+
+@dataclass(slots=True)
+class Client:
+    """One browser at a shell: how far it has read, and whether another has taken its place."""
+
+    offset: int
+    replaced: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class ShellSession:
+    """One shell, what it has shown last, and the browser that is at it, if any."""
+
+    def __init__(self, ssh: SSHClientConnection, shell: SSHClientProcess[bytes]) -> None:
+        self._ssh, self._shell = ssh, shell
+        self._shown, self._total = bytearray(), 0
+        self._client: Client | None = None
+        self._changed = asyncio.Condition()
+        self.ended = False
+        self._reading = asyncio.create_task(self._read())
+
+    @property
+    def attached(self) -> bool:
+        """Whether a browser is at it."""
+        return self._client is not None
+
+    async def attach(self, receive: Receive, send: Send, *, resumed: bool) -> int | None:
+        """Show what was shown last and pass on from then on, until one side ends.
+
+        The answer is the code to close with, none if the browser has left by itself.
+        """
+        async with self._changed:
+            if self._client is not None:
+                self._client.replaced.set()
+            start = self._total - len(self._shown)
+            self._client = client = Client(start)
+            replay = self._total - start
+            self._changed.notify_all()
+        said = {"type": "attached", "resumed": resumed, "replay": replay}
+        await send({"type": "websocket.send", "text": msgspec.json.encode(said).decode()})
+        typing = asyncio.create_task(typed(receive, self._shell))
+        showing = asyncio.create_task(self._show(client, send))
+        replaced = asyncio.create_task(client.replaced.wait())
+        tasks: set[asyncio.Task[Any]] = {typing, showing, replaced}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if replaced.done():
+                text = msgspec.json.encode({"type": "replaced"}).decode()
+                await send({"type": "websocket.send", "text": text})
+                return NORMAL
+            if typing.done():
+                return typing.result()
+            return showing.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            async with self._changed:
+                if self._client is client:
+                    self._client = None
+                self._changed.notify_all()
+
+    def resize(self, size: Size) -> None:
+        """Make the terminal as large as the browser's."""
+        if not self.ended:
+            self._shell.change_terminal_size(size.cols, size.rows)
+
+    def close(self) -> None:
+        """End the shell."""
+        self._reading.cancel()
+        self._ssh.abort()
+
+    async def _read(self) -> None:
+        """Keep what the shell shows; no faster than a browser takes it, if there is one."""
+        try:
+            while piece := await self._shell.stdout.read(PIECE):
+                async with self._changed:
+                    await self._changed.wait_for(self._has_room)
+                    self._shown += piece
+                    self._total += len(piece)
+                    self._forget()
+                    self._changed.notify_all()
+            await self._shell.wait_closed()
+        finally:
+            self.ended = True
+            async with self._changed:
+                self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return self._client is None or self._total - self._client.offset < KEPT_BYTES
+
+    def _forget(self) -> None:
+        """Drop what is older than the last part, from the beginning of a line if there is one."""
+        if len(self._shown) <= KEPT_BYTES + PIECE:
+            return
+        cut = len(self._shown) - KEPT_BYTES
+        line = self._shown.find(b"\n", cut, cut + PIECE)
+        del self._shown[: cut if line < 0 else line + 1]
+
+    async def _show(self, client: Client, send: Send) -> int:
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._total > client.offset or self.ended)
+                skipped = client.offset - (self._total - len(self._shown))
+                piece = bytes(self._shown[max(0, skipped) :][:PIECE])
+            if not piece:
+                return await self._farewell(send)
+            await send({"type": "websocket.send", "bytes": piece})
+            async with self._changed:
+                client.offset += len(piece)
+                self._changed.notify_all()
+
+    async def _farewell(self, send: Send) -> int:
+        said = {"type": "exit", "status": self._shell.returncode}
+        await send({"type": "websocket.send", "text": msgspec.json.encode(said).decode()})
+        return LOST if self._shell.returncode is None else NORMAL
+
+
+class ShellSessions:
+    """Every shell that was opened under an id, by who opened it, where, and the id."""
+
+    def __init__(self, seconds: float = KEPT_SECONDS, most: int = MOST_DETACHED) -> None:
+        self._seconds, self._most = seconds, most
+        self._sessions: dict[Key, ShellSession] = {}
+        self._ends: dict[Key, asyncio.TimerHandle] = {}  # of those without a browser, oldest first
+
+    async def serve(self, key: Key, opens: Open, receive: Receive, send: Send, size: Size) -> None:
+        """Connect a browser to the shell with this key, a new one if there is none."""
+        session = self._living(key)
+        resumed = session is not None
+        if session is None:
+            ssh, shell = await opens()
+            if other := self._living(key):  # another browser was faster with the same id
+                ssh.abort()
+                session = other
+            else:
+                session = self._sessions[key] = ShellSession(ssh, shell)
+        session.resize(size)
+        if timer := self._ends.pop(key, None):
+            timer.cancel()
+        await send({"type": "websocket.accept"})
+        code = await session.attach(receive, send, resumed=resumed)
+        if code is not None:
+            await send({"type": "websocket.close", "code": code})
+        self._left(key, session)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """For as long as the daemon is there; every shell ends with it."""
+        try:
+            yield
+        finally:
+            for key in [*self._sessions]:
+                self._end(key)
+
+    def _living(self, key: Key) -> ShellSession | None:
+        session = self._sessions.get(key)
+        if session is not None and session.ended:
+            self._end(key)
+            return None
+        return session
+
+    def _left(self, key: Key, session: ShellSession) -> None:
+        if session.attached or self._sessions.get(key) is not session:
+            return
+        if session.ended:
+            self._end(key)
+            return
+        loop = asyncio.get_running_loop()
+        self._ends[key] = loop.call_later(self._seconds, self._end, key)
+        while len(self._ends) > self._most:
+            self._end(next(iter(self._ends)))
+
+    def _end(self, key: Key) -> None:
+        if timer := self._ends.pop(key, None):
+            timer.cancel()
+        if session := self._sessions.pop(key, None):
+            session.close()

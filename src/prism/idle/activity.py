@@ -1,0 +1,119 @@
+"""What workspaces did in the last 24 hours, in steps of ten minutes: what a chart shows.
+
+Looks are added up in memory. Every ten minutes the sums are written, in one transaction for
+all workspaces; a read adds what is not written yet. A look counts for the time since the
+look before it, and only if that was at most five minutes ago.
+"""
+
+from collections.abc import Iterator, Mapping
+from threading import Lock
+
+from prism.idle import store
+from prism.idle.model import SHOWN_FIGURES, STEP, ActivityStep, Used
+from prism.kit.clock import Clock
+from prism.kit.db import Database
+from prism.workspaces import store as workspaces
+from prism.workspaces.idleness import Idleness
+
+LONGEST_GAP = 300  # seconds between two looks that still count as watched
+STEPS_SHOWN = 24 * 3600 // STEP
+MOST_REASONS, LONGEST_REASON = 5, 200
+
+Steps = dict[tuple[str, int], ActivityStep]
+
+
+class ActivityRecorder:
+    """Adds up what is seen of each workspace, and writes it down."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db, self._clock = db, clock
+        self._last: dict[str, int] = {}
+        self._new: Steps = {}
+        self._being_written: Steps = {}
+        self._due: int | None = None
+        self._lock = Lock()  # looks and reads come from different threads
+
+    def saw(self, known: Mapping[str, Idleness]) -> None:
+        """Add what was found out since the last look; write it when it is time to."""
+        last, self._last = self._last, {}
+        for key, it in known.items():
+            if it.until is None or it.state is None:
+                continue
+            until = self._last[key] = int(it.until.timestamp())
+            since = last.get(key, until)
+            if 0 < until - since <= LONGEST_GAP:
+                self._add(key, it, since, until)
+        now = int(self._clock.now().timestamp())
+        if self._due is None or now >= self._due:
+            self._due = now + STEP
+            self.write()
+
+    def write(self) -> None:
+        """Write down what was added up, and forget what is older than a day.
+
+        What could not be written is tried again with what comes next.
+        """
+        oldest = self.oldest()
+        with self._lock:
+            for key, it in self._new.items():
+                before = self._being_written.get(key)
+                self._being_written[key] = before.joined(it) if before else it
+            self._new = {}
+            steps = {key: it for key, it in self._being_written.items() if key[1] >= oldest}
+            self._being_written = steps
+        if not steps:
+            return
+        with self._db.write() as tx:
+            ids = sorted({key for key, _ in steps})
+            existing = {it.id for it in workspaces.by_ids(tx.sql, ids)}
+            store.save_steps(tx, {key: it for key, it in steps.items() if key[0] in existing})
+            store.forget_steps(tx, oldest)
+        with self._lock:
+            self._being_written = {}
+
+    def steps(self, workspace: str) -> list[ActivityStep]:
+        """What one workspace did in the last 24 hours, the oldest first."""
+        oldest = self.oldest()
+        with self._lock:
+            both = (self._being_written, self._new)
+            pending = [it for one in both for (key, _), it in one.items() if key == workspace]
+        with self._db.read() as sql:
+            found = store.steps_of(sql, workspace, oldest)
+        for it in pending:
+            if it.number >= oldest:
+                before = found.get(it.number)
+                found[it.number] = before.joined(it) if before else it
+        return [found[number] for number in sorted(found)]
+
+    def oldest(self) -> int:
+        """The number of the first step of the last 24 hours."""
+        return int(self._clock.now().timestamp()) // STEP - STEPS_SHOWN
+
+    def _add(self, key: str, it: Idleness, since: int, until: int) -> None:
+        state = it.state or "unknown"
+        because = tuple(why[:LONGEST_REASON] for why in it.because[:MOST_REASONS])
+        with self._lock:
+            for number, began, ended in steps_between(since, until):
+                length = ended - began
+                new = ActivityStep(
+                    number=number,
+                    began=began,
+                    until=ended,
+                    seconds={state: length},
+                    reasons={state: because},
+                    figures={
+                        name: Used().more(length, value)
+                        for name, figure in SHOWN_FIGURES.items()
+                        if (value := it.figures.get(figure)) is not None
+                    },
+                )
+                before = self._new.get((key, number))
+                self._new[key, number] = before.joined(new) if before else new
+
+
+def steps_between(since: int, until: int) -> Iterator[tuple[int, int, int]]:
+    """The steps that a time touches: the number of each, and the part of the time in it."""
+    while since < until:
+        ended = min(until, (since // STEP + 1) * STEP)
+        yield since // STEP, since, ended
+        since = ended

@@ -1,0 +1,166 @@
+"""What a workspace did in the last 24 hours, and why that counted as work or not."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from prism.idle.activity import steps_between
+from prism.idle.model import STEP
+from prism.workspaces.idleness import IdleAct, Idleness
+from tests.money import Lab
+
+FIGURES = {"cpu": 12.0, "memory": 0.0, "resident": 25.0, "network": None, "gpu": 0.0}
+BUSY = {"state": "active", "because": ("CPU: 80.0 % of a core, above 5",)}
+QUIET = {"state": "idle", "because": ("nothing is going on",)}
+
+
+@pytest.fixture
+def lab(make_house, clock, cloud):
+    cloud.busy = timedelta(0)
+    return Lab(make_house(local_prices="aws"), clock)
+
+
+@pytest.fixture
+def says(lab, cloud):
+    """Lets the machine of a workspace that runs say something once a minute, for minutes."""
+    lab.project("lab")
+    lab.running("mine", project="lab", size="L", idle_profile="standard")
+    id = lab.workspace().machine_id
+    past = int(lab.clock.now().timestamp()) % STEP
+    lab.clock.advance(seconds=STEP - past)
+
+    def says(minutes, *houses, **said):
+        said = {"figures": FIGURES} | said
+        for _ in range(minutes):
+            lab.clock.advance(minutes=1)
+            now = lab.clock.now()
+            cloud.finds(id, Idleness(since=now, until=now, **said))
+            for house in houses or (lab.house,):
+                house.loop.patrol()
+
+    says(1, **QUIET)  # what counts is the time between two looks
+    return says
+
+
+def activity(lab, name="mine"):
+    return lab.get(f"idle/instances/{name}/activity")
+
+
+def verdicts(lab):
+    return [it["verdict"] for it in activity(lab)["points"]]
+
+
+def test_each_step_has_the_verdict_that_lasted_longest_and_its_reasons(lab, says):
+    says(9, **QUIET)
+    says(6, **BUSY)
+    says(4, **QUIET)
+    found = activity(lab)
+    first, second = found["points"]
+    assert (first["verdict"], first["idle_seconds"]) == ("idle", 540)
+    assert first["because"] == ["nothing is going on"]
+    assert (second["verdict"], second["because"]) == ("active", [*BUSY["because"]])
+    assert (second["active_seconds"], second["idle_seconds"]) == (360, 240)
+    assert second["figures"] == {
+        "cpu": 12.0,
+        "memory": 25.0,
+        "network": None,
+        "disk": None,
+        "gpu": 0.0,
+    }
+    assert datetime.fromisoformat(second["at"]) - datetime.fromisoformat(first["at"]) == (
+        timedelta(seconds=found["step_seconds"])
+    )
+    assert {it["name"]: it["limit"] for it in found["figures"]} == {
+        "cpu": 5.0,
+        "memory": None,
+        "network": 512.0,
+        "disk": 1024.0,
+        "gpu": 5.0,
+    }
+
+
+def test_it_outlives_the_daemon_and_what_is_written_counts_once(make_house, lab, says):
+    says(29, **BUSY)
+    before = activity(lab)["points"]
+    lab.house.rooms.activity.write()
+    assert activity(lab)["points"] == before
+    lab.house.rooms.activity.write()
+    lab.house = make_house(local_prices="aws")
+    assert activity(lab)["points"] == before
+    assert sum(it["active_seconds"] for it in before) == 29 * 60
+
+
+def test_two_daemons_that_see_the_same_count_it_once(make_house, lab, says):
+    other = make_house(local_prices="aws")
+    says(60, lab.house, other, **BUSY)
+    lab.house.rooms.activity.write()
+    other.rooms.activity.write()
+    found = activity(lab)["points"]
+    assert all(it["active_seconds"] + it["idle_seconds"] <= STEP for it in found)
+    assert sum(it["active_seconds"] for it in found) >= 50 * 60
+
+
+def test_what_could_not_be_written_is_written_later(lab, says, monkeypatch):
+    recorder, db = lab.house.rooms.activity, lab.house.db
+    recorder.write()
+    says(5, **BUSY)
+    with monkeypatch.context() as broken:
+        broken.setattr(db, "write", lambda: (_ for _ in ()).throw(OSError("no space left")))
+        with pytest.raises(OSError, match="no space"):
+            recorder.write()
+    says(4, **BUSY)
+    before = activity(lab)["points"]
+    recorder.write()
+    assert activity(lab)["points"] == before
+    assert sum(it["active_seconds"] for it in before) == 9 * 60
+
+
+def test_a_time_in_which_nobody_looked_has_no_point(lab, says):
+    says(9, **QUIET)
+    lab.clock.advance(hours=2)
+    says(12, **BUSY)
+    assert verdicts(lab) == ["idle", "active", "active"]
+
+
+def test_what_is_older_than_a_day_is_forgotten(lab, says):
+    says(29, **BUSY)
+    lab.clock.advance(hours=24, minutes=11)
+    says(10, **QUIET)
+    assert set(verdicts(lab)) == {"idle"}
+    lab.clock.advance(hours=26)
+    assert verdicts(lab) == []
+
+
+def test_unknown_is_a_verdict_of_its_own(lab, says):
+    says(12, state="unknown", because=("Jupyter does not answer",), figures={"cpu": None})
+    point = activity(lab)["points"][0]
+    assert point["verdict"] == "unknown"
+    assert point["because"] == ["Jupyter does not answer"]
+    assert point["figures"]["cpu"] is None
+
+
+def test_reasons_are_few_and_short_whatever_a_machine_says(lab, says):
+    says(12, state="active", because=tuple(f"{n}" + "x" * 10_000 for n in range(1000)))
+    point = activity(lab)["points"][1]
+    assert len(point["because"]) == 5
+    assert all(len(it) == 200 for it in point["because"])
+
+
+def test_what_was_done_about_it_is_there_too(lab, says, cloud):
+    says(9, **QUIET)
+    at = lab.clock.now()
+    act = IdleAct(at=at, action="hibernate", seconds=1800, profile="standard")
+    cloud.finds(lab.workspace().machine_id, Idleness(state="idle", until=at, acted=act))
+    lab.house.loop.patrol()
+    [acted] = activity(lab)["acted"]
+    assert (acted["action"], acted["profile"]) == ("hibernate", "standard")
+
+
+def test_a_workspace_that_is_not_there_has_none(lab):
+    answer = lab.http("GET", "/api/v1/idle/instances/nobody/activity")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "INSTANCE_NOT_FOUND")
+
+
+def test_a_time_is_cut_at_the_steps():
+    assert [*steps_between(590, 1210)] == [(0, 590, 600), (1, 600, 1200), (2, 1200, 1210)]
+    assert [*steps_between(600, 600)] == []

@@ -1,0 +1,108 @@
+"""Volumes and snapshots in the browser, from the first volume to the last one deleted."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.house.living import Home
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("web-storage") / "home")
+    try:
+        with home.living():
+            home.client.workspaces.launch("Plain Shell", "mine", wait=120)
+            yield home
+    finally:
+        home.clear()
+
+
+def choose(page, name, verb):
+    """One of the actions of a volume or a snapshot."""
+    page.get_by_role("button", name=f"Actions for {name}", exact=True).click()
+    page.get_by_role("menuitem", name=verb, exact=True).click()
+    return page.get_by_role("dialog")
+
+
+def pick(page, dialog, label, value):
+    dialog.get_by_label(label).click()
+    page.get_by_role("option", name=value).click()
+
+
+def test_a_volume_is_made_attached_copied_restored_and_deleted(home, browsing):
+    browser = browsing(home)
+    page = browser.open("/storage")
+    volumes = page.get_by_role("table", name="Volumes").get_by_role("row")
+    copies = page.get_by_role("table", name="Snapshots").get_by_role("row")
+    page.get_by_role("button", name="New volume").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("data")
+    dialog.get_by_label("Size in GB").fill("2")
+    dialog.get_by_role("button", name="Create").click()
+    row = volumes.filter(has_text="data")
+    expect(row).to_contain_text("Available")
+    expect(row).to_contain_text("2 GB")
+
+    dialog = choose(page, "data", "Attach")
+    pick(page, dialog, "Workspace", "mine")
+    dialog.get_by_role("button", name="Attach").click()
+    expect(row).to_contain_text("In-use")
+    expect(row).to_contain_text("mine")
+    dialog = choose(page, "data", "Take a snapshot")
+    dialog.get_by_label("Name").fill("monday")
+    dialog.get_by_role("button", name="Take a snapshot").click()
+    copy = copies.filter(has_text="monday")
+    expect(copy).to_contain_text("Completed")
+
+    choose(page, "data", "Detach from mine")
+    expect(row).to_contain_text("Available")
+    dialog = choose(page, "data", "Delete")
+    expect(dialog.get_by_role("button", name="Delete")).to_be_disabled()
+    dialog.get_by_label("To confirm, type: data").fill("data")
+    dialog.get_by_role("button", name="Delete").click()
+    expect(row).to_have_count(0)
+
+    dialog = choose(page, "monday", "Restore")
+    dialog.get_by_label("Name of the new volume").fill("again")
+    dialog.get_by_role("button", name="Restore").click()
+    expect(volumes.filter(has_text="again")).to_contain_text("Available")
+    choose(page, "monday", "Verify")
+    expect(copy).to_contain_text("Passed", timeout=60_000)
+    dialog = choose(page, "monday", "Delete")
+    dialog.get_by_label("To confirm, type: monday").fill("monday")
+    dialog.get_by_role("button", name="Delete").click()
+    expect(copy).to_have_count(0)
+
+
+def test_what_the_daemon_refuses_stays_in_the_dialog(home, browsing):
+    page = browsing(home).open("/storage")
+    page.get_by_role("button", name="New volume").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("not a name")
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog.get_by_text("letters", exact=False).last).to_be_visible()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("table", name="Volumes").get_by_text("not a name")).to_have_count(0)
+
+
+def test_a_snapshot_of_a_workspace_is_taken(home, browsing):
+    browser = browsing(home)
+    page = browser.open("/storage")
+    page.get_by_role("button", name="Snapshot of a workspace").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("disk")
+    pick(page, dialog, "Workspace", "mine")
+    dialog.get_by_role("button", name="Take a snapshot").click()
+    row = page.get_by_role("table", name="Snapshots").get_by_role("row").filter(has_text="disk")
+    expect(row).to_contain_text("Completed", timeout=60_000)
+
+
+def test_a_log_is_followed_as_it_grows(home, browsing):
+    page = browsing(home).open("/workspaces/mine?tab=logs&log=system")
+    log = page.get_by_role("log")
+    expect(log).to_contain_text("running")
+    before = log.inner_text()
+    home.client.workspaces.hibernate("mine", wait=60)
+    home.client.workspaces.resume("mine", wait=60)
+    expect(log).to_contain_text("hibernate")  # nobody has asked for it again
+    assert "hibernate" not in before

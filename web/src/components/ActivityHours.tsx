@@ -1,0 +1,45 @@
+import BarChart from '@cloudscape-design/components/bar-chart';
+
+import type { Schemas } from '../api/client';
+import { hours, VERDICTS } from '../lib/activity';
+import { hourOf } from '../lib/format';
+import { t } from '../strings';
+
+const REASONS = 4; // that one hour shows
+
+/** For how many minutes of each hour a workspace was active, idle or unknown. */
+export function ActivityHours({ activity }: { readonly activity: Schemas['Activity'] }) {
+  const found = hours(activity.points, activity.since, activity.until);
+  const labels = found.map((it) => hourOf(it.at));
+  const why = new Map(found.map((it, index) => [labels[index], it.because]));
+  return (
+    <BarChart
+      stackedBars
+      hideFilter
+      height={180}
+      ariaLabel={t.idle.day}
+      xScaleType="categorical"
+      xDomain={labels}
+      yDomain={[0, 60]}
+      xTitle={t.idle.hour}
+      yTitle={t.idle.minutesWatched}
+      series={VERDICTS.map((verdict) => ({
+        title: t.idle.verdicts[verdict],
+        type: 'bar',
+        data: found.map((it, index) => ({ x: labels[index] ?? '', y: it.minutes[verdict] })),
+        valueFormatter: (value: number) => t.minutes(value),
+      }))}
+      detailPopoverFooter={(label) => {
+        const reasons = why.get(label) ?? [];
+        return reasons.length === 0 ? null : (
+          <ul>
+            {reasons.slice(0, REASONS).map((it) => (
+              <li key={it}>{it}</li>
+            ))}
+            {reasons.length > REASONS && <li>{t.andMore(reasons.length - REASONS)}</li>}
+          </ul>
+        );
+      }}
+    />
+  );
+}

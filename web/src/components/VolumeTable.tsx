@@ -1,0 +1,97 @@
+import Box from '@cloudscape-design/components/box';
+import Header from '@cloudscape-design/components/header';
+import StatusIndicator from '@cloudscape-design/components/status-indicator';
+import Table from '@cloudscape-design/components/table';
+import { useQuery } from '@tanstack/react-query';
+
+import { actions } from '../api/actions';
+import { queries } from '../api/queries';
+import { money } from '../lib/format';
+import { lookOf, type Volume } from '../lib/volumes';
+import { t } from '../strings';
+import { Ask } from './Ask';
+import { VolumeActions } from './VolumeActions';
+
+const KINDS = ['ebs', 'efs'] as const;
+
+/** The volumes, and what can be done with them. */
+export function VolumeTable({ volumes }: { readonly volumes: readonly Volume[] }) {
+  const { data: projects = [] } = useQuery(queries.projects);
+  const create = (
+    <Ask
+      text={t.storage.newVolume}
+      button={t.money.create}
+      fields={[
+        { id: 'name', label: t.fields.name, what: t.storage.nameWhat },
+        {
+          id: 'type',
+          label: t.fields.type,
+          value: 'ebs',
+          options: KINDS.map((value) => ({ value, label: t.storage.kinds[value] })),
+        },
+        {
+          id: 'size',
+          label: t.storage.sizeGb,
+          what: t.storage.sizeWhat,
+          kind: 'number',
+          value: '20',
+          optional: true,
+        },
+        {
+          id: 'project',
+          label: t.fields.project,
+          what: t.launch.projectWhat,
+          optional: true,
+          options: [
+            { value: '', label: t.launch.noProject },
+            ...projects.map((it) => ({ value: it.name, label: it.name })),
+          ],
+        },
+      ]}
+      act={({ name = '', type, size = '', project = '' }) =>
+        actions.createVolume({
+          name,
+          type: type === 'efs' ? 'efs' : 'ebs',
+          ...(type === 'efs' || size === '' ? {} : { size_gb: Number(size) }),
+          ...(project === '' ? {} : { project }),
+        })
+      }
+    />
+  );
+  return (
+    <Table<Volume>
+      header={
+        <Header variant="h2" counter={`(${volumes.length})`} actions={create}>
+          {t.storage.volumes}
+        </Header>
+      }
+      items={volumes}
+      trackBy="name"
+      wrapLines
+      ariaLabels={{ tableLabel: t.storage.volumes }}
+      empty={<Box color="text-body-secondary">{t.storage.noVolumes}</Box>}
+      columnDefinitions={[
+        { id: 'name', header: t.fields.name, isRowHeader: true, cell: (it) => it.name },
+        { id: 'kind', header: t.fields.type, cell: (it) => t.storage.kinds[it.kind] },
+        {
+          id: 'state',
+          header: t.fields.state,
+          cell: (it) => (
+            <StatusIndicator type={lookOf(it.state)}>
+              {t.storage.stateOf(it.state, it.problem)}
+            </StatusIndicator>
+          ),
+        },
+        { id: 'size', header: t.storage.size, cell: (it) => t.storage.gb(it.size) },
+        { id: 'used', header: t.storage.used, cell: (it) => t.storage.gb(it.used) },
+        { id: 'at', header: t.storage.attached, cell: (it) => it.attached.join(', ') || t.none },
+        { id: 'cost', header: t.storage.monthly, cell: (it) => money(it.monthly) },
+        {
+          id: 'actions',
+          header: t.workspaces.actions,
+          cell: (it) => <VolumeActions volume={it} />,
+        },
+      ]}
+    />
+  );
+}
