@@ -17,6 +17,7 @@ TIOCSTI, TIOCGWINSZ = 0x5412, 0x5413
 CREATE = os.O_CREAT | os.O_WRONLY
 TMPFILE = 0o20200000 | os.O_RDWR
 PERMITTED, DENIED, MISSING = ALLOW, FAIL | errno.EPERM, FAIL | errno.ENOSYS
+NO_FAMILY = FAIL | 97
 # By name: arguments, and the verdict.
 VERDICTS = [
     ("clone", (THREAD,), PERMITTED),
@@ -28,6 +29,8 @@ VERDICTS = [
     ("unshare", (NEW_TIME,), DENIED),
     ("clone3", (), MISSING),
     ("openat2", (), MISSING),
+    *(("socket", (family, 1), PERMITTED) for family in (1, 2, 10, 16)),
+    *(("socket", (family, 1), NO_FAMILY) for family in (17, 31, 38, 40, 40 | 1 << 32, 44)),
     ("io_uring_setup", (), MISSING),
     ("setns", (3, 0), DENIED),
     ("ioctl", (0, TIOCSTI), DENIED),

@@ -19,6 +19,7 @@ SURFACES = {
     "sandbox": (
         "tests/attacks/test_workspace_paths.py",
         "tests/attacks/test_attaching.py",
+        "tests/attacks/test_first_program.py",
         "tests/attacks/test_identity.py",
         "tests/attacks/test_installs.py",
         "tests/attacks/test_networks.py",
@@ -29,6 +30,7 @@ SURFACES = {
     ),
     "gate": (
         "tests/attacks/test_gate.py",
+        "tests/attacks/test_many_files.py",
         "tests/attacks/test_peers.py",
         "tests/kit/test_gate.py",
         "tests/kit/test_peer.py",

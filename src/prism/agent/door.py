@@ -25,6 +25,10 @@ from prism.agent.words import Ears, Lines
 
 PATIENCE = 2.0
 LONGEST_REQUEST, LONGEST_LINE = 4 << 20, 4096  # bytes
+NOT_STARTED = (
+    "it was not started: there are too many processes in this workspace or terminals on this "
+    "computer, or the workspace has just ended"
+)
 # What it comes to when a guest says what no guest of ours says; `json` may recur too deep.
 GUEST_ERRORS = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
@@ -105,7 +109,10 @@ class Door:
         visit = Visit(is_command=not request["tty"] and not request["copies"])
 
         def told(news: dict[str, Any], master: list[int]) -> None:
-            _say(guest, {k: news[k] for k in ("pid", "exit") if k in news}, master)
+            answer: dict[str, Any] = {k: news[k] for k in ("pid", "exit") if k in news}
+            if visit.pid is None and "pid" not in news:
+                answer["error"] = NOT_STARTED
+            _say(guest, answer, master)
             visit.pid = news.get("pid", visit.pid)
             if "exit" in news:
                 self._visits.end(visit)

@@ -25,6 +25,7 @@ import termios
 from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
+PR_SET_DUMPABLE = 4
 SECCOMP_MODE_FILTER = 2
 NEW_USER = 0x10000000
 CAPABILITIES_V3 = 0x20080522
@@ -79,12 +80,12 @@ class Inside:
     def _start(self, request: dict[str, Any], given: list[int]) -> None:
         hand_over: list[int] = []
         ends = list(given)
-        if request.get("tty"):
-            hand_over, ends = _terminal(request["tty"])
         parent = os.getpid()
         try:
+            if request.get("tty"):
+                hand_over, ends = _terminal(request["tty"])
             pid = os.fork()
-        except OSError as error:  # there are too many processes here
+        except OSError as error:  # too many processes here, or terminals on this computer
             _complain(ends, request, error)
             self._say({"id": request["id"], "exit": CANNOT_START})
         else:
@@ -119,6 +120,8 @@ def _terminal(size: list[int]) -> tuple[list[int], list[int]]:
 
 
 def _complain(ends: list[int], request: dict[str, Any], error: OSError) -> None:
+    if not ends:  # there is no terminal to say it on
+        return
     with contextlib.suppress(OSError):
         os.write(ends[-1], f"cannot run {request['argv'][0]}: {error.strerror}\n".encode())
 
@@ -171,6 +174,9 @@ def confine(order: dict[str, Any], given: list[int]) -> int | None:
         os.close(given[0])
     if order["filter"]:
         _install(bytes.fromhex(order["filter"]))
+        # Who runs as the same user would otherwise answer in our place, and keep the ends of
+        # terminals that the daemon reads and writes.
+        _checked(ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
     if not order.get("processes"):
         return None
     processes, (_, most) = int(order["processes"]), resource.getrlimit(resource.RLIMIT_NPROC)

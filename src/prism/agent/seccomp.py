@@ -3,7 +3,8 @@
 The filter refuses what a research program does not need and what kernels had holes in: new
 namespaces, mounts, BPF, keyrings, other processes' memory, modules, `io_uring`. Everything
 else is allowed. It also refuses the set-user-ID and set-group-ID bits, since the files of a
-workspace belong to the user of the daemon on the disk.
+workspace belong to the user of the daemon on the disk; and sockets of families that network
+namespaces do not keep apart, or that need a right which no workspace has.
 """
 
 import errno
@@ -21,6 +22,10 @@ NEW_TIME = 0x80
 SET_ID = 0o6000
 CREATES = os.O_CREAT | 0o20000000  # O_CREAT, or the bit of O_TMPFILE
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+# Of Unix, of both versions of IP, and netlink, as Linux numbers them. Of the others `AF_VSOCK`
+# leads to the host of a virtual machine and to all workspaces alike.
+FAMILIES = (1, 2, 10, 16)
+NO_FAMILY = 97  # Linux's EAFNOSUPPORT; the number of other systems is another one
 
 
 class Architecture(NamedTuple):
@@ -38,7 +43,7 @@ COMMON = {
     **{"mount_setattr": 442, "quotactl_fd": 443, "fchmodat2": 452, "open_tree_attr": 467},
 }
 X86_64 = {
-    **{"open": 2, "ioctl": 16, "clone": 56, "creat": 85, "chmod": 90, "fchmod": 91},
+    **{"open": 2, "ioctl": 16, "socket": 41, "clone": 56, "creat": 85, "chmod": 90, "fchmod": 91},
     **{"syslog": 103, "mknod": 133, "uselib": 134, "vhangup": 153, "pivot_root": 155},
     **{"acct": 163, "settimeofday": 164, "mount": 165, "umount2": 166, "swapon": 167},
     **{"swapoff": 168, "reboot": 169, "iopl": 172, "ioperm": 173, "init_module": 175},
@@ -57,7 +62,7 @@ AARCH64 = {
     **{"add_key": 217, "request_key": 218, "keyctl": 219, "clone": 220, "swapon": 224},
     **{"swapoff": 225, "perf_event_open": 241, "fanotify_init": 262, "open_by_handle_at": 265},
     **{"setns": 268, "process_vm_readv": 270, "process_vm_writev": 271, "finit_module": 273},
-    **{"bpf": 280, "userfaultfd": 282, "kexec_file_load": 294},
+    **{"bpf": 280, "userfaultfd": 282, "kexec_file_load": 294, "socket": 198},
 }
 ARCHITECTURES = {
     "x86_64": Architecture(0xC000003E, X86_64 | COMMON),
@@ -71,7 +76,7 @@ MISSING = ("clone3", "openat2", "io_uring_setup", "io_uring_enter", "io_uring_re
 MODES = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2}
 MODES |= {"creat": 1, "mknod": 1, "mknodat": 2}
 OPENING = {"open": (1, 2), "openat": (2, 3)}
-LOOKED_INTO = {"clone", "unshare", "ioctl", *MODES, *OPENING}
+LOOKED_INTO = {"clone", "unshare", "ioctl", "socket", *MODES, *OPENING}
 
 Instruction = tuple[int, int, int, int]
 
@@ -108,6 +113,9 @@ def _look_into(name: str) -> Sequence[Instruction]:
     if name == "ioctl":
         asks = (_argument(1), (EQUAL, 1, 0, TIOCSTI), (EQUAL, 0, 1, TIOCLINUX))
         return (*asks, _refuse(errno.EPERM), _return(ALLOW))
+    if name == "socket":
+        known = (it for family in FAMILIES for it in ((EQUAL, 0, 1, family), _return(ALLOW)))
+        return (_argument(0), *known, _refuse(NO_FAMILY))
     if name in OPENING:
         flags, mode = OPENING[name]
         creates = (_argument(flags), (ANY_BIT, 0, 3, CREATES))

@@ -3,7 +3,9 @@
 A workspace in a sandbox runs as the daemon's own user, so the uid of a socket does not tell it
 from its owner's; its place in the process tree does. While such workspaces run:
 
-- Every task of theirs is looked at. One that holds the socket decides, whoever else holds it.
+- Every task of theirs in our network is looked at: from a network of its own none connects to a
+  port of ours, and it may have opened millions of files. One that holds the socket decides,
+  whoever else holds it.
   So does a supervisor or this daemon: neither ever calls the daemon's API, but a workspace can
   hand them a socket of its own. Only the ports that lead to machines on AWS are dialled by the
   daemon itself.
@@ -43,7 +45,8 @@ class Peers:
             return False
         link = f"socket:[{inode}]"
         within = self._within()
-        if any(_holds(pid, link) for pid in within if not daemon_dials or pid != os.getpid()):
+        ours = (it for it in within if _is_in_our_network(it))
+        if any(_holds(pid, link) for pid in ours if not daemon_dials or pid != os.getpid()):
             return True
         if daemon_dials and _holds(os.getpid(), link):
             return False
@@ -119,6 +122,15 @@ def _leads(number: str, folder: int, link: str) -> bool:
         return os.readlink(number, dir_fd=folder) == link
     except OSError:  # it has just closed it; or this one alone is nobody's business
         return False
+
+
+def _is_in_our_network(pid: int) -> bool:
+    """Whether it is, or may be: who cannot be asked is."""
+    try:
+        theirs = os.stat(f"/proc/{pid}/ns/net")
+    except OSError:
+        return True
+    return os.path.samestat(theirs, os.stat("/proc/self/ns/net"))
 
 
 def _is_apart(pid: int) -> bool:

@@ -1,0 +1,88 @@
+"""The first program of a workspace: nothing that happens inside ends it or takes its place."""
+
+import contextlib
+import json
+import os
+import resource
+import socket
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from prism.agent import inside
+from prism.agent.seccomp import filter_for
+from tests.attacks.ordinary import as_ordinary
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it asks Linux's kernel")
+ENVIRONMENT = {"PATH": os.defpath}
+PATIENCE = 20
+FIRST_ALONE = 4  # descriptors: three that every program has, and none for a terminal
+
+
+class First:
+    """It, and its supervisor's end of the socket between them."""
+
+    def __init__(self, process, supervisor):
+        self.process, self._supervisor = process, supervisor
+        self._said = b""
+
+    def ask(self, request, given=()):
+        body = json.dumps(request).encode()
+        socket.send_fds(self._supervisor, [struct.pack("!I", len(body)) + body], given)
+
+    def answer(self):
+        while b"\n" not in self._said:
+            more = self._supervisor.recv(4096)
+            assert more, "it has ended"
+            self._said += more
+        line, _, self._said = self._said.partition(b"\n")
+        return json.loads(line)
+
+
+@contextlib.contextmanager
+def first(filter=b"", command=list):
+    """It runs outside of a sandbox, until the block ends."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(PATIENCE)
+    argv = [sys.executable, "-I", "-S", inside.__file__, str(theirs.fileno())]
+    with ours, subprocess.Popen(command(argv), pass_fds=[theirs.fileno()]) as process:
+        theirs.close()
+        try:
+            it = First(process, ours)
+            it.ask({"filter": filter.hex()})
+            assert "ready" in it.answer()
+            yield it
+        finally:
+            ours.shutdown(socket.SHUT_RDWR)
+
+
+def test_where_no_terminal_is_left_only_that_program_is_not_started():
+    """All workspaces of a computer share so many terminals: one could use them up."""
+    asked = {"environment": ENVIRONMENT, "folder": "/", "tty": [80, 24]}
+    with first() as it:
+        pid, number = it.process.pid, resource.RLIMIT_NOFILE
+        before = resource.prlimit(pid, number)
+        resource.prlimit(pid, number, (FIRST_ALONE, before[1]))
+        it.ask({"id": 1, "argv": ["/bin/true"], **asked})
+        assert it.answer() == {"id": 1, "exit": inside.CANNOT_START}
+        resource.prlimit(pid, number, before)
+        it.ask({"id": 2, "argv": ["/bin/true"], **asked})
+        assert it.answer().keys() == {"id", "pid"}
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or filter_for(os.uname().machine) is None, reason="no sandbox here"
+)
+def test_no_program_of_the_same_user_looks_into_it_or_writes_its_memory():
+    looks = "import os; open(f'/proc/{os.getppid()}/mem', 'r+b')"
+    words, said = os.pipe()
+    asked = {"environment": ENVIRONMENT, "folder": "/", "argv": [sys.executable, "-c", looks]}
+    with first(filter_for(os.uname().machine), as_ordinary) as it, open(os.devnull) as nothing:
+        it.ask({"id": 1, **asked}, [nothing.fileno(), said, said])
+        os.close(said)
+        with open(words) as text:
+            assert "PermissionError" in text.read()
+        it.answer()
+        assert it.answer() == {"id": 1, "exit": 1}

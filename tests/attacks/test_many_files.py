@@ -1,0 +1,54 @@
+"""A workspace opens files without end: the daemon still says quickly who connects to it."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from prism.providers.local import peers
+from tests.waiting import eventually
+
+APART = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+OWN_NETWORK = (*APART, "--net")
+
+
+def can_be_apart():
+    """Whether namespaces can be made here."""
+    if sys.platform != "linux" or not shutil.which("unshare"):
+        return False
+    return subprocess.run([*OWN_NETWORK, "true"], capture_output=True).returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not can_be_apart(), reason="no namespaces can be made here")
+
+
+@pytest.fixture(params=[(OWN_NETWORK, False), (APART, True)], ids=["own network", "shared"])
+def within(request):
+    """A supervisor, the first process of its workspace, and whether it has our network."""
+    command, is_ours = request.param
+    with subprocess.Popen([*command, "sleep", "infinity"]) as supervisor:
+        try:
+            yield supervisor.pid, _first(supervisor.pid), is_ours
+        finally:
+            supervisor.kill()
+
+
+def _first(supervisor):
+    def found():
+        below = psutil.Process(supervisor).children()
+        return [it.pid for it in below if it.name() == "sleep"]
+
+    return eventually(found)[0]
+
+
+def test_only_who_can_connect_is_searched_for_the_socket(within, monkeypatch):
+    supervisor, inside, is_ours = within
+    searched = set()
+    monkeypatch.setattr(peers, "_holds", lambda pid, link: searched.add(pid))
+    found = peers.Peers(lambda: True, lambda: {supervisor}).of_a_workspace(1)
+    assert found, "nobody is seen to hold it"
+    assert (inside in searched) == is_ours
+    assert os.getpid() in searched
