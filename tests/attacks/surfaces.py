@@ -60,7 +60,11 @@ SURFACES = {
         "tests/robustness/test_values.py",
         "tests/kit/test_http.py",
     ),
-    "clients": ("tests/attacks/test_clients.py", "tests/attacks/test_hostile_daemon.py"),
+    "clients": (
+        "tests/attacks/test_clients.py",
+        "tests/attacks/test_hostile_daemon.py",
+        "tests/attacks/test_links_from_workspaces.py",
+    ),
 }
 LISTED = {file for files in SURFACES.values() for file in files}
 HERE = {f"tests/attacks/{it.name}" for it in (ROOT / "tests/attacks").glob("test_*.py")}

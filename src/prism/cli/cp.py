@@ -81,6 +81,8 @@ def _cp(asked: Namespace) -> None:
     known = _kind(target, there) != "nothing"
     ends = (source, (target, place))
     argv = _program(it, ends, folder=is_folder, modern=there.modern, known=known)
+    if argv[0] == "scp":
+        _refuse_link_out(source.path if target.name else place, itself=not target.name)
     if not asked.json:
         become(argv)
     _run(argv, silent=True)
@@ -137,6 +139,26 @@ def _program(
     how = [*it.options, "-p", *(["-r"] if folder else []), *([] if shown else ["-q"])]
     dot = "/." if folder else ""
     return ["scp", *how, "--", _at(it, source, source.path) + dot, _at(it, *target)]
+
+
+def _refuse_link_out(path: str, *, itself: bool) -> None:
+    """Raise where a link leads out of what is copied here; `itself`: or the path is such a link.
+
+    An earlier copy may have brought it along from a workspace, which chooses whether it has
+    rsync. `scp` would write to where it leads, or read from there.
+    """
+    around = os.path.realpath(path)
+    tree = ((at, [*folders, *files]) for at, folders, files in os.walk(path))
+    links = (os.path.join(at, name) for at, names in tree for name in names)
+    found = [path] if itself and os.path.islink(path.rstrip("/")) else []
+    for link in [*found, *filter(os.path.islink, links)]:
+        leads = os.path.realpath(link)
+        if link == path or os.path.commonpath([around, leads]) != around:
+            raise CopyFailed(
+                "Nothing was copied",
+                details=f"{link} is a symbolic link to {leads}, and `scp` would follow it",
+                remediation="Remove the link, or install rsync 3 on both sides, which does not",
+            )
 
 
 def _at(it: Way, end: End, path: str) -> str:

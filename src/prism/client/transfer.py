@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from prism.client.faults import DaemonUnreachable
 from prism.client.wire import query, quoted
@@ -88,8 +89,12 @@ def download(
     part, done = f"{target}.prism-part", 0
     pieces = content(wire, name, path)
     next(pieces)  # it is there; else nothing is begun here
+    with suppress(FileNotFoundError):
+        os.unlink(part)
+    # Never through a link, which an earlier copy may have brought along from a workspace.
+    number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     try:
-        with open(part, "wb") as file:
+        with open(number, "wb") as file:
             for piece in pieces:
                 done += file.write(piece)
                 told(done)

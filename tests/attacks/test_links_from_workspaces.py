@@ -1,0 +1,76 @@
+"""A link that a copy brought along from a workspace: no later copy writes or reads through it."""
+
+import os
+
+import pytest
+
+from prism.client import transfer
+from tests.attacks.test_hostile_daemon import CONNECT, PLAIN, SSH
+from tests.cli.conftest import environ, prism  # noqa: F401  fixtures
+from tests.client.conftest import home, server, wire  # noqa: F401  fixtures
+
+# The workspace says that it has no rsync, so that `scp` is used, which follows links.
+ANSWERS = "#!/bin/sh\necho folder\n"
+COPIES = "#!/bin/sh\n: > {mark}\n"
+
+
+@pytest.fixture
+def cp(prism, server, home, tmp_path):  # noqa: F811
+    """`prism cp`, and whether it came to copying."""
+    programs, mark = tmp_path / "programs", tmp_path / "mark"
+    programs.mkdir()
+    for name, said in {"ssh": ANSWERS, "scp": COPIES.format(mark=mark)}.items():
+        (programs / name).write_text(said)
+        (programs / name).chmod(0o755)
+    server.on(CONNECT, {"ssh": SSH | {"command": PLAIN}, "services": {}})
+
+    def run(*ends):
+        done = prism("cp", *ends, PATH=str(programs))
+        return done, mark.exists()
+
+    return run
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A folder that was copied from a workspace, with a link in it to what is its owner's."""
+    owners, copied = tmp_path / "owners", tmp_path / "copied"
+    (owners / ".ssh").mkdir(parents=True)
+    (copied / "deep").mkdir(parents=True)
+    (copied / "data").write_text("1")
+    (copied / "again").symlink_to("data")
+    return copied
+
+
+@pytest.mark.parametrize("leads", ["../../owners/.ssh", "../../owners/not-there-yet", "/etc"])
+@pytest.mark.parametrize("way", ["here", "there"])
+def test_no_copy_goes_through_a_link_that_leads_out(cp, copied, leads, way):
+    (copied / "deep" / "link").symlink_to(leads)
+    ends = ("mine:copied", copied.parent) if way == "here" else (copied, "mine:")
+    done, was_copied = cp(*ends)
+    assert (done.returncode, was_copied) == (1, False), done.stderr
+    assert "deep/link is a symbolic link" in done.stderr
+
+
+def test_nor_onto_a_link(cp, copied):
+    (copied / "link").symlink_to("../owners/file")
+    done, was_copied = cp("mine:file", copied / "link")
+    assert (done.returncode, was_copied) == (1, False), done.stderr
+
+
+@pytest.mark.parametrize("way", ["here", "there"])
+def test_links_that_stay_within_do_no_harm(cp, copied, way):
+    ends = ("mine:copied", copied.parent) if way == "here" else (copied, "mine:")
+    done, was_copied = cp(*ends)
+    assert (done.returncode, was_copied) == (0, True), done.stderr
+
+
+def test_no_download_goes_through_a_link_in_the_place_of_its_part(copied, monkeypatch):
+    owners = copied.parent / "owners" / "file"
+    owners.write_text("the owner's")
+    (copied / "new.prism-part").symlink_to(owners)
+    monkeypatch.setattr(transfer, "content", lambda *_: iter([b"", b"hostile"]))
+    assert transfer.download(None, "mine", "new", os.fspath(copied / "new")) == len(b"hostile")
+    assert (copied / "new").read_text() == "hostile"
+    assert owners.read_text() == "the owner's"
+    assert {it.name for it in copied.iterdir()} == {"again", "data", "deep", "new"}
