@@ -19,12 +19,14 @@ from prism.settings import Settings
 from tests.conftest import HOME, PLACE
 from tests.doubles.volumes import MemoryVolumes
 from tests.money import Lab
+from tests.oracle.changes import Changes
 from tests.oracle.schedule import Schedule
 from tests.oracle.world import Recording
 from tests.proofs import record
 
 SHORT, LONG = 6, 40  # steps of a schedule
 QUICK, MANY = range(10), range(10, 70)  # on each database
+CHANGES, MORE = range(2), range(2, 32)
 RATES = {"XS": 20_800, "S": 41_600, "M": 83_200, "L": 166_400}
 
 
@@ -59,7 +61,7 @@ def play(request, tmp_path, prices):
         filled = request.getfixturevalue("filled")
         return request.getfixturevalue("copied")(filled, to="oracle")
 
-    def run(seed, steps):
+    def run(seed, steps, kind=Schedule):
         clock, url, houses = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC)), fresh(seed), []
         cloud, disks = Recording(clock), MemoryVolumes(clock)
         cloud.busy = disks.busy = timedelta(0)
@@ -76,7 +78,7 @@ def play(request, tmp_path, prices):
         lab = Lab(house(), clock)
         lab.again = lambda: lab.__init__(house(), clock)
         try:
-            schedule = Schedule(lab, cloud, prices, seed)
+            schedule = kind(lab, cloud, prices, seed)
             schedule.run(steps)
         finally:
             for made in houses:
@@ -119,4 +121,29 @@ def test_the_wire_says_what_the_account_says_many_times(play):
         f"{told['granted']:,} launches were granted and {told['refused']:,} refused. Laptops "
         "slept for up to four days, daemons came back, prices changed, and money was asked about "
         "before anybody had looked.",
+    )
+
+
+@pytest.mark.parametrize("seed", CHANGES)
+def test_one_question_has_one_answer(play, seed):
+    """Between all pages, with several pools whose money is given, taken and ended."""
+    assert play(seed, SHORT, Changes)["values"] > 300
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(5400)
+def test_one_question_has_one_answer_many_times(play):
+    told = Counter()
+    for seed in MORE:
+        told += Counter(play(seed, SHORT * 3, Changes))
+    assert told["granted"]
+    assert told["refused"]
+    record(
+        f"Money on each page against every other page, on {play.where}",
+        f"{len(MORE)} random schedules, {told['steps']:,} steps with three pools of all periods, "
+        f"given, taken, moved, changed and ended: {told['values']:,} pairs of numbers on pages "
+        "that answer the same question are equal; what a plan reserves and leaves, and until "
+        "when, is what the budget says then; what a refusal says would be granted is, and an "
+        f"hour more is not. {told['granted']:,} launches were granted, {told['refused']:,} "
+        "refused.",
     )

@@ -1,0 +1,174 @@
+"""A random schedule of people whose money comes from several pools, and is moved and changed."""
+
+import re
+from datetime import timedelta
+
+from tests.oracle.comparisons import CENT, Comparisons
+from tests.oracle.ledger import Thing
+from tests.oracle.schedule import MOVES, PERIODS, ZONES, Schedule
+
+HOURS = re.compile(r"pays for ([\d.]+) h")
+WITH_MONEY = (*MOVES, ("money", 5))
+
+
+class Changes(Schedule):
+    """Two projects, and three pools that may end, shrink, and be given to others."""
+
+    def setting(self):
+        r = self.random
+        self.comparisons = Comparisons(self.lab)
+        self.lab.clock.advance(days=r.randrange(330), seconds=r.randrange(86400))
+        self.cloud.faults.slow = timedelta(minutes=r.choice((0, 0, 4)))
+        sleeps, ends = r.choice((None, 30.0, 90.0)), r.choice((100.0, 60.0))
+        limits = {"auto_hibernate_threshold": sleeps, "prevent_launch_threshold": ends}
+        self.lab.project("one", r.choice((8.0, 40.0)), **limits)
+        self.lab.project("two")
+        for pool in "abc":
+            end = r.choice((None, None, 2, 5, 20))
+            body = {} if end is None else {"end_date": self.moment(end)}
+            amount, kind = r.choice((3.0, 10.0, 50.0)), r.choice(PERIODS)
+            self.lab.pool(pool, amount, kind, time_zone=r.choice(ZONES), **body)
+        for project in ("one", "two"):
+            for pool in r.sample("abc", r.choice((1, 2))):
+                self.allocate(pool, project)
+
+    def run(self, steps):
+        names, weights = zip(*WITH_MONEY, strict=True)
+        for _ in range(steps):
+            getattr(self, self.random.choices(names, weights)[0])()
+            self.counts["steps"] += 1
+            self.settle(seconds=31)
+            self.comparisons.all()
+        self.counts["values"] = self.comparisons.count
+
+    def compare(self):
+        """Only between steps, when somebody has looked."""
+
+    def observe(self):
+        """Nothing is kept beside it: one page is compared with another."""
+
+    def moment(self, days):
+        return f"{self.lab.clock.now() + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
+
+    def allocate(self, pool, project):
+        shown = self.lab.get(f"budgets/{pool}")
+        free = shown["total_amount"] - shown["allocated_amount"]
+        if free >= 0.02:
+            amount = round(free * self.random.choice((0.5, 0.9)), 2)
+            who = {"project_id": project, "allocated_by": "pi@x.edu"}
+            given = self.lab.post("allocations", budget_id=pool, allocated_amount=amount, **who)
+            assert given.status_code in {201, 409}, given.text
+
+    def payer(self, project):
+        """A pool that may pay for it, of those that it has money from."""
+        caps = self.lab.get(f"projects/{project}/budget")["caps"]
+        pools = [it["cap"].split("'")[1] for it in caps if it["scope"] == "pool"]
+        return {"budget": self.random.choice(pools)} if pools else {}
+
+    def ordered(self):
+        r = self.random
+        project, hours = r.choice(("one", "two")), r.choice((None, 1, 5, 30, 200))
+        disk = {"ebs_volume_size": r.choice((8, 20, 100))}
+        order = {"size": r.choice(("S", "L", "XL")), "project": project, "storage": disk}
+        order |= self.payer(project)
+        return order if hours is None else order | {"ttl_hours": hours}
+
+    def launch(self):
+        """What the plan says is what the budget says then; what a refusal says is granted."""
+        name, order = self.named("w"), self.ordered()
+        page = f"projects/{order['project']}/budget"
+        before = self.lab.get(page)
+        plan = self.lab.launch(name, dry_run=True, **order)
+        answer = self.lab.launch(name, **order)
+        assert (plan.status_code == 200) == (answer.status_code == 201), "plan and admission agree"
+        if answer.status_code == 403:
+            self.counts["refused"] += 1
+            return self.denied(answer.json()["error"], before, order)
+        assert answer.status_code == 201, answer.text
+        assert before["no_launches"] is None
+        self.counts["granted"] += 1
+        self.account.things[name] = Thing(name, 0)
+        self.planned(plan.json(), before, self.lab.get(page))
+        return self.settle()
+
+    def planned(self, plan, before, after):
+        was, now = ({it["cap"]: it for it in page["caps"]} for page in (before, after))
+        for cap in plan["caps"]:
+            name = cap["cap"]
+            self.comparisons.same("leaves", cap["leaves"], now[name]["left"])
+            rise = now[name]["reserved"] - was[name]["reserved"]
+            self.comparisons.same("reserves", cap["reserves"], rise, CENT)
+        dates = [now[it["cap"]]["runs_out_on"] for it in plan["caps"]]
+        least = min((it for it in dates if it), default=None)
+        asleep = any("sleep at" in note for note in plan["notes"])
+        assert asleep or plan["lasts_until"] == least, (plan, dates)
+
+    def denied(self, error, before, order=None):
+        """Its numbers are those of the cap that it names; asked for its hours, it is granted."""
+        said, caps = error["data"], {it["cap"]: it for it in before["caps"]}
+        named = next((it for it in caps if error["message"].startswith(f"The {it} ")), None)
+        if named and "has not enough" in error["message"] and "period" not in error["details"]:
+            self.comparisons.same("cap", said["cap"], caps[named]["amount"], CENT)
+            self.comparisons.same("settled", said["settled"], caps[named]["settled"], CENT)
+            self.comparisons.same("reserved", said["reserved"], caps[named]["reserved"], CENT)
+        hours = HOURS.search(error["details"])
+        if order is not None and hours and (whole := int(float(hours[1]))):
+            for ttl, status in ((whole, 200), (whole + 1, 403)):
+                asked = order | {"ttl_hours": ttl}
+                assert self.lab.launch("again", dry_run=True, **asked).status_code == status, error
+
+    def volume(self):
+        project, name = self.random.choice(("one", "two")), self.named("v")
+        before = self.lab.get(f"projects/{project}/budget")
+        size = self.random.choice((5, 25, 200))
+        body = {"type": "ebs", "name": name, "size_gb": size, "project": project}
+        answer = self.lab.post("storage/volumes/create", **body, **self.payer(project))
+        if answer.status_code == 403:
+            return self.denied(answer.json()["error"], before)
+        assert answer.status_code == 201, answer.text
+        self.account.things[name] = Thing(name, 0, kept=[(self.now, None)])
+        return self.settle()
+
+    def move(self):
+        if name := self.pick({"running", "stopped", "hibernated"}):
+            to = self.random.choice(("one", "two"))
+            answer = self.lab.verb(name, "move", project=to, **self.payer(to))
+            assert answer.status_code in {200, 403}, answer.text
+            self.settle()
+
+    def blind(self):
+        """Everything that decides about money comes before a look."""
+        self.lab.clock.advance(hours=self.random.choice((1, 5, 50)), seconds=7)
+        self.lab.house.rooms.prices.hurry()
+        self.lab.house.rooms.keeper.patrol()
+        self.lab.house.rooms.keeper.once()
+        self.settle()
+
+    def money(self):
+        """Somebody gives, takes, moves or ends it; what may not be is refused."""
+        r = self.random
+        pool = r.choice("abc")
+        parts = self.lab.get(f"budgets/{pool}/allocations")["allocations"]
+        what = r.choice(("give", "take", "move", "change", "total", "end", "cap"))
+        if what == "give":
+            self.allocate(pool, r.choice(("one", "two")))
+        elif what in {"take", "change"} and parts:
+            self.changed(r.choice(parts), what)
+        elif what == "move" and len(parts) > 1:
+            one, other = r.sample(parts, 2)
+            ends = {"source_allocation_id": one["id"], "destination_allocation_id": other["id"]}
+            self.lab.post("reallocations", amount=max(0.01, round(one["left"] / 3, 2)), **ends)
+        elif what == "total":
+            self.lab.put(f"budgets/{pool}", total_amount=r.choice((2.0, 10.0, 60.0)))
+        elif what == "end":
+            self.lab.put(f"budgets/{pool}", end_date=self.moment(r.choice((-3, 0.2, 2, 30))))
+        elif what == "cap":
+            self.lab.put("projects/one", budget={"total_allocated": r.choice((None, 5.0, 50.0))})
+        self.settle()
+
+    def changed(self, part, what):
+        if what == "take":
+            self.lab.http("DELETE", f"/api/v1/allocations/{part['id']}")
+        else:
+            amount = max(0.01, round(part["allocated_amount"] * self.random.choice((0.5, 1.3)), 2))
+            self.lab.put(f"allocations/{part['id']}", allocated_amount=amount)

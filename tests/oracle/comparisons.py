@@ -1,0 +1,144 @@
+"""Every number on the wire against each other one that answers the same question."""
+
+from datetime import date, timedelta
+
+START = "2026-01-01"
+SAID_TWICE = (
+    "spent", "reserved", "left", "no_launches", "runs_out_on", "because", "caps", "unpriced",
+    "not_limited", "as_of",
+)  # fmt: skip
+CENT = 0.0101  # two numbers that are rounded by themselves
+
+
+class Comparisons:
+    """Asks a lab for all its pages, and counts what it compared."""
+
+    def __init__(self, lab):
+        self.lab, self.count = lab, 0
+
+    def same(self, what, one, other, within=1e-6):
+        """One question has one answer."""
+        self.count += 1
+        same = one is other if None in (one, other) else abs(one - other) <= within
+        assert same, (what, one, other, str(self.lab.clock.now()))
+
+    def all(self):
+        """All of them, at one moment."""
+        today = self.lab.clock.now().date()
+        self.period = f"start_date={START}&end_date={today}"
+        lines = self.lab.get(f"costs/export?{self.period}")
+        self.paid = [it for it in lines if it["kind"] != "asleep"]
+        self.slept = [it for it in lines if it["kind"] == "asleep"]
+        self.projects = {it["name"]: it for it in self.lab.get("projects")}
+        self.pools = {it["name"]: it for it in self.lab.get("budgets")["budgets"]}
+        self.parts = {}
+        self.charts()
+        for name, pool in self.pools.items():
+            self.pool(name, pool)
+        for name, shown in self.projects.items():
+            self.project(name, shown)
+            self.reports(name, shown)
+        self.now()
+
+    def charts(self):
+        """Each width of a bar has the sum of the export."""
+        exact = sum(it["micros"] for it in self.paid)
+        for width in ("daily", "weekly", "monthly"):
+            chart = self.lab.get(f"costs/history?{self.period}&granularity={width}")
+            bars = chart["daily_costs"]
+            self.same(width, sum(it["micros"] for it in bars), exact)
+            for total in (sum(it["cost"] for it in bars), sum(it["cost"] for it in self.paid)):
+                self.same(f"{width} in cents", total, chart["total_cost"])
+            saved = sum(it["hibernation_savings"] for it in bars)
+            self.same(f"{width} saved", saved, sum(it["cost"] for it in self.slept))
+
+    def pool(self, name, pool):
+        """Its list, its summary, and what projects have of it."""
+        summary = self.lab.get(f"budgets/{name}/summary")
+        assert summary["budget"] == pool
+        parts = summary["allocations"]
+        assert parts == self.lab.get(f"budgets/{name}/allocations")["allocations"]
+        self.parts |= {it["id"]: it for it in parts}
+        several = CENT * (len(parts) + 1)
+        given = sum(it["allocated_amount"] for it in parts)
+        self.same("allocated", pool["allocated_amount"], given, several)
+        spenders = summary["top_spending_projects"]
+        self.same("spenders", sum(it["spent"] for it in spenders), pool["spent"], several)
+        former = sum(it["spent"] for it in spenders if it["formerly"])
+        spent = sum(it["spent"] for it in parts)
+        self.same("spent of a pool", pool["spent"], spent + former, several)
+        reserved = sum(it["reserved"] for it in parts)
+        self.same("reserved of a pool", pool["reserved"], reserved, several)
+
+    def project(self, name, shown):
+        """Its list, page, budget, forecast, analysis, and the lines of its caps."""
+        budget = self.lab.get(f"projects/{name}/budget")
+        forecast = self.lab.get(f"projects/{name}/forecast")
+        analysis = self.lab.get(f"projects/{name}/cost-analysis")
+        assert self.lab.get(f"projects/{name}") == shown
+        for word in SAID_TWICE:
+            assert budget[word] == forecast[word], word
+        money = shown["budget"]
+        for word in ("total_allocated", "current_spend", "spent", "reserved", "left", "remaining"):
+            self.same(f"{word} of {name}", money[word], budget[word])
+        self.same("burn", money["monthly_burn_rate"], analysis["current_monthly_burn"])
+        self.same("pace", analysis["projected_monthly_burn"], forecast["monthly"])
+        ever = sum(it["micros"] for it in self.paid if it["project"] == shown["id"])
+        self.same("spent ever", budget["current_spend"], round(ever, -4) / 1e6)
+        kinds = [it for it in budget["cost_breakdown"].values() if it is not None]
+        self.same("breakdown", sum(kinds), budget["current_spend"])
+        spenders = budget["top_spending_instances"]
+        if len(spenders) < 10:
+            self.same("on what", sum(it["cost"] for it in spenders), budget["current_spend"])
+        self.caps(budget)
+
+    def caps(self, budget):
+        """Each is what its own page says, and the headline is made of them."""
+        caps, live = budget["caps"], []
+        own = [it for it in caps if it["scope"] == "project"]
+        for part, pool in zip(caps[len(own) :: 2], caps[len(own) + 1 :: 2], strict=True):
+            shown = self.pools[pool["cap"].split("'")[1]]
+            for word in ("spent", "reserved", "spent_after_end"):
+                self.same(f"{word} of an allocation", part[word], self.parts[part["id"]][word])
+                self.same(f"{word} of a pool", pool[word], shown[word])
+            self.same("left of a pool", pool["left"], shown["left"])
+            left = min(part["left"], pool["left"])
+            self.same("left of an allocation", self.parts[part["id"]]["left"], left)
+            if shown["period_start"]:
+                live.append((part, left))
+        for cap in caps:
+            assert cap["runs_out_on"] is None or cap["runs_out_on"] >= budget["as_of"], cap
+            if cap["left"]:
+                self.same("a cap", cap["spent"] + cap["reserved"] + cap["left"], cap["amount"])
+        if caps:
+            given = [sum(left for _, left in live)] if len(caps) > len(own) else []
+            self.same("left", budget["left"], min([*(it["left"] for it in own), *given]))
+            counted = own or [part for part, _ in live]
+            for word in ("spent", "reserved"):
+                total = sum(it[word] for it in counted)
+                self.same(word, budget[word], total, CENT * (len(live) + 1))
+
+    def reports(self, name, shown):
+        """The months add up, and so do the tables of each."""
+        month, total = date(2025, 12, 1), 0
+        while month <= self.lab.clock.now().date() + timedelta(days=1):
+            page = self.lab.get(f"projects/{name}/report?month={month:%Y-%m}")
+            total += page["micros"]
+            for table in ("by_kind", "by_workspace", "by_user", "by_budget"):
+                self.same(table, sum(it["cost"] for it in page[table]), page["total"])
+                self.same(table, sum(it["micros"] for it in page[table]), page["micros"])
+            month = (month + timedelta(days=32)).replace(day=1)
+        ever = sum(it["micros"] for it in self.paid if it["project"] == shown["id"])
+        self.same("months", total, ever)
+
+    def now(self):
+        """What is paid at this moment is what all forecasts and what has no project pay."""
+        current = self.lab.get("costs/current")
+        forecasts = [self.lab.get(f"projects/{name}/forecast") for name in self.projects]
+        nobodys = [it for it in self.paid if it["project"] is None and it["ended"] is None]
+        monthly = sum(it["rate"] * (720 // it["rate_hours"]) for it in nobodys)
+        monthly += sum(it["monthly"] or 0 for it in forecasts)
+        several = CENT * (len(forecasts) + 1)
+        self.same("a month", current["total_monthly_projection"], monthly, several)
+        parts = sum(current["cost_breakdown"].values())
+        self.same("an hour", current["total_current_hourly"], parts)
