@@ -201,3 +201,18 @@ def test_what_came_up_and_went_down_unseen_has_cost_its_run(lab, cloud, verb):
     assert [it for it in lab.segments() if it.kind == "compute"][-1].reconstructed
     started = [it for it in cloud.calls if it.startswith("start")]
     assert len(started) == (verb == "start"), "it had its run, and is not started once more"
+
+
+def test_what_a_workspace_is_listed_to_have_cost_counts_no_time_that_never_ran(asleep):
+    """Before a look after the gap, and after it: as its project says."""
+
+    def looked(lab):
+        lab.settle()
+        lab.settle(seconds=31)  # a list is as of the last settlement
+
+    for look in (keeper, looked):
+        look(asleep)
+        [listed] = asleep.get("instances")
+        ever = asleep.get("projects/lab/budget")["current_spend"]
+        assert listed["current_spend"] == ever == round(asleep.recount(), -4) / 1e6
+    assert asleep.recount(kind="compute") == RATE
