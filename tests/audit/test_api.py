@@ -6,6 +6,7 @@ from io import StringIO
 
 from prism.kit import journal
 from tests.shapes import failed
+from tests.workspaces.test_api import settle
 
 LOG = "/api/v1/audit"
 
@@ -40,6 +41,33 @@ def test_what_was_changed_in_a_project_is_there_with_both_values(http):
     newest = http("GET", f"{LOG}?event=project_changed").json()[0]
     assert newest["before"] == {"description": "", "cap": None}
     assert newest["after"] == {"description": "new", "cap": 5_000_000, "cap_usd": 5.0}
+
+
+def test_the_last_events_of_one_workspace(http, house, clock):
+    http.launch()
+    http.launch("other")
+    path = "/api/v1/instances/mine/events"
+    id = http("GET", "/api/v1/instances/mine").json()["id"]
+    found = http("GET", path).json()
+    assert {it["subject"] for it in found} == {"mine"}
+    assert found == http("GET", f"/api/v1/instances/{id}/events").json()
+    assert http("GET", f"{path}?limit=1").json() == found[:1]
+    clock.advance(hours=1)
+    http.post("mine", "extend")
+    assert http("GET", path).json()[0]["event"] == "instance_extended"
+    failed(http("GET", "/api/v1/instances/none/events"), 404, "INSTANCE_NOT_FOUND")
+    failed(http("GET", f"{path}?limit=0"), 422, "VALIDATION_FAILED")
+
+
+def test_what_was_before_a_workspace_of_the_same_name_is_not_its_own(http, house, cloud, clock):
+    http.launch()
+    settle(house, clock)
+    http.post("mine", "terminate", json={"confirm": "DELETE"})
+    settle(house, clock)
+    clock.advance(hours=1)
+    http.launch()
+    found = http("GET", "/api/v1/instances/mine/events").json()
+    assert [it["data"].get("verb") for it in found] == ["launch"]
 
 
 def test_filters(http, clock):

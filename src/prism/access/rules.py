@@ -49,6 +49,7 @@ TABLE: Mapping[str, Rule] = {
     "GET {}/instances/{name}": SEE,
     "PUT {}/instances/{name}": HANDLE,
     "GET {}/instances/{name}/hibernation-status": SEE,
+    "GET {}/instances/{name}/events": SEE,
     "POST {}/instances/{name}/stop": HANDLE,
     "POST {}/instances/{name}/start": HANDLE,
     "POST {}/instances/{name}/hibernate": HANDLE,

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from prism.audit.model import LIMIT, MOST, Entry, Wanted
 from prism.audit.plan import table
@@ -52,6 +52,14 @@ def audit(
         return Response(table(entries).encode(), media_type="text/csv", headers=headers)
     body = msgspec.json.encode(entries)
     return Response(body, media_type="application/json", headers=headers)
+
+
+@get("/api/v1/instances/{name:str}/events", tags=["instances"], sync_to_thread=True)
+def events_of_instance(
+    name: FromPath[str], log: NamedDependency[AuditService], limit: Limit = LIMIT
+) -> list[Entry]:
+    """What happened to one workspace, the newest first."""
+    return log.of_workspace(name, limit)
 
 
 def _moment(name: str, said: str | None) -> datetime | None:

@@ -1,6 +1,7 @@
 """What somebody may read of the audit log."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from prism.access.model import Subject, current
 from prism.access.plan import sees
@@ -16,10 +17,18 @@ SPAN = 100_000  # facts that one request looks through for somebody who may see 
 
 
 class AuditService:
-    """The audit log; `workspace` says whose a workspace is."""
+    """The audit log; `workspace` says whose a workspace is.
 
-    def __init__(self, db: Database, workspace: Workspace) -> None:
-        self._db, self._workspace = db, workspace
+    `launched` says what the workspace of a name or id is called, and when it was launched.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        workspace: Workspace,
+        launched: Callable[[str], tuple[str, datetime]],
+    ) -> None:
+        self._db, self._workspace, self._launched = db, workspace, launched
 
     def entries(self, wanted: Wanted) -> tuple[list[Entry], int | None]:
         """Those that fit and that the caller may see, the newest first; where the next begins.
@@ -43,6 +52,11 @@ class AuditService:
             found = found[: wanted.limit]
             end = found[-1].id
         return [entry(fact) for fact in found], end or None
+
+    def of_workspace(self, name: str, limit: int) -> list[Entry]:
+        """The last events of one that is there, by its name or id; raises `NotFound`."""
+        called, since = self._launched(name)
+        return self.entries(Wanted(subject=called, since=since, limit=limit))[0]
 
     def _seen(self) -> Callable[[Recorded], bool]:
         caller = current()

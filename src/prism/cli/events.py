@@ -8,8 +8,10 @@ from prism.cli.clean_output import escaped
 from prism.cli.link import daemon
 from prism.cli.moments import here
 from prism.cli.money import in_dollars
-from prism.cli.terminal import clean
+from prism.cli.terminal import clean, show_json
+from prism.cli.words import Usage
 from prism.client.stream import events
+from prism.client.wire import query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -18,11 +20,25 @@ if TYPE_CHECKING:
 
 
 def _events(asked: Namespace) -> None:
+    if asked.last is not None:
+        return _last(asked)
     for event in events(daemon(), asked.since):
         if asked.name and event.get("subject") != asked.name:
             continue
         said = escaped(json.dumps(event, ensure_ascii=False)) if asked.json else _line(event)
         print(said, flush=True)
+    return None
+
+
+def _last(asked: Namespace) -> None:
+    """Those that are over, the oldest first."""
+    if asked.name is None:
+        raise Usage("--last needs the name of a workspace", "Of everything: `prism audit`")
+    path = f"/instances/{quoted(asked.name)}/events{query(limit=asked.last)}"
+    found = daemon().ask("GET", path)[::-1]
+    if asked.json:
+        return show_json(found)
+    return print("\n".join(_line(event) for event in found))
 
 
 def _line(event: dict[str, Any]) -> str:
@@ -36,6 +52,9 @@ def _line(event: dict[str, Any]) -> str:
 
 def _arguments(made: ArgumentParser) -> None:
     made.add_argument("name", metavar="NAME", nargs="?", help="only those about this workspace")
+    made.add_argument(
+        "--last", type=int, metavar="N", help="the last N of the workspace, and then end"
+    )
     made.add_argument(
         "--since", metavar="ID", help="begin after this event; 0 shows all that are kept"
     )

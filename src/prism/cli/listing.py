@@ -77,7 +77,7 @@ def _say_who_waits(wire: Wire, found: list[dict[str, Any]]) -> None:
     from prism.cli.away import reasons  # noqa: PLC0415  cold start: only for what is under way
 
     for name, why in reasons(wire, found).items():
-        say(f"{name} waits: {why}; see `prism doctor`")
+        say(f"{name} waits: {why.rstrip('.')}; see `prism doctor`")
 
 
 def _rows(found: list[dict[str, Any]]) -> list[tuple[object, ...]]:

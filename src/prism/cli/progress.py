@@ -35,7 +35,7 @@ class Progress:
         stage, percent = stage_of(seen)
         said = clean(stage or seen["state"])
         if why:
-            said = f"{said}, waiting: {clean(why)}; see `prism doctor`"
+            said = f"{said}, waiting: {clean(why).rstrip('.')}; see `prism doctor`"
         if self._moving:
             self._redraw(self._line(percent, said))
         elif said != self._last:

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 import msgspec
 
+from prism.audit.model import Entry
 from prism.client.connection import connection
 from prism.client.typed import ask, understood
 from prism.client.waiting import follow
@@ -153,6 +154,11 @@ class Workspaces:
     def hibernation_status(self, name: str) -> Hibernation:
         """Whether it can sleep, and since when it does."""
         return ask(self._wire, "GET", _path(name, "hibernation-status"), Hibernation)
+
+    def events(self, name: str, last: int = 100) -> builtins.list[Entry]:
+        """The last of what happened to it, the newest first; at most 1,000."""
+        path = f"{_path(name, 'events')}{query(limit=last)}"
+        return ask(self._wire, "GET", path, builtins.list[Entry])
 
     def wait(
         self, name: str, goal: State | str = State.RUNNING, seconds: float | None = None

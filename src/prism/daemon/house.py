@@ -87,6 +87,7 @@ ROUTES: list[Any] = [
     tokens.router,
     invitations.router,
     audit.audit,
+    audit.events_of_instance,
     storage.volumes,
     storage.snapshots,
     templates.router,

@@ -7,6 +7,7 @@ making is nobody's concern. A new room adds its properties here, its routes and 
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -248,7 +249,7 @@ class Rooms(PlaceRooms):
     @cached_property
     def audit(self) -> AuditService:
         """Who may see which facts, afterwards."""
-        return AuditService(self.db, self._whose)
+        return AuditService(self.db, self._whose, self._launched)
 
     @cached_property
     def invitations(self) -> InvitationService:
@@ -312,6 +313,11 @@ class Rooms(PlaceRooms):
         except DatabaseUnavailable as away:
             log.debug("profiles as they were: %s", away)
         return self._profiles
+
+    def _launched(self, name: str) -> tuple[str, datetime]:
+        """What a workspace is called, and when it was launched; raises `WorkspaceNotFound`."""
+        it = self.snapshot.pages.named(name).workspace
+        return it.name, it.launched_at
 
     def _whose(self, workspace: str) -> Subject | None:
         kept = self.snapshot.pages.rows.get(workspace)
