@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from prism.recovery.model import Adopted, Looked, Orphan
+from prism.recovery.model import Adopted, Looked, Orphan, StorageOrphan
 from tests.client.filled import filled
 
 PLACE = filled(Looked, place="local:x", looked_at="2026-01-01T00:00:00Z", problem=None)
@@ -44,6 +44,29 @@ def test_orphans_are_a_table_with_age_and_cost(prism, server):
     for word in ("i-0123456789abcdef0", "mine", "2h 0m", "$0.0416", "$0.08", "ada"):
         assert word in row
     assert json.loads(prism("orphans", "--json").stdout) == said
+
+
+def test_a_second_snapshot_is_shown_with_its_price_and_the_command_that_removes_it(prism, server):
+    command = "aws ec2 delete-snapshot --region us-east-1 --snapshot-id snap-2"
+    second = filled(
+        StorageOrphan,
+        id="snap-2",
+        name="copy",
+        kind="snapshot",
+        size_gb=10,
+        monthly_cost=0.5,
+        age_seconds=60,
+        owner="ada",
+        removed_by=command,
+    )
+    said = {"orphans": [], "storage": [second], "places": [PLACE]}
+    server.on("GET /orphans", said)
+    done = prism("orphans")
+    [row] = [line for line in done.stdout.splitlines() if line.startswith("snap-2")]
+    assert ("snapshot" in row, "$0.50" in row) == (True, True)
+    note = " ".join(done.stderr.split())
+    assert f"snap-2 is a second snapshot of one request; remove it: `{command}`" in note
+    assert json.loads(prism("orphans", "--json").stdout)["storage"][0]["removed_by"] == command
 
 
 def test_none_is_said_and_so_is_a_place_that_did_not_answer(prism, server):

@@ -341,3 +341,35 @@ def test_volumes_and_snapshots_are_known_again_by_their_tags(start, aws):
     made(after, lambda one: ids(one) == before)
     [copy] = after.get("snapshots")
     assert (copy["source"], copy["source_type"], copy["size_gb"]) == ("ebs", "volume", 12)
+
+
+def test_a_second_snapshot_of_one_request_is_shown_with_its_price_and_its_end(start, aws):
+    """`CreateSnapshot` takes no token, so a call that arrives twice makes two."""
+    it = start()
+    it.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
+
+    def becomes_so(holds):
+        def so():
+            aws.clock.advance(5)
+            it.house.settle()
+            return holds()
+
+        return eventually(so, 60)
+
+    becomes_so(lambda: it.get("storage/volumes")["ebs_volumes"][0]["state"] == "available")
+    aws.fault(action="CreateSnapshot", do="twice")
+    it.post("snapshots", 201, name="copy", volume="data")
+    becomes_so(lambda: it.get("snapshots")[0]["state"] == "completed")
+    [row] = it.get("snapshots")
+    [second] = becomes_so(lambda: it.get("orphans")["storage"])
+    assert (second["kind"], second["size_gb"]) == ("snapshot", 10)
+    assert second["id"] != row["snapshot_id"]
+    assert second["monthly_cost"] == pytest.approx(0.5)
+    command = f"aws ec2 delete-snapshot --region us-east-1 --snapshot-id {second['id']}"
+    assert second["removed_by"] == command
+    [left] = it.recover()["left"]
+    assert (left["id"], command in left["why"]) == (second["id"], True)
+    assert [one["name"] for one in it.get("snapshots")] == ["copy"]
+    boto3.client("ec2").delete_snapshot(SnapshotId=second["id"])
+    becomes_so(lambda: not it.get("orphans")["storage"])
+    assert [one["snapshot_id"] for one in it.get("snapshots")] == [row["snapshot_id"]]
