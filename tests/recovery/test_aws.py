@@ -373,3 +373,34 @@ def test_a_second_snapshot_of_one_request_is_shown_with_its_price_and_its_end(st
     boto3.client("ec2").delete_snapshot(SnapshotId=second["id"])
     becomes_so(lambda: not it.get("orphans")["storage"])
     assert [one["snapshot_id"] for one in it.get("snapshots")] == [row["snapshot_id"]]
+
+
+def test_storage_whose_tags_somebody_removed_is_not_called_gone(start, aws):
+    it = start()
+    it.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
+
+    def passes(times=1):
+        for _ in range(times):
+            aws.clock.advance(150)
+            it.house.settle()
+
+    def volume():
+        return it.get("storage/volumes")["ebs_volumes"][0]
+
+    passes(3)
+    it.post("snapshots", 201, name="copy", volume="data")
+    passes(3)
+    [copy] = it.get("snapshots")
+    assert (volume()["state"], copy["state"]) == ("available", "completed")
+    ids = [volume()["volume_id"], copy["snapshot_id"]]
+    boto3.client("ec2").delete_tags(Resources=ids)
+    passes(5)
+    [copy] = it.get("snapshots")
+    assert (volume()["state"], volume()["failure"]) == ("available", None)
+    assert (copy["state"], copy["failure"]) == ("completed", None)
+    assert it.get("orphans")["storage"] == []
+    it.http("DELETE", "/api/v1/storage/volumes/data")
+    it.http("DELETE", "/api/v1/snapshots/copy")
+    passes(5)
+    assert boto3.client("ec2").describe_volumes(VolumeIds=[])["Volumes"] == []
+    assert boto3.client("ec2").describe_snapshots(OwnerIds=["self"])["Snapshots"] == []

@@ -13,7 +13,7 @@ from prism.kit.db import Database, Tx
 from prism.kit.reconcile import NEVER, Claim, Found
 from prism.storage import store
 from prism.storage.events import SnapshotSeen, about
-from prism.storage.look import Look
+from prism.storage.look import Look, copy_order
 from prism.storage.model import Host, Hosts, Meter, Seen, Snapshot, Trouble, Verb, Volume
 from prism.storage.plan import (
     Act,
@@ -67,7 +67,11 @@ class SnapshotReconciler:
 
     def look(self) -> Look:
         """Everything of ours, once."""
-        return Look(self._places)
+        return Look(self._places, self._named)
+
+    def _named(self, project: str | None) -> str | None:
+        with self._db.read() as sql:
+            return called(sql, project)
 
     def reconcile(self, claim: Claim, view: Look) -> Found:
         """Take one snapshot one step closer."""
@@ -126,11 +130,7 @@ class SnapshotReconciler:
         return {}
 
     def _order(self, it: Snapshot) -> CopyOrder:
-        with self._db.read() as sql:
-            project = called(sql, it.project)
-        return CopyOrder(
-            key=it.id, name=it.name, owner=it.owner, project=project, source=it.source_name
-        )
+        return copy_order(it, self._named(it.project))
 
     def _source(self, it: Snapshot, host: Host | None) -> str:
         """The id at the provider of what is to be copied."""

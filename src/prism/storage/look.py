@@ -1,11 +1,21 @@
 """What there is in the world: each part of each place is surveyed once, when it is asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
 from prism.errors import Problem, Unavailable
 from prism.storage.model import Kind, Seen, Snapshot, Verb, Volume
-from prism.storage.ports import Copy, Disk, DiskUnreadable, Part, Survey, Volumes
+from prism.storage.ports import (
+    Copy,
+    CopyOrder,
+    Disk,
+    DiskUnreadable,
+    FindsStorageById,
+    Part,
+    Survey,
+    VolumeOrder,
+    Volumes,
+)
 
 PART_OF = {Kind.EBS: Part.EBS, Kind.EFS: Part.EFS}
 
@@ -13,8 +23,13 @@ PART_OF = {Kind.EBS: Part.EBS, Kind.EFS: Part.EFS}
 class Look:
     """One look at the world, for as many rows as there are."""
 
-    def __init__(self, places: Mapping[str, Volumes]) -> None:
-        self._places, self._lock = places, Lock()
+    def __init__(
+        self,
+        places: Mapping[str, Volumes],
+        named: Callable[[str | None], str | None] = lambda project: project,
+    ) -> None:
+        """`named` answers with the name of the project with an id."""
+        self._places, self._lock, self._named = places, Lock(), named
         self._disks: dict[tuple[str, Part], dict[str, Disk] | Unavailable] = {}
         self._copies: dict[str, dict[str, Copy] | Unavailable] = {}
         self._unreadable: dict[str, str] = {}
@@ -28,6 +43,8 @@ class Look:
         if isinstance(found := self._disks[at], Unavailable):
             raise found
         self._readable(it.disk_id or it.expected_id)
+        if it.id not in found and (by_id := self._disk_by_id(it)) is not None:
+            found[it.id] = by_id
         return found.get(it.id)
 
     def copy(self, it: Snapshot) -> Copy | None:
@@ -38,10 +55,25 @@ class Look:
         if isinstance(found := self._copies[it.place], Unavailable):
             raise found
         self._readable(it.copy_id)
+        if it.id not in found and (by_id := self._copy_by_id(it)) is not None:
+            found[it.id] = by_id
         copy = found.get(it.id)
         if copy is not None and it.verb is Verb.DELETE and it.copy_id not in {None, copy.id}:
             return None  # another one with its key: only the one that it was is to be deleted
         return copy
+
+    def _disk_by_id(self, it: Volume) -> Disk | None:
+        """Before a volume is called gone: what was written on it may have been removed."""
+        place = self._places[it.place]
+        if it.disk_id is None or _is_settled(it) or not isinstance(place, FindsStorageById):
+            return None
+        return place.find(it.disk_id, volume_order(it, self._named(it.project)))
+
+    def _copy_by_id(self, it: Snapshot) -> Copy | None:
+        place = self._places[it.place]
+        if it.copy_id is None or _is_settled(it) or not isinstance(place, FindsStorageById):
+            return None
+        return place.find_snapshot(it.copy_id, copy_order(it, self._named(it.project)))
 
     def _readable(self, id: str | None) -> None:
         """Raise for what is there and cannot be told from what is gone by its key."""
@@ -83,6 +115,33 @@ class Look:
             return Unavailable.because(away)
         self._unreadable.update(seen.unreadable)
         return seen
+
+
+def volume_order(it: Volume, project: str | None) -> VolumeOrder:
+    """What is asked of a place for a volume; `project` is its name."""
+    return VolumeOrder(
+        key=it.id,
+        name=it.name,
+        kind=it.kind,
+        owner=it.owner,
+        project=project,
+        size_gb=it.size_gb,
+        volume_type=it.volume_type,
+        iops=it.iops,
+        throughput=it.throughput,
+    )
+
+
+def copy_order(it: Snapshot, project: str | None) -> CopyOrder:
+    """What is asked of a place for a snapshot; `project` is its name."""
+    return CopyOrder(
+        key=it.id, name=it.name, owner=it.owner, project=project, source=it.source_name
+    )
+
+
+def _is_settled(it: Volume | Snapshot) -> bool:
+    """Whether it was looked for by its id before, and was gone; a deletion looks again."""
+    return it.seen is Seen.GONE and it.verb is not Verb.DELETE
 
 
 def _part_of(it: Disk) -> Part:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -125,6 +125,20 @@ class Survey(Struct, frozen=True):
     disks: Sequence[Disk] = ()
     copies: Sequence[Copy] = ()
     unreadable: Mapping[str, str] = {}  # what is there and says nothing of itself: id and why
+
+
+@runtime_checkable
+class FindsStorageById(Protocol):
+    """A place whose survey goes by what is written on things, which somebody may have removed.
+
+    Both write it anew where that is possible, and raise `Unavailable` where nobody answers.
+    """
+
+    def find(self, id: str, order: VolumeOrder) -> Disk | None:
+        """The volume with this id; None where there is none any more."""
+
+    def find_snapshot(self, id: str, order: CopyOrder) -> Copy | None:
+        """The snapshot with this id; None where there is none any more."""
 
 
 class Volumes(Protocol):

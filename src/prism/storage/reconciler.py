@@ -20,7 +20,7 @@ from prism.storage.events import (
     VolumeSeen,
     about,
 )
-from prism.storage.look import Look
+from prism.storage.look import Look, volume_order
 from prism.storage.model import (
     Attachment,
     Host,
@@ -48,7 +48,7 @@ from prism.storage.plan import (
     volume_state,
     wants,
 )
-from prism.storage.ports import Disk, DiskUnreadable, StorageRefused, VolumeOrder, Volumes
+from prism.storage.ports import Disk, DiskUnreadable, StorageRefused, Volumes
 from prism.storage.rounds import Rounds
 
 SYSTEM = "prism"
@@ -125,7 +125,11 @@ class VolumeReconciler:
 
     def look(self) -> Look:
         """Everything of ours, once."""
-        return Look(self._places)
+        return Look(self._places, self._named)
+
+    def _named(self, project: str | None) -> str | None:
+        with self._db.read() as sql:
+            return called(sql, project)
 
     def reconcile(self, claim: Claim, view: Look) -> Found:
         """Take one volume one step closer."""
@@ -138,7 +142,7 @@ class VolumeReconciler:
             disk = view.disk(before)
         except DiskUnreadable:
             with self._db.read() as sql:
-                order = _order(before, called(sql, before.project))
+                order = volume_order(before, called(sql, before.project))
             place.create(order)  # it is there already: what is written on it is written anew
             return Found(place.busy, lambda _: None)
         if disk is not None and self._settled(claim, before, attachments, hosts, disk):
@@ -239,7 +243,7 @@ class VolumeReconciler:
     def _make(self, it: Volume) -> Disk:
         place = self._places[it.place]
         with self._db.read() as sql:
-            order = _order(it, called(sql, it.project))
+            order = volume_order(it, called(sql, it.project))
         if it.from_snapshot is None:
             return place.create(order)
         with self._db.read() as sql:
@@ -408,17 +412,3 @@ def called(sql: Connection, project: str | None) -> str | None:
     """The name of a project, which goes into tags; its id, once it is gone."""
     found = projects.find(sql, project) if project else None
     return found.name if found else project
-
-
-def _order(it: Volume, project: str | None) -> VolumeOrder:
-    return VolumeOrder(
-        key=it.id,
-        name=it.name,
-        kind=it.kind,
-        owner=it.owner,
-        project=project,
-        size_gb=it.size_gb,
-        volume_type=it.volume_type,
-        iops=it.iops,
-        throughput=it.throughput,
-    )

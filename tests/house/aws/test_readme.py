@@ -9,9 +9,6 @@ SENTENCES = {
     "README.md": "no real account was met yet",
     "docs/aws.md": "has not met a real account",
 }
-    "README.md": "no real account was met yet",
-    "docs/aws.md": "has not met a real account",
-}
 
 
 def met():

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from prism.errors import Unavailable
 from prism.providers.aws.cloud import Answer, Cloud
 from prism.providers.aws.faults import AwsThrottled, Missing
-from prism.providers.aws.keeping import copy_tags, key_filter, kind_filter, known
+from prism.providers.aws.keeping import copy_tags, key_filter, kind_filter, known, put_back
 from prism.providers.aws.machines import standing
-from prism.providers.aws.tags import ID, read, specified
+from prism.providers.aws.tags import ID, Tags, listed, read, specified
 from prism.storage.model import Seen, Trouble
 from prism.storage.ports import Copy, CopyOrder, StorageRefused
 from prism.workspaces.ports import Refused
@@ -47,6 +47,23 @@ class Copies:
         every = list(self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own))
         counting = _counting(every)
         return [_copy(it) if it in counting else self._surplus(it) for it in every]
+
+    def find(self, id: str, order: CopyOrder) -> Copy | None:
+        """The one with this id, whatever its tags; those that it has lost are put back."""
+        try:
+            found = self._cloud.call("ec2", "DescribeSnapshots", SnapshotIds=[id])["Snapshots"]
+        except Missing:
+            return None
+        if not found:
+            return None
+        it = self._cloud.written.over(id, found[0])
+        tags = put_back(
+            lambda lost: self._write(id, lost), id, read(it.get("Tags")), copy_tags(order)
+        )
+        return _copy({**it, "Tags": listed({**tags, ID: order.key})})
+
+    def _write(self, id: str, tags: Tags) -> None:
+        self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=listed(tags))
 
     def snapshot(self, order: CopyOrder, source: str) -> Copy:
         """Keep what a volume, or the root disk of a machine, holds."""

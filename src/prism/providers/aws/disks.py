@@ -22,6 +22,7 @@ from prism.providers.aws.keeping import (
     key_filter,
     kind_filter,
     known,
+    put_back,
     volume_tags,
 )
 from prism.providers.aws.machines import Standing, standing
@@ -41,6 +42,7 @@ FAILED = Trouble("VOLUME_FAILED", "AWS could not make it; delete it and make ano
 DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")  # AWS's advice for data
 THERE = {"attached", "busy", "detaching"}
 ABLE = {"running", "stopped"}  # machines to which volumes are attached, or from which detached
+UNKNOWN = "unknown"  # the first machine that had it, where its tags were removed
 Seeing = Callable[[Mapping[str, Tags]], object]
 PERFORMANCE = {"gp3": ("Iops", "Throughput"), "io2": ("Iops",)}
 
@@ -66,6 +68,21 @@ class Disks:
                 found[key] = it
         self._seen(tags)
         return [_disk(it) for it in found.values()]
+
+    def find(self, id: str, order: VolumeOrder) -> Disk | None:
+        """The one with this id, whatever its tags; those that it has lost are put back.
+
+        Nobody knows what was on it, so it counts as used: it is never made anew elsewhere, and
+        no file system of it gets another id.
+        """
+        try:
+            [it] = self._cloud.call("ec2", "DescribeVolumes", VolumeIds=[id])["Volumes"]
+        except Missing:
+            return None
+        it = self._written(it)
+        whole = {**volume_tags(order), USED: UNKNOWN, MOUNTED: ""}
+        tags = put_back(lambda lost: self._write(id, lost), id, read(it.get("Tags")), whole)
+        return _disk({**it, "Tags": listed({**tags, ID: order.key})})
 
     def create(self, order: VolumeOrder, snapshot: str | None = None) -> Disk:
         """Make one, empty or of a snapshot."""
@@ -204,7 +221,10 @@ class Disks:
         self._tag(id, MOUNTED, at.id)
 
     def _tag(self, id: str, key: str, value: str) -> None:
-        self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=[{"Key": key, "Value": value}])
+        self._write(id, {key: value})
+
+    def _write(self, id: str, tags: Tags) -> None:
+        self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=listed(tags))
 
     # ---------------------------------------------------------------- looks
     def _standing(self, machine: str) -> Standing | None:

@@ -12,7 +12,7 @@ from prism.providers.aws.cloud import Answer, Cloud
 from prism.providers.aws.efs_tags import decoded, encoded
 from prism.providers.aws.faults import Missing, said
 from prism.providers.aws.ground.tagging import tagged
-from prism.providers.aws.keeping import AT, KIND, SHOWN, known, volume_tags
+from prism.providers.aws.keeping import AT, KIND, SHOWN, known, put_back, volume_tags
 from prism.providers.aws.machines import Standing, standing
 from prism.providers.aws.mounts import Mounts
 from prism.providers.aws.tags import ID, MANAGED, Tags, listed
@@ -42,6 +42,19 @@ class FileSystems:
         """All of ours; EFS cannot filter."""
         every = self._cloud.pages("efs", "DescribeFileSystems", "FileSystems")
         return [_disk(it) for it in every if _ours(decoded(it.get("Tags")))]
+
+    def find(self, id: str, order: VolumeOrder) -> Disk | None:
+        """The one with this id, whatever its tags; those that it has lost are put back.
+
+        Which machines have it was in its tags: it is attached anew where it is wanted.
+        """
+        try:
+            [it] = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)["FileSystems"]
+        except Missing:
+            return None
+        known = decoded(it.get("Tags"))
+        tags = put_back(lambda lost: self._tag(id, lost), id, known, volume_tags(order))
+        return _disk({**it, "Tags": listed(encoded({**tags, ID: order.key}))})
 
     def create(self, order: VolumeOrder) -> Disk:
         """Make one; a token that was used answers with what it has made."""

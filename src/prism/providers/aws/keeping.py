@@ -1,6 +1,7 @@
 """What storage writes on what it makes, and reads back from it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +11,7 @@ from prism.providers.aws.tags import ID, NAME, OUR_NAME, OURS, PROJECT, USER, Ta
 from prism.storage.ports import CopyOrder, Known, StorageRefused, VolumeOrder
 from prism.workspaces.ports import Refused
 
+log = logging.getLogger(__name__)
 KIND = "prism:kind"  # ebs, efs or snapshot; root disks have none
 USED = "prism:used"  # the first machine that had it: from then on it may hold something
 SOURCE = "prism:source"  # what a snapshot was taken of
@@ -63,6 +65,22 @@ def kind_filter(kind: str) -> Filters:
 def key_filter(kind: str, key: str) -> Filters:
     """Finds what one key has made."""
     return [*kind_filter(kind), {"Name": f"tag:{ID}", "Values": [key]}]
+
+
+def put_back(write: Callable[[Tags], object], id: str, tags: Tags, whole: Tags) -> Tags:
+    """Write what is missing of `whole` on something that has `tags`; what it is to carry now.
+
+    The daily policy lets Prism tag only what is known to be its own. Where all tags are gone it
+    goes on without them, and is known by its id.
+    """
+    lost = {key: value for key, value in whole.items() if key not in tags}
+    if lost:
+        log.warning("%s has lost tags, which are put back: %s", id, ", ".join(sorted(lost)))
+        try:
+            write(lost)
+        except Refused as no:
+            log.error("%s goes on without its tags: %s", id, no)
+    return {**lost, **tags}
 
 
 @contextmanager

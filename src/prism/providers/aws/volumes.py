@@ -55,6 +55,16 @@ class AwsVolumes:
             copies = self._copies.survey() if Part.SNAPSHOTS in parts else []
         return Survey([*disks, *shared], copies)
 
+    def find(self, id: str, order: VolumeOrder) -> Disk | None:
+        """Implements `storage.ports.FindsStorageById`: a survey goes by tags."""
+        with blindness():
+            return self._of(id).find(id, order)
+
+    def find_snapshot(self, id: str, order: CopyOrder) -> Copy | None:
+        """The same for a snapshot."""
+        with blindness():
+            return self._copies.find(id, order)
+
     def create(self, order: VolumeOrder) -> Disk:
         """An empty volume, encrypted."""
         with refusals():
