@@ -29,6 +29,19 @@ def test_a_plain_table_with_a_dash_for_what_nobody_knows(prism, server):
     assert prism("workspace", "list").stdout == done.stdout
 
 
+def test_whose_they_are(prism, server):
+    mine = workspace("a", owner="ada@x.org")
+    server.on("GET /instances", [mine, workspace("b", owner="ben@x.org")])
+    rows = [line.split() for line in prism("list").stdout.splitlines()]
+    assert [row[-1] for row in rows] == ["OWNER", "ada@x.org", "ben@x.org"]
+    server.on("GET /instances?owner=me", [mine]).on("GET /instances?owner=ben%40x.org", [])
+    assert "OWNER" not in prism("list", "--mine").stdout
+    assert "No such workspaces" in prism("list", "--owner", "ben@x.org").stderr
+    assert prism("list", "--mine", "--owner", "ben@x.org").returncode == 2
+    server.on("GET /instances/a", mine)
+    assert "owner       ada@x.org\n" in prism("show", "a").stdout
+
+
 def test_when_it_expires(prism, server):
     def at(**more):
         return (datetime.now(UTC) + timedelta(**more)).strftime("%Y-%m-%dT%H:%M:%SZ")

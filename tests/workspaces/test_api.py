@@ -308,6 +308,10 @@ def test_lists_are_filtered_and_paged(http, house, clock):
         return [it["name"] for it in http("GET", f"/api/v1/instances{query}").json()]
 
     assert names("?state=stopped") == ["w0"]
+    mine = http("GET", "/api/v1/instances/w0").json()["owner"]
+    assert names(f"?state=stopped&owner={mine.upper()}") == ["w0"]
+    assert names("?owner=me") == names("")
+    assert names("?owner=nobody@x.org") == []
     assert names("?template=Plain%20Shell") == names("?template=plain-shell") == ["shell"]
     assert names("?project=none") == []
     seen, path = [], "/api/v1/instances?limit=4"

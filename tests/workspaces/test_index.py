@@ -8,6 +8,7 @@ from prism.workspaces.model import State
 
 IDS = st.sampled_from([f"ws_{number:02}" for number in range(12)])
 PROJECTS = st.sampled_from(["dfg", "erc"])
+OWNERS = st.sampled_from(["ada@x.org", "Ben@x.org"])
 TEMPLATES = st.sampled_from(["jupyter", "shell"])
 STATES = st.sampled_from([State.RUNNING, State.STOPPED])
 NAMES = st.frozensets(st.sampled_from(["a", "b", "c"]), max_size=2)
@@ -16,7 +17,8 @@ NAMES = st.frozensets(st.sampled_from(["a", "b", "c"]), max_size=2)
 @st.composite
 def entries(draw):
     state, project, template = draw(STATES), draw(st.none() | PROJECTS), draw(TEMPLATES)
-    return Entry(draw(IDS), draw(NAMES), frozenset(keys(state, project, template)))
+    owner = draw(OWNERS)
+    return Entry(draw(IDS), draw(NAMES), frozenset(keys(state, project, template, owner)))
 
 
 @st.composite
@@ -29,16 +31,19 @@ def _id(entry):
     return entry.id
 
 
-@given(changes(), st.none() | STATES, st.none() | PROJECTS, st.none() | TEMPLATES, st.none() | IDS)
-def test_an_index_finds_what_a_walk_finds(changes, state, project, template, after):
+FILTERS = st.tuples(*(st.none() | some for some in (STATES, PROJECTS, TEMPLATES, OWNERS)))
+
+
+@given(changes(), FILTERS, st.none() | IDS)
+def test_an_index_finds_what_a_walk_finds(changes, filters, after):
     index, here = Index(), {}
     for removed, added in changes:
         touched = removed | {entry.id for entry in added}
         index = index.changed([here.pop(id) for id in touched & here.keys()], added)
         here |= {entry.id: entry for entry in added}
-    wanted = set(keys(state, project, template))
+    wanted = set(keys(*filters))
     walked = [id for id in sorted(here) if wanted <= here[id].groups and id > (after or "")]
-    assert [*index.matching(state, project, template, after)] == walked
+    assert [*index.matching(*filters, after)] == walked
     for name in ("a", "b", "c", "nobody"):
         assert [*index.names.get(name, ())] == [i for i in sorted(here) if name in here[i].names]
     assert all(index.names.values()) and all(index.groups.values()), "empty lists are dropped"

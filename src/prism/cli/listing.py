@@ -35,12 +35,16 @@ def _arguments(made: ArgumentParser) -> None:
     made.add_argument("--state", help="only those in this state")
     made.add_argument("--template", help="only those of this template")
     made.add_argument("--project", help="only those of this project")
+    whose = made.add_mutually_exclusive_group()
+    whose.add_argument("--owner", metavar="WHO", help="only what this person launched")
+    whose.add_argument("--mine", action="store_true", help="only what you launched")
     made.add_argument("--watch", action="store_true", help="go on showing them")
 
 
 def _list(asked: Namespace) -> None:
     wire = daemon()
     filters = {"state": asked.state, "template": asked.template, "project": asked.project}
+    filters["owner"] = "me" if asked.mine else asked.owner
     path = f"/instances{query(**filters)}"
     nothing = NONE_SUCH if any(filters.values()) else NONE
 
@@ -52,7 +56,7 @@ def _list(asked: Namespace) -> None:
         elif is_terminal(sys.stdout):
             print("\n".join(_lines(found)))
         else:
-            show_table(HEADS, _rows(found))
+            show_table(_heads(found), _rows(found))
         _say_why(found)
         return _say_who_waits(wire, found)
 
@@ -80,7 +84,16 @@ def _say_who_waits(wire: Wire, found: list[dict[str, Any]]) -> None:
         say(f"{name} waits: {why.rstrip('.')}; see `prism doctor`")
 
 
+def _heads(found: list[dict[str, Any]]) -> tuple[str, ...]:
+    return (*HEADS, "OWNER") if _are_of_several(found) else HEADS
+
+
+def _are_of_several(found: list[dict[str, Any]]) -> bool:
+    return len({it.get("owner") for it in found}) > 1
+
+
 def _rows(found: list[dict[str, Any]]) -> list[tuple[object, ...]]:
+    several = _are_of_several(found)
     return [
         (
             it["name"],
@@ -90,6 +103,7 @@ def _rows(found: list[dict[str, Any]]) -> list[tuple[object, ...]]:
             _money(it["hourly_rate"], 4),
             _money(it["current_spend"], 2),
             _expiry(it),
+            *([it.get("owner")] if several else []),
         )
         for it in found
     ]
@@ -97,7 +111,7 @@ def _rows(found: list[dict[str, Any]]) -> list[tuple[object, ...]]:
 
 def _lines(found: list[dict[str, Any]]) -> list[str]:
     """The table in colours, as wide as the terminal."""
-    cells, widths = cells_of(HEADS, _rows(found), "TEMPLATE")
+    cells, widths = cells_of(_heads(found), _rows(found), "TEMPLATE")
     lines = []
     for line, it in zip(cells, [None, *found], strict=True):
         padded = [cell.ljust(wide) for cell, wide in zip(line, widths, strict=True)]

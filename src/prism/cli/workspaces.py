@@ -190,6 +190,7 @@ def _fields(it: dict[str, Any]) -> dict[str, object]:
         "template": it["template"],
         "type": it["instance_type"],
         "region": it["region"],
+        "owner": it.get("owner"),
         "profile": it.get("profile"),
         "launched": here(it["launch_time"]),
         "expires": f"{here(expires)}, in {until(expires)}" if expires else None,

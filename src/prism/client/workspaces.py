@@ -74,9 +74,10 @@ class Workspaces:
         state: State | str | None = None,
         template: str | None = None,
         project: str | None = None,
+        owner: str | None = None,
     ) -> builtins.list[Instance]:
-        """Every workspace, or those that fit."""
-        path = PATH + query(state=state, template=template, project=project)
+        """Every workspace, or those that fit; `owner` is who launched it, `me` whoever asks."""
+        path = PATH + query(state=state, template=template, project=project, owner=owner)
         return ask(self._wire, "GET", path, builtins.list[Instance])
 
     def get(self, name: str) -> Instance:

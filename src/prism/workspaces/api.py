@@ -57,6 +57,10 @@ ASKED = {
     200: ResponseSpec(Plan, description="What a dry run would do", generate_examples=False),
     201: ResponseSpec(Launched, description="It is coming", generate_examples=False),
 }
+ME = "me"
+Owner = Annotated[
+    str | None, QueryParameter(description=f"Who launched it; `{ME}` is whoever asks")
+]
 WAIT = "`?wait=SECONDS` (at most 300) answers when it is done, or when the time is over."
 
 
@@ -68,6 +72,7 @@ async def list_instances(
     in_state: InState = None,
     project: Filter = None,
     template: Filter = None,
+    owner: Owner = None,
     limit: Limit = None,
     cursor: Filter = None,
 ) -> Response[bytes | None]:
@@ -80,7 +85,8 @@ async def list_instances(
     everything = current().operator and not request.scope["query_string"]
     if everything:
         return Response(pages.body, media_type=JSON, headers=headers)
-    fit = pages.matching(in_state, project, template, after=cursor)
+    whose = current().name if owner == ME else owner
+    fit = pages.matching(in_state, project, template, whose, after=cursor)
     seen = (kept for kept in fit if visible(kept.workspace.project, kept.workspace.owner))
     rows = [*islice(seen, None if limit is None else limit + 1)]
     if limit is not None and len(rows) > limit:

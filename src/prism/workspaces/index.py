@@ -48,10 +48,11 @@ class Index(Struct, frozen=True):
         state: State | None = None,
         project: str | None = None,
         template: str | None = None,
+        owner: str | None = None,
         after: str | None = None,
     ) -> Iterator[str]:
         """The ids that fit each filter that is given, after the id `after`."""
-        wanted = keys(state, project, template)
+        wanted = keys(state, project, template, owner)
         lists = sorted((self.groups.get(key, ()) for key in wanted), key=len)
         shortest, *others = lists or [self.ids]
         start = 0 if after is None else bisect_right(shortest, after)
@@ -66,13 +67,17 @@ def entry(workspace: Workspace, state: State) -> Entry:
     names = (workspace.name, workspace.machine_id, workspace.expected_id)
     recipe = workspace.recipe.slug
     groups = {("state", state.value), ("template", workspace.template), ("template", recipe)}
+    groups.add(("owner", workspace.owner.lower()))
     groups |= {("project", it) for it in (workspace.project, workspace.project_name) if it}
     return Entry(workspace.id, frozenset(filter(None, names)), frozenset(groups))
 
 
-def keys(state: State | None, project: str | None, template: str | None) -> list[Key]:
+def keys(
+    state: State | None, project: str | None, template: str | None, owner: str | None = None
+) -> list[Key]:
     """The lists that these filters name."""
     filters = {"state": state and state.value, "project": project, "template": template}
+    filters["owner"] = owner and owner.lower()
     return [(kind, value) for kind, value in filters.items() if value is not None]
 
 

@@ -319,6 +319,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     idle: Idle
     price_source: str | None
     restart: bool = False
+    owner: str = ""
 
 
 class Launched(Struct, frozen=True, kw_only=True):

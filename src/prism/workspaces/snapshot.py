@@ -70,10 +70,13 @@ class Pages(Struct, frozen=True, dict=True):
         state: State | None = None,
         project: str | None = None,
         template: str | None = None,
+        owner: str | None = None,
         after: str | None = None,
     ) -> Iterator[Kept]:
         """Those that fit each filter that is given, in the order of launch, after an id."""
-        return map(self.rows.__getitem__, self.index.matching(state, project, template, after))
+        return map(
+            self.rows.__getitem__, self.index.matching(state, project, template, owner, after)
+        )
 
 
 class Snapshot:
