@@ -1,6 +1,7 @@
 """AWS beside this machine: it joins when it is used, and nobody else waits for it."""
 
 import contextlib
+import sqlite3
 import threading
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -35,7 +36,8 @@ class Desk:
 
     def __init__(self, folder):
         self.clock = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
-        self.house = build(Settings(home=str(folder), user="ada"), clock=self.clock)
+        settings = Settings(home=str(folder), user="ada", database_timeout=1)
+        self.house = build(settings, clock=self.clock)
         self.rooms, self.http = self.house.rooms, Http(self.house.app)
         self.near = MemoryCompute(self.clock)
         self.rooms.__dict__["local"] = {self.rooms.here: self.near}
@@ -158,6 +160,18 @@ def test_a_dry_run_makes_nothing_and_names_the_price_and_its_source(desk, aws):
     assert (plan["instance_type"], plan["hourly"]) == ("t3.small", 0.0208)
     assert "as of" in plan["price_source"]
     assert set(actions(aws)) == {"GetCallerIdentity"}
+
+
+def test_aws_joins_and_works_although_the_database_cannot_be_written_at_first(desk, aws, tmp_path):
+    desk.use()
+    desk.post("instances/launch", name="far", template="plain-shell")
+    other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    with contextlib.closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        with desk.alive():
+            eventually(lambda: THERE in desk.rooms.aws.connected, 60)
+            other.execute("ROLLBACK")
+            eventually(lambda: "RunInstances" in actions(aws), 60)
 
 
 def test_an_aws_that_never_answers_delays_no_workspace_of_this_machine(desk, aws, monkeypatch):

@@ -188,3 +188,23 @@ def test_a_failing_database_does_not_make_a_row_wait_longer_and_longer(db):
     with db.read() as sql:
         assert sql.execute(rows.select()).one().attempts == 0
     loop.stop()
+
+
+def test_leases_are_taken_over_once_the_database_can_be_written(tmp_path, db):
+    db = Database(db.url, StoppedClock(NOW), Bus(), patience=0.1)
+    with db.write() as tx:
+        held = {"lease": "dead", "lease_until": NOW + timedelta(hours=1), "due_at": NEVER}
+        tx.sql.execute(rows.insert().values(id="r", attempts=0, **held))
+    other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    work = Failing(lambda: None)
+    loop = Loop(work, db, StoppedClock(NOW), hands=1)
+    thread = threading.Thread(target=loop.run, kwargs={"every": 0.1, "inherit": True})
+    thread.start()
+    eventually(lambda: any(isinstance(it, DatabaseBusy) for _, it in db._met.values()))
+    other.execute("ROLLBACK")
+    eventually(lambda: work.done == ["r"])
+    loop.stop()
+    thread.join()
+    other.close()
+    db.close()

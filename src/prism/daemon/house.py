@@ -375,10 +375,9 @@ def _start_aws(stack: ExitStack, house: House) -> None:
 
 
 def _start(stack: ExitStack, db: Database, loop: Loop[Any], gather: float = 0.1) -> None:
-    if not db.shared:
-        loop.inherit()  # whoever held a lease on our own file is dead
     stack.enter_context(db.bus.listening(loop.wake))
-    run = partial(loop.run, gather=gather)
+    # Whoever held a lease on our own file is dead.
+    run = partial(loop.run, gather=gather, inherit=not db.shared)
     thread = threading.Thread(target=run, name="reconcile")
     thread.start()
     stack.callback(thread.join)

@@ -111,8 +111,11 @@ class Loop(Generic[View]):
         if not self._runs:  # else `run` does, once it gives no more work to its hands
             self._pool.shutdown()
 
-    def run(self, every: float = 1.0, gather: float = 0.1) -> None:
+    def run(self, every: float = 1.0, gather: float = 0.1, *, inherit: bool = False) -> None:
         """Work until stopped. A slow row keeps one hand busy, never the loop.
+
+        With `inherit`, every lease is taken over before anything else, as soon as the database
+        can be written.
 
         The first wish is granted at once; those that follow within `gather` seconds share
         one look, so a burst of requests is no burst of calls to a provider. Who is woken for
@@ -126,6 +129,9 @@ class Loop(Generic[View]):
             if self._stopped.is_set():
                 return self._pool.shutdown()
             try:
+                if inherit:
+                    self.inherit()
+                    inherit = False
                 if time.monotonic() >= patrol_at:
                     patrol_at = time.monotonic() + every
                     patrol_at = time.monotonic() + self.patrol().total_seconds()
