@@ -113,7 +113,7 @@ class Life:
                 loop.patrol()
             done = sum(loop.once() for loop in self.loops)
             still = 0 if done or self.copying() else still + 1
-            eventually(lambda: not self.copying(), 60)
+            eventually(lambda: not self.copying(), 600)
 
     def copying(self):
         return bool(self.volumes._copies._running)

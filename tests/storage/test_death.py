@@ -20,6 +20,7 @@ from tests.waiting import eventually
 PROGRAM = Path(__file__).with_name("mortal.py")
 NEVER = -1
 FEW = 29
+PATIENCE = 900  # seconds: the computer may be busy with other things
 SHOWN = 400  # characters of what is wrong
 
 
@@ -27,7 +28,7 @@ def lived(home, die_at):
     """The points that were passed, and how it ended."""
     home.mkdir()
     told = [sys.executable, PROGRAM, home, "0", str(die_at)]
-    done = subprocess.run(told, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(told, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr
     return (home / "points").read_text().split("\n")[:-1], done.returncode
 
@@ -47,8 +48,8 @@ def afterwards(home):
             "all": (shared / "thesis").read_text(),
         }
         folders = {back.parent.name, shared.parent.name}
-        eventually(lambda: {*os.listdir(home / "storage" / "volumes")} == folders)
-        eventually(lambda: os.listdir(home / "storage" / "snapshots") == [])
+        eventually(lambda: {*os.listdir(home / "storage" / "volumes")} == folders, PATIENCE)
+        eventually(lambda: os.listdir(home / "storage" / "snapshots") == [], PATIENCE)
         had = {it["name"] for it in mounts(home, "y")}
         return told, had, mounts(home, "x")
     finally:

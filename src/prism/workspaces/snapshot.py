@@ -180,6 +180,7 @@ class Snapshot:
         rows = old.rows | kept
         for id in touched - kept.keys():
             rows.pop(id, None)
+            self._attached.pop(id, None)
         new = kept.keys() - old.rows.keys()
         if new and old.rows and min(new) < next(reversed(old.rows)):
             rows = dict(sorted(rows.items()))  # another daemon's clock was behind ours

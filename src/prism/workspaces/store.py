@@ -281,10 +281,13 @@ def forget(tx: Tx, id: str) -> None:
 
 
 def record_bring_up(tx: Tx, workspace: Workspace, provider: str, at: datetime) -> None:
-    """Keep how long it took from the wish until it ran."""
+    """Keep how long it took from the wish until it ran; of each kind, the last few."""
     seconds = (at - workspace.wished_at).total_seconds()
     values = {"template": workspace.template, "provider": provider, "verb": workspace.verb}
     tx.sql.execute(bring_ups.insert().values(**values, seconds=seconds, at=at))
+    alike = and_(*(bring_ups.c[name] == value for name, value in values.items()))
+    newest = select(bring_ups.c.id).where(alike).order_by(bring_ups.c.id.desc()).limit(RECENT)
+    tx.sql.execute(delete(bring_ups).where(alike, bring_ups.c.id.not_in(newest)))
 
 
 def usual_seconds(sql: Connection, template: str, provider: str, verb: Verb) -> float | None:
