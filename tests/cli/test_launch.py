@@ -79,7 +79,9 @@ def test_a_rehearsal_says_what_it_would_cost(prism, server):
     assert "an hour      $0.0832\n" in done.stdout
     assert "image        -\n" in done.stdout
     assert "its disk     $1.60 a month\n" in done.stdout
-    assert "runs out on  2026-03-01" in done.stdout
+    assert "runs out on  2026-03-01 00:00" in done.stdout
+    there = prism("launch", "shell", "mine", "--dry-run", TZ="America/New_York").stdout
+    assert "runs out on  2026-02-28 19:00" in there, "as `prism project budget` says it"
     assert done.stderr == "Nothing was created.\n"
     assert "LIMIT" not in done.stdout
     assert json.loads(prism("launch", "shell", "mine", "--dry-run", "--json").stdout) == plan

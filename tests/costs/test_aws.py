@@ -328,3 +328,12 @@ def test_one_that_never_got_a_machine_ran_for_nothing(lab, start):
     after = start()
     after.settle(seconds=20)
     assert ran(after) == 0
+
+
+def test_a_plan_says_a_month_of_all_that_the_forecast_counts_then(lab):
+    """Its machine, its disk and its public address."""
+    plan = lab.launch(project="lab", dry_run=True).json()
+    running(lab)
+    parts = plan["monthly"] + plan["disk_monthly"] + plan["address_monthly"]
+    assert lab.get("projects/lab/forecast")["monthly"] == pytest.approx(parts, abs=0.02)
+    assert plan["address_monthly"] == 3.6

@@ -85,6 +85,7 @@ def test_a_dry_run_says_everything_and_creates_nothing(http, make_house, clock):
         "budget": None,
         "price_source": "local",
         "disk_monthly": 0.0,
+        "address_monthly": None,
         "reserves": None,
         "leaves": None,
         "caps": [],

@@ -29,13 +29,14 @@ from prism.budgets.plan import (
     horizon,
     longest,
     over,
+    public_address,
     rates,
     renewed,
 )
 from prism.budgets.runway import CapUse, Runway, earliest
 from prism.costs import store as ledger
 from prism.costs.ledger import LATELY
-from prism.costs.model import Kind
+from prism.costs.model import MONTH_HOURS, Kind
 from prism.costs.plan import moment, second
 from prism.errors import Unavailable, ValidationFailed
 from prism.kit.clock import Clock
@@ -110,14 +111,17 @@ class Escrow:
     def outlook(self, sql: Connection, workspace: Workspace) -> Outlook:
         """What a launch would reserve and leave of each cap, first of the one with least left."""
         _, disk = rates(workspace)
+        hourly = public_address(workspace)
+        address = None if hourly is None else Micros(hourly * MONTH_HOURS)
         if workspace.project is None:
-            return Outlook(disk_month=disk)
+            return Outlook(disk_month=disk, address_month=address)
         caps = self._caps(sql, workspace)
         wanted = self._wanted(sql, workspace, caps)
         now = self._books.now
         present = [it for it in check(self._books, sql, caps, wanted) if _present(it, now)]
         if not present:
-            return Outlook(disk_month=disk, notes=("no budget limits this project",))
+            notes = ["no budget limits this project"]
+            return Outlook(disk_month=disk, address_month=address, notes=tuple(notes))
         first = self._runs_out(sql, present, wanted, workspace)
         caps_left = [_remainder(at, wanted, now) for at in present]
         least = min(range(len(present)), key=lambda i: (caps_left[i].left, present[i].left))
@@ -129,6 +133,7 @@ class Escrow:
             caps=tuple(caps_left),
             lasts_until=None if first.at is None else moment(first.at),
             disk_month=disk,
+            address_month=address,
             notes=tuple(notes),
         )
 

@@ -125,10 +125,19 @@ def _held(amount: int, hours: int, span: tuple[int, int, bool], now: int, within
 def rates(it: Workspace) -> tuple[Micros | None, Micros | None]:
     """What an hour of it costs while it runs, and a month of its disk."""
     compute = compute_rate(it).amount
-    if compute is not None and not it.place.startswith("local:"):
-        address = address_rate(it).amount
+    if compute is not None and _has_address(it):
+        address = public_address(it)
         compute = None if address is None else Micros(compute + address)
     return compute, disk_rate(it).amount
+
+
+def public_address(it: Workspace) -> Micros | None:
+    """What an hour of its public address costs; null where it has none, or nobody knows."""
+    return address_rate(it).amount if _has_address(it) else None
+
+
+def _has_address(it: Workspace) -> bool:
+    return not it.place.startswith("local:")
 
 
 class Began(Struct, frozen=True):

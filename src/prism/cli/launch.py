@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from prism.cli.link import daemon
-from prism.cli.moments import hours
-from prism.cli.money import aligned
+from prism.cli.moments import here, hours
+from prism.cli.money import aligned, usd
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.words import Usage
 from prism.client.wire import quoted
@@ -131,11 +131,12 @@ def _plan(plan: dict[str, Any]) -> None:
             "a day": _dollars(plan["daily"], 2),
             "a month": _dollars(plan["monthly"], 2),
             "its disk": _dollars(plan.get("disk_monthly"), 2, " a month"),
+            "its address": _dollars(plan.get("address_monthly"), 2, " a month"),
             "price from": plan.get("price_source"),
             "budget": plan["budget"],
             "reserves": _dollars(plan.get("reserves"), 2),
             "leaves": _dollars(plan.get("leaves"), 2),
-            "runs out on": (plan.get("lasts_until") or "")[:10],
+            "runs out on": here(until) if (until := plan.get("lasts_until")) else "",
             "creates": ", ".join(plan["creates"]),
             "notes": "; ".join(plan["notes"]),
         }
@@ -149,7 +150,7 @@ def _plan(plan: dict[str, Any]) -> None:
 
 
 def _dollars(amount: float | None, places: int, per: str = "") -> str | None:
-    return None if amount is None else f"${amount:.{places}f}{per}"
+    return None if amount is None else f"{usd(amount, places)}{per}"
 
 
 def _parameters(asked: Namespace, wire: Wire) -> dict[str, Any]:

@@ -360,6 +360,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     budget: str | None
     price_source: str | None
     disk_monthly: float | None
+    address_monthly: float | None
     reserves: float | None
     leaves: float | None
     caps: tuple[PlanCap, ...]

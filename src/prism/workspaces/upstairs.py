@@ -49,6 +49,7 @@ class Outlook(Struct, frozen=True):
     """What a launch would leave: of which money, how much, and until which day.
 
     `needed` and `left` are `of` the cap that has least left then; `caps` are all that apply.
+    `address_month` is what 720 hours of a public address cost; null where it has none.
     """
 
     needed: Micros | None = None
@@ -56,6 +57,7 @@ class Outlook(Struct, frozen=True):
     of: str | None = None
     lasts_until: datetime | None = None
     disk_month: Micros | None = None
+    address_month: Micros | None = None
     notes: tuple[str, ...] = ()
     caps: tuple[CapOutlook, ...] = ()
 

@@ -99,6 +99,7 @@ def planned(
         notes=(*notes, *outlook.notes),
         price_source=it.price_source,
         disk_monthly=_usd(outlook.disk_month, 1),
+        address_monthly=_usd(outlook.address_month, 1),
         reserves=_usd(outlook.needed, 1),
         leaves=_usd(outlook.left, 1),
         caps=tuple(
