@@ -51,6 +51,16 @@ def test_what_is_not_there_says_what_is_nearest(word, details):
     assert repr(word) in caught.value.message
 
 
+@pytest.mark.parametrize("word", ["broken", "Broken", "broken.yml"])
+def test_a_file_that_cannot_be_read_is_not_called_missing(own, word):
+    own.write("broken.yml", "name: Broken\ndescription: [x\n")
+    with pytest.raises(TemplateInvalid) as caught:
+        TemplateService(shelves(own.path)).named(word)
+    assert "broken.yml" in caught.value.details
+    assert "not YAML" in caught.value.details
+    assert "prism template validate" in caught.value.remediation
+
+
 def test_inheritance_crosses_from_the_persons_shelf_to_the_built_in_one(own):
     own.write("mine.yml", "name: Mine\ninherits: [jupyterlab]\npackages: {pip: [xarray]}\n")
     mine = TemplateService(shelves(own.path)).named("mine")

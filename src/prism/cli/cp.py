@@ -66,9 +66,9 @@ def _from_home(path: str) -> str:
 def _cp(asked: Namespace) -> None:
     source, target = End(asked.source), End(asked.target)
     if bool(source.name) == bool(target.name):
-        raise Usage(
-            "one end has to be a workspace's", "Write NAME:PATH for it, PATH for the other"
-        )
+        both = "both ends are a workspace's" if source.name else "neither end is a workspace's"
+        hint = "Write NAME:PATH for it, as in `prism cp data mine:` or `prism cp mine:data .`"
+        raise Usage(f"{both}; one has to be, and the other here", hint)
     it = way(source.name or target.name)
     there = _Side(it, source.path if source.name else target.path)
     is_folder = _kind(source, there) == "folder"

@@ -100,7 +100,7 @@ class TemplateService:
             )
 
     def _usable(self, stock: Stock, word: str) -> tuple[Judged, Template]:
-        if (judged := stock.find(word)) is None:
+        if (judged := stock.find(word) or stock.lost(word)) is None:
             close = get_close_matches(word, stock.words(), n=1, cutoff=0.5)
             raise TemplateNotFound(
                 f"There is no template {word!r}",

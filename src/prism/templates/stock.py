@@ -73,6 +73,14 @@ class Stock:
         sheet = self._find(word)
         return self._judged[sheet.name] if sheet else None
 
+    def lost(self, word: str) -> Judged | None:
+        """The file that is called so and cannot be read as a template."""
+        stem = word.strip().lower().replace(" ", "-")
+        for it in self.all:
+            if it.sheet is None and stem in {it.name.lower(), PurePath(it.file).stem.lower()}:
+                return it
+        return None
+
     def chains(self, judged: Judged) -> tuple[str, ...]:
         """The ways from its root ancestors to it, as people read them; not more than they can."""
         assert judged.sheet is not None
