@@ -3,9 +3,12 @@
 python rude.py PORT
 """
 
+import contextlib
 import socket
 import sys
 import threading
+
+HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
 
 
 def serve(client):
@@ -19,7 +22,9 @@ def serve(client):
             heard += piece
         word = heard.split(b" ")[1].partition(b"?")[0].rpartition(b"/")[2]
         whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(heard), heard)
-        client.sendall(whole if word == b"heard" else bytes.fromhex(word.decode()))
+        said = {b"heard": whole, b"hinted": HINT * 3 + whole, b"flood": HINT * 20_000 + whole}
+        with contextlib.suppress(ConnectionError):  # who is flooded hangs up
+            client.sendall(said[word] if word in said else bytes.fromhex(word.decode()))
 
 
 def main():

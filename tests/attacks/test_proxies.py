@@ -286,6 +286,18 @@ def test_what_is_no_answer_is_not_passed_on(lab, rude, kind):
         assert answer.status_code == 502
 
 
+def test_a_flood_of_interim_answers_is_not_listened_to(lab, rude):
+    """Each is passed over, and nobody else was served meanwhile."""
+    token, path = rude(b"")
+    flood, hinted = path.replace("/ff", "/flood"), path.replace("/ff", "/hinted")
+    assert lab.ask(token, "GET", hinted).status_code == 200
+    for _ in range(2):
+        answer = lab.ask(token, "GET", flood)
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "SERVICE_UNREACHABLE"
+    assert lab.ask(token, "GET", hinted).status_code == 200
+
+
 @pytest.mark.parametrize("kind", UNFIT_SOCKETS)
 def test_what_is_no_handshake_is_not_passed_on(lab, rude, kind):
     token, path = rude(UNFIT_SOCKETS[kind])
