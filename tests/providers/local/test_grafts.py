@@ -1,6 +1,7 @@
 """Volumes that come to a sandboxed machine while it runs, and leave it."""
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import Kind
 from prism.storage.ports import StorageRefused, VolumeOrder
 from prism.workspaces.model import Seen
+from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import page
 from tests.waiting import eventually
@@ -158,6 +160,20 @@ def test_a_stop_takes_a_volume_away_whoever_writes_in_it(world, volumes):
     world.compute.stop(machine)
     world.becomes(machine, Seen.OFF)
     assert not volumes.survey().disks[0].attached
+
+
+@root
+def test_for_an_ordinary_user_a_volume_stays_attached_until_the_workspace_stops():
+    with surroundings() as (home, environ):
+        program = [*LENT, "env", python_for_all(), "-m", "tests.providers.local.detaching"]
+        program += [home / "prism", home / "cache"]
+        done = subprocess.run(program, env=environ, cwd=home, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert (seen["uid"], seen["sandbox"]) == (NOBODY, "bubblewrap")
+    assert "stop the workspace" in seen["refusal"]
+    assert seen["attached"], "it is not free while programs can still write in it"
+    assert (seen["attached_when_off"], seen["holds"]) == ([], "precious")
 
 
 def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_path):

@@ -1,0 +1,64 @@
+"""A volume leaves a machine that runs, for whoever runs this: the daemon of an ordinary user.
+
+    python -m tests.providers.local.detaching HOME CACHE
+
+It prints what it saw as JSON.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from prism.providers.local.volumes import LocalVolumes
+from prism.storage.model import Kind
+from prism.storage.ports import StorageRefused, VolumeOrder
+from prism.workspaces.model import Seen
+from tests.providers.local.world import World, page
+from tests.waiting import eventually
+
+ORDER = VolumeOrder(key="volume_1", name="data", kind=Kind.EBS, size_gb=10)
+
+
+def main(home, cache):
+    home.mkdir()
+    world = World(home, cache)
+    volumes = LocalVolumes(home / "storage", world.root, fresh=0)
+    try:
+        sys.stdout.write(json.dumps(lived(world, volumes)))
+    finally:
+        world.close()
+        volumes.close()
+
+
+def lived(world, volumes):
+    volume = volumes.create(ORDER).id
+    machine = world.launched(page())
+    world.compute.stop(machine)
+    world.becomes(machine, Seen.OFF)
+    volumes.attach(volume, machine, "data")
+    world.compute.start(machine)
+    world.becomes(machine, Seen.ON)
+    (volumes._volumes / volume / "data" / "file").write_text("precious")
+    seen = {"uid": os.getuid(), "sandbox": world.said(machine)["sandbox"]}
+    seen["refusal"] = eventually(lambda: refusal(volumes, volume, machine), 60)
+    seen["attached"] = [*volumes.survey().disks[0].attached] == [machine]
+    world.compute.stop(machine)
+    world.becomes(machine, Seen.OFF)
+    volumes.detach(volume, machine)
+    seen["attached_when_off"] = [*volumes.survey().disks[0].attached]
+    seen["holds"] = (volumes._volumes / volume / "data" / "file").read_text()
+    return seen
+
+
+def refusal(volumes, volume, machine):
+    """Why it cannot leave; asked again while it is only on its way."""
+    try:
+        volumes.detach(volume, machine)
+    except StorageRefused as why:
+        return str(why)
+    return None
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
