@@ -1,5 +1,7 @@
 """Working with workspaces by the GUI: many at once, what is refused, a terminal, two tabs."""
 
+from datetime import timedelta
+
 import pytest
 from playwright.sync_api import expect
 
@@ -117,6 +119,22 @@ def test_a_terminal_survives_a_reload_and_a_break(home, three, browsing):
     other.goto(f"{browser.base}/workspaces/two?tab=terminal")
     expect(other.locator(".xterm-rows")).to_contain_text("again-42")
     expect(page.get_by_text("This shell is open in another tab now.")).to_be_visible()
+
+
+def test_what_is_about_to_sleep_is_said_on_every_page_with_what_prevents_it(home, browsing):
+    client = home.client.workspaces
+    client.launch("Plain Shell", "brief", wait=120, ttl_hours=1)
+    browser = browsing(home)
+    soon = client.get("brief").expires_at - timedelta(minutes=20)
+    browser.page.clock.set_system_time(soon)
+    page = browser.open("/templates")
+    notice = page.get_by_text("brief expires in")
+    expect(notice).to_be_visible()
+    page.get_by_role("button", name="Extend by 4 h").click()
+    expect(page.get_by_text("brief runs 4 h longer")).to_be_visible()
+    expect(notice).to_have_count(0)
+    assert client.get("brief").expires_at > soon + timedelta(hours=4)
+    client.terminate("brief", wait=60)
 
 
 def test_the_last_24_hours_say_what_it_did_and_why(home, three, browsing):

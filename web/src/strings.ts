@@ -204,6 +204,17 @@ export const t = {
     densities: { comfortable: 'Comfortable', compact: 'Compact' },
   },
 
+  notices: {
+    title: 'Notices',
+    what: 'What is about to be put to sleep is said on every page. This browser can also say it while the page is in the background.',
+    allow: 'Allow browser notices',
+    permission: {
+      default: 'This browser has not been asked yet.',
+      granted: 'This browser shows them.',
+      denied: 'This browser does not allow them. Its settings for this page can change that.',
+    },
+  },
+
   daemon: {
     menu: (user: string) => (user === '' ? 'The daemon' : `${user} and the daemon`),
     version: (version: string) => `Prism ${version}`,
@@ -247,6 +258,7 @@ export const t = {
   concerns: {
     expires: (when: string) => `expires ${when} and is then put to sleep.`,
     idle: 'is idle and may be put to sleep.',
+    many: (count: number) => `${count} workspaces are about to be put to sleep.`,
   },
 
   workspaces: {

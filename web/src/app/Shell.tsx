@@ -5,6 +5,7 @@ import { lazy, Suspense, useEffect, useState } from 'react';
 import { useLocation } from 'react-router';
 
 import { NoticeBar } from '../components/Notifications';
+import { Warnings } from '../components/Warnings';
 import { useFollow } from '../lib/follow';
 import { t } from '../strings';
 import { CutOff } from './CutOff';
@@ -59,6 +60,7 @@ export function Shell() {
         notifications={
           <>
             <CutOff />
+            <Warnings />
             <NoticeBar />
           </>
         }

@@ -5,6 +5,8 @@ import { hours, VERDICTS } from '../lib/activity';
 import { hourOf } from '../lib/format';
 import { t } from '../strings';
 
+// An idle hour is nothing wrong: no red. Each is told from the others in both themes.
+const COLOURS = { active: '#2ea597', idle: '#8c8c94', unknown: '#e07941' } as const;
 const REASONS = 4; // that one hour shows
 
 /** For how many minutes of each hour a workspace was active, idle or unknown. */
@@ -26,6 +28,7 @@ export function ActivityHours({ activity }: { readonly activity: Schemas['Activi
       series={VERDICTS.map((verdict) => ({
         title: t.idle.verdicts[verdict],
         type: 'bar',
+        color: COLOURS[verdict],
         data: found.map((it, index) => ({ x: labels[index] ?? '', y: it.minutes[verdict] })),
         valueFormatter: (value: number) => t.minutes(value),
       }))}

@@ -69,3 +69,10 @@ export function concern(it: Instance, now: number): 'failed' | 'expiring' | 'idl
   }
   return it.idle.verdict === 'idle' ? 'idle' : null;
 }
+
+const SOON = 10 * 60_000; // milliseconds
+
+/** Whether an idle workspace is put to sleep so soon that somebody should hear of it. */
+export function sleepsSoon(actsAt: string | null, now: number): boolean {
+  return actsAt !== null && new Date(actsAt).getTime() - now < SOON;
+}

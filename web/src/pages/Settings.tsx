@@ -7,6 +7,7 @@ import { queries } from '../api/queries';
 import { AppearanceChoice } from '../components/AppearanceChoice';
 import { AsCommand } from '../components/AsCommand';
 import { DaemonStatus } from '../components/DaemonStatus';
+import { DesktopNotices } from '../components/DesktopNotices';
 import { DoctorFindings } from '../components/DoctorFindings';
 import { Loaded } from '../components/Loaded';
 import { ProfileTable } from '../components/ProfileTable';
@@ -34,6 +35,7 @@ export default function Settings() {
           {(list) => <ProfileTable profiles={list} />}
         </Loaded>
         <AppearanceChoice />
+        <DesktopNotices />
       </SpaceBetween>
     </ContentLayout>
   );

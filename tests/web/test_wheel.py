@@ -1,0 +1,94 @@
+"""What is installed from a wheel serves the GUI."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from contextlib import contextmanager
+
+import pytest
+
+from prism.daemon.website import BUILT
+from tests.conftest import free_port
+from tests.house.tree import ROOT
+from tests.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(words, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    [wheel] = folder.glob("*.whl")
+    return wheel
+
+
+def test_it_contains_everything_that_was_built(wheel):
+    with zipfile.ZipFile(wheel) as found:
+        inside = {it.removeprefix("prism/web/") for it in found.namelist() if "prism/web/" in it}
+    built = {str(it.relative_to(BUILT)) for it in BUILT.rglob("*") if it.is_file()}
+    assert "index.html" in built
+    assert inside == built
+
+
+def test_a_daemon_from_the_wheel_serves_the_gui(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as found:
+        found.extractall(tmp_path / "lib")
+    code = "import sys; from prism.daemon.main import main; sys.exit(main())"
+    path = {"PYTHONPATH": str(tmp_path / "lib")}
+    where = "import prism; print(prism.__file__)"
+    said = subprocess.run(
+        [sys.executable, "-c", where], env=os.environ | path, capture_output=True
+    )
+    assert said.stdout.decode().startswith(str(tmp_path))  # and not the one of this folder
+    with running([sys.executable, "-c", code], tmp_path / "home", path) as address:
+        serves_the_gui(address)
+
+
+@pytest.mark.slow
+def test_uv_tool_install_gives_a_daemon_that_serves_the_gui(wheel, tmp_path):
+    uv = ROOT / ".tools" / "bin" / "uv"
+    places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    words = [uv, "tool", "install", "--python", sys.executable, wheel]
+    subprocess.run(words, env=os.environ | places, check=True, capture_output=True, timeout=280)
+    with running([tmp_path / "bin" / "prismd"], tmp_path / "home", {}) as address:
+        serves_the_gui(address)
+
+
+@contextmanager
+def running(words, home, more):
+    """A daemon of its own, until it is asked to end."""
+    port = free_port()
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}
+    environ |= {"PRISM_HOME": str(home), "PRISM_PORT": str(port)} | more
+    process = subprocess.Popen(words, env=environ)
+    try:
+        address = f"http://localhost:{port}"
+        eventually(lambda: status(f"{address}/api/v1/daemon/status"))
+        yield address
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def status(address):
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return json.load(answer)["status"]
+    except OSError:
+        return None
+
+
+def serves_the_gui(address):
+    with urllib.request.urlopen(f"{address}/workspaces", timeout=20) as answer:
+        page = answer.read().decode()
+    assert "<title>Prism</title>" in page
+    scripts = re.findall(r'src="(/assets/[^"]+\.js)"', page)
+    assert scripts
+    for script in scripts:
+        with urllib.request.urlopen(f"{address}{script}", timeout=20) as answer:
+            assert answer.status == 200
+            assert "immutable" in answer.headers["Cache-Control"]
