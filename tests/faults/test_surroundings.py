@@ -6,6 +6,7 @@ import resource
 import stat
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -165,3 +166,47 @@ def test_the_least_memory_that_is_asked_for_suffices(home):
     with started(home):
         assert {it.name for it in home.client.projects.list()} == {*names}
     assert "MemoryError" not in log_of(home)
+
+
+@pytest.fixture
+def small():
+    """A control group with 256 MiB for all that is in it, of either version."""
+    version_1, version_2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    first = version_1.is_dir()
+    group = (version_1 if first else version_2) / f"prism-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    try:
+        limit = group / ("memory.limit_in_bytes" if first else "memory.max")
+        limit.write_text(str(256 * MIB))
+    except OSError as error:
+        group.rmdir()
+        pytest.skip(f"the memory of a control group cannot be limited here: {error}")
+    yield group
+    eventually(lambda: not (group / "cgroup.procs").read_text(), 60)
+    group.rmdir()
+
+
+def killed_for_memory(group):
+    """How often the kernel has ended a program there for want of memory."""
+    files = (group / "memory.events", group / "memory.oom_control")
+    said = next(it for it in files if it.exists())
+    return int(dict(line.split() for line in said.read_text().splitlines())["oom_kill"])
+
+
+def test_a_daemon_and_a_workspace_go_on_in_256_mebibytes(home, small):
+    def enter():
+        (small / "cgroup.procs").write_text(str(os.getpid()))
+
+    with started(home, preexec_fn=enter) as daemon, ThreadPoolExecutor(32) as people:
+        assert str(daemon.pid) in (small / "cgroup.procs").read_text().split()
+        names = [f"p{number}" for number in range(100)]
+        made = list(people.map(lambda it: home.client.projects.create(it).name, names))
+        assert made == names
+        home.client.workspaces.launch(SHELL, "mine", wait=120)
+        assert home.client.workspaces.get("mine").state == "running"
+        home.client.workspaces.terminate("mine", wait=120)
+        assert daemon.poll() is None
+    assert killed_for_memory(small) == 0
