@@ -21,6 +21,7 @@ from prism.daemon import house as daemon_house
 from prism.daemon import places as daemon_places
 from prism.daemon.house import build
 from prism.kit.clock import StoppedClock
+from prism.kit.db import Database
 from prism.kit.tables import metadata
 from prism.providers.aws import identity
 from prism.providers.aws import places as aws_places
@@ -52,6 +53,12 @@ def nothing_learnt():
     """What one test's AWS says of prices, another does not hear."""
     yield
     LEARNT.clear()
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """A computer that is busy with other things is no busy database."""
+    monkeypatch.setattr(Database.__init__, "__defaults__", (600.0,))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from tests.conftest import ML
 from tests.money import Lab
 from tests.proofs import record
 
+pytestmark = pytest.mark.usefixtures("patient")
 RATES = {"S": 41_600, "M": 83_200, "L": 166_400}
 DISK = 80_000 * 20
 

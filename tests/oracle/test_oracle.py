@@ -52,7 +52,7 @@ def prices(monkeypatch):
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def play(request, tmp_path, prices):
+def play(request, tmp_path, prices, patient):
     """Plays one schedule in a world of its own; what was compared."""
 
     def fresh(seed):
