@@ -216,7 +216,10 @@ def copy(proof: Proof) -> Tree:
     proof.prism("snapshot", "restore", COPY, AGAIN)
     it = _volume(proof, AGAIN, "available")
     wanted = [{"Name": "volume-id", "Values": [it["volume_id"]]}]
-    [found] = proof.ask("ec2", "describe_volumes", Filters=wanted)["Volumes"]
+    [found] = proof.until(  # EC2 may not list at once what it has made
+        "the restored volume",
+        lambda: proof.ask("ec2", "describe_volumes", Filters=wanted)["Volumes"],
+    )
     if not found.get("SnapshotId"):
         raise Failed("the restored volume comes of no snapshot")
     return {"restored": it["volume_id"], "of": found["SnapshotId"]}
