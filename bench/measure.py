@@ -10,6 +10,7 @@ from statistics import median
 from aws import aws
 from commands import commands
 from crowd import crowds
+from gui import gui
 from listeners import listeners
 from living import REAL, daemon, home
 from money import charts
@@ -65,6 +66,7 @@ PARTS: dict[str, Callable[[Report], None]] = {
     "proxy": proxied,
     "charts": charts,
     "aws": aws,
+    "gui": gui,
 }
 
 
