@@ -13,7 +13,7 @@ from page import Report
 
 from prism.costs import rollups
 from prism.costs.ledger import Ledger
-from prism.costs.model import DAY, Kind
+from prism.costs.model import DAY, CostKind
 from prism.costs.plan import day_of, second
 from prism.costs.service import CostService
 from prism.kit.clock import StoppedClock
@@ -35,12 +35,12 @@ def segments(now: int):
     for no in range(1, WORKSPACES + 1):
         name, project = f"w{no}", f"p{no % PROJECTS}"
         begin = first * DAY
-        yield no, name, name, project, Kind.ROOT.value, 1_600_000, 720, begin, None
+        yield no, name, name, project, CostKind.ROOT.value, 1_600_000, 720, begin, None
         for day in range(first, first + DAYS):
             at = day * DAY + 8 * 3600 + no
-            yield no, name, name, project, Kind.COMPUTE.value, 83_200, 1, at, at + 8 * 3600
+            yield no, name, name, project, CostKind.COMPUTE.value, 83_200, 1, at, at + 8 * 3600
         at = (first + DAYS) * DAY + 8 * 3600 + no
-        yield no, name, name, project, Kind.COMPUTE.value, 83_200, 1, at, None
+        yield no, name, name, project, CostKind.COMPUTE.value, 83_200, 1, at, None
 
 
 def filled(folder: Path) -> tuple[Database, StoppedClock]:

@@ -6,7 +6,7 @@ from prism.budgets import store as budgets
 from prism.budgets.books import Books, every_cap
 from prism.budgets.plan import ALWAYS, held, window
 from prism.costs import store as ledger
-from prism.costs.model import Kind
+from prism.costs.model import CostKind
 from prism.costs.plan import second
 from tests.conftest import Http
 
@@ -101,7 +101,7 @@ class Lab:
         return sum(
             cost_by(it, (it.ended or self.now) if end is None else end) - cost_by(it, start)
             for it in self.segments()
-            if it.kind is not Kind.ASLEEP
+            if it.kind is not CostKind.ASLEEP
             and all(getattr(it, field) == value for field, value in only.items())
         )
 

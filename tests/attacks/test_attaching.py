@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeOrder
 from tests.attacks.compiled import attacking, compiled
 from tests.providers.local.test_sandbox import run
@@ -32,7 +32,7 @@ def test_who_waits_where_volumes_come_gets_nothing_there_and_outside_nothing_cha
         attack = ("intrude", place, victim)
         with attacking(world.root / machine, program, attack, attack) as intruders:
             for n in range(TIMES):
-                kind = VolumeOrder(key=f"volume_{n}", name=f"v{n}", kind=Kind.EFS)
+                kind = VolumeOrder(key=f"volume_{n}", name=f"v{n}", kind=VolumeKind.EFS)
                 own = volumes.create(kind).id
                 seen = str(place / own / "data" / "file")
                 (place / own / "data" / "file").touch()

@@ -15,7 +15,7 @@ from prism.agent import isolation
 from prism.agent.identity import UidRange, is_privileged
 from prism.providers.local.reachable import reachable
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeOrder
 from prism.workspaces.model import Seen
 from tests.attacks.bombed import MOST, bombed
@@ -116,7 +116,7 @@ def test_programs_have_what_they_need(world):
 
 def test_a_volume_that_two_have_is_written_by_both_and_is_the_daemons_on_the_disk(world):
     volumes = LocalVolumes(world.root.parent / "storage", world.root, fresh=0)
-    kind = VolumeOrder(key="volume_1", name="data", kind=Kind.EFS)
+    kind = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EFS)
     own = volumes.create(kind).id
     data = volumes._volumes / own / "data"
     (data / "old").write_text("of an older Prism")
@@ -190,7 +190,7 @@ def test_where_ids_cannot_be_mapped_it_has_no_privilege_either_and_its_files_are
     overlaid,
 ):
     volumes = LocalVolumes(overlaid.root.parent / "storage", overlaid.root, fresh=0)
-    own = volumes.create(VolumeOrder(key="volume_1", name="data", kind=Kind.EFS)).id
+    own = volumes.create(VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EFS)).id
     (volumes._volumes / own / "data" / "old").write_text("words")
     machine = overlaid.launched(page())
     volumes.attach(own, machine, "data")

@@ -12,7 +12,7 @@ import pytest
 from prism.agent import safe_paths
 from prism.agent.safe_paths import Directory, remove_tree
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeOrder
 from prism.workspaces.model import Seen
 from tests.providers.local.world import World, page
@@ -73,7 +73,7 @@ def test_a_supervisor_makes_no_folder_and_no_file_where_a_symlink_leads(machines
 
 def test_a_volume_is_not_linked_into_a_folder_that_a_symlink_leads_to(machines, outside, tmp_path):
     volumes = LocalVolumes(tmp_path / "storage", machines.root)
-    volume = volumes.create(VolumeOrder(key="v", name="data", kind=Kind.EBS, size_gb=1)).id
+    volume = volumes.create(VolumeOrder(key="v", name="data", kind=VolumeKind.EBS, size_gb=1)).id
     id = machines.launched(page())
     home = again(machines, id)
     remove_tree(home / "volumes")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prism.costs.model import Kind
+from prism.costs.model import CostKind
 from tests.shapes import failed
 
 RATE, DISK = 83_200, 1_600_000
@@ -27,7 +27,7 @@ def test_one_segment_closes_and_the_next_one_opens(two):
     moved = two.verb("mine", "move", project="two").json()
     assert (moved["previous_project"], moved["project"], moved["budget"]) == ("one", "two", None)
     two.live(hours=2)
-    for kind in (Kind.COMPUTE, Kind.ROOT):
+    for kind in (CostKind.COMPUTE, CostKind.ROOT):
         first, second = (it for it in two.segments() if it.kind is kind)
         assert (first.project, second.project) == (two.one, two.two)
         assert first.ended == second.began == first.began + 3600

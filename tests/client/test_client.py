@@ -12,7 +12,7 @@ from prism.client.daemon import Farewell, PlaceSeen, Status
 from prism.client.typed import AnswerNotUnderstood
 from prism.client.waiting import WorkspaceFailed
 from prism.daemon import api as daemon
-from prism.profiles.model import Shown
+from prism.profiles.model import ProfileShown
 from prism.workspaces.model import Instance, Launched, NameTaken, Plan, State
 from tests.client.filled import filled
 from tests.client.scripted import http, problem
@@ -104,7 +104,7 @@ def test_one_that_is_gone_for_good_was_terminated(prism, server):
 
 
 def test_profiles(prism, server):
-    shown = filled(Shown, name="lab", provider="aws", created_at=AT)
+    shown = filled(ProfileShown, name="lab", provider="aws", created_at=AT)
     server.on("GET /profiles", [shown]).on("GET /profiles/current", shown)
     server.on("POST /profiles/switch", shown).on("POST /profiles", (201, shown))
     server.on("PUT /profiles/lab", shown).on("DELETE /profiles/lab", {"message": "m"})

@@ -3,7 +3,7 @@
 import pytest
 
 from prism.client import Client
-from prism.storage.model import EbsVolume, EfsVolume, Kind, VolumeNotFound
+from prism.storage.model import EbsVolume, EfsVolume, VolumeKind, VolumeNotFound
 from tests.cli.test_volumes import EBS, EFS, KEPT
 from tests.client.scripted import problem
 
@@ -35,7 +35,7 @@ def test_every_verb_asks_what_it_says(prism, server):
         server.on(line, EFS)
         assert call().name == "all"
         assert len(server.asked_for(line)) == 1
-    assert server.asked_for("POST /storage/volumes/create")[0].body["type"] == Kind.EFS
+    assert server.asked_for("POST /storage/volumes/create")[0].body["type"] == VolumeKind.EFS
     server.on("DELETE /storage/volumes/data", {"message": "m"})
     assert prism.volumes.delete("data").message == "m"
     server.on("GET /snapshots", [KEPT])

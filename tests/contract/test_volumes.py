@@ -8,7 +8,7 @@ import pytest
 from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Kind, Seen
+from prism.storage.model import Seen, VolumeKind
 from prism.storage.ports import CopyOrder, Part, StorageRefused, VolumeOrder
 from tests.contract.ebs import Aws
 from tests.doubles.volumes import MemoryVolumes
@@ -16,9 +16,11 @@ from tests.waiting import eventually
 
 MACHINES = ("local-0123456789abcdef0", "local-0123456789abcdef1")
 NOBODY = "local-fffffffffffffffff"
-ORDER = VolumeOrder(key="volume_1", name="data", kind=Kind.EBS, size_gb=10, volume_type="gp3")
-SHARED = VolumeOrder(key="volume_2", name="all", kind=Kind.EFS)
-BACK = VolumeOrder(key="volume_2", name="back", kind=Kind.EBS, size_gb=10, volume_type="gp3")
+ORDER = VolumeOrder(
+    key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10, volume_type="gp3"
+)
+SHARED = VolumeOrder(key="volume_2", name="all", kind=VolumeKind.EFS)
+BACK = VolumeOrder(key="volume_2", name="back", kind=VolumeKind.EBS, size_gb=10, volume_type="gp3")
 KEPT = CopyOrder(key="snapshot_1")
 
 
@@ -145,7 +147,7 @@ def test_the_same_key_makes_one_volume(world, volumes, order):
     made = volumes.create(order)
     again = volumes.create(order)
     assert (made.id, made.key) == (again.id, order.key)
-    assert made.id.startswith("vol-" if order.kind is Kind.EBS else "fs-")
+    assert made.id.startswith("vol-" if order.kind is VolumeKind.EBS else "fs-")
     found = there(world, disk, order.key)
     assert (found.id, found.key, found.attached) == (made.id, order.key, frozenset())
     assert len(volumes.survey().disks) == 1

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from aws_double.rulebook import build as ruled
-from prism.costs.model import Kind
+from prism.costs.model import CostKind
 from prism.costs.plan import second
 from prism.daemon.house import build
 from prism.providers.aws.instance import WRITTEN_AT
@@ -118,7 +118,7 @@ def taken(lab):
     return settled + reserved
 
 
-def ran(lab, kind=Kind.COMPUTE):
+def ran(lab, kind=CostKind.COMPUTE):
     return sum((it.ended or lab.now) - it.began for it in lab.segments() if it.kind is kind)
 
 
@@ -141,7 +141,11 @@ def test_what_is_pending_costs_nothing_and_what_boots_costs_all(lab):
     assert (lab.state(), lab.segments()) == ("launching", [])
     passes(lab, 60)
     assert lab.state() == "launching"
-    assert {it.kind for it in lab.segments()} == {Kind.ROOT, Kind.COMPUTE, Kind.ADDRESS}
+    assert {it.kind for it in lab.segments()} == {
+        CostKind.ROOT,
+        CostKind.COMPUTE,
+        CostKind.ADDRESS,
+    }
     assert 50 <= ran(lab) <= 60
     becomes(lab, "running", seconds=30)
     assert len(lab.segments()) == 3, "nothing changes in what it costs"
@@ -152,7 +156,7 @@ def test_a_launch_that_is_given_up_while_it_boots_is_paid(lab):
     passes(lab, 60)
     lab.verb("mine", "terminate", confirm="DELETE")
     becomes(lab, "terminated")
-    assert ran(lab, Kind.ADDRESS) == ran(lab)
+    assert ran(lab, CostKind.ADDRESS) == ran(lab)
     assert ran(lab) == by_ec2(lab) >= 50
     assert lab.reservations() == []
 
@@ -207,8 +211,8 @@ def test_hibernating_is_paid_until_it_sleeps_and_stopping_is_not(lab):
     assert lab.verb("mine", "hibernate").status_code == 200
     lab.settle()
     becomes(lab, "hibernated")
-    [compute] = [it for it in lab.segments() if it.kind is Kind.COMPUTE]
-    [asleep] = [it for it in lab.segments() if it.kind is Kind.ASLEEP]
+    [compute] = [it for it in lab.segments() if it.kind is CostKind.COMPUTE]
+    [asleep] = [it for it in lab.segments() if it.kind is CostKind.ASLEEP]
     assert HIBERNATING <= compute.ended - asked_at <= HIBERNATING + 2 * SLACK
     assert asleep.began == compute.ended
     assert not compute.reconstructed
@@ -216,7 +220,7 @@ def test_hibernating_is_paid_until_it_sleeps_and_stopping_is_not(lab):
     assert lab.verb("mine", "start").status_code == 200
     becomes(lab, "running", seconds=30)
     before = sum(
-        it.ended - it.began for it in lab.segments() if it.kind is Kind.COMPUTE and it.ended
+        it.ended - it.began for it in lab.segments() if it.kind is CostKind.COMPUTE and it.ended
     )
     lab.settle(seconds=90)
     assert lab.verb("mine", "stop").status_code == 200
@@ -244,7 +248,7 @@ def test_each_start_is_charged_for_a_minute_at_least(lab):
     assert lab.recount(kind="compute") == lab.recount(kind="compute", start=0)
     filled = [it for it in lab.segments() if "to 60 s for a start" in it.detail]
     assert len(filled) == 2
-    runs = {it.ended for it in lab.segments() if it.kind is Kind.COMPUTE and it not in filled}
+    runs = {it.ended for it in lab.segments() if it.kind is CostKind.COMPUTE and it not in filled}
     assert all(it.began in runs for it in filled), "it is charged after the run, not before it"
     lab.standings()
 
@@ -265,15 +269,15 @@ def test_the_minute_of_a_start_is_charged_after_it_never_before(lab, aws):
 
     def over():
         lab.settle(seconds=2)
-        return [it for it in lab.segments() if it.kind is Kind.COMPUTE and it.ended][1:]
+        return [it for it in lab.segments() if it.kind is CostKind.COMPUTE and it.ended][1:]
 
     [rest] = eventually(over, 60)
-    [run] = [it for it in lab.segments() if it.kind is Kind.COMPUTE and it != rest]
+    [run] = [it for it in lab.segments() if it.kind is CostKind.COMPUTE and it != rest]
     assert rest.began == run.ended
     assert rest.ended == run.began + 60
     last_month = f"projects/p/report?month={month - timedelta(days=1):%Y-%m}"
     assert lab.get(last_month)["micros"] == lab.recount(0, midnight, project=run.project)
-    assert lab.recount(run.began - 3600, run.began, kind=Kind.COMPUTE) == 0
+    assert lab.recount(run.began - 3600, run.began, kind=CostKind.COMPUTE) == 0
     lab.standings()
     lab.settle(seconds=90)
     lab.standings()
@@ -288,7 +292,7 @@ def test_one_that_sends_itself_to_sleep_is_paid_until_it_sleeps(lab):
     lab.settle(seconds=SLACK)
     assert (lab.state(), lab.workspace().verb) == ("stopping", "launch")
     becomes(lab, "hibernated")
-    [compute] = [it for it in lab.segments() if it.kind is Kind.COMPUTE]
+    [compute] = [it for it in lab.segments() if it.kind is CostKind.COMPUTE]
     assert HIBERNATING <= compute.ended - asked_at <= HIBERNATING + 2 * SLACK
 
 
@@ -299,7 +303,7 @@ def test_where_nobody_looked_it_took_what_was_set_aside_and_no_more(lab):
     by_hand(lab, "stop_instances", Hibernate=True)
     lab.settle(hours=20)
     assert lab.state() == "hibernated"
-    [compute] = [it for it in lab.segments() if it.kind is Kind.COMPUTE]
+    [compute] = [it for it in lab.segments() if it.kind is CostKind.COMPUTE]
     assert compute.ended - asked_at == 600
     assert compute.reconstructed
     lab.keeps_every_cap()
@@ -315,7 +319,7 @@ def test_a_run_that_nobody_saw_is_paid(lab, start):
     after.settle(seconds=SLACK)
     assert after.state() in {"stopped", "hibernated"}
     assert abs(ran(after) - 2 * 3600) <= 700
-    [it] = [it for it in after.segments() if it.kind is Kind.COMPUTE]
+    [it] = [it for it in after.segments() if it.kind is CostKind.COMPUTE]
     assert it.reconstructed
     after.keeps_every_cap()
 

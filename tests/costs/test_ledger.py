@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from prism.costs.model import Kind
+from prism.costs.model import CostKind
 from tests.money import Lab
 
 HOUR = 3600
@@ -24,7 +24,7 @@ def test_what_is_pending_costs_nothing(lab, cloud):
     assert lab.state() == "launching"
     assert lab.segments() == []
     lab.settle(minutes=2)
-    assert kinds(lab) == [(Kind.ROOT, True), (Kind.COMPUTE, True)]
+    assert kinds(lab) == [(CostKind.ROOT, True), (CostKind.COMPUTE, True)]
 
 
 def test_running_costs_compute_and_disk(lab):
@@ -47,9 +47,9 @@ def test_what_does_not_run_costs_only_its_disk(lab, verb, state):
     lab.settle()
     assert lab.state() == state
     lab.settle(hours=10)
-    assert lab.recount(kind=Kind.COMPUTE) == RATE
-    assert lab.recount(kind=Kind.ROOT) == DISK * 11 // 720
-    asleep = [it for it in lab.segments() if it.kind is Kind.ASLEEP]
+    assert lab.recount(kind=CostKind.COMPUTE) == RATE
+    assert lab.recount(kind=CostKind.ROOT) == DISK * 11 // 720
+    asleep = [it for it in lab.segments() if it.kind is CostKind.ASLEEP]
     assert len(asleep) == (verb == "hibernate")
 
 
@@ -72,7 +72,7 @@ def test_hibernating_still_costs_compute_and_stopping_does_not(lab, cloud):
     lab.verb("b", "stop")
     lab.settle()
     assert (lab.state("a"), lab.state("b")) == ("hibernating", "stopping")
-    compute = {it.name: it.ended for it in lab.segments() if it.kind is Kind.COMPUTE}
+    compute = {it.name: it.ended for it in lab.segments() if it.kind is CostKind.COMPUTE}
     assert (compute["a"], compute["b"]) == (None, lab.now)
 
 
@@ -81,7 +81,7 @@ def test_prices_are_asked_again_every_hour(make_house, clock, cloud, lab):
     lab.settle(hours=1)
     dear = Lab(make_house(), clock)  # the same database, where this machine is free again
     dear.settle(minutes=1)
-    assert [it.amount for it in lab.segments() if it.kind is Kind.COMPUTE] == [RATE, 0]
+    assert [it.amount for it in lab.segments() if it.kind is CostKind.COMPUTE] == [RATE, 0]
     [told] = lab.events("instance_repriced")
     assert (told.data["previous_hourly"], told.data["hourly"]) == (RATE, 0)
 
@@ -92,7 +92,7 @@ def test_a_price_that_changes_closes_one_segment_and_opens_the_next(lab):
     it = lab.workspace()
     lab.house.workspaces.reprice(it.id, 2 * RATE, "simulated: dearer")
     lab.settle(minutes=30)
-    compute = [it for it in lab.segments() if it.kind is Kind.COMPUTE]
+    compute = [it for it in lab.segments() if it.kind is CostKind.COMPUTE]
     assert [(it.amount, it.began, it.ended) for it in compute] == [
         (RATE, lab.now - HOUR // 2 - HOUR, lab.now - HOUR // 2),
         (2 * RATE, lab.now - HOUR // 2, None),
@@ -118,7 +118,7 @@ def test_the_providers_own_time_counts_and_a_late_one_is_marked(lab, cloud):
     [_, compute] = lab.segments()
     assert compute.ended == lab.now - 8 * HOUR + 600
     assert compute.reconstructed
-    assert lab.recount(kind=Kind.COMPUTE) == RATE * 70 // 60
+    assert lab.recount(kind=CostKind.COMPUTE) == RATE * 70 // 60
 
 
 def test_what_is_seen_as_it_happens_is_not_marked(lab):
@@ -136,8 +136,8 @@ def test_a_machine_that_expired_while_a_laptop_slept_costs_until_then(lab, cloud
     lab.settle(hours=24)
     lab.settle()
     assert lab.state() == "hibernated"
-    assert lab.recount(kind=Kind.COMPUTE) == 2 * RATE
-    [compute] = [it for it in lab.segments() if it.kind is Kind.COMPUTE]
+    assert lab.recount(kind=CostKind.COMPUTE) == 2 * RATE
+    [compute] = [it for it in lab.segments() if it.kind is CostKind.COMPUTE]
     assert compute.reconstructed
 
 
@@ -150,7 +150,7 @@ def test_what_slept_with_its_computer_has_computed_nothing(lab, cloud):
     cloud.expire(machine.id, None, "stop")
     lab.settle(hours=24)
     assert lab.state() == "hibernated"
-    assert lab.recount(kind=Kind.COMPUTE) == 2 * RATE
+    assert lab.recount(kind=CostKind.COMPUTE) == 2 * RATE
 
 
 def test_an_unknown_price_is_no_zero(lab, monkeypatch):

@@ -5,14 +5,14 @@ from itertools import product
 import pytest
 from msgspec.structs import replace
 
-from prism.costs.model import Kind
+from prism.costs.model import CostKind
 from prism.costs.plan import charges
 from prism.workspaces.model import Seen, Verb
 from tests.workspaces.test_plan import AT, NEW
 
 NOTHING = frozenset()
-DISK = frozenset({Kind.ROOT})
-RUNS = frozenset({Kind.ROOT, Kind.COMPUTE, Kind.ADDRESS})
+DISK = frozenset({CostKind.ROOT})
+RUNS = frozenset({CostKind.ROOT, CostKind.COMPUTE, CostKind.ADDRESS})
 MADE = replace(NEW, machine_id="i-1", public_ip="198.51.100.1", region="us-east-1")
 # seen: what it costs before it was ever ready, afterwards, and where it is charged for
 TABLE = {
@@ -22,7 +22,7 @@ TABLE = {
     Seen.ON: (RUNS, RUNS, RUNS),
     Seen.STOPPING: (DISK, DISK, RUNS),
     Seen.OFF: (DISK, DISK, None),
-    Seen.ASLEEP: (DISK | {Kind.ASLEEP}, DISK | {Kind.ASLEEP}, None),
+    Seen.ASLEEP: (DISK | {CostKind.ASLEEP}, DISK | {CostKind.ASLEEP}, None),
     Seen.BROKEN: (DISK, DISK, None),
     Seen.GONE: (NOTHING, NOTHING, NOTHING),
 }

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from prism.costs import rollups, store
 from prism.costs.ledger import Ledger
-from prism.costs.model import DAY, PAID, Booking, Kind, Rate
+from prism.costs.model import DAY, PAID, Booking, CostKind, Rate
 from prism.costs.plan import Charge, buckets, day_of, moment, second
 from prism.costs.service import CostService
 from prism.kit.clock import StoppedClock
@@ -29,7 +29,7 @@ TABLES = (
 )
 
 what = st.dictionaries(
-    st.sampled_from(list(Kind)),
+    st.sampled_from(list(CostKind)),
     st.tuples(st.one_of(st.none(), st.integers(0, 10**9)), st.sampled_from((1, 720))),
     max_size=3,
 )
@@ -99,7 +99,7 @@ def agree(db, clock, costs):
     now = second(clock.now())
     with db.read() as sql:
         found = store._many(sql, store.SELECT)
-        paid = [it for it in found if it.kind is not Kind.ASLEEP]
+        paid = [it for it in found if it.kind is not CostKind.ASLEEP]
         every = select(store.accounts.c.resource)
         for resource, spent in store.spent(sql, every, now).items():
             mine = [it for it in paid if it.resource == resource]
@@ -129,7 +129,7 @@ def by_day(costs, sql, found, now):
         assert days.keys() <= set(range(first, last + 1))
         for day in range(first, last + 1):
             edges = (day * DAY, min((day + 1) * DAY, now))
-            for kind in Kind:
+            for kind in CostKind:
                 got = days[day].micros.get(kind, 0) if day in days else 0
                 assert got == slices([it for it in mine if it.kind is kind], *edges), (day, kind)
         charts(days, mine, first, last, now)
@@ -139,7 +139,7 @@ def charts(days, mine, first, last, now):
     """Weeks and months add up as days do, and count each workspace once."""
     end = min((last + 1) * DAY, now)
     whole = slices([it for it in mine if it.kind in PAID], first * DAY, end)
-    saved = slices([it for it in mine if it.kind is Kind.ASLEEP], first * DAY, end)
+    saved = slices([it for it in mine if it.kind is CostKind.ASLEEP], first * DAY, end)
     for grain in ("daily", "weekly", "monthly"):
         bars = list(buckets(days, first, last, grain))
         assert sum(bar[1] for bar in bars) == whole
@@ -149,7 +149,7 @@ def charts(days, mine, first, last, now):
             costly = {
                 it.resource
                 for it in mine
-                if it.kind in {Kind.COMPUTE, Kind.ROOT, Kind.ADDRESS}
+                if it.kind in {CostKind.COMPUTE, CostKind.ROOT, CostKind.ADDRESS}
                 and slices([it], start * DAY, min(until, now))
             }
             assert count == len(costly)
@@ -202,7 +202,7 @@ def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_be
     ledger, of = Ledger(db, clock), Booking("a", "a", "ada", "aws", None, "p")
     begun = second(clock.now())
     for _ in range(3):
-        for what, more in (({Kind.COMPUTE: Charge("m", rate)}, 12), ({}, pause)):
+        for what, more in (({CostKind.COMPUTE: Charge("m", rate)}, 12), ({}, pause)):
             with db.write() as tx:
                 ledger.set(tx, of, what, clock.now(), least=60)
                 now = second(clock.now())
@@ -229,8 +229,8 @@ def test_what_sleeps_saves_and_nothing_else_does(lab):
     lab.verb("a", "hibernate")
     lab.settle()
     lab.settle(hours=5)
-    saved = [it for it in lab.segments() if it.kind is Kind.ASLEEP]
-    compute = [it for it in lab.segments() if it.kind is Kind.COMPUTE]
+    saved = [it for it in lab.segments() if it.kind is CostKind.ASLEEP]
+    compute = [it for it in lab.segments() if it.kind is CostKind.COMPUTE]
     actual = sum(cost_by(it, lab.now) for it in compute)
     savings = sum(cost_by(it, lab.now) for it in saved)
     assert actual + savings == 7 * compute[0].amount, "what it would have cost awake"

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from prism.costs.model import Kind
+from prism.costs.model import CostKind
 
 
 def test_a_volume_costs_from_when_it_is_there_until_it_is_gone(lab):
@@ -12,7 +12,12 @@ def test_a_volume_costs_from_when_it_is_there_until_it_is_gone(lab):
     assert lab.segments() == []
     lab.settle()
     [it] = lab.segments()
-    assert (it.kind, it.amount, it.hours, it.detail) == (Kind.VOLUME, 8_000_000, 720, "100 GB gp3")
+    assert (it.kind, it.amount, it.hours, it.detail) == (
+        CostKind.VOLUME,
+        8_000_000,
+        720,
+        "100 GB gp3",
+    )
     assert (it.project, it.name) == (project["id"], "data")
     assert it.source == "simulated: the price list, as it was when it was made"
     assert it.as_of == date(2026, 1, 1)

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
-from prism.storage.model import Kind, Seen, Trouble, VolumeElsewhere
+from prism.storage.model import Seen, Trouble, VolumeElsewhere, VolumeKind
 from prism.storage.ports import (
     EVERYTHING,
     Copy,
@@ -178,7 +178,7 @@ class MemoryVolumes:
     def _made(self, order: VolumeOrder, holds: str, takes: timedelta) -> Disk:
         if self.faults.full:
             raise StorageRefused("No more volumes: the quota is reached")
-        id = _id("vol" if order.kind is Kind.EBS else "fs", order.key)
+        id = _id("vol" if order.kind is VolumeKind.EBS else "fs", order.key)
         now = self.clock.now()
         said = {
             field: getattr(order, field)

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from prism.costs.model import Kind
+from prism.costs.model import CostKind
 from prism.kit.clock import StoppedClock
 from tests.money import Lab
 
@@ -72,7 +72,7 @@ def shown(lab):
 def compute(lab, begin, end):
     """What computing cost between two moments, in dollars."""
     within = int(begin.timestamp()), int(end.timestamp())
-    return lab.recount(*within, kind=Kind.COMPUTE) / 1e6
+    return lab.recount(*within, kind=CostKind.COMPUTE) / 1e6
 
 
 @pytest.mark.parametrize(("zone", "day", "hours"), CHANGES[:2])

@@ -124,3 +124,11 @@ def test_every_route_says_what_it_does(openapi):
         for method, operation in methods.items():
             assert operation.get("description"), f"{method} {path}"
             assert operation.get("tags"), f"{method} {path}"
+
+
+def test_each_shape_has_a_name_of_its_own(openapi):
+    """Generators of clients name their classes by the title, and drop what is there already."""
+    shapes = openapi["components"]["schemas"]
+    titles = [shape.get("title", name) for name, shape in shapes.items()]
+    assert sorted(titles) == sorted(set(titles))
+    assert all(name.isalnum() for name in shapes)

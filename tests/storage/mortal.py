@@ -27,14 +27,14 @@ from prism.providers.local.storage_terms import LocalStorageTerms
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.copier import SnapshotReconciler
 from prism.storage.copies import SnapshotService
-from prism.storage.model import Host, Kind, NewSnapshot, NewVolume, Restoring
+from prism.storage.model import Host, NewSnapshot, NewVolume, Restoring, VolumeKind
 from prism.storage.reconciler import VolumeReconciler
 from tests.waiting import eventually
 
 PLACE = "local:here"
 MACHINES = {"x": "local-0123456789abcdef0", "y": "local-0123456789abcdef1"}
 STORY = (
-    ("create", NewVolume(type=Kind.EBS, name="data", size_gb=10)),
+    ("create", NewVolume(type=VolumeKind.EBS, name="data", size_gb=10)),
     ("write", "data", "precious"),
     ("attach", "data", "x"),
     ("take", NewSnapshot(name="kept", volume="data")),
@@ -44,7 +44,7 @@ STORY = (
     ("attach", "back", "y"),
     ("delete", "data"),
     ("delete_snapshot", "kept"),
-    ("create", NewVolume(type=Kind.EFS, name="all")),
+    ("create", NewVolume(type=VolumeKind.EFS, name="all")),
     ("write", "all", "shared"),
     ("attach", "all", "x"),
     ("attach", "all", "y"),

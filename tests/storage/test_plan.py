@@ -10,13 +10,13 @@ from prism.kit.money import Micros
 from prism.storage.model import (
     Attachment,
     Host,
-    Kind,
     NewVolume,
     Seen,
     Snapshot,
     SnapshotState,
     Verb,
     Volume,
+    VolumeKind,
     VolumeState,
 )
 from prism.storage.plan import (
@@ -36,20 +36,20 @@ GIB = 2**30
 
 
 def ebs(**more):
-    return NewVolume(type=Kind.EBS, name="data", **{"size_gb": 100, **more})
+    return NewVolume(type=VolumeKind.EBS, name="data", **{"size_gb": 100, **more})
 
 
 UP, BOOTS, OFF = {"up": True}, {}, {"quiet": True}
 
 
 def volume(**more):
-    given = {"id": "v", "name": "data", "kind": Kind.EBS, "owner": "ada", "place": "here"}
+    given = {"id": "v", "name": "data", "kind": VolumeKind.EBS, "owner": "ada", "place": "here"}
     return Volume(**given | {"size_gb": 10, "created_at": AT} | more)
 
 
 def snapshot(**more):
     given = {"id": "s", "name": "kept", "owner": "ada", "place": "here", "source": "workspace"}
-    given |= {"source_id": "w", "source_name": "mine", "kind": Kind.EBS, "size_gb": 8}
+    given |= {"source_id": "w", "source_name": "mine", "kind": VolumeKind.EBS, "size_gb": 8}
     return Snapshot(**given | {"volume_type": "gp3", "created_at": AT} | more)
 
 
@@ -117,7 +117,7 @@ def test_what_aws_could_make_is_allowed(order):
 def test_what_it_could_not_names_the_limit(order, field, why):
     given = {"name": "data", "size_gb": 100} | order
     with pytest.raises(ValidationFailed) as refused:
-        checked(NewVolume(type=Kind.EBS, **given))
+        checked(NewVolume(type=VolumeKind.EBS, **given))
     [wrong] = refused.value.data["fields"]
     assert (wrong["field"], why in wrong["why"]) == (field, True), wrong
 
@@ -136,9 +136,9 @@ def test_every_broken_limit_is_named_at_once():
 def test_a_shared_volume_has_neither_size_nor_type(field):
     value = "gp3" if field == "volume_type" else 3000
     with pytest.raises(ValidationFailed) as refused:
-        checked(NewVolume(type=Kind.EFS, name="all", **{field: value}))
+        checked(NewVolume(type=VolumeKind.EFS, name="all", **{field: value}))
     assert refused.value.data["fields"][0]["field"] == field
-    assert checked(NewVolume(type=Kind.EFS, name="all")).volume_type is None
+    assert checked(NewVolume(type=VolumeKind.EFS, name="all")).volume_type is None
 
 
 STATES = [
@@ -162,7 +162,7 @@ def test_what_it_is_called(seen, links, state):
 
 
 def test_a_shared_volume_stays_available():
-    assert volume_state(volume(kind=Kind.EFS, seen=Seen.THERE), [link(attached=True)]) == (
+    assert volume_state(volume(kind=VolumeKind.EFS, seen=Seen.THERE), [link(attached=True)]) == (
         VolumeState.AVAILABLE
     )
 
@@ -226,7 +226,7 @@ def test_a_volume_moves_only_when_it_is_free():
     ],
     ids=str,
 )
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", VolumeKind)
 def test_what_a_machine_has_is_mounted_once_the_machine_is_on(kind, how, counted, counts, act):
     hosts, it = {"w": host(**how)}, volume(kind=kind)
     [seen] = looked_at([link(attached=counted, machine="m")], hosts, {"m"}, {"m"})
@@ -283,9 +283,9 @@ def test_what_it_costs_is_known_or_null():
     assert monthly_cost(volume(gb_month=gp3, size_gb=100, iops=4000)) is None, "no price for IOPS"
     assert monthly_cost(volume(gb_month=None)) is None
     assert monthly_cost(volume(gb_month=Micros(0), iops=4000)) == 0
-    shared = volume(kind=Kind.EFS, gb_month=Micros(300_000), size_gb=None)
+    shared = volume(kind=VolumeKind.EFS, gb_month=Micros(300_000), size_gb=None)
     assert monthly_cost(shared) is None, "not measured yet"
-    half = volume(kind=Kind.EFS, gb_month=Micros(300_000), size_gb=None, used_bytes=GIB // 2)
+    half = volume(kind=VolumeKind.EFS, gb_month=Micros(300_000), size_gb=None, used_bytes=GIB // 2)
     assert monthly_cost(half) == 150_000
 
 

@@ -6,7 +6,7 @@ from litestar import Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from prism.access.model import Minted, NewToken, Revoked, ShownToken
+from prism.access.model import Minted, NewToken, RevokedToken, ShownToken
 from prism.access.service import TokenService
 
 Tokens = NamedDependency[TokenService]
@@ -26,11 +26,11 @@ def create_token(data: JSONBody[NewToken], tokens: Tokens) -> Minted:
 
 
 @delete("/{id:str}", status_code=200, sync_to_thread=True)
-def revoke_token(id: FromPath[str], tokens: Tokens) -> Revoked:
+def revoke_token(id: FromPath[str], tokens: Tokens) -> RevokedToken:
     """Make a token useless, at once, and with it every token that was made with it."""
     token, more = tokens.revoke(id)
     made = f", and {more} made with it" if more else ""
-    return Revoked(f"Token {token.name!r} revoked successfully{made}")
+    return RevokedToken(f"Token {token.name!r} revoked successfully{made}")
 
 
 router = Router(CREATE, tags=["tokens"], route_handlers=[list_tokens, create_token, revoke_token])

@@ -190,7 +190,7 @@ class Minted(ShownToken, frozen=True, kw_only=True):
     token: str | None
 
 
-class Revoked(Struct, frozen=True):
+class RevokedToken(Struct, frozen=True):
     """The answer to a revocation."""
 
     message: str

@@ -23,10 +23,10 @@ from prism.budgets.model import (
     PoolChange,
     Pools,
     PoolShown,
+    PoolSummary,
     ProjectBudget,
     Reallocated,
     Report,
-    Summary,
 )
 from prism.budgets.plan import month_after
 from prism.budgets.purse import Purse
@@ -79,7 +79,7 @@ def delete_budget(budget_id: Id, budgets: Budgets) -> Message:
 
 
 @get("/budgets/{budget_id:str}/summary", sync_to_thread=True)
-def summarize_budget(budget_id: Id, budgets: Budgets) -> Summary:
+def summarize_budget(budget_id: Id, budgets: Budgets) -> PoolSummary:
     """A pool at a glance: its allocations, who spends most, and what to look at."""
     return budgets.summary(budget_id)
 

@@ -36,7 +36,7 @@ from prism.budgets.plan import (
 from prism.budgets.runway import CapUse, Runway, earliest
 from prism.costs import store as ledger
 from prism.costs.ledger import LATELY
-from prism.costs.model import MONTH_HOURS, Kind
+from prism.costs.model import MONTH_HOURS, CostKind
 from prism.costs.plan import moment, second
 from prism.errors import Unavailable, ValidationFailed
 from prism.kit.clock import Clock
@@ -337,7 +337,7 @@ class Escrow:
     def _began(self, sql: Connection, workspace: str) -> Began:
         """Since when the ledger counts a workspace's compute, and its disk."""
         held = {it.kind: it for it in ledger.open_of(sql, workspace)}
-        compute, disk = held.get(Kind.COMPUTE), held.get(Kind.ROOT)
+        compute, disk = held.get(CostKind.COMPUTE), held.get(CostKind.ROOT)
         return Began(
             compute=compute.began if compute else 0,
             disk=disk.began if disk else 0,

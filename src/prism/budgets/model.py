@@ -300,7 +300,7 @@ class Spender(Struct, frozen=True):
     formerly: bool = False
 
 
-class Summary(Struct, frozen=True, kw_only=True):
+class PoolSummary(Struct, frozen=True, kw_only=True):
     """A pool at a glance."""
 
     budget: PoolShown

@@ -24,7 +24,7 @@ from prism.budgets.runway import CapUse, earliest, of_project
 from prism.budgets.view import alerts, breakdown, outcome, top_spenders
 from prism.costs import store as ledger
 from prism.costs.advice import advice, enough
-from prism.costs.model import DAY, MONTH_HOURS, Kind, Observer, Segment
+from prism.costs.model import DAY, MONTH_HOURS, CostKind, Observer, Segment
 from prism.costs.plan import as_date, day_of, known_monthly, moment
 from prism.costs.service import BURN, CostService
 from prism.costs.view import called, lines
@@ -48,7 +48,7 @@ class Reading(Struct, frozen=True):
     paid: Micros
     ever: Micros | None
     spent: Micros | None
-    unpriced: tuple[tuple[str, Kind], ...]
+    unpriced: tuple[tuple[str, CostKind], ...]
     unpriced_until: int
     shown: dict[str, Any]
 
@@ -113,8 +113,8 @@ class Purse:
             given = [at for at in found.money.given if at.within is not None]
             burns = self._burns(sql, it, given)
             saved = _known(
-                Micros(kinds.get(Kind.ASLEEP, 0)),
-                Kind.ASLEEP in kinds and ledger.saved_unknown(sql, it.id),
+                Micros(kinds.get(CostKind.ASLEEP, 0)),
+                CostKind.ASLEEP in kinds and ledger.saved_unknown(sql, it.id),
             )
         money, paid = found.money, found.paid
         remaining = None
@@ -285,7 +285,7 @@ def _known(paid: Micros | None, is_unpriced: bool) -> Micros | None:
 
 
 def _ran(it: Segment) -> bool:
-    return it.kind is Kind.COMPUTE
+    return it.kind is CostKind.COMPUTE
 
 
 def _spending(

@@ -7,7 +7,7 @@ from html import escape
 from io import StringIO
 
 from prism.budgets.model import Report, Share
-from prism.costs.model import Kind, Line
+from prism.costs.model import CostKind, Line
 from prism.costs.view import WORDS, called, percent
 from prism.kit.money import Micros, amount, apportioned
 
@@ -29,9 +29,9 @@ def report(
     time_zone: str = "UTC",
 ) -> Report:
     """What the lines of a period add up to; its days begin at midnight of that time zone."""
-    paid = [it for it in lines if it.kind is not Kind.ASLEEP]
+    paid = [it for it in lines if it.kind is not CostKind.ASLEEP]
     total = _known(paid)
-    saved = _known([it for it in lines if it.kind is Kind.ASLEEP])
+    saved = _known([it for it in lines if it.kind is CostKind.ASLEEP])
     money = _named({it.budget for it in paid}, pools)
     return Report(
         project=project,

@@ -25,9 +25,9 @@ from prism.budgets.model import (
     OverAllocated,
     Pool,
     PoolChange,
+    PoolSummary,
     Reallocated,
     Reservation,
-    Summary,
 )
 from prism.budgets.model import AllocationShown as ShownAllocation
 from prism.budgets.model import PoolShown as ShownPool
@@ -127,7 +127,7 @@ class BudgetService:
             store.remove_pool(tx, it, self._clock.now())
             self._told_pool(tx, it, None, "deleted")
 
-    def summary(self, name: str) -> Summary:
+    def summary(self, name: str) -> PoolSummary:
         """A pool at a glance."""
         with self._db.read() as sql:
             it = store.pool_named(sql, name)
@@ -146,7 +146,7 @@ class BudgetService:
             if a.spent_amount and a.utilization_rate and a.utilization_rate >= a.alert_threshold
         ]
         paid = [(a.project_id, a.project_name, spent[a.id], False) for a in parts]
-        return Summary(
+        return PoolSummary(
             budget=shown,
             allocations=tuple(parts),
             status=level,

@@ -17,7 +17,7 @@ from prism.budgets.model import (
 )
 from prism.budgets.project_money import Part
 from prism.budgets.runway import Runway
-from prism.costs.model import HOUR, MONTH_HOURS, PAID, RUNS, Kind
+from prism.costs.model import HOUR, MONTH_HOURS, PAID, RUNS, CostKind
 from prism.costs.plan import moment
 from prism.costs.view import called_by_id, percent
 from prism.kit.money import Micros, amount, apportioned
@@ -132,9 +132,9 @@ def projected(at: Standing, monthly: int, now: int) -> int:
     return at.settled + monthly * rest // (MONTH_HOURS * HOUR)
 
 
-def breakdown(kinds: Mapping[Kind, int], unknown: Collection[Kind]) -> CostBreakdown:
+def breakdown(kinds: Mapping[CostKind, int], unknown: Collection[CostKind]) -> CostBreakdown:
     """What a project spent it on; the parts add up to what it spent."""
-    paid: dict[Kind, int] = {kind: kinds.get(kind, 0) for kind in PAID}
+    paid: dict[CostKind, int] = {kind: kinds.get(kind, 0) for kind in PAID}
     sums = {
         "compute": sum(paid[kind] for kind in RUNS),
         "storage": sum(it for kind, it in paid.items() if kind not in RUNS),

@@ -16,8 +16,8 @@ from prism.budgets.model import (
     PoolChange,
     Pools,
     PoolShown,
+    PoolSummary,
     Reallocated,
-    Summary,
 )
 from prism.budgets.model import Allocations as Parts
 from prism.client.typed import ask
@@ -91,9 +91,9 @@ class Budgets:
         """Delete a pool of which nothing is allocated."""
         return ask(self._wire, "DELETE", f"{POOLS}/{quoted(name)}", Message)
 
-    def summary(self, name: str) -> Summary:
+    def summary(self, name: str) -> PoolSummary:
         """A pool at a glance."""
-        return ask(self._wire, "GET", f"{POOLS}/{quoted(name)}/summary", Summary)
+        return ask(self._wire, "GET", f"{POOLS}/{quoted(name)}/summary", PoolSummary)
 
     def allocations(self, name: str) -> builtins.list[AllocationShown]:
         """The parts of a pool."""

@@ -8,12 +8,12 @@ from prism.idle.model import (
     Activity,
     Awake,
     Configuration,
-    Deleted,
+    DeletedIdleProfile,
     Effective,
-    NewProfile,
+    IdleStatus,
+    NewIdleProfile,
     Past,
     Profile,
-    Status,
     Wakefulness,
 )
 
@@ -30,13 +30,13 @@ class Idle:
         """Every idle profile."""
         return ask(self._wire, "GET", f"{PATH}/profiles", builtins.list[Profile])
 
-    def create_profile(self, profile: NewProfile) -> Profile:
+    def create_profile(self, profile: NewIdleProfile) -> Profile:
         """Add a profile of one's own."""
         return ask(self._wire, "POST", f"{PATH}/profiles", Profile, profile)
 
-    def delete_profile(self, name: str) -> Deleted:
+    def delete_profile(self, name: str) -> DeletedIdleProfile:
         """Forget a profile that watches nothing."""
-        return ask(self._wire, "DELETE", f"{PATH}/profiles/{quoted(name)}", Deleted)
+        return ask(self._wire, "DELETE", f"{PATH}/profiles/{quoted(name)}", DeletedIdleProfile)
 
     def configure(
         self, name: str, profile: str, *, enabled: bool = True, minutes: int | None = None
@@ -50,9 +50,9 @@ class Idle:
         body = Wakefulness(minutes)
         return ask(self._wire, "POST", _path(name, "keep-awake"), Awake, body)
 
-    def why(self, name: str) -> Status:
+    def why(self, name: str) -> IdleStatus:
         """Why a workspace is awake or asleep."""
-        return ask(self._wire, "GET", _path(name), Status)
+        return ask(self._wire, "GET", _path(name), IdleStatus)
 
     def activity(self, name: str) -> Activity:
         """What a workspace did in the last 24 hours, in steps of ten minutes."""

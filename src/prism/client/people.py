@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from prism.access.model import Minted, NewToken, Revoked, Role, Scope, ShownToken
+from prism.access.model import Minted, NewToken, RevokedToken, Role, Scope, ShownToken
 from prism.audit.model import MOST, Entry
 from prism.client.typed import ask
 from prism.client.wire import API, Wire, query, quoted
@@ -18,14 +18,14 @@ from prism.invitations.model import (
     Decline,
     Declined,
     Guest,
+    InvitationShown,
+    InvitationStatus,
     Page,
     Resent,
     Results,
-    Shown,
-    Status,
 )
-from prism.invitations.model import Revoked as TakenBack
-from prism.projects.model import Deleted, Member, NewMember, RoleChange
+from prism.invitations.model import RevokedInvitation as TakenBack
+from prism.projects.model import DeletedProject, Member, NewMember, RoleChange
 
 
 class Members:
@@ -46,9 +46,9 @@ class Members:
         """Give a member another role."""
         return ask(self._wire, "PUT", _members(project, email), Member, RoleChange(role))
 
-    def remove(self, project: str, email: str) -> Deleted:
+    def remove(self, project: str, email: str) -> DeletedProject:
         """Let a member go."""
-        return ask(self._wire, "DELETE", _members(project, email), Deleted)
+        return ask(self._wire, "DELETE", _members(project, email), DeletedProject)
 
 
 class Invitations:
@@ -65,10 +65,10 @@ class Invitations:
         message: str = "",
         *,
         key: str | None = None,
-    ) -> Shown:
+    ) -> InvitationShown:
         """Invite somebody; the same `key` invites once."""
         body = Asked(project_id=project, email=email, role=role, message=message)
-        return ask(self._wire, "POST", "/invitations/send", Shown, body, key=key)
+        return ask(self._wire, "POST", "/invitations/send", InvitationShown, body, key=key)
 
     def send_many(
         self,
@@ -89,18 +89,18 @@ class Invitations:
         )
         return ask(self._wire, "POST", "/invitations/bulk", Results, body)
 
-    def list(self, project: str, status: Status | None = None) -> Page:
+    def list(self, project: str, status: InvitationStatus | None = None) -> Page:
         """Those to a project."""
         path = f"/invitations/project/{quoted(project)}{query(status=status)}"
         return ask(self._wire, "GET", path, Page)
 
-    def mine(self, status: Status | None = None) -> Page:
+    def mine(self, status: InvitationStatus | None = None) -> Page:
         """Those to whoever asks."""
         return ask(self._wire, "GET", f"/invitations/me{query(status=status)}", Page)
 
-    def show(self, id: str) -> Shown:
+    def show(self, id: str) -> InvitationShown:
         """One of them."""
-        return ask(self._wire, "GET", f"/invitations/{quoted(id)}", Shown)
+        return ask(self._wire, "GET", f"/invitations/{quoted(id)}", InvitationShown)
 
     def accept(self, id: str, token: str) -> Accepted:
         """Join the project."""
@@ -144,9 +144,9 @@ class Tokens:
         body = NewToken(name=name, user=user, scope=scope, project=project, days=days)
         return ask(self._wire, "POST", "/tokens", Minted, body)
 
-    def revoke(self, id: str) -> Revoked:
+    def revoke(self, id: str) -> RevokedToken:
         """Make one useless."""
-        return ask(self._wire, "DELETE", f"/tokens/{quoted(id)}", Revoked)
+        return ask(self._wire, "DELETE", f"/tokens/{quoted(id)}", RevokedToken)
 
 
 class Audit:

@@ -6,7 +6,14 @@ from msgspec import UNSET, UnsetType
 
 from prism.client.typed import ask
 from prism.client.wire import Wire, quoted
-from prism.profiles.model import Deleted, NewProfile, ProfileChange, Provider, Shown, Switch
+from prism.profiles.model import (
+    DeletedProfile,
+    NewProfile,
+    ProfileChange,
+    ProfileShown,
+    Provider,
+    Switch,
+)
 
 PATH = "/profiles"
 
@@ -17,17 +24,17 @@ class Profiles:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def list(self) -> builtins.list[Shown]:
+    def list(self) -> builtins.list[ProfileShown]:
         """Every profile."""
-        return ask(self._wire, "GET", PATH, builtins.list[Shown])
+        return ask(self._wire, "GET", PATH, builtins.list[ProfileShown])
 
-    def current(self) -> Shown:
+    def current(self) -> ProfileShown:
         """The profile that launches use."""
-        return ask(self._wire, "GET", f"{PATH}/current", Shown)
+        return ask(self._wire, "GET", f"{PATH}/current", ProfileShown)
 
-    def switch(self, name: str) -> Shown:
+    def switch(self, name: str) -> ProfileShown:
         """Use another profile from now on."""
-        return ask(self._wire, "POST", f"{PATH}/switch", Shown, Switch(profile_name=name))
+        return ask(self._wire, "POST", f"{PATH}/switch", ProfileShown, Switch(profile_name=name))
 
     def create(
         self,
@@ -37,7 +44,7 @@ class Profiles:
         aws_profile: str | None = None,
         region: str | None = None,
         default_project: str | None = None,
-    ) -> Shown:
+    ) -> ProfileShown:
         """Add a profile."""
         body = NewProfile(
             name=name,
@@ -46,7 +53,7 @@ class Profiles:
             region=region,
             default_project=default_project,
         )
-        return ask(self._wire, "POST", PATH, Shown, body)
+        return ask(self._wire, "POST", PATH, ProfileShown, body)
 
     def update(
         self,
@@ -56,7 +63,7 @@ class Profiles:
         aws_profile: str | UnsetType | None = UNSET,
         region: str | UnsetType | None = UNSET,
         default_project: str | UnsetType | None = UNSET,
-    ) -> Shown:
+    ) -> ProfileShown:
         """Change a profile; what is not given stays."""
         body = ProfileChange(
             provider=provider,
@@ -64,8 +71,8 @@ class Profiles:
             region=region,
             default_project=default_project,
         )
-        return ask(self._wire, "PUT", f"{PATH}/{quoted(name)}", Shown, body)
+        return ask(self._wire, "PUT", f"{PATH}/{quoted(name)}", ProfileShown, body)
 
-    def delete(self, name: str) -> Deleted:
+    def delete(self, name: str) -> DeletedProfile:
         """Forget a profile that nothing needs."""
-        return ask(self._wire, "DELETE", f"{PATH}/{quoted(name)}", Deleted)
+        return ask(self._wire, "DELETE", f"{PATH}/{quoted(name)}", DeletedProfile)

@@ -10,12 +10,12 @@ from prism.client.typed import ask
 from prism.client.wire import Wire, query, quoted
 from prism.projects.model import (
     BudgetChange,
-    Deleted,
+    DeletedProject,
     NewBudget,
     NewMember,
     NewProject,
     ProjectChange,
-    Shown,
+    ProjectShown,
 )
 
 PATH = "/projects"
@@ -27,13 +27,13 @@ class Projects:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def list(self) -> builtins.list[Shown]:
+    def list(self) -> builtins.list[ProjectShown]:
         """Every project."""
-        return ask(self._wire, "GET", PATH, builtins.list[Shown])
+        return ask(self._wire, "GET", PATH, builtins.list[ProjectShown])
 
-    def show(self, name: str) -> Shown:
+    def show(self, name: str) -> ProjectShown:
         """One project."""
-        return ask(self._wire, "GET", f"{PATH}/{quoted(name)}", Shown)
+        return ask(self._wire, "GET", f"{PATH}/{quoted(name)}", ProjectShown)
 
     def create(
         self,
@@ -43,11 +43,11 @@ class Projects:
         budget: NewBudget | None = None,
         members: dict[str, Role] | None = None,
         key: str | None = None,
-    ) -> Shown:
+    ) -> ProjectShown:
         """Make a project; without an owner among its members it is yours."""
         who = tuple(NewMember(email, role) for email, role in (members or {}).items())
         body = NewProject(name=name, description=description, budget=budget, members=who)
-        return ask(self._wire, "POST", PATH, Shown, body, key=key)
+        return ask(self._wire, "POST", PATH, ProjectShown, body, key=key)
 
     def update(
         self,
@@ -56,14 +56,14 @@ class Projects:
         rename: str | UnsetType = UNSET,
         description: str | UnsetType = UNSET,
         budget: BudgetChange | UnsetType = UNSET,
-    ) -> Shown:
+    ) -> ProjectShown:
         """Change a project; what is not given stays."""
         body = ProjectChange(name=rename, description=description, budget=budget)
-        return ask(self._wire, "PUT", f"{PATH}/{quoted(name)}", Shown, body)
+        return ask(self._wire, "PUT", f"{PATH}/{quoted(name)}", ProjectShown, body)
 
-    def delete(self, name: str) -> Deleted:
+    def delete(self, name: str) -> DeletedProject:
         """Forget a project that nothing needs."""
-        return ask(self._wire, "DELETE", f"{PATH}/{quoted(name)}", Deleted)
+        return ask(self._wire, "DELETE", f"{PATH}/{quoted(name)}", DeletedProject)
 
     def budget(self, name: str) -> ProjectBudget:
         """What it may spend, has spent, and on what."""

@@ -13,7 +13,6 @@ from prism.storage.model import (
     DiskType,
     EbsVolume,
     EfsVolume,
-    Kind,
     NewSnapshot,
     NewVolume,
     Period,
@@ -21,6 +20,7 @@ from prism.storage.model import (
     Restoring,
     SnapshotItem,
     Verifying,
+    VolumeKind,
     VolumeList,
 )
 
@@ -50,7 +50,7 @@ class Volumes:
         name: str,
         size_gb: int | None = None,
         *,
-        type: Kind | str = Kind.EBS,
+        type: VolumeKind | str = VolumeKind.EBS,
         volume_type: DiskType | None = None,
         iops: int | None = None,
         throughput: int | None = None,
@@ -59,7 +59,7 @@ class Volumes:
     ) -> Volume:
         """Ask for a new one; an `efs` volume has neither size nor type."""
         body = NewVolume(
-            type=Kind(type),
+            type=VolumeKind(type),
             name=name,
             size_gb=size_gb,
             volume_type=volume_type,

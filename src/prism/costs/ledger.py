@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.costs import rollups, store
-from prism.costs.model import DAY, RUNS, Booking, DayCost, Kind, Segment
+from prism.costs.model import DAY, RUNS, Booking, CostKind, DayCost, Segment
 from prism.costs.plan import (
     Charge,
     booking,
@@ -64,7 +64,7 @@ class Ledger:
         self,
         tx: Tx,
         of: Booking,
-        what: dict[Kind, Charge],
+        what: dict[CostKind, Charge],
         at: datetime,
         *,
         sure: bool = True,
@@ -85,7 +85,7 @@ class Ledger:
         guessed = not sure or now - moment > SURE_FOR
         for it in stale:
             self._end(tx, it, moment, guessed=guessed)
-            if it.kind is Kind.COMPUTE and it.kind not in what:
+            if it.kind is CostKind.COMPUTE and it.kind not in what:
                 self._fill(tx, it, moment, least)
         for kind in fresh:
             counted = now if kind in RUNS and what[kind].rate.amount else None

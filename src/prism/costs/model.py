@@ -12,7 +12,7 @@ from prism.kit.money import Micros
 HOUR, DAY, MONTH_HOURS = 3600, 86400, 720
 
 
-class Kind(StrEnum):
+class CostKind(StrEnum):
     """What a segment pays for; `ASLEEP` pays for nothing, it is compute that was saved."""
 
     COMPUTE = "compute"
@@ -24,9 +24,11 @@ class Kind(StrEnum):
     ASLEEP = "asleep"
 
 
-PAID = tuple(kind for kind in Kind if kind is not Kind.ASLEEP)
-RUNS = frozenset({Kind.COMPUTE, Kind.ADDRESS})  # what costs something only while a machine runs
-OF_A_WORKSPACE = frozenset({Kind.COMPUTE, Kind.ROOT, Kind.ADDRESS})
+PAID = tuple(kind for kind in CostKind if kind is not CostKind.ASLEEP)
+RUNS = frozenset(
+    {CostKind.COMPUTE, CostKind.ADDRESS}
+)  # what costs something only while a machine runs
+OF_A_WORKSPACE = frozenset({CostKind.COMPUTE, CostKind.ROOT, CostKind.ADDRESS})
 
 
 class Rate(Struct, frozen=True):
@@ -71,7 +73,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     project: str | None
     allocation: str | None
     pool: str | None
-    kind: Kind
+    kind: CostKind
     detail: str
     amount: Micros | None
     hours: int
@@ -90,7 +92,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     @property
     def is_paid(self) -> bool:
         """Whether it costs anything; time asleep is only what was saved."""
-        return self.kind is not Kind.ASLEEP
+        return self.kind is not CostKind.ASLEEP
 
 
 class Stretch(Struct, frozen=True):
@@ -98,7 +100,7 @@ class Stretch(Struct, frozen=True):
 
     no: int
     project: str | None
-    kind: Kind
+    kind: CostKind
     amount: Micros | None
     hours: int
     began: int
@@ -109,7 +111,7 @@ class DayCost(Struct, frozen=True):
     """What one day (counted from 1970) cost, by kind; `who` has a bit for each workspace."""
 
     day: int
-    micros: dict[Kind, int]
+    micros: dict[CostKind, int]
     who: int = 0
 
     @property
@@ -120,7 +122,7 @@ class DayCost(Struct, frozen=True):
     @property
     def saved(self) -> int:
         """What compute would have cost, had nothing slept."""
-        return self.micros.get(Kind.ASLEEP, 0)
+        return self.micros.get(CostKind.ASLEEP, 0)
 
 
 class Breakdown(Struct, frozen=True):
@@ -197,7 +199,7 @@ class Line(Struct, frozen=True, kw_only=True):
     segment: int
     resource: str
     name: str
-    kind: Kind
+    kind: CostKind
     detail: str
     project: str | None
     project_name: str | None

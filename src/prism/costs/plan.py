@@ -18,8 +18,8 @@ from prism.costs.model import (
     MONTH_HOURS,
     OF_A_WORKSPACE,
     Booking,
+    CostKind,
     DayCost,
-    Kind,
     Rate,
     Segment,
     Stretch,
@@ -101,25 +101,25 @@ def booking(it: Workspace) -> Booking:
     )
 
 
-def charges(it: Workspace) -> dict[Kind, Charge]:
+def charges(it: Workspace) -> dict[CostKind, Charge]:
     """What a workspace costs as it was last seen.
 
     What is on costs compute, and so does what its provider charges for as if it were: one
     that runs and is being set up, or is on its way to sleep. Stopped and hibernated cost the
     disk; what comes up for the first time and does not run yet costs nothing.
     """
-    found: dict[Kind, Charge] = {}
+    found: dict[CostKind, Charge] = {}
     if it.machine_id is None or it.seen in NOWHERE or it.ended_at is not None:
         return found
     if it.seen is Seen.STARTING and it.ready_at is None and not it.charged:
         return found
-    found[Kind.ROOT] = Charge(f"{it.root_gb} GB {it.root_type}", disk_rate(it))
+    found[CostKind.ROOT] = Charge(f"{it.root_gb} GB {it.root_type}", disk_rate(it))
     if it.seen is Seen.ON or it.charged:
-        found[Kind.COMPUTE] = Charge(it.instance_type, compute_rate(it))
+        found[CostKind.COMPUTE] = Charge(it.instance_type, compute_rate(it))
         if it.public_ip is not None:
-            found[Kind.ADDRESS] = Charge(it.public_ip, address_rate(it))
+            found[CostKind.ADDRESS] = Charge(it.public_ip, address_rate(it))
     if it.seen is Seen.ASLEEP:
-        found[Kind.ASLEEP] = Charge(it.instance_type, compute_rate(it))
+        found[CostKind.ASLEEP] = Charge(it.instance_type, compute_rate(it))
     return found
 
 
@@ -128,7 +128,7 @@ def least_seconds(it: Workspace) -> int:
     return A_START if it.place.startswith("aws:") else 0
 
 
-def filled(it: Segment, least: int) -> tuple[Booking, Kind, Charge]:
+def filled(it: Segment, least: int) -> tuple[Booking, CostKind, Charge]:
     """What a run that was shorter than its least is charged for after its end."""
     names = Booking.__struct_fields__
     of = Booking(**{name: getattr(it, name) for name in names})
@@ -182,7 +182,7 @@ def sweep(
     stretches: Iterable[Stretch], first: int, end: int, now: int
 ) -> Iterator[tuple[str, DayCost]]:
     """What the days from `first` until before `end` cost: of everything (``), of each project."""
-    sums: dict[tuple[str, int], dict[Kind, int]] = {}
+    sums: dict[tuple[str, int], dict[CostKind, int]] = {}
     who: dict[tuple[str, int], set[int]] = {}
     for it in stretches:
         until = now if it.ended is None else min(it.ended, now)

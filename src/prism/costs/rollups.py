@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from prism.costs.model import DAY, OF_A_WORKSPACE, PAID, DayCost, Kind
+from prism.costs.model import DAY, OF_A_WORKSPACE, PAID, CostKind, DayCost
 from prism.costs.store import cost_by, forget_marks, segments, touching
 from prism.kit.db import Tx
 from prism.kit.tables import metadata
@@ -33,7 +33,7 @@ days = Table(  # of days that are over, in UTC; every day has a row of scope ``
     metadata,
     Column("scope", String, primary_key=True),
     Column("day", Integer, primary_key=True, index=True),
-    *(Column(kind.value, BigInteger, nullable=False) for kind in Kind),
+    *(Column(kind.value, BigInteger, nullable=False) for kind in CostKind),
     Column("shift", Integer, nullable=False),
     Column("who", LargeBinary, nullable=False),
 )
@@ -64,10 +64,10 @@ def day_so_far(sql: Connection, day: int, now: int, project: str | None = None) 
     cost = cost_by(now) - cost_by(start)
     costly = func.aggregate_strings(case((cost > 0, cast(s.no, String))), ",")
     here = and_(touching(start, now), true() if project is None else s.project == project)
-    micros, found = dict[Kind, int](), set[str]()
+    micros, found = dict[CostKind, int](), set[str]()
     query = select(s.kind, func.sum(cost), costly).where(here).group_by(s.kind)
     for kind, paid, nos in sql.execute(query):
-        micros[Kind(kind)] = int(paid)
+        micros[CostKind(kind)] = int(paid)
         if nos and kind in OF_A_WORKSPACE:
             found.update(nos.split(","))
     who = bytearray(max(map(int, found), default=0) // 8 + 1)
@@ -96,8 +96,10 @@ def edition(sql: Connection) -> str:
 
 def days_of(sql: Connection, scope: str) -> dict[int, DayCost]:
     """The days that are summed up, in order."""
-    query = select(*(days.c[kind.value] for kind in Kind), days.c.day, days.c.shift, days.c.who)
-    kinds, found = tuple(Kind), {}
+    query = select(
+        *(days.c[kind.value] for kind in CostKind), days.c.day, days.c.shift, days.c.who
+    )
+    kinds, found = tuple(CostKind), {}
     these = query.where(days.c.scope == scope).order_by(days.c.day)
     for *micros, day, shift, who in sql.execute(these).all():
         bits = int.from_bytes(who, "little") << shift
@@ -107,7 +109,7 @@ def days_of(sql: Connection, scope: str) -> dict[int, DayCost]:
 
 
 def _day_row(scope: str, it: DayCost) -> dict[str, Any]:
-    sums: Mapping[str, int] = {kind.value: it.micros.get(kind, 0) for kind in Kind}
+    sums: Mapping[str, int] = {kind.value: it.micros.get(kind, 0) for kind in CostKind}
     shift = (it.who & -it.who).bit_length() - 1 if it.who else 0
     bits = it.who >> shift
     who = bits.to_bytes((bits.bit_length() + 7) // 8, "little")

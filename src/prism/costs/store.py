@@ -29,7 +29,7 @@ from sqlalchemy import (
 from prism.costs.model import (
     HOUR,
     Booking,
-    Kind,
+    CostKind,
     Segment,
     Stretch,
 )
@@ -99,7 +99,7 @@ SELECT = select(*(segments.c[field] for field in FIELDS))
 NUMBERS = ("no", "project", "kind", "amount", "hours", "began")
 UNTIL = func.coalesce(segments.c.ended, segments.c.counted)  # null: it counts until now
 STRETCHES = select(*(segments.c[field] for field in NUMBERS), UNTIL)
-PAYING = segments.c.kind != Kind.ASLEEP
+PAYING = segments.c.kind != CostKind.ASLEEP
 
 
 def open_of(sql: Connection, resource: str) -> list[Segment]:
@@ -126,7 +126,7 @@ def last_end(sql: Connection, resource: str) -> int:
 def begin(
     tx: Tx,
     of: Booking,
-    kind: Kind,
+    kind: CostKind,
     what: Charge,
     at: int,
     *,
@@ -134,7 +134,7 @@ def begin(
     reconstructed: bool,
 ) -> None:
     """Open a segment that counts until `counted`, or where that is null until now."""
-    no = _account(tx, of, at, unknown=kind is not Kind.ASLEEP and what.rate.amount is None)
+    no = _account(tx, of, at, unknown=kind is not CostKind.ASLEEP and what.rate.amount is None)
     tx.sql.execute(
         segments.insert().values(
             **msgspec.structs.asdict(of),
@@ -157,7 +157,7 @@ def end(tx: Tx, it: Segment, at: int, paid: int, *, reconstructed: bool) -> None
         raise AssertionError(f"segment {it.id} was closed before")
     for scope in filter(None, (it.project, it.allocation, it.pool)):
         _add(tx, scope, it.kind, paid)
-    if it.kind is not Kind.ASLEEP:
+    if it.kind is not CostKind.ASLEEP:
         key = and_(accounts.c.resource == it.resource, accounts.c.project == (it.project or ""))
         tx.sql.execute(update(accounts).where(key).values(paid=accounts.c.paid + paid))
 
@@ -215,19 +215,19 @@ def total(sql: Connection, column: str, scope: str, now: int) -> Micros:
         sum(
             micros
             for kind, micros in by_kind(sql, column, scope, now).items()
-            if kind is not Kind.ASLEEP
+            if kind is not CostKind.ASLEEP
         )
     )
 
 
-def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[Kind, int]:
+def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[CostKind, int]:
     """The same, by what it was spent for; and what was saved."""
     closed = select(totals.c.kind, totals.c.micros).where(totals.c.scope == scope)
-    sums = {Kind(kind): int(micros) for kind, micros in sql.execute(closed)}
+    sums = {CostKind(kind): int(micros) for kind, micros in sql.execute(closed)}
     query = select(segments.c.kind, func.sum(cost_by(now))).where(OPEN)
     running = query.where(segments.c[column] == scope).group_by(segments.c.kind)
     for kind, micros in sql.execute(running):
-        sums[Kind(kind)] = sums.get(Kind(kind), 0) + int(micros or 0)
+        sums[CostKind(kind)] = sums.get(CostKind(kind), 0) + int(micros or 0)
     return sums
 
 
@@ -318,7 +318,7 @@ def unpriced_until(sql: Connection, now: int) -> dict[str, int]:
 
 def unpriced_within(
     sql: Connection, start: int, end: int, scope: tuple[str, str] | None = None
-) -> list[tuple[str, Kind]]:
+) -> list[tuple[str, CostKind]]:
     """What was paid for in a period at a price that nobody knows: its name, and for what.
 
     `scope` is a column and its value: only what that project, allocation or pool paid for.
@@ -330,14 +330,14 @@ def unpriced_within(
     whose = true() if scope is None else s[scope[0]] == scope[1]
     mine = and_(s.resource.in_(known), s.amount.is_(None), PAYING, whose)
     found = sql.execute(select(s.name, s.kind).where(mine, touching(start, end)).distinct())
-    return sorted((name, Kind(kind)) for name, kind in found)
+    return sorted((name, CostKind(kind)) for name, kind in found)
 
 
 def saved_unknown(sql: Connection, project: str) -> bool:
     """Whether something of a project slept at a price that nobody knows."""
     s = segments.c
     mine = select(accounts.c.resource).where(accounts.c.project == project)
-    slept = and_(s.resource.in_(mine), s.kind == Kind.ASLEEP, s.amount.is_(None))
+    slept = and_(s.resource.in_(mine), s.kind == CostKind.ASLEEP, s.amount.is_(None))
     return (
         sql.execute(select(s.id).where(slept, s.project == project).limit(1)).first() is not None
     )
@@ -346,11 +346,11 @@ def saved_unknown(sql: Connection, project: str) -> bool:
 def asleep_since(sql: Connection, resource: str, since: int) -> list[Segment]:
     """What a resource has saved by sleeping, in the sleeps that lasted beyond a moment."""
     s = segments.c
-    mine = and_(s.resource == resource, s.kind == Kind.ASLEEP)
+    mine = and_(s.resource == resource, s.kind == CostKind.ASLEEP)
     return _many(sql, SELECT.where(mine, or_(OPEN, s.ended > since)).order_by(s.id))
 
 
-def unpriced(sql: Connection, project: str) -> list[tuple[str, Kind]]:
+def unpriced(sql: Connection, project: str) -> list[tuple[str, CostKind]]:
     """What of a project nobody knows, or knew, the price of: its name, and for what it is."""
     known = select(accounts.c.resource).where(accounts.c.unknown, accounts.c.project == project)
     if sql.execute(known).first() is None:
@@ -358,7 +358,7 @@ def unpriced(sql: Connection, project: str) -> list[tuple[str, Kind]]:
     s = segments.c
     mine = and_(s.resource.in_(known), s.project == project, s.amount.is_(None), PAYING)
     found = sql.execute(select(s.name, s.kind).where(mine).distinct())
-    return sorted((name, Kind(kind)) for name, kind in found)
+    return sorted((name, CostKind(kind)) for name, kind in found)
 
 
 def last_allocation(sql: Connection, pool: str, project: str) -> str | None:
@@ -388,7 +388,7 @@ def stretches(
     for row in sql.execute(STRETCHES.where(touching(start, end), mine)).all():
         values: tuple[Any, ...] = tuple(row)
         no, of, kind, amount, hours, began, ended = values
-        yield Stretch(no, of, Kind(kind), amount, hours, began, ended)
+        yield Stretch(no, of, CostKind(kind), amount, hours, began, ended)
 
 
 def within(sql: Connection, start: int, end: int, project: str | None = None) -> list[Segment]:
@@ -437,7 +437,7 @@ def _account(tx: Tx, of: Booking, at: int, *, unknown: bool) -> int:
     return int(no)
 
 
-def _add(tx: Tx, scope: str, kind: Kind, micros: int) -> None:
+def _add(tx: Tx, scope: str, kind: CostKind, micros: int) -> None:
     key = and_(totals.c.scope == scope, totals.c.kind == kind)
     more = update(totals).where(key).values(micros=totals.c.micros + micros)
     if not tx.sql.execute(more).rowcount:

@@ -6,11 +6,11 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from prism.costs.ledger import Ledger
-from prism.costs.model import MONTH_HOURS, Booking, Kind, Rate
+from prism.costs.model import MONTH_HOURS, Booking, CostKind, Rate
 from prism.costs.plan import FREE, SIMULATED, Charge
 from prism.kit.db import Tx
-from prism.storage.model import Kind as Sort
 from prism.storage.model import Seen, Snapshot, Volume
+from prism.storage.model import VolumeKind as Sort
 from prism.storage.plan import monthly_cost
 
 Payer = Callable[[Connection, str], tuple[str | None, str | None]]
@@ -42,15 +42,15 @@ class StorageLedger:
         )
 
 
-def charges(it: Volume | Snapshot) -> dict[Kind, Charge]:
+def charges(it: Volume | Snapshot) -> dict[CostKind, Charge]:
     """What it costs as it was last seen; what is measured costs from its first measure on."""
     if it.seen not in COSTS:
         return {}
     measured = isinstance(it, Snapshot) or it.kind is Sort.EFS
     if measured and it.used_bytes is None:
         return {}
-    kind = Kind.SNAPSHOT if isinstance(it, Snapshot) else Kind.VOLUME
-    kind = Kind.FILES if isinstance(it, Volume) and it.kind is Sort.EFS else kind
+    kind = CostKind.SNAPSHOT if isinstance(it, Snapshot) else CostKind.VOLUME
+    kind = CostKind.FILES if isinstance(it, Volume) and it.kind is Sort.EFS else kind
     return {kind: Charge(_detail(it, measured=measured), _rate(it))}
 
 

@@ -9,11 +9,11 @@ from prism.costs.model import (
     PAID,
     Breakdown,
     Bucket,
+    CostKind,
     Current,
     DayCost,
     Driver,
     History,
-    Kind,
     Line,
     Savings,
     Segment,
@@ -23,22 +23,22 @@ from prism.costs.plan import as_date, buckets, cost, moment
 from prism.kit.money import Micros, amount, apportioned, rate, shares
 
 GROUP = {
-    Kind.COMPUTE: "instances",
-    Kind.ADDRESS: "instances",
-    Kind.ROOT: "ebs_storage",
-    Kind.VOLUME: "ebs_storage",
-    Kind.SNAPSHOT: "ebs_storage",
-    Kind.FILES: "efs_storage",
+    CostKind.COMPUTE: "instances",
+    CostKind.ADDRESS: "instances",
+    CostKind.ROOT: "ebs_storage",
+    CostKind.VOLUME: "ebs_storage",
+    CostKind.SNAPSHOT: "ebs_storage",
+    CostKind.FILES: "efs_storage",
 }
 WORDS = {
-    Kind.COMPUTE: "compute",
-    Kind.ROOT: "root disks",
-    Kind.ADDRESS: "public addresses",
-    Kind.VOLUME: "volumes",
-    Kind.FILES: "shared file systems",
-    Kind.SNAPSHOT: "snapshots",
+    CostKind.COMPUTE: "compute",
+    CostKind.ROOT: "root disks",
+    CostKind.ADDRESS: "public addresses",
+    CostKind.VOLUME: "volumes",
+    CostKind.FILES: "shared file systems",
+    CostKind.SNAPSHOT: "snapshots",
 }
-SORTS = {Kind.VOLUME: "volume", Kind.FILES: "volume", Kind.SNAPSHOT: "snapshot"}
+SORTS = {CostKind.VOLUME: "volume", CostKind.FILES: "volume", CostKind.SNAPSHOT: "snapshot"}
 CENT, STEADY, DRIVERS = 10_000, 5.0, 5
 
 
@@ -72,7 +72,7 @@ def current(held: Sequence[Segment], savings: Savings) -> Current:
     )
 
 
-def called(name: str, kind: Kind) -> str:
+def called(name: str, kind: CostKind) -> str:
     """What to call something in a list of many: a volume may have a workspace's name."""
     return f"{name} ({SORTS[kind]})" if kind in SORTS else name
 
@@ -93,7 +93,7 @@ def history(
     first: int,
     last: int,
     granularity: str,
-    unpriced: Collection[tuple[str, Kind]] = (),
+    unpriced: Collection[tuple[str, CostKind]] = (),
 ) -> History:
     """A period, bar by bar, and what of it is not in the sums."""
     found = list(buckets(days, first, last, granularity))
@@ -138,7 +138,7 @@ def lines(
     """Their parts in a period; the cents of all that have a price add up to their total."""
     made = [line(it, projects, start, end) for it in found]
     known = {at: it.micros for at, it in enumerate(made) if it.micros is not None}
-    paid = {at: it for at, it in known.items() if made[at].kind is not Kind.ASLEEP}
+    paid = {at: it for at, it in known.items() if made[at].kind is not CostKind.ASLEEP}
     saved = {at: it for at, it in known.items() if at not in paid}
     cost = apportioned(paid) | apportioned(saved)
     return [replace(it, cost=cost.get(at)) for at, it in enumerate(made)]
@@ -178,8 +178,8 @@ def line(it: Segment, projects: Mapping[str, str], start: int, end: int) -> Line
     )
 
 
-def _sums(days: Mapping[int, DayCost], first: int, end: int) -> dict[Kind, int]:
-    sums = dict.fromkeys(Kind, 0)
+def _sums(days: Mapping[int, DayCost], first: int, end: int) -> dict[CostKind, int]:
+    sums = dict.fromkeys(CostKind, 0)
     for day in range(first, end):
         if it := days.get(day):
             for kind, micros in it.micros.items():

@@ -15,7 +15,7 @@ from prism import __version__
 from prism.access.model import current
 from prism.kit.clock import Clock
 from prism.kit.http import READS
-from prism.profiles.model import Shown
+from prism.profiles.model import ProfileShown
 
 GRACE = 30  # seconds that requests get to end
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -55,13 +55,13 @@ class Daemon:
     user: str
     database: str
     counts: Callable[[], Counts]
-    profiles: Callable[[], Sequence[Shown]]
+    profiles: Callable[[], Sequence[ProfileShown]]
     places: Callable[[], Sequence[PlaceSeen]]
     troubles: Callable[[], Sequence[str]]
     stop: Callable[[], object]
 
 
-class Status(Struct, frozen=True, kw_only=True):
+class DaemonStatus(Struct, frozen=True, kw_only=True):
     """How the daemon is; `reasons` say why it is degraded.
 
     While the database does not answer, counts are those of the last moment it did.
@@ -93,13 +93,13 @@ Itself = NamedDependency[Daemon]
 
 
 @get("/status", sync_to_thread=True)
-def show_status(daemon: Itself) -> Status:
+def show_status(daemon: Itself) -> DaemonStatus:
     """How the daemon is; degraded when a place or the database does not answer."""
     troubles = daemon.troubles()  # first: it asks the database, the others tell what it said
     counts, profiles, places = daemon.counts(), daemon.profiles(), daemon.places()
     away = [f"{it.place}: {it.problem}" for it in places if it.reachable is False]
     reasons = [*troubles, *away]
-    return Status(
+    return DaemonStatus(
         status="degraded" if reasons else "healthy",
         reasons=reasons,
         version=__version__,

@@ -41,7 +41,7 @@ from prism.kit.reconcile import Loop
 from prism.kit.reserve import Reserve
 from prism.kit.stream import Sights
 from prism.logs.reader import Reader
-from prism.profiles.model import Shown
+from prism.profiles.model import ProfileShown
 from prism.profiles.service import ProfileService
 from prism.projects.members import MemberService
 from prism.projects.service import ProjectService
@@ -68,7 +68,7 @@ log = logging.getLogger(__name__)
 class Rooms(PlaceRooms):
     """The parts of one daemon; `given` are the places it serves instead of this machine."""
 
-    _profiles: Sequence[Shown] = ()
+    _profiles: Sequence[ProfileShown] = ()
 
     def __init__(
         self,
@@ -306,7 +306,7 @@ class Rooms(PlaceRooms):
         """What is wrong here, and how to put it right."""
         return Doctor(self.clock, str(self.settings.folder))
 
-    def _known_profiles(self) -> Sequence[Shown]:
+    def _known_profiles(self) -> Sequence[ProfileShown]:
         """All of them; as before while the database is away."""
         try:
             self._profiles = self.profiles.every()

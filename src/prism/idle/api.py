@@ -10,12 +10,12 @@ from prism.idle.model import (
     Activity,
     Awake,
     Configuration,
-    Deleted,
+    DeletedIdleProfile,
     Effective,
-    NewProfile,
+    IdleStatus,
+    NewIdleProfile,
     Past,
     Profile,
-    Status,
     Wakefulness,
 )
 from prism.idle.service import IdleService
@@ -32,13 +32,13 @@ def list_idle_profiles(idleness: Idleness) -> list[Profile]:
 
 
 @post("/profiles", sync_to_thread=True)
-def create_idle_profile(data: JSONBody[NewProfile], idleness: Idleness) -> Profile:
+def create_idle_profile(data: JSONBody[NewIdleProfile], idleness: Idleness) -> Profile:
     """Make an idle profile of one's own."""
     return idleness.create(data)
 
 
 @delete("/profiles/{name:str}", status_code=200, sync_to_thread=True)
-def delete_idle_profile(name: Name, idleness: Idleness) -> Deleted:
+def delete_idle_profile(name: Name, idleness: Idleness) -> DeletedIdleProfile:
     """Forget an idle profile that watches nothing."""
     return idleness.delete(name)
 
@@ -56,7 +56,7 @@ def keep_awake(name: Name, data: JSONBody[Wakefulness], idleness: Idleness) -> A
 
 
 @get("/instances/{name:str}", sync_to_thread=True)
-def show_idleness(name: Name, idleness: Idleness) -> Status:
+def show_idleness(name: Name, idleness: Idleness) -> IdleStatus:
     """Why a workspace is awake or asleep, with what was measured."""
     return idleness.status(name)
 

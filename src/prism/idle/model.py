@@ -60,7 +60,7 @@ class Profile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     gpu_threshold: float | None = None
 
 
-class NewProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewIdleProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request for a profile of one's own."""
 
     name: Name
@@ -129,7 +129,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     unit: str
 
 
-class Status(Struct, frozen=True, kw_only=True):
+class IdleStatus(Struct, frozen=True, kw_only=True):
     """Why a workspace is awake or asleep.
 
     `since` is when it became idle, or was active last, as was known `judged_at`; `acts_at`
@@ -273,7 +273,7 @@ class Activity(Struct, frozen=True, kw_only=True):
     acted: tuple["Past", ...]
 
 
-class Deleted(Struct, frozen=True):
+class DeletedIdleProfile(Struct, frozen=True):
     """It is gone."""
 
     message: str

@@ -12,10 +12,10 @@ from prism.idle.model import (
     ActivityFigure,
     ActivityPoint,
     ActivityStep,
+    IdleStatus,
     Measured,
     Past,
     Profile,
-    Status,
     Triggered,
     Used,
     Watched,
@@ -90,7 +90,7 @@ def status(
     *,
     last: Triggered | None,
     now: datetime,
-) -> Status:
+) -> IdleStatus:
     """Why it is awake or asleep."""
     rule = None if profile is None else rule_of(watched, profile, it.hibernation)
     if state_of(it) is not State.RUNNING or profile is None or known is None:
@@ -100,7 +100,7 @@ def status(
     if rule and rule.enabled and known.state == "idle" and known.since:
         due = known.since + timedelta(minutes=rule.minutes)
         acts_at = _whole(max(due, awake) if awake else due)
-    return Status(
+    return IdleStatus(
         instance_name=it.name,
         state=state_of(it),
         profile=watched.profile,

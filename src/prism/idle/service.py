@@ -18,14 +18,14 @@ from prism.idle.model import (
     Activity,
     Awake,
     Configuration,
-    Deleted,
+    DeletedIdleProfile,
     Effective,
     IdleProfileInUse,
-    NewProfile,
+    IdleStatus,
+    NewIdleProfile,
     Past,
     Profile,
     Sight,
-    Status,
     Watched,
     rule_of,
 )
@@ -56,7 +56,7 @@ class IdleService:
         with self._db.read() as sql:
             return [*BUILT_IN, *store.own_profiles(sql)]
 
-    def create(self, new: NewProfile) -> Profile:
+    def create(self, new: NewIdleProfile) -> Profile:
         """Make a profile of one's own."""
         profile = Profile(**structs.asdict(new))
         with self._db.write() as tx:
@@ -70,7 +70,7 @@ class IdleService:
             tx.happened(IdleProfileCreated(actor=self._who(), subject=new.name))
         return profile
 
-    def delete(self, name: str) -> Deleted:
+    def delete(self, name: str) -> DeletedIdleProfile:
         """Forget a profile that watches nothing."""
         with self._db.write() as tx:
             if any(it.name == name for it in BUILT_IN):
@@ -88,7 +88,7 @@ class IdleService:
                 )
             store.remove_profile(tx, name)
             tx.happened(IdleProfileDeleted(actor=self._who(), subject=name))
-        return Deleted("Idle profile deleted successfully")
+        return DeletedIdleProfile("Idle profile deleted successfully")
 
     def configure(self, name: str, asked: Configuration) -> Effective:
         """Watch a workspace by a profile from now on."""
@@ -140,7 +140,7 @@ class IdleService:
             found, now = store.past(sql, limit), self._clock.now()
         return [past(it, now) for it in found]
 
-    def status(self, name: str) -> Status:
+    def status(self, name: str) -> IdleStatus:
         """Why a workspace is awake or asleep."""
         with self._db.read() as sql:
             it = workspaces.named(sql, name)

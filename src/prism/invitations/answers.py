@@ -14,8 +14,8 @@ from prism.invitations.model import (
     Invitation,
     InvitationAnswered,
     InvitationExpired,
+    InvitationStatus,
     InvitationTokenInvalid,
-    Status,
 )
 from prism.invitations.plan import status_of
 from prism.kit.clock import Clock, whole
@@ -41,12 +41,12 @@ class Answers:
                 join(tx, self._clock, project, NewMember(it.email, it.role))
             elif member.role.rank < it.role.rank:
                 promote(tx, project, member, it.role)
-            self._close(tx, it, Status.ACCEPTED)
+            self._close(tx, it, InvitationStatus.ACCEPTED)
             tx.happened(InvitationAccepted(**_about(it, project.name), role=it.role))
         return Accepted(
             id=id,
             project_id=it.project,
-            status=Status.ACCEPTED,
+            status=InvitationStatus.ACCEPTED,
             accepted_at=whole(self._clock.now()),
             message=f"Successfully joined project as {it.role}",
         )
@@ -56,12 +56,12 @@ class Answers:
         with self._db.write() as tx:
             it = self._opened(tx, id, asked.token)
             project = projects.named(tx.sql, it.project)
-            self._close(tx, it, Status.DECLINED, asked.reason)
+            self._close(tx, it, InvitationStatus.DECLINED, asked.reason)
             about = _about(it, project.name)
             tx.happened(InvitationDeclined(**about, reason=asked.reason))
         return Declined(
             id=id,
-            status=Status.DECLINED,
+            status=InvitationStatus.DECLINED,
             declined_at=whole(self._clock.now()),
             decline_reason=asked.reason,
         )
@@ -75,19 +75,21 @@ class Answers:
                 remediation="Look for the newest mail, or ask whoever invited you",
             )
         state = status_of(it, self._clock.now())
-        if state is Status.EXPIRED:
+        if state is InvitationStatus.EXPIRED:
             raise InvitationExpired(
                 details=f"It expired at {it.expires_at:%Y-%m-%d %H:%M} UTC",
                 remediation=f"Ask {it.invited_by} to send it again",
             )
-        if state is not Status.PENDING:
+        if state is not InvitationStatus.PENDING:
             raise InvitationAnswered(
                 f"The invitation was {state}",
                 remediation="Use `prism invite mine` to see what became of it",
             )
         return it
 
-    def _close(self, tx: Tx, it: Invitation, answer: Status, reason: str | None = None) -> None:
+    def _close(
+        self, tx: Tx, it: Invitation, answer: InvitationStatus, reason: str | None = None
+    ) -> None:
         closed = {"answer": answer, "answered_at": whole(self._clock.now()), "token": None}
         store.put(tx, it.id, **closed, reason=reason, mail_problem=None)
         store.unpost(tx, it.id)

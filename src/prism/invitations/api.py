@@ -14,23 +14,23 @@ from prism.invitations.model import (
     Bulk,
     Decline,
     Declined,
+    InvitationShown,
+    InvitationStatus,
     Page,
     Resent,
     Results,
-    Revoked,
-    Shown,
-    Status,
+    RevokedInvitation,
 )
 from prism.invitations.service import InvitationService
 
 Invitations = NamedDependency[InvitationService]
 Id = FromPath[str]
-OfStatus = Annotated[Status | None, QueryParameter(name="status")]
+OfStatus = Annotated[InvitationStatus | None, QueryParameter(name="status")]
 PATH = "/api/v1/invitations"
 
 
 @post("/send", sync_to_thread=True)
-def send_invitation(data: JSONBody[Asked], invitations: Invitations) -> Shown:
+def send_invitation(data: JSONBody[Asked], invitations: Invitations) -> InvitationShown:
     """Invite somebody; the mail leaves at once, or as soon as the mail server is there."""
     return invitations.send(data)
 
@@ -56,7 +56,7 @@ def list_project_invitations(
 
 
 @get("/{invitation_id:str}", sync_to_thread=True)
-def show_invitation(invitation_id: Id, invitations: Invitations) -> Shown:
+def show_invitation(invitation_id: Id, invitations: Invitations) -> InvitationShown:
     """One invitation."""
     return invitations.named(invitation_id)
 
@@ -84,10 +84,10 @@ def resend_invitation(invitation_id: Id, invitations: Invitations) -> Resent:
 
 
 @delete("/{invitation_id:str}", status_code=200, sync_to_thread=True)
-def revoke_invitation(invitation_id: Id, invitations: Invitations) -> Revoked:
+def revoke_invitation(invitation_id: Id, invitations: Invitations) -> RevokedInvitation:
     """Take a pending invitation back."""
     invitations.revoke(invitation_id)
-    return Revoked("Invitation revoked successfully")
+    return RevokedInvitation("Invitation revoked successfully")
 
 
 router = Router(

@@ -43,7 +43,7 @@ class AlreadyInvited(AlreadyExists):
     """Somebody of that address belongs to the project, or is invited, already."""
 
 
-class Status(StrEnum):
+class InvitationStatus(StrEnum):
     """What has become of an invitation."""
 
     PENDING = "pending"
@@ -71,7 +71,7 @@ class Invitation(Struct, frozen=True, kw_only=True):
     invited_by: str
     invited_at: datetime
     expires_at: datetime
-    answer: Status | None = None
+    answer: InvitationStatus | None = None
     answered_at: datetime | None = None
     reason: str | None = None
     resend_count: int = 0
@@ -135,7 +135,7 @@ class Decline(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Text = ""
 
 
-class Shown(Struct, frozen=True, kw_only=True):
+class InvitationShown(Struct, frozen=True, kw_only=True):
     """An invitation on the wire; `token` is null in team mode, and once it was used."""
 
     id: str
@@ -147,7 +147,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     invited_by: str
     invited_at: datetime
     expires_at: datetime
-    status: Status
+    status: InvitationStatus
     resend_count: int
     message: str
     mailed_at: datetime | None
@@ -163,7 +163,7 @@ class Listed(Struct, frozen=True, kw_only=True):
     project_name: str
     email: str
     role: Role
-    status: Status
+    status: InvitationStatus
     invited_by: str
     invited_at: datetime
     expires_at: datetime
@@ -189,7 +189,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
     id: str
     project_id: str
-    status: Status
+    status: InvitationStatus
     accepted_at: datetime
     message: str
 
@@ -198,7 +198,7 @@ class Declined(Struct, frozen=True, kw_only=True):
     """The answer to not joining."""
 
     id: str
-    status: Status
+    status: InvitationStatus
     declined_at: datetime
     decline_reason: str
 
@@ -207,14 +207,14 @@ class Resent(Struct, frozen=True, kw_only=True):
     """The answer to sending it again."""
 
     id: str
-    status: Status
+    status: InvitationStatus
     resend_count: int
     last_resent: datetime
     expires_at: datetime
     message: str
 
 
-class Revoked(Struct, frozen=True):
+class RevokedInvitation(Struct, frozen=True):
     """The answer to taking it back."""
 
     message: str
@@ -230,7 +230,7 @@ class Result(Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-class Summary(Struct, frozen=True):
+class BulkSummary(Struct, frozen=True):
     """What became of all of them; `total` is the sum of the rest."""
 
     total: int
@@ -242,6 +242,6 @@ class Summary(Struct, frozen=True):
 class Results(Struct, frozen=True, kw_only=True):
     """The answer to inviting many."""
 
-    summary: Summary
+    summary: BulkSummary
     results: tuple[Result, ...]
     dry_run: bool

@@ -8,30 +8,30 @@ from prism.invitations.model import (
     LONGEST,
     Asked,
     Bulk,
+    BulkSummary,
     Guest,
     Invitation,
+    InvitationShown,
+    InvitationStatus,
     Listed,
     Page,
     Result,
     Results,
-    Shown,
-    Status,
-    Summary,
 )
 
 LIFE = timedelta(days=7)
 
 
-def status_of(it: Invitation, now: datetime) -> Status:
+def status_of(it: Invitation, now: datetime) -> InvitationStatus:
     """What has become of it by now."""
     if it.answer is not None:
         return it.answer
-    return Status.EXPIRED if it.expires_at <= now else Status.PENDING
+    return InvitationStatus.EXPIRED if it.expires_at <= now else InvitationStatus.PENDING
 
 
-def shown(it: Invitation, project_name: str, now: datetime, token: str | None) -> Shown:
+def shown(it: Invitation, project_name: str, now: datetime, token: str | None) -> InvitationShown:
     """An invitation for the wire."""
-    return Shown(
+    return InvitationShown(
         id=it.id,
         project_id=it.project,
         project_name=project_name,
@@ -65,8 +65,8 @@ def listed(it: Invitation, project_name: str, now: datetime) -> Listed:
         expires_at=it.expires_at,
         message=it.message,
         resend_count=it.resend_count,
-        accepted_at=answered.get(Status.ACCEPTED),
-        declined_at=answered.get(Status.DECLINED),
+        accepted_at=answered.get(InvitationStatus.ACCEPTED),
+        declined_at=answered.get(InvitationStatus.DECLINED),
         decline_reason=it.reason,
         mailed_at=it.mailed_at,
         mail_file=it.mail_file,
@@ -75,7 +75,10 @@ def listed(it: Invitation, project_name: str, now: datetime) -> Listed:
 
 
 def page(
-    found: Sequence[Invitation], names: Mapping[str, str], now: datetime, status: Status | None
+    found: Sequence[Invitation],
+    names: Mapping[str, str],
+    now: datetime,
+    status: InvitationStatus | None,
 ) -> Page:
     """Those that have that status, for the wire."""
     fits = [it for it in found if status in {None, status_of(it, now)}]
@@ -106,5 +109,5 @@ def summed(results: Sequence[Result], dry_run: bool) -> Results:
     """What became of all of them."""
     of = [result.status for result in results]
     failed, skipped = of.count("failed"), of.count("skipped")
-    summary = Summary(len(of), len(of) - failed - skipped, failed, skipped)
+    summary = BulkSummary(len(of), len(of) - failed - skipped, failed, skipped)
     return Results(summary=summary, results=tuple(results), dry_run=dry_run)

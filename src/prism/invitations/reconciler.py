@@ -18,7 +18,7 @@ from prism.invitations.events import (
     InvitationWritten,
 )
 from prism.invitations.letter import letter
-from prism.invitations.model import Mail, Status
+from prism.invitations.model import InvitationStatus, Mail
 from prism.invitations.plan import status_of
 from prism.invitations.ports import Post, Undeliverable
 from prism.kit.clock import Clock, whole
@@ -55,7 +55,10 @@ class MailReconciler:
         """Send one mail, unless it has lost its sense meanwhile."""
         with self._db.read() as sql:
             mail = store.mail(sql, claim.id)
-        if mail is None or status_of(mail.invitation, self._clock.now()) is not Status.PENDING:
+        if (
+            mail is None
+            or status_of(mail.invitation, self._clock.now()) is not InvitationStatus.PENDING
+        ):
             return Found(AGAIN, lambda tx: self._dropped(tx, claim.id, mail))
         try:
             file = self._post.send(letter(mail, self._sender, self._where))

@@ -23,12 +23,12 @@ from prism.invitations.model import (
     Invitation,
     InvitationAnswered,
     InvitationLimit,
+    InvitationShown,
+    InvitationStatus,
     Page,
     Resent,
     Result,
     Results,
-    Shown,
-    Status,
 )
 from prism.invitations.plan import LIFE, fault, merged, page, shown, summed
 from prism.kit.clock import Clock, whole
@@ -52,7 +52,7 @@ class InvitationService(Answers):
         super().__init__(db, clock)
         self._clear, self._operator = clear, operator.lower()
 
-    def send(self, asked: Asked) -> Shown:
+    def send(self, asked: Asked) -> InvitationShown:
         """Invite somebody."""
         email = address(asked.email)
         with self._db.write() as tx:
@@ -84,19 +84,19 @@ class InvitationService(Answers):
             ]
             return summed(results, asked.dry_run)
 
-    def named(self, id: str) -> Shown:
+    def named(self, id: str) -> InvitationShown:
         """One of them."""
         with self._db.read() as sql:
             it = store.named(sql, id)
             return shown(it, store.names(sql, [it])[it.project], self._clock.now(), it.token)
 
-    def of_project(self, project: str, status: Status | None) -> Page:
+    def of_project(self, project: str, status: InvitationStatus | None) -> Page:
         """All to a project."""
         with self._db.read() as sql:
             found = store.of_project(sql, projects.named(sql, project).id)
             return self._page(sql, found, status)
 
-    def mine(self, status: Status | None) -> Page:
+    def mine(self, status: InvitationStatus | None) -> Page:
         """All to whoever asks."""
         who = current()
         with self._db.read() as sql:
@@ -130,7 +130,7 @@ class InvitationService(Answers):
             )
         return Resent(
             id=id,
-            status=Status.PENDING,
+            status=InvitationStatus.PENDING,
             resend_count=after.resend_count,
             last_resent=whole(now),
             expires_at=after.expires_at,
@@ -161,7 +161,7 @@ class InvitationService(Answers):
                 self._taken_back(tx, it, project)
 
     def _taken_back(self, tx: Tx, it: Invitation, project: Project) -> None:
-        self._close(tx, it, Status.REVOKED)
+        self._close(tx, it, InvitationStatus.REVOKED)
         tx.happened(InvitationRevoked(**_about(it, project)))
 
     def _renewed(self, before: Invitation, token: str, now: datetime) -> Invitation:
@@ -228,7 +228,9 @@ class InvitationService(Answers):
                 remediation="Go on tomorrow",
             )
 
-    def _page(self, sql: Connection, found: list[Invitation], status: Status | None) -> Page:
+    def _page(
+        self, sql: Connection, found: list[Invitation], status: InvitationStatus | None
+    ) -> Page:
         return page(found, store.names(sql, found), self._clock.now(), status)
 
 

@@ -4,7 +4,7 @@ from litestar import Router, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from prism.profiles.model import Deleted, NewProfile, ProfileChange, Shown, Switch
+from prism.profiles.model import DeletedProfile, NewProfile, ProfileChange, ProfileShown, Switch
 from prism.profiles.service import ProfileService
 
 Profiles = NamedDependency[ProfileService]
@@ -12,40 +12,40 @@ Name = FromPath[str]
 
 
 @get("", sync_to_thread=True)
-def list_profiles(profiles: Profiles) -> list[Shown]:
+def list_profiles(profiles: Profiles) -> list[ProfileShown]:
     """Every profile."""
     return profiles.every()
 
 
 @get("/current", sync_to_thread=True)
-def show_current_profile(profiles: Profiles) -> Shown:
+def show_current_profile(profiles: Profiles) -> ProfileShown:
     """The profile that launches use."""
     return profiles.shown_current()
 
 
 @post("/switch", status_code=200, sync_to_thread=True)
-def switch_profile(data: JSONBody[Switch], profiles: Profiles) -> Shown:
+def switch_profile(data: JSONBody[Switch], profiles: Profiles) -> ProfileShown:
     """Use another profile from now on."""
     return profiles.switch(data.profile_name)
 
 
 @post("", sync_to_thread=True)
-def create_profile(data: JSONBody[NewProfile], profiles: Profiles) -> Shown:
+def create_profile(data: JSONBody[NewProfile], profiles: Profiles) -> ProfileShown:
     """Make a new profile."""
     return profiles.create(data)
 
 
 @put("/{name:str}", sync_to_thread=True)
-def change_profile(name: Name, data: JSONBody[ProfileChange], profiles: Profiles) -> Shown:
+def change_profile(name: Name, data: JSONBody[ProfileChange], profiles: Profiles) -> ProfileShown:
     """Change a profile; what is not given stays."""
     return profiles.change(name, data)
 
 
 @delete("/{name:str}", status_code=200, sync_to_thread=True)
-def delete_profile(name: Name, profiles: Profiles) -> Deleted:
+def delete_profile(name: Name, profiles: Profiles) -> DeletedProfile:
     """Forget a profile that nothing needs."""
     profiles.delete(name)
-    return Deleted(f"Profile {name!r} deleted successfully")
+    return DeletedProfile(f"Profile {name!r} deleted successfully")
 
 
 router = Router(

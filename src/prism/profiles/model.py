@@ -60,7 +60,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     last_used: datetime | None = None
 
 
-class Shown(Struct, frozen=True, kw_only=True):
+class ProfileShown(Struct, frozen=True, kw_only=True):
     """A profile as the wire shows it."""
 
     name: str
@@ -98,7 +98,7 @@ class Switch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     profile_name: Text
 
 
-class Deleted(Struct, frozen=True):
+class DeletedProfile(Struct, frozen=True):
     """The answer to a deletion."""
 
     message: str

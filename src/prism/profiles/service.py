@@ -21,7 +21,7 @@ from prism.profiles.model import (
     ProfileFixed,
     ProfileInUse,
     ProfileNotFound,
-    Shown,
+    ProfileShown,
 )
 from prism.profiles.plan import checked, first
 
@@ -49,7 +49,7 @@ class ProfileService:
             if store.active_of(tx.sql, self._who()) is None:
                 store.activate(tx, self._who(), _fallback(store.every(tx.sql)))
 
-    def every(self) -> list[Shown]:
+    def every(self) -> list[ProfileShown]:
         """All of them, by name."""
         with self._db.read() as sql:
             active = self._active(sql)
@@ -69,12 +69,12 @@ class ProfileService:
         """The one that launches use, as this transaction sees it."""
         return self._named(sql, self._active(sql))
 
-    def shown_current(self) -> Shown:
+    def shown_current(self) -> ProfileShown:
         """The one that launches use, for the wire."""
         profile = self.current()
         return _shown(profile, profile.name)
 
-    def switch(self, name: str) -> Shown:
+    def switch(self, name: str) -> ProfileShown:
         """Use another one from now on."""
         with self._db.write() as tx:
             profile = self._named(tx.sql, name)
@@ -99,7 +99,7 @@ class ProfileService:
         """Note that something was launched with it."""
         store.used(tx, name, self._now())
 
-    def create(self, asked: NewProfile) -> Shown:
+    def create(self, asked: NewProfile) -> ProfileShown:
         """Make a new one."""
         profile = checked(Profile(**structs.asdict(asked), created_at=self._now()))
         with self._db.write() as tx:
@@ -111,7 +111,7 @@ class ProfileService:
             self._add(tx, profile)
             return _shown(profile, self._active(tx.sql))
 
-    def change(self, name: str, asked: ProfileChange) -> Shown:
+    def change(self, name: str, asked: ProfileChange) -> ProfileShown:
         """Change what is given, keep the rest."""
         given = {k: v for k, v in structs.asdict(asked).items() if v is not UNSET}
         with self._db.write() as tx:
@@ -179,5 +179,5 @@ def _fallback(every: Sequence[Profile]) -> str:
     return LOCAL if LOCAL in names or not names else names[0]
 
 
-def _shown(profile: Profile, active: str) -> Shown:
-    return Shown(**structs.asdict(profile), active=profile.name == active)
+def _shown(profile: Profile, active: str) -> ProfileShown:
+    return ProfileShown(**structs.asdict(profile), active=profile.name == active)

@@ -4,7 +4,7 @@ from litestar import Router, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from prism.projects.model import Deleted, NewProject, ProjectChange, Shown
+from prism.projects.model import DeletedProject, NewProject, ProjectChange, ProjectShown
 from prism.projects.service import ProjectService
 
 Projects = NamedDependency[ProjectService]
@@ -12,33 +12,35 @@ Id = FromPath[str]
 
 
 @get("", sync_to_thread=True)
-def list_projects(projects: Projects) -> list[Shown]:
+def list_projects(projects: Projects) -> list[ProjectShown]:
     """Every project, with its money and its members."""
     return projects.every()
 
 
 @post("", sync_to_thread=True)
-def create_project(data: JSONBody[NewProject], projects: Projects) -> Shown:
+def create_project(data: JSONBody[NewProject], projects: Projects) -> ProjectShown:
     """Make a new project."""
     return projects.create(data)
 
 
 @get("/{project_id:str}", sync_to_thread=True)
-def show_project(project_id: Id, projects: Projects) -> Shown:
+def show_project(project_id: Id, projects: Projects) -> ProjectShown:
     """One project, by id or name."""
     return projects.named(project_id)
 
 
 @put("/{project_id:str}", sync_to_thread=True)
-def change_project(project_id: Id, data: JSONBody[ProjectChange], projects: Projects) -> Shown:
+def change_project(
+    project_id: Id, data: JSONBody[ProjectChange], projects: Projects
+) -> ProjectShown:
     """Change a project; what is not given stays."""
     return projects.change(project_id, data)
 
 
 @delete("/{project_id:str}", status_code=200, sync_to_thread=True)
-def delete_project(project_id: Id, projects: Projects) -> Deleted:
+def delete_project(project_id: Id, projects: Projects) -> DeletedProject:
     """Forget a project that nothing needs; what it spent stays in the ledger."""
-    return Deleted(f"Project {projects.delete(project_id).name!r} deleted successfully")
+    return DeletedProject(f"Project {projects.delete(project_id).name!r} deleted successfully")
 
 
 router = Router(

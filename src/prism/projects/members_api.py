@@ -5,7 +5,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from prism.projects.members import MemberService
-from prism.projects.model import Deleted, Member, NewMember, RoleChange
+from prism.projects.model import DeletedProject, Member, NewMember, RoleChange
 
 Members = NamedDependency[MemberService]
 Id = FromPath[str]
@@ -39,9 +39,11 @@ def change_member(
 
 
 @delete("/{email:str}", status_code=200, sync_to_thread=True)
-def remove_member(project_id: Id, email: Email, members: Members) -> Deleted:
+def remove_member(project_id: Id, email: Email, members: Members) -> DeletedProject:
     """Let a member go; one owner always remains."""
-    return Deleted(f"Member {members.remove(project_id, email).email!r} removed successfully")
+    return DeletedProject(
+        f"Member {members.remove(project_id, email).email!r} removed successfully"
+    )
 
 
 router = Router(

@@ -150,7 +150,7 @@ class Budget(Struct, frozen=True, kw_only=True):
     prevent_launch_threshold: float
 
 
-class Shown(Struct, frozen=True, kw_only=True):
+class ProjectShown(Struct, frozen=True, kw_only=True):
     """A project as the reference's list shows it."""
 
     id: str
@@ -163,7 +163,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class Deleted(Struct, frozen=True):
+class DeletedProject(Struct, frozen=True):
     """The answer to a deletion."""
 
     message: str

@@ -18,7 +18,7 @@ from prism.projects.model import (
     NewProject,
     Project,
     ProjectChange,
-    Shown,
+    ProjectShown,
     Spending,
 )
 
@@ -77,9 +77,11 @@ def differing(before: Project, after: Project) -> tuple[str, ...]:
     return tuple(name for name in fields if getattr(before, name) != getattr(after, name))
 
 
-def shown(project: Project, members: Sequence[Member], money: Spending, crew: Crew) -> Shown:
+def shown(
+    project: Project, members: Sequence[Member], money: Spending, crew: Crew
+) -> ProjectShown:
     """A project for the wire."""
-    return Shown(
+    return ProjectShown(
         id=project.id,
         name=project.name,
         description=project.description,

@@ -20,9 +20,9 @@ from prism.projects.model import (
     ProjectChange,
     ProjectExists,
     ProjectInUse,
+    ProjectShown,
     Purse,
     Roster,
-    Shown,
     Spending,
 )
 from prism.projects.plan import begun, changed, differing, first_members, shown
@@ -46,7 +46,7 @@ class ProjectService:
         self._db, self._clock, self._who = db, clock, actor
         self._purse, self._roster, self._holders = purse, roster, holders
 
-    def every(self) -> list[Shown]:
+    def every(self) -> list[ProjectShown]:
         """All that the caller may see, the oldest first."""
         crews = self._crews()
         with self._db.read() as sql:
@@ -58,12 +58,12 @@ class ProjectService:
             for it in projects
         ]
 
-    def named(self, name: str) -> Shown:
+    def named(self, name: str) -> ProjectShown:
         """The one with that id or name."""
         with self._db.read() as sql:
             return self._shown(sql, store.named(sql, name))
 
-    def create(self, asked: NewProject) -> Shown:
+    def create(self, asked: NewProject) -> ProjectShown:
         """Make a new one."""
         now = whole(self._clock.now())
         project = begun(asked, sortable_id("proj", self._clock.now()), self._who(), now)
@@ -83,7 +83,7 @@ class ProjectService:
                 tx.happened(MemberJoined(**told, email=one.email, role=one.role))
             return self._shown(tx.sql, project)
 
-    def change(self, name: str, asked: ProjectChange) -> Shown:
+    def change(self, name: str, asked: ProjectChange) -> ProjectShown:
         """Change what is given, keep the rest."""
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
@@ -126,7 +126,7 @@ class ProjectService:
                 remediation="Use `prism project list` to see available projects",
             )
 
-    def _shown(self, sql: Connection, project: Project) -> Shown:
+    def _shown(self, sql: Connection, project: Project) -> ProjectShown:
         money = self._spending(sql, [project]).get(project.id, Spending(project.cap))
         crew = _crew(self._crews(), project)
         return shown(project, store.members_of(sql, project.id), money, crew)

@@ -16,7 +16,15 @@ from prism.recovery.model import Left, StorageOrphan, StorageTaken
 from prism.recovery.storing import Gleaners, Kept, kind_of
 from prism.storage import store as storage
 from prism.storage.events import SnapshotAsked, VolumeAsked, about
-from prism.storage.model import Attachment, Kind, Meter, Snapshot, StorageGuard, Terms, Volume
+from prism.storage.model import (
+    Attachment,
+    Meter,
+    Snapshot,
+    StorageGuard,
+    Terms,
+    Volume,
+    VolumeKind,
+)
 from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, volume_state
 from prism.storage.ports import Copy, Disk, Known
 from prism.workspaces import store as workspaces
@@ -156,7 +164,7 @@ class Shelf:
         with self._db.read() as sql:
             row, _ = self._row(sql, it, known)
         made, cost = known.created_at, monthly_cost(row)
-        if isinstance(row, Volume) and row.kind is Kind.EBS and row.size_gb is None:
+        if isinstance(row, Volume) and row.kind is VolumeKind.EBS and row.size_gb is None:
             cost = None
         now = self._clock.now()
         return StorageOrphan(
@@ -176,8 +184,8 @@ class Shelf:
 
 
 def _volume(it: Disk, known: Known, terms: Terms, common: dict[str, Any]) -> Volume:
-    kind = Kind(kind_of(it))
-    sort = (known.volume_type or "gp3") if kind is Kind.EBS else None
+    kind = VolumeKind(kind_of(it))
+    sort = (known.volume_type or "gp3") if kind is VolumeKind.EBS else None
     return Volume(
         **common,
         kind=kind,

@@ -10,7 +10,7 @@ from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.recovery import store
 from prism.storage.look import Look
-from prism.storage.model import Kind, Seen
+from prism.storage.model import Seen, VolumeKind
 from prism.storage.ports import Copy, Disk, Part
 
 SELDOM = timedelta(minutes=15)
@@ -63,7 +63,7 @@ def kind_of(it: Disk | Copy) -> str:
     """`ebs`, `efs` or `snapshot`."""
     if isinstance(it, Copy):
         return "snapshot"
-    return str(Kind.EFS if it.id.startswith("fs-") else Kind.EBS)
+    return str(VolumeKind.EFS if it.id.startswith("fs-") else VolumeKind.EBS)
 
 
 def _volumes_first(it: Kept) -> bool:

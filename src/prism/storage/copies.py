@@ -14,7 +14,6 @@ from prism.storage.events import SnapshotAsked, about
 from prism.storage.model import (
     BeingCopied,
     Host,
-    Kind,
     NewSnapshot,
     NoSnapshots,
     NoVerification,
@@ -29,6 +28,7 @@ from prism.storage.model import (
     Verb,
     Verifying,
     Volume,
+    VolumeKind,
     VolumeState,
 )
 from prism.storage.plan import reserved, snapshot_state, volume_state
@@ -198,7 +198,7 @@ class SnapshotService(StorageService):
             source="workspace",
             source_id=host.id,
             source_name=host.name,
-            kind=Kind.EBS,
+            kind=VolumeKind.EBS,
             size_gb=host.root_gb,
             volume_type=host.root_type,
             gb_month=self._terms(host.place).gb_month("snapshot"),

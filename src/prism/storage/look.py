@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
 from prism.errors import Problem, Unavailable
-from prism.storage.model import Kind, Seen, Snapshot, Verb, Volume
+from prism.storage.model import Seen, Snapshot, Verb, Volume, VolumeKind
 from prism.storage.ports import (
     Copy,
     CopyOrder,
@@ -17,7 +17,7 @@ from prism.storage.ports import (
     Volumes,
 )
 
-PART_OF = {Kind.EBS: Part.EBS, Kind.EFS: Part.EFS}
+PART_OF = {VolumeKind.EBS: Part.EBS, VolumeKind.EFS: Part.EFS}
 
 
 class Look:

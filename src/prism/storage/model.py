@@ -59,7 +59,7 @@ class StorageState(InvalidState):
     """The volume or snapshot is not in a state that allows this."""
 
 
-class Kind(StrEnum):
+class VolumeKind(StrEnum):
     """What sort of volume it is."""
 
     EBS = "ebs"  # one workspace at a time
@@ -120,7 +120,7 @@ class Volume(Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    kind: Kind
+    kind: VolumeKind
     owner: str
     place: str
     project: str | None = None  # its id
@@ -172,7 +172,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     source: Literal["volume", "workspace"]
     source_id: str  # the lasting id of what it was taken of
     source_name: str
-    kind: Kind  # what a volume restored from it is
+    kind: VolumeKind  # what a volume restored from it is
     size_gb: int | None
     volume_type: DiskType | None
     iops: int | None = None
@@ -233,16 +233,16 @@ class Terms(Protocol):
 
     place: str
 
-    def notes(self, kind: Kind, size_gb: int | None) -> tuple[str, ...]:
+    def notes(self, kind: VolumeKind, size_gb: int | None) -> tuple[str, ...]:
         """What will be other than asked."""
 
     def gb_month(self, what: str) -> Micros | None:
         """What a GB costs a month, of `gp3`, `efs`, `snapshot`; null where nobody knows."""
 
-    def expected_id(self, key: str, kind: Kind) -> str | None:
+    def expected_id(self, key: str, kind: VolumeKind) -> str | None:
         """The id that the volume of this key will have, where that is known."""
 
-    def no_copies(self, kind: Kind) -> str | None:
+    def no_copies(self, kind: VolumeKind) -> str | None:
         """Why there are no snapshots of such a volume; null where there are."""
 
     def no_verification(self) -> str | None:
@@ -291,7 +291,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=200)]
 class NewVolume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request for a new volume; an efs volume has neither size nor type."""
 
-    type: Kind
+    type: VolumeKind
     name: Name
     size_gb: Annotated[int, Meta(ge=1, le=65536)] | None = None
     volume_type: DiskType | None = None

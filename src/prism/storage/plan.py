@@ -15,13 +15,13 @@ from prism.storage.model import (
     Attachment,
     DiskType,
     Host,
-    Kind,
     NewVolume,
     Seen,
     Snapshot,
     SnapshotState,
     Verb,
     Volume,
+    VolumeKind,
     VolumeState,
 )
 
@@ -80,7 +80,7 @@ def checked(order: NewVolume) -> NewVolume:
         for field in ("size_gb", "volume_type", "iops", "throughput")
         if (value := getattr(order, field)) is not None
     }
-    if order.type is Kind.EFS:
+    if order.type is VolumeKind.EFS:
         if given:
             why = "an efs volume grows by itself and has none"
             raise ValidationFailed.of(*((field, why) for field in given))
@@ -175,7 +175,7 @@ def volume_state(it: Volume, attachments: Sequence[Attachment]) -> VolumeState:
     if it.verb is Verb.DELETE:
         return VolumeState.DELETED if it.seen in ENDED else VolumeState.DELETING
     state = VOLUME_STATES.get(it.seen, VolumeState.CREATING)
-    if state is not VolumeState.AVAILABLE or it.kind is Kind.EFS or not attachments:
+    if state is not VolumeState.AVAILABLE or it.kind is VolumeKind.EFS or not attachments:
         return state
     if not all(one.wanted for one in attachments):
         return VolumeState.DETACHING
@@ -259,7 +259,7 @@ def _arrival(
     for one in attachments:
         if wants(one, hosts) and _to_be_mounted(one, hosts, unmounted):
             return Step(Act.ATTACH, one)
-    if it.kind is Kind.EBS and any(one.attached for one in attachments):
+    if it.kind is VolumeKind.EBS and any(one.attached for one in attachments):
         return Step(Act.REST)
     coming = [one for one in attachments if wants(one, hosts) and not one.attached]
     for one in coming:
@@ -347,7 +347,7 @@ def settlement(
             added.append(
                 Attachment(volume=it.id, workspace=machine, name=machine, machine=machine)
             )
-    if added and it.kind is Kind.EBS:
+    if added and it.kind is VolumeKind.EBS:
         waiting = (one for one in attachments if not one.attached and one.machine not in there)
         given_up += [one for one in waiting if not unknown(one)]
     return added, given_up
@@ -421,7 +421,7 @@ def monthly_cost(it: Volume | Snapshot) -> Micros | None:
     """
     if it.gb_month is None:
         return None
-    if isinstance(it, Snapshot) or it.kind is Kind.EFS:
+    if isinstance(it, Snapshot) or it.kind is VolumeKind.EFS:
         return None if it.used_bytes is None else Micros(it.gb_month * it.used_bytes // GIB)
     extra = (it.iops or 0) > BASE_IOPS or (it.throughput or 0) > BASE_THROUGHPUT
     if it.gb_month and extra:
@@ -434,7 +434,7 @@ def at_most(it: Volume | Snapshot) -> Micros | None:
 
     A snapshot holds no more than its disk; a new file system holds nothing.
     """
-    if isinstance(it, Volume) and it.kind is not Kind.EFS:
+    if isinstance(it, Volume) and it.kind is not VolumeKind.EFS:
         return monthly_cost(it)
     size = (it.size_gb or 0) if isinstance(it, Snapshot) else 0
     return None if it.gb_month is None else Micros(it.gb_month * size)

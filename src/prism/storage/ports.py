@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from msgspec import Struct
 
 from prism.errors import Conflict, Unavailable
-from prism.storage.model import DiskType, Kind, Seen, Trouble
+from prism.storage.model import DiskType, Seen, Trouble, VolumeKind
 
 
 class StorageRefused(Conflict, code="STORAGE_REFUSED"):
@@ -31,7 +31,7 @@ class VolumeOrder(Struct, frozen=True, kw_only=True):
 
     key: str
     name: str
-    kind: Kind
+    kind: VolumeKind
     owner: str = ""
     project: str | None = None  # its name
     size_gb: int | None = None
@@ -59,7 +59,7 @@ class Known(Struct, frozen=True, kw_only=True):
     name: str = ""
     owner: str = ""
     project: str | None = None  # its name
-    kind: Kind = Kind.EBS
+    kind: VolumeKind = VolumeKind.EBS
     size_gb: int | None = None
     volume_type: DiskType | None = None
     iops: int | None = None

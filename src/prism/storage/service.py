@@ -22,7 +22,6 @@ from prism.storage.model import (
     EfsVolume,
     Host,
     Hosts,
-    Kind,
     Meter,
     NewVolume,
     Seen,
@@ -35,6 +34,7 @@ from prism.storage.model import (
     VolumeElsewhere,
     VolumeExists,
     VolumeInUse,
+    VolumeKind,
     VolumeList,
     VolumeState,
 )
@@ -240,7 +240,7 @@ def _attachable(sql: Connection, it: Volume, host: Host) -> None:
             details=f"{it.place.partition(':')[0]} and {host.place.partition(':')[0]}",
         )
     others = [one for one in found if one.workspace != host.id]
-    if it.kind is Kind.EBS and others:
+    if it.kind is VolumeKind.EBS and others:
         raise VolumeInUse(
             f"Volume {it.name!r} is attached to {others[0].name!r}",
             details="an ebs volume has one workspace at a time; an efs volume is shared",

@@ -31,12 +31,12 @@ from prism.kit.tables import Utc, leased, metadata
 from prism.storage.model import (
     Attached,
     Attachment,
-    Kind,
     Seen,
     Snapshot,
     SnapshotNotFound,
     Verb,
     Volume,
+    VolumeKind,
     VolumeNotFound,
 )
 
@@ -298,7 +298,10 @@ def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for workspace, kind, name in sql.execute(query):
         found[workspace][kind].append(name)
-    return {id: Attached(tuple(it[Kind.EFS]), tuple(it[Kind.EBS])) for id, it in found.items()}
+    return {
+        id: Attached(tuple(it[VolumeKind.EFS]), tuple(it[VolumeKind.EBS]))
+        for id, it in found.items()
+    }
 
 
 def held(sql: Connection, workspace: str) -> Snapshot | None:

@@ -7,10 +7,10 @@ from prism.storage.model import (
     Attachment,
     EbsVolume,
     EfsVolume,
-    Kind,
     Snapshot,
     SnapshotItem,
     Volume,
+    VolumeKind,
     VolumeList,
 )
 from prism.storage.plan import (
@@ -30,7 +30,7 @@ def volume(
     state, cost = volume_state(it, attachments), _usd(monthly_cost(it))
     project = names.get(it.project or "", it.project)
     origin = names.get(it.from_snapshot or "", it.from_snapshot)
-    if it.kind is Kind.EFS or it.size_gb is None or it.volume_type is None:
+    if it.kind is VolumeKind.EFS or it.size_gb is None or it.volume_type is None:
         return EfsVolume(
             name=it.name,
             filesystem_id=it.disk_id or it.expected_id,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from prism.errors import Problem
 from prism.idle.model import Configuration
 from prism.projects.model import NewProject
-from prism.storage.model import Kind, NewSnapshot, NewVolume, Restoring
+from prism.storage.model import NewSnapshot, NewVolume, Restoring, VolumeKind
 from prism.workspaces.model import Launch, Moving, Resizing, Storage, Termination, Verb
 
 NAME, DATA, SHARED, COPY, AGAIN, THESIS = "mine", "data", "shared", "copy", "again", "Thesis"
@@ -71,11 +71,11 @@ def resize(rooms):
 
 
 def make_volume(rooms):
-    rooms.storage.create(NewVolume(type=Kind.EBS, name=DATA, size_gb=8))
+    rooms.storage.create(NewVolume(type=VolumeKind.EBS, name=DATA, size_gb=8))
 
 
 def make_shared(rooms):
-    rooms.storage.create(NewVolume(type=Kind.EFS, name=SHARED))
+    rooms.storage.create(NewVolume(type=VolumeKind.EFS, name=SHARED))
 
 
 def attach(rooms):
@@ -186,7 +186,7 @@ def chance(dice, rooms):
         "extend": lambda: workspaces.extend(name, 4),
         "resize": lambda: rooms.resizing.resize(name, Resizing(size=dice.choice("SML"))),
         "terminate": lambda: workspaces.terminate(name, sure),
-        "make": lambda: storage.create(NewVolume(type=Kind.EBS, name=data, size_gb=8)),
+        "make": lambda: storage.create(NewVolume(type=VolumeKind.EBS, name=data, size_gb=8)),
         "attach": lambda: storage.attach(data, name),
         "detach": lambda: storage.detach(data),
         "delete": lambda: storage.delete(data),

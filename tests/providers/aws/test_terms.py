@@ -11,7 +11,7 @@ from prism.kit.clock import StoppedClock
 from prism.providers.aws.prices import Prices, Quote
 from prism.providers.aws.storage_terms import AwsStorageTerms
 from prism.providers.aws.terms import AwsTerms, sleepless
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 from prism.templates.model import Template, TemplateInvalid
 from prism.workspaces.model import Launch, Storage, Workspace
 
@@ -264,5 +264,5 @@ def test_storage_costs_what_the_region_asks(prices):
     here = AwsStorageTerms(PLACE, "us-east-1", prices)
     assert [here.gb_month(it) for it in ("gp3", "efs", "snapshot")] == [80000, 300000, 50000]
     assert here.gb_month("io2") is None
-    assert here.expected_id("vol", Kind.EBS) is None
-    assert "zone" in here.notes(Kind.EBS, 10)[0] and here.notes(Kind.EFS, None)
+    assert here.expected_id("vol", VolumeKind.EBS) is None
+    assert "zone" in here.notes(VolumeKind.EBS, 10)[0] and here.notes(VolumeKind.EFS, None)

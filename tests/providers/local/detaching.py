@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 from prism.storage.ports import StorageRefused, VolumeOrder
 from prism.workspaces.model import Seen
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
-ORDER = VolumeOrder(key="volume_1", name="data", kind=Kind.EBS, size_gb=10)
+ORDER = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
 
 
 def main(home, cache):

@@ -15,7 +15,7 @@ from prism.agent import enclosure, syscalls
 from prism.agent.enclosure import Enclosure
 from prism.agent.grafts import graft, prune
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 from prism.storage.ports import StorageRefused, VolumeOrder
 from prism.workspaces.model import Seen
 from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
 )
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may bring mounts into a sandbox")
-OWN = VolumeOrder(key="volume_1", name="data", kind=Kind.EBS, size_gb=10)
-OTHER = VolumeOrder(key="volume_2", name="other", kind=Kind.EBS, size_gb=10)
+OWN = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
+OTHER = VolumeOrder(key="volume_2", name="other", kind=VolumeKind.EBS, size_gb=10)
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import msgspec
 import pytest
 
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 from prism.storage.ports import CopyOrder, VolumeOrder
 from tests.waiting import eventually
 
 ORDER = VolumeOrder(
-    key="vol_1", name="data", kind=Kind.EBS, owner="ada", project="reef", size_gb=1
+    key="vol_1", name="data", kind=VolumeKind.EBS, owner="ada", project="reef", size_gb=1
 )
 
 

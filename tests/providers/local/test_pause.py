@@ -6,8 +6,8 @@ import pytest
 
 from prism.agent.pause import ANSWER, BOUND, REQUEST
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Kind
 from prism.storage.model import Seen as There
+from prism.storage.model import VolumeKind
 from prism.storage.ports import CopyOrder, VolumeOrder
 from prism.workspaces.model import Seen
 from tests.providers.local.test_sandbox import run
@@ -50,7 +50,7 @@ def goes_on(path):
 def test_a_copy_of_what_never_rests_is_of_one_moment_and_it_goes_on(world, volumes, of):
     machine, source = world.launch(page()), ""
     if of == "volume":
-        order = VolumeOrder(key="volume_1", name="data", kind=Kind.EBS, size_gb=10)
+        order = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
         source = volumes.create(order).id
         volumes.attach(source, machine, "data")
     world.becomes(machine, Seen.ON)

@@ -10,7 +10,7 @@ import pytest
 from prism.providers.local import quota, volumes
 from prism.providers.local.storage_terms import LocalStorageTerms
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 from prism.storage.ports import CopyOrder, VolumeOrder
 from tests.waiting import eventually
 
@@ -55,7 +55,7 @@ def disk(request, tmp_path):
 
 
 def order(key="v", gb=20):
-    return VolumeOrder(key=key, name=key, kind=Kind.EBS, size_gb=gb)
+    return VolumeOrder(key=key, name=key, kind=VolumeKind.EBS, size_gb=gb)
 
 
 def filled(data):
@@ -72,7 +72,7 @@ def filled(data):
 def test_a_volume_holds_what_it_is_large_and_no_more(disk, monkeypatch):
     monkeypatch.setattr(volumes, "GB", MIB)
     here = LocalVolumes(disk / "storage", disk / "workspaces", fresh=0)
-    assert LocalStorageTerms("local:here", disk).notes(Kind.EBS, 0) == ()
+    assert LocalStorageTerms("local:here", disk).notes(VolumeKind.EBS, 0) == ()
     made = here.create(order())
     data = disk / "storage" / "volumes" / made.id / "data"
     assert data.stat().st_mode & 0o777 == 0o700
@@ -119,4 +119,4 @@ def test_which_file_system_a_place_is_on(tmp_path, place, at, kind, counts):
 def test_where_it_cannot_be_that_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert quota.enforced(tmp_path / "not" / "yet") is None
-    assert "not enforced" in LocalStorageTerms("local:here", tmp_path).notes(Kind.EBS, 1)[0]
+    assert "not enforced" in LocalStorageTerms("local:here", tmp_path).notes(VolumeKind.EBS, 1)[0]

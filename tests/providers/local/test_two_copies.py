@@ -8,7 +8,7 @@ import pytest
 from prism.providers.local import two_copies
 from prism.providers.local.terms import machine_id
 from prism.providers.local.volumes import About, LocalVolumes, snapshot_id, volume_id
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 from prism.storage.ports import CopyOrder, StorageRefused, VolumeOrder
 from tests.conftest import PLACE, Http
 from tests.waiting import eventually
@@ -24,7 +24,9 @@ def volumes(tmp_path):
 
 
 def order(number):
-    return VolumeOrder(key=f"volume_{number}", name=f"data{number}", kind=Kind.EBS, size_gb=1)
+    return VolumeOrder(
+        key=f"volume_{number}", name=f"data{number}", kind=VolumeKind.EBS, size_gb=1
+    )
 
 
 def tear(path, seed=0, both=False):
@@ -153,7 +155,7 @@ def test_a_snapshot_that_says_nothing_fails_its_verification_and_no_other(volume
     torn = large_snapshot(volumes, tmp_path)
     tear(torn / "about.json", both=True)
     whole = CopyOrder(key="snapshot_2")
-    volumes.snapshot(whole, volume_id(order(1).key, Kind.EBS))
+    volumes.snapshot(whole, volume_id(order(1).key, VolumeKind.EBS))
     eventually((torn.parent / snapshot_id(whole.key)).exists)
     volumes.verify(torn.name, "one")
     volumes.verify(snapshot_id(whole.key), "two")

@@ -15,15 +15,15 @@ from prism.agent.safe_paths import remove_tree
 from prism.providers.local import copies, removals
 from prism.providers.local.terms import machine_id
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Kind, Seen
+from prism.storage.model import Seen, VolumeKind
 from prism.storage.ports import CopyOrder, StorageRefused, VolumeOrder
 from prism.templates.model import Template
 from prism.workspaces.model import Seen as Machine
 from tests.providers.local.world import page
 from tests.waiting import eventually
 
-ORDER = VolumeOrder(key="volume_1", name="data", kind=Kind.EBS, size_gb=10)
-SHARED = VolumeOrder(key="volume_2", name="all", kind=Kind.EFS)
+ORDER = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
+SHARED = VolumeOrder(key="volume_2", name="all", kind=VolumeKind.EFS)
 WRITES = Template(name="writes", post_install=("echo inside > volumes/data/from-inside",))
 KEPT = CopyOrder(key="snapshot_1")
 

@@ -141,7 +141,6 @@ export const actions = {
   },
   useProfile: (name: string) =>
     data(api.POST('/api/v1/profiles/switch', { body: { profile_name: name } })),
-  createProfile: (body: Schemas['profiles_model_NewProfile']) =>
-    data(api.POST('/api/v1/profiles', { body })),
+  createProfile: (body: Schemas['NewProfile']) => data(api.POST('/api/v1/profiles', { body })),
   removeProfile: (name: string) => data(api.DELETE('/api/v1/profiles/{name}', at(name))),
 } as const;

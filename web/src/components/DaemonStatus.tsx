@@ -10,7 +10,7 @@ import { t } from '../strings';
 import { When } from './When';
 
 /** How the daemon is, and the places that it reaches. */
-export function DaemonStatus({ status }: { readonly status: Schemas['daemon_api_Status'] }) {
+export function DaemonStatus({ status }: { readonly status: Schemas['DaemonStatus'] }) {
   return (
     <Container header={<Header variant="h2">{t.system.daemon}</Header>}>
       <SpaceBetween size="l">

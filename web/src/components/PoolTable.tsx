@@ -25,7 +25,7 @@ export function PoolTable({
 }: {
   readonly pools: readonly Pool[];
   readonly allocations: readonly Allocation[];
-  readonly projects: readonly Schemas['projects_model_Shown'][];
+  readonly projects: readonly Schemas['ProjectShown'][];
 }) {
   const { data: status } = useQuery(queries.status);
   const user = status?.user ?? '';

@@ -10,7 +10,7 @@ import { Ask } from './Ask';
 import { Confirm } from './Confirm';
 import { useNotify } from './Notifications';
 
-type Profile = Schemas['profiles_model_Shown'];
+type Profile = Schemas['ProfileShown'];
 const PROVIDERS = ['local', 'aws'] as const;
 
 /** Where workspaces are launched; one of them is active. */

@@ -19,11 +19,7 @@ import { useNotify } from './Notifications';
 import { When } from './When';
 
 /** Who is invited to a project; a CSV file that is dropped here invites everybody in it. */
-export function ProjectInvitations({
-  project,
-}: {
-  readonly project: Schemas['projects_model_Shown'];
-}) {
+export function ProjectInvitations({ project }: { readonly project: Schemas['ProjectShown'] }) {
   const query = useQuery(queries.invitations(project.id));
   const [guests, setGuests] = useState<readonly Guest[] | null>(null);
   const input = useRef<HTMLInputElement>(null);

@@ -11,7 +11,7 @@ import { ROLE_OPTIONS, roleOf } from '../lib/roles';
 import { When } from './When';
 
 /** Who belongs to a project, and as what. */
-export function ProjectMembers({ project }: { readonly project: Schemas['projects_model_Shown'] }) {
+export function ProjectMembers({ project }: { readonly project: Schemas['ProjectShown'] }) {
   const { id, members } = project;
   return (
     <Table<Schemas['Member']>

@@ -18,7 +18,7 @@ import { Loaded } from './Loaded';
 import { Sourced } from './Sourced';
 
 /** What a project has spent, what is set aside, what is left, and when it runs out. */
-export function ProjectMoney({ project }: { readonly project: Schemas['projects_model_Shown'] }) {
+export function ProjectMoney({ project }: { readonly project: Schemas['ProjectShown'] }) {
   const query = useQuery(queries.forecast(project.id));
   const spent = useQuery(queries.projectBudget(project.id));
   const report = `/api/v1/projects/${encodeURIComponent(project.id)}/report?format=html`;
@@ -69,7 +69,7 @@ function Outlook({
   project,
 }: {
   readonly forecast: Schemas['Forecast'];
-  readonly project: Schemas['projects_model_Shown'];
+  readonly project: Schemas['ProjectShown'];
 }) {
   const asOf = t.money.asOf(moment(forecast.as_of));
   const sourced = (label: string, value: string, source: string) => ({

@@ -11,7 +11,7 @@ import type { Schemas } from '../api/client';
 import { t } from '../strings';
 import { useNotify } from './Notifications';
 
-type Project = Schemas['projects_model_Shown'];
+type Project = Schemas['ProjectShown'];
 const FIELDS = ['cap', 'alert', 'hibernate', 'prevent'] as const;
 type Name = (typeof FIELDS)[number];
 

@@ -10,7 +10,7 @@ import { Ask } from './Ask';
 import { CapBar } from './CapBar';
 import { PageLink } from './PageLink';
 
-type Project = Schemas['projects_model_Shown'];
+type Project = Schemas['ProjectShown'];
 
 /** Every project with its money. */
 export function ProjectTable({ projects }: { readonly projects: readonly Project[] }) {

@@ -16,7 +16,7 @@ from prism.providers.aws.keeping import AT, KIND, SHOWN, known, put_back, volume
 from prism.providers.aws.machines import Standing, standing
 from prism.providers.aws.mounts import Mounts
 from prism.providers.aws.tags import ID, MANAGED, Tags, listed
-from prism.storage.model import Kind, Seen, Trouble
+from prism.storage.model import Seen, Trouble, VolumeKind
 from prism.storage.ports import Disk, StorageRefused, VolumeOrder
 
 STATES = {
@@ -246,5 +246,5 @@ def _disk(it: Mapping[str, Any]) -> Disk:
         unmounted=attached - shown,
         used_bytes=size,
         trouble=FAILED if seen is Seen.BROKEN else None,
-        known=known(tags, kind=Kind.EFS, created_at=it.get("CreationTime")),
+        known=known(tags, kind=VolumeKind.EFS, created_at=it.get("CreationTime")),
     )

@@ -2,7 +2,7 @@
 
 from prism.kit.money import Micros
 from prism.providers.aws.prices import Prices
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 
 
 class AwsStorageTerms:
@@ -11,9 +11,9 @@ class AwsStorageTerms:
     def __init__(self, place: str, region: str, prices: Prices) -> None:
         self.place, self._region, self._prices = place, region, prices
 
-    def notes(self, kind: Kind, size_gb: int | None) -> tuple[str, ...]:
+    def notes(self, kind: VolumeKind, size_gb: int | None) -> tuple[str, ...]:
         """That a disk stays in one zone, and what a file system costs."""
-        if kind is Kind.EBS:
+        if kind is VolumeKind.EBS:
             return ("its zone is that of the first workspace it is attached to, and stays",)
         return ("it is paid by what it holds, as it grows",)
 
@@ -22,13 +22,13 @@ class AwsStorageTerms:
         found = self._prices.stored(what, self._region)
         return None if found is None else found.amount
 
-    def expected_id(self, key: str, kind: Kind) -> str | None:
+    def expected_id(self, key: str, kind: VolumeKind) -> str | None:
         """AWS gives the id, and nobody knows it before."""
         return None
 
-    def no_copies(self, kind: Kind) -> str | None:
+    def no_copies(self, kind: VolumeKind) -> str | None:
         """EC2 takes snapshots of disks only."""
-        return NO_COPIES if kind is Kind.EFS else None
+        return NO_COPIES if kind is VolumeKind.EFS else None
 
     def no_verification(self) -> str | None:
         """Not without a machine that reads it."""

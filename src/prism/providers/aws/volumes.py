@@ -16,7 +16,7 @@ from prism.providers.aws.filesystems import FileSystems
 from prism.providers.aws.keeping import blindness, refusals
 from prism.providers.aws.mounts import Mounts, Runner
 from prism.providers.aws.storage_terms import NO_COPIES, NO_VERIFICATION
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 from prism.storage.ports import (
     EVERYTHING,
     Copy,
@@ -72,7 +72,7 @@ class AwsVolumes:
 
     def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
         """A volume with what a snapshot holds; EC2 fetches it as it is read."""
-        if order.kind is Kind.EFS:
+        if order.kind is VolumeKind.EFS:
             raise StorageRefused(NO_COPIES)
         with refusals():
             return self._disks.create(order, snapshot)
@@ -115,7 +115,7 @@ class AwsVolumes:
         """Nothing goes on here that has to end."""
 
     def _of(self, id: str) -> Disks | FileSystems:
-        return self._of_kind(Kind.EFS if id.startswith("fs-") else Kind.EBS)
+        return self._of_kind(VolumeKind.EFS if id.startswith("fs-") else VolumeKind.EBS)
 
-    def _of_kind(self, kind: Kind) -> Disks | FileSystems:
-        return self._shared if kind is Kind.EFS else self._disks
+    def _of_kind(self, kind: VolumeKind) -> Disks | FileSystems:
+        return self._shared if kind is VolumeKind.EFS else self._disks

@@ -8,7 +8,7 @@ from prism.kit.money import Micros
 from prism.providers.local import quota
 from prism.providers.local.terms import PRICED_AS
 from prism.providers.local.volumes import volume_id
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 
 GB = 2**30
 NOT_ENFORCED = "its size is not enforced here: it is a folder on this machine's disk"
@@ -20,7 +20,7 @@ class LocalStorageTerms:
     def __init__(self, place: str, root: Path, *, simulated: bool = False) -> None:
         self.place, self._root, self._simulated = place, root, simulated
 
-    def notes(self, kind: Kind, size_gb: int | None) -> tuple[str, ...]:
+    def notes(self, kind: VolumeKind, size_gb: int | None) -> tuple[str, ...]:
         """Whether its size is more than a word here, and whether the disk has that much."""
         if size_gb is None:
             return ()
@@ -38,11 +38,11 @@ class LocalStorageTerms:
         found = storage_price(what, PRICED_AS)
         return found.amount if found else None
 
-    def expected_id(self, key: str, kind: Kind) -> str | None:
+    def expected_id(self, key: str, kind: VolumeKind) -> str | None:
         """The id that `LocalVolumes` gives to this key."""
         return volume_id(key, kind)
 
-    def no_copies(self, kind: Kind) -> str | None:
+    def no_copies(self, kind: VolumeKind) -> str | None:
         """Every folder can be copied."""
         return None
 

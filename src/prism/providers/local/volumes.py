@@ -32,7 +32,7 @@ from prism.providers.local.measuring import FRESH, Measuring
 from prism.providers.local.programs import why_not_out
 from prism.providers.local.removals import Removals
 from prism.providers.local.trees import cleared
-from prism.storage.model import Kind, Seen
+from prism.storage.model import Seen, VolumeKind
 from prism.storage.ports import (
     EVERYTHING,
     Copy,
@@ -49,7 +49,7 @@ ID = re.compile(r"(vol|fs|snap)-[0-9a-f]{17}")
 MACHINE = re.compile(r"local-[0-9a-f]{17}")
 SUFFIX = ".mounts.json"
 GB = 2**30
-PREFIX = {Kind.EBS: "vol", Kind.EFS: "fs"}
+PREFIX = {VolumeKind.EBS: "vol", VolumeKind.EFS: "fs"}
 
 
 class Mount(Struct, frozen=True):
@@ -344,7 +344,7 @@ class LocalVolumes:
         supervision.poke(self._machines / machine)
 
 
-def volume_id(key: str, kind: Kind) -> str:
+def volume_id(key: str, kind: VolumeKind) -> str:
     """The id of the volume that this key makes; the same each time."""
     return f"{PREFIX[kind]}-{sha256(key.encode()).hexdigest()[:17]}"
 
@@ -367,7 +367,7 @@ def _about_copy(order: CopyOrder, source: str) -> dict[str, Any]:
         name=order.name,
         owner=order.owner,
         project=order.project,
-        kind=Kind.EFS if source.startswith("fs-") else Kind.EBS,
+        kind=VolumeKind.EFS if source.startswith("fs-") else VolumeKind.EBS,
         source=order.source,
         source_id=source,
         created_at=WallClock().now(),
@@ -377,7 +377,7 @@ def _about_copy(order: CopyOrder, source: str) -> dict[str, Any]:
 
 def _known_of(id: str, it: About) -> Known:
     """What its folder says; of an older one hardly more than the name."""
-    kind = Kind.EFS if id.startswith("fs-") else Kind.EBS
+    kind = VolumeKind.EFS if id.startswith("fs-") else VolumeKind.EBS
     return it.known or Known(name=it.name, kind=kind)
 
 

@@ -14,7 +14,7 @@ from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.volumes import AwsVolumes
 from prism.storage.copier import SnapshotReconciler
 from prism.storage.copies import SnapshotService
-from prism.storage.model import Host, Kind, NewSnapshot, NewVolume, Restoring, Volume
+from prism.storage.model import Host, NewSnapshot, NewVolume, Restoring, Volume, VolumeKind
 from prism.storage.reconciler import VolumeReconciler
 from prism.storage.store import by_id, every
 from tests.providers.aws.storage.world import HERE, THERE, Place
@@ -197,7 +197,7 @@ class Life:
 
 def of_disks(life):
     """A volume's life, and its snapshot's, with a new one made of that."""
-    order = NewVolume(type=Kind.EBS, name="data", size_gb=10)
+    order = NewVolume(type=VolumeKind.EBS, name="data", size_gb=10)
     yield ("create", order)
     yield ("attach", "data", "x")
     yield ("take", NewSnapshot(name="kept", volume="data"))
@@ -210,11 +210,11 @@ def of_disks(life):
 
 def of_shares(life):
     """A shared volume's life."""
-    yield ("create", NewVolume(type=Kind.EFS, name="all"))
+    yield ("create", NewVolume(type=VolumeKind.EFS, name="all"))
     yield ("attach", "all", "x")
     yield ("attach", "all", "y")
     yield ("detach", "all")
-    yield ("create", NewVolume(type=Kind.EFS, name="more"))
+    yield ("create", NewVolume(type=VolumeKind.EFS, name="more"))
     yield ("delete", "all")
 
 

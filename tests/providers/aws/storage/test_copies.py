@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from aws_double.rulebook import build
 from prism.errors import Unavailable
 from prism.providers.aws.storage_terms import AwsStorageTerms
-from prism.storage.model import Kind, Seen
+from prism.storage.model import Seen, VolumeKind
 from prism.storage.ports import StorageRefused
 from tests.providers.aws.storage.world import HERE, KEPT, ORDER, SHARED, THERE, tags_of
 
@@ -168,6 +168,6 @@ def test_a_file_system_has_no_snapshots_and_the_way_out_is_told(place):
     with pytest.raises(StorageRefused, match="AWS Backup"):
         place.volumes.snapshot(KEPT, place.made(SHARED))
     terms = AwsStorageTerms("aws:1:us-east-1", "us-east-1", None)
-    assert [bool(terms.no_copies(it)) for it in (Kind.EFS, Kind.EBS)] == [True, False]
+    assert [bool(terms.no_copies(it)) for it in (VolumeKind.EFS, VolumeKind.EBS)] == [True, False]
     with pytest.raises(StorageRefused, match="AWS Backup"):
-        place.volumes.restore(replace(BACK, kind=Kind.EFS), place.kept(place.made()))
+        place.volumes.restore(replace(BACK, kind=VolumeKind.EFS), place.kept(place.made()))

@@ -7,12 +7,12 @@ import pytest
 from msgspec.structs import replace
 
 from prism.providers.aws.policy import policy
-from prism.storage.model import Kind, Seen, VolumeElsewhere
+from prism.storage.model import Seen, VolumeElsewhere, VolumeKind
 from prism.storage.ports import FindsStorageById
 from tests.providers.aws.storage.test_disks import other_zone
 from tests.providers.aws.storage.world import HERE, KEPT, ORDER, tags_of
 
-SHARE = replace(ORDER, key="volume_2", name="shared", kind=Kind.EFS)
+SHARE = replace(ORDER, key="volume_2", name="shared", kind=VolumeKind.EFS)
 
 
 def strip(place, id):

@@ -7,7 +7,7 @@ from prism.errors import Unavailable
 from prism.providers.aws.mounts import SCRIPT
 from prism.providers.aws.ssh.pool import Said
 from prism.providers.aws.volumes import AwsVolumes
-from prism.storage.model import Kind
+from prism.storage.model import VolumeKind
 from prism.storage.ports import CopyOrder, VolumeOrder
 from tests.aws_double.asked import client, order
 
@@ -15,7 +15,7 @@ HERE, THERE = "us-east-1a", "us-east-1b"
 ORDER = VolumeOrder(
     key="volume_1",
     name="data",
-    kind=Kind.EBS,
+    kind=VolumeKind.EBS,
     size_gb=10,
     volume_type="gp3",
     iops=3000,
@@ -23,7 +23,7 @@ ORDER = VolumeOrder(
     owner="ada",
     project="moon",
 )
-SHARED = VolumeOrder(key="volume_2", name="all", kind=Kind.EFS, owner="ada")
+SHARED = VolumeOrder(key="volume_2", name="all", kind=VolumeKind.EFS, owner="ada")
 KEPT = CopyOrder(key="snapshot_1", name="kept", owner="ada", source="data")
 ASKED = re.compile(r"as_root sh -s -- (.*)$")
 
