@@ -93,7 +93,7 @@ def port(house, http, cloud, clock, seat, service):
         loops.append(asyncio.get_running_loop())
         await house.app(scope, receive, send)
 
-    with serving(heard) as port:
+    with serving(heard, house.rooms.shells) as port:
         yield port
         if loops:  # nobody opened the house, so nobody closes it
             closing = house.rooms.content.relay.close()

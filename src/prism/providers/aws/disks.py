@@ -163,7 +163,7 @@ class Disks:
     def _move(self, it: Mapping[str, Any], zone: str) -> None:
         """Make it anew where it is needed: as yet nobody has written on it."""
         tags = read(it.get("Tags"))
-        if USED in tags:
+        if _may_hold(tags):
             raise elsewhere(tags.get(OUR_NAME, it["VolumeId"]), it["AvailabilityZone"], zone)
         wish = {
             "AvailabilityZone": zone,
@@ -303,7 +303,7 @@ def _disk(it: Mapping[str, Any]) -> Disk:
         seen=seen,
         attached=attached,
         unmounted=attached - shown,
-        zone=it["AvailabilityZone"] if USED in tags else None,
+        zone=it["AvailabilityZone"] if _may_hold(tags) else None,
         trouble=FAILED if seen is Seen.BROKEN else None,
         known=known(
             tags,
@@ -322,7 +322,12 @@ def _holders(it: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _precedence(it: Mapping[str, Any]) -> tuple[bool, datetime, str]:
     """What was used wins, then what is older: it is the one that a move begins with."""
-    return USED not in read(it.get("Tags")), it["CreateTime"], it["VolumeId"]
+    return not _may_hold(read(it.get("Tags"))), it["CreateTime"], it["VolumeId"]
+
+
+def _may_hold(tags: Tags) -> bool:
+    """Whether somebody may have written on it; two tags say so, and one may be removed."""
+    return USED in tags or MOUNTED in tags
 
 
 def _own(tags: Tags) -> Tags:

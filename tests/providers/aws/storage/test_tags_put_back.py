@@ -69,6 +69,18 @@ def test_a_volume_whose_tags_were_removed_is_never_made_anew_elsewhere(place):
     assert [it["VolumeId"] for it in place.every_volume()] == [id]
 
 
+@pytest.mark.parametrize("removed", ["prism:used", "prism:mounted"])
+def test_one_tag_less_does_not_make_a_volume_empty(place, removed):
+    place.made()
+    id = place.attached(place.machine(HERE))
+    place.ec2.detach_volume(VolumeId=id)
+    place.ec2.delete_tags(Resources=[id], Tags=[{"Key": removed}])
+    place.pass_time()
+    with pytest.raises(VolumeElsewhere):
+        place.volumes.attach(id, place.machine(other_zone(place)), "data")
+    assert [it["VolumeId"] for it in place.every_volume()] == [id]
+
+
 def test_one_whose_tags_may_not_be_put_back_is_not_gone_either(place, caplog):
     """The daily policy has no right to tag what nothing shows to be Prism's."""
     id, copy = place.made(), None
