@@ -121,7 +121,7 @@ def test_profiles(prism, server):
 
 def test_the_daemon_about_itself_in_the_daemons_own_shapes(prism, server):
     for ours, theirs in (
-        (Status, daemon.Status),
+        (Status, daemon.DaemonStatus),
         (PlaceSeen, daemon.PlaceSeen),
         (Farewell, daemon.Farewell),
     ):
