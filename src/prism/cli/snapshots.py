@@ -5,7 +5,7 @@ from __future__ import annotations
 from prism.cli.link import daemon
 from prism.cli.moments import here
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
-from prism.cli.volumes import confirm
+from prism.cli.volumes import confirm, followed, removed
 from prism.cli.words import Usage, nothing
 from prism.client.wire import quoted
 
@@ -91,7 +91,13 @@ def _create(asked: Namespace) -> None:
         raise Usage("say either --volume or --workspace", "See `prism snapshot create --help`")
     of = {"volume": asked.volume, "instance": asked.workspace, "verify": asked.verify}
     body = {"name": asked.name, **{field: it for field, it in of.items() if it is not None}}
-    it = daemon().ask("POST", "/snapshots", body)
+    wire = daemon()
+    it = wire.ask("POST", "/snapshots", body)
+    if it["state"] == "pending" and not asked.no_wait:
+        from prism.cli.settling import settled  # noqa: PLC0415  cold start: only who waits
+
+        path, show = f"/snapshots/{quoted(asked.name)}", f"prism snapshot show {asked.name}"
+        it = settled(wire, path, asked.name, show, silent=asked.json) or it
     return show_json(it) if asked.json else print(f"{it['name']} is {it['state']}")
 
 
@@ -99,13 +105,18 @@ def _delete(asked: Namespace) -> None:
     if not asked.yes:
         what, command = "the snapshot", f"prism snapshot delete {asked.name} --yes"
         confirm(f"{what} {asked.name}", asked.name, command)
-    it = daemon().ask("DELETE", f"/snapshots/{quoted(asked.name)}")
-    return show_json(it) if asked.json else print(f"{asked.name} is deleting")
+    wire, path = daemon(), f"/snapshots/{quoted(asked.name)}"
+    it = wire.ask("DELETE", path)
+    gone = removed(asked, wire, path, f"prism snapshot show {asked.name}")
+    if asked.json:
+        return show_json(it)
+    return print(f"{asked.name} is {'deleted' if gone else 'deleting'}")
 
 
 def _restore(asked: Namespace) -> None:
     path = f"/snapshots/{quoted(asked.name)}/restore"
-    it = daemon().ask("POST", path, {"name": asked.volume})
+    wire = daemon()
+    it = followed(asked, wire, wire.ask("POST", path, {"name": asked.volume}))
     if asked.json:
         return show_json(it)
     print(f"{it['name']} is {it['state']}")

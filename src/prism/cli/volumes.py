@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
 
+    from prism.client.wire import Wire
+
 PATH = "/storage/volumes"
 HEADS = ("NAME", "KIND", "STATE", "SIZE GB", "USED GB", "TYPE", "ATTACHED TO", "USD/MONTH")
 DISKS = ("gp3", "gp2", "io2", "st1")
@@ -63,7 +65,8 @@ def _create(asked: Namespace) -> None:
         "budget": asked.budget,
     }
     body = {field: value for field, value in given.items() if value is not None}
-    it = daemon().ask("POST", f"{PATH}/create", body)
+    wire = daemon()
+    it = followed(asked, wire, wire.ask("POST", f"{PATH}/create", body))
     if asked.json:
         return show_json(it)
     print(f"{it['name']} is {it['state']}")
@@ -107,16 +110,28 @@ def _show(asked: Namespace) -> None:
 
 
 def _attach(asked: Namespace) -> None:
-    it = daemon().ask("POST", f"{_of(asked.name)}/attach", {"instance": asked.workspace})
+    wire = daemon()
+    it = wire.ask("POST", f"{_of(asked.name)}/attach", {"instance": asked.workspace})
+    is_on = it["state"] == "attaching" and not asked.no_wait and _takes(wire, asked.workspace)
+    if is_on:
+        it = followed(asked, wire, it)
     if asked.json:
         return show_json(it)
     print(f"{it['name']} is {it['state']}")
-    return suggest(f"In {asked.workspace} it is at ~/volumes/{it['name']}")
+    when = "" if is_on or it["state"] != "attaching" else ", once that runs"
+    return suggest(f"In {asked.workspace} it is at ~/volumes/{it['name']}{when}")
+
+
+def _takes(wire: Wire, instance: str) -> bool:
+    from prism.cli.settling import takes_volumes  # noqa: PLC0415  cold start: only who waits
+
+    return takes_volumes(wire, quoted(instance))
 
 
 def _detach(asked: Namespace) -> None:
     body = None if asked.workspace is None else {"instance": asked.workspace}
-    it = daemon().ask("POST", f"{_of(asked.name)}/detach", body)
+    wire = daemon()
+    it = followed(asked, wire, wire.ask("POST", f"{_of(asked.name)}/detach", body))
     return show_json(it) if asked.json else print(f"{it['name']} is {it['state']}")
 
 
@@ -124,8 +139,35 @@ def _delete(asked: Namespace) -> None:
     if not asked.yes:
         what = f"the volume {asked.name} and what it holds"
         confirm(what, asked.name, f"prism volume delete {asked.name} --yes")
-    it = daemon().ask("DELETE", _of(asked.name))
-    return show_json(it) if asked.json else print(f"{asked.name} is deleting")
+    wire = daemon()
+    it = wire.ask("DELETE", _of(asked.name))
+    gone = removed(asked, wire, _of(asked.name), f"prism volume show {asked.name}")
+    if asked.json:
+        return show_json(it)
+    return print(f"{asked.name} is {'deleted' if gone else 'deleting'}")
+
+
+def followed(asked: Namespace, wire: Wire, it: dict[str, Any]) -> dict[str, Any]:
+    """A volume when nothing of it is under way any more; as it is where nobody waits."""
+    if asked.no_wait:
+        return it
+    from prism.cli.settling import MOVES, PATIENCE, settled  # noqa: PLC0415  cold start: as above
+
+    patience = PATIENCE if it["state"] in {"attaching", "detaching"} else None
+    if it["state"] not in MOVES:
+        return it
+    show, name = f"prism volume show {it['name']}", it["name"]
+    return settled(wire, _of(name), name, show, silent=asked.json, patience=patience) or it
+
+
+def removed(asked: Namespace, wire: Wire, path: str, show: str) -> bool:
+    """Wait until something is gone, unless nobody waits; whether it is."""
+    if asked.no_wait:
+        return False
+    from prism.cli.settling import settled  # noqa: PLC0415  cold start: as above
+
+    it = settled(wire, path, asked.name, show, silent=asked.json)
+    return it is None or it["state"] == "deleted"
 
 
 def confirm(what: str, name: str, command: str) -> None:
