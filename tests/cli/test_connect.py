@@ -32,6 +32,18 @@ def test_every_way_in(prism, server):
     assert json.loads(prism("connect", "mine", "--json").stdout) == CONNECTION
 
 
+def test_a_shared_daemon_says_what_works_instead_of_an_address_that_does_not(prism, server):
+    server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
+    for more in ((), ("--json",)):
+        done = prism("open", "mine", *more, PRISM_TOKEN="secret")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "error: jupyter of mine cannot be opened from here" in done.stderr
+        assert "`prism tunnel mine`" in done.stderr
+    done = prism("connect", "mine", PRISM_TOKEN="secret")
+    assert (done.returncode, LAB in done.stdout) == (0, True)
+    assert "`prism tunnel mine`" in done.stderr
+
+
 def test_no_way_in(prism, server):
     server.on(CONNECT, {"ssh": {"command": None, "host": "127.0.0.1"}, "services": {}})
     assert "neither a service nor SSH" in prism("connect", "mine").stderr

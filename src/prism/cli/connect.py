@@ -8,16 +8,20 @@ from contextlib import suppress
 from pathlib import Path
 
 from prism.cli.link import daemon
-from prism.cli.terminal import clean, say, show_json
+from prism.cli.terminal import clean, say, show_json, suggest
 from prism.cli.words import named
 from prism.client.connection import connection, ports
 from prism.client.wire import quoted
-from prism.errors import NotFound
+from prism.errors import NotFound, Unavailable
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
+
+
+class NoBrowser(Unavailable, code="NO_BROWSER"):
+    """A browser cannot get to it this way."""
 
 
 OLD = 60.0  # seconds after which a page that redirects has been read
@@ -49,7 +53,8 @@ def main_service(services: dict[str, Any]) -> str | None:
 
 
 def _connect(asked: Namespace) -> None:
-    found = connection(daemon(), asked.name)
+    wire = daemon()
+    found = connection(wire, asked.name)
     if asked.json:
         return show_json(found)
     rows = []
@@ -68,6 +73,9 @@ def _connect(asked: Namespace) -> None:
         print(f"{service:<{wide}}  {text}")
     if not rows:
         say(f"{asked.name} has neither a service nor SSH")
+    elif wire.place.token:
+        say("note: these addresses are of the computer where the daemon runs")
+        suggest(f"Bring its ports to this one: `prism tunnel {asked.name}`")
     return None
 
 
@@ -83,6 +91,13 @@ def _open(asked: Namespace) -> None:
             else f"{asked.name} has no services",
             details=f"its services: {known}",
             remediation=f"See how to get in: `prism connect {asked.name}`",
+        )
+    if wire.place.token:
+        raise NoBrowser(
+            f"{service} of {asked.name} cannot be opened from here",
+            details="the daemon is shared, and its pages for browsers do not know tokens yet",
+            remediation=f"Bring it to this computer, and open the address that is printed: "
+            f"`prism tunnel {asked.name}`",
         )
     own = {way["service"]: way["url"] for way in ports(wire, asked.name)}
     access = services[service]
