@@ -39,7 +39,7 @@ def test_options_of_every_command_stand_anywhere(words):
     command, rest = find(words.split())
     assert command == ("workspace", "stop")
     asked = parser(command).parse_all(rest)
-    assert (asked.name, asked.verb) == ("mine", "stop")
+    assert (asked.names, asked.verb) == (["mine"], "stop")
     assert asked.json and asked.yes and asked.no_wait
 
 
