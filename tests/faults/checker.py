@@ -183,8 +183,9 @@ class Checker:
 
     def _wrong_machines(self, said):
         there = self.site.machines()
-        known = {it.id: name for name, it in said.items()}
-        found = [f"machine {id} has no workspace" for id in there.keys() - known.keys()]
+        known = {it.id: name for name, it in said.items() if not was_never_made(it)}
+        every = {it.id for it in said.values()}
+        found = [f"machine {id} has no workspace" for id in there.keys() - every]
         found += [f"{known[id]} has no machine" for id in known.keys() - there.keys()]
         for name, id in self.ids.items():
             if id and name in said and said[name].id != id:
@@ -210,3 +211,8 @@ class Checker:
             for name in self.snapshots.keys() & copies.keys()
             if copies[name].state != "completed"
         ]
+
+
+def was_never_made(it):
+    """Whether it was stopped before its launch had begun: its start makes its machine."""
+    return it.state == "stopped" and it.launch_progress == 0

@@ -2,7 +2,7 @@
 
 from prism.client import Client
 from prism.errors import Conflict
-from tests.faults.checker import OVER
+from tests.faults.checker import OVER, was_never_made
 from tests.faults.site import digest
 from tests.waiting import eventually
 
@@ -54,7 +54,8 @@ def degraded(client):
 
 def living(client):
     """The machines of all workspaces that have one."""
-    return {it.id for it in client.workspaces.list() if it.state not in OVER}
+    found = client.workspaces.list()
+    return {it.id for it in found if it.state not in OVER and not was_never_made(it)}
 
 
 def refuses(client: Client, machines, hashes):
