@@ -309,6 +309,23 @@ def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(lived, tmp_path
     assert not (there / ".rsync-partial").exists()
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_copy_that_fails_is_a_failure_of_ours_whatever_its_program_ends_with(
+    lived, tmp_path, more
+):
+    """3 of `rsync` is about its files, and ours that no daemon answers."""
+    (tmp_path / "rsync").write_text(
+        "#!/bin/sh\n[ $1 = --version ] && exec /usr/bin/rsync --version\necho lost >&2; exit 3\n"
+    )
+    (tmp_path / "rsync").chmod(0o755)
+    (tmp_path / "one").touch()
+    path = {"PATH": f"{tmp_path}:{BIN}:{REAL}"}
+    done = ran(lived, "cp", tmp_path / "one", "mine:one", *more, environ=path)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"lost\n" in done.stderr
+    assert b"error: Not everything was copied" in done.stderr
+
+
 def received(home):
     """How many bytes the daemon has read, all in all."""
     pid = json.loads((home.folder / "daemon.lock").read_text())["pid"]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 
-from prism.cli.ssh import Way, become, missing, way
+from prism.cli.ssh import Way, missing, way
 from prism.cli.terminal import is_terminal, say, show_json
 from prism.cli.words import Usage
 from prism.errors import NotFound, Problem
@@ -83,10 +84,9 @@ def _cp(asked: Namespace) -> None:
     argv = _program(it, ends, folder=is_folder, modern=there.modern, known=known)
     if argv[0] == "scp":
         _refuse_link_out(source.path if target.name else place, itself=not target.name)
-    if not asked.json:
-        become(argv)
-    _run(argv, silent=True)
-    show_json({"source": source.word, "target": _word(target, place), "by": argv[0]})
+    _run(argv, silent=asked.json)
+    if asked.json:
+        show_json({"source": source.word, "target": _word(target, place), "by": argv[0]})
 
 
 class _Side:
@@ -196,11 +196,26 @@ def _asked(it: Way, script: str) -> str:
 
 
 def _run(argv: list[str], *, silent: bool) -> None:
+    """Run it to its end; its exit codes mean other things than ours.
+
+    Who ends us ends it, and it keeps what it has: a Ctrl-C reaches it from the terminal.
+    """
     import subprocess  # noqa: PLC0415  cold start: only a copy needs it
 
+    interrupted: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
     out = subprocess.DEVNULL if silent else None
-    if code := subprocess.run(argv, stdout=out, check=False).returncode:
-        raise CopyFailed("Not everything was copied", details=f"{argv[0]} ended with {code}")
+    with subprocess.Popen(argv, stdout=out) as process:
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        code = process.wait()
+    if interrupted:
+        raise KeyboardInterrupt
+    if code:
+        raise CopyFailed(
+            "Not everything was copied",
+            details=f"{argv[0]} ended with {code}; what it said stands above",
+            remediation="The same command goes on from where it was",
+        )
 
 
 def _words(made: ArgumentParser) -> None:
