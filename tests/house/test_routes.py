@@ -132,3 +132,18 @@ def test_each_shape_has_a_name_of_its_own(openapi):
     titles = [shape.get("title", name) for name, shape in shapes.items()]
     assert sorted(titles) == sorted(set(titles))
     assert all(name.isalnum() for name in shapes)
+
+
+def test_each_format_that_may_be_asked_for_is_described(openapi):
+    found = []
+    for path, methods in openapi["paths"].items():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", []):
+                if parameter["name"] == "format":
+                    words = parameter["schema"]["enum"]
+                    if "json" not in words:  # a field of JSON has it
+                        continue
+                    kinds = operation["responses"]["200"]["content"]
+                    assert len(kinds) == len(words), (path, words, [*kinds])
+                    found.append(path)
+    assert found

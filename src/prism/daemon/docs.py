@@ -35,7 +35,8 @@ td:first-child { width: 30%; } nav a { margin-right: 1rem; }
 @media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #0d1117; }
 h3 b { color: #56d4a0; } a { color: #79b8ff; } td { border-color: #30363d; } }
 """
-MEDIA = {"csv": "text/csv", "markdown": "text/markdown"}  # by the word of `?format=`
+# By the word of `?format=`.
+MEDIA = {"csv": "text/csv", "markdown": "text/markdown", "html": "text/html"}
 TEXT = {"schema": {"type": "string"}}
 REFUSED = {"$ref": "#/components/responses/Refused"}
 FAILED = {"$ref": "#/components/responses/Failed"}
