@@ -37,14 +37,25 @@ test: install debian  ## Run the tests
 test-all: install debian  ## Run the tests and the proofs that take minutes
 	$(BIN)/pytest -q -n 3 --dist loadgroup -m ""
 
+CHECKS := check-types check-gui check-house check-style
+.PHONY: $(CHECKS)
 check: install  ## Read the rules: style, types, imports, the house
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory -j2 --output-sync=target $(CHECKS)
+
+check-types:
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+
+check-gui:
 	$(BIN)/python scripts/gui.py --check
+
+check-house:
 	$(BIN)/pytest -q tests/house/test_rules.py tests/house/test_words.py \
 		tests/house/test_cold_start.py tests/house/test_routes.py
+
+check-style:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 format: install  ## Put the code into its one style
 	$(BIN)/ruff check --fix .
