@@ -120,7 +120,7 @@ def _changes(page: Page, port: int, report: Report) -> None:
                     raise RuntimeError(f"{verb}: {answer.status} {answer.body[:200]!r}")
                 time.sleep(PACE)
             _wait(partial(_settled, to, verb))
-            page.wait_for_function(ALL_SEEN, arg=sorted(asked))
+            _wait(partial(page.evaluate, ALL_SEEN, sorted(asked)))
             first: dict[str, float] = {}
             for name, at in page.evaluate("window.seen"):
                 first.setdefault(name, at)

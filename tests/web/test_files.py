@@ -95,7 +95,7 @@ def test_pictures_and_notebooks_are_shown_and_run_nothing(home, browsing):
     page = browser.open("/workspaces/mine?tab=files&preview=dot.png")
     picture = page.get_by_role("img", name="dot.png")
     expect(picture).to_be_visible()
-    page.wait_for_function("document.querySelector('img.picture').naturalWidth === 1")
+    expect(picture).to_have_js_property("naturalWidth", 1)
     page.goto(f"{browser.base}/workspaces/mine?tab=files&preview=evil.svg")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.goto(f"{browser.base}/workspaces/mine?tab=files&preview=n.ipynb")

@@ -111,7 +111,7 @@ def test_the_theme_is_the_systems_until_one_is_chosen(browsing, empty_home):
     dark = "document.body.classList.contains('awsui-dark-mode')"
     assert page.evaluate(dark)
     page.emulate_media(color_scheme="light")
-    page.wait_for_function(f"!{dark}")
+    eventually(lambda: not page.evaluate(dark))  # `wait_for_function` needs unsafe-eval
     page.get_by_role("button", name="Appearance").click()
     page.get_by_role("menuitemcheckbox", name="Dark").click()
     assert page.evaluate(dark)

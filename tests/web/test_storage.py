@@ -99,7 +99,7 @@ def test_a_snapshot_of_a_workspace_is_taken(home, browsing):
 
 def test_a_log_is_followed_as_it_grows(home, browsing):
     page = browsing(home).open("/workspaces/mine?tab=logs&log=system")
-    log = page.get_by_role("log")
+    log = page.get_by_role("log", name="Log of mine: system")
     expect(log).to_contain_text("running")
     before = log.inner_text()
     home.client.workspaces.hibernate("mine", wait=60)
