@@ -30,7 +30,8 @@ def asked(server, verb):
 
 
 def test_the_states_are_those_of_the_daemon():
-    assert {str(verb): states for verb, states in FROM.items()} == ACTS_ON
+    states = {str(verb): states for verb, states in FROM.items()}
+    assert states | {"restart": states["stop"] - {"launching"}} == ACTS_ON
 
 
 def test_all_are_asked_before_the_first_is_waited_for(prism, three):
@@ -82,3 +83,15 @@ def test_without_a_daemon_it_says_so_once(prism, home):
     done = prism("stop", "ada", "bob", PRISM_URL="http://127.0.0.1:9")
     assert done.returncode == 3
     assert done.stderr.count("error:") == 1
+
+
+def test_a_restart_says_when_it_was_none(prism, server):
+    server.on("POST /instances/ada/restart", changed("running", "stopping", name="ada"))
+    server.on("GET /instances/ada", workspace("ada", "running"))
+    done = prism("restart", "ada")
+    assert (done.returncode, done.stdout) == (0, "ada is running\n")
+    failure = {"code": "UNAVAILABLE", "message": "a spot machine cannot be stopped"}
+    server.on("GET /instances/ada", workspace("ada", "running", failure=failure))
+    done = prism("restart", "ada")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ada was not restarted: a spot machine cannot be stopped" in done.stderr

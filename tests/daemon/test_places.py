@@ -172,7 +172,9 @@ def test_aws_joins_and_works_although_the_database_cannot_be_written_at_first(de
             eventually(lambda: THERE in desk.rooms.aws.connected, 60)
             other.execute("ROLLBACK")
             # What AWS has made it may not show yet: the next try is some seconds later.
-            eventually(lambda: desk.clock.advance(seconds=0.1) or "RunInstances" in actions(aws), 60)
+            eventually(
+                lambda: desk.clock.advance(seconds=0.1) or "RunInstances" in actions(aws), 60
+            )
 
 
 def test_an_aws_that_never_answers_delays_no_workspace_of_this_machine(desk, aws, monkeypatch):

@@ -6,6 +6,7 @@ const names = (list: readonly string[]) =>
 const VERBS = {
   stop: 'Stop',
   start: 'Start',
+  restart: 'Restart',
   hibernate: 'Hibernate',
   resume: 'Resume',
   terminate: 'Terminate',
@@ -16,6 +17,7 @@ type VerbName = keyof typeof VERBS;
 const ASKED: Record<VerbName, string> = {
   stop: 'Stopping',
   start: 'Starting',
+  restart: 'Restarting',
   hibernate: 'Hibernating',
   resume: 'Resuming',
   terminate: 'Terminating',

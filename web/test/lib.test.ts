@@ -118,6 +118,8 @@ describe('verbs', () => {
     expect(allows(workspace({ hibernation_capable: false }), 'hibernate')).toBe(false);
     expect(allows(workspace({ state: 'terminated' }), 'terminate')).toBe(false);
     expect(allows(workspace({ state: 'hibernated' }), 'resume')).toBe(true);
+    expect(allows(workspace({ state: 'running' }), 'restart')).toBe(true);
+    expect(allows(workspace({ state: 'stopped' }), 'restart')).toBe(false);
   });
 
   it('says what needs a decision', () => {

@@ -52,6 +52,7 @@ TABLE: Mapping[str, Rule] = {
     "GET {}/instances/{name}/events": SEE,
     "POST {}/instances/{name}/stop": HANDLE,
     "POST {}/instances/{name}/start": HANDLE,
+    "POST {}/instances/{name}/restart": HANDLE,
     "POST {}/instances/{name}/hibernate": HANDLE,
     "POST {}/instances/{name}/resume": HANDLE,
     "POST {}/instances/{name}/extend": HANDLE,

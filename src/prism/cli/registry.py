@@ -30,6 +30,7 @@ COMMANDS = {
     ("workspace", "cp"): "Copy files into a workspace or out of it",
     ("workspace", "stop"): "Stop a workspace, keeping its disk",
     ("workspace", "start"): "Start a workspace that is stopped, asleep or failed",
+    ("workspace", "restart"): "Stop a workspace and start it again",
     ("workspace", "hibernate"): "Put a workspace to sleep with its memory",
     ("workspace", "resume"): "Wake a workspace up",
     ("workspace", "extend"): "Give a workspace more hours",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ACTS_ON = {
     "stop": {"running", "launching"},
     "start": {"stopped", "failed", "hibernated"},
+    "restart": {"running"},  # by its name, one that is stopped is started
     "hibernate": {"running"},
     "resume": {"hibernated"},
     "terminate": {

@@ -9,10 +9,11 @@ from prism.cli.moments import here, hours, until
 from prism.cli.several import asked_first, chosen, each, several
 from prism.cli.terminal import say, show_fields, show_json
 from prism.cli.words import Usage, named
-from prism.client.waiting import GOALS, UNDER_WAY, stage_of
+from prism.client.waiting import GOALS, UNDER_WAY, WorkspaceFailed, stage_of
 from prism.client.wire import quoted
 from prism.errors import Invalid
 
+MEMORY_LOST = "MEMORY_LOST"  # of a machine that runs, without what was in its memory
 GONE = {"MACHINE_VANISHED"}  # of a machine that nothing brings back
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def _change(asked: Namespace) -> None:
 
         ready_at = answer.get("estimated_ready_time")
         seen = accompany(wire, name, GOALS[asked.verb], ready_at, silent=asked.json)
+        if asked.verb == "restart":
+            _restarted(seen)
         if (lost := seen.get("failure")) and not asked.json:
             say(f"note: {lost['message']}")
         already = answer["previous_state"] == answer["new_state"] == seen["state"]
@@ -59,6 +62,17 @@ def _change(asked: Namespace) -> None:
         return _said(asked, seen, f"{seen['name']} {is_so} {seen['state']}")
 
     each(asked, names, changed)
+
+
+def _restarted(seen: dict[str, Any]) -> None:
+    """Raise where it runs because it could not be stopped."""
+    failure = seen.get("failure")
+    if failure and failure["code"] != MEMORY_LOST:
+        raise WorkspaceFailed(
+            f"{seen['name']} was not restarted: {failure['message']}",
+            details=failure["code"],
+            remediation=f"It runs as before; look at it: `prism show {seen['name']}`",
+        )
 
 
 def _ask(wire: Wire, name: str, verb: str) -> dict[str, Any]:
@@ -263,6 +277,7 @@ VERBS = {
     "show": (named, _show),
     "stop": (several, _change),
     "start": (several, _change),
+    "restart": (several, _change),
     "hibernate": (several, _change),
     "resume": (several, _change),
     "extend": (_more_time, _extend),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 GOALS = {
     "launch": "running",
     "start": "running",
+    "restart": "running",
     "resume": "running",
     "stop": "stopped",
     "hibernate": "hibernated",

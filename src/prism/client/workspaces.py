@@ -114,6 +114,10 @@ class Workspaces:
         """Ask for one that is stopped, asleep or failed to run."""
         return self._change(name, "start", wait)
 
+    def restart(self, name: str, *, wait: float = 0) -> Changed:
+        """Ask for it to be stopped and started; one that is stopped is only started."""
+        return self._change(name, "restart", wait)
+
     def hibernate(self, name: str, *, wait: float = 0) -> Changed:
         """Ask for it to sleep, keeping disk and memory."""
         return self._change(name, "hibernate", wait)

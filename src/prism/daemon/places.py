@@ -238,6 +238,7 @@ class PlaceRooms(RescueRooms):
             running=self.running_time,
             held=held or self.generation.held,
             start_again=self.workspaces.start_again,
+            finish_restart=self.workspaces.finish_restart,
             living=self.snapshot.living,
         )
         return made

@@ -133,6 +133,15 @@ def start_instance(name: Name, workspaces: Workspaces) -> Changed:
     return _changed(previous, after, estimated_ready_time=workspaces.ready_at(after, after.verb))
 
 
+@post("/{name:str}/restart", status_code=200, sync_to_thread=True)
+def restart_instance(name: Name, workspaces: Workspaces) -> Changed:
+    """Ask for a running workspace to be stopped and started; one that is stopped is started."""
+    previous, after = workspaces.restart(name)
+    message = "Workspace restarting - its processes end, its disk is kept"
+    ready_at = workspaces.ready_at(after, Verb.START)
+    return _changed(previous, after, estimated_ready_time=ready_at, message=message)
+
+
 @post("/{name:str}/hibernate", status_code=200, sync_to_thread=True)
 def hibernate_instance(name: Name, workspaces: Workspaces) -> Changed:
     """Ask for it to sleep, keeping disk and memory."""
@@ -227,6 +236,7 @@ router = Router(
         launch_instance,
         stop_instance,
         start_instance,
+        restart_instance,
         hibernate_instance,
         resume_instance,
         hibernation_status,

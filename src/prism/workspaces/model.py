@@ -132,6 +132,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     wished_at: datetime
     expires_at: datetime | None = None
     restart: bool = False  # to be started again after it was interrupted, as by a reboot
+    restarting: bool = False  # it is stopped only to be started: somebody asked to restart it
     reserved_until: datetime | None = None  # written by who keeps the money: it may run so long
     # written by the reconciler
     seen: Seen = Seen.NONE
@@ -319,6 +320,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     idle: Idle
     price_source: str | None
     restart: bool = False
+    restarting: bool = False
     owner: str = ""
 
 

@@ -76,6 +76,7 @@ THERE = {
     Verb.RESUME: {State.RESUMING, State.RUNNING},
     Verb.TERMINATE: {State.TERMINATING, State.TERMINATED},
 }
+RESTARTS_AS_START = {State.STOPPED, State.FAILED}
 IN_BETWEEN = {
     State.LAUNCHING,
     State.STOPPING,
@@ -219,6 +220,32 @@ def admit(workspace: Workspace, verb: Verb) -> Verb | None:
             data={"state": state, "allowed": possible(workspace)},
         )
     return Verb.RESUME if verb is Verb.START and state is State.HIBERNATED else verb
+
+
+def restart_begins_with(workspace: Workspace) -> Verb:
+    """The first verb of a restart: stop what runs, start what is down; else `InvalidState`."""
+    state, gone = state_of(workspace), workspace.seen is Seen.GONE
+    if state is State.RUNNING:
+        return Verb.STOP
+    if state in RESTARTS_AS_START and not gone:
+        return Verb.START
+    raise InvalidState(
+        f"Workspace {workspace.name!r} is {state}",
+        details=f"restart is not possible while {state}; possible: {_possible(workspace)}",
+        remediation=f"Look at it with `prism workspace show {workspace.name}`",
+        data={"state": state, "allowed": possible(workspace)},
+    )
+
+
+def restart_stopped(workspace: Workspace) -> bool | None:
+    """Whether a restart goes on with its start now; False if it ends here, None if not yet.
+
+    It ends where the machine was not stopped (the provider refused) or is lost.
+    """
+    if not workspace.restarting or workspace.granted < workspace.wish:
+        return None
+    down = state_of(workspace) in {*RESTARTS_AS_START, State.HIBERNATED}
+    return down and workspace.seen is not Seen.GONE
 
 
 def possible(workspace: Workspace) -> list[Verb]:

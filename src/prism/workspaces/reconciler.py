@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement
@@ -38,6 +38,7 @@ from prism.workspaces.plan import (
     perceive,
     plan,
     ran_unseen,
+    restart_stopped,
     starts_again,
     state_of,
 )
@@ -58,6 +59,13 @@ UNTOLD = timedelta(seconds=30)  # until a machine is told once more what it coul
 VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
 PUT_DOWN = {Act.STOP, Act.HIBERNATE, Act.TERMINATE}
 DOWN = {Seen.OFF, Seen.ASLEEP, Seen.STOPPING}
+
+
+class FinishRestart(Protocol):
+    """Starts what was stopped to be restarted; why not, where it may not be started."""
+
+    def __call__(self, id: str, *, stopped: bool) -> Failure | None:
+        """`stopped`: whether its machine is down, so that it may be started."""
 
 
 class Since(NamedTuple):
@@ -88,6 +96,7 @@ class WorkspaceReconciler:
         running: Sequence[RunningTime] = (),
         held: Callable[[datetime], bool] = lambda _: False,
         start_again: Callable[[str, str], object] = lambda id, why: None,
+        finish_restart: FinishRestart | None = None,
         living: Callable[[Collection[str]], Iterable[Workspace]],
     ) -> None:
         self._db, self._clock, self._computes = db, clock, computes
@@ -95,6 +104,7 @@ class WorkspaceReconciler:
         self._rules, self._mispriced, self._running = rules, mispriced, running
         self._held = held  # whether a wish of that time is held back
         self._start_again = start_again  # with why it is not on any more
+        self._finish_restart = finish_restart
         self._living = living
         self._agreed: dict[str, tuple[Workspace, Machine | None]] = {}
         self._looks = Looks(computes, clock)
@@ -318,8 +328,19 @@ class WorkspaceReconciler:
         if after.granted == after.wish and (verb := expiring(after, state, now)):
             store.ask(tx, after, verb, now, after.expires_at)
             tx.happened(_expired(after, state, store.by_id(tx.sql, id)))
+        self._go_on_with_restart(tx, store.by_id(tx.sql, id))
         if since.interrupted and starts_again(after, now):
             self._start_again(id, _first_sentence(after.failure))
+
+    def _go_on_with_restart(self, tx: Tx, after: Workspace) -> None:
+        """Ask for the start in the transaction that records the stop."""
+        stopped = restart_stopped(after)
+        if stopped is None or self._finish_restart is None:
+            return
+        if failure := self._finish_restart(after.id, stopped=stopped):
+            store.saw(tx, after.id, {"failure": failure, "tried": after.wish})
+            still = replace(after, failure=failure, tried=after.wish, restarting=False)
+            tx.happened(_told(after, still))
 
     def _meter(self, tx: Tx, before: Workspace, after: Workspace, since: Since) -> None:
         """Tell what it was and became: first that it ran, where it did so meanwhile."""

@@ -35,6 +35,7 @@ from prism.workspaces.hosts import host
 from prism.workspaces.model import (
     BudgetNotFound,
     ConfirmationRequired,
+    Failure,
     HibernationNotSupported,
     Launch,
     Seen,
@@ -45,7 +46,15 @@ from prism.workspaces.model import (
     Verb,
     Workspace,
 )
-from prism.workspaces.plan import ACTIVE, AGAIN, admit, expiry_after, possible, state_of
+from prism.workspaces.plan import (
+    ACTIVE,
+    AGAIN,
+    admit,
+    expiry_after,
+    possible,
+    restart_begins_with,
+    state_of,
+)
 from prism.workspaces.upstairs import Fund, LaunchGuard, Meter, Outlook, Treasury, Watcher
 
 LAST = datetime(2999, 12, 31, tzinfo=UTC)
@@ -144,7 +153,7 @@ class WorkspaceService:
             if verb is Verb.HIBERNATE and not before.hibernation:
                 raise _cannot_hibernate(before, self._sleepless(before))
             if (admitted := admit(before, verb)) is None:
-                return state_of(before), before
+                return state_of(before), self._as_it_is(tx, before, verb)
             store.ask(tx, before, admitted, now, expiry_after(before, verb, now))
             after = store.by_id(tx.sql, before.id)
             if state_of(after) in ACTIVE:
@@ -152,6 +161,21 @@ class WorkspaceService:
                 after = store.by_id(tx.sql, after.id)
             self._tell(tx, before, after)
             return state_of(before), after
+
+    def restart(self, name: str) -> tuple[State, Workspace]:
+        """Ask for a stop and then a start; the reconciler asks for the start in this one's name.
+
+        One that is down already is only started.
+        """
+        with self._db.write() as tx:
+            before = store.named(tx.sql, name)
+            if before.restarting:
+                return state_of(before), before
+            first = restart_begins_with(before)
+            was, after = self.ask(name, first)
+            if first is Verb.STOP:
+                store.set_restarting(tx, after.id, restarting=True)
+            return was, store.by_id(tx.sql, after.id)
 
     def terminate(self, name: str, termination: Termination) -> Workspace:
         """Ask for a workspace to be destroyed."""
@@ -238,6 +262,32 @@ class WorkspaceService:
             else:
                 why = f"{why}; it is started again, as set"
             self._tell(tx, before, store.by_id(tx.sql, id), actor=SYSTEM, reason=why)
+
+    def finish_restart(self, id: str, *, stopped: bool) -> Failure | None:
+        """Start one that was stopped for that; why it is not started, where it may not be."""
+        with self._db.write() as tx:
+            before, now = store.by_id(tx.sql, id), self._clock.now()
+            store.set_restarting(tx, id, restarting=False)
+            if not stopped:
+                return None
+            try:
+                with self._db.write():
+                    store.ask(tx, before, Verb.START, now, expiry_after(before, Verb.START, now))
+                    store.reserve(tx, id, self._allowed(tx, store.by_id(tx.sql, id)), now)
+            except Problem as no:
+                return Failure(no.code, f"It was stopped, and is not started again: {no.message}")
+            after = store.by_id(tx.sql, id)
+            self._tell(tx, before, after, actor=SYSTEM, reason="it was stopped to be restarted")
+            return None
+
+    def _as_it_is(self, tx: Tx, before: Workspace, verb: Verb) -> Workspace:
+        """A verb that changes nothing, but that `stop` ends a restart."""
+        if verb is not Verb.STOP or not before.restarting:
+            return before
+        store.set_restarting(tx, before.id, restarting=False)
+        after = store.by_id(tx.sql, before.id)
+        self._tell(tx, before, after)
+        return after
 
     def holds(self, tx: Tx, profile: str) -> str | None:
         """Implements `profiles.model.Holder`: a profile stays while its workspaces live."""

@@ -73,6 +73,7 @@ workspaces = Table(
     Column("wished_at", Utc, nullable=False),
     Column("expires_at", Utc),
     Column("restart", Boolean, nullable=False, server_default=false()),
+    Column("restarting", Boolean, nullable=False, server_default=false()),
     Column("reserved_until", Utc),
     # written by the reconciler
     Column("seen", String, nullable=False),
@@ -208,10 +209,10 @@ def on_machines(sql: Connection, machines: Collection[str]) -> list[Workspace]:
 
 
 def ask(tx: Tx, before: Workspace, verb: Verb, at: datetime, expires_at: datetime | None) -> None:
-    """Keep what is now wanted, and have it looked at."""
+    """Keep what is now wanted, and have it looked at; it replaces a restart that was asked for."""
     wish = {"verb": verb, "wish": before.wish + 1, "wished_at": at, "expires_at": expires_at}
     changed = CHANGED if expires_at != before.expires_at else {}
-    _write(tx, [before.id], {**wish, **changed, "due_at": at})
+    _write(tx, [before.id], {**wish, **changed, "restarting": False, "due_at": at})
 
 
 def extend(tx: Tx, id: str, expires_at: datetime | None, now: datetime) -> None:
@@ -237,6 +238,11 @@ def resize(tx: Tx, id: str, kind: str, now: datetime) -> None:
 def set_restart(tx: Tx, id: str, *, restart: bool) -> None:
     """Whether it is started again after an interruption."""
     _write(tx, [id], {"restart": restart})
+
+
+def set_restarting(tx: Tx, id: str, *, restarting: bool) -> None:
+    """Whether it is started again as soon as it has stopped."""
+    _write(tx, [id], {"restarting": restarting})
 
 
 def fund(tx: Tx, id: str, of: Fund, now: datetime) -> None:

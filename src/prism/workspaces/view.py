@@ -57,6 +57,7 @@ def instance(
         idle=idle or Idle(it.idle_profile),
         price_source=it.price_source,
         restart=it.restart,
+        restarting=it.restarting,
         owner=it.owner,
     )
 

@@ -9,7 +9,7 @@ const invited = (id: string) => ({ params: { path: { invitation_id: id } } });
 const till = (name: string) => ({ params: { path: { name }, query: { wait: LONGEST } } });
 
 /** The verbs of a workspace that need nothing but its name. */
-export const LIFECYCLE = ['stop', 'start', 'hibernate', 'resume'] as const;
+export const LIFECYCLE = ['stop', 'start', 'restart', 'hibernate', 'resume'] as const;
 export type Lifecycle = (typeof LIFECYCLE)[number];
 
 /** The same verb again changes nothing, and is answered once it is done. */
@@ -33,6 +33,7 @@ export const actions = {
     (await data(api.POST('/api/v1/instances/launch', { body: order }))) as Schemas['Launched'],
   stop: (name: string) => data(api.POST('/api/v1/instances/{name}/stop', at(name))),
   start: (name: string) => data(api.POST('/api/v1/instances/{name}/start', at(name))),
+  restart: (name: string) => data(api.POST('/api/v1/instances/{name}/restart', at(name))),
   hibernate: (name: string) => data(api.POST('/api/v1/instances/{name}/hibernate', at(name))),
   resume: (name: string) => data(api.POST('/api/v1/instances/{name}/resume', at(name))),
   terminate: (name: string, backup: boolean) =>

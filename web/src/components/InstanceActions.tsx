@@ -50,7 +50,7 @@ export function InstanceActions({ instance }: { readonly instance: Instance }) {
   );
 }
 
-const USE = ['resume', 'hibernate', 'start', 'stop'];
+const USE = ['resume', 'hibernate', 'start', 'stop', 'restart'];
 
 function byUse(a: string, b: string): number {
   return USE.indexOf(a) - USE.indexOf(b);

@@ -28,7 +28,7 @@ const at = (name: string) => `/instances/${encodeURIComponent(name)}`;
 /** The lifecycle verbs of one workspace. */
 export function verbs(name: string): Equivalent[] {
   const text = JSON.stringify(name);
-  const plain = (['hibernate', 'resume', 'stop', 'start'] as const).map((verb) => ({
+  const plain = (['hibernate', 'resume', 'stop', 'start', 'restart'] as const).map((verb) => ({
     title: t.verbs[verb],
     cli: `prism ${verb} ${name}`,
     python: python(`workspaces.${verb}(${text})`),

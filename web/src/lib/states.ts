@@ -2,7 +2,7 @@ import type { StatusIndicatorProps } from '@cloudscape-design/components/status-
 
 import type { Instance, State } from '../api/client';
 
-export type Verb = 'stop' | 'start' | 'hibernate' | 'resume' | 'terminate';
+export type Verb = 'stop' | 'start' | 'restart' | 'hibernate' | 'resume' | 'terminate';
 
 /** How a state looks. */
 export const LOOK: Record<State, StatusIndicatorProps.Type> = {
@@ -21,7 +21,7 @@ export const LOOK: Record<State, StatusIndicatorProps.Type> = {
 
 const ALLOWED: Record<State, readonly Verb[]> = {
   launching: ['stop', 'terminate'],
-  running: ['stop', 'hibernate', 'terminate'],
+  running: ['stop', 'restart', 'hibernate', 'terminate'],
   stopping: ['terminate'],
   stopped: ['start', 'terminate'],
   starting: ['terminate'],

@@ -16,7 +16,7 @@ export function useVerbs(): (verb: Lifecycle, names: readonly string[]) => Promi
     async function run(
       verb: Lifecycle,
       names: readonly string[],
-      undone?: Lifecycle,
+      undone?: keyof typeof finished,
     ): Promise<void> {
       const results = await Promise.allSettled(
         names.map(async (name) => {
@@ -33,9 +33,10 @@ export function useVerbs(): (verb: Lifecycle, names: readonly string[]) => Promi
       });
       if (done.length === 0) return;
       const back = UNDO[verb];
-      const undo = isLifecycle(back)
-        ? { action: { text: t.undo, run: () => void run(back, done, verb) } }
-        : {};
+      const undo =
+        isLifecycle(back) && verb !== 'restart'
+          ? { action: { text: t.undo, run: () => void run(back, done, verb) } }
+          : {};
       notify({ type: 'success', header: t.asked(verb, done), ...undo });
     },
     [notify, failed],
