@@ -54,6 +54,13 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     profile: Annotated[
         Span, Meta(description="Until EC2 knows a new instance profile of IAM.")
     ] = (0.5, 2)
+    marked_for_stop: Annotated[
+        Span,
+        Meta(
+            description="From stopped until the request of a spot machine is disabled, and the "
+            "machine can be started."
+        ),
+    ] = (0, 1)
     taken: Annotated[
         Span, Meta(description="Until EC2 may start a spot machine again that it took back.")
     ] = 60
@@ -233,6 +240,7 @@ AWS_TIMES = {
     "snapshot": [20, 90],
     "file_system": [5, 20],
     "profile": [3, 12],
+    "marked_for_stop": [20, 120],
 }
 AWS_THROTTLE = [
     {"actions": ["RunInstances"], "depth": 5, "refill": 2},
@@ -250,7 +258,7 @@ AWS_THROTTLE = [
     {"actions": ["Describe*", "Get*"], "depth": 100, "refill": 20, "each": True},
     {"actions": ["*"], "depth": 50, "refill": 5, "each": True},
 ]
-CONSISTENT = {"unseen": 0, "tags": 0, "states": 0, "iam": 0, "profile": 0}
+CONSISTENT = {"unseen": 0, "tags": 0, "states": 0, "iam": 0, "profile": 0, "marked_for_stop": 0}
 LIKE: dict[str, dict[str, Any]] = {
     "consistent": {"times": CONSISTENT},
     "aws": {"times": AWS_TIMES, "throttle": AWS_THROTTLE},

@@ -343,6 +343,54 @@ def test_what_its_user_stopped_its_user_starts(aws, ec2):
     assert (state(ec2, id), asked_for(ec2)["State"]) == ("running", "active")
 
 
+@pytest.fixture
+def bought(aws, ec2):
+    """A machine of a persistent request, and the request's id."""
+    options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
+    market = {"MarketType": "spot", "SpotOptions": options}
+    return running(aws, ec2, InstanceMarketOptions=market), asked_for(ec2)["SpotInstanceRequestId"]
+
+
+def test_a_spot_machine_whose_request_was_cancelled_cannot_be_stopped(aws, ec2, bought):
+    """You can't stop a Spot Instance if its request is cancelled: you can only terminate it.
+
+    Manage your Spot Instances
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-instances-managing.html
+    """
+    id, request = bought
+    ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[request])
+    refused("IncorrectSpotRequestState", ec2.stop_instances, InstanceIds=[id])
+    refused("IncorrectSpotRequestState", ec2.stop_instances, InstanceIds=[id], Force=True)
+    aws.clock.advance(60)
+    assert state(ec2, id) == "running"
+    ec2.terminate_instances(InstanceIds=[id])
+    aws.clock.advance(2)
+    assert state(ec2, id) == "terminated"
+
+
+def test_a_spot_machine_cannot_be_started_right_after_it_has_stopped(aws, ec2, bought):
+    """Within about two minutes its request is not in an appropriate state to support start.
+
+    Troubleshoot Amazon EC2 instance hibernation
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshoot-instance-hibernate.html
+    """
+    order_rules(aws, times={"marked_for_stop": 90})
+    id, _ = bought
+    ec2.stop_instances(InstanceIds=[id])
+    aws.clock.advance(60)
+    assert state(ec2, id) == "stopped"
+    shown = asked_for(ec2)
+    assert (shown["State"], shown["Status"]["Code"]) == ("active", "marked-for-stop")
+    said = message("IncorrectSpotRequestState", ec2.start_instances, InstanceIds=[id])
+    assert "not in an appropriate state to support start" in said
+    aws.clock.advance(40)
+    shown = asked_for(ec2)
+    assert (shown["State"], shown["Status"]["Code"]) == ("disabled", "instance-stopped-by-user")
+    ec2.start_instances(InstanceIds=[id])
+    aws.clock.advance(2)
+    assert state(ec2, id) == "running"
+
+
 def test_a_stopped_spot_machine_keeps_its_type(ec2, taken):
     """While it is stopped, some attributes may be modified, but not the instance type.
 

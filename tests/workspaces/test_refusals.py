@@ -118,6 +118,46 @@ def test_what_shall_be_destroyed_is_asked_for_until_it_is(house, cloud, mine, se
     assert cloud.machine(mine.machine_id).seen is Seen.GONE
 
 
+def asked_by_prism(house):
+    return [f.data["verb"] for f in house.db.facts_after(0) if f.event == "instance_asked"]
+
+
+def test_an_expiry_that_cannot_be_kept_is_asked_for_now_and_then_and_not_without_end(
+    house, cloud, clock, mine, settle, refused
+):
+    """Amazon EC2 stops no spot machine whose request was cancelled, for example."""
+    refused("hibernate")
+    asked = refused("stop")
+    house.workspaces.extend("mine", 1)
+    settle()
+    cloud.expire(mine.machine_id, None, "stop")  # a machine that does not go down by itself
+    clock.advance(hours=1)
+    it = settle(3)
+    assert (state_of(it), it.failure.message) == ("running", NO)
+    assert asked == ["hibernate", "stop"], "where it cannot sleep, it is to stop"
+    settle(10)
+    assert asked == ["hibernate", "stop"]
+    assert asked_by_prism(house) == ["launch", *asked]
+    refused.no_more()
+    clock.advance(minutes=15)
+    assert state_of(settle()) == "hibernated"
+
+
+def test_what_its_budget_puts_down_and_cannot_is_asked_for_now_and_then(
+    house, clock, mine, settle, refused
+):
+    asked = refused("stop")
+    refused("hibernate")
+    for _ in range(5):
+        house.workspaces.put_down(mine.id, "its money is spent")
+        settle(1)
+    assert asked == ["hibernate", "stop"]
+    refused.no_more()
+    clock.advance(minutes=15)
+    house.workspaces.put_down(mine.id, "its money is spent")
+    assert state_of(settle()) == "hibernated"
+
+
 def test_a_resize_that_is_refused_leaves_it_what_it_was(house, cloud, mine, settle, refused):
     house.workspaces.ask("mine", Verb.STOP)
     stopped = settle()

@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from aws_double.ec2 import capacity, credits, life, look, sleep
+from aws_double.ec2 import capacity, credits, life, look, sleep, spot
 from aws_double.ec2.consistency import before_changing
 from aws_double.ec2.groups import groups_for
 from aws_double.ec2.launch import power_on, readable
@@ -18,13 +18,14 @@ Tree = dict[str, Any]
 def start_instances(call: Call) -> Tree:
     """StartInstances: from stopped only; one that runs stays as it is.
 
-    What EC2 has taken back it alone starts again.
+    What EC2 has taken back it alone starts again; and for some time after a spot machine has
+    stopped, its request is not yet disabled, and it cannot be started.
     """
     found = look.some(call, call.args["InstanceIds"])
     for it in found:
         if it.state not in {"stopped", "pending", "running"}:
             raise _wrong_state(it, "started")
-        if it.state == "stopped" and it.taken:
+        if it.state == "stopped" and (it.taken or call.world.now < it.startable):
             raise Refusal(
                 "IncorrectSpotRequestState",
                 f"You can't start the Spot Instance '{it.id}' because the associated Spot "
@@ -81,6 +82,12 @@ def _check_stop(world: World, it: Instance, asleep: bool) -> None:
             f"You can't stop the Spot Instance '{it.id}' because it is associated with a "
             "one-time Spot Instance request. You can only stop Spot Instances associated with "
             "persistent Spot Instance requests.",
+        )
+    if spot.is_cancelled(world, it):  # AWS's documents do not say with which code
+        raise Refusal(
+            "IncorrectSpotRequestState",
+            f"You can't stop the Spot Instance '{it.id}' because the associated Spot Instance "
+            "request is not in an appropriate state to support stop.",
         )
     if asleep and it.state == "running":
         sleep.check_now(world, it)

@@ -52,7 +52,7 @@ def arrive(world: World, instance: Instance) -> None:
     if instance.state == "running":
         _up(world, instance)
     elif instance.state == "stopped":
-        _down(instance)
+        _down(world, instance)
         if instance.taken:
             _wait_for_room(world, instance)
     else:
@@ -79,9 +79,11 @@ def _up(world: World, instance: Instance) -> None:
     set_timer(world, instance)
 
 
-def _down(instance: Instance) -> None:
+def _down(world: World, instance: Instance) -> None:
     instance.up_since = None
     instance.public_ip = instance.address
+    if instance.market:
+        instance.startable = world.after("marked_for_stop")
 
 
 def _wait_for_room(world: World, instance: Instance) -> None:

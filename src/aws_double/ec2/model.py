@@ -67,6 +67,7 @@ class Instance:
     spot_request: str | None = None
     forgot: bool = False  # it could not write its RAM down: its next boot is a cold one
     taken: bool = False  # by EC2, which alone starts it again
+    startable: datetime = ALWAYS  # until then its spot request is still marked for stop
     protected: bool = False
     stop_protected: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)

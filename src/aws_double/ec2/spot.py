@@ -24,6 +24,7 @@ CODES = {
     "active": "fulfilled",
     "open": "instance-stopped-no-capacity",
     "disabled": "instance-stopped-by-user",
+    "marked": "marked-for-stop",
 }
 
 
@@ -74,12 +75,25 @@ def _ended(world: World, asked: SpotRequest, again: Callable[[], Instance]) -> N
     made.heir = lambda: _ended(world, asked, again)
 
 
+def is_cancelled(world: World, machine: Instance) -> bool:
+    """Whether a machine has outlived the request that it comes from."""
+    asked = requests(world).get(machine.spot_request or "")
+    return asked is not None and asked.state == "cancelled"
+
+
 def _state(world: World, it: SpotRequest) -> str:
     """Open while EC2 looks for room, disabled while its machine is stopped by its user."""
     machine = world.instances.get(it.machine)
     if it.state != "active" or machine is None or machine.state not in DOWN:
         return it.state
-    return "open" if machine.taken else "disabled"
+    if machine.taken:
+        return "open"
+    return "active" if _is_marked(world, machine) else "disabled"
+
+
+def _is_marked(world: World, machine: Instance) -> bool:
+    """Whether its request does not say yet that its user has stopped it."""
+    return machine.state == "stopping" or world.now < machine.startable
 
 
 def describe_spot_instance_requests(call: Call) -> Tree:
@@ -123,7 +137,9 @@ def _known(world: World, id: str) -> SpotRequest:
 
 
 def _request(world: World, it: SpotRequest) -> Tree:
-    state = _state(world, it)
+    state, machine = _state(world, it), world.instances.get(it.machine)
+    marked = state == "active" and machine is not None and machine.state in DOWN
+    code = CODES.get("marked" if marked else state, "instance-terminated-by-user")
     return {
         "SpotInstanceRequestId": it.id,
         "State": state,
@@ -132,6 +148,6 @@ def _request(world: World, it: SpotRequest) -> Tree:
         "InstanceId": it.machine,
         "CreateTime": it.made,
         "LaunchSpecification": {"InstanceType": it.type},
-        "Status": {"Code": CODES.get(state, "instance-terminated-by-user")},
+        "Status": {"Code": code},
         "Tags": shown(tags_seen(world, it)),
     }

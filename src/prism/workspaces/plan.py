@@ -11,6 +11,7 @@ from prism.workspaces.model import STOP_HANGS, Seen, State, Verb, Workspace
 AGAIN = timedelta(hours=4)  # what an extension is by default, and what waking up late gives
 DOZES = timedelta(minutes=10)  # what is set aside for falling asleep, and so allowed for it
 GLANCE = timedelta(seconds=60)  # who looks is taken to look at least so often
+REFUSED_FOR = timedelta(minutes=15)  # until a refused stop is asked for once more
 WENT_DOWN = {Seen.OFF, Seen.ASLEEP, Seen.STOPPING, Seen.BROKEN, Seen.GONE}
 BRINGS_UP = {Verb.LAUNCH, Verb.START, Verb.RESUME}
 
@@ -157,10 +158,36 @@ def perceive(
 
 def expiring(workspace: Workspace, state: State, now: datetime) -> Verb | None:
     """The verb that its expiry asks for, or None: it goes to sleep, or stops where it cannot."""
-    at = deadline(workspace)
+    at = puts_down_at(workspace)
     if at is None or now < at or state is not State.RUNNING:
         return None
-    return Verb.HIBERNATE if workspace.hibernation else Verb.STOP
+    return puts_down(workspace)
+
+
+def puts_down(workspace: Workspace) -> Verb:
+    """The verb that frees its machine: sleep, or stop where sleep is impossible or was refused."""
+    refused = workspace.verb is Verb.HIBERNATE and _was_refused(workspace)
+    return Verb.HIBERNATE if workspace.hibernation and not refused else Verb.STOP
+
+
+def puts_down_at(workspace: Workspace) -> datetime | None:
+    """When Prism asks for that: at its deadline, or some minutes after a refusal since then."""
+    at = deadline(workspace)
+    if at is None or workspace.wished_at < at or not _was_refused(workspace):
+        return at
+    return asks_again_at(workspace)
+
+
+def asks_again_at(workspace: Workspace) -> datetime:
+    """When Prism itself may ask it to go down once more: at once, but for a refused stop."""
+    stop_refused = workspace.verb is Verb.STOP and _was_refused(workspace)
+    return workspace.wished_at + (REFUSED_FOR if stop_refused else timedelta(0))
+
+
+def _was_refused(workspace: Workspace) -> bool:
+    """Whether its provider has refused what was last asked for."""
+    settled = workspace.granted == workspace.wish == workspace.tried
+    return settled and workspace.failure is not None
 
 
 def deadline(workspace: Workspace) -> datetime | None:

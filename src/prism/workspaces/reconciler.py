@@ -37,6 +37,7 @@ from prism.workspaces.plan import (
     hangs,
     perceive,
     plan,
+    puts_down_at,
     ran_unseen,
     restart_stopped,
     starts_again,
@@ -306,7 +307,7 @@ class WorkspaceReconciler:
             return self._computes[after.place].calm
         if act is not Act.REST or state in IN_BETWEEN:
             return busy
-        if (at := deadline(after)) and state is State.RUNNING:
+        if (at := puts_down_at(after)) and state is State.RUNNING:
             return max(AT_ONCE, at - now)
         return NEVER - now  # a request or a patrol will say
 

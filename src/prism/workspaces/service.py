@@ -50,8 +50,10 @@ from prism.workspaces.plan import (
     ACTIVE,
     AGAIN,
     admit,
+    asks_again_at,
     expiry_after,
     possible,
+    puts_down,
     restart_begins_with,
     state_of,
 )
@@ -318,8 +320,10 @@ class WorkspaceService:
             before, now = store.by_id(tx.sql, id), self._clock.now()
             if state_of(before) not in ACTIVE:
                 return
+            if now < asks_again_at(before):
+                return
             exists = before.seen not in {Seen.NONE, Seen.UNSURE}
-            verb = Verb.HIBERNATE if before.hibernation and exists else Verb.STOP
+            verb = puts_down(before) if exists else Verb.STOP
             store.ask(tx, before, verb, now, before.expires_at)
             self._tell(tx, before, store.by_id(tx.sql, id), actor=SYSTEM, reason=why)
 

@@ -6,6 +6,7 @@ from aws_double.rulebook import build
 from prism.errors import Unavailable
 from prism.providers.aws.faults import CapacityUnavailable
 from prism.workspaces.model import Seen
+from prism.workspaces.ports import Refused
 from tests.providers.aws.place import Place
 
 
@@ -45,6 +46,65 @@ def test_a_spot_machine_that_is_down_is_destroyed_with_its_request(place, comput
     compute.terminate(id)
     place.goes(100)
     assert [it["state"] for it in place.aws.machines()] == ["terminated"]
+
+
+@pytest.fixture
+def cancelled(place, somebody):
+    """A spot machine that runs and whose request somebody has cancelled."""
+    id = place.on(spot=True)
+    request = place.book.look(id).spot_request
+    somebody.call("ec2", "CancelSpotInstanceRequests", SpotInstanceRequestIds=[request])
+    place.pass_on()
+    return id
+
+
+@pytest.mark.parametrize("verb", ["stop", "hibernate"])
+@pytest.mark.parametrize("code", ["IncorrectSpotRequestState", "UnsupportedOperation"])
+def test_one_whose_request_was_cancelled_cannot_be_stopped_and_says_what_can_be_done(
+    place, compute, cancelled, verb, code
+):
+    """AWS's documents do not say with which code EC2 refuses it."""
+    place.aws.fault(action="StopInstances", do="error", status=400, code=code, message="no")
+    with pytest.raises(Refused, match="`prism terminate mine`") as no:
+        getattr(compute, verb)(cancelled)
+    assert no.value.code == "SPOT_REQUEST_CANCELLED"
+    assert "runs on, and costs" in no.value.message
+    assert place.look().seen is Seen.ON
+    compute.terminate(cancelled)
+    place.goes()
+    assert [it["state"] for it in place.aws.machines()] == ["terminated"]
+
+
+def test_ec2_itself_refuses_to_stop_it(place, compute, cancelled):
+    with pytest.raises(Refused) as no:
+        compute.stop(cancelled)
+    assert no.value.code == "SPOT_REQUEST_CANCELLED"
+
+
+def test_a_start_right_after_a_stop_waits_until_the_request_allows_it(place, compute):
+    place.aws.rules = build({"times": {"marked_for_stop": 90}})
+    id = place.on(spot=True, hibernation=False)
+    compute.stop(id)
+    place.goes()
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="two minutes"):
+            compute.start(id)
+        place.goes(30)
+    assert place.goes(60).seen is Seen.OFF
+    compute.start(id)
+    assert place.goes().seen in {Seen.STARTING, Seen.ON}
+
+
+def test_a_request_that_never_allows_it_is_not_waited_for_without_end(place, compute):
+    place.aws.rules = build({"times": {"marked_for_stop": 36000}})
+    id = place.on(spot=True, hibernation=False)
+    compute.stop(id)
+    place.goes()
+    with pytest.raises(Unavailable):
+        compute.start(id)
+    place.goes(700)
+    with pytest.raises(Refused, match="appropriate state to support start"):
+        compute.start(id)
 
 
 def test_a_spot_machine_that_can_sleeps_when_it_is_taken_back(place):

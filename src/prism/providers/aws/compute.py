@@ -35,6 +35,7 @@ from prism.providers.aws.parts import Ground, Grounds, Scripts, Way
 from prism.providers.aws.ready import Readiness, Stage
 from prism.providers.aws.requests import SpotRequests
 from prism.providers.aws.seeing import hangs, machine_of, woke
+from prism.providers.aws.spot_refusals import SpotRefusals
 from prism.providers.aws.survey import Book
 from prism.recovery.model import Found
 from prism.workspaces.idleness import Idleness, IdleRule
@@ -44,7 +45,6 @@ from prism.workspaces.ports import Access, Machine, NextAttempt, Order, Refused
 log = logging.getLogger(__name__)
 WRONG_STATE = {"IncorrectInstanceState", "IncorrectState"}
 NOT_YET = "not ready to hibernate"
-TAKEN_BACK = "IncorrectSpotRequestState"
 NO_GROUND = "EC2 does not know something that the launch stands on, or not yet"
 UNKNOWN_ROLE = "iam instance profile"
 
@@ -76,6 +76,7 @@ class AwsCompute:
         self._cloud, self._book, self._ready = cloud, book, readiness
         self._grounds, self._script, self._way = grounds, script, way
         self._requests, self._welcome = requests, welcome
+        self._spot = SpotRefusals(requests, cloud.clock)
         self._unknown: dict[str, datetime] = {}  # since when EC2 says that there is none
         self._used_up: dict[str, datetime] = {}  # since when a token has led to no machine
         self._stopping: dict[
@@ -156,14 +157,8 @@ class AwsCompute:
                 "`prism workspace resize --help`",
             ) from full
         except AwsRefused as no:
-            if said(no) != TAKEN_BACK:
-                raise
-            raise CapacityUnavailable(
-                "EC2 took the spot machine back, and EC2 alone starts it again, once it has room",
-                details=no.details,
-                remediation="Wait for it; or end it and keep its disk: "
-                "`prism workspace terminate --help`",
-            ) from no
+            raise self._spot.to_start(self._book.known(id), no) from no
+        self._spot.settled(id)
 
     def stop(self, id: str) -> None:
         """Power it off; by force where it hangs while it wakes up, or goes down."""
@@ -175,13 +170,13 @@ class AwsCompute:
             wish |= {"Force": True}
             at = names.listed({names.FORCED_OFF: names.instant(self._cloud.clock.now())})
             self._change(id, "CreateTags", Resources=[id], Tags=at)
-        self._change(id, "StopInstances", **wish)
+        self._stop(id, it, wish)
 
     def hibernate(self, id: str) -> None:
         """Send it to sleep; one that cannot is told why, one that is too young tried again."""
         wish = {"InstanceIds": [id], "Hibernate": True}
         try:
-            self._change(id, "StopInstances", **wish)
+            self._stop(id, self._book.known(id), wish)
         except AwsRefused as no:
             if NOT_YET in no.details:
                 raise Unavailable(
@@ -191,6 +186,13 @@ class AwsCompute:
             if "hibernat" not in no.details.lower():
                 raise
             raise CannotHibernate(no.message, details=no.details) from no
+
+    def _stop(self, id: str, it: Instance | None, wish: dict[str, Any]) -> None:
+        try:
+            self._change(id, "StopInstances", **wish)
+        except AwsRefused as no:
+            raise self._spot.to_stop(it, no) from no
+        self._spot.settled(id)
 
     def terminate(self, id: str) -> None:
         """Destroy it and its root disk; first the request that would bring another."""

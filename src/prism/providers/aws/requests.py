@@ -46,6 +46,15 @@ class SpotRequests:
         except Missing:
             return
 
+    def state_of(self, request: str) -> str | None:
+        """What has become of one: open, active, disabled, cancelled, closed; None: not shown."""
+        try:
+            asked = {"SpotInstanceRequestIds": [request]}
+            found = self._cloud.call("ec2", "DescribeSpotInstanceRequests", **asked)
+        except Missing:
+            return None
+        return next((str(it["State"]) for it in found.get("SpotInstanceRequests", ())), None)
+
     def look(self, instances: Sequence[Instance]) -> None:
         """End the requests of those that are gone, behind the scenes, once each."""
         gone = {it.spot_request for it in instances if it.gone and it.spot_request}
