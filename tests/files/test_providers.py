@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from prism.agent.folder import Folder
+from prism.agent.mounts import Mounts
 from prism.errors import AlreadyExists
 from prism.files.model import (
     FileMissing,
@@ -17,6 +19,9 @@ from prism.files.model import (
 from prism.files.plan import part_of
 from prism.providers.aws.files import AwsFiles
 from prism.providers.local.files import LocalFiles
+from prism.providers.local.volumes import LocalVolumes
+from prism.storage.model import VolumeKind
+from prism.storage.ports import VolumeOrder
 from tests.providers.aws.machine import ID, Seat, Sshd
 
 LOCAL = "local-" + "0" * 17
@@ -269,3 +274,88 @@ def test_what_the_daemon_makes_belongs_to_the_owner_of_the_home(tmp_path):
     for path in ("a", "a/b", "a/b/file"):
         about = (home / path).stat()
         assert (about.st_uid, about.st_gid) == (12345, 12346), path
+
+
+# ------------------------------------------------------------------ attached volumes
+@pytest.fixture
+def with_volume(tmp_path):
+    """A home with an attached volume, linked as the supervisor links it, and one not attached."""
+    home = tmp_path / LOCAL / "home"
+    home.mkdir(parents=True)
+    volumes = LocalVolumes(tmp_path / "storage", tmp_path)
+    ids = {}
+    for name in ("data", "other"):
+        order = VolumeOrder(key=f"key-{name}", name=name, kind=VolumeKind.EBS)
+        ids[name] = volumes.create(order).id
+    volumes.attach(ids["data"], LOCAL, "data")
+    Mounts(Folder(tmp_path / LOCAL)).step()
+    content = {it: tmp_path / "storage" / "volumes" / id / "data" for it, id in ids.items()}
+    yield Homes(LocalFiles(tmp_path, volumes.mounted), LOCAL, home), content, volumes, ids
+
+
+def test_an_attached_volume_is_a_folder_of_its_workspace(with_volume):
+    homes, content, volumes, ids = with_volume
+    kinds = {it.name: it.kind for it in homes.files.scan(LOCAL, "volumes", 10).entries}
+    assert kinds == {"data": "folder"}
+    homes.files.make_folder(LOCAL, "volumes/data/raw")
+    homes.write("volumes/data/raw/1.csv", b"a,b\n")
+    assert (content["data"] / "raw" / "1.csv").read_bytes() == b"a,b\n"
+    assert homes.names("volumes/data") == ["raw"]
+    assert homes.read("volumes/data/raw/1.csv") == b"a,b\n"
+    homes.files.rename(LOCAL, "volumes/data/raw/1.csv", "volumes/data/2.csv")
+    homes.files.remove(LOCAL, "volumes/data/raw", recursive=True)
+    assert homes.names("volumes/data") == ["2.csv"]
+
+    volumes.detach(ids["data"], LOCAL)  # its link may still be there for a moment
+    with pytest.raises(WrongFileKind):
+        homes.names("volumes/data")
+    assert (content["data"] / "2.csv").exists()
+
+
+def test_a_volume_itself_is_not_renamed_removed_or_left_by_a_rename(with_volume):
+    homes, content, _, _ = with_volume
+    homes.write("volumes/data/kept", b"x")
+    homes.write("mine", b"y")
+    for work in (
+        lambda: homes.files.remove(LOCAL, "volumes/data", recursive=True),
+        lambda: homes.files.rename(LOCAL, "volumes/data", "volumes/elsewhere"),
+        lambda: homes.files.rename(LOCAL, "mine", "volumes/data/mine"),
+        lambda: homes.files.rename(LOCAL, "volumes/data/kept", "kept"),
+        lambda: homes.files.begin(LOCAL, "volumes/data", 0, replace=True),
+        lambda: homes.files.open(LOCAL, "volumes/data"),
+    ):
+        with pytest.raises(WrongFileKind):
+            work()
+    with pytest.raises(AlreadyExists):
+        homes.files.make_folder(LOCAL, "volumes/data")
+    assert (homes.names(), homes.names("volumes")) == (["mine", "volumes"], ["data"])
+    assert (content["data"] / "kept").read_bytes() == b"x"
+
+
+def test_links_that_only_look_like_volumes_are_not_followed(with_volume, secret):
+    homes, content, _, _ = with_volume
+    (content["other"] / "private").write_text("of another workspace")
+    place = homes.home / "volumes"
+    (place / "other").symlink_to(content["other"])
+    (place / "secrets").symlink_to(secret)
+    (content["data"] / "out").symlink_to(secret)
+    (homes.home / "data").symlink_to(content["data"])
+    found = {it.name: it.kind for it in homes.files.scan(LOCAL, "volumes", 10).entries}
+    assert found == {"data": "folder", "other": "link", "secrets": "link"}
+    for path in ("volumes/other", "volumes/secrets", "volumes/data/out", "data"):
+        with pytest.raises(WrongFileKind):
+            homes.names(path)
+    with pytest.raises(WrongFileKind):
+        homes.read("volumes/data/out/secret")
+
+    (place / "data").unlink()  # the workspace puts something of its own in the volume's place
+    (place / "data").symlink_to(secret)
+    with pytest.raises(WrongFileKind):
+        homes.names("volumes/data")
+    (place / "data").unlink()
+    place.rename(homes.home / "old")
+    place.symlink_to(homes.home / "old")
+    with pytest.raises(WrongFileKind):
+        homes.names("volumes/data")
+    homes.files.remove(LOCAL, "volumes", recursive=True)
+    assert sorted(os.listdir(content["other"])) == ["private"]

@@ -104,6 +104,19 @@ def test_pictures_and_notebooks_are_shown_and_run_nothing(home, browsing):
     assert not [it for it in browser.requests if it.endswith("/ran")]
 
 
+def test_an_attached_volume_is_a_folder_among_the_files(home, browsing):
+    home.client.volumes.create("shared", size_gb=1)
+    home.client.volumes.attach("shared", "mine")
+    stored = home.folder / "storage" / "volumes"
+    page = browsing(home).open("/workspaces/mine?tab=files&path=volumes")
+    page.get_by_role("link", name="shared", exact=True).click()
+    expect(page.get_by_text("This folder is empty.")).to_be_visible()
+    page.evaluate(DROP, ["kept.txt", "on the volume"])
+    expect(page.get_by_role("link", name="kept.txt")).to_be_visible()
+    [written] = stored.glob("vol-*/data/kept.txt")
+    assert written.read_text() == "on the volume"
+
+
 @pytest.mark.slow
 def test_a_hundred_megabytes_are_uploaded(home, browsing, tmp_path):
     big = tmp_path / "big.bin"

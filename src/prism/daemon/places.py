@@ -36,7 +36,7 @@ from prism.providers.local.logs import LocalLogs
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.local.storage_terms import LocalStorageTerms
 from prism.providers.local.terms import LocalTerms
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.volumes import LocalVolumes, Mount
 from prism.recovery.lookout import Strays
 from prism.recovery.model import Looked
 from prism.recovery.storing import Gleaner
@@ -150,7 +150,9 @@ class PlaceRooms(RescueRooms):
     @cached_property
     def homes(self) -> Mapping[str, Files]:
         """Where the files of machines are, by place."""
-        here: dict[str, Files] = {self.here: LocalFiles(self.settings.workspaces)}
+        volumes = self.local_volumes.get(self.here)
+        attached = volumes.mounted if isinstance(volumes, LocalVolumes) else _none_attached
+        here: dict[str, Files] = {self.here: LocalFiles(self.settings.workspaces, attached)}
         return Joined(here, lambda: self.aws.files)
 
     @property
@@ -353,3 +355,8 @@ class PlaceRooms(RescueRooms):
 
 def _open(gate: SshGate, _: object) -> AbstractAsyncContextManager[None]:
     return gate.open()
+
+
+def _none_attached(machine: str) -> tuple[Mount, ...]:
+    """For volumes of a test's own, which no folder of a machine knows."""
+    return ()

@@ -2,13 +2,17 @@
 
 A workspace can change its home at any moment and in any way, so no path goes to the kernel:
 everything is resolved from the descriptor of the home (`agent/safe_paths.py`).
+
+`~/volumes/NAME` is a symlink to the folder of an attached volume. It is not followed either:
+where the daemon's own record says that a volume of that name is attached, and the link is the one
+that leads there, the path is resolved from the descriptor of the volume's folder.
 """
 
 import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +32,10 @@ from prism.files.model import (
 )
 from prism.files.plan import part_of, split
 from prism.files.ports import Scan
+from prism.providers.local.volumes import Mount
 
 ID = re.compile(r"local-[0-9a-f]{17}")
+VOLUMES = "volumes"
 PROBLEMS: dict[int, type[Problem]] = {
     errno.ENOENT: FileMissing,
     errno.ELOOP: WrongFileKind,
@@ -54,22 +60,26 @@ class LocalFiles:
 
     asleep = True
 
-    def __init__(self, root: Path) -> None:
-        self._root = root.absolute()
+    def __init__(
+        self, root: Path, mounted: Callable[[str], tuple[Mount, ...]] = lambda _: ()
+    ) -> None:
+        """`mounted` gives the volumes that are attached to a machine."""
+        self._root, self._mounted = root.absolute(), mounted
 
     def scan(self, id: str, path: str, limit: int) -> Scan:
         """What is in a folder, in the order of the disk."""
-        with self._folder(id, path) as folder, told(path or "the home"):
+        with self._tree(id, path) as tree, told(path or "the home"), tree.folder() as folder:
             found = list(folder.scan(limit + 1))
-        entries = [_entry(name, about) for name, about in found[:limit]]
+        entries = [_entry(name, about, tree.volumes) for name, about in found[:limit]]
         return Scan(entries, len(found) > limit)
 
     def open(self, id: str, path: str) -> "LocalReading":
         """A regular file; a pipe or a device is not even opened."""
-        with self._folder(id, "") as home, told(path):
-            _regular(home.stat(path), path)
+        with self._tree(id, path) as tree, told(path):
+            below = tree.inside()
+            _regular(tree.root.stat(below), path)
             flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-            descriptor = home.open(path, flags)
+            descriptor = tree.root.open(below, flags)
             try:
                 return LocalReading(descriptor, _regular(os.fstat(descriptor), path))
             except BaseException:
@@ -78,11 +88,11 @@ class LocalFiles:
 
     def begin(self, id: str, path: str, offset: int, *, replace: bool) -> "LocalWriting":
         """Its part is a file of ours beside it."""
-        above, name = split(path)
-        with self._folder(id, "") as home:
-            owner = os.fstat(home.fileno())
-            with told(above or "the home"):
-                folder = home.folder(above or ".") if above else Directory(os.dup(home.fileno()))
+        with self._tree(id, path) as tree:
+            above, name = split(tree.inside())
+            owner = os.fstat(tree.root.fileno())
+            with told(split(path)[0] or "the home"):
+                folder = tree.folder(above)
             try:
                 with told(path):
                     mode = _replaceable(folder, name, path, replace=replace)
@@ -93,56 +103,111 @@ class LocalFiles:
         return LocalWriting(folder, path, descriptor, replace=replace)
 
     def make_folder(self, id: str, path: str) -> None:
-        """Each new folder belongs to whom the home belongs to."""
-        with self._folder(id, "") as home, told(path):
-            owner = os.fstat(home.fileno())
-            with suppress(FileNotFoundError):
-                home.stat(path)
+        """Each new folder belongs to whom the home, or the volume, belongs to."""
+        with self._tree(id, path) as tree, told(path):
+            if not tree.path or _there(tree.root, tree.path):
                 raise AlreadyExists(f"There is a {path} already")
-            parts = path.split("/")
+            owner = os.fstat(tree.root.fileno())
+            parts = tree.path.split("/")
             for count in range(1, len(parts) + 1):
                 below = "/".join(parts[:count])
-                new = not _there(home, below)
-                with home.make(below, 0o755) as made:
+                new = not _there(tree.root, below)
+                with tree.root.make(below, 0o755) as made:
                     if new:
                         os.fchmod(made.fileno(), 0o755)
                         _give(made.fileno(), owner)
 
     def rename(self, id: str, path: str, to: str) -> None:
-        """Within the home; nothing is replaced."""
-        with self._folder(id, "") as home, told(path):
-            home.stat(path)
-            if _there(home, to):
+        """Within the home, or within a volume; nothing is replaced."""
+        with self._tree(id, path) as tree, self._tree(id, to) as other, told(path):
+            tree.root.stat(tree.inside())
+            if not other.path or _there(other.root, other.path):
                 raise AlreadyExists(f"There is a {to} already")
-            home.rename(path, to)
+            if tree.root.identity != other.root.identity:
+                raise WrongFileKind(
+                    f"{path} and {to} are not on the same volume",
+                    remediation="Copy it with `cp` in a terminal of the workspace, "
+                    "then delete the original",
+                )
+            tree.root.rename(tree.path, other.path)
 
     def remove(self, id: str, path: str, *, recursive: bool) -> None:
         """A link is removed, not what it leads to."""
-        above, name = split(path)
-        with self._folder(id, above) as folder, told(path):
-            if recursive:
-                folder.stat(name)
-                folder.remove(name)
-            elif stat.S_ISDIR(folder.stat(name).st_mode):
-                os.rmdir(name, dir_fd=folder.fileno())
-            else:
-                folder.unlink(name)
+        with self._tree(id, path) as tree:
+            above, name = split(tree.inside())
+            with told(path), tree.folder(above) as folder:
+                if recursive:
+                    folder.stat(name)
+                    folder.remove(name)
+                elif stat.S_ISDIR(folder.stat(name).st_mode):
+                    os.rmdir(name, dir_fd=folder.fileno())
+                else:
+                    folder.unlink(name)
 
     @contextmanager
-    def _folder(self, id: str, path: str) -> Iterator[Directory]:
-        """A folder of a home, or the home itself."""
+    def _tree(self, id: str, path: str) -> Iterator["Tree"]:
+        """The home, or the attached volume, that a path leads into."""
         if not ID.fullmatch(id):
             raise FileMissing("The workspace has no home on this machine")
         with told("the home"):
             home = Directory.at(self._root / id / "home")
         with home:
-            if not path:
-                yield home
+            if path.split("/", maxsplit=1)[0] != VOLUMES:
+                yield Tree(home, path)
+                return
+            volumes = self._linked(id, home)
+            _, _, below = path.partition("/")
+            name, _, inside = below.partition("/")
+            if name not in volumes:
+                shown = frozenset(volumes) if not below else frozenset[str]()
+                yield Tree(home, path, volumes=shown)
                 return
             with told(path):
-                below = home.folder(path)
-            with below:
-                yield below
+                root = Directory.at(volumes[name])
+            with root:
+                yield Tree(root, inside, volume=name)
+
+    def _linked(self, id: str, home: Directory) -> dict[str, str]:
+        """The folders of attached volumes whose links are in place, by name."""
+        found = dict[str, str]()
+        for mount in self._mounted(id):
+            with suppress(OSError):
+                if home.readlink(f"{VOLUMES}/{mount.name}") == mount.path:
+                    found[mount.name] = mount.path
+        return found
+
+
+class Tree:
+    """A tree that a path leads into, and the path relative to it; empty for the tree itself.
+
+    `volume` is the name of the volume that it is, empty for the home; `volumes` names the entries
+    of the folder that are volumes.
+    """
+
+    def __init__(
+        self,
+        root: Directory,
+        path: str,
+        *,
+        volume: str = "",
+        volumes: frozenset[str] = frozenset(),
+    ) -> None:
+        self.root, self.path = root, path
+        self.volume, self.volumes = volume, volumes
+
+    def inside(self) -> str:
+        """The path; raises where it is the tree itself, which is a volume and no file."""
+        if not self.path:
+            raise WrongFileKind(
+                f"volumes/{self.volume} is an attached volume, not a file",
+                remediation=f"`prism volume detach {self.volume} WORKSPACE` takes it out",
+            )
+        return self.path
+
+    def folder(self, path: str | None = None) -> Directory:
+        """A folder of it, by default the one that the path leads to."""
+        below = self.path if path is None else path
+        return self.root.folder(below) if below else Directory(os.dup(self.root.fileno()))
 
 
 class LocalReading:
@@ -222,9 +287,11 @@ _MESSAGES: dict[type[Problem], str] = {
 }
 
 
-def _entry(name: str, about: os.stat_result | None) -> FileEntry:
+def _entry(name: str, about: os.stat_result | None, volumes: frozenset[str]) -> FileEntry:
     shown = name.encode(errors="surrogateescape").decode(errors="replace")
     kind = "other" if about is None else _kind(about.st_mode)
+    if name in volumes and kind == "link":
+        kind = "folder"
     when = None
     if about is not None:
         with suppress(OverflowError, ValueError, OSError):

@@ -217,6 +217,10 @@ class LocalVolumes:
         if stuck and (why := why_not_out(self._machines / machine, stuck[0].path)):
             raise StorageRefused(why)
 
+    def mounted(self, machine: str) -> tuple[Mount, ...]:
+        """The volumes that are attached to a machine; none where its file cannot be read."""
+        return self._mounts(machine, {}).volumes
+
     def delete(self, id: str) -> None:
         """Put it out of reach, which is at once; it is `deleting` until nothing is left."""
         bad: dict[str, str] = {}
