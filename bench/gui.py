@@ -72,25 +72,23 @@ def _first_route(page: Page, port: int, report: Report) -> None:
     """What the first page loads, as it is compressed on the disk, and how soon it can be used."""
     asked: list[str] = []
     page.on("request", lambda it: asked.append(it.url))
-    took = []
+    page.goto(f"http://localhost:{port}/")
+    page.get_by_role("heading", level=1).first.wait_for()
+    page.wait_for_load_state("networkidle")
+    sizes = {it: _compressed(it) for it in set(asked) if "/api/" not in it}
+    loaded = sum(sizes.values())
+    what = "GUI, first route: everything that is loaded, brotli"
+    report.say(what, f"{loaded / 1000:,.0f} KB", "≤ 350 KB", loaded <= 350_000)
+    before, took = set(asked), []
     for number in range(LOADS):
         began = time.perf_counter()
         page.goto(f"http://localhost:{port}/workspaces")
         page.locator("tbody tr th").first.wait_for()
         took.append((time.perf_counter() - began) * 1000)
         if number == 0:
-            sizes = {it: _compressed(it) for it in set(asked) if "/api/" not in it}
-            code = sum(size for it, size in sizes.items() if it.endswith((".js", ".css")))
-            fonts = sum(sizes.values()) - code
-            aim = "≤ 350 KB"
-            report.say(
-                "GUI, first route: scripts and styles, brotli",
-                f"{code / 1000:,.0f} KB",
-                aim,
-                code <= 350_000,
-            )
-            report.say("… fonts, images and the page", f"{fonts / 1000:,.0f} KB")
-    report.say("… until 1,000 workspaces are listed, empty cache", f"{took[0]:,.0f} ms")
+            more = sum(_compressed(it) for it in {*asked} - before if "/api/" not in it)
+            report.say("… what the list of workspaces loads in addition", f"{more / 1000:,.0f} KB")
+    report.say("… until 1,000 workspaces are listed, for the first time", f"{took[0]:,.0f} ms")
     again = median(took[1:])
     report.say("… again", f"{again:,.0f} ms", "≤ 1,500 ms", again <= 1500)
 

@@ -1,14 +1,14 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 
-import { fontsAsFiles } from './build/fonts.ts';
+import { systemFont } from './build/fonts.ts';
 import { site } from './build/site.ts';
 import { SECTIONS } from './src/sections.ts';
 
 export default defineConfig({
   plugins: [
     react(),
-    fontsAsFiles(),
+    systemFont(),
     site({ sections: SECTIONS, source: process.env['SOURCE'] ?? 'unknown' }),
   ],
   build: {

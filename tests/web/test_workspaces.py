@@ -1,5 +1,6 @@
 """Working with workspaces by the GUI: many at once, what is refused, a terminal, two tabs."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -57,6 +58,37 @@ def test_many_are_stopped_and_brought_back_and_terminated_by_name(home, three, b
     page.get_by_role("textbox", name="To confirm, type: terminate 3").fill("terminate 3")
     confirm.click()
     expect(page.get_by_text("Terminated")).to_have_count(3)
+
+
+def test_a_view_is_saved_shown_again_and_deleted(home, three, browsing):
+    browser = browsing(home)
+    page = browser.open("/workspaces?f=name%3Dtwo&f=name%3Dthree&any=&sort=-name")
+    rows = page.get_by_role("row")
+    expect(rows).to_have_count(3)
+    page.get_by_role("button", name="Save or delete a view").click()
+    page.get_by_role("menuitem", name="Save this view").click()
+    page.get_by_role("textbox", name="Name").fill("Mine")
+    page.keyboard.press("Enter")
+    view = page.get_by_role("button", name=re.compile("^View"))
+    expect(view).to_contain_text("Mine")
+
+    view.click()
+    page.get_by_role("option", name="Running").click()
+    expect(rows).to_have_count(4)
+    assert page.url.endswith("/workspaces?f=state%3Drunning")
+    page.goto(f"{browser.base}/workspaces")  # another visit
+    expect(view).to_contain_text("All")
+    view.click()
+    page.get_by_role("option", name="Mine").click()
+    expect(rows.nth(1)).to_contain_text("two")
+    expect(rows.nth(2)).to_contain_text("three")
+    expect(rows).to_have_count(3)
+    browser.shot("workspaces-view")
+    page.get_by_role("button", name="Save or delete a view").click()
+    page.get_by_role("menuitem", name="Delete the view Mine").click()
+    expect(view).to_contain_text("Your own filter")
+    page.reload()
+    expect(view).to_contain_text("Your own filter")
 
 
 def test_what_the_daemon_refuses_is_said_where_it_was_asked(home, three, browsing):

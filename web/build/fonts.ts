@@ -1,14 +1,17 @@
 import type { Plugin } from 'vite';
 
 const FACE = /@font-face\s*\{[^}]*\}/g;
+const STACK = /["']Open Sans["'], ?["']Helvetica Neue["'], ?Roboto, ?Arial, ?sans-serif/g;
+const SYSTEM = "system-ui, 'Helvetica Neue', Roboto, Arial, sans-serif";
 
-/** Removes the fonts that Cloudscape embeds in its style sheet; `src/style.css` names the files. */
-export function fontsAsFiles(): Plugin {
+/** Leaves out the fonts that Cloudscape embeds in its style sheet: the system's own is used. */
+export function systemFont(): Plugin {
   return {
-    name: 'fonts-as-files',
+    name: 'system-font',
     enforce: 'pre',
     transform(code, id) {
-      return id.includes('global-styles/index.css') ? code.replace(FACE, '') : null;
+      if (!id.includes('@cloudscape-design') || !/\.css($|\?)/.test(id)) return null;
+      return code.replace(FACE, '').replace(STACK, SYSTEM);
     },
   };
 }

@@ -275,6 +275,21 @@ export const t = {
     verbOf: (verb: string, count: number) => (count > 1 ? `${verb} (${count})` : verb),
   },
 
+  views: {
+    title: 'View',
+    none: 'Your own filter',
+    all: 'All',
+    running: 'Running',
+    asleep: 'Asleep',
+    failed: 'Failed',
+    saved: 'Saved in this browser',
+    actions: 'Save or delete a view',
+    save: 'Save this view',
+    what: 'Filter and order are saved in this browser. A view of the same name is replaced.',
+    remove: 'Delete a saved view',
+    removeOf: (name: string) => `Delete the view ${name}`,
+  },
+
   workspace: {
     tabs: 'Parts of this workspace',
     tab: {
@@ -506,6 +521,12 @@ export const t = {
     burnDown: 'What is not spent yet',
     leftThen: 'Not spent',
     leftComing: 'If nothing changes',
+    quiet: 'If each day is like the quietest',
+    busy: 'If each day is like the busiest',
+    range: (days: number, slow: string, fast: string, gone: string | null) =>
+      `The range of the last ${days} days: ${slow} to ${fast} a day.` +
+      (gone === null ? '' : ` If each day is like the busiest, nothing is left on ${gone}.`),
+    noRange: 'There is no range yet: it needs three complete days with known costs.',
     empty: 'Nothing left',
     hibernatesAt: (percent: number) =>
       `At ${percent} % of a limit, the workspaces of this project are put to sleep.`,
@@ -567,6 +588,34 @@ export const t = {
     useOf: (name: string) => `Use ${name}`,
     used: (name: string) => `${name} is in use`,
     removeProfile: 'Workspaces that were launched with it stay.',
+  },
+
+  tokens: {
+    title: 'Tokens',
+    what: 'They let people and programs in where the daemon is shared (PRISM_AUTH=tokens). Only their names are shown here.',
+    none: 'No tokens yet.',
+    create: 'New token',
+    nameWhat: 'What it is for, such as laptop.',
+    user: 'Whose',
+    userWhat: 'A mail address. Empty: your own.',
+    scope: 'May',
+    scopes: { read: 'Read', operate: 'Read and operate', admin: 'Everything its owner may' },
+    project: 'Only in project',
+    everyProject: 'All projects',
+    days: 'Good for (days)',
+    used: 'Last used',
+    never: 'never',
+    revoke: 'Revoke',
+    revokeOf: (name: string) => `Revoke the token ${name}`,
+    revokeWhat: 'It stops working at once, and so does every token that was made with it.',
+    made: (name: string) => `The token ${name} is made`,
+    once: 'This is the only time that it is shown. Copy it now and keep it like a password.',
+    copy: 'Copy the token',
+    copied: 'Copied',
+    notCopied: 'The browser did not allow it. Select the token and copy it.',
+    repeated: 'It was shown before and is not shown again. Revoke it and make another one.',
+    stored: 'I have stored it',
+    good: (user: string, until: string) => `It acts for ${user} until ${until}.`,
   },
 
   invitations: {

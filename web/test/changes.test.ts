@@ -35,6 +35,12 @@ describe('what an event changes', () => {
     expect(patch?.fields).toEqual({ state: 'launching', stage: null, progress: 40 });
   });
 
+  it('makes the list of tokens out of date when one is made or revoked', () => {
+    for (const name of ['token_created', 'token_revoked']) {
+      expect(changeOf(event(name)).stale).toContainEqual(['tokens']);
+    }
+  });
+
   it('reads everything anew after a resync', () => {
     expect(changeOf(event('resync')).everything).toBe(true);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { burnDown, outlook, partsOf } from '../src/lib/money';
+import { burnDown, outlook, paceOf, partsOf } from '../src/lib/money';
 import { cellsOf, guestsOf } from '../src/lib/people';
 
 describe('people in a CSV file', () => {
@@ -39,6 +39,20 @@ describe('money', () => {
   it('leaves out the days before the period in which it was spent', () => {
     const days = ['01', '02', '03'].map((it) => ({ date: `2026-11-${it}`, cost: 7 }));
     expect(burnDown(20, 8, days).map((one) => one.y)).toEqual([19, 12]);
+  });
+  it('ranges from the cheapest to the dearest of the last complete days', () => {
+    const now = new Date('2026-11-20T09:00:00Z');
+    const day = (number: number, cost: number | null) => ({
+      date: `2026-11-${String(number).padStart(2, '0')}`,
+      cost,
+    });
+    const days = [day(1, 0), day(2, 90), ...[6, 7, 8].map((it) => day(it, it)), day(20, 99)];
+    expect(paceOf(days, now, 7)).toEqual({ slow: 6, fast: 90, days: 4 });
+    const long = [day(1, 90), ...Array.from({ length: 14 }, (_, it) => day(it + 2, 5))];
+    expect(paceOf(long, now, 7)).toEqual({ slow: 5, fast: 7, days: 14 });
+    expect(paceOf(long, now, null)).toEqual({ slow: 5, fast: 5, days: 14 });
+    expect(paceOf([day(1, 0), day(2, 0)], now, 7)).toBeNull();
+    expect(paceOf([day(17, 4), day(18, null), day(19, 4), day(20, 4)], now, 7)).toBeNull();
   });
   it('ends on the date of the forecast, with what is set aside not spent', () => {
     const now = new Date('2026-11-01T00:00:00Z');

@@ -143,5 +143,8 @@ export const actions = {
   useProfile: (name: string) =>
     data(api.POST('/api/v1/profiles/switch', { body: { profile_name: name } })),
   createProfile: (body: Schemas['NewProfile']) => data(api.POST('/api/v1/profiles', { body })),
+  createToken: (body: Schemas['NewToken']) => data(api.POST('/api/v1/tokens', { body })),
+  revokeToken: (id: string) =>
+    data(api.DELETE('/api/v1/tokens/{id}', { params: { path: { id } } })),
   removeProfile: (name: string) => data(api.DELETE('/api/v1/profiles/{name}', at(name))),
 } as const;

@@ -165,6 +165,10 @@ export const queries = {
     queryKey: ['profiles'],
     queryFn: () => data(api.GET('/api/v1/profiles')),
   }),
+  tokens: queryOptions({
+    queryKey: ['tokens'],
+    queryFn: () => data(api.GET('/api/v1/tokens')),
+  }),
   doctor: queryOptions({
     queryKey: ['doctor'],
     queryFn: () => data(api.GET('/api/v1/daemon/doctor')),

@@ -1,5 +1,5 @@
 import PropertyFilter from '@cloudscape-design/components/property-filter';
-import { useMemo } from 'react';
+import { type ReactNode, useMemo } from 'react';
 
 import type { Instance } from '../api/client';
 import { FIELD_NAMES, FIELDS, type Query } from '../lib/filters';
@@ -10,11 +10,13 @@ export function InstanceFilter({
   list,
   query,
   matches,
+  views,
   onChange,
 }: {
   readonly list: readonly Instance[];
   readonly query: Query;
   readonly matches: number;
+  readonly views: ReactNode;
   readonly onChange: (query: Query) => void;
 }) {
   const options = useMemo(
@@ -29,6 +31,7 @@ export function InstanceFilter({
   return (
     <PropertyFilter
       query={query}
+      customControl={views}
       filteringOptions={options}
       filteringProperties={FIELD_NAMES.map((key) => ({
         key,

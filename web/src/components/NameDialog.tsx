@@ -8,6 +8,7 @@ import { Dialog } from './Dialog';
 export function NameDialog({
   title,
   label,
+  what,
   button,
   value = '',
   act,
@@ -15,6 +16,7 @@ export function NameDialog({
 }: {
   readonly title: string;
   readonly label: string;
+  readonly what?: string;
   readonly button: string;
   readonly value?: string;
   readonly act: (word: string) => Promise<unknown>;
@@ -24,7 +26,7 @@ export function NameDialog({
   const ready = word.trim() !== '' && word !== value;
   return (
     <Dialog title={title} button={button} close={close} ready={ready} act={() => act(word)}>
-      <FormField label={label}>
+      <FormField label={label} description={what}>
         <Input
           autoFocus
           autoComplete={false}

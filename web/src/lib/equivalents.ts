@@ -193,6 +193,18 @@ export function settingsOf(): Equivalent[] {
       python: python('profiles.list()'),
       curl: curl('GET', '/profiles'),
     },
+    {
+      title: t.tokens.title,
+      cli: 'prism token list',
+      python: python('tokens.list()'),
+      curl: curl('GET', '/tokens'),
+    },
+    {
+      title: t.tokens.create,
+      cli: 'prism token create NAME',
+      python: python('tokens.create("NAME").token'),
+      curl: curl('POST', '/tokens', { name: 'NAME' }),
+    },
   ];
 }
 

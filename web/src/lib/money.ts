@@ -39,6 +39,34 @@ export function burnDown(
 }
 
 const DAY = 86_400_000;
+const RECENT = 14; // complete days that the range of a forecast is taken from
+const FEWEST = 3;
+
+/** What the cheapest and the dearest of the last days cost. */
+export interface Pace {
+  readonly slow: number;
+  readonly fast: number;
+  readonly days: number;
+}
+
+/**
+ * The range that the last 14 complete days suggest, widened to the present pace; null where fewer
+ * than 3 of them have a known cost. Days before the first cost do not count.
+ */
+export function paceOf(
+  days: readonly { readonly date: string; readonly cost: number | null }[],
+  now: Date,
+  daily: number | null,
+): Pace | null {
+  const today = now.toISOString().slice(0, 10);
+  const begun = days.findIndex((it) => (it.cost ?? 0) > 0);
+  if (begun < 0) return null;
+  const complete = days.slice(begun).filter((it) => it.date < today);
+  const costs = complete.slice(-RECENT).flatMap((it) => (it.cost === null ? [] : [it.cost]));
+  if (costs.length < FEWEST) return null;
+  const known = daily === null ? costs : [...costs, daily];
+  return { slow: Math.min(...known), fast: Math.max(...known), days: costs.length };
+}
 
 /**
  * What will not be spent if all goes on as it does now: until it sleeps, on the date that the

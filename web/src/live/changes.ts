@@ -24,6 +24,7 @@ const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] =
   ['snapshot_', [['snapshots']]],
   ['profile_', [['profiles'], ['status']]],
   ['template_', [['templates']]],
+  ['token_', [['tokens']]],
   ['idle_profile_', [['idle-profiles']]],
 ];
 

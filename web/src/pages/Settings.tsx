@@ -11,6 +11,7 @@ import { DesktopNotices } from '../components/DesktopNotices';
 import { DoctorFindings } from '../components/DoctorFindings';
 import { Loaded } from '../components/Loaded';
 import { ProfileTable } from '../components/ProfileTable';
+import { TokenTable } from '../components/TokenTable';
 import { settingsOf } from '../lib/equivalents';
 import { t } from '../strings';
 
@@ -18,6 +19,7 @@ import { t } from '../strings';
 export default function Settings() {
   const status = useQuery(queries.status);
   const profiles = useQuery(queries.profiles);
+  const tokens = useQuery(queries.tokens);
   return (
     <ContentLayout
       header={
@@ -33,6 +35,9 @@ export default function Settings() {
         <DoctorFindings />
         <Loaded query={profiles} what={t.system.profiles}>
           {(list) => <ProfileTable profiles={list} />}
+        </Loaded>
+        <Loaded query={tokens} what={t.tokens.title}>
+          {(list) => <TokenTable tokens={list} />}
         </Loaded>
         <AppearanceChoice />
         <DesktopNotices />

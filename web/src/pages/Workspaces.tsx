@@ -13,6 +13,7 @@ import { ErrorAlert } from '../components/ErrorAlert';
 import { InstanceFilter } from '../components/InstanceFilter';
 import { BulkActions } from '../components/BulkActions';
 import { COLUMNS } from '../components/instanceColumns';
+import { SavedViews } from '../components/SavedViews';
 import { filtered, readOrder, readQuery, sorted, writeQuery } from '../lib/filters';
 import { useFollow } from '../lib/follow';
 import { useSearch } from '../lib/useSearch';
@@ -84,6 +85,7 @@ export default function Workspaces() {
           list={list ?? []}
           query={query}
           matches={rows.length}
+          views={<SavedViews search={search} replace={replace} />}
           onChange={(next) => replace(writeQuery(search, next))}
         />
       }

@@ -1,0 +1,50 @@
+"""The page of settings: tokens are made, shown once, and revoked."""
+
+from playwright.sync_api import expect
+
+SEEN = "() => JSON.stringify([document.documentElement.outerHTML, {...localStorage}, location])"
+
+
+def test_a_token_is_shown_once_and_revoked(browsing, empty_home):
+    browser = browsing(empty_home)
+    page = browser.open("/settings")
+    table = page.get_by_role("table", name="Tokens")
+    expect(table).to_contain_text("No tokens yet.")
+    page.get_by_role("button", name="New token").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("laptop")
+    dialog.get_by_label("Whose").fill("ada@example.org")
+    dialog.get_by_label("Good for (days)").fill("7")
+    dialog.get_by_role("button", name="Create").click()
+    dialog = page.get_by_role("dialog", name="The token laptop is made")
+    expect(dialog.get_by_text("This is the only time that it is shown.")).to_be_visible()
+    secret = dialog.get_by_text("prism_").inner_text()
+    [token] = empty_home.client.tokens.list()
+    assert token.id in secret
+    assert (token.user, (token.expires_at - token.created_at).days) == ("ada@example.org", 7)
+    dialog.get_by_role("button", name="I have stored it").click()
+
+    row = table.get_by_role("row").filter(has_text="laptop")
+    expect(row).to_contain_text("Read and operate")
+    word = secret.rpartition(".")[2]
+    assert word not in page.evaluate(SEEN)
+    page.reload()
+    expect(row).to_be_visible()
+    assert word not in page.evaluate(SEEN)
+    assert not [it for it in browser.requests if word in it]
+
+    row.get_by_role("button", name="Revoke the token laptop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    expect(table).to_contain_text("No tokens yet.")
+    assert empty_home.client.tokens.list() == []
+
+
+def test_a_token_that_the_daemon_refuses_stays_in_the_dialog(browsing, empty_home):
+    page = browsing(empty_home).open("/settings")
+    page.get_by_role("button", name="New token").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("laptop")
+    dialog.get_by_label("Good for (days)").fill("999")
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog.get_by_text("366").first).to_be_visible()
+    assert empty_home.client.tokens.list() == []

@@ -1,0 +1,111 @@
+import Box from '@cloudscape-design/components/box';
+import Header from '@cloudscape-design/components/header';
+import Table from '@cloudscape-design/components/table';
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+
+import { actions } from '../api/actions';
+import type { Schemas } from '../api/client';
+import { queries } from '../api/queries';
+import { t } from '../strings';
+import { Ask } from './Ask';
+import { NewToken } from './NewToken';
+import { RevokeToken } from './RevokeToken';
+import { When } from './When';
+
+type Token = Schemas['ShownToken'];
+const SCOPES = ['read', 'operate', 'admin'] as const;
+const DAYS = '90';
+
+/** The tokens of a shared daemon. A new one is in the memory of this page only, until it is closed. */
+export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
+  const { data: projects = [] } = useQuery(queries.projects);
+  const [made, setMade] = useState<Schemas['Minted'] | null>(null);
+  const create = (
+    <Ask
+      text={t.tokens.create}
+      button={t.money.create}
+      fields={[
+        { id: 'name', label: t.fields.name, what: t.tokens.nameWhat },
+        {
+          id: 'user',
+          label: t.tokens.user,
+          what: t.tokens.userWhat,
+          kind: 'email',
+          optional: true,
+        },
+        {
+          id: 'scope',
+          label: t.tokens.scope,
+          value: 'operate',
+          options: SCOPES.map((value) => ({ value, label: t.tokens.scopes[value] })),
+        },
+        {
+          id: 'project',
+          label: t.tokens.project,
+          value: '',
+          optional: true,
+          options: [
+            { value: '', label: t.tokens.everyProject },
+            ...projects.map((it) => ({ value: it.name, label: it.name })),
+          ],
+        },
+        { id: 'days', label: t.tokens.days, kind: 'number', value: DAYS },
+      ]}
+      act={async ({ name = '', user = '', scope, project = '', days = DAYS }) => {
+        const order = {
+          name,
+          scope: SCOPES.find((it) => it === scope) ?? 'operate',
+          days: Number(days),
+          ...(user === '' ? {} : { user }),
+          ...(project === '' ? {} : { project }),
+        };
+        setMade(await actions.createToken(order));
+      }}
+    />
+  );
+  return (
+    <>
+      <Table<Token>
+        header={
+          <Header
+            variant="h2"
+            counter={`(${tokens.length})`}
+            description={t.tokens.what}
+            actions={create}
+          >
+            {t.tokens.title}
+          </Header>
+        }
+        items={tokens}
+        trackBy="id"
+        wrapLines
+        ariaLabels={{ tableLabel: t.tokens.title }}
+        empty={<Box color="text-body-secondary">{t.tokens.none}</Box>}
+        columnDefinitions={[
+          { id: 'name', header: t.fields.name, isRowHeader: true, cell: (it) => it.name },
+          { id: 'user', header: t.tokens.user, cell: (it) => it.user },
+          { id: 'scope', header: t.tokens.scope, cell: (it) => t.tokens.scopes[it.scope] },
+          {
+            id: 'project',
+            header: t.tokens.project,
+            cell: (it) =>
+              projects.find((one) => one.id === it.project)?.name ?? it.project ?? t.none,
+          },
+          { id: 'expires', header: t.fields.expires, cell: (it) => <When at={it.expires_at} /> },
+          {
+            id: 'used',
+            header: t.tokens.used,
+            cell: (it) => (it.last_used === null ? t.tokens.never : <When at={it.last_used} />),
+          },
+          {
+            id: 'actions',
+            header: t.workspaces.actions,
+            cell: (it) => <RevokeToken token={it} />,
+          },
+        ]}
+      />
+      {made !== null && <NewToken made={made} close={() => setMade(null)} />}
+    </>
+  );
+}
