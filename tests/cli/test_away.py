@@ -99,3 +99,34 @@ def test_show_and_list_say_it_too(prism, server):
     assert f"mine waits: {WHY}; see `prism doctor`" in prism("list").stderr
     server.on("GET /instances", [workspace(**IN_OHIO)])
     assert "waits" not in prism("list").stderr
+
+
+THROTTLED = "AWS throttles ec2:StopInstances since 10:04:05 UTC"
+SLOW = (
+    "its boot has been at 'packages' since 10:04:05 UTC; see what it does with `prism logs mine`"
+)
+
+
+def test_what_the_workspace_itself_says_is_shown_at_once(prism, server):
+    server.on("POST /instances/mine/stop", changed("running", "stopping"))
+    server.on("GET /daemon/status", {"places": []})
+    going = workspace(state="stopping", waiting=THROTTLED, **IN_OHIO)
+    server.on("GET /instances/mine", going, workspace(state="stopped", **IN_OHIO))
+    done = prism("stop", "mine")
+    assert done.stderr == f"mine: stopping, waiting: {THROTTLED}; see `prism doctor`\n"
+    server.on("GET /instances/mine", going).on("GET /instances", [going])
+    assert f"{THROTTLED}\n" in prism("show", "mine").stdout
+    assert f"mine waits: {THROTTLED}; see `prism doctor`" in prism("list").stderr
+
+
+def test_a_slow_boot_names_the_log_and_is_waited_for(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(away.time, "monotonic", lambda: now[0])
+    wire = Wire()
+    wire.places = []
+    standstill = Standstill(wire)
+    seen = workspace(state="launching", stage="packages", waiting=SLOW, **IN_OHIO)
+    while now[0] < 100 + 3 * GIVE_UP:
+        assert standstill.look(seen) == SLOW
+        now[0] += QUIET
+    assert away.waits(SLOW) == SLOW, "it has named a command"

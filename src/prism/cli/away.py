@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from prism.cli.terminal import clean
 from prism.client.waiting import UNDER_WAY, StillUnderWay
 from prism.errors import Problem
 
@@ -34,14 +35,15 @@ def reason(places: list[dict[str, Any]], it: dict[str, Any]) -> str | None:
 def reasons(wire: Wire, found: list[dict[str, Any]]) -> dict[str, str]:
     """By name, why what is under way does not move; asks only where something is.
 
-    A daemon that does not say it has nothing to add to the answer that this is for.
+    What the daemon says of the workspace itself counts first; then whether its place answers. A
+    daemon that does not say it has nothing to add to the answer that this is for.
     """
     moving = [it for it in found if it["state"] in UNDER_WAY]
     try:
         places = wire.ask("GET", "/daemon/status")["places"] if moving else []
     except Problem:
         return {}
-    said = {it["name"]: reason(places, it) for it in moving}
+    said = {it["name"]: it.get("waiting") or reason(places, it) for it in moving}
     return {name: why for name, why in said.items() if why}
 
 
@@ -61,7 +63,7 @@ class Standstill:
             self._last, self._moved = news, now
         if now - self._moved >= QUIET and now - self._asked >= ASK_EVERY:
             self._asked = now
-            self._why = reasons(self._wire, [seen]).get(seen["name"])
+            self._why = reasons(self._wire, [seen | {"waiting": None}]).get(seen["name"])
             self._since = (self._since or now) if self._why else None
         if self._since is not None and now - self._since >= GIVE_UP:
             raise StillUnderWay(
@@ -70,4 +72,10 @@ class Standstill:
                 "its place answers again",
                 remediation=f"See `prism doctor`; look again with `prism show {seen['name']}`",
             )
-        return self._why
+        return seen.get("waiting") or self._why
+
+
+def waits(why: str) -> str:
+    """The reason as a part of a sentence, with a command that says more."""
+    why = clean(why).rstrip(".")
+    return why if "`" in why else f"{why}; see `prism doctor`"

@@ -78,10 +78,10 @@ def _say_who_waits(wire: Wire, found: list[dict[str, Any]]) -> None:
     """What does not move because its place does not answer."""
     if not any(it["state"].endswith("ing") and it["state"] != "running" for it in found):
         return
-    from prism.cli.away import reasons  # noqa: PLC0415  cold start: only for what is under way
+    from prism.cli.away import reasons, waits  # noqa: PLC0415  cold start: only for what is under way
 
     for name, why in reasons(wire, found).items():
-        say(f"{name} waits: {why.rstrip('.')}; see `prism doctor`")
+        say(f"{name} waits: {waits(why)}")
 
 
 def _heads(found: list[dict[str, Any]]) -> tuple[str, ...]:

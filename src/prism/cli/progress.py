@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from prism.cli.away import Standstill
+from prism.cli.away import Standstill, waits
 from prism.cli.clean_output import control
 from prism.cli.moments import length, seconds_until
 from prism.cli.terminal import GAP, clean, is_terminal, say, suggest, width
@@ -35,7 +35,7 @@ class Progress:
         stage, percent = stage_of(seen)
         said = clean(stage or seen["state"])
         if why:
-            said = f"{said}, waiting: {clean(why).rstrip('.')}; see `prism doctor`"
+            said = f"{said}, waiting: {waits(why)}"
         if self._moving:
             self._redraw(self._line(percent, said))
         elif said != self._last:

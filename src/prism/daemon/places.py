@@ -301,6 +301,16 @@ class PlaceRooms(RescueRooms):
             *(PlaceSeen(f"{AWS}{it}", "aws", False, None, why.message) for it, why in nowhere),
         ]
 
+    def why_it_waits(self, it: Workspace) -> str | None:
+        """What keeps the location of a workspace, or the last attempt at it, from going on."""
+        compute = self.computes.get(it.place)
+        if isinstance(compute, Away):
+            return compute.reason.message
+        loops = self.joined_loops.get(it.place)
+        loop = loops[0] if loops else self.loop
+        failing, parts = loop.failing(it.id), self.aws.connected.get(it.place)
+        return (parts.cloud.pending.reason() if parts else None) or failing
+
     def _unseen(self) -> list[Looked]:
         """Places in use where nobody looks yet, or nobody can."""
         away = {place: it for place, it in self.aws.computes.items() if isinstance(it, Away)}

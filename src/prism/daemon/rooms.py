@@ -54,6 +54,7 @@ from prism.storage.copies import SnapshotService
 from prism.storage.ports import Volumes
 from prism.templates.service import TemplateService
 from prism.templates.store import shelves
+from prism.workspaces.delays import Delays
 from prism.workspaces.hosts import WorkspaceHosts
 from prism.workspaces.moving import MoveService
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN
@@ -163,7 +164,13 @@ class Rooms(PlaceRooms):
     @cached_property
     def snapshot(self) -> Snapshot:
         """What reads of workspaces are answered from."""
-        return Snapshot(self.db, self.costs.spends, self.lookout.idleness, self.costs.saved_since)
+        return Snapshot(
+            self.db,
+            self.costs.spends,
+            self.lookout.idleness,
+            self.costs.saved_since,
+            Delays(self.clock, self.why_it_waits).of,
+        )
 
     @property
     def loops(self) -> list[Loop[Any]]:

@@ -99,6 +99,15 @@ class Loop(Generic[View]):
         self._unreturned: set[Claim] = set()  # leases that the database did not take back
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._runs = False
+        self._failed: dict[str, tuple[datetime, str]] = {}
+
+    def failing(self, id: str) -> str | None:
+        """Why the last attempt at a row failed, until one succeeds."""
+        at, why = self._failed.get(id, (None, None))
+        if at is not None and self._clock.now() - at > 2 * RETRY_MOST:  # not ours any more
+            self._failed.pop(id, None)
+            return None
+        return why
 
     def wake(self) -> None:
         """Look now instead of at the next tick."""
@@ -235,7 +244,9 @@ class Loop(Generic[View]):
             with self._db.write() as tx:
                 self._give_back(tx, claim, found.look_again, attempts=0)
                 found.record(tx)
+            self._failed.pop(claim.id, None)
         except Lost:
+            self._failed.pop(claim.id, None)
             log.info("%s: lost the lease", claim.id)
         except Exception as error:
             self._back_off(claim, error)
@@ -243,6 +254,7 @@ class Loop(Generic[View]):
     def _back_off(self, claim: Claim, error: Exception) -> None:
         if isinstance(error, Unavailable):
             log.warning("%s: %s", claim.id, error)
+            self._failed[claim.id] = self._clock.now(), error.message
         else:
             log.error("%s", claim.id, exc_info=error)
         try:

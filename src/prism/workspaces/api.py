@@ -77,8 +77,8 @@ async def list_instances(
     cursor: Filter = None,
 ) -> Response[bytes | None]:
     """Every workspace, or those that fit; the next page is in the `Link` header."""
-    pages = snapshot.pages
-    tag = f'"{pages.version}.{pages.settled}.{__version__}{_whose()}"'
+    pages = snapshot.current
+    tag = f'"{pages.version}.{pages.settled}.{pages.delays}.{__version__}{_whose()}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Authorization"}
     if tag in _tags(request.headers.get("if-none-match", "")):
         return Response(None, status_code=304, headers=headers)

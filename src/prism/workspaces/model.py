@@ -322,6 +322,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     restart: bool = False
     restarting: bool = False
     owner: str = ""
+    waiting: str | None = None
+    """Why it does not move on while it is under way."""
 
 
 class Launched(Struct, frozen=True, kw_only=True):

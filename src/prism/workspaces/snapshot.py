@@ -12,6 +12,7 @@ from threading import Lock
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.kit import journal
@@ -24,11 +25,12 @@ from prism.storage.store import attached
 from prism.workspaces import store
 from prism.workspaces.index import Entry, Index, entry
 from prism.workspaces.model import Idle, State, Workspace
-from prism.workspaces.plan import ACTIVE, state_of
+from prism.workspaces.plan import ACTIVE, IN_BETWEEN, state_of
 from prism.workspaces.view import NOTHING, instance
 
 Spends = Callable[[Connection], Mapping[str, Micros | None]]
 Idles = Callable[[Workspace], Idle]
+Waits = Callable[[Workspace], str | None]
 Saved = Callable[[str, datetime], Micros | None]
 
 
@@ -39,19 +41,21 @@ class Kept(Struct, frozen=True):
     state: State
     encoded: bytes
     idle: Idle
+    waiting: str | None = None
 
 
 class Pages(Struct, frozen=True, dict=True):
     """All workspaces at one moment; `version` is the last fact they include.
 
     `settled` is the settlement, in seconds since 1970, that last changed what any of them
-    has cost.
+    has cost; `delays` counts how often why something does not move on has changed.
     """
 
     version: int
     settled: int
     rows: dict[str, Kept]
     index: Index = Index()
+    delays: int = 0
 
     @cached_property
     def body(self) -> bytes:
@@ -88,11 +92,13 @@ class Snapshot:
         spends: Spends = lambda _: {},
         idles: Idles = lambda it: Idle(it.idle_profile),
         saved: Saved = lambda id, since: None,
+        waits: Waits = lambda it: None,
     ) -> None:
         self._db, self._lock = db, Lock()
         self.saved: Saved = saved
         self._spends: Spends = spends
         self._idles: Idles = idles
+        self._waits: Waits = waits
         self._spend: Mapping[str, Micros | None] = {}
         self._attached: dict[str, Attached] = {}
         self._pages: Pages | None = None
@@ -106,6 +112,22 @@ class Snapshot:
         return self._pages or self.refresh()
 
     @property
+    def current(self) -> Pages:
+        """The newest, with why what is under way does not move on at this moment."""
+        pages = self.pages
+        going = [it for state in IN_BETWEEN for it in pages.matching(state)]
+        if all(self._waits(it.workspace) == it.waiting for it in going):
+            return pages
+        with self._lock:
+            pages = self._pages or pages
+            rows = dict(pages.rows)
+            for it in going:
+                if it.workspace.id in rows:
+                    rows[it.workspace.id] = self._keep(rows[it.workspace.id].workspace)
+            self._pages = replace(pages, rows=rows, delays=pages.delays + 1)
+            return self._pages
+
+    @property
     def known(self) -> Pages:
         """What was known last, also while no database says so any more."""
         try:
@@ -116,7 +138,8 @@ class Snapshot:
     def fresh(self, name: str) -> bytes:
         """One workspace, by name or instance id, with how idle it is at this moment."""
         kept = self.pages.named(name)
-        if self._idles(kept.workspace) == kept.idle:
+        now = self._idles(kept.workspace), self._waits(kept.workspace)
+        if now == (kept.idle, kept.waiting):
             return kept.encoded
         return self._keep(kept.workspace).encoded
 
@@ -150,7 +173,7 @@ class Snapshot:
             ]
             if moved:
                 rows = pages.rows | {it.workspace.id: self._keep(it.workspace) for it in moved}
-                self._pages = Pages(pages.version, int(now.timestamp()), rows, pages.index)
+                self._pages = replace(pages, settled=int(now.timestamp()), rows=rows)
             return self._pages or pages
 
     def refresh(self) -> Pages:
@@ -175,7 +198,7 @@ class Snapshot:
             changed = store.by_ids(sql, touched) if touched else []
             self._attached |= {id: Attached() for id in touched} | attached(sql, touched)
         if not touched:
-            return Pages(version, old.settled, old.rows, old.index)
+            return replace(old, version=version)
         kept = {it.id: self._keep(it) for it in changed}
         rows = old.rows | kept
         for id in touched - kept.keys():
@@ -186,12 +209,13 @@ class Snapshot:
             rows = dict(sorted(rows.items()))  # another daemon's clock was behind ours
         before = [_entry(old.rows[id]) for id in touched if id in old.rows]
         index = old.index.changed(before, map(_entry, kept.values()))
-        return Pages(version, old.settled, rows, index)
+        return replace(old, version=version, rows=rows, index=index)
 
     def _keep(self, it: Workspace) -> Kept:
         spent, idle = self._spend.get(it.id, NOTHING), self._idles(it)
-        shown = instance(it, spent, self._attached.get(it.id, Attached()), idle)
-        return Kept(it, state_of(it), msgspec.json.encode(shown), idle)
+        attached, waiting = self._attached.get(it.id, Attached()), self._waits(it)
+        shown = instance(it, spent, attached, idle, waiting)
+        return Kept(it, state_of(it), msgspec.json.encode(shown), idle, waiting)
 
 
 def listed(rows: Sequence[Kept]) -> bytes:

@@ -29,6 +29,7 @@ def instance(
     spend: Micros | None = NOTHING,
     attached: Attached = NO_VOLUMES,
     idle: Idle | None = None,
+    waiting: str | None = None,
 ) -> Instance:
     """A workspace as lists show it; `spend` is what it had cost by the last settlement."""
     labels = {"Project": it.project_name, "Budget": it.budget}
@@ -59,6 +60,7 @@ def instance(
         restart=it.restart,
         restarting=it.restarting,
         owner=it.owner,
+        waiting=waiting,
     )
 
 

@@ -24,6 +24,7 @@ from prism.providers.aws.faults import (
     unanswered,
 )
 from prism.providers.aws.paging import paging_of
+from prism.providers.aws.pending_calls import PendingCall, PendingCalls
 from prism.providers.aws.written_tags import WrittenTags
 
 Answer = dict[str, Any]
@@ -58,6 +59,7 @@ class Cloud:
         self.changes = 0
         """How many calls have been made that may have changed something."""
         self.written = WrittenTags(self.clock)
+        self.pending = PendingCalls(self.clock)
         self._budget, self._sleep = budget or Budget(), sleep
         self._actions, self._agent = actions, agent
         self._lock = threading.Lock()
@@ -75,19 +77,10 @@ class Cloud:
         if not reads(action):
             with self._lock:
                 self.changes += 1
-        until, tries = time.monotonic() + PATIENCE, 0
-        while True:
-            self._budget.take(name, until - time.monotonic())
-            try:
-                answer = self._once(service, action, arguments)
-                self.written.note(action, arguments)
-                return answer
-            except (AwsThrottled, AwsUnavailable) as away:
-                pause = self._pause(name, away, tries)
-                if pause is None or time.monotonic() + pause > until:
-                    raise
-            self._sleep(pause)
-            tries += 1
+        with self.pending.asking(name) as pending:
+            answer = self._until_answered(service, action, arguments, pending)
+        self.written.note(action, arguments)
+        return answer
 
     def pages(self, service: str, action: str, key: str, /, **arguments: Any) -> Iterator[Any]:
         """Everything in the list `key` of the answer, however many pages it has."""
@@ -123,6 +116,24 @@ class Cloud:
                 except BotoCoreError as error:  # the profile is in no file, or a file is broken
                     raise credentials_missing(str(error)) from error
             return self._session
+
+    def _until_answered(
+        self, service: str, action: str, arguments: Answer, pending: PendingCall
+    ) -> Answer:
+        name, until, tries = pending.action, time.monotonic() + PATIENCE, 0
+        while True:
+            pending.in_queue = True
+            self._budget.take(name, until - time.monotonic())
+            pending.in_queue = False
+            try:
+                return self._once(service, action, arguments)
+            except (AwsThrottled, AwsUnavailable) as away:
+                pending.problem = away
+                pause = self._pause(name, away, tries)
+                if pause is None or time.monotonic() + pause > until:
+                    raise
+            self._sleep(pause)
+            tries += 1
 
     def _pause(self, name: str, away: AwsThrottled | AwsUnavailable, tries: int) -> float | None:
         """How long to wait before asking once more; None is never."""
