@@ -52,3 +52,75 @@ def test_who_has_left_hears_no_news_by_asking_again(team):
     assert go(team, "member").status_code == 200
     again = launch()
     assert (again.status_code, again.json()["state"]) == (201, "launching")
+
+
+def facts(team, event):
+    """What was written down about one kind of event."""
+    return [it.data for it in team.house.db.facts_after(0) if it.event == event]
+
+
+def of(team, name):
+    it = team("operator", "GET", f"instances/{name}").json()
+    return it["owner"], it["state"]
+
+
+def test_what_becomes_of_workspaces_is_said_and_done(team):
+    for name in ("one", "two"):
+        assert team.launch("member", name).status_code == 201
+    team.launch("admin", "other")
+    team.house.settle()
+    path = "projects/Reef/members/member@x.org"
+    failed(team("owner", "DELETE", f"{path}?workspaces=sell"), 422, "VALIDATION_FAILED")
+    for nobody in ("viewer@x.org", "outside@x.org", "member@x.org"):
+        refused = team("owner", "DELETE", f"{path}?workspaces=hand_over&to={nobody}")
+        failed(refused, 422, "VALIDATION_FAILED")
+    assert team("member", "GET", "projects/Reef").status_code == 200, "still a member"
+    answer = team("owner", "DELETE", f"{path}?workspaces=hand_over&to=ADMIN@x.org").json()
+    assert answer["workspaces"] == [
+        {"name": name, "state": "running", "owner": "admin@x.org"} for name in ("one", "two")
+    ]
+    assert of(team, "one") == ("admin@x.org", "running")
+    assert [it["owner"] for it in facts(team, "instance_handed_over")] == ["admin@x.org"] * 2
+    failed(team("member", "GET", "instances/one"), 404, "INSTANCE_NOT_FOUND")
+    mine = team("admin", "GET", "instances?owner=me").json()
+    assert {it["name"] for it in mine} == {"one", "two", "other"}
+    team.house.settle()
+    [told] = {it.owner for it in machines(team, "one")}
+    assert told == "admin@x.org", "what its machine says of itself is true too"
+
+
+def machines(team, name):
+    """What the provider has of a workspace."""
+    it = team.house.workspaces.named(name)
+    return [team.house.reconciler._computes[it.place]._orders[it.machine_id]]
+
+
+def test_workspaces_of_who_leaves_are_stopped_or_stay(team):
+    team.launch("member", "one")
+    team.launch("admin", "two")
+    team.house.settle()
+    path = "projects/Reef/members"
+    stopped = team("owner", "DELETE", f"{path}/member@x.org?workspaces=stop").json()
+    assert [it["name"] for it in stopped["workspaces"]] == ["one"]
+    for _ in range(3):
+        team.house.settle()
+        team.house.rooms.clock.advance(seconds=2)
+    assert of(team, "one") == ("member@x.org", "stopped")
+    [why] = [it["reason"] for it in facts(team, "instance_asked") if it["verb"] == "stop"]
+    assert why == "member@x.org has left the project"
+    kept = team("owner", "DELETE", f"{path}/admin@x.org").json()
+    assert kept["workspaces"] == [{"name": "two", "state": "running", "owner": "admin@x.org"}]
+    assert of(team, "two") == ("admin@x.org", "running")
+
+
+def test_tokens_for_that_project_alone_end_with_all_that_they_made(team):
+    team.token("narrow", user="member@x.org", scope="admin", project=team.project)
+    minted = team("narrow", "POST", "tokens", json={"name": "n2", "project": team.project})
+    team.tokens["child"] = minted.json()["token"]
+    assert team("child", "GET", "projects/Reef").status_code == 200
+    answer = team("owner", "DELETE", "projects/Reef/members/member@x.org").json()
+    assert answer["tokens_revoked"] == 2
+    for dead in ("narrow", "child"):
+        failed(team(dead, "GET", "projects"), 401, "UNAUTHENTICATED")
+    assert team("member", "GET", "projects").json() == [], "hers live on"
+    assert len(facts(team, "token_revoked")) == 2

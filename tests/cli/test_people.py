@@ -6,9 +6,11 @@ import pytest
 
 from prism.cli.roster import read
 from prism.cli.words import Usage
+from tests.cli.shown import workspace
 from tests.client.scripted import http
 
 MEMBER = {"email": "bob@x.org", "role": "admin", "join_date": "2026-01-01T00:00:00Z"}
+REMOVED = {"message": "m", "workspaces": [], "tokens_revoked": 0}
 INVITATION = {
     "id": "inv_1",
     "project_id": "proj_1",
@@ -63,7 +65,12 @@ ENTRY = {
             {"role": "admin"},
             MEMBER,
         ),
-        ("member remove p bob@x.org", "DELETE /projects/p/members/bob%40x.org", None, MEMBER),
+        (
+            "member remove p bob@x.org --workspaces hand-over --to eve@x.org",
+            "DELETE /projects/p/members/bob%40x.org?workspaces=hand_over&to=eve%40x.org",
+            None,
+            REMOVED,
+        ),
         (
             "invite send p bob@x.org --role admin --message come",
             "POST /invitations/send",
@@ -87,6 +94,30 @@ def test_what_is_asked(prism, server, words, line, body, answer):
     assert done.returncode == 0, done.stderr
     assert server.asked_for(line)[0].body == body
     assert json.loads(prism(*words.split(), "--json").stdout) == answer
+
+
+def test_who_removes_somebody_with_workspaces_says_what_becomes_of_them(prism, server, typed):
+    mine = "GET /instances?project=p&owner=bob%40x.org"
+    server.on(mine, [workspace("fit", "running"), workspace("old", "terminated")])
+    done = prism("member", "remove", "p", "bob@x.org")
+    assert (done.returncode, len(server.asked)) == (1, 1), "nobody is removed"
+    assert "bob@x.org has workspaces in this project: fit;" in done.stderr
+    assert "`--workspaces hand-over`" in done.stderr
+    left = {"name": "fit", "state": "stopping", "owner": "bob@x.org"}
+    line = "DELETE /projects/p/members/bob%40x.org?workspaces=stop"
+    server.on(line, REMOVED | {"workspaces": [left], "tokens_revoked": 2})
+    code, screen = typed("member", "remove", "p", "bob@x.org", keys="stop\n")
+    assert code == 0, screen
+    assert "fit is bob@x.org's, stopping" in screen
+    assert "2 tokens that opened only this project were revoked" in screen
+    assert prism("member", "remove", "p", "bob@x.org", "--to", "eve@x.org").returncode == 2
+
+
+def test_who_has_none_is_removed_without_a_question(prism, server):
+    server.on("GET /instances?project=p&owner=bob%40x.org", [])
+    server.on("DELETE /projects/p/members/bob%40x.org?workspaces=keep", REMOVED)
+    done = prism("member", "remove", "p", "bob@x.org")
+    assert (done.returncode, done.stdout) == (0, "bob@x.org was removed\n")
 
 
 def test_a_new_token_alone_is_on_stdout(prism, server):

@@ -20,7 +20,7 @@ from prism.workspaces.ports import Access, Door, Machine, Order, Refused
 NOW = timedelta(0)
 STAGES = ("environment", "packages", "post_install", "services")
 HOST = "10.0.0.1"
-CHANGING = ("project", "allocation", "budget", "idle_profile", "ends_at")
+CHANGING = ("owner", "project", "allocation", "budget", "idle_profile", "ends_at")
 
 
 @dataclass

@@ -44,7 +44,11 @@ def test_a_membership_from_its_beginning_to_its_end(members, http):
     assert members.change("bob@X.org", "admin").json()["role"] == "admin"
     assert http("GET", f"{members.path}/bob@x.org").json()["role"] == "admin"
     gone = members.remove("bob@x.org")
-    assert gone.json() == {"message": "Member 'bob@x.org' removed successfully"}
+    assert gone.json() == {
+        "message": "Member 'bob@x.org' removed successfully",
+        "workspaces": [],
+        "tokens_revoked": 0,
+    }
     failed(members.remove("bob@x.org"), 404, "MEMBER_NOT_FOUND")
     failed(members.change("bob@x.org", "admin"), 404, "MEMBER_NOT_FOUND")
     assert members.roles() == {"ada": "owner"}

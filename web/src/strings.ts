@@ -55,6 +55,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   instance_repriced: 'Price changed',
   instance_resized: 'Resized',
   instance_moved: 'Moved to another project',
+  instance_handed_over: 'Handed over to another person',
   instance_files_changed: 'Files changed',
   instance_forgotten: 'Left the list',
   instance_recovered: 'Recovered',

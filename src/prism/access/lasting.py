@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 LASTS = "lasts"  # the `opt` of a route whose answers may last
 POLL = 1.0  # seconds between two looks at the clock, and at what another daemon committed
 # Facts that may change what anybody may do, whoever did them.
-OF_EVERYBODY = {"instance_moved", "project_deleted", RESYNC}
+OF_EVERYBODY = {"instance_moved", "instance_handed_over", "project_deleted", RESYNC}
 Judge = Callable[[Scope, Caller], Problem | None]
 
 

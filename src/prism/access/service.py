@@ -26,7 +26,7 @@ from prism.access.model import (
 )
 from prism.access.plan import opens
 from prism.kit.clock import Clock, whole
-from prism.kit.db import Database
+from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 
 PREFIX = "prism_"  # by it, proxies and scanners know a secret of ours
@@ -121,9 +121,7 @@ class TokenService:
                 )
             family = _family(tx.sql, token)
             for one in reversed(family):
-                store.remove(tx, one.id)
-                gone = {"subject": one.name, "token": one.id, "user": one.user}
-                tx.happened(TokenRevoked(actor=who.name, **gone))
+                _remove(tx, who.name, one)
             return _shown(token), len(family) - 1
 
     def _check(self, who: Caller, user: str, scope: Scope, project: str | None) -> None:
@@ -161,6 +159,21 @@ class TokenService:
             only=token.project,
             until=token.expires_at,
         )
+
+
+def revoke_for_project(tx: Tx, user: str, project: str) -> int:
+    """Revoke what opens only a project that its user has left; how many those were."""
+    own = [it for it in store.every(tx.sql, user.lower()) if it.project == project]
+    gone = {one.id: one for token in own for one in _family(tx.sql, token)}
+    for one in reversed(gone.values()):
+        _remove(tx, current().name, one)
+    return len(gone)
+
+
+def _remove(tx: Tx, actor: str, token: Token) -> None:
+    store.remove(tx, token.id)
+    gone = {"subject": token.name, "token": token.id, "user": token.user}
+    tx.happened(TokenRevoked(actor=actor, **gone))
 
 
 def _family(sql: Connection, token: Token) -> list[Token]:

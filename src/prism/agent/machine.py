@@ -207,7 +207,8 @@ class Machine:
         yield from Setup(self._recipe, self.crew, self._tell).work()
         self._tell("services", 85)
         for _ in self._services.bring_up():
-            self._tell("services", 85 + 14 * self._services.answered // len(self._recipe.services))
+            done = 14 * self._services.answered // len(self._recipe.services)
+            self._tell(self._services.stage, 85 + done)
             yield
         self.crew.settle()
         self._door.hang()

@@ -13,6 +13,8 @@ from prism.agent.words import Log, last_words
 
 CRASHES, WITHIN = 3, 60.0
 PAUSE, DOUBT = 0.5, 1.0
+SAY_AFTER, SAY_EVERY = 5.0, 5.0  # seconds until a silent service is named, and named anew
+SHORT = 160  # characters of its last words
 
 
 class Service:
@@ -112,6 +114,13 @@ class Service:
             raise self._broken("SERVICE_FAILED", f"it {_how(code)} {CRASHES} times in a minute")
         self._again_at = now + PAUSE * 2 ** (len(self._crashes) - 1)
 
+    def waited_for(self) -> str:
+        """That it has not answered yet, and what it said last."""
+        words = last_words(self.log.last, (self._token,), SHORT)
+        return f"{self.name} has not answered on port {self.port} yet" + (
+            f"; its last words: {words}" if words else "; it has said nothing"
+        )
+
     def silent(self, seconds: float) -> Broken:
         """The failure that it never answered."""
         health = self._order.get("health")
@@ -147,6 +156,9 @@ class Services:
         had = {name: one.get("port") for name, one in before.items()}
         self._all = [Service(name, recipe, crew, had.get(name)) for name in recipe.services]
         self._patience = recipe.patience
+        self.stage = "services"
+        """What is being done, in words: which service is silent, and what it said."""
+        self._say_at = 0.0
 
     def __iter__(self) -> Iterator[Service]:
         return iter(self._all)
@@ -160,11 +172,19 @@ class Services:
         for one in self._all:
             one.start()
         until = time.monotonic() + self._patience
+        self._say_at = time.monotonic() + SAY_AFTER
         while silent := [one for one in self._all if not one.answered and not one.done]:
             yield
             self.tick()
+            self._say(silent[0])
             if time.monotonic() > until:
                 raise silent[0].silent(self._patience)
+
+    def _say(self, silent: Service) -> None:
+        """Name the service that is waited for, now and then: each news is written to a file."""
+        if time.monotonic() >= self._say_at:
+            self._say_at = time.monotonic() + SAY_EVERY
+            self.stage = f"services: {silent.waited_for()}"
 
     def tick(self) -> None:
         """Look after all of them once."""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+
 from prism.cli.link import daemon
 from prism.cli.moments import here
 from prism.cli.terminal import show_json, show_table
-from prism.client.wire import quoted
+from prism.cli.words import Usage
+from prism.client.wire import query, quoted
+from prism.errors import Invalid
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
+    from prism.client.wire import Wire
+
 ROLES = ("viewer", "member", "admin", "owner")
+LEFTOVERS = ("hand-over", "stop", "keep")
 HEADS = ("EMAIL", "ROLE", "SINCE")
 
 
@@ -38,8 +45,42 @@ def _role(asked: Namespace) -> None:
 
 
 def _remove(asked: Namespace) -> None:
-    it = daemon().ask("DELETE", f"{_path(asked)}/{quoted(asked.email)}")
-    return show_json(it) if asked.json else print(f"{asked.email} was removed")
+    if asked.to is not None and asked.workspaces != "hand-over":
+        raise Usage("--to needs --workspaces hand-over", "See `prism member remove --help`")
+    wire = daemon()
+    what = asked.workspaces or _what_to_do(asked, wire)
+    given = query(workspaces=what.replace("-", "_"), to=asked.to)
+    it = wire.ask("DELETE", f"{_path(asked)}/{quoted(asked.email)}{given}")
+    if asked.json:
+        return show_json(it)
+    print(f"{asked.email} was removed")
+    for workspace in it["workspaces"]:
+        print(f"  {workspace['name']} is {workspace['owner']}'s, {workspace['state']}")
+    if it["tokens_revoked"]:
+        print(f"  {it['tokens_revoked']} tokens that opened only this project were revoked")
+    return None
+
+
+def _what_to_do(asked: Namespace, wire: Wire) -> str:
+    """Ask what becomes of the workspaces; nothing is asked where there are none."""
+    found = wire.ask("GET", f"/instances{query(project=asked.project, owner=asked.email)}")
+    names = [it["name"] for it in found if it["state"] not in {"terminating", "terminated"}]
+    if not names or asked.yes:
+        return "keep"
+    has = f"{asked.email} has workspaces in this project: {', '.join(names)}"
+    if not sys.stdin.isatty():
+        raise Invalid(
+            "Nobody was removed",
+            details=f"{has}; say what becomes of them",
+            remediation="Add `--workspaces hand-over` (with `--to EMAIL` for another than you), "
+            "`--workspaces stop` or `--workspaces keep`",
+        )
+    sys.stderr.write(f"{has}\nHand them over to you, stop them, or keep them as they are?\n")
+    sys.stderr.write(f"Type one of {', '.join(LEFTOVERS)}: ")
+    sys.stderr.flush()
+    if (said := sys.stdin.readline().strip()) not in LEFTOVERS:
+        raise Invalid("Nobody was removed", details=f"that was none of {', '.join(LEFTOVERS)}")
+    return said
 
 
 def _project(made: ArgumentParser) -> None:
@@ -61,9 +102,17 @@ def _other(made: ArgumentParser) -> None:
     made.add_argument("role", metavar="ROLE", choices=ROLES, help=", ".join(ROLES))
 
 
+def _leaver(made: ArgumentParser) -> None:
+    _somebody(made)
+    made.add_argument(
+        "--workspaces", choices=LEFTOVERS, help="what becomes of what they launched here"
+    )
+    made.add_argument("--to", metavar="EMAIL", help="who gets them with hand-over; default: you")
+
+
 VERBS = {
     "list": (_project, _list),
     "add": (_new, _add),
     "role": (_other, _role),
-    "remove": (_somebody, _remove),
+    "remove": (_leaver, _remove),
 }

@@ -25,7 +25,7 @@ from prism.invitations.model import (
     Results,
 )
 from prism.invitations.model import RevokedInvitation as TakenBack
-from prism.projects.model import DeletedProject, Member, NewMember, RoleChange
+from prism.projects.model import Leftover, Member, NewMember, RemovedMember, RoleChange
 
 
 class Members:
@@ -46,9 +46,17 @@ class Members:
         """Give a member another role."""
         return ask(self._wire, "PUT", _members(project, email), Member, RoleChange(role))
 
-    def remove(self, project: str, email: str) -> DeletedProject:
-        """Let a member go."""
-        return ask(self._wire, "DELETE", _members(project, email), DeletedProject)
+    def remove(
+        self,
+        project: str,
+        email: str,
+        *,
+        workspaces: Leftover | str = Leftover.KEEP,
+        to: str | None = None,
+    ) -> RemovedMember:
+        """Let a member go; `workspaces` says what becomes of hers, `to` who gets them."""
+        path = f"{_members(project, email)}{query(workspaces=str(workspaces), to=to)}"
+        return ask(self._wire, "DELETE", path, RemovedMember)
 
 
 class Invitations:

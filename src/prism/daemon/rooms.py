@@ -56,6 +56,7 @@ from prism.templates.service import TemplateService
 from prism.templates.store import shelves
 from prism.workspaces.delays import Delays
 from prism.workspaces.hosts import WorkspaceHosts
+from prism.workspaces.leaving import LeavingService
 from prism.workspaces.moving import MoveService
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN
 from prism.workspaces.ports import Compute
@@ -236,7 +237,9 @@ class Rooms(PlaceRooms):
     @cached_property
     def members(self) -> MemberService:
         """Who belongs to a project, as what."""
-        return MemberService(self.db, self.clock, [self.invitations])
+        meters = [*self.meters, self.watchman]
+        belongings = LeavingService(self.db, self.clock, actor=self.who, meters=meters)
+        return MemberService(self.db, self.clock, [self.invitations], belongings)
 
     @cached_property
     def tokens(self) -> TokenService:

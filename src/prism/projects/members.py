@@ -4,28 +4,41 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from prism.access.model import PermissionDenied, Role, current
-from prism.access.plan import may_give
+from prism.access.model import PermissionDenied, Role, Verb, current
+from prism.access.plan import allows, may_give
+from prism.access.service import revoke_for_project
+from prism.errors import ValidationFailed
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.projects import store
 from prism.projects.events import MemberChanged, MemberJoined, MemberLeft
 from prism.projects.model import (
+    Belongings,
     LastOwner,
+    Leftover,
+    LeftWorkspace,
     Member,
     MemberExists,
     MemberNotFound,
     NewMember,
     Project,
     Promises,
+    RemovedMember,
 )
 
 
 class MemberService:
     """The verbs of members; `promises` are what somebody gave out as what she was."""
 
-    def __init__(self, db: Database, clock: Clock, promises: Sequence[Promises] = ()) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        promises: Sequence[Promises] = (),
+        belongings: Belongings | None = None,
+    ) -> None:
         self._db, self._clock, self._promises = db, clock, promises
+        self._belongings = belongings
 
     def every(self, project: str) -> list[Member]:
         """Who belongs to it, in the order of joining."""
@@ -62,18 +75,56 @@ class MemberService:
                 self._demoted(tx, it, before, role)
             return promote(tx, it, before, role)
 
-    def remove(self, project: str, email: str) -> Member:
-        """Let somebody go."""
+    def remove(
+        self,
+        project: str,
+        email: str,
+        workspaces: Leftover = Leftover.KEEP,
+        to: str | None = None,
+    ) -> RemovedMember:
+        """Let somebody go; her tokens for this project alone end, her workspaces do as told."""
         with self._db.write() as tx:
             it = store.named(tx.sql, project)
             gone = _member(tx.sql, it, email)
             permit(it, gone.role)
             _keep_an_owner(tx, it, gone)
+            heir = self._heir(tx, it, gone, to) if workspaces is Leftover.HAND_OVER else None
             store.remove_member(tx, it.id, gone.email)
             told = {"subject": it.name, "project": it.id, "email": gone.email}
             tx.happened(MemberLeft(actor=current().name, **told, previous_role=gone.role))
             self._demoted(tx, it, gone, None)
-            return gone
+            return RemovedMember(
+                message=f"Member {gone.email!r} removed successfully",
+                workspaces=tuple(self._left(tx, it, gone, workspaces, heir)),
+                tokens_revoked=revoke_for_project(tx, gone.email, it.id),
+            )
+
+    def _left(
+        self, tx: Tx, project: Project, gone: Member, what: Leftover, heir: str | None
+    ) -> list[LeftWorkspace]:
+        if self._belongings is None:
+            return []
+        if heir is not None:
+            return self._belongings.hand_over(tx, project, gone.email, heir)
+        act = self._belongings.stop if what is Leftover.STOP else self._belongings.keep
+        return act(tx, project, gone.email)
+
+    def _heir(self, tx: Tx, project: Project, gone: Member, to: str | None) -> str:
+        """Who gets the workspaces: the one named, else whoever asks."""
+        who = current()
+        heir = (to or who.name).lower()
+        if heir == gone.email.lower():
+            raise ValidationFailed.of(("to", "name another member of the project"))
+        if who.operator and heir == who.name.lower():
+            return who.name
+        found = store.member(tx.sql, project.id, heir)
+        if found is None or not allows(found.role, Verb.MANAGE_OWN):
+            raise ValidationFailed.of(
+                ("to", f"{heir} may not have workspaces in {project.name!r}"),
+                remediation=f"Use `prism member list {project.id}` to see who may: every role "
+                "but viewer",
+            )
+        return found.email
 
     def _demoted(self, tx: Tx, project: Project, who: Member, role: Role | None) -> None:
         for promise in self._promises:

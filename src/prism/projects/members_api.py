@@ -1,15 +1,27 @@
 """Members over HTTP."""
 
+from typing import Annotated
+
 from litestar import Router, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from prism.projects.members import MemberService
-from prism.projects.model import DeletedProject, Member, NewMember, RoleChange
+from prism.projects.model import Leftover, Member, NewMember, RemovedMember, RoleChange
 
 Members = NamedDependency[MemberService]
 Id = FromPath[str]
 Email = FromPath[str]
+What = Annotated[
+    Leftover,
+    QueryParameter(
+        name="workspaces", description="`keep` them as they are, `stop` them, or `hand_over`"
+    ),
+]
+Heir = Annotated[
+    str | None,
+    QueryParameter(description="who gets them with `hand_over`: a member; else whoever asks"),
+]
 
 
 @get("", sync_to_thread=True)
@@ -39,11 +51,18 @@ def change_member(
 
 
 @delete("/{email:str}", status_code=200, sync_to_thread=True)
-def remove_member(project_id: Id, email: Email, members: Members) -> DeletedProject:
-    """Let a member go; one owner always remains."""
-    return DeletedProject(
-        f"Member {members.remove(project_id, email).email!r} removed successfully"
-    )
+def remove_member(
+    project_id: Id,
+    email: Email,
+    members: Members,
+    what: What = Leftover.KEEP,
+    to: Heir = None,
+) -> RemovedMember:
+    """Let a member go; one owner always remains.
+
+    `workspaces` says what becomes of what she launched in the project.
+    """
+    return members.remove(project_id, email, what, to)
 
 
 router = Router(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -217,6 +218,46 @@ class Holder(Protocol):
 
     def renamed_project(self, tx: Any, project: Project) -> None:
         """The project is called otherwise now."""
+
+
+class Leftover(StrEnum):
+    """What becomes of the workspaces of somebody who leaves."""
+
+    KEEP = "keep"
+    STOP = "stop"
+    HAND_OVER = "hand_over"
+
+
+class LeftWorkspace(Struct, frozen=True):
+    """A workspace of somebody who left, and whose it is now."""
+
+    name: str
+    state: str
+    owner: str
+
+
+class RemovedMember(Struct, frozen=True, kw_only=True):
+    """What the removal of a member came to.
+
+    `tokens_revoked` counts the tokens that opened this project alone, and those made with them.
+    """
+
+    message: str
+    workspaces: tuple[LeftWorkspace, ...] = ()
+    tokens_revoked: int = 0
+
+
+class Belongings(Protocol):
+    """Whoever knows what somebody has in a project; part of the transaction that removes her."""
+
+    def keep(self, tx: Any, project: Project, email: str) -> list[LeftWorkspace]:
+        """They stay as they are."""
+
+    def stop(self, tx: Any, project: Project, email: str) -> list[LeftWorkspace]:
+        """They are stopped, and stay hers."""
+
+    def hand_over(self, tx: Any, project: Project, email: str, to: str) -> list[LeftWorkspace]:
+        """They are another member's from now on."""
 
 
 class Promises(Protocol):

@@ -114,6 +114,14 @@ class WorkspaceTransferred(WorkspaceEvent, frozen=True, kw_only=True):
     budget: str | None
 
 
+class WorkspaceHandedOver(WorkspaceEvent, frozen=True, kw_only=True):
+    """It is another person's from now on."""
+
+    event: ClassVar[str] = "instance_handed_over"
+    previous_owner: str
+    owner: str
+
+
 class WorkspaceForgotten(WorkspaceEvent, frozen=True, kw_only=True):
     """It was terminated long enough ago to leave the list."""
 

@@ -252,6 +252,11 @@ def fund(tx: Tx, id: str, of: Fund, now: datetime) -> None:
     _write(tx, [id], {**whose, **money, **CHANGED, "due_at": now})
 
 
+def give(tx: Tx, id: str, owner: str, now: datetime) -> None:
+    """Keep whose it is now, and have its machine told."""
+    _write(tx, [id], {"owner": owner, **CHANGED, "due_at": now})
+
+
 def rename(tx: Tx, project: str, name: str, now: datetime) -> list[Workspace]:
     """Keep what a project is called now, and have its machines told; its workspaces."""
     mine = workspaces.c.project == project

@@ -15,7 +15,7 @@ QUIET = {Act.WAIT, Act.REST}
 def facts_of(it: Workspace) -> str:
     """What is written on its machine and may change there, as compact JSON."""
     money = (it.project_name, it.allocation, it.budget)
-    return msgspec.json.encode([*money, it.idle_profile, it.expires_at]).decode()
+    return msgspec.json.encode([*money, it.idle_profile, it.expires_at, it.owner]).decode()
 
 
 def describe(

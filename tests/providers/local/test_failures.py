@@ -149,6 +149,20 @@ def test_a_service_that_never_answers_is_given_up(world):
     assert "gave no answer" in broken(world, id, "SERVICE_SILENT")
 
 
+def test_a_service_that_does_not_answer_is_named_with_its_last_words(world):
+    """`services (85%)` for minutes says nothing: its stage is in the list, the JSON, the bar."""
+    mute = script('import time; print("I wait for the moon", flush=True); time.sleep(600)')
+    id = world.launch(Template(name="t", services={"page": PAGE, "mute": mute}))
+
+    def stage():
+        return world.machine(id).stage or ""
+
+    said = eventually(lambda: "mute" in stage() and stage(), seconds=180)
+    assert said.startswith("services: mute has not answered on port ")
+    assert said.endswith("its last words: I wait for the moon")
+    assert world.machine(id).progress < 100
+
+
 def test_a_token_in_a_command_would_be_public_and_is_refused(world):
     open_hearted = Service(command="python -V {token}", port=80)
     id = world.launch(Template(name="t", services={"x": open_hearted}))

@@ -41,7 +41,7 @@ MEMORY_LOST = "prism:memory-lost"  # the LaunchTime of a start that was to wake 
 GENERATION = "prism:generation"  # the database and its newest event, at the last change
 FORCED_OFF = "prism:forced-off"  # when a machine that did not stop was told to by force
 FAILED = "prism:failed"  # the LaunchTime of a start that failed, a space, the step
-CHANGING = {PROJECT, ALLOCATION, BUDGET, IDLE_PROFILE, ENDS_AT}
+CHANGING = {USER, PROJECT, ALLOCATION, BUDGET, IDLE_PROFILE, ENDS_AT}
 LONGEST = 256
 OURS = ({"Name": f"tag:{MANAGED}", "Values": ["true"]},)
 """The filter that finds what is ours."""

@@ -23,7 +23,7 @@ from prism.providers.local.reachable import reachable
 from prism.providers.local.trees import cleared
 from prism.workspaces.ports import Order, Refused
 
-CHANGING = ("project", "budget", "idle_profile", "ends_at")
+CHANGING = ("owner", "project", "budget", "idle_profile", "ends_at")
 
 
 class Manners(Struct, frozen=True, kw_only=True):
