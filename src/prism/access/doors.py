@@ -14,7 +14,16 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from prism.access.lasting import Lasting, LastingRequests, lasts
-from prism.access.model import Caller, Finder, PermissionDenied, Rule, Subject, Verb, current
+from prism.access.model import (
+    Caller,
+    Finder,
+    PermissionDenied,
+    Rule,
+    Subject,
+    Verb,
+    current,
+    tunnel_only,
+)
 from prism.access.plan import may, sees
 from prism.access.rules import rule_of
 from prism.errors import Problem
@@ -22,6 +31,7 @@ from prism.kit.actor import CURRENT
 from prism.kit.clock import Clock
 from prism.kit.envelope import Unauthenticated
 from prism.kit.http import DECODED, refuse
+from prism.kit.problem_page import wants_page
 
 CLAIMS = ("created_by", "invited_by", "allocated_by")
 STRANGER = Caller(name="anonymous", known=False)
@@ -43,11 +53,7 @@ class Recognition(ASGIMiddleware):
         """Remember the caller for as long as the request takes."""
         caller = await self._caller(scope)
         if caller is None and _rule(scope).verb is not Verb.ANY:
-            problem = Unauthenticated(
-                details="Show a token: `Authorization: Bearer …`",
-                remediation="Set PRISM_TOKEN; `prism token create NAME` makes one",
-            )
-            return await refuse(scope, send, problem, self._clock.now())
+            return await refuse(scope, send, _unknown(scope), self._clock.now())
         before = CURRENT.set(caller or STRANGER)
         try:
             return await next_app(scope, receive, send)
@@ -123,6 +129,17 @@ class Rights(ASGIMiddleware):
             if not may(caller, rule, subject):
                 return _denied(rule, caller, subject)
         return self._forbidden(rule.also, scope, body, caller) if rule.also else None
+
+
+def _unknown(scope: Scope) -> Problem:
+    """Nobody says who asks; a person in a browser is told what works for workspaces."""
+    name = scope.get("path_params", {}).get("instance")
+    if name is not None and wants_page(scope):
+        return tunnel_only(str(name))
+    return Unauthenticated(
+        details="Show a token: `Authorization: Bearer …`",
+        remediation="Set PRISM_TOKEN; `prism token create NAME` makes one",
+    )
 
 
 def _rule(scope: Scope) -> Rule:

@@ -1,5 +1,6 @@
 """Who asks, what they may, and the tokens that prove it."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -22,11 +23,16 @@ User = Annotated[
     ),
 ]
 Days = Annotated[int, Meta(ge=1, le=366, description="1 to 366 days")]
+WORKSPACE_NAME = re.compile(r"[a-z0-9-]{1,48}")
 LIFE = 90  # days, unless a request says otherwise
 
 
 class PermissionDenied(Denied, code="PERMISSION_DENIED"):
     """Your role does not allow that."""
+
+
+class TunnelNeeded(Denied, code="TUNNEL_NEEDED"):
+    """A browser cannot open workspaces of a shared daemon yet."""
 
 
 class TokenNotFound(NotFound, code="TOKEN_NOT_FOUND"):
@@ -204,3 +210,15 @@ class Memberships(Protocol):
 
     def id_of(self, sql: Any, project: str) -> str:
         """The id of a project that is named by id or name; raises where there is none."""
+
+
+def tunnel_only(name: str) -> TunnelNeeded:
+    """What a person is told who opens a workspace's address of a shared daemon in a browser."""
+    shown = name if WORKSPACE_NAME.fullmatch(name) else "NAME"
+    return TunnelNeeded(
+        details="It knows people by tokens, which a browser does not send. On your own computer, "
+        f"where PRISM_URL and PRISM_TOKEN are set, `prism tunnel {shown}` brings the pages of the "
+        f"workspace to an address that your browser can open, and `prism ssh {shown}` opens a "
+        "shell.",
+        remediation=f"Run `prism tunnel {shown}` and open the address that it prints",
+    )

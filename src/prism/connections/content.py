@@ -7,9 +7,9 @@ browsers are sent there; other clients may use the path, where nothing comes ali
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from html import escape
 from urllib.parse import quote
 
+from prism.access.model import tunnel_only
 from prism.connections import sockets
 from prism.connections.exchange import Exchange
 from prism.connections.finding import Finder, Target
@@ -20,26 +20,20 @@ from prism.connections.relay import Relay
 from prism.connections.tls import Pins
 from prism.errors import Problem
 from prism.kit.clock import Clock
-from prism.kit.envelope import headers_of, status_of
 from prism.kit.events import Bus
 from prism.kit.gate import Receive, Scope, Send
 from prism.kit.http import header, refuse
 
 SAFE = "/?&=%~!$'()*+,;:@-._[]|^`{}\"<>\\"  # what may stand in a target as it came
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><title>{title}</title><style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 15vh auto; }}
-code {{ font: 0.9em ui-monospace, monospace; }} h1 {{ font-size: 1.3rem; }}
-@media (prefers-color-scheme: dark) {{ body {{ color: #e6edf3; background: #0d1117; }} }}
-</style><h1>{title}</h1><p>{details}<p>{remediation}</html>"""
-POLICY = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 class Content:
     """Serves workspaces' ports; one for the whole daemon."""
 
-    def __init__(self, finder: Finder, clock: Clock) -> None:
+    def __init__(self, finder: Finder, clock: Clock, *, team: bool = False) -> None:
+        """`team`: this daemon is shared, and workspaces have no origins of their own."""
         self._finder, self._clock, self._pins = finder, clock, Pins()
+        self._team = team
         self.relay = Relay(self._pins)
 
     @asynccontextmanager
@@ -62,11 +56,13 @@ class Content:
         host = header(scope, b"host").lower()
         try:
             it = asked(host.decode("latin-1").partition(".localhost")[0])
+            if self._team:
+                raise tunnel_only(it.name)
             target = await self._finder.target(it)
             route = _route(scope, target, host)
             await self._carry(Exchange(scope, receive, send, target, route, _target(scope)))
         except Problem as problem:
-            await self._refuse(scope, send, problem)
+            await refuse(scope, send, problem, self._clock.now())
 
     async def on_path(
         self, scope: Scope, receive: Receive, send: Send, name: str, *, tls: int = 0
@@ -81,6 +77,8 @@ class Content:
             it = Asked(name, port or tls or None, tls=bool(tls))
             prefix, rest = _split(scope)
             path = rest + (b"?" + _clean(query, b"") if query else b"")
+            if _is_browser(scope) and self._team:
+                raise tunnel_only(it.name)
             if _is_browser(scope):
                 return await self._send_away(send, it, path)
             target = await self._finder.target(it)
@@ -88,7 +86,7 @@ class Content:
             route = _route(scope, target, header(scope, b"host").lower(), prefix, ours)
             await self._carry(Exchange(scope, receive, send, target, route, path))
         except Problem as problem:
-            await self._refuse(scope, send, problem)
+            await refuse(scope, send, problem, self._clock.now())
 
     async def _carry(self, it: Exchange) -> None:
         if it.scope["type"] == "websocket":
@@ -108,21 +106,6 @@ class Content:
         ]
         await send({"type": "http.response.start", "status": 307, "headers": lines})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _refuse(self, scope: Scope, send: Send, problem: Problem) -> None:
-        """A page for who looks at it, the envelope for everybody else."""
-        looked_at = header(scope, b"sec-fetch-dest") == b"document"
-        if scope["type"] != "http" or not looked_at:
-            return await refuse(scope, send, problem, self._clock.now())
-        words = (problem.message, problem.details, problem.remediation)
-        title, details, remediation = (_marked(text) for text in words)
-        body = PAGE.format(title=title, details=details, remediation=remediation).encode()
-        headers = {"Content-Length": str(len(body)), **headers_of(problem)}
-        lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        lines += [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")]
-        lines += [(b"content-security-policy", POLICY)]
-        await send({"type": "http.response.start", "status": status_of(problem), "headers": lines})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _route(
@@ -167,9 +150,3 @@ def _is_browser(scope: Scope) -> bool:
     told = {name for name, _ in scope["headers"]}
     agent = header(scope, b"user-agent").startswith(b"Mozilla/")
     return agent or any(name.startswith(b"sec-fetch-") or name == b"origin" for name in told)
-
-
-def _marked(text: str) -> str:
-    """A text as HTML, its commands in type."""
-    parts = escape(text).split("`")
-    return "".join(f"<code>{it}</code>" if n % 2 else it for n, it in enumerate(parts))

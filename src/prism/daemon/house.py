@@ -288,7 +288,7 @@ def _gate(app: App, rooms: Rooms) -> Gate:
         Website(app, rooms.clock),
         settings.port,
         rooms.clock,
-        content=None if rooms.team else rooms.content,  # its own origin knows no tokens
+        content=rooms.content,
         hosts=[address.partition("://")[2]] if address else [],
         origins=[address] if address else [],
     )

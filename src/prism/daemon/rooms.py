@@ -284,7 +284,7 @@ class Rooms(PlaceRooms):
     @cached_property
     def content(self) -> Content:
         """What workspaces serve, on their own origins."""
-        return Content(self.finder, self.clock)
+        return Content(self.finder, self.clock, team=self.team)
 
     @cached_property
     def shells(self) -> ShellSessions:

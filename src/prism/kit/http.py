@@ -31,7 +31,7 @@ from msgspec import Struct
 
 from prism import errors
 from prism.errors import InvalidJson, ValidationFailed
-from prism.kit import choices
+from prism.kit import choices, problem_page
 from prism.kit.clock import Clock
 from prism.kit.envelope import (
     BodyTooLarge,
@@ -192,8 +192,10 @@ def problems(clock: Clock) -> dict[type[Exception], Callable[..., Response[bytes
         headers = headers_of(problem)
         if isinstance(error, HTTPException) and (allow := (error.headers or {}).get("allow")):
             headers["Allow"] = ", ".join(sorted(m for m in allow.split(", ") if m.isupper()))
-        body, status = to_wire(problem, clock.now()), status_of(problem)
-        return Response(body, status_code=status, media_type=JSON, headers=headers)
+        body, said = _shown(request.scope, problem, clock.now())
+        kind, headers = said["Content-Type"], {**said, **headers}
+        status = status_of(problem)
+        return Response(body, status_code=status, media_type=kind, headers=headers)
 
     return {Exception: answer, HTTPException: answer}
 
@@ -214,17 +216,27 @@ def understood(error: Exception, handler: BaseRouteHandler | None = None) -> err
 
 
 async def refuse(scope: Any, send: Any, problem: errors.Problem, at: datetime) -> None:
-    """Answer with a problem in place of an application, to HTTP and WebSocket alike."""
+    """Answer with a problem in place of an application, to HTTP and WebSocket alike.
+
+    A person who navigates there sees a page, everybody else gets the envelope.
+    """
     kind = "http" if scope["type"] == "http" else "websocket.http"
     if kind != "http" and f"{kind}.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008, "reason": problem.code})
         return
-    body = to_wire(problem, at)
-    headers = {"Content-Type": JSON, "Content-Length": str(len(body)), **headers_of(problem)}
+    body, said = _shown(scope, problem, at)
+    headers = {**said, "Content-Length": str(len(body)), **headers_of(problem)}
     lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     start = {"type": f"{kind}.response.start", "status": status_of(problem), "headers": lines}
     await send(start)
     await send({"type": f"{kind}.response.body", "body": body, "more_body": False})
+
+
+def _shown(scope: Any, problem: errors.Problem, at: datetime) -> tuple[bytes, dict[str, str]]:
+    """A problem as its reader wants it, and the headers that say what it is."""
+    if problem_page.wants_page(scope):
+        return problem_page.page_of(problem), problem_page.HEADERS
+    return to_wire(problem, at), {"Content-Type": JSON}
 
 
 async def _say_methods(scope: Scope, send: Send) -> None:
