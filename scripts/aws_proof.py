@@ -14,24 +14,30 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import boto3
 from botocore.exceptions import ClientError
+
+from prism.cli.starting import answers
+from prism.client.place import Place
 
 BIN = Path(sys.executable).parent
 OUT = Path(__file__).parents[1] / "docs" / "aws-proof.json"
 MAIN, SPOT, DATA, SHARED, COPY, AGAIN = (
     "proof-main", "proof-spot", "proof-data", "proof-shared", "proof-copy", "proof-again",
 )  # fmt: skip
+DAEMON_ENDS = 60.0  # seconds: it lets requests end for 30
 HOURS = 2  # that everything may exist, at most
 MANAGED = [{"Name": "tag:prism:managed", "Values": ["true"]}]
 GONE = {"shutting-down", "terminated"}
@@ -56,11 +62,42 @@ class Proof:
     ) -> None:
         self.region, self.patience, self.quiet = region, patience, quiet
         self.home = Path(tempfile.mkdtemp(prefix="prism-proof-"))
-        self.environ = os.environ | {"PRISM_HOME": str(self.home), "PRISM_PORT": "0"}
+        ours = {"PRISM_HOME": str(self.home), "PRISM_PORT": "0"}
+        others = (it for it in os.environ.items() if not it[0].startswith("PRISM_"))
+        self.environ = dict(others) | ours
         self.session = boto3.Session(profile_name=aws_profile, region_name=region)
         self.aws_profile, self.requests = aws_profile, list[str]()
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
         self.double = endpoint if "127.0.0.1" in endpoint else ""
+
+    @contextmanager
+    def daemon(self) -> Iterator[None]:
+        """Run the daemon as a child, so that it ends with this script whatever it is busy with."""
+        with (self.home / "daemon.log").open("w") as log:
+            child = subprocess.Popen(
+                [str(BIN / "prismd")],
+                env=self.environ,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a Ctrl-C is for this script, which then cleans up
+            )
+        try:
+            self.until("the daemon answers", lambda: self._answers(child))
+            yield
+        finally:
+            child.terminate()
+            try:
+                child.wait(DAEMON_ENDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def _answers(self, child: subprocess.Popen[bytes]) -> bool:
+        if child.poll() is not None:
+            raise Failed(f"the daemon ended: {(self.home / 'daemon.log').read_text().strip()}")
+        return answers(Place(str(self.home)))
 
     def prism(self, *words: str) -> Any:
         """What a command answers."""
@@ -183,9 +220,9 @@ def spot_powers_off(proof: Proof) -> Tree:
 
 def volume(proof: Proof) -> Tree:
     """A volume is attached to JupyterLab, in the home of who works there."""
-    proof.prism("volume", "create", DATA, "--size", "1")
+    proof.prism("volume", "create", DATA, "--size", "1", "--no-wait")
     _volume(proof, DATA, "available")
-    proof.prism("volume", "attach", DATA, MAIN)
+    proof.prism("volume", "attach", DATA, MAIN, "--no-wait")
     shown = _attached(proof, DATA)
     if not proof.double:
         _inside(proof, MAIN, "sh", "-c", f"echo precious > ~/volumes/{DATA}/thesis")
@@ -194,9 +231,9 @@ def volume(proof: Proof) -> Tree:
 
 def shared(proof: Proof) -> Tree:
     """An EFS file system is mounted through a target of its own."""
-    proof.prism("volume", "create", SHARED, "--type", "efs")
+    proof.prism("volume", "create", SHARED, "--type", "efs", "--no-wait")
     it = _volume(proof, SHARED, "available")
-    proof.prism("volume", "attach", SHARED, MAIN)
+    proof.prism("volume", "attach", SHARED, MAIN, "--no-wait")
 
     def there() -> list[str]:
         said = proof.ask("efs", "describe_mount_targets", FileSystemId=it["filesystem_id"])
@@ -209,11 +246,11 @@ def copy(proof: Proof) -> Tree:
     """A snapshot is taken and restored."""
     # Nobody can enter the double's machines, so there a volume never ends being attached.
     source = ("--workspace", SPOT) if proof.double else ("--volume", DATA)
-    proof.prism("snapshot", "create", COPY, *source)
+    proof.prism("snapshot", "create", COPY, *source, "--no-wait")
     proof.until(
         "the snapshot", lambda: proof.prism("snapshot", "show", COPY)["state"] == "completed"
     )
-    proof.prism("snapshot", "restore", COPY, AGAIN)
+    proof.prism("snapshot", "restore", COPY, AGAIN, "--no-wait")
     it = _volume(proof, AGAIN, "available")
     wanted = [{"Name": "volume-id", "Values": [it["volume_id"]]}]
     [found] = proof.until(  # EC2 may not list at once what it has made
@@ -234,8 +271,8 @@ def clean(proof: Proof) -> None:
     for words in (
         ("terminate", MAIN, "--yes", "--no-wait"),
         ("terminate", SPOT, "--yes", "--no-wait"),
-        *(("volume", "detach", name, MAIN) for name in (DATA, SHARED)),
-        ("snapshot", "delete", COPY, "--yes"),
+        *(("volume", "detach", name, MAIN, "--no-wait") for name in (DATA, SHARED)),
+        ("snapshot", "delete", COPY, "--yes", "--no-wait"),
     ):
         try:
             proof.prism(*words)
@@ -249,7 +286,7 @@ def left(proof: Proof) -> Tree:
     def nothing() -> bool:
         for name in (DATA, SHARED, AGAIN):
             try:
-                proof.prism("volume", "delete", name, "--yes")
+                proof.prism("volume", "delete", name, "--yes", "--no-wait")
             except Failed:
                 continue
         return not list(_remains(proof))
@@ -360,7 +397,12 @@ def run(proof: Proof, budget: float, sure: bool) -> Tree:
         raise SystemExit("error: that is more than the budget: make aws-proof BUDGET=…")
     if not sure and input("Go on? Type yes: ").strip() != "yes":
         raise SystemExit("nothing was made")
-    points = [_tried(proof, it) for it in POINTS]
+    try:
+        points = [_tried(proof, it) for it in POINTS]
+    except BaseException:
+        say("Interrupted: what was made is destroyed first")
+        _tried(proof, left)
+        raise
     points.append(_tried(proof, left))
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -385,6 +427,12 @@ def _tried(proof: Proof, point: Callable[[Proof], Tree]) -> Tree:
     return said
 
 
+def _interrupted(number: int, _: object) -> NoReturn:
+    """Once: whoever does it again ends the cleaning up, too."""
+    signal.signal(number, signal.SIG_DFL)
+    raise SystemExit(128 + number)
+
+
 def main() -> int:
     """Only tests give the last three."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -397,13 +445,13 @@ def main() -> int:
     parser.add_argument("--pause", type=float, default=5.0)
     asked = parser.parse_args()
     proof = Proof(asked.region, asked.profile or None, asked.patience, asked.pause)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
     try:
-        said = run(proof, asked.budget, asked.yes)
+        with proof.daemon():
+            said = run(proof, asked.budget, asked.yes)
     except Failed as why:
         raise SystemExit(f"error: {why}") from None
-    finally:
-        command = [str(BIN / "prism"), "daemon", "stop"]
-        subprocess.run(command, env=proof.environ, check=False, capture_output=True)
     asked.out.write_text(json.dumps(said, indent=2) + "\n")
     if said["passed"]:
         shutil.rmtree(proof.home)

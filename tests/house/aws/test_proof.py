@@ -1,6 +1,9 @@
 """The script for the first real account, against the double: all passes, nothing is left."""
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,7 @@ from prism.providers.aws.account_setup import apply
 from prism.providers.aws.actions import SETUP_ACTIONS
 from prism.providers.aws.cloud import Cloud
 from prism.providers.aws.policy import policy
+from tests.waiting import eventually
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "aws_proof.py"
 REGION = "us-west-2"
@@ -30,6 +34,19 @@ def aws(monkeypatch, tmp_path):
         monkeypatch.delenv("AWS_PROFILE", raising=False)
         monkeypatch.setenv("TMPDIR", str(tmp_path))  # where it keeps its home
         yield double
+    left = daemons_of(tmp_path)
+    for id in left:
+        os.kill(int(id), signal.SIGTERM)
+    assert left == [], "the proof has left its daemon"
+
+
+def daemons_of(folder):
+    """The ids of processes whose home is in this folder."""
+    home, found = f"PRISM_HOME={folder}".encode(), []
+    for it in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            found += [it.parent.name] if home in it.read_bytes() else []
+    return found
 
 
 def proved(tmp_path, *words, stdin=""):
@@ -62,6 +79,31 @@ def test_a_point_that_fails_is_written_down_and_everything_is_destroyed(aws, tmp
     failed = {it["point"]: it.get("why") for it in said["points"] if not it["ok"]}
     assert "its memory is lost" in failed["sleep_and_wake"]
     assert {it["state"] for it in aws.machines(REGION)} == {"terminated"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_proof_destroys_what_it_has_made_and_stops_its_daemon(aws, tmp_path, how):
+    aws.rules = build({"times": {"boot": 3600}})  # it waits for the first workspace
+    command = [sys.executable, SCRIPT, "--region", REGION, "--out", tmp_path / "proof.json"]
+    proof = subprocess.Popen(
+        [*command, "--pause", "0.2", "--yes"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        eventually(lambda: aws.machines(REGION), 120)
+        assert daemons_of(tmp_path)
+        proof.send_signal(how)
+        said, _ = proof.communicate(timeout=300)
+    finally:
+        proof.kill()
+        proof.wait()
+    assert proof.returncode == 128 + how, said
+    assert {it["state"] for it in aws.machines(REGION)} == {"terminated"}
+    assert daemons_of(tmp_path) == []
 
 
 @pytest.mark.slow
