@@ -221,6 +221,13 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[str, ...],
         Meta(description="Regions that the account has not enabled: credentials are bad there."),
     ] = ()
+    retypes: Annotated[
+        bool,
+        Meta(
+            description="Whether a machine that may hibernate can become another type; AWS's "
+            "documents say both."
+        ),
+    ] = False
     default_vpc: Annotated[bool, Meta(description="Whether accounts have a default VPC.")] = True
 
 

@@ -142,7 +142,7 @@ def modify_instance_attribute(call: Call) -> Tree:
     _by_name(args)
     before_changing(world, it)
     if (said := args.get("InstanceType")) is not None:
-        _resize(it, said["Value"])
+        _resize(world, it, said["Value"])
     if (said := args.get("DisableApiTermination")) is not None:
         it.protected = said["Value"]
     if (said := args.get("DisableApiStop")) is not None:
@@ -173,7 +173,7 @@ def _by_name(args: Tree) -> None:
         args[full] = {"Value": value}
 
 
-def _resize(it: Instance, name: str) -> None:
+def _resize(world: World, it: Instance, name: str) -> None:
     kind = type_of(name)
     _stopped(it)
     if it.market:
@@ -187,7 +187,7 @@ def _resize(it: Instance, name: str) -> None:
             f"The instance '{it.id}' is hibernated; its type cannot be changed until it was "
             "stopped without hibernation.",
         )
-    if it.hibernates and name != it.type:
+    if it.hibernates and name != it.type and not world.rules.retypes:
         raise Refusal(
             "UnsupportedOperation",
             f"The type of the instance '{it.id}' cannot be changed because it is enabled for "

@@ -48,6 +48,12 @@ def machine_type(
     )
 
 
+def sizes_with(kind: MachineType, family: str) -> tuple[MachineType, ...]:
+    """The types that the sizes of a family mean where `kind` is one of them; else only that."""
+    names = table.SIZES.get((family, kind.architecture), ())
+    return tuple(TYPES[name] for name in names) if kind.name in names else (kind,)
+
+
 def size_of(instance_type: str) -> str | None:
     """The smallest size that means this type, in whatever family; `None` if none does."""
     named = (

@@ -78,7 +78,10 @@ def test_a_template_without_a_system_gets_the_usual_one(terms):
 
 
 def test_an_order_as_usual_has_little_to_note(terms):
-    assert notes(terms) == "its root disk has 28 GB, not 20, for memory in hibernation"
+    assert notes(terms) == (
+        "its root disk has 52 GB, not 20, for memory in hibernation, enough for a resize up to "
+        "t3.2xlarge"
+    )
     assert notes(terms, hibernation=False) == ""
     assert "workspaces on this computer" in notes(terms, hibernation=False, restart=True)
     gpu = template(family="gpu")
@@ -252,6 +255,22 @@ def test_other_resizes_are_fine(terms):
     assert terms.resize(old, machine_type("t3.small")) == ()
     spot = workspace(spot=True)
     assert terms.resize(spot, machine_type(spot.instance_type)) == ()
+
+
+@pytest.mark.parametrize("family", ["general", "compute", "memory", "gpu"])
+@pytest.mark.parametrize("small", ["XS", "M"])
+def test_what_was_launched_as_usual_can_become_every_larger_size(terms, family, small):
+    """Its root disk has room for the memory of the largest that hibernates."""
+    of, kind = template(family=family), machine_type(None, small, family)
+    sleeps = terms.hibernates(kind, of, order())
+    disk = terms.root_gb(kind, of, order())
+    it = workspace(recipe=of, instance_type=kind.name, hibernation=sleeps, root_gb=disk)
+    for size in ("M", "L", "XL"):
+        terms.resize(it, machine_type(None, size, family))
+
+
+def test_a_type_of_ones_own_has_room_for_its_own_memory(terms):
+    assert terms.root_gb(machine_type("c6i.xlarge"), template(), order()) == 28
 
 
 def test_a_resize_that_ec2_may_refuse_says_what_happens_then(terms):

@@ -9,7 +9,7 @@ from hashlib import sha512
 import msgspec
 
 from prism.catalog.model import MachineType
-from prism.catalog.plan import TYPES
+from prism.catalog.plan import TYPES, sizes_with
 from prism.errors import ValidationFailed
 from prism.kit.money import Micros
 from prism.providers.aws.cloudinit.document import render
@@ -100,11 +100,15 @@ class AwsTerms:
         return self._sleepless(kind, template, order) is None
 
     def root_gb(self, kind: MachineType, template: Template, order: Launch) -> int:
-        """As was asked; else as the template says, with room for the memory where it sleeps."""
+        """As was asked; else as the template says, with room for the memory where it sleeps.
+
+        The room is for each size that it may be resized to: EC2's disks grow, but only now and
+        then, and a system that has no room for its memory does not hibernate.
+        """
         if (asked := order.storage.ebs_volume_size) is not None:
             return asked
         sleeps = order.hibernation and self.hibernates(kind, template, order)
-        return template.root_gb + (kind.memory_gib if sleeps else 0)
+        return template.root_gb + (_largest(kind, template).memory_gib if sleeps else 0)
 
     def price(
         self, kind: MachineType, spot: bool, unlimited: bool = False
@@ -145,7 +149,9 @@ class AwsTerms:
             yield f"it cannot hibernate, only stop: {why}"
         disk, usual = self.root_gb(kind, template, order), template.root_gb
         if order.storage.ebs_volume_size is None and disk > usual:
-            yield f"its root disk has {disk} GB, not {usual}, for memory in hibernation"
+            of = _largest(kind, template).name
+            room = "" if of == kind.name else f", enough for a resize up to {of}"
+            yield f"its root disk has {disk} GB, not {usual}, for memory in hibernation{room}"
         if order.restart:
             yield "`--restart` does something for workspaces on this computer only"
         yield from _credits(kind, order)
@@ -194,6 +200,13 @@ def _no_memory_kept(kind: MachineType, disk_gb: int | None) -> str | None:
     if disk_gb is not None and disk_gb < needed:
         return f"a root disk of {disk_gb} GB is too small, {kind.name} needs {needed}"
     return None
+
+
+def _largest(kind: MachineType, template: Template) -> MachineType:
+    """The size with the most memory that a machine of this kind may become and hibernate as."""
+    sizes = sizes_with(kind, template.family)
+    fit = [it for it in sizes if it.hibernates and it.memory_gib < MOST_RAM]
+    return max([kind, *fit], key=lambda it: it.memory_gib)
 
 
 def _credits(kind: MachineType, order: Launch) -> Iterator[str]:

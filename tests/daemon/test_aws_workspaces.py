@@ -1,0 +1,54 @@
+"""Workspaces on AWS by HTTP: what they wait for is said, and a usual one can be resized up."""
+
+import pytest
+
+from aws_double.rulebook import build
+from tests.conftest import Http
+from tests.recovery.conftest import Desk
+from tests.recovery.test_generation_aws import AwsWorld
+
+
+@pytest.fixture
+def world(silent, tmp_path):
+    it = AwsWorld(silent, tmp_path, Desk)
+    yield it
+    it.end()
+
+
+@pytest.mark.parametrize("retypes", [True, False])
+def test_a_workspace_launched_as_usual_is_resized_up_and_sleeps(world, retypes):
+    """Or stays what it was where EC2 keeps the type of what may hibernate, and says so."""
+    world.start().aws.rules = build({"retypes": retypes})
+    world.launch("mine")
+    world.desk.post("instances/mine/stop", 200)
+    world.until(lambda: world.desk.states()["mine"] == "stopped")
+    before = world.desk.get("instances/mine")["instance_type"]
+    world.desk.post("instances/mine/resize", 200, size="XL")
+    machine = lambda: world.aws.machines("us-east-1")[0]["type"]  # noqa: E731
+    if not retypes:
+        world.until(lambda: world.desk.get("instances/mine")["failure"])
+        shown = world.desk.get("instances/mine")
+        assert (shown["instance_type"], machine()) == (before, before)
+        assert f"It stays {before}" in shown["failure"]["message"]
+        return
+    world.until(lambda: machine() == "t3.2xlarge")
+    world.desk.post("instances/mine/start", 200)
+    world.until(lambda: world.desk.states()["mine"] == "running")
+    world.desk.post("instances/mine/hibernate", 200)
+    world.until(lambda: world.desk.states()["mine"] == "hibernated")
+
+
+def test_a_launch_that_aws_does_not_answer_says_so_until_it_does(world):
+    rules = world.start().aws.rules
+    world.settle(2)
+    world.aws.fault(action="RunInstances", do="drop", times=None)
+    answer = Http(world.house.app).launch("mine", size="S", template="Plain Shell")
+    assert answer.status_code == 201, answer.text
+    world.until(lambda: any(it.action == "RunInstances" for it in world.aws.calls))
+    [listed] = world.desk.get("instances")
+    shown = world.desk.get("instances/mine")
+    assert listed["waiting"] == shown["waiting"]
+    assert shown["waiting"].startswith("AWS has not answered ec2:RunInstances since ")
+    world.aws.rules = rules
+    world.until(lambda: world.desk.states()["mine"] == "running")
+    assert world.desk.get("instances/mine")["waiting"] is None
