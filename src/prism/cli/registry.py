@@ -172,6 +172,7 @@ OPTIONS = {
     "--json": "print the answer as JSON",
     "--yes": "do not ask",
     "--no-wait": "do not wait until it is done",
+    "--verbose": "print all that is known of a failure",
 }  # of every command, before or after it
 
 

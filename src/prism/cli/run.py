@@ -7,7 +7,7 @@ import sys
 
 from prism.cli.clean_output import clean_streams
 from prism.cli.registry import overview, verbs_of
-from prism.cli.terminal import complain
+from prism.cli.terminal import TOLD_ALL, complain
 from prism.cli.words import Help, Usage, find, parser
 from prism.client.faults import DaemonUnreachable
 from prism.errors import Problem
@@ -45,4 +45,6 @@ def run(words: Sequence[str]) -> int:
 def _run(words: Sequence[str]) -> None:
     command, rest = find(words)
     asked = parser(command).parse_all(rest)
+    if asked.verbose:
+        TOLD_ALL.append("--verbose")
     asked.run(asked)

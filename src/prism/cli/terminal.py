@@ -7,6 +7,7 @@ import os
 import sys
 
 from prism.cli.clean_output import control, escaped
+from prism.cli.failure_text import brief
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 COLOURS = {"red": "31;1", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 GAP = "  "
+TOLD_ALL: list[str] = []  # not empty: failures are printed whole, as `--verbose` wants
 NARROWEST = 8  # a column never gets narrower than this
 
 
@@ -94,7 +96,9 @@ def say(text: str) -> None:
 
 
 def complain(message: str, details: str = "", hint: str = "") -> None:
-    """`error: …` and `hint: …`."""
+    """`error: …` and `hint: …`; in short, unless `--verbose` was said."""
+    if not TOLD_ALL:
+        message, details, hint = brief(message, details, hint)
     lines = [f"{painted('error:', 'red', sys.stderr)} {message}"]
     if details and details != message:
         lines.append(f"  {details}")

@@ -1,0 +1,40 @@
+"""What of a failure is printed: the lines that matter; all of it with `--verbose`."""
+
+from __future__ import annotations
+
+LONGEST = 240  # characters of a line that nobody asked to see whole
+WORDS = ("Its last words: ", "The last words: ", "its last words: ")
+WHOLE = "see all of it with `--verbose`"
+
+
+def brief(message: str, details: str, hint: str) -> tuple[str, str, str]:
+    """A failure in three lines: what failed, the end of what the program said, and what to do.
+
+    What is left out is named in the hint.
+    """
+    head, words = _parted(message)
+    shown = (_start(head), _end(words) if words else _start(details), hint)
+    whole = shown[0] == message and shown[1] == details
+    if whole or (words and not details and len(words) <= LONGEST):
+        return shown
+    return (*shown[:2], f"{hint}; {WHOLE}" if hint else WHOLE.capitalize())
+
+
+def _parted(message: str) -> tuple[str, str]:
+    """A message, and the program's own words that it quotes at its end."""
+    for mark in WORDS:
+        head, found, words = message.partition(mark)
+        if found:
+            return head.rstrip(" ;"), words.strip()
+    return message, ""
+
+
+def _start(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
+
+
+def _end(text: str) -> str:
+    """The end of what was said, where a program says why; from the beginning of a word."""
+    if len(text) <= LONGEST:
+        return text
+    return "…" + text[-LONGEST:].partition(" ")[2]

@@ -1,0 +1,52 @@
+"""Failures in the lines that matter."""
+
+import pytest
+
+from prism.cli.failure_text import LONGEST, WHOLE, brief
+from tests.cli.shown import launched, workspace
+
+SAID = " ".join(f"Traceback line {n} of a long story" for n in range(40))
+WHY = f"service lab: it ended with exit code 1. Its last words: {SAID} ModuleNotFoundError: foo"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("mine is stopped", "", "Start it: `prism start mine`"),
+        ("it failed", "a reason", ""),
+    ],
+)
+def test_what_is_short_is_printed_as_it_is(said):
+    assert brief(*said) == said
+
+
+def test_the_end_of_the_last_words_is_kept():
+    message, details, hint = brief(f"mine is failed: {WHY}", "SERVICE_FAILED", "Try again")
+    assert message == "mine is failed: service lab: it ended with exit code 1."
+    assert details.startswith("…")
+    assert details.endswith("ModuleNotFoundError: foo")
+    assert len(details) <= LONGEST + 1
+    assert hint == f"Try again; {WHOLE}"
+
+
+def test_a_long_reason_is_cut_and_says_so():
+    message, _, hint = brief("x" * 1000, "", "")
+    assert len(message) == LONGEST
+    assert hint == WHOLE.capitalize()
+
+
+def test_a_failed_launch_prints_three_lines_and_all_with_verbose(prism, server):
+    server.on("POST /instances/launch", launched())
+    failure = {"code": "SERVICE_FAILED", "message": WHY}
+    server.on("GET /instances/mine", workspace("mine", "failed", failure=failure))
+    short = prism("launch", "a", "mine")
+    assert short.returncode == 1
+    error, details, hint = short.stderr.strip().splitlines()[-3:]
+    assert error == "error: mine is failed: service lab: it ended with exit code 1."
+    assert details.endswith("ModuleNotFoundError: foo")
+    assert "Traceback line 1 " not in short.stderr
+    assert hint.startswith("hint: Try again: `prism start mine`")
+    assert "`--verbose`" in hint
+    whole = prism("--verbose", "launch", "a", "mine").stderr
+    assert SAID in whole
+    assert "`--verbose`" not in whole
