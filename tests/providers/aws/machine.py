@@ -77,9 +77,13 @@ class Sshd:
             f"Subsystem sftp {self.files}\n"
             f"SetEnv PATH={self.bin}:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin\n"
         )
-        argv = [SSHD, "-D", "-f", config, "-E", self.folder / "log"]
+        argv = [*self.within(), SSHD, "-D", "-f", config, "-E", self.folder / "log"]
         self.process = subprocess.Popen(argv, start_new_session=True)
         eventually(self._listens)
+
+    def within(self):
+        """What starts the server where it lives."""
+        return []
 
     def stop(self):
         """It is gone, with all who had come in."""
@@ -119,6 +123,40 @@ class Sshd:
             return one.connect_ex(("127.0.0.1", self.port)) == 0
 
 
+ACCOUNTS = {"ubuntu": 2001, "researcher": 2002}
+
+
+class ShutHomes(Sshd):
+    """A machine of two accounts that may not enter each other's home, as on Ubuntu (0750)."""
+
+    def within(self):
+        """Mounts of its own, with the accounts, their homes and the key in both."""
+        for name, line in (
+            ("passwd", "{0}:x:{1}:{1}::/home/{0}:/bin/bash"),
+            ("group", "{0}:x:{1}:"),
+        ):
+            own = [line.format(*it) for it in ACCOUNTS.items()]
+            lines = [Path("/etc", name).read_text().rstrip("\n"), *own]
+            (self.folder / name).write_text("\n".join(lines) + "\n")
+        self.config("AuthorizedKeysFile .ssh/authorized_keys")
+        steps = [f"mount --bind {self.folder}/{it} /etc/{it}" for it in ("passwd", "group")]
+        steps.append("mount -t tmpfs -o mode=755 tmpfs /home")
+        for name, id in ACCOUNTS.items():
+            of = f"-o {id} -g {id}"
+            steps.append(f"install -d -m 0750 {of} /home/{name}")
+            steps.append(f"install -d -m 0700 {of} /home/{name}/.ssh")
+            authorized = f"/home/{name}/.ssh/authorized_keys"
+            steps.append(f"install -m 0600 {of} {self.folder}/authorized {authorized}")
+        steps.append('exec "$@"')
+        own = ["unshare", "--mount", "--propagation", "private"]
+        return [*own, "sh", "-ec", "\n".join(steps), "sh"]
+
+    def config(self, line):
+        """Say something that counts before what is said otherwise."""
+        file = self.folder / "config"
+        file.write_text(f"{line}\n{file.read_text()}")
+
+
 class Played:
     """The part of `Cloud` that shows consoles."""
 
@@ -136,7 +174,8 @@ class Played:
 class Seat:
     """A pool with one machine, as the daemon has it."""
 
-    def __init__(self, folder, sshd, **how):
+    def __init__(self, folder, sshd, user=None, **how):
+        self.user = user or getpass.getuser()
         self.folder, self.sshd, self.cloud = folder, sshd, Played()
         self.console = Console(self.cloud)
         self.keys = HostKeys(folder / "hosts", self.console, port=sshd.port)
@@ -157,7 +196,7 @@ class Seat:
             workspace="ws_1",
             name="mine",
             address=address,
-            user=getpass.getuser(),
+            user=self.user,
             key=self.sshd.key,
             boot=name,
         )

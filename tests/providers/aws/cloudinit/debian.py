@@ -56,10 +56,18 @@ def debootstrapped(folder):
     (folder / "etc/cloud/cloud.cfg.d/99-here.cfg").write_text(CLOUD)
     # Nothing of it may listen at this machine's own addresses.
     (folder / "etc/systemd/system/ssh.service").symlink_to("/dev/null")
+    _shut_homes(folder)
     (folder / "etc/machine-id").write_text("")
     for key in (folder / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     return folder
+
+
+def _shut_homes(folder):
+    """Accounts cannot enter each other's home, as on Ubuntu (shadow's login.defs)."""
+    file = folder / "etc/login.defs"
+    kept = [it for it in file.read_text().splitlines() if not it.startswith("HOME_MODE")]
+    file.write_text("\n".join([*kept, "HOME_MODE 0750", ""]))
 
 
 def _trust(folder):

@@ -182,6 +182,9 @@ def accounts_are_right(machine):
         assert machine.run("getent", "shadow", name).split(":")[1].startswith("!")
     for name in ("admin", "researcher"):
         machine.run("runuser", "-u", name, "--", "sudo", "-n", "true")
+        assert machine.run("stat", "-c%a", f"/home/{name}") == "750\n"
+        look = machine.run("runuser", "-u", "guest", "--", "ls", f"/home/{name}", check=False)
+        assert look == ""
     refused = machine.run("runuser", "-u", "guest", "--", "sudo", "-n", "true", check=False)
     assert refused == ""
     assert "not allowed" in machine.run("sudo", "-l", "-U", "guest")
