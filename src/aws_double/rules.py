@@ -48,6 +48,9 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     volume: Annotated[Span, Meta(description="Until a new volume is available.")] = 0
     attaching: Annotated[Span, Meta(description="Until a volume is attached, or detached.")] = 0
     snapshot: Annotated[Span, Meta(description="Until a snapshot or image is complete.")] = 0.2
+    snapshot_again: Annotated[
+        Span, Meta(description="Until a volume can be copied once more after a snapshot of it.")
+    ] = 0
     file_system: Annotated[
         Span, Meta(description="Until a file system or mount target is available, or gone.")
     ] = 0.2
@@ -245,6 +248,7 @@ AWS_TIMES = {
     "volume": [1, 5],
     "attaching": [1, 5],
     "snapshot": [20, 90],
+    "snapshot_again": 15,
     "file_system": [5, 20],
     "profile": [3, 12],
     "marked_for_stop": [20, 120],

@@ -213,6 +213,21 @@ def test_what_comes_of_an_encrypted_volume_is_encrypted(aws, ec2):
     refused("InvalidParameterValue", ec2.create_volume, **restored, Size=9)
 
 
+def test_a_volume_is_copied_once_in_some_seconds(aws, ec2):
+    """SnapshotCreationPerVolumeRateExceeded: wait 15 seconds before the next of that volume.
+
+    Error codes for the Amazon EC2 API
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    """
+    order_rules(aws, times={"snapshot_again": 15})
+    source, other = volume(ec2), volume(ec2)
+    ec2.create_snapshot(VolumeId=source)
+    refused("SnapshotCreationPerVolumeRateExceeded", ec2.create_snapshot, VolumeId=source)
+    ec2.create_snapshot(VolumeId=other)
+    aws.clock.advance(15)
+    ec2.create_snapshot(VolumeId=source)
+
+
 def test_a_snapshot_that_an_image_uses_stays(aws, ec2):
     """InvalidSnapshot.InUse, until the image is deregistered.
 

@@ -52,3 +52,36 @@ def test_a_launch_that_aws_does_not_answer_says_so_until_it_does(world):
     world.aws.rules = rules
     world.until(lambda: world.desk.states()["mine"] == "running")
     assert world.desk.get("instances/mine")["waiting"] is None
+
+
+MARKETPLACE = (
+    "In order to use this AWS Marketplace product you need to accept terms and subscribe."
+)
+FOREIGN = "Not authorized for images: [ami-0123456789abcdef0]"
+
+
+@pytest.mark.parametrize(
+    ("aws_code", "message", "code", "words"),
+    [
+        ("OptInRequired", MARKETPLACE, "MARKETPLACE_TERMS", "AWS Marketplace whose terms"),
+        ("OptInRequired", "You are not subscribed.", "AWS_NOT_SUBSCRIBED", "not signed up"),
+        (
+            "AuthFailure",
+            FOREIGN,
+            "IMAGE_NOT_AUTHORIZED",
+            "may not launch machines from that image",
+        ),
+    ],
+)
+def test_a_launch_that_the_account_lacks_something_for_fails_with_what_that_is(
+    world, aws_code, message, code, words
+):
+    """Not as credentials that are refused, or for want of room: each has a way out of its own."""
+    error = {"code": aws_code, "message": message, "status": 400, "times": None}
+    world.start().aws.fault(action="RunInstances", do="error", **error)
+    answer = Http(world.house.app).launch("mine", size="S", template="Plain Shell")
+    assert answer.status_code == 201, answer.text
+    world.until(lambda: world.desk.states()["mine"] == "failed")
+    failure = world.desk.get("instances/mine")["failure"]
+    assert (failure["code"], words in failure["message"]) == (code, True), failure
+    assert world.aws.machines("us-east-1") == []

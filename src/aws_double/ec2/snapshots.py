@@ -30,6 +30,13 @@ def create_snapshot(call: Call) -> Tree:
     """CreateSnapshot: encrypted if its volume is."""
     world, args = call.world, call.args
     volume = volume_of(world, args["VolumeId"])
+    soonest = world.now - world.span("snapshot_again")
+    if any(it.volume == volume.id and it.made > soonest for it in world.snapshots.values()):
+        raise Refusal(
+            "SnapshotCreationPerVolumeRateExceeded",
+            "The maximum per volume CreateSnapshot request rate has been exceeded. Use an "
+            "increasing or variable sleep interval between requests.",
+        )
     it = Snapshot(
         world.new_id("snap"),
         volume.id,

@@ -53,6 +53,19 @@ def test_who_asks_again_before_ec2_lists_the_first_makes_no_second(place, do):
     assert len(place.every_copy()) == 1
 
 
+def test_two_copies_of_one_volume_within_seconds_are_both_made(place):
+    """EC2 makes one in 15 seconds of a volume, and refuses the next: it is asked for again."""
+    place.aws.rules = build({"times": {"snapshot_again": 15}})
+    source = place.made()
+    place.cloud._sleep = place.pass_time
+    first = place.volumes.snapshot(KEPT, source)
+    second = place.volumes.snapshot(replace(KEPT, key="snapshot_2", name="again"), source)
+    place.pass_time()
+    assert {it["SnapshotId"] for it in place.every_copy()} == {first.id, second.id}
+    asked = [it.outcome for it in place.aws.calls if it.action == "CreateSnapshot"]
+    assert "SnapshotCreationPerVolumeRateExceeded" in asked
+
+
 def test_one_that_was_refused_is_asked_for_at_once(place):
     source = place.made()
     place.aws.fault(action="CreateSnapshot", do="error", code="SnapshotLimitExceeded", status=400)
