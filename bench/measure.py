@@ -9,6 +9,7 @@ from statistics import median
 
 from aws import aws
 from commands import commands
+from copies import copies
 from crowd import crowds
 from gui import gui
 from listeners import listeners
@@ -60,6 +61,7 @@ def ten_thousand(report: Report) -> None:
 
 PARTS: dict[str, Callable[[Report], None]] = {
     "starts": starts,
+    "copies": copies,
     "thousand": thousand,
     "crowds": crowds,
     "ten_thousand": ten_thousand,

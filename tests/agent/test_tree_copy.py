@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from prism.agent import manifest, tree_copy
+from prism.agent.copy_check import CopyCheck
 from prism.agent.safe_paths import Directory
+from prism.agent.tree_copier import TreeCopier
 from tests.agent.test_safe_paths import DEEP, nested
 from tests.waiting import eventually
 
@@ -114,7 +116,7 @@ def test_the_manifest_names_everything_with_its_content(order):
     known = dict(manifest.paths(manifest.load(order["manifest"])))
     assert known.keys() == listed(source).keys()
     assert known["folder/deep/file"].extra == hashlib.sha256(b"text").hexdigest()
-    assert (known["hole"].size, known["hole"].extra, known["fifo"].kind) == (
+    assert (known["hole"].facts.size, known["hole"].extra, known["fifo"].kind) == (
         30_000_003,
         None,
         "fifo",
@@ -136,7 +138,7 @@ def copied_while(order, monkeypatch, change):
     source, target = Path(order["source"]), Path(order["target"])
     target.mkdir()
     with Directory.at(source) as one, Directory.at(target) as other:
-        copier, real, turns = tree_copy.Copier(one, other, Going()), os.scandir, []
+        copier, real, turns = TreeCopier(one, other, Going()), os.scandir, []
 
         def changing(folder):
             turns.append(folder)
@@ -146,7 +148,7 @@ def copied_while(order, monkeypatch, change):
         with monkeypatch.context() as patched:
             patched.setattr(os, "scandir", changing)
             one_moment = copier.run()
-        tree_copy.Finish(copier).run(other)
+        CopyCheck(copier.root).run(other)
     return one_moment
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import stat
+import struct
 from collections.abc import Callable, Iterator
-from typing import Any
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 VERSION = 1
 KINDS = (
@@ -16,45 +18,79 @@ KINDS = (
     (stat.S_ISFIFO, "fifo"),
     (stat.S_ISSOCK, "socket"),
 )
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 DIFFERENCES = 5  # so many are named
+PACKED = struct.Struct("=4Q2q2Q")
+CHANGED = -1  # a time of change that no file has
+UNKNOWN = PACKED.pack(0, 0, 0, 0, 0, CHANGED, 0, 0)
+NONE_BELOW: dict[str, Entry] = {}  # of all that are no folders; nothing is ever put into it
+AT_ONCE = 1000  # entries that are written together
+
+
+class Facts(NamedTuple):
+    """What the system says about a file."""
+
+    device: int
+    inode: int
+    mode: int
+    size: int
+    mtime: int
+    ctime: int
+    uid: int
+    gid: int
 
 
 class Entry:
     """One file, folder or other thing of a tree.
 
     `extra` is the SHA-256 of a file's content, or where a link leads; none where it is not known.
-    `stamp` tells whether it has changed since it was looked at; a manifest does not keep it.
+    `copied_inode` and `blocks` are the number of the copied file and the blocks that it takes.
+    What the system says is kept packed: there are millions of entries, and memory costs time.
     """
 
-    __slots__ = ("below", "extra", "gid", "inode", "kind", "mode", "mtime", "size", "stamp", "uid")
+    __slots__ = ("_packed", "below", "blocks", "copied_inode", "extra", "kind")
 
     def __init__(self, kind: str, found: os.stat_result | None = None) -> None:
         self.kind = kind
-        self.mode = self.uid = self.gid = self.size = self.mtime = self.inode = 0
         self.extra: str | None = None
-        self.stamp: tuple[int, ...] | None = None
-        self.below: dict[str, Entry] = {}
-        if found is not None:
-            self.take(found)
+        self.below: dict[str, Entry] = {} if kind == "folder" else NONE_BELOW
+        self.blocks = self.copied_inode = 0
+        self._packed = UNKNOWN if found is None else _packed(found)
+
+    @classmethod
+    def listed(cls, kind: str, extra: str | None, facts: Facts) -> Entry:
+        """An entry as a manifest lists it."""
+        entry = cls(kind)
+        entry.extra, entry._packed = extra, PACKED.pack(*facts)
+        return entry
+
+    @property
+    def facts(self) -> Facts:
+        """What the system said when it was looked at; a folder has no size."""
+        facts = Facts._make(PACKED.unpack(self._packed))
+        size = 0 if self.kind == "folder" else facts.size
+        return facts._replace(mode=facts.mode & 0o7777, size=size)
 
     def take(self, found: os.stat_result) -> None:
         """Become what was found."""
-        self.mode, self.uid, self.gid = stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
-        self.mtime, self.inode = found.st_mtime_ns, found.st_ino
-        self.size = 0 if self.kind == "folder" else found.st_size
-        self.stamp = _stamp(found)
+        self._packed = _packed(found)
+
+    def shorten(self, size: int) -> None:
+        """Note that less could be read of it, so it has changed since it was looked at."""
+        facts = Facts._make(PACKED.unpack(self._packed))
+        self._packed = PACKED.pack(*facts._replace(size=size, ctime=CHANGED))
 
     def same(self, found: os.stat_result) -> bool:
         """Whether nothing has changed since it was looked at."""
-        return self.stamp == _stamp(found)
+        return self._packed == _packed(found)
 
     @property
-    def facts(self) -> list[Any]:
+    def compared(self) -> list[Any]:
         """What a copy must have in common with what it is a copy of."""
-        owner = (self.uid, self.gid)
+        facts = self.facts
         if self.kind == "link":
-            return [self.kind, *owner, self.mtime]
-        return [self.kind, self.mode, *owner, self.size, self.mtime]
+            return [self.kind, facts.uid, facts.gid, facts.mtime]
+        return [self.kind, facts.mode, facts.uid, facts.gid, facts.size, facts.mtime]
 
 
 def kind_of(mode: int) -> str:
@@ -85,13 +121,14 @@ def paths(root: Entry) -> Iterator[tuple[str, Entry]]:
 
 def save(path: str, root: Entry, **more: Any) -> None:
     """Write a manifest."""
-    listed = [
-        (depth, name, it.kind, it.mode, it.uid, it.gid, it.size, it.mtime, it.extra)
-        for depth, name, it in [(0, "", root), *entries(root)]
-    ]
-    text = json.dumps({"version": VERSION, **more, "entries": listed}, separators=(",", ":"))
+    head = json.dumps({"version": VERSION, **more, "entries": None}, separators=(",", ":"))
+    every, separator = chain([(0, "", root)], entries(root)), "["
     with open(f"{path}.new", "w", encoding="ascii") as file:
-        file.write(text)
+        file.write(head.removesuffix("null}"))
+        while listed := [_listed(*it) for it in islice(every, AT_ONCE)]:
+            file.write(separator + json.dumps(listed, separators=(",", ":"))[1:-1])
+            separator = ","
+        file.write("]}")
         file.flush()
         os.fsync(file.fileno())
     os.replace(f"{path}.new", path)
@@ -105,9 +142,8 @@ def load(path: str) -> Entry:
         raise ValueError("this is no manifest that this version can read")
     way: list[Entry] = []
     for depth, name, kind, *numbers, extra in said["entries"]:
-        entry = Entry(kind)
-        entry.mode, entry.uid, entry.gid, entry.size, entry.mtime = numbers
-        entry.extra = extra
+        mode, uid, gid, size, mtime = numbers
+        entry = Entry.listed(kind, extra, Facts(0, 0, mode, size, mtime, CHANGED, uid, gid))
         way[depth:] = [entry]
         if depth:
             way[depth - 1].below[name] = entry
@@ -124,7 +160,7 @@ def differences(expected: Entry, found: Entry) -> list[str]:
         other = there.pop(path, None)
         if other is None:
             wrong.append(f"{path} is missing")
-        elif other.facts != entry.facts:
+        elif other.compared != entry.compared:
             wrong.append(f"{path} is not as it was: {_changed(entry, other)}")
         elif entry.extra and other.extra and entry.extra != other.extra:
             wrong.append(f"{path} has another content")
@@ -134,47 +170,67 @@ def differences(expected: Entry, found: Entry) -> list[str]:
 def visit(
     root: int,
     entry: Entry,
-    each: Callable[[int, str, Entry], None],
+    enter: Callable[[int, Entry], None],
     leave: Callable[[int, Entry], None] = lambda *_: None,
 ) -> None:
-    """Go through a tree that nobody else changes, by the entries it should have.
+    """Go through the folders of a tree that nobody else changes, by those it should have.
 
-    `each` gets the open folder that an entry is in; `leave` a folder after all that it holds.
+    `enter` and `leave` get each open folder, before and after all the folders in it.
     """
-    current = os.dup(root)
-    stack = [(entry, iter(entry.below.items()))]
+    current = os.open(".", FOLDER, dir_fd=root)  # anew, since btrfs lists what was there then
+    stack: list[tuple[Entry, list[tuple[str, Entry]]]] = []
     try:
+        enter(current, entry)
+        stack.append((entry, _folders(entry)))
         while stack:
             folder, rest = stack[-1]
-            if (found := next(rest, None)) is None:
+            if rest:
+                name, child = rest.pop()
+                current = _moved(current, name)
+                enter(current, child)
+                stack.append((child, _folders(child)))
+            else:
                 leave(current, folder)
                 stack.pop()
                 current = _moved(current, "..") if stack else current
-                continue
-            name, child = found
-            each(current, name, child)
-            if child.kind == "folder":
-                current = _moved(current, name)
-                stack.append((child, iter(child.below.items())))
     finally:
         os.close(current)
 
 
+def _folders(entry: Entry) -> list[tuple[str, Entry]]:
+    return [(name, it) for name, it in entry.below.items() if it.kind == "folder"]
+
+
 def _moved(folder: int, name: str) -> int:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    found = os.open(name, flags, dir_fd=folder)
+    found = os.open(name, FOLDER, dir_fd=folder)
     os.close(folder)
     return found
 
 
-def _stamp(found: os.stat_result) -> tuple[int, ...]:
-    which = (found.st_dev, found.st_ino, found.st_mode, found.st_size)
-    return (*which, found.st_mtime_ns, found.st_ctime_ns)
+def _packed(found: os.stat_result) -> bytes:
+    return PACKED.pack(
+        found.st_dev,
+        found.st_ino,
+        found.st_mode,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        found.st_uid,
+        found.st_gid,
+    )
+
+
+def _listed(depth: int, name: str, entry: Entry) -> tuple[Any, ...]:
+    """An entry as a manifest lists it."""
+    _, _, mode, size, mtime, _, uid, gid = PACKED.unpack(entry._packed)
+    size = 0 if entry.kind == "folder" else size
+    return (depth, name, entry.kind, mode & 0o7777, uid, gid, size, mtime, entry.extra)
 
 
 def _changed(entry: Entry, other: Entry) -> str:
     if entry.kind != other.kind:
         return f"a {other.kind} instead of a {entry.kind}"
-    if entry.size != other.size:
-        return f"{other.size} bytes instead of {entry.size}"
-    return "another time" if entry.mtime != other.mtime else "another mode or owner"
+    was, now = entry.facts, other.facts
+    if was.size != now.size:
+        return f"{now.size} bytes instead of {was.size}"
+    return "another time" if was.mtime != now.mtime else "another mode or owner"

@@ -1,0 +1,78 @@
+"""Compares a finished copy of a tree with what was read, and completes its folders."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from prism.agent.file_copy import StopRequest, TreeCopyFailed, TreeCopyStopped
+from prism.agent.manifest import Entry, kind_of, paths, visit
+from prism.agent.safe_paths import Directory
+from prism.agent.tree_copier import READ
+
+
+class CopyCheck:
+    """Compares each entry of a copy with what was read, and counts what the copy takes.
+
+    Each file was compared by its descriptor when it was written (`FileCopier.copy`). So its name
+    has only to lead to that file, which the listing of its folder says without a call for each.
+    """
+
+    def __init__(self, root: Entry) -> None:
+        self._root, self._is_root = root, os.geteuid() == 0
+        self.used, self.is_hashed = 0, True
+
+    def run(self, target: Directory) -> None:
+        """Raises `TreeCopyFailed` with the first thing that is not as it was read."""
+        visit(target.fileno(), self._root, self._compare_folder, self._leave)
+
+    def _compare_folder(self, folder: int, entry: Entry) -> None:
+        with os.scandir(folder) as listing:
+            there = {found.name: found for found in listing}
+        for name, child in entry.below.items():
+            if (found := there.pop(name, None)) is None:
+                raise TreeCopyFailed(f"{name} is missing in the copy")
+            if child.kind == "file" and found.inode() == child.copied_inode:
+                self.used += child.blocks * 512
+                self.is_hashed = self.is_hashed and child.extra is not None
+            elif child.kind != "folder" or not found.is_dir(follow_symlinks=False):
+                self._compare(folder, name, child)
+        for name in there:
+            raise TreeCopyFailed(f"{name} is in the copy and was not read")
+
+    def _compare(self, folder: int, name: str, entry: Entry) -> None:
+        """Compare what is no regular file, or is listed by another number than it is opened by."""
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        self.used += (entry.blocks if entry.kind == "file" else found.st_blocks) * 512
+        self.is_hashed = self.is_hashed and (entry.kind != "file" or entry.extra is not None)
+        kind = kind_of(found.st_mode)
+        read, copied = entry.facts, Entry(kind, found).facts
+        same = (
+            kind == entry.kind
+            and (copied.size, copied.mtime) == (read.size, read.mtime)
+            and (kind == "link" or copied.mode == read.mode)
+            and (kind != "link" or os.readlink(name, dir_fd=folder) == entry.extra)
+            and (not self._is_root or (copied.uid, copied.gid) == (read.uid, read.gid))
+        )
+        if not same:
+            raise TreeCopyFailed(f"{name} is not in the copy as it was read")
+
+    def _leave(self, folder: int, entry: Entry) -> None:
+        found = os.fstat(folder)
+        self.used += found.st_blocks * 512
+        facts = entry.facts
+        if self._is_root and (found.st_uid, found.st_gid) != (facts.uid, facts.gid):
+            os.fchown(folder, facts.uid, facts.gid)
+        os.fchmod(folder, facts.mode)
+        os.utime(folder, ns=(facts.mtime, facts.mtime))
+
+
+def hash_files(tree: Directory, expected: Entry | None, root: Entry, stop: StopRequest) -> None:
+    """Read what has no hash yet; with a manifest, only what that knows the hash of."""
+    wanted = {path: it.extra for path, it in paths(expected)} if expected else {}
+    for path, entry in paths(root):
+        if stop.asked:
+            raise TreeCopyStopped
+        if entry.kind == "file" and not entry.extra and (expected is None or wanted.get(path)):
+            with os.fdopen(tree.open(path, READ), "rb") as file:
+                entry.extra = hashlib.file_digest(file, "sha256").hexdigest()

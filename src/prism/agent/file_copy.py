@@ -1,0 +1,174 @@
+"""Copies what one open file holds, with its attributes, to another open file."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+
+from prism.agent.manifest import Entry
+
+FICLONE = 0x40049409
+SMALL = 1 << 18  # a file up to this size is read at once, and hashed
+PIECE = 1 << 26
+NO_CLONES = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
+HAS_ATTRIBUTES = hasattr(os, "listxattr")
+HAS_COPY_FILE_RANGE = hasattr(os, "copy_file_range")
+
+
+class TreeCopyFailed(Exception):
+    """The tree cannot be copied; the message is for people."""
+
+
+class TreeCopyStopped(Exception):
+    """The daemon has ended, or wants no copy any more."""
+
+
+class StopRequest:
+    """Set when standard input ends, or on SIGTERM."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGTERM, lambda *_: self._ask())
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self) -> None:
+        with suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        self._ask()
+
+    def _ask(self) -> None:
+        self.asked = True
+
+
+class FileCopier:
+    """Copies files, and remembers what their file systems can do."""
+
+    def __init__(self, stop: StopRequest) -> None:
+        self._stop = stop
+        self._clones = sys.platform == "linux"
+        self._is_root = os.geteuid() == 0
+        self._owner = (os.geteuid(), os.getegid())
+
+    def copy(self, source: int, target: int, found: os.stat_result, entry: Entry) -> bool:
+        """Copy content and attributes; whether the copy is now what was read.
+
+        `found` is what `source` is; the entry notes what the copy is.
+        """
+        size = found.st_size
+        if size and self._clones and self._is_cloned(source, target):
+            size = os.fstat(target).st_size
+        elif size <= SMALL:
+            content = os.read(source, size)
+            if content:
+                _write(target, content)
+            size, entry.extra = len(content), hashlib.sha256(content).hexdigest()
+        else:
+            self._copy_extents(source, target, found)
+            size = os.fstat(target).st_size
+        if size != found.st_size:
+            entry.shorten(size)
+        if HAS_ATTRIBUTES and (names := _attributes(source)):
+            _copy_attributes(source, target, names)
+        mode, mtime = found.st_mode & 0o7777, found.st_mtime_ns
+        is_mine = not self._is_root or (found.st_uid, found.st_gid) == self._owner
+        if mode & 0o7000 or not is_mine:
+            self._set_owner_and_mode(target, found)
+        os.utime(target, ns=(mtime, mtime))
+        copied = os.fstat(target)
+        entry.copied_inode, entry.blocks = copied.st_ino, copied.st_blocks
+        return (
+            copied.st_size == size
+            and copied.st_mtime_ns == mtime
+            and copied.st_mode & 0o7777 == mode
+            and (
+                not self._is_root or (copied.st_uid, copied.st_gid) == (found.st_uid, found.st_gid)
+            )
+        )
+
+    def _is_cloned(self, source: int, target: int) -> bool:
+        try:
+            fcntl.ioctl(target, FICLONE, source)
+        except OSError as error:
+            if error.errno not in NO_CLONES:
+                raise
+            self._clones = False
+        return self._clones
+
+    def _copy_extents(self, source: int, target: int, found: os.stat_result) -> None:
+        """Copy the data of a long file, and leave its holes out."""
+        end = found.st_size
+        sparse = found.st_blocks * 512 < end
+        place = 0
+        while place < end:
+            begin, until = _extent(source, place, end) if sparse else (place, end)
+            while begin < until:
+                if self._stop.asked:
+                    raise TreeCopyStopped
+                count = _copy_range(source, target, begin, min(until - begin, PIECE))
+                if not count:
+                    break  # it has become shorter, which the next pass sees
+                begin += count
+            place = until
+        if sparse:
+            os.ftruncate(target, end)
+
+    def _set_owner_and_mode(self, target: int, found: os.stat_result) -> None:
+        if self._is_root:
+            os.fchown(target, found.st_uid, found.st_gid)
+        os.fchmod(target, found.st_mode & 0o7777)
+
+
+def _extent(file: int, place: int, end: int) -> tuple[int, int]:
+    """Where data begins from there on, and where it ends."""
+    try:
+        begin = os.lseek(file, place, os.SEEK_DATA)
+        return begin, min(end, os.lseek(file, begin, os.SEEK_HOLE))
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # nothing but a hole
+            return end, end
+        return place, end
+
+
+def _copy_range(source: int, target: int, place: int, count: int) -> int:
+    """Copy a piece; within the kernel where it can."""
+    if HAS_COPY_FILE_RANGE:
+        try:
+            return os.copy_file_range(source, target, count, place, place)
+        except OSError as error:
+            if error.errno not in NO_CLONES:
+                raise
+    content = os.pread(source, min(count, 1 << 20), place)
+    os.lseek(target, place, os.SEEK_SET)
+    _write(target, content)
+    return len(content)
+
+
+def _write(target: int, content: bytes) -> None:
+    done = os.write(target, content)
+    while done < len(content):
+        done += os.write(target, memoryview(content)[done:])
+
+
+def _attributes(source: int) -> list[str]:
+    try:
+        return os.listxattr(source)
+    except OSError:  # its file system has none
+        return []
+
+
+def _copy_attributes(source: int, target: int, names: list[str]) -> None:
+    """Copy extended attributes, as far as the target can have them."""
+    for name in names:
+        with suppress(PermissionError, FileNotFoundError):
+            try:
+                os.setxattr(target, name, os.getxattr(source, name))
+            except OSError as error:
+                if error.errno not in {errno.EOPNOTSUPP, errno.ENODATA}:
+                    raise

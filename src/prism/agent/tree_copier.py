@@ -1,0 +1,299 @@
+"""Copies a tree that programs may be changing, in passes, until one finds nothing different.
+
+Every file is reached by descriptors, without following a symlink (`safe_paths.py`). When a pass
+finds all as it was copied, the copy is of the moment between that pass and the one before.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from prism.agent.file_copy import FileCopier, StopRequest, TreeCopyFailed, TreeCopyStopped
+from prism.agent.manifest import Entry, kind_of
+from prism.agent.safe_paths import FOLDER, LINK, Directory, identity
+
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+PASSES = 4  # the first, and how often what was different is copied again
+PASSES_HELD = 2  # while machines are held still: what is different, and that nothing is
+KEPT_OPEN = 100  # folders on the way down; those above are opened again on the way up
+RECENT = 20_000_000  # ns; what changed so lately may change again and keep its times
+WAITS = 50  # how often a pass waits for that
+FULL = {errno.ENOSPC, errno.EDQUOT}
+GONE = {errno.ENOENT, errno.ESTALE, *LINK}
+MADE_ANEW = {"fifo": stat.S_IFIFO, "socket": stat.S_IFSOCK}
+
+
+class _Level:
+    """A folder on the way: open in the source and in the target."""
+
+    __slots__ = ("entry", "inside", "source", "source_identity", "target", "target_identity")
+
+    def __init__(self, source: int, target: int, entry: Entry) -> None:
+        self.source, self.target, self.entry = source, target, entry
+        self.source_identity = identity(os.fstat(source))
+        self.target_identity = identity(os.fstat(target))
+        self.inside: list[str] = []  # folders that are still to be entered
+
+    def close(self) -> None:
+        if self.source >= 0:
+            os.close(self.source)
+            os.close(self.target)
+            self.source = self.target = -1
+
+
+class TreeCopier:
+    """Makes a target what a source is."""
+
+    def __init__(
+        self, source: Directory, target: Directory, stop: StopRequest, omitted: str = ""
+    ) -> None:
+        """What leads from `volumes` to a path that begins with `omitted` is not copied."""
+        self._omitted = omitted
+        self._source, self._target, self._stop = source, target, stop
+        self.files = FileCopier(stop)
+        self._linked: dict[int, tuple[tuple[str, ...], Any, Entry]] = {}
+        self._path: list[str] = []
+        self._is_root = os.geteuid() == 0
+        self._owner = (os.geteuid(), os.getegid())
+        self.changes = 0
+        self._again, self._patience, self._recent = False, 0, 0
+        self.left_out: set[str] = set()
+        self.root = Entry("folder")
+
+    def run(self, machines: Sequence[str] = ()) -> bool:
+        """Copy everything; whether all of it is of one moment.
+
+        Where what changes does not rest, these machines are held still for what is left to copy.
+        """
+        if self._is_complete(PASSES) or not machines:
+            return not self.changes
+        from prism.agent.pause import Held  # noqa: PLC0415  most copies need it not
+
+        with Held(machines) as are_still:
+            return are_still and self._is_complete(PASSES_HELD)
+
+    def _is_complete(self, passes: int) -> bool:
+        """Go through it so often; whether the last time found all as it had been copied."""
+        for _ in range(passes):
+            self.changes, self._patience = 0, WAITS
+            self._through()
+            if self._again and not self.changes:
+                return True
+            self._again = True
+        return False
+
+    def _through(self) -> None:
+        """Compare the source with what was copied, and copy what is different."""
+        self._path = []
+        # Opened anew: btrfs lists only what was there when a folder was opened.
+        source = os.open(".", FOLDER, dir_fd=self._source.fileno())
+        top = _Level(source, os.dup(self._target.fileno()), self.root)
+        levels = [top]
+        try:
+            self._look(self.root, top.source)
+            self._fill(top)
+            while levels:
+                if self._stop.asked:
+                    raise TreeCopyStopped
+                if levels[-1].inside:
+                    self._descend(levels, levels[-1].inside.pop())
+                else:
+                    self._ascend(levels)
+        finally:
+            for level in levels:
+                level.close()
+
+    def _descend(self, levels: list[_Level], name: str) -> None:
+        level = levels[-1]
+        entry = level.entry.below[name]
+        try:
+            source = os.open(name, FOLDER, dir_fd=level.source)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            self._drop(level, name)
+            return
+        target = os.open(name, FOLDER, dir_fd=level.target)
+        self._look(entry, source)
+        levels.append(_Level(source, target, entry))
+        self._path.append(name)
+        if len(levels) > KEPT_OPEN:
+            levels[-KEPT_OPEN].close()
+        self._fill(levels[-1])
+
+    def _look(self, entry: Entry, folder: int) -> None:
+        """Note what a folder is before it is listed, and whether that has changed."""
+        if not entry.same(found := self._settled(folder)):
+            self.changes += 1
+            entry.take(found)
+
+    def _settled(self, file: int) -> os.stat_result:
+        """What a file or folder is, once it has not changed for a moment.
+
+        Times are only as fine as the kernel's clock: two changes within one tick look like one.
+        """
+        found = os.fstat(file)
+        rest = RECENT - (time.time_ns() - found.st_ctime_ns)
+        if 0 < rest <= RECENT and self._patience:
+            self._patience -= 1
+            time.sleep(rest / 1e9)
+            found = os.fstat(file)
+        return found
+
+    def _ascend(self, levels: list[_Level]) -> None:
+        level = levels.pop()
+        if levels and levels[-1].source < 0:
+            above = levels[-1]
+            above.source = self._above(level.source, above.source_identity)
+            above.target = self._above(level.target, above.target_identity)
+        if self._path:
+            self._path.pop()
+        level.close()
+
+    def _above(self, folder: int, expected: Any) -> int:
+        found = os.open("..", FOLDER, dir_fd=folder)
+        if identity(os.fstat(found)) != expected:
+            os.close(found)
+            raise TreeCopyFailed("a program moved folders while they were copied")
+        return found
+
+    def _fill(self, level: _Level) -> None:
+        """Copy what is no folder, and note which folders there are."""
+        known = level.entry.below
+        self._recent = time.time_ns() - RECENT
+        with os.scandir(level.source) as listing:
+            found = list(listing)
+        if known:
+            for name in known.keys() - {it.name for it in found}:
+                self._drop(level, name)
+        for it in found:
+            if self._stop.asked:
+                raise TreeCopyStopped
+            try:
+                if (entry := known.get(it.name)) is None or not self._is_same(level, it, entry):
+                    self._add(level, it)
+            except OSError as error:
+                if error.errno not in GONE:
+                    path = "/".join([*self._path, it.name])
+                    raise TreeCopyFailed(message_of(error, path)) from error
+                self._drop(level, it.name)
+
+    def _is_same(self, level: _Level, listed: os.DirEntry[str], entry: Entry) -> bool:
+        """Whether an entry is as it was copied; else it is taken away, to be copied again."""
+        found = listed.stat(follow_symlinks=False)  # relative to the open folder
+        if entry.kind != "folder":
+            if entry.same(found):
+                return True
+        elif stat.S_ISDIR(found.st_mode) and entry.facts.inode == found.st_ino:
+            level.inside.append(listed.name)
+            return True
+        self._drop(level, listed.name)
+        return False
+
+    def _drop(self, level: _Level, name: str) -> None:
+        """It was there and is there no more, or is another one."""
+        self.changes += 1
+        level.entry.below.pop(name, None)
+        Directory(level.target).remove(name)
+
+    def _add(self, level: _Level, listed: os.DirEntry[str]) -> None:
+        """Copy an entry; a listing says what it is, and whoever opens it what it has become."""
+        name = listed.name
+        if listed.is_file(follow_symlinks=False):
+            self.changes += 1
+            level.entry.below[name] = self._file(level, name)
+        elif listed.is_dir(follow_symlinks=False):
+            self.changes += 1
+            os.mkdir(name, 0o700, dir_fd=level.target)
+            level.entry.below[name] = Entry("folder")
+            level.inside.append(name)
+        else:
+            self._add_other(level, name)
+
+    def _add_other(self, level: _Level, name: str) -> None:
+        found = os.stat(name, dir_fd=level.source, follow_symlinks=False)
+        kind = kind_of(found.st_mode)
+        if kind in {"file", "folder"}:
+            raise OSError(errno.ENOENT, "it is another thing now", name)
+        if kind == "device":
+            self.left_out.add("/".join([*self._path, name]))
+            return
+        link = os.readlink(name, dir_fd=level.source) if kind == "link" else None
+        if link and self._omitted and self._path == ["volumes"] and link.startswith(self._omitted):
+            return
+        self.changes += 1
+        level.entry.below[name] = self._other(level, name, link, found)
+
+    def _other(self, level: _Level, name: str, link: str | None, found: os.stat_result) -> Entry:
+        entry = Entry(kind_of(found.st_mode), found)
+        if link is not None:
+            entry.extra = link
+            os.symlink(link, name, dir_fd=level.target)
+        else:
+            os.mknod(name, MADE_ANEW[entry.kind] | 0o600, dir_fd=level.target)
+            os.chmod(name, found.st_mode & 0o7777, dir_fd=level.target)
+        owner = (found.st_uid, found.st_gid)
+        if owner != self._owner and self._is_root:
+            os.chown(name, *owner, dir_fd=level.target, follow_symlinks=False)
+        times = (found.st_atime_ns, found.st_mtime_ns)
+        os.utime(name, ns=times, dir_fd=level.target, follow_symlinks=False)
+        return entry
+
+    def _file(self, level: _Level, name: str) -> Entry:
+        source = os.open(name, READ, dir_fd=level.source)
+        try:
+            found = os.fstat(source)
+            if found.st_ctime_ns > self._recent:
+                found = self._settled(source)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.ENOENT, "it is no file any more", name)
+            entry = Entry("file", found)
+            if found.st_nlink > 1 and self._link(level, name, found, entry):
+                return entry
+            target = os.open(name, WRITE, found.st_mode & 0o777, dir_fd=level.target)
+            try:
+                if not self.files.copy(source, target, found, entry):
+                    path = "/".join([*self._path, name])
+                    raise TreeCopyFailed(f"{path} is not in the copy as it was read")
+                if found.st_nlink > 1:
+                    which = identity(os.fstat(target))
+                    self._linked[found.st_ino] = ((*self._path, name), which, entry)
+            finally:
+                os.close(target)
+            return entry
+        finally:
+            os.close(source)
+
+    def _link(self, level: _Level, name: str, found: os.stat_result, entry: Entry) -> bool:
+        """Whether another name of the same file was copied, and has become its link here."""
+        if (known := self._linked.get(found.st_ino)) is None:
+            return False
+        (*folders, last), which, copied = known
+        if not copied.same(found):
+            return False
+        try:
+            with self._target.folder("/".join(folders)) if folders else _own(self._target) as at:
+                if identity(at.stat(last)) != which:
+                    return False
+                os.link(last, name, src_dir_fd=at.fileno(), dst_dir_fd=level.target)
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            return False  # it was copied anew elsewhere, or may have no more links
+        entry.extra, entry.copied_inode = copied.extra, copied.copied_inode
+        return True
+
+
+def _own(folder: Directory) -> Directory:
+    return Directory(os.dup(folder.fileno()))
+
+
+def message_of(error: OSError, path: str) -> str:
+    """What went wrong with a file, for people."""
+    return f"{path}: {error.strerror or error}"
