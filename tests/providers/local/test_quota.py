@@ -23,11 +23,11 @@ KINDS = {
 NEEDED = {"btrfs": ("btrfs",), "ext4": ("setquota", "chattr"), "xfs": ("setquota", "chattr")}
 
 
-def ran(*argv):
-    """Skip where the system cannot, saying what it said."""
+def ran(*argv, needs=""):
+    """Skip where the system cannot, saying what it said and what it may lack."""
     done = subprocess.run([*map(str, argv)], capture_output=True, text=True)
     if done.returncode:
-        pytest.skip(f"{argv[0]}: {done.stderr.strip()}")
+        pytest.skip(f"{needs}{argv[0]}: {done.stderr.strip()}")
 
 
 @pytest.fixture(params=KINDS)
@@ -44,7 +44,8 @@ def disk(request, tmp_path):
         file.truncate(512 * MIB)
     place.mkdir()
     ran(f"mkfs.{request.param}", "-q", *making, image)
-    ran("mount", "-o", "loop", *mounting, image, place)
+    lacking = f"this kernel may have no project quotas for {request.param} (QFMT_V2, XFS_QUOTA): "
+    ran("mount", "-o", "loop", *mounting, image, place, needs=lacking)
     try:
         if request.param == "btrfs":
             assert quota.enforced(place) is None, "not before its quotas are switched on"
