@@ -71,7 +71,8 @@ def test_verbs_wait_until_it_is_so(prism, server, verb, before, under_way, after
     server.on("GET /instances/mine", *looks, *looks)
     done = prism(verb, "mine")
     assert (done.returncode, done.stdout) == (0, f"mine is {after}\n")
-    assert done.stderr == f"mine: {under_way}\n"
+    note = "note: its memory stays in this computer's RAM; a restart of the computer loses it\n"
+    assert done.stderr == f"mine: {under_way}\n{note if verb == 'hibernate' else ''}"
     assert json.loads(prism(verb, "mine", "--json").stdout)["state"] == after
     now = prism("workspace", verb, "mine", "--no-wait")
     assert now.stdout == f"mine was {before} and is {under_way}\n"

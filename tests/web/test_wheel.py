@@ -58,6 +58,37 @@ def test_uv_tool_install_gives_a_daemon_that_serves_the_gui(wheel, tmp_path):
         serves_the_gui(address)
 
 
+@pytest.mark.slow
+def test_the_double_is_an_extra_of_the_wheel(wheel, tmp_path):
+    uv = ROOT / ".tools" / "bin" / "uv"
+    places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    words = [uv, "tool", "install", "--python", sys.executable, f"{wheel}[double]"]
+    subprocess.run(words, env=os.environ | places, check=True, capture_output=True, timeout=280)
+    double = [tmp_path / "bin" / "prism-aws-double", "--port", "0"]
+    with subprocess.Popen(double, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        try:
+            assert process.stdout.readline().startswith("export AWS_")
+        finally:
+            process.terminate()
+
+
+@pytest.mark.slow
+def test_pipx_installs_and_removes_the_wheel(wheel, tmp_path):
+    uvx = ROOT / ".tools" / "bin" / "uvx"
+    places = {"PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
+    quiet = {"env": os.environ | places, "check": True, "capture_output": True, "timeout": 280}
+    subprocess.run([uvx, "pipx", "install", "--python", sys.executable, wheel], **quiet)
+    command = tmp_path / "bin" / "prism"
+    assert subprocess.run([command, "--version"], **quiet).stdout.startswith(b"prism ")
+    home = {"PRISM_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
+    left = subprocess.run(
+        [command, "uninstall", "--yes"], **quiet | {"env": os.environ | places | home}
+    )
+    assert b"`pipx uninstall prism`" in left.stderr
+    subprocess.run([uvx, "pipx", "uninstall", "prism"], **quiet)
+    assert not command.exists()
+
+
 @contextmanager
 def running(words, home, more):
     """A daemon of its own, until it is asked to end."""
@@ -67,7 +98,7 @@ def running(words, home, more):
     process = subprocess.Popen(words, env=environ)
     try:
         address = f"http://localhost:{port}"
-        eventually(lambda: status(f"{address}/api/v1/daemon/status"))
+        eventually(lambda: status(f"{address}/api/v1/daemon/status"), seconds=120)
         yield address
     finally:
         process.terminate()

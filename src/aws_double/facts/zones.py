@@ -15,7 +15,7 @@ def recorded(name: str) -> Any:
     """One of moto's recordings; moto itself is not imported, which takes a second."""
     spec = importlib.util.find_spec("moto")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("the double needs moto: `make install`")
+        raise ModuleNotFoundError("the double needs moto: install `prism[double]`")
     return json.loads(gzip.decompress((Path(spec.origin).parent / RECORDED / name).read_bytes()))
 
 

@@ -86,6 +86,23 @@ def _include(own: str, file: str, *, sure: bool) -> None:
     say(f"Added to {own}: {line}")
 
 
+def remove_include(file: str, *, dry_run: bool = False) -> str | None:
+    """Take our line out of `~/.ssh/config` again; the path of what has, or had it."""
+    own = os.path.join(os.path.expanduser("~"), ".ssh", "config")
+    line = f'Include "{file}"'
+    try:
+        with open(own, encoding="utf-8", errors="surrogateescape") as opened:
+            lines = opened.read().splitlines(keepends=True)
+    except FileNotFoundError:
+        return None
+    others = [one for one in lines if one.strip() != line]
+    if len(others) == len(lines):
+        return None
+    if not dry_run:
+        _replace(os.path.realpath(own), "".join(others), 0o600)
+    return own
+
+
 def _ask(own: str, line: str) -> None:
     hint = "Without this question: `prism ssh-config --write --yes`"
     if not sys.stdin.isatty():

@@ -57,6 +57,10 @@ def _change(asked: Namespace) -> None:
             _restarted(seen)
         if (lost := seen.get("failure")) and not asked.json:
             say(f"note: {lost['message']}")
+        if asked.verb == "hibernate" and seen["region"] == "local" and not asked.json:
+            say(
+                "note: its memory stays in this computer's RAM; a restart of the computer loses it"
+            )
         already = answer["previous_state"] == answer["new_state"] == seen["state"]
         is_so = "was already" if already else "is"
         return _said(asked, seen, f"{seen['name']} {is_so} {seen['state']}")

@@ -1,0 +1,264 @@
+"""`prism uninstall`: takes Prism off this computer; your data only if you say so."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+from prism.cli.clean import shown as size_shown
+from prism.cli.daemon import stop_daemon
+from prism.cli.link import daemon
+from prism.cli.ssh_config import remove_include
+from prism.cli.starting import answers
+from prism.cli.terminal import say, show_json, suggest
+from prism.client.place import Place
+from prism.client.wire import quoted
+from prism.errors import Conflict, Invalid
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+    from prism.client.wire import Wire
+
+KEEP, DELETE = "keep", "delete"
+GONE = {"terminated", "terminating"}
+RUNS = {"launching", "running", "starting", "resuming"}
+ASLEEP = {"hibernating", "hibernated"}  # here their frozen processes go on using memory
+MARKS = ("daemon.lock", "state.db", "workspaces")  # one of them is in every home
+MOUNTS = "/proc/self/mountinfo"
+
+
+class Installed:
+    """What Prism has on this computer."""
+
+    def __init__(self, place: Place) -> None:
+        self.home = place.home
+        self.exists = os.path.isdir(self.home)
+        self.workspaces: list[dict[str, Any]] = []
+        self.stored: list[str] = []
+        self.on_aws = False
+
+    def ask(self, wire: Wire) -> None:
+        """Ask its daemon what there is."""
+        found = wire.ask("GET", "/instances")
+        self.workspaces = [it for it in found if it["state"] not in GONE]
+        volumes, snapshots = wire.ask("GET", "/storage/volumes"), wire.ask("GET", "/snapshots")
+        kinds = ("efs_volumes", "ebs_volumes")
+        self.stored = [it["name"] for kind in kinds for it in volumes[kind]]
+        listed = snapshots if isinstance(snapshots, list) else next(iter(snapshots.values()))
+        self.stored += [it["name"] for it in listed]
+        places = wire.ask("GET", "/daemon/status").get("places", ())
+        self.on_aws = any(it["provider"] == "aws" for it in places)
+
+    @property
+    def here(self) -> list[dict[str, Any]]:
+        """The workspaces of this computer."""
+        return [it for it in self.workspaces if it["region"] == "local"]
+
+    @property
+    def in_the_cloud(self) -> list[dict[str, Any]]:
+        """Those that cost money elsewhere."""
+        return [it for it in self.workspaces if it["region"] != "local"]
+
+
+def plan(it: Installed, include: str | None, data: str) -> list[str]:
+    """What is done, a line a step, in order."""
+    if not it.exists:
+        return [f"remove the line that names it from {include}"] if include else []
+    down = [one["name"] for one in it.here if one["state"] in RUNS | ASLEEP]
+    running = [one["name"] for one in it.in_the_cloud if one["state"] in RUNS]
+    kept = f"{len(it.here)} workspaces here, {len(it.stored)} volumes and snapshots"
+    steps = [
+        f"stop the workspaces of this computer: {', '.join(down)}" if down else "",
+        f"stop the workspaces in the cloud: {', '.join(running)}" if running else "",
+        "stop the daemon",
+        f"remove the line that names it from {include}" if include else "",
+        f"remove the cache of packages: {os.path.join(it.home, 'cache')}",
+        f"DESTROY {it.home}, with all data: {kept}"
+        if data == DELETE
+        else f"keep your data in {it.home}: {kept}",
+    ]
+    return [step for step in steps if step]
+
+
+def _uninstall(asked: Namespace) -> None:
+    place = Place.read()
+    if place.url:
+        raise Invalid(
+            "Nothing was removed",
+            details=f"PRISM_URL names a daemon elsewhere: {place.url}",
+            remediation="Unset PRISM_URL to remove what is on this computer",
+        )
+    it = Installed(place)
+    _guard(it)
+    was_up = it.exists and answers(place)
+    wire = daemon()
+    if it.exists:
+        it.ask(wire)
+    include = remove_include(os.path.join(place.home, "ssh", "config"), dry_run=True)
+    data = asked.data or (KEEP if asked.dry_run or asked.yes else _asked_about(it))
+    if data == DELETE:
+        _nothing_is_left_behind(it)
+    steps = plan(it, include, data)
+    if not asked.dry_run:
+        _carry_out(it, place, wire, data)
+    elif it.exists and not was_up:
+        stop_daemon(place)
+    _tell(asked, steps)
+
+
+def _tell(asked: Namespace, steps: list[str]) -> None:
+    program = how_to_remove_the_program(sys.prefix)
+    if asked.json:
+        said = {"dry_run": asked.dry_run, "steps": steps, "program": program}
+        return show_json(said)
+    for step in steps:
+        print(f"would {step}" if asked.dry_run else f"done: {step}")
+    if not steps:
+        say("There is nothing of Prism on this computer but the program")
+    return suggest(f"The program itself: {program}")
+
+
+def _guard(it: Installed) -> None:
+    """Raise for a folder that is no home of Prism's."""
+    if not it.exists:
+        return
+    own, real = os.path.realpath(os.path.expanduser("~")), os.path.realpath(it.home)
+    above = os.path.commonpath([own, real]) == real
+    if above or not any(os.path.lexists(os.path.join(real, mark)) for mark in MARKS):
+        raise Invalid(
+            "Nothing was removed",
+            details=f"{it.home} does not look like a home of Prism's",
+            remediation="Set PRISM_HOME to the one that is meant",
+        )
+
+
+def _asked_about(it: Installed) -> str:
+    """Whether the data goes too."""
+    if not it.exists:
+        return KEEP
+    hint = "Say it: `prism uninstall --data keep` or `prism uninstall --data delete`"
+    if not sys.stdin.isatty():
+        raise Invalid("Nothing was removed", details="nobody can be asked here", remediation=hint)
+    size = size_shown(_size(it.home))
+    sys.stderr.write(f"Your data is in {it.home} ({size}): {len(it.here)} workspaces here, ")
+    sys.stderr.write(f"{len(it.stored)} volumes and snapshots.\nType `keep` or `delete`: ")
+    sys.stderr.flush()
+    if (said := sys.stdin.readline().strip()) not in {KEEP, DELETE}:
+        raise Invalid("Nothing was removed", details="that was neither", remediation=hint)
+    return said
+
+
+def _nothing_is_left_behind(it: Installed) -> None:
+    """Raise where what is deleted is all that knows what costs money elsewhere."""
+    if it.in_the_cloud:
+        names = [one["name"] for one in it.in_the_cloud]
+        raise Conflict(
+            "Nothing was removed: machines in the cloud would go on costing money",
+            details=f"without its data Prism does not know them any more: {', '.join(names)}",
+            remediation=f"Destroy them first: `prism terminate {' '.join(names)}`; "
+            "or keep the data: `prism uninstall --data keep`",
+        )
+    if it.on_aws and it.stored:
+        raise Conflict(
+            "Nothing was removed: storage in the cloud would go on costing money",
+            details=f"there are volumes or snapshots: {', '.join(it.stored)}",
+            remediation="See `prism volume list` and `prism snapshot list`, and delete them first",
+        )
+
+
+def _carry_out(it: Installed, place: Place, wire: Wire, data: str) -> None:
+    file = os.path.join(place.home, "ssh", "config")
+    if it.exists:
+        for one in it.workspaces:
+            _bring_down(wire, one)
+        stop_daemon(place)
+    remove_include(file)
+    shutil.rmtree(os.path.join(place.home, "cache"), ignore_errors=True)
+    shutil.rmtree(os.path.join(place.home, "ssh"), ignore_errors=True)
+    if it.exists and data == DELETE:
+        _destroy(place.home)
+
+
+def _bring_down(wire: Wire, it: dict[str, Any]) -> None:
+    """Stop one; one that sleeps here is woken first, so that its programs end in order."""
+    from prism.cli.progress import accompany  # noqa: PLC0415  cold start: not for a dry run
+
+    name, state, local = it["name"], it["state"], it["region"] == "local"
+    path = f"/instances/{quoted(name)}"
+    if state in {"starting", "resuming"}:
+        state = accompany(wire, name, "running")["state"]
+    if local and state == "hibernating":
+        state = accompany(wire, name, "hibernated")["state"]
+    if local and state == "hibernated":
+        wire.ask("POST", f"{path}/resume")
+        state = accompany(wire, name, "running")["state"]
+    if state in {"launching", "running"}:
+        wire.ask("POST", f"{path}/stop")
+    if state in {"launching", "running", "stopping"}:
+        accompany(wire, name, "stopped")
+
+
+def _destroy(home: str) -> None:
+    """Remove the home; never through a mount, which leads to what is not in it."""
+    real = os.path.realpath(home)
+    if mounted := [it for it in _mounted() if it == real or it.startswith(f"{real}/")]:
+        raise Conflict(
+            f"{home} was not removed",
+            details=f"something is mounted in it: {', '.join(mounted)}",
+            remediation="Unmount it, then `prism uninstall --data delete` again",
+        )
+    try:
+        shutil.rmtree(real)
+    except OSError as error:
+        raise Conflict(
+            f"{home} was not removed completely",
+            details=f"{error}",
+            remediation="Remove the rest as the user who owns it",
+        ) from error
+    if os.path.islink(home):
+        os.unlink(home)
+
+
+def _mounted() -> list[str]:
+    """Where anything is mounted."""
+    try:
+        with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
+            return [line.split()[4].replace("\\040", " ") for line in file]  # a blank
+    except OSError:  # not Linux
+        return []
+
+
+def _size(folder: str) -> int:
+    """Bytes of its files; what goes away meanwhile counts as nothing."""
+    total = 0
+    for top, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(top, name)).st_blocks * 512
+            except OSError:
+                continue
+    return total
+
+
+def how_to_remove_the_program(prefix: str) -> str:
+    """The command that removes the program, by where it is installed."""
+    parts = prefix.replace(os.sep, "/")
+    if "/uv/tools/" in parts:
+        return "`uv tool uninstall prism`"
+    if "/pipx/" in parts:
+        return "`pipx uninstall prism`"
+    return f"`pip uninstall prism` in the environment {prefix}, or remove its folder"
+
+
+def _how(made: ArgumentParser) -> None:
+    made.add_argument(
+        "--data", choices=(KEEP, DELETE), help="what becomes of your data; else you are asked"
+    )
+    made.add_argument("--dry-run", action="store_true", help="say what would be done")
+
+
+VERBS = {"uninstall": (_how, _uninstall)}
