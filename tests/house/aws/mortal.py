@@ -284,7 +284,8 @@ def spend_faults():
 
 
 def found(world):
-    """What the daemon says, and what AWS says."""
+    """What the daemon says, and what AWS says, once AWS describes what was changed last."""
+    world.pass_time(STEP)
     session = botocore.session.get_session()
     ec2 = session.create_client("ec2", region_name=REGION)
     efs = session.create_client("efs", region_name=REGION)
