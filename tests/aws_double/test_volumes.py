@@ -228,6 +228,22 @@ def test_a_volume_is_copied_once_in_some_seconds(aws, ec2):
     ec2.create_snapshot(VolumeId=source)
 
 
+@pytest.mark.parametrize(("kind", "size", "most"), [("gp3", 10, 5), ("st1", 125, 1)])
+def test_only_some_snapshots_of_a_volume_may_be_in_progress(aws, ec2, kind, size, most):
+    """ConcurrentSnapshotLimitExceeded: wait until those under way are completed.
+
+    Quotas for Amazon EBS
+    https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html
+    """
+    order_rules(aws, times={"snapshot": 100})
+    source = volume(ec2, size=size, VolumeType=kind)
+    for _ in range(most):
+        ec2.create_snapshot(VolumeId=source)
+    refused("ConcurrentSnapshotLimitExceeded", ec2.create_snapshot, VolumeId=source)
+    aws.clock.advance(101)
+    ec2.create_snapshot(VolumeId=source)
+
+
 def test_a_snapshot_that_an_image_uses_stays(aws, ec2):
     """InvalidSnapshot.InUse, until the image is deregistered.
 

@@ -17,6 +17,7 @@ from aws_double.refusals import Refusal
 from aws_double.world import Call, World
 
 Tree = dict[str, Any]
+CONCURRENT = {"st1": 1, "sc1": 1}  # in progress, of one volume; of all others 5
 
 
 def snapshot_of(world: World, id: str) -> Snapshot:
@@ -36,6 +37,14 @@ def create_snapshot(call: Call) -> Tree:
             "SnapshotCreationPerVolumeRateExceeded",
             "The maximum per volume CreateSnapshot request rate has been exceeded. Use an "
             "increasing or variable sleep interval between requests.",
+        )
+    pending = [
+        it for it in world.snapshots.values() if it.volume == volume.id and world.now < it.ready
+    ]
+    if len(pending) >= CONCURRENT.get(volume.type, 5):
+        raise Refusal(
+            "ConcurrentSnapshotLimitExceeded",
+            f"Maximum allowed in-progress snapshots for a single volume exceeded: {volume.id}",
         )
     it = Snapshot(
         world.new_id("snap"),

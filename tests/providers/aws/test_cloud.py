@@ -200,6 +200,9 @@ def test_each_refusal_becomes_its_problem_and_keeps_awss_word(code, status, kind
         ("AuthFailure", "AWS was not able to validate the provided access credentials",
          CredentialsMissing, "credentials"),
         ("SnapshotCreationPerVolumeRateExceeded", "wait 15 seconds", AwsThrottled, "too often"),
+        ("ConcurrentSnapshotLimitExceeded", "Maximum allowed in-progress snapshots for a single "
+         "volume exceeded", AwsThrottled, "under way"),
+        ("PendingSnapshotLimitExceeded", "too many pending", AwsThrottled, "under way"),
     ],
 )  # fmt: skip
 def test_one_code_of_awss_says_several_things_and_each_has_its_own_words(

@@ -188,6 +188,20 @@ BY_WORDS: tuple[tuple[str, str, type[Fault], str, str], ...] = (
         "Sign in to AWS's console as the account's owner, and finish what it asks for",
     ),
     (
+        "ConcurrentSnapshotLimitExceeded",  # five of a volume, one of st1 and sc1
+        "",
+        AwsThrottled,
+        "Other snapshots of that volume are under way; this one follows",
+        "",
+    ),
+    (
+        "PendingSnapshotLimitExceeded",
+        "",
+        AwsThrottled,
+        "Too many snapshots of the account are under way; this one follows",
+        "",
+    ),
+    (
         "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
         "",
         AwsDenied,

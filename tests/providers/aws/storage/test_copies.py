@@ -66,6 +66,20 @@ def test_two_copies_of_one_volume_within_seconds_are_both_made(place):
     assert "SnapshotCreationPerVolumeRateExceeded" in asked
 
 
+def test_a_snapshot_while_the_last_one_is_under_way_waits_for_it(place):
+    """Of an st1 volume EC2 makes one at a time: that is no quota that somebody has to raise."""
+    place.aws.rules = build({"times": {"snapshot": 60}})
+    cold = replace(ORDER, volume_type="st1", size_gb=125, iops=None, throughput=None)
+    source = place.made(cold)
+    first = place.volumes.snapshot(KEPT, source)
+    again = replace(KEPT, key="snapshot_2", name="again")
+    place.cloud._sleep = place.pass_time
+    assert place.volumes.snapshot(again, source).id != first.id
+    outcomes = [it.outcome for it in place.aws.calls if it.action == "CreateSnapshot"]
+    assert outcomes.count("ok") == 2
+    assert "ConcurrentSnapshotLimitExceeded" in outcomes
+
+
 def test_one_that_was_refused_is_asked_for_at_once(place):
     source = place.made()
     place.aws.fault(action="CreateSnapshot", do="error", code="SnapshotLimitExceeded", status=400)
