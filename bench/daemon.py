@@ -2,8 +2,11 @@
 
 On SIGUSR1 it records events for a while, each in a transaction of its own, with the moment
 of its commit in it; the monotonic clock is the same in every process of a machine.
+
+Its machines survive it: they are in a file of its home, and the next daemon finds them there.
 """
 
+import pickle
 import signal
 import sys
 import threading
@@ -49,4 +52,11 @@ def build(*parts, _original=main.build, **more):
 
 main.build = build
 settings = Settings.read()
-sys.exit(main.run(settings, {place_of(settings.folder): MemoryCompute(WallClock())}))
+machines, kept = MemoryCompute(WallClock()), settings.folder / "bench-machines"
+if kept.is_file():
+    machines.__dict__ |= pickle.loads(kept.read_bytes())
+ended = main.run(settings, {place_of(settings.folder): machines})
+kept.write_bytes(
+    pickle.dumps({name: it for name, it in machines.__dict__.items() if name != "_lock"})
+)
+sys.exit(ended)

@@ -11,6 +11,7 @@ from aws import aws
 from commands import commands
 from copies import copies
 from crowd import crowds
+from growth import growth
 from gui import gui
 from listeners import listeners
 from living import REAL, daemon, home
@@ -69,6 +70,7 @@ PARTS: dict[str, Callable[[Report], None]] = {
     "charts": charts,
     "aws": aws,
     "gui": gui,
+    "growth": growth,
 }
 
 

@@ -109,6 +109,7 @@ class Lab:
         """Every cap (or the one of that name): what is settled and set aside in its period."""
         books, found = Books(self.clock), []
         with self.house.db.read() as sql:
+            totals = books.totals(sql).read_all()
             for cap in every_cap(sql):
                 if name not in {None, cap.title}:
                     continue
@@ -119,7 +120,7 @@ class Lab:
                 rows = budgets.reservations_of(sql, cap.column, cap.id)
                 own = cap.column == "project"
                 reserved = sum(held(it, self.now, within, own=own) for it in rows)
-                assert books.settled(sql, cap, within) == settled, cap.words
+                assert books.settled(totals, cap, within) == settled, cap.words
                 found.append((cap, settled, reserved))
         return found
 

@@ -108,11 +108,40 @@ def test_what_nobody_waited_for_takes_nothing_away_from_others(run):
 def test_who_wants_a_processor_is_at_work_also_where_others_have_it(run):
     child = run("import threading\nthreading.Timer(0.01, lambda: None).start()")
     busy = run("import os, sys\nprint('ready', flush=True)\nwhile True: pass")
-    before, now = seen(), seen()
+    before = seen()
+    spent = time.process_time()
+    while time.process_time() < spent + 0.2:  # some ticks of the kernel's clock
+        pass
+    now = seen()
     names = [it.name for it in now.lives.values() if it.pid == busy.pid]
     assert samples.wanting(before, now) == tuple(names)
     assert child.poll() is None
     busy.kill()
+
+
+def at(moment, **more):
+    """A look at one process that wants a processor or a disk at this moment."""
+    it = samples.Life(7, "it", "1", 7, 7, 0, 0, 0.0, 0.0, 0, wants=True)._replace(**more)
+    return samples.Look(moment, moment, {(7, "1"): it}, None, None)
+
+
+@pytest.mark.parametrize(
+    ("later", "is_at_work"),
+    [
+        ({"waited": 15.0}, True),  # it was given nothing at all
+        ({"waited": 4.0, "own": 4.0}, True),
+        ({"waited": 2.0, "own": 0.3}, False),  # an idle server that waits whenever it wakes up
+        ({"waited": 0.1, "moved": 15 * 4096}, True),  # a slow disk, and work on it
+        ({"waited": 0.1, "moved": 30_000}, False),  # an idle server that writes its settings
+        ({"waited": 0.1, "moved": None}, False),
+        ({"waited": 15.0, "wants": False}, False),
+        ({"waited": None}, True),  # a system that does not say
+    ],
+)
+def test_two_moments_prove_nothing(later, is_at_work):
+    before = at(100.0, waited=0.0, moved=0)
+    now = at(115.0, **({"moved": 0} | later))
+    assert samples.wanting(before, now) == (("it",) if is_at_work else ())
 
 
 def test_memory_that_grows_is_seen_and_memory_that_is_held_is_not(run):

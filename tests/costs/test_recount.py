@@ -85,13 +85,29 @@ def played(db, clock, story):
             if it["mark"]:
                 then = second(clock.now()) - 1000
                 now = second(clock.now())
-                store.mark(tx, "p", then, store.total_by(tx.sql, "project", "p", then, now))
+                store.mark(tx, "p", then, store.Totals(tx.sql, now).by("project", "p", then))
         if it["roll"]:
             ledger.roll()
             with db.read() as sql:
                 costs.days(sql, 0, day_of(second(clock.now())), it["project"])
     clock.advance(seconds=12345)
     return costs
+
+
+def between(sql, found, start, end):
+    """What is asked of a part of a day is what the segments say."""
+    paid, saved = dict[str, int](), 0
+    for it in found:
+        cost = cost_by(it, end) - cost_by(it, start)
+        if it.kind is CostKind.ASLEEP:
+            saved += cost
+        elif it.project:
+            paid[it.project] = paid.get(it.project, 0) + cost
+    assert store.saved_between(sql, start, end) == saved
+    said = dict(store.paid_between(sql, start, end))
+    assert {it: sum_ for it, sum_ in said.items() if sum_} == {
+        it: sum_ for it, sum_ in paid.items() if sum_
+    }
 
 
 def agree(db, clock, costs):
@@ -108,15 +124,19 @@ def agree(db, clock, costs):
         for column, scope in (("project", "p"), ("project", "q"), ("allocation", "x-p")):
             mine = [it for it in paid if getattr(it, column) == scope]
             assert store.total(sql, column, scope, now) == sum(cost_by(it, now) for it in mine)
+            single, every_one = store.Totals(sql, now), store.Totals(sql, now).read_all()
+            assert single.of(column, scope) == every_one.of(column, scope)
             for then in (now - 5 * DAY, now - DAY - 7, now - 12345 - 1000, now):
-                by = store.total_by(sql, column, scope, then, now)
+                by = single.by(column, scope, then)
                 assert by == sum(cost_by(it, then) for it in mine), (column, scope, then)
+                assert by == every_one.by(column, scope, then)
         owned = store.totals_of_projects(sql, now)
         assert owned.get("q", 0) == sum(cost_by(it, now) for it in paid if it.project == "q")
         assert {name: paid for _, name, paid in store.top(sql, "p", now)} == {
             name: sum(cost_by(it, now) for it in paid if it.project == "p" and it.name == name)
             for name in {it.name for it in found if it.project == "p"}
         }
+        between(sql, found, now - DAY - 7, now)
         by_day(costs, sql, found, now)
     return found
 
@@ -206,7 +226,7 @@ def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_be
             with db.write() as tx:
                 ledger.set(tx, of, what, clock.now(), least=60)
                 now = second(clock.now())
-                by = store.total_by(tx.sql, "project", "p", now - 1, now)
+                by = store.Totals(tx.sql, now).by("project", "p", now - 1)
                 found = store._many(tx.sql, store.SELECT)
             assert by == sum(cost_by(it, now - 1) for it in found), "also while some is to come"
             clock.advance(seconds=more)

@@ -20,6 +20,8 @@ ENOUGH = 1 << 14  # bytes to ask for
 SHORT = 2000  # bytes; the kernel gives less than a page only at the end
 DISKS = {b"read_", b"write"}  # `read_bytes`, `write_bytes`; what went to caches is `rchar`
 Key = TypeVar("Key")
+HALF = 0.5  # of the time: who has a processor or waits for one so long is at work
+SLOWEST = 4096.0  # bytes a second: who gets less from its disks is not at work on them
 
 
 class Life(NamedTuple):
@@ -37,6 +39,8 @@ class Life(NamedTuple):
     memory: int
     wants: bool = False  # the processor, or a disk, at this moment
     parent: int = 0
+    waited: float | None = None  # seconds for a processor, of one that wants; none: not known
+    moved: int | None = None  # bytes to and from disks, of one that wants; none: not known
 
 
 class Look(NamedTuple):
@@ -84,9 +88,26 @@ def figures(before: Look, now: Look, memory: int) -> dict[str, float | None]:
 
 
 def wanting(before: Look, now: Look) -> tuple[str, ...]:
-    """Who wanted a processor or a disk at both looks: at work, on however crowded a computer."""
-    there = {key for key, it in before.lives.items() if it.wants}
-    return tuple(it.name for key, it in now.lives.items() if it.wants and key in there)
+    """Who is at work although a crowded computer gives it little.
+
+    Two moments prove nothing: on such a computer an idle program may wait at both for the
+    processor that it needs for a moment. So it counts what each has had and waited for in between,
+    or read and written. Delays by disks are not asked for: Linux does not count them by default.
+    """
+    seconds, found = max(now.at - before.at, 1e-3), []
+    for key, it in now.lives.items():
+        was = before.lives.get(key)
+        if was is None or not (it.wants and was.wants):
+            continue
+        if it.waited is None or was.waited is None:
+            found.append(it.name)  # this system does not say: better awake for nothing
+        elif (it.waited - was.waited) + (it.own - was.own) >= HALF * seconds or (
+            it.moved is not None
+            and was.moved is not None
+            and it.moved - was.moved >= SLOWEST * seconds
+        ):
+            found.append(it.name)
+    return tuple(found)
 
 
 def _busy(before: Look, now: Look) -> float:
@@ -124,7 +145,7 @@ def _lives(of: int) -> list[Life]:
         if line := _said(f"/proc/{pid}/stat"):
             life, threads = _life(pid, line)
             if life:
-                found.append(life)
+                found.append(_wanting(life) if life.wants else life)
                 queue += _children(pid, threads)
     return found
 
@@ -183,6 +204,17 @@ def _life(pid: int, line: bytes) -> tuple[Life | None, int]:
         parent,
     )
     return life, int(rest[17])
+
+
+def _wanting(it: Life) -> Life:
+    """The same, with what it has waited for and moved so far."""
+    try:
+        tasks = os.listdir(f"/proc/{it.pid}/task")
+        said = [_said(f"/proc/{it.pid}/task/{task}/schedstat").split() for task in tasks]
+        waited = sum(int(one[1]) for one in said if len(one) > 1) / 1e9 if any(said) else None
+    except OSError:
+        waited = None
+    return it._replace(waited=waited, moved=_moved(it.pid))
 
 
 def _moved(pid: int) -> int | None:

@@ -145,6 +145,11 @@ class Watch:
 
     def _look(self, rule: Rule, services: list[Serving]) -> Generator[None, None, None]:
         """One sample, and what it makes of what is known."""
+        # First of all: what is asked of a server is work for it.
+        before, now = self._before, self._looks(rule.limits, self._connections)
+        self._before = now
+        if before is None:
+            return
         asked = [it for it in services if it.port and _is_jupyter(self._recipe, it.name)]
         work: list[str] = []
         touches, doubts = [], list[str]()
@@ -156,13 +161,9 @@ class Watch:
             touches += said.touches
             doubts += said.doubts
         gpu = (yield from gpus.used()) if "gpu" in rule.limits else None
-        before, now = self._before, self._looks(rule.limits, self._connections)
-        self._before = now
         lives = now.lives.values()
         in_visits, visited = self._guests.observed(lives)
         at_work, typed = observed(lives)
-        if before is None:
-            return
         found = {**figures(before, now, self._memory()), "gpu": gpu}
         told = {*rule.limits, "cpu", "resident"}  # these two cost nothing more, and tell its size
         self._figures = {name: it for name, it in found.items() if name in told}

@@ -48,7 +48,7 @@ class Scales:
 
     def __init__(self, books: Books, sql: Connection, caps: Sequence[Cap], wanted: str) -> None:
         """`wanted` is the id of what is weighed: what it holds already is not counted twice."""
-        self._books, self._sql, self.now = books, sql, books.now
+        self._books, self._totals, self.now = books, books.totals(sql), books.now
         self._others = [
             (cap, [it for it in store.reservations_of(sql, cap.column, cap.id) if it.id != wanted])
             for cap in caps
@@ -78,7 +78,7 @@ class Scales:
         if (known := self._before.get((cap.id, within))) is None:
             disks = sum(held_disk(it, self.now, within, own=cap.is_own) for it in others)
             compute = sum(held_compute(it, self.now, within) for it in others)
-            settled = self._books.settled(self._sql, cap, within)
+            settled = self._books.settled(self._totals, cap, within)
             known = Standing(cap, within, settled, compute + disks, disks)
             self._before[cap.id, within] = known
         return known

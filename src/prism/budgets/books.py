@@ -13,6 +13,7 @@ from prism.costs import store as ledger
 from prism.costs.model import DAY, HOUR, MONTH_HOURS, Segment
 from prism.costs.plan import day_of, second
 from prism.costs.service import BURN
+from prism.costs.store import Totals
 from prism.kit.clock import Clock
 from prism.kit.db import Tx
 from prism.kit.money import Micros
@@ -107,15 +108,19 @@ class Books:
             found.append(pool_cap(source))
         return found
 
-    def settled(self, sql: Connection, cap: Cap, within: Window) -> int:
+    def totals(self, sql: Connection) -> Totals:
+        """What the ledger has booked on every scope by now."""
+        return Totals(sql, self.now)
+
+    def settled(self, totals: Totals, cap: Cap, within: Window) -> int:
         """What the ledger has booked on a cap in one of its periods."""
         if within.start > self.now:
             return 0
-        total = ledger.total(sql, cap.column, cap.id, self.now)
+        total = totals.of(cap.column, cap.id)
         if within.start:
-            total = Micros(total - self._by(sql, cap, within.start))
+            total = Micros(total - _by(totals, cap, within.start))
         if within.end is not None and within.end < self.now:
-            total = Micros(self._by(sql, cap, within.end) - (self._by(sql, cap, within.start)))
+            total = Micros(_by(totals, cap, within.end) - _by(totals, cap, within.start))
         return total
 
     def reserved(self, sql: Connection, cap: Cap, within: Window) -> int:
@@ -134,7 +139,7 @@ class Books:
     def standing(self, sql: Connection, cap: Cap) -> Standing:
         """Where a cap stands in its present period, or in its last one and since then."""
         rows = store.reservations_of(sql, cap.column, cap.id)
-        return self.standing_of(sql, cap, rows)
+        return self.standing_of(self.totals(sql), cap, rows)
 
     def tightest(self, sql: Connection, cap: Cap) -> Standing:
         """Where a cap stands in the period that has least left, of all that it has promised in.
@@ -142,7 +147,7 @@ class Books:
         A promise may reach over midnight into money that is of a later period.
         """
         rows = store.reservations_of(sql, cap.column, cap.id)
-        found = [self.standing_of(sql, cap, rows)]
+        found = [self.standing_of(self.totals(sql), cap, rows)]
         if found[0].within is not None:
             last = max((it.until + it.stopping for it in rows), default=self.now)
             for within in windows(cap, self.now, last)[1:]:
@@ -150,12 +155,12 @@ class Books:
                     found.append(self._held(cap, within, 0, rows))
         return min(found, key=lambda at: at.cap.amount - at.settled - at.reserved)
 
-    def standing_of(self, sql: Connection, cap: Cap, rows: Sequence[Reservation]) -> Standing:
+    def standing_of(self, totals: Totals, cap: Cap, rows: Sequence[Reservation]) -> Standing:
         """The same, for who has read what is set aside of it."""
-        within, spent = self.present(cap), self.spent(sql, cap)
+        within, spent = self.present(cap), self.spent(totals, cap)
         if within is None:
             end = _ended(cap, self.now)
-            after = spent - self._until_its_end(sql, cap, end) if end else 0
+            after = spent - _until_its_end(totals, cap, end) if end else 0
             return Standing(cap, None, spent, 0, after=after)
         return self._held(cap, within, spent, rows)
 
@@ -166,19 +171,15 @@ class Books:
         is_unknown = not at.settled and unpriced_until.get(at.cap.id, -1) > since
         return replace(at, is_unknown=is_unknown)
 
-    def own_standing(self, cap: Cap, spent: int, rows: Sequence[Reservation]) -> Standing:
-        """Where a project's own cap stands, for who knows what it has spent."""
-        return self._held(cap, ALWAYS, spent, rows)
-
     def _held(self, cap: Cap, within: Window, spent: int, rows: Sequence[Reservation]) -> Standing:
         disks = sum(held_disk(it, self.now, within, own=cap.is_own) for it in rows)
         compute = sum(held_compute(it, self.now, within) for it in rows)
         return Standing(cap, within, spent, compute + disks, disks)
 
-    def spent(self, sql: Connection, cap: Cap) -> int:
+    def spent(self, totals: Totals, cap: Cap) -> int:
         """What is settled on a cap in its present period, or in its last one and since then."""
         within = self.counted(cap)
-        return 0 if within is None else self.settled(sql, cap, within)
+        return 0 if within is None else self.settled(totals, cap, within)
 
     def counted(self, cap: Cap) -> Window | None:
         """The period of which a cap's spending is told: the present one, or its last and since."""
@@ -187,10 +188,6 @@ class Books:
         if (end := _ended(cap, self.now)) is None or (last := _last(cap, end)) is None:
             return None
         return Window(last.start, None)
-
-    def _until_its_end(self, sql: Connection, cap: Cap, end: int) -> int:
-        last = _last(cap, end)
-        return 0 if last is None else self._by(sql, cap, end) - self._by(sql, cap, last.start)
 
     def whole(self, sql: Connection, it: Project) -> Standing | None:
         """What a project's thresholds are percent of: its own cap, else all its allocations now.
@@ -208,14 +205,15 @@ class Books:
         Scaled up while the cap, or what began then, is younger; null in the first hour.
         """
         first = (day_of(self.now) - BURN + 1) * DAY
-        whole = ledger.total(sql, cap.column, cap.id, self.now)
+        totals = self.totals(sql)
+        whole = totals.of(cap.column, cap.id)
         made = cap.since if cap.since > first else 0
-        if made and self._by(sql, cap, made):  # it was there before, and is made again
+        if made and _by(totals, cap, made):  # it was there before, and is made again
             made = 0
         age = self.now - max(first, made, began)
         if age < HOUR:
             return None
-        return (whole - self._by(sql, cap, first)) * BURN * DAY // age
+        return (whole - _by(totals, cap, first)) * BURN * DAY // age
 
     def unmarked(self, sql: Connection, caps: Sequence[Cap]) -> list[tuple[Cap, int]]:
         """The caps whose present period began at a moment that is not summed up yet."""
@@ -228,10 +226,7 @@ class Books:
 
     def mark(self, tx: Tx, cap: Cap, at: int) -> None:
         """Keep what was spent on a cap by a moment that has passed."""
-        ledger.mark(tx, cap.id, at, self._by(tx.sql, cap, at))
-
-    def _by(self, sql: Connection, cap: Cap, at: int) -> int:
-        return ledger.total_by(sql, cap.column, cap.id, at, self.now)
+        ledger.mark(tx, cap.id, at, _by(self.totals(tx.sql), cap, at))
 
 
 def project_cap(it: Project, amount: Micros) -> Cap:
@@ -311,6 +306,15 @@ def _ended(cap: Cap, now: int) -> int | None:
         return None
     end = second(cap.pool.end_date)
     return end if end <= now else None
+
+
+def _by(totals: Totals, cap: Cap, at: int) -> int:
+    return totals.by(cap.column, cap.id, at)
+
+
+def _until_its_end(totals: Totals, cap: Cap, end: int) -> int:
+    last = _last(cap, end)
+    return 0 if last is None else _by(totals, cap, end) - _by(totals, cap, last.start)
 
 
 def _last(cap: Cap, end: int) -> Window | None:

@@ -268,8 +268,9 @@ class Escrow:
                 raise no_money_then(cap, self._books.now)
         if self._goes_on(sql, wanted):
             return
+        totals = self._books.totals(sql)
         for cap in caps:
-            if not cap.admits(self._books.spent(sql, cap)):
+            if not cap.admits(self._books.spent(totals, cap)):
                 raise self._prevented(self._books.standing(sql, cap), wanted)
         owner = projects.named(sql, wanted.project)
         whole = self._books.whole(sql, owner) if owner.cap is None else None

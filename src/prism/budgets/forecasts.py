@@ -16,7 +16,7 @@ class Forecasts:
     """What a plan and a budget say of the future, from one computation, as of one moment."""
 
     def __init__(self, books: Books, sql: Connection) -> None:
-        self._books, self._sql = books, sql
+        self._books, self._sql, self._totals = books, sql, books.totals(sql)
 
     def ends(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, Runway]:
         """When each of these caps runs out, by its id; `known` adds to who expires and when."""
@@ -55,7 +55,7 @@ class Forecasts:
 
     def _use(self, cap: Cap) -> CapUse:
         rows = store.reservations_of(self._sql, cap.column, cap.id)
-        return CapUse(self._books.standing_of(self._sql, cap, rows), rows)
+        return CapUse(self._books.standing_of(self._totals, cap, rows), rows)
 
     def _expiries(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, int]:
         ids = sorted({it.id for use in uses for it in use.rows} - known.keys())

@@ -126,15 +126,10 @@ def no_launches(it: Project, money: ProjectMoney) -> str | None:
 class MoneyReader:
     """Reads the money of several projects; what they share is read once."""
 
-    def __init__(
-        self,
-        books: Books,
-        sql: Connection,
-        spent: Mapping[str, int],
-        unpriced_until: Mapping[str, int],
-    ) -> None:
-        """`spent` is all that each project ever spent, `unpriced_until` as the ledger says it."""
-        self._books, self._sql, self._spent = books, sql, spent
+    def __init__(self, books: Books, sql: Connection, unpriced_until: Mapping[str, int]) -> None:
+        """`unpriced_until` is what the ledger says, or empty for who asks only for sums."""
+        self._books, self._sql = books, sql
+        self._totals = books.totals(sql)
         self._unpriced_until = unpriced_until
         self._pools: dict[str, Pool] = {}
         self._standings: dict[str, Standing] = {}
@@ -142,7 +137,8 @@ class MoneyReader:
         self._held: dict[tuple[str, str | None], list[Reservation]] | None = None
 
     def read_all(self) -> None:
-        """Read at once what is set aside for everybody, for a list of projects."""
+        """Read at once what everybody has spent and what is set aside, for a list of projects."""
+        self._totals.read_all()
         held: dict[tuple[str, str | None], list[Reservation]] = {}
         for it in store.every_reservation(self._sql):
             for key in (("project", it.project), ("allocation", it.allocation), ("pool", it.pool)):
@@ -156,15 +152,25 @@ class MoneyReader:
         """One project's."""
         own = None
         if it.cap is not None:
-            cap = project_cap(it, it.cap)
-            own = self._books.own_standing(cap, self._spent.get(it.id, 0), self.rows(cap))
-            own = self._books.priced(own, self._unpriced_until)
+            own = self.standing(project_cap(it, it.cap))
         parts = []
         for given in self._parts(it):
             pool = self._pool(given.pool)
-            part = self._standing(allocation_cap(given, it, pool))
-            parts.append(Part(part, self._standing(pool_cap(pool))))
+            part = self.standing(allocation_cap(given, it, pool))
+            parts.append(Part(part, self.standing(pool_cap(pool))))
         return ProjectMoney(own, tuple(parts))
+
+    def whole(self, it: Project) -> Standing | None:
+        """What a project's thresholds are percent of, as `Books.whole` says."""
+        money = self.of(it)
+        return together(it, money.present) if money.own is None else money.own
+
+    def standing(self, cap: Cap) -> Standing:
+        """Where a cap stands."""
+        if cap.id not in self._standings:
+            at = self._books.standing_of(self._totals, cap, self.rows(cap))
+            self._standings[cap.id] = self._books.priced(at, self._unpriced_until)
+        return self._standings[cap.id]
 
     def _parts(self, it: Project) -> list[Allocation]:
         if self._given is None:
@@ -181,9 +187,3 @@ class MoneyReader:
         if id not in self._pools:
             self._pools[id] = store.pool_named(self._sql, id)
         return self._pools[id]
-
-    def _standing(self, cap: Cap) -> Standing:
-        if cap.id not in self._standings:
-            at = self._books.standing_of(self._sql, cap, self.rows(cap))
-            self._standings[cap.id] = self._books.priced(at, self._unpriced_until)
-        return self._standings[cap.id]

@@ -67,7 +67,7 @@ class Purse:
         spent = ledger.totals_of_projects(sql, self._books.now)
         burns = self._costs.burns(sql)
         unpriced, lately = ledger.unpriced_until(sql, self._books.now), self._costs.burn_begins()
-        reader = MoneyReader(self._books, sql, spent, unpriced)
+        reader = MoneyReader(self._books, sql, unpriced)
         if len(asked) > 1:
             reader.read_all()
         return {
@@ -217,7 +217,7 @@ class Purse:
         now = self._books.now
         spent = ledger.totals_of_projects(sql, now, it.id)
         unpriced, lately = tuple(ledger.unpriced(sql, it.id)), ledger.unpriced_until(sql, now)
-        reader = MoneyReader(self._books, sql, spent, lately)
+        reader = MoneyReader(self._books, sql, lately)
         money, paid = reader.of(it), Micros(spent.get(it.id, 0))
         uses = [CapUse(at, reader.rows(at.cap)) for at in money.standings]
         forecasts = Forecasts(self._books, sql)

@@ -10,6 +10,7 @@ from prism.budgets.books import Books, dollars, every_cap
 from prism.budgets.escrow import Escrow
 from prism.budgets.events import ThresholdExceeded
 from prism.budgets.model import Cap
+from prism.budgets.project_money import MoneyReader
 from prism.budgets.storing import StorageEscrow
 from prism.costs.ledger import Ledger
 from prism.kit.clock import Clock
@@ -69,10 +70,12 @@ class BudgetReconciler:
         with self._db.read() as sql:
             known = store.crossed(sql)
             caps = [cap for cap in every_cap(sql) if cap.column != "project"]
-            settled = {cap.id: self._books.spent(sql, cap) for cap in caps}
+            money = MoneyReader(self._books, sql, {})
+            money.read_all()
+            settled = {cap.id: money.standing(cap).settled for cap in caps}
             sleepy = []
             for it in projects.every(sql):
-                if (whole := self._books.whole(sql, it)) is None:
+                if (whole := money.whole(it)) is None:
                     continue
                 caps.append(whole.cap)
                 settled[it.id] = whole.settled

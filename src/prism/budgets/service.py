@@ -32,6 +32,7 @@ from prism.budgets.model import (
 from prism.budgets.model import AllocationShown as ShownAllocation
 from prism.budgets.model import PoolShown as ShownPool
 from prism.budgets.plan import ALWAYS, zone
+from prism.budgets.project_money import MoneyReader
 from prism.budgets.view import allocation, pool, status, top_projects
 from prism.costs import store as ledger
 from prism.costs.view import called, percent
@@ -64,7 +65,13 @@ class BudgetService:
     def pools(self) -> list[ShownPool]:
         """Every pool."""
         with self._db.read() as sql:
-            return [self._pool(sql, it) for it in store.every_pool(sql)]
+            given, money = store.allocated_of_pools(sql), MoneyReader(self._books, sql, {})
+            money.read_all()
+            found = []
+            for it in store.every_pool(sql):
+                at, unpriced = self._priced(sql, money.standing(pool_cap(it)))
+                found.append(pool(it, given.get(it.id, 0), at, unpriced))
+            return found
 
     def pool(self, name: str) -> ShownPool:
         """The pool with that id or name."""

@@ -213,6 +213,12 @@ def allocated(sql: Connection, pool: str) -> int:
     return int(sql.execute(total.where(allocations.c.pool == pool)).scalar_one())
 
 
+def allocated_of_pools(sql: Connection) -> dict[str, int]:
+    """How much of each pool is allocated; none of those of which nothing is."""
+    query = select(allocations.c.pool, func.sum(allocations.c.amount))
+    return {pool: int(sum_) for pool, sum_ in sql.execute(query.group_by(allocations.c.pool))}
+
+
 def reservations_of(sql: Connection, column: str, id: str) -> list[Reservation]:
     """What is set aside of a project's, an allocation's or a pool's money."""
     mine = _all(reservations, Reservation).where(reservations.c[column] == id)

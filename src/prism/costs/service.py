@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from threading import Lock
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, select
 
 from prism.costs import rollups, store
@@ -37,20 +38,38 @@ class CostService:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock, self._lock = db, clock, Lock()
         self._days: dict[str, tuple[str, Mapping[int, DayCost]]] = {}
+        self._rates: tuple[tuple[int, int], Current] | None = None
 
     def current(self) -> Current:
         """What is paid for at this moment."""
         now = self._clock.now()
         begin, end = month_of(now)
         with self._db.read() as sql:
-            held = store.open_now(sql)
-            month = self.days(sql, day_of(second(begin)), day_of(second(now)))
+            rates = self._rates_now(sql)
+            saved = self._saved(sql, day_of(second(begin)), now)
             since = store.began(sql)
-        saved = sum(it.saved for it in month.values())
         known_from = max(second(begin), since or second(now))
         measured, whole = second(now) - known_from, second(end) - second(begin)
         pace = None if measured < HOUR else amount(Micros(saved * whole // measured))
-        return current(held, Savings(amount(Micros(saved)), pace))
+        return replace(rates, hibernation_savings=Savings(amount(Micros(saved)), pace))
+
+    def _rates_now(self, sql: Connection) -> Current:
+        """What an hour costs now: the same until something begins or ends to cost."""
+        version = store.version_of_open(sql)
+        kept = self._rates
+        if kept is None or kept[0] != version:
+            kept = self._rates = (
+                version,
+                current(store.open_now(sql), Savings(amount(Micros(0)), None)),
+            )
+        return kept[1]
+
+    def _saved(self, sql: Connection, first: int, now: datetime) -> int:
+        """What sleeping has saved from a day until now."""
+        today, over = day_of(second(now)), self._over(sql, "")
+        live = max(first, first_unrolled(sql, today))
+        known = sum(over[day].saved for day in range(first, live) if day in over)
+        return known + store.saved_between(sql, live * DAY, second(now))
 
     def history(
         self,
@@ -124,8 +143,8 @@ class CostService:
         live = max(first, first_unrolled(sql, today))
         for project, paid in rollups.paid_since(sql, first):
             spent[project] = spent.get(project, 0) + paid
-        for project, it in swept(sql, live, today + 1, now):
-            spent[project] = spent.get(project, 0) + it.paid
+        for project, paid in store.paid_between(sql, live * DAY, now):
+            spent[project] = spent.get(project, 0) + paid
         begun = {of: at for of, at in store.beginnings(sql) if now - at >= HOUR}
         ages = {of: now - max(at, first * DAY) for of, at in begun.items()}
         return {of: Micros(spent.get(of, 0) * BURN * DAY // age) for of, age in ages.items()}

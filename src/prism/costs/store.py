@@ -113,6 +113,17 @@ def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
     return _many(sql, SELECT.where(OPEN, mine).order_by(segments.c.id))
 
 
+def version_of_open(sql: Connection) -> tuple[int, int]:
+    """Another pair whenever something has begun to cost, or has ended: the last id, and how many.
+
+    Nothing else changes what an open segment costs in an hour.
+    """
+    newest = select(func.max(segments.c.id)).scalar_subquery()
+    count = select(func.count()).where(OPEN).scalar_subquery()
+    last, many = sql.execute(select(newest, count)).one()
+    return last or 0, many
+
+
 def last_end(sql: Connection, resource: str) -> int:
     """When the last closed segment of a resource ended; 0 where there is none.
 
@@ -231,17 +242,58 @@ def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[CostKind
     return sums
 
 
-def total_by(sql: Connection, column: str, scope: str, at: int, now: int) -> Micros:
-    """All that had been spent on a scope by `at`, a moment that has passed."""
-    key = and_(marks.c.scope == scope, marks.c.at == at)
-    known = sql.execute(select(marks.c.micros).where(key)).scalar()
-    if known is not None:
-        return Micros(known)
-    late = or_(OPEN, segments.c.ended > at)
-    booked = cost_by(func.coalesce(segments.c.ended, now))  # also what is still to come of it
-    query = select(func.sum(booked - cost_by(at))).where(late, PAYING)
-    since = sql.execute(query.where(segments.c[column] == scope)).scalar() or 0
-    return Micros(total(sql, column, scope, now) - int(since))
+class Totals:
+    """All that was ever spent on projects, allocations and pools, as of one moment.
+
+    Each is read when it is asked for; after `read_all`, all of them have been, at once.
+    """
+
+    def __init__(self, sql: Connection, now: int) -> None:
+        self._sql, self._now = sql, now
+        self._all: dict[tuple[str, str], int] | None = None
+        self._marks: dict[tuple[str, int], int] = {}
+
+    def read_all(self) -> "Totals":
+        """Read every scope's, with what each had cost when its last period began."""
+        closed = select(totals.c.scope, func.sum(totals.c.micros))
+        closed = closed.where(totals.c.kind != CostKind.ASLEEP).group_by(totals.c.scope)
+        sums = {scope: int(micros) for scope, micros in self._sql.execute(closed)}
+        found: dict[tuple[str, str], int] = {}
+        s = segments.c
+        scopes = (s.project, s.allocation, s.pool)
+        running = select(*scopes, func.sum(cost_by(self._now))).where(OPEN, PAYING)
+        for *ids, micros in self._sql.execute(running.group_by(*scopes)):
+            for key in zip(("project", "allocation", "pool"), ids, strict=True):
+                if key[1] is not None:
+                    found[key] = found.get(key, 0) + int(micros or 0)
+        self._all = {key: paid + sums.pop(key[1], 0) for key, paid in found.items()}
+        self._all |= {("", scope): paid for scope, paid in sums.items()}  # nothing of it is open
+        last = select(marks.c.scope, func.max(marks.c.at).label("at")).group_by(marks.c.scope)
+        newest = last.subquery()
+        both = and_(marks.c.scope == newest.c.scope, marks.c.at == newest.c.at)
+        query = select(marks.c.scope, marks.c.at, marks.c.micros).join(newest, both)
+        self._marks = {(scope, at): int(it) for scope, at, it in self._sql.execute(query)}
+        return self
+
+    def of(self, column: str, scope: str) -> Micros:
+        """All of one scope."""
+        if self._all is None:
+            return total(self._sql, column, scope, self._now)
+        return Micros(self._all.get((column, scope), self._all.get(("", scope), 0)))
+
+    def by(self, column: str, scope: str, at: int) -> Micros:
+        """All of it by `at`, a moment that has passed."""
+        known = self._marks.get((scope, at))
+        if known is None:
+            key = and_(marks.c.scope == scope, marks.c.at == at)
+            known = self._sql.execute(select(marks.c.micros).where(key)).scalar()
+        if known is not None:
+            return Micros(known)
+        late = or_(OPEN, segments.c.ended > at)
+        booked = cost_by(func.coalesce(segments.c.ended, self._now))  # and what is yet to come
+        query = select(func.sum(booked - cost_by(at))).where(late, PAYING)
+        since = self._sql.execute(query.where(segments.c[column] == scope)).scalar() or 0
+        return Micros(self.of(column, scope) - int(since))
 
 
 def is_marked(sql: Connection, scope: str, at: int) -> bool:
@@ -331,6 +383,21 @@ def unpriced_within(
     mine = and_(s.resource.in_(known), s.amount.is_(None), PAYING, whose)
     found = sql.execute(select(s.name, s.kind).where(mine, touching(start, end)).distinct())
     return sorted((name, CostKind(kind)) for name, kind in found)
+
+
+def paid_between(sql: Connection, start: int, end: int) -> list[tuple[str, int]]:
+    """What each project has paid from `start` until `end`, as a sweep of its segments says."""
+    s = segments.c
+    mine = and_(touching(start, end), PAYING, s.project.is_not(None))
+    query = select(s.project, func.sum(cost_by(end) - cost_by(start))).where(mine)
+    return [(project, int(paid)) for project, paid in sql.execute(query.group_by(s.project))]
+
+
+def saved_between(sql: Connection, start: int, end: int) -> int:
+    """What sleeping has saved from `start` until `end`."""
+    mine = and_(touching(start, end), segments.c.kind == CostKind.ASLEEP)
+    query = select(func.sum(cost_by(end) - cost_by(start))).where(mine)
+    return int(sql.execute(query).scalar() or 0)
 
 
 def saved_unknown(sql: Connection, project: str) -> bool:

@@ -1,0 +1,163 @@
+"""How each cost grows with the fleet: the same questions with 100, 1,000 and 10,000 workspaces.
+
+The fleet has what a real one has: 200 projects, each with an allocation from one of 20 budget
+pools, workspaces with prices in all of them and an idle profile for every second one. The
+exponent is the slope of the logarithms from the first size to the last: 0 is flat, 1 grows as the
+fleet does.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from math import log
+from statistics import median
+
+import psutil
+from living import BIN, Daemon, daemon, home
+from load import Connection, load
+from page import Report
+
+API = "/api/v1"
+SIZES = (100, 1_000, 10_000)
+PROJECTS, POOLS = 200, 20
+CALM, TRIES, SECONDS = 20.0, 30, 2.0
+PRICED = {"PRISM_LOCAL_PRICES": "aws"}
+ASKED = {
+    "`GET /instances/w7`": "/instances/w7",
+    "`GET /instances?limit=50`": "/instances?limit=50",
+    "`GET /instances?state=stopped&limit=50`": "/instances?state=stopped&limit=50",
+    "`GET /instances?project=p7&limit=50`": "/instances?project=p7&limit=50",
+    "`GET /costs/current`": "/costs/current",
+    "`GET /projects` (200)": "/projects",
+    "`GET /budgets` (20)": "/budgets",
+}
+Curves = dict[str, list[float]]
+
+
+def growth(report: Report) -> None:
+    """One fleet that grows, measured at each size."""
+    curves: Curves = {}
+    with home() as folder:
+        have = 0
+        for size in SIZES:
+            with daemon(folder, **PRICED) as it:
+                if not have:
+                    _projects(it.port)
+                _launch(it.port, range(have, size))
+                have = size
+                _measure(it, curves)
+            with daemon(folder, **PRICED) as it:
+                curves.setdefault("start, processor", []).append(it.spent)
+    for what, took in curves.items():
+        slope = log(took[-1] / took[0]) / log(SIZES[-1] / SIZES[0]) if min(took) > 0 else 0.0
+        unit = "%" if what.startswith("calm") else "ms"
+        values = ", ".join(f"{one:.2f}" for one in took)
+        report.say(f"{what} with {', '.join(f'{it:,}' for it in SIZES)}", f"{values} {unit}")
+        report.say("… exponent", f"{slope:.2f}")
+
+
+def _measure(it: Daemon, curves: Curves) -> None:
+    def say(what: str, took: float) -> None:
+        curves.setdefault(what, []).append(took)
+        print(f"  {what:<60} {took:.2f}", file=sys.stderr, flush=True)
+
+    with closing(Connection(it.port)) as to:
+        for what, path in ASKED.items():
+            say(what, _middle(lambda path=path: to.ask(f"{API}{path}")))
+        for verb in ("stop", "start"):
+            took = []
+            for number in range(TRIES):
+                began = time.perf_counter()
+                answer = to.ask(f"{API}/instances/w{number}/{verb}", "POST")
+                if answer.status != 200:
+                    raise RuntimeError(f"{verb}: {answer.status} {answer.body[:200]!r}")
+                took.append((time.perf_counter() - began) * 1000)
+            say(f"`POST /instances/NAME/{verb}`", median(took))
+            _wait(lambda: _settled(to))
+    for connections in (16, 64):
+        loaded = load(it.port, f"{API}/instances/w7", SECONDS, connections)
+        say(f"`GET /instances/w7`, {connections} connections, p99", loaded.p99)
+    say("calm daemon, processor", _calm(it))
+    began = time.perf_counter()
+    subprocess.run([BIN / "prism", "doctor"], env=it.environ, check=False, capture_output=True)
+    say("`prism doctor`", (time.perf_counter() - began) * 1000)
+
+
+def _middle(ask: Callable[[], object]) -> float:
+    took = []
+    for _ in range(TRIES):
+        began = time.perf_counter()
+        ask()
+        took.append((time.perf_counter() - began) * 1000)
+    return median(took)
+
+
+def _calm(it: Daemon) -> float:
+    """Percent of a core while nobody asks anything."""
+    process = psutil.Process(it.process.pid)
+    before = sum(process.cpu_times()[:2])
+    time.sleep(CALM)
+    return (sum(process.cpu_times()[:2]) - before) / CALM * 100
+
+
+def _projects(port: int) -> None:
+    with closing(Connection(port)) as to:
+        pools = [
+            _made(to, "/budgets", name=f"grant {number}", total_amount=1e6, period="project",
+                  start_date="2026-01-01T00:00:00Z", created_by="bench")["id"]
+            for number in range(POOLS)
+        ]  # fmt: skip
+        for number in range(PROJECTS):
+            project = _made(to, "/projects", name=f"p{number}")["id"]
+            _made(to, "/allocations", budget_id=pools[number % POOLS], project_id=project,
+                  allocated_amount=10_000.0, allocated_by="bench")  # fmt: skip
+
+
+def _launch(port: int, names: range) -> None:
+    left, lock = iter(names), threading.Lock()
+
+    def work() -> None:
+        with closing(Connection(port)) as to:
+            while True:
+                with lock:
+                    number = next(left, None)
+                if number is None:
+                    return
+                asked = {"idle_profile": "batch"} if number % 2 else {}
+                project = f"p{number % PROJECTS}"
+                _made(to, "/instances/launch", name=f"w{number}", template="Plain Shell",
+                      project=project, **asked)  # fmt: skip
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with closing(Connection(port)) as to:
+        _wait(lambda: _settled(to))
+
+
+def _settled(to: Connection) -> bool:
+    changing = ("launching", "starting", "stopping")
+    paths = [f"{API}/instances?state={state}&limit=1" for state in changing]
+    return not any(json.loads(to.ask(path).body) for path in paths)
+
+
+def _wait(fact: Callable[[], bool]) -> None:
+    until = time.monotonic() + 1800
+    while not fact():
+        if time.monotonic() > until:
+            raise RuntimeError("it did not become so")
+        time.sleep(0.2)
+
+
+def _made(to: Connection, path: str, **asked: object) -> dict[str, str]:
+    answer = to.ask(f"{API}{path}", "POST", json.dumps(asked).encode())
+    if answer.status not in (200, 201):
+        raise RuntimeError(f"{path}: {answer.status} {answer.body[:300]!r}")
+    made: dict[str, str] = json.loads(answer.body)
+    return made
