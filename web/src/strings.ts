@@ -413,6 +413,7 @@ export const t = {
   terminal: {
     of: (name: string) => `Terminal of ${name}`,
     again: 'New shell',
+    leave: 'Shift+F6 leaves the terminal.',
     lost: 'The connection to the shell was lost.',
     reconnecting: 'The connection to the shell was lost. Trying to find the shell again.',
     replaced: 'This shell is open in another tab now.',

@@ -2,7 +2,7 @@ import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import Modal from '@cloudscape-design/components/modal';
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import { type ReactNode, useState } from 'react';
+import { type ReactNode, useEffect, useId, useRef, useState } from 'react';
 
 import { t } from '../strings';
 import { ErrorAlert } from './ErrorAlert';
@@ -25,6 +25,15 @@ export function Dialog({
 }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Error | null>(null);
+  const form = useRef<HTMLFormElement>(null);
+  const id = useId();
+  useEffect(() => {
+    // After the dialog, which gives the focus to its first button.
+    const soon = requestAnimationFrame(() =>
+      form.current?.querySelector<HTMLElement>('input:not([type=checkbox])')?.focus(),
+    );
+    return () => cancelAnimationFrame(soon);
+  }, []);
   const go = async () => {
     if (!ready || busy) return;
     setBusy(true);
@@ -49,7 +58,13 @@ export function Dialog({
             <Button variant="link" onClick={close}>
               {t.cancel}
             </Button>
-            <Button variant="primary" loading={busy} disabled={!ready} onClick={() => void go()}>
+            <Button
+              variant="primary"
+              form={id}
+              formAction="submit"
+              loading={busy}
+              disabled={!ready}
+            >
               {button}
             </Button>
           </SpaceBetween>
@@ -57,6 +72,8 @@ export function Dialog({
       }
     >
       <form
+        ref={form}
+        id={id}
         onSubmit={(event) => {
           event.preventDefault();
           void go();

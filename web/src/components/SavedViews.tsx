@@ -30,7 +30,7 @@ export function SavedViews({
   const optionOf = ({ name, query }: View) => ({ value: query, label: name });
   const shown = own ?? ready;
   return (
-    <SpaceBetween direction="horizontal" size="xs">
+    <SpaceBetween direction="horizontal" size="xs" alignItems="center">
       <Select
         inlineLabelText={t.views.title}
         placeholder={t.views.none}

@@ -1,6 +1,7 @@
 import '@xterm/xterm/css/xterm.css';
 
 import Alert from '@cloudscape-design/components/alert';
+import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import { FitAddon } from '@xterm/addon-fit';
 import { Terminal } from '@xterm/xterm';
@@ -51,6 +52,7 @@ export default function TerminalScreen({ name }: { readonly name: string }) {
         </Alert>
       )}
       <div ref={box} className="shell" role="group" aria-label={t.terminal.of(name)} />
+      <Box variant="small">{t.terminal.leave}</Box>
     </>
   );
 }
@@ -116,6 +118,12 @@ function screenIn(box: HTMLElement): { readonly terminal: Terminal; readonly fit
   terminal.loadAddon(fit);
   withDocument(ours, () => terminal.open(box));
   fit.fit();
+  // Tab belongs to the shell, so another key has to lead out of it.
+  terminal.attachCustomKeyEventHandler((event) => {
+    if (event.key !== 'F6' || !event.shiftKey) return true;
+    terminal.blur();
+    return false;
+  });
   return { terminal, fit };
 }
 
