@@ -121,3 +121,13 @@ def test_the_table_holds_no_formula(http):
         "'=1+cmd|'/C calc'!A0"
     }
     assert not [cell for row in rows for cell in row.values() if cell[:1] in "=+-@" and cell]
+
+
+def test_until_a_day_is_with_all_of_that_day(http, clock):
+    """The clock stands at 2026-01-01."""
+    clock.advance(seconds=23 * 3600)
+    assert http("POST", "/api/v1/projects", json={"name": "late"}).status_code == 201
+    found = http("GET", f"{LOG}?event=project_created&until=2026-01-01").json()
+    assert "late" in {it["subject"] for it in found}
+    midnight = http("GET", f"{LOG}?event=project_created&until=2026-01-01T00:00:00Z").json()
+    assert "late" not in {it["subject"] for it in midnight}

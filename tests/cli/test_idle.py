@@ -191,3 +191,18 @@ def test_a_workspace_at_which_nobody_has_looked(prism, server):
     answer = {"instance_name": "mine", "step_seconds": 600, "figures": [], "points": []}
     server.on("GET /idle/instances/mine/activity", answer)
     assert "Nobody has looked at mine" in prism("idle", "activity", "mine").stderr
+
+
+@pytest.mark.parametrize(("said", "minutes"), [("3", 180), ("1d12h", 2160), ("90m", 90), ("0", 0)])
+def test_keep_awake_takes_time_as_every_verb_does(prism, server, said, minutes):
+    path = "POST /idle/instances/mine/keep-awake"
+    server.on(path, {"instance_name": "mine", "keep_awake_until": None, "notes": []})
+    assert prism("keep-awake", "mine", said).returncode == 0
+    assert server.asked_for(path)[0].body == {"minutes": minutes}
+
+
+def test_the_threshold_of_a_profile_may_be_said_in_hours(prism, server):
+    path = "POST /idle/profiles"
+    server.on(path, {"name": "slow", "idle_threshold_minutes": 120, "action": "stop"})
+    prism("idle", "profile", "create", "slow", "--minutes", "2h", "--then", "stop")
+    assert server.asked_for(path)[0].body["idle_threshold_minutes"] == 120

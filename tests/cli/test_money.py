@@ -127,7 +127,7 @@ def test_what_is_used_is_used_of_the_present_period(prism, server):
                 "period": "project",
                 "created_by": "pi@x.edu",
                 "time_zone": "Europe/Berlin",
-                "end_date": "2027-06-30T22:00:00Z",
+                "end_date": "2027-07-01T22:00:00Z",
             },
         ),
         (
@@ -156,13 +156,16 @@ def test_what_is_said_is_what_is_asked(prism, server, words, line, body):
     assert server.asked_for(line)[0].body == body
 
 
-@pytest.mark.parametrize("said", ["2027-12-31", "2027-12-31T00:00"])
-def test_a_date_is_the_first_moment_of_the_day_where_the_budget_is(prism, server, said):
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [("2027-12-31", "2027-12-31T15:00:00Z"), ("2027-12-31T00:00", "2027-12-30T15:00:00Z")],
+)
+def test_the_last_day_of_a_budget_is_all_of_that_day_where_it_is(prism, server, said, at):
     server.on("GET /budgets/grant", {**PROJECT, "time_zone": "Asia/Tokyo"})
     server.on("PUT /budgets/grant", PROJECT)
     done = prism("budget", "update", "grant", "--until", said)
     assert done.returncode == 0, done.stderr
-    assert server.asked_for("PUT /budgets/grant")[0].body == {"end_date": "2027-12-30T15:00:00Z"}
+    assert server.asked_for("PUT /budgets/grant")[0].body == {"end_date": at}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The audit log over HTTP."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from prism.audit.service import AuditService
 from prism.errors import ValidationFailed
 from prism.kit.events import id_of, number_of
 
+DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 Text = FromQuery[str | None]
 Limit = Annotated[int, QueryParameter(ge=1, le=MOST)]
 Form = Annotated[Literal["json", "csv"], QueryParameter(name="format")]
@@ -42,7 +44,7 @@ def audit(
         subject=subject,
         event=event,
         since=_moment("since", since),
-        until=_moment("until", until),
+        until=_moment("until", until, whole_day=True),
         before_id=_number(cursor),
         limit=limit,
     )
@@ -62,11 +64,14 @@ def events_of_instance(
     return log.of_workspace(name, limit)
 
 
-def _moment(name: str, said: str | None) -> datetime | None:
+def _moment(name: str, said: str | None, *, whole_day: bool = False) -> datetime | None:
+    """A moment, or a day in UTC: its begin, or with `whole_day` its end."""
     if said is None:
         return None
     try:
         at = datetime.fromisoformat(said)
+        if whole_day and DAY.fullmatch(said):
+            at += timedelta(days=1)
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         why = f"{said!r} is no date or time, such as 2026-01-31 or 2026-01-31T12:00:00Z"

@@ -89,7 +89,7 @@ def _arguments(made: ArgumentParser) -> None:
     made.add_argument("--subject", metavar="NAME", help="only what was done to this")
     made.add_argument("--event", metavar="WHAT", help="only this, as `member_changed`")
     made.add_argument("--since", metavar="TIME", help="from then on, as 2026-01-31")
-    made.add_argument("--until", metavar="TIME", help="before then")
+    made.add_argument("--until", metavar="TIME", help="before then; a day is meant with all of it")
     made.add_argument("--limit", type=int, default=100, metavar="N", help="the newest N")
     made.add_argument("--csv", action="store_true", help="print a table for spreadsheets")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prism.cli.link import daemon
-from prism.cli.moments import here, moment, names_no_zone
+from prism.cli.moments import day_in, here, moment, names_no_zone
 from prism.cli.money import aligned, cap, percent, usd, without_price
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.words import Usage, nothing
@@ -57,7 +57,7 @@ def _show(asked: Namespace) -> None:
             "reserved": usd(it["reserved"]),
             "left": usd(it["left"]),
             **_where({"since it ended": it["spent_after_end"], "over it": it["overrun"]}),
-            "period": f"{_day(it['period_start'])} to {_day(it['period_end'])}",
+            "period": _period(it),
             "time zone": it["time_zone"],
             "alert at": f"{100 * it['alert_threshold']:g}%",
         }
@@ -189,8 +189,11 @@ def parts(found: list[dict[str, Any]]) -> None:
     show_table(PARTS, list(rows), "PROJECT")
 
 
-def _day(at: str | None) -> str:
-    return here(at) if at else "-"
+def _period(it: dict[str, Any]) -> str:
+    """The present period, by its first and its last day in the budget's time zone."""
+    zone, last = it["time_zone"], it["period_end"]
+    first = day_in(it["period_start"], zone) if it["period_start"] else "-"
+    return f"{first} to {day_in(last, zone, end=True) if last else '-'}"
 
 
 def _per(period: str) -> str:
@@ -211,7 +214,7 @@ def given(asked: Namespace, *names: str) -> dict[str, Any]:
 def _moments(asked: Namespace, zone: str) -> dict[str, str]:
     """When it begins and ends, as far as that was said; dates are of its own time zone."""
     said = given(asked, *(name for name in ("start_date", "end_date") if name in asked))
-    return {name: moment(at, zone) for name, at in said.items()}
+    return {name: moment(at, zone, whole_day=name == "end_date") for name, at in said.items()}
 
 
 def _zone_of(asked: Namespace) -> str:
@@ -232,7 +235,7 @@ def alert(made: ArgumentParser) -> None:
 
 def _fields(made: ArgumentParser) -> None:
     made.add_argument("--about", dest="description", metavar="TEXT", help="what it is for")
-    ends = "when it ends: a day's first moment, or a time with its offset"
+    ends = "its last day, or a time with its offset"
     made.add_argument("--until", dest="end_date", metavar="DATE", help=ends)
     alert(made)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from prism.cli.link import daemon
-from prism.cli.moments import days_between, here, length, until
+from prism.cli.moments import days_between, here, hours, length, minutes, until
 from prism.cli.terminal import say, show_json, show_table
 from prism.cli.words import Usage, named
 from prism.client.wire import query, quoted
@@ -22,8 +20,7 @@ LIMITS = {
     "disk": ("KB/s", int),
     "gpu": ("percent of the busiest", float),
 }
-UNITS = {"m": 1, "h": 60, "d": 1440}
-DURATION = re.compile(r"(\d{1,5})([mhd])")
+FOREVER = 24 * 100_000  # hours; the daemon says how long is too long
 VERDICTS = ("active", "idle", "unknown")
 DONE = {"hibernate": "put to sleep", "stop": "stopped"}
 
@@ -235,18 +232,21 @@ def _keep_awake(asked: Namespace) -> None:
 
 
 def _of(time: str) -> int:
-    """How many minutes `90m`, `3h`, `2d` or `0` are."""
-    if time == "0":
-        return 0
-    if given := DURATION.fullmatch(time):
-        return int(given[1]) * UNITS[given[2]]
+    """How many minutes `90m`, `3h`, `2d` or `0` are; a number alone is hours, as elsewhere."""
+    try:
+        if 0 <= (said := hours(time)) < FOREVER:
+            return round(said * 60)
+    except ValueError:
+        pass
     raise Usage(f"`{time}` is no length of time", "Say it as 90m, 3h or 2d; 0 ends it")
 
 
 def _of_profiles(made: ArgumentParser) -> None:
     made.add_argument("action", choices=("list", "create", "delete"), help="what to do")
     made.add_argument("name", metavar="NAME", nargs="?", help="the profile's name")
-    made.add_argument("--minutes", type=int, default=30, help="idle for so long; default: 30")
+    made.add_argument(
+        "--minutes", type=minutes, metavar="TIME", default=30, help="idle for so long, as 30 or 2h"
+    )
     made.add_argument("--then", choices=tuple(DONE), default="hibernate", help="what is done then")
     made.add_argument("--description", default="", help="what it is for")
     for name, (unit, kind) in LIMITS.items():
@@ -256,7 +256,12 @@ def _of_profiles(made: ArgumentParser) -> None:
 def _of_configure(made: ArgumentParser) -> None:
     named(made)
     made.add_argument("profile", metavar="PROFILE", help="see `prism idle profile list`")
-    made.add_argument("--minutes", type=int, help="idle for so long, instead of the profile's")
+    made.add_argument(
+        "--minutes",
+        type=minutes,
+        metavar="TIME",
+        help="idle for so long, instead of the profile's",
+    )
     made.add_argument("--off", action="store_true", help="look, and do nothing about it")
 
 
@@ -266,7 +271,7 @@ def _of_history(made: ArgumentParser) -> None:
 
 def _of_keep_awake(made: ArgumentParser) -> None:
     named(made)
-    made.add_argument("time", metavar="TIME", help="90m, 3h, 2d; 0 ends it")
+    made.add_argument("time", metavar="TIME", help="90m, 3h, 2d, or hours; 0 ends it")
 
 
 VERBS = {

@@ -2,9 +2,11 @@
 
 import math
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from prism.cli.words import Usage
+
+DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 
 
 def until(at: str) -> str:
@@ -59,6 +61,29 @@ def hours(said: str) -> float:
 hours.__name__ = "number of hours, as 8, 8h, 2d or 90m"  # what argparse calls it
 
 
+def minutes(said: str) -> int:
+    """Minutes, for argparse: `30`, `30m`, `8h`, `2d`; raises `ValueError` for others."""
+    return int(said) if said.isdecimal() else _whole(hours(said) * 60, said)
+
+
+minutes.__name__ = "number of minutes, as 30, 30m, 8h or 2d"
+
+
+def days(said: str) -> int:
+    """Days, for argparse: `90`, `90d` or `48h`; raises `ValueError` for others."""
+    return int(said) if said.isdecimal() else _whole(hours(said) / 24, said)
+
+
+days.__name__ = "number of whole days, as 90 or 90d"
+
+
+def _whole(number: float, said: str) -> int:
+    """That number, which has to be whole but for what a float cannot hold."""
+    if abs(number - round(number)) > 1e-6:
+        raise ValueError(said)
+    return round(number)
+
+
 def _plain(number: float) -> float:
     """Whole numbers as such: an older daemon knows no others."""
     return int(number) if number == int(number) else number
@@ -69,13 +94,36 @@ def names_no_zone(said: str) -> bool:
     return _typed(said).tzinfo is None
 
 
-def moment(said: str, zone: str) -> str:
-    """What somebody typed, for the daemon: a date is its first midnight in that time zone."""
+def moment(said: str, zone: str, *, whole_day: bool = False) -> str:
+    """What somebody typed, for the daemon: a date is its first midnight in that time zone.
+
+    With `whole_day` a date is the end of that day, as people mean who say until when.
+    """
     at = _typed(said)
+    if whole_day and DAY.fullmatch(said):
+        at = _next_day(at, said)
     if at.tzinfo is None:
         at = at.replace(tzinfo=_zone(zone))
     try:
         return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except OverflowError as error:
+        raise _no_moment(said) from error
+
+
+def day_in(at: str, zone: str, *, end: bool = False) -> str:
+    """A moment as a day of that time zone, where it is a midnight there; else with its time.
+
+    With `end` a midnight is the end of the day before.
+    """
+    local = datetime.fromisoformat(at).astimezone(_zone(zone))
+    if (local.hour, local.minute, local.second) != (0, 0, 0):
+        return local.strftime("%Y-%m-%d %H:%M %Z")
+    return f"{local.date() - timedelta(days=1 if end else 0)}"
+
+
+def _next_day(at: datetime, said: str) -> datetime:
+    try:
+        return at + timedelta(days=1)
     except OverflowError as error:
         raise _no_moment(said) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prism.cli.link import daemon
-from prism.cli.moments import days_between, here
+from prism.cli.moments import days, days_between, here
 from prism.cli.terminal import say, show_json, show_table
 from prism.cli.words import nothing
 from prism.client.wire import quoted
@@ -60,7 +60,9 @@ def _new(made: ArgumentParser) -> None:
     made.add_argument("--user", metavar="EMAIL", help="whose it will be; only the operator may")
     made.add_argument("--scope", choices=SCOPES, default="operate", help="how much it lends")
     made.add_argument("--project", metavar="NAME", help="only for this project")
-    made.add_argument("--days", type=int, default=90, metavar="N", help="how long it is good")
+    made.add_argument(
+        "--days", type=days, default=90, metavar="N", help="how long it is good, as 90 or 90d"
+    )
 
 
 def _one(made: ArgumentParser) -> None:
