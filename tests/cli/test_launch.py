@@ -173,7 +173,8 @@ def test_a_launch_that_fails_says_why_and_how_to_go_on(prism, server):
     assert done.stderr == (
         "error: mine is failed: there is no package nmpy\n"
         "  PACKAGE_NOT_FOUND\n"
-        "hint: Try again: `prism start mine`; give it up: `prism terminate mine`\n"
+        "hint: Try again: `prism start mine`; give it up: `prism terminate mine`. It keeps the "
+        "template it was launched from: a corrected one needs a launch of its own\n"
     )
 
 
@@ -195,3 +196,28 @@ def test_ctrl_c_leaves_the_work_alone_and_says_so(begun, server):
     assert "`prism show mine`" in said
     assert "Traceback" not in said
     assert {f"{it.method} {it.path}" for it in server.asked} == {LAUNCH, "GET /instances/mine"}
+
+
+def test_a_refusal_names_options_and_not_fields(prism, server):
+    why = "Expected `float` >= 1.0"
+    more = {
+        "details": f"ttl_hours: {why}",
+        "data": {"fields": [{"field": "ttl_hours", "why": why}]},
+    }
+    refused = problem(422, "VALIDATION_FAILED", "no", **more)
+    server.on("POST /instances/launch", refused)
+    done = prism("launch", "a", "mine", "--ttl", "30m")
+    assert done.returncode == 1
+    assert "--ttl: Expected `float` >= 1.0" in done.stderr
+    assert "ttl_hours" not in done.stderr
+
+
+def test_what_has_no_meaning_here_is_said_first(prism, server):
+    notes = [
+        "region us-east-1 has no meaning here",
+        "spot has no meaning",
+    ]
+    server.on("POST /instances/launch", launched(notes=notes))
+    server.on("GET /instances/mine", workspace())
+    said = prism("launch", "a", "mine", "--region", "us-east-1", "--spot").stderr.splitlines()
+    assert said[:2] == [f"note: {it}" for it in notes]

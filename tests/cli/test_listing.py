@@ -162,3 +162,16 @@ def test_watching_on_a_terminal_redraws_in_place_what_there_is_room_for(typed, s
 def test_watching_nothing_says_so(typed, server):
     server.on("GET /instances", lambda *_: [], problem(409, "ENOUGH", "that is enough"))
     assert "No workspaces yet" in typed("list", "--watch")[1]
+
+
+def test_who_has_none_on_a_shared_daemon_is_told_to_name_a_project(prism, server):
+    server.on("GET /instances", [])
+    assert "prism quickstart`" in prism("list").stderr
+    assert "`prism quickstart --project PROJECT`" in prism("list", PRISM_TOKEN="prism_x").stderr
+
+
+def test_quickstart_takes_a_project(prism, server):
+    server.on("GET /instances/quickstart", (404, {"error": {"code": "INSTANCE_NOT_FOUND"}}))
+    server.on("POST /instances/launch", {"name": "quickstart", "state": "launching"})
+    prism("quickstart", "--project", "reef", "--no-wait")
+    assert server.asked_for("POST /instances/launch")[0].body["project"] == "reef"

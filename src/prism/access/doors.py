@@ -24,7 +24,7 @@ from prism.access.model import (
     current,
     tunnel_only,
 )
-from prism.access.plan import may, sees
+from prism.access.plan import MATRIX, may, sees
 from prism.access.rules import rule_of
 from prism.errors import Problem
 from prism.kit.actor import CURRENT
@@ -33,6 +33,35 @@ from prism.kit.envelope import Unauthenticated
 from prism.kit.http import DECODED, refuse
 from prism.kit.problem_page import wants_page
 
+# What the operator's routes do, by the first word of their paths.
+OPERATORS = {
+    "budgets": "see and change budget pools",
+    "allocations": "give projects a part of a budget pool",
+    "reallocations": "move money between projects",
+    "costs": "see what all projects cost together",
+    "profiles": "change profiles",
+    "idle": "change idle profiles and see their history",
+    "logs": "list the logs of all workspaces",
+    "daemon": "manage the daemon",
+    "orphans": "take back machines that have no workspace",
+    "recover": "take back machines that have no workspace",
+    "aws-proxy": "open the consoles of AWS",
+    "audit": "see everything that was done",
+}
+# Where the matrix names several things, a refusal names what is common to them.
+WORDS = {
+    Verb.USE: "change your own settings with this token",
+    Verb.FOUND: "make projects or tokens with this token",
+    Verb.MANAGE_OWN: "manage workspaces in this project",
+    Verb.MANAGE: "manage or enter this workspace",
+    Verb.READ: "see that",
+    Verb.INVITE: "invite people to this project, or change their invitations",
+    Verb.MEMBERS: "change who belongs to this project",
+    Verb.BUDGET: "change this project or its budget",
+    Verb.STORE: "manage volumes and snapshots here",
+    Verb.DELETE: "delete this project",
+    Verb.LAUNCH: "launch in this project",
+}
 CLAIMS = ("created_by", "invited_by", "allocated_by")
 STRANGER = Caller(name="anonymous", known=False)
 BOTH = (ScopeType.HTTP, ScopeType.WEBSOCKET)
@@ -127,7 +156,7 @@ class Rights(ASGIMiddleware):
                     return finder.missing(word)  # what one may not see is not there
                 subject = _about(found, rule, scope)
             if not may(caller, rule, subject):
-                return _denied(rule, caller, subject)
+                return _denied(rule, caller, subject, scope)
         return self._forbidden(rule.also, scope, body, caller) if rule.also else None
 
 
@@ -171,16 +200,36 @@ def _words(rule: Rule, scope: Scope, body: Any) -> Sequence[str | None]:
     return [said if isinstance(said, str) else None]
 
 
-def _denied(rule: Rule, caller: Caller, subject: Subject) -> PermissionDenied:
+def _denied(rule: Rule, caller: Caller, subject: Subject, scope: Scope) -> PermissionDenied:
     role = caller.roles.get(subject.project or "")
     are = f"you are {role} there" if role else "you have no role there"
     if caller.only is not None:
         are += ", and your token is for one project"
+    details = f"{are}; your access is {caller.scope}"
+    if rule.verb is Verb.LAUNCH and subject.project is None:
+        return PermissionDenied(
+            "You may not launch without a project",
+            details="what runs on a shared daemon is paid by a project; only its operator may "
+            "launch without one",
+            remediation="Name one of yours with `--project NAME`; `prism project list` shows them",
+        )
+    if rule.verb not in MATRIX:
+        return PermissionDenied(
+            f"Only the operator of this daemon may {what_of(scope)}",
+            details=details,
+            remediation="Ask whoever runs the daemon",
+        )
     return PermissionDenied(
-        f"You may not {rule.verb}",
-        details=f"{are}; your access is {caller.scope}",
+        f"You may not {WORDS.get(rule.verb, rule.verb)}",
+        details=details,
         remediation="Ask an owner of the project, or use a token of a wider scope",
     )
+
+
+def what_of(scope: Scope) -> str:
+    """What a route that is the operator's does, in the words of who asks."""
+    path = str(scope.get("path_template", "")).removeprefix("/api/v1")
+    return OPERATORS.get(path.strip("/").partition("/")[0], "do that")
 
 
 def _by_file(scope: Any) -> bool:

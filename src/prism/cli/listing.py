@@ -29,6 +29,10 @@ EXPLAINED = {"stopped", "failed"}
 QUIET = {"stopped"}  # neither coloured nor under way
 NONE_SUCH = "No such workspaces. All of them: `prism list`"
 NONE = "No workspaces yet. Make one: `prism quickstart`, or see `prism template list`"
+NONE_SHARED = (
+    "No workspaces that you may see. Make one: `prism quickstart --project PROJECT`; "
+    "your projects: `prism project list`"
+)
 
 
 def _arguments(made: ArgumentParser) -> None:
@@ -46,7 +50,8 @@ def _list(asked: Namespace) -> None:
     filters = {"state": asked.state, "template": asked.template, "project": asked.project}
     filters["owner"] = "me" if asked.mine else asked.owner
     path = f"/instances{query(**filters)}"
-    nothing = NONE_SUCH if any(filters.values()) else NONE
+    nothing = NONE_SHARED if wire.place.token else NONE
+    nothing = NONE_SUCH if any(filters.values()) else nothing
 
     def show(found: list[dict[str, Any]]) -> None:
         if asked.json:

@@ -27,7 +27,7 @@ WAKES = {"stopped": "start", "failed": "start", "hibernated": "resume"}
 
 def _quickstart(asked: Namespace) -> None:
     wire, name = daemon(), asked.name
-    ready_at = _wanted(wire, name)
+    ready_at = _wanted(wire, name, asked.project)
     if not asked.no_wait:
         accompany(wire, name, "running", ready_at, silent=asked.json)
         found = connection(wire, name)
@@ -37,14 +37,14 @@ def _quickstart(asked: Namespace) -> None:
     return print(f"{name} is on its way; how far: `prism show {name}`")
 
 
-def _wanted(wire: Wire, name: str) -> str | None:
+def _wanted(wire: Wire, name: str, project: str | None) -> str | None:
     """See to it that the workspace is there, or comes; when it should be ready, if known."""
     state = _rest(wire, name)
     if state == "running" or state in COMES_UP:
         return None
     if state in GONE:
         say(f"Launching {name} from the template {TEMPLATE}")
-        order = {"name": name, "template": TEMPLATE}
+        order = {"name": name, "template": TEMPLATE} | ({"project": project} if project else {})
         answer = wire.ask("POST", "/instances/launch", order)
     else:
         say(f"{name} is {state}; bringing it back")
@@ -91,6 +91,7 @@ def _show(name: str, found: dict[str, Any], *, as_json: bool) -> None:
 
 def _arguments(made: ArgumentParser) -> None:
     made.add_argument("name", metavar="NAME", nargs="?", default="quickstart")
+    made.add_argument("--project", metavar="PROJECT", help="whose it is, and who pays")
 
 
 VERBS = {"quickstart": (_arguments, _quickstart)}

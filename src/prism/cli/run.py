@@ -44,7 +44,15 @@ def run(words: Sequence[str]) -> int:
 
 def _run(words: Sequence[str]) -> None:
     command, rest = find(words)
-    asked = parser(command).parse_all(rest)
+    made = parser(command)
+    asked = made.parse_all(rest)
     if asked.verbose:
         TOLD_ALL.append("--verbose")
-    asked.run(asked)
+    try:
+        asked.run(asked)
+    except Problem as problem:
+        if problem.data:
+            from prism.cli.field_names import translate  # noqa: PLC0415  cold start: only for refusals
+
+            translate(problem, made)
+        raise

@@ -105,7 +105,8 @@ def judge(seen: dict[str, Any], goal: str) -> None:
     if state == goal:
         return
     if state == "failed":
-        hint = f"Try again: `prism start {name}`; give it up: `prism terminate {name}`"
+        hint = f"Try again: `prism start {name}`; give it up: `prism terminate {name}`. It keeps "
+        hint += "the template it was launched from: a corrected one needs a launch of its own"
     else:
         hint = f"See what happened: `prism show {name}`"
     if failure:

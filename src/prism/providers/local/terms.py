@@ -33,14 +33,14 @@ class LocalTerms:
         found = {program for program in wanted if there(program)}
         if reasons := runs_locally(template, found):
             raise local_refusal(template, reasons)
-        notes = list(_granted(kind))
+        notes = []
         if order.region not in {None, self.region}:
             notes.append(f"region {order.region} has no meaning here: it runs on this machine")
         if order.open_ports:
             notes.append("open ports have no meaning here: services listen on this machine only")
         if order.spot:
             notes.append("spot has no meaning here: this machine is not rented")
-        return tuple(notes)
+        return (*notes, *_granted(kind))
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
         """What it would get of that type; raises where it wants a GPU that is not here."""

@@ -1,0 +1,31 @@
+"""Refusals say what was asked, not the row of the matrix that it is in."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "what"),
+    [
+        ("GET", "budgets", "Only the operator of this daemon may see and change budget pools"),
+        (
+            "GET",
+            "costs/current",
+            "Only the operator of this daemon may see what all projects",
+        ),
+        ("POST", "daemon/shutdown", "Only the operator of this daemon may manage the daemon"),
+        ("GET", "logs", "Only the operator of this daemon may list the logs"),
+        ("DELETE", "projects/Reef", "You may not delete this project"),
+        ("GET", "invitations/project/Reef", "You may not invite people to this project"),
+    ],
+)
+def test_a_refusal_is_in_the_words_of_who_asks(team, method, path, what):
+    error = team("viewer", method, path).json()["error"]
+    assert (error["code"], error["message"][: len(what)]) == ("PERMISSION_DENIED", what)
+
+
+def test_who_launches_without_a_project_is_told_how_to_name_one(team):
+    order = {"name": "mine", "template": "Plain Shell"}
+    error = team("member", "POST", "instances/launch", json=order).json()["error"]
+    assert error["message"] == "You may not launch without a project"
+    assert "`--project NAME`" in error["remediation"]
+    assert team.launch("member", "mine").status_code == 201
