@@ -60,6 +60,8 @@ def _field(field: inspect.Field, creator: "SchemaCreator") -> Said:
     said = _said(field.type, creator)
     if field.default in (NODEFAULT, UNSET, None):
         return said
+    if isinstance(field.default, Struct) and field.default == type(field.default)():
+        return said  # its fields say their defaults; generators drop what has an object as one
     if isinstance(said, Reference):
         said = Schema(any_of=[said])
     said.default = to_builtins(field.default)
