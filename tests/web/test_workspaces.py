@@ -1,13 +1,18 @@
 """Working with workspaces by the GUI: many at once, what is refused, a terminal, two tabs."""
 
+import json
 import re
+import shutil
 from datetime import timedelta
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.connections.test_browser import FLAGS
 from tests.house.living import Home
-from tests.web.conftest import seed_activity
+from tests.waiting import eventually
+from tests.web.conftest import Browser, seed_activity
+from tests.web.network import Relay
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +156,68 @@ def test_a_terminal_survives_a_reload_and_a_break(home, three, browsing):
     other.goto(f"{browser.base}/workspaces/two?tab=terminal")
     expect(other.locator(".xterm-rows")).to_contain_text("again-42")
     expect(page.get_by_text("This shell is open in another tab now.")).to_be_visible()
+
+
+@pytest.fixture
+def through(chromium, home):
+    """A browser of its own that reaches the daemon through a relay, and the relay."""
+    port = json.loads((home.folder / "daemon.lock").read_text())["port"]
+    relay = Relay(port)
+    rule = f"--host-resolver-rules=MAP localhost:{port} 127.0.0.1:{relay.port}"
+    program = chromium.browser_type.launch(
+        executable_path=shutil.which("chromium"), args=[*FLAGS, rule]
+    )
+    try:
+        yield Browser(program.new_context(viewport={"width": 1280, "height": 900}), home), relay
+    finally:
+        program.close()
+        relay.close()
+
+
+def test_a_terminal_whose_network_is_cut_says_so_and_finds_its_shell(three, through):
+    browser, relay = through
+    page = browser.open("/workspaces/three?tab=terminal")
+    assert relay.joined
+    rows = page.locator(".xterm-rows")
+    expect(rows).to_contain_text("$", timeout=60_000)
+    page.locator(".xterm-screen").click()
+    page.keyboard.type("kept=$((40 + 2)); echo value-$kept\n")
+    expect(rows).to_contain_text("value-42")
+    relay.cut()
+    expect(page.get_by_text("The connection to the shell was lost.")).to_be_visible()
+    expect(page.get_by_text("Cut off from the daemon")).to_be_visible()
+    relay.heal()
+    expect(page.get_by_text("The connection to the shell was lost.")).to_be_hidden()
+    expect(page.get_by_text("Cut off from the daemon")).to_be_hidden()
+    expect(rows).to_contain_text("value-42")
+    page.locator(".xterm-screen").click()
+    page.keyboard.type("echo again-$kept\n")
+    expect(rows).to_contain_text("again-42")
+    assert browser.foreign() == []
+
+
+def idle_in_list(client, name):
+    """Whether the list says that it is idle; it is brought up to date once a minute."""
+    [it] = [it for it in client.workspaces.list() if it.name == name]
+    return it.idle.verdict == "idle"
+
+
+@pytest.mark.slow  # the first verdict takes half a minute
+def test_an_idle_workspace_is_kept_awake_by_the_button_of_its_notice(home, browsing):
+    client = home.client
+    client.workspaces.launch("Plain Shell", "unused", wait=120)
+    eventually(lambda: idle_in_list(client, "unused"), 240)
+    acts = client.idle.why("unused").acts_at
+    browser = browsing(home)
+    browser.page.clock.set_system_time(acts - timedelta(minutes=5))
+    page = browser.open("/templates")
+    notice = page.get_by_text("unused is idle")
+    expect(notice).to_be_visible()
+    page.get_by_role("button", name="Keep awake for 2 h").click()
+    expect(page.get_by_text("unused stays awake for 2 h")).to_be_visible()
+    expect(notice).to_have_count(0)
+    assert client.idle.why("unused").keep_awake_until > acts
+    client.workspaces.terminate("unused", wait=60)
 
 
 def test_what_is_about_to_sleep_is_said_on_every_page_with_what_prevents_it(home, browsing):
