@@ -192,7 +192,7 @@ def test_every_sum_equals_the_recount(books, story):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_sum_equals_the_recount_many_times(books):
+def test_every_sum_equals_the_recount_many_times(patient, books):
     stories, segments = 0, 0
 
     @given(story=st.lists(change, max_size=60))
