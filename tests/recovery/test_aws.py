@@ -1,5 +1,7 @@
 """A whole daemon over the double of AWS, that forgets everything: the tags remember."""
 
+import os
+
 import boto3
 import pytest
 
@@ -7,6 +9,7 @@ from aws_double.rulebook import build as build_rules
 from prism.daemon.house import build
 from prism.providers.aws.console import Console
 from prism.settings import Settings
+from tests.aws_policies import FOLDER
 from tests.aws_setup import PROPAGATED, set_up
 from tests.conftest import Http
 from tests.waiting import eventually
@@ -203,7 +206,8 @@ def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start,
     assert (real["tags"]["prism:managed"], real["tags"]["prism:name"]) == ("true", "mine")
     with it.house.db.read() as sql:
         [spent] = it.house.rooms.costs.spends(sql).values()
-    assert spent / 1e6 == pytest.approx(0.0416, abs=0.01), "an hour of a t3.medium"
+    hour = 0.0416 + 0.005 + 52 * 0.08 / 720  # a t3.medium, its address and its disk
+    assert spent / 1e6 == pytest.approx(hour, abs=0.005)
 
 
 def test_a_cold_boot_after_a_hibernation_is_in_the_event_the_history_and_the_workspace(
@@ -375,7 +379,7 @@ def test_a_second_snapshot_of_one_request_is_shown_with_its_price_and_its_end(st
     assert [one["snapshot_id"] for one in it.get("snapshots")] == [row["snapshot_id"]]
 
 
-def test_storage_whose_tags_somebody_removed_is_not_called_gone(start, aws):
+def test_storage_without_tags_is_not_called_gone_though_denied_on_purpose(start, aws):
     it = start()
     it.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
 
@@ -402,5 +406,8 @@ def test_storage_whose_tags_somebody_removed_is_not_called_gone(start, aws):
     it.http("DELETE", "/api/v1/storage/volumes/data")
     it.http("DELETE", "/api/v1/snapshots/copy")
     passes(5)
+    if FOLDER in os.environ:  # the daily policy lets nobody delete what carries no mark of ours
+        assert "carries no tags of Prism" in volume()["failure"]["message"]
+        return
     assert boto3.client("ec2").describe_volumes(VolumeIds=[])["Volumes"] == []
     assert boto3.client("ec2").describe_snapshots(OwnerIds=["self"])["Snapshots"] == []

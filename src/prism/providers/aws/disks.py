@@ -23,6 +23,7 @@ from prism.providers.aws.keeping import (
     kind_filter,
     known,
     put_back,
+    untagged,
     volume_tags,
 )
 from prism.providers.aws.machines import Standing, standing
@@ -241,7 +242,7 @@ class Disks:
         except Missing as unseen:
             raise Unavailable(f"EC2 does not know the volume {id}, or not yet") from unseen
         if not found or KIND not in read(found[0].get("Tags")):
-            raise StorageRefused(f"{id} is no volume of Prism")
+            raise untagged(id, "ebs")
         return self._written(found[0])
 
     def _with(self, id: str, machine: str) -> Answer:

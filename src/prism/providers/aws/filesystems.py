@@ -12,7 +12,7 @@ from prism.providers.aws.cloud import Answer, Cloud
 from prism.providers.aws.efs_tags import decoded, encoded
 from prism.providers.aws.faults import Missing, said
 from prism.providers.aws.ground.tagging import tagged
-from prism.providers.aws.keeping import AT, KIND, SHOWN, known, put_back, volume_tags
+from prism.providers.aws.keeping import AT, KIND, SHOWN, known, put_back, untagged, volume_tags
 from prism.providers.aws.machines import Standing, standing
 from prism.providers.aws.mounts import Mounts
 from prism.providers.aws.tags import ID, MANAGED, Tags, listed
@@ -210,7 +210,7 @@ class FileSystems:
         except Missing as unseen:
             raise Unavailable(f"EFS does not know {id}, or not yet") from unseen
         if not found or not _ours(decoded(found[0].get("Tags"))):
-            raise StorageRefused(f"{id} is no volume of Prism")
+            raise untagged(id, "efs")
         it: Answer = found[0]
         return it
 

@@ -7,7 +7,17 @@ from typing import Any
 
 from prism.errors import Unavailable
 from prism.providers.aws.faults import Missing
-from prism.providers.aws.tags import ID, NAME, OUR_NAME, OURS, PROJECT, USER, Tags, managed
+from prism.providers.aws.tags import (
+    ID,
+    MANAGED,
+    NAME,
+    OUR_NAME,
+    OURS,
+    PROJECT,
+    USER,
+    Tags,
+    managed,
+)
 from prism.storage.ports import CopyOrder, Known, StorageRefused, VolumeOrder
 from prism.workspaces.ports import Refused
 
@@ -81,6 +91,16 @@ def put_back(write: Callable[[Tags], object], id: str, tags: Tags, whole: Tags) 
         except Refused as no:
             log.error("%s goes on without its tags: %s", id, no)
     return {**lost, **tags}
+
+
+def untagged(id: str, kind: str) -> StorageRefused:
+    """Nothing on it says that it is Prism's."""
+    return StorageRefused(
+        f"{id} carries no tags of Prism, so Prism changes nothing of it",
+        details="somebody has removed them in AWS, or it was never Prism's",
+        remediation=f"Tag it in AWS with `{MANAGED}` = `true` and `{KIND}` = `{kind}`, and Prism "
+        "puts back the rest; or delete it in AWS",
+    )
 
 
 @contextmanager
