@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from prism.client import Client
 from prism.client.faults import DaemonUnreachable
 from prism.errors import Problem, Unavailable
-from tests.faults.site import digest
+from tests.faults.site import BUSY, digest
 from tests.waiting import eventually
 
 ANSWER = 3.0  # seconds that somebody waits for an answer
@@ -66,7 +66,7 @@ class Checker:
 
     def insist(self, request):
         """Ask until it is answered."""
-        eventually(lambda: self.send(request), 60)
+        eventually(lambda: self.send(request), BUSY)
 
     def sent_to(self, other, request):
         """Whether a daemon of another home has answered."""

@@ -7,7 +7,7 @@ from tests.faults.site import digest
 from tests.waiting import eventually
 
 MORE = 3  # steps that the older database does not know
-PATIENCE = 120
+PATIENCE = 420
 
 
 def put_back(site, checker, schedule, neighbour=None):

@@ -10,6 +10,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults.checker import Request
+from tests.faults.site import BUSY
 from tests.waiting import eventually
 
 SHELL = "Plain Shell"
@@ -226,7 +227,7 @@ class Schedule:
             self._send(requests)
             process.send_signal(signal.SIGCONT)
             sent.result()
-        eventually(lambda: self.checker.sent_to(self.neighbour, asked), 60)
+        eventually(lambda: self.checker.sent_to(self.neighbour, asked), BUSY)
         self.checker.projects.add(name)
 
     def _cloud(self, requests):

@@ -24,6 +24,8 @@ ENTERED = (sys.executable, "-m", "tests.faults.daemon")
 REGION = "us-west-2"
 TIMES = {"boot": 1, "unseen": 1, "volume": 0.5, "attaching": 0.5, "snapshot": 1}
 PATIENCE = "2"  # seconds that a daemon waits for its database
+BUSY = 300  # seconds until anything has happened, also on a computer that is very busy
+BOUNDED = "-c lock_timeout=60s -c statement_timeout=120s"  # nothing of ours waits for ever
 REMOVED = "moved_events"
 
 
@@ -38,9 +40,9 @@ def digest(folder):
 class Database:
     """What may happen to it while a daemon uses it; each ends with its block."""
 
-    def __init__(self, url):
+    def __init__(self, url, **how):
         self.url = make_url(url)
-        self.engine = create_engine(url)
+        self.engine = create_engine(url, connect_args=how)
 
     def events(self):
         """Every event, by its number."""
@@ -86,7 +88,7 @@ class SqliteFile(Database):
     @contextlib.contextmanager
     def locked(self):
         """Another program is in the middle of a change."""
-        lock = sqlite3.connect(self.url.database, isolation_level=None, timeout=20)
+        lock = sqlite3.connect(self.url.database, isolation_level=None, timeout=60)
         with contextlib.closing(lock):
             lock.execute("BEGIN IMMEDIATE")
             yield
@@ -113,6 +115,9 @@ class PostgresDatabase(Database):
     """One of a server that others use as well."""
 
     kind = "PostgreSQL"
+
+    def __init__(self, url):
+        super().__init__(url, options=BOUNDED)
 
     def disturbances(self):
         """The names of what can happen to it."""
@@ -178,7 +183,8 @@ class PostgresDatabase(Database):
 
     def _admin(self, database):
         where = self.url.set(drivername="postgresql", database=database)
-        return psycopg.connect(where.render_as_string(hide_password=False), autocommit=True)
+        address = where.render_as_string(hide_password=False)
+        return psycopg.connect(address, autocommit=True, connect_timeout=60, options=BOUNDED)
 
 
 class Site:
@@ -201,7 +207,7 @@ class Site:
             self.process = subprocess.Popen(
                 self.program, env=self.home.environ | self.more, stderr=log, cwd=ROOT
             )
-        eventually(lambda: self.home.answers() or self.process.poll() is not None, 60)
+        eventually(lambda: self.home.answers() or self.process.poll() is not None, BUSY)
         assert self.process.poll() is None, (self.home.folder / "log").read_text()
 
     def end(self, number=signal.SIGTERM):
@@ -209,7 +215,7 @@ class Site:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(number)
-            self.process.wait(60)
+            self.process.wait(BUSY)
 
     def prism(self, *given):
         """What the real command says."""
@@ -275,7 +281,7 @@ class AwsSite(Site):
             "AWS_SHARED_CREDENTIALS_FILE": str(folder / "none"),
             "PRISM_CALLER_CIDR": "192.0.2.7/32",
         }
-        eventually(lambda: self.told("calls"), 30, (OSError,))
+        eventually(lambda: self.told("calls"), BUSY, (OSError,))
 
     def prepare(self):
         """Launch there."""
@@ -300,23 +306,25 @@ class AwsSite(Site):
         """One more thing that goes wrong."""
         body = json.dumps(said).encode()
         request = urllib.request.Request(f"{self.url}/_double/faults", body, method="POST")
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     def calm(self):
         """Nothing goes wrong any more."""
         body = json.dumps({"times": TIMES}).encode()
         request = urllib.request.Request(f"{self.url}/_double/rules", body, method="PUT")
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     def told(self, word):
         """What the double says of itself."""
-        with urllib.request.urlopen(f"{self.url}/_double/{word}", timeout=20) as answer:
+        with urllib.request.urlopen(f"{self.url}/_double/{word}", timeout=60) as answer:
             return json.load(answer)
 
     def close(self):
-        super().close()
-        self.double.terminate()
-        self.double.wait(20)
+        try:
+            super().close()
+        finally:
+            self.double.kill()  # it keeps nothing
+            self.double.wait(BUSY)
 
 
 ROOT = Path(__file__).parents[2]

@@ -1,12 +1,19 @@
 """Days of 23 and 25 hours, leap seconds, and clocks that are put back: nobody pays for them."""
 
+import json
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from prism.cli.checks.world import World
+from prism.cli.moments import moment as typed_moment
+from prism.cli.words import Usage
 from prism.costs.model import CostKind
 from prism.kit.clock import StoppedClock
+from prism.providers.aws import instance, tags
 from tests.money import Lab
 
 # A zone, the local day of a change, and how many hours that day has.
@@ -122,3 +129,73 @@ def test_a_lease_that_was_taken_before_the_clock_was_put_back_ends(lab_at):
     lab.settle(seconds=1)
     lab.settle(seconds=1)
     assert lab.state() == "stopped"
+
+
+# ---------------------------------------------------------------- a leap second from outside
+# Our own clocks never show one: POSIX time has none, and the time libraries know no second 60.
+LEAP_SECOND, LEAP_DATE = "2016-12-31T23:59:60Z", "Sat, 31 Dec 2016 23:59:60 GMT"
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A server, or a proxy before one, whose clock shows a leap second."""
+
+    said = json.dumps({"status": "healthy", "version": "0", "uptime": "5s"}).encode()
+
+    def do_GET(self):
+        body = self.said
+        self.send_response_only(200)
+        self.send_header("Date", LEAP_DATE)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Nothing is logged."""
+
+
+@pytest.fixture
+def server():
+    with HTTPServer(("127.0.0.1", 0), Answers) as it:
+        thread = threading.Thread(target=it.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{it.server_address[1]}"
+        it.shutdown()
+        thread.join()
+
+
+def test_a_daemon_whose_answer_is_dated_with_a_leap_second_is_not_called_broken(server):
+    world = World.seen({"PRISM_URL": server, "PRISM_TOKEN": "any"})
+    assert world.fault is None
+    assert world.status["status"] == "healthy"
+    assert world.daemon_time is None, "no clock can be compared with that"
+
+
+@pytest.mark.parametrize("when", ["2016-12-31 23:59:60", "2026-02-30 12:00:00"])
+def test_a_machine_that_stopped_at_no_time_of_ours_is_still_seen(when):
+    said = {
+        "InstanceId": "i-0123456789abcdef0",
+        "State": {"Name": "stopped"},
+        "InstanceType": "t3.micro",
+        "Placement": {"AvailabilityZone": "us-east-1a"},
+        "LaunchTime": datetime(2016, 12, 1, tzinfo=UTC),
+        "StateTransitionReason": f"User initiated ({when} GMT)",
+    }
+    found = instance.read(said)
+    assert (found.state, found.changed) == ("stopped", None)
+    usual = {**said, "StateTransitionReason": "User initiated (2016-12-31 23:59:59 GMT)"}
+    assert instance.read(usual).changed == datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def test_a_leap_second_that_somebody_wrote_is_no_moment_or_is_refused(lab_at):
+    assert tags.moment(LEAP_SECOND) is None
+    with pytest.raises(Usage, match="23:59:60"):
+        typed_moment(LEAP_SECOND, "UTC")
+    lab = lab_at(LEAP)
+    lab.pool("grant", 90.0, "monthly")
+    budget = {"name": "leap", "total_amount": 9.0, "period": "monthly", "created_by": "pi@x.edu"}
+    answer = lab.post("budgets", **budget, start_date=LEAP_SECOND)
+    assert answer.status_code == 400, answer.text
+    assert "start_date" in answer.text
+    assert lab.http("GET", "/api/v1/budgets/leap").status_code == 404, "it has changed nothing"
+    lab.made("budgets", **budget, start_date="2016-12-31T23:59:59Z")

@@ -15,6 +15,7 @@ from tests.waiting import eventually
 
 BIN = Path(sys.executable).parent
 DAEMON = (BIN / "prismd",)
+LONGEST = 600  # seconds: a command that has not ended by then will not
 MORTAL = (sys.executable, Path(__file__).with_name("mortal.py"))
 
 
@@ -57,7 +58,12 @@ class Home:
         """What the real command says, with a daemon or without one."""
         command = [BIN / "prism", *words]
         return subprocess.run(
-            command, env=self.environ | environ, capture_output=True, text=True, input=input
+            command,
+            env=self.environ | environ,
+            capture_output=True,
+            text=True,
+            input=input,
+            timeout=LONGEST,
         )
 
     @contextlib.contextmanager

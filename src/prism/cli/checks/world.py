@@ -116,8 +116,7 @@ class World:
         try:
             wire = Wire(place, PATIENCE)
             answer = wire.send("GET", "/daemon/status")
-            status, date = answer.json(), answer.headers.get("date")
-            at = parsedate_to_datetime(date).timestamp() if date else None
+            status, at = answer.json(), dated(answer.headers.get("date"))
         except (Problem, ValueError) as error:
             fault = error if isinstance(error, Problem) else Problem(str(error))
             return cls(place=place, environ=known, fault=fault, about=about)
@@ -129,6 +128,14 @@ class World:
             about=about,
             ask=lambda path: wire.ask("GET", path),
         )
+
+
+def dated(header: str | None) -> float | None:
+    """When an answer says that it was made; none where that is no time, such as a leap second."""
+    try:
+        return parsedate_to_datetime(header).timestamp() if header else None
+    except (ValueError, OverflowError):
+        return None
 
 
 Check = Callable[[World], Finding | Iterable[Finding]]

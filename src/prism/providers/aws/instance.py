@@ -78,7 +78,13 @@ def read(said: Mapping[str, Any]) -> Instance:
 
 
 def _written(reason: str) -> datetime | None:
-    """The time in a StateTransitionReason, which has no field of its own."""
+    """The time in a StateTransitionReason, which has no field of its own.
+
+    What no `datetime` can be, such as a leap second, is not known; the machine is shown anyway.
+    """
     if (found := WRITTEN_AT.search(reason)) is None:
         return None
-    return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    try:
+        return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
