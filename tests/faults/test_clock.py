@@ -195,7 +195,7 @@ def test_a_leap_second_that_somebody_wrote_is_no_moment_or_is_refused(lab_at):
     lab.pool("grant", 90.0, "monthly")
     budget = {"name": "leap", "total_amount": 9.0, "period": "monthly", "created_by": "pi@x.edu"}
     answer = lab.post("budgets", **budget, start_date=LEAP_SECOND)
-    assert answer.status_code == 400, answer.text
+    assert answer.status_code == 422, answer.text
     assert "start_date" in answer.text
     assert lab.http("GET", "/api/v1/budgets/leap").status_code == 404, "it has changed nothing"
     lab.made("budgets", **budget, start_date="2016-12-31T23:59:59Z")
