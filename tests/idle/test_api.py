@@ -322,6 +322,47 @@ def test_why_says_what_was_measured_and_when_it_acts(http, house, running, cloud
     assert (why(http)["acts_at"], why(http)["enabled"]) == (None, False)
 
 
+def said_soon(house):
+    with house.db.read() as sql:
+        facts = journal.after(sql, 0)
+    return [it.data["acts_at"] for it in facts if it.event == "idle_sleeps_soon"]
+
+
+def test_that_one_goes_down_soon_is_said_once_while_it_can_be_prevented(
+    http, house, running, cloud, clock
+):
+    id = running(idle_profile="batch")
+    finds(house, cloud, id)
+
+    def looks(minutes, **found):
+        clock.advance(minutes=minutes)
+        finds(house, cloud, id, **found)
+        return said_soon(house)
+
+    assert looks(45) == []
+    told = looks(6)
+    assert told == ["2026-01-01T01:00:00Z"]
+    assert looks(2) == told
+    keep_awake(http, 60)
+    assert looks(1, state="active", since=clock.now(), until=clock.now()) == told
+    idle = {"state": "idle", "since": clock.now()}
+    assert looks(30, **idle) == told
+    assert looks(23, **idle) == [*told, "2026-01-01T01:54:00Z"]
+
+
+def test_what_one_place_says_is_not_forgotten_when_another_is_looked_at(house, running, cloud):
+    """Each place of AWS has a loop of its own, beside this computer's."""
+    finds(house, cloud, running(idle_profile="batch"))
+    watcher = house.rooms.lookout
+    [machine] = cloud.survey()
+    assert watcher.of(machine.key).state == "idle"
+    watcher.saw({"aws:123456789012:us-west-2": []})
+    assert watcher.of(machine.key).state == "idle"
+    [place] = house.rooms.local
+    watcher.saw({place: []})
+    assert watcher.of(machine.key) is None
+
+
 def said_unknown(house):
     with house.db.read() as sql:
         facts = journal.after(sql, 0)

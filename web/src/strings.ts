@@ -63,6 +63,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   idle_configured: 'Idle profile set',
   idle_kept_awake: 'Kept awake',
   idle_unknown: 'Nobody can see whether it is idle',
+  idle_sleeps_soon: 'Idle, and about to be put to sleep',
 };
 
 const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -45,6 +45,13 @@ class IdleUnknown(WorkspaceEvent, frozen=True, kw_only=True):
     because: tuple[str, ...]
 
 
+class SleepsSoon(WorkspaceEvent, frozen=True, kw_only=True):
+    """An idle workspace goes down at that time, some minutes from now, if nothing happens."""
+
+    event: ClassVar[str] = "idle_sleeps_soon"
+    acts_at: datetime
+
+
 class IdleProfileCreated(Event, frozen=True, kw_only=True):
     """There is a new profile."""
 

@@ -1,15 +1,17 @@
 """What machines found out about their idleness: heard in passing, at each look at the world."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from threading import Lock
 
 from sqlalchemy import Connection
 
 from prism.idle import store
 from prism.idle.activity import ActivityRecorder
-from prism.idle.events import HibernationTriggered, IdleUnknown
+from prism.idle.events import HibernationTriggered, IdleUnknown, SleepsSoon
 from prism.idle.measurements import Measurements
 from prism.idle.model import Triggered
-from prism.idle.plan import duration, idle, unknown_minutes
+from prism.idle.plan import BUILT_IN, acts, duration, idle, unknown_minutes
 from prism.idle.service import named
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database
@@ -20,6 +22,8 @@ from prism.workspaces.idleness import IdleAct, Idleness
 from prism.workspaces.model import Idle, Workspace
 from prism.workspaces.ports import Machine
 
+SOON = timedelta(minutes=10)  # so long before it goes down it is said, once
+WARN_EVERY = timedelta(seconds=10)
 LONG = 30  # minutes that nobody knows whether a machine is idle, until that is said
 
 
@@ -39,22 +43,38 @@ class Lookout:
     ) -> None:
         self._db, self._clock, self._measurements = db, clock, measurements
         self._activity = activity
+        self._lock = Lock()
+        self._by_place: dict[str, Mapping[str, Idleness]] = {}
         self._known: Mapping[str, Idleness] = {}
+        self._warned: dict[str, datetime] = {}  # since when each is idle of which it was said
+        self._look_again = datetime.min.replace(tzinfo=UTC)
         self._written: dict[str, IdleAct] = {}
         self._said_unknown: set[str] = set()  # workspaces of which it was said, this time
 
-    def saw(self, machines: Iterable[Machine]) -> None:
-        """Remember what they say; write down what they did."""
-        self._known = known = {it.key: it.idle for it in machines if it.idle is not None}
-        for key, it in known.items():
-            if it.acted is not None and self._written.get(key) != it.acted:
-                self._write(key, it.acted)
-                self._written[key] = it.acted
-        self._say_unknown({key: it for key, it in known.items() if _unknown_long(it)})
-        if self._measurements is not None:
-            self._measurements.saw(known)
-        if self._activity is not None:
-            self._activity.saw(known)
+    def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
+        """Remember what they say; write down what they did.
+
+        Each place has a loop of its own: what was heard from the others stays.
+        """
+        heard = {
+            place: {it.key: it.idle for it in there if it.idle is not None}
+            for place, there in machines.items()
+        }
+        with self._lock:
+            self._by_place |= heard
+            self._known = known = {
+                key: it for there in self._by_place.values() for key, it in there.items()
+            }
+            for key, it in known.items():
+                if it.acted is not None and self._written.get(key) != it.acted:
+                    self._write(key, it.acted)
+                    self._written[key] = it.acted
+            self._say_unknown({key: it for key, it in known.items() if _unknown_long(it)})
+            self._warn(known)
+            if self._measurements is not None:
+                self._measurements.saw(known)
+            if self._activity is not None:
+                self._activity.saw(known)
 
     def of(self, workspace: str) -> Idleness | None:
         """What the machine of this workspace knows."""
@@ -83,6 +103,27 @@ class Lookout:
                     tx.happened(
                         IdleUnknown(**about(it), actor=SYSTEM, minutes=minutes, because=why)
                     )
+
+    def _warn(self, known: Mapping[str, Idleness]) -> None:
+        """Say once of each that it goes down soon, while somebody can still prevent it."""
+        now = self._clock.now()
+        since = {key: it.since for key, it in known.items() if it.state == "idle" and it.since}
+        self._warned = {key: at for key, at in self._warned.items() if since.get(key) == at}
+        fresh = sorted(since.keys() - self._warned.keys())
+        if not fresh or now < self._look_again:
+            return
+        self._look_again = now + WARN_EVERY
+        with self._db.read() as sql:
+            profiles = {it.name: it for it in (*BUILT_IN, *store.own_profiles(sql))}
+            watched = [it for it in store.watched_many(sql, fresh) if it.profile in profiles]
+        due = {it.id: acts(it, profiles[it.profile or ""], known[it.id], now) for it in watched}
+        soon = {id: at for id, at in due.items() if at is not None and at - now < SOON}
+        if not soon:
+            return
+        with self._db.write() as tx:
+            for it in workspaces.by_ids(tx.sql, sorted(soon)):
+                tx.happened(SleepsSoon(**about(it), actor=SYSTEM, acts_at=whole(soon[it.id])))
+        self._warned |= {id: since[id] for id in soon}
 
     def _write(self, key: str, act: IdleAct) -> None:
         with self._db.write() as tx:

@@ -96,10 +96,7 @@ def status(
     if state_of(it) is not State.RUNNING or profile is None or known is None:
         known = Idleness()
     awake = watched.awake_until if watched.awake_until and watched.awake_until > now else None
-    acts_at = None
-    if rule and rule.enabled and known.state == "idle" and known.since:
-        due = known.since + timedelta(minutes=rule.minutes)
-        acts_at = _whole(max(due, awake) if awake else due)
+    acts_at = _whole(acts(watched, profile, known, now)) if profile else None
     return IdleStatus(
         instance_name=it.name,
         state=state_of(it),
@@ -117,6 +114,15 @@ def status(
         acts_at=acts_at,
         last=past(last, now) if last else None,
     )
+
+
+def acts(watched: Watched, profile: Profile, known: Idleness, now: datetime) -> datetime | None:
+    """When an idle machine goes down if nothing happens; null where it does not."""
+    if not watched.enabled or known.state != "idle" or known.since is None:
+        return None
+    minutes = watched.custom_minutes or profile.idle_threshold_minutes
+    due, awake = known.since + timedelta(minutes=minutes), watched.awake_until
+    return max(due, awake) if awake and awake > now else due
 
 
 def sooner(it: Workspace, until: datetime | None, now: datetime) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The tables of idleness: profiles, what is watched how, what was done. All their SQL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -129,6 +129,16 @@ def watched(sql: Connection, workspace: str) -> Watched | None:
     """How a workspace is watched."""
     row = sql.execute(WATCHED.where(watches.c.id == workspace)).one_or_none()
     return msgspec.convert(_named(Watched, row), Watched) if row else None
+
+
+def watched_many(sql: Connection, workspaces: Sequence[str]) -> list[Watched]:
+    """How each of these workspaces is watched."""
+    found: list[Watched] = []
+    for at in range(0, len(workspaces), 500):
+        mine = watches.c.id.in_(workspaces[at : at + 500])
+        rows = [_named(Watched, row) for row in sql.execute(WATCHED.where(mine))]
+        found += msgspec.convert(rows, list[Watched])
+    return found
 
 
 def add_watch(tx: Tx, it: Watched, due_at: datetime) -> None:

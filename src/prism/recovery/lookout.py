@@ -28,9 +28,10 @@ class Strays:
         self._db, self._computes, self._glances = db, computes, glances
         self._found: Mapping[str, Sequence[Found]] = {}
 
-    def saw(self, machines: Iterable[Machine]) -> None:
+    def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
         """Ask those that nobody here knows what they are."""
-        living = [it for it in machines if it.seen is not Seen.GONE]
+        every_one = (it for there in machines.values() for it in there)
+        living = [it for it in every_one if it.seen is not Seen.GONE]
         with self._db.read() as sql:
             known = store.known(sql)
         ids = {it.id for it in living if it.key not in known}

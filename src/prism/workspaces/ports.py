@@ -1,6 +1,6 @@
 """What workspaces need from the world."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -116,8 +116,11 @@ class Access(Struct, frozen=True, kw_only=True):
 class Observer(Protocol):
     """Whoever wants to hear what each look at the world has shown."""
 
-    def saw(self, machines: Iterable[Machine]) -> None:
-        """These are there; called outside of any transaction."""
+    def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
+        """These are there, by the place that was looked at; called outside of any transaction.
+
+        Of other places nothing is said; a place that did not answer has none.
+        """
 
 
 @runtime_checkable

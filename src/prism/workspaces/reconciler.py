@@ -124,7 +124,7 @@ class WorkspaceReconciler:
         self.glances = glances
         there = {at: it.machines() for at, it in glances.items() if it.problem is None}
         for observer in self._observers:
-            observer.saw(machine for machines in there.values() for machine in machines.values())
+            observer.saw({at: there[at].values() if at in there else () for at in glances})
         changed, same = self._compared(there)
         running = {at: [it.id for it in same if it.place == at and _costs(it)] for at in there}
         if changed or any(running.values()):
