@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import expect
 
+from prism.idle.model import NewIdleProfile
 from tests.connections.test_browser import FLAGS
 from tests.house.living import Home
-from tests.waiting import eventually
 from tests.web.conftest import Browser, seed_activity
 from tests.web.network import Relay
 
@@ -196,27 +196,22 @@ def test_a_terminal_whose_network_is_cut_says_so_and_finds_its_shell(three, thro
     assert browser.foreign() == []
 
 
-def idle_in_list(client, name):
-    """Whether the list says that it is idle; it is brought up to date once a minute."""
-    [it] = [it for it in client.workspaces.list() if it.name == name]
-    return it.idle.verdict == "idle"
-
-
 @pytest.mark.slow  # the first verdict takes half a minute
 def test_an_idle_workspace_is_kept_awake_by_the_button_of_its_notice(home, browsing):
+    """On a page that was open before, and asks for nothing anew."""
     client = home.client
-    client.workspaces.launch("Plain Shell", "unused", wait=120)
-    eventually(lambda: idle_in_list(client, "unused"), 240)
-    acts = client.idle.why("unused").acts_at
-    browser = browsing(home)
-    browser.page.clock.set_system_time(acts - timedelta(minutes=5))
-    page = browser.open("/templates")
+    client.idle.create_profile(
+        NewIdleProfile(name="hasty", idle_threshold_minutes=9, action="stop")
+    )
+    page = browsing(home).open("/templates")
+    client.workspaces.launch("Plain Shell", "unused", wait=120, idle_profile="hasty")
     notice = page.get_by_text("unused is idle")
-    expect(notice).to_be_visible()
+    expect(notice).to_be_visible(timeout=240_000)
     page.get_by_role("button", name="Keep awake for 2 h").click()
     expect(page.get_by_text("unused stays awake for 2 h")).to_be_visible()
     expect(notice).to_have_count(0)
-    assert client.idle.why("unused").keep_awake_until > acts
+    asked = client.idle.why("unused")
+    assert asked.keep_awake_until > asked.since + timedelta(hours=1)
     client.workspaces.terminate("unused", wait=60)
 
 
