@@ -155,8 +155,9 @@ def markers_in_order(machine):
     lines = [line.strip() for line in machine.console.splitlines()]
     said = [it.removeprefix("prism-boot: ") for it in lines if it.startswith("prism-boot: ")]
     key = machine.run("cut", "-d ", "-f1,2", "/etc/ssh/ssh_host_ed25519_key.pub").strip()
+    boot = machine.run("cat", "/proc/sys/kernel/random/boot_id").strip()
     steps = ["packages", "python", "post-install", "services", "ready"]
-    assert said == ["begin", f"hostkey {key}", *steps]
+    assert said == ["begin", f"id {boot}", f"hostkey {key}", *steps]
     assert told(machine.console) == key
 
 
