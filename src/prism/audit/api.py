@@ -71,7 +71,7 @@ def _moment(name: str, said: str | None, *, whole_day: bool = False) -> datetime
     try:
         at = datetime.fromisoformat(said)
         if whole_day and DAY.fullmatch(said):
-            at += min(timedelta(days=1), datetime.max - at)
+            at += min(timedelta(days=1), datetime.max.replace(tzinfo=at.tzinfo) - at)
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         why = f"{said!r} is no date or time, such as 2026-01-31 or 2026-01-31T12:00:00Z"
