@@ -113,6 +113,20 @@ def test_workspaces_of_who_leaves_are_stopped_or_stay(team):
     assert of(team, "two") == ("admin@x.org", "running")
 
 
+def test_a_restart_that_is_under_way_ends_with_the_stop_of_who_leaves(team):
+    team.launch("member", "one")
+    team.house.settle()
+    assert team("member", "POST", "instances/one/restart?wait=0").status_code == 200
+    assert of(team, "one") == ("member@x.org", "stopping")
+    path = "projects/Reef/members/member@x.org?workspaces=stop"
+    answer = team("owner", "DELETE", path).json()
+    assert [it["state"] for it in answer["workspaces"]] == ["stopping"]
+    for _ in range(3):
+        team.house.settle()
+        team.house.rooms.clock.advance(seconds=2)
+    assert of(team, "one") == ("member@x.org", "stopped"), "it does not come up again"
+
+
 def test_tokens_for_that_project_alone_end_with_all_that_they_made(team):
     team.token("narrow", user="member@x.org", scope="admin", project=team.project)
     minted = team("narrow", "POST", "tokens", json={"name": "n2", "project": team.project})

@@ -27,7 +27,7 @@ class LeavingService:
         return [_shown(it) for it in _of(tx, project, email)]
 
     def stop(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
-        """Those that run or come up are stopped; their disks stay."""
+        """Those that run, come up or are restarted are stopped; their disks stay."""
         return [_shown(self._stopped(tx, it, email)) for it in _of(tx, project, email)]
 
     def hand_over(self, tx: Tx, project: Project, email: str, to: str) -> list[LeftWorkspace]:
@@ -35,10 +35,13 @@ class LeavingService:
         return [_shown(self._handed_over(tx, it, to)) for it in _of(tx, project, email)]
 
     def _stopped(self, tx: Tx, before: Workspace, email: str) -> Workspace:
-        if state_of(before) not in ACTIVE:
-            return before
         now = self._clock.now()
-        store.ask(tx, before, Verb.STOP, now, before.expires_at)
+        if state_of(before) in ACTIVE:
+            store.ask(tx, before, Verb.STOP, now, before.expires_at)
+        elif before.restarting:  # it is on its way down, and would come up again
+            store.set_restarting(tx, before.id, restarting=False)
+        else:
+            return before
         after = store.by_id(tx.sql, before.id)
         for meter in self._meters:
             meter.changed(tx, before, after, now, sure=True)
@@ -67,7 +70,8 @@ class LeavingService:
 
 def _of(tx: Tx, project: Project, email: str) -> list[Workspace]:
     living = store.at_work_in(tx.sql, project.id)
-    return [it for it in living if it.owner.lower() == email.lower()]
+    hers = [it for it in living if it.owner.lower() == email.lower()]
+    return sorted(hers, key=lambda it: it.name)
 
 
 def _shown(it: Workspace) -> LeftWorkspace:
