@@ -1,10 +1,12 @@
 """What `prism uninstall` refuses, and what it would do."""
 
 import os
+import subprocess
 
 import pytest
 
-from prism.cli.uninstall import how_to_remove_the_program
+from prism.cli.uninstall import how_to_remove_the_program, mounts_below
+from tests.cli.conftest import COMMAND
 from tests.cli.shown import workspace
 
 
@@ -12,6 +14,7 @@ from tests.cli.shown import workspace
 def known(server, home, environ, tmp_path):
     """A home with a workspace in the cloud, and another here."""
     (home / "workspaces").mkdir(exist_ok=True)
+    (home / "daemon.lock").touch()
     environ["HOME"] = str(tmp_path)  # a home of Prism's is not a person's
     server.on("GET /instances", [workspace("here"), workspace("far", region="us-east-1")])
     server.on("GET /storage/volumes", {"efs_volumes": [], "ebs_volumes": []})
@@ -40,6 +43,80 @@ def test_data_that_alone_knows_machines_in_the_cloud_is_not_deleted(prism, known
     known.on("GET /storage/volumes", {"efs_volumes": [volume], "ebs_volumes": []})
     done = prism("uninstall", "--data", "delete")
     assert (done.returncode, "storage in the cloud" in done.stderr) == (1, True)
+
+
+@pytest.fixture
+def local(known):
+    """The same home without anything in the cloud."""
+    known.on("GET /instances", [])
+    known.on("GET /daemon/status", {"places": []})
+    return known
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "photos", "cache"])
+def test_data_is_not_deleted_with_what_prism_did_not_put_there(prism, local, home, tmp_path, name):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "kept").write_text("mine")
+    if name == "cache":
+        (home / name).symlink_to(other)
+    else:
+        (home / name).write_text("mine")
+    before = sorted(os.listdir(home))
+    for more in ((), ("--dry-run",)):
+        done = prism("uninstall", "--data", "delete", *more)
+        assert (done.returncode, name in done.stderr) == (1, True), done.stderr
+        assert "holds what Prism did not put there" in done.stderr
+    assert sorted(os.listdir(home)) == before
+    assert (other / "kept").read_text() == "mine"
+    assert {it.method for it in local.asked} == {"GET"}
+
+
+MOUNTED = ("unshare", "-rm", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"')
+
+
+@pytest.mark.parametrize("data", ["keep", "delete"])
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-rm", "true"], check=False).returncode != 0,
+    reason="this user may not mount anything",
+)
+def test_what_is_mounted_in_the_home_is_not_emptied(prism, local, home, tmp_path, data):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "kept").write_text("mine")
+    (home / "cache").mkdir()
+    command = (*MOUNTED, str(other), str(home / "cache"), *COMMAND)
+    done = prism("uninstall", "--data", data, command=command)
+    assert (done.returncode, "something is mounted" in done.stderr) == (1, True), done.stderr
+    assert (other / "kept").read_text() == "mine"
+    assert {it.method for it in local.asked} == {"GET"}, "it was refused before anything else"
+
+
+def test_a_mount_is_known_whatever_its_name(tmp_path):
+    table, folder = tmp_path / "mountinfo", tmp_path / "a b\\c"
+    folder.mkdir()
+    shown = str(folder).replace("\\", "\\134").replace(" ", "\\040")
+    table.write_text(
+        f"36 35 98:0 / {shown}/in\\011it rw - ext4 /dev/sda rw\n36 35 98:0 / / rw - x y z\n"
+    )
+    assert mounts_below(str(folder), str(table)) == [f"{folder}/in\tit"]
+
+
+def test_one_that_is_being_restarted_is_stopped_for_good(prism, local):
+    down, up = workspace("here", state="stopping"), workspace("here", state="stopped")
+    local.on("GET /instances", [down | {"restarting": True}])
+    local.on("GET /instances/here", up)
+    local.on("POST /instances/here/stop", up)
+    prism("uninstall", "--data", "keep")
+    assert "/instances/here/stop" in {it.path.removeprefix("/api/v1") for it in local.asked}
+
+
+def test_a_folder_with_workspaces_of_somebody_else_is_no_home(prism, tmp_path):
+    (tmp_path / "code" / "workspaces").mkdir(parents=True)
+    where = {"PRISM_HOME": str(tmp_path / "code"), "HOME": str(tmp_path / "person")}
+    done = prism("uninstall", "--data", "delete", **where)
+    assert (done.returncode, "Nothing was removed" in done.stderr) == (1, True)
+    assert os.listdir(tmp_path / "code") == ["workspaces"]
 
 
 @pytest.mark.parametrize("which", ["/", "person", "parent"])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
+from fnmatch import fnmatchcase
 
 from prism.cli.clean import shown as size_shown
 from prism.cli.daemon import stop_daemon
 from prism.cli.link import daemon
 from prism.cli.ssh_config import remove_include
 from prism.cli.starting import answers
-from prism.cli.terminal import say, show_json, suggest
+from prism.cli.terminal import clean, say, show_json, suggest
 from prism.client.place import Place
 from prism.client.wire import quoted
 from prism.errors import Conflict, Invalid
@@ -24,11 +26,19 @@ if TYPE_CHECKING:
     from prism.client.wire import Wire
 
 KEEP, DELETE = "keep", "delete"
+REMOVED = ("cache", "ssh")  # also when the data is kept
 GONE = {"terminated", "terminating"}
 RUNS = {"launching", "running", "starting", "resuming"}
 ASLEEP = {"hibernating", "hibernated"}  # here their frozen processes go on using memory
-MARKS = ("daemon.lock", "state.db", "workspaces")  # one of them is in every home
+MARKS = ("daemon.lock", "state.db")  # one of them is in every home
+OURS = (  # what Prism puts into its home; what else lies there is somebody's
+    *("workspaces", "storage", "cache", "templates", "outbox", "open", "ssh", "keys", "hostkeys"),
+    *("prices", "known_hosts", ".known_hosts.new", "generation.json", "sandboxed", "networked"),
+    *("daemon.lock", "daemon.log*", "state.db*", "before-restore-*.dump", "reserve"),
+    *("prism.sock", "env", "env.new"),
+)
 MOUNTS = "/proc/self/mountinfo"
+OCTAL = re.compile(r"\\([0-7]{3})")  # how a blank, tab, newline or backslash stands there
 
 
 class Installed:
@@ -102,6 +112,9 @@ def _uninstall(asked: Namespace) -> None:
     data = asked.data or (KEEP if asked.dry_run or asked.yes else _asked_about(it))
     if data == DELETE:
         _nothing_is_left_behind(it)
+        _nothing_else_is_there(it)
+    elif it.exists:
+        _refuse_mounts(*(os.path.join(it.home, part) for part in REMOVED))
     steps = plan(it, include, data)
     if not asked.dry_run:
         _carry_out(it, place, wire, data)
@@ -170,15 +183,47 @@ def _nothing_is_left_behind(it: Installed) -> None:
         )
 
 
+def _nothing_else_is_there(it: Installed) -> None:
+    """Raise where the home holds, or leads to, what Prism did not put there."""
+    if not it.exists:
+        return
+    with os.scandir(it.home) as entries:
+        others = sorted(one.name for one in entries if one.is_symlink() or not _is_ours(one.name))
+    if others:
+        raise Conflict(
+            f"Nothing was removed: {it.home} holds what Prism did not put there",
+            details=clean(", ".join(others)),
+            remediation="Move it elsewhere, then `prism uninstall --data delete` again; or keep "
+            "the data: `prism uninstall --data keep`",
+        )
+    _refuse_mounts(it.home)
+
+
+def _is_ours(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in OURS)
+
+
+def _refuse_mounts(*folders: str) -> None:
+    """Raise where something is mounted in a folder: it is not in there, and would be removed."""
+    if mounted := [it for folder in folders for it in mounts_below(folder)]:
+        raise Conflict(
+            "Nothing was removed: something is mounted where Prism would remove files",
+            details=clean(", ".join(mounted)),
+            remediation="Unmount it, then try again",
+        )
+
+
 def _carry_out(it: Installed, place: Place, wire: Wire, data: str) -> None:
     file = os.path.join(place.home, "ssh", "config")
     if it.exists:
         for one in it.workspaces:
             _bring_down(wire, one)
         stop_daemon(place)
+    removed = [os.path.join(place.home, part) for part in REMOVED]
+    _refuse_mounts(*removed)  # once more: stopping may have taken long
     remove_include(file)
-    shutil.rmtree(os.path.join(place.home, "cache"), ignore_errors=True)
-    shutil.rmtree(os.path.join(place.home, "ssh"), ignore_errors=True)
+    for folder in removed:
+        shutil.rmtree(folder, ignore_errors=True)
     if it.exists and data == DELETE:
         _destroy(place.home)
 
@@ -189,6 +234,8 @@ def _bring_down(wire: Wire, it: dict[str, Any]) -> None:
 
     name, state, local = it["name"], it["state"], it["region"] == "local"
     path = f"/instances/{quoted(name)}"
+    if it.get("restarting"):  # else it comes up again behind us
+        wire.ask("POST", f"{path}/stop")
     if state in {"starting", "resuming"}:
         state = accompany(wire, name, "running")["state"]
     if local and state == "hibernating":
@@ -205,7 +252,7 @@ def _bring_down(wire: Wire, it: dict[str, Any]) -> None:
 def _destroy(home: str) -> None:
     """Remove the home; never through a mount, which leads to what is not in it."""
     real = os.path.realpath(home)
-    if mounted := [it for it in _mounted() if it == real or it.startswith(f"{real}/")]:
+    if mounted := mounts_below(real):
         raise Conflict(
             f"{home} was not removed",
             details=f"something is mounted in it: {', '.join(mounted)}",
@@ -223,13 +270,15 @@ def _destroy(home: str) -> None:
         os.unlink(home)
 
 
-def _mounted() -> list[str]:
-    """Where anything is mounted."""
+def mounts_below(folder: str, table: str = MOUNTS) -> list[str]:
+    """Where anything is mounted in a folder, itself included; `table` is as Linux writes it."""
+    real = os.path.realpath(folder)
     try:
-        with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
-            return [line.split()[4].replace("\\040", " ") for line in file]  # a blank
+        with open(table, encoding="utf-8", errors="surrogateescape") as file:
+            found = [OCTAL.sub(lambda it: chr(int(it[1], 8)), line.split(" ")[4]) for line in file]
     except OSError:  # not Linux
         return []
+    return [it for it in found if it == real or it.startswith(f"{real}/")]
 
 
 def _size(folder: str) -> int:
