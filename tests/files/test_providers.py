@@ -277,6 +277,22 @@ def test_what_the_daemon_makes_belongs_to_the_owner_of_the_home(tmp_path):
 
 
 # ------------------------------------------------------------------ attached volumes
+@pytest.mark.parametrize("homes", ["aws"], indirect=True)
+def test_a_volume_in_the_cloud_is_not_emptied_by_removing_its_folder(homes):
+    (homes.home / "volumes" / "data" / "raw").mkdir(parents=True)
+    kept = homes.home / "volumes" / "data" / "kept"
+    kept.write_text("of a volume")
+    for path in ("volumes", "volumes/data"):
+        with pytest.raises(WrongFileKind):
+            homes.files.remove(homes.id, path, recursive=True)
+        with pytest.raises(WrongFileKind):
+            homes.files.rename(homes.id, path, "elsewhere")
+    assert kept.read_text() == "of a volume"
+    homes.files.remove(homes.id, "volumes/data/raw", recursive=True)
+    homes.files.rename(homes.id, "volumes/data/kept", "volumes/data/other")
+    assert homes.names("volumes/data") == ["other"]
+
+
 @pytest.fixture
 def with_volume(tmp_path):
     """A home with an attached volume, linked as the supervisor links it, and one not attached."""
@@ -318,6 +334,8 @@ def test_a_volume_itself_is_not_renamed_removed_or_left_by_a_rename(with_volume)
     homes.write("mine", b"y")
     for work in (
         lambda: homes.files.remove(LOCAL, "volumes/data", recursive=True),
+        lambda: homes.files.remove(LOCAL, "volumes", recursive=True),
+        lambda: homes.files.rename(LOCAL, "volumes", "elsewhere"),
         lambda: homes.files.rename(LOCAL, "volumes/data", "volumes/elsewhere"),
         lambda: homes.files.rename(LOCAL, "mine", "volumes/data/mine"),
         lambda: homes.files.rename(LOCAL, "volumes/data/kept", "kept"),

@@ -6,6 +6,7 @@ import re
 from prism.errors import ValidationFailed
 
 LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes
+VOLUMES = "volumes"  # the folder of a home that attached volumes are in
 RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})$")
 HINT = "Paths begin in the home of the workspace, such as data/input.csv"
 
@@ -42,6 +43,12 @@ def split(path: str) -> tuple[str, str]:
     """The folder that a path is in, empty for the home, and its name."""
     folder, _, name = path.rpartition("/")
     return folder, name
+
+
+def holds_volumes(path: str) -> bool:
+    """Whether it is where volumes are attached, or one of them as a whole: `volumes/NAME`."""
+    parts = path.split("/")
+    return parts[0] == VOLUMES and len(parts) <= 2
 
 
 def part_of(name: str) -> str:

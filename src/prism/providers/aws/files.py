@@ -23,7 +23,7 @@ from prism.files.model import (
     UploadOffset,
     WrongFileKind,
 )
-from prism.files.plan import part_of, split
+from prism.files.plan import holds_volumes, part_of, split
 from prism.files.ports import Scan
 from prism.providers.aws.away import anew
 from prism.providers.aws.ssh.model import MachineUnreachable
@@ -344,7 +344,7 @@ async def _made(there: Home, path: str) -> None:
 
 
 async def _renamed(there: Home, path: str, to: str) -> None:
-    await there.about(path)
+    _no_volume(path, await there.about(path))
     if await there.find(to) is not None:
         raise AlreadyExists(f"There is a {to} already")
     await there.sftp.rename(there.at(path), there.at(to))
@@ -355,11 +355,23 @@ async def _removed(there: Home, path: str, *, recursive: bool) -> None:
     if about.type != FOLDER:
         return await there.sftp.remove(there.at(path))
     if recursive:
+        _no_volume(path, about)
         return await there.sftp.rmtree(there.at(path))
     async for it in there.sftp.scandir(there.at(path)):
         if str(it.filename) not in {".", ".."}:
             raise FolderNotEmpty(f"The folder is not empty: {path}")
     return await there.sftp.rmdir(there.at(path))
+
+
+def _no_volume(path: str, about: SFTPAttrs) -> None:
+    """Raise for what may be a volume as a whole: SFTP does not tell mounts from folders."""
+    if about.type == FOLDER and holds_volumes(path):
+        raise WrongFileKind(
+            f"{path} is where volumes are attached, not a folder of the home",
+            details="what is removed from a volume is gone, also from its other workspaces",
+            remediation="Remove single files or folders in it, or take a volume out: "
+            "`prism volume detach VOLUME WORKSPACE`",
+        )
 
 
 def _entry(name: str, about: SFTPAttrs) -> FileEntry:

@@ -30,12 +30,11 @@ from prism.files.model import (
     UploadOffset,
     WrongFileKind,
 )
-from prism.files.plan import part_of, split
+from prism.files.plan import VOLUMES, part_of, split
 from prism.files.ports import Scan
 from prism.providers.local.volumes import Mount
 
 ID = re.compile(r"local-[0-9a-f]{17}")
-VOLUMES = "volumes"
 PROBLEMS: dict[int, type[Problem]] = {
     errno.ENOENT: FileMissing,
     errno.ELOOP: WrongFileKind,
@@ -120,7 +119,7 @@ class LocalFiles:
     def rename(self, id: str, path: str, to: str) -> None:
         """Within the home, or within a volume; nothing is replaced."""
         with self._tree(id, path) as tree, self._tree(id, to) as other, told(path):
-            tree.root.stat(tree.inside())
+            tree.root.stat(tree.movable())
             if not other.path or _there(other.root, other.path):
                 raise AlreadyExists(f"There is a {to} already")
             if tree.root.identity != other.root.identity:
@@ -134,7 +133,7 @@ class LocalFiles:
     def remove(self, id: str, path: str, *, recursive: bool) -> None:
         """A link is removed, not what it leads to."""
         with self._tree(id, path) as tree:
-            above, name = split(tree.inside())
+            above, name = split(tree.movable())
             with told(path), tree.folder(above) as folder:
                 if recursive:
                     folder.stat(name)
@@ -203,6 +202,15 @@ class Tree:
                 remediation=f"`prism volume detach {self.volume} WORKSPACE` takes it out",
             )
         return self.path
+
+    def movable(self) -> str:
+        """The path; raises too where it is the folder that attached volumes are found in."""
+        if self.volumes:
+            raise WrongFileKind(
+                f"{self.path} is where volumes are attached: {', '.join(sorted(self.volumes))}",
+                remediation="`prism volume detach VOLUME WORKSPACE` takes one out",
+            )
+        return self.inside()
 
     def folder(self, path: str | None = None) -> Directory:
         """A folder of it, by default the one that the path leads to."""
