@@ -74,6 +74,8 @@ def test_what_becomes_of_workspaces_is_said_and_done(team):
     for nobody in ("viewer@x.org", "outside@x.org", "member@x.org"):
         refused = team("owner", "DELETE", f"{path}?workspaces=hand_over&to={nobody}")
         failed(refused, 422, "VALIDATION_FAILED")
+    for half in ("to=admin@x.org", "workspaces=stop&to=admin@x.org", "workspaces=hand_over&to="):
+        failed(team("owner", "DELETE", f"{path}?{half}"), 422, "VALIDATION_FAILED")
     assert team("member", "GET", "projects/Reef").status_code == 200, "still a member"
     answer = team("owner", "DELETE", f"{path}?workspaces=hand_over&to=ADMIN@x.org").json()
     assert answer["workspaces"] == [

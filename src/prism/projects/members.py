@@ -83,6 +83,8 @@ class MemberService:
         to: str | None = None,
     ) -> RemovedMember:
         """Let somebody go; her tokens for this project alone end, her workspaces do as told."""
+        if to is not None and (workspaces is not Leftover.HAND_OVER or not to):
+            raise ValidationFailed.of(("to", "needs workspaces=hand_over, and a member's address"))
         with self._db.write() as tx:
             it = store.named(tx.sql, project)
             gone = _member(tx.sql, it, email)
