@@ -70,6 +70,13 @@ def test_all_are_those_that_it_changes_and_only_when_told(prism, three):
     assert (done.returncode, "no workspace to stop" in done.stderr) == (0, True)
 
 
+def test_all_that_stop_are_also_those_that_a_restart_would_bring_up_again(prism, three):
+    listed = [workspace("alan", "stopped"), workspace("ada", "stopping") | {"restarting": True}]
+    three.on("GET /instances", listed)
+    assert prism("stop", "--all", "--yes").returncode == 0
+    assert asked(three, "stop") == ["ada"]
+
+
 def test_on_a_terminal_it_is_asked_and_many_are_destroyed_by_their_number(typed, three):
     code, screen = typed("stop", "--all", "--no-wait", keys="yes\n")
     assert (code, asked(three, "stop")) == (0, ["ada", "bob"]), screen

@@ -45,6 +45,11 @@ def several(made: ArgumentParser) -> None:
     made.add_argument("--project", metavar="PROJECT", help="all of this project")
 
 
+def _changes(verb: str, it: dict[str, Any]) -> bool:
+    """Whether a verb changes something; a stop also ends a restart that is under way."""
+    return it["state"] in ACTS_ON[verb] or (verb == "stop" and it.get("restarting") is True)
+
+
 def chosen(asked: Namespace, wire: Wire) -> list[str]:
     """The names that are meant; raises `Usage` where nothing is, or two things are."""
     by_list = asked.all or asked.project is not None
@@ -55,7 +60,7 @@ def chosen(asked: Namespace, wire: Wire) -> list[str]:
     if not by_list:
         return list(dict.fromkeys(asked.names))
     found = wire.ask("GET", f"/instances{query(project=asked.project)}")
-    names = [it["name"] for it in found if it["state"] in ACTS_ON[asked.verb]]
+    names = [it["name"] for it in found if _changes(asked.verb, it)]
     if names and not asked.yes:
         _confirm(asked.verb, names)
     return names
