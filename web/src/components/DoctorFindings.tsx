@@ -63,10 +63,11 @@ export function DoctorFindings() {
               ),
             },
             { id: 'check', header: t.system.check, isRowHeader: true, cell: (it) => it.check },
-            { id: 'said', header: t.system.found, cell: (it) => it.said },
+            { id: 'said', header: t.system.found, minWidth: 240, cell: (it) => it.said },
             {
               id: 'fix',
               header: t.system.fix,
+              minWidth: 240,
               cell: (it) => (it.fix ? <Remediation text={it.fix} /> : ''),
             },
           ]}

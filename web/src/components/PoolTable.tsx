@@ -73,7 +73,13 @@ export function PoolTable({
         ariaLabels={{ tableLabel: t.money.pools }}
         empty={<Box color="text-body-secondary">{t.money.noPools}</Box>}
         columnDefinitions={[
-          { id: 'name', header: t.fields.name, isRowHeader: true, cell: (it) => it.name },
+          {
+            id: 'name',
+            header: t.fields.name,
+            minWidth: 160,
+            isRowHeader: true,
+            cell: (it) => it.name,
+          },
           {
             id: 'money',
             header: t.money.money,

@@ -65,7 +65,13 @@ export function ProfileTable({ profiles }: { readonly profiles: readonly Profile
       wrapLines
       ariaLabels={{ tableLabel: t.system.profiles }}
       columnDefinitions={[
-        { id: 'name', header: t.fields.name, isRowHeader: true, cell: (it) => it.name },
+        {
+          id: 'name',
+          header: t.fields.name,
+          minWidth: 160,
+          isRowHeader: true,
+          cell: (it) => it.name,
+        },
         {
           id: 'provider',
           header: t.system.provider,

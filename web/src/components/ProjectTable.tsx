@@ -55,6 +55,7 @@ export function ProjectTable({ projects }: { readonly projects: readonly Project
         {
           id: 'name',
           header: t.fields.name,
+          minWidth: 160,
           isRowHeader: true,
           cell: (it) => (
             <PageLink href={`/projects/${encodeURIComponent(it.name)}`}>{it.name}</PageLink>

@@ -52,7 +52,13 @@ export function SnapshotTable({
       ariaLabels={{ tableLabel: t.storage.snapshots }}
       empty={<Box color="text-body-secondary">{t.storage.noSnapshots}</Box>}
       columnDefinitions={[
-        { id: 'name', header: t.fields.name, isRowHeader: true, cell: (it) => it.name },
+        {
+          id: 'name',
+          header: t.fields.name,
+          minWidth: 160,
+          isRowHeader: true,
+          cell: (it) => it.name,
+        },
         { id: 'of', header: t.storage.source, cell: (it) => it.source },
         {
           id: 'state',

@@ -83,7 +83,13 @@ export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
         ariaLabels={{ tableLabel: t.tokens.title }}
         empty={<Box color="text-body-secondary">{t.tokens.none}</Box>}
         columnDefinitions={[
-          { id: 'name', header: t.fields.name, isRowHeader: true, cell: (it) => it.name },
+          {
+            id: 'name',
+            header: t.fields.name,
+            minWidth: 160,
+            isRowHeader: true,
+            cell: (it) => it.name,
+          },
           { id: 'user', header: t.tokens.user, cell: (it) => it.user },
           { id: 'scope', header: t.tokens.scope, cell: (it) => t.tokens.scopes[it.scope] },
           {

@@ -71,7 +71,13 @@ export function VolumeTable({ volumes }: { readonly volumes: readonly Volume[] }
       ariaLabels={{ tableLabel: t.storage.volumes }}
       empty={<Box color="text-body-secondary">{t.storage.noVolumes}</Box>}
       columnDefinitions={[
-        { id: 'name', header: t.fields.name, isRowHeader: true, cell: (it) => it.name },
+        {
+          id: 'name',
+          header: t.fields.name,
+          minWidth: 160,
+          isRowHeader: true,
+          cell: (it) => it.name,
+        },
         { id: 'kind', header: t.fields.type, cell: (it) => t.storage.kinds[it.kind] },
         {
           id: 'state',
