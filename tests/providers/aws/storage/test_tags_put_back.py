@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from prism.providers.aws.policy import policy
 from prism.storage.model import Seen, VolumeElsewhere, VolumeKind
 from prism.storage.ports import FindsStorageById
+from tests.aws_policies import by_an_administrator
 from tests.providers.aws.storage.test_disks import other_zone
 from tests.providers.aws.storage.world import HERE, KEPT, ORDER, tags_of
 
@@ -29,6 +30,7 @@ def test_it_is_asked_for_by_its_id(place):
     assert isinstance(place.volumes, FindsStorageById)
 
 
+@by_an_administrator
 @pytest.mark.parametrize("order", [ORDER, SHARE], ids=["ebs", "efs"])
 def test_a_volume_is_found_and_gets_its_tags_back(place, order):
     id = place.made(order)
@@ -41,6 +43,7 @@ def test_a_volume_is_found_and_gets_its_tags_back(place, order):
     assert (again.id, again.known.name, again.known.project) == (id, order.name, order.project)
 
 
+@by_an_administrator
 def test_a_snapshot_is_found_and_gets_its_tags_back(place):
     id = place.kept(place.made())
     strip(place, id)
@@ -57,6 +60,7 @@ def test_what_is_not_there_is_not_there(place):
     assert place.volumes.find_snapshot("snap-0123456789abcdef0", KEPT) is None
 
 
+@by_an_administrator
 def test_a_volume_whose_tags_were_removed_is_never_made_anew_elsewhere(place):
     """Without the tag of its first machine it would count as empty, and be replaced."""
     id = place.attached(place.machine(HERE)) if place.made() else ""
@@ -81,6 +85,7 @@ def test_one_tag_less_does_not_make_a_volume_empty(place, removed):
     assert [it["VolumeId"] for it in place.every_volume()] == [id]
 
 
+@by_an_administrator  # but for what it binds itself
 def test_one_whose_tags_may_not_be_put_back_is_not_gone_either(place, caplog):
     """The daily policy has no right to tag what nothing shows to be Prism's."""
     id, copy = place.made(), None
