@@ -9,6 +9,7 @@ import pytest
 
 from prism.providers.aws.requests import EVERY
 from prism.workspaces.model import Seen
+from tests.aws_policies import by_an_administrator
 from tests.providers.aws.place import Place
 
 LONG = 2 * 3600  # EC2 remembers a machine that is gone for an hour
@@ -72,6 +73,7 @@ def test_it_is_told_from_a_machine_of_ours_whose_tags_somebody_removed(
     assert request["State"] == "active"
 
 
+@by_an_administrator  # whom a fault denies to tag
 def test_one_that_may_not_be_tagged_is_shown_all_the_same(place, ec2, cloud, tmp_path, caplog):
     replaced(place, ec2)
     place.aws.fault(action="CreateTags", do="error", code="UnauthorizedOperation", status=403)
