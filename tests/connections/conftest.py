@@ -94,6 +94,8 @@ def served(folder, **more):
                 home.client.workspaces.launch(template, name)
             wanted = ["running"] * (1 + len(more))
             eventually(lambda: home.states() == wanted, 60)
+            for name in ("mine", *more):  # they are there for the whole run, however long
+                home.client.idle.keep_awake(name, 1440)
             site = Site(home)
             with site.http:
                 yield home, site

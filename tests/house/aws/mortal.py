@@ -27,6 +27,7 @@ import botocore.loaders
 import botocore.session
 from botocore.exceptions import ClientError, HTTPClientError
 
+from prism.daemon import places
 from prism.daemon.house import House
 from prism.daemon.rooms import Rooms
 from prism.errors import Problem, Unavailable
@@ -46,6 +47,7 @@ REGION = "us-west-2"
 STEP, ROUNDS, CALM = 4, 120, 2
 SKIPS = 60  # calls before a fault of chance strikes
 WHO = 120  # seconds to hear from AWS who we are
+places.PATIENT = WHO  # a computer may be busy; here nobody waits who could go on without AWS
 SHOWING = re.compile(r" sh -s -- (disk|share|leave) ")
 ID = re.compile(r"\b[a-z]+-[0-9a-f]{8,}")
 ACTION = re.compile(r"(?:^|&)Action=(\w+)")
