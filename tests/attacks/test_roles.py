@@ -215,7 +215,7 @@ def test_a_proxy_may_stand_before_it(make_house):
         ("prism.lab.org", "https://prism.lab.org", 200),
         ("prism.lab.org", "https://evil.org", 403),
         ("evil.org", None, 421),
-        ("mine.localhost:8947", None, 404),
+        ("mine.localhost:8947", None, 403),
     ):
         headers = {"Host": host} | ({"Origin": origin} if origin else {})
         assert team("viewer", "GET", "projects", headers).status_code == status, host
