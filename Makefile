@@ -37,22 +37,23 @@ test: install debian  ## Run the tests
 test-all: install debian  ## Run the tests and the proofs that take minutes
 	$(BIN)/pytest -q -n 3 --dist loadgroup -m ""
 
-CHECKS := check-types check-gui check-house check-style
+CHECKS := check-gui check-types check-house check-style
 .PHONY: $(CHECKS)
-check: install  ## Read the rules: style, types, imports, the house
+check: $(UV)  ## Read the rules: style, types, imports, the house
 	@$(MAKE) --no-print-directory -j2 --output-sync=target $(CHECKS)
 
-check-types:
+# It needs nothing of ours: npm installs and reads while uv does.
+check-gui: $(UV)
+	$(PYTHON) scripts/gui.py --check
+
+check-types: .venv/installed
 	$(BIN)/mypy
 
-check-gui:
-	$(BIN)/python scripts/gui.py --check
-
-check-house:
+check-house: .venv/installed
 	$(BIN)/pytest -q tests/house/test_rules.py tests/house/test_words.py \
 		tests/house/test_cold_start.py tests/house/test_routes.py
 
-check-style:
+check-style: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
