@@ -9,7 +9,6 @@ fleet does.
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -18,7 +17,7 @@ from statistics import median
 
 import psutil
 from living import BIN, Daemon, daemon, home
-from load import Connection, load
+from load import Connection, at_once, load
 from page import Report
 
 API = "/api/v1"
@@ -118,25 +117,12 @@ def _projects(port: int) -> None:
 
 
 def _launch(port: int, names: range) -> None:
-    left, lock = iter(names), threading.Lock()
+    def launch(to: Connection, number: int) -> None:
+        profile = {"idle_profile": "batch"} if number % 2 else {}
+        given = {"template": "Plain Shell", "project": f"p{number % PROJECTS}", **profile}
+        _made(to, "/instances/launch", name=f"w{number}", **given)
 
-    def work() -> None:
-        with closing(Connection(port)) as to:
-            while True:
-                with lock:
-                    number = next(left, None)
-                if number is None:
-                    return
-                asked = {"idle_profile": "batch"} if number % 2 else {}
-                project = f"p{number % PROJECTS}"
-                _made(to, "/instances/launch", name=f"w{number}", template="Plain Shell",
-                      project=project, **asked)  # fmt: skip
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(port, names, launch)
     with closing(Connection(port)) as to:
         _wait(lambda: _settled(to))
 

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median, quantiles
 
@@ -65,6 +66,28 @@ class Connection:
     def close(self) -> None:
         """Hang up."""
         self._socket.close()
+
+
+def at_once(
+    port: int, numbers: Iterable[int], do: Callable[[Connection, int], None], connections: int = 4
+) -> None:
+    """Do it with each number, over that many connections."""
+    left, lock = iter(numbers), threading.Lock()
+
+    def work() -> None:
+        with contextlib.closing(Connection(port)) as to:
+            while True:
+                with lock:
+                    number = next(left, None)
+                if number is None:
+                    return
+                do(to, number)
+
+    threads = [threading.Thread(target=work) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def load(port: int, path: str, seconds: float, connections: int = 1, **headers: str) -> Load:

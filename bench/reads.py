@@ -1,13 +1,12 @@
 """Requests: one connection that asks as fast as it is answered."""
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
 from statistics import median
 
-from load import Connection, Load, load
+from load import Connection, Load, at_once, load
 from page import Report
 
 API = "/api/v1"
@@ -17,26 +16,15 @@ ROUNDS, SECONDS = 3, 2.0
 
 def launched(port: int, names: range, report: Report, connections: int = 4) -> None:
     """Launch that many, and wait until all of them run."""
-    began, left = time.perf_counter(), iter(names)
-    lock = threading.Lock()
+    began = time.perf_counter()
 
-    def work() -> None:
-        with closing(Connection(port)) as to:
-            while True:
-                with lock:
-                    number = next(left, None)
-                if number is None:
-                    return
-                order = json.dumps({"name": f"w{number}", "template": TEMPLATE}).encode()
-                answer = to.ask(f"{API}/instances/launch", "POST", order)
-                if answer.status != 201:
-                    raise RuntimeError(f"launch: {answer.status} {answer.body[:200]!r}")
+    def launch(to: Connection, number: int) -> None:
+        order = json.dumps({"name": f"w{number}", "template": TEMPLATE}).encode()
+        answer = to.ask(f"{API}/instances/launch", "POST", order)
+        if answer.status != 201:
+            raise RuntimeError(f"launch: {answer.status} {answer.body[:200]!r}")
 
-    threads = [threading.Thread(target=work) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(port, names, launch, connections)
     took = time.perf_counter() - began
     report.say(f"{len(names):,} launches, {connections} at a time", f"{len(names) / took:,.0f}/s")
     with closing(Connection(port)) as to:

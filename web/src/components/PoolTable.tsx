@@ -1,7 +1,4 @@
-import Box from '@cloudscape-design/components/box';
-import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import Table from '@cloudscape-design/components/table';
 import { useQuery } from '@tanstack/react-query';
 
 import { actions } from '../api/actions';
@@ -12,6 +9,7 @@ import { t } from '../strings';
 import { Ask } from './Ask';
 import { CapBar } from './CapBar';
 import { Confirm } from './Confirm';
+import { ListTable, nameColumn } from './ListTable';
 
 type Pool = Schemas['PoolShown'];
 type Allocation = Schemas['AllocationShown'];
@@ -56,30 +54,15 @@ export function PoolTable({
   );
   return (
     <SpaceBetween size="l">
-      <Table<Pool>
-        header={
-          <Header
-            variant="h2"
-            counter={`(${pools.length})`}
-            description={t.money.poolsWhat}
-            actions={create}
-          >
-            {t.money.pools}
-          </Header>
-        }
+      <ListTable<Pool>
+        title={t.money.pools}
+        what={t.money.poolsWhat}
         items={pools}
-        trackBy="id"
-        wrapLines
-        ariaLabels={{ tableLabel: t.money.pools }}
-        empty={<Box color="text-body-secondary">{t.money.noPools}</Box>}
-        columnDefinitions={[
-          {
-            id: 'name',
-            header: t.fields.name,
-            minWidth: 160,
-            isRowHeader: true,
-            cell: (it) => it.name,
-          },
+        by="id"
+        empty={t.money.noPools}
+        actions={create}
+        columns={[
+          nameColumn(),
           {
             id: 'money',
             header: t.money.money,
@@ -166,17 +149,11 @@ export function PoolTable({
         ]}
       />
       {allocations.length > 0 && (
-        <Table<Allocation>
-          header={
-            <Header variant="h2" counter={`(${allocations.length})`}>
-              {t.money.allocations}
-            </Header>
-          }
+        <ListTable<Allocation>
+          title={t.money.allocations}
           items={allocations}
-          trackBy="id"
-          wrapLines
-          ariaLabels={{ tableLabel: t.money.allocations }}
-          columnDefinitions={[
+          by="id"
+          columns={[
             { id: 'pool', header: t.money.pool, cell: poolOf },
             {
               id: 'project',

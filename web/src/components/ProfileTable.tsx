@@ -1,13 +1,12 @@
 import Button from '@cloudscape-design/components/button';
-import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import Table from '@cloudscape-design/components/table';
 
 import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { t } from '../strings';
 import { Ask } from './Ask';
 import { Confirm } from './Confirm';
+import { ListTable, nameColumn } from './ListTable';
 import { useNotify } from './Notifications';
 
 type Profile = Schemas['ProfileShown'];
@@ -25,53 +24,38 @@ export function ProfileTable({ profiles }: { readonly profiles: readonly Profile
     }
   };
   return (
-    <Table<Profile>
-      header={
-        <Header
-          variant="h2"
-          counter={`(${profiles.length})`}
-          description={t.system.profilesWhat}
-          actions={
-            <Ask
-              text={t.system.newProfile}
-              button={t.money.create}
-              fields={[
-                { id: 'name', label: t.fields.name },
-                {
-                  id: 'provider',
-                  label: t.system.provider,
-                  value: 'local',
-                  options: PROVIDERS.map((value) => ({ value, label: t.system.providers[value] })),
-                },
-                { id: 'aws', label: t.system.awsProfile, optional: true },
-                { id: 'region', label: t.fields.region, optional: true },
-              ]}
-              act={({ name = '', provider, aws = '', region = '' }) =>
-                actions.createProfile({
-                  name,
-                  provider: provider === 'aws' ? 'aws' : 'local',
-                  ...(aws === '' ? {} : { aws_profile: aws }),
-                  ...(region === '' ? {} : { region }),
-                })
-              }
-            />
-          }
-        >
-          {t.system.profiles}
-        </Header>
-      }
+    <ListTable<Profile>
+      title={t.system.profiles}
+      what={t.system.profilesWhat}
       items={profiles}
-      trackBy="name"
-      wrapLines
-      ariaLabels={{ tableLabel: t.system.profiles }}
-      columnDefinitions={[
-        {
-          id: 'name',
-          header: t.fields.name,
-          minWidth: 160,
-          isRowHeader: true,
-          cell: (it) => it.name,
-        },
+      by="name"
+      actions={
+        <Ask
+          text={t.system.newProfile}
+          button={t.money.create}
+          fields={[
+            { id: 'name', label: t.fields.name },
+            {
+              id: 'provider',
+              label: t.system.provider,
+              value: 'local',
+              options: PROVIDERS.map((value) => ({ value, label: t.system.providers[value] })),
+            },
+            { id: 'aws', label: t.system.awsProfile, optional: true },
+            { id: 'region', label: t.fields.region, optional: true },
+          ]}
+          act={({ name = '', provider, aws = '', region = '' }) =>
+            actions.createProfile({
+              name,
+              provider: provider === 'aws' ? 'aws' : 'local',
+              ...(aws === '' ? {} : { aws_profile: aws }),
+              ...(region === '' ? {} : { region }),
+            })
+          }
+        />
+      }
+      columns={[
+        nameColumn(),
         {
           id: 'provider',
           header: t.system.provider,

@@ -1,13 +1,10 @@
-import Box from '@cloudscape-design/components/box';
-import Header from '@cloudscape-design/components/header';
-import Table from '@cloudscape-design/components/table';
-
 import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { money } from '../lib/format';
 import { t } from '../strings';
 import { Ask } from './Ask';
 import { CapBar } from './CapBar';
+import { ListTable, nameColumn } from './ListTable';
 import { PageLink } from './PageLink';
 
 type Project = Schemas['ProjectShown'];
@@ -40,27 +37,16 @@ export function ProjectTable({ projects }: { readonly projects: readonly Project
     />
   );
   return (
-    <Table<Project>
-      header={
-        <Header variant="h2" counter={`(${projects.length})`} actions={create}>
-          {t.money.projects}
-        </Header>
-      }
+    <ListTable<Project>
+      title={t.money.projects}
       items={projects}
-      trackBy="id"
-      wrapLines
-      ariaLabels={{ tableLabel: t.money.projects }}
-      empty={<Box color="text-body-secondary">{t.money.noProjects}</Box>}
-      columnDefinitions={[
-        {
-          id: 'name',
-          header: t.fields.name,
-          minWidth: 160,
-          isRowHeader: true,
-          cell: (it) => (
-            <PageLink href={`/projects/${encodeURIComponent(it.name)}`}>{it.name}</PageLink>
-          ),
-        },
+      by="id"
+      empty={t.money.noProjects}
+      actions={create}
+      columns={[
+        nameColumn((it) => (
+          <PageLink href={`/projects/${encodeURIComponent(it.name)}`}>{it.name}</PageLink>
+        )),
         { id: 'money', header: t.money.money, minWidth: 220, cell: (it) => <Money project={it} /> },
         {
           id: 'burn',

@@ -1,7 +1,4 @@
-import Box from '@cloudscape-design/components/box';
-import Header from '@cloudscape-design/components/header';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
-import Table from '@cloudscape-design/components/table';
 import { useQuery } from '@tanstack/react-query';
 
 import { actions } from '../api/actions';
@@ -11,6 +8,7 @@ import { money } from '../lib/format';
 import { lookOf } from '../lib/volumes';
 import { t } from '../strings';
 import { Ask } from './Ask';
+import { ListTable, nameColumn } from './ListTable';
 import { SnapshotActions } from './SnapshotActions';
 import { When } from './When';
 
@@ -40,25 +38,14 @@ export function SnapshotTable({
     />
   );
   return (
-    <Table<Schemas['SnapshotItem']>
-      header={
-        <Header variant="h2" counter={`(${snapshots.length})`} actions={create}>
-          {t.storage.snapshots}
-        </Header>
-      }
+    <ListTable<Schemas['SnapshotItem']>
+      title={t.storage.snapshots}
       items={snapshots}
-      trackBy="name"
-      wrapLines
-      ariaLabels={{ tableLabel: t.storage.snapshots }}
-      empty={<Box color="text-body-secondary">{t.storage.noSnapshots}</Box>}
-      columnDefinitions={[
-        {
-          id: 'name',
-          header: t.fields.name,
-          minWidth: 160,
-          isRowHeader: true,
-          cell: (it) => it.name,
-        },
+      by="name"
+      empty={t.storage.noSnapshots}
+      actions={create}
+      columns={[
+        nameColumn(),
         { id: 'of', header: t.storage.source, cell: (it) => it.source },
         {
           id: 'state',

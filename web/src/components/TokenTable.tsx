@@ -1,6 +1,3 @@
-import Box from '@cloudscape-design/components/box';
-import Header from '@cloudscape-design/components/header';
-import Table from '@cloudscape-design/components/table';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 
@@ -9,6 +6,7 @@ import type { Schemas } from '../api/client';
 import { queries } from '../api/queries';
 import { t } from '../strings';
 import { Ask } from './Ask';
+import { ListTable, nameColumn } from './ListTable';
 import { NewToken } from './NewToken';
 import { RevokeToken } from './RevokeToken';
 import { When } from './When';
@@ -66,30 +64,15 @@ export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
   );
   return (
     <>
-      <Table<Token>
-        header={
-          <Header
-            variant="h2"
-            counter={`(${tokens.length})`}
-            description={t.tokens.what}
-            actions={create}
-          >
-            {t.tokens.title}
-          </Header>
-        }
+      <ListTable<Token>
+        title={t.tokens.title}
+        what={t.tokens.what}
         items={tokens}
-        trackBy="id"
-        wrapLines
-        ariaLabels={{ tableLabel: t.tokens.title }}
-        empty={<Box color="text-body-secondary">{t.tokens.none}</Box>}
-        columnDefinitions={[
-          {
-            id: 'name',
-            header: t.fields.name,
-            minWidth: 160,
-            isRowHeader: true,
-            cell: (it) => it.name,
-          },
+        by="id"
+        empty={t.tokens.none}
+        actions={create}
+        columns={[
+          nameColumn(),
           { id: 'user', header: t.tokens.user, cell: (it) => it.user },
           { id: 'scope', header: t.tokens.scope, cell: (it) => t.tokens.scopes[it.scope] },
           {

@@ -1,7 +1,4 @@
-import Box from '@cloudscape-design/components/box';
-import Header from '@cloudscape-design/components/header';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
-import Table from '@cloudscape-design/components/table';
 import { useQuery } from '@tanstack/react-query';
 
 import { actions } from '../api/actions';
@@ -10,6 +7,7 @@ import { money } from '../lib/format';
 import { lookOf, type Volume } from '../lib/volumes';
 import { t } from '../strings';
 import { Ask } from './Ask';
+import { ListTable, nameColumn } from './ListTable';
 import { VolumeActions } from './VolumeActions';
 
 const KINDS = ['ebs', 'efs'] as const;
@@ -59,25 +57,14 @@ export function VolumeTable({ volumes }: { readonly volumes: readonly Volume[] }
     />
   );
   return (
-    <Table<Volume>
-      header={
-        <Header variant="h2" counter={`(${volumes.length})`} actions={create}>
-          {t.storage.volumes}
-        </Header>
-      }
+    <ListTable<Volume>
+      title={t.storage.volumes}
       items={volumes}
-      trackBy="name"
-      wrapLines
-      ariaLabels={{ tableLabel: t.storage.volumes }}
-      empty={<Box color="text-body-secondary">{t.storage.noVolumes}</Box>}
-      columnDefinitions={[
-        {
-          id: 'name',
-          header: t.fields.name,
-          minWidth: 160,
-          isRowHeader: true,
-          cell: (it) => it.name,
-        },
+      by="name"
+      empty={t.storage.noVolumes}
+      actions={create}
+      columns={[
+        nameColumn(),
         { id: 'kind', header: t.fields.type, cell: (it) => t.storage.kinds[it.kind] },
         {
           id: 'state',
