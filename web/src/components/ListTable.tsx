@@ -50,5 +50,5 @@ export function ListTable<T>({
 export function nameColumn<T extends { readonly name: string }>(
   cell: (it: T) => ReactNode = (it) => it.name,
 ): TableProps.ColumnDefinition<T> {
-  return { id: 'name', header: t.fields.name, minWidth: 160, isRowHeader: true, cell };
+  return { id: 'name', header: t.fields.name, minWidth: 130, isRowHeader: true, cell };
 }

@@ -50,6 +50,7 @@ export function SnapshotTable({
         {
           id: 'state',
           header: t.fields.state,
+          minWidth: 130,
           cell: (it) => (
             <StatusIndicator type={lookOf(it.state)}>
               {t.storage.stateOf(it.state, it.failure?.message ?? null)}

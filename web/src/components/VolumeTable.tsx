@@ -69,6 +69,7 @@ export function VolumeTable({ volumes }: { readonly volumes: readonly Volume[] }
         {
           id: 'state',
           header: t.fields.state,
+          minWidth: 130,
           cell: (it) => (
             <StatusIndicator type={lookOf(it.state)}>
               {t.storage.stateOf(it.state, it.problem)}
