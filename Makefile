@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: audit help install quickstart test test-all check format bench lock openapi gui clean debian
+.PHONY: audit docs help install quickstart test test-all check format bench lock openapi gui clean debian
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
@@ -22,14 +22,35 @@ BIN := .venv/bin
 help:  ## Show this
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1\t\2/p' Makefile | expand -t 18
 
-install: .venv/installed  ## Install Prism and its tools into .venv
-	@$(BIN)/python scripts/gui.py --if-possible
+install: $(UV)  ## Install Prism and its tools into .venv
+	@$(MAKE) --no-print-directory -j2 .venv/installed gui-if-possible
+
+# It needs nothing of ours: npm installs and builds while uv does.
+.PHONY: gui-if-possible
+gui-if-possible: $(UV)
+	@nice $(PYTHON) scripts/gui.py --if-possible
 
 gui: .venv/installed  ## Build the web GUI, unless it is built
 	@$(BIN)/python scripts/gui.py
 
-quickstart: install  ## Launch a first workspace; the last line is its address
-	@$(BIN)/prism quickstart
+# The GUI is built beside it, in a process group of its own: a Ctrl-C ends all of it at once. A
+# running daemon finds what was built. The address is said at once, and again after a late failure.
+GUI_LOG := .tools/gui.log
+quickstart: $(UV)  ## Launch a first workspace; the last line is its address
+	@echo "Building the web GUI in the background; its output: $(GUI_LOG)"; \
+	trap 'kill %1 2>/dev/null || :' EXIT; \
+	set -m; nice $(PYTHON) scripts/gui.py </dev/null >$(GUI_LOG) 2>&1 & build=$$!; set +m; \
+	$(MAKE) --no-print-directory .venv/installed; \
+	address=$$($(BIN)/prism quickstart); \
+	if kill -0 %1 2>/dev/null; then \
+		echo "The web GUI is still being built, and make waits for it. You can work already:"; \
+		echo "$$address"; told=yes; \
+	fi; \
+	if ! wait $$build; then \
+		tail -n 2 $(GUI_LOG); told=; \
+		echo "The web GUI was not built, see $(GUI_LOG). All else works without it; retry: make gui"; \
+	fi; \
+	[ "$${told:-}" ] || echo "$$address"
 
 test: install debian  ## Run the tests
 	$(BIN)/pytest -q -n 3 --dist loadgroup
@@ -37,9 +58,9 @@ test: install debian  ## Run the tests
 test-all: install debian  ## Run the tests and the proofs that take minutes
 	$(BIN)/pytest -q -n 3 --dist loadgroup -m ""
 
-CHECKS := check-gui check-types check-house check-style
+CHECKS := check-gui check-types check-project check-style
 .PHONY: $(CHECKS)
-check: $(UV)  ## Read the rules: style, types, imports, the house
+check: $(UV)  ## Read the rules: style, types, imports, the rules of the project
 	@$(MAKE) --no-print-directory -j2 --output-sync=target $(CHECKS)
 
 # It needs nothing of ours: npm installs and reads while uv does.
@@ -49,9 +70,9 @@ check-gui: $(UV)
 check-types: .venv/installed
 	$(BIN)/mypy
 
-check-house: .venv/installed
-	$(BIN)/pytest -q tests/house/test_rules.py tests/house/test_words.py \
-		tests/house/test_cold_start.py tests/house/test_routes.py
+check-project: .venv/installed
+	$(BIN)/pytest -q tests/project/test_rules.py tests/project/test_words.py \
+		tests/project/test_cold_start.py tests/project/test_routes.py
 
 check-style: .venv/installed
 	$(BIN)/ruff check .
@@ -66,14 +87,21 @@ format: install  ## Put the code into its one style
 bench: install  ## Measure, on this machine, what the README says
 	$(BIN)/python bench/measure.py
 
+.PHONY: bench-gui
+bench-gui: install gui  ## Compare the web GUI with JupyterHub's pages: clicks and seconds
+	$(BIN)/python bench/side_by_side.py
+
 .PHONY: aws-proof
 aws-proof: install  ## Try a real AWS account: PROFILE=lab [REGION=us-west-2] [BUDGET=5]
 	$(BIN)/python scripts/aws_proof.py --profile "$(PROFILE)" --region "$(or $(REGION),us-west-2)" \
 		--budget "$(or $(BUDGET),5)"
 
 openapi: install  ## Write docs/openapi.json from the routes
-	$(BIN)/python -m tests.house.openapi > docs/openapi.json.new
+	$(BIN)/python -m tests.project.openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
+
+docs: .tools/docs/installed  ## Build the documentation's site into dist/docs; every link is checked
+	@.tools/docs/bin/python scripts/site.py
 
 audit: .tools/audit/installed  ## Ask for known vulnerabilities of the lock; ADVISORIES=FOLDER asks a copy
 	@.tools/audit/bin/python scripts/audit.py requirements.lock $(ADVISORIES)
@@ -83,12 +111,14 @@ lock: $(UV)  ## Choose the newest versions; hashes, no addresses
 		--no-emit-index-url --no-emit-find-links --group dev pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header \
 		--no-annotate --no-emit-index-url --no-emit-find-links --group audit -o audit.lock
+	$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate --no-emit-index-url --no-emit-find-links --group docs -o docs.lock
 	$(UV) pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --group pyproject.toml:node -o web/node.lock
 
 clean:  ## Remove what make has made here
 	rm -rf web/node_modules web/src/api/schema.d.ts src/prism/web
-	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
+	rm -rf .venv .tools .bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 # ------------------------------------------------------------------ how
@@ -98,16 +128,18 @@ $(UV): requirements.lock
 	@rm -rf .tools
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/debian.sh - \
 		"$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+	@echo "Installing uv into .tools …"
 	@$(PYTHON) -m venv .tools
 	@awk '/^uv==/ {on = 1} on {print} on && !/\\$$/ {exit}' requirements.lock > .tools/uv.txt
-	@.tools/bin/python -m pip install --quiet --disable-pip-version-check \
-		--require-hashes --requirement .tools/uv.txt
+	@.tools/bin/python -m pip install --progress-bar off --disable-pip-version-check \
+		--require-hashes --requirement .tools/uv.txt | sed -nE 's/^ *(Downloading )/\1/p'
 	@touch $@
 
 .venv/installed: pyproject.toml requirements.lock $(UV)
 	@echo "Installing Prism into .venv …"
 	@$(BIN)/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python "$$(command -v $(PYTHON))" .venv
-	@$(UV) pip sync --quiet --require-hashes --compile-bytecode --python .venv requirements.lock
+	@$(UV) pip sync --no-progress --color never --require-hashes --compile-bytecode --python .venv \
+		requirements.lock 2>&1 | sed -E '/^( [-+~] | Downloaded )/d'
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python .venv --editable .
 	@touch $@
 
@@ -115,6 +147,12 @@ $(UV): requirements.lock
 .tools/audit/installed: audit.lock $(UV)
 	@$(UV) venv --quiet --clear --python "$$(command -v $(PYTHON))" .tools/audit
 	@$(UV) pip sync --quiet --require-hashes --python .tools/audit audit.lock
+	@touch $@
+
+# So have MkDocs and its theme.
+.tools/docs/installed: docs.lock $(UV)
+	@$(UV) venv --quiet --clear --python "$$(command -v $(PYTHON))" .tools/docs
+	@$(UV) pip sync --quiet --require-hashes --python .tools/docs docs.lock
 	@touch $@
 
 debian:

@@ -17,8 +17,8 @@ from load import Connection
 from page import Report
 from reads import API, TEMPLATE
 
-from prism.providers.aws.cloud import Cloud
-from prism.providers.aws.survey import Book
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.compute.survey import InstanceCache
 
 LAUNCHES, PEOPLE, LOOKS = 300, 16, 7
 REGION = "us-west-2"
@@ -55,7 +55,7 @@ def looks(environ: dict[str, str], report: Report) -> None:
     os.environ.update(environ)  # both find the double there, as the daemon did
     bare = boto3.client("ec2", region_name=REGION)
     ours, theirs = [], []
-    book = Book(Cloud(REGION))
+    book = InstanceCache(Cloud(REGION))
     for _ in range(LOOKS + 1):
         began = time.perf_counter()
         bare.describe_instances(MaxResults=1000)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from itertools import cycle
 from statistics import median, quantiles
@@ -32,7 +33,7 @@ def crowds(report: Report) -> None:
             try:
                 _crowd(it.port, orders, report, f", {more} of them {OTHER}" if more else "")
             finally:
-                _gone(it.port, len(orders))
+                end(it.port, [f"w{number}" for number in range(len(orders))])
             command = [BIN / "prism", "daemon", "status"]
             subprocess.run(command, env=it.environ, check=True, capture_output=True)
 
@@ -45,15 +46,8 @@ def _crowd(port: int, orders: list[str], report: Report, kind: str) -> None:
     began = time.monotonic()
     asking.start()
     try:
-        launches = [
-            threading.Thread(target=_launch, args=[port, f"w{number}", template])
-            for number, template in enumerate(orders)
-        ]
-        for one in launches:
-            one.start()
-        for one in launches:
-            one.join()
-        states = _settled(port, len(orders))
+        launch(port, {f"w{number}": template for number, template in enumerate(orders)})
+        states = settled(port)
     finally:
         over.set()
         asking.join()
@@ -66,6 +60,15 @@ def _crowd(port: int, orders: list[str], report: Report, kind: str) -> None:
     report.say("… p99", f"{worst:.0f} ms, of {len(took):,}", "< 100 ms", worst < 100)
     woken = quantiles(late, n=100)[98]
     report.say("… who only sleeps meanwhile wakes late by, p99", f"{woken:.0f} ms")
+
+
+def launch(port: int, orders: Mapping[str, str]) -> None:
+    """Ask for all of these at the same moment: templates, by name."""
+    asking = [threading.Thread(target=_launch, args=[port, *order]) for order in orders.items()]
+    for one in asking:
+        one.start()
+    for one in asking:
+        one.join()
 
 
 def _launch(port: int, name: str, template: str) -> None:
@@ -89,7 +92,8 @@ def _ask(port: int, over: threading.Event, took: list[float], late: list[float])
             took.append((time.perf_counter() - began) * 1000)
 
 
-def _settled(port: int, many: int) -> list[str]:
+def settled(port: int) -> list[str]:
+    """The state of each, once nothing is under way any more."""
     until = time.monotonic() + PATIENCE
     with closing(Connection(port)) as to:
         while True:
@@ -100,11 +104,12 @@ def _settled(port: int, many: int) -> list[str]:
             time.sleep(0.25)
 
 
-def _gone(port: int, many: int) -> None:
+def end(port: int, names: Iterable[str]) -> None:
+    """Terminate these, and wait until all are."""
     with closing(Connection(port)) as to:
-        for number in range(many):
+        for name in names:
             body = json.dumps({"confirm": "DELETE"}).encode()
-            to.ask(f"{API}/instances/w{number}/terminate", "POST", body)
+            to.ask(f"{API}/instances/{name}/terminate", "POST", body)
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             found = json.loads(to.ask(f"{API}/instances").body)

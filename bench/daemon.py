@@ -44,10 +44,10 @@ def tick(db) -> None:
 
 
 def build(*parts, _original=main.build, **more):
-    house = _original(*parts, **more)
-    ticking = threading.Thread(target=tick, args=[house.db], daemon=True)
+    daemon = _original(*parts, **more)
+    ticking = threading.Thread(target=tick, args=[daemon.db], daemon=True)
     signal.signal(signal.SIGUSR1, lambda *_: ticking.start())
-    return house
+    return daemon
 
 
 main.build = build

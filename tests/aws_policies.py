@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from prism.providers.aws.policy import policy, setup_policy
+from prism.providers.aws.account.policy import policy, setup_policy
 
 FOLDER = "PRISM_TEST_AWS_POLICIES"
 ACCOUNT = "123456789012"

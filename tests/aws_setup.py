@@ -1,8 +1,8 @@
 """The setup of an account, as its administrator runs it, over a double whose time stands still."""
 
-from prism.providers.aws.account_setup import apply
-from prism.providers.aws.actions import SETUP_ACTIONS
-from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.account.setup import apply
+from prism.providers.aws.api.actions import SETUP_ACTIONS
+from prism.providers.aws.api.cloud import Cloud
 
 PROPAGATED = 2  # seconds after which the double shows everybody what was made
 

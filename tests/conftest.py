@@ -1,4 +1,4 @@
-"""A house with a stopped clock and a cloud that obeys, on both databases."""
+"""A daemon with a stopped clock and a cloud that obeys, on both databases."""
 
 import asyncio
 import atexit
@@ -16,15 +16,14 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from aws_double.double import AwsDouble
-from prism.catalog.plan import LEARNT
-from prism.daemon import house as daemon_house
-from prism.daemon import places as daemon_places
-from prism.daemon.house import build
+from prism.daemon import app as daemon_app
+from prism.daemon.app import build
+from prism.daemon.wiring import providers as daemon_places
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.tables import metadata
-from prism.providers.aws import identity
 from prism.providers.aws import places as aws_places
+from prism.providers.aws.account import identity
 from prism.providers.aws.ssh import link
 from prism.providers.local.place import place_of
 from prism.settings import Settings
@@ -40,25 +39,19 @@ WAITS_FOR_WHO = (
     (identity, "PATIENCE"),
     (identity, "SHORT"),
     (aws_places, "WAIT"),
-    (daemon_house, "WHO"),
+    (daemon_app, "WHO"),
     (daemon_places, "PATIENT"),
 )
+BUSY = 240.0  # seconds that tests' daemons wait for their database
 HOME = Path(tempfile.mkdtemp(prefix="prism-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 PLACE = place_of(HOME)
 
 
 @pytest.fixture(autouse=True)
-def nothing_learnt():
-    """What one test's AWS says of prices, another does not hear."""
-    yield
-    LEARNT.clear()
-
-
-@pytest.fixture
 def patient(monkeypatch):
     """A computer that is busy with other things is no busy database."""
-    monkeypatch.setattr(Database.__init__, "__defaults__", (600.0,))
+    monkeypatch.setattr(Database.__init__, "__defaults__", (BUSY,))
 
 
 @pytest.fixture
@@ -136,38 +129,44 @@ def empty(request, tmp_path):
 
 
 @pytest.fixture
-def make_house(url, cloud, disks, clock):
+def make_daemon(url, cloud, disks, clock):
     """Builds daemons that share one database and one cloud."""
-    houses = []
+    daemons = []
 
     def make(computes=None, time=None, disks_by_place=None, **settings):
-        given = Settings(**{"home": str(HOME), "database_url": url, "user": "ada"} | settings)
+        usual = {
+            "home": str(HOME),
+            "database_url": url,
+            "user": "ada",
+            "database_timeout": int(BUSY),
+        }
+        given = Settings(**usual | settings)
         kept = disks_by_place or {PLACE: disks}
-        house = build(given, computes or {PLACE: cloud}, time or clock, volumes=kept)
-        house.db.create_tables()
-        house.profiles.first_start({})
-        houses.append(house)
-        return house
+        daemon = build(given, computes or {PLACE: cloud}, time or clock, volumes=kept)
+        daemon.db.create_tables()
+        daemon.profiles.first_start({})
+        daemons.append(daemon)
+        return daemon
 
     yield make
-    for house in houses:
-        house.close()
+    for daemon in daemons:
+        daemon.close()
 
 
 @pytest.fixture
-def house(make_house):
-    return make_house()
+def daemon(make_daemon):
+    return make_daemon()
 
 
 @pytest.fixture
-def http(house):
-    return Http(house.app)
+def http(daemon):
+    return Http(daemon.app)
 
 
 @pytest.fixture
 def http_of():
-    """Asks one of several houses."""
-    return lambda house: Http(house.app)
+    """Asks one of several daemons."""
+    return lambda daemon: Http(daemon.app)
 
 
 @pytest.fixture(scope="session")

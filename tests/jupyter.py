@@ -54,5 +54,5 @@ class Kernel:
     def _ask(self, method, path, body):
         content = json.dumps(body).encode()
         request = urllib.request.Request(self._url + path, content, self._headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.loads(answer.read() or b"null")

@@ -1,9 +1,9 @@
-"""A lab that spends simulated money: one house, its clock, and what one asks of it."""
+"""A lab that spends simulated money: one daemon, its clock, and what one asks of it."""
 
 from sqlalchemy import select
 
 from prism.budgets import store as budgets
-from prism.budgets.books import Books, every_cap
+from prism.budgets.balances import Balances, every_cap
 from prism.budgets.plan import ALWAYS, held, window
 from prism.costs import store as ledger
 from prism.costs.model import CostKind
@@ -16,8 +16,8 @@ API = "/api/v1"
 class Lab:
     """`clock` moves only when told to; `settle` lets the daemon notice."""
 
-    def __init__(self, house, clock):
-        self.house, self.clock, self.http = house, clock, Http(house.app)
+    def __init__(self, daemon, clock):
+        self.daemon, self.clock, self.http = daemon, clock, Http(daemon.app)
 
     def post(self, path, **body):
         return self.http("POST", f"{API}/{path}", json=body)
@@ -64,7 +64,7 @@ class Lab:
 
     def settle(self, **delta):
         self.clock.advance(**delta)
-        self.house.settle()
+        self.daemon.settle()
 
     def live(self, hours=0, minutes=0, step=15):
         """Time passes while the daemon looks every few minutes, and renews what it must."""
@@ -72,10 +72,10 @@ class Lab:
             self.settle(minutes=step)
 
     def workspace(self, name="mine"):
-        return self.house.workspaces.named(name)
+        return self.daemon.workspaces.named(name)
 
     def events(self, kind):
-        return [fact for fact in self.house.db.facts_after(0) if fact.event == kind]
+        return [fact for fact in self.daemon.db.facts_after(0) if fact.event == kind]
 
     def reasons(self):
         """Why things went down that nobody had asked for."""
@@ -89,7 +89,7 @@ class Lab:
         return second(self.clock.now())
 
     def segments(self):
-        with self.house.db.read() as sql:
+        with self.daemon.db.read() as sql:
             query = ledger.SELECT.order_by(ledger.segments.c.id)
             return ledger._many(sql, query)
 
@@ -107,8 +107,8 @@ class Lab:
 
     def standings(self, name=None):
         """Every cap (or the one of that name): what is settled and set aside in its period."""
-        books, found = Books(self.clock), []
-        with self.house.db.read() as sql:
+        books, found = Balances(self.clock), []
+        with self.daemon.db.read() as sql:
             totals = books.totals(sql).read_all()
             for cap in every_cap(sql):
                 if name not in {None, cap.title}:
@@ -129,7 +129,7 @@ class Lab:
             assert settled + reserved <= cap.amount, (cap.words, settled, reserved, cap.amount)
 
     def reservations(self):
-        with self.house.db.read() as sql:
+        with self.daemon.db.read() as sql:
             ids = sql.execute(select(budgets.reservations.c.id)).scalars().all()
             return [budgets.reservation(sql, id) for id in ids]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prism.agent import identity, network
-from prism.daemon.places import local_compute
+from prism.providers.local.provider import local_compute
 from prism.settings import SettingInvalid, Settings, variable
 
 
@@ -182,9 +182,9 @@ def test_without_a_file_the_environment_is_all(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said", "remedy"),
     [
-        ("PRISM_USR=ada@example.org", "line 1, sets nothing", "Did you mean PRISM_USER?"),
-        ("PRISM_USER=a@b.c\nwhatever", "line 2, sets nothing", "Remove the line"),
-        ("PRISM_HOME=/elsewhere", "line 1, sets nothing", "PRISM_HOST"),
+        ("PRISM_USR=ada@example.org", "line 1, is not a setting", "Did you mean PRISM_USER?"),
+        ("PRISM_USER=a@b.c\nwhatever", "line 2, is not a setting", "Remove the line"),
+        ("PRISM_HOME=/elsewhere", "line 1, is not a setting", "PRISM_HOST"),
         ("PRISM_PORT=http", "PRISM_PORT is 'http'", "Set PRISM_PORT"),
         (b"PRISM_USER=\xff", "is not UTF-8", "Write it anew"),
     ],

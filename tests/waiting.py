@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-def eventually(holds: Callable[[], object], seconds: float = 15, passing: tuple = ()) -> object:
+def eventually(holds: Callable[[], object], seconds: float = 120, passing: tuple = ()) -> object:
     """The first true answer of `holds`; fails when none comes in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

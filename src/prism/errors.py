@@ -1,21 +1,21 @@
 """The one error type.
 
-A `Problem` is something the caller can understand and act on. Anything else that
-escapes is a bug, and is shown as one.
+A `Problem` is an error that the caller can understand and act on. Any other exception that
+reaches the caller is a bug, and is shown as one.
 
     Problem
-    ├── Invalid          the request makes no sense
+    ├── Invalid          the request is wrong
     │   ├── InvalidJson
     │   └── ValidationFailed
-    ├── Denied           we know what you want, and you may not
+    ├── Denied           you do not have the right
     ├── NotFound         there is no such thing
     ├── Conflict         it is there, but not in a state that allows this
     │   ├── AlreadyExists
     │   ├── InUse
     │   └── InvalidState
-    └── Unavailable      try again: someone we depend on is not answering
+    └── Unavailable      try again: a service that Prism needs does not answer
 
-Rooms add their own below these. A problem without a message says its docstring.
+Packages add their own below these. A problem without a message uses its docstring.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Problem(Exception):
 
 
 class Invalid(Problem):
-    """The request makes no sense."""
+    """The request is wrong."""
 
 
 class InvalidJson(Invalid, code="INVALID_JSON"):
@@ -76,7 +76,7 @@ class ValidationFailed(Invalid, code="VALIDATION_FAILED"):
 
 
 class Denied(Problem):
-    """You may not do that."""
+    """You do not have the right to do that."""
 
 
 class NotFound(Problem):
@@ -84,27 +84,27 @@ class NotFound(Problem):
 
 
 class Conflict(Problem):
-    """It is not in a state that allows this."""
+    """Its state does not allow this."""
 
 
 class AlreadyExists(Conflict, code="ALREADY_EXISTS"):
-    """There is one of that name already."""
+    """One with that name already exists."""
 
 
 class InUse(Conflict, code="IN_USE"):
-    """Something still needs it."""
+    """It is still in use."""
 
 
 class InvalidState(Conflict, code="INVALID_STATE"):
-    """It is not in a state that allows this."""
+    """Its state does not allow this."""
 
 
 class Unavailable(Problem, code="UNAVAILABLE"):
-    """Something we depend on is not answering; try again."""
+    """A service that Prism needs does not answer; try again."""
 
     @classmethod
     def because(cls, problem: Problem) -> Unavailable:
-        """The same in this family: who may not look knows as little as who gets no answer."""
+        """The same problem in this family; a refused look tells as little as no answer."""
         if isinstance(problem, Unavailable):
             return problem
         away = cls(

@@ -85,79 +85,80 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Prism's settings."""
 
     home: str = DEFAULT
-    """Where state, the Unix socket, templates of your own and local workspaces live."""
+    """The folder of the state, the Unix socket, your own templates and local workspaces."""
 
     host: str = "127.0.0.1"
-    """The address to listen on. Beyond this machine only with `PRISM_AUTH=tokens` and a
-    `PRISM_PUBLIC_URL`."""
+    """The address to listen on. An address beyond this computer needs `PRISM_AUTH=tokens`
+    and a `PRISM_PUBLIC_URL`."""
 
     port: Port = 8947
-    """The TCP port to listen on; 0 takes any free one."""
+    """The TCP port to listen on. 0 takes any free port."""
 
     database_url: Database = ""
-    """Where state is kept; empty means SQLite in the home. A PostgreSQL may be shared by
-    several daemons."""
+    """The database. Empty means SQLite in the home. Several daemons can share a PostgreSQL."""
 
     database_timeout: Patience = 10
-    """How many seconds a request waits for the database, or for its turn to change something,
-    before the answer is 503."""
+    """How many seconds a request waits for the database, or for its turn to write, before
+    the answer is 503."""
 
     user: str = ""
-    """Who is asking in local mode, best a mail address; empty means `login@host`."""
+    """Who you are in local mode, preferably a mail address. Empty means `login@host`."""
 
     profile: str = ""
-    """The profile to use instead of the one that was switched to."""
+    """The profile to use instead of the active one."""
 
     url: Web = ""
-    """For clients: the daemon to talk to; empty means the one of the home."""
+    """For clients: the daemon to use. Empty means the one of the home."""
 
     public_url: Web = ""
-    """The address that people type to reach a daemon that listens beyond this machine."""
+    """The address at which people reach a daemon that listens beyond this computer."""
 
     auth: Literal["local", "tokens"] = "local"
-    """Who may ask: `local` is whoever owns this login, `tokens` is who shows a token."""
+    """Who may use the daemon: `local` is the user that runs it, `tokens` is whoever shows a
+    token."""
 
     token: str = ""
     """For clients: the token to show."""
 
     connections: Count = 4000
-    """How many connections the daemon keeps open at once; half of the files that it may open is
-    the most (`ulimit -n`)."""
+    """How many connections the daemon keeps open at once. The most is half of the files
+    that it may open (`ulimit -n`)."""
 
     connections_per_peer: Count = 2000
-    """How many of them may be of one address, or of one user of this machine."""
+    """How many of these connections one address, or one user of this computer, may have."""
 
     local_prices: Literal["none", "aws"] = "none"
-    """What local workspaces cost: `none` is nothing, `aws` is what EC2 would ask, marked
+    """What local workspaces cost: `none` is nothing, `aws` is what EC2 would charge, marked
     `simulated`."""
 
     caller_cidr: Range = ""
-    """From where machines on AWS let you in; empty means your address as AWS sees it, asked
-    of `https://checkip.amazonaws.com`."""
+    """From where machines on AWS accept connections. Empty means your address as AWS sees
+    it, asked of `https://checkip.amazonaws.com`."""
 
     uid_range: Ids = "1879048192-1879113727"
-    """Where the daemon runs as root: the user ids, and group ids, that running local workspaces
-    get, each its own. Nobody else may have them. A workspace gets one at each start."""
+    """If the daemon runs as root: the user and group ids for running local workspaces, one
+    for each. Nobody else may have them. A workspace gets one at each start."""
 
     pids_max: Processes = 4096
     """How many processes and threads a local workspace may have, from its next start."""
 
     workspace_network: Literal["own", "shared"] = "own"
-    """What network local workspaces have, from their next start: `own` is a network of each
-    one's own, where the system has it; `shared` is this computer's, with its loopback."""
+    """The network of local workspaces, from their next start: `own` is a network for each
+    workspace, if the system supports it; `shared` is the network of this computer, with
+    its loopback."""
 
     terminated_retention: Seconds = 300
-    """How many seconds a terminated workspace stays listed."""
+    """How many seconds a terminated workspace stays in the list."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the daemon writes to its log."""
 
     smtp_url: Mail = ""
-    """The mail server for invitations; empty writes them to `outbox` in the home, as `.eml`
-    files."""
+    """The mail server for invitations. Empty writes mails to `outbox` in the home, as
+    `.eml` files."""
 
     mail_from: Sender = ""
-    """The address that invitations come from; empty means `prism@` this machine."""
+    """The sender of invitations. Empty means `prism@` and the name of this computer."""
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -261,7 +262,7 @@ def _understood(path: str) -> None:
         if value is None or name not in known:
             near = next(iter(get_close_matches(name, known, 1, 0.6)), None)
             raise SettingInvalid(
-                f"{path}, line {number}, sets nothing that Prism knows: {masked(name)}",
+                f"{path}, line {number}, is not a setting of Prism: {masked(name)}",
                 remediation=f"Did you mean {near}?" if near else "Remove the line",
             )
 

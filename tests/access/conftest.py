@@ -5,7 +5,7 @@ from tests.conftest import Http
 
 
 @pytest.fixture
-def team(make_house):
+def team(make_daemon):
     nobody = "smtp://127.0.0.1:1"  # mail waits, and no file is written
-    house = make_house(auth="tokens", user="ada@x.org", smtp_url=nobody)
-    return Team(house, Http(house.app))
+    daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url=nobody)
+    return Team(daemon, Http(daemon.app))

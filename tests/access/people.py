@@ -8,8 +8,8 @@ ROLES = ("viewer", "member", "admin", "owner")
 class Team:
     """Asks as anybody: by a role in the project, as somebody outside, as the operator."""
 
-    def __init__(self, house, http):
-        self.house, self.http = house, http
+    def __init__(self, daemon, http):
+        self.daemon, self.http = daemon, http
         self.tokens = {}
         self.token("operator", user="ada@x.org", scope="admin")
         self.project = self("operator", "POST", "projects", json={"name": "Reef"}).json()["id"]
@@ -24,7 +24,7 @@ class Team:
         """A token that the operator makes at the socket."""
         scope = Scope(asked.pop("scope", "operate"))
         asked = NewToken(name=who, user=user or f"{who}@x.org", scope=scope, **asked)
-        minted = self.house.rooms.tokens.create(asked)
+        minted = self.daemon.wiring.tokens.create(asked)
         self.tokens[who] = minted.token
         return minted
 

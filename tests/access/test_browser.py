@@ -38,13 +38,13 @@ def test_a_browser_is_told_of_the_tunnel(team, path, browser):
 
 def test_one_that_shows_a_token_is_not_sent_to_an_address_that_knows_none(team):
     team.launch("member", "mine")
-    team.house.settle()
+    team.daemon.settle()
     told = page(team("member", "GET", "/web-proxy/mine/", BROWSER), 403)
     assert "<code>prism tunnel mine</code>" in told
 
 
 def test_the_address_of_a_workspace_says_so_too(team):
-    own = {"Host": f"mine.localhost:{team.house.rooms.settings.port}"}
+    own = {"Host": f"mine.localhost:{team.daemon.wiring.settings.port}"}
     assert "prism tunnel mine" in page(team(None, "GET", "/lab", BROWSER | own), 403)
     failed(team(None, "GET", "/lab", own), 403, "TUNNEL_NEEDED")
 

@@ -26,7 +26,7 @@ def of(team, who, name):
 def settle(team, clock, seconds=3):
     for _ in range(4):
         clock.advance(seconds=seconds)
-        team.house.settle()
+        team.daemon.settle()
 
 
 @pytest.fixture
@@ -73,10 +73,10 @@ def test_a_workspace_that_moves_leaves_its_past_where_it_was(shell, clock):
 
 def test_of_facts_that_name_no_project_the_list_decides(shell):
     """As they were written once."""
-    with shell.house.db.write() as tx:
+    with shell.daemon.db.write() as tx:
         without = (
             "json_remove(data, '$.project')"
-            if not shell.house.db.shared
+            if not shell.daemon.db.shared
             else ("data::jsonb - 'project'")
         )
         tx.sql.exec_driver_sql(f"UPDATE events SET data = {without} WHERE subject = 'shell'")

@@ -47,7 +47,7 @@ def test_who_has_left_hears_no_news_by_asking_again(team):
         return team("member", "POST", "instances/launch?wait=0", key, json=order)
 
     assert launch().json()["state"] == "launching"
-    team.house.settle()
+    team.daemon.settle()
     assert launch().json()["state"] == "running"
     assert go(team, "member").status_code == 200
     again = launch()
@@ -56,7 +56,7 @@ def test_who_has_left_hears_no_news_by_asking_again(team):
 
 def facts(team, event):
     """What was written down about one kind of event."""
-    return [it.data for it in team.house.db.facts_after(0) if it.event == event]
+    return [it.data for it in team.daemon.db.facts_after(0) if it.event == event]
 
 
 def of(team, name):
@@ -68,7 +68,7 @@ def test_what_becomes_of_workspaces_is_said_and_done(team):
     for name in ("one", "two"):
         assert team.launch("member", name).status_code == 201
     team.launch("admin", "other")
-    team.house.settle()
+    team.daemon.settle()
     path = "projects/Reef/members/member@x.org"
     failed(team("owner", "DELETE", f"{path}?workspaces=sell"), 422, "VALIDATION_FAILED")
     for nobody in ("viewer@x.org", "outside@x.org", "member@x.org"):
@@ -86,27 +86,27 @@ def test_what_becomes_of_workspaces_is_said_and_done(team):
     failed(team("member", "GET", "instances/one"), 404, "INSTANCE_NOT_FOUND")
     mine = team("admin", "GET", "instances?owner=me").json()
     assert {it["name"] for it in mine} == {"one", "two", "other"}
-    team.house.settle()
+    team.daemon.settle()
     [told] = {it.owner for it in machines(team, "one")}
     assert told == "admin@x.org", "what its machine says of itself is true too"
 
 
 def machines(team, name):
     """What the provider has of a workspace."""
-    it = team.house.workspaces.named(name)
-    return [team.house.reconciler._computes[it.place]._orders[it.machine_id]]
+    it = team.daemon.workspaces.named(name)
+    return [team.daemon.reconciler._computes[it.place]._orders[it.machine_id]]
 
 
 def test_workspaces_of_who_leaves_are_stopped_or_stay(team):
     team.launch("member", "one")
     team.launch("admin", "two")
-    team.house.settle()
+    team.daemon.settle()
     path = "projects/Reef/members"
     stopped = team("owner", "DELETE", f"{path}/member@x.org?workspaces=stop").json()
     assert [it["name"] for it in stopped["workspaces"]] == ["one"]
     for _ in range(3):
-        team.house.settle()
-        team.house.rooms.clock.advance(seconds=2)
+        team.daemon.settle()
+        team.daemon.wiring.clock.advance(seconds=2)
     assert of(team, "one") == ("member@x.org", "stopped")
     [why] = [it["reason"] for it in facts(team, "instance_asked") if it["verb"] == "stop"]
     assert why == "member@x.org has left the project"
@@ -117,15 +117,15 @@ def test_workspaces_of_who_leaves_are_stopped_or_stay(team):
 
 def test_a_restart_that_is_under_way_ends_with_the_stop_of_who_leaves(team):
     team.launch("member", "one")
-    team.house.settle()
+    team.daemon.settle()
     assert team("member", "POST", "instances/one/restart?wait=0").status_code == 200
     assert of(team, "one") == ("member@x.org", "stopping")
     path = "projects/Reef/members/member@x.org?workspaces=stop"
     answer = team("owner", "DELETE", path).json()
     assert [it["state"] for it in answer["workspaces"]] == ["stopping"]
     for _ in range(3):
-        team.house.settle()
-        team.house.rooms.clock.advance(seconds=2)
+        team.daemon.settle()
+        team.daemon.wiring.clock.advance(seconds=2)
     assert of(team, "one") == ("member@x.org", "stopped"), "it does not come up again"
 
 

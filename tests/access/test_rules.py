@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from prism.access.model import Caller, Role, Rule, Scope, Subject, Verb
+from prism.access.model import AccessVerb, Caller, Role, RouteRule, Scope, Subject
 from prism.access.plan import MATRIX, allows, lends, may, may_give, sees, table
 from prism.access.rules import ROUTES, route_of, rule_of
 from tests.access.people import ROLES
 from tests.conftest import Http
-from tests.house.tree import ROOT
+from tests.project.tree import ROOT
 from tests.shapes import failed
 
 PAGE = (ROOT / "docs" / "people.md").read_text()
@@ -83,24 +83,34 @@ def routes(app):
                     yield method, route.path
 
 
-def application(house):
-    return house.app._app.app
+def application(daemon):
+    return daemon.app._app.app
 
 
-def test_every_route_is_in_the_table_and_every_line_is_a_route(house):
-    built = {route_of(*route) for route in routes(application(house))}
+def test_every_route_is_in_the_table_and_every_line_is_a_route(daemon):
+    built = {route_of(*route) for route in routes(application(daemon))}
     assert built - set(ROUTES) == set(), "say in access/rules.py who may"
     assert set(ROUTES) - built == set(), "access/rules.py speaks of what is not there"
 
 
 def test_what_is_not_in_the_table_is_the_operators():
-    assert rule_of("GET", "/api/v1/forgotten/{name:str}").verb is Verb.SERVE
+    assert rule_of("GET", "/api/v1/forgotten/{name:str}").verb is AccessVerb.SERVE
 
 
 CELLS = [
-    ("viewer", {Verb.READ}),
-    ("member", {Verb.READ, Verb.LAUNCH, Verb.MANAGE_OWN}),
-    ("admin", {Verb.READ, Verb.LAUNCH, Verb.MANAGE_OWN, Verb.MANAGE, Verb.STORE, Verb.INVITE}),
+    ("viewer", {AccessVerb.READ}),
+    ("member", {AccessVerb.READ, AccessVerb.LAUNCH, AccessVerb.MANAGE_OWN}),
+    (
+        "admin",
+        {
+            AccessVerb.READ,
+            AccessVerb.LAUNCH,
+            AccessVerb.MANAGE_OWN,
+            AccessVerb.MANAGE,
+            AccessVerb.STORE,
+            AccessVerb.INVITE,
+        },
+    ),
     ("owner", {*MATRIX}),
     (None, set()),
 ]
@@ -108,17 +118,23 @@ CELLS = [
 
 @pytest.mark.parametrize(("role", "verbs"), CELLS)
 def test_the_matrix_says_what_the_contract_says(role, verbs):
-    anybodys = {Verb.ANY, Verb.LOOK, Verb.USE, Verb.FOUND}
-    have = {verb for verb in Verb if allows(Role(role) if role else None, verb)}
+    anybodys = {AccessVerb.ANY, AccessVerb.LOOK, AccessVerb.USE, AccessVerb.FOUND}
+    have = {verb for verb in AccessVerb if allows(Role(role) if role else None, verb)}
     assert have == verbs | anybodys
 
 
 def test_a_scope_lends_no_more_than_it_says():
-    reads = {verb for verb in Verb if lends(Scope.READ, verb)}
-    assert reads == {Verb.ANY, Verb.LOOK, Verb.READ}
-    more = {verb for verb in Verb if lends(Scope.OPERATE, verb)} - reads
-    assert more == {Verb.USE, Verb.LAUNCH, Verb.MANAGE_OWN, Verb.MANAGE, Verb.STORE}
-    assert all(lends(Scope.ADMIN, verb) for verb in Verb)
+    reads = {verb for verb in AccessVerb if lends(Scope.READ, verb)}
+    assert reads == {AccessVerb.ANY, AccessVerb.LOOK, AccessVerb.READ}
+    more = {verb for verb in AccessVerb if lends(Scope.OPERATE, verb)} - reads
+    assert more == {
+        AccessVerb.USE,
+        AccessVerb.LAUNCH,
+        AccessVerb.MANAGE_OWN,
+        AccessVerb.MANAGE,
+        AccessVerb.STORE,
+    }
+    assert all(lends(Scope.ADMIN, verb) for verb in AccessVerb)
 
 
 def test_the_docs_print_the_matrix():
@@ -126,7 +142,7 @@ def test_the_docs_print_the_matrix():
 
 
 def test_own_things_need_the_lesser_verb_and_still_a_role():
-    rule = Rule(Verb.MANAGE, own=Verb.MANAGE_OWN)
+    rule = RouteRule(AccessVerb.MANAGE, own=AccessVerb.MANAGE_OWN)
     theirs = Subject("p", "Bob@x.org")
     for role, expected in (("viewer", False), ("member", True), ("admin", True)):
         bob = Caller(name="bob@x.org", roles={"p": Role(role)})
@@ -157,18 +173,18 @@ def full(team, clock):
     assert team.launch("member", "reef").status_code == 201
     volume = {"type": "efs", "name": "data", "project": team.project}
     assert team("operator", "POST", "storage/volumes/create", json=volume).status_code == 201
-    settle(team.house, clock)
+    settle(team.daemon, clock)
     copied = team("operator", "POST", "snapshots", json={"name": "snap", "volume": "data"})
     assert copied.status_code == 201, copied.text
-    settle(team.house, clock)
+    settle(team.daemon, clock)
     team.invitation = team.invite().json()["id"]
     return team
 
 
-def settle(house, clock):
+def settle(daemon, clock):
     for _ in range(4):
         clock.advance(seconds=3)
-        house.settle()
+        daemon.settle()
 
 
 def filled(team, method, template):
@@ -195,12 +211,15 @@ def filled(team, method, template):
 
 def test_nobody_gets_in_without_a_token(full):
     """Every route, with every method that there is."""
-    app = application(full.house)
+    app = application(full.daemon)
     for route in app.routes:
         if not hasattr(route, "route_handlers"):
             continue
         for method in METHODS:
-            public = ROUTES.get(route_of(method, route.path), Rule(Verb.SERVE)).verb is Verb.ANY
+            public = (
+                ROUTES.get(route_of(method, route.path), RouteRule(AccessVerb.SERVE)).verb
+                is AccessVerb.ANY
+            )
             path = filled(full, method, route.path)
             answer = full(None, method, path, json={} if method in {"POST", "PUT"} else None)
             expected = {200, 404} if public else {401, 405}
@@ -214,14 +233,14 @@ def test_nobody_gets_in_without_a_token(full):
 
 
 def test_no_web_socket_opens_without_a_token(full):
-    for route in application(full.house).routes:
+    for route in application(full.daemon).routes:
         if hasattr(route, "route_handler") and not hasattr(route, "route_handlers"):
             path = filled(full, "WS", route.path)
-            assert opened(full.house.app, path) == "websocket.close", path
+            assert opened(full.daemon.app, path) == "websocket.close", path
             token = full.tokens["outside"]
             if path != "/api/v1/ws":
-                assert opened(full.house.app, path, token) == "websocket.close", path
-    assert opened(full.house.app, "/api/v1/ws", full.tokens["viewer"]) == "websocket.accept"
+                assert opened(full.daemon.app, path, token) == "websocket.close", path
+    assert opened(full.daemon.app, "/api/v1/ws", full.tokens["viewer"]) == "websocket.accept"
 
 
 def opened(app, path, token=None):
@@ -260,14 +279,14 @@ def opened(app, path, token=None):
 
 def test_every_cell_on_every_route(full):
     """Who lacks a right is refused and nothing happens; who has it gets past the guard."""
-    everything = sorted(routes(application(full.house)))
+    everything = sorted(routes(application(full.daemon)))
     last = {"DELETE /api/v1/projects/{project_id}", "POST /api/v1/daemon/shutdown"}
     everything.sort(key=lambda route: route_of(*route) in last)
-    before = full.house.db.newest_fact()
+    before = full.daemon.db.newest_fact()
     for denied in (True, False):
         for method, template in everything:
             name, rule = route_of(method, template), rule_of(method, template)
-            if method == "WS" or name in STREAMS or rule.verb is Verb.ANY:
+            if method == "WS" or name in STREAMS or rule.verb is AccessVerb.ANY:
                 continue
             for who in (*ROLES, "outside", "operator"):
                 expected = expectation(rule, who)
@@ -286,7 +305,7 @@ def test_every_cell_on_every_route(full):
                 else:
                     assert code in expected, where
         if denied:
-            assert full.house.db.newest_fact() == before, "a refusal leaves no trace"
+            assert full.daemon.db.newest_fact() == before, "a refusal leaves no trace"
 
 
 def claimed(body, who):
@@ -308,10 +327,14 @@ def expectation(rule, who):
     if who == "outside":
         if rule.kind:
             return {hidden[rule.kind]}
-        return None if rule.verb in {Verb.LOOK, Verb.USE, Verb.FOUND} else {"PERMISSION_DENIED"}
+        return (
+            None
+            if rule.verb in {AccessVerb.LOOK, AccessVerb.USE, AccessVerb.FOUND}
+            else {"PERMISSION_DENIED"}
+        )
     if allows(Role(who), rule.verb):
         return None
-    if rule.own is Verb.MANAGE_OWN and who == "member":
+    if rule.own is AccessVerb.MANAGE_OWN and who == "member":
         return None  # the workspace is the member's own
     if rule.whose and who == "viewer":
         return None  # it is about herself
@@ -327,8 +350,8 @@ def code_of(answer):
     return answer.json()["error"]["code"]
 
 
-def test_in_local_mode_there_is_one_person_who_may_everything(house):
-    http = Http(house.app)
+def test_in_local_mode_there_is_one_person_who_may_everything(daemon):
+    http = Http(daemon.app)
     made = http(
         "POST",
         "/api/v1/projects",

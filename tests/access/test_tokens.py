@@ -11,8 +11,8 @@ from tests.shapes import failed
 NEW = {"name": "laptop", "scope": "admin"}
 
 
-def sql(house, query):
-    with house.db.read() as connection:
+def sql(daemon, query):
+    with daemon.db.read() as connection:
         return connection.exec_driver_sql(query).fetchall()
 
 
@@ -26,8 +26,8 @@ def test_only_a_hash_is_kept_and_only_one_answer_shows_it(team):
     listed = team("owner", "GET", "tokens").json()
     assert {it["name"] for it in listed} == {"owner", "laptop"}
     assert all("token" not in it and "hash" not in it for it in listed)
-    kept = [sql(team.house, f"SELECT * FROM {table}") for table in ("tokens", "events")]
-    kept.append(sql(team.house, "SELECT answer, headers FROM idempotency_keys"))
+    kept = [sql(team.daemon, f"SELECT * FROM {table}") for table in ("tokens", "events")]
+    kept.append(sql(team.daemon, "SELECT answer, headers FROM idempotency_keys"))
     assert token.rpartition(".")[2] not in repr(kept)
 
 

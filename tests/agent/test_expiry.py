@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from prism.agent.crew import Crew
 from prism.agent.folder import Folder
 from prism.agent.freezer import CannotFreeze
-from prism.agent.machine import Machine
-from prism.agent.words import Ears
+from prism.agent.machine import SupervisedMachine
+from prism.agent.output_logs import Selector
+from prism.agent.process_group import ProcessGroup
 
 
 class Stubborn:
@@ -27,8 +27,8 @@ def machine(tmp_path, monkeypatch):
     (tmp_path / "order.json").write_text(json.dumps({"name": "mine", "services": {}}))
     (tmp_path / "seen.json").write_text(json.dumps({"phase": "on", "run": 1}))
     wants(tmp_path, 1, "on", None)
-    monkeypatch.setattr(Crew, "end", lambda *_: iter(()))
-    it = Machine(Folder(tmp_path), Ears(-1))
+    monkeypatch.setattr(ProcessGroup, "end", lambda *_: iter(()))
+    it = SupervisedMachine(Folder(tmp_path), Selector(-1))
     it.crew._freezer = Stubborn()
     return it
 

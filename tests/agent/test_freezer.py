@@ -39,13 +39,13 @@ def test_who_is_left_in_it_is_ended_and_the_next_may_use_it(tmp_path, group, fro
     successor = freezer(tmp_path)
     assert isinstance(successor, Cgroup)
     assert successor.path == group.path
-    assert left.wait(10) == -signal.SIGKILL
+    assert left.wait(120) == -signal.SIGKILL
     one = within(successor.path)
     successor.freeze()
     successor.thaw()
     assert one.poll() is None
     successor.kill()
-    assert one.wait(10) == -signal.SIGKILL
+    assert one.wait(120) == -signal.SIGKILL
 
 
 def test_groups_below_it_are_ended_and_removed_with_it(tmp_path, group):
@@ -53,7 +53,7 @@ def test_groups_below_it_are_ended_and_removed_with_it(tmp_path, group):
     below.mkdir(parents=True)
     left = within(below)
     successor = freezer(tmp_path)
-    assert left.wait(10) == -signal.SIGKILL
+    assert left.wait(120) == -signal.SIGKILL
     assert isinstance(successor, Cgroup)
     successor.close()
     assert not group.path.exists()

@@ -10,7 +10,14 @@ import pytest
 
 from prism.agent import identity
 from prism.agent.handover import hand_over
-from prism.agent.identity import Identity, Leases, NoIdentity, Owner, UidRange, user_namespace
+from prism.agent.identity import (
+    Leases,
+    NoIdentity,
+    SandboxUser,
+    TreeOwner,
+    UidRange,
+    user_namespace,
+)
 from tests.waiting import eventually
 
 privileged = pytest.mark.skipif(
@@ -62,7 +69,7 @@ def test_what_is_no_range_is_refused(text):
 
 @privileged
 def test_a_namespace_knows_one_id_and_lets_nobody_make_another():
-    space = user_namespace(TWO.first, Owner(7, 8), closed=True)
+    space = user_namespace(TWO.first, TreeOwner(7, 8), closed=True)
     code = f"""
 import ctypes, json, os
 libc = ctypes.CDLL(None, use_errno=True)
@@ -80,13 +87,13 @@ print(json.dumps([*maps, libc.unshare(0x10000000)]))
 def test_a_range_that_this_container_does_not_know_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(identity, "_exists_here", lambda among: False)
     with pytest.raises(NoIdentity, match="do not exist in this container"):
-        Identity(0, Leases(tmp_path / "uids"))
+        SandboxUser(0, Leases(tmp_path / "uids"))
 
 
 @privileged
 def test_a_file_system_that_maps_no_ids_is_said_and_the_id_is_given_back(tmp_path):
     leases = Leases(tmp_path / "uids")
-    one = Identity(0, leases)
+    one = SandboxUser(0, leases)
     with pytest.raises(NoIdentity, match=r"cannot map ids.*PRISM_HOME"):
         one.shown("/proc/self")
     one.close()
@@ -96,7 +103,7 @@ def test_a_file_system_that_maps_no_ids_is_said_and_the_id_is_given_back(tmp_pat
 @privileged
 def test_a_process_that_made_namespaces_has_no_child_and_no_descriptor_of_them_left(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
-    one = Identity(5, Leases(tmp_path / "uids"))
+    one = SandboxUser(5, Leases(tmp_path / "uids"))
     os.close(one.shown(str(tmp_path)))
     one.close()
     assert eventually(lambda: len(os.listdir("/proc/self/fd"))) <= before + 1  # the leases' own
@@ -139,7 +146,7 @@ def test_a_tree_that_was_handed_over_in_part_by_one_that_was_killed_is_whole_at_
 
 @privileged
 def test_where_ids_cannot_be_mapped_all_share_one_and_what_is_not_theirs_is_not_given(tmp_path):
-    one, two = (Identity(n, Leases(tmp_path / "uids"), shared=True) for n in range(2))
+    one, two = (SandboxUser(n, Leases(tmp_path / "uids"), shared=True) for n in range(2))
     assert one.uid == two.uid == UidRange.configured().first
     (tmp_path / "own").mkdir()
     os.close(one.shown(str(tmp_path / "own")))

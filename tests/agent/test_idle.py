@@ -8,7 +8,7 @@ from prism.agent.idle import (
     GAP,
     IDLE,
     UNKNOWN,
-    Rule,
+    IdleThresholds,
     Sample,
     Verdict,
     is_due,
@@ -19,7 +19,7 @@ from prism.agent.idle import (
 EVERY = 30
 LIMITS = {"cpu": 5.0, "network": 100.0, "gpu": 5.0}
 QUIET = dict.fromkeys(LIMITS, 0.0)
-RULE = Rule("t", 600, "hibernate", LIMITS)
+RULE = IdleThresholds("t", 600, "hibernate", LIMITS)
 
 figure = st.one_of(st.none(), st.sampled_from([0.0, 3.0, 5.0, 6.0, 1000.0]))
 figures = st.fixed_dictionaries(dict.fromkeys(["cpu", "network", "gpu", "disk"], figure))

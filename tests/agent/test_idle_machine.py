@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import pytest
 
 from prism.providers.local.compute import LocalCompute
-from prism.providers.local.door import enter
+from prism.providers.local.exec_client import enter
 from prism.workspaces.idleness import IdleRule
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.jupyter import Kernel
 from tests.providers.local.world import LAB, World, page
 from tests.waiting import eventually
@@ -35,7 +35,7 @@ def world(tmp_path, packages):
     for machine in it.compute.survey():
         it.compute.terminate(machine.id)
     # Twenty thousand files of JupyterLab are long removed on a crowded computer.
-    eventually(lambda: all(m.seen is Seen.GONE for m in it.compute.survey()), 150)
+    eventually(lambda: all(m.seen is Observed.GONE for m in it.compute.survey()), 150)
     it.close()
 
 
@@ -65,16 +65,16 @@ def test_nobody_uses_it_so_it_goes_to_sleep_and_whoever_wakes_it_finds_it_awake(
     id = world.launched(page())
     assert idle(world, id) is None, "without a rule nobody looks"
     watch(world, id)
-    world.becomes(id, Seen.ASLEEP)
+    world.becomes(id, Observed.ASLEEP)
     acted = idle(world, id).acted
     assert (acted.action, acted.profile, acted.note) == ("hibernate", "t", None)
     assert acted.seconds >= MINUTE
     assert "put to sleep" in world.log(id, "console")
     world.compute.start(id)
-    world.becomes(id, Seen.ON)
+    world.becomes(id, Observed.ON)
     assert idle(world, id).acted == acted
     woken = time.time()
-    world.becomes(id, Seen.ASLEEP)
+    world.becomes(id, Observed.ASLEEP)
     assert time.time() - woken > MINUTE * 0.8, "with a new time to be idle"
     assert idle(world, id).acted != acted
 
@@ -86,7 +86,7 @@ def test_it_may_be_stopped_or_only_looked_at_or_kept_awake(world):
     assert stays_up(world, id, 1.5).state == "idle"
     later = time.time() + MINUTE
     watch(world, id, action="stop", awake_until=datetime.fromtimestamp(later, UTC))
-    world.becomes(id, Seen.OFF)
+    world.becomes(id, Observed.OFF)
     assert time.time() >= later
     assert idle(world, id).acted.action == "stop"
 
@@ -109,7 +109,7 @@ def test_an_idle_jupyter_sleeps_and_a_silent_cell_keeps_it_awake(world):
     eventually(lambda: (idle(world, id).state, idle(world, id).because) == ("unknown", unknown))
     assert stays_up(world, id, 1.5).state != "idle", "what is not known is not idle"
     secret.write_text(door.token)
-    world.becomes(id, Seen.ASLEEP)
+    world.becomes(id, Observed.ASLEEP)
 
 
 def interrupt(door, kernel):
@@ -145,7 +145,7 @@ def test_a_job_that_left_its_terminal_keeps_it_awake(world, visit):
     )
     eventually(lambda: world.worded(id, spin))
     os.write(login.terminal, b"exit\r")
-    login.wait(10)
+    login.wait(120)
     watch(world, id)
     verdict = stays_up(world, id)
     assert verdict.state == "active"
@@ -159,10 +159,10 @@ def test_a_forgotten_login_does_not_keep_it_awake_and_a_job_in_tmux_does(world, 
     id = world.launched(page())
     for typed in (b"", b"stty -icanon -echo; sleep 600\r", b"tail -f /dev/null\r"):
         os.write(visit(id).terminal, typed)
-    assert visit(id, "tmux", "new", "-d", "sleep 600").wait(10) == 0
+    assert visit(id, "tmux", "new", "-d", "sleep 600").wait(120) == 0
     watch(world, id)
     verdict = stays_up(world, id)
     assert verdict.state == "active"
     assert "`sleep` runs in the foreground of a terminal" in verdict.because
-    visit(id, "tmux", "kill-server").wait(10)
-    world.becomes(id, Seen.ASLEEP)
+    visit(id, "tmux", "kill-server").wait(120)
+    world.becomes(id, Observed.ASLEEP)

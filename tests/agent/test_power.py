@@ -13,8 +13,8 @@ from botocore.credentials import Credentials as BotocoreCredentials
 
 from prism.agent.metadata import Metadata
 from prism.agent.power import FORM, CannotSleep, Power
-from prism.agent.sigv4 import Credentials, Scope, signed
-from prism.providers.aws.cloudinit.stopping import stop_program
+from prism.agent.sigv4 import Credentials, SigningScope, signed
+from prism.providers.aws.machine.cloudinit.stopping import stop_program
 from tests.agent.ec2 import ROLE, Ec2
 
 NOW = 1_764_000_000.0
@@ -46,7 +46,10 @@ def by_botocore(url, body, who, scope, kind):
 @pytest.mark.parametrize("token", ["", "a/token+with=signs"])
 @pytest.mark.parametrize("url", ["https://ec2.eu-west-1.amazonaws.com/", "http://127.0.0.1:99"])
 def test_a_signature_is_the_one_that_aws_own_library_makes(url, token):
-    who, scope = Credentials("AKIDEXAMPLE", "wJalr/XUt+nFEMI", token), Scope("ec2", "eu-west-1")
+    who, scope = (
+        Credentials("AKIDEXAMPLE", "wJalr/XUt+nFEMI", token),
+        SigningScope("ec2", "eu-west-1"),
+    )
     body = b"Action=StopInstances&InstanceId.1=i-0&Hibernate=true"
     headers = signed(url, body, who, scope, now=NOW, kind=FORM)
     assert headers["authorization"] == by_botocore(url, body, who, scope, FORM)
@@ -65,7 +68,7 @@ def test_ec2_is_asked_to_put_it_to_sleep(ec2):
     }
     given = {name.lower(): value for name, value in headers.items()}
     who = Credentials(ROLE["AccessKeyId"], ROLE["SecretAccessKey"], ROLE["Token"])
-    right = by_botocore(f"{ec2.url}/", body, who, Scope("ec2", "eu-west-1"), FORM)
+    right = by_botocore(f"{ec2.url}/", body, who, SigningScope("ec2", "eu-west-1"), FORM)
     assert given["authorization"] == right
     assert given["x-amz-security-token"] == ROLE["Token"]
 
@@ -122,7 +125,7 @@ def test_the_program_that_goes_with_the_user_data_does_the_same(ec2, tmp_path):
         text.replace(usual, f"Power(Metadata({ec2.url!r}), endpoint='{ec2.url}/', off=('false',))")
     )
     run = [sys.executable, "-I", str(program)]
-    assert subprocess.run(run, timeout=30).returncode == 0
+    assert subprocess.run(run, timeout=120).returncode == 0
     assert parse_qs(ec2.asked[-1][1].decode())["Action"] == ["StopInstances"]
     ec2.role = None
-    assert subprocess.run(run, timeout=30).returncode == 1, "then whoever asked powers it off"
+    assert subprocess.run(run, timeout=120).returncode == 1, "then whoever asked powers it off"

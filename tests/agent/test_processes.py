@@ -155,7 +155,7 @@ def test_a_group_that_was_left_frozen_catches_nobody_who_comes_after(tmp_path):
         first.freeze()
         second = freezer(tmp_path)
         assert second.path == first.path
-        assert left.wait(10) == -signal.SIGKILL
+        assert left.wait(120) == -signal.SIGKILL
     assert "frozen 0" in (second.path / "cgroup.events").read_text()
     second.close()
     assert not second.path.exists()

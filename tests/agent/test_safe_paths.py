@@ -176,3 +176,46 @@ def test_a_program_that_goes_on_writing_does_not_survive_it_unseen(tmp_path):
                 removed = True
         assert int(writer.stdout.read()) > 0
     assert not tree.exists()
+
+
+MOUNTED = """
+import sys
+from prism.agent.safe_paths import Directory, remove_tree
+tree, how = sys.argv[1:]
+try:
+    if how == "tree":
+        remove_tree(tree)
+    else:
+        with Directory.at(tree) as folder:
+            folder.remove("a")
+except OSError as error:
+    print(error.strerror, error.filename)
+"""
+
+
+@pytest.mark.parametrize("how", ["tree", "folder"])
+@pytest.mark.parametrize("mount", ["mount -t tmpfs none", "mount --bind {elsewhere}"])
+def test_what_is_mounted_in_a_tree_is_not_removed_with_it(tmp_path, mount, how):
+    """A person's own disk, or `sshfs`: it is no more the workspace's than what a link leads to."""
+    tree, elsewhere = tmp_path / "tree", tmp_path / "elsewhere"
+    at = tree / "a" / "b" / "there"
+    at.mkdir(parents=True)
+    elsewhere.mkdir()
+    program = f"""
+        {mount.format(elsewhere=elsewhere)} {at} || exit 77
+        echo kept >{at}/data && mkdir {at}/sub && echo kept >{at}/sub/data
+        {sys.executable} -c "$1" {tree} {how}
+        cat {at}/data {at}/sub/data
+        umount {at}
+        {sys.executable} -c "$1" {tree} {how}
+    """
+    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", program, "sh", MOUNTED]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip(f"nothing can be mounted here: {done.stderr}")
+    assert done.stdout.splitlines() == [
+        "something is mounted there, which has to be unmounted there",
+        "kept",
+        "kept",
+    ], done.stderr
+    assert not (tree / "a").exists(), "once it is unmounted the rest goes"

@@ -11,7 +11,7 @@ import pytest
 
 from prism.agent import gpus, samples
 from prism.agent.samples import figures, look
-from prism.agent.sockets import Connections
+from prism.agent.sockets import TcpConnections
 from tests.waiting import eventually
 
 MEMORY = 1 << 30
@@ -121,8 +121,8 @@ def test_who_wants_a_processor_is_at_work_also_where_others_have_it(run):
 
 def at(moment, **more):
     """A look at one process that wants a processor or a disk at this moment."""
-    it = samples.Life(7, "it", "1", 7, 7, 0, 0, 0.0, 0.0, 0, wants=True)._replace(**more)
-    return samples.Look(moment, moment, {(7, "1"): it}, None, None)
+    it = samples.ProcessSample(7, "it", "1", 7, 7, 0, 0, 0.0, 0.0, 0, wants=True)._replace(**more)
+    return samples.SystemSample(moment, moment, {(7, "1"): it}, None, None)
 
 
 @pytest.mark.parametrize(
@@ -182,13 +182,13 @@ def test_what_a_connection_carries_is_seen(run):
 
 
 def test_who_holds_no_socket_carries_nothing():
-    assert Connections().carried([]) == {}
+    assert TcpConnections().carried([]) == {}
 
 
 def test_a_process_that_is_gone_is_no_trouble(run):
     child = run("")
     child.communicate()
-    assert Connections().carried([child.pid]) == {}
+    assert TcpConnections().carried([child.pid]) == {}
     assert samples._said(f"/proc/{child.pid}/stat") == b""
     assert samples._moved(child.pid) == 0
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from prism.agent import inside
+from prism.agent import init
 from prism.agent.seccomp import ALLOW, ARCHITECTURES, FAIL, KILL_PROCESS, filter_for
 
 NEW_USER, NEW_TIME, THREAD = 0x10000000, 0x80, 0x00010F00
@@ -111,9 +111,9 @@ def test_the_other_numbering_of_x86_64_is_ended():
 def test_the_kernel_takes_it_and_does_as_it_says(tmp_path):
     code = f"""
 import ctypes, errno, json, os, subprocess, sys
-sys.path.insert(0, {os.path.dirname(inside.__file__)!r})
-import inside
-inside.confine({{"filter": {filter_for(os.uname().machine).hex()!r}}}, [])
+sys.path.insert(0, {os.path.dirname(init.__file__)!r})
+import init
+init.confine({{"filter": {filter_for(os.uname().machine).hex()!r}}}, [])
 libc = ctypes.CDLL(None, use_errno=True)
 open("file", "w").close()
 said = []

@@ -51,4 +51,5 @@ def test_what_the_installer_says_becomes_a_code_and_a_way_on(said, code):
     broken = meaning("the packages cannot be installed", said, "mine")
     assert broken.code == code
     assert broken.message.endswith(said.replace("  ", " "))
-    assert "`prism workspace start mine`" in broken.message
+    again = " --template-again" if code == "PACKAGE_NOT_FOUND" else ""
+    assert f"`prism workspace start mine{again}`" in broken.message

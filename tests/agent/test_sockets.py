@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from prism.agent import sockets
-from prism.agent.sockets import Connections
+from prism.agent.sockets import TcpConnections
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells over netlink")
 
@@ -17,7 +17,7 @@ class Ours:
     """This process's connections, as one who looks again and again sees them."""
 
     def __init__(self):
-        self.connections = Connections()
+        self.connections = TcpConnections()
 
     def look(self, *of):
         """What these sockets have carried, those that are told of."""
@@ -130,4 +130,4 @@ def test_more_than_one_message_holds(pair):
 def test_a_kernel_that_does_not_tell_is_said_to_be_silent(pair, monkeypatch):
     pair()
     monkeypatch.setattr(sockets, "NETLINK_SOCK_DIAG", 999)
-    assert Connections().carried([os.getpid()]) is None
+    assert TcpConnections().carried([os.getpid()]) is None

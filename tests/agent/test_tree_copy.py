@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from prism.agent import manifest, tree_copy
+from prism.agent import file_copy, manifest, tree_copy
 from prism.agent.copy_check import CopyCheck
 from prism.agent.safe_paths import Directory
 from prism.agent.tree_copier import TreeCopier
@@ -109,6 +109,53 @@ def test_extended_attributes_come_along(order):
     assert os.getxattr(Path(order["target"]) / "file", "user.note") == b"kept"
 
 
+def test_those_of_folders_come_along_and_are_not_inherited_by_what_is_in_them(order):
+    """Who may enter a folder is one of them: `setfacl`, also of what will be made in it."""
+    source, target = Path(order["source"]), Path(order["target"])
+    (source / "shared" / "below").mkdir(parents=True)
+    (source / "shared" / "file").write_text("x")
+    # user 12345 may enter, and so in what will be made there
+    default = bytes.fromhex(
+        "0200000001000700ffffffff020007003930000004000500ffffffff10000700ffffffff20000500ffffffff"
+    )
+    try:
+        os.setxattr(source / "shared", "user.note", b"kept")
+        os.setxattr(source, "user.top", b"kept")
+        os.setxattr(source / "shared", "system.posix_acl_default", default)
+    except OSError:
+        pytest.skip("this file system has no such attributes")
+    run(order)
+    assert os.getxattr(target / "shared", "user.note") == b"kept"
+    assert os.getxattr(target, "user.top") == b"kept"
+    assert os.getxattr(target / "shared", "system.posix_acl_default") == default
+    for inside in ("shared/file", "shared/below"):
+        assert os.listxattr(target / inside) == os.listxattr(source / inside) == []
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_a_file_of_which_only_a_part_can_be_read_fails_the_copy(order, monkeypatch, size):
+    """A disk or a network may answer so; half a file is no copy of it."""
+    (Path(order["source"]) / "file").write_bytes(b"x" * size)
+    monkeypatch.setattr(file_copy, "HAS_COPY_FILE_RANGE", False)
+    read, pread = os.read, os.pread
+    monkeypatch.setattr(os, "read", lambda file, count: read(file, count // 2))
+    monkeypatch.setattr(
+        os, "pread", lambda file, count, at: pread(file, count, at) if not at else b""
+    )
+    monkeypatch.setattr(file_copy.FileCopier, "_is_cloned", lambda *_: False)
+    with pytest.raises(tree_copy.TreeCopyFailed, match="file: only a part of it could be read"):
+        tree_copy.copy(order, Going())
+
+
+def test_a_kernel_that_copies_nothing_within_itself_is_read_from(order, monkeypatch):
+    """Some file systems answer 0 to `copy_file_range` and mean that they cannot."""
+    (Path(order["source"]) / "file").write_bytes(whole := os.urandom(1_000_000))
+    monkeypatch.setattr(file_copy.FileCopier, "_is_cloned", lambda *_: False)
+    monkeypatch.setattr(os, "copy_file_range", lambda *_: 0)
+    tree_copy.copy(order, Going())
+    assert (Path(order["target"]) / "file").read_bytes() == whole
+
+
 def test_the_manifest_names_everything_with_its_content(order):
     source = Path(order["source"])
     various(source)
@@ -190,7 +237,7 @@ def test_a_copy_ends_with_its_daemon_and_leaves_nothing(order, end):
     else:
         it.terminate()
     it.stdout.read()
-    code = it.wait(30)
+    code = it.wait(120)
     it.stdout.close()
     it.stdin.close()
     if code == 0:  # it was faster

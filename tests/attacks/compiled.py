@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from prism.providers.local.door import enter
+from prism.providers.local.exec_client import enter
 
 SOURCE = Path(__file__).with_name("hostile.c")
 

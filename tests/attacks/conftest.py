@@ -8,7 +8,7 @@ import pytest
 from tests.access.conftest import team  # noqa: F401  the people of the tests of roles
 from tests.access.people import ROLES
 from tests.connections.conftest import TEMPLATE
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.providers.local.conftest import packages, world  # noqa: F401  for hostile programs
 from tests.waiting import eventually
 
@@ -47,7 +47,7 @@ class Lab:
         """What is answered to whoever shows that token."""
         shown = {"authorization": f"Bearer {token}"} if token else {}
         given = {"user-agent": "test", **shown, **dict(headers)}
-        return httpx.request(method, self.base + path, headers=given, timeout=60, **more)
+        return httpx.request(method, self.base + path, headers=given, timeout=120, **more)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.attacks.compiled import compiled
 from tests.attacks.ordinary import OrdinaryHome, as_ordinary
-from tests.house.living import BIN
+from tests.project.living import BIN
 
 SECRET = b"what no workspace may read"
 NAME = "hostile"
@@ -85,7 +85,7 @@ class Siege:
             yield
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(120)
         # Below /tmp everything is its own; what arrives outside is looked for there.
         said = got.read_text().splitlines()
         self.found = [line for line in said if not line.startswith("wrote /tmp/")]

@@ -24,7 +24,7 @@ import psutil
 from prism.connections.ports import Spot
 from prism.kit.workspace_network import connected
 from prism.templates.model import Template
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
@@ -120,7 +120,7 @@ def _watched(user, home, cache):
             said["stranger"] = done.stdout.split() or done.stderr
         more, _ = owner.communicate("go on\n")
     assert owner.returncode == 0, more
-    eventually(lambda: not _left(home), 10)
+    eventually(lambda: not _left(home), 120)
     return said | json.loads(more)
 
 
@@ -243,28 +243,28 @@ def _lived(world, mine, port):
     said = {}
     beyond = lambda: run(world, mine, "python", "-c", DIALS, f"{WEB}:80")[1].split()  # noqa: E731
     world.compute.hibernate(mine)
-    world.becomes(mine, Seen.ASLEEP)
+    world.becomes(mine, Observed.ASLEEP)
     world.compute.start(mine)
-    world.becomes(mine, Seen.ON)
+    world.becomes(mine, Observed.ON)
     said["woken"] = [_asked_directly(port), *beyond()]
     _of(world, mine, "pasta")[0].kill()
-    said["mended"] = eventually(lambda: beyond() == ["beyond"] and beyond(), 30)
+    said["mended"] = eventually(lambda: beyond() == ["beyond"] and beyond(), 120)
     world.compute.stop(mine)
-    world.becomes(mine, Seen.OFF)
+    world.becomes(mine, Observed.OFF)
     said["left"] = len(_of(world, mine, "pasta"))
     world.compute.start(mine)
-    world.becomes(mine, Seen.ON)
+    world.becomes(mine, Observed.ON)
     again = world.said(mine)["services"]["page"]["port"]
     said["again"] = [again == port, _asked_directly(again)]
     own = world.tree(mine)
     world.supervisor(mine).send_signal(signal.SIGKILL)
-    eventually(lambda: not [it for it in own if _lives(it)], 10)
-    world.becomes(mine, Seen.OFF)
+    eventually(lambda: not [it for it in own if _lives(it)], 120)
+    world.becomes(mine, Observed.OFF)
     world.compute.start(mine)
-    world.becomes(mine, Seen.ON)
+    world.becomes(mine, Observed.ON)
     [gateway] = [it for it in world.tree(mine) if it.cmdline()[:1] == ["prism-network"]]
     gateway.kill()
-    said["without its gateway"] = world.becomes(mine, Seen.BROKEN).failure.message
+    said["without its gateway"] = world.becomes(mine, Observed.BROKEN).failure.message
     return said
 
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.house.living import BIN, Home
+from tests.project.living import BIN, Home
 
 NOBODY = 65534
 TUN = Path("/dev/net/tun")

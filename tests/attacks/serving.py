@@ -9,8 +9,8 @@ from threading import Thread
 import uvicorn
 
 from prism.kit.clock import StoppedClock
-from prism.kit.door import NORMAL, door
-from prism.kit.takeover import WebSockets
+from prism.kit.http_protocol import NORMAL, door
+from prism.kit.websocket_upgrade import WebSockets
 from tests.waiting import eventually
 
 V4 = "127.0.0.1"

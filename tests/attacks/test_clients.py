@@ -17,16 +17,16 @@ import pytest
 from prism import cli
 from prism import home as homes
 from prism.cli.clean_output import CleanStream, cleaned, control, escaped
-from prism.client.faults import DaemonUnreachable
-from prism.client.place import Place
+from prism.client.address import DaemonAddress
+from prism.client.errors import DaemonUnreachable
 from prism.client.trust import DaemonNotTrusted, check_server
 from prism.client.wire import Wire
-from prism.daemon.doors import SocketUnsafe, open_doors
+from prism.daemon.listeners import SocketUnsafe, open_listeners
 from tests.cli.conftest import begun, environ, prism, typed  # noqa: F401  fixtures
 from tests.cli.shown import workspace
 from tests.client.conftest import home, server, wire  # noqa: F401  fixtures
 from tests.client.scripted import Scripted, problem
-from tests.kit.test_peer import as_somebody_else
+from tests.kit.test_peer_credentials import as_somebody_else
 from tests.waiting import eventually
 
 HOSTILE = {
@@ -215,12 +215,12 @@ def test_a_long_home_prefers_the_folder_that_the_system_made(deep, short, monkey
 
 def test_a_client_finds_a_daemon_of_another_environment(deep, short, monkeypatch):
     made = Path(homes.socket_of(str(deep)))
-    with contextlib.closing(open_doors("localhost", 0, made)):
+    with contextlib.closing(open_listeners("localhost", 0, made)):
         own = short / "xdg"
         own.mkdir()
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(own))
         assert homes.socket_of(str(deep)) != str(made)
-        assert Place(str(deep)).socket == str(made)
+        assert DaemonAddress(str(deep)).socket == str(made)
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
@@ -231,12 +231,12 @@ def test_no_word_is_said_where_others_may_write(deep, mode):
     path.parent.chmod(mode)
     try:
         with pytest.raises(DaemonNotTrusted, match="Others may write"):
-            Wire(Place(str(deep), token="secret")).ask("GET", "/daemon/status")
+            Wire(DaemonAddress(str(deep), token="secret")).ask("GET", "/daemon/status")
         assert impostor.asked == []
         with pytest.raises(SocketUnsafe, match="Others may write"):
-            open_doors("localhost", 0, path)
+            open_listeners("localhost", 0, path)
         path.parent.chmod(0o700)
-        Wire(Place(str(deep), token="secret")).ask("GET", "/daemon/status")
+        Wire(DaemonAddress(str(deep), token="secret")).ask("GET", "/daemon/status")
     finally:
         impostor.close()
 
@@ -251,7 +251,7 @@ def test_no_word_is_said_in_a_folder_of_somebody_else(deep, monkeypatch):
         else:
             monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
         with pytest.raises(DaemonNotTrusted, match="is not yours"):
-            Wire(Place(str(deep), token="secret")).ask("GET", "/daemon/status")
+            Wire(DaemonAddress(str(deep), token="secret")).ask("GET", "/daemon/status")
         assert impostor.asked == []
     finally:
         impostor.close()
@@ -281,8 +281,8 @@ def test_no_word_is_said_to_another_user(tmp_path, home, monkeypatch):  # noqa: 
                 monkeypatch.setattr("prism.client.trust._trusted", lambda _: {daemon, 0})
                 monkeypatch.setattr("prism.client.wire.check_folder", lambda *_: None)
             with pytest.raises(DaemonNotTrusted, match="is not your daemon"):
-                Wire(Place(str(home), token="secret")).ask("GET", "/daemon/status")
-            heard = impostor.communicate(timeout=20)[0]
+                Wire(DaemonAddress(str(home), token="secret")).ask("GET", "/daemon/status")
+            heard = impostor.communicate(timeout=120)[0]
     assert "secret" not in heard
     assert heard.strip() == ""
 
@@ -295,7 +295,7 @@ def test_a_daemon_of_ones_own_is_trusted(tmp_path):
 
 def test_the_daemons_folder_is_for_its_user_alone(deep):
     path = Path(homes.socket_of(str(deep)))
-    doors = open_doors("localhost", 0, path)
+    doors = open_listeners("localhost", 0, path)
     try:
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         eventually(path.exists)

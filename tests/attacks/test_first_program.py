@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from prism.agent import inside
+from prism.agent import init
 from prism.agent.seccomp import filter_for
 from tests.attacks.ordinary import as_ordinary
 
@@ -46,7 +46,7 @@ def first(filter=b"", command=list):
     """It runs outside of a sandbox, until the block ends."""
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE)
-    argv = [sys.executable, "-I", "-S", inside.__file__, str(theirs.fileno())]
+    argv = [sys.executable, "-I", "-S", init.__file__, str(theirs.fileno())]
     with ours, subprocess.Popen(command(argv), pass_fds=[theirs.fileno()]) as process:
         theirs.close()
         try:
@@ -66,7 +66,7 @@ def test_where_no_terminal_is_left_only_that_program_is_not_started():
         before = resource.prlimit(pid, number)
         resource.prlimit(pid, number, (FIRST_ALONE, before[1]))
         it.ask({"id": 1, "argv": ["/bin/true"], **asked})
-        assert it.answer() == {"id": 1, "exit": inside.CANNOT_START}
+        assert it.answer() == {"id": 1, "exit": init.CANNOT_START}
         resource.prlimit(pid, number, before)
         it.ask({"id": 2, "argv": ["/bin/true"], **asked})
         assert it.answer().keys() == {"id", "pid"}

@@ -10,11 +10,11 @@ import socket
 import pytest
 
 from prism.daemon.logs import AT_MOST, Repeats
-from prism.kit.door import Limited
-from prism.kit.limits import PATIENT, Connections, Limits, peer_of
-from prism.kit.peer import Diagnosis
+from prism.kit.http_protocol import LimitedProtocol
+from prism.kit.limits import PATIENT, ConnectionCounter, RequestLimits, peer_of
+from prism.kit.peer_credentials import SocketDiagnostics
 from tests.attacks.serving import connected, heard, poured, serving
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.waiting import eventually
 
 LARGE = 8 * 1024 * 1024  # bytes that an attacker sends; far fewer may be taken
@@ -48,7 +48,7 @@ DRIPS = {
     "a WebSocket's header": GET + b"Upgrade: websocket\r\nConnection: Upgrade\r\nX: ",
     "the rest of a body that was answered": POST + b"X-Unread: 1\r\nContent-Length: 99999\r\n\r\n",
 }
-QUICK = Limits(head_timeout=0.5)
+QUICK = RequestLimits(head_timeout=0.5)
 
 
 async def app(scope, receive, send):
@@ -101,7 +101,7 @@ def test_a_flood_before_the_token_is_refused_and_not_kept(flood, flooded, seen):
 
 def test_a_head_may_be_as_large_as_it_says_and_no_larger(loop):
     frame = GET + b"X: \r\n\r\n"
-    room = Limits().head - len(frame)
+    room = RequestLimits().head - len(frame)
     with serving(app, loop=loop) as (_, port):
         for size, status in ((room, b"200"), (room + 1, b"431")):
             with connected(port) as client:
@@ -152,7 +152,7 @@ def test_the_slow_hear_why_and_the_silent_nothing(loop):
 
 def test_who_waits_for_an_answer_may_be_silent(loop, monkeypatch):
     """However long it takes: only what is to come has its time."""
-    late, passed = Limited._late, []
+    late, passed = LimitedProtocol._late, []
 
     def counted(self):
         late(self)
@@ -160,7 +160,7 @@ def test_who_waits_for_an_answer_may_be_silent(loop, monkeypatch):
         if len(passed) == 3:
             slow.go.set()
 
-    monkeypatch.setattr(Limited, "_late", counted)
+    monkeypatch.setattr(LimitedProtocol, "_late", counted)
 
     async def slow(scope, receive, send):
         await receive()
@@ -211,7 +211,10 @@ def reading(patient=False):
 
 def test_who_asks_and_does_not_read_is_let_go(loop):
     """An answer in memory for each, and none of them needs a token for it."""
-    with serving(reading(), Limits(stall=0.2), loop) as (server, port), connected(port) as client:
+    with (
+        serving(reading(), RequestLimits(stall=0.2), loop) as (server, port),
+        connected(port) as client,
+    ):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sendall(GET + b"\r\n")
         eventually(lambda: server.server_state.total_requests or server.server_state.connections)
@@ -219,14 +222,14 @@ def test_who_asks_and_does_not_read_is_let_go(loop):
 
 
 def test_who_pauses_what_may_be_paused_is_not(loop, monkeypatch):
-    stalled, seen = Limited._stalled, []
+    stalled, seen = LimitedProtocol._stalled, []
 
     def counted(self, before):
         stalled(self, before)
         seen.append(before)
 
-    monkeypatch.setattr(Limited, "_stalled", counted)
-    paused = serving(reading(patient=True), Limits(stall=0.05), loop)
+    monkeypatch.setattr(LimitedProtocol, "_stalled", counted)
+    paused = serving(reading(patient=True), RequestLimits(stall=0.05), loop)
     with paused as (_, port), connected(port) as client:
         client.sendall(GET + b"\r\n")
         eventually(lambda: len(seen) > 5)
@@ -242,7 +245,7 @@ def heard_of(client, size):
 
 
 def test_connections_have_a_number_of_one_peer_and_of_all(tmp_path, loop):
-    few, unix = Limits(per_peer=3, connections=5), tmp_path / "s"
+    few, unix = RequestLimits(per_peer=3, connections=5), tmp_path / "s"
     with contextlib.ExitStack() as stack:
         server, port = stack.enter_context(serving(app, few, loop, unix=unix))
 
@@ -280,7 +283,7 @@ def test_what_was_a_websocket_counts_until_it_ends(loop):
 
     hello = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     hello += b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    with serving(sockets, Limits(per_peer=1), loop) as (_, port):
+    with serving(sockets, RequestLimits(per_peer=1), loop) as (_, port):
         for _ in range(3):
             with connected(port) as first:
                 first.sendall(GET + hello)
@@ -298,7 +301,7 @@ def test_what_was_a_websocket_counts_until_it_ends(loop):
 
 def test_those_who_are_turned_away_are_few_at_a_time():
     """A crowd of strangers costs no more files than this."""
-    few = Limits(connections=1, turned_away=3)
+    few = RequestLimits(connections=1, turned_away=3)
     with serving(app, few) as (_, port), contextlib.ExitStack() as stack:
         stack.enter_context(connected(port)).sendall(GET + b"\r\n")
         crowd = [stack.enter_context(connected(port)) for _ in range(50)]
@@ -309,7 +312,7 @@ def test_those_who_are_turned_away_are_few_at_a_time():
 
 def test_peers_are_told_apart():
     with (
-        contextlib.closing(Diagnosis()) as diagnosis,
+        contextlib.closing(SocketDiagnostics()) as diagnosis,
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()),
         server.accept()[0] as accepted,
@@ -336,10 +339,10 @@ def test_peers_are_told_apart():
 
 def test_the_files_that_a_process_may_open_bound_its_connections(monkeypatch):
     monkeypatch.setattr("resource.getrlimit", lambda _: (256, 256))
-    assert Connections(Limits())._most == 64
+    assert ConnectionCounter(RequestLimits())._most == 64
 
 
-def test_a_body_that_never_comes_is_not_waited_for(house, monkeypatch):
+def test_a_body_that_never_comes_is_not_waited_for(daemon, monkeypatch):
     monkeypatch.setattr("prism.kit.http.PAUSE", 0.05)
     head = [(b"host", b"localhost:8947"), (b"content-length", b"9")]
     scope = {
@@ -355,7 +358,7 @@ def test_a_body_that_never_comes_is_not_waited_for(house, monkeypatch):
     async def send(message):
         said.append(message)
 
-    asyncio.run(asyncio.wait_for(house.app(scope, never, send), 20))
+    asyncio.run(asyncio.wait_for(daemon.app(scope, never, send), 20))
     assert said[0]["status"] == 408
     assert b"REQUEST_TOO_SLOW" in said[1]["body"]
 

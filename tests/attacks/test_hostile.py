@@ -10,7 +10,7 @@ import pytest
 
 from tests.attacks.hostile import VERBS, assault
 from tests.attacks.ordinary import can_be_ordinary, ordinary_home
-from tests.house.living import Home
+from tests.project.living import Home
 
 pytestmark = [
     pytest.mark.slow,

@@ -13,11 +13,11 @@ import pytest
 
 from prism.agent import folder as supervisors
 from prism.agent import jupyter, ports
+from prism.agent.output_logs import LineBuffer
 from prism.agent.services import _how
-from prism.agent.words import Lines
 from prism.errors import Unavailable
-from prism.providers.local import door, folder
-from prism.workspaces.model import Seen
+from prism.providers.local import exec_client, folder
+from prism.workspaces.model import Observed
 from tests.providers.local.world import page
 from tests.waiting import eventually
 
@@ -176,14 +176,14 @@ def test_a_program_that_ended_oddly_is_said_to_be_lost(line):
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.sendall(line.encode() + b"\n")
-        visit = door.Visit(ours, 1, None, b"")
+        visit = exec_client.ExecSession(ours, 1, None, b"")
         with pytest.raises(Unavailable):
-            visit.wait(5)
+            visit.wait(120)
         visit.close()
 
 
 def test_a_line_without_an_end_is_not_kept():
-    lines = Lines(100)
+    lines = LineBuffer(100)
     assert lines.add(b"a\nb") == [b"a"]
     assert lines.add(b"c\n") == [b"bc"]
     with pytest.raises(ValueError, match="too long"):
@@ -239,7 +239,7 @@ def test_garbage_at_the_door_ends_the_guest_and_nothing_else(world, machine):
     visits = []
     for number, line in enumerate(GARBAGE):
         code = f"sleep 1000.{number:03}"
-        visit = door.enter(machine, ["sh", "-c", code], tty=(80, 24))
+        visit = exec_client.enter(machine, ["sh", "-c", code], tty=(80, 24))
         visits.append(visit)
         raw = socket.socket(fileno=os.dup(visit.fileno()))
         with raw:
@@ -252,6 +252,6 @@ def test_garbage_at_the_door_ends_the_guest_and_nothing_else(world, machine):
     for visit in visits:
         visit.close()
     assert world.supervisor(machine.name).pid == supervisor
-    assert world.machine(machine.name).seen is Seen.ON
-    with contextlib.closing(door.enter(machine, ["true"], tty=(80, 24))) as visit:
-        assert visit.wait(20) == 0
+    assert world.machine(machine.name).seen is Observed.ON
+    with contextlib.closing(exec_client.enter(machine, ["true"], tty=(80, 24))) as visit:
+        assert visit.wait(120) == 0

@@ -164,5 +164,5 @@ def test_a_program_beginning_with_a_dash_is_no_option(prism, server, home):  # n
     shown = prism("exec", "mine", "--json", "--", f"-oProxyCommand=touch {home}/mark")
     argv = json.loads(shown.stdout)["argv"]
     argv[1:1] = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=1", "-o", "Port=1", "-F", os.devnull]
-    subprocess.run(argv, capture_output=True, timeout=30)
+    subprocess.run(argv, capture_output=True, timeout=120)
     assert not (home / "mark").exists()

@@ -13,11 +13,11 @@ import pytest
 
 from prism.agent import isolation
 from prism.agent.identity import UidRange, is_privileged
-from prism.providers.local.reachable import reachable
+from prism.providers.local.sandbox_paths import reachable
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeOrder
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.attacks.bombed import MOST, bombed
 from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
 from tests.providers.local.test_sandbox import run
@@ -135,7 +135,7 @@ def test_a_volume_that_two_have_is_written_by_both_and_is_the_daemons_on_the_dis
 def test_a_home_of_an_older_prism_is_its_own_also_when_starts_were_killed_midway(world):
     machine = world.launched(page())
     world.compute.stop(machine)
-    world.becomes(machine, Seen.OFF)
+    world.becomes(machine, Observed.OFF)
     home = world.root / machine / "home"
     (home / "deep" / "deeper").mkdir(parents=True, mode=0o700)
     (home / "deep" / "deeper" / "old").write_text("of an older Prism, ")
@@ -145,9 +145,9 @@ def test_a_home_of_an_older_prism_is_its_own_also_when_starts_were_killed_midway
         world.compute.start(machine)
         eventually(lambda: world.tree(machine), 30, (psutil.Error,))
         world.supervisor(machine).kill()
-        eventually(lambda: world.machine(machine).seen is Seen.OFF, 30, (psutil.Error,))
+        eventually(lambda: world.machine(machine).seen is Observed.OFF, 30, (psutil.Error,))
     world.compute.start(machine)
-    world.becomes(machine, Seen.ON)
+    world.becomes(machine, Observed.ON)
     words = "echo and of this one >> deep/deeper/old && cat deep/deeper/old"
     assert run(world, machine, "sh", "-c", words) == (0, "of an older Prism, and of this one\n")
     assert {it: owned(it) for it in known} == known
@@ -202,9 +202,9 @@ def test_where_ids_cannot_be_mapped_it_has_no_privilege_either_and_its_files_are
     for n in range(2):  # what it wrote itself, and what the daemon has put there
         (home / f"more{n}").write_text("more")
         overlaid.compute.stop(machine)
-        overlaid.becomes(machine, Seen.OFF)
+        overlaid.becomes(machine, Observed.OFF)
         overlaid.compute.start(machine)
-        overlaid.becomes(machine, Seen.ON)
+        overlaid.becomes(machine, Observed.ON)
         assert run(overlaid, machine, "sh", "-c", f"echo >> ~/own && cat ~/more{n}") == (0, "more")
     volumes.close()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prism.templates.index import Answer, look_up
-from prism.workspaces.model import Seen
+from prism.templates.index import PackageStatus, look_up
+from prism.workspaces.model import Observed
 from tests.attacks.index import Index
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
@@ -71,10 +71,10 @@ def test_a_build_reaches_nothing_but_its_own_workspace(world, index, tmp_path, m
     files = [it for it in tmp_path.rglob("*") if it.is_file() and own not in it.parents]
     assert len(files) > len(places)
     assert not [it for it in files if "owned" in it.name or b"# owned" in it.read_bytes()]
-    assert list((world.root / id / "venv").glob("lib/*/site-packages/evil.py"))
+    assert world.installed(id, "evil.py")
     # who comes next has the same package as who came first
     third = world.launched(packed("good"), key="ws_3")
-    [good] = (world.root / third / "venv").glob("lib/*/site-packages/good.py")
+    [good] = world.installed(third, "good.py")
     assert good.read_text() == "good = 1\n"
 
 
@@ -108,7 +108,7 @@ def test_no_variable_of_a_template_reaches_the_installer(world, index, tmp_path,
     index.source("built", [], world.cache)
     id = world.launched(packed("good", environment=own))
     world.compute.stop(id)
-    world.becomes(id, Seen.OFF)
+    world.becomes(id, Observed.OFF)
     said = tmp_path / "prism" / "cache" / "wheels"
     shim = tmp_path / "shim"
     uv = world_order(world, id)["uv"]
@@ -117,7 +117,7 @@ def test_no_variable_of_a_template_reaches_the_installer(world, index, tmp_path,
     reachable = [*world_order(world, id)["reachable"], str(shim)]
     world.orders(id, packages=["built"], uv=str(shim), reachable=reachable)
     world.compute.start(id)
-    world.becomes(id, Seen.ON)
+    world.becomes(id, Observed.ON)
     logs = [it.read_text() for it in said.glob("*-*") if it.name.startswith(("venv-", "pip-"))]
     assert len(logs) == 2, "the third, which builds, cannot write there"
     logs.append("\n".join(f"{k}={v}" for k, v in index.told[0]["environment"].items()))
@@ -136,18 +136,19 @@ def test_nothing_that_a_workspace_left_behind_runs_outside(world, index, tmp_pat
     id = world.launched(packed("good"))
     mark = world.cache / "wheels" / "escaped"
     world.compute.stop(id)
-    world.becomes(id, Seen.OFF)
+    world.becomes(id, Observed.OFF)
     folder = world.root / id
     runs = MARK.format(path=str(mark))
-    [site] = (folder / "venv").glob("lib/*/site-packages")
+    [site] = (world.tree_of(id)).glob("lib/*/site-packages")
+    site = folder / "venv" / "upper" / site.relative_to(world.tree_of(id))
+    site.mkdir(parents=True)
     (site / "evil.pth").write_text(runs)
     (site / "sitecustomize.py").write_text(runs)
-    python = folder / "venv" / "bin" / "python"
-    python.unlink()
+    python = folder / "venv" / "upper" / "bin" / "python"
+    python.parent.mkdir()
     python.write_text(f"#!/bin/sh\ntouch {mark}\n")
     python.chmod(0o755)
     cached = site / "good.py"
-    cached.unlink()
     cached.symlink_to(tmp_path / "prism" / "victim")
     evil = f'cache-dir = "{folder}/home"\nindex-url = "http://127.0.0.1:9"\n[pip]\ntarget="/x"\n'
     (folder / "home" / ".config" / "uv").mkdir(exist_ok=True)
@@ -155,11 +156,11 @@ def test_nothing_that_a_workspace_left_behind_runs_outside(world, index, tmp_pat
         (folder / "home" / path).write_text(evil)
     world.orders(id, packages=["good", "better"])
     world.compute.start(id)
-    world.becomes(id, Seen.ON)
+    world.becomes(id, Observed.ON)
     assert not mark.exists()
     assert not (tmp_path / "prism" / "victim").exists()
     assert not (site / "evil.pth").exists(), "what was there before is gone"
-    assert (site / "better.py").exists()
+    assert world.installed(id, "better.py")
 
 
 def test_nothing_that_a_wheel_holds_runs_outside(world, index):
@@ -180,18 +181,18 @@ def test_nothing_that_a_wheel_holds_runs_outside(world, index):
     index.source("built", [], world.cache)  # in one go with what is built inside
     world.launch(packed("evil", "built"))
     for _ in range(2):  # its Python is broken, and the next try finds it so
-        [machine] = eventually(lambda: [m for m in world.compute.survey() if m.seen in ENDS], 60)
+        [machine] = eventually(lambda: [m for m in world.compute.survey() if m.seen in ENDS], 120)
         world.compute.start(machine.id)
     assert not mark.exists()
 
 
-ENDS = {Seen.ON, Seen.BROKEN}
+ENDS = {Observed.ON, Observed.BROKEN}
 
 
 @pytest.mark.parametrize("word", ["-r/etc/passwd", "--target=/x", "-e.", "evil\n-r/etc/passwd"])
 def test_no_package_is_an_option(world, index, word):
     id = world.launch(packed(word))
-    said = eventually(lambda: world.machine(id).failure, 60)
+    said = eventually(lambda: world.machine(id).failure, 120)
     assert "root:" not in said.message
     assert "root:" not in world.log(id, "setup")
 
@@ -203,6 +204,11 @@ def test_a_template_check_runs_no_code(index, tmp_path, monkeypatch):
         look_up([word]).answer
         for word in ("evil", f"evil @ {index.url}/evil-1.0.tar.gz", "evil[x]", "-r/etc/passwd")
     ]
-    assert answers == [Answer.FOUND, Answer.UNCHECKED, Answer.FOUND, Answer.MISSING]
+    assert answers == [
+        PackageStatus.FOUND,
+        PackageStatus.UNCHECKED,
+        PackageStatus.FOUND,
+        PackageStatus.MISSING,
+    ]
     assert "root" not in look_up(["x\n-r/etc/passwd"]).words
     assert index.told == []

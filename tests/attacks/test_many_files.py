@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from prism.providers.local import peers
+from prism.providers.local import workspace_peers
 from tests.waiting import eventually
 
 APART = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
@@ -47,8 +47,8 @@ def _first(supervisor):
 def test_only_who_can_connect_is_searched_for_the_socket(within, monkeypatch):
     supervisor, inside, is_ours = within
     searched = set()
-    monkeypatch.setattr(peers, "_holds", lambda pid, link: searched.add(pid))
-    found = peers.Peers(lambda: True, lambda: {supervisor}).of_a_workspace(1)
+    monkeypatch.setattr(workspace_peers, "_holds", lambda pid, link: searched.add(pid))
+    found = workspace_peers.WorkspacePeers(lambda: True, lambda: {supervisor}).of_a_workspace(1)
     assert found, "nobody is seen to hold it"
     assert (inside in searched) == is_ours
     assert os.getpid() in searched

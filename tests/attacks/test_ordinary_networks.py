@@ -92,5 +92,5 @@ def test_it_reaches_neither_the_daemon_nor_a_neighbour(home):
 def test_it_has_one_again_after_a_stop(home):
     for verb, state in (("stop", "stopped"), ("start", "running")):
         home.said(verb, "mine")
-        eventually(lambda state=state: home.said("show", "mine")["state"] == state, 60)
+        eventually(lambda state=state: home.said("show", "mine")["state"] == state, 120)
     assert seen(home, "mine")["network"] == "own"

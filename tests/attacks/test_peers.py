@@ -43,7 +43,8 @@ thread.join()
     "in a process whose first thread has ended": """
 def work():
     assert libc.unshare(0x400) == 0
-    time.sleep(0.2)
+    while open("/proc/self/stat").read().rpartition(")")[2].split()[0] != "Z":
+        pass  # until the first thread has ended
     answered(connected())
     os._exit(0)
 threading.Thread(target=work).start()

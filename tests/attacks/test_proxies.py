@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from prism.access.lasting import LASTS
+from prism.access.request_lifetime import LASTS
 from prism.kit.http import RAW
 from tests.access.people import Team
 from tests.attacks.serving import heard
@@ -188,9 +188,9 @@ def test_a_download_that_nobody_reads_ends_too(lab, opened):
     eventually(lambda: cut() > before)
 
 
-def test_what_lasts_ends_when_its_token_expires(make_house, clock):
-    house = make_house(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
-    team = Team(house, Http(house.app))
+def test_what_lasts_ends_when_its_token_expires(make_daemon, clock):
+    daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
+    team = Team(daemon, Http(daemon.app))
     team.launch("member", "mine")
     said, ended = [], asyncio.Event()
 
@@ -215,17 +215,17 @@ def test_what_lasts_ends_when_its_token_expires(make_house, clock):
             if len(said) == 2:
                 clock.advance(days=366)
 
-        async with house.rooms.lasting.open():
-            await asyncio.wait_for(house.app(scope, receive, send), SOON)
+        async with daemon.wiring.long_requests.open():
+            await asyncio.wait_for(daemon.app(scope, receive, send), SOON)
 
     asyncio.run(follow())
     assert said[0]["status"] == 200
     assert ended.is_set()
 
 
-def test_every_route_that_may_last_is_watched(house):
+def test_every_route_that_may_last_is_watched(daemon):
     """Whatever is proxied, and every WebSocket but the stream of events, which judges itself."""
-    for route in house.app._app.app.routes:  # within the gate and the GUI
+    for route in daemon.app._app.app.routes:  # within the gate and the GUI
         for handler in getattr(route, "route_handlers", None) or [route.route_handler]:
             socket_ = type(route).__name__ == "WebSocketRoute"
             if (handler.opt.get(RAW) or socket_) and route.path != "/api/v1/ws":

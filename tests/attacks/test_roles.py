@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from prism.access.model import Verb
+from prism.access.model import AccessVerb
 from prism.access.rules import ROUTES, rule_of
 from tests.access.people import ROLES, Team
 from tests.conftest import Http
 from tests.shapes import failed
 
-ALLOWED_TO_ANYBODY = {Verb.USE, Verb.FOUND, Verb.ANY, Verb.LOOK}
+ALLOWED_TO_ANYBODY = {AccessVerb.USE, AccessVerb.FOUND, AccessVerb.ANY, AccessVerb.LOOK}
 
 
 def test_a_viewer_writes_nothing_that_is_not_her_own():
@@ -20,7 +20,7 @@ def test_a_viewer_writes_nothing_that_is_not_her_own():
     open_to_viewers = {
         route
         for route in writes
-        if ROUTES[route].verb in {Verb.READ, *ALLOWED_TO_ANYBODY} and "ws" not in route[-3:]
+        if ROUTES[route].verb in {AccessVerb.READ, *ALLOWED_TO_ANYBODY} and "ws" not in route[-3:]
     }
     assert open_to_viewers == {
         "POST /api/v1/profiles/switch",
@@ -56,7 +56,7 @@ def test_nobody_speaks_in_anothers_name(team):
     own = asked | {"invited_by": "Admin@X.org"}
     assert team("admin", "POST", "invitations/send", json=own).status_code == 201
     assert team.launch("member", "mine").status_code == 201
-    facts = team.house.db.facts_after(0)
+    facts = team.daemon.db.facts_after(0)
     actors = {(fact.event, fact.actor) for fact in facts}
     assert ("invitation_sent", "admin@x.org") in actors
     assert ("instance_asked", "member@x.org") in actors
@@ -202,15 +202,15 @@ def by_socket(team, path, headers=()):
         async def send(message):
             said.append(message)
 
-        await team.house.app(scope, receive, send)
+        await team.daemon.app(scope, receive, send)
 
     asyncio.run(ask())
     return said[0]["status"]
 
 
-def test_a_proxy_may_stand_before_it(make_house):
-    house = make_house(auth="tokens", user="ada@x.org", public_url="https://prism.lab.org/")
-    team = Team(house, Http(house.app))
+def test_a_proxy_may_stand_before_it(make_daemon):
+    daemon = make_daemon(auth="tokens", user="ada@x.org", public_url="https://prism.lab.org/")
+    team = Team(daemon, Http(daemon.app))
     for host, origin, status in (
         ("prism.lab.org", "https://prism.lab.org", 200),
         ("prism.lab.org", "https://evil.org", 403),
@@ -253,7 +253,7 @@ def test_what_a_token_made_dies_with_it_and_nothing_else(team):
     for gone in ("stolen", "child", "grandchild"):
         failed(team(gone, "GET", "projects"), 401, "UNAUTHENTICATED")
     assert all(map(open_for, ("owner", "sister", "by the operator")))
-    revoked = [it.subject for it in team.house.db.facts_after(0) if it.event == "token_revoked"]
+    revoked = [it.subject for it in team.daemon.db.facts_after(0) if it.event == "token_revoked"]
     assert sorted(revoked) == ["child", "grandchild", "stolen"]
     theirs = made("operator", "theirs", user="eve@x.org")
     assert open_for("theirs")

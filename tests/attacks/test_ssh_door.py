@@ -27,7 +27,7 @@ for user in users:
         opened = 0
         def another():
             global opened
-            one = socket.create_connection(("127.0.0.1", port), timeout=20)
+            one = socket.create_connection(("127.0.0.1", port), timeout=120)
             held.register(one, selectors.EVENT_READ)
             opened += 1
         while True:

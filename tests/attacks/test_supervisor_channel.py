@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from prism.agent import enclosure, sandbox
-from prism.agent.enclosure import LONGEST_ANSWER, Enclosure
+from prism.agent import sandbox, sandbox_process
+from prism.agent.sandbox_process import LONGEST_ANSWER, SandboxProcess
 
 
 @pytest.fixture
 def channel():
     """An enclosure's end of the socket, and the end of whoever lives inside."""
-    place = Enclosure.__new__(Enclosure)
+    place = SandboxProcess.__new__(SandboxProcess)
     place._rest = b""
     place._socket, inside = socket.socketpair()
     place._socket.settimeout(5)
@@ -84,8 +84,8 @@ def refused(tmp_path, monkeypatch):
     bwrap = tmp_path / "bwrap"
     bwrap.write_text("#!/bin/sh\necho 'bwrap: No space left on device' >&2\nexit 1\n")
     bwrap.chmod(0o755)
-    monkeypatch.setattr(enclosure, "is_privileged", lambda: False)
-    monkeypatch.setattr(enclosure, "bubblewrap", lambda: str(bwrap))
+    monkeypatch.setattr(sandbox_process, "is_privileged", lambda: False)
+    monkeypatch.setattr(sandbox_process, "bubblewrap", lambda: str(bwrap))
     return folder
 
 
@@ -93,11 +93,11 @@ def test_where_a_sandbox_was_nothing_runs_without_one(refused):
     """User namespaces, processes and memory can be used up by a workspace that wants it so."""
     sandbox.remember_that_it_works(refused)
     with pytest.raises(OSError, match="cannot be made now: bwrap: No space left on device"):
-        Enclosure(refused, {}, [], lambda: None)
+        SandboxProcess(refused, {}, [], lambda: None)
 
 
 def test_where_there_never_was_one_that_is_said(refused):
-    place = Enclosure(refused, {}, [], lambda: None)
+    place = SandboxProcess(refused, {}, [], lambda: None)
     try:
         assert place.kind == "none: bwrap: No space left on device"
     finally:

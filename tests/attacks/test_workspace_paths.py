@@ -14,7 +14,7 @@ from prism.agent.safe_paths import Directory, remove_tree
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeOrder
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
@@ -53,7 +53,7 @@ def machines(tmp_path):
 def again(machines, id):
     """Stop a machine, and give its home to its attacker."""
     machines.compute.stop(id)
-    machines.becomes(id, Seen.OFF)
+    machines.becomes(id, Observed.OFF)
     return machines.root / id / "home"
 
 
@@ -66,7 +66,7 @@ def test_a_supervisor_makes_no_folder_and_no_file_where_a_symlink_leads(machines
     (home / ".config").symlink_to(outside / "missing")
     (home / ".profile").symlink_to(outside / "profile")
     machines.compute.start(id)
-    machines.becomes(id, Seen.ON)
+    machines.becomes(id, Observed.ON)
     assert os.listdir(outside) == ["file"]
     assert (home / ".cache").is_dir(), "the rest of the home is made all the same"
 
@@ -80,7 +80,7 @@ def test_a_volume_is_not_linked_into_a_folder_that_a_symlink_leads_to(machines, 
     (home / "volumes").symlink_to(outside)
     volumes.attach(volume, id, "data")
     machines.compute.start(id)
-    machines.becomes(id, Seen.ON)
+    machines.becomes(id, Observed.ON)
     eventually(lambda: any("~/volumes" in note for note in machines.said(id)["notes"]))
     assert os.listdir(outside) == ["file"]
     (outside / "other").symlink_to(tmp_path / "storage" / "volumes" / volume / "data")

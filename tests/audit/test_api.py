@@ -43,7 +43,7 @@ def test_what_was_changed_in_a_project_is_there_with_both_values(http):
     assert newest["after"] == {"description": "new", "cap": 5_000_000, "cap_usd": 5.0}
 
 
-def test_the_last_events_of_one_workspace(http, house, clock):
+def test_the_last_events_of_one_workspace(http, daemon, clock):
     http.launch()
     http.launch("other")
     path = "/api/v1/instances/mine/events"
@@ -59,11 +59,11 @@ def test_the_last_events_of_one_workspace(http, house, clock):
     failed(http("GET", f"{path}?limit=0"), 422, "VALIDATION_FAILED")
 
 
-def test_what_was_before_a_workspace_of_the_same_name_is_not_its_own(http, house, cloud, clock):
+def test_what_was_before_a_workspace_of_the_same_name_is_not_its_own(http, daemon, cloud, clock):
     http.launch()
-    settle(house, clock)
+    settle(daemon, clock)
     http.post("mine", "terminate", json={"confirm": "DELETE"})
-    settle(house, clock)
+    settle(daemon, clock)
     clock.advance(hours=1)
     http.launch()
     found = http("GET", "/api/v1/instances/mine/events").json()
@@ -100,15 +100,15 @@ def test_pages_have_everything_once(http):
     assert found == whole
 
 
-def test_what_streams_forget_the_log_remembers(http, house, clock):
+def test_what_streams_forget_the_log_remembers(http, daemon, clock):
     project(http)
     before = http("GET", LOG).json()
     clock.advance(days=30)
-    with house.db.write() as tx:
+    with daemon.db.write() as tx:
         assert journal.prune(tx.sql, clock.now())
-    with house.db.write() as tx:
+    with daemon.db.write() as tx:
         journal.prune(tx.sql, clock.now())
-    assert house.db.facts_after(0)[0].event == "resync"
+    assert daemon.db.facts_after(0)[0].event == "resync"
     assert http("GET", LOG).json() == before
 
 

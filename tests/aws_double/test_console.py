@@ -74,6 +74,24 @@ def test_a_second_boot_is_printed_after_the_first(aws, ec2):
     assert console(ec2, id).count("prism-boot: ready") == 2
 
 
+def test_new_user_data_of_a_machine_that_has_booted_counts_only_where_it_says_so(aws, ec2):
+    """Scripts and cloud-init directives run at the first boot; `bootcmd` at each.
+
+    Run commands when you launch an EC2 instance with user data input
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
+    """
+    id = running(aws, ec2, UserData=SCRIPT)
+    aws.clock.advance(5)
+    for more, counts in (("", False), ("bootcmd: rm sem/config_write_files\n", True)):
+        ec2.stop_instances(InstanceIds=[id])
+        aws.clock.advance(5)
+        data = f"{more}prism-boot: begin\nprism-boot: another\nprism-boot: ready\n"
+        ec2.modify_instance_attribute(InstanceId=id, UserData={"Value": data.encode()})
+        ec2.start_instances(InstanceIds=[id])
+        aws.clock.advance(10)
+        assert ("prism-boot: another" in console(ec2, id)) is counts
+
+
 def test_a_machine_prints_its_host_keys_once_its_user_data_is_done(aws, ec2):
     """cloud-init prints them between two lines, and a script may look for them there.
 

@@ -10,7 +10,7 @@ from aws_double.clock import Clock
 from aws_double.double import AwsDouble
 from aws_double.ec2.actions import ACTIONS
 from tests.aws_double.asked import client, launched, listed, refused
-from tests.house.tree import ROOT
+from tests.project.tree import ROOT
 
 
 def test_only_the_environment_is_needed(monkeypatch):

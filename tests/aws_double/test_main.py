@@ -17,7 +17,7 @@ def program(*words):
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(120) == 0
         process.stdout.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from aws_double.rulebook import BadRules, parse, read, schema
 from aws_double.rules import Rules
-from tests.house.tree import ROOT
+from tests.project.tree import ROOT
 
 PAGE = ROOT / "docs" / "aws-double.md"
 WRONG = {

@@ -7,7 +7,14 @@ from datetime import timedelta
 from prism.budgets.model import BudgetExceeded, NewAllocation, NewPool
 from prism.costs import rollups
 from prism.projects.model import NewBudget, NewProject
-from prism.workspaces.model import Launch, Moving, Storage, Termination, Verb, WorkspaceNotFound
+from prism.workspaces.model import (
+    Launch,
+    LifecycleVerb,
+    Moving,
+    Storage,
+    Termination,
+    WorkspaceNotFound,
+)
 from prism.workspaces.plan import state_of
 from tests.conftest import ML
 
@@ -28,35 +35,35 @@ def order(name, hours=None):
 
 
 class State:
-    """A daemon's rooms, and what one asks of them."""
+    """A daemon's wiring, and what one asks of them."""
 
-    def __init__(self, rooms, clock):
-        self.rooms, self.clock = rooms, clock
+    def __init__(self, wiring, clock):
+        self.wiring, self.clock = wiring, clock
 
     def launch(self, name="mine", hours=None):
-        self.rooms.workspaces.launch(order(name, hours))
+        self.wiring.workspaces.launch(order(name, hours))
 
     def ask(self, verb):
-        self.rooms.workspaces.ask("mine", verb)
+        self.wiring.workspaces.ask("mine", verb)
 
     def state(self, name):
         try:
-            return str(state_of(self.rooms.workspaces.named(name)))
+            return str(state_of(self.wiring.workspaces.named(name)))
         except WorkspaceNotFound:  # terminated, and not listed any more
             return "terminated"
 
     def workspace(self):
-        return self.rooms.workspaces.named("mine")
+        return self.wiring.workspaces.named("mine")
 
 
 def funded(state):
     """A project with a cap of its own, and a part of a pool."""
     project, part, pool = CAPS
     budget = NewBudget(total_allocated=project, alert_threshold=3.0)
-    state.rooms.projects.create(NewProject(name="lab", budget=budget))
+    state.wiring.projects.create(NewProject(name="lab", budget=budget))
     grant = NewPool(name="grant", total_amount=pool, period="monthly", created_by="pi")
-    state.rooms.budgets.create(grant)
-    state.rooms.budgets.allocate(
+    state.wiring.budgets.create(grant)
+    state.wiring.budgets.allocate(
         NewAllocation(
             budget_id="grant", project_id="lab", allocated_amount=part, allocated_by="pi"
         )
@@ -79,21 +86,21 @@ def longer(state):
     """Asked again only by who sees that it was not heard."""
     it = state.workspace()
     if it.expires_at - it.launched_at < timedelta(hours=5):
-        state.rooms.workspaces.extend("mine", 2)
+        state.wiring.workspaces.extend("mine", 2)
 
 
 def terminated(state):
-    state.rooms.workspaces.terminate("mine", Termination(confirm="DELETE"))
+    state.wiring.workspaces.terminate("mine", Termination(confirm="DELETE"))
 
 
 def moved(state):
-    state.rooms.moving.move("mine", Moving(project="other"))
+    state.wiring.workspaces.move("mine", Moving(project="other"))
 
 
 def another_project(state):
     """It has money for one such workspace."""
     budget = NewBudget(total_allocated=2.0)
-    state.rooms.projects.create(NewProject(name="other", budget=budget))
+    state.wiring.projects.create(NewProject(name="other", budget=budget))
 
 
 def nothing(state):
@@ -116,7 +123,7 @@ def nothing_more(state):
 def given_back(state):
     """All that was set aside is free again: the same fits once more."""
     try:
-        state.rooms.workspaces.draw(order("other"))
+        state.wiring.workspaces.plan_launch(order("other"))
     except BudgetExceeded as error:
         yield f"nothing was given back: {error.details}"
 
@@ -129,10 +136,12 @@ def longer_by_two(state):
 
 def told_once(state):
     """The day is summed up, and the threshold was told once."""
-    facts = [it for it in state.rooms.db.facts_after(0) if it.event == "budget_threshold_exceeded"]
+    facts = [
+        it for it in state.wiring.db.facts_after(0) if it.event == "budget_threshold_exceeded"
+    ]
     if len(facts) != 1:
         yield f"told {len(facts)} times"
-    with state.rooms.db.read() as sql:
+    with state.wiring.db.read() as sql:
         if rollups.rolled(sql) is None:
             yield "no day was summed up"
 
@@ -157,8 +166,8 @@ class Life:
             object.__setattr__(self, "again", self.ask)
 
 
-STOP, START = asked(Verb.STOP), asked(Verb.START)
-HIBERNATE, RESUME = asked(Verb.HIBERNATE), asked(Verb.RESUME)
+STOP, START = asked(LifecycleVerb.STOP), asked(LifecycleVerb.START)
+HIBERNATE, RESUME = asked(LifecycleVerb.HIBERNATE), asked(LifecycleVerb.RESUME)
 LIVES = {
     "launch": Life("running", launched, (funded,)),
     "stop": Life("stopped", STOP, more=given_back),

@@ -15,13 +15,13 @@ import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from prism.daemon.house import House
-from prism.daemon.rooms import Rooms
+from prism.daemon.app import App
+from prism.daemon.wiring.core import Wiring
 from prism.errors import Problem
 from prism.kit.clock import StoppedClock
 from prism.kit.db import CURRENT, Database
 from prism.settings import Settings
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.budgets.lives import LIVES, State
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
@@ -104,27 +104,27 @@ class World:
         self.cloud.open(self.home / "cloud")
         settings = Settings(home=home, user="ada", local_prices="aws")
         volumes = {PLACE: MemoryVolumes(self.clock)}
-        self.rooms = Rooms(settings, {PLACE: self.cloud}, self.clock, lambda: None, volumes)
-        self.rooms.here = PLACE
-        self.house = House(None, self.rooms)  # its web side costs a second, and nobody asks it
-        self.house.db.create_tables()
-        self.rooms.profiles.first_start({})
+        self.wiring = Wiring(settings, {PLACE: self.cloud}, self.clock, lambda: None, volumes)
+        self.wiring.here = PLACE
+        self.daemon = App(None, self.wiring)  # its web side costs a second, and nobody asks it
+        self.daemon.db.create_tables()
+        self.wiring.profiles.first_start({})
         self.lab = Lab.__new__(Lab)
-        self.lab.house, self.lab.clock = self.house, self.clock
+        self.lab.daemon, self.lab.clock = self.daemon, self.clock
 
     def settle(self, later=timedelta(0)):
         self.clock.time += later
-        self.house.settle(40)
+        self.daemon.settle(40)
         self.cloud.save()
 
     def inherit(self):
         """Take over what a dead daemon held, as the only one that there is."""
-        for loop in self.rooms.loops:
+        for loop in self.wiring.loops:
             loop.inherit()
 
     def state(self):
-        with self.house.db.read():
-            return State(self.rooms, self.clock)
+        with self.daemon.db.read():
+            return State(self.wiring, self.clock)
 
 
 def prepare(job):
@@ -188,13 +188,24 @@ def books(world):
     for id in sorted({key for key, *_ in world.cloud.history}):
         mine = [one for one in segments if one.resource == id]
         told = [(at, seen) for key, at, seen in world.cloud.history if key == id]
-        for kind, when in (("compute", {Seen.ON}), ("asleep", {Seen.ASLEEP}), ("root", ALL)):
+        for kind, when in (
+            ("compute", {Observed.ON}),
+            ("asleep", {Observed.ASLEEP}),
+            ("root", ALL),
+        ):
             counted = [(one.began, one.ended) for one in mine if one.kind == kind]
             if joined(counted) != (real := spans(told, when)):
                 yield f"{now} {id} {kind}: counted {counted}, but it was so {real}"
 
 
-ALL = {Seen.ON, Seen.ASLEEP, Seen.OFF, Seen.STARTING, Seen.STOPPING, Seen.BROKEN}
+ALL = {
+    Observed.ON,
+    Observed.ASLEEP,
+    Observed.OFF,
+    Observed.STARTING,
+    Observed.STOPPING,
+    Observed.BROKEN,
+}
 
 
 def joined(counted):
@@ -224,8 +235,8 @@ def spans(told, when):
 
 def machines(world, life):
     """Whether there is one machine, one reservation, and the state that was asked for."""
-    there = [it for it in world.cloud.survey() if it.seen is not Seen.GONE]
-    listed = {it.name: it for it in world.rooms.workspaces.every()}
+    there = [it for it in world.cloud.survey() if it.seen is not Observed.GONE]
+    listed = {it.name: it for it in world.wiring.workspaces.every()}
     living = {it.id for it in listed.values() if it.ended_at is None}
     if {it.key for it in there} != living or len(there) != len(living):
         yield f"machines {there}, workspaces {living}"

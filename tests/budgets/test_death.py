@@ -30,7 +30,7 @@ class Stage:
 
     def close(self):
         self.mortal.stdin.close()
-        self.mortal.wait(20)
+        self.mortal.wait(120)
         self.mortal.stdout.close()
         self.log.close()
 

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from prism.budgets.model import BudgetExceeded
-from prism.client.faults import DaemonUnreachable
+from prism.client.errors import DaemonUnreachable
 from prism.projects.model import NewBudget
 from prism.workspaces.model import NameTaken, State
-from tests.house.living import MORTAL, Home
+from tests.project.living import MORTAL, Home
 from tests.proofs import record
 from tests.waiting import eventually
 

@@ -33,7 +33,7 @@ class Spending(RuleBasedStateMachine):
     """One project with a cap of seven dollars, and what people do with it."""
 
     names = Bundle("names")
-    lab = None  # set by the test: one house for all stories, a new project for each
+    lab = None  # set by the test: one daemon for all stories, a new project for each
     told: ClassVar = {"granted": 0, "refused": 0, "steps": 0, "stories": 0}
 
     def __init__(self):
@@ -183,7 +183,7 @@ def test_every_wish_is_granted_exactly_when_it_fits_many_times(lab):
     steps = settings(max_examples=10, stateful_step_count=40, **QUICK)
     while told["stories"] < STORIES and time.monotonic() < until:
         run_state_machine_as_test(Spending, settings=steps)
-    where = "PostgreSQL" if lab.house.db.shared else "SQLite"
+    where = "PostgreSQL" if lab.daemon.db.shared else "SQLite"
     record(
         f"Wishes against a sequential oracle, on {where}",
         f"{told['stories']:,} stories, {told['steps']:,} states: {told['granted']:,} wishes were "

@@ -81,10 +81,10 @@ def test_of_several_that_were_called_so_the_last_is_meant(lab):
     assert lab.get(f"projects/thesis/report{MONTH}")["micros"] == 0
 
 
-def test_the_report_of_a_deleted_project_is_the_operators_to_read(make_house):
+def test_the_report_of_a_deleted_project_is_the_operators_to_read(make_daemon):
     """Its members went with it."""
-    house = make_house(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
-    team = Team(house, Http(house.app))
+    daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
+    team = Team(daemon, Http(daemon.app))
     path = f"projects/{team.project}/report{MONTH}"
     assert team("viewer", "GET", path).status_code == 200
     assert team("owner", "DELETE", f"projects/{team.project}").status_code == 200

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from prism.budgets import store
-from prism.budgets.books import Books, every_cap
+from prism.budgets.balances import Balances, every_cap
 from tests.shapes import failed
 
 RATE, DISK = 83_200, 1_600_000
@@ -145,9 +145,9 @@ def test_what_a_period_began_with_is_summed_up_once_and_anew_when_it_changes(dai
     lab.settle(hours=22, minutes=30)
     lab.running(project="lab")
     lab.live(hours=1)
-    with lab.house.db.read() as sql:
+    with lab.daemon.db.read() as sql:
         caps = [cap for cap in every_cap(sql) if cap.pool is not None]
-        assert Books(lab.clock).unmarked(sql, caps) == []
+        assert Balances(lab.clock).unmarked(sql, caps) == []
         assert len(store.every_pool(sql)) == 1
     [machine] = cloud.survey()
     before_midnight = lab.clock.now() - timedelta(minutes=40)

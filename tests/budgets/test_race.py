@@ -13,7 +13,6 @@ from tests.conftest import ML
 from tests.money import Lab
 from tests.proofs import record
 
-pytestmark = pytest.mark.usefixtures("patient")
 RATES = {"S": 41_600, "M": 83_200, "L": 166_400}
 DISK = 80_000 * 20
 
@@ -38,7 +37,7 @@ def race(labs, sizes, **more):
             **more,
         )
         try:
-            lab.house.workspaces.launch(order)
+            lab.daemon.workspaces.launch(order)
         except BudgetExceeded:
             return None
         return size
@@ -71,7 +70,7 @@ def test_two_hundred_launches_race_for_one_cap(lab, tight):
     lab.settle()
     lab.settle(minutes=30)
     lab.keeps_every_cap()
-    where = "PostgreSQL" if lab.house.db.shared else "SQLite"
+    where = "PostgreSQL" if lab.daemon.db.shared else "SQLite"
     record(
         f"Two hundred launches race for one {tight}, on {where}",
         f"200 launches from 16 threads against a cap for {fit}: {len(granted)} granted, "
@@ -80,10 +79,10 @@ def test_two_hundred_launches_race_for_one_cap(lab, tight):
     )
 
 
-def test_launches_of_all_sizes_race_through_two_daemons(make_house, clock, cloud, url):
+def test_launches_of_all_sizes_race_through_two_daemons(make_daemon, clock, cloud, url):
     cloud.busy = timedelta(0)
-    daemons = [make_house(local_prices="aws") for _ in range(2 if "postgres" in url else 1)]
-    labs = [Lab(house, clock) for house in daemons]
+    daemons = [make_daemon(local_prices="aws") for _ in range(2 if "postgres" in url else 1)]
+    labs = [Lab(daemon, clock) for daemon in daemons]
     labs[0].project("lab", 60.0)
     labs[0].pool("grant", 50.0)
     labs[0].allocate("grant", "lab", 40.0)

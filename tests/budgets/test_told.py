@@ -3,7 +3,7 @@
 import pytest
 
 from prism.access.model import Caller, Role
-from prism.access.sight import shows
+from prism.access.visibility import shows
 
 LOG = "audit?event"
 
@@ -74,7 +74,7 @@ def test_a_workspace_says_until_when_it_might_run_and_what_it_cost(lab):
     ends = ("2026-01-01T04:00:00Z", "2026-01-01T06:00:00Z")
     assert (before["expires_at"], after["expires_at"]) == ends
     rate = lab.workspace().hourly_rate
-    lab.house.workspaces.reprice(lab.workspace().id, rate + 1, "test")
+    lab.daemon.workspaces.reprice(lab.workspace().id, rate + 1, "test")
     was, now = newest(lab, "instance_repriced")
     assert (was["hourly"], now["hourly"]) == (rate, rate + 1)
     assert (was["hourly_usd"], now["hourly_usd"]) == (rate / 1e6, (rate + 1) / 1e6)

@@ -5,15 +5,15 @@ from io import StringIO
 
 import pytest
 
-from prism.costs import plan
-from prism.providers.local.terms import LocalTerms
+from prism.catalog.plan import PriceBook
+from prism.providers.local.offer import LocalOffer
 from tests.money import API
 
 
 @pytest.fixture
 def nameless(lab, monkeypatch):
     """A project whose only workspace has no known price, of machine and of disk."""
-    monkeypatch.setattr(LocalTerms, "price", lambda *_, **__: (None, None))
+    monkeypatch.setattr(LocalOffer, "price", lambda *_, **__: (None, None))
     lab.project("lab")
     lab.running(project="lab")
     lab.live(hours=5)
@@ -87,7 +87,7 @@ def test_costs_keep_their_numbers_and_name_what_is_not_in_them(nameless):
 
 def test_what_is_known_is_counted_and_a_risk_is_no_lower_than_that(lab, monkeypatch):
     """Its disk has a price, so sums are of that; but nobody can say that its cap is safe."""
-    monkeypatch.setattr("prism.providers.local.terms.price", lambda kind, region: None)
+    monkeypatch.setattr("prism.providers.local.offer.price", lambda kind, region: None)
     lab.project("lab")
     lab.running(project="lab")
     lab.live(hours=24)
@@ -109,12 +109,12 @@ def lost(lab, monkeypatch):
     lab.allocate("grant", "lab", 20.0)
     lab.running(project="lab")
     lab.live(minutes=45)
-    known, price = {"yes": False}, plan.storage_price
+    known, price = {"yes": False}, PriceBook.storage
 
     def priced(*of):
         return price(*of) if known["yes"] else None
 
-    monkeypatch.setattr("prism.costs.plan.storage_price", priced)
+    monkeypatch.setattr(PriceBook, "storage", priced)
     lab.found = lambda: known.update(yes=True)
     lab.verb("mine", "hibernate")
     lab.settle()
@@ -166,7 +166,7 @@ def test_a_new_day_without_anything_unpriced_is_known_to_have_cost_nothing(lost)
 
 
 def test_a_page_for_a_browser_says_the_same_and_runs_nothing_that_a_name_holds(lab, monkeypatch):
-    monkeypatch.setattr(LocalTerms, "price", lambda *_, **__: (None, None))
+    monkeypatch.setattr(LocalOffer, "price", lambda *_, **__: (None, None))
     name = "<script>alert(1)</script>"
     lab.project(name)
     lab.running(project=name)

@@ -28,15 +28,15 @@ def compute(lab):
 
 def keeper(lab):
     """What renews, warns and asks for prices works before any place has answered."""
-    lab.house.rooms.keeper.patrol()
-    while lab.house.rooms.keeper.once():
+    lab.daemon.wiring.budget_loop.patrol()
+    while lab.daemon.wiring.budget_loop.once():
         pass
 
 
 def dearer(lab, monkeypatch, hourly=RATE * 2):
-    terms = "prism.providers.local.terms.LocalTerms.price"
+    terms = "prism.providers.local.offer.LocalOffer.price"
     monkeypatch.setattr(terms, lambda *of, **more: (hourly, "simulated: dearer"))
-    lab.house.rooms.prices.hurry()
+    lab.daemon.wiring.prices.hurry()
 
 
 def test_what_nobody_has_seen_to_run_is_not_counted(asleep):
@@ -87,7 +87,7 @@ def test_a_move_waits_for_a_look(asleep):
 def test_nothing_else_is_put_to_sleep_for_time_that_never_ran(asleep):
     """Renewals that come before the first look change nothing."""
     asleep.launch("another", project="lab", ttl_hours=3)
-    asleep.house.rooms.loop.once()
+    asleep.daemon.wiring.loop.once()
     for _ in range(3):
         keeper(asleep)
     assert asleep.reasons() == []
@@ -126,7 +126,7 @@ def test_days_that_were_summed_up_without_a_look_are_summed_up_anew(lab):
     lab.project("lab")
     lab.running(project="lab")
     lab.clock.advance(hours=72)
-    assert lab.house.rooms.ledger.roll() == 3
+    assert lab.daemon.wiring.ledger.roll() == 3
     lab.settle()
     lab.settle(seconds=30)
     days = lab.get("costs/history?start_date=2026-01-01&end_date=2026-01-04")["daily_costs"]
@@ -141,7 +141,7 @@ def test_a_day_that_was_summed_up_lacks_nothing_of_what_ended_unseen(lab, cloud)
     lab.running(project="lab")
     [machine] = cloud.survey()
     lab.clock.advance(hours=2)
-    lab.house.rooms.ledger.roll()
+    lab.daemon.wiring.ledger.roll()
     cloud.becomes(machine.id, "off")
     lab.settle()
     lab.settle(seconds=30)
@@ -164,14 +164,14 @@ def test_a_place_that_does_not_answer_counts_until_it_was_seen(lab, cloud):
     assert lab.recount(kind="compute") == RATE, "its hold was an hour, and it kept to it"
 
 
-def test_what_is_free_is_always_current(make_house, clock):
+def test_what_is_free_is_always_current(make_daemon, clock):
     """Nobody has to look at it before its project changes."""
-    house = make_house()
-    Http(house.app).launch()
-    house.settle()
+    daemon = make_daemon()
+    Http(daemon.app).launch()
+    daemon.settle()
     clock.advance(hours=5)
-    with house.db.read() as sql:
-        assert house.rooms.ledger.is_current(sql, house.workspaces.named("mine").id)
+    with daemon.db.read() as sql:
+        assert daemon.wiring.ledger.is_current(sql, daemon.workspaces.named("mine").id)
 
 
 @pytest.mark.parametrize("verb", ["launch", "start"])

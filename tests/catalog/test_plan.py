@@ -6,7 +6,7 @@ import pytest
 
 from prism.catalog import table
 from prism.catalog.model import UnknownType
-from prism.catalog.plan import TYPES, machine_type, price, size_of, storage_price
+from prism.catalog.plan import TYPES, PriceBook, machine_type, price
 from prism.kit.money import micros
 
 EVERY_SIZE = [
@@ -126,8 +126,8 @@ def test_an_unknown_size_or_family_says_which_are_known(given, known):
 def test_an_unknown_price_is_none_and_never_zero():
     assert price("t3.small", "eu-central-1") is None
     assert price("t3.small", "local") is None
-    assert storage_price("gp3", "eu-central-1") is None
-    assert storage_price("io2", "us-east-1") is None
+    assert PriceBook().storage("gp3", "eu-central-1") is None
+    assert PriceBook().storage("io2", "us-east-1") is None
 
 
 @pytest.mark.parametrize(
@@ -140,16 +140,8 @@ def test_an_unknown_price_is_none_and_never_zero():
     ],
 )
 def test_storage_has_a_price_and_a_unit(kind, usd, unit):
-    known = storage_price(kind, "us-west-2")
+    known = PriceBook().storage(kind, "us-west-2")
     assert (known.amount, known.unit) == (micros(usd), unit)
-
-
-@pytest.mark.parametrize(
-    ("name", "size"),
-    [("t3.medium", "S"), ("g4dn.xlarge", "XS"), ("t3.micro", None), ("nothing", None)],
-)
-def test_a_type_knows_its_size(name, size):
-    assert size_of(name) == size
 
 
 def test_only_what_ec2_can_freeze_hibernates():

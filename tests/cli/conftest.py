@@ -35,7 +35,7 @@ def prism(environ):
             input=input,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             env=environ | more,
         )
 
@@ -84,8 +84,8 @@ def typed(environ):
             except OSError:  # nobody holds the other end any more
                 return True
 
-        eventually(over, 30)
+        eventually(over, 120)
         os.close(ours)
-        return one.wait(10), screen.decode().replace("\r\n", "\n")
+        return one.wait(120), screen.decode().replace("\r\n", "\n")
 
     return run

@@ -33,9 +33,9 @@ HEAVY = {
     [
         (["--help"], {"argparse", "json", "prism.errors", "re", "socket", "typing"}),
         (["--version"], {"argparse", "importlib.metadata", "json", "re", "socket"}),
-        (["workspace", "list"], {"datetime", "prism.cli.progress", "prism.cli.starting"}),
+        (["workspace", "list"], {"datetime", "prism.cli.progress", "prism.cli.daemon_start"}),
         (["workspace", "--help"], {"prism.cli.workspaces"}),
-        (["stop", "mine", "--no-wait"], {"prism.cli.progress", "prism.cli.starting"}),
+        (["stop", "mine", "--no-wait"], {"prism.cli.progress", "prism.cli.daemon_start"}),
     ],
     ids=lambda it: " ".join(sorted(it)),
 )

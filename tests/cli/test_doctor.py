@@ -15,11 +15,11 @@ from contextlib import closing
 import pytest
 
 from prism import __version__
-from prism.cli.checks import aws, folder, machine, sandbox, service, variables
+from prism.cli.checks import aws, folder, machine, rounds, sandbox, service, variables
 from prism.cli.checks.rounds import AROUND, EVERYWHERE, HERE
-from prism.cli.checks.world import Ran, World, examined
-from prism.client.faults import DaemonUnreachable
-from prism.client.place import Place
+from prism.cli.checks.world import Ran, World, examined, ok
+from prism.client.address import DaemonAddress
+from prism.client.errors import DaemonUnreachable
 
 STATUS = {"status": "healthy", "version": __version__, "uptime": "5s", "places": []}
 ID = "local-0123456789abcdef0"
@@ -33,7 +33,7 @@ def world(home):
     def make(port="0", url="", **more):
         given = {"environ": {}, "platform": "linux", "which": lambda name: f"/usr/bin/{name}"}
         given["run"] = lambda *argv: Ran(0, "fine 1.0")
-        return World(place=Place(str(home), url, port=port), **given | more)
+        return World(place=DaemonAddress(str(home), url, port=port), **given | more)
 
     return make
 
@@ -118,13 +118,13 @@ def test_a_kernel_that_forbids_the_sandbox(world, tmp_path, file, text, fix):
 
 
 def test_the_real_bubblewrap_is_really_tried():
-    real = World(place=Place("/nowhere"), environ={})
+    real = World(place=DaemonAddress("/nowhere"), environ={})
     level, said = found(sandbox.bubblewrap, real)
     assert (level, "nor each other" in said) == ("ok", True), said
 
 
 def test_who_a_workspace_runs_as_is_really_tried_and_told(home):
-    real = World(place=Place(str(home)), environ={"PRISM_PIDS_MAX": "77"})
+    real = World(place=DaemonAddress(str(home)), environ={"PRISM_PIDS_MAX": "77"})
     level, said = found(sandbox.isolation, real)
     who = "each runs as a user of its own" if os.geteuid() == 0 else "they run as you"
     has_own = "a network of each one's own" in said
@@ -202,7 +202,7 @@ def test_an_id_that_somebody_has_already_is_named(world):
 def test_what_every_workspace_sees_is_named(world, home):
     (home / "state.db").touch()
     environ = {"AWS_CONFIG_FILE": "/etc/hosts", "PRISM_DATABASE_URL": f"sqlite:///{home}/state.db"}
-    real = World(place=Place(str(home)), environ=environ)
+    real = World(place=DaemonAddress(str(home)), environ=environ)
     level, said = found(sandbox.bubblewrap, real)
     assert level == "warning"
     assert said.startswith("workspaces can read /etc/hosts |"), said
@@ -332,8 +332,8 @@ def test_a_home_that_others_may_enter(world, home):
 def test_a_home_that_is_none(world, home, monkeypatch):
     file = home / "file"
     file.touch()
-    assert found(folder.home, World(place=Place(str(file)), environ={}))[0] == "broken"
-    to_come = World(place=Place(str(home / "a" / "b")), environ={})
+    assert found(folder.home, World(place=DaemonAddress(str(file)), environ={}))[0] == "broken"
+    to_come = World(place=DaemonAddress(str(home / "a" / "b")), environ={})
     assert found(folder.home, to_come)[0] == "ok"
     monkeypatch.setattr("os.access", lambda *_: False)
     assert "not yours to write to" in found(folder.home, to_come)[1]
@@ -511,7 +511,7 @@ def test_a_postgres_that_answers_or_is_none(world, says, level, said):
             pass_fds=[server.fileno()],
         )
         found_ = found(service.database, world(environ={"PRISM_DATABASE_URL": url}))
-        child.wait(10)
+        child.wait(120)
     assert (found_[0], said in found_[1], "secret" in found_[1]) == (level, True, False)
     gone = found(service.database, world(environ={"PRISM_DATABASE_URL": url}))
     assert (gone[0], f"no PostgreSQL at 127.0.0.1, port {number}" in gone[1]) == ("broken", True)
@@ -568,6 +568,16 @@ def test_a_settings_file_that_is_wrong(world, home, text, mode, level, said):
 def test_who_you_are(world, user, level):
     result = found(variables.who_you_are, world(environ={"PRISM_USER": user}))
     assert (result[0], "prism init --user" in result[1]) == (level, level != "ok")
+
+
+def test_who_you_are_to_a_daemon_elsewhere_is_what_that_says(world):
+    there = {"url": "https://prism.example.org", "environ": {"PRISM_USER": ""}}
+    one = world(**there, status=STATUS | {"user": "bob@example.org"})
+    assert found(variables.who_you_are, one) == (
+        "ok",
+        "bob@example.org, says the daemon at PRISM_URL | ",
+    )
+    assert found(variables.who_you_are, world(**there))[0] == "skipped"
 
 
 @pytest.fixture
@@ -695,3 +705,19 @@ def test_aws_is_not_asked_about_where_nobody_uses_it(world):
     ask = answers({"/daemon/aws": []})
     assert "nobody was asked" in found(aws.aws_access, world(status=asleep, ask=ask))[1]
     assert found(aws.aws_access, world())[0] == "skipped"
+
+
+def test_checks_run_beside_each_other_and_are_told_in_their_order(world, monkeypatch):
+    both = threading.Barrier(2, timeout=120)
+
+    def first(world):
+        both.wait()  # the second runs meanwhile, or this never ends
+        return ok("one")
+
+    def second(world):
+        both.wait()
+        return ok("two")
+
+    for name, checks in (("EVERYWHERE", (first, second)), ("HERE", ()), ("AROUND", ())):
+        monkeypatch.setattr(rounds, name, checks)
+    assert [it.said for it in rounds.rounds(world())] == ["one", "two"]

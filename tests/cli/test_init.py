@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from prism.cli.remembering import rewritten
+from prism.cli.env_file import rewritten
 from tests.cli.shown import launched, workspace
 from tests.client.scripted import problem
 
@@ -35,7 +35,7 @@ def posts(server):
 
 def test_nobody_to_ask_and_nothing_said(prism, ready, home):
     done = prism("init", **QUIET)
-    assert (done.returncode, "Nobody is there to answer" in done.stderr) == (1, True)
+    assert (done.returncode, "There is no terminal to ask on" in done.stderr) == (1, True)
     assert not (home / "env").exists()
 
 
@@ -68,7 +68,10 @@ def test_a_workspace_of_that_name_is_left_alone(prism, ready):
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["--user", "ada"], "ada is no mail address"), (["--port", "http"], "PRISM_PORT is 'http'")],
+    [
+        (["--user", "ada"], "ada is not a mail address"),
+        (["--port", "http"], "PRISM_PORT is 'http'"),
+    ],
 )
 def test_what_cannot_be_is_not_written(prism, ready, home, words, said):
     done = prism("init", *words, **QUIET | {"PRISM_PORT": ""})
@@ -81,7 +84,7 @@ def test_by_questions(typed, ready):
     keys = "ada\nada@example.org\nn\nn\n9\n2\ny\n1\nfirst\n"
     code, screen = typed("init", keys=keys, **QUIET)
     assert code == 0, screen
-    assert "ada is no mail address" in screen
+    assert "ada is not a mail address" in screen
     assert "There is no `9` here" in screen
     assert "Rocky" not in screen, "it does not run on this machine"
     order = {"name": "first", "template": "Data Science (pip)"}

@@ -167,14 +167,15 @@ def test_a_bar_never_wraps(typed, server):
 def test_a_launch_that_fails_says_why_and_how_to_go_on(prism, server):
     failure = {"code": "PACKAGE_NOT_FOUND", "message": "there is no package nmpy"}
     server.on(LAUNCH, (201, launched()))
-    server.on("GET /instances/mine", workspace(state="failed", failure=failure))
+    never = {"launch_progress": 40}
+    server.on("GET /instances/mine", workspace(state="failed", failure=failure, **never))
     done = prism("launch", "shell", "mine")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "error: mine is failed: there is no package nmpy\n"
         "  PACKAGE_NOT_FOUND\n"
-        "hint: Try again: `prism start mine`; give it up: `prism terminate mine`. It keeps the "
-        "template it was launched from: a corrected one needs a launch of its own\n"
+        "hint: Try again: `prism start mine`, with a corrected template `prism start mine "
+        "--template-again`; give it up: `prism terminate mine`\n"
     )
 
 
@@ -190,7 +191,7 @@ def test_ctrl_c_leaves_the_work_alone_and_says_so(begun, server):
     one = begun("launch", "shell", "mine")
     eventually(lambda: len(server.asked_for("GET /instances/mine")) > 1)
     one.send_signal(2)
-    assert one.wait(10) == 130
+    assert one.wait(120) == 130
     said = one.stderr.read()
     assert "mine goes on (launching)" in said
     assert "`prism show mine`" in said

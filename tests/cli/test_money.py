@@ -173,8 +173,8 @@ def test_the_last_day_of_a_budget_is_all_of_that_day_where_it_is(prism, server, 
     [
         (["--until", "31.12.2027"], "'31.12.2027' is no date or time"),
         (["--until", "0001-01-01T00:00+14:00"], "is no date or time"),
-        (["--from", "2027-01-01", "--time-zone", "Mars/North"], "'Mars/North' is no time zone"),
-        (["--from", "2027-01-01", "--time-zone", "../etc"], "'../etc' is no time zone"),
+        (["--from", "2027-01-01", "--time-zone", "Mars/North"], "'Mars/North' is not a time zone"),
+        (["--from", "2027-01-01", "--time-zone", "../etc"], "'../etc' is not a time zone"),
     ],
 )
 def test_what_is_no_date_is_said_before_anything_is_asked(prism, server, words, why):
@@ -213,6 +213,23 @@ def test_a_chart_of_letters(prism, server):
     assert done.stderr == "$7.50 more for compute than in the first half of the period\n"
     plain = prism("cost", "history", PYTHONUTF8="0", PYTHONIOENCODING="ascii").stdout
     assert plain.count("#") == 62
+
+
+def test_costs_by_user_are_a_table(prism, server):
+    group = {"percentage": 80.0, "hibernation_savings": 1.5, "instances": 3, "costs": [8.0, 2.0]}
+    groups = [
+        {"name": "ada@example.org", "cost": 10.0, "micros": 10_000_000, **group},
+        {"name": None, "cost": 2.5, "micros": 2_500_000, **group, "percentage": 20.0},
+    ]
+    server.on("GET /costs/history?granularity=daily&group_by=user", HISTORY | {"groups": groups})
+    head, *rows, total = prism("cost", "history", "--by", "user").stdout.splitlines()
+    assert head.split("  ")[0] == "USER"
+    assert [row.split() for row in rows] == [
+        ["ada@example.org", "$10.00", "████████░░", "80.0%", "$1.50", "3"],
+        ["(no", "user)", "$2.50", "██░░░░░░░░", "20.0%", "$1.50", "3"],
+    ]
+    assert total.split() == ["total", "$12.50"]
+    assert prism("cost", "history", "--by", "region").returncode == 2
 
 
 def test_an_export_into_a_file(prism, server, tmp_path):

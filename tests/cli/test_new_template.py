@@ -13,9 +13,9 @@ from prism.cli.new_template import content
 from prism.templates.model import Template
 from prism.templates.schema import PUBLISHED
 from prism.templates.service import TemplateService
-from prism.templates.store import Shelf, shelves
+from prism.templates.store import TemplateFolder, template_folders
 from tests.client.scripted import Scripted
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.waiting import eventually
 
 PLAIN = {"name": "Plain Shell", "slug": "plain-shell"}
@@ -56,7 +56,7 @@ def test_what_is_written_is_launched_as_it_is(lived):
     assert Path(unquote(urlsplit(where).path)).read_text() == PUBLISHED.read_text()
     assert lived.said("template", "info", "my-lab-1")["inherits"] == ["Plain Shell"]
     assert lived.cli("launch", 'My "Lab": #1', "x", "--no-wait").returncode == 0
-    eventually(lambda: lived.states() == ["running"], 60)
+    eventually(lambda: lived.states() == ["running"], 120)
     assert lived.client.workspaces.get("x").template == 'My "Lab": #1'
     lived.client.workspaces.terminate("x")
 
@@ -79,8 +79,8 @@ def test_parents_go_by_name_and_a_warning_is_told(lived):
         (["Plain shell"], "There is a template 'Plain Shell' already"),
         (["日本"], "'日本' has no short name"),
         (["x", "--slug", "X y"], "'X y' is no short name"),
-        (["a/b"], "cannot be the name of a template"),
-        (["a\nb"], "cannot be the name of a template"),
+        (["a/b"], "A template cannot have that name"),
+        (["a\nb"], "A template cannot have that name"),
         (["x", "--inherits", "jupyterlap"], "did you mean 'jupyterlab'?"),
         (["Validate"], "slug: 'validate' is reserved"),
         (["x", "--output", "/proc/x/y.yml"], "Cannot write /proc/x/y.yml"),
@@ -145,7 +145,7 @@ def test_the_shelf_is_made_for_its_owner_alone(prism, server, home):
 def test_every_field_that_waits_is_right_once_it_is_wanted(tmp_path):
     text = re.sub(r"(?m)^#(?=\S|  )", "", content("Lab", None, ["Plain Shell"]))
     (tmp_path / "lab.yml").write_text(text)
-    service = TemplateService([*shelves(), Shelf(tmp_path)])
+    service = TemplateService([*template_folders(), TemplateFolder(tmp_path)])
     [judged] = [it for it in service.validate().validation_results if it.template == "Lab"]
     assert (judged.status, judged.issues) == ("valid", ())
     wanted = {"size", "packages", "parameters", "environment", "post_install", "services"}

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from prism.cli.roster import read
-from prism.cli.words import Usage
+from prism.cli.parser import UsageError
+from prism.cli.people_csv import read
 from tests.cli.shown import workspace
 from tests.client.scripted import http
 
@@ -266,7 +266,7 @@ def test_a_roster(lines, found):
 
 @pytest.mark.parametrize("lines", [[], ["name", "Ada"], [" , "]])
 def test_what_is_no_roster(lines):
-    with pytest.raises(Usage):
+    with pytest.raises(UsageError):
         read(lines)
 
 

@@ -77,7 +77,7 @@ def test_a_reader_who_leaves_early_is_no_error(server, environ, begun):
     one = begun("profile", "list", "--json")
     one.stdout.readline()
     one.stdout.close()
-    assert one.wait(10) == 0
+    assert one.wait(120) == 0
     assert one.stderr.read() == ""
 
 

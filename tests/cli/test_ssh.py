@@ -11,8 +11,9 @@ import sys
 import psutil
 import pytest
 
+from prism.cli.cp import RENAME
 from tests.client.scripted import problem
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.waiting import eventually
 
 CONNECT = "GET /instances/mine/connect"
@@ -174,7 +175,7 @@ def lived(tmp_path_factory):
     try:
         with home.living():
             home.client.workspaces.launch("Plain Shell", "mine")
-            eventually(lambda: home.states() == ["running"], 60)
+            eventually(lambda: home.states() == ["running"], 120)
             yield home
     finally:
         home.clear()
@@ -185,7 +186,7 @@ def ran(home, *words, **how):
     argv = ["prism", *map(str, words)]
     path = {"PATH": f"{BIN}:{REAL}"}
     environ = home.environ | path | how.pop("environ", {})
-    return subprocess.run(argv, env=environ, capture_output=True, timeout=60, **how)
+    return subprocess.run(argv, env=environ, capture_output=True, timeout=120, **how)
 
 
 def test_a_program_has_all_bytes_and_its_exit_code(lived):
@@ -199,13 +200,27 @@ def test_a_program_has_all_bytes_and_its_exit_code(lived):
     assert ran(lived, "ssh", "mine", "--", "cd / && pwd").stdout == b"/\n"
 
 
-@pytest.mark.parametrize("by", ["rsync", "scp"])
-def test_folders_go_there_and_back_as_cp_would_copy_them(lived, tmp_path, by):
+def played(folder, name, *lines):
+    """A folder with one program, which is a script of these lines."""
+    folder.mkdir()
+    (folder / name).write_text("\n".join(("#!/bin/sh", *lines, "")))
+    (folder / name).chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def without_rsync(tmp_path):
+    """The environment of a computer that has `ssh` and `scp` only."""
     bare = tmp_path / "bare"
     bare.mkdir()
     for program in ("ssh", "scp"):
         (bare / program).symlink_to(f"/usr/bin/{program}")
-    environ = {"PATH": f"{bare}:{BIN}"} if by == "scp" else {}
+    return {"PATH": f"{bare}:{BIN}"}
+
+
+@pytest.mark.parametrize("by", ["rsync", "scp"])
+def test_folders_go_there_and_back_as_cp_would_copy_them(lived, tmp_path, without_rsync, by):
+    environ = without_rsync if by == "scp" else {}
     name = "it's a; $(name) ü*"
     (tmp_path / "tree" / "sub").mkdir(parents=True)
     (tmp_path / "tree" / "sub" / name).write_bytes(os.urandom(100_000))
@@ -240,6 +255,31 @@ def test_folders_go_there_and_back_as_cp_would_copy_them(lived, tmp_path, by):
     for path in (f"data-{by}/f", "one", f"~root/{by}"):
         assert (there / path).read_text() == by
     assert not (there / "~").exists()
+
+
+@pytest.mark.parametrize("way", ["in", "out"])
+def test_a_copy_without_rsync_says_what_it_does_not_keep(lived, tmp_path, without_rsync, way):
+    """Where the bytes are kept and the rest is not, no one may take it for a whole copy."""
+    tree, words = tmp_path / "kept", (b"hard links", b"holes", b"extended attributes")
+    tree.mkdir()
+    (tree / "one").write_text("x")
+    os.link(tree / "one", tree / "other")
+    [home] = lived.folder.glob("workspaces/*/home")
+    there = home / f"kept-{way}"
+    if way == "out":
+        assert ran(lived, "cp", tree, f"mine:{there.name}").returncode == 0
+        ends, got = (f"mine:{there.name}", tmp_path / "back"), tmp_path / "back"
+    else:
+        ends, got = (tree, f"mine:{there.name}"), there
+    for more in ((), ("--json",)):
+        done = ran(lived, "cp", *ends, *more, environ=without_rsync)
+        assert done.returncode == 0, done.stderr
+        assert [it in done.stderr for it in words] == [True] * 3, done.stderr
+        assert b"not kept" in done.stderr
+    got = got / there.name if way == "out" and (got / there.name).exists() else got
+    assert (got / "one").read_text() == (got / "other").read_text() == "x"
+    assert (got / "one").stat().st_ino != (got / "other").stat().st_ino
+    assert ran(lived, "cp", *ends).stderr == b"", "with rsync there is nothing to say"
 
 
 def content(folder):
@@ -291,22 +331,176 @@ def test_links_holes_and_attributes_come_along(lived, tmp_path):
 
 
 def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(lived, tmp_path):
-    (tmp_path / "long").write_bytes(os.urandom(1 << 20) * 150)
+    (tmp_path / "long").write_bytes(os.urandom(1 << 20) * 50)
     [there] = lived.folder.glob("workspaces/*/home")
+    slow = played(
+        tmp_path / "slow",
+        "rsync",
+        '[ "$1" = --version ] && exec /usr/bin/rsync --version',
+        'exec /usr/bin/rsync --bwlimit=100 "$@"',  # KiB a second: it cannot be faster than the cut
+    )
     argv = [f"{BIN}/prism", "cp", tmp_path / "long", "mine:long"]
-    environ = {**os.environ, "PRISM_HOME": str(lived.folder), "PRISM_PORT": "0"}
+    environ = {**lived.environ, "PATH": f"{slow}:{BIN}:{REAL}"}
     with subprocess.Popen(argv, env=environ, stderr=subprocess.DEVNULL) as cut:
-        eventually(lambda: [*there.glob(".long.*")] or cut.poll() is not None, 60)
+        eventually(lambda: [*there.glob(".long.*")] or cut.poll() is not None, 120)
         cut.terminate()
-    whole = cut.returncode == 0  # it was faster
-    eventually(lambda: not [*there.glob(".long.*")], 30)
-    assert whole or not (there / "long").exists()
+    assert cut.returncode == 1, "it was cut"
+    eventually(lambda: not [*there.glob(".long.*")], 120)
+    assert not (there / "long").exists()
     assert ran(lived, "cp", tmp_path / "long", "mine:long").returncode == 0
     with open(there / "long", "rb") as one, open(tmp_path / "long", "rb") as other:
         assert (
             hashlib.file_digest(one, "md5").digest() == hashlib.file_digest(other, "md5").digest()
         )
     assert not (there / ".rsync-partial").exists()
+
+
+@pytest.mark.parametrize("way", ["in", "out"])
+def test_without_rsync_a_file_that_is_cut_short_is_not_seen_under_its_name(
+    lived, tmp_path, without_rsync, way
+):
+    """Nor is what was there before lost, nor a part left behind."""
+    [there] = lived.folder.glob("workspaces/*/home")
+    whole, old = os.urandom(1 << 20) * 50, b"what was there before"
+    here, name = tmp_path / "here", f"cut-{way}"
+    source, target = (here, there / name) if way == "in" else (there / name, here)
+    ends = (here, f"mine:{name}") if way == "in" else (f"mine:{name}", here)
+    source.write_bytes(whole)
+    target.write_bytes(old)
+    # Kbit a second: it cannot be faster than the cut.
+    slow = played(tmp_path / "slow", "scp", 'exec /usr/bin/scp -l 800 "$@"')
+    argv = [f"{BIN}/prism", "cp", *ends]
+    environ = {**lived.environ, "PATH": f"{slow}:{without_rsync['PATH']}"}
+    with subprocess.Popen(argv, env=environ, stderr=subprocess.PIPE, text=True) as cut:
+        grows = lambda: any(  # noqa: E731
+            it.stat().st_size for it in target.parent.glob(f"{target.name}?*")
+        )
+        eventually(lambda: grows() or cut.poll() is not None, 60, (FileNotFoundError,))
+        cut.terminate()
+        errors = cut.stderr.read()
+    assert cut.returncode == 1, "it was cut"
+    assert "nothing has changed under its name" in errors
+    assert target.read_bytes() == old
+    eventually(lambda: [*target.parent.glob(f"{target.name}?*")] == [], 120)
+    assert ran(lived, "cp", *ends, environ=without_rsync).returncode == 0
+    assert target.read_bytes() == whole
+    assert [*target.parent.glob(f"{target.name}?*")] == []
+
+
+@pytest.fixture(params=["in", "out"])
+def one_file(request, lived, tmp_path):
+    """A file to copy into a workspace or out of it: the words for `cp`, and the folder there."""
+    [there] = lived.folder.glob("workspaces/*/home")
+    name = tmp_path.name
+    here, there = tmp_path / "here", there / name
+    here.mkdir()
+    there.mkdir()
+    source, target = (here, there) if request.param == "in" else (there, here)
+    (source / "one").write_text("new")
+    ends = (here / "one", f"mine:{name}") if request.param == "in" else (f"mine:{name}/one", here)
+    return ends, target
+
+
+@pytest.mark.parametrize("by", ["rsync", "scp"])
+def test_a_file_is_not_copied_over_a_folder(lived, one_file, without_rsync, by):
+    ends, target = one_file
+    (target / "one").mkdir()
+    done = ran(lived, "cp", *ends, environ=without_rsync if by == "scp" else {})
+    assert done.returncode == 1
+    assert b"error: Nothing was copied" in done.stderr
+    assert b"one is a folder" in done.stderr
+    assert [*target.rglob("*")] == [target / "one"]
+
+
+@pytest.mark.parametrize("by", ["rsync", "scp"])
+def test_nor_into_a_file(lived, one_file, without_rsync, by):
+    ends, target = one_file
+    (target / "file").write_text("mine")
+    place = f"{ends[1]}/file/one"
+    done = ran(lived, "cp", ends[0], place, environ=without_rsync if by == "scp" else {})
+    assert done.returncode == 1
+    assert b"error: Nothing was copied" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert [*target.rglob("*")] == [target / "file"]
+
+
+def test_nor_over_one_that_appears_meanwhile(lived, one_file, tmp_path, without_rsync):
+    ends, target = one_file
+    copy = ('/usr/bin/scp "$@" || exit', f"/bin/mkdir '{target}/one'")
+    path = played(tmp_path / "played", "scp", *copy)
+    done = ran(lived, "cp", *ends, environ={"PATH": f"{path}:{without_rsync['PATH']}"})
+    assert done.returncode == 1
+    assert b"error: Nothing was copied" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert [*target.rglob("*")] == [target / "one"], "no draft stays"
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_the_draft_gets_its_name_whether_mv_has_its_t_or_not(tmp_path, knows):
+    (tmp_path / "draft").write_text("new")
+    (tmp_path / "place").write_text("old")
+    (tmp_path / "folder").mkdir()
+    without = ('case "$*" in *--help*) exit 1;; *-T*) exit 1;; esac', 'exec /bin/mv "$@"')
+    path = REAL if knows else f"{played(tmp_path / 'bin', 'mv', *without)}:{REAL}"
+
+    def rename(place):
+        script = RENAME.format(draft="draft", place=place)
+        how = {"cwd": tmp_path, "env": {"PATH": path}, "capture_output": True}
+        return subprocess.run(["sh"], input=script.encode(), check=False, **how)
+
+    assert (rename("folder").returncode, [*(tmp_path / "folder").iterdir()]) == (1, [])
+    done = rename("place")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "place").read_text() == "new"
+    assert not (tmp_path / "draft").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+def test_what_is_named_like_a_draft_stays_as_it_is(lived, one_file, tmp_path, without_rsync, kind):
+    ends, target = one_file
+    own, victim = target / "one.prism-part", tmp_path / "victim"
+    victim.write_text("mine")
+    if kind == "folder":
+        own.mkdir()
+    elif kind == "file":
+        own.write_text("mine")
+    else:
+        own.symlink_to(victim)
+    done = ran(lived, "cp", *ends, environ=without_rsync)
+    assert done.returncode == 0, done.stderr
+    assert (target / "one").read_text() == "new"
+    assert own.is_dir() if kind == "folder" else own.read_text() == "mine"
+    assert (own.is_symlink(), victim.read_text()) == (kind == "link", "mine")
+    assert len([*target.rglob("*")]) == 2
+
+
+def test_two_copies_to_one_place_do_not_meet(lived, one_file, tmp_path, without_rsync):
+    """The first one ends last; each gives the place a whole file."""
+    ends, target = one_file
+    first, go = tmp_path / "first", tmp_path / "go"
+    path = played(
+        tmp_path / "played",
+        "scp",
+        '/usr/bin/scp "$@" || exit',
+        f"/bin/mkdir '{first}' 2>/dev/null || exit 0",
+        f"until [ -e '{go}' ]; do /bin/sleep 0.05; done",
+    )
+    environ = {"PATH": f"{path}:{without_rsync['PATH']}"}
+    argv = [f"{BIN}/prism", "cp", *ends]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, env=lived.environ | environ, stderr=pipe, text=True) as one:
+        try:
+            eventually(lambda: first.exists() or one.poll() is not None, 120)
+            assert not (target / "one").exists()
+            assert ran(lived, "cp", *ends, environ=environ).returncode == 0
+            assert (target / "one").read_text() == "new"
+            (target / "one").write_text("between")
+        finally:
+            go.touch()
+        errors = one.stderr.read()
+    assert one.returncode == 0, errors
+    assert (target / "one").read_text() == "new"
+    assert [*target.rglob("*")] == [target / "one"]
 
 
 @pytest.mark.parametrize("more", [(), ("--json",)])
@@ -336,7 +530,7 @@ def test_plain_openssh_finds_it(lived, tmp_path):
     done = ran(lived, "ssh-config", "--write", "--yes", environ={"HOME": str(tmp_path)})
     assert done.returncode == 0, done.stderr
     argv = ["ssh", "-F", tmp_path / ".ssh" / "config", "mine.prism", "echo in; exit 3"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (3, "in\n", "")
 
 

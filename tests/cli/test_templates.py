@@ -70,3 +70,11 @@ def test_the_package_index_is_asked_when_that_is_wanted(prism, server):
     done = prism("template", "validate", "--packages", "--json")
     assert json.loads(done.stdout) == found
     assert "Asking" not in done.stderr
+
+
+def test_the_yaml_of_a_template_is_printed_as_it_is(prism, server):
+    yaml = "name: C++ (x)\n# a comment stays\ndescription: |\n  two\n  lines\n"
+    shown = {"name": "C++ (x)", "file": "/t/c.yml", "source": "user", "yaml": yaml}
+    server.on("GET /templates/C%2B%2B%20%28x%29/yaml", shown)
+    assert prism("template", "info", "C++ (x)", "--yaml").stdout == yaml
+    assert json.loads(prism("template", "info", "C++ (x)", "--yaml", "--json").stdout) == shown

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from prism.cli import tunnel
-from prism.cli.tunnel import Lead
+from prism.cli.tunnel import PortForward
 from tests.client.scripted import problem
 from tests.waiting import eventually
 
@@ -52,7 +52,7 @@ def program(word):
         }
         yield way | {"target": target}
         door.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        thread.join(120)
 
 
 def said(port):
@@ -123,14 +123,14 @@ def asked(lead, times):
 def test_an_answer_holds_for_a_while(server, wire, monkeypatch, fresh, requests):
     monkeypatch.setattr(tunnel, "FRESH", fresh)
     server.on(f"GET {PORT}", [SEVEN])
-    assert asked(Lead(wire, "mine", 8888), 20) == {("127.0.0.1", 7)}
+    assert asked(PortForward(wire, "mine", 8888), 20) == {("127.0.0.1", 7)}
     assert len(server.asked) == requests
 
 
 def test_a_refusal_does_not_hold_and_is_told_once(server, wire, monkeypatch, capsys):
     monkeypatch.setattr(tunnel, "FRESH", 3600)
     server.on(f"GET {PORT}", problem(503, "PORT_SILENT", "mine does not answer there"))
-    assert asked(Lead(wire, "mine", 8888), 20) == {None}
+    assert asked(PortForward(wire, "mine", 8888), 20) == {None}
     assert len(server.asked) == 2
     assert capsys.readouterr().err == "error: mine does not answer there\n"
 
@@ -138,7 +138,7 @@ def test_a_refusal_does_not_hold_and_is_told_once(server, wire, monkeypatch, cap
 def test_after_an_answer_that_makes_no_sense_it_asks_again(server, wire, monkeypatch):
     monkeypatch.setattr(tunnel, "FRESH", 3600)
     server.on(f"GET {PORT}", [])
-    lead = Lead(wire, "mine", 8888)
+    lead = PortForward(wire, "mine", 8888)
 
     async def ask():
         with pytest.raises(ValueError, match="not enough values"):

@@ -1,5 +1,6 @@
 """What `prism uninstall` refuses, and what it would do."""
 
+import json
 import os
 import subprocess
 
@@ -30,6 +31,26 @@ def test_a_dry_run_changes_nothing(prism, known, home):
     assert "would stop the workspaces in the cloud: far" in done.stdout
     assert {it.method for it in known.asked} == {"GET"}
     assert sorted(os.listdir(home)) == before
+
+
+def test_a_dry_run_starts_no_daemon_where_none_runs(prism, home, environ, tmp_path):
+    """It says what the folders of the workspaces say, and that the daemon has to be asked."""
+    environ["HOME"] = str(tmp_path)
+    (home / "daemon.lock").touch()
+    for number, (name, phase) in enumerate((("up", "on"), ("down", "off"), ("old", "gone"))):
+        folder = home / "workspaces" / f"local-{number:017x}"
+        folder.mkdir(parents=True)
+        (folder / "order.json").write_text(json.dumps({"key": "ws", "name": name}))
+        (folder / "seen.json").write_text(json.dumps({"phase": phase}))
+    before = sorted(home.rglob("*"))
+    for data, refuses in (("keep", False), ("delete", True)):
+        done = prism("uninstall", "--dry-run", "--data", data)
+        assert done.returncode == 0, done.stderr
+        assert "would start the daemon" in done.stdout
+        assert "would stop the workspaces of this computer: up\n" in done.stdout
+        assert "2 workspaces here\n" in done.stdout
+        assert ("would refuse to go on if machines" in done.stdout) is refuses
+    assert sorted(home.rglob("*")) == before, "a daemon would have left its files"
 
 
 def test_data_that_alone_knows_machines_in_the_cloud_is_not_deleted(prism, known):
@@ -70,6 +91,14 @@ def test_data_is_not_deleted_with_what_prism_did_not_put_there(prism, local, hom
     assert sorted(os.listdir(home)) == before
     assert (other / "kept").read_text() == "mine"
     assert {it.method for it in local.asked} == {"GET"}
+
+
+def test_what_a_killed_restore_has_left_is_no_obstacle(prism, local, home):
+    (home / "state.db.restore-a1_b2c3d").mkdir()
+    (home / "state.db.restore-a1_b2c3d" / "state.db").touch()
+    done = prism("uninstall", "--data", "delete", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert f"would DESTROY {home}" in done.stdout
 
 
 MOUNTED = ("unshare", "-rm", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"')

@@ -46,6 +46,24 @@ def test_a_failed_one_says_first_why_and_what_to_do(prism, server, code, what_to
     assert second.removeprefix("what to do").strip() == what_to_do
 
 
+def test_one_that_was_never_ready_says_how_a_corrected_template_reaches_it(prism, server):
+    failure = {"code": "POST_INSTALL_FAILED", "message": "`moo` ended with exit code 127"}
+    never = workspace(state="failed", failure=failure, launch_progress=40)
+    server.on("GET /instances/mine", never)
+    assert "`prism start mine --template-again`" in prism("show", "mine").stdout
+    server.on("GET /instances/mine", never | {"launch_progress": 100})
+    assert "--template-again" not in prism("show", "mine").stdout
+
+
+def test_start_can_read_the_template_again(prism, server):
+    server.on("POST /instances/mine/start", changed("failed", "starting"))
+    server.on("GET /instances/mine", workspace())
+    assert prism("start", "mine", "--template-again").returncode == 0
+    assert prism("start", "mine").returncode == 0
+    first, second = server.asked_for("POST /instances/mine/start")
+    assert (first.body, second.body) == ({"template_again": True}, None)
+
+
 def test_one_that_sleeps_says_since_when_and_how_long_it_may(prism, server):
     server.on("GET /instances/mine", workspace(state="hibernated"))
     slept = {"hibernation_time": "2026-01-01T00:00:00Z", "hibernation_duration": "4h 30m"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prism.client.place import Place
+from prism.client.address import DaemonAddress
 from prism.client.wire import Wire
 from tests.client.scripted import Scripted
 
@@ -28,4 +28,4 @@ def server(home):
 
 @pytest.fixture
 def wire(home, server):
-    return Wire(Place(str(home)), timeout=5)
+    return Wire(DaemonAddress(str(home)), timeout=120)

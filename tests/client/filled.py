@@ -1,4 +1,4 @@
-"""A wire struct as JSON with only what a test cares for; rooms may add fields meanwhile."""
+"""A wire struct as JSON with only what a test cares for; packages may add fields meanwhile."""
 
 import msgspec
 from msgspec.inspect import CollectionType, StructType, UnionType, type_info

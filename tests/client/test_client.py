@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from prism.client import Client
-from prism.client.daemon import Farewell, PlaceSeen, Status
-from prism.client.typed import AnswerNotUnderstood
+from prism.client.daemon import PlaceSeen, ShutdownAnswer, Status
+from prism.client.decoding import AnswerNotUnderstood
 from prism.client.waiting import WorkspaceFailed
 from prism.daemon import api as daemon
 from prism.profiles.model import ProfileShown
@@ -28,7 +28,7 @@ LAUNCHED = filled(
 
 @pytest.fixture
 def prism(home, server):
-    with Client(home=str(home), timeout=5) as client:
+    with Client(home=str(home), timeout=120) as client:
         yield client
 
 
@@ -64,6 +64,14 @@ def test_verbs_take_names_with_anything_in_them(prism, server, verb):
     server.on(f"POST /instances/a%2Fb/{verb}", answer)
     changed = getattr(prism.workspaces, verb)("a/b")
     assert (changed.new_state, changed.message) == (State.STOPPING, msgspec.UNSET)
+
+
+def test_a_start_reads_the_template_again_where_that_is_asked_for(prism, server):
+    answer = {"name": "mine", "previous_state": "failed", "new_state": "starting"}
+    server.on("POST /instances/mine/start", answer)
+    prism.workspaces.start("mine", template_again=True)
+    prism.workspaces.start("mine")
+    assert [it.body for it in server.asked] == [{"template_again": True}, None]
 
 
 def test_terminating_is_confirmed_and_extending_answers_nothing(prism, server):
@@ -123,7 +131,7 @@ def test_the_daemon_about_itself_in_the_daemons_own_shapes(prism, server):
     for ours, theirs in (
         (Status, daemon.DaemonStatus),
         (PlaceSeen, daemon.PlaceSeen),
-        (Farewell, daemon.Farewell),
+        (ShutdownAnswer, daemon.ShutdownAnswer),
     ):
         assert ours.__struct_fields__ == theirs.__struct_fields__
     server.on("POST /daemon/shutdown", example("/daemon/shutdown"))
@@ -179,5 +187,6 @@ def test_the_package_index_is_asked_for_templates_when_that_is_wanted(prism, ser
 
 
 def test_a_patient_wire_waits_longer_for_the_same_daemon(wire):
-    assert (wire.patient().timeout > 60 * 20, wire.timeout) == (True, 5)
+    before = wire.timeout
+    assert (wire.patient().timeout > 60 * 20, wire.timeout) == (True, before)
     assert (wire.patient().place, type(wire.patient())) == (wire.place, type(wire))

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from prism.client.faults import DaemonUnreachable
+from prism.client.errors import DaemonUnreachable
 from prism.client.stream import events, messages
 from prism.errors import Denied
 from tests.client.scripted import problem
@@ -55,7 +55,7 @@ def test_an_event_is_told_when_it_comes_not_when_the_stream_ends(wire, server):
         chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         first = block(1)
         connection.sendall(chunks + f"{len(first):x}\r\n".encode() + first + b"\r\n")
-        go_on.wait(10)
+        go_on.wait(120)
 
     server.on("GET /events", slowly)
     reader = events(wire)

@@ -3,7 +3,7 @@
 import pytest
 
 from prism.client import waiting
-from prism.client.faults import DaemonUnreachable
+from prism.client.errors import DaemonUnreachable
 from prism.client.waiting import StillUnderWay, WorkspaceFailed, follow
 from prism.errors import NotFound
 from tests.client.scripted import problem

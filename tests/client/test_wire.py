@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from prism.client.faults import DaemonUnreachable
-from prism.client.place import Place
+from prism.client.address import DaemonAddress
+from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire, query, quoted
 from prism.errors import Conflict, Denied, Invalid, NotFound, Problem, Unavailable
 from prism.workspaces.model import WorkspaceNotFound
@@ -29,7 +29,7 @@ def test_a_request_as_it_travels(wire, server):
 
 def test_a_token_travels_as_bearer_and_a_body_only_where_there_is_one(home, server):
     server.on("GET /profiles", []).on("POST /daemon/shutdown", {})
-    wire = Wire(Place(str(home), token="secret"))
+    wire = Wire(DaemonAddress(str(home), token="secret"))
     wire.ask("GET", "/profiles")
     wire.ask("POST", "/daemon/shutdown")
     get, post = server.asked
@@ -84,23 +84,23 @@ def test_what_is_cut_or_not_http_is_no_answer(wire, server, answer):
 
 def test_a_daemon_that_is_silent_is_given_up(home, server):
     let_go = threading.Event()
-    server.on("GET /x", lambda *_: let_go.wait(10) and None)
+    server.on("GET /x", lambda *_: let_go.wait(120) and None)
     with pytest.raises(DaemonUnreachable, match="did not answer in time"):
-        Wire(Place(str(home)), timeout=0.05).ask("GET", "/x")
+        Wire(DaemonAddress(str(home)), timeout=0.05).ask("GET", "/x")
     let_go.set()
 
 
 def test_nobody_there_says_how_to_start_one(home):
     with pytest.raises(DaemonUnreachable) as there:
-        Wire(Place(str(home))).ask("GET", "/x")
+        Wire(DaemonAddress(str(home))).ask("GET", "/x")
     assert there.value.remediation == "Start it: `prism daemon start`"
     assert str(home) in there.value.message
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(home / "prism.sock"))
     with pytest.raises(DaemonUnreachable):
-        Wire(Place(str(home))).ask("GET", "/x")
+        Wire(DaemonAddress(str(home))).ask("GET", "/x")
     with pytest.raises(DaemonUnreachable, match="No daemon at http://127") as there:
-        Wire(Place(str(home), "http://127.0.0.1:1")).ask("GET", "/x")
+        Wire(DaemonAddress(str(home), "http://127.0.0.1:1")).ask("GET", "/x")
     assert "PRISM_URL" in there.value.remediation
 
 
@@ -109,13 +109,13 @@ def test_nobody_there_says_how_to_start_one(home):
 )
 def test_an_address_that_is_none(home, url):
     with pytest.raises(DaemonUnreachable, match="PRISM_URL"):
-        Wire(Place(str(home), url))
+        Wire(DaemonAddress(str(home), url))
 
 
 def test_over_tcp_with_a_path_of_its_own(home):
     server = Scripted.on_port().on("GET /prism/api/v1/x", {"a": 1})
     try:
-        wire = Wire(Place(str(home), f"{server.url}/prism/"))
+        wire = Wire(DaemonAddress(str(home), f"{server.url}/prism/"))
         assert wire.ask("GET", "/x") == {"a": 1}
         assert server.asked[0].headers["host"] == server.url.removeprefix("http://")
     finally:
@@ -144,12 +144,12 @@ def test_over_tls_only_to_whom_we_trust(home, monkeypatch):
 
     thread = threading.Thread(target=serve_until_trusted)
     thread.start()
-    wire = Wire(Place(str(home), f"https://localhost:{door.getsockname()[1]}"))
+    wire = Wire(DaemonAddress(str(home), f"https://localhost:{door.getsockname()[1]}"))
     with pytest.raises(DaemonUnreachable, match="No daemon"):
         wire.ask("GET", "/x")
     monkeypatch.setenv("SSL_CERT_FILE", str(cert))
     assert wire.ask("GET", "/x") == {"a": 1}
-    thread.join(5)
+    thread.join(120)
     door.close()
 
 

@@ -12,7 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.conftest import free_port
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.waiting import eventually
 
 UPSTREAM = Path(__file__).with_name("upstream.py")
@@ -39,7 +39,7 @@ class Site:
         self.home = home
         self.port = json.loads((home.folder / "daemon.lock").read_text())["port"]
         self.base = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.base, timeout=60, headers={"user-agent": "test"})
+        self.http = httpx.Client(base_url=self.base, timeout=120, headers={"user-agent": "test"})
 
     def host(self, label):
         """The name of a workspace's origin."""
@@ -93,7 +93,7 @@ def served(folder, **more):
             for name, template in {"mine": "Served", **more}.items():
                 home.client.workspaces.launch(template, name)
             wanted = ["running"] * (1 + len(more))
-            eventually(lambda: home.states() == wanted, 60)
+            eventually(lambda: home.states() == wanted, 120)
             for name in ("mine", *more):  # they are there for the whole run, however long
                 home.client.idle.keep_awake(name, 1440)
             site = Site(home)

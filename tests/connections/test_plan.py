@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prism.connections.model import Asked, InvalidPort
+from prism.connections.model import InvalidPort, PortRequest
 from prism.connections.plan import asked, label, only_port, origin, port_of
 
 WORDS = st.text("abcxyz019", min_size=1, max_size=8)
@@ -13,7 +13,7 @@ NAMES = st.lists(WORDS, min_size=1, max_size=5).map("-".join)
 
 @given(NAMES, st.none() | st.integers(1, 65535), st.booleans())
 def test_a_label_says_what_was_meant(name, port, tls):
-    it = Asked(name, port, tls=tls and port is not None)
+    it = PortRequest(name, port, tls=tls and port is not None)
     assert asked(label(it)) == it
     assert len(label(it)) <= 63, "it is one word of a host name"
 
@@ -51,10 +51,10 @@ def test_a_label_with_a_port_that_is_none(word):
 
 @pytest.mark.parametrize("word", ["mine", "a--b", "tls--mine", "x80--mine", "--mine", "tls-x--m"])
 def test_other_labels_are_names(word):
-    assert asked(word) == Asked(word)
+    assert asked(word) == PortRequest(word)
 
 
 def test_origins():
-    assert origin(Asked("mine"), ":8947") == "http://mine.localhost:8947"
-    assert origin(Asked("mine", 80), "") == "http://80--mine.localhost"
-    assert origin(Asked("mine", 8443, tls=True), ":1") == "http://tls-8443--mine.localhost:1"
+    assert origin(PortRequest("mine"), ":8947") == "http://mine.localhost:8947"
+    assert origin(PortRequest("mine", 80), "") == "http://80--mine.localhost"
+    assert origin(PortRequest("mine", 8443, tls=True), ":1") == "http://tls-8443--mine.localhost:1"

@@ -114,7 +114,7 @@ def test_a_slow_reader_holds_the_service_back(site):
             return len(seen) > 3 and len(set(seen[-3:])) == 1
 
         eventually(stands)
-        assert seen[-1] < 50 * MIB, "it waits for us"
+        assert seen[-1] < 120 * MIB, "it waits for us"
 
 
 def test_a_slow_service_holds_the_sender_back(site):
@@ -137,9 +137,9 @@ def test_a_slow_service_holds_the_sender_back(site):
         return seen[-1] > 0 and len(seen) > 20 and len(set(seen[-20:])) == 1
 
     eventually(stands)
-    assert seen[-1] < 60 * MIB
+    assert seen[-1] < 120 * MIB, "what sockets and their peers keep, not all of it"
     site.counts()  # and on
-    thread.join(60)
+    thread.join(120)
     assert answers[0]["size"] == 200 * MIB
 
 

@@ -16,8 +16,8 @@ from websockets.sync.client import connect
 
 from prism.connections.terminal import Size
 from prism.connections.terminal_sessions import ShellSessions
-from prism.kit.door import door
-from prism.kit.takeover import WebSockets
+from prism.kit.http_protocol import door
+from prism.kit.websocket_upgrade import WebSockets
 from prism.workspaces.ports import Access
 from tests.conftest import free_port
 from tests.doubles.memory import MemoryCompute
@@ -111,10 +111,10 @@ def shells(tmp_path):
     stop = asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
-    assert started.wait(10)
+    assert started.wait(120)
     yield shells
     loop.call_soon_threadsafe(stop.set)
-    thread.join(10)
+    thread.join(120)
     loop.close()
 
 
@@ -124,15 +124,15 @@ def url(tmp_path):
 
 
 @pytest.fixture
-def at(house, http, cloud, clock, shells):
+def at(daemon, http, cloud, clock, shells):
     """Where the daemon's terminal of the running workspace `mine` is."""
     assert http.launch().status_code == 201
     for _ in range(5):
         clock.advance(seconds=timedelta(minutes=1).total_seconds())
-        house.settle()
+        daemon.settle()
     assert http.state() == "running"
     cloud.ways = shells.access
-    with serving(house.app, house.rooms.shells) as port:
+    with serving(daemon.app, daemon.wiring.shells) as port:
         yield f"ws://127.0.0.1:{port}/ssh-proxy/mine"
 
 
@@ -164,7 +164,7 @@ def serving(app, shells):
         yield port
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(120)
 
 
 @contextmanager
@@ -178,7 +178,7 @@ def heard(one, end):
     """What it shows, up to these bytes."""
     shown = b""
     while end not in shown:
-        shown += one.recv(timeout=10)
+        shown += one.recv(timeout=120)
     return shown
 
 
@@ -194,9 +194,9 @@ def test_what_is_typed_is_shown_and_its_size_follows(at, shells):
 def test_how_it_ended_is_told(at, status):
     with opened(at) as one:
         one.send(f"exit {status}\n".encode())
-        assert json.loads(one.recv(timeout=10)) == {"type": "exit", "status": status}
+        assert json.loads(one.recv(timeout=120)) == {"type": "exit", "status": status}
         with pytest.raises(ConnectionClosed) as closed:
-            one.recv(timeout=10)
+            one.recv(timeout=120)
     assert closed.value.rcvd.code == 1000
 
 
@@ -261,7 +261,7 @@ SESSION = "a1b2c3d4e5f6a7b8"
 
 def attached(one):
     """What the daemon says first to a browser with a session."""
-    said = json.loads(one.recv(timeout=10))
+    said = json.loads(one.recv(timeout=120))
     assert said.pop("type") == "attached"
     return said
 
@@ -282,7 +282,7 @@ def test_a_session_is_found_again_with_its_last_screen(at, shells):
         assert established(shells.port) == 1
         eventually(lambda: (99, 33) in shells.sizes)
         again.send(b"exit 3")
-        assert json.loads(again.recv(timeout=10)) == {"type": "exit", "status": 3}
+        assert json.loads(again.recv(timeout=120)) == {"type": "exit", "status": 3}
     with connect(path, proxy=None) as new:  # what has ended is not found again
         assert attached(new) == {"resumed": False, "replay": 0}
         new.send(b"exit 0")
@@ -300,7 +300,7 @@ def test_what_was_shown_meanwhile_is_bounded_and_its_end_is_there(at, shells):
         shown = heard(again, b"done")
         assert said["resumed"] is True
         assert said["replay"] <= 300_000
-        assert len(shown) <= 5_000_010
+        assert len(shown) <= len(b"ready\r\ndone") + 5_000_000, "nothing is shown twice"
         again.send(b"exit 0")
 
 
@@ -311,9 +311,9 @@ def test_the_newest_browser_is_at_the_shell_and_the_older_is_told(at):
         heard(older, b"ready\r\n")
         with connect(path, proxy=None) as newer:
             assert attached(newer)["resumed"] is True
-            assert json.loads(older.recv(timeout=10)) == {"type": "replaced"}
+            assert json.loads(older.recv(timeout=120)) == {"type": "replaced"}
             with pytest.raises(ConnectionClosed):
-                older.recv(timeout=10)
+                older.recv(timeout=120)
             heard(newer, b"ready\r\n")
             newer.send(b"exit 0")
 
@@ -393,7 +393,7 @@ def test_a_real_machines_shell_is_entered(site):
         shown = b""
         with pytest.raises(ConnectionClosed) as closed:
             while True:
-                said = one.recv(timeout=10)
+                said = one.recv(timeout=120)
                 if isinstance(said, str):
                     assert json.loads(said) == {"type": "exit", "status": 7}
                 else:

@@ -6,13 +6,13 @@ import pytest
 from aiohttp import web
 from websockets.sync.client import connect
 
-from prism.connections import sockets
-from prism.connections.exchange import Exchange
-from prism.connections.finding import Target
+from prism.connections import websockets
 from prism.connections.headers import Route
 from prism.connections.model import CertificateChanged, ServiceUnreachable
 from prism.connections.ports import Spot
+from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.relay import Relay
+from prism.connections.routing import Target
 from prism.connections.tls import Pins
 from tests.conftest import free_port
 from tests.connections.upstream import application, certified
@@ -59,7 +59,7 @@ def exchange(port, kind, **spot):
     async def send(message):
         told.append(message)
 
-    return Exchange(scope, receive, send, target, route, b"/page"), told
+    return ProxiedRequest(scope, receive, send, target, route, b"/page"), told
 
 
 async def with_two(test):
@@ -94,7 +94,7 @@ def test_another_certificate_is_refused_before_anything_is_said():
             await asked(relay, ports[0], certificate=other)
         it, told = exchange(ports[0], "websocket", certificate=other)
         with pytest.raises(CertificateChanged):
-            await sockets.carry(it, pins)
+            await websockets.carry(it, pins)
         assert told == []
 
     asyncio.run(with_two(test))
@@ -118,6 +118,6 @@ def test_nobody_there():
         with pytest.raises(ServiceUnreachable):
             await asked(relay, free_port())
         with pytest.raises(ServiceUnreachable):
-            await sockets.carry(exchange(free_port(), "websocket")[0], pins)
+            await websockets.carry(exchange(free_port(), "websocket")[0], pins)
 
     asyncio.run(with_two(test))

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.conftest import free_port
-from tests.house.living import BIN
+from tests.project.living import BIN
 
 
 @contextlib.contextmanager
@@ -31,7 +31,7 @@ def tunnel(site, *words):
             lines += line
         yield json.loads(lines)
         one.send_signal(signal.SIGINT)
-        assert one.wait(10) == 0
+        assert one.wait(120) == 0
     finally:
         one.kill()
         one.communicate()

@@ -1,7 +1,7 @@
 """EBS, EFS and EC2 snapshots, as their double plays them, with what was put on them."""
 
 from aws_double.rulebook import build
-from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.api.cloud import Cloud
 from tests.providers.aws.storage.world import Place
 
 

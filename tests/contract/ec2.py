@@ -6,7 +6,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from aws_double.rulebook import build
-from prism.providers.aws.cloud import Cloud
+from prism.providers.aws.api.cloud import Cloud
 from tests.providers.aws.place import TEMPLATE, Place
 
 QUICK = {"boot": 0.3}

@@ -3,14 +3,15 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.providers.local.compute import LocalCompute
 from prism.templates.model import Service, Template
 from prism.workspaces.idleness import IdleRule
-from prism.workspaces.model import Failure, Seen
-from prism.workspaces.ports import Order
+from prism.workspaces.model import Failure, Observed
+from prism.workspaces.ports import MachineOrder
 from tests.contract.ec2 import Aws
 from tests.doubles.memory import MemoryCompute
 from tests.waiting import eventually
@@ -77,7 +78,7 @@ class Local:
     def close(self):
         for machine in self.compute.survey():
             self.compute.terminate(machine.id)
-        eventually(lambda: all(m.seen is Seen.GONE for m in self.compute.survey()))
+        eventually(lambda: all(m.seen is Observed.GONE for m in self.compute.survey()))
 
 
 @pytest.fixture(params=["memory", "local", "aws"])
@@ -99,7 +100,7 @@ def compute(world):
 
 def order(template=TEMPLATE, **more):
     size = {"instance_type": "t3.small", "root_gb": 8, "hibernation": True}
-    return Order(key="ws_1", name="mine", template=template, **size | more)
+    return MachineOrder(key="ws_1", name="mine", template=template, **size | more)
 
 
 def becomes(compute, seen):
@@ -117,48 +118,51 @@ def test_there_is_nothing_at_first(compute):
 def test_a_launch_says_at_once_what_there_is_and_comes_to_be_on(compute):
     launched = compute.launch(order())
     assert launched.key == "ws_1"
-    assert launched.seen in {Seen.STARTING, Seen.ON}
-    on = becomes(compute, Seen.ON)
+    assert launched.seen in {Observed.STARTING, Observed.ON}
+    on = becomes(compute, Observed.ON)
     assert (on.id, on.key, on.progress, on.failure) == (launched.id, "ws_1", 100, None)
     assert on.private_ip
 
 
 def test_launching_twice_makes_one(compute):
     assert compute.launch(order()).id == compute.launch(order()).id
-    becomes(compute, Seen.ON)
-    assert compute.launch(order()).seen is Seen.ON
+    becomes(compute, Observed.ON)
+    assert compute.launch(order()).seen is Observed.ON
 
 
-@pytest.mark.parametrize(("verb", "state"), [("stop", Seen.OFF), ("hibernate", Seen.ASLEEP)])
-def test_it_goes_down_and_comes_back_and_saying_it_twice_is_fine(compute, verb, state):
+@pytest.mark.parametrize(
+    ("verb", "state"), [("stop", Observed.OFF), ("hibernate", Observed.ASLEEP)]
+)
+def test_it_goes_down_and_comes_back_and_saying_it_twice_is_fine(world, compute, verb, state):
     id = compute.launch(order()).id
-    becomes(compute, Seen.ON)
+    becomes(compute, Observed.ON)
     for _ in range(2):
         getattr(compute, verb)(id)
         becomes(compute, state)
+    world.pass_time(timedelta(seconds=1))  # EC2 tells starts apart by whole seconds
     for _ in range(2):
         compute.start(id)
-        becomes(compute, Seen.ON)
+        becomes(compute, Observed.ON)
 
 
 def test_what_is_destroyed_stays_listed_as_gone_and_cannot_come_back(compute):
     id = compute.launch(order()).id
     for _ in range(2):
         compute.terminate(id)
-        becomes(compute, Seen.GONE)
+        becomes(compute, Observed.GONE)
     for verb in ("start", "stop", "hibernate"):
         getattr(compute, verb)(id)
-    assert compute.launch(order()).seen is Seen.GONE
-    assert [machine.seen for machine in compute.survey()] == [Seen.GONE]
+    assert compute.launch(order()).seen is Observed.GONE
+    assert [machine.seen for machine in compute.survey()] == [Observed.GONE]
 
 
 def test_what_sleeps_or_is_off_can_be_destroyed(compute):
     id = compute.launch(order()).id
-    becomes(compute, Seen.ON)
+    becomes(compute, Observed.ON)
     compute.hibernate(id)
-    becomes(compute, Seen.ASLEEP)
+    becomes(compute, Observed.ASLEEP)
     compute.terminate(id)
-    becomes(compute, Seen.GONE)
+    becomes(compute, Observed.GONE)
 
 
 def test_a_machine_nobody_knows_is_no_problem(compute):
@@ -170,37 +174,51 @@ def test_a_machine_nobody_knows_is_no_problem(compute):
 
 def test_one_that_cannot_be_set_up_is_broken_and_says_why_until_it_can(world, compute):
     id = compute.launch(order(world.fall_ill())).id
-    assert becomes(compute, Seen.BROKEN).failure.message
+    assert becomes(compute, Observed.BROKEN).failure.message
     compute.stop(id)
-    assert becomes(compute, Seen.BROKEN).failure.code
+    assert becomes(compute, Observed.BROKEN).failure.code
     compute.start(id)
-    becomes(compute, Seen.BROKEN)
+    becomes(compute, Observed.BROKEN)
     world.cure(id)
     compute.start(id)
-    assert becomes(compute, Seen.ON).failure is None
+    assert becomes(compute, Observed.ON).failure is None
+
+
+def test_one_that_is_broken_may_be_told_another_template_and_twice(world, compute):
+    id = compute.launch(order(world.fall_ill())).id
+    becomes(compute, Observed.BROKEN)
+    world.cure(id)
+    well = structs.replace(TEMPLATE, post_install=("true",))
+    for _ in range(2):
+        compute.change_template(id, order(well))
+    assert [it.seen for it in compute.survey()] == [Observed.BROKEN], "a start is another wish"
+    compute.start(id)
+    assert becomes(compute, Observed.ON).failure is None
 
 
 def test_one_that_is_still_coming_up_says_how_far_it_is_and_can_be_stopped(world, compute):
     id = compute.launch(order(world.slow())).id
-    coming = becomes(compute, Seen.STARTING)
+    coming = becomes(compute, Observed.STARTING)
     assert 0 <= coming.progress < 100
     world.pass_time(timedelta(seconds=1))
     eventually(lambda: compute.survey()[0].stage)
     compute.stop(id)
     world.pass_time(timedelta(seconds=10))
-    becomes(compute, Seen.OFF)
+    becomes(compute, Observed.OFF)
 
 
-@pytest.mark.parametrize(("action", "state"), [("stop", Seen.OFF), ("hibernate", Seen.ASLEEP)])
+@pytest.mark.parametrize(
+    ("action", "state"), [("stop", Observed.OFF), ("hibernate", Observed.ASLEEP)]
+)
 def test_it_goes_down_by_itself_when_its_time_is_over(world, compute, action, state):
     id = compute.launch(order()).id
-    becomes(compute, Seen.ON)
+    becomes(compute, Observed.ON)
     compute.expire(id, world.now() + timedelta(hours=1), action)
     compute.expire(id, world.now() + timedelta(seconds=0.2), action)
     world.pass_time(timedelta(seconds=1))
-    becomes(compute, state if world.naps else Seen.OFF)
+    becomes(compute, state if world.naps else Observed.OFF)
     compute.start(id)  # whoever starts it afterwards may have it
-    becomes(compute, Seen.ON)
+    becomes(compute, Observed.ON)
 
 
 def test_a_launch_knows_the_end_and_an_extension_moves_it(world, compute):
@@ -209,20 +227,20 @@ def test_a_launch_knows_the_end_and_an_extension_moves_it(world, compute):
     compute.expire(id, None, "hibernate")
     world.pass_time(timedelta(seconds=3))
     eventually(lambda: world.now() > ends)
-    becomes(compute, Seen.ON)
+    becomes(compute, Observed.ON)
     compute.expire(id, world.now(), "hibernate")
-    becomes(compute, Seen.ASLEEP if world.naps else Seen.OFF)
+    becomes(compute, Observed.ASLEEP if world.naps else Observed.OFF)
 
 
 def test_who_is_on_lets_in_and_who_is_not_does_not(compute):
     id = compute.launch(order()).id
-    becomes(compute, Seen.ON)
+    becomes(compute, Observed.ON)
     access = compute.access(id)
     assert access.host
     assert access.user
     assert access.doors["page"].url.startswith(f"http://{access.host}:")
     compute.stop(id)
-    becomes(compute, Seen.OFF)
+    becomes(compute, Observed.OFF)
     for one in (id, "local-00000000000000000"):
         with pytest.raises(Unavailable):
             compute.access(one)
@@ -235,19 +253,20 @@ def test_what_to_make_of_idleness_may_be_told_at_any_time_and_twice(compute):
     id = compute.launch(order()).id
     for _ in range(2):
         compute.watch(id, RULE)
-    becomes(compute, Seen.ON)
+    becomes(compute, Observed.ON)
     compute.watch(id, None)
     compute.watch(id, RULE)
     compute.stop(id)
-    becomes(compute, Seen.OFF)
+    becomes(compute, Observed.OFF)
     compute.watch(id, RULE)
-    assert becomes(compute, Seen.OFF)
+    assert becomes(compute, Observed.OFF)
 
 
 def test_a_machine_that_is_gone_is_told_nothing(compute):
     compute.watch("local-00000000000000000", RULE)
     id = compute.launch(order()).id
     compute.terminate(id)
-    becomes(compute, Seen.GONE)
+    becomes(compute, Observed.GONE)
     compute.watch(id, RULE)
-    assert [machine.seen for machine in compute.survey()] == [Seen.GONE]
+    compute.change_template(id, order())
+    assert [machine.seen for machine in compute.survey()] == [Observed.GONE]

@@ -8,8 +8,8 @@ import pytest
 from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Seen, VolumeKind
-from prism.storage.ports import CopyOrder, Part, StorageRefused, VolumeOrder
+from prism.storage.model import StorageObserved, VolumeKind
+from prism.storage.ports import SnapshotOrder, StorageRefused, SurveyPart, VolumeOrder
 from tests.contract.ebs import Aws
 from tests.doubles.volumes import MemoryVolumes
 from tests.waiting import eventually
@@ -21,7 +21,7 @@ ORDER = VolumeOrder(
 )
 SHARED = VolumeOrder(key="volume_2", name="all", kind=VolumeKind.EFS)
 BACK = VolumeOrder(key="volume_2", name="back", kind=VolumeKind.EBS, size_gb=10, volume_type="gp3")
-KEPT = CopyOrder(key="snapshot_1")
+KEPT = SnapshotOrder(key="snapshot_1")
 
 
 class Memory:
@@ -104,7 +104,7 @@ def there(world, find, *key):
     def is_there():
         world.wait()
         found = find(world.volumes, *key)
-        return found if found and found.seen is Seen.THERE else None
+        return found if found and found.seen is StorageObserved.THERE else None
 
     return eventually(is_there)
 
@@ -155,11 +155,11 @@ def test_the_same_key_makes_one_volume(world, volumes, order):
 
 def test_a_survey_of_a_part_shows_that_part(world, volumes):
     own, shared = made(world, ORDER), made(world, SHARED)
-    for part, id in ((Part.EBS, own), (Part.EFS, shared)):
+    for part, id in ((SurveyPart.EBS, own), (SurveyPart.EFS, shared)):
         assert id in {it.id for it in volumes.survey({part}).disks}
     volumes.snapshot(KEPT, own)
     there(world, copy)
-    assert len(volumes.survey({Part.SNAPSHOTS}).copies) == 1
+    assert len(volumes.survey({SurveyPart.SNAPSHOTS}).copies) == 1
 
 
 def test_a_machine_has_it_until_it_has_it_no_more(world, volumes):
@@ -219,7 +219,7 @@ def test_how_much_is_used_is_known_after_a_while(world, volumes):
 def test_a_snapshot_is_made_once_and_keeps_what_there_was(world, volumes):
     id = made(world, ORDER)
     world.write(id, "then")
-    assert volumes.snapshot(KEPT, id).seen in {Seen.MAKING, Seen.THERE}
+    assert volumes.snapshot(KEPT, id).seen in {StorageObserved.MAKING, StorageObserved.THERE}
     kept = there(world, copy)
     assert kept.used_bytes >= len("then")
     assert volumes.snapshot(KEPT, id).id == kept.id

@@ -8,8 +8,8 @@ from tests.money import Lab
 
 
 @pytest.fixture
-def lab(make_house, clock, cloud, disks):
+def lab(make_daemon, clock, cloud, disks):
     cloud.busy = disks.busy = timedelta(
         0
     )  # what changes at once is seen at once, without a second passing
-    return Lab(make_house(local_prices="aws"), clock)
+    return Lab(make_daemon(local_prices="aws"), clock)

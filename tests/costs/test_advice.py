@@ -4,9 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from prism.costs.advice import advice
-from prism.costs.model import Observed, Usage
+from prism.costs.model import MeasuredUsage, Usage
 
-MEASURED = Observed(
+MEASURED = MeasuredUsage(
     workspace="w",
     instance_type="t3.xlarge",  # 4 processors, 16 GiB
     region="us-east-1",

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from prism.providers.local.terms import LocalTerms
+from prism.providers.local.offer import LocalOffer
 from tests.shapes import failed, shaped_like
 
 RATE, DISK = 83_200, 1_600_000
@@ -132,9 +132,9 @@ def test_a_sleep_has_saved_what_the_ledger_says_though_its_price_has_changed(lab
     lab.verb("mine", "hibernate")
     lab.settle()
     lab.settle(hours=2)
-    asked = LocalTerms.price
-    monkeypatch.setattr(LocalTerms, "price", lambda *of: (250_000, asked(*of)[1]))
-    lab.house.rooms.prices.hurry()
+    asked = LocalOffer.price
+    monkeypatch.setattr(LocalOffer, "price", lambda *of: (250_000, asked(*of)[1]))
+    lab.daemon.wiring.prices.hurry()
     lab.settle(minutes=1)
     lab.settle(hours=2)
     status = lab.get("instances/mine/hibernation-status")

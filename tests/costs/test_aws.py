@@ -9,8 +9,8 @@ import pytest
 from aws_double.rulebook import build as ruled
 from prism.costs.model import CostKind
 from prism.costs.plan import second
-from prism.daemon.house import build
-from prism.providers.aws.instance import WRITTEN_AT
+from prism.daemon.app import build
+from prism.providers.aws.compute.instance import WRITTEN_AT
 from prism.settings import Settings
 from tests.money import Lab
 from tests.providers.aws.place import AtOnce
@@ -40,8 +40,8 @@ def aws(silent):
 def heard(aws, monkeypatch):
     """What machines say is heard in the double's time, which moves faster than threads do."""
     for what, stand_in in (
-        ("ready.ThreadPoolExecutor", lambda *_: AtOnce()),
-        ("console.time", SimpleNamespace(monotonic=lambda: aws.clock.now().timestamp())),
+        ("compute.readiness.ThreadPoolExecutor", lambda *_: AtOnce()),
+        ("compute.console.time", SimpleNamespace(monotonic=lambda: aws.clock.now().timestamp())),
     ):
         monkeypatch.setattr(f"prism.providers.aws.{what}", stand_in)
 
@@ -49,20 +49,20 @@ def heard(aws, monkeypatch):
 @pytest.fixture
 def start(aws, heard, tmp_path):
     """A daemon on the one database; who comes second finds what the first has left."""
-    houses = []
+    daemons = []
 
     def make():
         database = f"sqlite:///{tmp_path}/state.db"
         settings = Settings(home=str(tmp_path), user="ada", database_url=database)
-        house = build(settings, clock=aws.clock)
-        houses.append(house)
-        house.db.create_tables()
-        house.profiles.first_start({})
-        return Lab(house, Time(aws.clock))
+        daemon = build(settings, clock=aws.clock)
+        daemons.append(daemon)
+        daemon.db.create_tables()
+        daemon.profiles.first_start({})
+        return Lab(daemon, Time(aws.clock))
 
     yield make
-    for house in houses:
-        house.close()
+    for daemon in daemons:
+        daemon.close()
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def becomes(lab, state, seconds=SLACK):
         lab.keeps_every_cap()
         return lab.state() == state
 
-    eventually(so, 60)
+    eventually(so, 120)
 
 
 def passes(lab, seconds):
@@ -200,7 +200,7 @@ def test_what_a_failed_start_has_cost_is_not_held_a_second_time(lab, aws):
         assert taken(lab) <= most, lab.workspace().seen
         return lab.state() == "failed"
 
-    eventually(failed, 60)
+    eventually(failed, 120)
     [it] = lab.reservations()
     assert it.until == it.since
 
@@ -271,7 +271,7 @@ def test_the_minute_of_a_start_is_charged_after_it_never_before(lab, aws):
         lab.settle(seconds=2)
         return [it for it in lab.segments() if it.kind is CostKind.COMPUTE and it.ended][1:]
 
-    [rest] = eventually(over, 60)
+    [rest] = eventually(over, 120)
     [run] = [it for it in lab.segments() if it.kind is CostKind.COMPUTE and it != rest]
     assert rest.began == run.ended
     assert rest.ended == run.began + 60
@@ -313,7 +313,7 @@ def test_a_run_that_nobody_saw_is_paid(lab, start):
     """The daemon is gone a second after a launch; the machine goes down when it was told to."""
     launched(lab, ttl_hours=2)
     assert lab.workspace().seen == "starting"
-    lab.house.close()
+    lab.daemon.close()
     lab.clock.advance(hours=8)
     after = start()
     after.settle(seconds=SLACK)
@@ -326,7 +326,7 @@ def test_a_run_that_nobody_saw_is_paid(lab, start):
 
 def test_one_that_never_got_a_machine_ran_for_nothing(lab, start):
     launched(lab)
-    lab.house.close()
+    lab.daemon.close()
     lab.clock.advance(seconds=30)  # EC2 shows it to everybody by now
     by_hand(lab, "terminate_instances")
     after = start()

@@ -82,7 +82,7 @@ def test_a_volume_and_a_workspace_of_one_name_are_two(busy):
 
 
 def test_what_nobody_can_price_is_unknown_and_its_disk_is_counted(lab, monkeypatch):
-    monkeypatch.setattr("prism.providers.local.terms.price", lambda kind, region: None)
+    monkeypatch.setattr("prism.providers.local.offer.price", lambda kind, region: None)
     lab.project("lab")
     lab.running(project="lab", storage={"ebs_volume_size": 20})
     lab.live(hours=24)

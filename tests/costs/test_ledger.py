@@ -76,10 +76,10 @@ def test_hibernating_still_costs_compute_and_stopping_does_not(lab, cloud):
     assert (compute["a"], compute["b"]) == (None, lab.now)
 
 
-def test_prices_are_asked_again_every_hour(make_house, clock, cloud, lab):
+def test_prices_are_asked_again_every_hour(make_daemon, clock, cloud, lab):
     lab.running()
     lab.settle(hours=1)
-    dear = Lab(make_house(), clock)  # the same database, where this machine is free again
+    dear = Lab(make_daemon(), clock)  # the same database, where this machine is free again
     dear.settle(minutes=1)
     assert [it.amount for it in lab.segments() if it.kind is CostKind.COMPUTE] == [RATE, 0]
     [told] = lab.events("instance_repriced")
@@ -90,7 +90,7 @@ def test_a_price_that_changes_closes_one_segment_and_opens_the_next(lab):
     lab.running()
     lab.settle(hours=1)
     it = lab.workspace()
-    lab.house.workspaces.reprice(it.id, 2 * RATE, "simulated: dearer")
+    lab.daemon.workspaces.reprice(it.id, 2 * RATE, "simulated: dearer")
     lab.settle(minutes=30)
     compute = [it for it in lab.segments() if it.kind is CostKind.COMPUTE]
     assert [(it.amount, it.began, it.ended) for it in compute] == [
@@ -154,7 +154,7 @@ def test_what_slept_with_its_computer_has_computed_nothing(lab, cloud):
 
 
 def test_an_unknown_price_is_no_zero(lab, monkeypatch):
-    monkeypatch.setattr("prism.providers.local.terms.price", lambda kind, region: None)
+    monkeypatch.setattr("prism.providers.local.offer.price", lambda kind, region: None)
     lab.running()
     lab.settle(hours=1)
     shown = lab.get("instances/mine")
@@ -163,8 +163,8 @@ def test_an_unknown_price_is_no_zero(lab, monkeypatch):
     assert lab.recount() == 1_600_000 // 720, "totals add what is known: its disk"
 
 
-def test_on_this_machine_everything_is_free_and_known(make_house, clock):
-    lab = Lab(make_house(), clock)
+def test_on_this_machine_everything_is_free_and_known(make_daemon, clock):
+    lab = Lab(make_daemon(), clock)
     lab.running()
     lab.settle(hours=100)
     assert lab.get("instances/mine")["current_spend"] == 0.0

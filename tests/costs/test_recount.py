@@ -7,11 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from prism.catalog.plan import PriceBook
 from prism.costs import rollups, store
 from prism.costs.ledger import Ledger
 from prism.costs.model import DAY, PAID, Booking, CostKind, Rate
 from prism.costs.plan import Charge, buckets, day_of, moment, second
 from prism.costs.service import CostService
+from prism.kit import versions
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
@@ -58,9 +60,48 @@ def books(url):
     db.close()
 
 
-def played(db, clock, story):
+@pytest.fixture
+def another(url, books):
+    """What another daemon of the same database says of it."""
+    db = Database(url, books[1], Bus())
+    yield CostService(db, books[1])
+    db.close()
+
+
+def kept_is_fresh(clock, *services):
+    """What is kept in memory says what the tables say, at this second and at the next ones."""
+    at = clock.time
+    for later in (0, 12 * 3600 + 59):
+        clock.time = at + timedelta(seconds=later)
+        for costs in services:
+            with costs._db.read() as sql:
+                _kept_is_fresh(costs, sql, clock)
+    clock.time = at
+
+
+def _kept_is_fresh(costs, sql, clock):
+    now = second(clock.now())
+    kept, totals = costs.sums.of(sql), store.Totals(sql, now)
+    if kept is None:  # the clock was set back
+        return
+    for column, scope in (("project", "p"), ("project", "q"), ("allocation", "x-p")):
+        assert kept.of(column, scope) == totals.of(column, scope), (column, scope, now)
+        for then in (now - 5 * DAY, now - DAY - 7, now - 1000, now):
+            assert kept.by(column, scope, then) == totals.by(column, scope, then), (scope, then)
+    assert kept.burns() == costs.burns(sql)
+    unpriced = store.unpriced_until(sql, now)
+    assert kept.unpriced_until() == unpriced
+    assert kept.booked.began == store.began(sql)
+    for first in (day_of(now), day_of(now) - 9):
+        assert kept.saved_since(first) == costs._saved(sql, first, clock.now())
+        for column, scope in (("project", "p"), ("allocation", "x-p")):
+            within = store.unpriced_within(sql, first * DAY, now + 1, (column, scope))
+            assert kept.unpriced_within(first * DAY, now + 1, column, scope) == within
+
+
+def played(db, clock, story, *others):
     """Everything that happens, written down and looked at in between; who looked."""
-    ledger, costs = Ledger(db, clock), CostService(db, clock)
+    ledger, costs = Ledger(db, clock, PriceBook()), CostService(db, clock)
     clock.time = START
     with db.write() as tx:
         for table in TABLES:
@@ -90,6 +131,8 @@ def played(db, clock, story):
             ledger.roll()
             with db.read() as sql:
                 costs.days(sql, 0, day_of(second(clock.now())), it["project"])
+        if others:
+            kept_is_fresh(clock, costs, *others)
     clock.advance(seconds=12345)
     return costs
 
@@ -186,13 +229,52 @@ def slices(segments, start, end):
 def test_every_sum_equals_the_recount(books, story):
     costs = played(*books, story)
     agree(*books, costs)
-    Ledger(*books).roll()
+    Ledger(*books, PriceBook()).roll()
     agree(*books, costs)
+
+
+@given(story=st.lists(change, max_size=8))
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_what_is_kept_says_what_the_tables_say_after_every_change(books, another, story):
+    """Also in another daemon of the same database, and as time goes on."""
+    played(*books, story, another)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_what_is_kept_says_what_the_tables_say_many_times(books, another):
+    @given(story=st.lists(change, max_size=40))
+    @settings(max_examples=150, deadline=None, database=None)
+    def play(story):
+        played(*books, story, another)
+
+    play()
+
+
+def test_the_comparison_finds_sums_that_are_not_renewed(books, another, monkeypatch):
+    """Each of these stories changes a sum; without new words none is noticed."""
+    hour = {CostKind.COMPUTE: (360_000_000, 1), CostKind.ROOT: (7_200_000, 720)}
+    usual = {"resource": "a", "project": "p", "allocation": "x", "what": hour, "later": 1000}
+    usual |= {"learned": 0, "roll": False, "mark": False, "look": False, "least": 0}
+    begins, ends = usual, usual | {"what": {}}
+    sleeps = usual | {"what": {CostKind.ASLEEP: (360_000_000, 1)}}
+    unknown = usual | {"resource": "b", "what": {CostKind.ROOT: (None, 720)}}
+    looked = usual | {"look": True}
+    stories = [[begins], [begins, ends], [begins, sleeps, ends], [begins, unknown]]
+    stories += [[begins, looked], [begins, usual | {"later": DAY, "roll": True}, ends]]
+    for story in stories:
+        played(*books, story, another)
+    monkeypatch.setattr(versions, "give_words", lambda sql: None)
+    for story in stories:
+        with pytest.raises(AssertionError):
+            played(*books, story, another)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_sum_equals_the_recount_many_times(patient, books):
+def test_every_sum_equals_the_recount_many_times(books):
     stories, segments = 0, 0
 
     @given(story=st.lists(change, max_size=60))
@@ -201,7 +283,7 @@ def test_every_sum_equals_the_recount_many_times(patient, books):
         nonlocal stories, segments
         costs = played(*books, story)
         segments += len(agree(*books, costs))
-        Ledger(*books).roll()
+        Ledger(*books, PriceBook()).roll()
         agree(*books, costs)
         stories += 1
 
@@ -219,7 +301,7 @@ def test_every_sum_equals_the_recount_many_times(patient, books):
 def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_before(books, pause):
     """Runs of 12 s, `pause` seconds apart; sums are exact at each moment that has passed."""
     (db, clock), rate = books, Rate(360_000_000, 1, "test")
-    ledger, of = Ledger(db, clock), Booking("a", "a", "ada", "aws", None, "p")
+    ledger, of = Ledger(db, clock, PriceBook()), Booking("a", "a", "ada", "aws", None, "p")
     begun = second(clock.now())
     for _ in range(3):
         for what, more in (({CostKind.COMPUTE: Charge("m", rate)}, 12), ({}, pause)):

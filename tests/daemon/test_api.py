@@ -8,7 +8,7 @@ import pytest
 
 import prism
 from prism.daemon.api import lasting
-from prism.daemon.house import build
+from prism.daemon.app import build
 from prism.settings import Settings
 from tests.conftest import PLACE
 from tests.shapes import shaped_like
@@ -16,10 +16,10 @@ from tests.shapes import shaped_like
 STATUS, SHUTDOWN = "/api/v1/daemon/status", "/api/v1/daemon/shutdown"
 
 
-def test_status_in_the_references_shape(http, house, clock, url):
+def test_status_in_the_references_shape(http, daemon, clock, url):
     http.launch("one")
     http.launch("two")
-    house.settle()
+    daemon.settle()
     clock.advance(hours=2, minutes=45, seconds=30)
     status = shaped_like("GET daemon/status", http("GET", STATUS))
     [place] = status.pop("places")
@@ -44,15 +44,15 @@ def test_before_the_first_look_nothing_is_claimed(http):
     assert (place["reachable"], place["looked_at"], place["problem"]) == (None, None, None)
 
 
-def test_a_place_that_does_not_answer_degrades_it_until_it_does(http, house, cloud):
+def test_a_place_that_does_not_answer_degrades_it_until_it_does(http, daemon, cloud):
     cloud.faults.down = True
-    house.settle()
+    daemon.settle()
     status = http("GET", STATUS).json()
     assert status["status"] == "degraded"
     assert status["places"][0]["reachable"] is False
     assert status["places"][0]["problem"]
     cloud.faults.down = False
-    house.settle()
+    daemon.settle()
     assert http("GET", STATUS).json()["status"] == "healthy"
 
 
@@ -66,15 +66,15 @@ def test_an_aws_profile_without_a_look_is_disconnected(http):
 def test_shutdown_answers_before_it_stops(tmp_path, cloud, clock):
     stopped, order = [], []
     settings = Settings(home=str(tmp_path), user="ada")
-    house = build(settings, {PLACE: cloud}, clock, stop=lambda: stopped.append(len(order)))
-    house.db.create_tables()
+    daemon = build(settings, {PLACE: cloud}, clock, stop=lambda: stopped.append(len(order)))
+    daemon.db.create_tables()
 
     async def watched(scope, receive, send):
         async def sent(message):
             order.append(message["type"])
             await send(message)
 
-        await house.app(scope, receive, sent)
+        await daemon.app(scope, receive, sent)
 
     async def ask():
         transport = httpx.ASGITransport(watched)
@@ -84,7 +84,7 @@ def test_shutdown_answers_before_it_stops(tmp_path, cloud, clock):
             return await http.post(SHUTDOWN)
 
     answer = asyncio.run(ask())
-    house.close()
+    daemon.close()
     assert shaped_like("POST daemon/shutdown", answer) == {
         "message": "Daemon shutting down gracefully",
         "active_operations": 0,

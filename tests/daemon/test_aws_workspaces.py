@@ -4,6 +4,8 @@ import pytest
 
 from aws_double.rulebook import build
 from tests.conftest import Http
+from tests.providers.aws import odd_answers
+from tests.providers.aws.odd_answers import described_oddly
 from tests.recovery.conftest import Desk
 from tests.recovery.test_generation_aws import AwsWorld
 
@@ -42,7 +44,7 @@ def test_a_launch_that_aws_does_not_answer_says_so_until_it_does(world):
     rules = world.start().aws.rules
     world.settle(2)
     world.aws.fault(action="RunInstances", do="drop", times=None)
-    answer = Http(world.house.app).launch("mine", size="S", template="Plain Shell")
+    answer = Http(world.daemon.app).launch("mine", size="S", template="Plain Shell")
     assert answer.status_code == 201, answer.text
     world.until(lambda: any(it.action == "RunInstances" for it in world.aws.calls))
     [listed] = world.desk.get("instances")
@@ -52,6 +54,28 @@ def test_a_launch_that_aws_does_not_answer_says_so_until_it_does(world):
     world.aws.rules = rules
     world.until(lambda: world.desk.states()["mine"] == "running")
     assert world.desk.get("instances/mine")["waiting"] is None
+
+
+def test_a_machine_that_aws_describes_as_nobody_documented_is_named_and_holds_up_no_other(world):
+    world.start()
+    for name in ("odd", "other"):
+        world.launch(name)
+    odd = world.desk.get("instances/odd")["id"]
+    with described_oddly(odd, odd_answers.new_state):
+        world.desk.post("instances/other/stop", 200)
+        world.desk.post("instances/odd/stop", 200)
+        world.until(lambda: world.desk.states()["other"] == "stopped")
+        world.settle(3, seconds=60)
+        status = world.desk.get("daemon/status")
+        assert status["status"] == "degraded"
+        assert [odd in it for it in status["reasons"]] == [True]
+        shown = world.desk.get("instances/odd")
+        assert shown["state"] == "stopping"
+        assert odd in shown["waiting"]
+        assert [it for it in world.desk.orphans() if it["id"] == odd] == []
+    world.until(lambda: world.desk.states()["odd"] == "stopped")
+    assert world.desk.get("daemon/status")["reasons"] == []
+    assert len(world.aws.machines("us-east-1")) == 2
 
 
 MARKETPLACE = (
@@ -79,7 +103,7 @@ def test_a_launch_that_the_account_lacks_something_for_fails_with_what_that_is(
     """Not as credentials that are refused, or for want of room: each has a way out of its own."""
     error = {"code": aws_code, "message": message, "status": 400, "times": None}
     world.start().aws.fault(action="RunInstances", do="error", **error)
-    answer = Http(world.house.app).launch("mine", size="S", template="Plain Shell")
+    answer = Http(world.daemon.app).launch("mine", size="S", template="Plain Shell")
     assert answer.status_code == 201, answer.text
     world.until(lambda: world.desk.states()["mine"] == "failed")
     failure = world.desk.get("instances/mine")["failure"]

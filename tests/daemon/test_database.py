@@ -1,27 +1,34 @@
 """The database's file goes bad under a real daemon: what happened is said, with a way out."""
 
 import contextlib
+import errno
 import json
 import os
+import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import tarfile
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 
 from prism.daemon import backups
 from prism.daemon.backups import BackupInvalid, DaemonRuns
 from prism.daemon.main import only_one
-from prism.errors import Conflict
+from prism.errors import Conflict, Unavailable
+from prism.recovery.generation import identity
 from prism.settings import Settings
 from tests.daemon.test_main import Daemon
 from tests.waiting import eventually
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STATUS, LIST = "/api/v1/daemon/status", "/api/v1/instances"
+LOCK = "state.db.lock"
 PRISM = Path(sys.executable).with_name("prism")
 
 
@@ -108,16 +115,16 @@ def settings(empty, tmp_path):
 def say(settings, word):
     engine = create_engine(settings.database)
     with engine.begin() as sql:
-        sql.execute(text("CREATE TABLE IF NOT EXISTS said (word VARCHAR)"))
-        sql.execute(text("DELETE FROM said"))
-        sql.execute(text("INSERT INTO said VALUES (:word)"), {"word": word})
+        identity.create(sql, checkfirst=True)
+        sql.execute(identity.delete())
+        sql.execute(identity.insert().values(id=word, created_at=NOW))
     engine.dispose()
 
 
 def said(settings):
     engine = create_engine(settings.database)
     with engine.connect() as sql:
-        found = sql.execute(text("SELECT word FROM said")).scalar()
+        found = sql.execute(select(identity.c.id)).scalar()
     engine.dispose()
     return found
 
@@ -132,6 +139,340 @@ def test_what_was_kept_is_put_back_and_what_was_there_is_kept(settings, tmp_path
     assert Path(back["kept"]).exists()
     with pytest.raises(Conflict):
         backups.create(settings, tmp_path / "one.backup")
+
+
+def test_two_that_are_put_back_within_a_second_each_keep_what_was_there(settings, tmp_path):
+    words = ["first", "second", "third"]
+    for word in words:
+        say(settings, word)
+        backups.create(settings, tmp_path / f"{word}.backup")
+    kept = [backups.restore(settings, tmp_path / f"{it}.backup")["kept"] for it in words[:2]]
+    assert said(settings) == "second"
+    assert len({*kept}) == 2
+    if settings.database.startswith("sqlite"):
+        for file, word in zip(kept, ["third", "first"], strict=True):
+            assert said(Settings(home=settings.home, database_url=f"sqlite:///{file}")) == word
+
+
+def test_a_backup_is_written_also_to_a_disk_that_has_no_links(settings, tmp_path, monkeypatch):
+    """A memory stick has none."""
+
+    def refused(*_, **__):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    say(settings, "before")
+    file = tmp_path / "one.backup"
+    monkeypatch.setattr(os, "link", refused)
+    backups.create(settings, file)
+    with pytest.raises(Conflict):
+        backups.create(settings, file)
+    say(settings, "after")
+    kept = backups.restore(settings, file)["kept"]
+    assert said(settings) == "before"
+    assert Path(kept).exists()
+
+
+def test_what_others_keep_in_the_same_database_is_neither_kept_nor_put_back(settings, tmp_path):
+    """A PostgreSQL may serve more than Prism."""
+    if settings.database.startswith("sqlite"):
+        pytest.skip("the file is Prism's alone")
+    engine = create_engine(settings.database)
+    say(settings, "before")
+    with engine.begin() as sql:
+        sql.execute(text("CREATE TABLE theirs (word VARCHAR)"))
+        sql.execute(text("INSERT INTO theirs VALUES ('early')"))
+    backups.create(settings, tmp_path / "one.backup")
+    say(settings, "after")
+    with engine.begin() as sql:
+        sql.execute(text("INSERT INTO theirs VALUES ('late')"))
+        sql.execute(text("CREATE TABLE newer AS SELECT * FROM theirs"))
+    back = backups.restore(settings, tmp_path / "one.backup")
+    assert said(settings) == "before"
+    with engine.connect() as sql:
+        for table in ("theirs", "newer"):
+            found = sql.execute(text(f"SELECT word FROM {table}")).scalars()
+            assert sorted(found) == ["early", "late"]
+    engine.dispose()
+    assert Path(back["kept"]).exists()
+
+
+def test_what_cannot_be_put_back_leaves_a_postgresql_as_it_is(settings, tmp_path):
+    """Another program's view stands on a table, so that it cannot be replaced."""
+    if settings.database.startswith("sqlite"):
+        pytest.skip("its file is exchanged as a whole")
+    say(settings, "before")
+    backups.create(settings, tmp_path / "one.backup")
+    say(settings, "after")
+    engine = create_engine(settings.database)
+    with engine.begin() as sql:
+        sql.execute(text(f"CREATE VIEW theirs AS SELECT id FROM {identity.name}"))
+    with pytest.raises(Unavailable, match="nothing was changed") as refused:
+        backups.restore(settings, tmp_path / "one.backup")
+    assert identity.name in refused.value.details
+    assert said(settings) == "after"
+    with engine.begin() as sql:
+        assert sql.execute(text("SELECT id FROM theirs")).scalar() == "after"
+        sql.execute(text("DROP VIEW theirs"))
+    engine.dispose()
+    backups.restore(settings, tmp_path / "one.backup")
+    assert said(settings) == "before"
+
+
+KILLED_AT = """
+import os, pathlib, sys
+from prism.daemon import backups
+owner, name, when, *words = sys.argv[1:]
+owner = {"os": os, "Path": pathlib.Path}[owner]
+real = getattr(owner, name)
+
+def killed(*given, **named):
+    if when == "after":
+        real(*given, **named)
+    os.kill(os.getpid(), 9)
+
+if os.environ.get("WITHOUT_LINKS"):
+    def link(*_):
+        raise PermissionError(1, "Operation not permitted")
+    os.link = link
+setattr(owner, name, killed)
+backups.main(words)
+"""
+
+
+def run_to(step, *words, **environ):
+    """Run a backup or restore in a process that is killed at a call; how it ended."""
+    command = [sys.executable, "-c", KILLED_AT, *step, *map(str, words)]
+    return subprocess.run(command, env=os.environ | environ, capture_output=True).returncode
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (("os", "link", "before"), "after"),
+        (("os", "link", "after"), "after"),
+        (("Path", "unlink", "before"), "after"),
+        (("Path", "unlink", "after"), "after"),
+        (("Path", "replace", "before"), "after"),
+        (("Path", "replace", "after"), "before"),
+    ],
+)
+def test_a_restore_that_is_killed_has_done_all_or_nothing(tmp_path, step, expected):
+    """The state is the new one from the renaming on, and the old one until then."""
+    settings = Settings(home=str(tmp_path / "home"))
+    settings.folder.mkdir()
+    say(settings, "before")
+    backups.create(settings, tmp_path / "one.backup")
+    say(settings, "after")
+    ended = run_to(step, "restore", tmp_path / "one.backup", PRISM_HOME=settings.home)
+    assert ended == -signal.SIGKILL
+    assert (settings.folder / "state.db").is_file()
+    assert said(settings) == expected
+    left = [it for it in settings.folder.iterdir() if it.is_dir()]
+    assert [it.name.rpartition("-")[0] for it in left] == ["state.db.restore"]
+    backups.restore(settings, tmp_path / "one.backup")
+    assert said(settings) == "before"
+    assert not [it for it in settings.folder.iterdir() if it.is_dir()]
+
+
+def test_a_backup_without_links_never_has_its_name_before_its_content(tmp_path):
+    """It takes one step: there is none between an empty file and the whole one."""
+    settings = Settings(home=str(tmp_path / "home"))
+    settings.folder.mkdir()
+    say(settings, "before")
+    step, file = ("Path", "replace", "before"), tmp_path / "one.backup"
+    ended = run_to(step, "backup", file, PRISM_HOME=settings.home, WITHOUT_LINKS="1")
+    assert (ended, file.stat().st_size > 0) == (0, True)
+    backups.restore(settings, file)
+    assert said(settings) == "before"
+
+
+def test_a_backup_without_links_takes_nobodys_place(settings, tmp_path, monkeypatch):
+    """Another program makes a file of that name at the last moment."""
+    file = tmp_path / "one.backup"
+
+    def refused(*_, **__):
+        file.write_text("theirs")
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    say(settings, "before")
+    monkeypatch.setattr(os, "link", refused)
+    with pytest.raises(FileExistsError):
+        backups.create(settings, file)
+    assert file.read_text() == "theirs"
+
+
+def test_a_file_system_that_cannot_sync_folders_is_no_obstacle(settings, tmp_path, monkeypatch):
+    real = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    say(settings, "before")
+    monkeypatch.setattr(os, "fsync", fsync)
+    backups.create(settings, tmp_path / "one.backup")
+    say(settings, "after")
+    backups.restore(settings, tmp_path / "one.backup")
+    assert said(settings) == "before"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_folder"), [(errno.EINVAL, False), (errno.EIO, True), (errno.EIO, False)]
+)
+def test_what_does_not_reach_the_disk_is_not_put_back(tmp_path, monkeypatch, error, is_folder):
+    settings = Settings(home=str(tmp_path / "home"))
+    settings.folder.mkdir()
+    say(settings, "before")
+    backups.create(settings, tmp_path / "one.backup")
+    say(settings, "after")
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) is is_folder:
+            raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match=os.strerror(error)):
+        backups.restore(settings, tmp_path / "one.backup")
+    assert said(settings) == "after"
+
+
+@pytest.fixture
+def held_open(tmp_path):
+    """A database whose last change is in its log, and which another program keeps locked."""
+    settings = Settings(home=str(tmp_path / "home"))
+    settings.folder.mkdir()
+    say(settings, "before")
+    backups.create(settings, tmp_path / "one.backup")
+    with contextlib.closing(sqlite3.connect(settings.folder / "state.db")) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute(f"UPDATE {identity.name} SET id = 'after'")
+        other.commit()
+        yield settings, other
+
+
+def test_a_database_that_another_program_has_locked_is_left_alone(held_open, tmp_path):
+    settings, other = held_open
+    before = sorted(it.name for it in settings.folder.iterdir())
+    log = (settings.folder / "state.db-wal").read_bytes()
+    with pytest.raises(DaemonRuns, match="cannot be restored"):
+        backups.restore(settings, tmp_path / "one.backup")
+    assert (settings.folder / "state.db-wal").read_bytes() == log
+    assert set(before) >= {it.name for it in settings.folder.iterdir()} - {"daemon.lock", LOCK}
+    assert other.execute(f"SELECT id FROM {identity.name}").fetchall() == [("after",)]
+    other.close()
+    assert said(settings) == "after"
+    backups.restore(settings, tmp_path / "one.backup")
+    assert said(settings) == "before"
+
+
+def test_a_database_that_cannot_be_completed_is_not_taken_for_damaged(tmp_path, monkeypatch):
+    """Its disk is full while its log is brought into it."""
+    settings = Settings(home=str(tmp_path / "home"))
+    settings.folder.mkdir()
+    say(settings, "before")
+    backups.create(settings, tmp_path / "one.backup")
+    say(settings, "after")
+    file, real = str(settings.folder / "state.db"), sqlite3.connect
+
+    class Full(sqlite3.Connection):
+        def execute(self, statement, *given):
+            if "wal_checkpoint" in statement:
+                error = sqlite3.OperationalError("database or disk is full")
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise error
+            return super().execute(statement, *given)
+
+    def connect(path, *given, **named):
+        return real(path, *given, **named | ({"factory": Full} if str(path) == file else {}))
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with pytest.raises(Unavailable) as refused:
+        backups.restore(settings, tmp_path / "one.backup")
+    monkeypatch.undo()
+    assert "disk is full" in refused.value.details
+    assert said(settings) == "after"
+    assert not [it for it in settings.folder.iterdir() if "before-restore" in it.name]
+
+
+def test_what_a_log_still_holds_is_kept_with_the_database_that_it_belongs_to(tmp_path):
+    """A daemon that was killed leaves its last changes in the log only."""
+    settings = Settings(home=str(tmp_path / "home"))
+    settings.folder.mkdir()
+    say(settings, "before")
+    backups.create(settings, tmp_path / "one.backup")
+    file = settings.folder / "state.db"
+    program = f"""
+import os, sqlite3
+db = sqlite3.connect({str(file)!r})
+db.execute("PRAGMA journal_mode = WAL")
+db.execute("UPDATE {identity.name} SET id = 'after'")
+db.commit()
+os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", program], check=False)
+    assert (settings.folder / "state.db-wal").stat().st_size
+    kept = backups.restore(settings, tmp_path / "one.backup")["kept"]
+    assert said(settings) == "before"
+    assert said(Settings(home=settings.home, database_url=f"sqlite:///{kept}")) == "after"
+
+
+def test_a_database_that_is_damaged_is_kept_as_it_is(tmp_path):
+    settings = Settings(home=str(tmp_path / "home"))
+    settings.folder.mkdir()
+    say(settings, "before")
+    backups.create(settings, tmp_path / "one.backup")
+    parts = {"": b"not a database" * 1000, "-wal": b"nor a log" * 1000}
+    for log, content in parts.items():
+        (settings.folder / f"state.db{log}").write_bytes(content)
+    kept = Path(backups.restore(settings, tmp_path / "one.backup")["kept"])
+    assert said(settings) == "before"
+    assert kept.read_bytes() == parts[""]
+
+
+@pytest.mark.parametrize(
+    ("at", "content"),
+    [(0, b"not a database"), (47, b"\x09"), (100, b"\xe2" * 3000)],
+    ids=["magic", "schema format", "first page"],
+)
+def test_a_damaged_database_is_replaced_whatever_sqlite_calls_the_damage(tmp_path, at, content):
+    """An unknown schema format is an OperationalError, as a lock is, and yet damage."""
+    settings = Settings(home=str(tmp_path / "home"))
+    settings.folder.mkdir()
+    say(settings, "before")
+    backups.create(settings, tmp_path / "one.backup")
+    file = settings.folder / "state.db"
+    with file.open("r+b") as raw:
+        raw.seek(at)
+        raw.write(content)
+    damaged = file.read_bytes()
+    kept = Path(backups.restore(settings, tmp_path / "one.backup")["kept"])
+    assert said(settings) == "before"
+    assert kept.read_bytes() == damaged
+
+
+def test_a_sqlite_file_has_one_daemon_whichever_home_it_is_of(tmp_path):
+    first, second = Daemon(tmp_path / "a" / "home"), Daemon(tmp_path / "b" / "home")
+    for it in (first, second):
+        it.home.mkdir(parents=True)
+    shared = {"PRISM_DATABASE_URL": f"sqlite:///{first.home}/state.db"}
+    file = tmp_path / "one.backup"
+    with first.running():
+        refused = second.run(**shared)
+        assert refused.returncode == 1
+        assert "A daemon of another home uses" in refused.stderr
+        assert "PRISM_DATABASE_URL" in refused.stderr
+        assert f"`PRISM_HOME={first.home} prism daemon stop`" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert cli(first, "backup", str(file)).returncode == 0
+        second.environ |= shared
+        refused = cli(second, "restore", str(file), "--yes")
+        assert refused.returncode == 1
+        assert "A daemon of another home uses" in refused.stderr
+        assert first.ask("GET", LIST) == (200, b"[]")
+    with second.running():
+        assert second.ask("GET", LIST)[0] == 200
 
 
 def test_a_backup_that_is_damaged_changes_nothing(settings, tmp_path):
@@ -187,10 +528,10 @@ def test_by_the_command_while_a_daemon_runs_and_after_it(daemon, tmp_path):
     back = cli(daemon, "restore", str(file), "--yes")
     assert back.returncode == 0, back.stderr
     with daemon.running():
-        assert "older than the world" in " ".join(status_of(daemon)["reasons"])
+        assert "older than the machines" in " ".join(status_of(daemon)["reasons"])
         names = [it["name"] for it in json.loads(daemon.ask("GET", "/api/v1/projects")[1])]
         assert names == ["first"]
-        assert "older than the world" in cli(daemon, "doctor").stdout
+        assert "older than the machines" in cli(daemon, "doctor").stdout
         assert cli(daemon, "recover", "--accept").returncode == 0
         assert json.loads(daemon.ask("GET", STATUS)[1])["status"] == "healthy"
 

@@ -6,7 +6,7 @@ import pytest
 
 from prism.daemon.doctor import Doctor, DoctorFailed
 from prism.kit.clock import WallClock
-from tests.house.living import Home
+from tests.project.living import Home
 
 
 @pytest.fixture(scope="module")

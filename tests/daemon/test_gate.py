@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 from litestar.routes import HTTPRoute, WebSocketRoute
 
-from prism.daemon.house import build
+from prism.daemon.app import build
 from prism.daemon.main import _config
 from prism.kit.gate import Gate
 from prism.settings import Settings
@@ -26,22 +26,22 @@ TEAM = {"auth": "tokens", "public_url": "https://prism.example.org"}
 
 
 @pytest.fixture(params=[{}, TEAM], ids=["alone", "team"])
-def house(request, tmp_path, cloud, clock):
+def daemon(request, tmp_path, cloud, clock):
     stopped = []
     given = {"home": str(tmp_path), "database_url": f"sqlite:///{tmp_path / 'db'}", "user": "ada"}
-    house = build(
+    daemon = build(
         Settings(**given | request.param), {PLACE: cloud}, clock, lambda: stopped.append(1)
     )
-    house.db.create_tables()
-    house.profiles.first_start({})
-    yield house
-    house.close()
+    daemon.db.create_tables()
+    daemon.profiles.first_start({})
+    yield daemon
+    daemon.close()
     assert stopped == []
 
 
-def knocks(house):
+def knocks(daemon):
     """What may be asked of the application: the kind of connection, the method, the path."""
-    routes = house.app._app.app.routes
+    routes = daemon.app._app.app.routes
     assert {type(route) for route in routes} == {HTTPRoute, WebSocketRoute}
     kinds = {HTTPRoute: "http", WebSocketRoute: "websocket"}
     paths = {(kinds[type(it)], re.sub(r"\{[^}]*\}", "x", it.path)) for it in routes}
@@ -84,25 +84,25 @@ def answered(app, kind, method, path, headers):
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
-def test_who_does_not_belong_here_is_turned_away_everywhere(house, foreign):
+def test_who_does_not_belong_here_is_turned_away_everywhere(daemon, foreign):
     headers, *refusal = FOREIGN[foreign]
-    before = house.db.newest_fact()
-    found = {knock: answered(house.app, *knock, headers) for knock in knocks(house)}
+    before = daemon.db.newest_fact()
+    found = {knock: answered(daemon.app, *knock, headers) for knock in knocks(daemon)}
     assert {knock: it for knock, it in found.items() if it != tuple(refusal)} == {}
     assert {("http", "POST", "/api/v1/daemon/shutdown"), ("websocket", "GET", "/api/v1/ws")} < {
         *found
     }
-    assert house.db.newest_fact() == before
+    assert daemon.db.newest_fact() == before
 
 
-def test_who_belongs_here_is_not(house):
+def test_who_belongs_here_is_not(daemon):
     """The walk tells the gate from what lies behind it."""
     friend = {"host": HOST}
-    assert answered(house.app, "http", "GET", "/docs", friend) == (200, None)
-    assert answered(house.app, "http", "GET", "/nothing", friend)[1] == "ENDPOINT_NOT_FOUND"
+    assert answered(daemon.app, "http", "GET", "/docs", friend) == (200, None)
+    assert answered(daemon.app, "http", "GET", "/nothing", friend)[1] == "ENDPOINT_NOT_FOUND"
 
 
-def test_the_gate_is_the_outermost_and_that_is_what_is_served(house):
+def test_the_gate_is_the_outermost_and_that_is_what_is_served(daemon):
     """A route that is mounted beside it would not be among the application's own."""
-    assert type(house.app) is Gate
-    assert _config(house, None).app is house.app
+    assert type(daemon.app) is Gate
+    assert _config(daemon, None).app is daemon.app

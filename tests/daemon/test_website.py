@@ -53,18 +53,18 @@ def build_into(folder):
 
 
 @pytest.fixture
-def site(house, built):
+def site(daemon, built):
     """The real application behind the built GUI."""
-    gate = house.app
-    gate._app = Website(gate._app.app, house.rooms.clock, built)
+    gate = daemon.app
+    gate._app = Website(gate._app.app, daemon.wiring.clock, built)
     return Http(gate)
 
 
 @pytest.fixture
-def bare(house, folder):
+def bare(daemon, folder):
     """The real application where no GUI was built."""
-    gate = house.app
-    gate._app = Website(gate._app.app, house.rooms.clock, folder)
+    gate = daemon.app
+    gate._app = Website(gate._app.app, daemon.wiring.clock, folder)
     return Http(gate)
 
 

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
-from prism.recovery.model import Found
+from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import Idleness, IdleRule
-from prism.workspaces.model import Failure, Seen
-from prism.workspaces.ports import Access, Door, Machine, Order, Refused
+from prism.workspaces.model import Failure, Observed
+from prism.workspaces.ports import Access, Machine, MachineOrder, ProviderRefused, ServiceEndpoint
 
 NOW = timedelta(0)
 STAGES = ("environment", "packages", "post_install", "services")
@@ -41,19 +41,19 @@ class Change:
 
     began: datetime
     ends: datetime
-    meanwhile: Seen
-    then: Seen
+    meanwhile: Observed
+    then: Observed
     failure: Failure | None = None
 
     def since(self, now: datetime) -> datetime:
         """Since when it has been what it is at that moment."""
         return self.ends if now >= self.ends else self.began
 
-    def at(self, now: datetime) -> tuple[Seen, str | None, int | None, Failure | None]:
+    def at(self, now: datetime) -> tuple[Observed, str | None, int | None, Failure | None]:
         """State, stage, progress and failure at that moment."""
         if now >= self.ends:
-            return self.then, None, 100 if self.then is Seen.ON else None, self.failure
-        if self.meanwhile is not Seen.STARTING:
+            return self.then, None, 100 if self.then is Observed.ON else None, self.failure
+        if self.meanwhile is not Observed.STARTING:
             return self.meanwhile, None, None, None
         took = self.ends - self.began  # nothing of it is done where a clock was put back
         done = max(0.0, (now - self.began) / took) if took else 0.0
@@ -62,7 +62,7 @@ class Change:
     def dozes(self, now: datetime) -> bool:
         """Whether it is on its way to sleep at that moment, which costs what being on does."""
         way = (self.meanwhile, self.then)
-        return now < self.ends and way == (Seen.STOPPING, Seen.ASLEEP)
+        return now < self.ends and way == (Observed.STOPPING, Observed.ASLEEP)
 
 
 @dataclass
@@ -80,11 +80,11 @@ class MemoryCompute:
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
-        self._orders: dict[str, Order] = {}
+        self._orders: dict[str, MachineOrder] = {}
         self._born: dict[str, datetime] = {}
         self._changes: dict[str, Change] = {}
         self._up: dict[str, datetime] = {}
-        self._expiry: dict[str, tuple[datetime, Seen]] = {}
+        self._expiry: dict[str, tuple[datetime, Observed]] = {}
         self._rules: dict[str, IdleRule | None] = {}
         self._idle: dict[str, Idleness] = {}
         self._interrupted: set[str] = set()
@@ -95,41 +95,47 @@ class MemoryCompute:
             visible = self.clock.now() - self.faults.hidden_for
             return [self.machine(id) for id, born in self._born.items() if born <= visible]
 
-    def launch(self, order: Order) -> Machine:
+    def launch(self, order: MachineOrder) -> Machine:
         """Make a machine, or find the one that this key made."""
         with self._asked(f"launch {order.name}"):
             if self.faults.full:
-                raise Refused("Insufficient capacity in every zone")
+                raise ProviderRefused("Insufficient capacity in every zone")
             id = f"i-{sha256(order.key.encode()).hexdigest()[:17]}"
             if id not in self._orders:
                 self._born[id], self._orders[id] = self.clock.now(), order
                 self._come_up(id)
             if order.expires_at and id not in self._expiry:
-                down = Seen.ASLEEP if order.hibernation else Seen.OFF
+                down = Observed.ASLEEP if order.hibernation else Observed.OFF
                 self._expiry[id] = (order.expires_at, down)
             return self.machine(id)
 
     def start(self, id: str) -> None:
         """Power it on, or wake it up; what was broken is tried once more."""
         with self._asked(f"start {id}"):
-            if self._seen(id) in {Seen.OFF, Seen.ASLEEP, Seen.BROKEN, Seen.STOPPING}:
+            if self._seen(id) in {
+                Observed.OFF,
+                Observed.ASLEEP,
+                Observed.BROKEN,
+                Observed.STOPPING,
+            }:
                 self._come_up(id)
 
     def stop(self, id: str) -> None:
         """Power it off."""
         with self._asked(f"stop {id}"):
-            self._go_down(id, Seen.OFF)
+            self._go_down(id, Observed.OFF)
 
     def hibernate(self, id: str) -> None:
         """Put it to sleep."""
         with self._asked(f"hibernate {id}"):
-            self._go_down(id, Seen.ASLEEP)
+            self._go_down(id, Observed.ASLEEP)
 
     def terminate(self, id: str) -> None:
         """Destroy it; it stays listed as gone."""
         with self._asked(f"terminate {id}"):
-            if self._seen(id) is not Seen.GONE:
-                self._change(id, Seen.STOPPING, Seen.GONE)
+            known = self._changes.get(id)
+            if known is not None and known.then is not Observed.GONE:
+                self._change(id, Observed.STOPPING, Observed.GONE)
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
         """Remember when it goes down by itself."""
@@ -137,14 +143,21 @@ class MemoryCompute:
             if at is None:
                 self._expiry.pop(id, None)
             elif id in self._orders:
-                self._expiry[id] = (at, Seen.ASLEEP if action == "hibernate" else Seen.OFF)
+                self._expiry[id] = (at, Observed.ASLEEP if action == "hibernate" else Observed.OFF)
 
     def resize(self, id: str, instance_type: str) -> None:
         """Make it another type; only one that is off can be."""
         with self._asked(f"resize {id} {instance_type}"):
-            if self._seen(id) is not Seen.OFF:
-                raise Refused(f"{id} is not off")
+            if self._seen(id) is not Observed.OFF:
+                raise ProviderRefused(f"{id} is not off")
             self._orders[id] = replace(self._orders[id], instance_type=instance_type)
+
+    def change_template(self, id: str, order: MachineOrder) -> None:
+        """Remember what its next start sets it up by."""
+        with self._asked(f"change_template {id}"):
+            if id in self._orders:
+                made = {"template": order.template, "parameters": order.parameters}
+                self._orders[id] = replace(self._orders[id], **made)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Remember what is to be made of idleness."""
@@ -152,7 +165,7 @@ class MemoryCompute:
             if id in self._orders:
                 self._rules[id] = rule
 
-    def describe(self, id: str, order: Order) -> None:
+    def describe(self, id: str, order: MachineOrder) -> None:
         """Remember what is known of it now, as far as that may change."""
         with self._asked(f"describe {id}"):
             if id in self._orders:
@@ -162,24 +175,26 @@ class MemoryCompute:
     def access(self, id: str) -> Access:
         """The doors of a machine that is on."""
         with self._asked(f"access {id}"):
-            if self._seen(id) is not Seen.ON:
+            if self._seen(id) is not Observed.ON:
                 raise Unavailable(f"Machine {id} is not on")
             services = self._orders[id].template.services
             doors = {
-                name: Door(url=f"http://{HOST}:{service.port}", token=f"token-of-{name}")
+                name: ServiceEndpoint(
+                    url=f"http://{HOST}:{service.port}", token=f"token-of-{name}"
+                )
                 for name, service in services.items()
             }
             return Access(host=HOST, user="researcher", doors=doors)
 
-    def found(self, ids: Collection[str]) -> list[Found]:
+    def found(self, ids: Collection[str]) -> list[FoundMachine]:
         """Implements `recovery.ports.Recoverable`."""
         with self._lock:
             return [self._found(id) for id in ids if id in self._orders]
 
-    def _found(self, id: str) -> Found:
+    def _found(self, id: str) -> FoundMachine:
         order, machine = self._orders[id], self.machine(id)
-        up = machine.seen in {Seen.ON, Seen.STARTING}
-        return Found(
+        up = machine.seen in {Observed.ON, Observed.STARTING}
+        return FoundMachine(
             id=id,
             key=order.key,
             seen=machine.seen,
@@ -215,12 +230,12 @@ class MemoryCompute:
                 id=id,
                 key=self._orders[id].key,
                 seen=seen,
-                private_ip=HOST if seen is Seen.ON else None,
+                private_ip=HOST if seen is Observed.ON else None,
                 stage=stage,
                 progress=progress,
                 failure=failure,
                 idle=self._idle.get(id),
-                interrupted=seen is Seen.OFF and id in self._interrupted,
+                interrupted=seen is Observed.OFF and id in self._interrupted,
                 charged=self._changes[id].dozes(now),
                 since=self._changes[id].since(now) if self.knows_when else None,
                 started=self._came_up(id, now) if self.knows_when else None,
@@ -231,20 +246,20 @@ class MemoryCompute:
         return up if up is not None and up <= now else None
 
     def becomes(
-        self, id: str, seen: Seen, failure: Failure | None = None, at: datetime | None = None
+        self, id: str, seen: Observed, failure: Failure | None = None, at: datetime | None = None
     ) -> None:
         """Somebody else changes it, at once: its console, its own power button, a fire."""
         with self._lock:
             now = self.clock.now()
             was = self._changes[id].at(now)[0]
             at = at or now
-            self._changes[id] = Change(now, at, was if at > now else seen, Seen(seen), failure)
+            self._changes[id] = Change(now, at, was if at > now else seen, Observed(seen), failure)
             self._interrupted.discard(id)
 
     def is_interrupted(self, id: str, failure: Failure) -> None:
         """Its computer is restarted while it runs."""
         with self._lock:
-            self.becomes(id, Seen.OFF, failure)
+            self.becomes(id, Observed.OFF, failure)
             self._interrupted.add(id)
 
     def vanish(self, id: str) -> None:
@@ -262,7 +277,7 @@ class MemoryCompute:
         """What it was told last to make of idleness."""
         return self._rules.get(id)
 
-    def ordered(self, id: str) -> Order:
+    def ordered(self, id: str) -> MachineOrder:
         """What was ordered."""
         return self._orders[id]
 
@@ -273,29 +288,29 @@ class MemoryCompute:
 
     # How it works.
 
-    def _seen(self, id: str) -> Seen:
-        return self.machine(id).seen if id in self._orders else Seen.GONE
+    def _seen(self, id: str) -> Observed:
+        return self.machine(id).seen if id in self._orders else Observed.GONE
 
     def _come_up(self, id: str) -> None:
         broken = self.faults.broken
         self._interrupted.discard(id)
-        self._change(id, Seen.STARTING, Seen.BROKEN if broken else Seen.ON, broken)
+        self._change(id, Observed.STARTING, Observed.BROKEN if broken else Observed.ON, broken)
         if not broken:
             self._up[id] = self._changes[id].ends
 
-    def _go_down(self, id: str, then: Seen) -> None:
-        if self._seen(id) in {Seen.ON, Seen.STARTING}:
-            self._change(id, Seen.STOPPING, then)
+    def _go_down(self, id: str, then: Observed) -> None:
+        if self._seen(id) in {Observed.ON, Observed.STARTING}:
+            self._change(id, Observed.STOPPING, then)
 
     def _change(
-        self, id: str, meanwhile: Seen, then: Seen, failure: Failure | None = None
+        self, id: str, meanwhile: Observed, then: Observed, failure: Failure | None = None
     ) -> None:
         now = self.clock.now()
         self._changes[id] = Change(now, now + self.faults.slow, meanwhile, then, failure)
 
     def _expire(self, id: str, now: datetime) -> None:
-        at, then = self._expiry.get(id, (None, Seen.OFF))
-        if at and now >= at and self._changes[id].at(now)[0] is Seen.ON:
+        at, then = self._expiry.get(id, (None, Observed.OFF))
+        if at and now >= at and self._changes[id].at(now)[0] is Observed.ON:
             self._changes[id] = Change(at, at, then, then)
             del self._expiry[id]
 

@@ -9,16 +9,16 @@ from hashlib import sha256
 
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
-from prism.storage.model import Seen, Trouble, VolumeElsewhere, VolumeKind
+from prism.storage.model import StorageFailure, StorageObserved, VolumeElsewhere, VolumeKind
 from prism.storage.ports import (
     EVERYTHING,
-    Copy,
-    CopyOrder,
     Disk,
     Known,
-    Part,
+    ProviderSnapshot,
+    SnapshotOrder,
     StorageRefused,
-    Survey,
+    StorageSurvey,
+    SurveyPart,
     Verified,
     VolumeOrder,
 )
@@ -38,8 +38,8 @@ class Faults:
     busy: bool = False  # somebody in the machine uses it
     hidden_for: timedelta = NOW  # what is new is not listed at first
     slow: timedelta = NOW  # how long copying takes
-    sick: Trouble | None = None  # copies end BROKEN, with this
-    rotten: Trouble | None = None  # what a verification finds
+    sick: StorageFailure | None = None  # copies end BROKEN, with this
+    rotten: StorageFailure | None = None  # what a verification finds
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Thing:
     attached: set[str] = field(default_factory=set)
     holds: str = ""  # what is in it
     zone: str | None = None
-    trouble: Trouble | None = None
+    trouble: StorageFailure | None = None
 
 
 @dataclass
@@ -75,7 +75,7 @@ class MemoryVolumes:
         self.known: dict[str, Known] = {}  # what is written on each
         self.verified: dict[str, Verified] = {}
 
-    def survey(self, parts: Collection[Part] = EVERYTHING) -> Survey:
+    def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """Everything that is not hidden."""
         with self._asked("survey"):
             disks = [
@@ -92,7 +92,7 @@ class MemoryVolumes:
                 for id, it in self.disks.items()
                 if self._visible(it)
             ]
-            return Survey(
+            return StorageSurvey(
                 disks,
                 [self._copy(id, it) for id, it in self.copies.items() if self._visible(it)],
             )
@@ -131,7 +131,7 @@ class MemoryVolumes:
         with self._asked(f"delete {id}"):
             self.disks.pop(id, None)
 
-    def snapshot(self, order: CopyOrder, source: str) -> Copy:
+    def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
         """Copy a volume or a root disk, or find the copy that this key made."""
         with self._asked(f"snapshot {source}"):
             key, id = order.key, _id("snap", order.key)
@@ -189,10 +189,10 @@ class MemoryVolumes:
         it = self.disks.setdefault(id, Thing(order.key, now, now + takes, holds=holds))
         return Disk(id=id, key=order.key, seen=self._seen(it), used_bytes=len(it.holds))
 
-    def _copy(self, id: str, it: Thing) -> Copy:
+    def _copy(self, id: str, it: Thing) -> ProviderSnapshot:
         size = None if it.trouble else len(it.holds)
         seen = self._seen(it)
-        return Copy(
+        return ProviderSnapshot(
             id=id,
             key=it.key,
             seen=seen,
@@ -203,10 +203,10 @@ class MemoryVolumes:
             verified=self.verified.get(id),
         )
 
-    def _seen(self, it: Thing) -> Seen:
+    def _seen(self, it: Thing) -> StorageObserved:
         if it.trouble:
-            return Seen.BROKEN
-        return Seen.THERE if self.clock.now() >= it.ready else Seen.MAKING
+            return StorageObserved.BROKEN
+        return StorageObserved.THERE if self.clock.now() >= it.ready else StorageObserved.MAKING
 
     def _visible(self, it: Thing) -> bool:
         return it.born <= self.clock.now() - self.faults.hidden_for

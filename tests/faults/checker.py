@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from prism.client import Client
-from prism.client.faults import DaemonUnreachable
+from prism.client.errors import DaemonUnreachable
 from prism.errors import Problem, Unavailable
 from tests.faults.site import BUSY, digest
 from tests.waiting import eventually
@@ -179,7 +179,8 @@ class Checker:
             if getattr(said.get(name), "state", None) != state
         ]
         found += [f"workspace {name} was not asked for" for name in said.keys() - wanted.keys()]
-        return [*found, *self._wrong_machines(said), *self._wrong_storage(client)]
+        waiting = {name for name, it in said.items() if was_never_made(it)}
+        return [*found, *self._wrong_machines(said), *self._wrong_storage(client, waiting)]
 
     def _wrong_machines(self, said):
         there = self.site.machines()
@@ -192,7 +193,7 @@ class Checker:
                 found.append(f"{name} was answered as {id} and is {said[name].id}")
         return found + [f"{id} is there {many} times" for id, many in there.items() if many > 1]
 
-    def _wrong_storage(self, client):
+    def _wrong_storage(self, client, waiting):
         volumes = {it.name: it for it in client.volumes.list().ebs_volumes}
         copies = {it.name: it for it in client.snapshots.list()}
         projects = {it.name for it in client.projects.list()}
@@ -202,9 +203,12 @@ class Checker:
         found += [f"snapshot {it} is lost" for it in self.snapshots.keys() - copies.keys()]
         for name, it in self.volumes.items():
             if (shown := volumes.get(name)) is not None:
-                it.id = it.id or shown.volume_id
+                if it.id is None and (self.site.kind != "AWS" or shown.state == "in-use"):
+                    it.id = shown.volume_id  # one that no machine has had may be made elsewhere
                 state = "in-use" if it.attached else "available"
-                if (shown.volume_id, shown.state) != (it.id, state):
+                if it.attached in waiting:
+                    state = "attaching"  # its machine is made when it is started
+                if shown.volume_id != (it.id or shown.volume_id) or shown.state != state:
                     found.append(f"{name} is {shown.volume_id} {shown.state}, not {it}")
         return found + [
             f"snapshot {name} is {copies[name].state}"

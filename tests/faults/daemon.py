@@ -4,7 +4,7 @@ import re
 
 from prism.daemon.main import main
 from prism.errors import Unavailable
-from prism.providers.aws.ssh.pool import Pool, Said
+from prism.providers.aws.ssh.pool import ScriptResult, SshPool
 
 SHOWING = re.compile(r" sh -s -- (disk|share|leave) ")
 
@@ -13,9 +13,9 @@ def run(pool, id, script, given=b"", seconds=0.0):
     """What a machine would do with its disks."""
     if script != "true" and not SHOWING.search(script):
         raise Unavailable(f"Nobody can enter {id}")
-    return Said(b"", "", 0)
+    return ScriptResult(b"", "", 0)
 
 
 if __name__ == "__main__":
-    Pool.run = run
+    SshPool.run = run
     raise SystemExit(main())

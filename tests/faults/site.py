@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from tests.conftest import free_port
-from tests.house.living import DAEMON, Home
+from tests.project.living import DAEMON, Home
 from tests.waiting import eventually
 
 ENTERED = (sys.executable, "-m", "tests.faults.daemon")
@@ -88,7 +88,7 @@ class SqliteFile(Database):
     @contextlib.contextmanager
     def locked(self):
         """Another program is in the middle of a change."""
-        lock = sqlite3.connect(self.url.database, isolation_level=None, timeout=60)
+        lock = sqlite3.connect(self.url.database, isolation_level=None, timeout=120)
         with contextlib.closing(lock):
             lock.execute("BEGIN IMMEDIATE")
             yield
@@ -306,17 +306,17 @@ class AwsSite(Site):
         """One more thing that goes wrong."""
         body = json.dumps(said).encode()
         request = urllib.request.Request(f"{self.url}/_double/faults", body, method="POST")
-        urllib.request.urlopen(request, timeout=60).close()
+        urllib.request.urlopen(request, timeout=120).close()
 
     def calm(self):
         """Nothing goes wrong any more."""
         body = json.dumps({"times": TIMES}).encode()
         request = urllib.request.Request(f"{self.url}/_double/rules", body, method="PUT")
-        urllib.request.urlopen(request, timeout=60).close()
+        urllib.request.urlopen(request, timeout=120).close()
 
     def told(self, word):
         """What the double says of itself."""
-        with urllib.request.urlopen(f"{self.url}/_double/{word}", timeout=60) as answer:
+        with urllib.request.urlopen(f"{self.url}/_double/{word}", timeout=120) as answer:
             return json.load(answer)
 
     def close(self):

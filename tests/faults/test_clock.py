@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from prism.cli.checks.world import World
-from prism.cli.moments import moment as typed_moment
-from prism.cli.words import Usage
+from prism.cli.parser import UsageError
+from prism.cli.time_format import moment as typed_moment
 from prism.costs.model import CostKind
 from prism.kit.clock import StoppedClock
-from prism.providers.aws import instance, tags
+from prism.providers.aws.api import tags
+from prism.providers.aws.compute import instance
 from tests.money import Lab
 
 # A zone, the local day of a change, and how many hours that day has.
@@ -27,14 +28,14 @@ LEAP = datetime(2026, 6, 30, 23, 59, 59, 500_000, tzinfo=UTC)
 
 
 @pytest.fixture
-def lab_at(make_house, cloud, clock):
+def lab_at(make_daemon, cloud, clock):
     """A lab whose clock stands at a moment."""
 
     def make(at, *, apart=False):
         clock.time = at
         cloud.clock = StoppedClock(at) if apart else clock  # machines have a time of their own
         cloud.busy = timedelta(0)
-        return Lab(make_house(local_prices="aws", terminated_retention=10**6), clock)
+        return Lab(make_daemon(local_prices="aws", terminated_retention=10**6), clock)
 
     return make
 
@@ -115,7 +116,7 @@ def test_a_second_that_comes_twice_is_paid_once_and_no_event_is_out_of_order(lab
     for it in lab.segments():
         assert it.ended is None or it.ended >= it.began, it
     assert lab.recount() >= 0
-    facts = lab.house.db.facts_after(0)
+    facts = lab.daemon.db.facts_after(0)
     assert [it.id for it in facts] == sorted({it.id for it in facts})
     lab.keeps_every_cap()
 
@@ -189,7 +190,7 @@ def test_a_machine_that_stopped_at_no_time_of_ours_is_still_seen(when):
 
 def test_a_leap_second_that_somebody_wrote_is_no_moment_or_is_refused(lab_at):
     assert tags.moment(LEAP_SECOND) is None
-    with pytest.raises(Usage, match="23:59:60"):
+    with pytest.raises(UsageError, match="23:59:60"):
         typed_moment(LEAP_SECOND, "UTC")
     lab = lab_at(LEAP)
     lab.pool("grant", 90.0, "monthly")

@@ -126,7 +126,7 @@ def test_a_slow_network_delays_and_loses_nothing(slow):
     with relay.stalled():
         held = made(checker, "held")
         assert not checker.send(held), "nobody can have written that"
-        eventually(lambda: site.home.client.daemon.status().status == "degraded", 60)
+        eventually(lambda: site.home.client.daemon.status().status == "degraded", 120)
     checker.insist(held)
-    eventually(lambda: site.home.client.daemon.status().status == "healthy", 90)
+    eventually(lambda: site.home.client.daemon.status().status == "healthy", 120)
     checker.settled()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from prism.errors import Unavailable
-from tests.house.living import DAEMON, Home
+from tests.project.living import DAEMON, Home
 from tests.waiting import eventually
 
 SHELL = "Plain Shell"
@@ -31,11 +31,11 @@ def started(home, **how):
     with (home.folder.parent / "log").open("a") as log:
         process = subprocess.Popen(DAEMON, env=home.environ, stderr=log, **how)
     try:
-        eventually(lambda: home.answers() or process.poll() is not None, 60)
+        eventually(lambda: home.answers() or process.poll() is not None, 120)
         yield process
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(120)
 
 
 def log_of(home):
@@ -69,7 +69,7 @@ def test_a_daemon_does_not_start_on_a_disk_that_is_read_only(disk):
     with pytest.raises(OSError, match="Read-only"):
         (disk / "anything").touch()
     home_of = {**os.environ, "PRISM_HOME": str(disk / "home"), "PRISM_PORT": "0"}
-    run = subprocess.run(DAEMON, env=home_of, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(DAEMON, env=home_of, capture_output=True, text=True, timeout=120)
     assert run.returncode == 1
     assert run.stderr.startswith("error: Cannot use")
     assert "Read-only" in run.stderr
@@ -185,7 +185,7 @@ def small():
         group.rmdir()
         pytest.skip(f"the memory of a control group cannot be limited here: {error}")
     yield group
-    eventually(lambda: not (group / "cgroup.procs").read_text(), 60)
+    eventually(lambda: not (group / "cgroup.procs").read_text(), 120)
     group.rmdir()
 
 

@@ -11,7 +11,7 @@ import pytest
 from prism.errors import AlreadyExists, InvalidState, ValidationFailed
 from prism.files.model import FileMissing, FolderNotEmpty, WrongFileKind
 from prism.files.transfer import PIECE
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.waiting import eventually
 
 MEGABYTE = bytes(range(256)) * 4096

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prism.agent.folder import Folder
-from prism.agent.mounts import Mounts
+from prism.agent.mounts import VolumeLinks
 from prism.errors import AlreadyExists
 from prism.files.model import (
     FileMissing,
@@ -17,12 +17,12 @@ from prism.files.model import (
     WrongFileKind,
 )
 from prism.files.plan import part_of
-from prism.providers.aws.files import AwsFiles
+from prism.providers.aws.machine.files import AwsFiles
 from prism.providers.local.files import LocalFiles
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeOrder
-from tests.providers.aws.machine import ID, Seat, Sshd
+from tests.providers.aws.ssh_machine import ID, Seat, Sshd
 
 LOCAL = "local-" + "0" * 17
 
@@ -304,7 +304,7 @@ def with_volume(tmp_path):
         order = VolumeOrder(key=f"key-{name}", name=name, kind=VolumeKind.EBS)
         ids[name] = volumes.create(order).id
     volumes.attach(ids["data"], LOCAL, "data")
-    Mounts(Folder(tmp_path / LOCAL)).step()
+    VolumeLinks(Folder(tmp_path / LOCAL)).step()
     content = {it: tmp_path / "storage" / "volumes" / id / "data" for it, id in ids.items()}
     yield Homes(LocalFiles(tmp_path, volumes.mounted), LOCAL, home), content, volumes, ids
 

@@ -50,7 +50,7 @@ def test_what_came_before_a_body_broke_off_is_kept(most):
     whole = b"a" * PIECE
     assert came(part(whole), part(b"bc"), GONE, most=most) == (
         [whole, b"bc"],
-        "It ended before its body did",
+        "The request ended before its body was complete",
     )
     assert came(GONE, most=most)[0] == []
 

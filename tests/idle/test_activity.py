@@ -15,9 +15,9 @@ QUIET = {"state": "idle", "because": ("nothing is going on",)}
 
 
 @pytest.fixture
-def lab(make_house, clock, cloud):
+def lab(make_daemon, clock, cloud):
     cloud.busy = timedelta(0)
-    return Lab(make_house(local_prices="aws"), clock)
+    return Lab(make_daemon(local_prices="aws"), clock)
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ def says(lab, cloud):
     past = int(lab.clock.now().timestamp()) % STEP
     lab.clock.advance(seconds=STEP - past)
 
-    def says(minutes, *houses, **said):
+    def says(minutes, *daemons, **said):
         said = {"figures": FIGURES} | said
         for _ in range(minutes):
             lab.clock.advance(minutes=1)
             now = lab.clock.now()
             cloud.finds(id, Idleness(since=now, until=now, **said))
-            for house in houses or (lab.house,):
-                house.loop.patrol()
+            for daemon in daemons or (lab.daemon,):
+                daemon.loop.patrol()
 
     says(1, **QUIET)  # what counts is the time between two looks
     return says
@@ -79,29 +79,29 @@ def test_each_step_has_the_verdict_that_lasted_longest_and_its_reasons(lab, says
     }
 
 
-def test_it_outlives_the_daemon_and_what_is_written_counts_once(make_house, lab, says):
+def test_it_outlives_the_daemon_and_what_is_written_counts_once(make_daemon, lab, says):
     says(29, **BUSY)
     before = activity(lab)["points"]
-    lab.house.rooms.activity.write()
+    lab.daemon.wiring.activity.write()
     assert activity(lab)["points"] == before
-    lab.house.rooms.activity.write()
-    lab.house = make_house(local_prices="aws")
+    lab.daemon.wiring.activity.write()
+    lab.daemon = make_daemon(local_prices="aws")
     assert activity(lab)["points"] == before
     assert sum(it["active_seconds"] for it in before) == 29 * 60
 
 
-def test_two_daemons_that_see_the_same_count_it_once(make_house, lab, says):
-    other = make_house(local_prices="aws")
-    says(60, lab.house, other, **BUSY)
-    lab.house.rooms.activity.write()
-    other.rooms.activity.write()
+def test_two_daemons_that_see_the_same_count_it_once(make_daemon, lab, says):
+    other = make_daemon(local_prices="aws")
+    says(60, lab.daemon, other, **BUSY)
+    lab.daemon.wiring.activity.write()
+    other.wiring.activity.write()
     found = activity(lab)["points"]
     assert all(it["active_seconds"] + it["idle_seconds"] <= STEP for it in found)
     assert sum(it["active_seconds"] for it in found) >= 50 * 60
 
 
 def test_what_could_not_be_written_is_written_later(lab, says, monkeypatch):
-    recorder, db = lab.house.rooms.activity, lab.house.db
+    recorder, db = lab.daemon.wiring.activity, lab.daemon.db
     recorder.write()
     says(5, **BUSY)
     with monkeypatch.context() as broken:
@@ -151,7 +151,7 @@ def test_what_was_done_about_it_is_there_too(lab, says, cloud):
     at = lab.clock.now()
     act = IdleAct(at=at, action="hibernate", seconds=1800, profile="standard")
     cloud.finds(lab.workspace().machine_id, Idleness(state="idle", until=at, acted=act))
-    lab.house.loop.patrol()
+    lab.daemon.loop.patrol()
     [acted] = activity(lab)["acted"]
     assert (acted["action"], acted["profile"]) == ("hibernate", "standard")
 

@@ -8,9 +8,9 @@ import pytest
 from prism.errors import Unavailable
 from prism.idle import store
 from prism.kit import journal
-from prism.workspaces.events import WorkspaceMoved, about
+from prism.workspaces.events import WorkspaceProgressed, about
 from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
-from prism.workspaces.model import Seen, State
+from prism.workspaces.model import Observed, State
 from tests.shapes import EXAMPLES, failed, shaped_like
 
 OWN = EXAMPLES["POST idle/profiles"]["request"]
@@ -47,14 +47,14 @@ def idle_of(http):
 
 
 @pytest.fixture
-def running(http, house, cloud):
+def running(http, daemon, cloud):
     """A workspace that runs, and its machine's id."""
 
     def launched(**more):
         assert http.launch(**more).status_code == 201
-        house.settle()
+        daemon.settle()
         [machine] = cloud.survey()
-        assert machine.seen is Seen.ON
+        assert machine.seen is Observed.ON
         return machine.id
 
     return launched
@@ -132,31 +132,31 @@ def test_a_machine_is_told_its_rule_after_the_launch(http, running, cloud):
     assert cloud.calls.count(f"watch {id}") == 1, "once is enough"
 
 
-def test_a_workspace_without_a_profile_is_left_alone(http, house, running, cloud, clock):
+def test_a_workspace_without_a_profile_is_left_alone(http, daemon, running, cloud, clock):
     id = running()
-    with house.db.write() as tx:  # as one whose template names none
-        [workspace] = house.workspaces.every()
+    with daemon.db.write() as tx:  # as one whose template names none
+        [workspace] = daemon.workspaces.every()
         store.change_watch(tx, workspace.id, clock.now(), profile=None)
         tx.sql.exec_driver_sql("UPDATE workspaces SET idle_profile = NULL")
         moved = {"state": State.RUNNING, "stage": None, "progress": 100}
-        tx.happened(WorkspaceMoved(actor="t", **about(workspace), **moved))
-    house.settle()
+        tx.happened(WorkspaceProgressed(actor="t", **about(workspace), **moved))
+    daemon.settle()
     assert cloud.rule(id) is None
-    finds(house, cloud, id)
+    finds(daemon, cloud, id)
     said = why(http)
     assert (said["profile"], said["verdict"], said["measured"]) == (None, None, [])
     nothing = {"profile": None, "idle_minutes": None, "verdict": None}
     assert idle_of(http).items() >= nothing.items()
 
 
-def test_configuring_answers_what_holds_and_tells_the_machine(http, house, running, cloud):
+def test_configuring_answers_what_holds_and_tells_the_machine(http, daemon, running, cloud):
     id = running(idle_profile="batch")
     answer = configure(http, profile="gpu", custom_threshold_minutes=20)
     holds = {"profile": "gpu", "enabled": True, "idle_threshold_minutes": 20, "action": "stop"}
     assert answer.status_code == 200
     assert answer.json() == {"instance_name": "mine", **holds, "notes": []}
     assert idle_of(http)["profile"] == "gpu"
-    house.settle()
+    daemon.settle()
     limits = {"cpu": 10.0, "gpu": 10.0}
     assert cloud.rule(id) == IdleRule(profile="gpu", minutes=20, action="stop", limits=limits)
 
@@ -167,25 +167,25 @@ def test_the_references_request_is_understood(http, running):
     assert configure(http, **body).json()["idle_threshold_minutes"] == 20
 
 
-def test_a_machine_is_told_again_when_it_could_not_be_asked(http, house, running, cloud, clock):
+def test_a_machine_is_told_again_when_it_could_not_be_asked(http, daemon, running, cloud, clock):
     id = running()
     cloud.faults.down = True
     assert configure(http, profile="gpu").status_code == 200
-    house.settle()
+    daemon.settle()
     assert cloud.rule(id).profile == "standard"
     cloud.faults.down = False
     clock.advance(minutes=10)
-    house.settle()
+    daemon.settle()
     assert cloud.rule(id).profile == "gpu"
 
 
 def test_a_machine_that_lets_nobody_in_while_it_comes_up_is_told_as_soon_as_it_is_up(
-    http, house, cloud, clock, monkeypatch
+    http, daemon, cloud, clock, monkeypatch
 ):
     tell, refused = cloud.watch, []
 
     def only_when_on(id, rule):
-        if cloud.machine(id).seen is not Seen.ON:
+        if cloud.machine(id).seen is not Observed.ON:
             refused.append(id)
             raise Unavailable("Nobody comes in")
         tell(id, rule)
@@ -193,28 +193,28 @@ def test_a_machine_that_lets_nobody_in_while_it_comes_up_is_told_as_soon_as_it_i
     monkeypatch.setattr(cloud, "watch", only_when_on)
     cloud.faults.slow = timedelta(minutes=6)
     assert http.launch().status_code == 201
-    house.settle()
+    daemon.settle()
     for _ in range(71):  # as often as it may be tried: the last pause is far longer than this
         clock.advance(seconds=5)
-        house.settle()
+        daemon.settle()
     [machine] = cloud.survey()
     assert len(refused) > 3
     assert cloud.rule(machine.id) is None
     clock.advance(seconds=10)
-    house.settle()
+    daemon.settle()
     assert http.state() == "running"
     assert cloud.rule(machine.id).profile == "standard"
 
 
-def test_who_cannot_hibernate_is_stopped_and_told_so(http, house, running, cloud):
+def test_who_cannot_hibernate_is_stopped_and_told_so(http, daemon, running, cloud):
     id = running(hibernation=False)
     answer = configure(http, profile="batch").json()
     assert (answer["action"], len(answer["notes"])) == ("stop", 1)
-    house.settle()
+    daemon.settle()
     assert (cloud.rule(id).profile, cloud.rule(id).action) == ("batch", "stop")
 
 
-def test_what_cannot_be_configured(http, house, running, clock):
+def test_what_cannot_be_configured(http, daemon, running, clock):
     running()
     failed(configure(http, profile="none"), 404, "IDLE_PROFILE_NOT_FOUND")
     failed(configure(http, "other", profile="gpu"), 404, "INSTANCE_NOT_FOUND")
@@ -223,20 +223,20 @@ def test_what_cannot_be_configured(http, house, running, clock):
     http.post("mine", "terminate", json={"confirm": "DELETE"})
     failed(configure(http, profile="gpu"), 409, "INVALID_STATE")
     failed(keep_awake(http, 5), 409, "INVALID_STATE")
-    later(house, clock)
+    later(daemon, clock)
     assert why(http)["state"] == "terminated"
 
 
-def test_keeping_awake(http, house, running, cloud, clock):
+def test_keeping_awake(http, daemon, running, cloud, clock):
     id = running(idle_profile="batch")
     until = "2026-01-01T03:00:00Z"
     answer = {"instance_name": "mine", "keep_awake_until": until, "notes": []}
     assert keep_awake(http, 180).json() == answer
-    house.settle()
+    daemon.settle()
     assert cloud.rule(id).awake_until == START + timedelta(hours=3)
     assert why(http)["keep_awake_until"] == until
     assert keep_awake(http, 0).json()["keep_awake_until"] is None
-    house.settle()
+    daemon.settle()
     assert cloud.rule(id).awake_until is None
     for wrong in (-1, 10081, "5", None):
         failed(keep_awake(http, wrong), 422, "VALIDATION_FAILED")
@@ -251,61 +251,61 @@ def test_what_expires_before_it_is_told(http, running, minutes, hours):
     assert keep_awake(http, minutes).json()["notes"] == ([more] if hours else [])
 
 
-def test_an_expiry_that_has_passed_ends_nothing_any_more(http, house, running, clock):
+def test_an_expiry_that_has_passed_ends_nothing_any_more(http, daemon, running, clock):
     running(ttl_hours=1)
     clock.advance(seconds=3601)
     assert keep_awake(http, 180).json()["notes"] == []
 
 
-def later(house, clock):
+def later(daemon, clock):
     """Whoever looks again while something changes has looked."""
-    house.settle()
+    daemon.settle()
     clock.advance(seconds=1)
-    house.settle()
+    daemon.settle()
 
 
-def finds(house, cloud, id, **found):
+def finds(daemon, cloud, id, **found):
     known = {"state": "idle", "since": START, "until": START + timedelta(minutes=12)}
     figures = {"cpu": 0.4, "memory": 0.0, "network": None, "gpu": 0.0}
     because = ("nothing is going on",)
     cloud.finds(id, Idleness(**known | {"figures": figures, "because": because} | found))
-    house.settle()
+    daemon.settle()
 
 
-def test_a_workspace_shows_how_idle_it_is_now(http, house, running, cloud, clock):
+def test_a_workspace_shows_how_idle_it_is_now(http, daemon, running, cloud, clock):
     id = running(idle_profile="batch")
     clock.advance(minutes=12)
-    finds(house, cloud, id)
+    finds(daemon, cloud, id)
     shown = idle_of(http)
     assert (shown["verdict"], shown["idle_minutes"]) == ("idle", 12)
     clock.advance(minutes=1)
     assert idle_of(http)["idle_minutes"] == 13, "without a word from anybody"
-    finds(house, cloud, id, state="active", because=("the kernel of a is busy",))
+    finds(daemon, cloud, id, state="active", because=("the kernel of a is busy",))
     shown = idle_of(http)
     assert (shown["verdict"], shown["idle_minutes"]) == ("active", 0)
     assert shown["because"] == ["the kernel of a is busy"]
-    finds(house, cloud, id, state="unknown")
+    finds(daemon, cloud, id, state="unknown")
     assert (idle_of(http)["verdict"], idle_of(http)["idle_minutes"]) == ("unknown", None)
 
 
-def test_the_list_shows_it_from_the_next_settlement_on(http, house, running, cloud, clock):
+def test_the_list_shows_it_from_the_next_settlement_on(http, daemon, running, cloud, clock):
     id = running(idle_profile="batch")
     clock.advance(minutes=12)
-    finds(house, cloud, id)
-    house.snapshot.settle(clock.now())
+    finds(daemon, cloud, id)
+    daemon.read_model.settle(clock.now())
     first = http("GET", "/api/v1/instances")
     assert first.json()[0]["idle"]["idle_minutes"] == 12
     clock.advance(minutes=1)
-    house.snapshot.settle(clock.now())
+    daemon.read_model.settle(clock.now())
     listed = http("GET", "/api/v1/instances", headers={"If-None-Match": first.headers["etag"]})
     assert listed.status_code == 200
     assert listed.json()[0]["idle"]["idle_minutes"] == 13
 
 
-def test_why_says_what_was_measured_and_when_it_acts(http, house, running, cloud, clock):
+def test_why_says_what_was_measured_and_when_it_acts(http, daemon, running, cloud, clock):
     id = running(idle_profile="batch")
     clock.advance(minutes=12)
-    finds(house, cloud, id)
+    finds(daemon, cloud, id)
     said = why(http)
     assert (said["verdict"], said["idle_minutes"], said["action"]) == ("idle", 12, "hibernate")
     assert (said["since"], said["acts_at"]) == ("2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z")
@@ -322,22 +322,22 @@ def test_why_says_what_was_measured_and_when_it_acts(http, house, running, cloud
     assert (why(http)["acts_at"], why(http)["enabled"]) == (None, False)
 
 
-def said_soon(house):
-    with house.db.read() as sql:
+def said_soon(daemon):
+    with daemon.db.read() as sql:
         facts = journal.after(sql, 0)
     return [it.data["acts_at"] for it in facts if it.event == "idle_sleeps_soon"]
 
 
 def test_that_one_goes_down_soon_is_said_once_while_it_can_be_prevented(
-    http, house, running, cloud, clock
+    http, daemon, running, cloud, clock
 ):
     id = running(idle_profile="batch")
-    finds(house, cloud, id)
+    finds(daemon, cloud, id)
 
     def looks(minutes, **found):
         clock.advance(minutes=minutes)
-        finds(house, cloud, id, **found)
-        return said_soon(house)
+        finds(daemon, cloud, id, **found)
+        return said_soon(daemon)
 
     assert looks(45) == []
     told = looks(6)
@@ -350,21 +350,21 @@ def test_that_one_goes_down_soon_is_said_once_while_it_can_be_prevented(
     assert looks(23, **idle) == [*told, "2026-01-01T01:54:00Z"]
 
 
-def test_what_one_place_says_is_not_forgotten_when_another_is_looked_at(house, running, cloud):
+def test_what_one_place_says_is_not_forgotten_when_another_is_looked_at(daemon, running, cloud):
     """Each place of AWS has a loop of its own, beside this computer's."""
-    finds(house, cloud, running(idle_profile="batch"))
-    watcher = house.rooms.lookout
+    finds(daemon, cloud, running(idle_profile="batch"))
+    watcher = daemon.wiring.idle_observer
     [machine] = cloud.survey()
     assert watcher.of(machine.key).state == "idle"
     watcher.saw({"aws:123456789012:us-west-2": []})
     assert watcher.of(machine.key).state == "idle"
-    [place] = house.rooms.local
+    [place] = daemon.wiring.local.locations
     watcher.saw({place: []})
     assert watcher.of(machine.key) is None
 
 
-def said_unknown(house):
-    with house.db.read() as sql:
+def said_unknown(daemon):
+    with daemon.db.read() as sql:
         facts = journal.after(sql, 0)
     return [
         (it.data["minutes"], *it.data["because"]) for it in facts if it.event == "idle_unknown"
@@ -372,7 +372,7 @@ def said_unknown(house):
 
 
 def test_one_that_nobody_can_judge_is_never_idle_and_that_is_said_once(
-    http, house, running, cloud, clock
+    http, daemon, running, cloud, clock
 ):
     """A GPU that cannot be asked: else it would stay awake, and cost, without a word."""
     id, began = running(idle_profile="gpu"), clock.now()
@@ -381,14 +381,14 @@ def test_one_that_nobody_can_judge_is_never_idle_and_that_is_said_once(
     def looks(minutes):
         clock.advance(minutes=minutes)
         known = {"state": "unknown", "since": began, "because": why_not}
-        finds(house, cloud, id, **known, until=clock.now())
-        house.settle()
+        finds(daemon, cloud, id, **known, until=clock.now())
+        daemon.settle()
 
     looks(29)
-    assert said_unknown(house) == []
+    assert said_unknown(daemon) == []
     looks(1)
     looks(600)
-    assert said_unknown(house) == [(30, *why_not)]
+    assert said_unknown(daemon) == [(30, *why_not)]
     assert http.state() == "running"
     assert idle_of(http)["verdict"] == "unknown"
     assert idle_of(http)["because"] == list(why_not)
@@ -396,25 +396,27 @@ def test_one_that_nobody_can_judge_is_never_idle_and_that_is_said_once(
     assert why(http)["since"] == "2026-01-01T00:00:00Z"
 
 
-def sleeps(house, cloud, id, at, action="hibernate", **act):
+def sleeps(daemon, cloud, id, at, action="hibernate", **act):
     """The machine goes down by itself, whoever lives then."""
     done = IdleAct(at=at, action=action, seconds=1500, profile="batch", **act)
-    cloud.becomes(id, Seen.ASLEEP if action == "hibernate" else Seen.OFF)
-    finds(house, cloud, id, acted=done)
+    cloud.becomes(id, Observed.ASLEEP if action == "hibernate" else Observed.OFF)
+    finds(daemon, cloud, id, acted=done)
 
 
-def triggered(house):
-    with house.db.read() as sql:
+def triggered(daemon):
+    with daemon.db.read() as sql:
         facts = journal.after(sql, 0)
     return [it for it in facts if it.event == "hibernation_triggered"]
 
 
-def test_what_a_machine_did_is_told_once_and_kept(http, make_house, house, running, cloud, clock):
+def test_what_a_machine_did_is_told_once_and_kept(
+    http, make_daemon, daemon, running, cloud, clock
+):
     id = running(idle_profile="batch")
     clock.advance(minutes=30)
-    sleeps(house, cloud, id, clock.now())
-    house.settle()
-    [fact] = triggered(house)
+    sleeps(daemon, cloud, id, clock.now())
+    daemon.settle()
+    [fact] = triggered(daemon)
     saved = None if fact.data["estimated_savings"] is None else 0.0
     expected = {"instance_name": "mine", "action": "hibernate", "idle_duration": "25 minutes"}
     assert fact.data.items() >= (expected | {"profile": "batch", "note": None}).items()
@@ -423,19 +425,19 @@ def test_what_a_machine_did_is_told_once_and_kept(http, make_house, house, runni
     assert past == {**expected, "profile": "batch", "note": None, **moment}
     assert http.state() == "hibernated"
     assert idle_of(http)["verdict"] is None
-    another = make_house()  # whoever comes after us knows
+    another = make_daemon()  # whoever comes after us knows
     another.settle()
     assert len(triggered(another)) == 1
     assert why(http)["last"]["action"] == "hibernate"
 
 
 def test_what_happened_while_no_daemon_lived_is_told_by_the_next(
-    http, make_house, house, running, cloud, clock
+    http, make_daemon, daemon, running, cloud, clock
 ):
     id = running(idle_profile="batch")
-    house.close()
+    daemon.close()
     clock.advance(hours=2)
-    cloud.becomes(id, Seen.OFF)
+    cloud.becomes(id, Observed.OFF)
     done = IdleAct(
         at=START + timedelta(hours=1),
         action="stop",
@@ -444,59 +446,59 @@ def test_what_happened_while_no_daemon_lived_is_told_by_the_next(
         note="it could not be put to sleep, so it was stopped",
     )
     cloud.finds(id, Idleness(state="idle", since=START, until=START, acted=done))
-    heir = make_house()
+    heir = make_daemon()
     heir.settle()
     [fact] = triggered(heir)
     assert (fact.data["action"], fact.data["note"]) == ("stop", done.note)
 
 
-def test_what_is_terminated_in_its_sleep_saves_no_more(http, house, running, cloud, clock):
+def test_what_is_terminated_in_its_sleep_saves_no_more(http, daemon, running, cloud, clock):
     id = running(idle_profile="batch")
-    with house.db.write() as tx:
+    with daemon.db.write() as tx:
         tx.sql.exec_driver_sql("UPDATE workspaces SET hourly_rate = 1000000")
     clock.advance(minutes=30)
-    sleeps(house, cloud, id, clock.now())
+    sleeps(daemon, cloud, id, clock.now())
     clock.advance(hours=2)
     http.post("mine", "terminate", json={"confirm": "DELETE"})
-    later(house, clock)
+    later(daemon, clock)
     saved = history(http)[0]["estimated_savings"]
     clock.advance(hours=100)
     assert history(http)[0]["estimated_savings"] == saved == pytest.approx(2.0, abs=0.1)
 
 
-def test_savings_grow_until_somebody_wakes_it(http, house, running, cloud, clock):
+def test_savings_grow_until_somebody_wakes_it(http, daemon, running, cloud, clock):
     id = running(idle_profile="batch")
-    with house.db.write() as tx:
+    with daemon.db.write() as tx:
         tx.sql.exec_driver_sql("UPDATE workspaces SET hourly_rate = 1000000")
     clock.advance(minutes=30)
-    sleeps(house, cloud, id, clock.now())
-    assert triggered(house)[0].data["estimated_savings"] == 1.0, "in the first hour"
+    sleeps(daemon, cloud, id, clock.now())
+    assert triggered(daemon)[0].data["estimated_savings"] == 1.0, "in the first hour"
     clock.advance(hours=2)
     assert history(http)[0]["estimated_savings"] == 2.0
     http.post("mine", "resume")
-    later(house, clock)
+    later(daemon, clock)
     clock.advance(hours=5)
     assert http.state() == "running"
     assert history(http)[0]["estimated_savings"] == 2.0
 
 
-def test_history_is_newest_first_and_limited(http, house, running, cloud, clock):
+def test_history_is_newest_first_and_limited(http, daemon, running, cloud, clock):
     id = running(idle_profile="batch")
     for hours in range(1, 4):
         clock.advance(hours=1)
-        sleeps(house, cloud, id, clock.now())
-        assert len(triggered(house)) == hours
+        sleeps(daemon, cloud, id, clock.now())
+        assert len(triggered(daemon)) == hours
     assert [it["trigger_time"][11:13] for it in history(http)] == ["03", "02", "01"]
     assert [it["trigger_time"][11:13] for it in history(http, limit=1)] == ["03"]
     failed(http("GET", "/api/v1/idle/history", params={"limit": 0}), 422, "VALIDATION_FAILED")
 
 
-def test_what_is_done_is_in_the_audit_log(http, house, running):
+def test_what_is_done_is_in_the_audit_log(http, daemon, running):
     running()
     create(http)
     configure(http, profile="gpu")
     keep_awake(http, 5)
-    with house.db.read() as sql:
+    with daemon.db.read() as sql:
         said = {it.event: (it.actor, it.subject) for it in journal.after(sql, 0)}
     assert said["idle_profile_created"] == ("ada", OWN["name"])
     assert said["idle_configured"] == said["idle_kept_awake"] == ("ada", "mine")

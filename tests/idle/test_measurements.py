@@ -13,9 +13,9 @@ FIGURES = {"cpu": 12.0, "memory": 0.0, "resident": 25.0, "network": None, "gpu":
 
 
 @pytest.fixture
-def lab(make_house, clock, cloud):
+def lab(make_daemon, clock, cloud):
     cloud.busy = timedelta(0)
-    return Lab(make_house(local_prices="aws"), clock)
+    return Lab(make_daemon(local_prices="aws"), clock)
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def watched(lab, cloud):
     lab.running("mine", project="lab", size="L", idle_profile="standard")
     id = lab.workspace().machine_id
 
-    def says(minutes, house=lab.house, **said):
+    def says(minutes, daemon=lab.daemon, **said):
         said = {"state": "active", "figures": FIGURES} | said
         for _ in range(minutes):
             lab.clock.advance(minutes=1)
             cloud.finds(id, Idleness(since=lab.clock.now(), until=lab.clock.now(), **said))
-            house.loop.patrol()
+            daemon.loop.patrol()
 
     return says
 
@@ -40,7 +40,7 @@ def analysis(lab):
 
 
 def rows(lab):
-    with lab.house.db.read() as sql:
+    with lab.daemon.db.read() as sql:
         query = select(store.measurements).order_by(store.measurements.c.hour)
         return sql.execute(query).mappings().all()
 
@@ -72,9 +72,9 @@ def test_advice_needs_a_day_and_says_what_it_rests_on(lab, watched):
 def test_an_hour_is_one_row_and_many_looks_are_one_write(lab, watched):
     writes = []
     listen = ("before_cursor_execute", lambda *it: writes.append(it[2]))
-    event.listen(lab.house.db.writer, *listen)
+    event.listen(lab.daemon.db.writer, *listen)
     watched(3 * 60)
-    event.remove(lab.house.db.writer, *listen)
+    event.remove(lab.daemon.db.writer, *listen)
     changed = [it for it in writes if "measurements" in it and not it.startswith("DELETE")]
     assert len([it for it in changed if it.startswith(("INSERT", "UPDATE"))]) <= 3 * 6 + 4
     found = rows(lab)
@@ -90,14 +90,14 @@ def test_what_nobody_looked_at_for_minutes_was_not_measured(lab, watched):
     assert sum(it["seconds"] for it in rows(lab)) <= 60 * 60
 
 
-def test_two_daemons_that_see_the_same_count_it_once(make_house, lab, watched, cloud):
-    other = make_house(local_prices="aws")
+def test_two_daemons_that_see_the_same_count_it_once(make_daemon, lab, watched, cloud):
+    other = make_daemon(local_prices="aws")
     id = lab.workspace().machine_id
     for _ in range(120):
         lab.clock.advance(minutes=1)
         now = lab.clock.now()
         cloud.finds(id, Idleness(state="active", since=now, until=now, figures=FIGURES))
-        lab.house.loop.patrol()
+        lab.daemon.loop.patrol()
         other.loop.patrol()
     assert 3600 <= sum(it["seconds"] for it in rows(lab)) <= 120 * 60
 
@@ -117,6 +117,6 @@ def test_what_is_older_than_thirty_days_is_forgotten(lab, watched):
     watched(30)
     lab.clock.advance(days=31)
     watched(30)
-    with lab.house.db.read() as sql:
+    with lab.daemon.db.read() as sql:
         oldest = sql.execute(select(func.min(store.measurements.c.hour))).scalar()
     assert oldest * 3600 >= (lab.clock.now() - timedelta(days=30)).timestamp() - 3600

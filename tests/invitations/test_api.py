@@ -10,8 +10,8 @@ from tests.shapes import EXAMPLES, failed, shaped_like
 WEEK = 7 * 24 * 3600
 
 
-def facts(house, *names):
-    return [f for f in house.db.facts_after(0) if f.event in names]
+def facts(daemon, *names):
+    return [f for f in daemon.db.facts_after(0) if f.event in names]
 
 
 def members(http, project):
@@ -54,8 +54,8 @@ def test_declining_and_revoking(ask, http, project, sent):
         assert ask("GET", f"project/{project}{query}").json()["count"] == count
 
 
-def test_mine_are_those_to_my_address(make_house):
-    http = Http(make_house(user="ada@x.org").app)
+def test_mine_are_those_to_my_address(make_daemon):
+    http = Http(make_daemon(user="ada@x.org").app)
     http(
         "POST",
         "/api/v1/projects",
@@ -101,7 +101,7 @@ def test_the_token_of_another_invitation_opens_nothing(ask, project, sent):
     assert ask("GET", sent["id"]).json()["status"] == "pending"
 
 
-def test_fifty_accept_at_once_and_one_joins(ask, http, house, project, sent):
+def test_fifty_accept_at_once_and_one_joins(ask, http, daemon, project, sent):
     with ThreadPoolExecutor(50) as crowd:
         answers = [
             crowd.submit(ask, "POST", f"{sent['id']}/accept", token=sent["token"])
@@ -110,15 +110,15 @@ def test_fifty_accept_at_once_and_one_joins(ask, http, house, project, sent):
         codes = sorted(answer.result().status_code for answer in answers)
     assert codes == [200] + [409] * 49
     assert members(http, project)["bob@x.org"] == "member"
-    assert len(facts(house, "invitation_accepted")) == 1
-    assert [f.data["email"] for f in facts(house, "member_joined")] == ["ada", "bob@x.org"]
+    assert len(facts(daemon, "invitation_accepted")) == 1
+    assert [f.data["email"] for f in facts(daemon, "member_joined")] == ["ada", "bob@x.org"]
 
 
-def test_membership_and_answer_are_one_transaction(ask, house, http, project, sent, monkeypatch):
+def test_membership_and_answer_are_one_transaction(ask, daemon, http, project, sent, monkeypatch):
     def broken(*_, **__):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(house.rooms.invitations, "_close", broken)
+    monkeypatch.setattr(daemon.wiring.invitations, "_close", broken)
     assert ask("POST", f"{sent['id']}/accept", token=sent["token"]).status_code == 500
     assert set(members(http, project)) == {"ada"}
     assert ask("GET", sent["id"]).json()["status"] == "pending"
@@ -221,11 +221,11 @@ def test_a_mailbox_is_no_target(ask, sent):
 
 
 @pytest.fixture
-def house(make_house, tmp_path):
-    return make_house(home=str(tmp_path))
+def daemon(make_daemon, tmp_path):
+    return make_daemon(home=str(tmp_path))
 
 
-def test_no_fact_and_no_kept_answer_holds_a_token(ask, http, house, project):
+def test_no_fact_and_no_kept_answer_holds_a_token(ask, http, daemon, project):
     body = {"project_id": project, "email": "bob@x.org"}
     first, again = (
         http("POST", "/api/v1/invitations/send", {"Idempotency-Key": "k"}, json=body)
@@ -234,8 +234,8 @@ def test_no_fact_and_no_kept_answer_holds_a_token(ask, http, house, project):
     token = first.json()["token"]
     assert again.json() == first.json() | {"token": None}
     ask("POST", f"{first.json()['id']}/accept", token=token)
-    house.settle()
-    with house.db.read() as sql:
+    daemon.settle()
+    with daemon.db.read() as sql:
         raw = sql.connection.driver_connection
         rows = raw.execute("SELECT * FROM events").fetchall()
         rows += raw.execute("SELECT * FROM idempotency_keys").fetchall()

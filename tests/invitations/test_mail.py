@@ -51,20 +51,20 @@ def server():
 
 
 @pytest.fixture
-def house(make_house, server, tmp_path):
+def daemon(make_daemon, server, tmp_path):
     url = f"smtp://127.0.0.1:{server.port}"
-    return make_house(smtp_url=url, mail_from="prism@lab.org", home=str(tmp_path))
+    return make_daemon(smtp_url=url, mail_from="prism@lab.org", home=str(tmp_path))
 
 
-def post(house):
+def post(daemon):
     """One round of the postman."""
-    return house.rooms.postman.once()
+    return daemon.wiring.mail_loop.once()
 
 
-def test_a_mail_as_text_and_html(ask, house, server, project):
+def test_a_mail_as_text_and_html(ask, daemon, server, project):
     asked = {"project_id": project, "email": "bob@x.org", "message": "Come\nand see"}
     sent = ask("POST", "send", **asked, invited_by="ada@x.org").json()
-    assert post(house) == 1
+    assert post(daemon) == 1
     [(sender, to, letter)] = server.letters
     assert (sender, to) == ("prism@lab.org", ["bob@x.org"])
     assert letter["Subject"] == "ada@x.org invites you to Reef"
@@ -77,111 +77,111 @@ def test_a_mail_as_text_and_html(ask, house, server, project):
         assert "2026-01-08 00:00 UTC" in body
     assert "> Come\n> and see\n" in text
     assert not re.search(rf"https?://\S*{sent['token']}", text + html), "no secret in an address"
-    assert post(house) == 0
+    assert post(daemon) == 0
     assert ask("GET", sent["id"]).json()["mailed_at"] == "2026-01-01T00:00:00Z"
 
 
-def test_nothing_is_lost_while_the_server_is_away(ask, house, server, clock, sent):
+def test_nothing_is_lost_while_the_server_is_away(ask, daemon, server, clock, sent):
     server.stop()
     for _ in range(3):
-        assert post(house) == 1
-        assert post(house) == 0, "it waits before it tries again"
+        assert post(daemon) == 1
+        assert post(daemon) == 0, "it waits before it tries again"
         clock.advance(minutes=5)
     assert ask("GET", sent["id"]).json()["mailed_at"] is None
     server.start()
-    post(house)
+    post(daemon)
     assert [it[1] for it in server.letters] == [["bob@x.org"]]
 
 
-def test_a_server_that_says_later_is_asked_later(house, server, clock, sent):
+def test_a_server_that_says_later_is_asked_later(daemon, server, clock, sent):
     server.refuse = "451 greylisted"
-    post(house)
+    post(daemon)
     server.refuse = None
     clock.advance(minutes=5)
-    post(house)
+    post(daemon)
     assert len(server.letters) == 1
 
 
-def test_a_refusal_for_good_is_shown_and_not_repeated(ask, house, server, clock, sent):
+def test_a_refusal_for_good_is_shown_and_not_repeated(ask, daemon, server, clock, sent):
     server.refuse = "550 no such user"
-    post(house)
+    post(daemon)
     clock.advance(hours=1)
-    assert post(house) == 0
+    assert post(daemon) == 0
     assert "550 no such user" in ask("GET", sent["id"]).json()["mail_problem"]
     server.refuse = None
     assert ask("POST", f"{sent['id']}/resend").status_code == 200
-    post(house)
+    post(daemon)
     assert ask("GET", sent["id"]).json()["mail_problem"] is None
     assert len(server.letters) == 1
 
 
 @pytest.mark.parametrize("said", ["550 5.7.1 Relaying denied", "554 5.7.1 Client host rejected"])
-def test_a_refusal_of_us_is_shown_and_tried_again(ask, house, server, clock, sent, said):
+def test_a_refusal_of_us_is_shown_and_tried_again(ask, daemon, server, clock, sent, said):
     server.refuse = said
     for _ in range(3):
-        assert post(house) == 1
+        assert post(daemon) == 1
         clock.advance(minutes=5)
     shown = ask("GET", sent["id"]).json()
     assert (shown["mail_problem"], shown["mailed_at"]) == (f"it is tried again: {said}", None)
-    told = [f.event for f in house.db.facts_after(0) if f.event.startswith("invitation_")]
+    told = [f.event for f in daemon.db.facts_after(0) if f.event.startswith("invitation_")]
     assert told == ["invitation_sent", "invitation_delayed"], "once for each reason"
     server.refuse = None
-    post(house)
+    post(daemon)
     shown = ask("GET", sent["id"]).json()
     assert (shown["mail_problem"], bool(shown["mailed_at"])) == (None, True)
     assert len(server.letters) == 1
 
 
-def test_what_is_of_one_try_alone_is_no_new_reason(ask, house, server, clock, sent):
+def test_what_is_of_one_try_alone_is_no_new_reason(ask, daemon, server, clock, sent):
     """Many servers count seconds down, or name each try: else each would be told, for a week."""
     for seconds in (293, 140):
         server.refuse = f"451 4.7.1 wait {seconds} seconds id-{seconds}.gsmtp"
-        post(house)
+        post(daemon)
         clock.advance(minutes=5)
     shown = ask("GET", sent["id"]).json()["mail_problem"]
     assert "wait 293 seconds" in shown
     server.refuse = "451 4.3.0 no space left"
-    post(house)
-    told = [f.data["problem"] for f in house.db.facts_after(0) if f.event == "invitation_delayed"]
+    post(daemon)
+    told = [f.data["problem"] for f in daemon.db.facts_after(0) if f.event == "invitation_delayed"]
     assert told == [shown, "it is tried again: 451 4.3.0 no space left"]
 
 
-def test_what_has_lost_its_sense_is_not_said_to_be_tried_again(ask, house, server, clock, sent):
+def test_what_has_lost_its_sense_is_not_said_to_be_tried_again(ask, daemon, server, clock, sent):
     server.refuse = "451 later"
-    post(house)
+    post(daemon)
     clock.advance(days=8)
-    post(house)
-    assert post(house) == 0
+    post(daemon)
+    assert post(daemon) == 0
     assert ask("GET", sent["id"]).json()["mail_problem"] == "451 later"
     ask("DELETE", sent["id"])
     assert ask("GET", sent["id"]).json()["mail_problem"] is None
 
 
-def test_a_mail_that_lost_its_sense_is_not_sent(ask, house, server, sent):
+def test_a_mail_that_lost_its_sense_is_not_sent(ask, daemon, server, sent):
     ask("DELETE", sent["id"])
-    post(house)
+    post(daemon)
     assert server.letters == []
 
 
-def test_sent_again_is_another_mail_with_another_token(ask, house, server, sent):
+def test_sent_again_is_another_mail_with_another_token(ask, daemon, server, sent):
     ask("POST", f"{sent['id']}/resend")
-    post(house)
+    post(daemon)
     [(_, _, letter)] = server.letters
     assert letter["Message-ID"] == f"<{sent['id']}.1@lab.org>"
     assert sent["token"] not in letter.as_string()
 
 
-def test_a_second_try_is_the_same_mail(house, server, clock, sent, monkeypatch):
+def test_a_second_try_is_the_same_mail(daemon, server, clock, sent, monkeypatch):
     """The daemon dies after the server took it: mail programs see one."""
 
     def died(*_):
         raise OSError("killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(house.rooms.postman._work, "_sent", died)
-        post(house)
+        patched.setattr(daemon.wiring.mail_loop._work, "_sent", died)
+        post(daemon)
     clock.advance(minutes=10)
-    post(house)
+    post(daemon)
     first, second = (letter for _, _, letter in server.letters)
     assert first["Message-ID"] == second["Message-ID"]
     assert first.get_body(["plain"]).get_content() == second.get_body(["plain"]).get_content()
@@ -200,7 +200,7 @@ class Seen(HTMLParser):
         self.links += [value for name, value in attrs if name in {"href", "src", "onerror"}]
 
 
-def test_what_people_write_stays_in_its_place(http, ask, house, server):
+def test_what_people_write_stays_in_its_place(http, ask, daemon, server):
     evil = '<img src=x onerror=alert(1)>"\'</p><a href="http://evil">'
     made = http("POST", "/api/v1/projects", json={"name": evil}).json()
     asked = {
@@ -210,7 +210,7 @@ def test_what_people_write_stays_in_its_place(http, ask, house, server):
         "invited_by": "Ada\r\nBcc: eve@x.org\r\n\r\nbody",
     }
     assert ask("POST", "send", **asked).status_code == 201
-    post(house)
+    post(daemon)
     [(_, to, letter)] = server.letters
     assert to == ["bob@x.org"]
     assert letter["Bcc"] is None
@@ -233,13 +233,13 @@ def test_what_people_write_stays_in_its_place(http, ask, house, server):
     assert letter.get_body(["plain"]).get_content().count("invite accept") == 1
 
 
-def test_without_a_server_mail_is_a_file(make_house, tmp_path):
-    house = make_house(home=str(tmp_path))
-    http = Http(house.app)
+def test_without_a_server_mail_is_a_file(make_daemon, tmp_path):
+    daemon = make_daemon(home=str(tmp_path))
+    http = Http(daemon.app)
     http("POST", "/api/v1/projects", json={"name": "Reef"})
     body = {"project_id": "Reef", "email": "bob@x.org"}
     sent = http("POST", "/api/v1/invitations/send", json=body).json()
-    house.rooms.postman.once()
+    daemon.wiring.mail_loop.once()
     [file] = (tmp_path / "outbox").iterdir()
     assert file.name == f"{sent['id']}.0.eml"
     assert oct(file.stat().st_mode)[-3:] == "600"
@@ -250,14 +250,14 @@ def test_without_a_server_mail_is_a_file(make_house, tmp_path):
     assert (tmp_path / shown["mail_file"]) == file
     [listed] = http("GET", "/api/v1/invitations/project/Reef").json()["invitations"]
     assert listed["mail_file"] == shown["mail_file"]
-    assert house.db.facts_after(0)[-1].event == "invitation_written"
+    assert daemon.db.facts_after(0)[-1].event == "invitation_written"
     again = http("POST", f"/api/v1/invitations/{sent['id']}/resend")
     assert again.status_code == 200
     assert http("GET", f"/api/v1/invitations/{sent['id']}").json()["mail_file"] is None
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH:UserWarning")
-def test_a_password_is_shown_to_the_server_and_to_nobody_else(make_house, tmp_path, caplog):
+def test_a_password_is_shown_to_the_server_and_to_nobody_else(make_daemon, tmp_path, caplog):
     known = []
 
     def login(server, session, envelope, mechanism, data):
@@ -268,12 +268,12 @@ def test_a_password_is_shown_to_the_server_and_to_nobody_else(make_house, tmp_pa
     server.start(authenticator=login, auth_required=True, auth_require_tls=False)
     try:
         url = f"smtp://bot:right%21pass@127.0.0.1:{server.port}"
-        house = make_house(home=str(tmp_path), smtp_url=url)
-        http = Http(house.app)
+        daemon = make_daemon(home=str(tmp_path), smtp_url=url)
+        http = Http(daemon.app)
         http("POST", "/api/v1/projects", json={"name": "Reef"})
         body = {"project_id": "Reef", "email": "bob@x.org"}
         assert http("POST", "/api/v1/invitations/send", json=body).status_code == 201
-        house.rooms.postman.once()
+        daemon.wiring.mail_loop.once()
     finally:
         server.stop()
     assert len(server.letters) == 1
@@ -292,12 +292,12 @@ def test_a_password_is_shown_to_the_server_and_to_nobody_else(make_house, tmp_pa
     ],
 )
 def test_an_address_beyond_ascii_is_sent_right_or_said_to_be_undeliverable(
-    ask, house, server, project, knows, email, to
+    ask, daemon, server, project, knows, email, to
 ):
     server.stop()
     server.start(enable_SMTPUTF8=knows)
     sent = ask("POST", "send", project_id=project, email=email).json()
-    assert post(house) == 1
+    assert post(daemon) == 1
     shown = ask("GET", sent["id"]).json()
     assert shown["email"] == email
     if knows or to.isascii():
@@ -311,16 +311,16 @@ def test_an_address_beyond_ascii_is_sent_right_or_said_to_be_undeliverable(
         assert server.letters == []
         assert "SMTPUTF8" in shown["mail_problem"]
         assert shown["mailed_at"] is None
-    assert post(house) == 0, "it is not tried for ever"
+    assert post(daemon) == 0, "it is not tried for ever"
 
 
-def test_a_file_keeps_an_address_beyond_ascii(ask, make_house, tmp_path, url):
-    house = make_house(home=str(tmp_path), mail_from="prüfer@lab.org")
-    ask = Http(house.app)
+def test_a_file_keeps_an_address_beyond_ascii(ask, make_daemon, tmp_path, url):
+    daemon = make_daemon(home=str(tmp_path), mail_from="prüfer@lab.org")
+    ask = Http(daemon.app)
     project = ask("POST", "/api/v1/projects", json={"name": "Reef"}).json()["id"]
     body = {"project_id": project, "email": "jürgen@x.org"}
     assert ask("POST", "/api/v1/invitations/send", json=body).status_code == 201
-    assert post(house) == 1
+    assert post(daemon) == 1
     [file] = (tmp_path / "outbox").glob("*.eml")
     written = file.read_text("utf-8")
     assert "To: jürgen@x.org\n" in written

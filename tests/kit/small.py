@@ -1,4 +1,4 @@
-"""Small applications around the kit: what a room would be, without the rooms."""
+"""Small applications around the kit: what a room would be, without the wiring."""
 
 import asyncio
 from dataclasses import dataclass
@@ -14,9 +14,11 @@ from sqlalchemy import Column, Integer, String, Table, func, select
 from prism.errors import Conflict, Unavailable
 from prism.kit.db import Database
 from prism.kit.events import Event
-from prism.kit.http import Intake, StrictRequest, problems
+from prism.kit.http import PARAMETERS, Intake, StrictRequest, problems
 from prism.kit.idempotency import Idempotency
 from prism.kit.tables import metadata
+
+WAITS = {PARAMETERS: ("wait",)}
 
 BASE = "http://localhost:8947"
 notes = Table(
@@ -85,7 +87,7 @@ def write(data: JSONBody[Note], db: Kept) -> dict[str, Any]:
     return {"count": count, "text": data.text, "token": "clear"}
 
 
-@post("/api/v1/notes/{name:str}/poke", sync_to_thread=True, status_code=200)
+@post("/api/v1/notes/{name:str}/poke", sync_to_thread=True, status_code=200, opt=WAITS)
 def poke(name: FromPath[str], db: Kept) -> dict[str, str]:
     with db.write() as tx:
         tx.sql.execute(notes.insert().values(text=name))

@@ -161,9 +161,9 @@ def held(url):
             yield
 
 
-def test_who_waits_in_vain_is_told_so_and_reads_go_on(make_house, url, http_of):
-    house = make_house(database_timeout=1)
-    http = http_of(house)
+def test_who_waits_in_vain_is_told_so_and_reads_go_on(make_daemon, url, http_of):
+    daemon = make_daemon(database_timeout=1)
+    http = http_of(daemon)
     assert http.launch("one").status_code == 201
     with held(url):
         answer = http.launch("two")
@@ -185,9 +185,9 @@ def test_who_waits_in_vain_is_told_so_and_reads_go_on(make_house, url, http_of):
     assert http("GET", STATUS).json()["status"] == "healthy"
 
 
-def test_the_status_tells_of_changes_that_wait_and_for_whom(make_house, url, http_of):
-    house = make_house(database_timeout=8)
-    http = http_of(house)
+def test_the_status_tells_of_changes_that_wait_and_for_whom(make_daemon, url, http_of):
+    daemon = make_daemon(database_timeout=8)
+    http = http_of(daemon)
     with held(url), ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(http.launch, "one")
         said = eventually(lambda: " ".join(http("GET", STATUS).json()["reasons"]))
@@ -197,14 +197,14 @@ def test_the_status_tells_of_changes_that_wait_and_for_whom(make_house, url, htt
         assert waiting.result().status_code == 503
 
 
-def test_a_stopped_daemon_loses_its_turn(make_house, url, http_of):
+def test_a_stopped_daemon_loses_its_turn(make_daemon, url, http_of):
     """Only on PostgreSQL: a file has one daemon."""
     if url.startswith("sqlite"):
         return
-    house = make_house(database_timeout=20)
+    daemon = make_daemon(database_timeout=20)
     with stopped_neighbour(url):
         began = time.monotonic()
-        assert http_of(house).launch("one").status_code == 201
+        assert http_of(daemon).launch("one").status_code == 201
         assert time.monotonic() - began < 15
 
 
@@ -224,9 +224,9 @@ def test_reads_have_threads_of_their_own_while_all_writers_wait():
     lanes.shutdown()
 
 
-def test_an_empty_database_is_no_truth_to_show_from_memory(make_house, url, http_of):
-    house = make_house()
-    http = http_of(house)
+def test_an_empty_database_is_no_truth_to_show_from_memory(make_daemon, url, http_of):
+    daemon = make_daemon()
+    http = http_of(daemon)
     http.launch("one")
     assert [it["name"] for it in http("GET", LIST).json()] == ["one"]
     engine = create_engine(url)
@@ -240,11 +240,11 @@ def test_an_empty_database_is_no_truth_to_show_from_memory(make_house, url, http
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DATABASE_LOST")
 
 
-def test_a_database_that_is_away_is_said_and_found_again(make_house, url, copied, http_of):
+def test_a_database_that_is_away_is_said_and_found_again(make_daemon, url, copied, http_of):
     if url.startswith("sqlite"):
         return  # tests/daemon/test_database.py takes the file away
-    house = make_house()
-    http = http_of(house)
+    daemon = make_daemon()
+    http = http_of(daemon)
     http.launch("one")
     admin = create_engine(url.replace("/copy?", "/template1?"), isolation_level="AUTOCOMMIT")
     with admin.connect() as sql:
@@ -266,12 +266,12 @@ def test_a_database_that_is_away_is_said_and_found_again(make_house, url, copied
 
 
 def test_a_server_that_restarts_in_the_middle_of_a_change_is_said(
-    make_house, url, http_of, monkeypatch
+    make_daemon, url, http_of, monkeypatch
 ):
     """A request with a key is a thought within another one; both end with their connection."""
     if url.startswith("sqlite"):
         return
-    http, add = http_of(make_house()), projects.add_member
+    http, add = http_of(make_daemon()), projects.add_member
     order = {"json": {"name": "thesis"}, "headers": {"Idempotency-Key": "k"}}
 
     def cut_off(tx, *given):

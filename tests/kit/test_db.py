@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from prism.kit.db import CURRENT
 from prism.kit.events import Event
-from prism.kit.listen import Listener
+from prism.kit.pg_notify import CommitListener
 from tests.waiting import eventually
 
 
@@ -23,8 +23,8 @@ class Counted(Event, frozen=True, kw_only=True):
 
 
 @pytest.fixture
-def db(house):
-    return house.db
+def db(daemon):
+    return daemon.db
 
 
 def count(db, number):
@@ -111,15 +111,15 @@ def test_what_is_in_use_when_the_database_is_closed_ends_with_its_block(db):
         raw.execute("SELECT 1")
 
 
-def test_another_daemons_commit_is_heard_at_once(make_house, url):
+def test_another_daemons_commit_is_heard_at_once(make_daemon, url):
     if url.startswith("sqlite"):
         return  # one daemon a file: there is nobody else to hear
-    one, two = make_house(), make_house()
-    heard, listener = threading.Event(), Listener(two.db)
+    one, two = make_daemon(), make_daemon()
+    heard, listener = threading.Event(), CommitListener(two.db)
     listener.start()
     try:
         with two.db.bus.listening(lambda: numbers(two.db) and heard.set()):
             count(one.db, 7)
-            assert eventually(heard.is_set, 5)
+            assert eventually(heard.is_set, 120)
     finally:
         listener.stop()

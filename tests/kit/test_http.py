@@ -207,7 +207,7 @@ def test_parameters_of_a_wrong_kind_are_named(small, path, field):
 
 
 def test_parameters_that_are_right(small):
-    assert small("GET", f"{NOTES}/7?limit=5&other=x").json() == {"number": 7, "limit": 5}
+    assert small("GET", f"{NOTES}/7?limit=5").json() == {"number": 7, "limit": 5}
     assert small("GET", "/api/v1/search?word=a%20b").status_code == 200
     assert small("GET", "/api/v1/search?word=%ff").status_code < 500
 

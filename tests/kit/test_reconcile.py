@@ -5,13 +5,14 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Column, Engine, MetaData, String, Table, event, true
+from sqlalchemy import Column, Engine, MetaData, String, Table, event, select, true
 
+from prism.kit import journal
 from prism.kit.clock import StoppedClock
 from prism.kit.database_faults import DatabaseBusy, DatabaseLost
 from prism.kit.db import Database
-from prism.kit.events import Bus
-from prism.kit.reconcile import NEVER, Found, Loop
+from prism.kit.events import Bus, Event
+from prism.kit.reconcile import NEVER, Loop, ReconcileResult
 from prism.kit.tables import leased
 from tests.waiting import eventually
 
@@ -37,9 +38,9 @@ class Slow:
         return None
 
     def reconcile(self, claim, view):
-        self.let_go.wait(30)
+        self.let_go.wait(120)
         self.done.append(claim.id)
-        return Found(NEVER - NOW, lambda tx: None)
+        return ReconcileResult(NEVER - NOW, lambda tx: None)
 
 
 @pytest.fixture
@@ -208,3 +209,86 @@ def test_leases_are_taken_over_once_the_database_can_be_written(tmp_path, db):
     thread.join()
     other.close()
     db.close()
+
+
+class Recording(Slow):
+    """Writes down what it learns of a row, but for those that cannot be written down."""
+
+    def __init__(self, broken=()):
+        super().__init__()
+        self.broken = broken
+        self.let_go.set()
+
+    def reconcile(self, claim, view):
+        self.done.append(claim.id)
+
+        def record(tx):
+            tx.happened(Learnt(actor="test", subject=claim.id))
+            if claim.id in self.broken:
+                raise ValueError(claim.id)
+
+        return ReconcileResult(NEVER - NOW, record)
+
+
+class Learnt(Event, frozen=True, kw_only=True):
+    """Something is known of a row."""
+
+    event = "learnt"
+
+
+def recorded_together(db, work, hands):
+    """Have as many hands learn something while nobody can write; how often it was committed."""
+    with db.write() as tx:
+        journal.facts.create(tx.sql)
+        fresh = {"due_at": NOW, "attempts": 0}
+        tx.sql.execute(rows.insert(), [{"id": f"row{n}", **fresh} for n in range(hands)])
+    loop, commits = Loop(work, db, StoppedClock(NOW), hands), []
+    claims = loop._claim(hands)
+    event.listen(db.writer, "commit", commits.append)
+    with db.write():
+        busy = [loop._submit(loop._one, claim, None) for claim in claims]
+        eventually(lambda: len(work.done) == hands)
+        eventually(lambda: len(loop._unrecorded) == hands - 1)  # the first waits for its turn
+    for future in busy:
+        future.result(30)
+    loop.stop()
+    return len(commits)
+
+
+def written(db):
+    """The rows that were given back, and of which something was told."""
+    with db.read() as sql:
+        back = sql.execute(select(rows.c.id).where(rows.c.lease.is_(None))).scalars().all()
+        told = sql.execute(select(journal.facts.c.subject)).scalars().all()
+    return set(back), set(told)
+
+
+def test_what_hands_learn_while_another_writes_is_written_in_one_transaction(db):
+    assert recorded_together(db, Recording(), 8) == 3, "the test's, that of the first, the others'"
+    every = {f"row{n}" for n in range(8)}
+    assert written(db) == (every, every)
+
+
+def test_what_cannot_be_written_of_one_row_keeps_none_of_the_others_back(db):
+    broken = {"row2", "row5"}
+    recorded_together(db, Recording(broken), 8)
+    every = {f"row{n}" for n in range(8)}
+    assert written(db) == (every, every - broken)
+    with db.read() as sql:
+        tries = {id: n for id, n in sql.execute(select(rows.c.id, rows.c.attempts))}
+    assert {id for id, attempts in tries.items() if attempts} == broken
+
+
+def test_a_lease_that_was_lost_writes_nothing_and_keeps_none_of_the_others_back(db):
+    work = Recording()
+    told = work.reconcile
+
+    def steal(claim, view):
+        if claim.id == "row3":
+            object.__setattr__(claim, "lease", "another daemon's")
+        return told(claim, view)
+
+    work.reconcile = steal
+    recorded_together(db, work, 8)
+    every = {f"row{n}" for n in range(8)} - {"row3"}
+    assert written(db) == (every, every)

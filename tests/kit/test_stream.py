@@ -18,9 +18,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from prism.kit import stream
 from prism.kit.database_faults import DatabaseUnavailable
-from prism.kit.door import door
 from prism.kit.events import id_of
 from prism.kit.http import Intake, problems
+from prism.kit.http_protocol import door
 from prism.kit.journal import prune
 from prism.kit.stream import MOST_BEHIND, Batch, Hub
 from tests.kit.small import Noted, failed, noted
@@ -249,7 +249,7 @@ def served(db, clock):
     """A real server with the two streams."""
     app = Litestar(
         list(stream.routes),
-        dependencies={"db": given(db), "clock": given(clock), "sights": given(lambda: None)},
+        dependencies={"db": given(db), "clock": given(clock), "visibility": given(lambda: None)},
         exception_handlers=problems(clock),
         logging_config=None,
         middleware=[Intake()],
@@ -280,7 +280,7 @@ def listening(served, last=None, **query):
     """An SSE client: the lines that arrive."""
     headers = {"Last-Event-ID": last} if last is not None else {}
     url = f"http://{served.address}{EVENTS}"
-    with httpx.stream("GET", url, headers=headers, params=query, timeout=10) as answer:
+    with httpx.stream("GET", url, headers=headers, params=query, timeout=120) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert answer.headers["cache-control"] == "no-store"

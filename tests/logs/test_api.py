@@ -11,37 +11,37 @@ def log(http, name="mine", **query):
     return http("GET", f"/api/v1/logs/{name}", params=query)
 
 
-def test_which_workspaces_have_logs_is_known_without_asking_a_machine(http, house, cloud):
+def test_which_workspaces_have_logs_is_known_without_asking_a_machine(http, daemon, cloud):
     http.launch()
     before = http("GET", "/api/v1/logs").json()
     assert before["available_log_types"] == TYPES
     assert [it["logs_available"] for it in before["instances"]] == [False]
-    house.settle()
+    daemon.settle()
     asked = len(cloud.calls)
     [it] = http("GET", "/api/v1/logs").json()["instances"]
     assert it == {"name": "mine", "id": it["id"], "state": "running", "logs_available": True}
     assert len(cloud.calls) == asked
 
 
-def test_which_kinds_a_workspace_has(http, house, clock):
+def test_which_kinds_a_workspace_has(http, daemon, clock):
     http.launch()
-    house.settle()
+    daemon.settle()
     said = http("GET", "/api/v1/logs/mine/types").json()
     assert said["instance_name"] == "mine"
     assert said["available_log_types"] == TYPES
     assert http("GET", f"/api/v1/logs/{said['instance_id']}/types").json() == said
     http.post("mine", "terminate", json={"confirm": "DELETE"})
-    house.settle()
+    daemon.settle()
     clock.advance(seconds=1)
-    house.settle()
+    daemon.settle()
     left = http("GET", "/api/v1/logs/mine/types").json()
     assert left["available_log_types"] == ["system"], "its machine's files are gone"
 
 
-def test_system_is_what_happened_to_it(http, house):
+def test_system_is_what_happened_to_it(http, daemon):
     http.launch()
     http.launch("other")
-    house.settle()
+    daemon.settle()
     http.post("mine", "stop")
     answer = log(http, type="system", tail=2).json()
     assert answer["instance_name"] == "mine"
@@ -54,9 +54,9 @@ def test_system_is_what_happened_to_it(http, house):
     assert lines[1] == f"2026-01-01T00:00:00Z {asked}"
 
 
-def test_the_default_is_the_last_hundred_lines_of_the_console(http, house):
+def test_the_default_is_the_last_hundred_lines_of_the_console(http, daemon):
     http.launch()
-    house.settle()
+    daemon.settle()
     answer = log(http).json()
     assert (answer["log_type"], answer["tail"], answer["lines"]) == ("console", 100, [])
 
@@ -65,7 +65,7 @@ def test_the_default_is_the_last_hundred_lines_of_the_console(http, house):
     "wrong",
     [{"type": "kernel"}, {"tail": 0}, {"tail": 10_001}, {"tail": "x"}, {"follow": "maybe"}],
 )
-def test_what_is_no_question(http, house, wrong):
+def test_what_is_no_question(http, daemon, wrong):
     http.launch()
     failed(log(http, **wrong), 422, "VALIDATION_FAILED")
 

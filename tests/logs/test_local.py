@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prism.agent.words import Log
+from prism.agent.output_logs import OutputLog
 from prism.providers.local import logs
 from prism.providers.local.logs import LOST, LocalLogs
 
@@ -25,7 +25,7 @@ class Machine:
         self.logs = LocalLogs(root)
 
     def log(self, name, size=5_000_000):
-        return Log(self.folder / "logs" / f"{name}.log", size=size)
+        return OutputLog(self.folder / "logs" / f"{name}.log", size=size)
 
     def says(self, name, *lines):
         self.log(name).write("".join(f"{line}\n" for line in lines).encode())

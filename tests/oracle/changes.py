@@ -139,9 +139,9 @@ class Changes(Schedule):
     def blind(self):
         """Everything that decides about money comes before a look."""
         self.lab.clock.advance(hours=self.random.choice((1, 5, 50)), seconds=7)
-        self.lab.house.rooms.prices.hurry()
-        self.lab.house.rooms.keeper.patrol()
-        self.lab.house.rooms.keeper.once()
+        self.lab.daemon.wiring.prices.hurry()
+        self.lab.daemon.wiring.budget_loop.patrol()
+        self.lab.daemon.wiring.budget_loop.once()
         self.settle()
 
     def money(self):

@@ -3,7 +3,7 @@
 import random
 from datetime import timedelta
 
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.oracle.ledger import DAY, HOUR, Account, Thing, needs, period, usd
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe")
@@ -77,10 +77,10 @@ class Schedule:
             thing.ran = runs(phases)
             # What comes after this look nobody knows, though the cloud has it planned.
             begun = [it for it in phases if it[0] <= self.now]
-            thing.slept = [(a, b) for a, b, seen, _ in begun if seen is Seen.ASLEEP]
-            nothing = (Seen.STARTING, Seen.GONE)
+            thing.slept = [(a, b) for a, b, seen, _ in begun if seen is Observed.ASLEEP]
+            nothing = (Observed.STARTING, Observed.GONE)
             first = next((a for a, _, seen, _ in begun if seen not in nothing), None)
-            gone = next((a for a, _, seen, _ in begun if seen is Seen.GONE), None)
+            gone = next((a for a, _, seen, _ in begun if seen is Observed.GONE), None)
             if first is not None:
                 thing.kept = [(first, gone)]
             hourly = self.rate_of(name)
@@ -222,8 +222,8 @@ class Schedule:
             assert answer.status_code in {200, 503}, answer.text
             if answer.status_code == 200:
                 assert self.account.things[name].now.project == "two", "no change, no question"
-        self.lab.house.rooms.prices.hurry()
-        keeper = self.lab.house.rooms.keeper
+        self.lab.daemon.wiring.prices.hurry()
+        keeper = self.lab.daemon.wiring.budget_loop
         keeper.patrol()
         keeper.once()
         self.compare()
@@ -233,7 +233,7 @@ class Schedule:
         """AWS changes what it asks; what runs is asked about anew at the next look."""
         factor = self.random.choice((0.5, 2.0, 1.0))
         self.prices.factor = factor
-        self.lab.house.rooms.prices.hurry()
+        self.lab.daemon.wiring.prices.hurry()
         self.settle(seconds=31)
 
     def restart(self):
@@ -329,7 +329,7 @@ def runs(phases):
     for start, end, seen, dozes in phases:
         if dozes and found and found[-1][1] == start:
             found[-1] = (found[-1][0], end)
-        elif dozes or seen is Seen.ON:
+        elif dozes or seen is Observed.ON:
             found.append((start, end))
     return found
 

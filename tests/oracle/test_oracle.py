@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from prism.daemon.house import build
+from prism.daemon.app import build
 from prism.kit.clock import StoppedClock
-from prism.providers.local.terms import LocalTerms
+from prism.providers.local.offer import LocalOffer
 from prism.settings import Settings
 from tests.conftest import HOME, PLACE
 from tests.doubles.volumes import MemoryVolumes
@@ -41,18 +41,18 @@ class Prices:
 
 @pytest.fixture
 def prices(monkeypatch):
-    now, asked = Prices(), LocalTerms.price
+    now, asked = Prices(), LocalOffer.price
 
     def price(terms, *of, **more):
         hourly, source = asked(terms, *of, **more)
         return int(hourly * now.factor), source
 
-    monkeypatch.setattr(LocalTerms, "price", price)
+    monkeypatch.setattr(LocalOffer, "price", price)
     return now
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def play(request, tmp_path, prices, patient):
+def play(request, tmp_path, prices):
     """Plays one schedule in a world of its own; what was compared."""
 
     def fresh(seed):
@@ -62,26 +62,26 @@ def play(request, tmp_path, prices, patient):
         return request.getfixturevalue("copied")(filled, to="oracle")
 
     def run(seed, steps, kind=Schedule):
-        clock, url, houses = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC)), fresh(seed), []
+        clock, url, daemons = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC)), fresh(seed), []
         cloud, disks = Recording(clock), MemoryVolumes(clock)
         cloud.busy = disks.busy = timedelta(0)
         prices.factor = 1.0
 
-        def house():
+        def daemon():
             given = Settings(home=str(HOME), database_url=url, user="ada", local_prices="aws")
             made = build(given, {PLACE: cloud}, clock, volumes={PLACE: disks})
             made.db.create_tables()
             made.profiles.first_start({})
-            houses.append(made)
+            daemons.append(made)
             return made
 
-        lab = Lab(house(), clock)
-        lab.again = lambda: lab.__init__(house(), clock)
+        lab = Lab(daemon(), clock)
+        lab.again = lambda: lab.__init__(daemon(), clock)
         try:
             schedule = kind(lab, cloud, prices, seed)
             schedule.run(steps)
         finally:
-            for made in houses:
+            for made in daemons:
                 made.close()
         return schedule.counts
 

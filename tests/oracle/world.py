@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.doubles.memory import Change, MemoryCompute
 
 
@@ -32,7 +32,7 @@ class Recording(MemoryCompute):
         for change, later in zip(changes, [*changes[1:], None], strict=True):
             end = later.began if later else None
             if end is None or change.began < min(end, change.ends):
-                dozes = (change.meanwhile, change.then) == (Seen.STOPPING, Seen.ASLEEP)
+                dozes = (change.meanwhile, change.then) == (Observed.STOPPING, Observed.ASLEEP)
                 until = change.ends if end is None else min(end, change.ends)
                 if change.began < until:
                     found.append((second(change.began), second(until), change.meanwhile, dozes))

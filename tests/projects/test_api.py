@@ -92,11 +92,11 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_made(http, wrong):
     assert http("GET", PATH).json() == []
 
 
-def test_every_change_is_a_fact(http, house, made):
+def test_every_change_is_a_fact(http, daemon, made):
     http("PUT", f"{PATH}/{made['id']}", json={"description": "x"})
     http("PUT", f"{PATH}/{made['id']}", json={"description": "x"})
     http("DELETE", f"{PATH}/{made['id']}")
-    facts = [f for f in house.db.facts_after(0) if f.data.get("project") == made["id"]]
+    facts = [f for f in daemon.db.facts_after(0) if f.data.get("project") == made["id"]]
     assert [fact.event for fact in facts] == [
         "project_created",
         "member_joined",

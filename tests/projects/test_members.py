@@ -79,12 +79,12 @@ def test_what_makes_no_sense_is_refused(members):
     failed(members.add("bob@x.org"), 404, "PROJECT_NOT_FOUND")
 
 
-def test_every_change_is_a_fact_with_what_was_before(members, house):
+def test_every_change_is_a_fact_with_what_was_before(members, daemon):
     members.add("bob@x.org")
     members.change("bob@x.org", "member")
     members.change("bob@x.org", "admin")
     members.remove("bob@x.org")
-    facts = [f for f in house.db.facts_after(0) if f.data.get("email") == "bob@x.org"]
+    facts = [f for f in daemon.db.facts_after(0) if f.data.get("email") == "bob@x.org"]
     said = [(f.event, f.data.get("previous_role"), f.data.get("role")) for f in facts]
     assert said == [
         ("member_joined", None, "member"),

@@ -7,14 +7,14 @@ from tests.conftest import Http
 
 
 @pytest.fixture
-def start_anew(make_house):
+def start_anew(make_daemon):
     """A new daemon on the same database, of which nothing is left."""
 
-    def start(house, **settings):
-        with house.db.writer.begin() as sql:
+    def start(daemon, **settings):
+        with daemon.db.writer.begin() as sql:
             for table in reversed(metadata.sorted_tables):
                 sql.execute(table.delete())
-        return make_house(**settings)
+        return make_daemon(**settings)
 
     return start
 
@@ -22,8 +22,8 @@ def start_anew(make_house):
 class Desk:
     """What an operator asks of one daemon."""
 
-    def __init__(self, house):
-        self.house, self.http = house, Http(house.app)
+    def __init__(self, daemon):
+        self.daemon, self.http = daemon, Http(daemon.app)
 
     def get(self, path):
         answer = self.http("GET", f"/api/v1/{path}")

@@ -6,8 +6,8 @@ import boto3
 import pytest
 
 from aws_double.rulebook import build as build_rules
-from prism.daemon.house import build
-from prism.providers.aws.console import Console
+from prism.daemon.app import build
+from prism.providers.aws.compute.console import Console
 from prism.settings import Settings
 from tests.aws_policies import FOLDER
 from tests.aws_setup import PROPAGATED, set_up
@@ -25,7 +25,7 @@ def aws(silent):
 @pytest.fixture
 def start(aws, tmp_path, desk):
     """A daemon of a home, on a database of its own."""
-    houses = []
+    daemons = []
 
     def make(database="first", home="home", user="ada", **profile):
         folder = tmp_path / home
@@ -33,19 +33,19 @@ def start(aws, tmp_path, desk):
         settings = Settings(
             home=str(folder), user=user, database_url=f"sqlite:///{tmp_path}/{database}.db"
         )
-        house = build(settings, clock=aws.clock)
-        houses.append(house)
-        house.db.create_tables()
-        house.profiles.first_start({})
-        it = desk(house)
+        daemon = build(settings, clock=aws.clock)
+        daemons.append(daemon)
+        daemon.db.create_tables()
+        daemon.profiles.first_start({})
+        it = desk(daemon)
         given = {"name": "lab", "provider": "aws", "region": "us-east-1", **profile}
         it.post("profiles", 201, **given)
         it.post("profiles/switch", 200, profile_name=given["name"])
         return it
 
     yield make
-    for house in houses:
-        house.close()
+    for daemon in daemons:
+        daemon.close()
 
 
 def becomes(it, aws, **states):
@@ -53,14 +53,14 @@ def becomes(it, aws, **states):
 
     def so():
         aws.clock.advance(5)
-        it.house.settle()
+        it.daemon.settle()
         return it.states() == states
 
-    eventually(so, 60)
+    eventually(so, 120)
 
 
 def launch(it, name, **more):
-    answer = Http(it.house.app).launch(name, size="S", ttl_hours=TTL, **more)
+    answer = Http(it.daemon.app).launch(name, size="S", ttl_hours=TTL, **more)
     assert answer.status_code == 201, answer.text
 
 
@@ -76,7 +76,7 @@ def lost(start, aws):
     before = {one["name"]: one for one in it.get("instances")}
     after = start("second")
     after.before = before
-    after.house.settle()
+    after.daemon.settle()
     return after
 
 
@@ -95,7 +95,7 @@ def test_tags_alone_make_the_workspaces_again(lost, aws):
         assert {k: v for k, v in one.items() if k not in vary} == {
             k: v for k, v in was.items() if k not in vary
         }
-    rows = {it.name: it for it in lost.house.workspaces.every()}
+    rows = {it.name: it for it in lost.daemon.workspaces.every()}
     assert (rows["runs"].root_gb, rows["off"].spot, rows["runs"].spot) == (33, True, False)
     assert sum(call.action == "RunInstances" for call in aws.calls) == launched
     assert len(aws.machines()) == 2
@@ -113,13 +113,13 @@ def test_an_orphan_costs_what_its_type_costs_since_it_was_started(lost, aws):
 def test_the_ledger_counts_from_the_machines_last_start(lost, aws):
     aws.clock.advance(3600)
     lost.recover()
-    lost.house.settle()
+    lost.daemon.settle()
     history = lost.get("costs/current")
     assert history, "it is paid for"
-    spent = lost.house.rooms.costs
-    with lost.house.db.read() as sql:
+    spent = lost.daemon.wiring.costs
+    with lost.daemon.db.read() as sql:
         spends = spent.spends(sql)
-    [runs] = [it for it in lost.house.workspaces.every() if it.name == "runs"]
+    [runs] = [it for it in lost.daemon.workspaces.every() if it.name == "runs"]
     assert spends[runs.id] / 1e6 == pytest.approx(0.0416, abs=0.01)
 
 
@@ -133,11 +133,11 @@ def test_one_is_destroyed_and_nothing_is_left_of_it(lost, aws):
 
 def test_a_home_without_the_key_leaves_what_is_not_its_own(lost, start, aws):
     eve = start("third", home="elsewhere", user="eve")
-    eve.house.settle()
+    eve.daemon.settle()
     assert not any(one["key_here"] for one in eve.orphans())
     assert eve.recover()["recovered"] == []
     ada = start("fourth", home="new-laptop", user="ada")
-    ada.house.settle()
+    ada.daemon.settle()
     assert len(ada.recover()["recovered"]) == 2, "what one launched is one's own"
 
 
@@ -146,7 +146,7 @@ def test_a_profile_that_is_missing_is_made_for_its_name_leads_to_the_key(start, 
     launch(it, "mine")
     becomes(it, aws, mine="running")
     after = start("second", name="other")
-    after.house.settle()
+    after.daemon.settle()
     [one] = after.recover()["recovered"]
     assert "its profile was missing: 'grant' is new" in one["notes"]
     made = next(it for it in after.get("profiles") if it["name"] == "grant")
@@ -163,13 +163,13 @@ def test_what_carries_no_key_is_shown_and_can_be_taken(start, aws, lost):
         Resources=[id], Tags=[{"Key": tag["Key"]} for tag in found if tag["Key"] not in keep]
     )
     aws.clock.advance(PROPAGATED)
-    lost.house.settle()
+    lost.daemon.settle()
     [one] = [one for one in lost.orphans() if one["id"] == id]
     assert (one["name"], one["owner"], one["template"]) == ("runs", None, None)
     it = lost.post(f"orphans/{id}/adopt", 201)
     assert it["name"] == "runs"
     assert any("it names no owner" in note for note in it["notes"])
-    lost.house.settle()
+    lost.daemon.settle()
     assert lost.states()["runs"] == "running"
     lost.post("instances/runs/terminate", 200, confirm="DELETE")
     becomes(lost, aws, runs="terminated")
@@ -183,7 +183,7 @@ def test_what_was_destroyed_outside_is_seen_within_one_survey(start, aws):
     boto3.client("ec2").terminate_instances(InstanceIds=[machine["id"]])
     aws.clock.advance(30)
     asked = sum(call.action == "DescribeInstances" for call in aws.calls)
-    it.house.settle()
+    it.daemon.settle()
     [now] = it.get("instances")
     assert (now["state"], now["failure"]["code"]) == ("failed", "MACHINE_VANISHED")
     assert sum(call.action == "DescribeInstances" for call in aws.calls) <= asked + 2
@@ -199,13 +199,13 @@ def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start,
     boto3.client("ec2").delete_tags(Resources=[machine["id"]])
     for _ in range(6):
         aws.clock.advance(600)
-        it.house.settle()
+        it.daemon.settle()
     [now] = it.get("instances")
     assert (now["state"], now["failure"], now["id"]) == ("running", None, machine["id"])
     [real] = aws.machines()
     assert (real["tags"]["prism:managed"], real["tags"]["prism:name"]) == ("true", "mine")
-    with it.house.db.read() as sql:
-        [spent] = it.house.rooms.costs.spends(sql).values()
+    with it.daemon.db.read() as sql:
+        [spent] = it.daemon.wiring.costs.spends(sql).values()
     hour = 0.0416 + 0.005 + 52 * 0.08 / 720  # a t3.medium, its address and its disk
     assert spent / 1e6 == pytest.approx(hour, abs=0.005)
 
@@ -226,7 +226,7 @@ def test_a_cold_boot_after_a_hibernation_is_in_the_event_the_history_and_the_wor
     [now] = it.get("instances")
     assert now["failure"]["code"] == "MEMORY_LOST"
     assert "its memory is lost, its disk is kept" in now["failure"]["message"]
-    with it.house.db.read() as sql:
+    with it.daemon.db.read() as sql:
         told = [str(row) for row in sql.exec_driver_sql("select * from events")]
     assert [row for row in told if "MEMORY_LOST" in row and "instance_" in row]
 
@@ -243,7 +243,7 @@ def test_the_first_launch_that_gets_no_role_says_what_is_lost(start, aws):
     it = start()
     launch(it, "mine")
     becomes(it, aws, mine="running")
-    [told] = [fact for fact in it.house.db.facts_after(0) if fact.event == "instance_note"]
+    [told] = [fact for fact in it.daemon.db.facts_after(0) if fact.event == "instance_note"]
     [now] = it.get("instances")
     for note in (told.data["note"], it.get("instances/mine")["idle"]["note"], now["idle"]["note"]):
         assert "cannot hibernate by itself" in note
@@ -251,7 +251,9 @@ def test_the_first_launch_that_gets_no_role_says_what_is_lost(start, aws):
     aws.rules = build_rules({})
     launch(it, "next")
     becomes(it, aws, mine="running", next="running")
-    assert len([fact for fact in it.house.db.facts_after(0) if fact.event == "instance_note"]) == 2
+    assert (
+        len([fact for fact in it.daemon.db.facts_after(0) if fact.event == "instance_note"]) == 2
+    )
 
 
 def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(start, aws):
@@ -263,14 +265,14 @@ def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(st
     becomes(it, aws, mine="stopping")
     for _ in range(3):
         aws.clock.advance(5 * 60)
-        it.house.settle()
+        it.daemon.settle()
     [now] = it.get("instances")
     assert (now["state"], now["failure"]["code"]) == ("stopping", "STOP_HANGS")
     assert "`prism stop mine`" in now["failure"]["message"]
-    [told] = [fact for fact in it.house.db.facts_after(0) if fact.event == "instance_failure"]
+    [told] = [fact for fact in it.daemon.db.facts_after(0) if fact.event == "instance_failure"]
     assert told.data["failure"]["code"] == "STOP_HANGS"
     asked = sum(call.action == "StopInstances" for call in aws.calls)
-    it.house.settle()
+    it.daemon.settle()
     assert sum(call.action == "StopInstances" for call in aws.calls) == asked, "nobody forces it"
     it.post("instances/mine/stop", 200)
     becomes(it, aws, mine="stopped")
@@ -284,25 +286,25 @@ def test_what_has_changed_since_the_launch_is_in_the_tags(start, aws):
         it.post("projects", 201, name=name)
     launch(it, "mine", project="bees")
     becomes(it, aws, mine="running")
-    it.house.settle()
+    it.daemon.settle()
     before = told(aws)
-    it.house.settle()
+    it.daemon.settle()
     assert told(aws) == before, "nothing has changed"
     it.post("instances/mine/move", 200, project="reef")
-    it.house.settle()
+    it.daemon.settle()
     assert told(aws) == before + 1
     more = it.http("POST", "/api/v1/instances/mine/extend", json={"hours": 5})
     assert more.status_code == 204, more.text
     it.post("idle/instances/mine/configure", 200, profile="batch")
-    it.house.settle()
+    it.daemon.settle()
     [now] = it.get("instances")
-    [row] = it.house.workspaces.every()
+    [row] = it.daemon.workspaces.every()
     aws.clock.advance(PROPAGATED)
     after = start("second")
     after.post("projects", 201, name="reef")
-    after.house.settle()
+    after.daemon.settle()
     after.recover()
-    [again] = after.house.workspaces.every()
+    [again] = after.daemon.workspaces.every()
     assert (again.project_name, again.idle_profile) == ("reef", "batch")
     assert again.expires_at == row.expires_at
     found = boto3.client("ec2").describe_instances(InstanceIds=[now["id"]])
@@ -320,10 +322,10 @@ def test_volumes_and_snapshots_are_known_again_by_their_tags(start, aws):
     def made(one, at):
         def so():
             aws.clock.advance(5)
-            one.house.settle()
+            one.daemon.settle()
             return at(one)
 
-        eventually(so, 60)
+        eventually(so, 120)
 
     def ids(one):
         found = one.get("storage/volumes")
@@ -355,7 +357,7 @@ def test_a_second_snapshot_of_one_request_is_shown_with_its_price_and_its_end(st
     def becomes_so(holds):
         for _ in range(20):  # storage at rest is looked at every two minutes
             aws.clock.advance(150)
-            it.house.settle()
+            it.daemon.settle()
             if answer := holds():
                 return answer
         raise AssertionError("it never came about")
@@ -386,7 +388,7 @@ def test_storage_without_tags_is_not_called_gone_though_denied_on_purpose(start,
     def passes(times=1):
         for _ in range(times):
             aws.clock.advance(150)
-            it.house.settle()
+            it.daemon.settle()
 
     def volume():
         return it.get("storage/volumes")["ebs_volumes"][0]

@@ -30,31 +30,31 @@ def test_what_the_file_beside_the_machines_says(written, newest, new, why):
 
 
 @pytest.fixture
-def world(make_house, url, copied, tmp_path, clock):
+def world(make_daemon, url, copied, tmp_path, clock):
     """One home whose database can be kept and put back."""
     (HOME / "workspaces" / "generation.json").unlink(missing_ok=True)
-    return World(make_house, url, copied, tmp_path, clock)
+    return World(make_daemon, url, copied, tmp_path, clock)
 
 
 class World:
-    def __init__(self, make_house, url, copied, tmp_path, clock):
+    def __init__(self, make_daemon, url, copied, tmp_path, clock):
         self.clock = clock
-        self.make_house, self.url, self.copied, self.home = make_house, url, copied, tmp_path
-        self.house = None
+        self.make_daemon, self.url, self.copied, self.home = make_daemon, url, copied, tmp_path
+        self.daemon = None
 
     def start(self):
-        if self.house:
-            self.house.close()
-        self.house = self.make_house()
-        self.house.rooms.generation.begin()
-        self.http = Http(self.house.app)
+        if self.daemon:
+            self.daemon.close()
+        self.daemon = self.make_daemon()
+        self.daemon.wiring.generation.begin()
+        self.http = Http(self.daemon.app)
         self.settle()
         return self
 
     def settle(self):
         for _ in range(3):
             self.clock.advance(seconds=5)
-            self.house.settle()
+            self.daemon.settle()
 
     def keep(self):
         if self.url.startswith("sqlite"):
@@ -62,13 +62,13 @@ class World:
             with contextlib.closing(source), contextlib.closing(target):
                 source.backup(target)
         else:
-            self.house.db.close()
+            self.daemon.db.close()
             self.copied("copy", to="kept")
             self.start()
 
     def put_back(self):
-        self.house.close()
-        self.house = None
+        self.daemon.close()
+        self.daemon = None
         if self.url.startswith("sqlite"):
             for log in ("-wal", "-shm"):
                 self.file.with_name(self.file.name + log).unlink(missing_ok=True)
@@ -96,7 +96,7 @@ class World:
         return self.get("daemon/status")
 
     def newest(self):
-        return self.house.db.newest_fact()
+        return self.daemon.db.newest_fact()
 
 
 def test_a_volume_that_the_older_database_takes_for_free_is_kept(world, disks):
@@ -114,7 +114,7 @@ def test_a_volume_that_the_older_database_takes_for_free_is_kept(world, disks):
     world.put_back()
     status = world.status()
     assert status["status"] == "degraded"
-    assert "older than the world" in status["reasons"][0]
+    assert "older than the machines" in status["reasons"][0]
     assert world.newest() > newest, "no event number is given twice"
     assert (world.volume()["state"], world.volume()["attached_instance"]) == ("in-use", two)
     assert (
@@ -186,8 +186,8 @@ def test_a_new_database_in_a_used_home_says_so_and_hinders_nothing(world):
     world.start().http.launch("one")
     world.settle()
     seen = world.newest()
-    world.house.close()
-    with world.house.db.writer.begin() as sql:
+    world.daemon.close()
+    with world.daemon.db.writer.begin() as sql:
         for table in reversed(metadata.sorted_tables):
             sql.execute(table.delete())
     world.start()
@@ -215,20 +215,20 @@ def test_a_torn_file_beside_the_machines_claims_nothing(world):
 
 def test_of_two_commits_at_once_the_file_keeps_the_later_one(world, monkeypatch):
     """A number that went back would be given to another event after a restore."""
-    generation = world.start().house.rooms.generation
+    generation = world.start().daemon.wiring.generation
     asked, go_on, numbers = threading.Event(), threading.Event(), iter([101, 102])
 
     def newest():
         number = next(numbers)
         if number == 101:
             asked.set()
-            go_on.wait(30)
+            go_on.wait(120)
         return number
 
-    monkeypatch.setattr(world.house.db, "newest_fact", newest)
+    monkeypatch.setattr(world.daemon.db, "newest_fact", newest)
     first, second = (threading.Thread(target=generation.follow) for _ in range(2))
     first.start()
-    asked.wait(30)
+    asked.wait(120)
     second.start()
     second.join(1)  # it may have to wait for the first one
     go_on.set()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.waiting import eventually
 
 
@@ -37,7 +37,7 @@ def test_a_deleted_database_costs_no_workspace(home):
         assert [note for it in dry["recovered"] for note in it["notes"]] == [], "all is known"
         assert home.said("list") == []
         home.said("recover")
-        eventually(lambda: states(home) == {"runs": "running", "off": "stopped"}, 60)
+        eventually(lambda: states(home) == {"runs": "running", "off": "stopped"}, 120)
         vary = {"current_spend", "progress", "stage", "idle"}
         for it in home.said("list"):
             was = before[it["name"]]
@@ -47,7 +47,7 @@ def test_a_deleted_database_costs_no_workspace(home):
         assert supervisors <= {it.pid for it in home.machines()}, "nothing was started anew"
         assert home.said("start", "off")["state"] == "running"
         home.said("terminate", "runs", "--yes")
-        eventually(lambda: states(home)["runs"] == "terminated", 60)
+        eventually(lambda: states(home)["runs"] == "terminated", 120)
 
 
 @pytest.mark.timeout(280)
@@ -60,6 +60,6 @@ def test_an_orphan_is_destroyed_by_its_id(home):
         [it] = home.said("orphans")["orphans"]
         assert home.cli("orphans", "terminate", it["id"]).returncode != 0, "nobody confirmed"
         home.said("orphans", "terminate", it["id"], "--yes")
-        eventually(lambda: states(home) == {"mine": "terminated"}, 60)
+        eventually(lambda: states(home) == {"mine": "terminated"}, 120)
         assert home.said("orphans")["orphans"] == []
     assert home.machines() == []

@@ -8,14 +8,14 @@ from tests.money import Lab
 
 
 @pytest.fixture
-def lost(make_house, start_anew, clock, cloud):
+def lost(make_daemon, start_anew, clock, cloud):
     """A machine of the project `reef`, for two hours; the daemon that knew it is gone."""
     cloud.busy = timedelta(0)
-    lab = Lab(make_house(local_prices="aws"), clock)
+    lab = Lab(make_daemon(local_prices="aws"), clock)
     lab.project("reef", 50.0)
     lab.running(project="reef", idle_profile="batch")
     lab.live(hours=2)
-    after = Lab(start_anew(lab.house, local_prices="aws"), clock)
+    after = Lab(start_anew(lab.daemon, local_prices="aws"), clock)
     after.settle()
     return after
 

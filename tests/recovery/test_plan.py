@@ -7,9 +7,9 @@ from typing import get_args
 import pytest
 
 from prism.profiles.model import Name as ProfileName
-from prism.recovery.model import Found
-from prism.recovery.plan import cost_so_far, end_of, may_take, name_for, names_profile, region_of
-from prism.workspaces.model import Name, Seen
+from prism.recovery.model import FoundMachine
+from prism.recovery.plan import cost_so_far, end_of, may_take, name_for, names_profile
+from prism.workspaces.model import Name, Observed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 VALID = re.compile(get_args(Name)[1].pattern)
@@ -17,7 +17,7 @@ PROFILE = re.compile(get_args(ProfileName)[1].pattern)
 
 
 def found(**more):
-    return Found(**{"id": "i-0123456789abcdef0", "key": "ws_1", "seen": Seen.ON} | more)
+    return FoundMachine(**{"id": "i-0123456789abcdef0", "key": "ws_1", "seen": Observed.ON} | more)
 
 
 @pytest.mark.parametrize(
@@ -64,24 +64,19 @@ def test_what_is_somebody_elses_is_left(at_home, owner, everybody, taken):
 @pytest.mark.parametrize(
     ("seen", "hours", "hourly", "cost"),
     [
-        (Seen.ON, 2, 83_200, 166_400),
-        (Seen.STARTING, 0.5, 83_200, 41_600),
-        (Seen.STOPPING, 1, 83_200, 83_200),
-        (Seen.ON, -1, 83_200, 0),
-        (Seen.ON, 2, None, None),
-        (Seen.OFF, 2, 83_200, None),
-        (Seen.ASLEEP, 2, 83_200, None),
+        (Observed.ON, 2, 83_200, 166_400),
+        (Observed.STARTING, 0.5, 83_200, 41_600),
+        (Observed.STOPPING, 1, 83_200, 83_200),
+        (Observed.ON, -1, 83_200, 0),
+        (Observed.ON, 2, None, None),
+        (Observed.OFF, 2, 83_200, None),
+        (Observed.ASLEEP, 2, 83_200, None),
     ],
 )
 def test_what_it_has_cost_since_it_was_started(seen, hours, hourly, cost):
     it = found(seen=seen, started_at=NOW - timedelta(hours=hours))
     assert cost_so_far(it, hourly, NOW) == cost
     assert cost_so_far(found(seen=seen), hourly, NOW) is None, "since when is not known"
-
-
-def test_a_place_names_its_region():
-    assert region_of("aws:123456789012:eu-west-1") == "eu-west-1"
-    assert region_of("local:4711:/home/ada/.prism") == "local"
 
 
 @pytest.mark.parametrize(

@@ -5,27 +5,27 @@ from datetime import timedelta
 import pytest
 
 from prism.errors import Unavailable
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.shapes import failed
 
 ML = "Python Machine Learning (Simplified)"
 
 
 @pytest.fixture
-def lost(house, http, start_anew, desk, clock, cloud):
+def lost(daemon, http, start_anew, desk, clock, cloud):
     """One that runs, one that is stopped, one that sleeps, one that is terminated; no row."""
     cloud.busy = timedelta(0)  # what changes at once is seen at once
     for name in ("runs", "off", "asleep", "gone"):
         http.launch(name, ttl_hours=8, size="S")
         clock.advance(seconds=1)
-    house.settle()
+    daemon.settle()
     clock.advance(hours=1)
     http.post("off", "stop")
     http.post("asleep", "hibernate")
     http.post("gone", "terminate", json={"confirm": "DELETE"})
-    house.settle()
+    daemon.settle()
     before = {it["name"]: it for it in http("GET", "/api/v1/instances").json()}
-    after = start_anew(house)
+    after = start_anew(daemon)
     after.settle()
     found = desk(after)
     found.before = before
@@ -52,7 +52,7 @@ def test_recover_makes_them_workspaces_again(lost, cloud):
     said = lost.recover()
     assert [it["name"] for it in said["recovered"]] == ["runs", "off", "asleep"]
     assert said["left"] == []
-    lost.house.settle()
+    lost.daemon.settle()
     assert lost.states() == {"runs": "running", "off": "stopped", "asleep": "hibernated"}
     for it in lost.get("instances"):
         was = lost.before[it["name"]]
@@ -68,7 +68,7 @@ def test_recovering_twice_is_recovering_once(lost):
     first = lost.recover()
     assert len(first["recovered"]) == 3
     assert lost.recover() == {**first, "recovered": [], "left": []}
-    lost.house.settle()
+    lost.daemon.settle()
     assert lost.recover()["recovered"] == []
     assert len(lost.get("instances")) == 3
 
@@ -78,45 +78,45 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(lost):
     assert said["dry_run"]
     assert [it["name"] for it in said["recovered"]] == ["runs", "off", "asleep"]
     assert lost.get("instances") == []
-    assert [it.event for it in lost.house.db.facts_after(0) if "instance" in it.event] == []
+    assert [it.event for it in lost.daemon.db.facts_after(0) if "instance" in it.event] == []
     done = lost.recover()
     assert done["recovered"] == said["recovered"], "it says what then happens"
 
 
 def test_what_was_recovered_obeys(lost, http):
     lost.recover()
-    lost.house.settle()
+    lost.daemon.settle()
     for name, verb, state in (
         ("runs", "stop", "stopped"),
         ("off", "start", "running"),
         ("asleep", "resume", "running"),
     ):
         lost.post(f"instances/{name}/{verb}", 200)
-        lost.house.settle()
+        lost.daemon.settle()
         assert lost.states()[name] == state
 
 
 def test_it_goes_down_when_its_tags_say(lost, clock):
     lost.recover()
     clock.advance(hours=7)
-    lost.house.settle()
+    lost.daemon.settle()
     assert lost.states()["runs"] == "hibernated"
 
 
 def test_a_name_that_is_taken_gets_a_tail_and_says_so(lost):
     lost.http.launch("runs")
-    lost.house.settle()
+    lost.daemon.settle()
     said = {it["instance_id"]: it for it in lost.recover()["recovered"]}
     it = said[lost.before["runs"]["id"]]
     assert it["name"].startswith("runs-")
     assert "it was called 'runs'" in it["notes"]
-    lost.house.settle()
+    lost.daemon.settle()
     assert sorted(lost.states()) == sorted(["runs", it["name"], "off", "asleep"])
 
 
-def test_what_somebody_else_launched_elsewhere_is_left_and_said(lost, cloud, desk, make_house):
+def test_what_somebody_else_launched_elsewhere_is_left_and_said(lost, cloud, desk, make_daemon):
     cloud.at_home = False
-    other = make_house(user="eve")
+    other = make_daemon(user="eve")
     other.settle()
     eve = desk(other)
     said = eve.recover()
@@ -129,7 +129,7 @@ def test_what_somebody_else_launched_elsewhere_is_left_and_said(lost, cloud, des
 
 def test_ones_own_are_taken_back_without_the_key(lost, cloud):
     cloud.at_home = False
-    lost.house.settle()
+    lost.daemon.settle()
     assert len(lost.recover()["recovered"]) == 3
 
 
@@ -145,12 +145,12 @@ def test_an_orphan_is_destroyed_when_it_is_confirmed(lost, cloud):
     id = lost.before["runs"]["id"]
     path = f"/api/v1/orphans/{id}/terminate"
     failed(lost.http("POST", path, json={}), 422, "CONFIRMATION_REQUIRED")
-    assert cloud.machine(id).seen is Seen.ON
+    assert cloud.machine(id).seen is Observed.ON
     it = lost.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
     assert it["state"] == "terminating"
     asked = [call for call in cloud.calls if call.startswith("terminate")]
-    lost.house.settle()
-    assert cloud.machine(id).seen is Seen.GONE
+    lost.daemon.settle()
+    assert cloud.machine(id).seen is Observed.GONE
     assert [call for call in cloud.calls if call.startswith("terminate")] == [
         *asked,
         f"terminate {id}",
@@ -159,20 +159,20 @@ def test_an_orphan_is_destroyed_when_it_is_confirmed(lost, cloud):
     assert {it["name"] for it in lost.orphans()} == {"off", "asleep"}
 
 
-def test_the_wish_to_destroy_survives_a_daemon_that_dies_at_once(lost, cloud, make_house):
+def test_the_wish_to_destroy_survives_a_daemon_that_dies_at_once(lost, cloud, make_daemon):
     id = lost.before["runs"]["id"]
     lost.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
-    make_house().settle()
-    assert cloud.machine(id).seen is Seen.GONE
+    make_daemon().settle()
+    assert cloud.machine(id).seen is Observed.GONE
 
 
 def test_a_place_that_does_not_answer_keeps_what_was_seen_there(lost, cloud):
     cloud.faults.down = True
-    lost.house.loop.patrol()
+    lost.daemon.loop.patrol()
     assert len(lost.orphans()) == 3
     assert lost.get("orphans")["places"][0]["problem"]
     cloud.faults.down = False
-    lost.house.loop.patrol()
+    lost.daemon.loop.patrol()
     assert lost.get("orphans")["places"][0]["problem"] is None
 
 
@@ -181,20 +181,20 @@ def test_a_machine_that_cannot_be_asked_is_no_obstacle_to_the_patrol(lost, cloud
         raise Unavailable("not now")
 
     monkeypatch.setattr(cloud, "found", away)
-    lost.house.loop.patrol()
+    lost.daemon.loop.patrol()
     assert len(lost.orphans()) == 3
 
 
-def test_who_has_a_row_is_no_orphan(house, http, desk):
+def test_who_has_a_row_is_no_orphan(daemon, http, desk):
     http.launch("mine")
-    house.settle()
-    assert desk(house).orphans() == []
-    assert desk(house).recover()["recovered"] == []
+    daemon.settle()
+    assert desk(daemon).orphans() == []
+    assert desk(daemon).recover()["recovered"] == []
 
 
 def test_it_happened_in_somebodys_name(lost):
     lost.recover()
-    facts = [it for it in lost.house.db.facts_after(0) if it.event == "instance_recovered"]
+    facts = [it for it in lost.daemon.db.facts_after(0) if it.event == "instance_recovered"]
     assert {it.subject for it in facts} == {"runs", "off", "asleep"}
     assert {it.actor for it in facts} == {"ada"}
     assert all(it.data["machine"].startswith("i-") for it in facts)
@@ -205,5 +205,5 @@ def test_what_vanishes_before_it_is_adopted_is_not_kept_as_if_it_were_there(lost
     cloud.vanish(id)
     lost.post(f"orphans/{id}/adopt", 201)
     clock.advance(minutes=5)
-    lost.house.settle()
+    lost.daemon.settle()
     assert lost.states() == {"runs": "failed"}

@@ -5,40 +5,40 @@ from datetime import timedelta
 import pytest
 
 from prism.costs import store as ledger
-from prism.recovery.storing import Gleaner
-from prism.storage.look import Look
+from prism.recovery.storage_scanner import StorageScanner
+from prism.storage.survey import LazySurvey
 from tests.conftest import PLACE
 from tests.money import Lab
 
 
 @pytest.fixture
-def lost(make_house, start_anew, clock, cloud, disks, desk):
+def lost(make_daemon, start_anew, clock, cloud, disks, desk):
     """An attached volume, a shared one, a snapshot; the daemon that knew them is gone."""
     cloud.busy = timedelta(0)
-    lab = Lab(make_house(local_prices="aws"), clock)
+    lab = Lab(make_daemon(local_prices="aws"), clock)
     lab.project("reef")
     lab.running()
     lab.made("storage/volumes/create", type="ebs", name="data", size_gb=10, project="reef")
     lab.made("storage/volumes/create", type="efs", name="shared")
-    settle(lab.house, clock)
+    settle(lab.daemon, clock)
     for path, body in (
         ("storage/volumes/data/attach", {"instance": "mine"}),
         ("snapshots", {"name": "first", "volume": "data"}),
     ):
         answer = lab.post(path, **body)
         assert answer.status_code in {200, 201}, answer.text
-    settle(lab.house, clock)
+    settle(lab.daemon, clock)
     before = lab.get("storage/volumes")
-    after = desk(start_anew(lab.house, local_prices="aws"))
+    after = desk(start_anew(lab.daemon, local_prices="aws"))
     after.before = before
-    settle(after.house, clock)
+    settle(after.daemon, clock)
     return after
 
 
-def settle(house, clock, seconds=60):
+def settle(daemon, clock, seconds=60):
     for _ in range(4):
         clock.advance(seconds=seconds / 4)
-        house.settle()
+        daemon.settle()
 
 
 def shown(it):
@@ -67,7 +67,7 @@ def test_recover_makes_them_known_again_and_attached(lost, clock, disks):
     assert lost.get("storage/volumes")["ebs_volumes"] == []
     said = lost.recover()
     assert {it["name"] for it in said["storage"]} == {"data", "shared", "first"}
-    settle(lost.house, clock)
+    settle(lost.daemon, clock)
     after = lost.get("storage/volumes")
     vary = {"project", "creation_time"}  # it is when the provider made it
     for kind in ("ebs_volumes", "efs_volumes"):
@@ -86,7 +86,7 @@ def test_recover_makes_them_known_again_and_attached(lost, clock, disks):
 
 def test_they_cost_from_then_on(lost, clock):
     lost.recover()
-    with lost.house.db.read() as sql:
+    with lost.daemon.db.read() as sql:
         open_now = {it.name for it in ledger.open_now(sql)}
     assert {"data", "first"} <= open_now
 
@@ -100,18 +100,18 @@ def test_a_project_that_is_missing_and_a_name_that_is_taken_are_said(lost, clock
     assert any("it was called 'data'" in note for note in data["notes"])
 
 
-def test_what_is_deleted_is_no_orphan_even_before_the_next_look(house, clock, disks):
-    lab, gleaner = Lab(house, clock), Gleaner(house.db, clock)
+def test_what_is_deleted_is_no_orphan_even_before_the_next_look(daemon, clock, disks):
+    lab, scanner = Lab(daemon, clock), StorageScanner(daemon.db, clock)
     lab.made("storage/volumes/create", type="ebs", name="data", size_gb=10)
-    settle(house, clock)
-    gleaner.look(Look({PLACE: disks}), [PLACE])
+    settle(daemon, clock)
+    scanner.look(LazySurvey({PLACE: disks}), [PLACE])
     assert lab.http("DELETE", "/api/v1/storage/volumes/data").status_code == 200
-    settle(house, clock)
+    settle(daemon, clock)
     assert lab.get("storage/volumes")["ebs_volumes"] == []
-    assert list(gleaner.kept()) == []
+    assert list(scanner.kept()) == []
 
 
 def test_a_place_that_does_not_answer_keeps_what_was_seen(lost, clock, disks):
     disks.faults.down = True
-    settle(lost.house, clock)
+    settle(lost.daemon, clock)
     assert shown(lost).keys() == {"data", "shared", "first"}

@@ -9,7 +9,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 from schemathesis.python import asgi
 
-from tests.house.openapi import WRITTEN
+from tests.project.openapi import WRITTEN
 
 AT = "http://localhost:8947"
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
@@ -22,6 +22,7 @@ SETTINGS = {
     "parameters": {"wait": 0},
     "checks": {"positive_data_acceptance": {"expected-statuses": SENSE}},
     "warnings": False,
+    "request-timeout": 300,  # a busy computer answers late
 }
 
 

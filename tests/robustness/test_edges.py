@@ -88,17 +88,17 @@ def sound(app, things):
 
 
 @LITE
-def test_every_path_with_every_word(house):
+def test_every_path_with_every_word(daemon):
     requests = [
         (it.method, it.at(**{name: word}), JSON, b"{}" if it.body is not None else b"")
         for it in OPERATIONS
         for name in it.parameters
         for word in WORDS
     ]
-    checked(house.app, requests)
+    checked(daemon.app, requests)
 
 
-def test_every_query_with_every_value(house, http):
+def test_every_query_with_every_value(daemon, http):
     things = populate(http)
     requests = [
         ("GET", f"{it.at(**called(things, it))}?{name}={value}")
@@ -108,10 +108,10 @@ def test_every_query_with_every_value(house, http):
         if it.method == "GET" and "-proxy/" not in it.path and "packages" not in name
     ]
     assert len(requests) > 1000
-    checked(house.app, requests)
+    checked(daemon.app, requests)
 
 
-def test_every_field_with_every_value(house, http):
+def test_every_field_with_every_value(daemon, http):
     things = populate(http)
     taken = 0
     for it in (it for it in OPERATIONS if it.body):
@@ -123,14 +123,14 @@ def test_every_field_with_every_value(house, http):
             for piece in PIECES:
                 body = f'{{"{name}": {piece}{", " if rest else ""}{rest}}}'
                 requests.append((it.method, target, JSON, body.encode()))
-        if now := sum(said.status < 300 for said in checked(house.app, requests)):
+        if now := sum(said.status < 300 for said in checked(daemon.app, requests)):
             taken += now
-            sound(house.app, things)
+            sound(daemon.app, things)
     assert taken > 100, "some of it is in order, and is told again"
 
 
 @LITE
-def test_bodies_that_are_no_bodies(house):
+def test_bodies_that_are_no_bodies(daemon):
     deep = b"[" * 100_000
     bodies = [
         *(deep, deep + b"]" * 100_000, b'{"a":' * 100_000, b'"\xff"', b'{"name": "\xc3"}'),
@@ -157,7 +157,7 @@ def test_bodies_that_are_no_bodies(house):
         for body in bodies
         if it.method != "GET" and "-proxy/" not in it.path
     ]
-    assert not [said for said in checked(house.app, requests) if said.status < 400]
+    assert not [said for said in checked(daemon.app, requests) if said.status < 400]
 
 
 @LITE
@@ -187,7 +187,7 @@ def test_a_body_has_at_most_a_mebibyte(http, size, status, code):
 
 
 @LITE
-def test_methods_that_an_address_does_not_know(house):
+def test_methods_that_an_address_does_not_know(daemon):
     known = {}
     for it in OPERATIONS:
         known.setdefault(it.path, {"OPTIONS"}).add(it.method)
@@ -195,18 +195,18 @@ def test_methods_that_an_address_does_not_know(house):
         target = path.replace("{", "").replace("}", "")
         proxy = path.startswith(("/web-proxy/", "/dcv-proxy/"))
         for method in ("HEAD", "PATCH", "TRACE", "CONNECT", "QUERY", "PROPFIND", "get", "PUT"):
-            [said] = checked(house.app, [(method, target)])
+            [said] = checked(daemon.app, [(method, target)])
             if method not in methods and not proxy:
                 assert (said.status, said.code) == (405, "METHOD_NOT_ALLOWED"), (method, target)
                 assert {*said.headers[b"allow"].decode().split(", ")} == methods
-        [said] = checked(house.app, [("OPTIONS", target)])
+        [said] = checked(daemon.app, [("OPTIONS", target)])
         if not proxy:
             assert (said.status, said.body) == (204, b"")
             assert {*said.headers[b"allow"].decode().split(", ")} == methods
 
 
 @LITE
-def test_too_much_of_an_address(house):
+def test_too_much_of_an_address(daemon):
     many = "&".join(f"a{number}=1" for number in range(5000))
     twice = "&".join(["state=running"] * 5000)
     requests = [
@@ -221,16 +221,16 @@ def test_too_much_of_an_address(house):
             for target in ("*", "", "http://localhost:8947/api/v1/instances", "?", "//")
         ),
     ]
-    checked(house.app, requests)
+    checked(daemon.app, requests)
 
 
 @LITE
-def test_a_strangers_preflight_enters_no_workspace(make_house):
+def test_a_strangers_preflight_enters_no_workspace(make_daemon):
     """A proxy passes every method on, and asks who it is by every method."""
-    house = make_house(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
+    daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
     asked = NewToken(name="eve", user="eve@x.org", scope=Scope.ADMIN)
-    shown = (b"authorization", f"Bearer {house.rooms.tokens.create(asked).token}".encode())
+    shown = (b"authorization", f"Bearer {daemon.wiring.tokens.create(asked).token}".encode())
     for path in ("/web-proxy/mine", "/web-proxy/mine/x", "/dcv-proxy/mine", "/dcv-proxy/mine/x"):
-        stranger, nobody = checked(house.app, [("OPTIONS", path, [shown]), ("OPTIONS", path)])
+        stranger, nobody = checked(daemon.app, [("OPTIONS", path, [shown]), ("OPTIONS", path)])
         assert (stranger.status, stranger.code) == (404, "INSTANCE_NOT_FOUND")
         assert nobody.status == 401

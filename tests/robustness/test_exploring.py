@@ -22,20 +22,20 @@ def clean(found):
 
 
 @LITE
-def test_each_edge_of_each_schema(house):
-    found = clean(explore(house.app, phases=["coverage"]))
+def test_each_edge_of_each_schema(daemon):
+    found = clean(explore(daemon.app, phases=["coverage"]))
     assert found.total > 1500
 
 
 @FULL
-def test_what_comes_to_mind_one_after_the_other(house):
-    found = clean(explore(house.app, phases=["fuzzing", "stateful"], examples=3))
+def test_what_comes_to_mind_one_after_the_other(daemon):
+    found = clean(explore(daemon.app, phases=["fuzzing", "stateful"], examples=3))
     assert found.cases["stateful"] > 5
 
 
 @pytest.fixture
-def team(make_house):
-    return make_house(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
+def team(make_daemon):
+    return make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
 
 
 @LITE
@@ -47,17 +47,17 @@ def test_a_team_lets_nobody_in_who_says_not_who(team):
 @LITE
 def test_a_team_lets_in_who_has_a_token(team):
     asked = NewToken(name="op", user="ada@x.org", scope=Scope.ADMIN)
-    shown = {"Authorization": f"Bearer {team.rooms.tokens.create(asked).token}"}
+    shown = {"Authorization": f"Bearer {team.wiring.tokens.create(asked).token}"}
     found = clean(explore(team.app, phases=["fuzzing"], headers=shown))
     assert found.statuses[200] > 20
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_twenty_thousand_cases(house, request):
-    found = clean(explore(house.app, phases=PHASES, examples=150))
+def test_twenty_thousand_cases(daemon, request):
+    found = clean(explore(daemon.app, phases=PHASES, examples=150))
     assert found.total >= 10_000, "on each of two databases"
-    kind = "PostgreSQL" if house.db.shared else "SQLite"
+    kind = "PostgreSQL" if daemon.db.shared else "SQLite"
     cases = ", ".join(
         f"{number:,} {name}" for name, number in sorted(found.cases.items()) if number
     )

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from prism.daemon.house import build
+from prism.daemon.app import build
 from prism.daemon.main import Server, _config
 from prism.settings import Settings
 from tests.conftest import PLACE
@@ -39,24 +39,24 @@ def served(cloud, disks, clock, tmp_path):
     url = f"sqlite:///{tmp_path / 'state.db'}"
     settings = Settings(home="/nowhere", database_url=url, user="ada")
     settings = replace(settings, port=door.getsockname()[1])
-    house = build(settings, {PLACE: cloud}, clock, volumes={PLACE: disks})
-    house.db.create_tables()
-    house.profiles.first_start({})
-    server = Server(_config(house, None), house)
+    daemon = build(settings, {PLACE: cloud}, clock, volumes={PLACE: disks})
+    daemon.db.create_tables()
+    daemon.profiles.first_start({})
+    server = Server(_config(daemon, None), daemon)
     server.capture_signals = contextlib.nullcontext  # they belong to the main thread
     thread = threading.Thread(target=server.run, args=([door],))
     thread.start()
     eventually(lambda: server.started)
     yield settings.port
     server.stop()
-    thread.join(20)
+    thread.join(120)
     assert not thread.is_alive()
-    house.close()
+    daemon.close()
 
 
 def status(port):
     """How the daemon is, asked as anybody would."""
-    return httpx.get(f"http://localhost:{port}/api/v1/daemon/status", timeout=10)
+    return httpx.get(f"http://localhost:{port}/api/v1/daemon/status", timeout=120)
 
 
 def test_a_real_server_answers_as_the_description_says(served):
@@ -99,7 +99,7 @@ def test_slow_clients_hold_up_nobody(served):
         first.settimeout(10)
         first.sendall(body[-1:])
         assert first.recv(100).startswith(b"HTTP/1.1 201 ")
-    found = httpx.get(f"http://localhost:{served}/api/v1/projects", timeout=10)
+    found = httpx.get(f"http://localhost:{served}/api/v1/projects", timeout=120)
     assert [it["name"] for it in found.json()] == ["Slow"], "what never ended has done nothing"
 
 

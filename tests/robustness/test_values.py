@@ -18,7 +18,7 @@ def answers(app, method, target, bodies):
 
 
 @LITE
-def test_names_of_workspaces(house):
+def test_names_of_workspaces(daemon):
     good = ["a", "0", "a-b", "a" * 48, "1-2-3", "i-123", "local-x", "xn-80ak6aa92e"]
     bad = [
         *(
@@ -40,7 +40,7 @@ def test_names_of_workspaces(house):
     ]
     for names, status in ((good, 201), (bad, 422)):
         orders = [json.dumps({"name": name, "template": ML}) for name in names]
-        said = answers(house.app, "POST", "/api/v1/instances/launch", orders)
+        said = answers(daemon.app, "POST", "/api/v1/instances/launch", orders)
         assert [(n, s) for n, s in zip(names, said, strict=True) if s != status] == []
 
 
@@ -90,7 +90,7 @@ def test_names_that_look_alike_are_two(http):
 
 
 @LITE
-def test_money(house):
+def test_money(daemon):
     good = ["0.000001", "1", "0.1", "1e2", "999999999999.99", "1e11", "1.0000000000000000000001"]
     odd = [
         "0",
@@ -113,12 +113,12 @@ def test_money(house):
     )
     for pieces, status in ((good, 201), (worse, 422), (never, 400)):
         bodies = [pool.format(number, piece) for number, piece in enumerate(pieces)]
-        said = answers(house.app, "POST", "/api/v1/budgets", bodies)
+        said = answers(daemon.app, "POST", "/api/v1/budgets", bodies)
         assert [(p, s) for p, s in zip(pieces, said, strict=True) if s != status] == []
 
 
 @LITE
-def test_dates(house):
+def test_dates(daemon):
     good = ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00+05:30", "2024-02-29T00:00:00Z"]
     bad = [
         *(
@@ -137,7 +137,7 @@ def test_dates(house):
     )
     for dates, status in ((good, 201), (bad, 422)):
         bodies = [pool.format(number, date) for number, date in enumerate(dates)]
-        said = answers(house.app, "POST", "/api/v1/budgets", bodies)
+        said = answers(daemon.app, "POST", "/api/v1/budgets", bodies)
         assert [(d, s) for d, s in zip(dates, said, strict=True) if s != status] == []
 
 
@@ -168,9 +168,9 @@ def test_periods_at_the_ends_of_the_calendar(http):
 
 
 @LITE
-def test_ports(house, http):
+def test_ports(daemon, http):
     populate(http)
-    house.settle()
+    daemon.settle()
     at = "/api/v1/instances/mine/ports?port="
     for port in ("0", "65536", "-1", "", "+80", "8e3", "80.0", "0x50", "٨٠", "080 ", "9" * 400):
         answer = http("GET", at + port)

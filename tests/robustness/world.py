@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from tests.conftest import ML
-from tests.house.openapi import WRITTEN
+from tests.project.openapi import WRITTEN
 from tests.shapes import EXAMPLES
 
 PARAMETER = re.compile(r"\{(\w+)\}")

@@ -1,4 +1,4 @@
-"""A house with volumes, and what a test wants to ask of them."""
+"""A daemon with volumes, and what a test wants to ask of them."""
 
 import pytest
 
@@ -9,14 +9,14 @@ SNAPSHOTS = "/api/v1/snapshots"
 class Storage:
     """Asks over the wire, and lets the world come true."""
 
-    def __init__(self, house, http, clock, disks, cloud):
-        self.house, self.http, self.clock = house, http, clock
+    def __init__(self, daemon, http, clock, disks, cloud):
+        self.daemon, self.http, self.clock = daemon, http, clock
         self.disks, self.cloud = disks, cloud
 
     def settle(self, seconds=10.0):
         for _ in range(4):
             self.clock.advance(seconds=seconds / 4)
-            self.house.settle()
+            self.daemon.settle()
 
     def create(self, name="data", **more):
         order = {"type": "ebs", "name": name, "size_gb": 10} | more
@@ -74,9 +74,9 @@ class Storage:
         return self.disks.disks[it.get("volume_id") or it.get("filesystem_id")]
 
     def told(self, kind):
-        return [f for f in self.house.db.facts_after(0) if f.event == kind]
+        return [f for f in self.daemon.db.facts_after(0) if f.event == kind]
 
 
 @pytest.fixture
-def storage(house, http, clock, disks, cloud):
-    return Storage(house, http, clock, disks, cloud)
+def storage(daemon, http, clock, disks, cloud):
+    return Storage(daemon, http, clock, disks, cloud)

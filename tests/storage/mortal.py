@@ -23,12 +23,13 @@ from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.reconcile import Loop
-from prism.providers.local.storage_terms import LocalStorageTerms
+from prism.providers.local.storage_offer import LocalStorageOffer
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.copier import SnapshotReconciler
-from prism.storage.copies import SnapshotService
-from prism.storage.model import Host, NewSnapshot, NewVolume, Restoring, VolumeKind
+from prism.storage.changes import StorageChanges
+from prism.storage.model import AttachmentHost, NewSnapshot, NewVolume, Restoring, VolumeKind
 from prism.storage.reconciler import VolumeReconciler
+from prism.storage.snapshot_reconciler import SnapshotReconciler
+from prism.storage.snapshot_service import SnapshotService
 from tests.waiting import eventually
 
 PLACE = "local:here"
@@ -55,7 +56,7 @@ OUTSIDE = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "subprocess.Popen",
 
 
 class Hosts:
-    """Implements `storage.model.Hosts`."""
+    """Implements `storage.model.AttachmentHostReader`."""
 
     def named(self, sql, name):
         return self.of(sql, [name])[name]
@@ -63,7 +64,7 @@ class Hosts:
     def of(self, sql, ids):
         more = {"place": PLACE, "quiet": False, "up": True, "ended": False}
         known = MACHINES.keys() & set(ids)
-        return {id: Host(id=id, name=id, machine=MACHINES[id], **more) for id in known}
+        return {id: AttachmentHost(id=id, name=id, machine=MACHINES[id], **more) for id in known}
 
     def on(self, sql, machines):
         return {it.machine: it for it in self.of(sql, MACHINES).values() if it.machine in machines}
@@ -77,10 +78,16 @@ class Life:
         self.db = Database(f"sqlite:///{home / 'state.db'}", self.clock, Bus())
         self.db.create_tables()
         self.volumes = LocalVolumes(home / "storage", home / "workspaces", fresh=0)
-        hosts, terms = Hosts(), LocalStorageTerms(PLACE, home)
-        kept = (self.db, self.clock, {PLACE: self.volumes}, hosts)
+        hosts, terms = Hosts(), LocalStorageOffer(PLACE, home)
+        changes = StorageChanges(self.clock)
+        kept = (self.db, self.clock, {PLACE: self.volumes}, hosts, changes)
         self.service = SnapshotService(
-            self.db, self.clock, terms=lambda _: terms, hosts=hosts, actor=lambda: "ada"
+            self.db,
+            self.clock,
+            terms=lambda _: terms,
+            hosts=hosts,
+            actor=lambda: "ada",
+            changes=changes,
         )
         self.loops = [
             Loop(VolumeReconciler(*kept), self.db, self.clock, hands=1),

@@ -108,10 +108,10 @@ def test_lists_of_workspaces_tell_the_truth_at_once(storage, http):
     assert storage.workspace()["attached_ebs_volumes"] == []
 
 
-def test_a_daemon_that_starts_later_knows_them_too(storage, make_house):
+def test_a_daemon_that_starts_later_knows_them_too(storage, make_daemon):
     storage.made()
     storage.launched(volumes=["data"])
-    later = Http(make_house().app)
+    later = Http(make_daemon().app)
     assert later("GET", "/api/v1/instances/mine").json()["attached_ebs_volumes"] == ["data"]
 
 
@@ -175,9 +175,9 @@ def test_a_repeated_request_makes_one(storage, http):
     assert len(http("GET", VOLUMES).json()["ebs_volumes"]) == 1
 
 
-def test_money_is_nothing_here_and_may_be_simulated(storage, make_house):
+def test_money_is_nothing_here_and_may_be_simulated(storage, make_daemon):
     assert storage.made()["monthly_cost"] == 0
-    priced = Http(make_house(local_prices="aws").app)
+    priced = Http(make_daemon(local_prices="aws").app)
 
     def made(name, **more):
         order = {"type": "ebs", "name": name, "size_gb": 100} | more

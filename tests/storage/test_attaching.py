@@ -2,7 +2,7 @@
 
 import pytest
 
-from prism.providers.aws.ssh.pool import Pool
+from prism.providers.aws.ssh.pool import SshPool
 from tests.faults import daemon as machines
 from tests.recovery.conftest import Desk
 from tests.recovery.test_generation_aws import AwsWorld
@@ -33,7 +33,7 @@ def test_a_snapshot_of_a_volume_that_is_still_attaching_waits(world, monkeypatch
         mounted.append((script, len(taken(world))))
         return said
 
-    monkeypatch.setattr(Pool, "run", obey)
+    monkeypatch.setattr(SshPool, "run", obey)
     world.until(lambda: world.desk.get("snapshots/early")["state"] == "completed")
     assert world.volume()["attached_instance"] == "one"
     shows = [many for script, many in mounted if " disk " in script]

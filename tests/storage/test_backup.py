@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from prism.storage.model import Trouble
-from prism.workspaces.ports import Refused
+from prism.storage.model import StorageFailure
+from prism.workspaces.ports import ProviderRefused
 from tests.shapes import failed
 
-FULL = Trouble("DISK_FULL", "The disk is full: make room")
+FULL = StorageFailure("DISK_FULL", "The disk is full: make room")
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_backup_that_fails_holds_the_workspace(storage, mine):
 
 def test_a_stop_for_the_backup_that_is_refused_forgets_no_machine(storage, mine, monkeypatch):
     def no(id):
-        raise Refused("UnauthorizedOperation")
+        raise ProviderRefused("UnauthorizedOperation")
 
     storage.disks.faults.slow = timedelta(seconds=60)
     with monkeypatch.context() as patched:

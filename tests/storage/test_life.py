@@ -7,7 +7,7 @@ import signal
 import psutil
 import pytest
 
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.waiting import eventually
 
 SHELL = "Plain Shell"
@@ -43,12 +43,12 @@ def state(home, name):
 
 
 def becomes(home, name, wanted):
-    eventually(lambda: state(home, name) == wanted, 30)
+    eventually(lambda: state(home, name) == wanted, 120)
 
 
 def die(daemon):
     daemon.send_signal(signal.SIGKILL)
-    daemon.wait(10)
+    daemon.wait(120)
 
 
 @pytest.mark.timeout(240)

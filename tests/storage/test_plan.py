@@ -9,18 +9,18 @@ from prism.errors import ValidationFailed
 from prism.kit.money import Micros
 from prism.storage.model import (
     Attachment,
-    Host,
+    AttachmentHost,
     NewVolume,
-    Seen,
     Snapshot,
     SnapshotState,
-    Verb,
+    StorageObserved,
+    StorageVerb,
     Volume,
     VolumeKind,
     VolumeState,
 )
 from prism.storage.plan import (
-    Act,
+    StorageAction,
     checked,
     looked_at,
     monthly_cost,
@@ -55,7 +55,7 @@ def snapshot(**more):
 
 def host(**more):
     given = {"id": "w", "name": "mine", "place": "here", "machine": "m", "quiet": False}
-    return Host(**given | {"ended": False} | more)
+    return AttachmentHost(**given | {"ended": False} | more)
 
 
 def link(**more):
@@ -142,43 +142,43 @@ def test_a_shared_volume_has_neither_size_nor_type(field):
 
 
 STATES = [
-    (Seen.NONE, [], VolumeState.CREATING),
-    (Seen.MAKING, [], VolumeState.CREATING),
-    (Seen.THERE, [], VolumeState.AVAILABLE),
-    (Seen.THERE, [link()], VolumeState.ATTACHING),
-    (Seen.THERE, [link(attached=True)], VolumeState.IN_USE),
-    (Seen.THERE, [link(attached=True, wanted=False)], VolumeState.DETACHING),
-    (Seen.BROKEN, [], VolumeState.ERROR),
-    (Seen.GONE, [], VolumeState.ERROR),
+    (StorageObserved.NONE, [], VolumeState.CREATING),
+    (StorageObserved.MAKING, [], VolumeState.CREATING),
+    (StorageObserved.THERE, [], VolumeState.AVAILABLE),
+    (StorageObserved.THERE, [link()], VolumeState.ATTACHING),
+    (StorageObserved.THERE, [link(attached=True)], VolumeState.IN_USE),
+    (StorageObserved.THERE, [link(attached=True, wanted=False)], VolumeState.DETACHING),
+    (StorageObserved.BROKEN, [], VolumeState.ERROR),
+    (StorageObserved.GONE, [], VolumeState.ERROR),
 ]
 
 
 @pytest.mark.parametrize(("seen", "links", "state"), STATES, ids=str)
 def test_what_it_is_called(seen, links, state):
     assert volume_state(volume(seen=seen), links) is state
-    leaving = volume(seen=seen, verb=Verb.DELETE)
-    gone = seen in {Seen.NONE, Seen.GONE}
+    leaving = volume(seen=seen, verb=StorageVerb.DELETE)
+    gone = seen in {StorageObserved.NONE, StorageObserved.GONE}
     assert volume_state(leaving, links) is (VolumeState.DELETED if gone else VolumeState.DELETING)
 
 
 def test_a_shared_volume_stays_available():
-    assert volume_state(volume(kind=VolumeKind.EFS, seen=Seen.THERE), [link(attached=True)]) == (
-        VolumeState.AVAILABLE
-    )
+    assert volume_state(
+        volume(kind=VolumeKind.EFS, seen=StorageObserved.THERE), [link(attached=True)]
+    ) == (VolumeState.AVAILABLE)
 
 
 def test_what_is_done_next():
     hosts = {"w": host()}
     steps = [
-        (Seen.NONE, [], Act.MAKE),
-        (Seen.UNSURE, [], Act.MAKE),
-        (Seen.MAKING, [link()], Act.WAIT),
-        (Seen.THERE, [], Act.REST),
-        (Seen.THERE, [link()], Act.ATTACH),
-        (Seen.THERE, [link(attached=True)], Act.REST),
-        (Seen.THERE, [link(attached=True, wanted=False)], Act.DETACH),
-        (Seen.BROKEN, [], Act.REST),
-        (Seen.GONE, [], Act.REST),
+        (StorageObserved.NONE, [], StorageAction.MAKE),
+        (StorageObserved.UNSURE, [], StorageAction.MAKE),
+        (StorageObserved.MAKING, [link()], StorageAction.WAIT),
+        (StorageObserved.THERE, [], StorageAction.REST),
+        (StorageObserved.THERE, [link()], StorageAction.ATTACH),
+        (StorageObserved.THERE, [link(attached=True)], StorageAction.REST),
+        (StorageObserved.THERE, [link(attached=True, wanted=False)], StorageAction.DETACH),
+        (StorageObserved.BROKEN, [], StorageAction.REST),
+        (StorageObserved.GONE, [], StorageAction.REST),
     ]
     for seen, links, act in steps:
         assert plan_volume(volume(), seen, links, hosts).act is act, (seen, links)
@@ -186,43 +186,58 @@ def test_what_is_done_next():
 
 @pytest.mark.parametrize("hosts", [{}, {"w": host(ended=True)}], ids=["forgotten", "ended"])
 def test_a_workspace_that_has_ended_wants_nothing(hosts):
-    assert plan_volume(volume(), Seen.THERE, [link(attached=True)], hosts).act is Act.DETACH
-    assert plan_volume(volume(), Seen.THERE, [link()], hosts).act is Act.REST
+    assert (
+        plan_volume(volume(), StorageObserved.THERE, [link(attached=True)], hosts).act
+        is StorageAction.DETACH
+    )
+    assert plan_volume(volume(), StorageObserved.THERE, [link()], hosts).act is StorageAction.REST
 
 
 def test_nothing_is_attached_to_a_machine_that_nobody_knows_yet():
     hosts = {"w": host(machine=None)}
-    assert plan_volume(volume(), Seen.THERE, [link()], hosts).act is Act.WAIT
+    assert plan_volume(volume(), StorageObserved.THERE, [link()], hosts).act is StorageAction.WAIT
 
 
 @pytest.mark.parametrize(
-    ("how", "act"), [(UP, Act.ATTACH), (BOOTS, Act.WAIT), (OFF, Act.ATTACH)], ids=str
+    ("how", "act"),
+    [(UP, StorageAction.ATTACH), (BOOTS, StorageAction.WAIT), (OFF, StorageAction.ATTACH)],
+    ids=str,
 )
 def test_where_machines_take_none_early_one_that_boots_is_waited_for(how, act):
     hosts = {"w": host(**how)}
-    assert plan_volume(volume(), Seen.THERE, [link()], hosts, early=False).act is act
-    assert plan_volume(volume(), Seen.THERE, [link()], hosts).act is Act.ATTACH
+    assert plan_volume(volume(), StorageObserved.THERE, [link()], hosts, early=False).act is act
+    assert (
+        plan_volume(volume(), StorageObserved.THERE, [link()], hosts).act is StorageAction.ATTACH
+    )
     leaving = [link(attached=True, wanted=False)]
-    assert plan_volume(volume(), Seen.THERE, leaving, hosts, early=False).act is Act.DETACH
+    assert (
+        plan_volume(volume(), StorageObserved.THERE, leaving, hosts, early=False).act
+        is StorageAction.DETACH
+    )
 
 
 def test_a_volume_moves_only_when_it_is_free():
     other = Attachment(volume="v", workspace="x", name="other")
     hosts = {"w": host(), "x": host(id="x")}
     leaving = link(attached=True, wanted=False)
-    assert plan_volume(volume(), Seen.THERE, [leaving, other], hosts).attachment == leaving
+    assert (
+        plan_volume(volume(), StorageObserved.THERE, [leaving, other], hosts).attachment == leaving
+    )
     staying = link(attached=True)
-    assert plan_volume(volume(), Seen.THERE, [staying, other], hosts).act is Act.REST
+    assert (
+        plan_volume(volume(), StorageObserved.THERE, [staying, other], hosts).act
+        is StorageAction.REST
+    )
 
 
 @pytest.mark.parametrize(
     ("how", "counted", "counts", "act"),
     [
-        (UP, False, False, Act.ATTACH),
-        (UP, True, True, Act.ATTACH),
-        (BOOTS, False, False, Act.WAIT),
-        (OFF, False, True, Act.REST),
-        (OFF, True, True, Act.REST),
+        (UP, False, False, StorageAction.ATTACH),
+        (UP, True, True, StorageAction.ATTACH),
+        (BOOTS, False, False, StorageAction.WAIT),
+        (OFF, False, True, StorageAction.REST),
+        (OFF, True, True, StorageAction.REST),
     ],
     ids=str,
 )
@@ -231,50 +246,57 @@ def test_what_a_machine_has_is_mounted_once_the_machine_is_on(kind, how, counted
     hosts, it = {"w": host(**how)}, volume(kind=kind)
     [seen] = looked_at([link(attached=counted, machine="m")], hosts, {"m"}, {"m"})
     assert seen.attached is counts
-    assert plan_volume(it, Seen.THERE, [seen], hosts, {"m"}).act is act
+    assert plan_volume(it, StorageObserved.THERE, [seen], hosts, {"m"}).act is act
     [seen] = looked_at([seen], hosts, {"m"})
-    assert (seen.attached, plan_volume(it, Seen.THERE, [seen], hosts).act) == (True, Act.REST)
+    assert (seen.attached, plan_volume(it, StorageObserved.THERE, [seen], hosts).act) == (
+        True,
+        StorageAction.REST,
+    )
 
 
-@pytest.mark.parametrize("seen", Seen)
+@pytest.mark.parametrize("seen", StorageObserved)
 def test_what_is_to_go_is_never_made_or_attached(seen):
-    leaving = volume(verb=Verb.DELETE)
+    leaving = volume(verb=StorageVerb.DELETE)
     step = plan_volume(leaving, seen, [], {})
-    assert step.act in {Act.DELETE, Act.WAIT, Act.FORGET}
-    assert (step.act is Act.FORGET) is (seen in {Seen.NONE, Seen.GONE})
+    assert step.act in {StorageAction.DELETE, StorageAction.WAIT, StorageAction.FORGET}
+    assert (step.act is StorageAction.FORGET) is (
+        seen in {StorageObserved.NONE, StorageObserved.GONE}
+    )
 
 
 def test_what_is_done_about_a_snapshot():
-    for seen, tried in product(Seen, (0, 1)):
+    for seen, tried in product(StorageObserved, (0, 1)):
         act = plan_snapshot(snapshot(tried=tried), seen, host())
         expected = {
-            Seen.THERE: Act.REST,
-            Seen.UNSURE: Act.WAIT,
-            Seen.MAKING: Act.WAIT,
-            Seen.DELETING: Act.WAIT,
-            Seen.BROKEN: Act.REST if tried else Act.MAKE,
+            StorageObserved.THERE: StorageAction.REST,
+            StorageObserved.UNSURE: StorageAction.WAIT,
+            StorageObserved.MAKING: StorageAction.WAIT,
+            StorageObserved.DELETING: StorageAction.WAIT,
+            StorageObserved.BROKEN: StorageAction.REST if tried else StorageAction.MAKE,
         }
-        assert act is expected.get(seen, Act.MAKE), (seen, tried)
+        assert act is expected.get(seen, StorageAction.MAKE), (seen, tried)
 
 
 def test_a_workspace_is_quiet_before_its_last_snapshot():
     last = snapshot(holds=True)
-    assert plan_snapshot(last, Seen.NONE, host()) is Act.WAIT
-    assert plan_snapshot(last, Seen.NONE, host(quiet=True)) is Act.MAKE
-    assert plan_snapshot(snapshot(), Seen.NONE, host()) is Act.MAKE
+    assert plan_snapshot(last, StorageObserved.NONE, host()) is StorageAction.WAIT
+    assert plan_snapshot(last, StorageObserved.NONE, host(quiet=True)) is StorageAction.MAKE
+    assert plan_snapshot(snapshot(), StorageObserved.NONE, host()) is StorageAction.MAKE
     assert snapshot_state(last) is SnapshotState.PENDING
 
 
 def test_not_listed_is_not_gone_at_once():
     soon, patience = AT + timedelta(seconds=30), timedelta(minutes=1)
-    asked = volume(asked_at=AT, seen=Seen.THERE, disk_id="vol-1")
-    assert perceive(asked, None, soon, patience) is Seen.THERE
-    assert perceive(asked, None, AT + 2 * patience, patience) is Seen.GONE
-    half = volume(asked_at=AT, seen=Seen.MAKING, disk_id="vol-1")
-    assert perceive(half, None, soon, patience) is Seen.MAKING
-    assert perceive(half, None, AT + 2 * patience, patience) is Seen.NONE, "it is begun anew"
-    assert perceive(volume(asked_at=AT), None, soon, patience) is Seen.UNSURE
-    assert perceive(volume(asked_at=AT), None, AT + 2 * patience, patience) is Seen.NONE
+    asked = volume(asked_at=AT, seen=StorageObserved.THERE, disk_id="vol-1")
+    assert perceive(asked, None, soon, patience) is StorageObserved.THERE
+    assert perceive(asked, None, AT + 2 * patience, patience) is StorageObserved.GONE
+    half = volume(asked_at=AT, seen=StorageObserved.MAKING, disk_id="vol-1")
+    assert perceive(half, None, soon, patience) is StorageObserved.MAKING
+    assert perceive(half, None, AT + 2 * patience, patience) is StorageObserved.NONE, (
+        "it is begun anew"
+    )
+    assert perceive(volume(asked_at=AT), None, soon, patience) is StorageObserved.UNSURE
+    assert perceive(volume(asked_at=AT), None, AT + 2 * patience, patience) is StorageObserved.NONE
 
 
 def test_what_it_costs_is_known_or_null():
@@ -291,5 +313,5 @@ def test_what_it_costs_is_known_or_null():
 
 def test_a_snapshot_waits_until_its_volume_has_arrived():
     it = snapshot()
-    assert plan_snapshot(it, Seen.NONE, None, moving=True) is Act.WAIT
-    assert plan_snapshot(it, Seen.NONE, None) is Act.MAKE
+    assert plan_snapshot(it, StorageObserved.NONE, None, moving=True) is StorageAction.WAIT
+    assert plan_snapshot(it, StorageObserved.NONE, None) is StorageAction.MAKE

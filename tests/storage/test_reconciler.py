@@ -5,12 +5,11 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
-from prism.providers.local.storage_terms import LocalStorageTerms
-from prism.storage.copier import SnapshotReconciler
-from prism.storage.model import Trouble
+from prism.providers.local.storage_offer import LocalStorageOffer
+from prism.storage.model import StorageFailure
 from prism.storage.reconciler import VolumeReconciler
 from prism.workspaces import store as workspaces
-from prism.workspaces.hosts import zone_of
+from prism.workspaces.attachment_hosts import zone_of
 from tests.shapes import failed
 from tests.storage.conftest import SNAPSHOTS
 
@@ -122,18 +121,18 @@ def test_a_workspace_has_volumes_of_one_zone(storage):
     assert [it.zone for it in storage.cloud._orders.values()] == ["a"]
     said = failed(storage.attach("there"), 409, "VOLUME_ELSEWHERE")
     assert "in b" in said["message"]
-    with storage.house.db.read() as sql:
+    with storage.daemon.db.read() as sql:
         [mine] = workspaces.every(sql)
         assert zone_of(sql, mine) == "a"
     storage.detach("here")
-    with storage.house.db.read() as sql:
+    with storage.daemon.db.read() as sql:
         assert zone_of(sql, mine) is None
 
 
 def test_where_there_are_no_snapshots_that_is_said_at_once(storage, monkeypatch):
     storage.made("all", type="efs")
     why = "this provider takes none"
-    monkeypatch.setattr(LocalStorageTerms, "no_copies", lambda self, kind: why)
+    monkeypatch.setattr(LocalStorageOffer, "no_copies", lambda self, kind: why)
     failed(storage.take(volume="all"), 409, "NO_SNAPSHOTS")
     assert storage.http("GET", SNAPSHOTS).json() == []
 
@@ -167,7 +166,7 @@ def test_one_that_was_detached_outside_is_attached_again(storage):
     storage.disk().attached.clear()
     storage.settle()
     assert storage.state() == "in-use"
-    told = [it.event for it in storage.house.db.facts_after(0)]
+    told = [it.event for it in storage.daemon.db.facts_after(0)]
     told = [it for it in told if it in {"volume_attached", "volume_detached"}]
     assert told == ["volume_attached", "volume_detached", "volume_attached"]
 
@@ -219,7 +218,7 @@ def test_another_wish_during_the_work_is_not_lost(storage, monkeypatch):
 
     def detached_meanwhile(self, tx, id, facts, links):
         if storage.told("volume_asked")[-1].data["verb"] != "detach":
-            storage.house.storage.detach("data")
+            storage.daemon.storage.detach("data")
         original(self, tx, id, facts, links)
 
     monkeypatch.setattr(VolumeReconciler, "_record", detached_meanwhile)
@@ -227,13 +226,13 @@ def test_another_wish_during_the_work_is_not_lost(storage, monkeypatch):
     assert (storage.state(), storage.disk().attached) == ("available", set())
 
 
-def test_two_daemons_make_one_of_each(storage, make_house):
-    other = make_house()
+def test_two_daemons_make_one_of_each(storage, make_daemon):
+    other = make_daemon()
     storage.create()
     for _ in range(4):
         storage.clock.advance(seconds=1)
         other.settle()
-        storage.house.settle()
+        storage.daemon.settle()
     assert (storage.state(), len(calls(storage, "create"))) == ("available", 1)
 
 
@@ -283,10 +282,7 @@ class Counting:
 
 def test_whoever_counts_is_told_of_every_change(storage):
     meter = Counting()
-    storage.house.storage._meters = [meter]
-    for loop in storage.house.rooms.loops:
-        if isinstance(loop._work, VolumeReconciler | SnapshotReconciler):
-            loop._work._meters = [meter]
+    storage.daemon.wiring.storage_changes._listeners = [meter]
     storage.made()
     storage.take(volume="data")
     storage.settle()
@@ -306,7 +302,7 @@ def test_whoever_counts_is_told_of_every_change(storage):
 
 def test_a_copy_that_fails_says_so(storage):
     storage.made()
-    storage.disks.faults.sick = Trouble("DISK_FULL", "The disk is full: make room")
+    storage.disks.faults.sick = StorageFailure("DISK_FULL", "The disk is full: make room")
     storage.take(volume="data")
     storage.settle()
     kept = storage.snapshot()

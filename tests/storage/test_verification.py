@@ -2,12 +2,12 @@
 
 import pytest
 
-from prism.providers.local.storage_terms import LocalStorageTerms
-from prism.storage.model import Trouble
+from prism.providers.local.storage_offer import LocalStorageOffer
+from prism.storage.model import StorageFailure
 from tests.shapes import failed
 from tests.storage.conftest import SNAPSHOTS
 
-ROTTEN = Trouble("VERIFICATION_FAILED", "folder/file is missing")
+ROTTEN = StorageFailure("VERIFICATION_FAILED", "folder/file is missing")
 DAY = 86_400
 
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_verified_is_refused_with_the_reason(storage, kept, monke
     storage.settle(seconds=600)
     failed(storage.http("POST", f"{SNAPSHOTS}/none/verify", json={}), 404, "SNAPSHOT_NOT_FOUND")
     failed(verify(storage, every="hourly"), 422, "VALIDATION_FAILED")
-    monkeypatch.setattr(LocalStorageTerms, "no_verification", lambda self: "it shows nobody")
+    monkeypatch.setattr(LocalStorageOffer, "no_verification", lambda self: "it shows nobody")
     fault = failed(verify(storage), 409, "NO_VERIFICATION")
     order = {"volume": "data", "verify": "daily"}
     failed(storage.take("again", **order), 409, "NO_VERIFICATION")

@@ -15,7 +15,7 @@ from prism.kit.clock import WallClock
 from prism.kit.http import problems
 from prism.templates import api
 from prism.templates.service import TemplateService
-from prism.templates.store import Shelf, shelves
+from prism.templates.store import TemplateFolder, template_folders
 
 EXAMPLES = json.loads((Path(__file__).parents[1] / "spec" / "examples.json").read_text())
 
@@ -41,7 +41,7 @@ def own(tmp_path):
 def service(own):
     """Only the person's own templates; no program is on PATH."""
     return TemplateService(
-        [Shelf(own.path)], machines=machine_type, has=lambda program: program == "there"
+        [TemplateFolder(own.path)], machines=machine_type, has=lambda program: program == "there"
     )
 
 
@@ -70,8 +70,8 @@ def example():
 
 @pytest.fixture
 def http(own):
-    """The routes, over the built-in shelf and the person's own."""
-    service = TemplateService(shelves(own.path), machines=machine_type)
+    """The routes, over the built-in folder and the person's own."""
+    service = TemplateService(template_folders(own.path), machines=machine_type)
     handlers = problems(WallClock())
     app = Litestar(
         [api.router],

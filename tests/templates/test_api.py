@@ -1,5 +1,6 @@
 """Templates over HTTP, held against the reference."""
 
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -50,6 +51,15 @@ def test_a_name_in_the_path_may_hold_brackets(http):
         info = http.get(f"/api/v1/templates/{path}/info").json()
         assert info["name"] == name
         assert info["dependency_chain"] == [name]
+
+
+def test_the_yaml_of_a_template_is_its_file_byte_for_byte(http):
+    for item in http.get("/api/v1/templates").json():
+        shown = http.get(f"/api/v1/templates/{item['slug']}/yaml").json()
+        assert shown["name"] == item["name"]
+        assert shown["source"] == "built-in"
+        assert shown["yaml"].encode() == Path(shown["file"]).read_bytes()
+    assert http.get("/api/v1/templates/nothing/yaml").status_code == 404
 
 
 def test_validate_has_the_references_shape(http, example):

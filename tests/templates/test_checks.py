@@ -5,7 +5,7 @@ import pytest
 from prism.catalog.model import UnknownType
 from prism.templates.checks import CHECKS, spelled
 from prism.templates.service import TemplateService
-from prism.templates.store import Shelf
+from prism.templates.store import TemplateFolder
 from tests.templates.conftest import places
 
 GOOD = """\
@@ -152,10 +152,10 @@ def test_a_size_that_is_no_machine_is_refused_and_without_a_catalog_nobody_asks(
         raise UnknownType(f"no {family} of size {size}")
 
     own.write("a.yml", "name: a\nsize: S\nfamily: gpu\n").write("b.yml", "name: b\nfamily: gpu\n")
-    a, b = TemplateService([Shelf(own.path)], machines=none).validate().validation_results
+    a, b = TemplateService([TemplateFolder(own.path)], machines=none).validate().validation_results
     assert (a.issues[0].check, a.issues[0].message) == ("machine", "no gpu of size S")
     assert (places(a), places(b)) == (["2: size"], ["2: family"])
-    unasked, _ = TemplateService([Shelf(own.path)]).validate().validation_results
+    unasked, _ = TemplateService([TemplateFolder(own.path)]).validate().validation_results
     assert unasked.status == "valid"
     assert "machine" not in unasked.passed
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prism.templates.document import LIMIT, Unreadable, read
+from prism.templates.document import LIMIT, TemplateUnreadable, read
 
 NESTED = b"""\
 name: it
@@ -74,7 +74,7 @@ def test_what_is_read_is_what_yaml_says():
     ],
 )
 def test_what_cannot_be_read_says_where_and_why(text, line, field, why):
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(TemplateUnreadable) as caught:
         read(text, "t.yml")
     assert (caught.value.place.file, caught.value.place.line) == ("t.yml", line)
     assert caught.value.field == field
@@ -84,7 +84,7 @@ def test_what_cannot_be_read_says_where_and_why(text, line, field, why):
 def test_ten_aliases_of_ten_aliases_are_never_multiplied_out():
     lines = ["a0: &a0 [x, x]"]
     lines += [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60)]
-    with pytest.raises(Unreadable, match="aliases"):
+    with pytest.raises(TemplateUnreadable, match="aliases"):
         read("\n".join(lines).encode(), "t.yml")
 
 

@@ -4,9 +4,9 @@ import zipfile
 
 import pytest
 
-from prism.templates.index import Answer, look_up, meaning
+from prism.templates.index import PackageStatus, look_up, meaning
 from prism.templates.service import TemplateService
-from prism.templates.store import Shelf
+from prism.templates.store import TemplateFolder
 
 
 @pytest.fixture
@@ -36,11 +36,15 @@ def away(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("packages", "answer", "words"),
     [
-        (["here"], Answer.FOUND, ""),
-        (["here==1.0"], Answer.FOUND, ""),
-        (["here", "nowhere-to-be-seen"], Answer.MISSING, "nowhere-to-be-seen was not found"),
-        (["here==2.0"], Answer.MISSING, "there is no version of here==2.0"),
-        (["here >"], Answer.MISSING, "Couldn't parse requirement"),
+        (["here"], PackageStatus.FOUND, ""),
+        (["here==1.0"], PackageStatus.FOUND, ""),
+        (
+            ["here", "nowhere-to-be-seen"],
+            PackageStatus.MISSING,
+            "nowhere-to-be-seen was not found",
+        ),
+        (["here==2.0"], PackageStatus.MISSING, "there is no version of here==2.0"),
+        (["here >"], PackageStatus.MISSING, "Couldn't parse requirement"),
     ],
 )
 def test_the_index_is_asked(index, packages, answer, words):
@@ -51,29 +55,29 @@ def test_the_index_is_asked(index, packages, answer, words):
 
 def test_without_a_network_nothing_is_claimed(away):
     found = look_up(["numpy"])
-    assert found.answer == Answer.UNCHECKED
+    assert found.answer == PackageStatus.UNCHECKED
     assert "127.0.0.1:9" in found.words
 
 
 def test_what_is_only_missing_from_the_cache_is_unchecked(tmp_path, monkeypatch):
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
-    assert look_up(["numpy"]).answer == Answer.UNCHECKED
+    assert look_up(["numpy"]).answer == PackageStatus.UNCHECKED
 
 
 def test_a_refusal_nobody_knows_is_no_proof():
     assert meaning("").words == "uv gave no reason"
     assert meaning("  × something\n  ╰─▶ else").words == "something else"
-    assert meaning("something else").answer == Answer.UNCHECKED
+    assert meaning("something else").answer == PackageStatus.UNCHECKED
 
 
 def test_what_an_old_copy_of_the_index_does_not_have_is_no_proof():
     said = (
         "Because there is no version of here==2.0 and you require here==2.0, it is unsatisfiable."
     )
-    assert meaning(said).answer == Answer.MISSING
+    assert meaning(said).answer == PackageStatus.MISSING
     hint = " hint: Packages were unavailable because the network was disabled."
-    assert meaning(said + hint).answer == Answer.UNCHECKED
+    assert meaning(said + hint).answer == PackageStatus.UNCHECKED
 
 
 GOOD = "name: {0}\npackage_manager: pip\npackages:\n  pip: [{1}]\n"
@@ -86,7 +90,7 @@ def test_validation_asks_only_when_wanted_and_names_what_is_missing(index, tmp_p
     (own / "b.yml").write_text(GOOD.format("b", "nowhere-to-be-seen"))
     (own / "c.yml").write_text("name: c\n")
     (own / "d.yml").write_text("name: d\nsize: Q\n")
-    service = TemplateService([Shelf(own)])
+    service = TemplateService([TemplateFolder(own)])
     assert service.validate().validated == 3
     a, b, c, d = service.validate(packages=True).validation_results
     assert [one.status for one in (a, b, c, d)] == ["valid", "invalid", "valid", "invalid"]
@@ -101,7 +105,9 @@ def test_validation_asks_only_when_wanted_and_names_what_is_missing(index, tmp_p
 
 def test_an_index_that_is_away_leaves_a_template_valid_and_unchecked(away, tmp_path):
     (tmp_path / "a.yml").write_text(GOOD.format("a", "here"))
-    [result] = TemplateService([Shelf(tmp_path)]).validate(packages=True).validation_results
+    [result] = (
+        TemplateService([TemplateFolder(tmp_path)]).validate(packages=True).validation_results
+    )
     assert result.status == "valid"
     assert [(i.check, i.level) for i in result.issues] == [("packages-exist", "warning")]
     assert result.issues[0].message.startswith("unchecked: ")

@@ -6,10 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prism.templates.document import Node, Place
-from prism.templates.inherit import DEEPEST, Orphan, Sheet, chains, inherited, lineage, merge
+from prism.templates.document import Node, SourceLine
+from prism.templates.inherit import (
+    DEEPEST,
+    MissingAncestor,
+    TemplateSource,
+    chains,
+    inherited,
+    lineage,
+    merge,
+)
 
-HERE = Place("t.yml", 1)
+HERE = SourceLine("t.yml", 1)
 SCALARS = st.one_of(st.integers(0, 3), st.booleans(), st.sampled_from(["a", "b", "1", "True"]))
 
 
@@ -93,7 +101,7 @@ def test_the_child_has_the_last_word_and_the_parent_speaks_where_it_is_silent(a,
 
 
 def test_what_is_inherited_keeps_the_line_it_was_written_in():
-    parent, child = Place("parent.yml", 7), Place("child.yml", 3)
+    parent, child = SourceLine("parent.yml", 7), SourceLine("child.yml", 3)
     merged = merge(
         node({"size": "S", "ports": [22]}, parent), node({"ports": [80], "icon": "x"}, child)
     )
@@ -103,13 +111,15 @@ def test_what_is_inherited_keeps_the_line_it_was_written_in():
     assert merged.at(("icon",)) == child
 
 
-def shelf(**sheets):
+def folder(**sheets):
     """Sheets by name; `inherits` gives the parents."""
     made = {}
     for name, says in sheets.items():
         says = {"name": name, "slug": f"s-{name}", **says}
         file = f"{name}.yml"
-        made[name] = Sheet(name, says["slug"], file, True, node(says, Place(file, 1)))
+        made[name] = TemplateSource(
+            name, says["slug"], file, True, node(says, SourceLine(file, 1))
+        )
     return made
 
 
@@ -118,7 +128,7 @@ def resolved(name, sheets):
 
 
 def test_parents_left_to_right_then_the_child_and_name_slug_and_parents_are_its_own():
-    sheets = shelf(
+    sheets = folder(
         a={"size": "S", "users": ["u"], "packages": {"apt": ["x"]}},
         b={"size": "M", "icon": "b", "packages": {"apt": ["y", "x"], "pip": ["p"]}},
         c={"inherits": ["a", "b"], "users": ["v"], "packages": {"pip": ["q", "p"]}},
@@ -134,7 +144,7 @@ def test_parents_left_to_right_then_the_child_and_name_slug_and_parents_are_its_
     }
 
 
-DIAMOND = shelf(
+DIAMOND = folder(
     top={"size": "S", "icon": "top", "ports": [1]},
     left={"inherits": ["top"], "size": "L", "ports": [2]},
     right={"inherits": ["top"], "ports": [3]},
@@ -167,7 +177,7 @@ def test_a_ladder_of_diamonds_is_climbed_once_and_not_in_all_its_ways():
     for n in range(1, rungs):
         sheets |= {f"{n}{side}": {"inherits": [str(n - 1)]} for side in "lr"}
         sheets[str(n)] = {"inherits": [f"{n}l", f"{n}r", f"{n}l"]}
-    made = shelf(**sheets)
+    made = folder(**sheets)
     top = made[str(rungs - 1)]
     assert len(lineage(top, made.get)) == len(sheets)
     some = [*islice(chains(top, made.get), 100)]
@@ -176,12 +186,12 @@ def test_a_ladder_of_diamonds_is_climbed_once_and_not_in_all_its_ways():
 
 @pytest.mark.parametrize(("generations", "sound"), [(DEEPEST, True), (DEEPEST + 1, False)])
 def test_who_inherits_over_too_many_generations_is_told_so(generations, sound):
-    sheets = shelf(**{str(n): {"inherits": [str(n - 1)] if n else []} for n in range(1000)})
+    sheets = folder(**{str(n): {"inherits": [str(n - 1)] if n else []} for n in range(1000)})
     heir = sheets[str(generations)]
     if sound:
         assert len(lineage(heir, sheets.get)) == generations + 1
     else:
-        with pytest.raises(Orphan, match="more than 50 generations"):
+        with pytest.raises(MissingAncestor, match="more than 50 generations"):
             lineage(heir, sheets.get)
 
 
@@ -192,7 +202,7 @@ def test_ancestors_come_before_their_heirs_each_once(data):
         name: data.draw(st.lists(st.sampled_from(names[:n]), max_size=3) if n else st.just([]))
         for n, name in enumerate(names)
     }
-    sheets = shelf(**{name: {"inherits": above} for name, above in parents.items()})
+    sheets = folder(**{name: {"inherits": above} for name, above in parents.items()})
     for name in names:
         family = [sheet.name for sheet in lineage(sheets[name], sheets.get)]
         assert len(set(family)) == len(family)
@@ -214,7 +224,7 @@ def test_ancestors_come_before_their_heirs_each_once(data):
     ],
 )
 def test_what_has_no_lineage_says_why(name, why, loop):
-    sheets = shelf(
+    sheets = folder(
         me={"inherits": ["me"]},
         head={"inherits": ["tail"]},
         tail={"inherits": ["head"]},
@@ -222,7 +232,7 @@ def test_what_has_no_lineage_says_why(name, why, loop):
         heir={"inherits": ["head"]},
         child={"inherits": ["lost"]},
     )
-    with pytest.raises(Orphan) as caught:
+    with pytest.raises(MissingAncestor) as caught:
         lineage(sheets[name], sheets.get)
     assert why in caught.value.why
     assert caught.value.loop == loop

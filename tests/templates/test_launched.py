@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 import prism.templates
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.proofs import record
 
-SHELF = Path(prism.templates.__file__).with_name("shelf")
+SHELF = Path(prism.templates.__file__).with_name("library")
 NAMES = sorted(yaml.safe_load(it.read_text())["name"] for it in SHELF.glob("*.yml"))
 TITLE = "Templates launched on this machine"
 SAYS = """\
-{count} templates of the shelf say that they run on this machine. Each was launched by the \
+{count} templates of the folder say that they run on this machine. Each was launched by the \
 command line, answered at every address that `prism workspace connect` gives, and was \
 terminated. They came one after the other in one home, whose cache of packages was empty at \
 first, on a computer with {cores} cores and other work to do ({load:.1f} programs running on \
@@ -38,30 +38,30 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shelf(home):
+def folder(home):
     """What the command line says of each template."""
     return {it["name"]: it for it in home.said("template", "list")}
 
 
 @pytest.fixture(scope="module")
-def rows(shelf):
+def rows(folder):
     """A line for each that was launched; written down when all were."""
     rows = []
     yield rows
-    if len(rows) == sum(it["runs_locally"] for it in shelf.values()):
+    if len(rows) == sum(it["runs_locally"] for it in folder.values()):
         load = os.getloadavg()[2]
         said = "\n".join(rows)
         record(TITLE, SAYS.format(count=len(rows), cores=os.cpu_count(), load=load, rows=said))
 
 
-def test_the_shelf_is_what_the_command_line_lists(shelf):
-    assert sorted(shelf) == NAMES
-    assert sum(it["runs_locally"] for it in shelf.values()) >= 8
+def test_the_shelf_is_what_the_command_line_lists(folder):
+    assert sorted(folder) == NAMES
+    assert sum(it["runs_locally"] for it in folder.values()) >= 8
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_comes_up_answers_and_goes(home, shelf, rows, name):
-    it = shelf[name]
+def test_it_comes_up_answers_and_goes(home, folder, rows, name):
+    it = folder[name]
     if not it["runs_locally"]:
         return refused(home, it)
     began = time.monotonic()
@@ -90,7 +90,9 @@ def refused(home, it):
 
 def status(url, token=None, **_):
     """What a service answers to whoever opens its address, its own redirects followed."""
-    with contextlib.closing(urllib.request.urlopen(f"{url}/?token={token}", timeout=60)) as answer:
+    with contextlib.closing(
+        urllib.request.urlopen(f"{url}/?token={token}", timeout=120)
+    ) as answer:
         assert answer.read(), "a page has something on it"
         return answer.status
 

@@ -12,7 +12,7 @@ from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.templates.model import TemplateInvalid, TemplateNotFound
 from prism.templates.service import TemplateService
-from prism.templates.store import BUILT_IN, Shelf, shelves
+from prism.templates.store import BUILT_IN, TemplateFolder, template_folders
 from tests.templates.conftest import places
 
 
@@ -45,7 +45,7 @@ def test_templates_answer_to_name_or_slug_and_the_exact_name_comes_first(own, se
 )
 def test_what_is_not_there_says_what_is_nearest(word, details):
     with pytest.raises(TemplateNotFound) as caught:
-        TemplateService(shelves()).named(word)
+        TemplateService(template_folders()).named(word)
     assert caught.value.details == details
     assert caught.value.remediation == "See `prism template list`"
     assert repr(word) in caught.value.message
@@ -55,22 +55,39 @@ def test_what_is_not_there_says_what_is_nearest(word, details):
 def test_a_file_that_cannot_be_read_is_not_called_missing(own, word):
     own.write("broken.yml", "name: Broken\ndescription: [x\n")
     with pytest.raises(TemplateInvalid) as caught:
-        TemplateService(shelves(own.path)).named(word)
+        TemplateService(template_folders(own.path)).named(word)
     assert "broken.yml" in caught.value.details
     assert "not YAML" in caught.value.details
     assert "prism template validate" in caught.value.remediation
 
 
+def test_the_yaml_of_a_template_that_cannot_be_used_is_shown_as_it_is(own, service):
+    own.write("torn.yml", "name: Torn\npackages: [")
+    (own.path / "bytes.yml").write_bytes(b"name: Bytes\ndescription: \xff\n")
+    assert service.yaml("torn").yaml == "name: Torn\npackages: ["
+    assert service.yaml("bytes").yaml == "name: Bytes\ndescription: \ufffd\n"
+    own.write("torn.yml", "name: Torn\ndescription: mended\n")
+    assert service.yaml("Torn").yaml.endswith("mended\n")
+
+
+def test_the_yaml_of_a_replaced_template_is_that_of_ones_own(own):
+    service = TemplateService(template_folders(own.path))
+    assert service.yaml("Plain Shell").source == "built-in"
+    own.write("mine.yml", "name: Plain Shell\ndescription: mine\n")
+    mine = service.yaml("Plain Shell")
+    assert (mine.source, mine.yaml) == ("user", "name: Plain Shell\ndescription: mine\n")
+
+
 def test_inheritance_crosses_from_the_persons_shelf_to_the_built_in_one(own):
     own.write("mine.yml", "name: Mine\ninherits: [jupyterlab]\npackages: {pip: [xarray]}\n")
-    mine = TemplateService(shelves(own.path)).named("mine")
+    mine = TemplateService(template_folders(own.path)).named("mine")
     assert mine.packages["pip"] == ("jupyterlab", "xarray")
     assert mine.services["jupyter"].health == "/api"
     assert mine.inherits == ("jupyterlab",)
 
 
 def test_a_file_of_ones_own_replaces_the_built_in_template_of_that_name_for_its_heirs_too(own):
-    service = TemplateService(shelves(own.path))
+    service = TemplateService(template_folders(own.path))
     assert service.named("data-science-pip").users == ("researcher",)
     own.write("j.yml", "name: JupyterLab\nusers: [me]\npackage_manager: pip\npackages: {pip: [j]}")
     assert service.named("JupyterLab").packages == {"pip": ("j",)}
@@ -81,11 +98,13 @@ def test_a_file_of_ones_own_replaces_the_built_in_template_of_that_name_for_its_
     assert service.named("data-science-pip").users == ("researcher",)
 
 
-@pytest.mark.parametrize("slug", [item.slug for item in TemplateService(shelves()).items()])
+@pytest.mark.parametrize(
+    "slug", [item.slug for item in TemplateService(template_folders()).items()]
+)
 def test_a_name_of_ones_own_takes_a_built_in_templates_slug_and_nothing_else(own, slug):
-    before = TemplateService(shelves()).named(slug)
+    before = TemplateService(template_folders()).named(slug)
     own.write("t.yml", f"name: {slug}\ndescription: mine\n")
-    service = TemplateService(shelves(own.path))
+    service = TemplateService(template_folders(own.path))
     assert set(status(service).values()) == {"valid"}, "its heirs too"
     assert service.named(slug).description == "mine"
     after = service.named(before.name)
@@ -94,14 +113,14 @@ def test_a_name_of_ones_own_takes_a_built_in_templates_slug_and_nothing_else(own
     assert [it.name for it in service.items() if it.slug == slug] == [slug]
     heirs = [it.name for it in service.items() if before.name in service.info(it.name).inherits]
     for heir in heirs:
-        assert service.named(heir) == TemplateService(shelves()).named(heir)
+        assert service.named(heir) == TemplateService(template_folders()).named(heir)
     (own.path / "t.yml").unlink()
     assert service.named(slug) == before
 
 
 def test_ones_own_template_may_inherit_from_the_built_in_one_whose_slug_is_its_name(own):
     own.write("t.yml", "name: jupyterlab\ninherits: [Data Science (pip)]\nusers: [me]\n")
-    service = TemplateService(shelves(own.path))
+    service = TemplateService(template_folders(own.path))
     assert service.named("jupyterlab").users == ("researcher", "me")
     assert service.named("JupyterLab").users == ("researcher",)
     own.write("t.yml", "name: jupyterlab\nsize: HUGE\n")
@@ -112,14 +131,14 @@ def test_ones_own_template_may_inherit_from_the_built_in_one_whose_slug_is_its_n
 def test_a_slug_of_ones_own_that_a_built_in_template_has_is_ones_own_mistake(own):
     own.write("a.yml", "name: Mine\nslug: marimo\n")
     own.write("b.yml", "name: Data Science (pip)\nslug: statistics\n")
-    results = TemplateService(shelves(own.path)).validate().validation_results
+    results = TemplateService(template_folders(own.path)).validate().validation_results
     wrong = {it.template: places(it) for it in results if it.status == "invalid"}
     assert wrong == {"Mine": ["2: slug"], "Data Science (pip)": ["2: slug"]}
 
 
 def test_a_broken_replacement_is_not_silently_the_built_in_one(own):
     own.write("p.yml", "name: Plain Shell\nsize: HUGE\n")
-    service = TemplateService(shelves(own.path))
+    service = TemplateService(template_folders(own.path))
     with pytest.raises(TemplateInvalid) as caught:
         service.named("Plain Shell")
     assert f"{own.path / 'p.yml'}:2: size: must be one of XS" in caught.value.details
@@ -238,7 +257,7 @@ def test_a_program_that_is_installed_later_is_noticed(own):
     own.write(
         "r.yml", "name: r\nports: [80]\nservices: {r: {command: R, port: 80, requires: [R]}}"
     )
-    service = TemplateService([Shelf(own.path)], has=there.__contains__)
+    service = TemplateService([TemplateFolder(own.path)], has=there.__contains__)
     [item] = service.items()
     assert (item.runs_locally, item.local_reasons) == (
         False,
@@ -253,7 +272,7 @@ def test_a_program_that_is_installed_later_is_noticed(own):
 def test_what_did_not_change_is_not_read_again(own, service, monkeypatch):
     own.write("a.yml", "name: a\n")
     first = service.items()
-    monkeypatch.setattr(Shelf, "files", lambda shelf: pytest.fail("read again"))
+    monkeypatch.setattr(TemplateFolder, "files", lambda folder: pytest.fail("read again"))
     assert service.items() is first
     assert service.named("a")
     assert service.info("a")
@@ -277,7 +296,7 @@ def test_validating_counts_names_errors_and_leaves_an_event(own, tmp_path):
     )
     db.create_tables()
     try:
-        service = TemplateService([Shelf(own.path)], db, lambda: "ada", machine_type)
+        service = TemplateService([TemplateFolder(own.path)], db, lambda: "ada", machine_type)
         done = service.validate()
         [fact] = db.facts_after(0)
     finally:
@@ -318,4 +337,4 @@ def test_info_shows_what_is_inherited_and_from_whom(own, service):
 
 def test_the_built_in_shelf_stands_in_the_package():
     assert BUILT_IN.is_dir()
-    assert [shelf.builtin for shelf in shelves()] == [True]
+    assert [folder.builtin for folder in template_folders()] == [True]

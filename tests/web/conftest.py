@@ -15,9 +15,10 @@ from playwright.sync_api import expect, sync_playwright
 from prism.daemon.website import BUILT, read_site
 from prism.idle.model import STEP, ActivityStep, Used
 from tests.connections.test_browser import FLAGS
-from tests.house.living import Home
+from tests.project.living import Home
 
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
+HOUR, DAY, MICROS = 3600, 86400, 1_000_000
 SHOTS = os.environ.get("SCREENSHOTS", "")
 
 
@@ -45,6 +46,41 @@ def seed_activity(home, name):
         [(id,)] = db.execute(living, (name,))
         insert = "INSERT INTO activity_steps VALUES (?, ?, ?)"
         db.executemany(insert, [(id, *step) for step in steps])
+
+
+def seed_costs(home, project, dollars):
+    """Give a project of a daemon that does not run a past: what each of the last days has cost."""
+    today = int(time.time()) // DAY
+    dates = range(today - len(dollars), today)
+    rows = [
+        (project, amount * MICROS, day * DAY + HOUR, day * DAY + 2 * HOUR)
+        for day, amount in zip(dates, dollars, strict=True)
+    ]
+    total = sum(dollars) * MICROS
+    with closing(sqlite3.connect(home.folder / "state.db")) as db, db:
+        db.executemany(
+            "INSERT INTO segments (no, resource, name, owner, profile, project, kind, detail, "
+            "amount, hours, source, began, ended, reconstructed) VALUES "
+            "(900, 'past', 'past', 'ada@example.org', 'local', ?, 'compute', '', ?, 1, 'test', "
+            "?, ?, 0)",
+            rows,
+        )
+        account = ("past", project, 900, "past", total, False, dates[0] * DAY)
+        db.execute("INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?)", account)
+        db.execute("INSERT INTO totals VALUES (?, 'compute', ?)", (project, total))
+        db.execute("DELETE FROM days")  # they are summed up anew
+
+
+def seed_idle_history(home, name):
+    """Tell a daemon that does not run that it hibernated a workspace half an hour ago."""
+    at = time.strftime("%Y-%m-%d %H:%M:%S.000000", time.gmtime(time.time() - HOUR / 2))
+    row = ("past", name, "hibernate", at, 75 * 60, "gpu", None, "the GPU did nothing")
+    with closing(sqlite3.connect(home.folder / "state.db")) as db, db:
+        db.execute(
+            "INSERT INTO idle_history (workspace, instance_name, action, trigger_time, seconds, "
+            "profile, rate, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
 
 
 class Browser:
@@ -118,7 +154,7 @@ def browsing(chromium):
     def browse(home, **options):
         given = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"} | options
         context = chromium.new_context(**given)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         made.append(Browser(context, home))
         return made[-1]
 

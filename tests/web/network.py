@@ -31,7 +31,7 @@ class Relay:
         self.cut()
         _end([self._listening])
         for thread in self._threads:
-            thread.join(20)
+            thread.join(120)
         self._listening.close()
 
     def _accept(self):

@@ -6,7 +6,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from tests.house.living import Home
+from tests.project.living import Home
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
 PNG += "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -26,8 +26,8 @@ def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("web-files") / "home")
     try:
         with home.living():
-            home.client.workspaces.launch("Plain Shell", "mine", wait=60)
-            home.client.workspaces.wait("mine", "running", 60)
+            home.client.workspaces.launch("Plain Shell", "mine", wait=300)
+            home.client.workspaces.wait("mine", "running", 300)
             yield home
     finally:
         home.clear()

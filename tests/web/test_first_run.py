@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.house.living import Home
+from tests.project.living import Home
 
 COUNT = """
 window.clicks = 0;

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.waiting import eventually
 
 PAGES = ("/", "/workspaces", "/launch", "/templates", "/templates/data-science-pip", "/nothing")
@@ -84,12 +84,12 @@ def test_nothing_is_asked_while_nothing_happens_and_what_happens_is_seen(browsin
     page.wait_for_timeout(3000)  # the claim is about time: nothing is asked in it
     assert browser.requests[before:] == []
     client = empty_home.client
-    client.workspaces.launch("Plain Shell", "seen", wait=60)
+    client.workspaces.launch("Plain Shell", "seen", wait=300)
     row = page.get_by_role("row").filter(has_text="seen")
     expect(row).to_contain_text("Running")
-    client.workspaces.stop("seen", wait=60)
+    client.workspaces.stop("seen", wait=300)
     expect(row).to_contain_text("Stopped")
-    client.workspaces.terminate("seen", wait=60)
+    client.workspaces.terminate("seen", wait=300)
     expect(row).to_contain_text("Terminated")
     assert len(browser.sockets) == 1
 
@@ -141,9 +141,9 @@ def test_the_daemon_goes_and_comes_back(browsing, tmp_path):
         expect(page.get_by_text("Cut off from the daemon")).to_be_visible()
     with home.living(PRISM_PORT=str(browser.port)):
         expect(page.get_by_text("Cut off from the daemon")).to_be_hidden()
-        home.client.workspaces.launch("Plain Shell", "later", wait=60)
+        home.client.workspaces.launch("Plain Shell", "later", wait=300)
         expect(page.get_by_role("row").filter(has_text="later")).to_contain_text("Running")
-        home.client.workspaces.terminate("later", wait=60)
+        home.client.workspaces.terminate("later", wait=300)
         browser.context.close()
         browser.complaints[:] = [it for it in browser.complaints if "WebSocket" not in it]
 
@@ -166,7 +166,7 @@ def test_the_first_page_is_small(browsing, tmp_path, path):
     home = Home(tmp_path / "home")
     try:
         with home.living():
-            home.client.workspaces.launch("Plain Shell", "mine", wait=60)
+            home.client.workspaces.launch("Plain Shell", "mine", wait=300)
             browser = browsing(home)
             sizes = {}
 
@@ -181,7 +181,7 @@ def test_the_first_page_is_small(browsing, tmp_path, path):
             page.wait_for_load_state("networkidle")
             assert sum(sizes.values()) > 100_000, "the sizes were read"
             assert sum(sizes.values()) <= MOST[path], sizes
-            home.client.workspaces.terminate("mine", wait=60)
+            home.client.workspaces.terminate("mine", wait=300)
             browser.context.close()
     finally:
         home.clear()

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.waiting import eventually
 
 MOST = 120  # presses of Tab to anything on a page
@@ -103,7 +103,7 @@ def test_a_workspace_is_launched(home, keyboard):
     keys.do("button", "Launch typed")
     expect(keys.page.get_by_role("heading", level=1)).to_contain_text("typed")
     home.client.workspaces.wait("typed", "running", 120)
-    home.client.workspaces.terminate("typed", wait=60)
+    home.client.workspaces.terminate("typed", wait=300)
 
 
 def test_workspaces_are_filtered_and_one_is_opened(keyboard):
@@ -127,7 +127,7 @@ def test_two_workspaces_are_stopped_together_and_brought_back(home, keyboard):
     keys.do("button", "Undo")
     expect(keys.page.get_by_role("row").filter(has_text="reef")).to_contain_text("Running")
     for name in ("kelp", "reef"):
-        eventually(lambda name=name: home.client.workspaces.get(name).state == "running", 60)
+        eventually(lambda name=name: home.client.workspaces.get(name).state == "running", 120)
 
 
 def test_the_palette_puts_one_to_sleep_and_the_message_takes_it_back(home, keyboard):
@@ -136,9 +136,9 @@ def test_the_palette_puts_one_to_sleep_and_the_message_takes_it_back(home, keybo
     expect(keys.page.get_by_role("combobox", name="Go to or do")).to_be_focused()
     keys.write("hibernate kelp")
     keys.choose("Hibernate kelp", role="option")
-    home.client.workspaces.wait("kelp", "hibernated", 60)
+    eventually(lambda: home.client.workspaces.get("kelp").state == "hibernated", 120)
     keys.do("button", "Undo")
-    eventually(lambda: home.client.workspaces.get("kelp").state == "running", 60)
+    eventually(lambda: home.client.workspaces.get("kelp").state == "running", 120)
 
 
 def test_a_workspace_is_terminated_by_its_name(home, keyboard):

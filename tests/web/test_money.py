@@ -1,10 +1,16 @@
 """Projects, pools, members and invitations in the browser."""
 
+import re
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from playwright.sync_api import expect
 
-from tests.house.living import Home
+from prism.projects.model import NewBudget
+from tests.project.living import Home
+from tests.web.conftest import seed_costs
 
+ADA = "ada@example.org"
 DROP = """
 ([name, text]) => {
   const data = new DataTransfer();
@@ -110,5 +116,77 @@ def test_members_come_and_go(home, browsing):
     row = page.get_by_role("row").filter(has_text="carla@x.org")
     expect(row).to_contain_text("Member")
     row.get_by_role("button", name="Remove carla@x.org").click()
-    fill(page, **{"To confirm, type: carla@x.org": "carla@x.org"})
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("This person has no workspaces in the project.")
+    expect(dialog.get_by_role("radio")).to_have_count(0)
+    dialog.get_by_role("button", name="Remove", exact=True).click()
     expect(row).to_have_count(0)
+
+
+def remove_ada(page, leftover):
+    """Open the dialog that removes the owner of a workspace, and choose what happens to it."""
+    page.get_by_role("button", name=f"Remove {ADA}").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("What happens to the workspace of this person")
+    expect(dialog).to_contain_text("theirs")
+    expect(dialog.get_by_role("radio", name="Keep them as they are")).to_be_checked()
+    dialog.get_by_role("radio", name=leftover).check()
+    return dialog
+
+
+def test_removing_a_member_asks_what_happens_to_the_workspaces(home, browsing):
+    client, name = home.client, "Theirs"
+    members = {"pi@x.org": "owner", "bob@x.org": "member", "eve@x.org": "viewer", ADA: "admin"}
+    client.projects.create(name, members=members)
+    client.workspaces.launch("Plain Shell", "theirs", project=name, wait=120)
+    try:
+        page = browsing(home).open(f"/projects/{name}?tab=members")
+        dialog = remove_ada(page, "Keep them as they are")
+        dialog.get_by_role("button", name="Remove", exact=True).click()
+        expect(page.get_by_text(f"{ADA} was removed; kept: theirs")).to_be_visible()
+        assert client.workspaces.get("theirs").state == "running"
+
+        client.members.add(name, ADA, "admin")
+        dialog = remove_ada(page, "Stop them")
+        dialog.get_by_role("button", name="Remove", exact=True).click()
+        expect(page.get_by_text(f"{ADA} was removed; stopping: theirs")).to_be_visible()
+        client.workspaces.wait("theirs", "stopped", 60)
+        assert client.workspaces.get("theirs").owner == ADA
+
+        client.members.add(name, ADA, "admin")
+        dialog = remove_ada(page, "Hand them over")
+        remove = dialog.get_by_role("button", name="Remove", exact=True)
+        expect(remove).to_be_disabled()
+        dialog.get_by_role("button", name="New owner").click()
+        expect(page.get_by_role("option", name="eve@x.org")).to_have_count(0)
+        page.get_by_role("option", name="bob@x.org").click()
+        remove.click()
+        expect(page.get_by_text(f"{ADA} was removed; handed over: theirs")).to_be_visible()
+        assert client.workspaces.get("theirs").owner == "bob@x.org"
+    finally:
+        client.workspaces.terminate("theirs", wait=300)
+
+
+def test_the_forecast_shows_its_range_from_days_of_costs(browsing, tmp_path):
+    home = Home(tmp_path / "home")
+    with home.living():
+        project = home.client.projects.create("Reef", budget=NewBudget(total_allocated=100))
+        young = browsing(home)
+        page = young.open("/projects/Reef")
+        expect(page.get_by_text("There is no range yet")).to_be_visible()
+        young.context.close()
+    seed_costs(home, project.id, [3, 1, 4, 8, 2])
+    with home.living():
+        browser = browsing(home)
+        page = browser.open("/projects/Reef")
+        words = page.get_by_text("The range of the last 5 days: $0.00 to $8.00 a day.")
+        gone = datetime.now(UTC) + timedelta(days=(100 - 18) / 8)
+        expect(words).to_contain_text(f"nothing is left on {gone:%-d %b %Y}.")
+        expect(page.get_by_role("application", name="What is not spent yet")).to_be_visible()
+        legend = page.get_by_role("button")
+        for line in ("If each day is like the quietest", "If each day is like the busiest"):
+            expect(legend.filter(has_text=line)).to_have_count(1)
+        bar = page.get_by_role("img", name="project 'Reef': $18.00 spent")
+        expect(bar).to_have_accessible_name(re.compile(r"\$82\.00 left of \$100\.00"))
+        browser.shot("forecast")
+        browser.context.close()

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.house.living import Home
+from tests.project.living import Home
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_a_log_is_followed_as_it_grows(home, browsing):
     log = page.get_by_role("log", name="Log of mine: system")
     expect(log).to_contain_text("running")
     before = log.inner_text()
-    home.client.workspaces.hibernate("mine", wait=60)
-    home.client.workspaces.resume("mine", wait=60)
+    home.client.workspaces.hibernate("mine", wait=300)
+    home.client.workspaces.resume("mine", wait=300)
     expect(log).to_contain_text("hibernate")  # nobody has asked for it again
     assert "hibernate" not in before

@@ -13,7 +13,7 @@ import pytest
 
 from prism.daemon.website import BUILT
 from tests.conftest import free_port
-from tests.house.tree import ROOT
+from tests.project.tree import ROOT
 from tests.waiting import eventually
 
 
@@ -102,24 +102,24 @@ def running(words, home, more):
         yield address
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(120)
 
 
 def status(address):
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
+        with urllib.request.urlopen(address, timeout=120) as answer:
             return json.load(answer)["status"]
     except OSError:
         return None
 
 
 def serves_the_gui(address):
-    with urllib.request.urlopen(f"{address}/workspaces", timeout=20) as answer:
+    with urllib.request.urlopen(f"{address}/workspaces", timeout=120) as answer:
         page = answer.read().decode()
     assert "<title>Prism</title>" in page
     scripts = re.findall(r'src="(/assets/[^"]+\.js)"', page)
     assert scripts
     for script in scripts:
-        with urllib.request.urlopen(f"{address}{script}", timeout=20) as answer:
+        with urllib.request.urlopen(f"{address}{script}", timeout=120) as answer:
             assert answer.status == 200
             assert "immutable" in answer.headers["Cache-Control"]

@@ -3,14 +3,18 @@
 import json
 import re
 import shutil
+import sqlite3
+import time
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 from playwright.sync_api import expect
 
+from prism.client.waiting import WorkspaceFailed
 from prism.idle.model import NewIdleProfile
 from tests.connections.test_browser import FLAGS
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.web.conftest import Browser, seed_activity
 from tests.web.network import Relay
 
@@ -32,11 +36,11 @@ def three(home):
     for name in names:
         home.client.workspaces.launch("Plain Shell", name)
     for name in names:
-        home.client.workspaces.wait(name, "running", 60)
+        home.client.workspaces.wait(name, "running", 300)
     yield names
     for it in home.client.workspaces.list():
         if it.state != "terminated":
-            home.client.workspaces.terminate(it.name, wait=60)
+            home.client.workspaces.terminate(it.name, wait=300)
 
 
 def test_many_are_stopped_and_brought_back_and_terminated_by_name(home, three, browsing):
@@ -65,6 +69,39 @@ def test_many_are_stopped_and_brought_back_and_terminated_by_name(home, three, b
     for name in three:  # what other tests have terminated is in the list, too
         row = page.get_by_role("row", name=name)
         expect(row.get_by_text("Terminated")).to_have_count(1)
+
+
+OFFERED = """
+() => {
+  const rows = [...document.querySelectorAll("tbody tr")].map(it => it.innerText);
+  const items = [...document.querySelectorAll("[role=menuitem]:not([aria-disabled=true])")];
+  return rows.filter(it => /Stopping|Starting/.test(it)).length === 2
+    && items.some(it => it.innerText.trim() === "Stop (2)");
+}
+"""
+STUBBORN = "(trap '' TERM; while :; do sleep 1; done) >/dev/null 2>&1 &"
+
+
+def test_workspaces_that_are_restarting_are_stopped_and_stay_stopped(home, three, browsing):
+    for name in ("one", "two"):  # they take seconds to go down
+        assert home.cli("exec", name, "--", "sh", "-c", STUBBORN).returncode == 0
+    page = browsing(home).open("/workspaces?selected=one%2Ctwo")
+    headers = [page.get_by_role("rowheader", name=it) for it in three]
+    rows = [page.get_by_role("row").filter(has=it) for it in headers]
+    page.get_by_role("button", name="Actions").click()
+    for name in ("one", "two"):
+        home.client.workspaces.restart(name)
+    page.wait_for_function(OFFERED)  # while they restart
+    page.get_by_role("menuitem", name="Stop (2)").click()
+    for row in (rows[0], rows[2]):
+        expect(row).to_contain_text("Stopped", timeout=60_000)
+    expect(rows[1]).to_contain_text("Running")
+    states = [home.client.workspaces.get(name) for name in three]
+    assert [(it.state, it.restarting) for it in states] == [
+        ("stopped", False),
+        ("running", False),
+        ("stopped", False),
+    ]
 
 
 def test_a_view_is_saved_shown_again_and_deleted(home, three, browsing):
@@ -107,6 +144,32 @@ def test_what_the_daemon_refuses_is_said_where_it_was_asked(home, three, browsin
     expect(page.get_by_text("Per hour")).to_be_visible()
 
 
+BROKEN = """\
+name: Broken At First
+slug: broken-at-first
+description: Its post_install is wrong until somebody corrects it
+package_manager: pip
+post_install: [{command}]
+"""
+
+
+def test_a_corrected_template_reaches_a_failed_workspace_by_a_button(home, browsing):
+    file = home.folder / "templates" / "broken-at-first.yml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(BROKEN.format(command='"exit 7"'))
+    home.client.workspaces.launch("broken-at-first", "bad")
+    with pytest.raises(WorkspaceFailed):
+        home.client.workspaces.wait("bad", "running", 120)
+    page = browsing(home).open("/workspaces/bad")
+    expect(page.get_by_text("POST_INSTALL_FAILED")).to_be_visible()
+    file.write_text(BROKEN.format(command='"true"'))
+    page.get_by_role("button", name="Try again with the template as it is now").click()
+    hibernate = page.get_by_role("button", name="Hibernate")
+    expect(hibernate).to_be_visible(timeout=120_000)
+    expect(hibernate).to_have_attribute("title", re.compile("stays in RAM"))
+    home.client.workspaces.terminate("bad", wait=300)
+
+
 def test_two_tabs_show_the_same(home, three, browsing):
     browser = browsing(home)
     first, second = browser.open("/workspaces/one"), browser.new_page()
@@ -118,6 +181,27 @@ def test_two_tabs_show_the_same(home, three, browsing):
     second.get_by_role("link", name="one", exact=True).click()
     second.get_by_role("button", name="Resume").click()
     expect(first.get_by_text("Running").first).to_be_visible()
+
+
+FOCUSED = "document.activeElement.closest('tr')?.querySelector('th')?.textContent"
+
+
+def test_who_is_at_a_row_stays_at_its_workspace_while_others_come_and_change(
+    home, three, browsing
+):
+    page = browsing(home).open("/workspaces?f=state%21%3Dterminated&sort=-name")
+    names = page.get_by_role("rowheader")
+    expect(names).to_have_text(["two", "three", "one"])
+    page.get_by_role("checkbox", name="Choose three", exact=True).focus()
+    home.client.workspaces.launch("Plain Shell", "zoe")
+    expect(names).to_have_text(["zoe", "two", "three", "one"])
+    assert page.evaluate(FOCUSED) == "three"
+    home.client.workspaces.stop("three")
+    expect(page.get_by_role("row").filter(has_text="three")).to_contain_text("Stopped")
+    assert page.evaluate(FOCUSED) == "three"
+    page.keyboard.press("Space")
+    expect(page.get_by_role("heading", name="Workspaces")).to_contain_text("(1/")
+    assert page.url.endswith("&selected=three")
 
 
 def test_a_terminal_under_the_strict_policy(home, three, browsing):
@@ -214,7 +298,7 @@ def test_an_idle_workspace_is_kept_awake_by_the_button_of_its_notice(home, brows
     expect(notice).to_have_count(0)
     asked = client.idle.why("unused")
     assert asked.keep_awake_until > asked.since + timedelta(hours=1)
-    client.workspaces.terminate("unused", wait=60)
+    client.workspaces.terminate("unused", wait=300)
 
 
 def test_what_is_about_to_sleep_is_said_on_every_page_with_what_prevents_it(home, browsing):
@@ -230,7 +314,7 @@ def test_what_is_about_to_sleep_is_said_on_every_page_with_what_prevents_it(home
     expect(page.get_by_text("brief runs 4 h longer")).to_be_visible()
     expect(notice).to_have_count(0)
     assert client.get("brief").expires_at > soon + timedelta(hours=4)
-    client.terminate("brief", wait=60)
+    client.terminate("brief", wait=300)
 
 
 def test_the_last_24_hours_say_what_it_did_and_why(home, three, browsing):
@@ -247,3 +331,22 @@ def test_the_last_24_hours_say_what_it_did_and_why(home, three, browsing):
     ).first.click()
     expect(page.get_by_text("Memory (%)")).to_be_visible()
     assert "figure=memory" in page.url
+
+
+def test_a_workspace_that_expires_while_it_is_watched(browsing, tmp_path):
+    home = Home(tmp_path / "home")
+    try:
+        with home.living():
+            home.client.workspaces.launch("Plain Shell", "brief", wait=120, ttl_hours=1)
+        soon = time.strftime("%Y-%m-%d %H:%M:%S.000000", time.gmtime(time.time() + 20))
+        with closing(sqlite3.connect(home.folder / "state.db")) as db, db:
+            db.execute("UPDATE workspaces SET expires_at = ?, due_at = ?", (soon, soon))
+        with home.living():
+            browser = browsing(home)
+            page = browser.open("/workspaces/brief")
+            expect(page.get_by_text("Hibernated").first).to_be_visible(timeout=120_000)
+            expect(page.get_by_role("button", name="Resume")).to_be_visible()
+            assert home.client.workspaces.get("brief").state == "hibernated"
+            browser.context.close()
+    finally:
+        home.clear()

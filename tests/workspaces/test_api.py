@@ -16,13 +16,13 @@ from tests.conftest import ML, Http
 from tests.shapes import EXAMPLES, failed, shaped_like
 
 
-def settle(house, clock, seconds=15):
+def settle(daemon, clock, seconds=15):
     for _ in range(3):
         clock.advance(seconds=seconds / 3)
-        house.settle()
+        daemon.settle()
 
 
-def test_a_life_in_the_references_own_shapes(http, house, clock):
+def test_a_life_in_the_references_own_shapes(http, daemon, clock):
     order = {"name": "mine", "template": ML, "size": "XL", "storage": {"ebs_volume_size": 100}}
     answer = http("POST", "/api/v1/instances/launch", json=order)
     launched = shaped_like("POST instances/launch", answer, 201)
@@ -33,12 +33,12 @@ def test_a_life_in_the_references_own_shapes(http, house, clock):
         "hibernate": "hibernating",
         "resume": "resuming",
     }.items():
-        settle(house, clock)
+        settle(daemon, clock)
         changed = shaped_like(f"POST instances/{{name}}/{verb}", http.post("mine", verb))
         assert changed["new_state"] == becomes
         again = http.post("mine", verb).json()
         assert again["previous_state"] == again["new_state"] == becomes
-    settle(house, clock)
+    settle(daemon, clock)
     [listed] = shaped_like("GET instances", http("GET", "/api/v1/instances"))
     assert listed["launch_progress"] == 100
     assert listed == http("GET", f"/api/v1/instances/{listed['id']}").json(), "by id as by name"
@@ -46,9 +46,9 @@ def test_a_life_in_the_references_own_shapes(http, house, clock):
     what, sure = "POST instances/{name}/terminate", {"confirm": "DELETE", "backup_ebs": False}
     assert shaped_like(what, http.post("mine", "terminate", json=sure))["state"] == "terminating"
     failed(http.launch(), 409, "NAME_TAKEN")
-    settle(house, clock)
+    settle(daemon, clock)
     assert http.launch().status_code == 201, "a terminated workspace's name is free"
-    settle(house, clock)
+    settle(daemon, clock)
     assert http.state() == "running", "the name finds the living one"
 
 
@@ -73,7 +73,7 @@ def test_what_is_named_and_does_not_exist_is_never_ignored(http, more, code):
     assert http("GET", "/api/v1/instances").json() == []
 
 
-def test_a_dry_run_says_everything_and_creates_nothing(http, make_house, clock):
+def test_a_dry_run_says_everything_and_creates_nothing(http, make_daemon, clock):
     plan = http.launch(dry_run=True, size="S", storage={"ebs_volume_size": 50})
     assert plan.status_code == 200
     assert plan.json() == {
@@ -100,16 +100,16 @@ def test_a_dry_run_says_everything_and_creates_nothing(http, make_house, clock):
     failed(http.launch(dry_run=True), 409, "NAME_TAKEN")
 
 
-def test_prices_may_be_simulated_and_say_so(make_house, clock):
-    house = make_house(local_prices="aws")
-    ask = Http(house.app)
+def test_prices_may_be_simulated_and_say_so(make_daemon, clock):
+    daemon = make_daemon(local_prices="aws")
+    ask = Http(daemon.app)
     assert ask.launch(size="XL").json()["hourly_rate"] == 0.3328
     [listed] = ask("GET", "/api/v1/instances").json()
     assert listed["price_source"].startswith("simulated")
     assert listed["current_spend"] == 0.0, "nothing has run yet"
-    settle(house, clock)
+    settle(daemon, clock)
     ask.post("mine", "hibernate")
-    settle(house, clock)
+    settle(daemon, clock)
     clock.advance(hours=4, minutes=30)
     status = shaped_like(
         "GET instances/{name}/hibernation-status",
@@ -119,9 +119,9 @@ def test_prices_may_be_simulated_and_say_so(make_house, clock):
     assert status["estimated_savings"] == 1.5, "4.5 h at 0.3328"
 
 
-def test_hibernation_status_of_one_that_is_awake(http, house, clock):
+def test_hibernation_status_of_one_that_is_awake(http, daemon, clock):
     http.launch()
-    settle(house, clock)
+    settle(daemon, clock)
     answer = http("GET", "/api/v1/instances/mine/hibernation-status").json()
     assert answer == {
         "hibernation_supported": True,
@@ -142,23 +142,23 @@ def test_hibernation_status_of_one_that_is_awake(http, house, clock):
         ("local:a:b", 3, None, None),
     ],
 )
-def test_how_long_one_may_sleep(http, house, clock, place, days, resume_by, note):
+def test_how_long_one_may_sleep(http, daemon, clock, place, days, resume_by, note):
     """AWS's limit, with its date; here nobody sets one."""
     http.launch()
-    settle(house, clock)
+    settle(daemon, clock)
     http.post("mine", "hibernate")
-    settle(house, clock)
-    since, mine = datetime(2026, 1, 1, tzinfo=UTC), house.rooms.workspaces.named("mine")
+    settle(daemon, clock)
+    since, mine = datetime(2026, 1, 1, tzinfo=UTC), daemon.wiring.workspaces.named("mine")
     slept = replace(mine, place=place, hibernated_at=since)
     said = hibernation(slept, since + timedelta(days=days))
     assert (said.resume_by and f"{said.resume_by:%Y-%m-%d}") == resume_by
     assert note in said.note if note else said.note is None
 
 
-def test_a_launch_answers_while_the_cloud_is_away(http, house, cloud):
+def test_a_launch_answers_while_the_cloud_is_away(http, daemon, cloud):
     cloud.faults.down = True
     assert http.launch().status_code == 201
-    house.settle()
+    daemon.settle()
     assert http.state() == "launching"
 
 
@@ -206,7 +206,7 @@ def test_bad_input_changes_nothing(http, body, status, code, says):
     assert http("GET", "/api/v1/instances").json() == []
 
 
-def test_refusals_name_the_way_out(http, house, clock):
+def test_refusals_name_the_way_out(http, daemon, clock):
     gone = failed(http.post("mine", "stop"), 404, "INSTANCE_NOT_FOUND")
     assert gone["remediation"] == "Use `prism workspace list` to see available workspaces"
     http.launch()
@@ -221,10 +221,10 @@ def test_refusals_name_the_way_out(http, house, clock):
     assert never["details"].startswith("it was launched without hibernation, as with `--no-hib")
 
 
-def test_a_failure_is_shown_where_people_look(http, house, clock, cloud):
+def test_a_failure_is_shown_where_people_look(http, daemon, clock, cloud):
     cloud.faults.broken = Failure("PACKAGE_NOT_FOUND", "no package 'nopandas'")
     http.launch()
-    settle(house, clock)
+    settle(daemon, clock)
     shown = http("GET", "/api/v1/instances/mine").json()
     assert shown["state"] == "failed"
     assert shown["failure"] == {"code": "PACKAGE_NOT_FOUND", "message": "no package 'nopandas'"}
@@ -232,7 +232,7 @@ def test_a_failure_is_shown_where_people_look(http, house, clock, cloud):
     assert http.post("mine", "start").json()["new_state"] == "starting"
 
 
-def test_extending(http, house, clock):
+def test_extending(http, daemon, clock):
     http.launch()
     path = "/api/v1/instances/mine"
     assert http("GET", path).json()["expires_at"] is None
@@ -251,11 +251,11 @@ def test_extending(http, house, clock):
     failed(http.post("nope", "extend"), 404, "INSTANCE_NOT_FOUND")
 
 
-def test_a_stopped_one_becomes_another_type_and_costs_what_that_costs(http, house, cloud, clock):
+def test_a_stopped_one_becomes_another_type_and_costs_what_that_costs(http, daemon, cloud, clock):
     def settle():
         for _ in range(3):
             clock.advance(seconds=1)
-            house.settle()
+            daemon.settle()
 
     http.launch()
     settle()
@@ -286,24 +286,24 @@ def test_a_stopped_one_becomes_another_type_and_costs_what_that_costs(http, hous
     ]
 
 
-def test_a_list_is_sent_again_only_when_something_happened(http, house):
+def test_a_list_is_sent_again_only_when_something_happened(http, daemon):
     http.launch()
     first = http("GET", "/api/v1/instances")
     known = {"If-None-Match": first.headers["etag"]}
     assert http("GET", "/api/v1/instances", known).status_code == 304
-    house.settle()
+    daemon.settle()
     second = http("GET", "/api/v1/instances", known)
     assert second.status_code == 200
     assert second.json()[0]["state"] == "running"
 
 
-def test_lists_are_filtered_and_paged(http, house, clock):
+def test_lists_are_filtered_and_paged(http, daemon, clock):
     for n in range(5):
         http.launch(f"w{n}")
         clock.advance(seconds=1)
     http.launch("shell", template="Plain Shell")
     http.post("w0", "stop")
-    house.settle()
+    daemon.settle()
 
     def names(query):
         return [it["name"] for it in http("GET", f"/api/v1/instances{query}").json()]
@@ -332,37 +332,37 @@ def test_lists_are_filtered_and_paged(http, house, clock):
 
 
 @pytest.mark.parametrize("request_", ["launch", "stop"])
-def test_a_failed_commit_never_answers_yes_and_tells_no_one(http, house, request_):
+def test_a_failed_commit_never_answers_yes_and_tells_no_one(http, daemon, request_):
     http.launch("old")
     told = []
 
     def refuse(_):
         raise OSError("disk full")
 
-    newest = house.db.newest_fact()
-    event.listen(house.db.writer, "commit", refuse)
-    with house.db.bus.listening(lambda: told.append(1)):
+    newest = daemon.db.newest_fact()
+    event.listen(daemon.db.writer, "commit", refuse)
+    with daemon.db.bus.listening(lambda: told.append(1)):
         answer = http.launch("new") if request_ == "launch" else http.post("old", "stop")
-    event.remove(house.db.writer, "commit", refuse)
+    event.remove(daemon.db.writer, "commit", refuse)
     fault = failed(answer, 500, "INTERNAL_ERROR")
     assert "disk full" not in answer.text, "a bug leaks nothing"
     assert "reference " in fault["details"]
-    assert (told, house.db.newest_fact()) == ([], newest)
-    assert [w.name for w in house.workspaces.every()] == ["old"]
+    assert (told, daemon.db.newest_fact()) == ([], newest)
+    assert [w.name for w in daemon.workspaces.every()] == ["old"]
     assert http.launch("next").status_code == 201, "and the writer is not stuck"
 
 
-def test_racing_launches_of_one_name_make_one(http, house):
+def test_racing_launches_of_one_name_make_one(http, daemon):
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: http.launch("mine").status_code, range(16)))
     assert sorted(answers) == [201] + [409] * 15
 
 
-def test_waiting_answers_when_it_has_come_true(make_house):
-    house = make_house(time=WallClock())  # a row rests before it is looked at again
-    http = Http(house.app)
-    loop = threading.Thread(target=house.loop.run, kwargs={"every": 0.05, "gather": 0})
-    with house.db.bus.listening(house.loop.wake):
+def test_waiting_answers_when_it_has_come_true(make_daemon):
+    daemon = make_daemon(time=WallClock())  # a row rests before it is looked at again
+    http = Http(daemon.app)
+    loop = threading.Thread(target=daemon.loop.run, kwargs={"every": 0.05, "gather": 0})
+    with daemon.db.bus.listening(daemon.loop.wake):
         loop.start()
         order = {"name": "mine", "template": ML}
         answer = http("POST", "/api/v1/instances/launch?wait=60", json=order)
@@ -372,37 +372,37 @@ def test_waiting_answers_when_it_has_come_true(make_house):
         sure = {"confirm": "DELETE"}
         gone = http.post("mine", "terminate?wait=60", json=sure).json()
         assert gone["state"] == "terminated"
-    house.loop.stop()
+    daemon.loop.stop()
     loop.join()
 
 
-def test_waiting_ends_with_its_time_and_with_the_daemon(http, house):
+def test_waiting_ends_with_its_time_and_with_the_daemon(http, daemon):
     order = {"name": "mine", "template": ML}
     answer = http("POST", "/api/v1/instances/launch?wait=0", json=order)
     assert answer.json()["state"] == "launching"
-    house.settle()
-    threading.Timer(0.1, house.db.bus.close).start()
+    daemon.settle()
+    threading.Timer(0.1, daemon.db.bus.close).start()
     assert http.post("mine", "stop?wait=300").json()["new_state"] == "stopping"
     for bad in ("301", "-1", "x", "", "1&wait=2", "1e1"):
         failed(http.post("mine", f"stop?wait={bad}"), 422, "VALIDATION_FAILED")
 
 
-def test_reads_never_ask_a_cloud_or_a_database(http, house, cloud, monkeypatch):
+def test_reads_never_ask_a_cloud_or_a_database(http, daemon, cloud, monkeypatch):
     http.launch()
-    house.settle()
+    daemon.settle()
     http("GET", "/api/v1/instances")
     cloud.calls.clear()
-    monkeypatch.setattr(house.db, "read", None)
+    monkeypatch.setattr(daemon.db, "read", None)
     assert http("GET", "/api/v1/instances").json()[0]["state"] == "running"
     assert http("GET", "/api/v1/instances/mine").json()["name"] == "mine"
     assert cloud.calls == []
 
 
-def test_another_daemons_writes_arrive(make_house):
-    one, two = make_house(), make_house()
+def test_another_daemons_writes_arrive(make_daemon):
+    one, two = make_daemon(), make_daemon()
     ask = Http(two.app)
     assert ask("GET", "/api/v1/instances").json() == []
     Http(one.app).launch()
     two.db.tell()
     assert [it["name"] for it in ask("GET", "/api/v1/instances").json()] == ["mine"]
-    assert one.snapshot.pages.body == two.snapshot.pages.body
+    assert one.read_model.pages.body == two.read_model.pages.body

@@ -4,16 +4,16 @@ import pytest
 from msgspec.structs import replace
 
 from prism.workspaces.delays import Delays
-from prism.workspaces.model import Launch, Seen
+from prism.workspaces.model import Launch, Observed
 from tests.conftest import ML
 
 
 @pytest.fixture
-def starting(house):
-    house.workspaces.launch(Launch(name="mine", template=ML))
-    house.settle()
-    it = house.workspaces.named("mine")
-    wanted = {"seen": Seen.STARTING, "granted": 0, "stage": "packages", "progress": 40}
+def starting(daemon):
+    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.settle()
+    it = daemon.workspaces.named("mine")
+    wanted = {"seen": Observed.STARTING, "granted": 0, "stage": "packages", "progress": 40}
     return replace(it, **wanted)
 
 
@@ -30,36 +30,39 @@ def test_a_boot_that_stays_at_a_step_says_so_after_a_minute(clock, starting):
     assert delays.of(replace(starting, progress=60)) is None, "it goes on"
     clock.advance(seconds=60)
     assert delays.of(replace(starting, progress=60))
-    assert delays.of(replace(starting, seen=Seen.ON, granted=1)) is None
+    assert delays.of(replace(starting, seen=Observed.ON, granted=1)) is None
 
 
 def test_what_its_location_says_counts_first_and_only_while_it_is_under_way(clock, starting):
     delays = Delays(clock, lambda it: "AWS is away")
     clock.advance(seconds=100)
     assert delays.of(starting) == "AWS is away"
-    assert delays.of(replace(starting, seen=Seen.ON, granted=1)) is None
+    assert delays.of(replace(starting, seen=Observed.ON, granted=1)) is None
 
 
-def test_the_loop_remembers_why_a_row_could_not_be_brought_on(house, cloud):
+def test_the_loop_remembers_why_a_row_could_not_be_brought_on(daemon, cloud):
     cloud.faults.down = True
-    house.workspaces.launch(Launch(name="mine", template=ML))
-    house.settle()
-    it = house.workspaces.named("mine")
-    assert house.rooms.loop.failing(it.id)
-    assert house.rooms.snapshot.fresh("mine").count(house.rooms.loop.failing(it.id).encode()) == 1
+    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.settle()
+    it = daemon.workspaces.named("mine")
+    assert daemon.wiring.loop.failing(it.id)
+    assert (
+        daemon.wiring.read_model.fresh("mine").count(daemon.wiring.loop.failing(it.id).encode())
+        == 1
+    )
     cloud.faults.down = False
-    house.rooms.clock.advance(minutes=1)
-    house.settle()
-    assert house.rooms.loop.failing(it.id) is None
-    assert b'"waiting":null' in house.rooms.snapshot.fresh("mine")
+    daemon.wiring.clock.advance(minutes=1)
+    daemon.settle()
+    assert daemon.wiring.loop.failing(it.id) is None
+    assert b'"waiting":null' in daemon.wiring.read_model.fresh("mine")
 
 
-def test_a_list_is_never_older_than_the_reason_in_it(house, cloud, http):
-    house.workspaces.launch(Launch(name="mine", template=ML))
+def test_a_list_is_never_older_than_the_reason_in_it(daemon, cloud, http):
+    daemon.workspaces.launch(Launch(name="mine", template=ML))
     first = http("GET", "/api/v1/instances")
     assert first.json()[0]["waiting"] is None
     cloud.faults.down = True
-    house.settle()
+    daemon.settle()
     tag = {"If-None-Match": first.headers["etag"]}
     again = http("GET", "/api/v1/instances", headers=tag)
     assert (again.status_code, again.json()[0]["waiting"]) == (200, "The cloud does not answer")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prism.workspaces.index import Entry, Index, keys
+from prism.workspaces.index import Index, IndexEntry, keys
 from prism.workspaces.model import State
 
 IDS = st.sampled_from([f"ws_{number:02}" for number in range(12)])
@@ -18,7 +18,7 @@ NAMES = st.frozensets(st.sampled_from(["a", "b", "c"]), max_size=2)
 def entries(draw):
     state, project, template = draw(STATES), draw(st.none() | PROJECTS), draw(TEMPLATES)
     owner = draw(OWNERS)
-    return Entry(draw(IDS), draw(NAMES), frozenset(keys(state, project, template, owner)))
+    return IndexEntry(draw(IDS), draw(NAMES), frozenset(keys(state, project, template, owner)))
 
 
 @st.composite
@@ -50,8 +50,8 @@ def test_an_index_finds_what_a_walk_finds(changes, filters, after):
 
 
 def test_an_older_index_stays_as_it_was():
-    first = Index().changed([], [Entry("ws_01", frozenset({"a"}), frozenset())])
-    second = first.changed([], [Entry("ws_00", frozenset({"a"}), frozenset())])
+    first = Index().changed([], [IndexEntry("ws_01", frozenset({"a"}), frozenset())])
+    second = first.changed([], [IndexEntry("ws_00", frozenset({"a"}), frozenset())])
     assert ([*first.ids], [*first.names["a"]]) == (["ws_01"], ["ws_01"])
     assert ([*second.ids], [*second.names["a"]]) == (["ws_00", "ws_01"], ["ws_00", "ws_01"])
 

@@ -9,13 +9,13 @@ from msgspec.structs import replace
 from prism.errors import InvalidState
 from prism.kit.money import Micros
 from prism.templates.model import Template
-from prism.workspaces.model import STOP_HANGS, Failure, Seen, State, Verb, Workspace
+from prism.workspaces.model import STOP_HANGS, Failure, LifecycleVerb, Observed, State, Workspace
 from prism.workspaces.plan import (
     AGAIN,
     FROM,
     IN_BETWEEN,
     THERE,
-    Act,
+    WorkspaceAction,
     admit,
     expiring,
     expiry_after,
@@ -46,84 +46,92 @@ NEW = Workspace(
     wished_at=AT,
 )
 GOAL = {
-    Verb.LAUNCH: Seen.ON,
-    Verb.START: Seen.ON,
-    Verb.RESUME: Seen.ON,
-    Verb.STOP: Seen.OFF,
-    Verb.HIBERNATE: Seen.ASLEEP,
-    Verb.TERMINATE: Seen.GONE,
+    LifecycleVerb.LAUNCH: Observed.ON,
+    LifecycleVerb.START: Observed.ON,
+    LifecycleVerb.RESUME: Observed.ON,
+    LifecycleVerb.STOP: Observed.OFF,
+    LifecycleVerb.HIBERNATE: Observed.ASLEEP,
+    LifecycleVerb.TERMINATE: Observed.GONE,
 }
-EVERY = list(product(Verb, Seen))
+EVERY = list(product(LifecycleVerb, Observed))
 # What a perfect cloud makes of each act.
 MAKES = {
-    Act.LAUNCH: Seen.ON,
-    Act.START: Seen.ON,
-    Act.STOP: Seen.OFF,
-    Act.HIBERNATE: Seen.ASLEEP,
-    Act.TERMINATE: Seen.GONE,
+    WorkspaceAction.LAUNCH: Observed.ON,
+    WorkspaceAction.START: Observed.ON,
+    WorkspaceAction.STOP: Observed.OFF,
+    WorkspaceAction.HIBERNATE: Observed.ASLEEP,
+    WorkspaceAction.TERMINATE: Observed.GONE,
 }
 
 
-def wanted(verb, seen=Seen.NONE, granted=False, **more):
+def wanted(verb, seen=Observed.NONE, granted=False, **more):
     return replace(NEW, verb=verb, wish=2, seen=seen, granted=2 if granted else 1, **more)
 
 
 @pytest.mark.parametrize(("verb", "seen"), EVERY)
 def test_every_path_ends_and_never_acts_twice(verb, seen):
     acts = []
-    while (step := plan(wanted(verb), seen)).act is not Act.REST:
+    while (step := plan(wanted(verb), seen)).act is not WorkspaceAction.REST:
         acts.append(step.act)
-        seen = MAKES.get(step.act) or {Seen.STARTING: Seen.ON, Seen.STOPPING: Seen.OFF}.get(
-            seen, Seen.NONE
-        )
+        seen = MAKES.get(step.act) or {
+            Observed.STARTING: Observed.ON,
+            Observed.STOPPING: Observed.OFF,
+        }.get(seen, Observed.NONE)
         assert len(acts) < 4, acts
-    assert len([act for act in acts if act is not Act.WAIT]) <= 1
+    assert len([act for act in acts if act is not WorkspaceAction.WAIT]) <= 1
 
 
-@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("verb", LifecycleVerb)
 def test_a_reached_goal_is_left_alone(verb):
-    assert plan(wanted(verb), GOAL[verb]).act is Act.REST
+    assert plan(wanted(verb), GOAL[verb]).act is WorkspaceAction.REST
 
 
-@pytest.mark.parametrize(("verb", "seen"), [(v, s) for v, s in EVERY if v is not Verb.TERMINATE])
+@pytest.mark.parametrize(
+    ("verb", "seen"), [(v, s) for v, s in EVERY if v is not LifecycleVerb.TERMINATE]
+)
 def test_a_granted_wish_is_never_fought_for(verb, seen):
-    assert plan(wanted(verb, granted=True), seen).act in {Act.REST, Act.WAIT}
+    assert plan(wanted(verb, granted=True), seen).act in {
+        WorkspaceAction.REST,
+        WorkspaceAction.WAIT,
+    }
 
 
 @pytest.mark.parametrize(("verb", "seen"), EVERY)
 def test_who_rests_is_not_in_between_and_who_acts_is(verb, seen):
     step = plan(wanted(verb), seen)
-    assert (step.state in IN_BETWEEN) is (step.act is not Act.REST)
+    assert (step.state in IN_BETWEEN) is (step.act is not WorkspaceAction.REST)
 
 
-@pytest.mark.parametrize("verb", set(Verb) - {Verb.TERMINATE})
+@pytest.mark.parametrize("verb", set(LifecycleVerb) - {LifecycleVerb.TERMINATE})
 def test_a_machine_that_vanished_is_never_replaced(verb):
-    assert plan(wanted(verb), Seen.GONE).act is Act.REST
-    assert plan(wanted(verb), Seen.GONE).state is State.FAILED
+    assert plan(wanted(verb), Observed.GONE).act is WorkspaceAction.REST
+    assert plan(wanted(verb), Observed.GONE).state is State.FAILED
 
 
-@pytest.mark.parametrize("seen", set(Seen) - {Seen.NONE, Seen.UNSURE, Seen.GONE})
+@pytest.mark.parametrize("seen", set(Observed) - {Observed.NONE, Observed.UNSURE, Observed.GONE})
 def test_terminate_wins_from_everywhere(seen):
-    assert plan(wanted(Verb.TERMINATE), seen).act is Act.TERMINATE
+    assert plan(wanted(LifecycleVerb.TERMINATE), seen).act is WorkspaceAction.TERMINATE
 
 
 def test_nothing_is_destroyed_or_stopped_unasked():
-    for verb, seen, granted in product(Verb, Seen, [True, False]):
+    for verb, seen, granted in product(LifecycleVerb, Observed, [True, False]):
         act = plan(wanted(verb, granted=granted), seen).act
-        assert act is not Act.TERMINATE or verb is Verb.TERMINATE
-        assert act is not Act.STOP or verb is Verb.STOP
-        assert act is not Act.HIBERNATE or verb is Verb.HIBERNATE
+        assert act is not WorkspaceAction.TERMINATE or verb is LifecycleVerb.TERMINATE
+        assert act is not WorkspaceAction.STOP or verb is LifecycleVerb.STOP
+        assert act is not WorkspaceAction.HIBERNATE or verb is LifecycleVerb.HIBERNATE
 
 
-@pytest.mark.parametrize(("verb", "seen"), [(v, s) for v, s in EVERY if v is not Verb.LAUNCH])
+@pytest.mark.parametrize(
+    ("verb", "seen"), [(v, s) for v, s in EVERY if v is not LifecycleVerb.LAUNCH]
+)
 def test_a_verb_is_admitted_exactly_as_the_contract_says(verb, seen):
-    it = wanted(Verb.LAUNCH, seen, granted=True, machine_id="i-1", tried=2)
+    it = wanted(LifecycleVerb.LAUNCH, seen, granted=True, machine_id="i-1", tried=2)
     state = state_of(it)
     if state in THERE[verb]:
         assert admit(it, verb) is None
-    elif state in FROM[verb] and (seen is not Seen.GONE or verb is Verb.TERMINATE):
-        woken = verb is Verb.START and state is State.HIBERNATED
-        assert admit(it, verb) is (Verb.RESUME if woken else verb)
+    elif state in FROM[verb] and (seen is not Observed.GONE or verb is LifecycleVerb.TERMINATE):
+        woken = verb is LifecycleVerb.START and state is State.HIBERNATED
+        assert admit(it, verb) is (LifecycleVerb.RESUME if woken else verb)
     else:
         with pytest.raises(InvalidState) as refused:
             admit(it, verb)
@@ -137,17 +145,19 @@ def admitted(it, verb):
         return False
 
 
-@pytest.mark.parametrize(("wish", "seen", "granted"), [*product(Verb, Seen, [True, False])])
+@pytest.mark.parametrize(
+    ("wish", "seen", "granted"), [*product(LifecycleVerb, Observed, [True, False])]
+)
 def test_who_is_shut_out_is_told_every_verb_that_is_admitted_and_the_one_that_helps(
     wish, seen, granted
 ):
     it = wanted(wish, seen, granted, machine_id="i-1", tried=2)
     problem, state = shut(it), state_of(it)
-    verbs = [verb for verb in set(Verb) - {Verb.LAUNCH} if admitted(it, verb)]
+    verbs = [verb for verb in set(LifecycleVerb) - {LifecycleVerb.LAUNCH} if admitted(it, verb)]
     assert problem.data["state"] == state
     assert sorted(problem.data["allowed"]) == sorted(verbs)
-    told = {verb for verb in Verb if f"`prism {verb} mine`" in problem.remediation}
-    if state in {State.STOPPED, State.HIBERNATED} or (Verb.START in verbs):
+    told = {verb for verb in LifecycleVerb if f"`prism {verb} mine`" in problem.remediation}
+    if state in {State.STOPPED, State.HIBERNATED} or (LifecycleVerb.START in verbs):
         assert told <= set(verbs), "what is told works at once"
         assert told
     elif state in {State.STARTING, State.RESUMING}:
@@ -156,42 +166,44 @@ def test_who_is_shut_out_is_told_every_verb_that_is_admitted_and_the_one_that_he
         assert "once" in problem.remediation
     else:
         assert not told, "nothing leads into it"
-    assert state is State.FAILED or Verb.TERMINATE not in told
+    assert state is State.FAILED or LifecycleVerb.TERMINATE not in told
 
 
 @pytest.mark.parametrize("machine_id", [None, "i-1"])
 def test_an_old_failure_is_no_answer_to_a_new_wish_to_start(machine_id):
-    failed = wanted(Verb.LAUNCH, Seen.BROKEN, granted=True, machine_id=machine_id, tried=2)
+    failed = wanted(
+        LifecycleVerb.LAUNCH, Observed.BROKEN, granted=True, machine_id=machine_id, tried=2
+    )
     assert state_of(failed) is State.FAILED
-    assert admit(failed, Verb.START) is Verb.START
-    again = replace(failed, verb=Verb.START, wish=3)
+    assert admit(failed, LifecycleVerb.START) is LifecycleVerb.START
+    again = replace(failed, verb=LifecycleVerb.START, wish=3)
     assert state_of(again) is State.STARTING
-    act = plan(again, perceived(again, Seen.BROKEN)).act
-    assert act is (Act.START if machine_id else Act.LAUNCH)
+    act = plan(again, perceived(again, Observed.BROKEN)).act
+    assert act is (WorkspaceAction.START if machine_id else WorkspaceAction.LAUNCH)
     tried = replace(again, tried=3)
-    assert plan(tried, perceived(tried, Seen.BROKEN)).state is State.FAILED
+    assert plan(tried, perceived(tried, Observed.BROKEN)).state is State.FAILED
 
 
 def test_what_was_refused_has_nothing_to_destroy():
-    refused = wanted(Verb.TERMINATE, Seen.BROKEN, tried=1)
+    refused = wanted(LifecycleVerb.TERMINATE, Observed.BROKEN, tried=1)
     assert plan(refused, perceive(refused, None, AT, PATIENCE)).state is State.TERMINATED
 
 
 @pytest.mark.parametrize(
     ("machine_id", "asked", "surveyed", "means"),
     [
-        (None, None, None, Seen.NONE),
-        (None, timedelta(0), None, Seen.UNSURE),
-        (None, PATIENCE, None, Seen.NONE),
-        ("i-1", timedelta(0), None, Seen.STARTING),
-        ("i-1", PATIENCE, None, Seen.GONE),
-        ("i-1", PATIENCE, Seen.ON, Seen.ON),
-        (None, timedelta(0), Seen.OFF, Seen.OFF),
+        (None, None, None, Observed.NONE),
+        (None, timedelta(0), None, Observed.UNSURE),
+        (None, PATIENCE, None, Observed.NONE),
+        ("i-1", timedelta(0), None, Observed.STARTING),
+        ("i-1", PATIENCE, None, Observed.GONE),
+        ("i-1", PATIENCE, Observed.ON, Observed.ON),
+        (None, timedelta(0), Observed.OFF, Observed.OFF),
     ],
 )
 def test_not_listed_is_not_the_same_as_not_there(machine_id, asked, surveyed, means):
     asked_at = AT if asked is not None else None
-    it = replace(NEW, machine_id=machine_id, asked_at=asked_at, seen=Seen.STARTING)
+    it = replace(NEW, machine_id=machine_id, asked_at=asked_at, seen=Observed.STARTING)
     assert perceive(it, surveyed, AT + (asked or timedelta(0)), PATIENCE) is means
 
 
@@ -199,8 +211,8 @@ def test_not_listed_is_not_the_same_as_not_there(machine_id, asked, surveyed, me
     ("late", "state", "hibernation", "verb"),
     [
         (-1, State.RUNNING, True, None),
-        (0, State.RUNNING, True, Verb.HIBERNATE),
-        (0, State.RUNNING, False, Verb.STOP),
+        (0, State.RUNNING, True, LifecycleVerb.HIBERNATE),
+        (0, State.RUNNING, False, LifecycleVerb.STOP),
         (9, State.LAUNCHING, True, None),
         (9, State.STOPPED, True, None),
     ],
@@ -215,8 +227,8 @@ def test_an_expired_workspace_sleeps_or_stops_and_is_never_destroyed(
 
 def test_who_wakes_an_expired_workspace_gets_some_hours():
     it, later = replace(NEW, expires_at=AT), AT + timedelta(days=1)
-    for verb in Verb:
-        woken = verb in {Verb.START, Verb.RESUME}
+    for verb in LifecycleVerb:
+        woken = verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
         assert expiry_after(it, verb, later) == (later + AGAIN if woken else AT)
         assert expiry_after(it, verb, AT - timedelta(seconds=1)) == AT
 
@@ -226,29 +238,31 @@ HANGS = Failure(STOP_HANGS, "it hangs")
 
 
 def hanging(verb, **more):
-    return wanted(verb, Seen.STOPPING, failure=HANGS, tried=2, **more)
+    return wanted(verb, Observed.STOPPING, failure=HANGS, tried=2, **more)
 
 
-@pytest.mark.parametrize("verb", [Verb.STOP, Verb.HIBERNATE])
+@pytest.mark.parametrize("verb", [LifecycleVerb.STOP, LifecycleVerb.HIBERNATE])
 @pytest.mark.parametrize("granted", [False, True])
 def test_one_that_hangs_is_stopped_again_only_when_asked_again(verb, granted):
     before = hanging(verb, granted=granted)
-    assert plan(before, Seen.STOPPING).act in {Act.WAIT, Act.REST}
-    assert admit(before, Verb.STOP) is Verb.STOP
-    after = replace(before, verb=Verb.STOP, wish=3)
-    assert plan(after, Seen.STOPPING).act is Act.STOP
+    assert plan(before, Observed.STOPPING).act in {WorkspaceAction.WAIT, WorkspaceAction.REST}
+    assert admit(before, LifecycleVerb.STOP) is LifecycleVerb.STOP
+    after = replace(before, verb=LifecycleVerb.STOP, wish=3)
+    assert plan(after, Observed.STOPPING).act is WorkspaceAction.STOP
     assert state_of(after) is State.STOPPING
-    assert plan(replace(after, tried=3), Seen.STOPPING).act is Act.WAIT, "once for each wish"
-    assert plan(after, Seen.OFF).act is Act.REST
+    assert plan(replace(after, tried=3), Observed.STOPPING).act is WorkspaceAction.WAIT, (
+        "once for each wish"
+    )
+    assert plan(after, Observed.OFF).act is WorkspaceAction.REST
 
 
 def test_one_that_goes_down_in_time_is_not_stopped_twice():
-    assert admit(wanted(Verb.STOP, Seen.STOPPING), Verb.STOP) is None
+    assert admit(wanted(LifecycleVerb.STOP, Observed.STOPPING), LifecycleVerb.STOP) is None
 
 
 def test_one_that_hangs_can_be_ended():
-    assert admit(hanging(Verb.STOP), Verb.TERMINATE) is Verb.TERMINATE
-    ending = replace(hanging(Verb.STOP), verb=Verb.TERMINATE, wish=3)
-    assert plan(ending, Seen.STOPPING).act is Act.TERMINATE
+    assert admit(hanging(LifecycleVerb.STOP), LifecycleVerb.TERMINATE) is LifecycleVerb.TERMINATE
+    ending = replace(hanging(LifecycleVerb.STOP), verb=LifecycleVerb.TERMINATE, wish=3)
+    assert plan(ending, Observed.STOPPING).act is WorkspaceAction.TERMINATE
     with pytest.raises(InvalidState):
-        admit(ending, Verb.STOP)
+        admit(ending, LifecycleVerb.STOP)

@@ -8,36 +8,36 @@ from sqlalchemy import select, update
 
 from prism.errors import Denied, InvalidState
 from prism.kit.reconcile import LEASE, NEVER
-from prism.workspaces.model import Failure, Launch, Seen, State, Verb
+from prism.workspaces.model import Failure, Launch, LifecycleVerb, Observed, State
 from prism.workspaces.plan import AGAIN, state_of
-from prism.workspaces.ports import NextAttempt, Refused
+from prism.workspaces.ports import NextAttempt, ProviderRefused
 from prism.workspaces.store import workspaces
 from tests.conftest import ML, PLACE
 
 
 @pytest.fixture
-def mine(house):
-    house.workspaces.launch(Launch(name="mine", template=ML))
-    return lambda: state_of(house.workspaces.named("mine"))
+def mine(daemon):
+    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    return lambda: state_of(daemon.workspaces.named("mine"))
 
 
-def settle(house, clock, seconds=10.0):
+def settle(daemon, clock, seconds=10.0):
     for _ in range(4):
         clock.advance(seconds=seconds / 4)
-        house.settle()
+        daemon.settle()
 
 
 def launches(cloud):
     return [call for call in cloud.calls if call.startswith("launch")]
 
 
-def row(house, *columns):
-    with house.db.read() as sql:
+def row(daemon, *columns):
+    with daemon.db.read() as sql:
         return sql.execute(select(*(workspaces.c[name] for name in columns))).one()
 
 
-def told(house):
-    facts = house.db.facts_after(0)
+def told(daemon):
+    facts = daemon.db.facts_after(0)
     return [(f.event, f.actor, f.data.get("state")) for f in facts if "workspace" in f.data]
 
 
@@ -52,14 +52,20 @@ def before(monkeypatch, cloud, call, do):
     monkeypatch.setattr(cloud, call, wrapped)
 
 
-def test_a_life(house, clock, mine):
+def test_a_life(daemon, clock, mine):
     seen = [mine()]
-    for verb in (Verb.STOP, Verb.START, Verb.HIBERNATE, Verb.START, Verb.TERMINATE):
-        settle(house, clock)
+    for verb in (
+        LifecycleVerb.STOP,
+        LifecycleVerb.START,
+        LifecycleVerb.HIBERNATE,
+        LifecycleVerb.START,
+        LifecycleVerb.TERMINATE,
+    ):
+        settle(daemon, clock)
         seen.append(mine())
-        house.workspaces.ask("mine", verb)
+        daemon.workspaces.ask("mine", verb)
         seen.append(mine())
-    settle(house, clock)
+    settle(daemon, clock)
     seen.append(mine())
     assert " ".join(seen) == (
         "launching running stopping stopped starting running hibernating hibernated"
@@ -67,11 +73,11 @@ def test_a_life(house, clock, mine):
     )
 
 
-def test_every_step_of_it_is_told_once(house, clock, mine):
-    settle(house, clock)
-    house.workspaces.ask("mine", Verb.STOP)
-    settle(house, clock)
-    assert told(house) == [
+def test_every_step_of_it_is_told_once(daemon, clock, mine):
+    settle(daemon, clock)
+    daemon.workspaces.ask("mine", LifecycleVerb.STOP)
+    settle(daemon, clock)
+    assert told(daemon) == [
         ("instance_asked", "ada", "launching"),
         ("instance_state_changed", "prism", "running"),
         ("instance_asked", "ada", "stopping"),
@@ -79,81 +85,81 @@ def test_every_step_of_it_is_told_once(house, clock, mine):
     ]
 
 
-def test_a_terminated_workspace_is_forgotten_after_its_retention(make_house, clock):
-    house = make_house(terminated_retention=300)
-    house.workspaces.launch(Launch(name="mine", template=ML))
-    house.workspaces.ask("mine", Verb.TERMINATE)
-    settle(house, clock)
-    assert state_of(house.workspaces.named("mine")) is State.TERMINATED
-    house.workspaces.launch(Launch(name="mine", template=ML))
-    settle(house, clock, 240)
-    assert sorted(state_of(w) for w in house.workspaces.every()) == ["running", "terminated"]
-    settle(house, clock, 120)
-    assert [state_of(w) for w in house.workspaces.every()] == [State.RUNNING]
+def test_a_terminated_workspace_is_forgotten_after_its_retention(make_daemon, clock):
+    daemon = make_daemon(terminated_retention=300)
+    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
+    settle(daemon, clock)
+    assert state_of(daemon.workspaces.named("mine")) is State.TERMINATED
+    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    settle(daemon, clock, 240)
+    assert sorted(state_of(w) for w in daemon.workspaces.every()) == ["running", "terminated"]
+    settle(daemon, clock, 120)
+    assert [state_of(w) for w in daemon.workspaces.every()] == [State.RUNNING]
 
 
-@pytest.mark.parametrize("verb", [Verb.STOP, Verb.TERMINATE])
+@pytest.mark.parametrize("verb", [LifecycleVerb.STOP, LifecycleVerb.TERMINATE])
 def test_a_change_of_mind_during_the_work_is_not_lost(
-    house, cloud, clock, mine, monkeypatch, verb
+    daemon, cloud, clock, mine, monkeypatch, verb
 ):
-    before(monkeypatch, cloud, "launch", lambda: house.workspaces.ask("mine", verb))
-    house.loop.once()
-    assert row(house, "due_at")[0] < NEVER, "the wish made it due, and giving back kept it"
-    settle(house, clock)
-    assert mine() is (State.STOPPED if verb is Verb.STOP else State.TERMINATED)
+    before(monkeypatch, cloud, "launch", lambda: daemon.workspaces.ask("mine", verb))
+    daemon.loop.once()
+    assert row(daemon, "due_at")[0] < NEVER, "the wish made it due, and giving back kept it"
+    settle(daemon, clock)
+    assert mine() is (State.STOPPED if verb is LifecycleVerb.STOP else State.TERMINATED)
     assert len(launches(cloud)) == 1
 
 
 @pytest.mark.parametrize(
     ("verb", "under_way", "done"),
     [
-        (Verb.STOP, State.STOPPING, State.STOPPED),
-        (Verb.TERMINATE, State.TERMINATING, State.TERMINATED),
+        (LifecycleVerb.STOP, State.STOPPING, State.STOPPED),
+        (LifecycleVerb.TERMINATE, State.TERMINATING, State.TERMINATED),
     ],
 )
 def test_what_may_have_been_made_is_not_called_ended(
-    house, cloud, clock, mine, monkeypatch, verb, under_way, done
+    daemon, cloud, clock, mine, monkeypatch, verb, under_way, done
 ):
     states = []
 
     def ask():
-        states.append(state_of(house.workspaces.ask("mine", verb)[1]))
+        states.append(state_of(daemon.workspaces.ask("mine", verb)[1]))
         states.append(mine())
 
     before(monkeypatch, cloud, "launch", ask)
-    house.loop.once()
+    daemon.loop.once()
     assert [*states, mine()] == [under_way] * 3
-    settle(house, clock)
+    settle(daemon, clock)
     assert mine() is done
 
 
-def test_what_was_asked_meanwhile_is_what_people_see(house, cloud, clock, mine, monkeypatch):
-    settle(house, clock)
+def test_what_was_asked_meanwhile_is_what_people_see(daemon, cloud, clock, mine, monkeypatch):
+    settle(daemon, clock)
     states = []
 
     def ask():
-        house.workspaces.ask("mine", Verb.TERMINATE)
+        daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
         states.append(mine())
 
     before(monkeypatch, cloud, "stop", ask)
-    house.workspaces.ask("mine", Verb.STOP)
-    house.loop.once()
+    daemon.workspaces.ask("mine", LifecycleVerb.STOP)
+    daemon.loop.once()
     assert states == [State.TERMINATING]
     assert mine() is State.TERMINATING, "a late record must not flicker it back"
 
 
-def test_a_stale_lease_records_nothing(house, cloud, clock, mine, monkeypatch):
+def test_a_stale_lease_records_nothing(daemon, cloud, clock, mine, monkeypatch):
     def steal():
-        with house.db.write() as tx:
+        with daemon.db.write() as tx:
             tx.sql.execute(update(workspaces).values(lease="another daemon's"))
 
     before(monkeypatch, cloud, "launch", steal)
-    house.loop.once()
-    assert row(house, "lease", "seen") == ("another daemon's", "unsure")
+    daemon.loop.once()
+    assert row(daemon, "lease", "seen") == ("another daemon's", "unsure")
 
 
-def test_a_dead_daemons_lease_runs_out_and_another_takes_over(make_house, cloud, clock, mine):
-    dead, alive = make_house(), make_house()
+def test_a_dead_daemons_lease_runs_out_and_another_takes_over(make_daemon, cloud, clock, mine):
+    dead, alive = make_daemon(), make_daemon()
     assert len(dead.loop._claim(8)) == 1
     assert alive.loop.once() == 0, "leased by the dead one"
     clock.advance(seconds=LEASE.total_seconds() + 1)
@@ -161,247 +167,247 @@ def test_a_dead_daemons_lease_runs_out_and_another_takes_over(make_house, cloud,
     assert len(launches(cloud)) == 1
 
 
-def test_a_daemon_that_is_alone_need_not_wait_for_a_lease(make_house, mine):
-    make_house().loop._claim(8)
-    alive = make_house()
+def test_a_daemon_that_is_alone_need_not_wait_for_a_lease(make_daemon, mine):
+    make_daemon().loop._claim(8)
+    alive = make_daemon()
     alive.loop.inherit()
     assert alive.loop.once() == 1
 
 
-def test_a_daemon_leaves_alone_what_is_in_another_place(make_house, cloud, mine):
-    elsewhere = make_house(computes={"local:elsewhere:/home": cloud})
+def test_a_daemon_leaves_alone_what_is_in_another_place(make_daemon, cloud, mine):
+    elsewhere = make_daemon(computes={"local:elsewhere:/home": cloud})
     assert elsewhere.loop.once() == 0
     elsewhere.loop.inherit()
     elsewhere.settle()
     assert launches(cloud) == []
 
 
-def test_two_daemons_racing_launch_each_machine_once(make_house, cloud, clock):
-    one, two = make_house(), make_house()
+def test_two_daemons_racing_launch_each_machine_once(make_daemon, cloud, clock):
+    one, two = make_daemon(), make_daemon()
     for n in range(30):
         one.workspaces.launch(Launch(name=f"w{n}", template=ML))
     with ThreadPoolExecutor() as threads:
-        list(threads.map(lambda house: [house.loop.once() for _ in range(8)], (one, two)))
+        list(threads.map(lambda daemon: [daemon.loop.once() for _ in range(8)], (one, two)))
     assert sorted(launches(cloud)) == sorted(f"launch w{n}" for n in range(30))
     assert {state_of(w) for w in one.workspaces.every()} == {State.RUNNING}
 
 
-def test_an_outage_is_waited_out_with_growing_patience(house, cloud, clock, mine):
+def test_an_outage_is_waited_out_with_growing_patience(daemon, cloud, clock, mine):
     cloud.faults.down = True
-    settle(house, clock, 300)
+    settle(daemon, clock, 300)
     assert mine() is State.LAUNCHING
-    assert row(house, "attempts") == (4,)
-    assert house.reconciler.glances[PLACE].problem == "The cloud does not answer"
+    assert row(daemon, "attempts") == (4,)
+    assert daemon.reconciler.glances[PLACE].problem == "The cloud does not answer"
     cloud.faults.down = False
-    settle(house, clock, 600)
+    settle(daemon, clock, 600)
     assert mine() is State.RUNNING
-    assert row(house, "attempts") == (0,)
-    assert house.reconciler.glances[PLACE].problem is None
+    assert row(daemon, "attempts") == (0,)
+    assert daemon.reconciler.glances[PLACE].problem is None
 
 
-def test_a_lost_reply_makes_no_second_machine(house, cloud, clock, mine):
+def test_a_lost_reply_makes_no_second_machine(daemon, cloud, clock, mine):
     cloud.faults.lose_replies = 1
-    settle(house, clock, 60)
+    settle(daemon, clock, 60)
     assert mine() is State.RUNNING
     assert len(cloud.survey()) == 1
 
 
-def test_a_machine_that_is_not_listed_yet_is_not_lost(house, cloud, clock, mine):
+def test_a_machine_that_is_not_listed_yet_is_not_lost(daemon, cloud, clock, mine):
     cloud.faults.hidden_for, cloud.faults.slow = timedelta(seconds=20), timedelta(seconds=5)
-    settle(house, clock)
+    settle(daemon, clock)
     assert mine() is State.LAUNCHING
-    settle(house, clock, 60)
+    settle(daemon, clock, 60)
     assert mine() is State.RUNNING
     assert len(launches(cloud)) == 1
 
 
-def test_stop_while_nobody_knows_if_there_is_a_machine(house, cloud, clock, mine):
+def test_stop_while_nobody_knows_if_there_is_a_machine(daemon, cloud, clock, mine):
     cloud.faults.lose_replies, cloud.faults.hidden_for = 1, timedelta(seconds=30)
-    house.loop.once()
-    house.workspaces.ask("mine", Verb.STOP)
-    settle(house, clock, 8)
+    daemon.loop.once()
+    daemon.workspaces.ask("mine", LifecycleVerb.STOP)
+    settle(daemon, clock, 8)
     assert mine() is State.STOPPING, "not stopped: one may yet appear, and would be billed"
-    settle(house, clock, cloud.patience.total_seconds())
+    settle(daemon, clock, cloud.patience.total_seconds())
     assert mine() is State.STOPPED
-    assert [machine.seen for machine in cloud.survey()] == [Seen.OFF]
+    assert [machine.seen for machine in cloud.survey()] == [Observed.OFF]
 
 
-def test_a_refusal_is_final_says_why_and_can_be_tried_again(house, cloud, clock, mine):
+def test_a_refusal_is_final_says_why_and_can_be_tried_again(daemon, cloud, clock, mine):
     cloud.faults.full = True
-    settle(house, clock, 3600)
+    settle(daemon, clock, 3600)
     assert mine() is State.FAILED
-    failure = house.workspaces.named("mine").failure
+    failure = daemon.workspaces.named("mine").failure
     assert failure == Failure("CAPACITY_UNAVAILABLE", "Insufficient capacity in every zone")
     assert len(launches(cloud)) == 1
     cloud.faults.full = False
-    house.workspaces.ask("mine", Verb.START)
+    daemon.workspaces.ask("mine", LifecycleVerb.START)
     assert mine() is State.STARTING
-    settle(house, clock)
+    settle(daemon, clock)
     assert mine() is State.RUNNING
-    assert house.workspaces.named("mine").failure is None
+    assert daemon.workspaces.named("mine").failure is None
     assert len(launches(cloud)) == 2
 
 
 def test_a_launch_goes_on_elsewhere_and_an_attempt_is_stored_before_it_is_made(
-    house, cloud, clock, mine, monkeypatch
+    daemon, cloud, clock, mine, monkeypatch
 ):
     made, launch = [], cloud.launch
 
     def full(order):
-        made.append((order.attempt, row(house, "attempt").attempt))
+        made.append((order.attempt, row(daemon, "attempt").attempt))
         if order.attempt < 2:
             raise NextAttempt
         if len(made) == 3:
-            raise Refused("no room in a, b, c")
+            raise ProviderRefused("no room in a, b, c")
         return launch(order)
 
     monkeypatch.setattr(cloud, "launch", full)
-    house.settle()
+    daemon.settle()
     assert mine() is State.FAILED
-    house.workspaces.ask("mine", Verb.START)
-    settle(house, clock)
+    daemon.workspaces.ask("mine", LifecycleVerb.START)
+    settle(daemon, clock)
     assert mine() is State.RUNNING
     assert made == [(0, 0), (1, 1), (2, 2), (3, 3)]
 
 
-def test_what_was_refused_can_be_terminated(house, cloud, clock, mine):
+def test_what_was_refused_can_be_terminated(daemon, cloud, clock, mine):
     cloud.faults.full = True
-    settle(house, clock)
-    house.workspaces.ask("mine", Verb.TERMINATE)
-    settle(house, clock)
+    settle(daemon, clock)
+    daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
+    settle(daemon, clock)
     assert mine() is State.TERMINATED
 
 
-def test_a_broken_machine_says_why_and_start_tries_again(house, cloud, clock, mine):
+def test_a_broken_machine_says_why_and_start_tries_again(daemon, cloud, clock, mine):
     why = Failure("PACKAGE_NOT_FOUND", "there is no package 'nopandas'")
     cloud.faults.broken = why
-    settle(house, clock)
+    settle(daemon, clock)
     assert mine() is State.FAILED
-    assert house.workspaces.named("mine").failure == why
-    house.workspaces.ask("mine", Verb.START)
-    settle(house, clock)
+    assert daemon.workspaces.named("mine").failure == why
+    daemon.workspaces.ask("mine", LifecycleVerb.START)
+    settle(daemon, clock)
     assert mine() is State.FAILED, "it failed again, and the wish is over"
     starts = [call for call in cloud.calls if call.startswith("start")]
     assert len(starts) == 1, "one wish, one try"
     cloud.faults.broken = None
-    house.workspaces.ask("mine", Verb.START)
-    settle(house, clock)
+    daemon.workspaces.ask("mine", LifecycleVerb.START)
+    settle(daemon, clock)
     assert mine() is State.RUNNING
-    assert house.workspaces.named("mine").failure is None
+    assert daemon.workspaces.named("mine").failure is None
 
 
-def test_a_machine_stopped_at_its_console_stays_stopped(house, cloud, clock, mine):
-    settle(house, clock)
-    cloud.stop(house.workspaces.named("mine").machine_id)
-    settle(house, clock, 1200)
+def test_a_machine_stopped_at_its_console_stays_stopped(daemon, cloud, clock, mine):
+    settle(daemon, clock)
+    cloud.stop(daemon.workspaces.named("mine").machine_id)
+    settle(daemon, clock, 1200)
     assert mine() is State.STOPPED
 
 
-def test_a_machine_that_died_says_so_and_can_be_started(house, cloud, clock, mine):
-    settle(house, clock)
+def test_a_machine_that_died_says_so_and_can_be_started(daemon, cloud, clock, mine):
+    settle(daemon, clock)
     why = Failure("MACHINE_DIED", "out of memory")
-    cloud.becomes(house.workspaces.named("mine").machine_id, Seen.OFF, why)
-    settle(house, clock)
-    assert (mine(), house.workspaces.named("mine").failure) == (State.STOPPED, why)
-    house.workspaces.ask("mine", Verb.START)
-    settle(house, clock)
+    cloud.becomes(daemon.workspaces.named("mine").machine_id, Observed.OFF, why)
+    settle(daemon, clock)
+    assert (mine(), daemon.workspaces.named("mine").failure) == (State.STOPPED, why)
+    daemon.workspaces.ask("mine", LifecycleVerb.START)
+    settle(daemon, clock)
     assert mine() is State.RUNNING
 
 
-def test_a_machine_that_vanished_is_failed_and_only_to_be_terminated(house, cloud, clock, mine):
-    settle(house, clock)
-    cloud.vanish(house.workspaces.named("mine").machine_id)
-    settle(house, clock, 600)
+def test_a_machine_that_vanished_is_failed_and_only_to_be_terminated(daemon, cloud, clock, mine):
+    settle(daemon, clock)
+    cloud.vanish(daemon.workspaces.named("mine").machine_id)
+    settle(daemon, clock, 600)
     assert mine() is State.FAILED
-    assert house.workspaces.named("mine").failure.code == "MACHINE_VANISHED"
+    assert daemon.workspaces.named("mine").failure.code == "MACHINE_VANISHED"
     with pytest.raises(InvalidState, match="is failed"):
-        house.workspaces.ask("mine", Verb.START)
-    house.workspaces.ask("mine", Verb.TERMINATE)
-    settle(house, clock)
+        daemon.workspaces.ask("mine", LifecycleVerb.START)
+    daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
+    settle(daemon, clock)
     assert mine() is State.TERMINATED
     assert len(launches(cloud)) == 1
 
 
-def test_at_its_expiry_it_sleeps_and_its_memory_is_kept(house, cloud, clock):
-    house.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=2))
-    settle(house, clock)
-    it = house.workspaces.named("mine")
+def test_at_its_expiry_it_sleeps_and_its_memory_is_kept(daemon, cloud, clock):
+    daemon.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=2))
+    settle(daemon, clock)
+    it = daemon.workspaces.named("mine")
     assert cloud.expiry(it.machine_id) == it.expires_at, "the machine knows, should we die"
     clock.advance(hours=1, minutes=59)
-    house.settle()
-    assert state_of(house.workspaces.named("mine")) is State.RUNNING
+    daemon.settle()
+    assert state_of(daemon.workspaces.named("mine")) is State.RUNNING
     clock.advance(minutes=1)
-    settle(house, clock)
-    assert state_of(house.workspaces.named("mine")) is State.HIBERNATED
+    settle(daemon, clock)
+    assert state_of(daemon.workspaces.named("mine")) is State.HIBERNATED
     assert "terminate" not in " ".join(cloud.calls)
 
 
-def test_the_loop_itself_enforces_an_expiry_that_the_machine_does_not(house, cloud, clock):
-    house.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=2, hibernation=False))
-    settle(house, clock)
-    id = house.workspaces.named("mine").machine_id
+def test_the_loop_itself_enforces_an_expiry_that_the_machine_does_not(daemon, cloud, clock):
+    daemon.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=2, hibernation=False))
+    settle(daemon, clock)
+    id = daemon.workspaces.named("mine").machine_id
     cloud.expire(id, None, "stop")  # a machine without a clock
     clock.advance(hours=2)
-    settle(house, clock)
-    assert state_of(house.workspaces.named("mine")) is State.STOPPED
-    [asked] = [f for f in house.db.facts_after(0) if f.data.get("reason")]
+    settle(daemon, clock)
+    assert state_of(daemon.workspaces.named("mine")) is State.STOPPED
+    [asked] = [f for f in daemon.db.facts_after(0) if f.data.get("reason")]
     assert (asked.actor, asked.data["verb"]) == ("prism", "stop")
     assert asked.data["reason"].startswith("expired at ")
 
 
-def test_more_hours_reach_the_machine_and_waking_late_gives_some(house, cloud, clock):
-    house.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=1))
-    settle(house, clock)
-    house.workspaces.extend("mine", 8)
-    settle(house, clock)
-    it = house.workspaces.named("mine")
+def test_more_hours_reach_the_machine_and_waking_late_gives_some(daemon, cloud, clock):
+    daemon.workspaces.launch(Launch(name="mine", template=ML, ttl_hours=1))
+    settle(daemon, clock)
+    daemon.workspaces.extend("mine", 8)
+    settle(daemon, clock)
+    it = daemon.workspaces.named("mine")
     assert it.expires_at - it.launched_at == timedelta(hours=9)
     assert cloud.expiry(it.machine_id) == it.expires_at
     clock.advance(hours=10)
-    settle(house, clock)
-    house.workspaces.ask("mine", Verb.RESUME)
-    settle(house, clock)
-    it = house.workspaces.named("mine")
+    settle(daemon, clock)
+    daemon.workspaces.ask("mine", LifecycleVerb.RESUME)
+    settle(daemon, clock)
+    it = daemon.workspaces.named("mine")
     assert state_of(it) is State.RUNNING
     assert timedelta(hours=3) < it.expires_at - clock.now() <= AGAIN
 
 
-def test_a_round_costs_one_survey_however_many_are_due(house, cloud):
+def test_a_round_costs_one_survey_however_many_are_due(daemon, cloud):
     for n in range(16):
-        house.workspaces.launch(Launch(name=f"w{n}", template=ML))
-    assert house.loop.once() == 16
+        daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
+    assert daemon.loop.once() == 16
     assert cloud.calls.count("survey") == 1
 
 
-def test_watching_many_calm_workspaces_costs_one_survey_and_no_write(house, cloud, clock):
+def test_watching_many_calm_workspaces_costs_one_survey_and_no_write(daemon, cloud, clock):
     for n in range(16):
-        house.workspaces.launch(Launch(name=f"w{n}", template=ML))
-    settle(house, clock)
+        daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
+    settle(daemon, clock)
     cloud.calls.clear()
-    newest = house.db.newest_fact()
+    newest = daemon.db.newest_fact()
     clock.advance(minutes=10)
-    house.settle()
+    daemon.settle()
     assert cloud.calls == ["survey"]
-    assert house.db.newest_fact() == newest
+    assert daemon.db.newest_fact() == newest
 
 
-def test_an_estimate_is_the_median_of_what_was_measured(house, cloud, clock):
+def test_an_estimate_is_the_median_of_what_was_measured(daemon, cloud, clock):
     cloud.faults.slow = timedelta(seconds=40)
-    house.workspaces.launch(Launch(name="first", template=ML))
-    first = house.workspaces.named("first")
-    guess = house.workspaces.ready_at(first, Verb.LAUNCH)
+    daemon.workspaces.launch(Launch(name="first", template=ML))
+    first = daemon.workspaces.named("first")
+    guess = daemon.workspaces.ready_at(first, LifecycleVerb.LAUNCH)
     assert guess - clock.now() == timedelta(minutes=1), "nothing was measured yet"
     for _ in range(60):
         clock.advance(seconds=1)
-        house.settle()
-    measured = house.workspaces.ready_at(first, Verb.LAUNCH) - clock.now()
+        daemon.settle()
+    measured = daemon.workspaces.ready_at(first, LifecycleVerb.LAUNCH) - clock.now()
     assert timedelta(seconds=38) <= measured <= timedelta(seconds=43)
 
 
-def test_who_may_not_look_is_away_and_says_why(house, cloud, monkeypatch):
+def test_who_may_not_look_is_away_and_says_why(daemon, cloud, monkeypatch):
     def denied():
         raise Denied("The AWS credentials may not do ec2:DescribeInstances")
 
     monkeypatch.setattr(cloud, "survey", denied)
-    house.settle()
-    assert house.reconciler.glances[PLACE].problem.endswith("ec2:DescribeInstances")
+    daemon.settle()
+    assert daemon.reconciler.glances[PLACE].problem.endswith("ec2:DescribeInstances")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from prism.workspaces.model import Seen, Verb
+from prism.workspaces.model import LifecycleVerb, Observed
 from prism.workspaces.plan import asleep_since, ran_unseen
 from tests.workspaces.test_plan import AT, NEW
 
@@ -33,20 +33,28 @@ def test_when_it_fell_asleep(dozed, looked, now, deadline, asleep):
     assert asleep_since(it, at(dozed), at(looked), at(now)) == at(asleep)
 
 
-@pytest.mark.parametrize("verb", Verb)
-@pytest.mark.parametrize("seen", Seen)
-@pytest.mark.parametrize("before", [Seen.NONE, Seen.UNSURE, Seen.STARTING, Seen.OFF, Seen.ASLEEP])
+@pytest.mark.parametrize("verb", LifecycleVerb)
+@pytest.mark.parametrize("seen", Observed)
+@pytest.mark.parametrize(
+    "before", [Observed.NONE, Observed.UNSURE, Observed.STARTING, Observed.OFF, Observed.ASLEEP]
+)
 def test_it_ran_where_it_was_brought_up_and_is_down(before, seen, verb):
     it = replace(NEW, seen=before, verb=verb)
-    down = seen in {Seen.STOPPING, Seen.OFF, Seen.ASLEEP, Seen.BROKEN, Seen.GONE}
-    up = verb in {Verb.LAUNCH, Verb.START, Verb.RESUME}
+    down = seen in {
+        Observed.STOPPING,
+        Observed.OFF,
+        Observed.ASLEEP,
+        Observed.BROKEN,
+        Observed.GONE,
+    }
+    up = verb in {LifecycleVerb.LAUNCH, LifecycleVerb.START, LifecycleVerb.RESUME}
     assert ran_unseen(it, replace(it, seen=seen), at(1)) == (down and up)
 
 
 @pytest.mark.parametrize(
     ("changed", "started"),
     [
-        ({"seen": Seen.ON}, 1),  # it was seen to run
+        ({"seen": Observed.ON}, 1),  # it was seen to run
         ({"charged": True}, 1),
         ({"granted": 1}, 1),  # and one whose wish was granted too
         ({}, -1),  # an earlier start
@@ -54,10 +62,10 @@ def test_it_ran_where_it_was_brought_up_and_is_down(before, seen, verb):
     ],
 )
 def test_it_did_not_run_unseen(changed, started):
-    it = replace(NEW, **({"seen": Seen.STARTING} | changed))
-    assert not ran_unseen(it, replace(it, seen=Seen.OFF, charged=False), at(started))
+    it = replace(NEW, **({"seen": Observed.STARTING} | changed))
+    assert not ran_unseen(it, replace(it, seen=Observed.OFF, charged=False), at(started))
 
 
 def test_a_start_may_be_told_in_whole_seconds():
-    wished = replace(NEW, seen=Seen.STARTING, wished_at=AT + timedelta(seconds=0.9))
-    assert ran_unseen(wished, replace(wished, seen=Seen.OFF), AT)
+    wished = replace(NEW, seen=Observed.STARTING, wished_at=AT + timedelta(seconds=0.9))
+    assert ran_unseen(wished, replace(wished, seen=Observed.OFF), AT)

@@ -9,7 +9,7 @@ import pytest
 
 from prism.errors import InvalidState
 from prism.kit.clock import WallClock
-from prism.workspaces.model import Launch, Seen, State, Verb
+from prism.workspaces.model import Launch, LifecycleVerb, Observed, State
 from prism.workspaces.plan import IN_BETWEEN, state_of
 from tests.conftest import PLACE
 from tests.doubles.memory import MemoryCompute
@@ -19,44 +19,47 @@ RUNS, MANY = 25, 12
 
 
 @contextmanager
-def at_work(house):
-    """The house's loop, woken by its own commits only: the other's are found by looking."""
-    thread = threading.Thread(target=house.loop.run, kwargs={"every": 0.05, "gather": 0.01})
-    with house.db.bus.listening(house.loop.wake):
+def at_work(daemon):
+    """The daemon's loop, woken by its own commits only: the other's are found by looking."""
+    thread = threading.Thread(target=daemon.loop.run, kwargs={"every": 0.05, "gather": 0.01})
+    with daemon.db.bus.listening(daemon.loop.wake):
         thread.start()
         try:
             yield
         finally:
-            house.loop.stop()
+            daemon.loop.stop()
             thread.join()
 
 
-def settled(house):
-    return all(state_of(it) not in IN_BETWEEN for it in house.workspaces.every())
+def settled(daemon):
+    return all(state_of(it) not in IN_BETWEEN for it in daemon.workspaces.every())
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
 @pytest.mark.parametrize("seed", range(RUNS))
-def test_one_machine_each(make_house, seed):
+def test_one_machine_each(make_daemon, seed):
     dice, cloud = random.Random(seed), MemoryCompute(WallClock())
-    houses = [make_house(computes={PLACE: cloud}, time=WallClock()) for _ in range(2)]
+    daemons = [make_daemon(computes={PLACE: cloud}, time=WallClock()) for _ in range(2)]
     with ExitStack() as stack:
-        for house in houses:
-            stack.enter_context(at_work(house))
+        for daemon in daemons:
+            stack.enter_context(at_work(daemon))
         for n in range(MANY):
-            dice.choice(houses).workspaces.launch(Launch(name=f"w{n}", template="Plain Shell"))
+            dice.choice(daemons).workspaces.launch(Launch(name=f"w{n}", template="Plain Shell"))
         for _ in range(MANY):
-            name, verb = f"w{dice.randrange(MANY)}", dice.choice([Verb.STOP, Verb.HIBERNATE])
+            name, verb = (
+                f"w{dice.randrange(MANY)}",
+                dice.choice([LifecycleVerb.STOP, LifecycleVerb.HIBERNATE]),
+            )
             try:
-                dice.choice(houses).workspaces.ask(name, verb)
+                dice.choice(daemons).workspaces.ask(name, verb)
             except InvalidState:
                 continue  # not running yet: a person would be told the same
-        eventually(lambda: settled(houses[0]), 30)
+        eventually(lambda: settled(daemons[0]), 120)
     launches = Counter(call for call in cloud.calls if call.startswith("launch"))
     assert launches <= Counter({f"launch w{n}": 1 for n in range(MANY)})
     machines = Counter(machine.key for machine in cloud.survey())
-    for it in houses[0].workspaces.every():
+    for it in daemons[0].workspaces.every():
         never = it.machine_id is None  # stopped before there was a machine
         assert machines[it.id] == (0 if never else 1)
         assert state_of(it) in {State.RUNNING, State.STOPPED, State.HIBERNATED}
-        assert it.seen is (Seen.NONE if never else cloud.machine(it.machine_id).seen)
+        assert it.seen is (Observed.NONE if never else cloud.machine(it.machine_id).seen)

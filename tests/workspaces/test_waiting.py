@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from prism.workspaces.model import Failure, Idle, State
-from prism.workspaces.snapshot import Kept
+from prism.workspaces.read_model import CachedWorkspace
 from prism.workspaces.waiting import _Held
 from tests.workspaces.test_plan import NEW
 
@@ -17,7 +17,9 @@ def amended(notes, note, **more):
     held = _Held(None)
     held.answer = {"name": "mine", "state": "launching", "notes": notes}
     held.amend(
-        Kept(msgspec.structs.replace(NEW, **more), State.RUNNING, b"", Idle("t", note=note))
+        CachedWorkspace(
+            msgspec.structs.replace(NEW, **more), State.RUNNING, b"", Idle("t", note=note)
+        )
     )
     return json.loads(held._body)
 

@@ -24,6 +24,8 @@ const ASKED: Record<VerbName, string> = {
   extend: 'Extending',
 };
 
+const LEFTOVER_DONE = { keep: 'kept', stop: 'stopping', hand_over: 'handed over' } as const;
+
 const STATES = {
   launching: 'Launching',
   running: 'Running',
@@ -77,6 +79,8 @@ export const t = {
   no: 'No',
   page: 'page',
   tryAgain: 'Try again',
+  templateAgain: 'Try again with the template as it is now',
+  inMemory: 'Its memory stays in RAM; a restart of this computer loses it.',
   reload: 'Reload',
   cancel: 'Cancel',
   close: 'Close',
@@ -86,6 +90,7 @@ export const t = {
   copied: 'Copied',
   notCopied: 'Not copied',
   justNow: 'just now',
+  copy: 'Copy',
   copyText: (what: string) => `Copy ${what}`,
   loading: (what: string) => `Loading ${what}`,
   matches: (count: number) => (count === 1 ? '1 match' : `${count} matches`),
@@ -240,7 +245,8 @@ export const t = {
     title: 'Nothing here',
     page: 'There is no such page.',
     workspace: (name: string) => `There is no workspace ${name}.`,
-    back: 'All workspaces',
+    workspaces: 'All workspaces',
+    projects: 'All projects',
   },
 
   home: {
@@ -262,6 +268,7 @@ export const t = {
   concerns: {
     expires: (when: string) => `expires ${when} and is then put to sleep.`,
     idle: 'is idle and may be put to sleep.',
+    cap: (left: string, amount: string) => `has only ${left} of ${amount} left.`,
     many: (count: number) => `${count} workspaces are about to be put to sleep.`,
   },
 
@@ -425,6 +432,8 @@ export const t = {
   costs: {
     csv: 'Every segment as CSV',
     by: 'Sum by',
+    project: 'Project',
+    allProjects: 'Every project',
     grains: { daily: 'Day', weekly: 'Week', monthly: 'Month' },
     history: 'History',
     day: 'Per day',
@@ -435,6 +444,13 @@ export const t = {
     savedSource: 'What compute would have cost in the hours of this month in which it slept.',
     drivers: 'What costs most',
     nothing: 'Nothing costs anything.',
+    nothingYet: 'Nothing has cost anything in this period.',
+    divide: 'Divide by',
+    noGroups: 'All together',
+    each: { project: 'By project', user: 'By user', template: 'By template' },
+    groups: { project: 'Project', user: 'User', template: 'Template' },
+    groupName: (by: 'project' | 'user' | 'template') => (name: string | null) => name ?? `No ${by}`,
+    others: (count: number) => `${count} others`,
     share: 'Share',
     period: 'Period (UTC)',
     usd: 'USD',
@@ -540,7 +556,23 @@ export const t = {
     since: 'Since',
     removeMember: 'Remove',
     removeMemberOf: (email: string) => `Remove ${email}`,
-    removeMemberWhat: 'Workspaces of this person stay with the project.',
+    belongings: (count: number) =>
+      count === 0
+        ? 'This person has no workspaces in the project.'
+        : `What happens to the ${count === 1 ? 'workspace' : `${count} workspaces`} of this person`,
+    leftover: {
+      keep: {
+        label: 'Keep them as they are',
+        description: 'This person remains their owner; the project keeps paying.',
+      },
+      stop: { label: 'Stop them', description: 'Their disks are kept, and the owner too.' },
+      hand_over: { label: 'Hand them over', description: 'Another member becomes the owner.' },
+    },
+    heir: 'New owner',
+    removed: (email: string, names: readonly string[], leftover: keyof typeof LEFTOVER_DONE) =>
+      names.length === 0
+        ? `${email} was removed`
+        : `${email} was removed; ${LEFTOVER_DONE[leftover]}: ${names.join(', ')}`,
     limits: {
       cap: { label: 'Limit in USD', what: 'Empty: no limit of its own.' },
       alert: { label: 'Warn at (percent)', what: 'An event tells it.' },
@@ -776,7 +808,8 @@ export const t = {
     verdicts: { active: 'Active', idle: 'Idle', unknown: 'Unknown' },
     figure: 'Measured figure',
     figures: { cpu: 'CPU', memory: 'Memory', network: 'Network', disk: 'Disk', gpu: 'GPU' },
-    figureTitle: (name: string, unit: string) => `${name} (${unit})`,
+    figureTitle: (name: string, unit: string, minutes: number) =>
+      `${name} (${unit}), the highest of ${minutes} minutes`,
     limitOf: 'Counts as idle up to',
     periods: 'What it was, and why',
     from: 'From',
@@ -801,7 +834,9 @@ export const t = {
     sizeWhat: 'How much memory and how many processors it may use.',
     sizeDefault: 'Default',
     ttl: 'Put to sleep after',
-    ttlWhat: 'It is hibernated then, or stopped; never destroyed. You can extend it.',
+    ttlWhat:
+      'It is hibernated then, or stopped; never destroyed. You can extend it. On this computer ' +
+      'the memory of a hibernated workspace stays in RAM, and a restart loses it.',
     hours: (hours: string) => {
       if (hours === '') return 'Never';
       const count = Number(hours);
@@ -847,6 +882,7 @@ export const t = {
     base: 'Base system',
     manager: 'Package manager',
     ports: 'Ports',
+    yaml: 'YAML',
     file: 'File',
     inheritance: 'Inherits from',
     services: 'Services',

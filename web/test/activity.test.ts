@@ -61,5 +61,8 @@ describe('the last 24 hours', () => {
     expect(found).toHaveLength(145);
     expect(found.filter((it) => it.y !== null).map((it) => it.y)).toEqual([1, 2, 90]);
     expect(measured(POINTS)).toEqual(['cpu']);
+    const coarse = steps({ ...activity, figures: [], points: [...POINTS], acted: [] }, 'cpu', 6);
+    expect(coarse).toHaveLength(25);
+    expect(Math.max(...coarse.map((it) => it.y ?? 0))).toBe(90);
   });
 });

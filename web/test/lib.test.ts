@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Instance, TemplateItem } from '../src/api/client';
 import { launch, quoted } from '../src/lib/equivalents';
 import { filtered, readOrder, readQuery, sorted, writeQuery } from '../src/lib/filters';
-import { duration, freeName, hourly, money, relative } from '../src/lib/format';
+import { duration, freeName, hourly, money, relative, tick } from '../src/lib/format';
 import { restOfMonth } from '../src/lib/month';
 import { draftOf, favourite, orderOf, usable } from '../src/lib/order';
 import { addressOf, openings } from '../src/lib/services';
@@ -40,6 +40,11 @@ describe('numbers', () => {
   it('says unknown for what nobody knows, and 0 for nothing', () => {
     expect([money(null), money(undefined), money(0)]).toEqual(['unknown', 'unknown', '$0.00']);
     expect([hourly(null), hourly(0.0832), hourly(1)]).toEqual(['unknown', '$0.0832/h', '$1.00/h']);
+  });
+
+  it('tells the ticks of a small axis apart', () => {
+    expect([0, 0.0025, 0.005].map((it) => tick(it, 0.01))).toEqual(['$0.00', '$0.0025', '$0.005']);
+    expect([0.5, 1].map((it) => tick(it, 1))).toEqual(['$0.50', '$1.00']);
   });
 
   it('says how long in two units', () => {
@@ -120,6 +125,10 @@ describe('verbs', () => {
     expect(allows(workspace({ state: 'hibernated' }), 'resume')).toBe(true);
     expect(allows(workspace({ state: 'running' }), 'restart')).toBe(true);
     expect(allows(workspace({ state: 'stopped' }), 'restart')).toBe(false);
+    expect(allows(workspace({ state: 'stopping' }), 'stop')).toBe(false);
+    const restarting = workspace({ state: 'stopping', restarting: true });
+    expect(allows(restarting, 'stop')).toBe(true); // and it stays stopped
+    expect(allows(restarting, 'restart')).toBe(false);
   });
 
   it('says what needs a decision', () => {

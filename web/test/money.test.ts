@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { burnDown, outlook, paceOf, partsOf } from '../src/lib/money';
+import { burnDown, outlook, paceOf, partsOf, isNearCap } from '../src/lib/money';
 import { cellsOf, guestsOf } from '../src/lib/people';
 
 describe('people in a CSV file', () => {
@@ -65,5 +65,17 @@ describe('money', () => {
     expect(outlook(now, 20, 10, 30)[1]).toEqual({ x: new Date('2026-11-03T00:00:00Z'), y: 0 });
     expect(outlook(now, 20, 0, 1)[1]).toEqual({ x: new Date('2026-11-02T00:00:00Z'), y: 20 });
     expect(outlook(now, 20, null, 1)).toEqual([]);
+  });
+});
+
+describe('a limit', () => {
+  const budget = { alert_threshold: 80, total_allocated: 100, left: 20 };
+  it('is near from the percentage on at which the project warns', () => {
+    expect(isNearCap(budget)).toBe(true);
+    expect(isNearCap({ ...budget, left: 20.01 })).toBe(false);
+  });
+  it('that is unknown or absent is not near', () => {
+    expect(isNearCap({ ...budget, left: null })).toBe(false);
+    expect(isNearCap({ ...budget, total_allocated: null })).toBe(false);
   });
 });

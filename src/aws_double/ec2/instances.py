@@ -154,7 +154,8 @@ def modify_instance_attribute(call: Call) -> Tree:
     if (said := args.get("UserData")) is not None:
         _stopped(it)
         it.user_data = base64.b64encode(said["Value"]).decode()
-        it.script = readable(it.user_data)
+        if runs_again(new := readable(it.user_data)):
+            it.script = new
     if (wanted := args.get("Groups")) is not None:
         it.groups = groups_for(world, wanted, [], it.subnet.network)
     for said in args.get("BlockDeviceMappings", []):
@@ -200,6 +201,16 @@ def _resize(world: World, it: Instance, name: str) -> None:
         )
     it.type = name
     credits.retyped(it, name)
+
+
+def runs_again(script: str) -> bool:
+    """Whether a machine that has booted before does what its new user data says.
+
+    EC2 User Guide, "Run commands at launch": scripts and cloud-init directives run at the first
+    boot only. cloud-init's documentation: `bootcmd` runs at every boot, and a module that runs
+    once an instance leaves a semaphore, `/var/lib/cloud/instance/sem/config_MODULE`.
+    """
+    return "bootcmd" in script and "sem/config_write_files" in script
 
 
 def _stopped(it: Instance) -> None:

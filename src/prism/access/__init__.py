@@ -1,1 +1,1 @@
-"""Who may do what: roles, tokens, one matrix, one table of routes."""
+"""Rights: roles, tokens, one matrix, and one table of routes."""

@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
 
 from prism.errors import Denied, NotFound, Problem
 from prism.kit.actor import CURRENT, Actor
+from prism.kit.transaction import Rows
 
 Name = Annotated[
     str, Meta(pattern=r"^\S(.{0,98}\S)?$(?!\n)", description="1-100 characters, no blank ends")
@@ -32,11 +33,11 @@ class PermissionDenied(Denied, code="PERMISSION_DENIED"):
 
 
 class TunnelNeeded(Denied, code="TUNNEL_NEEDED"):
-    """A browser cannot open workspaces of a shared daemon yet."""
+    """A browser cannot open workspaces of a shared daemon."""
 
 
 class TokenNotFound(NotFound, code="TOKEN_NOT_FOUND"):
-    """There is no token of that id."""
+    """There is no token with that id."""
 
 
 class Role(StrEnum):
@@ -53,7 +54,7 @@ class Role(StrEnum):
         return list(Role).index(self)
 
 
-class Verb(StrEnum):
+class AccessVerb(StrEnum):
     """What one may want to do, as the matrix knows it."""
 
     ANY = "ask without a token"
@@ -97,14 +98,14 @@ class Subject(Struct, frozen=True):
     personal: bool = False
 
 
-class Finder(Struct, frozen=True):
+class ResourceLookup(Struct, frozen=True):
     """How to find the things of one kind, and what to say when there is none."""
 
     find: Callable[[str], Subject | None]
     missing: Callable[[str], Problem]
 
 
-class Rule(Struct, frozen=True):
+class RouteRule(Struct, frozen=True):
     """What a route needs: a verb, on which kind of thing, where its name stands.
 
     `own` is the verb that is enough for whoever the thing belongs to; `also` is what else the
@@ -114,14 +115,14 @@ class Rule(Struct, frozen=True):
     person stands that the request is about: to whom `own` is enough.
     """
 
-    verb: Verb
+    verb: AccessVerb
     kind: str = ""
     where: str = "name"
-    own: Verb | None = None
-    also: "Rule | None" = None
+    own: AccessVerb | None = None
+    also: "RouteRule | None" = None
     optional: bool = False
     narrow: bool = False
-    whole: Verb | None = None
+    whole: AccessVerb | None = None
     whose: str = ""
 
 
@@ -205,10 +206,10 @@ class RevokedToken(Struct, frozen=True):
 class Memberships(Protocol):
     """Whoever knows who belongs to which project."""
 
-    def roles_of(self, sql: Any, email: str) -> Mapping[str, Role]:
+    def roles_of(self, sql: Rows, email: str) -> Mapping[str, Role]:
         """Somebody's role in each of their projects, by its id."""
 
-    def id_of(self, sql: Any, project: str) -> str:
+    def id_of(self, sql: Rows, project: str) -> str:
         """The id of a project that is named by id or name; raises where there is none."""
 
 

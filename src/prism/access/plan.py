@@ -2,39 +2,39 @@
 
 from collections.abc import Mapping
 
-from prism.access.model import Caller, Role, Rule, Scope, Subject, Verb, current
+from prism.access.model import AccessVerb, Caller, Role, RouteRule, Scope, Subject, current
 
 # The least role in the project that allows a verb; None where it takes none.
-MATRIX: Mapping[Verb, Role | None] = {
-    Verb.ANY: None,
-    Verb.LOOK: None,
-    Verb.USE: None,
-    Verb.READ: Role.VIEWER,
-    Verb.LAUNCH: Role.MEMBER,
-    Verb.MANAGE_OWN: Role.MEMBER,
-    Verb.MANAGE: Role.ADMIN,
-    Verb.STORE: Role.ADMIN,
-    Verb.INVITE: Role.ADMIN,
-    Verb.BUDGET: Role.OWNER,
-    Verb.MEMBERS: Role.OWNER,
-    Verb.DELETE: Role.OWNER,
-    Verb.FOUND: None,
+MATRIX: Mapping[AccessVerb, Role | None] = {
+    AccessVerb.ANY: None,
+    AccessVerb.LOOK: None,
+    AccessVerb.USE: None,
+    AccessVerb.READ: Role.VIEWER,
+    AccessVerb.LAUNCH: Role.MEMBER,
+    AccessVerb.MANAGE_OWN: Role.MEMBER,
+    AccessVerb.MANAGE: Role.ADMIN,
+    AccessVerb.STORE: Role.ADMIN,
+    AccessVerb.INVITE: Role.ADMIN,
+    AccessVerb.BUDGET: Role.OWNER,
+    AccessVerb.MEMBERS: Role.OWNER,
+    AccessVerb.DELETE: Role.OWNER,
+    AccessVerb.FOUND: None,
 }  # what is not here is for the operator alone
 
 # The least scope of a token that lends a verb.
-SCOPES: Mapping[Verb, Scope] = {
-    Verb.ANY: Scope.READ,
-    Verb.LOOK: Scope.READ,
-    Verb.READ: Scope.READ,
-    Verb.USE: Scope.OPERATE,
-    Verb.LAUNCH: Scope.OPERATE,
-    Verb.MANAGE_OWN: Scope.OPERATE,
-    Verb.MANAGE: Scope.OPERATE,
-    Verb.STORE: Scope.OPERATE,
+SCOPES: Mapping[AccessVerb, Scope] = {
+    AccessVerb.ANY: Scope.READ,
+    AccessVerb.LOOK: Scope.READ,
+    AccessVerb.READ: Scope.READ,
+    AccessVerb.USE: Scope.OPERATE,
+    AccessVerb.LAUNCH: Scope.OPERATE,
+    AccessVerb.MANAGE_OWN: Scope.OPERATE,
+    AccessVerb.MANAGE: Scope.OPERATE,
+    AccessVerb.STORE: Scope.OPERATE,
 }  # what is not here takes `admin`
 
 
-def allows(role: Role | None, verb: Verb) -> bool:
+def allows(role: Role | None, verb: AccessVerb) -> bool:
     """One cell of the matrix; no role is somebody outside the project."""
     if verb not in MATRIX:
         return False
@@ -42,14 +42,14 @@ def allows(role: Role | None, verb: Verb) -> bool:
     return least is None or (role is not None and role.rank >= least.rank)
 
 
-def lends(scope: Scope, verb: Verb) -> bool:
+def lends(scope: Scope, verb: AccessVerb) -> bool:
     """Whether a token of that scope may be used for it at all."""
     return scope.rank >= SCOPES.get(verb, Scope.ADMIN).rank
 
 
-def may(caller: Caller, rule: Rule, subject: Subject) -> bool:
+def may(caller: Caller, rule: RouteRule, subject: Subject) -> bool:
     """Whether somebody may do to this what a route does."""
-    if rule.verb is Verb.ANY:
+    if rule.verb is AccessVerb.ANY:
         return True
     if not caller.known:
         return False
@@ -60,7 +60,11 @@ def may(caller: Caller, rule: Rule, subject: Subject) -> bool:
             return True
     if not lends(caller.scope, rule.verb):
         return False
-    if caller.only is not None and rule.verb in {Verb.USE, Verb.FOUND} and not rule.narrow:
+    if (
+        caller.only is not None
+        and rule.verb in {AccessVerb.USE, AccessVerb.FOUND}
+        and not rule.narrow
+    ):
         return False  # a person's own matters are in no project, so not in that one
     return caller.operator or allows(role, rule.verb)
 
@@ -85,7 +89,7 @@ def sees(caller: Caller, subject: Subject) -> bool:
         return True
     if subject.project is None:
         return False
-    return allows(caller.roles.get(subject.project), Verb.READ)
+    return allows(caller.roles.get(subject.project), AccessVerb.READ)
 
 
 def visible(project: str | None, owner: str | None) -> bool:
@@ -103,7 +107,7 @@ def table() -> str:
     """The matrix, as the docs print it."""
     heads = ("", *Role, "operator")
     lines = [heads, tuple("---" for _ in heads)]
-    for verb in Verb:
+    for verb in AccessVerb:
         cells = ("✓" if allows(role, verb) else "" for role in Role)
         lines.append((f"{verb}", *cells, "✓"))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

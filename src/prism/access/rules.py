@@ -3,42 +3,55 @@
 import re
 from collections.abc import Mapping
 
-from prism.access.model import Rule, Verb
+from prism.access.model import AccessVerb, RouteRule
 
 API = "/api/v1"
 PARAMETER = re.compile(r"\{(\w+):\w+\}")
-ANY, LOOK, USE, SERVE = (Rule(verb) for verb in (Verb.ANY, Verb.LOOK, Verb.USE, Verb.SERVE))
-FOUND = Rule(Verb.FOUND)
-MINT, TOKENS = Rule(Verb.FOUND, narrow=True), Rule(Verb.USE, narrow=True)
+ANY, LOOK, USE, SERVE = (
+    RouteRule(verb) for verb in (AccessVerb.ANY, AccessVerb.LOOK, AccessVerb.USE, AccessVerb.SERVE)
+)
+FOUND = RouteRule(AccessVerb.FOUND)
+MINT, TOKENS = RouteRule(AccessVerb.FOUND, narrow=True), RouteRule(AccessVerb.USE, narrow=True)
 
 
-def _workspace(verb: Verb, where: str = "name", own: Verb | None = None) -> Rule:
-    return Rule(verb, "workspace", where, own)
+def _workspace(verb: AccessVerb, where: str = "name", own: AccessVerb | None = None) -> RouteRule:
+    return RouteRule(verb, "workspace", where, own)
 
 
-def _project(verb: Verb) -> Rule:
-    return Rule(verb, "project", "project_id")
+def _project(verb: AccessVerb) -> RouteRule:
+    return RouteRule(verb, "project", "project_id")
 
 
-SEE = _workspace(Verb.READ, own=Verb.MANAGE_OWN)
-HANDLE = _workspace(Verb.MANAGE, own=Verb.MANAGE_OWN)
-MOVE = Rule(Verb.MANAGE, "workspace", "name", also=Rule(Verb.MANAGE, "project", "body.project"))
-ENTER = _workspace(Verb.MANAGE, "instance", Verb.MANAGE_OWN)
-INVITATION = Rule(Verb.INVITE, "invitation", "invitation_id")
-SEEN_INVITATION = Rule(Verb.INVITE, "invitation", "invitation_id", Verb.LOOK)
-ANSWER = Rule(Verb.SERVE, "invitation", "invitation_id", Verb.USE)
-VOLUME = Rule(Verb.STORE, "volume")
-ATTACH = Rule(Verb.STORE, "volume", also=_workspace(Verb.MANAGE, "body.instance", Verb.MANAGE_OWN))
-WITH_VOLUMES = Rule(Verb.MANAGE_OWN, "volume", "body.volumes")
-LAUNCH = Rule(Verb.LAUNCH, "project", "body.project", also=WITH_VOLUMES)
-OF_WORKSPACE = Rule(Verb.MANAGE, "workspace", "body.instance", own=Verb.MANAGE_OWN, optional=True)
-COPY = Rule(Verb.STORE, "volume", "body.volume", also=OF_WORKSPACE, optional=True)
-SNAPSHOT = Rule(Verb.STORE, "snapshot")
-LEAVE = Rule(Verb.MEMBERS, "project", "project_id", own=Verb.USE, whose="email")
-COSTS = Rule(Verb.READ, "project", "query.project", whole=Verb.SERVE)
+SEE = _workspace(AccessVerb.READ, own=AccessVerb.MANAGE_OWN)
+HANDLE = _workspace(AccessVerb.MANAGE, own=AccessVerb.MANAGE_OWN)
+MOVE = RouteRule(
+    AccessVerb.MANAGE,
+    "workspace",
+    "name",
+    also=RouteRule(AccessVerb.MANAGE, "project", "body.project"),
+)
+ENTER = _workspace(AccessVerb.MANAGE, "instance", AccessVerb.MANAGE_OWN)
+INVITATION = RouteRule(AccessVerb.INVITE, "invitation", "invitation_id")
+SEEN_INVITATION = RouteRule(AccessVerb.INVITE, "invitation", "invitation_id", AccessVerb.LOOK)
+ANSWER = RouteRule(AccessVerb.SERVE, "invitation", "invitation_id", AccessVerb.USE)
+VOLUME = RouteRule(AccessVerb.STORE, "volume")
+ATTACH = RouteRule(
+    AccessVerb.STORE,
+    "volume",
+    also=_workspace(AccessVerb.MANAGE, "body.instance", AccessVerb.MANAGE_OWN),
+)
+WITH_VOLUMES = RouteRule(AccessVerb.MANAGE_OWN, "volume", "body.volumes")
+LAUNCH = RouteRule(AccessVerb.LAUNCH, "project", "body.project", also=WITH_VOLUMES)
+OF_WORKSPACE = RouteRule(
+    AccessVerb.MANAGE, "workspace", "body.instance", own=AccessVerb.MANAGE_OWN, optional=True
+)
+COPY = RouteRule(AccessVerb.STORE, "volume", "body.volume", also=OF_WORKSPACE, optional=True)
+SNAPSHOT = RouteRule(AccessVerb.STORE, "snapshot")
+LEAVE = RouteRule(AccessVerb.MEMBERS, "project", "project_id", own=AccessVerb.USE, whose="email")
+COSTS = RouteRule(AccessVerb.READ, "project", "query.project", whole=AccessVerb.SERVE)
 
 # `{}` stands for the API's own prefix. Lists marked LOOK show each caller what she may see.
-TABLE: Mapping[str, Rule] = {
+TABLE: Mapping[str, RouteRule] = {
     "GET /docs": ANY,
     "GET /docs/{path}": ANY,
     "GET /docs/openapi.json": ANY,
@@ -88,6 +101,7 @@ TABLE: Mapping[str, Rule] = {
     "GET {}/templates": LOOK,
     "GET {}/templates/validate": LOOK,
     "GET {}/templates/{name}/info": LOOK,
+    "GET {}/templates/{name}/yaml": LOOK,
     "GET {}/profiles": LOOK,
     "GET {}/profiles/current": LOOK,
     "POST {}/profiles/switch": USE,
@@ -101,18 +115,18 @@ TABLE: Mapping[str, Rule] = {
     # projects, members, money
     "GET {}/projects": LOOK,
     "POST {}/projects": FOUND,
-    "GET {}/projects/{project_id}": _project(Verb.READ),
-    "PUT {}/projects/{project_id}": _project(Verb.BUDGET),
-    "DELETE {}/projects/{project_id}": _project(Verb.DELETE),
-    "GET {}/projects/{project_id}/members": _project(Verb.READ),
-    "POST {}/projects/{project_id}/members": _project(Verb.MEMBERS),
-    "GET {}/projects/{project_id}/members/{email}": _project(Verb.READ),
-    "PUT {}/projects/{project_id}/members/{email}": _project(Verb.MEMBERS),
+    "GET {}/projects/{project_id}": _project(AccessVerb.READ),
+    "PUT {}/projects/{project_id}": _project(AccessVerb.BUDGET),
+    "DELETE {}/projects/{project_id}": _project(AccessVerb.DELETE),
+    "GET {}/projects/{project_id}/members": _project(AccessVerb.READ),
+    "POST {}/projects/{project_id}/members": _project(AccessVerb.MEMBERS),
+    "GET {}/projects/{project_id}/members/{email}": _project(AccessVerb.READ),
+    "PUT {}/projects/{project_id}/members/{email}": _project(AccessVerb.MEMBERS),
     "DELETE {}/projects/{project_id}/members/{email}": LEAVE,
-    "GET {}/projects/{project_id}/budget": _project(Verb.READ),
-    "GET {}/projects/{project_id}/cost-analysis": _project(Verb.READ),
-    "GET {}/projects/{project_id}/forecast": _project(Verb.READ),
-    "GET {}/projects/{project_id}/report": _project(Verb.READ),
+    "GET {}/projects/{project_id}/budget": _project(AccessVerb.READ),
+    "GET {}/projects/{project_id}/cost-analysis": _project(AccessVerb.READ),
+    "GET {}/projects/{project_id}/forecast": _project(AccessVerb.READ),
+    "GET {}/projects/{project_id}/report": _project(AccessVerb.READ),
     **dict.fromkeys(
         (
             "GET {}/budgets",
@@ -133,10 +147,10 @@ TABLE: Mapping[str, Rule] = {
     "GET {}/costs/history": COSTS,
     "GET {}/costs/export": COSTS,
     # invitations
-    "POST {}/invitations/send": Rule(Verb.INVITE, "project", "body.project_id"),
-    "POST {}/invitations/bulk": Rule(Verb.INVITE, "project", "body.project_id"),
+    "POST {}/invitations/send": RouteRule(AccessVerb.INVITE, "project", "body.project_id"),
+    "POST {}/invitations/bulk": RouteRule(AccessVerb.INVITE, "project", "body.project_id"),
     "GET {}/invitations/me": LOOK,
-    "GET {}/invitations/project/{project_id}": _project(Verb.INVITE),
+    "GET {}/invitations/project/{project_id}": _project(AccessVerb.INVITE),
     "GET {}/invitations/{invitation_id}": SEEN_INVITATION,
     "DELETE {}/invitations/{invitation_id}": INVITATION,
     "POST {}/invitations/{invitation_id}/resend": INVITATION,
@@ -144,14 +158,14 @@ TABLE: Mapping[str, Rule] = {
     "POST {}/invitations/{invitation_id}/decline": ANSWER,
     # storage
     "GET {}/storage/volumes": LOOK,
-    "POST {}/storage/volumes/create": Rule(Verb.STORE, "project", "body.project"),
-    "GET {}/storage/volumes/{name}": Rule(Verb.READ, "volume"),
+    "POST {}/storage/volumes/create": RouteRule(AccessVerb.STORE, "project", "body.project"),
+    "GET {}/storage/volumes/{name}": RouteRule(AccessVerb.READ, "volume"),
     "DELETE {}/storage/volumes/{name}": VOLUME,
     "POST {}/storage/volumes/{name}/attach": ATTACH,
     "POST {}/storage/volumes/{name}/detach": VOLUME,
     "GET {}/snapshots": LOOK,
     "POST {}/snapshots": COPY,
-    "GET {}/snapshots/{name}": Rule(Verb.READ, "snapshot"),
+    "GET {}/snapshots/{name}": RouteRule(AccessVerb.READ, "snapshot"),
     "DELETE {}/snapshots/{name}": SNAPSHOT,
     "POST {}/snapshots/{name}/restore": SNAPSHOT,
     "POST {}/snapshots/{name}/verify": SNAPSHOT,
@@ -185,6 +199,6 @@ def route_of(method: str, template: str) -> str:
     return f"{method} {plain}"
 
 
-def rule_of(method: str, template: str) -> Rule:
+def rule_of(method: str, template: str) -> RouteRule:
     """What a route needs."""
     return ROUTES.get(route_of(method, template), LOOK if method == "OPTIONS" else SERVE)

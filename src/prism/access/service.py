@@ -128,14 +128,14 @@ class TokenService:
         """Raise where the new token would open more than the caller's own."""
         if user != who.name.lower() and not who.operator:
             raise PermissionDenied(
-                "Only the operator makes tokens for others",
+                "Only the operator may make tokens for other people",
                 details=f"You are {who.name}",
-                remediation="Ask whoever runs this daemon",
+                remediation="Ask the operator of this daemon",
             )
         narrow = who.token is not None and (who.only is not None and project != who.only)
         if scope.rank > who.scope.rank or narrow:
             raise PermissionDenied(
-                "A token cannot make one that opens more than itself",
+                "A token cannot make a token with more rights",
                 remediation="Use a token of a wider scope",
             )
         if project is not None and not who.operator and project not in who.roles:
@@ -163,7 +163,7 @@ class TokenService:
 
 def revoke_for_project(tx: Tx, user: str, project: str) -> int:
     """Revoke what opens only a project that its user has left; how many those were."""
-    own = [it for it in store.every(tx.sql, user.lower()) if it.project == project]
+    own = [token for token in store.every(tx.sql, user.lower()) if token.project == project]
     gone = {one.id: one for token in own for one in _family(tx.sql, token)}
     for one in reversed(gone.values()):
         _remove(tx, current().name, one)

@@ -1,1 +1,1 @@
-"""What runs beside the work on a machine itself; standard library only, shipped by file path."""
+"""What runs beside a workspace on its machine; standard library only, shipped as files."""

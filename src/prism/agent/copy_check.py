@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 
-from prism.agent.file_copy import StopRequest, TreeCopyFailed, TreeCopyStopped
-from prism.agent.manifest import Entry, kind_of, paths, visit
+from prism.agent.file_copy import StopRequest, TreeCopyFailed, TreeCopyStopped, set_attribute
+from prism.agent.manifest import ManifestEntry, kind_of, paths, visit
 from prism.agent.safe_paths import Directory
 from prism.agent.tree_copier import READ
 
@@ -18,15 +19,20 @@ class CopyCheck:
     has only to lead to that file, which the listing of its folder says without a call for each.
     """
 
-    def __init__(self, root: Entry) -> None:
+    def __init__(
+        self,
+        root: ManifestEntry,
+        folder_attributes: Mapping[ManifestEntry, Mapping[str, bytes]] | None = None,
+    ) -> None:
         self._root, self._is_root = root, os.geteuid() == 0
+        self._attributes = folder_attributes or {}
         self.used, self.is_hashed = 0, True
 
     def run(self, target: Directory) -> None:
         """Raises `TreeCopyFailed` with the first thing that is not as it was read."""
         visit(target.fileno(), self._root, self._compare_folder, self._leave)
 
-    def _compare_folder(self, folder: int, entry: Entry) -> None:
+    def _compare_folder(self, folder: int, entry: ManifestEntry) -> None:
         with os.scandir(folder) as listing:
             there = {found.name: found for found in listing}
         for name, child in entry.below.items():
@@ -40,13 +46,13 @@ class CopyCheck:
         for name in there:
             raise TreeCopyFailed(f"{name} is in the copy and was not read")
 
-    def _compare(self, folder: int, name: str, entry: Entry) -> None:
+    def _compare(self, folder: int, name: str, entry: ManifestEntry) -> None:
         """Compare what is no regular file, or is listed by another number than it is opened by."""
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         self.used += (entry.blocks if entry.kind == "file" else found.st_blocks) * 512
         self.is_hashed = self.is_hashed and (entry.kind != "file" or entry.extra is not None)
         kind = kind_of(found.st_mode)
-        read, copied = entry.facts, Entry(kind, found).facts
+        read, copied = entry.facts, ManifestEntry(kind, found).facts
         same = (
             kind == entry.kind
             and (copied.size, copied.mtime) == (read.size, read.mtime)
@@ -57,19 +63,27 @@ class CopyCheck:
         if not same:
             raise TreeCopyFailed(f"{name} is not in the copy as it was read")
 
-    def _leave(self, folder: int, entry: Entry) -> None:
+    def _leave(self, folder: int, entry: ManifestEntry) -> None:
         found = os.fstat(folder)
         self.used += found.st_blocks * 512
         facts = entry.facts
         if self._is_root and (found.st_uid, found.st_gid) != (facts.uid, facts.gid):
             os.fchown(folder, facts.uid, facts.gid)
+        for name, value in self._attributes.get(entry, {}).items():
+            set_attribute(folder, name, value)  # only now: what is made in it may inherit them
         os.fchmod(folder, facts.mode)
         os.utime(folder, ns=(facts.mtime, facts.mtime))
 
 
-def hash_files(tree: Directory, expected: Entry | None, root: Entry, stop: StopRequest) -> None:
+def hash_files(
+    tree: Directory, expected: ManifestEntry | None, root: ManifestEntry, stop: StopRequest
+) -> None:
     """Read what has no hash yet; with a manifest, only what that knows the hash of."""
-    wanted = {path: it.extra for path, it in paths(expected)} if expected else {}
+    wanted = (
+        {path: manifest_entry.extra for path, manifest_entry in paths(expected)}
+        if expected
+        else {}
+    )
     for path, entry in paths(root):
         if stop.asked:
             raise TreeCopyStopped

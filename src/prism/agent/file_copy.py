@@ -11,12 +11,13 @@ import sys
 import threading
 from contextlib import suppress
 
-from prism.agent.manifest import Entry
+from prism.agent.manifest import ManifestEntry
 
 FICLONE = 0x40049409
 SMALL = 1 << 18  # a file up to this size is read at once, and hashed
 PIECE = 1 << 26
 NO_CLONES = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
+NOT_ALLOWED = (errno.EPERM, errno.EACCES, errno.ENOENT)
 HAS_ATTRIBUTES = hasattr(os, "listxattr")
 HAS_COPY_FILE_RANGE = hasattr(os, "copy_file_range")
 
@@ -56,7 +57,7 @@ class FileCopier:
         self._is_root = os.geteuid() == 0
         self._owner = (os.geteuid(), os.getegid())
 
-    def copy(self, source: int, target: int, found: os.stat_result, entry: Entry) -> bool:
+    def copy(self, source: int, target: int, found: os.stat_result, entry: ManifestEntry) -> bool:
         """Copy content and attributes; whether the copy is now what was read.
 
         `found` is what `source` is; the entry notes what the copy is.
@@ -73,6 +74,7 @@ class FileCopier:
             self._copy_extents(source, target, found)
             size = os.fstat(target).st_size
         if size != found.st_size:
+            _require_changed(source, found)
             entry.shorten(size)
         if HAS_ATTRIBUTES and (names := _attributes(source)):
             _copy_attributes(source, target, names)
@@ -140,7 +142,9 @@ def _copy_range(source: int, target: int, place: int, count: int) -> int:
     """Copy a piece; within the kernel where it can."""
     if HAS_COPY_FILE_RANGE:
         try:
-            return os.copy_file_range(source, target, count, place, place)
+            if done := os.copy_file_range(source, target, count, place, place):
+                return done
+            # Nothing more, or a file system that answers so where it cannot: a read tells.
         except OSError as error:
             if error.errno not in NO_CLONES:
                 raise
@@ -148,6 +152,17 @@ def _copy_range(source: int, target: int, place: int, count: int) -> int:
     os.lseek(target, place, os.SEEK_SET)
     _write(target, content)
     return len(content)
+
+
+def _require_changed(source: int, found: os.stat_result) -> None:
+    """Raise where only a part of a file could be read and nobody has made it shorter."""
+    now = os.fstat(source)
+    if (now.st_size, now.st_mtime_ns, now.st_ctime_ns) == (
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    ):
+        raise OSError(errno.EIO, "only a part of it could be read")
 
 
 def _write(target: int, content: bytes) -> None:
@@ -166,9 +181,26 @@ def _attributes(source: int) -> list[str]:
 def _copy_attributes(source: int, target: int, names: list[str]) -> None:
     """Copy extended attributes, as far as the target can have them."""
     for name in names:
-        with suppress(PermissionError, FileNotFoundError):
-            try:
-                os.setxattr(target, name, os.getxattr(source, name))
-            except OSError as error:
-                if error.errno not in {errno.EOPNOTSUPP, errno.ENODATA}:
-                    raise
+        try:
+            set_attribute(target, name, os.getxattr(source, name))
+        except OSError as error:
+            if error.errno not in {errno.EOPNOTSUPP, errno.ENODATA, *NOT_ALLOWED}:
+                raise
+
+
+def set_attribute(target: int, name: str, value: bytes) -> None:
+    """Set one, unless the target cannot have it."""
+    try:
+        os.setxattr(target, name, value)
+    except OSError as error:
+        if error.errno not in {errno.EOPNOTSUPP, errno.ENODATA, *NOT_ALLOWED}:
+            raise
+
+
+def attributes_of(source: int) -> dict[str, bytes]:
+    """All that can be read."""
+    found = {}
+    for name in _attributes(source) if HAS_ATTRIBUTES else ():
+        with suppress(OSError):
+            found[name] = os.getxattr(source, name)
+    return found

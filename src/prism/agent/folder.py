@@ -160,10 +160,10 @@ def write(path: Path, value: dict[str, Any], durable: bool) -> None:
             file.truncate()
 
 
-def shares_blocks(one: Path, other: Path) -> bool:
+def shares_blocks(path: Path, other: Path) -> bool:
     """Whether the disk can copy a file by sharing its blocks until somebody writes."""
-    source, target = one / ".clone", other / ".clone"
-    one.mkdir(parents=True, exist_ok=True)
+    source, target = path / ".clone", other / ".clone"
+    path.mkdir(parents=True, exist_ok=True)
     try:
         source.write_bytes(b"x" * 4096)
         with open(source, "rb") as old, open(target, "wb") as new:

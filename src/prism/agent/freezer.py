@@ -145,8 +145,8 @@ def _wait_until_stopped(pids: list[int]) -> None:
             return
 
 
-def _identity(one: Process) -> tuple[int, str]:
-    return one.pid, one.began
+def _identity(process: Process) -> tuple[int, str]:
+    return process.pid, process.began
 
 
 def freezer(folder: Path) -> Freezer:

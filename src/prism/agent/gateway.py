@@ -46,14 +46,14 @@ class Gateway:
         self.user_namespace = self.network_namespace = self.pid = -1
         with ExitStack() as stack:
             stack.callback(theirs.close)
-            door = stack.enter_context(_listening(folder, name))
+            listener = stack.enter_context(_listening(folder, name))
             kernel = stack.enter_context(
                 socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
             )
             admitted = {0, os.geteuid()}
             self.pid = os.fork()
             if not self.pid:
-                _live(_Ends(theirs, door, kernel), user, admitted, f"{TITLE}\0{folder}")
+                _live(_Ends(theirs, listener, kernel), user, admitted, f"{TITLE}\0{folder}")
         try:
             self._name_users(os.getuid() if user is None else user, user is None)
             self.user_namespace = self._opened("user")
@@ -111,15 +111,15 @@ class _Ends:
     """What its process needs of what it inherits."""
 
     def __init__(
-        self, supervisor: socket.socket, door: socket.socket, kernel: socket.socket
+        self, supervisor: socket.socket, listener: socket.socket, kernel: socket.socket
     ) -> None:
-        self.supervisor, self.door, self.kernel = supervisor, door, kernel
+        self.supervisor, self.listener, self.kernel = supervisor, listener, kernel
 
     def close_others(self) -> None:
         """Close all but these; nobody must wait for an end of his that we hold."""
-        kept = {0, 1, 2, *(it.fileno() for it in (self.supervisor, self.door, self.kernel))}
+        kept = {0, 1, 2, *(it.fileno() for it in (self.supervisor, self.listener, self.kernel))}
         gc.freeze()  # what is collected later would close numbers that are others' by then
-        for number in [int(it) for it in os.listdir("/proc/self/fd")]:
+        for number in [int(name) for name in os.listdir("/proc/self/fd")]:
             if number not in kept:
                 with suppress(OSError):
                     os.close(number)
@@ -216,7 +216,7 @@ def _serve(ends: _Ends, relays: _Relays) -> None:
     published: dict[int, tuple[socket.socket, int]] = {}
     watch = select.poll()
     ends.supervisor.settimeout(REQUEST)
-    for one in (ends.supervisor, ends.door):
+    for one in (ends.supervisor, ends.listener):
         watch.register(one, select.POLLIN)
 
     def publish(listener: socket.socket, port: int) -> None:
@@ -228,39 +228,41 @@ def _serve(ends: _Ends, relays: _Relays) -> None:
             if number == ends.supervisor.fileno():
                 if not _answer(ends.supervisor, publish):
                     return
-            elif number == ends.door.fileno():
+            elif number == ends.listener.fileno():
                 with suppress(OSError):
-                    guest, _ = ends.door.accept()
-                    with guest:
-                        guest.settimeout(REQUEST)
-                        _answer(guest, publish)
+                    client, _ = ends.listener.accept()
+                    with client:
+                        client.settimeout(REQUEST)
+                        _answer(client, publish)
             else:
                 relays.met(*published[number])
 
 
-def _answer(guest: socket.socket, publish: Callable[[socket.socket, int], None]) -> bool:
+def _answer(client: socket.socket, publish: Callable[[socket.socket, int], None]) -> bool:
     """Answer a request; false where there will be none."""
-    said, given, _, _ = socket.recv_fds(guest, LONGEST, 1)
+    said, given, _, _ = socket.recv_fds(client, LONGEST, 1)
     if said[:1] == PUBLISH and given and said[1:].isdigit():
         listener = socket.socket(fileno=given.pop())
         listener.setblocking(False)
         publish(listener, int(said[1:]))
-        _give(guest, [])
+        _give(client, [])
     elif said == TABLES:
-        _give(guest, [_open(f"/proc/self/net/{name}") for name in ("tcp", "tcp6")])
+        _give(client, [_open(f"/proc/self/net/{name}") for name in ("tcp", "tcp6")])
     elif said == DIAGNOSIS:
         kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
-        _give(guest, [kernel.detach()])
-    elif family := next((it for it, name in TCP.items() if name == said), None):
-        _give(guest, [socket.socket(family).detach()])
+        _give(client, [kernel.detach()])
+    elif family := next(
+        (address_family for address_family, name in TCP.items() if name == said), None
+    ):
+        _give(client, [socket.socket(family).detach()])
     for one in given:
         os.close(one)
     return bool(said)
 
 
-def _give(guest: socket.socket, given: list[int]) -> None:
+def _give(client: socket.socket, given: list[int]) -> None:
     try:
-        socket.send_fds(guest, [b"."], given)
+        socket.send_fds(client, [b"."], given)
     finally:
         for one in given:
             os.close(one)
@@ -275,17 +277,17 @@ def _listening(folder: Path, name: str) -> socket.socket:
     path = folder / name
     path.unlink(missing_ok=True)
     here = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        door.bind(f"/proc/self/fd/{here}/{name}")
+        listener.bind(f"/proc/self/fd/{here}/{name}")
         path.chmod(0o600)
-        door.listen(WAITING)
+        listener.listen(WAITING)
     except OSError:
-        door.close()
+        listener.close()
         raise
     finally:
         os.close(here)
-    return door
+    return listener
 
 
 def _dialled(port: int) -> socket.socket:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
+from prism.agent.machine_config import SYSTEM
 from prism.agent.processes import Start, spawn, which
-from prism.agent.recipe import SYSTEM
 
 QUERY = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
 PATIENCE = 10.0

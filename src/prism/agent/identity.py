@@ -132,18 +132,18 @@ class Leases:
 LEASES = Leases()
 
 
-class Owner(NamedTuple):
+class TreeOwner(NamedTuple):
     """Who a tree belongs to on the disk."""
 
     uid: int
     gid: int
 
 
-class Identity:
+class SandboxUser:
     """A uid of one workspace, or of all, and what shows it the files that it may have."""
 
     def __init__(self, wish: int, leases: Leases = LEASES, *, shared: bool = False) -> None:
-        self._leases, self._maps = leases, dict[Owner, int]()
+        self._leases, self._maps = leases, dict[TreeOwner, int]()
         self.shared, self.namespace = shared, -1
         among = UidRange.configured()
         if not _exists_here(among):
@@ -154,7 +154,7 @@ class Identity:
         except OSError as error:
             raise NoIdentity(f"{USED} cannot be used: {error.strerror}") from error
         try:
-            self.namespace = user_namespace(self.uid, Owner(self.uid, self.uid), closed=True)
+            self.namespace = user_namespace(self.uid, TreeOwner(self.uid, self.uid), closed=True)
         except OSError as error:
             self.close()
             raise NoIdentity(f"no user namespace can be made: {error.strerror}") from error
@@ -192,7 +192,7 @@ class Identity:
     def _map_of(self, tree: int) -> int:
         """The namespace in which the owner of a tree is this uid."""
         about = os.fstat(tree)
-        owner = Owner(about.st_uid, about.st_gid)
+        owner = TreeOwner(about.st_uid, about.st_gid)
         if owner not in self._maps:
             self._maps[owner] = user_namespace(self.uid, owner)
         return self._maps[owner]
@@ -207,7 +207,7 @@ class Identity:
             self._leases.give_back(self.uid)
 
 
-def user_namespace(uid: int, inside: Owner, *, closed: bool = False) -> int:
+def user_namespace(uid: int, inside: TreeOwner, *, closed: bool = False) -> int:
     """A user namespace in which `inside` is that uid, and nobody else is anybody.
 
     In a closed one no other user namespace can be made.

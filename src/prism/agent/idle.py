@@ -23,7 +23,7 @@ Limits = Mapping[str, float]
 Touch = tuple[float, str]
 
 
-class Rule(NamedTuple):
+class IdleThresholds(NamedTuple):
     """What a profile makes of idleness on this machine."""
 
     profile: str
@@ -80,7 +80,7 @@ def judge(before: Verdict | None, sample: Sample, limits: Limits) -> Verdict:
     return Verdict(IDLE, since, now, (because or "nothing is going on",))
 
 
-def is_due(known: Verdict | None, rule: Rule, now: float) -> bool:
+def is_due(known: Verdict | None, rule: IdleThresholds, now: float) -> bool:
     """Whether it has been idle for so long that something is to be done about it."""
     if known is None or known.state != IDLE or not rule.enabled:
         return False

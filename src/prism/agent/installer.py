@@ -9,12 +9,12 @@ of this place: it is done inside of the workspace (`setup.py`).
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from prism.agent.layers import homes, layers
 from prism.agent.sandbox import NAMES, SECRET_FOLDERS, SECRETS, SYSTEM
+from prism.agent.sandbox_layers import homes, layers
 
 WORKPLACE = "/tmp"  # empty, and nobody's: uv reads `uv.toml` where it is started, and above
 # Variables of the person's that say where files are which uv may need; a list may be among them.
@@ -50,15 +50,16 @@ def is_fetched_by_a_program(package: str) -> bool:
     return re.search(r"\b(git|hg|svn|bzr)\+", package) is not None
 
 
-class Place(NamedTuple):
+class InstallerView(NamedTuple):
     """What the installer sees besides the system; Prism's home is hidden, and the person's."""
 
     writable: list[Path]
     reachable: list[str]
     home: Path
+    readonly: Sequence[Path] = ()  # within what is writable
 
 
-def installing(bwrap: str, argv: Iterable[str], place: Place) -> list[str]:
+def installing(bwrap: str, argv: Iterable[str], place: InstallerView) -> list[str]:
     """The command that runs `argv` in such a place."""
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent"]
     words += ["--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
@@ -73,6 +74,8 @@ def installing(bwrap: str, argv: Iterable[str], place: Place) -> list[str]:
         words += ["--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]
     for own in map(str, place.writable):
         words += ["--bind", own, own]
+    for kept in map(str, place.readonly):
+        words += ["--ro-bind-try", kept, kept]
     return [*words, "--remount-ro", "/", "--chdir", WORKPLACE, "--", *argv]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from prism.agent.enclosure import Enclosure
+from prism.agent.sandbox_process import SandboxProcess
 
 ASK = """
 import ctypes, json, os, resource
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
 
 
 def _asked(folder: Path, reachable: list[str]) -> dict[str, Any]:
-    place = Enclosure(folder, {"reachable": reachable}, [], lambda: None)
+    place = SandboxProcess(folder, {"reachable": reachable}, [], lambda: None)
     words, said = os.pipe()
     environment = {"PATH": os.defpath}
     argv = [sys.executable, "-I", "-S", "-c", ASK]

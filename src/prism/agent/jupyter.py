@@ -141,7 +141,7 @@ def _first(heard: bytes) -> tuple[Any, bytes]:
     """What the first answer of these says, and the others."""
     head, _, rest = heard.partition(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
-    said = [it[15:].strip() for it in lines if it.startswith(b"content-length:")]
+    said = [line[15:].strip() for line in lines if line.startswith(b"content-length:")]
     length = int(said[0]) if said and LENGTH.fullmatch(said[0]) else len(rest)
     if b" 200 " not in lines[0] + b" ":
         return None, rest[length:]

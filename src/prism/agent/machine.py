@@ -7,41 +7,41 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prism.agent.crew import Broken, Crew, Work
-from prism.agent.diary import Diary
-from prism.agent.door import Door
+from prism.agent.event_log import EventLog
+from prism.agent.exec_socket import ExecSocket
 from prism.agent.folder import FULL, Folder
 from prism.agent.freezer import CannotFreeze
-from prism.agent.mounts import Mounts
-from prism.agent.network import Network
+from prism.agent.idle_watch import IdleWatch
+from prism.agent.machine_config import MachineConfig
+from prism.agent.mounts import VolumeLinks
+from prism.agent.network import WorkspaceNetwork
+from prism.agent.output_logs import OutputLog, Selector, last_words
 from prism.agent.pause import Pause
-from prism.agent.recipe import Recipe
-from prism.agent.services import Services
+from prism.agent.process_group import ProcessGroup, ProgramFailed, Work
+from prism.agent.services import ManagedServices
 from prism.agent.setup import Setup
-from prism.agent.visits import Visits
-from prism.agent.watch import Watch
-from prism.agent.words import Ears, Log, last_words
+from prism.agent.ssh_sessions import SshSessions
 
 ALIVE = {"starting", "on", "stopping", "asleep"}
 ENDED = {"off", "failed", "gone"}
 BUSY, IDLE = 0.05, 1.0
 
 
-class Machine:
+class SupervisedMachine:
     """What its supervisor knows and does."""
 
-    def __init__(self, folder: Folder, ears: Ears) -> None:
+    def __init__(self, folder: Folder, ears: Selector) -> None:
         self.folder = folder
         self._before = folder.seen()
-        self._recipe = Recipe(folder.order(), folder)
-        self._mounts = Mounts(folder)
-        self.crew = Crew(folder.path, self._recipe.order, ears, self._mounts.paths)
+        self._recipe = MachineConfig(folder.order(), folder)
+        self._mounts = VolumeLinks(folder)
+        self.crew = ProcessGroup(folder.path, self._recipe.order, ears, self._mounts.paths)
         self._pause = Pause(folder.path, lambda: self.crew.freezer)
         self._services = self._fresh_services(self._before.get("services", {}))
-        visits = Visits()
-        self._door = Door(self._recipe, self.crew, ears, lambda: self._phase == "on", visits)
-        self._watch = Watch(self._recipe, self._before, guests=visits, network=self._network)
-        self._diary = Diary(folder.logs)
+        visits = SshSessions()
+        self._door = ExecSocket(self._recipe, self.crew, ears, lambda: self._phase == "on", visits)
+        self._watch = IdleWatch(self._recipe, self._before, guests=visits, network=self._network)
+        self._diary = EventLog(folder.logs)
         self._work: Work | None = None
         self._way = ""  # where the work leads
         self._fresh = False  # whether it has only just been set out on
@@ -104,7 +104,7 @@ class Machine:
             self._diary.note(self._told or self._before, seen)
             self._told = seen
 
-    def _network(self) -> Network | None:
+    def _network(self) -> WorkspaceNetwork | None:
         return self.crew.network
 
     def _notes(self) -> list[str]:
@@ -134,7 +134,7 @@ class Machine:
                     self._set_out("off")
         except StopIteration:
             self._work, self._way = None, ""
-        except Broken as broken:
+        except ProgramFailed as broken:
             self._break(broken.code, broken.message)
         except OSError as error:
             again = f"mend that, then `prism workspace start {self._recipe.name}`"
@@ -165,13 +165,18 @@ class Machine:
         if self._dismissed:
             return "" if self._phase in ENDED or self._way == "off" else "off"
         if run > self._run:
-            return state
+            return "" if self._is_outdated() else state
         at = wanted.get("expires_at")
         if self._phase != "on":
             return ""
         if at is None or at == self._expired or time.time() < at:
             return self._watch.way()
         return "off" if wanted.get("expire_action") == "stop" else "asleep"
+
+    def _is_outdated(self) -> bool:
+        """Whether it is down and was ordered anew: its next supervisor begins with that order."""
+        resting = self._work is None and self._phase in ENDED
+        return resting and self.folder.order() != self._recipe.order
 
     def _may_turn(self, way: str) -> bool:
         """All work is done to its end, but going up gives way to going down, all to the end."""
@@ -276,8 +281,8 @@ class Machine:
     def _tell(self, stage: str, progress: int) -> None:
         self._stage, self._progress = stage, progress
 
-    def _fresh_services(self, before: dict[str, Any]) -> Services:
-        return Services(self._recipe, self.crew, before)
+    def _fresh_services(self, before: dict[str, Any]) -> ManagedServices:
+        return ManagedServices(self._recipe, self.crew, before)
 
     def _dismissal(self, before: str) -> dict[str, Any]:
         lost = "; what was in its memory is lost" if before == "asleep" else ""
@@ -298,7 +303,9 @@ class Machine:
         how = "the computer was restarted" if restarted else "its supervisor was killed"
         lost = "; what was in its memory is lost" if self._phase == "asleep" else ""
         again = f"Start it again with `prism workspace start {self._recipe.name}`"
-        said = self._services.last_words() or last_words(Log(self.folder.logs / "setup.log").last)
+        said = self._services.last_words() or last_words(
+            OutputLog(self.folder.logs / "setup.log").last
+        )
         words = f" Its last words: {said}" if said else ""
         message = f"{how}{lost}. {again}.{words}"
         ran = self._phase == "on"

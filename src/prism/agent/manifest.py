@@ -23,11 +23,13 @@ DIFFERENCES = 5  # so many are named
 PACKED = struct.Struct("=4Q2q2Q")
 CHANGED = -1  # a time of change that no file has
 UNKNOWN = PACKED.pack(0, 0, 0, 0, 0, CHANGED, 0, 0)
-NONE_BELOW: dict[str, Entry] = {}  # of all that are no folders; nothing is ever put into it
+NONE_BELOW: dict[
+    str, ManifestEntry
+] = {}  # of all that are no folders; nothing is ever put into it
 AT_ONCE = 1000  # entries that are written together
 
 
-class Facts(NamedTuple):
+class FileFacts(NamedTuple):
     """What the system says about a file."""
 
     device: int
@@ -40,7 +42,7 @@ class Facts(NamedTuple):
     gid: int
 
 
-class Entry:
+class ManifestEntry:
     """One file, folder or other thing of a tree.
 
     `extra` is the SHA-256 of a file's content, or where a link leads; none where it is not known.
@@ -53,21 +55,21 @@ class Entry:
     def __init__(self, kind: str, found: os.stat_result | None = None) -> None:
         self.kind = kind
         self.extra: str | None = None
-        self.below: dict[str, Entry] = {} if kind == "folder" else NONE_BELOW
+        self.below: dict[str, ManifestEntry] = {} if kind == "folder" else NONE_BELOW
         self.blocks = self.copied_inode = 0
         self._packed = UNKNOWN if found is None else _packed(found)
 
     @classmethod
-    def listed(cls, kind: str, extra: str | None, facts: Facts) -> Entry:
+    def listed(cls, kind: str, extra: str | None, facts: FileFacts) -> ManifestEntry:
         """An entry as a manifest lists it."""
         entry = cls(kind)
         entry.extra, entry._packed = extra, PACKED.pack(*facts)
         return entry
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> FileFacts:
         """What the system said when it was looked at; a folder has no size."""
-        facts = Facts._make(PACKED.unpack(self._packed))
+        facts = FileFacts._make(PACKED.unpack(self._packed))
         size = 0 if self.kind == "folder" else facts.size
         return facts._replace(mode=facts.mode & 0o7777, size=size)
 
@@ -77,7 +79,7 @@ class Entry:
 
     def shorten(self, size: int) -> None:
         """Note that less could be read of it, so it has changed since it was looked at."""
-        facts = Facts._make(PACKED.unpack(self._packed))
+        facts = FileFacts._make(PACKED.unpack(self._packed))
         self._packed = PACKED.pack(*facts._replace(size=size, ctime=CHANGED))
 
     def same(self, found: os.stat_result) -> bool:
@@ -98,7 +100,7 @@ def kind_of(mode: int) -> str:
     return next((word for test, word in KINDS if test(mode)), "device")
 
 
-def entries(root: Entry) -> Iterator[tuple[int, str, Entry]]:
+def entries(root: ManifestEntry) -> Iterator[tuple[int, str, ManifestEntry]]:
     """All below a root, with their depth; a folder before what it holds."""
     stack = [iter(root.below.items())]
     while stack:
@@ -111,7 +113,7 @@ def entries(root: Entry) -> Iterator[tuple[int, str, Entry]]:
             stack.append(iter(entry.below.items()))
 
 
-def paths(root: Entry) -> Iterator[tuple[str, Entry]]:
+def paths(root: ManifestEntry) -> Iterator[tuple[str, ManifestEntry]]:
     """All below a root, with their paths."""
     way: list[str] = []
     for depth, name, entry in entries(root):
@@ -119,7 +121,7 @@ def paths(root: Entry) -> Iterator[tuple[str, Entry]]:
         yield "/".join(way), entry
 
 
-def save(path: str, root: Entry, **more: Any) -> None:
+def save(path: str, root: ManifestEntry, **more: Any) -> None:
     """Write a manifest."""
     head = json.dumps({"version": VERSION, **more, "entries": None}, separators=(",", ":"))
     every, separator = chain([(0, "", root)], entries(root)), "["
@@ -134,23 +136,25 @@ def save(path: str, root: Entry, **more: Any) -> None:
     os.replace(f"{path}.new", path)
 
 
-def load(path: str) -> Entry:
+def load(path: str) -> ManifestEntry:
     """Read a manifest; raises `ValueError` where it is none, or torn."""
     with open(path, encoding="ascii") as file:
         said = json.load(file)
     if not isinstance(said, dict) or said.get("version") != VERSION or not said["entries"]:
-        raise ValueError("this is no manifest that this version can read")
-    way: list[Entry] = []
+        raise ValueError("this version cannot read the manifest")
+    way: list[ManifestEntry] = []
     for depth, name, kind, *numbers, extra in said["entries"]:
         mode, uid, gid, size, mtime = numbers
-        entry = Entry.listed(kind, extra, Facts(0, 0, mode, size, mtime, CHANGED, uid, gid))
+        entry = ManifestEntry.listed(
+            kind, extra, FileFacts(0, 0, mode, size, mtime, CHANGED, uid, gid)
+        )
         way[depth:] = [entry]
         if depth:
             way[depth - 1].below[name] = entry
     return way[0]
 
 
-def differences(expected: Entry, found: Entry) -> list[str]:
+def differences(expected: ManifestEntry, found: ManifestEntry) -> list[str]:
     """What is not as a manifest says, for people; the first few."""
     wrong: list[str] = []
     there = dict(paths(found))
@@ -169,16 +173,16 @@ def differences(expected: Entry, found: Entry) -> list[str]:
 
 def visit(
     root: int,
-    entry: Entry,
-    enter: Callable[[int, Entry], None],
-    leave: Callable[[int, Entry], None] = lambda *_: None,
+    entry: ManifestEntry,
+    enter: Callable[[int, ManifestEntry], None],
+    leave: Callable[[int, ManifestEntry], None] = lambda *_: None,
 ) -> None:
     """Go through the folders of a tree that nobody else changes, by those it should have.
 
     `enter` and `leave` get each open folder, before and after all the folders in it.
     """
     current = os.open(".", FOLDER, dir_fd=root)  # anew, since btrfs lists what was there then
-    stack: list[tuple[Entry, list[tuple[str, Entry]]]] = []
+    stack: list[tuple[ManifestEntry, list[tuple[str, ManifestEntry]]]] = []
     try:
         enter(current, entry)
         stack.append((entry, _folders(entry)))
@@ -197,8 +201,12 @@ def visit(
         os.close(current)
 
 
-def _folders(entry: Entry) -> list[tuple[str, Entry]]:
-    return [(name, it) for name, it in entry.below.items() if it.kind == "folder"]
+def _folders(entry: ManifestEntry) -> list[tuple[str, ManifestEntry]]:
+    return [
+        (name, manifest_entry)
+        for name, manifest_entry in entry.below.items()
+        if manifest_entry.kind == "folder"
+    ]
 
 
 def _moved(folder: int, name: str) -> int:
@@ -220,14 +228,14 @@ def _packed(found: os.stat_result) -> bytes:
     )
 
 
-def _listed(depth: int, name: str, entry: Entry) -> tuple[Any, ...]:
+def _listed(depth: int, name: str, entry: ManifestEntry) -> tuple[Any, ...]:
     """An entry as a manifest lists it."""
     _, _, mode, size, mtime, _, uid, gid = PACKED.unpack(entry._packed)
     size = 0 if entry.kind == "folder" else size
     return (depth, name, entry.kind, mode & 0o7777, uid, gid, size, mtime, entry.extra)
 
 
-def _changed(entry: Entry, other: Entry) -> str:
+def _changed(entry: ManifestEntry, other: ManifestEntry) -> str:
     if entry.kind != other.kind:
         return f"a {other.kind} instead of a {entry.kind}"
     was, now = entry.facts, other.facts

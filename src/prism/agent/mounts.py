@@ -15,7 +15,7 @@ from prism.agent.safe_paths import LINK, Directory
 Stamp = tuple[int, int] | None
 
 
-class Mounts:
+class VolumeLinks:
     """Keeps one machine's links what they should be."""
 
     def __init__(self, folder: Folder) -> None:
@@ -53,7 +53,7 @@ class Mounts:
         if not said and self._said.exists():  # torn; the daemon mends it when it looks
             said = read(self._said.with_name(f"{self._said.name}.copy"))
         root = str(said.get("root", ""))
-        named = {str(it["name"]): str(it["path"]) for it in said.get("volumes", ())}
+        named = {str(volume["name"]): str(volume["path"]) for volume in said.get("volumes", ())}
         return root, named
 
     def _change(self, home: Directory, root: str, wanted: dict[str, str]) -> None:

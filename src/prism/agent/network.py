@@ -23,9 +23,9 @@ from pathlib import Path
 
 from prism.agent import syscalls
 from prism.agent.gateway import DIAGNOSIS, PUBLISH, TCP, Gateway
+from prism.agent.output_logs import last_words
 from prism.agent.processes import LINUX, PR_SET_PDEATHSIG, Start, prctl, spawn, which
 from prism.agent.sandbox import PROGRAMS
-from prism.agent.words import last_words
 
 VARIABLE, SHARED = "PRISM_WORKSPACE_NETWORK", "shared"
 SOCKET = "network"
@@ -43,7 +43,7 @@ PASTA = (
 )
 
 
-class NoNetwork(Exception):
+class NetworkUnavailable(Exception):
     """Why a workspace cannot have a network of its own here."""
 
 
@@ -72,14 +72,14 @@ def _is_loopback(address: str) -> bool:
     return False
 
 
-class Network:
+class WorkspaceNetwork:
     """A network namespace with its gateway and its `pasta`, until it is closed."""
 
     def __init__(self, folder: Path, user: int | None, environment: Mapping[str, str]) -> None:
         """`user` is the uid that the workspace has, if it is another one than ours."""
         program = pasta()
         if program is None:
-            raise NoNetwork("`pasta` is not installed")
+            raise NetworkUnavailable("`pasta` is not installed")
         self._folder, self._user, self._environment = folder, user, environment
         self.words = -1
         """What `pasta` says comes out here."""
@@ -91,12 +91,12 @@ class Network:
         try:
             self._gateway = Gateway(folder, SOCKET, user)
         except OSError as error:
-            raise NoNetwork(f"no network namespace can be made: {error}") from error
+            raise NetworkUnavailable(f"no network namespace can be made: {error}") from error
         try:
             self._start_pasta()
         except OSError as error:
             self.close()
-            raise NoNetwork(f"`pasta` cannot be started: {error}") from error
+            raise NetworkUnavailable(f"`pasta` cannot be started: {error}") from error
 
     @property
     def pids(self) -> set[int]:
@@ -110,17 +110,17 @@ class Network:
         syscalls.enter(self._gateway.network_namespace, syscalls.NEW_NETWORK)
 
     def wait(self) -> None:
-        """Wait until the way out is there; raises `NoNetwork` where it will not be."""
+        """Wait until the way out is there; raises `NetworkUnavailable` where it will not be."""
         until = time.monotonic() + PATIENCE
         while not self._is_ready:
             if not select.select([self.words], [], [], max(until - time.monotonic(), 0))[0]:
-                raise NoNetwork(f"`pasta` is not ready after {PATIENCE:.0f} s")
+                raise NetworkUnavailable(f"`pasta` is not ready after {PATIENCE:.0f} s")
             said = os.read(self.words, 4096)
             self._said += said
             self._is_ready = any(line.isdigit() for line in self._said.split(b"\n")[:-1])
             if not said and not self._is_ready:
                 words = last_words(self._said.decode(errors="replace"))
-                raise NoNetwork(words or "`pasta` ends at once")
+                raise NetworkUnavailable(words or "`pasta` ends at once")
 
     def tcp_socket(self, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
         """A new socket for TCP that belongs to the namespace."""

@@ -58,11 +58,11 @@ class Pause:
             path.unlink(missing_ok=True)
 
 
-class Held:
+class PausedTree:
     """The copying side: asks for it within a block, whose value says whether all stand still."""
 
     def __init__(self, folders: Sequence[str]) -> None:
-        self._folders = [Path(it) for it in folders]
+        self._folders = [Path(folder) for folder in folders]
         self._token = f"{os.getpid()}-{os.urandom(8).hex()}"
 
     def __enter__(self) -> bool:

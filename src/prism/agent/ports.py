@@ -73,9 +73,9 @@ def is_ours(port: int) -> bool:
         return True
     sockets = {f"socket:[{inode}]" for inode in _listeners(port)}
     foreign = set(sockets)
-    for one in descendants(os.getpid()):
+    for descendant in descendants(os.getpid()):
         try:
-            for number in os.listdir(folder := f"/proc/{one.pid}/fd"):
+            for number in os.listdir(folder := f"/proc/{descendant.pid}/fd"):
                 foreign.discard(os.readlink(f"{folder}/{number}"))
         except OSError:  # it has just closed it, or ended
             continue

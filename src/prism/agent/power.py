@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlencode
 
 from prism.agent.metadata import Metadata
-from prism.agent.sigv4 import Scope, signed
+from prism.agent.sigv4 import SigningScope, signed
 
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
 VERSION = "2016-11-15"
@@ -93,5 +93,5 @@ class Power:
         if hibernate:
             wish["Hibernate"] = "true"
         body = urlencode(wish).encode()
-        headers = signed(url, body, who, Scope("ec2", region), now=self._now(), kind=FORM)
+        headers = signed(url, body, who, SigningScope("ec2", region), now=self._now(), kind=FORM)
         return urllib.request.Request(url, body, headers, method="POST")

@@ -85,11 +85,12 @@ def _become(start: Start, said: int, failure: int, parent: int) -> NoReturn:
         os._exit(127)
 
 
-def which(program: str, path: str) -> str | None:
-    """Where a program is, looked up as a shell does."""
+def which(program: str, path: str, real: Callable[[str], str] = str) -> str | None:
+    """Where a program is, looked up as a shell does; `real` says where a path lies for us."""
     places = [""] if "/" in program else path.split(":")
     for place in places:
-        if os.access(found := os.path.join(place, program), os.X_OK) and os.path.isfile(found):
+        there = real(found := os.path.join(place, program))
+        if os.access(there, os.X_OK) and os.path.isfile(there):
             return found
     return None
 

@@ -6,7 +6,7 @@ tree. It opens the root of the tree, whose parents no workspace can write, and r
 everything below relative to that descriptor: in one call with `openat2` (`RESOLVE_BENEATH`
 and `RESOLVE_NO_SYMLINKS`, Linux 5.6), elsewhere one component at a time with `O_NOFOLLOW`.
 
-All other modules use this one: `tests/house/test_workspace_paths.py` enforces it.
+All other modules use this one: `tests/project/test_workspace_paths.py` enforces it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import stat
 import struct
 import sys
@@ -31,10 +32,11 @@ O_PATH = getattr(os, "O_PATH", 0)  # Linux has it
 GETFLAGS, SETFLAGS = 0x80086601, 0x40086602  # of `chattr`
 LOCKED = 0x10 | 0x20  # immutable, append only
 PASSES = 50  # how often a folder is emptied that somebody goes on filling
+MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)", re.MULTILINE)
 LINK = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)  # what O_NOFOLLOW and O_DIRECTORY answer
 
 
-class Identity(NamedTuple):
+class FileIdentity(NamedTuple):
     """Which file this is, whatever its name."""
 
     device: int
@@ -67,7 +69,7 @@ class Directory:
         return self._descriptor
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> FileIdentity:
         """Which folder it is."""
         return identity(os.fstat(self._descriptor))
 
@@ -177,7 +179,8 @@ def remove_tree(path: str | Path) -> None:
     """Remove a file or a whole tree; it may be missing, and no workspace may write its parent.
 
     Neither the length of paths in it nor the permissions and attributes (`chattr +i`) of what it
-    contains are in the way. Raises `OSError` with what could not be removed.
+    contains are in the way. What is mounted in it is on another disk and stays: that is an error.
+    Raises `OSError` with what could not be removed.
     """
     parent, name = os.path.split(os.path.abspath(path))
     try:
@@ -189,9 +192,9 @@ def remove_tree(path: str | Path) -> None:
         folder.remove(name)
 
 
-def identity(found: os.stat_result) -> Identity:
+def identity(found: os.stat_result) -> FileIdentity:
     """Which file a `stat` is about."""
-    return Identity(found.st_dev, found.st_ino)
+    return FileIdentity(found.st_dev, found.st_ino)
 
 
 def _parts(path: str | Path) -> list[str]:
@@ -344,15 +347,36 @@ def _attempt(folder: int, name: str, remove: Any) -> None:
 
 
 def _enter(folder: int, name: str) -> int:
-    """Open a folder, also one whose owner has forbidden himself to."""
+    """Open a folder, also one whose owner has forbidden himself to; not what is mounted there."""
     try:
         found = os.open(name, FOLDER, dir_fd=folder)
     except PermissionError:
         _allow(folder, name)
         found = os.open(name, FOLDER, dir_fd=folder)
+    if _mount_of(found) != _mount_of(folder):
+        os.close(found)
+        raise OSError(errno.EBUSY, "something is mounted there, which has to be unmounted", name)
     if os.fstat(found).st_mode & 0o700 != 0o700:
         _permit(found)
     return found
+
+
+def _mount_of(descriptor: int) -> object:
+    """Which mounted file system a descriptor leads into; a subvolume of btrfs is none.
+
+    Linux says it of a descriptor; elsewhere each file system is a device of its own.
+    """
+    if not LINUX:
+        return os.fstat(descriptor).st_dev
+    try:
+        said = os.open(f"/proc/self/fdinfo/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # without `/proc`
+        return os.fstat(descriptor).st_dev
+    try:
+        found = MOUNT_ID.search(os.read(said, 1024))
+    finally:
+        os.close(said)
+    return found and found[1]
 
 
 def _allow(folder: int, name: str) -> None:

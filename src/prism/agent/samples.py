@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple, TypeVar
 
 from prism.agent.processes import LINUX
-from prism.agent.sockets import Connections
+from prism.agent.sockets import TcpConnections
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -24,7 +24,7 @@ HALF = 0.5  # of the time: who has a processor or waits for one so long is at wo
 SLOWEST = 4096.0  # bytes a second: who gets less from its disks is not at work on them
 
 
-class Life(NamedTuple):
+class ProcessSample(NamedTuple):
     """One process: what it has used, and the terminal it belongs to."""
 
     pid: int
@@ -43,12 +43,12 @@ class Life(NamedTuple):
     moved: int | None = None  # bytes to and from disks, of one that wants; none: not known
 
 
-class Look(NamedTuple):
+class SystemSample(NamedTuple):
     """Everything at one moment; none where it cannot be known."""
 
     at: float
     wall: float
-    lives: dict[tuple[int, str], Life]
+    lives: dict[tuple[int, str], ProcessSample]
     moved: dict[tuple[int, str], int] | None  # bytes to and from disks
     carried: dict[int, int] | None  # bytes, by socket
 
@@ -56,28 +56,28 @@ class Look(NamedTuple):
 def look(
     of: int,
     wanted: Iterable[str],
-    connections: Connections | None = None,
+    connections: TcpConnections | None = None,
     passed_over: Collection[int] = (),
-) -> Look:
+) -> SystemSample:
     """Look at everything that came of a process; only what is wanted is asked for.
 
     `connections` remembers what was found out at the look before; `passed_over` are pids that
     are not looked at.
     """
-    lives = {(it.pid, it.began): it for it in _lives(of) if it.pid not in passed_over}
+    lives = {(live.pid, live.began): live for live in _lives(of) if live.pid not in passed_over}
     pids = [pid for pid, _ in lives]
     moved = carried = None
     if LINUX and "disk" in wanted:
         moved = {key: _moved(key[0]) for key in lives}
     if LINUX and "network" in wanted:
-        carried = (connections or Connections()).carried(pids)
-    return Look(time.monotonic(), time.time(), lives, _whole(moved), carried)
+        carried = (connections or TcpConnections()).carried(pids)
+    return SystemSample(time.monotonic(), time.time(), lives, _whole(moved), carried)
 
 
-def figures(before: Look, now: Look, memory: int) -> dict[str, float | None]:
+def figures(before: SystemSample, now: SystemSample, memory: int) -> dict[str, float | None]:
     """What was used between two looks; `memory` is how many bytes it may use."""
     seconds = max(now.at - before.at, 1e-3)
-    used, was = (sum(it.memory for it in one.lives.values()) for one in (now, before))
+    used, was = (sum(live.memory for live in one.lives.values()) for one in (now, before))
     return {
         "cpu": round(100 * _busy(before, now) / seconds, 2),
         "memory": round(100 * max(used - was, 0) / memory, 2) if memory else None,
@@ -87,7 +87,7 @@ def figures(before: Look, now: Look, memory: int) -> dict[str, float | None]:
     }
 
 
-def wanting(before: Look, now: Look) -> tuple[str, ...]:
+def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
     """Who is at work although a crowded computer gives it little.
 
     Two moments prove nothing: on such a computer an idle program may wait at both for the
@@ -110,12 +110,12 @@ def wanting(before: Look, now: Look) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _busy(before: Look, now: Look) -> float:
+def _busy(before: SystemSample, now: SystemSample) -> float:
     """Seconds of processor. A child whose parent did not care was counted nowhere."""
     all_now, all_then = (
-        sum(it.own + it.children for it in one.lives.values()) for one in (now, before)
+        sum(live.own + live.children for live in one.lives.values()) for one in (now, before)
     )
-    none = Life(0, "", "", 0, 0, 0, 0, 0.0, 0.0, 0)
+    none = ProcessSample(0, "", "", 0, 0, 0, 0, 0.0, 0.0, 0)
     living = sum(max(it.own - before.lives.get(k, none).own, 0) for k, it in now.lives.items())
     return max(all_now - all_then, living)
 
@@ -136,7 +136,7 @@ def _whole(moved: dict[tuple[int, str], int | None] | None) -> dict[tuple[int, s
     return {key: it for key, it in moved.items() if it is not None}
 
 
-def _lives(of: int) -> list[Life]:
+def _lives(of: int) -> list[ProcessSample]:
     if not LINUX:
         return _listed_by_ps(of)
     found, queue = [], _children(of)
@@ -180,7 +180,7 @@ def _children(pid: int, threads: int = 0) -> list[int]:
     return [int(child) for line in said for child in line.split()]
 
 
-def _life(pid: int, line: bytes) -> tuple[Life | None, int]:
+def _life(pid: int, line: bytes) -> tuple[ProcessSample | None, int]:
     """What a line of `stat` says, and how many threads there are."""
     end = line.rindex(b")")
     rest = line[end + 2 :].split()
@@ -189,7 +189,7 @@ def _life(pid: int, line: bytes) -> tuple[Life | None, int]:
     name = line[line.index(b"(") + 1 : end].decode(errors="replace")
     parent, group, session, terminal, foreground = map(int, rest[1:6])
     user, system, childrens_user, childrens_system = map(int, rest[11:15])
-    life = Life(
+    life = ProcessSample(
         pid,
         name,
         rest[19].decode(),
@@ -206,15 +206,17 @@ def _life(pid: int, line: bytes) -> tuple[Life | None, int]:
     return life, int(rest[17])
 
 
-def _wanting(it: Life) -> Life:
+def _wanting(process_sample: ProcessSample) -> ProcessSample:
     """The same, with what it has waited for and moved so far."""
     try:
-        tasks = os.listdir(f"/proc/{it.pid}/task")
-        said = [_said(f"/proc/{it.pid}/task/{task}/schedstat").split() for task in tasks]
+        tasks = os.listdir(f"/proc/{process_sample.pid}/task")
+        said = [
+            _said(f"/proc/{process_sample.pid}/task/{task}/schedstat").split() for task in tasks
+        ]
         waited = sum(int(one[1]) for one in said if len(one) > 1) / 1e9 if any(said) else None
     except OSError:
         waited = None
-    return it._replace(waited=waited, moved=_moved(it.pid))
+    return process_sample._replace(waited=waited, moved=_moved(process_sample.pid))
 
 
 def _moved(pid: int) -> int | None:
@@ -225,7 +227,7 @@ def _moved(pid: int) -> int | None:
         return None
 
 
-def _listed_by_ps(of: int) -> list[Life]:
+def _listed_by_ps(of: int) -> list[ProcessSample]:
     """The same without `/proc`; which terminal a process has is not asked."""
     with os.popen("/bin/ps -axo pid=,ppid=,time=,rss=,comm=") as out:
         rows = [line.split(None, 4) for line in out]
@@ -236,7 +238,9 @@ def _listed_by_ps(of: int) -> list[Life]:
     while queue:
         for pid, _, used, memory, name in children.get(queue.pop(), ()):
             queue.append(int(pid))
-            life = Life(int(pid), name, "", 0, 0, 0, 0, _seconds(used), 0.0, int(memory) * KB)
+            life = ProcessSample(
+                int(pid), name, "", 0, 0, 0, 0, _seconds(used), 0.0, int(memory) * KB
+            )
             found.append(life)
     return found
 

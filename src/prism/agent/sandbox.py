@@ -2,8 +2,9 @@
 
 The system and the interpreter, read-only; its own home, environment and temporary files;
 devices, processes and semaphores of its own. Not the user's home, not other machines, not
-the daemon's state or socket, not the sockets in /run; wherever they lie (`layers.py`). Which
-network it has is not decided here: it is in that in which bubblewrap is started (`network.py`).
+the daemon's state or socket, not the sockets in /run; wherever they lie
+(`sandbox_layers.py`). Which network it has is not decided here: it is in that in which
+bubblewrap is started (`network.py`).
 """
 
 import os
@@ -11,8 +12,9 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from prism.agent.layers import homes, layers, within
+from prism.agent.overlay import bubblewrap_words
 from prism.agent.processes import LINUX, which
+from prism.agent.sandbox_layers import homes, layers, within
 
 PROGRAMS = "/usr/local/bin:/usr/bin:/bin"
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix")
@@ -62,32 +64,32 @@ def enclosed(
     another_user: bool = False,
     closed: bool = False,
     resolver: str | None = None,
+    lower: str | None = None,
 ) -> list[str]:
     """The command that runs `argv` in a place of its own.
 
     `reachable` can be read there; `volumes` are there to be written, and others may come to
-    where volumes are (`grafts.py`), which is empty but for them. `private` is what is hidden
+    where volumes are (`bind_mounts.py`), which is empty but for them. `private` is what is hidden
     wherever it lies, as are the home that the machine belongs to, and the user's. `argv` may
     become `another_user`, for whom `folder` has the accounts. In a `closed` sandbox nobody
-    can make another user namespace. `resolver` is shown as `/etc/resolv.conf`.
+    can make another user namespace. `resolver` is shown as `/etc/resolv.conf`. `lower` is the tree
+    of packages below the environment, where bubblewrap is to mount it.
     """
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--as-pid-1"]
     words += [*_rights(another_user, closed), *_system(), *_kept_from_it()]
     words += [*_devices(another_user), *_temporary(folder, another_user)]
-    reachable = [*map(os.path.realpath, NAMES), *reachable]
-    empty = []
+    reachable, empty = [*map(os.path.realpath, NAMES), *reachable], []
     hidden = [str(folder.parent.parent), *homes(), *private]
     if another_user:
         hidden += closed_to_others([str(folder), *reachable])
     for path, shown in layers(SYSTEM, reachable, hidden):
         words += [*_entered(path), "--ro-bind-try", path, path] if shown else ["--tmpfs", path]
         empty += [] if shown else [path]
-    words += _asking(resolver)
-    words += _entered(str(folder / "home"))
-    if another_user:
-        words += _for_another_user(folder)
-    for own in (str(folder / "home"), str(folder / "venv"), *volumes):
-        words += ["--bind", own, own]
+    home, venv = map(str, own_folders(folder))
+    words += [*_asking(resolver), *_entered(home)]
+    words += _for_another_user(folder) if another_user else []
+    for own in (home, venv, *volumes):
+        words += bubblewrap_words(lower, own) if lower and own == venv else ["--bind", own, own]
     for closed_to_all in (*empty, "/"):
         words += ["--remount-ro", closed_to_all]
     return [*words, "--", *argv]
@@ -127,7 +129,7 @@ def targets_of(folder: Path) -> Path:
 
 def closed_to_others(paths: Iterable[str]) -> list[str]:
     """The folders of the system above these paths that only their owner may enter."""
-    above = {str(it) for path in paths for it in Path(path).parents}
+    above = {str(parent) for path in paths for parent in Path(path).parents}
     return [
         it
         for it in sorted(above)

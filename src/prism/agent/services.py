@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from prism.agent import ports
-from prism.agent.crew import Broken, Crew, Program, Work
-from prism.agent.processes import which
-from prism.agent.recipe import Recipe
-from prism.agent.words import Log, last_words
+from prism.agent.machine_config import MachineConfig
+from prism.agent.output_logs import OutputLog, last_words
+from prism.agent.process_group import ProcessGroup, Program, ProgramFailed, Work
 
 CRASHES, WITHIN = 3, 60.0
 PAUSE, DOUBT = 0.5, 1.0
@@ -17,17 +16,19 @@ SAY_AFTER, SAY_EVERY = 5.0, 5.0  # seconds until a silent service is named, and 
 SHORT = 160  # characters of its last words
 
 
-class Service:
+class ManagedService:
     """One program that is kept running."""
 
-    def __init__(self, name: str, recipe: Recipe, crew: Crew, port: int | None) -> None:
+    def __init__(
+        self, name: str, recipe: MachineConfig, crew: ProcessGroup, port: int | None
+    ) -> None:
         self.name, self._recipe, self._crew = name, recipe, crew
         self._order = recipe.services[name]
         self.port = port
         self.program: Program | None = None
         self.answered = self.done = False
         self.exit: int | None = None
-        self.log = Log(recipe.folder.logs / f"{name}.log")
+        self.log = OutputLog(recipe.folder.logs / f"{name}.log")
         self._token = recipe.folder.token(make=False)
         self._crashes: list[float] = []
         self._again_at = 0.0
@@ -61,7 +62,7 @@ class Service:
         own = self._order.get("environment", {})
         environment = self._recipe.surroundings(own, self.port, self._token)
         command = self._recipe.command(self.name, self.port, self._token)
-        program = which(command[0], self._recipe.path)
+        program = self._recipe.find_program(command[0])
         if program is None:
             raise self._broken("COMMAND_NOT_FOUND", f"there is no program `{command[0]}`")
         argv = [program, *command[1:]]
@@ -121,7 +122,7 @@ class Service:
             f"; its last words: {words}" if words else "; it has said nothing"
         )
 
-    def silent(self, seconds: float) -> Broken:
+    def silent(self, seconds: float) -> ProgramFailed:
         """The failure that it never answered."""
         health = self._order.get("health")
         return self._broken(
@@ -134,43 +135,43 @@ class Service:
             why = "its command holds {token}, for all to read in the process list"
             raise self._broken("TEMPLATE_INVALID", f"{why}; `environment` is the place for it")
         for program in self._order.get("requires", ()):
-            if which(program, self._recipe.path) is None:
+            if self._recipe.find_program(program) is None:
                 raise self._broken("COMMAND_NOT_FOUND", f"it needs `{program}`, which is missing")
 
-    def _stolen(self) -> Broken:
+    def _stolen(self) -> ProgramFailed:
         return self._broken(
             "PORT_TAKEN", f"another program of this computer took its port {self.port} meanwhile"
         )
 
-    def _broken(self, code: str, what: str) -> Broken:
+    def _broken(self, code: str, what: str) -> ProgramFailed:
         words = self.last_words()
         said = f" Its last words: {words}" if words else ""
         again = f"`prism workspace start {self._recipe.name}`"
-        return Broken(code, f"service {self.name}: {what}. Try again with {again}.{said}")
+        return ProgramFailed(code, f"service {self.name}: {what}. Try again with {again}.{said}")
 
 
-class Services:
+class ManagedServices:
     """All services of one machine."""
 
-    def __init__(self, recipe: Recipe, crew: Crew, before: dict[str, Any]) -> None:
+    def __init__(self, recipe: MachineConfig, crew: ProcessGroup, before: dict[str, Any]) -> None:
         had = {name: one.get("port") for name, one in before.items()}
-        self._all = [Service(name, recipe, crew, had.get(name)) for name in recipe.services]
+        self._all = [ManagedService(name, recipe, crew, had.get(name)) for name in recipe.services]
         self._patience = recipe.patience
         self.stage = "services"
         """What is being done, in words: which service is silent, and what it said."""
         self._say_at = 0.0
 
-    def __iter__(self) -> Iterator[Service]:
+    def __iter__(self) -> Iterator[ManagedService]:
         return iter(self._all)
 
     def seen(self) -> dict[str, Any]:
         """What there is to say of them."""
-        return {one.name: one.seen() for one in self._all}
+        return {managed_service.name: managed_service.seen() for managed_service in self._all}
 
     def bring_up(self) -> Work:
         """Start all, and wait until each has answered once."""
-        for one in self._all:
-            one.start()
+        for managed_service in self._all:
+            managed_service.start()
         until = time.monotonic() + self._patience
         self._say_at = time.monotonic() + SAY_AFTER
         while silent := [one for one in self._all if not one.answered and not one.done]:
@@ -180,7 +181,7 @@ class Services:
             if time.monotonic() > until:
                 raise silent[0].silent(self._patience)
 
-    def _say(self, silent: Service) -> None:
+    def _say(self, silent: ManagedService) -> None:
         """Name the service that is waited for, now and then: each news is written to a file."""
         if time.monotonic() >= self._say_at:
             self._say_at = time.monotonic() + SAY_EVERY
@@ -188,32 +189,36 @@ class Services:
 
     def tick(self) -> None:
         """Look after all of them once."""
-        for one in self._all:
-            one.tick()
+        for managed_service in self._all:
+            managed_service.tick()
 
     def ended(self) -> None:
         """Nothing of them runs any more."""
-        for one in self._all:
-            one.program, one.answered = None, False
+        for managed_service in self._all:
+            managed_service.program, managed_service.answered = None, False
 
     def last_words(self) -> str:
         """What one of them said last, of those whose files say anything."""
-        return next((words for one in self._all if (words := one.last_words())), "")
+        return next(
+            (words for managed_service in self._all if (words := managed_service.last_words())), ""
+        )
 
     @property
     def settled(self) -> bool:
         """Whether none is on its way."""
-        return all(one.answered or one.done for one in self._all)
+        return all(
+            managed_service.answered or managed_service.done for managed_service in self._all
+        )
 
     @property
     def answered(self) -> int:
         """How many have answered."""
-        return sum(one.answered for one in self._all)
+        return sum(managed_service.answered for managed_service in self._all)
 
     @property
     def finished(self) -> bool:
         """Whether there were some and all have ended well: somebody shut them down."""
-        return bool(self._all) and all(one.done for one in self._all)
+        return bool(self._all) and all(managed_service.done for managed_service in self._all)
 
 
 def _how(code: int) -> str:

@@ -20,13 +20,29 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from prism.agent.crew import Broken, Crew, Work
+from prism.agent import overlay
 from prism.agent.folder import shares_blocks
-from prism.agent.installer import Place, installing, is_fetched_by_a_program, needs_build, works
-from prism.agent.recipe import Recipe
+from prism.agent.install_progress import InstallProgress
+from prism.agent.installer import (
+    InstallerView,
+    installing,
+    is_fetched_by_a_program,
+    needs_build,
+    works,
+)
+from prism.agent.machine_config import MachineConfig
+from prism.agent.output_logs import OutputLog, last_words
+from prism.agent.overlay_probe import works as overlay_works
+from prism.agent.package_trees import (
+    RECORD,
+    TreeBuilder,
+    TreeRecord,
+    are_plain,
+    environment_of,
+)
+from prism.agent.process_group import ProcessGroup, ProgramFailed, Work
 from prism.agent.safe_paths import LINK, Directory, remove_tree
 from prism.agent.sandbox import bubblewrap, has_worked
-from prism.agent.words import Log, last_words
 
 Tell = Callable[[str, int], None]
 # What uv says, and what that means: a code, and how to go on.
@@ -60,11 +76,11 @@ if [ -n "$BASH" ] && [ -f "$HOME/.bashrc" ]; then . "$HOME/.bashrc"; fi
 class Setup:
     """Makes one machine's disk what was ordered."""
 
-    def __init__(self, recipe: Recipe, crew: Crew, tell: Tell) -> None:
+    def __init__(self, recipe: MachineConfig, crew: ProcessGroup, tell: Tell) -> None:
         self._recipe, self._crew, self._tell = recipe, crew, tell
         self._folder = recipe.folder
-        self._log = Log(self._folder.logs / "setup.log", self._heard)
-        self._downloads = self._downloaded = 0
+        self._log = OutputLog(self._folder.logs / "setup.log", self._heard)
+        self._progress: InstallProgress | None = None  # of the packages, while they come
         self._bwrap: str | None = None  # what makes a sandbox, once that is known
         self._is_new = False  # whether the environment was made just now, and nobody used it
 
@@ -73,20 +89,28 @@ class Setup:
         for path in (self._folder.home, self._folder.logs):
             path.mkdir(exist_ok=True)
         _furnish(self._folder.home)
-        yield from self._once("environment", self._environment, [self._recipe.order["python"]])
+        yield from self._once("environment", self._environment, self._environment_of())
         yield from self._once("packages", self._packages, self._recipe.packages)
+        yield from self._tree_again()
         yield from self._once("post_install", self._post_install, self._recipe.post_install)
 
     def _once(self, stage: str, work: Callable[[], Work], made_of: list[str]) -> Work:
-        stamp = self._folder.path / f"{stage}.done"
-        mark = hashlib.sha256(json.dumps([stage, made_of]).encode()).hexdigest()
+        stamp, mark = self._stamp(stage), _mark(stage, made_of)
         if stamp.exists() and stamp.read_text() == mark:
             return
         if stage == "environment":  # a new one is empty
             for later in ("packages", "post_install"):
-                (self._folder.path / f"{later}.done").unlink(missing_ok=True)
+                self._stamp(later).unlink(missing_ok=True)
         yield from work()
         stamp.write_text(mark)
+
+    def _stamp(self, stage: str) -> Path:
+        return self._folder.path / f"{stage}.done"
+
+    def _environment_of(self) -> list[str]:
+        """What the environment is made of; a Prism that knows no trees makes it anew then."""
+        tree = ["tree"] if TreeRecord.of(self._folder.path) else []
+        return [self._recipe.order["python"], *tree]
 
     def _environment(self) -> Work:
         self._tell("environment", 1)
@@ -104,6 +128,7 @@ class Setup:
 
     def _empty_venv(self) -> None:
         """Begin with an empty folder: what a workspace had in the old one could mislead uv."""
+        (self._folder.path / RECORD).unlink(missing_ok=True)
         remove_tree(self._folder.venv)
         self._folder.venv.mkdir()
 
@@ -117,9 +142,14 @@ class Setup:
             if not self._is_new:  # an earlier try has left something in it
                 yield from self._environment()
             self._tell("packages", 10)
-            if (yield from self._install()):
+            self._progress = InstallProgress()
+            code = yield from self._install()
+            self._progress = None
+            if code:
                 what = "the packages cannot be installed"
                 raise meaning(what, self._log.last, self._recipe.name)
+            made_of = self._environment_of()  # it may have a tree now, or none any more
+            self._stamp("environment").write_text(_mark("environment", made_of))
 
     def _install(self) -> Generator[None, None, int]:
         """Put the packages in; those that must be built are, inside, where that is a sandbox."""
@@ -128,7 +158,10 @@ class Setup:
         packages = ["--", "pip", *self._recipe.packages]  # no package is an option
         if not self._bwrap:
             return (yield from self._uv([*argv, *packages]))
-        if not any(map(is_fetched_by_a_program, self._recipe.packages)):
+        if (code := (yield from self._share(["pip", *self._recipe.packages]))) is not None:
+            if not code or not needs_build(self._log.last):
+                return code
+        elif not any(map(is_fetched_by_a_program, self._recipe.packages)):
             # uv links to the files of the cache where it can: they would be the same in every
             # machine, and whoever writes into one would write into all of them.
             shares = shares_blocks(Path(self._recipe.order["cache"]), self._folder.path)
@@ -140,15 +173,67 @@ class Setup:
         environment = self._recipe.build_surroundings()
         return (yield from self._inside(command, environment))
 
+    def _share(self, packages: list[str]) -> Generator[None, None, int | None]:
+        """Show a tree that other workspaces have too; the installer's exit code.
+
+        None where that cannot be done: here, or with these packages.
+        """
+        cache = Path(self._recipe.order["cache"])
+        if not self._bwrap or not are_plain(packages):
+            return None
+        with overlay.Trial(self._folder.path) as trial:
+            if not overlay_works(self._bwrap, cache, trial.path):
+                return None
+        trees = self._trees()
+        code, record = yield from trees.choose(packages)
+        if record is None:
+            return code
+        if code := (yield from trees.make(record)):
+            return code
+        self._empty_venv()
+        trees.give(record)
+        return 0
+
+    def _tree_again(self) -> Work:
+        """Make the tree again that this machine shows, where somebody has removed it."""
+        record, order = TreeRecord.of(self._folder.path), self._recipe.order
+        if not record or environment_of(Path(order["cache"]).parent, record.key).exists():
+            return
+        self._tell("packages", 10)
+        self._bwrap = bubblewrap()
+        with Slot(Path(order["slots"])) as slot:
+            while not slot.taken():
+                yield
+            if (yield from self._trees().make(record)):
+                what = "the packages that it had were removed, and cannot be installed again"
+                raise meaning(what, self._log.last, self._recipe.name)
+
+    def _trees(self) -> TreeBuilder:
+        return TreeBuilder(self._recipe.order, self._folder.path, self._run_tool)
+
     def _uv(self, argv: list[str]) -> Generator[None, None, int]:
-        """Run uv, in a sandbox of its own where machines have one."""
+        """Run uv on the machine's own environment."""
+        command = [self._recipe.order["uv"], *argv]
+        return (yield from self._run_tool(command, Path(self._recipe.order["cache"]), own=True))
+
+    def _run_tool(
+        self, command: list[str], writable: Path, *, own: bool = False
+    ) -> Generator[None, None, int]:
+        """Run a tool of ours, in a sandbox where machines have one.
+
+        It can write there, and in the machine's `own` environment; never in a finished tree.
+        """
         order, folder = self._recipe.order, self._folder
-        command = [order["uv"], *argv]
-        cache = Path(order["cache"])
-        cache.mkdir(parents=True, exist_ok=True)
+        writable.mkdir(parents=True, exist_ok=True)
         if self._bwrap:
-            place = Place([cache, folder.venv], order.get("reachable", []), folder.path.parents[1])
-            command = installing(self._bwrap, command, place)
+            cache = Path(order["cache"]).parent
+            kept = [cache / "trees", cache / "slots"] if writable == cache else []
+            places = [writable, folder.venv] if own else [writable]
+            kept += [] if own else [folder.venv]
+            home, reachable = folder.path.parents[1], order.get("reachable", [])
+            command = installing(
+                self._bwrap, command, InstallerView(places, reachable, home, kept)
+            )
         environment = self._recipe.tool_surroundings()
         return (yield from self._crew.run(command, environment, self._log))
 
@@ -158,10 +243,11 @@ class Setup:
             code = yield from self._shell(self._recipe.fill(command))
             if code:
                 words = last_words(self._log.last)
-                raise Broken(
+                raise ProgramFailed(
                     "POST_INSTALL_FAILED",
                     f"`{command}` ended with exit code {code}: {words}. Correct the template, "
-                    f"or try again with `prism workspace start {self._recipe.name}`",
+                    f"then `prism workspace start {self._recipe.name} --template-again`; or "
+                    f"try again with `prism workspace start {self._recipe.name}`",
                 )
 
     def _shell(self, command: str) -> Generator[None, None, int]:
@@ -177,17 +263,8 @@ class Setup:
 
     def _heard(self, line: str) -> None:
         """Progress, from what uv says."""
-        if line.startswith("Downloading "):
-            self._downloads += 1
-        elif line.startswith(" Downloaded "):
-            self._downloaded += 1
-        elif line.startswith("Installed "):
-            self._tell("packages", 80)
-            return
-        elif not line.startswith("Prepared "):
-            return
-        share = self._downloaded / max(self._downloads, self._downloaded, 1)
-        self._tell("packages", 20 + int(50 * share))
+        if self._progress is not None and self._progress.heard(line):
+            self._tell(self._progress.stage, self._progress.percent)
 
 
 def _furnish(home: Path) -> None:
@@ -201,6 +278,10 @@ def _furnish(home: Path) -> None:
                     raise
         with suppress(FileExistsError):
             folder.write_new(".profile", PROFILE.encode())
+
+
+def _mark(stage: str, made_of: list[str]) -> str:
+    return hashlib.sha256(json.dumps([stage, made_of]).encode()).hexdigest()
 
 
 class Slot:
@@ -231,12 +312,13 @@ class Slot:
             os.close(self._held)
 
 
-def meaning(what: str, said: str, name: str) -> Broken:
+def meaning(what: str, said: str, name: str) -> ProgramFailed:
     """What went wrong, from what the tool said last."""
     code, advice = "INSTALL_FAILED", "look into its log"
     for pattern, known, hint in MEANINGS:
         if re.search(pattern, said, re.IGNORECASE):
             code, advice = known, hint
             break
-    again = f"then `prism workspace start {name}`"
-    return Broken(code, f"{what}; {advice}, {again}. The last words: {last_words(said)}")
+    corrected = " --template-again" if code == "PACKAGE_NOT_FOUND" else ""
+    again = f"then `prism workspace start {name}{corrected}`"
+    return ProgramFailed(code, f"{what}; {advice}, {again}. The last words: {last_words(said)}")

@@ -19,7 +19,7 @@ class Credentials(NamedTuple):
     token: str
 
 
-class Scope(NamedTuple):
+class SigningScope(NamedTuple):
     """What is asked, and where."""
 
     service: str
@@ -27,7 +27,7 @@ class Scope(NamedTuple):
 
 
 def signed(
-    url: str, body: bytes, who: Credentials, scope: Scope, *, now: float, kind: str
+    url: str, body: bytes, who: Credentials, scope: SigningScope, *, now: float, kind: str
 ) -> dict[str, str]:
     """The headers of a POST of `body`, whose content type is `kind`."""
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))

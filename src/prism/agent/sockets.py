@@ -33,7 +33,7 @@ MAPPED = b"\0" * 10 + b"\xff\xff"
 ATTRIBUTE, COUNTED = struct.Struct("=HH"), struct.Struct("=QQ")
 
 
-class Owner(NamedTuple):
+class SocketHolder(NamedTuple):
     """To whom a socket belongs; inode 0 is a socket that nobody has any more."""
 
     uid: int
@@ -42,21 +42,21 @@ class Owner(NamedTuple):
 
 def owner_of(
     kernel: socket.socket, local: tuple[str, int], remote: tuple[str, int]
-) -> Owner | None:
+) -> SocketHolder | None:
     """To whom the TCP socket with these two ends belongs, which are addresses of IPv4."""
     addresses = [socket.inet_aton(host) for host, _ in (local, remote)]
     ports = struct.pack("!HH", local[1], remote[1])
-    ends = ports + b"".join(it.ljust(16, b"\0") for it in addresses)
-    mapped = ports + b"".join(MAPPED + it for it in addresses)
+    ends = ports + b"".join(address.ljust(16, b"\0") for address in addresses)
+    mapped = ports + b"".join(MAPPED + address for address in addresses)
     kernel.send(_question(socket.AF_INET, ONE, ends + ANY_INTERFACE_NO_COOKIE))
     said = kernel.recv(ENOUGH)
     # Where there is no such connection the kernel may name a listener instead.
     if HEAD.unpack_from(said)[1] == ERROR or said[ENDS][: len(ends)] not in {ends, mapped}:
         return None
-    return Owner(*UID_AND_INODE.unpack_from(said, UID_AT))
+    return SocketHolder(*UID_AND_INODE.unpack_from(said, UID_AT))
 
 
-class Connections:
+class TcpConnections:
     """Those of one machine, from one look to the next."""
 
     def __init__(self, kernel: Callable[[], socket.socket] | None = None) -> None:
@@ -158,7 +158,7 @@ def _listed(kernel: socket.socket) -> Iterator[bytes]:
             if kind == DONE:
                 return
             if kind == ERROR:
-                raise OSError("the kernel does not tell")
+                raise OSError("the kernel does not say")
             yield message
 
 
@@ -180,7 +180,7 @@ def _bytes(message: bytes) -> int:
         length, kind = ATTRIBUTE.unpack_from(message, at)
         if kind == INFO:
             if length - 4 < CARRIED + 16:
-                raise ValueError("an old kernel, which does not count")
+                raise ValueError("the kernel is too old to count them")
             sent, received = COUNTED.unpack_from(message, at + 4 + CARRIED)
             return int(sent + received)
         at += (length + 3) & ~3 or 4

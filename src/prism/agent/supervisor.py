@@ -18,9 +18,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from prism.agent.folder import Folder
-from prism.agent.machine import Machine
+from prism.agent.machine import SupervisedMachine
+from prism.agent.output_logs import Selector
 from prism.agent.processes import adopt_orphans
-from prism.agent.words import Ears
 
 READY = b"1"
 
@@ -52,8 +52,8 @@ def supervise(folder: Folder, ready: Callable[[], None]) -> None:
         ready()
         return
     adopt_orphans()
-    ears = Ears(poked)
-    machine = Machine(folder, ears)
+    ears = Selector(poked)
+    machine = SupervisedMachine(folder, ears)
     signal.signal(signal.SIGTERM, lambda *_: machine.dismiss())
     try:
         machine.take_over()
@@ -65,7 +65,7 @@ def supervise(folder: Folder, ready: Callable[[], None]) -> None:
         machine.crew.kill()
 
 
-def _go_round(folder: Folder, machine: Machine, ears: Ears) -> None:
+def _go_round(folder: Folder, machine: SupervisedMachine, ears: Selector) -> None:
     while True:
         if machine.over:
             # Who wants something now either finds the lock free, or has written it

@@ -12,7 +12,7 @@ import termios
 from collections.abc import Iterable
 
 from prism.agent.idle import Touch
-from prism.agent.samples import Life
+from prism.agent.samples import ProcessSample
 
 SHELLS = {"sh", "bash", "dash", "zsh", "fish", "ksh", "tcsh", "csh", "ash", "login"}
 SHELLS |= {"agetty", "getty", "mingetty"}  # who wait for somebody to log in
@@ -20,12 +20,12 @@ ONLOOKERS = {"tail", "watch", "less", "more"}
 LOCAL_MODES = 3
 
 
-def observed(lives: Iterable[Life]) -> tuple[tuple[str, ...], tuple[Touch, ...]]:
+def observed(lives: Iterable[ProcessSample]) -> tuple[tuple[str, ...], tuple[Touch, ...]]:
     """What is at work in terminals, and when each was last typed into."""
-    sessions: dict[int, list[Life]] = {}
-    for it in lives:
-        if it.terminal:
-            sessions.setdefault(it.session, []).append(it)
+    sessions: dict[int, list[ProcessSample]] = {}
+    for live in lives:
+        if live.terminal:
+            sessions.setdefault(live.session, []).append(live)
     work, touches = [], []
     for members in sessions.values():
         if (path := _path(members)) is None:
@@ -39,9 +39,9 @@ def observed(lives: Iterable[Life]) -> tuple[tuple[str, ...], tuple[Touch, ...]]
     return tuple(work), tuple(touches)
 
 
-def _at_work(members: list[Life]) -> str:
+def _at_work(members: list[ProcessSample]) -> str:
     """The command in the foreground, unless it is a shell at its prompt or only looks on."""
-    front = [it for it in members if it.group == it.foreground]
+    front = [member for member in members if member.group == member.foreground]
     for it in front:
         at_prompt = it.pid == it.session and it.name.lstrip("-") in SHELLS
         if not at_prompt and it.name not in ONLOOKERS:
@@ -49,16 +49,16 @@ def _at_work(members: list[Life]) -> str:
     return ""
 
 
-def _path(members: list[Life]) -> str | None:
+def _path(members: list[ProcessSample]) -> str | None:
     """A way to the terminal of these, which may be one of a sandbox's own."""
-    for it in members:
+    for member in members:
         for number in range(3):
-            path = f"/proc/{it.pid}/fd/{number}"
+            path = f"/proc/{member.pid}/fd/{number}"
             try:
                 there = os.stat(path)
             except OSError:
                 continue
-            if stat.S_ISCHR(there.st_mode) and there.st_rdev == it.terminal:
+            if stat.S_ISCHR(there.st_mode) and there.st_rdev == member.terminal:
                 return path
     return None
 

@@ -13,8 +13,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from prism.agent.file_copy import FileCopier, StopRequest, TreeCopyFailed, TreeCopyStopped
-from prism.agent.manifest import Entry, kind_of
+from prism.agent.file_copy import (
+    FileCopier,
+    StopRequest,
+    TreeCopyFailed,
+    TreeCopyStopped,
+    attributes_of,
+)
+from prism.agent.manifest import ManifestEntry, kind_of
 from prism.agent.safe_paths import FOLDER, LINK, Directory, identity
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -34,7 +40,7 @@ class _Level:
 
     __slots__ = ("entry", "inside", "source", "source_identity", "target", "target_identity")
 
-    def __init__(self, source: int, target: int, entry: Entry) -> None:
+    def __init__(self, source: int, target: int, entry: ManifestEntry) -> None:
         self.source, self.target, self.entry = source, target, entry
         self.source_identity = identity(os.fstat(source))
         self.target_identity = identity(os.fstat(target))
@@ -57,14 +63,16 @@ class TreeCopier:
         self._omitted = omitted
         self._source, self._target, self._stop = source, target, stop
         self.files = FileCopier(stop)
-        self._linked: dict[int, tuple[tuple[str, ...], Any, Entry]] = {}
+        self._linked: dict[int, tuple[tuple[str, ...], Any, ManifestEntry]] = {}
         self._path: list[str] = []
         self._is_root = os.geteuid() == 0
         self._owner = (os.geteuid(), os.getegid())
         self.changes = 0
         self._again, self._patience, self._recent = False, 0, 0
         self.left_out: set[str] = set()
-        self.root = Entry("folder")
+        self.root = ManifestEntry("folder")
+        self.folder_attributes: dict[ManifestEntry, dict[str, bytes]] = {}
+        """The extended attributes of folders that have some, and so what access they give."""
 
     def run(self, machines: Sequence[str] = ()) -> bool:
         """Copy everything; whether all of it is of one moment.
@@ -73,9 +81,9 @@ class TreeCopier:
         """
         if self._is_complete(PASSES) or not machines:
             return not self.changes
-        from prism.agent.pause import Held  # noqa: PLC0415  most copies need it not
+        from prism.agent.pause import PausedTree  # noqa: PLC0415  most copies need it not
 
-        with Held(machines) as are_still:
+        with PausedTree(machines) as are_still:
             return are_still and self._is_complete(PASSES_HELD)
 
     def _is_complete(self, passes: int) -> bool:
@@ -127,11 +135,14 @@ class TreeCopier:
             levels[-KEPT_OPEN].close()
         self._fill(levels[-1])
 
-    def _look(self, entry: Entry, folder: int) -> None:
+    def _look(self, entry: ManifestEntry, folder: int) -> None:
         """Note what a folder is before it is listed, and whether that has changed."""
         if not entry.same(found := self._settled(folder)):
             self.changes += 1
             entry.take(found)
+            self.folder_attributes.pop(entry, None)
+            if attributes := attributes_of(folder):
+                self.folder_attributes[entry] = attributes
 
     def _settled(self, file: int) -> os.stat_result:
         """What a file or folder is, once it has not changed for a moment.
@@ -170,21 +181,23 @@ class TreeCopier:
         with os.scandir(level.source) as listing:
             found = list(listing)
         if known:
-            for name in known.keys() - {it.name for it in found}:
+            for name in known.keys() - {dir_entry.name for dir_entry in found}:
                 self._drop(level, name)
-        for it in found:
+        for dir_entry in found:
             if self._stop.asked:
                 raise TreeCopyStopped
             try:
-                if (entry := known.get(it.name)) is None or not self._is_same(level, it, entry):
-                    self._add(level, it)
+                if (entry := known.get(dir_entry.name)) is None or not self._is_same(
+                    level, dir_entry, entry
+                ):
+                    self._add(level, dir_entry)
             except OSError as error:
                 if error.errno not in GONE:
-                    path = "/".join([*self._path, it.name])
+                    path = "/".join([*self._path, dir_entry.name])
                     raise TreeCopyFailed(message_of(error, path)) from error
-                self._drop(level, it.name)
+                self._drop(level, dir_entry.name)
 
-    def _is_same(self, level: _Level, listed: os.DirEntry[str], entry: Entry) -> bool:
+    def _is_same(self, level: _Level, listed: os.DirEntry[str], entry: ManifestEntry) -> bool:
         """Whether an entry is as it was copied; else it is taken away, to be copied again."""
         found = listed.stat(follow_symlinks=False)  # relative to the open folder
         if entry.kind != "folder":
@@ -211,7 +224,7 @@ class TreeCopier:
         elif listed.is_dir(follow_symlinks=False):
             self.changes += 1
             os.mkdir(name, 0o700, dir_fd=level.target)
-            level.entry.below[name] = Entry("folder")
+            level.entry.below[name] = ManifestEntry("folder")
             level.inside.append(name)
         else:
             self._add_other(level, name)
@@ -230,8 +243,10 @@ class TreeCopier:
         self.changes += 1
         level.entry.below[name] = self._other(level, name, link, found)
 
-    def _other(self, level: _Level, name: str, link: str | None, found: os.stat_result) -> Entry:
-        entry = Entry(kind_of(found.st_mode), found)
+    def _other(
+        self, level: _Level, name: str, link: str | None, found: os.stat_result
+    ) -> ManifestEntry:
+        entry = ManifestEntry(kind_of(found.st_mode), found)
         if link is not None:
             entry.extra = link
             os.symlink(link, name, dir_fd=level.target)
@@ -245,7 +260,7 @@ class TreeCopier:
         os.utime(name, ns=times, dir_fd=level.target, follow_symlinks=False)
         return entry
 
-    def _file(self, level: _Level, name: str) -> Entry:
+    def _file(self, level: _Level, name: str) -> ManifestEntry:
         source = os.open(name, READ, dir_fd=level.source)
         try:
             found = os.fstat(source)
@@ -253,7 +268,7 @@ class TreeCopier:
                 found = self._settled(source)
             if not stat.S_ISREG(found.st_mode):
                 raise OSError(errno.ENOENT, "it is no file any more", name)
-            entry = Entry("file", found)
+            entry = ManifestEntry("file", found)
             if found.st_nlink > 1 and self._link(level, name, found, entry):
                 return entry
             target = os.open(name, WRITE, found.st_mode & 0o777, dir_fd=level.target)
@@ -270,7 +285,7 @@ class TreeCopier:
         finally:
             os.close(source)
 
-    def _link(self, level: _Level, name: str, found: os.stat_result, entry: Entry) -> bool:
+    def _link(self, level: _Level, name: str, found: os.stat_result, entry: ManifestEntry) -> bool:
         """Whether another name of the same file was copied, and has become its link here."""
         if (known := self._linked.get(found.st_ino)) is None:
             return False

@@ -42,7 +42,7 @@ def copy(order: dict[str, Any], stop: StopRequest) -> dict[str, Any]:
         one_moment = copier.run(order.get("machines", ()))
         _still_there(order["source"], source)
         flushed = _Flush(target)  # the disk works while we compare
-        check = CopyCheck(copier.root)
+        check = CopyCheck(copier.root, copier.folder_attributes)
         check.run(target)
         if expected is not None:
             hash_files(target, expected, copier.root, stop)

@@ -1,1 +1,1 @@
-"""Who did what, when, and what it was before: the facts, to be searched and exported."""
+"""The audit log: who changed what and when, to be searched and exported."""

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from prism.audit.model import LIMIT, MOST, Entry, Wanted
+from prism.audit.model import LIMIT, MOST, AuditEntry, AuditQuery
 from prism.audit.plan import table
 from prism.audit.service import AuditService
 from prism.errors import ValidationFailed
@@ -21,13 +21,13 @@ DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 Text = FromQuery[str | None]
 Limit = Annotated[int, QueryParameter(ge=1, le=MOST)]
 Form = Annotated[Literal["json", "csv"], QueryParameter(name="format")]
-LIST = {200: ResponseSpec(list[Entry], description="Entries", generate_examples=False)}
+LIST = {200: ResponseSpec(list[AuditEntry], description="Entries", generate_examples=False)}
 
 
 @get("/api/v1/audit", tags=["audit"], sync_to_thread=True, responses=LIST)
 def audit(
     request: Request[Any, Any, Any],
-    log: NamedDependency[AuditService],
+    audit: NamedDependency[AuditService],
     *,
     actor: Text = None,
     subject: Text = None,
@@ -39,7 +39,7 @@ def audit(
     form: Form = "json",
 ) -> Response[bytes]:
     """Who did what, the newest first; the next page is in the `Link` header."""
-    wanted = Wanted(
+    wanted = AuditQuery(
         actor=actor,
         subject=subject,
         event=event,
@@ -48,7 +48,7 @@ def audit(
         before_id=_number(cursor),
         limit=limit,
     )
-    entries, after = log.entries(wanted)
+    entries, after = audit.entries(wanted)
     headers = {} if after is None else {"Link": _next(request, after)}
     if form == "csv":
         return Response(table(entries).encode(), media_type="text/csv", headers=headers)
@@ -58,10 +58,10 @@ def audit(
 
 @get("/api/v1/instances/{name:str}/events", tags=["instances"], sync_to_thread=True)
 def events_of_instance(
-    name: FromPath[str], log: NamedDependency[AuditService], limit: Limit = LIMIT
-) -> list[Entry]:
+    name: FromPath[str], audit: NamedDependency[AuditService], limit: Limit = LIMIT
+) -> list[AuditEntry]:
     """What happened to one workspace, the newest first."""
-    return log.of_workspace(name, limit)
+    return audit.of_workspace(name, limit)
 
 
 def _moment(name: str, said: str | None, *, whole_day: bool = False) -> datetime | None:
@@ -74,7 +74,7 @@ def _moment(name: str, said: str | None, *, whole_day: bool = False) -> datetime
             at += min(timedelta(days=1), datetime.max.replace(tzinfo=at.tzinfo) - at)
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
-        why = f"{said!r} is no date or time, such as 2026-01-31 or 2026-01-31T12:00:00Z"
+        why = f"{said!r} is not a date or time, such as 2026-01-31 or 2026-01-31T12:00:00Z"
         raise ValidationFailed.of((name, why)) from error
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 LIMIT, MOST = 100, 1000
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class AuditEntry(Struct, frozen=True, kw_only=True):
     """Something that was done: by whom, to what, and what changed; null where nothing was."""
 
     id: str
@@ -21,7 +21,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class AuditQuery(Struct, frozen=True, kw_only=True):
     """Which entries; what is not given fits all."""
 
     actor: str | None = None
@@ -33,7 +33,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     limit: int = LIMIT
 
 
-class Reader(Struct, frozen=True):
+class AuditReader(Struct, frozen=True):
     """Somebody who may read a part of it: her name in lower case, and her projects."""
 
     name: str

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from io import StringIO
 from typing import Any
 
-from prism.audit.model import Entry
+from prism.audit.model import AuditEntry
 from prism.kit.events import Recorded, shown
 
 PREVIOUS = "previous_"
@@ -19,11 +19,11 @@ HEADS = ("id", "at", "actor", "event", "subject", "before", "after", "data")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would carry out
 
 
-def entry(recorded: Recorded) -> Entry:
+def entry(recorded: Recorded) -> AuditEntry:
     """A fact as an entry: `previous_x` and `x` are what x was, and what it is."""
     fact = shown(recorded)
     before, after = changed(fact.data, OLD.get(fact.event))
-    return Entry(
+    return AuditEntry(
         id=fact.id,
         at=fact.at,
         actor=fact.actor,
@@ -51,13 +51,13 @@ def changed(
     return {name: data[PREVIOUS + name] for name in names}, now or None
 
 
-def table(entries: Sequence[Entry]) -> str:
+def table(entries: Sequence[AuditEntry]) -> str:
     """The entries as CSV; nothing in it is a formula to a spreadsheet."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADS)
-    for one in entries:
-        writer.writerow([_cell(getattr(one, name)) for name in HEADS])
+    for audit_entry in entries:
+        writer.writerow([_cell(getattr(audit_entry, name)) for name in HEADS])
     return text.getvalue()
 
 

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from prism.access.model import Subject, current
 from prism.access.plan import sees
-from prism.access.sight import Workspace, shows
+from prism.access.visibility import Workspace, shows
 from prism.audit import store
-from prism.audit.model import Entry, Reader, Wanted
+from prism.audit.model import AuditEntry, AuditQuery, AuditReader
 from prism.audit.plan import entry
 from prism.kit.db import Database
 from prism.kit.events import Recorded
@@ -30,7 +30,7 @@ class AuditService:
     ) -> None:
         self._db, self._workspace, self._launched = db, workspace, launched
 
-    def entries(self, wanted: Wanted) -> tuple[list[Entry], int | None]:
+    def entries(self, wanted: AuditQuery) -> tuple[list[AuditEntry], int | None]:
         """Those that fit and that the caller may see, the newest first; where the next begins.
 
         Who may see little of a long log gets few at a time, or none, and where to go on.
@@ -53,20 +53,20 @@ class AuditService:
             end = found[-1].id
         return [entry(fact) for fact in found], end or None
 
-    def of_workspace(self, name: str, limit: int) -> list[Entry]:
+    def of_workspace(self, name: str, limit: int) -> list[AuditEntry]:
         """The last events of one that is there, by its name or id; raises `NotFound`."""
         called, since = self._launched(name)
-        return self.entries(Wanted(subject=called, since=since, limit=limit))[0]
+        return self.entries(AuditQuery(subject=called, since=since, limit=limit))[0]
 
     def _seen(self) -> Callable[[Recorded], bool]:
         caller = current()
         return lambda fact: shows(caller, fact, self._workspace)
 
 
-def _reader() -> Reader | None:
+def _reader() -> AuditReader | None:
     """Whose facts are enough; None where all are."""
     caller = current()
     if caller.operator:
         return None
     mine = tuple(id for id in caller.roles if sees(caller, Subject(id)))
-    return Reader(caller.name.lower(), mine)
+    return AuditReader(caller.name.lower(), mine)

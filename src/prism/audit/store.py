@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, Connection, Subquery, and_, func, or_, select, union_all
 
-from prism.access.sight import PROJECTS
-from prism.audit.model import Reader, Wanted
+from prism.access.visibility import PROJECTS
+from prism.audit.model import AuditQuery, AuditReader
 from prism.kit.events import RESYNC, Recorded
 from prism.kit.journal import archive, facts
 
@@ -13,7 +13,9 @@ PAGE = 500
 BOTH = union_all(*(select(*table.columns) for table in (facts, archive))).subquery("both_logs")
 
 
-def page(sql: Connection, wanted: Wanted, reader: Reader | None, ids: range) -> list[Recorded]:
+def page(
+    sql: Connection, wanted: AuditQuery, reader: AuditReader | None, ids: range
+) -> list[Recorded]:
     """The next page of those that fit, of those with these ids; and may be a reader's to see."""
     inside = (BOTH.c.id >= ids.start, BOTH.c.id < ids.stop)
     query = select(BOTH).where(*inside, BOTH.c.event != RESYNC, *_fits(BOTH, wanted))
@@ -23,7 +25,7 @@ def page(sql: Connection, wanted: Wanted, reader: Reader | None, ids: range) -> 
     return [Recorded(**row._mapping) for row in rows]
 
 
-def _concerns(both: Subquery, reader: Reader) -> ColumnElement[bool]:
+def _concerns(both: Subquery, reader: AuditReader) -> ColumnElement[bool]:
     """What can be somebody's to see; of what names no project, others decide."""
     data = both.c.data
     project, *others = (data[it].as_string() for it in PROJECTS)
@@ -36,7 +38,7 @@ def _concerns(both: Subquery, reader: Reader) -> ColumnElement[bool]:
     )
 
 
-def _fits(both: Subquery, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+def _fits(both: Subquery, wanted: AuditQuery) -> Iterator[ColumnElement[bool]]:
     for name in ("actor", "subject", "event"):
         if (value := getattr(wanted, name)) is not None:
             yield both.c[name] == value

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.books import Books, Standing, dollars
+from prism.budgets.balances import Balance, Balances, dollars
 from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
 from prism.budgets.plan import held_compute, held_disk, longest, windows
 from prism.costs.model import DAY, HOUR
@@ -25,7 +25,7 @@ PLACES = (2, 4, 6)  # of a dollar: as many as show why something does not fit
 class Load(Struct, frozen=True):
     """A cap in one of its periods without what is wanted, and what that needs of it there."""
 
-    before: Standing
+    before: Balance
     need: int
     need_disk: int
 
@@ -36,7 +36,7 @@ class Load(Struct, frozen=True):
         return at.settled + at.reserved + self.need - at.cap.amount
 
     @property
-    def after(self) -> Standing:
+    def after(self) -> Balance:
         """Where the cap stands once it is granted."""
         at = self.before
         more = {"reserved": at.reserved + self.need, "disks": at.disks + self.need_disk}
@@ -46,14 +46,21 @@ class Load(Struct, frozen=True):
 class Scales:
     """Weighs what is wanted against caps whose books are read once."""
 
-    def __init__(self, books: Books, sql: Connection, caps: Sequence[Cap], wanted: str) -> None:
+    def __init__(self, books: Balances, sql: Connection, caps: Sequence[Cap], wanted: str) -> None:
         """`wanted` is the id of what is weighed: what it holds already is not counted twice."""
         self._books, self._totals, self.now = books, books.totals(sql), books.now
         self._others = [
-            (cap, [it for it in store.reservations_of(sql, cap.column, cap.id) if it.id != wanted])
+            (
+                cap,
+                [
+                    reservation
+                    for reservation in store.reservations_of(sql, cap.column, cap.id)
+                    if reservation.id != wanted
+                ],
+            )
             for cap in caps
         ]
-        self._before: dict[tuple[str, Window], Standing] = {}
+        self._before: dict[tuple[str, Window], Balance] = {}
 
     def weigh(self, wanted: Reservation) -> list[Load]:
         """Each cap in each period that it touches; raises where a pool has no money then."""
@@ -74,25 +81,27 @@ class Scales:
         except BudgetExceeded:
             return False
 
-    def _standing(self, cap: Cap, others: Sequence[Reservation], within: Window) -> Standing:
+    def _standing(self, cap: Cap, others: Sequence[Reservation], within: Window) -> Balance:
         if (known := self._before.get((cap.id, within))) is None:
-            disks = sum(held_disk(it, self.now, within, own=cap.is_own) for it in others)
-            compute = sum(held_compute(it, self.now, within) for it in others)
+            disks = sum(
+                held_disk(reservation, self.now, within, own=cap.is_own) for reservation in others
+            )
+            compute = sum(held_compute(reservation, self.now, within) for reservation in others)
             settled = self._books.settled(self._totals, cap, within)
-            known = Standing(cap, within, settled, compute + disks, disks)
+            known = Balance(cap, within, settled, compute + disks, disks)
             self._before[cap.id, within] = known
         return known
 
 
 def check(
-    books: Books,
+    books: Balances,
     sql: Connection,
     caps: Sequence[Cap],
     wanted: Reservation,
     *,
     beyond: int | None = None,
     takes_hours: bool = True,
-) -> list[Standing]:
+) -> list[Balance]:
     """Where each cap will stand, this included; raises where it does not fit.
 
     The refusal of what `takes_hours` says how many would fit: of an extension, how many
@@ -157,7 +166,7 @@ def _possible_disk(scales: Scales, wanted: Reservation) -> tuple[Load, str]:
 
     span = longest(end - start, lambda more: scales.fit(until(more))) or 0
     least = max(scales.weigh(until(span + 1)), key=lambda load: load.excess)
-    full = next(it for it in scales.weigh(wanted) if it.before == least.before)
+    full = next(load for load in scales.weigh(wanted) if load.before == least.before)
     if not full.before.left:
         return full, "nothing is left"
     return full, f"what is left pays for {floor(10 * span / DAY) / 10:.1f} of its 30 days"
@@ -169,13 +178,15 @@ def _most(
     """The load that is exceeded most if it runs until `at`, as it would be if until `until`."""
     loads = scales.weigh(replace(wanted, until=at))
     least = max(loads, key=lambda load: load.excess)
-    full = [it for it in scales.weigh(replace(wanted, until=until)) if it.before == least.before]
+    full = [
+        load for load in scales.weigh(replace(wanted, until=until)) if load.before == least.before
+    ]
     left = least.before.left
     words = f"the {dollars(left)} left do not pay its {lacks}" if left else "nothing is left"
     return (full or [least])[0], words
 
 
-def _telling(at: Standing, need: int) -> int:
+def _telling(at: Balance, need: int) -> int:
     """How many digits show that it does not fit."""
     for places in PLACES:
         unit = 10 ** (6 - places)
@@ -187,14 +198,14 @@ def _telling(at: Standing, need: int) -> int:
     return PLACES[-1]
 
 
-def in_later(at: Standing, now: int) -> str:
+def in_later(at: Balance, now: int) -> str:
     """In which period that is so, where it is not the present one."""
     if at.within is None or at.within.start <= now:
         return ""
     return f", all in the period that begins on {moment(at.within.start):%Y-%m-%d %H:%M} UTC"
 
 
-def numbers(at: Standing, needed: int) -> dict[str, Any]:
+def numbers(at: Balance, needed: int) -> dict[str, Any]:
     """The same for programs, in USD."""
     sums = {"cap": at.cap.amount, "settled": at.settled, "reserved": at.reserved}
     return {name: micros / 1e6 for name, micros in {**sums, "needed": needed}.items()}

@@ -29,13 +29,13 @@ from prism.budgets.model import (
     Report,
 )
 from prism.budgets.plan import month_after
-from prism.budgets.purse import Purse
 from prism.budgets.report import markdown, page, table
 from prism.budgets.service import BudgetService
+from prism.budgets.spending import ProjectSpending
 from prism.errors import ValidationFailed
 
 Budgets = NamedDependency[BudgetService]
-Money = NamedDependency[Purse]
+Money = NamedDependency[ProjectSpending]
 Id = FromPath[str]
 Month = Annotated[str | None, QueryParameter(description="as 2026-01; the present one by default")]
 Form = Annotated[Literal["json", "markdown", "csv", "html"], QueryParameter(name="format")]
@@ -119,29 +119,29 @@ def create_reallocation(data: JSONBody[NewReallocation], budgets: Budgets) -> Re
 
 
 @get("/projects/{project_id:str}/budget", sync_to_thread=True)
-def project_budget(project_id: Id, money: Money) -> ProjectBudget:
+def project_budget(project_id: Id, spending: Money) -> ProjectBudget:
     """What a project may spend, has spent, and on what."""
-    return money.budget(project_id)
+    return spending.budget(project_id)
 
 
 @get("/projects/{project_id:str}/cost-analysis", sync_to_thread=True)
-def project_analysis(project_id: Id, money: Money) -> Analysis:
+def project_analysis(project_id: Id, spending: Money) -> Analysis:
     """Where a project's money goes, and how less of it would."""
-    return money.analysis(project_id)
+    return spending.analysis(project_id)
 
 
 @get("/projects/{project_id:str}/forecast", sync_to_thread=True)
-def project_forecast(project_id: Id, money: Money) -> Forecast:
+def project_forecast(project_id: Id, spending: Money) -> Forecast:
     """When a project's money is used up if all goes on as it does now."""
-    return money.forecast(project_id)
+    return spending.forecast(project_id)
 
 
 @get("/projects/{project_id:str}/report", sync_to_thread=True, responses=REPORT)
 def project_report(
-    project_id: Id, money: Money, *, month: Month = None, form: Form = "json"
+    project_id: Id, spending: Money, *, month: Month = None, form: Form = "json"
 ) -> Response[bytes]:
     """A month of a project on one page."""
-    found = money.report(project_id, None if month is None else _month(month))
+    found = spending.report(project_id, None if month is None else _month(month))
     if form == "json":
         return Response(msgspec.json.encode(found), media_type="application/json")
     text = FORMS[form](found)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.books import Books, allocation_cap, parts, project_cap
+from prism.budgets.balances import Balances, allocation_cap, parts, project_cap
 from prism.budgets.model import Cap
 from prism.budgets.runway import NEVER, CapUse, Runway, runways, threshold
 from prism.projects import store as projects
@@ -15,7 +15,7 @@ from prism.projects.model import Project
 class Forecasts:
     """What a plan and a budget say of the future, from one computation, as of one moment."""
 
-    def __init__(self, books: Books, sql: Connection) -> None:
+    def __init__(self, books: Balances, sql: Connection) -> None:
         self._books, self._sql, self._totals = books, sql, books.totals(sql)
 
     def ends(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, Runway]:
@@ -24,16 +24,22 @@ class Forecasts:
         found = runways(every, self._expiries(every, known), self._books.now)
         return {use.at.cap.id: found[use.at.cap.id] for use in uses}
 
-    def threshold(self, it: Project, uses: Sequence[CapUse], known: Mapping[str, int]) -> Runway:
+    def threshold(
+        self, project: Project, uses: Sequence[CapUse], known: Mapping[str, int]
+    ) -> Runway:
         """When so much is spent that all of a project is put to sleep, where it says so."""
-        if it.auto_hibernate_threshold is None:
+        if project.auto_hibernate_threshold is None:
             return NEVER
         read = {use.at.cap.id: use for use in uses}
-        caps = [project_cap(it, it.cap)] if it.cap is not None else parts(self._sql, it)
+        caps = (
+            [project_cap(project, project.cap)]
+            if project.cap is not None
+            else parts(self._sql, project)
+        )
         counted = [read.get(cap.id) or self._use(cap) for cap in caps]
         now = [use for use in counted if use.at.within is not None]
         ends = self._expiries(now, known)
-        return threshold(now, it.auto_hibernate_threshold, ends, self._books.now)
+        return threshold(now, project.auto_hibernate_threshold, ends, self._books.now)
 
     def _sharing(self, uses: Sequence[CapUse]) -> list[CapUse]:
         """The caps of others that spend from the same pools, which may be used up before."""
@@ -41,7 +47,10 @@ class Forecasts:
         for use in uses:
             if (pool := use.at.cap.pool) is None or use.at.cap.column != "pool":
                 continue
-            for id in sorted({it.allocation for it in use.rows if it.allocation} - known):
+            for id in sorted(
+                {reservation.allocation for reservation in use.rows if reservation.allocation}
+                - known
+            ):
                 part = store.find_allocation(self._sql, id)
                 owner = None if part is None else projects.find(self._sql, part.project)
                 if part is None or owner is None:
@@ -58,5 +67,5 @@ class Forecasts:
         return CapUse(self._books.standing_of(self._totals, cap, rows), rows)
 
     def _expiries(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, int]:
-        ids = sorted({it.id for use in uses for it in use.rows} - known.keys())
+        ids = sorted({reservation.id for use in uses for reservation in use.rows} - known.keys())
         return store.expiries(self._sql, ids) | dict(known)

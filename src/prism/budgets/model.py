@@ -28,7 +28,7 @@ class BudgetInUse(InUse):
 
 
 class AllocationNotFound(NotFound, code="ALLOCATION_NOT_FOUND"):
-    """There is no such allocation."""
+    """There is no allocation with that id."""
 
 
 class AllocationExists(AlreadyExists):
@@ -40,7 +40,7 @@ class AllocationInUse(InUse):
 
 
 class OverAllocated(Conflict, code="OVER_ALLOCATED"):
-    """There is not so much money left."""
+    """There is not enough money left to allocate."""
 
 
 class BudgetExceeded(Denied, code="BUDGET_EXCEEDED"):

@@ -12,9 +12,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from prism.budgets.model import Cap, Period, Pool, Reservation, Window
+from prism.catalog.plan import PriceBook
 from prism.costs.model import DAY, HOUR, MONTH_HOURS
 from prism.costs.plan import address_rate, compute_rate, disk_rate
 from prism.kit.money import Micros
+from prism.profiles.providers import traits_of
 from prism.workspaces.model import Workspace
 from prism.workspaces.plan import DOZES
 
@@ -88,28 +90,32 @@ def windows(cap: Cap, start: int, end: int) -> list[Window | None]:
     return found
 
 
-def held(it: Reservation, now: int, within: Window = ALWAYS, *, own: bool = True) -> int:
+def held(reservation: Reservation, now: int, within: Window = ALWAYS, *, own: bool = True) -> int:
     """What is set aside after `now` and not counted by the ledger yet, `within` a period.
 
     Of its project's own cap, or where that is not meant, of its allocation and pool.
     """
-    return held_compute(it, now, within) + held_disk(it, now, within, own=own)
+    return held_compute(reservation, now, within) + held_disk(reservation, now, within, own=own)
 
 
-def held_compute(it: Reservation, now: int, within: Window = ALWAYS) -> int:
+def held_compute(reservation: Reservation, now: int, within: Window = ALWAYS) -> int:
     """The part of it that is set aside for running, and for going to sleep."""
-    if it.compute is None or it.until <= it.since:
+    if reservation.compute is None or reservation.until <= reservation.since:
         return 0
-    span = (it.since, it.until + it.stopping, it.running)
-    return _held(it.compute, 1, span, min(now, it.counted or now), within)
+    span = (reservation.since, reservation.until + reservation.stopping, reservation.running)
+    return _held(reservation.compute, 1, span, min(now, reservation.counted or now), within)
 
 
-def held_disk(it: Reservation, now: int, within: Window = ALWAYS, *, own: bool = True) -> int:
+def held_disk(
+    reservation: Reservation, now: int, within: Window = ALWAYS, *, own: bool = True
+) -> int:
     """The part of it that is set aside for its disk."""
-    end = it.disk_until if own else it.part_until
-    if it.disk is None or end <= it.disk_since:
+    end = reservation.disk_until if own else reservation.part_until
+    if reservation.disk is None or end <= reservation.disk_since:
         return 0
-    return _held(it.disk, MONTH_HOURS, (it.disk_since, end, it.kept), now, within)
+    return _held(
+        reservation.disk, MONTH_HOURS, (reservation.disk_since, end, reservation.kept), now, within
+    )
 
 
 def _held(amount: int, hours: int, span: tuple[int, int, bool], now: int, within: Window) -> int:
@@ -122,22 +128,22 @@ def _held(amount: int, hours: int, span: tuple[int, int, bool], now: int, within
     return -(-amount * (end - begin) // whole) - amount * (start - begin) // whole
 
 
-def rates(it: Workspace) -> tuple[Micros | None, Micros | None]:
+def rates(workspace: Workspace, prices: PriceBook) -> tuple[Micros | None, Micros | None]:
     """What an hour of it costs while it runs, and a month of its disk."""
-    compute = compute_rate(it).amount
-    if compute is not None and _has_address(it):
-        address = public_address(it)
+    compute = compute_rate(workspace).amount
+    if compute is not None and _has_address(workspace):
+        address = public_address(workspace, prices)
         compute = None if address is None else Micros(compute + address)
-    return compute, disk_rate(it).amount
+    return compute, disk_rate(workspace, prices).amount
 
 
-def public_address(it: Workspace) -> Micros | None:
+def public_address(workspace: Workspace, prices: PriceBook) -> Micros | None:
     """What an hour of its public address costs; null where it has none, or nobody knows."""
-    return address_rate(it).amount if _has_address(it) else None
+    return address_rate(workspace, prices).amount if _has_address(workspace) else None
 
 
-def _has_address(it: Workspace) -> bool:
-    return not it.place.startswith("local:")
+def _has_address(workspace: Workspace) -> bool:
+    return traits_of(workspace.place).charges_addresses
 
 
 class Began(Struct, frozen=True):
@@ -148,25 +154,27 @@ class Began(Struct, frozen=True):
     counted: int = 0
 
 
-def drawn(it: Workspace, caps: Sequence[Cap], now: int, began: Began) -> Reservation:
+def drawn(
+    workspace: Workspace, caps: Sequence[Cap], now: int, began: Began, prices: PriceBook
+) -> Reservation:
     """What is to be set aside for a workspace that shall run.
 
     Until it expires, else for an hour; and its disk for 30 days, of a pool to its period's end
     at most.
     """
-    assert it.project is not None, "who has no project has no budget"
-    compute, disk = rates(it)
-    until = now + CHUNK if it.expires_at is None else int(it.expires_at.timestamp())
-    stopping = STOPPING if it.hibernation else 0
+    assert workspace.project is not None, "who has no project has no budget"
+    compute, disk = rates(workspace, prices)
+    until = now + CHUNK if workspace.expires_at is None else int(workspace.expires_at.timestamp())
+    stopping = STOPPING if workspace.hibernation else 0
     _, last = horizon(caps, now)
     if last is not None:
         until = min(until, last - stopping)
     return Reservation(
-        id=it.id,
-        name=it.name,
-        project=it.project,
-        allocation=it.allocation,
-        pool=it.pool,
+        id=workspace.id,
+        name=workspace.name,
+        project=workspace.project,
+        allocation=workspace.allocation,
+        pool=workspace.pool,
         compute=compute,
         since=began.compute or now,
         until=until,
@@ -205,41 +213,43 @@ def horizon(caps: Iterable[Cap], now: int) -> tuple[int | None, int | None]:
     return min(edges, default=None), min(lasts, default=None)
 
 
-def renewed(it: Reservation, caps: Sequence[Cap], now: int, expires: int | None) -> Reservation:
+def renewed(
+    reservation: Reservation, caps: Sequence[Cap], now: int, expires: int | None
+) -> Reservation:
     """The same reservation, carried on from now; what it holds already, it keeps.
 
     But nothing is held of money that will have ended by then, however far it was promised;
     and no machine is told to have gone down before now.
     """
     _, last = horizon(caps, now)
-    until, disk_until = it.until, max(it.disk_until, now + DISK)
-    part_until = max(it.part_until, part_horizon(caps, now))
-    runs = it.until > it.since
+    until, disk_until = reservation.until, max(reservation.disk_until, now + DISK)
+    part_until = max(reservation.part_until, part_horizon(caps, now))
+    runs = reservation.until > reservation.since
     if runs:
         until = max(until, now + CHUNK if expires is None else expires)
     if last is not None:
-        until = min(until, max(last - it.stopping, now, it.since + runs))
-        part_until = max(min(part_until, last), it.disk_since)
-    return replace(it, until=until, disk_until=disk_until, part_until=part_until)
+        until = min(until, max(last - reservation.stopping, now, reservation.since + runs))
+        part_until = max(min(part_until, last), reservation.disk_since)
+    return replace(reservation, until=until, disk_until=disk_until, part_until=part_until)
 
 
-def between(it: Reservation, fresh: Reservation, more: int) -> Reservation:
+def between(reservation: Reservation, fresh: Reservation, more: int) -> Reservation:
     """A reservation carried on by so many seconds, but no further than `fresh` is."""
     return replace(
         fresh,
-        until=min(fresh.until, it.until + more),
-        disk_until=min(fresh.disk_until, it.disk_until + more),
-        part_until=min(fresh.part_until, it.part_until + more),
+        until=min(fresh.until, reservation.until + more),
+        disk_until=min(fresh.disk_until, reservation.disk_until + more),
+        part_until=min(fresh.part_until, reservation.part_until + more),
     )
 
 
-def furthest(it: Reservation, fresh: Reservation) -> int:
+def furthest(reservation: Reservation, fresh: Reservation) -> int:
     """By how many seconds `fresh` carries it on, at most."""
     return max(
         0,
-        fresh.until - it.until,
-        fresh.disk_until - it.disk_until,
-        fresh.part_until - it.part_until,
+        fresh.until - reservation.until,
+        fresh.disk_until - reservation.disk_until,
+        fresh.part_until - reservation.part_until,
     )
 
 
@@ -254,17 +264,17 @@ def longest(most: int, fits: Callable[[int], bool]) -> int | None:
     return good
 
 
-def over(it: Reservation, caps: Sequence[Cap], now: int) -> bool:
+def over(reservation: Reservation, caps: Sequence[Cap], now: int) -> bool:
     """Whether it must go down now, to be down when its money ends."""
     _, last = horizon(caps, now)
-    runs = it.until > it.since
-    return runs and last is not None and now >= last - it.stopping - SHORTEST
+    runs = reservation.until > reservation.since
+    return runs and last is not None and now >= last - reservation.stopping - SHORTEST
 
 
-def due(it: Reservation, caps: Sequence[Cap], now: int) -> int:
+def due(reservation: Reservation, caps: Sequence[Cap], now: int) -> int:
     """When to look at it again."""
     edge, _ = horizon(caps, now)
     at = [now + DAY, *([] if edge is None else [edge + 1])]
-    if it.until > it.since:
-        at.append(max(it.until - AHEAD, now + AGAIN))
+    if reservation.until > reservation.since:
+        at.append(max(reservation.until - AHEAD, now + AGAIN))
     return min(at)

@@ -6,24 +6,26 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.books import (
-    Books,
-    Standing,
+from prism.budgets.balances import (
+    Balance,
+    Balances,
     allocation_cap,
     pool_cap,
     project_cap,
     together,
 )
 from prism.budgets.model import Allocation, Cap, Pool, Reservation
+from prism.budgets.set_aside import HeldNow
+from prism.costs.store import Totals
 from prism.kit.money import Micros
 from prism.projects.model import Project
 
 
-class Part(Struct, frozen=True):
+class PoolShare(Struct, frozen=True):
     """An allocation, and the pool that it is a part of."""
 
-    allocation: Standing
-    pool: Standing
+    allocation: Balance
+    pool: Balance
 
     @property
     def left(self) -> int:
@@ -39,11 +41,11 @@ class Part(Struct, frozen=True):
 class ProjectMoney(Struct, frozen=True):
     """Where every cap of a project stands at one moment."""
 
-    own: Standing | None
-    parts: tuple[Part, ...]
+    own: Balance | None
+    parts: tuple[PoolShare, ...]
 
     @property
-    def standings(self) -> list[Standing]:
+    def standings(self) -> list[Balance]:
         """All of them, the project's own first, each pool after the allocation from it."""
         found = [] if self.own is None else [self.own]
         for part in self.parts:
@@ -51,15 +53,19 @@ class ProjectMoney(Struct, frozen=True):
         return found
 
     @property
-    def given(self) -> list[Standing]:
+    def given(self) -> list[Balance]:
         """Those of the project alone: a pool is several projects'."""
         own = [] if self.own is None else [self.own]
-        return own + [it.allocation for it in self.parts]
+        return own + [pool_share.allocation for pool_share in self.parts]
 
     @property
-    def present(self) -> list[Standing]:
+    def present(self) -> list[Balance]:
         """The allocations that have money now."""
-        return [it.allocation for it in self.parts if it.allocation.within is not None]
+        return [
+            pool_share.allocation
+            for pool_share in self.parts
+            if pool_share.allocation.within is not None
+        ]
 
     @property
     def allocated(self) -> Micros | None:
@@ -87,27 +93,27 @@ class ProjectMoney(Struct, frozen=True):
         Null for no limit, and where one of them has paid only for what has no known price.
         """
         own = [] if self.own is None else [self.own.shown_left]
-        parts = [sum(it.left for it in self.parts)] if self.parts else []
+        parts = [sum(pool_share.left for pool_share in self.parts)] if self.parts else []
         return None if self._is_left_unknown else min([*own, *parts], default=None)
 
     @property
     def overrun(self) -> int:
         """By how much it is passed: the own cap counts what the allocations count, too."""
         own = 0 if self.own is None else self.own.overrun
-        return max(own, sum(it.allocation.overrun for it in self.parts))
+        return max(own, sum(pool_share.allocation.overrun for pool_share in self.parts))
 
     @property
     def _is_left_unknown(self) -> bool:
-        paid = sum(it.allocation.settled for it in self.parts)
-        parts = not paid and any(it.is_unknown for it in self.parts)
+        paid = sum(pool_share.allocation.settled for pool_share in self.parts)
+        parts = not paid and any(pool_share.is_unknown for pool_share in self.parts)
         return parts or (self.own is not None and self.own.is_unknown)
 
     @property
-    def _counted(self) -> Sequence[Standing]:
+    def _counted(self) -> Sequence[Balance]:
         return self.present if self.own is None else [self.own]
 
 
-def no_launches(it: Project, money: ProjectMoney) -> str | None:
+def no_launches(project: Project, money: ProjectMoney) -> str | None:
     """Why nothing of a project may be launched, started or resumed; null where something may.
 
     As admission decides: by its own cap, by each of its allocations and their pools, and where
@@ -119,63 +125,83 @@ def no_launches(it: Project, money: ProjectMoney) -> str | None:
     whys = [part.allocation.no_launches or part.pool.no_launches for part in present]
     if whys and all(whys):
         return whys[0]
-    whole = together(it, money.present) if money.own is None else None
+    whole = together(project, money.present) if money.own is None else None
     return None if whole is None else whole.no_launches
 
 
 class MoneyReader:
     """Reads the money of several projects; what they share is read once."""
 
-    def __init__(self, books: Books, sql: Connection, unpriced_until: Mapping[str, int]) -> None:
+    def __init__(
+        self, books: Balances, sql: Connection, unpriced_until: Mapping[str, int]
+    ) -> None:
         """`unpriced_until` is what the ledger says, or empty for who asks only for sums."""
         self._books, self._sql = books, sql
         self._totals = books.totals(sql)
         self._unpriced_until = unpriced_until
-        self._pools: dict[str, Pool] = {}
-        self._standings: dict[str, Standing] = {}
-        self._given: dict[str, list[Allocation]] | None = None
+        self._pools: Mapping[str, Pool] = {}
+        self._standings: dict[str, Balance] = {}
+        self._given: Mapping[str, Sequence[Allocation]] | None = None
         self._held: dict[tuple[str, str | None], list[Reservation]] | None = None
+        self._held_now: HeldNow | None = None
+
+    def use(
+        self,
+        totals: Totals,
+        pools: Mapping[str, Pool],
+        given: Mapping[str, Sequence[Allocation]],
+        held: HeldNow,
+    ) -> None:
+        """Read from what is kept in memory of the version that `sql` sees."""
+        self._totals, self._pools, self._given, self._held_now = totals, pools, given, held
 
     def read_all(self) -> None:
         """Read at once what everybody has spent and what is set aside, for a list of projects."""
         self._totals.read_all()
         held: dict[tuple[str, str | None], list[Reservation]] = {}
-        for it in store.every_reservation(self._sql):
-            for key in (("project", it.project), ("allocation", it.allocation), ("pool", it.pool)):
-                held.setdefault(key, []).append(it)
-        self._held, self._given = held, {}
-        self._pools = {it.id: it for it in store.every_pool(self._sql)}
+        for reservation in store.every_reservation(self._sql):
+            for key in (
+                ("project", reservation.project),
+                ("allocation", reservation.allocation),
+                ("pool", reservation.pool),
+            ):
+                held.setdefault(key, []).append(reservation)
+        self._held = held
+        self._pools = {pool.id: pool for pool in store.every_pool(self._sql)}
+        given: dict[str, list[Allocation]] = {}
         for part in store.allocations_of(self._sql):
-            self._given.setdefault(part.project, []).append(part)
+            given.setdefault(part.project, []).append(part)
+        self._given = given
 
-    def of(self, it: Project) -> ProjectMoney:
+    def of(self, project: Project) -> ProjectMoney:
         """One project's."""
         own = None
-        if it.cap is not None:
-            own = self.standing(project_cap(it, it.cap))
+        if project.cap is not None:
+            own = self.standing(project_cap(project, project.cap))
         parts = []
-        for given in self._parts(it):
+        for given in self._parts(project):
             pool = self._pool(given.pool)
-            part = self.standing(allocation_cap(given, it, pool))
-            parts.append(Part(part, self.standing(pool_cap(pool))))
+            part = self.standing(allocation_cap(given, project, pool))
+            parts.append(PoolShare(part, self.standing(pool_cap(pool))))
         return ProjectMoney(own, tuple(parts))
 
-    def whole(self, it: Project) -> Standing | None:
+    def whole(self, project: Project) -> Balance | None:
         """What a project's thresholds are percent of, as `Books.whole` says."""
-        money = self.of(it)
-        return together(it, money.present) if money.own is None else money.own
+        money = self.of(project)
+        return together(project, money.present) if money.own is None else money.own
 
-    def standing(self, cap: Cap) -> Standing:
+    def standing(self, cap: Cap) -> Balance:
         """Where a cap stands."""
         if cap.id not in self._standings:
-            at = self._books.standing_of(self._totals, cap, self.rows(cap))
+            held = self._held_now or self.rows(cap)
+            at = self._books.standing_of(self._totals, cap, held)
             self._standings[cap.id] = self._books.priced(at, self._unpriced_until)
         return self._standings[cap.id]
 
-    def _parts(self, it: Project) -> list[Allocation]:
+    def _parts(self, project: Project) -> Sequence[Allocation]:
         if self._given is None:
-            return store.allocations_of(self._sql, project=it.id)
-        return self._given.get(it.id, [])
+            return store.allocations_of(self._sql, project=project.id)
+        return self._given.get(project.id, [])
 
     def rows(self, cap: Cap) -> list[Reservation]:
         """What is set aside of a cap."""
@@ -185,5 +211,5 @@ class MoneyReader:
 
     def _pool(self, id: str) -> Pool:
         if id not in self._pools:
-            self._pools[id] = store.pool_named(self._sql, id)
+            self._pools = {**self._pools, id: store.pool_named(self._sql, id)}
         return self._pools[id]

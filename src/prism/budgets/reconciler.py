@@ -6,16 +6,16 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, Connection, true
 
 from prism.budgets import store
-from prism.budgets.books import Books, dollars, every_cap
-from prism.budgets.escrow import Escrow
+from prism.budgets.balances import Balances, dollars, every_cap
 from prism.budgets.events import ThresholdExceeded
 from prism.budgets.model import Cap
 from prism.budgets.project_money import MoneyReader
-from prism.budgets.storing import StorageEscrow
+from prism.budgets.reservations import ReservationService
+from prism.budgets.storage_reservations import StorageReservationService
 from prism.costs.ledger import Ledger
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import Claim, Found
+from prism.kit.reconcile import Claim, ReconcileResult
 from prism.projects import store as projects
 from prism.workspaces import store as workspaces
 from prism.workspaces.events import SYSTEM
@@ -35,16 +35,16 @@ class BudgetReconciler:
         db: Database,
         clock: Clock,
         *,
-        escrow: Escrow,
+        reservations: ReservationService,
         ledger: Ledger,
-        storage: StorageEscrow,
+        storage: StorageReservationService,
         asks: WorkspaceService,
         also: Sequence[Callable[[], object]] = (),
     ) -> None:
-        self._db, self._clock, self._escrow = db, clock, escrow
+        self._db, self._clock, self._reservations = db, clock, reservations
         self._ledger, self._asks, self._also = ledger, asks, also
         self._storage = storage
-        self._books = Books(clock)
+        self._books = Balances(clock)
 
     def reachable(self) -> ColumnElement[bool]:
         """Every daemon can count."""
@@ -61,9 +61,9 @@ class BudgetReconciler:
     def look(self) -> None:
         """There is nothing outside to look at."""
 
-    def reconcile(self, claim: Claim, view: None) -> Found:
+    def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """Renew one reservation."""
-        return Found(DAY, lambda tx: self._renew(tx, claim.id))
+        return ReconcileResult(DAY, lambda tx: self._renew(tx, claim.id))
 
     def watch(self) -> None:
         """Tell which thresholds are exceeded that were not, and act where a project says so."""
@@ -138,8 +138,8 @@ class BudgetReconciler:
                 f"{dollars(whole.cap.amount)} "
                 f"of project {owner.name!r} is spent"
             )
-            for it in workspaces.at_work_in(tx.sql, project):
-                self._down(tx, it.id, why)
+            for workspace in workspaces.at_work_in(tx.sql, project):
+                self._down(tx, workspace.id, why)
 
     def _renew(self, tx: Tx, id: str) -> None:
         found = workspaces.by_ids(tx.sql, [id])
@@ -150,22 +150,22 @@ class BudgetReconciler:
         if held is None or not found or found[0].ended_at is not None:
             store.release(tx, id)
             return
-        it = found[0]
-        renewal = self._escrow.renew(tx, it)
+        workspace = found[0]
+        renewal = self._reservations.renew(tx, workspace)
         kept = store.reservation(tx.sql, id)
         assert kept is not None, "it was renewed in this transaction"
         store.put_reservation(tx, kept, renewal.again)
-        if state_of(it) not in ACTIVE:
+        if state_of(workspace) not in ACTIVE:
             return
-        if renewal.until != it.reserved_until:
-            self._asks.hold(id, renewal.until)
+        if renewal.until != workspace.reserved_until:
+            self._asks.set_reservation(id, renewal.until)
         if renewal.down:
             self._down(tx, id, renewal.down)
 
     def _down(self, tx: Tx, id: str, why: str) -> None:
-        [it] = workspaces.by_ids(tx.sql, [id])
-        if state_of(it) in ACTIVE:
-            self._asks.put_down(id, why)
+        [workspace] = workspaces.by_ids(tx.sql, [id])
+        if state_of(workspace) in ACTIVE:
+            self._asks.force_sleep(id, why)
 
 
 def _project(sql: Connection, cap: Cap) -> str | None:

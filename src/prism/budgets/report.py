@@ -29,10 +29,10 @@ def report(
     time_zone: str = "UTC",
 ) -> Report:
     """What the lines of a period add up to; its days begin at midnight of that time zone."""
-    paid = [it for it in lines if it.kind is not CostKind.ASLEEP]
+    paid = [line for line in lines if line.kind is not CostKind.ASLEEP]
     total = _known(paid)
-    saved = _known([it for it in lines if it.kind is CostKind.ASLEEP])
-    money = _named({it.budget for it in paid}, pools)
+    saved = _known([line for line in lines if line.kind is CostKind.ASLEEP])
+    money = _named({line.budget for line in paid}, pools)
     return Report(
         project=project,
         month=f"{first:%Y-%m}",
@@ -42,35 +42,37 @@ def report(
         total=None if total is None else amount(total),
         micros=total,
         hibernation_savings=None if saved is None else amount(saved),
-        by_kind=_shares(((WORDS[it.kind], it) for it in paid), total),
-        by_workspace=_shares(((called(it.name, it.kind), it) for it in paid), total),
-        by_user=_shares(((it.user, it) for it in paid), total),
-        by_budget=_shares(((money[it.budget], it) for it in paid), total),
-        sources=tuple(sorted({_source(it) for it in paid if it.micros})),
-        reconstructed_seconds=sum(it.seconds for it in paid if it.reconstructed),
-        unknown=tuple(sorted({called(it.name, it.kind) for it in paid if it.micros is None})),
+        by_kind=_shares(((WORDS[line.kind], line) for line in paid), total),
+        by_workspace=_shares(((called(line.name, line.kind), line) for line in paid), total),
+        by_user=_shares(((line.user, line) for line in paid), total),
+        by_budget=_shares(((money[line.budget], line) for line in paid), total),
+        sources=tuple(sorted({_source(line) for line in paid if line.micros})),
+        reconstructed_seconds=sum(line.seconds for line in paid if line.reconstructed),
+        unknown=tuple(
+            sorted({called(line.name, line.kind) for line in paid if line.micros is None})
+        ),
     )
 
 
-def markdown(it: Report) -> str:
+def markdown(report: Report) -> str:
     """A report to read and to print."""
     parts = [
-        f"# {_plain(it.project)}: {it.month}",
-        f"{_when(it)} Spent: **{_usd(it.total)}**. {_saved(it)}",
-        *(_table(title, shares) for title, shares in _tables(it)),
-        *_notes(it, _plain),
+        f"# {_plain(report.project)}: {report.month}",
+        f"{_when(report)} Spent: **{_usd(report.total)}**. {_saved(report)}",
+        *(_table(title, shares) for title, shares in _tables(report)),
+        *_notes(report, _plain),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def page(it: Report) -> str:
+def page(report: Report) -> str:
     """The same for a browser."""
-    title = f"{escape(it.project)}: {it.month}"
+    title = f"{escape(report.project)}: {report.month}"
     parts = [
         f"<h1>{title}</h1>",
-        f"<p>{_when(it)} Spent: <strong>{_usd(it.total)}</strong>. {_saved(it)}</p>",
-        *(_html_table(title, shares) for title, shares in _tables(it) if shares),
-        *(f"<p>{note}</p>" for note in _notes(it, escape)),
+        f"<p>{_when(report)} Spent: <strong>{_usd(report.total)}</strong>. {_saved(report)}</p>",
+        *(_html_table(title, shares) for title, shares in _tables(report) if shares),
+        *(f"<p>{note}</p>" for note in _notes(report, escape)),
     ]
     head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
     body = "\n".join(parts)
@@ -79,19 +81,19 @@ def page(it: Report) -> str:
     )
 
 
-def table(it: Report) -> str:
+def table(report: Report) -> str:
     """A report for a spreadsheet: section, name, amount, percent, exact micro-dollars."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("section", "name", "cost", "percentage", "micros"))
     sections = ("by_kind", "by_workspace", "by_user", "by_budget")
     for section in sections:
-        for share in getattr(it, section):
+        for share in getattr(report, section):
             first = (section.removeprefix("by_"), _cell(share.name))
             writer.writerow((*first, _cents(share.cost), share.percentage, share.micros))
-    part = None if it.micros is None else 100.0 if it.micros else 0.0
-    writer.writerow(("total", _cell(it.project), _cents(it.total), part, it.micros))
-    for name in it.unknown:
+    part = None if report.micros is None else 100.0 if report.micros else 0.0
+    writer.writerow(("total", _cell(report.project), _cents(report.total), part, report.micros))
+    for name in report.unknown:
         writer.writerow(("without a price", _cell(name), None, None, None))
     return text.getvalue()
 
@@ -105,17 +107,17 @@ def _named(used: Iterable[str | None], names: Mapping[str, str]) -> dict[str | N
 
 def _known(lines: Sequence[Line]) -> Micros | None:
     """What lines add up to; null where that is nothing, and some have no known price."""
-    total = sum(it.micros or 0 for it in lines)
-    unknown = any(it.micros is None for it in lines)
+    total = sum(line.micros or 0 for line in lines)
+    unknown = any(line.micros is None for line in lines)
     return None if unknown and not total else Micros(total)
 
 
 def _shares(named: Iterable[tuple[str, Line]], total: int | None) -> tuple[Share, ...]:
     of: dict[str, list[Line]] = {}
-    for name, it in named:
-        of.setdefault(name, []).append(it)
+    for name, line in named:
+        of.setdefault(name, []).append(line)
     sums = {name: _known(lines) for name, lines in of.items()}
-    known = {name: it for name, it in sums.items() if it is not None}
+    known = {name: micros for name, micros in sums.items() if micros is not None}
     cents = apportioned(dict(sorted(known.items(), key=lambda one: (-one[1], one[0]))))
     shares = [
         Share(name, it, percent(known[name], total or 0), known[name])
@@ -125,37 +127,37 @@ def _shares(named: Iterable[tuple[str, Line]], total: int | None) -> tuple[Share
     return (*shares, *(Share(name, None, None, None) for name in unknown))
 
 
-def _when(it: Report) -> str:
-    return f"{it.start} to {it.end}, time zone {it.time_zone}."
+def _when(report: Report) -> str:
+    return f"{report.start} to {report.end}, time zone {report.time_zone}."
 
 
-def _saved(it: Report) -> str:
-    return f"Saved by hibernation: {_usd(it.hibernation_savings)}."
+def _saved(report: Report) -> str:
+    return f"Saved by hibernation: {_usd(report.hibernation_savings)}."
 
 
-def _tables(it: Report) -> list[tuple[str, tuple[Share, ...]]]:
+def _tables(report: Report) -> list[tuple[str, tuple[Share, ...]]]:
     return [
-        ("What it was spent on", it.by_kind),
-        ("By workspace or volume", it.by_workspace),
-        ("By person", it.by_user),
-        ("By budget", it.by_budget),
+        ("What it was spent on", report.by_kind),
+        ("By workspace or volume", report.by_workspace),
+        ("By person", report.by_user),
+        ("By budget", report.by_budget),
     ]
 
 
-def _notes(it: Report, plain: Callable[[str], str]) -> list[str]:
+def _notes(report: Report, plain: Callable[[str], str]) -> list[str]:
     """The sentences below the tables; `plain` makes a name one that is only text there."""
     notes = []
-    if it.unknown:
-        names = ", ".join(plain(name) for name in it.unknown)
-        notes.append(f"{_without_price(it.unknown)}, not in the total: {names}.")
-    if it.reconstructed_seconds:
-        hours = it.reconstructed_seconds / 3600
+    if report.unknown:
+        names = ", ".join(plain(name) for name in report.unknown)
+        notes.append(f"{_without_price(report.unknown)}, not in the total: {names}.")
+    if report.reconstructed_seconds:
+        hours = report.reconstructed_seconds / 3600
         notes.append(
             f"Of all the time billed here, {hours:,.1f} hours have an end that was learned later, "
             "from the provider."
         )
-    if it.sources:
-        notes.append("Prices: " + "; ".join(plain(source) for source in it.sources) + ".")
+    if report.sources:
+        notes.append("Prices: " + "; ".join(plain(source) for source in report.sources) + ".")
     return notes
 
 
@@ -177,20 +179,20 @@ def _table(title: str, shares: Sequence[Share]) -> str:
     if not shares:
         return ""
     rows = [
-        f"| {_plain(it.name)} | unknown | |"
-        if it.cost is None
-        else f"| {_plain(it.name)} | {it.cost:,.2f} | {it.percentage:.1f} |"
-        for it in shares
+        f"| {_plain(share.name)} | unknown | |"
+        if share.cost is None
+        else f"| {_plain(share.name)} | {share.cost:,.2f} | {share.percentage:.1f} |"
+        for share in shares
     ]
     return "\n".join((f"## {title}", "", "| | USD | % |", "|---|---:|---:|", *rows))
 
 
 def _html_table(title: str, shares: Sequence[Share]) -> str:
     rows = [
-        (it.name, "unknown", "")
-        if it.cost is None
-        else (it.name, f"{it.cost:,.2f}", f"{it.percentage:.1f}")
-        for it in shares
+        (share.name, "unknown", "")
+        if share.cost is None
+        else (share.name, f"{share.cost:,.2f}", f"{share.percentage:.1f}")
+        for share in shares
     ]
     cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
     body = "\n".join(f"<tr>{row}</tr>" for row in cells)
@@ -209,7 +211,9 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def _source(it: Line) -> str:
+def _source(line: Line) -> str:
     return (
-        it.source if it.as_of is None or "as of" in it.source else f"{it.source}, as of {it.as_of}"
+        line.source
+        if line.as_of is None or "as of" in line.source
+        else f"{line.source}, as of {line.as_of}"
     )

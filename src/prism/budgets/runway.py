@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from prism.budgets.books import Standing, dollars
+from prism.budgets.balances import Balance, dollars
 from prism.budgets.model import Reservation, Window
 from prism.budgets.plan import DISK, held, held_compute, held_disk, window
 from prism.costs.plan import moment
@@ -36,12 +36,16 @@ NEVER = Runway(None)
 class CapUse(Struct, frozen=True):
     """Where a cap stands, and what is set aside of it."""
 
-    at: Standing
+    at: Balance
     rows: Sequence[Reservation]
 
     def lasting(self, ends: Mapping[str, int]) -> list[Reservation]:
         """What runs on it and asks for more money before it ends."""
-        return [it for it in self.rows if _runs(it) and ends.get(it.id, FAR) > it.until]
+        return [
+            reservation
+            for reservation in self.rows
+            if _runs(reservation) and ends.get(reservation.id, FAR) > reservation.until
+        ]
 
 
 def runways(uses: Sequence[CapUse], ends: Mapping[str, int], now: int) -> dict[str, Runway]:
@@ -53,19 +57,21 @@ def runways(uses: Sequence[CapUse], ends: Mapping[str, int], now: int) -> dict[s
     stops, unrenewed, found = dict(ends), dict[str, int](), dict[str, Runway]()
     for column in ("allocation", "project", "pool"):
         known, before = dict(stops), dict(unrenewed)
-        for use in (it for it in uses if it.at.cap.column == column):
+        for use in (cap_use for cap_use in uses if cap_use.at.cap.column == column):
             found[use.at.cap.id] = end = runway(use.at, use.rows, known, now, before)
             if end.at is None or not (lasting := use.lasting(known)):
                 continue
-            for it in lasting:
-                stops[it.id] = min(stops.get(it.id, FAR), max(it.until, end.at))
-            for it in use.rows:
-                unrenewed[it.id] = min(unrenewed.get(it.id, FAR), end.at)
+            for reservation in lasting:
+                stops[reservation.id] = min(
+                    stops.get(reservation.id, FAR), max(reservation.until, end.at)
+                )
+            for reservation in use.rows:
+                unrenewed[reservation.id] = min(unrenewed.get(reservation.id, FAR), end.at)
     return found
 
 
 def runway(
-    at: Standing,
+    at: Balance,
     rows: Sequence[Reservation],
     ends: Mapping[str, int],
     now: int,
@@ -83,10 +89,10 @@ def runway(
         return Runway(None, at.no_money)
     if at.within is not None and not lasting and at.settled >= at.cap.amount:
         return Runway(now, f"{_whole(at)} is spent")
-    awake = max((ends.get(it.id, FAR) for it in lasting), default=0)
+    awake = max((ends.get(reservation.id, FAR) for reservation in lasting), default=0)
     for within in _windows(at, now):
         start, end = max(now, within.start), within.end or FAR
-        base = min((it.until for it in lasting), default=now)
+        base = min((reservation.until for reservation in lasting), default=now)
         here = _Period(use, ends, within, now, base, unrenewed)
         until = min(end, awake)
         if until > start and not here.holds(until):
@@ -98,7 +104,11 @@ def runway(
             whole = _whole(at)
             words = f"{whole} is spent" if found <= now else f"disks will have spent {whole}"
             return _earlier(Runway(found, words), at, lasting, last)
-    until_then = [it for it in lasting if ends.get(it.id, FAR) >= last - it.stopping]
+    until_then = [
+        reservation
+        for reservation in lasting
+        if ends.get(reservation.id, FAR) >= last - reservation.stopping
+    ]
     return _earlier(NEVER, at, until_then, last)
 
 
@@ -118,19 +128,23 @@ class _Period(Struct, frozen=True):
 
     def holds(self, at: int) -> bool:
         """Whether all that lasts can be held until then."""
-        return self._fits(self._carried(it, at) for it in self.use.rows)
+        return self._fits(self._carried(reservation, at) for reservation in self.use.rows)
 
     def pays(self, at: int) -> bool:
         """Whether what runs and disks have not spent it all by then."""
-        return self._fits(_kept_until(self._carried(it, at), at) for it in self.use.rows)
+        return self._fits(
+            _kept_until(self._carried(reservation, at), at) for reservation in self.use.rows
+        )
 
     def binding(self, at: int) -> str:
         """What of it no compute can have, in words."""
         whole, disks = _whole(self.use.at), self.use.at.disks
         if not self._is_present:
             own = self.use.at.cap.is_own
-            rows = (self._carried(it, at) for it in self.use.rows)
-            disks = sum(held_disk(it, self.now, self.within, own=own) for it in rows)
+            rows = (self._carried(reservation, at) for reservation in self.use.rows)
+            disks = sum(
+                held_disk(reservation, self.now, self.within, own=own) for reservation in rows
+            )
         words = f"{dollars(disks)} of {whole} is reserved for disks" if disks else ""
         begun = f"{moment(self.within.start):%Y-%m-%d %H:%M} UTC"
         when = "" if self._is_present else f", in the period that begins on {begun}"
@@ -139,21 +153,30 @@ class _Period(Struct, frozen=True):
     def _fits(self, rows: Iterable[Reservation]) -> bool:
         cap = self.use.at.cap
         settled = self.use.at.settled if self._is_present else 0
-        needed = sum(held(it, self.now, self.within, own=cap.is_own) for it in rows)
+        needed = sum(
+            held(reservation, self.now, self.within, own=cap.is_own) for reservation in rows
+        )
         return settled + needed <= cap.amount
 
-    def _carried(self, it: Reservation, at: int) -> Reservation:
+    def _carried(self, reservation: Reservation, at: int) -> Reservation:
         """A reservation as it is when what lasts is held until then."""
-        more, until = max(0, min(at, self.unrenewed.get(it.id, FAR)) - self.base), it.until
-        if _runs(it):
-            until = max(until, min(at, self.ends.get(it.id, FAR)))
-        if not it.kept and not _runs(it):
-            return it
-        part = it.part_until + more if self._is_present else max(it.part_until, at + DISK)
-        disk = it.disk_until + more
-        if it.id in self.unrenewed:  # what is not held in advance is paid as it is used
+        more, until = (
+            max(0, min(at, self.unrenewed.get(reservation.id, FAR)) - self.base),
+            reservation.until,
+        )
+        if _runs(reservation):
+            until = max(until, min(at, self.ends.get(reservation.id, FAR)))
+        if not reservation.kept and not _runs(reservation):
+            return reservation
+        part = (
+            reservation.part_until + more
+            if self._is_present
+            else max(reservation.part_until, at + DISK)
+        )
+        disk = reservation.disk_until + more
+        if reservation.id in self.unrenewed:  # what is not held in advance is paid as it is used
             disk, part = max(disk, at), max(part, at)
-        return replace(it, until=until, disk_until=disk, part_until=part)
+        return replace(reservation, until=until, disk_until=disk, part_until=part)
 
 
 def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], now: int) -> Runway:
@@ -175,7 +198,11 @@ def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], n
 
         if not below(end - 1):
             found = start if not below(start) else _latest(start, end - 1, below) + 1
-            if any(_awake_until(it, ends) > found for use, _ in here for it in use.rows):
+            if any(
+                _awake_until(reservation, ends) > found
+                for use, _ in here
+                for reservation in use.rows
+            ):
                 return Runway(found, f"all workspaces sleep at {percent:g} % of it")
         if end >= FAR:
             return NEVER
@@ -185,7 +212,11 @@ def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], n
 
 def of_project(uses: Sequence[CapUse], found: Mapping[str, Runway], project: str) -> Runway:
     """The first date that is a project's own: of what it runs, or where that is none, keeps."""
-    runs = [use for use in uses if any(_runs(it) for it in use.rows if it.project == project)]
+    runs = [
+        use
+        for use in uses
+        if any(_runs(reservation) for reservation in use.rows if reservation.project == project)
+    ]
     keeps = [use for use in uses if _keeps_alone(use, project)]
     given = [use.at for use in uses if use.at.cap.column != "pool" and use.at.within is not None]
     if given and all(at.is_empty for at in given) and not runs and not keeps:
@@ -196,45 +227,48 @@ def of_project(uses: Sequence[CapUse], found: Mapping[str, Runway], project: str
 
 def earliest(found: Sequence[Runway]) -> Runway:
     """The first of several; where none ends, never, and why if that is said."""
-    ending = [it for it in found if it.at is not None]
+    ending = [runway for runway in found if runway.at is not None]
     if not ending:
-        return next((it for it in found if it.because), NEVER)
+        return next((runway for runway in found if runway.because), NEVER)
     return min(ending, key=lambda it: it.at or 0)
 
 
 def _keeps_alone(use: CapUse, project: str) -> bool:
     """Whether a project keeps disks on a cap on which nothing runs."""
-    mine = any(it.kept for it in use.rows if it.project == project)
-    return mine and not any(_runs(it) for it in use.rows)
+    mine = any(reservation.kept for reservation in use.rows if reservation.project == project)
+    return mine and not any(_runs(reservation) for reservation in use.rows)
 
 
 def _spent(use: CapUse, within: Window, ends: Mapping[str, int], now: int, at: int) -> int:
     """What will be spent of a cap in one of its periods, at most all of it by a part."""
     settled = use.at.settled if within.start <= now else 0
     own = use.at.cap.is_own
-    for it in use.rows:
-        until = min(at, _awake_until(it, ends))
-        so_far = _kept_until(replace(it, until=until, stopping=0) if _runs(it) else it, at)
+    for reservation in use.rows:
+        until = min(at, _awake_until(reservation, ends))
+        so_far = _kept_until(
+            replace(reservation, until=until, stopping=0) if _runs(reservation) else reservation,
+            at,
+        )
         settled += held_compute(so_far, now, within) + held_disk(so_far, now, within, own=own)
     return settled if own else min(settled, use.at.cap.amount)
 
 
-def _kept_until(it: Reservation, at: int) -> Reservation:
+def _kept_until(reservation: Reservation, at: int) -> Reservation:
     """The same with its disk paid to then, and for no time in advance."""
-    if not it.kept and not _runs(it):
-        return replace(it, disk=None)
-    return replace(it, disk_until=at, part_until=at)
+    if not reservation.kept and not _runs(reservation):
+        return replace(reservation, disk=None)
+    return replace(reservation, disk_until=at, part_until=at)
 
 
-def _awake_until(it: Reservation, ends: Mapping[str, int]) -> int:
-    return max(it.until, ends.get(it.id, FAR)) if _runs(it) else 0
+def _awake_until(reservation: Reservation, ends: Mapping[str, int]) -> int:
+    return max(reservation.until, ends.get(reservation.id, FAR)) if _runs(reservation) else 0
 
 
-def _runs(it: Reservation) -> bool:
-    return it.until > it.since
+def _runs(reservation: Reservation) -> bool:
+    return reservation.until > reservation.since
 
 
-def _windows(at: Standing, now: int) -> Iterator[Window]:
+def _windows(at: Balance, now: int) -> Iterator[Window]:
     """The present period of a cap and some that follow it."""
     within = at.within
     for _ in range(PERIODS):
@@ -246,11 +280,11 @@ def _windows(at: Standing, now: int) -> Iterator[Window]:
         within = _window(at, within.end)
 
 
-def _window(at: Standing, when: int) -> Window | None:
+def _window(at: Balance, when: int) -> Window | None:
     return at.within if at.cap.pool is None else window(at.cap.pool, when)
 
 
-def _last(at: Standing) -> int:
+def _last(at: Balance) -> int:
     """When its pool ends."""
     pool = at.cap.pool
     return FAR if pool is None or pool.end_date is None else int(pool.end_date.timestamp())
@@ -264,14 +298,14 @@ def _latest(first: int, last: int, fits: Callable[[int], bool]) -> int:
     return first
 
 
-def _earlier(found: Runway, at: Standing, lasting: Sequence[Reservation], last: int) -> Runway:
+def _earlier(found: Runway, at: Balance, lasting: Sequence[Reservation], last: int) -> Runway:
     """What runs out, or the end of its pool if that comes first; never, beyond the calendar."""
     if lasting and last < FAR and at.within is not None:
-        closes = last - max(it.stopping for it in lasting)
+        closes = last - max(reservation.stopping for reservation in lasting)
         if found.at is None or found.at > closes:
             return Runway(closes, f"{at.cap.words} ends then")
     return found if found.at is not None and found.at < FAR - 1 else NEVER
 
 
-def _whole(at: Standing) -> str:
+def _whole(at: Balance) -> str:
     return f"the {dollars(at.cap.amount)} of {at.cap.words}"

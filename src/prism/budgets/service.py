@@ -10,13 +10,15 @@ from sqlalchemy import Connection
 
 from prism.budgets import store
 from prism.budgets.admission import in_later
-from prism.budgets.books import Books, Standing, allocation_cap, dollars, pool_cap
+from prism.budgets.balances import Balance, Balances, allocation_cap, dollars, pool_cap
+from prism.budgets.budget_cache import BudgetCache, BudgetsNow
 from prism.budgets.events import AllocationChanged, PoolChanged, part_changes, pool_changes
 from prism.budgets.model import (
     Allocation,
     AllocationChange,
     AllocationExists,
     AllocationInUse,
+    AllocationShown,
     BudgetExists,
     BudgetInUse,
     NewAllocation,
@@ -25,16 +27,16 @@ from prism.budgets.model import (
     OverAllocated,
     Pool,
     PoolChange,
+    PoolShown,
     PoolSummary,
     Reallocated,
     Reservation,
 )
-from prism.budgets.model import AllocationShown as ShownAllocation
-from prism.budgets.model import PoolShown as ShownPool
 from prism.budgets.plan import ALWAYS, zone
 from prism.budgets.project_money import MoneyReader
 from prism.budgets.view import allocation, pool, status, top_projects
 from prism.costs import store as ledger
+from prism.costs.ledger_sums import LedgerCache
 from prism.costs.view import called, percent
 from prism.errors import ValidationFailed
 from prism.kit.actor import Who
@@ -55,16 +57,23 @@ class BudgetService:
         actor: Who,
         *,
         release: Callable[[Tx, Reservation], bool] = lambda tx, held: False,
+        ledger_sums: LedgerCache | None = None,
     ) -> None:
         """`release` has storage paid by its project alone; false for what is no storage."""
         self._db, self._clock, self._who, self._release = db, clock, actor, release
-        self._books = Books(clock)
+        self._books = Balances(clock)
+        self._cache = BudgetCache(db, clock, ledger_sums or LedgerCache(db, clock))
 
     # ---------------------------------------------------------------- pools
 
-    def pools(self) -> list[ShownPool]:
+    def pools(self) -> list[PoolShown]:
         """Every pool."""
         with self._db.read() as sql:
+            if (kept := self._cache.of(sql)) is not None:
+                return [
+                    pool(it, kept.given.amounts.get(it.id, 0), *self._kept_priced(kept, it))
+                    for it in kept.given.pools.values()
+                ]
             given, money = store.allocated_of_pools(sql), MoneyReader(self._books, sql, {})
             money.read_all()
             found = []
@@ -73,12 +82,12 @@ class BudgetService:
                 found.append(pool(it, given.get(it.id, 0), at, unpriced))
             return found
 
-    def pool(self, name: str) -> ShownPool:
+    def pool(self, name: str) -> PoolShown:
         """The pool with that id or name."""
         with self._db.read() as sql:
             return self._pool(sql, store.pool_named(sql, name))
 
-    def create(self, asked: NewPool) -> ShownPool:
+    def create(self, asked: NewPool) -> PoolShown:
         """Make a new pool."""
         now = self._clock.now()
         made = Pool(
@@ -102,7 +111,7 @@ class BudgetService:
             self._told_pool(tx, None, made, "created")
             return self._pool(tx.sql, made)
 
-    def change(self, name: str, asked: PoolChange) -> ShownPool:
+    def change(self, name: str, asked: PoolChange) -> PoolShown:
         """Change what is given, keep the rest."""
         given = {k: v for k, v in structs.asdict(asked).items() if v is not UNSET}
         if "total_amount" in given:
@@ -124,29 +133,29 @@ class BudgetService:
     def delete(self, name: str) -> None:
         """Forget a pool of which nothing is allocated; what was spent stays in the ledger."""
         with self._db.write() as tx:
-            it = store.pool_named(tx.sql, name)
-            if parts := store.allocations_of(tx.sql, pool=it.id):
+            pool = store.pool_named(tx.sql, name)
+            if parts := store.allocations_of(tx.sql, pool=pool.id):
                 raise BudgetInUse(
-                    f"Budget {it.name!r} has allocations",
+                    f"Budget {pool.name!r} has allocations",
                     details=f"{len(parts)} projects have money from it",
                     remediation=f"Remove them first: `prism allocation delete {parts[0].id}`",
                 )
-            store.remove_pool(tx, it, self._clock.now())
-            self._told_pool(tx, it, None, "deleted")
+            store.remove_pool(tx, pool, self._clock.now())
+            self._told_pool(tx, pool, None, "deleted")
 
     def summary(self, name: str) -> PoolSummary:
         """A pool at a glance."""
         with self._db.read() as sql:
-            it = store.pool_named(sql, name)
-            given = store.allocations_of(sql, pool=it.id)
-            parts = self._allocations(sql, it, given)
-            spent = {a.id: self._standing(sql, a, it).settled for a in given}
-            at = self._books.standing(sql, pool_cap(it))
-            shown = self._pool(sql, it)
-            former = self._former(sql, it, at, spent)
+            pool = store.pool_named(sql, name)
+            given = store.allocations_of(sql, pool=pool.id)
+            parts = self._allocations(sql, pool, given)
+            spent = {a.id: self._standing(sql, a, pool).settled for a in given}
+            at = self._books.standing(sql, pool_cap(pool))
+            shown = self._pool(sql, pool)
+            former = self._former(sql, pool, at, spent)
         level = status(at)
-        said = f"{percent(at.settled, it.total)} % of {dollars(it.total)}"
-        warnings = [f"Budget {it.name!r} has spent {said}"] if level != "ok" else []
+        said = f"{percent(at.settled, pool.total)} % of {dollars(pool.total)}"
+        warnings = [f"Budget {pool.name!r} has spent {said}"] if level != "ok" else []
         warnings += [
             f"{a.project_name} has spent {100 * a.utilization_rate:.1f} % of its allocation"
             for a in parts
@@ -162,25 +171,25 @@ class BudgetService:
         )
 
     def _former(
-        self, sql: Connection, it: Pool, at: Standing, spent: Mapping[str, int]
+        self, sql: Connection, pool: Pool, at: Balance, spent: Mapping[str, int]
     ) -> list[tuple[str, str, int, bool]]:
         """What projects have spent of a pool by allocations that were deleted since."""
         if at.settled == sum(spent.values()):
             return []
         within = self._books.counted(at.cap) or ALWAYS
-        found = ledger.spent_of_pool(sql, it.id, within.start, self._books.now, list(spent))
+        found = ledger.spent_of_pool(sql, pool.id, within.start, self._books.now, list(spent))
         names = projects.names(sql)
         return [(id, names.get(id, id), paid, True) for id, paid in found.items()]
 
     # ---------------------------------------------------------- allocations
 
-    def allocations(self, name: str) -> list[ShownAllocation]:
+    def allocations(self, name: str) -> list[AllocationShown]:
         """The parts of a pool."""
         with self._db.read() as sql:
-            it = store.pool_named(sql, name)
-            return self._allocations(sql, it, store.allocations_of(sql, pool=it.id))
+            pool = store.pool_named(sql, name)
+            return self._allocations(sql, pool, store.allocations_of(sql, pool=pool.id))
 
-    def allocate(self, asked: NewAllocation) -> ShownAllocation:
+    def allocate(self, asked: NewAllocation) -> AllocationShown:
         """Give a project a part of a pool."""
         now = self._clock.now()
         with self._db.write() as tx:
@@ -209,7 +218,7 @@ class BudgetService:
             self._told(tx, None, made)
             return self._allocation(tx.sql, made, source)
 
-    def reallot(self, id: str, asked: AllocationChange) -> ShownAllocation:
+    def reallot(self, id: str, asked: AllocationChange) -> AllocationShown:
         """Change an allocation."""
         with self._db.write() as tx:
             before = store.allocation_named(tx.sql, id)
@@ -230,7 +239,7 @@ class BudgetService:
     def remove(self, id: str) -> None:
         """Take an allocation away that nothing runs on; what was spent stays booked."""
         with self._db.write() as tx:
-            it = store.allocation_named(tx.sql, id)
+            allocation = store.allocation_named(tx.sql, id)
             held = store.reservations_of(tx.sql, "allocation", id)
             if users := [user for user in held if not self._release(tx, user)]:
                 raise AllocationInUse(
@@ -239,23 +248,23 @@ class BudgetService:
                     remediation="Terminate them first: `prism workspace list`",
                 )
             store.remove_allocation(tx, id)
-            self._told(tx, it, None)
+            self._told(tx, allocation, None)
 
     def reallocate(self, asked: NewReallocation) -> Reallocated:
         """Move money between two projects of one pool."""
         now = self._clock.now()
         moved = _money("amount", asked.amount)
         with self._db.write() as tx:
-            one = store.allocation_named(tx.sql, asked.source_allocation_id)
+            allocation = store.allocation_named(tx.sql, asked.source_allocation_id)
             other = store.allocation_named(tx.sql, asked.destination_allocation_id)
-            if one.id == other.id or one.pool != other.pool:
-                why = "must be another one" if one.id == other.id else "is of another pool"
+            if allocation.id == other.id or allocation.pool != other.pool:
+                why = "must be another one" if allocation.id == other.id else "is of another pool"
                 raise ValidationFailed.of(("destination_allocation_id", why))
-            source = store.pool_named(tx.sql, one.pool)
-            self._free_part(tx.sql, one, source, moved)
-            less = replace(one, amount=Micros(one.amount - moved))
+            source = store.pool_named(tx.sql, allocation.pool)
+            self._free_part(tx.sql, allocation, source, moved)
+            less = replace(allocation, amount=Micros(allocation.amount - moved))
             more = replace(other, amount=Micros(other.amount + moved))
-            self._keep(tx, one, less, asked.reason)
+            self._keep(tx, allocation, less, asked.reason)
             self._keep(tx, other, more, asked.reason)
             made: dict[str, Any] = {
                 "id": sortable_id("realloc", now),
@@ -263,7 +272,7 @@ class BudgetService:
                 "reallocated_by": self._who(),
                 "reallocated_at": whole(now),
             }
-            ends = {"source": one.id, "destination": other.id, "amount": moved}
+            ends = {"source": allocation.id, "destination": other.id, "amount": moved}
             store.add_reallocation(tx, **made, **ends)
             return Reallocated(
                 **made,
@@ -274,16 +283,18 @@ class BudgetService:
 
     # -------------------------------------------------------------- how
 
-    def _pool(self, sql: Connection, it: Pool) -> ShownPool:
+    def _pool(self, sql: Connection, it: Pool) -> PoolShown:
         at, unpriced = self._priced(sql, self._books.standing(sql, pool_cap(it)))
         return pool(it, store.allocated(sql, it.id), at, unpriced)
 
-    def _allocation(self, sql: Connection, it: Allocation, source: Pool) -> ShownAllocation:
-        return self._allocations(sql, source, [it])[0]
+    def _allocation(
+        self, sql: Connection, allocation: Allocation, source: Pool
+    ) -> AllocationShown:
+        return self._allocations(sql, source, [allocation])[0]
 
     def _allocations(
         self, sql: Connection, source: Pool, given: Sequence[Allocation]
-    ) -> list[ShownAllocation]:
+    ) -> list[AllocationShown]:
         pool_at, _ = self._priced(sql, self._books.standing(sql, pool_cap(source)))
         names, found = projects.names(sql), []
         for it in given:
@@ -292,7 +303,16 @@ class BudgetService:
             found.append(allocation(it, name, at, pool_at, unpriced))
         return found
 
-    def _priced(self, sql: Connection, at: Standing) -> tuple[Standing, tuple[str, ...]]:
+    def _kept_priced(self, kept: BudgetsNow, it: Pool) -> tuple[Balance, tuple[str, ...]]:
+        """The same as `_priced`, from sums that are kept."""
+        at, books = kept.reader.standing(pool_cap(it)), self._books.at(kept.now)
+        if (within := books.counted(at.cap)) is None:
+            return replace(at, is_unknown=False), ()
+        found = kept.ledger.unpriced_within(within.start, kept.now + 1, "pool", it.id)
+        names = tuple(sorted({called(*one) for one in found}))
+        return replace(at, is_unknown=not at.settled and bool(names)), names
+
+    def _priced(self, sql: Connection, at: Balance) -> tuple[Balance, tuple[str, ...]]:
         """Where a cap stands, and what of its period is not in that: its price is not known."""
         if (within := self._books.counted(at.cap)) is None:
             return at, ()
@@ -301,33 +321,33 @@ class BudgetService:
         names = tuple(sorted({called(*one) for one in found}))
         return replace(at, is_unknown=not at.settled and bool(names)), names
 
-    def _standing(self, sql: Connection, it: Allocation, source: Pool) -> Standing:
-        owner = projects.find(sql, it.project)
-        return self._books.standing(sql, allocation_cap(it, owner, source))
+    def _standing(self, sql: Connection, allocation: Allocation, source: Pool) -> Balance:
+        owner = projects.find(sql, allocation.project)
+        return self._books.standing(sql, allocation_cap(allocation, owner, source))
 
-    def _free(self, tx: Tx, it: Pool) -> None:
-        other = store.find_pool(tx.sql, it.name)
-        if other is not None and other.id != it.id:
+    def _free(self, tx: Tx, pool: Pool) -> None:
+        other = store.find_pool(tx.sql, pool.name)
+        if other is not None and other.id != pool.id:
             raise BudgetExists(
-                f"A budget called {it.name!r} already exists",
+                f"A budget called {pool.name!r} already exists",
                 remediation="Use `prism budget list` to see available budgets",
             )
 
-    def _enough(self, sql: Connection, before: Pool, it: Pool) -> None:
+    def _enough(self, sql: Connection, before: Pool, pool: Pool) -> None:
         """Raise where a pool is to be less than what is allocated of it, or promised.
 
         What is spent of it stays spent, whenever it is to have ended.
         """
-        given, was = store.allocated(sql, it.id), self._books.standing(sql, pool_cap(before))
-        at = self._books.standing(sql, pool_cap(it))
+        given, was = store.allocated(sql, pool.id), self._books.standing(sql, pool_cap(before))
+        at = self._books.standing(sql, pool_cap(pool))
         if at.settled < was.settled:
             at = replace(at, settled=was.settled)
-        later = self._books.tightest(sql, pool_cap(it))
+        later = self._books.tightest(sql, pool_cap(pool))
         if later.settled + later.reserved > at.settled + at.reserved:
             at = later
-        if it.total < before.total and it.total < max(given, at.settled + at.reserved):
+        if pool.total < before.total and pool.total < max(given, at.settled + at.reserved):
             raise OverAllocated(
-                f"Budget {it.name!r} cannot be less than what is allocated and spent of it",
+                f"Budget {pool.name!r} cannot be less than what is allocated and spent of it",
                 details=(
                     f"allocated {dollars(given)}, spent {dollars(at.settled)}, "
                     f"reserved {dollars(at.reserved)}{in_later(at, self._books.now)}"
@@ -348,57 +368,57 @@ class BudgetService:
                 remediation="Use `prism budget list` to see what is left",
             )
 
-    def _covers(self, sql: Connection, it: Allocation, source: Pool) -> None:
+    def _covers(self, sql: Connection, allocation: Allocation, source: Pool) -> None:
         """Raise where a project has spent more of a pool already than it is to have again."""
-        at = self._standing(sql, it, source)
-        if at.settled > it.amount:
+        at = self._standing(sql, allocation, source)
+        if at.settled > allocation.amount:
             raise OverAllocated(
                 "An allocation cannot be less than what its project has spent of the budget",
                 details=f"it has spent {dollars(at.settled)} of {source.name!r} in this period",
                 remediation="Allocate that much, or see `prism budget show --help`",
             )
 
-    def _free_part(self, sql: Connection, it: Allocation, source: Pool, less: int) -> None:
+    def _free_part(self, sql: Connection, allocation: Allocation, source: Pool, less: int) -> None:
         """Raise where so much of an allocation is not free any more, in any of its periods."""
-        owner = projects.find(sql, it.project)
-        at = self._books.tightest(sql, allocation_cap(it, owner, source))
+        owner = projects.find(sql, allocation.project)
+        at = self._books.tightest(sql, allocation_cap(allocation, owner, source))
         if less > at.left:
             raise OverAllocated(
                 "The allocation has not so much left to give",
                 details=(
-                    f"of {dollars(it.amount)}, {dollars(at.settled)} is spent and "
+                    f"of {dollars(allocation.amount)}, {dollars(at.settled)} is spent and "
                     f"{dollars(at.reserved)} reserved{in_later(at, self._books.now)}: "
                     f"at most {dollars(at.left)}"
                 ),
-                remediation="Stop what is not needed: `prism workspace list`",
+                remediation="Stop workspaces that you do not need: `prism workspace list`",
             )
 
-    def _keep(self, tx: Tx, was: Allocation, it: Allocation, reason: str = "") -> None:
-        store.put_allocation(tx, it)
-        store.look_again(tx, "allocation", it.id, self._clock.now())
-        self._told(tx, was, it, reason)
+    def _keep(self, tx: Tx, was: Allocation, allocation: Allocation, reason: str = "") -> None:
+        store.put_allocation(tx, allocation)
+        store.look_again(tx, "allocation", allocation.id, self._clock.now())
+        self._told(tx, was, allocation, reason)
 
     def _told(
         self, tx: Tx, was: Allocation | None, now: Allocation | None, reason: str = ""
     ) -> None:
-        if (it := now or was) is None:
+        if (allocation := now or was) is None:
             return
-        owner = projects.find(tx.sql, it.project)
+        owner = projects.find(tx.sql, allocation.project)
         tx.happened(
             AllocationChanged(
                 actor=self._who(),
-                subject=owner.name if owner else it.project,
-                allocation=it.id,
-                budget=it.pool,
-                project=it.project,
+                subject=owner.name if owner else allocation.project,
+                allocation=allocation.id,
+                budget=allocation.pool,
+                project=allocation.project,
                 **part_changes(was, now),
                 reason=reason,
             )
         )
 
     def _told_pool(self, tx: Tx, was: Pool | None, now: Pool | None, what: str) -> None:
-        if it := now or was:
-            whose: dict[str, Any] = {"subject": it.name, "budget": it.id}
+        if pool := now or was:
+            whose: dict[str, Any] = {"subject": pool.name, "budget": pool.id}
             changes = pool_changes(was, now)
             tx.happened(PoolChanged(actor=self._who(), **whose, **changes, what=what))
 
@@ -418,11 +438,11 @@ def _utc(field: str, given: datetime) -> datetime:
         raise ValidationFailed.of((field, "is beyond the calendar of UTC")) from error
 
 
-def _checked(it: Pool) -> None:
-    if it.end_date is not None and it.end_date <= it.start_date:
+def _checked(pool: Pool) -> None:
+    if pool.end_date is not None and pool.end_date <= pool.start_date:
         raise ValidationFailed.of(("end_date", "must be after start_date"))
     try:
-        zone(it.time_zone)
+        zone(pool.time_zone)
     except (KeyError, ValueError, OSError) as error:
-        why = f"there is no time zone {it.time_zone!r}"
+        why = f"there is no time zone {pool.time_zone!r}"
         raise ValidationFailed.of(("time_zone", why)) from error

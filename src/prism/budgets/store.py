@@ -30,12 +30,14 @@ from prism.budgets.model import (
     Pool,
     Reservation,
 )
-from prism.costs.store import batched
+from prism.costs.store import COUNTED, batched
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata
+from prism.kit.versions import changes, topic
 from prism.workspaces.model import BudgetNotFound
 from prism.workspaces.store import workspaces
 
+BUDGETS, RESERVED = "budgets", "reservations"  # topics
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 pools = Table(
@@ -53,6 +55,7 @@ pools = Table(
     Column("created_by", String, nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("updated_at", Utc, nullable=False),
+    info=topic(BUDGETS),
 )
 ended_pools = Table(  # what deleted ones were called: the ledger still names them
     "ended_pools",
@@ -73,6 +76,7 @@ allocations = Table(
     Column("allocated_by", String, nullable=False),
     Column("allocated_at", Utc, nullable=False),
     UniqueConstraint("pool", "project"),
+    info=topic(BUDGETS),
 )
 reallocations = Table(
     "reallocations",
@@ -105,6 +109,7 @@ reservations = Table(
     Column("kept", Boolean, nullable=False),
     Column("counted", BigInteger, nullable=False),
     *leased(),
+    info=topic(RESERVED),
 )
 crossings = Table(  # thresholds that are exceeded and were told
     "crossings",
@@ -143,10 +148,10 @@ def put_pool(tx: Tx, pool: Pool) -> None:
     _put(tx, pools, pool)
 
 
-def remove_pool(tx: Tx, it: Pool, at: datetime) -> None:
+def remove_pool(tx: Tx, pool: Pool, at: datetime) -> None:
     """Forget a pool, but for what it was called: the ledger still names it."""
-    tx.sql.execute(delete(pools).where(pools.c.id == it.id))
-    known = {"id": it.id, "name": it.name, "time_zone": it.time_zone}
+    tx.sql.execute(delete(pools).where(pools.c.id == pool.id))
+    known = {"id": pool.id, "name": pool.name, "time_zone": pool.time_zone}
     tx.sql.execute(ended_pools.insert().values(**known, ended_at=at))
 
 
@@ -192,9 +197,9 @@ def allocation_named(sql: Connection, id: str) -> Allocation:
     )
 
 
-def put_allocation(tx: Tx, it: Allocation) -> None:
+def put_allocation(tx: Tx, allocation: Allocation) -> None:
     """Keep an allocation, a new one or what one has become."""
-    _put(tx, allocations, it)
+    _put(tx, allocations, allocation)
 
 
 def remove_allocation(tx: Tx, id: str) -> None:
@@ -225,6 +230,13 @@ def reservations_of(sql: Connection, column: str, id: str) -> list[Reservation]:
     return _many(sql, mine, Reservation)
 
 
+def counted_of_reservations(sql: Connection) -> dict[str, int]:
+    """Until when the ledger counts what runs, by its id; none of those that count until now."""
+    r = reservations.c
+    query = select(r.id, r.counted).where(r.running, r.counted > 0)
+    return {id: int(at) for id, at in sql.execute(query)}
+
+
 def every_reservation(sql: Connection) -> list[Reservation]:
     """All that is set aside."""
     return _many(sql, _all(reservations, Reservation), Reservation)
@@ -237,10 +249,10 @@ def reservation(sql: Connection, workspace: str) -> Reservation | None:
     return found[0] if found else None
 
 
-def put_reservation(tx: Tx, it: Reservation, due_at: datetime | None = None) -> None:
+def put_reservation(tx: Tx, reservation: Reservation, due_at: datetime | None = None) -> None:
     """Keep what is set aside, and when to look at it again (unless that stays)."""
-    values = msgspec.structs.asdict(it) | ({"due_at": due_at} if due_at else {})
-    done = update(reservations).where(reservations.c.id == it.id).values(**values)
+    values = msgspec.structs.asdict(reservation) | ({"due_at": due_at} if due_at else {})
+    done = update(reservations).where(reservations.c.id == reservation.id).values(**values)
     if not tx.sql.execute(done).rowcount:
         tx.sql.execute(reservations.insert().values(**values, attempts=0))
 
@@ -250,7 +262,8 @@ def confirm(tx: Tx, ids: Sequence[str], at: int) -> None:
     r = reservations.c
     for part in batched(ids):
         mine = and_(r.id.in_(part), r.running, r.counted > 0, r.counted < at)
-        tx.sql.execute(update(reservations).where(mine).values(counted=at))
+        counts = update(reservations).where(mine).values(counted=at)
+        tx.sql.execute(counts.execution_options(**changes(COUNTED)))
 
 
 def expiries(sql: Connection, ids: Sequence[str]) -> dict[str, int]:
@@ -264,7 +277,8 @@ def expiries(sql: Connection, ids: Sequence[str]) -> dict[str, int]:
 
 def due(tx: Tx, id: str, at: datetime) -> None:
     """Have a reservation looked at then."""
-    tx.sql.execute(update(reservations).where(reservations.c.id == id).values(due_at=at))
+    later = update(reservations).where(reservations.c.id == id).values(due_at=at)
+    tx.sql.execute(later.execution_options(**changes(None)))
 
 
 def release(tx: Tx, workspace: str) -> None:
@@ -275,7 +289,8 @@ def release(tx: Tx, workspace: str) -> None:
 def look_again(tx: Tx, column: str, id: str, at: datetime) -> None:
     """Have every reservation of a scope looked at: its limits have changed."""
     later = and_(reservations.c[column] == id, reservations.c.due_at > at)
-    tx.sql.execute(update(reservations).where(later).values(due_at=at))
+    sooner = update(reservations).where(later).values(due_at=at)
+    tx.sql.execute(sooner.execution_options(**changes(None)))
 
 
 def crossed(sql: Connection) -> set[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from prism.budgets.books import Standing
+from prism.budgets.balances import Balance
 from prism.budgets.model import (
     Allocation,
     AllocationShown,
@@ -15,7 +15,7 @@ from prism.budgets.model import (
     Spender,
     TopInstance,
 )
-from prism.budgets.project_money import Part
+from prism.budgets.project_money import PoolShare
 from prism.budgets.runway import Runway
 from prism.costs.model import HOUR, MONTH_HOURS, PAID, RUNS, CostKind
 from prism.costs.plan import moment
@@ -26,72 +26,72 @@ CRITICAL = 0.95
 MEDIUM, HIGH = 0.8, 1.0
 
 
-def pool(it: Pool, allocated: int, at: Standing, unpriced: Sequence[str] = ()) -> PoolShown:
+def pool(pool: Pool, allocated: int, at: Balance, unpriced: Sequence[str] = ()) -> PoolShown:
     """A pool; `unpriced` names what it paid for in its period at a price that nobody knows."""
     within, spent = at.within, _spent(at)
     return PoolShown(
-        id=it.id,
-        name=it.name,
-        description=it.description,
-        total_amount=amount(it.total),
+        id=pool.id,
+        name=pool.name,
+        description=pool.description,
+        total_amount=amount(pool.total),
         allocated_amount=amount(Micros(allocated)),
         spent_amount=spent,
         reserved_amount=amount(Micros(at.reserved)),
-        remaining_amount=None if spent is None else amount(Micros(it.total - at.settled)),
+        remaining_amount=None if spent is None else amount(Micros(pool.total - at.settled)),
         spent=spent,
         reserved=amount(Micros(at.reserved)),
         left=None if at.is_unknown else amount(at.shown_left),
         spent_after_end=amount(Micros(at.after)),
-        utilization_rate=None if at.is_unknown else round(at.settled / it.total, 4),
+        utilization_rate=None if at.is_unknown else round(at.settled / pool.total, 4),
         overrun=amount(Micros(at.overrun)),
         unpriced=tuple(unpriced),
-        period=it.period,
-        time_zone=it.time_zone,
+        period=pool.period,
+        time_zone=pool.time_zone,
         period_start=moment(within.start) if within else None,
         period_end=moment(within.end) if within and within.end else None,
-        start_date=it.start_date,
-        end_date=it.end_date,
-        alert_threshold=it.alert_threshold,
-        created_by=it.created_by,
-        created_at=it.created_at,
-        updated_at=it.updated_at,
+        start_date=pool.start_date,
+        end_date=pool.end_date,
+        alert_threshold=pool.alert_threshold,
+        created_by=pool.created_by,
+        created_at=pool.created_at,
+        updated_at=pool.updated_at,
     )
 
 
 def allocation(
-    it: Allocation, project: str, at: Standing, pool: Standing, unpriced: Sequence[str] = ()
+    allocation: Allocation, project: str, at: Balance, pool: Balance, unpriced: Sequence[str] = ()
 ) -> AllocationShown:
     """An allocation; it has no more left than its pool."""
-    spent, part = _spent(at), Part(at, pool)
+    spent, part = _spent(at), PoolShare(at, pool)
     return AllocationShown(
-        id=it.id,
-        budget_id=it.pool,
-        project_id=it.project,
+        id=allocation.id,
+        budget_id=allocation.pool,
+        project_id=allocation.project,
         project_name=project,
-        allocated_amount=amount(it.amount),
+        allocated_amount=amount(allocation.amount),
         spent_amount=spent,
         reserved_amount=amount(Micros(at.reserved)),
-        remaining=None if spent is None else amount(Micros(it.amount - at.settled)),
+        remaining=None if spent is None else amount(Micros(allocation.amount - at.settled)),
         spent=spent,
         reserved=amount(Micros(at.reserved)),
         left=None if part.is_unknown else amount(Micros(part.left)),
         spent_after_end=amount(Micros(at.after)),
-        utilization_rate=_utilization(it, at),
+        utilization_rate=_utilization(allocation, at),
         overrun=amount(Micros(at.overrun)),
         unpriced=tuple(unpriced),
-        alert_threshold=it.alert_threshold,
-        allocated_at=it.allocated_at,
-        allocated_by=it.allocated_by,
+        alert_threshold=allocation.alert_threshold,
+        allocated_at=allocation.allocated_at,
+        allocated_by=allocation.allocated_by,
     )
 
 
-def status(at: Standing) -> Literal["ok", "warning", "critical"]:
+def status(at: Balance) -> Literal["ok", "warning", "critical"]:
     """How near its end a cap is; of one of which nothing is spent, nothing is told."""
     warns = at.settled and at.part >= at.cap.alert
     return "critical" if at.part >= CRITICAL else "warning" if warns else "ok"
 
 
-def outcome(at: Standing, end: Runway, monthly: int, now: int) -> Outcome:
+def outcome(at: Balance, end: Runway, monthly: int, now: int) -> Outcome:
     """Where a cap stands, and until when it pays; `monthly` is what it pays in 720 hours."""
     spent = _spent(at)
     closes = at.within.end if at.within else None
@@ -115,17 +115,17 @@ def outcome(at: Standing, end: Runway, monthly: int, now: int) -> Outcome:
     )
 
 
-def _spent(at: Standing) -> float | None:
+def _spent(at: Balance) -> float | None:
     return None if at.is_unknown else amount(Micros(at.settled))
 
 
-def _utilization(it: Allocation, at: Standing) -> float | None:
+def _utilization(allocation: Allocation, at: Balance) -> float | None:
     if at.is_unknown:
         return None
-    return round(at.settled / it.amount, 4) if it.amount else 0.0
+    return round(at.settled / allocation.amount, 4) if allocation.amount else 0.0
 
 
-def projected(at: Standing, monthly: int, now: int) -> int:
+def projected(at: Balance, monthly: int, now: int) -> int:
     """What it will have paid by its period's end, or in 720 hours, if nothing stops it."""
     end = at.within.end if at.within else None
     rest = MONTH_HOURS * HOUR if end is None else max(0, end - now)
@@ -167,7 +167,7 @@ def top_projects(found: Sequence[tuple[str, str, int, bool]], total: int) -> lis
 
 
 def alerts(
-    standings: Sequence[Standing], burns: Sequence[int | None], now: int, *, unpriced: bool
+    standings: Sequence[Balance], burns: Sequence[int | None], now: int, *, unpriced: bool
 ) -> BudgetAlerts:
     """How near the nearest cap is; the risk is judged by what each paid in 30 days until now.
 

@@ -10,7 +10,7 @@ from prism.kit.money import Micros
 
 
 class UnknownType(Invalid, code="UNKNOWN_INSTANCE_TYPE"):
-    """There is no such instance type."""
+    """There is no instance type with that name."""
 
 
 class MachineType(Struct, frozen=True, kw_only=True):

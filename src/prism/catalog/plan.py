@@ -1,5 +1,6 @@
 """How to look up a machine type, a size or a price."""
 
+from collections.abc import Mapping
 from datetime import date
 from difflib import get_close_matches
 
@@ -8,8 +9,6 @@ from prism.catalog.model import MachineType, Price, StoragePrice, UnknownType
 from prism.kit.money import micros
 
 AS_OF = date.fromisoformat(table.PRICES_AS_OF)
-LEARNT: dict[tuple[str, str], StoragePrice] = {}
-"""What a provider's own list says now, by kind and region: it is believed before the table."""
 TYPES = {
     kind.name: kind
     for kind in (
@@ -54,17 +53,6 @@ def sizes_with(kind: MachineType, family: str) -> tuple[MachineType, ...]:
     return tuple(TYPES[name] for name in names) if kind.name in names else (kind,)
 
 
-def size_of(instance_type: str) -> str | None:
-    """The smallest size that means this type, in whatever family; `None` if none does."""
-    named = (
-        size
-        for types in table.SIZES.values()
-        for size, name in zip(table.SIZE_NAMES, types, strict=True)
-        if name == instance_type
-    )
-    return next(named, None)
-
-
 def price(instance_type: str, region: str) -> Price | None:
     """What the type costs on demand in that region; `None` where nobody knows."""
     if region not in table.PRICED_REGIONS or (usd := table.HOURLY.get(instance_type)) is None:
@@ -72,14 +60,27 @@ def price(instance_type: str, region: str) -> Price | None:
     return Price(hourly=micros(usd), as_of=AS_OF, source=table.PRICES_SOURCE)
 
 
-def storage_price(kind: str, region: str) -> StoragePrice | None:
-    """What `gp3`, `efs`, `snapshot` or `address` costs there; `None` where nobody knows."""
-    if (said := LEARNT.get((kind, region))) is not None:
-        return said
-    if region not in table.PRICED_REGIONS or kind not in table.STORAGE:
-        return None
-    usd, unit = table.STORAGE[kind]
-    return StoragePrice(amount=micros(usd), unit=unit, as_of=AS_OF, source=table.PRICES_SOURCE)
+class PriceBook:
+    """What storage and public addresses cost: a provider's own list, else the catalog's table.
+
+    One for each daemon, so what a reservation, the ledger and an offer say agree.
+    """
+
+    def __init__(self) -> None:
+        self._listed: dict[str, Mapping[str, StoragePrice]] = {}
+
+    def listed(self, region: str, prices: Mapping[str, StoragePrice]) -> None:
+        """From now on a region's prices are these, by kind; the table has those left out."""
+        self._listed[region] = prices
+
+    def storage(self, kind: str, region: str) -> StoragePrice | None:
+        """What `gp3`, `efs`, `snapshot` or `address` costs there; `None` where nobody knows."""
+        if (listed := self._listed.get(region, {}).get(kind)) is not None:
+            return listed
+        if region not in table.PRICED_REGIONS or kind not in table.STORAGE:
+            return None
+        usd, unit = table.STORAGE[kind]
+        return StoragePrice(amount=micros(usd), unit=unit, as_of=AS_OF, source=table.PRICES_SOURCE)
 
 
 def _sized(size: str, family: str, architecture: str) -> str:

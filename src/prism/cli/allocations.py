@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from prism.cli.budgets import alert, given, me, parts
-from prism.cli.link import daemon
+from prism.cli.connection import daemon
 from prism.cli.money import usd
+from prism.cli.parser import UsageError, renamed
 from prism.cli.terminal import say, show_json
-from prism.cli.words import Usage
 from prism.client.wire import quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -28,28 +28,32 @@ def _allocate(asked: Namespace) -> None:
         "budget_id": asked.budget,
         "project_id": asked.project,
         "allocated_amount": asked.amount,
-        "allocated_by": asked.by or me(),
+        "allocated_by": asked.allocated_by or me(),
         **given(asked, "alert_threshold"),
     }
-    it = daemon().ask("POST", "/allocations", body)
+    allocation = daemon().ask("POST", "/allocations", body)
     if asked.json:
-        return show_json(it)
-    return print(f"{it['project_name']} may spend {usd(it['allocated_amount'])} of it")
+        return show_json(allocation)
+    return print(
+        f"{allocation['project_name']} may spend {usd(allocation['allocated_amount'])} of it"
+    )
 
 
 def _reallot(asked: Namespace) -> None:
     body = given(asked, "allocated_amount", "alert_threshold")
     if not body:
-        raise Usage("nothing to change was said", "See `prism allocation update --help`")
-    it = daemon().ask("PUT", f"/allocations/{quoted(asked.id)}", body)
+        raise UsageError("no change was given", "See `prism allocation update --help`")
+    allocation = daemon().ask("PUT", f"/allocations/{quoted(asked.id)}", body)
     if asked.json:
-        return show_json(it)
-    return print(f"{it['project_name']} may spend {usd(it['allocated_amount'])} of it")
+        return show_json(allocation)
+    return print(
+        f"{allocation['project_name']} may spend {usd(allocation['allocated_amount'])} of it"
+    )
 
 
 def _remove(asked: Namespace) -> None:
-    it = daemon().ask("DELETE", f"/allocations/{quoted(asked.id)}")
-    return show_json(it) if asked.json else print(f"{asked.id} was removed")
+    allocation = daemon().ask("DELETE", f"/allocations/{quoted(asked.id)}")
+    return show_json(allocation) if asked.json else print(f"{asked.id} was removed")
 
 
 def _move(asked: Namespace) -> None:
@@ -59,10 +63,10 @@ def _move(asked: Namespace) -> None:
         "amount": asked.amount,
         "reason": asked.reason or "",
     }
-    it = daemon().ask("POST", "/reallocations", body)
+    answer = daemon().ask("POST", "/reallocations", body)
     if asked.json:
-        return show_json(it)
-    return parts([it["source"], it["destination"]])
+        return show_json(answer)
+    return parts([answer["source"], answer["destination"]])
 
 
 def _of(made: ArgumentParser) -> None:
@@ -73,7 +77,8 @@ def _new_part(made: ArgumentParser) -> None:
     _of(made)
     made.add_argument("project", metavar="PROJECT", help="the project's name or id")
     made.add_argument("amount", type=float, metavar="USD", help="how much of it")
-    made.add_argument("--by", metavar="EMAIL", help="who allocates it (default: you)")
+    who = "who allocates it (default: you)"
+    renamed(made, "--allocated-by", "--by", metavar="EMAIL", help=who)
     alert(made)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from prism.cli.clean_output import for_programs
-from prism.cli.link import daemon
-from prism.cli.moments import to_the_second
+from prism.cli.connection import daemon
 from prism.cli.money import in_dollars
 from prism.cli.terminal import say, show_json, show_table
+from prism.cli.time_format import to_the_second
 from prism.client.wire import query
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -68,7 +68,9 @@ def _pages(asked: Namespace, form: str, read: Callable[[str], list[Any]]) -> Ite
 def _cursor(link: str) -> str | None:
     """Where the next page begins, as the `Link` header says."""
     asked = link.partition("<")[2].partition(">")[0].partition("?")[2]
-    given = [it.removeprefix("cursor=") for it in asked.split("&") if it.startswith("cursor=")]
+    given = [
+        part.removeprefix("cursor=") for part in asked.split("&") if part.startswith("cursor=")
+    ]
     return given[0] if given else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from prism.cli.link import daemon
+from prism.cli.connection import daemon
 from prism.cli.terminal import clean, say, show_fields, show_json, suggest
 from prism.errors import Conflict
 
@@ -74,9 +74,9 @@ def _setup(asked: Namespace) -> None:
         return show_json(found)
     show_fields({"account": found["account"], "identity": found["identity"]})
     there, missing = ("is there", "would be made") if asked.dry_run else ("is there", "")
-    for it in found["steps"]:
-        print(f"{there if it['done'] else missing}: {clean(it['what'])}")
-    if asked.dry_run and not all(it["done"] for it in found["steps"]):
+    for step in found["steps"]:
+        print(f"{there if step['done'] else missing}: {clean(step['what'])}")
+    if asked.dry_run and not all(step["done"] for step in found["steps"]):
         suggest("Make it: `prism aws setup`, without --dry-run")
     return None
 

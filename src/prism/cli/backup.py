@@ -10,7 +10,7 @@ import time
 
 from prism.cli.terminal import say, show_json, suggest
 from prism.cli.volumes import confirm
-from prism.client.place import Place
+from prism.client.address import DaemonAddress
 from prism.errors import Conflict, Problem
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _backup(asked: Namespace) -> None:
-    place = Place.read()
+    place = DaemonAddress.read()
     file = asked.file or time.strftime("prism-%Y%m%dT%H%M%SZ.backup", time.gmtime())
     it = done_here(place, "backups", "backup", "--", os.path.abspath(file))
     if asked.json:
@@ -31,7 +31,7 @@ def _backup(asked: Namespace) -> None:
 
 
 def _restore(asked: Namespace) -> None:
-    place = Place.read()
+    place = DaemonAddress.read()
     if not asked.yes:
         confirm("the state that is there now", "restore", f"prism restore {asked.file} --yes")
     it = done_here(place, "backups", "restore", "--", os.path.abspath(asked.file))
@@ -43,12 +43,12 @@ def _restore(asked: Namespace) -> None:
     return suggest("See what it does not know with `prism recover --dry-run`")
 
 
-def done_here(place: Place, program: str, *words: str) -> dict[str, Any]:
+def done_here(place: DaemonAddress, program: str, *words: str) -> dict[str, Any]:
     """What one of the daemon's own programs answers, where no daemon is needed."""
     if place.url:
         raise Conflict(
             f"The state of {place} is not on this machine",
-            remediation="Do it where that daemon runs, or unset PRISM_URL",
+            remediation="Run the command where that daemon runs, or unset PRISM_URL",
         )
     command = [sys.executable, "-m", f"prism.daemon.{program}", *words]
     environ = os.environ | {"PRISM_HOME": place.home}
@@ -56,7 +56,7 @@ def done_here(place: Place, program: str, *words: str) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        raise Problem(f"{program} ended with {done.returncode} and said nothing") from None
+        raise Problem(f"{program} ended with {done.returncode} and printed nothing") from None
     if "error" not in answer:
         return answer
     error = answer["error"]

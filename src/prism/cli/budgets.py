@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from prism.cli.link import daemon
-from prism.cli.moments import day_in, here, moment, names_no_zone
+from prism.cli.connection import daemon
 from prism.cli.money import aligned, cap, percent, usd, without_price
+from prism.cli.parser import UsageError, nothing, renamed
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
-from prism.cli.words import Usage, nothing
+from prism.cli.time_format import day_in, here, moment, names_no_zone
 from prism.client.wire import quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -45,33 +45,33 @@ def _show(asked: Namespace) -> None:
     answer = daemon().ask("GET", f"/budgets/{quoted(asked.name)}/summary")
     if asked.json:
         return show_json(answer)
-    it = answer["budget"]
+    budget = answer["budget"]
     show_fields(
         {
-            "name": it["name"],
-            "id": it["id"],
+            "name": budget["name"],
+            "id": budget["id"],
             "status": answer["status"],
-            "total": f"{usd(cap(it['total_amount']))} {_per(it['period'])}",
-            "spent": usd(it["spent_amount"]),
-            "used": percent(it["utilization_rate"]),
-            "reserved": usd(it["reserved"]),
-            "left": usd(it["left"]),
-            **_where({"since it ended": it["spent_after_end"], "over it": it["overrun"]}),
-            "period": _period(it),
-            "time zone": it["time_zone"],
-            "alert at": f"{100 * it['alert_threshold']:g}%",
+            "total": f"{usd(cap(budget['total_amount']))} {_per(budget['period'])}",
+            "spent": usd(budget["spent_amount"]),
+            "used": percent(budget["utilization_rate"]),
+            "reserved": usd(budget["reserved"]),
+            "left": usd(budget["left"]),
+            **_where({"since it ended": budget["spent_after_end"], "over it": budget["overrun"]}),
+            "period": _period(budget),
+            "time zone": budget["time_zone"],
+            "alert at": f"{100 * budget['alert_threshold']:g}%",
         }
     )
     if answer["allocations"]:
         print()
         parts(answer["allocations"])
-    for one in answer["top_spending_projects"]:
-        if one["formerly"]:
-            name = one["project_name"]
-            say(f"note: {usd(one['spent'])} was spent by {name}, which has no allocation now")
+    for project in answer["top_spending_projects"]:
+        if project["formerly"]:
+            name = project["project_name"]
+            say(f"note: {usd(project['spent'])} was spent by {name}, which has no allocation now")
     for warning in answer["alerts"]:
         say(f"note: {warning}")
-    return without_price(it["unpriced"])
+    return without_price(budget["unpriced"])
 
 
 def _create(asked: Namespace) -> None:
@@ -79,14 +79,14 @@ def _create(asked: Namespace) -> None:
         "name": asked.name,
         "total_amount": asked.total,
         "period": asked.period,
-        "created_by": asked.by or me(),
+        "created_by": asked.created_by or me(),
         **given(asked, "description", "time_zone", "alert_threshold"),
         **_moments(asked, asked.time_zone or "UTC"),
     }
-    it = daemon().ask("POST", "/budgets", body)
+    budget = daemon().ask("POST", "/budgets", body)
     if asked.json:
-        return show_json(it)
-    print(f"{it['name']} was made")
+        return show_json(budget)
+    print(f"{budget['name']} was made")
     return suggest("Give a project a part of it: `prism allocation create BUDGET PROJECT 100`")
 
 
@@ -97,29 +97,29 @@ def _update(asked: Namespace) -> None:
     if asked.rename is not None:
         body["name"] = asked.rename
     if not body:
-        raise Usage("nothing to change was said", "See `prism budget update --help`")
-    it = daemon().ask("PUT", f"/budgets/{quoted(asked.name)}", body)
-    return show_json(it) if asked.json else print(f"{it['name']} was changed")
+        raise UsageError("no change was given", "See `prism budget update --help`")
+    budget = daemon().ask("PUT", f"/budgets/{quoted(asked.name)}", body)
+    return show_json(budget) if asked.json else print(f"{budget['name']} was changed")
 
 
 def _delete(asked: Namespace) -> None:
-    it = daemon().ask("DELETE", f"/budgets/{quoted(asked.name)}")
-    return show_json(it) if asked.json else print(f"{asked.name} was removed")
+    budget = daemon().ask("DELETE", f"/budgets/{quoted(asked.name)}")
+    return show_json(budget) if asked.json else print(f"{asked.name} was removed")
 
 
 def _forecast(asked: Namespace) -> None:
-    it = daemon().ask("GET", f"/projects/{quoted(asked.project)}/forecast")
+    forecast = daemon().ask("GET", f"/projects/{quoted(asked.project)}/forecast")
     if asked.json:
-        return show_json(it)
+        return show_json(forecast)
     show_fields(
         {
-            "an hour": usd(it["hourly"], 4),
-            "a day": usd(it["daily"]),
-            "a month": usd(it["monthly"]),
-            **headline(it),
+            "an hour": usd(forecast["hourly"], 4),
+            "a day": usd(forecast["daily"]),
+            "a month": usd(forecast["monthly"]),
+            **headline(forecast),
         }
     )
-    return limits(it)
+    return limits(forecast)
 
 
 def headline(it: dict[str, Any]) -> dict[str, str | None]:
@@ -140,12 +140,12 @@ def limits(it: dict[str, Any]) -> None:
         print()
         caps = it["caps"]
         rows = zip(
-            [one["cap"] for one in caps],
-            aligned([_amount(one) for one in caps]),
-            aligned([one["spent"] for one in caps]),
-            aligned([one["reserved"] for one in caps]),
-            aligned([one["left"] for one in caps]),
-            [here(one["runs_out_on"]) if one["runs_out_on"] else "-" for one in caps],
+            [cap["cap"] for cap in caps],
+            aligned([_amount(cap) for cap in caps]),
+            aligned([cap["spent"] for cap in caps]),
+            aligned([cap["reserved"] for cap in caps]),
+            aligned([cap["left"] for cap in caps]),
+            [here(cap["runs_out_on"]) if cap["runs_out_on"] else "-" for cap in caps],
             strict=True,
         )
         show_table(LIMITS, list(rows), "LIMIT")
@@ -234,7 +234,7 @@ def alert(made: ArgumentParser) -> None:
 
 
 def _fields(made: ArgumentParser) -> None:
-    made.add_argument("--about", dest="description", metavar="TEXT", help="what it is for")
+    renamed(made, "--description", "--about", metavar="TEXT", help="what it is for")
     ends = "its last day, or a time with its offset"
     made.add_argument("--until", dest="end_date", metavar="DATE", help=ends)
     alert(made)
@@ -246,7 +246,7 @@ def _new(made: ArgumentParser) -> None:
     made.add_argument("--period", choices=PERIODS, default="project", help="(default: project)")
     made.add_argument("--from", dest="start_date", metavar="DATE", help="when it begins")
     made.add_argument("--time-zone", metavar="ZONE", help="whose midnight ends a period")
-    made.add_argument("--by", metavar="EMAIL", help="who makes it (default: you)")
+    renamed(made, "--created-by", "--by", metavar="EMAIL", help="who makes it (default: you)")
     _fields(made)
 
 

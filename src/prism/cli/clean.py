@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from prism.cli.backup import done_here
-from prism.cli.link import daemon
+from prism.cli.connection import daemon
 from prism.cli.terminal import say, show_json, show_table, suggest
-from prism.client.faults import DaemonUnreachable
-from prism.client.place import Place
+from prism.client.address import DaemonAddress
+from prism.client.errors import DaemonUnreachable
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ def _clean(asked: Namespace) -> None:
         it = daemon().ask("POST", "/daemon/clean", {"dry_run": asked.dry_run})
     except DaemonUnreachable:  # a disk may be too full for it to start
         words = ["--dry-run"] if asked.dry_run else []
-        it = done_here(Place.read(), "cleaning", *words)
+        it = done_here(DaemonAddress.read(), "cleaning", *words)
     if asked.json:
         return show_json(it)
-    rows = [[one["kind"], str(one["items"]), shown(one["bytes"])] for one in it["kinds"]]
+    rows = [[kind["kind"], str(kind["items"]), shown(kind["bytes"])] for kind in it["kinds"]]
     show_table(["KIND", "ITEMS", "SIZE"], rows)
-    for one in it["kinds"]:
-        for why in one["in_use"]:
-            say(f"left alone: {one['kind']}: {why}")
+    for kind in it["kinds"]:
+        for why in kind["in_use"]:
+            say(f"left alone: {kind['kind']}: {why}")
     would = "would be freed" if it["dry_run"] else "freed"
     say(f"{shown(it['freed_bytes'])} {would}; {shown(it['free_bytes'])} are free now")
     if it["dry_run"] and it["freed_bytes"]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection
 
+from prism.cli.bulk_verbs import ACTS_ON
+from prism.cli.parser import furnish
 from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, meaning
-from prism.cli.several import ACTS_ON
-from prism.cli.words import furnish
-from prism.client.faults import DaemonUnreachable
-from prism.client.place import Place
+from prism.client.address import DaemonAddress
+from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
 
 SHELLS = ("bash", "zsh", "fish")
@@ -90,7 +90,7 @@ def _names(command: tuple[str, ...], argument: str) -> str | None:
 def _print_names(path: str, field: str, states: Collection[str] = ()) -> None:
     """A name a line; nothing where no daemon runs: a Tab starts none."""
     try:
-        found = Wire(Place.read(), PATIENCE).ask("GET", path)
+        found = Wire(DaemonAddress.read(), PATIENCE).ask("GET", path)
     except DaemonUnreachable:
         return
     rows = found if isinstance(found, list) else next(iter(found.values()))

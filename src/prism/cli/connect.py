@@ -7,9 +7,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from prism.cli.link import daemon
+from prism.cli.connection import daemon
+from prism.cli.parser import named
 from prism.cli.terminal import clean, say, show_json, suggest
-from prism.cli.words import named
 from prism.client.connection import connection, ports
 from prism.client.wire import quoted
 from prism.errors import NotFound, Unavailable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class NoBrowser(Unavailable, code="NO_BROWSER"):
-    """A browser cannot get to it this way."""
+    """A browser cannot open it from here."""
 
 
 OLD = 60.0  # seconds after which a page that redirects has been read
@@ -90,7 +90,7 @@ def _open(asked: Namespace) -> None:
             if service
             else f"{asked.name} has no services",
             details=f"its services: {known}",
-            remediation=f"See how to get in: `prism connect {asked.name}`",
+            remediation=f"See how to connect: `prism connect {asked.name}`",
         )
     if wire.place.token:
         raise NoBrowser(

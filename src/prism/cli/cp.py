@@ -2,18 +2,21 @@
 
 What is there already is compared by its content, not by its size and time. A file that is cut
 short is not seen under its name: its part lies in `.rsync-partial`, where the next try goes on.
+Without `rsync`, `scp` copies a single file to a draft, which is removed when it is cut short.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import signal
 import sys
+from contextlib import suppress
 
-from prism.cli.ssh import Way, missing, way
+from prism.cli.parser import UsageError
+from prism.cli.ssh import SshEntry, missing, way
 from prism.cli.terminal import is_terminal, say, show_json
-from prism.cli.words import Usage
 from prism.errors import NotFound, Problem
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -30,14 +33,24 @@ set -- {path}
 rsync --version 2>/dev/null | head -n 1
 if [ -d "$1" ]; then echo folder; elif [ -e "$1" ]; then echo file; else echo nothing; fi
 """
-FOLDERS = "mkdir -p -- {path}\n"
+DRAFT = ".prism-part"
+# Make the folder to copy into; is there a folder in the place of what is copied?
+PREPARE = "mkdir -p -- {folder} && if [ -d {place} ]; then echo folder; fi\n"
+# Not every `mv` has -T; without it a folder in the place would take the draft in.
+RENAME = """\
+if [ -d {place} ]; then echo {place}: is a folder >&2; exit 1; fi
+if mv --help 2>&1 | grep -q -e -T; then mv -f -T -- {draft} {place}; exit; fi
+mv -f -- {draft} {place}
+"""
+ANEW = "The same command copies all of it anew; until then a file may be cut short"
+UNTOUCHED = "The same command copies it anew; nothing has changed under its name"
 
 
-class CopyFailed(Problem, code="COPY_FAILED"):
-    """The program that copies said no; it has said why."""
+class TransferFailed(Problem, code="COPY_FAILED"):
+    """The program that copies failed and printed why."""
 
 
-class End:
+class CopyEnd:
     """One end of a copy: a path here, or in a workspace."""
 
     def __init__(self, word: str) -> None:
@@ -65,11 +78,11 @@ def _from_home(path: str) -> str:
 
 
 def _cp(asked: Namespace) -> None:
-    source, target = End(asked.source), End(asked.target)
+    source, target = CopyEnd(asked.source), CopyEnd(asked.target)
     if bool(source.name) == bool(target.name):
         both = "both ends are a workspace's" if source.name else "neither end is a workspace's"
         hint = "Write NAME:PATH for it, as in `prism cp data mine:` or `prism cp mine:data .`"
-        raise Usage(f"{both}; one has to be, and the other here", hint)
+        raise UsageError(f"{both}; one has to be, and the other here", hint)
     it = way(source.name or target.name)
     there = _Side(it, source.path if source.name else target.path)
     is_folder = _kind(source, there) == "folder"
@@ -78,13 +91,22 @@ def _cp(asked: Namespace) -> None:
     place = target.path
     if _kind(target, there) == "folder" or place.endswith("/"):
         place = os.path.join(place, source.last)
-    _prepare(it, target, os.path.dirname(place))
+    in_place = _prepare(it, target, place)
+    if not is_folder and in_place == "folder":
+        raise TransferFailed(
+            "Nothing was copied",
+            details=f"{_word(target, place)} is a folder, and {source.word} is a file",
+            remediation="Copy it to another name, or remove the folder first",
+        )
     known = _kind(target, there) != "nothing"
     ends = (source, (target, place))
     argv = _program(it, ends, folder=is_folder, modern=there.modern, known=known)
     if argv[0] == "scp":
         _refuse_link_out(source.path if target.name else place, itself=not target.name)
-    _run(argv, silent=asked.json)
+    if argv[0] == "scp" and not is_folder:
+        _copy_by_draft(it, target, place, argv, silent=asked.json)
+    else:
+        _run(argv, silent=asked.json, hint=ANEW)
     if asked.json:
         show_json({"source": source.word, "target": _word(target, place), "by": argv[0]})
 
@@ -92,13 +114,13 @@ def _cp(asked: Namespace) -> None:
 class _Side:
     """What the workspace answered: has it a modern rsync, and what is at the path."""
 
-    def __init__(self, it: Way, path: str) -> None:
+    def __init__(self, it: SshEntry, path: str) -> None:
         lines = _asked(it, PROBE.format(path=shlex.quote(path))).splitlines()
         self.kind = lines[-1] if lines else "nothing"
         self.modern = any(line.startswith(MODERN) for line in lines[:-1])
 
 
-def _kind(end: End, there: _Side) -> str:
+def _kind(end: CopyEnd, there: _Side) -> str:
     if end.name:
         return there.kind
     if os.path.isdir(end.path):
@@ -106,17 +128,28 @@ def _kind(end: End, there: _Side) -> str:
     return "file" if os.path.exists(end.path) else "nothing"
 
 
-def _prepare(it: Way, target: End, folder: str) -> None:
-    if not folder:
-        return
+def _prepare(it: SshEntry, target: CopyEnd, place: str) -> str:
+    """Make the folder that the place is in; `folder` if there is a folder in the place itself."""
+    folder = os.path.dirname(place)
+    if not folder:  # the path as it was given, and no folder
+        return ""
     if target.name:
-        _asked(it, FOLDERS.format(path=shlex.quote(folder)))
-    else:
+        words = {"folder": shlex.quote(folder), "place": shlex.quote(place)}
+        return _asked(it, PREPARE.format(**words)).strip()
+    try:
         os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise TransferFailed("Nothing was copied", details=str(error)) from None
+    return "folder" if os.path.isdir(place) else ""
 
 
 def _program(
-    it: Way, ends: tuple[End, tuple[End, str]], *, folder: bool, modern: bool, known: bool
+    it: SshEntry,
+    ends: tuple[CopyEnd, tuple[CopyEnd, str]],
+    *,
+    folder: bool,
+    modern: bool,
+    known: bool,
 ) -> list[str]:
     """The command that copies; both leave the same behind, but for what `scp` cannot keep.
 
@@ -141,6 +174,33 @@ def _program(
     return ["scp", *how, "--", _at(it, source, source.path) + dot, _at(it, *target)]
 
 
+def _copy_by_draft(
+    it: SshEntry, target: CopyEnd, place: str, argv: list[str], *, silent: bool
+) -> None:
+    """Copy one file beside its place, and give it its name once it is complete.
+
+    The draft has a new name each time, which no other copy, no file of the user and no link that
+    an earlier copy brought along can have.
+    """
+    draft = f"{place}.{secrets.token_hex(4)}{DRAFT}"
+    try:
+        _run([*argv[:-1], _at(it, target, draft)], silent=silent, hint=UNTOUCHED)
+        if target.name:
+            words = {"draft": shlex.quote(draft), "place": shlex.quote(place)}
+            _asked(it, RENAME.format(**words))
+        else:
+            os.replace(draft, place)
+    except BaseException as error:
+        with suppress(OSError, Problem):
+            if target.name:
+                _asked(it, f"rm -f -- {shlex.quote(draft)}\n")
+            else:
+                os.unlink(draft)
+        if isinstance(error, OSError):
+            raise TransferFailed("Nothing was copied", details=str(error)) from None
+        raise
+
+
 def _refuse_link_out(path: str, *, itself: bool) -> None:
     """Raise where a link leads out of what is copied here; `itself`: or the path is such a link.
 
@@ -154,19 +214,19 @@ def _refuse_link_out(path: str, *, itself: bool) -> None:
     for link in [*found, *filter(os.path.islink, links)]:
         leads = os.path.realpath(link)
         if link == path or os.path.commonpath([around, leads]) != around:
-            raise CopyFailed(
+            raise TransferFailed(
                 "Nothing was copied",
                 details=f"{link} is a symbolic link to {leads}, and `scp` would follow it",
                 remediation="Remove the link, or install rsync 3 on both sides, which does not",
             )
 
 
-def _at(it: Way, end: End, path: str) -> str:
+def _at(it: SshEntry, end: CopyEnd, path: str) -> str:
     host = f"[{it.host}]" if ":" in it.host else it.host
     return f"{host}:{path}" if end.name else os.path.abspath(path)
 
 
-def _word(end: End, path: str) -> str:
+def _word(end: CopyEnd, path: str) -> str:
     return f"{end.name}:{path}" if end.name else path
 
 
@@ -180,7 +240,7 @@ def _modern_here() -> bool:
     return said.stdout.startswith(MODERN)
 
 
-def _asked(it: Way, script: str) -> str:
+def _asked(it: SshEntry, script: str) -> str:
     """What a script says in the workspace."""
     import subprocess  # noqa: PLC0415  cold start: only a copy needs it
 
@@ -191,12 +251,12 @@ def _asked(it: Way, script: str) -> str:
         raise missing("ssh") from None
     if done.returncode:
         why = done.stderr.strip()
-        raise CopyFailed("Nothing was copied", details=why)
+        raise TransferFailed("Nothing was copied", details=why)
     return done.stdout
 
 
-def _run(argv: list[str], *, silent: bool) -> None:
-    """Run it to its end; its exit codes mean other things than ours.
+def _run(argv: list[str], *, silent: bool, hint: str) -> None:
+    """Run it to its end; its exit codes mean other things than ours. `hint`: if it is `scp`.
 
     Who ends us ends it, and it keeps what it has: a Ctrl-C reaches it from the terminal.
     """
@@ -211,10 +271,12 @@ def _run(argv: list[str], *, silent: bool) -> None:
     if interrupted:
         raise KeyboardInterrupt
     if code:
-        raise CopyFailed(
+        raise TransferFailed(
             "Not everything was copied",
             details=f"{argv[0]} ended with {code}; what it said stands above",
-            remediation="The same command goes on from where it was",
+            remediation="The same command goes on from where it was"
+            if argv[0] == "rsync"
+            else hint,
         )
 
 

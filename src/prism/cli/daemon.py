@@ -7,12 +7,12 @@ import signal
 import sys
 import time
 
-from prism.cli.logbook import last_lines, new_lines, readable
-from prism.cli.starting import answers, start_daemon, who
+from prism.cli.daemon_log import last_lines, new_lines, readable
+from prism.cli.daemon_start import answers, start_daemon, who
+from prism.cli.parser import nothing
 from prism.cli.terminal import say, show_fields, show_json, suggest
-from prism.cli.words import nothing
-from prism.client.faults import DaemonUnreachable
-from prism.client.place import Place
+from prism.client.address import DaemonAddress
+from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
 from prism.errors import Conflict, NotFound, Problem
 
@@ -26,27 +26,27 @@ PAUSE = 0.05
 
 
 def _start(asked: Namespace) -> None:
-    place = Place.read()
+    place = DaemonAddress.read()
     if not answers(place):
         if place.url:
             raise DaemonUnreachable(
                 f"No daemon at {place}",
-                details="that one is not ours to start",
-                remediation="Unset PRISM_URL, or start it where it lives",
+                details="PRISM_URL names it, so this command does not start it",
+                remediation="Unset PRISM_URL, or start it on its own computer",
             )
         start_daemon(place)
     _status(asked)
 
 
 def _stop(asked: Namespace) -> None:
-    place = Place.read()
+    place = DaemonAddress.read()
     if not answers(place):
         return show_json({"message": "No daemon runs"}) if asked.json else say("No daemon runs")
     answer = stop_daemon(place, wait=not asked.no_wait)
     return show_json(answer) if asked.json else print("The daemon stopped; workspaces go on")
 
 
-def stop_daemon(place: Place, *, wait: bool = True) -> dict[str, Any]:
+def stop_daemon(place: DaemonAddress, *, wait: bool = True) -> dict[str, Any]:
     """Have it stop, and wait until its process has ended; what it answered."""
     answer = _told_to_stop(place)
     until = time.monotonic() + STOPS_WITHIN
@@ -61,7 +61,7 @@ def stop_daemon(place: Place, *, wait: bool = True) -> dict[str, Any]:
     return answer
 
 
-def _told_to_stop(place: Place) -> dict[str, Any]:
+def _told_to_stop(place: DaemonAddress) -> dict[str, Any]:
     """Ask it; where it is too sick to answer, tell its process, if it is ours."""
     try:
         answer: dict[str, Any] = Wire(place).ask("POST", "/daemon/shutdown")
@@ -74,33 +74,35 @@ def _told_to_stop(place: Place) -> dict[str, Any]:
     return answer
 
 
-def _lives(place: Place) -> bool:
+def _lives(place: DaemonAddress) -> bool:
     """Whether its process is still there; it may close its doors long before it ends."""
     return not place.url and bool(who(place))
 
 
 def _status(asked: Namespace) -> None:
-    place = Place.read()
-    it = Wire(place).ask("GET", "/daemon/status")
+    place = DaemonAddress.read()
+    answer = Wire(place).ask("GET", "/daemon/status")
     if asked.json:
-        return show_json(it)
+        return show_json(answer)
     away = {
-        f"away: {one['place']}": one["problem"] for one in it.get("places", ()) if one["problem"]
+        f"away: {one['place']}": one["problem"]
+        for one in answer.get("places", ())
+        if one["problem"]
     }
     lacks = {
         f"missing: {one['place']}": ", ".join(one["missing"])
-        for one in it.get("places", ())
+        for one in answer.get("places", ())
         if one.get("missing")
     }
     show_fields(
         {
-            "status": it["status"],
-            **{f"why {n}": why for n, why in enumerate(it.get("reasons", ()), 1)},
-            "version": it["version"],
-            "up": it["uptime"],
-            "AWS": it["aws_connectivity"],
-            "profiles": it["active_profiles"],
-            "workspaces": f"{it['total_instances']}, {it['active_instances']} active",
+            "status": answer["status"],
+            **{f"why {n}": why for n, why in enumerate(answer.get("reasons", ()), 1)},
+            "version": answer["version"],
+            "up": answer["uptime"],
+            "AWS": answer["aws_connectivity"],
+            "profiles": answer["active_profiles"],
+            "workspaces": f"{answer['total_instances']}, {answer['active_instances']} active",
             "address": place.url or who(place).get("url") or place.page,
             "process": None if place.url else who(place).get("pid"),
             "socket": None if place.url else place.socket,
@@ -114,7 +116,7 @@ def _status(asked: Namespace) -> None:
 
 
 def _logs(asked: Namespace) -> None:
-    path = Place.read().log
+    path = DaemonAddress.read().log
     if not os.path.exists(path):
         raise NotFound(
             f"There is no {path}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from prism.cli.terminal import clean, painted, say, show_json
-from prism.client.place import Place
+from prism.client.address import DaemonAddress
 from prism.client.wire import Wire
 from prism.errors import Conflict
 
@@ -24,10 +24,10 @@ WIDE = 16
 
 def _doctor(asked: Namespace) -> None:
     found = []
-    for one in _there() if asked.daemon else _here():
-        found.append(one)
+    for finding in _there() if asked.daemon else _here():
+        found.append(finding)
         if not asked.json:
-            show(one)
+            show(finding)
     if asked.json:
         show_json([_as_json(one) for one in found])
     levels = [one.level for one in found]
@@ -49,9 +49,9 @@ def _there() -> Iterator[Finding]:
     """What the daemon finds where it runs, which may be another computer."""
     from prism.cli.checks.world import Finding  # noqa: PLC0415  cold start
 
-    answer = Wire(Place.read()).patient().ask("GET", "/daemon/doctor")
-    for it in answer["findings"]:
-        yield Finding(it["level"], it["said"], it["fix"] or "", it["check"])
+    answer = Wire(DaemonAddress.read()).patient().ask("GET", "/daemon/doctor")
+    for finding in answer["findings"]:
+        yield Finding(finding["level"], finding["said"], finding["fix"] or "", finding["check"])
 
 
 def _arguments(made: ArgumentParser) -> None:
@@ -59,13 +59,13 @@ def _arguments(made: ArgumentParser) -> None:
     made.add_argument("--daemon", action="store_true", help=words)
 
 
-def show(one: Finding) -> None:
+def show(finding: Finding) -> None:
     """A line a thing, and the fix below it."""
     utf = "utf" in (sys.stdout.encoding or "").lower()
-    mark = painted((MARKS if utf else PLAIN)[one.level], COLOURS[one.level], sys.stdout)
-    print(f"{mark} {one.check:<{WIDE}} {clean(one.said)}")
-    if one.fix:
-        print(f"  {'':<{WIDE}} {painted('fix:', 'cyan', sys.stdout)} {clean(one.fix)}")
+    mark = painted((MARKS if utf else PLAIN)[finding.level], COLOURS[finding.level], sys.stdout)
+    print(f"{mark} {finding.check:<{WIDE}} {clean(finding.said)}")
+    if finding.fix:
+        print(f"  {'':<{WIDE}} {painted('fix:', 'cyan', sys.stdout)} {clean(finding.fix)}")
     sys.stdout.flush()
 
 
@@ -75,8 +75,13 @@ def _summary(warnings: int) -> str:
     return f"It works, with {'a warning' if warnings == 1 else f'{warnings} warnings'}"
 
 
-def _as_json(one: Finding) -> dict[str, str | None]:
-    return {"check": one.check, "level": one.level, "said": one.said, "fix": one.fix or None}
+def _as_json(finding: Finding) -> dict[str, str | None]:
+    return {
+        "check": finding.check,
+        "level": finding.level,
+        "said": finding.said,
+        "fix": finding.fix or None,
+    }
 
 
 VERBS = {"doctor": (_arguments, _doctor)}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 from prism.cli.clean_output import escaped
-from prism.cli.link import daemon
-from prism.cli.moments import here
+from prism.cli.connection import daemon
 from prism.cli.money import in_dollars
+from prism.cli.parser import UsageError
 from prism.cli.terminal import clean, show_json
-from prism.cli.words import Usage
+from prism.cli.time_format import here
 from prism.client.stream import events
 from prism.client.wire import query, quoted
 
@@ -33,7 +33,7 @@ def _events(asked: Namespace) -> None:
 def _last(asked: Namespace) -> None:
     """Those that are over, the oldest first."""
     if asked.name is None:
-        raise Usage("--last needs the name of a workspace", "Of everything: `prism audit`")
+        raise UsageError("--last needs the name of a workspace", "Of everything: `prism audit`")
     path = f"/instances/{quoted(asked.name)}/events{query(limit=asked.last)}"
     found = daemon().ask("GET", path)[::-1]
     if asked.json:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from prism.cli.link import daemon
-from prism.cli.moments import here
+from prism.cli.connection import daemon
+from prism.cli.parser import renamed
 from prism.cli.terminal import is_terminal, say, show_json, show_table
+from prism.cli.time_format import here
 from prism.cli.volumes import confirm
 from prism.client.transfer import download, files_of, upload
 from prism.client.wire import query
@@ -29,8 +30,13 @@ def _list(asked: Namespace) -> None:
     if not found["entries"]:
         return say("The folder is empty")
     rows = [
-        (it["name"], it["kind"], it["size"], it["modified"] and here(it["modified"]))
-        for it in found["entries"]
+        (
+            entry["name"],
+            entry["kind"],
+            entry["size"],
+            entry["modified"] and here(entry["modified"]),
+        )
+        for entry in found["entries"]
     ]
     show_table(HEADS, rows, flexible="NAME")
     if found["truncated"]:
@@ -43,10 +49,10 @@ def _get(asked: Namespace) -> None:
     last = os.path.basename(path)
     if os.path.isdir(target):
         target = os.path.join(target, last)
-    if os.path.lexists(target) and not asked.force:
+    if os.path.lexists(target) and not asked.replace:
         raise AlreadyExists(
             f"There is a {target} already",
-            remediation=f"Replace it: `prism files get {asked.name} PATH TARGET --force`",
+            remediation=f"Replace it: `prism files get {asked.name} PATH TARGET --replace`",
         )
     size = download(daemon(), asked.name, path, target, _progress)
     if asked.json:
@@ -68,7 +74,7 @@ def _put(asked: Namespace) -> None:
             asked.name,
             file,
             path,
-            replace=asked.force,
+            replace=asked.replace,
             told=_progress,
         )
     if asked.json:
@@ -83,19 +89,19 @@ def _remove(asked: Namespace) -> None:
         confirm(what, path, f"prism files rm {asked.name} PATH --yes")
     recursive = "true" if asked.recursive else None
     address = files_of(asked.name) + query(path=path, recursive=recursive)
-    it = daemon().ask("DELETE", address)
-    return show_json(it) if asked.json else print(f"{path} is removed")
+    answer = daemon().ask("DELETE", address)
+    return show_json(answer) if asked.json else print(f"{path} is removed")
 
 
 def _move(asked: Namespace) -> None:
     body = {"path": _below(asked.path), "to": _below(asked.to)}
-    it = daemon().ask("POST", files_of(asked.name, "rename"), body)
-    return show_json(it) if asked.json else print(f"{body['path']} is now {it['path']}")
+    answer = daemon().ask("POST", files_of(asked.name, "rename"), body)
+    return show_json(answer) if asked.json else print(f"{body['path']} is now {answer['path']}")
 
 
 def _make(asked: Namespace) -> None:
-    it = daemon().ask("POST", files_of(asked.name, "folder"), {"path": _below(asked.path)})
-    return show_json(it) if asked.json else print(f"{it['path']} is there")
+    answer = daemon().ask("POST", files_of(asked.name, "folder"), {"path": _below(asked.path)})
+    return show_json(answer) if asked.json else print(f"{answer['path']} is there")
 
 
 def _below(path: str) -> str:
@@ -130,7 +136,8 @@ def _folder(made: ArgumentParser) -> None:
 def _out(made: ArgumentParser) -> None:
     _one(made)
     made.add_argument("target", metavar="TARGET", nargs="?", default=".", help="default: here")
-    made.add_argument("--force", action="store_true", help="replace a file that is there")
+    what = "replace a file that is there"
+    renamed(made, "--replace", "--force", action="store_true", help=what)
 
 
 def _in(made: ArgumentParser) -> None:
@@ -138,7 +145,8 @@ def _in(made: ArgumentParser) -> None:
     made.add_argument("source", metavar="SOURCE", help="a file of this computer")
     help = "below the workspace's home; a folder where it ends with /; default: the home"
     made.add_argument("path", metavar="PATH", nargs="?", default="", help=help)
-    made.add_argument("--force", action="store_true", help="replace a file that is there")
+    what = "replace a file that is there"
+    renamed(made, "--replace", "--force", action="store_true", help=what)
 
 
 def _away(made: ArgumentParser) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from prism.cli.connect import browser_opens
-from prism.cli.link import daemon
-from prism.cli.starting import who
+from prism.cli.connection import daemon
+from prism.cli.daemon_start import who
 from prism.cli.terminal import clean, say, show_json
-from prism.client.faults import DaemonUnreachable
+from prism.client.errors import DaemonUnreachable
 from prism.errors import NotFound
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from prism.client.place import Place
+    from prism.client.address import DaemonAddress
 
 # Browsers with an app mode, by the names of their programs.
 APP_MODE = (
@@ -22,7 +22,7 @@ APP_MODE = (
 )
 
 
-def gui_address(place: Place) -> str:
+def gui_address(place: DaemonAddress) -> str:
     """Where a browser finds the GUI of the daemon that answers there."""
     if place.url:
         return f"{place.url}/"
@@ -34,7 +34,7 @@ def _gui(asked: Namespace) -> None:
     wire.connect().close()  # starts a daemon where none answers
     url = clean(gui_address(wire.place))
     if not url.startswith(("http://", "https://")):
-        raise DaemonUnreachable(f"{url} is no address for a browser")
+        raise DaemonUnreachable(f"{url} is not an address for a browser")
     if asked.json:
         return show_json({"url": url})
     if asked.app:

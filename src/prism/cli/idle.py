@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from prism.cli.link import daemon
-from prism.cli.moments import days_between, here, hours, length, minutes, until
+from prism.cli.connection import daemon
+from prism.cli.parser import UsageError, named
 from prism.cli.terminal import say, show_json, show_table
-from prism.cli.words import Usage, named
+from prism.cli.time_format import days_between, here, hours, length, minutes, until
 from prism.client.wire import query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -29,7 +29,7 @@ def _profile(asked: Namespace) -> None:
     if asked.action == "list":
         return _list(as_json=asked.json)
     if asked.name is None:
-        raise Usage(
+        raise UsageError(
             "the following arguments are required: NAME", "See `prism idle profile --help`"
         )
     if asked.action == "create":
@@ -68,8 +68,8 @@ def _create(asked: Namespace) -> None:
             if (given := getattr(asked, name)) is not None
         },
     }
-    it = daemon().ask("POST", "/idle/profiles", body)
-    return show_json(it) if asked.json else print(f"{it['name']} was added")
+    answer = daemon().ask("POST", "/idle/profiles", body)
+    return show_json(answer) if asked.json else print(f"{answer['name']} was added")
 
 
 def _configure(asked: Namespace) -> None:
@@ -78,15 +78,17 @@ def _configure(asked: Namespace) -> None:
         "enabled": not asked.off,
         "custom_threshold_minutes": asked.minutes,
     }
-    it = daemon().ask("POST", f"/idle/instances/{quoted(asked.name)}/configure", body)
+    answer = daemon().ask("POST", f"/idle/instances/{quoted(asked.name)}/configure", body)
     if asked.json:
-        return show_json(it)
-    for note in it.get("notes", ()):
+        return show_json(answer)
+    for note in answer.get("notes", ()):
         say(f"note: {note}")
-    if not it["enabled"]:
-        return print(f"{it['instance_name']} is watched by {it['profile']}, and left alone")
-    after = f"after {it['idle_threshold_minutes']} idle minutes"
-    return print(f"{it['instance_name']} is {DONE[it['action']]} {after}")
+    if not answer["enabled"]:
+        return print(
+            f"{answer['instance_name']} is watched by {answer['profile']}, and left alone"
+        )
+    after = f"after {answer['idle_threshold_minutes']} idle minutes"
+    return print(f"{answer['instance_name']} is {DONE[answer['action']]} {after}")
 
 
 def _history(asked: Namespace) -> None:
@@ -116,7 +118,9 @@ def _activity(asked: Namespace) -> None:
         return show_json(found)
     if not found["points"]:
         return say(f"Nobody has looked at {found['instance_name']} in the last 24 hours")
-    names = [it["name"] for it in found["figures"] if _shown(it["name"], found["points"])]
+    names = [
+        figure["name"] for figure in found["figures"] if _shown(figure["name"], found["points"])
+    ]
     heads = ("FROM", "FOR", "WAS", *(name.upper() for name in names), "BECAUSE")
     rows = [
         (
@@ -129,25 +133,29 @@ def _activity(asked: Namespace) -> None:
         for period in periods(found["points"], found["step_seconds"])
     ]
     show_table(heads, rows, flexible="BECAUSE")
-    units = (f"{it['name']} in {it['unit']}" for it in found["figures"] if it["name"] in names)
+    units = (
+        f"{figure['name']} in {figure['unit']}"
+        for figure in found["figures"]
+        if figure["name"] in names
+    )
     return say(f"Means over each time: {', '.join(units)}")
 
 
 def periods(points: list[dict[str, Any]], step: int) -> list[list[dict[str, Any]]]:
     """Points in a row that say the same, together; a step without a point ends a period."""
     found: list[list[dict[str, Any]]] = []
-    for it in points:
+    for point in points:
         last = found[-1][-1] if found else None
-        follows = last is not None and _seconds_between(last["at"], it["at"]) == step
-        if last is not None and follows and last["verdict"] == it["verdict"]:
-            found[-1].append(it)
+        follows = last is not None and _seconds_between(last["at"], point["at"]) == step
+        if last is not None and follows and last["verdict"] == point["verdict"]:
+            found[-1].append(point)
         else:
-            found.append([it])
+            found.append([point])
     return found
 
 
 def _shown(name: str, points: list[dict[str, Any]]) -> bool:
-    return any(it["figures"][name] is not None for it in points)
+    return any(point["figures"][name] is not None for point in points)
 
 
 def _figure_over(name: str, period: list[dict[str, Any]]) -> str | None:
@@ -160,8 +168,8 @@ def _seconds_between(since: str, until: str) -> float:
 
 
 def _why(asked: Namespace) -> None:
-    it = daemon().ask("GET", f"/idle/instances/{quoted(asked.name)}")
-    return show_json(it) if asked.json else print("\n".join(sentences(it)))
+    answer = daemon().ask("GET", f"/idle/instances/{quoted(asked.name)}")
+    return show_json(answer) if asked.json else print("\n".join(sentences(answer)))
 
 
 def sentences(it: dict[str, Any]) -> list[str]:
@@ -221,7 +229,7 @@ def _minutes(count: int) -> str:
 
 def _keep_awake(asked: Namespace) -> None:
     path = f"/idle/instances/{quoted(asked.name)}/keep-awake"
-    answer = daemon().ask("POST", path, {"minutes": _of(asked.time)})
+    answer = daemon().ask("POST", path, {"minutes": _of(asked.minutes)})
     if asked.json:
         return show_json(answer)
     for note in answer.get("notes", ()):
@@ -238,7 +246,7 @@ def _of(time: str) -> int:
             return round(said * 60)
     except ValueError:
         pass
-    raise Usage(f"`{time}` is no length of time", "Say it as 90m, 3h or 2d; 0 ends it")
+    raise UsageError(f"`{time}` is not a length of time", "Say it as 90m, 3h or 2d; 0 ends it")
 
 
 def _of_profiles(made: ArgumentParser) -> None:
@@ -271,7 +279,7 @@ def _of_history(made: ArgumentParser) -> None:
 
 def _of_keep_awake(made: ArgumentParser) -> None:
     named(made)
-    made.add_argument("time", metavar="TIME", help="90m, 3h, 2d, or hours; 0 ends it")
+    made.add_argument("minutes", metavar="TIME", help="90m, 3h, 2d, or hours; 0 ends it")
 
 
 VERBS = {

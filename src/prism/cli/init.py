@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
-from prism.cli.link import daemon
-from prism.cli.starting import answers, start_daemon
+from prism.cli.connection import daemon
+from prism.cli.daemon_start import answers, start_daemon
 from prism.cli.terminal import painted, say, show_json, suggest
-from prism.client.place import Place
+from prism.client.address import DaemonAddress
 from prism.client.wire import Wire, quoted
 from prism.errors import Conflict, Invalid, Problem
 
@@ -26,7 +26,7 @@ YES = {"y", "yes"}
 NO = {"n", "no"}
 
 
-class Talk:
+class Wizard:
     """Asks a person, or takes what is usual where there is none."""
 
     def __init__(self, *, asks: bool) -> None:
@@ -68,16 +68,16 @@ class Talk:
 def _init(asked: Namespace) -> None:
     flags = [asked.user, asked.prices, asked.port, asked.profile, asked.template]
     asks = sys.stdin.isatty() and not asked.yes
-    if not (asks or asked.yes or any(it is not None for it in flags)):
+    if not (asks or asked.yes or any(flag is not None for flag in flags)):
         raise Conflict(
-            "Nobody is there to answer",
-            details="this is no terminal",
+            "There is no terminal to ask on",
+            details="standard input is not a terminal",
             remediation="Say what you want: `prism init --yes --user YOU@EXAMPLE.ORG`",
         )
-    talk = Talk(asks=asks and not any(it is not None for it in flags))
+    talk = Wizard(asks=asks and not any(flag is not None for flag in flags))
     _examine()
     changes = _settings(asked, talk)
-    place = Place.read()
+    place = DaemonAddress.read()
     if changes and not place.url and answers(place):
         _restart(place)
     wire = daemon()
@@ -94,18 +94,18 @@ def _examine() -> None:
     from prism.cli.checks.rounds import rounds  # noqa: PLC0415  cold start: it looks at everything
     from prism.cli.checks.world import World  # noqa: PLC0415  cold start
 
-    for one in rounds(World.seen()):
-        if one.level == "broken":
-            say(f"{painted(one.check, 'red', sys.stderr)}: {one.said}")
-            suggest(one.fix)
+    for finding in rounds(World.seen()):
+        if finding.level == "broken":
+            say(f"{painted(finding.check, 'red', sys.stderr)}: {finding.said}")
+            suggest(finding.fix)
 
 
-def _settings(asked: Namespace, talk: Talk) -> dict[str, str]:
+def _settings(asked: Namespace, talk: Wizard) -> dict[str, str]:
     """Ask for what is worth being asked for, and remember it."""
-    from prism.cli.remembering import remember, remembered  # noqa: PLC0415  cold start
+    from prism.cli.env_file import remember, remembered  # noqa: PLC0415  cold start
     from prism.home import environment  # noqa: PLC0415  cold start
 
-    home, known = Place.read().home, environment(os.environ)
+    home, known = DaemonAddress.read().home, environment(os.environ)
     usual = asked.user or known.get("PRISM_USER") or _from_git()
     mail = talk.ask("Your mail address, by which invitations find you", usual)
     wanted = {
@@ -128,20 +128,20 @@ def _settings(asked: Namespace, talk: Talk) -> dict[str, str]:
     return {}
 
 
-def _prices(talk: Talk, now: str) -> str:
+def _prices(talk: Wizard, now: str) -> str:
     question = "Show what workspaces here would cost on EC2?"
     return "aws" if talk.agrees(question, usual=now == "aws") else ("none" if now else "")
 
 
-def _sound(value: str, talk: Talk) -> str:
-    """The value, asked for again as long as it is no mail address."""
+def _sound(value: str, talk: Wizard) -> str:
+    """The value, asked for again as long as it is not a mail address."""
     while value and ("@" not in value or "." not in value.rpartition("@")[2] or " " in value):
         if not talk.asks:
             raise Invalid(
-                f"{value} is no mail address",
+                f"{value} is not a mail address",
                 remediation="Say it like `prism init --user YOU@EXAMPLE.ORG`",
             )
-        value = talk.ask(f"{value} is no mail address; yours")
+        value = talk.ask(f"{value} is not a mail address; yours")
     return value
 
 
@@ -160,16 +160,16 @@ def _from_git() -> str:
     return ran.said if ran.code == 0 and "@" in ran.said else ""
 
 
-def _restart(place: Place) -> None:
+def _restart(place: DaemonAddress) -> None:
     """Have the daemon read its settings again."""
     from prism.cli.daemon import stop_daemon  # noqa: PLC0415  cold start
 
     say("The daemon starts anew, to know it; workspaces go on")
     stop_daemon(place)
-    start_daemon(Place.read())
+    start_daemon(DaemonAddress.read())
 
 
-def _profile(asked: Namespace, talk: Talk, wire: Wire) -> str:
+def _profile(asked: Namespace, talk: Wizard, wire: Wire) -> str:
     found = wire.ask("GET", "/profiles")
     active: str = next((it["name"] for it in found if it["active"]), found[0]["name"])
     wanted = asked.profile
@@ -182,7 +182,7 @@ def _profile(asked: Namespace, talk: Talk, wire: Wire) -> str:
     return wanted or active
 
 
-def _launch(asked: Namespace, talk: Talk, wire: Wire) -> str | None:
+def _launch(asked: Namespace, talk: Wizard, wire: Wire) -> str | None:
     template: str | None = asked.template
     name: str = asked.name
     if template is None:
@@ -211,7 +211,7 @@ def _launch(asked: Namespace, talk: Talk, wire: Wire) -> str | None:
 def _templates(wire: Wire) -> list[str]:
     """Those that this machine can run, the one to try first on top."""
     names: list[str] = [it["name"] for it in wire.ask("GET", "/templates")]
-    infos = [wire.ask("GET", f"/templates/{quoted(it)}/info") for it in names]
+    infos = [wire.ask("GET", f"/templates/{quoted(name)}/info") for name in names]
     local = [name for name, it in zip(names, infos, strict=True) if it["runs_locally"]]
     return sorted(local, key=lambda it: (it != FIRST, it))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from prism.cli.link import daemon
+from prism.cli.bulk_verbs import SomeFailed
+from prism.cli.connection import daemon
 from prism.cli.members import ROLES
-from prism.cli.moments import here
-from prism.cli.several import SomeFailed
+from prism.cli.parser import UsageError
 from prism.cli.terminal import is_terminal, say, show_fields, show_json, show_table, suggest
-from prism.cli.words import Usage
-from prism.client.place import Place
+from prism.cli.time_format import here
+from prism.client.address import DaemonAddress
 from prism.client.wire import query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -25,15 +25,15 @@ STATES = ("pending", "accepted", "declined", "revoked", "expired")
 
 def _send(asked: Namespace) -> None:
     body = {"project_id": asked.project, "email": asked.email, "role": asked.role}
-    it = daemon().ask("POST", "/invitations/send", body | {"message": asked.message})
+    invitation = daemon().ask("POST", "/invitations/send", body | {"message": asked.message})
     if asked.json:
-        return show_json(it)
-    print(f"{it['email']} is invited until {here(it['expires_at'])}")
-    return suggest(f"See whether the mail has left: `prism invite show {it['id']}`")
+        return show_json(invitation)
+    print(f"{invitation['email']} is invited until {here(invitation['expires_at'])}")
+    return suggest(f"See whether the mail has left: `prism invite show {invitation['id']}`")
 
 
 def _bulk(asked: Namespace) -> None:
-    from prism.cli.roster import guests  # noqa: PLC0415  cold start: it brings csv
+    from prism.cli.people_csv import guests  # noqa: PLC0415  cold start: it brings csv
 
     body: dict[str, Any] = {
         "project_id": asked.project,
@@ -42,21 +42,24 @@ def _bulk(asked: Namespace) -> None:
         "default_message": asked.message,
         "dry_run": asked.dry_run,
     }
-    it = daemon().ask("POST", "/invitations/bulk", body)
-    counts = it["summary"]
+    answer = daemon().ask("POST", "/invitations/bulk", body)
+    counts = answer["summary"]
     if asked.json:
-        show_json(it)
+        show_json(answer)
     else:
-        results = it["results"]
-        rows = [(one["email"], one["status"], one["reason"] or one["error"]) for one in results]
+        results = answer["results"]
+        rows = [
+            (result["email"], result["status"], result["reason"] or result["error"])
+            for result in results
+        ]
         show_table(OUTCOME, rows, flexible="WHY")
-        done = "would be sent" if it["dry_run"] else "sent"
+        done = "would be sent" if answer["dry_run"] else "sent"
         say(f"{counts['sent']} {done}, {counts['skipped']} skipped, {counts['failed']} failed")
     if counts["failed"]:
-        whom = ", ".join(one["email"] for one in it["results"] if one["status"] == "failed")
+        whom = ", ".join(one["email"] for one in answer["results"] if one["status"] == "failed")
         raise SomeFailed(
-            f"{counts['failed']} of {len(it['results'])} invitations failed: {whom}",
-            remediation="Correct these rows and send the file again: who was invited is skipped",
+            f"{counts['failed']} of {len(answer['results'])} invitations failed: {whom}",
+            remediation="Correct these rows and send the file again; invited people are skipped",
         )
 
 
@@ -70,24 +73,24 @@ def _mine(asked: Namespace) -> None:
 
 
 def _show(asked: Namespace) -> None:
-    it = daemon().ask("GET", f"/invitations/{quoted(asked.id)}")
+    invitation = daemon().ask("GET", f"/invitations/{quoted(asked.id)}")
     if asked.json:
-        return show_json(it)
+        return show_json(invitation)
     show_fields(
         {
-            "id": it["id"],
-            "project": it["project_name"],
-            "email": it["email"],
-            "role": it["role"],
-            "status": it["status"],
-            "invited by": it["invited_by"],
-            "expires": here(it["expires_at"]),
-            "mail": _mail(it | {"mail_file": _at_home(it.get("mail_file"))}),
-            "token": it["token"],
-            "message": it["message"],
+            "id": invitation["id"],
+            "project": invitation["project_name"],
+            "email": invitation["email"],
+            "role": invitation["role"],
+            "status": invitation["status"],
+            "invited by": invitation["invited_by"],
+            "expires": here(invitation["expires_at"]),
+            "mail": _mail(invitation | {"mail_file": _at_home(invitation.get("mail_file"))}),
+            "token": invitation["token"],
+            "message": invitation["message"],
         }
     )
-    return _advise([it])
+    return _advise([invitation])
 
 
 def _accept(asked: Namespace) -> None:
@@ -101,13 +104,13 @@ def _decline(asked: Namespace) -> None:
 
 
 def _resend(asked: Namespace) -> None:
-    it = daemon().ask("POST", f"/invitations/{quoted(asked.id)}/resend")
-    return show_json(it) if asked.json else print(it["message"])
+    invitation = daemon().ask("POST", f"/invitations/{quoted(asked.id)}/resend")
+    return show_json(invitation) if asked.json else print(invitation["message"])
 
 
 def _revoke(asked: Namespace) -> None:
-    it = daemon().ask("DELETE", f"/invitations/{quoted(asked.id)}")
-    return show_json(it) if asked.json else print(it["message"])
+    invitation = daemon().ask("DELETE", f"/invitations/{quoted(asked.id)}")
+    return show_json(invitation) if asked.json else print(invitation["message"])
 
 
 def _answered(asked: Namespace, body: dict[str, str]) -> Any:
@@ -119,7 +122,7 @@ def _token() -> str:
     """The token, typed unseen or piped in: among the words, everybody could read it."""
     token = _unseen() if is_terminal(sys.stdin) else sys.stdin.readline()
     if not token.strip():
-        raise Usage("no token was given", "Paste the one in the mail, or pipe it in")
+        raise UsageError("no token was given", "Paste the one in the mail, or pipe it in")
     return token.strip()
 
 
@@ -146,15 +149,15 @@ def _table(page: dict[str, Any], *, as_json: bool) -> None:
         return say("No invitations")
     rows = [
         (
-            it["id"],
-            it["project_name"],
-            it["email"],
-            it["role"],
-            it["status"],
-            here(it["expires_at"]),
-            _mail(it),
+            invitation["id"],
+            invitation["project_name"],
+            invitation["email"],
+            invitation["role"],
+            invitation["status"],
+            here(invitation["expires_at"]),
+            _mail(invitation),
         )
-        for it in page["invitations"]
+        for invitation in page["invitations"]
     ]
     show_table(HEADS, rows, flexible="PROJECT")
     return _advise(page["invitations"])
@@ -170,7 +173,7 @@ def _mail(it: dict[str, Any]) -> str:
 
 def _at_home(file: str | None) -> str | None:
     """Where a file of the daemon is, if that is on this computer."""
-    place = Place.read()
+    place = DaemonAddress.read()
     return file if file is None or place.url else f"{place.home}/{file}"
 
 

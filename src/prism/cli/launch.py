@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from prism.cli.link import daemon
-from prism.cli.moments import here, hours
+from prism.cli.connection import daemon
 from prism.cli.money import aligned, usd
+from prism.cli.parser import UsageError, renamed
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
-from prism.cli.words import Usage
+from prism.cli.time_format import here, hours
 from prism.client.wire import quoted
 from prism.errors import Problem
 
@@ -41,9 +41,9 @@ def _arguments(made: ArgumentParser) -> None:
     made.add_argument(
         "--ttl", type=hours, metavar="TIME", help="put it to sleep after so long: 8, 8h, 2d or 90m"
     )
-    made.add_argument(
-        "--param", action="append", default=[], metavar="K=V", help="a value for the template"
-    )
+    several: dict[str, Any] = {"action": "append", "default": []}
+    what = "a value for the template"
+    renamed(made, "--parameter", "--param", **several, metavar="K=V", help=what)
     made.add_argument(
         "--volume", action="append", default=[], metavar="NAME", help="a volume to attach"
     )
@@ -74,7 +74,7 @@ def order(asked: Namespace, wire: Wire) -> dict[str, Any]:
         "dry_run": asked.dry_run or None,
         "hibernation": False if asked.no_hibernation else None,
         "storage": {"ebs_volume_size": asked.disk} if asked.disk is not None else None,
-        "parameters": _parameters(asked, wire) if asked.param else None,
+        "parameters": _parameters(asked, wire) if asked.parameter else None,
     }
     given = {name: value for name, value in said.items() if value is not None}
     return {"name": asked.name, "template": asked.template, **given}
@@ -119,7 +119,7 @@ def way_in(wire: Wire, name: str) -> str:
         return f"Open it: `prism open {name}`; addresses and secrets: `prism connect {name}`"
     if found.get("ssh", {}).get("host"):
         return f"Log in: `prism ssh {name}`; run a program in it: `prism exec {name} COMMAND`"
-    return f"See how to get in: `prism connect {name}`"
+    return f"See how to connect: `prism connect {name}`"
 
 
 def _plan(plan: dict[str, Any]) -> None:
@@ -154,14 +154,14 @@ def _dollars(amount: float | None, places: int, per: str = "") -> str | None:
 
 
 def _parameters(asked: Namespace, wire: Wire) -> dict[str, Any]:
-    """`--param` by name, each of the type that the template gives it."""
+    """`--parameter` by name, each of the type that the template gives it."""
     info = wire.ask("GET", f"/templates/{quoted(asked.template)}/info")
     known = info["resolved"]["parameters"]
     found: dict[str, Any] = {}
-    for said in asked.param:
+    for said in asked.parameter:
         name, equals, value = said.partition("=")
         if not name or not equals:
-            raise Usage(f"--param {said} is not K=V", "Write it like --param cores=4")
+            raise UsageError(f"--parameter {said} is not K=V", "Write it like --parameter cores=4")
         found[name] = _typed(value, known.get(name, {}).get("type", "string"))
     return found
 

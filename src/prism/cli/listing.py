@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from prism.cli.link import daemon
+from prism.cli.connection import daemon
 from prism.cli.terminal import (
     GAP,
     cells_of,
@@ -67,7 +67,7 @@ def _list(asked: Namespace) -> None:
 
     if not asked.watch:
         return show(wire.ask("GET", path))
-    from prism.cli.watching import watch  # noqa: PLC0415  cold start: most look once
+    from prism.cli.live_table import watch  # noqa: PLC0415  cold start: most look once
 
     return watch(wire, path, show, lambda found: _lines(found) if found else [nothing])
 
@@ -83,7 +83,7 @@ def _say_who_waits(wire: Wire, found: list[dict[str, Any]]) -> None:
     """What does not move because its place does not answer."""
     if not any(it["state"].endswith("ing") and it["state"] != "running" for it in found):
         return
-    from prism.cli.away import reasons, waits  # noqa: PLC0415  cold start: only for what is under way
+    from prism.cli.standstill import reasons, waits  # noqa: PLC0415  cold start: only for what is under way
 
     for name, why in reasons(wire, found).items():
         say(f"{name} waits: {waits(why)}")
@@ -142,7 +142,7 @@ def _expiry(it: dict[str, Any]) -> str | None:
     at = it.get("expires_at")
     if at is None or it["state"] == "terminated":
         return None
-    from prism.cli.moments import until  # noqa: PLC0415  cold start: datetime costs 2 ms, most never expire
+    from prism.cli.time_format import until  # noqa: PLC0415  cold start: datetime costs 2 ms, most never expire
 
     return until(at)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-from prism.cli.link import daemon
+from prism.cli.connection import daemon
+from prism.cli.parser import named
 from prism.cli.terminal import show_json, suggest
-from prism.cli.words import named
 from prism.client.stream import lines_of
 from prism.client.wire import query, quoted
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from prism.cli.link import daemon
-from prism.cli.moments import here
+from prism.cli.connection import daemon
+from prism.cli.parser import UsageError
 from prism.cli.terminal import show_json, show_table
-from prism.cli.words import Usage
+from prism.cli.time_format import here
 from prism.client.wire import query, quoted
 from prism.errors import Invalid
 
@@ -34,30 +34,30 @@ def _list(asked: Namespace) -> None:
 
 
 def _add(asked: Namespace) -> None:
-    it = daemon().ask("POST", _path(asked), {"email": asked.email, "role": asked.role})
-    return show_json(it) if asked.json else print(f"{it['email']} is {it['role']} now")
+    answer = daemon().ask("POST", _path(asked), {"email": asked.email, "role": asked.role})
+    return show_json(answer) if asked.json else print(f"{answer['email']} is {answer['role']} now")
 
 
 def _role(asked: Namespace) -> None:
     path = f"{_path(asked)}/{quoted(asked.email)}"
-    it = daemon().ask("PUT", path, {"role": asked.role})
-    return show_json(it) if asked.json else print(f"{it['email']} is {it['role']} now")
+    answer = daemon().ask("PUT", path, {"role": asked.role})
+    return show_json(answer) if asked.json else print(f"{answer['email']} is {answer['role']} now")
 
 
 def _remove(asked: Namespace) -> None:
     if asked.to is not None and asked.workspaces != "hand-over":
-        raise Usage("--to needs --workspaces hand-over", "See `prism member remove --help`")
+        raise UsageError("--to needs --workspaces hand-over", "See `prism member remove --help`")
     wire = daemon()
     what = asked.workspaces or _what_to_do(asked, wire)
     given = query(workspaces=what.replace("-", "_"), to=asked.to)
-    it = wire.ask("DELETE", f"{_path(asked)}/{quoted(asked.email)}{given}")
+    answer = wire.ask("DELETE", f"{_path(asked)}/{quoted(asked.email)}{given}")
     if asked.json:
-        return show_json(it)
+        return show_json(answer)
     print(f"{asked.email} was removed")
-    for workspace in it["workspaces"]:
+    for workspace in answer["workspaces"]:
         print(f"  {workspace['name']} is {workspace['owner']}'s, {workspace['state']}")
-    if it["tokens_revoked"]:
-        print(f"  {it['tokens_revoked']} tokens that opened only this project were revoked")
+    if answer["tokens_revoked"]:
+        print(f"  {answer['tokens_revoked']} tokens that opened only this project were revoked")
     return None
 
 

@@ -7,7 +7,7 @@ import os
 import re
 
 import prism
-from prism.cli.link import daemon
+from prism.cli.connection import daemon
 from prism.cli.templates import tell
 from prism.cli.terminal import say, show_json, suggest
 from prism.client.wire import quoted
@@ -41,7 +41,7 @@ inherits: {parents}
 #packages:
 #  pip: [numpy, pandas]
 
-# What a launch may set: --param greeting=Hi
+# What a launch may set: --parameter greeting=Hi
 #parameters:
 #  greeting:
 #    type: string
@@ -112,7 +112,7 @@ def _path(output: str | None, slug: str, wire: Wire) -> str:
     if wire.place.url:
         raise Invalid(
             f"The templates of the daemon at {wire.place} are not on this computer",
-            details="its home is known to it alone",
+            details="only that daemon knows its home",
             remediation="Say where to write the file: `--output FILE`",
         )
     return os.path.join(_shelf(wire), f"{slug}.yml")
@@ -126,13 +126,13 @@ def _check(name: str, slug: str, path: str) -> None:
     """What the daemon would say of the name, said before there is a file of that name."""
     if not name.isprintable() or name.strip() != name or "/" in name or not 0 < len(name) <= 200:
         raise Invalid(
-            "That cannot be the name of a template",
+            "A template cannot have that name",
             details="it must be printable, without `/`, without blanks around it, not too long",
         )
     if not SLUG.fullmatch(slug):
         raise Invalid(
             f"{name!r} has no short name" if not slug else f"{slug!r} is no short name",
-            details="one is made of a-z, 0-9 and single hyphens inside",
+            details="a slug consists of a-z, 0-9 and single hyphens inside",
             remediation="Give it one: `--slug my-template`",
         )
     if os.path.lexists(path):
@@ -173,13 +173,13 @@ def _validated(path: str, slug: str, wire: Wire) -> list[dict[str, Any]] | None:
     if wire.place.url:
         return None
     real = os.path.realpath(path)
-    for it in wire.ask("GET", "/templates/validate")["validation_results"]:
-        if os.path.realpath(it["file"]) == real:
-            if it["status"] != "valid":
+    for result in wire.ask("GET", "/templates/validate")["validation_results"]:
+        if os.path.realpath(result["file"]) == real:
+            if result["status"] != "valid":
                 os.unlink(path)  # it says nothing that its maker has not just typed
-                tell(it["issues"])
+                tell(result["issues"])
                 raise Invalid(f"The template {slug!r} would not be valid; nothing was written")
-            return list(it["issues"])
+            return list(result["issues"])
     return None
 
 

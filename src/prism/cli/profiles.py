@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from prism.cli.link import daemon
-from prism.cli.moments import here
+from prism.cli.connection import daemon
+from prism.cli.parser import UsageError, nothing
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
-from prism.cli.words import Usage, nothing
+from prism.cli.time_format import here
 from prism.client.wire import quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -41,30 +41,32 @@ def _current(asked: Namespace) -> None:
 
 
 def _switch(asked: Namespace) -> None:
-    it = daemon().ask("POST", "/profiles/switch", {"profile_name": asked.name})
-    return show_json(it) if asked.json else print(f"{it['name']} is the active profile now")
+    profile = daemon().ask("POST", "/profiles/switch", {"profile_name": asked.name})
+    return (
+        show_json(profile) if asked.json else print(f"{profile['name']} is the active profile now")
+    )
 
 
 def _create(asked: Namespace) -> None:
     body = {"name": asked.name, **_given(asked)}
-    it = daemon().ask("POST", "/profiles", body)
+    profile = daemon().ask("POST", "/profiles", body)
     if asked.json:
-        return show_json(it)
-    print(f"{it['name']} was added")
-    return suggest(f"Use it: `prism profile switch {it['name']}`")
+        return show_json(profile)
+    print(f"{profile['name']} was added")
+    return suggest(f"Use it: `prism profile switch {profile['name']}`")
 
 
 def _update(asked: Namespace) -> None:
     given = _given(asked)
     if not given:
-        raise Usage("nothing to change was said", "See `prism profile update --help`")
-    it = daemon().ask("PUT", f"/profiles/{quoted(asked.name)}", given)
-    return show_json(it) if asked.json else print(f"{it['name']} was changed")
+        raise UsageError("no change was given", "See `prism profile update --help`")
+    profile = daemon().ask("PUT", f"/profiles/{quoted(asked.name)}", given)
+    return show_json(profile) if asked.json else print(f"{profile['name']} was changed")
 
 
 def _delete(asked: Namespace) -> None:
-    it = daemon().ask("DELETE", f"/profiles/{quoted(asked.name)}")
-    return show_json(it) if asked.json else print(f"{asked.name} was removed")
+    profile = daemon().ask("DELETE", f"/profiles/{quoted(asked.name)}")
+    return show_json(profile) if asked.json else print(f"{asked.name} was removed")
 
 
 def _given(asked: Namespace) -> dict[str, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
-from prism.cli.away import Standstill, waits
 from prism.cli.clean_output import control
-from prism.cli.moments import length, seconds_until
+from prism.cli.standstill import Standstill, waits
 from prism.cli.terminal import GAP, clean, is_terminal, say, suggest, width
+from prism.cli.time_format import length, seconds_until
 from prism.client.waiting import UNDER_WAY, follow, stage_of
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from prism.cli.budgets import headline, limits
-from prism.cli.link import daemon
+from prism.cli.connection import daemon
 from prism.cli.money import aligned, cap, percent, usd
+from prism.cli.parser import UsageError, nothing, renamed
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
-from prism.cli.words import Usage, nothing
 from prism.client.wire import quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 HEADS = ("NAME", "BUDGET", "SPENT", "USED", "LEFT", "A MONTH", "WORKSPACES", "MEMBERS")
-LIMITS = ("alert", "hibernate", "prevent")
+LIMITS = ("alert", "auto_hibernate", "prevent_launch")
 WIRE = {
     "alert": "alert_threshold",
-    "hibernate": "auto_hibernate_threshold",
-    "prevent": "prevent_launch_threshold",
+    "auto_hibernate": "auto_hibernate_threshold",
+    "prevent_launch": "prevent_launch_threshold",
 }
 
 
@@ -45,15 +45,15 @@ def _list(asked: Namespace) -> None:
 
 
 def _show(asked: Namespace) -> None:
-    it = daemon().ask("GET", f"/projects/{quoted(asked.name)}")
+    project = daemon().ask("GET", f"/projects/{quoted(asked.name)}")
     if asked.json:
-        return show_json(it)
-    money = it["budget"]
+        return show_json(project)
+    money = project["budget"]
     show_fields(
         {
-            "name": it["name"],
-            "id": it["id"],
-            "about": it["description"],
+            "name": project["name"],
+            "id": project["id"],
+            "about": project["description"],
             "budget": usd(cap(money["total_allocated"])) or "not limited",
             "spent": usd(money["spent"]),
             "used": percent(_used(money)),
@@ -64,86 +64,90 @@ def _show(asked: Namespace) -> None:
             "alert at": f"{money['alert_threshold']:g}%",
             "sleep at": _percent(money["auto_hibernate_threshold"]),
             "no launch at": f"{money['prevent_launch_threshold']:g}%",
-            "workspaces": f"{it['active_instances']} of {it['total_instances']} at work",
-            "members": ", ".join(f"{one['email']} ({one['role']})" for one in it["members"]),
+            "workspaces": f"{project['active_instances']} of {project['total_instances']} at work",
+            "members": ", ".join(
+                f"{member['email']} ({member['role']})" for member in project["members"]
+            ),
         }
     )
-    return suggest(f"Where it goes: `prism project budget {_word(it['name'])}`")
+    return suggest(f"Where it goes: `prism project budget {_word(project['name'])}`")
 
 
 def _create(asked: Namespace) -> None:
-    body: dict[str, Any] = {"name": asked.name, "description": asked.about or ""}
+    body: dict[str, Any] = {"name": asked.name, "description": asked.description or ""}
     if limits := _limits(asked):
         body["budget"] = limits
     if asked.owner:
         body["members"] = [{"email": email, "role": "owner"} for email in asked.owner]
-    it = daemon().ask("POST", "/projects", body)
+    project = daemon().ask("POST", "/projects", body)
     if asked.json:
-        return show_json(it)
-    print(f"{it['name']} was made")
-    return suggest(f"Launch in it: `prism launch TEMPLATE NAME --project {_word(it['name'])}`")
+        return show_json(project)
+    print(f"{project['name']} was made")
+    return suggest(
+        f"Launch in it: `prism launch TEMPLATE NAME --project {_word(project['name'])}`"
+    )
 
 
 def _update(asked: Namespace) -> None:
     body: dict[str, Any] = {}
     if asked.rename is not None:
         body["name"] = asked.rename
-    if asked.about is not None:
-        body["description"] = asked.about
+    if asked.description is not None:
+        body["description"] = asked.description
     if limits := _limits(asked):
         body["budget"] = limits
     if not body:
-        raise Usage("nothing to change was said", "See `prism project update --help`")
-    it = daemon().ask("PUT", f"/projects/{quoted(asked.name)}", body)
-    return show_json(it) if asked.json else print(f"{it['name']} was changed")
+        raise UsageError("no change was given", "See `prism project update --help`")
+    project = daemon().ask("PUT", f"/projects/{quoted(asked.name)}", body)
+    return show_json(project) if asked.json else print(f"{project['name']} was changed")
 
 
 def _delete(asked: Namespace) -> None:
-    it = daemon().ask("DELETE", f"/projects/{quoted(asked.name)}")
-    return show_json(it) if asked.json else print(f"{asked.name} was removed")
+    project = daemon().ask("DELETE", f"/projects/{quoted(asked.name)}")
+    return show_json(project) if asked.json else print(f"{asked.name} was removed")
 
 
 def _budget(asked: Namespace) -> None:
-    it = daemon().ask("GET", f"/projects/{quoted(asked.name)}/budget")
+    budget = daemon().ask("GET", f"/projects/{quoted(asked.name)}/budget")
     if asked.json:
-        return show_json(it)
-    parts, alerts = it["cost_breakdown"], it["budget_alerts"]
-    over = it["overrun"]
+        return show_json(budget)
+    parts, alerts = budget["cost_breakdown"], budget["budget_alerts"]
+    over = budget["overrun"]
     show_fields(
         {
-            "budget": usd(cap(it["total_allocated"])),
-            "used": percent(_used(it)),
-            **headline(it),
-            **_ever(it),
+            "budget": usd(cap(budget["total_allocated"])),
+            "used": percent(_used(budget)),
+            **headline(budget),
+            **_ever(budget),
             "compute": usd(parts["compute"]),
             "storage": usd(parts["storage"]),
             "transfer": usd(parts["data_transfer"]),
-            "saved asleep": usd(it["hibernation_savings"]),
+            "saved asleep": usd(budget["hibernation_savings"]),
             "risk": alerts["overspend_risk"],
             **({"over it": usd(over)} if over else {}),
         }
     )
-    if spenders := it["top_spending_instances"]:
+    if spenders := budget["top_spending_instances"]:
         print()
-        costs = aligned([one["cost"] for one in spenders])
-        shares = [percent(one["percentage"] / 100) for one in spenders]
-        names = [one["name"] for one in spenders]
+        costs = aligned([spender["cost"] for spender in spenders])
+        shares = [percent(spender["percentage"] / 100) for spender in spenders]
+        names = [spender["name"] for spender in spenders]
         show_table(("WHAT", "COST", "SHARE"), list(zip(names, costs, shares, strict=True)))
-    return limits(it)
+    return limits(budget)
 
 
 def _analysis(asked: Namespace) -> None:
-    it = daemon().ask("GET", f"/projects/{quoted(asked.name)}/cost-analysis")
+    analysis = daemon().ask("GET", f"/projects/{quoted(asked.name)}/cost-analysis")
     if asked.json:
-        return show_json(it)
+        return show_json(analysis)
     show_fields(
         {
-            "spent in 30 days": usd(it["current_monthly_burn"]),
-            "at this pace": usd(it["projected_monthly_burn"]),
-            "sleep could save": usd(it["hibernation_potential_savings"]),
+            "spent in 30 days": usd(analysis["current_monthly_burn"]),
+            "at this pace": usd(analysis["projected_monthly_burn"]),
+            "sleep could save": usd(analysis["hibernation_potential_savings"]),
         }
     )
-    advice = it["optimization_recommendations"]
+    advice = analysis["optimization_recommendations"]
     if not advice:
         return say("No advice: it takes a day of measurements.")
     rows = [(a["instance"], usd(a["potential_savings"]), a["recommendation"]) for a in advice]
@@ -190,11 +194,12 @@ def _named(made: ArgumentParser) -> None:
 
 def _fields(made: ArgumentParser) -> None:
     _named(made)
-    made.add_argument("--about", metavar="TEXT", help="what it is about")
+    renamed(made, "--description", "--about", metavar="TEXT", help="what it is about")
     made.add_argument("--budget", type=float, metavar="USD", help="what it may spend altogether")
     made.add_argument("--alert", type=float, metavar="PERCENT", help="tell when so much is spent")
-    made.add_argument("--hibernate", type=float, metavar="PERCENT", help="put all to sleep then")
-    made.add_argument("--prevent", type=float, metavar="PERCENT", help="refuse launches then")
+    percent = {"type": float, "metavar": "PERCENT"}
+    renamed(made, "--auto-hibernate", "--hibernate", **percent, help="put all to sleep then")
+    renamed(made, "--prevent-launch", "--prevent", **percent, help="refuse launches then")
 
 
 def _new(made: ArgumentParser) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from prism.cli.connect import address, main_service
+from prism.cli.connection import daemon
 from prism.cli.gui import gui_address
-from prism.cli.link import daemon
 from prism.cli.progress import accompany
 from prism.cli.terminal import say, show_json
+from prism.client.address import DaemonAddress
 from prism.client.connection import connection
-from prism.client.place import Place
 from prism.client.waiting import COMES_UP, UNDER_WAY, follow
 from prism.client.wire import quoted
 from prism.errors import NotFound
@@ -83,7 +83,7 @@ def _show(name: str, found: dict[str, Any], *, as_json: bool) -> None:
         f"  prism hibernate {name}  puts it to sleep, memory and all\n"
         f"  prism resume {name}     wakes it again\n"
         f"  prism terminate {name}  destroys it\n"
-        f"The web GUI: {gui_address(Place.read())}\n"
+        f"The web GUI: {gui_address(DaemonAddress.read())}\n"
         f"The address of its {service}, with the token that lets you in:"
     )
     return print(url)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from prism.cli.link import daemon
-from prism.cli.moments import length
+from prism.cli.connection import daemon
 from prism.cli.money import aligned, usd
+from prism.cli.parser import UsageError
 from prism.cli.terminal import say, show_json, show_table, suggest
+from prism.cli.time_format import length
 from prism.cli.volumes import confirm
-from prism.cli.words import Usage
 from prism.client.wire import quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -26,48 +26,54 @@ def _recover(asked: Namespace) -> None:
     wire = daemon()
     _after_a_look(wire)
     body = {"dry_run": asked.dry_run, "everybody": asked.everybody, "accept": asked.accept}
-    it = wire.ask("POST", "/recover", body)
+    answer = wire.ask("POST", "/recover", body)
     if asked.json:
-        return show_json(it)
-    if it.get("database"):
-        say(f"note: {it['database']}")
-    done = "would be a workspace again" if it["dry_run"] else "is a workspace again"
-    for one in it["recovered"]:
+        return show_json(answer)
+    if answer.get("database"):
+        say(f"note: {answer['database']}")
+    done = "would be a workspace again" if answer["dry_run"] else "is a workspace again"
+    for one in answer["recovered"]:
         print(f"{one['name']} {done} ({one['state']}, {one['instance_id']})")
         for note in one["notes"]:
             say(f"  note: {note}")
-    known = "would be known again" if it["dry_run"] else "is known again"
-    for one in it.get("storage", ()):
+    known = "would be known again" if answer["dry_run"] else "is known again"
+    for one in answer.get("storage", ()):
         print(f"{one['kind']} {one['name']} {known} ({one['id']})")
         for note in one["notes"]:
             say(f"  note: {note}")
-    for one in it["left"]:
-        say(f"left alone: {one['name'] or one['id']}: {one['why']}")
-    if not it["recovered"] and not it.get("storage", ()):
-        say("No machine, volume or snapshot of yours is unknown here.")
-    _trouble(it["places"])
-    if it["left"]:
-        suggest("All of them, whoever launched them: `prism recover --everybody`")
+    _left(answer)
     return None
+
+
+def _left(answer: dict[str, Any]) -> None:
+    """Say what was not taken back, and why."""
+    for one in answer["left"]:
+        say(f"left alone: {one['name'] or one['id']}: {one['why']}")
+    if not answer["recovered"] and not answer.get("storage", ()):
+        say("No machine, volume or snapshot of yours is unknown here.")
+    if _trouble(answer["places"]):
+        suggest("What is there is not known yet. Once it answers: `prism recover`")
+    if answer["left"]:
+        suggest("All of them, whoever launched them: `prism recover --everybody`")
 
 
 def _orphans(asked: Namespace) -> None:
     if asked.action is None:
         return _list(as_json=asked.json)
     if asked.id is None:
-        raise Usage("the following arguments are required: ID", "See `prism orphans --help`")
+        raise UsageError("the following arguments are required: ID", "See `prism orphans --help`")
     path = f"/orphans/{quoted(asked.id)}/{asked.action}"
     if asked.action == "adopt":
-        it = daemon().ask("POST", path)
+        answer = daemon().ask("POST", path)
     else:
         if not asked.yes:
             command = f"prism orphans terminate {asked.id} --yes"
             confirm(f"the machine {asked.id} and its disk", asked.id, command)
-        it = daemon().ask("POST", path, {"confirm": "DELETE"})
+        answer = daemon().ask("POST", path, {"confirm": "DELETE"})
     if asked.json:
-        return show_json(it)
-    print(f"{it['name']} is {it['state']}")
-    for note in it["notes"]:
+        return show_json(answer)
+    print(f"{answer['name']} is {answer['state']}")
+    for note in answer["notes"]:
         say(f"note: {note}")
     return None
 
@@ -124,18 +130,20 @@ def _after_a_look(wire: Wire) -> dict[str, Any]:
     until = time.monotonic() + FIRST_LOOK
     while True:
         answer: dict[str, Any] = wire.ask("GET", "/orphans")
-        known = all(it["looked_at"] or it["problem"] for it in answer["places"])
+        known = all(place["looked_at"] or place["problem"] for place in answer["places"])
         if known or time.monotonic() > until:
             return answer
         time.sleep(0.2)
 
 
-def _trouble(places: list[dict[str, Any]]) -> None:
-    for it in places:
-        if it["problem"]:
-            say(f"note: {it['place']} did not answer: {it['problem']}")
-        elif not it["looked_at"]:
-            say(f"note: {it['place']} was not looked at yet")
+def _trouble(places: list[dict[str, Any]]) -> bool:
+    """Say which places could not be looked at; whether there are any."""
+    for place in places:
+        if place["problem"]:
+            say(f"note: {place['place']} did not answer: {place['problem']}")
+        elif not place["looked_at"]:
+            say(f"note: {place['place']} was not looked at yet")
+    return any(place["problem"] or not place["looked_at"] for place in places)
 
 
 def _of_recover(made: ArgumentParser) -> None:

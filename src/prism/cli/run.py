@@ -6,10 +6,10 @@ import os
 import sys
 
 from prism.cli.clean_output import clean_streams
+from prism.cli.parser import Help, UsageError, find, parser
 from prism.cli.registry import overview, verbs_of
 from prism.cli.terminal import TOLD_ALL, complain
-from prism.cli.words import Help, Usage, find, parser
-from prism.client.faults import DaemonUnreachable
+from prism.client.errors import DaemonUnreachable
 from prism.errors import Problem
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -28,7 +28,7 @@ def run(words: Sequence[str]) -> int:
         sys.stdout.flush()
     except Help as asked:
         print(verbs_of(asked.noun) if asked.noun else overview())
-    except Usage as wrong:
+    except UsageError as wrong:
         complain(wrong.message, hint=wrong.hint)
         return USAGE
     except Problem as problem:

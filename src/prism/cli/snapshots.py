@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from prism.cli.link import daemon
-from prism.cli.moments import here
+from prism.cli.connection import daemon
+from prism.cli.parser import UsageError, nothing
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
+from prism.cli.time_format import here
 from prism.cli.volumes import confirm, followed, removed
-from prism.cli.words import Usage, nothing
 from prism.client.wire import quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -52,49 +52,51 @@ def _verified(it: dict[str, Any]) -> str | None:
 
 
 def _show(asked: Namespace) -> None:
-    it = daemon().ask("GET", f"/snapshots/{quoted(asked.name)}")
+    snapshot = daemon().ask("GET", f"/snapshots/{quoted(asked.name)}")
     if asked.json:
-        return show_json(it)
+        return show_json(snapshot)
     show_fields(
         {
-            "name": it["name"],
-            "id": it["snapshot_id"],
-            "state": it["state"],
-            "progress": None if it["progress"] is None else f"{it['progress']} %",
-            "of": f"{it['source_type']} {it['source']}",
-            "size GB": it["size_gb"],
-            "used GB": it["used_gb"],
-            "taken": here(it["creation_time"]),
-            "one moment": {True: "yes", False: "no"}.get(it.get("one_moment")),
-            "verified": _verified(it),
-            "verify": it.get("verify"),
-            "project": it["project"],
-            "USD/month": it["monthly_cost"],
+            "name": snapshot["name"],
+            "id": snapshot["snapshot_id"],
+            "state": snapshot["state"],
+            "progress": None if snapshot["progress"] is None else f"{snapshot['progress']} %",
+            "of": f"{snapshot['source_type']} {snapshot['source']}",
+            "size GB": snapshot["size_gb"],
+            "used GB": snapshot["used_gb"],
+            "taken": here(snapshot["creation_time"]),
+            "one moment": {True: "yes", False: "no"}.get(snapshot.get("one_moment")),
+            "verified": _verified(snapshot),
+            "verify": snapshot.get("verify"),
+            "project": snapshot["project"],
+            "USD/month": snapshot["monthly_cost"],
         }
     )
-    for why in filter(None, (it["failure"], it.get("verification_failure"))):
+    for why in filter(None, (snapshot["failure"], snapshot.get("verification_failure"))):
         say(f"error: {why['message']}")
     return None
 
 
 def _verify(asked: Namespace) -> None:
     body = {"every": asked.every} if asked.every else {}
-    it = daemon().ask("POST", f"/snapshots/{quoted(asked.name)}/verify", body)
+    snapshot = daemon().ask("POST", f"/snapshots/{quoted(asked.name)}/verify", body)
     if asked.json:
-        return show_json(it)
-    print(f"{it['name']} is being verified")
-    return suggest(f"See how it ended: `prism snapshot show {it['name']}`")
+        return show_json(snapshot)
+    print(f"{snapshot['name']} is being verified")
+    return suggest(f"See how it ended: `prism snapshot show {snapshot['name']}`")
 
 
 def _create(asked: Namespace) -> None:
     if (asked.volume is None) == (asked.workspace is None):
-        raise Usage("say either --volume or --workspace", "See `prism snapshot create --help`")
+        raise UsageError(
+            "give either --volume or --workspace", "See `prism snapshot create --help`"
+        )
     of = {"volume": asked.volume, "instance": asked.workspace, "verify": asked.verify}
     body = {"name": asked.name, **{field: it for field, it in of.items() if it is not None}}
     wire = daemon()
     it = wire.ask("POST", "/snapshots", body)
     if it["state"] == "pending" and not asked.no_wait:
-        from prism.cli.settling import settled  # noqa: PLC0415  cold start: only who waits
+        from prism.cli.storage_wait import settled  # noqa: PLC0415  cold start: only who waits
 
         path, show = f"/snapshots/{quoted(asked.name)}", f"prism snapshot show {asked.name}"
         it = settled(wire, path, asked.name, show, silent=asked.json) or it
@@ -106,10 +108,10 @@ def _delete(asked: Namespace) -> None:
         what, command = "the snapshot", f"prism snapshot delete {asked.name} --yes"
         confirm(f"{what} {asked.name}", asked.name, command)
     wire, path = daemon(), f"/snapshots/{quoted(asked.name)}"
-    it = wire.ask("DELETE", path)
+    answer = wire.ask("DELETE", path)
     gone = removed(asked, wire, path, f"prism snapshot show {asked.name}")
     if asked.json:
-        return show_json(it)
+        return show_json(answer)
     return print(f"{asked.name} is {'deleted' if gone else 'deleting'}")
 
 

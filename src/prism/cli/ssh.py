@@ -6,9 +6,9 @@ import os
 import shlex
 import sys
 
-from prism.cli.link import daemon
+from prism.cli.connection import daemon
+from prism.cli.parser import UsageError, named
 from prism.cli.terminal import show_json
-from prism.cli.words import Usage, named
 from prism.client.connection import connection
 from prism.errors import NotFound, Unavailable
 
@@ -26,10 +26,10 @@ INSTALL = "Install OpenSSH's client: `apt install openssh-client`, `dnf install 
 
 
 class NoSsh(Unavailable, code="NO_SSH"):
-    """There is no SSH into that workspace, or none from here."""
+    """That workspace has no SSH, or it cannot be reached from here."""
 
 
-class Way:
+class SshEntry:
     """How one workspace is entered: what `ssh`, `scp` and a configuration have to know."""
 
     def __init__(self, name: str, said: dict[str, Any]) -> None:
@@ -67,9 +67,9 @@ class Way:
         ]
 
 
-def way(name: str, wire: Wire | None = None) -> Way:
+def way(name: str, wire: Wire | None = None) -> SshEntry:
     """How that workspace is entered at this moment."""
-    return Way(name, connection(wire or daemon(), name)["ssh"])
+    return SshEntry(name, connection(wire or daemon(), name)["ssh"])
 
 
 def become(argv: list[str]) -> None:
@@ -102,7 +102,7 @@ def _exec(asked: Namespace) -> None:
     """One program with exactly these words."""
     if not asked.command:
         hint = f"Such as `prism exec {asked.name} -- python --version`"
-        raise Usage("no command to run", hint)
+        raise UsageError("no command to run", hint)
     _run(asked, ["-tt" if asked.tty else "-T"], shlex.join((*TOLD, *asked.command)))
 
 

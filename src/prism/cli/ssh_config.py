@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from prism.cli.link import daemon
-from prism.cli.ssh import NoSsh, Way, way
+from prism.cli.connection import daemon
+from prism.cli.ssh import NoSsh, SshEntry, way
 from prism.cli.terminal import clean, say, show_json
+from prism.client.address import DaemonAddress
 from prism.client.connection import named
-from prism.client.place import Place
 from prism.errors import Invalid, Problem
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -24,7 +24,7 @@ HEAD = "# Written by `prism ssh-config --write`; do it again when workspaces com
 def _ssh_config(asked: Namespace) -> None:
     hosts, closed = _found()
     if asked.write:
-        file = os.path.join(Place.read().home, "ssh", "config")
+        file = os.path.join(DaemonAddress.read().home, "ssh", "config")
         _replace(file, HEAD + _text(hosts, closed), 0o600)
         own = os.path.join(os.path.expanduser("~"), ".ssh", "config")
         _include(own, file, sure=asked.yes)
@@ -36,10 +36,10 @@ def _ssh_config(asked: Namespace) -> None:
     return print(_text(hosts, closed), end="")
 
 
-def _found() -> tuple[dict[str, Way], dict[str, str]]:
+def _found() -> tuple[dict[str, SshEntry], dict[str, str]]:
     """How each workspace is entered; or why not."""
     wire = daemon()
-    hosts: dict[str, Way] = {}
+    hosts: dict[str, SshEntry] = {}
     closed: dict[str, str] = {}
     for it in wire.ask("GET", "/instances"):
         name, state = named(it["name"]), clean(it["state"])
@@ -55,7 +55,7 @@ def _found() -> tuple[dict[str, Way], dict[str, str]]:
     return hosts, closed
 
 
-def _text(hosts: dict[str, Way], closed: dict[str, str]) -> str:
+def _text(hosts: dict[str, SshEntry], closed: dict[str, str]) -> str:
     parts = [
         f"Host {name}.prism\n"
         + "".join(f"  {word} {value}\n" for word, value in it.settings.items())

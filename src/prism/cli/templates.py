@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from prism.cli.link import daemon
+import sys
+
+from prism.cli.clean_output import for_programs
+from prism.cli.connection import daemon
+from prism.cli.parser import nothing
 from prism.cli.terminal import say, show_fields, show_json, show_table
-from prism.cli.words import nothing
 from prism.client.wire import query, quoted
 from prism.errors import Invalid
 
@@ -28,26 +31,35 @@ def _list(asked: Namespace) -> None:
 
 
 def _info(asked: Namespace) -> None:
-    it = daemon().ask("GET", f"/templates/{quoted(asked.template)}/info")
+    if asked.yaml:
+        return _yaml(asked)
+    template = daemon().ask("GET", f"/templates/{quoted(asked.name)}/info")
     if asked.json:
-        return show_json(it)
-    resolved = it["resolved"]
+        return show_json(template)
+    resolved = template["resolved"]
     return show_fields(
         {
-            "name": it["name"],
-            "description": it.get("description"),
-            "status": it["validation_status"],
-            "inherits": ", ".join(it["inherits"]),
-            "runs locally": "; ".join(it["local_reasons"]) or _yes(it["runs_locally"]),
+            "name": template["name"],
+            "description": template.get("description"),
+            "status": template["validation_status"],
+            "inherits": ", ".join(template["inherits"]),
+            "runs locally": "; ".join(template["local_reasons"]) or _yes(template["runs_locally"]),
             "size": resolved["size"],
-            "packages": ", ".join(it["resolved_packages"]),
-            "users": ", ".join(it["resolved_users"]),
-            "ports": ", ".join(map(str, it["resolved_ports"])),
+            "packages": ", ".join(template["resolved_packages"]),
+            "users": ", ".join(template["resolved_users"]),
+            "ports": ", ".join(map(str, template["resolved_ports"])),
             "services": ", ".join(resolved["services"]),
             "parameters": ", ".join(map(_parameter, resolved["parameters"].items())),
-            "if it fails": it["troubleshooting_guide"],
+            "if it fails": template["troubleshooting_guide"],
         }
     )
+
+
+def _yaml(asked: Namespace) -> None:
+    template = daemon().ask("GET", f"/templates/{quoted(asked.name)}/yaml")
+    if asked.json:
+        return show_json(template)
+    return print(template["yaml"].rstrip("\n"), file=for_programs(sys.stdout))
 
 
 def _validate(asked: Namespace) -> None:
@@ -61,12 +73,12 @@ def _validate(asked: Namespace) -> None:
         show_json(found)
     else:
         rows = [
-            (it["template"], it["status"], it["checks_passed"], len(it["issues"]))
-            for it in found["validation_results"]
+            (result["template"], result["status"], result["checks_passed"], len(result["issues"]))
+            for result in found["validation_results"]
         ]
         show_table(("TEMPLATE", "STATUS", "PASSED", "ISSUES"), rows, "TEMPLATE")
-        for it in found["validation_results"]:
-            tell(it["issues"])
+        for result in found["validation_results"]:
+            tell(result["issues"])
     wrong = found["total_templates"] - found["validated"]
     if wrong:
         raise Invalid(f"{wrong} of {found['total_templates']} templates are not valid")
@@ -89,7 +101,13 @@ def _yes(so: bool) -> str:
 
 
 def _one(made: ArgumentParser) -> None:
-    made.add_argument("template", metavar="TEMPLATE", help="its name, or its slug")
+    made.add_argument("name", metavar="TEMPLATE", help="its name, or its slug")
+
+
+def _shown(made: ArgumentParser) -> None:
+    _one(made)
+    said = "the file as its author wrote it, also if the template cannot be used"
+    made.add_argument("--yaml", action="store_true", help=said)
 
 
 def _how(made: ArgumentParser) -> None:
@@ -97,4 +115,4 @@ def _how(made: ArgumentParser) -> None:
     made.add_argument("--packages", action="store_true", help=said)
 
 
-VERBS = {"list": (nothing, _list), "info": (_one, _info), "validate": (_how, _validate)}
+VERBS = {"list": (nothing, _list), "info": (_shown, _info), "validate": (_how, _validate)}

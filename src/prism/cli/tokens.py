@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from prism.cli.link import daemon
-from prism.cli.moments import days, days_between, here
+from prism.cli.connection import daemon
+from prism.cli.parser import nothing
 from prism.cli.terminal import say, show_json, show_table
-from prism.cli.words import nothing
+from prism.cli.time_format import days, days_between, here
 from prism.client.wire import quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -51,8 +51,8 @@ def _list(asked: Namespace) -> None:
 
 
 def _revoke(asked: Namespace) -> None:
-    it = daemon().ask("DELETE", f"/tokens/{quoted(asked.id)}")
-    return show_json(it) if asked.json else print(it["message"])
+    token = daemon().ask("DELETE", f"/tokens/{quoted(asked.id)}")
+    return show_json(token) if asked.json else print(token["message"])
 
 
 def _new(made: ArgumentParser) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import socket
 
-from prism.cli.link import daemon
+from prism.cli.connection import daemon
+from prism.cli.parser import UsageError, named
 from prism.cli.terminal import clean, complain, say, show_json
-from prism.cli.words import Usage, named
 from prism.client.connection import ports
 from prism.errors import AlreadyExists, Problem
 
@@ -26,7 +26,7 @@ FRESH = 1.0  # seconds that it holds where a port was found
 
 
 class LocalPortTaken(AlreadyExists, code="LOCAL_PORT_TAKEN"):
-    """Something else listens on that port of this computer."""
+    """Another program listens on that port of this computer."""
 
 
 def ends(word: str) -> tuple[int | None, int]:
@@ -43,8 +43,8 @@ def _number(text: str, word: str) -> int:
     raise _nonsense(word)
 
 
-def _nonsense(word: str) -> Usage:
-    return Usage(f"no port: {word}", "Write PORT or LOCAL:PORT, each from 1 to 65535")
+def _nonsense(word: str) -> UsageError:
+    return UsageError(f"no port: {word}", "Write PORT or LOCAL:PORT, each from 1 to 65535")
 
 
 def _listen(wish: int | None, usual: int) -> socket.socket:
@@ -101,7 +101,7 @@ def _show(asked: Namespace, doors: list[tuple[socket.socket, Any]]) -> None:
     return None
 
 
-class Lead:
+class PortForward:
     """Where a port of a workspace is at this moment, or nowhere.
 
     A workspace that was stopped and started has other ports, and its old ones may be
@@ -140,13 +140,13 @@ class Lead:
 async def _serve(wire: Wire, name: str, doors: list[tuple[socket.socket, Any]]) -> None:
     import asyncio  # noqa: PLC0415  cold start: it is there by now
 
-    from prism.kit.peer import Peers, watched  # noqa: PLC0415  cold start: it brings `logging`
-    from prism.kit.pipe import forward  # noqa: PLC0415  cold start: it brings asyncio
+    from prism.kit.byte_pipe import forward  # noqa: PLC0415  cold start: it brings asyncio
+    from prism.kit.peer_credentials import PeerCheck, watched  # noqa: PLC0415  cold start: it brings `logging`
 
-    peers = Peers() if watched() else None
+    peers = PeerCheck() if watched() else None
     try:
         for door, way in doors:
-            lead = Lead(wire, name, way["port"])
+            lead = PortForward(wire, name, way["port"])
             await forward(door, lead, *([peers.admits] if peers else []))
         await asyncio.Event().wait()
     finally:

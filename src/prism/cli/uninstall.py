@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import sys
 from fnmatch import fnmatchcase
+from glob import escape as glob_escape
+from glob import glob
 
 from prism.cli.clean import shown as size_shown
+from prism.cli.connection import daemon
 from prism.cli.daemon import stop_daemon
-from prism.cli.link import daemon
+from prism.cli.daemon_start import answers
+from prism.cli.locations import HERE, is_local
 from prism.cli.ssh_config import remove_include
-from prism.cli.starting import answers
 from prism.cli.terminal import clean, say, show_json, suggest
-from prism.client.place import Place
+from prism.client.address import DaemonAddress
 from prism.client.wire import quoted
 from prism.errors import Conflict, Invalid
 
@@ -37,6 +41,8 @@ OURS = (  # what Prism puts into its home; what else lies there is somebody's
     *("daemon.lock", "daemon.log*", "state.db*", "before-restore-*.dump", "reserve"),
     *("prism.sock", "env", "env.new"),
 )
+FOLDER = "local-*/order.json"
+PHASES = {"starting": "starting", "on": "running", "stopping": "stopping", "asleep": "hibernated"}
 MOUNTS = "/proc/self/mountinfo"
 OCTAL = re.compile(r"\\([0-7]{3})")  # how a blank, tab, newline or backslash stands there
 
@@ -44,34 +50,58 @@ OCTAL = re.compile(r"\\([0-7]{3})")  # how a blank, tab, newline or backslash st
 class Installed:
     """What Prism has on this computer."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: DaemonAddress) -> None:
         self.home = place.home
         self.exists = os.path.isdir(self.home)
         self.workspaces: list[dict[str, Any]] = []
         self.stored: list[str] = []
-        self.on_aws = False
+        self.has_cloud = False
+        self.was_asked = False
 
     def ask(self, wire: Wire) -> None:
         """Ask its daemon what there is."""
+        self.was_asked = True
         found = wire.ask("GET", "/instances")
         self.workspaces = [it for it in found if it["state"] not in GONE]
         volumes, snapshots = wire.ask("GET", "/storage/volumes"), wire.ask("GET", "/snapshots")
         kinds = ("efs_volumes", "ebs_volumes")
-        self.stored = [it["name"] for kind in kinds for it in volumes[kind]]
+        self.stored = [volume["name"] for kind in kinds for volume in volumes[kind]]
         listed = snapshots if isinstance(snapshots, list) else next(iter(snapshots.values()))
         self.stored += [it["name"] for it in listed]
         places = wire.ask("GET", "/daemon/status").get("places", ())
-        self.on_aws = any(it["provider"] == "aws" for it in places)
+        self.has_cloud = any(place["provider"] != HERE for place in places)
+
+    def look(self) -> None:
+        """Read what the folders of this computer's workspaces say, without a daemon."""
+        for order in sorted(glob(os.path.join(glob_escape(self.home), "workspaces", FOLDER))):
+            name, phase = _read(order).get("name"), _read(_beside(order, "seen.json")).get("phase")
+            if isinstance(name, str) and phase != "gone":
+                state = PHASES.get(str(phase), "stopped")
+                self.workspaces.append({"name": clean(name), "state": state, "region": HERE})
 
     @property
     def here(self) -> list[dict[str, Any]]:
         """The workspaces of this computer."""
-        return [it for it in self.workspaces if it["region"] == "local"]
+        return [workspace for workspace in self.workspaces if is_local(workspace)]
 
     @property
     def in_the_cloud(self) -> list[dict[str, Any]]:
         """Those that cost money elsewhere."""
-        return [it for it in self.workspaces if it["region"] != "local"]
+        return [workspace for workspace in self.workspaces if not is_local(workspace)]
+
+
+def _beside(file: str, name: str) -> str:
+    return os.path.join(os.path.dirname(file), name)
+
+
+def _read(file: str) -> dict[str, Any]:
+    """A JSON object in a file; empty where there is none."""
+    try:
+        with open(file, encoding="utf-8") as text:
+            found = json.load(text)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def plan(it: Installed, include: str | None, data: str) -> list[str]:
@@ -80,7 +110,8 @@ def plan(it: Installed, include: str | None, data: str) -> list[str]:
         return [f"remove the line that names it from {include}"] if include else []
     down = [one["name"] for one in it.here if one["state"] in RUNS | ASLEEP]
     running = [one["name"] for one in it.in_the_cloud if one["state"] in RUNS]
-    kept = f"{len(it.here)} workspaces here, {len(it.stored)} volumes and snapshots"
+    kept = f"{len(it.here)} workspaces here"
+    kept += f", {len(it.stored)} volumes and snapshots" if it.was_asked else ""
     steps = [
         f"stop the workspaces of this computer: {', '.join(down)}" if down else "",
         f"stop the workspaces in the cloud: {', '.join(running)}" if running else "",
@@ -95,7 +126,7 @@ def plan(it: Installed, include: str | None, data: str) -> list[str]:
 
 
 def _uninstall(asked: Namespace) -> None:
-    place = Place.read()
+    place = DaemonAddress.read()
     if place.url:
         raise Invalid(
             "Nothing was removed",
@@ -104,9 +135,11 @@ def _uninstall(asked: Namespace) -> None:
         )
     it = Installed(place)
     _guard(it)
-    was_up = it.exists and answers(place)
     wire = daemon()
-    if it.exists:
+    unasked = asked.dry_run and it.exists and not answers(place)
+    if unasked:
+        it.look()
+    elif it.exists:
         it.ask(wire)
     include = remove_include(os.path.join(place.home, "ssh", "config"), dry_run=True)
     data = asked.data or (KEEP if asked.dry_run or asked.yes else _asked_about(it))
@@ -115,12 +148,18 @@ def _uninstall(asked: Namespace) -> None:
         _nothing_else_is_there(it)
     elif it.exists:
         _refuse_mounts(*(os.path.join(it.home, part) for part in REMOVED))
-    steps = plan(it, include, data)
+    steps = [*(_to_ask(data) if unasked else ()), *plan(it, include, data)]
     if not asked.dry_run:
         _carry_out(it, place, wire, data)
-    elif it.exists and not was_up:
-        stop_daemon(place)
     _tell(asked, steps)
+
+
+def _to_ask(data: str) -> list[str]:
+    """What comes first where no daemon runs, which a dry run does not start."""
+    steps = ["start the daemon, to ask it for workspaces in the cloud, volumes and snapshots"]
+    if data == DELETE:
+        steps.append("refuse to go on if machines or storage in the cloud would be left behind")
+    return steps
 
 
 def _tell(asked: Namespace, steps: list[str]) -> None:
@@ -144,8 +183,8 @@ def _guard(it: Installed) -> None:
     if above or not any(os.path.lexists(os.path.join(real, mark)) for mark in MARKS):
         raise Invalid(
             "Nothing was removed",
-            details=f"{it.home} does not look like a home of Prism's",
-            remediation="Set PRISM_HOME to the one that is meant",
+            details=f"{it.home} does not look like a home of Prism",
+            remediation="Set PRISM_HOME to the right folder",
         )
 
 
@@ -155,13 +194,19 @@ def _asked_about(it: Installed) -> str:
         return KEEP
     hint = "Say it: `prism uninstall --data keep` or `prism uninstall --data delete`"
     if not sys.stdin.isatty():
-        raise Invalid("Nothing was removed", details="nobody can be asked here", remediation=hint)
+        raise Invalid(
+            "Nothing was removed", details="there is no terminal to ask on", remediation=hint
+        )
     size = size_shown(_size(it.home))
     sys.stderr.write(f"Your data is in {it.home} ({size}): {len(it.here)} workspaces here, ")
     sys.stderr.write(f"{len(it.stored)} volumes and snapshots.\nType `keep` or `delete`: ")
     sys.stderr.flush()
     if (said := sys.stdin.readline().strip()) not in {KEEP, DELETE}:
-        raise Invalid("Nothing was removed", details="that was neither", remediation=hint)
+        raise Invalid(
+            "Nothing was removed",
+            details="the answer was neither `keep` nor `delete`",
+            remediation=hint,
+        )
     return said
 
 
@@ -171,11 +216,11 @@ def _nothing_is_left_behind(it: Installed) -> None:
         names = [one["name"] for one in it.in_the_cloud]
         raise Conflict(
             "Nothing was removed: machines in the cloud would go on costing money",
-            details=f"without its data Prism does not know them any more: {', '.join(names)}",
+            details=f"without its data Prism would not know them any more: {', '.join(names)}",
             remediation=f"Destroy them first: `prism terminate {' '.join(names)}`; "
             "or keep the data: `prism uninstall --data keep`",
         )
-    if it.on_aws and it.stored:
+    if it.has_cloud and it.stored:
         raise Conflict(
             "Nothing was removed: storage in the cloud would go on costing money",
             details=f"there are volumes or snapshots: {', '.join(it.stored)}",
@@ -188,7 +233,11 @@ def _nothing_else_is_there(it: Installed) -> None:
     if not it.exists:
         return
     with os.scandir(it.home) as entries:
-        others = sorted(one.name for one in entries if one.is_symlink() or not _is_ours(one.name))
+        others = sorted(
+            dir_entry.name
+            for dir_entry in entries
+            if dir_entry.is_symlink() or not _is_ours(dir_entry.name)
+        )
     if others:
         raise Conflict(
             f"Nothing was removed: {it.home} holds what Prism did not put there",
@@ -213,11 +262,11 @@ def _refuse_mounts(*folders: str) -> None:
         )
 
 
-def _carry_out(it: Installed, place: Place, wire: Wire, data: str) -> None:
+def _carry_out(it: Installed, place: DaemonAddress, wire: Wire, data: str) -> None:
     file = os.path.join(place.home, "ssh", "config")
     if it.exists:
-        for one in it.workspaces:
-            _bring_down(wire, one)
+        for workspace in it.workspaces:
+            _bring_down(wire, workspace)
         stop_daemon(place)
     removed = [os.path.join(place.home, part) for part in REMOVED]
     _refuse_mounts(*removed)  # once more: stopping may have taken long
@@ -232,7 +281,7 @@ def _bring_down(wire: Wire, it: dict[str, Any]) -> None:
     """Stop one; one that sleeps here is woken first, so that its programs end in order."""
     from prism.cli.progress import accompany  # noqa: PLC0415  cold start: not for a dry run
 
-    name, state, local = it["name"], it["state"], it["region"] == "local"
+    name, state, local = it["name"], it["state"], is_local(it)
     path = f"/instances/{quoted(name)}"
     if it.get("restarting"):  # else it comes up again behind us
         wire.ask("POST", f"{path}/stop")

@@ -3,8 +3,8 @@
 from argparse import Namespace
 
 from prism import __version__
+from prism.cli.parser import nothing
 from prism.cli.terminal import show_json
-from prism.cli.words import nothing
 
 
 def _version(asked: Namespace) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from prism.cli.link import daemon
+from prism.cli.connection import daemon
+from prism.cli.parser import nothing
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
-from prism.cli.words import nothing
 from prism.client.wire import quoted
 from prism.errors import Invalid
 
@@ -76,36 +76,36 @@ def _create(asked: Namespace) -> None:
 
 
 def _show(asked: Namespace) -> None:
-    it = daemon().ask("GET", _of(asked.name))
+    answer = daemon().ask("GET", _of(asked.name))
     if asked.json:
-        return show_json(it)
-    shared = "filesystem_id" in it
-    sizes = {"used GB": it["size_gb"] if shared else it["used_gb"]}
+        return show_json(answer)
+    shared = "filesystem_id" in answer
+    sizes = {"used GB": answer["size_gb"] if shared else answer["used_gb"]}
     if not shared:
         sizes = {
-            "size GB": it["size_gb"],
-            "type": it["volume_type"],
-            "IOPS": it["iops"],
-            "throughput": it["throughput"],
-            "zone": it["zone"],
+            "size GB": answer["size_gb"],
+            "type": answer["volume_type"],
+            "IOPS": answer["iops"],
+            "throughput": answer["throughput"],
+            "zone": answer["zone"],
             **sizes,
         }
     show_fields(
         {
-            "name": it["name"],
-            "id": it["filesystem_id"] if shared else it["volume_id"],
-            "state": it["state"],
+            "name": answer["name"],
+            "id": answer["filesystem_id"] if shared else answer["volume_id"],
+            "state": answer["state"],
             **sizes,
-            "attached to": ", ".join(_instances(it)),
-            "project": it["project"],
-            "from snapshot": it["from_snapshot"],
-            "USD/month": it["monthly_cost"],
+            "attached to": ", ".join(_instances(answer)),
+            "project": answer["project"],
+            "from snapshot": answer["from_snapshot"],
+            "USD/month": answer["monthly_cost"],
         }
     )
-    for note in it["notes"]:
+    for note in answer["notes"]:
         say(f"note: {note}")
-    if it["failure"]:
-        say(f"error: {it['failure']['message']}")
+    if answer["failure"]:
+        say(f"error: {answer['failure']['message']}")
     return None
 
 
@@ -123,7 +123,7 @@ def _attach(asked: Namespace) -> None:
 
 
 def _takes(wire: Wire, instance: str) -> bool:
-    from prism.cli.settling import takes_volumes  # noqa: PLC0415  cold start: only who waits
+    from prism.cli.storage_wait import takes_volumes  # noqa: PLC0415  cold start: only who waits
 
     return takes_volumes(wire, quoted(instance))
 
@@ -140,10 +140,10 @@ def _delete(asked: Namespace) -> None:
         what = f"the volume {asked.name} and what it holds"
         confirm(what, asked.name, f"prism volume delete {asked.name} --yes")
     wire = daemon()
-    it = wire.ask("DELETE", _of(asked.name))
+    answer = wire.ask("DELETE", _of(asked.name))
     gone = removed(asked, wire, _of(asked.name), f"prism volume show {asked.name}")
     if asked.json:
-        return show_json(it)
+        return show_json(answer)
     return print(f"{asked.name} is {'deleted' if gone else 'deleting'}")
 
 
@@ -151,7 +151,7 @@ def followed(asked: Namespace, wire: Wire, it: dict[str, Any]) -> dict[str, Any]
     """A volume when nothing of it is under way any more; as it is where nobody waits."""
     if asked.no_wait:
         return it
-    from prism.cli.settling import MOVES, PATIENCE, settled  # noqa: PLC0415  cold start: as above
+    from prism.cli.storage_wait import MOVES, PATIENCE, settled  # noqa: PLC0415  cold start: as above
 
     patience = PATIENCE if it["state"] in {"attaching", "detaching"} else None
     if it["state"] not in MOVES:
@@ -164,7 +164,7 @@ def removed(asked: Namespace, wire: Wire, path: str, show: str) -> bool:
     """Wait until something is gone, unless nobody waits; whether it is."""
     if asked.no_wait:
         return False
-    from prism.cli.settling import settled  # noqa: PLC0415  cold start: as above
+    from prism.cli.storage_wait import settled  # noqa: PLC0415  cold start: as above
 
     it = settled(wire, path, asked.name, show, silent=asked.json)
     return it is None or it["state"] == "deleted"
@@ -180,7 +180,9 @@ def confirm(what: str, name: str, command: str) -> None:
     sys.stderr.write(f"This destroys {what}. Type its name to go on: ")
     sys.stderr.flush()
     if sys.stdin.readline().strip() != name:
-        raise Invalid("Nothing was destroyed", details="that was not its name", remediation=hint)
+        raise Invalid(
+            "Nothing was destroyed", details="the answer was not its name", remediation=hint
+        )
 
 
 def _of(name: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from prism.cli.link import daemon
-from prism.cli.moments import here, hours, until
-from prism.cli.several import asked_first, chosen, each, several
+from prism.cli.bulk_verbs import asked_first, chosen, each, several
+from prism.cli.connection import daemon
+from prism.cli.locations import is_local
+from prism.cli.parser import UsageError, named
 from prism.cli.terminal import say, show_fields, show_json
-from prism.cli.words import Usage, named
+from prism.cli.time_format import here, hours, until
 from prism.client.waiting import GOALS, UNDER_WAY, WorkspaceFailed, stage_of
 from prism.client.wire import quoted
 from prism.errors import Invalid
@@ -24,18 +25,18 @@ if TYPE_CHECKING:
 
 
 def _show(asked: Namespace) -> None:
-    it = daemon().ask("GET", f"/instances/{quoted(asked.name)}")
+    workspace = daemon().ask("GET", f"/instances/{quoted(asked.name)}")
     if asked.json:
-        return show_json(it)
-    asleep = _asleep(asked.name) if it["state"] == "hibernated" else {}
-    return show_fields(_failure(it) | _waits(it) | _fields(it) | asleep)
+        return show_json(workspace)
+    asleep = _asleep(asked.name) if workspace["state"] == "hibernated" else {}
+    return show_fields(_failure(workspace) | _waits(workspace) | _fields(workspace) | asleep)
 
 
 def _waits(it: dict[str, Any]) -> dict[str, object]:
     """Why it does not move, where its place does not answer."""
     if it["state"] not in UNDER_WAY:
         return {}
-    from prism.cli.away import reasons  # noqa: PLC0415  cold start: only for what is under way
+    from prism.cli.standstill import reasons  # noqa: PLC0415  cold start: only for what is under way
 
     return {"waiting": why} if (why := reasons(daemon(), [it]).get(it["name"])) else {}
 
@@ -43,7 +44,8 @@ def _waits(it: dict[str, Any]) -> dict[str, object]:
 def _change(asked: Namespace) -> None:
     wire = daemon()
     names = chosen(asked, wire)
-    asks = asked_first(names, lambda name: _ask(wire, name, asked.verb))
+    body = {"template_again": True} if getattr(asked, "template_again", False) else None
+    asks = asked_first(names, lambda name: _ask(wire, name, asked.verb, body))
 
     def changed(name: str) -> dict[str, Any]:
         answer = asks(name)
@@ -57,7 +59,7 @@ def _change(asked: Namespace) -> None:
             _restarted(seen)
         if (lost := seen.get("failure")) and not asked.json:
             say(f"note: {lost['message']}")
-        if asked.verb == "hibernate" and seen["region"] == "local" and not asked.json:
+        if asked.verb == "hibernate" and is_local(seen) and not asked.json:
             say(
                 "note: its memory stays in this computer's RAM; a restart of the computer loses it"
             )
@@ -79,8 +81,8 @@ def _restarted(seen: dict[str, Any]) -> None:
         )
 
 
-def _ask(wire: Wire, name: str, verb: str) -> dict[str, Any]:
-    answer: dict[str, Any] = wire.ask("POST", f"/instances/{quoted(name)}/{verb}")
+def _ask(wire: Wire, name: str, verb: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    answer: dict[str, Any] = wire.ask("POST", f"/instances/{quoted(name)}/{verb}", body)
     return answer
 
 
@@ -93,9 +95,9 @@ def _said(asked: Namespace, answer: dict[str, Any], line: str) -> dict[str, Any]
 
 def _extend(asked: Namespace) -> None:
     if asked.never and asked.hours is not None:
-        raise Usage("say either how long, or --never", "See `prism extend --help`")
+        raise UsageError("give either a number of hours or --never", "See `prism extend --help`")
     if asked.hours is not None and asked.hours <= 0:
-        raise Usage(
+        raise UsageError(
             f"{asked.hours} is no longer time: nothing was changed",
             f"Say more than 0, as in `prism extend {asked.name} 4h`, or `--never` for no expiry",
         )
@@ -104,45 +106,45 @@ def _extend(asked: Namespace) -> None:
     before = wire.ask("GET", path)["expires_at"]
     said = asked.never or asked.hours is not None
     wire.ask("POST", f"{path}/extend", {"hours": asked.hours} if said else None)
-    it = wire.ask("GET", path)
+    answer = wire.ask("GET", path)
     if asked.json:
-        return show_json(it)
-    at = it["expires_at"]
+        return show_json(answer)
+    at = answer["expires_at"]
     if at is None:
-        return print(f"{it['name']} does not expire{' any more' if before else ''}")
+        return print(f"{answer['name']} does not expire{' any more' if before else ''}")
     first = "had no expiry, and now " if before is None else ""
-    return print(f"{it['name']} {first}expires {here(at)}, in {until(at)}")
+    return print(f"{answer['name']} {first}expires {here(at)}, in {until(at)}")
 
 
 def _resize(asked: Namespace) -> None:
     body = {"instance_type": asked.instance_type, "size": asked.size}
     given = {name: value for name, value in body.items() if value is not None}
-    it = daemon().ask("POST", f"/instances/{quoted(asked.name)}/resize", given)
+    workspace = daemon().ask("POST", f"/instances/{quoted(asked.name)}/resize", given)
     if asked.json:
-        return show_json(it)
-    for note in it["notes"]:
+        return show_json(workspace)
+    for note in workspace["notes"]:
         say(f"note: {note}")
-    rate = it["hourly_rate"]
+    rate = workspace["hourly_rate"]
     cost = "" if rate is None else f", ${rate:.4f} an hour while it runs"
-    return print(f"{it['name']} is to be a {it['instance_type']}{cost}")
+    return print(f"{workspace['name']} is to be a {workspace['instance_type']}{cost}")
 
 
 def _update(asked: Namespace) -> None:
-    it = daemon().ask("PUT", f"/instances/{quoted(asked.name)}", {"restart": asked.restart})
+    workspace = daemon().ask("PUT", f"/instances/{quoted(asked.name)}", {"restart": asked.restart})
     if asked.json:
-        return show_json(it)
-    does = "is" if it["restart"] else "is not"
-    return print(f"{it['name']} {does} started again after its computer was restarted")
+        return show_json(workspace)
+    does = "is" if workspace["restart"] else "is not"
+    return print(f"{workspace['name']} {does} started again after its computer was restarted")
 
 
 def _move(asked: Namespace) -> None:
     body = {"project": asked.project, "budget": asked.budget}
     given = {name: value for name, value in body.items() if value is not None}
-    it = daemon().ask("POST", f"/instances/{quoted(asked.name)}/move", given)
+    workspace = daemon().ask("POST", f"/instances/{quoted(asked.name)}/move", given)
     if asked.json:
-        return show_json(it)
-    of = f", from {it['budget']}" if it["budget"] else ""
-    return print(f"{it['name']} is paid by {it['project']}{of} from now on")
+        return show_json(workspace)
+    of = f", from {workspace['budget']}" if workspace["budget"] else ""
+    return print(f"{workspace['name']} is paid by {workspace['project']}{of} from now on")
 
 
 def _terminate(asked: Namespace) -> None:
@@ -179,7 +181,9 @@ def _ask_whether_it_is_meant(name: str) -> None:
     sys.stderr.write(f"This destroys {name} and all its data. Type its name to go on: ")
     sys.stderr.flush()
     if sys.stdin.readline().strip() != name:
-        raise Invalid("Nothing was destroyed", details="that was not its name", remediation=hint)
+        raise Invalid(
+            "Nothing was destroyed", details="the answer was not its name", remediation=hint
+        )
 
 
 def _failure(it: dict[str, Any]) -> dict[str, object]:
@@ -189,6 +193,8 @@ def _failure(it: dict[str, Any]) -> dict[str, object]:
     name = it["name"]
     gone = failure["code"] in GONE
     again = f"`prism terminate {name} --yes`" if gone else f"`prism start {name}`"
+    if not gone and it["launch_progress"] < 100:  # it was never ready
+        again += f", after a correction of its template `prism start {name} --template-again`"
     ways = {"failed": f"{again}; see why: `prism logs {name}`", "stopped": again}
     said: dict[str, object] = {"failure": failure["message"]}
     return said | ({"what to do": ways[it["state"]]} if it["state"] in ways else {})
@@ -234,11 +240,11 @@ def _idle(idle: dict[str, Any]) -> str | None:
 
 def _asleep(name: str) -> dict[str, object]:
     """Since when it sleeps, and how long it may."""
-    it = daemon().ask("GET", f"/instances/{quoted(name)}/hibernation-status")
-    since = it["hibernation_time"]
+    hibernation = daemon().ask("GET", f"/instances/{quoted(name)}/hibernation-status")
+    since = hibernation["hibernation_time"]
     return {
-        "asleep": f"since {here(since)}, {it['hibernation_duration']}" if since else None,
-        "note": it.get("note"),
+        "asleep": f"since {here(since)}, {hibernation['hibernation_duration']}" if since else None,
+        "note": hibernation.get("note"),
     }
 
 
@@ -272,6 +278,15 @@ def _other_money(made: ArgumentParser) -> None:
     made.add_argument("--budget", metavar="BUDGET", help="from which budget, where it has several")
 
 
+def _start(made: ArgumentParser) -> None:
+    several(made)
+    made.add_argument(
+        "--template-again",
+        action="store_true",
+        help="read its template again first, if it was never ready",
+    )
+
+
 def _sure(made: ArgumentParser) -> None:
     several(made)
     made.add_argument("--backup", action="store_true", help="take a snapshot of its disk first")
@@ -280,7 +295,7 @@ def _sure(made: ArgumentParser) -> None:
 VERBS = {
     "show": (named, _show),
     "stop": (several, _change),
-    "start": (several, _change),
+    "start": (_start, _change),
     "restart": (several, _change),
     "hibernate": (several, _change),
     "resume": (several, _change),

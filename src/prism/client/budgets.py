@@ -20,7 +20,7 @@ from prism.budgets.model import (
     Reallocated,
 )
 from prism.budgets.model import Allocations as Parts
-from prism.client.typed import ask
+from prism.client.decoding import ask
 from prism.client.wire import Wire, quoted
 
 POOLS, PARTS = "/budgets", "/allocations"

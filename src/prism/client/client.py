@@ -7,6 +7,7 @@ from typing import Self
 
 import msgspec
 
+from prism.client.address import DaemonAddress
 from prism.client.budgets import Allocations, Budgets
 from prism.client.costs import Costs
 from prism.client.daemon import Daemon
@@ -14,7 +15,6 @@ from prism.client.files import Files
 from prism.client.idle import Idle
 from prism.client.logs import Logs
 from prism.client.people import Audit, Invitations, Members, Tokens
-from prism.client.place import Place
 from prism.client.profiles import Profiles
 from prism.client.projects import Projects
 from prism.client.recovery import Recoveries
@@ -31,8 +31,8 @@ class Client:
 
     Where the daemon is and who is asking come from `PRISM_HOME`, `PRISM_URL` and
     `PRISM_TOKEN` unless they are given here. What the daemon refuses is raised as the
-    `Problem` that the daemon raised (`prism.errors` and each room's `model`); a daemon
-    that does not answer is `prism.client.faults.DaemonUnreachable`.
+    `Problem` that the daemon raised (`prism.errors` and each package's `model`); a daemon
+    that does not answer is `prism.client.errors.DaemonUnreachable`.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class Client:
         token: str | None = None,
         timeout: float = ANSWER,
     ) -> None:
-        found = Place.read()
-        place = Place(
+        found = DaemonAddress.read()
+        place = DaemonAddress(
             found.home if home is None else fspath(home),
             (found.url if home is None else "") if url is None else url,
             found.token if token is None else token,

@@ -38,7 +38,7 @@ OURS = ("-p", "-i", "-o", "-L")  # the options that a command of ours may have
 
 
 class AnswerRefused(Problem, code="ANSWER_REFUSED"):
-    """The daemon's answer holds what no daemon of ours says, so nothing was done with it."""
+    """The daemon's answer was not used: a daemon of Prism never sends it."""
 
 
 def connection(wire: Wire, name: str) -> Any:
@@ -90,7 +90,7 @@ class _Understood:
             shown = "".join(c if c.isprintable() else "?" for c in str(error))[:200]
             raise AnswerRefused(
                 f"The daemon's answer about {self._about} was not used",
-                details=f"no daemon of Prism's says this: {shown}",
+                details=f"a daemon of Prism never sends this: {shown}",
                 remediation="See which daemon it is, and that it is yours: `prism daemon status`",
             ) from error
 

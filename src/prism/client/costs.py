@@ -3,9 +3,9 @@
 from datetime import date
 from typing import Literal
 
-from prism.client.typed import ask
+from prism.client.decoding import ask
 from prism.client.wire import Wire, query
-from prism.costs.model import Current, History, Line
+from prism.costs.model import Current, GroupBy, History, Line
 
 PATH = "/costs"
 
@@ -27,9 +27,14 @@ class Costs:
         granularity: Literal["daily", "weekly", "monthly"] = "daily",
         *,
         project: str | None = None,
+        group_by: GroupBy | None = None,
     ) -> History:
-        """What a period cost, bar by bar; the last 30 days by default."""
+        """What a period cost, bar by bar; the last 30 days by default.
+
+        `group_by` also asks for what each project, user or template cost.
+        """
         asked = _period(start, end) | {"granularity": granularity, "project": project}
+        asked |= {"group_by": group_by}
         return ask(self._wire, "GET", f"{PATH}/history{query(**asked)}", History)
 
     def export(

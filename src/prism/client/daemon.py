@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from prism.client.typed import ask
+from prism.client.decoding import ask
 from prism.client.wire import Wire
 
 PATH = "/daemon"
@@ -60,7 +60,7 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     checked_at: datetime
 
 
-class Farewell(Struct, frozen=True):
+class ShutdownAnswer(Struct, frozen=True):
     """The answer to a shutdown."""
 
     message: str
@@ -100,9 +100,9 @@ class Daemon:
         """How it is."""
         return ask(self._wire, "GET", f"{PATH}/status", Status)
 
-    def shutdown(self) -> Farewell:
+    def shutdown(self) -> ShutdownAnswer:
         """Ask it to stop; workspaces go on."""
-        return ask(self._wire, "POST", f"{PATH}/shutdown", Farewell)
+        return ask(self._wire, "POST", f"{PATH}/shutdown", ShutdownAnswer)
 
     def clean(self, *, dry_run: bool = False) -> Cleaned:
         """Free disk space: caches, old logs, unused environments, leftover drafts."""

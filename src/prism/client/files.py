@@ -7,8 +7,8 @@ from typing import BinaryIO
 import msgspec
 
 from prism.client import transfer
+from prism.client.decoding import ask
 from prism.client.transfer import files_of
-from prism.client.typed import ask
 from prism.client.wire import Wire, query
 from prism.files.model import FileChange, FileRenaming, FolderListing, NewFolder, UploadReceipt
 

@@ -2,7 +2,7 @@
 
 import builtins
 
-from prism.client.typed import ask
+from prism.client.decoding import ask
 from prism.client.wire import Wire, query, quoted
 from prism.idle.model import (
     Activity,
@@ -10,10 +10,10 @@ from prism.idle.model import (
     Configuration,
     DeletedIdleProfile,
     Effective,
+    IdleAction,
+    IdleProfile,
     IdleStatus,
     NewIdleProfile,
-    Past,
-    Profile,
     Wakefulness,
 )
 
@@ -26,13 +26,13 @@ class Idle:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def profiles(self) -> builtins.list[Profile]:
+    def profiles(self) -> builtins.list[IdleProfile]:
         """Every idle profile."""
-        return ask(self._wire, "GET", f"{PATH}/profiles", builtins.list[Profile])
+        return ask(self._wire, "GET", f"{PATH}/profiles", builtins.list[IdleProfile])
 
-    def create_profile(self, profile: NewIdleProfile) -> Profile:
+    def create_profile(self, profile: NewIdleProfile) -> IdleProfile:
         """Add a profile of one's own."""
-        return ask(self._wire, "POST", f"{PATH}/profiles", Profile, profile)
+        return ask(self._wire, "POST", f"{PATH}/profiles", IdleProfile, profile)
 
     def delete_profile(self, name: str) -> DeletedIdleProfile:
         """Forget a profile that watches nothing."""
@@ -58,10 +58,10 @@ class Idle:
         """What a workspace did in the last 24 hours, in steps of ten minutes."""
         return ask(self._wire, "GET", _path(name, "activity"), Activity)
 
-    def history(self, limit: int = 100) -> builtins.list[Past]:
+    def history(self, limit: int = 100) -> builtins.list[IdleAction]:
         """What was done because of idleness, the newest first."""
         path = f"{PATH}/history" + query(limit=limit)
-        return ask(self._wire, "GET", path, builtins.list[Past])
+        return ask(self._wire, "GET", path, builtins.list[IdleAction])
 
 
 def _path(name: str, *verb: str) -> str:

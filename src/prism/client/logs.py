@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from prism.client.decoding import ask
 from prism.client.stream import lines_of
-from prism.client.typed import ask
 from prism.client.wire import Wire, query, quoted
 from prism.logs.model import Listing, Log, LogType, Types
 
@@ -24,11 +24,11 @@ class Logs:
         """The kinds of logs that a workspace has."""
         return ask(self._wire, "GET", f"{PATH}/{quoted(name)}/types", Types)
 
-    def get(self, name: str, kind: LogType = "console", tail: int = 100) -> Log:
+    def get(self, name: str, type: LogType = "console", tail: int = 100) -> Log:
         """The last lines."""
-        return ask(self._wire, "GET", f"{PATH}/{quoted(name)}" + query(type=kind, tail=tail), Log)
+        return ask(self._wire, "GET", f"{PATH}/{quoted(name)}" + query(type=type, tail=tail), Log)
 
-    def follow(self, name: str, kind: LogType = "console", tail: int = 100) -> Iterator[str]:
+    def follow(self, name: str, type: LogType = "console", tail: int = 100) -> Iterator[str]:
         """Each line as it comes, until the workspace ends or the daemon stops."""
-        path = f"{PATH}/{quoted(name)}" + query(type=kind, tail=tail, follow="true")
+        path = f"{PATH}/{quoted(name)}" + query(type=type, tail=tail, follow="true")
         yield from lines_of(self._wire.stream(path, {}, silence=None))

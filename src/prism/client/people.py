@@ -7,19 +7,19 @@ from datetime import datetime
 import msgspec
 
 from prism.access.model import Minted, NewToken, RevokedToken, Role, Scope, ShownToken
-from prism.audit.model import MOST, Entry
-from prism.client.typed import ask
+from prism.audit.model import MOST, AuditEntry
+from prism.client.decoding import ask
 from prism.client.wire import API, Wire, query, quoted
 from prism.invitations.model import (
     Accept,
     Accepted,
-    Asked,
     Bulk,
     Decline,
     Declined,
     Guest,
     InvitationShown,
     InvitationStatus,
+    NewInvitation,
     Page,
     Resent,
     Results,
@@ -75,7 +75,7 @@ class Invitations:
         key: str | None = None,
     ) -> InvitationShown:
         """Invite somebody; the same `key` invites once."""
-        body = Asked(project_id=project, email=email, role=role, message=message)
+        body = NewInvitation(project_id=project, email=email, role=role, message=message)
         return ask(self._wire, "POST", "/invitations/send", InvitationShown, body, key=key)
 
     def send_many(
@@ -171,14 +171,14 @@ class Audit:
         event: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> Iterator[Entry]:
+    ) -> Iterator[AuditEntry]:
         """Who did what, the newest first, page by page as it is read."""
         chosen = {"actor": actor, "subject": subject, "event": event}
         times = {"since": since and since.isoformat(), "until": until and until.isoformat()}
         path = f"/audit{query(**chosen, **times, limit=MOST)}"
         while path:
             answer = self._wire.send("GET", path)
-            yield from msgspec.json.decode(answer.content, type=builtins.list[Entry])
+            yield from msgspec.json.decode(answer.content, type=builtins.list[AuditEntry])
             link = answer.headers.get("link", "")
             path = link.partition("<")[2].partition(">")[0].removeprefix(API)
 

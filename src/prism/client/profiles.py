@@ -4,16 +4,16 @@ import builtins
 
 from msgspec import UNSET, UnsetType
 
-from prism.client.typed import ask
+from prism.client.decoding import ask
 from prism.client.wire import Wire, quoted
 from prism.profiles.model import (
     DeletedProfile,
     NewProfile,
     ProfileChange,
     ProfileShown,
-    Provider,
     Switch,
 )
+from prism.profiles.providers import Provider
 
 PATH = "/profiles"
 

@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from prism.access.model import Role
 from prism.budgets.model import Analysis, Forecast, ProjectBudget, Report
-from prism.client.typed import ask
+from prism.client.decoding import ask
 from prism.client.wire import Wire, query, quoted
 from prism.projects.model import (
     BudgetChange,

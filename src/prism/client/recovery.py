@@ -1,6 +1,6 @@
 """Machines without a workspace, across the wire; for the operator alone."""
 
-from prism.client.typed import ask
+from prism.client.decoding import ask
 from prism.client.wire import Wire, quoted
 from prism.recovery.model import Adopted, End, Orphans, Recovered, Recovery
 

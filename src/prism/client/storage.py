@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from prism.client.typed import ask
+from prism.client.decoding import ask
 from prism.client.wire import Wire, quoted
 from prism.storage.model import (
     Attaching,
@@ -70,13 +70,13 @@ class Volumes:
         )
         return _volume(self._wire, "POST", f"{VOLUMES}/create", body)
 
-    def attach(self, name: str, instance: str) -> Volume:
+    def attach(self, name: str, workspace: str) -> Volume:
         """Ask for a workspace to have it, at `~/volumes/NAME`."""
-        return _volume(self._wire, "POST", _of(name, "attach"), Attaching(instance=instance))
+        return _volume(self._wire, "POST", _of(name, "attach"), Attaching(instance=workspace))
 
-    def detach(self, name: str, instance: str | None = None) -> Volume:
+    def detach(self, name: str, workspace: str | None = None) -> Volume:
         """Ask for one workspace, or all, to have it no more."""
-        return _volume(self._wire, "POST", _of(name, "detach"), Detaching(instance=instance))
+        return _volume(self._wire, "POST", _of(name, "detach"), Detaching(instance=workspace))
 
     def delete(self, name: str) -> Removal:
         """Ask for one that nothing has to be destroyed, with what it holds."""
@@ -102,11 +102,11 @@ class Snapshots:
         name: str,
         *,
         volume: str | None = None,
-        instance: str | None = None,
+        workspace: str | None = None,
         verify: Period | None = None,
     ) -> SnapshotItem:
         """Ask for one of a volume, or of a workspace's root disk, verified so often."""
-        body = NewSnapshot(name=name, volume=volume, instance=instance, verify=verify)
+        body = NewSnapshot(name=name, volume=volume, instance=workspace, verify=verify)
         return ask(self._wire, "POST", SNAPSHOTS, SnapshotItem, body)
 
     def restore(self, name: str, volume: str) -> Volume:

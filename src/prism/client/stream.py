@@ -17,7 +17,7 @@ PATIENCE = 60.0  # seconds without a daemon until a reader gives up
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 
 
-class Message:
+class StreamEvent:
     """One block of a stream: what it is called, its id, its text."""
 
     __slots__ = ("data", "event", "id")
@@ -26,14 +26,14 @@ class Message:
         self.event, self.id, self.data = "message", "", list[str]()
 
 
-def messages(pieces: Iterable[bytes]) -> Iterator[Message]:
+def messages(pieces: Iterable[bytes]) -> Iterator[StreamEvent]:
     """The blocks of a `text/event-stream`; those without data only move the id."""
-    message = Message()
+    message = StreamEvent()
     for line in lines_of(pieces):
         if not line:
             if message.data or message.id:
                 yield message
-            message = Message()
+            message = StreamEvent()
             continue
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")

@@ -2,9 +2,9 @@
 
 import builtins
 
-from prism.client.typed import ask
+from prism.client.decoding import ask
 from prism.client.wire import Wire, query, quoted
-from prism.templates.model import TemplateInfo, TemplateItem, Validation
+from prism.templates.model import TemplateInfo, TemplateItem, TemplateYaml, Validation
 
 PATH = "/templates"
 
@@ -22,6 +22,10 @@ class Templates:
     def info(self, name: str) -> TemplateInfo:
         """One template, with what it inherits."""
         return ask(self._wire, "GET", f"{PATH}/{quoted(name)}/info", TemplateInfo)
+
+    def yaml(self, name: str) -> TemplateYaml:
+        """One template as its author wrote it, also one that cannot be used."""
+        return ask(self._wire, "GET", f"{PATH}/{quoted(name)}/yaml", TemplateYaml)
 
     def validate(self, *, packages: bool = False) -> Validation:
         """What is wrong with the templates.

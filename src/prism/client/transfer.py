@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from prism.client.faults import DaemonUnreachable
+from prism.client.errors import DaemonUnreachable
 from prism.client.wire import query, quoted
 from prism.errors import Problem
 

@@ -19,7 +19,7 @@ CREDENTIALS = 12  # bytes: pid, uid, gid
 
 
 class DaemonNotTrusted(Denied, code="DAEMON_NOT_TRUSTED"):
-    """What listens there may be somebody else."""
+    """The program that listens there may belong to another user."""
 
 
 def check_folder(path: str, home: str) -> None:

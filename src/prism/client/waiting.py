@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from prism.client.faults import DaemonUnreachable
+from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire, quoted
 from prism.errors import Conflict, NotFound
 
@@ -31,11 +31,11 @@ PATIENCE = 15.0
 
 
 class WorkspaceFailed(Conflict, code="WORKSPACE_FAILED"):
-    """The workspace did not become what was asked for."""
+    """The workspace did not reach the requested state."""
 
 
 class StillUnderWay(Conflict, code="STILL_UNDER_WAY"):
-    """The time to wait was over first; the work goes on."""
+    """The time to wait is over; the work continues."""
 
 
 def follow(
@@ -55,7 +55,7 @@ def follow(
         if until is not None and time.monotonic() >= until:
             raise StillUnderWay(
                 f"{name} is still {seen['state']}",
-                details=f"waited {seconds:g} s; the work goes on",
+                details=f"waited {seconds:g} s; the work continues",
                 remediation=f"Look again: `prism show {name}`",
             )
         time.sleep(pause)
@@ -99,14 +99,21 @@ def _look_on(wire: Wire, name: str, goal: str, until: float | None) -> dict[str,
         time.sleep(LONGEST_PAUSE)
 
 
+def _corrected(seen: dict[str, Any]) -> str:
+    """How a corrected template reaches it, which it does until it was ready once."""
+    if seen.get("launch_progress", 100) == 100:
+        return ""
+    return f", with a corrected template `prism start {seen['name']} --template-again`"
+
+
 def judge(seen: dict[str, Any], goal: str) -> None:
     """Raise unless the workspace rests in the state that was wanted."""
     name, state, failure = seen["name"], seen["state"], seen.get("failure")
     if state == goal:
         return
     if state == "failed":
-        hint = f"Try again: `prism start {name}`; give it up: `prism terminate {name}`. It keeps "
-        hint += "the template it was launched from: a corrected one needs a launch of its own"
+        hint = f"Try again: `prism start {name}`{_corrected(seen)}; "
+        hint += f"give it up: `prism terminate {name}`"
     else:
         hint = f"See what happened: `prism show {name}`"
     if failure:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import socket
 
-from prism.client.faults import DaemonUnreachable, problem_of
-from prism.client.place import Place
+from prism.client.address import DaemonAddress
+from prism.client.errors import DaemonUnreachable, problem_of
 from prism.client.trust import check_folder, check_server
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -30,7 +30,7 @@ PIECE = 1 << 20  # bytes of a longer one that are read at a time
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-class Answer:
+class HttpAnswer:
     """What came back: status, headers by lower-case name, and the body."""
 
     __slots__ = ("content", "headers", "status")
@@ -46,7 +46,7 @@ class Answer:
 class Wire:
     """Asks a daemon, and raises the `Problem` that the daemon raised."""
 
-    def __init__(self, place: Place, timeout: float = ANSWER) -> None:
+    def __init__(self, place: DaemonAddress, timeout: float = ANSWER) -> None:
         self.place, self.timeout = place, timeout
         self._door, self._host, self._prefix, self._secure = _parts(place.url)
 
@@ -68,7 +68,7 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         wait: float = 0,
         media_type: str = JSON,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Send bytes; the answer as it came. `wait` is how long the daemon may hold it."""
         if wait:
             path += f"{'&' if '?' in path else '?'}wait={wait:g}"
@@ -78,7 +78,7 @@ class Wire:
                     door, method, path, content, headers, media_type=media_type
                 ) as file:
                     status, received = _head(file)
-                    answer = Answer(status, received, _whole(_body(file, status, received)))
+                    answer = HttpAnswer(status, received, _whole(_body(file, status, received)))
             except (OSError, ValueError) as error:
                 raise self._unreachable(error) from error
         if answer.status >= 300 and answer.status != 304:

@@ -6,9 +6,9 @@ from typing import Any, Literal, TypedDict, Unpack
 
 import msgspec
 
-from prism.audit.model import Entry
+from prism.audit.model import AuditEntry
 from prism.client.connection import connection
-from prism.client.typed import ask, understood
+from prism.client.decoding import ask, understood
 from prism.client.waiting import follow
 from prism.client.wire import Wire, query, quoted
 from prism.templates.model import Size
@@ -25,6 +25,7 @@ from prism.workspaces.model import (
     Plan,
     Resized,
     Resizing,
+    StartRequest,
     State,
     Storage,
     Terminating,
@@ -36,7 +37,7 @@ PATH = "/instances"
 DiskType = Literal["gp3", "gp2", "io2", "st1"]
 
 
-class Order(TypedDict, total=False):
+class LaunchOptions(TypedDict, total=False):
     """What a launch may say; what it does not say the template and the profile decide."""
 
     size: Size
@@ -91,7 +92,7 @@ class Workspaces:
         *,
         wait: float = 0,
         key: str | None = None,
-        **order: Unpack[Order],
+        **order: Unpack[LaunchOptions],
     ) -> Launched:
         """Ask for a new workspace.
 
@@ -101,7 +102,7 @@ class Workspaces:
         body = _launch(template, name, order)
         return ask(self._wire, "POST", f"{PATH}/launch", Launched, body, wait=wait, key=key)
 
-    def plan(self, template: str, name: str, **order: Unpack[Order]) -> Plan:
+    def plan(self, template: str, name: str, **order: Unpack[LaunchOptions]) -> Plan:
         """What such a launch would make, and what it would cost; makes nothing."""
         body = msgspec.structs.replace(_launch(template, name, order), dry_run=True)
         return ask(self._wire, "POST", f"{PATH}/launch", Plan, body)
@@ -110,9 +111,13 @@ class Workspaces:
         """Ask for it to be stopped, keeping its disk."""
         return self._change(name, "stop", wait)
 
-    def start(self, name: str, *, wait: float = 0) -> Changed:
-        """Ask for one that is stopped, asleep or failed to run."""
-        return self._change(name, "start", wait)
+    def start(self, name: str, *, template_again: bool = False, wait: float = 0) -> Changed:
+        """Ask for one that is stopped, asleep or failed to run.
+
+        `template_again` reads its template anew first, for one that was never ready.
+        """
+        body = StartRequest(template_again=True) if template_again else None
+        return ask(self._wire, "POST", _path(name, "start"), Changed, body, wait=wait)
 
     def restart(self, name: str, *, wait: float = 0) -> Changed:
         """Ask for it to be stopped and started; one that is stopped is only started."""
@@ -160,10 +165,10 @@ class Workspaces:
         """Whether it can sleep, and since when it does."""
         return ask(self._wire, "GET", _path(name, "hibernation-status"), Hibernation)
 
-    def events(self, name: str, last: int = 100) -> builtins.list[Entry]:
+    def events(self, name: str, last: int = 100) -> builtins.list[AuditEntry]:
         """The last of what happened to it, the newest first; at most 1,000."""
         path = f"{_path(name, 'events')}{query(limit=last)}"
-        return ask(self._wire, "GET", path, builtins.list[Entry])
+        return ask(self._wire, "GET", path, builtins.list[AuditEntry])
 
     def wait(
         self, name: str, goal: State | str = State.RUNNING, seconds: float | None = None
@@ -185,7 +190,7 @@ def _path(name: str, *verb: str) -> str:
     return "/".join((PATH, quoted(name), *verb))
 
 
-def _launch(template: str, name: str, order: Order) -> Launch:
+def _launch(template: str, name: str, order: LaunchOptions) -> Launch:
     fields: dict[str, Any] = dict(order)
     size, kind = fields.pop("disk_gb", None), fields.pop("disk_type", "gp3")
     disk = Storage(ebs_volume_size=size, ebs_volume_type=kind)

@@ -1,1 +1,1 @@
-"""Ways into a workspace: the web on an origin of its own, desktops, terminals."""
+"""Connections to workspaces: web pages on their own origin, desktops, terminals."""

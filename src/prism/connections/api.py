@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
-from prism.connections.model import AwsServiceNotFound, Consoles
+from prism.connections.model import AwsServiceNotFound, ConsoleLinks
 
 CONSOLES = ("console", "braket", "sagemaker", "cloudshell")
 PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
@@ -16,13 +16,13 @@ PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 @get("/aws-proxy/{service:str}", tags=["connections"], status_code=302, sync_to_thread=True)
 def aws_console(
     service: FromPath[str],
-    consoles: NamedDependency[Consoles],
+    consoles: NamedDependency[ConsoleLinks],
     token: Annotated[str | None, QueryParameter(description="A sign-in token.")] = None,
 ) -> Redirect:
     """The way to an AWS service's own pages, signed in; the token is in its address alone."""
     if service not in CONSOLES:
         raise AwsServiceNotFound(
-            f"There is no way to an AWS service {service!r}",
+            f"There is no AWS service {service!r}",
             details=f"known: {', '.join(CONSOLES)}",
         )
     return Redirect(consoles.link(service, token or None), status_code=302, headers=PRIVATE)

@@ -14,7 +14,7 @@ from prism.kit.workspace_network import connected
 MOST_UNREAD = 32  # answers; a service sends one to each request, and few interim ones (1xx)
 
 
-class Answers(ResponseHandler):
+class ServiceAnswers(ResponseHandler):
     """What a service answers; a flood of answers ends the connection.
 
     `aiohttp` keeps any number of them, and passes over interim ones without letting others work.
@@ -43,7 +43,7 @@ class NetworkConnector(aiohttp.BaseConnector):
         """`network` is the gateway to a workspace's own network; empty is this computer's."""
         super().__init__(**more)
         self._network = network
-        self._factory = cast("partial[ResponseHandler]", partial(Answers, loop=self._loop))
+        self._factory = cast("partial[ResponseHandler]", partial(ServiceAnswers, loop=self._loop))
 
     async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109
         """What `aiohttp` asks its connectors for."""

@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 from prism.access.model import tunnel_only
-from prism.connections import sockets
-from prism.connections.exchange import Exchange
-from prism.connections.finding import Finder, Target
+from prism.connections import websockets
 from prism.connections.headers import Route, without_port
-from prism.connections.model import Asked
+from prism.connections.model import PortRequest
 from prism.connections.plan import asked, only_port, origin
+from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.relay import Relay
+from prism.connections.routing import PortRouter, Target
 from prism.connections.tls import Pins
 from prism.errors import Problem
 from prism.kit.clock import Clock
@@ -30,7 +30,7 @@ SAFE = "/?&=%~!$'()*+,;:@-._[]|^`{}\"<>\\"  # what may stand in a target as it c
 class Content:
     """Serves workspaces' ports; one for the whole daemon."""
 
-    def __init__(self, finder: Finder, clock: Clock, *, team: bool = False) -> None:
+    def __init__(self, finder: PortRouter, clock: Clock, *, team: bool = False) -> None:
         """`team`: this daemon is shared, and workspaces have no origins of their own."""
         self._finder, self._clock, self._pins = finder, clock, Pins()
         self._team = team
@@ -55,12 +55,12 @@ class Content:
         """ASGI: what answers on a workspace's own origin."""
         host = header(scope, b"host").lower()
         try:
-            it = asked(host.decode("latin-1").partition(".localhost")[0])
+            request = asked(host.decode("latin-1").partition(".localhost")[0])
             if self._team:
-                raise tunnel_only(it.name)
-            target = await self._finder.target(it)
+                raise tunnel_only(request.name)
+            target = await self._finder.target(request)
             route = _route(scope, target, host)
-            await self._carry(Exchange(scope, receive, send, target, route, _target(scope)))
+            await self._carry(ProxiedRequest(scope, receive, send, target, route, _target(scope)))
         except Problem as problem:
             await refuse(scope, send, problem, self._clock.now())
 
@@ -74,30 +74,33 @@ class Content:
         try:
             query, ports = without_port(scope["query_string"])
             port = only_port([*ports])
-            it = Asked(name, port or tls or None, tls=bool(tls))
+            request = PortRequest(name, port or tls or None, tls=bool(tls))
             prefix, rest = _split(scope)
             path = rest + (b"?" + _clean(query, b"") if query else b"")
             if _is_browser(scope) and self._team:
-                raise tunnel_only(it.name)
+                raise tunnel_only(request.name)
             if _is_browser(scope):
-                return await self._send_away(send, it, path)
-            target = await self._finder.target(it)
+                return await self._send_away(send, request, path)
+            target = await self._finder.target(request)
             ours = b"" if port is None else b"port=%d" % port
             route = _route(scope, target, header(scope, b"host").lower(), prefix, ours)
-            await self._carry(Exchange(scope, receive, send, target, route, path))
+            await self._carry(ProxiedRequest(scope, receive, send, target, route, path))
         except Problem as problem:
             await refuse(scope, send, problem, self._clock.now())
 
-    async def _carry(self, it: Exchange) -> None:
-        if it.scope["type"] == "websocket":
-            await sockets.carry(it, self._pins)
+    async def _carry(self, request: ProxiedRequest) -> None:
+        if request.scope["type"] == "websocket":
+            await websockets.carry(request, self._pins)
         else:
-            await self.relay.carry(it)
+            await self.relay.carry(request)
 
-    async def _send_away(self, send: Send, it: Asked, path: bytes) -> None:
+    async def _send_away(self, send: Send, request: PortRequest, path: bytes) -> None:
         """To the workspace's own origin, by the name that it is known by."""
-        name = self._finder.named(it.name)
-        where = origin(Asked(name, it.port, it.tls), self._finder.suffix).encode() + path
+        name = self._finder.named(request.name)
+        where = (
+            origin(PortRequest(name, request.port, request.tls), self._finder.suffix).encode()
+            + path
+        )
         lines = [
             (b"location", where),
             (b"cache-control", b"no-store"),

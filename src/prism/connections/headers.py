@@ -117,7 +117,7 @@ def _of_this_hop(headers: Iterable[Header]) -> frozenset[bytes]:
 
 
 def _without_our_cookies(value: bytes) -> bytes:
-    return b";".join(one for one in value.split(b";") if not OUR_COOKIE.match(one)).strip()
+    return b";".join(part for part in value.split(b";") if not OUR_COOKIE.match(part)).strip()
 
 
 def _referer(value: bytes, route: Route) -> bytes:

@@ -12,38 +12,38 @@ class InvalidPort(Invalid, code="INVALID_PORT"):
 
 
 class PortSilent(Unavailable, code="PORT_SILENT"):
-    """Nothing of that workspace answers on that port."""
+    """No program of that workspace listens on that port."""
 
 
 class ServiceUnreachable(Unavailable, code="SERVICE_UNREACHABLE"):
-    """The service broke off before it had answered."""
+    """The service ended the connection before it had answered."""
 
 
 class CertificateChanged(Unavailable, code="CERTIFICATE_CHANGED"):
-    """The service shows another certificate than the one that belongs to it."""
+    """The service has a different certificate than before."""
 
 
 class SshUnreachable(Unavailable, code="SSH_UNREACHABLE"):
-    """There is no way in by SSH."""
+    """The workspace cannot be reached by SSH."""
 
 
 class ServiceAnswerInvalid(Unavailable, code="SERVICE_ANSWER_INVALID"):
-    """What the service answered is no HTTP that may be passed on."""
+    """The answer of the service is not valid HTTP."""
 
 
 class UpgradeRequired(Invalid, code="UPGRADE_REQUIRED"):
-    """That address speaks WebSocket only."""
+    """The address accepts WebSocket only."""
 
 
 class AwsServiceNotFound(NotFound, code="AWS_SERVICE_NOT_FOUND"):
-    """Prism knows no way to that AWS service."""
+    """Prism does not know that AWS service."""
 
 
 class AwsCredentialsMissing(Unavailable, code="AWS_CREDENTIALS_MISSING"):
     """The daemon has no AWS credentials."""
 
 
-class Asked(Struct, frozen=True):
+class PortRequest(Struct, frozen=True):
     """Which port of which workspace; `tls` is what speaks TLS.
 
     No port is the first service of its template, and 8888 where that has none.
@@ -54,7 +54,7 @@ class Asked(Struct, frozen=True):
     tls: bool = False
 
 
-class Way(Struct, frozen=True, kw_only=True):
+class ServiceUrl(Struct, frozen=True, kw_only=True):
     """A port of a running workspace, and where it is reached.
 
     `port` is the one that its template or its program names, `url` the workspace's own
@@ -69,7 +69,7 @@ class Way(Struct, frozen=True, kw_only=True):
 
 
 @runtime_checkable
-class Consoles(Protocol):
+class ConsoleLinks(Protocol):
     """Whoever knows the way to AWS's own pages."""
 
     def link(self, service: str, token: str | None) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from prism.connections.model import Asked, InvalidPort
+from prism.connections.model import InvalidPort, PortRequest
 
 NUMBER = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 SECURE = "tls-"
@@ -23,22 +23,22 @@ def only_port(given: Sequence[str]) -> int | None:
     return port_of(given[0]) if given else None
 
 
-def asked(label: str) -> Asked:
+def asked(label: str) -> PortRequest:
     """What `LABEL.localhost` means: `NAME`, `PORT--NAME`, or `tls-PORT--NAME`."""
     head, dashes, name = label.partition("--")
     number = head.removeprefix(SECURE)
     if not dashes or not number.isdecimal():
-        return Asked(label)
-    return Asked(name, port_of(number), tls=number != head)
+        return PortRequest(label)
+    return PortRequest(name, port_of(number), tls=number != head)
 
 
-def label(it: Asked) -> str:
+def label(request: PortRequest) -> str:
     """The host name's first word for it."""
-    if it.port is None:
-        return it.name
-    return f"{SECURE if it.tls else ''}{it.port}--{it.name}"
+    if request.port is None:
+        return request.name
+    return f"{SECURE if request.tls else ''}{request.port}--{request.name}"
 
 
-def origin(it: Asked, port: str) -> str:
+def origin(request: PortRequest, port: str) -> str:
     """Where a browser finds it, behind a daemon on `port` (with its colon, or empty)."""
-    return f"http://{label(it)}.localhost{port}"
+    return f"http://{label(request)}.localhost{port}"

@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from prism.connections import bulk
+from prism.connections import splice
 from prism.connections.headers import Header, to_client, to_service, wrong
 from prism.connections.model import CertificateChanged
-from prism.kit.bypass import BYPASS, Past
 from prism.kit.limits import PATIENT
+from prism.kit.raw_response import BYPASS, RawConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
     from yarl import URL
 
-    from prism.connections.exchange import Exchange
+    from prism.connections.proxied_request import ProxiedRequest
     from prism.connections.tls import Pins
 
 DIAL = 5.0  # seconds to connect; an answer may take as long as it takes
@@ -47,14 +47,14 @@ class Relay:
         self._endless: set[asyncio.Task[object]] = set()
         self._home = False  # whether the daemon is on its way there
 
-    async def carry(self, it: Exchange) -> None:
+    async def carry(self, request: ProxiedRequest) -> None:
         """One request there, and its answer back."""
-        client = _Client(it)
+        client = _Client(request)
         try:
-            async with self._asked(it, client) as answer:
+            async with self._asked(request, client) as answer:
                 if answer.content_type == "text/event-stream":
                     self._endless.add(client.task)
-                await _tell(it, answer)
+                await _tell(request, answer)
         except Gone:
             pass
         except asyncio.CancelledError:
@@ -63,7 +63,7 @@ class Relay:
             client.task.uncancel()
             client.forget()
             if not client.gone:
-                await _cut(it)
+                await _cut(request)
         finally:
             self._endless.discard(client.task)
             client.forget()
@@ -81,15 +81,17 @@ class Relay:
             await session.close()
 
     @contextlib.asynccontextmanager
-    async def _asked(self, it: Exchange, client: _Client) -> AsyncIterator[ClientResponse]:
+    async def _asked(
+        self, request: ProxiedRequest, client: _Client
+    ) -> AsyncIterator[ClientResponse]:
         import aiohttp  # noqa: PLC0415  cold start: 150 ms that only the first request pays
 
-        lines = to_service(it.scope["headers"], it.route)
+        lines = to_service(request.scope["headers"], request.route)
         try:
-            pin = await self._pins.of(it.target) if it.target.tls else None
-            answer = await self._opened(it.target.spot.network).request(
-                it.scope["method"],
-                _url(it),
+            pin = await self._pins.of(request.target) if request.target.tls else None
+            answer = await self._opened(request.target.spot.network).request(
+                request.scope["method"],
+                _url(request),
                 headers=[(name.decode(), _text(value)) for name, value in lines],
                 data=client.body,
                 ssl=aiohttp.Fingerprint(pin) if pin else True,
@@ -100,7 +102,7 @@ class Relay:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if client.gone:
                 raise Gone from error
-            raise it.broken(error) from error
+            raise request.broken(error) from error
         try:
             yield answer
         finally:
@@ -130,13 +132,13 @@ class Relay:
 class _Client:
     """Who asks: what they send, when it is taken, and whether they are still there."""
 
-    def __init__(self, it: Exchange) -> None:
+    def __init__(self, request: ProxiedRequest) -> None:
         task = asyncio.current_task()
         assert task is not None, "an application runs in a task"
         self.task, self.gone = task, False
-        self._receive = it.receive
+        self._receive = request.receive
         self._watch: asyncio.Task[None] | None = None
-        self.body = None if _bodiless(it.scope["headers"]) else self._pieces()
+        self.body = None if _bodiless(request.scope["headers"]) else self._pieces()
         if self.body is None:
             self._watch = asyncio.create_task(self._until_gone())
 
@@ -164,60 +166,66 @@ class _Client:
         self.task.cancel()
 
 
-async def _tell(it: Exchange, answer: ClientResponse) -> None:
+async def _tell(request: ProxiedRequest, answer: ClientResponse) -> None:
     import aiohttp  # noqa: PLC0415  cold start: it is there by now
 
     if why := wrong(answer.status, answer.raw_headers):
-        raise it.unfit(why)
-    if patient := it.scope.get(PATIENT):
+        raise request.unfit(why)
+    if patient := request.scope.get(PATIENT):
         patient()
-    headers = to_client(answer.raw_headers, it.route)
-    await it.send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    headers = to_client(answer.raw_headers, request.route)
+    await request.send(
+        {"type": "http.response.start", "status": answer.status, "headers": headers}
+    )
     try:
-        if not await _moved(it, answer):
+        if not await _moved(request, answer):
             async for piece in answer.content.iter_any():
-                await it.send({"type": "http.response.body", "body": piece, "more_body": True})
+                await request.send(
+                    {"type": "http.response.body", "body": piece, "more_body": True}
+                )
     except (aiohttp.ClientError, OSError):
-        return await _cut(it)
-    return await it.send({"type": "http.response.body", "body": b"", "more_body": False})
+        return await _cut(request)
+    return await request.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _cut(it: Exchange) -> None:
+async def _cut(request: ProxiedRequest) -> None:
     """What was begun cannot be taken back: the client must see that it is not whole."""
-    it.scope["prism_abort"]()
-    while (await it.receive())["type"] != "http.disconnect":
+    request.scope["prism_abort"]()
+    while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def _moved(it: Exchange, answer: ClientResponse) -> bool:
+async def _moved(request: ProxiedRequest, answer: ClientResponse) -> bool:
     """Whether the body was large enough to pass inside the kernel, and has."""
     service = answer.connection and answer.connection.transport
-    plain = bulk.POSSIBLE and not it.target.tls and it.scope["method"] == "GET"
-    size, bypass = answer.content_length or 0, it.scope.get(BYPASS)
-    if not (plain and service and bypass and size >= bulk.WORTH) or service.is_closing():
+    plain = splice.POSSIBLE and not request.target.tls and request.scope["method"] == "GET"
+    size, bypass = answer.content_length or 0, request.scope.get(BYPASS)
+    if not (plain and service and bypass and size >= splice.WORTH) or service.is_closing():
         return False
     early = answer.content.read_nowait()
     service.pause_reading()  # from here on the rest stays in the kernel
-    await it.send({"type": "http.response.body", "body": early, "more_body": True})
+    await request.send({"type": "http.response.body", "body": early, "more_body": True})
     left = size - len(early)
-    past: Past | None = await bypass() if left else None
+    past: RawConnection | None = await bypass() if left else None
     if past is not None:
-        source, target = (it.get_extra_info("socket") for it in (service, past.transport))
-        with contextlib.suppress(bulk.CannotSplice):
-            await bulk.move(source.fileno(), target.fileno(), left)
+        source, target = (
+            transport.get_extra_info("socket") for transport in (service, past.transport)
+        )
+        with contextlib.suppress(splice.CannotSplice):
+            await splice.move(source.fileno(), target.fileno(), left)
             past.wrote(left)
             return True
     service.resume_reading()
     return False
 
 
-def _url(it: Exchange) -> URL:
+def _url(request: ProxiedRequest) -> URL:
     from yarl import URL  # noqa: PLC0415  cold start: as aiohttp, whose it is
 
-    path, _, query = it.path.decode("latin-1").partition("?")
-    scheme = "https" if it.target.tls else "http"
+    path, _, query = request.path.decode("latin-1").partition("?")
+    scheme = "https" if request.target.tls else "http"
     return URL.build(
-        scheme=scheme, authority=it.target.netloc, path=path, query_string=query, encoded=True
+        scheme=scheme, authority=request.target.netloc, path=path, query_string=query, encoded=True
     )
 
 

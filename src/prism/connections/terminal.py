@@ -68,28 +68,30 @@ class Terminal:
     async def _connected(self) -> SSHClientConnection:
         import asyncssh  # noqa: PLC0415  cold start: 200 ms that only a terminal pays
 
-        it = self._access
-        if it.ssh_port is None or it.ssh_host_key is None:
-            why = "no SSH" if it.ssh_port is None else "not said which host key it has"
+        access = self._access
+        if access.ssh_port is None or access.ssh_host_key is None:
+            why = "no SSH" if access.ssh_port is None else "not said which host key it has"
             raise SshUnreachable(f"Workspace {self._name!r} has {why}")
-        keys = asyncssh.import_known_hosts(f"[{it.host}]:{it.ssh_port} {it.ssh_host_key}\n")
+        keys = asyncssh.import_known_hosts(
+            f"[{access.host}]:{access.ssh_port} {access.ssh_host_key}\n"
+        )
         try:
             return await asyncssh.connect(
-                it.host,
-                it.ssh_port,
+                access.host,
+                access.ssh_port,
                 agent_path=None,
-                client_keys=[it.ssh_key] if it.ssh_key else None,
+                client_keys=[access.ssh_key] if access.ssh_key else None,
                 config=None,
                 connect_timeout=DIAL,
                 keepalive_interval=ALIVE,
                 known_hosts=keys,
-                username=it.user,
+                username=access.user,
             )
         except (asyncssh.Error, asyncssh.KeyImportError, OSError, TimeoutError) as error:
             raise SshUnreachable(
                 f"Workspace {self._name!r} cannot be reached by SSH",
                 details=f"{type(error).__name__}: {error}".rstrip(": "),
-                remediation=f"See how to get in: `prism connect {self._name}`",
+                remediation=f"See how to connect: `prism connect {self._name}`",
             ) from error
 
 

@@ -31,7 +31,7 @@ Open = Callable[[], Awaitable[tuple["SSHClientConnection", "SSHClientProcess[byt
 
 
 @dataclass(slots=True)
-class Client:
+class TerminalClient:
     """One browser at a shell: how far it has read, and whether another has taken its place."""
 
     offset: int
@@ -44,7 +44,7 @@ class ShellSession:
     def __init__(self, ssh: SSHClientConnection, shell: SSHClientProcess[bytes]) -> None:
         self._ssh, self._shell = ssh, shell
         self._shown, self._total = bytearray(), 0
-        self._client: Client | None = None
+        self._client: TerminalClient | None = None
         self._changed = asyncio.Condition()
         self.ended = False
         self._reading = asyncio.create_task(self._read())
@@ -63,7 +63,7 @@ class ShellSession:
             if self._client is not None:
                 self._client.replaced.set()
             start = self._total - len(self._shown)
-            self._client = client = Client(start)
+            self._client = client = TerminalClient(start)
             replay = self._total - start
             self._changed.notify_all()
         said = {"type": "attached", "resumed": resumed, "replay": replay}
@@ -126,7 +126,7 @@ class ShellSession:
         line = self._shown.find(b"\n", cut, cut + PIECE)
         del self._shown[: cut if line < 0 else line + 1]
 
-    async def _show(self, client: Client, send: Send) -> int:
+    async def _show(self, client: TerminalClient, send: Send) -> int:
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._total > client.offset or self.ended)

@@ -9,9 +9,9 @@ import asyncio
 import hashlib
 import ssl
 
-from prism.connections.finding import Target
 from prism.connections.model import CertificateChanged
 from prism.connections.ports import Spot
+from prism.connections.routing import Target
 from prism.kit.workspace_network import connected
 
 PATIENCE = 5.0

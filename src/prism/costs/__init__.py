@@ -1,1 +1,1 @@
-"""Costs: the ledger of what ran when at what price, and every sum that is made of it."""
+"""Costs: the ledger of what ran at what price, and the sums made from it."""

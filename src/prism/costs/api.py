@@ -12,13 +12,17 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromQuery, QueryParameter
 
-from prism.costs.model import Current, History, Line
+from prism.costs.model import Current, GroupBy, History, Line
 from prism.costs.service import CostService
 from prism.errors import ValidationFailed
 
 Costs = NamedDependency[CostService]
 Day = Annotated[str | None, QueryParameter(description="ISO 8601 date")]
 Granularity = Annotated[Literal["daily", "weekly", "monthly"], QueryParameter()]
+Groups = Annotated[
+    GroupBy | None,
+    QueryParameter(description="Also what each project, user or template cost"),
+]
 Format = Annotated[Literal["json", "csv"], QueryParameter(name="format")]
 EXPORT = {200: ResponseSpec(list[Line], description="Segments", generate_examples=False)}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would carry out
@@ -38,10 +42,11 @@ def cost_history(
     end_date: Day = None,
     granularity: Granularity = "daily",
     project: FromQuery[str | None] = None,
+    group_by: Groups = None,
 ) -> History:
     """What a period cost, bar by bar, in days of UTC."""
     start, end = _day("start_date", start_date), _day("end_date", end_date)
-    return costs.history(start, end, granularity, project)
+    return costs.history(start, end, granularity, project, group_by)
 
 
 @get("/export", sync_to_thread=True, responses=EXPORT)
@@ -66,8 +71,8 @@ def table(lines: Sequence[Line]) -> bytes:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Line.__struct_fields__)
-    for one in lines:
-        writer.writerow([_cell(value) for value in msgspec.structs.astuple(one)])
+    for line in lines:
+        writer.writerow([_cell(value) for value in msgspec.structs.astuple(line)])
     return text.getvalue().encode()
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
+from prism.catalog.plan import PriceBook
 from prism.costs import rollups, store
 from prism.costs.model import DAY, RUNS, Booking, CostKind, DayCost, Segment
 from prism.costs.plan import (
@@ -15,12 +16,12 @@ from prism.costs.plan import (
     cost,
     day_of,
     filled,
-    least_seconds,
     second,
     sweep,
 )
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
+from prism.profiles.providers import traits_of
 from prism.workspaces.model import Workspace
 
 LATELY = 120  # seconds: who looks is taken to look so often, also where a cloud is slow
@@ -28,18 +29,18 @@ SURE_FOR = 60  # seconds: what was learned later than that was reconstructed
 
 
 class Ledger:
-    """Implements `workspaces.model.Meter`, and does the same for whatever else costs money."""
+    """Implements `ChangeListener`, and does the same for whatever else costs money."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
-        self._db, self._clock = db, clock
+    def __init__(self, db: Database, clock: Clock, prices: PriceBook) -> None:
+        self._db, self._clock, self._prices = db, clock, prices
 
     def changed(
         self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
     ) -> None:
         """A workspace changed at `at`; what it costs from then on is what it is now."""
         if before is None or _priced(before) != _priced(after):
-            least = least_seconds(after)
-            self.set(tx, booking(after), charges(after), at, sure=sure, least=least)
+            least = traits_of(after.place).least_seconds
+            self.set(tx, booking(after), charges(after, self._prices), at, sure=sure, least=least)
 
     def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
         """These were seen to run at `at`: what they cost until then is booked.
@@ -75,18 +76,20 @@ class Ledger:
         What ran is charged for `least` seconds at least.
         """
         now = second(self._clock.now())
-        held = {it.kind: it for it in store.open_of(tx.sql, of.resource)}
-        stale = [it for it in held.values() if _stale(it, of, what.get(it.kind))]
+        held = {segment.kind: segment for segment in store.open_of(tx.sql, of.resource)}
+        stale = [
+            segment for segment in held.values() if _stale(segment, of, what.get(segment.kind))
+        ]
         fresh = [kind for kind in what if kind not in held or held[kind] in stale]
         if not stale and not fresh:
             return
         ended = store.last_end(tx.sql, of.resource)
-        moment = max(min(second(at), now), ended, *(it.began for it in stale))
+        moment = max(min(second(at), now), ended, *(segment.began for segment in stale))
         guessed = not sure or now - moment > SURE_FOR
-        for it in stale:
-            self._end(tx, it, moment, guessed=guessed)
-            if it.kind is CostKind.COMPUTE and it.kind not in what:
-                self._fill(tx, it, moment, least)
+        for segment in stale:
+            self._end(tx, segment, moment, guessed=guessed)
+            if segment.kind is CostKind.COMPUTE and segment.kind not in what:
+                self._fill(tx, segment, moment, least)
         for kind in fresh:
             counted = now if kind in RUNS and what[kind].rate.amount else None
             store.begin(tx, of, kind, what[kind], moment, counted=counted, reconstructed=guessed)
@@ -107,24 +110,30 @@ class Ledger:
             rollups.keep_days(tx, swept(tx.sql, first, today, now))
             return today - first
 
-    def _fill(self, tx: Tx, it: Segment, ended: int, least: int) -> None:
+    def _fill(self, tx: Tx, segment: Segment, ended: int, least: int) -> None:
         """Charge what a run that is over lacks to its least.
 
         By a segment of its own that begins when the run ends: nothing is charged for a time in
         which there was no machine yet, nor in a month or a pool's period that was over. It is
         booked at once, though its last seconds may be to come, and it may overlap a next run.
         """
-        lacking = least - (ended - store.run_since(tx.sql, it))
-        if lacking <= 0 or not it.amount:
+        lacking = least - (ended - store.run_since(tx.sql, segment))
+        if lacking <= 0 or not segment.amount:
             return
         until = ended + lacking
-        store.begin(tx, *filled(it, least), ended, counted=until, reconstructed=False)
-        more = next(one for one in store.open_of(tx.sql, it.resource) if one.kind is it.kind)
+        store.begin(tx, *filled(segment, least), ended, counted=until, reconstructed=False)
+        more = next(
+            one for one in store.open_of(tx.sql, segment.resource) if one.kind is segment.kind
+        )
         self._end(tx, more, until, guessed=False)
 
-    def _end(self, tx: Tx, it: Segment, at: int, *, guessed: bool) -> None:
-        paid = 0 if it.amount is None else cost(it.amount, it.hours, at - it.began)
-        store.end(tx, it, at, paid, reconstructed=guessed)
+    def _end(self, tx: Tx, segment: Segment, at: int, *, guessed: bool) -> None:
+        paid = (
+            0
+            if segment.amount is None
+            else cost(segment.amount, segment.hours, at - segment.began)
+        )
+        store.end(tx, segment, at, paid, reconstructed=guessed)
 
 
 def first_unrolled(sql: Connection, today: int) -> int:
@@ -145,16 +154,29 @@ def swept(
     return [(scope, replace(it, day=day)) for (scope, day), it in found.items()]
 
 
-def _stale(it: Segment, of: Booking, what: Charge | None) -> bool:
+def _stale(segment: Segment, of: Booking, what: Charge | None) -> bool:
     """Whether a segment says something else than what is so now."""
-    if what is None or (it.amount, it.hours) != (what.rate.amount, what.rate.hours):
+    if what is None or (segment.amount, segment.hours) != (what.rate.amount, what.rate.hours):
         return True
-    held = (it.detail, it.project, it.allocation, it.pool)
+    held = (segment.detail, segment.project, segment.allocation, segment.pool)
     return held != (what.detail, of.project, of.allocation, of.pool)
 
 
-def _priced(it: Workspace) -> tuple[object, ...]:
+def _priced(workspace: Workspace) -> tuple[object, ...]:
     """What of a workspace decides what it costs."""
-    paying = (it.project, it.allocation, it.pool, it.public_ip, it.hourly_rate, it.root_gb)
-    seen = (it.seen, it.charged, it.machine_id, it.ready_at is None, it.ended_at is None)
+    paying = (
+        workspace.project,
+        workspace.allocation,
+        workspace.pool,
+        workspace.public_ip,
+        workspace.hourly_rate,
+        workspace.root_gb,
+    )
+    seen = (
+        workspace.seen,
+        workspace.charged,
+        workspace.machine_id,
+        workspace.ready_at is None,
+        workspace.ended_at is None,
+    )
     return (*seen, *paying)

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from prism.kit.money import Micros
+from prism.kit.transaction import Rows
 
+GroupBy = Literal["project", "user", "template"]
 HOUR, DAY, MONTH_HOURS = 3600, 86400, 720
+BURN = 30  # days of which a burn rate is
 
 
 class CostKind(StrEnum):
@@ -107,6 +110,31 @@ class Stretch(Struct, frozen=True):
     ended: int | None
 
 
+class OpenRow(NamedTuple):
+    """What sums need of a segment that is open."""
+
+    id: int
+    project: str | None
+    allocation: str | None
+    pool: str | None
+    kind: str
+    amount: int | None
+    hours: int
+    began: int
+
+
+class UnpricedRow(NamedTuple):
+    """A segment whose price nobody knows."""
+
+    project: str | None
+    allocation: str | None
+    pool: str | None
+    name: str
+    kind: str
+    began: int
+    ended: int | None
+
+
 class DayCost(Struct, frozen=True):
     """What one day (counted from 1970) cost, by kind; `who` has a bit for each workspace."""
 
@@ -182,8 +210,27 @@ class Trends(Struct, frozen=True):
     primary_driver: str | None
 
 
+class CostGroup(Struct, frozen=True, kw_only=True):
+    """What one project, user or template cost in a period.
+
+    `name` is null for what has none: a volume has no template. `costs` has a number for each bar.
+    The cents of all groups add up to the total of the period; `micros` is exact.
+    """
+
+    name: str | None
+    cost: float
+    micros: int
+    percentage: float
+    hibernation_savings: float
+    instances: int
+    costs: tuple[float, ...]
+
+
 class History(Struct, frozen=True, kw_only=True):
-    """What a period cost; `unpriced` names what is not in it, as nobody knows its price."""
+    """What a period cost; `unpriced` names what is not in it, as nobody knows its price.
+
+    `groups` is what of it each project, user or template cost, if you asked for groups.
+    """
 
     period: str
     total_cost: float
@@ -191,6 +238,8 @@ class History(Struct, frozen=True, kw_only=True):
     daily_costs: tuple[Bucket, ...]
     cost_trends: Trends
     unpriced: tuple[str, ...] = ()
+    group_by: GroupBy | None = None
+    groups: tuple[CostGroup, ...] = ()
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -228,7 +277,7 @@ class Usage(Struct, frozen=True):
     max: float
 
 
-class Observed(Struct, frozen=True, kw_only=True):
+class MeasuredUsage(Struct, frozen=True, kw_only=True):
     """What was measured of a workspace while it ran, over `hours` of it.
 
     CPU is percent of one core, memory percent of what the machine has, network KB/s, GPU
@@ -248,10 +297,10 @@ class Observed(Struct, frozen=True, kw_only=True):
     gpu: Usage | None = None
 
 
-class Observer(Protocol):
+class UsageObserver(Protocol):
     """Whoever measures workspaces."""
 
-    def observed(self, sql: Any, project: str) -> Sequence[Observed]:
+    def observed(self, sql: Rows, project: str) -> Sequence[MeasuredUsage]:
         """What was measured in the last 30 days of each workspace of a project."""
 
 
@@ -265,4 +314,4 @@ class Advice(Struct, frozen=True, kw_only=True):
     instance: str
     potential_savings: float
     recommendation: str
-    measured: Observed
+    measured: MeasuredUsage

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from msgspec import Struct
 
-from prism.catalog.plan import storage_price
+from prism.catalog.plan import PriceBook
 from prism.costs.model import (
     DAY,
     HOUR,
@@ -25,13 +25,11 @@ from prism.costs.model import (
     Stretch,
 )
 from prism.kit.money import Micros
-from prism.workspaces.model import Seen, Workspace
+from prism.profiles.providers import traits_of
+from prism.workspaces.model import Observed, Workspace
 
-NOWHERE = frozenset({Seen.NONE, Seen.UNSURE, Seen.GONE})
-FREE, SIMULATED, SIMULATED_REGION, SIMULATED_DISK = "local", "simulated", "us-east-1", "gp3"
-# EC2 API Reference, StartInstances: "Every time you start your instance, Amazon EC2 charges a
-# one-minute minimum for instance usage, and thereafter charges per second".
-A_START = 60  # seconds
+NOWHERE = frozenset({Observed.NONE, Observed.UNSURE, Observed.GONE})
+FREE, SIMULATED, SIMULATED_DISK = "local", "simulated", "gp3"  # what a price source says
 FILLER = " s for a start"  # how the detail of what a run is charged for beyond its end ends
 AS_OF = re.compile(r"as of (\d{4}-\d\d-\d\d)")
 EPOCH = date(1970, 1, 1).toordinal()
@@ -49,17 +47,12 @@ def cost(amount: Micros, hours: int, seconds: int) -> Micros:
     return Micros(amount * seconds // (hours * HOUR))
 
 
-def cost_at(it: Stretch, at: int) -> int:
+def cost_at(stretch: Stretch, at: int) -> int:
     """What it has cost by `at`; nothing, where the price is not known."""
-    end = at if it.ended is None else min(at, it.ended)
-    if it.amount is None or end <= it.began:
+    end = at if stretch.ended is None else min(at, stretch.ended)
+    if stretch.amount is None or end <= stretch.began:
         return 0
-    return cost(it.amount, it.hours, end - it.began)
-
-
-def cost_between(it: Stretch, start: int, end: int) -> int:
-    """What it cost from `start` to `end`."""
-    return cost_at(it, end) - cost_at(it, start)
+    return cost(stretch.amount, stretch.hours, end - stretch.began)
 
 
 def second(at: datetime) -> int:
@@ -87,21 +80,21 @@ def as_day(of: date) -> int:
     return of.toordinal() - EPOCH
 
 
-def booking(it: Workspace) -> Booking:
+def booking(workspace: Workspace) -> Booking:
     """For whom, and from which money, a workspace is paid for."""
     return Booking(
-        resource=it.id,
-        name=it.name,
-        owner=it.owner,
-        profile=it.profile,
-        template=it.template,
-        project=it.project,
-        allocation=it.allocation,
-        pool=it.pool,
+        resource=workspace.id,
+        name=workspace.name,
+        owner=workspace.owner,
+        profile=workspace.profile,
+        template=workspace.template,
+        project=workspace.project,
+        allocation=workspace.allocation,
+        pool=workspace.pool,
     )
 
 
-def charges(it: Workspace) -> dict[CostKind, Charge]:
+def charges(workspace: Workspace, prices: PriceBook) -> dict[CostKind, Charge]:
     """What a workspace costs as it was last seen.
 
     What is on costs compute, and so does what its provider charges for as if it were: one
@@ -109,58 +102,61 @@ def charges(it: Workspace) -> dict[CostKind, Charge]:
     disk; what comes up for the first time and does not run yet costs nothing.
     """
     found: dict[CostKind, Charge] = {}
-    if it.machine_id is None or it.seen in NOWHERE or it.ended_at is not None:
+    if workspace.machine_id is None or workspace.seen in NOWHERE or workspace.ended_at is not None:
         return found
-    if it.seen is Seen.STARTING and it.ready_at is None and not it.charged:
+    if (
+        workspace.seen is Observed.STARTING
+        and workspace.ready_at is None
+        and not workspace.charged
+    ):
         return found
-    found[CostKind.ROOT] = Charge(f"{it.root_gb} GB {it.root_type}", disk_rate(it))
-    if it.seen is Seen.ON or it.charged:
-        found[CostKind.COMPUTE] = Charge(it.instance_type, compute_rate(it))
-        if it.public_ip is not None:
-            found[CostKind.ADDRESS] = Charge(it.public_ip, address_rate(it))
-    if it.seen is Seen.ASLEEP:
-        found[CostKind.ASLEEP] = Charge(it.instance_type, compute_rate(it))
+    found[CostKind.ROOT] = Charge(
+        f"{workspace.root_gb} GB {workspace.root_type}", disk_rate(workspace, prices)
+    )
+    if workspace.seen is Observed.ON or workspace.charged:
+        found[CostKind.COMPUTE] = Charge(workspace.instance_type, compute_rate(workspace))
+        if workspace.public_ip is not None:
+            found[CostKind.ADDRESS] = Charge(workspace.public_ip, address_rate(workspace, prices))
+    if workspace.seen is Observed.ASLEEP:
+        found[CostKind.ASLEEP] = Charge(workspace.instance_type, compute_rate(workspace))
     return found
 
 
-def least_seconds(it: Workspace) -> int:
-    """How long each start of it is charged for at least."""
-    return A_START if it.place.startswith("aws:") else 0
-
-
-def filled(it: Segment, least: int) -> tuple[Booking, CostKind, Charge]:
+def filled(segment: Segment, least: int) -> tuple[Booking, CostKind, Charge]:
     """What a run that was shorter than its least is charged for after its end."""
     names = Booking.__struct_fields__
-    of = Booking(**{name: getattr(it, name) for name in names})
-    rate = Rate(it.amount, it.hours, it.source, it.as_of)
-    return of, it.kind, Charge(f"{it.detail}, to {least}{FILLER}", rate)
+    of = Booking(**{name: getattr(segment, name) for name in names})
+    rate = Rate(segment.amount, segment.hours, segment.source, segment.as_of)
+    return of, segment.kind, Charge(f"{segment.detail}, to {least}{FILLER}", rate)
 
 
-def compute_rate(it: Workspace) -> Rate:
+def compute_rate(workspace: Workspace) -> Rate:
     """What an hour of it costs while it runs, as was agreed at launch."""
-    source = it.price_source or "unknown"
+    source = workspace.price_source or "unknown"
     as_of = AS_OF.search(source)
-    return Rate(it.hourly_rate, 1, source, date.fromisoformat(as_of[1]) if as_of else None)
+    return Rate(workspace.hourly_rate, 1, source, date.fromisoformat(as_of[1]) if as_of else None)
 
 
-def disk_rate(it: Workspace) -> Rate:
+def disk_rate(workspace: Workspace, prices: PriceBook) -> Rate:
     """What a month of its root disk costs."""
-    if it.price_source == FREE:
+    if workspace.price_source == FREE:
         return Rate(Micros(0), MONTH_HOURS, FREE)
-    simulated = (it.price_source or "").startswith(SIMULATED)
-    kind = SIMULATED_DISK if simulated else it.root_type
-    known = storage_price(kind, SIMULATED_REGION if simulated else it.region)
+    simulated = (workspace.price_source or "").startswith(SIMULATED)
+    region = traits_of(workspace.place).simulated_prices_of if simulated else workspace.region
+    known = prices.storage(
+        SIMULATED_DISK if simulated else workspace.root_type, region or workspace.region
+    )
     if known is None:
         return Rate(None, MONTH_HOURS, "unknown")
     source = known.source
     if simulated:  # in the words of what compute costs
-        source = f"{SIMULATED}: {source}, {SIMULATED_REGION}, as of {known.as_of}"
-    return Rate(Micros(known.amount * it.root_gb), MONTH_HOURS, source, known.as_of)
+        source = f"{SIMULATED}: {source}, {region}, as of {known.as_of}"
+    return Rate(Micros(known.amount * workspace.root_gb), MONTH_HOURS, source, known.as_of)
 
 
-def address_rate(it: Workspace) -> Rate:
+def address_rate(workspace: Workspace, prices: PriceBook) -> Rate:
     """What an hour of its public address costs."""
-    known = storage_price("address", it.region)
+    known = prices.storage("address", workspace.region)
     if known is None:
         return Rate(None, 1, "unknown")
     return Rate(known.amount, 1, known.source, known.as_of)
@@ -168,13 +164,19 @@ def address_rate(it: Workspace) -> Rate:
 
 def monthly_cost(held: Iterable[Segment]) -> Micros:
     """What these cost together in 720 hours, as far as their prices are known."""
-    return Micros(sum((it.amount or 0) * (MONTH_HOURS // it.hours) for it in held if it.is_paid))
+    return Micros(
+        sum(
+            (segment.amount or 0) * (MONTH_HOURS // segment.hours)
+            for segment in held
+            if segment.is_paid
+        )
+    )
 
 
 def known_monthly(held: Sequence[Segment]) -> Micros | None:
     """The same; null where none of it is known."""
     monthly = monthly_cost(held)
-    is_unknown = any(it.amount is None for it in held if it.is_paid)
+    is_unknown = any(segment.amount is None for segment in held if segment.is_paid)
     return None if is_unknown and not monthly else monthly
 
 
@@ -184,16 +186,16 @@ def sweep(
     """What the days from `first` until before `end` cost: of everything (``), of each project."""
     sums: dict[tuple[str, int], dict[CostKind, int]] = {}
     who: dict[tuple[str, int], set[int]] = {}
-    for it in stretches:
-        until = now if it.ended is None else min(it.ended, now)
-        before = cost_at(it, max(it.began, first * DAY))
-        for day in range(max(first, day_of(it.began)), min(end, day_of(until - 1) + 1)):
-            after = cost_at(it, min(until, (day + 1) * DAY))
-            for scope in ("",) if it.project is None else ("", it.project):
+    for stretch in stretches:
+        until = now if stretch.ended is None else min(stretch.ended, now)
+        before = cost_at(stretch, max(stretch.began, first * DAY))
+        for day in range(max(first, day_of(stretch.began)), min(end, day_of(until - 1) + 1)):
+            after = cost_at(stretch, min(until, (day + 1) * DAY))
+            for scope in ("",) if stretch.project is None else ("", stretch.project):
                 of = sums.setdefault((scope, day), {})
-                of[it.kind] = of.get(it.kind, 0) + after - before
-                if it.kind in OF_A_WORKSPACE and after > before:
-                    who.setdefault((scope, day), set()).add(it.no)
+                of[stretch.kind] = of.get(stretch.kind, 0) + after - before
+                if stretch.kind in OF_A_WORKSPACE and after > before:
+                    who.setdefault((scope, day), set()).add(stretch.no)
             before = after
     for (scope, day), micros in sums.items():
         yield scope, DayCost(day, micros, sum(1 << no for no in who.get((scope, day), ())))

@@ -24,9 +24,10 @@ from sqlalchemy import (
 )
 
 from prism.costs.model import DAY, OF_A_WORKSPACE, PAID, CostKind, DayCost
-from prism.costs.store import cost_by, forget_marks, segments, touching
+from prism.costs.store import LEDGER, cost_by, forget_marks, segments, touching
 from prism.kit.db import Tx
 from prism.kit.tables import metadata
+from prism.kit.versions import topic
 
 days = Table(  # of days that are over, in UTC; every day has a row of scope ``
     "days",
@@ -36,12 +37,14 @@ days = Table(  # of days that are over, in UTC; every day has a row of scope ``
     *(Column(kind.value, BigInteger, nullable=False) for kind in CostKind),
     Column("shift", Integer, nullable=False),
     Column("who", LargeBinary, nullable=False),
+    info=topic(LEDGER),
 )
 editions = Table(  # one row: another word, whenever sums of days were made
     "days_edition",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("word", String, nullable=False),
+    info=topic(LEDGER),
 )
 
 
@@ -56,6 +59,14 @@ def paid_since(sql: Connection, first: int) -> list[tuple[str, int]]:
     paid = sum((days.c[kind.value] for kind in PAID), start=literal(0))
     query = select(days.c.scope, func.sum(paid)).where(days.c.day >= first, days.c.scope != "")
     return [(scope, int(sum_)) for scope, sum_ in sql.execute(query.group_by(days.c.scope))]
+
+
+def saved_since(sql: Connection, first: int, end: int) -> int:
+    """What sleeping saved from a day until before another, as far as days are summed up."""
+    mine = and_(days.c.scope == "", days.c.day >= first, days.c.day < end)
+    return int(
+        sql.execute(select(func.sum(days.c[CostKind.ASLEEP.value])).where(mine)).scalar() or 0
+    )
 
 
 def day_so_far(sql: Connection, day: int, now: int, project: str | None = None) -> DayCost:
@@ -83,7 +94,7 @@ def rolled(sql: Connection) -> int | None:
 
 def keep_days(tx: Tx, found: Iterable[tuple[str, DayCost]]) -> None:
     """Keep the sums of days that are over."""
-    rows = [_day_row(scope, it) for scope, it in found]
+    rows = [_day_row(scope, day) for scope, day in found]
     for at in range(0, len(rows), 500):
         tx.sql.execute(days.insert(), rows[at : at + 500])
     _new_edition(tx)
@@ -108,12 +119,12 @@ def days_of(sql: Connection, scope: str) -> dict[int, DayCost]:
     return found
 
 
-def _day_row(scope: str, it: DayCost) -> dict[str, Any]:
-    sums: Mapping[str, int] = {kind.value: it.micros.get(kind, 0) for kind in CostKind}
-    shift = (it.who & -it.who).bit_length() - 1 if it.who else 0
-    bits = it.who >> shift
+def _day_row(scope: str, day: DayCost) -> dict[str, Any]:
+    sums: Mapping[str, int] = {kind.value: day.micros.get(kind, 0) for kind in CostKind}
+    shift = (day.who & -day.who).bit_length() - 1 if day.who else 0
+    bits = day.who >> shift
     who = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
-    return {"scope": scope, "day": it.day, **sums, "shift": shift, "who": who}
+    return {"scope": scope, "day": day.day, **sums, "shift": shift, "who": who}
 
 
 def _new_edition(tx: Tx) -> None:

@@ -1,19 +1,23 @@
 """What is read from the ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from threading import Lock
 
 from msgspec.structs import replace
 from sqlalchemy import Connection, select
 
-from prism.costs import rollups, store
+from prism.costs import groups, rollups, store
 from prism.costs.ledger import first_unrolled, swept
+from prism.costs.ledger_sums import LedgerCache
 from prism.costs.model import (
+    BURN,
     DAY,
     HOUR,
+    CostGroup,
     Current,
     DayCost,
+    GroupBy,
     History,
     Line,
     Savings,
@@ -24,11 +28,11 @@ from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.kit.money import Micros, amount
+from prism.kit.versions import Kept
 from prism.projects import store as projects
 from prism.workspaces.store import workspaces
 
 LONGEST = 3660  # days of a period that one may ask for
-BURN = 30  # days
 SCOPES = 16  # projects whose days that are over are kept in memory: a megabyte each, at most
 
 
@@ -38,16 +42,21 @@ class CostService:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock, self._lock = db, clock, Lock()
         self._days: dict[str, tuple[str, Mapping[int, DayCost]]] = {}
-        self._rates: tuple[tuple[int, int], Current] | None = None
+        self._rates = Kept[Current](store.LEDGER)
+        self.sums = LedgerCache(db, clock)
 
     def current(self) -> Current:
         """What is paid for at this moment."""
         now = self._clock.now()
         begin, end = month_of(now)
+        first = day_of(second(begin))
         with self._db.read() as sql:
             rates = self._rates_now(sql)
-            saved = self._saved(sql, day_of(second(begin)), now)
-            since = store.began(sql)
+            kept = self.sums.of(sql)
+            if kept is None:
+                saved, since = self._saved(sql, first, now), store.began(sql)
+            else:
+                saved, since = kept.saved_since(first), kept.booked.began
         known_from = max(second(begin), since or second(now))
         measured, whole = second(now) - known_from, second(end) - second(begin)
         pace = None if measured < HOUR else amount(Micros(saved * whole // measured))
@@ -55,14 +64,12 @@ class CostService:
 
     def _rates_now(self, sql: Connection) -> Current:
         """What an hour costs now: the same until something begins or ends to cost."""
-        version = store.version_of_open(sql)
-        kept = self._rates
-        if kept is None or kept[0] != version:
-            kept = self._rates = (
-                version,
-                current(store.open_now(sql), Savings(amount(Micros(0)), None)),
-            )
-        return kept[1]
+        found = self._db.versions(sql)
+
+        def make() -> Current:
+            return current(store.open_now(sql), Savings(amount(Micros(0)), None))
+
+        return make() if found is None else self._rates.get(found, make)
 
     def _saved(self, sql: Connection, first: int, now: datetime) -> int:
         """What sleeping has saved from a day until now."""
@@ -77,17 +84,29 @@ class CostService:
         end: date | None,
         granularity: str,
         project: str | None = None,
+        group_by: GroupBy | None = None,
     ) -> History:
         """What a period cost, bar by bar; the last 30 days unless it is given."""
         today = self._clock.now().date()
         end = end or max(today, start or today)
         first, last = _checked(start or _month_before(end), end)
+        edges = groups.bars(first, last, granularity) if group_by else ()
         with self._db.read() as sql:
             scope = projects.recall(sql, project).id if project else None
             whose = None if scope is None else ("project", scope)
             unpriced = store.unpriced_within(sql, first * DAY, (last + 1) * DAY, whose)
             days = self.days(sql, first, last, scope)
-        return history(days, first, last, granularity, unpriced)
+            found = self._groups(sql, group_by, edges, scope) if group_by else ()
+        whole = history(days, first, last, granularity, unpriced)
+        return replace(whole, group_by=group_by, groups=found)
+
+    def _groups(
+        self, sql: Connection, by: GroupBy, edges: Sequence[int], scope: str | None
+    ) -> tuple[CostGroup, ...]:
+        now = second(self._clock.now())
+        counts = groups.workspaces(sql, by, edges[0], min(edges[-1], now), scope)
+        names = projects.names(sql) if by == "project" else {}
+        return groups.groups(groups.sums(sql, by, edges, now, scope), edges, counts, names)
 
     def export(self, start: date | None, end: date | None, project: str | None) -> list[Line]:
         """Each segment's part in a period."""
@@ -113,7 +132,7 @@ class CostService:
             found[today] = rollups.day_so_far(sql, today, now, project)
         elif live < end:
             fresh = swept(sql, live, end, now, project)
-            found |= {it.day: it for scope, it in fresh if scope == (project or "")}
+            found |= {day.day: day for scope, day in fresh if scope == (project or "")}
         return found
 
     def _over(self, sql: Connection, scope: str) -> Mapping[int, DayCost]:
@@ -165,7 +184,7 @@ class CostService:
         now = second(self._clock.now())
         with self._db.read() as sql:
             found = store.asleep_since(sql, workspace, second(since))
-        known = [line(it, {}, it.began, now).micros for it in found]
+        known = [line(segment, {}, segment.began, now).micros for segment in found]
         total = sum(it or 0 for it in known)
         return None if None in known and not total else Micros(total)
 

@@ -1,6 +1,6 @@
 """The ledger's tables, and all of its SQL. Segments are only ever added, and closed once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,13 +30,18 @@ from prism.costs.model import (
     HOUR,
     Booking,
     CostKind,
+    OpenRow,
     Segment,
     Stretch,
+    UnpricedRow,
 )
 from prism.costs.plan import FILLER, Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.kit.tables import metadata
+from prism.kit.versions import changes, topic
+
+LEDGER, COUNTED = "ledger", "counted"  # topics: what is booked, and until when what runs counts
 
 segments = Table(
     "segments",
@@ -63,6 +68,7 @@ segments = Table(
     Column("reconstructed", Boolean, nullable=False),
     Index("segments_of", "resource", "ended"),
     Index("segments_ended", "ended"),
+    info=topic(LEDGER),
 )
 OPEN = segments.c.ended.is_(None)
 for scope in ("project", "allocation", "pool"):
@@ -79,6 +85,7 @@ accounts = Table(
     Column("paid", BigInteger, nullable=False),  # by closed segments
     Column("unknown", Boolean, nullable=False),  # something of it has no known price
     Column("since", BigInteger, nullable=False),
+    info=topic(LEDGER),
 )
 totals = Table(  # of closed segments
     "totals",
@@ -86,6 +93,7 @@ totals = Table(  # of closed segments
     Column("scope", String, primary_key=True),  # project, allocation or pool
     Column("kind", String, primary_key=True),
     Column("micros", BigInteger, nullable=False),
+    info=topic(LEDGER),
 )
 marks = Table(  # what a scope had cost by a moment in the past
     "marks",
@@ -93,6 +101,7 @@ marks = Table(  # what a scope had cost by a moment in the past
     Column("scope", String, primary_key=True),
     Column("at", BigInteger, primary_key=True),
     Column("micros", BigInteger, nullable=False),
+    info=topic(LEDGER),
 )
 FIELDS = Segment.__struct_fields__
 SELECT = select(*(segments.c[field] for field in FIELDS))
@@ -111,17 +120,6 @@ def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
     """Everything that costs something now, or of one project."""
     mine = true() if project is None else segments.c.project == project
     return _many(sql, SELECT.where(OPEN, mine).order_by(segments.c.id))
-
-
-def version_of_open(sql: Connection) -> tuple[int, int]:
-    """Another pair whenever something has begun to cost, or has ended: the last id, and how many.
-
-    Nothing else changes what an open segment costs in an hour.
-    """
-    newest = select(func.max(segments.c.id)).scalar_subquery()
-    count = select(func.count()).where(OPEN).scalar_subquery()
-    last, many = sql.execute(select(newest, count)).one()
-    return last or 0, many
 
 
 def last_end(sql: Connection, resource: str) -> int:
@@ -160,16 +158,18 @@ def begin(
     )
 
 
-def end(tx: Tx, it: Segment, at: int, paid: int, *, reconstructed: bool) -> None:
+def end(tx: Tx, segment: Segment, at: int, paid: int, *, reconstructed: bool) -> None:
     """Close a segment, and add what it cost to every sum that it belongs to."""
     mark = {"reconstructed": True} if reconstructed else {}
-    done = update(segments).where(segments.c.id == it.id, OPEN).values(ended=at, **mark)
+    done = update(segments).where(segments.c.id == segment.id, OPEN).values(ended=at, **mark)
     if not tx.sql.execute(done).rowcount:
-        raise AssertionError(f"segment {it.id} was closed before")
-    for scope in filter(None, (it.project, it.allocation, it.pool)):
-        _add(tx, scope, it.kind, paid)
-    if it.kind is not CostKind.ASLEEP:
-        key = and_(accounts.c.resource == it.resource, accounts.c.project == (it.project or ""))
+        raise AssertionError(f"segment {segment.id} was closed before")
+    for scope in filter(None, (segment.project, segment.allocation, segment.pool)):
+        _add(tx, scope, segment.kind, paid)
+    if segment.kind is not CostKind.ASLEEP:
+        key = and_(
+            accounts.c.resource == segment.resource, accounts.c.project == (segment.project or "")
+        )
         tx.sql.execute(update(accounts).where(key).values(paid=accounts.c.paid + paid))
 
 
@@ -182,16 +182,17 @@ def confirm(tx: Tx, resources: Sequence[str], at: int) -> int | None:
         if least is None:
             continue
         oldest = least if oldest is None else min(oldest, least)
-        tx.sql.execute(update(segments).where(mine).values(counted=at))
+        counts = update(segments).where(mine).values(counted=at)
+        tx.sql.execute(counts.execution_options(**changes(COUNTED)))
     return oldest
 
 
-def run_since(sql: Connection, it: Segment) -> int:
+def run_since(sql: Connection, segment: Segment) -> int:
     """When the run began whose last segment this is; other prices or payers cut it in parts."""
     s = segments.c
-    mine = and_(s.resource == it.resource, s.kind == it.kind, s.id < it.id)
+    mine = and_(s.resource == segment.resource, s.kind == segment.kind, s.id < segment.id)
     query = select(s.began, s.ended, s.detail).where(mine).order_by(s.id.desc())
-    began = it.began
+    began = segment.began
     for before, until, detail in sql.execute(query):
         if until != began or detail.endswith(FILLER):
             break
@@ -251,13 +252,11 @@ class Totals:
     def __init__(self, sql: Connection, now: int) -> None:
         self._sql, self._now = sql, now
         self._all: dict[tuple[str, str], int] | None = None
-        self._marks: dict[tuple[str, int], int] = {}
+        self._marks: Mapping[tuple[str, int], int] = {}
 
     def read_all(self) -> "Totals":
         """Read every scope's, with what each had cost when its last period began."""
-        closed = select(totals.c.scope, func.sum(totals.c.micros))
-        closed = closed.where(totals.c.kind != CostKind.ASLEEP).group_by(totals.c.scope)
-        sums = {scope: int(micros) for scope, micros in self._sql.execute(closed)}
+        sums = closed_totals(self._sql)
         found: dict[tuple[str, str], int] = {}
         s = segments.c
         scopes = (s.project, s.allocation, s.pool)
@@ -268,11 +267,7 @@ class Totals:
                     found[key] = found.get(key, 0) + int(micros or 0)
         self._all = {key: paid + sums.pop(key[1], 0) for key, paid in found.items()}
         self._all |= {("", scope): paid for scope, paid in sums.items()}  # nothing of it is open
-        last = select(marks.c.scope, func.max(marks.c.at).label("at")).group_by(marks.c.scope)
-        newest = last.subquery()
-        both = and_(marks.c.scope == newest.c.scope, marks.c.at == newest.c.at)
-        query = select(marks.c.scope, marks.c.at, marks.c.micros).join(newest, both)
-        self._marks = {(scope, at): int(it) for scope, at, it in self._sql.execute(query)}
+        self._marks = newest_marks(self._sql)
         return self
 
     def of(self, column: str, scope: str) -> Micros:
@@ -294,6 +289,65 @@ class Totals:
         query = select(func.sum(booked - cost_by(at))).where(late, PAYING)
         since = self._sql.execute(query.where(segments.c[column] == scope)).scalar() or 0
         return Micros(self.of(column, scope) - int(since))
+
+
+def closed_totals(sql: Connection) -> dict[str, int]:
+    """What closed segments have cost each project, allocation and pool."""
+    closed = select(totals.c.scope, func.sum(totals.c.micros))
+    closed = closed.where(totals.c.kind != CostKind.ASLEEP).group_by(totals.c.scope)
+    return {scope: int(micros) for scope, micros in sql.execute(closed)}
+
+
+def newest_marks(sql: Connection) -> dict[tuple[str, int], int]:
+    """What each scope had cost when its last period began, as far as that is kept."""
+    last = select(marks.c.scope, func.max(marks.c.at).label("at")).group_by(marks.c.scope)
+    newest = last.subquery()
+    both = and_(marks.c.scope == newest.c.scope, marks.c.at == newest.c.at)
+    query = select(marks.c.scope, marks.c.at, marks.c.micros).join(newest, both)
+    return {(scope, at): int(it) for scope, at, it in sql.execute(query)}
+
+
+def open_rows(sql: Connection) -> list[OpenRow]:
+    """What sums need of everything that costs something now."""
+    s = segments.c
+    query = select(s.id, s.project, s.allocation, s.pool, s.kind, s.amount, s.hours, s.began)
+    return [OpenRow(*row) for row in sql.execute(query.where(OPEN))]
+
+
+def counted_of_open(sql: Connection) -> dict[int, int]:
+    """Until when what runs counts, by its segment."""
+    s = segments.c
+    query = select(s.id, s.counted).where(OPEN, s.counted.is_not(None))
+    return {id: int(at) for id, at in sql.execute(query)}
+
+
+def closed_since(
+    sql: Connection, start: int, now: int
+) -> tuple[list[tuple[str | None, str, int]], list[tuple[str | None, str, int, int, int, int]]]:
+    """What closed segments have cost since a moment, by project and kind.
+
+    And those of them that end only after `now`: project, kind, amount, hours, began, ended.
+    """
+    s = segments.c
+    cost = func.sum(cost_by(s.ended) - cost_by(start))
+    past = select(s.project, s.kind, cost).where(s.ended > start, s.ended <= now)
+    late = select(s.project, s.kind, s.amount, s.hours, s.began, s.ended)
+    late = late.where(s.ended > start, s.ended > now, s.amount.is_not(None))
+    sums = sql.execute(past.group_by(s.project, s.kind)).all()
+    return [(of, kind, int(paid)) for of, kind, paid in sums], [
+        tuple(row) for row in sql.execute(late)
+    ]
+
+
+def unpriced_rows(sql: Connection) -> list[UnpricedRow]:
+    """Everything that was ever paid for at a price that nobody knows."""
+    known = select(accounts.c.resource).where(accounts.c.unknown)
+    if sql.execute(known.limit(1)).first() is None:
+        return []
+    s = segments.c
+    query = select(s.project, s.allocation, s.pool, s.name, s.kind, s.began, s.ended)
+    mine = and_(s.resource.in_(known), s.amount.is_(None), PAYING)
+    return [UnpricedRow(*row) for row in sql.execute(query.where(mine))]
 
 
 def is_marked(sql: Connection, scope: str, at: int) -> bool:
@@ -478,7 +532,9 @@ def cost_by(at: int | ColumnElement[int]) -> ColumnElement[int]:
     return func.coalesce(s.amount * seconds // (s.hours * HOUR), 0)
 
 
-def touching(start: int, end: int) -> ColumnElement[bool]:
+def touching(
+    start: int | ColumnElement[int], end: int | ColumnElement[int]
+) -> ColumnElement[bool]:
     """Whether a segment costs something between `start` and `end`."""
     return and_(segments.c.began < end, or_(OPEN, segments.c.ended > start))
 

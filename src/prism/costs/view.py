@@ -44,13 +44,13 @@ CENT, STEADY, DRIVERS = 10_000, 5.0, 5
 
 def current(held: Sequence[Segment], savings: Savings) -> Current:
     """What is paid for at this moment; the parts of the breakdown sum up to the total."""
-    paying = [it for it in held if it.is_paid]
+    paying = [segment for segment in held if segment.is_paid]
     monthly = dict.fromkeys(Breakdown.__struct_fields__, 0)
     drivers: dict[str, int] = {}
-    for it in paying:
-        month = (it.amount or 0) * MONTH_HOURS // it.hours
-        monthly[GROUP[it.kind]] += month
-        name = called(it.name, it.kind)
+    for segment in paying:
+        month = (segment.amount or 0) * MONTH_HOURS // segment.hours
+        monthly[GROUP[segment.kind]] += month
+        name = called(segment.name, segment.kind)
         drivers[name] = drivers.get(name, 0) + month
     parts = shares({name: month / MONTH_HOURS for name, month in monthly.items()}, 100)
     total = sum(monthly.values())
@@ -136,45 +136,48 @@ def lines(
     found: Sequence[Segment], projects: Mapping[str, str], start: int, end: int
 ) -> list[Line]:
     """Their parts in a period; the cents of all that have a price add up to their total."""
-    made = [line(it, projects, start, end) for it in found]
-    known = {at: it.micros for at, it in enumerate(made) if it.micros is not None}
+    made = [line(segment, projects, start, end) for segment in found]
+    known = {at: line.micros for at, line in enumerate(made) if line.micros is not None}
     paid = {at: it for at, it in known.items() if made[at].kind is not CostKind.ASLEEP}
     saved = {at: it for at, it in known.items() if at not in paid}
     cost = apportioned(paid) | apportioned(saved)
-    return [replace(it, cost=cost.get(at)) for at, it in enumerate(made)]
+    return [replace(line, cost=cost.get(at)) for at, line in enumerate(made)]
 
 
-def line(it: Segment, projects: Mapping[str, str], start: int, end: int) -> Line:
+def line(segment: Segment, projects: Mapping[str, str], start: int, end: int) -> Line:
     """A segment's part in a period."""
-    begin, stop = max(it.began, start), end if it.until is None else min(it.until, end)
+    begin, stop = (
+        max(segment.began, start),
+        end if segment.until is None else min(segment.until, end),
+    )
     stop = max(begin, stop)
     micros = None
-    if it.amount is not None:
-        by = (cost(it.amount, it.hours, at - it.began) for at in (stop, begin))
+    if segment.amount is not None:
+        by = (cost(segment.amount, segment.hours, at - segment.began) for at in (stop, begin))
         micros = next(by) - next(by)
     return Line(
-        segment=it.id,
-        resource=it.resource,
-        name=it.name,
-        kind=it.kind,
-        detail=it.detail,
-        project=it.project,
-        project_name=projects.get(it.project or ""),
-        allocation=it.allocation,
-        budget=it.pool,
-        user=it.owner,
-        template=it.template,
-        profile=it.profile,
-        rate=None if it.amount is None else it.amount / 1_000_000,
-        rate_hours=it.hours,
-        source=it.source,
-        as_of=it.as_of,
+        segment=segment.id,
+        resource=segment.resource,
+        name=segment.name,
+        kind=segment.kind,
+        detail=segment.detail,
+        project=segment.project,
+        project_name=projects.get(segment.project or ""),
+        allocation=segment.allocation,
+        budget=segment.pool,
+        user=segment.owner,
+        template=segment.template,
+        profile=segment.profile,
+        rate=None if segment.amount is None else segment.amount / 1_000_000,
+        rate_hours=segment.hours,
+        source=segment.source,
+        as_of=segment.as_of,
         began=_shown(begin),
-        ended=None if it.ended is None or it.ended > end else _shown(stop),
+        ended=None if segment.ended is None or segment.ended > end else _shown(stop),
         seconds=stop - begin,
         micros=micros,
         cost=None if micros is None else amount(Micros(micros)),
-        reconstructed=it.reconstructed,
+        reconstructed=segment.reconstructed,
     )
 
 

@@ -1,4 +1,4 @@
-"""The daemon about itself: how it is, and that it may go."""
+"""The routes of the daemon itself: its status, and its shutdown."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from prism.access.model import current
 from prism.kit.clock import Clock
 from prism.kit.http import READS
 from prism.profiles.model import ProfileShown
+from prism.profiles.providers import AWS
 
 GRACE = 30  # seconds that requests get to end
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -47,7 +48,7 @@ class PlaceSeen(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Daemon:
+class DaemonControl:
     """What there is to say about a daemon, and how to stop it; the composition root fills it."""
 
     clock: Clock
@@ -81,7 +82,7 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
     reasons: Sequence[str]
 
 
-class Farewell(Struct, frozen=True):
+class ShutdownAnswer(Struct, frozen=True):
     """The answer to a shutdown."""
 
     message: str
@@ -89,7 +90,7 @@ class Farewell(Struct, frozen=True):
     shutdown_timeout: int
 
 
-Itself = NamedDependency[Daemon]
+Itself = NamedDependency[DaemonControl]
 
 
 @get("/status", sync_to_thread=True)
@@ -97,7 +98,11 @@ def show_status(daemon: Itself) -> DaemonStatus:
     """How the daemon is; degraded when a place or the database does not answer."""
     troubles = daemon.troubles()  # first: it asks the database, the others tell what it said
     counts, profiles, places = daemon.counts(), daemon.profiles(), daemon.places()
-    away = [f"{it.place}: {it.problem}" for it in places if it.reachable is False]
+    away = [
+        f"{place_seen.place}: {place_seen.problem}"
+        for place_seen in places
+        if place_seen.reachable is False
+    ]
     reasons = [*troubles, *away]
     return DaemonStatus(
         status="degraded" if reasons else "healthy",
@@ -116,10 +121,10 @@ def show_status(daemon: Itself) -> DaemonStatus:
 
 
 @post("/shutdown", status_code=200, sync_to_thread=True, opt={READS: True})
-def shut_down(daemon: Itself) -> Response[Farewell]:
+def shut_down(daemon: Itself) -> Response[ShutdownAnswer]:
     """Answer, let requests end, stop; workspaces keep running."""
     changing = daemon.counts().changing
-    farewell = Farewell("Daemon shutting down gracefully", changing, GRACE)
+    farewell = ShutdownAnswer("Daemon shutting down gracefully", changing, GRACE)
     return Response(farewell, background=BackgroundTask(daemon.stop))
 
 
@@ -145,7 +150,7 @@ def lasting(time: timedelta) -> str:
 def _aws(
     providers: Sequence[str], places: Sequence[PlaceSeen]
 ) -> Literal["connected", "disconnected", "not_configured"]:
-    if "aws" not in providers:
+    if AWS not in providers:
         return "not_configured"
-    seen = any(place.provider == "aws" and place.reachable for place in places)
+    seen = any(place.provider == AWS and place.reachable for place in places)
     return "connected" if seen else "disconnected"

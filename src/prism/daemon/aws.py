@@ -1,4 +1,4 @@
-"""AWS as the daemon sees it: who it is there, what it may not do, and the way to AWS's pages."""
+"""The routes of AWS accounts: identity, permissions, setup, and links to AWS's pages."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
@@ -12,14 +12,15 @@ from msgspec.structs import replace
 from prism.connections.model import AwsCredentialsMissing
 from prism.errors import Problem
 from prism.profiles.model import Profile
+from prism.profiles.providers import AWS
 from prism.profiles.service import ProfileService
-from prism.providers.aws import account_setup
-from prism.providers.aws.federation import sign_in
-from prism.providers.aws.ground.roles import lacking
-from prism.providers.aws.identity import partition_of
-from prism.providers.aws.permissions import permissions
+from prism.providers.aws.account import setup as account_setup
+from prism.providers.aws.account.federation import sign_in
+from prism.providers.aws.account.identity import partition_of
+from prism.providers.aws.account.permissions import permissions
+from prism.providers.aws.account.policy import policy, setup_policy
 from prism.providers.aws.places import AwsPlaces
-from prism.providers.aws.policy import policy, setup_policy
+from prism.providers.aws.prerequisites.roles import lacking
 
 
 class AwsAccess(Struct, frozen=True, kw_only=True):
@@ -58,7 +59,7 @@ class AwsSetupAnswer(Struct, frozen=True, kw_only=True):
 
     account: str
     identity: str
-    steps: Sequence[account_setup.Step]
+    steps: Sequence[account_setup.SetupStep]
 
 
 class AwsSetupText(Struct, frozen=True):
@@ -67,7 +68,7 @@ class AwsSetupText(Struct, frozen=True):
     text: str
 
 
-class AwsDesk:
+class AwsAccessService:
     """What may be asked about AWS. It asks AWS, for profiles that are used or named only."""
 
     def __init__(
@@ -81,12 +82,12 @@ class AwsDesk:
     def accesses(self, name: str | None) -> list[AwsAccess]:
         """Of the profile with that name, else of all that somebody works with."""
         profiles = self._active() if name is None else [self._profiles.named(name)]
-        return [self._access(it) for it in profiles if it.provider == "aws"]
+        return [self._access(profile) for profile in profiles if profile.provider == AWS]
 
     def policy(self, kind: str) -> dict[str, Any]:
         """A policy, in the words of the partition that somebody works in; asks nobody."""
-        used = [it for it in self._active() if it.provider == "aws"]
-        known = [self._places().identities.known(it.aws_profile) for it in used]
+        used = [profile for profile in self._active() if profile.provider == AWS]
+        known = [self._places().identities.known(profile.aws_profile) for profile in used]
         partitions = map(partition_of, used, known)
         return (setup_policy if kind == "setup" else policy)(min(partitions, default="aws"))
 
@@ -103,16 +104,16 @@ class AwsDesk:
     def _working(self) -> Profile:
         """The active profile, if it leads to AWS."""
         profile = self._profiles.current()
-        if profile.provider != "aws":
+        if profile.provider != AWS:
             raise AwsCredentialsMissing(
                 f"Profile {profile.name!r} leads to no AWS account",
-                details="an aws profile that is active says which account is meant",
+                details="the active AWS profile decides which account is used",
                 remediation="Use `prism profile switch NAME`, one of `prism profile list`",
             )
         return profile
 
     def link(self, service: str, token: str | None) -> str:
-        """Implements `connections.model.Consoles`, for the profile of whoever asks."""
+        """Implements `connections.model.ConsoleLinks`, for the profile of whoever asks."""
         cloud, identity = self._places().cloud_of(self._working())
         return sign_in(cloud, identity, service, token)
 
@@ -131,36 +132,36 @@ class AwsDesk:
         return AwsAccess(**said, note=note)
 
 
-Desk = NamedDependency[AwsDesk]
+Desk = NamedDependency[AwsAccessService]
 
 
 @get("", sync_to_thread=True)
 def show_aws_access(
-    desk: Desk,
+    aws_access: Desk,
     profile: Annotated[
         str | None, QueryParameter(description="A profile, also one that nobody works with.")
     ] = None,
 ) -> list[AwsAccess]:
     """Who the daemon is to AWS, and which permissions it lacks; asks AWS."""
-    return desk.accesses(profile)
+    return aws_access.accesses(profile)
 
 
 @get("/policy", sync_to_thread=True)
 def show_aws_policy(
-    desk: Desk,
+    aws_access: Desk,
     kind: Annotated[
         Literal["daily", "setup"],
         QueryParameter(description="What Prism needs each day, or an administrator once."),
     ] = "daily",
 ) -> dict[str, Any]:
     """The least policy of IAM that covers every call that Prism makes."""
-    return desk.policy(kind)
+    return aws_access.policy(kind)
 
 
 @post("/setup", sync_to_thread=True, status_code=200)
-def set_aws_up(desk: Desk, data: JSONBody[AwsSetup]) -> AwsSetupAnswer:
+def set_aws_up(aws_access: Desk, data: JSONBody[AwsSetup]) -> AwsSetupAnswer:
     """Make the role of machines in an account, as an administrator of it."""
-    return desk.setup(data)
+    return aws_access.setup(data)
 
 
 @get("/setup", sync_to_thread=False)

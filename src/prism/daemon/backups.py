@@ -1,24 +1,29 @@
-"""Keeping the state itself, and putting it back: `python -m prism.daemon.backups`.
+"""Backs up and restores the database: `python -m prism.daemon.backups`.
 
 A backup is one file: a tar of the database and a manifest, which says of what it is, when it was
 made, and what its content hashes to. SQLite is copied by its own online backup, so a daemon may
-go on meanwhile; PostgreSQL by `pg_dump`. Putting back needs that no daemon runs. What is there
-is kept beside it until the new content is in place, and nothing is put back that is not whole.
+go on meanwhile; of a PostgreSQL, which others may use too, `pg_dump` takes Prism's own tables.
+Putting back needs that no daemon runs. What is there is kept beside it, nothing is put back that
+is not whole, and at each moment the state is either all as it was or all as it is put back.
 """
 
 import argparse
+import ctypes
+import errno
 import fcntl
 import hashlib
 import io
 import json
 import os
+import re
+import secrets
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,25 +33,32 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from prism import __version__
+from prism.daemon.database_lock import hold_database
+from prism.daemon.dump_listing import selection, tables_of
 from prism.errors import Conflict, Invalid, NotFound, Problem, Unavailable
 from prism.kit.clock import WallClock
 from prism.settings import Settings
 
 MANIFEST, CONTENT = "manifest.json", {"sqlite": "state.db", "postgresql": "state.dump"}
-FORMAT = 1
+FORMAT = 2  # in 1, a dump of a PostgreSQL may hold the tables of other programs as well
 PIECE = 2**20
-OTHERS = text(
+VERSIONS = "alembic_version"
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+SCHEMA = "SELECT current_schema()"
+RENAME_NOREPLACE, AT_FDCWD = 1, -100
+LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+OTHERS = (
     "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
     " AND pid <> pg_backend_pid() AND application_name LIKE 'prism %'"
 )
 
 
 class BackupInvalid(Invalid, code="BACKUP_INVALID"):
-    """That is no backup that can be put back here."""
+    """That backup cannot be restored here."""
 
 
 class DaemonRuns(Conflict, code="DAEMON_RUNS"):
-    """The state cannot be put back while a daemon works with it."""
+    """The state cannot be restored while a daemon uses it."""
 
 
 def create(settings: Settings, target: Path) -> dict[str, Any]:
@@ -68,8 +80,32 @@ def create(settings: Settings, target: Path) -> dict[str, Any]:
         }
         draft = Path(folder) / "backup.tar"
         _pack(draft, manifest, content)
-        os.link(draft, target)  # whole and at once, and never over another
+        _publish(draft, target)
     return {"file": str(target), **manifest}
+
+
+def _publish(draft: Path, target: Path) -> None:
+    """Give a draft its name: whole and at once, and never over another."""
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without links, such as a memory stick
+        _rename(draft, target)
+    _on_disk(target.parent)
+
+
+def _rename(draft: Path, target: Path) -> None:
+    """Rename a file; raise `FileExistsError` if the new name is taken."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    paths = AT_FDCWD, os.fsencode(draft), AT_FDCWD, os.fsencode(target)
+    if rename is not None and not rename(*paths, RENAME_NOREPLACE):
+        return
+    if rename is not None and ctypes.get_errno() == errno.EEXIST:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    # Neither links nor such a rename: an empty file keeps the name until the draft takes it.
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    draft.replace(target)
 
 
 def restore(settings: Settings, source: Path) -> dict[str, Any]:
@@ -80,20 +116,37 @@ def restore(settings: Settings, source: Path) -> dict[str, Any]:
     # Beside a SQLite file, which may be on another disk than the home: renaming is at once.
     beside = Path(url.database or "").parent if kind == "sqlite" else settings.folder
     beside.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _nobody_else(settings.folder), tempfile.TemporaryDirectory(dir=beside) as folder:
-        content = Path(folder) / CONTENT[kind]
-        manifest = _unpack(source, kind, content)
-        if kind == "sqlite":
-            kept = _exchange(Path(url.database or ""), content)
-        else:
-            kept = _load(url, settings.folder, content)
+    prefix = f"{Path(url.database or '').name if kind == 'sqlite' else CONTENT['sqlite']}.restore-"
+    with _nobody_else(settings):
+        _sweep(beside, prefix)
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=beside) as folder:
+            return _restore(settings, source, Path(folder))
+
+
+def _sweep(beside: Path, prefix: str) -> None:
+    """Remove what a restore that was killed has left; the caller holds the locks."""
+    made = re.compile(re.escape(prefix) + "[a-z0-9_]{8}")  # as `tempfile` names them
+    for entry in beside.iterdir():
+        if made.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+
+
+def _restore(settings: Settings, source: Path, folder: Path) -> dict[str, Any]:
+    url = make_url(settings.database)
+    kind = url.get_backend_name()
+    content = folder / CONTENT[kind]
+    manifest = _unpack(source, kind, content)
+    if kind == "sqlite":
+        kept = _exchange(Path(url.database or ""), content)
+    else:
+        kept = _load(url, settings.folder, content, only_prism=manifest["format"] > 1)
     return {"file": str(source), "kept": kept and str(kept), **manifest}
 
 
 def _copy(url: URL, target: Path) -> None:
     file = Path(url.database or "")
     if not file.exists():
-        raise NotFound(f"There is no database {file}", remediation="Nothing was kept")
+        raise NotFound(f"There is no database {file}", remediation="No backup was made")
     try:
         with closing(sqlite3.connect(file)) as now, closing(sqlite3.connect(target)) as kept:
             now.backup(kept)
@@ -104,68 +157,201 @@ def _copy(url: URL, target: Path) -> None:
         raise Unavailable(
             f"{file} is damaged, so no backup was made",
             details=said,
-            remediation="Put an older one back: `prism restore FILE`",
+            remediation="Restore an older one: `prism restore FILE`",
         )
 
 
 def _exchange(file: Path, content: Path) -> Path | None:
-    with closing(sqlite3.connect(content)) as new:
-        [[said]] = new.execute("PRAGMA integrity_check(1)").fetchall()
+    try:
+        with closing(sqlite3.connect(content)) as new:
+            [[said]] = new.execute("PRAGMA integrity_check(1)").fetchall()
+    except sqlite3.DatabaseError as error:
+        said = str(error)
     if said != "ok":
         raise BackupInvalid(details=said)
-    stamp = WallClock().now().strftime("%Y%m%dT%H%M%S")
-    kept = file.with_name(f"{file.name}.before-restore-{stamp}")
+    _on_disk(content)
+    kept = file.with_name(f"{file.name}.before-restore-{_stamp()}")
     existed = file.exists()
-    for log in ("", "-wal", "-shm"):  # they belong together
-        part = file.with_name(file.name + log)
-        if part.exists():
-            part.rename(kept.with_name(kept.name + log))
+    if existed:
+        _keep(file, kept)
     content.replace(file)
+    _on_disk(file.parent)
     return kept if existed else None
 
 
+def _keep(file: Path, kept: Path) -> None:
+    """Give a database a second name, complete in one file; it is there until it is replaced.
+
+    One that is damaged cannot be completed from its log: then the log is kept beside it.
+    """
+    logs = [file.with_name(file.name + log) for log in ("-wal", "-shm")]
+    try:
+        _complete(file)
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            raise _in_the_way(file, error) from error
+        for log in filter(Path.exists, logs):
+            shutil.copyfile(log, kept.with_name(kept.name + log.name.removeprefix(file.name)))
+    try:
+        os.link(file, kept)
+    except OSError:  # a disk without links
+        shutil.copyfile(file, kept)
+    _on_disk(kept)
+    _on_disk(kept.parent)
+    for log in logs:  # it would be taken for that of what is put back
+        log.unlink(missing_ok=True)
+
+
+def _complete(file: Path) -> None:
+    """Bring what the log of a SQLite database holds into its file."""
+    with closing(sqlite3.connect(file)) as old:
+        old.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+        [[is_busy, *_]] = old.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    if is_busy:
+        raise _in_use(file)
+
+
+def _in_use(file: Path) -> DaemonRuns:
+    return DaemonRuns(
+        details=f"another program has {file} open",
+        remediation="End it, then try again: `prism daemon stop`",
+    )
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file is bad; else it is locked, its disk is full or cannot be read.
+
+    SQLITE_ERROR is damage too: it is what a header of an unknown format is answered with.
+    """
+    is_bad_header = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR
+    return is_bad_header or not isinstance(error, sqlite3.OperationalError)
+
+
+def _in_the_way(file: Path, error: sqlite3.DatabaseError) -> Problem:
+    """The database is whole as far as anybody knows, and cannot be completed now."""
+    if error.sqlite_errorcode & 0xFF in LOCKED:
+        return _in_use(file)
+    return Unavailable(
+        f"{file} cannot be kept, so nothing was restored",
+        details=str(error),
+        remediation="Free space on its disk, or see that it can be read and written, then try "
+        "again; or move the file away first",
+    )
+
+
+def _stamp() -> str:
+    """A time, and something that makes two of one second differ."""
+    return f"{WallClock().now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _on_disk(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk.
+
+    Some file systems cannot do it for a folder and answer EINVAL.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def _dump(url: URL, target: Path) -> None:
-    _run("pg_dump", url, "--format=custom", "--no-owner", "--no-privileges", f"--file={target}")
+    """Prism's tables, and what belongs to them; a database may hold others' as well."""
+    tables = _tables_there(url, _own_tables())
+    if not tables:
+        raise NotFound("There is nothing of Prism in that database")
+    _dump_tables(url, target, tables)
 
 
-def _load(url: URL, folder: Path, content: Path) -> Path:
+def _dump_tables(url: URL, target: Path, tables: Sequence[str]) -> None:
+    named = [f'--table="{table}"' for table in tables]
+    how = ("--format=custom", "--no-owner", "--no-privileges", f"--file={target}")
+    _run("pg_dump", url, *how, *named)
+
+
+def _own_tables() -> set[str]:
+    """Every table that this version of Prism makes."""
+    from prism.daemon import app  # noqa: PLC0415  cold start: only PostgreSQL needs it
+    from prism.kit.tables import metadata  # noqa: PLC0415  cold start: the same
+
+    assert app.__name__, "whatever has a table is imported with it"
+    return {VERSIONS, *metadata.tables}
+
+
+def _tables_there(url: URL, wanted: Collection[str]) -> list[str]:
+    return sorted({str(it) for it in _ask(url, TABLES)} & set(wanted))
+
+
+def _ask(url: URL, statement: str) -> list[Any]:
+    """The first column of what a PostgreSQL answers."""
     engine = create_engine(url)
     try:
         with engine.connect() as sql:
-            others = list(sql.execute(OTHERS).scalars())
-        if others:
-            raise DaemonRuns(
-                details=f"connected: {', '.join(sorted(set(others)))}",
-                remediation="End it, also on other machines: `prism daemon stop`",
-            )
-        stamp = WallClock().now().strftime("%Y%m%dT%H%M%S")
-        kept = folder / f"before-restore-{stamp}.dump"
-        _dump(url, kept)
-        _empty_of_ours(url)
-        _run("pg_restore", url, "--no-owner", "--no-privileges", "--single-transaction", content)
+            return list(sql.execute(text(statement)).scalars())
+    except SQLAlchemyError as error:
+        raise Unavailable("The database does not answer", details=str(error)) from error
     finally:
         engine.dispose()
+
+
+def _load(url: URL, folder: Path, content: Path, *, only_prism: bool) -> Path | None:
+    """Put a dump back; `only_prism` says that it holds no tables of other programs."""
+    if others := _ask(url, OTHERS):
+        raise DaemonRuns(
+            details=f"connected: {', '.join(sorted(set(others)))}",
+            remediation="End it, also on other machines: `prism daemon stop`",
+        )
+    [schema] = _ask(url, SCHEMA)
+    listing = _run("pg_restore", None, "--list", "--verbose", content)
+    own, there = _own_tables(), tables_of(listing, schema)
+    tables = there if only_prism else there & own
+    if not tables:
+        raise BackupInvalid(details=f"it has no table of Prism's for the schema {schema}")
+    chosen = content.with_name("chosen")
+    chosen.write_text("\n".join([*selection(listing, schema, tables), ""]))
+    how = ("--no-owner", "--no-privileges", f"--use-list={chosen}", f"--file={content}.sql")
+    _run("pg_restore", None, *how, content)
+    replaced = _tables_there(url, own | tables)
+    kept = folder / f"before-restore-{_stamp()}.dump" if replaced else None
+    if kept is not None:
+        _dump_tables(url, kept, replaced)
+        _on_disk(kept)
+    _replace(url, replaced, Path(f"{content}.sql"))
     return kept
 
 
-def _empty_of_ours(url: URL) -> None:
-    """Drop every table that Prism has made there, also newer ones than the backup knows."""
-    engine = create_engine(url)
-    try:
-        with engine.begin() as sql:
-            named = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
-            for table in sql.execute(text(named)).scalars().all():
-                sql.exec_driver_sql(f'DROP TABLE IF EXISTS "{table}" CASCADE')
-    finally:
-        engine.dispose()
+def _replace(url: URL, tables: Sequence[str], script: Path) -> None:
+    """Drop tables and run a script, in one transaction: if it fails, nothing has changed."""
+    names = ", ".join(f'"{table}"' for table in tables)
+    first = ["--command", f"DROP TABLE {names}"] if tables else []
+    how = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction")
+    _run("psql", url, *how, *first, "--file", script)
 
 
-def _run(program: str, url: URL, *words: object) -> None:
-    """Run one of PostgreSQL's own; the password stands in its environment, not in its words."""
+def _run(program: str, url: URL | None, *words: object) -> str:
+    """Run one of PostgreSQL's own; what it prints.
+
+    The password stands in its environment, not in its words. Without a URL it asks no server.
+    """
     if shutil.which(program) is None:
         raise Unavailable(
             f"`{program}` is not here", remediation="Install PostgreSQL's client programs"
         )
+    environ = os.environ | ({} if url is None else _environment(url))
+    done = subprocess.run(
+        [program, *map(str, words)], env=environ, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["it says nothing"]
+        raise Unavailable(f"`{program}` failed, and nothing was changed", details=lines[0])
+    return done.stdout
+
+
+def _environment(url: URL) -> dict[str, str]:
     query = {name: value for name, value in url.query.items() if isinstance(value, str)}
     named = {
         "PGHOST": query.get("host") or url.host,
@@ -175,28 +361,18 @@ def _run(program: str, url: URL, *words: object) -> None:
         "PGDATABASE": url.database,
         "PGSSLMODE": query.get("sslmode"),
     }
-    environ = os.environ | {name: str(value) for name, value in named.items() if value}
-    goal = ["--dbname", str(url.database)] if program == "pg_restore" else []
-    done = subprocess.run(
-        [program, *goal, *map(str, words)],
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["it says nothing"]
-        raise Unavailable(f"`{program}` failed", details=lines[0])
+    return {name: str(value) for name, value in named.items() if value}
 
 
 @contextmanager
-def _nobody_else(folder: Path) -> Iterator[None]:
-    with (folder / "daemon.lock").open("a+") as lock:
+def _nobody_else(settings: Settings) -> Iterator[None]:
+    with (settings.folder / "daemon.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DaemonRuns(remediation="End it first: `prism daemon stop`") from None
-        yield
+        with hold_database(settings.database, settings.folder):
+            yield
 
 
 def _pack(draft: Path, manifest: dict[str, Any], content: Path) -> None:
@@ -219,6 +395,12 @@ def _unpack(source: Path, kind: str, content: Path) -> dict[str, Any]:
                 raise BackupInvalid(
                     details=f"it is of {manifest.get('kind')}, and the state is kept in {kind}",
                     remediation="Set PRISM_DATABASE_URL to such a database, or unset it",
+                )
+            if manifest.get("format") not in range(1, FORMAT + 1):
+                raise BackupInvalid(
+                    details=f"its format is {manifest.get('format')}, and this Prism reads 1 to "
+                    f"{FORMAT}",
+                    remediation="Put it back with the version of Prism that made it",
                 )
             if (packed := tar.extractfile(content.name)) is None:
                 raise BackupInvalid(details="it has no database in it")

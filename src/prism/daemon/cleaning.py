@@ -18,14 +18,14 @@ from litestar.params import JSONBody
 from msgspec import Struct
 
 from prism.errors import Conflict, Problem, Unavailable
+from prism.kit.disk_reserve import Reserve
 from prism.kit.http import READS
-from prism.kit.reserve import Reserve
-from prism.providers.local.cleaning import Cleaner, Found
+from prism.providers.local.cleaning import Cleaner, Removable
 from prism.settings import Settings
 
 
 class CleaningRuns(Conflict, code="CLEANING_RUNS"):
-    """Somebody else is cleaning up at this moment."""
+    """Another program is cleaning up right now."""
 
 
 class Cleaning(Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +40,7 @@ class Cleaned(Struct, frozen=True, kw_only=True):
     dry_run: bool
     freed_bytes: int
     free_bytes: int
-    kinds: Sequence[Found]
+    kinds: Sequence[Removable]
 
 
 class CleaningService:
@@ -62,7 +62,7 @@ class CleaningService:
             self._lock.release()
         return Cleaned(
             dry_run=dry_run,
-            freed_bytes=sum(it.bytes for it in kinds),
+            freed_bytes=sum(removable.bytes for removable in kinds),
             free_bytes=self._reserve.free,
             kinds=kinds,
         )

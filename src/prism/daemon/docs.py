@@ -7,19 +7,22 @@ The page is made here, of words and one style sheet: Litestar's own pages load t
 the internet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
 import msgspec
-from litestar import MediaType, Request, Router, get
+from litestar import Litestar, MediaType, Request, Router, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.routes import HTTPRoute
 
 from prism import __version__
 from prism.kit.envelope import Envelope
+from prism.kit.http import PARAMETERS
 from prism.kit.idempotency import HEADER
-from prism.workspaces.waiting import LONGEST, PATH
+from prism.kit.stream import LAST_EVENT_ID
+from prism.workspaces.waiting import LONGEST, WAIT
 
 Schema = dict[str, Any]
 AT = "/api/v1/openapi.json"
@@ -50,31 +53,41 @@ REPEATED: Schema = {
     "description": "A request that is sent twice with one key happens once.",
     "schema": {"type": "string", "pattern": r"^[ -~]{1,255}$(?!\n)"},
 }
-WAIT: Schema = {
-    "name": "wait",
-    "in": "query",
-    "description": "Seconds to hold the answer back until it is done.",
-    "schema": {"type": "integer", "minimum": 0, "maximum": LONGEST},
+PARAMETER: dict[str, Schema] = {
+    WAIT: {
+        "name": WAIT,
+        "in": "query",
+        "description": "Seconds to hold the answer back until it is done.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": LONGEST},
+    },
+    LAST_EVENT_ID: {
+        "name": LAST_EVENT_ID,
+        "in": "query",
+        "description": "The last event that you have, where you cannot send `Last-Event-ID`.",
+        "schema": {"type": "string"},
+    },
 }
+"""Those that no handler declares, by name."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
-class Page(OpenAPIRenderPlugin):
+class DocsPage(OpenAPIRenderPlugin):
     """The page, where Litestar would show one of its own."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: Schema) -> bytes:
         """The API as a page."""
-        return page(completed(request.app.openapi_schema.to_schema())).encode()
+        return page(completed(request.app)).encode()
 
 
 @get(AT, include_in_schema=False, sync_to_thread=False)
 def description(request: Request[Any, Any, Any]) -> Schema:
     """The API as OpenAPI."""
-    return completed(request.app.openapi_schema.to_schema())
+    return completed(request.app)
 
 
-def completed(api: Schema) -> Schema:
+def completed(app: Litestar) -> Schema:
     """The description, with what routes do not say because it holds for all of them."""
+    api = app.openapi_schema.to_schema()
     _, shapes = msgspec.json.schema_components(
         [Envelope], ref_template="#/components/schemas/{name}"
     )
@@ -85,10 +98,13 @@ def completed(api: Schema) -> Schema:
         "Refused": {"description": "Why it was refused; nothing has changed", "content": body},
         "Failed": {"description": "Prism, or what it needs, is out of order", "content": body},
     }
+    undeclared = _undeclared(app)
     parts["securitySchemes"], api["security"] = {"token": TOKEN}, WHO
     for path, methods in api["paths"].items():
         for method, operation in methods.items():
             _complete(path, method, operation)
+            for name in undeclared.get((path, method), ()):
+                operation.setdefault("parameters", []).append(PARAMETER[name])
             _loosen(parts["schemas"], operation)
     return api
 
@@ -108,8 +124,17 @@ def _complete(path: str, method: str, operation: Schema) -> None:
     answers |= {"4XX": REFUSED, "5XX": FAILED}
     if method == "post":
         operation.setdefault("parameters", []).append(REPEATED)
-        if path.startswith(PATH) and not path.endswith("/extend"):
-            operation["parameters"].append(WAIT)
+
+
+def _undeclared(app: Litestar) -> dict[tuple[str, str], Sequence[str]]:
+    """By path and method, the query parameters that a route takes without declaring them."""
+    return {
+        (route.path_format, method.lower()): handler.opt[PARAMETERS]
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method, (handler, _) in route.route_handler_map.items()
+        if PARAMETERS in handler.opt
+    }
 
 
 def config() -> OpenAPIConfig:
@@ -119,7 +144,7 @@ def config() -> OpenAPIConfig:
         version=__version__,
         description="Research workspaces on your own machine and in the cloud.",
         use_handler_docstrings=True,
-        render_plugins=[Page(path="/", media_type=MediaType.HTML)],
+        render_plugins=[DocsPage(path="/", media_type=MediaType.HTML)],
         # Litestar answers every unknown path below this router with a page of its own: never
         # put it at `/api/v1`.
         openapi_router=Router(
@@ -147,7 +172,7 @@ def page(api: Schema) -> str:
                 "".join(_operation(api, method.upper(), path, operation))
             )
     links = "".join(f'<a href="#{escape(tag)}">{escape(tag)}</a>' for tag in tags)
-    rooms = "".join(
+    sections = "".join(
         f'<h2 id="{escape(tag)}">{escape(tag)}</h2>{"".join(operations)}'
         for tag, operations in tags.items()
     )
@@ -156,16 +181,20 @@ def page(api: Schema) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
         f"<h1>{title}</h1><p>{escape(api['info']['description'])} For programs:"
-        f' <a href="{AT}"><code>{AT}</code></a>.</p><nav>{links}</nav>{rooms}</html>'
+        f' <a href="{AT}"><code>{AT}</code></a>.</p><nav>{links}</nav>{sections}</html>'
     )
 
 
 def _operation(api: Schema, method: str, path: str, operation: Schema) -> Iterator[str]:
     yield f"<h3><code><b>{method}</b> {escape(path)}</code></h3>"
     yield f"<p>{escape(operation.get('description', ''))}</p>"
-    queries = [it for it in operation.get("parameters", ()) if it["in"] != "path"]
+    queries = [
+        parameter for parameter in operation.get("parameters", ()) if parameter["in"] != "path"
+    ]
     if queries:
-        rows = ((it["name"], it["schema"], it.get("description", "")) for it in queries)
+        rows = (
+            (query["name"], query["schema"], query.get("description", "")) for query in queries
+        )
         yield _table(api, "Parameters", rows)
     if body := _content(operation.get("requestBody", {})):
         yield _table(api, "Body", _fields(api, body))
@@ -217,4 +246,6 @@ def _kind(api: Schema, schema: Schema) -> str:
     if kind == "array":
         return f"list of {_kind(api, whole.get('items', {}))}"
     words = kind if isinstance(kind, list) else [kind]
-    return " or ".join(whole.get("format", "string") if it == "string" else it for it in words)
+    return " or ".join(
+        whole.get("format", "string") if word == "string" else word for word in words
+    )

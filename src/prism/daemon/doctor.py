@@ -1,4 +1,4 @@
-"""What `prism doctor` finds on the computer and in the environment of the daemon.
+"""The findings of `prism doctor` in the daemon's environment.
 
 The checks belong to the command line, which the daemon does not import: it runs the command as a
 process of its own, which asks this daemon through the Unix socket like every other client.

@@ -1,4 +1,4 @@
-"""While the database is older than the world, requests that destroy something are refused."""
+"""While the database is older than the machines, requests that destroy something are refused."""
 
 from collections.abc import Callable
 

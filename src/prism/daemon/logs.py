@@ -1,4 +1,4 @@
-"""The daemon's log: a line of JSON for each thing it has to say, on standard error."""
+"""The daemon's log: one line of JSON for each message, on standard error."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ CHATTY = ("uvicorn", "alembic", "botocore", "boto3", "urllib3", "asyncssh")
 
 # What strangers make the daemon say, as often as they like: a disk is full some day.
 OF_STRANGERS = {
-    *("asyncio", "uvicorn.error", "prism.kit.peer", "prism.access.lasting"),
+    *("asyncio", "uvicorn.error", "prism.kit.peer_credentials", "prism.access.request_lifetime"),
     "prism.providers.local.ssh.gate",
 }
 AT_MOST, WINDOW = 5, 60.0  # lines of one kind, in so many seconds

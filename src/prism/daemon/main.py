@@ -1,4 +1,4 @@
-"""`prismd`: read the settings, open the doors, build the house, serve until told to stop."""
+"""`prismd`: read the settings, open the sockets, build the application, serve until stopped."""
 
 import argparse
 import asyncio
@@ -23,17 +23,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from prism import __version__
 from prism.daemon import logs
-from prism.daemon.doors import open_doors
-from prism.daemon.house import House, build, public
+from prism.daemon.app import App, build, public
+from prism.daemon.database_lock import hold_database
+from prism.daemon.listeners import open_listeners
 from prism.errors import Conflict, Problem, Unavailable
 from prism.kit.clock import WallClock
 from prism.kit.database_faults import diagnose
-from prism.kit.door import NORMAL, door
+from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
+from prism.kit.http_protocol import NORMAL, door
 from prism.kit.idempotency import Lanes
-from prism.kit.limits import Limits
-from prism.kit.peer import Diagnosis, Peers, watched
-from prism.kit.reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
-from prism.kit.takeover import WebSockets
+from prism.kit.limits import RequestLimits
+from prism.kit.peer_credentials import PeerCheck, SocketDiagnostics, watched
+from prism.kit.websocket_upgrade import WebSockets
 from prism.settings import Settings
 from prism.workspaces.ports import Compute
 
@@ -49,14 +50,14 @@ class AlreadyRunning(Conflict, code="ALREADY_RUNNING"):
 
 
 class TooLittleMemory(Conflict, code="TOO_LITTLE_MEMORY"):
-    """The daemon may not use enough memory to work."""
+    """The daemon may not use enough memory."""
 
 
 class Server(uvicorn.Server):
     """A server that also ends its event streams; they would keep it open for ever."""
 
-    def __init__(self, config: uvicorn.Config, house: House) -> None:
-        self._house = house
+    def __init__(self, config: uvicorn.Config, application: App) -> None:
+        self._application = application
         super().__init__(config)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -67,13 +68,13 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Close on SIGTERM or SIGINT."""
-        self._house.end()
+        self._application.end()
         super().handle_exit(sig, frame)
 
     def stop(self) -> None:
         """Close because somebody asked over the wire."""
         log.info("asked to shut down")
-        self._house.end()
+        self._application.end()
         self.should_exit = True
 
 
@@ -116,38 +117,41 @@ def run(settings: Settings, computes: Mapping[str, Compute] | None = None) -> in
     Reserve(settings.folder).give_up()
     with ExitStack() as stack:
         lock = stack.enter_context(only_one(settings.folder))
+        stack.enter_context(hold_database(settings.database, settings.folder))
         beyond = public(settings)
-        doors = open_doors(settings.host, settings.port, settings.socket, beyond=beyond)
-        stack.enter_context(closing(doors))
-        settings = replace(settings, port=doors.port)
+        listeners = open_listeners(settings.host, settings.port, settings.socket, beyond=beyond)
+        stack.enter_context(closing(listeners))
+        settings = replace(settings, port=listeners.port)
         _sign(lock, settings.port)
-        _serve(settings, computes, doors.sockets)
+        _serve(settings, computes, listeners.sockets)
     log.info("stopped; workspaces keep running")
     return 0
 
 
 def _serve(
-    settings: Settings, computes: Mapping[str, Compute] | None, doors: list[socket.socket]
+    settings: Settings, computes: Mapping[str, Compute] | None, listeners: list[socket.socket]
 ) -> None:
     def stop() -> None:
         server.stop()
 
     sys.setswitchinterval(0.0005)  # many short threads: 5 ms of GIL each is a long queue
     with ExitStack() as stack:
-        house = stack.enter_context(closing(build(settings, computes, stop=stop)))
-        house.prepare()
+        application = stack.enter_context(closing(build(settings, computes, stop=stop)))
+        application.prepare()
         alone = settings.auth == "local" and watched()  # tokens say who is who, else the kernel
-        known = Peers(stranger=house.rooms.of_a_workspace) if alone else None
+        known = PeerCheck(stranger=application.wiring.of_a_workspace) if alone else None
         peers = stack.enter_context(closing(known)) if known else None
-        diagnosis = stack.enter_context(closing(Diagnosis())) if watched() else None
-        limits = Limits(connections=settings.connections, per_peer=settings.connections_per_peer)
-        server = Server(_config(house, peers, limits, diagnosis), house)
+        diagnosis = stack.enter_context(closing(SocketDiagnostics())) if watched() else None
+        limits = RequestLimits(
+            connections=settings.connections, per_peer=settings.connections_per_peer
+        )
+        server = Server(_config(application, peers, limits, diagnosis), application)
         gc.freeze()  # what lives from here to the end need not be searched; a search takes 40 ms
         gc.enable()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)  # uvicorn raises them again when it is done
         log.info("pid %s listens at http://localhost:%s", os.getpid(), settings.port)
-        server.run(doors)
+        server.run(listeners)
 
 
 def check_memory(limit: int) -> None:
@@ -198,13 +202,13 @@ def _who(written: str) -> str:
 
 
 def _config(
-    house: House,
-    peers: Peers | None,
-    limits: Limits = NORMAL,
-    diagnosis: Diagnosis | None = None,
+    application: App,
+    peers: PeerCheck | None,
+    limits: RequestLimits = NORMAL,
+    diagnosis: SocketDiagnostics | None = None,
 ) -> uvicorn.Config:
     return uvicorn.Config(
-        house.app,
+        application.app,
         access_log=False,
         http=door(peers, WallClock(), limits, diagnosis),
         lifespan="on",

@@ -1,4 +1,4 @@
-"""The types of bodies as OpenAPI says them: exactly what msgspec takes and gives.
+"""The types of bodies in OpenAPI: exactly what msgspec accepts and sends.
 
 Litestar's own translation loses bounds of zero, patterns, defaults that are objects, and that
 unknown fields are refused; a program that trusts it sends what is then turned down.
@@ -48,10 +48,12 @@ class Structs(OpenAPISchemaPlugin):
         assert isinstance(kind, inspect.StructType)
         whole = schema_creator.create_component_schema(
             field_definition,
-            required=sorted(it.encode_name for it in kind.fields if it.required),
+            required=sorted(field.encode_name for field in kind.fields if field.required),
             property_fields={},
         )
-        whole.properties = {it.encode_name: _field(it, schema_creator) for it in kind.fields}
+        whole.properties = {
+            field.encode_name: _field(field, schema_creator) for field in kind.fields
+        }
         whole.additional_properties = False if kind.forbid_unknown_fields else None
         return whole
 

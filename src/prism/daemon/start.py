@@ -1,4 +1,4 @@
-"""`prismd`: turns the collector off, then imports the daemon.
+"""`prismd`: disables the garbage collector, then imports the daemon.
 
 What a start makes is there to stay, and a search of it for garbage finds none: without
 these searches a daemon is ready in nine tenths of the time. `main` turns it on again.

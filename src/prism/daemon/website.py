@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from prism.kit.clock import Clock
 from prism.kit.envelope import MethodNotAllowed
-from prism.kit.gate import App, Receive, Scope, Send
+from prism.kit.gate import AsgiApp, Receive, Scope, Send
 from prism.kit.http import header, refuse
 
 BUILT = Path(__file__).parents[1] / "web"
@@ -50,7 +50,7 @@ NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Prism
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
-class File(NamedTuple):
+class BuiltFile(NamedTuple):
     """One file of the build."""
 
     type: str
@@ -62,14 +62,14 @@ class File(NamedTuple):
 class Site(NamedTuple):
     """What was built: files by their path, and the first segments of the GUI's own addresses."""
 
-    files: Mapping[str, File]
+    files: Mapping[str, BuiltFile]
     sections: frozenset[str]
 
 
 class Website:
     """ASGI middleware that answers for the GUI's files and passes everything else on."""
 
-    def __init__(self, app: App, clock: Clock, folder: Path = BUILT) -> None:
+    def __init__(self, app: AsgiApp, clock: Clock, folder: Path = BUILT) -> None:
         self.app, self._clock, self._folder = app, clock, folder
         self._site, self._written = read_site(folder), _written(folder)
 
@@ -101,7 +101,7 @@ class Website:
         if (written := _written(self._folder)) != self._written:
             self._site, self._written = read_site(self._folder), written
 
-    async def _send(self, scope: Scope, send: Send, name: str, file: File) -> None:
+    async def _send(self, scope: Scope, send: Send, name: str, file: BuiltFile) -> None:
         encoding, suffix = _encoding(header(scope, b"accept-encoding"), file.encodings)
         etag = f'"{file.etag}{suffix}"'.encode()
         headers = [
@@ -125,7 +125,7 @@ def read_site(folder: Path) -> Site | None:
     except FileNotFoundError:
         return None
     files = {
-        name: File(it["type"], it["etag"], tuple(it["encodings"]), it["immutable"])
+        name: BuiltFile(it["type"], it["etag"], tuple(it["encodings"]), it["immutable"])
         for name, it in written["files"].items()
     }
     return Site(files, frozenset(written["sections"]))
@@ -152,7 +152,9 @@ def file_of(path: str, site: Site | None) -> str | None:
 def _encoding(accepted: bytes, built: tuple[str, ...]) -> tuple[bytes, str]:
     """The best encoding that the client takes and the build made, and its file's suffix."""
     words = accepted.decode("latin-1").lower().split(",")
-    known = {it.partition(";")[0].strip() for it in words if "q=0" not in it.replace("q=0.", "")}
+    known = {
+        word.partition(";")[0].strip() for word in words if "q=0" not in word.replace("q=0.", "")
+    }
     for name, suffix in ENCODINGS:
         if name.decode() in known and suffix in built:
             return name, f".{suffix}"

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from prism.files.events import Action, FilesChanged
 from prism.files.model import FileChange, FileMissing, FolderListing, UploadInProgress
 from prism.files.plan import checked
-from prism.files.ports import Files, Reading, Writing
+from prism.files.ports import FileReader, Files, FileWriter
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.workspaces.events import about
 from prism.workspaces.model import State, Workspace, WorkspaceNotFound
 from prism.workspaces.plan import shut
-from prism.workspaces.snapshot import Snapshot
+from prism.workspaces.read_model import ReadModel
 
 GONE = {State.TERMINATING, State.TERMINATED}
 
@@ -23,7 +23,7 @@ class HomeFiles:
 
     def __init__(
         self,
-        snapshot: Snapshot,
+        snapshot: ReadModel,
         db: Database,
         clock: Clock,
         who: Callable[[], str],
@@ -37,20 +37,20 @@ class HomeFiles:
     def list(self, name: str, path: str, limit: int) -> FolderListing:
         """What is in a folder, sorted by name."""
         path = checked(path, home=True)
-        it, files, machine = self._reached(name)
+        workspace, files, machine = self._reached(name)
         found = files.scan(machine, path, limit)
         entries = tuple(sorted(found.entries, key=lambda entry: entry.name))
         return FolderListing(
-            instance_name=it.name, path=path, entries=entries, truncated=found.truncated
+            instance_name=workspace.name, path=path, entries=entries, truncated=found.truncated
         )
 
-    def open(self, name: str, path: str) -> Reading:
+    def open(self, name: str, path: str) -> FileReader:
         """A file, to be read and closed."""
         path = checked(path)
         _, files, machine = self._reached(name)
         return files.open(machine, path)
 
-    def begin(self, name: str, path: str, offset: int, *, replace: bool) -> Writing:
+    def begin(self, name: str, path: str, offset: int, *, replace: bool) -> FileWriter:
         """A file, to be written from there on, and closed."""
         path = checked(path)
         _, files, machine = self._reached(name)
@@ -59,69 +59,73 @@ class HomeFiles:
     @contextmanager
     def uploading(self, name: str, path: str) -> Iterator[Workspace]:
         """Nobody else uploads the same file meanwhile."""
-        it, _, machine = self._reached(name)
+        workspace, _, machine = self._reached(name)
         key = (machine, checked(path))
         with self._lock:
             if key in self._uploads:
                 raise UploadInProgress(details=path, remediation="Wait until it has ended")
             self._uploads.add(key)
         try:
-            yield it
+            yield workspace
         finally:
             with self._lock:
                 self._uploads.discard(key)
 
-    def uploaded(self, it: Workspace, path: str) -> None:
+    def uploaded(self, workspace: Workspace, path: str) -> None:
         """Record that a file is there."""
-        self._record(it, "uploaded", checked(path))
+        self._record(workspace, "uploaded", checked(path))
 
     def make_folder(self, name: str, path: str) -> FileChange:
         """Make a folder, and those above it."""
         path = checked(path)
-        it, files, machine = self._reached(name)
+        workspace, files, machine = self._reached(name)
         files.make_folder(machine, path)
-        self._record(it, "folder_created", path)
-        return FileChange(instance_name=it.name, path=path, message="Folder created")
+        self._record(workspace, "folder_created", path)
+        return FileChange(instance_name=workspace.name, path=path, message="Folder created")
 
     def rename(self, name: str, path: str, to: str) -> FileChange:
         """Give a file or folder another name, or another folder."""
         path, to = checked(path), checked(to, "to")
-        it, files, machine = self._reached(name)
+        workspace, files, machine = self._reached(name)
         files.rename(machine, path, to)
-        self._record(it, "renamed", path, to)
-        return FileChange(instance_name=it.name, path=to, message="Renamed")
+        self._record(workspace, "renamed", path, to)
+        return FileChange(instance_name=workspace.name, path=to, message="Renamed")
 
     def remove(self, name: str, path: str, *, recursive: bool) -> FileChange:
         """Remove a file, or a folder."""
         path = checked(path)
-        it, files, machine = self._reached(name)
+        workspace, files, machine = self._reached(name)
         files.remove(machine, path, recursive=recursive)
-        self._record(it, "removed", path)
-        return FileChange(instance_name=it.name, path=path, message="Removed")
+        self._record(workspace, "removed", path)
+        return FileChange(instance_name=workspace.name, path=path, message="Removed")
 
-    def _record(self, it: Workspace, action: Action, path: str, to: str | None = None) -> None:
-        event = FilesChanged(**about(it), actor=self._who(), action=action, path=path, to=to)
+    def _record(
+        self, workspace: Workspace, action: Action, path: str, to: str | None = None
+    ) -> None:
+        event = FilesChanged(
+            **about(workspace), actor=self._who(), action=action, path=path, to=to
+        )
         with self._db.write() as tx:
             tx.happened(event)
 
     def _reached(self, name: str) -> tuple[Workspace, Files, str]:
         """The workspace, who has its home, and its machine; a problem where none has."""
         kept = self._snapshot.pages.named(name)
-        it = kept.workspace
+        workspace = kept.workspace
         if kept.state in GONE:
-            raise shut(it)
-        if it.machine_id is None:
+            raise shut(workspace)
+        if workspace.machine_id is None:
             raise FileMissing(
-                f"Workspace {it.name!r} has no files yet",
+                f"Workspace {workspace.name!r} has no files yet",
                 details=f"it is {kept.state}",
-                remediation=f"Look at it with `prism workspace show {it.name}`",
+                remediation=f"Look at it with `prism workspace show {workspace.name}`",
             )
-        if (files := self._places.get(it.place)) is None:
+        if (files := self._places.get(workspace.place)) is None:
             raise WorkspaceNotFound(
-                f"Workspace {it.name!r} is not on this machine",
-                details=f"it runs at {it.place}; ask the daemon there",
-                remediation=f"Look at it with `prism workspace show {it.name}`",
+                f"Workspace {workspace.name!r} is not on this machine",
+                details=f"it runs at {workspace.place}; use the daemon there",
+                remediation=f"Look at it with `prism workspace show {workspace.name}`",
             )
         if kept.state is not State.RUNNING and not files.asleep:
-            raise shut(it)
-        return it, files, it.machine_id
+            raise shut(workspace)
+        return workspace, files, workspace.machine_id

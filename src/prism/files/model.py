@@ -40,7 +40,7 @@ class UploadOffset(Conflict, code="UPLOAD_OFFSET"):
 
 
 class UploadInProgress(Conflict, code="UPLOAD_IN_PROGRESS"):
-    """Somebody is uploading this file at this moment."""
+    """Another client is uploading this file right now."""
 
 
 class FileEntry(Struct, frozen=True, kw_only=True):

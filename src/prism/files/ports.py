@@ -20,7 +20,7 @@ class Scan(Struct, frozen=True):
     truncated: bool
 
 
-class Reading(Protocol):
+class FileReader(Protocol):
     """An open file; `size` and `tag` are those of the moment when it was opened."""
 
     size: int
@@ -33,7 +33,7 @@ class Reading(Protocol):
         """Let go of it."""
 
 
-class Writing(Protocol):
+class FileWriter(Protocol):
     """A part of a file, which lies beside its target until it is complete."""
 
     def write(self, piece: bytes) -> None:
@@ -55,10 +55,10 @@ class Files(Protocol):
     def scan(self, id: str, path: str, limit: int) -> Scan:
         """What is in a folder."""
 
-    def open(self, id: str, path: str) -> Reading:
+    def open(self, id: str, path: str) -> FileReader:
         """A regular file."""
 
-    def begin(self, id: str, path: str, offset: int, *, replace: bool) -> Writing:
+    def begin(self, id: str, path: str, offset: int, *, replace: bool) -> FileWriter:
         """Write a file from there on; `UploadOffset` where the part ends elsewhere."""
 
     def make_folder(self, id: str, path: str) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 from litestar.types import Receive
 
-from prism.files.ports import Reading, Writing
+from prism.files.ports import FileReader, FileWriter
 from prism.kit.envelope import InvalidRequest
 from prism.kit.http import next_piece
 
 PIECE = 256 * 1024
 
 
-async def outgoing(it: Reading, first: int, size: int) -> AsyncIterator[bytes]:
+async def outgoing(file_reader: FileReader, first: int, size: int) -> AsyncIterator[bytes]:
     """So many bytes of a file; it is closed in the end.
 
     A file that has become shorter meanwhile cuts the answer off: the client sees that bytes are
@@ -21,16 +21,16 @@ async def outgoing(it: Reading, first: int, size: int) -> AsyncIterator[bytes]:
     """
     try:
         while size > 0:
-            piece = await asyncio.to_thread(it.read, first, min(PIECE, size))
+            piece = await asyncio.to_thread(file_reader.read, first, min(PIECE, size))
             if not piece:
                 raise ConnectionAbortedError("the file became shorter while it was read")
             yield piece
             first, size = first + len(piece), size - len(piece)
     finally:
-        await asyncio.shield(asyncio.to_thread(it.close))
+        await asyncio.shield(asyncio.to_thread(file_reader.close))
 
 
-async def incoming(receive: Receive, target: Writing, most: int | None) -> int:
+async def incoming(receive: Receive, target: FileWriter, most: int | None) -> int:
     """Write the body of a request; how many bytes it had."""
     kept, size, more = bytearray(), 0, True
     while more:
@@ -38,7 +38,7 @@ async def incoming(receive: Receive, target: Writing, most: int | None) -> int:
         if message["type"] == "http.disconnect":
             if kept:
                 await asyncio.to_thread(target.write, bytes(kept))
-            raise InvalidRequest(details="It ended before its body did")
+            raise InvalidRequest(details="The request ended before its body was complete")
         kept += message.get("body", b"")
         more = message.get("more_body", False)
         if most is not None and size + len(kept) > most:

@@ -1,1 +1,1 @@
-"""Idle profiles, what each workspace makes of them, and what was put to sleep because of it."""
+"""Idle profiles, their verdicts on workspaces, and the history of idle sleep."""

@@ -36,13 +36,13 @@ class ActivityRecorder:
     def saw(self, known: Mapping[str, Idleness]) -> None:
         """Add what was found out since the last look; write it when it is time to."""
         last, self._last = self._last, {}
-        for key, it in known.items():
-            if it.until is None or it.state is None:
+        for key, idleness in known.items():
+            if idleness.until is None or idleness.state is None:
                 continue
-            until = self._last[key] = int(it.until.timestamp())
+            until = self._last[key] = int(idleness.until.timestamp())
             since = last.get(key, until)
             if 0 < until - since <= LONGEST_GAP:
-                self._add(key, it, since, until)
+                self._add(key, idleness, since, until)
         now = int(self._clock.now().timestamp())
         if self._due is None or now >= self._due:
             self._due = now + STEP
@@ -55,9 +55,11 @@ class ActivityRecorder:
         """
         oldest = self.oldest()
         with self._lock:
-            for key, it in self._new.items():
+            for key, activity_step in self._new.items():
                 before = self._being_written.get(key)
-                self._being_written[key] = before.joined(it) if before else it
+                self._being_written[key] = (
+                    before.joined(activity_step) if before else activity_step
+                )
             self._new = {}
             steps = {key: it for key, it in self._being_written.items() if key[1] >= oldest}
             self._being_written = steps
@@ -65,7 +67,7 @@ class ActivityRecorder:
             return
         with self._db.write() as tx:
             ids = sorted({key for key, _ in steps})
-            existing = {it.id for it in workspaces.by_ids(tx.sql, ids)}
+            existing = {workspace.id for workspace in workspaces.by_ids(tx.sql, ids)}
             store.save_steps(tx, {key: it for key, it in steps.items() if key[0] in existing})
             store.forget_steps(tx, oldest)
         with self._lock:
@@ -76,22 +78,29 @@ class ActivityRecorder:
         oldest = self.oldest()
         with self._lock:
             both = (self._being_written, self._new)
-            pending = [it for one in both for (key, _), it in one.items() if key == workspace]
+            pending = [
+                activity_step
+                for one in both
+                for (key, _), activity_step in one.items()
+                if key == workspace
+            ]
         with self._db.read() as sql:
             found = store.steps_of(sql, workspace, oldest)
-        for it in pending:
-            if it.number >= oldest:
-                before = found.get(it.number)
-                found[it.number] = before.joined(it) if before else it
+        for activity_step in pending:
+            if activity_step.number >= oldest:
+                before = found.get(activity_step.number)
+                found[activity_step.number] = (
+                    before.joined(activity_step) if before else activity_step
+                )
         return [found[number] for number in sorted(found)]
 
     def oldest(self) -> int:
         """The number of the first step of the last 24 hours."""
         return int(self._clock.now().timestamp()) // STEP - STEPS_SHOWN
 
-    def _add(self, key: str, it: Idleness, since: int, until: int) -> None:
-        state = it.state or "unknown"
-        because = tuple(why[:LONGEST_REASON] for why in it.because[:MOST_REASONS])
+    def _add(self, key: str, idleness: Idleness, since: int, until: int) -> None:
+        state = idleness.state or "unknown"
+        because = tuple(why[:LONGEST_REASON] for why in idleness.because[:MOST_REASONS])
         with self._lock:
             for number, began, ended in steps_between(since, until):
                 length = ended - began
@@ -104,7 +113,7 @@ class ActivityRecorder:
                     figures={
                         name: Used().more(length, value)
                         for name, figure in SHOWN_FIGURES.items()
-                        if (value := it.figures.get(figure)) is not None
+                        if (value := idleness.figures.get(figure)) is not None
                     },
                 )
                 before = self._new.get((key, number))

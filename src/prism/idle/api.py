@@ -12,10 +12,10 @@ from prism.idle.model import (
     Configuration,
     DeletedIdleProfile,
     Effective,
+    IdleAction,
+    IdleProfile,
     IdleStatus,
     NewIdleProfile,
-    Past,
-    Profile,
     Wakefulness,
 )
 from prism.idle.service import IdleService
@@ -26,13 +26,13 @@ Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 
 
 @get("/profiles", sync_to_thread=True)
-def list_idle_profiles(idleness: Idleness) -> list[Profile]:
+def list_idle_profiles(idleness: Idleness) -> list[IdleProfile]:
     """Every idle profile, those that are built in first."""
     return idleness.profiles()
 
 
 @post("/profiles", sync_to_thread=True)
-def create_idle_profile(data: JSONBody[NewIdleProfile], idleness: Idleness) -> Profile:
+def create_idle_profile(data: JSONBody[NewIdleProfile], idleness: Idleness) -> IdleProfile:
     """Make an idle profile of one's own."""
     return idleness.create(data)
 
@@ -68,7 +68,7 @@ def show_activity(name: Name, idleness: Idleness) -> Activity:
 
 
 @get("/history", sync_to_thread=True)
-def idle_history(idleness: Idleness, limit: Limit = 100) -> list[Past]:
+def idle_history(idleness: Idleness, limit: Limit = 100) -> list[IdleAction]:
     """What was done because of idleness, the newest first."""
     return idleness.history(limit)
 

@@ -11,12 +11,12 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from prism.costs.model import HOUR, Observed
-from prism.costs.plan import SIMULATED_REGION
+from prism.costs.model import HOUR, MeasuredUsage
 from prism.idle import store
 from prism.idle.model import MEASURED, Used
 from prism.kit.clock import Clock
 from prism.kit.db import Database
+from prism.profiles.providers import traits_of
 from prism.workspaces import store as workspaces
 from prism.workspaces.idleness import Idleness
 from prism.workspaces.model import Workspace
@@ -34,19 +34,19 @@ class Sum:
     idle: int = 0
     figures: dict[str, Used] = field(default_factory=dict)
 
-    def add(self, it: Idleness, since: int, until: int) -> None:
+    def add(self, idleness: Idleness, since: int, until: int) -> None:
         """It was so for that long."""
         length = until - since
         self.until, self.seconds = until, self.seconds + length
-        self.idle += length if it.state == "idle" else 0
+        self.idle += length if idleness.state == "idle" else 0
         for name, figure in MEASURED.items():
-            if (value := it.figures.get(figure)) is not None:
+            if (value := idleness.figures.get(figure)) is not None:
                 before = self.figures.get(name, Used())
                 self.figures[name] = before.more(length, value)
 
 
 class Measurements:
-    """Adds up what is seen, writes it down, and implements `costs.model.Observer`."""
+    """Adds up what is seen, writes it down, and implements `costs.model.UsageObserver`."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock = db, clock
@@ -57,13 +57,13 @@ class Measurements:
     def saw(self, known: Mapping[str, Idleness]) -> None:
         """Add what was found out since the last look; write it when it is time to."""
         last, self._last = self._last, {}
-        for key, it in known.items():
-            if it.until is None or it.state is None:
+        for key, idleness in known.items():
+            if idleness.until is None or idleness.state is None:
                 continue
-            until = self._last[key] = int(it.until.timestamp())
+            until = self._last[key] = int(idleness.until.timestamp())
             since = last.get(key, until)
             if 0 < until - since <= GAP:
-                self._add(key, it, since, until)
+                self._add(key, idleness, since, until)
         now = int(self._clock.now().timestamp())
         if self._due is None or now >= self._due:
             self._due = now + EVERY
@@ -77,41 +77,44 @@ class Measurements:
         oldest = int((self._clock.now() - KEPT).timestamp()) // HOUR
         with self._db.write() as tx:
             ids = sorted({key for key, _ in sums})
-            kinds = {it.id: it.instance_type for it in workspaces.by_ids(tx.sql, ids)}
+            kinds = {
+                workspace.id: workspace.instance_type
+                for workspace in workspaces.by_ids(tx.sql, ids)
+            }
             for (key, hour), it in sums.items():
                 if key in kinds:
                     spans = (it.began, it.until, it.seconds, it.idle)
                     store.measured(tx, (key, hour, kinds[key]), spans, it.figures)
             store.forget_hours(tx, oldest)
 
-    def observed(self, sql: Connection, project: str) -> Sequence[Observed]:
+    def observed(self, sql: Connection, project: str) -> Sequence[MeasuredUsage]:
         """What was measured in the last 30 days of each workspace of a project, as it is now."""
         oldest = int((self._clock.now() - KEPT).timestamp()) // HOUR
         found = []
-        living = (it for it in workspaces.every(sql) if it.ended_at is None)
-        mine = {it.id: it for it in living if it.project == project}
-        kinds = {id: it.instance_type for id, it in mine.items()}
+        living = (workspace for workspace in workspaces.every(sql) if workspace.ended_at is None)
+        mine = {workspace.id: workspace for workspace in living if workspace.project == project}
+        kinds = {id: workspace.instance_type for id, workspace in mine.items()}
         for id, (seconds, idle, used) in store.hours_of(sql, kinds, oldest).items():
-            it = mine[id]
+            workspace = mine[id]
             found.append(
-                Observed(
-                    workspace=it.name,
-                    instance_type=it.instance_type,
-                    region=_priced_in(it),
+                MeasuredUsage(
+                    workspace=workspace.name,
+                    instance_type=workspace.instance_type,
+                    region=_priced_in(workspace),
                     hours=round(seconds / HOUR, 2),
                     idle_hours=round(idle / HOUR, 2),
-                    hourly=it.hourly_rate,
-                    hibernates=it.hibernation,
+                    hourly=workspace.hourly_rate,
+                    hibernates=workspace.hibernation,
                     **{name: one.usage() for name, one in used.items()},
                 )
             )
         return sorted(found, key=lambda one: one.workspace)
 
-    def _add(self, key: str, it: Idleness, since: int, until: int) -> None:
+    def _add(self, key: str, idleness: Idleness, since: int, until: int) -> None:
         at = (key, (until - 1) // HOUR)
-        self._sums.setdefault(at, Sum(since, since)).add(it, since, until)
+        self._sums.setdefault(at, Sum(since, since)).add(idleness, since, until)
 
 
-def _priced_in(it: Workspace) -> str:
+def _priced_in(workspace: Workspace) -> str:
     """The region whose prices it has; those of this machine are simulated."""
-    return SIMULATED_REGION if it.place.startswith("local:") else it.region
+    return traits_of(workspace.place).simulated_prices_of or workspace.region

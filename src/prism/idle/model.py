@@ -42,7 +42,7 @@ Name = Annotated[
 ]
 
 
-class Profile(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IdleProfile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When a workspace counts as idle, and what is done then; no threshold, no judgement.
 
     CPU is percent of one core, memory the growth between two looks in percent of what the
@@ -150,10 +150,10 @@ class IdleStatus(Struct, frozen=True, kw_only=True):
     judged_at: datetime | None
     keep_awake_until: datetime | None
     acts_at: datetime | None
-    last: "Past | None"
+    last: "IdleAction | None"
 
 
-class Past(Struct, frozen=True, kw_only=True):
+class IdleAction(Struct, frozen=True, kw_only=True):
     """Something that was done about idleness; savings are those by now, null without a price."""
 
     instance_name: str
@@ -226,11 +226,14 @@ class ActivityStep(Struct, frozen=True, kw_only=True):
             number=self.number,
             began=self.began,
             until=later.until,
-            seconds={it: self.seconds.get(it, 0) + later.seconds.get(it, 0) for it in verdicts},
+            seconds={
+                verdict: self.seconds.get(verdict, 0) + later.seconds.get(verdict, 0)
+                for verdict in verdicts
+            },
             reasons=self.reasons | later.reasons,
             figures={
-                it: self.figures.get(it, Used()).plus(later.figures.get(it, Used()))
-                for it in names
+                name: self.figures.get(name, Used()).plus(later.figures.get(name, Used()))
+                for name in names
             },
         )
 
@@ -270,7 +273,7 @@ class Activity(Struct, frozen=True, kw_only=True):
     step_seconds: int
     figures: tuple[ActivityFigure, ...]
     points: tuple[ActivityPoint, ...]
-    acted: tuple["Past", ...]
+    acted: tuple["IdleAction", ...]
 
 
 class DeletedIdleProfile(Struct, frozen=True):
@@ -279,20 +282,20 @@ class DeletedIdleProfile(Struct, frozen=True):
     message: str
 
 
-class Sight(Protocol):
+class ActivityReader(Protocol):
     """Whoever knows what machines found out about themselves."""
 
     def of(self, workspace: str) -> Idleness | None:
         """What the machine of this workspace knows of its idleness."""
 
 
-def limits_of(profile: Profile) -> dict[str, float]:
+def limits_of(profile: IdleProfile) -> dict[str, float]:
     """What a profile sets a limit for."""
     found = {name: getattr(profile, f"{name}_threshold") for name in LIMITS}
     return {name: float(it) for name, it in found.items() if it is not None}
 
 
-def rule_of(watched: Watched, profile: Profile, hibernates: bool) -> IdleRule:
+def rule_of(watched: Watched, profile: IdleProfile, hibernates: bool) -> IdleRule:
     """What the machine is told."""
     return IdleRule(
         profile=profile.name,

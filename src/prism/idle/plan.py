@@ -12,10 +12,10 @@ from prism.idle.model import (
     ActivityFigure,
     ActivityPoint,
     ActivityStep,
+    IdleAction,
+    IdleProfile,
     IdleStatus,
     Measured,
-    Past,
-    Profile,
     Triggered,
     Used,
     Watched,
@@ -30,7 +30,7 @@ from prism.workspaces.plan import state_of
 HOUR = 3600
 VERDICTS: tuple[Literal["active", "idle", "unknown"], ...] = ("active", "idle", "unknown")
 BUILT_IN = (
-    Profile(
+    IdleProfile(
         name="batch",
         description="Long-running research jobs",
         idle_threshold_minutes=60,
@@ -40,7 +40,7 @@ BUILT_IN = (
         network_threshold=1024,
         gpu_threshold=5.0,
     ),
-    Profile(
+    IdleProfile(
         name="gpu",
         description="GPU workstations",
         idle_threshold_minutes=15,
@@ -48,7 +48,7 @@ BUILT_IN = (
         cpu_threshold=10.0,
         gpu_threshold=10.0,
     ),
-    Profile(
+    IdleProfile(
         name="standard",
         description="Notebooks and everyday work",
         idle_threshold_minutes=30,
@@ -83,23 +83,23 @@ def idle(workspace: Workspace, known: Idleness | None, now: datetime) -> Idle:
 
 
 def status(
-    it: Workspace,
+    workspace: Workspace,
     watched: Watched,
-    profile: Profile | None,
+    profile: IdleProfile | None,
     known: Idleness | None,
     *,
     last: Triggered | None,
     now: datetime,
 ) -> IdleStatus:
     """Why it is awake or asleep."""
-    rule = None if profile is None else rule_of(watched, profile, it.hibernation)
-    if state_of(it) is not State.RUNNING or profile is None or known is None:
+    rule = None if profile is None else rule_of(watched, profile, workspace.hibernation)
+    if state_of(workspace) is not State.RUNNING or profile is None or known is None:
         known = Idleness()
     awake = watched.awake_until if watched.awake_until and watched.awake_until > now else None
     acts_at = _whole(acts(watched, profile, known, now)) if profile else None
     return IdleStatus(
-        instance_name=it.name,
-        state=state_of(it),
+        instance_name=workspace.name,
+        state=state_of(workspace),
         profile=watched.profile,
         enabled=watched.enabled and rule is not None,
         idle_threshold_minutes=rule.minutes if rule else None,
@@ -116,7 +116,9 @@ def status(
     )
 
 
-def acts(watched: Watched, profile: Profile, known: Idleness, now: datetime) -> datetime | None:
+def acts(
+    watched: Watched, profile: IdleProfile, known: Idleness, now: datetime
+) -> datetime | None:
     """When an idle machine goes down if nothing happens; null where it does not."""
     if not watched.enabled or known.state != "idle" or known.since is None:
         return None
@@ -125,21 +127,21 @@ def acts(watched: Watched, profile: Profile, known: Idleness, now: datetime) -> 
     return max(due, awake) if awake and awake > now else due
 
 
-def sooner(it: Workspace, until: datetime | None, now: datetime) -> tuple[str, ...]:
+def sooner(workspace: Workspace, until: datetime | None, now: datetime) -> tuple[str, ...]:
     """What ends a workspace's time before the moment until which it is kept awake."""
-    at = it.expires_at
+    at = workspace.expires_at
     if until is None or at is None or not now < at < until:
         return ()
     hours = -((at - until) // timedelta(hours=1))
-    more = f"`prism extend {it.name} {hours}`"
+    more = f"`prism extend {workspace.name} {hours}`"
     return (f"it expires before that, at {at:%Y-%m-%d %H:%M} UTC: {more}",)
 
 
-def past(it: Triggered, now: datetime) -> Past:
+def past(it: Triggered, now: datetime) -> IdleAction:
     """Something that was done, and what it has saved: compute, until somebody woke it."""
     slept = max((it.woken_at or now) - it.trigger_time, timedelta(0))
     saved = None if it.rate is None else Micros(it.rate * int(slept.total_seconds()) // HOUR)
-    return Past(
+    return IdleAction(
         instance_name=it.instance_name,
         action=it.action,
         trigger_time=it.trigger_time,
@@ -151,8 +153,8 @@ def past(it: Triggered, now: datetime) -> Past:
 
 
 def activity(
-    it: Workspace,
-    profile: Profile | None,
+    workspace: Workspace,
+    profile: IdleProfile | None,
     steps: Sequence[ActivityStep],
     acted: Sequence[Triggered],
     now: datetime,
@@ -162,9 +164,9 @@ def activity(
     limits.pop("memory", None)  # judged by its growth; the chart shows how much it holds
     since = now - timedelta(hours=24)
     return Activity(
-        instance_name=it.name,
-        state=state_of(it),
-        profile=it.idle_profile,
+        instance_name=workspace.name,
+        state=state_of(workspace),
+        profile=workspace.idle_profile,
         since=since.replace(microsecond=0),
         until=now.replace(microsecond=0),
         step_seconds=STEP,
@@ -177,16 +179,16 @@ def activity(
     )
 
 
-def _point(it: ActivityStep) -> ActivityPoint:
-    verdict = max(VERDICTS, key=lambda one: it.seconds.get(one, 0))
+def _point(activity_step: ActivityStep) -> ActivityPoint:
+    verdict = max(VERDICTS, key=lambda one: activity_step.seconds.get(one, 0))
     return ActivityPoint(
-        at=datetime.fromtimestamp(it.number * STEP, UTC),
+        at=datetime.fromtimestamp(activity_step.number * STEP, UTC),
         verdict=verdict,
-        because=it.reasons.get(verdict, ()),
-        active_seconds=it.seconds.get("active", 0),
-        idle_seconds=it.seconds.get("idle", 0),
-        unknown_seconds=it.seconds.get("unknown", 0),
-        figures={name: _mean(it.figures.get(name)) for name in SHOWN_FIGURES},
+        because=activity_step.reasons.get(verdict, ()),
+        active_seconds=activity_step.seconds.get("active", 0),
+        idle_seconds=activity_step.seconds.get("idle", 0),
+        unknown_seconds=activity_step.seconds.get("unknown", 0),
+        figures={name: _mean(activity_step.figures.get(name)) for name in SHOWN_FIGURES},
     )
 
 
@@ -208,7 +210,7 @@ def _minutes(known: Idleness, now: datetime) -> int | None:
     return max(0, int((now - known.since).total_seconds() // 60))
 
 
-def _measured(profile: Profile | None, known: Idleness) -> tuple[Measured, ...]:
+def _measured(profile: IdleProfile | None, known: Idleness) -> tuple[Measured, ...]:
     if profile is None or known.state is None:
         return ()
     return tuple(

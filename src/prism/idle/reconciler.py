@@ -11,7 +11,7 @@ from prism.idle.model import rule_of
 from prism.idle.service import find
 from prism.kit.clock import Clock
 from prism.kit.db import Database
-from prism.kit.reconcile import NEVER, Claim, Found
+from prism.kit.reconcile import NEVER, Claim, ReconcileResult
 from prism.workspaces import store as workspaces
 from prism.workspaces.ports import Compute
 
@@ -37,7 +37,7 @@ class IdleReconciler:
     def look(self) -> None:
         """Nothing to see: telling may be repeated."""
 
-    def reconcile(self, claim: Claim, view: None) -> Found:
+    def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """Tell one machine."""
         with self._db.read() as sql:
             it = store.watched(sql, claim.id)
@@ -45,10 +45,10 @@ class IdleReconciler:
             profile = find(sql, it.profile) if it and it.profile else None
         rest = NEVER - self._clock.now()
         if it is None or it.machine is None or not found:
-            return Found(rest, lambda _: None)
+            return ReconcileResult(rest, lambda _: None)
         rule = rule_of(it, profile, found[0].hibernation) if profile else None
         told = f"{it.machine} {msgspec.json.encode(rule).decode()}"
         if told == it.told:
-            return Found(rest, lambda _: None)
+            return ReconcileResult(rest, lambda _: None)
         self._computes[it.place].watch(it.machine, rule)
-        return Found(rest, lambda tx: store.told(tx, claim.id, told))
+        return ReconcileResult(rest, lambda tx: store.told(tx, claim.id, told))

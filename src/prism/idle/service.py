@@ -16,16 +16,16 @@ from prism.idle.events import (
 )
 from prism.idle.model import (
     Activity,
+    ActivityReader,
     Awake,
     Configuration,
     DeletedIdleProfile,
     Effective,
+    IdleAction,
+    IdleProfile,
     IdleProfileInUse,
     IdleStatus,
     NewIdleProfile,
-    Past,
-    Profile,
-    Sight,
     Watched,
     rule_of,
 )
@@ -34,6 +34,7 @@ from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.workspaces import store as workspaces
+from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.events import about
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import IdleProfileNotFound, State, Workspace
@@ -46,24 +47,31 @@ class IdleService:
     """What one person may ask about idleness."""
 
     def __init__(
-        self, db: Database, clock: Clock, who: Who, sight: Sight, recorder: ActivityRecorder
+        self,
+        db: Database,
+        clock: Clock,
+        who: Who,
+        sight: ActivityReader,
+        recorder: ActivityRecorder,
+        *,
+        changes: WorkspaceChanges,
     ) -> None:
         self._db, self._clock, self._who, self._sight = db, clock, who, sight
-        self._recorder = recorder
+        self._recorder, self._changes = recorder, changes
 
-    def profiles(self) -> list[Profile]:
+    def profiles(self) -> list[IdleProfile]:
         """Those that are built in, then those of one's own."""
         with self._db.read() as sql:
             return [*BUILT_IN, *store.own_profiles(sql)]
 
-    def create(self, new: NewIdleProfile) -> Profile:
+    def create(self, new: NewIdleProfile) -> IdleProfile:
         """Make a profile of one's own."""
-        profile = Profile(**structs.asdict(new))
+        profile = IdleProfile(**structs.asdict(new))
         with self._db.write() as tx:
             if find(tx.sql, new.name):
                 raise AlreadyExists(
                     f"An idle profile called {new.name!r} already exists",
-                    details="a profile does not change: its workspaces rely on it",
+                    details="a profile cannot be changed, because workspaces rely on it",
                     remediation="Look at them with `prism idle profile list`",
                 )
             store.add_profile(tx, profile)
@@ -73,17 +81,17 @@ class IdleService:
     def delete(self, name: str) -> DeletedIdleProfile:
         """Forget a profile that watches nothing."""
         with self._db.write() as tx:
-            if any(it.name == name for it in BUILT_IN):
+            if any(idle_profile.name == name for idle_profile in BUILT_IN):
                 raise IdleProfileInUse(
                     f"Idle profile {name!r} is built in",
-                    details="what is built in stays",
+                    details="built-in profiles cannot be deleted",
                     remediation="Look at them with `prism idle profile list`",
                 )
             named(tx.sql, name)
             if count := store.watched_by(tx.sql, name):
                 raise IdleProfileInUse(
                     f"Idle profile {name!r} is in use",
-                    details=f"{count} workspaces are watched by it",
+                    details=f"{count} workspaces use it",
                     remediation="Choose another for them: `prism idle configure NAME standard`",
                 )
             store.remove_profile(tx, name)
@@ -93,29 +101,28 @@ class IdleService:
     def configure(self, name: str, asked: Configuration) -> Effective:
         """Watch a workspace by a profile from now on."""
         with self._db.write() as tx:
-            profile, it = named(tx.sql, asked.profile), workspaces.named(tx.sql, name)
-            _living(it)
+            profile, workspace = named(tx.sql, asked.profile), workspaces.named(tx.sql, name)
+            _living(workspace)
             changes = {
                 "profile": profile.name,
                 "enabled": asked.enabled,
                 "custom_minutes": asked.custom_threshold_minutes,
             }
-            store.change_watch(tx, it.id, self._clock.now(), **changes)
-            workspaces.watch_by(tx, it.id, profile.name, self._clock.now())
-            rule = rule_of(_watched(tx.sql, it), profile, it.hibernation)
-            tx.happened(
-                IdleConfigured(
-                    **about(it),
-                    actor=self._who(),
-                    profile=profile.name,
-                    enabled=asked.enabled,
-                    idle_threshold_minutes=rule.minutes,
-                    action=rule.action,
-                )
+            store.change_watch(tx, workspace.id, self._clock.now(), **changes)
+            rule = rule_of(_watched(tx.sql, workspace), profile, workspace.hibernation)
+            event = IdleConfigured(
+                **about(workspace),
+                actor=self._who(),
+                profile=profile.name,
+                enabled=asked.enabled,
+                idle_threshold_minutes=rule.minutes,
+                action=rule.action,
             )
+            after = structs.replace(workspace, idle_profile=profile.name)
+            self._changes.apply(tx, workspace, after, lambda _: event)
         stops = "it cannot hibernate, so it is stopped instead: its memory is lost then"
         return Effective(
-            instance_name=it.name,
+            instance_name=workspace.name,
             profile=profile.name,
             enabled=asked.enabled,
             idle_threshold_minutes=rule.minutes,
@@ -126,15 +133,15 @@ class IdleService:
     def keep_awake(self, name: str, minutes: int) -> Awake:
         """Leave a workspace awake until then, however idle; 0 minutes end that."""
         with self._db.write() as tx:
-            it, now = workspaces.named(tx.sql, name), self._clock.now()
-            _living(it)
+            workspace, now = workspaces.named(tx.sql, name), self._clock.now()
+            _living(workspace)
             until = whole(now + timedelta(minutes=minutes)) if minutes else None
-            store.change_watch(tx, it.id, now, awake_until=until)
-            tx.happened(KeptAwake(**about(it), actor=self._who(), until=until))
-        notes = sooner(it, until, now)
-        return Awake(instance_name=it.name, keep_awake_until=until, notes=notes)
+            store.change_watch(tx, workspace.id, now, awake_until=until)
+            tx.happened(KeptAwake(**about(workspace), actor=self._who(), until=until))
+        notes = sooner(workspace, until, now)
+        return Awake(instance_name=workspace.name, keep_awake_until=until, notes=notes)
 
-    def history(self, limit: int) -> list[Past]:
+    def history(self, limit: int) -> list[IdleAction]:
         """What was done about idleness, the newest first."""
         with self._db.read() as sql:
             found, now = store.past(sql, limit), self._clock.now()
@@ -143,25 +150,27 @@ class IdleService:
     def status(self, name: str) -> IdleStatus:
         """Why a workspace is awake or asleep."""
         with self._db.read() as sql:
-            it = workspaces.named(sql, name)
-            watched = _watched(sql, it)
+            workspace = workspaces.named(sql, name)
+            watched = _watched(sql, workspace)
             profile = find(sql, watched.profile) if watched.profile else None
-            last = next(iter(store.past(sql, 1, it.id)), None)
-        known = self._sight.of(it.id)
-        return status(it, watched, profile, known, last=last, now=self._clock.now())
+            last = next(iter(store.past(sql, 1, workspace.id)), None)
+        known = self._sight.of(workspace.id)
+        return status(workspace, watched, profile, known, last=last, now=self._clock.now())
 
     def activity(self, name: str) -> Activity:
         """What a workspace did in the last 24 hours, and why that counted as work or not."""
         with self._db.read() as sql:
-            it = workspaces.named(sql, name)
-            watched = _watched(sql, it)
+            workspace = workspaces.named(sql, name)
+            watched = _watched(sql, workspace)
             profile = find(sql, watched.profile) if watched.profile else None
-            acted = store.past(sql, MOST_ACTED, it.id)
-        return activity(it, profile, self._recorder.steps(it.id), acted, self._clock.now())
+            acted = store.past(sql, MOST_ACTED, workspace.id)
+        return activity(
+            workspace, profile, self._recorder.steps(workspace.id), acted, self._clock.now()
+        )
 
 
-class Keeper:
-    """Implements `workspaces.upstairs.Meter` and `Rules`: it is watched while it lives."""
+class IdleTracker:
+    """Implements `workspaces.hooks.ChangeListener` and `Rules`: it is watched while it lives."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -192,19 +201,24 @@ class Keeper:
         return rule_of(it, profile, workspace.hibernation) if profile else None
 
 
-def find(sql: Connection, name: str) -> Profile | None:
+def find(sql: Connection, name: str) -> IdleProfile | None:
     """The profile of that name, built in or somebody's own."""
-    for it in BUILT_IN:
-        if it.name == name:
-            return it
+    for idle_profile in BUILT_IN:
+        if idle_profile.name == name:
+            return idle_profile
     return store.own_profile(sql, name)
 
 
-def named(sql: Connection, name: str) -> Profile:
+def named(sql: Connection, name: str) -> IdleProfile:
     """The profile of that name; raises where there is none."""
     if profile := find(sql, name):
         return profile
-    known = ", ".join([*(it.name for it in BUILT_IN), *(p.name for p in store.own_profiles(sql))])
+    known = ", ".join(
+        [
+            *(idle_profile.name for idle_profile in BUILT_IN),
+            *(p.name for p in store.own_profiles(sql)),
+        ]
+    )
     raise IdleProfileNotFound(
         f"Idle profile {name!r} not found",
         details=f"known: {known}",
@@ -212,16 +226,16 @@ def named(sql: Connection, name: str) -> Profile:
     )
 
 
-def _watched(sql: Connection, it: Workspace) -> Watched:
-    known = store.watched(sql, it.id)
-    return known or Watched(id=it.id, place=it.place, profile=it.idle_profile)
+def _watched(sql: Connection, workspace: Workspace) -> Watched:
+    known = store.watched(sql, workspace.id)
+    return known or Watched(id=workspace.id, place=workspace.place, profile=workspace.idle_profile)
 
 
-def _living(it: Workspace) -> None:
-    if (state := state_of(it)) in {State.TERMINATING, State.TERMINATED}:
+def _living(workspace: Workspace) -> None:
+    if (state := state_of(workspace)) in {State.TERMINATING, State.TERMINATED}:
         raise InvalidState(
-            f"Workspace {it.name!r} is {state}",
+            f"Workspace {workspace.name!r} is {state}",
             details="there is nothing left to watch",
             remediation="Use `prism workspace list` to see available workspaces",
-            data={"state": state, "allowed": possible(it)},
+            data={"state": state, "allowed": possible(workspace)},
         )

@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from prism.idle.model import MEASURED, ActivityStep, Profile, Triggered, Used, Watched
+from prism.idle.model import MEASURED, ActivityStep, IdleProfile, Triggered, Used, Watched
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata
 
@@ -92,24 +92,24 @@ activity_steps = Table(  # by steps of ten minutes since 1970
     Column("number", Integer, primary_key=True, index=True),
     Column("step", String, nullable=False),  # an ActivityStep as JSON
 )
-PROFILE = select(*(profiles.c[field] for field in Profile.__struct_fields__))
+PROFILE = select(*(profiles.c[field] for field in IdleProfile.__struct_fields__))
 WATCHED = select(*(watches.c[field] for field in Watched.__struct_fields__))
 PAST = select(*(history.c[field] for field in Triggered.__struct_fields__))
 
 
-def own_profiles(sql: Connection) -> list[Profile]:
+def own_profiles(sql: Connection) -> list[IdleProfile]:
     """Those that people made, by name."""
     rows = sql.execute(PROFILE.order_by(profiles.c.name))
-    return msgspec.convert([_named(Profile, row) for row in rows], list[Profile])
+    return msgspec.convert([_named(IdleProfile, row) for row in rows], list[IdleProfile])
 
 
-def own_profile(sql: Connection, name: str) -> Profile | None:
+def own_profile(sql: Connection, name: str) -> IdleProfile | None:
     """One that somebody made."""
     row = sql.execute(PROFILE.where(profiles.c.name == name)).one_or_none()
-    return msgspec.convert(_named(Profile, row), Profile) if row else None
+    return msgspec.convert(_named(IdleProfile, row), IdleProfile) if row else None
 
 
-def add_profile(tx: Tx, profile: Profile) -> None:
+def add_profile(tx: Tx, profile: IdleProfile) -> None:
     """Keep a new one."""
     tx.sql.execute(profiles.insert().values(**msgspec.structs.asdict(profile)))
 
@@ -256,9 +256,9 @@ def save_steps(tx: Tx, steps: Mapping[tuple[str, int], ActivityStep]) -> None:
         if workspace in ids
     }
     rows = [
-        {"workspace": key[0], "number": key[1], "step": _json(it)}
+        {"workspace": key[0], "number": key[1], "step": _json(activity_step)}
         for key, new in steps.items()
-        if (it := kept[key].joined(new) if key in kept else new) is not kept.get(key)
+        if (activity_step := kept[key].joined(new) if key in kept else new) is not kept.get(key)
     ]
     if replaced := [row for row in rows if (row["workspace"], row["number"]) in kept]:
         mine = and_(s.workspace == bindparam("of"), s.number == bindparam("at"))
@@ -282,8 +282,8 @@ def steps_of(sql: Connection, workspace: str, since: int) -> dict[int, ActivityS
     }
 
 
-def _json(it: ActivityStep) -> str:
-    return msgspec.json.encode(it).decode()
+def _json(activity_step: ActivityStep) -> str:
+    return msgspec.json.encode(activity_step).decode()
 
 
 def _together(name: str, before: float, now: float) -> float:

@@ -1,1 +1,1 @@
-"""Asking people to join a project, by mail."""
+"""Invitations to projects, by mail."""

@@ -10,12 +10,12 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from prism.invitations.model import (
     Accept,
     Accepted,
-    Asked,
     Bulk,
     Decline,
     Declined,
     InvitationShown,
     InvitationStatus,
+    NewInvitation,
     Page,
     Resent,
     Results,
@@ -30,7 +30,7 @@ PATH = "/api/v1/invitations"
 
 
 @post("/send", sync_to_thread=True)
-def send_invitation(data: JSONBody[Asked], invitations: Invitations) -> InvitationShown:
+def send_invitation(data: JSONBody[NewInvitation], invitations: Invitations) -> InvitationShown:
     """Invite somebody; the mail leaves at once, or as soon as the mail server is there."""
     return invitations.send(data)
 

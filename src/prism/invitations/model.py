@@ -20,7 +20,7 @@ MOST_RESENT = 10  # of one invitation
 
 
 class InvitationNotFound(NotFound, code="INVITATION_NOT_FOUND"):
-    """There is no invitation of that id."""
+    """There is no invitation with that id."""
 
 
 class InvitationTokenInvalid(Denied, code="INVITATION_TOKEN_INVALID"):
@@ -28,15 +28,15 @@ class InvitationTokenInvalid(Denied, code="INVITATION_TOKEN_INVALID"):
 
 
 class InvitationAnswered(Conflict, code="INVITATION_ANSWERED"):
-    """The invitation was answered, or taken back."""
+    """The invitation was answered or revoked."""
 
 
 class InvitationExpired(Conflict, code="INVITATION_EXPIRED"):
-    """The invitation came too long ago."""
+    """The invitation has expired."""
 
 
 class InvitationLimit(Conflict, code="INVITATION_LIMIT"):
-    """So much mail is not sent."""
+    """The limit of mails is reached."""
 
 
 class AlreadyInvited(AlreadyExists):
@@ -90,7 +90,7 @@ class Mail(Struct, frozen=True, kw_only=True):
     token: str
 
 
-class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to invite somebody."""
 
     project_id: Word

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from prism.access.model import Role
 from prism.invitations.model import (
     LONGEST,
-    Asked,
     Bulk,
     BulkSummary,
     Guest,
@@ -14,6 +13,7 @@ from prism.invitations.model import (
     InvitationShown,
     InvitationStatus,
     Listed,
+    NewInvitation,
     Page,
     Result,
     Results,
@@ -22,55 +22,57 @@ from prism.invitations.model import (
 LIFE = timedelta(days=7)
 
 
-def status_of(it: Invitation, now: datetime) -> InvitationStatus:
+def status_of(invitation: Invitation, now: datetime) -> InvitationStatus:
     """What has become of it by now."""
-    if it.answer is not None:
-        return it.answer
-    return InvitationStatus.EXPIRED if it.expires_at <= now else InvitationStatus.PENDING
+    if invitation.answer is not None:
+        return invitation.answer
+    return InvitationStatus.EXPIRED if invitation.expires_at <= now else InvitationStatus.PENDING
 
 
-def shown(it: Invitation, project_name: str, now: datetime, token: str | None) -> InvitationShown:
+def shown(
+    invitation: Invitation, project_name: str, now: datetime, token: str | None
+) -> InvitationShown:
     """An invitation for the wire."""
     return InvitationShown(
-        id=it.id,
-        project_id=it.project,
+        id=invitation.id,
+        project_id=invitation.project,
         project_name=project_name,
-        email=it.email,
-        role=it.role,
+        email=invitation.email,
+        role=invitation.role,
         token=token,
-        invited_by=it.invited_by,
-        invited_at=it.invited_at,
-        expires_at=it.expires_at,
-        status=status_of(it, now),
-        resend_count=it.resend_count,
-        message=it.message,
-        mailed_at=it.mailed_at,
-        mail_file=it.mail_file,
-        mail_problem=it.mail_problem,
+        invited_by=invitation.invited_by,
+        invited_at=invitation.invited_at,
+        expires_at=invitation.expires_at,
+        status=status_of(invitation, now),
+        resend_count=invitation.resend_count,
+        message=invitation.message,
+        mailed_at=invitation.mailed_at,
+        mail_file=invitation.mail_file,
+        mail_problem=invitation.mail_problem,
     )
 
 
-def listed(it: Invitation, project_name: str, now: datetime) -> Listed:
+def listed(invitation: Invitation, project_name: str, now: datetime) -> Listed:
     """An invitation for a list."""
-    answered = {it.answer: it.answered_at}
+    answered = {invitation.answer: invitation.answered_at}
     return Listed(
-        id=it.id,
-        project_id=it.project,
+        id=invitation.id,
+        project_id=invitation.project,
         project_name=project_name,
-        email=it.email,
-        role=it.role,
-        status=status_of(it, now),
-        invited_by=it.invited_by,
-        invited_at=it.invited_at,
-        expires_at=it.expires_at,
-        message=it.message,
-        resend_count=it.resend_count,
+        email=invitation.email,
+        role=invitation.role,
+        status=status_of(invitation, now),
+        invited_by=invitation.invited_by,
+        invited_at=invitation.invited_at,
+        expires_at=invitation.expires_at,
+        message=invitation.message,
+        resend_count=invitation.resend_count,
         accepted_at=answered.get(InvitationStatus.ACCEPTED),
         declined_at=answered.get(InvitationStatus.DECLINED),
-        decline_reason=it.reason,
-        mailed_at=it.mailed_at,
-        mail_file=it.mail_file,
-        mail_problem=it.mail_problem,
+        decline_reason=invitation.reason,
+        mailed_at=invitation.mailed_at,
+        mail_file=invitation.mail_file,
+        mail_problem=invitation.mail_problem,
     )
 
 
@@ -81,8 +83,10 @@ def page(
     status: InvitationStatus | None,
 ) -> Page:
     """Those that have that status, for the wire."""
-    fits = [it for it in found if status in {None, status_of(it, now)}]
-    return Page(tuple(listed(it, names[it.project], now) for it in fits), len(fits))
+    fits = [invitation for invitation in found if status in {None, status_of(invitation, now)}]
+    return Page(
+        tuple(listed(invitation, names[invitation.project], now) for invitation in fits), len(fits)
+    )
 
 
 def fault(guest: Guest) -> str | None:
@@ -94,9 +98,9 @@ def fault(guest: Guest) -> str | None:
     return None
 
 
-def merged(guest: Guest, asked: Bulk) -> Asked:
+def merged(guest: Guest, asked: Bulk) -> NewInvitation:
     """The request for one of many: what she is given wins over the defaults."""
-    return Asked(
+    return NewInvitation(
         project_id=asked.project_id,
         email=guest.email,
         role=asked.default_role if guest.role is None else Role(guest.role),

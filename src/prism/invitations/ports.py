@@ -7,10 +7,10 @@ from prism.errors import Conflict
 
 
 class Undeliverable(Conflict, code="MAIL_UNDELIVERABLE"):
-    """The mail server refuses this mail for good."""
+    """The mail server refuses this mail permanently."""
 
 
-class Post(Protocol):
+class MailTransport(Protocol):
     """Takes mail."""
 
     def send(self, message: EmailMessage) -> str | None:

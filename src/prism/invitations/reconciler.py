@@ -17,13 +17,13 @@ from prism.invitations.events import (
     InvitationUndeliverable,
     InvitationWritten,
 )
-from prism.invitations.letter import letter
+from prism.invitations.message import letter
 from prism.invitations.model import InvitationStatus, Mail
 from prism.invitations.plan import status_of
-from prism.invitations.ports import Post, Undeliverable
+from prism.invitations.ports import MailTransport, Undeliverable
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import Claim, Found
+from prism.kit.reconcile import Claim, ReconcileResult
 
 SYSTEM = "prism"
 RETRIED = "it is tried again: "
@@ -36,7 +36,9 @@ class MailReconciler:
 
     rows = store.mails
 
-    def __init__(self, db: Database, clock: Clock, post: Post, sender: str, where: str) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, post: MailTransport, sender: str, where: str
+    ) -> None:
         self._db, self._clock = db, clock
         self._post, self._sender, self._where = post, sender, where
 
@@ -51,7 +53,7 @@ class MailReconciler:
     def look(self) -> None:
         """Nothing to see: a mail server only takes."""
 
-    def reconcile(self, claim: Claim, view: None) -> Found:
+    def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """Send one mail, unless it has lost its sense meanwhile."""
         with self._db.read() as sql:
             mail = store.mail(sql, claim.id)
@@ -59,7 +61,7 @@ class MailReconciler:
             mail is None
             or status_of(mail.invitation, self._clock.now()) is not InvitationStatus.PENDING
         ):
-            return Found(AGAIN, lambda tx: self._dropped(tx, claim.id, mail))
+            return ReconcileResult(AGAIN, lambda tx: self._dropped(tx, claim.id, mail))
         try:
             file = self._post.send(letter(mail, self._sender, self._where))
         except Unavailable as problem:
@@ -67,8 +69,8 @@ class MailReconciler:
             raise  # the loop knows how long to wait
         except Undeliverable as problem:
             why = problem.details or problem.message
-            return Found(AGAIN, lambda tx: self._refused(tx, claim.id, mail, why))
-        return Found(AGAIN, lambda tx: self._sent(tx, claim.id, mail, file))
+            return ReconcileResult(AGAIN, lambda tx: self._refused(tx, claim.id, mail, why))
+        return ReconcileResult(AGAIN, lambda tx: self._sent(tx, claim.id, mail, file))
 
     def _sent(self, tx: Tx, id: str, mail: Mail, file: str | None) -> None:
         store.sent(tx, id)
@@ -107,6 +109,6 @@ def _reason(problem: str) -> list[str]:
 
 
 def _about(mail: Mail) -> dict[str, str]:
-    it = mail.invitation
-    about = {"project": it.project, "invitation": it.id, "email": it.email}
+    invitation = mail.invitation
+    about = {"project": invitation.project, "invitation": invitation.id, "email": invitation.email}
     return {"actor": SYSTEM, "subject": mail.project_name, **about}

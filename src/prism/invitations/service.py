@@ -6,31 +6,31 @@ from datetime import datetime, timedelta
 from msgspec import structs
 from sqlalchemy import Connection
 
-from prism.access.model import Role, Verb, current
+from prism.access.model import AccessVerb, Role, current
 from prism.access.plan import allows, opens
 from prism.access.service import SECRET, hashed
 from prism.errors import ValidationFailed
 from prism.invitations import store
 from prism.invitations.addresses import address
-from prism.invitations.answers import Answers
 from prism.invitations.events import InvitationResent, InvitationRevoked, InvitationSent
 from prism.invitations.model import (
     MOST_A_DAY,
     MOST_RESENT,
     AlreadyInvited,
-    Asked,
     Bulk,
     Invitation,
     InvitationAnswered,
     InvitationLimit,
     InvitationShown,
     InvitationStatus,
+    NewInvitation,
     Page,
     Resent,
     Result,
     Results,
 )
 from prism.invitations.plan import LIFE, fault, merged, page, shown, summed
+from prism.invitations.responses import InvitationResponses
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
@@ -42,7 +42,7 @@ DAY = timedelta(days=1)
 INVITED, MEMBER = "already invited", "already a member"
 
 
-class InvitationService(Answers):
+class InvitationService(InvitationResponses):
     """Invitations; with `clear` a pending one goes on showing its token, as in local mode.
 
     What the `operator` gives rests on no role in a project.
@@ -52,7 +52,7 @@ class InvitationService(Answers):
         super().__init__(db, clock)
         self._clear, self._operator = clear, operator.lower()
 
-    def send(self, asked: Asked) -> InvitationShown:
+    def send(self, asked: NewInvitation) -> InvitationShown:
         """Invite somebody."""
         email = address(asked.email)
         with self._db.write() as tx:
@@ -64,15 +64,15 @@ class InvitationService(Answers):
                     remediation=f"Use `prism invite list {project.id}` to see who is invited",
                 )
             self._bounded(tx, project, 1)
-            it, token = self._made(tx, project, email, asked)
-            return shown(it, project.name, self._clock.now(), token)
+            invitation, token = self._made(tx, project, email, asked)
+            return shown(invitation, project.name, self._clock.now(), token)
 
     def send_many(self, asked: Bulk) -> Results:
         """Invite many; what fails or is not needed stops nobody else."""
         with self._db.write() as tx:
             project = projects.named(tx.sql, asked.project_id)
             wishes = [fault(guest) or merged(guest, asked) for guest in asked.invitations]
-            for role in {wish.role for wish in wishes if isinstance(wish, Asked)}:
+            for role in {wish.role for wish in wishes if isinstance(wish, NewInvitation)}:
                 permit(project, role)
             self._bounded(tx, project, len(wishes))
             known, dry = self._known(tx, project), asked.dry_run
@@ -87,8 +87,13 @@ class InvitationService(Answers):
     def named(self, id: str) -> InvitationShown:
         """One of them."""
         with self._db.read() as sql:
-            it = store.named(sql, id)
-            return shown(it, store.names(sql, [it])[it.project], self._clock.now(), it.token)
+            invitation = store.named(sql, id)
+            return shown(
+                invitation,
+                store.names(sql, [invitation])[invitation.project],
+                self._clock.now(),
+                invitation.token,
+            )
 
     def of_project(self, project: str, status: InvitationStatus | None) -> Page:
         """All to a project."""
@@ -100,7 +105,11 @@ class InvitationService(Answers):
         """All to whoever asks."""
         who = current()
         with self._db.read() as sql:
-            found = [it for it in store.of_person(sql, who.name) if opens(who, it.project)]
+            found = [
+                invitation
+                for invitation in store.of_person(sql, who.name)
+                if opens(who, invitation.project)
+            ]
             return self._page(sql, found, status)
 
     def resend(self, id: str) -> Resent:
@@ -115,7 +124,7 @@ class InvitationService(Answers):
             if before.resend_count >= MOST_RESENT:
                 raise InvitationLimit(
                     f"It was sent again {MOST_RESENT} times",
-                    remediation=f"Take it back with `prism invite revoke {id}`",
+                    remediation=f"Revoke it with `prism invite revoke {id}`",
                 )
             after = self._renewed(before, token, now)
             store.put(tx, id, **structs.asdict(after))
@@ -140,12 +149,12 @@ class InvitationService(Answers):
     def revoke(self, id: str) -> None:
         """Take it back, and the mail too if it has not left."""
         with self._db.write() as tx:
-            it = store.named(tx.sql, id)
-            project = projects.named(tx.sql, it.project)
-            permit(project, it.role)
-            if it.answer is not None:
-                raise _answered(it)
-            self._taken_back(tx, it, project)
+            invitation = store.named(tx.sql, id)
+            project = projects.named(tx.sql, invitation.project)
+            permit(project, invitation.role)
+            if invitation.answer is not None:
+                raise _answered(invitation)
+            self._taken_back(tx, invitation, project)
 
     def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
         """Implements `projects.model.Promises`: nobody joins on the word of who may not give it.
@@ -154,15 +163,15 @@ class InvitationService(Answers):
         """
         if self._clear or email.lower() == self._operator:
             return
-        left = role.rank if role is not None and allows(role, Verb.INVITE) else -1
-        for it in store.of_project(tx.sql, project.id):
-            theirs = it.invited_by.lower() == email.lower()
-            if theirs and it.answer is None and it.role.rank > left:
-                self._taken_back(tx, it, project)
+        left = role.rank if role is not None and allows(role, AccessVerb.INVITE) else -1
+        for invitation in store.of_project(tx.sql, project.id):
+            theirs = invitation.invited_by.lower() == email.lower()
+            if theirs and invitation.answer is None and invitation.role.rank > left:
+                self._taken_back(tx, invitation, project)
 
-    def _taken_back(self, tx: Tx, it: Invitation, project: Project) -> None:
-        self._close(tx, it, InvitationStatus.REVOKED)
-        tx.happened(InvitationRevoked(**_about(it, project)))
+    def _taken_back(self, tx: Tx, invitation: Invitation, project: Project) -> None:
+        self._close(tx, invitation, InvitationStatus.REVOKED)
+        tx.happened(InvitationRevoked(**_about(invitation, project)))
 
     def _renewed(self, before: Invitation, token: str, now: datetime) -> Invitation:
         return structs.replace(
@@ -178,7 +187,7 @@ class InvitationService(Answers):
         )
 
     def _one(
-        self, tx: Tx, project: Project, asked: Asked, known: dict[str, str], *, dry: bool
+        self, tx: Tx, project: Project, asked: NewInvitation, known: dict[str, str], *, dry: bool
     ) -> Result:
         """Invite one of many, or say why not."""
         try:
@@ -190,12 +199,14 @@ class InvitationService(Answers):
         known[email] = INVITED
         if dry:
             return Result(email=email, status="would be sent")
-        it, _ = self._made(tx, project, email, asked)
-        return Result(email=email, status="sent", invitation_id=it.id)
+        invitation, _ = self._made(tx, project, email, asked)
+        return Result(email=email, status="sent", invitation_id=invitation.id)
 
-    def _made(self, tx: Tx, project: Project, email: str, asked: Asked) -> tuple[Invitation, str]:
+    def _made(
+        self, tx: Tx, project: Project, email: str, asked: NewInvitation
+    ) -> tuple[Invitation, str]:
         now, token = self._clock.now(), secrets.token_urlsafe(SECRET)
-        it = Invitation(
+        invitation = Invitation(
             id=sortable_id("inv", now),
             project=project.id,
             email=email,
@@ -207,16 +218,18 @@ class InvitationService(Answers):
             invited_at=whole(now),
             expires_at=whole(now + LIFE),
         )
-        store.add(tx, it)
-        store.post(tx, it, token, now)
-        sent = InvitationSent(**_about(it, project), role=it.role, expires_at=it.expires_at)
+        store.add(tx, invitation)
+        store.post(tx, invitation, token, now)
+        sent = InvitationSent(
+            **_about(invitation, project), role=invitation.role, expires_at=invitation.expires_at
+        )
         tx.happened(sent)
-        return it, token
+        return invitation, token
 
     def _known(self, tx: Tx, project: Project) -> dict[str, str]:
         """Who need not be invited, and why."""
         invited = store.open_to(tx.sql, project.id, self._clock.now())
-        members = {it.email for it in projects.members_of(tx.sql, project.id)}
+        members = {member.email for member in projects.members_of(tx.sql, project.id)}
         return dict.fromkeys(invited, INVITED) | dict.fromkeys(members, MEMBER)
 
     def _bounded(self, tx: Tx, project: Project, more: int) -> None:
@@ -225,7 +238,7 @@ class InvitationService(Answers):
         if store.sent_since(tx.sql, project.id, since) + more > MOST_A_DAY:
             raise InvitationLimit(
                 f"{project.name!r} invites {MOST_A_DAY} people a day at most",
-                remediation="Go on tomorrow",
+                remediation="Continue tomorrow",
             )
 
     def _page(
@@ -234,13 +247,13 @@ class InvitationService(Answers):
         return page(found, store.names(sql, found), self._clock.now(), status)
 
 
-def _about(it: Invitation, project: Project) -> dict[str, str]:
-    about = {"project": it.project, "invitation": it.id, "email": it.email}
+def _about(invitation: Invitation, project: Project) -> dict[str, str]:
+    about = {"project": invitation.project, "invitation": invitation.id, "email": invitation.email}
     return {"actor": current().name, "subject": project.name, **about}
 
 
-def _answered(it: Invitation) -> InvitationAnswered:
+def _answered(invitation: Invitation) -> InvitationAnswered:
     return InvitationAnswered(
-        f"The invitation was {it.answer}",
-        remediation=f"See it with `prism invite show {it.id}`",
+        f"The invitation was {invitation.answer}",
+        remediation=f"See it with `prism invite show {invitation.id}`",
     )

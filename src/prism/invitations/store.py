@@ -91,7 +91,7 @@ def of_person(sql: Connection, email: str) -> list[Invitation]:
 
 def names(sql: Connection, found: list[Invitation]) -> dict[str, str]:
     """The names of the projects that these are to, by id."""
-    ids = {it.project for it in found}
+    ids = {invitation.project for invitation in found}
     rows = sql.execute(select(projects.c.id, projects.c.name).where(projects.c.id.in_(ids)))
     return {id: name for id, name in rows}
 
@@ -109,9 +109,9 @@ def sent_since(sql: Connection, project: str, then: datetime) -> int:
     return sql.execute(select(func.count()).select_from(invitations).where(*late)).scalar_one()
 
 
-def add(tx: Tx, it: Invitation) -> None:
+def add(tx: Tx, invitation: Invitation) -> None:
     """Keep a new one."""
-    tx.sql.execute(invitations.insert().values(**msgspec.structs.asdict(it)))
+    tx.sql.execute(invitations.insert().values(**msgspec.structs.asdict(invitation)))
 
 
 def put(tx: Tx, id: str, /, **values: Any) -> None:
@@ -119,11 +119,11 @@ def put(tx: Tx, id: str, /, **values: Any) -> None:
     tx.sql.execute(update(invitations).where(invitations.c.id == id).values(**values))
 
 
-def post(tx: Tx, it: Invitation, token: str, now: datetime) -> None:
+def post(tx: Tx, invitation: Invitation, token: str, now: datetime) -> None:
     """Have a mail sent, instead of any that is still waiting."""
-    unpost(tx, it.id)
-    row = {"invitation": it.id, "number": it.resend_count, "token": token}
-    id = f"{it.id}.{it.resend_count}"
+    unpost(tx, invitation.id)
+    row = {"invitation": invitation.id, "number": invitation.resend_count, "token": token}
+    id = f"{invitation.id}.{invitation.resend_count}"
     tx.sql.execute(mails.insert().values(id=id, **row, due_at=now, attempts=0))
 
 
@@ -137,9 +137,9 @@ def mail(sql: Connection, id: str) -> Mail | None:
     row = sql.execute(select(mails).where(mails.c.id == id)).one_or_none()
     if row is None:
         return None
-    it = named(sql, row.invitation)
-    name = names(sql, [it])[it.project]
-    return Mail(invitation=it, project_name=name, number=row.number, token=row.token)
+    invitation = named(sql, row.invitation)
+    name = names(sql, [invitation])[invitation.project]
+    return Mail(invitation=invitation, project_name=name, number=row.number, token=row.token)
 
 
 def sent(tx: Tx, id: str) -> None:

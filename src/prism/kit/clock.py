@@ -1,4 +1,4 @@
-"""What time it is. The only place that asks."""
+"""The clock. No other module asks for the time."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What went wrong with the database, in words: a pure translation of a driver's error.
+"""Translates errors of database drivers into problems; a pure function.
 
 SQLite tells by the name of its error, PostgreSQL by its SQLSTATE. An error that says nothing
 about the database itself (a constraint, a wrong statement) is no fault of it and stays as it is.
@@ -25,7 +25,7 @@ class DatabaseUnavailable(Unavailable, code="DATABASE_UNAVAILABLE"):
 
 
 class DatabaseBusy(DatabaseUnavailable, code="DATABASE_BUSY"):
-    """The database is kept busy by somebody else."""
+    """Another program keeps the database busy."""
 
 
 class DatabaseFull(DatabaseUnavailable, code="DATABASE_FULL"):

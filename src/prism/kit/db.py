@@ -1,4 +1,4 @@
-"""One thought, one transaction; one writer at a time, on both databases.
+"""Transactions: one per request or reconciliation, one writer at a time, on both databases.
 
     with db.write() as tx:
         tx.sql.execute(...)
@@ -27,7 +27,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from prism.kit import journal
+from prism.kit import journal, versions
 from prism.kit.clock import Clock
 from prism.kit.database_faults import (
     BACK,
@@ -95,6 +95,7 @@ class Database:
         for engine in (self.writer, self._readers):
             event.listen(engine.pool, "checkin", self._back)
             event.listen(engine, "connect", lambda *_: self._opened())
+        event.listen(self.writer, "after_execute", versions.note)
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
@@ -119,6 +120,7 @@ class Database:
             finally:
                 # Not a token: a middleware enters and leaves this block in two contexts.
                 CURRENT.set(None)
+            versions.give_words(connection)
             if tx.events:
                 newest = journal.record(connection, tx.events, self._clock.now())
                 if self.shared:
@@ -140,6 +142,7 @@ class Database:
                     # It must be READ COMMITTED: a snapshot taken before the lock would be stale.
                     connection.execute(ONE_WRITER)
                 self._queue.pop(ours)
+                versions.forget(connection)
                 yield connection
         finally:
             self._queue.pop(ours, None)
@@ -180,8 +183,8 @@ class Database:
             ours = journal.newest(sql) >= self._newest
             if not ours or (self.identity is not None and not self.identity(sql)):
                 raise DatabaseLost(
-                    details="it was put back or exchanged while the daemon ran",
-                    remediation="Start the daemon anew: `prism daemon stop`",
+                    details="it was restored or replaced while the daemon ran",
+                    remediation="Restart the daemon: `prism daemon stop`, then any command",
                 )
         if self.lost:
             self._met.clear()
@@ -248,6 +251,10 @@ class Database:
             return
         with self._explained(writing=False), self._readers.begin() as connection:
             yield connection
+
+    def versions(self, sql: Connection) -> versions.Words | None:
+        """Of which versions a look is; null within a transaction, which has none yet."""
+        return None if CURRENT.get() is not None else versions.words(sql)
 
     def facts_after(self, id: int) -> list[Recorded]:
         """The next page of facts."""

@@ -1,4 +1,4 @@
-"""A problem on the wire, and back; and the problems of the wire itself.
+"""Problems as JSON, and the problems of HTTP itself.
 
 Nothing here needs a web framework, so clients raise what the daemon raised.
 """
@@ -10,7 +10,6 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from prism.errors import (
-    KNOWN,
     Conflict,
     Denied,
     Invalid,
@@ -24,19 +23,19 @@ RETRY_AFTER = 5  # seconds, where the problem's own data does not say
 
 
 class InvalidRequest(Invalid, code="INVALID_REQUEST"):
-    """That is not a request Prism can read."""
+    """Prism cannot read this request."""
 
 
 class EndpointNotFound(NotFound, code="ENDPOINT_NOT_FOUND"):
-    """There is nothing at this address."""
+    """There is no such address."""
 
 
 class MethodNotAllowed(Invalid, code="METHOD_NOT_ALLOWED"):
-    """The address does not know that method."""
+    """The address does not accept that method."""
 
 
 class Unauthenticated(Denied, code="UNAUTHENTICATED"):
-    """Prism does not know who is asking."""
+    """You are not signed in."""
 
 
 class BodyTooLarge(Invalid, code="BODY_TOO_LARGE"):
@@ -60,19 +59,19 @@ class UnsupportedMediaType(Invalid, code="UNSUPPORTED_MEDIA_TYPE"):
 
 
 class HostInvalid(Invalid, code="HOST_INVALID"):
-    """A request names exactly one host."""
+    """A request needs exactly one Host header."""
 
 
 class HostRejected(Invalid, code="HOST_REJECTED"):
-    """Prism does not answer to that name."""
+    """Prism does not answer to that host name."""
 
 
 class OriginRejected(Denied, code="ORIGIN_REJECTED"):
-    """Another site may not speak to Prism."""
+    """Requests from another site are refused."""
 
 
 class PeerRejected(Denied, code="PEER_REJECTED"):
-    """Another user of this machine, or a workspace, may not speak to Prism."""
+    """Requests from another user of this computer, or from a workspace, are refused."""
 
 
 class Bug(Problem, code="INTERNAL_ERROR"):
@@ -104,17 +103,6 @@ BY_CLASS: dict[type[Problem], int] = {
     Conflict: 409,
     Unavailable: 503,
     Problem: 500,
-}
-FAMILY: dict[int, type[Problem]] = {
-    408: Unavailable,
-    401: Denied,
-    403: Denied,
-    404: NotFound,
-    409: Conflict,
-    410: Conflict,
-    424: Unavailable,
-    502: Unavailable,
-    503: Unavailable,
 }
 
 
@@ -158,22 +146,3 @@ def to_wire(problem: Problem, at: datetime) -> bytes:
     data = UNSET if problem.data is None else problem.data
     at = at.replace(microsecond=0)
     return msgspec.json.encode(Envelope(Fault(*words, timestamp=at, data=data)))
-
-
-def from_wire(status: int, body: bytes) -> Problem:
-    """The same problem, on the other side; its family, if its room was never imported here."""
-    family = FAMILY.get(status, Problem if status >= 500 else Invalid)
-    try:
-        fault = msgspec.json.decode(body, type=Envelope).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        problem = family(f"The answer was {status}, without a reason")
-        problem.code = "INTERNAL_ERROR" if status >= 500 else f"HTTP_{status}"
-        return problem
-    problem = KNOWN.get(fault.code, family)(
-        fault.message,
-        details=fault.details,
-        remediation=fault.remediation,
-        data=fault.data or None,
-    )
-    problem.code = fault.code
-    return problem

@@ -1,4 +1,4 @@
-"""Facts, how they look outside, and the bell that says there are new ones.
+"""Events, their form on the wire, and the bus that announces new ones.
 
 A fact becomes a row of the transaction that made it true (`kit/journal.py`). The bus
 carries no facts, only the news that there are some: whoever listens reads the rows

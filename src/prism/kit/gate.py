@@ -1,9 +1,9 @@
-"""Loopback is not a wall: who may knock, decided before HTTP, SSE and WebSocket alike.
+"""The gate: checks host, origin and peer before HTTP, SSE and WebSocket.
 
 Any page in the person's browser can reach 127.0.0.1. Two things give it away and cannot
 be forged by a page: the name it used for us (`Host`, so rebinding DNS fails) and where it
 comes from (`Origin`, `Sec-Fetch-Site`). Other users of this machine are kept out one step
-earlier (`kit/peer.py`); the Unix socket is guarded by its file mode.
+earlier (`kit/peer_credentials.py`); the Unix socket is guarded by its file mode.
 """
 
 import re
@@ -23,7 +23,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Gate:
@@ -31,11 +31,11 @@ class Gate:
 
     def __init__(
         self,
-        app: App,
+        app: AsgiApp,
         port: int,
         clock: Clock,
         *,
-        content: App | None = None,
+        content: AsgiApp | None = None,
         hosts: Collection[str] = (),
         origins: Collection[str] = (),
     ) -> None:

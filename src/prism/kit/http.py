@@ -1,4 +1,4 @@
-"""How HTTP sees the house: strict requests in, problems out.
+"""HTTP around the application: strict requests in, problems out.
 
 What is wrong with a request is said in one order, whatever the route: the body's size,
 its type, its syntax, then fields and parameters. `Intake` looks at all of it before a
@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from datetime import datetime
 from functools import cache
@@ -31,8 +31,9 @@ from msgspec import Struct
 
 from prism import errors
 from prism.errors import InvalidJson, ValidationFailed
-from prism.kit import choices, problem_page
+from prism.kit import enum_errors, problem_page
 from prism.kit.clock import Clock
+from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull
 from prism.kit.envelope import (
     BodyTooLarge,
     Bug,
@@ -46,13 +47,16 @@ from prism.kit.envelope import (
     status_of,
     to_wire,
 )
-from prism.kit.reserve import HINT, NO_ROOM, HomeDiskFull
 
 log = logging.getLogger(__name__)
 JSON = "application/json"
 MOST = 1024 * 1024  # bytes of a body
 PAUSE = 30.0  # seconds that may pass between two pieces of one
 RAW = "raw"  # the `opt` of a route that takes bodies as they come, such as a proxy
+PASSED_ON = "passed_on"  # the `opt` of a route whose query belongs to a workspace's service
+PARAMETERS = "parameters"
+"""The `opt` of a route: names of query parameters that its handler does not declare, because a
+middleware reads them or the handler reads the query itself."""
 READS = "reads"  # the `opt` of a route that changes nothing in the database, whatever its method
 WRITES: ContextVar[bool] = ContextVar("WRITES", default=False)
 """Whether this request may change something; those have threads of their own."""
@@ -106,12 +110,15 @@ class Intake(ASGIMiddleware):
     """Refuses what no handler should ever see; in front of all that has an effect."""
 
     scopes = (ScopeType.HTTP,)
-    exclude_opt_key = RAW
+    exclude_opt_key = PASSED_ON
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Read the body, judge it and the parameters, and hand on what was read."""
         if scope["type"] == ScopeType.HTTP and scope["method"] == "OPTIONS":
             return await _say_methods(scope, send)
+        if scope["route_handler"].opt.get(RAW):
+            check_parameters(scope)
+            return await next_app(scope, receive, send)
         body = await _body(scope, receive)
         if body and _media_type(scope) != JSON:
             raise UnsupportedMediaType(
@@ -119,8 +126,7 @@ class Intake(ASGIMiddleware):
                 remediation=f"Send JSON with `Content-Type: {JSON}`",
             )
         value = parsed(body)
-        if wrong := list(_wrong_parameters(scope)):
-            raise ValidationFailed.of(*wrong)
+        check_parameters(scope)
         extra, handler = cast("dict[str, Any]", scope), scope["route_handler"]
         extra[BODY], extra[DECODED] = body, typed(value, body, handler)
         WRITES.set(extra["method"] not in {"GET", "HEAD"} and not handler.opt.get(READS))
@@ -162,7 +168,7 @@ def refused(error: msgspec.ValidationError, kind: Any = Any) -> ValidationFailed
         place = f"{place}.{named[1]}".lstrip(".")
     if shape := SHAPE.search(words):
         words = shapes(kind).get(shape[1], words)
-    return ValidationFailed.of((place or "body", choices.put(words, kind, place)))
+    return ValidationFailed.of((place or "body", enum_errors.put(words, kind, place)))
 
 
 @cache
@@ -242,7 +248,11 @@ def _shown(scope: Any, problem: errors.Problem, at: datetime) -> tuple[bytes, di
 async def _say_methods(scope: Scope, send: Send) -> None:
     """What an address knows; Litestar's own answer forgets what was added to a path later."""
     template, routes = scope["path_template"], Litestar.from_scope(scope).routes
-    at = (it for it in routes if isinstance(it, HTTPRoute) and it.path_format == template)
+    at = (
+        httproute
+        for httproute in routes
+        if isinstance(httproute, HTTPRoute) and httproute.path_format == template
+    )
     allow = ", ".join(sorted({method for route in at for method in route.methods}))
     headers = [(b"allow", allow.encode()), (b"content-length", b"0")]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
@@ -258,7 +268,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
     while more and max(announced, read) <= MOST:
         message = await next_piece(receive)
         if message["type"] == "http.disconnect":
-            raise InvalidRequest(details="It ended before its body did")
+            raise InvalidRequest(details="The request ended before its body was complete")
         pieces.append(message.get("body", b""))
         read += len(pieces[-1])
         more = message.get("more_body", False)
@@ -274,7 +284,7 @@ async def next_piece(receive: Receive) -> Any:
             return await receive()
     except TimeoutError as error:
         raise RequestTooSlow(
-            details=f"nothing more of its body came for {PAUSE:g} seconds",
+            details=f"no more of its body arrived for {PAUSE:g} seconds",
             remediation="Send the whole request at once",
         ) from error
 
@@ -293,19 +303,47 @@ def _again(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
+def check_parameters(scope: Scope) -> None:
+    """Refuse parameters that the route does not have, or that are given twice or hold NUL."""
+    if wrong := list(_wrong_parameters(scope)):
+        raise ValidationFailed.of(*wrong)
+
+
 def _wrong_parameters(scope: Scope) -> Iterator[tuple[str, str]]:
     for name, value in scope["path_params"].items():
         if "\0" in str(value):
             yield name, "must not contain NUL"
-    query = scope["query_string"]
-    if b"&" in query or b"%00" in query or b"\0" in query:
-        seen: set[str] = set()
-        for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-            if name in seen:
-                yield name, "is given more than once"
-            if "\0" in name + value:
-                yield name.replace("\0", ""), "must not contain NUL"
-            seen.add(name)
+    if not (query := scope["query_string"]):
+        return
+    known, seen = parameters_of(Litestar.from_scope(scope), scope["route_handler"]), set[str]()
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name in seen:
+            yield name, "is given more than once"
+        elif "\0" in name + value:
+            yield name.replace("\0", ""), "must not contain NUL"
+        elif name not in known:
+            yield name or "query", _unknown(known)
+        seen.add(name)
+
+
+def _unknown(known: Collection[str]) -> str:
+    if not known:
+        return "is unknown; this route has no query parameters"
+    return f"is unknown; the query parameters of this route are {', '.join(sorted(known))}"
+
+
+@cache
+def parameters_of(app: Litestar, handler: BaseRouteHandler) -> frozenset[str]:
+    """The names of the query parameters that a route takes."""
+    declared = {
+        parameter.field_alias
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for its, model in route.route_handler_map.values()
+        if its is handler
+        for parameter in model.expected_query_params
+    }
+    return frozenset({*declared, *handler.opt.get(PARAMETERS, ())})
 
 
 def _nul(value: Any, place: str = "") -> Iterator[str]:
@@ -332,7 +370,7 @@ def _fields(
         name, words = one.get("key", "body"), one["message"]
         if its := known.get(name):
             name = getattr(its.kwarg_definition, "name", None) or name
-            words = choices.put(words, its.annotation)
+            words = enum_errors.put(words, its.annotation)
         yield name, words
 
 

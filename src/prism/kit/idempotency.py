@@ -62,7 +62,7 @@ keys = Table(
 
 
 class IdempotencyConflict(Conflict, code="IDEMPOTENCY_CONFLICT"):
-    """That Idempotency-Key was used for another request."""
+    """That Idempotency-Key was used for a different request."""
 
 
 class Lanes(ThreadPoolExecutor):
@@ -93,7 +93,7 @@ class Lanes(ThreadPoolExecutor):
         super().shutdown(wait, cancel_futures=cancel_futures)
 
 
-class Answer(msgspec.Struct):
+class RecordedAnswer(msgspec.Struct):
     """What an application answered, caught before anybody saw it."""
 
     status: int = 0
@@ -116,7 +116,7 @@ class Answer(msgspec.Struct):
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """Undoes a transaction whose request was answered with a refusal."""
 
 
@@ -132,9 +132,14 @@ class Idempotency(ASGIMiddleware):
         clock: Clock,
         actor: Callable[[Scope], str],
         redact: Mapping[str, Redact] | None = None,
+        waits: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
+        """`waits` is run first, by path template: what a handler would wait for otherwise.
+
+        The one writer is taken after it: nobody else waits for it then.
+        """
         self._db, self._clock, self._actor = db, clock, actor
-        self._redact = redact or {}
+        self._redact, self._waits = redact or {}, waits or {}
         self._opening = ThreadPoolExecutor(1, "idempotency-open")
         self._closing = ThreadPoolExecutor(1, "idempotency-close")
 
@@ -152,11 +157,13 @@ class Idempotency(ASGIMiddleware):
 
     async def _once(
         self, key: str, scope: Scope, receive: Receive, app: ASGIApp
-    ) -> tuple[Answer, bool]:
+    ) -> tuple[RecordedAnswer, bool]:
         id = _hash([self._actor(scope), "POST", scope["path"], key])
         sent = cast("dict[str, Any]", scope)[BODY]
         body = _hash(msgspec.json.decode(sent or b"{}"))
-        loop, answer = asyncio.get_running_loop(), Answer()
+        loop, answer = asyncio.get_running_loop(), RecordedAnswer()
+        if wait := self._waits.get(str(scope.get("path_template", ""))):
+            await loop.run_in_executor(None, copy_context().run, wait)
         # Whichever thread enters or leaves it, the block lives in one context.
         block, run = self._db.write(), copy_context().run
         began = time.monotonic()
@@ -170,14 +177,14 @@ class Idempotency(ASGIMiddleware):
                 # Nothing has been sent yet: if the commit fails, that is the answer.
                 ScopeState.from_scope(scope).response_started = False
                 if not 200 <= answer.status < 300:
-                    raise Refused
+                    raise RequestRefused
                 redact = self._redact.get(str(scope.get("path_template", "")))
                 keep = (tx.sql, id, body, answer, redact)
                 await loop.run_in_executor(self._closing, self._keep, *keep)
         except BaseException as error:
             CURRENT.set(None)
             await loop.run_in_executor(self._closing, run, _undo, block, error)
-            if not isinstance(error, Refused):
+            if not isinstance(error, RequestRefused):
                 raise
             return answer, False
         await loop.run_in_executor(self._closing, run, block.__exit__, None, None, None)
@@ -187,12 +194,12 @@ class Idempotency(ASGIMiddleware):
         """Open it, unless those before it have already waited for longer than anybody may."""
         if time.monotonic() - asked_at > self._db.patience:
             raise DatabaseBusy(
-                details="requests before this one wait for their turn to change something",
+                details="earlier requests wait for their turn to write",
                 remediation=AGAIN,
             )
         return block.__enter__()
 
-    def _kept(self, sql: Connection, id: str, body: str) -> Answer | None:
+    def _kept(self, sql: Connection, id: str, body: str) -> RecordedAnswer | None:
         prune(sql, self._clock.now())
         row = sql.execute(select(keys).where(keys.c.id == id)).one_or_none()
         if row is None:
@@ -202,10 +209,12 @@ class Idempotency(ASGIMiddleware):
                 details=f"The first request with this {HEADER} had another body",
                 remediation="Send the same body again, or another key",
             )
-        return Answer(row.status, [(name, value) for name, value in row.headers], row.answer)
+        return RecordedAnswer(
+            row.status, [(name, value) for name, value in row.headers], row.answer
+        )
 
     def _keep(
-        self, sql: Connection, id: str, body: str, answer: Answer, redact: Redact | None
+        self, sql: Connection, id: str, body: str, answer: RecordedAnswer, redact: Redact | None
     ) -> None:
         kept, headers = answer.body, answer.headers
         if redact:

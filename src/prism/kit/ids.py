@@ -1,4 +1,4 @@
-"""Ids that sort by the time they were given at."""
+"""Ids that sort by the time at which they were made."""
 
 import secrets
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The events table: the audit log, and where a reader resumes.
+"""The events table: the audit log, and what a reader that resumes reads.
 
 What is too old is forgotten, but not without a trace: the newest fact that went becomes a
 `resync`, so whoever resumes from before it meets that first.
@@ -36,7 +36,7 @@ facts = Table(
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("event", String, nullable=False),
     Column("at", Utc, nullable=False),
-    Column("actor", String, nullable=False),
+    Column("actor", String, nullable=False, index=True),
     Column("subject", String, nullable=False, index=True),
     Column("data", JSON, nullable=False),
     sqlite_autoincrement=True,  # an id is never given twice, not even after a deletion
@@ -46,8 +46,14 @@ archive = Table(
     "archived_events",
     metadata,
     *(
-        Column(it.name, it.type, primary_key=it.primary_key, nullable=False)
-        for it in facts.columns
+        Column(
+            column.name,
+            column.type,
+            primary_key=column.primary_key,
+            nullable=False,
+            index=column.index,
+        )
+        for column in facts.columns
     ),
 )
 PASSING = ("instance_progress", RESYNC)  # not what anybody did

@@ -1,8 +1,8 @@
-"""What a connection may cost before anybody knows who is asking.
+"""Limits of connections before the caller is known.
 
 A head is read before its token, so its size and its time have a bound, and so has the
 number of connections: of one peer, and of all. The Unix socket is its owner's alone; some
-room stays free for it, so that the operator gets in when strangers have taken the rest.
+some are reserved for it, so that the operator can connect when others use the rest.
 """
 
 import resource
@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from prism.kit.envelope import TooManyConnections
-from prism.kit.peer import Diagnosis
+from prism.kit.peer_credentials import SocketDiagnostics
 
 # In a scope: what to call for an answer that may stand still, as a download that is paused.
 PATIENT = "prism_patient"
@@ -22,7 +22,7 @@ RESERVED = 64  # connections that only the Unix socket may take
 FILES_EACH = 2  # a proxied connection takes two of the files that a process may open
 
 
-class Limits(Struct, frozen=True, kw_only=True):
+class RequestLimits(Struct, frozen=True, kw_only=True):
     """How much and how long."""
 
     head: int = 64 * 1024
@@ -37,10 +37,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Refused connections that may stay open for a moment, to read why."""
 
 
-class Connections:
+class ConnectionCounter:
     """Counts the open ones."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RequestLimits) -> None:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = files // FILES_EACH if files > 0 else limits.connections
         self._most = max(1, min(limits.connections, most - RESERVED))
@@ -73,7 +73,7 @@ class Connections:
             del self._open[peer]
 
 
-def peer_of(connection: Any, diagnosis: Diagnosis | None = None) -> str:
+def peer_of(connection: Any, diagnosis: SocketDiagnostics | None = None) -> str:
     """Who is counted together: an address, or on this machine a user; empty for the Unix socket.
 
     Whoever has one IPv6 address has its whole /64, so that counts as one.

@@ -1,4 +1,4 @@
-"""Brings a database to the schema that this program knows.
+"""Brings a database to the schema of this version.
 
 A folder of Alembic migrations says how. Its files are named by their revisions, which
 count up: `0001_foundation.py`. Importing Alembic costs a start 0.2 s, so the row that
@@ -22,7 +22,7 @@ AT = text("SELECT version_num FROM alembic_version")
 
 
 class DatabaseNewer(Conflict, code="DATABASE_NEWER"):
-    """The database was made by a newer Prism."""
+    """A newer version of Prism has used the database."""
 
 
 def upgrade(url: str, folder: Path) -> None:
@@ -73,7 +73,7 @@ def _revision(connection: Connection, known: list[str]) -> str | None:
     if at is not None and at not in known:
         raise DatabaseNewer(
             details=f"it is at revision {at}, and this Prism knows {known[-1]} at most",
-            remediation="Start the Prism that has used it last, or a newer one",
+            remediation="Start the version of Prism that used it last, or a newer one",
         )
     return at
 
@@ -96,7 +96,7 @@ def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         from prism.kit import postgres  # noqa: PLC0415  cold start: psycopg
 
-        limits = postgres.Limits(lock=30, statement=600, idle=60)
+        limits = postgres.DatabaseTimeouts(lock=30, statement=600, idle=60)
         return postgres.engine(url, limits, poolclass=NullPool)
     engine = create_engine(url, poolclass=NullPool)
     if engine.dialect.name == "sqlite":

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that wait for nobody longer than they were told to.
+"""Connections to PostgreSQL with limits for every wait.
 
 The server ends what it knows of: a lock that is not given, a statement that takes too long, a
 transaction whose client does nothing (it may have been stopped, and holds the one lock of all
@@ -19,7 +19,7 @@ SLACK = 5.0  # seconds that the server has on top of its own limits to tell us o
 CONNECT = 5
 
 
-class Limits(NamedTuple):
+class DatabaseTimeouts(NamedTuple):
     """How long, in seconds, a connection waits: for a lock, a statement, its own client."""
 
     lock: float
@@ -37,14 +37,14 @@ class Limits(NamedTuple):
         return " ".join(f"-c {name}={round(given * 1000)}" for name, given in limits.items())
 
 
-def writing(patience: float) -> Limits:
+def writing(patience: float) -> DatabaseTimeouts:
     """Of those who take the one lock: whoever holds it idly loses it before others give up."""
-    return Limits(patience, patience * 1.5, patience * 0.8)
+    return DatabaseTimeouts(patience, patience * 1.5, patience * 0.8)
 
 
-def reading(patience: float) -> Limits:
+def reading(patience: float) -> DatabaseTimeouts:
     """Of those who hold up nobody."""
-    return Limits(patience, patience * 1.5, patience * 6)
+    return DatabaseTimeouts(patience, patience * 1.5, patience * 6)
 
 
 class Impatient(psycopg.Connection[Any]):
@@ -66,7 +66,7 @@ class Impatient(psycopg.Connection[Any]):
             ) from late
 
 
-def engine(url: str, limits: Limits, **pool: Any) -> Engine:
+def engine(url: str, limits: DatabaseTimeouts, **pool: Any) -> Engine:
     """An engine whose connections keep the limits."""
     made = create_engine(url, **pool)
     event.listen(made, "do_connect", _connecting(limits))
@@ -91,7 +91,7 @@ def patient(given: dict[str, Any]) -> dict[str, Any]:
     return ours | given
 
 
-def _connecting(limits: Limits) -> Any:
+def _connecting(limits: DatabaseTimeouts) -> Any:
     def connect(_: Any, __: Any, args: list[Any], given: dict[str, Any]) -> Impatient:
         asked = patient(given)
         asked["options"] = f"{limits.options} {given.get('options', '')}".strip()

@@ -1,4 +1,4 @@
-"""A problem as a page, for a person who looks at it in a browser."""
+"""A problem as a page, for a browser."""
 
 from html import escape
 from typing import Any

@@ -1,6 +1,6 @@
-"""Which programs a workspace of this machine would find: the system's, not one's own.
+"""Finds the programs that a local workspace would find: the system's, not yours.
 
-Where it looks is what its supervisor will give it (`agent/recipe.py`), whatever `PATH` the
+Where it looks is what its supervisor will give it (`agent/machine_config.py`), whatever `PATH` the
 daemon was started with: a program in somebody's home is not to be seen from inside.
 """
 

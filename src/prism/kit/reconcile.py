@@ -1,4 +1,4 @@
-"""The one loop.
+"""The loop that claims due rows and calls a reconciler for each.
 
 A reconciler says which rows it looks after, how to look at the world, and what to do
 about one row. This module does the rest: claims what is due, looks once for all of it,
@@ -9,7 +9,9 @@ due that no longer tell the truth. So watching costs one look, however many rows
 
 A leased row is due `NEVER`. Whoever changes their mind meanwhile writes a nearer
 `due_at`, and giving the lease back keeps the nearer of the two, so no wish is lost.
-What was learned is written only together with giving back a lease that is still ours.
+What was learned is written only together with giving back a lease that is still ours. What
+several hands have learned at about the same time is written in one transaction, each row in a
+savepoint of its own.
 A lease that runs out was held by a daemon that died; the row is due again.
 
 A database that fails is no failure of a row: the row keeps its number of attempts. A lease that
@@ -20,19 +22,21 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Table, Update, and_, case, func, or_, select, update
 
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database, Tx
+from prism.kit.tables import leased
+from prism.kit.versions import changes
 
 log = logging.getLogger(__name__)
 View = TypeVar("View")
@@ -40,6 +44,12 @@ View = TypeVar("View")
 LEASE = timedelta(seconds=60)  # longer than any provider's own time limit
 RETRY, RETRY_MOST = timedelta(seconds=5), timedelta(minutes=5)
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+LEASED = {column.name for column in leased()}  # who looks after a row, not what it says
+
+
+def _leasing(rows: Table) -> Update:
+    """An update of these columns alone, which ends nothing that is kept of the rows."""
+    return update(rows).execution_options(**changes(None))
 
 
 class Lost(Exception):
@@ -57,16 +67,28 @@ class Claim:
     def update(self, tx: Tx, **values: Any) -> None:
         """Write to the row, if the lease is still ours; else raise `Lost`."""
         mine = and_(self.rows.c.id == self.id, self.rows.c.lease == self.lease)
-        if tx.sql.execute(update(self.rows).where(mine).values(**values)).rowcount == 0:
+        write = _leasing if values.keys() <= LEASED else update
+        if tx.sql.execute(write(self.rows).where(mine).values(**values)).rowcount == 0:
             raise Lost
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ReconcileResult:
     """How to write down what was learned, and when to look again."""
 
     look_again: timedelta
     record: Callable[[Tx], None]
+
+
+class _Unrecorded:
+    """What was learned of one row, until it is written down or could not be."""
+
+    __slots__ = ("claim", "error", "is_written", "result")
+
+    def __init__(self, claim: Claim, result: ReconcileResult) -> None:
+        self.claim, self.result = claim, result
+        self.error: BaseException | None = None
+        self.is_written = False
 
 
 class Reconciler(Protocol[View]):
@@ -83,7 +105,7 @@ class Reconciler(Protocol[View]):
     def look(self) -> View:
         """See everything at once, so that a round costs one look however many rows are due."""
 
-    def reconcile(self, claim: Claim, view: View) -> Found:
+    def reconcile(self, claim: Claim, view: View) -> ReconcileResult:
         """Do at most one thing about one row."""
 
 
@@ -97,6 +119,8 @@ class Loop(Generic[View]):
         self._pool = ThreadPoolExecutor(hands, type(work).__name__)
         self._busy: set[Future[None]] = set()
         self._unreturned: set[Claim] = set()  # leases that the database did not take back
+        self._unrecorded: list[_Unrecorded] = []
+        self._gathering, self._recording = threading.Lock(), threading.Lock()
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._runs = False
         self._failed: dict[str, tuple[datetime, str]] = {}
@@ -179,7 +203,7 @@ class Loop(Generic[View]):
         rows, freed = self._work.rows, {"lease_until": self._clock.now() - LEASE}
         with self._db.write() as tx:
             ours = and_(rows.c.lease.is_not(None), self._work.reachable())
-            tx.sql.execute(update(rows).where(ours).values(**freed))
+            tx.sql.execute(_leasing(rows).where(ours).values(**freed))
 
     def _start(self) -> list[Future[None]]:
         self._return_leases()
@@ -235,21 +259,67 @@ class Loop(Generic[View]):
         held = {"lease": lease, "lease_until": self._clock.now() + LEASE, "due_at": NEVER}
         with self._db.write() as tx:
             # There is one writer at a time, so what is due here cannot be taken meanwhile.
-            take = update(rows).where(rows.c.id.in_(due)).values(**held).returning(rows.c.id)
+            take = _leasing(rows).where(rows.c.id.in_(due)).values(**held).returning(rows.c.id)
             return [Claim(rows, id, lease) for id in tx.sql.execute(take).scalars()]
 
     def _one(self, claim: Claim, view: View) -> None:
         try:
-            found = self._work.reconcile(claim, view)
-            with self._db.write() as tx:
-                self._give_back(tx, claim, found.look_again, attempts=0)
-                found.record(tx)
+            self._record(_Unrecorded(claim, self._work.reconcile(claim, view)))
             self._failed.pop(claim.id, None)
         except Lost:
             self._failed.pop(claim.id, None)
             log.info("%s: lost the lease", claim.id)
         except Exception as error:
             self._back_off(claim, error)
+
+    def _record(self, mine: _Unrecorded) -> None:
+        """Write it down together with what the other hands have learned meanwhile.
+
+        While one hand commits, the others wait, and the next one writes for all of them: so a
+        burst costs a transaction for each round of hands, not for each row.
+        """
+        with self._gathering:
+            self._unrecorded.append(mine)
+        with self._recording:
+            if not mine.is_written:
+                with self._gathering:
+                    batch, self._unrecorded = self._unrecorded, []
+                self._write_down(batch)
+        if mine.error is not None:
+            raise mine.error
+
+    def _write_down(self, batch: Sequence[_Unrecorded]) -> None:
+        """One transaction; a row that cannot be written leaves the others as they are."""
+        try:
+            with self._db.write() as tx:
+                for unrecorded in batch:
+                    if len(batch) == 1:
+                        self._write_one(tx, unrecorded)
+                    else:
+                        self._write_apart(unrecorded)
+        except Exception as error:  # nothing of it is written
+            for unrecorded in batch:
+                unrecorded.error = unrecorded.error or error
+        except BaseException as error:
+            for unrecorded in batch:
+                unrecorded.error = error
+            raise
+        finally:
+            for unrecorded in batch:
+                unrecorded.is_written = True
+
+    def _write_apart(self, unrecorded: _Unrecorded) -> None:
+        try:
+            with self._db.write() as tx:  # within the outer one: a savepoint
+                self._write_one(tx, unrecorded)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            unrecorded.error = error
+
+    def _write_one(self, tx: Tx, unrecorded: _Unrecorded) -> None:
+        self._give_back(tx, unrecorded.claim, unrecorded.result.look_again, attempts=0)
+        unrecorded.result.record(tx)
 
     def _back_off(self, claim: Claim, error: Exception) -> None:
         if isinstance(error, Unavailable):

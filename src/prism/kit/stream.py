@@ -1,4 +1,4 @@
-"""Facts, as they happen, for many readers: server-sent events and WebSocket.
+"""Streams events to many readers as they happen: server-sent events and WebSocket.
 
 One task, the hub, reads what was committed once, encodes it once and hands the bytes to
 every reader. A reader that resumes first reads the journal page by page, then joins the
@@ -27,7 +27,7 @@ from prism.kit.clock import Clock
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.events import RESYNC, Recorded, id_of, number_of, shown
-from prism.kit.http import refuse
+from prism.kit.http import PARAMETERS, check_parameters, refuse
 from prism.kit.journal import PAGE
 
 T = TypeVar("T")
@@ -36,6 +36,8 @@ Sights: TypeAlias = Callable[[], Sight | None]
 """Whether whoever asks may see a fact (None: her rights have changed, let her come again); made
 for each reader, and None for who may see everything."""
 log = logging.getLogger(__name__)
+LAST_EVENT_ID = "last_event_id"
+RESUMES = {PARAMETERS: (LAST_EVENT_ID,)}
 POLL = 1.0  # seconds until the hub notices what another daemon committed
 KEEP_ALIVE = 15.0  # seconds of silence after which a stream says that it still lives
 MOST_BEHIND = 1000  # facts
@@ -64,7 +66,7 @@ class Batch:
         return Batch([fact for fact in self.facts if fact.id > number])
 
 
-class Reader:
+class StreamReader:
     """One reader's queue."""
 
     def __init__(self) -> None:
@@ -113,15 +115,15 @@ class Hub:
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self.clock = db, clock
-        self._readers: set[Reader] = set()
+        self._readers: set[StreamReader] = set()
         self._threads = ThreadPoolExecutor(2, "facts")
         self._position, self._started = 0, asyncio.Event()
         self._work: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def reading(self, after: int | None) -> AsyncIterator[Reader]:
+    async def reading(self, after: int | None) -> AsyncIterator[StreamReader]:
         """A reader of every fact after that number, or from now on; the hub runs meanwhile."""
-        self._readers.add(reader := Reader())
+        self._readers.add(reader := StreamReader())
         if self._work is None or self._work.done():
             self._started = asyncio.Event()
             self._work = asyncio.create_task(self._run())
@@ -138,7 +140,7 @@ class Hub:
                 self._work.cancel()
                 self._work = None
 
-    async def batches(self, reader: Reader) -> AsyncIterator[Batch]:
+    async def batches(self, reader: StreamReader) -> AsyncIterator[Batch]:
         """What that reader has to hear, without a gap and nothing twice."""
         ahead = reader.position > self._position
         if ahead and await self._ask(self._db.facts_after, reader.position - 1) == []:
@@ -155,7 +157,7 @@ class Hub:
         while (batch := await reader.take()) is not None:
             yield batch
 
-    def _resync(self, reader: Reader) -> Batch:
+    def _resync(self, reader: StreamReader) -> Batch:
         reader.position = self._position
         now = self.clock.now()
         return Batch([Recorded(self._position, RESYNC, now, "prism", "events", {})])
@@ -224,6 +226,7 @@ HUB = {"hub": Provide(hub_of, sync_to_thread=False)}
 @get(
     "/api/v1/events",
     dependencies=HUB,
+    opt=RESUMES,
     tags=["events"],
     responses={
         200: ResponseSpec(
@@ -235,10 +238,10 @@ HUB = {"hub": Provide(hub_of, sync_to_thread=False)}
     },
 )
 async def events(
-    request: Request[Any, Any, Any], hub: NamedDependency[Hub], sights: NamedDependency[Sights]
+    request: Request[Any, Any, Any], hub: NamedDependency[Hub], visibility: NamedDependency[Sights]
 ) -> ASGIApp:
     """What happens from now on, or from `Last-Event-ID` on without a gap."""
-    sight = sights()
+    sight = visibility()
     after = _asked(request.headers.get("last-event-id"), request.query_params)
 
     async def stream(scope: Any, receive: Any, send: Any) -> None:
@@ -263,13 +266,16 @@ async def events(
     return stream
 
 
-@websocket("/api/v1/ws", dependencies=HUB)
+@websocket("/api/v1/ws", dependencies=HUB, opt=RESUMES)
 async def listen(
-    socket: WebSocket[Any, Any, Any], hub: NamedDependency[Hub], sights: NamedDependency[Sights]
+    socket: WebSocket[Any, Any, Any],
+    hub: NamedDependency[Hub],
+    visibility: NamedDependency[Sights],
 ) -> None:
     """The same facts, each as one text frame; `?last_event_id=` resumes."""
-    sight = sights()
+    sight = visibility()
     try:
+        check_parameters(socket.scope)
         after = _asked(None, socket.query_params)
     except ValidationFailed as problem:
         await refuse(socket.scope, socket.send, problem, hub.clock.now())
@@ -295,7 +301,7 @@ async def _pour(
     batches: AsyncIterator[Batch],
     tell: Callable[[Batch], Awaitable[None]],
     gone: Callable[[], Awaitable[None]],
-    reader: Reader,
+    reader: StreamReader,
     abort: Callable[[], object] | None,
 ) -> bool:
     """Tell everything until the end (then true), or until nobody listens any more."""
@@ -345,7 +351,7 @@ def _asked(header: str | None, query: Any) -> int | None:
     """After which fact, by the header or the query; None is from now on."""
     name, given = "Last-Event-ID", header
     if given is None:
-        name, given = "last_event_id", query.get("last_event_id")
+        name, given = LAST_EVENT_ID, query.get(LAST_EVENT_ID)
     if given is None:
         return None
     if (number := number_of(given)) is None:

@@ -1,4 +1,4 @@
-"""Sockets of a workspace's own network namespace, as its gateway gives them away.
+"""Sockets in a workspace's own network namespace, received from its gateway.
 
 The gateway (`agent/gateway.py`) listens on a Unix socket in the workspace's folder. Whoever may
 connect to that may connect to any port inside. Its answers hold nothing that a workspace has

@@ -1,1 +1,1 @@
-"""What a workspace has said: read from its end, followed as it goes on."""
+"""Logs of workspaces: the last lines, and new ones as they come."""

@@ -7,7 +7,7 @@ from msgspec import Struct
 Kind = Literal["console", "cloud-init", "application"]
 
 
-class Said(Struct, frozen=True):
+class LogChunk(Struct, frozen=True):
     """Some lines, and a mark of where they end, for whoever made it to go on from."""
 
     lines: tuple[str, ...]
@@ -21,8 +21,8 @@ class Logs(Protocol):
     A machine that is gone has said nothing; lines that are kept no longer are skipped.
     """
 
-    def tail(self, id: str, kind: Kind, lines: int) -> Said:
+    def tail(self, id: str, kind: Kind, lines: int) -> LogChunk:
         """The last lines."""
 
-    def after(self, id: str, kind: Kind, mark: Any) -> Said:
+    def after(self, id: str, kind: Kind, mark: Any) -> LogChunk:
         """The lines after a mark, as many as fit into one piece; whole lines only."""

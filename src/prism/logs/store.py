@@ -1,4 +1,4 @@
-"""What happened to a workspace, as lines: read from the events of the house."""
+"""What happened to a workspace, as lines: read from the events of the daemon."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def happened(
     query = select(facts).where(facts.c.subject == name, facts.c.id > after).limit(limit)
     order = facts.c.id if after else facts.c.id.desc()
     found = [Recorded(**row._mapping) for row in sql.execute(query.order_by(order))]
-    mine = (it for it in found if it.data.get("workspace") == workspace)
+    mine = (recorded for recorded in found if recorded.data.get("workspace") == workspace)
     return sorted(mine, key=lambda it: it.id)
 
 

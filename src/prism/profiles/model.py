@@ -1,13 +1,14 @@
 """What a profile is, and what you may ask of it."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from prism.errors import AlreadyExists, Conflict, InUse, NotFound
+from prism.kit.transaction import Tx
+from prism.profiles.providers import Provider
 
-LOCAL = "local"
 RESERVED = frozenset({"current", "switch"})  # they are addresses of their own
 
 Name = Annotated[
@@ -26,11 +27,10 @@ Region = Annotated[
         description="a region of AWS such as `us-west-2`, or `local`",
     ),
 ]
-Provider = Literal["local", "aws"]
 
 
 class ProfileNotFound(NotFound, code="PROFILE_NOT_FOUND"):
-    """There is no profile of that name."""
+    """There is no profile with that name."""
 
 
 class ProfileExists(AlreadyExists):
@@ -104,8 +104,8 @@ class DeletedProfile(Struct, frozen=True):
     message: str
 
 
-class Holder(Protocol):
-    """A room that may still need a profile; asked before one is deleted, in its transaction."""
+class ProfileDependent(Protocol):
+    """A package that may still use a profile; asked inside the transaction that deletes one."""
 
-    def holds(self, tx: Any, profile: str) -> str | None:
+    def holds(self, tx: Tx, profile: str) -> str | None:
         """What needs the profile, in words, or None."""

@@ -7,7 +7,8 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from prism.errors import ValidationFailed
-from prism.profiles.model import LOCAL, RESERVED, Profile
+from prism.profiles.model import RESERVED, Profile
+from prism.profiles.providers import AWS, LOCAL, TRAITS
 
 UNFIT = re.compile(r"[^A-Za-z0-9._@-]+")
 
@@ -17,13 +18,13 @@ def checked(profile: Profile) -> Profile:
     wrong = []
     if profile.name in RESERVED:
         wrong.append(("name", f"{profile.name!r} is reserved"))
-    if profile.provider == LOCAL:
+    if (only := TRAITS[profile.provider].region) is not None:
         if profile.aws_profile is not None:
-            wrong.append(("aws_profile", "a local profile has none"))
-        if profile.region not in {None, LOCAL}:
-            wrong.append(("region", "a local profile's is `local`"))
-        profile = replace(profile, region=LOCAL)
-    elif profile.region == LOCAL:
+            wrong.append(("aws_profile", f"a {profile.provider} profile has none"))
+        if profile.region not in {None, only}:
+            wrong.append(("region", f"a {profile.provider} profile's is `{only}`"))
+        profile = replace(profile, region=only)
+    elif profile.region in TRAITS:
         wrong.append(("region", "an AWS region, as `us-west-2`"))
     if wrong:
         raise ValidationFailed.of(*wrong)
@@ -32,18 +33,18 @@ def checked(profile: Profile) -> Profile:
 
 def first(sections: Mapping[str, str | None], at: datetime) -> list[Profile]:
     """The profiles of a first start: `local`, and one for each of AWS's sections."""
-    made = [Profile(name=LOCAL, provider="local", region=LOCAL, created_at=at)]
+    made = [Profile(name=LOCAL, provider=LOCAL, region=LOCAL, created_at=at)]
     for section, region in sections.items():
         name = _fitting(section, {profile.name for profile in made})
         made.append(
-            Profile(name=name, provider="aws", aws_profile=section, region=region, created_at=at)
+            Profile(name=name, provider=AWS, aws_profile=section, region=region, created_at=at)
         )
     return made
 
 
 def _fitting(section: str, taken: Iterable[str]) -> str:
     """A name for a section: its own where that is possible."""
-    name = UNFIT.sub("-", section).strip("._@-")[:56] or "aws"
+    name = UNFIT.sub("-", section).strip("._@-")[:56] or AWS
     unfree = RESERVED | {*taken}
     if name in unfree:
         name = f"aws-{name}"

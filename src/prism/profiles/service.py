@@ -12,11 +12,10 @@ from prism.kit.db import Database, Tx
 from prism.profiles import store
 from prism.profiles.events import ProfileChanged, ProfileCreated, ProfileDeleted, ProfileSwitched
 from prism.profiles.model import (
-    LOCAL,
-    Holder,
     NewProfile,
     Profile,
     ProfileChange,
+    ProfileDependent,
     ProfileExists,
     ProfileFixed,
     ProfileInUse,
@@ -24,6 +23,7 @@ from prism.profiles.model import (
     ProfileShown,
 )
 from prism.profiles.plan import checked, first
+from prism.profiles.providers import LOCAL
 
 
 class ProfileService:
@@ -35,7 +35,7 @@ class ProfileService:
         clock: Clock,
         actor: Who,
         fixed: str = "",
-        holders: Sequence[Holder] = (),
+        holders: Sequence[ProfileDependent] = (),
     ) -> None:
         self._db, self._clock, self._who = db, clock, actor
         self._fixed, self._holders = fixed, holders
@@ -58,7 +58,7 @@ class ProfileService:
     def in_use(self, sql: Connection) -> tuple[Profile, ...]:
         """Those that somebody works with."""
         names = {self._fixed} if self._fixed else {*store.in_use(sql)}
-        return tuple(it for it in store.every(sql) if it.name in names)
+        return tuple(profile for profile in store.every(sql) if profile.name in names)
 
     def current(self) -> Profile:
         """The one that launches use."""
@@ -120,7 +120,9 @@ class ProfileService:
             changed = tuple(k for k in given if getattr(before, k) != getattr(after, k))
             if changed:
                 store.put(tx, after)
-                was, now = ({it: getattr(one, it) for it in changed} for one in (before, after))
+                was, now = (
+                    {it: getattr(profile, it) for it in changed} for profile in (before, after)
+                )
                 told = ProfileChanged(
                     actor=self._who(), subject=name, fields=changed, before=was, after=now
                 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from prism.access.model import PermissionDenied, Role, Verb, current
+from prism.access.model import AccessVerb, PermissionDenied, Role, current
 from prism.access.plan import allows, may_give
 from prism.access.service import revoke_for_project
 from prism.errors import ValidationFailed
@@ -58,7 +58,7 @@ class MemberService:
             if store.member(tx.sql, it.id, asked.email):
                 raise MemberExists(
                     f"{asked.email} already belongs to {it.name!r}",
-                    remediation=f"Use `prism member list {it.id}` to see who does",
+                    remediation=f"Use `prism member list {it.id}` to see its members",
                 )
             return join(tx, self._clock, it, asked)
 
@@ -120,7 +120,7 @@ class MemberService:
         if who.operator and heir == who.name.lower():
             return who.name
         found = store.member(tx.sql, project.id, heir)
-        if found is None or not allows(found.role, Verb.MANAGE_OWN):
+        if found is None or not allows(found.role, AccessVerb.MANAGE_OWN):
             raise ValidationFailed.of(
                 ("to", f"{heir} may not have workspaces in {project.name!r}"),
                 remediation=f"Use `prism member list {project.id}` to see who may: every role "
@@ -164,7 +164,7 @@ def permit(project: Project, role: Role) -> None:
     if not may_give(current(), project.id, role):
         raise PermissionDenied(
             f"You may not decide who is {role} of {project.name!r}",
-            details="nobody gives or takes a role above their own",
+            details="you cannot give or take a role above your own",
             remediation="Ask an owner of the project",
         )
 
@@ -174,13 +174,15 @@ def _member(sql: Connection, project: Project, email: str) -> Member:
         return found
     raise MemberNotFound(
         f"{email!r} does not belong to {project.name!r}",
-        remediation=f"Use `prism member list {project.id}` to see who does",
+        remediation=f"Use `prism member list {project.id}` to see its members",
     )
 
 
 def _keep_an_owner(tx: Tx, project: Project, going: Member) -> None:
-    owners = [it for it in store.members_of(tx.sql, project.id) if it.role is Role.OWNER]
-    if [it.email for it in owners] == [going.email]:
+    owners = [
+        member for member in store.members_of(tx.sql, project.id) if member.role is Role.OWNER
+    ]
+    if [member.email for member in owners] == [going.email]:
         raise LastOwner(
             f"{going.email} is the only owner of {project.name!r}",
             remediation=f"Make another one first: `prism member add {project.id} EMAIL`",

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from prism.access.model import Role
 from prism.errors import AlreadyExists, Conflict, InUse, NotFound
 from prism.kit.money import Micros
+from prism.kit.transaction import Rows, Tx
 
 Name = Annotated[
     str, Meta(pattern=r"^\S(.{0,98}\S)?$(?!\n)", description="1-100 characters, no blank ends")
@@ -28,7 +29,7 @@ Percent = Annotated[float, Meta(gt=0, le=100, description="percent of the budget
 
 
 class ProjectNotFound(NotFound, code="PROJECT_NOT_FOUND"):
-    """There is no project of that name."""
+    """There is no project with that name."""
 
 
 class ProjectExists(AlreadyExists):
@@ -40,7 +41,7 @@ class ProjectInUse(InUse):
 
 
 class MemberNotFound(NotFound, code="MEMBER_NOT_FOUND"):
-    """Nobody of that address belongs to the project."""
+    """The project has no member with that address."""
 
 
 class MemberExists(AlreadyExists):
@@ -48,7 +49,7 @@ class MemberExists(AlreadyExists):
 
 
 class LastOwner(Conflict, code="LAST_OWNER"):
-    """A project keeps one owner at least."""
+    """A project needs at least one owner."""
 
 
 class Member(Struct, frozen=True):
@@ -193,30 +194,30 @@ class Spending(Struct, frozen=True):
         return Micros(self.allocated - self.used)
 
 
-class Crew(Struct, frozen=True):
+class WorkspaceCounts(Struct, frozen=True):
     """How many workspaces a project has: at work, and altogether."""
 
     active: int = 0
     total: int = 0
 
 
-class Purse(Protocol):
+class SpendingReader(Protocol):
     """Whoever keeps the money; `tx` and `sql` are the transaction of the question."""
 
-    def spending(self, sql: Any, projects: Sequence[Project]) -> Mapping[str, Spending]:
+    def spending(self, sql: Rows, projects: Sequence[Project]) -> Mapping[str, Spending]:
         """Each project's money, by its id."""
 
-    def recapped(self, tx: Any, before: Project, after: Project) -> None:
+    def recapped(self, tx: Tx, before: Project, after: Project) -> None:
         """The cap changes; raises a `Problem` where less is left than is spent and promised."""
 
 
-class Holder(Protocol):
-    """A room that refers to projects; asked and told inside the transaction."""
+class ProjectDependent(Protocol):
+    """A package that refers to projects; called inside the transaction."""
 
-    def holds_project(self, tx: Any, project: Project) -> str | None:
+    def holds_project(self, tx: Tx, project: Project) -> str | None:
         """What needs the project, in words, or None."""
 
-    def renamed_project(self, tx: Any, project: Project) -> None:
+    def renamed_project(self, tx: Tx, project: Project) -> None:
         """The project is called otherwise now."""
 
 
@@ -250,25 +251,25 @@ class RemovedMember(Struct, frozen=True, kw_only=True):
 class Belongings(Protocol):
     """Whoever knows what somebody has in a project; part of the transaction that removes her."""
 
-    def keep(self, tx: Any, project: Project, email: str) -> list[LeftWorkspace]:
+    def keep(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
         """They stay as they are."""
 
-    def stop(self, tx: Any, project: Project, email: str) -> list[LeftWorkspace]:
+    def stop(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
         """They are stopped, and stay hers."""
 
-    def hand_over(self, tx: Any, project: Project, email: str, to: str) -> list[LeftWorkspace]:
+    def hand_over(self, tx: Tx, project: Project, email: str, to: str) -> list[LeftWorkspace]:
         """They are another member's from now on."""
 
 
 class Promises(Protocol):
     """What rests on somebody's role; told inside the transaction that takes the role away."""
 
-    def demoted(self, tx: Any, project: Project, email: str, role: Role | None) -> None:
+    def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
         """Somebody is only that now, or does not belong to it any more."""
 
 
 class Roster(Protocol):
     """Whoever knows the workspaces."""
 
-    def crews(self) -> Mapping[str, Crew]:
+    def crews(self) -> Mapping[str, WorkspaceCounts]:
         """How many each project has, by its id; a project that is missing has none."""

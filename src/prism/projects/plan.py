@@ -12,7 +12,6 @@ from prism.kit.money import amount, of_usd
 from prism.projects.model import (
     Budget,
     BudgetChange,
-    Crew,
     Member,
     NewBudget,
     NewProject,
@@ -20,6 +19,7 @@ from prism.projects.model import (
     ProjectChange,
     ProjectShown,
     Spending,
+    WorkspaceCounts,
 )
 
 
@@ -78,7 +78,7 @@ def differing(before: Project, after: Project) -> tuple[str, ...]:
 
 
 def shown(
-    project: Project, members: Sequence[Member], money: Spending, crew: Crew
+    project: Project, members: Sequence[Member], money: Spending, crew: WorkspaceCounts
 ) -> ProjectShown:
     """A project for the wire."""
     return ProjectShown(

@@ -10,20 +10,22 @@ from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
+from prism.kit.versions import Kept
 from prism.projects import store
 from prism.projects.events import MemberJoined, ProjectChanged, ProjectCreated, ProjectDeleted
 from prism.projects.model import (
-    Crew,
-    Holder,
+    Member,
     NewProject,
     Project,
     ProjectChange,
+    ProjectDependent,
     ProjectExists,
     ProjectInUse,
     ProjectShown,
-    Purse,
     Roster,
     Spending,
+    SpendingReader,
+    WorkspaceCounts,
 )
 from prism.projects.plan import begun, changed, differing, first_members, shown
 
@@ -31,7 +33,7 @@ BEGUN = ("cap", "alert_threshold", "auto_hibernate_threshold", "prevent_launch_t
 
 
 class ProjectService:
-    """Projects, as one actor sees them; other rooms say what they cost and who needs them."""
+    """Projects, as one actor sees them; other packages say what they cost and who needs them."""
 
     def __init__(
         self,
@@ -39,24 +41,39 @@ class ProjectService:
         clock: Clock,
         actor: Who,
         *,
-        purse: Purse | None = None,
+        spending: SpendingReader | None = None,
         roster: Roster | None = None,
-        holders: Sequence[Holder] = (),
+        holders: Sequence[ProjectDependent] = (),
     ) -> None:
         self._db, self._clock, self._who = db, clock, actor
-        self._purse, self._roster, self._holders = purse, roster, holders
+        self._spending_reader, self._roster, self._holders = spending, roster, holders
+        self._kept = Kept[tuple[list[Project], dict[str, list[Member]]]](store.PROJECTS)
 
     def every(self) -> list[ProjectShown]:
         """All that the caller may see, the oldest first."""
         crews = self._crews()
         with self._db.read() as sql:
-            seen = [it for it in store.every(sql) if visible(it.id, None)]
-            projects, members = seen, store.all_members(sql)
+            every, members = self._every(sql)
+            projects = [project for project in every if visible(project.id, None)]
             money = self._spending(sql, projects)
         return [
-            shown(it, members.get(it.id, ()), money.get(it.id, Spending(it.cap)), _crew(crews, it))
-            for it in projects
+            shown(
+                project,
+                members.get(project.id, ()),
+                money.get(project.id, Spending(project.cap)),
+                _crew(crews, project),
+            )
+            for project in projects
         ]
+
+    def _every(self, sql: Connection) -> tuple[list[Project], dict[str, list[Member]]]:
+        """All projects and their members."""
+
+        def read() -> tuple[list[Project], dict[str, list[Member]]]:
+            return store.every(sql), store.all_members(sql)
+
+        found = self._db.versions(sql)
+        return read() if found is None else self._kept.get(found, read)
 
     def named(self, name: str) -> ProjectShown:
         """The one with that id or name."""
@@ -78,9 +95,9 @@ class ProjectService:
             }
             began = {name: getattr(project, name) for name in BEGUN}
             tx.happened(ProjectCreated(**told, after=began))
-            for one in members:
-                store.add_member(tx, project.id, one)
-                tx.happened(MemberJoined(**told, email=one.email, role=one.role))
+            for member in members:
+                store.add_member(tx, project.id, member)
+                tx.happened(MemberJoined(**told, email=member.email, role=member.role))
             return self._shown(tx.sql, project)
 
     def change(self, name: str, asked: ProjectChange) -> ProjectShown:
@@ -91,13 +108,16 @@ class ProjectService:
             if fields := differing(before, after):
                 self._free(tx, after)
                 store.put(tx, after)
-                if self._purse and before.cap != after.cap:
-                    self._purse.recapped(tx, before, after)
+                if self._spending_reader and before.cap != after.cap:
+                    self._spending_reader.recapped(tx, before, after)
                 if before.name != after.name:
                     for holder in self._holders:
                         holder.renamed_project(tx, after)
                 told = {"actor": self._who(), "subject": after.name, "project": after.id}
-                was, now = ({it: getattr(one, it) for it in fields} for one in (before, after))
+                was, now = (
+                    {field: getattr(project, field) for field in fields}
+                    for project in (before, after)
+                )
                 tx.happened(ProjectChanged(**told, fields=fields, before=was, after=now))
             return self._shown(tx.sql, after)
 
@@ -131,12 +151,12 @@ class ProjectService:
         crew = _crew(self._crews(), project)
         return shown(project, store.members_of(sql, project.id), money, crew)
 
-    def _crews(self) -> Mapping[str, Crew]:
+    def _crews(self) -> Mapping[str, WorkspaceCounts]:
         return self._roster.crews() if self._roster else {}
 
     def _spending(self, sql: Connection, projects: Sequence[Project]) -> Mapping[str, Spending]:
-        return self._purse.spending(sql, projects) if self._purse else {}
+        return self._spending_reader.spending(sql, projects) if self._spending_reader else {}
 
 
-def _crew(crews: Mapping[str, Crew], project: Project) -> Crew:
-    return crews.get(project.id, Crew())
+def _crew(crews: Mapping[str, WorkspaceCounts], project: Project) -> WorkspaceCounts:
+    return crews.get(project.id, WorkspaceCounts())

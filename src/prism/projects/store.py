@@ -25,8 +25,10 @@ from sqlalchemy import (
 from prism.access.model import Role
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, metadata
+from prism.kit.versions import topic
 from prism.projects.model import Called, Member, Project, ProjectNotFound
 
+PROJECTS = "projects"  # a topic
 projects = Table(
     "projects",
     metadata,
@@ -39,6 +41,7 @@ projects = Table(
     Column("prevent_launch_threshold", Float, nullable=False),
     Column("created_by", String, nullable=False),
     Column("created_at", Utc, nullable=False),
+    info=topic(PROJECTS),
 )
 members = Table(
     "members",
@@ -47,6 +50,7 @@ members = Table(
     Column("email", String, primary_key=True, index=True),  # in lower case
     Column("role", String, nullable=False),
     Column("join_date", Utc, nullable=False),
+    info=topic(PROJECTS),
 )
 ended = Table(  # what deleted ones were called: the ledger still names them
     "ended_projects",
@@ -97,11 +101,11 @@ def put(tx: Tx, project: Project) -> None:
     tx.sql.execute(update(projects).where(projects.c.id == project.id).values(**values))
 
 
-def remove(tx: Tx, it: Project, at: datetime) -> None:
+def remove(tx: Tx, project: Project, at: datetime) -> None:
     """Forget one and its members, but for what it was called: the ledger still names it."""
-    tx.sql.execute(delete(members).where(members.c.project == it.id))
-    tx.sql.execute(delete(projects).where(projects.c.id == it.id))
-    tx.sql.execute(ended.insert().values(id=it.id, name=it.name, ended_at=at))
+    tx.sql.execute(delete(members).where(members.c.project == project.id))
+    tx.sql.execute(delete(projects).where(projects.c.id == project.id))
+    tx.sql.execute(ended.insert().values(id=project.id, name=project.name, ended_at=at))
 
 
 def names(sql: Connection) -> dict[str, str]:
@@ -153,7 +157,7 @@ def add_member(tx: Tx, project: str, member: Member) -> None:
 def member(sql: Connection, project: str, email: str) -> Member | None:
     """Somebody who belongs to it."""
     email = email.lower()
-    return next((it for it in members_of(sql, project) if it.email == email), None)
+    return next((member for member in members_of(sql, project) if member.email == email), None)
 
 
 def change_member(tx: Tx, project: str, email: str, role: Role) -> None:

@@ -1,1 +1,1 @@
-"""What runs somewhere and has no row here: shown, taken back, or destroyed."""
+"""Resources without a row: shown, restored or destroyed."""

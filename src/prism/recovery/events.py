@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from prism.workspaces.events import WorkspaceEvent
-from prism.workspaces.model import State, Verb
+from prism.workspaces.model import LifecycleVerb, State
 
 
 class WorkspaceRecovered(WorkspaceEvent, frozen=True, kw_only=True):
@@ -12,6 +12,6 @@ class WorkspaceRecovered(WorkspaceEvent, frozen=True, kw_only=True):
     event: ClassVar[str] = "instance_recovered"
     machine: str
     place: str
-    verb: Verb
+    verb: LifecycleVerb
     state: State
     notes: tuple[str, ...] = ()

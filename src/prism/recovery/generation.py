@@ -47,11 +47,11 @@ identity = Table(
 
 
 class DatabaseOlder(Conflict, code="DATABASE_OLDER"):
-    """The database is older than the world, and nothing is destroyed on its word."""
+    """The database is older than the machines, so nothing is destroyed because of it."""
 
 
 class DatabaseFoundBehind(Event, frozen=True, kw_only=True):
-    """A daemon has started with a database that is older than the world."""
+    """A daemon has started with a database that is older than the machines."""
 
     event: ClassVar[str] = "database_found_behind"
     why: Why
@@ -60,7 +60,7 @@ class DatabaseFoundBehind(Event, frozen=True, kw_only=True):
 
 
 class DatabaseAccepted(Event, frozen=True, kw_only=True):
-    """The operator goes on with a database that is older than the world."""
+    """The operator goes on with a database that is older than the machines."""
 
     event: ClassVar[str] = "database_accepted"
     why: Why
@@ -86,7 +86,7 @@ class Behind(Struct, frozen=True):
         """In a sentence."""
         if self.why == "older":
             gap = f"it ends with event {self.newest}, the machines have seen event {self.known}"
-            return f"the database is older than the world: {gap}"
+            return f"the database is older than the machines: {gap}"
         if self.why == "other":
             return "the database is not the one that these machines were last used with"
         return "the database is new, and these machines were used with another one before"
@@ -161,7 +161,7 @@ class Generation:
         written counts. At a first look somewhere, another daemon may have found it out before.
         """
         known = max(
-            (event for it in texts if (event := self._event_of(it)) is not None), default=0
+            (event for text in texts if (event := self._event_of(text)) is not None), default=0
         )
         if not first and known <= self._db.newest_fact():
             return
@@ -241,7 +241,7 @@ def read(path: Path) -> Written | None:
 def _empty(sql: Connection) -> bool:
     """Whether nothing was ever made with this database."""
     made = (workspaces.workspaces, storage.volumes, storage.snapshots)
-    return not any(sql.execute(select(it.c.id).limit(1)).first() for it in made)
+    return not any(sql.execute(select(table.c.id).limit(1)).first() for table in made)
 
 
 def _behind(said: object) -> Behind | None:

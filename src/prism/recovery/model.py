@@ -6,16 +6,16 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from prism.errors import Conflict, NotFound
+from prism.errors import NotFound
 from prism.templates.model import Template
-from prism.workspaces.model import Seen, State
+from prism.workspaces.model import Observed, State
 
 
 class OrphanNotFound(NotFound, code="ORPHAN_NOT_FOUND"):
-    """There is no machine of that id without a workspace."""
+    """There is no orphan with that id."""
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class FoundMachine(Struct, frozen=True, kw_only=True):
     """A machine, by what is written on itself.
 
     `recipe` is what it was made of, where it says more than the name; `started_at` since when
@@ -26,7 +26,7 @@ class Found(Struct, frozen=True, kw_only=True):
 
     id: str
     key: str
-    seen: Seen
+    seen: Observed
     charged: bool = False
     place: str = ""
     name: str = ""
@@ -59,10 +59,10 @@ class Looked(Struct, frozen=True):
     problem: str | None = None
 
 
-class Sight(Protocol):
+class OrphanReader(Protocol):
     """Whoever knows what the last looks at the world have shown."""
 
-    def strays(self) -> Sequence[Found]:
+    def orphans(self) -> Sequence[FoundMachine]:
         """The machines that have no row now."""
 
     def places(self) -> Sequence[Looked]:
@@ -125,7 +125,7 @@ class Orphans(Struct, frozen=True):
 class Recovery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to take back what is ours, or with `everybody` all there is.
 
-    `accept` is the decision to go on with a database that is older than the world.
+    `accept` is the decision to go on with a database that is older than the machines.
     """
 
     dry_run: bool = False
@@ -163,7 +163,7 @@ class StorageTaken(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Storage(Protocol):
+class OrphanStorage(Protocol):
     """Whoever knows the volumes and snapshots without a row, and takes them back."""
 
     def orphans(self) -> Sequence[StorageOrphan]:
@@ -190,7 +190,3 @@ class End(Struct, frozen=True, forbid_unknown_fields=True):
     """A request to destroy an orphan."""
 
     confirm: str = ""
-
-
-class Nameless(Conflict, code="ORPHAN_UNUSABLE"):
-    """It cannot become a workspace."""

@@ -8,17 +8,17 @@ from msgspec import Struct
 
 from prism.kit.money import Micros
 from prism.profiles.model import RESERVED
-from prism.recovery.model import Found
+from prism.recovery.model import FoundMachine
 from prism.templates.model import Template
-from prism.workspaces.model import Seen, Verb, Workspace
-from prism.workspaces.upstairs import Fund
+from prism.workspaces.hooks import FundingSource
+from prism.workspaces.model import LifecycleVerb, Observed, Workspace
 
 NAME = re.compile(r"(?!.*--)(?!i-[0-9a-f]{8,17}$)(?!local-)[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
 PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 UNFIT = re.compile(r"[^a-z0-9]+")
 LONGEST = 48
-COSTS = {Seen.STARTING, Seen.ON, Seen.STOPPING}
-WAS_READY = {Seen.ON, Seen.OFF, Seen.ASLEEP, Seen.STOPPING}
+COSTS = {Observed.STARTING, Observed.ON, Observed.STOPPING}
+WAS_READY = {Observed.ON, Observed.OFF, Observed.ASLEEP, Observed.STOPPING}
 HOUR = timedelta(hours=1)
 
 
@@ -31,17 +31,17 @@ class Origin(Struct, frozen=True, kw_only=True):
     expected_id: str | None = None
     hourly: Micros | None = None
     price_source: str | None = None
-    fund: Fund = Fund()
+    fund: FundingSource = FundingSource()
     idle_profile: str | None = None
 
 
-def name_for(it: Found, taken: Collection[str]) -> str:
+def name_for(machine: FoundMachine, taken: Collection[str]) -> str:
     """A name that fits and is free, as near to its own as can be."""
-    own = it.name.lower()
+    own = machine.name.lower()
     if not NAME.fullmatch(own):
         own = UNFIT.sub("-", own).strip("-")[:LONGEST].strip("-")
         own = own if NAME.fullmatch(own) else "recovered"
-    tail = UNFIT.sub("", it.id.lower())[-6:]
+    tail = UNFIT.sub("", machine.id.lower())[-6:]
     tries = (own, *(f"{own[: LONGEST - 12].rstrip('-')}-{tail}{more}" for more in _more()))
     return next(name for name in tries if name not in taken)
 
@@ -50,87 +50,83 @@ def _more() -> list[str]:
     return ["", *(str(number) for number in range(2, 1000))]
 
 
-def region_of(place: str) -> str:
-    """The region that a place lies in: `aws:ACCOUNT:REGION`, or this machine."""
-    provider, _, rest = place.partition(":")
-    return rest.rpartition(":")[2] if provider == "aws" else provider
-
-
 def names_profile(name: str) -> bool:
     """Whether a profile may be called so: tags can say anything."""
     return PROFILE.fullmatch(name) is not None and name not in RESERVED
 
 
-def may_take(it: Found, who: str, *, everybody: bool) -> str | None:
+def may_take(machine: FoundMachine, who: str, *, everybody: bool) -> str | None:
     """Why a recovery leaves it alone; null where it does not.
 
     An account may be shared: what this home has no key to and somebody else launched is most
     likely in use, by a Prism elsewhere.
     """
-    if everybody or it.at_home or it.owner.lower() == who.lower():
+    if everybody or machine.at_home or machine.owner.lower() == who.lower():
         return None
-    owner = it.owner or "somebody unknown"
-    return f"{owner} launched it from another home; `prism orphans adopt {it.id}` takes it"
+    owner = machine.owner or "somebody unknown"
+    return f"{owner} launched it from another home; `prism orphans adopt {machine.id}` takes it"
 
 
-def cost_so_far(it: Found, hourly: Micros | None, now: datetime) -> Micros | None:
+def cost_so_far(machine: FoundMachine, hourly: Micros | None, now: datetime) -> Micros | None:
     """What it has cost since it was started; null where that is not known, or it is down."""
-    if hourly is None or it.started_at is None or it.seen not in COSTS:
+    if hourly is None or machine.started_at is None or machine.seen not in COSTS:
         return None
-    ran = max(now - it.started_at, timedelta(0))
+    ran = max(now - machine.started_at, timedelta(0))
     return Micros(int(hourly * (ran / HOUR)))
 
 
-def end_of(it: Found) -> tuple[datetime | None, str | None]:
+def end_of(machine: FoundMachine) -> tuple[datetime | None, str | None]:
     """When it expires, and what has to be said about that.
 
     A machine is told one time, the nearer of its expiry and of the end of its money. What it
     has been told later than its expiry was is an extension; where only money can have said
     it, money is set aside anew.
     """
-    told = it.told_until
-    if told is None or (it.ends_at is not None and told <= it.ends_at):
-        return it.ends_at, None
-    if it.ends_at is not None or it.project is None:
+    told = machine.told_until
+    if told is None or (machine.ends_at is not None and told <= machine.ends_at):
+        return machine.ends_at, None
+    if machine.ends_at is not None or machine.project is None:
         return told, None
     return None, f"it was to go down at {told:%Y-%m-%dT%H:%M:%SZ}, most likely for its money"
 
 
-def rebuilt(it: Found, name: str, origin: Origin, verb: Verb, now: datetime) -> Workspace:
+def rebuilt(
+    machine: FoundMachine, name: str, origin: Origin, verb: LifecycleVerb, now: datetime
+) -> Workspace:
     """The row: what it is, with no wish but to be watched, or to be destroyed."""
-    launched = it.launched_at or it.started_at or now
+    launched = machine.launched_at or machine.started_at or now
     workspace = Workspace(
-        id=it.key,
+        id=machine.key,
         name=name,
-        owner=it.owner,
+        owner=machine.owner,
         profile=origin.profile,
-        place=it.place,
+        place=machine.place,
         template=origin.recipe.name,
         recipe=origin.recipe,
-        parameters=it.parameters,
-        instance_type=it.instance_type or "unknown",
+        parameters=machine.parameters,
+        instance_type=machine.instance_type or "unknown",
         region=origin.region,
         expected_id=origin.expected_id,
-        spot=it.spot,
-        unlimited=it.unlimited,
+        spot=machine.spot,
+        unlimited=machine.unlimited,
         hourly_rate=origin.hourly,
         price_source=origin.price_source,
-        hibernation=it.hibernation,
-        root_gb=it.root_gb or origin.recipe.root_gb,
-        root_type=it.root_type or "gp3",
+        hibernation=machine.hibernation,
+        root_gb=machine.root_gb or origin.recipe.root_gb,
+        root_type=machine.root_type or "gp3",
         idle_profile=origin.idle_profile,
         launched_at=launched,
         verb=verb,
         wished_at=now,
-        expires_at=end_of(it)[0],
-        seen=it.seen,
-        charged=it.charged,
-        granted=0 if verb is Verb.TERMINATE else 1,
-        tried=0 if verb is Verb.TERMINATE else 1,  # a wish not tried has not been refused
-        told_expiry=it.told_until,
-        ready_at=launched if it.seen in WAS_READY else None,
-        machine_id=it.id,
-        progress=100 if it.seen is Seen.ON else 0,
-        hibernated_at=now if it.seen is Seen.ASLEEP else None,
+        expires_at=end_of(machine)[0],
+        seen=machine.seen,
+        charged=machine.charged,
+        granted=0 if verb is LifecycleVerb.TERMINATE else 1,
+        tried=0 if verb is LifecycleVerb.TERMINATE else 1,  # a wish not tried has not been refused
+        told_expiry=machine.told_until,
+        ready_at=launched if machine.seen in WAS_READY else None,
+        machine_id=machine.id,
+        progress=100 if machine.seen is Observed.ON else 0,
+        hibernated_at=now if machine.seen is Observed.ASLEEP else None,
     )
-    return origin.fund.pays(workspace)
+    return origin.fund.apply_to(workspace)

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
-from prism.recovery.model import Found
+from prism.recovery.model import FoundMachine
 
 
 @runtime_checkable
 class Recoverable(Protocol):
     """A place whose machines say what they are; a `workspaces.ports.Compute` may be one."""
 
-    def found(self, ids: Collection[str]) -> Sequence[Found]:
+    def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
         """What these machines say of themselves; it was seen by the last survey."""
 
 

@@ -22,24 +22,24 @@ from prism.recovery.generation import DECIDE, Generation
 from prism.recovery.model import (
     Adopted,
     End,
-    Found,
+    FoundMachine,
     Left,
     Orphan,
     OrphanNotFound,
+    OrphanReader,
     Orphans,
+    OrphanStorage,
     Recovered,
     Recovery,
-    Sight,
-    Storage,
     StorageTaken,
 )
-from prism.recovery.origins import Origins
 from prism.recovery.plan import cost_so_far, end_of, may_take, name_for, rebuilt
+from prism.recovery.provenance import ProvenanceReader
 from prism.workspaces import store as workspaces
+from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.events import about
-from prism.workspaces.model import ConfirmationRequired, Verb, Workspace
+from prism.workspaces.model import ConfirmationRequired, LifecycleVerb, Workspace
 from prism.workspaces.plan import ACTIVE, STEPS, state_of
-from prism.workspaces.upstairs import LaunchGuard, Meter
 
 
 class _Undone(Exception):
@@ -60,51 +60,50 @@ class RecoveryService:
         self,
         db: Database,
         clock: Clock,
-        sight: Sight,
-        origins: Origins,
+        sight: OrphanReader,
+        origins: ProvenanceReader,
         actor: Who,
         *,
-        guards: Sequence[LaunchGuard] = (),
-        meters: Sequence[Meter] = (),
-        storage: Storage | None = None,
+        changes: WorkspaceChanges,
+        storage: OrphanStorage | None = None,
         generation: Generation | None = None,
     ) -> None:
         self._db, self._clock, self._sight, self._origins = db, clock, sight, origins
-        self._who, self._guards, self._meters = actor, guards, meters
+        self._who, self._changes = actor, changes
         self._storage, self._generation = storage, generation
 
     def orphans(self) -> Orphans:
         """Every machine without a row, as the last looks have shown it."""
-        shown = [self._shown(it) for it in self._sight.strays()]
+        shown = [self._shown(machine) for machine in self._sight.orphans()]
         kept = self._storage.orphans() if self._storage else ()
         return Orphans(shown, self._sight.places(), kept)
 
     def adopt(self, id: str) -> Adopted:
         """Make a workspace of it."""
-        return self._take(self._named(id), Verb.LAUNCH)
+        return self._take(self._named(id), LifecycleVerb.LAUNCH)
 
     def terminate(self, id: str, end: End) -> Adopted:
         """Have it destroyed: it becomes a workspace that is to be terminated."""
-        it = self._named(id)
+        machine = self._named(id)
         if end.confirm != "DELETE":
             raise ConfirmationRequired(
                 details='confirm: must be "DELETE"',
                 remediation=f"Use `prism orphans terminate {id} --yes`",
                 data={"fields": [{"field": "confirm", "why": 'must be "DELETE"'}]},
             )
-        return self._take(it, Verb.TERMINATE)
+        return self._take(machine, LifecycleVerb.TERMINATE)
 
     def recover(self, asked: Recovery) -> Recovered:
         """Make workspaces of all that is ours; what is somebody else's is left and said."""
         recovered, left = [], []
-        for it in self._sight.strays():
-            if why := may_take(it, self._who(), everybody=asked.everybody):
-                left.append(Left(it.id, it.name or None, why))
+        for machine in self._sight.orphans():
+            if why := may_take(machine, self._who(), everybody=asked.everybody):
+                left.append(Left(machine.id, machine.name or None, why))
                 continue
             try:
-                recovered.append(self._take(it, Verb.LAUNCH, dry=asked.dry_run))
+                recovered.append(self._take(machine, LifecycleVerb.LAUNCH, dry=asked.dry_run))
             except Problem as no:  # one that cannot be rebuilt is no reason to leave the rest
-                left.append(Left(it.id, it.name or None, no.message))
+                left.append(Left(machine.id, machine.name or None, no.message))
         stored: Sequence[StorageTaken] = ()
         if self._storage:  # after the machines: they are attached to them
             stored, others = self._storage.recover(everybody=asked.everybody, dry=asked.dry_run)
@@ -127,101 +126,100 @@ class RecoveryService:
             return f"{behind.words}; it is accepted"
         return f"{behind.words}. {DECIDE}"
 
-    def _named(self, id: str) -> Found:
-        for it in self._sight.strays():
-            if it.id == id:
-                return it
+    def _named(self, id: str) -> FoundMachine:
+        for machine in self._sight.orphans():
+            if machine.id == id:
+                return machine
         raise OrphanNotFound(
             f"There is no orphan with the id {id!r}",
-            details="what a place has is known since it was last looked at",
-            remediation="Use `prism orphans` to see those there are",
+            details="Prism knows what a location had when it last listed it",
+            remediation="Use `prism orphans` to see them",
         )
 
-    def _take(self, it: Found, verb: Verb, *, dry: bool = False) -> Adopted:
+    def _take(self, machine: FoundMachine, verb: LifecycleVerb, *, dry: bool = False) -> Adopted:
         with suppress(_Undone), self._db.write() as tx:
-            if known := workspaces.by_ids(tx.sql, [it.key]):  # somebody was faster
+            if known := workspaces.by_ids(tx.sql, [machine.key]):  # somebody was faster
                 taken = Loss(known[0], ())
             else:
-                taken = self._write(tx, it, verb)
+                taken = self._write(tx, machine, verb)
             if dry:
                 raise _Undone
-        return _adopted(taken.workspace, it, taken.notes)
+        return _adopted(taken.workspace, machine, taken.notes)
 
-    def _write(self, tx: Tx, it: Found, verb: Verb) -> Loss:
+    def _write(self, tx: Tx, machine: FoundMachine, verb: LifecycleVerb) -> Loss:
         now = self._clock.now()
-        origin, notes = self._origins.of(tx, it)
-        if not it.owner:
-            it, notes = replace(it, owner=self._who()), (*notes, "it is yours: it names no owner")
-        name = name_for(it, store.names(tx.sql))
-        if name != it.name:
-            notes = (*notes, f"it was called {it.name!r}" if it.name else "it had no name")
-        notes = (*notes, *filter(None, [end_of(it)[1]]))
-        workspace = rebuilt(it, name, origin, verb, now)
-        workspaces.add(tx, workspace, due_at=now)
-        since = it.started_at or now
-        for meter in self._meters:
-            meter.changed(tx, None, workspace, since, sure=it.started_at is not None)
-        notes = (*notes, *self._allowed(tx, workspace, now))
-        tx.happened(
-            WorkspaceRecovered(
-                **about(workspace),
-                actor=self._who(),
-                machine=it.id,
-                place=it.place,
-                verb=verb,
-                state=state_of(workspace),
-                notes=notes,
+        origin, notes = self._origins.of(tx, machine)
+        if not machine.owner:
+            machine, notes = (
+                replace(machine, owner=self._who()),
+                (*notes, "it is yours: it names no owner"),
             )
+        name = name_for(machine, store.names(tx.sql))
+        if name != machine.name:
+            notes = (
+                *notes,
+                f"it was called {machine.name!r}" if machine.name else "it had no name",
+            )
+        notes = (*notes, *filter(None, [end_of(machine)[1]]))
+        workspace = rebuilt(machine, name, origin, verb, now)
+        since = machine.started_at or now, machine.started_at is not None
+        workspace = self._changes.apply(tx, None, workspace, since=since)
+        until, more = self._allowed(tx, workspace, now)
+        notes = (*notes, *more)
+        event = WorkspaceRecovered(
+            **about(workspace),
+            actor=self._who(),
+            machine=machine.id,
+            place=machine.place,
+            verb=verb,
+            state=state_of(workspace),
+            notes=notes,
         )
-        return Loss(workspaces.by_id(tx.sql, workspace.id), notes)
+        funded = replace(workspace, reserved_until=until)
+        return Loss(self._changes.apply(tx, workspace, funded, lambda _: event), notes)
 
-    def _allowed(self, tx: Tx, workspace: Workspace, now: datetime) -> tuple[str, ...]:
+    def _allowed(
+        self, tx: Tx, workspace: Workspace, now: datetime
+    ) -> tuple[datetime | None, tuple[str, ...]]:
         """Set money aside; a machine that is there is taken back even where none is left."""
         if state_of(workspace) not in ACTIVE:
-            return ()
-        notes: list[str] = []
-        allowed = []
-        for guard in self._guards:
-            try:
-                with self._db.write():  # what a refusal has begun is undone alone
-                    allowed.append(guard.allow(tx, workspace))
-            except Problem as no:
-                allowed.append(now)
-                notes.append(f"it goes to sleep at once: {no.message}")
-        until = min((at for at in allowed if at is not None), default=None)
-        workspaces.reserve(tx, workspace.id, until, now)
-        return tuple(notes)
+            return workspace.reserved_until, ()
+        try:
+            with self._db.write():  # what a refusal has begun is undone alone
+                return self._changes.admitted(tx, workspace), ()
+        except Problem as no:
+            return now, (f"it goes to sleep at once: {no.message}",)
 
-    def _shown(self, it: Found) -> Orphan:
-        now, (hourly, source) = self._clock.now(), self._origins.price(it)
-        launched = it.launched_at or it.started_at
-        cost = cost_so_far(it, hourly, now)
+    def _shown(self, machine: FoundMachine) -> Orphan:
+        now, (hourly, source) = self._clock.now(), self._origins.price(machine)
+        launched = machine.launched_at or machine.started_at
+        cost = cost_so_far(machine, hourly, now)
         return Orphan(
-            id=it.id,
-            name=it.name or None,
-            place=it.place,
-            state=STEPS["kept", it.seen].state,
-            owner=it.owner or None,
-            project=it.project,
-            template=it.template or None,
-            instance_type=it.instance_type,
+            id=machine.id,
+            name=machine.name or None,
+            place=machine.place,
+            state=STEPS["kept", machine.seen].state,
+            owner=machine.owner or None,
+            project=machine.project,
+            template=machine.template or None,
+            instance_type=machine.instance_type,
             launched_at=launched and whole(launched),
             age_seconds=None if launched is None else int((now - launched).total_seconds()),
-            running_since=it.started_at and whole(it.started_at),
+            running_since=machine.started_at and whole(machine.started_at),
             hourly_rate=None if hourly is None else rate(hourly),
             price_source=source,
             cost_so_far=None if cost is None else amount(cost),
-            goes_down_at=it.told_until,
-            key_here=it.at_home,
+            goes_down_at=machine.told_until,
+            key_here=machine.at_home,
         )
 
 
-def _adopted(workspace: Workspace, it: Found, notes: tuple[str, ...]) -> Adopted:
+def _adopted(workspace: Workspace, machine: FoundMachine, notes: tuple[str, ...]) -> Adopted:
     return Adopted(
         name=workspace.name,
-        instance_id=it.id,
+        instance_id=machine.id,
         state=state_of(workspace),
         owner=workspace.owner,
-        place=it.place,
+        place=machine.place,
         notes=notes,
     )

@@ -19,7 +19,9 @@ def names(sql: Connection) -> set[str]:
 def known_storage(sql: Connection) -> set[str]:
     """The keys of every volume and snapshot."""
     return {
-        it for table in (volumes, snapshots) for it in sql.execute(select(table.c.id)).scalars()
+        scalar
+        for table in (volumes, snapshots)
+        for scalar in sql.execute(select(table.c.id)).scalars()
     }
 
 

@@ -4,7 +4,6 @@ from litestar import Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from prism.storage.copies import SnapshotService
 from prism.storage.model import (
     Attaching,
     Detaching,
@@ -18,6 +17,7 @@ from prism.storage.model import (
     Verifying,
     VolumeList,
 )
+from prism.storage.snapshot_service import SnapshotService
 
 Storage = NamedDependency[SnapshotService]
 Name = FromPath[str]

@@ -7,7 +7,7 @@ its list item changes, and its project, which may be another.
 from typing import Any, ClassVar
 
 from prism.kit.events import Event
-from prism.storage.model import Snapshot, SnapshotState, Trouble, Volume, VolumeState
+from prism.storage.model import Snapshot, SnapshotState, StorageFailure, Volume, VolumeState
 
 
 class _OfVolume(Event, frozen=True, kw_only=True):
@@ -26,10 +26,10 @@ class _OfSnapshot(Event, frozen=True, kw_only=True):
     project: str | None
 
 
-def about(it: Volume | Snapshot) -> dict[str, Any]:
+def about(resource: Volume | Snapshot) -> dict[str, Any]:
     """What a fact is about, and whose it is."""
-    kind = "volume" if isinstance(it, Volume) else "snapshot"
-    return {"subject": it.name, kind: it.id, "project": it.project}
+    kind = "volume" if isinstance(resource, Volume) else "snapshot"
+    return {"subject": resource.name, kind: resource.id, "project": resource.project}
 
 
 class VolumeAsked(_OfVolume, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class VolumeSeen(_OfVolume, frozen=True, kw_only=True):
     event: ClassVar[str] = "volume_state_changed"
     previous_state: VolumeState
     state: VolumeState
-    failure: Trouble | None
+    failure: StorageFailure | None
 
 
 class VolumeMeasured(_OfVolume, frozen=True, kw_only=True):
@@ -82,4 +82,4 @@ class SnapshotSeen(_OfSnapshot, frozen=True, kw_only=True):
     event: ClassVar[str] = "snapshot_state_changed"
     previous_state: SnapshotState
     state: SnapshotState
-    failure: Trouble | None
+    failure: StorageFailure | None

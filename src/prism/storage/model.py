@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 from msgspec import Meta, Struct
 
 from prism.errors import AlreadyExists, Conflict, InUse, InvalidState, NotFound
 from prism.kit.money import Micros
+from prism.kit.transaction import Rows, Tx
 
 DiskType = Literal["gp3", "gp2", "io2", "st1"]
 Period = Literal["daily", "weekly", "monthly"]
@@ -16,11 +17,11 @@ RESERVED = frozenset({"create"})  # it is an address of its own
 
 
 class VolumeNotFound(NotFound, code="VOLUME_NOT_FOUND"):
-    """There is no volume of that name."""
+    """There is no volume with that name."""
 
 
 class SnapshotNotFound(NotFound, code="SNAPSHOT_NOT_FOUND"):
-    """There is no snapshot of that name."""
+    """There is no snapshot with that name."""
 
 
 class VolumeExists(AlreadyExists):
@@ -44,15 +45,15 @@ class BeingCopied(InUse):
 
 
 class VolumeElsewhere(Conflict, code="VOLUME_ELSEWHERE"):
-    """The volume and the workspace are not in the same place."""
+    """The volume and the workspace are not in the same location."""
 
 
 class NoSnapshots(Conflict, code="NO_SNAPSHOTS"):
-    """The provider takes no snapshots of such a volume."""
+    """The provider cannot take snapshots of this kind of volume."""
 
 
 class NoVerification(Conflict, code="NO_VERIFICATION"):
-    """The provider cannot say whether a snapshot is still what was copied."""
+    """The provider cannot verify snapshots."""
 
 
 class StorageState(InvalidState):
@@ -66,14 +67,14 @@ class VolumeKind(StrEnum):
     EFS = "efs"  # shared by several
 
 
-class Verb(StrEnum):
+class StorageVerb(StrEnum):
     """What was asked last."""
 
     MAKE = "make"
     DELETE = "delete"
 
 
-class Seen(StrEnum):
+class StorageObserved(StrEnum):
     """What a volume or snapshot was last seen to be."""
 
     NONE = "none"  # there never was one
@@ -108,7 +109,7 @@ class SnapshotState(StrEnum):
     ERROR = "error"
 
 
-class Trouble(Struct, frozen=True):
+class StorageFailure(Struct, frozen=True):
     """Why something is not what was wanted; `message` says what and how to go on."""
 
     code: str
@@ -134,16 +135,16 @@ class Volume(Struct, frozen=True, kw_only=True):
     expected_id: str | None = None
     created_at: datetime
     # written by requests
-    verb: Verb = Verb.MAKE
+    verb: StorageVerb = StorageVerb.MAKE
     wish: int = 1
     # written by the reconciler
-    seen: Seen = Seen.NONE
+    seen: StorageObserved = StorageObserved.NONE
     granted: int = 0
     asked_at: datetime | None = None
     disk_id: str | None = None
     zone: str | None = None  # where alone its workspaces can be
     used_bytes: int | None = None
-    trouble: Trouble | None = None
+    trouble: StorageFailure | None = None
 
 
 class Attachment(Struct, frozen=True, kw_only=True):
@@ -181,26 +182,26 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     holds: bool = False  # whether its workspace waits for it in order to be destroyed
     created_at: datetime
     # written by requests
-    verb: Verb = Verb.MAKE
+    verb: StorageVerb = StorageVerb.MAKE
     wish: int = 1
     verify_every: Period | None = None
     verify_wish: int = 0  # how often it was asked for by hand
     # written by the reconciler
-    seen: Seen = Seen.NONE
+    seen: StorageObserved = StorageObserved.NONE
     granted: int = 0
     tried: int = 0
     one_moment: bool | None = None  # null where that is not known
     verify_done: int = 0  # the last of `verify_wish` that came true
     verified_at: datetime | None = None
-    verify_trouble: Trouble | None = None  # of the last verification
+    verify_trouble: StorageFailure | None = None  # of the last verification
     asked_at: datetime | None = None
     copy_id: str | None = None
     progress: int | None = None
     used_bytes: int | None = None
-    trouble: Trouble | None = None
+    trouble: StorageFailure | None = None
 
 
-class Host(Struct, frozen=True, kw_only=True):
+class AttachmentHost(Struct, frozen=True, kw_only=True):
     """A workspace, as far as storage has to know it."""
 
     id: str
@@ -215,20 +216,20 @@ class Host(Struct, frozen=True, kw_only=True):
     root_type: DiskType = "gp3"
 
 
-class Hosts(Protocol):
+class AttachmentHostReader(Protocol):
     """Whoever knows the workspaces; `sql` is the transaction of the question."""
 
-    def named(self, sql: Any, name: str) -> Host:
+    def named(self, sql: Rows, name: str) -> AttachmentHost:
         """The one with that name or instance id; raises a `Problem` where there is none."""
 
-    def of(self, sql: Any, ids: Collection[str]) -> Mapping[str, Host]:
+    def of(self, sql: Rows, ids: Collection[str]) -> Mapping[str, AttachmentHost]:
         """Those with these lasting ids that are still listed."""
 
-    def on(self, sql: Any, machines: Collection[str]) -> Mapping[str, Host]:
+    def on(self, sql: Rows, machines: Collection[str]) -> Mapping[str, AttachmentHost]:
         """Those that live on these machines, by machine."""
 
 
-class Terms(Protocol):
+class StorageOffer(Protocol):
     """What a provider says of storage before anything is made; asks no cloud."""
 
     place: str
@@ -249,20 +250,24 @@ class Terms(Protocol):
         """Why no snapshot can be verified here; null where it can."""
 
 
-class Meter(Protocol):
-    """Someone upstairs who counts what storage costs; told inside the transaction."""
+class StorageChangeListener(Protocol):
+    """Counts what storage costs; told inside the transaction."""
 
     def changed(
-        self, tx: Any, before: Volume | Snapshot | None, after: Volume | Snapshot | None, at: Any
+        self,
+        tx: Tx,
+        before: Volume | Snapshot | None,
+        after: Volume | Snapshot | None,
+        at: datetime,
     ) -> None:
         """It is so from `at` on: `before` is null for what is new, `after` for what is gone."""
 
 
 class StorageGuard(Protocol):
-    """Someone upstairs who may say no to a new volume or snapshot, inside the transaction."""
+    """May say no to a new volume or snapshot, inside the transaction."""
 
     def allow(
-        self, tx: Any, it: Volume | Snapshot, *, backup: bool, budget: str | None = None
+        self, tx: Tx, resource: Volume | Snapshot, *, backup: bool, budget: str | None = None
     ) -> None:
         """Raises a `Problem` to refuse; what is kept before its workspace ends is not refused.
 
@@ -346,7 +351,7 @@ class EfsVolume(Struct, frozen=True, kw_only=True):
     attached_instances: tuple[str, ...]
     project: str | None
     from_snapshot: str | None
-    failure: Trouble | None
+    failure: StorageFailure | None
     notes: tuple[str, ...]
 
 
@@ -370,7 +375,7 @@ class EbsVolume(Struct, frozen=True, kw_only=True):
     creation_time: datetime
     project: str | None
     from_snapshot: str | None
-    failure: Trouble | None
+    failure: StorageFailure | None
     notes: tuple[str, ...]
 
 
@@ -398,12 +403,12 @@ class SnapshotItem(Struct, frozen=True, kw_only=True):
     creation_time: datetime
     monthly_cost: float | None
     project: str | None
-    failure: Trouble | None
+    failure: StorageFailure | None
     one_moment: bool | None
     verify: Period | None
     verification: Literal["pending", "passed", "failed"] | None
     verified_at: datetime | None
-    verification_failure: Trouble | None
+    verification_failure: StorageFailure | None
 
 
 class Removal(Struct, frozen=True):

@@ -13,13 +13,13 @@ from prism.kit.money import Micros
 from prism.storage.model import (
     RESERVED,
     Attachment,
+    AttachmentHost,
     DiskType,
-    Host,
     NewVolume,
-    Seen,
     Snapshot,
     SnapshotState,
-    Verb,
+    StorageObserved,
+    StorageVerb,
     Volume,
     VolumeKind,
     VolumeState,
@@ -28,7 +28,7 @@ from prism.storage.model import (
 GIB = 2**30
 
 
-class Limits(Struct, frozen=True):
+class DiskLimits(Struct, frozen=True):
     """What one type of disk can be: ranges, both ends included."""
 
     size: tuple[int, int]
@@ -39,11 +39,11 @@ class Limits(Struct, frozen=True):
 
 
 BASE_IOPS, BASE_THROUGHPUT = 3000, 125  # of gp3: they come with the price of its size
-LIMITS: Mapping[DiskType, Limits] = {
-    "gp3": Limits((1, 65536), (3000, 80000), 500, (125, 2000), BASE_IOPS),
-    "gp2": Limits((1, 16384)),
-    "io2": Limits((4, 65536), (100, 256000), 1000),
-    "st1": Limits((125, 16384)),
+LIMITS: Mapping[DiskType, DiskLimits] = {
+    "gp3": DiskLimits((1, 65536), (3000, 80000), 500, (125, 2000), BASE_IOPS),
+    "gp2": DiskLimits((1, 16384)),
+    "io2": DiskLimits((4, 65536), (100, 256000), 1000),
+    "st1": DiskLimits((125, 16384)),
 }
 """Sizes, IOPS and throughput by type: EC2 API Reference, `CreateVolume` (`Size`, `Iops`,
 `Throughput`), as of botocore 1.44's copy of it. Ratios: EBS User Guide, "Amazon EBS General
@@ -53,7 +53,7 @@ IOPS and 1,000 MiB/s in September 2025."""
 IOPS_PER_THROUGHPUT = 4
 
 
-class Act(StrEnum):
+class StorageAction(StrEnum):
     """The one thing to do."""
 
     MAKE = "make"
@@ -65,10 +65,10 @@ class Act(StrEnum):
     FORGET = "forget"
 
 
-class Step(Struct, frozen=True):
+class PlannedStorageAction(Struct, frozen=True):
     """The one thing to do, and with which attachment."""
 
-    act: Act
+    act: StorageAction
     attachment: Attachment | None = None
 
 
@@ -151,18 +151,18 @@ def _wrong_throughput(
 
 
 VOLUME_STATES = {
-    Seen.THERE: VolumeState.AVAILABLE,
-    Seen.DELETING: VolumeState.DELETING,
-    Seen.BROKEN: VolumeState.ERROR,
-    Seen.GONE: VolumeState.ERROR,
+    StorageObserved.THERE: VolumeState.AVAILABLE,
+    StorageObserved.DELETING: VolumeState.DELETING,
+    StorageObserved.BROKEN: VolumeState.ERROR,
+    StorageObserved.GONE: VolumeState.ERROR,
 }
 SNAPSHOT_STATES = {
-    Seen.THERE: SnapshotState.COMPLETED,
-    Seen.DELETING: SnapshotState.DELETING,
-    Seen.BROKEN: SnapshotState.ERROR,
-    Seen.GONE: SnapshotState.ERROR,
+    StorageObserved.THERE: SnapshotState.COMPLETED,
+    StorageObserved.DELETING: SnapshotState.DELETING,
+    StorageObserved.BROKEN: SnapshotState.ERROR,
+    StorageObserved.GONE: SnapshotState.ERROR,
 }
-ENDED = {Seen.GONE, Seen.NONE}
+ENDED = {StorageObserved.GONE, StorageObserved.NONE}
 PERIODS: Mapping[str, timedelta] = {
     "daily": timedelta(days=1),
     "weekly": timedelta(days=7),
@@ -170,114 +170,132 @@ PERIODS: Mapping[str, timedelta] = {
 }
 
 
-def volume_state(it: Volume, attachments: Sequence[Attachment]) -> VolumeState:
+def volume_state(volume: Volume, attachments: Sequence[Attachment]) -> VolumeState:
     """The word for it; a file system is available to whoever mounts it."""
-    if it.verb is Verb.DELETE:
-        return VolumeState.DELETED if it.seen in ENDED else VolumeState.DELETING
-    state = VOLUME_STATES.get(it.seen, VolumeState.CREATING)
-    if state is not VolumeState.AVAILABLE or it.kind is VolumeKind.EFS or not attachments:
+    if volume.verb is StorageVerb.DELETE:
+        return VolumeState.DELETED if volume.seen in ENDED else VolumeState.DELETING
+    state = VOLUME_STATES.get(volume.seen, VolumeState.CREATING)
+    if state is not VolumeState.AVAILABLE or volume.kind is VolumeKind.EFS or not attachments:
         return state
-    if not all(one.wanted for one in attachments):
+    if not all(attachment.wanted for attachment in attachments):
         return VolumeState.DETACHING
-    attached = all(one.attached for one in attachments)
+    attached = all(attachment.attached for attachment in attachments)
     return VolumeState.IN_USE if attached else VolumeState.ATTACHING
 
 
-def snapshot_state(it: Snapshot) -> SnapshotState:
+def snapshot_state(snapshot: Snapshot) -> SnapshotState:
     """The word for it."""
-    if it.verb is Verb.DELETE:
-        return SnapshotState.DELETED if it.seen in ENDED else SnapshotState.DELETING
-    return SNAPSHOT_STATES.get(it.seen, SnapshotState.PENDING)
+    if snapshot.verb is StorageVerb.DELETE:
+        return SnapshotState.DELETED if snapshot.seen in ENDED else SnapshotState.DELETING
+    return SNAPSHOT_STATES.get(snapshot.seen, SnapshotState.PENDING)
 
 
-def settled(it: Volume, attachments: Sequence[Attachment]) -> bool:
+def settled(volume: Volume, attachments: Sequence[Attachment]) -> bool:
     """Whether nothing about it is under way."""
     at_rest = {VolumeState.AVAILABLE, VolumeState.IN_USE, VolumeState.ERROR}
-    calm = all(one.wanted == one.attached for one in attachments)
-    return calm and volume_state(it, attachments) in at_rest
+    calm = all(attachment.wanted == attachment.attached for attachment in attachments)
+    return calm and volume_state(volume, attachments) in at_rest
 
 
 def plan_volume(
-    it: Volume,
-    seen: Seen,
+    volume: Volume,
+    seen: StorageObserved,
     attachments: Sequence[Attachment],
-    hosts: Mapping[str, Host],
+    hosts: Mapping[str, AttachmentHost],
     unmounted: Collection[str] = (),
     *,
     early: bool = True,
-) -> Step:
+) -> PlannedStorageAction:
     """The next step, from what is wanted and what is seen; `unmounted` are machines.
 
     Unless machines take volumes `early`, one that is on its way up is waited for.
     """
-    if it.verb is Verb.DELETE:
+    if volume.verb is StorageVerb.DELETE:
         return _towards_its_end(seen, attachments, hosts)
-    if seen in {Seen.GONE, Seen.BROKEN}:
-        return Step(Act.REST)  # what failed or vanished is told, not made again: it would be empty
-    if seen in {Seen.NONE, Seen.UNSURE}:
-        return Step(Act.MAKE)
-    if seen is not Seen.THERE:
-        return Step(Act.WAIT)
+    if seen in {StorageObserved.GONE, StorageObserved.BROKEN}:
+        return PlannedStorageAction(
+            StorageAction.REST
+        )  # what failed or vanished is told, not made again: it would be empty
+    if seen in {StorageObserved.NONE, StorageObserved.UNSURE}:
+        return PlannedStorageAction(StorageAction.MAKE)
+    if seen is not StorageObserved.THERE:
+        return PlannedStorageAction(StorageAction.WAIT)
     if leaving := _leaving(attachments, hosts):
-        return Step(Act.DETACH, leaving)
-    step = _arrival(it, attachments, hosts, unmounted)
+        return PlannedStorageAction(StorageAction.DETACH, leaving)
+    step = _arrival(volume, attachments, hosts, unmounted)
     return step if early else _in_time(step, hosts)
 
 
-def _in_time(step: Step, hosts: Mapping[str, Host]) -> Step:
+def _in_time(
+    step: PlannedStorageAction, hosts: Mapping[str, AttachmentHost]
+) -> PlannedStorageAction:
     """The step, unless its machine is on its way up."""
     if step.attachment is None:
         return step
     host = hosts[step.attachment.workspace]
-    return step if host.up or host.quiet else Step(Act.WAIT)
+    return step if host.up or host.quiet else PlannedStorageAction(StorageAction.WAIT)
 
 
 def _towards_its_end(
-    seen: Seen, attachments: Sequence[Attachment], hosts: Mapping[str, Host]
-) -> Step:
+    seen: StorageObserved, attachments: Sequence[Attachment], hosts: Mapping[str, AttachmentHost]
+) -> PlannedStorageAction:
     if seen in ENDED:
-        return Step(Act.FORGET)
-    if seen is Seen.THERE and (leaving := _leaving(attachments, hosts)):
-        return Step(Act.DETACH, leaving)
-    if any(one.attached for one in attachments):
-        return Step(Act.WAIT)  # somebody works with it whom nobody knew when this was asked
-    return Step(Act.WAIT if seen in {Seen.DELETING, Seen.UNSURE} else Act.DELETE)
+        return PlannedStorageAction(StorageAction.FORGET)
+    if seen is StorageObserved.THERE and (leaving := _leaving(attachments, hosts)):
+        return PlannedStorageAction(StorageAction.DETACH, leaving)
+    if any(attachment.attached for attachment in attachments):
+        return PlannedStorageAction(
+            StorageAction.WAIT
+        )  # somebody works with it whom nobody knew when this was asked
+    return PlannedStorageAction(
+        StorageAction.WAIT
+        if seen in {StorageObserved.DELETING, StorageObserved.UNSURE}
+        else StorageAction.DELETE
+    )
 
 
-def _leaving(attachments: Sequence[Attachment], hosts: Mapping[str, Host]) -> Attachment | None:
+def _leaving(
+    attachments: Sequence[Attachment], hosts: Mapping[str, AttachmentHost]
+) -> Attachment | None:
     """One that is no longer wanted, and is or may be attached; who has ended wants nothing."""
-    there = (one for one in attachments if one.attached or one.machine is not None)
-    return next((one for one in there if not wants(one, hosts)), None)
+    there = (
+        attachment
+        for attachment in attachments
+        if attachment.attached or attachment.machine is not None
+    )
+    return next((attachment for attachment in there if not wants(attachment, hosts)), None)
 
 
 def _arrival(
-    it: Volume,
+    volume: Volume,
     attachments: Sequence[Attachment],
-    hosts: Mapping[str, Host],
+    hosts: Mapping[str, AttachmentHost],
     unmounted: Collection[str],
-) -> Step:
-    for one in attachments:
-        if wants(one, hosts) and _to_be_mounted(one, hosts, unmounted):
-            return Step(Act.ATTACH, one)
-    if it.kind is VolumeKind.EBS and any(one.attached for one in attachments):
-        return Step(Act.REST)
+) -> PlannedStorageAction:
+    for attachment in attachments:
+        if wants(attachment, hosts) and _to_be_mounted(attachment, hosts, unmounted):
+            return PlannedStorageAction(StorageAction.ATTACH, attachment)
+    if volume.kind is VolumeKind.EBS and any(one.attached for one in attachments):
+        return PlannedStorageAction(StorageAction.REST)
     coming = [one for one in attachments if wants(one, hosts) and not one.attached]
-    for one in coming:
-        machine = hosts[one.workspace].machine
+    for attachment in coming:
+        machine = hosts[attachment.workspace].machine
         if machine is not None and machine not in unmounted:
-            return Step(Act.ATTACH, one)
-    return Step(Act.WAIT if coming else Act.REST)
+            return PlannedStorageAction(StorageAction.ATTACH, attachment)
+    return PlannedStorageAction(StorageAction.WAIT if coming else StorageAction.REST)
 
 
-def _to_be_mounted(one: Attachment, hosts: Mapping[str, Host], unmounted: Collection[str]) -> bool:
+def _to_be_mounted(
+    attachment: Attachment, hosts: Mapping[str, AttachmentHost], unmounted: Collection[str]
+) -> bool:
     """Whether its machine has it, is on, and nobody there can see it."""
-    host = hosts.get(one.workspace)
-    return host is not None and host.up and machine_of(one, hosts) in unmounted
+    host = hosts.get(attachment.workspace)
+    return host is not None and host.up and machine_of(attachment, hosts) in unmounted
 
 
 def looked_at(
     attachments: Sequence[Attachment],
-    hosts: Mapping[str, Host],
+    hosts: Mapping[str, AttachmentHost],
     there: Collection[str],
     unmounted: Collection[str] = (),
 ) -> list[Attachment]:
@@ -287,47 +305,49 @@ def looked_at(
     and once it has counted.
     """
     found = []
-    for one in attachments:
-        machine, host = machine_of(one, hosts), hosts.get(one.workspace)
+    for attachment in attachments:
+        machine, host = machine_of(attachment, hosts), hosts.get(attachment.workspace)
         quiet = host is None or host.quiet
-        shown = machine not in unmounted or one.attached or quiet
+        shown = machine not in unmounted or attachment.attached or quiet
         attached = machine in there and shown
-        found.append(replace(one, wanted=wants(one, hosts), attached=attached))
+        found.append(replace(attachment, wanted=wants(attachment, hosts), attached=attached))
     return found
 
 
-def machine_of(one: Attachment, hosts: Mapping[str, Host]) -> str:
+def machine_of(attachment: Attachment, hosts: Mapping[str, AttachmentHost]) -> str:
     """The machine of an attachment; empty where there never was one."""
-    host = hosts.get(one.workspace)
-    return one.machine or (host.machine if host else None) or ""
+    host = hosts.get(attachment.workspace)
+    return attachment.machine or (host.machine if host else None) or ""
 
 
-def wants(one: Attachment, hosts: Mapping[str, Host]) -> bool:
+def wants(attachment: Attachment, hosts: Mapping[str, AttachmentHost]) -> bool:
     """Whether a workspace that lives, or a machine of nobody's, is to have it."""
-    host = hosts.get(one.workspace)
+    host = hosts.get(attachment.workspace)
     lives = host is not None and not host.ended
-    return one.wanted and (lives or unknown(one))
+    return attachment.wanted and (lives or unknown(attachment))
 
 
-def unknown(one: Attachment) -> bool:
+def unknown(attachment: Attachment) -> bool:
     """Whether it is a machine that belongs to no workspace here."""
-    return one.workspace == one.machine
+    return attachment.workspace == attachment.machine
 
 
 def unaccounted(
-    attachments: Sequence[Attachment], hosts: Mapping[str, Host], there: Collection[str]
+    attachments: Sequence[Attachment], hosts: Mapping[str, AttachmentHost], there: Collection[str]
 ) -> set[str]:
     """The machines that have a volume, and no workspace here is known to be one of them."""
-    known = {machine_of(one, hosts) for one in attachments if not unknown(one)}
+    known = {
+        machine_of(attachment, hosts) for attachment in attachments if not unknown(attachment)
+    }
     return set(there) - known
 
 
 def settlement(
-    it: Volume,
+    volume: Volume,
     attachments: Sequence[Attachment],
     machines: Collection[str],
     there: Collection[str],
-    owners: Mapping[str, Host],
+    owners: Mapping[str, AttachmentHost],
 ) -> tuple[list[Attachment], list[Attachment]]:
     """The attachments to keep for these machines, and those to give up for them.
 
@@ -335,109 +355,136 @@ def settlement(
     volume be elsewhere, which was never granted, gives way to it.
     """
     added, given_up = [], []
-    standing = {one.machine for one in attachments if unknown(one)}
+    standing = {attachment.machine for attachment in attachments if unknown(attachment)}
     for machine in sorted(machines):
         owner = owners.get(machine)
         if owner is not None:
             added.append(
-                Attachment(volume=it.id, workspace=owner.id, name=owner.name, machine=machine)
+                Attachment(volume=volume.id, workspace=owner.id, name=owner.name, machine=machine)
             )
-            given_up += [one for one in attachments if one.workspace == machine]
+            given_up += [
+                attachment for attachment in attachments if attachment.workspace == machine
+            ]
         elif machine not in standing:
             added.append(
-                Attachment(volume=it.id, workspace=machine, name=machine, machine=machine)
+                Attachment(volume=volume.id, workspace=machine, name=machine, machine=machine)
             )
-    if added and it.kind is VolumeKind.EBS:
-        waiting = (one for one in attachments if not one.attached and one.machine not in there)
-        given_up += [one for one in waiting if not unknown(one)]
+    if added and volume.kind is VolumeKind.EBS:
+        waiting = (
+            attachment
+            for attachment in attachments
+            if not attachment.attached and attachment.machine not in there
+        )
+        given_up += [attachment for attachment in waiting if not unknown(attachment)]
     return added, given_up
 
 
-def plan_snapshot(it: Snapshot, seen: Seen, host: Host | None, *, moving: bool = False) -> Act:
+def plan_snapshot(
+    snapshot: Snapshot, seen: StorageObserved, host: AttachmentHost | None, *, moving: bool = False
+) -> StorageAction:
     """The next step, from what is wanted and what is seen.
 
     `moving` says that its volume is being attached or detached where that changes what it holds:
     it may be made anew in another zone, get its file system, or be unmounted.
     """
-    if it.verb is Verb.DELETE:
+    if snapshot.verb is StorageVerb.DELETE:
         if seen in ENDED:
-            return Act.FORGET
-        return Act.WAIT if seen in {Seen.DELETING, Seen.UNSURE} else Act.DELETE
-    told = seen is Seen.BROKEN and it.tried == it.wish  # who asks again gets another try
-    if it.granted == it.wish or seen is Seen.THERE or told:
-        return Act.REST
+            return StorageAction.FORGET
+        return (
+            StorageAction.WAIT
+            if seen in {StorageObserved.DELETING, StorageObserved.UNSURE}
+            else StorageAction.DELETE
+        )
+    told = (
+        seen is StorageObserved.BROKEN and snapshot.tried == snapshot.wish
+    )  # who asks again gets another try
+    if snapshot.granted == snapshot.wish or seen is StorageObserved.THERE or told:
+        return StorageAction.REST
     # A workspace that is to be destroyed is stopped first, so that nothing writes meanwhile.
-    writing = moving or (it.holds and host is not None and not host.quiet)
+    writing = moving or (snapshot.holds and host is not None and not host.quiet)
     # Some providers take no token for a snapshot: one that may be there is waited for.
-    under_way = {Seen.UNSURE, Seen.MAKING, Seen.DELETING}
-    return Act.WAIT if writing or seen in under_way else Act.MAKE
+    under_way = {StorageObserved.UNSURE, StorageObserved.MAKING, StorageObserved.DELETING}
+    return StorageAction.WAIT if writing or seen in under_way else StorageAction.MAKE
 
 
-def verification(it: Snapshot) -> Literal["pending", "passed", "failed"] | None:
+def verification(snapshot: Snapshot) -> Literal["pending", "passed", "failed"] | None:
     """How it stands with the verification that was asked for, or done, last."""
-    if it.verify_wish > it.verify_done:
+    if snapshot.verify_wish > snapshot.verify_done:
         return "pending"
-    if it.verified_at is None:
-        return "pending" if it.verify_every else None
-    return "failed" if it.verify_trouble else "passed"
+    if snapshot.verified_at is None:
+        return "pending" if snapshot.verify_every else None
+    return "failed" if snapshot.verify_trouble else "passed"
 
 
-def next_verification(it: Snapshot, now: datetime) -> datetime | None:
+def next_verification(snapshot: Snapshot, now: datetime) -> datetime | None:
     """When a snapshot is to be verified next; never later than now if somebody has asked."""
-    if it.verb is not Verb.MAKE or it.seen is not Seen.THERE:
+    if snapshot.verb is not StorageVerb.MAKE or snapshot.seen is not StorageObserved.THERE:
         return None
-    if it.verify_wish > it.verify_done:
+    if snapshot.verify_wish > snapshot.verify_done:
         return now
-    if it.verify_every is None:
+    if snapshot.verify_every is None:
         return None
-    return (it.verified_at or it.created_at) + PERIODS[it.verify_every]
+    return (snapshot.verified_at or snapshot.created_at) + PERIODS[snapshot.verify_every]
 
 
-def verification_token(it: Snapshot) -> str:
+def verification_token(snapshot: Snapshot) -> str:
     """Which verification this is; another one after each that was done."""
-    last = it.verified_at or it.created_at
-    return f"{it.verify_wish}-{last.isoformat()}"
+    last = snapshot.verified_at or snapshot.created_at
+    return f"{snapshot.verify_wish}-{last.isoformat()}"
 
 
 def perceive(
-    it: Volume | Snapshot, surveyed: Seen | None, now: datetime, patience: timedelta
-) -> Seen:
+    resource: Volume | Snapshot,
+    surveyed: StorageObserved | None,
+    now: datetime,
+    patience: timedelta,
+) -> StorageObserved:
     """What a survey means: not listed is not the same as not there."""
     if surveyed is not None:
         return surveyed
-    promised = (it.disk_id if isinstance(it, Volume) else it.copy_id) is not None
-    if it.seen is Seen.GONE or (it.seen is Seen.BROKEN and it.verb is Verb.MAKE):
-        return it.seen
-    if it.asked_at and now < it.asked_at + patience:
-        return it.seen if promised else Seen.UNSURE
+    promised = (resource.disk_id if isinstance(resource, Volume) else resource.copy_id) is not None
+    if resource.seen is StorageObserved.GONE or (
+        resource.seen is StorageObserved.BROKEN and resource.verb is StorageVerb.MAKE
+    ):
+        return resource.seen
+    if resource.asked_at and now < resource.asked_at + patience:
+        return resource.seen if promised else StorageObserved.UNSURE
     # What was still being made went with who was making it; nobody can have written on it.
-    return Seen.GONE if promised and it.seen is not Seen.MAKING else Seen.NONE
+    return (
+        StorageObserved.GONE
+        if promised and resource.seen is not StorageObserved.MAKING
+        else StorageObserved.NONE
+    )
 
 
-def monthly_cost(it: Volume | Snapshot) -> Micros | None:
+def monthly_cost(resource: Volume | Snapshot) -> Micros | None:
     """What it costs a month; null where nobody knows, which 0 would not say.
 
     The catalog has no price for more IOPS or throughput than gp3 comes with.
     """
-    if it.gb_month is None:
+    if resource.gb_month is None:
         return None
-    if isinstance(it, Snapshot) or it.kind is VolumeKind.EFS:
-        return None if it.used_bytes is None else Micros(it.gb_month * it.used_bytes // GIB)
-    extra = (it.iops or 0) > BASE_IOPS or (it.throughput or 0) > BASE_THROUGHPUT
-    if it.gb_month and extra:
+    if isinstance(resource, Snapshot) or resource.kind is VolumeKind.EFS:
+        return (
+            None
+            if resource.used_bytes is None
+            else Micros(resource.gb_month * resource.used_bytes // GIB)
+        )
+    extra = (resource.iops or 0) > BASE_IOPS or (resource.throughput or 0) > BASE_THROUGHPUT
+    if resource.gb_month and extra:
         return None
-    return Micros(it.gb_month * (it.size_gb or 0))
+    return Micros(resource.gb_month * (resource.size_gb or 0))
 
 
-def at_most(it: Volume | Snapshot) -> Micros | None:
+def at_most(resource: Volume | Snapshot) -> Micros | None:
     """What it can come to cost a month while nothing of it is measured.
 
     A snapshot holds no more than its disk; a new file system holds nothing.
     """
-    if isinstance(it, Volume) and it.kind is not VolumeKind.EFS:
-        return monthly_cost(it)
-    size = (it.size_gb or 0) if isinstance(it, Snapshot) else 0
-    return None if it.gb_month is None else Micros(it.gb_month * size)
+    if isinstance(resource, Volume) and resource.kind is not VolumeKind.EFS:
+        return monthly_cost(resource)
+    size = (resource.size_gb or 0) if isinstance(resource, Snapshot) else 0
+    return None if resource.gb_month is None else Micros(resource.gb_month * size)
 
 
 def gigabytes(used: int | None) -> float | None:

@@ -8,14 +8,14 @@ from typing import Protocol, runtime_checkable
 from msgspec import Struct
 
 from prism.errors import Conflict, Unavailable
-from prism.storage.model import DiskType, Seen, Trouble, VolumeKind
+from prism.storage.model import DiskType, StorageFailure, StorageObserved, VolumeKind
 
 
 class StorageRefused(Conflict, code="STORAGE_REFUSED"):
-    """The provider says no, and will say no again."""
+    """The provider refuses, and repeating the request does not help."""
 
 
-class Part(StrEnum):
+class SurveyPart(StrEnum):
     """What a survey can be about; each costs some providers a call of its own."""
 
     EBS = "ebs"
@@ -23,7 +23,7 @@ class Part(StrEnum):
     SNAPSHOTS = "snapshots"
 
 
-EVERYTHING = frozenset(Part)
+EVERYTHING = frozenset(SurveyPart)
 
 
 class VolumeOrder(Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class VolumeOrder(Struct, frozen=True, kw_only=True):
     throughput: int | None = None
 
 
-class CopyOrder(Struct, frozen=True, kw_only=True):
+class SnapshotOrder(Struct, frozen=True, kw_only=True):
     """A snapshot to be made. `key` is our id, and goes into the tags."""
 
     key: str
@@ -79,12 +79,12 @@ class Disk(Struct, frozen=True, kw_only=True):
 
     id: str
     key: str
-    seen: Seen
+    seen: StorageObserved
     attached: frozenset[str] = frozenset()
     unmounted: frozenset[str] = frozenset()
     zone: str | None = None
     used_bytes: int | None = None
-    trouble: Trouble | None = None
+    trouble: StorageFailure | None = None
     known: Known | None = None
 
 
@@ -93,14 +93,14 @@ class Verified(Struct, frozen=True, kw_only=True):
 
     token: str
     at: datetime
-    trouble: Trouble | None = None
+    trouble: StorageFailure | None = None
 
 
 class DiskUnreadable(Unavailable):
     """What is written on a volume or snapshot cannot be read: it is there, and not known."""
 
 
-class Copy(Struct, frozen=True, kw_only=True):
+class ProviderSnapshot(Struct, frozen=True, kw_only=True):
     """A snapshot as its provider sees it; `progress` is 0-100 while it is made.
 
     `one_moment` says whether all of it is of one moment, null where that is not known.
@@ -109,22 +109,24 @@ class Copy(Struct, frozen=True, kw_only=True):
 
     id: str
     key: str
-    seen: Seen
+    seen: StorageObserved
     progress: int | None = None
     used_bytes: int | None = None
-    trouble: Trouble | None = None
+    trouble: StorageFailure | None = None
     known: Known | None = None
     one_moment: bool | None = None
     removed_by: str | None = None
     verified: Verified | None = None
 
 
-class Survey(Struct, frozen=True):
+class StorageSurvey(Struct, frozen=True):
     """All of ours in one place, or those parts of it that were asked for."""
 
     disks: Sequence[Disk] = ()
-    copies: Sequence[Copy] = ()
+    copies: Sequence[ProviderSnapshot] = ()
     unreadable: Mapping[str, str] = {}  # what is there and says nothing of itself: id and why
+    # What is there and is described in a way that cannot be read: key and why. It is left alone.
+    not_understood: Mapping[str, str] = {}
 
 
 @runtime_checkable
@@ -137,7 +139,7 @@ class FindsStorageById(Protocol):
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
         """The volume with this id; None where there is none any more."""
 
-    def find_snapshot(self, id: str, order: CopyOrder) -> Copy | None:
+    def find_snapshot(self, id: str, order: SnapshotOrder) -> ProviderSnapshot | None:
         """The snapshot with this id; None where there is none any more."""
 
 
@@ -164,7 +166,7 @@ class Volumes(Protocol):
     early: bool
     """Whether a machine can be given volumes before it is on."""
 
-    def survey(self, parts: Collection[Part] = EVERYTHING) -> Survey:
+    def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """Every volume and snapshot of ours; a new one may be missing for some seconds."""
 
     def create(self, order: VolumeOrder) -> Disk:
@@ -185,7 +187,7 @@ class Volumes(Protocol):
     def delete(self, id: str) -> None:
         """Destroy it and what it holds."""
 
-    def snapshot(self, order: CopyOrder, source: str) -> Copy:
+    def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
         """Keep what the volume, or the root disk of the machine, with the id `source` holds."""
 
     def verify(self, id: str, token: str) -> None:

@@ -1,7 +1,6 @@
 """Asking for volumes. One verb, one transaction; nothing here waits for a provider."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 from msgspec import structs
 from sqlalchemy import Connection
@@ -15,21 +14,20 @@ from prism.kit.ids import sortable_id
 from prism.projects import store as projects
 from prism.projects.model import Project
 from prism.storage import store, view
+from prism.storage.changes import Admission, StorageChanges
 from prism.storage.events import VolumeAsked, about
 from prism.storage.model import (
     Attachment,
+    AttachmentHost,
+    AttachmentHostReader,
     EbsVolume,
     EfsVolume,
-    Host,
-    Hosts,
-    Meter,
     NewVolume,
-    Seen,
     Snapshot,
-    StorageGuard,
+    StorageObserved,
+    StorageOffer,
     StorageState,
-    Terms,
-    Verb,
+    StorageVerb,
     Volume,
     VolumeElsewhere,
     VolumeExists,
@@ -51,20 +49,23 @@ class StorageService:
         db: Database,
         clock: Clock,
         *,
-        terms: Callable[[str | None], Terms],
-        hosts: Hosts,
+        terms: Callable[[str | None], StorageOffer],
+        hosts: AttachmentHostReader,
         actor: Who,
-        meters: Sequence[Meter] = (),
-        guards: Sequence[StorageGuard] = (),
+        changes: StorageChanges,
     ) -> None:
         self._db, self._clock, self._terms = db, clock, terms
-        self._hosts, self._who, self._meters, self._guards = hosts, actor, meters, guards
+        self._hosts, self._who, self._changes = hosts, actor, changes
 
     def every(self) -> VolumeList:
         """All of them."""
         with self._db.read() as sql:
-            volumes = [it for it in store.every(sql, Volume) if visible(it.project, it.owner)]
-            attachments = store.attachments_of(sql, [it.id for it in volumes])
+            volumes = [
+                volume
+                for volume in store.every(sql, Volume)
+                if visible(volume.project, volume.owner)
+            ]
+            attachments = store.attachments_of(sql, [volume.id for volume in volumes])
             return view.listed(volumes, attachments, names(sql))
 
     def named(self, name: str) -> Shown:
@@ -78,7 +79,7 @@ class StorageService:
         id = sortable_id("volume", now)
         with self._db.write() as tx:
             project = projects.named(tx.sql, order.project).id if order.project else None
-            it = Volume(
+            volume = Volume(
                 id=id,
                 name=order.name,
                 kind=order.type,
@@ -96,137 +97,120 @@ class StorageService:
             )
             if order.budget is not None and project is None:
                 raise ValidationFailed.of(("project", "is missing: a budget pays for a project"))
-            self.add(tx, it, now, order.budget)
-            return self._shown(tx.sql, it)
+            self.add(tx, volume, order.budget)
+            return self._shown(tx.sql, volume)
 
-    def add(self, tx: Tx, it: Volume, now: datetime, budget: str | None = None) -> None:
+    def add(self, tx: Tx, volume: Volume, budget: str | None = None) -> None:
         """Keep a new one, if its name is free."""
-        if store.find_volume(tx.sql, it.name):
+        if store.find_volume(tx.sql, volume.name):
             raise VolumeExists(
-                f"A volume called {it.name!r} already exists",
-                remediation=f"Look at it with `prism volume show {it.name}`",
+                f"A volume called {volume.name!r} already exists",
+                remediation=f"Look at it with `prism volume show {volume.name}`",
             )
-        self._allowed(tx, it, budget=budget)
-        store.add(tx, it, due_at=now)
-        self._changed(tx, None, it, now)
-        self._told(tx, it, "create")
+        event = self._asked(tx, volume, "create")
+        self._changes.add(tx, volume, lambda _: event, Admission(budget=budget))
 
     def delete(self, name: str) -> str:
         """Ask for one, and what it holds, to be destroyed; its name."""
         with self._db.write() as tx:
-            it, now = store.volume_named(tx.sql, name), self._clock.now()
-            if it.verb is Verb.DELETE:
-                return it.name
-            _unneeded(tx.sql, it)
-            self._write(tx, it, now, verb=Verb.DELETE, wish=it.wish + 1)
-            self._told(tx, store.by_id(tx.sql, Volume, it.id), "delete")
-            return it.name
+            volume = store.volume_named(tx.sql, name)
+            if volume.verb is StorageVerb.DELETE:
+                return volume.name
+            _unneeded(tx.sql, volume)
+            doomed = structs.replace(volume, verb=StorageVerb.DELETE, wish=volume.wish + 1)
+            self._apply(tx, volume, doomed, "delete")
+            return volume.name
 
     def attach(self, name: str, instance: str) -> Shown:
         """Ask for a workspace to have it."""
         with self._db.write() as tx:
-            it = store.volume_named(tx.sql, name)
-            self._attach(tx, it, self._hosts.named(tx.sql, instance))
-            return self._shown(tx.sql, it)
+            volume = store.volume_named(tx.sql, name)
+            self._attach(tx, volume, self._hosts.named(tx.sql, instance))
+            return self._shown(tx.sql, volume)
 
     def detach(self, name: str, instance: str | None = None) -> Shown:
         """Ask for one workspace, or all, to have it no more."""
         with self._db.write() as tx:
-            it = store.volume_named(tx.sql, name)
-            found = store.attachments_of(tx.sql, [it.id])[it.id]
+            volume = store.volume_named(tx.sql, name)
+            found = store.attachments_of(tx.sql, [volume.id])[volume.id]
             if instance is not None:
                 host = self._hosts.named(tx.sql, instance)
-                found = [one for one in found if one.workspace == host.id]
-            self._detach(tx, it, found)
-            return self._shown(tx.sql, it)
+                found = [attachment for attachment in found if attachment.workspace == host.id]
+            self._detach(tx, volume, found)
+            return self._shown(tx.sql, volume)
 
-    # What the rooms above ask for, inside their own transactions.
+    # What the packages above ask for, inside their own transactions.
 
-    def may_join(self, sql: Connection, host: Host, volumes: Sequence[str]) -> None:
+    def may_join(self, sql: Connection, host: AttachmentHost, volumes: Sequence[str]) -> None:
         """Raise where one of these volumes cannot be attached to a workspace, or all of them."""
         found = [store.volume_named(sql, name) for name in volumes]
-        for it in found:
-            _attachable(sql, it, host)
-        for it in found:
-            _within_reach(it, host, [other.zone for other in found if other.zone])
+        for volume in found:
+            _attachable(sql, volume, host)
+        for volume in found:
+            _within_reach(volume, host, [other.zone for other in found if other.zone])
 
-    def join(self, tx: Tx, host: Host, volumes: Sequence[str]) -> None:
+    def join(self, tx: Tx, host: AttachmentHost, volumes: Sequence[str]) -> None:
         """Attach these to a workspace that is being launched."""
         for name in volumes:
             self._attach(tx, store.volume_named(tx.sql, name), host)
 
     def leave(self, tx: Tx, workspace: str) -> None:
         """Detach everything from a workspace that is being destroyed; no data is touched."""
-        for one in store.attachments_to(tx.sql, workspace):
-            self._detach(tx, store.by_id(tx.sql, Volume, one.volume), [one])
+        for attachment in store.attachments_to(tx.sql, workspace):
+            self._detach(tx, store.by_id(tx.sql, Volume, attachment.volume), [attachment])
 
     def holds_project(self, tx: Tx, project: Project) -> str | None:
-        """Implements `projects.model.Holder`: a project stays while it has storage."""
+        """Implements `projects.model.ProjectDependent`: a project stays while it has storage."""
         count = store.count_in(tx.sql, project.id)
         return f"{count} volumes and snapshots belong to it" if count else None
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
-        """Implements `projects.model.Holder`: storage keeps the id, which stays."""
+        """Implements `projects.model.ProjectDependent`: storage keeps the id, which stays."""
 
-    def _attach(self, tx: Tx, it: Volume, host: Host) -> None:
-        _attachable(tx.sql, it, host)
-        now = {one.workspace: one for one in store.attachments_of(tx.sql, [it.id])[it.id]}
+    def _attach(self, tx: Tx, volume: Volume, host: AttachmentHost) -> None:
+        _attachable(tx.sql, volume, host)
+        now = {
+            attachment.workspace: attachment
+            for attachment in store.attachments_of(tx.sql, [volume.id])[volume.id]
+        }
         if host.id in now and now[host.id].wanted:
             return
-        store.want(tx, Attachment(volume=it.id, workspace=host.id, name=host.name))
-        self._write(tx, it, self._clock.now(), wish=it.wish + 1)
-        self._told(tx, it, "attach")
+        store.want(tx, Attachment(volume=volume.id, workspace=host.id, name=host.name))
+        self._apply(tx, volume, structs.replace(volume, wish=volume.wish + 1), "attach")
 
-    def _detach(self, tx: Tx, it: Volume, found: Sequence[Attachment]) -> None:
-        if not any(one.wanted for one in found):
+    def _detach(self, tx: Tx, volume: Volume, found: Sequence[Attachment]) -> None:
+        if not any(attachment.wanted for attachment in found):
             return
-        for one in found:
-            store.want(tx, structs.replace(one, wanted=False))
-        self._write(tx, it, self._clock.now(), wish=it.wish + 1)
-        self._told(tx, it, "detach")
+        for attachment in found:
+            store.want(tx, structs.replace(attachment, wanted=False))
+        self._apply(tx, volume, structs.replace(volume, wish=volume.wish + 1), "detach")
 
-    def _write(self, tx: Tx, it: Volume, now: datetime, **wish: object) -> None:
-        store.change(tx, it, {**wish, "due_at": now})
-        self._changed(tx, it, store.by_id(tx.sql, Volume, it.id), now)
+    def _apply(self, tx: Tx, before: Volume, after: Volume, verb: str) -> None:
+        event = self._asked(tx, after, verb)
+        self._changes.apply(tx, before, after, lambda _: event)
 
-    def _allowed(
-        self,
-        tx: Tx,
-        it: Volume | Snapshot,
-        *,
-        backup: bool = False,
-        budget: str | None = None,
-    ) -> None:
-        for guard in self._guards:
-            guard.allow(tx, it, backup=backup, budget=budget)
+    def _asked(self, tx: Tx, volume: Volume, verb: str) -> VolumeAsked:
+        state = volume_state(volume, store.attachments_of(tx.sql, [volume.id])[volume.id])
+        return VolumeAsked(**about(volume), actor=self._who(), verb=verb, state=state)
 
-    def _changed(self, tx: Tx, before: Volume | None, after: Volume, now: datetime) -> None:
-        if before != after:
-            for meter in self._meters:
-                meter.changed(tx, before, after, now)
-
-    def _told(self, tx: Tx, it: Volume, verb: str) -> None:
-        state = volume_state(it, store.attachments_of(tx.sql, [it.id])[it.id])
-        tx.happened(VolumeAsked(**about(it), actor=self._who(), verb=verb, state=state))
-
-    def _shown(self, sql: Connection, it: Volume) -> Shown:
-        return view.volume(it, store.attachments_of(sql, [it.id])[it.id], names(sql))
+    def _shown(self, sql: Connection, volume: Volume) -> Shown:
+        return view.volume(volume, store.attachments_of(sql, [volume.id])[volume.id], names(sql))
 
 
 def names(sql: Connection) -> dict[str, str]:
     """What projects and snapshots are called, by their ids."""
-    of_projects = {it.id: it.name for it in projects.every(sql)}
-    return of_projects | {it.id: it.name for it in store.every(sql, Snapshot)}
+    of_projects = {project.id: project.name for project in projects.every(sql)}
+    return of_projects | {snapshot.id: snapshot.name for snapshot in store.every(sql, Snapshot)}
 
 
-def _attachable(sql: Connection, it: Volume, host: Host) -> None:
+def _attachable(sql: Connection, volume: Volume, host: AttachmentHost) -> None:
     """Raise where a workspace cannot have a volume."""
-    found = store.attachments_of(sql, [it.id])[it.id]
-    state = volume_state(it, found)
-    if it.verb is Verb.DELETE or state is VolumeState.ERROR:
+    found = store.attachments_of(sql, [volume.id])[volume.id]
+    state = volume_state(volume, found)
+    if volume.verb is StorageVerb.DELETE or state is VolumeState.ERROR:
         raise StorageState(
-            f"Volume {it.name!r} is {state}",
-            remediation=f"Look at it with `prism volume show {it.name}`",
+            f"Volume {volume.name!r} is {state}",
+            remediation=f"Look at it with `prism volume show {volume.name}`",
             data={"state": state},
         )
     if host.ended:
@@ -234,47 +218,48 @@ def _attachable(sql: Connection, it: Volume, host: Host) -> None:
             f"Workspace {host.name!r} is being terminated",
             remediation="Use `prism workspace list` to see available workspaces",
         )
-    if it.place != host.place:
+    if volume.place != host.place:
         raise VolumeElsewhere(
-            f"Volume {it.name!r} and workspace {host.name!r} are not in the same place",
-            details=f"{it.place.partition(':')[0]} and {host.place.partition(':')[0]}",
+            f"Volume {volume.name!r} and workspace {host.name!r} are not in the same location",
+            details=f"{volume.place.partition(':')[0]} and {host.place.partition(':')[0]}",
         )
-    others = [one for one in found if one.workspace != host.id]
-    if it.kind is VolumeKind.EBS and others:
+    others = [attachment for attachment in found if attachment.workspace != host.id]
+    if volume.kind is VolumeKind.EBS and others:
         raise VolumeInUse(
-            f"Volume {it.name!r} is attached to {others[0].name!r}",
+            f"Volume {volume.name!r} is attached to {others[0].name!r}",
             details="an ebs volume has one workspace at a time; an efs volume is shared",
-            remediation=f"Use `prism volume detach {it.name}`",
+            remediation=f"Use `prism volume detach {volume.name}`",
         )
-    _within_reach(it, host, store.zones_of(sql, host.id))
+    _within_reach(volume, host, store.zones_of(sql, host.id))
 
 
-def _within_reach(it: Volume, host: Host, zones: Sequence[str]) -> None:
+def _within_reach(volume: Volume, host: AttachmentHost, zones: Sequence[str]) -> None:
     """Raise where a workspace's other volumes tie it to another zone."""
-    if it.zone is not None and (away := [zone for zone in zones if zone != it.zone]):
+    if volume.zone is not None and (away := [zone for zone in zones if zone != volume.zone]):
         raise VolumeElsewhere(
-            f"Volume {it.name!r} is in {it.zone}, workspace {host.name!r} has one in {away[0]}",
+            f"Volume {volume.name!r} is in {volume.zone}, "
+            f"workspace {host.name!r} has one in {away[0]}",
             details="a disk stays in its zone, and a workspace is in one",
             remediation="Take a snapshot and restore it, `prism snapshot --help`: "
             "the new volume goes wherever it is attached first",
-            data={"zone": it.zone, "wanted": away[0]},
+            data={"zone": volume.zone, "wanted": away[0]},
         )
 
 
-def _unneeded(sql: Connection, it: Volume) -> None:
+def _unneeded(sql: Connection, volume: Volume) -> None:
     """Raise where something still needs a volume."""
-    if found := store.attachments_of(sql, [it.id])[it.id]:
+    if found := store.attachments_of(sql, [volume.id])[volume.id]:
         raise VolumeInUse(
-            f"Volume {it.name!r} is attached",
-            details=f"to {', '.join(one.name for one in found)}",
-            remediation=f"Use `prism volume detach {it.name}`",
+            f"Volume {volume.name!r} is attached",
+            details=f"to {', '.join(attachment.name for attachment in found)}",
+            remediation=f"Use `prism volume detach {volume.name}`",
         )
-    being_made = {Seen.NONE, Seen.UNSURE, Seen.MAKING}
-    for one in store.snapshots_of(sql, it.id):
-        if one.seen in being_made and one.verb is Verb.MAKE:
+    being_made = {StorageObserved.NONE, StorageObserved.UNSURE, StorageObserved.MAKING}
+    for snapshot in store.snapshots_of(sql, volume.id):
+        if snapshot.seen in being_made and snapshot.verb is StorageVerb.MAKE:
             raise VolumeInUse(
-                f"Volume {it.name!r} is being copied",
-                details=f"the snapshot {one.name!r} is not complete yet",
+                f"Volume {volume.name!r} is being copied",
+                details=f"the snapshot {snapshot.name!r} is not complete yet",
                 remediation="Look at it with `prism snapshot list`",
             )
 

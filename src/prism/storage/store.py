@@ -27,14 +27,14 @@ from sqlalchemy import (
 )
 
 from prism.kit.db import Tx
-from prism.kit.tables import Utc, leased, metadata
+from prism.kit.tables import Utc, changed_fields, leased, metadata
 from prism.storage.model import (
     Attached,
     Attachment,
-    Seen,
     Snapshot,
     SnapshotNotFound,
-    Verb,
+    StorageObserved,
+    StorageVerb,
     Volume,
     VolumeKind,
     VolumeNotFound,
@@ -122,6 +122,8 @@ snapshots = Table(
     Column("trouble", JSON(none_as_null=True)),
     *leased(),
 )
+# What a request may write of a volume or snapshot; the reconciler writes all else that changes.
+WISHED = frozenset({"verb", "wish", "verify_every", "verify_wish", "holds"})
 TABLES: Mapping[type, Table] = {Volume: volumes, Snapshot: snapshots}
 
 
@@ -212,21 +214,35 @@ def volumes_from(sql: Connection, snapshot: str) -> list[Volume]:
 
 def count_in(sql: Connection, project: str) -> int:
     """How many volumes and snapshots belong to a project."""
-    counts = (select(func.count()).where(it.c.project == project) for it in TABLES.values())
+    counts = (select(func.count()).where(table.c.project == project) for table in TABLES.values())
     return sum(sql.execute(query).scalar_one() for query in counts)
 
 
-def add(tx: Tx, it: Volume | Snapshot, due_at: datetime) -> None:
+def add(tx: Tx, resource: Volume | Snapshot, due_at: datetime) -> None:
     """Keep a new one."""
-    row = _row(msgspec.structs.asdict(it))
-    table = TABLES[type(it)]
+    row = _row(msgspec.structs.asdict(resource))
+    table = TABLES[type(resource)]
     tx.sql.execute(table.insert().values(**row, due_at=due_at, attempts=0))
 
 
-def change(tx: Tx, it: Volume | Snapshot, facts: Mapping[str, Any]) -> None:
-    """Keep what one of its authors writes."""
-    table = TABLES[type(it)]
-    tx.sql.execute(update(table).where(table.c.id == it.id).values(**_row(dict(facts))))
+def change(tx: Tx, before: T, after: T, now: datetime) -> None:
+    """Write what a request changes, and have it looked at."""
+    changed = changed_fields(before, after)
+    assert changed.keys() <= WISHED, f"{changed.keys() - WISHED} are written by the reconciler"
+    _update(tx, before, changed | {"due_at": now})
+
+
+def observe(tx: Tx, before: T, after: T) -> None:
+    """Write what the reconciler has seen, or done."""
+    changed = changed_fields(before, after)
+    assert not changed.keys() & WISHED, f"{changed.keys() & WISHED} are written by requests"
+    if changed:
+        _update(tx, before, changed)
+
+
+def _update(tx: Tx, resource: Volume | Snapshot, values: dict[str, Any]) -> None:
+    table = TABLES[type(resource)]
+    tx.sql.execute(update(table).where(table.c.id == resource.id).values(**_row(values)))
 
 
 def make_due(tx: Tx, kind: type[T], ids: Sequence[str], now: datetime) -> None:
@@ -236,19 +252,19 @@ def make_due(tx: Tx, kind: type[T], ids: Sequence[str], now: datetime) -> None:
     tx.sql.execute(update(table).where(table.c.id.in_(ids), free).values(due_at=now))
 
 
-def forget(tx: Tx, it: Volume | Snapshot) -> None:
+def forget(tx: Tx, resource: Volume | Snapshot) -> None:
     """Keep it no longer; its events stay."""
-    if isinstance(it, Volume):
-        tx.sql.execute(delete(attachments).where(attachments.c.volume == it.id))
-    table = TABLES[type(it)]
-    tx.sql.execute(delete(table).where(table.c.id == it.id))
+    if isinstance(resource, Volume):
+        tx.sql.execute(delete(attachments).where(attachments.c.volume == resource.id))
+    table = TABLES[type(resource)]
+    tx.sql.execute(delete(table).where(table.c.id == resource.id))
 
 
 def attachments_of(sql: Connection, ids: Collection[str]) -> dict[str, list[Attachment]]:
     """The attachments of these volumes, by volume."""
     found: dict[str, list[Attachment]] = {id: [] for id in ids}
-    for one in _attachments(sql, attachments.c.volume.in_(ids)):
-        found[one.volume].append(one)
+    for attachment in _attachments(sql, attachments.c.volume.in_(ids)):
+        found[attachment.volume].append(attachment)
     return found
 
 
@@ -257,26 +273,32 @@ def attachments_to(sql: Connection, workspace: str) -> list[Attachment]:
     return _attachments(sql, attachments.c.workspace == workspace)
 
 
-def want(tx: Tx, it: Attachment) -> None:
+def want(tx: Tx, attachment: Attachment) -> None:
     """Keep what is now wanted of an attachment."""
-    mine = and_(attachments.c.volume == it.volume, attachments.c.workspace == it.workspace)
-    if not tx.sql.execute(update(attachments).where(mine).values(wanted=it.wanted)).rowcount:
-        tx.sql.execute(attachments.insert().values(**msgspec.structs.asdict(it)))
+    mine = and_(
+        attachments.c.volume == attachment.volume, attachments.c.workspace == attachment.workspace
+    )
+    if not tx.sql.execute(
+        update(attachments).where(mine).values(wanted=attachment.wanted)
+    ).rowcount:
+        tx.sql.execute(attachments.insert().values(**msgspec.structs.asdict(attachment)))
 
 
-def aim(tx: Tx, it: Attachment, machine: str | None) -> None:
+def aim(tx: Tx, attachment: Attachment, machine: str | None) -> None:
     """Keep which machine is about to get it, or that none has it any more."""
-    _write(tx, it, machine=machine)
+    _write(tx, attachment, machine=machine)
 
 
-def saw(tx: Tx, it: Attachment) -> None:
+def saw(tx: Tx, attachment: Attachment) -> None:
     """Keep whether it was seen attached."""
-    _write(tx, it, attached=it.attached)
+    _write(tx, attachment, attached=attachment.attached)
 
 
-def drop(tx: Tx, it: Attachment) -> None:
+def drop(tx: Tx, attachment: Attachment) -> None:
     """An attachment is over."""
-    mine = and_(attachments.c.volume == it.volume, attachments.c.workspace == it.workspace)
+    mine = and_(
+        attachments.c.volume == attachment.volume, attachments.c.workspace == attachment.workspace
+    )
     tx.sql.execute(delete(attachments).where(mine))
 
 
@@ -306,20 +328,30 @@ def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict
 
 def held(sql: Connection, workspace: str) -> Snapshot | None:
     """The snapshot that a workspace waits for in order to be destroyed."""
-    waiting = (snapshots.c.holds, snapshots.c.verb == Verb.MAKE, snapshots.c.seen != Seen.THERE)
+    waiting = (
+        snapshots.c.holds,
+        snapshots.c.verb == StorageVerb.MAKE,
+        snapshots.c.seen != StorageObserved.THERE,
+    )
     mine = _of(Snapshot).where(snapshots.c.source_id == workspace, *waiting)
     return next(iter(_many(sql, Snapshot, mine)), None)
 
 
 def backed_up(sql: Connection, workspace: str) -> bool:
     """Whether a workspace that is to be destroyed has been kept before."""
-    done = (snapshots.c.holds, snapshots.c.verb == Verb.MAKE, snapshots.c.seen == Seen.THERE)
+    done = (
+        snapshots.c.holds,
+        snapshots.c.verb == StorageVerb.MAKE,
+        snapshots.c.seen == StorageObserved.THERE,
+    )
     mine = select(snapshots.c.id).where(snapshots.c.source_id == workspace, *done)
     return sql.execute(mine).first() is not None
 
 
-def _write(tx: Tx, it: Attachment, **values: Any) -> None:
-    mine = and_(attachments.c.volume == it.volume, attachments.c.workspace == it.workspace)
+def _write(tx: Tx, attachment: Attachment, **values: Any) -> None:
+    mine = and_(
+        attachments.c.volume == attachment.volume, attachments.c.workspace == attachment.workspace
+    )
     tx.sql.execute(update(attachments).where(mine).values(**values))
 
 

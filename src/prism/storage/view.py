@@ -23,44 +23,44 @@ from prism.storage.plan import (
 
 
 def volume(
-    it: Volume, attachments: Sequence[Attachment], names: Mapping[str, str]
+    volume: Volume, attachments: Sequence[Attachment], names: Mapping[str, str]
 ) -> EbsVolume | EfsVolume:
     """A volume as lists show it; `names` are those of projects and snapshots by their ids."""
-    instances = tuple(one.name for one in attachments)
-    state, cost = volume_state(it, attachments), _usd(monthly_cost(it))
-    project = names.get(it.project or "", it.project)
-    origin = names.get(it.from_snapshot or "", it.from_snapshot)
-    if it.kind is VolumeKind.EFS or it.size_gb is None or it.volume_type is None:
+    instances = tuple(attachment.name for attachment in attachments)
+    state, cost = volume_state(volume, attachments), _usd(monthly_cost(volume))
+    project = names.get(volume.project or "", volume.project)
+    origin = names.get(volume.from_snapshot or "", volume.from_snapshot)
+    if volume.kind is VolumeKind.EFS or volume.size_gb is None or volume.volume_type is None:
         return EfsVolume(
-            name=it.name,
-            filesystem_id=it.disk_id or it.expected_id,
+            name=volume.name,
+            filesystem_id=volume.disk_id or volume.expected_id,
             state=state,
-            size_gb=gigabytes(it.used_bytes),
-            creation_time=it.created_at,
+            size_gb=gigabytes(volume.used_bytes),
+            creation_time=volume.created_at,
             monthly_cost=cost,
             attached_instances=instances,
             project=project,
             from_snapshot=origin,
-            failure=it.trouble,
-            notes=it.notes,
+            failure=volume.trouble,
+            notes=volume.notes,
         )
     return EbsVolume(
-        name=it.name,
-        volume_id=it.disk_id or it.expected_id,
+        name=volume.name,
+        volume_id=volume.disk_id or volume.expected_id,
         state=state,
-        size_gb=it.size_gb,
-        volume_type=it.volume_type,
+        size_gb=volume.size_gb,
+        volume_type=volume.volume_type,
         attached_instance=next(iter(instances), None),
         monthly_cost=cost,
-        iops=it.iops,
-        throughput=it.throughput,
-        used_gb=gigabytes(it.used_bytes),
-        zone=it.zone,
-        creation_time=it.created_at,
+        iops=volume.iops,
+        throughput=volume.throughput,
+        used_gb=gigabytes(volume.used_bytes),
+        zone=volume.zone,
+        creation_time=volume.created_at,
         project=project,
         from_snapshot=origin,
-        failure=it.trouble,
-        notes=it.notes,
+        failure=volume.trouble,
+        notes=volume.notes,
     )
 
 
@@ -72,31 +72,31 @@ def listed(
     """All volumes, by kind."""
     shown = [volume(it, attachments.get(it.id, ()), names) for it in volumes]
     return VolumeList(
-        tuple(it for it in shown if isinstance(it, EfsVolume)),
-        tuple(it for it in shown if isinstance(it, EbsVolume)),
+        tuple(efs_volume for efs_volume in shown if isinstance(efs_volume, EfsVolume)),
+        tuple(ebs_volume for ebs_volume in shown if isinstance(ebs_volume, EbsVolume)),
     )
 
 
-def snapshot(it: Snapshot, names: Mapping[str, str]) -> SnapshotItem:
+def snapshot(snapshot: Snapshot, names: Mapping[str, str]) -> SnapshotItem:
     """A snapshot as lists show it; `names` are those of projects by their ids."""
     return SnapshotItem(
-        name=it.name,
-        snapshot_id=it.copy_id,
-        state=snapshot_state(it),
-        progress=it.progress,
-        source_type=it.source,
-        source=it.source_name,
-        size_gb=it.size_gb,
-        used_gb=gigabytes(it.used_bytes),
-        creation_time=it.created_at,
-        monthly_cost=_usd(monthly_cost(it)),
-        project=names.get(it.project or "", it.project),
-        failure=it.trouble,
-        one_moment=it.one_moment,
-        verify=it.verify_every,
-        verification=verification(it),
-        verified_at=it.verified_at,
-        verification_failure=it.verify_trouble,
+        name=snapshot.name,
+        snapshot_id=snapshot.copy_id,
+        state=snapshot_state(snapshot),
+        progress=snapshot.progress,
+        source_type=snapshot.source,
+        source=snapshot.source_name,
+        size_gb=snapshot.size_gb,
+        used_gb=gigabytes(snapshot.used_bytes),
+        creation_time=snapshot.created_at,
+        monthly_cost=_usd(monthly_cost(snapshot)),
+        project=names.get(snapshot.project or "", snapshot.project),
+        failure=snapshot.trouble,
+        one_moment=snapshot.one_moment,
+        verify=snapshot.verify_every,
+        verification=verification(snapshot),
+        verified_at=snapshot.verified_at,
+        verification_failure=snapshot.verify_trouble,
     )
 
 

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, Parameter
 
-from prism.templates.model import TemplateInfo, TemplateItem, Validation
+from prism.templates.model import TemplateInfo, TemplateItem, TemplateYaml, Validation
 from prism.templates.service import TemplateService
 
 Templates = NamedDependency[TemplateService]
@@ -49,8 +49,14 @@ def template_info(name: FromPath[str], templates: Templates) -> TemplateInfo:
     return templates.info(name)
 
 
+@get("/{name:str}/yaml", sync_to_thread=False)
+def template_yaml(name: FromPath[str], templates: Templates) -> TemplateYaml:
+    """A template as its author wrote it, by name or slug; also one that cannot be used."""
+    return templates.yaml(name)
+
+
 router = Router(
     "/api/v1/templates",
     tags=["templates"],
-    route_handlers=[list_templates, validate_templates, template_info],
+    route_handlers=[list_templates, validate_templates, template_info, template_yaml],
 )

@@ -17,7 +17,7 @@ Scalar = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceLine:
     """A line of a file."""
 
     file: str
@@ -32,7 +32,7 @@ class Node:
     """A value and the place it was written at."""
 
     value: "Scalar | tuple[Node, ...] | dict[str, Node]"
-    place: Place
+    place: SourceLine
 
     def plain(self) -> Any:
         """The value without its places."""
@@ -42,7 +42,7 @@ class Node:
             return [node.plain() for node in self.value]
         return self.value
 
-    def at(self, path: tuple[str | int, ...]) -> Place:
+    def at(self, path: tuple[str | int, ...]) -> SourceLine:
         """Where that path was written; its nearest ancestor's place if it was not."""
         if not path:
             return self.place
@@ -59,35 +59,35 @@ class Node:
         return self.value if isinstance(self.value, dict) else {}
 
 
-class Unreadable(Exception):
+class TemplateUnreadable(Exception):
     """The text is not a template at all."""
 
-    def __init__(self, why: str, place: Place, field: str = "") -> None:
+    def __init__(self, why: str, place: SourceLine, field: str = "") -> None:
         super().__init__(why)
         self.why, self.place, self.field = why, place, field
 
 
 def read(raw: bytes, file: str) -> Node:
     """The one mapping that the text is."""
-    start = Place(file, 1)
+    start = SourceLine(file, 1)
     if len(raw) > LIMIT:
-        raise Unreadable(f"larger than {LIMIT // 1024} KiB", start)
+        raise TemplateUnreadable(f"larger than {LIMIT // 1024} KiB", start)
     try:
         root = yaml.compose(raw.decode("utf-8-sig"), Loader=yaml.CSafeLoader)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise Unreadable("not UTF-8", Place(file, line)) from None
+        raise TemplateUnreadable("not UTF-8", SourceLine(file, line)) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         why = ", ".join(filter(None, (error.context, error.problem)))
-        raise Unreadable(f"not YAML: {why}", Place(file, line)) from None
+        raise TemplateUnreadable(f"not YAML: {why}", SourceLine(file, line)) from None
     except yaml.YAMLError as error:
-        raise Unreadable(f"not YAML: {error}", start) from None
+        raise TemplateUnreadable(f"not YAML: {error}", start) from None
     if root is None:
-        raise Unreadable("empty", start)
+        raise TemplateUnreadable("empty", start)
     if not isinstance(root, yaml.MappingNode):
-        raise Unreadable("not a mapping of fields", start)
+        raise TemplateUnreadable("not a mapping of fields", start)
     return _Reader(file).node(root, start, "")
 
 
@@ -99,10 +99,10 @@ class _Reader:
         self._met: set[int] = set()
         self._scalars = yaml.SafeLoader("")
 
-    def node(self, found: yaml.Node, place: Place, field: str) -> Node:
+    def node(self, found: yaml.Node, place: SourceLine, field: str) -> Node:
         """One YAML node, as ours."""
         if id(found) in self._met:
-            raise Unreadable("aliases are not supported, use `inherits`", place, field)
+            raise TemplateUnreadable("aliases are not supported, use `inherits`", place, field)
         self._met.add(id(found))
         if isinstance(found, yaml.MappingNode):
             return Node(self._mapping(found, field), place)
@@ -120,25 +120,25 @@ class _Reader:
         for key, value in found.value:
             place = self._place(key)
             if not isinstance(key, yaml.ScalarNode):
-                raise Unreadable("a key must be a word", place, field)
+                raise TemplateUnreadable("a key must be a word", place, field)
             inner = f"{field}.{key.value}" if field else key.value
             if key.value in entries:
                 first = entries[key.value].place.line
-                raise Unreadable(f"given twice, first in line {first}", place, inner)
+                raise TemplateUnreadable(f"given twice, first in line {first}", place, inner)
             entries[key.value] = self.node(value, place, inner)
         return entries
 
-    def _scalar(self, found: yaml.ScalarNode, place: Place, field: str) -> Scalar:
+    def _scalar(self, found: yaml.ScalarNode, place: SourceLine, field: str) -> Scalar:
         if found.tag in TEXT_AFTER_ALL:
             return str(found.value)
         if found.tag not in PLAIN:
             tag = found.tag.removeprefix(PREFIX)
-            raise Unreadable(f"the tag {tag!r} is not allowed", place, field)
+            raise TemplateUnreadable(f"the tag {tag!r} is not allowed", place, field)
         try:
             value: Scalar = self._scalars.construct_object(found)
         except ValueError as error:
-            raise Unreadable(f"not YAML: {error}", place, field) from None
+            raise TemplateUnreadable(f"not YAML: {error}", place, field) from None
         return value
 
-    def _place(self, found: yaml.Node) -> Place:
-        return Place(self._file, found.start_mark.line + 1)
+    def _place(self, found: yaml.Node) -> SourceLine:
+        return SourceLine(self._file, found.start_mark.line + 1)

@@ -25,7 +25,7 @@ SOURCE = ("has no usable wheels", "have no usable wheels", "has no wheels", "hav
 AWAY = ("network was disabled", "error sending request", "dns error", "not found in the cache")
 
 
-class Answer(StrEnum):
+class PackageStatus(StrEnum):
     """What the index said."""
 
     FOUND = "found"
@@ -33,20 +33,22 @@ class Answer(StrEnum):
     UNCHECKED = "unchecked"
 
 
-class Found(Struct, frozen=True):
+class PackageLookup(Struct, frozen=True):
     """The answer, and why in words."""
 
-    answer: Answer
+    answer: PackageStatus
     words: str = ""
 
 
-def look_up(packages: Sequence[str]) -> Found:
+def look_up(packages: Sequence[str]) -> PackageLookup:
     """Whether the index has all of these, their dependencies aside."""
     # Nothing is built to learn what it is called: that would run code of whoever wrote it.
     command = [find_uv_bin(), "pip", "compile", "--no-deps", "--no-header", "--quiet"]
     command += ["--no-build", "-"]
-    if odd := [it for it in packages if not NAME.match(it) or not it.isprintable()]:
-        return Found(Answer.MISSING, f"Couldn't parse requirement at {odd[0]!r}")
+    if odd := [
+        package for package in packages if not NAME.match(package) or not package.isprintable()
+    ]:
+        return PackageLookup(PackageStatus.MISSING, f"Couldn't parse requirement at {odd[0]!r}")
     quiet = {**os.environ, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
     try:
         done = subprocess.run(
@@ -59,15 +61,17 @@ def look_up(packages: Sequence[str]) -> Found:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Found(Answer.UNCHECKED, f"the package index did not answer in {PATIENCE} s")
-    return Found(Answer.FOUND) if done.returncode == 0 else meaning(done.stderr)
+        return PackageLookup(
+            PackageStatus.UNCHECKED, f"the package index did not answer in {PATIENCE} s"
+        )
+    return PackageLookup(PackageStatus.FOUND) if done.returncode == 0 else meaning(done.stderr)
 
 
-def meaning(said: str) -> Found:
+def meaning(said: str) -> PackageLookup:
     """What uv's refusal means: missing only if the index was really asked."""
     words = " ".join(re.sub(r"[╰─▶├│×]+", " ", said).split())
     if any(sign in words for sign in SOURCE) and "(i.e., with `--no-build`)" in words:
-        return Found(Answer.FOUND)
+        return PackageLookup(PackageStatus.FOUND)
     if any(sign in words for sign in MISSING) and not any(sign in words for sign in AWAY):
-        return Found(Answer.MISSING, words)
-    return Found(Answer.UNCHECKED, words or "uv gave no reason")
+        return PackageLookup(PackageStatus.MISSING, words)
+    return PackageLookup(PackageStatus.UNCHECKED, words or "uv gave no reason")

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
-from prism.templates.document import Node, Place
+from prism.templates.document import Node, SourceLine
 
 DEEPEST = 50
 OWN = frozenset({"name", "slug", "inherits"})
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class TemplateSource:
     """One file: what it says before inheritance, and what it goes by."""
 
     name: str
@@ -26,7 +26,7 @@ class Sheet:
     node: Node
 
     @property
-    def parents(self) -> tuple[tuple[str, Place], ...]:
+    def parents(self) -> tuple[tuple[str, SourceLine], ...]:
         """Whom it inherits from, and where it says so."""
         field = self.node.entries().get("inherits")
         if field is None or not isinstance(field.value, tuple):
@@ -34,54 +34,62 @@ class Sheet:
         return tuple((n.value, n.place) for n in field.value if isinstance(n.value, str))
 
 
-Find = Callable[[str], Sheet | None]
+Find = Callable[[str], TemplateSource | None]
 
 
-class Orphan(Exception):
+class MissingAncestor(Exception):
     """An ancestor is missing, or is its own ancestor (`loop` then names the way round)."""
 
-    def __init__(self, why: str, place: Place, loop: tuple[str, ...] = ()) -> None:
+    def __init__(self, why: str, place: SourceLine, loop: tuple[str, ...] = ()) -> None:
         super().__init__(why)
         self.why, self.place, self.loop = why, place, loop
 
 
-def lineage(sheet: Sheet, find: Find) -> tuple[Sheet, ...]:
+def lineage(sheet: TemplateSource, find: Find) -> tuple[TemplateSource, ...]:
     """The template's ancestors, each once and before its heirs; the template comes last."""
-    met: dict[str, Sheet] = {}
+    met: dict[str, TemplateSource] = {}
     for wanted, place in sheet.parents:
         try:
             for ancestor in _climb(wanted, place, find, (sheet.name,), met):
                 met[ancestor.name] = ancestor
-        except Orphan as orphan:
+        except MissingAncestor as orphan:
             if sheet.name in orphan.loop or orphan.place == place:
-                raise Orphan(orphan.why, place, orphan.loop) from None
+                raise MissingAncestor(orphan.why, place, orphan.loop) from None
             why = f"{wanted!r} cannot be inherited: {orphan.why} ({orphan.place})"
-            raise Orphan(why, place) from None
+            raise MissingAncestor(why, place) from None
     return (*met.values(), sheet)
 
 
 def _climb(
-    wanted: str, place: Place, find: Find, below: tuple[str, ...], met: Mapping[str, Sheet]
-) -> Iterator[Sheet]:
+    wanted: str,
+    place: SourceLine,
+    find: Find,
+    below: tuple[str, ...],
+    met: Mapping[str, TemplateSource],
+) -> Iterator[TemplateSource]:
     if (sheet := find(wanted)) is None:
-        raise Orphan(f"there is no template {wanted!r}", place)
+        raise MissingAncestor(f"there is no template {wanted!r}", place)
     if sheet.name in below:
         loop = (*below[below.index(sheet.name) :], sheet.name)
-        raise Orphan(f"it inherits itself: {' → '.join(loop)}", place, loop)
+        raise MissingAncestor(f"it inherits itself: {' → '.join(loop)}", place, loop)
     if len(below) > DEEPEST:
-        raise Orphan(f"it inherits over more than {DEEPEST} generations", place)
+        raise MissingAncestor(f"it inherits over more than {DEEPEST} generations", place)
     if sheet.name not in met:
         for above, at in sheet.parents:
             yield from _climb(above, at, find, (*below, sheet.name), met)
         yield sheet
 
 
-def chains(sheet: Sheet, find: Find) -> Iterator[tuple[str, ...]]:
+def chains(sheet: TemplateSource, find: Find) -> Iterator[tuple[str, ...]]:
     """The ways down from its root ancestors to the template; its lineage must be sound.
 
     Lazy, because a ladder of diamonds doubles the ways with every rung.
     """
-    parents = {one.name: one for wanted, _ in sheet.parents if (one := find(wanted))}
+    parents = {
+        template_source.name: template_source
+        for wanted, _ in sheet.parents
+        if (template_source := find(wanted))
+    }
     for parent in parents.values():
         for way in chains(parent, find):
             yield (*way, sheet.name)
@@ -89,7 +97,7 @@ def chains(sheet: Sheet, find: Find) -> Iterator[tuple[str, ...]]:
         yield (sheet.name,)
 
 
-def inherited(family: tuple[Sheet, ...]) -> Node:
+def inherited(family: tuple[TemplateSource, ...]) -> Node:
     """What the last of the family says, together with all it inherits."""
     *ancestors, own = family
     return reduce(merge, [*(_given_on(sheet.node) for sheet in ancestors), _alone(own.node)])

@@ -8,7 +8,7 @@ from prism.errors import Invalid, NotFound
 
 
 class TemplateNotFound(NotFound, code="TEMPLATE_NOT_FOUND"):
-    """There is no template of that name."""
+    """There is no template with that name."""
 
 
 class TemplateInvalid(Invalid, code="TEMPLATE_INVALID"):
@@ -128,7 +128,7 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     complexity: Annotated[Complexity, Meta(description="How much one must know to use it.")] = (
         "simple"
     )
-    category: Annotated[str, Meta(description="The shelf it stands on.")] = "General"
+    category: Annotated[str, Meta(description="The group it is listed under.")] = "General"
     icon: Annotated[str, Meta(max_length=16, description="An emoji.")] = ""
     troubleshooting: Annotated[str, Meta(description="What to try when it does not work.")] = ""
     idle_profile: Annotated[
@@ -189,6 +189,15 @@ class TemplateInfo(Struct, frozen=True, kw_only=True):
     runs_locally: bool
     local_reasons: tuple[str, ...]
     resolved: Template
+
+
+class TemplateYaml(Struct, frozen=True, kw_only=True):
+    """A template's file as its author wrote it; bytes that are not UTF-8 are replaced."""
+
+    name: str
+    file: str
+    source: Literal["built-in", "user"]
+    yaml: str
 
 
 class Validated(Struct, frozen=True, kw_only=True):

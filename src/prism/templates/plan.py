@@ -29,7 +29,9 @@ def runs_locally(template: Template, programs_found: Collection[str]) -> tuple[s
         )
     for program in required(template):
         if program not in programs_found:
-            needed = (name for name, one in template.services.items() if program in one.requires)
+            needed = (
+                name for name, service in template.services.items() if program in service.requires
+            )
             names = " and ".join(needed)
             reasons.append(f"{names} needs the program {program!r}, which is not on PATH")
     return tuple(reasons)
@@ -37,7 +39,7 @@ def runs_locally(template: Template, programs_found: Collection[str]) -> tuple[s
 
 def required(template: Template) -> tuple[str, ...]:
     """The programs that its services need and its packages do not bring, each once."""
-    named = (program for one in template.services.values() for program in one.requires)
+    named = (program for service in template.services.values() for program in service.requires)
     return tuple(dict.fromkeys(named))
 
 

@@ -17,33 +17,34 @@ from prism.templates.model import (
     TemplateInvalid,
     TemplateItem,
     TemplateNotFound,
+    TemplateYaml,
     Validated,
     Validation,
 )
-from prism.templates.shown import asked_index, info_of, item_of, validated_of
-from prism.templates.stock import Judged, Stock
-from prism.templates.store import Shelf, Stamp
+from prism.templates.registry import CheckedTemplate, TemplateRegistry
+from prism.templates.store import Stamp, TemplateFolder
+from prism.templates.view import asked_index, info_of, item_of, validated_of
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
     stamps: tuple[Stamp, ...]
-    stock: Stock
+    stock: TemplateRegistry
     items: tuple[TemplateItem, ...]
 
 
 class TemplateService:
-    """The templates on these shelves; a later shelf's replace an earlier one's by name."""
+    """The templates in these folders; a later folder replaces an earlier one's by name."""
 
     def __init__(
         self,
-        shelves: Sequence[Shelf],
+        template_folders: Sequence[TemplateFolder],
         db: Database | None = None,
         actor: Who = str,
         machines: Machines | None = None,
         has: Callable[[str], bool] = there,
     ) -> None:
-        self._shelves, self._db, self._who, self._has = shelves, db, actor, has
+        self._folders, self._db, self._who, self._has = template_folders, db, actor, has
         self._checks = CHECKS | ({"machine": machine_check(machines)} if machines else {})
         self._lock = threading.Lock()
         self._read = self._read_anew()
@@ -55,7 +56,11 @@ class TemplateService:
     def all(self) -> list[tuple[Template, bool]]:
         """Every template that can be used, and whether it runs on this machine."""
         known = self._now().stock.all
-        return [(one.template, not one.local) for one in known if one.template]
+        return [
+            (checked_template.template, not checked_template.local)
+            for checked_template in known
+            if checked_template.template
+        ]
 
     def items(self) -> tuple[TemplateItem, ...]:
         """Every template as the list shows it, invalid ones too."""
@@ -67,6 +72,17 @@ class TemplateService:
         judged, template = self._usable(stock, word)
         return info_of(judged, template, stock.chains(judged))
 
+    def yaml(self, word: str) -> TemplateYaml:
+        """A template as its author wrote it, also one that cannot be used."""
+        stock = self._now().stock
+        judged = self._known(stock, word)
+        return TemplateYaml(
+            name=judged.name,
+            file=judged.file,
+            source="built-in" if judged.builtin else "user",
+            yaml=stock.raw(judged).decode(errors="replace"),
+        )
+
     def validate(self, packages: bool = False) -> Validation:
         """Check all templates; with `packages`, ask the package index about theirs too."""
         stock = self._now().stock
@@ -76,7 +92,9 @@ class TemplateService:
             results = [_with_index(result, judged) for result, judged in pairs]
         valid = sum(result.status == "valid" for result in results)
         issues = (issue for result in results for issue in result.issues)
-        errors = tuple(f"{it.where}: {it.message}" for it in issues if it.level == "error")
+        errors = tuple(
+            f"{issue.where}: {issue.message}" for issue in issues if issue.level == "error"
+        )
         self._tell(len(results), valid, errors)
         return Validation(
             total_templates=len(results),
@@ -99,7 +117,7 @@ class TemplateService:
                 )
             )
 
-    def _usable(self, stock: Stock, word: str) -> tuple[Judged, Template]:
+    def _known(self, stock: TemplateRegistry, word: str) -> CheckedTemplate:
         if (judged := stock.find(word) or stock.lost(word)) is None:
             close = get_close_matches(word, stock.words(), n=1, cutoff=0.5)
             raise TemplateNotFound(
@@ -107,8 +125,12 @@ class TemplateService:
                 details=f"did you mean {close[0]!r}?" if close else "nothing has a similar name",
                 remediation="See `prism template list`",
             )
+        return judged
+
+    def _usable(self, stock: TemplateRegistry, word: str) -> tuple[CheckedTemplate, Template]:
+        judged = self._known(stock, word)
         if judged.template is None:
-            errors = [f"{it.where}: {it.message}" for it in judged.errors]
+            errors = [f"{issue.where}: {issue.message}" for issue in judged.errors]
             raise TemplateInvalid(
                 f"Template {judged.name!r} cannot be used",
                 details="; ".join(errors),
@@ -127,18 +149,18 @@ class TemplateService:
             return self._read
 
     def _is_current(self, read: _Read) -> bool:
-        stamps = tuple(shelf.stamp() for shelf in self._shelves)
+        stamps = tuple(folder.stamp() for folder in self._folders)
         programs = read.stock.programs.items()
         return stamps == read.stamps and all(self._has(name) == was for name, was in programs)
 
     def _read_anew(self) -> _Read:
         # the stamps come first: who writes while we read is read again next time
-        stamps = tuple(shelf.stamp() for shelf in self._shelves)
-        files = [file for shelf in self._shelves for file in shelf.files()]
-        stock = Stock(files, self._checks, self._has)
+        stamps = tuple(folder.stamp() for folder in self._folders)
+        files = [file for folder in self._folders for file in folder.files()]
+        stock = TemplateRegistry(files, self._checks, self._has)
         return _Read(stamps, stock, tuple(item_of(judged) for judged in stock.all if judged.sheet))
 
 
-def _with_index(result: Validated, judged: Judged) -> Validated:
+def _with_index(result: Validated, judged: CheckedTemplate) -> Validated:
     packages = judged.template.packages.get("pip") if judged.template else None
     return asked_index(result, judged, look_up(packages)) if packages else result

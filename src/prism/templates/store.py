@@ -1,19 +1,19 @@
-"""The shelves: folders of YAML files, one a template."""
+"""Template folders: folders of YAML files, one template each."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prism.templates.stock import File
+from prism.templates.registry import TemplateFile
 
-BUILT_IN = Path(__file__).parent / "shelf"
+BUILT_IN = Path(__file__).parent / "library"
 ENDINGS = (".yml", ".yaml")
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class TemplateFolder:
     """A folder of templates; it need not be there."""
 
     folder: Path
@@ -31,22 +31,22 @@ class Shelf:
             return ()
         return tuple(sorted(seen))
 
-    def files(self) -> list[File]:
+    def files(self) -> list[TemplateFile]:
         """Every file, as it is now."""
         return [self._file(name) for name, *_ in self.stamp()]
 
-    def _file(self, name: str) -> File:
+    def _file(self, name: str) -> TemplateFile:
         path = self.folder / name
         try:
-            return File(str(path), self.builtin, path.read_bytes())
+            return TemplateFile(str(path), self.builtin, path.read_bytes())
         except OSError as error:
-            return File(str(path), self.builtin, error=f"cannot be read: {error.strerror}")
+            return TemplateFile(str(path), self.builtin, error=f"cannot be read: {error.strerror}")
 
 
-def shelves(own: Path | None = None) -> Sequence[Shelf]:
-    """The built-in shelf, then the person's own."""
-    built_in = Shelf(BUILT_IN, builtin=True)
-    return (built_in, Shelf(own)) if own else (built_in,)
+def template_folders(own: Path | None = None) -> Sequence[TemplateFolder]:
+    """The built-in folder, then your own."""
+    built_in = TemplateFolder(BUILT_IN, builtin=True)
+    return (built_in, TemplateFolder(own)) if own else (built_in,)
 
 
 def _seen(entry: "os.DirEntry[str]") -> tuple[str, int, int, int]:

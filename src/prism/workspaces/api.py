@@ -22,29 +22,29 @@ from prism.workspaces.model import (
     Instance,
     Launch,
     Launched,
+    LifecycleVerb,
     Moved,
     Moving,
     Plan,
     Resized,
     Resizing,
+    StartRequest,
     State,
     Terminating,
     Termination,
     Update,
-    Verb,
     Workspace,
 )
-from prism.workspaces.moving import MoveService
 from prism.workspaces.plan import state_of
-from prism.workspaces.resizing import ResizeService
+from prism.workspaces.read_model import CachedWorkspace, ReadModel, listed
 from prism.workspaces.service import WorkspaceService
-from prism.workspaces.snapshot import Kept, Snapshot, listed
 from prism.workspaces.view import asleep_since, hibernation, launched, planned
+from prism.workspaces.waiting import WAITS
 
 JSON = "application/json"
 Workspaces = NamedDependency[WorkspaceService]
 Name = FromPath[str]
-Newest = NamedDependency[Snapshot]
+Newest = NamedDependency[ReadModel]
 InState = Annotated[State | None, QueryParameter(name="state")]
 Filter = FromQuery[str | None]
 Limit = Annotated[int | None, QueryParameter(ge=1, le=1000)]
@@ -61,13 +61,13 @@ ME = "me"
 Owner = Annotated[
     str | None, QueryParameter(description=f"Who launched it; `{ME}` is whoever asks")
 ]
-WAIT = "`?wait=SECONDS` (at most 300) answers when it is done, or when the time is over."
+WAITING = "`?wait=SECONDS` (at most 300) answers when it is done, or when the time is over."
 
 
 @get("", responses=LIST)
 async def list_instances(
     request: Request[Any, Any, Any],
-    snapshot: Newest,
+    read_model: Newest,
     *,
     in_state: InState = None,
     project: Filter = None,
@@ -77,7 +77,7 @@ async def list_instances(
     cursor: Filter = None,
 ) -> Response[bytes | None]:
     """Every workspace, or those that fit; the next page is in the `Link` header."""
-    pages = snapshot.current
+    pages = read_model.current
     tag = f'"{pages.version}.{pages.settled}.{pages.delays}.{__version__}{_whose()}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Authorization"}
     if tag in _tags(request.headers.get("if-none-match", "")):
@@ -96,76 +96,90 @@ async def list_instances(
 
 
 @get("/{name:str}", responses=ONE)
-async def show_instance(name: Name, snapshot: Newest) -> Response[bytes]:
+async def show_instance(name: Name, read_model: Newest) -> Response[bytes]:
     """One workspace, by name or instance id."""
-    return Response(snapshot.fresh(name), media_type=JSON)
+    return Response(read_model.fresh(name), media_type=JSON)
 
 
 @post(
     "/launch",
     responses=ASKED,
     sync_to_thread=True,
-    description=f"Ask for a new workspace. {WAIT}",
+    opt=WAITS,
+    description=f"Ask for a new workspace. {WAITING}",
 )
 def launch_instance(data: JSONBody[Launch], workspaces: Workspaces) -> Response[Launched | Plan]:
     """Ask for a new workspace."""
     if data.dry_run:
-        drawn = workspaces.draw(data)
-        ready_in = workspaces.ready_in(drawn.workspace, Verb.LAUNCH)
-        plan = planned(drawn.workspace, drawn.image, drawn.notes, ready_in, drawn.outlook)
+        launch_plan = workspaces.plan_launch(data)
+        ready_in = workspaces.ready_in(launch_plan.workspace, LifecycleVerb.LAUNCH)
+        plan = planned(
+            launch_plan.workspace,
+            launch_plan.image,
+            launch_plan.notes,
+            ready_in,
+            launch_plan.outlook,
+        )
         return Response(plan, status_code=200)
-    drawn = workspaces.launch(data)
-    ready_at = workspaces.ready_at(drawn.workspace, Verb.LAUNCH)
-    return Response(launched(drawn.workspace, ready_at, drawn.notes))
+    launch_plan = workspaces.launch(data)
+    ready_at = workspaces.ready_at(launch_plan.workspace, LifecycleVerb.LAUNCH)
+    return Response(launched(launch_plan.workspace, ready_at, launch_plan.notes))
 
 
-@post("/{name:str}/stop", status_code=200, sync_to_thread=True)
+@post("/{name:str}/stop", status_code=200, sync_to_thread=True, opt=WAITS)
 def stop_instance(name: Name, workspaces: Workspaces) -> Changed:
     """Ask for it to be stopped, keeping its disk."""
-    previous, after = workspaces.ask(name, Verb.STOP)
+    previous, after = workspaces.ask(name, LifecycleVerb.STOP)
     return _changed(previous, after, message="Workspace stopping - all data preserved")
 
 
-@post("/{name:str}/start", status_code=200, sync_to_thread=True)
-def start_instance(name: Name, workspaces: Workspaces) -> Changed:
-    """Ask for a stopped, failed or hibernated workspace to run."""
-    previous, after = workspaces.ask(name, Verb.START)
+@post("/{name:str}/start", status_code=200, sync_to_thread=True, opt=WAITS)
+def start_instance(name: Name, data: JSONBody[StartRequest], workspaces: Workspaces) -> Changed:
+    """Ask for a stopped, failed or hibernated workspace to run.
+
+    `template_again` reads its template anew first, for one that was never ready.
+    """
+    previous, after = workspaces.start(name, data)
     return _changed(previous, after, estimated_ready_time=workspaces.ready_at(after, after.verb))
 
 
-@post("/{name:str}/restart", status_code=200, sync_to_thread=True)
+@post("/{name:str}/restart", status_code=200, sync_to_thread=True, opt=WAITS)
 def restart_instance(name: Name, workspaces: Workspaces) -> Changed:
     """Ask for a running workspace to be stopped and started; one that is stopped is started."""
     previous, after = workspaces.restart(name)
     message = "Workspace restarting - its processes end, its disk is kept"
-    ready_at = workspaces.ready_at(after, Verb.START)
+    ready_at = workspaces.ready_at(after, LifecycleVerb.START)
     return _changed(previous, after, estimated_ready_time=ready_at, message=message)
 
 
-@post("/{name:str}/hibernate", status_code=200, sync_to_thread=True)
+@post("/{name:str}/hibernate", status_code=200, sync_to_thread=True, opt=WAITS)
 def hibernate_instance(name: Name, workspaces: Workspaces) -> Changed:
     """Ask for it to sleep, keeping disk and memory."""
-    previous, after = workspaces.ask(name, Verb.HIBERNATE)
+    previous, after = workspaces.ask(name, LifecycleVerb.HIBERNATE)
     hourly = after.hourly_rate
     saves = None if hourly is None else f"{shown(hourly)}/hour during hibernation"
     return _changed(previous, after, hibernation_supported=True, estimated_savings=saves)
 
 
-@post("/{name:str}/resume", status_code=200, sync_to_thread=True)
+@post("/{name:str}/resume", status_code=200, sync_to_thread=True, opt=WAITS)
 def resume_instance(name: Name, workspaces: Workspaces) -> Changed:
     """Ask for a hibernated workspace to wake up."""
-    previous, after = workspaces.ask(name, Verb.RESUME)
+    previous, after = workspaces.ask(name, LifecycleVerb.RESUME)
     message = "Resuming from hibernation - RAM state preserved"
-    ready_at = workspaces.ready_at(after, Verb.RESUME)
+    ready_at = workspaces.ready_at(after, LifecycleVerb.RESUME)
     return _changed(previous, after, estimated_ready_time=ready_at, message=message)
 
 
 @get("/{name:str}/hibernation-status", sync_to_thread=True)
-def hibernation_status(name: Name, snapshot: Newest, clock: NamedDependency[Clock]) -> Hibernation:
+def hibernation_status(
+    name: Name, read_model: Newest, clock: NamedDependency[Clock]
+) -> Hibernation:
     """Whether it can sleep, and since when it does."""
-    it = snapshot.pages.named(name).workspace
-    since = asleep_since(it)
-    return hibernation(it, clock.now(), None if since is None else snapshot.saved(it.id, since))
+    workspace = read_model.pages.named(name).workspace
+    since = asleep_since(workspace)
+    return hibernation(
+        workspace, clock.now(), None if since is None else read_model.saved(workspace.id, since)
+    )
 
 
 @post("/{name:str}/extend", status_code=204, sync_to_thread=True)
@@ -176,19 +190,17 @@ def extend_instance(name: Name, data: JSONBody[Extension], workspaces: Workspace
 
 @put("/{name:str}", responses=ONE, sync_to_thread=True)
 def update_instance(
-    name: Name, data: JSONBody[Update], workspaces: Workspaces, snapshot: Newest
+    name: Name, data: JSONBody[Update], workspaces: Workspaces, read_model: Newest
 ) -> Response[bytes]:
     """Change whether it is started again after its computer was restarted."""
     after = workspaces.update(name, data)
-    return Response(snapshot.fresh(after.name), media_type=JSON)
+    return Response(read_model.fresh(after.name), media_type=JSON)
 
 
-@post("/{name:str}/resize", status_code=200, sync_to_thread=True)
-def resize_instance(
-    name: Name, data: JSONBody[Resizing], resizing: NamedDependency[ResizeService]
-) -> Resized:
+@post("/{name:str}/resize", status_code=200, sync_to_thread=True, opt=WAITS)
+def resize_instance(name: Name, data: JSONBody[Resizing], workspaces: Workspaces) -> Resized:
     """Ask for a stopped workspace to be another type of machine; its disk stays."""
-    before, after, notes = resizing.resize(name, data)
+    before, after, notes = workspaces.resize(name, data)
     return Resized(
         name=after.name,
         state=state_of(after),
@@ -199,12 +211,10 @@ def resize_instance(
     )
 
 
-@post("/{name:str}/move", status_code=200, sync_to_thread=True)
-def move_instance(
-    name: Name, data: JSONBody[Moving], moving: NamedDependency[MoveService]
-) -> Moved:
+@post("/{name:str}/move", status_code=200, sync_to_thread=True, opt=WAITS)
+def move_instance(name: Name, data: JSONBody[Moving], workspaces: Workspaces) -> Moved:
     """Have another project pay for it from now on; what it has cost stays where it is booked."""
-    before, after = moving.move(name, data)
+    before, after = workspaces.move(name, data)
     return Moved(
         name=after.name,
         state=state_of(after),
@@ -214,7 +224,7 @@ def move_instance(
     )
 
 
-@post("/{name:str}/terminate", status_code=200, sync_to_thread=True)
+@post("/{name:str}/terminate", status_code=200, sync_to_thread=True, opt=WAITS)
 def terminate_instance(
     name: Name, data: JSONBody[Termination], workspaces: Workspaces
 ) -> Terminating:
@@ -265,6 +275,6 @@ def _tags(header: str) -> list[str]:
     return [tag.strip().removeprefix("W/") for tag in header.split(",")]
 
 
-def _next_page(request: Request[Any, Any, Any], last: Kept) -> str:
+def _next_page(request: Request[Any, Any, Any], last: CachedWorkspace) -> str:
     query = {key: value for key, value in request.query_params.items() if key != "cursor"}
     return f'<{request.url.path}?{urlencode({**query, "cursor": last.workspace.id})}>; rel="next"'

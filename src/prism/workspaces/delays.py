@@ -1,11 +1,11 @@
-"""Why a workspace that is under way does not move on, as far as the daemon knows."""
+"""The reason why a workspace that is under way makes no progress, if it is known."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from prism.kit.clock import Clock
-from prism.workspaces.model import Seen, Workspace
+from prism.workspaces.model import Observed, Workspace
 from prism.workspaces.plan import IN_BETWEEN, state_of
 
 SLOW = timedelta(minutes=1)
@@ -13,7 +13,7 @@ SLOW = timedelta(minutes=1)
 Reason = Callable[[Workspace], str | None]
 
 
-class Step(NamedTuple):
+class BootStep(NamedTuple):
     """A step of a boot, and since when it is known to have gone no further."""
 
     stage: str
@@ -27,23 +27,23 @@ class Delays:
     def __init__(self, clock: Clock, reason: Reason) -> None:
         """`reason` is what a failed or pending call says about a workspace's location."""
         self._clock, self._reason = clock, reason
-        self._steps: dict[str, Step] = {}
+        self._steps: dict[str, BootStep] = {}
 
-    def of(self, it: Workspace) -> str | None:
+    def of(self, workspace: Workspace) -> str | None:
         """Why it does not move on; none where it moves, or rests."""
-        slow = self._slow(it)
-        return (self._reason(it) or slow) if state_of(it) in IN_BETWEEN else None
+        slow = self._slow(workspace)
+        return (self._reason(workspace) or slow) if state_of(workspace) in IN_BETWEEN else None
 
-    def _slow(self, it: Workspace) -> str | None:
-        if it.seen is not Seen.STARTING or it.stage is None:
-            self._steps.pop(it.id, None)
+    def _slow(self, workspace: Workspace) -> str | None:
+        if workspace.seen is not Observed.STARTING or workspace.stage is None:
+            self._steps.pop(workspace.id, None)
             return None
-        now, known = self._clock.now(), self._steps.get(it.id)
-        if known is None or (known.stage, known.progress) != (it.stage, it.progress):
-            known = self._steps[it.id] = Step(it.stage, it.progress, now)
+        now, known = self._clock.now(), self._steps.get(workspace.id)
+        if known is None or (known.stage, known.progress) != (workspace.stage, workspace.progress):
+            known = self._steps[workspace.id] = BootStep(workspace.stage, workspace.progress, now)
         if now - known.since < SLOW:
             return None
         return (
-            f"its boot has been at {it.stage!r} since {known.since:%H:%M:%S} UTC; see what it "
-            f"does with `prism logs {it.name}`"
+            f"its boot has been at {workspace.stage!r} since {known.since:%H:%M:%S} UTC; "
+            f"see what it does with `prism logs {workspace.name}`"
         )

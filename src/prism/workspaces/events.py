@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from prism.kit.events import Event
-from prism.workspaces.model import Failure, State, Verb, Workspace
+from prism.workspaces.model import Failure, LifecycleVerb, State, Workspace
 
 SYSTEM = "prism"  # the actor of what nobody asked for
 
@@ -20,16 +20,16 @@ class WorkspaceEvent(Event, frozen=True, kw_only=True):
     project: str | None
 
 
-def about(it: Workspace) -> dict[str, Any]:
+def about(workspace: Workspace) -> dict[str, Any]:
     """Which workspace a fact is about, and whose it is now."""
-    return {"subject": it.name, "workspace": it.id, "project": it.project}
+    return {"subject": workspace.name, "workspace": workspace.id, "project": workspace.project}
 
 
 class WorkspaceAsked(WorkspaceEvent, frozen=True, kw_only=True):
     """Someone asked something of it."""
 
     event: ClassVar[str] = "instance_asked"
-    verb: Verb
+    verb: LifecycleVerb
     previous_state: State | None
     state: State
     reason: str | None = None
@@ -44,7 +44,7 @@ class WorkspaceSeen(WorkspaceEvent, frozen=True, kw_only=True):
     failure: Failure | None
 
 
-class WorkspaceMoved(WorkspaceEvent, frozen=True, kw_only=True):
+class WorkspaceProgressed(WorkspaceEvent, frozen=True, kw_only=True):
     """Something else about it changed: how far it is, its address, what went wrong."""
 
     event: ClassVar[str] = "instance_progress"

@@ -1,4 +1,4 @@
-"""What a machine is told about its own idleness, and what it tells: words of two authors."""
+"""What a machine is told about idleness, and what it reports."""
 
 from datetime import datetime
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Which workspaces have a name, a state, a project or a template, without a walk over all of them.
+"""Finds workspaces by name, state, project or template without reading all of them.
 
 An index is immutable. A change copies only the lists that it touches, so the cost of a change
 and of a lookup does not grow with the number of workspaces that have nothing to do with it
@@ -18,7 +18,7 @@ Key = tuple[str, str]
 K = TypeVar("K", bound=Hashable)
 
 
-class Entry(Struct, frozen=True):
+class IndexEntry(Struct, frozen=True):
     """What a workspace is found by."""
 
     id: str
@@ -33,7 +33,7 @@ class Index(Struct, frozen=True):
     names: Mapping[str, Sequence[str]] = {}
     groups: Mapping[Key, Sequence[str]] = {}
 
-    def changed(self, gone: Iterable[Entry], come: Iterable[Entry]) -> "Index":
+    def changed(self, gone: Iterable[IndexEntry], come: Iterable[IndexEntry]) -> "Index":
         """The index after entries were removed and others were added."""
         gone, come = list(gone), list(come)
         before, after = {entry.id for entry in gone}, {entry.id for entry in come}
@@ -62,14 +62,14 @@ class Index(Struct, frozen=True):
                 yield id
 
 
-def entry(workspace: Workspace, state: State) -> Entry:
+def entry(workspace: Workspace, state: State) -> IndexEntry:
     """What a workspace in this state is found by."""
     names = (workspace.name, workspace.machine_id, workspace.expected_id)
     recipe = workspace.recipe.slug
     groups = {("state", state.value), ("template", workspace.template), ("template", recipe)}
     groups.add(("owner", workspace.owner.lower()))
     groups |= {("project", it) for it in (workspace.project, workspace.project_name) if it}
-    return Entry(workspace.id, frozenset(filter(None, names)), frozenset(groups))
+    return IndexEntry(workspace.id, frozenset(filter(None, names)), frozenset(groups))
 
 
 def keys(
@@ -81,7 +81,9 @@ def keys(
     return [(kind, value) for kind, value in filters.items() if value is not None]
 
 
-def _pairs(entries: Iterable[Entry], kind: Literal["names", "groups"]) -> set[tuple[Any, str]]:
+def _pairs(
+    entries: Iterable[IndexEntry], kind: Literal["names", "groups"]
+) -> set[tuple[Any, str]]:
     return {(key, entry.id) for entry in entries for key in getattr(entry, kind)}
 
 

@@ -1,78 +1,70 @@
-"""What becomes of somebody's workspaces in a project that she leaves."""
+"""What happens to the workspaces of a person who leaves a project."""
 
-from collections.abc import Sequence
-from typing import Any
+from msgspec.structs import replace
 
 from prism.kit.actor import Who
 from prism.kit.clock import Clock
-from prism.kit.db import Database, Tx
+from prism.kit.db import Tx
 from prism.projects.model import LeftWorkspace, Project
 from prism.workspaces import store
+from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.events import WorkspaceAsked, WorkspaceHandedOver, about
-from prism.workspaces.model import Verb, Workspace
-from prism.workspaces.plan import ACTIVE, state_of
-from prism.workspaces.upstairs import Meter
+from prism.workspaces.model import LifecycleVerb, Workspace
+from prism.workspaces.plan import ACTIVE, state_of, wished
 
 
 class LeavingService:
     """Implements `projects.model.Belongings`, inside the transaction that removes a member."""
 
-    def __init__(
-        self, db: Database, clock: Clock, *, actor: Who, meters: Sequence[Meter] = ()
-    ) -> None:
-        self._db, self._clock, self._who, self._meters = db, clock, actor, meters
+    def __init__(self, clock: Clock, *, actor: Who, changes: WorkspaceChanges) -> None:
+        self._clock, self._who, self._changes = clock, actor, changes
 
     def keep(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
         """They stay as they are."""
-        return [_shown(it) for it in _of(tx, project, email)]
+        return [_shown(workspace) for workspace in _of(tx, project, email)]
 
     def stop(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
         """Those that run, come up or are restarted are stopped; their disks stay."""
-        return [_shown(self._stopped(tx, it, email)) for it in _of(tx, project, email)]
+        return [
+            _shown(self._stopped(tx, workspace, email)) for workspace in _of(tx, project, email)
+        ]
 
     def hand_over(self, tx: Tx, project: Project, email: str, to: str) -> list[LeftWorkspace]:
         """They are another person's from now on."""
-        return [_shown(self._handed_over(tx, it, to)) for it in _of(tx, project, email)]
+        return [
+            _shown(self._handed_over(tx, workspace, to)) for workspace in _of(tx, project, email)
+        ]
 
     def _stopped(self, tx: Tx, before: Workspace, email: str) -> Workspace:
         now = self._clock.now()
         if state_of(before) in ACTIVE:
-            store.ask(tx, before, Verb.STOP, now, before.expires_at)
+            after = wished(before, LifecycleVerb.STOP, now, before.expires_at)
         elif before.restarting:  # it is on its way down, and would come up again
-            store.set_restarting(tx, before.id, restarting=False)
+            after = replace(before, restarting=False)
         else:
             return before
-        after = store.by_id(tx.sql, before.id)
-        for meter in self._meters:
-            meter.changed(tx, before, after, now, sure=True)
-        asked: dict[str, Any] = {"verb": after.verb, "state": state_of(after)}
-        tx.happened(
-            WorkspaceAsked(
-                **about(after),
-                **asked,
-                actor=self._who(),
-                previous_state=state_of(before),
-                reason=f"{email} has left the project",
-            )
+        event = WorkspaceAsked(
+            **about(after),
+            actor=self._who(),
+            verb=after.verb,
+            previous_state=state_of(before),
+            state=state_of(after),
+            reason=f"{email} has left the project",
         )
-        return after
+        return self._changes.apply(tx, before, after, lambda _: event)
 
     def _handed_over(self, tx: Tx, before: Workspace, to: str) -> Workspace:
-        store.give(tx, before.id, to, self._clock.now())
-        after = store.by_id(tx.sql, before.id)
-        tx.happened(
-            WorkspaceHandedOver(
-                **about(after), actor=self._who(), previous_owner=before.owner, owner=to
-            )
+        event = WorkspaceHandedOver(
+            **about(before), actor=self._who(), previous_owner=before.owner, owner=to
         )
-        return after
+        return self._changes.apply(tx, before, replace(before, owner=to), lambda _: event)
 
 
 def _of(tx: Tx, project: Project, email: str) -> list[Workspace]:
     living = store.at_work_in(tx.sql, project.id)
-    hers = [it for it in living if it.owner.lower() == email.lower()]
+    hers = [workspace for workspace in living if workspace.owner.lower() == email.lower()]
     return sorted(hers, key=lambda it: it.name)
 
 
-def _shown(it: Workspace) -> LeftWorkspace:
-    return LeftWorkspace(it.name, state_of(it), it.owner)
+def _shown(workspace: Workspace) -> LeftWorkspace:
+    return LeftWorkspace(workspace.name, state_of(workspace), workspace.owner)

@@ -1,4 +1,4 @@
-"""What a workspace is, and what you may ask of it."""
+"""The structs of workspaces: rows, requests, answers and problems."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,11 +13,11 @@ from prism.templates.model import Size, Template
 
 
 class WorkspaceNotFound(NotFound, code="INSTANCE_NOT_FOUND"):
-    """There is no workspace of that name."""
+    """There is no workspace with that name."""
 
 
 class NameTaken(Conflict, code="NAME_TAKEN"):
-    """A workspace of that name already exists."""
+    """A workspace with that name already exists."""
 
 
 class HibernationNotSupported(Conflict, code="HIBERNATION_NOT_SUPPORTED"):
@@ -25,11 +25,11 @@ class HibernationNotSupported(Conflict, code="HIBERNATION_NOT_SUPPORTED"):
 
 
 class BudgetNotFound(NotFound, code="BUDGET_NOT_FOUND"):
-    """There is no budget pool of that name."""
+    """There is no budget pool with that name."""
 
 
 class IdleProfileNotFound(NotFound, code="IDLE_PROFILE_NOT_FOUND"):
-    """There is no idle profile of that name."""
+    """There is no idle profile with that name."""
 
 
 class ProviderMissing(Conflict, code="PROVIDER_UNAVAILABLE"):
@@ -40,7 +40,7 @@ class ConfirmationRequired(Invalid, code="CONFIRMATION_REQUIRED"):
     """Terminating destroys all data and must be confirmed."""
 
 
-class Verb(StrEnum):
+class LifecycleVerb(StrEnum):
     """What was asked last."""
 
     LAUNCH = "launch"
@@ -51,7 +51,7 @@ class Verb(StrEnum):
     TERMINATE = "terminate"
 
 
-class Seen(StrEnum):
+class Observed(StrEnum):
     """What a machine was last seen to be."""
 
     NONE = "none"  # there never was one
@@ -106,7 +106,9 @@ class Workspace(Struct, frozen=True, kw_only=True):
     profile: str
     place: str
     template: str
-    recipe: Template  # as it was at launch; later edits of the template do not reach it
+    recipe: (
+        Template  # as it was at launch, or when it was last read again; later edits do not count
+    )
     parameters: dict[str, Any] = {}
     instance_type: str
     region: str
@@ -127,22 +129,24 @@ class Workspace(Struct, frozen=True, kw_only=True):
     idle_profile: str | None = None
     launched_at: datetime
     # written by requests
-    verb: Verb = Verb.LAUNCH
+    verb: LifecycleVerb = LifecycleVerb.LAUNCH
     wish: int = 1
     wished_at: datetime
     expires_at: datetime | None = None
     restart: bool = False  # to be started again after it was interrupted, as by a reboot
     restarting: bool = False  # it is stopped only to be started: somebody asked to restart it
+    template_reread: bool = False  # `recipe` is newer than what its machine was made from
     reserved_until: datetime | None = None  # written by who keeps the money: it may run so long
+    facts_version: int = 0  # counts changes of what its machine says of itself
     # written by the reconciler
-    seen: Seen = Seen.NONE
+    seen: Observed = Observed.NONE
     granted: int = 0
     tried: int = 0
     attempt: int = 0
     asked_at: datetime | None = None
     told_type: str | None = None  # what its machine is, where that differs from what is wanted
     told_expiry: datetime | None = None
-    told_facts: str | None = None  # what its machine says of itself; null: what it was made with
+    told_version: int = 0  # of `facts_version`, what its machine says of itself
     ended_at: datetime | None = None
     ready_at: datetime | None = None
     machine_id: str | None = None
@@ -155,7 +159,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
-class Terms(Protocol):
+class Offer(Protocol):
     """What a provider says of an order before anything is made; asks no cloud."""
 
     provider: str
@@ -169,6 +173,9 @@ class Terms(Protocol):
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
         """Notes on what will be other than asked; raises a `Problem` where it cannot be that."""
+
+    def change_template(self, workspace: Workspace, template: Template) -> None:
+        """Raise a `Problem` where the workspace's existing machine cannot be made from that."""
 
     def hibernates(self, kind: MachineType, template: Template, order: "Launch") -> bool:
         """Whether the machine of this order can keep its memory."""
@@ -226,6 +233,12 @@ class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hibernation: bool = True
     restart: bool = False
     dry_run: bool = False
+
+
+class StartRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to start; `template_again`: by its template as it is now, if never ready."""
+
+    template_again: bool = False
 
 
 class Termination(Struct, frozen=True, forbid_unknown_fields=True):

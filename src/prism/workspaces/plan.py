@@ -1,22 +1,24 @@
-"""What a workspace is called and what to do next about it: one table, no clock, no world."""
+"""The state of a workspace and the next step: one table, pure, without a clock."""
 
+import shlex
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.errors import InvalidState
-from prism.workspaces.model import STOP_HANGS, Seen, State, Verb, Workspace
+from prism.workspaces.model import STOP_HANGS, LifecycleVerb, Observed, State, Workspace
 
 AGAIN = timedelta(hours=4)  # what an extension is by default, and what waking up late gives
 DOZES = timedelta(minutes=10)  # what is set aside for falling asleep, and so allowed for it
 GLANCE = timedelta(seconds=60)  # who looks is taken to look at least so often
 REFUSED_FOR = timedelta(minutes=15)  # until a refused stop is asked for once more
-WENT_DOWN = {Seen.OFF, Seen.ASLEEP, Seen.STOPPING, Seen.BROKEN, Seen.GONE}
-BRINGS_UP = {Verb.LAUNCH, Verb.START, Verb.RESUME}
+WENT_DOWN = {Observed.OFF, Observed.ASLEEP, Observed.STOPPING, Observed.BROKEN, Observed.GONE}
+BRINGS_UP = {LifecycleVerb.LAUNCH, LifecycleVerb.START, LifecycleVerb.RESUME}
 
 
-class Act(StrEnum):
+class WorkspaceAction(StrEnum):
     """The one thing to do."""
 
     LAUNCH = "launch"
@@ -29,11 +31,11 @@ class Act(StrEnum):
     FORGET = "forget"
 
 
-class Step(Struct, frozen=True):
+class PlannedAction(Struct, frozen=True):
     """What to call the workspace, and the one thing to do about it."""
 
     state: State
-    act: Act
+    act: WorkspaceAction
 
 
 # Wanted down, seen across. `kept` is any wish that was granted: from then on the world is
@@ -51,31 +53,31 @@ kept      stopped:rest      stopped:wait      starting:wait         running:rest
 """  # noqa: E501
 
 
-def _read(table: str) -> dict[tuple[str, Seen], Step]:
+def _read(table: str) -> dict[tuple[str, Observed], PlannedAction]:
     head, *lines = table.strip().splitlines()
     steps = {}
     for row, *cells in (line.split() for line in lines):
         for seen, cell in zip(head.split(), cells, strict=True):
             state, _, act = cell.partition(":")
-            steps[row, Seen(seen)] = Step(State(state), Act(act))
+            steps[row, Observed(seen)] = PlannedAction(State(state), WorkspaceAction(act))
     return steps
 
 
 STEPS = _read(TABLE)
 # From which states a verb sets out, and in which it is under way or already there.
 FROM = {
-    Verb.STOP: {State.RUNNING, State.LAUNCHING},
-    Verb.START: {State.STOPPED, State.FAILED, State.HIBERNATED},
-    Verb.HIBERNATE: {State.RUNNING},
-    Verb.RESUME: {State.HIBERNATED},
-    Verb.TERMINATE: set(State) - {State.TERMINATING, State.TERMINATED},
+    LifecycleVerb.STOP: {State.RUNNING, State.LAUNCHING},
+    LifecycleVerb.START: {State.STOPPED, State.FAILED, State.HIBERNATED},
+    LifecycleVerb.HIBERNATE: {State.RUNNING},
+    LifecycleVerb.RESUME: {State.HIBERNATED},
+    LifecycleVerb.TERMINATE: set(State) - {State.TERMINATING, State.TERMINATED},
 }
 THERE = {
-    Verb.STOP: {State.STOPPING, State.STOPPED},
-    Verb.START: {State.STARTING, State.RUNNING},
-    Verb.HIBERNATE: {State.HIBERNATING, State.HIBERNATED},
-    Verb.RESUME: {State.RESUMING, State.RUNNING},
-    Verb.TERMINATE: {State.TERMINATING, State.TERMINATED},
+    LifecycleVerb.STOP: {State.STOPPING, State.STOPPED},
+    LifecycleVerb.START: {State.STARTING, State.RUNNING},
+    LifecycleVerb.HIBERNATE: {State.HIBERNATING, State.HIBERNATED},
+    LifecycleVerb.RESUME: {State.RESUMING, State.RUNNING},
+    LifecycleVerb.TERMINATE: {State.TERMINATING, State.TERMINATED},
 }
 RESTARTS_AS_START = {State.STOPPED, State.FAILED}
 IN_BETWEEN = {
@@ -104,22 +106,22 @@ BACK = {
 }
 
 
-def plan(workspace: Workspace, seen: Seen) -> Step:
+def plan(workspace: Workspace, seen: Observed) -> PlannedAction:
     """The next step, from what is wanted and what is seen."""
     if workspace.granted < workspace.wish:
-        asked_again = workspace.verb is Verb.STOP and workspace.tried < workspace.wish
+        asked_again = workspace.verb is LifecycleVerb.STOP and workspace.tried < workspace.wish
         if asked_again and hangs(workspace, seen):
-            return Step(State.STOPPING, Act.STOP)
+            return PlannedAction(State.STOPPING, WorkspaceAction.STOP)
         return STEPS[workspace.verb, seen]
-    if workspace.verb is Verb.TERMINATE:
-        return Step(State.TERMINATED, Act.FORGET)
+    if workspace.verb is LifecycleVerb.TERMINATE:
+        return PlannedAction(State.TERMINATED, WorkspaceAction.FORGET)
     return STEPS["kept", seen]
 
 
-def hangs(workspace: Workspace, seen: Seen) -> bool:
+def hangs(workspace: Workspace, seen: Observed) -> bool:
     """Whether it was to go down and does not arrive there; whoever asks again has it forced."""
     failure = workspace.failure
-    return seen is Seen.STOPPING and failure is not None and failure.code == STOP_HANGS
+    return seen is Observed.STOPPING and failure is not None and failure.code == STOP_HANGS
 
 
 def state_of(workspace: Workspace) -> State:
@@ -127,36 +129,42 @@ def state_of(workspace: Workspace) -> State:
     return plan(workspace, perceived(workspace, workspace.seen)).state
 
 
-def perceived(workspace: Workspace, seen: Seen) -> Seen:
+def perceived(workspace: Workspace, seen: Observed) -> Observed:
     """`seen`, but an old failure is no answer to a new wish to start."""
-    again = workspace.verb is Verb.START and workspace.tried < workspace.wish
-    if seen is Seen.BROKEN and again:
-        return Seen.OFF if workspace.machine_id else Seen.NONE
-    if seen is Seen.BROKEN and workspace.verb is Verb.TERMINATE and not workspace.machine_id:
-        return Seen.NONE  # refused before there was anything to destroy
+    again = workspace.verb is LifecycleVerb.START and workspace.tried < workspace.wish
+    if seen is Observed.BROKEN and again:
+        return Observed.OFF if workspace.machine_id else Observed.NONE
+    if (
+        seen is Observed.BROKEN
+        and workspace.verb is LifecycleVerb.TERMINATE
+        and not workspace.machine_id
+    ):
+        return Observed.NONE  # refused before there was anything to destroy
     return seen
 
 
 def perceive(
-    workspace: Workspace, surveyed: Seen | None, now: datetime, patience: timedelta
-) -> Seen:
+    workspace: Workspace, surveyed: Observed | None, now: datetime, patience: timedelta
+) -> Observed:
     """What a survey means: not listed is not the same as not there.
 
     `patience` is how long a provider may hide a machine that it has promised.
     """
     if surveyed is not None:
         return perceived(workspace, surveyed)
-    if workspace.seen is Seen.GONE:
-        return Seen.GONE
+    if workspace.seen is Observed.GONE:
+        return Observed.GONE
     promised = workspace.machine_id is not None
     if workspace.asked_at and now < workspace.asked_at + patience:
-        return workspace.seen if promised else Seen.UNSURE
+        return workspace.seen if promised else Observed.UNSURE
     if promised:
-        return Seen.GONE
-    return perceived(workspace, Seen.BROKEN if workspace.seen is Seen.BROKEN else Seen.NONE)
+        return Observed.GONE
+    return perceived(
+        workspace, Observed.BROKEN if workspace.seen is Observed.BROKEN else Observed.NONE
+    )
 
 
-def expiring(workspace: Workspace, state: State, now: datetime) -> Verb | None:
+def expiring(workspace: Workspace, state: State, now: datetime) -> LifecycleVerb | None:
     """The verb that its expiry asks for, or None: it goes to sleep, or stops where it cannot."""
     at = puts_down_at(workspace)
     if at is None or now < at or state is not State.RUNNING:
@@ -164,10 +172,10 @@ def expiring(workspace: Workspace, state: State, now: datetime) -> Verb | None:
     return puts_down(workspace)
 
 
-def puts_down(workspace: Workspace) -> Verb:
+def puts_down(workspace: Workspace) -> LifecycleVerb:
     """The verb that frees its machine: sleep, or stop where sleep is impossible or was refused."""
-    refused = workspace.verb is Verb.HIBERNATE and _was_refused(workspace)
-    return Verb.HIBERNATE if workspace.hibernation and not refused else Verb.STOP
+    refused = workspace.verb is LifecycleVerb.HIBERNATE and _was_refused(workspace)
+    return LifecycleVerb.HIBERNATE if workspace.hibernation and not refused else LifecycleVerb.STOP
 
 
 def puts_down_at(workspace: Workspace) -> datetime | None:
@@ -180,7 +188,7 @@ def puts_down_at(workspace: Workspace) -> datetime | None:
 
 def asks_again_at(workspace: Workspace) -> datetime:
     """When Prism itself may ask it to go down once more: at once, but for a refused stop."""
-    stop_refused = workspace.verb is Verb.STOP and _was_refused(workspace)
+    stop_refused = workspace.verb is LifecycleVerb.STOP and _was_refused(workspace)
     return workspace.wished_at + (REFUSED_FOR if stop_refused else timedelta(0))
 
 
@@ -212,33 +220,51 @@ def starts_again(workspace: Workspace, now: datetime) -> bool:
     """Whether one that was interrupted while it ran is to be started again."""
     nobody_else = workspace.granted == workspace.wish and workspace.verb in BRINGS_UP
     expired = workspace.expires_at is not None and workspace.expires_at <= now
-    return workspace.restart and workspace.seen is Seen.OFF and nobody_else and not expired
+    return workspace.restart and workspace.seen is Observed.OFF and nobody_else and not expired
 
 
 def ran_unseen(before: Workspace, after: Workspace, started: datetime | None) -> bool:
     """Whether it came up for its last wish, and is down again, and was never seen to run."""
     if started is None or before.granted == before.wish or before.verb not in BRINGS_UP:
         return False
-    ran = before.seen is Seen.ON or before.charged
+    ran = before.seen is Observed.ON or before.charged
     wished_at = before.wished_at.replace(microsecond=0)  # providers may tell whole seconds
     return not ran and after.seen in WENT_DOWN and started >= wished_at
 
 
-def expiry_after(workspace: Workspace, verb: Verb, now: datetime) -> datetime | None:
+def expiry_after(workspace: Workspace, verb: LifecycleVerb, now: datetime) -> datetime | None:
     """Its expiry once `verb` is wished: who wakes it up after it expired gets some hours."""
     at = workspace.expires_at
     late = at is not None and at <= now
-    return now + AGAIN if late and verb in {Verb.START, Verb.RESUME} else at
+    return now + AGAIN if late and verb in {LifecycleVerb.START, LifecycleVerb.RESUME} else at
 
 
-def admit(workspace: Workspace, verb: Verb) -> Verb | None:
+def wished(
+    workspace: Workspace, verb: LifecycleVerb, at: datetime, expires_at: datetime | None
+) -> Workspace:
+    """As it is once `verb` was asked for; a new wish ends a restart that is under way."""
+    return replace(
+        workspace,
+        verb=verb,
+        wish=workspace.wish + 1,
+        wished_at=at,
+        expires_at=expires_at,
+        restarting=False,
+    )
+
+
+def admit(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb | None:
     """The verb to write down, or None if there is nothing to do; `InvalidState` if it may not."""
     state = state_of(workspace)
-    if verb is Verb.STOP and state is not State.TERMINATING and hangs(workspace, workspace.seen):
+    if (
+        verb is LifecycleVerb.STOP
+        and state is not State.TERMINATING
+        and hangs(workspace, workspace.seen)
+    ):
         return verb
     if state in THERE[verb]:
         return None
-    lost = workspace.seen is Seen.GONE and verb is not Verb.TERMINATE
+    lost = workspace.seen is Observed.GONE and verb is not LifecycleVerb.TERMINATE
     if lost or state not in FROM[verb]:
         raise InvalidState(
             f"Workspace {workspace.name!r} is {state}",
@@ -246,16 +272,62 @@ def admit(workspace: Workspace, verb: Verb) -> Verb | None:
             remediation=f"Look at it with `prism workspace show {workspace.name}`",
             data={"state": state, "allowed": possible(workspace)},
         )
-    return Verb.RESUME if verb is Verb.START and state is State.HIBERNATED else verb
+    return (
+        LifecycleVerb.RESUME if verb is LifecycleVerb.START and state is State.HIBERNATED else verb
+    )
 
 
-def restart_begins_with(workspace: Workspace) -> Verb:
+def may_read_template_again(workspace: Workspace) -> None:
+    """Raise `InvalidState` unless it is down and was never ready: no work is on its disk."""
+    state, name = state_of(workspace), workspace.name
+    if workspace.ready_at is not None:
+        why = "it has been ready before, and a new setup could destroy what is on its disk"
+        way = f"Start it as it is: `prism start {name}`; or launch another from the template: "
+        way += f"`prism launch {shlex.quote(workspace.template)} NEW-NAME`"
+    elif state not in RESTARTS_AS_START or workspace.seen is Observed.GONE:
+        why = f"it is {state}; only one that is failed or stopped can be set up anew"
+        way = f"Look at it with `prism workspace show {name}`"
+    else:
+        return
+    raise InvalidState(
+        f"Workspace {name!r} does not take its template again",
+        details=why,
+        remediation=way,
+        data={"state": state, "allowed": possible(workspace)},
+    )
+
+
+def may_resize(workspace: Workspace) -> None:
+    """Raise `InvalidState` unless it is stopped: its disk stays, so its machine must be off."""
+    if (state := state_of(workspace)) is State.STOPPED and workspace.machine_id is not None:
+        return
+    raise InvalidState(
+        f"Workspace {workspace.name!r} is {state}",
+        details=f"resize is not possible while {state}; a machine changes its type while stopped",
+        remediation=f"Stop it first: `prism workspace stop {workspace.name}`",
+        data={"state": state, "allowed": possible(workspace)},
+    )
+
+
+def may_move(workspace: Workspace) -> None:
+    """Raise `InvalidState` where there is nothing left to pay for."""
+    if (state := state_of(workspace)) not in {State.TERMINATING, State.TERMINATED}:
+        return
+    raise InvalidState(
+        f"Workspace {workspace.name!r} is {state}",
+        details="there is nothing left to pay for",
+        remediation=ELSEWHERE,
+        data={"state": state, "allowed": possible(workspace)},
+    )
+
+
+def restart_begins_with(workspace: Workspace) -> LifecycleVerb:
     """The first verb of a restart: stop what runs, start what is down; else `InvalidState`."""
-    state, gone = state_of(workspace), workspace.seen is Seen.GONE
+    state, gone = state_of(workspace), workspace.seen is Observed.GONE
     if state is State.RUNNING:
-        return Verb.STOP
+        return LifecycleVerb.STOP
     if state in RESTARTS_AS_START and not gone:
-        return Verb.START
+        return LifecycleVerb.START
     raise InvalidState(
         f"Workspace {workspace.name!r} is {state}",
         details=f"restart is not possible while {state}; possible: {_possible(workspace)}",
@@ -272,23 +344,23 @@ def restart_stopped(workspace: Workspace) -> bool | None:
     if not workspace.restarting or workspace.granted < workspace.wish:
         return None
     down = state_of(workspace) in {*RESTARTS_AS_START, State.HIBERNATED}
-    return down and workspace.seen is not Seen.GONE
+    return down and workspace.seen is not Observed.GONE
 
 
-def possible(workspace: Workspace) -> list[Verb]:
+def possible(workspace: Workspace) -> list[LifecycleVerb]:
     """The verbs that would change something now; a machine that is gone only goes away."""
-    state, gone = state_of(workspace), workspace.seen is Seen.GONE
-    return [v for v in FROM if state in FROM[v] and (v is Verb.TERMINATE or not gone)]
+    state, gone = state_of(workspace), workspace.seen is Observed.GONE
+    return [v for v in FROM if state in FROM[v] and (v is LifecycleVerb.TERMINATE or not gone)]
 
 
 def shut(workspace: Workspace) -> InvalidState:
     """Why there is no way into it now, and what leads to one."""
     state = state_of(workspace)
-    gone = state is State.FAILED and workspace.seen is Seen.GONE
+    gone = state is State.FAILED and workspace.seen is Observed.GONE
     hint = LOST if gone else BACK.get(state, LOST)
     return InvalidState(
         f"Workspace {workspace.name!r} is {state}",
-        details=f"there is a way in only while it is running; possible: {_possible(workspace)}",
+        details=f"you can connect only while it is running; possible: {_possible(workspace)}",
         remediation=hint.format(name=workspace.name),
         data={"state": state, "allowed": possible(workspace)},
     )
@@ -296,4 +368,4 @@ def shut(workspace: Workspace) -> InvalidState:
 
 def _possible(workspace: Workspace) -> str:
     verbs = ", ".join(possible(workspace)) or "nothing"
-    return f"{verbs} (its machine is gone)" if workspace.seen is Seen.GONE else verbs
+    return f"{verbs} (its machine is gone)" if workspace.seen is Observed.GONE else verbs

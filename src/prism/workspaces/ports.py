@@ -1,4 +1,4 @@
-"""What workspaces need from the world."""
+"""What workspaces need from a provider."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -9,18 +9,18 @@ from msgspec import Struct
 from prism.errors import Conflict
 from prism.templates.model import Template
 from prism.workspaces.idleness import Idleness, IdleRule
-from prism.workspaces.model import Failure, Seen
+from prism.workspaces.model import Failure, Observed
 
 
-class Refused(Conflict, code="CAPACITY_UNAVAILABLE"):
-    """The provider says no, and will say no again."""
+class ProviderRefused(Conflict, code="CAPACITY_UNAVAILABLE"):
+    """The provider refuses, and repeating the request does not help."""
 
 
 class NextAttempt(Exception):
     """There is no room where this attempt went; the next one goes elsewhere."""
 
 
-class Order(Struct, frozen=True, kw_only=True):
+class MachineOrder(Struct, frozen=True, kw_only=True):
     """A machine to be made. `key` is our id: it is the token and goes into the tags.
 
     `attempt` counts the places that were tried, and is stored before each is: an attempt may
@@ -68,7 +68,7 @@ class Machine(Struct, frozen=True, kw_only=True):
 
     id: str
     key: str
-    seen: Seen
+    seen: Observed
     public_ip: str | None = None
     private_ip: str | None = None
     stage: str | None = None
@@ -82,7 +82,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     interrupted: bool = False
 
 
-class Door(Struct, frozen=True, kw_only=True):
+class ServiceEndpoint(Struct, frozen=True, kw_only=True):
     """One service of a machine that answers now; secrets are that machine's own.
 
     `url` answers from this computer; where it leads through a tunnel, `port` is the
@@ -110,10 +110,10 @@ class Access(Struct, frozen=True, kw_only=True):
     ssh_key: str | None = None
     ssh_host_key: str | None = None
     known_hosts: str | None = None
-    doors: dict[str, Door] = {}
+    doors: dict[str, ServiceEndpoint] = {}
 
 
-class Observer(Protocol):
+class MachineObserver(Protocol):
     """Whoever wants to hear what each look at the world has shown."""
 
     def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
@@ -130,8 +130,12 @@ class FindsById(Protocol):
     Nothing is taken for gone there before its machine was asked for by its id.
     """
 
-    def find(self, id: str, order: Order) -> Machine | None:
-        """The machine, labelled anew as in `order`; none where there is none of that id."""
+    def find(self, id: str | None, order: MachineOrder) -> Machine | None:
+        """The machine, labelled anew as in `order`; none where there is none of that id.
+
+        Raises `Unavailable` where it is there and what the provider says of it cannot be read;
+        that is known of one without an id, too, whose launch was never answered.
+        """
 
 
 class Compute(Protocol):
@@ -156,8 +160,8 @@ class Compute(Protocol):
     def survey(self) -> Sequence[Machine]:
         """Every machine of ours; a new one may be missing for some seconds."""
 
-    def launch(self, order: Order) -> Machine:
-        """Bring a machine into being, powered on; raises `NextAttempt`, or `Refused`."""
+    def launch(self, order: MachineOrder) -> Machine:
+        """Bring a machine into being, powered on; raises `NextAttempt`, or `ProviderRefused`."""
 
     def start(self, id: str) -> None:
         """Power it on, or wake it up; a `BROKEN` one is set up once more."""
@@ -171,6 +175,9 @@ class Compute(Protocol):
     def terminate(self, id: str) -> None:
         """Destroy it and its disk; who refuses is asked again."""
 
+    def change_template(self, id: str, order: MachineOrder) -> None:
+        """Have the next start of one that is off or `BROKEN` set it up by `order.template`."""
+
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
         """Tell the machine when to go down by itself, should nobody tell it later."""
 
@@ -180,7 +187,7 @@ class Compute(Protocol):
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Tell the machine what to make of idleness, whoever lives then; nothing, with none."""
 
-    def describe(self, id: str, order: Order) -> None:
+    def describe(self, id: str, order: MachineOrder) -> None:
         """Write down on the machine what is known of it now, for who loses everything else."""
 
     def access(self, id: str) -> Access:

@@ -1,4 +1,4 @@
-"""Prices change while things run: what each living workspace costs is asked again every hour."""
+"""Updates the prices of living workspaces every hour."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from prism.kit.money import Micros
 from prism.profiles import store as profiles
 from prism.profiles.model import Profile
 from prism.workspaces import store
-from prism.workspaces.model import Terms, Workspace
+from prism.workspaces.model import Offer, Workspace
 from prism.workspaces.service import WorkspaceService
 
 EVERY = timedelta(hours=1)
@@ -27,7 +27,7 @@ class PriceWatch:
         self,
         db: Database,
         clock: Clock,
-        terms: Callable[[Profile], Terms],
+        terms: Callable[[Profile], Offer],
         asks: WorkspaceService,
         is_current: Callable[[Connection, str], bool] = lambda sql, id: True,
     ) -> None:
@@ -51,27 +51,29 @@ class PriceWatch:
             return 0
         self._due = now + EVERY
         with self._db.read() as sql:
-            living = [it for it in store.every(sql) if it.ended_at is None]
-            of = {it.name: it for it in profiles.every(sql)}
-            current = {it.id for it in living if self._is_current(sql, it.id)}
+            living = [workspace for workspace in store.every(sql) if workspace.ended_at is None]
+            of = {profile.name: profile for profile in profiles.every(sql)}
+            current = {workspace.id for workspace in living if self._is_current(sql, workspace.id)}
         changed = 0
-        for it in living:
-            hourly, source = self._now(it, of.get(it.profile))
-            if hourly is not None and hourly != it.hourly_rate:
-                if it.id not in current:
+        for workspace in living:
+            hourly, source = self._now(workspace, of.get(workspace.profile))
+            if hourly is not None and hourly != workspace.hourly_rate:
+                if workspace.id not in current:
                     self._due = None
                     continue
-                self._asks.reprice(it.id, hourly, source)
+                self._asks.reprice(workspace.id, hourly, source)
                 changed += 1
         return changed
 
-    def _now(self, it: Workspace, profile: Profile | None) -> tuple[Micros | None, str | None]:
+    def _now(
+        self, workspace: Workspace, profile: Profile | None
+    ) -> tuple[Micros | None, str | None]:
         """What an hour costs now; not known where nobody can say: then nothing changes."""
-        kind = TYPES.get(it.instance_type)
+        kind = TYPES.get(workspace.instance_type)
         if profile is None or kind is None:
             return None, None
         try:
-            terms = self._terms(replace(profile, region=it.region))
-            return terms.price(kind, it.spot, it.unlimited)
+            terms = self._terms(replace(profile, region=workspace.region))
+            return terms.price(kind, workspace.spot, workspace.unlimited)
         except Problem:  # this daemon does not serve that provider
             return None, None

@@ -1,10 +1,11 @@
-"""Asking for workspaces. One verb, one transaction; nothing here waits for a provider."""
+"""Requests for workspaces: one transaction each; nothing here waits for a provider."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 from msgspec.structs import replace
+from sqlalchemy import Connection
 
 from prism.catalog.model import MachineType
 from prism.catalog.plan import machine_type
@@ -15,35 +16,48 @@ from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 from prism.kit.money import Micros
 from prism.profiles.model import Profile
+from prism.profiles.providers import provider_of, traits_of
 from prism.profiles.service import ProfileService
 from prism.projects.model import Project, ProjectNotFound
-from prism.storage.copies import SnapshotService
+from prism.storage.snapshot_service import SnapshotService
 from prism.templates.model import Template
 from prism.templates.plan import parameters_for
 from prism.templates.service import TemplateService
 from prism.workspaces import store
+from prism.workspaces.attachment_hosts import host
+from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.events import (
     SYSTEM,
     WorkspaceAsked,
     WorkspaceExtended,
-    WorkspaceMoved,
+    WorkspaceProgressed,
     WorkspaceRepriced,
+    WorkspaceResized,
+    WorkspaceTransferred,
     WorkspaceUpdated,
     about,
 )
-from prism.workspaces.hosts import host
+from prism.workspaces.hooks import (
+    BudgetForecast,
+    FundingPolicy,
+    FundingSource,
+    IdleMonitor,
+)
 from prism.workspaces.model import (
     BudgetNotFound,
     ConfirmationRequired,
     Failure,
     HibernationNotSupported,
     Launch,
-    Seen,
+    LifecycleVerb,
+    Moving,
+    Observed,
+    Offer,
+    Resizing,
+    StartRequest,
     State,
     Termination,
-    Terms,
     Update,
-    Verb,
     Workspace,
 )
 from prism.workspaces.plan import (
@@ -52,12 +66,15 @@ from prism.workspaces.plan import (
     admit,
     asks_again_at,
     expiry_after,
+    may_move,
+    may_resize,
     possible,
     puts_down,
     restart_begins_with,
     state_of,
+    wished,
 )
-from prism.workspaces.upstairs import Fund, LaunchGuard, Meter, Outlook, Treasury, Watcher
+from prism.workspaces.template_again import TemplateReader
 
 LAST = datetime(2999, 12, 31, tzinfo=UTC)
 ASKED_NOT_TO = (
@@ -65,13 +82,13 @@ ASKED_NOT_TO = (
 )
 
 
-class Drawn(Struct, frozen=True):
+class LaunchPlan(Struct, frozen=True):
     """A launch as it would be carried out: the workspace, and what is to be said about it."""
 
     workspace: Workspace
     image: str
     notes: tuple[str, ...]
-    outlook: Outlook = Outlook()
+    outlook: BudgetForecast = BudgetForecast()
 
 
 class WorkspaceService:
@@ -84,46 +101,49 @@ class WorkspaceService:
         *,
         templates: TemplateService,
         profiles: ProfileService,
-        terms: Callable[[Profile], Terms],
+        terms: Callable[[Profile], Offer],
         storage: SnapshotService,
         actor: Who,
+        template_reader: TemplateReader,
         sleepless: Callable[[Workspace], str | None] = lambda it: None,
-        guards: Sequence[LaunchGuard] = (),
-        meters: Sequence[Meter] = (),
-        treasury: Treasury | None = None,
-        watcher: Watcher | None = None,
+        changes: WorkspaceChanges,
+        resize_terms: Callable[[Workspace], Offer],
+        treasury: FundingPolicy | None = None,
+        watcher: IdleMonitor | None = None,
     ) -> None:
-        """`sleepless` says why one that does not hibernate could not have; asks no cloud."""
-        self._db, self._clock, self._templates = db, clock, templates
-        self._sleepless = sleepless
-        self._profiles, self._terms, self._storage = profiles, terms, storage
-        self._who, self._guards = actor, guards
-        self._meters, self._treasury, self._watcher = meters, treasury, watcher
+        """`sleepless` says why one that does not hibernate could not have; asks no cloud.
 
-    def draw(self, order: Launch) -> Drawn:
+        `terms` are of a launch by a profile, `resize_terms` of a workspace that is there.
+        """
+        self._db, self._clock, self._templates = db, clock, templates
+        self._sleepless, self._template_reader = sleepless, template_reader
+        self._profiles, self._terms, self._storage = profiles, terms, storage
+        self._who, self._changes, self._resize_terms = actor, changes, resize_terms
+        self._treasury, self._watcher = treasury, watcher
+
+    def plan_launch(self, order: Launch) -> LaunchPlan:
         """What a launch would be, without asking for it; raises what would refuse it."""
-        drawn = self._drawn(order)
+        launch_plan = self._planned(order)
         with self._db.read() as sql:
             if store.is_taken(sql, order.name):
                 raise store.name_taken(order.name)
-            self._storage.may_join(sql, host(drawn.workspace), order.volumes)
+            self._storage.may_join(sql, host(launch_plan.workspace), order.volumes)
             if self._treasury is None:
-                return drawn
-            return replace(drawn, outlook=self._treasury.outlook(sql, drawn.workspace))
+                return launch_plan
+            return replace(launch_plan, outlook=self._treasury.outlook(sql, launch_plan.workspace))
 
-    def launch(self, order: Launch) -> Drawn:
+    def launch(self, order: Launch) -> LaunchPlan:
         """Ask for a new workspace."""
-        drawn = self._drawn(order)
-        workspace = drawn.workspace
+        launch_plan = self._planned(order)
         with self._db.write() as tx:
             if store.is_taken(tx.sql, order.name):
                 raise store.name_taken(order.name)
-            workspace = replace(workspace, reserved_until=self._allowed(tx, workspace))
-            store.add(tx, workspace, due_at=self._clock.now())
+            workspace = launch_plan.workspace
+            event = self._asked(None)
+            workspace = self._changes.apply(tx, None, workspace, event, admit=True)
             self._storage.join(tx, host(workspace), order.volumes)
             self._profiles.used(tx, workspace.profile)
-            self._tell(tx, None, workspace)
-        return replace(drawn, workspace=workspace)
+        return replace(launch_plan, workspace=workspace)
 
     def every(self) -> list[Workspace]:
         """All workspaces."""
@@ -135,34 +155,43 @@ class WorkspaceService:
         with self._db.read() as sql:
             return store.named(sql, name)
 
-    def ready_at(self, workspace: Workspace, verb: Verb) -> datetime:
+    def ready_at(self, workspace: Workspace, verb: LifecycleVerb) -> datetime:
         """When it should be ready, were `verb` asked now; from what it took before."""
         return whole(self._clock.now() + self.ready_in(workspace, verb)[0])
 
-    def ready_in(self, workspace: Workspace, verb: Verb) -> tuple[timedelta, bool]:
+    def ready_in(self, workspace: Workspace, verb: LifecycleVerb) -> tuple[timedelta, bool]:
         """How long `verb` takes, and whether that was measured."""
-        provider = workspace.place.partition(":")[0]
+        provider = provider_of(workspace.place)
         with self._db.read() as sql:
             usual = store.usual_seconds(sql, workspace.template, provider, verb)
         if usual is not None:
             return timedelta(seconds=usual), True
-        return timedelta(minutes=1 if provider == "local" else 5), False
+        return traits_of(workspace.place).launch_time, False
 
-    def ask(self, name: str, verb: Verb) -> tuple[State, Workspace]:
+    def start(self, name: str, asked: StartRequest) -> tuple[State, Workspace]:
+        """Ask for a start, with the template as it is now where that is asked for."""
+        if not asked.template_again:
+            return self.ask(name, LifecycleVerb.START)
+        template, parameters = self._template_reader.checked(self.named(name))
+        with self._db.write() as tx:
+            before = store.named(tx.sql, name)
+            if (after := self._template_reader.changed(before, template, parameters)) != before:
+                self._changes.apply(tx, before, after)
+            return self.ask(name, LifecycleVerb.START, reason="its template was read again")
+
+    def ask(
+        self, name: str, verb: LifecycleVerb, reason: str | None = None
+    ) -> tuple[State, Workspace]:
         """Ask something of a workspace; the state before, and the workspace after."""
         with self._db.write() as tx:
             before, now = store.named(tx.sql, name), self._clock.now()
-            if verb is Verb.HIBERNATE and not before.hibernation:
+            if verb is LifecycleVerb.HIBERNATE and not before.hibernation:
                 raise _cannot_hibernate(before, self._sleepless(before))
             if (admitted := admit(before, verb)) is None:
                 return state_of(before), self._as_it_is(tx, before, verb)
-            store.ask(tx, before, admitted, now, expiry_after(before, verb, now))
-            after = store.by_id(tx.sql, before.id)
-            if state_of(after) in ACTIVE:
-                store.reserve(tx, after.id, self._allowed(tx, after), now)
-                after = store.by_id(tx.sql, after.id)
-            self._tell(tx, before, after)
-            return state_of(before), after
+            after = wished(before, admitted, now, expiry_after(before, verb, now))
+            event, admit_it = self._asked(before, reason=reason), state_of(after) in ACTIVE
+            return state_of(before), self._changes.apply(tx, before, after, event, admit=admit_it)
 
     def restart(self, name: str) -> tuple[State, Workspace]:
         """Ask for a stop and then a start; the reconciler asks for the start in this one's name.
@@ -175,9 +204,9 @@ class WorkspaceService:
                 return state_of(before), before
             first = restart_begins_with(before)
             was, after = self.ask(name, first)
-            if first is Verb.STOP:
-                store.set_restarting(tx, after.id, restarting=True)
-            return was, store.by_id(tx.sql, after.id)
+            if first is LifecycleVerb.STOP:
+                after = self._changes.apply(tx, after, replace(after, restarting=True))
+            return was, after
 
     def terminate(self, name: str, termination: Termination) -> Workspace:
         """Ask for a workspace to be destroyed."""
@@ -190,10 +219,10 @@ class WorkspaceService:
             )
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
-            if before.verb is not Verb.TERMINATE:
+            if before.verb is not LifecycleVerb.TERMINATE:
                 self._storage.undisturbed(tx.sql, before.id, before.name, "terminate")
-            after = self.ask(name, Verb.TERMINATE)[1]
-            exists = before.seen not in {Seen.NONE, Seen.UNSURE, Seen.GONE}
+            after = self.ask(name, LifecycleVerb.TERMINATE)[1]
+            exists = before.seen not in {Observed.NONE, Observed.UNSURE, Observed.GONE}
             wanted = termination.backup_ebs and exists
             self._storage.backup(tx, host(before), wanted=wanted)
             self._storage.leave(tx, before.id)
@@ -217,20 +246,20 @@ class WorkspaceService:
             if hours is not None:
                 more = timedelta(hours=hours) if hours > 0 else AGAIN
                 expires_at = _later(before.expires_at or now, more)
-            store.extend(tx, before.id, expires_at, now)
-            if state in ACTIVE:
-                longer = replace(before, expires_at=expires_at)
-                until = self._allowed(tx, longer, beyond=before.expires_at)
-                store.reserve(tx, before.id, until, now)
-            tx.happened(
-                WorkspaceExtended(
-                    **about(before),
-                    actor=self._who(),
-                    previous_expires_at=before.expires_at,
-                    expires_at=expires_at,
-                )
+            event = WorkspaceExtended(
+                **about(before),
+                actor=self._who(),
+                previous_expires_at=before.expires_at,
+                expires_at=expires_at,
             )
-            return store.by_id(tx.sql, before.id)
+            return self._changes.apply(
+                tx,
+                before,
+                replace(before, expires_at=expires_at),
+                lambda _: event,
+                admit=state in ACTIVE,
+                beyond=before.expires_at,
+            )
 
     def update(self, name: str, asked: Update) -> Workspace:
         """Change whether it is started again after an interruption."""
@@ -238,118 +267,163 @@ class WorkspaceService:
             before = store.named(tx.sql, name)
             if before.restart == asked.restart:
                 return before
-            store.set_restart(tx, before.id, restart=asked.restart)
-            tx.happened(
-                WorkspaceUpdated(
-                    **about(before),
-                    actor=self._who(),
-                    previous_restart=before.restart,
-                    restart=asked.restart,
-                )
+            event = WorkspaceUpdated(
+                **about(before),
+                actor=self._who(),
+                previous_restart=before.restart,
+                restart=asked.restart,
             )
-            return store.by_id(tx.sql, before.id)
+            after = replace(before, restart=asked.restart)
+            return self._changes.apply(tx, before, after, lambda _: event)
+
+    def resize(self, name: str, asked: Resizing) -> tuple[Workspace, Workspace, tuple[str, ...]]:
+        """Ask for another type; the workspace before and after, and notes on it.
+
+        Raises `InvalidState` unless it is stopped, `UnknownType`, and what the provider says.
+        """
+        if (asked.instance_type is None) == (asked.size is None):
+            raise ValidationFailed.of(("instance_type", "give it or `size`, one of the two"))
+        with self._db.write() as tx:
+            before = store.named(tx.sql, name)
+            kind = machine_type(asked.instance_type, asked.size, before.recipe.family)
+            may_resize(before)
+            self._storage.undisturbed(tx.sql, before.id, before.name, "resize")
+            terms = self._resize_terms(before)
+            notes = terms.resize(before, kind)
+            if kind.name == before.instance_type:
+                return before, before, notes
+            hourly, source = terms.price(kind, before.spot, before.unlimited)
+            after = replace(
+                before, instance_type=kind.name, hourly_rate=hourly, price_source=source
+            )
+            event = WorkspaceResized(
+                **about(after),
+                actor=self._who(),
+                previous_instance_type=before.instance_type,
+                previous_hourly=before.hourly_rate,
+                instance_type=after.instance_type,
+                hourly=hourly,
+            )
+            return before, self._changes.apply(tx, before, after, lambda _: event), notes
+
+    def resize_refused(self, tx: Tx, before: Workspace, refused: str) -> Workspace:
+        """It stays what its machine is, unless somebody asked for another type meanwhile."""
+        if before.instance_type != refused or before.told_type is None:
+            return before
+        return self._changes.apply(tx, before, replace(before, instance_type=before.told_type))
+
+    def move(self, name: str, asked: Moving) -> tuple[Workspace, Workspace]:
+        """Have another project pay from now on; the workspace before and after.
+
+        What it has cost stays where it was booked. The new money must be able to pay: all of
+        it is one transaction, so the old money is given back when, and only when, it can.
+        """
+        with self._db.write() as tx:
+            before = store.named(tx.sql, name)
+            may_move(before)
+            fund = self._fund(tx.sql, asked.project, asked.budget)
+            if (fund.project, fund.allocation) == (before.project, before.allocation):
+                return before, before
+            after = fund.apply_to(before)
+            event = WorkspaceTransferred(
+                **about(after),
+                actor=self._who(),
+                previous_project=before.project,
+                previous_budget=before.budget,
+                budget=after.budget,
+            )
+            return before, self._changes.apply(tx, before, after, lambda _: event, admit=True)
 
     def start_again(self, id: str, why: str) -> None:
         """Start one that was interrupted, if its money allows; else it stays stopped, and why."""
         with self._db.write() as tx:
             before, now = store.by_id(tx.sql, id), self._clock.now()
+            again = f"{why}; it is started again, as set"
             try:
                 with self._db.write():
-                    store.ask(tx, before, Verb.START, now, before.expires_at)
-                    after = store.by_id(tx.sql, id)
-                    store.reserve(tx, id, self._allowed(tx, after), now)
+                    after = wished(before, LifecycleVerb.START, now, before.expires_at)
+                    event = self._asked(before, SYSTEM, again)
+                    self._changes.apply(tx, before, after, event, admit=True)
             except Problem as no:
-                store.ask(tx, before, Verb.STOP, now, before.expires_at)
+                after = wished(before, LifecycleVerb.STOP, now, before.expires_at)
                 why = f"{why}, and it is not started again: {no.message}"
-            else:
-                why = f"{why}; it is started again, as set"
-            self._tell(tx, before, store.by_id(tx.sql, id), actor=SYSTEM, reason=why)
+                self._changes.apply(tx, before, after, self._asked(before, SYSTEM, why))
 
     def finish_restart(self, id: str, *, stopped: bool) -> Failure | None:
         """Start one that was stopped for that; why it is not started, where it may not be."""
         with self._db.write() as tx:
             before, now = store.by_id(tx.sql, id), self._clock.now()
-            store.set_restarting(tx, id, restarting=False)
+            over = self._changes.apply(tx, before, replace(before, restarting=False))
             if not stopped:
                 return None
+            verb = LifecycleVerb.START
+            after = wished(over, verb, now, expiry_after(before, verb, now))
+            event = self._asked(before, SYSTEM, "it was stopped to be restarted")
             try:
                 with self._db.write():
-                    store.ask(tx, before, Verb.START, now, expiry_after(before, Verb.START, now))
-                    store.reserve(tx, id, self._allowed(tx, store.by_id(tx.sql, id)), now)
+                    self._changes.apply(tx, over, after, event, admit=True)
             except Problem as no:
                 return Failure(no.code, f"It was stopped, and is not started again: {no.message}")
-            after = store.by_id(tx.sql, id)
-            self._tell(tx, before, after, actor=SYSTEM, reason="it was stopped to be restarted")
             return None
 
-    def _as_it_is(self, tx: Tx, before: Workspace, verb: Verb) -> Workspace:
+    def _as_it_is(self, tx: Tx, before: Workspace, verb: LifecycleVerb) -> Workspace:
         """A verb that changes nothing, but that `stop` ends a restart."""
-        if verb is not Verb.STOP or not before.restarting:
+        if verb is not LifecycleVerb.STOP or not before.restarting:
             return before
-        store.set_restarting(tx, before.id, restarting=False)
-        after = store.by_id(tx.sql, before.id)
-        self._tell(tx, before, after)
-        return after
+        after = replace(before, restarting=False)
+        return self._changes.apply(tx, before, after, self._asked(before))
 
     def holds(self, tx: Tx, profile: str) -> str | None:
-        """Implements `profiles.model.Holder`: a profile stays while its workspaces live."""
+        """Implements `ProfileDependent`: a profile stays while its workspaces live."""
         count = store.living_of(tx.sql, profile)
         return f"{count} workspaces were launched with it" if count else None
 
     def holds_project(self, tx: Tx, project: Project) -> str | None:
-        """Implements `projects.model.Holder`: a project stays while it has workspaces."""
+        """Implements `ProjectDependent`: a project stays while it has workspaces."""
         count = store.listed_in(tx.sql, project.id)
         return f"{count} workspaces belong to it" if count else None
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
-        """Implements `projects.model.Holder`: its workspaces show the new name."""
-        for it in store.rename(tx, project.id, project.name, self._clock.now()):
-            tx.happened(
-                WorkspaceMoved(
-                    **about(it),
-                    actor=self._who(),
-                    state=state_of(it),
-                    stage=it.stage,
-                    progress=it.progress,
-                )
-            )
+        """Implements `ProjectDependent`: its workspaces show the new name."""
+        for before in store.all_in(tx.sql, project.id):
+            after = replace(before, project_name=project.name)
+            self._changes.apply(tx, before, after, self._progressed)
 
-    def put_down(self, id: str, why: str) -> None:
-        """Have it sleep, or stop where it cannot, because somebody upstairs says so."""
+    def force_sleep(self, id: str, why: str) -> None:
+        """Have it sleep, or stop where it cannot, because another package says so."""
         with self._db.write() as tx:
             before, now = store.by_id(tx.sql, id), self._clock.now()
             if state_of(before) not in ACTIVE:
                 return
             if now < asks_again_at(before):
                 return
-            exists = before.seen not in {Seen.NONE, Seen.UNSURE}
-            verb = puts_down(before) if exists else Verb.STOP
-            store.ask(tx, before, verb, now, before.expires_at)
-            self._tell(tx, before, store.by_id(tx.sql, id), actor=SYSTEM, reason=why)
+            exists = before.seen not in {Observed.NONE, Observed.UNSURE}
+            verb = puts_down(before) if exists else LifecycleVerb.STOP
+            after = wished(before, verb, now, before.expires_at)
+            self._changes.apply(tx, before, after, self._asked(before, SYSTEM, why))
+
+    def expired(self, tx: Tx, before: Workspace, verb: LifecycleVerb, why: str) -> None:
+        """Have it go down, in the transaction that has seen that its time is over."""
+        after = wished(before, verb, self._clock.now(), before.expires_at)
+        self._changes.apply(tx, before, after, self._asked(before, SYSTEM, why))
 
     def reprice(self, id: str, hourly: Micros | None, source: str | None) -> None:
         """An hour of it costs something else from now on."""
         with self._db.write() as tx:
             before = store.by_id(tx.sql, id)
-            store.reprice(tx, id, hourly, source)
-            after = store.by_id(tx.sql, id)
-            for meter in self._meters:
-                meter.changed(tx, before, after, self._clock.now(), sure=True)
-            tx.happened(
-                WorkspaceRepriced(
-                    **about(after),
-                    actor=SYSTEM,
-                    previous_hourly=before.hourly_rate,
-                    hourly=hourly,
-                )
+            event = WorkspaceRepriced(
+                **about(before), actor=SYSTEM, previous_hourly=before.hourly_rate, hourly=hourly
             )
+            after = replace(before, hourly_rate=hourly, price_source=source)
+            self._changes.apply(tx, before, after, lambda _: event)
 
-    def hold(self, id: str, until: datetime | None) -> None:
+    def set_reservation(self, id: str, until: datetime | None) -> None:
         """Let it run until then; its machine is told."""
         with self._db.write() as tx:
-            store.reserve(tx, id, until, self._clock.now())
+            before = store.by_id(tx.sql, id)
+            self._changes.apply(tx, before, replace(before, reserved_until=until))
 
-    def _drawn(self, order: Launch) -> Drawn:
+    def _planned(self, order: Launch) -> LaunchPlan:
         profile, template = self._profiles.current(), self._templates.named(order.template)
         terms = self._terms(replace(profile, region=order.region or profile.region))
         parameters = parameters_for(template, order.parameters)
@@ -358,14 +432,16 @@ class WorkspaceService:
         self._know(order.idle_profile or template.idle_profile)
         fund = self._funded(order, profile)
         notes = terms.accept(template, kind, order)
-        workspace = fund.pays(self._workspace(order, profile, terms, template, kind))
-        return Drawn(replace(workspace, parameters=parameters), terms.image(template, kind), notes)
+        workspace = fund.apply_to(self._workspace(order, profile, terms, template, kind))
+        return LaunchPlan(
+            replace(workspace, parameters=parameters), terms.image(template, kind), notes
+        )
 
     def _workspace(
         self,
         order: Launch,
         profile: Profile,
-        terms: Terms,
+        terms: Offer,
         template: Template,
         kind: MachineType,
     ) -> Workspace:
@@ -398,49 +474,44 @@ class WorkspaceService:
             expires_at=whole(now + timedelta(hours=order.ttl_hours)) if order.ttl_hours else None,
         )
 
-    def _funded(self, order: Launch, profile: Profile) -> Fund:
-        project = order.project or profile.default_project
+    def _funded(self, order: Launch, profile: Profile) -> FundingSource:
+        with self._db.read() as sql:
+            return self._fund(sql, order.project or profile.default_project, order.budget)
+
+    def _fund(self, sql: Connection, project: str | None, budget: str | None) -> FundingSource:
         if self._treasury is not None:
-            with self._db.read() as sql:
-                return self._treasury.fund(sql, project, order.budget)
+            return self._treasury.fund(sql, project, budget)
         if project is not None:
             raise ProjectNotFound(f"Project {project!r} not found")
-        if order.budget is not None:
-            raise BudgetNotFound(f"Budget {order.budget!r} not found")
-        return Fund()
+        if budget is not None:
+            raise BudgetNotFound(f"Budget {budget!r} not found")
+        return FundingSource()
 
     def _know(self, idle_profile: str | None) -> None:
         """Raise where nobody has that profile; a name is never ignored."""
         if self._watcher is not None and idle_profile is not None:
             with self._db.read() as sql:
-                self._watcher.know(sql, idle_profile)
+                self._watcher.require_profile(sql, idle_profile)
 
-    def _allowed(
-        self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
-    ) -> datetime | None:
-        """Ask everybody upstairs; the nearest time until which they let it run."""
-        allowed = [guard.allow(tx, workspace, beyond=beyond) for guard in self._guards]
-        return min((until for until in allowed if until is not None), default=None)
+    def _asked(
+        self, before: Workspace | None, actor: str | None = None, reason: str | None = None
+    ) -> Callable[[Workspace], WorkspaceAsked]:
+        return lambda after: WorkspaceAsked(
+            **about(after),
+            actor=actor or self._who(),
+            verb=after.verb,
+            previous_state=None if before is None else state_of(before),
+            state=state_of(after),
+            reason=reason,
+        )
 
-    def _tell(
-        self,
-        tx: Tx,
-        before: Workspace | None,
-        after: Workspace,
-        actor: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        for meter in self._meters:
-            meter.changed(tx, before, after, self._clock.now(), sure=True)
-        tx.happened(
-            WorkspaceAsked(
-                **about(after),
-                actor=actor or self._who(),
-                verb=after.verb,
-                previous_state=None if before is None else state_of(before),
-                state=state_of(after),
-                reason=reason,
-            )
+    def _progressed(self, workspace: Workspace) -> WorkspaceProgressed:
+        return WorkspaceProgressed(
+            **about(workspace),
+            actor=self._who(),
+            state=state_of(workspace),
+            stage=workspace.stage,
+            progress=workspace.progress,
         )
 
 

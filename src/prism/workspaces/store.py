@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -32,11 +33,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from prism.kit.db import Tx
-from prism.kit.money import Micros
-from prism.kit.tables import Utc, leased, metadata
+from prism.kit.tables import Utc, changed_fields, leased, metadata
 from prism.templates.model import Template
-from prism.workspaces.model import NameTaken, Verb, Workspace, WorkspaceNotFound
-from prism.workspaces.upstairs import Fund
+from prism.workspaces.model import LifecycleVerb, NameTaken, Workspace, WorkspaceNotFound
 
 workspaces = Table(
     "workspaces",
@@ -74,7 +73,9 @@ workspaces = Table(
     Column("expires_at", Utc),
     Column("restart", Boolean, nullable=False, server_default=false()),
     Column("restarting", Boolean, nullable=False, server_default=false()),
+    Column("template_reread", Boolean, nullable=False, server_default=false()),
     Column("reserved_until", Utc),
+    Column("facts_version", Integer, nullable=False, server_default="0"),
     # written by the reconciler
     Column("seen", String, nullable=False),
     Column("granted", Integer, nullable=False),
@@ -83,7 +84,7 @@ workspaces = Table(
     Column("asked_at", Utc),
     Column("told_type", String),
     Column("told_expiry", Utc),
-    Column("told_facts", String),  # a request makes null an empty text: something has changed
+    Column("told_version", Integer, nullable=False, server_default="0"),
     Column("ended_at", Utc),
     Column("ready_at", Utc),
     Column("machine_id", String, index=True),
@@ -121,7 +122,25 @@ bring_ups = Table(
     Column("at", Utc, nullable=False),
     Index("bring_ups_of", "template", "provider", "verb"),
 )
-CHANGED = {"told_facts": func.coalesce(workspaces.c.told_facts, "")}
+# What a request may write, or Prism in somebody's place; of these, what its machine says of
+# itself; and what its machine need not be looked at for. Who looks writes the others alone, so
+# neither side can write over what the other one has not read yet (docs/decisions/002).
+FACTS = frozenset({"project_name", "allocation", "budget", "idle_profile", "expires_at", "owner"})
+UNSEEN = frozenset(
+    {"hourly_rate", "price_source", "restart", "restarting"}
+    | {"recipe", "parameters", "template_reread"}
+)
+WISHED = (
+    FACTS
+    | UNSEEN
+    | {"verb", "wish", "wished_at", "reserved_until", "facts_version"}
+    | {"instance_type", "project", "pool"}
+)
+OBSERVED = frozenset(
+    {"seen", "granted", "tried", "attempt", "asked_at", "machine_id", "public_ip", "private_ip"}
+    | {"told_type", "told_expiry", "told_version", "ready_at", "ended_at", "hibernated_at"}
+    | {"stage", "progress", "charged", "failure"}
+)
 RECENT = 20  # how many bring-ups an estimate looks back on
 
 
@@ -205,74 +224,30 @@ def by_ids(sql: Connection, ids: Collection[str]) -> list[Workspace]:
 def on_machines(sql: Connection, machines: Collection[str]) -> list[Workspace]:
     """The living ones on these machines."""
     columns = (workspaces.c.machine_id, workspaces.c.expected_id)
-    return _many(sql, SELECT.where(or_(*(it.in_(machines) for it in columns)), LIVE))
+    return _many(sql, SELECT.where(or_(*(column.in_(machines) for column in columns)), LIVE))
 
 
-def ask(tx: Tx, before: Workspace, verb: Verb, at: datetime, expires_at: datetime | None) -> None:
-    """Keep what is now wanted, and have it looked at; it replaces a restart that was asked for."""
-    wish = {"verb": verb, "wish": before.wish + 1, "wished_at": at, "expires_at": expires_at}
-    changed = CHANGED if expires_at != before.expires_at else {}
-    _write(tx, [before.id], {**wish, **changed, "restarting": False, "due_at": at})
+def change(tx: Tx, before: Workspace, after: Workspace, now: datetime) -> Workspace:
+    """Write what a request changes, and have it looked at where its machine is concerned."""
+    changed = changed_fields(before, after)
+    assert changed.keys() <= WISHED, f"{changed.keys() - WISHED} are written by the reconciler"
+    if changed.keys() & FACTS:
+        after = replace(after, facts_version=before.facts_version + 1)
+        changed["facts_version"] = after.facts_version
+    due = {"due_at": now} if changed.keys() - UNSEEN else {}
+    if changed:
+        _write(tx, [before.id], {**_row(changed), **due})
+    return after
 
 
-def extend(tx: Tx, id: str, expires_at: datetime | None, now: datetime) -> None:
-    """Keep a new expiry, or that there is none, and have it looked at."""
-    _write(tx, [id], {"expires_at": expires_at, **CHANGED, "due_at": now})
-
-
-def reserve(tx: Tx, id: str, until: datetime | None, now: datetime) -> None:
-    """Keep how long it may run, and have its machine told."""
-    _write(tx, [id], {"reserved_until": until, "due_at": now})
-
-
-def reprice(tx: Tx, id: str, hourly: Micros | None, source: str | None) -> None:
-    """Keep what an hour of it costs from now on."""
-    _write(tx, [id], {"hourly_rate": hourly, "price_source": source})
-
-
-def resize(tx: Tx, id: str, kind: str, now: datetime) -> None:
-    """Keep what type of machine it is to be, and have it looked at."""
-    _write(tx, [id], {"instance_type": kind, "due_at": now})
-
-
-def set_restart(tx: Tx, id: str, *, restart: bool) -> None:
-    """Whether it is started again after an interruption."""
-    _write(tx, [id], {"restart": restart})
-
-
-def set_restarting(tx: Tx, id: str, *, restarting: bool) -> None:
-    """Whether it is started again as soon as it has stopped."""
-    _write(tx, [id], {"restarting": restarting})
-
-
-def fund(tx: Tx, id: str, of: Fund, now: datetime) -> None:
-    """Keep whose it is now, and which money pays, and have its machine told."""
-    whose = {"project": of.project, "project_name": of.project_name, "budget": of.pool_name}
-    money = {"allocation": of.allocation, "pool": of.pool}
-    _write(tx, [id], {**whose, **money, **CHANGED, "due_at": now})
-
-
-def give(tx: Tx, id: str, owner: str, now: datetime) -> None:
-    """Keep whose it is now, and have its machine told."""
-    _write(tx, [id], {"owner": owner, **CHANGED, "due_at": now})
-
-
-def rename(tx: Tx, project: str, name: str, now: datetime) -> list[Workspace]:
-    """Keep what a project is called now, and have its machines told; its workspaces."""
-    mine = workspaces.c.project == project
-    tx.sql.execute(update(workspaces).where(mine).values(project_name=name))
-    tx.sql.execute(update(workspaces).where(mine, LIVE).values(**CHANGED, due_at=now))
-    return _many(tx.sql, SELECT.where(mine))
+def all_in(sql: Connection, project: str) -> list[Workspace]:
+    """The workspaces of a project, those that have ended too."""
+    return _many(sql, SELECT.where(workspaces.c.project == project))
 
 
 def at_work_in(sql: Connection, project: str) -> list[Workspace]:
     """The workspaces of a project that have not ended."""
     return _many(sql, SELECT.where(workspaces.c.project == project, LIVE))
-
-
-def watch_by(tx: Tx, id: str, idle_profile: str, now: datetime) -> None:
-    """Keep which idle profile watches it, and have its machine told."""
-    _write(tx, [id], {"idle_profile": idle_profile, **CHANGED, "due_at": now})
 
 
 def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:
@@ -281,9 +256,13 @@ def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:
     tx.sql.execute(update(workspaces).where(workspaces.c.id.in_(ids), free).values(due_at=now))
 
 
-def saw(tx: Tx, id: str, facts: dict[str, Any]) -> None:
-    """Keep what was seen."""
-    _write(tx, [id], _row(facts))
+def observe(tx: Tx, before: Workspace, after: Workspace) -> Workspace:
+    """Write what the reconciler has seen, or done."""
+    changed = changed_fields(before, after)
+    assert changed.keys() <= OBSERVED, f"{changed.keys() - OBSERVED} are written by requests"
+    if changed:
+        _write(tx, [before.id], _row(changed))
+    return after
 
 
 def forget(tx: Tx, id: str) -> None:
@@ -301,7 +280,9 @@ def record_bring_up(tx: Tx, workspace: Workspace, provider: str, at: datetime) -
     tx.sql.execute(delete(bring_ups).where(alike, bring_ups.c.id.not_in(newest)))
 
 
-def usual_seconds(sql: Connection, template: str, provider: str, verb: Verb) -> float | None:
+def usual_seconds(
+    sql: Connection, template: str, provider: str, verb: LifecycleVerb
+) -> float | None:
     """The median of the last bring-ups of this kind, in seconds; None if there was none."""
     of = (bring_ups.c.template == template, bring_ups.c.provider == provider)
     query = select(bring_ups.c.seconds).where(*of, bring_ups.c.verb == verb)

@@ -4,7 +4,9 @@ from datetime import datetime, timedelta
 
 from prism.kit.clock import whole
 from prism.kit.money import Micros, amount, rate
+from prism.profiles.providers import traits_of
 from prism.storage.model import Attached
+from prism.workspaces.hooks import BudgetForecast
 from prism.workspaces.model import (
     Hibernation,
     Idle,
@@ -16,121 +18,124 @@ from prism.workspaces.model import (
     Workspace,
 )
 from prism.workspaces.plan import state_of
-from prism.workspaces.upstairs import Outlook
 
-# EC2 User Guide, "Prerequisites for Amazon EC2 instance hibernation" and "Limitations": not
-# supported for longer than 60 days; whoever needs longer starts it, stops it and starts it.
-LONGEST_SLEEP = {"aws": timedelta(days=60)}
-HOUR, NOTHING, NO_OUTLOOK, NO_VOLUMES = 3600, Micros(0), Outlook(), Attached()
+HOUR, NOTHING, NO_OUTLOOK, NO_VOLUMES = 3600, Micros(0), BudgetForecast(), Attached()
 
 
 def instance(
-    it: Workspace,
+    workspace: Workspace,
     spend: Micros | None = NOTHING,
     attached: Attached = NO_VOLUMES,
     idle: Idle | None = None,
     waiting: str | None = None,
 ) -> Instance:
     """A workspace as lists show it; `spend` is what it had cost by the last settlement."""
-    labels = {"Project": it.project_name, "Budget": it.budget}
+    labels = {"Project": workspace.project_name, "Budget": workspace.budget}
     return Instance(
-        name=it.name,
-        id=it.machine_id or it.expected_id,
-        state=state_of(it),
-        public_ip=it.public_ip,
-        private_ip=it.private_ip,
-        instance_type=it.instance_type,
-        region=it.region,
-        template=it.template,
-        launch_time=it.launched_at,
-        hourly_rate=None if it.hourly_rate is None else rate(it.hourly_rate),
+        name=workspace.name,
+        id=workspace.machine_id or workspace.expected_id,
+        state=state_of(workspace),
+        public_ip=workspace.public_ip,
+        private_ip=workspace.private_ip,
+        instance_type=workspace.instance_type,
+        region=workspace.region,
+        template=workspace.template,
+        launch_time=workspace.launched_at,
+        hourly_rate=None if workspace.hourly_rate is None else rate(workspace.hourly_rate),
         current_spend=None if spend is None else amount(spend),
-        hibernation_capable=it.hibernation,
+        hibernation_capable=workspace.hibernation,
         attached_volumes=attached.efs,
         attached_ebs_volumes=attached.ebs,
         tags={label: value for label, value in labels.items() if value},
-        profile=it.profile,
-        launch_progress=launch_progress(it),
-        progress=it.progress,
-        stage=it.stage,
-        expires_at=it.expires_at,
-        failure=it.failure,
-        idle=idle or Idle(it.idle_profile),
-        price_source=it.price_source,
-        restart=it.restart,
-        restarting=it.restarting,
-        owner=it.owner,
+        profile=workspace.profile,
+        launch_progress=launch_progress(workspace),
+        progress=workspace.progress,
+        stage=workspace.stage,
+        expires_at=workspace.expires_at,
+        failure=workspace.failure,
+        idle=idle or Idle(workspace.idle_profile),
+        price_source=workspace.price_source,
+        restart=workspace.restart,
+        restarting=workspace.restarting,
+        owner=workspace.owner,
         waiting=waiting,
     )
 
 
-def launch_progress(it: Workspace) -> int:
+def launch_progress(workspace: Workspace) -> int:
     """How far the launch is, 0-100; once it was ready, it stays launched."""
-    return 100 if it.ready_at else min(it.progress, 99)
+    return 100 if workspace.ready_at else min(workspace.progress, 99)
 
 
-def launched(it: Workspace, ready_at: datetime, notes: tuple[str, ...]) -> Launched:
+def launched(workspace: Workspace, ready_at: datetime, notes: tuple[str, ...]) -> Launched:
     """The answer to a launch."""
     return Launched(
-        name=it.name,
-        instance_id=it.machine_id or it.expected_id,
-        state=state_of(it),
+        name=workspace.name,
+        instance_id=workspace.machine_id or workspace.expected_id,
+        state=state_of(workspace),
         estimated_ready_time=ready_at,
-        hourly_rate=None if it.hourly_rate is None else rate(it.hourly_rate),
-        launch_progress=launch_progress(it),
+        hourly_rate=None if workspace.hourly_rate is None else rate(workspace.hourly_rate),
+        launch_progress=launch_progress(workspace),
         notes=notes,
-        failure=it.failure,
+        failure=workspace.failure,
     )
 
 
 def planned(
-    it: Workspace,
+    workspace: Workspace,
     image: str,
     notes: tuple[str, ...],
     ready_in: tuple[timedelta, bool],
-    outlook: Outlook = NO_OUTLOOK,
+    outlook: BudgetForecast = NO_OUTLOOK,
 ) -> Plan:
     """The answer to a launch that is only tried: a day has 24 hours, a month 720."""
-    disk = f"{it.root_gb} GB {it.root_type} root disk"
+    disk = f"{workspace.root_gb} GB {workspace.root_type} root disk"
     return Plan(
-        instance_type=it.instance_type,
+        instance_type=workspace.instance_type,
         image=image,
-        hourly=None if it.hourly_rate is None else rate(it.hourly_rate),
-        daily=_usd(it.hourly_rate, 24),
-        monthly=_usd(it.hourly_rate, 720),
-        budget=outlook.of or it.budget,
+        hourly=None if workspace.hourly_rate is None else rate(workspace.hourly_rate),
+        daily=_usd(workspace.hourly_rate, 24),
+        monthly=_usd(workspace.hourly_rate, 720),
+        budget=outlook.of or workspace.budget,
         notes=(*notes, *outlook.notes),
-        price_source=it.price_source,
+        price_source=workspace.price_source,
         disk_monthly=_usd(outlook.disk_month, 1),
         address_monthly=_usd(outlook.address_month, 1),
         reserves=_usd(outlook.needed, 1),
         leaves=_usd(outlook.left, 1),
         caps=tuple(
-            PlanCap(cap=it.cap, reserves=amount(it.needed), leaves=amount(it.left))
-            for it in outlook.caps
+            PlanCap(
+                cap=cap_forecast.cap,
+                reserves=amount(cap_forecast.needed),
+                leaves=amount(cap_forecast.left),
+            )
+            for cap_forecast in outlook.caps
         ),
         lasts_until=outlook.lasts_until,
         ready_seconds=round(ready_in[0].total_seconds()),
         ready_measured=ready_in[1],
-        creates=(f"workspace {it.name} ({it.instance_type}, {it.region})", disk),
+        creates=(
+            f"workspace {workspace.name} ({workspace.instance_type}, {workspace.region})",
+            disk,
+        ),
     )
 
 
-def asleep_since(it: Workspace) -> datetime | None:
+def asleep_since(workspace: Workspace) -> datetime | None:
     """When its present sleep began; null for what does not sleep."""
-    return it.hibernated_at if state_of(it) is State.HIBERNATED else None
+    return workspace.hibernated_at if state_of(workspace) is State.HIBERNATED else None
 
 
-def hibernation(it: Workspace, now: datetime, saved: Micros | None = None) -> Hibernation:
+def hibernation(workspace: Workspace, now: datetime, saved: Micros | None = None) -> Hibernation:
     """Whether it can sleep, since when it does, and what compute would have cost meanwhile."""
-    since = asleep_since(it)
+    since = asleep_since(workspace)
     slept = max(now - since, timedelta(0)) if since else None
     seconds = int(slept.total_seconds()) if slept else 0
-    longest = LONGEST_SLEEP.get(it.place.partition(":")[0])
+    longest = traits_of(workspace.place).longest_sleep
     resume_by = whole(since + longest) if since and longest else None
     return Hibernation(
-        hibernation_supported=it.hibernation,
-        current_state=state_of(it),
+        hibernation_supported=workspace.hibernation,
+        current_state=state_of(workspace),
         hibernation_time=whole(since) if since else None,
         estimated_savings=_usd(saved, 1) if since else None,
         hibernation_duration=f"{seconds // HOUR}h {seconds % HOUR // 60}m" if since else None,

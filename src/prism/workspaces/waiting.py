@@ -1,4 +1,4 @@
-"""`?wait=SECONDS`: hold back the answer to a wish until it has come true.
+"""`?wait=SECONDS`: holds back the answer to a request until it is fulfilled.
 
 It stands outside of what answers, so the transaction is over and nothing is held while it
 waits; then it puts into the answer what has become of the workspace.
@@ -14,12 +14,14 @@ from urllib.parse import parse_qs
 from prism.access.plan import visible
 from prism.errors import NotFound, ValidationFailed
 from prism.kit.events import Bus
-from prism.kit.gate import App, Receive, Scope, Send
+from prism.kit.gate import AsgiApp, Receive, Scope, Send
+from prism.kit.http import PARAMETERS
 from prism.workspaces.plan import IN_BETWEEN
-from prism.workspaces.snapshot import Kept, Snapshot
+from prism.workspaces.read_model import CachedWorkspace, ReadModel
 from prism.workspaces.view import launch_progress
 
-PATH = "/api/v1/instances/"
+WAIT = "wait"  # the parameter; a route that takes it says so by `WAITS`
+WAITS = {PARAMETERS: (WAIT,)}
 LONGEST = 300
 WHOLE = re.compile(r"[0-9]{1,9}")
 
@@ -27,14 +29,14 @@ WHOLE = re.compile(r"[0-9]{1,9}")
 class Waiting:
     """ASGI middleware around everything that answers."""
 
-    def __init__(self, app: App, snapshot: Snapshot, bus: Bus) -> None:
+    def __init__(self, app: AsgiApp, snapshot: ReadModel, bus: Bus) -> None:
         self._app, self._snapshot, self._bus = app, snapshot, bus
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass through what does not wait."""
-        if scope["type"] != "http" or scope["method"] != "POST" or b"wait=" not in _query(scope):
+        if scope["type"] != "http" or b"wait=" not in _query(scope):
             return await self._app(scope, receive, send)
-        if not scope["path"].startswith(PATH) or scope["path"].endswith("/extend"):
+        if WAIT not in scope["route_handler"].opt.get(PARAMETERS, ()):
             return await self._app(scope, receive, send)
         seconds, held = _seconds(scope), _Held(send)
         await self._app(scope, receive, held)
@@ -43,7 +45,7 @@ class Waiting:
             held.amend(self._newest(held.answer["name"]))
         return await held.release()
 
-    def _newest(self, name: str) -> Kept | None:
+    def _newest(self, name: str) -> CachedWorkspace | None:
         try:
             kept = self._snapshot.pages.named(name)
         except NotFound:
@@ -88,22 +90,25 @@ class _Held:
             if not message.get("more_body") and self.status in {200, 201}:
                 self.answer = json.loads(self._body)
 
-    def amend(self, kept: Kept | None) -> None:
+    def amend(self, kept: CachedWorkspace | None) -> None:
         """Say what the workspace is now instead of what it was going to be."""
         if kept is None:
             return
-        it = kept.workspace
+        workspace = kept.workspace
         now = {
             "state": kept.state,
             "new_state": kept.state,
-            "instance_id": it.machine_id or it.expected_id,
-            "launch_progress": launch_progress(it),
+            "instance_id": workspace.machine_id or workspace.expected_id,
+            "launch_progress": launch_progress(workspace),
         }
         self.answer |= {key: value for key, value in now.items() if key in self.answer}
         if kept.idle.note and "notes" in self.answer:
             self.answer["notes"] = [*self.answer["notes"], kept.idle.note]
-        if it.failure:
-            self.answer["failure"] = {"code": it.failure.code, "message": it.failure.message}
+        if workspace.failure:
+            self.answer["failure"] = {
+                "code": workspace.failure.code,
+                "message": workspace.failure.message,
+            }
         self._body = json.dumps(self.answer).encode()
 
     async def release(self) -> None:
@@ -120,8 +125,8 @@ def _query(scope: Scope) -> bytes:
 
 
 def _seconds(scope: Scope) -> int:
-    given = parse_qs(_query(scope).decode("latin-1"), keep_blank_values=True).get("wait", [])
+    given = parse_qs(_query(scope).decode("latin-1"), keep_blank_values=True).get(WAIT, [])
     digits = "".join(given) if len(given) == 1 else ""
     if WHOLE.fullmatch(digits) and int(digits) <= LONGEST:
         return int(digits)
-    raise ValidationFailed.of(("wait", f"must be a whole number of seconds, 0 to {LONGEST}"))
+    raise ValidationFailed.of((WAIT, f"must be a whole number of seconds, 0 to {LONGEST}"))

@@ -4,14 +4,14 @@ import gzip
 from concurrent.futures import Executor, Future
 
 from prism.errors import Unavailable
-from prism.providers.aws.compute import AwsCompute
-from prism.providers.aws.console import Console
-from prism.providers.aws.ground.ground import Ground
-from prism.providers.aws.ready import Readiness
-from prism.providers.aws.requests import SpotRequests
-from prism.providers.aws.survey import Book
+from prism.providers.aws.compute.console import Console
+from prism.providers.aws.compute.lifecycle import AwsCompute
+from prism.providers.aws.compute.readiness import Readiness
+from prism.providers.aws.compute.spot_requests import SpotRequests
+from prism.providers.aws.compute.survey import InstanceCache
+from prism.providers.aws.prerequisites.launch import AwsLaunchPrerequisites
 from prism.templates.model import Template
-from prism.workspaces.ports import Access, Door, Order
+from prism.workspaces.ports import Access, MachineOrder, ServiceEndpoint
 from tests.aws_setup import PROPAGATED, set_up
 
 STEPS = ("begin", "packages", "services", "ready", "failed packages", "failed services")
@@ -30,9 +30,14 @@ class AtOnce(Executor):
         pass
 
 
-def script(order, image, kind, key):
+RUNS_AGAIN = "# bootcmd: rm sem/config_write_files\n"
+
+
+def script(order, image, kind, key, *, again=False):
     """User data that says what the double makes of it: the markers, and a timer."""
-    lines = [f"prism-boot: {step}\n" for step in STEPS]
+    own = (f"post-install {it}" for it in order.template.post_install)
+    lines = [RUNS_AGAIN] * again
+    lines += [f"prism-boot: {step}\n" for step in (STEPS[0], *own, *STEPS[1:])]
     return gzip.compress("".join(["# prism:ttl random/boot_id\n", *lines]).encode(), mtime=0)
 
 
@@ -46,7 +51,7 @@ class Way:
         known = self.book.look(id) if id.startswith("i-") else None
         if known is None or known.state != "running":
             raise Unavailable(f"Machine {id} is not on")
-        doors = {"page": Door(url=f"http://{known.public_ip}:80")}
+        doors = {"page": ServiceEndpoint(url=f"http://{known.public_ip}:80")}
         return Access(host=known.public_ip, user="ubuntu", ssh_port=22, doors=doors)
 
     def watch(self, id, rule):
@@ -64,20 +69,22 @@ class Place:
 
     def __init__(self, aws, cloud, home, *, probe=None, hands=None, pace=1.0, heard=()):
         self.aws, self.cloud = aws, cloud
-        self.book, self.console = Book(cloud), Console(cloud)
+        self.book, self.console = InstanceCache(cloud), Console(cloud)
         self.way = Way(self.book)
         self.hands = hands or AtOnce()
         self.readiness = Readiness(
             cloud, Fresh(self.console), probe=probe, hands=self.hands, pace=pace, heard=heard
         )
         self.requests = SpotRequests(cloud, self.book, self.hands)
-        self.ground = Ground(cloud, home, "lab", caller=lambda: "203.0.113.7/32")
+        self.prerequisites = AwsLaunchPrerequisites(
+            cloud, home, "lab", caller=lambda: "203.0.113.7/32"
+        )
         self.compute = AwsCompute(
             cloud,
             self.book,
             self.readiness,
             self.requests,
-            grounds=lambda profile: self.ground,
+            prerequisites_of=lambda profile: self.prerequisites,
             script=script,
             way=self.way,
         )
@@ -88,10 +95,10 @@ class Place:
 
     def prepare(self, ports=()):
         """Make what launches stand on, and have EC2 show it to everybody."""
-        self.ground.key()
+        self.prerequisites.key()
         for _ in range(6):
             try:
-                return self.ground.group(ports)
+                return self.prerequisites.group(ports)
             except Unavailable:
                 self.pass_on()
         raise AssertionError("the security group was never shown")
@@ -112,7 +119,7 @@ class Place:
             "hibernation": True,
             "launched_at": self.aws.clock.now(),
         }
-        return Order(**said | more)
+        return MachineOrder(**said | more)
 
     def ask(self, **more):
         """Ask for one, once; EC2 shows what it stands on."""

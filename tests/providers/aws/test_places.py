@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from prism.catalog.plan import PriceBook
 from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.profiles.model import Profile
 from prism.providers.aws import places as module
-from prism.providers.aws.away import Away
-from prism.providers.aws.faults import AwsUnavailable, CredentialsMissing
-from prism.providers.aws.identity import AGAIN, Identities, Identity, RegionMissing
-from prism.providers.aws.places import AwsPlaces, Parts, Usage
+from prism.providers.aws.account.identity import AGAIN, AwsIdentity, Identities, RegionMissing
+from prism.providers.aws.api.faults import AwsUnavailable, CredentialsMissing
+from prism.providers.aws.places import AwsPlaces, Parts, PlacesInUse
+from prism.providers.aws.unavailable import UnavailableProvider
 from tests.waiting import eventually
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,15 +27,17 @@ class World:
     def __init__(self, folder):
         self.clock = StoppedClock(NOW)
         self.accounts = {None: ONE, "one": ONE, "two": TWO}
-        self.usage, self.asked, self.made = Usage(), [], []
+        self.usage, self.asked, self.made = PlacesInUse(), [], []
         self.identities = Identities(self.clock, self.ask)
-        self.places = AwsPlaces(folder, self.clock, lambda: self.usage, self.put, self.identities)
+        self.places = AwsPlaces(
+            folder, self.clock, lambda: self.usage, self.put, self.identities, book=PriceBook()
+        )
 
     def ask(self, aws_profile):
         self.asked.append(aws_profile)
         if isinstance(account := self.accounts[aws_profile], Exception):
             raise account
-        return Identity(account=account, arn=f"arn:aws:iam::{account}:user/ada")
+        return AwsIdentity(account=account, arn=f"arn:aws:iam::{account}:user/ada")
 
     def put(self, cloud):
         self.made.append(cloud)
@@ -42,7 +45,7 @@ class World:
 
     def uses(self, *active, rows=(), others=()):
         known = {it.name: it for it in (*active, *others)}
-        self.usage = Usage(active=active, rows=rows, profiles=known)
+        self.usage = PlacesInUse(active=active, rows=rows, profiles=known)
         self.places.look(20)
 
 
@@ -59,7 +62,7 @@ def profile(name="lab", aws_profile=None, region="us-east-1", provider="aws"):
 
 def test_nobody_is_asked_while_nothing_of_aws_is_used(world):
     world.uses(others=[profile(), profile("other", "two")])
-    assert (world.asked, dict(world.places.computes)) == ([], {})
+    assert (world.asked, dict(world.places.locations)) == ([], {})
 
 
 def test_the_active_profiles_place_is_connected_once(world):
@@ -70,7 +73,7 @@ def test_the_active_profiles_place_is_connected_once(world):
     assert ([*world.places.connected], told, world.asked) == ([HERE], [HERE], [None])
     [cloud] = world.made
     assert (cloud.region, cloud.aws_profile) == ("us-east-1", None)
-    assert world.places.computes[HERE] is world.places.connected[HERE].compute
+    assert world.places.locations[HERE].compute is world.places.connected[HERE].compute
 
 
 def test_two_profiles_of_one_account_and_region_share_a_place(world):
@@ -112,8 +115,8 @@ def test_others_of_the_region_are_asked_only_where_nobody_else_is_left(world):
 def test_credentials_that_are_away_are_said_and_come_back(world):
     world.accounts[None] = CredentialsMissing(details="expired")
     world.uses(profile(), rows=((HERE, "lab"),))
-    away = world.places.computes[HERE]
-    assert isinstance(away, Away)
+    away = world.places.locations[HERE].compute
+    assert isinstance(away, UnavailableProvider)
     with pytest.raises(CredentialsMissing) as caught:
         away.survey()
     assert caught.value.details == "expired"
@@ -123,7 +126,7 @@ def test_credentials_that_are_away_are_said_and_come_back(world):
     world.accounts[None] = ONE
     world.clock.advance(seconds=AGAIN.total_seconds())
     world.uses(profile(), rows=((HERE, "lab"),))
-    assert not isinstance(world.places.computes[HERE], Away)
+    assert not isinstance(world.places.locations[HERE].compute, UnavailableProvider)
     assert world.places.troubles == {}
 
 
@@ -132,14 +135,14 @@ def test_a_profile_that_leads_elsewhere_now_does_not_serve_its_old_rows(world):
     world.places.look(20)
     assert [*world.places.connected] == [f"aws:{TWO}:us-east-1"]
     with pytest.raises(CredentialsMissing) as caught:
-        world.places.computes[HERE].access("i-1")
+        world.places.locations[HERE].compute.access("i-1")
     assert TWO in caught.value.details and ONE in caught.value.details
 
 
 def test_rows_whose_profile_is_gone_are_away(world):
     world.uses(rows=((HERE, "gone"),))
     with pytest.raises(Unavailable) as caught:
-        world.places.computes[HERE].survey()
+        world.places.locations[HERE].compute.survey()
     assert ONE in caught.value.details
 
 
@@ -153,7 +156,7 @@ def test_a_place_goes_on_by_another_login_of_its_account(world):
 def test_what_nobody_uses_any_more_is_not_wanted(world):
     world.uses(profile())
     world.uses()
-    assert (world.places.wanted, [*world.places.computes]) == (frozenset(), [HERE])
+    assert (world.places.in_use, [*world.places.locations]) == (frozenset(), [HERE])
 
 
 def test_a_profile_without_a_region_is_a_trouble_of_its_own(world, monkeypatch):
@@ -164,11 +167,11 @@ def test_a_profile_without_a_region_is_a_trouble_of_its_own(world, monkeypatch):
     assert [*world.places.connected] == [f"aws:{TWO}:us-west-2"]
     assert isinstance(world.places.troubles["lab"], RegionMissing)
     with pytest.raises(RegionMissing):
-        world.places.terms(profile(region=None))
+        world.places.offer(profile(region=None))
 
 
 def test_terms_say_where_a_profile_leads(world):
-    terms = world.places.terms(profile("lab", "two", "eu-west-1"))
+    terms = world.places.offer(profile("lab", "two", "eu-west-1"))
     assert (terms.place, terms.region) == (f"aws:{TWO}:eu-west-1", "eu-west-1")
     assert world.made == [], "what was only asked about is not connected"
 
@@ -177,12 +180,12 @@ def test_terms_do_not_wait_for_a_login_that_hangs(world):
     go = threading.Event()
 
     def hang(aws_profile):
-        go.wait(20)
+        go.wait(120)
         raise AwsUnavailable
 
     world.identities._ask = hang
     with pytest.raises(AwsUnavailable):
-        world.places.terms(profile(), patience=0.01)
+        world.places.offer(profile(), wait=0.01)
     go.set()
 
 
@@ -192,12 +195,12 @@ def test_one_that_hangs_keeps_nobody_else_waiting(world):
 
     def some_hang(aws_profile):
         if aws_profile == "two":
-            go.wait(20)
+            go.wait(120)
         return ask(aws_profile)
 
     world.identities._ask = some_hang
-    world.usage = Usage(active=(profile("slow", "two"), profile()))
-    world.places.start()
+    world.usage = PlacesInUse(active=(profile("slow", "two"), profile()))
+    world.places.start(lambda _: None)
     eventually(lambda: HERE in world.places.connected)
     assert f"aws:{TWO}:us-east-1" not in world.places.connected
     go.set()
@@ -233,7 +236,7 @@ def test_a_bug_in_one_look_is_not_the_end_of_all_looks(world, monkeypatch):
         return put(cloud)
 
     world.places._assemble = broken_once
-    world.usage = Usage(active=(profile(),))
-    world.places.start()
+    world.usage = PlacesInUse(active=(profile(),))
+    world.places.start(lambda _: None)
     eventually(lambda: HERE in world.places.connected)
     world.places.close()

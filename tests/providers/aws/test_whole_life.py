@@ -6,9 +6,9 @@ import pytest
 
 from aws_double.double import AwsDouble
 from aws_double.rulebook import build
-from prism.providers.aws.policy import policy
+from prism.providers.aws.account.policy import policy
 from tests.aws_double.asked import client
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.waiting import eventually
 
 REGION, TEMPLATE = "us-west-2", "Plain Shell"
@@ -80,12 +80,12 @@ def test_a_life(home, aws):
         for verb, state in (("stop", "stopped"), ("start", "running"), ("hibernate", "hibernated"),
                             ("resume", "running")):  # fmt: skip
             home.said(verb, "mine")
-            eventually(lambda state=state: home.states() == [state], 60)
+            eventually(lambda state=state: home.states() == [state], 120)
         assert machine(aws)["state"] == "running", "another profile is active, it lives on"
         all_is_marked(aws)
 
         home.said("terminate", "mine", "--yes")
-        eventually(lambda: home.states() == ["terminated"], 60)
+        eventually(lambda: home.states() == ["terminated"], 120)
         assert machine(aws)["state"] == "terminated"
     allowed(aws)
 
@@ -121,9 +121,9 @@ def test_a_daemon_that_comes_back_goes_on_with_its_machines(home, aws):
     id = machine(aws)["id"]
     aws.power_off(id)
     with home.living():
-        eventually(lambda: home.states() == ["stopped"], 60)
+        eventually(lambda: home.states() == ["stopped"], 120)
         home.said("start", "mine")
-        eventually(lambda: home.states() == ["running"], 60)
+        eventually(lambda: home.states() == ["running"], 120)
     assert machine(aws)["id"] == id
 
 
@@ -148,7 +148,7 @@ def test_credentials_that_are_not_accepted(home, aws):
         assert home.said("list") == []
 
         aws.rules = build({})
-        eventually(lambda: home.said("daemon", "status")["aws_connectivity"] == "connected", 60)
+        eventually(lambda: home.said("daemon", "status")["aws_connectivity"] == "connected", 120)
         [access] = home.said("aws", "check")
         assert (access["missing"], access["problem"]) == ([], None)
 

@@ -78,7 +78,7 @@ def uncovered(path):
     tried = f"umount '{path}'; mkdir -p {there}; mount --bind '{path.parent}' {there}"
     look = f"ls -A '{path}/ssh' '{there}/{path.name}/ssh'"
     argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", f"{tried}; {look}"]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=10).stdout
+    return subprocess.run(argv, capture_output=True, text=True, timeout=120).stdout
 
 
 def others():

@@ -13,7 +13,7 @@ from pathlib import Path
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import StorageRefused, VolumeOrder
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
@@ -35,16 +35,16 @@ def lived(world, volumes):
     volume = volumes.create(ORDER).id
     machine = world.launched(page())
     world.compute.stop(machine)
-    world.becomes(machine, Seen.OFF)
+    world.becomes(machine, Observed.OFF)
     volumes.attach(volume, machine, "data")
     world.compute.start(machine)
-    world.becomes(machine, Seen.ON)
+    world.becomes(machine, Observed.ON)
     (volumes._volumes / volume / "data" / "file").write_text("precious")
     seen = {"uid": os.getuid(), "sandbox": world.said(machine)["sandbox"]}
-    seen["refusal"] = eventually(lambda: refusal(volumes, volume, machine), 60)
+    seen["refusal"] = eventually(lambda: refusal(volumes, volume, machine), 120)
     seen["attached"] = [*volumes.survey().disks[0].attached] == [machine]
     world.compute.stop(machine)
-    world.becomes(machine, Seen.OFF)
+    world.becomes(machine, Observed.OFF)
     volumes.detach(volume, machine)
     seen["attached_when_off"] = [*volumes.survey().disks[0].attached]
     seen["holds"] = (volumes._volumes / volume / "data" / "file").read_text()

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 from websockets.sync.client import connect
 
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.jupyter import Kernel
 from tests.providers.local.world import LAB, World
 from tests.waiting import eventually
@@ -27,7 +27,7 @@ def post(door, path):
     """Ask Jupyter to do something."""
     head = {"Authorization": f"token {door.token}"}
     ask = urllib.request.Request(door.url + path, b"{}", head, method="POST")
-    with urllib.request.urlopen(ask, timeout=30) as answer:
+    with urllib.request.urlopen(ask, timeout=120) as answer:
         return answer.read()
 
 
@@ -54,7 +54,7 @@ class Terminal:
     def shows(self, word):
         """Wait until the word was shown."""
         while word not in self.shown:
-            kind, *text = json.loads(self.socket.recv(timeout=20))
+            kind, *text = json.loads(self.socket.recv(timeout=120))
             self.shown += text[0] if kind == "stdout" else ""
         return True
 
@@ -77,7 +77,7 @@ def live(world):
     """From the launch to the end."""
     began = time.monotonic()
     id = world.launch(LAB)
-    world.becomes(id, Seen.ON, 150)  # with a cold cache, on a machine that others use too
+    world.becomes(id, Observed.ON, 150)  # with a cold cache, on a machine that others use too
     measured = {"launch_s": round(time.monotonic() - began, 2)}
     door = world.compute.access(id).doors["jupyter"]
     count = world.root / id / "home" / "count"
@@ -86,11 +86,11 @@ def live(world):
     tree = world.tree(id)
     (count.parent / "notes").write_text("kept")
     world.compute.stop(id)
-    world.becomes(id, Seen.OFF)
+    world.becomes(id, Observed.OFF)
     eventually(lambda: not any(one.is_running() for one in tree))
     began = time.monotonic()
     world.compute.start(id)
-    world.becomes(id, Seen.ON)
+    world.becomes(id, Observed.ON)
     measured["restart_s"] = round(time.monotonic() - began, 2)
     again = world.compute.access(id).doors["jupyter"]
     assert again == door, "the port is free and the secret is the same"
@@ -108,7 +108,7 @@ def _sleep_and_wake(world, id, door, terminal, measured):
     measured["supervisor_rss_mb"] = round(world.supervisor(id).memory_info().rss / 1e6, 1)
 
     measured["freeze_ms"] = timed(world, id, "hibernate", "asleep")
-    asleep = world.becomes(id, Seen.ASLEEP)
+    asleep = world.becomes(id, Observed.ASLEEP)
     assert asleep.private_ip is None
     tree = world.tree(id)
     assert len(tree) >= 4, "a server, a kernel, a shell and its job"

@@ -104,6 +104,18 @@ def test_of_the_daemons_own_log_the_end_is_kept(home):
     assert found(home, "old logs").bytes == 0
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_copy_of_the_state_that_a_killed_restore_has_left_goes(home, alone):
+    left = home / "state.db.restore-a1_b2c3d"
+    left.mkdir()
+    (left / "state.db").write_bytes(b"x" * 2**20)
+    (home / "state.db.before-restore-20260101T000000-a1b2c3").touch()
+    os.utime(left, (OLD, OLD))
+    assert found(home, "leftover drafts", alone=alone).items == 1
+    assert not left.exists()
+    assert (home / "state.db.before-restore-20260101T000000-a1b2c3").exists()
+
+
 def test_drafts_in_the_storage_go_only_where_no_daemon_makes_them(home):
     draft = home / "storage" / "volumes" / ".vol-0123456789abcdef0-00000000"
     aside = home / "storage" / "snapshots" / ".snap-0123456789abcdef0.deleted-00000000"

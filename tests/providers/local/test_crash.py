@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from prism.providers.local.making import Manners, make
-from prism.workspaces.model import Seen
-from prism.workspaces.ports import Order
+from prism.providers.local.folder_setup import MachineOptions, make
+from prism.workspaces.model import Observed
+from prism.workspaces.ports import MachineOrder
 from tests.processes import worded
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
 MORTAL = (sys.executable, "-m", "tests.providers.local.mortal")
-ORDER = Order(
+ORDER = MachineOrder(
     key="ws_1",
     name="mine",
     template=page(post_install=("true",)),
@@ -28,7 +28,7 @@ ORDER = Order(
 
 def alone(world, id):
     """One machine that is on, with one supervisor and one server; then none."""
-    world.becomes(id, Seen.ON)
+    world.becomes(id, Observed.ON)
     assert [machine.key for machine in world.compute.survey()] == ["ws_1"]
     assert len(world.programs(id)) == 1
     assert len(worded(world.left(), "supervisor.py")) == 1
@@ -61,18 +61,18 @@ def test_a_launch_that_is_killed_anywhere_makes_one_machine_when_it_is_repeated(
 def life(world, id, number):
     """Up, asleep, awake, down, up, gone; under a supervisor that dies at that event."""
     folder, tally = world.root / id, world.root.parent / "events"
-    make(folder, ORDER, Manners(cache=world.cache, grace=1))
+    make(folder, ORDER, MachineOptions(cache=world.cache, grace=1))
     subprocess.run([*MORTAL, "supervise", folder, tally, str(number)], check=False)
     steps = (
-        (None, Seen.ON),
-        ("hibernate", Seen.ASLEEP),
-        ("start", Seen.ON),
-        ("stop", Seen.OFF),
+        (None, Observed.ON),
+        ("hibernate", Observed.ASLEEP),
+        ("start", Observed.ON),
+        ("stop", Observed.OFF),
     )
     for verb, seen in steps:
         if verb:
             getattr(world.compute, verb)(id)
-        eventually(lambda seen=seen: world.machine(id).seen in {seen, Seen.OFF}, 90)
+        eventually(lambda seen=seen: world.machine(id).seen in {seen, Observed.OFF}, 120)
     return len(tally.read_bytes())
 
 

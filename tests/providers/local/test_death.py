@@ -17,7 +17,7 @@ import pytest
 from prism.providers.local.compute import LocalCompute
 from prism.providers.local.folder import holder
 from prism.templates.model import Service, Template
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.providers.local.world import PAGE, page, script
 from tests.waiting import eventually
 
@@ -58,54 +58,54 @@ def test_a_killed_supervisor_leaves_nothing_and_the_machine_is_off_with_its_last
     eventually(lambda: "I hear nothing" in world.log(id, "deaf"))
     if asleep:
         world.compute.hibernate(id)
-        world.becomes(id, Seen.ASLEEP)
+        world.becomes(id, Observed.ASLEEP)
     tree = killed(world, id)
-    off = world.becomes(id, Seen.OFF)
+    off = world.becomes(id, Observed.OFF)
     gone(tree)
     assert off.failure.code == "MACHINE_DIED"
     assert "I hear nothing" in off.failure.message
     assert ("memory is lost" in off.failure.message) is asleep
     assert off.interrupted is not asleep, "who slept is not started again by anybody else"
     world.compute.start(id)
-    assert not world.becomes(id, Seen.ON).interrupted
-    known = world.becomes(id, Seen.ON).failure
+    assert not world.becomes(id, Observed.ON).interrupted
+    known = world.becomes(id, Observed.ON).failure
     assert (known.code if known else None) == ("MEMORY_LOST" if asleep else None)
 
 
 def test_one_that_is_woken_and_has_lost_its_memory_says_so_until_its_next_start(world):
     id = world.launched(page())
     world.compute.hibernate(id)
-    world.becomes(id, Seen.ASLEEP)
+    world.becomes(id, Observed.ASLEEP)
     gone(killed(world, id))
     world.compute.start(id)  # before anybody has noticed
-    known = world.becomes(id, Seen.ON).failure
+    known = world.becomes(id, Observed.ON).failure
     assert known.code == "MEMORY_LOST"
     assert "its memory is lost, its disk is kept" in known.message
     world.compute.stop(id)
-    world.becomes(id, Seen.OFF)
+    world.becomes(id, Observed.OFF)
     world.compute.start(id)
-    assert world.becomes(id, Seen.ON).failure is None
+    assert world.becomes(id, Observed.ON).failure is None
 
 
 def test_one_killed_on_the_way_up_is_off_and_start_goes_on(world):
     id = world.launch(page(post_install=("sleep 600",)))
     tree = eventually(lambda: world.machine(id).stage == "post_install" and world.tree(id))
     world.supervisor(id).kill()
-    assert world.becomes(id, Seen.OFF).failure.code == "MACHINE_DIED"
+    assert world.becomes(id, Observed.OFF).failure.code == "MACHINE_DIED"
     gone(tree)
     world.orders(id, post_install=[])
     world.compute.start(id)
-    world.becomes(id, Seen.ON)
+    world.becomes(id, Observed.ON)
 
 
 def test_a_restart_of_the_computer_is_called_one(world):
     id = world.launched(page())
     world.compute.hibernate(id)
-    world.becomes(id, Seen.ASLEEP)
+    world.becomes(id, Observed.ASLEEP)
     said = world.root / id / "seen.json"
     gone(killed(world, id))
     said.write_text(json.dumps(json.loads(said.read_bytes()) | {"boot": "another"}))
-    message = world.becomes(id, Seen.OFF).failure.message
+    message = world.becomes(id, Observed.OFF).failure.message
     assert "the computer was restarted; what was in its memory is lost" in message
 
 
@@ -114,10 +114,10 @@ def test_a_supervisor_that_is_asked_to_end_puts_all_to_bed(world, asleep):
     id = world.launched(template(runaway=RUNAWAY))
     if asleep:
         world.compute.hibernate(id)
-        world.becomes(id, Seen.ASLEEP)
+        world.becomes(id, Observed.ASLEEP)
     tree, supervisor = world.tree(id), world.supervisor(id)
     supervisor.terminate()
-    off = world.becomes(id, Seen.OFF)
+    off = world.becomes(id, Observed.OFF)
     gone([*tree, supervisor])
     assert off.failure.code == "MACHINE_DIED"
     assert ("memory is lost" in off.failure.message) is asleep
@@ -129,7 +129,7 @@ def test_a_stop_ends_also_who_left_home_and_who_does_not_listen(world):
     tree = world.tree(id)
     assert len(tree) >= 4
     world.compute.stop(id)
-    off = world.becomes(id, Seen.OFF)
+    off = world.becomes(id, Observed.OFF)
     assert (off.failure, off.interrupted) == (None, False)
     gone(tree)
 
@@ -138,10 +138,10 @@ def test_a_stop_ends_also_who_left_home_and_who_does_not_listen(world):
 def test_who_sleeps_can_be_stopped_and_destroyed(world, verb):
     id = world.launched(template(page=PAGE, runaway=RUNAWAY))
     world.compute.hibernate(id)
-    world.becomes(id, Seen.ASLEEP)
+    world.becomes(id, Observed.ASLEEP)
     tree = world.tree(id)
     getattr(world.compute, verb)(id)
-    world.becomes(id, Seen.OFF if verb == "stop" else Seen.GONE)
+    world.becomes(id, Observed.OFF if verb == "stop" else Observed.GONE)
     gone(tree)
 
 
@@ -149,14 +149,14 @@ def test_what_is_destroyed_leaves_a_word_and_later_not_even_that(world):
     id = world.launched(page(post_install=("mkdir -p a/b; echo x > a/b/c; chmod -R a-w a",)))
     supervisor = world.supervisor(id)
     world.compute.terminate(id)
-    world.becomes(id, Seen.GONE)
+    world.becomes(id, Observed.GONE)
     gone([supervisor])
     left = {path.name for path in (world.root / id).iterdir()}
     assert left == {"lock", "seen.json", "wanted.json"}
     aged(world.root / id, minutes=59)
-    assert world.machine(id).seen is Seen.GONE
+    assert world.machine(id).seen is Observed.GONE
     aged(world.root / id, minutes=61)
-    assert world.machine(id).seen is Seen.GONE, "once more, for whoever has not heard it"
+    assert world.machine(id).seen is Observed.GONE, "once more, for whoever has not heard it"
     assert list(world.compute.survey()) == []
     assert list(world.root.iterdir()) == []
 
@@ -166,15 +166,15 @@ def test_its_word_is_kept_as_long_as_was_asked_and_never_taken_from_its_supervis
     id = world.launched(page())
     supervisor = world.supervisor(id)
     world.compute.terminate(id)
-    world.becomes(id, Seen.GONE)
+    world.becomes(id, Observed.GONE)
     gone([supervisor])
     aged(world.root / id, minutes=4)
     world.compute.survey()
-    assert world.machine(id).seen is Seen.GONE
+    assert world.machine(id).seen is Observed.GONE
     aged(world.root / id, minutes=6)
     with held(world.root / id / "lock"):
         world.compute.survey()
-        assert world.machine(id).seen is Seen.GONE
+        assert world.machine(id).seen is Observed.GONE
     world.compute.survey()
     assert list(world.root.iterdir()) == []
 
@@ -203,7 +203,7 @@ def test_a_home_that_is_removed_by_hand_takes_all_that_ran_in_it_along(world):
     gone(tree)
     assert not world.left()
     removed.rename(world.root)
-    assert world.machine(id).seen in {Seen.ON, Seen.OFF}
+    assert world.machine(id).seen in {Observed.ON, Observed.OFF}
 
 
 def test_a_crashed_service_is_started_again_and_the_machine_stays_on(world):
@@ -213,7 +213,7 @@ def test_a_crashed_service_is_started_again_and_the_machine_stays_on(world):
     eventually(lambda: [one for one in world.programs(id) if one != server])
     eventually(lambda: world.said(id)["services"]["page"]["answered"])
     told = world.said(id)["services"]["page"]
-    assert (told["exit"], told["crashes"], world.machine(id).seen) == (-9, 1, Seen.ON)
+    assert (told["exit"], told["crashes"], world.machine(id).seen) == (-9, 1, Observed.ON)
 
 
 def test_a_service_that_its_person_shuts_down_turns_the_machine_off(world):
@@ -223,7 +223,7 @@ def test_a_service_that_its_person_shuts_down_turns_the_machine_off(world):
     )
     id = world.launched(template(polite=script(code)))
     world.programs(id)[0].terminate()
-    assert world.becomes(id, Seen.OFF).failure is None
+    assert world.becomes(id, Observed.OFF).failure is None
 
 
 def test_a_port_is_kept_over_a_stop_and_another_one_is_found_where_it_was_taken(world):
@@ -231,14 +231,14 @@ def test_a_port_is_kept_over_a_stop_and_another_one_is_found_where_it_was_taken(
     first = world.compute.access(id).doors["page"].url
     for taken in (False, True):
         world.compute.stop(id)
-        world.becomes(id, Seen.OFF)
+        world.becomes(id, Observed.OFF)
         with socket.socket() as other:
             if taken:
                 other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 other.bind(("127.0.0.1", int(first.rpartition(":")[2])))
                 other.listen()
             world.compute.start(id)
-            world.becomes(id, Seen.ON)
+            world.becomes(id, Observed.ON)
             assert (world.compute.access(id).doors["page"].url != first) is taken
 
 
@@ -248,7 +248,7 @@ def test_the_loop_goes_on_where_a_wish_meets_a_supervisor_that_is_just_leaving(w
         world.compute.stop(id)
         eventually(lambda: world.said(id)["phase"] == "off")
         world.compute.start(id)  # it may still hold the lock
-        world.becomes(id, Seen.ON)
+        world.becomes(id, Observed.ON)
 
 
 def test_twenty_launches_at_once_are_twenty_machines_and_the_same_twice_is_one(world):
@@ -258,7 +258,7 @@ def test_twenty_launches_at_once_are_twenty_machines_and_the_same_twice_is_one(w
         thread.start()
     for thread in threads:
         thread.join()
-    eventually(lambda: {m.seen for m in world.compute.survey()} == {Seen.ON}, 60)
+    eventually(lambda: {m.seen for m in world.compute.survey()} == {Observed.ON}, 120)
     machines = world.compute.survey()
     assert sorted(m.key for m in machines) == sorted(set(keys))
     holders = {holder(str(world.root / m.id)) for m in machines}
@@ -279,9 +279,9 @@ def test_a_job_that_its_person_had_stopped_stays_stopped_after_sleep(world):
     os.kill(job.pid, signal.SIGSTOP)
     eventually(lambda: job.status() == psutil.STATUS_STOPPED)
     world.compute.hibernate(id)
-    world.becomes(id, Seen.ASLEEP)
+    world.becomes(id, Observed.ASLEEP)
     world.compute.start(id)
-    world.becomes(id, Seen.ON)
+    world.becomes(id, Observed.ON)
     assert job.status() == psutil.STATUS_STOPPED
 
 

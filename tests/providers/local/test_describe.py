@@ -6,14 +6,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from prism.providers.local.found import found_in
-from prism.providers.local.making import Manners, describe, make, regrant
+from prism.providers.local.adoption import found_in
+from prism.providers.local.folder_setup import MachineOptions, describe, make, regrant
 from prism.templates.model import Template
-from prism.workspaces.model import Seen
-from prism.workspaces.ports import Machine, Order
+from prism.workspaces.model import Observed
+from prism.workspaces.ports import Machine, MachineOrder
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-ORDER = Order(
+ORDER = MachineOrder(
     key="ws_1",
     name="mine",
     project="bees",
@@ -30,12 +30,12 @@ CHANGED = replace(ORDER, project="reef", budget=None, idle_profile="standard", e
 
 @pytest.fixture
 def folder(tmp_path):
-    make(tmp_path / "local-1", ORDER, Manners(cache=tmp_path / "cache"))
+    make(tmp_path / "local-1", ORDER, MachineOptions(cache=tmp_path / "cache"))
     return tmp_path / "local-1"
 
 
 def found(folder):
-    return found_in(folder, Machine(id="local-1", key="ws_1", seen=Seen.OFF))
+    return found_in(folder, Machine(id="local-1", key="ws_1", seen=Observed.OFF))
 
 
 def test_what_may_change_is_written_down_anew_and_nothing_else(folder):

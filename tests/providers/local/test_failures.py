@@ -9,12 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from prism.agent.folder import Folder
+from prism.agent.machine import SupervisedMachine
+from prism.agent.output_logs import Selector
+from prism.providers.local import folder as folders
+from prism.providers.local.folder import MachineIntent
 from prism.templates.model import Service, Template
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.providers.local.world import PAGE, World, page, script
 from tests.waiting import eventually
 
-AGAIN = "`prism workspace start mine`"
+AGAIN = "`prism workspace start mine"
 
 
 CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
@@ -22,7 +27,7 @@ CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 
 def broken(world, id, code):
     """The failure, of a machine of which nothing runs any more."""
-    failure = world.becomes(id, Seen.BROKEN).failure
+    failure = world.becomes(id, Observed.BROKEN).failure
     assert failure.code == code, failure
     assert AGAIN in failure.message
     eventually(lambda: not world.left())
@@ -35,8 +40,8 @@ def test_a_package_that_does_not_exist_is_named_and_start_works_once_it_is_corre
     assert wrong[0] in broken(world, id, "PACKAGE_NOT_FOUND")
     world.orders(id, packages=["six"])
     world.compute.start(id)
-    world.becomes(id, Seen.ON)
-    assert list((world.root / id / "venv").glob("lib/*/site-packages/six.py"))
+    world.becomes(id, Observed.ON)
+    assert world.installed(id, "six.py")
 
 
 def test_without_a_network_it_says_so(world, monkeypatch):
@@ -60,13 +65,13 @@ def test_a_registry_that_does_not_answer_is_no_network_either(world, monkeypatch
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
-def test_a_full_disk_is_said_and_there_is_still_room_to_say_it(tmp_path, packages):
+def test_a_full_disk_is_said_and_there_is_still_room_to_say_it(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk]
     subprocess.run(mount, check=True)
     try:
-        world = World(disk, packages)
+        world = World(disk, disk / "cache")
         id = world.launch(page(packages={"pip": ("pygments",)}))
         assert "room" in broken(world, id, "DISK_FULL")
         (disk / "rest").write_bytes(b"")
@@ -99,7 +104,7 @@ def test_a_supervisor_that_finds_no_room_for_its_word_ends_nobody_and_says_it_la
         eventually(lambda: all(it.status() == "stopped" or _is_frozen(it) for it in programs))
         assert watched.is_running()
         rest.unlink()
-        world.becomes(id, Seen.ASLEEP)
+        world.becomes(id, Observed.ASLEEP)
         assert world.supervisor(id) == watched
         world.close()
     finally:
@@ -129,6 +134,43 @@ def test_what_came_after_the_packages_and_failed_says_its_last_words(world):
     message = broken(world, world.launch(template), "POST_INSTALL_FAILED")
     assert "exit code 3" in message
     assert "the moon is down" in message
+
+
+def test_a_corrected_template_reaches_a_machine_that_never_came_up(world):
+    wrong = page(packages={"pip": ("no-such-package-of-prism",)}, post_install=("echo 1 >first",))
+    id = world.launch(wrong)
+    assert "start mine --template-again`" in broken(world, id, "PACKAGE_NOT_FOUND")
+    said = 'print(open("made").read())'
+    right = Template(
+        name="right",
+        packages={"pip": ("six",)},
+        post_install=("echo {parameters.word} >made",),
+        services={"other": PAGE},
+        environment={"SAID": said},
+    )
+    order = world.order(right, parameters={"word": "moo"})
+    world.compute.change_template(id, order)
+    world.compute.change_template(id, order)  # any call may be repeated
+    world.compute.start(id)
+    world.becomes(id, Observed.ON)
+    home = world.root / id / "home"
+    assert (home / "made").read_text() == "moo\n"
+    assert not (home / "first").exists()
+    assert world.installed(id, "six.py")
+    assert set(world.said(id)["services"]) == {"other"}
+
+
+def test_a_supervisor_that_has_not_ended_yet_starts_nothing_by_an_old_order(world):
+    id = world.launch(page(post_install=("false",)))
+    broken(world, id, "POST_INSTALL_FAILED")
+    held = Folder(world.root / id)
+    ears = Selector(os.open(os.devnull, os.O_RDONLY | os.O_NONBLOCK))
+    machine = SupervisedMachine(held, ears)  # as the supervisor that saw it fail
+    folders.want(world.root / id, MachineIntent(run=2, state="on"))
+    world.compute.change_template(id, world.order(page()))
+    machine.step()
+    assert machine.over, "the next one begins with the new order"
+    assert SupervisedMachine(held, ears).over is False
 
 
 def test_a_service_that_crashes_three_times_says_exit_code_and_last_words(world):
@@ -191,7 +233,7 @@ def _taken(world):
         assert str(port) in message
         (world.root / id / "home" / "go").touch()
         world.compute.start(id)
-        world.becomes(id, Seen.ON)
+        world.becomes(id, Observed.ON)
         assert world.said(id)["services"]["x"]["port"] != port
     finally:
         stranger.terminate()
@@ -204,6 +246,9 @@ def test_one_broken_folder_keeps_nobody_else_from_being_seen(world):
     shutil.copytree(world.root / id, broken, ignore=lambda _, names: {*names} - {"order.json"})
     (broken / "logs").write_text("no folder")
     seen = {it.id: it for it in world.compute.survey()}
-    assert seen[id].seen is Seen.ON
-    assert (seen[broken.name].seen, seen[broken.name].failure.code) == (Seen.OFF, "MACHINE_DIED")
+    assert seen[id].seen is Observed.ON
+    assert (seen[broken.name].seen, seen[broken.name].failure.code) == (
+        Observed.OFF,
+        "MACHINE_DIED",
+    )
     (broken / "logs").unlink()

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from prism.agent import enclosure, syscalls
-from prism.agent.enclosure import Enclosure
-from prism.agent.grafts import graft, prune
+from prism.agent import sandbox_process, syscalls
+from prism.agent.bind_mounts import graft, prune
+from prism.agent.sandbox_process import SandboxProcess
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import StorageRefused, VolumeOrder
-from prism.workspaces.model import Seen
+from prism.workspaces.model import Observed
 from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import page
@@ -95,9 +95,9 @@ def test_what_it_had_from_the_beginning_can_be_taken_away_too(world, volumes):
     machine = world.launch(page())
     volumes.attach(own, machine, "data")
     world.compute.stop(machine)
-    eventually(lambda: world.machine(machine).seen.value == "off", 60)
+    eventually(lambda: world.machine(machine).seen.value == "off", 120)
     world.compute.start(machine)
-    eventually(lambda: world.machine(machine).seen.value == "on", 60)
+    eventually(lambda: world.machine(machine).seen.value == "on", 120)
     (data(volumes, own) / "file").write_text("precious")
     assert run(world, machine, "sh", "-c", "cat ~/volumes/data/file") == (0, "precious")
     volumes.detach(own, machine)
@@ -158,7 +158,7 @@ def test_a_stop_takes_a_volume_away_whoever_writes_in_it(world, volumes):
     volumes.detach(own, machine)
     assert volumes.survey().disks[0].attached == {machine}
     world.compute.stop(machine)
-    world.becomes(machine, Seen.OFF)
+    world.becomes(machine, Observed.OFF)
     assert not volumes.survey().disks[0].attached
 
 
@@ -178,9 +178,9 @@ def test_for_an_ordinary_user_a_volume_stays_attached_until_the_workspace_stops(
 
 def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_path):
     tried = []
-    monkeypatch.setattr(Enclosure, "_let_in", lambda self, pid, path: tried.append(path))
-    monkeypatch.setattr(enclosure, "_first_of", lambda pid: 1)
-    it = Enclosure.__new__(Enclosure)
+    monkeypatch.setattr(SandboxProcess, "_let_in", lambda self, pid, path: tried.append(path))
+    monkeypatch.setattr(sandbox_process, "_first_of", lambda pid: 1)
+    it = SandboxProcess.__new__(SandboxProcess)
     it.kind, it.volumes, it.pid, it._hopeless, it._folder = "bubblewrap", [], 1, set(), tmp_path
     it._identity = SimpleNamespace(shared=False)
     for wanted in (["a"], ["a"], ["a", "b"], [], ["a"]):
@@ -189,7 +189,7 @@ def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_pa
 
 
 def test_a_volume_elsewhere_is_not_shown_while_it_runs(tmp_path):
-    it = Enclosure.__new__(Enclosure)
+    it = SandboxProcess.__new__(SandboxProcess)
     it._folder = tmp_path / "workspaces" / "local-1"
     it._folder.mkdir(parents=True)
     assert it._target(str(tmp_path / "other" / "data")) is None

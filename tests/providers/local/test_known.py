@@ -5,7 +5,7 @@ import pytest
 
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import CopyOrder, VolumeOrder
+from prism.storage.ports import SnapshotOrder, VolumeOrder
 from tests.waiting import eventually
 
 ORDER = VolumeOrder(
@@ -22,8 +22,8 @@ def here(tmp_path):
 
 def test_a_volume_and_its_snapshot_say_what_they_are(here, tmp_path):
     id = here.create(ORDER).id
-    here.snapshot(CopyOrder(key="snap_1", name="first", owner="ada", source="data"), id)
-    eventually(lambda: [it for it in here.survey().copies if it.known], 30)
+    here.snapshot(SnapshotOrder(key="snap_1", name="first", owner="ada", source="data"), id)
+    eventually(lambda: [it for it in here.survey().copies if it.known], 120)
     [disk], [copy] = here.survey().disks, here.survey().copies
     known = disk.known
     assert (known.name, known.owner, known.project, known.size_gb) == ("data", "ada", "reef", 1)

@@ -6,10 +6,9 @@ import pytest
 
 from prism.agent.pause import ANSWER, BOUND, REQUEST
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Seen as There
-from prism.storage.model import VolumeKind
-from prism.storage.ports import CopyOrder, VolumeOrder
-from prism.workspaces.model import Seen
+from prism.storage.model import StorageObserved, VolumeKind
+from prism.storage.ports import SnapshotOrder, VolumeOrder
+from prism.workspaces.model import Observed
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import page
 from tests.waiting import eventually
@@ -53,7 +52,7 @@ def test_a_copy_of_what_never_rests_is_of_one_moment_and_it_goes_on(world, volum
         order = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
         source = volumes.create(order).id
         volumes.attach(source, machine, "data")
-    world.becomes(machine, Seen.ON)
+    world.becomes(machine, Observed.ON)
     folder = volumes._volumes / source / "data" if source else world.root / machine / "home"
     if source:
         eventually(lambda: run(world, machine, "ls", str(folder))[0] == 0)
@@ -62,10 +61,14 @@ def test_a_copy_of_what_never_rests_is_of_one_moment_and_it_goes_on(world, volum
     writing(world, machine, folder)
     goes_on(folder / "b")
 
-    id = volumes.snapshot(CopyOrder(key="snapshot_1", name="s"), source or machine).id
+    id = volumes.snapshot(SnapshotOrder(key="snapshot_1", name="s"), source or machine).id
 
     def kept():
-        return next(it for it in volumes.survey().copies if it.id == id and it.seen is There.THERE)
+        return next(
+            it
+            for it in volumes.survey().copies
+            if it.id == id and it.seen is StorageObserved.THERE
+        )
 
     copy = eventually(kept, 60, passing=(StopIteration,))
     assert copy.one_moment is True
@@ -73,7 +76,7 @@ def test_a_copy_of_what_never_rests_is_of_one_moment_and_it_goes_on(world, volum
     first, second = (int((data / name).read_text()) for name in ("a", "b"))
     assert first - second in {0, 1}
     goes_on(folder / "b")
-    assert world.machine(machine).seen is Seen.ON
+    assert world.machine(machine).seen is Observed.ON
     eventually(
         lambda: not {REQUEST, ANSWER} & {it.name for it in (world.root / machine).iterdir()}
     )
@@ -98,5 +101,5 @@ def test_one_that_is_to_stop_does_not_stand_still_for_a_copy(world):
     (world.root / machine / REQUEST).write_text("somebody")
     eventually((world.root / machine / ANSWER).exists)
     world.compute.stop(machine)
-    assert world.becomes(machine, Seen.OFF).failure is None
+    assert world.becomes(machine, Observed.OFF).failure is None
     assert not (world.root / machine / ANSWER).exists()

@@ -8,10 +8,10 @@ import subprocess
 import pytest
 
 from prism.providers.local import quota, volumes
-from prism.providers.local.storage_terms import LocalStorageTerms
+from prism.providers.local.storage_offer import LocalStorageOffer
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import CopyOrder, VolumeOrder
+from prism.storage.ports import SnapshotOrder, VolumeOrder
 from tests.waiting import eventually
 
 MIB = 1 << 20
@@ -73,7 +73,7 @@ def filled(data):
 def test_a_volume_holds_what_it_is_large_and_no_more(disk, monkeypatch):
     monkeypatch.setattr(volumes, "GB", MIB)
     here = LocalVolumes(disk / "storage", disk / "workspaces", fresh=0)
-    assert LocalStorageTerms("local:here", disk).notes(VolumeKind.EBS, 0) == ()
+    assert LocalStorageOffer("local:here", disk).notes(VolumeKind.EBS, 0) == ()
     made = here.create(order())
     data = disk / "storage" / "volumes" / made.id / "data"
     assert data.stat().st_mode & 0o777 == 0o700
@@ -81,7 +81,7 @@ def test_a_volume_holds_what_it_is_large_and_no_more(disk, monkeypatch):
     (data / "big").unlink()
     os.sync()  # btrfs gives room back with its next commit
     eventually(lambda: (data / "big").write_bytes(b"x" * MIB), 15, (OSError,))
-    copy = here.snapshot(CopyOrder(key="s"), made.id)
+    copy = here.snapshot(SnapshotOrder(key="s"), made.id)
     eventually(lambda: [it for it in here.survey().copies if it.seen == "there"])
     again = here.restore(order("again", 10), copy.id)
     restored = disk / "storage" / "volumes" / again.id / "data"
@@ -120,4 +120,4 @@ def test_which_file_system_a_place_is_on(tmp_path, place, at, kind, counts):
 def test_where_it_cannot_be_that_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert quota.enforced(tmp_path / "not" / "yet") is None
-    assert "not enforced" in LocalStorageTerms("local:here", tmp_path).notes(VolumeKind.EBS, 1)[0]
+    assert "not enforced" in LocalStorageOffer("local:here", tmp_path).notes(VolumeKind.EBS, 1)[0]

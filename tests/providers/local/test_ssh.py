@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from tests.conftest import free_port
-from tests.house.living import Home
 from tests.processes import named
+from tests.project.living import Home
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
@@ -86,7 +86,7 @@ class Site:
     def turned_away(self, *more, to="mine", key=None):
         """Why somebody may not come in."""
         argv = ["ssh", *self.options(self.port(), *more, key=key), f"{to}@127.0.0.1", "true"]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
         assert done.returncode == 255
         return done.stderr
 
@@ -110,7 +110,7 @@ def site(tmp_path_factory):
         site.start()
         for name in ("mine", "other"):
             home.client.workspaces.launch("Page", name)
-        eventually(lambda: home.states() == ["running"] * 2, 60)
+        eventually(lambda: home.states() == ["running"] * 2, 120)
         eventually(lambda: site.port() and site.port("other"))
         yield site
     finally:
@@ -197,7 +197,7 @@ class Screen:
             return until in self.seen
 
         try:
-            eventually(there, 10)
+            eventually(there, 120)
         except AssertionError:
             raise AssertionError(f"{until!r} never came, but {self.seen!r}") from None
         self.seen = self.seen.partition(until)[2]
@@ -222,7 +222,7 @@ def test_a_terminal_is_resized_and_has_job_control(site, begun):
     screen.type(b"twice\n", b"twice\r\ntwice\r\n")
     screen.type(b"\x04echo code=$((100 + $?))\n", b"code=100")
     screen.type(b"exit 3\n", b"exit")
-    assert screen.process.wait(10) == 3
+    assert screen.process.wait(120) == 3
     os.close(screen.ours)
 
 
@@ -261,7 +261,7 @@ def test_sftp_resumes_and_lists(site, tmp_path):
     assert site.ssh("cat >resumed", input=whole).returncode == 0
     said = f"reget resumed {part}\nmkdir f\nls -l\nrename f g\nrmdir g\n"
     argv = ["sftp", *site.options(site.port()), "-b", "-", "mine@127.0.0.1"]
-    done = subprocess.run(argv, input=said, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, input=said, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert part.read_bytes() == whole
     assert "resumed" in done.stdout
@@ -274,7 +274,7 @@ def test_sftp_follows_no_link_out_of_the_sandbox(site, tmp_path):
     for way in ("out", f"all{site.home.folder}", f"..{'/..' * 9}{site.home.folder}"):
         said = f"-get {way}/secret {tmp_path}/got\n-put {tmp_path}/mine {way}/secret\n"
         argv = ["sftp", *site.options(site.port()), "-b", "-", "mine@127.0.0.1"]
-        subprocess.run(argv, input=said, capture_output=True, text=True, timeout=60)
+        subprocess.run(argv, input=said, capture_output=True, text=True, timeout=120)
         if (tmp_path / "got").exists():  # what was planted, in a place that only looks the same
             assert (tmp_path / "got").read_text() == "planted"
         assert (site.home.folder / "secret").read_text() == "of the daemon"
@@ -333,12 +333,12 @@ def test_asleep_it_is_shut_and_awake_it_is_the_same_door(site, begun):
     one = begun(site.argv("echo begun; sleep 1000"))
     assert one.stdout.readline() == b"begun\n"
     site.home.client.workspaces.hibernate("mine")
-    eventually(lambda: "hibernated" in site.home.states(), 30)
-    assert one.wait(5) == 255
+    eventually(lambda: "hibernated" in site.home.states(), 120)
+    assert one.wait(120) == 255
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), 1)
     site.home.client.workspaces.resume("mine")
-    eventually(lambda: site.home.states() == ["running"] * 2, 30)
+    eventually(lambda: site.home.states() == ["running"] * 2, 120)
     eventually(lambda: site.port() == port)
     assert site.ssh("echo again").stdout == b"again\n"
 
@@ -378,7 +378,7 @@ def test_a_slow_reader_makes_the_program_wait(site, begun):
     left = 200 * MEGABYTE
     while piece := one.stdout.read(MEGABYTE):
         left -= len(piece)
-    assert (left, one.wait(10)) == (0, 0)
+    assert (left, one.wait(120)) == (0, 0)
     assert site.memory() - before < 48 * MEGABYTE
 
 
@@ -418,7 +418,7 @@ def resting(number):
         seen.append(number())
         return len(seen) > 25 and len(set(seen[-25:])) == 1  # half a second
 
-    eventually(same, 30)
+    eventually(same, 120)
 
 
 def test_sessions_leave_nothing_behind(site):
@@ -427,7 +427,7 @@ def test_sessions_leave_nothing_behind(site):
     before = len(list(held.iterdir()))
     for _ in range(5):
         batch = [subprocess.Popen(site.argv("exit 5"), stdin=-3) for _ in range(10)]
-        assert [one.wait(30) for one in batch] == [5] * 10
+        assert [one.wait(120) for one in batch] == [5] * 10
     assert eventually(lambda: len(list(held.iterdir())) <= before)
 
 
@@ -453,7 +453,7 @@ def test_where_there_is_no_sandbox_it_is_the_same(tmp_path, packages):
         bare.home.folder = world.root.parent
         to = "mine@127.0.0.1"
         argv = ["ssh", *bare.options(port), to, "pwd; command -v python"]
-        said = subprocess.run(argv, capture_output=True, text=True, timeout=60).stdout.split()
+        said = subprocess.run(argv, capture_output=True, text=True, timeout=120).stdout.split()
         folder = world.root / id
         assert said == [str(folder / "home"), str(folder / "venv" / "bin" / "python")]
         (tmp_path / "sent").write_bytes(os.urandom(MEGABYTE))
@@ -461,6 +461,6 @@ def test_where_there_is_no_sandbox_it_is_the_same(tmp_path, packages):
         assert copied(argv, tmp_path / "sent", folder / "home" / "got")
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(120)
         loop.close()
         world.close()

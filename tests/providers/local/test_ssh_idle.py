@@ -11,7 +11,7 @@ import time
 import pytest
 
 from prism.errors import Problem
-from tests.house.living import Home
+from tests.project.living import Home
 from tests.providers.local.test_ssh import TEMPLATE, Site
 from tests.waiting import eventually
 
@@ -63,7 +63,7 @@ class Watched(Site):
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
+def daemon(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("ssh") / "home")
     (home.folder / "templates").mkdir()
     (home.folder / "templates" / "page.yml").write_text(TEMPLATE)
@@ -78,15 +78,15 @@ def house(tmp_path_factory):
 
 
 @pytest.fixture
-def site(house):
+def site(daemon):
     def awake():
-        if house.home.states() == ["hibernated"]:
-            house.home.client.workspaces.resume("mine")
-        return house.home.states() == ["running"] and house.seen()["phase"] == "on"
+        if daemon.home.states() == ["hibernated"]:
+            daemon.home.client.workspaces.resume("mine")
+        return daemon.home.states() == ["running"] and daemon.seen()["phase"] == "on"
 
-    eventually(lambda: awake() and house.port(), 60, passing=(Problem,))
-    yield house
-    house.watch(on=False)
+    eventually(lambda: awake() and daemon.port(), 60, passing=(Problem,))
+    yield daemon
+    daemon.watch(on=False)
 
 
 @pytest.fixture

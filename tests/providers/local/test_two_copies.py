@@ -6,10 +6,10 @@ import random
 import pytest
 
 from prism.providers.local import two_copies
-from prism.providers.local.terms import machine_id
+from prism.providers.local.offer import machine_id
 from prism.providers.local.volumes import About, LocalVolumes, snapshot_id, volume_id
 from prism.storage.model import VolumeKind
-from prism.storage.ports import CopyOrder, StorageRefused, VolumeOrder
+from prism.storage.ports import SnapshotOrder, StorageRefused, VolumeOrder
 from tests.conftest import PLACE, Http
 from tests.waiting import eventually
 
@@ -87,19 +87,19 @@ def test_volumes_of_one_machine_that_say_nothing_stop_no_other(volumes, tmp_path
 
 
 def test_a_known_volume_that_says_nothing_is_written_anew_and_never_called_gone(
-    make_house, cloud, clock, tmp_path
+    make_daemon, cloud, clock, tmp_path
 ):
     real = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
-    house = make_house(disks_by_place={PLACE: real})
-    http = Http(house.app)
+    daemon = make_daemon(disks_by_place={PLACE: real})
+    http = Http(daemon.app)
     made = http(
         "POST", "/api/v1/storage/volumes/create", json={"type": "ebs", "name": "d", "size_gb": 1}
     ).json()
-    settle(house, clock)
+    settle(daemon, clock)
     folder = tmp_path / "storage" / "volumes" / made["volume_id"]
     (folder / "data" / "kept").write_text("kept")
     tear(folder / "about.json", seed=3, both=True)
-    settle(house, clock)
+    settle(daemon, clock)
     shown = http("GET", "/api/v1/storage/volumes/d").json()
     assert (shown["state"], shown["failure"]) == ("available", None)
     assert (folder / "data" / "kept").read_text() == "kept"
@@ -107,10 +107,10 @@ def test_a_known_volume_that_says_nothing_is_written_anew_and_never_called_gone(
     real.close()
 
 
-def settle(house, clock):
+def settle(daemon, clock):
     for _ in range(3):
         clock.advance(seconds=30)
-        house.settle()
+        daemon.settle()
 
 
 LARGE = 300_000  # bytes; what is larger than 256 KiB is hashed in the background
@@ -121,7 +121,7 @@ def large_snapshot(volumes, tmp_path, content=b"x"):
     volume = volumes.create(order(1)).id
     data = tmp_path / "storage" / "volumes" / volume / "data"
     (data / "large").write_bytes(content * LARGE)
-    kept = CopyOrder(key="snapshot_1")
+    kept = SnapshotOrder(key="snapshot_1")
     volumes.snapshot(kept, volume)
     folder = tmp_path / "storage" / "snapshots" / snapshot_id(kept.key)
     eventually(folder.exists)
@@ -154,7 +154,7 @@ def test_a_snapshot_that_is_torn_before_it_is_hashed_is_mended_and_verified(volu
 def test_a_snapshot_that_says_nothing_fails_its_verification_and_no_other(volumes, tmp_path):
     torn = large_snapshot(volumes, tmp_path)
     tear(torn / "about.json", both=True)
-    whole = CopyOrder(key="snapshot_2")
+    whole = SnapshotOrder(key="snapshot_2")
     volumes.snapshot(whole, volume_id(order(1).key, VolumeKind.EBS))
     eventually((torn.parent / snapshot_id(whole.key)).exists)
     volumes.verify(torn.name, "one")

@@ -6,9 +6,9 @@ import pytest
 
 from prism.providers.local import supervision
 from prism.providers.local.compute import LocalCompute
-from prism.providers.local.folder import Wanted, want, wanted
+from prism.providers.local.folder import MachineIntent, want, wanted
 from prism.workspaces.model import HibernationNotSupported
-from prism.workspaces.ports import Refused
+from prism.workspaces.ports import ProviderRefused
 
 ID = f"local-{'0' * 17}"
 WHY = "process 7 does not stop; it goes on running"
@@ -19,7 +19,7 @@ def folder(tmp_path, monkeypatch):
     folder = tmp_path / ID
     folder.mkdir()
     monkeypatch.setattr(supervision, "ensure", lambda *_: None)  # nobody looks after it
-    want(folder, Wanted(run=2, state="asleep", expires_at=99.0, expire_action="stop"))
+    want(folder, MachineIntent(run=2, state="asleep", expires_at=99.0, expire_action="stop"))
     return folder
 
 
@@ -32,10 +32,12 @@ def said(folder, run, phase="on", code="CANNOT_HIBERNATE"):
 def test_who_has_tried_in_vain_is_not_asked_for_ever(folder):
     said(folder, run=2)
     compute = LocalCompute(folder.parent)
-    with pytest.raises(Refused, match="process 7") as caught:
+    with pytest.raises(ProviderRefused, match="process 7") as caught:
         compute.hibernate(ID)
     assert isinstance(caught.value, HibernationNotSupported)
-    assert wanted(folder) == Wanted(run=3, state="on", expires_at=99.0, expire_action="stop")
+    assert wanted(folder) == MachineIntent(
+        run=3, state="on", expires_at=99.0, expire_action="stop"
+    )
     compute.hibernate(ID)
     assert wanted(folder).run == 4, "another wish is another try"
     assert wanted(folder).state == "asleep"

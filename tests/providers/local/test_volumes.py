@@ -12,20 +12,20 @@ import sys
 import pytest
 
 from prism.agent.safe_paths import remove_tree
-from prism.providers.local import copies, removals
-from prism.providers.local.terms import machine_id
+from prism.providers.local import removals, tree_snapshots
+from prism.providers.local.offer import machine_id
 from prism.providers.local.volumes import LocalVolumes
-from prism.storage.model import Seen, VolumeKind
-from prism.storage.ports import CopyOrder, StorageRefused, VolumeOrder
+from prism.storage.model import StorageObserved, VolumeKind
+from prism.storage.ports import SnapshotOrder, StorageRefused, VolumeOrder
 from prism.templates.model import Template
-from prism.workspaces.model import Seen as Machine
+from prism.workspaces.model import Observed
 from tests.providers.local.world import page
 from tests.waiting import eventually
 
 ORDER = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
 SHARED = VolumeOrder(key="volume_2", name="all", kind=VolumeKind.EFS)
 WRITES = Template(name="writes", post_install=("echo inside > volumes/data/from-inside",))
-KEPT = CopyOrder(key="snapshot_1")
+KEPT = SnapshotOrder(key="snapshot_1")
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def digest(folder):
 def copied(volumes, key="snapshot_1"):
     def is_there():
         [it] = [it for it in volumes.survey().copies if it.key == key]
-        return it if it.seen is Seen.THERE else None
+        return it if it.seen is StorageObserved.THERE else None
 
-    return eventually(is_there, 30)
+    return eventually(is_there, 120)
 
 
 def shown(world, id, name="data"):
@@ -99,17 +99,17 @@ def test_no_end_of_a_machine_touches_what_a_volume_holds(world, volumes, data):
     volumes.attach(volume, machine, "data")
     eventually(lambda: shown(world, machine).is_symlink())
     world.compute.hibernate(machine)
-    world.becomes(machine, Machine.ASLEEP)
+    world.becomes(machine, Observed.ASLEEP)
     assert digest(data(volume)) == before
     world.supervisor(machine).kill()
-    world.becomes(machine, Machine.OFF)
+    world.becomes(machine, Observed.OFF)
     assert digest(data(volume)) == before
     world.compute.start(machine)
-    world.becomes(machine, Machine.ON)
+    world.becomes(machine, Observed.ON)
     assert digest(shown(world, machine)) == before
     world.supervisor(machine).kill()
     world.compute.terminate(machine)
-    world.becomes(machine, Machine.GONE)
+    world.becomes(machine, Observed.GONE)
     assert (digest(data(volume)), shown(world, machine).exists()) == (before, False)
     volumes.detach(volume, machine)
     assert [it.attached for it in volumes.survey().disks] == [frozenset()]
@@ -125,9 +125,9 @@ def test_attached_and_detached_over_and_over_while_supervisors_die(world, volume
         volumes.attach(shared, machine, "all")
         if turn == 1:
             world.supervisor(machine).kill()
-            world.becomes(machine, Machine.OFF)
+            world.becomes(machine, Observed.OFF)
             world.compute.start(machine)
-            world.becomes(machine, Machine.ON)
+            world.becomes(machine, Observed.ON)
         eventually(lambda: all(shown(world, machine, it).is_symlink() for it in ("data", "all")))
         assert [digest(data(id)) for id in (own, shared)] == before
         volumes.detach(own, machine)
@@ -212,14 +212,14 @@ sys.exit(3)
 
 def test_a_full_disk_is_said_and_another_try_is_possible(volumes, data, monkeypatch, tmp_path):
     id = volumes.create(ORDER).id
-    before, real = fill(data(id)), copies.copying
-    monkeypatch.setattr(copies, "copying", program(FULL))
+    before, real = fill(data(id)), tree_snapshots.copying
+    monkeypatch.setattr(tree_snapshots, "copying", program(FULL))
     volumes.snapshot(KEPT, id)
-    eventually(lambda: [it.seen for it in volumes.survey().copies] == [Seen.BROKEN])
+    eventually(lambda: [it.seen for it in volumes.survey().copies] == [StorageObserved.BROKEN])
     [broken] = volumes.survey().copies
-    assert (broken.trouble.code, "make room" in broken.trouble.message) == ("DISK_FULL", True)
+    assert (broken.trouble.code, "free space" in broken.trouble.message) == ("DISK_FULL", True)
     assert not any((tmp_path / "storage" / "snapshots").iterdir())
-    monkeypatch.setattr(copies, "copying", real)
+    monkeypatch.setattr(tree_snapshots, "copying", real)
     volumes.snapshot(KEPT, id)
     copied(volumes)
     assert digest(data(id)) == before
@@ -227,13 +227,13 @@ def test_a_full_disk_is_said_and_another_try_is_possible(volumes, data, monkeypa
 
 def test_a_copy_that_died_with_its_daemon_is_made_anew(volumes, data, monkeypatch, tmp_path):
     id = volumes.create(ORDER).id
-    before, real = fill(data(id)), copies.copying
+    before, real = fill(data(id)), tree_snapshots.copying
     place = tmp_path / "storage" / "snapshots"
-    monkeypatch.setattr(copies, "copying", program(HALF))
+    monkeypatch.setattr(tree_snapshots, "copying", program(HALF))
     volumes.snapshot(KEPT, id)
     eventually((place / "begun").exists)
     (place / "begun").unlink()
-    monkeypatch.setattr(copies, "copying", real)
+    monkeypatch.setattr(tree_snapshots, "copying", real)
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     assert later.survey().copies == [], "half a snapshot is none"
     later.snapshot(KEPT, id)
@@ -248,7 +248,7 @@ def test_a_copy_that_is_deleted_while_it_is_made_never_appears(
     volumes, data, monkeypatch, tmp_path
 ):
     id = volumes.create(ORDER).id
-    monkeypatch.setattr(copies, "copying", program(HALF))
+    monkeypatch.setattr(tree_snapshots, "copying", program(HALF))
     made = volumes.snapshot(KEPT, id)
     eventually((tmp_path / "storage" / "snapshots" / "begun").exists)
     volumes.delete_snapshot(made.id)
@@ -258,7 +258,7 @@ def test_a_copy_that_is_deleted_while_it_is_made_never_appears(
 
 def killing(times):
     """The real program, killed so often soon after its start."""
-    real, left = copies.copying, [times]
+    real, left = tree_snapshots.copying, [times]
 
     def copying(order):
         it = real(order)
@@ -273,7 +273,7 @@ def killing(times):
 def test_a_killed_copy_is_no_snapshot_but_made_anew(volumes, data, monkeypatch, tmp_path):
     id = volumes.create(ORDER).id
     before = fill(data(id))
-    monkeypatch.setattr(copies, "copying", killing(2))
+    monkeypatch.setattr(tree_snapshots, "copying", killing(2))
     volumes.snapshot(KEPT, id)
     kept = copied(volumes)
     assert digest(tmp_path / "storage" / "snapshots" / kept.id / "data") == before
@@ -282,9 +282,9 @@ def test_a_killed_copy_is_no_snapshot_but_made_anew(volumes, data, monkeypatch, 
 def test_a_copy_that_is_killed_each_time_has_failed(volumes, data, monkeypatch, tmp_path):
     id = volumes.create(ORDER).id
     fill(data(id))
-    monkeypatch.setattr(copies, "copying", killing(100))
+    monkeypatch.setattr(tree_snapshots, "copying", killing(100))
     volumes.snapshot(KEPT, id)
-    eventually(lambda: [it.seen for it in volumes.survey().copies] == [Seen.BROKEN])
+    eventually(lambda: [it.seen for it in volumes.survey().copies] == [StorageObserved.BROKEN])
     assert volumes.survey().copies[0].trouble.code == "COPY_INTERRUPTED"
     assert not any((tmp_path / "storage" / "snapshots").iterdir())
 
@@ -292,7 +292,7 @@ def test_a_copy_that_is_killed_each_time_has_failed(volumes, data, monkeypatch, 
 def test_a_copy_that_ends_with_its_daemon_has_not_failed(volumes, data, monkeypatch):
     id = volumes.create(ORDER).id
     fill(data(id))
-    monkeypatch.setattr(copies, "copying", program(HALF))
+    monkeypatch.setattr(tree_snapshots, "copying", program(HALF))
     volumes.snapshot(KEPT, id)
     eventually(lambda: any(volumes._copies._running.values()))
     volumes.end()
@@ -314,10 +314,10 @@ def test_a_source_that_is_taken_away_meanwhile_fails_the_copy(volumes, data, tmp
 
     def ended():
         [it] = volumes.survey().copies
-        return it.seen is not Seen.MAKING and it
+        return it.seen is not StorageObserved.MAKING and it
 
     it = eventually(ended)
-    if it.seen is Seen.THERE:  # it was faster: then it is whole
+    if it.seen is StorageObserved.THERE:  # it was faster: then it is whole
         assert len(os.listdir(tmp_path / "storage" / "snapshots" / it.id / "data")) == 3000
     else:
         assert "removed while it was copied" in it.trouble.message
@@ -336,8 +336,8 @@ def test_what_is_restored_is_compared_with_the_manifest(volumes, data, tmp_path)
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     (copy / "folder3" / "file3").unlink()
     volumes.restore(SHARED, kept.id)
-    eventually(lambda: any(it.seen is Seen.BROKEN for it in volumes.survey().disks))
-    [broken] = [it for it in volumes.survey().disks if it.seen is Seen.BROKEN]
+    eventually(lambda: any(it.seen is StorageObserved.BROKEN for it in volumes.survey().disks))
+    [broken] = [it for it in volumes.survey().disks if it.seen is StorageObserved.BROKEN]
     assert "folder2/file2 has another content" in broken.trouble.message
     assert "folder3/file3 is missing" in broken.trouble.message
 
@@ -358,7 +358,7 @@ def test_a_volume_is_deleting_with_the_reason_until_it_is_gone(volumes, data, mo
     with pytest.raises(StorageRefused):
         volumes.attach(id, machine_id("ws_1"), "data")
     [it] = eventually(lambda: [it for it in volumes.survey().disks if it.trouble])
-    assert (it.id, it.seen, it.trouble.code) == (id, Seen.DELETING, "DELETE_FAILED")
+    assert (it.id, it.seen, it.trouble.code) == (id, StorageObserved.DELETING, "DELETE_FAILED")
     assert "resource busy" in it.trouble.message
     stuck.append(True)
     eventually(lambda: volumes.survey().disks == [])
@@ -377,7 +377,7 @@ def test_a_deletion_goes_on_when_its_daemon_has_died(volumes, data, monkeypatch,
     volumes.delete(id)
     volumes.close()
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
-    assert [(it.id, it.seen) for it in later.survey().disks] == [(id, Seen.DELETING)]
+    assert [(it.id, it.seen) for it in later.survey().disks] == [(id, StorageObserved.DELETING)]
     later.close()
     monkeypatch.setattr(removals, "remove_tree", real)
     last = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
@@ -397,7 +397,7 @@ def verified(volumes, id, token):
         [it] = volumes.survey().copies
         return it.verified if it.verified and it.verified.token == token else None
 
-    return eventually(done, 60)
+    return eventually(done, 120)
 
 
 def test_a_verification_finds_what_has_rotted_also_in_large_files(volumes, data, tmp_path):
@@ -431,7 +431,108 @@ def test_a_snapshot_of_an_older_prism_has_nothing_to_be_compared_with(volumes, d
     fill(data(id))
     volumes.snapshot(KEPT, id)
     kept = copied(volumes)
-    (tmp_path / "storage" / "snapshots" / kept.id / "manifest.json").unlink()
+    folder = tmp_path / "storage" / "snapshots" / kept.id
+    (folder / "manifest.json").unlink()
+    for name in ("about.json", "about.json.copy"):
+        said = json.loads((folder / name).read_bytes())
+        del said["one_moment"], said["hashed"]  # it did not know of these, either
+        (folder / name).write_text(json.dumps(said))
     assert verified(volumes, kept.id, "1").trouble.code == "NO_MANIFEST"
     volumes.restore(SHARED, kept.id)
     eventually(lambda: [it for it in volumes.survey().disks if it.id.startswith("fs-")])
+
+
+def test_a_snapshot_whose_manifest_is_gone_is_not_restored_as_if_it_were_whole(
+    volumes, data, tmp_path
+):
+    id = volumes.create(ORDER).id
+    fill(data(id))
+    volumes.snapshot(KEPT, id)
+    kept = copied(volumes)
+    folder = tmp_path / "storage" / "snapshots" / kept.id
+    (folder / "manifest.json").unlink()
+    (folder / "data" / "folder3" / "file3").unlink()
+    assert verified(volumes, kept.id, "1").trouble.code == "MANIFEST_LOST"
+    with pytest.raises(StorageRefused, match=r"manifest .* is gone") as refused:
+        volumes.restore(SHARED, kept.id)
+    assert str(folder / "data") in refused.value.message, "who wants what is left finds it"
+    assert not any(it.id.startswith("fs-") for it in volumes.survey().disks)
+
+
+def test_a_start_removes_only_what_prism_has_left_there(tmp_path):
+    """`.snapshots` of a file system, or `.Trash`, is somebody else's."""
+    for place in ("volumes", "snapshots"):
+        storage = tmp_path / "storage" / place
+        for name in (".snapshots/1/snapshot", ".Trash-1000", ".nfs0001", f".vol-{'0' * 17}.mine"):
+            (storage / name).mkdir(parents=True)
+            (storage / name / "data").write_text("kept")
+        for name in (f".snap-{'a' * 17}-0123abcd", f".fs-{'b' * 17}.deleted-0123abcd"):
+            (storage / name / "data").mkdir(parents=True)
+    it = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
+    for place in ("volumes", "snapshots"):
+        storage = tmp_path / "storage" / place
+        eventually(lambda at=storage: not [*at.glob(".snap-*"), *at.glob(".fs-*")], 120)
+        assert {it.name for it in storage.iterdir()} == {
+            ".snapshots",
+            ".Trash-1000",
+            ".nfs0001",
+            f".vol-{'0' * 17}.mine",
+        }
+        assert (storage / ".snapshots/1/snapshot/data").read_text() == "kept"
+    it.close()
+
+
+@pytest.mark.parametrize("kind", ["volume", "snapshot", "restored volume"])
+def test_what_is_called_there_has_its_name_on_the_disk(volumes, data, tmp_path, monkeypatch, kind):
+    """Else a power cut takes it back after it was called complete, and its source may be gone."""
+    on_disk, fsync = [], os.fsync
+
+    def noted(file):
+        fsync(file)
+        path = os.readlink(f"/proc/self/fd/{file}")
+        on_disk.extend((path, name) for name in os.listdir(path) if os.path.isdir(path))
+
+    monkeypatch.setattr(os, "fsync", lambda file: noted(file) if is_folder(file) else fsync(file))
+    is_folder = lambda file: stat.S_ISDIR(os.fstat(file).st_mode)  # noqa: E731
+    id, place = volumes.create(ORDER).id, "volumes"
+    if kind != "volume":
+        volumes.snapshot(KEPT, id)
+        id, place = copied(volumes).id, "snapshots"
+    if kind == "restored volume":
+        id, place = volumes.restore(SHARED, id).id, "volumes"
+        eventually(lambda: [it for it in volumes.survey().disks if it.id == id and it.known])
+    eventually(lambda: (str(tmp_path / "storage" / place), id) in on_disk, 120)
+
+
+MOUNTED = """
+import sys
+from pathlib import Path
+from prism.providers.local.volumes import LocalVolumes
+from prism.storage.ports import StorageRefused
+root, id = Path(sys.argv[1]), sys.argv[2]
+volumes = LocalVolumes(root / "storage", root / "workspaces")
+try:
+    volumes.delete(id)
+except StorageRefused as no:
+    print(no.message)
+print([it.id for it in volumes.survey().disks] == [id])
+"""
+
+
+def test_a_volume_that_is_a_disk_of_its_own_is_said_not_to_be_removable(volumes, data, tmp_path):
+    """Somebody has mounted one over its folder: it is refused with the reason, and all is kept."""
+    id = volumes.create(ORDER).id
+    folder, disk = data(id).parent, tmp_path / "disk"
+    program = f"""
+        mkdir {disk} && cp -a {folder}/. {disk} && echo kept >{disk}/data/it
+        mount --bind {disk} {folder} || exit 77
+        {sys.executable} -c "$1" {tmp_path} {id}
+        cat {folder}/data/it
+    """
+    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", program, "sh", MOUNTED]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip(f"nothing can be mounted here: {done.stderr}")
+    why, *rest = done.stdout.splitlines() or [done.stderr]
+    assert why == f"{folder} cannot be removed: Device or resource busy"
+    assert rest == ["True", "kept"]

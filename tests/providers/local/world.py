@@ -1,14 +1,16 @@
 """A home full of local machines, and what a test wants to know of them."""
 
 import json
+from pathlib import Path
 
 import psutil
 
+from prism.agent.package_trees import lower_of
 from prism.providers.local.compute import LocalCompute
 from prism.providers.local.folder import holder
 from prism.templates.model import Service, Template
-from prism.workspaces.model import Seen
-from prism.workspaces.ports import Order
+from prism.workspaces.model import Observed
+from prism.workspaces.ports import MachineOrder
 from tests.processes import named, worded
 from tests.waiting import eventually
 
@@ -42,13 +44,17 @@ class World:
 
     def launch(self, template, key="ws_1", **more):
         """A machine, on its way."""
+        return self.compute.launch(self.order(template, key, **more)).id
+
+    def order(self, template, key="ws_1", **more):
+        """The order of a machine."""
         order = {"instance_type": "t3.small", "root_gb": 8, "hibernation": True} | more
-        return self.compute.launch(Order(key=key, name="mine", template=template, **order)).id
+        return MachineOrder(key=key, name="mine", template=template, **order)
 
     def launched(self, template, **more):
         """A machine that is on."""
         id = self.launch(template, **more)
-        self.becomes(id, Seen.ON)
+        self.becomes(id, Observed.ON)
         return id
 
     def machine(self, id):
@@ -61,10 +67,26 @@ class World:
 
         def there():
             machine = self.machine(id)
-            assert seen is Seen.BROKEN or machine.seen is not Seen.BROKEN, machine.failure
+            assert seen is Observed.BROKEN or machine.seen is not Observed.BROKEN, machine.failure
             return machine if machine.seen is seen else None
 
         return eventually(there, seconds)
+
+    def tree_of(self, id):
+        """The environment of the tree of packages that it shows; none where it has its own."""
+        folder = self.root / id
+        lower = lower_of(folder, json.loads((folder / "order.json").read_bytes()))
+        return Path(lower) if lower else None
+
+    def layers(self, id):
+        """The folders that its environment is made of, its own one first."""
+        venv, tree = self.root / id / "venv", self.tree_of(id)
+        return [venv / "upper", tree] if tree else [venv]
+
+    def installed(self, id, name):
+        """The files of this name that were put into its packages."""
+        pattern = f"lib/*/site-packages/{name}"
+        return [file for layer in self.layers(id) for file in layer.glob(pattern)]
 
     def supervisor(self, id):
         """The process that looks after it."""
@@ -103,8 +125,8 @@ class World:
         """Destroy everything, and see that it is."""
         for machine in self.compute.survey():
             self.compute.terminate(machine.id)
-        eventually(lambda: all(m.seen is Seen.GONE for m in self.compute.survey()), 120)
-        eventually(lambda: not self.left(), 5)
+        eventually(lambda: all(m.seen is Observed.GONE for m in self.compute.survey()), 120)
+        eventually(lambda: not self.left(), 120)
 
     def left(self):
         """Processes that carry the mark of this home, and supervisors."""

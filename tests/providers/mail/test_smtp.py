@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from prism.errors import Unavailable
 from prism.invitations.ports import Undeliverable
 from prism.providers.mail import smtp
-from prism.providers.mail.smtp import MailServerAway, SmtpPost
+from prism.providers.mail.smtp import MailServerAway, SmtpTransport
 from tests.conftest import free_port
 
 LETTER = EmailMessage()
@@ -89,14 +89,14 @@ def serve():
 def test_smtps_is_tls_from_the_first_byte(serve, certificate):
     server, client = certificate
     keeper, port = serve(ssl_context=server)
-    SmtpPost(f"smtps://localhost:{port}", client).send(LETTER)
+    SmtpTransport(f"smtps://localhost:{port}", client).send(LETTER)
     assert keeper.secure == [True]
 
 
 def test_tls_is_taken_where_it_is_offered(serve, certificate):
     server, client = certificate
     keeper, port = serve(tls_context=server, require_starttls=True)
-    SmtpPost(f"smtp://localhost:{port}", client).send(LETTER)
+    SmtpTransport(f"smtp://localhost:{port}", client).send(LETTER)
     assert keeper.secure == [True]
 
 
@@ -106,7 +106,7 @@ def test_a_certificate_nobody_vouches_for_gets_no_mail(serve, certificate, schem
     how = {"tls_context": server} if scheme == "smtp" else {"ssl_context": server}
     keeper, port = serve(**how)
     with pytest.raises(MailServerAway) as raised:
-        SmtpPost(f"{scheme}://bot:secret@localhost:{port}").send(LETTER)
+        SmtpTransport(f"{scheme}://bot:secret@localhost:{port}").send(LETTER)
     assert keeper.secure == []
     assert "secret" not in f"{raised.value} {raised.value.details}"
 
@@ -115,12 +115,12 @@ def test_a_password_never_travels_in_the_clear(serve, monkeypatch):
     _, port = serve()
     monkeypatch.setattr(smtp, "_here", lambda host: False)
     with pytest.raises(MailServerAway, match="offers no TLS"):
-        SmtpPost(f"smtp://bot:secret@localhost:{port}").send(LETTER)
+        SmtpTransport(f"smtp://bot:secret@localhost:{port}").send(LETTER)
 
 
 def test_nobody_there_is_a_reason_to_try_again():
     with pytest.raises(Unavailable):
-        SmtpPost(f"smtp://127.0.0.1:{free_port()}").send(LETTER)
+        SmtpTransport(f"smtp://127.0.0.1:{free_port()}").send(LETTER)
 
 
 def test_whose_password_is_wrong_may_try_again_with_the_right_one(answering):
@@ -220,7 +220,7 @@ def answering():
         server.answers, server.taken = answers, []
         running.append(server)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        return SmtpPost(f"smtp://{user}127.0.0.1:{server.server_address[1]}"), server.taken
+        return SmtpTransport(f"smtp://{user}127.0.0.1:{server.server_address[1]}"), server.taken
 
     yield start
     for server in running:

@@ -43,6 +43,10 @@ export const actions = {
         body: { confirm: 'DELETE', backup_ebs: backup },
       }),
     ),
+  startByTemplate: (name: string) =>
+    data(
+      api.POST('/api/v1/instances/{name}/start', { ...at(name), body: { template_again: true } }),
+    ),
   extend: (name: string, hours: number) =>
     data(api.POST('/api/v1/instances/{name}/extend', { ...at(name), body: { hours } })),
   keepAwake: (name: string, minutes: number) =>
@@ -117,13 +121,17 @@ export const actions = {
         body: { role },
       }),
     ),
-  removeMember: (project: string, email: string) =>
+  removeMember: (
+    project: string,
+    email: string,
+    query: { readonly workspaces: Schemas['Leftover']; readonly to?: string },
+  ) =>
     data(
       api.DELETE('/api/v1/projects/{project_id}/members/{email}', {
-        params: { path: { project_id: project, email } },
+        params: { path: { project_id: project, email }, query },
       }),
     ),
-  invite: (body: Schemas['Asked']) => data(api.POST('/api/v1/invitations/send', { body })),
+  invite: (body: Schemas['NewInvitation']) => data(api.POST('/api/v1/invitations/send', { body })),
   inviteAll: (project: string, guests: readonly Schemas['Guest'][], rehearsal: boolean) =>
     data(
       api.POST('/api/v1/invitations/bulk', {

@@ -4,14 +4,15 @@ import { unique } from '../live/changes';
 import { actions } from './actions';
 import { api, data, type Schemas } from './client';
 import { errorOf, Unreachable } from './errors';
+import type { GroupBy } from '../lib/costs';
 import { contentAt, IMAGE_SHOWN, TEXT_SHOWN } from '../lib/files';
 import type { operations } from './schema';
 
 type AuditQuery = NonNullable<operations['ApiV1AuditAudit']['parameters']['query']>;
 
 /** The journal, newest first; only `format=csv` would be answered with text. */
-async function audit(query: AuditQuery): Promise<readonly Schemas['Entry'][]> {
-  return (await data(api.GET('/api/v1/audit', { params: { query } }))) as Schemas['Entry'][];
+async function audit(query: AuditQuery): Promise<readonly Schemas['AuditEntry'][]> {
+  return (await data(api.GET('/api/v1/audit', { params: { query } }))) as Schemas['AuditEntry'][];
 }
 
 const of = (project: string) => ({ params: { path: { project_id: project } } });
@@ -52,6 +53,12 @@ export const queries = {
     queryKey: ['templates'],
     queryFn: () => data(api.GET('/api/v1/templates')),
   }),
+  /** The file as its author wrote it, also of a template that cannot be used. */
+  templateYaml: (name: string) =>
+    queryOptions({
+      queryKey: ['templates', name, 'yaml'],
+      queryFn: () => data(api.GET('/api/v1/templates/{name}/yaml', { params: { path: { name } } })),
+    }),
   template: (name: string) =>
     queryOptions({
       queryKey: ['templates', name],
@@ -183,10 +190,26 @@ export const queries = {
       queryFn: () =>
         data(api.GET('/api/v1/logs/{instance}/types', { params: { path: { instance: name } } })),
     }),
-  history: (granularity: 'daily' | 'weekly' | 'monthly') =>
+  /** Of one project, or of everything; divided into groups, or not. */
+  history: (
+    granularity: 'daily' | 'weekly' | 'monthly',
+    project: string | null,
+    group: GroupBy | null,
+  ) =>
     queryOptions({
-      queryKey: ['costs', granularity],
-      queryFn: () => data(api.GET('/api/v1/costs/history', { params: { query: { granularity } } })),
+      queryKey: ['costs', granularity, project, group],
+      queryFn: () =>
+        data(
+          api.GET('/api/v1/costs/history', {
+            params: {
+              query: {
+                granularity,
+                ...(project === null ? {} : { project }),
+                ...(group === null ? {} : { group_by: group }),
+              },
+            },
+          }),
+        ),
     }),
   volumes: queryOptions({
     queryKey: ['volumes'],
@@ -222,7 +245,7 @@ export const queries = {
     queryOptions({
       queryKey: ['audit', 'filtered', filter],
       queryFn: () => audit({ limit: 200, ...(JSON.parse(filter) as AuditQuery) }),
-      placeholderData: (before: readonly Schemas['Entry'][] | undefined) => before,
+      placeholderData: (before: readonly Schemas['AuditEntry'][] | undefined) => before,
     }),
   events: (subject?: string) =>
     queryOptions({

@@ -1,12 +1,13 @@
 import AppLayoutToolbar from '@cloudscape-design/components/app-layout-toolbar';
 import BreadcrumbGroup from '@cloudscape-design/components/breadcrumb-group';
 import SideNavigation from '@cloudscape-design/components/side-navigation';
-import { lazy, Suspense, useEffect, useState } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from 'react';
 import { useLocation } from 'react-router';
 
 import { NoticeBar } from '../components/Notifications';
 import { Warnings } from '../components/Warnings';
 import { useFollow } from '../lib/follow';
+import { NARROW } from '../lib/useNarrow';
 import { t } from '../strings';
 import { CutOff } from './CutOff';
 import { Pages } from './Pages';
@@ -14,12 +15,10 @@ import { breadcrumbs, NAVIGATION, titleOf } from './routes';
 import { TopBar } from './TopBar';
 
 const Palette = lazy(() => import('./Palette'));
-const NARROW = 700; // pixels; the navigation would leave no room for a page
 
 /** What stands around every page. */
 export function Shell() {
   const { pathname } = useLocation();
-  const follow = useFollow();
   const [palette, setPalette] = useState(false);
   useEffect(() => {
     document.title = `${titleOf(pathname)} · ${t.product}`;
@@ -33,11 +32,27 @@ export function Shell() {
     window.addEventListener('keydown', open);
     return () => window.removeEventListener('keydown', open);
   }, []);
-  const [navigation, setNavigation] = useState(() => window.innerWidth > NARROW);
-  const crumbs = breadcrumbs(pathname);
+  const openPalette = useCallback(() => setPalette(true), []);
   return (
     <>
-      <TopBar openPalette={() => setPalette(true)} />
+      <TopBar openPalette={openPalette} />
+      <Layout pathname={pathname} />
+      {palette && (
+        <Suspense fallback={null}>
+          <Palette close={() => setPalette(false)} />
+        </Suspense>
+      )}
+    </>
+  );
+}
+
+/** What is beside the content; a change of the address's parameters does not draw it again. */
+function Layout({ pathname }: { readonly pathname: string }) {
+  const follow = useFollow();
+  const [navigation, setNavigation] = useState(() => window.innerWidth > NARROW);
+  return useMemo(() => {
+    const crumbs = breadcrumbs(pathname);
+    return (
       <AppLayoutToolbar
         headerSelector="#top"
         toolsHide
@@ -66,11 +81,6 @@ export function Shell() {
         }
         content={<Pages />}
       />
-      {palette && (
-        <Suspense fallback={null}>
-          <Palette close={() => setPalette(false)} />
-        </Suspense>
-      )}
-    </>
-  );
+    );
+  }, [pathname, follow, navigation]);
 }

@@ -1,81 +1,98 @@
-import TopNavigation from '@cloudscape-design/components/top-navigation';
-import { useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+import TopNavigation, {
+  type TopNavigationProps,
+} from '@cloudscape-design/components/top-navigation';
+import { queryOptions, useQuery } from '@tanstack/react-query';
+import { memo, useMemo } from 'react';
 
 import { queries } from '../api/queries';
-import { DENSITIES, density, setDensity, setTheme, theme, THEMES } from '../lib/appearance';
+import { DENSITIES, setDensity, setTheme, THEMES, useLook } from '../lib/appearance';
 import { useFollow } from '../lib/follow';
 import { useLiveness } from '../live/LiveProvider';
 import { t } from '../strings';
+
+/** What the bar shows of the daemon's status, which changes with every workspace. */
+const WHO = queryOptions({
+  ...queries.status,
+  select: ({ user, version }) => ({ user, version }),
+});
+
+const option = (id: string, text: string, checked: boolean) => ({
+  id,
+  text,
+  itemType: 'checkbox' as const,
+  checked,
+});
+
+function choose(id: string): void {
+  const chosenTheme = THEMES.find((it) => it === id);
+  const chosenDensity = DENSITIES.find((it) => it === id);
+  if (chosenTheme !== undefined) setTheme(chosenTheme);
+  if (chosenDensity !== undefined) setDensity(chosenDensity);
+}
+
+// It measures itself whenever it is drawn, which takes as long as drawing a table.
+const Navigation = memo(TopNavigation);
 
 /** The bar at the top: where one is, the palette, and how it looks. */
 export function TopBar({ openPalette }: { readonly openPalette: () => void }) {
   const follow = useFollow();
   const liveness = useLiveness();
-  const { data: status } = useQuery(queries.status);
-  const [, redraw] = useState(0);
-  const choose = (id: string) => {
-    const chosenTheme = THEMES.find((it) => it === id);
-    const chosenDensity = DENSITIES.find((it) => it === id);
-    if (chosenTheme !== undefined) setTheme(chosenTheme);
-    if (chosenDensity !== undefined) setDensity(chosenDensity);
-    redraw((count) => count + 1);
-  };
-  const option = (id: string, text: string, checked: boolean) => ({
-    id,
-    text,
-    itemType: 'checkbox' as const,
-    checked,
-  });
+  const { data: status } = useQuery(WHO);
+  const look = useLook();
+  const identity = useMemo(
+    () => ({
+      href: '/',
+      title: t.product,
+      logo: { src: '/icon.svg', alt: t.logo },
+      onFollow: follow,
+    }),
+    [follow],
+  );
+  const utilities = useMemo(
+    (): readonly TopNavigationProps.Utility[] => [
+      {
+        type: 'button',
+        iconName: 'search',
+        text: t.palette.button,
+        title: t.palette.title,
+        onClick: openPalette,
+      },
+      {
+        type: 'menu-dropdown',
+        iconName: 'settings',
+        ariaLabel: t.appearance.title,
+        title: t.appearance.title,
+        onItemClick: ({ detail }) => choose(detail.id),
+        items: [
+          {
+            text: t.appearance.theme,
+            items: THEMES.map((it) => option(it, t.appearance.themes[it], look.theme === it)),
+          },
+          {
+            text: t.appearance.density,
+            items: DENSITIES.map((it) =>
+              option(it, t.appearance.densities[it], look.density === it),
+            ),
+          },
+        ],
+      },
+      {
+        type: 'menu-dropdown',
+        iconName: liveness === 'cut' ? 'status-warning' : 'user-profile',
+        text: status?.user ?? '',
+        ariaLabel: t.daemon.menu(status?.user ?? ''),
+        description: status === undefined ? '' : t.daemon.version(status.version),
+        items: [
+          { id: 'api', text: t.daemon.api, href: '/docs', external: true },
+          { id: 'state', text: t.daemon.liveness[liveness], disabled: true },
+        ],
+      },
+    ],
+    [openPalette, look, liveness, status],
+  );
   return (
     <div id="top">
-      <TopNavigation
-        identity={{
-          href: '/',
-          title: t.product,
-          logo: { src: '/icon.svg', alt: t.logo },
-          onFollow: follow,
-        }}
-        utilities={[
-          {
-            type: 'button',
-            iconName: 'search',
-            text: t.palette.button,
-            title: t.palette.title,
-            onClick: openPalette,
-          },
-          {
-            type: 'menu-dropdown',
-            iconName: 'settings',
-            ariaLabel: t.appearance.title,
-            title: t.appearance.title,
-            onItemClick: ({ detail }) => choose(detail.id),
-            items: [
-              {
-                text: t.appearance.theme,
-                items: THEMES.map((it) => option(it, t.appearance.themes[it], theme() === it)),
-              },
-              {
-                text: t.appearance.density,
-                items: DENSITIES.map((it) =>
-                  option(it, t.appearance.densities[it], density() === it),
-                ),
-              },
-            ],
-          },
-          {
-            type: 'menu-dropdown',
-            iconName: liveness === 'cut' ? 'status-warning' : 'user-profile',
-            text: status?.user ?? '',
-            ariaLabel: t.daemon.menu(status?.user ?? ''),
-            description: status === undefined ? '' : t.daemon.version(status.version),
-            items: [
-              { id: 'api', text: t.daemon.api, href: '/docs', external: true },
-              { id: 'state', text: t.daemon.liveness[liveness], disabled: true },
-            ],
-          },
-        ]}
-      />
+      <Navigation identity={identity} utilities={utilities} />
     </div>
   );
 }

@@ -5,18 +5,24 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import type { Schemas } from '../api/client';
 import { measured, steps } from '../lib/activity';
 import { hourOf } from '../lib/format';
+import { useNarrow } from '../lib/useNarrow';
 import { useSearch } from '../lib/useSearch';
 import { t } from '../strings';
+
+// Steps of one bar: 145 bars of a day are thinner than a pixel on a narrow screen.
+const STEPS = { wide: 1, narrow: 3 } as const;
 
 /** One measured figure over the last 24 hours, with the limit up to which it counts as idle. */
 export function ActivityFigureChart({ activity }: { readonly activity: Schemas['Activity'] }) {
   const [search, change] = useSearch();
+  const narrow = useNarrow();
   const names = measured(activity.points);
   const name = names.find((it) => it === search.get('figure')) ?? names[0];
   if (name === undefined) return null;
   const about = activity.figures.find((it) => it.name === name);
   const unit = about?.unit ?? '';
-  const found = steps(activity, name);
+  const count = narrow ? STEPS.narrow : STEPS.wide;
+  const found = steps(activity, name, count);
   const limit = about?.limit ?? null;
   const most = Math.max(limit ?? 0, 1, ...found.map((it) => it.y ?? 0));
   const shown = (value: number) => `${Math.round(value * 10) / 10} ${unit}`;
@@ -38,7 +44,11 @@ export function ActivityFigureChart({ activity }: { readonly activity: Schemas['
         xDomain={found.map((it) => hourOf(it.x))}
         yDomain={[0, most]}
         xTitle={t.idle.time}
-        yTitle={t.idle.figureTitle(t.idle.figures[name], unit)}
+        yTitle={t.idle.figureTitle(
+          t.idle.figures[name],
+          unit,
+          (count * activity.step_seconds) / 60,
+        )}
         series={[
           {
             title: t.idle.figures[name],

@@ -33,11 +33,27 @@ export function ActivityPeriods({ activity }: { readonly activity: Schemas['Acti
               id: 'from',
               header: t.idle.from,
               isRowHeader: true,
+              minWidth: 140,
               cell: (it) => moment(it.from),
             },
-            { id: 'lasted', header: t.idle.lasted, cell: (it) => duration(it.seconds) },
-            { id: 'was', header: t.idle.was, cell: (it) => t.idle.verdicts[it.verdict] },
-            { id: 'why', header: t.idle.because, cell: (it) => it.because.join('; ') || t.none },
+            {
+              id: 'lasted',
+              header: t.idle.lasted,
+              minWidth: 90,
+              cell: (it) => duration(it.seconds),
+            },
+            {
+              id: 'was',
+              header: t.idle.was,
+              minWidth: 100,
+              cell: (it) => t.idle.verdicts[it.verdict],
+            },
+            {
+              id: 'why',
+              header: t.idle.because,
+              minWidth: 180,
+              cell: (it) => it.because.join('; ') || t.none,
+            },
           ]}
         />
       </ExpandableSection>

@@ -15,7 +15,7 @@ export function BulkActions({
   done,
 }: {
   readonly selected: readonly Instance[];
-  readonly done: () => void;
+  readonly done: (names: readonly string[]) => void;
 }) {
   const run = useVerbs();
   const [dialog, setDialog] = useState<'terminate' | 'extend' | null>(null);

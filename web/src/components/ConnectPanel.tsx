@@ -62,7 +62,7 @@ export function ConnectPanel({ instance }: { readonly instance: Instance }) {
             <div>
               <Box variant="awsui-key-label">{t.workspace.ssh}</Box>
               <Copied text={connection.ssh.command} />
-              <Box variant="small" color="text-body-secondary">
+              <Box variant="small" display="block" color="text-body-secondary">
                 {t.workspace.sshConfig}
               </Box>
             </div>

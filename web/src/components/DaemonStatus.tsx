@@ -8,6 +8,7 @@ import Table from '@cloudscape-design/components/table';
 import type { Schemas } from '../api/client';
 import { t } from '../strings';
 import { When } from './When';
+import { Wrapped } from './Wrapped';
 
 /** How the daemon is, and the places that it reaches. */
 export function DaemonStatus({ status }: { readonly status: Schemas['DaemonStatus'] }) {
@@ -38,7 +39,13 @@ export function DaemonStatus({ status }: { readonly status: Schemas['DaemonStatu
           trackBy="place"
           ariaLabels={{ tableLabel: t.system.places }}
           columnDefinitions={[
-            { id: 'place', header: t.system.places, isRowHeader: true, cell: (it) => it.place },
+            {
+              id: 'place',
+              header: t.system.places,
+              isRowHeader: true,
+              minWidth: 160,
+              cell: (it) => <Wrapped>{it.place}</Wrapped>,
+            },
             {
               id: 'reached',
               header: t.system.reached,

@@ -9,6 +9,7 @@ import { t } from '../strings';
 import { ErrorAlert } from './ErrorAlert';
 import { PageLink } from './PageLink';
 import { When } from './When';
+import { Wrapped } from './Wrapped';
 
 /** What happened lately, to one thing or to everything. */
 export function EventList({
@@ -21,7 +22,7 @@ export function EventList({
   const { data: list, error, refetch } = useQuery(queries.events(subject));
   if (error !== null) return <ErrorAlert error={error} retry={() => void refetch()} />;
   return (
-    <Table<Schemas['Entry']>
+    <Table<Schemas['AuditEntry']>
       variant="container"
       header={<Header variant="h2">{t.events.title}</Header>}
       loading={list === undefined}
@@ -43,11 +44,14 @@ export function EventList({
               {
                 id: 'subject',
                 header: t.fields.subject,
-                cell: (it: Schemas['Entry']) =>
+                minWidth: 130,
+                cell: (it: Schemas['AuditEntry']) =>
                   it.event.startsWith('instance_') ? (
-                    <PageLink href={`/workspaces/${it.subject}`}>{it.subject}</PageLink>
+                    <Wrapped>
+                      <PageLink href={`/workspaces/${it.subject}`}>{it.subject}</PageLink>
+                    </Wrapped>
                   ) : (
-                    it.subject
+                    <Wrapped>{it.subject}</Wrapped>
                   ),
               },
             ]
@@ -60,8 +64,8 @@ export function EventList({
 
 /** Of a workspace everything; in the list of all, not each step of each launch. */
 function shown(
-  list: readonly Schemas['Entry'][],
+  list: readonly Schemas['AuditEntry'][],
   subject: string | undefined,
-): readonly Schemas['Entry'][] {
+): readonly Schemas['AuditEntry'][] {
   return subject === undefined ? list.filter((it) => it.event !== 'instance_progress') : list;
 }

@@ -14,13 +14,14 @@ const LONGEST = 8760; // hours, by the API
 
 /** Gives workspaces more hours. */
 export function ExtendDialog({
-  names,
+  names: given,
   close,
 }: {
   readonly names: readonly string[];
   readonly close: () => void;
 }) {
   const { notify, failed } = useNotify();
+  const [names] = useState(given); // those that it was opened for
   const [text, setText] = useState('4');
   const hours = Number(text);
   const valid = Number.isInteger(hours) && hours >= 1 && hours <= LONGEST;

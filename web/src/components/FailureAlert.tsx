@@ -1,19 +1,35 @@
 import Alert from '@cloudscape-design/components/alert';
 import Button from '@cloudscape-design/components/button';
+import SpaceBetween from '@cloudscape-design/components/space-between';
 
+import { actions } from '../api/actions';
 import type { Instance } from '../api/client';
 import { allows } from '../lib/states';
 import { useVerbs } from '../lib/useVerbs';
 import { t } from '../strings';
+import { useNotify } from './Notifications';
 import { Remediation } from './Remediation';
 
 /** Why a workspace is not what was wanted. */
 export function FailureAlert({ instance }: { readonly instance: Instance }) {
   const run = useVerbs();
+  const { notify, failed } = useNotify();
   const { failure, name } = instance;
   if (failure === null) return null;
+  const neverReady = instance.launch_progress < 100;
+  const byTemplate = async () => {
+    try {
+      await actions.startByTemplate(name);
+      notify({ type: 'success', header: t.asked('start', [name]) });
+    } catch (error) {
+      failed(t.doing('start', [name]), error as Error);
+    }
+  };
   const again = allows(instance, 'start') ? (
-    <Button onClick={() => void run('start', [name])}>{t.tryAgain}</Button>
+    <SpaceBetween size="xs">
+      <Button onClick={() => void run('start', [name])}>{t.tryAgain}</Button>
+      {neverReady && <Button onClick={() => void byTemplate()}>{t.templateAgain}</Button>}
+    </SpaceBetween>
   ) : undefined;
   return (
     <Alert type="error" header={t.workspace.failed(failure.code)} action={again}>

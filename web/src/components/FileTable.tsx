@@ -132,6 +132,7 @@ export function FileTable({
             id: 'name',
             header: t.fields.name,
             isRowHeader: true,
+            minWidth: 190,
             cell: (it) => (
               <SpaceBetween direction="horizontal" size="xs">
                 <Icon name={ICONS[it.kind]} ariaLabel={t.files.kinds[it.kind]} />
@@ -142,9 +143,15 @@ export function FileTable({
           {
             id: 'size',
             header: t.files.size,
+            minWidth: 90,
             cell: (it) => (it.size === null ? t.none : bytes(it.size)),
           },
-          { id: 'modified', header: t.files.modified, cell: (it) => <When at={it.modified} /> },
+          {
+            id: 'modified',
+            header: t.files.modified,
+            minWidth: 110,
+            cell: (it) => <When at={it.modified} />,
+          },
           {
             id: 'actions',
             header: t.workspaces.actions,

@@ -25,7 +25,14 @@ export function InstanceActions({ instance }: { readonly instance: Instance }) {
   };
   return (
     <SpaceBetween direction="horizontal" size="xs">
-      {first !== undefined && <Button onClick={() => choose(first)}>{t.verbs[first]}</Button>}
+      {first !== undefined && (
+        <Button
+          onClick={() => choose(first)}
+          nativeButtonAttributes={keepsInMemory(instance, first) ? { title: t.inMemory } : {}}
+        >
+          {t.verbs[first]}
+        </Button>
+      )}
       <ButtonDropdown
         ariaLabel={t.workspace.more(instance.name)}
         onItemClick={({ detail }) => choose(detail.id)}
@@ -48,6 +55,11 @@ export function InstanceActions({ instance }: { readonly instance: Instance }) {
       )}
     </SpaceBetween>
   );
+}
+
+/** Whether a sleep on this computer is not written to a disk. */
+function keepsInMemory(instance: Instance, verb: string): boolean {
+  return verb === 'hibernate' && instance.region === 'local';
 }
 
 const USE = ['resume', 'hibernate', 'start', 'stop', 'restart'];

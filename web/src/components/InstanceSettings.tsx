@@ -1,9 +1,9 @@
 import Button from '@cloudscape-design/components/button';
-import ColumnLayout from '@cloudscape-design/components/column-layout';
 import Container from '@cloudscape-design/components/container';
 import FormField from '@cloudscape-design/components/form-field';
 import Header from '@cloudscape-design/components/header';
 import Select from '@cloudscape-design/components/select';
+import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 
@@ -21,7 +21,7 @@ export function InstanceSettings({ instance }: { readonly instance: Instance }) 
   const { name, state } = instance;
   return (
     <Container header={<Header variant="h2">{t.workspace.tab.settings}</Header>}>
-      <ColumnLayout columns={3}>
+      <SpaceBetween size="l">
         <Choice
           label={t.settings.idle}
           what={t.settings.idleWhat}
@@ -44,7 +44,7 @@ export function InstanceSettings({ instance }: { readonly instance: Instance }) 
           options={SIZES}
           save={(size) => actions.resize(name, SIZES.find((it) => it === size) ?? 'M')}
         />
-      </ColumnLayout>
+      </SpaceBetween>
     </Container>
   );
 }

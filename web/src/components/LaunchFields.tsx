@@ -8,6 +8,7 @@ import { useQuery } from '@tanstack/react-query';
 import { queries } from '../api/queries';
 import { HOURS, type Draft } from '../lib/order';
 import { SIZES } from '../lib/sizes';
+import { useNarrow } from '../lib/useNarrow';
 import { t } from '../strings';
 
 /** The fields of a launch beside its template. */
@@ -22,6 +23,11 @@ export function LaunchFields({
 }) {
   const { data: idle = [] } = useQuery(queries.idleProfiles);
   const { data: projects = [] } = useQuery(queries.projects);
+  const narrow = useNarrow();
+  const sizes = [
+    { value: '', label: t.launch.sizeDefault },
+    ...SIZES.map((it) => ({ value: it, label: it })),
+  ];
   const hours = HOURS.map((it) => ({ value: it, label: t.launch.hours(it) }));
   const rules = [
     { value: '', label: t.launch.idleDefault },
@@ -52,17 +58,25 @@ export function LaunchFields({
         description={t.launch.sizeWhat}
         errorText={errors.get('size')}
       >
-        <SegmentedControl
-          label={t.launch.size}
-          selectedId={draft.size ?? 'default'}
-          options={[
-            { id: 'default', text: t.launch.sizeDefault },
-            ...SIZES.map((id) => ({ id, text: id })),
-          ]}
-          onChange={({ detail }) =>
-            edit({ size: detail.selectedId === 'default' ? null : detail.selectedId })
-          }
-        />
+        {narrow ? (
+          <Select
+            selectedOption={picked(sizes, draft.size ?? '')}
+            options={sizes}
+            onChange={({ detail }) => edit({ size: detail.selectedOption.value || null })}
+          />
+        ) : (
+          <SegmentedControl
+            label={t.launch.size}
+            selectedId={draft.size ?? 'default'}
+            options={[
+              { id: 'default', text: t.launch.sizeDefault },
+              ...SIZES.map((id) => ({ id, text: id })),
+            ]}
+            onChange={({ detail }) =>
+              edit({ size: detail.selectedId === 'default' ? null : detail.selectedId })
+            }
+          />
+        )}
       </FormField>
       <FormField label={t.launch.ttl} description={t.launch.ttlWhat}>
         <Select

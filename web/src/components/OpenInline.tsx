@@ -11,10 +11,10 @@ import { useNotify } from './Notifications';
 export function OpenInline({ instance }: { readonly instance: Instance }) {
   const client = useQueryClient();
   const { notify, failed } = useNotify();
-  const { data: templates = [] } = useQuery(queries.templates);
+  const { data: templates } = useQuery(queries.templates);
   const { name, template } = instance;
-  const bare = templates.some((it) => it.name === template && it.services.length === 0);
-  if (instance.state !== 'running' || bare) return null;
+  if (instance.state !== 'running' || templates === undefined) return null;
+  if (templates.some((it) => it.name === template && it.services.length === 0)) return null;
   const open = async () => {
     const tab = window.open('about:blank'); // at once: a later one would be a blocked popup
     try {

@@ -154,10 +154,11 @@ export function PoolTable({
           items={allocations}
           by="id"
           columns={[
-            { id: 'pool', header: t.money.pool, cell: poolOf },
+            { id: 'pool', header: t.money.pool, minWidth: 130, cell: poolOf },
             {
               id: 'project',
               header: t.fields.project,
+              minWidth: 150,
               isRowHeader: true,
               cell: (it) => it.project_name,
             },

@@ -96,17 +96,29 @@ export function ProjectInvitations({ project }: { readonly project: Schemas['Pro
               {
                 id: 'email',
                 header: t.invitations.email,
+                minWidth: 200,
                 isRowHeader: true,
                 cell: (it) => it.email,
               },
-              { id: 'role', header: t.money.role, cell: (it) => t.roles[it.role] },
+              { id: 'role', header: t.money.role, minWidth: 100, cell: (it) => t.roles[it.role] },
               {
                 id: 'status',
                 header: t.fields.state,
+                minWidth: 130,
                 cell: (it) => it.mail_problem ?? t.invitations.statuses[it.status],
               },
-              { id: 'sent', header: t.fields.when, cell: (it) => <When at={it.invited_at} /> },
-              { id: 'until', header: t.fields.expires, cell: (it) => <When at={it.expires_at} /> },
+              {
+                id: 'sent',
+                header: t.fields.when,
+                minWidth: 100,
+                cell: (it) => <When at={it.invited_at} />,
+              },
+              {
+                id: 'until',
+                header: t.fields.expires,
+                minWidth: 100,
+                cell: (it) => <When at={it.expires_at} />,
+              },
               {
                 id: 'actions',
                 header: t.workspaces.actions,

@@ -6,8 +6,8 @@ import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { t } from '../strings';
 import { Ask } from './Ask';
-import { Confirm } from './Confirm';
 import { ROLE_OPTIONS, roleOf } from '../lib/roles';
+import { RemoveMember } from './RemoveMember';
 import { When } from './When';
 
 /** Who belongs to a project, and as what. */
@@ -39,9 +39,20 @@ export function ProjectMembers({ project }: { readonly project: Schemas['Project
       wrapLines
       ariaLabels={{ tableLabel: t.money.members }}
       columnDefinitions={[
-        { id: 'email', header: t.invitations.email, isRowHeader: true, cell: (it) => it.email },
-        { id: 'role', header: t.money.role, cell: (it) => t.roles[it.role] },
-        { id: 'since', header: t.money.since, cell: (it) => <When at={it.join_date} /> },
+        {
+          id: 'email',
+          header: t.invitations.email,
+          minWidth: 180,
+          isRowHeader: true,
+          cell: (it) => it.email,
+        },
+        { id: 'role', header: t.money.role, minWidth: 100, cell: (it) => t.roles[it.role] },
+        {
+          id: 'since',
+          header: t.money.since,
+          minWidth: 110,
+          cell: (it) => <When at={it.join_date} />,
+        },
         {
           id: 'actions',
           header: t.workspaces.actions,
@@ -57,13 +68,7 @@ export function ProjectMembers({ project }: { readonly project: Schemas['Project
                 ]}
                 act={({ role }) => actions.changeRole(id, it.email, roleOf(role))}
               />
-              <Confirm
-                text={t.money.removeMember}
-                label={t.money.removeMemberOf(it.email)}
-                word={it.email}
-                warning={t.money.removeMemberWhat}
-                act={() => actions.removeMember(id, it.email)}
-              />
+              <RemoveMember project={project} email={it.email} />
             </SpaceBetween>
           ),
         },

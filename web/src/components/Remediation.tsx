@@ -12,10 +12,10 @@ export function Remediation({ text }: { readonly text: string }) {
   return (
     <Box variant="p">
       {before}
+      <code className="command">{command}</code>{' '}
       <CopyToClipboard
-        variant="inline"
+        variant="icon"
         textToCopy={command}
-        textToDisplay={command}
         copyButtonAriaLabel={t.copyText(command)}
         copySuccessText={t.copied}
         copyErrorText={t.notCopied}

@@ -9,6 +9,7 @@ import { OpenInline } from './OpenInline';
 import { PageLink } from './PageLink';
 import { StateIndicator } from './StateIndicator';
 import { When } from './When';
+import { Wrapped } from './Wrapped';
 
 const SHOWN = 12;
 
@@ -35,7 +36,12 @@ export function RunningList({ list }: { readonly list: readonly Instance[] }) {
           id: 'name',
           header: t.fields.name,
           isRowHeader: true,
-          cell: (it) => <PageLink href={`/workspaces/${it.name}`}>{it.name}</PageLink>,
+          minWidth: 130,
+          cell: (it) => (
+            <Wrapped>
+              <PageLink href={`/workspaces/${it.name}`}>{it.name}</PageLink>
+            </Wrapped>
+          ),
         },
         { id: 'state', header: t.fields.state, cell: (it) => <StateIndicator instance={it} /> },
         { id: 'open', header: t.workspace.open, cell: (it) => <OpenInline instance={it} /> },

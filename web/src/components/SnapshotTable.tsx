@@ -46,11 +46,11 @@ export function SnapshotTable({
       actions={create}
       columns={[
         nameColumn(),
-        { id: 'of', header: t.storage.source, cell: (it) => it.source },
+        { id: 'of', header: t.storage.source, minWidth: 150, cell: (it) => it.source },
         {
           id: 'state',
           header: t.fields.state,
-          minWidth: 130,
+          minWidth: 150,
           cell: (it) => (
             <StatusIndicator type={lookOf(it.state)}>
               {t.storage.stateOf(it.state, it.failure?.message ?? null)}
@@ -60,11 +60,27 @@ export function SnapshotTable({
         {
           id: 'verified',
           header: t.storage.verified,
+          minWidth: 110,
           cell: (it) => t.storage.verification(it.verification ?? null),
         },
-        { id: 'size', header: t.storage.size, cell: (it) => t.storage.gb(it.size_gb) },
-        { id: 'made', header: t.storage.made, cell: (it) => <When at={it.creation_time} /> },
-        { id: 'cost', header: t.storage.monthly, cell: (it) => money(it.monthly_cost) },
+        {
+          id: 'size',
+          header: t.storage.size,
+          minWidth: 90,
+          cell: (it) => t.storage.gb(it.size_gb),
+        },
+        {
+          id: 'made',
+          header: t.storage.made,
+          minWidth: 100,
+          cell: (it) => <When at={it.creation_time} />,
+        },
+        {
+          id: 'cost',
+          header: t.storage.monthly,
+          minWidth: 100,
+          cell: (it) => money(it.monthly_cost),
+        },
         {
           id: 'actions',
           header: t.workspaces.actions,

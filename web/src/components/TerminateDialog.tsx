@@ -17,11 +17,13 @@ export function TerminateDialog({
 }: {
   readonly instances: readonly Instance[];
   readonly close: () => void;
-  readonly done: () => void;
+  /** Called with the names of those that are terminated, also after the dialog was closed. */
+  readonly done: (names: readonly string[]) => void;
 }) {
   const { notify, failed } = useNotify();
   const [backup, setBackup] = useState(false);
-  const names = instances.map((it) => it.name);
+  // Those that it was opened for: what was typed was typed for them.
+  const [names] = useState(() => instances.map((it) => it.name));
   const word = names.length === 1 ? (names[0] ?? '') : t.terminate.count(names.length);
   const terminate = async () => {
     const results = await Promise.allSettled(names.map((name) => actions.terminate(name, backup)));
@@ -32,7 +34,7 @@ export function TerminateDialog({
       }
     });
     if (gone.length > 0) notify({ type: 'success', header: t.asked('terminate', gone) });
-    done();
+    done(gone);
   };
   return (
     <ConfirmDialog

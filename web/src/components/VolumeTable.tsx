@@ -65,21 +65,31 @@ export function VolumeTable({ volumes }: { readonly volumes: readonly Volume[] }
       actions={create}
       columns={[
         nameColumn(),
-        { id: 'kind', header: t.fields.type, cell: (it) => t.storage.kinds[it.kind] },
+        {
+          id: 'kind',
+          header: t.fields.type,
+          minWidth: 140,
+          cell: (it) => t.storage.kinds[it.kind],
+        },
         {
           id: 'state',
           header: t.fields.state,
-          minWidth: 130,
+          minWidth: 150,
           cell: (it) => (
             <StatusIndicator type={lookOf(it.state)}>
               {t.storage.stateOf(it.state, it.problem)}
             </StatusIndicator>
           ),
         },
-        { id: 'size', header: t.storage.size, cell: (it) => t.storage.gb(it.size) },
-        { id: 'used', header: t.storage.used, cell: (it) => t.storage.gb(it.used) },
-        { id: 'at', header: t.storage.attached, cell: (it) => it.attached.join(', ') || t.none },
-        { id: 'cost', header: t.storage.monthly, cell: (it) => money(it.monthly) },
+        { id: 'size', header: t.storage.size, minWidth: 90, cell: (it) => t.storage.gb(it.size) },
+        { id: 'used', header: t.storage.used, minWidth: 90, cell: (it) => t.storage.gb(it.used) },
+        {
+          id: 'at',
+          header: t.storage.attached,
+          minWidth: 130,
+          cell: (it) => it.attached.join(', ') || t.none,
+        },
+        { id: 'cost', header: t.storage.monthly, minWidth: 100, cell: (it) => money(it.monthly) },
         {
           id: 'actions',
           header: t.workspaces.actions,

@@ -3,47 +3,50 @@ import type { TableProps } from '@cloudscape-design/components/table';
 import type { Instance } from '../api/client';
 import { hourly, money } from '../lib/format';
 import { t } from '../strings';
+import { LiveCell } from './LiveCell';
 import { PageLink } from './PageLink';
 import { OpenInline } from './OpenInline';
 import { Sourced } from './Sourced';
 import { StateIndicator } from './StateIndicator';
 import { When } from './When';
+import { Wrapped } from './Wrapped';
 
-/** The columns of the list of workspaces; `sortingField` is a word of the address. */
-export const COLUMNS: TableProps.ColumnDefinition<Instance>[] = [
+type Column = TableProps.ColumnDefinition<Instance>;
+
+const DRAWN: readonly Column[] = [
   {
     id: 'name',
     header: t.fields.name,
+    width: 190,
+    minWidth: 130,
     sortingField: 'name',
     isRowHeader: true,
-    width: 220,
-    minWidth: 140,
-    cell: (it) => <PageLink href={`/workspaces/${it.name}`}>{it.name}</PageLink>,
+    cell: (it) => (
+      <Wrapped>
+        <PageLink href={`/workspaces/${it.name}`}>{it.name}</PageLink>
+      </Wrapped>
+    ),
   },
   {
     id: 'state',
     header: t.fields.state,
+    width: 140,
+    minWidth: 130,
     sortingField: 'state',
-    minWidth: 150,
     cell: (it) => <StateIndicator instance={it} />,
   },
   {
     id: 'open',
     header: t.workspace.open,
-    minWidth: 120,
+    width: 110,
+    minWidth: 110,
     cell: (it) => <OpenInline instance={it} />,
   },
   {
-    id: 'template',
-    header: t.fields.template,
-    sortingField: 'template',
-    minWidth: 160,
-    cell: (it) => it.template,
-  },
-  { id: 'type', header: t.fields.type, sortingField: 'type', cell: (it) => it.instance_type },
-  {
     id: 'rate',
     header: t.fields.rate,
+    width: 150,
+    minWidth: 130,
     sortingField: 'rate',
     cell: (it) => (
       <Sourced
@@ -54,23 +57,57 @@ export const COLUMNS: TableProps.ColumnDefinition<Instance>[] = [
     ),
   },
   {
-    id: 'spent',
-    header: t.fields.spent,
-    sortingField: 'spent',
-    cell: (it) => (
-      <Sourced value={money(it.current_spend)} label={t.fields.spent} source={t.source.spent} />
-    ),
-  },
-  {
     id: 'expires',
     header: t.fields.expires,
+    width: 140,
+    minWidth: 100,
     sortingField: 'expires',
     cell: (it) => <When at={it.expires_at} />,
   },
   {
     id: 'idle',
     header: t.fields.idle,
+    width: 160,
+    minWidth: 130,
     cell: (it) => t.idle.verdict(it.idle.verdict, it.idle.idle_minutes),
   },
-  { id: 'project', header: t.fields.project, cell: (it) => it.tags['Project'] ?? t.none },
+  {
+    id: 'spent',
+    header: t.fields.spent,
+    width: 150,
+    minWidth: 90,
+    sortingField: 'spent',
+    cell: (it) => (
+      <Sourced value={money(it.current_spend)} label={t.fields.spent} source={t.source.spent} />
+    ),
+  },
+  {
+    id: 'template',
+    header: t.fields.template,
+    width: 160,
+    minWidth: 120,
+    sortingField: 'template',
+    cell: (it) => <Wrapped>{it.template}</Wrapped>,
+  },
+  {
+    id: 'type',
+    header: t.fields.type,
+    width: 110,
+    minWidth: 90,
+    sortingField: 'type',
+    cell: (it) => it.instance_type,
+  },
+  {
+    id: 'project',
+    header: t.fields.project,
+    width: 140,
+    minWidth: 110,
+    cell: (it) => <Wrapped>{it.tags['Project'] ?? t.none}</Wrapped>,
+  },
 ];
+
+/** The columns of the list of workspaces; `sortingField` is a word of the address. */
+export const COLUMNS: readonly Column[] = DRAWN.map((it) => ({
+  ...it,
+  cell: (instance) => <LiveCell instance={instance} draw={(now) => it.cell(now)} />,
+}));

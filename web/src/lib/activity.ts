@@ -74,13 +74,23 @@ export function hours(points: readonly Point[], since: string, until: string): H
   return found;
 }
 
-/** Every step from one moment to another with the value of a figure; null where there is none. */
+/**
+ * The highest value of a figure in every `count` steps from one moment to another; null where
+ * there is none.
+ */
 export function steps(
   activity: Schemas['Activity'],
   figure: string,
+  count = 1,
 ): { readonly x: Date; readonly y: number | null }[] {
-  const step = activity.step_seconds * 1000;
-  const known = new Map(activity.points.map((it) => [Date.parse(it.at), it.figures[figure]]));
+  const step = activity.step_seconds * 1000 * count;
+  const known = new Map<number, number>();
+  for (const it of activity.points) {
+    const value = it.figures[figure];
+    if (typeof value !== 'number') continue;
+    const at = Math.floor(Date.parse(it.at) / step) * step;
+    known.set(at, Math.max(known.get(at) ?? value, value));
+  }
   const found = [];
   const first = Math.floor(Date.parse(activity.since) / step) * step;
   for (let at = first; at <= Date.parse(activity.until); at += step) {

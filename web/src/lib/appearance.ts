@@ -1,4 +1,5 @@
 import { applyDensity, applyMode, Density, Mode } from '@cloudscape-design/global-styles';
+import { useSyncExternalStore } from 'react';
 
 export const THEMES = ['auto', 'light', 'dark'] as const;
 export type Theme = (typeof THEMES)[number];
@@ -36,7 +37,22 @@ export function isDark(): boolean {
   return chosen === 'dark' || (chosen === 'auto' && dark.matches);
 }
 
+const watchers = new Set<() => void>();
+let look = { theme: theme(), density: density() };
+
+/** Whatever was chosen last, here, elsewhere on the page or in another tab. */
+export function useLook(): { readonly theme: Theme; readonly density: DensityName } {
+  return useSyncExternalStore(watch, () => look);
+}
+
+function watch(changed: () => void): () => void {
+  watchers.add(changed);
+  return () => watchers.delete(changed);
+}
+
 function apply(): void {
+  look = { theme: theme(), density: density() };
+  for (const changed of watchers) changed();
   applyMode(isDark() ? Mode.Dark : Mode.Light);
   applyDensity(density() === 'compact' ? Density.Compact : Density.Comfortable);
   document.documentElement.style.colorScheme = isDark() ? 'dark' : 'light';

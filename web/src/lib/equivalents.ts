@@ -244,8 +244,40 @@ export function storageOf(): Equivalent[] {
   ];
 }
 
+/** What the page of a template shows. */
+export function templateOf(name: string): Equivalent[] {
+  const path = `/templates/${encodeURIComponent(name)}`;
+  return [
+    {
+      title: t.templates.about,
+      cli: `prism template info ${quoted(name)}`,
+      python: python(`templates.info(${JSON.stringify(name)})`),
+      curl: curl('GET', `${path}/info`),
+    },
+    {
+      title: t.templates.yaml,
+      cli: `prism template info ${quoted(name)} --yaml`,
+      python: python(`templates.yaml(${JSON.stringify(name)})`),
+      curl: curl('GET', `${path}/yaml`),
+    },
+  ];
+}
+
 /** What the page of costs shows. */
-export function costsOf(granularity: string): Equivalent[] {
+export function costsOf(
+  granularity: string,
+  project: string | null,
+  group: string | null,
+): Equivalent[] {
+  const asked = { project, group_by: group };
+  const given = Object.entries(asked).filter((it): it is [string, string] => it[1] !== null);
+  const options = project === null ? '' : ` --project ${quoted(project)}`;
+  const history =
+    group === null
+      ? `prism cost history --granularity ${granularity}`
+      : `prism cost history --granularity ${granularity} --by ${group}`;
+  const argument = given.map(([name, it]) => `, ${name}=${JSON.stringify(it)}`).join('');
+  const part = given.map(([name, it]) => `&${name}=${encodeURIComponent(it)}`).join('');
   return [
     {
       title: t.home.now,
@@ -255,9 +287,9 @@ export function costsOf(granularity: string): Equivalent[] {
     },
     {
       title: t.costs.history,
-      cli: `prism cost history --granularity ${granularity}`,
-      python: python(`costs.history(granularity=${JSON.stringify(granularity)})`),
-      curl: curl('GET', `/costs/history?granularity=${granularity}`),
+      cli: history + options,
+      python: python(`costs.history(granularity=${JSON.stringify(granularity)}${argument})`),
+      curl: curl('GET', `/costs/history?granularity=${granularity}${part}`),
     },
     {
       title: t.costs.csv,

@@ -60,15 +60,20 @@ export function filtered(list: readonly Instance[], query: Query): readonly Inst
   );
 }
 
+// Made once: `localeCompare` with options takes ten times as long.
+const { compare } = new Intl.Collator('en', { numeric: true });
+const NEVER = '~'; // after every moment
+const earlier = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+
 export const ORDERS = {
-  name: (a: Instance, b: Instance) => a.name.localeCompare(b.name, 'en', { numeric: true }),
-  state: (a: Instance, b: Instance) => a.state.localeCompare(b.state),
-  template: (a: Instance, b: Instance) => a.template.localeCompare(b.template),
-  type: (a: Instance, b: Instance) => a.instance_type.localeCompare(b.instance_type),
+  name: (a: Instance, b: Instance) => compare(a.name, b.name),
+  state: (a: Instance, b: Instance) => compare(a.state, b.state),
+  template: (a: Instance, b: Instance) => compare(a.template, b.template),
+  type: (a: Instance, b: Instance) => compare(a.instance_type, b.instance_type),
   rate: (a: Instance, b: Instance) => (a.hourly_rate ?? -1) - (b.hourly_rate ?? -1),
   spent: (a: Instance, b: Instance) => (a.current_spend ?? -1) - (b.current_spend ?? -1),
-  launched: (a: Instance, b: Instance) => a.launch_time.localeCompare(b.launch_time),
-  expires: (a: Instance, b: Instance) => (a.expires_at ?? '~').localeCompare(b.expires_at ?? '~'),
+  launched: (a: Instance, b: Instance) => earlier(a.launch_time, b.launch_time),
+  expires: (a: Instance, b: Instance) => earlier(a.expires_at ?? NEVER, b.expires_at ?? NEVER),
 } as const;
 export type Order = keyof typeof ORDERS;
 

@@ -22,6 +22,11 @@ export function money(amount: number | null | undefined): string {
   return amount === null || amount === undefined ? t.unknown : dollars.format(amount);
 }
 
+/** A tick of an axis that ends at `most`: cents would all look the same where that is little. */
+export function tick(amount: number, most: number): string {
+  return most < 0.1 && amount > 0 ? rates.format(amount) : money(amount);
+}
+
 /** An hourly rate in USD. */
 export function hourly(rate: number | null | undefined): string {
   return rate === null || rate === undefined ? t.unknown : t.perHour(rates.format(rate));

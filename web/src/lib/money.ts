@@ -11,6 +11,17 @@ export function partsOf(amount: number, settled: number, reserved: number): Part
   return { settled: part, reserved: Math.min(1 - part, Math.max(0, reserved / amount)) };
 }
 
+/** Whether so much of a project's limit is spent or reserved that the project warns of it. */
+export function isNearCap(budget: {
+  readonly alert_threshold: number;
+  readonly left: number | null;
+  readonly total_allocated: number | null;
+}): boolean {
+  const { alert_threshold: percent, left, total_allocated: amount } = budget;
+  if (amount === null || left === null || amount <= 0) return false;
+  return 100 * (amount - left) >= percent * amount;
+}
+
 export interface Point {
   readonly x: Date;
   readonly y: number;

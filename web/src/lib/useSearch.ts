@@ -1,31 +1,41 @@
-import { useCallback } from 'react';
+import { useCallback, useLayoutEffect, useRef } from 'react';
 import { useSearchParams } from 'react-router';
 
-/** The parameters of the address, and a way to change some without a step in the history. */
-export function useSearch(): readonly [
-  URLSearchParams,
-  (changes: Readonly<Record<string, string | null>>) => void,
-  (next: URLSearchParams) => void,
-] {
+type Changes = Readonly<Record<string, string | null>>;
+type Change = (changes: Changes | ((now: URLSearchParams) => Changes)) => void;
+
+/**
+ * The parameters of the address, and a way to change some without a step in the history. What is
+ * changed is the address of that moment; once the page is left, nothing is.
+ */
+export function useSearch(): readonly [URLSearchParams, Change, (next: URLSearchParams) => void] {
   const [search, setSearch] = useSearchParams();
-  const change = useCallback(
-    (changes: Readonly<Record<string, string | null>>) =>
-      setSearch(
-        (before) => {
-          const next = new URLSearchParams(before);
-          for (const [name, value] of Object.entries(changes)) {
-            if (value === null || value === '') next.delete(name);
-            else next.set(name, value);
-          }
-          return next;
-        },
-        { replace: true },
-      ),
+  const now = useRef<URLSearchParams | null>(null);
+  useLayoutEffect(() => {
+    now.current = search;
+    return () => {
+      now.current = null;
+    };
+  }, [search]);
+  const replace = useCallback(
+    (next: URLSearchParams) => {
+      if (now.current === null) return;
+      now.current = next;
+      setSearch(next, { replace: true });
+    },
     [setSearch],
   );
-  const replace = useCallback(
-    (next: URLSearchParams) => setSearch(next, { replace: true }),
-    [setSearch],
+  const change = useCallback<Change>(
+    (changes) => {
+      const next = new URLSearchParams(now.current ?? undefined);
+      const wanted = typeof changes === 'function' ? changes(next) : changes;
+      for (const [name, value] of Object.entries(wanted)) {
+        if (value === null || value === '') next.delete(name);
+        else next.set(name, value);
+      }
+      replace(next);
+    },
+    [replace],
   );
   return [search, change, replace];
 }

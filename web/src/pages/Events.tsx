@@ -10,6 +10,7 @@ import { queries } from '../api/queries';
 import { AsCommand } from '../components/AsCommand';
 import { ErrorAlert } from '../components/ErrorAlert';
 import { When } from '../components/When';
+import { Wrapped } from '../components/Wrapped';
 import { eventsOf } from '../lib/equivalents';
 import { useLater } from '../lib/useLater';
 import { useSearch } from '../lib/useSearch';
@@ -79,17 +80,24 @@ export default function Events() {
       }
       columnDefinitions={[
         { id: 'at', header: t.fields.when, minWidth: 110, cell: (it) => <When at={it.at} /> },
-        { id: 'actor', header: t.fields.actor, cell: (it) => it.actor },
         {
           id: 'event',
           header: t.fields.event,
+          minWidth: 170,
           isRowHeader: true,
           cell: (it) => t.events.sentence(it.event, it.data),
         },
-        { id: 'subject', header: t.fields.subject, cell: (it) => it.subject },
+        {
+          id: 'subject',
+          header: t.fields.subject,
+          minWidth: 260,
+          cell: (it) => <Wrapped>{it.subject}</Wrapped>,
+        },
+        { id: 'actor', header: t.fields.actor, minWidth: 170, cell: (it) => it.actor },
         {
           id: 'kind',
           header: t.events.kind,
+          minWidth: 200,
           cell: (it) => <span className="mono">{it.event}</span>,
         },
       ]}

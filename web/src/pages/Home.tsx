@@ -7,6 +7,7 @@ import { useQuery } from '@tanstack/react-query';
 import { lazy, Suspense } from 'react';
 
 import { queries } from '../api/queries';
+import { BudgetConcerns } from '../components/BudgetConcerns';
 import { Concerns } from '../components/Concerns';
 import { Loaded } from '../components/Loaded';
 import { Summary } from '../components/Summary';
@@ -58,6 +59,7 @@ export function Home() {
             <SpaceBetween size="l">
               <Summary list={living} />
               <Concerns list={living} />
+              <BudgetConcerns />
               <Suspense fallback={<Waiting />}>
                 <HomeLists list={living} />
               </Suspense>

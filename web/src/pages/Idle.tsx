@@ -34,7 +34,7 @@ export default function Idle() {
       <SpaceBetween size="l">
         <Loaded query={profiles} what={t.idle.profiles}>
           {(list) => (
-            <Table<Schemas['Profile']>
+            <Table<Schemas['IdleProfile']>
               header={
                 <Header variant="h2" counter={`(${list.length})`}>
                   {t.idle.profiles}
@@ -45,21 +45,38 @@ export default function Idle() {
               wrapLines
               ariaLabels={{ tableLabel: t.idle.profiles }}
               columnDefinitions={[
-                { id: 'name', header: t.fields.name, isRowHeader: true, cell: (it) => it.name },
-                { id: 'what', header: t.templates.meaning, cell: (it) => it.description },
+                {
+                  id: 'name',
+                  header: t.fields.name,
+                  minWidth: 110,
+                  isRowHeader: true,
+                  cell: (it) => it.name,
+                },
+                {
+                  id: 'what',
+                  header: t.templates.meaning,
+                  minWidth: 180,
+                  cell: (it) => it.description,
+                },
                 {
                   id: 'rule',
                   header: t.idle.rule,
+                  minWidth: 180,
                   cell: (it) => t.idle.ruleOf(true, it.action, it.idle_threshold_minutes),
                 },
-                { id: 'limits', header: t.idle.limit, cell: (it) => t.idle.limits(it) },
+                {
+                  id: 'limits',
+                  header: t.idle.limit,
+                  minWidth: 220,
+                  cell: (it) => t.idle.limits(it),
+                },
               ]}
             />
           )}
         </Loaded>
         <Loaded query={history} what={t.idle.history}>
           {(list) => (
-            <Table<Schemas['Past']>
+            <Table<Schemas['IdleAction']>
               header={
                 <Header variant="h2" counter={`(${list.length})`}>
                   {t.idle.history}
@@ -70,10 +87,16 @@ export default function Idle() {
               ariaLabels={{ tableLabel: t.idle.history }}
               empty={<Box color="text-body-secondary">{t.idle.noHistory}</Box>}
               columnDefinitions={[
-                { id: 'at', header: t.fields.when, cell: (it) => <When at={it.trigger_time} /> },
+                {
+                  id: 'at',
+                  header: t.fields.when,
+                  minWidth: 110,
+                  cell: (it) => <When at={it.trigger_time} />,
+                },
                 {
                   id: 'name',
                   header: t.fields.name,
+                  minWidth: 150,
                   isRowHeader: true,
                   cell: (it) => (
                     <PageLink href={`/workspaces/${it.instance_name}?tab=activity`}>
@@ -81,11 +104,26 @@ export default function Idle() {
                     </PageLink>
                   ),
                 },
-                { id: 'action', header: t.idle.done, cell: (it) => t.verbs[it.action] },
-                { id: 'idle', header: t.idle.duration, cell: (it) => it.idle_duration },
-                { id: 'profile', header: t.idle.profile, cell: (it) => it.profile },
-                { id: 'saved', header: t.costs.saved, cell: (it) => money(it.estimated_savings) },
-                { id: 'note', header: t.plan.notes, cell: (it) => it.note ?? '' },
+                {
+                  id: 'action',
+                  header: t.idle.done,
+                  minWidth: 110,
+                  cell: (it) => t.verbs[it.action],
+                },
+                {
+                  id: 'idle',
+                  header: t.idle.duration,
+                  minWidth: 100,
+                  cell: (it) => it.idle_duration,
+                },
+                { id: 'profile', header: t.idle.profile, minWidth: 110, cell: (it) => it.profile },
+                {
+                  id: 'saved',
+                  header: t.costs.saved,
+                  minWidth: 110,
+                  cell: (it) => money(it.estimated_savings),
+                },
+                { id: 'note', header: t.plan.notes, minWidth: 140, cell: (it) => it.note ?? '' },
               ]}
             />
           )}

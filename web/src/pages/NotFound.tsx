@@ -7,13 +7,20 @@ import { useFollow } from '../lib/follow';
 import { t } from '../strings';
 
 /** An address that shows nothing. */
-export function NotFound({ what = t.notFound.page }: { readonly what?: string }) {
+export function NotFound({
+  what = t.notFound.page,
+  list = 'workspaces',
+}: {
+  readonly what?: string;
+  /** Where to look instead. */
+  readonly list?: 'workspaces' | 'projects';
+}) {
   const follow = useFollow();
   return (
     <ContentLayout header={<Header variant="h1">{t.notFound.title}</Header>}>
       <Alert type="warning" header={what}>
-        <Link href="/workspaces" onFollow={follow}>
-          {t.notFound.back}
+        <Link href={`/${list}`} onFollow={follow}>
+          {t.notFound[list]}
         </Link>
       </Alert>
     </ContentLayout>

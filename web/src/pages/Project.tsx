@@ -29,7 +29,7 @@ export default function Project() {
     <Loaded query={query} what={name}>
       {(list) => {
         const it = list.find((one) => one.name === name || one.id === name);
-        if (it === undefined) return <NotFound what={t.money.noProject(name)} />;
+        if (it === undefined) return <NotFound what={t.money.noProject(name)} list="projects" />;
         const tabs = {
           money: <ProjectMoney project={it} />,
           members: <ProjectMembers project={it} />,

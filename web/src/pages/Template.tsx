@@ -12,8 +12,11 @@ import { useParams } from 'react-router';
 
 import type { Schemas } from '../api/client';
 import { queries } from '../api/queries';
+import { AsCommand } from '../components/AsCommand';
 import { InheritanceChain } from '../components/InheritanceChain';
 import { Loaded } from '../components/Loaded';
+import { TemplateFile } from '../components/TemplateFile';
+import { templateOf } from '../lib/equivalents';
 import { useFollow } from '../lib/follow';
 import { t } from '../strings';
 
@@ -22,9 +25,12 @@ export default function Template() {
   const { slug = '' } = useParams();
   const query = useQuery(queries.template(slug));
   return (
-    <Loaded query={query} what={slug}>
-      {(info) => <Shown info={info} />}
-    </Loaded>
+    <>
+      <Loaded query={query} what={slug}>
+        {(info) => <Shown info={info} />}
+      </Loaded>
+      {query.data === undefined && query.error !== null && <TemplateFile name={slug} />}
+    </>
   );
 }
 
@@ -39,13 +45,16 @@ function Shown({ info }: { readonly info: Schemas['TemplateInfo'] }) {
           variant="h1"
           description={info.description}
           actions={
-            <Button
-              variant="primary"
-              href={`/launch?template=${encodeURIComponent(info.slug)}`}
-              onFollow={follow}
-            >
-              {t.launch.short}
-            </Button>
+            <SpaceBetween direction="horizontal" size="xs">
+              <AsCommand equivalents={templateOf(info.slug || info.name)} />
+              <Button
+                variant="primary"
+                href={`/launch?template=${encodeURIComponent(info.slug || info.name)}`}
+                onFollow={follow}
+              >
+                {t.launch.short}
+              </Button>
+            </SpaceBetween>
           }
         >
           {info.name}
@@ -109,6 +118,7 @@ function Shown({ info }: { readonly info: Schemas['TemplateInfo'] }) {
             ]}
           />
         )}
+        <TemplateFile name={info.slug || info.name} />
         {info.troubleshooting_guide !== '' && (
           <Container header={<Header variant="h2">{t.templates.trouble}</Header>}>
             <Box variant="p">{info.troubleshooting_guide}</Box>

@@ -3,9 +3,9 @@ import Button from '@cloudscape-design/components/button';
 import Header from '@cloudscape-design/components/header';
 import Pagination from '@cloudscape-design/components/pagination';
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import Table from '@cloudscape-design/components/table';
+import Table, { type TableProps } from '@cloudscape-design/components/table';
 import { useQuery } from '@tanstack/react-query';
-import { useMemo } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useState } from 'react';
 
 import type { Instance } from '../api/client';
 import { queries } from '../api/queries';
@@ -13,92 +13,186 @@ import { ErrorAlert } from '../components/ErrorAlert';
 import { InstanceFilter } from '../components/InstanceFilter';
 import { BulkActions } from '../components/BulkActions';
 import { COLUMNS } from '../components/instanceColumns';
+import { Rows } from '../components/LiveCell';
 import { SavedViews } from '../components/SavedViews';
-import { filtered, readOrder, readQuery, sorted, writeQuery } from '../lib/filters';
+import { filtered, type Query, readOrder, readQuery, sorted, writeQuery } from '../lib/filters';
 import { useFollow } from '../lib/follow';
+import { NO_ROWS, rowKeys } from '../lib/rowKeys';
 import { useSearch } from '../lib/useSearch';
+import { sameMembers, useStable } from '../lib/useStable';
+import { LiveRows } from '../live/rows';
 import { t } from '../strings';
 
 const PAGE = 50; // rows; the table is not virtualised
+
+const DISPLAYED = COLUMNS.map(({ id }) => ({ id: id ?? '', visible: true }));
+const LABELS: TableProps.AriaLabels<Instance> = {
+  tableLabel: t.pages.workspaces,
+  selectionGroupLabel: t.workspaces.selection,
+  allItemsSelectionLabel: () => t.workspaces.selectAll,
+  itemSelectionLabel: (_, it) => t.workspaces.select(it.name),
+};
 
 /** Every workspace: filtered, sorted and selected by the address. */
 export default function Workspaces() {
   const { data: list, error, refetch } = useQuery(queries.instances);
   const [search, change, replace] = useSearch();
   const follow = useFollow();
-  const query = useMemo(() => readQuery(search), [search]);
-  const order = useMemo(() => readOrder(search), [search]);
+  const [live] = useState(() => new LiveRows());
+  useLayoutEffect(() => live.show(list ?? []), [live, list]);
+  const query = useStable(readQuery(search), sameText);
+  const order = useStable(readOrder(search), sameText);
   const rows = useMemo(() => sorted(filtered(list ?? [], query), order), [list, query, order]);
   const pages = Math.max(1, Math.ceil(rows.length / PAGE));
-  const page = Math.min(Math.max(1, Number(search.get('page')) || 1), pages);
-  const names = useMemo(() => new Set(search.get('selected')?.split(',') ?? []), [search]);
-  const selected = rows.filter((it) => names.has(it.name));
-  const select = (items: readonly Instance[]) =>
-    change({ selected: items.map((it) => it.name).join(',') });
-  if (error !== null) return <ErrorAlert error={error} retry={() => void refetch()} />;
-  return (
-    <Table
-      variant="full-page"
-      stickyHeader
-      resizableColumns
-      loading={list === undefined}
-      loadingText={t.loading(t.pages.workspaces)}
-      items={rows.slice((page - 1) * PAGE, page * PAGE)}
-      trackBy="name"
-      columnDefinitions={COLUMNS}
-      columnDisplay={COLUMNS.map(({ id }) => ({ id: id ?? '', visible: true }))}
-      selectionType="multi"
-      ariaLabels={{
-        tableLabel: t.pages.workspaces,
-        selectionGroupLabel: t.workspaces.selection,
-        allItemsSelectionLabel: () => t.workspaces.selectAll,
-        itemSelectionLabel: (_, it) => t.workspaces.select(it.name),
-      }}
-      selectedItems={selected}
-      isItemDisabled={(it) => it.state === 'terminated'}
-      onSelectionChange={({ detail }) => select(detail.selectedItems)}
-      sortingColumn={COLUMNS.find((it) => it.sortingField === order.by) ?? {}}
-      sortingDescending={order.down}
-      onSortingChange={({ detail }) =>
-        change({
-          sort: `${detail.isDescending === true ? '-' : ''}${detail.sortingColumn.sortingField ?? 'name'}`,
-        })
-      }
-      header={
-        <Header
-          variant="awsui-h1-sticky"
-          counter={counter(selected.length, rows.length, list?.length)}
-          actions={
-            <SpaceBetween direction="horizontal" size="xs">
-              <BulkActions selected={selected} done={() => select([])} />
-              <Button variant="primary" href="/launch" onFollow={follow}>
-                {t.launch.button}
-              </Button>
-            </SpaceBetween>
-          }
-        >
-          {t.pages.workspaces}
-        </Header>
-      }
-      filter={
-        <InstanceFilter
-          list={list ?? []}
-          query={query}
-          matches={rows.length}
-          views={<SavedViews search={search} replace={replace} />}
-          onChange={(next) => replace(writeQuery(search, next))}
-        />
-      }
-      pagination={
-        <Pagination
-          currentPageIndex={page}
-          pagesCount={pages}
-          onChange={({ detail }) => change({ page: String(detail.currentPageIndex) })}
-        />
-      }
-      empty={<Empty some={(list?.length ?? 0) > 0} clear={() => replace(new URLSearchParams())} />}
-    />
+  const page = Math.min(Math.max(1, Math.trunc(Number(search.get('page'))) || 1), pages);
+  const chosen = search.get('selected') ?? '';
+  const names = useMemo(() => new Set(chosen.split(',')), [chosen]);
+  // Cells follow their workspaces by themselves: the table is drawn again for other rows only.
+  const items = useStable(rows.slice((page - 1) * PAGE, page * PAGE), sameRows);
+  const [turned, turn] = useState<Turn>({ to: 0 });
+  const keys = useRowKeys(items, page, turned);
+  const selected = useStable(
+    rows.filter((it) => names.has(it.name) && it.state !== 'terminated'),
+    sameMembers,
   );
+  const select = useCallback(
+    (found: readonly Instance[]) => change({ selected: found.map((it) => it.name).join(',') }),
+    [change],
+  );
+  const unselect = useCallback(
+    (gone: readonly string[]) => {
+      if (gone.length === 0) return;
+      change((now) => ({
+        selected: (now.get('selected') ?? '')
+          .split(',')
+          .filter((name) => !gone.includes(name))
+          .join(','),
+      }));
+    },
+    [change],
+  );
+  // Another one of that name, later, was chosen by nobody.
+  const ended = useStable(
+    (list ?? []).filter((it) => names.has(it.name) && it.state === 'terminated'),
+    sameMembers,
+  );
+  useEffect(() => unselect(ended.map((it) => it.name)), [unselect, ended]);
+  const clear = useCallback(() => replace(new URLSearchParams()), [replace]);
+  const filter = useCallback((next: Query) => replace(writeQuery(search, next)), [replace, search]);
+  const views = useMemo(() => <SavedViews search={search} replace={replace} />, [search, replace]);
+  const many = list?.length;
+  const shown = rows.length;
+  const header = useMemo(
+    () => (
+      <Header
+        variant="awsui-h1-sticky"
+        counter={counter(selected.length, shown, many)}
+        actions={
+          <SpaceBetween direction="horizontal" size="xs">
+            <BulkActions selected={selected} done={unselect} />
+            <Button variant="primary" href="/launch" onFollow={follow}>
+              {t.launch.button}
+            </Button>
+          </SpaceBetween>
+        }
+      >
+        {t.pages.workspaces}
+      </Header>
+    ),
+    [selected, shown, many, unselect, follow],
+  );
+  const table = useMemo(
+    () => (
+      <Table
+        variant="full-page"
+        stickyHeader
+        resizableColumns
+        loading={many === undefined}
+        loadingText={t.loading(t.pages.workspaces)}
+        items={items}
+        trackBy={(it) => keys.get(it.name) ?? it.name}
+        columnDefinitions={COLUMNS}
+        columnDisplay={DISPLAYED}
+        selectionType="multi"
+        ariaLabels={LABELS}
+        selectedItems={selected}
+        isItemDisabled={(it) => it.state === 'terminated'}
+        onSelectionChange={({ detail }) => select(detail.selectedItems)}
+        sortingColumn={COLUMNS.find((it) => it.sortingField === order.by) ?? {}}
+        sortingDescending={order.down}
+        onSortingChange={({ detail }) =>
+          change({
+            sort: `${detail.isDescending === true ? '-' : ''}${detail.sortingColumn.sortingField ?? 'name'}`,
+          })
+        }
+        header={header}
+        filter={<InstanceFilter query={query} matches={shown} views={views} onChange={filter} />}
+        pagination={
+          <Pagination
+            currentPageIndex={page}
+            pagesCount={pages}
+            onChange={({ detail }) => {
+              turn({ to: detail.currentPageIndex });
+              change({ page: String(detail.currentPageIndex) });
+            }}
+          />
+        }
+        empty={<Empty some={(many ?? 0) > 0} clear={clear} />}
+      />
+    ),
+    [
+      many,
+      items,
+      selected,
+      select,
+      order,
+      change,
+      header,
+      query,
+      shown,
+      views,
+      filter,
+      keys,
+      page,
+      pages,
+      clear,
+    ],
+  );
+  if (error !== null) return <ErrorAlert error={error} retry={() => void refetch()} />;
+  return <Rows value={live}>{table}</Rows>;
+}
+
+/** A page that somebody has asked for with the pager. */
+interface Turn {
+  readonly to: number;
+}
+
+/** The keys of the rows by name; each turn of the pager has them used again once. */
+function useRowKeys(
+  items: readonly Instance[],
+  page: number,
+  turned: Turn,
+): ReadonlyMap<string, string> {
+  const [kept, keep] = useState({ ...NO_ROWS, items: [] as readonly Instance[], used: turned });
+  if (kept.items === items) return kept.keys;
+  const again = kept.used !== turned && turned.to === page;
+  const names = items.map((it) => it.name);
+  const found = { ...rowKeys(kept, names, again), items, used: again ? turned : kept.used };
+  keep(found);
+  return found.keys;
+}
+
+/** Whether the same workspaces can be selected in the same rows. */
+function sameRows(before: readonly Instance[], now: readonly Instance[]): boolean {
+  const ended = (it: Instance | undefined) => it?.state === 'terminated';
+  return (
+    before.length === now.length &&
+    before.every((it, index) => it.name === now[index]?.name && ended(it) === ended(now[index]))
+  );
+}
+
+function sameText(before: unknown, now: unknown): boolean {
+  return JSON.stringify(before) === JSON.stringify(now);
 }
 
 function counter(selected: number, shown: number, all: number | undefined): string {

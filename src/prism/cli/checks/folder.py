@@ -73,7 +73,7 @@ def disk(world: World) -> Finding:
     free = shutil.disk_usage(_nearest(world.home)).free
     said = f"{free / GIB:.1f} GiB free"
     fix = (
-        "Make room (`prism clean`), terminate what nobody needs (`prism list`), or choose another "
+        "Free space (`prism clean`), terminate workspaces (`prism list`), or choose another "
         "PRISM_HOME"
     )
     if free < FULL:
@@ -138,10 +138,10 @@ def templates(world: World) -> Iterator[Finding]:
         yield skipped(f"{count} of your own; the daemon checks them: `prism template validate`")
         return
     found = world.ask("/templates/validate")
-    for one in found["validation_results"]:
-        if one["status"] != "valid":
-            issue = next(iter(one["issues"]), {"where": "", "message": "it is not valid"})
-            said = f"{one['template']}: {issue['message']} ({issue['where']})"
+    for result in found["validation_results"]:
+        if result["status"] != "valid":
+            issue = next(iter(result["issues"]), {"where": "", "message": "it is not valid"})
+            said = f"{result['template']}: {issue['message']} ({issue['where']})"
             yield broken(said, "Correct it; all that is wrong: `prism template validate`")
     yield ok(f"{found['validated']} of {found['total_templates']} are valid")
 
@@ -149,7 +149,7 @@ def templates(world: World) -> Iterator[Finding]:
 def orphans(world: World) -> Iterator[Finding]:
     """Folders of workspaces that no workspace knows."""
     place = world.home / "workspaces"
-    folders = {it.name for it in place.glob("local-*") if MACHINE.fullmatch(it.name)}
+    folders = {path.name for path in place.glob("local-*") if MACHINE.fullmatch(path.name)}
     if not folders:
         yield ok("no folder without a workspace")
         return
@@ -174,7 +174,7 @@ def _over(folder: Path) -> bool:
 
 
 def _nearest(folder: Path) -> Path:
-    return next(it for it in (folder, *folder.parents) if it.exists())
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def _mount(world: World) -> tuple[str, set[str]]:

@@ -1,6 +1,7 @@
 """The order in which a doctor looks: first what all else depends on."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from prism.cli.checks import aws, folder, machine, sandbox, service, variables
 from prism.cli.checks.world import Check, Finding, World, examined
@@ -45,7 +46,12 @@ AROUND: tuple[Check, ...] = (
 )
 
 
+AT_ONCE = 8  # checks; some wait for a program, most for nothing
+
+
 def rounds(world: World) -> Iterator[Finding]:
-    """Everything that was found, as it is found."""
-    for check in (*EVERYWHERE, *(() if world.place.url else HERE), *AROUND):
-        yield from examined(check, world)
+    """Everything that was found, in this order, as it is found; no check changes anything."""
+    checks = (*EVERYWHERE, *(() if world.place.url else HERE), *AROUND)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for found in pool.map(lambda check: [*examined(check, world)], checks):
+            yield from found

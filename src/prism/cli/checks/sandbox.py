@@ -14,11 +14,11 @@ from urllib.parse import unquote
 
 from prism.cli.checks.machine import installing
 from prism.cli.checks.world import Finding, Ran, World, broken, ok, skipped, warning
-from prism.providers.local.reachable import reachable
+from prism.providers.local.sandbox_paths import reachable
 from prism.settings import Settings, uids, variable
 
 AGENT = Path(__file__).parents[2] / "agent"
-TRIAL, ISOLATION = AGENT / "trial.py", AGENT / "isolation.py"
+TRIAL, ISOLATION = AGENT / "sandbox_probe.py", AGENT / "isolation.py"
 VARIABLE = variable("uid_range")
 TOLD = (VARIABLE, variable("pids_max"), variable("workspace_network"))
 SHARES = (

@@ -164,7 +164,7 @@ def _holder(world: World, number: int) -> str:
     wanted = {f"socket:[{it[3]}]" for it in LISTENING.finditer(tables) if int(it[2], 16) == number}
     for folder in (world.root / "proc").glob("[0-9]*"):
         with suppress(OSError):
-            if any(os.readlink(it) in wanted for it in (folder / "fd").iterdir()):
+            if any(os.readlink(path) in wanted for path in (folder / "fd").iterdir()):
                 return f"{(folder / 'comm').read_text().strip()}, process {folder.name}"
     return "somebody else's program"
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
-from prism.cli.checks.world import Finding, World, broken, ok, warning
+from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
 from prism.home import lines_of, settings_file
 from prism.settings import SettingInvalid, Settings, variable
 
@@ -26,7 +26,11 @@ def settings(world: World) -> Iterator[Finding]:
 
 
 def who_you_are(world: World) -> Finding:
-    """Invitations go by a mail address."""
+    """Invitations go by a mail address; whom a daemon elsewhere takes you for, it says."""
+    if world.place.url:
+        if world.status is None:
+            return skipped("the daemon at PRISM_URL says it once it answers")
+        return ok(f"{world.status['user']}, says the daemon at PRISM_URL")
     user = world.environ.get("PRISM_USER", "")
     if not user:
         said = "PRISM_USER is not set: invitations cannot find you"

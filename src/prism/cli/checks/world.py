@@ -11,8 +11,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from prism.cli.starting import who
-from prism.client.place import Place
+from prism.cli.daemon_start import who
+from prism.client.address import DaemonAddress
 from prism.client.wire import Wire
 from prism.errors import Problem
 from prism.home import environment
@@ -79,7 +79,7 @@ def run(*argv: str) -> Ran:
 class World:
     """Everything that a check may look at."""
 
-    place: Place
+    place: DaemonAddress
     environ: Mapping[str, str]
     status: Mapping[str, Any] | None = None
     """What the daemon says about itself; none where no daemon answers, and `fault` says why."""
@@ -111,7 +111,7 @@ class World:
     def seen(cls, environ: Mapping[str, str] | None = None) -> Self:
         """The world as it is; no daemon is started."""
         known = environment(os.environ if environ is None else environ)
-        place = Place.read(known)
+        place = DaemonAddress.read(known)
         about = {} if place.url else who(place)
         try:
             wire = Wire(place, PATIENCE)
@@ -145,5 +145,5 @@ def examined(check: Check, world: World) -> Iterator[Finding]:
     """What a check finds, under its name."""
     found = check(world)
     name = check.__name__.replace("_", " ")
-    for one in (found,) if isinstance(found, Finding) else found:
-        yield Finding(one.level, one.said, one.fix, name)
+    for finding in (found,) if isinstance(found, Finding) else found:
+        yield Finding(finding.level, finding.said, finding.fix, name)

@@ -25,8 +25,8 @@ def _written(kind: str, item: Any, _: Any) -> str | Literal[False]:
 
 if (handed := context.config.attributes.get("connection")) is not None:
     _run(handed)
-else:  # a developer compares the rooms' tables with a database
-    import prism.daemon.house  # noqa: F401
+else:  # a developer compares the packages' tables with a database
+    import prism.daemon.app  # noqa: F401
     from prism.kit.tables import metadata
     from prism.settings import Settings
 

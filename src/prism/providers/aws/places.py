@@ -8,38 +8,38 @@ before an aws profile is used.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct
 
+from prism.catalog.plan import PriceBook
 from prism.errors import Problem
-from prism.files.ports import Files
 from prism.kit.clock import Clock
-from prism.logs.ports import Logs
 from prism.profiles.model import Profile
-from prism.providers.aws.actions import SETUP_ACTIONS
-from prism.providers.aws.away import Away
-from prism.providers.aws.buckets import Budget
-from prism.providers.aws.cloud import Cloud
-from prism.providers.aws.faults import credentials_missing
-from prism.providers.aws.files import FilesAway
-from prism.providers.aws.identity import (
+from prism.profiles.providers import AWS
+from prism.providers.aws.account.identity import (
+    AwsIdentity,
     Identities,
-    Identity,
     OwnCloud,
     of_another,
     parts_of,
     place_of,
     region_of,
 )
-from prism.providers.aws.permissions import Permissions
-from prism.providers.aws.prices import Prices
-from prism.providers.aws.storage_terms import AwsStorageTerms
-from prism.providers.aws.terms import AwsTerms, Known
-from prism.storage.ports import Volumes
-from prism.workspaces.ports import Compute
+from prism.providers.aws.account.permissions import Permissions
+from prism.providers.aws.api.actions import SETUP_ACTIONS
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.faults import credentials_missing
+from prism.providers.aws.api.rate_limits import RateLimiter
+from prism.providers.aws.machine.files import FilesAway
+from prism.providers.aws.offer import AwsOffer, Known
+from prism.providers.aws.prices.price_list import Prices
+from prism.providers.aws.storage.offer import AwsStorageOffer
+from prism.providers.aws.unavailable import UnavailableProvider
+from prism.providers.provider import Location, Login
+from prism.recovery.model import Looked
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ GOING_HOME = 10.0  # seconds that a look has to end
 WAIT = 5.0  # seconds for who we are, where a look may wait
 
 
-class Usage(Struct, frozen=True, kw_only=True):
+class PlacesInUse(Struct, frozen=True, kw_only=True):
     """What is in use: active profiles, places of rows with their profiles, and all profiles."""
 
     active: tuple[Profile, ...] = ()
@@ -64,18 +64,12 @@ class Checked(Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...]
 
 
-class Parts(Struct, frozen=True, kw_only=True):
+class Parts(Location, frozen=True, kw_only=True):
     """What serves a connected place."""
 
     cloud: OwnCloud
-    compute: Compute
-    logs: Logs | None = None
-    files: Files | None = None
-    volumes: Volumes | None = None
     image: Known = lambda base, built: None
     note: Callable[[], str | None] = lambda: None
-    compared: Callable[[], bool] = lambda: True
-    """Whether its machines have said which database they were last changed for."""
     close: Callable[[], object] = lambda: None
 
 
@@ -83,51 +77,49 @@ Assemble = Callable[[OwnCloud], Parts]
 
 
 class AwsPlaces:
-    """Every place in use, by name; the mappings are never changed, only replaced."""
+    """Implements `providers.provider.Provider`; mappings are never changed, only replaced."""
 
     def __init__(
         self,
         home: Path,
         clock: Clock,
-        usage: Callable[[], Usage],
+        usage: Callable[[], PlacesInUse],
         assemble: Assemble,
         identities: Identities | None = None,
+        *,
+        book: PriceBook,
     ) -> None:
         self._clock, self._usage, self._assemble = clock, usage, assemble
         self.identities = identities or Identities(clock)
-        self.prices = Prices(home / "prices", clock)
-        self.computes: Mapping[str, Compute] = {}
-        self.logs: Mapping[str, Logs] = {}
-        self.files: Mapping[str, Files] = {}
+        self.prices = Prices(home / "prices", clock, book)
+        self.locations: Mapping[str, Location] = {}
         self.connected: Mapping[str, Parts] = {}
         self.troubles: Mapping[str, Problem] = {}
         """Active profiles that lead nowhere yet, by name, and why."""
-        self.wanted: frozenset[str] = frozenset()
+        self.in_use: Set[str] = frozenset()
         """What was in use at the last look."""
         self.told: list[Callable[[str], object]] = []
         """Called with the name of each place that was connected."""
         self._checked: dict[tuple[str, str | None], Checked] = {}  # by place and login
-        self._budgets: dict[str, Budget] = {}
+        self._budgets: dict[str, RateLimiter] = {}
         self._lock = threading.Lock()
         self._rung, self._closed = threading.Event(), threading.Event()
         self._workers: list[threading.Thread] = []
 
     # ------------------------------------------------------------ for requests
-    def terms(self, profile: Profile, *, patience: float | None = None) -> AwsTerms:
+    def offer(self, profile: Profile, *, wait: float = WAIT) -> AwsOffer:
         """What the place says where a profile leads; raises why nobody knows where that is."""
         region = region_of(profile)
-        identity = self.identities.of(profile.aws_profile, WAIT if patience is None else patience)
+        identity = self.identities.of(profile.aws_profile, wait)
         place = place_of(identity.account, region)
         parts = self.connected.get(place)
         known = parts.image if parts else lambda base, built: None
-        return AwsTerms(place, region, self.prices, known, parts.note if parts else lambda: None)
+        return AwsOffer(place, region, self.prices, known, parts.note if parts else lambda: None)
 
-    def cloud_of(
-        self, profile: Profile, *, patience: float | None = None
-    ) -> tuple[OwnCloud, Identity]:
+    def cloud_of(self, profile: Profile, *, wait: float = WAIT) -> tuple[OwnCloud, AwsIdentity]:
         """A way to ask AWS as a profile, and who that is; raises why there is none."""
         region = region_of(profile)
-        identity = self.identities.of(profile.aws_profile, WAIT if patience is None else patience)
+        identity = self.identities.of(profile.aws_profile, wait)
         place = place_of(identity.account, region)
         parts = self.connected.get(place)
         if parts is not None and parts.cloud.aws_profile == profile.aws_profile:
@@ -141,33 +133,68 @@ class AwsPlaces:
             region_of(profile), profile.aws_profile, actions=SETUP_ACTIONS, agent="prism-setup"
         )
 
-    def storage_terms(self, place: str) -> AwsStorageTerms:
+    def storage_offer(self, place: str) -> AwsStorageOffer:
         """What a place says of storage."""
-        return AwsStorageTerms(place, parts_of(place)[1], self.prices)
+        return AwsStorageOffer(place, parts_of(place)[1], self.prices)
 
-    def who(self, place: str) -> str | None:
-        """The user or role that a connected place takes us for."""
+    def login(self, place: str) -> Login:
+        """The user or role that a connected place takes us for, and what it lacked."""
+        if (parts := self.connected.get(place)) is None:
+            return Login()
+        found = self.identities.known(parts.cloud.aws_profile).identity
+        checked = self._checked.get((place, parts.cloud.aws_profile))
+        return Login(
+            identity=found.arn if found else None,
+            missing=checked.missing if checked else None,
+            checked_at=checked.at if checked else None,
+        )
+
+    def delay(self, place: str) -> str | None:
+        """Why calls to AWS wait, as for its throttling."""
         parts = self.connected.get(place)
-        found = self.identities.known(parts.cloud.aws_profile).identity if parts else None
-        return found.arn if found else None
+        return parts.cloud.pending.reason() if parts else None
 
-    def note(self, cloud: OwnCloud, identity: Identity, found: Permissions) -> None:
+    def unreadable(self) -> Sequence[str]:
+        """What AWS has described and nobody here can read."""
+        return [
+            why for parts in self.connected.values() for why in parts.cloud.unreadable.reasons()
+        ]
+
+    def nowhere(self) -> Mapping[str, Problem]:
+        """Active profiles that lead nowhere yet, by name, and why."""
+        return self.troubles
+
+    def unseen(self) -> Sequence[Looked]:
+        """Places that are away, and where active profiles lead or cannot lead yet."""
+        away = {
+            place: location.away
+            for place, location in self.locations.items()
+            if location.away is not None
+        }
+        found = [Looked(place, None, why.message) for place, why in away.items()]
+        for profile in self._usage().active:
+            who = self.identities.known(profile.aws_profile)
+            trouble = who.problem or self.troubles.get(profile.name)
+            if who.identity is None or trouble is not None:
+                why = None if trouble is None else trouble.message
+                found.append(Looked(nameless(profile.name), None, why))
+            else:
+                found.append(Looked(place_of(who.identity.account, region_of(profile))))
+        return found
+
+    def note(self, cloud: OwnCloud, identity: AwsIdentity, found: Permissions) -> None:
         """Somebody has looked what a login may do where its cloud is."""
         login = place_of(identity.account, cloud.region), cloud.aws_profile
         self._checked[login] = Checked(at=self._clock.now(), missing=found.missing)
-
-    def checked(self, place: str) -> Checked | None:
-        """What is known of the login that serves a place; nobody is asked for it."""
-        parts = self.connected.get(place)
-        return self._checked.get((place, parts.cloud.aws_profile)) if parts else None
 
     def ring(self) -> None:
         """Something may be in use that was not; waits for nobody."""
         self._rung.set()
 
     # ------------------------------------------------------------ behind the scenes
-    def start(self) -> None:
+    def start(self, connected: Callable[[str], object]) -> None:
         """Look now, and whenever somebody rings, until closed."""
+        self.told.append(connected)
         self.identities.told.append(self.ring)
         for work, name in ((self._run, "aws places"), (self._shop, "aws prices")):
             worker = threading.Thread(target=work, name=name, daemon=True)
@@ -189,21 +216,23 @@ class AwsPlaces:
         for parts in self.connected.values():
             parts.close()
 
-    def look(self, patience: float = 0.0) -> None:
+    def look(self, wait: float = 0.0) -> None:
         """See what is in use, and connect what can be; waits for who we are if it may."""
         usage = self._usage()
         rows = {place: self._candidates(place, usage) for place, _ in usage.rows}
-        asked = [*usage.active, *(it for found in rows.values() for it in found)]
-        for done in [self.identities.begin(it) for it in {it.aws_profile for it in asked}]:
-            done.wait(patience)
+        asked = [*usage.active, *(profile for found in rows.values() for profile in found)]
+        for done in [
+            self.identities.begin(it) for it in {profile.aws_profile for profile in asked}
+        ]:
+            done.wait(wait)
         leading = self._leading(usage.active)
-        self.wanted = frozenset({*leading, *rows})
-        for place in sorted(self.wanted):
+        self.in_use = frozenset({*leading, *rows})
+        for place in sorted(self.in_use):
             self._serve(place, [*leading.get(place, ()), *rows.get(place, ())])
 
     def look_at_prices(self) -> None:
         """Fetch what is due, for each region that is in use."""
-        for place in self.wanted & self.connected.keys():
+        for place in self.in_use & self.connected.keys():
             if not self._closed.is_set():
                 self.prices.look(self.connected[place].cloud)
 
@@ -216,10 +245,10 @@ class AwsPlaces:
 
     def _shop(self) -> None:
         while not self._closed.wait(SHOPPING):
-            if self.wanted & self.connected.keys():
+            if self.in_use & self.connected.keys():
                 _apart(self.look_at_prices)
 
-    def _candidates(self, place: str, usage: Usage) -> list[Profile]:
+    def _candidates(self, place: str, usage: PlacesInUse) -> list[Profile]:
         """Whose credentials may lead to a place with rows: those of its rows, if they can.
 
         Others of the region are asked only where nobody else is left.
@@ -227,10 +256,12 @@ class AwsPlaces:
         account = parts_of(place)[0]
         names = dict.fromkeys(name for at, name in usage.rows if at == place and name)
         own = [usage.profiles[name] for name in names if name in usage.profiles]
-        who = [self.identities.known(it.aws_profile).identity for it in own]
-        if any(it is None or it.account == account for it in who):
+        who = [self.identities.known(profile.aws_profile).identity for profile in own]
+        if any(aws_identity is None or aws_identity.account == account for aws_identity in who):
             return own
-        return own + [it for it in _of_region(usage.profiles.values(), place) if it not in own]
+        return own + [
+            profile for profile in _of_region(usage.profiles.values(), place) if profile not in own
+        ]
 
     def _leading(self, active: Iterable[Profile]) -> dict[str, list[Profile]]:
         """Where the active profiles lead; those that lead nowhere yet are troubles."""
@@ -255,12 +286,12 @@ class AwsPlaces:
         account = parts_of(place)[0]
         why: Problem | None = None
         fit: list[str | None] = []
-        for it in profiles:
-            who = self.identities.known(it.aws_profile)
+        for profile in profiles:
+            who = self.identities.known(profile.aws_profile)
             if who.identity is not None and who.identity.account == account:
-                fit.append(it.aws_profile)
+                fit.append(profile.aws_profile)
             elif why is None and who.identity is not None:
-                why = of_another(it.aws_profile, account, who.identity.account)
+                why = of_another(profile.aws_profile, account, who.identity.account)
             elif why is None:
                 why = who.problem
         if (parts := self.connected.get(place)) is not None:
@@ -273,7 +304,7 @@ class AwsPlaces:
 
     def _cloud(self, place: str, aws_profile: str | None) -> OwnCloud:
         """A cloud of the place; all of a place spend from one budget of calls."""
-        budget, who = self._budgets.setdefault(place, Budget()), self.identities.fresh
+        budget, who = self._budgets.setdefault(place, RateLimiter()), self.identities.fresh
         return OwnCloud(*parts_of(place), aws_profile, who, budget=budget, clock=self._clock)
 
     def _connect(self, place: str, aws_profile: str | None) -> None:
@@ -283,28 +314,28 @@ class AwsPlaces:
             if self._closed.is_set():
                 return
             self.connected = {**self.connected, place: parts}
-            self.computes = {**self.computes, place: parts.compute}
-            if parts.logs is not None:
-                self.logs = {**self.logs, place: parts.logs}
-            if parts.files is not None:
-                self.files = {**self.files, place: parts.files}
+            self.locations = {**self.locations, place: parts}
         log.info("%s: connected", place)
         for tell in self.told:
             tell(place)
 
     def _away(self, place: str, why: Problem) -> None:
-        away = Away(why)
+        away = UnavailableProvider(why)
         with self._lock:
-            self.computes = {**self.computes, place: away}
-            self.logs = {**self.logs, place: away}
-            self.files = {**self.files, place: FilesAway(why)}
+            here = Location(compute=away, logs=away, files=FilesAway(why), away=why)
+            self.locations = {**self.locations, place: here}
 
 
 def _apart(work: Callable[[], object]) -> None:
     """Do it in a thread of its own: a bug ends that one, is told, and the next look comes."""
-    one = threading.Thread(target=work, name="aws", daemon=True)
-    one.start()
-    one.join()
+    thread = threading.Thread(target=work, name="aws", daemon=True)
+    thread.start()
+    thread.join()
+
+
+def nameless(profile: str) -> str:
+    """What stands for the place of a profile while nobody knows its account."""
+    return f"{AWS}:{profile}"
 
 
 def no_profile(place: str) -> Problem:
@@ -316,4 +347,8 @@ def no_profile(place: str) -> Problem:
 def _of_region(profiles: Iterable[Profile], place: str) -> list[Profile]:
     """The aws profiles that may lead to a place."""
     region = parts_of(place)[1]
-    return [it for it in profiles if it.provider == "aws" and it.region in {None, region}]
+    return [
+        profile
+        for profile in profiles
+        if profile.provider == AWS and profile.region in {None, region}
+    ]

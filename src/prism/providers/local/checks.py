@@ -19,31 +19,43 @@ from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
 from prism.providers.local import two_copies
 from prism.providers.local.about import About
-from prism.providers.local.copies import Copies, CopyFailed, Interrupted, Work, ordered, trouble_of
+from prism.providers.local.tree_snapshots import (
+    SnapshotInterrupted,
+    SnapshotWork,
+    TreeSnapshotFailed,
+    TreeSnapshots,
+    ordered,
+    trouble_of,
+)
 from prism.providers.local.trees import cleared
-from prism.storage.model import Trouble
+from prism.storage.model import StorageFailure
 from prism.storage.ports import Verified
 
 MANIFEST, RESULT, ABOUT = "manifest.json", "verified.json", "about.json"
-NO_MANIFEST = Trouble(
+NO_MANIFEST = StorageFailure(
     "NO_MANIFEST",
     "It was made by an older Prism, which kept no manifest: there is nothing to compare it with",
+)
+MANIFEST_LOST = StorageFailure(
+    "MANIFEST_LOST",
+    "The manifest that was written when it was taken is gone, so it cannot be told whether the "
+    "snapshot is whole",
 )
 Job = tuple[str, str | None]  # a snapshot, and the token of the rehearsal; none: only its hashes
 
 
-class Result(Struct, frozen=True):
+class RehearsalResult(Struct, frozen=True):
     """How a rehearsal ended."""
 
     token: str
     at: datetime
-    trouble: Trouble | None = None
+    trouble: StorageFailure | None = None
 
 
 class SnapshotChecks:
     """Works through what is asked of the snapshots in one folder."""
 
-    def __init__(self, place: Path, copies: Copies) -> None:
+    def __init__(self, place: Path, copies: TreeSnapshots) -> None:
         self._place, self._copies = place, copies
         self._jobs: queue.Queue[Job] = queue.Queue()
         self._asked: set[Job] = set()
@@ -58,10 +70,20 @@ class SnapshotChecks:
         if (known := self.result(id)) is None or known.token != token:
             self._ask((id, token))
 
+    def had_manifest(self, id: str) -> bool:
+        """Whether one was written when it was taken, as about everything but what is very old."""
+        try:
+            about = two_copies.read(self._place / id / ABOUT, About)
+        except (two_copies.BothCopiesUnreadable, FileNotFoundError):
+            return True
+        return about.one_moment is not None
+
     def result(self, id: str) -> Verified | None:
         """How its last rehearsal ended."""
         try:
-            found = msgspec.json.decode((self._place / id / RESULT).read_bytes(), type=Result)
+            found = msgspec.json.decode(
+                (self._place / id / RESULT).read_bytes(), type=RehearsalResult
+            )
         except (OSError, msgspec.MsgspecError):
             return None
         return Verified(token=found.token, at=found.at, trouble=found.trouble)
@@ -79,23 +101,25 @@ class SnapshotChecks:
     def _work(self) -> None:
         while True:
             id, token = job = self._jobs.get()
-            with suppress(Interrupted, FileNotFoundError):  # the daemon ends, or it was deleted
+            with suppress(
+                SnapshotInterrupted, FileNotFoundError
+            ):  # the daemon ends, or it was deleted
                 trouble = self._hashed(id) or (self._rehearsed(id) if token else None)
                 if token is not None:
-                    result = Result(token, WallClock().now(), trouble)
+                    result = RehearsalResult(token, WallClock().now(), trouble)
                     folders.write(self._place / id / RESULT, msgspec.json.encode(result))
             with self._lock:
                 self._asked.discard(job)
 
-    def _hashed(self, id: str) -> Trouble | None:
+    def _hashed(self, id: str) -> StorageFailure | None:
         """Complete its manifest; why that could not be done."""
         folder = self._place / id
         try:
             about = two_copies.read(folder / ABOUT, About)
-        except two_copies.Unreadable as error:
-            return Trouble("SNAPSHOT_UNREADABLE", error.message)
+        except two_copies.BothCopiesUnreadable as error:
+            return StorageFailure("SNAPSHOT_UNREADABLE", error.message)
         if not (folder / MANIFEST).exists():
-            return NO_MANIFEST
+            return NO_MANIFEST if about.one_moment is None else MANIFEST_LOST
         if about.hashed:
             return None
         order = {
@@ -107,27 +131,27 @@ class SnapshotChecks:
         try:
             self._copies.perform(f"{id}/hash", order)
             two_copies.write(folder / ABOUT, msgspec.json.encode(replace(about, hashed=True)))
-        except (CopyFailed, OSError) as error:
+        except (TreeSnapshotFailed, OSError) as error:
             return _failed(error)
         return None
 
-    def _rehearsed(self, id: str) -> Trouble | None:
+    def _rehearsed(self, id: str) -> StorageFailure | None:
         """Restore it into a draft; what is not as its manifest says."""
         folder = self._place / id
         draft = folder.with_name(f".{id}-{secrets.token_hex(4)}")
-        work = Work(folder, folder / "data", {}, expected=folder / MANIFEST)
+        work = SnapshotWork(folder, folder / "data", {}, expected=folder / MANIFEST)
         try:
             draft.mkdir(mode=0o700)
             self._copies.perform(f"{id}/verify", ordered(draft, work))
-        except (CopyFailed, OSError) as error:
+        except (TreeSnapshotFailed, OSError) as error:
             return _failed(error)
         finally:
             cleared(draft)
         return None
 
 
-def _failed(error: CopyFailed | OSError) -> Trouble:
+def _failed(error: TreeSnapshotFailed | OSError) -> StorageFailure:
     found = trouble_of(error)
     if found.code == "DISK_FULL":
         return found
-    return Trouble("VERIFICATION_FAILED", f"It cannot be restored as it was taken: {error}")
+    return StorageFailure("VERIFICATION_FAILED", f"It cannot be restored as it was taken: {error}")

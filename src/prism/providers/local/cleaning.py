@@ -10,28 +10,34 @@ import logging
 import os
 import re
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
+from prism.providers.local.removals import LEFT_BEHIND
 from prism.providers.local.trees import cleared, measured
 
 log = logging.getLogger(__name__)
 MACHINE = re.compile(r"local-[0-9a-f]{17}")
 DRAFT = re.compile(r"\.local-[0-9a-f]{17}-[0-9a-f]{8}")
-STORED = re.compile(r"\.(?:vol|fs|snap)-[0-9a-f]{17}[.-].*")
 TURNED_OVER = re.compile(r".+\.log\.[0-9]+")
+STATE_DRAFT = re.compile(r"\.backup-.+|state\.db\.restore-[a-z0-9_]{8}")
 ASIDE = re.compile(r"\..+\.cleaned-[0-9a-f]{8}")
 FINISHED = 600.0  # seconds after which nobody works on a draft any more
+TREE = re.compile(r"[0-9a-f]{64}")
+TREE_DRAFT = re.compile(r"[0-9a-f]{16}|\.[0-9a-f]{16}\.cleaned-[0-9a-f]{8}")
+TREE_LOCK = re.compile(r"[0-9a-f]{64}\.lock")
 KEPT = 2**20  # bytes of the daemon's own log
 OFF = {"off", "failed"}
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class Removable(Struct, frozen=True, kw_only=True):
     """One kind of what may go; `in_use` is what of it may not."""
 
     kind: str
@@ -46,30 +52,57 @@ class Cleaner:
     def __init__(self, home: Path, *, alone: bool = False) -> None:
         self._home, self._machines, self._alone = home, home / "workspaces", alone
 
-    def clean(self, *, dry_run: bool) -> list[Found]:
+    def clean(self, *, dry_run: bool) -> list[Removable]:
         """Every kind, with what of it is removed, or would be."""
         return [
             self._cache(dry_run=dry_run),
+            self._trees(dry_run=dry_run),
             self._logs(dry_run=dry_run),
             self._environments(dry_run=dry_run),
             _removed("leftover drafts", [*self._drafts()], dry_run=dry_run),
         ]
 
-    def _cache(self, *, dry_run: bool) -> Found:
+    def _cache(self, *, dry_run: bool) -> Removable:
         """Wheels that were fetched: no installation goes on meanwhile, nor begins."""
         place = self._home / "cache"
         trees = [place / "wheels", *_matching(place, ASIDE)]
         with _slots(place / "slots") as has_all:
-            busy = [it.name for it in self._folders() if _phase(it) == "starting"]
+            busy = [path.name for path in self._folders() if _phase(path) == "starting"]
             if not has_all or busy:
                 why = f"packages are being installed ({', '.join(busy) or 'a workspace'})"
-                return Found(kind="package cache", bytes=0, items=0, in_use=[why])
+                return Removable(kind="package cache", bytes=0, items=0, in_use=[why])
             return _removed("package cache", trees, dry_run=dry_run)
 
-    def _logs(self, *, dry_run: bool) -> Found:
+    def _trees(self, *, dry_run: bool) -> Removable:
+        """Installed packages that no workspace shows, and those that were never complete.
+
+        Nobody takes or makes one while all rights to install are held here.
+        """
+        place, kind = self._home / "cache", "package trees"
+        with _slots(place / "slots") as has_all:
+            if not has_all:
+                return Removable(
+                    kind=kind, bytes=0, items=0, in_use=["packages are being installed"]
+                )
+            users = Counter(filter(None, map(folders.package_tree, self._folders())))
+            found = _matching(place / "trees", TREE)
+            unused = [path for path in found if path.name not in users]
+            drafts = place / "drafts"
+            left = [*_matching(place / "trees", ASIDE), *_matching(drafts, TREE_DRAFT)]
+            removed = _removed(kind, [*unused, *left], dry_run=dry_run)
+            for lock in () if dry_run else _matching(drafts, TREE_LOCK):
+                lock.unlink()
+        used = [path for path in found if path.name in users]
+        size = sum(_size(path) or 0 for path in used) >> 20
+        why = f"{len(used)} with {size} MiB are used; workspaces that use them: {users.total()}"
+        return replace(removed, in_use=[*removed.in_use, *([why] if used else [])])
+
+    def _logs(self, *, dry_run: bool) -> Removable:
         """What was turned over, and all but the end of the daemon's own log."""
         old = [
-            it for machine in self._folders() for it in _matching(machine / "logs", TURNED_OVER)
+            path
+            for machine in self._folders()
+            for path in _matching(machine / "logs", TURNED_OVER)
         ]
         found = _removed("old logs", old, dry_run=dry_run)
         own = self._home / "daemon.log"
@@ -78,16 +111,17 @@ class Cleaner:
             return found
         if not dry_run:
             _shortened(own)
-        return Found(kind=found.kind, bytes=found.bytes + over, items=found.items + 1)
+        return Removable(kind=found.kind, bytes=found.bytes + over, items=found.items + 1)
 
-    def _environments(self, *, dry_run: bool) -> Found:
+    def _environments(self, *, dry_run: bool) -> Removable:
         """Of workspaces that do not run, those whose setup never ended."""
-        unused = [it / "venv" for it in self._folders() if _is_unfinished(it)]
-        left = [it for machine in self._folders() for it in _matching(machine, ASIDE)]
+        unused = [path / "venv" for path in self._folders() if _is_unfinished(path)]
+        left = [path for machine in self._folders() for path in _matching(machine, ASIDE)]
 
         def before(tree: Path) -> None:  # the next start makes it, whatever becomes of us
             if tree.name == "venv":
                 (tree.parent / "environment.done").unlink(missing_ok=True)
+                (tree.parent / folders.TREE).unlink(missing_ok=True)
 
         return _removed("unused environments", [*unused, *left], before, dry_run=dry_run)
 
@@ -96,12 +130,12 @@ class Cleaner:
         for draft in _matching(self._machines, DRAFT):
             if self._alone or _age(draft) > FINISHED:
                 yield draft
-        for draft in _matching(self._home, re.compile(r"\.backup-.+")):
+        for draft in _matching(self._home, STATE_DRAFT):
             if _age(draft) > FINISHED:
                 yield draft
         if self._alone:  # a daemon removes its own as soon as it starts
             for place in ("volumes", "snapshots"):
-                yield from _matching(self._home / "storage" / place, STORED)
+                yield from _matching(self._home / "storage" / place, LEFT_BEHIND)
 
     def _folders(self) -> list[Path]:
         return _matching(self._machines, MACHINE)
@@ -113,7 +147,7 @@ def _removed(
     before: Callable[[Path], None] = lambda _: None,
     *,
     dry_run: bool,
-) -> Found:
+) -> Removable:
     """Measure these, and remove them unless it is a trial."""
     size, count, stuck = 0, 0, []
     for tree in trees:
@@ -125,7 +159,7 @@ def _removed(
                 stuck.append(f"{tree} cannot be removed yet")
                 continue
         size, count = size + its, count + 1
-    return Found(kind=kind, bytes=size, items=count, in_use=stuck)
+    return Removable(kind=kind, bytes=size, items=count, in_use=stuck)
 
 
 def _aside(tree: Path) -> Path:
@@ -185,6 +219,9 @@ def _slots(folder: Path) -> Iterator[bool]:
     """Take every right to install that is free; whether those are all."""
     with ExitStack() as stack:
         has_all = True
+        if folder.is_dir():  # also those that nobody has needed yet, and could take meanwhile
+            for number in range(os.cpu_count() or 1):
+                (folder / str(number)).touch(mode=0o600)
         for slot in _matching(folder, re.compile(r"[0-9]+")):
             file = stack.enter_context(slot.open("r+b"))
             try:

@@ -21,29 +21,36 @@ from prism.connections.ports import Spot
 from prism.errors import Unavailable
 from prism.kit.workspace_network import published
 from prism.providers.local import folder as folders
-from prism.providers.local import reach, supervision
-from prism.providers.local.folder import State, Wanted
-from prism.providers.local.found import found_in
-from prism.providers.local.making import Manners, describe, make, regrant, sweep_away
-from prism.providers.local.peers import Peers
+from prism.providers.local import ports, supervision
+from prism.providers.local.adoption import found_in
+from prism.providers.local.folder import MachineIntent, State
+from prism.providers.local.folder_setup import (
+    MachineOptions,
+    change_template,
+    describe,
+    make,
+    regrant,
+    sweep_away,
+)
+from prism.providers.local.offer import machine_id
 from prism.providers.local.ssh.gate import SshGate
-from prism.providers.local.terms import machine_id
-from prism.recovery.model import Found
+from prism.providers.local.workspace_peers import WorkspacePeers
+from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import IdleRule
-from prism.workspaces.model import Failure, HibernationNotSupported, Seen
-from prism.workspaces.ports import Access, Door, Machine, Order, Refused
+from prism.workspaces.model import Failure, HibernationNotSupported, Observed
+from prism.workspaces.ports import Access, Machine, MachineOrder, ProviderRefused, ServiceEndpoint
 
 ID = re.compile(r"local-[0-9a-f]{17}")
 HOST = "127.0.0.1"
 LOOPBACK = {"localhost", HOST, "::1"}
 SEEN = {
-    "starting": Seen.STARTING,
-    "on": Seen.ON,
-    "stopping": Seen.STOPPING,
-    "off": Seen.OFF,
-    "asleep": Seen.ASLEEP,
-    "failed": Seen.BROKEN,
-    "gone": Seen.GONE,
+    "starting": Observed.STARTING,
+    "on": Observed.ON,
+    "stopping": Observed.STOPPING,
+    "off": Observed.OFF,
+    "asleep": Observed.ASLEEP,
+    "failed": Observed.BROKEN,
+    "gone": Observed.GONE,
 }
 # A phase in which there must be a supervisor; without one, it has died.
 ALIVE = {"starting", "on", "stopping", "asleep"}
@@ -52,11 +59,11 @@ REVIVAL = timedelta(seconds=0.4)
 Stamp = tuple[int, int]
 
 
-class CannotFreeze(HibernationNotSupported, Refused):
+class FreezeRefused(HibernationNotSupported, ProviderRefused):
     """Something in the workspace does not let itself be frozen."""
 
 
-class Glance(Struct, frozen=True):
+class CachedMachine(Struct, frozen=True):
     """A machine as its files said when they had these stamps."""
 
     stamps: tuple[Stamp | None, Stamp | None]
@@ -92,12 +99,12 @@ class LocalCompute:
         self._root, self._minute = root.absolute(), minute
         self._remembered = min(remembered, REMEMBERED)
         cache = cache or self._root.parent / "cache"
-        self._manners = Manners(cache=cache, grace=grace, sandbox=sandbox, minute=minute)
-        self._glances: dict[str, Glance] = {}
+        self._manners = MachineOptions(cache=cache, grace=grace, sandbox=sandbox, minute=minute)
+        self._glances: dict[str, CachedMachine] = {}
         self._surveyed = False
         self._writing = threading.Lock()
         self._published: dict[tuple[str, int], tuple[Stamp | None, int]] = {}
-        self.peers = Peers(self._fenced, self._supervisors)
+        self.peers = WorkspacePeers(self._fenced, self._supervisors)
         """Who knocks at the daemon's own door."""
         self.ssh = SshGate(self._root.parent, self._root, self._on, self._within)
         """The doors for SSH; whoever has an event loop opens it."""
@@ -118,7 +125,7 @@ class LocalCompute:
                 found[name] = machine
         for name, machine in found.items():
             # A supervisor that still writes its last word would put it beside what is swept.
-            if machine.seen is Seen.GONE and not folders.holder(f"{self._root}/{name}"):
+            if machine.seen is Observed.GONE and not folders.holder(f"{self._root}/{name}"):
                 sweep_away(self._root / name, self._remembered)
         kept = {name: self._glances[name] for name in found if name in self._glances}
         forgotten, self._glances = len(kept) < len(self._glances), kept
@@ -127,13 +134,13 @@ class LocalCompute:
             self.ssh.look()
         return list(found.values())
 
-    def launch(self, order: Order) -> Machine:
+    def launch(self, order: MachineOrder) -> Machine:
         """Make the folder and its supervisor, unless they are there."""
         id = machine_id(order.key)
         make(self._root / id, order, self._manners)
         if self._look(id) is None:
             supervision.ensure(self._root / id, self._told)
-        starting = Machine(id=id, key=order.key, seen=Seen.STARTING, progress=0)
+        starting = Machine(id=id, key=order.key, seen=Observed.STARTING, progress=0)
         return self._look(id) or starting
 
     def start(self, id: str) -> None:
@@ -152,19 +159,26 @@ class LocalCompute:
             now, seen = folders.wanted(folder), folders.seen(folder)
             if now and seen and (why := _could_not_freeze(now, seen)):
                 folders.want(folder, replace(now, run=now.run + 1, state="on"))
-                raise CannotFreeze(why)
+                raise FreezeRefused(why)
         self._want(id, "asleep")
 
     def terminate(self, id: str) -> None:
         """Want it gone; from then on nothing else can be wanted."""
         self._want(id, "gone")
 
+    def change_template(self, id: str, order: MachineOrder) -> None:
+        """Write it into its order."""
+        if folder := self._folder(id):
+            change_template(folder, order, self._manners)
+
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
         """Tell its supervisor when to go down, whoever lives then."""
         with self._writing:
             if (folder := self._folder(id)) and (now := folders.wanted(folder)):
                 due = None if at is None else at.timestamp()
-                wish = Wanted(run=now.run, state=now.state, expires_at=due, expire_action=action)
+                wish = MachineIntent(
+                    run=now.run, state=now.state, expires_at=due, expire_action=action
+                )
                 if wish != now and now.state != "gone":
                     folders.want(folder, wish)
                     supervision.poke(folder)
@@ -180,7 +194,7 @@ class LocalCompute:
             if (folder := self._folder(id)) and folders.judge(folder, rule, self._minute):
                 supervision.poke(folder)
 
-    def describe(self, id: str, order: Order) -> None:
+    def describe(self, id: str, order: MachineOrder) -> None:
         """Write it into its order."""
         if folder := self._folder(id):
             describe(folder, order)
@@ -193,9 +207,14 @@ class LocalCompute:
             raise Unavailable(f"Machine {id} is not on")
         secret = folders.token(folder)
         doors = {
-            name: Door(url=f"http://{HOST}:{it.port}", token=secret if it.token else None)
-            for name, it in seen.services.items()
-            if it.answered and it.port and reach.spot(folder, it.port)
+            name: ServiceEndpoint(
+                url=f"http://{HOST}:{service_seen.port}",
+                token=secret if service_seen.token else None,
+            )
+            for name, service_seen in seen.services.items()
+            if service_seen.answered
+            and service_seen.port
+            and ports.spot(folder, service_seen.port)
         }
         if (port := self.ssh.port_of(id)) is None:
             return Access(host=HOST, user=seen.name, doors=doors)
@@ -213,20 +232,22 @@ class LocalCompute:
     def spot(self, id: str, port: int) -> Spot | None:
         """Where a port is dialled, if programs of this machine listen there."""
         folder = self._folder(id)
-        return reach.spot(folder, port) if folder else None
+        return ports.spot(folder, port) if folder else None
 
-    def found(self, ids: Collection[str]) -> Sequence[Found]:
+    def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
         """Implements `recovery.ports.Recoverable`: what the orders of these machines say."""
         here = {id: self._glances[id].machine for id in ids if id in self._glances}
         looked = [found_in(self._root / id, machine) for id, machine in here.items()]
-        return [it for it in looked if it is not None]
+        return [machine for machine in looked if machine is not None]
 
     def _fenced(self) -> bool:
         """Whether anything runs in a sandbox; before the first look, whether it might."""
         if not self._surveyed:
             return folders.LINUX and self._root.is_dir()
         glances = tuple(self._glances.values())
-        return folders.LINUX and any(it.watched and it.fenced for it in glances)
+        return folders.LINUX and any(
+            cached_machine.watched and cached_machine.fenced for cached_machine in glances
+        )
 
     def _supervisors(self) -> set[int]:
         names = filter(ID.fullmatch, os.listdir(self._root))
@@ -235,13 +256,17 @@ class LocalCompute:
     def _on(self) -> dict[str, str]:
         """The names of the machines that were on at the last look, by id."""
         glances = dict(self._glances)
-        return {id: it.name for id, it in glances.items() if it.machine.seen is Seen.ON}
+        return {
+            id: cached_machine.name
+            for id, cached_machine in glances.items()
+            if cached_machine.machine.seen is Observed.ON
+        }
 
     def published(self, id: str, spot: Spot) -> int:
         """Implements `connections.ports.Publishes`; the ports of services are from the start."""
         folder = self._folder(id)
         seen = folders.seen(folder) if folder else None
-        if seen and any(it.port == spot.port for it in seen.services.values()):
+        if seen and any(service_seen.port == spot.port for service_seen in seen.services.values()):
             return spot.port
         began, key = _stamp(spot.network), (id, spot.port)
         with self._writing:
@@ -255,7 +280,10 @@ class LocalCompute:
         if host not in LOOPBACK or (folder := self._folder(id)) is None:
             return None
         if (seen := folders.seen(folder)) and (order := folders.ordered(folder)):
-            given = {it.port: seen.services.get(name) for name, it in order.services.items()}
+            given = {
+                service_ordered.port: seen.services.get(name)
+                for name, service_ordered in order.services.items()
+            }
             port = (service.port if (service := given.get(port)) else None) or port
         return self.spot(id, port)
 
@@ -304,7 +332,7 @@ class LocalCompute:
             return self._look(name)  # it ended in order between the two looks
         return glance.machine
 
-    def _read(self, name: str, stamps: tuple[Stamp | None, Stamp | None]) -> Glance | None:
+    def _read(self, name: str, stamps: tuple[Stamp | None, Stamp | None]) -> CachedMachine | None:
         folder = self._root / name
         seen, wanted = folders.seen(folder), folders.wanted(folder)
         if seen is None:
@@ -325,7 +353,7 @@ class LocalCompute:
         )
         watched = seen.phase in ALIVE or (pending and seen.phase != "gone")
         fenced = not (seen.sandbox or "").startswith("none")
-        return Glance(stamps, machine, seen.name, watched, fenced)
+        return CachedMachine(stamps, machine, seen.name, watched, fenced)
 
     def _unwatched(self, name: str) -> Machine | None:
         """What is known of a machine whose supervisor died and has no successor yet."""
@@ -335,20 +363,22 @@ class LocalCompute:
             return None
         message = f"its supervisor died; `prism workspace start {known.name}` starts it again"
         failure = Failure("MACHINE_DIED", message)
-        return Machine(id=name, key=known.key, seen=Seen.OFF, failure=failure)
+        return Machine(id=name, key=known.key, seen=Observed.OFF, failure=failure)
 
 
-def _could_not_freeze(now: Wanted, seen: folders.Seen) -> str | None:
+def _could_not_freeze(now: MachineIntent, seen: folders.ObservedMachine) -> str | None:
     """What a supervisor says that has tried, and failed, to do what is wanted."""
     tried = now.state == "asleep" and seen.run >= now.run and seen.phase == "on"
     said = seen.failure
     return said.message if tried and said and said.code == "CANNOT_HIBERNATE" else None
 
 
-def _next_wish(state: State, now: Wanted | None, seen: folders.Seen | None) -> Wanted | None:
+def _next_wish(
+    state: State, now: MachineIntent | None, seen: folders.ObservedMachine | None
+) -> MachineIntent | None:
     """The wish to write down, or none where it is granted or on its way."""
     if now is None:
-        return Wanted(run=1, state=state)
+        return MachineIntent(run=1, state=state)
     if now.state == "gone":
         return None
     phase = seen.phase if seen and seen.run >= now.run else None
@@ -366,7 +396,7 @@ def _next_wish(state: State, now: Wanted | None, seen: folders.Seen | None) -> W
     if there:
         return None
     at, action = now.expires_at, now.expire_action
-    return Wanted(run=now.run + 1, state=state, expires_at=at, expire_action=action)
+    return MachineIntent(run=now.run + 1, state=state, expires_at=at, expire_action=action)
 
 
 def _stamp(path: str) -> Stamp | None:

@@ -219,7 +219,7 @@ class Tree:
 
 
 class LocalReading:
-    """Implements `files.ports.Reading`."""
+    """Implements `files.ports.FileReader`."""
 
     def __init__(self, descriptor: int, about: os.stat_result) -> None:
         self._descriptor, self.size = descriptor, about.st_size
@@ -235,7 +235,7 @@ class LocalReading:
 
 
 class LocalWriting:
-    """Implements `files.ports.Writing`."""
+    """Implements `files.ports.FileWriter`."""
 
     def __init__(self, folder: Directory, path: str, descriptor: int, *, replace: bool) -> None:
         self._folder, self._path, self._descriptor = folder, path, descriptor
@@ -343,7 +343,7 @@ def _replaceable(folder: Directory, name: str, path: str, *, replace: bool) -> i
         raise WrongFileKind(f"{path} is a folder")
     if not replace:
         raise AlreadyExists(
-            f"There is a {path} already", remediation="Say that it is to be replaced, or rename it"
+            f"There is a {path} already", remediation="Ask to replace it, or use another name"
         )
     return stat.S_IMODE(about.st_mode) & 0o777 if stat.S_ISREG(about.st_mode) else 0o644
 
@@ -375,7 +375,7 @@ def _part(folder: Directory, name: str, offset: int, owner: os.stat_result, mode
 def _elsewhere(received: int) -> UploadOffset:
     return UploadOffset(
         details=f"{received} bytes were received",
-        remediation="Continue from there, or begin anew at 0",
+        remediation="Continue there, or start again at 0",
         data={"received": received},
     )
 

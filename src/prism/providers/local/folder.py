@@ -5,6 +5,7 @@ import fcntl
 import os
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -17,12 +18,13 @@ from prism.workspaces.model import Failure
 State = Literal["on", "off", "asleep", "gone"]
 Phase = Literal["starting", "on", "stopping", "off", "asleep", "failed", "gone"]
 Kind = TypeVar("Kind")
+TREE = "tree.json"
 LINUX = sys.platform == "linux"
 # struct flock: type, whence, start, length, pid; and in another order on a Mac.
 FLOCK = "hhqqi" if LINUX else "qqihh"
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class MachineIntent(Struct, frozen=True, kw_only=True):
     """What a machine should be; each new wish has the next number."""
 
     run: int
@@ -39,13 +41,19 @@ class ServiceSeen(Struct, frozen=True, kw_only=True):
     token: bool = False
 
 
-class Trouble(Failure, frozen=True):
+class MachineFailure(Failure, frozen=True):
     """What went wrong; `ran` says that the machine was on, and that nobody had it stopped."""
 
     ran: bool = False
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class PackageTree(Struct, frozen=True):
+    """Which tree of packages a workspace has (`agent/package_trees.py`)."""
+
+    tree: str
+
+
+class ObservedMachine(Struct, frozen=True, kw_only=True):
     """What a supervisor says of its machine; more than the daemon needs stays unread."""
 
     key: str
@@ -57,7 +65,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     """When it last became `on`."""
     stage: str | None = None
     progress: int | None = None
-    failure: Trouble | None = None
+    failure: MachineFailure | None = None
     services: dict[str, ServiceSeen] = {}
     idle: Idleness | None = None
     notes: tuple[str, ...] = ()
@@ -85,20 +93,20 @@ class Named(Struct, frozen=True):
     services: dict[str, ServiceOrdered] = {}
 
 
-class Serving(Struct, frozen=True):
+class OrderedServices(Struct, frozen=True):
     """The part of an order that says what it serves."""
 
     services: dict[str, Any] = {}
 
 
-def wanted(folder: Path) -> Wanted | None:
+def wanted(folder: Path) -> MachineIntent | None:
     """What was last wanted of it."""
-    return _read(folder / "wanted.json", Wanted)
+    return _read(folder / "wanted.json", MachineIntent)
 
 
-def seen(folder: Path) -> Seen | None:
+def seen(folder: Path) -> ObservedMachine | None:
     """What its supervisor said last."""
-    return _read(folder / "seen.json", Seen)
+    return _read(folder / "seen.json", ObservedMachine)
 
 
 def ordered(folder: Path) -> Named | None:
@@ -106,9 +114,15 @@ def ordered(folder: Path) -> Named | None:
     return _read(folder / "order.json", Named)
 
 
+def package_tree(folder: Path) -> str | None:
+    """The tree of packages that it shows below its own changes; none where it has its own."""
+    known = _read(folder / TREE, PackageTree)
+    return known.tree if known else None
+
+
 def services(folder: Path) -> tuple[str, ...]:
     """The names of its services."""
-    known = _read(folder / "order.json", Serving)
+    known = _read(folder / "order.json", OrderedServices)
     return tuple(known.services) if known else ()
 
 
@@ -120,7 +134,7 @@ def token(folder: Path) -> str | None:
         return None
 
 
-def want(folder: Path, wish: Wanted) -> None:
+def want(folder: Path, wish: MachineIntent) -> None:
     """Write a wish down, durably."""
     write(folder / "wanted.json", msgspec.json.encode(wish))
 
@@ -155,6 +169,16 @@ def write(path: Path, text: bytes) -> None:
         with open(path, "r+b") as file:
             file.write(text)
             file.truncate()
+
+
+def sync(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where its file system can be told to."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def holder(folder: str) -> int:

@@ -8,14 +8,14 @@ from msgspec import Struct
 GIB = 2**30
 
 
-class Limits(Struct, frozen=True):
+class ResourceLimits(Struct, frozen=True):
     """What a workspace may use: processors, and bytes of memory."""
 
     cpus: int
     memory: int
 
 
-def limits_for(vcpus: int, memory_gib: float) -> tuple[Limits, tuple[str, ...]]:
+def limits_for(vcpus: int, memory_gib: float) -> tuple[ResourceLimits, tuple[str, ...]]:
     """What this machine gives to such a workspace, and what falls short of it."""
     cores, memory = os.cpu_count() or 1, psutil.virtual_memory().total
     wanted, notes = int(memory_gib * GIB), []
@@ -24,4 +24,4 @@ def limits_for(vcpus: int, memory_gib: float) -> tuple[Limits, tuple[str, ...]]:
     if wanted > memory:
         has = f"{memory / GIB:.0f} GiB"
         notes.append(f"{memory_gib:g} GiB of memory asked for, this machine has {has}")
-    return Limits(min(vcpus, cores), min(wanted, memory)), tuple(notes)
+    return ResourceLimits(min(vcpus, cores), min(wanted, memory)), tuple(notes)

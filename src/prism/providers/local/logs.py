@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
-from prism.logs.ports import Kind, Said
+from prism.logs.ports import Kind, LogChunk
 from prism.providers.local import folder as folders
 
 ID = re.compile(r"local-[0-9a-f]{17}")
@@ -38,22 +38,22 @@ class LocalLogs:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
 
-    def tail(self, id: str, kind: Kind, lines: int) -> Said:
+    def tail(self, id: str, kind: Kind, lines: int) -> LogChunk:
         """The last lines of each file of that kind, those last written to at the end."""
         sources = sorted(self._sources(id, kind), key=lambda it: _written(it.path))
         said, mark, share = [], dict[str, Place](), max(1, lines // max(1, len(sources)))
         for source in sources:
             found, mark[str(source.path)] = _end_of(source.path, share)
             said += [self._shown(id, source, line) for line in found]
-        return Said(tuple(said[-lines:]), mark)
+        return LogChunk(tuple(said[-lines:]), mark)
 
-    def after(self, id: str, kind: Kind, mark: Mark | None) -> Said:
+    def after(self, id: str, kind: Kind, mark: Mark | None) -> LogChunk:
         """What was written since, through any number of turns."""
         said, now = [], dict(mark or {})
         for source in self._sources(id, kind):
             found, now[str(source.path)] = _since(source.path, now.get(str(source.path)))
             said += [self._shown(id, source, line) for line in found]
-        return Said(tuple(said), now)
+        return LogChunk(tuple(said), now)
 
     def _sources(self, id: str, kind: Kind) -> list[Source]:
         folder = self._root / id
@@ -127,7 +127,9 @@ def _since(path: Path, mark: Place | None) -> tuple[list[bytes], Place]:
         inode, head, offset = mark or NOWHERE
         # An inode is given again as soon as its file is gone: how it begins tells them apart.
         known = (
-            n for n, (one, it) in enumerate(files) if one == inode and _begins(it, head, offset)
+            n
+            for n, (one, binary_io) in enumerate(files)
+            if one == inode and _begins(binary_io, head, offset)
         )
         said: list[bytes] = []
         if (at := next(known, None)) is None:

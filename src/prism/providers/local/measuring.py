@@ -25,7 +25,7 @@ class Measuring:
             for name in self._due.keys() - folders.keys():
                 del self._due[name], self._sizes[name]
             now = time.monotonic()
-            old = {name: it for name, it in folders.items() if self._due.get(name, 0) <= now}
+            old = {name: path for name, path in folders.items() if self._due.get(name, 0) <= now}
             if old and not self._at_work:
                 self._at_work = True
                 work = threading.Thread(

@@ -23,17 +23,19 @@ def why_not_out(folder: Path, path: str) -> str | None:
     if not (found := list(_using(supervisor, path))):
         return None
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    named = ", ".join(f"{it.info['name']} (process {it.pid})" for it in found[:SHOWN])
+    named = ", ".join(
+        f"{process.info['name']} (process {process.pid})" for process in found[:SHOWN]
+    )
     return f"Programs in the workspace have files of it open: {named}{more}. End them, {stop}"
 
 
 def _using(supervisor: int, path: str) -> Iterator[psutil.Process]:
     with suppress(psutil.Error):
-        for one in psutil.Process(supervisor).children(recursive=True):
+        for process in psutil.Process(supervisor).children(recursive=True):
             with suppress(psutil.Error, OSError):
-                if any(it == path or it.startswith(f"{path}/") for it in _opened(one.pid)):
-                    one.info = {"name": one.name()}
-                    yield one
+                if any(it == path or it.startswith(f"{path}/") for it in _opened(process.pid)):
+                    process.info = {"name": process.name()}
+                    yield process
 
 
 def _opened(pid: int) -> Iterator[str]:
@@ -43,9 +45,9 @@ def _opened(pid: int) -> Iterator[str]:
         with suppress(OSError):
             yield str((place / name).readlink())
     with suppress(OSError):
-        for one in (place / "fd").iterdir():
+        for path in (place / "fd").iterdir():
             with suppress(OSError):
-                yield str(one.readlink())
+                yield str(path.readlink())
     with suppress(OSError):
         for line in (place / "maps").read_text(errors="replace").splitlines():
             yield line.partition("/")[1] + line.partition("/")[2]

@@ -15,49 +15,62 @@ from pathlib import Path
 from msgspec import Struct
 
 from prism.agent.safe_paths import remove_tree
-from prism.storage.model import Trouble
+from prism.storage.model import StorageFailure
+from prism.storage.ports import StorageRefused
 
 ASIDE = re.compile(r"\.((?:vol|fs|snap)-[0-9a-f]{17})\.deleted-[0-9a-f]{8}")
+LEFT_BEHIND = re.compile(
+    r"\.(?:vol|fs|snap)-[0-9a-f]{17}(?:-[0-9a-f]{8}|\.deleted-[0-9a-f]{8})"
+)  # half made, or half removed; other hidden folders there are not Prism's
 AGAIN = 5.0  # seconds until what could not be removed is tried again
 
 
-class Removal(Struct):
+class FolderRemoval(Struct):
     """A folder that is being removed; `key` is empty where nobody has to be told."""
 
     key: str
-    trouble: Trouble | None = None
+    trouble: StorageFailure | None = None
 
 
 class Removals:
     """Everything that this process removes."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, Removal] = {}
+        self._known: dict[Path, FolderRemoval] = {}
         self._lock, self._closed = threading.Lock(), threading.Event()
 
     def begin(self, place: Path, id: str) -> None:
-        """Put a folder out of reach, which is at once, and remove it in the background."""
+        """Put a folder out of reach, which is at once, and remove it in the background.
+
+        Raises `StorageRefused` where it cannot be put out of reach; then all of it is still there.
+        """
         aside = place / f".{id}.deleted-{secrets.token_hex(4)}"
         try:
             (place / id).rename(aside)
         except FileNotFoundError:
             return
+        except OSError as error:  # it is a mount point, or its disk became read-only
+            raise StorageRefused(f"{place / id} cannot be removed: {error.strerror}") from error
         self.go_on(aside)
 
     def go_on(self, folder: Path) -> None:
         """Remove what is out of reach already, or was left half made."""
         key = _key(folder) if ASIDE.fullmatch(folder.name) else ""
         with self._lock:
-            self._known[folder] = Removal(key)
+            self._known[folder] = FolderRemoval(key)
         threading.Thread(target=self._remove, args=(folder,), name="remove", daemon=True).start()
 
-    def state(self, place: Path) -> Iterator[tuple[str, Removal]]:
+    def state(self, place: Path) -> Iterator[tuple[str, FolderRemoval]]:
         """What is being removed there, by id."""
         with self._lock:
             known = dict(self._known)
-        for folder, it in known.items():
-            if it.key and folder.parent == place and (found := ASIDE.fullmatch(folder.name)):
-                yield found[1], it
+        for folder, folder_removal in known.items():
+            if (
+                folder_removal.key
+                and folder.parent == place
+                and (found := ASIDE.fullmatch(folder.name))
+            ):
+                yield found[1], folder_removal
 
     def close(self) -> None:
         """Try no more; the next process goes on."""
@@ -78,10 +91,10 @@ class Removals:
             del self._known[folder]
 
 
-def _trouble(error: OSError) -> Trouble:
+def _trouble(error: OSError) -> StorageFailure:
     why = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     message = f"Not everything of it could be removed yet, which is tried again: {why}"
-    return Trouble("DELETE_FAILED", message)
+    return StorageFailure("DELETE_FAILED", message)
 
 
 def _key(folder: Path) -> str:

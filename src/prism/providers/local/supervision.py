@@ -55,7 +55,11 @@ def revive(folders: Sequence[Path], seconds: float, told: Mapping[str, str] = NO
     for first in range(0, len(folders), AT_ONCE):
         if time.monotonic() > until:
             return
-        begun = [(it, _begin(it, told)) for it in folders[first : first + AT_ONCE] if it.is_dir()]
+        begun = [
+            (path, _begin(path, told))
+            for path in folders[first : first + AT_ONCE]
+            if path.is_dir()
+        ]
         for folder, process in begun:
             try:
                 _end(folder, process)

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 Kind = TypeVar("Kind")
 
 
-class Unreadable(Unavailable):
+class BothCopiesUnreadable(Unavailable):
     """Neither copy of a file says anything."""
 
 
@@ -26,7 +26,7 @@ def write(path: Path, text: bytes) -> None:
 def read(path: Path, kind: type[Kind]) -> Kind:
     """What it says; mended from the second copy where that is the one that can be read.
 
-    Raises `FileNotFoundError` where there is neither, `Unreadable` where both are bad.
+    Raises `FileNotFoundError` where there is neither, `BothCopiesUnreadable` where both are bad.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
@@ -38,7 +38,7 @@ def read(path: Path, kind: type[Kind]) -> Kind:
     except (OSError, msgspec.MsgspecError):
         if isinstance(bad, FileNotFoundError):
             raise bad from None
-        raise Unreadable(f"{path} cannot be read: {bad}") from bad
+        raise BothCopiesUnreadable(f"{path} cannot be read: {bad}") from bad
     log.warning("%s could not be read (%s); it is mended from its second copy", path, bad)
     try:
         folders.write(path, text)

@@ -26,22 +26,22 @@ from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
 from prism.providers.local import quota, supervision, two_copies
 from prism.providers.local.about import About
-from prism.providers.local.checks import SnapshotChecks
-from prism.providers.local.copies import Copies, Work
+from prism.providers.local.checks import MANIFEST_LOST, SnapshotChecks
 from prism.providers.local.measuring import FRESH, Measuring
 from prism.providers.local.programs import why_not_out
-from prism.providers.local.removals import Removals
+from prism.providers.local.removals import LEFT_BEHIND, Removals
+from prism.providers.local.tree_snapshots import SnapshotWork, TreeSnapshots
 from prism.providers.local.trees import cleared
-from prism.storage.model import Seen, VolumeKind
+from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import (
     EVERYTHING,
-    Copy,
-    CopyOrder,
     Disk,
     Known,
-    Part,
+    ProviderSnapshot,
+    SnapshotOrder,
     StorageRefused,
-    Survey,
+    StorageSurvey,
+    SurveyPart,
     VolumeOrder,
 )
 
@@ -60,7 +60,7 @@ class Mount(Struct, frozen=True):
     path: str
 
 
-class Mounts(Struct, frozen=True):
+class MachineMounts(Struct, frozen=True):
     """All that a machine has, and what its programs may still reach that it is to have no more.
 
     `root` is where every volume is.
@@ -71,7 +71,7 @@ class Mounts(Struct, frozen=True):
     leaving: tuple[Mount, ...] = ()
 
 
-NOTHING = Mounts("", ())
+NOTHING = MachineMounts("", ())
 
 
 class LocalVolumes:
@@ -86,7 +86,7 @@ class LocalVolumes:
         self._volumes = root.absolute() / "volumes"
         self._snapshots = root.absolute() / "snapshots"
         self._machines = machines.absolute()
-        self._copies, self._removals = Copies(), Removals()
+        self._copies, self._removals = TreeSnapshots(), Removals()
         self._checks = SnapshotChecks(self._snapshots, self._copies)
         self._measuring = Measuring(fresh)
         self._lock = threading.Lock()
@@ -94,7 +94,7 @@ class LocalVolumes:
         """What the last survey could not read, by the id of a volume, snapshot or machine."""
         self._sweep()
 
-    def survey(self, parts: Collection[Part] = EVERYTHING) -> Survey:
+    def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """Every folder, and every copy that is on its way, whatever was asked for."""
         making = self._copies.state()
         bad: dict[str, str] = {}
@@ -106,7 +106,7 @@ class LocalVolumes:
             Disk(
                 id=id,
                 key=it.key,
-                seen=Seen.THERE,
+                seen=StorageObserved.THERE,
                 attached=frozenset(attached.get(id, ())),
                 used_bytes=sizes[id],
                 known=_known_of(id, it),
@@ -114,10 +114,10 @@ class LocalVolumes:
             for id, it in disks.items()
         ]
         kept = [
-            Copy(
+            ProviderSnapshot(
                 id=id,
                 key=it.key,
-                seen=Seen.THERE,
+                seen=StorageObserved.THERE,
                 used_bytes=it.used,
                 known=_known_of(id, it),
                 one_moment=it.one_moment,
@@ -128,26 +128,38 @@ class LocalVolumes:
         for id in (id for id, it in copies.items() if not it.hashed):
             self._checks.hash(id)
         for id, (key, trouble) in making.items():
-            seen = Seen.BROKEN if trouble else Seen.MAKING
+            seen = StorageObserved.BROKEN if trouble else StorageObserved.MAKING
             if id.startswith("snap-") and id not in copies:
-                kept.append(Copy(id=id, key=key, seen=seen, trouble=trouble))
+                kept.append(ProviderSnapshot(id=id, key=key, seen=seen, trouble=trouble))
             elif not id.startswith("snap-") and id not in disks:
                 found.append(Disk(id=id, key=key, seen=seen, trouble=trouble))
         return self._whole(found, kept, bad)
 
-    def _whole(self, found: list[Disk], kept: list[Copy], bad: dict[str, str]) -> Survey:
+    def _whole(
+        self, found: list[Disk], kept: list[ProviderSnapshot], bad: dict[str, str]
+    ) -> StorageSurvey:
         """All of that, and what is on its way out."""
         self.unreadable = bad
         disks, copies = [*found, *self._leaving_disks()], [*kept, *self._leaving_copies()]
-        return Survey(disks, copies, bad)
+        return StorageSurvey(disks, copies, bad)
 
     def _leaving_disks(self) -> Iterator[Disk]:
-        for id, it in self._removals.state(self._volumes):
-            yield Disk(id=id, key=it.key, seen=Seen.DELETING, trouble=it.trouble)
+        for id, folder_removal in self._removals.state(self._volumes):
+            yield Disk(
+                id=id,
+                key=folder_removal.key,
+                seen=StorageObserved.DELETING,
+                trouble=folder_removal.trouble,
+            )
 
-    def _leaving_copies(self) -> Iterator[Copy]:
-        for id, it in self._removals.state(self._snapshots):
-            yield Copy(id=id, key=it.key, seen=Seen.DELETING, trouble=it.trouble)
+    def _leaving_copies(self) -> Iterator[ProviderSnapshot]:
+        for id, folder_removal in self._removals.state(self._snapshots):
+            yield ProviderSnapshot(
+                id=id,
+                key=folder_removal.key,
+                seen=StorageObserved.DELETING,
+                trouble=folder_removal.trouble,
+            )
 
     def create(self, order: VolumeOrder) -> Disk:
         """An empty folder; it appears whole, at once, or not at all."""
@@ -156,7 +168,7 @@ class LocalVolumes:
         if id in self.unreadable:  # it is there; the caller knows what it should say of itself
             if folder.is_dir():
                 two_copies.write(folder / "about.json", msgspec.json.encode(_about(order)))
-            return Disk(id=id, key=order.key, seen=Seen.THERE)
+            return Disk(id=id, key=order.key, seen=StorageObserved.THERE)
         if not folder.exists():
             draft = folder.with_name(f".{id}-{secrets.token_hex(4)}")
             try:
@@ -165,21 +177,24 @@ class LocalVolumes:
                 (draft / "data").mkdir(mode=0o700, exist_ok=True)
                 two_copies.write(draft / "about.json", msgspec.json.encode(_about(order)))
                 draft.rename(folder)
+                folders.sync(folder.parent)
             except OSError as error:
                 cleared(draft)
                 if not folder.exists():
                     raise _refused(error) from error
-        return Disk(id=id, key=order.key, seen=Seen.THERE)
+        return Disk(id=id, key=order.key, seen=StorageObserved.THERE)
 
     def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
         """A folder with what a snapshot holds, once it has been copied."""
         id, source = volume_id(order.key, order.kind), self._snapshots / snapshot / "data"
         if (self._volumes / id).exists():
-            return Disk(id=id, key=order.key, seen=Seen.THERE)
+            return Disk(id=id, key=order.key, seen=StorageObserved.THERE)
         if not ID.fullmatch(snapshot) or not source.is_dir():
             raise StorageRefused(f"There is no snapshot {snapshot} here")
         manifest = source.with_name("manifest.json")
-        work = Work(
+        if not manifest.exists() and self._checks.had_manifest(snapshot):
+            raise StorageRefused(f"{MANIFEST_LOST.message}. Its files are in {source}")
+        work = SnapshotWork(
             self._volumes / id,
             source,
             _about(order),
@@ -189,7 +204,7 @@ class LocalVolumes:
             prepare=partial(self._confine, order),
         )
         self._copies.begin(work)
-        return Disk(id=id, key=order.key, seen=Seen.MAKING)
+        return Disk(id=id, key=order.key, seen=StorageObserved.MAKING)
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Note it beside the machine's folder, and tell its supervisor."""
@@ -199,7 +214,7 @@ class LocalVolumes:
         with self._lock:
             bad: dict[str, str] = {}
             now = self._mounts(machine, bad)
-            others = tuple(it for it in now.volumes if it.id != id)
+            others = tuple(mount for mount in now.volumes if mount.id != id)
             self._note(machine, now, (*others, Mount(id, name, str(data))), anew=bool(bad))
 
     def detach(self, id: str, machine: str) -> None:
@@ -211,9 +226,11 @@ class LocalVolumes:
         with self._lock:
             bad: dict[str, str] = {}
             now = self._mounts(machine, bad)
-            others = tuple(it for it in now.volumes if it.id != id)
+            others = tuple(mount for mount in now.volumes if mount.id != id)
             self._note(machine, now, others, anew=bool(bad))
-        stuck = [it for it in now.leaving if it.id == id and self._reaches(machine, it)]
+        stuck = [
+            mount for mount in now.leaving if mount.id == id and self._reaches(machine, mount)
+        ]
         if stuck and (why := why_not_out(self._machines / machine, stuck[0].path)):
             raise StorageRefused(why)
 
@@ -230,26 +247,26 @@ class LocalVolumes:
             raise StorageRefused(next(iter(bad.values())))
         self._remove(self._volumes, id)
 
-    def snapshot(self, order: CopyOrder, source: str) -> Copy:
+    def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
         """A copy of what a volume's folder, or a machine's home, holds."""
         key, id = order.key, snapshot_id(order.key)
         if (self._snapshots / id).exists():
             about = dict(_known(self._snapshots, {})).get(id)
             used = about.used if about else None
-            return Copy(id=id, key=key, seen=Seen.THERE, used_bytes=used)
+            return ProviderSnapshot(id=id, key=key, seen=StorageObserved.THERE, used_bytes=used)
         if MACHINE.fullmatch(source):
             data = self._machines / source / "home"
         elif ID.fullmatch(source):
             data = self._volumes / source / "data"
         else:
-            raise StorageRefused(f"{source} is nothing of this machine")
+            raise StorageRefused(f"{source} is not on this computer")
         if not data.is_dir():
             raise StorageRefused(f"There is nothing of {source} to copy")
         said, omitted = _about_copy(order, source), f"{self._volumes}/"
         machines = self._running_with(source)
-        work = Work(self._snapshots / id, data, said, omitted=omitted, machines=machines)
+        work = SnapshotWork(self._snapshots / id, data, said, omitted=omitted, machines=machines)
         self._copies.begin(work)
-        return Copy(id=id, key=key, seen=Seen.MAKING)
+        return ProviderSnapshot(id=id, key=key, seen=StorageObserved.MAKING)
 
     def verify(self, id: str, token: str) -> None:
         """Restore it into a draft in the background, and compare all of it with its manifest."""
@@ -285,7 +302,7 @@ class LocalVolumes:
         """Remove what a daemon that died has left half made, or half removed."""
         for place in (self._volumes, self._snapshots):
             for name in _names(place):
-                if name.startswith("."):
+                if LEFT_BEHIND.fullmatch(name):
                     self._removals.go_on(place / name)
 
     def _attached(self, bad: dict[str, str]) -> dict[str, set[str]]:
@@ -294,54 +311,56 @@ class LocalVolumes:
         for name in _names(self._machines):
             if name.endswith(SUFFIX) and MACHINE.fullmatch(machine := name[: -len(SUFFIX)]):
                 known = self._mounts(machine, bad)
-                parting = (it for it in known.leaving if self._reaches(machine, it))
-                for it in (*known.volumes, *parting):
-                    found.setdefault(it.id, set()).add(machine)
+                parting = (mount for mount in known.leaving if self._reaches(machine, mount))
+                for mount in (*known.volumes, *parting):
+                    found.setdefault(mount.id, set()).add(machine)
         return found
 
     def _running_with(self, source: str) -> tuple[Path, ...]:
         """The folders of the machines whose programs may write there at this moment."""
         names = {source} if MACHINE.fullmatch(source) else self._attached({}).get(source, set())
         found = (self._machines / name for name in sorted(names))
-        return tuple(it for it in found if (seen := folders.seen(it)) and seen.phase == "on")
+        return tuple(path for path in found if (seen := folders.seen(path)) and seen.phase == "on")
 
-    def _reaches(self, machine: str, it: Mount) -> bool:
+    def _reaches(self, machine: str, mount: Mount) -> bool:
         """Whether programs of a machine that runs can still reach a volume."""
         folder = self._machines / machine
         seen = folders.seen(folder)
-        return bool(seen and it.path in seen.let_in and folders.holder(str(folder)))
+        return bool(seen and mount.path in seen.let_in and folders.holder(str(folder)))
 
-    def _mounts(self, machine: str, bad: dict[str, str]) -> Mounts:
+    def _mounts(self, machine: str, bad: dict[str, str]) -> MachineMounts:
         """What it has; where its file says nothing, that is attached anew, one by one."""
         path = self._machines / f"{machine}{SUFFIX}"
         try:
-            return two_copies.read(path, Mounts) if path.exists() else NOTHING
+            return two_copies.read(path, MachineMounts) if path.exists() else NOTHING
         except FileNotFoundError:
             return NOTHING
-        except two_copies.Unreadable as why:
+        except two_copies.BothCopiesUnreadable as why:
             bad[machine] = why.message
             return NOTHING
 
     def _note(
         self,
         machine: str,
-        before: Mounts,
+        before: MachineMounts,
         after: tuple[Mount, ...],
         *,
         anew: bool = False,
     ) -> None:
         if not MACHINE.fullmatch(machine):
-            raise StorageRefused(f"{machine} is no machine of this computer")
-        kept = {it.id for it in after}
-        gone = {it.id: it for it in (*before.leaving, *before.volumes) if it.id not in kept}
-        leaving = tuple(it for it in gone.values() if self._reaches(machine, it))
+            raise StorageRefused(f"{machine} is not a workspace of this computer")
+        kept = {mount.id for mount in after}
+        gone = {
+            mount.id: mount for mount in (*before.leaving, *before.volumes) if mount.id not in kept
+        }
+        leaving = tuple(mount for mount in gone.values() if self._reaches(machine, mount))
         same = sorted(before.volumes, key=_by_name) == sorted(after, key=_by_name)
         if not anew and same and leaving == before.leaving:
             return
         path = self._machines / f"{machine}{SUFFIX}"
         if after or leaving:
             self._machines.mkdir(mode=0o700, parents=True, exist_ok=True)
-            said = Mounts(str(self._volumes), after, leaving)
+            said = MachineMounts(str(self._volumes), after, leaving)
             two_copies.write(path, msgspec.json.encode(said))
         else:
             two_copies.remove(path)
@@ -366,7 +385,7 @@ def _about(order: VolumeOrder) -> dict[str, Any]:
     return {"key": order.key, "name": order.name, "known": known}
 
 
-def _about_copy(order: CopyOrder, source: str) -> dict[str, Any]:
+def _about_copy(order: SnapshotOrder, source: str) -> dict[str, Any]:
     known = Known(
         name=order.name,
         owner=order.owner,
@@ -385,8 +404,8 @@ def _known_of(id: str, it: About) -> Known:
     return it.known or Known(name=it.name, kind=kind)
 
 
-def _by_name(it: Mount) -> str:
-    return it.name
+def _by_name(mount: Mount) -> str:
+    return mount.name
 
 
 def _known(place: Path, bad: dict[str, str]) -> Iterator[tuple[str, About]]:
@@ -395,7 +414,7 @@ def _known(place: Path, bad: dict[str, str]) -> Iterator[tuple[str, About]]:
         if ID.fullmatch(name):
             try:
                 yield name, two_copies.read(place / name / "about.json", About)
-            except two_copies.Unreadable as why:
+            except two_copies.BothCopiesUnreadable as why:
                 bad[name] = why.message
             except FileNotFoundError as missing:
                 if (place / name).exists():  # else it was moved aside meanwhile
@@ -413,5 +432,5 @@ def _names(place: Path) -> list[str]:
 
 def _refused(error: OSError) -> StorageRefused:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageRefused("There is no room for a volume on this machine")
+        return StorageRefused("There is no space for a volume on this computer")
     return StorageRefused(f"No volume can be made on this machine: {error}")

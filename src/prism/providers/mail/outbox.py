@@ -5,8 +5,8 @@ from email.message import EmailMessage
 from pathlib import Path
 
 
-class OutboxPost:
-    """Implements `invitations.ports.Post` by a folder of `.eml` files."""
+class OutboxTransport:
+    """Implements `invitations.ports.MailTransport` by a folder of `.eml` files."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

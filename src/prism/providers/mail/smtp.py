@@ -30,11 +30,11 @@ OF_US = re.compile(r"sender|block ?list|blocked|blacklist", re.IGNORECASE)
 
 
 class MailServerAway(Unavailable, code="MAIL_SERVER_AWAY"):
-    """The mail server does not take mail now."""
+    """The mail server does not accept mail now."""
 
 
-class SmtpPost:
-    """Implements `invitations.ports.Post`."""
+class SmtpTransport:
+    """Implements `invitations.ports.MailTransport`."""
 
     def __init__(self, url: str, context: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
@@ -74,7 +74,7 @@ class SmtpPost:
     def _away(self, error: Exception) -> MailServerAway:
         # Not `str(error)`: nothing that holds our password may come out.
         if isinstance(error, smtplib.SMTPAuthenticationError):
-            return MailServerAway(details=f"{self._host}: {error.smtp_code} to our signing in")
+            return MailServerAway(details=f"{self._host}: {error.smtp_code} to the login")
         if isinstance(error, smtplib.SMTPResponseException):
             return _away(error.smtp_code, error.smtp_error)
         return MailServerAway(details=f"{self._host}: {type(error).__name__}")

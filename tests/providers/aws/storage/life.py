@@ -10,12 +10,20 @@ from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.money import Micros
 from prism.kit.reconcile import Loop
-from prism.providers.aws.cloud import Cloud
-from prism.providers.aws.volumes import AwsVolumes
-from prism.storage.copier import SnapshotReconciler
-from prism.storage.copies import SnapshotService
-from prism.storage.model import Host, NewSnapshot, NewVolume, Restoring, Volume, VolumeKind
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.storage.volumes import AwsVolumes
+from prism.storage.changes import StorageChanges
+from prism.storage.model import (
+    AttachmentHost,
+    NewSnapshot,
+    NewVolume,
+    Restoring,
+    Volume,
+    VolumeKind,
+)
 from prism.storage.reconciler import VolumeReconciler
+from prism.storage.snapshot_reconciler import SnapshotReconciler
+from prism.storage.snapshot_service import SnapshotService
 from prism.storage.store import by_id, every
 from tests.providers.aws.storage.world import HERE, THERE, Place
 
@@ -71,7 +79,7 @@ class MortalDatabase(Database):
 
 
 class Hosts:
-    """Implements `storage.model.Hosts`: workspaces by name, their machines on the double."""
+    """Implements `AttachmentHostReader`: workspaces by name, their machines on the double."""
 
     def __init__(self, place):
         self.machines = {"x": place.machine(HERE), "y": place.machine(THERE)}
@@ -81,7 +89,7 @@ class Hosts:
 
     def of(self, sql, ids):
         return {
-            id: Host(
+            id: AttachmentHost(
                 id=id,
                 name=id,
                 place=AWS,
@@ -99,7 +107,7 @@ class Hosts:
 
 
 class Terms:
-    """Implements `storage.model.Terms`."""
+    """Implements `storage.model.StorageOffer`."""
 
     place = AWS
 
@@ -134,7 +142,12 @@ class Life:
         self.db.create_tables()
         self.hosts = Hosts(self.place)
         self.service = SnapshotService(
-            self.db, aws.clock, terms=lambda _: Terms(), hosts=self.hosts, actor=lambda: "ada"
+            self.db,
+            aws.clock,
+            terms=lambda _: Terms(),
+            hosts=self.hosts,
+            actor=lambda: "ada",
+            changes=StorageChanges(aws.clock),
         )
         self.begin()
 
@@ -142,7 +155,13 @@ class Life:
         """A daemon starts; the one before has died."""
         volumes = AwsVolumes(self.cloud, self.place.machines)
         volumes._disks._first_zone = lambda key: "us-east-1c"  # where nobody is: all of them move
-        kept = (self.db, self.aws.clock, {AWS: volumes}, self.hosts)
+        kept = (
+            self.db,
+            self.aws.clock,
+            {AWS: volumes},
+            self.hosts,
+            StorageChanges(self.aws.clock),
+        )
         self.loops = [
             Loop(VolumeReconciler(*kept), self.db, self.aws.clock, hands=1),
             Loop(SnapshotReconciler(*kept), self.db, self.aws.clock, hands=1),

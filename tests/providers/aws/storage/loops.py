@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-SCRIPT = Path("src/prism/providers/aws/mounting.sh").absolute()
+SCRIPT = Path("src/prism/providers/aws/storage/mounting.sh").absolute()
 MIB = 2**20
 HOME = os.path.expanduser("~root")
 
@@ -32,7 +32,7 @@ class Machine:
 
     def close(self):
         self.life.stdin.close()
-        self.life.wait(10)
+        self.life.wait(120)
         self.life.stdout.close()
         for loop in self.loops:
             subprocess.run(["losetup", "-d", loop], check=True)

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from aws_double.rulebook import build
 from prism.errors import Unavailable
-from prism.providers.aws.storage_terms import AwsStorageTerms
-from prism.storage.model import Seen, VolumeKind
+from prism.providers.aws.storage.offer import AwsStorageOffer
+from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import StorageRefused
 from tests.providers.aws.storage.world import HERE, KEPT, ORDER, SHARED, THERE, tags_of
 
@@ -19,12 +19,12 @@ def test_a_snapshot_says_whose_it_is_and_how_far(place):
     place.aws.rules = build({"times": {"snapshot": 10}})
     source = place.made()
     made = place.volumes.snapshot(KEPT, source)
-    assert (made.seen, made.key) == (Seen.MAKING, "snapshot_1")
+    assert (made.seen, made.key) == (StorageObserved.MAKING, "snapshot_1")
     place.pass_time(5)
     assert (place.copy().progress, place.copy().used_bytes) == (50, None)
     place.pass_time(5)
     it = place.copy()
-    assert (it.seen, it.progress, it.used_bytes) == (Seen.THERE, 100, 10 * 2**30)
+    assert (it.seen, it.progress, it.used_bytes) == (StorageObserved.THERE, 100, 10 * 2**30)
     tags = tags_of(place.every_copy()[0])
     told = (tags["prism:id"], tags["prism:name"], tags["prism:source"], tags["prism:user"])
     assert told == ("snapshot_1", "kept", "data", "ada")
@@ -194,7 +194,7 @@ def test_what_is_not_there_cannot_be_kept(place, source):
 def test_a_file_system_has_no_snapshots_and_the_way_out_is_told(place):
     with pytest.raises(StorageRefused, match="AWS Backup"):
         place.volumes.snapshot(KEPT, place.made(SHARED))
-    terms = AwsStorageTerms("aws:1:us-east-1", "us-east-1", None)
+    terms = AwsStorageOffer("aws:1:us-east-1", "us-east-1", None)
     assert [bool(terms.no_copies(it)) for it in (VolumeKind.EFS, VolumeKind.EBS)] == [True, False]
     with pytest.raises(StorageRefused, match="AWS Backup"):
         place.volumes.restore(replace(BACK, kind=VolumeKind.EFS), place.kept(place.made()))

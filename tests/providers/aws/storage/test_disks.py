@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from aws_double.rulebook import build
 from prism.errors import Unavailable
-from prism.storage.model import Seen, VolumeElsewhere
-from prism.storage.ports import Part, StorageRefused
+from prism.storage.model import StorageObserved, VolumeElsewhere
+from prism.storage.ports import StorageRefused, SurveyPart
 from tests.providers.aws.storage.world import HERE, ORDER, THERE, tags_of
 
 
@@ -44,12 +44,12 @@ def test_who_asks_twice_gets_the_same(place):
 
 def test_it_is_surveyed_as_it_is(place):
     place.aws.rules = build({"times": {"volume": 10}})
-    assert place.volumes.create(ORDER).seen is Seen.MAKING
+    assert place.volumes.create(ORDER).seen is StorageObserved.MAKING
     place.pass_time()
-    assert place.disk().seen is Seen.MAKING
+    assert place.disk().seen is StorageObserved.MAKING
     place.pass_time(10)
     it = place.disk()
-    assert (it.seen, it.attached, it.zone) == (Seen.THERE, frozenset(), None)
+    assert (it.seen, it.attached, it.zone) == (StorageObserved.THERE, frozenset(), None)
 
 
 def test_root_disks_and_those_of_others_are_not_ours(place):
@@ -253,7 +253,7 @@ def test_a_terminated_machine_leaves_it(place):
     place.pass_time()
     place.volumes.detach(id, machine)
     it = place.disk()
-    assert (it.id, it.attached, it.seen) == (id, frozenset(), Seen.THERE)
+    assert (it.id, it.attached, it.seen) == (id, frozenset(), StorageObserved.THERE)
     assert place.attached(place.machine()) == id
 
 
@@ -295,7 +295,7 @@ def test_who_may_not_look_does_not_take_it_for_gone(place):
 def test_a_calm_place_costs_little(place):
     place.made()
     before = len(place.aws.calls)
-    for part in Part:
+    for part in SurveyPart:
         place.volumes.survey({part})
     each = timedelta(minutes=1) / place.volumes.calm
     assert len(place.aws.calls) - before == 3

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from aws_double.rulebook import build
 from prism.errors import Unavailable
-from prism.storage.model import Seen
+from prism.storage.model import StorageObserved
 from prism.storage.ports import StorageRefused
 from tests.aws_double.asked import order
 from tests.providers.aws.storage.world import HERE, SHARED, THERE, tags_of
@@ -26,7 +26,7 @@ def group(place):
 
 
 def test_a_file_system_is_encrypted_and_says_whose_it_is(place):
-    assert place.volumes.create(SHARED).seen is Seen.MAKING
+    assert place.volumes.create(SHARED).seen is StorageObserved.MAKING
     assert place.volumes.create(SHARED).key == "volume_2"
     [it] = place.every_share()
     tags = tags_of(it)
@@ -39,7 +39,7 @@ def test_a_file_system_is_encrypted_and_says_whose_it_is(place):
     )
     place.pass_time()
     seen = place.disk("volume_2")
-    assert (seen.seen, seen.used_bytes, seen.zone) == (Seen.THERE, 6144, None)
+    assert (seen.seen, seen.used_bytes, seen.zone) == (StorageObserved.THERE, 6144, None)
 
 
 def test_those_of_others_are_not_ours(place):
@@ -127,7 +127,9 @@ def test_its_mount_targets_go_before_it(place):
         shown(place, machine)
         place.detached(machine, "volume_2")
     place.volumes.delete(id)
-    assert place.disk("volume_2").seen is Seen.THERE, "it is still there, and asked again"
+    assert place.disk("volume_2").seen is StorageObserved.THERE, (
+        "it is still there, and asked again"
+    )
     for _ in range(2):
         place.pass_time()
         place.volumes.delete(id)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from prism.providers.aws.cloudinit.model import Boot
-from prism.providers.aws.cloudinit.worker import Worker
-from prism.providers.aws.ground.images import ImageChoice
-from prism.providers.aws.launching import login
+from prism.providers.aws.compute.launching import login
+from prism.providers.aws.machine.cloudinit.model import BootConfig
+from prism.providers.aws.machine.cloudinit.worker import Worker
+from prism.providers.aws.prerequisites.images import ImageChoice
 from prism.templates.model import Template
-from prism.workspaces.ports import Order
+from prism.workspaces.ports import MachineOrder
 from tests.providers.aws.storage.loops import HOME, MIB, Machine, can_loop
 from tests.waiting import eventually
 
@@ -33,7 +33,7 @@ def shown(machine, id=ID, name="data", make="new"):
         done = machine.run("disk", id, "/dev/sdf", "1", name, make)
         return done if done.returncode != LATER else None
 
-    done = eventually(asked, 60)
+    done = eventually(asked, 120)
     assert done.returncode == 0, done.stderr
     return f"{HOME}/volumes/{name}"
 
@@ -114,7 +114,7 @@ def shut_homes(machine, folder):
 def test_who_works_there_has_its_volumes_where_nobody_may_read_another_home(machine, tmp_path):
     shut_homes(machine, tmp_path)
     machine.disk(ID)
-    order = Order(
+    order = MachineOrder(
         key="ws_1",
         name="mine",
         template=Template(name="t", users=("researcher",)),
@@ -133,7 +133,7 @@ def test_who_works_there_has_its_volumes_where_nobody_may_read_another_home(mach
     )
     done = machine.run("disk", ID, "/dev/sdf", "1", "data", "new", user=login(order, image))
     assert done.returncode == 0, done.stderr
-    works = Worker(order, Boot(architecture="x86_64", user="ubuntu", public_key=""))
+    works = Worker(order, BootConfig(architecture="x86_64", user="ubuntu", public_key=""))
     at = f"{works.home}/volumes/data"
     as_worker = (
         f"setpriv --reuid {ACCOUNTS[works.name]} --regid {ACCOUNTS[works.name]} --clear-groups"
@@ -359,7 +359,7 @@ def test_an_xfs_that_cannot_be_given_an_id_says_why(machine, tmp_path):
         done = machine.run(*asked)
         return done if done.returncode != LATER else None
 
-    done = eventually(told, 60)
+    done = eventually(told, 120)
     assert (done.returncode, "xfs_admin: it is broken" in done.stderr) == (REFUSED, True)
 
 
@@ -376,5 +376,5 @@ def test_a_disk_that_is_busy_is_no_disk_that_needs_a_repair(machine, tmp_path, c
         done = machine.run(*asked)
         return done if "being checked" not in done.stderr else None
 
-    done = eventually(told, 60)
+    done = eventually(told, 120)
     assert (done.returncode, said in done.stderr) == (ends, True), done.stderr

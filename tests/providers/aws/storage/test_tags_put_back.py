@@ -6,8 +6,8 @@ A survey goes by tags; what it does not show is asked for by its id before it is
 import pytest
 from msgspec.structs import replace
 
-from prism.providers.aws.policy import policy
-from prism.storage.model import Seen, VolumeElsewhere, VolumeKind
+from prism.providers.aws.account.policy import policy
+from prism.storage.model import StorageObserved, VolumeElsewhere, VolumeKind
 from prism.storage.ports import FindsStorageById
 from tests.aws_policies import by_an_administrator
 from tests.providers.aws.storage.test_disks import other_zone
@@ -37,7 +37,7 @@ def test_a_volume_is_found_and_gets_its_tags_back(place, order):
     strip(place, id)
     assert place.disk(order.key) is None
     found = place.volumes.find(id, order)
-    assert (found.id, found.key, found.seen) == (id, order.key, Seen.THERE)
+    assert (found.id, found.key, found.seen) == (id, order.key, StorageObserved.THERE)
     place.pass_time()
     again = place.disk(order.key)
     assert (again.id, again.known.name, again.known.project) == (id, order.name, order.project)
@@ -49,7 +49,7 @@ def test_a_snapshot_is_found_and_gets_its_tags_back(place):
     strip(place, id)
     assert place.copy() is None
     found = place.volumes.find_snapshot(id, KEPT)
-    assert (found.id, found.key, found.seen) == (id, KEPT.key, Seen.THERE)
+    assert (found.id, found.key, found.seen) == (id, KEPT.key, StorageObserved.THERE)
     place.pass_time()
     assert place.copy().id == id
 
@@ -93,8 +93,8 @@ def test_one_whose_tags_may_not_be_put_back_is_not_gone_either(place, caplog):
     strip(place, id)
     strip(place, copy)
     caller = place.aws.bind(policy(account="123456789012"), "prism")
-    assert place.volumes.find(id, ORDER).seen is Seen.THERE
-    assert place.volumes.find_snapshot(copy, KEPT).seen is Seen.THERE
+    assert place.volumes.find(id, ORDER).seen is StorageObserved.THERE
+    assert place.volumes.find_snapshot(copy, KEPT).seen is StorageObserved.THERE
     assert {action for action, _ in caller.denied} == {"ec2:CreateTags"}
     assert caplog.text.count("goes on without its tags") == 2
 

@@ -3,7 +3,7 @@
 import pytest
 
 from aws_double.rulebook import build
-from prism.providers.aws.faults import CapacityUnavailable
+from prism.providers.aws.api.faults import CapacityUnavailable
 from tests.providers.aws.place import Place
 
 
@@ -25,7 +25,7 @@ def test_it_goes_to_the_zone_of_its_volumes_whatever_was_tried(place, zone, atte
 
 def test_it_tries_no_other_zone(place):
     place.aws.rules = build({"capacity": [{"type": "t3.*", "zone": "us-east-1b"}]})
-    with pytest.raises(CapacityUnavailable, match=r"no room for t3\.small in us-east-1b$"):
+    with pytest.raises(CapacityUnavailable, match=r"no capacity for t3\.small in us-east-1b$"):
         place.launch(zone="us-east-1b")
     assert place.aws.machines() == []
 

@@ -4,11 +4,11 @@ import contextlib
 import re
 
 from prism.errors import Unavailable
-from prism.providers.aws.mounts import SCRIPT
-from prism.providers.aws.ssh.pool import Said
-from prism.providers.aws.volumes import AwsVolumes
+from prism.providers.aws.ssh.pool import ScriptResult
+from prism.providers.aws.storage.mounts import SCRIPT
+from prism.providers.aws.storage.volumes import AwsVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import CopyOrder, VolumeOrder
+from prism.storage.ports import SnapshotOrder, VolumeOrder
 from tests.aws_double.asked import client, order
 
 HERE, THERE = "us-east-1a", "us-east-1b"
@@ -24,7 +24,7 @@ ORDER = VolumeOrder(
     project="moon",
 )
 SHARED = VolumeOrder(key="volume_2", name="all", kind=VolumeKind.EFS, owner="ada")
-KEPT = CopyOrder(key="snapshot_1", name="kept", owner="ada", source="data")
+KEPT = SnapshotOrder(key="snapshot_1", name="kept", owner="ada", source="data")
 ASKED = re.compile(r"as_root sh -s -- (.*)$")
 
 
@@ -39,20 +39,20 @@ class Machines:
         if id in self.silent:
             raise Unavailable("nobody answers there")
         if script == "true":
-            return Said(b"", "", 0)
+            return ScriptResult(b"", "", 0)
         assert given == SCRIPT.read_bytes()
         verb, what, *rest = ASKED.search(script).group(1).split()
         self.told.append((id, verb, what, *rest))
         if self.answers:
             code, words = self.answers.pop(0)
             if code:
-                return Said(b"", words, code)
+                return ScriptResult(b"", words, code)
         mine = self.shown.setdefault(id, {})
         if verb == "leave":
             mine.pop(what, None)
         else:
             mine[what] = rest
-        return Said(b"", "", 0)
+        return ScriptResult(b"", "", 0)
 
 
 class Place:

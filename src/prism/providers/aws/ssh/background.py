@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own: SSH is asynchronous, the house's core is not."""
+"""An event loop in a thread of its own: asyncssh is asynchronous, the packages are not."""
 
 import asyncio
 import concurrent.futures
@@ -32,14 +32,14 @@ class Background:
             done.cancel()
             raise Unavailable(f"No answer within {seconds:g} s") from error
         except concurrent.futures.CancelledError as error:
-            raise Unavailable("Prism is on its way home") from error
+            raise Unavailable("The daemon is stopping") from error
 
     def start(self, work: Coroutine[Any, Any, Result]) -> "concurrent.futures.Future[Result]":
         """Do it there, and wait for nothing."""
         with self._lock:
             if self._closed:
                 work.close()
-                raise Unavailable("Prism is on its way home")
+                raise Unavailable("The daemon is stopping")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 # Consoles are asked there, which may take long: nobody shall wait behind them.

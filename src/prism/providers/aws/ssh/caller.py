@@ -9,16 +9,16 @@ import asyncssh
 from asyncssh.forward import SSHForwarder
 
 from prism.errors import Unavailable
-from prism.providers.aws.ssh.forwards import End, Forwards
-from prism.providers.aws.ssh.pool import Pool
+from prism.providers.aws.ssh.forwards import Forwards, ForwardTarget
+from prism.providers.aws.ssh.pool import SshPool
 
 log = logging.getLogger(__name__)
 
 
-class Caller(SSHForwarder):
+class LocalForwarder(SSHForwarder):
     """Who has connected here; unread until the machine's side is there."""
 
-    def __init__(self, forwards: Forwards, pool: Pool, end: End) -> None:
+    def __init__(self, forwards: Forwards, pool: SshPool, end: ForwardTarget) -> None:
         super().__init__()
         self._forwards, self._pool, self._end = forwards, pool, end
         self._own: asyncio.Transport | None = None
@@ -51,7 +51,9 @@ class Caller(SSHForwarder):
             link = self._pool.link(host)
             with link.used():
                 ssh = await link.connection()
-                far: Any = partial(Far, self)  # a session, though its type does not say so
+                far: Any = partial(
+                    RemoteForwarder, self
+                )  # a session, though its type does not say so
                 await ssh.create_connection(far, end.host, end.port)
                 if self._transport is None:  # they went away meanwhile
                     self.close()
@@ -65,7 +67,7 @@ class Caller(SSHForwarder):
                 self._own.abort()
 
 
-class Far(SSHForwarder):
+class RemoteForwarder(SSHForwarder):
     """The machine's side; asyncssh leaves a channel open for good that is the last to end."""
 
     def eof_received(self) -> bool:

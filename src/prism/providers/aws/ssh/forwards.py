@@ -2,10 +2,10 @@
 
 They stay where they are while a connection breaks and is replaced, so who was told one
 may keep it. They are on loopback, and any user of this computer can connect to that: who
-is at the other end is looked up (`kit/peer.py`), and only the daemon's own user and root
-are let through, and of these no stranger, such as a program in a sandboxed workspace. Where
-the system cannot say who it is, everybody is; then the services' own tokens are what protects
-them.
+is at the other end is looked up (`kit/peer_credentials.py`), and only the daemon's own user
+and root are let through, and of these no stranger, such as a program in a sandboxed
+workspace. Where the system cannot say who it is, everybody is; then the services' own tokens
+are what protects them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from prism.kit.peer import Peers, watched
+from prism.kit.peer_credentials import PeerCheck, watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from prism.providers.aws.ssh.pool import Pool
+    from prism.providers.aws.ssh.pool import SshPool
 
 HERE = "127.0.0.1"
 PATIENCE = 5.0
 WAITING = 128
 
 
-class End(Struct, frozen=True):
+class ForwardTarget(Struct, frozen=True):
     """A port of a machine, and the address under which it is dialled there."""
 
     machine: str
@@ -42,8 +42,8 @@ class Forwards:
 
     def __init__(
         self,
-        pool: Pool,
-        peers: Peers | None = None,
+        pool: SshPool,
+        peers: PeerCheck | None = None,
         stranger: Callable[[int], bool] = lambda inode: False,
     ) -> None:
         """`peers` says who may use them; None is this user and root, where that is known.
@@ -51,12 +51,12 @@ class Forwards:
         Of these `stranger` may refuse the socket with that inode.
         """
         self._pool, self._peers, self._stranger = pool, peers, stranger
-        self._open: dict[End, socket.socket] = {}
-        self._ports: dict[End, int] = {}
+        self._open: dict[ForwardTarget, socket.socket] = {}
+        self._ports: dict[ForwardTarget, int] = {}
         self._coming: set[asyncio.Task[Any]] = set()
-        self.callers: dict[asyncio.Transport, End] = {}
+        self.callers: dict[asyncio.Transport, ForwardTarget] = {}
 
-    def port(self, end: End) -> int:
+    def port(self, end: ForwardTarget) -> int:
         """The port of this computer that leads there."""
         if (known := self._ports.get(end)) is not None:
             return known
@@ -65,7 +65,11 @@ class Forwards:
     def settle(self, on: Iterable[str]) -> None:
         """Close those of machines that are not on."""
         machines = set(on)
-        if gone := [it for it in self._ports if it.machine not in machines]:
+        if gone := [
+            forward_target
+            for forward_target in self._ports
+            if forward_target.machine not in machines
+        ]:
             self._pool.background.start(self._shut(gone))
 
     def close(self) -> None:
@@ -79,11 +83,11 @@ class Forwards:
         """Whether who has connected may stay."""
         return self._peers is None or self._peers.admits(connection)
 
-    async def _opened(self, end: End) -> int:
-        from prism.providers.aws.ssh.caller import Caller  # noqa: PLC0415  cold start: it brings asyncssh
+    async def _opened(self, end: ForwardTarget) -> int:
+        from prism.providers.aws.ssh.caller import LocalForwarder  # noqa: PLC0415  cold start: it brings asyncssh
 
         if self._peers is None and watched():
-            self._peers = Peers(stranger=self._stranger)
+            self._peers = PeerCheck(stranger=self._stranger)
         if end not in self._open:
             loop = asyncio.get_running_loop()
             self._open[end] = listener = socket.create_server((HERE, 0), backlog=WAITING)
@@ -91,7 +95,7 @@ class Forwards:
             self._ports[end] = listener.getsockname()[1]
             # A server of asyncio's loses who comes in while it is closed.
             loop.add_reader(
-                listener, self._receive, listener, partial(Caller, self, self._pool, end)
+                listener, self._receive, listener, partial(LocalForwarder, self, self._pool, end)
             )
         return self._ports[end]
 
@@ -106,7 +110,7 @@ class Forwards:
         self._coming.add(task)
         task.add_done_callback(self._coming.discard)
 
-    async def _shut(self, ends: list[End]) -> None:
+    async def _shut(self, ends: list[ForwardTarget]) -> None:
         for end in ends:
             self._ports.pop(end, None)
             if (listener := self._open.pop(end, None)) is not None:

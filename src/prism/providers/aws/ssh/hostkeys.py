@@ -12,8 +12,8 @@ import struct
 from base64 import b64decode
 from pathlib import Path
 
-from prism.providers.aws.console import Console
-from prism.providers.aws.ssh.model import Host, HostKeyUnknown
+from prism.providers.aws.compute.console import Console
+from prism.providers.aws.ssh.model import HostKeyUnknown, SshHost
 
 ID = re.compile(r"i-[0-9a-f]{1,32}")
 KEY = r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) (AAAA[A-Za-z0-9+/]+={0,2})"
@@ -59,7 +59,7 @@ class HostKeys:
         self._folder, self._console, self.port = folder, console, port
         self._known: dict[str, str] = {}
 
-    def of(self, host: Host) -> str:
+    def of(self, host: SshHost) -> str:
         """The key that a machine must show; raises where it has not told of it."""
         if key := self.known(host.id) or self.learn(host.id, self._console.read(host.id)):
             return key
@@ -90,13 +90,13 @@ class HostKeys:
             self._known[id] = key
         return key
 
-    def learn_anew(self, host: Host) -> bool:
+    def learn_anew(self, host: SshHost) -> bool:
         """Ask the console once more; whether it tells another key than was known."""
         before = self.known(host.id)
         now = self.learn(host.id, self._console.read(host.id))
         return now is not None and now != before
 
-    def known_hosts(self, host: Host) -> Path:
+    def known_hosts(self, host: SshHost) -> Path:
         """A file for OpenSSH with the key under the address that the machine has now."""
         key, path = self.of(host), self.file(host.id)
         usual = self.port == USUAL_PORT

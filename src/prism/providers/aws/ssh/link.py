@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from asyncssh import SSHClientConnection
 
     from prism.providers.aws.ssh.hostkeys import HostKeys
-    from prism.providers.aws.ssh.model import Host
+    from prism.providers.aws.ssh.model import SshHost
 
 log = logging.getLogger(__name__)
 DIAL, LOGIN = 10, 20  # seconds to connect, and to be let in
@@ -32,7 +32,7 @@ class Link:
     """One machine's connection; lives in the background loop and nowhere else."""
 
     def __init__(
-        self, host: Host, keys: HostKeys, shut: Callable[[str], object] = lambda id: None
+        self, host: SshHost, keys: HostKeys, shut: Callable[[str], object] = lambda id: None
     ) -> None:
         """`shut` is told its id when nobody answers at its address; it must not wait."""
         self.host, self._keys, self._shut = host, keys, shut
@@ -129,14 +129,16 @@ class Link:
     async def _tried(self) -> SSHClientConnection:
         import asyncssh  # noqa: PLC0415  cold start: it is there by now
 
-        it, port = self.host, self._keys.port
-        key = await asyncio.get_running_loop().run_in_executor(None, self._keys.of, it)
-        known = asyncssh.import_known_hosts(f"[{it.address}]:{port} {key}\n{it.address} {key}\n")
+        ssh_host, port = self.host, self._keys.port
+        key = await asyncio.get_running_loop().run_in_executor(None, self._keys.of, ssh_host)
+        known = asyncssh.import_known_hosts(
+            f"[{ssh_host.address}]:{port} {key}\n{ssh_host.address} {key}\n"
+        )
         return await asyncssh.connect(
-            it.address,
+            ssh_host.address,
             port,
             agent_path=None,
-            client_keys=[str(it.key)],
+            client_keys=[str(ssh_host.key)],
             config=None,
             connect_timeout=DIAL,
             gss_host=None,
@@ -147,7 +149,7 @@ class Link:
             password=None,
             preferred_auth="publickey",
             server_host_key_algs=_algorithms(key),
-            username=it.user,
+            username=ssh_host.user,
         )
 
     def _stranger(self) -> HostKeyChanged:

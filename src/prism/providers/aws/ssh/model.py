@@ -9,18 +9,18 @@ from prism.connections.model import SshUnreachable
 
 
 class MachineUnreachable(SshUnreachable):
-    """There is no way in by SSH."""
+    """The workspace cannot be reached by SSH."""
 
 
 class HostKeyUnknown(MachineUnreachable, code="HOST_KEY_UNKNOWN"):
-    """The machine has not said yet which host key it has; nothing else is believed."""
+    """The machine's console does not show its host key yet, and Prism trusts nothing else."""
 
 
 class HostKeyChanged(MachineUnreachable, code="HOST_KEY_CHANGED"):
-    """What answers shows another host key than the machine's."""
+    """The host key of the answer is not the machine's."""
 
 
-class Host(Struct, frozen=True, kw_only=True):
+class SshHost(Struct, frozen=True, kw_only=True):
     """A machine that is on.
 
     `boot` names the start that it lives by (EC2's `LaunchTime`): with another one, nothing
@@ -36,8 +36,8 @@ class Host(Struct, frozen=True, kw_only=True):
     boot: str = ""
 
 
-class Hosts(Protocol):
+class SshHosts(Protocol):
     """Whoever knows which machines are on."""
 
-    def host(self, id: str) -> Host | None:
+    def host(self, id: str) -> SshHost | None:
         """How a machine is entered; nothing where it is not on, or not ours."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncssh import SSHClientProcess
 
     from prism.providers.aws.ssh.hostkeys import HostKeys
-    from prism.providers.aws.ssh.model import Host, Hosts
+    from prism.providers.aws.ssh.model import SshHost, SshHosts
 
 IDLE = 600.0  # seconds that a connection nobody uses is kept
 PATIENCE = 20.0
@@ -34,7 +34,7 @@ LOOKS = "prism-looks"  # by this word an idle watch knows that it is us, and nob
 AS_ROOT = 'as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }\n'
 
 
-class Said(Struct, frozen=True):
+class ScriptResult(Struct, frozen=True):
     """What a script said, and how it ended."""
 
     out: bytes
@@ -42,12 +42,12 @@ class Said(Struct, frozen=True):
     code: int
 
 
-class Pool:
+class SshPool:
     """The connections of one place."""
 
     def __init__(
         self,
-        hosts: Hosts,
+        hosts: SshHosts,
         keys: HostKeys,
         *,
         idle: float = IDLE,
@@ -59,13 +59,15 @@ class Pool:
         self._links: dict[str, Link] = {}
         self._tidying: asyncio.Task[None] | None = None
 
-    def host(self, id: str) -> Host:
+    def host(self, id: str) -> SshHost:
         """How a machine is entered; raises where it is not on. It may have to ask EC2."""
         if (host := self._hosts.host(id)) is None:
             raise Unavailable(f"Machine {id} is not on")
         return host
 
-    def run(self, id: str, script: str, given: bytes = b"", seconds: float = PATIENCE) -> Said:
+    def run(
+        self, id: str, script: str, given: bytes = b"", seconds: float = PATIENCE
+    ) -> ScriptResult:
         """What a script for `sh` says there; raises where nobody answers in time."""
         host = self.host(id)
         return self.background.run(self.said(host, script, given, seconds), seconds + PATIENCE)
@@ -75,10 +77,10 @@ class Pool:
         """The machines that there are connections to."""
         return frozenset(self._links)
 
-    def settle(self, on: Iterable[Host]) -> None:
+    def settle(self, on: Iterable[SshHost]) -> None:
         """Hang up on every machine that stopped, moved or was started anew."""
         if self._links:
-            now = {it.id: it for it in on}
+            now = {ssh_host.id: ssh_host for ssh_host in on}
             self.background.start(self._settled(now))
 
     def forgive(self) -> None:
@@ -93,8 +95,8 @@ class Pool:
         self.background.close()
 
     async def said(
-        self, host: Host, script: str, given: bytes = b"", seconds: float = PATIENCE
-    ) -> Said:
+        self, host: SshHost, script: str, given: bytes = b"", seconds: float = PATIENCE
+    ) -> ScriptResult:
         """The same as `run`, for who lives in the loop."""
         import asyncssh  # noqa: PLC0415  cold start: 200 ms that only who goes in pays
 
@@ -105,11 +107,11 @@ class Pool:
                     return await _run(await self._process(link, script), given)
             except (asyncssh.Error, OSError, TimeoutError) as error:
                 raise MachineUnreachable(
-                    f"{link.host.name} broke off, or takes too long",
+                    f"{link.host.name} ended the connection, or takes too long",
                     details=f"{type(error).__name__}: {error}".rstrip(": "),
                 ) from error
 
-    def link(self, host: Host) -> Link:
+    def link(self, host: SshHost) -> Link:
         """The connection to a machine as it is now, to be opened; for who lives in the loop."""
         link = self._links.get(host.id)
         if link is None or link.host != host:
@@ -137,7 +139,7 @@ class Pool:
         for link in self._links.values():
             link.forgive()
 
-    async def _settled(self, now: dict[str, Host]) -> None:
+    async def _settled(self, now: dict[str, SshHost]) -> None:
         for id, link in list(self._links.items()):
             if now.get(id) != link.host:
                 link.close()
@@ -155,7 +157,7 @@ class Pool:
                     del self._links[id]
 
 
-async def _run(process: SSHClientProcess[bytes], given: bytes) -> Said:
+async def _run(process: SSHClientProcess[bytes], given: bytes) -> ScriptResult:
     try:
         out, err = await process.communicate(given)
         await process.wait_closed()
@@ -166,4 +168,4 @@ async def _run(process: SSHClientProcess[bytes], given: bytes) -> Said:
         raise
     code = process.returncode
     words = (err or b"").decode(errors="replace").strip()
-    return Said(out or b"", words, -1 if code is None else code)
+    return ScriptResult(out or b"", words, -1 if code is None else code)

@@ -1,1 +1,1 @@
-"""SSH into local workspaces: a door that is open while its machine is on."""
+"""SSH into local workspaces: a port that is open while its machine is on."""

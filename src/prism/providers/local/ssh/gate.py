@@ -1,22 +1,23 @@
-"""The doors of all local machines: one loopback port each, open while its machine is on.
+"""The SSH ports of all local machines: one loopback port each, open while its machine is on.
 
-The libraries of SSH cost a start 200 ms and 20 MB: they are imported when somebody first
-comes in, and until then a door is a plain listening socket.
+The SSH library costs 200 ms and 20 MB at a start: it is imported when the first client
+connects, and until then a port is a plain listening socket.
 """
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prism.connections.ports import Spot
 from prism.kit.limits import peer_of
-from prism.kit.peer import Diagnosis
+from prism.kit.peer_credentials import SocketDiagnostics
 from prism.providers.local.ssh.keys import Keys, keys_of, pin
 
 if TYPE_CHECKING:
@@ -32,35 +33,35 @@ Running = Callable[[], Mapping[str, str]]
 MayReach = Callable[[str, str, int], Spot | None]
 
 
-class Door:
+class SshPort:
     """One machine's port, and who has come in by it."""
 
     def __init__(self, id: str, name: str, listener: socket.socket) -> None:
         self.id, self.name, self.listener = id, name, listener
         self.port: int = listener.getsockname()[1]
-        self.guests: set[SSHServerConnection] = set()
+        self.clients: set[SSHServerConnection] = set()
 
 
 class SshGate:
-    """Opens and closes doors as machines come and go.
+    """Opens and closes ports as machines start and stop.
 
-    `running` names the machines that are on, by id; `may_reach` says where a guest's
+    `running` names the machines that are on, by id; `may_reach` says where a client's
     forwarding leads, which is only ever to that machine's own ports.
     """
 
     def __init__(self, home: Path, root: Path, running: Running, may_reach: MayReach) -> None:
         self._home, self._root = home, root
         self._running, self._may_reach = running, may_reach
-        self._doors: dict[str, Door] = {}
+        self._ports: dict[str, SshPort] = {}
         # In the order in which they came: where they knock, and who they are to the kernel.
-        self._knocking: dict[asyncio.Task[None], tuple[Door, str]] = {}
-        self._diagnosis: Diagnosis | None = None
+        self._knocking: dict[asyncio.Task[None], tuple[SshPort, str]] = {}
+        self._diagnosis: SocketDiagnostics | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def port_of(self, id: str) -> int | None:
-        """The port of a machine's door, if it is open."""
-        door = self._doors.get(id)
-        return door.port if door else None
+        """The port of a machine's open_port, if it is open."""
+        open_port = self._ports.get(id)
+        return open_port.port if open_port else None
 
     @property
     def waiting(self) -> list[str]:
@@ -80,16 +81,16 @@ class SshGate:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Keep the doors as they should be, until the end."""
+        """Keep the right ports open, until the end."""
         self._news, self._loop = asyncio.Event(), asyncio.get_running_loop()
-        self._diagnosis = Diagnosis()
+        self._diagnosis = SocketDiagnostics()
         keeping = self._loop.create_task(self._keep(self._loop))
         try:
             yield
         finally:
             keeping.cancel()
-            for door in list(self._doors.values()):
-                self._shut(self._loop, door)
+            for open_port in list(self._ports.values()):
+                self._shut(self._loop, open_port)
             self._diagnosis.close()
             self._loop = None
 
@@ -97,69 +98,79 @@ class SshGate:
         while True:
             self._news.clear()
             running = self._running()
-            for id in self._doors.keys() - running.keys():
-                self._shut(loop, self._doors[id])
-            for id in running.keys() - self._doors.keys():
+            for id in self._ports.keys() - running.keys():
+                self._shut(loop, self._ports[id])
+            for id in running.keys() - self._ports.keys():
                 await self._hang(loop, id, running[id])
             await self._news.wait()
 
     async def _hang(self, loop: asyncio.AbstractEventLoop, id: str, name: str) -> None:
         try:
             listener = await asyncio.to_thread(_listen, self._root / id / "ssh_port")
-            door = Door(id, name, listener)
-            ports = [door.port, *(it.port for it in self._doors.values())]
+            open_port = SshPort(id, name, listener)
+            ports = [open_port.port, *(ssh_port.port for ssh_port in self._ports.values())]
             await asyncio.to_thread(pin, self.keys, ports)
         except OSError as error:
             log.warning("no SSH into %s: %s", id, error)
             return
-        self._doors[id] = door
-        loop.add_reader(listener, self._receive, loop, door)
+        self._ports[id] = open_port
+        loop.add_reader(listener, self._receive, loop, open_port)
 
-    def _shut(self, loop: asyncio.AbstractEventLoop, door: Door) -> None:
+    def _shut(self, loop: asyncio.AbstractEventLoop, open_port: SshPort) -> None:
         """Refuse whoever knocks from now on, and send home who is there."""
-        del self._doors[door.id]
-        loop.remove_reader(door.listener)
-        door.listener.close()
-        for task in [task for task, (at, _) in self._knocking.items() if at is door]:
+        del self._ports[open_port.id]
+        loop.remove_reader(open_port.listener)
+        open_port.listener.close()
+        for task in [task for task, (at, _) in self._knocking.items() if at is open_port]:
             task.cancel()
-        for guest in list(door.guests):
-            guest.abort()
+        for client in list(open_port.clients):
+            client.abort()
 
-    def _receive(self, loop: asyncio.AbstractEventLoop, door: Door) -> None:
+    def _receive(self, loop: asyncio.AbstractEventLoop, open_port: SshPort) -> None:
         try:
-            guest, _ = door.listener.accept()
+            client, _ = open_port.listener.accept()
         except BlockingIOError:
             return
         except OSError as error:  # such as too many open files
-            log.warning("nobody can come into %s: %s", door.name, error)
-            loop.remove_reader(door.listener)
-            loop.call_later(BREATH, self._go_on, loop, door)
+            log.warning("nobody can come into %s: %s", open_port.name, error)
+            loop.remove_reader(open_port.listener)
+            loop.call_later(BREATH, self._go_on, loop, open_port)
             return
-        guest.setblocking(False)
-        peer = peer_of(guest, self._diagnosis)
+        client.setblocking(False)
+        peer = peer_of(client, self._diagnosis)
         if (first := first_to_go(self.waiting, peer)) is not None:
             evicted = list(self._knocking)[first]
             del self._knocking[evicted]
             evicted.cancel()
         ours = contextlib.ExitStack()  # until asyncssh has it
-        ours.callback(guest.close)
-        task = loop.create_task(self._let_in(door, guest, ours.pop_all))
+        ours.callback(client.close)
+        task = loop.create_task(self._let_in(open_port, client, ours.pop_all))
         task.add_done_callback(lambda _: ours.close())
-        self._knocking[task] = door, peer
+        self._knocking[task] = open_port, peer
         task.add_done_callback(lambda _: self._knocking.pop(task, None))
 
-    def _go_on(self, loop: asyncio.AbstractEventLoop, door: Door) -> None:
-        if self._doors.get(door.id) is door:
-            loop.add_reader(door.listener, self._receive, loop, door)
+    def _go_on(self, loop: asyncio.AbstractEventLoop, open_port: SshPort) -> None:
+        if self._ports.get(open_port.id) is open_port:
+            loop.add_reader(open_port.listener, self._receive, loop, open_port)
 
-    async def _let_in(self, door: Door, guest: socket.socket, taken: Callable[[], object]) -> None:
-        ssh: Any = await asyncio.to_thread(_ssh)  # its import takes long, and only once
+    async def _let_in(
+        self, open_port: SshPort, client: socket.socket, taken: Callable[[], object]
+    ) -> None:
+        await asyncio.to_thread(_ssh)  # its import takes long, and only once
+        from prism.providers.local.ssh import serving as ssh  # noqa: PLC0415  cold start
+
         options = await asyncio.to_thread(ssh.options, self.keys)
-        machine = ssh.Machine(door.name, self._root / door.id, self._reach(door.id))
+        machine = ssh.ServedMachine(
+            open_port.name, self._root / open_port.id, self._reach(open_port.id)
+        )
         try:
-            await ssh.run(guest, options, ssh.Host(machine, self.keys, door.guests, taken))
+            await ssh.run(
+                client,
+                options,
+                ssh.WorkspaceSshServer(machine, self.keys, open_port.clients, taken),
+            )
         except ssh.FAILURES as error:
-            log.info("a guest of %s did not come in: %s", door.name, error)
+            log.info("a client of %s did not come in: %s", open_port.name, error)
 
     def _reach(self, id: str) -> Callable[[str, int], Spot | None]:
         return lambda host, port: self._may_reach(id, host, port)
@@ -174,7 +185,7 @@ def first_to_go(
     """Which of those that wait, in the order in which they came, makes room for a newcomer.
 
     It is the first of the newcomer's own where those are too many. Where all are, it is the
-    first of the peer that has the most: who floods the door loses by it, and nobody else.
+    first of the peer that has the most: who floods the open_port loses by it, and nobody else.
     """
     if peers.count(newcomer) >= of_one_peer:
         return peers.index(newcomer)
@@ -184,10 +195,8 @@ def first_to_go(
     return peers.index(max(counts, key=counts.__getitem__))
 
 
-def _ssh() -> Any:
-    from prism.providers.local.ssh import serving  # noqa: PLC0415  cold start, see above
-
-    return serving
+def _ssh() -> None:
+    importlib.import_module("prism.providers.local.ssh.serving")
 
 
 def _listen(file: Path) -> socket.socket:

@@ -1,4 +1,4 @@
-"""What is served to a guest: who may come in, and what each channel may be."""
+"""What is served to a client: who may connect, and what each channel may do."""
 
 import asyncio
 import hmac
@@ -27,7 +27,7 @@ NAME_SHOWN = 64
 Reach = Callable[[str, int], Spot | None]
 
 
-class Machine(Struct, frozen=True):
+class ServedMachine(Struct, frozen=True):
     """What is entered: its name, its folder, and where forwarding leads."""
 
     name: str
@@ -35,28 +35,28 @@ class Machine(Struct, frozen=True):
     reach: Reach
 
 
-class Host(asyncssh.SSHServer):
-    """One machine, to one guest: the owner's key opens it, under the workspace's name."""
+class WorkspaceSshServer(asyncssh.SSHServer):
+    """One machine, to one client: the owner's key opens it, under the workspace's name."""
 
     def __init__(
         self,
-        machine: Machine,
+        machine: ServedMachine,
         keys: Keys,
-        guests: set[asyncssh.SSHServerConnection],
+        clients: set[asyncssh.SSHServerConnection],
         taken: Callable[[], object] = lambda: None,
     ) -> None:
-        """`taken` is called when the guest's socket belongs to asyncssh."""
-        self._machine, self._guests, self._taken = machine, guests, taken
+        """`taken` is called when the client's socket belongs to asyncssh."""
+        self._machine, self._guests, self._taken = machine, clients, taken
         self._key = asyncssh.import_public_key(keys.client_public)
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        """A guest is at the door."""
+        """A client has connected."""
         self._taken()
         self._connection = conn
         self._guests.add(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The guest has gone."""
+        """The client has gone."""
         self._guests.discard(self._connection)
 
     def public_key_auth_supported(self) -> bool:
@@ -100,13 +100,13 @@ class Host(asyncssh.SSHServer):
 
 
 class Forwarding(SSHForwarder):
-    """Carries bytes between a guest and a port.
+    """Carries bytes between a client and a port.
 
-    asyncssh leaves a connection open for good whose guest is the last to say that he is done.
+    asyncssh leaves a connection open for good whose client is the last to say that he is done.
     """
 
     def eof_received(self) -> bool:
-        """The guest sends no more."""
+        """The client sends no more."""
         if stays := super().eof_received():
             return stays
         self.close()
@@ -115,7 +115,7 @@ class Forwarding(SSHForwarder):
 
 @cache
 def options(keys: Keys) -> asyncssh.SSHServerConnectionOptions:
-    """How all guests are met."""
+    """How all clients are met."""
     return asyncssh.SSHServerConnectionOptions(
         server_host_keys=[str(keys.host)],
         encoding=None,
@@ -130,7 +130,7 @@ def options(keys: Keys) -> asyncssh.SSHServerConnectionOptions:
 
 
 async def run(
-    guest: socket.socket, how: asyncssh.SSHServerConnectionOptions, host: Host
+    client: socket.socket, how: asyncssh.SSHServerConnectionOptions, host: WorkspaceSshServer
 ) -> asyncssh.SSHServerConnection:
-    """Let a guest in; raises one of `FAILURES`."""
-    return await asyncssh.run_server(guest, options=how, server_factory=lambda: host)
+    """Let a client in; raises one of `FAILURES`."""
+    return await asyncssh.run_server(client, options=how, server_factory=lambda: host)

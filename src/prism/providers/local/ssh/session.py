@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncssh
 
 from prism.errors import Unavailable
-from prism.providers.local.door import Visit, enter
+from prism.providers.local.exec_client import ExecSession, enter
 
 SFTP = Path(__file__).with_name("transfer.py").read_text("utf-8")
 CHUNK = 1 << 16
@@ -23,7 +23,7 @@ NOT_BEGUN, KILLED = 255, 128  # exit codes, as OpenSSH and shells have them
 LARGEST = 0x7FFF
 TELLING = 1.0  # seconds between two words that bytes have moved
 IUTF8 = 0x4000  # on Linux and macOS alike; Python has no name for it
-ACCEPTED = ("LANG", "LC_", "COLORTERM")  # what a guest may say of its terminal, and nothing else
+ACCEPTED = ("LANG", "LC_", "COLORTERM")  # what a client may say of its terminal, and nothing else
 
 
 class Session(asyncssh.SSHServerSession[bytes]):
@@ -35,13 +35,13 @@ class Session(asyncssh.SSHServerSession[bytes]):
         self._size: tuple[int, int] | None = None  # columns and rows of its terminal
         self._is_utf8 = False
         self._environment: dict[str, str] = {}
-        self._visit: Visit | None = None
+        self._visit: ExecSession | None = None
         self._input = -1
         self._outputs: dict[int, int | None] = {}
         self._waiting = bytearray()
-        self._ended = False  # the guest sends no more
-        self._full = False  # the program is slow: the guest has to wait
-        self._slow = False  # the guest is slow: the program has to wait
+        self._ended = False  # the client sends no more
+        self._full = False  # the program is slow: the client has to wait
+        self._slow = False  # the client is slow: the program has to wait
         self._copies = False  # it serves files, and nothing else
         self._told = 0.0  # when it was last told that bytes moved
 
@@ -100,7 +100,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
         self._listen()
         self._write()
 
-    def _start(self) -> tuple[Visit, int, dict[int, int | None]]:
+    def _start(self) -> tuple[ExecSession, int, dict[int, int | None]]:
         """Start it: the program, where it is written to, and where it is heard, and as what."""
         own = self._environment
         if self._size:
@@ -123,7 +123,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
         return visit, into, {out: None, err: asyncssh.EXTENDED_DATA_STDERR}
 
     def _listen(self) -> None:
-        """Hear what the program says, as fast as the guest takes it."""
+        """Hear what the program says, as fast as the client takes it."""
         for number in self._outputs:
             if self._slow:
                 self._loop.remove_reader(number)
@@ -149,7 +149,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
             os.close(number)
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
-        """What the guest types or sends."""
+        """What the client types or sends."""
         self._moved()
         self._waiting += data
         self._write()
@@ -161,7 +161,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
             self._visit.moved()
 
     def _write(self) -> None:
-        """Give the program what it takes; the guest waits where that is too little."""
+        """Give the program what it takes; the client waits where that is too little."""
         if self._input >= 0:
             try:
                 while self._waiting:
@@ -183,18 +183,18 @@ class Session(asyncssh.SSHServerSession[bytes]):
             self._input = -1
 
     def eof_received(self) -> bool:
-        """The guest sends no more; what it asked for may still answer."""
+        """The client sends no more; what it asked for may still answer."""
         self._ended = True
         self._write()
         return True
 
     def pause_writing(self) -> None:
-        """The guest is slow: let the program wait."""
+        """The client is slow: let the program wait."""
         self._slow = True
         self._listen()
 
     def resume_writing(self) -> None:
-        """The guest has caught up."""
+        """The client has caught up."""
         self._slow = False
         self._listen()
 
@@ -216,7 +216,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
                 self._visit.signal(number)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The guest is gone: what still runs in the foreground is hung up."""
+        """The client is gone: what still runs in the foreground is hung up."""
         self._close()
 
     def _gone(self) -> None:

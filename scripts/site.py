@@ -1,0 +1,92 @@
+"""Builds the documentation's site from the pages of the repository.
+
+MkDocs wants all pages below one folder. So the pages are copied there as they lie in the
+repository, and each source file that a page links to becomes a page that shows it.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / ".tools" / "docs-pages"
+SITE = ROOT / "dist" / "docs"
+TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "web/README.md")
+LINK = re.compile(r"\]\(((?!https?:|#)[^)#\s]+)(#[^)\s]*)?\)")
+SHOWN = {".py": "python", ".sh": "sh"}
+FENCE = re.compile(r"^ *(`{3,}|~{3,})", re.MULTILINE)
+REMOTE = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"?(?:https?:)?//[^\s\">]+")
+
+
+def main() -> int:
+    """Build it; a warning of MkDocs, or anything that a page would load, is an error."""
+    shutil.rmtree(PAGES, ignore_errors=True)
+    for name in [*TOP, *pages_below("docs")]:
+        copy(ROOT / name)
+    for extra in (ROOT / "docs").rglob("*"):
+        if extra.is_file() and extra.suffix != ".md":
+            shutil.copy(extra, at(extra.relative_to(ROOT)))
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--clean"]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    build = subprocess.run(
+        command, cwd=ROOT, env=quiet, check=False, capture_output=True, text=True
+    )
+    if build.returncode:
+        sys.stderr.write(build.stderr)
+        return build.returncode
+    remote = [
+        f"{page.relative_to(SITE)}: {it}" for page in SITE.rglob("*.html") for it in loads(page)
+    ]
+    said = "\n".join(remote) or f"The documentation is at {SITE.relative_to(ROOT)}/index.html"
+    sys.stdout.write(f"{said}\n")
+    return bool(remote)
+
+
+def pages_below(folder: str) -> list[str]:
+    """The pages of a folder, from the root of the repository."""
+    return sorted(str(it.relative_to(ROOT)) for it in (ROOT / folder).rglob("*.md"))
+
+
+def copy(page: Path) -> None:
+    """Copy a page, its links to source files turned into links to pages that show them."""
+
+    def turned(link: re.Match[str]) -> str:
+        target = (page.parent / link[1]).resolve()
+        if target.suffix not in SHOWN or not target.is_file():
+            return link[0]
+        show(target)
+        return f"]({link[1]}.md{link[2] or ''})"
+
+    put(page.relative_to(ROOT), LINK.sub(turned, page.read_text()))
+
+
+def show(source: Path) -> None:
+    """Make a page of a source file."""
+    name, text = source.relative_to(ROOT), source.read_text()
+    fence = "`" * (max((len(it) for it in FENCE.findall(text)), default=2) + 1)
+    page = f"# {name}\n\n{fence}{SHOWN[source.suffix]}\n{text}{fence}\n"
+    put(name.with_name(f"{name.name}.md"), page)
+
+
+def put(name: Path, text: str) -> None:
+    """Write a page."""
+    at(name).write_text(text)
+
+
+def at(name: Path) -> Path:
+    """Where a file goes among the pages; its folder is made."""
+    target = PAGES / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def loads(page: Path) -> list[str]:
+    """What a built page would load from elsewhere."""
+    return [it[0] for it in REMOTE.finditer(page.read_text())]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,239 @@
+"""Before every handler: who is asking, then whether they may. HTTP and WebSocket alike.
+
+Recognition stands in front of everything that has an effect, even of reading a body; rights are
+looked at last, when the request is known to make sense and its subject is known to exist.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from prism.access.model import (
+    AccessVerb,
+    Caller,
+    PermissionDenied,
+    ResourceLookup,
+    RouteRule,
+    Subject,
+    current,
+    tunnel_only,
+)
+from prism.access.plan import MATRIX, may, sees
+from prism.access.request_lifetime import LongRequest, LongRequests, lasts
+from prism.access.rules import rule_of
+from prism.errors import Problem
+from prism.kit.actor import CURRENT
+from prism.kit.clock import Clock
+from prism.kit.envelope import Unauthenticated
+from prism.kit.http import DECODED, refuse
+from prism.kit.problem_page import wants_page
+
+# What the operator's routes do, by the first word of their paths.
+OPERATORS = {
+    "budgets": "see and change budget pools",
+    "allocations": "give projects a part of a budget pool",
+    "reallocations": "move money between projects",
+    "costs": "see what all projects cost together",
+    "profiles": "change profiles",
+    "idle": "change idle profiles and see their history",
+    "logs": "list the logs of all workspaces",
+    "daemon": "manage the daemon",
+    "orphans": "take back machines that have no workspace",
+    "recover": "take back machines that have no workspace",
+    "aws-proxy": "open the consoles of AWS",
+    "audit": "see everything that was done",
+}
+# Where the matrix names several things, a refusal names what is common to them.
+WORDS = {
+    AccessVerb.USE: "change your own settings with this token",
+    AccessVerb.FOUND: "make projects or tokens with this token",
+    AccessVerb.MANAGE_OWN: "manage workspaces in this project",
+    AccessVerb.MANAGE: "manage or enter this workspace",
+    AccessVerb.READ: "see that",
+    AccessVerb.INVITE: "invite people to this project, or change their invitations",
+    AccessVerb.MEMBERS: "change who belongs to this project",
+    AccessVerb.BUDGET: "change this project or its budget",
+    AccessVerb.STORE: "manage volumes and snapshots here",
+    AccessVerb.DELETE: "delete this project",
+    AccessVerb.LAUNCH: "launch in this project",
+}
+CLAIMS = ("created_by", "invited_by", "allocated_by")
+STRANGER = Caller(name="anonymous", known=False)
+BOTH = (ScopeType.HTTP, ScopeType.WEBSOCKET)
+
+
+class Authentication(ASGIMiddleware):
+    """Says who is asking, or refuses; `recognised` is None in local mode: all are the operator."""
+
+    scopes = BOTH
+
+    def __init__(
+        self, operator: str, recognised: Callable[[str], Caller | None] | None, clock: Clock
+    ) -> None:
+        self._operator = Caller(name=operator, operator=True, team=recognised is not None)
+        self._recognised, self._clock = recognised, clock
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Remember the caller for as long as the request takes."""
+        caller = await self._caller(scope)
+        if caller is None and _rule(scope).verb is not AccessVerb.ANY:
+            return await refuse(scope, send, _unknown(scope), self._clock.now())
+        before = CURRENT.set(caller or STRANGER)
+        try:
+            return await next_app(scope, receive, send)
+        finally:
+            CURRENT.reset(before)
+
+    async def _caller(self, scope: Scope) -> Caller | None:
+        if self._recognised is None:
+            return self._operator
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if not given and _by_file(scope):
+            return self._operator  # the socket's owner, whom the file's mode lets in alone
+        scheme, _, word = b" ".join(given).decode("latin-1").partition(" ")
+        if len(given) != 1 or scheme.lower() != "bearer":
+            return None
+        return await asyncio.to_thread(self._recognised, word.strip())
+
+
+def asker(_: Scope) -> str:
+    """Who asks, and how far her token reaches: a narrower one hears no answer to a wider one."""
+    caller = current()
+    return " ".join((caller.name, caller.scope, caller.only or ""))
+
+
+class Authorization(ASGIMiddleware):
+    """Asks the table what a route needs, and the matrix whether the caller has it."""
+
+    scopes = BOTH
+
+    def __init__(
+        self, finders: Mapping[str, ResourceLookup], clock: Clock, lasting: LongRequests
+    ) -> None:
+        self._finders, self._clock, self._lasting = finders, clock, lasting
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Let it through, or answer in its place."""
+        caller = current()
+        if caller.token is not None and lasts(scope):
+            request = LongRequest(scope, caller, self._refusal)
+            return await self._lasting.serve(next_app, request, receive, send)
+        if caller.team and (problem := await asyncio.to_thread(self._refusal, scope, caller)):
+            return await refuse(scope, send, problem, self._clock.now())
+        return await next_app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, caller: Caller) -> Problem | None:
+        rule, body = _rule(scope), cast("dict[str, Any]", scope).get(DECODED)
+        if problem := self._forbidden(rule, scope, body, caller):
+            return problem
+        for field in CLAIMS:
+            claimed = getattr(body, field, None)
+            if isinstance(claimed, str) and claimed.lower() != caller.name.lower():
+                return PermissionDenied(
+                    f"{field} must be you",
+                    details=f"You are {caller.name}, not {claimed}",
+                    remediation=f"Leave {field} out, or say {caller.name}",
+                )
+        return None
+
+    def _forbidden(
+        self, rule: RouteRule, scope: Scope, body: Any, caller: Caller
+    ) -> Problem | None:
+        """Why one may not do that, to each thing that the request is about."""
+        words = _words(rule, scope, body)
+        if rule.whole is not None:
+            every = RouteRule(rule.whole)
+            if not words or may(caller, every, Subject()):
+                rule, words = every, [None]
+        for word in words:
+            subject = Subject()
+            if word is not None and (finder := self._finders.get(rule.kind)):
+                found = finder.find(word)
+                if found is None or not sees(caller, found):
+                    return finder.missing(word)  # what one may not see is not there
+                subject = _about(found, rule, scope)
+            if not may(caller, rule, subject):
+                return _denied(rule, caller, subject, scope)
+        return self._forbidden(rule.also, scope, body, caller) if rule.also else None
+
+
+def _unknown(scope: Scope) -> Problem:
+    """Nobody says who asks; a person in a browser is told what works for workspaces."""
+    name = scope.get("path_params", {}).get("instance")
+    if name is not None and wants_page(scope):
+        return tunnel_only(str(name))
+    return Unauthenticated(
+        details="Show a token: `Authorization: Bearer …`",
+        remediation="Set PRISM_TOKEN; `prism token create NAME` makes one",
+    )
+
+
+def _rule(scope: Scope) -> RouteRule:
+    method = "WS" if scope["type"] == ScopeType.WEBSOCKET else scope.get("method", "GET")
+    return rule_of(str(method), str(scope.get("path_template", "")))
+
+
+def _about(found: Subject, rule: RouteRule, scope: Scope) -> Subject:
+    """What was found; where the request is about somebody in it, she is whose it is."""
+    if not rule.whose:
+        return found
+    return Subject(found.project, str(scope["path_params"][rule.whose]))
+
+
+def _words(rule: RouteRule, scope: Scope, body: Any) -> Sequence[str | None]:
+    """What the request calls the things it is about; one None where it is about nothing."""
+    if not rule.kind:
+        return [None]
+    if rule.where.startswith("query."):  # each of them, whichever the handler will take
+        query = ASGIConnection[Any, Any, Any, Any](scope).query_params
+        return [str(one) for one in query.getall(rule.where.removeprefix("query."), [])]
+    if not rule.where.startswith("body."):
+        return [str(scope["path_params"][rule.where])]
+    said = getattr(body, rule.where.removeprefix("body."), None)
+    if isinstance(said, list | tuple):
+        return [str(getattr(one, "name", one)) for one in said]
+    if rule.optional and said is None:
+        return []
+    return [said if isinstance(said, str) else None]
+
+
+def _denied(rule: RouteRule, caller: Caller, subject: Subject, scope: Scope) -> PermissionDenied:
+    role = caller.roles.get(subject.project or "")
+    are = f"you are {role} there" if role else "you have no role there"
+    if caller.only is not None:
+        are += ", and your token is for one project"
+    details = f"{are}; your access is {caller.scope}"
+    if rule.verb is AccessVerb.LAUNCH and subject.project is None:
+        return PermissionDenied(
+            "You may not launch without a project",
+            details="what runs on a shared daemon is paid by a project; only its operator may "
+            "launch without one",
+            remediation="Name one of yours with `--project NAME`; `prism project list` shows them",
+        )
+    if rule.verb not in MATRIX:
+        return PermissionDenied(
+            f"Only the operator of this daemon may {what_of(scope)}",
+            details=details,
+            remediation="Ask the operator of the daemon",
+        )
+    return PermissionDenied(
+        f"You may not {WORDS.get(rule.verb, rule.verb)}",
+        details=details,
+        remediation="Ask an owner of the project, or use a token of a wider scope",
+    )
+
+
+def what_of(scope: Scope) -> str:
+    """What a route that is the operator's does, in the words of who asks."""
+    path = str(scope.get("path_template", "")).removeprefix("/api/v1")
+    return OPERATORS.get(path.strip("/").partition("/")[0], "do that")
+
+
+def _by_file(scope: Any) -> bool:
+    server = scope.get("server")
+    return bool(server) and server[1] is None

@@ -1,0 +1,150 @@
+"""Ends what lasts when whoever asked for it may no longer have it.
+
+A terminal, a followed log and a proxied connection are judged when they begin, and may
+last for days. They are judged anew when a token is revoked or a membership changes, when
+a workspace moves to another project, and when a token expires. Event streams are not
+here: they judge each fact (`visibility.py`).
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from litestar.types import ASGIApp, Receive, Scope, Send
+from sqlalchemy.exc import SQLAlchemyError
+
+from prism.access.model import Caller
+from prism.access.service import expired
+from prism.access.visibility import changes
+from prism.errors import Problem
+from prism.kit.clock import Clock
+from prism.kit.db import Database
+from prism.kit.envelope import Unauthenticated
+from prism.kit.events import RESYNC, Recorded
+from prism.kit.http import refuse
+from prism.kit.journal import PAGE
+
+log = logging.getLogger(__name__)
+LASTS = "lasts"  # the `opt` of a route whose answers may last
+POLL = 1.0  # seconds between two looks at the clock, and at what another daemon committed
+# Facts that may change what anybody may do, whoever did them.
+OF_EVERYBODY = {"instance_moved", "instance_handed_over", "project_deleted", RESYNC}
+Judge = Callable[[Scope, Caller], Problem | None]
+
+
+class LongRequest:
+    """One request that may last, and how to judge and to end it."""
+
+    def __init__(self, scope: Scope, caller: Caller, judge: Judge) -> None:
+        self.scope, self.caller, self.judge = scope, caller, judge
+
+    def end(self) -> None:
+        """Cut the connection; whoever serves it finds that the client has gone."""
+        if abort := self.scope.get("prism_abort"):
+            abort()  # type: ignore[operator]
+
+
+class LongRequests:
+    """All of them; `renewed` says who a caller is by now, and None for nobody any more."""
+
+    def __init__(
+        self, db: Database, clock: Clock, renewed: Callable[[Caller], Caller | None]
+    ) -> None:
+        self._db, self._clock, self._renewed = db, clock, renewed
+        self._here: set[LongRequest] = set()
+        self._due: set[LongRequest] = set()
+        self._position = 0
+        self._thread: ThreadPoolExecutor | None = None
+
+    async def serve(
+        self, app: ASGIApp, request: LongRequest, receive: Receive, send: Send
+    ) -> None:
+        """Serve it for as long as it is allowed; refuse what is not.
+
+        It is known here before its rights are looked at, so that no change is missed.
+        """
+        self._here.add(request)
+        try:
+            if problem := await asyncio.to_thread(self._refusal, request):
+                return await refuse(request.scope, send, problem, self._clock.now())
+            return await app(request.scope, receive, send)
+        finally:
+            self._here.discard(request)
+            self._due.discard(request)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Watch, for as long as the daemon serves."""
+        self._position = await asyncio.to_thread(self._db.newest_fact)
+        self._thread = ThreadPoolExecutor(1, "lasting")  # never behind what handlers wait for
+        watching = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            self._thread.shutdown()
+
+    async def _watch(self) -> None:
+        woken, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def bell() -> None:
+            with suppress(RuntimeError):  # the loop is closed, and everything with it
+                loop.call_soon_threadsafe(woken.set)
+
+        with self._db.bus.listening(bell):
+            while True:
+                woken.clear()
+                try:
+                    full = await self._look()
+                except SQLAlchemyError as error:
+                    log.warning("cannot read who may stay: %s", type(error).__name__)
+                    full = False
+                if not full:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(woken.wait(), POLL)
+
+    async def _look(self) -> bool:
+        """Read what happened, and end what it ends; whether there may be more to read."""
+        loop = asyncio.get_running_loop()
+        page = await loop.run_in_executor(self._thread, self._db.facts_after, self._position)
+        self._due |= self._touched(page)
+        if page:
+            self._position = page[-1].id
+        for request in tuple(self._due):
+            problem = await loop.run_in_executor(self._thread, self._refusal, request)
+            self._due.discard(request)
+            if problem is not None:
+                log.info("ended a connection of %s: %s", request.caller.name, problem.code)
+                request.end()
+        return len(page) == PAGE
+
+    def _touched(self, facts: Iterable[Recorded]) -> set[LongRequest]:
+        """Those whose rights may be others now."""
+        now, facts = self._clock.now(), list(facts)
+        if any(fact.event in OF_EVERYBODY for fact in facts):
+            return set(self._here)
+        return {
+            request
+            for request in self._here
+            if expired(request.caller, now) or any(changes(request.caller, fact) for fact in facts)
+        }
+
+    def _refusal(self, request: LongRequest) -> Problem | None:
+        """Why it may not be, by the rights of this moment."""
+        caller = self._renewed(request.caller)
+        if caller is None:
+            return Unauthenticated(
+                details="The token was revoked, or has expired",
+                remediation="Set PRISM_TOKEN; `prism token create NAME` makes one",
+            )
+        return request.judge(request.scope, caller)
+
+
+def lasts(scope: Any) -> bool:
+    """Whether answers of this route may last."""
+    return bool(scope["route_handler"].opt.get(LASTS))

@@ -1,0 +1,86 @@
+"""Folders that come into a sandbox, or leave it, while programs run there.
+
+A sandbox sees only what was bound into it when it was made. Root may bind more later: a child
+of ours enters the sandbox's mount namespace and attaches a mount that was made outside
+(Linux 5.12). It is attached to a folder that was also made outside, in a tree that the
+workspace can only read, and that is compared with ours: no path is resolved there that a
+workspace can change, and nothing of the sandbox is ever made writable.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+
+from prism.agent import syscalls
+from prism.agent.processes import LINUX
+
+
+def make_target(targets: str, name: str) -> str:
+    """The folder where a volume will be attached, in the tree that a workspace can read."""
+    path = targets
+    for part in ("", *name.split("/")):
+        path = os.path.join(path, part) if part else path
+        if not os.path.isdir(path):
+            os.mkdir(path, 0o700)
+    return path
+
+
+def graft(pid: int, tree: int, path: str, target: str) -> bool:
+    """Show a detached mount at a path where the process lives; `target` is that place outside."""
+
+    def work() -> None:
+        known = os.stat(target, follow_symlinks=False)
+        _enter(pid)
+        there = syscalls.open_path(path, os.O_DIRECTORY)
+        if not os.path.samestat(known, os.fstat(there)):
+            raise FileExistsError(path)  # something is mounted there already
+        syscalls.attach(tree, there)
+
+    return in_a_child(work)
+
+
+def prune(pid: int, path: str, target: str) -> bool:
+    """Hide what is mounted at a path where the process lives; `target` is that place outside."""
+
+    def work() -> None:
+        known = os.stat(os.path.dirname(target), follow_symlinks=False)
+        _enter(pid)
+        above = syscalls.open_path(os.path.dirname(path), os.O_DIRECTORY)
+        if not os.path.samestat(known, os.fstat(above)):
+            raise FileNotFoundError(path)
+        os.fchdir(above)
+        syscalls.unmount_here(os.path.basename(path))
+
+    return in_a_child(work)
+
+
+def _enter(pid: int) -> None:
+    space = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    syscalls.enter(space, syscalls.NEW_MOUNTS)
+
+
+def lay(shown: Iterable[tuple[str, int]]) -> None:
+    """Lay detached mounts over these paths, for this process and what it starts."""
+    syscalls.unshare(syscalls.NEW_MOUNTS)
+    syscalls.make_mounts_private()
+    for path, tree in shown:
+        there = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        syscalls.attach(tree, there)
+        os.close(there)
+
+
+def in_a_child(work: Callable[[], None]) -> bool:
+    """Whether it could be done: it is done in a child, since there is no way back."""
+    if not LINUX or os.geteuid() != 0:
+        return False
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            work()
+            code = 0
+        except OSError:
+            code = 1
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 0

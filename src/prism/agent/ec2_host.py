@@ -1,0 +1,122 @@
+"""A machine of its own, as its idle watch sees it: everything that runs, everything it serves."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prism.agent.folder import Folder, read
+from prism.agent.machine_config import MachineConfig
+from prism.agent.samples import ProcessSample, SystemSample, look
+from prism.agent.sockets import TcpConnections
+from prism.agent.ssh_sessions import Observed, at_work, words
+
+HOST = "127.0.0.1"
+SSHD = {"sshd", "sshd-session"}
+LOOKS = "prism-looks"  # how the daemon ends each command that it runs here itself
+FIRST = 1  # what everything on a machine came of
+TOKEN = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
+
+
+class Served(NamedTuple):
+    """One service, as far as a watch asks for it."""
+
+    name: str
+    port: int | None
+    answered: bool
+
+
+class HostView(MachineConfig):
+    """What a machine serves, by its own files: `services.json`, and a `NAME.env` each."""
+
+    def __init__(self, etc: Path, folder: Path) -> None:
+        self._etc = etc
+        said = read(etc / "services.json")
+        super().__init__({"services": said.get("services") or {}}, Folder(folder))
+        self.folder.home = Path(str(said.get("home") or "/root"))
+
+    def secret(self, service: str) -> str:
+        """The token in a service's environment, which only root can read."""
+        try:
+            found = TOKEN.search((self._etc / f"{service}.env").read_text())
+        except (OSError, UnicodeError):
+            return ""
+        return found[0] if found else ""
+
+    def serving(self) -> Iterator[Served]:
+        """Its services, and whether anybody listens there."""
+        for name, it in self.services.items():
+            port = int(it.get("port") or 0)
+            yield Served(name, port or None, bool(port) and _listens(port))
+
+
+class HostProcesses:
+    """Looks at all processes of a machine but our own."""
+
+    def __init__(self, of: int = FIRST) -> None:
+        self._of = of
+
+    def __call__(self, wanted: Iterable[str], connections: TcpConnections) -> SystemSample:
+        """Everything at this moment."""
+        seen, us = look(self._of, wanted, connections), os.getpid()
+        return seen._replace(lives=_others(seen.lives, us), moved=_others(seen.moved, us))
+
+
+class Logins:
+    """Visits without a terminal to a machine whose own `sshd` lets people in.
+
+    Nobody tells which they are, nor what they send: whose parent is an `sshd` and who leads a
+    session has come in by it, and a server of files has moved bytes when it has read or
+    written any. What the daemon asks of the machine is no visit.
+    """
+
+    last = 0.0
+
+    def __init__(self) -> None:
+        self._moved: dict[tuple[int, str], int | None] = {}
+
+    def observed(self, lives: Collection[ProcessSample]) -> Observed:
+        """What is at work in visits, and when bytes moved."""
+        doors = {live.pid for live in lives if live.name in SSHD}
+        work: list[str] = []
+        moved: dict[tuple[int, str], int | None] = {}
+        for live in lives:
+            if live.pid != live.session or live.terminal or live.parent not in doors:
+                continue
+            called = words(live.pid)
+            if live.name == "sftp-server" or "@internal-sftp" in "".join(called[:1]):
+                moved[live.pid, live.began] = _moved(live.pid)
+            elif live.name in SSHD or "".join(called[-1:]).endswith(LOOKS):
+                continue
+            elif name := at_work(live, lives):
+                work.append(f"`{name}` runs over SSH")
+        # Who does not tell how much it moved is held to have moved something.
+        news = any(live is None or live != self._moved.get(key) for key, live in moved.items())
+        self._moved = moved
+        return tuple(work), ((time.time(), "bytes moved over SSH"),) if news else ()
+
+
+def _moved(pid: int) -> int | None:
+    """Bytes that a process itself has read and written."""
+    try:
+        said = Path(f"/proc/{pid}/io").read_bytes().splitlines()
+        return sum(int(line.split()[1]) for line in said if line[1:5] == b"char")
+    except (OSError, ValueError):
+        return None
+
+
+def _others(by_process: Any, us: int) -> Any:
+    if by_process is None:
+        return None
+    return {key: it for key, it in by_process.items() if key[0] != us}
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as one:
+        one.settimeout(1)
+        return one.connect_ex((HOST, port)) == 0

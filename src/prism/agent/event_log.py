@@ -1,0 +1,55 @@
+"""What a supervisor tells of its machine for people to read: `logs/console.log`."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from prism.agent.output_logs import OutputLog
+
+
+class EventLog:
+    """A line for each thing that became different."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs, self._log = logs, OutputLog(logs / "console.log")
+
+    def note(self, before: dict[str, Any], now: dict[str, Any]) -> None:
+        """Write down what is news, unless the machine is no more."""
+        if now["phase"] == "gone" or not (news := list(_news(before, now))):
+            return
+        self._logs.mkdir(exist_ok=True)
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self._log.write("".join(f"{at} {line}\n" for line in news).encode(errors="replace"))
+
+
+def _news(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    said = []
+    stage = now["stage"] if now["phase"] == "starting" else None
+    if (now["phase"], stage) != (before.get("phase"), before.get("stage") if stage else None):
+        said.append(f"{now['phase']}: {stage}" if stage else str(now["phase"]))
+    if (failure := now["failure"]) and failure != before.get("failure"):
+        said.append(f"{failure['code']}: {failure['message']}")
+    said += [f"note: {note}" for note in now["notes"] if note not in before.get("notes", ())]
+    said += _of_services(before.get("services", {}), now["services"])
+    return said + _of_idleness(before.get("idle") or {}, now.get("idle") or {})
+
+
+def _of_services(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    said = []
+    for name, it in now.items():
+        was = before.get(name, {})
+        if it["answered"] and not was.get("answered"):
+            said.append(f"service {name} answers on port {it['port']}")
+        if it["crashes"] > was.get("crashes", 0):
+            said.append(f"service {name} ended with exit code {it['exit']}")
+    return said
+
+
+def _of_idleness(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    acted = now.get("acted")
+    if not acted or acted == before.get("acted"):
+        return []
+    how = "put to sleep" if acted["action"] == "hibernate" else "stopped"
+    minutes = int(acted["seconds"] / 60)
+    note = f" ({acted['note']})" if acted["note"] else ""
+    return [f"idle for {minutes} minutes under profile {acted['profile']}: {how}{note}"]

@@ -1,0 +1,198 @@
+"""The way in from outside: whoever owns the folder may have a program run inside.
+
+Over the Unix socket `door` in the folder: a length and JSON (`argv`, or none for a login
+shell; `environment`; `tty` as columns and rows; `copies` for a server of files), with three
+descriptors beside it where there is no terminal. The answer is a line with the pid, and the
+terminal's other end; when the program has ended, a line with its exit code. A line
+`{"signal": 2}` signals it and those it works with, `{"moved": true}` tells that bytes came,
+hanging up hangs them up. What runs through the socket sleeps and ends with the machine.
+"""
+
+import json
+import os
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+from prism.agent.machine_config import MachineConfig
+from prism.agent.output_logs import LineBuffer, Selector
+from prism.agent.process_group import ProcessGroup, Program, ProgramFailed
+from prism.agent.ssh_sessions import SshSession, SshSessions
+
+PATIENCE = 2.0
+LONGEST_REQUEST, LONGEST_LINE = 4 << 20, 4096  # bytes
+NOT_STARTED = (
+    "it was not started: there are too many processes in this workspace or terminals on this "
+    "computer, or the workspace has just ended"
+)
+# What it comes to when a client says what no client of ours says; `json` may recur too deep.
+GUEST_ERRORS = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(struct.error, RecursionError),
+)
+
+
+class ExecSocket:
+    """Lets in while the machine is on."""
+
+    def __init__(
+        self,
+        recipe: MachineConfig,
+        crew: ProcessGroup,
+        ears: Selector,
+        is_open: Callable[[], bool],
+        visits: SshSessions,
+    ) -> None:
+        """`visits` is told who comes and goes, for those who watch for idleness."""
+        self._recipe, self._crew, self._ears, self._is_open = recipe, crew, ears, is_open
+        self._visits = visits
+        self._socket: socket.socket | None = None
+
+    def hang(self) -> None:
+        """Be there to be knocked on; a path that is too long for a socket is avoided."""
+        if self._socket:
+            return
+        here = os.getcwd()
+        os.chdir(self._recipe.folder.path)
+        try:
+            if os.path.lexists("door"):
+                os.unlink("door")
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.bind("door")
+        finally:
+            os.chdir(here)
+        self._socket.listen()
+        self._ears.attend(self._socket.fileno(), self._knocked)
+
+    def _knocked(self) -> bool:
+        assert self._socket, "who was knocked on hangs"
+        client, _ = self._socket.accept()
+        client.settimeout(PATIENCE)
+        given: list[int] = []
+        try:
+            request, given = _read(client)
+            if not self._is_open():
+                raise ProgramFailed("NOT_ON", "the machine is not on")
+            self._let_in(client, self._filled(request), given)
+        except ProgramFailed as why:
+            _say(client, {"error": why.message})
+            client.close()
+        except (OSError, *GUEST_ERRORS):  # who cannot speak is not listened to
+            client.close()
+        for one in given:
+            os.close(one)
+        return True
+
+    def _filled(self, request: dict[str, Any]) -> dict[str, Any]:
+        own = {str(name): str(value) for name, value in request.get("environment", {}).items()}
+        environment = self._recipe.surroundings() | own
+        argv = [str(word) for word in request.get("argv") or (environment["SHELL"], "-l")]
+        program = self._recipe.find_program(argv[0], environment["PATH"])
+        if program is None:
+            raise ProgramFailed("COMMAND_NOT_FOUND", f"there is no program `{argv[0]}`")
+        size = request.get("tty")
+        return {
+            "argv": [program, *argv[1:]],
+            "environment": environment,
+            "folder": str(self._recipe.folder.home),
+            "tty": [_length(size[0]), _length(size[1])] if size else None,
+            "copies": bool(request.get("copies")),
+        }
+
+    def _let_in(self, client: socket.socket, request: dict[str, Any], given: list[int]) -> None:
+        if not request["tty"] and len(given) != 3:
+            raise ProgramFailed(
+                "NO_DESCRIPTORS", "without a terminal, three descriptors are needed"
+            )
+        visit = SshSession(is_command=not request["tty"] and not request["copies"])
+
+        def told(news: dict[str, Any], master: list[int]) -> None:
+            answer: dict[str, Any] = {k: news[k] for k in ("pid", "exit") if k in news}
+            if visit.pid is None and "pid" not in news:
+                answer["error"] = NOT_STARTED
+            _say(client, answer, master)
+            visit.pid = news.get("pid", visit.pid)
+            if "exit" in news:
+                self._visits.end(visit)
+                self._ears.ignore(client.fileno())
+                client.close()
+
+        program = self._crew.enter(request, [] if request["tty"] else given, told)
+        self._visits.begin(visit)
+        lines = LineBuffer(LONGEST_LINE)
+        self._ears.attend(client.fileno(), lambda: self._heard(client, program, visit, lines))
+
+    def _heard(
+        self, client: socket.socket, program: Program, visit: SshSession, said: LineBuffer
+    ) -> bool:
+        """A signal to pass on, bytes that moved; or the client has hung up.
+
+        A client who says anything else is let go, and what runs for it goes on.
+        """
+        try:
+            heard = client.recv(4096)
+        except OSError:
+            heard = b""
+        try:
+            for line in said.add(heard):
+                self._obey(program, line)
+        except GUEST_ERRORS:
+            self._let_go(client, program, visit)
+            return True
+        if not heard:
+            self._crew.hang_up(program, signal.SIGHUP, group=True)
+            self._let_go(client, program, visit)
+        return True
+
+    def _obey(self, program: Program, line: bytes) -> None:
+        said = json.loads(line)
+        if said == {"moved": True}:
+            self._visits.touch()
+        else:
+            self._crew.hang_up(program, signal.Signals(said["signal"]), group=True)
+
+    def _let_go(self, client: socket.socket, program: Program, visit: SshSession) -> None:
+        program.told = lambda news, given: None
+        self._visits.end(visit)
+        self._ears.ignore(client.fileno())
+        client.close()
+
+
+def _length(said: Any) -> int:
+    """Columns or rows, as a terminal may have them."""
+    if not 0 <= int(said) < 1 << 16:
+        raise ValueError("the size of the terminal is invalid")
+    return int(said)
+
+
+def _read(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    head, given, _, _ = socket.recv_fds(client, 4, 3)
+    try:
+        (length,) = struct.unpack("!I", head)
+        if length > LONGEST_REQUEST:
+            raise ValueError("the request is too long")
+        body, until = b"", time.monotonic() + PATIENCE
+        while len(body) < length:
+            client.settimeout(max(until - time.monotonic(), 0.001))
+            if not (more := client.recv(length - len(body))):
+                raise ValueError("the request is incomplete")
+            body += more
+        client.settimeout(PATIENCE)
+        request = json.loads(body)
+    except BaseException:
+        for one in given:
+            os.close(one)
+        raise
+    if not isinstance(request, dict):
+        raise TypeError("the request is invalid")
+    return request, given
+
+
+def _say(client: socket.socket, answer: dict[str, Any], given: list[int] | None = None) -> None:
+    try:
+        socket.send_fds(client, [json.dumps(answer).encode() + b"\n"], given or [])
+    except OSError:
+        return

@@ -1,0 +1,146 @@
+"""The idle watch of a machine of its own: it sees, judges, and takes the machine down.
+
+It is shipped as one file and runs as root under systemd. In its folder `idle.json` is the
+rule, written by whoever owns the machine, and `seen.json` what was found. What it does is
+also told on the console, which can still be read when the machine is down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from prism.agent.ec2_host import FIRST, HostProcesses, HostView, Logins
+from prism.agent.folder import read, write
+from prism.agent.idle_watch import IdleWatch
+from prism.agent.metadata import ADDRESS, Metadata
+from prism.agent.power import CannotSleep, Power
+
+PAUSE, SOON = 2.0, 0.05  # seconds between two rounds, and while an answer is awaited
+SLEEPS_WITHIN = 900.0  # seconds that EC2 may take to put a machine to sleep
+JUMP = 30.0  # seconds that the clock has gained when a machine was asleep
+SAYS = "prism-idle:"
+
+
+class IdleDaemon:
+    """The watch, and what comes of it."""
+
+    def __init__(
+        self, folder: Path, etc: Path, power: Power, *, console: Path, of: int, build: str
+    ) -> None:
+        self._folder, self._etc, self._power, self._console = folder, etc, power, console
+        self._build = build
+        before = read(folder / "seen.json")
+        self._premises = HostView(etc, folder)
+        self._looks = HostProcesses(of)
+        self._watch = self._watching(before)
+        self._told: dict[str, Any] = {}
+
+    def run(self) -> None:
+        """Until somebody ends us, or all of it."""
+        self._watch.notice("on")
+        while True:
+            self._watch.step(list(self._premises.serving()))
+            if way := self._watch.way():
+                self._tell()
+                self._go(way)
+            self._tell()
+            time.sleep(SOON if self._watch.asking else PAUSE)
+
+    def _go(self, way: str) -> None:
+        self._watch.notice("stopping")
+        if way == "asleep":
+            self._sleep()
+        else:
+            self._stop()
+
+    def _sleep(self) -> None:
+        try:
+            self._power.sleep()
+        except CannotSleep as why:
+            _say(f"cannot be put to sleep: {why}")
+            self._watch.notice("on")  # then the watch wants it off instead, and says so
+            return
+        self._watch.notice("asleep")
+        self._announce()
+        if not _slept(SLEEPS_WITHIN):
+            _say("EC2 was to put it to sleep, and did not")
+        self._watch.notice("on")
+
+    def _stop(self) -> None:
+        before = read(self._folder / "seen.json")
+        self._watch.notice("off")
+        self._announce()
+        if self._power.off():
+            signal.pause()  # until the system ends us
+        _say("could not be powered off")
+        self._print(None)
+        self._watch = self._watching(before)
+        self._watch.notice("on")
+
+    def _watching(self, before: dict[str, Any]) -> IdleWatch:
+        return IdleWatch(self._premises, {"idle": before}, self._looks, Logins())
+
+    def _announce(self) -> None:
+        self._tell(durable=True)
+        self._print((self._watch.seen() or {}).get("acted"))
+
+    def _print(self, acted: Any) -> None:
+        """Tell the console; the last word there is the one that counts."""
+        line = f"{SAYS} {json.dumps(acted or {}, separators=(',', ':'))}"
+        _say(line)
+        try:
+            with open(self._console, "a") as console:
+                console.write(f"\n{line}\n")
+        except OSError as error:
+            _say(f"no console: {error}")
+
+    def _tell(self, *, durable: bool = False) -> None:
+        seen = {**(self._watch.seen() or {}), "build": self._build}
+        if seen != self._told or durable:
+            write(self._folder / "seen.json", seen, durable)
+            self._told = seen
+
+
+def _say(words: str) -> None:
+    """Into the journal."""
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
+def _slept(within: float) -> bool:
+    """Wait until we wake up from a sleep; false where none comes."""
+    wall, steady = time.time(), time.monotonic()
+    while time.monotonic() - steady < within:
+        time.sleep(1)
+        if (time.time() - wall) - (time.monotonic() - steady) > JUMP:
+            return True
+    return False
+
+
+def main() -> None:
+    """Watch; only tests give arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--build", default="")
+    parser.add_argument("--etc", type=Path, default=Path("/etc/prism"))
+    parser.add_argument("--console", type=Path, default=Path("/dev/console"))
+    parser.add_argument("--metadata", default=ADDRESS)
+    parser.add_argument("--endpoint", default="")
+    parser.add_argument("--of", type=int, default=FIRST, help="watch what came of that process")
+    asked = parser.parse_args()
+    os.umask(0o022)
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    power = Power(Metadata(asked.metadata), endpoint=asked.endpoint)
+    how = {"console": asked.console, "of": asked.of, "build": asked.build}
+    IdleDaemon(asked.folder, asked.etc, power, **how).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""Watches one machine for idleness, and says when it should go down because of it.
+
+`idle.json` says what the machine's owner makes of idleness; without it nobody looks. What
+was found is told in `seen.json`: the verdict, what was measured, and what was done at last.
+It works while the daemon is dead, and makes no difference between a person who stops a
+machine and itself: whoever starts it again finds it awake, with a new time to be idle.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Protocol
+
+from prism.agent import gpus, jupyter, ports
+from prism.agent.folder import Folder, read
+from prism.agent.idle import IdleThresholds, Sample, Verdict, is_due, judge
+from prism.agent.machine_config import MachineConfig
+from prism.agent.network import WorkspaceNetwork
+from prism.agent.samples import SystemSample, figures, look, wanting
+from prism.agent.sockets import TcpConnections, diagnosis
+from prism.agent.ssh_sessions import SessionReader, SshSessions
+from prism.agent.terminals import observed
+
+SELDOM = 30.0  # seconds between two samples, at most
+SHARE = 4  # samples within the time that makes it idle, at least
+ON, DOWN = "on", {"asleep", "off"}
+WAYS = {"hibernate": "asleep", "stop": "off"}
+Looks = Callable[[Iterable[str], TcpConnections], SystemSample]
+
+
+class WatchedService(Protocol):
+    """A service, as far as it is asked what it does."""
+
+    @property
+    def name(self) -> str:
+        """What its machine calls it."""
+
+    @property
+    def port(self) -> int | None:
+        """Where it listens."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether it is there to be asked."""
+
+
+class IdleWatch:
+    """What is known of one machine's idleness."""
+
+    def __init__(
+        self,
+        recipe: MachineConfig,
+        before: dict[str, Any],
+        looks: Looks | None = None,
+        guests: SessionReader | None = None,
+        network: Callable[[], WorkspaceNetwork | None] = lambda: None,
+    ) -> None:
+        """`looks` sees more than what came of this process, on a machine of its own.
+
+        `network` is what the machine's programs have for a network, if not this computer's.
+        """
+        self._network = network
+        self._guests: SessionReader = guests or SshSessions()
+        self._folder: Folder = recipe.folder
+        self._looks = looks or self._look_at_our_own
+        self._is_alone = looks is not None
+        self._recipe = recipe
+        self._rule: IdleThresholds | None = None
+        self._read: tuple[int, int] = (0, 0)
+        self._known: Verdict | None = None
+        self._figures: dict[str, float | None] = {}
+        self._before: SystemSample | None = None
+        self._connections = TcpConnections(self._diagnosis)
+        self._looking: Generator[None, None, None] | None = None
+        self._next = 0.0
+        self._phase = ""
+        self._going: dict[str, Any] | None = None
+        self._acted: dict[str, Any] | None = (before.get("idle") or {}).get("acted")
+
+    @property
+    def asking(self) -> bool:
+        """Whether an answer is awaited, soon."""
+        return self._looking is not None
+
+    def step(self, services: Iterable[WatchedService]) -> None:
+        """Look, when it is time to."""
+        if (rule := self._wanted()) is None:
+            self._start_over()
+            return
+        if self._looking is None and time.monotonic() >= self._next:
+            self._next = time.monotonic() + max(min(rule.seconds / SHARE, SELDOM), 0.2)
+            self._looking = self._look(rule, [service for service in services if service.answered])
+        if self._looking is not None:
+            try:
+                next(self._looking)
+            except StopIteration:
+                self._looking = None
+
+    def way(self) -> str:
+        """Where it should go because it is idle; empty to stay."""
+        if self._going:
+            return WAYS[self._going["action"]]
+        if self._rule is None or self._known is None:
+            return ""
+        now = time.time()
+        if not is_due(self._known, self._rule, now) or self._guests.last > self._known.until:
+            return ""  # who has come since then is seen at the next look
+        self._going = {
+            "at": now,
+            "action": self._rule.action,
+            "seconds": now - self._known.since,
+            "profile": self._rule.profile,
+            "note": None,
+        }
+        return WAYS[self._rule.action]
+
+    def notice(self, phase: str) -> None:
+        """Hear what the machine is now."""
+        if phase == self._phase:
+            return
+        was, self._phase = self._phase, phase
+        if phase == ON and was == "stopping" and self._going:  # it could not be put to sleep
+            self._going["action"] = "stop"
+            self._going["note"] = "it could not be put to sleep, so it was stopped"
+        elif phase == ON:
+            self._start_over()
+        elif phase in DOWN and self._going:
+            self._acted, self._going = self._going, None
+
+    def seen(self) -> dict[str, Any] | None:
+        """What there is to say of it; nothing where nobody looks."""
+        if self._rule is None and self._acted is None:
+            return None
+        known = self._known
+        return {
+            "state": known.state if known else None,
+            "since": known.since if known else None,
+            "until": known.until if known else None,
+            "because": known.because if known else (),
+            "figures": self._figures,
+            "profile": self._rule.profile if self._rule else None,
+            "acted": self._acted,
+        }
+
+    def _look(
+        self, rule: IdleThresholds, services: list[WatchedService]
+    ) -> Generator[None, None, None]:
+        """One sample, and what it makes of what is known."""
+        # First of all: what is asked of a server is work for it.
+        before, now = self._before, self._looks(rule.limits, self._connections)
+        self._before = now
+        if before is None:
+            return
+        asked = [
+            service
+            for service in services
+            if service.port and _is_jupyter(self._recipe, service.name)
+        ]
+        work: list[str] = []
+        touches, doubts = [], list[str]()
+        for it in asked:
+            secret = self._recipe.secret(it.name)
+            home, make = self._folder.home, self._tcp_socket
+            said = yield from jupyter.kernels(it.port or 0, secret, home, self._is_ours, make)
+            work += said.work
+            touches += said.touches
+            doubts += said.doubts
+        gpu = (yield from gpus.used()) if "gpu" in rule.limits else None
+        lives = now.lives.values()
+        in_visits, visited = self._guests.observed(lives)
+        at_work, typed = observed(lives)
+        found = {**figures(before, now, self._memory()), "gpu": gpu}
+        told = {*rule.limits, "cpu", "resident"}  # these two cost nothing more, and tell its size
+        self._figures = {name: it for name, it in found.items() if name in told}
+        if "cpu" in rule.limits:
+            work += [f"`{name}` wants a processor or a disk" for name in wanting(before, now)]
+        work += (*at_work, *in_visits)
+        marks = tuple(work), tuple(doubts), (*touches, *typed, *visited)
+        sample = Sample(before.wall, now.wall, found, *marks)
+        self._known = judge(self._known, sample, rule.limits)
+
+    def _wanted(self) -> IdleThresholds | None:
+        """The rule that was told last; new limits begin with what they find themselves."""
+        path = self._folder.path / "idle.json"
+        try:
+            now = os.stat(path)
+        except FileNotFoundError:
+            self._rule, self._read = None, (0, 0)
+            return None
+        stamp = (now.st_mtime_ns, now.st_ino)
+        if stamp != self._read:
+            before, self._rule, self._read = self._rule, _rule(read(path)), stamp
+            self._next = 0.0
+            if before and self._rule and before.limits != self._rule.limits:
+                self._start_over()
+        return self._rule
+
+    def _is_ours(self, port: int) -> bool:
+        """Whether no neighbour can have taken that port; a network of its own has none."""
+        return self._is_alone or self._network() is not None or ports.is_ours(port)
+
+    def _tcp_socket(self) -> socket.socket:
+        return network.tcp_socket() if (network := self._network()) else socket.socket()
+
+    def _diagnosis(self) -> socket.socket:
+        return network.diagnosis() if (network := self._network()) else diagnosis()
+
+    def _look_at_our_own(self, wanted: Iterable[str], connections: TcpConnections) -> SystemSample:
+        network = self._network()
+        return look(os.getpid(), wanted, connections, network.pids if network else ())
+
+    def _memory(self) -> int:
+        """How many bytes the machine may use."""
+        megabytes = self._recipe.order.get("limits", {}).get("memory_mb")
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return min(int(megabytes) << 20, whole) if megabytes else whole
+
+    def _start_over(self) -> None:
+        self._known = self._before = self._looking = self._going = None
+        self._figures, self._next = {}, 0.0
+
+
+def _is_jupyter(recipe: MachineConfig, service: str) -> bool:
+    return "jupyter" in str(recipe.services[service]["command"])
+
+
+def _rule(said: dict[str, Any]) -> IdleThresholds | None:
+    """What `idle.json` says; nothing where there is no profile."""
+    if not said.get("profile"):
+        return None
+    return IdleThresholds(
+        profile=str(said["profile"]),
+        seconds=float(said["seconds"]),
+        action=str(said["action"]),
+        limits=said.get("limits") or {},
+        enabled=bool(said.get("enabled", True)),
+        awake_until=said.get("awake_until"),
+    )

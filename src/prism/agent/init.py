@@ -1,0 +1,222 @@
+"""The first program inside of a machine: starts all others there, and tells how they ended.
+
+    python -I -S init.py SOCKET
+
+It lives within the sandbox and within what is frozen; its supervisor, outside, speaks to it
+over a socket. A request is a length and JSON, with the program's descriptors beside it; an
+answer is a line of JSON. The first request says how it confines itself, and with it all that
+it starts: the user to become, in a namespace that comes along, the filter of system calls,
+the number of processes. It imports nothing but the standard library: the rest of Prism
+cannot be seen from here.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+import termios
+from typing import Any, NoReturn
+
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
+PR_SET_DUMPABLE = 4
+SECCOMP_MODE_FILTER = 2
+NEW_USER = 0x10000000
+CAPABILITIES_V3 = 0x20080522
+CANNOT_START = 127
+LAST_CAPABILITY = "/proc/sys/kernel/cap_last_cap"
+
+
+class Init:
+    """What runs here, by the number its supervisor gave it."""
+
+    def __init__(self, outside: socket.socket, processes: int | None) -> None:
+        self._outside, self._processes = outside, processes
+        self._running: dict[int, int] = {}  # number by pid
+        self._poked, poke = os.pipe()
+        for end in (self._poked, poke):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(poke, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it goes when its supervisor hangs up
+
+    def live(self) -> None:
+        """Until the supervisor hangs up."""
+        self._say({"ready": os.getpid()})
+        while True:
+            ready, _, _ = select.select([self._outside.fileno(), self._poked], [], [])
+            if self._poked in ready:
+                os.read(self._poked, 4096)
+                self._reap()
+            if self._outside.fileno() in ready and not self._obey():
+                return
+
+    def _obey(self) -> bool:
+        if (asked := _received(self._outside)) is None:
+            return False
+        request, given = asked
+        if "signal" in request:
+            self._signal(request)
+        else:
+            self._start(request, given)
+        for one in given:
+            os.close(one)
+        return True
+
+    def _signal(self, request: dict[str, Any]) -> None:
+        for pid, number in self._running.items():
+            if number == request["id"]:
+                with contextlib.suppress(ProcessLookupError):
+                    to = -pid if request.get("group") else pid
+                    os.kill(to, request["signal"])
+
+    def _start(self, request: dict[str, Any], given: list[int]) -> None:
+        hand_over: list[int] = []
+        ends = list(given)
+        parent = os.getpid()
+        try:
+            if request.get("tty"):
+                hand_over, ends = _terminal(request["tty"])
+            pid = os.fork()
+        except OSError as error:  # too many processes here, or terminals on this computer
+            _complain(ends, request, error)
+            self._say({"id": request["id"], "exit": CANNOT_START})
+        else:
+            if not pid:
+                _become(request, ends, parent, self._processes)
+            self._running[pid] = request["id"]
+            self._say({"id": request["id"], "pid": pid}, hand_over)
+        for one in {*hand_over, *(ends if hand_over else ())}:
+            os.close(one)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if (number := self._running.pop(pid, None)) is not None:
+                self._say({"id": number, "exit": os.waitstatus_to_exitcode(status)})
+
+    def _say(self, answer: dict[str, Any], given: list[int] | None = None) -> None:
+        socket.send_fds(self._outside, [json.dumps(answer).encode() + b"\n"], given or [])
+
+
+def _terminal(size: list[int]) -> tuple[list[int], list[int]]:
+    """A terminal of this place: the end to hand over, and the three ends of the program."""
+    master, slave = os.openpty()
+    columns, rows = size
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    return [master], [slave, slave, slave]
+
+
+def _complain(ends: list[int], request: dict[str, Any], error: OSError) -> None:
+    if not ends:  # there is no terminal to say it on
+        return
+    with contextlib.suppress(OSError):
+        os.write(ends[-1], f"cannot run {request['argv'][0]}: {error.strerror}\n".encode())
+
+
+def _become(
+    request: dict[str, Any], ends: list[int], parent: int, processes: int | None
+) -> NoReturn:
+    try:
+        os.setsid()
+        if processes:  # not for us: we can start a program also where there are too many
+            resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before we asked to die with it
+            os._exit(1)
+        signal.set_wakeup_fd(-1)
+        for number in signal.valid_signals():  # what we ignore, a program would ignore after us
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+        for target, source in enumerate(ends):
+            os.dup2(source, target)
+        if request.get("tty"):
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        os.chdir(request["folder"])
+        os.execve(request["argv"][0], request["argv"], request["environment"])
+    except OSError as error:
+        _complain([2], request, error)
+    finally:
+        os._exit(CANNOT_START)
+
+
+def _received(outside: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """A request with its descriptors; none when the supervisor has hung up."""
+    head, given, _, _ = socket.recv_fds(outside, 4, 3)
+    for one in given:
+        os.set_inheritable(one, False)
+    if len(head) < 4:
+        return None
+    (length,) = struct.unpack("!I", head)
+    body = b""
+    while len(body) < length:
+        body += outside.recv(length - len(body))
+    return json.loads(body), given
+
+
+def confine(order: dict[str, Any], given: list[int]) -> int | None:
+    """Become who we shall be, for good; the number of processes that each program may see."""
+    if given:
+        _become_user(order["uid"], order["groups"], given[0])
+        os.close(given[0])
+    if order["filter"]:
+        _install(bytes.fromhex(order["filter"]))
+        # Who runs as the same user would otherwise answer in our place, and keep the ends of
+        # terminals that the daemon reads and writes.
+        _checked(ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+    if not order.get("processes"):
+        return None
+    processes, (_, most) = int(order["processes"]), resource.getrlimit(resource.RLIMIT_NPROC)
+    return processes if most == resource.RLIM_INFINITY else min(processes, most)
+
+
+def _become_user(uid: int, groups: list[int], namespace: int) -> None:
+    """A user without any right, in a namespace without anybody else."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.setgroups(groups)
+    _checked(libc.setns(namespace, NEW_USER))
+    with open(LAST_CAPABILITY) as file:
+        last = int(file.read())
+    for capability in range(last + 1):
+        _checked(libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0))
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    head = ctypes.create_string_buffer(struct.pack("II", CAPABILITIES_V3, 0))
+    _checked(libc.capset(head, ctypes.create_string_buffer(24)))
+    # Who becomes somebody else no longer ends with what started him.
+    _checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+
+
+def _install(filter: bytes) -> None:
+    """Refuse system calls from now on, to us and to all that come of us."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    held = ctypes.create_string_buffer(filter, len(filter))
+    program = struct.pack("HxxxxxxP", len(filter) // 8, ctypes.addressof(held))
+    _checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    _checked(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0))
+
+
+def _checked(answer: int) -> None:
+    if answer < 0:
+        raise OSError(number := ctypes.get_errno(), os.strerror(number))
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    os.set_inheritable(number := int(sys.argv[1]), False)
+    supervisor = socket.socket(fileno=number)
+    if told := _received(supervisor):
+        Init(supervisor, confine(*told)).live()

@@ -1,0 +1,62 @@
+"""How far an installation is, from the lines that uv prints about it."""
+
+import re
+
+ANNOUNCED = re.compile(r"Downloading (\S+) \((\d{1,9}(?:\.\d{1,9})?)(KiB|MiB|GiB)\)")
+COUNTED = re.compile(r"(Resolved|Prepared|Installed) (\d{1,9}) packages?\b")
+MEBIBYTES = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
+DONE = " Downloaded "
+MOST = 1000  # files, of what may be printed by somebody else than uv
+
+
+class InstallProgress:
+    """What is known of the packages of one installation.
+
+    uv names the size of a file from 1 MiB on, when its download begins: the whole may be more.
+    """
+
+    def __init__(self) -> None:
+        self._packages: int | None = None
+        self._sizes: dict[str, float] = {}  # in MiB, by file
+        self._downloaded: set[str] = set()
+        self._said = ""
+
+    def heard(self, line: str) -> bool:
+        """Take in one line; whether it was news."""
+        if found := ANNOUNCED.match(line):
+            if len(self._sizes) < MOST:
+                self._sizes[found[1]] = float(found[2]) * MEBIBYTES[found[3]]
+            return True
+        if line.startswith(DONE):
+            self._downloaded.add(line.removeprefix(DONE).strip())
+            self._downloaded &= self._sizes.keys()
+            return True
+        if found := COUNTED.match(line):
+            self._said, self._packages = found[1], int(found[2])
+            return True
+        return False
+
+    @property
+    def stage(self) -> str:
+        """What is being done, with the figures that are known."""
+        if self._packages is None:
+            return "packages"
+        if self._said != "Resolved":
+            return f"packages: installing {self._packages}"
+        if not self._sizes:
+            return f"packages: {self._packages} chosen"
+        done, known = self._mebibytes
+        return f"packages: {self._packages}, {done:.0f} of at least {known:.0f} MiB downloaded"
+
+    @property
+    def percent(self) -> int:
+        """How far the whole way to a ready machine is."""
+        if self._said == "Installed":
+            return 80
+        done, known = self._mebibytes
+        return 20 + int(50 * done / known) if known else 20
+
+    @property
+    def _mebibytes(self) -> tuple[float, float]:
+        """How much is here, and how much that is of."""
+        return sum(self._sizes[it] for it in self._downloaded), sum(self._sizes.values())

@@ -1,0 +1,169 @@
+"""What was ordered, as the supervisor uses it: words filled in, surroundings made."""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from prism.agent.folder import Folder
+from prism.agent.identity import login
+from prism.agent.overlay import UPPER
+from prism.agent.package_trees import lower_of
+from prism.agent.processes import MARK, which
+from prism.agent.safe_paths import Directory
+
+BLANK = re.compile(r"(?<!\$)\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
+SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What a program needs to know of the world around it; nothing else of the daemon's
+# surroundings reaches a workspace.
+PASSED = (
+    *("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+)
+# What our own tools need to know besides, and all variables of uv's.
+TOLD_TOOLS = {*PASSED, "ALL_PROXY", "all_proxy", "NETRC", "SSL_CLIENT_CERT", "XDG_CONFIG_HOME"}
+# What of uv's a build inside may know: where packages are, and how to ask.
+MIRRORS = (
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
+    *("UV_INDEX_STRATEGY", "UV_NO_INDEX", "UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_OFFLINE"),
+    *("UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT"),
+    "UV_HTTP_RETRIES",
+)
+QUIET = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+
+
+class MachineConfig:
+    """One machine's order."""
+
+    def __init__(self, order: Mapping[str, Any], folder: Folder) -> None:
+        self.order, self.folder = order, folder
+        self.name: str = order.get("name", folder.path.name)
+        self.services: dict[str, dict[str, Any]] = order.get("services", {})
+        self.packages: list[str] = order.get("packages", [])
+        self.post_install: list[str] = order.get("post_install", [])
+        self.grace = float(order.get("grace", 10))
+        self.patience = float(order.get("patience", 180))
+
+    @property
+    def path(self) -> str:
+        """Where programs are looked for: the machine's own first."""
+        brew = ":/opt/homebrew/bin" if sys.platform == "darwin" else ""
+        own = f"{self.folder.venv}/bin:{self.folder.home}/.local/bin"
+        return f"{own}:{SYSTEM}{brew}"
+
+    def find_program(self, program: str, path: str | None = None) -> str | None:
+        """Where the machine has a program, as its own programs see it."""
+        return which(program, path or self.path, self._real)
+
+    def _real(self, path: str) -> str:
+        """Where a path of the machine's environment lies, which may be a shared tree's."""
+        venv = f"{self.folder.venv}/"
+        if not path.startswith(venv) or not (lower := lower_of(self.folder.path, self.order)):
+            return path
+        within = path.removeprefix(venv)
+        own = os.path.join(venv, UPPER)
+        try:
+            with Directory.at(own) as changed:
+                changed.stat(within)
+        except FileNotFoundError:
+            return os.path.join(lower, within)
+        except OSError:  # a symlink of the workspace's on the way to it
+            pass
+        return os.path.join(own, within)
+
+    def fill(self, text: str, port: int | None = None, token: str = "") -> str:
+        """A text with its blanks filled in; other braces, and a shell's `${name}`, stay."""
+        parameters = self.order.get("parameters", {})
+
+        def value(blank: re.Match[str]) -> str:
+            word = blank[1]
+            if word.startswith("parameters."):
+                known = parameters.get(word.removeprefix("parameters."), "")
+                return str(known).lower() if isinstance(known, bool) else str(known)
+            words = {"port": port, "token": token, "home": self.folder.home, "name": self.name}
+            return str(words[word])
+
+        return BLANK.sub(value, text)
+
+    def secret(self, service: str) -> str:
+        """What a service asks for; on this computer all of a machine's ask for the same."""
+        return self.folder.token(make=False)
+
+    def tells_token(self, service: str) -> bool:
+        """Whether a service is told the secret, and so asks for it."""
+        own = self.services[service].get("environment", {})
+        told = {**self.order.get("environment", {}), **own}
+        return any("{token}" in text for text in told.values())
+
+    def command(self, service: str, port: int, token: str) -> list[str]:
+        """A service's command as words; splitting comes first, so a value stays one word."""
+        words = shlex.split(self.services[service]["command"])
+        return [self.fill(word, port, token) for word in words]
+
+    def surroundings(
+        self, own: Mapping[str, str] | None = None, port: int | None = None, token: str = ""
+    ) -> dict[str, str]:
+        """The whole environment of a program of this machine."""
+        home, venv = self.folder.home, self.folder.venv
+        passed = {name: os.environ[name] for name in PASSED if name in os.environ}
+        given = {**self.order.get("environment", {}), **(own or {})}
+        filled = {name: self.fill(text, port, token) for name, text in given.items()}
+        return {
+            "LANG": "C.UTF-8",
+            "TERM": "xterm-256color",
+            "SHELL": "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh",
+            **passed,
+            "USER": (user := login()),
+            "LOGNAME": user,
+            "VIRTUAL_ENV": str(venv),
+            "XDG_CONFIG_HOME": f"{home}/.config",
+            "XDG_CACHE_HOME": f"{home}/.cache",
+            "XDG_DATA_HOME": f"{home}/.local/share",
+            "XDG_STATE_HOME": f"{home}/.local/state",
+            "XDG_RUNTIME_DIR": f"{home}/.local/run",
+            **filled,
+            "HOME": str(home),
+            "PATH": self.path,
+            MARK: str(self.folder.path),
+        }
+
+    def tool_surroundings(self) -> dict[str, str]:
+        """The environment of our own tools, of what the person has set: her proxies and mirrors.
+
+        No variable of a template reaches them: one, such as `LD_PRELOAD`, would run its code.
+        """
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in TOLD_TOOLS or name.startswith("UV_")
+        }
+        return {
+            "LANG": "C.UTF-8",
+            **kept,
+            "PATH": SYSTEM,
+            "HOME": os.path.expanduser("~"),
+            "UV_CACHE_DIR": self.order["cache"],
+            **QUIET,
+            MARK: str(self.folder.path),
+        }
+
+    def build_surroundings(self) -> dict[str, str]:
+        """The environment of a build from source, which runs inside and may be hostile.
+
+        It has the person's mirrors without the passwords in their addresses, and none of a
+        template's variables.
+        """
+        home = self.folder.home
+        told = (*PASSED, *(it for it in MIRRORS if "@" not in os.environ.get(it, "")))
+        return {
+            "LANG": "C.UTF-8",
+            **{name: os.environ[name] for name in told if name in os.environ},
+            "HOME": str(home),
+            "PATH": self.path,
+            "VIRTUAL_ENV": str(self.folder.venv),
+            "UV_CACHE_DIR": f"{home}/.cache/uv",
+            **QUIET,
+            MARK: str(self.folder.path),
+        }

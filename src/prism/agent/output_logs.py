@@ -1,0 +1,135 @@
+"""What programs say: kept in files of bounded size, the last of it in memory."""
+
+import os
+import re
+import select
+from collections.abc import Callable
+from pathlib import Path
+
+SIZE, FILES, LAST = 5_000_000, 3, 2000
+
+
+class OutputLog:
+    """A file that is turned over when it is full; `last` is the end of what was said."""
+
+    def __init__(
+        self, path: Path, heard: Callable[[str], None] = lambda line: None, size: int = SIZE
+    ) -> None:
+        self._path, self._heard, self._size = path, heard, size
+        self._last, self._rest = _end_of(path), b""
+
+    @property
+    def last(self) -> str:
+        """The last words, in one paragraph."""
+        return self._last.decode(errors="replace").strip()
+
+    def write(self, said: bytes) -> None:
+        """Keep what was said; on a full disk only in memory."""
+        self._last = (self._last + said)[-LAST:]
+        *lines, self._rest = (self._rest + said).split(b"\n")
+        self._rest = self._rest[-LAST:]
+        for line in lines:
+            self._heard(line.decode(errors="replace"))
+        try:
+            with open(self._path, "ab") as file:
+                file.write(said)
+                full = file.tell() >= self._size
+            if full:
+                self._turn()
+        except OSError:
+            return
+
+    def _turn(self) -> None:
+        names = [self._path] + [Path(f"{self._path}.{n}") for n in range(1, FILES)]
+        for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
+            if newer.exists():
+                newer.replace(older)
+
+
+class LineBuffer:
+    """Puts lines together of what comes in pieces; one that is too long raises `ValueError`."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest, self._rest = longest, b""
+
+    def add(self, piece: bytes) -> list[bytes]:
+        """The lines that are whole by now."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        if max(map(len, (*lines, self._rest))) > self._longest:
+            self._rest = b""
+            raise ValueError("a line is too long")
+        return lines
+
+
+class Selector:
+    """Listens to every program at once, to news of other kinds, and to being poked."""
+
+    def __init__(self, poke: int) -> None:
+        self._poke = poke
+        self._logs: dict[int, OutputLog] = {}
+        self._news: dict[int, Callable[[], bool]] = {}
+
+    def listen(self, words: int, log: OutputLog) -> None:
+        """Hear this program too."""
+        self._logs[words] = log
+
+    def attend(self, source: int, news: Callable[[], bool]) -> None:
+        """Call `news` when there is something to read, until it says that there is no more."""
+        self._news[source] = news
+
+    def ignore(self, source: int) -> None:
+        """Attend to it no longer."""
+        self._news.pop(source, None)
+
+    def wait(self, seconds: float) -> None:
+        """Until somebody says something, pokes, or time is up; hears all of it."""
+        ready, _, _ = select.select([self._poke, *self._news, *self._logs], [], [], seconds)
+        # Whoever is called may close another source, and its number may be a new one's at once.
+        sources = [(source, self._logs.get(source), self._news.get(source)) for source in ready]
+        for source, log, news in sources:
+            if source == self._poke:
+                os.read(source, 4096)
+            elif log is not None and self._logs.get(source) is log:
+                self._hear(source)
+            elif news is not None and self._news.get(source) is news:
+                is_over = not news()
+                if is_over and self._news.get(source) is news:
+                    self.ignore(source)
+
+    def drain(self, log: OutputLog) -> None:
+        """Hear what a program that has ended still had to say."""
+        for words in [one for one, its in self._logs.items() if its is log]:
+            while self._hear(words):
+                pass
+
+    def _hear(self, words: int) -> bool:
+        try:
+            said = os.read(words, 65536)
+        except BlockingIOError:
+            return False
+        if said:
+            self._logs[words].write(said)
+        else:
+            del self._logs[words]
+            os.close(words)
+        return bool(said)
+
+
+def _end_of(path: Path) -> bytes:
+    """The end of what was said before, by programs that are long gone."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - LAST))
+            return file.read()
+    except OSError:
+        return b""
+
+
+def last_words(text: str, secrets: tuple[str, ...] = (), length: int = 600) -> str:
+    """The end of a text as one may show it: short, in one line, without secrets."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    line = " ".join(re.sub(r"://[^/@\s]+@", "://***@", text).split())
+    return line if len(line) <= length else "…" + line[-length:]

@@ -1,0 +1,84 @@
+"""A folder that shows a read-only tree with a workspace's own changes on top (overlayfs).
+
+The changes are in `upper`, inside of the folder that is covered by the mount; overlayfs needs
+`work` beside it. Both belong to the workspace's folder, and the tree below is shared. For an
+ordinary user bubblewrap mounts it. Root mounts it itself, over id-mapped mounts of both
+(Linux 5.19), before bubblewrap starts. The format is the same (`userxattr`), so the one can
+continue what the other began.
+"""
+
+import ctypes
+import os
+import struct
+from pathlib import Path
+
+from prism.agent.safe_paths import remove_tree
+
+UPPER, WORK = "upper", "work"
+MS_NO_SUID, MS_NO_DEVICES = 0x2, 0x4
+CAPABILITIES_V3 = 0x20080522
+
+
+def make_layers(folder: Path) -> None:
+    """Make what is written into, in a folder that exists."""
+    for name in (UPPER, WORK):
+        (folder / name).mkdir(exist_ok=True)
+
+
+def bubblewrap_words(lower: str, folder: str) -> list[str]:
+    """What makes bubblewrap show the folder that way."""
+    layers = [os.path.join(folder, name) for name in (UPPER, WORK)]
+    return ["--overlay-src", lower, "--overlay", *layers, folder]
+
+
+def mount(lower: str, folder: str, uid: int) -> None:
+    """Show the folder that way from now on, in a mount namespace of this process's own.
+
+    Both places are id-mapped mounts that know no other user than `uid`, so what overlayfs makes
+    for itself has to be made as that user, but with root's capabilities.
+    """
+    paths = [lower, *(os.path.join(folder, name) for name in (UPPER, WORK))]
+    opened = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in paths]
+    below, upper, work = (f"/proc/self/fd/{it}" for it in opened)  # a path may hold `:` or `,`
+    options = f"userxattr,lowerdir={below},upperdir={upper},workdir={work}"
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        make_files_as(uid)
+        flags = MS_NO_SUID | MS_NO_DEVICES
+        if libc.mount(b"overlay", os.fsencode(folder), b"overlay", flags, options.encode()):
+            raise OSError(number := ctypes.get_errno(), os.strerror(number), folder)
+    finally:
+        make_files_as(0)
+        for one in opened:
+            os.close(one)
+
+
+def make_files_as(uid: int) -> None:
+    """Be that user to file systems; the capabilities that this would cost are taken back."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.setfsgid(uid)
+    libc.setfsuid(uid)
+    head = ctypes.create_string_buffer(struct.pack("II", CAPABILITIES_V3, 0))
+    held = ctypes.create_string_buffer(24)
+    if libc.capget(head, held):
+        raise OSError(ctypes.get_errno(), "capget")
+    _, low, inherited, _, high, inherited_high = struct.unpack("6I", held.raw[:24])
+    now = struct.pack("6I", low, low, inherited, high, high, inherited_high)
+    if libc.capset(head, ctypes.create_string_buffer(now, 24)):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+class Trial:
+    """An empty folder beside a workspace's own ones, to try an overlay on; removed at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "overlay-trial"
+
+    def __enter__(self) -> "Trial":
+        remove_tree(self.path)
+        self.path.mkdir()
+        make_layers(self.path)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        remove_tree(self.path)

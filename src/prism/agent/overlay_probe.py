@@ -1,0 +1,56 @@
+"""Whether workspaces can have a shared tree below their own changes (`overlay.py`) here.
+
+It depends on the kernel, on bubblewrap and on the file system, so it is tried.
+"""
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+from prism.agent.bind_mounts import in_a_child, lay
+from prism.agent.identity import NoIdentity, SandboxUser, is_privileged
+from prism.agent.overlay import bubblewrap_words, make_files_as, mount
+
+TRIAL = 'mkdir "$0/.prism-trial" && rmdir "$0/.prism-trial"'
+
+
+def works(bwrap: str, lower: Path, folder: Path) -> bool:
+    """Whether a workspace can have these two that way, and write there."""
+    if is_privileged():
+        return _works_for_another_user(str(lower), str(folder))
+    words = [bwrap, "--unshare-user", "--ro-bind", "/", "/"]
+    words += bubblewrap_words(str(lower), str(folder))
+    quiet = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
+    command = [*words, "--", "/bin/sh", "-c", TRIAL, str(folder)]
+    try:
+        pid = os.posix_spawn(bwrap, command, {"PATH": os.defpath}, file_actions=quiet)
+    except OSError:
+        return False
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def _works_for_another_user(lower: str, folder: str) -> bool:
+    wish = int.from_bytes(sha256(os.fsencode(folder)).digest()[:4], "big")
+    try:
+        user = SandboxUser(wish)
+    except NoIdentity:
+        return False
+    shown: list[tuple[str, int]] = []
+
+    def work() -> None:
+        lay(shown)
+        mount(lower, folder, user.uid)
+        make_files_as(user.uid)
+        os.mkdir(trial := os.path.join(folder, ".prism-trial"))
+        os.rmdir(trial)
+
+    try:
+        for path in (lower, folder):
+            shown.append((path, user.shown(path, given=path == folder)))
+        return in_a_child(work)
+    except (NoIdentity, OSError):
+        return False
+    finally:
+        for _, tree in shown:
+            os.close(tree)
+        user.close()

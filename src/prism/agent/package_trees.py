@@ -1,0 +1,173 @@
+"""Trees of installed packages, each shared by all workspaces of a home that have these packages.
+
+    cache/trees/KEY/venv      an environment that nobody writes any more
+    cache/trees/KEY/pins.txt  each package in it, with its version and hashes
+    cache/drafts/             trees that are being made
+    workspaces/ID/tree.json   which tree a workspace shows below its own changes (`overlay.py`)
+
+KEY is a hash of the pins and of the Python. uv chooses the versions anew for each workspace, so a
+new one never gets older packages because another has them. A tree gets its name when it is
+complete and on the disk. Who makes or takes one holds an installation slot (`setup.py`), and who
+removes trees holds all of them, so a tree never goes between being found and being recorded.
+"""
+
+import ctypes
+import fcntl
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prism.agent import overlay
+from prism.agent.folder import read, write
+from prism.agent.safe_paths import remove_tree
+
+RECORD = "tree.json"
+KEY = re.compile(r"[0-9a-f]{64}")
+# A name with extras and versions. A file of requirements could say more than that: options, files
+# to read, and variables of the environment, which may be secret.
+PLAIN = re.compile(
+    r"[A-Za-z0-9][\w.-]*(\[[\w., -]*\])?[ ]*([<>=!~]=?=?[\w.*+!<>=~, -]+)?", re.ASCII
+)
+# Tests that packages bring along are seldom imported, and are a quarter of what takes the time.
+NOT_COMPILED = r"[/\\]tests?[/\\]"
+Run = Callable[[list[str], Path], Generator[None, None, int]]
+"""Runs a tool of ours, which can write in one folder only; its exit code."""
+
+
+class TreeRecord(NamedTuple):
+    """Which tree a workspace has, and how to make it again."""
+
+    key: str
+    pins: str
+
+    @classmethod
+    def of(cls, folder: Path) -> "TreeRecord | None":
+        """What a workspace's folder says; none where its packages are its own."""
+        said = read(folder / RECORD)
+        key, pins = said.get("tree"), said.get("pins")
+        known = isinstance(key, str) and isinstance(pins, str) and KEY.fullmatch(key)
+        return cls(str(key), str(pins)) if known else None
+
+    def save(self, folder: Path) -> None:
+        """Write it into a workspace's folder."""
+        write(folder / RECORD, {"tree": self.key, "pins": self.pins}, durable=True)
+
+
+def environment_of(cache: Path, key: str) -> Path:
+    """Where the environment of a tree is; `cache` is the folder that holds trees and wheels."""
+    return cache / "trees" / key / "venv"
+
+
+def lower_of(folder: Path, order: Mapping[str, Any]) -> str | None:
+    """The tree that a workspace shows below its own changes; none where it has no tree."""
+    if (record := TreeRecord.of(folder)) is None:
+        return None
+    return str(environment_of(Path(order["cache"]).parent, record.key))
+
+
+def are_plain(packages: list[str]) -> bool:
+    """Whether all of them can be written into a file of requirements."""
+    return all(PLAIN.fullmatch(package) for package in packages)
+
+
+class TreeBuilder:
+    """Finds or makes the tree of one workspace's packages, while it holds a slot."""
+
+    def __init__(self, order: Mapping[str, Any], folder: Path, run: Run) -> None:
+        self._order, self._folder, self._run = order, folder, run
+        self._cache = Path(order["cache"]).parent
+
+    def choose(
+        self, packages: list[str]
+    ) -> Generator[None, None, "tuple[int, TreeRecord | None]"]:
+        """Let uv choose the versions; its exit code, and the tree that has them."""
+        draft = self._draft()
+        try:
+            asked, pins = draft / "requirements.in", draft / "pins.txt"
+            asked.write_text("\n".join(packages) + "\n")
+            argv = [self._order["uv"], "pip", "compile", "--quiet", "--no-build"]
+            argv += ["--generate-hashes", "--no-header", "--no-annotate", "--python"]
+            argv += [str(self._folder / "venv" / "bin" / "python"), "-o", str(pins), str(asked)]
+            if code := (yield from self._run(argv, self._cache)):
+                return code, None
+            said = pins.read_text()
+            python = [os.path.realpath(self._order["python"]), sys.version]
+            key = hashlib.sha256(json.dumps([said, *python]).encode())
+            return 0, TreeRecord(key.hexdigest(), said)
+        finally:
+            remove_tree(draft)
+
+    def make(self, record: TreeRecord) -> Generator[None, None, int]:
+        """Make a tree, unless it is there or another workspace makes it just now."""
+        place = environment_of(self._cache, record.key).parent
+        lock = os.open(
+            self._drafts() / f"{record.key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        )
+        try:
+            while not _locked(lock):
+                yield
+            if place.exists():
+                return 0
+            return (yield from self._make(record, place))
+        finally:
+            os.close(lock)
+
+    def _make(self, record: TreeRecord, place: Path) -> Generator[None, None, int]:
+        draft = self._draft()
+        venv, pins = draft / "venv", draft / "pins.txt"
+        uv, python = self._order["uv"], self._order["python"]
+        try:
+            pins.write_text(record.pins)
+            made = [uv, "venv", "--quiet", "--relocatable", "--python", python, str(venv)]
+            # Wheels are linked from the cache, which only ours and uv can write, as the tree.
+            filled = [uv, "pip", "install", "--python", str(venv / "bin" / "python")]
+            filled += ["--link-mode", "hardlink", "--no-build", "--no-deps", "-r", str(pins)]
+            for argv in (made, filled):
+                if code := (yield from self._run(argv, self._cache)):
+                    return code
+            # Without site packages (`-S`): compiling runs none of a package's code.
+            compiled = [python, "-I", "-S", "-m", "compileall", "-qq", "-j", "0"]
+            yield from self._run([*compiled, "-x", NOT_COMPILED, str(venv / "lib")], draft)
+            _onto_the_disk(draft)
+            place.parent.mkdir(exist_ok=True)
+            draft.rename(place)
+            return 0
+        finally:
+            remove_tree(draft)
+
+    def give(self, record: TreeRecord) -> None:
+        """Make it the workspace's, whose environment has to be empty."""
+        overlay.make_layers(self._folder / "venv")
+        record.save(self._folder)
+
+    def _drafts(self) -> Path:
+        drafts = self._cache / "drafts"
+        drafts.mkdir(parents=True, exist_ok=True)
+        return drafts
+
+    def _draft(self) -> Path:
+        draft = self._drafts() / os.urandom(8).hex()
+        draft.mkdir(mode=0o700)
+        return draft
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _onto_the_disk(tree: Path) -> None:
+    """After a power cut a tree that has its name must be whole."""
+    folder = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        ctypes.CDLL(None).syncfs(folder)
+    finally:
+        os.close(folder)

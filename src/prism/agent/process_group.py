@@ -1,0 +1,325 @@
+"""Everything a supervisor has running: started, heard, reaped, ended.
+
+What takes time is a generator that yields whenever it has to wait; the supervisor goes
+round and resumes it, so nothing here ever blocks the loop.
+"""
+
+import itertools
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from prism.agent.freezer import Cgroup, Freezer, freezer, memory_limit, process_limit
+from prism.agent.identity import processes_allowed
+from prism.agent.network import WorkspaceNetwork
+from prism.agent.output_logs import OutputLog, Selector
+from prism.agent.processes import Process, Start, descendants, marked, send, spawn
+from prism.agent.sandbox_process import SandboxProcess
+
+Work = Generator[None, None, None]
+SPARE = 16  # processes
+
+
+class ProgramFailed(Exception):
+    """Bringing up failed: a code for programs, a message for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code, self.message = code, message
+        super().__init__(message)
+
+
+class Program:
+    """One that was started; `exit` is its code once it has ended, `told` hears both news."""
+
+    def __init__(self, told: Callable[[dict[str, Any], list[int]], None] | None = None) -> None:
+        self.exit: int | None = None
+        self.told = told or (lambda news, given: None)
+
+
+class ProcessGroup:
+    """The programs of one machine."""
+
+    def __init__(
+        self,
+        folder: Path,
+        order: Mapping[str, Any],
+        ears: Selector,
+        volumes: Callable[[], list[str]] = list,
+    ) -> None:
+        self.folder, self.ears, self._volumes = folder, ears, volumes
+        self.notes: list[str] = []
+        self._limits: Mapping[str, int] = order.get("limits", {})
+        self._order = order
+        self._freezer: Freezer | None = None
+        self._inside: SandboxProcess | None = None
+        self._numbers = itertools.count(1)
+        self._programs: dict[int, Program] = {}  # the person's own, by number
+        self._tools: dict[int, Program] = {}  # ours, by pid
+
+    @property
+    def freezer(self) -> Freezer:
+        """What freezes them; made when the first program of the person's own starts."""
+        if self._freezer is None:
+            self._freezer = freezer(self.folder)
+            if isinstance(self._freezer, Cgroup):
+                # The place itself comes on top, which must go on when there are too many.
+                process_limit(self._freezer.path, processes_allowed() + SPARE)
+            if megabytes := self._limits.get("memory_mb"):
+                path = self._freezer.path if isinstance(self._freezer, Cgroup) else None
+                if path is None or not memory_limit(path, megabytes):
+                    self.notes.append("memory is not limited: this system does not let us")
+        return self._freezer
+
+    @property
+    def network(self) -> WorkspaceNetwork | None:
+        """The network that its programs have of their own; none where it is this computer's."""
+        return self._inside.network if self._inside else None
+
+    def tcp_socket(self, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
+        """A socket that reaches what its programs listen on."""
+        return self.network.tcp_socket(family) if self.network else socket.socket(family)
+
+    def mend(self) -> None:
+        """Start again what its network is made of, where that has ended by itself."""
+        if (network := self.network) is None:
+            return
+        if network.is_lost:
+            again = f"`prism workspace start {self._order.get('name', self.folder.name)}`"
+            raise ProgramFailed(
+                "MACHINE_FAILED", f"its network was ended. Start it again with {again}"
+            )
+        if network.mend() and self._inside:
+            self.ears.listen(network.words, self._inside.log)
+
+    @property
+    def kinds(self) -> dict[str, str | None]:
+        """How they are frozen and kept apart; none before there is anybody."""
+        return {
+            "freezer": self._freezer.kind if self._freezer else None,
+            "sandbox": self._inside.kind if self._inside else None,
+            "network": self._inside.network_kind if self._inside else None,
+        }
+
+    def settle(self) -> None:
+        """See that there is a place to run in, before anybody comes through the door."""
+        self._place()
+
+    def admit(self) -> None:
+        """Let volumes that have come or gone since into the sandbox, or out of it."""
+        if self._inside is not None:
+            self._inside.admit(self._volumes())
+
+    @property
+    def let_in(self) -> list[str]:
+        """Volumes that programs in the sandbox can reach, also those that are to leave it."""
+        if self._inside is None or self._inside.kind != "bubblewrap":
+            return []
+        return sorted(self._inside.volumes)
+
+    @property
+    def is_parting(self) -> bool:
+        """Whether a volume is still within reach that the machine should have no more."""
+        return bool(let_in := self.let_in) and not {*let_in} <= {*self._volumes()}
+
+    @property
+    def shut_out(self) -> list[str]:
+        """Volumes that came when the sandbox was closed already: they show after a start."""
+        if self._inside is None or self._inside.kind != "bubblewrap":
+            return []
+        return [path for path in self._volumes() if path not in self._inside.volumes]
+
+    def start(
+        self, argv: Sequence[str], environment: Mapping[str, str], home: Path, log: OutputLog
+    ) -> Program:
+        """Start a program of the person's own, whose words go into a log."""
+        words, said = os.pipe()
+        with open(os.devnull, "rb") as nothing:
+            request = {"argv": list(argv), "environment": environment, "folder": str(home)}
+            program = self.enter(request, [nothing.fileno(), said, said])
+        os.close(said)
+        os.set_blocking(words, False)
+        self.ears.listen(words, log)
+        return program
+
+    def enter(
+        self,
+        request: Mapping[str, Any],
+        given: list[int],
+        told: Callable[[dict[str, Any], list[int]], None] | None = None,
+    ) -> Program:
+        """Start a program inside: within the limits, the sandbox, and what is frozen."""
+        program, number = Program(told), next(self._numbers)
+        self._programs[number] = program
+        try:
+            self._place().ask({**request, "id": number}, given)
+        except OSError as error:  # whoever lived inside was ended; the next start finds another
+            del self._programs[number]
+            raise ProgramFailed(
+                "MACHINE_FAILED", f"nothing can be started inside: {error}"
+            ) from error
+        return program
+
+    def hang_up(self, program: Program, number: signal.Signals, *, group: bool = False) -> None:
+        """Signal a program inside, or all of its group, if it still runs."""
+        for key, one in self._programs.items():
+            if one is program and self._inside:
+                with suppress(OSError):  # whoever lives inside is ended, or does not listen
+                    self._inside.ask({"id": key, "signal": int(number), "group": group}, [])
+
+    def run(
+        self, argv: Sequence[str], environment: Mapping[str, str], log: OutputLog
+    ) -> Generator[None, None, int]:
+        """Run a tool of ours, outside and politely, to its end; its exit code."""
+        try:
+            pid, words = spawn(Start(argv, environment, self.folder, _politely))
+        except OSError as error:
+            raise ProgramFailed("COMMAND_FAILED", f"cannot run {argv[0]}: {error}") from error
+        self._tools[pid] = program = Program()
+        self.ears.listen(words, log)
+        return (yield from self.until_ended(program, log))
+
+    def until_ended(self, program: Program, log: OutputLog) -> Generator[None, None, int]:
+        """Wait for a program; its exit code."""
+        while program.exit is None:
+            yield
+        self.ears.drain(log)
+        return program.exit
+
+    def reap(self) -> None:
+        """Bury the dead, ours and those that we adopted."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if tool := self._tools.pop(pid, None):
+                tool.exit = os.waitstatus_to_exitcode(status)
+            elif self.network:
+                self.network.buried(pid)
+
+    def end(self, grace: float, asleep: bool = False) -> Work:
+        """Ask everybody to go, leaders first; then make them."""
+        until = time.monotonic() + grace
+        for program in list(self._programs.values()):
+            self.hang_up(program, signal.SIGTERM)
+        send(signal.SIGTERM, list(self._tools))
+        if asleep:  # they find the request when they wake up
+            self.freezer.thaw()
+        while (self._programs or self._tools) and time.monotonic() < until:
+            yield
+        if rest := self._people():
+            send(signal.SIGTERM, rest)
+            while time.monotonic() < until and self._people():
+                yield
+        self.kill()
+
+    def kill(self) -> None:
+        """End all that came of us, also what is frozen, until nothing is left."""
+        if self._freezer:
+            self._freezer.kill()
+        while left := [descendant.pid for descendant in descendants(os.getpid())]:
+            send(signal.SIGKILL, left)
+            time.sleep(0.001)
+            self.reap()
+        self.reap()
+        self._close()
+        if self._freezer:
+            self._freezer.close()
+            self._freezer = None
+        self._tools.clear()
+
+    def sweep(self) -> None:
+        """End what a supervisor before us left behind."""
+        self.freezer  # noqa: B018 - looking for the group that it used ends who is in it
+        while left := marked(self.folder):
+            send(signal.SIGKILL, left)
+            time.sleep(0.002)
+        self.kill()
+
+    def _place(self) -> SandboxProcess:
+        if self._inside is None:
+            join = self.freezer.join
+
+            def prepare() -> None:
+                join()
+                self._confine()
+                _first_to_die()
+
+            inside = SandboxProcess(self.folder, self._order, self._volumes(), prepare)
+            self._inside = inside
+            if inside.note and inside.note not in self.notes:
+                self.notes.append(inside.note)
+            self.ears.attend(inside.fileno(), self._hear)
+            self.ears.listen(inside.words, inside.log)
+            if inside.network:
+                self.ears.listen(inside.network.words, inside.log)
+        return self._inside
+
+    def _hear(self) -> bool:
+        """News from inside; false when there will be no more."""
+        heard = self._inside.answers() if self._inside else None
+        if heard is None:
+            self._close()
+            return False
+        answers, given = heard
+        for news in answers:
+            number = news.get("id", 0)
+            if program := self._programs.get(number):
+                if "exit" in news:
+                    program.exit = news["exit"]
+                    del self._programs[number]
+                program.told(news, given)
+        for one in given:
+            os.close(one)
+        return True
+
+    def _close(self) -> None:
+        """The place is no more; who still ran in it was ended with it."""
+        if self._inside:
+            self.ears.ignore(self._inside.fileno())
+            self._inside.close()
+            self._inside = None
+        for program in list(self._programs.values()):
+            program.exit = -signal.SIGKILL
+            program.told({"exit": program.exit}, [])
+        self._programs.clear()
+
+    def _people(self) -> list[int]:
+        """All descendants but those that are the place itself."""
+        everybody = descendants(os.getpid())
+        place = {self._inside.pid} if self._inside else set()
+        if self._inside and self._inside.kind == "bubblewrap":
+            below = [one for one in everybody if one.parent in place]
+            place |= {one.pid for one in sorted(below, key=_age)[:1]}  # ours, within
+        if self.network:
+            place |= self.network.pids
+        return [one.pid for one in everybody if one.pid not in place]
+
+    def _confine(self) -> None:
+        if (cpus := self._limits.get("cpus")) and sys.platform == "linux":
+            every = sorted(os.sched_getaffinity(0))
+            first = sum(self.folder.name.encode()) % len(every)
+            mine = {every[(first + n) % len(every)] for n in range(min(cpus, len(every)))}
+            os.sched_setaffinity(0, mine)
+
+
+def _age(process: Process) -> int:
+    return int(process.began)
+
+
+def _politely() -> None:
+    os.nice(5)  # below the services, which have our own rank
+
+
+def _first_to_die() -> None:
+    """When memory runs out, the kernel should end the work, not its supervisor."""
+    if sys.platform == "linux":
+        Path("/proc/self/oom_score_adj").write_text("300")

@@ -1,0 +1,81 @@
+"""Makes a sandbox as a machine's, and looks from within for what should not be seen there.
+
+    python -I -S sandbox_probe.py '{"bwrap": …, "home": …, "private": […], "reachable": […]}'
+
+Exit code 0: nothing of Prism's home, of the user's and of `private` is seen. 3: something is,
+line by line. Another: there is no sandbox here, and why.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from prism.agent.sandbox import SYSTEM, enclosed
+from prism.agent.sandbox_layers import faces, homes, layers, within
+
+SEEN, REFUSED = 3, 1
+PATIENCE = 8.0
+MANY = 5000  # names; a command line holds no more than some
+OWN = ("/proc", "/sys", "/dev", "/run", "/var", "/tmp")  # a sandbox has some of its own
+LOOK = "import os, sys; print(*filter(os.path.lexists, sys.argv[1:]), sep='\\n')"
+
+
+def main(argv: list[str]) -> int:
+    """Try it, and say what was seen."""
+    asked = json.loads(argv[1])
+    home, reachable = asked["home"], asked["reachable"]
+    hidden = [home, *homes()]
+    with tempfile.TemporaryDirectory(prefix="prism-trial-") as name:
+        folder = Path(os.path.realpath(name), "workspaces", "trial")
+        for own in ("home", "venv"):
+            (folder / own).mkdir(parents=True)
+        shown = [layer.path for layer in layers(SYSTEM, reachable, hidden) if layer.shown]
+        names = set(secrets([*hidden, *asked["private"]], [*shown, os.path.realpath(name)]))
+        look = [sys.executable, "-I", "-S", "-c", LOOK, *sorted(names)[:MANY]]
+        line = enclosed(asked["bwrap"], look, folder, reachable, (), private=[home])
+        try:
+            done = subprocess.run(
+                line, capture_output=True, text=True, timeout=PATIENCE, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            sys.stdout.write(f"{error}\n")
+            return REFUSED
+    sys.stdout.write(done.stderr if done.returncode else done.stdout)
+    if done.returncode:
+        return REFUSED
+    return SEEN if done.stdout.strip() else 0
+
+
+def secrets(private: Iterable[str], shown: Iterable[str]) -> Iterator[str]:
+    """What lies in these places, under each name that it may have, and is not meant to be seen."""
+    for path in private:
+        real = os.path.realpath(path)
+        for place in {os.path.abspath(path), real, *faces(real, SYSTEM)}:
+            known = [*shown, *(it for it in (*SYSTEM, *OWN) if it != place and within(it, place))]
+            yield from _within(place, known)
+
+
+def _within(place: str, known: list[str]) -> Iterator[str]:
+    try:
+        names = os.listdir(place)
+    except NotADirectoryError:
+        yield place
+        return
+    except OSError:  # what we cannot look into, nor is there, they cannot
+        return
+    for name in names:
+        path = os.path.join(place, name)
+        if any(within(it, path) and it != path for it in known):
+            yield from _within(path, known)
+        elif not any(within(path, it) for it in known):
+            yield path
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,427 @@
+"""The place where a machine's programs run: reached from outside, over a socket.
+
+Its first program (`init.py`) starts all others. On Linux, with bubblewrap, it is a sandbox
+(`sandbox.py`); where that is missing or forbidden the same program runs without one, and the
+reason is told. A privileged daemon gives it a user of its own (`identity.py`) and runs nothing
+where it cannot.
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from prism.agent import overlay
+from prism.agent.bind_mounts import graft, lay, make_target, prune
+from prism.agent.handover import hand_over_entry
+from prism.agent.identity import (
+    CannotMap,
+    NoIdentity,
+    SandboxUser,
+    account_files,
+    is_privileged,
+    is_readable_by_all,
+    processes_allowed,
+)
+from prism.agent.machine_config import SYSTEM
+from prism.agent.network import (
+    RESOLVER,
+    SHARED,
+    SOCKET,
+    VARIABLE,
+    NetworkUnavailable,
+    WorkspaceNetwork,
+    pasta,
+    resolver_file,
+)
+from prism.agent.output_logs import OutputLog, last_words
+from prism.agent.package_trees import lower_of
+from prism.agent.processes import LINUX, MARK, Start, descendants, spawn
+from prism.agent.safe_paths import remove_tree
+from prism.agent.sandbox import (
+    bubblewrap,
+    enclosed,
+    has_worked,
+    own_folders,
+    remember_that_it_works,
+    targets_of,
+    volumes_of,
+)
+from prism.agent.seccomp import filter_for
+
+PROGRAM = Path(__file__).resolve().with_name("init.py")
+PATIENCE = 20.0
+NETWORKED = "networked"
+LONGEST_ANSWER = 65536  # bytes of a line
+SHARED_ID = (
+    "it shares a user id with other workspaces: the file system of PRISM_HOME cannot map ids"
+)
+
+
+class SandboxProcess:
+    """A running place; `pid` is its first process as seen from outside."""
+
+    def __init__(
+        self,
+        folder: Path,
+        order: Mapping[str, Any],
+        volumes: list[str],
+        prepare: Callable[[], None],
+    ) -> None:
+        self._folder, self.volumes, self._prepare = folder, volumes, prepare
+        self._hopeless: set[str] = set()  # volumes that cannot come in while it is open
+        self._reachable: list[str] = order.get("reachable", [])
+        self._wished = bool(order.get("sandbox", True))
+        self._lower = lower_of(folder, order)
+        self.log = OutputLog(folder / "logs" / "inside.log")
+        self.kind, self.words = "", -1
+        self.note = ""
+        """What people should know of how it is kept apart."""
+        self.network: WorkspaceNetwork | None = None
+        """Its own network; none where it has that of this computer."""
+        self.network_kind: str | None = None
+        """`own`, or `shared: why`; none without a sandbox."""
+        shares = os.environ.get(VARIABLE) == SHARED
+        self._shares_network = f"{VARIABLE} is {SHARED}" if shares else ""
+        self._rest = b""
+        self._identity: SandboxUser | None = None
+        self._open()
+
+    def fileno(self) -> int:
+        """Readable when there is an answer."""
+        return self._socket.fileno()
+
+    def ask(self, request: Mapping[str, Any], given: list[int]) -> None:
+        """Have a program started or signalled; raises where nobody lives inside any more."""
+        body = json.dumps(request).encode()
+        socket.send_fds(self._socket, [struct.pack("!I", len(body)) + body], given)
+
+    def answers(self) -> tuple[list[dict[str, Any]], list[int]] | None:
+        """What was answered, with the terminals that came along; none at the end.
+
+        A program in the workspace may be the one that answers, with anything: what makes no
+        sense is passed over, so that others' programs go on, and is not kept.
+        """
+        try:
+            said, given, _, _ = socket.recv_fds(self._socket, 65536, 8)
+        except BlockingIOError:
+            return [], []
+        except OSError:
+            return None
+        if not said:
+            return None
+        *lines, rest = (self._rest + said).split(b"\n")
+        self._rest = rest if len(rest) <= LONGEST_ANSWER else b""
+        return [_plain(line) for line in lines], _terminals(given)
+
+    def admit(self, volumes: list[str]) -> None:
+        """Let volumes in that came since, and out that are gone; where that may be done."""
+        if self.kind != "bubblewrap":
+            return
+        here, wanted = set(self.volumes), set(volumes)
+        self._hopeless &= wanted
+        if not (come := wanted - here - self._hopeless) and here <= wanted:
+            return
+        if self._identity is None or (within := _first_of(self.pid)) is None:
+            self._hopeless |= come
+            return
+        if self._identity.shared:  # the links in it were made just now, by us
+            hand_over_entry(str(self._folder / "home"), "volumes", self._identity.uid)
+        let_in = {path for path in come if self._let_in(within, path)}
+        let_out = {path for path in here - wanted if self._let_out(within, path)}
+        self.volumes = sorted((here | let_in) - let_out)
+        self._hopeless |= come - let_in
+
+    def close(self) -> None:
+        """Hang up; whoever is inside first then ends."""
+        self._socket.close()
+        self._close_network()
+        self._forget_identity()
+
+    def _let_in(self, within: int, path: str) -> bool:
+        if self._identity is None or (target := self._target(path)) is None:
+            return False
+        try:
+            if self._identity.shared:  # the folder to attach it to was made just now
+                self._identity.give(str(targets_of(self._folder)))
+            tree = self._identity.shown(path)
+        except (OSError, NoIdentity):
+            return False
+        try:
+            return graft(within, tree, path, target)
+        finally:
+            os.close(tree)
+
+    def _let_out(self, within: int, path: str) -> bool:
+        return (target := self._target(path)) is not None and prune(within, path, target)
+
+    def _target(self, path: str) -> str | None:
+        """Where a volume is attached, as seen from outside; none where it lies elsewhere."""
+        name = os.path.relpath(path, volumes_of(self._folder))
+        outside = name.startswith("..") or os.path.isabs(name)
+        return None if outside else make_target(str(targets_of(self._folder)), name)
+
+    def _open(self) -> None:
+        bwrap, refusal = bubblewrap() if self._wished else None, ""
+        if self._wished and is_privileged():
+            self._open_as_another_user(bwrap)
+            return
+        for closed in (True, False) if bwrap else ():  # old ones cannot close it
+            if (refusal := self._begin(bwrap, closed=closed)) == "":
+                self.kind = "bubblewrap"
+                remember_that_it_works(self._folder)
+                return
+        if refusal and has_worked(self._folder):
+            raise OSError(
+                f"a sandbox could be made here before, and cannot be made now: {refusal}. Nothing "
+                f"is started without one, because another workspace may be what stands in its "
+                f"way. See `prism doctor`"
+            )
+        why = refusal or (_missing() if self._wished else "switched off")
+        if self._lower:
+            raise OSError(
+                f"its packages are shared with other workspaces, which takes a sandbox, and there "
+                f"is none: {why}. See `prism doctor`"
+            )
+        self.kind = f"none: {why}"
+        if why := self._begin(None):
+            raise OSError(f"nothing can be started inside of {self._folder.name}: {why}")
+
+    def _open_as_another_user(self, bwrap: str | None) -> None:
+        """Start it as a user of its own, which takes a sandbox, or not at all."""
+        why = _missing()
+        if bwrap:
+            try:
+                why = self._begin_as(bwrap, shared=False)
+            except CannotMap:
+                why = self._begin_as(bwrap, shared=True)
+                self.note = SHARED_ID
+        if not why:
+            self.kind = "bubblewrap"
+            return
+        raise OSError(
+            f"the daemon runs as root, its workspaces must not, and no user of its own can be "
+            f"given to this one: {why}. See `prism doctor`, or run Prism as an ordinary user"
+        )
+
+    def _begin_as(self, bwrap: str, *, shared: bool) -> str:
+        """Start it as another user; empty when it is ready, else why it is not."""
+        wish = int.from_bytes(sha256(os.fsencode(self._folder)).digest()[:4], "big")
+        try:
+            self._identity = SandboxUser(wish, shared=shared)
+            why = self._begin(bwrap)
+        except CannotMap:
+            self._forget_identity()
+            raise
+        except (NoIdentity, OSError) as error:
+            why = str(error)
+        if why:
+            self._forget_identity()
+        return why
+
+    def _forget_identity(self) -> None:
+        if self._identity:
+            self._identity.close()
+            self._identity = None
+
+    def _close_network(self) -> None:
+        if self.network:
+            self.network.close()
+            self.network = None
+
+    def _begin(self, bwrap: str | None, *, closed: bool = False) -> str:
+        """Start it, with a network of its own if that is possible; why not, if it is not ready."""
+        self.network_kind = f"shared: {self._shares_network}" if bwrap else None
+        (self._folder / SOCKET).unlink(missing_ok=True)  # of an earlier start
+        try:
+            if bwrap and not self._shares_network:
+                self._open_network()
+            if why := self._begin_within(bwrap, closed=closed):
+                self._close_network()
+                return why
+            if self.network:
+                self.network.wait()
+                remember_that_it_works(self._folder, NETWORKED)
+        except (NetworkUnavailable, OSError) as error:
+            if self._shares_network or not bwrap:  # it is something else
+                raise
+            return self._share_network(str(error)) or self._begin(bwrap, closed=closed)
+        return ""
+
+    def _open_network(self) -> None:
+        user = self._identity.uid if self._identity else None
+        environment = {"PATH": SYSTEM, MARK: str(self._folder)}
+        self.network, self.network_kind = WorkspaceNetwork(self._folder, user, environment), "own"
+
+    def _share_network(self, reason: str) -> str:
+        """Have this computer's network from now on; or why nothing is started with that."""
+        if hasattr(self, "_socket"):
+            self._socket.close()
+            os.kill(self.pid, signal.SIGKILL)
+        self._close_network()
+        if pasta() and has_worked(self._folder, NETWORKED):
+            return f"it could be given a network of its own before, and cannot now: {reason}"
+        self._shares_network = reason
+        return ""
+
+    def _resolver(self) -> str | None:
+        """A file that says where names are asked for, where that is not as outside."""
+        path = self._folder / "resolv.conf"
+        said = resolver_file(_read(RESOLVER)) if self.network else None
+        if said is None:
+            return None
+        path.write_text(said)
+        path.chmod(0o644)
+        return str(path)
+
+    def _begin_within(self, bwrap: str | None, *, closed: bool) -> str:
+        """Start it; empty when it is ready, else why it is not."""
+        reachable = [*self._reachable, str(PROGRAM)]
+        if bwrap:
+            remove_tree(self._folder / "tmp")
+        shown = self._shown(reachable) if self._identity else []
+        ours, theirs = socket.socketpair()
+        argv = [sys.executable, "-I", "-S", str(PROGRAM), str(theirs.fileno())]
+        if bwrap:
+            own, seen = partial(enclosed, resolver=self._resolver()), (reachable, self.volumes)
+            is_another = self._identity is not None
+            lower = None if is_another else self._lower
+            own = partial(own, another_user=is_another, closed=closed, lower=lower)
+            argv = own(bwrap, argv, self._folder, *seen)
+        environment = {"PATH": SYSTEM, "LANG": "C.UTF-8", MARK: str(self._folder)}
+
+        def prepare() -> None:
+            os.set_inheritable(theirs.fileno(), True)
+            self._get_ready(shown)
+
+        try:
+            self.pid, self.words = spawn(Start(argv, environment, Path("/"), prepare))
+        finally:
+            theirs.close()
+            for _, tree in shown:
+                os.close(tree)
+        ours.settimeout(PATIENCE)
+        if not self._greeted(ours, sandboxed=bool(bwrap)):
+            return self._why_it_ended(ours)
+        # Requests may be large and are sent whole; nobody waits for an answer.
+        self._socket = ours
+        return ""
+
+    def _get_ready(self, shown: list[tuple[str, int]]) -> None:
+        """What a new child of ours does before it becomes its first program."""
+        self._prepare()
+        if self.network:
+            self.network.enter()
+        if shown:
+            lay(shown)
+            if self._lower and self._identity:
+                overlay.mount(self._lower, str(self._folder / "venv"), self._identity.uid)
+
+    def _why_it_ended(self, ours: socket.socket) -> str:
+        ours.close()
+        os.set_blocking(self.words, True)
+        with os.fdopen(self.words, "rb") as words:
+            return last_words(words.read().decode(errors="replace")) or "it ends at once"
+
+    def _greeted(self, ours: socket.socket, *, sandboxed: bool) -> bytes:
+        """Tell the first program how to confine itself and all others; its answer, if any."""
+        filter = filter_for(os.uname().machine) if sandboxed else None
+        told: dict[str, Any] = {"filter": (filter or b"").hex()}
+        if sandboxed and counts_processes_by_place():
+            told["processes"] = processes_allowed()
+        given = []
+        if self._identity:
+            told |= {"uid": self._identity.uid, "groups": self._identity.groups}
+            given = [self._identity.namespace]
+        body = json.dumps(told).encode()
+        try:
+            socket.send_fds(ours, [struct.pack("!I", len(body)) + body], given)
+            return ours.recv(4096)
+        except TimeoutError:
+            os.kill(self.pid, signal.SIGKILL)
+        except OSError:  # it has ended
+            pass
+        return b""
+
+    def _shown(self, reachable: list[str]) -> list[tuple[str, int]]:
+        """What is the workspace's own, and what nobody else may read of Prism's, as mounts."""
+        identity = self._identity
+        assert identity, "who has no user of its own is shown everything as it is"
+        targets = targets_of(self._folder)
+        make_target(str(targets), "")
+        for path in self.volumes:
+            self._target(path)
+        for folder in own_folders(self._folder):
+            folder.mkdir(exist_ok=True)
+        own = [str(targets), *map(str, own_folders(self._folder))]
+        shared = [self._lower] if self._lower else []
+        for path, said in account_files(identity.uid, str(self._folder / "home")).items():
+            (account := self._folder / os.path.basename(path)).write_text(said)
+            own.append(str(account))
+        hidden = {os.path.realpath(it) for it in reachable if os.path.exists(it)}
+        private = [it for it in sorted(hidden) if not is_readable_by_all(it)] + shared
+        found: list[tuple[str, int]] = []
+        try:
+            for path in (*private, *own, *self.volumes):
+                found.append((path, identity.shown(path, given=path not in private)))
+        except BaseException:
+            for _, tree in found:
+                os.close(tree)
+            raise
+        return found
+
+
+def counts_processes_by_place() -> bool:
+    """Whether the kernel counts a user's processes for each namespace of users (Linux 5.14)."""
+    if not LINUX:
+        return False
+    major, minor = os.uname().release.split(".")[:2]
+    return (int(major), int(re.sub(r"\D.*", "", minor) or 0)) >= (5, 14)
+
+
+def _first_of(pid: int) -> int | None:
+    """The first process within, by the one that made its place."""
+    children = [descendant for descendant in descendants(pid) if descendant.parent == pid]
+    return min(children, key=lambda one: one.began).pid if children else None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _missing() -> str:
+    return "bubblewrap is not installed" if LINUX else "this system has no bubblewrap"
+
+
+def _plain(line: bytes) -> dict[str, Any]:
+    """An answer as far as it can be believed: whoever is inside may say anything."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(said, dict):
+        return {}
+    return {name: it for name, it in said.items() if type(it) is int and abs(it) < 1 << 31}
+
+
+def _terminals(given: list[int]) -> list[int]:
+    """Those of these descriptors that are terminals; others, such as a socket, are closed.
+
+    They are handed on to the daemon, which reads and writes them: a connection to the daemon
+    itself would be its own by then.
+    """
+    found = [it for it in given if os.isatty(it)]
+    for one in set(given) - set(found):
+        os.close(one)
+    return found

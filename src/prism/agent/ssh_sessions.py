@@ -1,0 +1,166 @@
+"""What goes on in visits without a terminal: commands and copies over SSH.
+
+There is no terminal to tell a command at work from one that waits for a person, so a command
+is work while it runs, however silent. The exception is a shell that was given no command and
+takes them from its input, as VS Code's remote editing keeps one for as long as a window is
+open: as at a prompt, only what it runs in the foreground is work. A `sleep` there is none,
+for in such a loop that editor waits; what has nothing to read is in the background, since a
+shell without job control takes its input away. A copy is use when it moves bytes.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Protocol
+
+from prism.agent.idle import Touch
+from prism.agent.samples import ProcessSample
+from prism.agent.terminals import ONLOOKERS, SHELLS
+
+WAITERS = {"sleep"}
+NOTHING = os.stat(os.devnull).st_rdev
+WITH_A_WORD = {"--rcfile", "--init-file"}  # options of shells that take the next word
+Observed = tuple[tuple[str, ...], tuple[Touch, ...]]
+
+
+class SessionReader(Protocol):
+    """Whoever knows of a machine's visits."""
+
+    @property
+    def last(self) -> float:
+        """When something of a visit was last heard; 0 for those who are only seen by looking."""
+
+    def observed(self, lives: Collection[ProcessSample]) -> Observed:
+        """What is at work in visits, and when a person was last there."""
+
+
+class SshSession:
+    """One program that was let in; `pid` is its number as it sees itself, once it runs."""
+
+    def __init__(self, *, is_command: bool) -> None:
+        self.is_command = is_command
+        self.pid: int | None = None
+
+
+class SshSessions:
+    """Those that a door has let in, and what was heard of them."""
+
+    def __init__(self) -> None:
+        self._there: list[SshSession] = []
+        self._last, self._what = 0.0, ""
+
+    @property
+    def last(self) -> float:
+        """When something of a visit was last heard."""
+        return self._last
+
+    def begin(self, visit: SshSession) -> None:
+        """Somebody has come."""
+        self._there.append(visit)
+        self._heard("somebody came in by SSH")
+
+    def end(self, visit: SshSession) -> None:
+        """They have left, or were left by what they ran."""
+        if visit in self._there:
+            self._there.remove(visit)
+            self._heard("somebody left who had come in by SSH")
+
+    def touch(self) -> None:
+        """Bytes have moved."""
+        self._heard("bytes came over SSH")
+
+    def observed(self, lives: Collection[ProcessSample]) -> Observed:
+        """What is at work in visits, and when a person was last there."""
+        said = [_said(ssh_session, lives) for ssh_session in self._there if ssh_session.is_command]
+        touches = ((self._last, self._what),) if self._last else ()
+        return tuple(it for it in said if it), touches
+
+    def _heard(self, what: str) -> None:
+        self._last, self._what = time.time(), what
+
+
+def at_work(leader: ProcessSample, lives: Iterable[ProcessSample]) -> str:
+    """Who is at work for a visit whose first program is `leader`; empty where nobody is."""
+    children: dict[int, list[ProcessSample]] = {}
+    for it in lives:
+        children.setdefault(it.parent, []).append(it)
+    at_prompt = leader.name in SHELLS and takes_commands(words(leader.pid))
+    waits, queue = at_prompt, [leader]
+    while queue:
+        it = queue.pop(0)
+        if at_prompt and it is not leader and _has_nothing_to_read(it.pid):
+            continue
+        if it.name in ONLOOKERS or (at_prompt and it.name in WAITERS):
+            waits = True
+        elif it.name not in SHELLS:
+            return it.name
+        queue += children.get(it.pid, ())
+    return "" if waits else leader.name
+
+
+def words(pid: int) -> list[str]:
+    """How a program was called; nothing where that is not told."""
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return line.decode(errors="replace").split("\0")[:-1]
+
+
+def takes_commands(called: list[str]) -> bool:
+    """Whether a shell that was called so reads its commands from its input."""
+    rest = called[1:]
+    while rest:
+        word = rest.pop(0)
+        short = word[:1] in {"-", "+"} and not word.startswith("--")
+        if not word.startswith("--") and not short:
+            return False  # a script
+        if word.startswith("--c") or (short and "c" in word):
+            return False
+        if short and "s" in word:
+            return True  # what follows are its parameters
+        if rest and (word in WITH_A_WORD or (short and word[-1:] in {"o", "O"})):
+            rest.pop(0)
+    return bool(called)
+
+
+def _said(visit: SshSession, lives: Collection[ProcessSample]) -> str:
+    """That it is at work; who cannot be found among all is held to be."""
+    if (leader := _leader(visit.pid, lives)) is None:
+        return "a command runs over SSH"
+    name = at_work(leader, lives)
+    return f"`{name}` runs over SSH" if name else ""
+
+
+def _leader(pid: int | None, lives: Iterable[ProcessSample]) -> ProcessSample | None:
+    """The first program of a visit, which knows itself by another number where it is.
+
+    A place within that place may use the number again; who is less deep is ours.
+    """
+    found: tuple[int, ProcessSample] | None = None
+    for live in lives:
+        if live.pid == live.session:
+            numbers = _numbers(live.pid)
+            mine = bool(numbers) and numbers[-1] == pid
+            if mine and (found is None or len(numbers) < found[0]):
+                found = (len(numbers), live)
+    return found[1] if found else None
+
+
+def _numbers(pid: int) -> list[int]:
+    """A process's numbers, from our own place to the innermost that it is in."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    return [int(it) for line in lines if line.startswith("NSpid:") for it in line.split()[1:]]
+
+
+def _has_nothing_to_read(pid: int) -> bool:
+    try:
+        there = os.stat(f"/proc/{pid}/fd/0")
+    except OSError:
+        return False
+    return stat.S_ISCHR(there.st_mode) and there.st_rdev == NOTHING

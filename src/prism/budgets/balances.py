@@ -1,0 +1,352 @@
+"""What each limit stands at: its caps, what is settled, what is set aside."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from prism.budgets import store
+from prism.budgets.model import Allocation, Cap, Pool, Reservation, Window
+from prism.budgets.plan import ALWAYS, held, held_compute, held_disk, window, windows
+from prism.budgets.set_aside import HeldNow
+from prism.costs import store as ledger
+from prism.costs.model import BURN, DAY, HOUR, MONTH_HOURS, Segment
+from prism.costs.plan import day_of, moment, second
+from prism.costs.store import Totals
+from prism.kit.clock import Clock, StoppedClock
+from prism.kit.db import Tx
+from prism.kit.money import Micros
+from prism.projects import store as projects
+from prism.projects.model import Project
+
+
+class Balance(Struct, frozen=True):
+    """Where a cap stands in one of its periods; `within` is null when it has none.
+
+    `disks` is what of `reserved` is set aside for disks, `after` what of `settled` was booked
+    since its pool is over. `is_unknown` is whether nothing that it paid for has a known price.
+    """
+
+    cap: Cap
+    within: Window | None
+    settled: int
+    reserved: int
+    disks: int = 0
+    after: int = 0
+    is_unknown: bool = False
+
+    @property
+    def left(self) -> int:
+        """What may still be promised: nothing before a pool begins and after it has ended."""
+        if self.within is None:
+            return 0
+        return max(0, self.cap.amount - self.settled - self.reserved)
+
+    @property
+    def shown_left(self) -> Micros:
+        """The same in whole cents: what the cents of cap, spent and reserved leave."""
+        if not self.left:
+            return Micros(0)
+        cents = round(self.cap.amount, -4) - round(self.settled, -4) - round(self.reserved, -4)
+        return Micros(max(0, cents))
+
+    @property
+    def overrun(self) -> int:
+        """By how much it is passed, whatever has passed it: docs/money.md says what can."""
+        return max(0, self.settled - self.cap.amount)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is an allocation whose money was all moved away, unspent."""
+        return not self.cap.amount and not self.settled
+
+    @property
+    def part(self) -> float:
+        """How much of the cap is spent, of 1; nothing of an emptied allocation is."""
+        return self.settled / self.cap.amount if self.cap.amount else float(self.settled > 0)
+
+    @property
+    def no_launches(self) -> str | None:
+        """Why nothing may begin on it, whatever is left; null where something may."""
+        if self.cap.admits(self.settled):
+            return None
+        if self.is_empty:
+            return self.no_money
+        return f"the threshold of {100 * self.cap.prevent:g} % is passed"
+
+    @property
+    def no_money(self) -> str:
+        """What is said of an emptied allocation."""
+        return f"the {self.cap.words} has no money (moved away)"
+
+
+class Balances:
+    """Reads ledger and reservations together, as of now."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    @property
+    def now(self) -> int:
+        """The moment, as the ledger counts it."""
+        return second(self._clock.now())
+
+    def at(self, now: int) -> "Balances":
+        """The same for one moment, however long the reading takes."""
+        return Balances(StoppedClock(moment(now)))
+
+    def caps(
+        self, sql: Connection, project: str, allocation: str | None, pool: str | None
+    ) -> list[Cap]:
+        """Every limit that money of this project, from this allocation, must fit."""
+        found = []
+        owner = projects.find(sql, project)
+        if owner is not None and owner.cap is not None:
+            found.append(project_cap(owner, owner.cap))
+        part = store.find_allocation(sql, allocation) if allocation else None
+        source = store.find_pool(sql, pool) if pool else None
+        if part is not None and source is not None:
+            found.append(allocation_cap(part, owner, source))
+        if source is not None:
+            found.append(pool_cap(source))
+        return found
+
+    def totals(self, sql: Connection) -> Totals:
+        """What the ledger has booked on every scope by now."""
+        return Totals(sql, self.now)
+
+    def settled(self, totals: Totals, cap: Cap, within: Window) -> int:
+        """What the ledger has booked on a cap in one of its periods."""
+        if within.start > self.now:
+            return 0
+        total = totals.of(cap.column, cap.id)
+        if within.start:
+            total = Micros(total - _by(totals, cap, within.start))
+        if within.end is not None and within.end < self.now:
+            total = Micros(_by(totals, cap, within.end) - _by(totals, cap, within.start))
+        return total
+
+    def reserved(self, sql: Connection, cap: Cap, within: Window) -> int:
+        """What is set aside of a cap in one of its periods."""
+        rows = store.reservations_of(sql, cap.column, cap.id)
+        return sum(held(reservation, self.now, within, own=cap.is_own) for reservation in rows)
+
+    def sum_held(self, rows: Sequence[Reservation]) -> int:
+        """What these set aside together."""
+        return sum(held(reservation, self.now) for reservation in rows)
+
+    def present(self, cap: Cap) -> Window | None:
+        """The period of a cap that it is now; null where it has none."""
+        return ALWAYS if cap.pool is None else window(cap.pool, self.now)
+
+    def standing(self, sql: Connection, cap: Cap) -> Balance:
+        """Where a cap stands in its present period, or in its last one and since then."""
+        rows = store.reservations_of(sql, cap.column, cap.id)
+        return self.standing_of(self.totals(sql), cap, rows)
+
+    def tightest(self, sql: Connection, cap: Cap) -> Balance:
+        """Where a cap stands in the period that has least left, of all that it has promised in.
+
+        A promise may reach over midnight into money that is of a later period.
+        """
+        rows = store.reservations_of(sql, cap.column, cap.id)
+        found = [self.standing_of(self.totals(sql), cap, rows)]
+        if found[0].within is not None:
+            last = max(
+                (reservation.until + reservation.stopping for reservation in rows),
+                default=self.now,
+            )
+            for within in windows(cap, self.now, last)[1:]:
+                if within is not None:
+                    found.append(self._held(cap, within, 0, rows))
+        return min(found, key=lambda at: at.cap.amount - at.settled - at.reserved)
+
+    def standing_of(
+        self, totals: Totals, cap: Cap, rows: Sequence[Reservation] | HeldNow
+    ) -> Balance:
+        """The same, for who has read what is set aside of it."""
+        within, spent = self.present(cap), self.spent(totals, cap)
+        if within is None:
+            end = _ended(cap, self.now)
+            after = spent - _until_its_end(totals, cap, end) if end else 0
+            return Balance(cap, None, spent, 0, after=after)
+        return self._held(cap, within, spent, rows)
+
+    def priced(self, at: Balance, unpriced_until: Mapping[str, int]) -> Balance:
+        """The same, unknown where nothing that it paid for in its period has a known price."""
+        within = self.counted(at.cap)
+        since = 0 if within is None else within.start
+        is_unknown = not at.settled and unpriced_until.get(at.cap.id, -1) > since
+        return replace(at, is_unknown=is_unknown)
+
+    def _held(
+        self, cap: Cap, within: Window, spent: int, rows: Sequence[Reservation] | HeldNow
+    ) -> Balance:
+        if isinstance(rows, HeldNow):
+            compute, disks = rows.of(cap, within)
+            return Balance(cap, within, spent, compute + disks, disks)
+        disks = sum(
+            held_disk(reservation, self.now, within, own=cap.is_own) for reservation in rows
+        )
+        compute = sum(held_compute(reservation, self.now, within) for reservation in rows)
+        return Balance(cap, within, spent, compute + disks, disks)
+
+    def spent(self, totals: Totals, cap: Cap) -> int:
+        """What is settled on a cap in its present period, or in its last one and since then."""
+        within = self.counted(cap)
+        return 0 if within is None else self.settled(totals, cap, within)
+
+    def counted(self, cap: Cap) -> Window | None:
+        """The period of which a cap's spending is told: the present one, or its last and since."""
+        if (within := self.present(cap)) is not None:
+            return within
+        if (end := _ended(cap, self.now)) is None or (last := _last(cap, end)) is None:
+            return None
+        return Window(last.start, None)
+
+    def whole(self, sql: Connection, project: Project) -> Balance | None:
+        """What a project's thresholds are percent of: its own cap, else all its allocations now.
+
+        What disks have spent beyond one of them is not counted against the others, nor is what
+        has ended or not begun.
+        """
+        if project.cap is not None:
+            return self.standing(sql, project_cap(project, project.cap))
+        return together(project, [self.standing(sql, cap) for cap in parts(sql, project)])
+
+    def burn(self, sql: Connection, cap: Cap, began: int) -> int | None:
+        """What a cap paid in the last 30 days of UTC, as `CostService.burns` says of projects.
+
+        Scaled up while the cap, or what began then, is younger; null in the first hour.
+        """
+        first = (day_of(self.now) - BURN + 1) * DAY
+        totals = self.totals(sql)
+        whole = totals.of(cap.column, cap.id)
+        made = cap.since if cap.since > first else 0
+        if made and _by(totals, cap, made):  # it was there before, and is made again
+            made = 0
+        age = self.now - max(first, made, began)
+        if age < HOUR:
+            return None
+        return (whole - _by(totals, cap, first)) * BURN * DAY // age
+
+    def unmarked(self, sql: Connection, caps: Sequence[Cap]) -> list[tuple[Cap, int]]:
+        """The caps whose present period began at a moment that is not summed up yet."""
+        found = []
+        for cap in caps:
+            here = None if cap.pool is None else window(cap.pool, self.now)
+            if here is not None and not ledger.is_marked(sql, cap.id, here.start):
+                found.append((cap, here.start))
+        return found
+
+    def mark(self, tx: Tx, cap: Cap, at: int) -> None:
+        """Keep what was spent on a cap by a moment that has passed."""
+        ledger.mark(tx, cap.id, at, _by(self.totals(tx.sql), cap, at))
+
+
+def project_cap(project: Project, amount: Micros) -> Cap:
+    """A project's own cap; its thresholds are percent on the wire."""
+    alert, prevent = project.alert_threshold / 100, project.prevent_launch_threshold / 100
+    return Cap(
+        column="project",
+        id=project.id,
+        name=project.name,
+        amount=amount,
+        alert=alert,
+        prevent=prevent,
+    )
+
+
+def allocation_cap(allocation: Allocation, project: Project | None, pool: Pool) -> Cap:
+    """A project's part of a pool."""
+    return Cap(
+        column="allocation",
+        id=allocation.id,
+        name=project.name if project else "?",
+        amount=allocation.amount,
+        pool=pool,
+        alert=allocation.alert_threshold,
+        since=second(allocation.allocated_at),
+    )
+
+
+def parts(sql: Connection, project: Project) -> list[Cap]:
+    """All that is allocated to a project."""
+    found = store.allocations_of(sql, project=project.id)
+    return [allocation_cap(part, project, store.pool_named(sql, part.pool)) for part in found]
+
+
+def together(project: Project, given: Iterable[Balance]) -> Balance | None:
+    """All allocations of a project that have money now, as one; null where none has.
+
+    What disks have spent beyond one of them is not counted against the others.
+    """
+    now = [at for at in given if at.within is not None]
+    if not now:
+        return None
+    cap = project_cap(project, Micros(sum(at.cap.amount for at in now)))
+    spent = sum(min(at.settled, at.cap.amount) for at in now)
+    return Balance(cap, ALWAYS, spent, sum(at.reserved for at in now))
+
+
+def pace(held: Iterable[Segment], cap: Cap) -> int:
+    """What a cap pays in 720 hours of what costs something now."""
+    mine = (
+        segment for segment in held if segment.is_paid and getattr(segment, cap.column) == cap.id
+    )
+    return sum((segment.amount or 0) * (MONTH_HOURS // segment.hours) for segment in mine)
+
+
+def pool_cap(pool: Pool) -> Cap:
+    """A whole pool."""
+    return Cap(
+        column="pool",
+        id=pool.id,
+        name=pool.name,
+        amount=pool.total,
+        pool=pool,
+        alert=pool.alert_threshold,
+    )
+
+
+def every_cap(sql: Connection) -> list[Cap]:
+    """Every cap there is."""
+    owners = {project.id: project for project in projects.every(sql)}
+    pools = {pool.id: pool for pool in store.every_pool(sql)}
+    found = [
+        project_cap(project, project.cap) for project in owners.values() if project.cap is not None
+    ]
+    for part in store.allocations_of(sql):
+        found.append(allocation_cap(part, owners.get(part.project), pools[part.pool]))
+    return [*found, *(pool_cap(pool) for pool in pools.values())]
+
+
+def dollars(micros: int, places: int = 2) -> str:
+    """An amount for sentences; less than a cent with all its digits."""
+    if places == 2 and micros and abs(micros) < 10_000:
+        places = 6
+    sign = "-" if round(micros / 1e6, places) < 0 else ""
+    return f"{sign}${abs(micros) / 1e6:,.{places}f}"
+
+
+def _ended(cap: Cap, now: int) -> int | None:
+    """When a pool ended that is over; null for one that is not, and for a project's own cap."""
+    if cap.pool is None or cap.pool.end_date is None:
+        return None
+    end = second(cap.pool.end_date)
+    return end if end <= now else None
+
+
+def _by(totals: Totals, cap: Cap, at: int) -> int:
+    return totals.by(cap.column, cap.id, at)
+
+
+def _until_its_end(totals: Totals, cap: Cap, end: int) -> int:
+    last = _last(cap, end)
+    return 0 if last is None else _by(totals, cap, end) - _by(totals, cap, last.start)
+
+
+def _last(cap: Cap, end: int) -> Window | None:
+    """The last period of a pool that ended."""
+    return None if cap.pool is None else window(cap.pool, end - 1)

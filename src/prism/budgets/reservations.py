@@ -1,0 +1,399 @@
+"""Money is set aside before it is spent: implements what workspaces ask before they change.
+
+Every promise is made in the write transaction of the wish, and there is one writer at a
+time; so what is settled and what is set aside never exceed a cap together, however many
+launches race, on however many daemons.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from prism.budgets import store
+from prism.budgets.admission import Scales, check, no_money_then, numbers
+from prism.budgets.balances import Balance, Balances, dollars
+from prism.budgets.forecasts import Forecasts
+from prism.budgets.model import BudgetExceeded, Cap, Reservation
+from prism.budgets.plan import (
+    ALWAYS,
+    SHORTEST,
+    Began,
+    between,
+    drawn,
+    due,
+    furthest,
+    held,
+    horizon,
+    longest,
+    over,
+    public_address,
+    rates,
+    renewed,
+)
+from prism.budgets.runway import CapUse, Runway, earliest
+from prism.catalog.plan import PriceBook
+from prism.costs import store as ledger
+from prism.costs.ledger import LATELY
+from prism.costs.model import MONTH_HOURS, CostKind
+from prism.costs.plan import moment, second
+from prism.errors import Unavailable, ValidationFailed
+from prism.kit.clock import Clock
+from prism.kit.db import Tx
+from prism.kit.money import Micros
+from prism.projects import store as projects
+from prism.workspaces.hooks import BudgetForecast, CapForecast, FundingSource
+from prism.workspaces.model import LifecycleVerb, Observed, Workspace
+from prism.workspaces.plan import ACTIVE, state_of
+
+NO_MONEY = "its budget cannot pay for more time"
+UNSEEN = 15  # seconds until what nobody has looked at lately is asked about again
+
+
+class Renewal(Struct, frozen=True):
+    """What became of a reservation: it runs `until` then, is looked at `again`, and goes `down`.
+
+    `down` says why it must sleep now; null where it need not.
+    """
+
+    until: datetime | None
+    again: datetime
+    down: str | None = None
+
+
+class ReservationService:
+    """Implements `AdmissionCheck`, `FundingPolicy` and, after the ledger, `ChangeListener`."""
+
+    def __init__(self, clock: Clock, prices: PriceBook) -> None:
+        self._clock, self._prices, self._books = clock, prices, Balances(clock)
+
+    def fund(self, sql: Connection, project: str | None, budget: str | None) -> FundingSource:
+        """Whose money pays for a launch."""
+        if project is None:
+            if budget is None:
+                return FundingSource()
+            store.pool_named(sql, budget)
+            raise ValidationFailed.of(("project", "is missing: a budget pays for a project"))
+        owner = projects.named(sql, project)
+        parts = store.allocations_of(sql, project=owner.id)
+        names = {
+            allocation.pool: store.pool_named(sql, allocation.pool).name for allocation in parts
+        }
+        said = ", ".join(sorted(names.values())) or "none"
+        fitting = [
+            allocation
+            for allocation in parts
+            if budget in {None, allocation.pool, names[allocation.pool]}
+        ]
+        if budget is not None and not fitting:
+            # Word for word the same for a pool that is not there: whose else there are is secret.
+            why = f"{budget!r} allocates nothing to {owner.name!r}; these do: {said}"
+            raise ValidationFailed.of(("budget", why))
+        if len(fitting) > 1:
+            why = f"is missing: {owner.name!r} has money from several: {said}"
+            raise ValidationFailed.of(("budget", why))
+        if not fitting:
+            return FundingSource(owner.id, owner.name)
+        part = fitting[0]
+        return FundingSource(owner.id, owner.name, part.id, part.pool, names[part.pool])
+
+    def allow(
+        self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
+    ) -> datetime | None:
+        """Set aside what it will need, or refuse; until when it may run on that."""
+        if workspace.project is None:
+            return None
+        projects.named(tx.sql, workspace.project)
+        if workspace.allocation is not None:
+            store.allocation_named(tx.sql, workspace.allocation)
+        self._looked_at(tx.sql, workspace)
+        caps = self._caps(tx.sql, workspace)
+        wanted = self._wanted(tx.sql, workspace, caps, beyond)
+        at = moment(due(wanted, caps, self._books.now))
+        store.put_reservation(tx, wanted, at)
+        return moment(wanted.until) if caps else None
+
+    def outlook(self, sql: Connection, workspace: Workspace) -> BudgetForecast:
+        """What a launch would reserve and leave of each cap, first of the one with least left."""
+        _, disk = rates(workspace, self._prices)
+        hourly = public_address(workspace, self._prices)
+        address = None if hourly is None else Micros(hourly * MONTH_HOURS)
+        if workspace.project is None:
+            return BudgetForecast(disk_month=disk, address_month=address)
+        caps = self._caps(sql, workspace)
+        wanted = self._wanted(sql, workspace, caps)
+        now = self._books.now
+        present = [
+            balance for balance in check(self._books, sql, caps, wanted) if _present(balance, now)
+        ]
+        if not present:
+            notes = ["no budget limits this project"]
+            return BudgetForecast(disk_month=disk, address_month=address, notes=tuple(notes))
+        first = self._runs_out(sql, present, wanted, workspace)
+        caps_left = [_remainder(at, wanted, now) for at in present]
+        least = min(range(len(present)), key=lambda i: (caps_left[i].left, present[i].left))
+        notes = [f"runs out first: {first.because}"] if first.because else []
+        return BudgetForecast(
+            needed=caps_left[least].needed,
+            left=caps_left[least].left,
+            of=present[least].cap.title,
+            caps=tuple(caps_left),
+            lasts_until=None if first.at is None else moment(first.at),
+            disk_month=disk,
+            address_month=address,
+            notes=tuple(notes),
+        )
+
+    def changed(
+        self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
+    ) -> None:
+        """What the ledger counts by itself now is not set aside a second time."""
+        if after.project is None or (reservation := store.reservation(tx.sql, after.id)) is None:
+            return
+        if after.ended_at is not None:
+            store.release(tx, after.id)
+            return
+        began = self._began(tx.sql, after.id)
+        running = began.compute > 0
+        idle = not running and state_of(after) not in ACTIVE
+        # What ran until now is settled; where it is to run again, the rest is held from here on.
+        over = ledger.last_end(tx.sql, after.id) if reservation.running else reservation.since
+        since, disk_since = began.compute or over, began.disk or reservation.disk_since
+        lapsed = idle and not began.disk
+        compute, disk = rates(after, self._prices)
+        now = replace(
+            reservation,
+            compute=compute,
+            disk=disk,
+            running=running,
+            since=since,
+            until=since if idle else reservation.until,
+            kept=began.disk > 0,
+            disk_since=disk_since,
+            disk_until=disk_since if lapsed else reservation.disk_until,
+            part_until=disk_since if lapsed else reservation.part_until,
+            counted=began.counted,
+        )
+        if now != reservation:
+            dearer = (compute, disk) != (reservation.compute, reservation.disk)
+            store.put_reservation(tx, now, self._clock.now() if dearer else None)
+
+    def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
+        """Implements `RunningTime`: what the ledger counts until then is not set aside."""
+        store.confirm(tx, ids, second(at))
+
+    def renew(self, tx: Tx, workspace: Workspace) -> Renewal:
+        """Carry a reservation on, as far as its caps can pay."""
+        reservation = store.reservation(tx.sql, workspace.id)
+        assert reservation is not None, "only a reservation is renewed"
+        if not self._is_current(reservation):  # it may be down since long: a look will say
+            until = moment(reservation.until) if reservation.until > reservation.since else None
+            return Renewal(until, moment(self._books.now + UNSEEN))
+        caps = self._caps(tx.sql, workspace)
+        expires = None if workspace.expires_at is None else int(workspace.expires_at.timestamp())
+        compute, disk = rates(workspace, self._prices)
+        priced = replace(reservation, compute=compute, disk=disk)
+        now = self._books.now
+        fresh = renewed(priced, caps, now, expires)
+        wanted = self._furthest(tx.sql, caps, priced, fresh)
+        if wanted is None:
+            return self._lapsing(tx, caps, between(reservation, fresh, 0))
+        store.put_reservation(tx, wanted)
+        until = moment(wanted.until) if caps and wanted.until > wanted.since else None
+        ends = over(wanted, caps, now)
+        down = f"{NO_MONEY}: the {caps[-1].words} ends" if ends else None
+        return Renewal(until, moment(due(wanted, caps, now)), down)
+
+    def _furthest(
+        self, sql: Connection, caps: Sequence[Cap], reservation: Reservation, fresh: Reservation
+    ) -> Reservation | None:
+        """`fresh`, or as much of it as fits: compute and disk are carried on alike.
+
+        Null where what it holds is all that it can have, or does not fit any more.
+        """
+        if caps and (reservation.compute is None or reservation.disk is None):
+            return None
+        scales = Scales(self._books, sql, caps, reservation.id)
+        if scales.fit(fresh):
+            return fresh
+        more = longest(
+            furthest(reservation, fresh),
+            lambda more: scales.fit(between(reservation, fresh, more)),
+        )
+        part = between(reservation, fresh, more or 0)
+        runs = part.until > part.since
+        enough = SHORTEST if runs else 1
+        return part if more is not None and more >= enough else None
+
+    def _lapsing(self, tx: Tx, caps: Sequence[Cap], reservation: Reservation) -> Renewal:
+        """There is no more money: it goes down when what is set aside is used up, or has ended."""
+        now = self._books.now
+        store.put_reservation(tx, reservation)
+        if reservation.until <= reservation.since:  # only a disk: it is kept, whatever it costs
+            return Renewal(None, moment(due(reservation, caps, now)))
+        standings = [self._books.standing(tx.sql, cap) for cap in caps]
+        gone = any(
+            at.within is None or at.settled + at.reserved > at.cap.amount for at in standings
+        )
+        down = gone or over(reservation, caps, now) or now >= reservation.until - SHORTEST
+        again = min(due(reservation, caps, now), max(now + 30, reservation.until - SHORTEST))
+        why = _no_money(min(standings, key=lambda at: at.left)) if down and standings else NO_MONEY
+        return Renewal(moment(reservation.until), moment(again), why if down else None)
+
+    def _wanted(
+        self,
+        sql: Connection,
+        workspace: Workspace,
+        caps: Sequence[Cap],
+        beyond: datetime | None = None,
+    ) -> Reservation:
+        """What must be set aside for it to run; raises where it may not."""
+        now, runs = self._books.now, state_of(workspace) in ACTIVE
+        wanted = drawn(workspace, caps, now, self._began(sql, workspace.id), self._prices)
+        if not runs:  # it changes its project while it is off: only its disk is to be paid
+            wanted = replace(wanted, until=wanted.since)
+        if caps and (wanted.compute is None or wanted.disk is None):
+            what = "a disk" if wanted.disk is None else workspace.instance_type
+            raise BudgetExceeded(
+                f"The price of {what} in {workspace.region} is not known",
+                details=f"the {caps[0].words} has a cap, which needs a price",
+                remediation="Choose another type, or see `prism template list`",
+            )
+        self._admit(sql, caps, wanted)
+        if runs and wanted.until < now + SHORTEST and horizon(caps, now)[1] is not None:
+            raise BudgetExceeded(
+                f"The {caps[-1].words} is about to end",
+                details="there is no time left in it to run anything",
+                remediation="Use `prism budget list` to see available budgets",
+            )
+        old = second(beyond) if beyond else None
+        hours = old is not None or not _starts(workspace)
+        check(self._books, sql, caps, wanted, beyond=old, takes_hours=hours)
+        return wanted
+
+    def _admit(self, sql: Connection, caps: Sequence[Cap], wanted: Reservation) -> None:
+        """Raise where there is no money now, or so much is spent that nothing more may begin."""
+        for cap in caps:
+            if self._books.present(cap) is None:
+                raise no_money_then(cap, self._books.now)
+        if self._goes_on(sql, wanted):
+            return
+        totals = self._books.totals(sql)
+        for cap in caps:
+            if not cap.admits(self._books.spent(totals, cap)):
+                raise self._prevented(self._books.standing(sql, cap), wanted)
+        owner = projects.named(sql, wanted.project)
+        whole = self._books.whole(sql, owner) if owner.cap is None else None
+        if whole is not None and whole.no_launches:
+            raise self._prevented(whole, wanted)
+
+    def _goes_on(self, sql: Connection, wanted: Reservation) -> bool:
+        """Whether it runs on this very money already."""
+        reservation = store.reservation(sql, wanted.id)
+        if reservation is None or not wanted.running:
+            return False
+        return (reservation.project, reservation.allocation) == (wanted.project, wanted.allocation)
+
+    def _prevented(self, at: Balance, wanted: Reservation) -> BudgetExceeded:
+        data = numbers(at, held(wanted, self._books.now, at.within or ALWAYS))
+        if at.is_empty:
+            return BudgetExceeded(
+                f"{at.no_money[0].upper()}{at.no_money[1:]}",
+                details="cap $0.00, settled $0.00, reserved $0.00",
+                remediation="Move some to it: `prism allocation move --help`",
+                data=data,
+            )
+        return BudgetExceeded(
+            f"The {at.cap.words} admits no more launches",
+            details=(
+                f"{100 * at.part:.1f} % of the cap of {dollars(at.cap.amount)} is spent, and "
+                f"launches end at {100 * at.cap.prevent:g} %: settled {dollars(at.settled)}, "
+                f"reserved {dollars(at.reserved)}"
+            ),
+            remediation="Raise it with `prism project update`, or stop unused workspaces",
+            data=data,
+        )
+
+    def _runs_out(
+        self, sql: Connection, present: Sequence[Balance], wanted: Reservation, new: Workspace
+    ) -> Runway:
+        """When what is wanted would have to sleep, if it and all else went on."""
+        uses = []
+        for at in present:
+            rows = store.reservations_of(sql, at.cap.column, at.cap.id)
+            uses.append(
+                CapUse(
+                    at,
+                    [
+                        *(reservation for reservation in rows if reservation.id != wanted.id),
+                        wanted,
+                    ],
+                )
+            )
+        known = {} if new.expires_at is None else {new.id: second(new.expires_at)}
+        forecasts = Forecasts(self._books, sql)
+        asleep = forecasts.threshold(projects.named(sql, wanted.project), uses, known)
+        return earliest([asleep, *forecasts.ends(uses, known).values()])
+
+    def _looked_at(self, sql: Connection, workspace: Workspace) -> None:
+        """Raise where it may have gone down long ago: what it has cost would be a guess."""
+        counted = self._began(sql, workspace.id).counted
+        if not counted or self._books.now - counted <= LATELY:
+            return
+        raise Unavailable(
+            f"Workspace {workspace.name!r} was last seen at {moment(counted):%Y-%m-%d %H:%M} UTC",
+            details="Prism has to see it again before it changes what it costs",
+            remediation="Try again in a few seconds",
+        )
+
+    def _is_current(self, reservation: Reservation) -> bool:
+        return (
+            not (reservation.running and reservation.counted)
+            or self._books.now - reservation.counted <= LATELY
+        )
+
+    def _caps(self, sql: Connection, workspace: Workspace) -> list[Cap]:
+        assert workspace.project is not None, "who has no project has no budget"
+        return self._books.caps(sql, workspace.project, workspace.allocation, workspace.pool)
+
+    def _began(self, sql: Connection, workspace: str) -> Began:
+        """Since when the ledger counts a workspace's compute, and its disk."""
+        held = {segment.kind: segment for segment in ledger.open_of(sql, workspace)}
+        compute, disk = held.get(CostKind.COMPUTE), held.get(CostKind.ROOT)
+        return Began(
+            compute=compute.began if compute else 0,
+            disk=disk.began if disk else 0,
+            counted=(compute.counted or 0) if compute else 0,
+        )
+
+
+def _starts(workspace: Workspace) -> bool:
+    """Whether it is woken, for which nobody says for how long."""
+    return (
+        workspace.verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
+        and workspace.seen is not Observed.ON
+    )
+
+
+def _present(at: Balance, now: int) -> bool:
+    """Whether it is the period that it is now."""
+    return at.within is not None and at.within.start <= now
+
+
+def _remainder(at: Balance, wanted: Reservation, now: int) -> CapForecast:
+    """What is set aside of one cap for what is wanted, and what that leaves of it."""
+    needed = held(wanted, now, at.within or ALWAYS, own=at.cap.is_own)
+    return CapForecast(at.cap.words, Micros(needed), at.shown_left)
+
+
+def _no_money(at: Balance) -> str:
+    """Why it has to sleep, in the numbers of the cap that has least left."""
+    if at.within is None:
+        return f"{NO_MONEY}: the {at.cap.words} has ended"
+    disks = f", {dollars(at.disks)} of it for disks" if at.disks else ""
+    return (
+        f"{NO_MONEY}: of the {dollars(at.cap.amount)} of {at.cap.words} {dollars(at.settled)} is "
+        f"spent and {dollars(at.reserved)} reserved{disks}"
+    )

@@ -1,0 +1,112 @@
+"""What is set aside of each cap, kept in memory for a version of the reservations.
+
+A reservation holds an amount that stays the same, or shrinks as the ledger counts the same
+seconds. The first is summed once for each cap and period; the second is counted from its rows
+for each moment, because each is rounded on its own. `SetAside.at` gives the same sums as
+`held_compute` and `held_disk` of each reservation do at that moment.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from prism.budgets.model import Cap, Reservation, Window
+from prism.budgets.plan import held_compute, held_disk
+from prism.costs.model import HOUR, MONTH_HOURS
+
+NEVER = 2**62  # seconds: what nobody looks at counts until now
+
+
+class Shrinking(NamedTuple):
+    """What is held to `end`, less what has been counted since `began`; nothing before `least`."""
+
+    amount: int
+    whole: int
+    began: int
+    end: int
+    ceiling: int
+    least: int
+
+    @classmethod
+    def of(cls, amount: int, hours: int, began: int, end: int, within: Window) -> "Shrinking":
+        """What is held of a period for so many hours' price from `began` to `end`."""
+        whole = hours * HOUR
+        end = end if within.end is None else min(end, within.end)
+        ceiling = -(-amount * (end - began) // whole)
+        return cls(amount, whole, began, end, ceiling, max(began, within.start))
+
+
+class SetAside:
+    """What is set aside of one cap in one of its periods."""
+
+    def __init__(self, cap: Cap, within: Window, rows: Sequence[Reservation]) -> None:
+        self._compute = self._disks = 0
+        self._runs: list[tuple[Shrinking, str]] = []
+        self._kept: list[Shrinking] = []
+        self._ran: tuple[Mapping[str, int], int, int] | None = None
+        for row in rows:
+            until = row.until + row.stopping
+            if row.running and row.compute is not None and row.until > row.since:
+                run = Shrinking.of(row.compute, 1, row.since, until, within)
+                self._runs.append((run, row.id))
+            else:
+                self._compute += held_compute(row, 0, within)
+            end = row.disk_until if cap.is_own else row.part_until
+            if row.kept and row.disk is not None and end > row.disk_since:
+                kept = Shrinking.of(row.disk, MONTH_HOURS, row.disk_since, end, within)
+                self._kept.append(kept)
+            else:
+                self._disks += held_disk(row, 0, within, own=cap.is_own)
+
+    def at(self, now: int, counted: Mapping[str, int]) -> tuple[int, int]:
+        """For running, and for disks; `counted` is until when what runs counts, by its id."""
+        disks = self._disks
+        for amount, whole, began, end, ceiling, least in self._kept:
+            start = max(now, least)
+            if end > start:
+                disks += ceiling - amount * (start - began) // whole
+        return self._compute + self._running(now, counted), disks
+
+    def _running(self, now: int, counted: Mapping[str, int]) -> int:
+        """For what runs: the same from the last look at any of it until the next one."""
+        if self._ran is not None and self._ran[0] is counted and now >= self._ran[1]:
+            return self._ran[2]
+        held, looked = 0, 0
+        for (amount, whole, began, end, ceiling, least), id in self._runs:
+            until = counted.get(id) or NEVER
+            looked = max(looked, until)
+            start = max(least, min(now, until))
+            if end > start:
+                held += ceiling - amount * (start - began) // whole
+        self._ran = (counted, looked, held) if now >= looked else None
+        return held
+
+
+class ReservationSums:
+    """All reservations of one version, by what they are set aside of."""
+
+    def __init__(self, every: Sequence[Reservation]) -> None:
+        self._rows: dict[tuple[str, str], list[Reservation]] = {}
+        self._sums: dict[tuple[str, str, Window], SetAside] = {}
+        for row in every:
+            for column in ("project", "allocation", "pool"):
+                if (id := getattr(row, column)) is not None:
+                    self._rows.setdefault((column, id), []).append(row)
+
+    def of(self, cap: Cap, within: Window) -> SetAside:
+        """What is set aside of a cap in one of its periods."""
+        key = (cap.column, cap.id, within)
+        if key not in self._sums:
+            self._sums[key] = SetAside(cap, within, self._rows.get(key[:2], ()))
+        return self._sums[key]
+
+
+class HeldNow(NamedTuple):
+    """What is set aside at one moment."""
+
+    sums: ReservationSums
+    counted: Mapping[str, int]
+    now: int
+
+    def of(self, cap: Cap, within: Window) -> tuple[int, int]:
+        """Of a cap in one of its periods: for running, and for disks."""
+        return self.sums.of(cap, within).at(self.now, self.counted)

@@ -1,0 +1,340 @@
+"""What projects ask of their money, and what one reads of it: budget, analysis, forecast."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from prism.budgets import store
+from prism.budgets.balances import Balance, Balances, dollars, pace, project_cap
+from prism.budgets.budget_cache import BudgetCache, BudgetsNow
+from prism.budgets.forecasts import Forecasts
+from prism.budgets.model import (
+    Analysis,
+    Forecast,
+    OverAllocated,
+    ProjectBudget,
+    Report,
+)
+from prism.budgets.plan import midnight, month_after, month_before
+from prism.budgets.project_money import MoneyReader, ProjectMoney, no_launches
+from prism.budgets.report import report
+from prism.budgets.runway import CapUse, earliest, of_project
+from prism.budgets.view import alerts, breakdown, outcome, top_spenders
+from prism.costs import store as ledger
+from prism.costs.advice import advice, enough
+from prism.costs.model import BURN, DAY, MONTH_HOURS, CostKind, Segment, UsageObserver
+from prism.costs.plan import as_date, day_of, known_monthly, moment
+from prism.costs.service import CostService
+from prism.costs.view import called, lines
+from prism.kit.clock import Clock
+from prism.kit.db import Database, Tx
+from prism.kit.money import Micros, amount
+from prism.kit.versions import Kept
+from prism.projects import store as projects
+from prism.projects.model import Project, Spending
+
+TOP = 10
+SLEEP = {"hibernation", "stop"}
+
+
+class SpendingNow(Struct, frozen=True):
+    """A project's money at one moment; `shown` is what budget and forecast both say of it.
+
+    `ever` is what it has `paid`, null where no price of anything is known.
+    """
+
+    money: ProjectMoney
+    paid: Micros
+    ever: Micros | None
+    spent: Micros | None
+    unpriced: tuple[tuple[str, CostKind], ...]
+    unpriced_until: int
+    shown: dict[str, Any]
+
+
+class ProjectSpending:
+    """Implements `SpendingReader` and `ProjectDependent`; reads ledger and caps together."""
+
+    def __init__(
+        self, db: Database, clock: Clock, costs: CostService, observer: UsageObserver | None = None
+    ) -> None:
+        self._db, self._clock, self._costs, self._observer = db, clock, costs, observer
+        self._books = Balances(clock)
+        self._cache = BudgetCache(db, clock, costs.sums)
+        self._answers = Kept[dict[str, Spending]]()
+
+    def spending(self, sql: Connection, asked: Sequence[Project]) -> Mapping[str, Spending]:
+        """Each project's money, by its id."""
+        if (kept := self._cache.of(sql)) is not None:
+            return self._kept_spending(kept, asked)
+        spent = ledger.totals_of_projects(sql, self._books.now)
+        burns = self._costs.burns(sql)
+        unpriced, lately = ledger.unpriced_until(sql, self._books.now), self._costs.burn_begins()
+        reader = MoneyReader(self._books, sql, unpriced)
+        if len(asked) > 1:
+            reader.read_all()
+        return {
+            project.id: _spending(
+                reader.of(project),
+                Micros(spent.get(project.id, 0)),
+                _known(burns.get(project.id), unpriced.get(project.id, 0) > lately),
+                project.id in unpriced,
+            )
+            for project in asked
+        }
+
+    def _kept_spending(self, kept: BudgetsNow, asked: Sequence[Project]) -> Mapping[str, Spending]:
+        """The same from sums that are kept; nothing changes before the second is over."""
+        known = self._answers.get({}, dict, kept.version, kept.now)
+        missing = [project for project in asked if project.id not in known]
+        if missing:
+            burns, unpriced = kept.ledger.burns(), kept.ledger.unpriced_until()
+            lately = (day_of(kept.now) - BURN + 1) * DAY
+            for project in missing:
+                known[project.id] = _spending(
+                    kept.reader.of(project),
+                    kept.ledger.of("project", project.id),
+                    _known(burns.get(project.id), unpriced.get(project.id, 0) > lately),
+                    project.id in unpriced,
+                )
+        return known
+
+    def recapped(self, tx: Tx, before: Project, after: Project) -> None:
+        """A project's own cap changes; refused where less is left than is promised."""
+        store.look_again(tx, "project", after.id, self._clock.now())
+        lower = after.cap is not None and (before.cap is None or after.cap < before.cap)
+        if after.cap is None or not lower:
+            return
+        at = self._books.standing(tx.sql, project_cap(after, after.cap))
+        if at.settled + at.reserved > after.cap:
+            raise OverAllocated(
+                f"The budget of {after.name!r} cannot be less than what is spent and promised",
+                details=f"settled {dollars(at.settled)}, reserved {dollars(at.reserved)}",
+                remediation="First stop workspaces that you do not need: `prism workspace list`",
+            )
+
+    def holds_project(self, tx: Tx, project: Project) -> str | None:
+        """A project stays while money is allocated to it."""
+        parts = store.allocations_of(tx.sql, project=project.id)
+        return f"{len(parts)} budgets allocate money to it" if parts else None
+
+    def renamed_project(self, tx: Tx, project: Project) -> None:
+        """Nothing here shows its name but by looking it up."""
+
+    def budget(self, name: str) -> ProjectBudget:
+        """A project's money in detail."""
+        now = self._books.now
+        with self._db.read() as sql:
+            project = projects.named(sql, name)
+            found = self._read(sql, project)
+            kinds = ledger.by_kind(sql, "project", project.id, now)
+            spenders = ledger.top(sql, project.id, now)
+            given = [at for at in found.money.given if at.within is not None]
+            burns = self._burns(sql, project, given)
+            saved = _known(
+                Micros(kinds.get(CostKind.ASLEEP, 0)),
+                CostKind.ASLEEP in kinds and ledger.saved_unknown(sql, project.id),
+            )
+        money, paid = found.money, found.paid
+        remaining = None
+        if money.allocated is not None and found.spent is not None:
+            remaining = Micros(money.allocated - found.spent)
+        return ProjectBudget(
+            **found.shown,
+            total_allocated=None if money.allocated is None else amount(money.allocated),
+            current_spend=None if found.ever is None else amount(found.ever),
+            remaining=None if remaining is None else amount(remaining),
+            overrun=amount(Micros(money.overrun)),
+            cost_breakdown=breakdown(kinds, {kind for _, kind in found.unpriced}),
+            hibernation_savings=None if saved is None else amount(saved),
+            top_spending_instances=tuple(top_spenders(spenders, paid)[:TOP]),
+            budget_alerts=alerts(
+                given, burns, now, unpriced=found.unpriced_until > self._costs.burn_begins()
+            ),
+        )
+
+    def analysis(self, name: str) -> Analysis:
+        """Where a project's money goes, and how less of it would."""
+        now = self._books.now
+        with self._db.read() as sql:
+            project = projects.named(sql, name)
+            unpriced = ledger.unpriced_until(sql, now).get(project.id, 0)
+            burn = self._costs.burns(sql).get(project.id)
+            burn = _known(burn, unpriced > self._costs.burn_begins())
+            monthly = self._costs.monthly(sql, project.id)
+            observed = self._observer.observed(sql, project.id) if self._observer else ()
+            ran = [
+                segment
+                for segment in ledger.within(sql, now - BURN * DAY, now, project.id)
+                if _ran(segment)
+            ]
+        paid: dict[str, int] = {}
+        for line in lines(ran, {}, now - BURN * DAY, now):
+            paid[line.name] = paid.get(line.name, 0) + (line.micros or 0)
+        found = advice(observed, paid)
+        sleep = sum(advice.potential_savings for advice in found if advice.type in SLEEP)
+        return Analysis(
+            current_monthly_burn=None if burn is None else amount(burn),
+            projected_monthly_burn=None if monthly is None else amount(monthly),
+            hibernation_potential_savings=round(sleep, 2) if enough(observed) else None,
+            optimization_recommendations=tuple(found),
+        )
+
+    def forecast(self, name: str) -> Forecast:
+        """What happens to a project's money if all goes on as it does now."""
+        with self._db.read() as sql:
+            project = projects.named(sql, name)
+            found = self._read(sql, project)
+            held = [segment for segment in ledger.open_now(sql, project.id) if segment.is_paid]
+        monthly = known_monthly(held)
+        return Forecast(
+            **found.shown,
+            project=project.name,
+            hourly=None if monthly is None else round(monthly / MONTH_HOURS / 1e6, 4),
+            daily=None if monthly is None else amount(Micros(monthly * 24 // MONTH_HOURS)),
+            monthly=None if monthly is None else amount(monthly),
+            runs_out=found.shown["runs_out_on"],
+        )
+
+    def report(self, name: str, month: date | None) -> Report:
+        """What a project cost in the month that begins on that day, the present one by default.
+
+        Its days are those of the pools that paid, where these share a time zone, so that it
+        says what they say; else those of UTC. It begins when the month before it ended: so
+        months add up, also where they have not the same time zone.
+        """
+        with self._db.read() as sql:
+            it = projects.recall(sql, name)
+            pools = store.names_of_pools(sql)
+            first = self._month(sql, it.id) if month is None else month
+            end = month_after(first)
+            where = self._zone(sql, it.id, first)
+            start, stop = self._begins(sql, it.id, first), midnight(end, where)
+            found = ledger.within(sql, start, stop, it.id)
+        until = min(stop, self._books.now)
+        made = lines(found, {it.id: it.name}, start, until)
+        return report(it.name, made, pools, first, end, time_zone=where)
+
+    def _month(self, sql: Connection, project: str) -> date:
+        """The month that it is now, where its money is."""
+        now = self._books.now
+        month = as_date(day_of(now)).replace(day=1)
+        after = month_after(month)
+        if now >= self._begins(sql, project, after):
+            return after
+        return month if now >= self._begins(sql, project, month) else month_before(month)
+
+    def _begins(self, sql: Connection, project: str, month: date) -> int:
+        """When a project's month begins: when the one before it ends."""
+        return midnight(month, self._zone(sql, project, month_before(month)))
+
+    def _zone(self, sql: Connection, project: str, month: date) -> str:
+        """Whose midnights a report of that month has."""
+        start, stop = midnight(month, "UTC") - DAY, midnight(month_after(month), "UTC") + DAY
+        paid = {
+            segment.pool for segment in ledger.within(sql, start, stop, project) if segment.is_paid
+        }
+        zones = {zone for id, zone in store.zones_of_pools(sql).items() if id in paid}
+        return zones.pop() if len(zones) == 1 else "UTC"
+
+    def _read(self, sql: Connection, project: Project) -> SpendingNow:
+        """What budget and forecast both say, read once for either."""
+        now = self._books.now
+        spent = ledger.totals_of_projects(sql, now, project.id)
+        unpriced, lately = tuple(ledger.unpriced(sql, project.id)), ledger.unpriced_until(sql, now)
+        reader = MoneyReader(self._books, sql, lately)
+        money, paid = reader.of(project), Micros(spent.get(project.id, 0))
+        uses = [CapUse(at, reader.rows(at.cap)) for at in money.standings]
+        forecasts = Forecasts(self._books, sql)
+        found = forecasts.ends(uses, {})
+        ends = [(use.at, found[use.at.cap.id]) for use in uses]
+        asleep = forecasts.threshold(project, uses, {})
+        first = earliest([asleep, of_project(uses, found, project.id)])
+        ever = None if unpriced and not paid else paid
+        used = ever if money.allocated is None else money.spent
+        held = ledger.open_now(sql, None if money.parts else project.id) if ends else []
+        return SpendingNow(
+            money=money,
+            paid=paid,
+            ever=ever,
+            spent=used,
+            unpriced=unpriced,
+            unpriced_until=lately.get(project.id, 0),
+            shown={
+                "spent": None if used is None else amount(used),
+                "reserved": amount(Micros(self._reserved(sql, project, money))),
+                "left": None if money.left is None else amount(Micros(money.left)),
+                "no_launches": no_launches(project, money),
+                "runs_out_on": None if first.at is None else moment(first.at),
+                "because": first.because,
+                "caps": tuple(outcome(at, end, pace(held, at.cap), now) for at, end in ends),
+                "unpriced": tuple(sorted({called(*one) for one in unpriced})),
+                "as_of": moment(now),
+                "not_limited": not_limited(project.id, money, held),
+            },
+        )
+
+    def _reserved(self, sql: Connection, project: Project, money: ProjectMoney) -> int:
+        """What is set aside of its money; of all that it runs, where nothing limits it."""
+        if money.allocated is not None:
+            return money.reserved
+        return self._books.sum_held(store.reservations_of(sql, "project", project.id))
+
+    def _burns(
+        self, sql: Connection, project: Project, standings: Sequence[Balance]
+    ) -> list[int | None]:
+        """What each cap paid in 30 days; the project's own one paid for all of it."""
+        whole = self._costs.burns(sql).get(project.id)
+        if (began := ledger.began(sql, project.id)) is None:
+            return [None] * len(standings)
+        return [
+            whole if at.cap.column == "project" else self._books.burn(sql, at.cap, began)
+            for at in standings
+        ]
+
+
+def not_limited(project: str, money: ProjectMoney, held: Sequence[Segment]) -> tuple[str, ...]:
+    """What of a project costs something that none of its caps counts, by its name.
+
+    That is what began before anything was allocated to it, or while several were.
+    """
+    if money.own is not None or not money.parts:
+        return ()
+    mine = [
+        segment
+        for segment in held
+        if segment.project == project and segment.is_paid and segment.amount
+    ]
+    return tuple(
+        sorted(
+            {called(segment.name, segment.kind) for segment in mine if segment.allocation is None}
+        )
+    )
+
+
+def _known(paid: Micros | None, is_unpriced: bool) -> Micros | None:
+    """A sum; null where it counts nothing, and something has no known price."""
+    return None if is_unpriced and not paid else paid
+
+
+def _ran(segment: Segment) -> bool:
+    return segment.kind is CostKind.COMPUTE
+
+
+def _spending(
+    money: ProjectMoney, spent: Micros, monthly: Micros | None, is_unpriced: bool
+) -> Spending:
+    """A project's money as its lists show it."""
+    allocated, left = money.allocated, money.left
+    ever = None if is_unpriced and not spent else spent
+    return Spending(
+        allocated=allocated,
+        spent=ever,
+        monthly=monthly,
+        used=ever if allocated is None else money.spent,
+        reserved=Micros(money.reserved),
+        left=None if left is None else Micros(left),
+    )

@@ -1,0 +1,212 @@
+"""Money for volumes and snapshots is set aside before they are made, as it is for root disks."""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from prism.budgets import store
+from prism.budgets.admission import Scales, check
+from prism.budgets.balances import Balances
+from prism.budgets.model import BudgetExceeded, Reservation
+from prism.budgets.plan import (
+    DISK,
+    between,
+    due,
+    furthest,
+    longest,
+    part_horizon,
+    renewed,
+)
+from prism.costs import store as ledger
+from prism.costs.plan import moment
+from prism.kit.clock import Clock
+from prism.kit.db import Tx
+from prism.kit.money import Micros
+from prism.projects import store as projects
+from prism.storage import store as storage
+from prism.storage.model import Snapshot, StorageChangeListener, StorageObserved, Volume
+from prism.storage.plan import at_most, monthly_cost
+from prism.workspaces.hooks import FundingPolicy
+
+OVER = {StorageObserved.GONE, StorageObserved.BROKEN}
+
+
+class StorageReservationService:
+    """Implements `storage.model.StorageGuard` and, told after the ledger, `StorageChangeListener`.
+
+    Storage counts against every cap that applies, as workspaces do: its project's own, and
+    the allocation that pays for it. A copy is paid by what paid for what it is a copy of.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        counts: StorageChangeListener | None = None,
+        treasury: FundingPolicy | None = None,
+    ) -> None:
+        """`counts` is told when other money pays; `treasury` says what a budget's name means."""
+        self._clock, self._books = clock, Balances(clock)
+        self._counts, self._treasury = counts, treasury
+
+    def allow(
+        self, tx: Tx, resource: Volume | Snapshot, *, backup: bool, budget: str | None = None
+    ) -> None:
+        """Set aside what it costs in 30 days, or refuse; a backup is never refused."""
+        if resource.project is None:
+            return
+        projects.named(tx.sql, resource.project)
+        payer = self._payer(tx.sql, resource, budget, strict=not backup)
+        caps = self._books.caps(tx.sql, resource.project, *payer)
+        wanted = self._drawn(tx.sql, resource, *payer)
+        if caps and not backup:
+            if wanted.disk is None:
+                raise BudgetExceeded(
+                    f"The price of {resource.name!r} is not known",
+                    details=f"the {caps[0].words} has a cap, which needs a price",
+                    remediation="Choose another type, or leave the project out",
+                )
+            check(self._books, tx.sql, caps, wanted)
+        store.put_reservation(tx, wanted, moment(due(wanted, caps, self._books.now)))
+
+    def changed(
+        self,
+        tx: Tx,
+        before: Volume | Snapshot | None,
+        after: Volume | Snapshot | None,
+        at: datetime,
+    ) -> None:
+        """What the ledger counts by itself now is not set aside a second time."""
+        resource = after or before
+        assert resource is not None, "something became something else"
+        if resource.project is None:
+            return
+        began = self._began(tx.sql, resource.id)
+        if after is None or (after.seen in OVER and not began):
+            store.release(tx, resource.id)
+            return
+        held = store.reservation(tx.sql, resource.id)
+        if held is None and not began:
+            return
+        known = held or self._drawn(tx.sql, after, None, None)
+        now = replace(
+            known, disk=_rate(after), kept=began > 0, disk_since=began or known.disk_since
+        )
+        if now != held:
+            news = held is None or now.disk != held.disk
+            store.put_reservation(tx, now, self._clock.now() if news else None)
+
+    def renew(self, tx: Tx, held: Reservation) -> datetime | None:
+        """Carry on what is set aside, if it fits; when to look again, null for what is gone.
+
+        What does not fit is kept all the same: Prism deletes no data by itself.
+        """
+        found = _stored(tx.sql, held.id)
+        if found is None:
+            return None
+        held = self._adopted(tx, held, found)
+        caps = self._books.caps(tx.sql, held.project, held.allocation, held.pool)
+        priced = replace(held, disk=_rate(found))
+        fresh = renewed(priced, caps, self._books.now, None)
+        if caps:
+            scales = Scales(self._books, tx.sql, caps, held.id)
+            most = furthest(priced, fresh)
+            if not scales.fit(fresh):
+                more = longest(most, lambda more: scales.fit(between(priced, fresh, more)))
+                fresh = between(priced, fresh, more or 0)
+        store.put_reservation(tx, fresh)
+        return moment(due(fresh, caps, self._books.now))
+
+    def release(self, tx: Tx, held: Reservation) -> bool:
+        """Have an allocation pay for it no more; false for what is no volume and no snapshot."""
+        found = _stored(tx.sql, held.id)
+        if found is None:
+            return False
+        self._pay(tx, replace(held, allocation=None, pool=None), found)
+        return True
+
+    def _adopted(self, tx: Tx, held: Reservation, resource: Volume | Snapshot) -> Reservation:
+        """What no allocation pays for is paid by the project's only one, if that can."""
+        parts = store.allocations_of(tx.sql, project=held.project)
+        if held.allocation is not None or len(parts) != 1:
+            return held
+        [part] = parts
+        caps = self._books.caps(tx.sql, held.project, part.id, part.pool)
+        money = {"allocation": part.id, "pool": part.pool, "disk": _rate(resource)}
+        until = part_horizon(caps, self._books.now)
+        wanted = replace(held, **money, part_until=until)
+        if not Scales(self._books, tx.sql, caps, held.id).fit(wanted):
+            return held
+        self._pay(tx, wanted, resource)
+        return wanted
+
+    def _pay(self, tx: Tx, held: Reservation, resource: Volume | Snapshot) -> None:
+        """Have other money pay from now on."""
+        store.put_reservation(tx, held)
+        if self._counts is not None:
+            self._counts.changed(tx, resource, resource, self._clock.now())
+
+    def _payer(
+        self, sql: Connection, resource: Volume | Snapshot, budget: str | None, *, strict: bool
+    ) -> tuple[str | None, str | None]:
+        """Which allocation and pool pay for something new."""
+        source = resource.source_id if isinstance(resource, Snapshot) else resource.from_snapshot
+        whole = store.reservation(sql, source) if source and budget is None else None
+        if whole is not None and whole.project == resource.project:
+            return whole.allocation, whole.pool
+        parts = store.allocations_of(sql, project=resource.project)
+        chosen = isinstance(resource, Volume) and source is None and strict
+        if self._treasury is not None and (budget is not None or (chosen and len(parts) > 1)):
+            fund = self._treasury.fund(sql, resource.project, budget)
+            return fund.allocation, fund.pool
+        return (parts[0].id, parts[0].pool) if parts else (None, None)
+
+    def _drawn(
+        self,
+        sql: Connection,
+        resource: Volume | Snapshot,
+        allocation: str | None,
+        pool: str | None,
+    ) -> Reservation:
+        assert resource.project is not None, "who has no project has no budget"
+        now, began = self._books.now, self._began(sql, resource.id)
+        caps = self._books.caps(sql, resource.project, allocation, pool)
+        return Reservation(
+            id=resource.id,
+            name=resource.name,
+            project=resource.project,
+            allocation=allocation,
+            pool=pool,
+            compute=Micros(0),
+            since=now,
+            until=now,
+            disk=_rate(resource),
+            disk_since=began or now,
+            disk_until=now + DISK,
+            part_until=part_horizon(caps, now),
+            kept=began > 0,
+        )
+
+    def _began(self, sql: Connection, id: str) -> int:
+        """Since when the ledger counts it; 0 for not."""
+        return max((segment.began for segment in ledger.open_of(sql, id)), default=0)
+
+
+def payer(sql: Connection, id: str) -> tuple[str | None, str | None]:
+    """Which allocation and pool pay for a volume or snapshot: as was decided when it was made."""
+    held = store.reservation(sql, id)
+    return (None, None) if held is None else (held.allocation, held.pool)
+
+
+def _stored(sql: Connection, id: str) -> Volume | Snapshot | None:
+    volumes = storage.by_ids(sql, Volume, [id])
+    if volumes:
+        return volumes[0]
+    copies = storage.by_ids(sql, Snapshot, [id])
+    return copies[0] if copies else None
+
+
+def _rate(resource: Volume | Snapshot) -> Micros | None:
+    """What a month of it costs; what is not measured yet, at most."""
+    return monthly_cost(resource) if resource.used_bytes is not None else at_most(resource)

@@ -1,0 +1,143 @@
+"""A verb for several workspaces: by their names, all of them, or all of a project."""
+
+from __future__ import annotations
+
+import sys
+
+from prism.cli.parser import UsageError
+from prism.cli.terminal import complain, say, show_json
+from prism.client.errors import DaemonUnreachable
+from prism.client.wire import query
+from prism.errors import Invalid, Problem
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
+    from typing import Any
+
+    from prism.client.wire import Wire
+
+# The states in which a verb changes something, as the daemon has them (`workspaces/plan.py`).
+ACTS_ON = {
+    "stop": {"running", "launching"},
+    "start": {"stopped", "failed", "hibernated"},
+    "restart": {"running"},  # by its name, one that is stopped is started
+    "hibernate": {"running"},
+    "resume": {"hibernated"},
+    "terminate": {
+        *("running", "launching", "starting", "resuming", "stopped", "failed", "hibernated"),
+        *("stopping", "hibernating"),
+    },
+}
+
+
+class SomeFailed(Problem, code="SOME_FAILED"):
+    """It succeeded for some workspaces and failed for others."""
+
+
+def several(made: ArgumentParser) -> None:
+    """The arguments of a verb that takes several workspaces."""
+    made.add_argument(
+        "names", metavar="NAME", nargs="*", help="workspaces, each by its name or instance id"
+    )
+    made.add_argument("--all", action="store_true", help="all workspaces that it is possible for")
+    made.add_argument("--project", metavar="PROJECT", help="all of this project")
+
+
+def _changes(verb: str, it: dict[str, Any]) -> bool:
+    """Whether a verb changes something; a stop also ends a restart that is under way."""
+    return it["state"] in ACTS_ON[verb] or (verb == "stop" and it.get("restarting") is True)
+
+
+def chosen(asked: Namespace, wire: Wire) -> list[str]:
+    """The names that are meant; raises `UsageError` where nothing is, or two things are."""
+    by_list = asked.all or asked.project is not None
+    see = "See `prism workspace --help`"
+    if bool(asked.names) == by_list:
+        wrong = "names and --all or --project" if by_list else "neither a name, nor --all"
+        raise UsageError(f"give either names or --all or --project: there are {wrong}", see)
+    if not by_list:
+        return list(dict.fromkeys(asked.names))
+    found = wire.ask("GET", f"/instances{query(project=asked.project)}")
+    names = [it["name"] for it in found if _changes(asked.verb, it)]
+    if names and not asked.yes:
+        _confirm(asked.verb, names)
+    return names
+
+
+def asked_first(
+    names: list[str], ask: Callable[[str], dict[str, Any]]
+) -> Callable[[str], dict[str, Any]]:
+    """Ask for all of them at once, before anybody waits for the first; its answer by name.
+
+    What was refused is raised when its answer is wanted.
+    """
+    answers: dict[str, dict[str, Any] | Problem] = {}
+    for name in names:
+        try:
+            answers[name] = ask(name)
+        except DaemonUnreachable:
+            raise
+        except Problem as problem:
+            answers[name] = problem
+
+    def answered(name: str) -> dict[str, Any]:
+        answer = answers[name]
+        if isinstance(answer, Problem):
+            raise answer
+        return answer
+
+    return answered
+
+
+def each(asked: Namespace, names: list[str], do: Callable[[str], dict[str, Any]]) -> None:
+    """Do it for one after the other, and say how it went.
+
+    With `--json` one name has an object, several have a list, in which those that it was not
+    done for have `error`. Raises `SomeFailed` at the end where there are such.
+    """
+    if len(names) == 1 and asked.names:
+        answer = do(names[0])
+        return show_json(answer) if asked.json else None
+    answers: list[dict[str, Any]] = []
+    failed: list[str] = []
+    for name in names:
+        try:
+            answers.append(do(name))
+        except Problem as problem:
+            failed.append(name)
+            said = {"code": problem.code, "message": problem.message, "details": problem.details}
+            answers.append({"name": name, "error": said})
+            if not asked.json:
+                complain(problem.message, problem.details, problem.remediation)
+    if asked.json:
+        show_json(answers)
+    elif not names:
+        say(f"There is no workspace to {asked.verb}. All of them: `prism list`")
+    if failed:
+        raise SomeFailed(
+            f"{asked.verb} failed for {len(failed)} of {len(names)}: {', '.join(failed)}",
+            remediation="It succeeded for the others. See all of them: `prism list`",
+        )
+    return None
+
+
+def _confirm(verb: str, names: list[str]) -> None:
+    """Have somebody say that all of these are meant; raises unless they do."""
+    nothing = f"Nothing was asked to {verb}"
+    hint = f"To {verb} them without this question: add `--yes`"
+    many = f"{len(names)} workspaces" if len(names) > 1 else "1 workspace"
+    what = f"{many}: {', '.join(names)}"
+    if not sys.stdin.isatty():
+        raise Invalid(
+            nothing,
+            details=f"these would be changed, and there is no terminal to ask on: {what}",
+            remediation=hint,
+        )
+    wanted = f"{verb} {len(names)}" if verb == "terminate" else "yes"
+    loses = "This destroys them and all their data. " if verb == "terminate" else ""
+    sys.stderr.write(f"To {verb}: {what}\n{loses}Type `{wanted}` to go on: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != wanted:
+        raise Invalid(nothing, details=f"the answer was not `{wanted}`", remediation=hint)

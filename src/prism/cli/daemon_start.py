@@ -1,0 +1,130 @@
+"""Starting a daemon, and waiting until it answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+from prism.cli.daemon_log import last_lines, readable
+from prism.cli.terminal import say
+from prism.client.errors import DaemonUnreachable
+from prism.client.wire import Wire
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prism.client.address import DaemonAddress
+
+SLOW = 10.0  # seconds until we say that it takes long
+DEADLINE = 60.0  # seconds until it has to answer, on a computer that does much else meanwhile
+AGAIN = 1.0  # seconds until we try again after ours gave way to another
+GAVE_WAY = "already runs"  # what a second daemon says before it ends
+PAUSE = 0.02
+LAST_WORDS = 8  # lines
+LEAST = 2**20  # bytes of a disk; with fewer, a start fails for that reason
+
+
+def start_daemon(place: DaemonAddress) -> None:
+    """Start a daemon of its own life; returns when its socket answers.
+
+    Two clients may do this at once, or while the last daemon still says goodbye: a daemon
+    that finds another one gives way, and we look on until one answers.
+    """
+    os.makedirs(place.home, mode=0o700, exist_ok=True)
+    say("Starting the daemon")
+    begun = time.monotonic()
+    until, slow = begun + DEADLINE, begun + SLOW
+    child, before = _spawn(place)
+    again = time.monotonic() + AGAIN
+    while not answers(place):
+        late = time.monotonic() > until
+        code = child.poll()
+        gave_way = code is not None and GAVE_WAY in "\n".join(_words(place, before))
+        if late or (code is not None and not gave_way):
+            raise _silent(place, before, code)
+        if gave_way and time.monotonic() > again:
+            child, before = _spawn(place)
+            again = time.monotonic() + AGAIN
+        if time.monotonic() > slow:
+            say("It is still starting")
+            slow = until
+        time.sleep(PAUSE)
+    child.returncode = child.returncode or 0  # it is nobody's child from now on
+
+
+def answers(place: DaemonAddress) -> bool:
+    """Whether somebody listens there."""
+    try:
+        Wire(place).connect().close()
+    except OSError:
+        return False
+    return True
+
+
+def who(place: DaemonAddress) -> dict[str, Any]:
+    """What the daemon of this home has written about itself; nothing when it has ended.
+
+    Ask this of a home whose daemon answers, or just did: one that was killed leaves its
+    words behind, and its number may be another's by now.
+    """
+    try:
+        with open(os.path.join(place.home, "daemon.lock"), encoding="utf-8") as lock:
+            about: dict[str, Any] = json.load(lock)
+        os.kill(about["pid"], 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return about
+
+
+def _spawn(place: DaemonAddress) -> tuple[subprocess.Popen[bytes], int]:
+    """A new daemon, and where in the log its words begin."""
+    log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        before = os.fstat(log).st_size
+        child = subprocess.Popen(
+            _command(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=place.home,
+            env=os.environ | {"PRISM_HOME": place.home},
+            start_new_session=True,  # it outlives the terminal, and its Ctrl-C
+        )
+        return child, before
+    finally:
+        os.close(log)
+
+
+def _command() -> list[str]:
+    """The daemon of the same installation."""
+    script = os.path.join(os.path.dirname(sys.executable), "prismd")
+    return [script] if os.access(script, os.X_OK) else [sys.executable, "-m", "prism.daemon.start"]
+
+
+def _words(place: DaemonAddress, before: int) -> list[str]:
+    return last_lines(place.log, LAST_WORDS, before)[0]
+
+
+def _is_full(place: DaemonAddress) -> bool:
+    it = os.statvfs(place.home)
+    return it.f_bavail * it.f_frsize < LEAST
+
+
+def _silent(place: DaemonAddress, before: int, code: int | None) -> DaemonUnreachable:
+    what = "does not answer" if code is None else f"ended with exit code {code}"
+    if _is_full(place):  # so full that it could not even say so
+        return DaemonUnreachable(
+            f"The daemon was started and {what}",
+            details=f"the disk is full: {place.home} has no room for a daemon to start in",
+            remediation="Free some space: `prism clean`",
+        )
+    words = "\n".join(map(readable, _words(place, before))).splitlines()[-LAST_WORDS:]
+    return DaemonUnreachable(
+        f"The daemon was started and {what}",
+        details="\n  ".join(words),
+        remediation="All that it printed: `prism daemon logs`",
+    )

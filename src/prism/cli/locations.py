@@ -1,0 +1,15 @@
+"""Where workspaces run, as the API tells it."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+HERE = "local"
+
+
+def is_local(workspace: Mapping[str, Any]) -> bool:
+    """Whether it runs on the daemon's own computer."""
+    return bool(workspace.get("region") == HERE)

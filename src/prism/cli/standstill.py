@@ -1,0 +1,82 @@
+"""Why nothing moves: the place of a workspace that does not answer, as the daemon saw it last."""
+
+from __future__ import annotations
+
+import time
+
+from prism.cli.locations import HERE, is_local
+from prism.cli.terminal import clean
+from prism.client.waiting import UNDER_WAY, StillUnderWay
+from prism.errors import Problem
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prism.client.wire import Wire
+
+QUIET, ASK_EVERY = 2.0, 2.0  # seconds without news until we ask why, and until we ask again
+GIVE_UP = 60.0  # seconds for which a place may be away until nobody waits for it any more
+
+
+def reason(places: list[dict[str, Any]], it: dict[str, Any]) -> str | None:
+    """Why the place of a workspace does not answer; none where it does, or nobody knows."""
+    here = is_local(it)
+    for place in places:
+        if place["reachable"] is not False or (place["provider"] == HERE) != here:
+            continue
+        name: str = place["place"]
+        if here or name in {f"{place['provider']}:{it.get(of)}" for of in ("profile", "region")}:
+            return f"{place['problem']}"
+        if name.count(":") > 1 and name.endswith(f":{it.get('region')}"):
+            return f"{place['problem']}"
+    return None
+
+
+def reasons(wire: Wire, found: list[dict[str, Any]]) -> dict[str, str]:
+    """By name, why what is under way does not move; asks only where something is.
+
+    What the daemon says of the workspace itself counts first; then whether its place answers. A
+    daemon that does not say it has nothing to add to the answer that this is for.
+    """
+    moving = [it for it in found if it["state"] in UNDER_WAY]
+    try:
+        places = wire.ask("GET", "/daemon/status")["places"] if moving else []
+    except Problem:
+        return {}
+    said = {it["name"]: it.get("waiting") or reason(places, it) for it in moving}
+    return {name: why for name, why in said.items() if why}
+
+
+class Standstill:
+    """Watches whether anything moves, for somebody who waits."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire, self._last = wire, ""
+        self._moved = self._asked = time.monotonic()
+        self._since: float | None = None
+        self._why: str | None = None
+
+    def look(self, seen: dict[str, Any]) -> str | None:
+        """Why its place does not answer, if that is so; raises `StillUnderWay` in the end."""
+        now, news = time.monotonic(), str([seen.get(it) for it in ("state", "stage", "progress")])
+        if news != self._last:
+            self._last, self._moved = news, now
+        if now - self._moved >= QUIET and now - self._asked >= ASK_EVERY:
+            self._asked = now
+            self._why = reasons(self._wire, [seen | {"waiting": None}]).get(seen["name"])
+            self._since = (self._since or now) if self._why else None
+        if self._since is not None and now - self._since >= GIVE_UP:
+            raise StillUnderWay(
+                f"{seen['name']} is still {seen['state']}: {self._why}",
+                details=f"waited for {GIVE_UP:.0f} s; Prism goes on trying, and does it when "
+                "its place answers again",
+                remediation=f"See `prism doctor`; look again with `prism show {seen['name']}`",
+            )
+        return seen.get("waiting") or self._why
+
+
+def waits(why: str) -> str:
+    """The reason as a part of a sentence, with a command that says more."""
+    why = clean(why).rstrip(".")
+    return why if "`" in why else f"{why}; see `prism doctor`"

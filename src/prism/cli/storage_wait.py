@@ -1,0 +1,85 @@
+"""Waiting until a volume or a snapshot is what was asked for."""
+
+from __future__ import annotations
+
+import time
+
+from prism.cli.progress import Progress
+from prism.cli.terminal import say, suggest
+from prism.client.waiting import COMES_UP, FIRST_PAUSE, GROWTH, LONGEST_PAUSE, StillUnderWay
+from prism.errors import Conflict, NotFound
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from prism.client.wire import Wire
+
+MOVES = {"creating", "attaching", "detaching", "deleting", "pending"}
+PATIENCE = 60.0  # seconds for which attaching or detaching may be stuck
+FAILING = 15.0  # seconds for which it may say why it does not go on
+
+
+class StorageFailed(Conflict, code="STORAGE_FAILED"):
+    """The volume or snapshot did not reach the requested state."""
+
+
+def settled(
+    wire: Wire, path: str, name: str, command: str, *, silent: bool, patience: float | None = None
+) -> dict[str, Any] | None:
+    """Wait until nothing of it is under way; what it is then, or none where it is gone.
+
+    `command` shows it again. Raises `StorageFailed` where it ends in an error, and
+    `StillUnderWay` where it stays as it is for longer than `patience` seconds, if that is given.
+    """
+    progress, seen = Progress(name, None), None
+    try:
+        for seen in _looks(wire, path, name, command, patience):
+            if not silent and seen["state"] in MOVES:
+                percent = seen.get("progress")
+                share = "" if percent is None else f" {percent}%"
+                progress.show({"state": f"{seen['state']}{share}"})
+    except NotFound:
+        return None
+    except KeyboardInterrupt:
+        progress.close()
+        say(f"\nNo longer watching; {name} goes on ({seen['state'] if seen else 'under way'})")
+        suggest(f"See how far it is: `{command}`")
+        raise
+    finally:
+        progress.close()
+    if seen is not None and seen["state"] == "error":
+        why = (seen.get("failure") or {}).get("message", "nobody knows why")
+        raise StorageFailed(f"{name} failed: {why}", remediation=f"See `{command}`")
+    return seen
+
+
+def takes_volumes(wire: Wire, instance: str) -> bool:
+    """Whether a workspace is on or comes up, so that it takes a volume now."""
+    state: str = wire.ask("GET", f"/instances/{instance}")["state"]
+    return state == "running" or state in COMES_UP
+
+
+def _looks(
+    wire: Wire, path: str, name: str, command: str, patience: float | None
+) -> Iterator[dict[str, Any]]:
+    pause, last, since = FIRST_PAUSE, "", time.monotonic()
+    while True:
+        seen: dict[str, Any] = wire.ask("GET", path)
+        yield seen
+        if seen["state"] not in MOVES:
+            return
+        if seen["state"] != last:
+            last, since = seen["state"], time.monotonic()
+        limit = FAILING if seen.get("failure") else patience
+        waited = time.monotonic() - since
+        if limit is not None and waited > limit:
+            why = (seen.get("failure") or {}).get("message") or "; ".join(seen.get("notes") or [])
+            raise StillUnderWay(
+                f"{name} is still {seen['state']}" + (f": {why}" if why else ""),
+                details=f"waited {waited:.0f} s; the work continues",
+                remediation=f"Look again: `{command}`",
+            )
+        time.sleep(pause)
+        pause = min(pause * GROWTH, LONGEST_PAUSE)

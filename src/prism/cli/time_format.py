@@ -1,0 +1,150 @@
+"""Moments and lengths of time, for people."""
+
+import math
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from prism.cli.parser import UsageError
+
+DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
+
+
+def until(at: str) -> str:
+    """`3h 20m` until then, or how long ago it was."""
+    seconds = seconds_until(at)
+    return length(seconds) if seconds >= 0 else f"{length(-seconds)} ago"
+
+
+def seconds_until(at: str) -> float:
+    """How many seconds are left until then."""
+    return (datetime.fromisoformat(at) - datetime.now(UTC)).total_seconds()
+
+
+def days_between(since: str, until: str) -> float:
+    """How many days lie between two moments."""
+    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds() / 86400
+
+
+def here(at: str) -> str:
+    """That moment on the local clock."""
+    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
+def to_the_second(at: str) -> str:
+    """That moment on the local clock, as a log shows it."""
+    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def length(seconds: float) -> str:
+    """A length of time in its two largest units."""
+    whole = max(0, round(seconds))
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{days}d {hours}h"
+    if hours:
+        return f"{hours}h {minutes}m"
+    return f"{minutes}m {whole % 60}s" if minutes else f"{whole}s"
+
+
+def hours(said: str) -> float:
+    """Hours, for argparse: `8`, `8h`, `2d`, `90m`, `90s`, `1d12h`; else raises `ValueError`."""
+    found = re.fullmatch(r"(?:(\d+)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+)m)?(?:(\d+)s)?", said)
+    if not said or found is None:
+        number = float(said)
+        if not math.isfinite(number):
+            raise ValueError(said)
+        return _plain(number)
+    days, hours, minutes, seconds = (float(group or 0) for group in found.groups())
+    return _plain(days * 24 + hours + minutes / 60 + seconds / 3600)
+
+
+hours.__name__ = "number of hours, as 8, 8h, 2d or 90m"  # what argparse calls it
+
+
+def minutes(said: str) -> int:
+    """Minutes, for argparse: `30`, `30m`, `8h`, `2d`; raises `ValueError` for others."""
+    return int(said) if said.isdecimal() else _whole(hours(said) * 60, said)
+
+
+minutes.__name__ = "number of minutes, as 30, 30m, 8h or 2d"
+
+
+def days(said: str) -> int:
+    """Days, for argparse: `90`, `90d` or `48h`; raises `ValueError` for others."""
+    return int(said) if said.isdecimal() else _whole(hours(said) / 24, said)
+
+
+days.__name__ = "number of whole days, as 90 or 90d"
+
+
+def _whole(number: float, said: str) -> int:
+    """That number, which has to be whole but for what a float cannot hold."""
+    if abs(number - round(number)) > 1e-6:
+        raise ValueError(said)
+    return round(number)
+
+
+def _plain(number: float) -> float:
+    """Whole numbers as such: an older daemon knows no others."""
+    return int(number) if number == int(number) else number
+
+
+def names_no_zone(said: str) -> bool:
+    """Whether what somebody typed is a moment only where a time zone is known, as a date is."""
+    return _typed(said).tzinfo is None
+
+
+def moment(said: str, zone: str, *, whole_day: bool = False) -> str:
+    """What somebody typed, for the daemon: a date is its first midnight in that time zone.
+
+    With `whole_day` a date is the end of that day, as people mean who say until when.
+    """
+    at = _typed(said)
+    if whole_day and DAY.fullmatch(said):
+        at = _next_day(at, said)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=_zone(zone))
+    try:
+        return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except OverflowError as error:
+        raise _no_moment(said) from error
+
+
+def day_in(at: str, zone: str, *, end: bool = False) -> str:
+    """A moment as a day of that time zone, where it is a midnight there; else with its time.
+
+    With `end` a midnight is the end of the day before.
+    """
+    local = datetime.fromisoformat(at).astimezone(_zone(zone))
+    if (local.hour, local.minute, local.second) != (0, 0, 0):
+        return local.strftime("%Y-%m-%d %H:%M %Z")
+    return f"{local.date() - timedelta(days=1 if end else 0)}"
+
+
+def _next_day(at: datetime, said: str) -> datetime:
+    try:
+        return at + timedelta(days=1)
+    except OverflowError as error:
+        raise _no_moment(said) from error
+
+
+def _typed(said: str) -> datetime:
+    try:
+        return datetime.fromisoformat(said)
+    except ValueError as error:
+        raise _no_moment(said) from error
+
+
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo  # noqa: PLC0415  cold start: only for a date in another zone
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise UsageError(f"{name!r} is not a time zone", "Name one as Europe/Berlin") from error
+
+
+def _no_moment(said: str) -> UsageError:
+    return UsageError(f"{said!r} is no date or time", "Say it as 2027-12-31 or 2027-12-31T18:00Z")

@@ -1,0 +1,58 @@
+"""Where the daemon is: a Unix socket in `PRISM_HOME`, or the address in `PRISM_URL`.
+
+Read from the environment by hand, since `prism.settings` costs a cold start 28 ms.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prism.home import DEFAULT, environment, folder_of, socket_found
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PORT = "8947"
+
+
+class DaemonAddress:
+    """A daemon's address, and the token that it wants, if any."""
+
+    __slots__ = ("home", "port", "token", "url")
+
+    def __init__(self, home: str, url: str = "", token: str = "", port: str = PORT) -> None:
+        self.home = folder_of(home)
+        self.url, self.token, self.port = url.rstrip("/"), token, port
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None) -> DaemonAddress:
+        """The place that `PRISM_HOME`, `PRISM_URL`, `PRISM_TOKEN` and `PRISM_PORT` name.
+
+        Without an environment it is that of this process, and the home's own file.
+        """
+        environ = environment(os.environ) if environ is None else environ
+        return cls(
+            environ.get("PRISM_HOME") or DEFAULT,
+            environ.get("PRISM_URL", ""),
+            environ.get("PRISM_TOKEN", ""),
+            environ.get("PRISM_PORT") or PORT,
+        )
+
+    @property
+    def socket(self) -> str:
+        """The Unix socket."""
+        return socket_found(self.home)
+
+    @property
+    def log(self) -> str:
+        """What the daemon prints when a client has started it."""
+        return os.path.join(self.home, "daemon.log")
+
+    @property
+    def page(self) -> str:
+        """The address for a browser."""
+        return self.url or f"http://localhost:{self.port}"
+
+    def __str__(self) -> str:
+        return self.url or self.socket

@@ -1,0 +1,191 @@
+"""The paths that lead into workspaces, and where a port of one is."""
+
+import asyncio
+import re
+from typing import Annotated, Any
+
+import msgspec
+from litestar import HttpMethod, Router, WebSocket, get, route, websocket
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from prism.access.request_lifetime import LASTS
+from prism.connections.content import Content
+from prism.connections.model import ServiceUrl, UpgradeRequired
+from prism.connections.plan import port_of
+from prism.connections.routing import WEB, PortRouter
+from prism.connections.terminal import Size, Terminal
+from prism.connections.terminal_sessions import ShellSessions
+from prism.errors import Problem, ValidationFailed
+from prism.kit.actor import CURRENT
+from prism.kit.clock import Clock
+from prism.kit.http import PARAMETERS, PASSED_ON, RAW, check_parameters, refuse
+
+DCV = 8443
+REST = [
+    HttpMethod.POST,
+    HttpMethod.PUT,
+    HttpMethod.PATCH,
+    HttpMethod.DELETE,
+    HttpMethod.HEAD,
+    HttpMethod.OPTIONS,
+]
+Port = Annotated[str | None, QueryParameter(description="1-65535; default: every service")]
+WebPort = Annotated[
+    str | None,
+    QueryParameter(description=f"1-65535; default: its template's first service, else {WEB}"),
+]
+DcvPort = Annotated[str | None, QueryParameter(description=f"1-65535; default: {DCV}")]
+TERMINAL = ("cols", "rows", "session", "port")  # what the address of a terminal may say
+SESSION = re.compile(r"[A-Za-z0-9]{16,64}")
+UPGRADE = "Use a WebSocket client, such as the terminal of the web pages"
+
+
+def _served(name: str, content: Content, tls: int = 0) -> ASGIApp:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await content.on_path(_plain(scope), _plain(receive), _plain(send), name, tls=tls)
+
+    return serve
+
+
+def _plain(part: Any) -> Any:
+    """The same thing, in the words of ASGI."""
+    return part
+
+
+@get(
+    ["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"],
+    tags=["connections"],
+    opt={RAW: True, PASSED_ON: True, LASTS: True},
+)
+async def web(
+    instance: FromPath[str], content: NamedDependency[Content], port: WebPort = None
+) -> ASGIApp:
+    """A web service of a workspace; a browser is sent to the workspace's own origin."""
+    return _served(instance, content)
+
+
+@route(
+    ["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"],
+    http_method=REST,
+    include_in_schema=False,
+    opt={RAW: True, PASSED_ON: True, LASTS: True},
+)
+async def web_more(instance: FromPath[str], content: NamedDependency[Content]) -> ASGIApp:
+    """The same, by every other method."""
+    return _served(instance, content)
+
+
+@websocket(
+    ["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"], opt={LASTS: True}
+)
+async def web_socket(
+    socket: WebSocket[Any, Any, Any], instance: FromPath[str], content: NamedDependency[Content]
+) -> None:
+    """A WebSocket of a workspace's service."""
+    await _served(instance, content)(socket.scope, socket.receive, socket.send)
+
+
+@get(
+    ["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"],
+    tags=["connections"],
+    opt={RAW: True, PASSED_ON: True, LASTS: True},
+)
+async def desktop(
+    instance: FromPath[str], content: NamedDependency[Content], port: DcvPort = None
+) -> ASGIApp:
+    """A workspace's DCV desktop, over TLS; a browser is sent to the workspace's own origin."""
+    return _served(instance, content, DCV)
+
+
+@route(
+    ["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"],
+    http_method=REST,
+    include_in_schema=False,
+    opt={RAW: True, PASSED_ON: True, LASTS: True},
+)
+async def desktop_more(instance: FromPath[str], content: NamedDependency[Content]) -> ASGIApp:
+    """The same, by every other method."""
+    return _served(instance, content, DCV)
+
+
+@websocket(
+    ["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"], opt={LASTS: True}
+)
+async def desktop_socket(
+    socket: WebSocket[Any, Any, Any], instance: FromPath[str], content: NamedDependency[Content]
+) -> None:
+    """A WebSocket of a workspace's desktop."""
+    await _served(instance, content, DCV)(socket.scope, socket.receive, socket.send)
+
+
+@get("/ssh-proxy/{instance:str}", tags=["connections"])
+async def no_terminal(instance: FromPath[str]) -> None:
+    """A terminal in a workspace; this path speaks WebSocket only."""
+    raise UpgradeRequired(remediation=UPGRADE)
+
+
+@websocket("/ssh-proxy/{instance:str}", opt={LASTS: True, PARAMETERS: TERMINAL})
+async def terminal(
+    socket: WebSocket[Any, Any, Any],
+    instance: FromPath[str],
+    port_router: NamedDependency[PortRouter],
+    clock: NamedDependency[Clock],
+    shells: NamedDependency[ShellSessions],
+) -> None:
+    """A terminal in a workspace; `cols` and `rows` say how large it begins.
+
+    With a `session`, 16 to 64 letters and digits that a browser made up, the shell outlives the
+    connection for ten minutes, and the same session finds it again.
+    """
+    try:
+        check_parameters(socket.scope)
+        if (port := socket.query_params.get("port")) is not None:
+            port_of(port)  # only checked: a shell has one port
+        size = _size(socket.query_params.get("cols"), socket.query_params.get("rows"))
+        session = _session(socket.query_params.get("session"))
+        access = await asyncio.to_thread(port_router.doors.access, instance)
+        door = Terminal(instance, access)
+        receive, send = _plain(socket.receive), _plain(socket.send)
+        if session is None:
+            await door.serve(receive, send, size)
+        else:
+            who = actor.name if (actor := CURRENT.get()) else ""
+            key = (who, instance, session)
+            await shells.serve(key, lambda: door.opened(size), receive, send, size)
+    except Problem as problem:
+        await refuse(socket.scope, socket.send, problem, clock.now())
+
+
+@get("/api/v1/instances/{name:str}/ports", tags=["connections"], sync_to_thread=True)
+def ports(
+    name: FromPath[str], port_router: NamedDependency[PortRouter], port: Port = None
+) -> list[ServiceUrl]:
+    """Where a running workspace's services are, or one port of it."""
+    number = None if port is None else port_of(port)
+    return port_router.ways(name, number)
+
+
+def _size(cols: str | None, rows: str | None) -> Size:
+    asked = {"cols": cols or "80", "rows": rows or "24"}
+    try:
+        return msgspec.convert(asked, Size, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValidationFailed.of(("cols, rows", str(error))) from error
+
+
+def _session(asked: str | None) -> str | None:
+    if asked is None or SESSION.fullmatch(asked):
+        return asked
+    raise ValidationFailed.of(("session", "16 to 64 letters and digits"))
+
+
+router = Router(
+    "/",
+    route_handlers=[
+        # The more first: Litestar adds OPTIONS of its own to a path that has none yet.
+        *(web_more, web, web_socket, desktop_more, desktop, desktop_socket),
+        *(no_terminal, terminal, ports),
+    ],
+)

@@ -1,0 +1,162 @@
+"""From a name and a port to where it is: looked up in memory, asked of the machine each second."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from prism.connections.model import PortRequest, PortSilent, ServiceUrl
+from prism.connections.plan import origin
+from prism.connections.ports import Publishes, Reach, Spot
+from prism.workspaces.model import Workspace
+from prism.workspaces.ports import Access, Compute, ServiceEndpoint
+from prism.workspaces.read_model import CachedWorkspace, EncodedPages, ReadModel
+from prism.workspaces.reads import ConnectionReader
+
+WEB = 8888  # the port that is meant where neither anybody nor the template says one
+HOST = "127.0.0.1"
+FRESH = 1.0  # seconds that an answer of a machine holds
+
+
+class Target(Struct, frozen=True):
+    """A port that was found: whose, and where to dial."""
+
+    workspace: str
+    spot: Spot
+    tls: bool
+
+    @property
+    def netloc(self) -> str:
+        """Host and port, as a URL has them."""
+        host = f"[{self.spot.host}]" if ":" in self.spot.host else self.spot.host
+        return f"{host}:{self.spot.port}"
+
+
+class CachedRoute(Struct, frozen=True):
+    """What was found, or is being looked for, while the workspace was as it then was."""
+
+    kept: CachedWorkspace
+    until: float
+    target: "asyncio.Task[Target]"
+
+
+class PortRouter:
+    """Finds the ports of running workspaces, and no other port."""
+
+    def __init__(self, snapshot: ReadModel, computes: Mapping[str, Compute], port: int) -> None:
+        """`port` is the daemon's own, for the addresses that it tells."""
+        self.doors = ConnectionReader(snapshot, computes)
+        self.suffix = "" if port == 80 else f":{port}"
+        self._snapshot, self._computes = snapshot, computes
+        self._pages: EncodedPages | None = None
+        self._named: dict[str, CachedWorkspace] = {}
+        self._found: dict[PortRequest, CachedRoute] = {}
+
+    async def target(self, asked: PortRequest) -> Target:
+        """Where to dial; raises a `Problem` where there is no such way."""
+        kept = self._running(asked.name)
+        now = asyncio.get_running_loop().time()
+        known = self._found.get(asked)
+        if known is None or known.kept is not kept or now > known.until or _failed(known.target):
+            if len(self._found) > 1000:
+                self._found.clear()
+            look = asyncio.create_task(asyncio.to_thread(self._look, kept.workspace, asked))
+            known = self._found[asked] = CachedRoute(kept, now + FRESH, look)
+        if known.target.done():
+            return known.target.result()
+        return await asyncio.shield(known.target)
+
+    def named(self, name: str) -> str:
+        """The name of a running workspace that may have been asked for by its id."""
+        return self._running(name).workspace.name
+
+    def ways(self, name: str, port: int | None) -> list[ServiceUrl]:
+        """Every service of a workspace that answers, or the one port that is asked for."""
+        workspace = self._running(name).workspace
+        access = self.doors.access(name)
+        if port is not None:
+            return [self._way(workspace, access, port)]
+        found = []
+        for service in workspace.recipe.services.values():
+            with contextlib.suppress(PortSilent):
+                found.append(self._way(workspace, access, service.port))
+        return found
+
+    def _way(self, workspace: Workspace, access: Access, port: int) -> ServiceUrl:
+        service, spot, _ = self._spot(workspace, access, port)
+        short = service is not None and service == next(iter(workspace.recipe.services), None)
+        url = origin(PortRequest(workspace.name, None if short else port), self.suffix)
+        host, target = self._published(workspace, spot)
+        return ServiceUrl(service=service, port=port, url=url, host=host, target=target)
+
+    def _published(self, workspace: Workspace, spot: Spot) -> tuple[str, int]:
+        """Where programs of this computer dial it."""
+        reach = self._computes[workspace.place]
+        if not spot.network or not isinstance(reach, Publishes):
+            return spot.host, spot.port
+        try:
+            return HOST, reach.published(workspace.machine_id or "", spot)
+        except OSError as error:
+            raise _silent(workspace, f"its network does not answer: {error}") from error
+
+    def _running(self, name: str) -> CachedWorkspace:
+        """The workspace, from memory; a list of a thousand is not searched twice."""
+        pages = self._snapshot.pages
+        if pages is not self._pages:
+            self._pages, self._named = pages, {}
+        if (kept := self._named.get(name)) is None:
+            kept = self._named[name] = pages.named(name)
+        self.doors.check(kept)
+        return kept
+
+    def _look(self, workspace: Workspace, asked: PortRequest) -> Target:
+        assert workspace.machine_id is not None, "it runs"
+        access = self._computes[workspace.place].access(workspace.machine_id)
+        _, spot, tls = self._spot(workspace, access, asked.port)
+        return Target(workspace.name, spot, asked.tls or tls)
+
+    def _spot(
+        self, workspace: Workspace, access: Access, port: int | None
+    ) -> tuple[str | None, Spot, bool]:
+        """The service, if it is one, where it is, and whether it speaks TLS."""
+        service = _service(workspace, port)
+        if service is None:
+            host, real, tls = access.host, port or WEB, False
+        elif door := access.doors.get(service):
+            host, real, tls = _address(door)
+        else:
+            raise _silent(workspace, f"its service {service} does not answer now")
+        reach = self._computes[workspace.place]
+        spot = reach.spot(workspace.machine_id or "", real) if isinstance(reach, Reach) else None
+        if spot is None:
+            why = f"none of its programs listens on port {port or real} of {host}"
+            untold = "" if service or port else "its template has no service, and "
+            raise _silent(workspace, untold + why)
+        return service, spot, tls
+
+
+def _service(workspace: Workspace, port: int | None) -> str | None:
+    services = workspace.recipe.services
+    if port is None:
+        return next(iter(services), None)
+    return next((name for name, service in services.items() if service.port == port), None)
+
+
+def _address(door: ServiceEndpoint) -> tuple[str, int, bool]:
+    """Its host, the machine's own port, and whether it speaks TLS."""
+    parts = urlsplit(door.url)
+    tls = parts.scheme == "https"
+    return parts.hostname or "", door.port or parts.port or (443 if tls else 80), tls
+
+
+def _silent(workspace: Workspace, details: str) -> PortSilent:
+    hint = f"See which services answer: `prism connect {workspace.name}`"
+    return PortSilent(
+        f"Workspace {workspace.name!r} does not answer there", details=details, remediation=hint
+    )
+
+
+def _failed(target: "asyncio.Task[Target]") -> bool:
+    return target.done() and (target.cancelled() or target.exception() is not None)

@@ -1,0 +1,141 @@
+"""WebSockets through to a service: its handshake is passed on, and then bytes are.
+
+Every frame arrives as it was sent: text, binary, pings, fragments, compressed or not,
+close codes and reasons; and an idle connection costs no more than two sockets.
+"""
+
+import asyncio
+import re
+from typing import cast
+
+from prism.connections.headers import Header, to_client, to_service, wrong
+from prism.connections.proxied_request import ProxiedRequest
+from prism.connections.routing import Target
+from prism.connections.tls import Pins, compare, unverified
+from prism.kit.byte_pipe import splice
+from prism.kit.gate import Send
+from prism.kit.websocket_upgrade import TAKE
+from prism.kit.workspace_network import connected
+
+DIAL, ANSWER = 5.0, 60.0  # seconds to connect, and for the handshake's answer
+LONGEST = 64 * 1024  # bytes of a head; and of the body of a refusal
+STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |$)")
+UPGRADE = [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
+SWITCHING = 101
+
+
+class HandshakeAnswer(asyncio.Protocol):
+    """Reads the head of the answer to a handshake, and what comes behind it."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport
+        self._heard = b""
+        self._whole = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """More of the head, or the first frames."""
+        self._heard += data
+        if b"\r\n\r\n" in self._heard or len(self._heard) > LONGEST:
+            self.transport.pause_reading()
+            self._done()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It ends here."""
+        self._done()
+
+    def _done(self) -> None:
+        if not self._whole.done():
+            self._whole.set_result(None)
+
+    async def head(self) -> tuple[int, list[Header], bytes]:
+        """The status, the headers, and what came behind them."""
+        await self._whole
+        head, end, rest = self._heard.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        status = STATUS.match(lines[0])
+        pairs = [line.partition(b":") for line in lines[1:]]
+        torn = any(not colon or name != name.strip() for name, colon, _ in pairs)
+        if not end or not status or torn:
+            raise ConnectionError("no answer to the handshake")
+        return int(status[1]), [(name.lower(), value.strip()) for name, _, value in pairs], rest
+
+
+async def carry(request: ProxiedRequest, pins: Pins) -> None:
+    """One WebSocket, until it ends; that a service refuses is passed on."""
+    try:
+        async with asyncio.timeout(DIAL):
+            service = await _dialled(request.target, pins)
+    except (OSError, TimeoutError) as error:
+        raise request.broken(error) from error
+    try:
+        async with asyncio.timeout(ANSWER):
+            service.transport.write(_question(request))
+            status, headers, rest = await service.head()
+            if why := wrong(200 if status == SWITCHING else status, headers):
+                raise request.unfit(why)
+    except (OSError, TimeoutError) as error:
+        raise request.broken(error) from error
+    else:
+        if status == SWITCHING:
+            await _joined(request, service, to_client(headers, request.route), rest)
+        else:
+            await _refused(request.send, status, to_client(headers, request.route))
+    finally:
+        service.transport.close()
+
+
+async def _joined(
+    request: ProxiedRequest, service: HandshakeAnswer, kept: list[Header], rest: bytes
+) -> None:
+    """From here on the two speak with each other."""
+    try:
+        client, lost = request.scope[TAKE]()
+    except OSError:
+        return  # it has hung up meanwhile
+    lines = [*UPGRADE, *kept]
+    head = b"".join(b"%b: %b\r\n" % line for line in lines)
+    client.write(b"HTTP/1.1 101 Switching Protocols\r\n" + head + b"\r\n" + rest)
+    await splice(client, service.transport, lost)
+
+
+async def _dialled(target: Target, pins: Pins) -> HandshakeAnswer:
+    spot = target.spot
+    pin = await pins.of(target) if target.tls else None
+    tls = unverified() if target.tls else None
+    loop = asyncio.get_running_loop()
+    one = await connected(spot.host, spot.port, spot.network)
+    name = spot.host if tls else None
+    transport, service = await loop.create_connection(
+        HandshakeAnswer, sock=one, ssl=tls, server_hostname=name
+    )
+    if pin is not None:
+        try:
+            compare(transport.get_extra_info("ssl_object"), pin)
+        except BaseException:
+            transport.abort()
+            raise
+    return service
+
+
+def _question(request: ProxiedRequest) -> bytes:
+    lines = [*to_service(request.scope["headers"], request.route), *UPGRADE]
+    head = b"".join(b"%b: %b\r\n" % line for line in lines)
+    return b"GET %b HTTP/1.1\r\n%b\r\n" % (request.path, head)
+
+
+async def _refused(send: Send, status: int, headers: list[Header]) -> None:
+    """What the service says instead; why it does is in its own log."""
+    body = b"The service refused the WebSocket\n"
+    kept = [
+        header for header in headers if header[0] not in {b"content-length", b"content-encoding"}
+    ]
+    kept = [it for it in kept if it[0] != b"content-type"]
+    lines = [*kept, (b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+    code = status if status >= 300 else 502
+    start = {"type": "websocket.http.response.start", "status": code, "headers": lines}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,115 @@
+"""What a period cost by project, user or template, read from the segments in one query."""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
+
+from msgspec import Struct
+from sqlalchemy import BigInteger, Connection, case, column, func, select, true, values
+
+from prism.costs.model import DAY, OF_A_WORKSPACE, CostGroup, GroupBy
+from prism.costs.plan import bucket_end
+from prism.costs.store import PAYING, cost_by, segments, touching
+from prism.costs.view import percent
+from prism.errors import ValidationFailed
+from prism.kit.money import apportioned
+
+MOST_BARS = 400  # each has a number for each group
+COLUMNS = {
+    "project": segments.c.project,
+    "user": segments.c.owner,
+    "template": segments.c.template,
+}
+
+
+class GroupSum(Struct, frozen=True):
+    """What one group cost and saved in one bar, which is known by its first second."""
+
+    key: str | None
+    begin: int
+    paid: int
+    saved: int
+
+
+def bars(first: int, last: int, granularity: str) -> tuple[int, ...]:
+    """The first second of each bar from the first day to the last, and the end of the last one."""
+    found, day = [], first
+    while day <= last:
+        found.append(day * DAY)
+        day = bucket_end(day, granularity)
+        if len(found) > MOST_BARS:
+            many = f"groups are shown for at most {MOST_BARS} bars"
+            raise ValidationFailed.of(
+                ("granularity", f"{many}; ask for weeks, months or a shorter period")
+            )
+    return (*found, (last + 1) * DAY)
+
+
+def sums(
+    sql: Connection, by: GroupBy, edges: Sequence[int], now: int, project: str | None
+) -> list[GroupSum]:
+    """What each group cost in each bar between two edges, up to now."""
+    spans = [(begin, min(end, now)) for begin, end in pairwise(edges) if begin < now]
+    if not spans:
+        return []
+    table = values(column("begin", BigInteger), column("finish", BigInteger), name="bars")
+    bar = table.data(spans).cte("bars").c
+    cost = cost_by(bar.finish) - cost_by(bar.begin)
+    paid = func.sum(case((PAYING, cost), else_=0))
+    saved = func.sum(case((PAYING, 0), else_=cost))
+    here = true() if project is None else segments.c.project == project
+    whole = touching(spans[0][0], spans[-1][1])
+    query = select(COLUMNS[by], bar.begin, paid, saved).where(
+        here, whole, touching(bar.begin, bar.finish)
+    )
+    rows = sql.execute(query.group_by(COLUMNS[by], bar.begin))
+    return [GroupSum(key, int(begin), int(p), int(s)) for key, begin, p, s in rows]
+
+
+def workspaces(
+    sql: Connection, by: GroupBy, start: int, end: int, project: str | None
+) -> dict[str | None, int]:
+    """How many workspaces of each group cost something between two moments."""
+    s = segments.c
+    here = true() if project is None else s.project == project
+    costly = cost_by(end) - cost_by(start) > 0
+    count = func.count(s.no.distinct())
+    query = select(COLUMNS[by], count).where(
+        here, touching(start, end), s.kind.in_(OF_A_WORKSPACE), costly
+    )
+    return {key: int(many) for key, many in sql.execute(query.group_by(COLUMNS[by]))}
+
+
+def groups(
+    found: Collection[GroupSum],
+    edges: Sequence[int],
+    counts: Mapping[str | None, int],
+    names: Mapping[str, str],
+) -> tuple[CostGroup, ...]:
+    """The groups as the wire shows them, the dearest first.
+
+    The cents of all groups add up to the total; those of a group's bars are at most one off.
+    """
+    paid: dict[str | None, dict[int, int]] = {}
+    saved: dict[str | None, int] = {}
+    for group_sum in found:
+        paid.setdefault(group_sum.key, dict.fromkeys(edges[:-1], 0))[group_sum.begin] += (
+            group_sum.paid
+        )
+        saved[group_sum.key] = saved.get(group_sum.key, 0) + group_sum.saved
+    totals = {key: sum(of.values()) for key, of in paid.items()}
+    total = sum(totals.values())
+    cents, saved_cents = apportioned(totals), apportioned(saved)
+    order = sorted(totals, key=lambda it: (-totals[it], it is None, it or ""))
+    return tuple(
+        CostGroup(
+            name=None if key is None else names.get(key, key),
+            cost=cents[key],
+            micros=totals[key],
+            percentage=percent(totals[key], total),
+            hibernation_savings=saved_cents[key],
+            instances=counts.get(key, 0),
+            costs=tuple(apportioned(paid[key]).values()),
+        )
+        for key in order
+        if totals[key] or saved[key]
+    )

@@ -1,0 +1,287 @@
+"""The sums of the ledger, kept in memory for a version of it.
+
+What is closed is summed once for each version (`kit/versions.py`). What is open costs more from
+second to second, each segment rounded down on its own, so it is counted from its rows for each
+moment that is asked about; a later look at machines changes only until when their rows count.
+`LedgerCache.of` gives the same numbers as `store.Totals`, `CostService.burns` and
+`store.unpriced_until` do at that moment.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from prism.costs import rollups, store
+from prism.costs.ledger import first_unrolled
+from prism.costs.model import BURN, DAY, HOUR, CostKind, OpenRow
+from prism.costs.plan import day_of, second
+from prism.costs.store import COUNTED, LEDGER, Totals
+from prism.kit.clock import Clock
+from prism.kit.db import Database
+from prism.kit.money import Micros
+from prism.kit.versions import Kept, Words
+
+COLUMNS = ("project", "allocation", "pool")
+MOMENTS = 8  # for which the cost of what is open is remembered
+Payers = tuple[str | None, ...]
+
+
+class Slope(NamedTuple):
+    """What costs more from second to second: micro-dollars for `whole` seconds."""
+
+    amount: int
+    whole: int
+    began: int
+
+    def between(self, start: int, end: int) -> int:
+        """What it costs from one moment until another."""
+        return _cost((self,), end) - _cost((self,), start)
+
+
+class OpenCosts:
+    """What is open now, by who pays; `counted` is until when what runs counts, by its id."""
+
+    def __init__(self, rows: Sequence[OpenRow], counted: Mapping[int, int]) -> None:
+        self._steady: dict[Payers, list[Slope]] = {}
+        self._runs: dict[Payers, list[tuple[Slope, int]]] = {}
+        self._asleep: list[Slope] = []
+        self._memo: dict[int, dict[tuple[str, str], int]] = {}
+        for row in rows:
+            if row.amount is None:
+                continue
+            slope = Slope(row.amount, row.hours * HOUR, row.began)
+            payers = (row.project, row.allocation, row.pool)
+            if row.kind == CostKind.ASLEEP:
+                self._asleep.append(slope)
+            elif (until := counted.get(row.id)) is not None:
+                self._runs.setdefault(payers, []).append((slope, until))
+            else:
+                self._steady.setdefault(payers, []).append(slope)
+        self._looked = max(counted.values(), default=0)
+        self._ran = dict(self._run_by(self._looked))  # the same from then on
+
+    def by(self, at: int) -> Mapping[tuple[str, str], int]:
+        """What has been paid for it by a moment, for each project, allocation and pool."""
+        if (known := self._memo.get(at)) is not None:
+            return known
+        found: dict[tuple[str, str], int] = {}
+        for payers, slopes in self._steady.items():
+            _add(found, payers, _cost(slopes, at))
+        for payers, paid in self._ran.items() if at >= self._looked else self._run_by(at):
+            _add(found, payers, paid)
+        memo = dict(list(self._memo.items())[1 - MOMENTS :])  # other threads read the old one
+        self._memo = {**memo, at: found}
+        return found
+
+    def _run_by(self, at: int) -> Iterable[tuple[Payers, int]]:
+        return [(payers, _cost_of_runs(runs, at)) for payers, runs in self._runs.items()]
+
+    def saved(self, start: int, end: int) -> int:
+        """What sleeping has saved from `start` until `end`."""
+        return _cost(self._asleep, end) - _cost(self._asleep, start)
+
+
+class RecentSums:
+    """What is closed of the time since a day, read at one moment of today.
+
+    Of some of it the end had not come yet, because a run is charged for its least at once.
+    """
+
+    def __init__(self, sql: Connection, first: int, now: int) -> None:
+        live = max(first, first_unrolled(sql, day_of(now)))
+        self.read_at, self.start = now, live * DAY
+        self.paid: dict[str, int] = {}
+        self.saved = rollups.saved_since(sql, first, live)
+        self._late: list[tuple[str | None, bool, Slope, int]] = []
+        for project, paid in rollups.paid_since(sql, first):
+            self._add(project, paid, is_saved=False)
+        sums, late = store.closed_since(sql, self.start, now)
+        for of, kind, paid in sums:
+            self._add(of, paid, is_saved=kind == CostKind.ASLEEP)
+        for of, kind, amount, hours, began, ended in late:
+            slope = Slope(amount, hours * HOUR, began)
+            self._late.append((of, kind == CostKind.ASLEEP, slope, ended))
+
+    def _add(self, project: str | None, paid: int, *, is_saved: bool) -> None:
+        if is_saved:
+            self.saved += paid
+        elif project is not None:
+            self.paid[project] = self.paid.get(project, 0) + paid
+
+    def late(self, now: int) -> tuple[Mapping[str, int], int]:
+        """What each project has paid, and what is saved, of what ends after this was read."""
+        found, saved = dict[str, int](), 0
+        for project, is_saved, slope, ended in self._late:
+            cost = slope.between(self.start, min(now, ended))
+            if is_saved:
+                saved += cost
+            elif project is not None:
+                found[project] = found.get(project, 0) + cost
+        return found, saved
+
+
+class BookedSums:
+    """What is the same until something begins or ends to cost."""
+
+    def __init__(self, sql: Connection) -> None:
+        self.rows = store.open_rows(sql)
+        self.closed = store.closed_totals(sql)
+        self.marks = store.newest_marks(sql)
+        self.unpriced = store.unpriced_rows(sql)
+        self.begun = dict(store.beginnings(sql))
+        self.began = store.began(sql)
+        self._recent: dict[int, RecentSums] = {}
+
+    def recent(self, sql: Connection, first: int, now: int) -> RecentSums:
+        """What is closed of the time since that day."""
+        kept = self._recent.get(first)
+        if kept is None or day_of(kept.read_at) != day_of(now) or kept.read_at > now:
+            kept = RecentSums(sql, first, now)
+            here = {
+                day: one for day, one in self._recent.items() if day_of(one.read_at) == day_of(now)
+            }
+            self._recent = {**here, first: kept}
+        return kept
+
+
+class LedgerSums:
+    """All sums of one version of the ledger."""
+
+    def __init__(
+        self, booked: BookedSums, counted: Mapping[int, int], before: "LedgerSums | None" = None
+    ) -> None:
+        """`before` is another one; what no look between the two can have changed of it stays."""
+        self.booked, self.counted = booked, counted
+        self.open = OpenCosts(booked.rows, counted)
+        self.by: dict[tuple[str, str, int], Micros] = {}
+        if before is not None and before.booked is booked:
+            both = ((at, counted.get(id, 0)) for id, at in before.counted.items())
+            moved = [min(pair) for pair in both if pair[0] != pair[1]]
+            since = min(moved, default=None)
+            self.by = {
+                key: paid
+                for key, paid in dict(before.by).items()
+                if since is None or key[2] <= since
+            }
+
+
+class LedgerNow(Totals):
+    """The sums of the ledger at one moment, for one look at the database."""
+
+    def __init__(self, sums: LedgerSums, sql: Connection, now: int) -> None:
+        super().__init__(sql, now)
+        self._sums, self._marks = sums, sums.booked.marks
+
+    def of(self, column: str, scope: str) -> Micros:
+        """All of one scope."""
+        closed = self._sums.booked.closed.get(scope, 0)
+        return Micros(closed + self._sums.open.by(self._now).get((column, scope), 0))
+
+    def by(self, column: str, scope: str, at: int) -> Micros:
+        """All of it by `at`, a moment that has passed: the same, whenever it is asked."""
+        key = (column, scope, at)
+        if key not in self._sums.by:
+            self._sums.by[key] = super().by(column, scope, at)
+        return self._sums.by[key]
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the clock is behind the days that are summed up."""
+        return self._burnt.start > self._now
+
+    @property
+    def booked(self) -> BookedSums:
+        """What is the same for each moment of this version."""
+        return self._sums.booked
+
+    def burns(self) -> dict[str, Micros]:
+        """What each project spent in the last 30 days, as `CostService.burns` says."""
+        now, burnt = self._now, self._burnt
+        first = (day_of(now) - BURN + 1) * DAY
+        (late, _), here = burnt.late(now), self._sums.open.by(now)
+        before, found = self._sums.open.by(burnt.start), dict[str, Micros]()
+        for project, at in self.booked.begun.items():
+            if now - at >= HOUR:
+                key = ("project", project)
+                paid = burnt.paid.get(project, 0) + late.get(project, 0)
+                paid += here.get(key, 0) - before.get(key, 0)
+                found[project] = Micros(paid * BURN * DAY // (now - max(at, first)))
+        return found
+
+    def saved_since(self, first: int) -> int:
+        """What sleeping has saved since a day."""
+        recent = self.booked.recent(self._sql, first, self._now)
+        saved = recent.saved + recent.late(self._now)[1]
+        return saved + self._sums.open.saved(recent.start, self._now)
+
+    @property
+    def _burnt(self) -> RecentSums:
+        return self.booked.recent(self._sql, day_of(self._now) - BURN + 1, self._now)
+
+    def unpriced_until(self) -> dict[str, int]:
+        """Until when each scope paid for something without a known price."""
+        found: dict[str, int] = {}
+        for row in self._sums.booked.unpriced:
+            until = self._now if row.ended is None else row.ended
+            for scope in filter(None, (row.project, row.allocation, row.pool)):
+                found[scope] = max(found.get(scope, 0), until)
+        return found
+
+    def unpriced_within(
+        self, start: int, end: int, column: str, id: str
+    ) -> list[tuple[str, CostKind]]:
+        """What a scope paid for in a period at a price that nobody knows."""
+        found = {
+            (row.name, CostKind(row.kind))
+            for row in self._sums.booked.unpriced
+            if getattr(row, column) == id
+            and row.began < end
+            and (row.ended is None or row.ended > start)
+        }
+        return sorted(found)
+
+
+class LedgerCache:
+    """Keeps the sums of the newest version that anybody asked for."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db, self._clock = db, clock
+        self._booked = Kept[BookedSums](LEDGER)
+        self._sums = Kept[LedgerSums](LEDGER, COUNTED)
+        self._last: LedgerSums | None = None
+
+    def of(self, sql: Connection) -> LedgerNow | None:
+        """The sums now; null within a transaction, and while the clock is behind their days."""
+        found = self._db.versions(sql)
+        return None if found is None else self.at(sql, found, second(self._clock.now()))
+
+    def at(self, sql: Connection, found: Words, now: int) -> LedgerNow | None:
+        """The same, for who has read the versions."""
+
+        def look() -> LedgerSums:
+            self._last = LedgerSums(booked, store.counted_of_open(sql), self._last)
+            return self._last
+
+        booked = self._booked.get(found, lambda: BookedSums(sql))
+        ledger = LedgerNow(self._sums.get(found, look), sql, now)
+        return None if ledger.is_behind else ledger
+
+
+def _add(found: dict[tuple[str, str], int], payers: Payers, paid: int) -> None:
+    for column, id in zip(COLUMNS, payers, strict=True):
+        if id is not None:
+            found[column, id] = found.get((column, id), 0) + paid
+
+
+def _cost(slopes: Iterable[Slope], at: int) -> int:
+    return sum(amount * (at - began) // whole for amount, whole, began in slopes if at > began)
+
+
+def _cost_of_runs(runs: Iterable[tuple[Slope, int]], at: int) -> int:
+    paid = 0
+    for (amount, whole, began), until in runs:
+        end = min(until, at)
+        if end > began:
+            paid += amount * (end - began) // whole
+    return paid

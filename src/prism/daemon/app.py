@@ -1,0 +1,402 @@
+"""The composition root: routes, middleware and loops around the parts of `wiring/core.py`."""
+
+import itertools
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, cast
+
+from litestar.di import Provide
+
+from prism.access import api as tokens
+from prism.access.middleware import Authentication, Authorization, asker
+from prism.access.model import ResourceLookup, Subject
+from prism.audit import api as audit
+from prism.budgets import api as budgets
+from prism.connections import api as consoles
+from prism.connections import routes as connections
+from prism.costs import api as costs
+from prism.daemon import api as daemon
+from prism.daemon import aws, cleaning, docs, doctor
+from prism.daemon.disk_reserve import DiskSpaceGuard
+from prism.daemon.hold import HoldDestruction
+from prism.daemon.schemas import Structs
+from prism.daemon.website import Website
+from prism.daemon.wiring.core import Wiring
+from prism.daemon.wiring.providers import GATHER
+from prism.errors import NotFound
+from prism.files import routes as files
+from prism.idle import api as idleness
+from prism.invitations import api as invitations
+from prism.invitations import store as invitation_rows
+from prism.kit import idempotency, journal, stream
+from prism.kit.clock import Clock, WallClock
+from prism.kit.db import Database
+from prism.kit.gate import AsgiApp, Gate
+from prism.kit.http import Api, Intake, StrictRequest, problems
+from prism.kit.idempotency import Idempotency
+from prism.kit.migrate import upgrade
+from prism.kit.reconcile import Loop
+from prism.logs import reads as logs
+from prism.profiles import api as profiles
+from prism.profiles.aws_config import config_file, sections
+from prism.profiles.service import ProfileService
+from prism.projects import api as projects
+from prism.projects import members_api as members
+from prism.projects import store as project_rows
+from prism.recovery import api as recovery
+from prism.settings import Settings
+from prism.storage import api as storage
+from prism.storage import store as storage_rows
+from prism.storage.ports import Volumes
+from prism.storage.snapshot_service import SnapshotService
+from prism.templates import api as templates
+from prism.workspaces import api as workspaces
+from prism.workspaces import reads
+from prism.workspaces import store as workspace_rows
+from prism.workspaces.ports import Compute
+from prism.workspaces.read_model import ReadModel
+from prism.workspaces.reconciler import WorkspaceReconciler
+from prism.workspaces.service import WorkspaceService
+from prism.workspaces.waiting import Waiting
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+TIDY_EVERY = timedelta(hours=1)
+RESERVE_EVERY = timedelta(seconds=30)
+WHO = 5.0  # seconds in which AWS says who we are
+ROUTES: list[Any] = [
+    workspaces.router,
+    reads.connect,
+    idleness.router,
+    logs.router,
+    files.router,
+    connections.router,
+    consoles.aws_console,
+    profiles.router,
+    projects.router,
+    budgets.router,
+    costs.router,
+    members.router,
+    tokens.router,
+    invitations.router,
+    audit.audit,
+    audit.events_of_instance,
+    storage.volumes,
+    storage.snapshots,
+    templates.router,
+    recovery.router,
+    *stream.routes,
+    daemon.router,
+    cleaning.router,
+    doctor.router,
+    aws.router,
+    docs.description,
+]
+WITHOUT_SECRETS = {
+    tokens.CREATE: tokens.without_token,
+    f"{invitations.PATH}/send": invitations.without_token,
+}
+"""How an answer is kept for a repeat, by the path of what answers with a secret."""
+
+WAITS = ("/api/v1/instances/launch", "/api/v1/storage/volumes/create")
+"""The path templates of what may have to wait until a provider knows where a profile leads."""
+
+
+@dataclass(frozen=True)
+class App:
+    """Everything that is alive in a daemon."""
+
+    app: AsgiApp
+    wiring: Wiring
+
+    @property
+    def db(self) -> Database:
+        """State."""
+        return self.wiring.db
+
+    @property
+    def loop(self) -> Loop[Any]:
+        """What makes workspaces what is wanted."""
+        return self.wiring.loop
+
+    @property
+    def reconciler(self) -> WorkspaceReconciler:
+        """What that loop runs."""
+        return self.wiring.reconciler
+
+    @property
+    def profiles(self) -> ProfileService:
+        """Where launches go."""
+        return self.wiring.profiles
+
+    @property
+    def workspaces(self) -> WorkspaceService:
+        """The verbs of workspaces."""
+        return self.wiring.workspaces
+
+    @property
+    def read_model(self) -> ReadModel:
+        """What reads of workspaces are answered from."""
+        return self.wiring.read_model
+
+    @property
+    def storage(self) -> SnapshotService:
+        """The verbs of volumes and snapshots."""
+        return self.wiring.storage
+
+    def prepare(self) -> None:
+        """Bring the database to today's schema, and make what a first start makes."""
+        upgrade(self.db.url, MIGRATIONS)
+        self.db.check()
+        self.wiring.generation.begin()
+        self.profiles.first_start(sections(config_file(os.environ)))
+        self.wiring.reserve.keep()
+
+    def settle(self, rounds: int = 20) -> None:
+        """Patrol, and reconcile until nothing is due. For tests and demonstrations."""
+        for provider in self.wiring.providers.values():
+            provider.look(WHO)
+        loops = [*self.wiring.loops, *self.wiring.join_all()]
+        for loop in loops:
+            loop.patrol()
+        while rounds and sum(loop.once() for loop in loops):
+            rounds -= 1
+
+    def tidy(self) -> None:
+        """Forget what has been kept long enough."""
+        now = self.wiring.clock.now()
+        with self.db.write() as tx:
+            journal.prune(tx.sql, now)
+            idempotency.prune(tx.sql, now)
+
+    def end(self) -> None:
+        """The daemon begins to shut down: streams end, and nothing lasting is begun."""
+        self.db.bus.close()
+        for place in self.wiring.volumes.values():
+            place.end()
+
+    def close(self) -> None:
+        """Stop working and let go of everything; machines keep running."""
+        providers = self.wiring.providers.values()
+        for provider in providers:
+            provider.stop()
+        joined = chain.from_iterable(self.wiring.joined_loops.values())
+        for loop in [*self.wiring.loops, *joined]:
+            loop.stop()
+        for provider in providers:
+            provider.close()
+        for place in self.wiring.volumes.values():
+            place.close()
+        self.db.close()
+
+
+def build(
+    settings: Settings,
+    computes: Mapping[str, Compute] | None = None,
+    clock: Clock | None = None,
+    stop: Callable[[], object] = lambda: None,
+    volumes: Mapping[str, Volumes] | None = None,
+) -> App:
+    """Put the parts together.
+
+    `computes` are the places that this daemon serves, by name, and `volumes` what keeps data
+    there; `stop` is what to do when somebody asks it to shut down.
+    """
+    wiring = Wiring(settings, computes, clock or WallClock(), stop, volumes)
+    app = Api(
+        ROUTES,
+        dependencies={name: _given(part) for name, part in _parts(wiring).items()},
+        exception_handlers=problems(wiring.clock),  # type: ignore[arg-type]
+        lifespan=[
+            lambda _: _running(application),
+            lambda _: wiring.content.open(wiring.db.bus),
+            lambda _: wiring.shells.open(),
+            *([lambda _: wiring.long_requests.open()] if wiring.team else []),
+            *wiring.gates,
+        ],
+        logging_config=None,
+        middleware=_middleware(wiring),
+        openapi_config=docs.config(),
+        plugins=[Structs()],
+        request_class=StrictRequest,
+    )
+    application = App(_gate(cast("AsgiApp", app), wiring), wiring)
+    return application
+
+
+def public(settings: Settings) -> bool:
+    """Whether others than the owner of this login may come, by an address of their own."""
+    return settings.auth == "tokens" and bool(settings.public_url)
+
+
+def _parts(wiring: Wiring) -> dict[str, object]:
+    """What routes may ask for, by the name of their parameter."""
+    return {
+        "budgets": wiring.budgets,
+        "cleaning": wiring.cleaning,
+        "clock": wiring.clock,
+        "consoles": wiring.aws_access,
+        "content": wiring.content,
+        "costs": wiring.costs,
+        "daemon": wiring.daemon_control,
+        "db": wiring.db,
+        "aws_access": wiring.aws_access,
+        "doctor": wiring.doctor,
+        "connection_reader": wiring.port_router.doors,
+        "port_router": wiring.port_router,
+        "idleness": wiring.idleness,
+        "files": wiring.files,
+        "logs": wiring.logs,
+        "invitations": wiring.invitations,
+        "audit": wiring.audit,
+        "members": wiring.members,
+        "spending": wiring.spending,
+        "profiles": wiring.profiles,
+        "recovery": wiring.recovery,
+        "projects": wiring.projects,
+        "shells": wiring.shells,
+        "visibility": wiring.visibility,
+        "read_model": wiring.read_model,
+        "storage": wiring.storage,
+        "templates": wiring.templates,
+        "tokens": wiring.tokens,
+        "workspaces": wiring.workspaces,
+    }
+
+
+def _middleware(wiring: Wiring) -> list[Any]:
+    """From the outside in: who asks, for how long it waits, what is said, once, and by right."""
+    actor, db, clock = wiring.settings.actor, wiring.db, wiring.clock
+    return [
+        Authentication(actor, wiring.tokens.recognised if wiring.team else None, clock),
+        lambda app: Waiting(app, wiring.read_model, db.bus),
+        Intake(),
+        DiskSpaceGuard(wiring.home_disk),
+        Idempotency(
+            db, clock, asker, WITHOUT_SECRETS, dict.fromkeys(WAITS, wiring.wait_for_offer)
+        ),
+        HoldDestruction(wiring.generation.refuse),
+        Authorization(_sought(wiring), clock, wiring.long_requests),
+    ]
+
+
+def _gate(app: AsgiApp, wiring: Wiring) -> Gate:
+    settings = wiring.settings
+    address = settings.public_url.rstrip("/") if public(settings) else ""
+    return Gate(
+        Website(app, wiring.clock),
+        settings.port,
+        wiring.clock,
+        content=wiring.content,
+        hosts=[address.partition("://")[2]] if address else [],
+        origins=[address] if address else [],
+    )
+
+
+def _sought(wiring: Wiring) -> dict[str, ResourceLookup]:
+    """What the table of routes calls a workspace, a project: how to find it."""
+
+    def workspace(name: str) -> Subject | None:
+        try:
+            it = wiring.read_model.pages.named(name).workspace
+        except NotFound:
+            return None
+        return Subject(it.project, it.owner)
+
+    def project(name: str) -> Subject | None:
+        with wiring.db.read() as sql:
+            it = project_rows.recalled(sql, name)  # its report outlives it
+        return None if it is None else Subject(it.id)
+
+    def volume(name: str) -> Subject | None:
+        with wiring.db.read() as sql:
+            it = storage_rows.find_volume(sql, name)
+        return None if it is None else Subject(it.project, it.owner)
+
+    def kept(name: str) -> Subject | None:
+        with wiring.db.read() as sql:
+            it = storage_rows.find_snapshot(sql, name)
+        return None if it is None else Subject(it.project, it.owner)
+
+    def invitation(id: str) -> Subject | None:
+        with wiring.db.read() as sql:
+            it = invitation_rows.find(sql, id)
+        return None if it is None else Subject(it.project, it.email, personal=True)
+
+    return {
+        "invitation": ResourceLookup(invitation, invitation_rows.not_found),
+        "workspace": ResourceLookup(workspace, workspace_rows.not_found),
+        "project": ResourceLookup(project, project_rows.not_found),
+        "volume": ResourceLookup(volume, storage_rows.no_volume),
+        "snapshot": ResourceLookup(kept, storage_rows.no_snapshot),
+    }
+
+
+def _given(part: object) -> Provide:
+    return Provide(lambda: part, use_cache=True, sync_to_thread=False)
+
+
+@asynccontextmanager
+async def _running(application: App) -> AsyncIterator[None]:
+    """Every loop at work, and a thread that tidies up now and then."""
+    db, ended = application.db, threading.Event()
+    with ExitStack() as stack:
+        if db.shared:
+            from prism.kit.pg_notify import CommitListener  # noqa: PLC0415  cold start: it brings psycopg
+
+            listener = CommitListener(db)
+            listener.start()
+            stack.callback(listener.stop)
+        tidying = threading.Thread(
+            target=_tidy_now_and_then, args=(application, ended), name="tidy"
+        )
+        tidying.start()
+        stack.callback(tidying.join)
+        stack.callback(ended.set)
+        for loop in application.wiring.loops:
+            _start(stack, db, loop)
+        _start_providers(stack, application)
+        yield
+
+
+def _start_providers(stack: ExitStack, application: App) -> None:
+    """Whatever is in use joins, now and later; each location with loops of its own."""
+    wiring, db = application.wiring, application.db
+    for provider in wiring.providers.values():
+        stack.callback(provider.close)  # at the end, when nobody works there any more
+    joined = stack.enter_context(ExitStack())
+
+    def join(place: str) -> None:
+        for loop in wiring.join(place):
+            _start(joined, db, loop, GATHER)
+
+    for provider in wiring.providers.values():
+        stack.enter_context(db.bus.listening(provider.ring))
+        stack.callback(provider.stop)  # first: nothing joins any more
+        provider.start(join)
+
+
+def _start(stack: ExitStack, db: Database, loop: Loop[Any], gather: float = 0.1) -> None:
+    stack.enter_context(db.bus.listening(loop.wake))
+    # Whoever held a lease on our own file is dead.
+    run = partial(loop.run, gather=gather, inherit=not db.shared)
+    thread = threading.Thread(target=run, name="reconcile")
+    thread.start()
+    stack.callback(thread.join)
+    stack.callback(loop.stop)
+
+
+def _tidy_now_and_then(application: App, ended: threading.Event) -> None:
+    every = int(TIDY_EVERY / RESERVE_EVERY)
+    for count in itertools.count(1):
+        if ended.wait(RESERVE_EVERY.total_seconds()):
+            return
+        application.wiring.reserve.keep()
+        if count % every == 0:
+            application.tidy()

@@ -1,0 +1,140 @@
+"""On a full disk, allows what frees space and refuses other changes.
+
+Everything that changes something writes into the database. Where that is SQLite in the home, a
+full disk would be met in the middle of anything; so it is looked for before. What frees space
+gets a piece of the reserve first.
+"""
+
+import asyncio
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from prism.daemon.hold import address
+from prism.kit.disk_reserve import HINT, HomeDiskFull, Reserve
+from prism.kit.http import RAW, READS
+
+FREES_SPACE = {
+    "POST {}/instances/{name}/stop",
+    "POST {}/instances/{name}/hibernate",
+    "POST {}/instances/{name}/terminate",
+    "POST {}/orphans/{id}/terminate",
+    "POST {}/storage/volumes/{name}/detach",
+    "POST {}/daemon/clean",
+    "POST {}/daemon/shutdown",
+}
+"""Beside every DELETE: what frees space, leads to that, or must work on any day."""
+LOOKS = {"GET", "HEAD", "OPTIONS"}
+PARTS = {
+    "workspaces": "workspaces",
+    "volumes": "storage/volumes",
+    "snapshots": "storage/snapshots",
+    "caches": "cache",
+}
+KEPT, PATIENCE = 60.0, 2.0  # seconds for which sizes are told again, and that measuring may take
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+class HomeDisk:
+    """The disk of the home: whether it is full, and what takes it."""
+
+    def __init__(self, reserve: Reserve, *, is_everything: bool) -> None:
+        """`is_everything` says that no change can do without this disk: the database is on it."""
+        self.reserve, self._is_everything = reserve, is_everything
+        self._lock = threading.Lock()
+        self._sizes: tuple[float, Mapping[str, int]] = (0.0, {})
+
+    def refuse(self) -> None:
+        """Raise `HomeDiskFull` where a change would find no room."""
+        if self._is_everything and self.reserve.is_full:
+            raise self.problem()
+
+    def problem(self) -> HomeDiskFull:
+        """What to say of a full disk."""
+        sizes = self._measured()
+        taken = ", ".join(f"{name} {shown(size)}" for name, size in sizes.items())
+        return HomeDiskFull(
+            details=f"{self.reserve.folder} is taken by {taken or 'more than can be measured'}",
+            remediation=HINT,
+            data={"taken": dict(sizes), "free": self.reserve.free},
+        )
+
+    def reasons(self) -> list[str]:
+        """Why the daemon is not well, as far as this disk goes."""
+        if not self.reserve.is_full:
+            return []
+        return [f"The disk is full ({self.reserve.folder}): `prism clean` frees some of it"]
+
+    def _measured(self) -> Mapping[str, int]:
+        """What takes how many bytes, the most first; asked again after a while only."""
+        with self._lock:
+            at, sizes = self._sizes
+            if at and time.monotonic() - at < KEPT:
+                return sizes
+            until = time.monotonic() + PATIENCE
+            found = {name: _size(self._path(part), until) for name, part in PARTS.items()}
+            home = self.reserve.folder
+            found["the database"] = sum(path.stat().st_size for path in home.glob("state.db*"))
+            known = {name: size for name, size in found.items() if size}
+            sizes = dict(sorted(known.items(), key=lambda it: -(it[1] or 0)))
+            self._sizes = time.monotonic(), sizes
+            return sizes
+
+    def _path(self, part: str) -> Path:
+        return self.reserve.folder / part
+
+
+class DiskSpaceGuard(ASGIMiddleware):
+    """Asks the disk before what changes something."""
+
+    scopes = (ScopeType.HTTP,)
+    exclude_opt_key = RAW
+
+    def __init__(self, room: HomeDisk) -> None:
+        self._room = room
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Pass on what there is room for."""
+        if check := self._check(scope):
+            await asyncio.get_running_loop().run_in_executor(None, check)
+        return await next_app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> Callable[[], None] | None:
+        if frees_space(str(scope.get("method")), address(scope)):
+            return self._room.reserve.spend
+        changes = scope.get("method") not in LOOKS and not scope["route_handler"].opt.get(READS)
+        return self._room.refuse if changes else None
+
+
+def frees_space(method: str, route: str) -> bool:
+    """Whether this is done however full the disk is."""
+    return method == "DELETE" or route in FREES_SPACE
+
+
+def shown(size: float) -> str:
+    """A number of bytes for people."""
+    for unit in UNITS[:-1]:
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} {UNITS[-1]}"
+
+
+def _size(folder: Path, until: float) -> int:
+    """How many bytes of the disk a folder takes; 0 where nobody could find out in time."""
+    patience = until - time.monotonic()
+    if patience <= 0 or not folder.is_dir():
+        return 0
+    command = ["du", "-sk", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=patience)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    first = done.stdout.split(None, 1)
+    return int(first[0]) * 1024 if first and first[0].isdigit() else 0

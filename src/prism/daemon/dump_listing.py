@@ -1,0 +1,84 @@
+"""What a PostgreSQL dump contains, as `pg_restore --list --verbose` prints it.
+
+A dump of a whole database also holds the tables of other programs. The functions here choose the
+entries that make Prism's tables, with their rows, sequences, indexes and constraints.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+ENTRY = re.compile(r"(?P<number>\d+); \d+ \d+ (?P<rest>.+)")
+DEPENDS, TABLE = ";\tdepends on: ", "TABLE"
+# The parts of a table. Views, triggers and rules are no part of Prism's tables.
+PARTS = (
+    *("TABLE DATA", "SEQUENCE SET", "SEQUENCE OWNED BY", "SEQUENCE", "DEFAULT", "COMMENT"),
+    *("FK CONSTRAINT", "CHECK CONSTRAINT", "CONSTRAINT", "INDEX"),
+)
+SCHEMA = "SCHEMA"
+KINDS = (*PARTS, TABLE, SCHEMA)  # "TABLE DATA" before "TABLE": the first that fits counts
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a listing, and the numbers of the entries that it needs."""
+
+    number: str
+    line: str
+    kind: str
+    schema: str
+    name: str
+    needs: set[str] = field(default_factory=set)
+
+
+def entries(listing: str) -> list[Entry]:
+    """Parse a verbose listing; kinds that Prism's tables never have are left out."""
+    parsed: list[Entry] = []
+    last: Entry | None = None
+    for line in listing.splitlines():
+        if found := ENTRY.fullmatch(line):
+            last = _entry(found["number"], line, found["rest"])
+            if last is not None:
+                parsed.append(last)
+        elif last is not None and line.startswith(DEPENDS):
+            last.needs.update(line.removeprefix(DEPENDS).split())
+    return parsed
+
+
+def _entry(number: str, line: str, rest: str) -> Entry | None:
+    for kind in KINDS:
+        if rest.startswith(f"{kind} "):
+            schema, name, *_ = [*rest.removeprefix(f"{kind} ").split(" "), ""]
+            return Entry(number, line, kind, schema, name)
+    return None
+
+
+def tables_of(listing: str, schema: str) -> set[str]:
+    """The names of all tables that a dump has in a schema."""
+    return {
+        entry.name for entry in entries(listing) if entry.kind == TABLE and entry.schema == schema
+    }
+
+
+def selection(listing: str, schema: str, tables: Collection[str]) -> list[str]:
+    """The lines that make these tables, in their order, as `pg_restore --use-list` reads them.
+
+    A part belongs to them if everything that it needs does: a foreign key from another program's
+    table to one of Prism's is that program's.
+    """
+    parsed = entries(listing)
+    chosen = {
+        it.number
+        for it in parsed
+        if it.kind == TABLE and it.schema == schema and it.name in tables
+    }
+    schemas = {it.number for it in parsed if it.kind == SCHEMA}
+    parts = [it for it in parsed if it.kind in PARTS]
+    while more := {part.number for part in parts if _is_part(part, chosen, schemas)} - chosen:
+        chosen |= more
+    return [it.line for it in parsed if it.number in chosen]
+
+
+def _is_part(entry: Entry, chosen: Collection[str], schemas: Collection[str]) -> bool:
+    needs = entry.needs - set(schemas)
+    return bool(needs) and needs <= set(chosen)

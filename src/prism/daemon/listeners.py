@@ -1,0 +1,161 @@
+"""The sockets that a daemon listens on, open to this computer only.
+
+`localhost` is two addresses. Both are taken where IPv6 exists, else another user of this
+machine could answer at the other one. The Unix socket is a file that only its owner may
+open, in a folder that only its owner may enter.
+"""
+
+import errno
+import os
+import socket
+import stat
+from contextlib import ExitStack
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from prism.errors import Conflict, Invalid
+
+LOOPBACK = ("127.0.0.1", "::1")
+BACKLOG = 1024
+TRIES = 20  # for a port that is free on every address
+NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL}
+
+
+class PortTaken(Conflict, code="PORT_TAKEN"):
+    """Another program listens on that port."""
+
+
+class AddressInvalid(Invalid, code="ADDRESS_INVALID"):
+    """Prism cannot listen on that address."""
+
+
+class SocketUnsafe(Conflict, code="SOCKET_UNSAFE"):
+    """The folder of the Unix socket belongs to another user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """The open sockets; a client that connects before the daemon is ready waits."""
+
+    sockets: list[socket.socket]
+    port: int
+    unix: Path
+
+    def close(self) -> None:
+        """Take the socket's file away and close all of them."""
+        self.unix.unlink(missing_ok=True)
+        for door in self.sockets:
+            door.close()
+
+
+def open_listeners(host: str, port: int, unix: Path, *, beyond: bool = False) -> Listeners:
+    """Listen; port 0 finds one. Beyond this machine only where that is asked for."""
+    if not (beyond or is_loopback(host)):
+        raise AddressInvalid(
+            f"Prism does not listen on {host}, beyond this machine",
+            details="everybody who can reach it could use it",
+            remediation="That needs both PRISM_AUTH=tokens and PRISM_PUBLIC_URL",
+        )
+    with ExitStack() as undo:
+        sockets = _tcp(addresses(host), port)
+        for door in sockets:
+            undo.callback(door.close)
+        sockets.append(_unix(unix))
+        undo.pop_all()
+    return Listeners(sockets, sockets[0].getsockname()[1], unix)
+
+
+def addresses(host: str) -> tuple[str, ...]:
+    """What to listen on for a host, so that nobody else can answer for `localhost`."""
+    if is_loopback(host):
+        return LOOPBACK
+    if host == "::":
+        return ("::", "0.0.0.0")
+    if host == "0.0.0.0":
+        return ("0.0.0.0", "::1")
+    return (host, *LOOPBACK)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _tcp(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+    for left in reversed(range(TRIES if port == 0 else 1)):
+        with ExitStack() as undo:
+            doors: list[socket.socket] = []
+            try:
+                for host in hosts:
+                    same = doors[0].getsockname()[1] if doors else port
+                    if door := _listening(host, same):
+                        undo.callback(door.close)
+                        doors.append(door)
+            except PortTaken:
+                if not left:
+                    raise
+                continue
+            undo.pop_all()
+            return doors
+    raise PortTaken("No port is free on every address")
+
+
+def _listening(host: str, port: int) -> socket.socket | None:
+    """A listening socket; None where this machine has no IPv6."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        door = socket.create_server((host.strip("[]"), port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno in NO_SUCH_ADDRESS and host == "::1":
+            return None
+        raise _refused(host, port, error) from error
+    # Accepted sockets inherit it; without, every answer sent in two pieces waits 40 ms.
+    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return door
+
+
+def _refused(host: str, port: int, error: OSError) -> PortTaken | AddressInvalid:
+    if error.errno == errno.EADDRINUSE:
+        return PortTaken(
+            f"Port {port} is taken",
+            details=f"another program listens on {host}",
+            remediation="Stop it, or choose another port with PRISM_PORT; 0 finds a free one",
+        )
+    return AddressInvalid(
+        f"Cannot listen on {host}, port {port}",
+        details=os.strerror(error.errno or 0),
+        remediation="Choose another with PRISM_HOST and PRISM_PORT",
+    )
+
+
+def _unix(path: Path) -> socket.socket:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    about = path.parent.lstat()
+    if about.st_uid != os.geteuid() or not stat.S_ISDIR(about.st_mode):
+        raise SocketUnsafe(
+            f"{path.parent} is not yours",
+            details="its owner could answer in Prism's place",
+            remediation="Remove it, or choose a shorter PRISM_HOME",
+        )
+    if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise SocketUnsafe(
+            f"Others may write to {path.parent}",
+            details="so one of them could answer in Prism's place",
+            remediation=f"`chmod go-w {path.parent}`",
+        )
+    path.unlink(missing_ok=True)  # we hold the home's lock: it is a dead daemon's
+    door = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # 0600 from the first moment on, not after a chmod
+    try:
+        door.bind(str(path))
+    except OSError:
+        door.close()
+        raise
+    finally:
+        os.umask(before)
+    door.listen(BACKLOG)
+    return door

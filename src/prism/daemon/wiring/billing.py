@@ -1,0 +1,131 @@
+"""The parts that count money: the ledger and the reservations."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from prism.budgets.reconciler import BudgetReconciler
+from prism.budgets.reservations import ReservationService
+from prism.budgets.service import BudgetService
+from prism.budgets.spending import ProjectSpending
+from prism.budgets.storage_reservations import StorageReservationService, payer
+from prism.catalog.plan import PriceBook
+from prism.costs.ledger import Ledger
+from prism.costs.service import CostService
+from prism.costs.storage_ledger import StorageLedger
+from prism.idle.measurements import Measurements
+from prism.kit.actor import Who
+from prism.kit.clock import Clock
+from prism.kit.reconcile import Loop
+from prism.storage.changes import StorageChanges
+from prism.storage.model import StorageChangeListener
+from prism.workspaces.hooks import ChangeListener, RunningTime
+from prism.workspaces.prices import PriceWatch
+
+if TYPE_CHECKING:
+    from prism.kit.db import Database
+    from prism.profiles.model import Profile
+    from prism.workspaces.model import Offer
+    from prism.workspaces.read_model import ReadModel
+    from prism.workspaces.service import WorkspaceService
+
+
+class BillingWiring:
+    """What counts money in a daemon; a part of `Wiring`, which has the rest."""
+
+    clock: Clock
+    who: Who
+    if TYPE_CHECKING:  # `Wiring` makes them
+
+        @cached_property
+        def db(self) -> Database: ...  # noqa: D102
+        @cached_property
+        def workspaces(self) -> WorkspaceService: ...  # noqa: D102
+        @cached_property
+        def read_model(self) -> ReadModel: ...  # noqa: D102
+        def _terms_now(self, profile: Profile) -> Offer: ...
+
+    @cached_property
+    def price_book(self) -> PriceBook:
+        """What storage and addresses cost."""
+        return PriceBook()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Counts what costs something, in the transaction that makes it so."""
+        return Ledger(self.db, self.clock, self.price_book)
+
+    @cached_property
+    def storage_ledger(self) -> StorageLedger:
+        """The same, for volumes and snapshots."""
+        return StorageLedger(self.ledger, payer)
+
+    @cached_property
+    def storage_reservations(self) -> StorageReservationService:
+        """Sets money aside for volumes and snapshots before they are made."""
+        return StorageReservationService(
+            self.clock, counts=self.storage_ledger, treasury=self.reservations
+        )
+
+    @cached_property
+    def storage_changes(self) -> StorageChanges:
+        """The one way by which volumes and snapshots change."""
+        listeners: list[StorageChangeListener] = [self.storage_ledger, self.storage_reservations]
+        return StorageChanges(self.clock, [self.storage_reservations], listeners)
+
+    @cached_property
+    def costs(self) -> CostService:
+        """What is read from the ledger."""
+        return CostService(self.db, self.clock)
+
+    @cached_property
+    def reservations(self) -> ReservationService:
+        """Sets money aside before it is spent."""
+        return ReservationService(self.clock, self.price_book)
+
+    @property
+    def change_listeners(self) -> list[ChangeListener]:
+        """Told in this order: what the ledger counts is not set aside any more."""
+        return [self.ledger, self.reservations]
+
+    @property
+    def running_time(self) -> list[RunningTime]:
+        """Told of every look that shows machines running."""
+        return [self.ledger, self.reservations]
+
+    @cached_property
+    def budgets(self) -> BudgetService:
+        """The verbs of pools and allocations."""
+        release = self.storage_reservations.release
+        return BudgetService(
+            self.db, self.clock, self.who, release=release, ledger_sums=self.costs.sums
+        )
+
+    @cached_property
+    def measurements(self) -> Measurements:
+        """What workspaces used, hour by hour."""
+        return Measurements(self.db, self.clock)
+
+    @cached_property
+    def spending(self) -> ProjectSpending:
+        """What projects may spend, and have spent."""
+        return ProjectSpending(self.db, self.clock, self.costs, self.measurements)
+
+    @cached_property
+    def prices(self) -> PriceWatch:
+        """Asks again what things cost."""
+        current = self.ledger.is_current
+        return PriceWatch(self.db, self.clock, self._terms_now, self.workspaces, current)
+
+    @cached_property
+    def budget_loop(self) -> Loop[Any]:
+        """Renews what is set aside, warns at thresholds, settles."""
+        work = BudgetReconciler(
+            self.db,
+            self.clock,
+            reservations=self.reservations,
+            ledger=self.ledger,
+            storage=self.storage_reservations,
+            asks=self.workspaces,
+            also=[self.prices.look, lambda: self.read_model.settle(self.clock.now())],
+        )
+        return Loop(work, self.db, self.clock, hands=2)

@@ -1,0 +1,327 @@
+"""The parts of every package, each made once, when it is first used.
+
+A part is a property that says in a line or two what it is made of, so the order of the
+making is nobody's concern. A new package adds its properties here, its routes and parts in
+`app.py`, and nothing else needs to know.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from prism.access.model import Subject
+from prism.access.plan import visible
+from prism.access.request_lifetime import LongRequests
+from prism.access.service import TokenService
+from prism.access.visibility import sights
+from prism.audit.service import AuditService
+from prism.catalog.plan import machine_type
+from prism.connections.content import Content
+from prism.connections.routing import PortRouter
+from prism.connections.terminal_sessions import ShellSessions
+from prism.daemon.api import Counts, DaemonControl
+from prism.daemon.cleaning import CleaningService
+from prism.daemon.disk_reserve import HomeDisk
+from prism.daemon.doctor import Doctor
+from prism.daemon.wiring.providers import ProviderWiring
+from prism.files.homes import HomeFiles
+from prism.idle.activity import ActivityRecorder
+from prism.idle.observer import IdleObserver
+from prism.idle.service import IdleService, IdleTracker
+from prism.invitations.reconciler import MailReconciler
+from prism.invitations.service import InvitationService
+from prism.kit.actor import asking
+from prism.kit.clock import Clock
+from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.db import Database
+from prism.kit.disk_reserve import Reserve
+from prism.kit.events import Bus
+from prism.kit.reconcile import Loop
+from prism.kit.stream import Sights
+from prism.logs.reader import LogReader
+from prism.profiles.model import ProfileShown
+from prism.profiles.providers import AWS, provider_of
+from prism.profiles.service import ProfileService
+from prism.projects.members import MemberService
+from prism.projects.service import ProjectService
+from prism.providers.aws.offer import sleepless
+from prism.providers.local.cleaning import Cleaner
+from prism.providers.mail.outbox import OutboxTransport
+from prism.providers.mail.smtp import SmtpTransport
+from prism.settings import Settings
+from prism.storage.ports import Volumes
+from prism.storage.snapshot_service import SnapshotService
+from prism.templates.service import TemplateService
+from prism.templates.store import template_folders
+from prism.workspaces.attachment_hosts import AttachmentHosts
+from prism.workspaces.delays import Delays
+from prism.workspaces.leaving import LeavingService
+from prism.workspaces.plan import ACTIVE, IN_BETWEEN
+from prism.workspaces.ports import Compute
+from prism.workspaces.read_model import ReadModel
+from prism.workspaces.service import WorkspaceService
+from prism.workspaces.template_again import TemplateReader
+
+log = logging.getLogger(__name__)
+
+
+class Wiring(ProviderWiring):
+    """The parts of one daemon; `given` are the places it serves instead of this machine."""
+
+    _profiles: Sequence[ProfileShown] = ()
+
+    def __init__(
+        self,
+        settings: Settings,
+        given: Mapping[str, Compute] | None,
+        clock: Clock,
+        stop: Callable[[], object],
+        volumes: Mapping[str, Volumes] | None = None,
+    ) -> None:
+        self.settings, self.clock, self._given, self._stop = settings, clock, given, stop
+        self._given_volumes = volumes
+        self.who = asking(settings.actor)
+        self.team = settings.auth == "tokens"
+
+    @cached_property
+    def db(self) -> Database:
+        """State."""
+        patience = float(self.settings.database_timeout)
+        db = Database(self.settings.database, self.clock, Bus(), patience)
+        if not db.shared:
+            db.full = self.reserve.spend
+        return db
+
+    @cached_property
+    def reserve(self) -> Reserve:
+        """Disk space for when there is none left."""
+        return Reserve(self.settings.folder)
+
+    @cached_property
+    def home_disk(self) -> HomeDisk:
+        """The disk of the home."""
+        return HomeDisk(self.reserve, is_everything=not self.db.shared)
+
+    @cached_property
+    def cleaning(self) -> CleaningService:
+        """What frees space in the home."""
+        return CleaningService(Cleaner(self.settings.folder), self.reserve)
+
+    @cached_property
+    def profiles(self) -> ProfileService:
+        """Where launches go."""
+        return ProfileService(self.db, self.clock, self.who, self.settings.profile)
+
+    @cached_property
+    def templates(self) -> TemplateService:
+        """What launches are made of."""
+        return TemplateService(
+            template_folders(self.settings.templates), self.db, self.who, machine_type
+        )
+
+    @cached_property
+    def workspaces(self) -> WorkspaceService:
+        """The verbs of workspaces."""
+        return WorkspaceService(
+            self.db,
+            self.clock,
+            templates=self.templates,
+            profiles=self.profiles,
+            terms=self._terms,
+            storage=self.storage,
+            actor=self.who,
+            template_reader=TemplateReader(self.templates, self._terms_of),
+            sleepless=lambda it: sleepless(it) if provider_of(it.place) == AWS else None,
+            changes=self.workspace_changes,
+            resize_terms=self._terms_of,
+            treasury=self.reservations,
+            watcher=self.idle_observer,
+        )
+
+    @cached_property
+    def read_model(self) -> ReadModel:
+        """What reads of workspaces are answered from."""
+        return ReadModel(
+            self.db,
+            self.costs.spends,
+            self.idle_observer.idleness,
+            self.costs.saved_since,
+            Delays(self.clock, self.why_it_waits).of,
+        )
+
+    @property
+    def loops(self) -> list[Loop[Any]]:
+        """Every loop there is from the start."""
+        return [*self.local_loops, self.mail_loop, self.budget_loop]
+
+    @cached_property
+    def idle_observer(self) -> IdleObserver:
+        """What machines found out about their idleness."""
+        return IdleObserver(self.db, self.clock, self.measurements, self.activity)
+
+    @cached_property
+    def activity(self) -> ActivityRecorder:
+        """What workspaces did in the last 24 hours."""
+        return ActivityRecorder(self.db, self.clock)
+
+    @cached_property
+    def idle_tracker(self) -> IdleTracker:
+        """Watches each workspace while it lives."""
+        return IdleTracker(self.clock)
+
+    @cached_property
+    def logs(self) -> LogReader:
+        """What workspaces have said."""
+        return LogReader(self.read_model, self.db, self.clock, self.kept_logs)
+
+    @cached_property
+    def files(self) -> HomeFiles:
+        """The files in the homes of workspaces."""
+        return HomeFiles(self.read_model, self.db, self.clock, self.who, self.homes)
+
+    @cached_property
+    def idleness(self) -> IdleService:
+        """The verbs of idleness."""
+        return IdleService(
+            self.db,
+            self.clock,
+            self.who,
+            self.idle_observer,
+            self.activity,
+            changes=self.workspace_changes,
+        )
+
+    @cached_property
+    def storage(self) -> SnapshotService:
+        """The verbs of volumes and snapshots."""
+        hosts = AttachmentHosts()
+        return SnapshotService(
+            self.db,
+            self.clock,
+            terms=self._storage_terms,
+            hosts=hosts,
+            actor=self.who,
+            changes=self.storage_changes,
+        )
+
+    @cached_property
+    def projects(self) -> ProjectService:
+        """Who works together, and on whose money."""
+        return ProjectService(
+            self.db,
+            self.clock,
+            self.who,
+            spending=self.spending,
+            roster=self.read_model,
+            holders=[self.workspaces, self.storage, self.spending],
+        )
+
+    @cached_property
+    def members(self) -> MemberService:
+        """Who belongs to a project, as what."""
+        belongings = LeavingService(self.clock, actor=self.who, changes=self.workspace_changes)
+        return MemberService(self.db, self.clock, [self.invitations], belongings)
+
+    @cached_property
+    def tokens(self) -> TokenService:
+        """Who may ask, in team mode."""
+        return TokenService(self.db, self.clock, self.settings.actor, self.members)
+
+    @cached_property
+    def long_requests(self) -> LongRequests:
+        """What ends when its rights do."""
+        return LongRequests(self.db, self.clock, self.tokens.renewed)
+
+    @cached_property
+    def visibility(self) -> Sights:
+        """Who may see which facts, as they happen."""
+        return sights(lambda: self.read_model.pages.version, self._whose, self.clock)
+
+    @cached_property
+    def audit(self) -> AuditService:
+        """Who may see which facts, afterwards."""
+        return AuditService(self.db, self._whose, self._launched)
+
+    @cached_property
+    def invitations(self) -> InvitationService:
+        """Who is asked to join."""
+        operator = self.settings.actor
+        return InvitationService(self.db, self.clock, clear=not self.team, operator=operator)
+
+    @cached_property
+    def mail_loop(self) -> Loop[Any]:
+        """What sends their mail."""
+        to, url = self.settings, self.settings.smtp_url
+        post = SmtpTransport(url) if url else OutboxTransport(to.folder / "outbox")
+        where = to.public_url if self.team else ""
+        mail = MailReconciler(self.db, self.clock, post, to.sender, where)
+        return Loop(mail, self.db, self.clock, hands=4)
+
+    @cached_property
+    def port_router(self) -> PortRouter:
+        """Which door of which workspace a request is for."""
+        return PortRouter(self.read_model, self.computes, self.settings.port)
+
+    @cached_property
+    def content(self) -> Content:
+        """What workspaces serve, on their own origins."""
+        return Content(self.port_router, self.clock, team=self.team)
+
+    @cached_property
+    def shells(self) -> ShellSessions:
+        """Shells of browsers, which outlive their connection for some minutes."""
+        return ShellSessions()
+
+    @cached_property
+    def daemon_control(self) -> DaemonControl:
+        """The daemon, as it speaks about itself."""
+        return DaemonControl(
+            clock=self.clock,
+            started_at=self.clock.now(),
+            user=self.settings.actor,
+            database="postgresql" if self.db.shared else "sqlite",
+            counts=self._counts,
+            profiles=self._known_profiles,
+            places=self._places,
+            troubles=lambda: [
+                *self.db.troubles(),
+                *self.generation.reasons(),
+                *self._unreadable(),
+                *self.home_disk.reasons(),
+            ],
+            stop=self._stop,
+        )
+
+    @cached_property
+    def doctor(self) -> Doctor:
+        """What is wrong here, and how to put it right."""
+        return Doctor(self.clock, str(self.settings.folder))
+
+    def _known_profiles(self) -> Sequence[ProfileShown]:
+        """All of them; as before while the database is away."""
+        try:
+            self._profiles = self.profiles.every()
+        except DatabaseUnavailable as away:
+            log.debug("profiles as they were: %s", away)
+        return self._profiles
+
+    def _launched(self, name: str) -> tuple[str, datetime]:
+        """What a workspace is called, and when it was launched; raises `WorkspaceNotFound`."""
+        workspace = self.read_model.pages.named(name).workspace
+        return workspace.name, workspace.launched_at
+
+    def _whose(self, workspace: str) -> Subject | None:
+        kept = self.read_model.pages.rows.get(workspace)
+        return None if kept is None else Subject(kept.workspace.project, kept.workspace.owner)
+
+    def _counts(self) -> Counts:
+        """Of what the caller may see."""
+        states = [
+            kept.state
+            for kept in self.read_model.known.rows.values()
+            if visible(kept.workspace.project, kept.workspace.owner)
+        ]
+        active, changing = (sum(state in of for state in states) for of in (ACTIVE, IN_BETWEEN))
+        return Counts(len(states), active, changing)

@@ -1,0 +1,383 @@
+"""The parts that reach machines and data, on this computer and on AWS.
+
+This machine's place is there from the start, with its loops. A place of AWS joins when it is
+connected, and brings loops of its own: one that is slow or away delays nobody else, and each
+is looked at as often as it says itself.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from datetime import datetime, timedelta
+from functools import cached_property, partial
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from prism.daemon.api import PlaceSeen
+from prism.daemon.aws import AwsAccessService
+from prism.daemon.wiring.recovery import RecoveryWiring
+from prism.errors import Problem
+from prism.files.ports import Files
+from prism.idle.reconciler import IdleReconciler
+from prism.kit.clock import whole
+from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.db import CURRENT
+from prism.kit.reconcile import Loop
+from prism.logs.ports import Logs
+from prism.profiles import store as profile_rows
+from prism.profiles.model import Profile
+from prism.profiles.providers import AWS, LOCAL, provider_of
+from prism.providers.aws.account.identity import OwnCloud
+from prism.providers.aws.places import AwsPlaces, Parts, PlacesInUse
+from prism.providers.local import place as this_machine
+from prism.providers.local.compute import LocalCompute
+from prism.providers.local.provider import LocalProvider
+from prism.providers.local.ssh.gate import SshGate
+from prism.providers.provider import Location, Provider
+from prism.recovery.model import Looked
+from prism.recovery.orphan_scanner import OrphanScanner
+from prism.recovery.storage_scanner import StorageScanner
+from prism.settings import Settings
+from prism.storage import store as storage_rows
+from prism.storage.model import StorageOffer
+from prism.storage.ports import Volumes
+from prism.storage.reconciler import VolumeReconciler
+from prism.storage.snapshot_reconciler import SnapshotReconciler
+from prism.workspaces import store as workspace_rows
+from prism.workspaces.attachment_hosts import AttachmentHosts
+from prism.workspaces.model import Offer, ProviderMissing, Workspace
+from prism.workspaces.ports import Compute
+from prism.workspaces.reconciler import WorkspaceReconciler
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Held = Callable[[datetime | None], bool]
+PATIENT, AT_ONCE = 4.0, 0.0  # seconds that a launch waits for who we are; and everybody else
+GATHER = 0.5  # seconds in which wishes to a cloud share one look
+
+
+class ByLocation(Mapping[str, T]):
+    """One part of every location that has it, by location, now and later."""
+
+    def __init__(
+        self, providers: Callable[[], Iterable[Provider]], part: Callable[[Location], T | None]
+    ) -> None:
+        self._providers, self._part = providers, part
+
+    def __getitem__(self, location: str) -> T:
+        for provider in self._providers():
+            found = provider.locations.get(location)
+            part = None if found is None else self._part(found)
+            if part is not None:
+                return part
+        raise KeyError(location)
+
+    def __iter__(self) -> Iterator[str]:
+        for provider in self._providers():
+            yield from (
+                at
+                for at, location in provider.locations.items()
+                if self._part(location) is not None
+            )
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class ProviderWiring(RecoveryWiring):
+    """What reaches machines and data; a part of `Wiring`, which has the rest."""
+
+    settings: Settings
+    _used = PlacesInUse()
+    _given: Mapping[str, Compute] | None
+    _given_volumes: Mapping[str, Volumes] | None
+
+    @cached_property
+    def here(self) -> str:
+        """The name of this machine's place."""
+        return this_machine.place_of(self.settings.folder)
+
+    # ------------------------------------------------------------ what there is
+    @cached_property
+    def providers(self) -> Mapping[str, Provider]:
+        """Those that this daemon serves, by name."""
+        if self._given is not None:
+            return {LOCAL: self.local}
+        return {LOCAL: self.local, AWS: self.aws}
+
+    @cached_property
+    def local(self) -> LocalProvider:
+        """The provider that is this machine, or what a test gives in its place."""
+        made = LocalProvider(self.settings, self.here, self.price_book)
+        if self._given is not None:
+            made.serve(self._given, self._given_volumes)
+        return made
+
+    @cached_property
+    def aws(self) -> AwsPlaces:
+        """What is in use of AWS."""
+        return AwsPlaces(
+            self.settings.folder,
+            self.clock,
+            self._in_use,
+            self._assembled,
+            book=self.price_book,
+        )
+
+    @cached_property
+    def aws_access(self) -> AwsAccessService:
+        """What may be asked about AWS."""
+        return AwsAccessService(self._reachable_aws, self.profiles, lambda: self._in_use().active)
+
+    @cached_property
+    def computes(self) -> Mapping[str, Compute]:
+        """Where machines run, by location."""
+        return ByLocation(self.providers.values, lambda it: it.compute)
+
+    @cached_property
+    def volumes(self) -> Mapping[str, Volumes]:
+        """Where data is kept, by location."""
+        return ByLocation(self.providers.values, lambda it: it.volumes)
+
+    @cached_property
+    def kept_logs(self) -> Mapping[str, Logs]:
+        """Where what machines say is kept, by location."""
+        return ByLocation(self.providers.values, lambda it: it.logs)
+
+    @cached_property
+    def homes(self) -> Mapping[str, Files]:
+        """Where the files of machines are, by location."""
+        return ByLocation(self.providers.values, lambda it: it.files)
+
+    def _provider(self, name: str) -> Provider:
+        if (found := self.providers.get(name)) is not None:
+            return found
+        raise ProviderMissing(
+            details=f"this daemon serves no location of {name}",
+            remediation="Use `prism profile switch local`",
+        )
+
+    def _unreadable(self) -> list[str]:
+        """What is there and says nothing of itself, or nothing that can be read."""
+        return [why for provider in self.providers.values() for why in provider.unreadable()]
+
+    @property
+    def gates(self) -> list[Callable[[object], AbstractAsyncContextManager[None]]]:
+        """What stands open beside HTTP while the daemon runs."""
+        return [partial(_open, local_compute.ssh) for local_compute in self._local_computes]
+
+    def of_a_workspace(self, inode: int, *, daemon_dials: bool = False) -> bool:
+        """Whether the socket with that inode belongs to a sandboxed workspace of this machine."""
+        peers = [local_compute.peers for local_compute in self._local_computes]
+        return any(
+            workspace_peers.of_a_workspace(inode, daemon_dials=daemon_dials)
+            for workspace_peers in peers
+        )
+
+    @property
+    def _local_computes(self) -> list[LocalCompute]:
+        served = (location.compute for location in self.local.locations.values())
+        return [
+            local_compute for local_compute in served if isinstance(local_compute, LocalCompute)
+        ]
+
+    # ------------------------------------------------------------ what works there
+    @cached_property
+    def reconciler(self) -> WorkspaceReconciler:
+        """Makes workspaces of this machine what is wanted."""
+        return self._reconciler(
+            {at: location.compute for at, location in self.local.locations.items()}
+        )
+
+    @cached_property
+    def loop(self) -> Loop[Any]:
+        """Runs this machine's reconciler."""
+        hands = min((location.hands for location in self.local.locations.values()), default=1)
+        return Loop(self.reconciler, self.db, self.clock, hands=hands)
+
+    @cached_property
+    def local_loops(self) -> list[Loop[Any]]:
+        """What makes workspaces, volumes and snapshots of this machine what is wanted."""
+        here = self.local.locations.items()
+        work = IdleReconciler(self.db, self.clock, {at: location.compute for at, location in here})
+        watching: Loop[Any] = Loop(work, self.db, self.clock, hands=2)
+        kept = {at: location.volumes for at, location in here if location.volumes is not None}
+        return [self.loop, *self._storage_loops(kept), watching]
+
+    @cached_property
+    def joined(self) -> dict[str, WorkspaceReconciler]:
+        """The reconcilers of places that have joined."""
+        return {}
+
+    @cached_property
+    def joined_loops(self) -> dict[str, list[Loop[Any]]]:
+        """Their loops."""
+        return {}
+
+    def join(self, place: str) -> list[Loop[Any]]:
+        """Make the loops of a place that was connected, unless there are."""
+        if place not in self.joined_loops:
+            self.joined_loops[place] = self._loops(place)
+        return self.joined_loops[place]
+
+    def join_all(self) -> list[Loop[Any]]:
+        """The loops of every location that was connected since the start."""
+        connected = [
+            at
+            for provider in self.providers.values()
+            for at, location in provider.locations.items()
+            if location.away is None and at not in self.local.locations
+        ]
+        return [loop for place in connected for loop in self.join(place)]
+
+    def _loops(self, place: str) -> list[Loop[Any]]:
+        location = self._provider(provider_of(place)).locations[place]
+        computes = {place: location.compute}
+        held = self._held_until(location.compared)
+        self.joined[place] = self._reconciler(computes, held)
+        idle = IdleReconciler(self.db, self.clock, computes)
+        watching: Loop[Any] = Loop(idle, self.db, self.clock, hands=4)
+        found = [Loop(self.joined[place], self.db, self.clock, hands=location.hands), watching]
+        if location.volumes is not None:
+            found += self._storage_loops({place: location.volumes}, held)
+        return found
+
+    def _held_until(self, compared: Callable[[], bool]) -> Held:
+        """Nothing is done in a place before its machines have said how old the database is."""
+        return lambda wished_at: not compared() or self.generation.held(wished_at)
+
+    def _reconciler(
+        self, computes: Mapping[str, Compute], held: Held | None = None
+    ) -> WorkspaceReconciler:
+        orphan_scanner = OrphanScanner(self.db, computes, lambda: made.glances)
+        self.orphan_scanners.append(orphan_scanner)
+        made = WorkspaceReconciler(
+            self.db,
+            self.clock,
+            computes,
+            timedelta(seconds=self.settings.terminated_retention),
+            observers=[self.idle_observer, orphan_scanner],
+            rules=self.idle_tracker,
+            mispriced=self.prices.hurry,
+            running=self.running_time,
+            held=held or self.generation.held,
+            changes=self.workspace_changes,
+            requests=self.workspaces,
+            living=self.read_model.living,
+        )
+        return made
+
+    def _storage_loops(
+        self, volumes: Mapping[str, Volumes], held: Held | None = None
+    ) -> list[Loop[Any]]:
+        kept = (self.db, self.clock, volumes, AttachmentHosts(), self.storage_changes)
+        scanner = StorageScanner(self.db, self.clock)
+        self.storage_scanners.append(scanner)
+        held = held or self.generation.held
+        found = (
+            VolumeReconciler(*kept, observers=[scanner], held=held),
+            SnapshotReconciler(*kept, held=held),
+        )
+        return [Loop(reconciler, self.db, self.clock, hands=4) for reconciler in found]
+
+    # ------------------------------------------------------------ what is said of it
+    def _terms(self, profile: Profile) -> Offer:
+        """For a launch, which may wait a moment for who we are, but not as the one writer."""
+        wait = PATIENT if CURRENT.get() is None else AT_ONCE
+        return self._provider(profile.provider).offer(profile, wait=wait)
+
+    def wait_for_offer(self) -> None:
+        """Until the current profile's provider knows where it leads, or a moment has passed."""
+        with suppress(Problem):  # whoever asks then is told
+            self._terms(self.profiles.current())
+
+    def _terms_of(self, workspace: Workspace) -> Offer:
+        """Of a workspace that is there; nobody waits for anything."""
+        return self._terms_now(
+            replace(self.profiles.named(workspace.profile), region=workspace.region)
+        )
+
+    def _terms_now(self, profile: Profile) -> Offer:
+        return self._provider(profile.provider).offer(profile, wait=AT_ONCE)
+
+    def _reachable_aws(self) -> AwsPlaces:
+        self._provider(AWS)
+        return self.aws
+
+    def _storage_terms(self, place: str | None) -> StorageOffer:
+        """What is said of storage by whoever serves a place, or the current profile."""
+        if place is None:
+            place = self._terms(self.profiles.current()).place
+        known = self.providers.get(provider_of(place), self.local)
+        return known.storage_offer(place)
+
+    def _places(self) -> list[PlaceSeen]:
+        found: list[PlaceSeen] = []
+        for name, provider in self.providers.items():
+            found += [
+                self._seen(name, at) for at in sorted(provider.in_use & provider.locations.keys())
+            ]
+            found += [
+                PlaceSeen(f"{name}:{it}", name, False, None, why.message)
+                for it, why in sorted(provider.nowhere().items())
+            ]
+        return found
+
+    def why_it_waits(self, workspace: Workspace) -> str | None:
+        """What keeps the location of a workspace, or the last attempt at it, from going on."""
+        provider = self.providers.get(provider_of(workspace.place), self.local)
+        location = provider.locations.get(workspace.place)
+        if location is not None and location.away is not None:
+            return location.away.message
+        loops = self.joined_loops.get(workspace.place)
+        loop = loops[0] if loops else self.loop
+        return provider.delay(workspace.place) or loop.failing(workspace.id)
+
+    def _unseen(self) -> list[Looked]:
+        """Places in use where nobody looks yet, or nobody can."""
+        found = [it for provider in self.providers.values() for it in provider.unseen()]
+        return [it for it in found if it.place not in self.joined]
+
+    def _seen(self, provider: str, place: str) -> PlaceSeen:
+        location = self.providers[provider].locations[place]
+        name = provider_of(place)
+        if location.away is not None:
+            return PlaceSeen(place, name, False, None, location.away.message)
+        work = self.joined.get(place, self.reconciler)
+        glance = work.glances.get(place)
+        at, problem = (glance.at, glance.problem) if glance else (None, None)
+        reachable = None if glance is None else problem is None
+        login = self.providers[provider].login(place)
+        lacks = login.missing, login.checked_at and whole(login.checked_at)
+        return PlaceSeen(place, name, reachable, at and whole(at), problem, login.identity, *lacks)
+
+    def _in_use(self) -> PlacesInUse:
+        """What somebody works with, and where rows are; as before while the database is away."""
+        if self._given is not None:
+            return self._used  # it serves what it was given, and nothing else
+        try:
+            with self.db.read() as sql:
+                rows: list[tuple[str, str | None]] = [*workspace_rows.places(sql, f"{AWS}:")]
+                rows += [(place, None) for place in storage_rows.places(sql, f"{AWS}:")]
+                self._used = PlacesInUse(
+                    active=tuple(
+                        profile for profile in self.profiles.in_use(sql) if profile.provider == AWS
+                    ),
+                    rows=tuple(rows),
+                    profiles={profile.name: profile for profile in profile_rows.every(sql)},
+                )
+        except DatabaseUnavailable as away:
+            log.warning("nobody knows what is in use of AWS: %s (%s)", away, away.details)
+        return self._used
+
+    def _assembled(self, cloud: OwnCloud) -> Parts:
+        from prism.providers.aws.build import assemble  # noqa: PLC0415  cold start: asyncssh
+
+        home, caller = self.settings.folder, self.settings.caller_cidr
+        stranger = partial(self.of_a_workspace, daemon_dials=True)
+        return assemble(cloud, home, caller, stranger, self.generation)
+
+
+def _open(gate: SshGate, _: object) -> AbstractAsyncContextManager[None]:
+    return gate.open()

@@ -1,0 +1,170 @@
+"""What machines found out about their idleness: heard in passing, at each look at the world."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+
+from sqlalchemy import Connection
+
+from prism.idle import store
+from prism.idle.activity import ActivityRecorder
+from prism.idle.events import HibernationTriggered, IdleUnknown, SleepsSoon
+from prism.idle.measurements import Measurements
+from prism.idle.model import Triggered
+from prism.idle.plan import BUILT_IN, acts, duration, idle, unknown_minutes
+from prism.idle.service import named
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database
+from prism.kit.money import rate
+from prism.workspaces import store as workspaces
+from prism.workspaces.events import SYSTEM, about
+from prism.workspaces.idleness import IdleAct, Idleness
+from prism.workspaces.model import Idle, Workspace
+from prism.workspaces.ports import Machine
+
+SOON = timedelta(minutes=10)  # so long before it goes down it is said, once
+WARN_EVERY = timedelta(seconds=10)
+LONG = 30  # minutes that nobody knows whether a machine is idle, until that is said
+
+
+class IdleObserver:
+    """Implements `MachineObserver`, `IdleMonitor` and `ActivityReader`.
+
+    What a machine did while nobody looked is written down when it is first heard of; then,
+    and never again: it is known by its workspace and its moment.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        measurements: Measurements | None = None,
+        activity: ActivityRecorder | None = None,
+    ) -> None:
+        self._db, self._clock, self._measurements = db, clock, measurements
+        self._activity = activity
+        self._lock = Lock()
+        self._by_place: dict[str, Mapping[str, Idleness]] = {}
+        self._known: Mapping[str, Idleness] = {}
+        self._warned: dict[str, datetime] = {}  # since when each is idle of which it was said
+        self._look_again = datetime.min.replace(tzinfo=UTC)
+        self._written: dict[str, IdleAct] = {}
+        self._said_unknown: set[str] = set()  # workspaces of which it was said, this time
+
+    def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
+        """Remember what they say; write down what they did.
+
+        Each place has a loop of its own: what was heard from the others stays.
+        """
+        heard = {
+            place: {machine.key: machine.idle for machine in there if machine.idle is not None}
+            for place, there in machines.items()
+        }
+        with self._lock:
+            self._by_place |= heard
+            self._known = known = {
+                key: idleness
+                for there in self._by_place.values()
+                for key, idleness in there.items()
+            }
+            for key, idleness in known.items():
+                if idleness.acted is not None and self._written.get(key) != idleness.acted:
+                    self._write(key, idleness.acted)
+                    self._written[key] = idleness.acted
+            self._say_unknown({key: it for key, it in known.items() if _unknown_long(it)})
+            self._warn(known)
+            if self._measurements is not None:
+                self._measurements.saw(known)
+            if self._activity is not None:
+                self._activity.saw(known)
+
+    def of(self, workspace: str) -> Idleness | None:
+        """What the machine of this workspace knows."""
+        return self._known.get(workspace)
+
+    def require_profile(self, sql: Connection, profile: str) -> None:
+        """Raise where there is no profile of that name."""
+        named(sql, profile)
+
+    def idleness(self, workspace: Workspace) -> Idle:
+        """How idle it is now."""
+        return idle(workspace, self.of(workspace.id), self._clock.now())
+
+    def _say_unknown(self, now: Mapping[str, Idleness]) -> None:
+        """Say once of each that it may stay awake, and cost, for ever."""
+        new = sorted(now.keys() - self._said_unknown)
+        self._said_unknown = set(now)
+        if not new:
+            return
+        with self._db.write() as tx:
+            for workspace in workspaces.by_ids(tx.sql, new):
+                if workspace.idle_profile is not None:
+                    known = now[workspace.id]
+                    minutes = unknown_minutes(known) or 0
+                    why = known.because
+                    tx.happened(
+                        IdleUnknown(**about(workspace), actor=SYSTEM, minutes=minutes, because=why)
+                    )
+
+    def _warn(self, known: Mapping[str, Idleness]) -> None:
+        """Say once of each that it goes down soon, while somebody can still prevent it."""
+        now = self._clock.now()
+        since = {
+            key: idleness.since
+            for key, idleness in known.items()
+            if idleness.state == "idle" and idleness.since
+        }
+        self._warned = {key: at for key, at in self._warned.items() if since.get(key) == at}
+        fresh = sorted(since.keys() - self._warned.keys())
+        if not fresh or now < self._look_again:
+            return
+        self._look_again = now + WARN_EVERY
+        with self._db.read() as sql:
+            profiles = {
+                idle_profile.name: idle_profile
+                for idle_profile in (*BUILT_IN, *store.own_profiles(sql))
+            }
+            watched = [it for it in store.watched_many(sql, fresh) if it.profile in profiles]
+        due = {it.id: acts(it, profiles[it.profile or ""], known[it.id], now) for it in watched}
+        soon = {id: at for id, at in due.items() if at is not None and at - now < SOON}
+        if not soon:
+            return
+        with self._db.write() as tx:
+            for workspace in workspaces.by_ids(tx.sql, sorted(soon)):
+                tx.happened(
+                    SleepsSoon(**about(workspace), actor=SYSTEM, acts_at=whole(soon[workspace.id]))
+                )
+        self._warned |= {id: since[id] for id in soon}
+
+    def _write(self, key: str, act: IdleAct) -> None:
+        with self._db.write() as tx:
+            for workspace in workspaces.by_ids(tx.sql, [key]):
+                done = Triggered(
+                    workspace=workspace.id,
+                    instance_name=workspace.name,
+                    action=act.action,
+                    trigger_time=whole(act.at),
+                    seconds=int(act.seconds),
+                    profile=act.profile,
+                    rate=workspace.hourly_rate,
+                    note=act.note,
+                )
+                if store.add_past(tx, done):
+                    hourly = workspace.hourly_rate
+                    tx.happened(
+                        HibernationTriggered(
+                            **about(workspace),
+                            actor=SYSTEM,
+                            instance_name=workspace.name,
+                            action=act.action,
+                            idle_duration=duration(done.seconds),
+                            profile=act.profile,
+                            estimated_savings=None if hourly is None else round(rate(hourly), 2),
+                            note=act.note,
+                        )
+                    )
+
+
+def _unknown_long(idleness: Idleness) -> bool:
+    minutes = unknown_minutes(idleness)
+    return minutes is not None and minutes >= LONG

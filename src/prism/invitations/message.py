@@ -1,0 +1,72 @@
+"""The mail itself, as plain text and as HTML. What people wrote cannot leave its place in it.
+
+A header takes one line: line breaks and control characters are blanks. HTML takes text: every
+character that would be markup is written out. The token stands in the body, never in an address.
+"""
+
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from email.utils import format_datetime
+from html import escape
+
+from prism.invitations.addresses import parts
+from prism.invitations.model import Mail
+
+STYLE = "font: 16px/1.5 system-ui, sans-serif; max-width: 36rem; color: #1b1f24"
+LONGEST = 100  # characters of a name in a header
+
+
+def letter(mail: Mail, sender: str, where: str) -> EmailMessage:
+    """The mail; a second try of the same one has the same Message-ID."""
+    invitation = mail.invitation
+    to, from_ = parts(invitation.email), parts(sender)
+    # What is no ASCII before the @ can be written only as it is, and not every server takes it.
+    plain = to[0].isascii() and from_[0].isascii()
+    message = EmailMessage(SMTP if plain else SMTPUTF8)
+    message["From"] = Address("Prism", *from_)
+    message["To"] = Address("", *to)
+    message["Subject"] = f"{line(invitation.invited_by)} invites you to {line(mail.project_name)}"
+    message["Date"] = format_datetime(invitation.last_resent or invitation.invited_at)
+    message["Message-ID"] = f"<{invitation.id}.{mail.number}@{sender.rpartition('@')[2]}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(_text(mail, where))
+    message.add_alternative(_html(mail, where), subtype="html")
+    return message
+
+
+def line(said: str) -> str:
+    """What people wrote, as one line of printable characters."""
+    text = "".join(c if c.isprintable() else " " for c in said).strip()
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _words(mail: Mail, where: str) -> tuple[str, str, str]:
+    invitation = mail.invitation
+    opening = (
+        f"{line(invitation.invited_by)} invites you to the project {line(mail.project_name)} "
+    )
+    opening += f"as {invitation.role}."
+    at = f" of the Prism at {where}" if where else ""
+    how = f"To join, sign in as a user{at} and type this command; it asks for the token below."
+    ending = f"The invitation is good until {invitation.expires_at:%Y-%m-%d %H:%M} UTC, and once. "
+    ending += "If you do not know what this is about, do nothing."
+    return opening, how, ending
+
+
+def _text(mail: Mail, where: str) -> str:
+    opening, how, ending = _words(mail, where)
+    said = "".join(f"> {line}\n" for line in mail.invitation.message.splitlines())
+    quote = f"{said}\n" if said else ""
+    command = f"prism invite accept {mail.invitation.id}"
+    return f"{opening}\n\n{quote}{how}\n\n    {command}\n\n    {mail.token}\n\n{ending}\n"
+
+
+def _html(mail: Mail, where: str) -> str:
+    opening, how, ending = (f"<p>{escape(words)}</p>" for words in _words(mail, where))
+    said = "<br>".join(escape(line) for line in mail.invitation.message.splitlines())
+    quote = f"<blockquote>{said}</blockquote>" if said else ""
+    command = f"<pre>prism invite accept {escape(mail.invitation.id)}</pre>"
+    token = f"<pre>{escape(mail.token)}</pre>"
+    body = f"{opening}{quote}{how}{command}{token}{ending}"
+    return f'<!doctype html><html lang="en"><body style="{STYLE}">{body}</body></html>\n'

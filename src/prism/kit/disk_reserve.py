@@ -1,0 +1,112 @@
+"""A file whose space is freed when the disk is full.
+
+A file in the home holds some megabytes. What frees space needs a little of it first: a row in the
+database, a file that says what is wanted. So the file is made smaller, piece by piece, when a
+write meets a full disk, and made whole again when there is room. While it is not whole the disk
+counts as full, so nothing else uses up what was given back.
+"""
+
+import errno
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+from prism.errors import Unavailable
+
+log = logging.getLogger(__name__)
+NAME = "reserve"
+SIZE = 8 * 2**20  # bytes
+SHARE = 16  # of a small disk, one part in so many
+NEEDED = 2**18  # bytes that one change may take, with the log of the database
+PIECE = 2**16
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+HINT = "Free some: `prism clean`, or terminate what nobody needs (`prism list`)"
+
+
+class HomeDiskFull(Unavailable, code="HOME_DISK_FULL"):
+    """The disk is full."""
+
+
+class Reserve:
+    """The reserve of one home."""
+
+    def __init__(self, folder: Path, size: int = SIZE) -> None:
+        self.folder = folder
+        self._path, self._most = folder / NAME, size
+        self._lock = threading.Lock()
+
+    @property
+    def free(self) -> int:
+        """Bytes that this process may still write, without the reserve."""
+        try:
+            it = os.statvfs(self.folder)
+        except FileNotFoundError:
+            return sys.maxsize
+        return (it.f_bfree if os.geteuid() == 0 else it.f_bavail) * it.f_frsize
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk counts as full; makes the reserve whole again where there is room."""
+        return not self.keep() or self.free < NEEDED
+
+    def keep(self) -> bool:
+        """Make it whole again if there is room; whether it is."""
+        with self._lock:
+            missing = self._wanted - self._held
+            if missing <= 0:
+                return True
+            return self.free >= missing + NEEDED and self._fill()
+
+    def spend(self) -> None:
+        """Give back a piece, where less than one change needs is free."""
+        with self._lock:
+            if self.free >= NEEDED or not (held := self._held):
+                return
+            log.warning("the disk of %s is full: some of the reserve is given back", self.folder)
+            try:
+                os.truncate(self._path, max(0, held - NEEDED))
+            except OSError as error:
+                log.warning("%s cannot be made smaller: %s", self._path, error)
+
+    def give_up(self) -> None:
+        """Give back all of it, where a start would find no room; it is made again later."""
+        with self._lock:
+            if self.folder.is_dir() and self.free < NEEDED:
+                self._path.unlink(missing_ok=True)
+
+    @property
+    def _wanted(self) -> int:
+        try:
+            it = os.statvfs(self.folder)
+        except FileNotFoundError:
+            return 0  # a home that is not there yet keeps nothing back
+        return min(self._most, it.f_blocks * it.f_frsize // SHARE)
+
+    @property
+    def _held(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _fill(self) -> bool:
+        """Take the blocks for real: a hole, or zeros that are compressed, would hold nothing."""
+        size = self._wanted
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.posix_fallocate(file, 0, size)
+            if os.fstat(file).st_blocks * 512 < size:
+                os.lseek(file, 0, os.SEEK_SET)
+                for _ in range(0, size, PIECE):
+                    os.write(file, os.urandom(PIECE))
+                os.ftruncate(file, size)
+        except OSError as error:
+            os.ftruncate(file, 0)
+            if error.errno not in NO_ROOM:
+                log.warning("%s cannot be made: %s", self._path, error)
+            return False
+        finally:
+            os.close(file)
+        return True

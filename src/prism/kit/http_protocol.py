@@ -1,0 +1,298 @@
+"""The HTTP protocol of a connection whose peer was checked; others get the reason."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TypeAlias, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from prism.errors import Problem
+from prism.kit.clock import Clock
+from prism.kit.envelope import (
+    HeadTooLarge,
+    InvalidRequest,
+    PeerRejected,
+    RequestTooSlow,
+    TooManyConnections,
+    status_of,
+    to_wire,
+)
+from prism.kit.limits import PATIENT, ConnectionCounter, RequestLimits, peer_of
+from prism.kit.peer_credentials import PeerCheck, SocketDiagnostics
+from prism.kit.raw_response import RawResponseProtocol
+from prism.kit.websocket_upgrade import WebSockets
+
+LINGER = 1.0  # seconds for a refusal to be read before the connection is torn down
+THROWN_AWAY = 1024 * 1024  # bytes that a refused connection may still send
+NORMAL = RequestLimits()
+Gone: TypeAlias = Callable[[Exception | None], object]
+
+
+def door(
+    peers: PeerCheck | None,
+    clock: Clock,
+    limits: RequestLimits = NORMAL,
+    diagnosis: SocketDiagnostics | None = None,
+) -> type[HttpToolsProtocol]:
+    """The HTTP protocol of connections that `peers` looked at; None lets everybody in.
+
+    With a `diagnosis` those of this machine are counted by user, else by address.
+    """
+    connections = ConnectionCounter(limits)
+    strangers = RefusingProtocol(limits, clock)
+
+    class Door(LimitedProtocol):
+        """Looks at a connection before a byte of it is read."""
+
+        def connection_made(  # type: ignore[override]
+            self, transport: asyncio.Transport
+        ) -> None:
+            """Serve it, or say no and forget it."""
+            connection = transport.get_extra_info("socket")
+            if peers is not None and not peers.admits(connection):
+                where = "Use Prism as the user who started its daemon, outside of workspaces"
+                return strangers.turn_away(transport, PeerRejected(remediation=where))
+            peer = peer_of(connection, diagnosis)
+            try:
+                connections.open(peer)
+            except TooManyConnections as problem:
+                return strangers.turn_away(transport, problem)
+            self.limits, self.refused = limits, strangers
+            self.left = lambda: connections.close(peer)
+            return super().connection_made(transport)
+
+    return Door
+
+
+class LimitedProtocol(RawResponseProtocol):
+    """Uvicorn's own, with a bound to what is read before a request is whole, and to its time.
+
+    What bounds it is the number of bytes since something useful came: the end of a head, a
+    piece of a body. So headers, trailers and the margins of chunks are bounded alike.
+    """
+
+    limits: RequestLimits
+    refused: "RefusingProtocol"
+    left: Callable[[], object]
+    _head = True  # a head is being read, or awaited
+    _whole = True  # no message has begun that has not ended
+    _idle = 0  # bytes since something useful came
+    _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    _patient = False  # what is served takes as long as its reader likes
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Serve it, if it says in time what it wants."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended."""
+        self._hurry_no_more()
+        self._watch_no_more()
+        self.left()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, as far as a request may go."""
+        while data and not self.transport.is_closing():
+            rest = b""
+            if self._head:
+                self._wait()
+                room = self.limits.head - self._idle
+                data, rest = data[:room], data[room:]
+            self._idle += len(data)
+            super().data_received(data)
+            if self.transport.get_protocol() is not self:
+                return None  # a WebSocket by now, or refused
+            if self._idle > self.limits.head or (rest and self._idle == self.limits.head):
+                return self._refuse(HeadTooLarge(remediation="Send fewer and shorter headers"))
+            data = rest
+        return None
+
+    def on_message_begin(self) -> None:
+        """Let a stream end a connection that its reader does not read from."""
+        super().on_message_begin()
+        self._head, self._whole = True, False
+        scope = cast("dict[str, object]", self.scope)
+        scope["prism_abort"], scope[PATIENT] = self.transport.abort, self._be_patient
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers come too late to mean anything, and are dropped."""
+        if self._head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; one that somebody else may read otherwise is none."""
+        self._hurry_no_more()
+        self._head, self._idle = False, 0
+        if why := ambiguous(self.url, self.headers, self.parser.get_http_version()):
+            raise ValueError(why)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._idle = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The next head may follow."""
+        self._head, self._whole, self._idle = True, True, 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Answered: what was not sent of the request by now is not waited for for long."""
+        super().on_response_complete()
+        if not self._whole and self.parser is not None and not self.transport.is_closing():
+            self._wait()
+
+    def handle_websocket_upgrade(self) -> None:
+        """From here on the connection is that of a WebSocket; it counts as before."""
+        self._hurry_no_more()
+        super().handle_websocket_upgrade()
+        cast("WebSockets", self.transport.get_protocol()).left = self.left
+
+    def send_400_response(self, msg: str) -> None:
+        """Say that this was no HTTP, in the one envelope."""
+        self._refuse(InvalidRequest(details=msg))
+
+    def pause_writing(self) -> None:
+        """More waits to be read than should; it need not wait for ever."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """It was read."""
+        self._watch_no_more()
+        super().resume_writing()
+
+    def _watch(self) -> None:
+        self._watch_no_more()
+        waits = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(self.limits.stall, self._stalled, waits)
+
+    def _watch_no_more(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _stalled(self, before: int) -> None:
+        if self._patient or self.transport.get_write_buffer_size() < before:
+            return self._watch()
+        return self.transport.abort()
+
+    def _be_patient(self) -> None:
+        self._patient = True
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer in place of the application and hang up.
+
+        Where an answer is under way, a second one in its middle would pass for a part of it.
+        """
+        self._hurry_no_more()
+        cycle = self.cycle
+        if cycle is not None and cycle.response_started and not cycle.response_complete:
+            return self.transport.abort()
+        if cycle is not None:
+            cycle.disconnected = True  # whatever the application still says
+            cycle.message_event.set()
+        return self.refused.turn_away(self.transport, problem, self)
+
+    def _wait(self) -> None:
+        """Give what is to come its time, from now on."""
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.limits.head_timeout, self._late)
+
+    def _hurry_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        self._timer = None
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._wait()  # an answer is under way: who waits for that may be silent
+        elif self._idle and self._head:
+            self._refuse(RequestTooSlow(remediation="Send the whole request at once"))
+        else:
+            self.transport.close()
+
+
+def ambiguous(target: bytes, headers: Iterable[tuple[bytes, bytes]], version: str) -> str:
+    """What in a head another reader of it, such as a proxy, may take for something else."""
+    named = [(name, value.strip().lower()) for name, value in headers]
+    if version not in {"1.0", "1.1"}:
+        return f"HTTP/{version}"
+    codings = [value for name, value in named if name == b"transfer-encoding"]
+    if codings and (codings != [b"chunked"] or version == "1.0"):
+        return "a transfer coding other than chunked"
+    if codings and any(name == b"content-length" for name, _ in named):
+        return "a length and a transfer coding"
+    if target.startswith(b"/") or target == b"*":
+        return ""
+    # In absolute form it names a host of its own, which others heed instead of `Host`.
+    hosts = [value for name, value in named if name == b"host"]
+    authority = target.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
+    return "" if hosts == [authority.lower()] else "a target that names another host"
+
+
+class RefusingProtocol:
+    """Says no, and throws away what arrives meanwhile.
+
+    Closing at once would reset the connection, and the answer might be lost with it. Too
+    many of those who are refused get no answer.
+    """
+
+    def __init__(self, limits: RequestLimits, clock: Clock) -> None:
+        self._limits, self._clock = limits, clock
+        self._here: set[asyncio.BaseTransport] = set()
+
+    def turn_away(
+        self,
+        transport: asyncio.Transport,
+        problem: Problem,
+        former: asyncio.Protocol | None = None,
+    ) -> None:
+        """Answer with the problem; `former` is told when the connection is lost."""
+        if len(self._here) >= self._limits.turned_away:
+            return transport.abort()
+        self._here.add(transport)
+
+        def gone(exc: Exception | None) -> None:
+            self._here.discard(transport)
+            if former is not None:
+                former.connection_lost(exc)
+
+        transport.set_protocol(_Deaf(transport, gone))
+        transport.write(_answer(problem, self._clock))
+        if transport.can_write_eof():
+            transport.write_eof()
+        asyncio.get_running_loop().call_later(LINGER, transport.abort)
+        return None
+
+
+class _Deaf(asyncio.Protocol):
+    """Hears nothing of what is said."""
+
+    def __init__(self, transport: asyncio.Transport, gone: Gone) -> None:
+        self._transport, self._gone, self._left = transport, gone, THROWN_AWAY
+
+    def data_received(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone(exc)
+
+
+def _answer(problem: Problem, clock: Clock) -> bytes:
+    """A whole HTTP answer, for connections that no application gets to see."""
+    body = to_wire(problem, clock.now())
+    head = (
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        "connection: close\r\n\r\n"
+    )
+    return STATUS_LINE[status_of(problem)] + head.encode() + body

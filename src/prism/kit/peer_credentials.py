@@ -1,0 +1,171 @@
+"""The user at the other end of a connection, determined when it is accepted.
+
+Any user of this machine can connect to loopback, and a program of theirs forges every
+header. The kernel knows better: it keeps both ends of a loopback connection, each with
+the uid and the inode of its socket. We ask for the other end's (our own with local and
+remote swapped). No such socket, or one without an inode (closed already; its uid then
+reads 0), is nobody's, and is refused.
+
+`/proc/net/tcp` holds all sockets and takes milliseconds to write when there are many; the
+kernel's socket diagnosis answers for one in microseconds. Only when that finds nothing,
+or is not there, do the tables decide.
+"""
+
+import logging
+import os
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import Any, NamedTuple
+
+log = logging.getLogger(__name__)
+TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+ROOT = 0
+SOCK_DIAG, DIAG_BY_FAMILY, REQUEST, TCP_ALL_STATES = 4, 20, 1, 0xFFFFFFFF
+HEADER, QUESTION = struct.Struct("=IHHII"), struct.Struct("=BBBBI")
+ID, ANSWER = struct.Struct("!HH16s16s"), struct.Struct("=BBBB48sIIIII")
+ANY_INTERFACE_NO_COOKIE = b"\0" * 4 + b"\xff" * 8
+Address = tuple[str, int]
+
+
+class SocketOwner(NamedTuple):
+    """To whom a socket belongs; inode 0 is a socket that nobody holds any more."""
+
+    uid: int
+    inode: int
+
+
+class PeerCheck:
+    """Says who may connect: this uid, and root."""
+
+    def __init__(
+        self, uid: int | None = None, stranger: Callable[[int], bool] = lambda inode: False
+    ) -> None:
+        """`stranger` may refuse the socket with that inode, such as a workspace's."""
+        self._uids = {os.geteuid() if uid is None else uid, ROOT}
+        self._stranger = stranger
+        self._diagnosis = SocketDiagnostics()
+
+    def admits(self, connection: Any) -> bool:
+        """Whether an accepted connection (of TCP or of a Unix socket) may stay."""
+        try:
+            if connection.family == socket.AF_UNIX:
+                return caller(connection) in self._uids
+            us, them = connection.getsockname()[:2], connection.getpeername()[:2]
+        except OSError:
+            return False  # it is gone already
+        owner = self._diagnosis.owner(them, us) or owner_in(_tables(), them, us)
+        if owner is None or owner.inode == 0 or owner.uid not in self._uids:
+            log.warning("refused a connection of %s", f"uid {owner.uid}" if owner else "nobody")
+            return False
+        # Only who is of the daemon's own uid can be something that the daemon runs.
+        if owner.uid == os.geteuid() and self._stranger(owner.inode):
+            log.warning("refused a connection of a workspace, or of nobody to be seen")
+            return False
+        return True
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._diagnosis.close()
+
+
+class SocketDiagnostics:
+    """Asks the kernel about one TCP socket."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._kernel: socket.socket | None = None
+        try:
+            self._kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, SOCK_DIAG)
+            self._kernel.settimeout(1)
+        except (AttributeError, OSError):
+            log.info("this kernel does not diagnose sockets; its tables will do")
+
+    def owner(self, local: Address, remote: Address) -> SocketOwner | None:
+        """To whom the socket with these two ends belongs, if the kernel says so."""
+        if self._kernel is None:
+            return None
+        self._asked += 1
+        here, there = ip_address(local[0]), ip_address(remote[0])
+        family = socket.AF_INET if here.version == 4 else socket.AF_INET6
+        ends = ID.pack(local[1], remote[1], _padded(here), _padded(there))
+        question = QUESTION.pack(family, socket.IPPROTO_TCP, 0, 0, TCP_ALL_STATES)
+        question += ends + ANY_INTERFACE_NO_COOKIE
+        size = HEADER.size + len(question)
+        try:
+            head = HEADER.pack(size, DIAG_BY_FAMILY, REQUEST, self._asked, 0)
+            self._kernel.send(head + question)
+            answer = self._kernel.recv(4096)
+        except OSError:
+            return None
+        _, kind, _, asked, _ = HEADER.unpack_from(answer)
+        if kind != DIAG_BY_FAMILY or asked != self._asked:
+            return None
+        *_, id, _, _, _, uid, inode = ANSWER.unpack_from(answer, HEADER.size)
+        # Where there is no such connection the kernel may name a listener instead.
+        mapped = ID.pack(local[1], remote[1], _mapped(here), _mapped(there))
+        return SocketOwner(uid, inode) if id[: ID.size] in {ends, mapped} else None
+
+    def close(self) -> None:
+        """Ask no more; what is asked now, the tables answer."""
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
+
+
+def owner_in(tables: Iterable[str], local: Address, remote: Address) -> SocketOwner | None:
+    """To whom the socket with these two ends belongs, by the kernel's tables."""
+    here, there = ip_address(local[0]), ip_address(remote[0])
+    wanted = {
+        f" {_written(form(here), local[1])} {_written(form(there), remote[1])} "
+        for form in (lambda address: address.packed, _mapped)
+    }
+    rows = [
+        row.split()
+        for table in tables
+        if any(ends in table for ends in wanted)
+        for row in table.splitlines()
+        if any(ends in row for ends in wanted)
+    ]
+    owners = [SocketOwner(uid=int(row[7]), inode=int(row[9])) for row in rows]
+    return max(owners, key=lambda owner: owner.inode, default=None)
+
+
+def caller(connection: Any) -> int:
+    """The uid that connected to a Unix socket."""
+    pid_uid_gid = struct.Struct("=3i")
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, pid_uid_gid.size)
+    return int(pid_uid_gid.unpack(raw)[1])
+
+
+def watched() -> bool:
+    """Whether this system can say who is at the other end."""
+    return sys.platform == "linux"
+
+
+def _tables() -> Iterable[str]:
+    for table in TABLES:
+        try:
+            yield table.read_text()
+        except OSError:
+            continue  # no IPv6, no table; and no table, nobody
+
+
+def _padded(address: IPv4Address | IPv6Address) -> bytes:
+    return address.packed.ljust(16, b"\0")
+
+
+def _mapped(address: IPv4Address | IPv6Address) -> bytes:
+    """An address as a socket for both families holds it; an IPv6 one's short form, if any."""
+    if isinstance(address, IPv4Address):
+        return b"\0" * 10 + b"\xff\xff" + address.packed
+    return address.ipv4_mapped.packed if address.ipv4_mapped else address.packed
+
+
+def _written(packed: bytes, port: int) -> str:
+    """As the tables write it: words in this machine's byte order, in hexadecimal."""
+    words = struct.unpack(f"={len(packed) // 4}I", packed)
+    return "".join(f"{word:08X}" for word in words) + f":{port:04X}"

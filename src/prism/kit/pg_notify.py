@@ -1,0 +1,45 @@
+"""Learns what other daemons commit to a shared PostgreSQL, by LISTEN and NOTIFY."""
+
+import logging
+import threading
+
+import psycopg
+
+from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.db import Database
+from prism.kit.postgres import patient, plain
+
+log = logging.getLogger(__name__)
+AT_MOST = 1.0  # seconds that a fact of another daemon may stay unnoticed
+
+
+class CommitListener:
+    """A thread that tells this process of every commit, and of `AT_MOST` without one."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._stopped = threading.Event()
+        self._url = plain(db.url).render_as_string(hide_password=False)
+        self._thread = threading.Thread(target=self._run, name="listen", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Listen no more."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with psycopg.connect(self._url, autocommit=True, **patient({})) as connection:
+                    connection.execute("LISTEN prism")
+                    while not self._stopped.is_set():
+                        self._db.look()
+                        self._db.tell()  # also after silence: a message may have been lost
+                        list(connection.notifies(timeout=AT_MOST, stop_after=1))
+            except (psycopg.Error, DatabaseUnavailable) as error:
+                log.warning("cannot listen to the database: %s", type(error).__name__)
+                self._stopped.wait(AT_MOST)

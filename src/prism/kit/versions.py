@@ -1,0 +1,93 @@
+"""Versions of what is kept in memory about the database.
+
+A table may belong to a topic (`info=topic("ledger")`). Every transaction that changes one of its
+rows gives the topic a new word, in the same transaction. Whoever keeps something that was
+computed from these tables keeps the words with it: while the words that a look at the database
+finds are the same, so are the tables, whichever daemon wrote them. Words are random and not
+counted, because a count that is rolled back would be given again to something else.
+
+Within a transaction there are no versions: what it has written so far has no word yet, so
+everything is computed anew.
+"""
+
+import secrets
+from collections.abc import Callable, Hashable, Mapping
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Column, Connection, String, Table, select, update
+
+from prism.kit.tables import metadata
+
+Words = Mapping[str, str]
+Value = TypeVar("Value")
+TOPICS = "prism_topics"  # what a connection has changed in its transaction
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("topic", String, primary_key=True),
+    Column("word", String, nullable=False),
+)
+
+
+def topic(name: str) -> dict[str, Any]:
+    """The `info` of a table whose changes end what is kept of it."""
+    return {"topic": name}
+
+
+def changes(name: str | None) -> dict[str, Any]:
+    """Execution options of a statement that changes another topic than its table's, or none."""
+    return {"topic": name}
+
+
+def words(sql: Connection) -> Words:
+    """The word of each topic that has ever changed."""
+    return {name: word for name, word in sql.execute(select(versions))}
+
+
+def note(
+    sql: Connection, statement: Any, _many: Any, _params: Any, options: Any, result: Any
+) -> None:
+    """Remember which topic a statement has changed; a listener of `after_execute`."""
+    if getattr(statement, "is_dml", False) and result.rowcount != 0:
+        name = options["topic"] if "topic" in options else statement.table.info.get("topic")
+        if name:
+            sql.info.setdefault(TOPICS, set()).add(name)
+
+
+def forget(sql: Connection) -> None:
+    """A transaction begins: what an earlier one of this connection did is over."""
+    sql.info.pop(TOPICS, None)
+
+
+def give_words(sql: Connection) -> None:
+    """Before a commit: a new word for each topic that it changes."""
+    for name in sorted(sql.info.pop(TOPICS, ())):
+        word = secrets.token_hex(8)
+        given = update(versions).where(versions.c.topic == name).values(word=word)
+        if not sql.execute(given).rowcount:
+            sql.execute(versions.insert().values(topic=name, word=word))
+
+
+class Kept(Generic[Value]):
+    """The newest value that was computed, and of which version it is."""
+
+    def __init__(self, *topics: str) -> None:
+        self._topics, self._lock = topics, Lock()
+        self._now: tuple[Hashable, Value] | None = None
+
+    def version(self, found: Words) -> tuple[str, ...]:
+        """The words of its topics."""
+        return tuple(found.get(name, "") for name in self._topics)
+
+    def get(self, found: Words, make: Callable[[], Value], *more: Hashable) -> Value:
+        """The value of this version, and of whatever else it was made from."""
+        key = (*self.version(found), *more)
+        with self._lock:
+            if self._now is not None and self._now[0] == key:
+                return self._now[1]
+        made = make()
+        with self._lock:
+            self._now = (key, made)
+        return made

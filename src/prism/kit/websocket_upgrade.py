@@ -1,0 +1,121 @@
+"""WebSocket upgrades that the application may take over with their connection.
+
+A proxy that reads every frame must understand all of WebSocket, and buffer each message.
+One that takes the connection passes bytes, and so pings, fragments, extensions and close
+codes arrive as they were sent. The gate stands before the application as ever.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+from websockets.http11 import Request
+
+TAKE = "prism_take"
+POLICY = 1008  # the code of a WebSocket that is closed for a reason of ours
+TOO_LARGE = 1009
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+EARLY = 64 * 1024  # bytes that may come before the handshake is answered
+PIECES = 1024  # fragments of one message
+UNREAD = 1024 * 1024  # bytes of answers to pings that may wait to be read
+LINGER = 1.0  # seconds for it to be read
+Take = Callable[[], tuple[asyncio.Transport, Callable[[], Any]]]
+
+
+class WebSockets(WebSocketsSansIOProtocol):
+    """Uvicorn's own, whose `scope` also has a function that gives the connection away."""
+
+    _taken = False
+    _early = 0
+    left: Callable[[], object] | None = None
+
+    def handle_connect(self, event: Request) -> None:
+        """Serve it as ever, unless the application takes it."""
+        super().handle_connect(event)
+        if not self.handshake_complete:
+            scope = cast("dict[str, Any]", self.scope)
+            scope[TAKE], scope["prism_abort"] = self.take, self.end
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, but not without end before there is an answer to the handshake."""
+        if self.handshake_initiated and not self.handshake_complete:
+            self._early += len(data)
+            if self._early > EARLY:
+                return self.transport.abort()
+        super().data_received(data)
+        if not self.handshake_initiated and not self.transport.is_closing():
+            self._refuse_handshake()
+        return None
+
+    def handle_cont(self, event: Frame) -> None:
+        """Another piece of a message; each costs more than it holds, so there is a bound."""
+        if len(self.frames) >= PIECES:
+            return self._too_much("too many fragments")
+        return super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """Answer, unless nobody reads the answers."""
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > UNREAD:
+            self.transport.abort()
+
+    def _refuse_handshake(self) -> None:
+        """The head came whole, so what is no handshake by now will be none: nobody waits."""
+        self.handshake_complete = self.close_sent = True
+        said = b"".join(self.conn.data_to_send())
+        self.transport.write(said or BAD_REQUEST)
+        self.transport.close()
+        self.loop.call_later(LINGER, self.transport.abort)
+
+    def _too_much(self, why: str) -> None:
+        self.frames = []
+        self.conn.fail(TOO_LARGE, why)
+        self.handle_parser_exception()
+
+    def end(self) -> None:
+        """End it from this side: who speaks WebSocket with us hears that it was for a reason."""
+        if self._taken or not self.handshake_complete or self.close_sent:
+            return self.transport.abort()
+        self.close_sent = True
+        self.conn.send_close(POLICY, "your rights have changed")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": POLICY})
+        self.transport.close()
+        self.loop.call_later(LINGER, self.transport.abort)  # who reads nothing, ends all the same
+        return None
+
+    def take(self) -> tuple[asyncio.Transport, Callable[[], Any]]:
+        """The connection, and what to call when it is lost; nothing was answered yet.
+
+        The application must not return before the connection has ended. Raises where the
+        client has gone already.
+        """
+        if self.disconnected or self.transport.is_closing():
+            raise ClientDisconnected
+        self.transport.pause_reading()
+        self.handshake_complete = self.close_sent = self._taken = True
+        return self.transport, lambda: self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended; `left` hears of it."""
+        if self.left is not None:
+            self.left()
+            self.left = None
+        super().connection_lost(exc)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send it, and know that a refusal completes a handshake, too."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
+
+    def shutdown(self) -> None:
+        """The server ends."""
+        if self._taken:
+            self.transport.close()
+        else:
+            super().shutdown()

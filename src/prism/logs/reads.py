@@ -1,0 +1,75 @@
+"""Logs over HTTP: read at once, or followed as they grow."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from litestar import Response, Router, get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Stream
+
+from prism.access.request_lifetime import LASTS
+from prism.logs.model import Listing, Log, LogType, Types
+from prism.logs.reader import LogReader
+from prism.workspaces.model import Workspace
+
+EVERY = 0.3  # seconds between two looks at what is new
+TEXT = "text/plain; charset=utf-8"
+Instance = FromPath[str]
+Tail = Annotated[int, QueryParameter(ge=1, le=10_000)]
+Kind = Annotated[LogType, QueryParameter(name="type")]
+Read = NamedDependency[LogReader]
+LOG = {200: ResponseSpec(Log, description="The last lines", generate_examples=False)}
+
+
+@get("")
+async def list_logs(logs: Read) -> Listing:
+    """Every workspace, and whether it has logs."""
+    return logs.listing()
+
+
+@get("/{instance:str}/types")
+async def log_types(instance: Instance, logs: Read) -> Types:
+    """The kinds of logs that a workspace has."""
+    return logs.types(instance)
+
+
+@get("/{instance:str}", responses=LOG, opt={LASTS: True})
+async def read_log(
+    instance: Instance,
+    logs: Read,
+    *,
+    kind: Kind = "console",
+    tail: Tail = 100,
+    follow: FromQuery[bool] = False,
+) -> Response[Log] | Stream:
+    """The last lines of a log; with `follow` as text, going on until the workspace ends."""
+    workspace = logs.named(instance).workspace
+    if not follow:
+        return Response(await asyncio.to_thread(logs.log, workspace, kind, tail))
+    first = await asyncio.to_thread(logs.tail, workspace, kind, tail)
+    lines = _followed(logs, workspace, kind, first.lines, first.mark)
+    return Stream(lines, media_type=TEXT, headers={"Cache-Control": "no-store"})
+
+
+async def _followed(
+    logs: LogReader, workspace: Workspace, kind: LogType, lines: tuple[str, ...], mark: object
+) -> AsyncIterator[str]:
+    """Each line, as it comes; whoever reads slowly has the next look taken later."""
+    while True:
+        if lines:
+            yield "".join(f"{line}\n" for line in lines)
+        if logs.closed:
+            return
+        ended = logs.ended(workspace.id)  # asked before the last look, not after it
+        said = await asyncio.to_thread(logs.after, workspace, kind, mark)
+        lines, mark = said.lines, said.mark
+        if not lines and ended:
+            return
+        if not lines:
+            await asyncio.sleep(EVERY)
+
+
+router = Router("/api/v1/logs", tags=["logs"], route_handlers=[list_logs, log_types, read_log])

@@ -1,0 +1,78 @@
+"""The providers there are, and what differs between them, as data.
+
+Whoever has to act otherwise for one provider than for another asks for a trait; nobody compares
+names. A new provider adds an entry here, its package under `providers/`, and a line in the wiring.
+
+A location is named `PROVIDER:...`: `local:HOME`, `aws:ACCOUNT:REGION`.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+Provider = Literal["local", "aws"]
+LOCAL: Provider = "local"
+AWS: Provider = "aws"
+PROVIDERS: tuple[Provider, ...] = (LOCAL, AWS)
+
+
+class ProviderTraits(Struct, frozen=True, kw_only=True):
+    """What Prism does otherwise for this provider than for others."""
+
+    launch_time: timedelta
+    """How long a launch takes, while none was measured."""
+    longest_sleep: timedelta | None = None
+    """After which a hibernated machine cannot be woken any more; null for no limit."""
+    sleeps_with_host: bool = False
+    """Whether this computer's own sleep stops its machines, unseen."""
+    region: str | None = None
+    """The region of all its locations; null where a location's name says it."""
+    simulated_prices_of: str | None = None
+    """The region whose prices are simulated; null where what it costs is really paid."""
+    charges_addresses: bool = True
+    """Whether a public address costs something while a machine runs."""
+    least_seconds: int = 0
+    """How many seconds of compute each start is charged for at least."""
+    shared: bool = True
+    """Whether others may keep machines and data in the same account."""
+
+
+TRAITS: Mapping[str, ProviderTraits] = {
+    LOCAL: ProviderTraits(
+        launch_time=timedelta(minutes=1),
+        sleeps_with_host=True,
+        region=LOCAL,
+        simulated_prices_of="us-east-1",
+        charges_addresses=False,
+        shared=False,
+    ),
+    AWS: ProviderTraits(
+        launch_time=timedelta(minutes=5),
+        # EC2 User Guide, "Prerequisites for Amazon EC2 instance hibernation" and "Limitations":
+        # not supported for longer than 60 days; whoever needs longer starts it, stops it and
+        # starts it.
+        longest_sleep=timedelta(days=60),
+        # EC2 API Reference, StartInstances: "Every time you start your instance, Amazon EC2
+        # charges a one-minute minimum for instance usage, and thereafter charges per second".
+        least_seconds=60,
+    ),
+}
+UNKNOWN = ProviderTraits(launch_time=timedelta(minutes=5))
+"""Of a provider that only a newer version knows, whose rows are there."""
+
+
+def provider_of(location: str) -> str:
+    """The name of the provider that a location belongs to."""
+    return location.partition(":")[0]
+
+
+def traits_of(location: str) -> ProviderTraits:
+    """The traits of the provider that a location belongs to."""
+    return TRAITS.get(provider_of(location), UNKNOWN)
+
+
+def region_of(location: str) -> str:
+    """The region that a location lies in."""
+    return traits_of(location).region or location.rpartition(":")[2]

@@ -1,0 +1,149 @@
+"""Which permissions of the least policy are missing: asked of IAM, else tried without doing."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from prism.errors import Problem
+from prism.providers.aws.account.identity import AwsIdentity
+from prism.providers.aws.account.policy import (
+    ANYTHING,
+    IMPLIED,
+    MANAGED,
+    Condition,
+    PolicyStatement,
+    named,
+    rules,
+)
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.faults import (
+    AwsDenied,
+    AwsThrottled,
+    AwsUnavailable,
+    CredentialsMissing,
+)
+
+How = Literal["simulated", "tried"]
+AWAY = (AwsThrottled, AwsUnavailable, CredentialsMissing)
+SAMPLE = "0123456789abcdef0"
+SSO_PATH = "aws-reserved/sso.amazonaws.com/"
+TAGS = [{"Key": MANAGED, "Value": "true"}]
+MADE: Mapping[str, dict[str, Any]] = {  # what a dry run of a call that makes something needs
+    "ec2:CreateVolume": {"AvailabilityZone": "{region}a", "Size": 1, "VolumeType": "gp3"},
+    "ec2:CreateSecurityGroup": {"GroupName": "prism-dry-run", "Description": "A dry run"},
+    "ec2:ImportKeyPair": {"KeyName": "prism-dry-run", "PublicKeyMaterial": b"ssh-ed25519 AAAA"},
+}
+KINDS = {
+    "ec2:CreateVolume": "volume",
+    "ec2:CreateSecurityGroup": "security-group",
+    "ec2:ImportKeyPair": "key-pair",
+}
+NEEDS_MORE = {"ec2:DescribeSpotPriceHistory"}
+
+
+class Permissions(Struct, frozen=True, kw_only=True):
+    """What is missing, in IAM's words; `unknown` is what could not be found out."""
+
+    how: How
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def permissions(cloud: Cloud, identity: AwsIdentity) -> Permissions:
+    """What a login may not do of what Prism does; changes nothing."""
+    if identity.arn.endswith(":root"):
+        return Permissions(how="simulated")  # nobody can take anything from the root user
+    try:
+        return _simulated(cloud, identity)
+    except AWAY:
+        raise
+    except Problem:  # it may not ask IAM about itself, or IAM does not know it by that name
+        return _tried(cloud)
+
+
+def principal(identity: AwsIdentity) -> str:
+    """Whom IAM has policies of: the role itself, not a session of it.
+
+    A session does not say in which path its role is; most are in none, and those of single
+    sign-on in one of their own (IAM Identity Center User Guide, "Referencing permission sets").
+    """
+    kind, _, rest = identity.arn.rpartition(":")[2].partition("/")
+    if kind != "assumed-role":
+        return identity.arn
+    role = rest.partition("/")[0]
+    path = SSO_PATH if role.startswith("AWSReservedSSO_") else ""
+    return f"arn:{identity.partition}:iam::{identity.account}:role/{path}{role}"
+
+
+def _simulated(cloud: Cloud, identity: AwsIdentity) -> Permissions:
+    source, denied = principal(identity), set()
+    for rule in rules():
+        for answer in cloud.pages(
+            "iam",
+            "SimulatePrincipalPolicy",
+            "EvaluationResults",
+            PolicySourceArn=source,
+            ActionNames=[named(action) for action in rule.actions],
+            ResourceArns=_samples(rule, identity, cloud.region),
+            ContextEntries=[*_context(rule.condition or {}, identity)],
+        ):
+            if answer["EvalDecision"] != "allowed":
+                denied.add(answer["EvalActionName"])
+    return Permissions(how="simulated", missing=tuple(sorted(denied)))
+
+
+def _samples(rule: PolicyStatement, identity: AwsIdentity, region: str) -> list[str]:
+    if rule.resources == ANYTHING:
+        return ["*"]
+    where = {"partition": identity.partition, "account": identity.account}
+    here = f":{region}:{identity.account}:"
+    return [
+        resource.format_map(where)
+        .replace(":*:*:", here)
+        .replace(":*:", f":{region}:")
+        .replace("*", SAMPLE)
+        for resource in rule.resources
+    ]
+
+
+def _context(condition: Condition, identity: AwsIdentity) -> Iterator[dict[str, Any]]:
+    """The world in which the condition holds: for several values, the first of them."""
+    where = {"partition": identity.partition, "account": identity.account}
+    for test, keys in condition.items():
+        for key, value in keys.items():
+            first = value if isinstance(value, str) else value[0]
+            yield {
+                "ContextKeyName": key,
+                "ContextKeyValues": [first.format_map(where)],
+                "ContextKeyType": "boolean" if test == "Bool" else "string",
+            }
+
+
+def _tried(cloud: Cloud) -> Permissions:
+    """What EC2 would refuse; whatever needs a machine to be tried on stays unknown."""
+    missing, unknown = set(), set()
+    for action in sorted({action for rule in rules() for action in rule.actions} - IMPLIED):
+        if (arguments := _arguments(action, cloud.region)) is None:
+            unknown.add(named(action))
+            continue
+        service, _, name = action.partition(":")
+        try:
+            cloud.call(service, name, DryRun=True, **arguments)
+        except AwsDenied:
+            missing.add(named(action))
+        except AWAY:
+            raise
+        except Problem:  # it was let in, and then something else was wrong
+            continue
+    return Permissions(how="tried", missing=tuple(sorted(missing)), unknown=tuple(sorted(unknown)))
+
+
+def _arguments(action: str, region: str) -> dict[str, Any] | None:
+    """What a dry run of it needs; none where it cannot be had."""
+    if action.startswith("ec2:Describe") and action not in NEEDS_MORE:
+        return {}
+    if (made := MADE.get(action)) is None:
+        return None
+    filled = {k: v.format(region=region) if isinstance(v, str) else v for k, v in made.items()}
+    return {**filled, "TagSpecifications": [{"ResourceType": KINDS[action], "Tags": TAGS}]}

@@ -1,0 +1,285 @@
+"""The two policies of IAM that Prism prints: the daily one, and the one for `prism aws setup`.
+
+The daily policy is made from `ACTIONS`, action by action. Where IAM can tell, Prism may change
+only what it has made: everything is made with the tag `prism:managed`, and only what carries it
+may be changed. It gives no right to make or change roles, so its holder cannot gain any other
+right by it; a test looks for the known ways. Making the role of machines is the setup's, which an
+administrator runs once.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from prism.providers.aws.api.actions import ACTIONS, PREFIXES, SETUP_ACTIONS, reads
+from prism.providers.aws.prerequisites.roles import NAME as MACHINE_ROLE
+
+VERSION = "2012-10-17"
+MANAGED = "prism:managed"
+Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
+NEW: Condition = {"StringEquals": {f"aws:RequestTag/{MANAGED}": "true"}}
+OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{MANAGED}": "true"}}
+ANYTHING = ("*",)
+EC2, ROLE = "arn:{partition}:ec2:*:{account}:", "arn:{partition}:iam::{account}:"
+# Subnets and VPCs may be another account's that shares them (AWS RAM).
+SHARED = "arn:{partition}:ec2:*:*:"
+THE_ROLE = f"{ROLE}role/{MACHINE_ROLE}"
+THE_PROFILE = f"{ROLE}instance-profile/{MACHINE_ROLE}"
+# Service Authorization Reference, "Condition keys for Amazon EC2": `ec2:InstanceProfile` is an
+# ARN. What EC2 starts anew for a spot request has no tags, but it has the profile.
+WITH_OUR_PROFILE: Condition = {"ArnLike": {"ec2:InstanceProfile": THE_PROFILE}}
+# IAM User Guide, "AWS global condition context keys": true where a service asks for its caller.
+BY_A_SERVICE: Condition = {"Bool": {"aws:ViaAWSService": "true"}}
+TO_EC2: Condition = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+
+
+class PolicyStatement(Struct, frozen=True, kw_only=True):
+    """Some actions, on what, and on which condition; names as boto3 has them."""
+
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...] = ANYTHING
+    condition: Condition | None = None
+
+
+def _ec2(*kinds: str) -> tuple[str, ...]:
+    return tuple(f"{EC2}{kind}/*" for kind in kinds)
+
+
+RULES = (
+    PolicyStatement(
+        sid="ReadSystemImages",
+        actions=("ssm:GetParameter",),
+        resources=("arn:{partition}:ssm:*::parameter/aws/service/*",),
+    ),
+    PolicyStatement(
+        sid="LaunchWhatIsTagged",
+        actions=("ec2:RunInstances",),
+        resources=_ec2("instance", "volume", "network-interface", "spot-instances-request"),
+        condition=NEW,
+    ),
+    PolicyStatement(
+        sid="LaunchFromImages",
+        actions=("ec2:RunInstances",),
+        resources=("arn:{partition}:ec2:*::image/*", "arn:{partition}:ec2:*::snapshot/*"),
+    ),
+    PolicyStatement(
+        sid="LaunchInSubnets", actions=("ec2:RunInstances",), resources=(f"{SHARED}subnet/*",)
+    ),
+    PolicyStatement(
+        sid="LaunchWithOurKeysAndGroups",
+        actions=("ec2:RunInstances",),
+        resources=_ec2("key-pair", "security-group"),
+        condition=OURS,
+    ),
+    PolicyStatement(
+        sid="MakeWhatIsTagged",
+        actions=(
+            "ec2:CreateSecurityGroup",
+            "ec2:CreateSnapshot",
+            "ec2:CreateVolume",
+            "ec2:ImportKeyPair",
+            "efs:CreateFileSystem",
+        ),
+        condition=NEW,
+    ),
+    PolicyStatement(
+        sid="MakeGroupsInAnyVpc",
+        actions=("ec2:CreateSecurityGroup",),
+        resources=(f"{SHARED}vpc/*",),
+    ),
+    PolicyStatement(
+        sid="TagWhatIsMade",
+        actions=("ec2:CreateTags",),
+        condition={
+            "StringEquals": {
+                "ec2:CreateAction": (
+                    "CreateSecurityGroup",
+                    "CreateSnapshot",
+                    "CreateVolume",
+                    "ImportKeyPair",
+                    "RunInstances",
+                )
+            }
+        },
+    ),
+    PolicyStatement(
+        sid="ChangeOurs",
+        actions=(
+            "ec2:AttachVolume",
+            "ec2:AuthorizeSecurityGroupIngress",
+            "ec2:CancelSpotInstanceRequests",
+            "ec2:CreateSnapshot",
+            "ec2:CreateTags",
+            "ec2:CreateVolume",
+            "ec2:DeleteSnapshot",
+            "ec2:DeleteTags",
+            "ec2:DeleteVolume",
+            "ec2:DetachVolume",
+            "ec2:GetConsoleOutput",
+            "ec2:ModifyInstanceAttribute",
+            "ec2:ModifyInstanceCreditSpecification",
+            "ec2:RevokeSecurityGroupIngress",
+            "ec2:StartInstances",
+            "ec2:StopInstances",
+            "ec2:TerminateInstances",
+            "efs:CreateMountTarget",
+            "efs:DeleteFileSystem",
+            "efs:DeleteMountTarget",
+            "efs:TagResource",
+            "efs:UntagResource",
+        ),
+        condition=OURS,
+    ),
+    PolicyStatement(
+        sid="TagNewFileSystems",
+        actions=("efs:TagResource",),
+        condition={"StringEquals": {"elasticfilesystem:CreateAction": "CreateFileSystem"}},
+    ),
+    # EFS makes the network interface of a mount target by the caller's own right; nobody else
+    # may use that right.
+    PolicyStatement(
+        sid="ConnectFileSystems",
+        actions=(
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+        ),
+        condition=BY_A_SERVICE,
+    ),
+    # A machine that EC2 started anew for a spot request of ours, or that has lost its tags.
+    PolicyStatement(
+        sid="ManageMachinesWithoutTags",
+        actions=("ec2:CreateTags", "ec2:TerminateInstances"),
+        resources=_ec2("instance"),
+        condition=WITH_OUR_PROFILE,
+    ),
+    PolicyStatement(
+        sid="LookAtTheRoleOfMachines",
+        actions=("iam:GetInstanceProfile", "iam:GetRolePolicy"),
+        resources=(THE_ROLE, THE_PROFILE),
+    ),
+    PolicyStatement(
+        sid="GiveMachinesTheirRole",
+        actions=("iam:PassRole",),
+        resources=(THE_ROLE,),
+        condition=TO_EC2,
+    ),
+    # The first spot machine, and the first file system, of an account.
+    PolicyStatement(
+        sid="LetServicesBegin",
+        actions=("iam:CreateServiceLinkedRole",),
+        condition={
+            "StringEquals": {
+                "iam:AWSServiceName": ("spot.amazonaws.com", "elasticfilesystem.amazonaws.com")
+            }
+        },
+    ),
+    PolicyStatement(
+        sid="OpenTheConsole",
+        actions=("sts:GetFederationToken",),
+        resources=("arn:{partition}:sts::{account}:federated-user/prism",),
+    ),
+)
+IMPLIED = frozenset(
+    {
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "iam:CreateServiceLinkedRole",
+        "iam:PassRole",
+    }
+)
+"""What Prism never calls, and what AWS asks for before it does what Prism calls."""
+FREE = frozenset({"sts:GetCallerIdentity"})
+"""What everybody may: STS API Reference, "GetCallerIdentity": no permissions are required."""
+SETUP_RULES = (
+    PolicyStatement(
+        sid="MakeTheRoleOfMachines",
+        actions=(*sorted(SETUP_ACTIONS), "iam:TagInstanceProfile", "iam:TagRole"),
+        resources=(THE_ROLE, THE_PROFILE),
+    ),
+    PolicyStatement(
+        sid="PutTheRoleIntoItsProfile",
+        actions=("iam:PassRole",),
+        resources=(THE_ROLE,),
+        condition=TO_EC2,
+    ),
+)
+"""What `prism aws setup` needs: whoever may make a role and pass it may become anything."""
+
+
+def rules(actions: Iterable[str] = ACTIONS) -> tuple[PolicyStatement, ...]:
+    """The rules for these actions and what they imply; none gives more than is called."""
+    wanted = (frozenset(actions) | IMPLIED) - FREE
+    fit = [
+        PolicyStatement(
+            sid=policy_statement.sid,
+            actions=kept,
+            resources=policy_statement.resources,
+            condition=policy_statement.condition,
+        )
+        for policy_statement in RULES
+        if (kept := tuple(action for action in policy_statement.actions if action in wanted))
+    ]
+    told = {action for policy_statement in RULES for action in policy_statement.actions}
+    looks = sorted(it for it in wanted - told if reads(it.partition(":")[2]))
+    rest = sorted(wanted - told - set(looks))
+    first = [PolicyStatement(sid="Look", actions=tuple(looks))] if looks else []
+    last = [PolicyStatement(sid="Rest", actions=tuple(rest))] if rest else []
+    return (*first, *fit, *last)
+
+
+def policy(partition: str = "aws", account: str = "*") -> dict[str, Any]:
+    """The daily policy, as IAM takes it."""
+    return _document(rules(), partition, account)
+
+
+def setup_policy(partition: str = "aws", account: str = "*") -> dict[str, Any]:
+    """What an administrator has to be allowed for `prism aws setup`, as IAM takes it."""
+    return _document(SETUP_RULES, partition, account)
+
+
+def _document(rules: Iterable[PolicyStatement], partition: str, account: str) -> dict[str, Any]:
+    where = {"partition": partition, "account": account}
+    return {
+        "Version": VERSION,
+        "Statement": [_statement(policy_statement, where) for policy_statement in rules],
+    }
+
+
+def named(action: str) -> str:
+    """An action as a policy names it."""
+    service, _, name = action.partition(":")
+    return f"{PREFIXES.get(service, service)}:{name}"
+
+
+def _statement(rule: PolicyStatement, where: Mapping[str, str]) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "Sid": rule.sid,
+        "Effect": "Allow",
+        "Action": _plain([named(action) for action in rule.actions]),
+        "Resource": _plain([resource.format_map(where) for resource in rule.resources]),
+    }
+    if rule.condition:
+        said["Condition"] = {
+            test: {key: _plain(_filled(value, where)) for key, value in keys.items()}
+            for test, keys in rule.condition.items()
+        }
+    return said
+
+
+def _filled(value: str | tuple[str, ...], where: Mapping[str, str]) -> str | tuple[str, ...]:
+    """Values of a condition may be ARNs, in which partition and account are left open."""
+    if isinstance(value, str):
+        return value.format_map(where)
+    return tuple(it.format_map(where) for it in value)
+
+
+def _plain(values: Iterable[str] | str) -> str | list[str]:
+    """One value stands alone, as people write policies."""
+    if isinstance(values, str):
+        return values
+    found = [*values]
+    return found[0] if len(found) == 1 else found

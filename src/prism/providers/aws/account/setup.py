@@ -1,0 +1,253 @@
+"""What an administrator makes once in an account: the role of machines.
+
+`prism aws setup` prints it, makes it, or writes it down as CloudFormation or Terraform, for those
+who make everything that way. It calls nothing but `SETUP_ACTIONS`, and may be repeated.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import yaml
+from msgspec import Struct
+
+from prism.errors import Conflict, Problem, Unavailable
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.faults import Missing, said
+from prism.providers.aws.api.tagging import accepting, tags
+from prism.providers.aws.api.tags import MANAGED, read
+from prism.providers.aws.prerequisites.roles import (
+    DESCRIPTION,
+    NAME,
+    POLICY,
+    RIGHTS,
+    TRUST,
+    has_rights,
+    has_role,
+)
+
+EXISTS = "EntityAlreadyExists"
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)  # seconds until IAM shows what it has made
+
+
+class SetupRefused(Conflict, code="AWS_SETUP_REFUSED"):
+    """The account has something with that name that Prism did not make."""
+
+
+class NotVisible(Unavailable, code="AWS_NOT_VISIBLE_YET"):
+    """IAM does not show yet what it has made."""
+
+
+class SetupStep(Struct, frozen=True, kw_only=True):
+    """One thing that the setup makes; `done` where it was there already, or is now."""
+
+    what: str
+    done: bool
+
+
+class _Part(Struct, frozen=True):
+    what: str
+    is_there: Callable[[Cloud], bool]
+    make: Callable[[Cloud], None]
+
+
+def look(cloud: Cloud) -> list[SetupStep]:
+    """What the setup would make, and what of it is there; changes nothing."""
+    _refuse_what_is_not_ours(cloud)
+    return [SetupStep(what=part.what, done=part.is_there(cloud)) for part in PARTS]
+
+
+def apply(cloud: Cloud) -> list[SetupStep]:
+    """Make what is missing, in its order; the last part is the one that makes it count.
+
+    Each part is waited for until IAM shows it: the next one stands on it, and whoever launches
+    right after the setup is to find it. IAM User Guide, "Troubleshoot IAM: changes that I make are
+    not always immediately visible".
+    """
+    _refuse_what_is_not_ours(cloud)
+    for part in PARTS:
+        _make_visible(cloud, part)
+        if part is PARTS[0]:  # it may have been there, and not have been visible
+            _refuse_what_is_not_ours(cloud)
+    return [SetupStep(what=it.what, done=True) for it in PARTS]
+
+
+def _make_visible(cloud: Cloud, part: _Part) -> None:
+    if part.is_there(cloud):
+        return
+    made = False
+    for pause in PAUSES:
+        if not made:
+            with suppress(Missing):  # what it stands on was visible a moment ago
+                part.make(cloud)
+                made = True
+        if part.is_there(cloud):
+            return
+        cloud.wait(pause)
+    raise NotVisible(
+        f"IAM does not show yet: {part.what}",
+        details="It exists; IAM shows it after a while",
+        remediation="Run it again, which makes only what is missing: `prism aws setup`",
+    )
+
+
+def cloudformation() -> str:
+    """The same as a template of CloudFormation."""
+    template = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "Prism: lets the machines that it launches stop themselves",
+        "Resources": {
+            "MachineRole": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {
+                    "RoleName": NAME,
+                    "Description": DESCRIPTION,
+                    "AssumeRolePolicyDocument": TRUST,
+                    "Policies": [{"PolicyName": POLICY, "PolicyDocument": RIGHTS}],
+                    "Tags": tags(NAME),
+                },
+            },
+            "MachineInstanceProfile": {
+                "Type": "AWS::IAM::InstanceProfile",
+                "Properties": {
+                    "InstanceProfileName": NAME,
+                    "Roles": [{"Ref": "MachineRole"}],
+                },
+            },
+        },
+    }
+    return yaml.dump(template, Dumper=_NoAliases, sort_keys=False, width=100)
+
+
+def terraform() -> str:
+    """The same for Terraform."""
+    return _TERRAFORM.format(
+        name=NAME,
+        policy=POLICY,
+        description=DESCRIPTION,
+        tags="".join(f'    "{tag["Key"]}" = "{tag["Value"]}"\n' for tag in tags(NAME)),
+        trust=_hcl(TRUST),
+        rights=_hcl(RIGHTS),
+    )
+
+
+class _NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _refuse_what_is_not_ours(cloud: Cloud) -> None:
+    """A role of that name may have rights that no machine of ours is to have."""
+    try:
+        role = cloud.call("iam", "GetRole", RoleName=NAME)["Role"]
+    except Missing:
+        return
+    if read(role.get("Tags")).get(MANAGED) != "true":
+        raise SetupRefused(
+            f"The account has a role {NAME} that Prism did not make, and it is left alone",
+            details=f"{role['Arn']} has no tag {MANAGED}=true",
+            remediation="Remove that role; or, if it is yours for this purpose, tag it: "
+            f"`aws iam tag-role --role-name {NAME} --tags Key={MANAGED},Value=true`",
+        )
+
+
+def _role_exists(cloud: Cloud) -> bool:
+    try:
+        cloud.call("iam", "GetRole", RoleName=NAME)
+    except Missing:
+        return False
+    return True
+
+
+def _profile_exists(cloud: Cloud) -> bool:
+    try:
+        cloud.call("iam", "GetInstanceProfile", InstanceProfileName=NAME)
+    except Missing:
+        return False
+    return True
+
+
+def _make_role(cloud: Cloud) -> None:
+    with accepting(EXISTS):  # made meanwhile, or by a call whose answer was lost
+        cloud.call(
+            "iam",
+            "CreateRole",
+            RoleName=NAME,
+            AssumeRolePolicyDocument=json.dumps(TRUST),
+            Description=DESCRIPTION,
+            Tags=tags(NAME),
+        )
+
+
+def _give_rights(cloud: Cloud) -> None:
+    rights = json.dumps(RIGHTS)
+    cloud.call("iam", "PutRolePolicy", RoleName=NAME, PolicyName=POLICY, PolicyDocument=rights)
+
+
+def _make_profile(cloud: Cloud) -> None:
+    with accepting(EXISTS):
+        cloud.call("iam", "CreateInstanceProfile", InstanceProfileName=NAME, Tags=tags(NAME))
+
+
+def _add_role(cloud: Cloud) -> None:
+    """A profile takes one role; `LimitExceeded` is right only where that one is ours."""
+    try:
+        cloud.call("iam", "AddRoleToInstanceProfile", InstanceProfileName=NAME, RoleName=NAME)
+    except Problem as no:
+        if said(no) not in {EXISTS, "LimitExceeded"}:
+            raise
+        profile = cloud.call("iam", "GetInstanceProfile", InstanceProfileName=NAME)
+        if not (roles := [role["RoleName"] for role in profile["InstanceProfile"]["Roles"]]):
+            raise Missing("IAM does not show yet which role it is") from no
+        if roles != [NAME]:
+            raise
+
+
+PARTS = (
+    _Part(f"role {NAME}, which only EC2 may take on", _role_exists, _make_role),
+    _Part(
+        f"its inline policy {POLICY}: ec2:StopInstances, by a machine on itself",
+        lambda cloud: _role_exists(cloud) and has_rights(cloud),
+        _give_rights,
+    ),
+    _Part(f"instance profile {NAME}", _profile_exists, _make_profile),
+    _Part(f"role {NAME} in instance profile {NAME}", has_role, _add_role),
+)
+
+
+def _hcl(document: Any) -> str:
+    """JSON, in which Terraform is not to fill in what is IAM's to fill in."""
+    lines = json.dumps(document, indent=2).replace("${", "$${").splitlines()
+    return "\n".join(_indented(lines))
+
+
+def _indented(lines: list[str]) -> Iterator[str]:
+    for line in lines:
+        yield f"    {line}"
+
+
+_TERRAFORM = """\
+resource "aws_iam_role" "prism_machine" {{
+  name        = "{name}"
+  description = "{description}"
+  tags = {{
+{tags}  }}
+  assume_role_policy = <<-JSON
+{trust}
+  JSON
+}}
+
+resource "aws_iam_role_policy" "prism_machine" {{
+  name   = "{policy}"
+  role   = aws_iam_role.prism_machine.id
+  policy = <<-JSON
+{rights}
+  JSON
+}}
+
+resource "aws_iam_instance_profile" "prism_machine" {{
+  name = "{name}"
+  role = aws_iam_role.prism_machine.name
+}}
+"""

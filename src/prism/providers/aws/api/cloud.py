@@ -1,0 +1,220 @@
+"""The one way out to AWS: every call of Prism passes `Cloud.call`.
+
+botocore retries nothing here. What was throttled was not done and is repeated; what only
+reads is repeated when nobody answers; anything else may have been done although its answer
+was lost, so its caller hears `AwsUnavailable` and decides, with a token or a look.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prism.kit.clock import Clock, WallClock
+from prism.providers.aws.api.actions import ACTIONS, reads
+from prism.providers.aws.api.faults import (
+    AwsRefused,
+    AwsThrottled,
+    AwsUnavailable,
+    CredentialsMissing,
+    credentials_missing,
+    fault_of,
+    unanswered,
+)
+from prism.providers.aws.api.paging import paging_of
+from prism.providers.aws.api.pending_calls import PendingCall, PendingCalls
+from prism.providers.aws.api.rate_limits import RateLimiter
+from prism.providers.aws.api.unreadable import UnreadableItems
+from prism.providers.aws.api.written_tags import WrittenTags
+
+Answer = dict[str, Any]
+PATIENCE = 25.0  # seconds for one call with all that it waits for; a lease lasts 60
+READ_AGAIN = 2
+CONNECT, READ = 3, 15  # seconds
+THREADS = 32
+AT_HOME = {"pricing": "us-east-1"}  # services that answer for every region in one
+
+
+class Cloud:
+    """One account and region of AWS, for as many threads as there are."""
+
+    def __init__(
+        self,
+        region: str,
+        aws_profile: str | None = None,
+        *,
+        budget: RateLimiter | None = None,
+        clock: Clock | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        actions: frozenset[str] = ACTIONS,
+        agent: str = "prism",
+    ) -> None:
+        """`aws_profile` is a section of AWS's files; None leaves the choice to boto3.
+
+        `actions` are those that may be called: only the setup calls others than the daily ones.
+        `agent` is how AWS's log of calls (CloudTrail) names who asked.
+        """
+        self.region, self.aws_profile = region, aws_profile
+        self.clock = clock or WallClock()
+        self.changes = 0
+        """How many calls have been made that may have changed something."""
+        self.written = WrittenTags(self.clock)
+        self.pending = PendingCalls(self.clock)
+        self.unreadable = UnreadableItems()
+        self._budget, self._sleep = budget or RateLimiter(), sleep
+        self._actions, self._agent = actions, agent
+        self._lock = threading.Lock()
+        self._session: Any = None
+        self._clients: dict[str, Any] = {}
+
+    def call(self, service: str, action: str, /, **arguments: Any) -> Answer:
+        """Ask `service` (as boto3 calls it) to do `action` (as AWS calls it).
+
+        A `DryRun` that would have succeeded answers nothing.
+        """
+        name = f"{service}:{action}"
+        if name not in self._actions:
+            raise LookupError(f"{name} is not in its list, so no policy would allow it")
+        if not reads(action):
+            with self._lock:
+                self.changes += 1
+        with self.pending.asking(name) as pending:
+            answer = self._until_answered(service, action, arguments, pending)
+        self.written.note(action, arguments)
+        return answer
+
+    def pages(self, service: str, action: str, key: str, /, **arguments: Any) -> Iterator[Any]:
+        """Everything in the list `key` of the answer, however many pages it has."""
+        paging, asked = paging_of(service), dict(arguments)
+        if not paging.names(arguments):
+            asked.setdefault(paging.size, paging.most_of(action))
+        while True:
+            answer = self.call(service, action, **asked)
+            yield from answer.get(key) or ()
+            if not (token := answer.get(paging.next)):
+                return
+            asked[paging.token] = token
+
+    def wait(self, seconds: float) -> None:
+        """Let AWS make visible what was done; for who cannot go on without it."""
+        self._sleep(seconds)
+
+    def spare(self, service: str, action: str) -> int:
+        """How many calls of an action could be made now without waiting for a turn."""
+        return int(self._budget.spare(f"{service}:{action}"))
+
+    def session(self) -> Any:
+        """The boto3 session, for credentials; made when it is first needed."""
+        import boto3  # noqa: PLC0415  cold start: 0.3 s that only who uses AWS pays
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  the same
+
+        with self._lock:
+            if self._session is None:
+                try:
+                    self._session = boto3.Session(
+                        profile_name=self.aws_profile, region_name=self.region
+                    )
+                except BotoCoreError as error:  # the profile is in no file, or a file is broken
+                    raise credentials_missing(str(error)) from error
+            return self._session
+
+    def _until_answered(
+        self, service: str, action: str, arguments: Answer, pending: PendingCall
+    ) -> Answer:
+        name, until, tries = pending.action, time.monotonic() + PATIENCE, 0
+        while True:
+            pending.in_queue = True
+            self._budget.take(name, until - time.monotonic())
+            pending.in_queue = False
+            try:
+                return self._once(service, action, arguments)
+            except (AwsThrottled, AwsUnavailable) as away:
+                pending.problem = away
+                pause = self._pause(name, away, tries)
+                if pause is None or time.monotonic() + pause > until:
+                    raise
+            self._sleep(pause)
+            tries += 1
+
+    def _pause(self, name: str, away: AwsThrottled | AwsUnavailable, tries: int) -> float | None:
+        """How long to wait before asking once more; None is never."""
+        if isinstance(away, AwsThrottled):
+            self._budget.drain(name)
+            return random.uniform(0.2, 0.5) * (1 << min(tries, 4))
+        if not reads(name.partition(":")[2]) or tries >= READ_AGAIN:
+            return None
+        return random.uniform(0.1, 0.3) * (1 << tries)
+
+    def _once(self, service: str, action: str, arguments: Answer) -> Answer:
+        from botocore import xform_name  # noqa: PLC0415  cold start, as above
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  the same
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415  the same
+
+        name = f"{service}:{action}"
+        try:
+            answer: Answer = getattr(self._client(service), xform_name(action))(**arguments)
+        except ClientError as error:
+            told = error.response.get("Error", {})
+            code, message = str(told.get("Code", "")), str(told.get("Message", ""))
+            if code == "DryRunOperation":
+                return {}
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            fault = fault_of(name, code, message, status)
+            if isinstance(fault, CredentialsMissing):
+                if service in AT_HOME:  # another partition's credentials: good, but not there
+                    raise AwsRefused(fault.message, details=fault.details) from error
+                self._forget()
+            raise fault from error
+        except BotoCoreError as error:
+            raise self._trouble(name, error) from error
+        except ResponseParserError as error:  # a proxy answered, not AWS
+            raise unanswered(name, str(error)) from error
+        return answer
+
+    def _trouble(self, name: str, error: Exception) -> Exception:
+        """What went wrong before AWS could answer; a bug of ours stays one."""
+        from botocore import exceptions as they  # noqa: PLC0415  cold start, as above
+
+        strangers = (
+            they.NoCredentialsError,
+            they.PartialCredentialsError,
+            they.CredentialRetrievalError,
+            they.TokenRetrievalError,
+            they.SSOError,
+            they.NoAuthTokenError,
+            they.ProfileNotFound,
+            they.RefreshWithMFAUnsupportedError,
+            they.InvalidConfigError,
+        )
+        if isinstance(error, strangers):
+            self._forget()
+            return credentials_missing(str(error))
+        away = (they.HTTPClientError, they.ConnectionError, they.IncompleteReadError)
+        return unanswered(name, str(error)) if isinstance(error, away) else error
+
+    def _forget(self) -> None:
+        """Look for credentials anew: a client keeps those, or the lack, that it was made with."""
+        with self._lock:
+            self._session, self._clients = None, {}
+
+    def _client(self, service: str) -> Any:
+        if (client := self._clients.get(service)) is not None:
+            return client
+        from botocore.config import Config  # noqa: PLC0415  cold start, as above
+
+        session = self.session()
+        settings = Config(
+            connect_timeout=CONNECT,
+            read_timeout=READ,
+            retries={"total_max_attempts": 1},
+            max_pool_connections=THREADS,
+            user_agent_extra=self._agent,
+        )
+        with self._lock:  # making a client is not thread-safe, using one is
+            if service not in self._clients:
+                region = AT_HOME.get(service, self.region)
+                self._clients[service] = session.client(
+                    service, region_name=region, config=settings
+                )
+            return self._clients[service]

@@ -1,0 +1,275 @@
+"""How AWS says no, as Prism's problems.
+
+Unavailable
+├── AwsThrottled        too many calls; nothing was done
+├── AwsUnavailable      no answer, or an error of theirs; it may have been done all the same
+└── CredentialsMissing  nobody knows who we are
+NotFound
+└── Missing             an id that is not, or not yet, known
+Refused
+├── CapacityUnavailable no room there
+├── QuotaExceeded       the account may not have more
+├── TokenMismatch       our token was used with other parameters
+├── AwsDenied           the caller lacks a permission (also `Denied`)
+├── ImageNotAuthorized, TermsNotAccepted, NotSubscribed   what the account has to have first
+└── AwsRefused          anything else, with AWS's code in the details
+"""
+
+from prism.connections.model import AwsCredentialsMissing
+from prism.errors import Denied, NotFound, Problem, Unavailable
+from prism.workspaces.ports import ProviderRefused
+
+THROTTLED = {
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "PriorRequestNotComplete",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "SnapshotCreationPerVolumeRateExceeded",  # one in 15 seconds for each volume
+    "Throttling",
+    "ThrottledException",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+STRANGERS = {  # they do not know us, or not any more
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+DENIED = {"AccessDenied", "AccessDeniedException", "Blocked", "UnauthorizedOperation"}
+FULL = {
+    "InsufficientCapacity",
+    "InsufficientFreeAddressesInSubnet",
+    "InsufficientHostCapacity",
+    "InsufficientInstanceCapacity",
+    "InsufficientVolumeCapacity",
+    "SpotMaxPriceTooLow",
+    "Unsupported",  # the type, in that zone
+}
+AWAY = {"InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"}
+NOT_THERE = ("NotFound", "NotFoundException", "NoSuchEntity", "ID.Malformed", "Id.Malformed")
+QUOTA = ("LimitExceeded", "LimitExceededException", "CountExceeded")
+QUOTAS = "https://console.aws.amazon.com/servicequotas"
+
+
+class AwsThrottled(Unavailable, code="AWS_THROTTLED"):
+    """AWS throttles requests; Prism continues by itself."""
+
+    aws_code = ""
+
+
+class AwsUnavailable(Unavailable, code="AWS_UNAVAILABLE"):
+    """AWS does not answer; Prism tries again."""
+
+    aws_code = ""
+
+
+class CredentialsMissing(AwsCredentialsMissing):
+    """AWS does not know who is asking."""
+
+    aws_code = ""
+
+
+class Missing(NotFound):
+    """AWS does not know that id; `code` and `aws_code` are AWS's own."""
+
+    aws_code = ""
+
+
+class CapacityUnavailable(ProviderRefused):
+    """There is no room for such a machine there."""
+
+    aws_code = ""
+
+
+class QuotaExceeded(ProviderRefused, code="QUOTA_EXCEEDED"):
+    """The account has reached a quota."""
+
+    aws_code = ""
+
+
+class TokenMismatch(ProviderRefused, code="AWS_TOKEN_MISMATCH"):
+    """The same request was sent before with other parameters."""
+
+    aws_code = ""
+
+
+class AwsDenied(Denied, ProviderRefused, code="AWS_PERMISSION_DENIED"):
+    """The AWS credentials lack a permission."""
+
+    aws_code = ""
+
+
+class RegionNotEnabled(CredentialsMissing, code="AWS_REGION_NOT_ENABLED"):
+    """The account has not enabled that region, so its credentials are not valid there."""
+
+
+class ImageNotAuthorized(ProviderRefused, code="IMAGE_NOT_AUTHORIZED"):
+    """The account may not launch machines from that image."""
+
+    aws_code = ""
+
+
+class TermsNotAccepted(ProviderRefused, code="MARKETPLACE_TERMS"):
+    """The account has not accepted the terms of a product in AWS Marketplace."""
+
+    aws_code = ""
+
+
+class NotSubscribed(ProviderRefused, code="AWS_NOT_SUBSCRIBED"):
+    """The account is not signed up for that service."""
+
+    aws_code = ""
+
+
+class AwsRefused(ProviderRefused, code="AWS_REFUSED"):
+    """AWS refused."""
+
+    aws_code = ""
+
+
+Fault = (
+    AwsThrottled
+    | AwsUnavailable
+    | CredentialsMissing
+    | Missing
+    | CapacityUnavailable
+    | QuotaExceeded
+    | TokenMismatch
+    | AwsDenied
+    | ImageNotAuthorized
+    | TermsNotAccepted
+    | NotSubscribed
+    | AwsRefused
+)
+
+
+KINDS: tuple[tuple[set[str], type[Fault]], ...] = (
+    (THROTTLED, AwsThrottled),
+    (STRANGERS, CredentialsMissing),
+    (DENIED, AwsDenied),
+    (FULL, CapacityUnavailable),
+    (AWAY, AwsUnavailable),
+    ({"IdempotentParameterMismatch"}, TokenMismatch),
+)
+
+
+# Codes that say several things, by a part of AWS's sentence; the first that fits counts.
+BY_WORDS: tuple[tuple[str, str, type[Fault], str, str], ...] = (
+    (
+        "AuthFailure",
+        "not authorized for image",
+        ImageNotAuthorized,
+        "The account may not launch machines from that image",
+        "Take another template or region; an image can be shared with the account by its owner",
+    ),
+    (
+        "OptInRequired",
+        "marketplace",
+        TermsNotAccepted,
+        "The image is a product of AWS Marketplace whose terms the account has not accepted",
+        "Accept them at the address that AWS names, or take another template",
+    ),
+    (
+        "OptInRequired",
+        "",
+        NotSubscribed,
+        "The AWS account is not signed up for that service",
+        "Sign in to AWS's console as the account's owner, and finish what it asks for",
+    ),
+    (
+        "ConcurrentSnapshotLimitExceeded",  # five of a volume, one of st1 and sc1
+        "",
+        AwsThrottled,
+        "Other snapshots of that volume are under way; this one follows",
+        "",
+    ),
+    (
+        "PendingSnapshotLimitExceeded",
+        "",
+        AwsThrottled,
+        "Too many snapshots of the account are under way; this one follows",
+        "",
+    ),
+    (
+        "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+        "",
+        AwsDenied,
+        "The AWS credentials may not make the role of EC2 Spot (iam:CreateServiceLinkedRole)",
+        "Attach what `prism aws policy` prints",
+    ),
+)
+
+
+def fault_of(name: str, code: str, message: str, status: int) -> Fault:
+    """The problem for what AWS answered to `service:Action`."""
+    details = f"{name}: {code}: {message}"
+    for meant, words, kind, sentence, way_on in BY_WORDS:
+        if code == meant and words in message.lower():
+            special = kind(sentence, details=details, remediation=way_on)
+            special.aws_code = code
+            return special
+    fault = _kind(code, status)(
+        _sentence(name, code, message, status),
+        details=details,
+        remediation=_way_on(name, code, status),
+    )
+    fault.aws_code = code
+    if isinstance(fault, Missing):
+        fault.code = code
+    return fault
+
+
+def _kind(code: str, status: int) -> type[Fault]:
+    if (known := next((it for codes, it in KINDS if code in codes), None)) is not None:
+        return known
+    if code.endswith(QUOTA):
+        return QuotaExceeded
+    if code.endswith(NOT_THERE):
+        return Missing
+    return AwsUnavailable if status >= 500 else AwsRefused
+
+
+def _sentence(name: str, code: str, message: str, status: int) -> str:
+    kind = _kind(code, status)
+    if kind is AwsDenied:
+        return f"The AWS credentials may not do {name}"
+    if kind is CredentialsMissing:
+        return f"AWS does not accept the credentials ({code})"
+    if kind in {AwsThrottled, AwsUnavailable}:
+        return kind.__doc__ or code
+    return message or code
+
+
+def _way_on(name: str, code: str, status: int) -> str:
+    kind = _kind(code, status)
+    if kind in {AwsDenied, CredentialsMissing}:
+        return "See what is missing with `prism doctor`"
+    if kind is QuotaExceeded:
+        return f"Ask AWS for a higher quota at {QUOTAS}, or take a smaller machine"
+    return ""
+
+
+def credentials_missing(why: str) -> CredentialsMissing:
+    """Nobody could be found to ask AWS as."""
+    return CredentialsMissing(details=why, remediation="See what is missing with `prism doctor`")
+
+
+def unanswered(name: str, why: str) -> AwsUnavailable:
+    """The call to `service:Action` has no answer."""
+    return AwsUnavailable(details=f"{name}: {why}")
+
+
+def said(problem: Problem) -> str:
+    """AWS's own code for a problem, or nothing."""
+    return str(getattr(problem, "aws_code", ""))

@@ -1,0 +1,42 @@
+"""How the services cut long answers into pages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+MOST = {"DescribeInstanceTypes": 100}
+
+
+class Paging(Struct, frozen=True):
+    """The words of a service: how many on a page, and which page."""
+
+    size: str
+    most: int
+    token: str
+    next: str
+
+    def most_of(self, action: str) -> int:
+        """How many things a page of this action can hold."""
+        return MOST.get(action, self.most)
+
+    @staticmethod
+    def names(arguments: Mapping[str, Any]) -> bool:
+        """Whether things are asked for by name: then EC2 forbids to say how many."""
+        return any(
+            argument.endswith("Ids") or argument == "InstanceTypes" for argument in arguments
+        )
+
+
+PAGING = {
+    "ec2": Paging("MaxResults", 1000, "NextToken", "NextToken"),
+    "efs": Paging("MaxItems", 100, "Marker", "NextMarker"),
+    "iam": Paging("MaxItems", 1000, "Marker", "Marker"),
+    "pricing": Paging("MaxResults", 100, "NextToken", "NextToken"),
+    "ssm": Paging("MaxResults", 10, "NextToken", "NextToken"),
+}
+
+
+def paging_of(service: str) -> Paging:
+    """How the answers of a service are paged."""
+    return PAGING[service]

@@ -1,0 +1,131 @@
+"""Calls to AWS that take long or fail, so that somebody who waits can be told which, and why."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from prism.errors import Problem
+from prism.kit.clock import Clock
+from prism.providers.aws.api.faults import AwsThrottled, AwsUnavailable, CredentialsMissing
+
+LONG = timedelta(seconds=2)
+"""From then on a call without an answer is worth a word."""
+REMEMBERED = timedelta(minutes=6)
+"""A failure counts so long unless the call is made again; the longest pause of a loop is 5 min."""
+NOBODY_WAITS_FOR = ("pricing:", "ec2:DescribeSpotPriceHistory")
+
+
+@dataclass(slots=True)
+class PendingCall:
+    """A call under way; `problem` is what became of its last try."""
+
+    action: str
+    began: datetime
+    problem: Problem | None = None
+    in_queue: bool = False  # Prism itself holds it back
+
+
+@dataclass(slots=True)
+class FailedCall:
+    """An action that has failed each time since `since`."""
+
+    since: datetime
+    last: datetime
+    problem: Problem
+
+
+class PendingCalls:
+    """What is known of the calls of one account and region."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._pending: dict[int, PendingCall] = {}
+        self._failed: dict[str, FailedCall] = {}
+
+    @contextmanager
+    def asking(self, action: str) -> Iterator[PendingCall]:
+        """Count a call as pending, and remember how it ended."""
+        call = PendingCall(action, self._clock.now())
+        with self._lock:
+            self._pending[id(call)] = call
+        try:
+            yield call
+        except (AwsThrottled, AwsUnavailable, CredentialsMissing) as away:
+            self._ended(call, away)
+            raise
+        except BaseException:
+            self._ended(call, None)
+            raise
+        else:
+            self._ended(call, None)
+
+    def reason(self) -> str | None:
+        """What has been waited for longest, in a sentence; none where all calls go well."""
+        now = self._clock.now()
+        with self._lock:
+            pending = [
+                pending_call
+                for pending_call in self._pending.values()
+                if _matters(pending_call.action)
+            ]
+            failed = {
+                action: failed_call
+                for action, failed_call in self._failed.items()
+                if _matters(action)
+            }
+        said = [
+            (pending_call.began, _pending(pending_call))
+            for pending_call in pending
+            if pending_call.problem or now - pending_call.began >= LONG
+        ]
+        said += [
+            (failed_call.since, _failed(action, failed_call))
+            for action, failed_call in failed.items()
+            if now - failed_call.last < REMEMBERED
+        ]
+        return min(said)[1] if said else None
+
+    def _ended(self, call: PendingCall, problem: Problem | None) -> None:
+        now = self._clock.now()
+        with self._lock:
+            self._pending.pop(id(call))
+            if problem is None:
+                self._failed.pop(call.action, None)
+            elif (before := self._failed.get(call.action)) is not None:
+                before.last, before.problem = now, problem
+            else:
+                self._failed[call.action] = FailedCall(call.began, now, problem)
+
+
+def _matters(action: str) -> bool:
+    return not action.startswith(NOBODY_WAITS_FOR)
+
+
+def _pending(call: PendingCall) -> str:
+    if call.problem is None and call.in_queue:
+        return (
+            f"{call.action} has been queued since {_time(call.began)}: AWS allows only some such "
+            "calls a second"
+        )
+    return _sentence(call.action, call.problem, call.began)
+
+
+def _failed(action: str, failed_call: FailedCall) -> str:
+    return _sentence(action, failed_call.problem, failed_call.since)
+
+
+def _sentence(action: str, problem: Problem | None, since: datetime) -> str:
+    if isinstance(problem, AwsThrottled):
+        return (
+            f"AWS throttles {action} since {_time(since)}: the account makes too many calls. "
+            "Prism repeats it"
+        )
+    if isinstance(problem, CredentialsMissing):
+        return f"{problem.message.rstrip('.')}, since {_time(since)}"
+    return f"AWS has not answered {action} since {_time(since)}"
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%H:%M:%S} UTC"

@@ -1,0 +1,168 @@
+"""Tags: how what we know of a thing is written on it, and read back from it alone.
+
+Everything of ours carries `prism:managed=true` and `prism:id`, the key of its row, from
+the call that makes it, so a crash leaves nothing nameless and `recover` needs no database.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+
+from prism.workspaces.ports import MachineOrder
+
+Tags = dict[str, str]
+NAME = "Name"
+MANAGED = "prism:managed"
+ID = "prism:id"
+OUR_NAME = "prism:name"
+TEMPLATE = "prism:template"
+PROJECT = "prism:project"
+USER = "prism:user"
+TTL = "prism:ttl"  # Go duration text, counted from `prism:launched-at`
+EXPIRE_ACTION = "prism:expire-action"  # hibernate, or stop
+ENDS_AT = "prism:ends-at"  # what its user asked for; `prism:ttl` may be sooner, by its money
+LAUNCHED_AT = "prism:launched-at"  # RFC 3339
+IDLE_PROFILE = "prism:idle-profile"
+VERSION = "prism:version"
+PROFILE = "prism:profile"
+ALLOCATION = "prism:allocation"
+BUDGET = "prism:budget"
+PARAMETERS = "prism:parameters"  # JSON, where it fits
+ROOT_DISK = "prism:root-disk"  # GB, a space, the type: as ordered
+LOGIN = "prism:login"  # whom to enter it as
+CREDITS = "prism:cpu-credits"  # `unlimited`, where that was asked for
+READY = "prism:ready"  # EC2's LaunchTime of the start that has become ready
+BOOT_ID = "prism:boot-id"  # what Linux calls the boot that has become ready last
+ASLEEP = "prism:asleep"  # the LaunchTime of the start that ended in hibernation; empty: it woke up
+MEMORY_LOST = "prism:memory-lost"  # the LaunchTime of a start that was to wake it, and booted it
+GENERATION = "prism:generation"  # the database and its newest event, at the last change
+FORCED_OFF = "prism:forced-off"  # when a machine that did not stop was told to by force
+FAILED = "prism:failed"  # the LaunchTime of a start that failed, a space, the step
+CHANGING = {USER, PROJECT, ALLOCATION, BUDGET, IDLE_PROFILE, ENDS_AT}
+LONGEST = 256
+OURS = ({"Name": f"tag:{MANAGED}", "Values": ["true"]},)
+"""The filter that finds what is ours."""
+
+GO_TEXT = re.compile(r"(?:\d+(?:\.\d+)?(?:h|m|s))+")
+GO_PART = re.compile(r"(\d+(?:\.\d+)?)(h|m|s)")
+GO_UNITS = {"h": 3600, "m": 60, "s": 1}
+
+
+def listed(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Tags as AWS takes them, in a fixed order: a repeated call has to be the same."""
+    return [{"Key": key, "Value": tags[key][:LONGEST]} for key in sorted(tags)]
+
+
+def read(answered: Iterable[Mapping[str, str]] | None) -> Tags:
+    """Tags as AWS gives them."""
+    return {it["Key"]: it["Value"] for it in answered or ()}
+
+
+def specified(tags: Mapping[str, str], *kinds: str) -> list[dict[str, Any]]:
+    """The `TagSpecifications` of a call that makes things of these kinds."""
+    return [{"ResourceType": kind, "Tags": listed(tags)} for kind in kinds]
+
+
+def managed(key: str, **more: str | None) -> Tags:
+    """The tags of anything of ours; `more` by the tag's name after `prism:`, null is left out."""
+    said = {f"prism:{name.replace('_', '-')}": it for name, it in more.items()}
+    always = {MANAGED: "true", ID: key, VERSION: version("prism")}
+    return always | {name: it for name, it in said.items() if it is not None}
+
+
+def instance_tags(order: MachineOrder) -> Tags:
+    """What a machine and its root disk carry from the first moment."""
+    tags = managed(
+        order.key,
+        name=order.name,
+        template=order.template.name,
+        project=order.project or "",
+        user=order.owner,
+        profile=order.profile,
+        allocation=order.allocation,
+        budget=order.budget,
+        idle_profile=order.idle_profile or "",
+    )
+    tags |= {NAME: order.name, ROOT_DISK: f"{order.root_gb} {order.root_type}"}
+    if order.unlimited:
+        tags[CREDITS] = "unlimited"
+    parameters = json.dumps(order.parameters, sort_keys=True, separators=(",", ":"))
+    if order.parameters and len(parameters) <= LONGEST:
+        tags[PARAMETERS] = parameters
+    if order.launched_at is not None:
+        tags[LAUNCHED_AT] = instant(order.launched_at)
+        action = "hibernate" if order.hibernation else "stop"
+        tags |= expiry_tags(order.expires_at, order.launched_at, action)
+    if order.ends_at is not None:
+        tags[ENDS_AT] = instant(order.ends_at)
+    return tags
+
+
+def changed_facts(known: Tags, order: MachineOrder) -> tuple[Tags, list[str]]:
+    """Of the facts that may change after the launch: what to write, and what to take away."""
+    now = {key: it[:LONGEST] for key, it in instance_tags(order).items() if key in CHANGING}
+    written = {key: it for key, it in now.items() if known.get(key) != it}
+    return written, sorted(key for key in CHANGING if key in known and key not in now)
+
+
+def expiry_tags(at: datetime | None, launched_at: datetime, action: str) -> Tags:
+    """What tells a machine when to go down by itself, and how."""
+    if at is None:
+        return {}
+    return {TTL: duration(at - launched_at), EXPIRE_ACTION: action}
+
+
+def expires_at(tags: Mapping[str, str]) -> datetime | None:
+    """When a machine was told to go down, read from its tags alone."""
+    launched, ttl = moment(tags.get(LAUNCHED_AT)), span(tags.get(TTL))
+    try:
+        return None if launched is None or ttl is None else launched + ttl
+    except OverflowError:  # after the year 9999
+        return None
+
+
+def parameters_of(tags: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters that a machine was launched with, as far as they fitted."""
+    try:
+        read = json.loads(tags.get(PARAMETERS) or "{}")
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def instant(at: datetime) -> str:
+    """A moment as RFC 3339, to the microsecond where there are any."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def moment(text: str | None) -> datetime | None:
+    """The moment that an RFC 3339 text means, or None."""
+    try:
+        at = datetime.fromisoformat(text or "")
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def duration(length: timedelta) -> str:
+    """Go duration text such as `8h0m0s`; never negative, to the next whole second."""
+    seconds = max(0, -(-length // timedelta(seconds=1)))
+    hours, rest = divmod(seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def span(text: str | None) -> timedelta | None:
+    """The length that Go duration text means, or None."""
+    if not GO_TEXT.fullmatch(text or ""):
+        return None
+    parts = GO_PART.findall(text or "")
+    try:
+        return timedelta(seconds=sum(float(number) * GO_UNITS[unit] for number, unit in parts))
+    except OverflowError:
+        return None

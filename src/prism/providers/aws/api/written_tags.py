@@ -1,0 +1,66 @@
+"""The tags that we wrote last, for as long as EC2 may describe what was there before.
+
+EC2 is eventually consistent (EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"): a
+change "might not be immediately visible", for up to about five minutes. A decision from an old tag
+can do harm: a volume that was used counts as empty, one that was unmounted as mounted. So whoever
+reads tags reads them through here, and reads what this daemon has written.
+"""
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from prism.kit.clock import Clock
+from prism.providers.aws.api.tags import listed, read
+
+CONSISTENT_AFTER = timedelta(minutes=5)
+MANY = 5000  # things with tags that were not described again; then the old ones are forgotten
+Written = dict[str, tuple[str | None, datetime]]  # by key; None is removed
+
+
+class WrittenTags:
+    """What `CreateTags` and `DeleteTags` have written and EC2 has not described yet."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._of: dict[str, Written] = {}
+
+    def note(self, action: str, arguments: Mapping[str, Any]) -> None:
+        """A call has succeeded; others than those two change nothing here."""
+        if action not in {"CreateTags", "DeleteTags"}:
+            return
+        until = self._clock.now() + CONSISTENT_AFTER
+        for tag in arguments.get("Tags") or ():
+            if action == "DeleteTags" and "Value" in tag:
+                continue  # removed only if it said this: nobody knows
+            value = tag["Value"] if action == "CreateTags" else None
+            with self._lock:
+                for id in arguments["Resources"]:
+                    self._of.setdefault(id, {})[tag["Key"]] = (value, until)
+        if len(self._of) > MANY:
+            self._forget_old()
+
+    def over(self, id: str, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An item of an answer with the tags that we have written on it."""
+        with self._lock:
+            if (written := self._of.get(id)) is None:
+                return item
+            tags, now = read(item.get("Tags")), self._clock.now()
+            for key, (value, until) in list(written.items()):
+                if until <= now or tags.get(key) == value:
+                    del written[key]
+                elif value is None:
+                    tags.pop(key, None)
+                else:
+                    tags[key] = value
+            if not written:
+                del self._of[id]
+        return {**item, "Tags": listed(tags)}
+
+    def _forget_old(self) -> None:
+        now = self._clock.now()
+        with self._lock:
+            for id, written in list(self._of.items()):
+                if all(until <= now for _, until in written.values()):
+                    del self._of[id]

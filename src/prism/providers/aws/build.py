@@ -1,0 +1,149 @@
+"""The parts of one place of AWS, put together: the only file that knows all of them."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from prism.providers.aws.account.identity import OwnCloud
+from prism.providers.aws.compute.console import Console
+from prism.providers.aws.compute.generation_tags import GenerationTags
+from prism.providers.aws.compute.instance import Ec2Instance
+from prism.providers.aws.compute.lifecycle import AwsCompute
+from prism.providers.aws.compute.readiness import Readiness
+from prism.providers.aws.compute.spot_requests import SpotRequests
+from prism.providers.aws.compute.survey import InstanceCache
+from prism.providers.aws.machine.cloudinit.document import render
+from prism.providers.aws.machine.cloudinit.model import BootConfig
+from prism.providers.aws.machine.cloudinit.tokens import tokens
+from prism.providers.aws.machine.connectivity import AwsConnectivity
+from prism.providers.aws.machine.files import AwsFiles
+from prism.providers.aws.network.address import caller_cidr
+from prism.providers.aws.network.ingress import IngressUpdater
+from prism.providers.aws.places import Parts
+from prism.providers.aws.prerequisites.images import ImageChoice
+from prism.providers.aws.prerequisites.keys import KeyPair
+from prism.providers.aws.prerequisites.launch import AwsLaunchPrerequisites
+from prism.providers.aws.prerequisites.machine_types import MachineTypeFacts
+from prism.providers.aws.storage.volumes import AwsVolumes
+from prism.recovery.ports import WorldGeneration
+from prism.templates.model import Base
+from prism.workspaces.ports import MachineOrder
+
+
+def assemble(
+    cloud: OwnCloud,
+    home: Path,
+    caller: str = "",
+    stranger: Callable[[int], bool] = lambda inode: False,
+    generation: WorldGeneration | None = None,
+) -> Parts:
+    """Everything that serves the place of a cloud.
+
+    `caller` is the range that we come from; `stranger` says whose sockets, by inode, may not
+    use the ports of this computer that lead to machines.
+    """
+    book, console = NotifyingInstanceCache(cloud), Console(cloud)
+    generations = GenerationTags(cloud, generation)
+    prerequisites_of = AwsPrerequisitesByProfile(cloud, home, caller)
+    welcome = IngressUpdater(book, prerequisites_of, cloud.clock)
+    way = AwsConnectivity(book, console, home, welcome.beg, stranger=stranger)
+    welcome.told.append(way.pool.forgive)
+    book.listeners += [generations.machines, way.look]
+    compute = AwsCompute(
+        cloud,
+        book,
+        Readiness(cloud, console, probe=way.booted, heard=[way.keys.learn]),
+        SpotRequests(cloud, book),
+        prerequisites_of=prerequisites_of,
+        script=user_data,
+        way=way,
+        welcome=welcome.beg,
+    )
+    return Parts(
+        cloud=cloud,
+        compute=compute,
+        logs=way.logs,
+        files=AwsFiles(way.pool),
+        volumes=AwsVolumes(cloud, way.pool, generations.volumes),
+        image=prerequisites_of.image,
+        note=prerequisites_of.note,
+        compared=lambda: generations.compared,
+        close=_together(compute.close, welcome.close, way.close),
+    )
+
+
+def _together(*closes: Callable[[], object]) -> Callable[[], object]:
+    """Closes all, the first one first, also where one fails."""
+    closing = ExitStack()
+    for close in reversed(closes):
+        closing.callback(close)
+    return closing.close
+
+
+class NotifyingInstanceCache(InstanceCache):
+    """A book that tells who listens what each survey has shown."""
+
+    def __init__(self, cloud: OwnCloud) -> None:
+        super().__init__(cloud)
+        self.listeners: list[Callable[[Sequence[Ec2Instance]], object]] = []
+
+    def survey(self) -> Sequence[Ec2Instance]:
+        """Look at all of them, now, and tell."""
+        found = super().survey()
+        for listen in self.listeners:
+            listen(found)
+        return found
+
+
+class AwsPrerequisitesByProfile:
+    """Implements `PrerequisitesByProfile`: each profile's, made when it first launches."""
+
+    def __init__(self, cloud: OwnCloud, home: Path, caller: str) -> None:
+        self._cloud, self._home = cloud, home
+        self._caller = lambda: caller_cidr(caller, cloud.endpoint("ec2"))
+        self._known: dict[str, AwsLaunchPrerequisites] = {}
+
+    def __call__(self, profile: str) -> AwsLaunchPrerequisites:
+        """That of this one."""
+        if profile not in self._known:
+            made = AwsLaunchPrerequisites(
+                self._cloud, self._home, profile, caller=self._caller, clock=self._cloud.clock
+            )
+            self._known.setdefault(profile, made)
+        return self._known[profile]
+
+    def image(self, base: Base, built: str) -> str | None:
+        """The image of a base that some launch has looked up; asks nobody."""
+        found = (
+            prerequisites.known_image(base, built) for prerequisites in list(self._known.values())
+        )
+        return next((image_choice.id for image_choice in found if image_choice is not None), None)
+
+    def note(self) -> str | None:
+        """What machines launched here lack, for want of a role; asks nobody."""
+        return next(
+            (
+                prerequisites.note
+                for prerequisites in list(self._known.values())
+                if prerequisites.note
+            ),
+            None,
+        )
+
+
+def user_data(
+    order: MachineOrder,
+    image: ImageChoice,
+    kind: MachineTypeFacts,
+    key: KeyPair,
+    *,
+    again: bool = False,
+) -> bytes:
+    """Implements `compute.parts.Scripts`."""
+    boot = BootConfig(
+        architecture=image.architecture,
+        user=image.user,
+        public_key=key.public,
+        tokens=tokens(key.private_path.read_bytes(), order),
+    )
+    return render(order, boot, again=again).gzipped

@@ -1,0 +1,1 @@
+"""Workspaces as EC2 instances: launched, surveyed, stopped and started."""

@@ -1,0 +1,59 @@
+"""What machines have printed: asked for no more often than it changes."""
+
+import threading
+import time
+from typing import Any, Protocol
+
+from prism.providers.aws.api.faults import AwsRefused, Missing
+
+FRESH = 5.0  # seconds that a text is worth
+MOST = 1000  # machines whose last text is kept
+OLD = "UnsupportedOperation"  # the type's hardware cannot tell what it prints just now
+
+
+class Calls(Protocol):
+    """The part of `Cloud` that is used here."""
+
+    def call(self, service: str, action: str, /, **arguments: Any) -> dict[str, Any]:
+        """Ask AWS."""
+
+
+class Console:
+    """The consoles of one region; each is read once however many ask."""
+
+    def __init__(self, cloud: Calls) -> None:
+        self._cloud = cloud
+        self._texts: dict[str, tuple[float, str]] = {}
+        self._locks: dict[str, threading.Lock] = {}
+
+    def read(self, id: str, fresh: float = FRESH) -> str:
+        """Its last 64 KB, no older than so many seconds; empty where it is gone."""
+        with self._locks.setdefault(id, threading.Lock()):
+            known = self._texts.get(id)
+            if known and time.monotonic() - known[0] < fresh:
+                return known[1]
+            text = self._asked(id)
+            if len(self._texts) >= MOST:
+                self._texts.clear()
+            self._texts[id] = time.monotonic(), text
+            return text
+
+    def known(self, id: str) -> str:
+        """What was read last; asks nobody."""
+        return self._texts.get(id, (0.0, ""))[1]
+
+    def forget(self, id: str) -> None:
+        """That machine is no more."""
+        self._texts.pop(id, None)
+        self._locks.pop(id, None)
+
+    def _asked(self, id: str) -> str:
+        try:
+            said = self._cloud.call("ec2", "GetConsoleOutput", InstanceId=id, Latest=True)
+        except Missing:
+            return ""
+        except AwsRefused as refused:
+            if refused.aws_code != OLD:
+                raise
+            said = self._cloud.call("ec2", "GetConsoleOutput", InstanceId=id)
+        return str(said.get("Output") or "")  # boto3 has decoded it

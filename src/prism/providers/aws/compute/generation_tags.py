@@ -1,0 +1,93 @@
+"""The database's generation, written as a tag on one machine or volume of a place.
+
+Each survey reads it in passing, so that a database that was put back from a backup is noticed
+also where nothing on this computer tells. It is written by the survey that follows a change, on
+a machine of ours, else on a volume; a place where nothing changes costs no call more.
+"""
+
+import logging
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+from prism.errors import Problem, Unavailable
+from prism.providers.aws.api import tags as names
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.tags import Tags
+from prism.providers.aws.compute.instance import Ec2Instance
+from prism.recovery.ports import WorldGeneration
+
+log = logging.getLogger(__name__)
+Kind = Literal["machines", "volumes"]
+MACHINES_CARRY = ("machines", "volumes")  # then a look at volumes has nothing to write
+
+
+class GenerationTags:
+    """Reads and writes it, for one account and region."""
+
+    def __init__(self, cloud: Cloud, generation: WorldGeneration | None) -> None:
+        self._cloud, self._generation = cloud, generation
+        self._lock = threading.Lock()
+        self._changes = -1  # how many calls had changed something when it was written
+        self._carrier: tuple[Kind, str] | None = None
+        self._compared: set[Kind] = set()
+
+    @property
+    def compared(self) -> bool:
+        """Whether the machines of this place have said what they know of the database."""
+        return (
+            "machines" in self._compared or self._generation is None or not self._generation.begun
+        )
+
+    def machines(self, found: Sequence[Ec2Instance]) -> None:
+        """A survey has shown these machines."""
+        living = [instance.id for instance in found if not instance.gone]
+        self._look("machines", {instance.id: instance.tags for instance in found}, living)
+
+    def volumes(self, found: Mapping[str, Tags]) -> None:
+        """A survey has shown these volumes, with their tags."""
+        self._look("volumes", found, found.keys())
+
+    def _look(self, kind: Kind, found: Mapping[str, Tags], living: Collection[str]) -> None:
+        if self._generation is None or not self._generation.begun:
+            return
+        texts = [it[names.GENERATION] for it in found.values() if names.GENERATION in it]
+        self._generation.compare(texts, first=kind not in self._compared)
+        self._compared.add(kind)
+        with self._lock:
+            self._follow(self._generation, kind, {id: found[id] for id in living})
+
+    def _follow(self, generation: WorldGeneration, kind: Kind, there: Mapping[str, Tags]) -> None:
+        if not self._due(kind, there):
+            return
+        ours = generation.ours({it.get(names.ID, "") for it in there.values()})
+        able = [id for id, it in there.items() if it.get(names.ID) in ours]
+        if able:
+            self._write(generation.text, kind, max(able, key=lambda id: _event(there[id])))
+
+    def _due(self, kind: Kind, there: Collection[str]) -> bool:
+        """Whether something has changed since it was written, or what carried it is gone."""
+        if self._carrier is None:
+            return True
+        carried_by, id = self._carrier
+        if carried_by == kind and id not in there:
+            self._carrier = None
+            return True
+        return self._changes != self._cloud.changes and (carried_by, kind) != MACHINES_CARRY
+
+    def _write(self, text: str, kind: Kind, id: str) -> None:
+        changes = self._cloud.changes
+        told = names.listed({names.GENERATION: text})
+        try:
+            self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=told)
+        except Unavailable as away:  # the next survey tries again
+            log.warning("%s was not told the generation of the database: %s", id, away)
+            return
+        except Problem as no:  # the next change tries again
+            log.warning("%s does not take the generation of the database: %s", id, no)
+        self._carrier, self._changes = (kind, id), changes + 1
+
+
+def _event(tags: Tags) -> int:
+    number = tags.get(names.GENERATION, "").rpartition(" ")[2]
+    return int(number) if number.isdecimal() else -1

@@ -1,0 +1,129 @@
+"""RunInstances: everything that a machine needs is said in the call that makes it."""
+
+import math
+from typing import Any
+
+from prism.providers.aws.api import tags as names
+from prism.providers.aws.compute.parts import LaunchPrerequisites, Scripts
+from prism.providers.aws.network.subnets import Subnet
+from prism.providers.aws.prerequisites.images import ImageChoice, Published
+from prism.providers.aws.prerequisites.machine_types import MachineTypeFacts
+from prism.workspaces.ports import MachineOrder
+
+Arguments = dict[str, Any]
+IOPS = 3000  # of an io2 disk, which has none of its own; what a gp3 disk has
+NEEDS_IOPS = {"io1", "io2"}
+IOPS_PER_GB = 500
+MIB = 1024
+
+
+def token(order: MachineOrder) -> str:
+    """The ClientToken: an attempt that is repeated makes one machine."""
+    return f"{order.key}-{order.attempt}"
+
+
+def arguments(
+    order: MachineOrder, prerequisites: LaunchPrerequisites, script: Scripts, subnet: Subnet
+) -> Arguments:
+    """The arguments of RunInstances; the same order gets the same ones.
+
+    The disk dies with the machine, is encrypted, and holds the RAM of one that may sleep.
+    Who powers the machine off from inside stops it: it is never destroyed that way.
+    """
+    kind = prerequisites.kind(order.instance_type)
+    image = prerequisites.image(order.template.base, order.instance_type)
+    key = prerequisites.key()
+    ports = order.template.ports if order.open_ports else ()
+    said: Arguments = {
+        "ClientToken": token(order),
+        "MinCount": 1,
+        "MaxCount": 1,
+        "ImageId": image.id,
+        "InstanceType": order.instance_type,
+        "KeyName": key.name,
+        "UserData": script(order, image, kind, key),
+        "NetworkInterfaces": [_interface(subnet, prerequisites.group(ports))],
+        "BlockDeviceMappings": [_root(order, image, kind)],
+        "MetadataOptions": {
+            "HttpTokens": "required",
+            "HttpEndpoint": "enabled",
+            "InstanceMetadataTags": "enabled",  # its own timer reads `prism:ttl` there
+        },
+        "InstanceInitiatedShutdownBehavior": "stop",
+        "TagSpecifications": _tags(order, image),
+    }
+    if kind.burstable:
+        said["CreditSpecification"] = {"CpuCredits": credits_of(order.unlimited)}
+    if order.hibernation:
+        said["HibernationOptions"] = {"Configured": True}
+    if order.spot:
+        said["InstanceMarketOptions"] = _market(order)
+    if (role := prerequisites.role()) is not None:
+        said["IamInstanceProfile"] = {"Name": role}
+    return said
+
+
+def credits_of(unlimited: bool) -> str:
+    """The credit option. T3, T3a and T4g take `unlimited` where nobody says which.
+
+    EC2 User Guide, "Unlimited mode for burstable performance instances": then CPU use beyond the
+    baseline costs extra, for each vCPU-hour.
+    """
+    return "unlimited" if unlimited else "standard"
+
+
+def login(order: MachineOrder, image: ImageChoice | Published) -> str:
+    """Whom it is entered as: who works there, in whose home everything is.
+
+    Other accounts may not even read that home (0750 on Ubuntu). The image's own login has the key
+    too, for whoever has to rescue a machine.
+    """
+    return (order.template.users or (image.user,))[-1]
+
+
+def root_gb(order: MachineOrder, image: ImageChoice, kind: MachineTypeFacts) -> int:
+    """How big its root disk is: as ordered, but never too small for what must fit."""
+    ram = math.ceil(kind.memory_mib / MIB) if order.hibernation else 0
+    return max(order.root_gb, image.min_gb + ram)
+
+
+def _root(order: MachineOrder, image: ImageChoice, kind: MachineTypeFacts) -> Arguments:
+    size = root_gb(order, image, kind)
+    disk: Arguments = {
+        "VolumeSize": size,
+        "VolumeType": order.root_type,
+        "Encrypted": True,
+        "DeleteOnTermination": True,
+    }
+    if order.root_type in NEEDS_IOPS:
+        disk["Iops"] = min(IOPS, IOPS_PER_GB * size)
+    return {"DeviceName": image.root_device, "Ebs": disk}
+
+
+def _interface(subnet: Subnet, group: str) -> Arguments:
+    """It has a public address, whatever the subnet's own habit: we come from outside."""
+    return {
+        "DeviceIndex": 0,
+        "SubnetId": subnet.id,
+        "Groups": [group],
+        "AssociatePublicIpAddress": True,
+        "DeleteOnTermination": True,
+    }
+
+
+def _market(order: MachineOrder) -> Arguments:
+    """A spot machine comes from a persistent request.
+
+    One of a one-time request can never be stopped, and when EC2 wants it back it is destroyed
+    with its disk. A persistent one is only stopped, or sent to sleep; the price is that its
+    request must be cancelled before the machine is destroyed, else EC2 brings another.
+    """
+    behaviour = "hibernate" if order.hibernation else "stop"
+    options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": behaviour}
+    return {"MarketType": "spot", "SpotOptions": options}
+
+
+def _tags(order: MachineOrder, image: ImageChoice) -> list[Arguments]:
+    tags = {**names.instance_tags(order), names.LOGIN: login(order, image)}
+    kinds = ["instance", "volume", "network-interface"]
+    return names.specified(tags, *kinds, *(["spot-instances-request"] if order.spot else []))

@@ -1,0 +1,436 @@
+"""A workspace is an EC2 instance; nothing here waits for one.
+
+Every verb asks EC2 once and answers when EC2 has taken the wish; `survey` tells the rest.
+EC2 may hide a machine that it has just made, and refuses a verb while another is under way:
+both are `Unavailable`, and whoever wished tries again.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from msgspec.structs import replace
+
+from prism.connections.ports import Spot
+from prism.errors import Unavailable
+from prism.providers.aws.api import tags as names
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.faults import (
+    AwsDenied,
+    AwsRefused,
+    CapacityUnavailable,
+    Missing,
+    TokenMismatch,
+    said,
+)
+from prism.providers.aws.compute import launching
+from prism.providers.aws.compute.instance import Ec2Instance, read
+from prism.providers.aws.compute.orphan_tags import found_of
+from prism.providers.aws.compute.parts import (
+    Connectivity,
+    LaunchPrerequisites,
+    PrerequisitesByProfile,
+    Scripts,
+)
+from prism.providers.aws.compute.readiness import BootStage, Readiness
+from prism.providers.aws.compute.spot_refusals import SpotRefusals
+from prism.providers.aws.compute.spot_requests import SpotRequests
+from prism.providers.aws.compute.state_mapping import hangs, machine_of, woke
+from prism.providers.aws.compute.survey import InstanceCache
+from prism.providers.aws.network.subnets import Subnet
+from prism.providers.aws.prerequisites.images import BASES, DEFAULT
+from prism.providers.aws.prerequisites.roles import LOST, WITHOUT
+from prism.providers.aws.prices.credits import SURPLUS
+from prism.recovery.model import FoundMachine
+from prism.workspaces.idleness import Idleness, IdleRule
+from prism.workspaces.model import Failure, HibernationNotSupported
+from prism.workspaces.ports import Access, Machine, MachineOrder, NextAttempt, ProviderRefused
+
+log = logging.getLogger(__name__)
+WRONG_STATE = {"IncorrectInstanceState", "IncorrectState"}
+NOT_YET = "not ready to hibernate"
+NO_GROUND = "EC2 does not know something that the launch stands on, or not yet"
+UNKNOWN_ROLE = "iam instance profile"
+
+
+class CannotHibernate(HibernationNotSupported, ProviderRefused):
+    """The machine cannot hibernate."""
+
+
+class AwsCompute:
+    """Implements `workspaces.ports.Compute`, and `connections.ports.Reach`, on EC2."""
+
+    busy = timedelta(seconds=2)
+    calm = timedelta(seconds=30)
+    patience = timedelta(seconds=60)
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        book: InstanceCache,
+        readiness: Readiness,
+        requests: SpotRequests,
+        *,
+        prerequisites_of: PrerequisitesByProfile,
+        script: Scripts,
+        way: Connectivity,
+        welcome: Callable[[str], object] = lambda id: None,
+    ) -> None:
+        """`welcome` opens a machine to where we are now, behind the scenes."""
+        self._cloud, self._book, self._ready = cloud, book, readiness
+        self._prerequisites_of, self._script, self._way = prerequisites_of, script, way
+        self._requests, self._welcome = requests, welcome
+        self._spot = SpotRefusals(requests, cloud.clock)
+        self._unknown: dict[str, datetime] = {}  # since when EC2 says that there is none
+        self._used_up: dict[str, datetime] = {}  # since when a token has led to no machine
+        self._stopping: dict[
+            str, datetime
+        ] = {}  # since when it was seen so, where EC2 does not say
+
+    def survey(self) -> Sequence[Machine]:
+        """Every machine of ours, by one call for each thousand; the rest goes on behind it."""
+        try:
+            found = self._book.survey()
+        except ProviderRefused as no:
+            raise _later(no) from no
+        known = {instance.id for instance in found}
+        found = [
+            *found,
+            *(instance for instance in self._requests.heirs if instance.id not in known),
+        ]
+        for instance in found[len(known) :]:
+            self._book.note(instance)
+        self._ready.look(found)
+        self._requests.look(found)
+        return [self._machine(it) for it in found]
+
+    def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
+        """Implements `recovery.ports.Recoverable`: what the last survey has read on them."""
+        known = [
+            instance for instance in map(self._book.known, sorted(ids)) if instance is not None
+        ]
+        return [
+            found_of(instance, self._machine(instance), at_home=self._at_home(instance))
+            for instance in known
+        ]
+
+    def find(self, id: str | None, order: MachineOrder) -> Machine | None:
+        """Implements `workspaces.ports.FindsById`: the survey finds machines by their tags."""
+        self._book.require_readable(order.key)
+        if id is None or not _ours(id) or (instance := self._book.look(id)) is None:
+            return None
+        published = BASES[order.template.base or DEFAULT]
+        whole = {**names.instance_tags(order), names.LOGIN: launching.login(order, published)}
+        lost = {key: value for key, value in whole.items() if key not in instance.tags}
+        if not instance.gone and {names.MANAGED, names.ID} & lost.keys():
+            log.warning("%s has lost tags, which are put back: %s", id, ", ".join(sorted(lost)))
+            try:
+                self._change(id, "CreateTags", Resources=[id], Tags=names.listed(lost))
+            except (
+                ProviderRefused
+            ) as no:  # without our instance profile the daily policy has no such right
+                log.error("%s goes on without its tags: %s", id, no)
+        instance = replace(instance, tags={**whole, **instance.tags}, key=order.key)
+        self._book.note(instance)
+        return self._machine(instance)
+
+    def launch(self, order: MachineOrder) -> Machine:
+        """Ask for a machine in the zone of this attempt."""
+        prerequisites = self._prerequisites_of(order.profile)
+        subnets = in_zone(order.zone, prerequisites.subnets(order.instance_type, order.key))
+        subnet = subnets[order.attempt % len(subnets)]
+        last = (order.attempt + 1) % len(subnets) == 0
+        try:
+            made = self._run(
+                launching.arguments(order, prerequisites, self._script, subnet), prerequisites
+            )
+        except CapacityUnavailable as full:
+            if not last:
+                raise NextAttempt from full
+            tried = ", ".join(subnet.zone for subnet in subnets)
+            raise CapacityUnavailable(
+                f"AWS has no capacity for {order.instance_type} in {tried}",
+                details=full.details,
+                remediation="Try again later, or take another type or region: "
+                "`prism workspace launch --help`",
+            ) from full
+        except TokenMismatch as other:
+            made = self._made_before(order, other)
+        return self._machine(made)
+
+    def start(self, id: str) -> None:
+        """Power it on, or wake it up; what a boot has not done the next one does."""
+        self._forgive(id)
+        self._welcome(id)  # who was away since may come from elsewhere now
+        try:
+            self._change(id, "StartInstances", InstanceIds=[id])
+        except CapacityUnavailable as full:
+            raise CapacityUnavailable(
+                "AWS has no capacity for it now, and its disk cannot leave the zone",
+                details=full.details,
+                remediation="Try again later, or give it another type: "
+                "`prism workspace resize --help`",
+            ) from full
+        except AwsRefused as no:
+            raise self._spot.to_start(self._book.known(id), no) from no
+        self._spot.settled(id)
+
+    def stop(self, id: str) -> None:
+        """Power it off; by force where it hangs while it wakes up, or goes down."""
+        wish: dict[str, Any] = {"InstanceIds": [id]}
+        instance = self._book.known(id)
+        if instance is not None and instance.state == "running" and woke(instance):
+            wish |= (
+                {"Force": True} if self._ready.of(instance).stage is BootStage.UNVERIFIED else {}
+            )
+        if instance is not None and self._hanging(instance) is not None:
+            wish |= {"Force": True}
+            at = names.listed({names.FORCED_OFF: names.instant(self._cloud.clock.now())})
+            self._change(id, "CreateTags", Resources=[id], Tags=at)
+        self._stop(id, instance, wish)
+
+    def hibernate(self, id: str) -> None:
+        """Send it to sleep; one that cannot is told why, one that is too young tried again."""
+        wish = {"InstanceIds": [id], "Hibernate": True}
+        try:
+            self._stop(id, self._book.known(id), wish)
+        except AwsRefused as no:
+            if NOT_YET in no.details:
+                raise Unavailable(
+                    f"Machine {id} has to be up for a few minutes before it can hibernate",
+                    details=no.details,
+                ) from no
+            if "hibernat" not in no.details.lower():
+                raise
+            raise CannotHibernate(no.message, details=no.details) from no
+
+    def _stop(self, id: str, instance: Ec2Instance | None, wish: dict[str, Any]) -> None:
+        try:
+            self._change(id, "StopInstances", **wish)
+        except AwsRefused as no:
+            raise self._spot.to_stop(instance, no) from no
+        self._spot.settled(id)
+
+    def terminate(self, id: str) -> None:
+        """Destroy it and its root disk; first the request that would bring another."""
+        known = self._book.one(id) if _ours(id) else None
+        if known is not None and known.gone:
+            return
+        if known is not None and known.spot_request:
+            self._requests.cancel(known.spot_request)
+        self._change(id, "TerminateInstances", InstanceIds=[id])
+
+    def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
+        """Write on it when to go down, for its own timer to read."""
+        instance = self._book.one(id) if _ours(id) else None
+        if instance is None:
+            return self._nobody(id)
+        if instance.gone:
+            return None
+        if at is None:
+            gone = [{"Key": names.TTL}, {"Key": names.EXPIRE_ACTION}]
+            return self._change(id, "DeleteTags", Resources=[id], Tags=gone)
+        launched = names.moment(instance.tags.get(names.LAUNCHED_AT))
+        tags = names.expiry_tags(at, launched or instance.launched, action)
+        if launched is None:  # nobody may count from a start that moves
+            tags[names.LAUNCHED_AT] = names.instant(instance.launched)
+        told = names.listed(tags)
+        return self._change(id, "CreateTags", Resources=[id], Tags=told)
+
+    def resize(self, id: str, instance_type: str) -> None:
+        """Make one that is off another type of machine."""
+        kind = {"Value": instance_type}
+        wish = {"InstanceId": id, "InstanceType": kind}
+        self._change(id, "ModifyInstanceAttribute", **wish)
+        burstable = instance_type.partition(".")[0] in SURPLUS
+        if burstable and _ours(id) and (instance := self._book.one(id)):
+            # What was no burstable machine before would be one with unlimited credits.
+            credits = launching.credits_of(names.CREDITS in instance.tags)
+            told = [{"InstanceId": id, "CpuCredits": credits}]
+            changed = {"InstanceCreditSpecifications": told}
+            self._change(id, "ModifyInstanceCreditSpecification", **changed)
+
+    def change_template(self, id: str, order: MachineOrder) -> None:
+        """Replace the user data of one that is off; its next boot writes the files anew."""
+        prerequisites = self._prerequisites_of(order.profile)
+        image = prerequisites.image(order.template.base, order.instance_type)
+        kind, key = prerequisites.kind(order.instance_type), prerequisites.key()
+        said = {"Value": self._script(order, image, kind, key, again=True)}
+        self._change(id, "ModifyInstanceAttribute", InstanceId=id, UserData=said)
+
+    def watch(self, id: str, rule: IdleRule | None) -> None:
+        """Tell its agent what to make of idleness."""
+        self._way.watch(id, rule)
+
+    def describe(self, id: str, order: MachineOrder) -> None:
+        """Change those of its tags that say something else."""
+        instance = self._book.one(id) if _ours(id) else None
+        if instance is None:
+            return self._nobody(id)
+        if instance.gone:
+            return None
+        written, removed = names.changed_facts(instance.tags, order)
+        if written:
+            told = names.listed(written)
+            self._change(id, "CreateTags", Resources=[id], Tags=told)
+        if removed:
+            old = [{"Key": key} for key in removed]
+            self._change(id, "DeleteTags", Resources=[id], Tags=old)
+        if written or removed:  # until the next survey reads them
+            kept = {key: value for key, value in instance.tags.items() if key not in removed}
+            self._book.note(replace(instance, tags=kept | written))
+        return None
+
+    def access(self, id: str) -> Access:
+        """How to get in, now."""
+        return self._way.access(id)
+
+    def spot(self, id: str, port: int) -> Spot | None:
+        """Where a port of it is dialled."""
+        return self._way.spot(id, port)
+
+    def close(self) -> None:
+        """Leave the machines to themselves."""
+        self._ready.close()
+        self._requests.close()
+
+    def _machine(self, instance: Ec2Instance) -> Machine:
+        idle = self._way.idle(instance.id)
+        if not instance.has_role and not instance.gone:
+            idle = replace(idle or Idleness(), lacks=WITHOUT)
+        return machine_of(instance, self._ready.of(instance), idle, self._hanging(instance))
+
+    def _hanging(self, instance: Ec2Instance) -> Failure | None:
+        now = self._cloud.clock.now()
+        if instance.state != "stopping":
+            self._stopping.pop(instance.id, None)
+            return None
+        return hangs(
+            instance, instance.changed or self._stopping.setdefault(instance.id, now), now
+        )
+
+    def _run(self, arguments: dict[str, Any], prerequisites: LaunchPrerequisites) -> Ec2Instance:
+        try:
+            said = self._run_with_role(arguments, prerequisites)
+        except Missing as gone:  # removed by hand, or made a moment ago
+            prerequisites.forget()
+            raise Unavailable(NO_GROUND, details=gone.details) from gone
+        except AwsRefused as no:
+            if UNKNOWN_ROLE not in no.details.lower():
+                raise
+            prerequisites.forget()
+            raise Unavailable(NO_GROUND, details=no.details) from no
+        made = read(said["Instances"][0])
+        self._book.note(made)
+        return made
+
+    def _run_with_role(
+        self, arguments: dict[str, Any], prerequisites: LaunchPrerequisites
+    ) -> dict[str, Any]:
+        """Ask for it; without its role where that is all that is denied.
+
+        EC2 does not say in clear words what it denies. A denied launch has used no token.
+        """
+        try:
+            return self._cloud.call("ec2", "RunInstances", **arguments)
+        except AwsDenied:
+            bare = {key: it for key, it in arguments.items() if key != "IamInstanceProfile"}
+            if bare == arguments:
+                raise
+            said = self._cloud.call("ec2", "RunInstances", **bare)
+        log.warning("machines may not be given their role (iam:PassRole), so %s", LOST)
+        prerequisites.give_no_role()
+        return said
+
+    def _made_before(self, order: MachineOrder, other: TokenMismatch) -> Ec2Instance:
+        """The machine that the same attempt has made, when an image or a date was another.
+
+        Where there is none after a while the call has failed, and its token is used up: the next
+        attempt has another. A look by tag comes first, so that there are never two.
+        """
+        if (made := self._book.of_key(order.key)) is not None:
+            return made
+        now = self._cloud.clock.now()
+        since = self._used_up.setdefault(launching.token(order), now)
+        if now < since + self.patience:
+            raise Unavailable(
+                f"The machine of {order.name} was asked for and is not visible yet",
+                details=other.details,
+            ) from other
+        raise NextAttempt from other
+
+    def _change(self, id: str, action: str, **arguments: Any) -> None:
+        """Ask EC2 for a change; fine where nothing is left to change.
+
+        Where the machine is in a wrong state for it, it is asked again: what EC2 describes may be
+        older than its refusal.
+        """
+        if not _ours(id):
+            return
+        try:
+            answer = self._cloud.call("ec2", action, **arguments)
+        except Missing:
+            self._nobody(id)
+        except AwsRefused as no:
+            if said(no) not in WRONG_STATE:
+                raise
+            now = self._book.look(id)
+            if now is not None and now.gone:
+                return
+            state = "not visible yet" if now is None else now.state
+            raise Unavailable(f"Machine {id} is {state}", details=no.details) from no
+        else:
+            self._book.changed(id, answer, bool(arguments.get("Hibernate")))
+
+    def _at_home(self, instance: Ec2Instance) -> bool:
+        """Whether this home can enter it."""
+        profile = instance.tags.get(names.PROFILE)
+        return profile is not None and self._prerequisites_of(profile).holds(instance.key_name)
+
+    def _forgive(self, id: str) -> None:
+        """An end that has passed is none for who starts it afterwards.
+
+        Deleted only where it still says what was seen: another one may be on its way.
+        """
+        instance = self._book.known(id)
+        if instance is None or instance.state != "stopped":
+            return
+        at, now = names.expires_at(instance.tags), self._cloud.clock.now()
+        if at is not None and at <= now:
+            old = [{"Key": names.TTL, "Value": instance.tags[names.TTL]}]
+            self._change(id, "DeleteTags", Resources=[id], Tags=old)
+
+    def _nobody(self, id: str) -> None:
+        """EC2 knows no such machine: it may be too new, and is gone if that stays so."""
+        if not _ours(id):
+            return
+        now = self._cloud.clock.now()
+        if now < self._unknown.setdefault(id, now) + self.patience:
+            raise Unavailable(f"EC2 does not show machine {id}")
+
+
+def _later(no: ProviderRefused) -> Unavailable:
+    """The same refusal, for who has to ask again until it is granted."""
+    again = Unavailable(no.message, details=no.details, remediation=no.remediation)
+    again.code = no.code
+    return again
+
+
+def in_zone(zone: str | None, subnets: Sequence[Subnet]) -> Sequence[Subnet]:
+    """Where a machine may stand that has to be in a zone; raises where there is none."""
+    if zone is None:
+        return subnets
+    if not (found := [subnet for subnet in subnets if subnet.zone == zone]):
+        others = ", ".join(subnet.zone for subnet in subnets)
+        raise CapacityUnavailable(
+            f"Its volumes are in {zone}, where such machines are not to be had, only in {others}",
+            remediation="Take another type; or take snapshots of the volumes, and restore them: "
+            "new volumes go wherever they are attached first",
+        )
+    return found
+
+
+def _ours(id: str) -> bool:
+    """Whether it may be a machine of EC2 at all."""
+    return id.startswith("i-")

@@ -1,0 +1,40 @@
+"""What a machine's tags say of it, for a daemon that has lost its rows: pure."""
+
+from prism.providers.aws.api import tags as names
+from prism.providers.aws.compute.instance import Ec2Instance
+from prism.recovery.model import FoundMachine
+from prism.workspaces.model import Observed
+from prism.workspaces.ports import Machine
+
+RUNS = {Observed.STARTING, Observed.ON, Observed.STOPPING}
+
+
+def found_of(instance: Ec2Instance, machine: Machine, *, at_home: bool) -> FoundMachine:
+    """A machine without a row; what it was made with that no tag holds stays unknown."""
+    tags = instance.tags
+    size, _, kind = tags.get(names.ROOT_DISK, "").partition(" ")
+    return FoundMachine(
+        id=instance.id,
+        key=instance.key,
+        seen=machine.seen,
+        charged=machine.charged,
+        name=tags.get(names.OUR_NAME) or tags.get(names.NAME, ""),
+        owner=tags.get(names.USER, ""),
+        profile=tags.get(names.PROFILE, ""),
+        template=tags.get(names.TEMPLATE, ""),
+        parameters=names.parameters_of(tags),
+        instance_type=instance.type,
+        spot=instance.spot_request is not None,
+        unlimited=names.CREDITS in tags,
+        root_gb=int(size) if size.isdecimal() else None,
+        root_type=kind or None,
+        hibernation=instance.hibernates,
+        project=tags.get(names.PROJECT) or None,
+        budget=tags.get(names.BUDGET) or None,
+        idle_profile=tags.get(names.IDLE_PROFILE) or None,
+        launched_at=names.moment(tags.get(names.LAUNCHED_AT)),
+        started_at=instance.launched if machine.seen in RUNS else None,
+        ends_at=names.moment(tags.get(names.ENDS_AT)),
+        told_until=names.expires_at(tags),
+        at_home=at_home,
+    )

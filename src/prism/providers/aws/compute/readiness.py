@@ -1,0 +1,276 @@
+"""When a machine is ready: it says so on its console, or by SSH, whichever comes first.
+
+Its boot prints markers, `prism-boot: STEP`, ending in `ready` or `failed STEP`. Machines
+that come up are asked behind the scenes; what was heard shows in the next survey. What was
+decided is a tag with the name of the boot, so it is decided once: another daemon need not
+ask again, and after the next start it says nothing any more.
+"""
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from prism.errors import Problem
+from prism.providers.aws.api import tags as names
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.compute.instance import Ec2Instance
+
+log = logging.getLogger(__name__)
+MARKER = re.compile(r"prism-boot: ([a-z][a-z0-9-]*)(?:[ \t]+(\S[^\r\n]*))?")
+# A console keeps what earlier boots have printed; each begins like one of these.
+BEGINS = re.compile(r"Linux version \d|PM: hibernation: resume|prism-boot: begin\b")
+AWOKE = re.compile(r"PM: (?:hibernation: (?:resume from|hibernation exit)|Image loading done)")
+ASIDE = {"hostkey", "id"}  # markers that are no step
+UNVERIFIED = timedelta(minutes=15)  # then it counts as on, and people may see for themselves
+LISTENED = timedelta(hours=2)  # and what it says so late still counts
+SOONEST, LATEST, LATE = 2.0, 10.0, 60.0  # seconds between two questions
+CLOSED = 30.0  # seconds that nobody knocks where nobody opened
+HANDS = 8
+
+
+class BootStage(StrEnum):
+    """How far a boot is."""
+
+    COMING = "coming"
+    READY = "ready"
+    FAILED = "failed"
+    UNVERIFIED = "unverified"
+
+
+class BootStatus(Struct, frozen=True):
+    """What is known of a boot: its last step and how far that is, or the one that failed."""
+
+    stage: BootStage = BootStage.COMING
+    step: str | None = None
+    progress: int = 10
+    id: str = ""  # what Linux calls it; a machine that wakes up goes on with the one it had
+    lost: bool = False  # it was to wake up with its memory, and has booted anew
+
+
+class ConsoleReader(Protocol):
+    """Whoever can read what machines have printed."""
+
+    def read(self, id: str, fresh: float = ...) -> str:
+        """The last of it, no older than so many seconds."""
+
+
+Probe = Callable[[Ec2Instance], str | None]
+"""The markers of this boot, read by SSH; None where it cannot be entered yet."""
+Heard = Callable[[str, str], object]
+"""Somebody who wants the console of a machine (its id, the text) whenever it was read."""
+
+
+def read(text: str) -> BootStatus:
+    """What a console, or a part of one, says of the last boot on it."""
+    begins = [found.start() for found in BEGINS.finditer(text)]
+    last = text[begins[-1] :] if begins else text
+    markers = MARKER.findall(last)
+    id = next((value.strip() for word, value in reversed(markers) if word == "id"), "")
+    steps = [found for found in markers if found[0] not in ASIDE]
+    if AWOKE.match(last) or any(word == "ready" for word, _ in steps):
+        return BootStatus(BootStage.READY, progress=100, id=id)
+    if failed := next((why for word, why in steps if word == "failed"), None):
+        return BootStatus(BootStage.FAILED, failed.strip(), _far(len(steps)), id)
+    return BootStatus(BootStage.COMING, steps[-1][0] if steps else None, _far(len(steps)), id)
+
+
+def _far(steps: int) -> int:
+    """A progress that never goes back and never arrives: nobody knows how many there are."""
+    return 10 + 85 * steps // (steps + 3)
+
+
+class Readiness:
+    """Knows how far every machine that runs has come up."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        consoles: ConsoleReader,
+        *,
+        probe: Probe | None = None,
+        heard: Sequence[Heard] = (),
+        hands: Executor | None = None,
+        pace: float = 1.0,
+    ) -> None:
+        """`pace` is how long a second lasts between two questions, in tests less."""
+        self._cloud, self._consoles, self._probe = cloud, consoles, probe
+        self._heard, self._pace = heard, pace
+        self._hands = hands or ThreadPoolExecutor(HANDS, "aws ready")
+        self._lock = threading.Lock()
+        self._boots: dict[tuple[str, str], BootStatus] = {}  # by machine and the name of its boot
+        self._due: dict[tuple[str, str], datetime] = {}
+        self._closed_until: dict[tuple[str, str], datetime] = {}
+        self._asking: set[tuple[str, str]] = set()
+        self._noting: set[str] = set()  # machines whose sleep is being written down
+
+    def of(self, instance: Ec2Instance) -> BootStatus:
+        """How far a running machine is; asks nobody."""
+        if (decided := tagged(instance)) is not None:
+            return decided
+        boot = self._boots.get((instance.id, instance.boot), BootStatus())
+        late = self._cloud.clock.now() - instance.launched >= UNVERIFIED
+        return (
+            BootStatus(BootStage.UNVERIFIED) if late and boot.stage is BootStage.COMING else boot
+        )
+
+    def look(self, instances: Iterable[Ec2Instance]) -> None:
+        """Have those asked that are due; the answers show at the next look."""
+        now, instances = self._cloud.clock.now(), list(instances)
+        self._note_sleepers(instances)
+        there = {
+            (instance.id, instance.boot): instance
+            for instance in instances
+            if instance.state == "running"
+        }
+        with self._lock:
+            for kept in (self._boots, self._due, self._closed_until):
+                for gone in kept.keys() - there.keys():
+                    del kept[gone]
+            asked = [at for at, instance in there.items() if self._is_due(at, instance, now)]
+            self._asking.update(asked)
+        with suppress(RuntimeError):  # closed meanwhile: whoever looks next asks them
+            for at in asked:
+                self._hands.submit(self._ask, at, there[at])
+
+    def close(self) -> None:
+        """Ask nobody any more."""
+        self._hands.shutdown(wait=False, cancel_futures=True)
+
+    def _is_due(self, at: tuple[str, str], instance: Ec2Instance, now: datetime) -> bool:
+        decided = tagged(instance)
+        if at in self._asking or (decided and decided.stage is BootStage.READY):
+            return False
+        if now - instance.launched > LISTENED and decided is None:
+            return False
+        first = instance.launched + timedelta(seconds=SOONEST * self._pace)
+        return now >= self._due.get(at, first)
+
+    def _ask(self, at: tuple[str, str], instance: Ec2Instance) -> None:
+        """Ask one machine, and act on what it says; anything that fails is tried again."""
+        try:
+            boot = tagged(instance) or self._decided(at) or self._listen(at, instance)
+            boot = replace(boot, lost=boot.lost or _has_lost(instance, boot))
+            self._boots[at] = boot
+            if boot.stage is BootStage.READY:
+                self._tag(instance, {names.READY: instance.boot} | _told(instance, boot))
+            elif boot.stage is BootStage.FAILED:
+                self._give_up(instance, boot)
+        except Problem as problem:
+            log.warning("%s: %s", instance.id, problem)
+        finally:
+            now = self._cloud.clock.now()
+            with self._lock:
+                self._due[at] = now + self._pause(now - instance.launched)
+                self._asking.discard(at)
+
+    def _decided(self, at: tuple[str, str]) -> BootStatus | None:
+        """What was decided and could not be written down yet, or is not visible yet."""
+        boot = self._boots.get(at)
+        return boot if boot and boot.stage in {BootStage.READY, BootStage.FAILED} else None
+
+    def _listen(self, at: tuple[str, str], instance: Ec2Instance) -> BootStatus:
+        """What it says, on its console first: that takes no time, and no way in."""
+        try:
+            boot = read(self._console(instance))
+        except Problem as silent:
+            if (said := self._knock(at, instance)) is None:
+                raise
+            log.info("%s: heard by SSH only: %s", instance.id, silent)
+            return read(said)
+        if boot.stage is not BootStage.COMING:
+            return boot
+        return max(boot, read(self._knock(at, instance) or ""), key=lambda one: one.progress)
+
+    def _console(self, instance: Ec2Instance) -> str:
+        text = self._consoles.read(instance.id, SOONEST * self._pace / 2)
+        for hear in self._heard:
+            hear(instance.id, text)
+        return text
+
+    def _knock(self, at: tuple[str, str], instance: Ec2Instance) -> str | None:
+        """Ask by SSH; where nobody opened, not again for a while: that can take long."""
+        now = self._cloud.clock.now()
+        if self._probe is None or now < self._closed_until.get(at, now):
+            return None
+        if (said := self._probe(instance)) is None:
+            self._closed_until[at] = now + timedelta(seconds=CLOSED * self._pace)
+        return said
+
+    def _give_up(self, instance: Ec2Instance, boot: BootStatus) -> None:
+        """It could not be set up: say so on it, then stop it, so that it costs no more."""
+        self._tag(instance, {names.FAILED: f"{instance.boot} {boot.step or 'boot'}"})
+        self._cloud.call("ec2", "StopInstances", InstanceIds=[instance.id])
+
+    def _tag(self, instance: Ec2Instance, tags: names.Tags) -> None:
+        told = names.listed(tags)
+        self._cloud.call("ec2", "CreateTags", Resources=[instance.id], Tags=told)
+
+    def _note_sleepers(self, instances: Iterable[Ec2Instance]) -> None:
+        """Write on each that sleeps which start has ended so: EC2 forgets that when it starts."""
+        new = [
+            instance
+            for instance in instances
+            if instance.asleep
+            and instance.tags.get(names.ASLEEP) != instance.boot
+            and instance.id not in self._noting
+        ]
+        with suppress(RuntimeError):  # closed meanwhile: whoever looks next writes it
+            for instance in new:
+                self._noting.add(instance.id)
+                self._hands.submit(self._note_asleep, instance)
+
+    def _note_asleep(self, instance: Ec2Instance) -> None:
+        try:
+            self._tag(instance, {names.ASLEEP: instance.boot})
+        except Problem as problem:
+            log.warning("%s: %s", instance.id, problem)
+        finally:
+            self._noting.discard(instance.id)
+
+    def _pause(self, age: timedelta) -> timedelta:
+        seconds = age.total_seconds() / 6
+        most = LATE if age >= UNVERIFIED else LATEST
+        least = LATE if age >= UNVERIFIED else SOONEST
+        return timedelta(seconds=self._pace * min(most, max(least, seconds)))
+
+
+def _has_lost(instance: Ec2Instance, boot: BootStatus) -> bool:
+    """Whether a start that was to wake a machine up has booted it anew.
+
+    EC2's reason says that hibernation was begun, not that it succeeded: where it did not, the
+    machine was shut down, and what starts now is another boot.
+    """
+    slept, before = instance.tags.get(names.ASLEEP), instance.tags.get(names.BOOT_ID)
+    woken = bool(slept) and slept != instance.boot
+    return woken and bool(before and boot.id and before != boot.id)
+
+
+def _told(instance: Ec2Instance, boot: BootStatus) -> names.Tags:
+    """What is written on a machine that is ready, besides that it is."""
+    told = {names.BOOT_ID: boot.id} if boot.id else {}
+    told |= (
+        {names.ASLEEP: ""}
+        if instance.tags.get(names.ASLEEP) not in {None, "", instance.boot}
+        else {}
+    )
+    return told | ({names.MEMORY_LOST: instance.boot} if boot.lost else {})
+
+
+def tagged(instance: Ec2Instance) -> BootStatus | None:
+    """What was decided about the boot that a machine lives by, or lived by."""
+    boot, _, step = instance.tags.get(names.FAILED, "").partition(" ")
+    if boot == instance.boot:
+        return BootStatus(BootStage.FAILED, step)
+    if instance.tags.get(names.READY) == instance.boot:
+        lost = instance.tags.get(names.MEMORY_LOST) == instance.boot
+        return BootStatus(BootStage.READY, progress=100, lost=lost)
+    return None

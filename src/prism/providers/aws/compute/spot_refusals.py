@@ -1,0 +1,81 @@
+"""Why EC2 refuses to stop or to start a spot machine, and what is possible instead."""
+
+from datetime import datetime, timedelta
+
+from prism.errors import Unavailable
+from prism.kit.clock import Clock
+from prism.providers.aws.api import tags as names
+from prism.providers.aws.api.faults import AwsRefused, CapacityUnavailable, said
+from prism.providers.aws.compute.instance import Ec2Instance
+from prism.providers.aws.compute.spot_requests import SpotRequests
+from prism.workspaces.ports import ProviderRefused
+
+WRONG_STATE = "IncorrectSpotRequestState"
+UNSUPPORTED = "UnsupportedOperation"
+SETTLES = timedelta(minutes=10)
+"""How long a request may take to follow its machine: AWS's documents speak of two minutes for
+Linux and five for Windows (EC2 User Guide, "Troubleshoot Amazon EC2 instance hibernation")."""
+
+
+class SpotRequestCancelled(ProviderRefused, code="SPOT_REQUEST_CANCELLED"):
+    """EC2 cannot stop a spot machine whose request was cancelled; it can only be terminated."""
+
+
+class SpotRefusals:
+    """Reads a refusal by looking at the request that the machine comes from."""
+
+    def __init__(self, requests: SpotRequests, clock: Clock) -> None:
+        self._requests, self._clock = requests, clock
+        self._unsettled: dict[str, datetime] = {}  # since when a request has been in between
+
+    def settled(self, id: str) -> None:
+        """EC2 has accepted something about this machine."""
+        self._unsettled.pop(id, None)
+
+    def to_stop(
+        self, instance: Ec2Instance | None, no: AwsRefused
+    ) -> ProviderRefused | Unavailable:
+        """What a refused stop means."""
+        if (
+            instance is None
+            or not instance.spot_request
+            or said(no) not in {WRONG_STATE, UNSUPPORTED}
+        ):
+            return no
+        if self._requests.state_of(instance.spot_request) in {"cancelled", "closed"}:
+            name = instance.tags.get(names.OUR_NAME, instance.id)
+            return SpotRequestCancelled(
+                "Its spot request was cancelled, and EC2 stops no machine whose request was. It "
+                "runs on, and costs its price, until it is terminated: take what you need with "
+                f"`prism cp`, then `prism terminate {name}`",
+                details=no.details,
+            )
+        return self._in_between(instance, no)
+
+    def to_start(
+        self, instance: Ec2Instance | None, no: AwsRefused
+    ) -> ProviderRefused | Unavailable:
+        """What a refused start means."""
+        if instance is None or said(no) != WRONG_STATE:
+            return no
+        if instance.spot_request and self._requests.state_of(instance.spot_request) != "open":
+            return self._in_between(instance, no)
+        return CapacityUnavailable(
+            "EC2 stopped the spot machine, and only EC2 starts it again, when it has capacity",
+            details=no.details,
+            remediation="Wait for it; or end it and keep its disk: "
+            "`prism workspace terminate --help`",
+        )
+
+    def _in_between(self, instance: Ec2Instance, no: AwsRefused) -> ProviderRefused | Unavailable:
+        if said(no) != WRONG_STATE:
+            return no
+        now = self._clock.now()
+        if now >= self._unsettled.setdefault(instance.id, now) + SETTLES:
+            self._unsettled.pop(instance.id)
+            return no
+        return Unavailable(
+            f"EC2 has not brought the spot request of {instance.id} up to date yet, "
+            "which takes about two minutes after a stop",
+            details=no.details,
+        )

@@ -1,0 +1,179 @@
+"""From what EC2 shows to what workspaces call it: pure."""
+
+from datetime import datetime, timedelta
+
+from prism.providers.aws.api import tags as names
+from prism.providers.aws.compute.instance import HIBERNATED, Ec2Instance
+from prism.providers.aws.compute.readiness import UNVERIFIED, BootStage, BootStatus, tagged
+from prism.workspaces.idleness import Idleness
+from prism.workspaces.model import STOP_HANGS, Failure, Observed, memory_lost
+from prism.workspaces.ports import Machine
+
+SPOT = {"Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"}
+FULL = "Server.InsufficientInstanceCapacity"
+BROKE = "Client.InternalError"  # its disk could not be read: a key is missing
+NEVER_RAN = {FULL, BROKE}
+FORCE_TAKES = timedelta(
+    minutes=10
+)  # EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues"
+STATES = {
+    "pending": Observed.STARTING,
+    "stopping": Observed.STOPPING,
+    "stopped": Observed.OFF,
+    "shutting-down": Observed.STOPPING,
+    "terminated": Observed.GONE,
+}
+RUNNING = {
+    BootStage.COMING: Observed.STARTING,
+    BootStage.READY: Observed.ON,
+    BootStage.UNVERIFIED: Observed.ON,
+    BootStage.FAILED: Observed.STOPPING,
+}
+
+
+def machine_of(
+    instance: Ec2Instance,
+    boot: BootStatus,
+    idle: Idleness | None = None,
+    hanging: Failure | None = None,
+) -> Machine:
+    """A machine of ours, with what is known of its boot if it runs; `hanging` is from `hangs`.
+
+    EC2 charges for one that runs, however far its boot is, and for one that hibernates, until
+    it has; not for what is pending, nor for any other stop. It says of a start when it was
+    asked for (LaunchTime), and of going down when that began: so what runs has been on since
+    its LaunchTime, which counts some seconds more than EC2 does, and when one that hibernated
+    was asleep is not known.
+    """
+    seen = seen_of(instance, boot)
+    up, asleep = seen in {Observed.STARTING, Observed.ON}, seen is Observed.ASLEEP
+    hibernating = instance.state == "stopping" and instance.reason == HIBERNATED
+    return Machine(
+        id=instance.id,
+        key=instance.key,
+        seen=seen,
+        public_ip=instance.public_ip,
+        private_ip=instance.private_ip,
+        stage=_stage(seen, instance, boot),
+        progress=_progress(seen, instance, boot),
+        failure=failure_of(instance, seen, boot) or _stuck(instance, seen, boot) or hanging,
+        charged=seen is not Observed.ON and (instance.state == "running" or hibernating),
+        since=instance.launched if up else None if asleep else instance.changed,
+        dozed=instance.changed if asleep else None,
+        started=None if instance.reason in NEVER_RAN else instance.launched,
+        idle=idle,
+    )
+
+
+def seen_of(instance: Ec2Instance, boot: BootStatus) -> Observed:
+    """What it is."""
+    if instance.state == "running":
+        return RUNNING[boot.stage]
+    if instance.state != "stopped":
+        return STATES[instance.state]
+    if instance.asleep:
+        return Observed.ASLEEP
+    decided = tagged(instance)
+    return Observed.BROKEN if decided and decided.stage is BootStage.FAILED else Observed.OFF
+
+
+def failure_of(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failure | None:
+    """Why it is broken, or why it is down although nobody asked."""
+    name = instance.tags.get(names.OUR_NAME, instance.id)
+    if seen is Observed.BROKEN:
+        decided = tagged(instance)
+        return Failure(
+            "BOOT_FAILED",
+            f"Setting it up failed at: {decided.step if decided else 'boot'}; see why with "
+            f"`prism logs {name}`, then `prism workspace start {name}` tries again; if it "
+            f"was never ready, `prism start {name} --template-again` takes a corrected template",
+        )
+    if seen is Observed.ON and boot.lost:
+        return memory_lost("EC2 could not put it to sleep and shut it down, so it has booted anew")
+    return (
+        _taken_down(instance, seen)
+        if seen in {Observed.OFF, Observed.ASLEEP, Observed.GONE}
+        else None
+    )
+
+
+def woke(instance: Ec2Instance) -> bool:
+    """Whether this start was to wake it up, and nobody has heard yet that it did."""
+    return bool(instance.tags.get(names.ASLEEP)) and instance.tags[names.ASLEEP] != instance.boot
+
+
+def hangs(instance: Ec2Instance, since: datetime | None, now: datetime) -> Failure | None:
+    """A machine that has been stopping for too long; `since` is when it began to.
+
+    EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues": it can be stopped by force,
+    which may lose what was not written, and if that takes more than ten minutes, too, EC2's own
+    computer is broken.
+    """
+    if instance.state != "stopping" or since is None:
+        return None
+    name, forced = (
+        instance.tags.get(names.OUR_NAME, instance.id),
+        names.moment(instance.tags.get(names.FORCED_OFF)),
+    )
+    if forced is not None and forced >= since:
+        if now - forced < FORCE_TAKES:
+            return None
+        return Failure(
+            "STOP_BY_FORCE_HANGS",
+            "EC2 was told 10 minutes ago to stop it by force, and has not. Write to AWS; or end "
+            f"it with `prism terminate {name} --yes`, which destroys its disk",
+        )
+    if now - since < UNVERIFIED:
+        return None
+    return Failure(
+        STOP_HANGS,
+        f"EC2 has been stopping it for {UNVERIFIED.seconds // 60} minutes. `prism stop {name}` "
+        "stops it by force: what it has not written to its disk is lost then",
+    )
+
+
+def _stuck(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failure | None:
+    """A machine that was to wake up and says nothing: its kernel may hang."""
+    if seen is not Observed.ON or boot.stage is not BootStage.UNVERIFIED or not woke(instance):
+        return None
+    name = instance.tags.get(names.OUR_NAME, instance.id)
+    return Failure(
+        "RESUME_UNVERIFIED",
+        "It was to wake up, and has said nothing for 15 minutes. If you cannot get in, "
+        f"`prism stop {name}` switches it off by force and `prism start {name}` boots it: its "
+        "memory is lost then, its disk is kept",
+    )
+
+
+def _taken_down(instance: Ec2Instance, seen: Observed) -> Failure | None:
+    """Why it is down although nobody asked."""
+    if instance.reason in SPOT:
+        return Failure("SPOT_INTERRUPTED", _taken(seen))
+    if instance.reason == FULL:
+        return Failure("CAPACITY_UNAVAILABLE", f"AWS had no room for it in {instance.zone}")
+    if instance.reason.startswith("Server.") or instance.reason == BROKE:
+        return Failure("STOPPED_BY_AWS", f"AWS took it down: {instance.reason}")
+    return None
+
+
+def _taken(seen: Observed) -> str:
+    taken = "EC2 took the spot machine back"
+    if seen is Observed.GONE:
+        return f"{taken} for good"
+    return f"{taken}; its disk is kept, and EC2 starts it again once there is room"
+
+
+def _stage(seen: Observed, instance: Ec2Instance, boot: BootStatus) -> str | None:
+    if instance.state == "pending":
+        return "machine"
+    if boot.stage is BootStage.UNVERIFIED and seen is Observed.ON:
+        return str(BootStage.UNVERIFIED)
+    return (boot.step or "boot") if seen is Observed.STARTING else None
+
+
+def _progress(seen: Observed, instance: Ec2Instance, boot: BootStatus) -> int | None:
+    if seen is Observed.ON:
+        return 100
+    if seen is Observed.STARTING:
+        return 5 if instance.state == "pending" else boot.progress
+    return None

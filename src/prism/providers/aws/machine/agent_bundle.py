@@ -1,0 +1,167 @@
+"""The idle watch as one file, made of the agent's own sources, and how it is put on a machine.
+
+The agent is never imported here: it is text that runs elsewhere, on whatever Python the
+machine has, which may be 3.9.
+"""
+
+import ast
+import hashlib
+import io
+import shlex
+import zipfile
+from functools import cache
+from pathlib import Path
+
+from msgspec import Struct
+
+from prism.providers.aws.machine.cloudinit.units import LIBRARY, SECRETS, UNITS
+from prism.providers.aws.ssh.pool import AS_ROOT
+
+AGENT = Path(__file__).parents[3] / "agent"
+PACKAGE = "prism.agent"
+ENTRY = "idle_daemon"
+STATE = "/var/lib/prism/idle"
+LATER = "from __future__ import annotations\n"  # names of types that an old Python does not know
+MAIN = f"""\
+import socket
+import sys
+
+from {PACKAGE} import jupyter
+from {PACKAGE}.{ENTRY} import main
+
+if sys.version_info < (3, 10):  # there a socket's patience ends by another name
+    jupyter.TimeoutError = socket.timeout
+main()
+"""
+
+
+class Layout(Struct, frozen=True, kw_only=True):
+    """Where things are on a machine; only tests have them elsewhere."""
+
+    library: str = LIBRARY
+    state: str = STATE
+    units: str = UNITS
+    etc: str = SECRETS
+    python: str = "/usr/bin/python3"
+    arguments: tuple[str, ...] = ()
+
+
+class Parcel(Struct, frozen=True):
+    """The file, and the name of exactly this one."""
+
+    data: bytes
+    build: str
+
+
+@cache
+def parcel() -> Parcel:
+    """The watch with everything that it imports; the same from the same sources."""
+    files = {"prism/__init__.py": "", "__main__.py": MAIN}
+    for name in ("__init__", *_needed(ENTRY)):
+        files[f"prism/agent/{name}.py"] = _for_any_python(_source(name))
+    said = "".join(f"{path}\n{text}\n" for path, text in sorted(files.items()))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(files):
+            info = zipfile.ZipInfo(path)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            packed.writestr(info, files[path])
+    # Of the sources: compressed, they differ from one computer to the next.
+    return Parcel(out.getvalue(), hashlib.sha256(said.encode()).hexdigest()[:16])
+
+
+def told(layout: Layout, rule: bytes) -> str:
+    """A script that writes the rule, and ends with 7 where another watch, or none, is there."""
+    return AS_ROOT + _script(
+        _INSTALLED.format(build=parcel().build, **_quoted(layout))
+        + _RULE.format(rule=shlex.quote(rule.decode()), **_quoted(layout))
+    )
+
+
+def shipped(layout: Layout, rule: bytes | None = None) -> str:
+    """A script that takes the file on its input, has it run, and then writes the rule."""
+    unit = shlex.quote(unit_of(layout))
+    text = _SHIP.format(unit=unit, build=parcel().build, **_quoted(layout))
+    if rule is not None:
+        text = _RULE.format(rule=shlex.quote(rule.decode()), **_quoted(layout)) + text
+    return AS_ROOT + _script(text)
+
+
+def unit_of(layout: Layout) -> str:
+    """The systemd unit."""
+    words = [layout.state, "--build", parcel().build, "--etc", layout.etc, *layout.arguments]
+    return f"""\
+[Unit]
+Description=Watches this workspace for idleness
+
+[Service]
+ExecStart={layout.python} -I {layout.library}/idle.pyz {shlex.join(words)}
+Nice=5
+Restart=always
+RestartSec=10
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def _script(body: str) -> str:
+    return f"as_root sh -c {shlex.quote(_HEAD + body)}\n"
+
+
+_HEAD = "set -e; umask 022\n"
+_INSTALLED = """\
+[ "$(cat {library}/idle.build 2>/dev/null)" = {build} ] || exit 7
+"""
+_RULE = """\
+mkdir -p {state}
+printf %s {rule} >{state}/idle.json.new
+mv {state}/idle.json.new {state}/idle.json
+"""
+_SHIP = """\
+mkdir -p {library} {state} {units}
+cat >{library}/idle.pyz.new
+mv {library}/idle.pyz.new {library}/idle.pyz
+printf %s {unit} >{units}/prism-idle.service
+systemctl daemon-reload
+systemctl enable prism-idle.service
+systemctl restart prism-idle.service
+echo {build} >{library}/idle.build
+"""
+
+
+def _quoted(layout: Layout) -> dict[str, str]:
+    names = ("library", "state", "units")
+    return {name: shlex.quote(str(getattr(layout, name))) for name in names}
+
+
+def _source(name: str) -> str:
+    return (AGENT / f"{name}.py").read_text(encoding="utf-8")
+
+
+def _needed(entry: str) -> list[str]:
+    """The modules of the agent that one of them imports, itself included."""
+    found, queue = set[str](), [entry]
+    while queue:
+        name = queue.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse(_source(name))):
+            if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
+                queue += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                f"{PACKAGE}."
+            ):
+                queue.append((node.module or "").removeprefix(f"{PACKAGE}."))
+    return sorted(found)
+
+
+def _for_any_python(text: str) -> str:
+    """A source that says first of all that the names of types are only read by people."""
+    if LATER in text:
+        return text
+    doc = ast.parse(text).body[0]
+    lines = text.splitlines(keepends=True)
+    end = doc.end_lineno or 0
+    return "".join([*lines[:end], LATER, *lines[end:]])

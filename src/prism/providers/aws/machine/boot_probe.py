@@ -1,0 +1,31 @@
+"""What a machine says of its boot to who comes in: the same markers as on its console."""
+
+from prism.errors import Problem
+from prism.providers.aws.compute.instance import Ec2Instance
+from prism.providers.aws.ssh.pool import AS_ROOT, SshPool
+
+ASK = AS_ROOT + (
+    "as_root journalctl --boot --unit prism-boot.service --output cat --no-pager --quiet"
+    " | grep '^prism-boot: '; true"
+)
+PATIENCE = 10.0
+
+
+class SshBootProbe:
+    """Implements `readiness.Probe`."""
+
+    def __init__(self, pool: SshPool, script: str = ASK) -> None:
+        self._pool, self._script = pool, script
+
+    def __call__(self, instance: Ec2Instance) -> str | None:
+        """The markers of this boot; None where nobody can come in yet.
+
+        Before its console has told the host key there is nothing to try.
+        """
+        if self._pool.keys.known(instance.id) is None:
+            return None
+        try:
+            said = self._pool.run(instance.id, self._script, seconds=PATIENCE)
+        except Problem:
+            return None
+        return said.out.decode(errors="replace")

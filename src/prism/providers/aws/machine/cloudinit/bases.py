@@ -1,0 +1,105 @@
+"""What differs between the systems that a machine can be made from."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from prism.providers.aws.machine.cloudinit.model import Architecture
+from prism.templates.model import Base, Manager
+
+DEFAULT: Base = "ubuntu-22.04"
+"""The system of a template that names none."""
+
+
+class System(Struct, frozen=True, kw_only=True):
+    """A base: its manager, its Python for templates and what that and we ourselves need.
+
+    `groups` are names that people write as packages and that are groups of them; `first` are
+    packages that must be there before others can be found; `hibernation` is what puts the
+    machine to sleep when EC2 says so, where its image may sleep at all; `keeps_addresses`: AWS
+    recommends `nokaslr` then.
+    """
+
+    manager: Manager
+    python: str
+    python_packages: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    groups: Mapping[str, str] = {}
+    first: tuple[str, ...] = ()
+    hibernation: tuple[str, ...] = ()
+    keeps_addresses: bool = False
+
+
+class Installer(Struct, frozen=True):
+    """A program from its publisher's own place, and how to know that it is the one."""
+
+    url: str
+    sha256: str
+
+
+# What dnf's own `group list --ids` says; a package of such a name there is not.
+GROUPS = {
+    name: f"@{name}"
+    for name in ("system-tools", "development", "scientific", "headless-management")
+}
+
+SYSTEMS: Mapping[Base, System] = {
+    "ubuntu-24.04": System(
+        manager="apt",
+        python="python3",
+        python_packages=("python3-pip", "python3-venv"),
+        needs=("ca-certificates", "curl"),
+    ),
+    "ubuntu-22.04": System(
+        manager="apt",
+        python="python3",
+        python_packages=("python3-pip", "python3-venv"),
+        needs=("ca-certificates", "curl"),
+        hibernation=("ec2-hibinit-agent",),
+        keeps_addresses=True,
+    ),
+    "debian-12": System(
+        manager="apt",
+        python="python3",
+        python_packages=("python3-pip", "python3-venv"),
+        needs=("ca-certificates", "curl"),
+    ),
+    # Its own Python is 3.9, and curl there may be `curl-minimal`, which curl would conflict with.
+    "rocky-9": System(
+        manager="dnf",
+        python="python3.12",
+        python_packages=("python3.12", "python3.12-pip"),
+        groups=GROUPS,
+        first=("epel-release",),
+    ),
+    "amazon-linux-2023": System(
+        manager="dnf",
+        python="python3.12",
+        python_packages=("python3.12", "python3.12-pip"),
+        hibernation=("ec2-hibinit-agent",),
+    ),
+}
+
+# One release for everybody, so that it can be checked; conda brings its packages up to date.
+_RELEASE = "25.3.1-0"
+_MINIFORGE = (
+    f"https://github.com/conda-forge/miniforge/releases/download/{_RELEASE}/Miniforge3-{_RELEASE}"
+)
+MINIFORGE: Mapping[Architecture, Installer] = {
+    "x86_64": Installer(
+        f"{_MINIFORGE}-Linux-x86_64.sh",
+        "376b160ed8130820db0ab0f3826ac1fc85923647f75c1b8231166e3d559ab768",
+    ),
+    "arm64": Installer(
+        f"{_MINIFORGE}-Linux-aarch64.sh",
+        "a57c9e3d6c0c449c0283fd07e0bfa30d95eb8d547a14e8dc06c606405d01a7f0",
+    ),
+}
+
+# The build for OpenSSL 3, which every base with apt has; version and sum as repo2docker pins
+# them (github.com/jupyterhub/repo2docker, buildpacks/_r_base.py). Posit itself has not been
+# asked. With a wrong sum nothing is installed, and the boot says so.
+RSTUDIO = Installer(
+    "https://download2.rstudio.org/server/jammy/amd64/rstudio-server-2026.09.0-174-amd64.deb",
+    "168bc577ef2f68abab1ad2ed684e830da1d244618b25b69fd20448e60716c5ba",
+)

@@ -1,0 +1,70 @@
+"""RStudio Server, which conda has not: Posit's own package, for R as conda has it.
+
+A template asks for it by the name `rstudio` among its conda packages, and serves it by the
+program `rserver`.
+"""
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from prism.providers.aws.machine.cloudinit.bases import RSTUDIO, SYSTEMS, Installer, System
+from prism.providers.aws.machine.cloudinit.model import Architecture
+from prism.templates.model import Base, TemplateInvalid
+
+PACKAGE = "rstudio"
+R = "r-base"
+SERVER = PurePosixPath("/usr/lib/rstudio-server/bin/rserver")
+PASSWORD = "PRISM_PASSWORD"
+"""The variable, in the service's own file, with what its worker logs in by."""
+
+
+def installer(base: Base, system: System, architecture: Architecture) -> Installer:
+    """Where it comes from; refused where there is no package of it."""
+    bases = [name for name, system in SYSTEMS.items() if system.manager == "apt"]
+    if system.manager != "apt":
+        raise TemplateInvalid(
+            f"RStudio Server cannot be installed on {base}",
+            details=f"packages.conda: {PACKAGE} is Posit's own package, for systems with apt",
+            remediation=f"Choose the `base` {' or '.join(bases)}, or list no `{PACKAGE}`",
+        )
+    if architecture != "x86_64":
+        raise TemplateInvalid(
+            f"RStudio Server cannot be installed on {architecture}",
+            details=f"packages.conda: {PACKAGE} is Posit's own package, which is for x86_64 only",
+            remediation="Launch it on a machine type of x86_64, such as "
+            f"`--instance-type t3.large`, or list no `{PACKAGE}`",
+        )
+    return RSTUDIO
+
+
+def conda_packages(names: Iterable[str]) -> list[str]:
+    """What conda is asked for instead: R, if it was not asked for it anyway."""
+    return list(dict.fromkeys(R if name == PACKAGE else name for name in names))
+
+
+def is_server(words: list[str]) -> bool:
+    """Whether a service's command runs it."""
+    return bool(words) and PurePosixPath(words[0]).name == SERVER.name
+
+
+def command(words: list[str], port: int, conda: str) -> list[str]:
+    """A service's command with what must be so on a machine that others can reach.
+
+    conda's R sets no LD_LIBRARY_PATH, so a session would not find R's libraries by itself.
+    """
+    ours = {
+        "server-daemonize": "0",
+        "www-address": "127.0.0.1",
+        "www-port": str(port),
+        "auth-none": "0",
+        "rsession-which-r": f"{conda}/bin/R",
+        "rsession-ld-library-path": f"{conda}/lib/R/lib:{conda}/lib",
+    }
+    kept, rest = [], iter(words[1:])
+    for word in rest:
+        name, told, _ = word.removeprefix("--").partition("=")
+        if name not in ours:
+            kept.append(word)
+        elif not told:
+            next(rest, None)  # its value is a word of its own, and goes with it
+    return [str(SERVER), *kept, *(f"--{name}={value}" for name, value in ours.items())]

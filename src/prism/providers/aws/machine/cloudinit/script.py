@@ -1,0 +1,144 @@
+"""The script that a machine runs at every boot: the steps of one template, in their order.
+
+The markers stand in it word for word, so that who has only the script (AWS's double) knows
+what the machine will say.
+"""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from prism.providers.aws.machine.cloudinit import rstudio
+from prism.providers.aws.machine.cloudinit.bases import MINIFORGE
+from prism.providers.aws.machine.cloudinit.units import LIBRARY, unit_of
+from prism.providers.aws.machine.cloudinit.words import one_line
+from prism.providers.aws.machine.cloudinit.worker import Worker
+from prism.templates.model import TemplateInvalid
+
+MARK = "prism-boot:"
+POST_INSTALL = f"{LIBRARY}/post-install"
+AGENT = Path(__file__).parent / "agent"
+
+
+@cache
+def shipped(name: str) -> str:
+    """A file of `agent`, as it goes onto the machine."""
+    return (AGENT / name).read_text(encoding="utf-8")
+
+
+def boot_script(worker: Worker) -> str:
+    """All of it."""
+    head = f"WORKER={shlex.quote(worker.name)} WORKER_HOME={shlex.quote(worker.home)}"
+    return "\n".join([shipped("boot.sh"), head, *_lines(worker), ""])
+
+
+def post_install(worker: Worker) -> dict[str, str]:
+    """The files with the template's own commands, in the order they are run in."""
+    commands = enumerate(worker.template.post_install, 1)
+    return {
+        f"{POST_INSTALL}/{number}": f"{worker.shell(text, f'post_install[{number - 1}]')}\n"
+        for number, text in commands
+    }
+
+
+def _lines(worker: Worker) -> Iterator[str]:
+    yield _say("begin")
+    yield "boot_id"
+    yield "hostkey"
+    yield from _packages(worker)
+    if worker.order.hibernation and worker.system.keeps_addresses:
+        yield _say("kernel")
+        yield _step("kernel", "failed kernel", "with_nokaslr")
+        yield "restart_for nokaslr"
+    if worker.template.family == "gpu":
+        yield _say("gpu")
+        if worker.system.manager == "apt":
+            yield _step("gpu", "failed gpu", "with_gpu")
+        yield "gpu_answers"
+    yield from _conda(worker)
+    yield from _pip(worker)
+    if files := post_install(worker):
+        yield _say("post-install")
+    for number, (path, text) in enumerate(files.items(), 1):
+        failed = f"failed post-install {number}"
+        command = ("as_worker", "/bin/sh", path)
+        yield _step(f"post-install-{number}", failed, *command, made_of=text)
+    yield from _services(worker)
+    yield _say("ready")
+
+
+def _packages(worker: Worker) -> Iterator[str]:
+    """The system's own packages: what we need, and what the template asks for."""
+    system, template = worker.system, worker.template
+    wished: list[str] = []
+    for manager, names in template.packages.items():
+        if manager in {"apt", "dnf"} and names and manager != system.manager:
+            raise TemplateInvalid(
+                f"{manager} packages cannot be installed on {template.base}",
+                details=f"packages.{manager}: {template.base} has {system.manager}",
+                remediation="Choose another `base`, or list the packages under "
+                f"`{system.manager}`",
+            )
+        if manager == system.manager:
+            wished += [one_line(name, f"packages.{manager}") for name in names]
+    ours = [*system.needs, *(system.python_packages if worker.venv else ())]
+    if worker.order.hibernation:
+        ours += system.hibernation
+    wanted = dict.fromkeys([*ours, *(system.groups.get(name, name) for name in wished)])
+    program = f"with_{system.manager}"
+    yield _say("packages")
+    for early in (name for name in wanted if name in system.first):
+        yield _step(f"packages-{early}", "failed packages", program, early)
+    if rest := [name for name in wanted if name not in system.first]:
+        yield _step("packages", "failed packages", program, *rest)
+    if worker.rstudio:
+        its = rstudio.installer(worker.base, system, worker.boot.architecture)
+        yield _step("packages-rstudio", "failed packages", "with_rstudio", its.url, its.sha256)
+
+
+def _conda(worker: Worker) -> Iterator[str]:
+    if worker.conda is None:
+        return
+    names = rstudio.conda_packages(worker.template.packages.get("conda", ()))
+    channels = dict.fromkeys(name.partition("::")[0] for name in names if "::" in name)
+    chosen = [part for channel in ("conda-forge", *channels) for part in ("-c", channel)]
+    installer = MINIFORGE[worker.boot.architecture]
+    wished = [*chosen, *(one_line(name, "packages.conda") for name in names)] if names else []
+    yield _say("conda")
+    command = ("with_conda", installer.url, installer.sha256, *wished)
+    yield _step("conda", "failed conda", *command)
+
+
+def _pip(worker: Worker) -> Iterator[str]:
+    if worker.template.package_manager != "pip":
+        return
+    python = f"{worker.conda}/bin/python" if worker.conda else worker.system.python
+    names = [one_line(name, "packages.pip") for name in worker.template.packages.get("pip", ())]
+    yield _say("python")
+    yield _step("python", "failed python", "with_pip", python, *names)
+
+
+def _services(worker: Worker) -> Iterator[str]:
+    services = worker.template.services
+    if not services:
+        return
+    yield _say("services")
+    yield shlex.join(["serve", *(unit_of(name) for name in services)])
+    for name, service in services.items():
+        if service.health is not None:
+            url = one_line(f"http://127.0.0.1:{service.port}{service.health}", "health")
+            failed = f"{MARK} failed service {name}"
+            yield shlex.join(["answer", failed, unit_of(name), url])
+
+
+def _say(word: str) -> str:
+    return f"say '{MARK} {word}'"
+
+
+def _step(name: str, failed: str, *command: str, made_of: str = "") -> str:
+    made = json.dumps([name, *command, made_of]).encode()
+    digest = hashlib.sha256(made).hexdigest()[:16]
+    return f"step {shlex.quote(name)} {digest} '{MARK} {failed}' {shlex.join(command)}"

@@ -1,0 +1,41 @@
+"""The program by which a machine stops itself: the agent's own sources, as one file of text.
+
+It goes with the user data, so it is text, which compresses, and works before anybody has come in.
+The agent is never imported here.
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+AGENT = Path(__file__).parents[4] / "agent"
+PARTS = ("sigv4", "metadata", "power")  # in the order in which they need each other
+HEAD = """\
+#!/usr/bin/python3 -I
+# Stops this machine; made of the agent's own sources.
+from __future__ import annotations
+"""
+MAIN = "\n\nif __name__ == '__main__':\n    sys.exit(0 if Power(Metadata()).off() else 1)\n"
+
+
+@cache
+def stop_program() -> str:
+    """All of it; whoever runs it stops the machine that it is run on."""
+    return HEAD + "\n".join(map(_bare, PARTS)) + MAIN
+
+
+def _bare(name: str) -> str:
+    """A module without what is for people, and without what is in the same file here."""
+    module = ast.parse((AGENT / f"{name}.py").read_text(encoding="utf-8"))
+    module.body = [stmt for stmt in module.body if not _is_own_import(stmt)]
+    for node in ast.walk(module):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(
+            node
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(module)
+
+
+def _is_own_import(node: ast.stmt) -> bool:
+    module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+    return module == "__future__" or module.startswith("prism.")

@@ -1,0 +1,18 @@
+"""The secrets of a machine's services: made again whenever they are needed, kept nowhere."""
+
+import base64
+import hmac
+
+from prism.workspaces.ports import MachineOrder
+
+
+def secret(private_key: bytes, workspace: str, service: str) -> str:
+    """A service's token: 43 characters that only the holder of the key's file can make."""
+    words = b"\0".join((b"prism service token", workspace.encode(), service.encode()))
+    digest = hmac.digest(private_key, words, "sha256")
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def tokens(private_key: bytes, order: MachineOrder) -> dict[str, str]:
+    """The token of each service of a machine, by its name."""
+    return {name: secret(private_key, order.key, name) for name in order.template.services}

@@ -1,0 +1,165 @@
+"""The account that works on a machine: where it lives, what it finds, what it is told."""
+
+import json
+import shlex
+from functools import cached_property
+
+from prism.providers.aws.machine.cloudinit import rstudio
+from prism.providers.aws.machine.cloudinit.bases import DEFAULT, SYSTEMS, System
+from prism.providers.aws.machine.cloudinit.model import BootConfig
+from prism.providers.aws.machine.cloudinit.words import (
+    Filler,
+    environment_line,
+    export_line,
+    one_line,
+)
+from prism.templates.checks import SLUG, USER, WORD
+from prism.templates.model import TemplateInvalid
+from prism.workspaces.ports import MachineOrder
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+RESERVED = {"root", "daemon", "bin", "sys", "nobody", "sshd", "sudo"}
+
+
+class Worker:
+    """Who works on one machine, and the surroundings of what they run."""
+
+    def __init__(self, order: MachineOrder, boot: BootConfig) -> None:
+        template = order.template
+        self.order, self.boot, self.template = order, boot, template
+        self.base = template.base or DEFAULT
+        self.system: System = SYSTEMS[self.base]
+        self.name = (template.users or (boot.user,))[-1]
+        for name in (*template.users, boot.user):
+            if not USER.fullmatch(name) or name in RESERVED:
+                raise _wrong(f"users: {name!r} cannot be the name of an account")
+        for name in template.services:
+            if not SLUG.fullmatch(name):
+                raise _wrong(f"services: {name!r} must be a-z, 0-9 and single hyphens inside")
+        defaults = {name: parameter.default for name, parameter in template.parameters.items()}
+        given = {n: v for n, v in {**defaults, **order.parameters}.items() if v is not None}
+        self._filler = Filler(order.name, self.home, given)
+
+    @property
+    def home(self) -> str:
+        """Where it lives."""
+        return f"/home/{self.name}"
+
+    @property
+    def conda(self) -> str | None:
+        """Where its conda is, if the template has packages for one."""
+        wants = "conda" in self.template.packages or self.template.package_manager == "conda"
+        return f"{self.home}/miniconda3" if wants else None
+
+    @property
+    def venv(self) -> str | None:
+        """Where its Python environment is: pip's own, where conda has none already.
+
+        `pip` beside another main manager lists what a local workspace gets instead.
+        """
+        wants = self.template.package_manager == "pip" and self.conda is None
+        return f"{self.home}/.venv" if wants else None
+
+    @property
+    def rstudio(self) -> bool:
+        """Whether its template wants RStudio Server."""
+        return rstudio.PACKAGE in self.template.packages.get("conda", ())
+
+    @cached_property
+    def _own(self) -> dict[str, str]:
+        place = self.conda or self.venv
+        says = {"PATH": ":".join([*([f"{place}/bin"] if place else []), self._local, SYSTEM_PATH])}
+        if place:
+            says["CONDA_PREFIX" if self.conda else "VIRTUAL_ENV"] = place
+        return says
+
+    @property
+    def _local(self) -> str:
+        return f"{self.home}/.local/bin"
+
+    def profile(self) -> str:
+        """What every shell but root's is told, for `/etc/profile.d`."""
+        told = self._filled(self.template.environment, "environment") | self._own
+        lines = [export_line(name, value) for name, value in sorted(told.items())]
+        body = "".join(f"  {line}\n" for line in lines)
+        return f'if [ "$(id -u)" -ne 0 ]; then\n{body}fi\n'
+
+    def environment(self, name: str) -> str:
+        """The `EnvironmentFile` of a service, its token in it."""
+        service = self.template.services[name]
+        given = {**self.template.environment, **service.environment}
+        where = f"services.{name}.environment"
+        token = self.boot.tokens[name] if self.tells_token(name) else ""
+        told = self._filled(given, where, service.port, token)
+        told = {"LANG": "C.UTF-8"} | told | self._own
+        if self.asks_password(name):
+            told[rstudio.PASSWORD] = self.boot.tokens[name]
+        return "".join(f"{environment_line(*it)}\n" for it in sorted(told.items()))
+
+    def tells_token(self, name: str) -> bool:
+        """Whether a service is told its secret, and so asks for it."""
+        service = self.template.services[name]
+        given = {**self.template.environment, **service.environment}
+        return any("{token}" in it for it in given.values())
+
+    def asks_password(self, name: str) -> bool:
+        """Whether one logs in to a service as this account, with the secret for a password."""
+        return self.rstudio and rstudio.is_server(self._words(name))
+
+    def served(self) -> str:
+        """What there is to be reached, as JSON."""
+        services = {
+            name: {
+                "port": service.port,
+                "token": self.tells_token(name),
+                "password": self.asks_password(name),
+                "command": shlex.join(self.command(name)),
+            }
+            for name, service in self.template.services.items()
+        }
+        return json.dumps({"user": self.name, "home": self.home, "services": services}) + "\n"
+
+    def command(self, name: str) -> list[str]:
+        """A service's command as words."""
+        words = self._words(name)
+        if self.conda and self.asks_password(name):
+            return rstudio.command(words, self.template.services[name].port, self.conda)
+        return words
+
+    def _words(self, name: str) -> list[str]:
+        """The template's own words; splitting comes first, so a value stays one word."""
+        service = self.template.services[name]
+        where = f"services.{name}.command"
+        if "{token}" in service.command:
+            raise _wrong(
+                f"{where}: shows {{token}} to everybody in the process list; hand it over in "
+                "`environment`"
+            )
+        try:
+            words = shlex.split(service.command)
+        except ValueError as error:
+            raise _wrong(f"{where}: cannot be split into words: {error}") from None
+        return [one_line(self._filler.fill(word, service.port), where) for word in words]
+
+    def shell(self, text: str, where: str) -> str:
+        """A command of the template's, as the worker's shell reads it."""
+        return self._filler.shell(text, where)
+
+    def _filled(
+        self, given: dict[str, str], where: str, port: int | None = None, token: str = ""
+    ) -> dict[str, str]:
+        for name in given:
+            if not WORD.fullmatch(name):
+                raise _wrong(f"{where}: {name!r} cannot be the name of a variable")
+        return {
+            name: one_line(self._filler.fill(text, port, token), f"{where}.{name}")
+            for name, text in given.items()
+        }
+
+
+def _wrong(details: str) -> TemplateInvalid:
+    return TemplateInvalid(
+        "the template cannot be used on a cloud machine",
+        details=details,
+        remediation="Correct the template; `prism template validate` checks it",
+    )

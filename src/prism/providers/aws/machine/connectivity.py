@@ -1,0 +1,91 @@
+"""The way into the machines of one place: who asks about them, and who is told how they are."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from prism.connections.ports import Spot
+from prism.providers.aws.compute.console import Console
+from prism.providers.aws.compute.instance import Ec2Instance
+from prism.providers.aws.compute.survey import InstanceCache
+from prism.providers.aws.machine.boot_probe import SshBootProbe
+from prism.providers.aws.machine.logs import AwsLogs
+from prism.providers.aws.machine.service_access import AwsServiceAccess
+from prism.providers.aws.machine.watch import AwsWatch
+from prism.providers.aws.ssh.forwards import Forwards
+from prism.providers.aws.ssh.hostkeys import HostKeys
+from prism.providers.aws.ssh.hosts import AwsHosts
+from prism.providers.aws.ssh.model import MachineUnreachable, SshHost
+from prism.providers.aws.ssh.pool import SshPool
+from prism.providers.aws.ssh.port_forwarding import AwsReach
+from prism.workspaces.idleness import Idleness, IdleRule
+from prism.workspaces.ports import Access
+
+
+class AwsConnectivity:
+    """Implements `Connectivity`: all that goes through a machine's one SSH connection."""
+
+    def __init__(
+        self,
+        book: InstanceCache,
+        console: Console,
+        home: Path,
+        shut: Callable[[str], object] = lambda id: None,
+        stranger: Callable[[int], bool] = lambda inode: False,
+    ) -> None:
+        """`shut` is told the id of each machine at whose address nobody answers.
+
+        `stranger` says whose sockets, by inode, may not use our ports.
+        """
+        self._hosts = AwsHosts(book, home)
+        self.keys = HostKeys(home / "hostkeys", console)
+        self.pool = SshPool(self._hosts, self.keys, shut=shut)
+        self._forwards = Forwards(self.pool, stranger=stranger)
+        self._reach = AwsReach(self.pool, self._forwards)
+        self._doors = AwsServiceAccess(self.pool, self._reach)
+        self._watch = AwsWatch(self.pool, console)
+        self.logs = AwsLogs(console, self.pool, self._doors)
+        self.booted = SshBootProbe(self.pool)
+        self._on: frozenset[str] = frozenset()
+
+    def access(self, id: str) -> Access:
+        """How to get in."""
+        return self._doors.access(id)
+
+    def watch(self, id: str, rule: IdleRule | None) -> None:
+        """Tell it what to make of idleness."""
+        self._watch.watch(id, rule)
+
+    def spot(self, id: str, port: int) -> Spot | None:
+        """Where a port of it is dialled."""
+        return self._reach.spot(id, port)
+
+    def idle(self, id: str) -> Idleness | None:
+        """What it has said last of its own idleness; asks nobody."""
+        return self._watch.idle(id)
+
+    def look(self, instances: Sequence[Ec2Instance]) -> None:
+        """A survey has shown these: hang up on what is not on any more, and hear the others."""
+        now = frozenset(instance.id for instance in instances if instance.state == "running")
+        entered = (self._host(id) for id in self.pool.open & now)
+        self.pool.settle([host for host in entered if host is not None])
+        for instance in instances:
+            if instance.gone:
+                self.keys.forget(instance.id)
+        for id in self._on - now:
+            self._reach.forget(id)
+            self._doors.forget(id)
+        self._on = now
+        self._forwards.settle(now)
+        self._watch.look(instances)
+
+    def close(self) -> None:
+        """Hang up; machines go on."""
+        self._watch.close()
+        self._forwards.close()
+        self.pool.close()
+
+    def _host(self, id: str) -> SshHost | None:
+        try:
+            return self._hosts.host(id)
+        except MachineUnreachable:  # another computer has its key
+            return None

@@ -1,0 +1,206 @@
+"""What machines in the cloud said: on their consoles, in cloud-init's file, in their journals.
+
+The console is AWS's to tell, also of a machine that is off; the others are read through
+the SSH connection, as root, since cloud-init's file and other people's journals are.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from shlex import quote
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from prism.errors import Unavailable
+from prism.logs.ports import Kind, LogChunk
+from prism.providers.aws.compute.console import Console
+from prism.providers.aws.machine.cloudinit.tokens import secret
+from prism.providers.aws.machine.service_access import AwsServiceAccess
+from prism.providers.aws.ssh.pool import AS_ROOT, SshPool
+
+ID = re.compile(r"i-[0-9a-f]{8,17}")
+# What cloud-init printed; the setup that it starts writes behind that (`agent/boot.sh`).
+SETUP = "/var/log/cloud-init-output.log"
+UNIT = "prism-service-"
+PIECE = 1 << 18
+LONGEST = 10_000
+MOST_LINES = 2000  # of a journal, at a time
+REMEMBERED = 400  # characters of a console by which one finds the place again
+# Seconds between two questions of one who follows; of a machine that does not answer, too.
+EVERY, CONSOLE_EVERY, AWAY = 1.0, 10.0, 5.0
+Place = tuple[int, int]  # a file's inode, and how far it was read
+NOWHERE: Place = (0, -1)
+LOST = "(some lines were lost here: they are kept no longer)"
+LIKE_A_TOKEN = re.compile(r"(?<![\w:+/-])[A-Za-z0-9_-]{43}(?![\w+/=-])")
+CREDENTIALS = re.compile(r"://[^/@\s]+@")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class Mark(Struct, frozen=True):
+    """Where somebody stopped reading: a place, and when it may be asked again."""
+
+    at: Any
+    again_at: float = 0.0
+
+
+class JournalEntry(Struct, frozen=True):
+    """A line of a journal, as `journalctl -o json` gives it; text that is no UTF-8 is bytes."""
+
+    unit: str | None = msgspec.field(name="_SYSTEMD_UNIT", default=None)
+    message: str | list[int] | None = msgspec.field(name="MESSAGE", default=None)
+    cursor: str = msgspec.field(name="__CURSOR", default="")
+
+
+class AwsLogs:
+    """Implements `logs.ports.Logs`."""
+
+    def __init__(
+        self, console: Console, pool: SshPool, doors: AwsServiceAccess, *, setup: str = SETUP
+    ) -> None:
+        """`setup` is the file of the setup; only tests have another."""
+        self._console, self._pool, self._doors = console, pool, doors
+        self._file = setup
+        self._hide: dict[str, re.Pattern[str]] = {}
+
+    def tail(self, id: str, kind: Kind, lines: int) -> LogChunk:
+        """The last lines."""
+        if not ID.fullmatch(id):
+            return LogChunk((), None)
+        found, at = self._kinds[kind](id, None, lines)
+        return self._said(id, found[-lines:] if lines > 0 else [], at)
+
+    def after(self, id: str, kind: Kind, mark: Any) -> LogChunk:
+        """What came since; a machine is asked once a second at most, AWS more seldom."""
+        if not ID.fullmatch(id):
+            return LogChunk((), mark)
+        if isinstance(mark, Mark) and time.monotonic() < mark.again_at:
+            return LogChunk((), mark)
+        pause = CONSOLE_EVERY if kind == "console" else EVERY
+        at = mark.at if isinstance(mark, Mark) else None
+        try:
+            found, now = self._kinds[kind](id, at, MOST_LINES)
+        except Unavailable:  # it may be on its way down, or up: who follows waits for it
+            return LogChunk((), Mark(at, time.monotonic() + AWAY))
+        # Who has got something may find more at once.
+        pause = 0.0 if found and kind != "console" else pause
+        return self._said(id, found, now, time.monotonic() + pause)
+
+    @property
+    def _kinds(self) -> dict[str, Callable[[str, Any, int], tuple[list[str], Any]]]:
+        return {
+            "console": self._on_console,
+            "cloud-init": self._in_file,
+            "application": self._in_journal,
+        }
+
+    def _said(self, id: str, lines: list[str], at: Any, again_at: float = 0.0) -> LogChunk:
+        hidden = self._hidden(id) if lines else LIKE_A_TOKEN
+        return LogChunk(tuple(_shown(line, hidden) for line in lines), Mark(at, again_at))
+
+    # ------------------------------------------------------------ each kind
+    def _on_console(self, id: str, at: str | None, lines: int) -> tuple[list[str], str]:
+        """`at` is how the text ended that was read last."""
+        text = self._console.read(id, CONSOLE_EVERY / 2).replace("\r\n", "\n")
+        whole = text[: text.rfind("\n") + 1]
+        end = whole[-REMEMBERED:]
+        if at is None:
+            return whole.splitlines()[-lines:], end
+        place = whole.rfind(at) if at else 0
+        if place >= 0:
+            return whole[place + len(at) :].splitlines(), end
+        return [LOST, *whole.splitlines()], end
+
+    def _in_file(self, id: str, at: Place | None, lines: int) -> tuple[list[str], Place]:
+        """`at` says how far it was read."""
+        inode, offset = at or NOWHERE
+        script = _FILE.format(file=quote(self._file), inode=inode, offset=offset, lines=lines)
+        head, _, said = self._asked(id, script).partition(b"\n")
+        now, start, lost = (int(it) for it in (head.split() or (b"0", b"0", b"0")))
+        whole = said[: said.rfind(b"\n") + 1]
+        if not whole and len(said) >= PIECE:
+            whole = said
+        text = whole.decode(errors="replace").splitlines()
+        return [LOST, *text] if lost else text, (now, start + len(whole))
+
+    def _in_journal(self, id: str, at: str | None, lines: int) -> tuple[list[str], str]:
+        """`at` is a cursor of the journal."""
+        names = sorted(self._doors.serving(self._pool.host(id)).services)
+        if not names:
+            return [], at or ""
+        units = " ".join(f"--unit {UNIT}{name}.service" for name in names)
+        how = f"--after-cursor '{at}'" if at else f"--lines {lines}"
+        said = self._asked(id, _JOURNAL.format(units=units, how=how, most=MOST_LINES))
+        entries = [
+            msgspec.json.decode(line, type=JournalEntry) for line in said.splitlines() if line
+        ]
+        label = len(names) > 1
+        return [_line(journal_entry, label=label) for journal_entry in entries], next(
+            (journal_entry.cursor for journal_entry in reversed(entries)), at or ""
+        )
+
+    def _asked(self, id: str, script: str) -> bytes:
+        said = self._pool.run(id, AS_ROOT + script)
+        if said.code:
+            raise Unavailable(
+                f"The logs of {self._pool.host(id).name} cannot be read there", details=said.err
+            )
+        return said.out
+
+    def _hidden(self, id: str) -> re.Pattern[str]:
+        """What nobody may read: the tokens of its services, or whatever looks like one."""
+        names = self._doors.known(id)
+        if not names:
+            return self._hide.get(id, LIKE_A_TOKEN)
+        if id not in self._hide:
+            try:
+                host = self._pool.host(id)
+                key = host.key.read_bytes()
+            except (Unavailable, OSError):
+                return LIKE_A_TOKEN
+            tokens = (re.escape(secret(key, host.workspace, name)) for name in names)
+            self._hide[id] = re.compile("|".join(tokens))
+        return self._hide[id]
+
+
+_FILE = """\
+file={file} from={offset} lost=0
+as_root true || exit 9
+as_root test -e "$file" || {{ echo 0 0 0; exit 0; }}
+set -- $(as_root stat -L -c '%i %s' "$file")
+if [ {inode} != 0 ]; then
+  if [ {inode} != "$1" ] || [ "$from" -gt "$2" ]; then from=0 lost=1; fi
+fi
+most=262144
+if [ "$from" -lt 0 ]; then
+  from=$(( $2 - $(as_root tail -n {lines} "$file" | wc -c) ))
+  [ "$from" -ge 0 ] || from=0
+  most=16777216
+fi
+echo "$1 $from $lost"
+as_root tail -c +$((from + 1)) "$file" | head -c "$most"
+true
+"""
+_JOURNAL = """\
+as_root true || exit 9
+as_root journalctl --output json --output-fields MESSAGE,_SYSTEMD_UNIT --no-pager --quiet \\
+  {units} {how} | head -n {most}
+true
+"""
+
+
+def _line(journal_entry: JournalEntry, *, label: bool) -> str:
+    text = (
+        bytes(journal_entry.message).decode(errors="replace")
+        if isinstance(journal_entry.message, list)
+        else journal_entry.message
+    )
+    name = (journal_entry.unit or "").removeprefix(UNIT).removesuffix(".service")
+    return f"{name}: {text or ''}" if label and name else text or ""
+
+
+def _shown(line: str, hidden: re.Pattern[str]) -> str:
+    line = hidden.sub("***", ESCAPES.sub("", line))
+    line = CREDENTIALS.sub("://***@", line)
+    return line if len(line) <= LONGEST else line[:LONGEST] + "…"

@@ -1,0 +1,97 @@
+"""How one gets into a machine: by SSH with the profile's key, and to each service that answers."""
+
+import threading
+from shlex import quote
+
+import msgspec
+from msgspec import Struct
+
+from prism.providers.aws.machine.cloudinit.tokens import secret
+from prism.providers.aws.machine.cloudinit.units import SERVICES
+from prism.providers.aws.ssh.model import SshHost
+from prism.providers.aws.ssh.pool import SshPool
+from prism.providers.aws.ssh.port_forwarding import AwsReach
+from prism.workspaces.ports import Access, ServiceEndpoint
+
+
+class RunningService(Struct, frozen=True):
+    """A service as its machine tells of it: what its secret is for, if it asks for one."""
+
+    port: int
+    token: bool = False
+    password: bool = False
+    command: str = ""
+
+
+class MachineServices(Struct, frozen=True):
+    """What a machine serves, and as whom."""
+
+    user: str = ""
+    home: str = ""
+    services: dict[str, RunningService] = {}
+
+
+class AwsServiceAccess:
+    """Knows the ways into the machines of one place."""
+
+    def __init__(self, pool: SshPool, reach: AwsReach, *, services: str = SERVICES) -> None:
+        """`services` is the file where a machine says what it serves."""
+        self._pool, self._reach, self._file = pool, reach, services
+        self._known: dict[str, tuple[str, MachineServices]] = {}
+        self._lock = threading.Lock()
+
+    def access(self, id: str) -> Access:
+        """How to get in now; raises where the machine cannot be asked."""
+        host = self._pool.host(id)
+        keys, served = self._pool.keys, self.serving(host)
+        return Access(
+            host=host.address,
+            user=host.user,
+            ssh_port=keys.port,
+            ssh_key=str(host.key),
+            ssh_host_key=keys.of(host),
+            known_hosts=str(keys.known_hosts(host)),
+            doors={
+                name: door
+                for name, running_service in served.services.items()
+                if (door := self._door(host, served.user, name, running_service))
+            },
+        )
+
+    def serving(self, host: SshHost) -> MachineServices:
+        """What a machine serves; it is asked once a boot."""
+        boot, known = self._known.get(host.id, ("", MachineServices()))
+        if boot == host.boot and known.services:
+            return known
+        said = self._pool.run(host.id, f"cat {quote(self._file)}")
+        try:
+            found = msgspec.json.decode(said.out, type=MachineServices)
+        except msgspec.MsgspecError:
+            return (
+                MachineServices()
+            )  # its first boot has not come to this yet, or it is not made by us
+        with self._lock:
+            self._known[host.id] = host.boot, found
+        return found
+
+    def known(self, id: str) -> tuple[str, ...]:
+        """The services of a machine, as far as it has told; asks nobody."""
+        return tuple(sorted(self._known.get(id, ("", MachineServices()))[1].services))
+
+    def forget(self, id: str) -> None:
+        """That machine is not on any more."""
+        self._known.pop(id, None)
+
+    def _door(
+        self, host: SshHost, user: str, name: str, running_service: RunningService
+    ) -> ServiceEndpoint | None:
+        if (spot := self._reach.spot(host.id, running_service.port)) is None:
+            return None
+        url, ours = (
+            f"http://{spot.host}:{spot.port}",
+            running_service.token or running_service.password,
+        )
+        key = secret(host.key.read_bytes(), host.workspace, name) if ours else None
+        if running_service.password:
+            return ServiceEndpoint(url=url, port=running_service.port, username=user, password=key)
+        return ServiceEndpoint(url=url, port=running_service.port, token=key)

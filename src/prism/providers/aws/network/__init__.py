@@ -1,0 +1,1 @@
+"""Networks of instances: subnets, security groups, and the address that the groups admit."""

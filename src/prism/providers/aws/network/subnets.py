@@ -1,0 +1,125 @@
+"""Where a machine may stand: the subnets of one VPC, in zones that offer its type."""
+
+from collections.abc import Collection, Sequence
+from hashlib import sha256
+
+from msgspec import Struct
+
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.faults import AwsDenied
+from prism.providers.aws.api.tags import PROFILE, read
+from prism.workspaces.ports import ProviderRefused
+
+
+class VpcNotFound(ProviderRefused, code="NETWORK_NOT_FOUND"):
+    """There is no VPC that Prism can use."""
+
+
+class NoZone(ProviderRefused, code="NOT_OFFERED"):
+    """No zone of the region that Prism may use has machines of that type."""
+
+
+class Subnet(Struct, frozen=True, order=True):
+    """One place to stand; in order of its zone."""
+
+    zone: str
+    id: str
+
+
+class Vpc(Struct, frozen=True):
+    """A VPC and one subnet of it for each zone."""
+
+    id: str
+    subnets: tuple[Subnet, ...]
+
+
+def network(cloud: Cloud, profile: str) -> Vpc:
+    """The VPC whose tag names the profile, else the default one; raises `VpcNotFound`."""
+    found = cloud.call("ec2", "DescribeVpcs")["Vpcs"]
+    mine = sorted(it["VpcId"] for it in found if read(it.get("Tags")).get(PROFILE) == profile)
+    usual = [it["VpcId"] for it in found if it.get("IsDefault")]
+    for id in [*mine, *usual]:
+        if not (subnets := _subnets(cloud, id)):
+            raise _none(f"VPC {id} has no subnet", cloud, profile)
+        if open_ones := _reaching_out(cloud, id, subnets):
+            return Vpc(id, open_ones)
+        raise _none(f"No subnet of VPC {id} has a route to the internet", cloud, profile)
+    raise _none("There is no default VPC", cloud, profile)
+
+
+def offered(cloud: Cloud, instance_type: str) -> frozenset[str]:
+    """The zones of the region that have machines of this type."""
+    found = cloud.pages(
+        "ec2",
+        "DescribeInstanceTypeOfferings",
+        "InstanceTypeOfferings",
+        LocationType="availability-zone",
+        Filters=[{"Name": "instance-type", "Values": [instance_type]}],
+    )
+    return frozenset(it["Location"] for it in found)
+
+
+def in_turn(subnets: Sequence[Subnet], key: str) -> tuple[Subnet, ...]:
+    """The order in which a workspace tries them: its own, and the same each time."""
+    fixed = sorted(subnets)
+    if not fixed:
+        return ()
+    first = int.from_bytes(sha256(key.encode()).digest()[:8]) % len(fixed)
+    return (*fixed[first:], *fixed[:first])
+
+
+def not_offered(instance_type: str, offered: Collection[str], network: Vpc, region: str) -> NoZone:
+    """The problem of there being no such machines where we have a subnet."""
+    ours = ", ".join(subnet.zone for subnet in network.subnets)
+    where = ", ".join(sorted(offered)) or "no zone"
+    return NoZone(
+        f"{instance_type} is not offered in {region} where VPC {network.id} has a subnet",
+        details=f"offered in {where}; subnets in {ours}",
+        remediation="Take another type: `prism launch --help`; or another region",
+    )
+
+
+def _subnets(cloud: Cloud, vpc: str) -> tuple[Subnet, ...]:
+    """One for each zone: of the public ones if there are any, the zone's default one first."""
+    here = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "state", "Values": ["available"]}]
+    found = list(cloud.pages("ec2", "DescribeSubnets", "Subnets", Filters=here))
+    public = [it for it in found if it.get("MapPublicIpOnLaunch")]
+    ranked = sorted(public or found, key=lambda it: (not it.get("DefaultForAz"), it["SubnetId"]))
+    chosen: dict[str, Subnet] = {}
+    for it in ranked:
+        zone = it["AvailabilityZone"]
+        chosen.setdefault(zone, Subnet(zone=zone, id=it["SubnetId"]))
+    return tuple(sorted(chosen.values()))
+
+
+def _reaching_out(cloud: Cloud, vpc: str, subnets: Sequence[Subnet]) -> tuple[Subnet, ...]:
+    """Those whose route table leads to an internet gateway; all, where nobody may look.
+
+    VPC User Guide, "Route tables": a subnet without a table of its own follows the main one.
+    """
+    wanted = [{"Name": "vpc-id", "Values": [vpc]}]
+    try:
+        tables = list(cloud.pages("ec2", "DescribeRouteTables", "RouteTables", Filters=wanted))
+    except AwsDenied:
+        return tuple(subnets)
+    main, own = False, dict[str, bool]()
+    for table in tables:
+        leads = any(
+            str(route.get("GatewayId", "")).startswith("igw-") for route in table["Routes"]
+        )
+        for association in table.get("Associations", []):
+            if association.get("Main"):
+                main = leads
+            elif association.get("SubnetId"):
+                own[association["SubnetId"]] = leads
+    return tuple(subnet for subnet in subnets if own.get(subnet.id, main))
+
+
+def _none(what: str, cloud: Cloud, profile: str) -> VpcNotFound:
+    tag = f"aws ec2 create-tags --resources VPC --tags Key={PROFILE},Value={profile}"
+    return VpcNotFound(
+        f"{what} in {cloud.region}, and no VPC is tagged {PROFILE}={profile}",
+        details="a machine needs a network with a subnet that leads to the internet",
+        remediation=f"Use `aws ec2 create-default-vpc --region {cloud.region}`, or name one of "
+        f"yours: `{tag} --region {cloud.region}`",
+    )

@@ -1,0 +1,275 @@
+"""What AWS says of an order before anything is made, as far as we know without asking it."""
+
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import lru_cache
+from hashlib import sha512
+
+import msgspec
+
+from prism.catalog.model import MachineType
+from prism.catalog.plan import TYPES, machine_type, sizes_with
+from prism.errors import InvalidState, ValidationFailed
+from prism.kit.money import Micros
+from prism.providers.aws.machine.cloudinit.document import render
+from prism.providers.aws.machine.cloudinit.model import BootConfig
+from prism.providers.aws.machine.cloudinit.tokens import tokens
+from prism.providers.aws.prerequisites.images import BASES, DEFAULT, WORDS
+from prism.providers.aws.prices.credits import is_burstable, surplus
+from prism.providers.aws.prices.price_list import Prices
+from prism.templates.model import Base, Template
+from prism.templates.plan import parameters_for
+from prism.workspaces.model import Launch, Workspace
+from prism.workspaces.ports import MachineOrder
+
+MOST_RAM = 150  # GiB that hibernation can write down
+SYSTEM_GB = 10  # of a root disk, for the system and its packages, besides the memory
+# EC2 User Guide: "Change the instance type" says that it is not possible with hibernation enabled,
+# "How Amazon EC2 instance hibernation works" says that it is.
+MAY_KEEP_TYPE = (
+    "its machine may hibernate, and AWS's documents disagree on whether such a machine can change "
+    "its type: if EC2 refuses, it stays {kind}, and `prism show {name}` says so"
+)
+Known = Callable[[Base, str], str | None]
+
+
+class AwsOffer:
+    """Implements `workspaces.model.Offer` for one account and region.
+
+    `known` answers with the image of a base and architecture where it was looked up already.
+    """
+
+    provider = "aws"
+    ready_in = timedelta(minutes=5)
+
+    def __init__(
+        self,
+        place: str,
+        region: str,
+        prices: Prices,
+        known: Known = lambda base, built: None,
+        note: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`note` says what machines of this place lack, as far as that was noticed."""
+        self.place, self.region = place, region
+        self._prices, self._known, self._note = prices, known, note
+
+    def accept(self, template: Template, kind: MachineType, order: Launch) -> tuple[str, ...]:
+        """Notes on what will be other than asked; raises for what EC2 could not run."""
+        sleeps = order.hibernation and self.hibernates(kind, template, order)
+        told = msgspec.json.encode(template), msgspec.json.encode(order.parameters)
+        _drawn_up(*told, kind.architecture, sleeps)
+        if template.family == "gpu" and not kind.gpus:
+            raise ValidationFailed.of(
+                ("instance_type", f"{template.name!r} needs a GPU and {kind.name} has none"),
+                remediation="Use `prism launch --instance-type g4dn.xlarge`, or name a size only",
+            )
+        if order.storage.ebs_volume_type == "st1":
+            raise ValidationFailed.of(
+                ("storage.ebs_volume_type", "no machine starts from an st1 disk; gp3 is usual")
+            )
+        return tuple(self._notes(template, kind, order))
+
+    def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
+        """Raises where its disk, as it is, would not start or not hibernate on that type.
+
+        A stopped spot machine keeps its type (EC2 User Guide, "Stop a Spot Instance").
+        """
+        if workspace.spot and kind.name != workspace.instance_type:
+            raise ValidationFailed.of(("instance_type", "on EC2 a spot machine keeps its type"))
+        was = TYPES.get(workspace.instance_type)
+        if was is not None and was.architecture != kind.architecture:
+            built = f"{kind.name} is {kind.architecture}"
+            raise ValidationFailed.of(
+                ("instance_type", f"{built}, and its system was made for {was.architecture}")
+            )
+        if workspace.recipe.family == "gpu" and not kind.gpus:
+            raise ValidationFailed.of(
+                ("instance_type", f"{workspace.template!r} needs a GPU and {kind.name} has none")
+            )
+        if workspace.hibernation and (why := _no_memory_kept(kind, workspace.root_gb)):
+            said = f"hibernation was enabled at launch and stays so: {why}"
+            raise ValidationFailed.of(("instance_type", said))
+        if workspace.hibernation and kind.name != workspace.instance_type:
+            return (MAY_KEEP_TYPE.format(kind=workspace.instance_type, name=workspace.name),)
+        return ()
+
+    def change_template(self, workspace: Workspace, template: Template) -> None:
+        """Raises where the machine would need another image, or another account to work as."""
+        before = workspace.recipe
+        changed = [
+            f"`{field}` was {old} at its launch and is {new} now"
+            for field, old, new in (
+                ("base", _base(before), _base(template)),
+                ("users", list(before.users), list(template.users)),
+            )
+            if old != new
+        ]
+        if changed:
+            name, launch = workspace.name, f"`prism launch {template.slug or template.name}"
+            raise InvalidState(
+                f"The machine of {name!r} cannot be set up by the template as it is now",
+                details="; ".join(changed),
+                remediation=f"Destroy it and launch it anew: `prism terminate {name} --yes`, "
+                f"then {launch} {name}`",
+            )
+        told = msgspec.json.encode(template), msgspec.json.encode(workspace.parameters)
+        built = machine_type(workspace.instance_type).architecture
+        _drawn_up(*told, built, workspace.hibernation, again=True)
+
+    def hibernates(self, kind: MachineType, template: Template, order: Launch) -> bool:
+        """Whether type, system and disk let the machine of this order keep its memory."""
+        return self._sleepless(kind, template, order) is None
+
+    def root_gb(self, kind: MachineType, template: Template, order: Launch) -> int:
+        """As was asked; else as the template says, with room for the memory where it sleeps.
+
+        The room is for each size that it may be resized to: EC2's disks grow, but only now and
+        then, and a system that has no room for its memory does not hibernate.
+        """
+        if (asked := order.storage.ebs_volume_size) is not None:
+            return asked
+        sleeps = order.hibernation and self.hibernates(kind, template, order)
+        return template.root_gb + (_largest(kind, template).memory_gib if sleeps else 0)
+
+    def price(
+        self, kind: MachineType, spot: bool, unlimited: bool = False
+    ) -> tuple[Micros | None, str | None]:
+        """What an hour costs at most: a spot machine no more than one on demand.
+
+        With unlimited credits that is the price of CPUs that are busy all the time: nobody hears
+        from AWS how much of it was used, before the bill.
+        """
+        found = self._prices.spot(kind.name, self.region) if spot else None
+        found = found or self._prices.hourly(kind.name, self.region)
+        if found is None:
+            return None, None
+        if not unlimited or not is_burstable(kind):
+            return found.amount, found.source
+        most = surplus(kind)
+        source = f"{found.source}; at most ${most / 1e6:.2f} of it for unlimited CPU credits"
+        return Micros(found.amount + most), source
+
+    def image(self, template: Template, kind: MachineType) -> str:
+        """The image where it was looked up, else how it is found at launch."""
+        base = _base(template)
+        if known := self._known(base, kind.architecture):
+            return known
+        published, words = BASES[base], WORDS[kind.architecture]
+        if published.parameter is not None:
+            return f"ssm:{published.parameter.format_map(words)}"
+        return f"the newest {published.name.format_map(words)} of {published.owner}"
+
+    def expected_id(self, key: str) -> str | None:
+        """EC2 gives the id, and nobody knows it before."""
+        return None
+
+    def _notes(self, template: Template, kind: MachineType, order: Launch) -> Iterator[str]:
+        if template.base is None:
+            yield f"its template names no system (`base`): it gets {DEFAULT}"
+        if order.hibernation and (why := self._sleepless(kind, template, order)):
+            yield f"it cannot hibernate, only stop: {why}"
+        disk, usual = self.root_gb(kind, template, order), template.root_gb
+        if order.storage.ebs_volume_size is None and disk > usual:
+            of = _largest(kind, template).name
+            room = "" if of == kind.name else f", enough for a resize up to {of}"
+            yield f"its root disk has {disk} GB, not {usual}, for memory in hibernation{room}"
+        if order.restart:
+            yield "`--restart` does something for workspaces on this computer only"
+        yield from _credits(kind, order)
+        if lacking := self._note():
+            yield f"{lacking}; make it: `prism aws setup`"
+        if order.spot:
+            yield "EC2 may take a spot machine back, two minutes after saying so"
+            if self._prices.spot(kind.name, self.region) is None:
+                yield "the spot price is not known: the one on demand is the most it costs"
+        if self.price(kind, order.spot)[0] is None:
+            yield f"nobody knows what {kind.name} costs in {self.region}"
+
+    def _sleepless(self, kind: MachineType, template: Template, order: Launch) -> str | None:
+        """Why the machine of this order cannot hibernate."""
+        base = _base(template)
+        if not BASES[base].hibernates:
+            return f"EC2 hibernates no {base}"
+        return _no_memory_kept(kind, order.storage.ebs_volume_size)
+
+
+def sleepless(workspace: Workspace) -> str | None:
+    """Why a machine that was launched without hibernation had to be; asks nobody.
+
+    None where it could have had it. A disk of the template's own size may have that size because
+    nobody wanted its memory kept: nobody remembers which it was.
+    """
+    base, kind = workspace.recipe.base or DEFAULT, TYPES.get(workspace.instance_type)
+    if not BASES[base].hibernates:
+        return f"EC2 hibernates no {base}"
+    if kind is None:
+        return None
+    usual = workspace.root_gb == workspace.recipe.root_gb
+    why = _no_memory_kept(kind, None if usual else workspace.root_gb)
+    if why is None and usual and (small := _no_memory_kept(kind, workspace.root_gb)):
+        return f"it was launched with `--no-hibernation`, or {small}"
+    return why
+
+
+def _no_memory_kept(kind: MachineType, disk_gb: int | None) -> str | None:
+    """Why such a machine cannot hibernate; `disk_gb` is null while its disk may be enlarged."""
+    if not kind.hibernates:
+        return f"EC2 hibernates no {kind.name}"
+    if kind.memory_gib >= MOST_RAM:
+        return f"{kind.name} has {kind.memory_gib} GiB of memory, {MOST_RAM} are too many"
+    needed = kind.memory_gib + SYSTEM_GB
+    if disk_gb is not None and disk_gb < needed:
+        return f"a root disk of {disk_gb} GB is too small, {kind.name} needs {needed}"
+    return None
+
+
+def _largest(kind: MachineType, template: Template) -> MachineType:
+    """The size with the most memory that a machine of this kind may become and hibernate as."""
+    sizes = sizes_with(kind, template.family)
+    fit = [
+        machine_type
+        for machine_type in sizes
+        if machine_type.hibernates and machine_type.memory_gib < MOST_RAM
+    ]
+    return max([kind, *fit], key=lambda it: it.memory_gib)
+
+
+def _credits(kind: MachineType, order: Launch) -> Iterator[str]:
+    if order.unlimited and is_burstable(kind):
+        most = surplus(kind) / 1e6
+        yield f"its CPU is unlimited: up to ${most:.2f} an hour more, which its price includes"
+    elif order.unlimited:
+        yield f"{kind.name} has no CPU credits: `--unlimited` changes nothing"
+
+
+def _base(template: Template) -> Base:
+    return template.base or DEFAULT
+
+
+@lru_cache(maxsize=256)
+def _drawn_up(
+    template: bytes, parameters: bytes, built: str, sleeps: bool, again: bool = False
+) -> None:
+    """Raises what the user data of such a machine cannot say; drawn up once for all like it.
+
+    The keys are no keys, but as long, and as little to be compressed.
+    """
+    of, key = msgspec.json.decode(template, type=Template), sha512(b"draft").digest()
+    draft = MachineOrder(
+        key="ws_0123456789abcdef0123",
+        name="a-name-of-some-length",
+        template=of,
+        parameters=parameters_for(of, msgspec.json.decode(parameters)),
+        instance_type="",
+        root_gb=of.root_gb,
+        hibernation=sleeps,
+    )
+    boot = BootConfig(
+        architecture="arm64" if built == "arm64" else "x86_64",
+        user=BASES[_base(of)].user,
+        public_key=f"ssh-ed25519 {b64encode(key).decode()}",
+        tokens=tokens(key, draft),
+    )
+    render(draft, boot, again=again)

@@ -1,0 +1,1 @@
+"""What a launch needs besides a network: image, key, role. Found, or made once."""

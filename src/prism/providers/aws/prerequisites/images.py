@@ -1,0 +1,158 @@
+"""The image of a base: by its publisher's own parameter, else the newest of that name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.faults import AwsDenied, Missing
+from prism.providers.aws.prerequisites.machine_types import Architecture
+from prism.templates.model import Base
+from prism.workspaces.ports import ProviderRefused
+
+DEFAULT: Base = "ubuntu-22.04"  # the newest Ubuntu that AWS hibernates
+WORDS = {
+    "x86_64": {"arch": "x86_64", "deb": "amd64", "rpm": "x86_64"},
+    "arm64": {"arch": "arm64", "deb": "arm64", "rpm": "aarch64"},
+}
+
+
+class NoImage(ProviderRefused, code="IMAGE_NOT_FOUND"):
+    """There is no image of that system in the region."""
+
+
+class Published(Struct, frozen=True, kw_only=True):
+    """How a distribution is published: `{deb}` is amd64, `{arch}` and `{rpm}` x86_64."""
+
+    owner: str
+    name: str
+    parameter: str | None
+    user: str
+    hibernates: bool
+
+
+# Owners and parameters are those that the publishers name; which images may hibernate is AWS's
+# list (EC2 User Guide, "Prerequisites for EC2 instance hibernation"): of Ubuntu 22.04.2 is the
+# newest, of Amazon Linux 2023; Debian and Rocky are not on it.
+BASES: Mapping[Base, Published] = {
+    "ubuntu-24.04": Published(
+        owner="099720109477",
+        name="ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-{deb}-server-*",
+        parameter="/aws/service/canonical/ubuntu/server/24.04/stable/current/{deb}"
+        "/hvm/ebs-gp3/ami-id",
+        user="ubuntu",
+        hibernates=False,
+    ),
+    "ubuntu-22.04": Published(
+        owner="099720109477",
+        name="ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-{deb}-server-*",
+        parameter="/aws/service/canonical/ubuntu/server/22.04/stable/current/{deb}"
+        "/hvm/ebs-gp2/ami-id",
+        user="ubuntu",
+        hibernates=True,
+    ),
+    "debian-12": Published(
+        owner="136693071363",
+        name="debian-12-{deb}-*",
+        parameter="/aws/service/debian/release/12/latest/{deb}",
+        user="admin",
+        hibernates=False,
+    ),
+    "amazon-linux-2023": Published(
+        owner="amazon",
+        name="al2023-ami-2023.*-kernel-*-{arch}",
+        parameter="/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{arch}",
+        user="ec2-user",
+        hibernates=True,
+    ),
+    "rocky-9": Published(
+        owner="792107900819",
+        name="Rocky-9-EC2-Base-9.*.{rpm}",
+        parameter=None,
+        user="rocky",
+        hibernates=False,
+    ),
+}
+
+
+class ImageChoice(Struct, frozen=True, kw_only=True):
+    """An image, and what a launch has to know of it; `min_gb` is the least its disk may be."""
+
+    id: str
+    base: Base
+    architecture: Architecture
+    root_device: str
+    min_gb: int
+    user: str
+    hibernates: bool
+
+
+def image(cloud: Cloud, base: Base | None, architecture: Architecture) -> ImageChoice:
+    """The newest image of `base`, or of the usual one; raises `NoImage` where there is none."""
+    wanted: Base = base or DEFAULT
+    published = BASES[wanted]
+    said = _by_parameter(cloud, published, architecture)
+    said = said or _newest(cloud, published, architecture)
+    if said is None:
+        raise NoImage(
+            f"There is no image of {wanted} for {architecture} in {cloud.region}",
+            details=f"asked for {_filled(published.name, architecture)} of {published.owner}",
+            remediation="Take another template, or another region: `prism profile --help`",
+        )
+    return ImageChoice(
+        id=said["ImageId"],
+        base=wanted,
+        architecture=architecture,
+        root_device=said["RootDeviceName"],
+        min_gb=least_gb(said),
+        user=published.user,
+        hibernates=published.hibernates,
+    )
+
+
+def least_gb(said: Mapping[str, Any]) -> int:
+    """How large the root disk of an image is: a machine's may not be smaller."""
+    sizes = [
+        mapping["Ebs"].get("VolumeSize", 0)
+        for mapping in said.get("BlockDeviceMappings", [])
+        if mapping.get("DeviceName") == said["RootDeviceName"] and "Ebs" in mapping
+    ]
+    return max(sizes, default=0) or 8
+
+
+def _by_parameter(
+    cloud: Cloud, published: Published, architecture: Architecture
+) -> Mapping[str, Any] | None:
+    """None where a region lacks the parameter, or the caller may not read it."""
+    if published.parameter is None:
+        return None
+    name = _filled(published.parameter, architecture)
+    try:
+        id = cloud.call("ssm", "GetParameter", Name=name)["Parameter"]["Value"]
+        found = cloud.call("ec2", "DescribeImages", ImageIds=[id])["Images"]
+    except (Missing, AwsDenied):
+        return None
+    return next(iter(found), None)
+
+
+def _newest(
+    cloud: Cloud, published: Published, architecture: Architecture
+) -> Mapping[str, Any] | None:
+    wanted = {
+        "name": _filled(published.name, architecture),
+        "architecture": architecture,
+        "state": "available",
+        "root-device-type": "ebs",
+    }
+    found = cloud.call(
+        "ec2",
+        "DescribeImages",
+        Owners=[published.owner],
+        Filters=[{"Name": name, "Values": [value]} for name, value in wanted.items()],
+    )["Images"]
+    return max(found, key=lambda it: (it["CreationDate"], it["ImageId"]), default=None)
+
+
+def _filled(text: str, architecture: Architecture) -> str:
+    return text.format_map(WORDS[architecture])

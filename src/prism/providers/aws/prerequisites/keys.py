@@ -1,0 +1,95 @@
+"""The key of a profile: made once, kept in the home, its public half imported by EC2."""
+
+import os
+import re
+import secrets
+from base64 import b64decode
+from hashlib import sha256
+from pathlib import Path
+
+from msgspec import Struct
+
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.tagging import accepting, tagged
+
+FIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
+UNFIT = re.compile(r"[^A-Za-z0-9._-]")
+
+
+class KeyPair(Struct, frozen=True, kw_only=True):
+    """An ed25519 pair: the name EC2 knows it by, the private file, the public line.
+
+    The name contains the fingerprint, so that two homes with a profile of the same name
+    never take each other's key for their own.
+    """
+
+    name: str
+    fingerprint: str
+    private_path: Path
+    public: str
+
+
+def key_of(home: Path, profile: str) -> KeyPair:
+    """The pair of a profile, made when it is missing."""
+    folder = home / "keys"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    path = folder / profile
+    if not path.exists():
+        _make(path)
+    if path.stat().st_mode & 0o077:  # copied from a backup, say; SSH would not take it
+        path.chmod(0o600)
+    public = _public(path.read_bytes())
+    fingerprint = sha256(b64decode(public.split()[1])).hexdigest()[:16]
+    name = f"prism-{UNFIT.sub('-', profile)}-{fingerprint}"
+    return KeyPair(name=name, fingerprint=fingerprint, private_path=path, public=public)
+
+
+def held(home: Path, profile: str) -> bool:
+    """Whether there is one; `key_of` would make it. The name may come from a tag."""
+    return FIT.fullmatch(profile) is not None and (home / "keys" / profile).is_file()
+
+
+def import_key(cloud: Cloud, key: KeyPair) -> str:
+    """Have EC2 know the public half; the name of it there."""
+    named = [{"Name": "key-name", "Values": [key.name]}]
+    if cloud.call("ec2", "DescribeKeyPairs", Filters=named)["KeyPairs"]:
+        return key.name
+    with accepting("InvalidKeyPair.Duplicate"):  # somebody was faster
+        cloud.call(
+            "ec2",
+            "ImportKeyPair",
+            KeyName=key.name,
+            PublicKeyMaterial=key.public.encode(),
+            TagSpecifications=tagged("key-pair", key.name),
+        )
+    return key.name
+
+
+def _make(path: Path) -> None:
+    """Write a new one; whoever is second takes the first one's."""
+    from cryptography.hazmat.primitives import serialization as as_  # noqa: PLC0415  cold start
+    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415  cold start
+
+    key = ed25519.Ed25519PrivateKey.generate()
+    text = key.private_bytes(as_.Encoding.PEM, as_.PrivateFormat.OpenSSH, as_.NoEncryption())
+    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(number, "wb") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        os.link(draft, path)  # a rename would replace what somebody else has just made
+    except FileExistsError:
+        return
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _public(private: bytes) -> str:
+    from cryptography.hazmat.primitives import serialization as as_  # noqa: PLC0415  cold start
+
+    key = as_.load_ssh_private_key(private, password=None)
+    line = key.public_key().public_bytes(as_.Encoding.OpenSSH, as_.PublicFormat.OpenSSH)
+    return line.decode("ascii")

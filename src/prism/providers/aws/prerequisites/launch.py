@@ -1,0 +1,138 @@
+"""Everything a launch stands on, asked once for however many launches."""
+
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from pathlib import Path
+
+from prism.kit.clock import Clock, WallClock
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.network import groups, subnets
+from prism.providers.aws.network.address import caller_cidr
+from prism.providers.aws.network.subnets import Subnet, Vpc
+from prism.providers.aws.prerequisites import images, keys, machine_types, roles
+from prism.providers.aws.prerequisites.answer_cache import AnswerCache
+from prism.providers.aws.prerequisites.images import ImageChoice
+from prism.providers.aws.prerequisites.keys import KeyPair
+from prism.providers.aws.prerequisites.machine_types import MachineTypeFacts
+from prism.templates.model import Base
+
+LONG, SHORT = timedelta(days=1), timedelta(minutes=10)
+HOURLY = timedelta(hours=1)
+
+
+class AwsLaunchPrerequisites:
+    """The prerequisites of one profile in one region; made for many threads.
+
+    `caller` answers from which range we come. What is remembered is remembered for a while
+    only: images are published, addresses change, and who removes a group by hand gets a new
+    one.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        home: Path,
+        profile: str,
+        *,
+        caller: Callable[[], str] = caller_cidr,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or WallClock()
+        self._cloud, self._home, self._profile, self._caller = cloud, home, profile, caller
+        self._kinds: AnswerCache[str, MachineTypeFacts] = AnswerCache(clock, LONG)
+        self._images: AnswerCache[tuple[Base | None, str], ImageChoice] = AnswerCache(
+            clock, HOURLY
+        )
+        self._offered: AnswerCache[str, frozenset[str]] = AnswerCache(clock, HOURLY)
+        self._networks: AnswerCache[str, Vpc] = AnswerCache(clock, SHORT)
+        self._addresses: AnswerCache[str, str] = AnswerCache(clock, SHORT)
+        self._groups: AnswerCache[tuple[str, str], str] = AnswerCache(clock, SHORT)
+        self._keys: AnswerCache[str, KeyPair] = AnswerCache(clock, LONG)
+        self._imported: AnswerCache[str, str] = AnswerCache(clock, HOURLY)
+        self._roles: AnswerCache[str, str | None] = AnswerCache(clock, HOURLY)
+
+    def kind(self, instance_type: str) -> MachineTypeFacts:
+        """What EC2 says of a machine type."""
+        return self._kinds.get(
+            instance_type, lambda: machine_types.kind(self._cloud, instance_type)
+        )
+
+    def image(self, base: Base | None, instance_type: str) -> ImageChoice:
+        """The newest image of a base, for the architecture of that type."""
+        built = self.kind(instance_type).architecture
+        return self._images.get((base, built), lambda: images.image(self._cloud, base, built))
+
+    def known_image(self, base: Base, built: str) -> ImageChoice | None:
+        """The image of a base and architecture, where it was asked for; asks no cloud."""
+        return self._images.known((base, built))
+
+    def subnets(self, instance_type: str, key: str) -> tuple[Subnet, ...]:
+        """Where the workspace of this key may stand, in the order to try; raises `NoZone`."""
+        offered = self._offered.get(
+            instance_type, lambda: subnets.offered(self._cloud, instance_type)
+        )
+        network = self._network()
+        fit = [subnet for subnet in network.subnets if subnet.zone in offered]
+        if not fit:
+            raise subnets.not_offered(instance_type, offered, network, self._cloud.region)
+        return subnets.in_turn(fit, key)
+
+    def group(self, ports: Collection[int] = ()) -> str:
+        """The security group that opens SSH, and these ports, to the caller's address."""
+        name = groups.group_name(self.pair().fingerprint, ports)
+        cidr, network = self.caller_address(), self._network().id
+        return self._groups.get(
+            (name, cidr), lambda: groups.group(self._cloud, network, name, cidr, ports)
+        )
+
+    def pair(self) -> KeyPair:
+        """The profile's key as this home keeps it; asks no cloud."""
+        return self._keys.get(self._profile, lambda: keys.key_of(self._home, self._profile))
+
+    def key(self) -> KeyPair:
+        """The profile's key, known to EC2."""
+        pair = self.pair()
+        self._imported.get(pair.name, lambda: keys.import_key(self._cloud, pair))
+        return pair
+
+    def holds(self, key: str | None) -> bool:
+        """Whether this home has the key that EC2 knows by that name; makes none."""
+        return key is not None and keys.held(self._home, self._profile) and self.pair().name == key
+
+    def role(self) -> str | None:
+        """The instance profile that lets a machine stop itself; none where IAM says no."""
+        return self._roles.get(roles.NAME, lambda: roles.role(self._cloud))
+
+    def give_no_role(self) -> None:
+        """Machines may not be given it (`iam:PassRole`): none is, for an hour."""
+        self._roles.keep(roles.NAME, None)
+
+    @property
+    def note(self) -> str | None:
+        """What the last machines lack, for want of a role; asks nobody."""
+        asked, known = self._roles.asked(roles.NAME), self._roles.known(roles.NAME)
+        return f"there is no role for machines, so {roles.LOST}" if asked and not known else None
+
+    def caller_address(self) -> str:
+        """The range that we come from."""
+        return self._addresses.get("", self._caller)
+
+    def welcome(self) -> str:
+        """Ask once more from where we come, and open every group of ours to it; that range.
+
+        For who cannot reach a machine that is on: a laptop may be in another network now.
+        """
+        self._addresses.forget()
+        self._groups.forget()  # what is open to a former address may be open to it no more
+        cidr = self.caller_address()
+        for said in groups.groups_of(self._cloud, self._network().id, self.pair().fingerprint):
+            groups.admit(self._cloud, said, cidr, groups.ports_of(said))
+        return cidr
+
+    def forget(self) -> None:
+        """Ask again from now on; for who was told that something is not there any more."""
+        for known in (self._images, self._networks, self._groups, self._imported, self._roles):
+            known.forget()
+
+    def _network(self) -> Vpc:
+        return self._networks.get("", lambda: subnets.network(self._cloud, self._profile))

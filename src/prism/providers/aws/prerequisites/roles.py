@@ -1,0 +1,87 @@
+"""What a machine itself may do at AWS: stop itself, so that it can sleep when it is idle."""
+
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.faults import AwsDenied, Missing
+
+NAME = "prism-machine-1"
+DESCRIPTION = "Lets a machine that Prism made stop itself"
+POLICY = "stop-itself-2"  # other words are another name: roles that are there get them too
+LOST = "machines power off when they are idle or have expired, and cannot hibernate by themselves"
+WITHOUT = (
+    "its machine has no role, so it powers off when it is idle or has expired, and cannot "
+    "hibernate by itself; `prism aws setup` makes the role, `prism aws policy` prints the "
+    "right to give it"
+)
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+# Both keys, and this way to compare them, are AWS's own words: EC2 User Guide, "Identity-based
+# policies for Amazon EC2", and the managed policy AWSEC2VssSnapshotPolicy. `aws:ARN`, which
+# `stop-itself` compared, is documented nowhere.
+RIGHTS = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Sid": "StopItself",
+            "Effect": "Allow",
+            "Action": "ec2:StopInstances",
+            "Resource": "*",
+            "Condition": {
+                "ArnLike": {"ec2:SourceInstanceARN": "arn:*:ec2:*:*:instance/${ec2:InstanceID}"},
+                "StringEquals": {"aws:ResourceTag/prism:managed": "true"},
+            },
+        }
+    ],
+}
+
+
+def role(cloud: Cloud) -> str | None:
+    """The name of the instance profile that `prism aws setup` has made; none where there is none.
+
+    Without it a machine cannot hibernate itself: it powers off when it is idle or has
+    expired, and only the daemon can send it to sleep. Nothing is made here: whoever may make
+    roles and pass them can become an administrator, and a daemon has no need of that.
+    """
+    try:
+        return NAME if has_role(cloud) else None
+    except AwsDenied:
+        return None
+
+
+def has_role(cloud: Cloud) -> bool:
+    """Whether the instance profile is there, with the role in it."""
+    try:
+        found = cloud.call("iam", "GetInstanceProfile", InstanceProfileName=NAME)
+    except Missing:
+        return False
+    return [it["RoleName"] for it in found["InstanceProfile"]["Roles"]] == [NAME]
+
+
+def has_rights(cloud: Cloud) -> bool:
+    """Whether the role was given the rights of this version of Prism."""
+    try:
+        cloud.call("iam", "GetRolePolicy", RoleName=NAME, PolicyName=POLICY)
+    except Missing:
+        return False
+    return True
+
+
+def lacking(cloud: Cloud) -> str | None:
+    """What machines of the account cannot do for want of their role; None where all is well."""
+    try:
+        if not has_role(cloud):
+            return f"there is no role for machines ({NAME}), so {LOST}; make it: `prism aws setup`"
+        if not has_rights(cloud):
+            return (
+                f"the role {NAME} has not the rights of this version; renew it: `prism aws setup`"
+            )
+    except AwsDenied as no:
+        return f"nobody knows whether machines have their role: {no.message}"
+    return None

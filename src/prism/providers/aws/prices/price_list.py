@@ -1,0 +1,264 @@
+"""What AWS asks: from its price list, kept on disk; else from the catalog's own table.
+
+Requests read what is known and never ask. A thread of `places.py` fetches: on-demand prices
+once a day, spot prices once an hour. Whoever may not read the price list pays all the same,
+and is told what the table says; what neither knows is null.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from prism.catalog.model import StoragePrice
+from prism.catalog.plan import TYPES, PriceBook, price
+from prism.errors import Problem
+from prism.kit.clock import Clock
+from prism.kit.money import Micros, micros
+from prism.providers.aws.api.cloud import Cloud
+
+log = logging.getLogger(__name__)
+
+DAILY, HOURLY = timedelta(days=1), timedelta(hours=1)
+AGAIN = timedelta(minutes=10)  # after a fetch that failed
+STALE, STALE_SPOT = timedelta(days=30), timedelta(hours=6)
+LIST = "AWS price list"
+DISKS = ("gp3", "gp2", "io2", "st1")
+MACHINE = {  # the one product of a type: Linux, shared, on demand, nothing installed
+    "operatingSystem": "Linux",
+    "tenancy": "Shared",
+    "preInstalledSw": "NA",
+    "capacitystatus": "Used",
+    "marketoption": "OnDemand",
+}
+
+
+class Product(Struct, frozen=True):
+    """How one thing is found in the price list; `usage` ends the usage type of the one meant."""
+
+    service: str
+    unit: str
+    fields: Mapping[str, str]
+    usage: str = ""
+
+
+STORED: dict[str, Product] = {
+    **{
+        kind: Product("AmazonEC2", "GB-Mo", {"productFamily": "Storage", "volumeApiName": kind})
+        for kind in DISKS
+    },
+    "snapshot": Product(
+        "AmazonEC2", "GB-Mo", {"productFamily": "Storage Snapshot"}, "EBS:SnapshotUsage"
+    ),
+    "efs": Product("AmazonEFS", "GB-Mo", {"storageClass": "General Purpose"}, "ByteHrs"),
+    "address": Product("AmazonVPC", "Hrs", {"group": "VPCPublicIPv4Address"}, "InUseAddress"),
+}
+
+
+class Quote(Struct, frozen=True):
+    """A price in micro-dollars, and who says so as of when, in words."""
+
+    amount: Micros
+    source: str
+
+
+class RegionPrices(Struct, frozen=True, kw_only=True):
+    """What AWS has said of one region: by instance type, and by kind of storage."""
+
+    hourly: dict[str, Micros] = {}
+    stored: dict[str, Micros] = {}
+    spot: dict[str, Micros] = {}
+    listed_at: datetime | None = None
+    spot_at: datetime | None = None
+
+
+class Prices:
+    """What AWS asks in every region; `folder` outlives the daemon.
+
+    Prices of storage and addresses go to `book`, from which the ledger and the budgets read.
+    """
+
+    def __init__(self, folder: Path, clock: Clock, book: PriceBook) -> None:
+        self._folder, self._clock, self._lock = folder, clock, Lock()
+        self._book = book
+        self._regions: dict[str, RegionPrices] = {}
+        self._tried: dict[tuple[str, str], datetime] = {}
+
+    # ------------------------------------------------------------ for requests
+    def hourly(self, instance_type: str, region: str) -> Quote | None:
+        """What an hour costs on demand."""
+        known = self._prices(region)
+        if (said := known.hourly.get(instance_type)) is not None and self._fresh(known):
+            return _listed(said, region, known)
+        if (tabled := price(instance_type, region)) is None:
+            return None
+        return Quote(tabled.hourly, f"{tabled.source}, {region}, as of {tabled.as_of}")
+
+    def spot(self, instance_type: str, region: str) -> Quote | None:
+        """What an hour of a spot machine costs where it is dearest; it moves."""
+        known, now = self._prices(region), self._clock.now()
+        said = known.spot.get(instance_type)
+        if said is None or known.spot_at is None or now - known.spot_at > STALE_SPOT:
+            return None
+        return Quote(said, f"EC2 spot price, {region}, as of {known.spot_at:%Y-%m-%d}")
+
+    def stored(self, what: str, region: str) -> Quote | None:
+        """What a GB-month of `gp3`, `efs`, `snapshot` costs, or an hour of an `address`."""
+        self._publish(region, self._prices(region))
+        if (known := self._book.storage(what, region)) is None:
+            return None
+        return Quote(known.amount, f"{known.source}, {region}, as of {known.as_of}")
+
+    # ------------------------------------------------------------ behind the scenes
+    def open(self, region: str) -> None:
+        """Read what is kept of a region."""
+        self._prices(region)
+
+    def look(self, cloud: Cloud) -> bool:
+        """Fetch what is due of the cloud's region; whether that brought anything new."""
+        region, before = cloud.region, self._prices(cloud.region)
+        self._publish(region, before)
+        if self._due(region, "list", before.listed_at, DAILY):
+            self._fetch(region, "list", lambda: self._listing(cloud))
+        if self._due(region, "spot", before.spot_at, HOURLY):
+            self._fetch(region, "spot", lambda: {"spot": spot_prices(cloud, self._clock.now())})
+        return self._prices(region) != before
+
+    def _listing(self, cloud: Cloud) -> dict[str, Any]:
+        hourly = {name: _machine(cloud, name) for name in TYPES}
+        stored = {what: _stored(cloud, product) for what, product in STORED.items()}
+        return {"hourly": _known(hourly), "stored": _known(stored)}
+
+    def _fetch(self, region: str, what: str, ask: Any) -> None:
+        now = self._clock.now()
+        self._tried[region, what] = now
+        try:
+            found = ask()
+        except Problem as problem:
+            log.info("no prices of %s: %s (%s)", region, problem.message, problem.details)
+            return
+        when = {"listed_at" if what == "list" else "spot_at": now}
+        self._keep(region, replace(self._prices(region), **found, **when))
+
+    def _due(self, region: str, what: str, at: datetime | None, every: timedelta) -> bool:
+        now, tried = self._clock.now(), self._tried.get((region, what))
+        if tried is not None and now < tried + AGAIN:
+            return False
+        return at is None or now >= at + every
+
+    def _fresh(self, known: RegionPrices) -> bool:
+        return known.listed_at is not None and self._clock.now() - known.listed_at < STALE
+
+    def _prices(self, region: str) -> RegionPrices:
+        with self._lock:
+            if (known := self._regions.get(region)) is None:
+                known = self._regions[region] = _read(self._folder / f"{region}.json")
+                self._publish(region, known)
+            return known
+
+    def _publish(self, region: str, known: RegionPrices) -> None:
+        """Put what disks and addresses cost into the book; nothing too old to be true."""
+        listed: dict[str, StoragePrice] = {}
+        if known.listed_at is not None and self._fresh(known):
+            for kind, amount in known.stored.items():
+                unit: Literal["GB-month", "hour"] = "hour" if kind == "address" else "GB-month"
+                listed[kind] = StoragePrice(
+                    amount=amount, unit=unit, as_of=known.listed_at.date(), source=LIST
+                )
+        self._book.listed(region, listed)
+
+    def _keep(self, region: str, known: RegionPrices) -> None:
+        with self._lock:
+            self._regions[region] = known
+        self._publish(region, known)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        half = self._folder / f".{region}.json"
+        half.write_bytes(msgspec.json.encode(known))
+        os.replace(half, self._folder / f"{region}.json")
+
+
+def spot_prices(cloud: Cloud, now: datetime) -> dict[str, Micros]:
+    """The spot price of each type of the catalog, in the zone where it is dearest now."""
+    latest: dict[tuple[str, str], tuple[datetime, Micros]] = {}
+    for said in cloud.pages(
+        "ec2",
+        "DescribeSpotPriceHistory",
+        "SpotPriceHistory",
+        InstanceTypes=list(TYPES),
+        ProductDescriptions=["Linux/UNIX"],
+        StartTime=now,
+    ):
+        key = said["InstanceType"], said["AvailabilityZone"]
+        one = said["Timestamp"], micros(said["SpotPrice"])
+        latest[key] = max(latest.get(key, one), one)
+    dearest: dict[str, Micros] = {}
+    for (name, _), (_, usd) in latest.items():
+        dearest[name] = max(usd, dearest.get(name, usd))
+    return dearest
+
+
+def _machine(cloud: Cloud, name: str) -> Micros | None:
+    fields = {"instanceType": name, "regionCode": cloud.region, **MACHINE}
+    return _one(_products(cloud, "AmazonEC2", fields), "Hrs", "")
+
+
+def _stored(cloud: Cloud, product: Product) -> Micros | None:
+    found = _products(cloud, product.service, {**product.fields, "regionCode": cloud.region})
+    return _one(found, product.unit, product.usage)
+
+
+def _products(cloud: Cloud, service: str, fields: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    filters = [{"Type": "TERM_MATCH", "Field": k, "Value": v} for k, v in fields.items()]
+    for text in cloud.pages(
+        "pricing", "GetProducts", "PriceList", ServiceCode=service, Filters=filters
+    ):
+        yield json.loads(text)
+
+
+def _one(products: Iterable[dict[str, Any]], unit: str, usage: str) -> Micros | None:
+    """The price that all products with this usage type agree on; unknown where they do not."""
+    found = set()
+    for product in products:
+        named = product["product"]["attributes"].get("usagetype", usage)
+        if named.endswith(usage):
+            found |= set(_rates(product, unit))
+    return found.pop() if len(found) == 1 else None
+
+
+def _rates(product: dict[str, Any], unit: str) -> Iterator[Micros]:
+    """The price of the first unit, on demand, in dollars."""
+    for term in product.get("terms", {}).get("OnDemand", {}).values():
+        for price_dimension in term["priceDimensions"].values():
+            usd = price_dimension["pricePerUnit"].get("USD")
+            if (
+                price_dimension["unit"] == unit
+                and price_dimension.get("beginRange", "0") == "0"
+                and usd is not None
+            ):
+                yield micros(usd)
+
+
+def _known(found: Mapping[str, Micros | None]) -> dict[str, Micros]:
+    return {name: usd for name, usd in found.items() if usd is not None}
+
+
+def _listed(amount: Micros, region: str, known: RegionPrices) -> Quote:
+    return Quote(amount, f"{LIST}, {region}, as of {known.listed_at:%Y-%m-%d}")
+
+
+def _read(file: Path) -> RegionPrices:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=RegionPrices)
+    except FileNotFoundError:
+        return RegionPrices()
+    except (OSError, msgspec.MsgspecError) as error:
+        log.warning("prices in %s cannot be read and are fetched anew: %s", file, error)
+        return RegionPrices()

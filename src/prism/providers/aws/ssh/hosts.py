@@ -1,0 +1,49 @@
+"""How machines that are on are entered, read from what a survey shows of them."""
+
+from pathlib import Path
+
+from prism.providers.aws.api import tags as names
+from prism.providers.aws.compute.instance import Ec2Instance
+from prism.providers.aws.compute.survey import InstanceCache
+from prism.providers.aws.prerequisites.keys import held, key_of
+from prism.providers.aws.ssh.model import MachineUnreachable, SshHost
+
+USUAL = "ubuntu"  # of machines that do not say whom to enter them as
+
+
+class AwsHosts:
+    """Implements `SshHosts`: address, user and key of a machine, by its tags."""
+
+    def __init__(self, book: InstanceCache, home: Path) -> None:
+        self._book, self._home = book, home
+
+    def host(self, id: str) -> SshHost | None:
+        """How to enter it; asks EC2 only where the last survey did not show it on."""
+        instance = self._book.known(id)
+        if instance is None or instance.state != "running":
+            instance = self._book.look(id)
+        if instance is None or instance.state != "running":
+            return None
+        address = instance.public_ip or instance.private_ip
+        return None if address is None else self._entered(instance, address)
+
+    def _entered(self, instance: Ec2Instance, address: str) -> SshHost:
+        name, profile = (
+            instance.tags.get(names.OUR_NAME, instance.id),
+            instance.tags.get(names.PROFILE, ""),
+        )
+        if not held(self._home, profile):
+            raise MachineUnreachable(
+                f"The key of {name} is not on this computer",
+                details=f"profile {profile!r} has no key in {self._home / 'keys'}",
+                remediation="Use the computer that launched it, or copy its key here",
+            )
+        return SshHost(
+            id=instance.id,
+            workspace=instance.key,
+            name=name,
+            address=address,
+            user=instance.tags.get(names.LOGIN, USUAL),
+            key=key_of(self._home, profile).private_path,
+            boot=instance.boot,
+        )

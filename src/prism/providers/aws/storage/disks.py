@@ -1,0 +1,356 @@
+"""EBS volumes. Each lives in one zone, and is made before anybody knows where it is needed.
+
+So a volume is made in a zone that follows from its key, and as long as no machine has had
+it, attaching it in another zone makes it anew there: nothing is on it, or a snapshot's data,
+from which it is made again. The first machine that has it decides. From then on it stays,
+`Disk.zone` says where, and machines elsewhere are refused with `VolumeElsewhere`.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from zlib import crc32
+
+from msgspec import Struct
+
+from prism.errors import Problem, Unavailable
+from prism.providers.aws.api.cloud import Answer, Cloud
+from prism.providers.aws.api.faults import Missing, TokenMismatch, said
+from prism.providers.aws.api.tagging import accepting
+from prism.providers.aws.api.tags import ID, OUR_NAME, Tags, listed, read, specified
+from prism.providers.aws.api.unreadable import ReadableItems, read_item
+from prism.providers.aws.storage.machines import MachineDisks, standing
+from prism.providers.aws.storage.mounts import AwsMounts, Made, Plugged
+from prism.providers.aws.storage.tags import (
+    KIND,
+    MOUNTED,
+    USED,
+    key_filter,
+    kind_filter,
+    known,
+    put_back,
+    untagged,
+    volume_tags,
+)
+from prism.storage.model import StorageFailure, StorageObserved, VolumeElsewhere
+from prism.storage.ports import Disk, StorageRefused, VolumeOrder
+
+STATES = {
+    "creating": StorageObserved.MAKING,
+    "available": StorageObserved.THERE,
+    "in-use": StorageObserved.THERE,
+    "deleting": StorageObserved.DELETING,
+    "deleted": StorageObserved.GONE,
+    "error": StorageObserved.BROKEN,
+}
+FAILED = StorageFailure("VOLUME_FAILED", "AWS could not make it; delete it and make another")
+DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")  # AWS's advice for data
+THERE = {"attached", "busy", "detaching"}
+ABLE = {"running", "stopped"}  # machines to which volumes are attached, or from which detached
+UNKNOWN = "unknown"  # the first machine that had it, where its tags were removed
+Seeing = Callable[[Mapping[str, Tags]], object]
+PERFORMANCE = {"gp3": ("Iops", "Throughput"), "io2": ("Iops",)}
+
+
+class _Described(Struct, frozen=True):
+    disk: Disk
+    tags: Tags
+    precedence: tuple[bool, datetime, str]
+
+
+class Disks:
+    """The EBS volumes of one account and region."""
+
+    def __init__(self, cloud: Cloud, mounts: AwsMounts, seen: Seeing = lambda _: None) -> None:
+        """`seen` hears the tags of all volumes, by id, at each survey."""
+        self._cloud, self._mounts, self._seen = cloud, mounts, seen
+        self._zones: list[str] = []
+
+    def survey(self) -> ReadableItems:
+        """All of ours; where a key has made two, the one to which the other gives way."""
+        filters = kind_filter("ebs")
+        every = self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters)
+        listed = self._cloud.unreadable.read_each("VolumeId", every, self._described)
+        found: dict[str, _Described] = {}
+        for it in sorted(listed.items, key=lambda it: it.precedence):
+            if it.disk.key:
+                found.setdefault(it.disk.key, it)
+        self._seen({it.disk.id: it.tags for it in listed.items})
+        return ReadableItems([described.disk for described in found.values()], listed.unreadable)
+
+    def _described(self, it: Mapping[str, Any]) -> _Described:
+        it = self._written(dict(it))
+        return _Described(_disk(it), read(it.get("Tags")), _precedence(it))
+
+    def find(self, id: str, order: VolumeOrder) -> Disk | None:
+        """The one with this id, whatever its tags; those that it has lost are put back.
+
+        Nobody knows what was on it, so it counts as used: it is never made anew elsewhere, and
+        no file system of it gets another id.
+        """
+        try:
+            [it] = self._cloud.call("ec2", "DescribeVolumes", VolumeIds=[id])["Volumes"]
+        except Missing:
+            return None
+        described = read_item(id, lambda: self._described(it))
+        whole = {**volume_tags(order), USED: UNKNOWN, MOUNTED: ""}
+        tags = put_back(lambda lost: self._write(id, lost), id, described.tags, whole)
+        return _disk({**it, "Tags": listed({**tags, ID: order.key})})
+
+    def create(self, order: VolumeOrder, snapshot: str | None = None) -> Disk:
+        """Make one, empty or of a snapshot."""
+        wish: dict[str, Any] = {
+            "AvailabilityZone": self._first_zone(order.key),
+            "ClientToken": order.key,
+            "Encrypted": True,
+            "Size": order.size_gb,
+            "TagSpecifications": specified(volume_tags(order), "volume"),
+            "VolumeType": order.volume_type or "gp3",
+        }
+        if snapshot is not None:
+            wish["SnapshotId"] = snapshot
+        given = {"Iops": order.iops, "Throughput": order.throughput}
+        wish |= {name: it for name, it in given.items() if it is not None}
+        try:
+            made = self._cloud.call("ec2", "CreateVolume", **wish)
+            return read_item(f"volume {order.name}", lambda: _disk(made))
+        except TokenMismatch:  # it was made before, by a Prism that wrote other tags
+            if others := self._of_key(order.key):
+                return _disk(others[0])
+            raise Unavailable(f"Volume {order.name} was made and is not visible yet") from None
+        except Missing as gone:
+            raise StorageRefused("The snapshot it was to be made from is gone") from gone
+
+    def attach(self, id: str, machine: str, name: str) -> None:
+        """One step towards a machine that has it and shows it."""
+        at, it = self._standing(machine), self._found(id)
+        if at is None or at.over:
+            return
+        if holder := next(iter(_holders(it)), None):
+            if holder["InstanceId"] != machine:
+                raise StorageRefused(f"It is attached to {holder['InstanceId']}")
+            if at.on and holder["State"] == "attached":
+                self._show(it, at, holder["Device"], name)
+        elif it["State"] != "available":
+            raise Unavailable(f"Volume {id} is {it['State']}")
+        elif it["AvailabilityZone"] != at.zone:
+            self._move(it, at.zone)
+        else:
+            self._give(it, at)
+
+    def detach(self, id: str, machine: str) -> None:
+        """One step towards a machine that has it no more."""
+        if not (it := self._with(id, machine)):
+            return
+        at = standing(self._cloud, machine)
+        if at is None or at.over:
+            return  # EC2 detaches it when the machine has ended
+        if at.asleep:
+            raise Unavailable(f"Machine {machine} sleeps: what is in its memory uses the volume")
+        if at.state not in ABLE:
+            return
+        if at.on:
+            self._mounts.leave(machine, id)
+        if read(it.get("Tags")).get(MOUNTED):
+            self._tag(id, MOUNTED, "")
+        with accepting("IncorrectState"):  # it has been detached meanwhile
+            self._cloud.call("ec2", "DetachVolume", VolumeId=id, InstanceId=machine)
+
+    def delete(self, id: str) -> None:
+        """Destroy it, and what else its key has made."""
+        try:
+            key = read(self._found(id).get("Tags")).get(ID)
+        except Unavailable:
+            key = None
+        others = [it["VolumeId"] for it in self._of_key(key)] if key else []
+        for one in {id, *others}:
+            try:
+                self._cloud.call("ec2", "DeleteVolume", VolumeId=one)
+            except Missing:
+                continue
+            except Problem as no:
+                if said(no) == "IncorrectState":
+                    raise Unavailable(f"Volume {one} is not ready to be deleted") from no
+                raise
+
+    # ---------------------------------------------------------------- steps
+    def _move(self, it: Mapping[str, Any], zone: str) -> None:
+        """Make it anew where it is needed: as yet nobody has written on it."""
+        tags = read(it.get("Tags"))
+        if _may_hold(tags):
+            raise elsewhere(tags.get(OUR_NAME, it["VolumeId"]), it["AvailabilityZone"], zone)
+        wish = {
+            "AvailabilityZone": zone,
+            "ClientToken": f"{tags[ID]}-{it['VolumeId']}",
+            "Encrypted": True,
+            "Size": it["Size"],
+            "TagSpecifications": [{"ResourceType": "volume", "Tags": listed(_own(tags))}],
+            "VolumeType": it["VolumeType"],
+        }
+        wish |= {name: it[name] for name in PERFORMANCE.get(it["VolumeType"], ()) if it.get(name)}
+        if snapshot := it.get("SnapshotId"):
+            wish["SnapshotId"] = snapshot
+        try:
+            self._cloud.call("ec2", "CreateVolume", **wish)
+        except Missing as gone:
+            raise elsewhere(tags.get(OUR_NAME, ""), it["AvailabilityZone"], zone) from gone
+        # Only now: whoever is interrupted here finds the old one, and begins again.
+        with accepting("InvalidVolume.NotFound"):
+            self._cloud.call("ec2", "DeleteVolume", VolumeId=it["VolumeId"])
+
+    def _give(self, it: Mapping[str, Any], at: MachineDisks) -> None:
+        """Attach it to the next free device."""
+        id, tags = it["VolumeId"], read(it.get("Tags"))
+        if at.asleep:
+            raise Unavailable(f"Machine {at.id} sleeps, and cannot be given a volume")
+        if at.state not in ABLE:
+            return
+        if _made(it) == "copy":
+            # It may be a root disk's copy, with the same ids: a machine that boots now might
+            # take it for its own. One that has booted gives it other ids when it shows it.
+            if not at.on:
+                raise Unavailable(f"Machine {at.id} has to be on to take a restored volume")
+            self._mounts.answers(at.id)
+        if USED not in tags:
+            self._tag(id, USED, at.id)
+        for device in (free for free in DEVICES if free not in at.disks):
+            try:
+                wish = {"VolumeId": id, "InstanceId": at.id, "Device": device}
+                self._cloud.call("ec2", "AttachVolume", **wish)
+                return
+            except Problem as no:
+                if said(no) in {"IncorrectState", "VolumeInUse"}:  # look again what is so
+                    raise Unavailable(f"{id} cannot be attached yet: {no.message}") from no
+                if "already in use" not in no.message:  # the device: somebody was faster
+                    raise
+        raise StorageRefused(
+            f"Machine {at.id} has {len(DEVICES)} volumes already: there is no free device"
+        )
+
+    def _show(self, it: Mapping[str, Any], at: MachineDisks, device: str, name: str) -> None:
+        id, tags = it["VolumeId"], read(it.get("Tags"))
+        if tags.get(MOUNTED) == at.id:
+            return
+        self._mounts.disk(at.id, Plugged(id, device, it["Size"], _made(it)), name)
+        self._tag(id, MOUNTED, at.id)
+
+    def _tag(self, id: str, key: str, value: str) -> None:
+        self._write(id, {key: value})
+
+    def _write(self, id: str, tags: Tags) -> None:
+        self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=listed(tags))
+
+    # ---------------------------------------------------------------- looks
+    def _standing(self, machine: str) -> MachineDisks | None:
+        at = standing(self._cloud, machine)
+        if at is None:
+            raise Unavailable(f"EC2 does not know the machine {machine} yet")
+        return at
+
+    def _found(self, id: str) -> Answer:
+        try:
+            found: list[Answer] = self._cloud.call("ec2", "DescribeVolumes", VolumeIds=[id])[
+                "Volumes"
+            ]
+        except Missing as unseen:
+            raise Unavailable(f"EC2 does not know the volume {id}, or not yet") from unseen
+        if not found or KIND not in read(found[0].get("Tags")):
+            raise untagged(id, "ebs")
+        return self._written(found[0])
+
+    def _with(self, id: str, machine: str) -> Answer:
+        """The volume, if that machine has it and has not been asked to give it back."""
+        try:
+            it = self._found(id)
+        except Unavailable:
+            return {}
+        there = {(holder["InstanceId"], holder["State"]) for holder in _holders(it)}
+        return it if there & {(machine, "attached"), (machine, "busy")} else {}
+
+    def _of_key(self, key: str) -> list[Answer]:
+        filters = key_filter("ebs", key)
+        found = list(self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters))
+
+        def written() -> list[Answer]:
+            return sorted(map(self._written, found), key=_precedence)
+
+        return read_item(f"a volume with the key {key}", written)
+
+    def _written(self, answer: Answer) -> Answer:
+        return dict(self._cloud.written.over(answer["VolumeId"], answer))
+
+    def _first_zone(self, key: str) -> str:
+        """A zone that follows from the key: a call that is repeated has to be the same."""
+        if not self._zones:
+            self._zones = self._available_zones()
+        return self._zones[crc32(key.encode()) % len(self._zones)]
+
+    def _available_zones(self) -> list[str]:
+        wanted = {"state": "available", "zone-type": "availability-zone"}
+        filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+        answer = self._cloud.call("ec2", "DescribeAvailabilityZones", Filters=filters)
+        if not (
+            zones := sorted(
+                availability_zone["ZoneName"] for availability_zone in answer["AvailabilityZones"]
+            )
+        ):
+            raise StorageRefused("The region has no zone that is available")
+        return zones
+
+
+def elsewhere(name: str, zone: str, wanted: str) -> VolumeElsewhere:
+    """The volume is in one zone, and what it is wanted for in another."""
+    return VolumeElsewhere(
+        f"Volume {name!r} is in {zone} and the workspace in {wanted}: a disk stays in its zone. "
+        f"Launch a workspace with `--volume {name}`, which goes to {zone}; or take a snapshot "
+        "and restore it: the new volume goes wherever it is attached first",
+        data={"zone": zone, "wanted": wanted},
+    )
+
+
+def _made(it: Mapping[str, Any]) -> Made:
+    if not it.get("SnapshotId"):
+        return "new"
+    return "old" if MOUNTED in read(it.get("Tags")) else "copy"
+
+
+def _disk(it: Mapping[str, Any]) -> Disk:
+    tags, holders = read(it.get("Tags")), _holders(it)
+    attached = frozenset(holder["InstanceId"] for holder in holders if holder["State"] in THERE)
+    seen = STATES[it["State"]]
+    shown = {tags[MOUNTED]} if MOUNTED in tags else set()
+    return Disk(
+        id=it["VolumeId"],
+        key=tags.get(ID, ""),
+        seen=seen,
+        attached=attached,
+        unmounted=attached - shown,
+        zone=it["AvailabilityZone"] if _may_hold(tags) else None,
+        trouble=FAILED if seen is StorageObserved.BROKEN else None,
+        known=known(
+            tags,
+            size_gb=it.get("Size"),
+            volume_type=it.get("VolumeType"),
+            iops=it.get("Iops") if it.get("VolumeType") in PERFORMANCE else None,
+            throughput=it.get("Throughput"),
+            created_at=it.get("CreateTime"),
+        ),
+    )
+
+
+def _holders(it: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in it.get("Attachments") or () if one.get("State") != "detached"]
+
+
+def _precedence(it: Mapping[str, Any]) -> tuple[bool, datetime, str]:
+    """What was used wins, then what is older: it is the one that a move begins with."""
+    return not _may_hold(read(it.get("Tags"))), it["CreateTime"], it["VolumeId"]
+
+
+def _may_hold(tags: Tags) -> bool:
+    """Whether somebody may have written on it; two tags say so, and one may be removed."""
+    return USED in tags or MOUNTED in tags
+
+
+def _own(tags: Tags) -> Tags:
+    return {key: value for key, value in tags.items() if not key.startswith("aws:")}

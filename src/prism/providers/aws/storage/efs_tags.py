@@ -1,0 +1,52 @@
+r"""Tags of EFS, which allows fewer characters in them than EC2 does: pure.
+
+EFS API Reference, "Tag": a value matches `^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$`. Any other
+character is written as `=` and the hexadecimal digits of its UTF-8 bytes, two for each, as in
+quoted-printable; so is `=` itself where such digits follow it.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+from prism.providers.aws.api.tags import LONGEST, Tags, read
+
+PLAIN = set("_.:/+-@")
+CODED = re.compile(r"(?:=[0-9A-F]{2})+")
+
+
+def encoded(tags: Mapping[str, str]) -> Tags:
+    """The tags as EFS takes them."""
+    return {key: _encoded(value) for key, value in tags.items()}
+
+
+def decoded(answered: Iterable[Mapping[str, str]] | None) -> Tags:
+    """Tags as they were before."""
+    return {key: CODED.sub(_bytes, value) for key, value in read(answered).items()}
+
+
+def _encoded(value: str) -> str:
+    """Cut where it would be too long, never inside of a character."""
+    said, left = [], LONGEST
+    for place, letter in enumerate(value):
+        told = letter if _fits(value, place) else _hex(letter)
+        if len(told) > left:
+            break
+        said.append(told)
+        left -= len(told)
+    return "".join(said)
+
+
+def _fits(value: str, place: int) -> bool:
+    letter = value[place]
+    if letter == "=":
+        return not re.match(r"=[0-9A-F]{2}", value[place:])
+    return letter in PLAIN or unicodedata.category(letter)[0] in "LZN"
+
+
+def _hex(letter: str) -> str:
+    return "".join(f"={byte:02X}" for byte in letter.encode())
+
+
+def _bytes(found: re.Match[str]) -> str:
+    return bytes.fromhex(found[0].replace("=", "")).decode(errors="replace")

@@ -1,0 +1,267 @@
+"""EFS file systems: reached in each zone through a mount target, by NFS, from several machines.
+
+EFS knows of no attachments: a tag for each machine says that it is to have it, and by which
+name, and another that it has been mounted there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prism.errors import Problem, Unavailable
+from prism.providers.aws.api.cloud import Answer, Cloud
+from prism.providers.aws.api.faults import Missing, said
+from prism.providers.aws.api.tagging import tagged
+from prism.providers.aws.api.tags import ID, MANAGED, Tags, listed
+from prism.providers.aws.api.unreadable import ReadableItems, read_item
+from prism.providers.aws.storage.efs_tags import decoded, encoded
+from prism.providers.aws.storage.machines import MachineDisks, standing
+from prism.providers.aws.storage.mounts import AwsMounts
+from prism.providers.aws.storage.tags import (
+    AT,
+    KIND,
+    SHOWN,
+    known,
+    put_back,
+    untagged,
+    volume_tags,
+)
+from prism.storage.model import StorageFailure, StorageObserved, VolumeKind
+from prism.storage.ports import Disk, StorageRefused, VolumeOrder
+
+STATES = {
+    "creating": StorageObserved.MAKING,
+    "available": StorageObserved.THERE,
+    "updating": StorageObserved.THERE,
+    "deleting": StorageObserved.DELETING,
+    "deleted": StorageObserved.GONE,
+    "error": StorageObserved.BROKEN,
+}
+FAILED = StorageFailure("VOLUME_FAILED", "AWS could not make it; delete it and make another")
+NFS = 2049
+GROUP = "prism-efs"
+MOST_TAGS = 50  # EFS quotas: tags per file system
+
+
+class FileSystems:
+    """The EFS file systems of one account and region."""
+
+    def __init__(self, cloud: Cloud, mounts: AwsMounts) -> None:
+        self._cloud, self._mounts = cloud, mounts
+
+    def survey(self) -> ReadableItems:
+        """All of ours; EFS cannot filter."""
+        every = self._cloud.pages("efs", "DescribeFileSystems", "FileSystems")
+        listed = self._cloud.unreadable.read_each("FileSystemId", every, _disk_if_ours)
+        return ReadableItems([it for it in listed.items if it is not None], listed.unreadable)
+
+    def find(self, id: str, order: VolumeOrder) -> Disk | None:
+        """The one with this id, whatever its tags; those that it has lost are put back.
+
+        Which machines have it was in its tags: it is attached anew where it is wanted.
+        """
+        try:
+            [it] = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)["FileSystems"]
+        except Missing:
+            return None
+        known = read_item(id, lambda: (_disk(it), decoded(it.get("Tags")))[1])
+        tags = put_back(lambda lost: self._tag(id, lost), id, known, volume_tags(order))
+        return _disk({**it, "Tags": listed(encoded({**tags, ID: order.key}))})
+
+    def create(self, order: VolumeOrder) -> Disk:
+        """Make one; a token that was used answers with what it has made."""
+        try:
+            made = self._cloud.call(
+                "efs",
+                "CreateFileSystem",
+                CreationToken=order.key,
+                Encrypted=True,
+                PerformanceMode="generalPurpose",
+                Tags=listed(encoded(volume_tags(order))),
+                ThroughputMode="bursting",
+            )
+        except Problem as no:
+            if said(no) != "FileSystemAlreadyExists":
+                raise
+            answer = self._cloud.call("efs", "DescribeFileSystems", CreationToken=order.key)
+            if not answer["FileSystems"]:
+                raise Unavailable(f"{order.name} was made and is not visible yet") from no
+            made = answer["FileSystems"][0]
+        return read_item(f"volume {order.name}", lambda: _disk(made))
+
+    def attach(self, id: str, machine: str, name: str) -> None:
+        """One step towards a machine that shows it."""
+        at, it = standing(self._cloud, machine), self._found(id)
+        if at is None:
+            raise Unavailable(f"EC2 does not know the machine {machine} yet")
+        if at.over:
+            return
+        tags = decoded(it.get("Tags"))
+        self._refuse_another_network(id, name, at)
+        if tags.get(AT + machine) != name:
+            if len(tags) + 2 > MOST_TAGS:
+                raise StorageRefused("It is attached to as many workspaces as EFS has tags for")
+            self._tag(id, {AT + machine: name})
+        address = self._target(id, at)
+        if address is not None and at.on and SHOWN + machine not in tags:
+            self._mounts.share(machine, id, address, name)
+            self._tag(id, {SHOWN + machine: name})
+
+    def detach(self, id: str, machine: str) -> None:
+        """A machine shows it no more."""
+        try:
+            tags = decoded(self._found(id).get("Tags"))
+        except Unavailable:
+            return
+        mine = [key for key in (SHOWN + machine, AT + machine) if key in tags]
+        if not mine:
+            return
+        at = standing(self._cloud, machine)
+        if at is not None and at.on:
+            self._mounts.leave(machine, id)
+        self._cloud.call("efs", "UntagResource", ResourceId=id, TagKeys=mine)
+
+    def delete(self, id: str) -> None:
+        """One step towards its end: first its mount targets, then the file system."""
+        try:
+            targets = self._targets(id)
+            for target in targets:
+                if target["LifeCycleState"] != "deleting":
+                    self._drop_target(target["MountTargetId"])
+            if not targets:
+                self._cloud.call("efs", "DeleteFileSystem", FileSystemId=id)
+        except Missing:
+            return
+        except Problem as no:
+            if said(no) != "FileSystemInUse":  # a target that is still on its way out
+                raise
+
+    def _refuse_another_network(self, id: str, name: str, at: MachineDisks) -> None:
+        """A file system has mount targets in one VPC only; said at once, not tried for ever.
+
+        EFS User Guide, "Creating mount targets". The others have to go first, and with them every
+        workspace that has it.
+        """
+        there = {target["VpcId"] for target in self._targets(id) if target.get("VpcId")} - {
+            at.network
+        }
+        if there and at.network:
+            raise StorageRefused(
+                f"Volume {name!r} is in {there.pop()}, and the workspace in {at.network}: "
+                "EFS reaches one VPC at a time",
+                remediation="Launch a workspace with a profile of that VPC, or make a new volume",
+            )
+
+    # ---------------------------------------------------------------- mount targets
+    def _target(self, id: str, at: MachineDisks) -> str | None:
+        """The address of the mount target for a machine, made where there is none; None: soon."""
+        for target in self._targets(id):
+            if target.get("AvailabilityZoneName") == at.zone:
+                if target["LifeCycleState"] != "available":
+                    return None
+                self._admit(at)
+                return str(target["IpAddress"])
+        wish = {"FileSystemId": id, "SubnetId": at.subnet, "SecurityGroups": [self._admit(at)]}
+        try:
+            self._cloud.call("efs", "CreateMountTarget", **wish)
+        except Problem as no:
+            if said(no) == "IncorrectFileSystemLifeCycleState":
+                raise Unavailable(f"{id} is not available yet") from no
+            if said(no) != "MountTargetConflict":  # somebody was faster, or our answer was lost
+                raise
+        return None
+
+    def _admit(self, at: MachineDisks) -> str:
+        """The security group of mount targets, open for NFS to a machine's own groups."""
+        if (group := self._group(at.network)) is None:
+            try:
+                self._cloud.call(
+                    "ec2",
+                    "CreateSecurityGroup",
+                    GroupName=GROUP,
+                    Description="Prism: NFS from workspaces to their shared volumes",
+                    VpcId=at.network,
+                    TagSpecifications=tagged("security-group", GROUP),
+                )
+            except Problem as no:
+                if said(no) != "InvalidGroup.Duplicate":
+                    raise
+            if (group := self._group(at.network)) is None:
+                raise Unavailable(f"Security group {GROUP} was made and is not visible yet")
+        missing = set(at.groups) - _admitted(group)
+        if missing:
+            pairs = [{"GroupId": one} for one in sorted(missing)]
+            rule = {"IpProtocol": "tcp", "FromPort": NFS, "ToPort": NFS, "UserIdGroupPairs": pairs}
+            wish = {"GroupId": group["GroupId"], "IpPermissions": [rule]}
+            try:
+                self._cloud.call("ec2", "AuthorizeSecurityGroupIngress", **wish)
+            except Problem as no:
+                if said(no) != "InvalidPermission.Duplicate":
+                    raise
+        return str(group["GroupId"])
+
+    def _group(self, network: str) -> Answer | None:
+        wanted = {"group-name": GROUP, "vpc-id": network}
+        filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+        found = self._cloud.pages(
+            "ec2", "DescribeSecurityGroups", "SecurityGroups", Filters=filters
+        )
+        return next(found, None)
+
+    def _targets(self, id: str) -> list[Answer]:
+        found = self._cloud.pages("efs", "DescribeMountTargets", "MountTargets", FileSystemId=id)
+        return [it for it in found if it["LifeCycleState"] != "deleted"]
+
+    def _drop_target(self, id: str) -> None:
+        try:
+            self._cloud.call("efs", "DeleteMountTarget", MountTargetId=id)
+        except Missing:
+            return
+
+    def _found(self, id: str) -> Answer:
+        try:
+            found = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)["FileSystems"]
+        except Missing as unseen:
+            raise Unavailable(f"EFS does not know {id}, or not yet") from unseen
+        if not found or not _ours(decoded(found[0].get("Tags"))):
+            raise untagged(id, "efs")
+        it: Answer = found[0]
+        return it
+
+    def _tag(self, id: str, tags: Tags) -> None:
+        self._cloud.call("efs", "TagResource", ResourceId=id, Tags=listed(encoded(tags)))
+
+
+def _ours(tags: Tags) -> bool:
+    return tags.get(MANAGED) == "true" and KIND in tags and ID in tags
+
+
+def _admitted(group: Mapping[str, Any]) -> set[str]:
+    """The groups that may already come in by NFS."""
+    return {
+        pair["GroupId"]
+        for rule in group.get("IpPermissions", ())
+        if rule.get("FromPort") == NFS
+        for pair in rule.get("UserIdGroupPairs", ())
+    }
+
+
+def _disk_if_ours(it: Mapping[str, Any]) -> Disk | None:
+    return _disk(it) if _ours(decoded(it.get("Tags"))) else None
+
+
+def _disk(it: Mapping[str, Any]) -> Disk:
+    tags = decoded(it.get("Tags"))
+    attached = frozenset(key.removeprefix(AT) for key in tags if key.startswith(AT))
+    shown = {key.removeprefix(SHOWN) for key in tags if key.startswith(SHOWN)}
+    seen = STATES[it["LifeCycleState"]]
+    size = (it.get("SizeInBytes") or {}).get("Value")
+    return Disk(
+        id=it["FileSystemId"],
+        key=tags.get(ID, ""),
+        seen=seen,
+        attached=attached,
+        unmounted=attached - shown,
+        used_bytes=size,
+        trouble=FAILED if seen is StorageObserved.BROKEN else None,
+        known=known(tags, kind=VolumeKind.EFS, created_at=it.get("CreationTime")),
+    )

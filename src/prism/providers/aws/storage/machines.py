@@ -1,0 +1,69 @@
+"""A machine, as far as volumes have to know it: where it stands and what it has."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.faults import Missing
+from prism.providers.aws.api.unreadable import read_item
+from prism.providers.aws.compute.instance import HIBERNATED
+
+OVER = {"shutting-down", "terminated"}
+
+
+class MachineDisks(Struct, frozen=True, kw_only=True):
+    """One machine of EC2; `disks` are the ids of volumes by device."""
+
+    id: str
+    state: str
+    asleep: bool
+    zone: str
+    subnet: str
+    network: str
+    groups: tuple[str, ...]
+    root: str
+    disks: Mapping[str, str]
+
+    @property
+    def over(self) -> bool:
+        """Whether it was, or is being, destroyed."""
+        return self.state in OVER
+
+    @property
+    def on(self) -> bool:
+        """Whether somebody may answer there."""
+        return self.state == "running"
+
+
+def standing(cloud: Cloud, id: str) -> MachineDisks | None:
+    """The machine with this id, if EC2 knows it."""
+    try:
+        answer = cloud.call("ec2", "DescribeInstances", InstanceIds=[id])
+    except Missing:
+        return None
+    found = [
+        instance for reservation in answer["Reservations"] for instance in reservation["Instances"]
+    ]
+    return read_item(id, lambda: _read(found[0])) if found else None
+
+
+def _read(it: Mapping[str, Any]) -> MachineDisks:
+    disks = {
+        block_device_mapping["DeviceName"]: block_device_mapping["Ebs"]["VolumeId"]
+        for block_device_mapping in it.get("BlockDeviceMappings", ())
+        if "Ebs" in block_device_mapping
+    }
+    reason = (it.get("StateReason") or {}).get("Code")
+    return MachineDisks(
+        id=it["InstanceId"],
+        state=it["State"]["Name"],
+        asleep=it["State"]["Name"] == "stopped" and reason == HIBERNATED,
+        zone=(it.get("Placement") or {}).get("AvailabilityZone", ""),
+        subnet=it.get("SubnetId", ""),
+        network=it.get("VpcId", ""),
+        groups=tuple(security_group["GroupId"] for security_group in it.get("SecurityGroups", ())),
+        root=it.get("RootDeviceName", ""),
+        disks=disks,
+    )

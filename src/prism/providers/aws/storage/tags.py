@@ -1,0 +1,125 @@
+"""What storage writes on what it makes, and reads back from it."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from prism.errors import Unavailable
+from prism.providers.aws.api.faults import Missing
+from prism.providers.aws.api.tags import (
+    ID,
+    MANAGED,
+    NAME,
+    OUR_NAME,
+    OURS,
+    PROJECT,
+    USER,
+    Tags,
+    managed,
+)
+from prism.storage.ports import Known, SnapshotOrder, StorageRefused, VolumeOrder
+from prism.workspaces.ports import ProviderRefused
+
+log = logging.getLogger(__name__)
+KIND = "prism:kind"  # ebs, efs or snapshot; root disks have none
+USED = "prism:used"  # the first machine that had it: from then on it may hold something
+SOURCE = "prism:source"  # what a snapshot was taken of
+MOUNTED = "prism:mounted"  # the machine that shows it; empty, once it has been shown
+AT = "prism:at:"  # and a machine's id: the name that an EFS file system has there
+SHOWN = "prism:shown:"  # and a machine's id: it has been mounted there
+Filters = Sequence[Mapping[str, Any]]
+
+
+def volume_tags(order: VolumeOrder) -> Tags:
+    """What a new volume carries."""
+    tags = managed(
+        order.key,
+        kind=order.kind.value,
+        name=order.name,
+        project=order.project or "",
+        user=order.owner,
+    )
+    return tags | {NAME: order.name}
+
+
+def copy_tags(order: SnapshotOrder) -> Tags:
+    """What a new snapshot carries."""
+    tags = managed(
+        order.key,
+        kind="snapshot",
+        name=order.name,
+        project=order.project or "",
+        user=order.owner,
+        source=order.source,
+    )
+    return tags | {NAME: order.name}
+
+
+def known(tags: Tags, **more: Any) -> Known:
+    """What tags say of a volume or snapshot, for a daemon that has lost its rows."""
+    return Known(
+        name=tags.get(OUR_NAME) or tags.get(NAME, ""),
+        owner=tags.get(USER, ""),
+        project=tags.get(PROJECT) or None,
+        source=tags.get(SOURCE, ""),
+        **more,
+    )
+
+
+def kind_filter(kind: str) -> Filters:
+    """Finds all of ours of a kind."""
+    return [*OURS, {"Name": f"tag:{KIND}", "Values": [kind]}]
+
+
+def key_filter(kind: str, key: str) -> Filters:
+    """Finds what one key has made."""
+    return [*kind_filter(kind), {"Name": f"tag:{ID}", "Values": [key]}]
+
+
+def put_back(write: Callable[[Tags], object], id: str, tags: Tags, whole: Tags) -> Tags:
+    """Write what is missing of `whole` on something that has `tags`; what it is to carry now.
+
+    The daily policy lets Prism tag only what is known to be its own. Where all tags are gone it
+    goes on without them, and is known by its id.
+    """
+    lost = {key: value for key, value in whole.items() if key not in tags}
+    if lost:
+        log.warning("%s has lost tags, which are put back: %s", id, ", ".join(sorted(lost)))
+        try:
+            write(lost)
+        except ProviderRefused as no:
+            log.error("%s goes on without its tags: %s", id, no)
+    return {**lost, **tags}
+
+
+def untagged(id: str, kind: str) -> StorageRefused:
+    """Nothing on it says that it is Prism's."""
+    return StorageRefused(
+        f"{id} carries no tags of Prism, so Prism changes nothing of it",
+        details="somebody has removed them in AWS, or it was never Prism's",
+        remediation=f"Tag it in AWS with `{MANAGED}` = `true` and `{KIND}` = `{kind}`, and Prism "
+        "puts back the rest; or delete it in AWS",
+    )
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What AWS refuses, as storage says it; what it does not know may come to be known."""
+    try:
+        yield
+    except Missing as unseen:
+        raise Unavailable(f"AWS does not know it, or not yet: {unseen.message}") from unseen
+    except ProviderRefused as no:
+        refused = StorageRefused(no.message, details=no.details, remediation=no.remediation)
+        refused.code = no.code
+        raise refused from no
+
+
+@contextmanager
+def blindness() -> Iterator[None]:
+    """Who may not look sees nothing, which is not the same as nothing being there."""
+    try:
+        yield
+    except ProviderRefused as no:
+        raise Unavailable(no.message, details=no.details, remediation=no.remediation) from no

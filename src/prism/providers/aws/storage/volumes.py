@@ -1,0 +1,125 @@
+"""Volumes and snapshots on AWS: EBS (`disks`), EFS (`filesystems`), EC2 snapshots (`snapshots`).
+
+    AwsVolumes(cloud, runner)    `runner` is the place's `ssh.pool.Pool`, for mounting
+
+One for each place. Nothing is kept in memory that tags do not say, so there may be several
+daemons, and each call may be repeated by another one.
+"""
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.unreadable import ReadableItems
+from prism.providers.aws.storage.disks import Disks, Seeing
+from prism.providers.aws.storage.filesystems import FileSystems
+from prism.providers.aws.storage.mounts import AwsMounts, Runner
+from prism.providers.aws.storage.offer import NO_COPIES, NO_VERIFICATION
+from prism.providers.aws.storage.snapshots import AwsSnapshots
+from prism.providers.aws.storage.tags import blindness, refusals
+from prism.storage.model import VolumeKind
+from prism.storage.ports import (
+    EVERYTHING,
+    Disk,
+    ProviderSnapshot,
+    SnapshotOrder,
+    StorageRefused,
+    StorageSurvey,
+    SurveyPart,
+    VolumeOrder,
+)
+
+NOTHING = ReadableItems([], {})
+
+
+class AwsVolumes:
+    """Implements `storage.ports.Volumes`.
+
+    Calm, each part costs a call every two minutes, where there is any of it, else every 15
+    minutes: with the look at machines every 30 s, at most 3.5 calls a minute for a region.
+    """
+
+    busy = timedelta(seconds=2)
+    calm = timedelta(seconds=120)
+    patience = timedelta(seconds=60)
+    early = False  # there is nothing to mount it on, and it might be taken for the root disk
+
+    def __init__(self, cloud: Cloud, runner: Runner, seen: Seeing = lambda _: None) -> None:
+        """`seen` hears the tags of all EBS volumes at each survey."""
+        mounts = AwsMounts(runner)
+        self._disks, self._shared = Disks(cloud, mounts, seen), FileSystems(cloud, mounts)
+        self._copies = AwsSnapshots(cloud)
+
+    def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
+        """What there is of these parts, at a call each."""
+        with blindness():
+            disks = self._disks.survey() if SurveyPart.EBS in parts else NOTHING
+            shared = self._shared.survey() if SurveyPart.EFS in parts else NOTHING
+            copies = self._copies.survey() if SurveyPart.SNAPSHOTS in parts else NOTHING
+        odd = {**disks.unreadable, **shared.unreadable, **copies.unreadable}
+        return StorageSurvey([*disks.items, *shared.items], copies.items, not_understood=odd)
+
+    def find(self, id: str, order: VolumeOrder) -> Disk | None:
+        """Implements `storage.ports.FindsStorageById`: a survey goes by tags."""
+        with blindness():
+            return self._of(id).find(id, order)
+
+    def find_snapshot(self, id: str, order: SnapshotOrder) -> ProviderSnapshot | None:
+        """The same for a snapshot."""
+        with blindness():
+            return self._copies.find(id, order)
+
+    def create(self, order: VolumeOrder) -> Disk:
+        """An empty volume, encrypted."""
+        with refusals():
+            return self._of_kind(order.kind).create(order)
+
+    def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
+        """A volume with what a snapshot holds; EC2 fetches it as it is read."""
+        if order.kind is VolumeKind.EFS:
+            raise StorageRefused(NO_COPIES)
+        with refusals():
+            return self._disks.create(order, snapshot)
+
+    def attach(self, id: str, machine: str, name: str) -> None:
+        """Attach it, then show it in the machine's `~/volumes`: a step at a time."""
+        with refusals():
+            self._of(id).attach(id, machine, name)
+
+    def detach(self, id: str, machine: str) -> None:
+        """Unmount it, then detach it: a step at a time."""
+        with refusals():
+            self._of(id).detach(id, machine)
+
+    def delete(self, id: str) -> None:
+        """Destroy it and what it holds."""
+        with refusals():
+            self._of(id).delete(id)
+
+    def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
+        """A copy of an EBS volume, or of a machine's root disk."""
+        if source.startswith("fs-"):
+            raise StorageRefused(NO_COPIES)
+        with refusals():
+            return self._copies.snapshot(order, source)
+
+    def verify(self, id: str, token: str) -> None:
+        """EC2 shows nobody what a snapshot holds, short of a new volume on a machine."""
+        raise StorageRefused(NO_VERIFICATION)
+
+    def delete_snapshot(self, id: str) -> None:
+        """Destroy a snapshot; volumes that were made from it stay."""
+        with refusals():
+            self._copies.delete(id)
+
+    def end(self) -> None:
+        """Nothing goes on here that could be interrupted."""
+
+    def close(self) -> None:
+        """Nothing goes on here that has to end."""
+
+    def _of(self, id: str) -> Disks | FileSystems:
+        return self._of_kind(VolumeKind.EFS if id.startswith("fs-") else VolumeKind.EBS)
+
+    def _of_kind(self, kind: VolumeKind) -> Disks | FileSystems:
+        return self._shared if kind is VolumeKind.EFS else self._disks

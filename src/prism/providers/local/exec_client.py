@@ -1,0 +1,130 @@
+"""Running a program inside of a local machine: a shell, a copy, a command."""
+
+import contextlib
+import json
+import os
+import socket
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prism.errors import Unavailable
+
+LONGEST_LINE, HIGHEST_CODE = 65536, 255
+TRIES = 5
+
+
+class ExecSession:
+    """A program that runs inside; `terminal` is our end of its terminal, if it has one."""
+
+    def __init__(self, door: socket.socket, pid: int, terminal: int | None, rest: bytes) -> None:
+        self._door, self.pid, self.terminal, self._rest = door, pid, terminal, rest
+
+    def fileno(self) -> int:
+        """Readable when the program has ended."""
+        return self._door.fileno()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._door.sendall(json.dumps({"signal": number}).encode() + b"\n")
+
+    def moved(self) -> None:
+        """Say that bytes came or went: whoever watches for idleness holds it for use."""
+        with contextlib.suppress(OSError):  # it has just ended
+            self._door.send(b'{"moved": true}\n', socket.MSG_DONTWAIT)
+
+    def wait(self, seconds: float | None = None) -> int:
+        """Its exit code, when it has ended; negative for the signal that ended it."""
+        self._door.settimeout(seconds)
+        while b"\n" not in self._rest:
+            if not (said := self._door.recv(4096)) or len(self._rest) > LONGEST_LINE:
+                raise Unavailable("The machine ended the connection")
+            self._rest += said
+        code = _object(self._rest.partition(b"\n")[0]).get("exit")
+        if not isinstance(code, int) or abs(code) > HIGHEST_CODE:
+            raise Unavailable("The machine does not say how the program ended")
+        return code
+
+    def close(self) -> None:
+        """Hang up; a program that still runs is hung up too."""
+        self._door.close()
+        if self.terminal is not None:
+            os.close(self.terminal)
+            self.terminal = None
+
+
+def enter(
+    folder: Path,
+    argv: Sequence[str] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    tty: tuple[int, int] | None = None,
+    given: Sequence[int] = (),
+    copies: bool = False,
+) -> ExecSession:
+    """Run `argv`, or a login shell, in a terminal of that size or with the three `given`.
+
+    `copies` is said of a server for files: unlike a command, it may be there and do nothing.
+    """
+    own = dict(environment or {})
+    asked = {"argv": argv, "environment": own, "tty": tty, "copies": copies}
+    door, said, ends = _answered(folder, json.dumps(asked).encode(), given)
+    line, _, rest = said.partition(b"\n")
+    answer = _object(line)
+    # The other end comes from within the machine, where any file may be given for a terminal.
+    is_right = all(map(os.isatty, ends)) and bool(ends) == bool(tty)
+    if not isinstance(answer.get("pid"), int) or not is_right:
+        door.close()
+        for end in ends:
+            os.close(end)
+        raise Unavailable(str(answer.get("error", "The machine ended the connection")))
+    return ExecSession(door, answer["pid"], ends[0] if ends else None, rest)
+
+
+def _answered(
+    folder: Path, body: bytes, given: Sequence[int]
+) -> tuple[socket.socket, bytes, list[int]]:
+    """Ask: the connection, what was answered first, and descriptors that came with it.
+
+    A supervisor gives up whoever says nothing for two seconds, which happens on a computer
+    that is very busy. It has not read the request then, so nothing runs twice if it is repeated.
+    """
+    for left in reversed(range(TRIES)):
+        door = _door(folder)
+        try:
+            socket.send_fds(door, [struct.pack("!I", len(body)) + body], list(given))
+            said, ends, _, _ = socket.recv_fds(door, 4096, 1)
+        except OSError as error:
+            door.close()
+            if left and isinstance(error, BrokenPipeError | ConnectionResetError):
+                continue
+            raise Unavailable(f"The machine does not answer: {error}") from error
+        return door, said, ends
+    raise AssertionError("the last try returns or raises")
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    """What a line says; nothing where it makes no sense."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _door(folder: Path) -> socket.socket:
+    """A connection; on Linux through a descriptor, since a socket's path must be short."""
+    door = socket.socket(socket.AF_UNIX)
+    door.settimeout(20)
+    here = os.open(folder, os.O_RDONLY)
+    try:
+        place = f"/proc/self/fd/{here}" if sys.platform == "linux" else str(folder)
+        door.connect(f"{place}/door")
+    except OSError as error:
+        door.close()
+        raise Unavailable(f"The machine is not on: {error}") from error
+    finally:
+        os.close(here)
+    return door

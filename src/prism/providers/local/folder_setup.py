@@ -1,0 +1,151 @@
+"""Making a machine's folder whole, and taking away what is left of one."""
+
+import errno
+import os
+import secrets
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uv
+from msgspec import Struct
+
+from prism.catalog.plan import machine_type
+from prism.errors import Unavailable
+from prism.providers.local import folder as folders
+from prism.providers.local.adoption import LaunchRecord
+from prism.providers.local.folder import MachineIntent
+from prism.providers.local.limits import limits_for
+from prism.providers.local.sandbox_paths import reachable
+from prism.providers.local.trees import cleared
+from prism.workspaces.ports import MachineOrder, ProviderRefused
+
+CHANGING = ("owner", "project", "budget", "idle_profile", "ends_at")
+FROM_TEMPLATE = (
+    *("template", "packages", "post_install", "services", "environment"),
+    "parameters",
+)
+
+
+class MachineOptions(Struct, frozen=True, kw_only=True):
+    """How the machines of one home are made and treated."""
+
+    cache: Path
+    grace: float = 10
+    sandbox: bool = True
+    minute: float = 60
+
+
+def make(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
+    """The folder with what was ordered; it appears whole, at once, or not at all."""
+    if folder.exists():
+        return
+    draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.mkdir(mode=0o700)
+        folders.write(draft / "order.json", msgspec.json.encode(_written(order, manners)))
+        due = None if order.expires_at is None else order.expires_at.timestamp()
+        down: Any = "hibernate" if order.hibernation else "stop"
+        wish = MachineIntent(run=1, state="on", expires_at=due, expire_action=down)
+        folders.want(draft, wish)
+        folders.judge(draft, order.idle, manners.minute)
+        draft.rename(folder)
+    except OSError as error:
+        cleared(draft)
+        if folder.exists():  # somebody else was faster
+            return
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise ProviderRefused(
+                f"There is no space for a workspace in {folder.parent}"
+            ) from error
+        raise ProviderRefused(f"No workspace can be made in {folder.parent}: {error}") from error
+
+
+def regrant(folder: Path, instance_type: str) -> None:
+    """Give a machine that is off the limits of another type."""
+    path = folder / "order.json"
+    try:
+        order = msgspec.json.decode(path.read_bytes())
+    except FileNotFoundError:  # it is being taken away
+        return
+    launched = {**order.get("launched", {}), "instance_type": instance_type}
+    now = {**order, "limits": _limits(instance_type), "launched": launched}
+    if now != order:
+        folders.write(path, msgspec.json.encode(now))
+
+
+def change_template(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
+    """Write down anew what a machine is made from; its supervisor reads that when it starts."""
+    path = folder / "order.json"
+    written = msgspec.to_builtins(_written(order, manners))
+    try:
+        known = msgspec.json.decode(path.read_bytes())
+        now = {**known, **{field: written[field] for field in FROM_TEMPLATE}}
+        if now != known:
+            folders.write(path, msgspec.json.encode(now))
+    except FileNotFoundError:  # it is being taken away
+        return
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error}") from error
+
+
+def describe(folder: Path, order: MachineOrder) -> None:
+    """Write down anew what may change after the launch."""
+    path = folder / "order.json"
+    try:
+        known = msgspec.json.decode(path.read_bytes())
+        facts = {field: msgspec.to_builtins(getattr(order, field)) for field in CHANGING}
+        now = {**known, "launched": {**known.get("launched", {}), **facts}}
+        if now != known:
+            folders.write(path, msgspec.json.encode(now))
+    except FileNotFoundError:  # it is being taken away
+        return
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error}") from error
+
+
+def sweep_away(folder: Path, after: timedelta) -> None:
+    """Remove what is left of a machine that has been gone for long, or never was one."""
+    try:
+        if time.time() - folder.stat().st_mtime < after.total_seconds():
+            return
+        if not folder.name.startswith("."):
+            folder = folder.rename(folder.with_name(f".{folder.name}-{secrets.token_hex(4)}"))
+    except FileNotFoundError:
+        return
+    cleared(folder)
+
+
+def _written(order: MachineOrder, manners: MachineOptions) -> dict[str, Any]:
+    """The order in the words of its supervisor."""
+    template = order.template
+    defaults = {name: parameter.default for name, parameter in template.parameters.items()}
+    return {
+        "key": order.key,
+        "name": order.name,
+        "template": template.name,
+        "packages": template.packages.get("pip", ()),
+        "post_install": template.post_install,
+        "services": template.services,
+        "environment": template.environment,
+        "parameters": {n: v for n, v in {**defaults, **order.parameters}.items() if v is not None},
+        "limits": _limits(order.instance_type),
+        "uv": (installer := os.fspath(uv.find_uv_bin())),
+        "reachable": [*reachable(), installer],
+        "python": sys.executable,
+        "cache": str(manners.cache / "wheels"),
+        "slots": str(manners.cache / "slots"),
+        "grace": manners.grace,
+        "sandbox": manners.sandbox,
+        "launched": {field: getattr(order, field) for field in LaunchRecord.__struct_fields__},
+    }
+
+
+def _limits(instance_type: str) -> dict[str, int]:
+    kind = machine_type(instance_type)
+    limits, _ = limits_for(kind.vcpus, kind.memory_gib)
+    return {"cpus": limits.cpus, "memory_mb": limits.memory >> 20}

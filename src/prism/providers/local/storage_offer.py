@@ -1,0 +1,57 @@
+"""What this machine says of storage before anything is made."""
+
+import shutil
+from pathlib import Path
+
+from prism.catalog.plan import PriceBook
+from prism.kit.money import Micros
+from prism.providers.local import quota
+from prism.providers.local.offer import PRICED_AS
+from prism.providers.local.volumes import volume_id
+from prism.storage.model import VolumeKind
+
+GB = 2**30
+NOT_ENFORCED = "its size is not enforced here: it is a folder on this machine's disk"
+
+
+class LocalStorageOffer:
+    """Implements `storage.model.StorageOffer`; `prices` are AWS's, simulated here."""
+
+    def __init__(self, place: str, root: Path, prices: PriceBook | None = None) -> None:
+        self.place, self._root, self._prices = place, root, prices
+
+    def notes(self, kind: VolumeKind, size_gb: int | None) -> tuple[str, ...]:
+        """Whether its size is more than a word here, and whether the disk has that much."""
+        if size_gb is None:
+            return ()
+        bound = quota.enforced(self._root.absolute())
+        notes = [] if bound else [NOT_ENFORCED]
+        free = self._free()
+        if size_gb * GB > free:
+            notes.append(f"{size_gb} GB asked for, this machine's disk has {free // GB} GB left")
+        return tuple(notes)
+
+    def gb_month(self, what: str) -> Micros | None:
+        """Nothing; or, simulated, AWS's price."""
+        if self._prices is None:
+            return Micros(0)
+        found = self._prices.storage(what, PRICED_AS)
+        return found.amount if found else None
+
+    def expected_id(self, key: str, kind: VolumeKind) -> str | None:
+        """The id that `LocalVolumes` gives to this key."""
+        return volume_id(key, kind)
+
+    def no_copies(self, kind: VolumeKind) -> str | None:
+        """Every folder can be copied."""
+        return None
+
+    def no_verification(self) -> str | None:
+        """Each copy has a manifest."""
+        return None
+
+    def _free(self) -> int:
+        folder = self._root.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free

@@ -1,0 +1,205 @@
+"""Copies of trees that are being made in the background: what nobody has to wait for.
+
+A copy is made by a program of its own (`agent/tree_copy.py`) under a name that no survey looks
+at, compared with its manifest, brought to the disk and then renamed. The program ends with the
+daemon. What is left half made is swept away when the next daemon starts.
+"""
+
+import errno
+import json
+import logging
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from prism.providers.local import folder as folders
+from prism.providers.local import two_copies
+from prism.providers.local.trees import cleared
+from prism.storage.model import StorageFailure
+
+log = logging.getLogger(__name__)
+PROGRAM = Path(__file__).parents[2] / "agent" / "tree_copy.py"
+FULL = {errno.ENOSPC, errno.EDQUOT}
+AT_ONCE = 2  # more would only make each other wait for the disk
+INTERRUPTED = "COPY_INTERRUPTED"
+TRIES = 3  # a copy whose program was killed is begun anew
+
+
+class TreeSnapshotFailed(Exception):
+    """A tree could not be copied; the message is for people."""
+
+    def __init__(self, message: str, *, full: bool = False) -> None:
+        self.full = full
+        super().__init__(message)
+
+
+class SnapshotInterrupted(Exception):
+    """The program was ended before it was done: nothing is known of the tree."""
+
+
+class SnapshotWork(NamedTuple):
+    """What is to be copied where; `expected` is the manifest that it has to agree with.
+
+    `prepare` may make the folder for the data before. Symlinks in `~/volumes` whose target
+    begins with `omitted` are left out. `machines` are the folders of those that may be writing.
+    """
+
+    target: Path
+    source: Path
+    about: Mapping[str, Any]
+    expected: Path | None = None
+    omitted: str = ""
+    machines: tuple[Path, ...] = ()
+    prepare: Callable[[Path], None] = lambda _: None
+
+
+class TreeSnapshots:
+    """Every copy that this process is making, or could not make, by the id it will have."""
+
+    def __init__(self) -> None:
+        self._lock, self._turn = threading.Lock(), threading.Semaphore(AT_ONCE)
+        self._running: dict[str, subprocess.Popen[bytes] | None] = {}
+        self._keys: dict[str, str] = {}
+        self._failed: dict[str, StorageFailure] = {}
+        self._unwanted: set[str] = set()
+        self._ending = False
+
+    def begin(self, work: SnapshotWork) -> None:
+        """Copy `source` to `target/data`, unless that is under way."""
+        id = work.target.name
+        with self._lock:
+            if id in self._running or self._ending:
+                return
+            self._running[id], self._keys[id] = None, work.about["key"]
+            self._failed.pop(id, None)
+            self._unwanted.discard(id)
+        threading.Thread(target=self._make, args=(work,), name=f"copy {id}", daemon=True).start()
+
+    def state(self) -> dict[str, tuple[str, StorageFailure | None]]:
+        """The key of each, and why it could not be made; none while it is being made."""
+        with self._lock:
+            known = [*self._running, *self._failed]
+            keys = self._keys
+            return {id: (keys[id], self._failed.get(id)) for id in known if id in keys}
+
+    def forget(self, id: str) -> None:
+        """Make it no more, and forget that it failed."""
+        with self._lock:
+            self._failed.pop(id, None)
+            if id in self._running:
+                self._unwanted.add(id)
+                if process := self._running[id]:
+                    process.terminate()
+
+    def end(self) -> None:
+        """Begin none any more; one that fails from now on was interrupted by our own end.
+
+        A service manager tells all processes of a daemon at once that it is over.
+        """
+        with self._lock:
+            self._ending = True
+
+    def close(self) -> None:
+        """Make none of them any more; the next process begins them anew."""
+        self.end()
+        for id in tuple(self._running):
+            self.forget(id)
+
+    def perform(self, id: str, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the program do something, and wait for it; its answer.
+
+        Raises `TreeSnapshotFailed` where it said why it could not, `SnapshotInterrupted` where
+        it did not.
+        """
+        with self._lock:
+            if id in self._unwanted or self._ending:
+                raise SnapshotInterrupted
+            self._running[id] = process = copying(order)
+        with process:  # its input stays open until it has ended
+            assert process.stdout is not None
+            said = process.stdout.read()
+            process.wait()
+        with self._lock:
+            if id in self._keys:
+                self._running[id] = None
+            else:
+                del self._running[id]
+        if process.returncode:
+            log.warning("%s: the program that copies ended with %s", id, process.returncode)
+            raise SnapshotInterrupted
+        answer: dict[str, Any] = json.loads(said)
+        if why := answer.get("failed"):
+            raise TreeSnapshotFailed(why, full=answer["full"])
+        return answer
+
+    def _make(self, work: SnapshotWork) -> None:
+        id, failure = work.target.name, None
+        with self._turn:
+            for _ in range(TRIES):
+                failure = self._attempt(work)
+                if failure is None or failure.code != INTERRUPTED or self._ending:
+                    break
+        with self._lock:
+            del self._running[id]
+            if failure and id not in self._unwanted and not self._ending:
+                self._failed[id] = failure
+
+    def _attempt(self, work: SnapshotWork) -> StorageFailure | None:
+        """Try once; why it failed."""
+        id = work.target.name
+        draft = work.target.with_name(f".{id}-{secrets.token_hex(4)}")
+        try:
+            draft.mkdir(mode=0o700, parents=True)
+            work.prepare(draft / "data")
+            done = self.perform(id, ordered(draft, work))
+            about = {**work.about, **done}
+            two_copies.write(draft / "about.json", msgspec.json.encode(about))
+            with self._lock:
+                if id not in self._unwanted:
+                    draft.rename(work.target)
+            folders.sync(draft.parent)  # before anybody may call it complete
+        except (TreeSnapshotFailed, SnapshotInterrupted, OSError) as error:
+            return trouble_of(error)
+        finally:
+            cleared(draft)
+        return None
+
+
+def ordered(draft: Path, work: SnapshotWork) -> dict[str, Any]:
+    """The order for the program that copies."""
+    return {
+        "source": str(work.source),
+        "target": str(draft / "data"),
+        "manifest": str(draft / "manifest.json"),
+        "expected": str(work.expected) if work.expected else None,
+        "omitted": work.omitted,
+        "draft": str(draft),
+        "machines": [str(path) for path in work.machines],
+    }
+
+
+def copying(order: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+    """Start the program; it ends when the pipe on its standard input does, so with us."""
+    argv = [sys.executable, "-I", "-S", str(PROGRAM), json.dumps(order)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        argv, env={"LC_ALL": "C.UTF-8"}, stdin=pipe, stdout=pipe, start_new_session=True
+    )
+
+
+def trouble_of(error: Exception) -> StorageFailure:
+    """What went wrong, for people."""
+    if isinstance(error, SnapshotInterrupted):
+        return StorageFailure(INTERRUPTED, "It was interrupted each time that it was copied")
+    full = isinstance(error, TreeSnapshotFailed) and error.full
+    if full or (isinstance(error, OSError) and error.errno in FULL):
+        return StorageFailure(
+            "DISK_FULL", f"The disk is full: free space, and try again ({error})"
+        )
+    return StorageFailure("COPY_FAILED", f"It could not be copied: {error}")

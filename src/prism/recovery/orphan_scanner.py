@@ -1,0 +1,97 @@
+"""Machines without a row: noticed in passing, at each look at the world."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from prism.errors import Unavailable
+from prism.kit.clock import whole
+from prism.kit.db import Database
+from prism.recovery import store
+from prism.recovery.model import FoundMachine, Looked
+from prism.recovery.ports import Recoverable
+from prism.workspaces.model import Observed
+from prism.workspaces.ports import Compute, Machine
+from prism.workspaces.survey_cache import Survey
+
+Glances = Callable[[], Mapping[str, Survey]]
+
+
+class OrphanScanner:
+    """Implements `workspaces.ports.MachineObserver` and `recovery.model.OrphanReader`.
+
+    `glances` says how looking at each place went last. A place that did not answer keeps what
+    was seen there before.
+    """
+
+    def __init__(self, db: Database, computes: Mapping[str, Compute], glances: Glances) -> None:
+        self._db, self._computes, self._glances = db, computes, glances
+        self._found: Mapping[str, Sequence[FoundMachine]] = {}
+
+    def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
+        """Ask those that nobody here knows what they are."""
+        every_one = (machine for there in machines.values() for machine in there)
+        living = [machine for machine in every_one if machine.seen is not Observed.GONE]
+        with self._db.read() as sql:
+            known = store.known(sql)
+        ids = {machine.id for machine in living if machine.key not in known}
+        self._found = {
+            place: self._asked(place, compute, ids)
+            for place, compute in dict(self._computes).items()
+            if isinstance(compute, Recoverable)
+        }
+
+    def orphans(self) -> Sequence[FoundMachine]:
+        """Those of the last looks that have no row yet; the oldest of each place first."""
+        if not any(self._found.values()):
+            return []
+        with self._db.read() as sql:
+            known = store.known(sql)
+        return [
+            machine
+            for found in self._found.values()
+            for machine in found
+            if machine.key not in known
+        ]
+
+    def places(self) -> Sequence[Looked]:
+        """Every place that is served, looked at or not yet."""
+        glances = self._glances()
+        looks = ((place, glances.get(place)) for place in self._computes)
+        return [
+            Looked(place, whole(it.at), it.problem) if it else Looked(place) for place, it in looks
+        ]
+
+    def _asked(self, place: str, compute: Recoverable, ids: set[str]) -> Sequence[FoundMachine]:
+        glance = self._glances().get(place)
+        if glance is not None and glance.problem is not None:
+            return self._found.get(place, ())
+        try:
+            found = compute.found(ids) if ids else ()
+        except Unavailable:
+            return self._found.get(place, ())
+        return [replace(machine, place=place) for machine in sorted(found, key=lambda it: it.key)]
+
+
+class AllOrphans:
+    """Implements `recovery.model.OrphanReader`: what several scanners have found.
+
+    `unseen` are places that are in use and that nobody looks at yet.
+    """
+
+    def __init__(
+        self,
+        several: Callable[[], Iterable[OrphanScanner]],
+        unseen: Callable[[], Iterable[Looked]] = tuple,
+    ) -> None:
+        self._several, self._unseen = several, unseen
+
+    def orphans(self) -> Sequence[FoundMachine]:
+        """Those of the last looks that have no row yet; the oldest of each place first."""
+        return [found for orphan_scanner in self._several() for found in orphan_scanner.orphans()]
+
+    def places(self) -> Sequence[Looked]:
+        """Every place that is served, or will be, looked at or not yet."""
+        seen = [looked for orphan_scanner in self._several() for looked in orphan_scanner.places()]
+        known = {it.place for it in seen}
+        return [*seen, *(it for it in self._unseen() if it.place not in known)]

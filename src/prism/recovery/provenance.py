@@ -1,0 +1,176 @@
+"""Where a machine came from, as far as this daemon knows: recipe, profile, money, price."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from prism.catalog.plan import TYPES
+from prism.errors import Problem
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database, Tx
+from prism.kit.money import Micros
+from prism.profiles import store as profiles
+from prism.profiles.events import ProfileCreated
+from prism.profiles.model import Profile
+from prism.profiles.providers import LOCAL, PROVIDERS, provider_of, region_of
+from prism.profiles.service import ProfileService
+from prism.recovery.model import FoundMachine
+from prism.recovery.plan import Origin, names_profile
+from prism.templates.model import Template
+from prism.templates.service import TemplateService
+from prism.workspaces.events import SYSTEM
+from prism.workspaces.hooks import FundingPolicy, FundingSource, IdleMonitor
+from prism.workspaces.model import Offer
+
+Price = tuple[Micros | None, str | None]
+UNKNOWN: Price = (None, None)
+
+
+class ProvenanceReader:
+    """Puts together what a machine's tags only name; what is not here any more is said."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        *,
+        templates: TemplateService,
+        profiles: ProfileService,
+        terms: Callable[[Profile], Offer],
+        treasury: FundingPolicy | None = None,
+        watcher: IdleMonitor | None = None,
+    ) -> None:
+        self._db, self._clock, self._templates, self._profiles = db, clock, templates, profiles
+        self._terms, self._treasury, self._watcher = terms, treasury, watcher
+
+    def of(self, tx: Tx, machine: FoundMachine) -> tuple[Origin, tuple[str, ...]]:
+        """Everything that is known of it, and notes on what is not."""
+        notes: list[str] = []
+        profile = self._profile(tx, machine, notes)
+        recipe = self._recipe(machine, notes)
+        terms = self._terms_of(profile, machine)
+        hourly, source = self._priced(terms, machine)
+        if hourly is None:
+            notes.append("what it costs is not known")
+        if machine.instance_type is None:
+            notes.append("its machine type is not known")
+        origin = Origin(
+            recipe=recipe,
+            profile=profile.name,
+            region=region_of(machine.place),
+            expected_id=terms.expected_id(machine.key) if terms else None,
+            hourly=hourly,
+            price_source=source,
+            fund=self._fund(tx.sql, machine, notes),
+            idle_profile=self._idle_profile(tx.sql, machine, notes),
+        )
+        return origin, tuple(notes)
+
+    def price(self, machine: FoundMachine) -> Price:
+        """What an hour of it costs, by the profile it came from or the current one."""
+        with self._db.read() as sql:
+            profile = self._known(sql, machine)
+        return (
+            UNKNOWN if profile is None else self._priced(self._terms_of(profile, machine), machine)
+        )
+
+    def _priced(self, terms: Offer | None, machine: FoundMachine) -> Price:
+        kind = TYPES.get(machine.instance_type or "")
+        return (
+            UNKNOWN
+            if terms is None or kind is None
+            else terms.price(kind, machine.spot, machine.unlimited)
+        )
+
+    def _terms_of(self, profile: Profile, machine: FoundMachine) -> Offer | None:
+        try:
+            return self._terms(replace(profile, region=region_of(machine.place)))
+        except Problem:  # this daemon does not serve that provider now
+            return None
+
+    def _known(self, sql: Connection, machine: FoundMachine) -> Profile | None:
+        """The profile it was launched with, else one that leads to the same provider."""
+        provider = provider_of(machine.place)
+        own = profiles.named(sql, machine.profile)
+        if own is not None and own.provider == provider:
+            return own
+        current = self._profiles.current_in(sql)
+        return current if current.provider == provider else None
+
+    def _profile(self, tx: Tx, machine: FoundMachine, notes: list[str]) -> Profile:
+        """The profile of its name, made where it is missing: it names the key to the machine."""
+        provider, known = provider_of(machine.place), self._known(tx.sql, machine)
+        if known is not None and known.name == (machine.profile or known.name):
+            return known
+        unfit = (
+            not names_profile(machine.profile)
+            or profiles.named(tx.sql, machine.profile) is not None
+        )
+        made = Profile(
+            name=_free(tx.sql, machine) if unfit else machine.profile,
+            provider=next((it for it in PROVIDERS if it == provider), LOCAL),
+            aws_profile=known.aws_profile if known else None,
+            region=region_of(machine.place),
+            created_at=whole(self._clock.now()),
+        )
+        profiles.add(tx, made)
+        tx.happened(ProfileCreated(actor=SYSTEM, subject=made.name, provider=made.provider))
+        notes.append(f"its profile was missing: {made.name!r} is new")
+        return made
+
+    def _recipe(self, machine: FoundMachine, notes: list[str]) -> Template:
+        """What it was made of, where that is known; the rest as the template says today."""
+        made = machine.recipe
+        try:
+            known = self._templates.named(machine.template)
+        except Problem:
+            if made is None:
+                notes.append(
+                    f"template {machine.template!r} is not here: its services are not known"
+                )
+            return made or Template(name=machine.template or "unknown")
+        if made is None:
+            notes.append("its recipe is the template as it is today")
+            return known
+        return replace(
+            known,
+            packages={**known.packages, **made.packages},
+            services=made.services,
+            environment=made.environment,
+            post_install=made.post_install,
+        )
+
+    def _fund(self, sql: Connection, machine: FoundMachine, notes: list[str]) -> FundingSource:
+        if machine.project is None or self._treasury is None:
+            return FundingSource()
+        for budget in dict.fromkeys((machine.budget, None)):
+            try:
+                fund = self._treasury.fund(sql, machine.project, budget)
+            except Problem:
+                continue
+            if budget != machine.budget:
+                notes.append(f"budget {machine.budget!r} does not pay for its project any more")
+            return fund
+        notes.append(f"project {machine.project!r} is not here: nobody's budget pays for it")
+        return FundingSource()
+
+    def _idle_profile(
+        self, sql: Connection, machine: FoundMachine, notes: list[str]
+    ) -> str | None:
+        if machine.idle_profile is None or self._watcher is None:
+            return None
+        try:
+            self._watcher.require_profile(sql, machine.idle_profile)
+        except Problem:
+            notes.append(f"idle profile {machine.idle_profile!r} is not here: nobody watches it")
+            return None
+        return machine.idle_profile
+
+
+def _free(sql: Connection, machine: FoundMachine) -> str:
+    """A name for a profile whose own is not usable."""
+    taken = {profile.name for profile in profiles.every(sql)}
+    name = f"recovered-{region_of(machine.place)}"
+    tries = (f"{name}{more}" for more in ("", *map(str, range(2, 999))))
+    return next(tried for tried in tries if tried not in taken)

@@ -1,0 +1,246 @@
+"""Volumes and snapshots that have no row: shown, and taken back; nobody waits for a provider."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from prism.errors import Problem
+from prism.kit.actor import Who
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database, Tx
+from prism.kit.money import amount
+from prism.profiles.providers import traits_of
+from prism.projects import store as projects
+from prism.recovery import store
+from prism.recovery.model import Left, StorageOrphan, StorageTaken
+from prism.recovery.storage_scanner import StorageScanners, UnknownStorage, kind_of
+from prism.storage import store as storage
+from prism.storage.changes import Admission, StorageChanges
+from prism.storage.events import SnapshotAsked, VolumeAsked, about
+from prism.storage.model import (
+    Attachment,
+    Snapshot,
+    StorageOffer,
+    Volume,
+    VolumeKind,
+)
+from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, volume_state
+from prism.storage.ports import Disk, Known, ProviderSnapshot
+from prism.workspaces import store as workspaces
+
+NOTHING = Known()
+Thing = Volume | Snapshot
+
+
+class StorageRecovery:
+    """What the operator may ask about volumes and snapshots that nobody here knows."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        scanners: StorageScanners,
+        terms: Callable[[str], StorageOffer],
+        actor: Who,
+        *,
+        changes: StorageChanges,
+    ) -> None:
+        self._db, self._clock, self._scanners = db, clock, scanners
+        self._terms, self._who = terms, actor
+        self._changes = changes
+
+    def orphans(self) -> list[StorageOrphan]:
+        """Each of them, as the last looks have shown it."""
+        return [self._shown(unknown) for scanner in self._scanners() for unknown in scanner.kept()]
+
+    def recover(self, *, everybody: bool, dry: bool) -> tuple[list[StorageTaken], list[Left]]:
+        """Make rows of those that are ours, each in a transaction; who was left, and why."""
+        taken: list[StorageTaken] = []
+        left: list[Left] = []
+        for unknown in [one for scanner in self._scanners() for one in scanner.kept()]:
+            known = unknown.what.known or NOTHING
+            if why := self._foreign(unknown, known, everybody=everybody):
+                left.append(Left(unknown.what.id, known.name or None, why))
+                continue
+            try:
+                taken += self._take(unknown, known, dry=dry)
+            except Problem as no:  # one that cannot be rebuilt is no reason to leave the rest
+                left.append(Left(unknown.what.id, known.name or None, no.message))
+        return taken, left
+
+    def _take(self, unknown: UnknownStorage, known: Known, *, dry: bool) -> list[StorageTaken]:
+        with self._db.write() as tx:
+            if unknown.what.key in store.known_storage(tx.sql):
+                return []  # somebody was faster
+            row, notes = self._row(tx.sql, unknown, known)
+            if not dry:
+                self._keep(tx, row, unknown.what)
+        return [_taken(unknown, row, notes)]
+
+    def _foreign(self, unknown: UnknownStorage, known: Known, *, everybody: bool) -> str | None:
+        """Why it is left alone: an account may be shared by several Prisms."""
+        if isinstance(unknown.what, ProviderSnapshot) and unknown.what.removed_by:
+            return (
+                "another snapshot counts for the same request, and this one is kept and paid for "
+                f"beside it; remove it: `{unknown.what.removed_by}`"
+            )
+        shared = traits_of(unknown.place).shared and known.owner.lower() != self._who().lower()
+        if shared and not everybody:
+            owner = known.owner or "somebody unknown"
+            return f"{owner} made it; `prism recover --everybody` takes it"
+        if (
+            isinstance(unknown.what, Disk)
+            and kind_of(unknown.what) == "ebs"
+            and known.size_gb is None
+        ):
+            return "its size is not known: it was made by an older Prism"
+        return None
+
+    def _keep(self, tx: Tx, row: Thing, what: Disk | ProviderSnapshot) -> None:
+        """Write it down, have it paid for from now on, and say so."""
+        who: dict[str, Any] = {**about(row), "actor": self._who(), "verb": "recover"}
+        admission = Admission(backup=True)  # what is there is never refused
+        if isinstance(row, Snapshot):
+            copied = SnapshotAsked(**who, state=snapshot_state(row))
+            self._changes.add(tx, row, lambda _: copied, admission)
+            return
+        found = _attachments(tx.sql, row, what) if isinstance(what, Disk) else []
+        event = VolumeAsked(**who, state=volume_state(row, found))
+        self._changes.add(tx, row, lambda _: event, admission)
+        for attachment in found:
+            storage.want(tx, attachment)
+
+    def _row(
+        self, sql: Connection, unknown: UnknownStorage, known: Known
+    ) -> tuple[Thing, tuple[str, ...]]:
+        """The row that it is made of, and what of it could not be rebuilt."""
+        notes, terms = [], self._terms(unknown.place)
+        project = projects.find(sql, known.project) if known.project else None
+        if known.project and project is None:
+            notes.append(f"project {known.project!r} is not here: nobody's budget pays for it")
+        table = (
+            storage.snapshots if isinstance(unknown.what, ProviderSnapshot) else storage.volumes
+        )
+        name = _free(
+            known.name or unknown.what.id.replace("-", "_"),
+            unknown.what.id,
+            store.called(sql, table),
+        )
+        if name != known.name:
+            notes.append(f"it was called {known.name!r}" if known.name else "it had no name")
+        common = {
+            "id": unknown.what.key,
+            "name": name,
+            "owner": known.owner or self._who(),
+            "place": unknown.place,
+            "project": project.id if project else None,
+            "size_gb": known.size_gb,
+            "iops": known.iops,
+            "throughput": known.throughput,
+            "created_at": whole(known.created_at or self._clock.now()),
+            "seen": unknown.what.seen,
+            "granted": 1,
+            "used_bytes": unknown.what.used_bytes,
+        }
+        if isinstance(unknown.what, ProviderSnapshot):
+            return self._snapshot(sql, unknown.what, known, terms, common), tuple(notes)
+        return _volume(unknown.what, known, terms, common), tuple(notes)
+
+    def _snapshot(
+        self,
+        sql: Connection,
+        it: ProviderSnapshot,
+        known: Known,
+        terms: StorageOffer,
+        common: dict[str, Any],
+    ) -> Snapshot:
+        volume = storage.find_volume(sql, known.source_id) if known.source_id else None
+        source: Literal["volume", "workspace"] = "volume" if volume else "workspace"
+        return Snapshot(
+            **common,
+            source=source,
+            source_id=volume.id if volume else known.source_id or it.id,
+            source_name=known.source or known.source_id or "unknown",
+            kind=known.kind,
+            volume_type=known.volume_type or "gp3",
+            gb_month=terms.gb_month("snapshot"),
+            tried=1,
+            copy_id=it.id,
+            progress=it.progress,
+        )
+
+    def _shown(self, unknown: UnknownStorage) -> StorageOrphan:
+        known = unknown.what.known or NOTHING
+        with self._db.read() as sql:
+            row, _ = self._row(sql, unknown, known)
+        made, cost = known.created_at, monthly_cost(row)
+        if isinstance(row, Volume) and row.kind is VolumeKind.EBS and row.size_gb is None:
+            cost = None
+        now = self._clock.now()
+        return StorageOrphan(
+            kind=kind_of(unknown.what),
+            id=unknown.what.id,
+            name=known.name or None,
+            place=unknown.place,
+            owner=known.owner or None,
+            project=known.project,
+            size_gb=known.size_gb,
+            used_gb=gigabytes(unknown.what.used_bytes),
+            created_at=made and whole(made),
+            age_seconds=None if made is None else int((now - made).total_seconds()),
+            monthly_cost=None if cost is None else amount(cost),
+            removed_by=unknown.what.removed_by
+            if isinstance(unknown.what, ProviderSnapshot)
+            else None,
+        )
+
+
+def _volume(disk: Disk, known: Known, terms: StorageOffer, common: dict[str, Any]) -> Volume:
+    kind = VolumeKind(kind_of(disk))
+    sort = (known.volume_type or "gp3") if kind is VolumeKind.EBS else None
+    return Volume(
+        **common,
+        kind=kind,
+        volume_type=sort,
+        gb_month=terms.gb_month(sort or "efs"),
+        notes=terms.notes(kind, known.size_gb),
+        expected_id=terms.expected_id(disk.key, kind),
+        disk_id=disk.id,
+        zone=disk.zone,
+    )
+
+
+def _attachments(sql: Connection, row: Volume, disk: Disk) -> list[Attachment]:
+    """Those to workspaces that have a row; whose machines have it now."""
+    mine = [
+        workspace for workspace in workspaces.every(sql) if workspace.machine_id in disk.attached
+    ]
+    return [
+        Attachment(
+            volume=row.id,
+            workspace=workspace.id,
+            name=workspace.name,
+            attached=True,
+            machine=workspace.machine_id,
+        )
+        for workspace in mine
+        if workspace.ended_at is None
+    ]
+
+
+def _free(name: str, id: str, taken: set[str]) -> str:
+    """A name that is free, as near to its own as can be; an id is part of it, so one is."""
+    tries = (name, f"{name[:56]}-{id[-6:]}", f"{name[:40]}-{id[-17:]}")
+    return next((one for one in tries if one not in taken), id.replace("-", "_"))
+
+
+def _taken(unknown: UnknownStorage, row: Thing, notes: Sequence[str]) -> StorageTaken:
+    return StorageTaken(
+        kind=kind_of(unknown.what),
+        name=row.name,
+        id=unknown.what.id,
+        owner=row.owner,
+        place=row.place,
+        notes=tuple(notes),
+    )

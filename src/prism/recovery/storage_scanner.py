@@ -1,0 +1,82 @@
+"""Volumes and snapshots without a row: noticed in passing, at each look at what is kept."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from prism.errors import Unavailable
+from prism.kit.clock import Clock
+from prism.kit.db import Database
+from prism.recovery import store
+from prism.storage.model import StorageObserved, VolumeKind
+from prism.storage.ports import Disk, ProviderSnapshot, SurveyPart
+from prism.storage.survey import LazySurvey
+
+SELDOM = timedelta(minutes=15)
+"""How soon to look again at a part of a place where nothing without a row was."""
+
+
+class UnknownStorage(Struct, frozen=True, kw_only=True):
+    """A volume or snapshot without a row, and where it is."""
+
+    place: str
+    what: Disk | ProviderSnapshot
+
+
+class StorageScanner:
+    """Implements `storage.reconciler.StorageObserver`; rows that exist are left out."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db, self._clock = db, clock
+        self._found: dict[tuple[str, SurveyPart], Sequence[UnknownStorage]] = {}
+        self._again: dict[tuple[str, SurveyPart], datetime] = {}
+
+    def look(self, view: LazySurvey, places: Iterable[str]) -> None:
+        """Look at those parts whose turn it is; who does not answer is asked the next time."""
+        with self._db.read() as sql:
+            known = store.known_storage(sql)
+        now = self._clock.now()
+        for at in ((place, part) for place in places for part in SurveyPart):
+            if self._again.get(at, now) > now:
+                continue
+            try:
+                there = view.everything(*at)
+            except Unavailable:
+                continue
+            lost = [UnknownStorage(place=at[0], what=it) for it in there if _unknown(it, known)]
+            self._found[at] = lost
+            self._again[at] = now if lost else now + SELDOM
+
+    def kept(self) -> Iterator[UnknownStorage]:
+        """Those that have no row yet, volumes first."""
+        with self._db.read() as sql:
+            known = store.known_storage(sql)
+        found = [unknown for at in sorted(self._found) for unknown in self._found[at]]
+        return (
+            unknown
+            for unknown in sorted(found, key=_volumes_first)
+            if _unknown(unknown.what, known)
+        )
+
+
+StorageScanners = Callable[[], Iterable[StorageScanner]]
+
+
+def kind_of(disk: Disk | ProviderSnapshot) -> str:
+    """`ebs`, `efs` or `snapshot`."""
+    if isinstance(disk, ProviderSnapshot):
+        return "snapshot"
+    return str(VolumeKind.EFS if disk.id.startswith("fs-") else VolumeKind.EBS)
+
+
+def _volumes_first(unknown: UnknownStorage) -> bool:
+    return isinstance(unknown.what, ProviderSnapshot)
+
+
+def _unknown(it: Disk | ProviderSnapshot, known: set[str]) -> bool:
+    return (
+        bool(it.key)
+        and it.key not in known
+        and it.seen in {StorageObserved.THERE, StorageObserved.MAKING}
+    )

@@ -1,0 +1,80 @@
+"""The one way by which volumes and snapshots change."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from msgspec import Struct
+
+from prism.kit.clock import Clock
+from prism.kit.db import Tx
+from prism.kit.events import Event
+from prism.storage import store
+from prism.storage.model import Snapshot, StorageChangeListener, StorageGuard, Volume
+
+T = TypeVar("T", Volume, Snapshot)
+
+
+class Admission(Struct, frozen=True, kw_only=True):
+    """How a new one is admitted: see `StorageGuard`."""
+
+    backup: bool = False
+    budget: str | None = None
+
+
+class StorageChanges:
+    """Applies changes inside a caller's transaction, always in this order.
+
+    Admission checks may refuse what would cost more than there is; the row is written;
+    listeners, which count what it costs, are told; its event is recorded.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        checks: Sequence[StorageGuard] = (),
+        listeners: Sequence[StorageChangeListener] = (),
+    ) -> None:
+        self._clock, self._checks, self._listeners = clock, checks, listeners
+
+    def add(self, tx: Tx, it: T, event: Callable[[T], Event] | None, admission: Admission) -> None:
+        """Keep a new one; raises what refuses it."""
+        now = self._clock.now()
+        for check in self._checks:
+            check.allow(tx, it, backup=admission.backup, budget=admission.budget)
+        store.add(tx, it, due_at=now)
+        for listener in self._listeners:
+            listener.changed(tx, None, it, now)
+        if event is not None:
+            tx.happened(event(it))
+
+    def apply(
+        self,
+        tx: Tx,
+        before: T,
+        after: T,
+        event: Callable[[T], Event] | None = None,
+        *,
+        observed: bool = False,
+    ) -> T:
+        """One is `after` from now on, as it was asked for, or as the reconciler has `observed`.
+
+        An event is recorded even where nothing else is to be written.
+        """
+        now = self._clock.now()
+        if observed:
+            store.observe(tx, before, after)
+        else:
+            store.change(tx, before, after, now)
+        if after != before:
+            for listener in self._listeners:
+                listener.changed(tx, before, after, now)
+        if event is not None:
+            tx.happened(event(after))
+        return after
+
+    def forget(self, tx: Tx, it: T, event: Event) -> None:
+        """It is gone."""
+        store.forget(tx, it)
+        for listener in self._listeners:
+            listener.changed(tx, it, None, self._clock.now())
+        tx.happened(event)

@@ -1,0 +1,240 @@
+"""Making what is wanted of snapshots true: look, plan, act, record."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement
+
+from prism.errors import Unavailable
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Database, Tx
+from prism.kit.reconcile import NEVER, Claim, ReconcileResult
+from prism.storage import store
+from prism.storage.changes import StorageChanges
+from prism.storage.events import SnapshotSeen, about
+from prism.storage.model import (
+    AttachmentHost,
+    AttachmentHostReader,
+    Snapshot,
+    StorageFailure,
+    StorageObserved,
+    StorageVerb,
+    Volume,
+)
+from prism.storage.plan import (
+    StorageAction,
+    gigabytes,
+    next_verification,
+    perceive,
+    plan_snapshot,
+    snapshot_state,
+    verification,
+    verification_token,
+)
+from prism.storage.ports import ProviderSnapshot, SnapshotOrder, StorageRefused, Verified, Volumes
+from prism.storage.reconciler import SYSTEM, VANISHED, called
+from prism.storage.survey import LazySurvey, snapshot_order
+from prism.storage.survey_schedule import SurveySchedule
+
+
+class SnapshotReconciler:
+    """Keeps every snapshot what was asked of it."""
+
+    rows = store.snapshots
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        places: Mapping[str, Volumes],
+        hosts: AttachmentHostReader,
+        changes: StorageChanges,
+        *,
+        held: Callable[[None], bool] = lambda _: False,
+    ) -> None:
+        self._db, self._clock, self._places = db, clock, places
+        self._hosts, self._changes = hosts, changes
+        self._rounds = SurveySchedule(places)
+        self._held = held  # whether a database older than the machines holds all back
+
+    def reachable(self) -> ColumnElement[bool]:
+        """The rows whose place one of our providers serves."""
+        return self.rows.c.place.in_(self._places)
+
+    def patrol(self) -> timedelta:
+        """One look at each place whose turn it is; what is not as we last saw it becomes due."""
+        now, look = self._clock.now(), self.look()
+        places = self._rounds.due(now)
+        with self._db.read() as sql:
+            known = store.idle_in(sql, Snapshot, places)
+        if changed := [snapshot.id for snapshot in known if _differs(snapshot, look)]:
+            with self._db.write() as tx:
+                store.make_due(tx, Snapshot, changed, now)
+        return self._rounds.pause()
+
+    def look(self) -> LazySurvey:
+        """Everything of ours, once."""
+        return LazySurvey(self._places, self._named)
+
+    def _named(self, project: str | None) -> str | None:
+        with self._db.read() as sql:
+            return called(sql, project)
+
+    def reconcile(self, claim: Claim, view: LazySurvey) -> ReconcileResult:
+        """Take one snapshot one step closer."""
+        with self._db.read() as sql:
+            before = store.by_id(sql, Snapshot, claim.id)
+            host = self._hosts.of(sql, [before.source_id]).get(before.source_id)
+            links = store.attachments_of(sql, [before.source_id])[before.source_id]
+        place, now = self._places[before.place], self._clock.now()
+        copy = view.copy(before)
+        seen = perceive(before, copy.seen if copy else None, now, place.patience)
+        moving = not place.early and any(
+            attachment.wanted != attachment.attached for attachment in links
+        )
+        act = plan_snapshot(before, seen, host, moving=moving)
+        if self._held(None) and act in {StorageAction.MAKE, StorageAction.DELETE}:
+            act = StorageAction.WAIT
+        if act is StorageAction.FORGET:
+            return ReconcileResult(NEVER - now, lambda tx: self._forget(tx, before))
+        facts = _facts(before, seen, copy)
+        try:
+            facts |= self._act(claim, before, act, host)
+        except StorageRefused as no:
+            facts |= {
+                "seen": StorageObserved.BROKEN,
+                "trouble": StorageFailure(no.code, no.message),
+            }
+            facts |= {"granted": before.wish, "tried": before.wish, "asked_at": None}
+        if act is StorageAction.REST:
+            facts |= self._verified(replace(before, **facts), copy)
+        return self._found(before, facts, act)
+
+    def _verified(self, snapshot: Snapshot, copy: ProviderSnapshot | None) -> dict[str, Any]:
+        """Have it verified if that is due; how it ended, if it has."""
+        due, token = next_verification(snapshot, self._clock.now()), verification_token(snapshot)
+        if copy is None or due is None or due > self._clock.now():
+            return {}
+        done = copy.verified if copy.verified and copy.verified.token == token else None
+        if done is None:
+            try:
+                self._places[snapshot.place].verify(copy.id, token)
+            except StorageRefused as no:
+                done = Verified(
+                    token=token, at=self._clock.now(), trouble=StorageFailure(no.code, no.message)
+                )
+        if done is None:
+            return {}
+        facts = {"verified_at": whole(done.at), "verify_trouble": done.trouble}
+        return {**facts, "verify_done": snapshot.verify_wish}
+
+    def _act(
+        self, claim: Claim, snapshot: Snapshot, act: StorageAction, host: AttachmentHost | None
+    ) -> dict[str, Any]:
+        place = self._places[snapshot.place]
+        if act is StorageAction.MAKE:
+            source = self._source(snapshot, host)
+            with self._db.write() as tx:  # before the call: from here on there may be one
+                claim.update(tx, asked_at=self._clock.now())
+            made = place.snapshot(self._order(snapshot), source)
+            return {**_facts(snapshot, made.seen, made), "tried": snapshot.wish}
+        if act is StorageAction.DELETE and snapshot.copy_id is not None:
+            place.delete_snapshot(snapshot.copy_id)
+            return {"asked_at": None}  # from here on, not listed is gone
+        return {}
+
+    def _order(self, snapshot: Snapshot) -> SnapshotOrder:
+        return snapshot_order(snapshot, self._named(snapshot.project))
+
+    def _source(self, snapshot: Snapshot, host: AttachmentHost | None) -> str:
+        """The id at the provider of what is to be copied."""
+        if snapshot.source == "workspace":
+            source = host.machine if host else None
+        else:
+            with self._db.read() as sql:
+                volume = next(iter(store.by_ids(sql, Volume, [snapshot.source_id])), None)
+            source = volume.disk_id if volume else None
+        if source is None:
+            raise StorageRefused(f"There is nothing left of {snapshot.source_name!r} to copy")
+        return source
+
+    def _found(
+        self, before: Snapshot, facts: dict[str, Any], act: StorageAction
+    ) -> ReconcileResult:
+        if act is StorageAction.REST:
+            facts |= {"granted": before.wish}
+        at_rest = act is StorageAction.REST or facts.get("granted") == before.wish
+        now, busy = self._clock.now(), self._places[before.place].busy
+        due = next_verification(replace(before, **facts), now)
+        rest = max(busy, due - now) if due is not None else NEVER - now
+        pause = rest if at_rest else busy
+        return ReconcileResult(pause, lambda tx: self._record(tx, before.id, facts))
+
+    def _record(self, tx: Tx, id: str, facts: dict[str, Any]) -> None:
+        before = store.by_id(tx.sql, Snapshot, id)
+        after = replace(before, **facts)
+        is_shown = _shown(before) != _shown(after)
+        event = (lambda it: _told(before, it)) if is_shown else None
+        self._changes.apply(tx, before, after, event, observed=True)
+
+    def _forget(self, tx: Tx, snapshot: Snapshot) -> None:
+        gone = replace(snapshot, verb=StorageVerb.DELETE, seen=StorageObserved.GONE)
+        self._changes.forget(tx, snapshot, _told(snapshot, gone))
+
+
+def _facts(
+    snapshot: Snapshot, seen: StorageObserved, copy: ProviderSnapshot | None
+) -> dict[str, Any]:
+    if copy is None:
+        lost = seen is StorageObserved.GONE and snapshot.verb is StorageVerb.MAKE
+        return {"seen": seen, "trouble": VANISHED if lost else snapshot.trouble}
+    used = copy.used_bytes
+    return {
+        "seen": seen,
+        "copy_id": copy.id,
+        "progress": copy.progress,
+        "used_bytes": used,
+        "trouble": copy.trouble,
+        "one_moment": copy.one_moment,
+    }
+
+
+def _differs(snapshot: Snapshot, look: LazySurvey) -> bool:
+    """Whether a look shows anything that the row does not say."""
+    try:
+        copy = look.copy(snapshot)
+    except Unavailable:
+        return False
+    if copy is None:
+        return snapshot.copy_id is not None and snapshot.seen not in {
+            StorageObserved.GONE,
+            StorageObserved.BROKEN,
+        }
+    facts = _facts(snapshot, copy.seen, copy)
+    return any(getattr(snapshot, name) != value for name, value in facts.items())
+
+
+def _shown(snapshot: Snapshot) -> tuple[object, ...]:
+    verified = verification(snapshot), snapshot.verified_at, snapshot.verify_trouble
+    size = gigabytes(snapshot.used_bytes)
+    return (
+        snapshot_state(snapshot),
+        snapshot.copy_id,
+        size,
+        snapshot.trouble,
+        snapshot.progress,
+        snapshot.one_moment,
+        verified,
+    )
+
+
+def _told(before: Snapshot, after: Snapshot) -> SnapshotSeen:
+    return SnapshotSeen(
+        **about(after),
+        actor=SYSTEM,
+        previous_state=snapshot_state(before),
+        state=snapshot_state(after),
+        failure=after.trouble,
+    )

@@ -1,0 +1,276 @@
+"""Asking for snapshots: taking, restoring, and keeping what a workspace held at its end."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from prism.access.plan import visible
+from prism.kit.clock import whole
+from prism.kit.db import Tx
+from prism.kit.ids import sortable_id
+from prism.storage import store, view
+from prism.storage.changes import Admission
+from prism.storage.events import SnapshotAsked, about
+from prism.storage.model import (
+    AttachmentHost,
+    BeingCopied,
+    NewSnapshot,
+    NoSnapshots,
+    NoVerification,
+    Restoring,
+    Snapshot,
+    SnapshotExists,
+    SnapshotInUse,
+    SnapshotItem,
+    SnapshotState,
+    StorageObserved,
+    StorageState,
+    StorageVerb,
+    Verifying,
+    Volume,
+    VolumeKind,
+    VolumeState,
+)
+from prism.storage.plan import reserved, snapshot_state, volume_state
+from prism.storage.service import Shown, StorageService, exactly_one, names
+
+BEING_MADE = {StorageObserved.NONE, StorageObserved.UNSURE, StorageObserved.MAKING}
+
+
+class SnapshotService(StorageService):
+    """What one person may ask about volumes and snapshots."""
+
+    def snapshots(self) -> list[SnapshotItem]:
+        """All of them, the oldest first."""
+        with self._db.read() as sql:
+            known = names(sql)
+            mine = [
+                snapshot
+                for snapshot in store.every(sql, Snapshot)
+                if visible(snapshot.project, snapshot.owner)
+            ]
+            return [view.snapshot(snapshot, known) for snapshot in mine]
+
+    def snapshot(self, name: str) -> SnapshotItem:
+        """The one with that name or id."""
+        with self._db.read() as sql:
+            return view.snapshot(store.snapshot_named(sql, name), names(sql))
+
+    def take(self, order: NewSnapshot) -> SnapshotItem:
+        """Ask for a snapshot of a volume, or of a workspace's root disk."""
+        exactly_one(order.volume, order.instance)
+        with self._db.write() as tx:
+            if order.volume is not None:
+                made = self._of_volume(tx.sql, order.name, order.volume)
+            else:
+                host = self._hosts.named(tx.sql, order.instance or "")
+                if host.machine is None or host.ended:
+                    raise StorageState(
+                        f"Workspace {host.name!r} has no disk to copy",
+                        remediation="Use `prism workspace list` to see available workspaces",
+                    )
+                made = self._of_host(order.name, host)
+            made = replace(made, verify_every=order.verify)
+            if order.verify is not None:
+                self._verifiable(made)
+            self._add_snapshot(tx, made)
+            return view.snapshot(made, names(tx.sql))
+
+    def verify(self, name: str, asked: Verifying) -> SnapshotItem:
+        """Ask for a snapshot to be verified now, and maybe by itself from now on."""
+        with self._db.write() as tx:
+            snapshot = store.snapshot_named(tx.sql, name)
+            if (state := snapshot_state(snapshot)) is not SnapshotState.COMPLETED:
+                raise StorageState(
+                    f"Snapshot {snapshot.name!r} is {state}",
+                    details="only a completed one can be verified",
+                    remediation="Look at it with `prism snapshot list`",
+                    data={"state": state},
+                )
+            self._verifiable(snapshot)
+            after = replace(snapshot, verify_wish=snapshot.verify_wish + 1)
+            if asked.every is not None:
+                every = None if asked.every == "never" else asked.every
+                after = replace(after, verify_every=every)
+            self._changes.apply(tx, snapshot, after, self._snapshot_asked("verify"))
+            return view.snapshot(after, names(tx.sql))
+
+    def _verifiable(self, snapshot: Snapshot) -> None:
+        if why := self._terms(snapshot.place).no_verification():
+            raise NoVerification(f"Snapshot {snapshot.name!r} cannot be verified", details=why)
+
+    def restore(self, name: str, order: Restoring) -> Shown:
+        """Ask for a new volume that holds what a snapshot holds."""
+        reserved(order.name)
+        with self._db.write() as tx:
+            snapshot, now = store.snapshot_named(tx.sql, name), self._clock.now()
+            if (state := snapshot_state(snapshot)) is not SnapshotState.COMPLETED:
+                raise StorageState(
+                    f"Snapshot {snapshot.name!r} is {state}",
+                    details="only a completed one can be restored",
+                    remediation="Look at it with `prism snapshot list`",
+                    data={"state": state},
+                )
+            made = self._from(snapshot, order.name, now)
+            self.add(tx, made)
+            return self._shown(tx.sql, made)
+
+    def delete_snapshot(self, name: str) -> str:
+        """Ask for one to be destroyed; its name."""
+        with self._db.write() as tx:
+            snapshot = store.snapshot_named(tx.sql, name)
+            if snapshot.verb is StorageVerb.DELETE:
+                return snapshot.name
+            _unneeded(tx.sql, snapshot)
+            doomed = replace(snapshot, verb=StorageVerb.DELETE, wish=snapshot.wish + 1)
+            self._changes.apply(tx, snapshot, doomed, self._snapshot_asked("delete"))
+            return snapshot.name
+
+    def undisturbed(self, sql: Connection, workspace: str, name: str, verb: str) -> None:
+        """Raise where a workspace's disk is being copied, which `verb` would spoil.
+
+        The copy that its own end waits for (`holds`) is no reason: whoever asks gives it up.
+        """
+        for snapshot in store.snapshots_of(sql, workspace):
+            if (
+                snapshot.verb is StorageVerb.MAKE
+                and snapshot.seen in BEING_MADE
+                and not snapshot.holds
+            ):
+                raise BeingCopied(
+                    f"Workspace {name!r} is being copied",
+                    details=f"the snapshot {snapshot.name!r} is not complete yet, so {verb} waits",
+                    remediation="Wait until `prism snapshot list` shows it as completed, or give "
+                    f"it up: `prism snapshot delete {snapshot.name}`",
+                    data={"snapshot": snapshot.name},
+                )
+
+    def backup(self, tx: Tx, host: AttachmentHost, *, wanted: bool) -> Snapshot | None:
+        """Have a workspace's root disk kept before it is destroyed, or no longer so.
+
+        Asked again after it failed, it is tried again; once it is complete there is no second.
+        """
+        held = store.held(tx.sql, host.id)
+        if held is None:
+            if not wanted or host.machine is None or store.backed_up(tx.sql, host.id):
+                return None
+            made = self._of_host(_free_name(tx.sql, f"{host.name}-backup"), host, holds=True)
+            self._add_snapshot(tx, made)
+            return made
+        if not wanted:
+            self._changes.apply(tx, held, replace(held, holds=False))
+        elif held.seen is StorageObserved.BROKEN:
+            self._changes.apply(tx, held, replace(held, wish=held.wish + 1))
+        return held
+
+    def _of_volume(self, sql: Connection, name: str, volume: str) -> Snapshot:
+        it = store.volume_named(sql, volume)
+        state = volume_state(it, store.attachments_of(sql, [it.id])[it.id])
+        unfit = {VolumeState.CREATING, VolumeState.ERROR, VolumeState.DELETING}
+        if state in unfit:
+            raise StorageState(
+                f"Volume {it.name!r} is {state}",
+                remediation=f"Look at it with `prism volume show {it.name}`",
+                data={"state": state},
+            )
+        now, terms = self._clock.now(), self._terms(it.place)
+        if why := terms.no_copies(it.kind):
+            raise NoSnapshots(f"There can be no snapshot of {it.name!r}", details=why)
+        return Snapshot(
+            id=sortable_id("snapshot", now),
+            name=name,
+            owner=self._who(),
+            place=it.place,
+            project=it.project,
+            source="volume",
+            source_id=it.id,
+            source_name=it.name,
+            kind=it.kind,
+            size_gb=it.size_gb,
+            volume_type=it.volume_type,
+            iops=it.iops,
+            throughput=it.throughput,
+            gb_month=terms.gb_month("snapshot"),
+            created_at=whole(now),
+        )
+
+    def _of_host(self, name: str, host: AttachmentHost, *, holds: bool = False) -> Snapshot:
+        now = self._clock.now()
+        return Snapshot(
+            id=sortable_id("snapshot", now),
+            name=name,
+            owner=self._who(),
+            place=host.place,
+            project=host.project,
+            source="workspace",
+            source_id=host.id,
+            source_name=host.name,
+            kind=VolumeKind.EBS,
+            size_gb=host.root_gb,
+            volume_type=host.root_type,
+            gb_month=self._terms(host.place).gb_month("snapshot"),
+            holds=holds,
+            created_at=whole(now),
+        )
+
+    def _from(self, snapshot: Snapshot, name: str, now: datetime) -> Volume:
+        id, terms = sortable_id("volume", now), self._terms(snapshot.place)
+        return Volume(
+            id=id,
+            name=name,
+            kind=snapshot.kind,
+            owner=self._who(),
+            place=snapshot.place,
+            project=snapshot.project,
+            size_gb=snapshot.size_gb,
+            volume_type=snapshot.volume_type,
+            iops=snapshot.iops,
+            throughput=snapshot.throughput,
+            gb_month=terms.gb_month(snapshot.volume_type or "efs"),
+            notes=terms.notes(snapshot.kind, snapshot.size_gb),
+            from_snapshot=snapshot.id,
+            expected_id=terms.expected_id(id, snapshot.kind),
+            created_at=whole(now),
+        )
+
+    def _add_snapshot(self, tx: Tx, snapshot: Snapshot) -> None:
+        reserved(snapshot.name)
+        if store.find_snapshot(tx.sql, snapshot.name):
+            raise SnapshotExists(
+                f"A snapshot called {snapshot.name!r} already exists",
+                remediation="Use `prism snapshot list` to see available snapshots",
+            )
+        self._changes.add(
+            tx, snapshot, self._snapshot_asked("create"), Admission(backup=snapshot.holds)
+        )
+
+    def _snapshot_asked(self, verb: str) -> Callable[[Snapshot], SnapshotAsked]:
+        return lambda snapshot: SnapshotAsked(
+            **about(snapshot), actor=self._who(), verb=verb, state=snapshot_state(snapshot)
+        )
+
+
+def _unneeded(sql: Connection, snapshot: Snapshot) -> None:
+    """Raise where something still needs a snapshot."""
+    if snapshot.holds and (held := store.held(sql, snapshot.source_id)) and held.id == snapshot.id:
+        raise SnapshotInUse(
+            f"Workspace {snapshot.source_name!r} waits for the snapshot {snapshot.name!r}",
+            details="it is destroyed once its snapshot is complete",
+            remediation=f"Skip the snapshot: `prism workspace terminate {snapshot.source_name}`",
+        )
+    for volume in store.volumes_from(sql, snapshot.id):
+        if volume.seen in BEING_MADE and volume.verb is StorageVerb.MAKE:
+            raise SnapshotInUse(
+                f"Volume {volume.name!r} is being made from the snapshot {snapshot.name!r}",
+                remediation=f"Look at it with `prism volume show {volume.name}`",
+            )
+
+
+def _free_name(sql: Connection, name: str) -> str:
+    number, free = 1, name
+    while store.find_snapshot(sql, free):
+        number += 1
+        free = f"{name}-{number}"
+    return free

@@ -1,0 +1,219 @@
+"""All templates there are, judged: what the files say, resolved and checked. Pure."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import PurePath
+from typing import Literal
+
+import msgspec
+from msgspec import structs
+
+from prism.templates.checks import WARNINGS, Check, spelled
+from prism.templates.document import Node, SourceLine, TemplateUnreadable, read
+from prism.templates.fields import misfits
+from prism.templates.inherit import MissingAncestor, TemplateSource, chains, inherited, lineage
+from prism.templates.model import Issue, Template
+from prism.templates.plan import required, runs_locally
+
+MOST_CHAINS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFile:
+    """A file as it was read; `error` says why it could not be."""
+
+    path: str
+    builtin: bool
+    raw: bytes = b""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTemplate:
+    """One file and what is known of it: `template` only if it can be used."""
+
+    name: str
+    file: str
+    builtin: bool
+    sheet: TemplateSource | None = None
+    template: Template | None = None
+    passed: tuple[str, ...] = ()
+    issues: tuple[Issue, ...] = ()
+    local: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Issue, ...]:
+        """What makes it unusable."""
+        return tuple(issue for issue in self.issues if issue.level == "error")
+
+
+class TemplateRegistry:
+    """The templates of these files; a person's own come after, and replace, the built-in."""
+
+    def __init__(
+        self,
+        files: Sequence[TemplateFile],
+        checks: Mapping[str, Check],
+        has: Callable[[str], bool],
+    ) -> None:
+        self.programs: dict[str, bool] = {}
+        self._checks, self._has = checks, has
+        self._sheets: dict[str, TemplateSource] = {}
+        self._slugs: dict[str, TemplateSource] = {}
+        self._clashes: dict[str, Issue] = {}
+        self._slugless: set[str] = set()
+        self._judged: dict[str, CheckedTemplate] = {}
+        self._raw = {file.path: file.raw for file in files}
+        failed = [lost for file in files if (lost := self._open(file))]
+        for sheet in sorted(self._sheets.values(), key=lambda one: not one.builtin):
+            self._note_slug(sheet)
+        known = [self._judge(sheet) for sheet in self._sheets.values()]
+        self.all = tuple(sorted((*known, *failed), key=lambda one: (one.name.lower(), one.file)))
+
+    def find(self, word: str) -> CheckedTemplate | None:
+        """What goes by that name, else by that slug."""
+        sheet = self._find(word)
+        return self._judged[sheet.name] if sheet else None
+
+    def lost(self, word: str) -> CheckedTemplate | None:
+        """The file that is called so and cannot be read as a template."""
+        stem = word.strip().lower().replace(" ", "-")
+        for checked_template in self.all:
+            if checked_template.sheet is None and stem in {
+                checked_template.name.lower(),
+                PurePath(checked_template.file).stem.lower(),
+            }:
+                return checked_template
+        return None
+
+    def chains(self, judged: CheckedTemplate) -> tuple[str, ...]:
+        """The ways from its root ancestors to it, as people read them; not more than they can."""
+        assert judged.sheet is not None
+        ways = islice(chains(judged.sheet, self._find), MOST_CHAINS)
+        return tuple(" → ".join(way) for way in ways)
+
+    def raw(self, judged: CheckedTemplate) -> bytes:
+        """Its file as it was read; empty where it could not be."""
+        return self._raw[judged.file]
+
+    def words(self) -> list[str]:
+        """Every name and slug."""
+        return [*self._sheets, *self._slugs]
+
+    def _find(self, word: str) -> TemplateSource | None:
+        return self._sheets.get(word) or self._slugs.get(word)
+
+    def _open(self, file: TemplateFile) -> CheckedTemplate | None:
+        """Put the file's sheet with the others; if it cannot be, why not."""
+        lost = CheckedTemplate(PurePath(file.path).name, file.path, file.builtin)
+        if file.error:
+            issue = Issue("syntax", "error", file.error, file.path)
+            return replace(lost, issues=(issue,))
+        try:
+            node = read(file.raw, file.path)
+        except TemplateUnreadable as error:
+            return replace(lost, issues=(_issue("syntax", error.why, error.place, error.field),))
+        name = node.entries().get("name")
+        if name is None or not isinstance(name.value, str) or not name.value:
+            return replace(lost, passed=("syntax",), issues=_unfit(node))
+        sheet = TemplateSource(name.value, _slug(node, name.value), file.path, file.builtin, node)
+        other = self._sheets.get(sheet.name)
+        if other and other.builtin == file.builtin:
+            why = f"{sheet.name!r} is already the name of the template in {other.file}"
+            issue = _issue("unique", why, name.place, "name")
+            return replace(lost, name=sheet.name, passed=("syntax",), issues=(issue,))
+        self._sheets[sheet.name] = sheet
+        return None
+
+    def _note_slug(self, sheet: TemplateSource) -> None:
+        other = self._slugs.get(sheet.slug) or self._sheets.get(sheet.slug)
+        if other and sheet.builtin and not other.builtin:
+            self._slugless.add(sheet.name)  # nobody can correct a packaged file
+        elif other and other is not sheet:
+            why = f"{sheet.slug!r} already means {other.name!r} ({other.file}); give it another"
+            place = sheet.node.at(("slug",) if "slug" in sheet.node.entries() else ("name",))
+            self._clashes[sheet.name] = _issue("unique", why, place, "slug")
+        else:
+            self._slugs[sheet.slug] = sheet
+
+    def _judge(self, sheet: TemplateSource) -> CheckedTemplate:
+        if sheet.name not in self._judged:
+            self._judged[sheet.name] = self._judgement(sheet)
+        return self._judged[sheet.name]
+
+    def _judgement(self, sheet: TemplateSource) -> CheckedTemplate:
+        judged = CheckedTemplate(sheet.name, sheet.file, sheet.builtin, sheet, passed=("syntax",))
+        if clash := self._clashes.get(sheet.name):
+            return replace(judged, issues=(clash,))
+        judged = replace(judged, passed=(*judged.passed, "unique"))
+        try:
+            family = lineage(sheet, self._find)
+        except MissingAncestor as orphan:
+            check = "cycle" if orphan.loop else "parents"
+            return replace(judged, issues=(_issue(check, orphan.why, orphan.place, "inherits"),))
+        # nobody is his own ancestor here, so asking for the parents' judgement comes to an end
+        if issues := tuple(self._inherited_errors(sheet)):
+            return replace(judged, issues=issues)
+        judged = replace(judged, passed=(*judged.passed, "parents", "cycle"))
+        node = inherited(family)
+        if issues := _unfit(node):
+            return replace(judged, issues=issues)
+        template = structs.replace(msgspec.convert(node.plain(), Template), slug=sheet.slug)
+        return self._checked(replace(judged, passed=(*judged.passed, "schema")), template, node)
+
+    def _inherited_errors(self, sheet: TemplateSource) -> list[Issue]:
+        issues = []
+        for wanted, place in sheet.parents:
+            parent = self._find(wanted)
+            if parent and (errors := self._judge(parent).errors):
+                why = f"its parent {wanted!r} is invalid: {errors[0].message} ({errors[0].where})"
+                issues.append(_issue("parents", why, place, "inherits"))
+        return issues
+
+    def _checked(self, judged: CheckedTemplate, template: Template, node: Node) -> CheckedTemplate:
+        local = runs_locally(template, self._found(template))
+        found = {name: [*check(template)] for name, check in self._checks.items()}
+        found["runs-locally"] = [((), why) for why in local]
+        issues = tuple(
+            _issue(name, why, node.at(path), spelled(path))
+            for name, wrong in found.items()
+            for path, why in wrong
+        )
+        passed = (*judged.passed, *(name for name, wrong in found.items() if not wrong))
+        usable = None if any(issue.level == "error" for issue in issues) else template
+        found_out = replace(judged, passed=passed, issues=issues, local=local)
+        return self._named(found_out, usable)
+
+    def _named(self, judged: CheckedTemplate, template: Template | None) -> CheckedTemplate:
+        """What it goes by at last: one whose slug is another's name keeps its own name alone."""
+        if judged.name in self._slugless and judged.sheet:
+            judged = replace(judged, sheet=replace(judged.sheet, slug=""))
+            template = structs.replace(template, slug="") if template else None
+        return replace(judged, template=template)
+
+    def _found(self, template: Template) -> set[str]:
+        for program in required(template):
+            if program not in self.programs:
+                self.programs[program] = self._has(program)
+        return {program for program, there in self.programs.items() if there}
+
+
+def _unfit(node: Node) -> tuple[Issue, ...]:
+    return tuple(
+        _issue("schema", why, node.at(path), spelled(path))
+        for path, why in misfits(node, Template)
+    )
+
+
+def _issue(check: str, why: str, place: SourceLine, field: str) -> Issue:
+    level: Literal["error", "warning"] = "warning" if check in WARNINGS else "error"
+    return Issue(check, level, why, f"{place}: {field}" if field else str(place))
+
+
+def _slug(node: Node, name: str) -> str:
+    given = node.entries().get("slug")
+    if given is not None and isinstance(given.value, str) and given.value:
+        return given.value
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -1,0 +1,97 @@
+"""Templates as the wire shows them. Pure."""
+
+from msgspec.structs import replace
+
+from prism.templates.index import PackageLookup, PackageStatus
+from prism.templates.model import Issue, Template, TemplateInfo, TemplateItem, Validated
+from prism.templates.registry import CheckedTemplate
+
+EXIST = "packages-exist"
+
+
+def item_of(judged: CheckedTemplate) -> TemplateItem:
+    """A template in the list; of an invalid one no more than its name and what is wrong."""
+    template = judged.template or Template(name=judged.name)
+    manager = template.package_manager
+    slug = judged.sheet.slug if judged.sheet else ""
+    return TemplateItem(
+        name=template.name,
+        description=template.description,
+        package_manager=manager,
+        packages=template.packages.get(manager, ()) if manager else (),
+        users=template.users,
+        services=tuple(template.services),
+        ports=template.ports,
+        validation_status="validated" if judged.template else "invalid",
+        slug=slug,
+        category=template.category,
+        complexity=template.complexity,
+        icon=template.icon,
+        base=template.base,
+        size=template.size,
+        family=template.family,
+        root_gb=template.root_gb,
+        parameters=template.parameters,
+        idle_profile=template.idle_profile,
+        runs_locally=judged.template is not None and not judged.local,
+        local_reasons=judged.local or tuple(issue.message for issue in judged.errors),
+        source="built-in" if judged.builtin else "user",
+    )
+
+
+def info_of(judged: CheckedTemplate, template: Template, chains: tuple[str, ...]) -> TemplateInfo:
+    """Everything about a template that can be used."""
+    return TemplateInfo(
+        name=template.name,
+        inherits=template.inherits,
+        resolved_packages=installed(template),
+        resolved_users=template.users,
+        resolved_ports=template.ports,
+        dependency_chain=chains,
+        validation_status="validated",
+        troubleshooting_guide=template.troubleshooting,
+        slug=template.slug,
+        description=template.description,
+        file=judged.file,
+        source="built-in" if judged.builtin else "user",
+        runs_locally=not judged.local,
+        local_reasons=judged.local,
+        resolved=template,
+    )
+
+
+def validated_of(judged: CheckedTemplate) -> Validated:
+    """What the checks said about one file."""
+    return Validated(
+        template=judged.name,
+        status="valid" if judged.template else "invalid",
+        checks_passed=len(judged.passed),
+        issues=judged.issues,
+        file=judged.file,
+        passed=judged.passed,
+    )
+
+
+def asked_index(result: Validated, judged: CheckedTemplate, found: PackageLookup) -> Validated:
+    """The same result, with what the package index said of its pip packages."""
+    if found.answer is PackageStatus.FOUND:
+        passed = (*result.passed, EXIST)
+        return replace(result, passed=passed, checks_passed=len(passed))
+    place = judged.sheet.node.at(("packages", "pip")) if judged.sheet else judged.file
+    where = f"{place}: packages.pip"
+    if found.answer is PackageStatus.MISSING:
+        issue = Issue(EXIST, "error", found.words, where)
+        return replace(result, status="invalid", issues=(*result.issues, issue))
+    issue = Issue(EXIST, "warning", f"unchecked: {found.words}", where)
+    return replace(result, issues=(*result.issues, issue))
+
+
+def installed(template: Template) -> tuple[str, ...]:
+    """All packages of a cloud machine: every manager's, without the equivalents for local."""
+    packages = (
+        package
+        for manager, packages in template.packages.items()
+        if manager != "pip" or template.package_manager == "pip"
+        for package in packages
+    )
+    return tuple(dict.fromkeys(packages))

@@ -1,0 +1,81 @@
+"""What the storage package needs to know about workspaces."""
+
+from collections.abc import Collection, Mapping
+from typing import cast
+
+from sqlalchemy import Connection
+
+from prism.storage import store as storage
+from prism.storage.model import AttachmentHost, DiskType, StorageObserved
+from prism.workspaces import store
+from prism.workspaces.model import Failure, LifecycleVerb, Observed, Workspace
+from prism.workspaces.plan import WorkspaceAction
+
+# Nothing runs, or what runs is frozen.
+QUIET = {Observed.NONE, Observed.OFF, Observed.ASLEEP, Observed.BROKEN, Observed.GONE}
+
+
+class AttachmentHosts:
+    """Implements `storage.model.AttachmentHostReader`."""
+
+    def named(self, sql: Connection, name: str) -> AttachmentHost:
+        """The one with that name or instance id; raises where there is none."""
+        return host(store.named(sql, name))
+
+    def of(self, sql: Connection, ids: Collection[str]) -> Mapping[str, AttachmentHost]:
+        """Those with these lasting ids that are still listed."""
+        return (
+            {workspace.id: host(workspace) for workspace in store.by_ids(sql, ids)} if ids else {}
+        )
+
+    def on(self, sql: Connection, machines: Collection[str]) -> Mapping[str, AttachmentHost]:
+        """Those that live on these machines, by machine."""
+        found = store.on_machines(sql, machines) if machines else []
+        return {
+            id: host(workspace)
+            for workspace in found
+            for id in (workspace.machine_id or workspace.expected_id,)
+            if id
+        }
+
+
+def host(workspace: Workspace) -> AttachmentHost:
+    """A workspace for storage."""
+    return AttachmentHost(
+        id=workspace.id,
+        name=workspace.name,
+        place=workspace.place,
+        machine=workspace.machine_id or workspace.expected_id,
+        quiet=workspace.seen in QUIET,
+        up=workspace.seen is Observed.ON,
+        ended=workspace.verb is LifecycleVerb.TERMINATE,
+        project=workspace.project,
+        root_gb=workspace.root_gb,
+        root_type=cast("DiskType", workspace.root_type),
+    )
+
+
+def zone_of(sql: Connection, workspace: Workspace) -> str | None:
+    """The zone that its volumes tie a workspace to; null where it may go anywhere."""
+    return next(iter(storage.zones_of(sql, workspace.id)), None)
+
+
+def before_its_end(
+    sql: Connection, workspace: Workspace, seen: Observed
+) -> tuple[WorkspaceAction, Failure | None]:
+    """What is to be done about one that is to be destroyed, and what stands in the way.
+
+    While a snapshot of its disk is not complete it is only stopped: nothing is written that
+    the snapshot would not have.
+    """
+    held = storage.held(sql, workspace.id)
+    if held is None:
+        return WorkspaceAction.TERMINATE, None
+    act = (
+        WorkspaceAction.STOP if seen in {Observed.STARTING, Observed.ON} else WorkspaceAction.WAIT
+    )
+    if held.seen is not StorageObserved.BROKEN or held.trouble is None:
+        return act, None
+    again = f"`prism workspace terminate {workspace.name} --backup` tries again, "
+    again += "without it gives it up"
+    return act, Failure("BACKUP_FAILED", f"{held.trouble.message}; {again}")

@@ -1,0 +1,82 @@
+"""The one way by which workspaces change."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from prism.kit.clock import Clock
+from prism.kit.db import Tx
+from prism.kit.events import Event
+from prism.workspaces import store
+from prism.workspaces.hooks import AdmissionCheck, ChangeListener
+from prism.workspaces.model import Workspace
+from prism.workspaces.plan import ACTIVE, state_of
+
+
+class WorkspaceChanges:
+    """Applies changes inside a caller's transaction, always in this order.
+
+    Admission checks may refuse what would cost more than there is; the row is written;
+    listeners, which count what it costs and watch it, are told; its event is recorded.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        checks: Sequence[AdmissionCheck] = (),
+        listeners: Sequence[ChangeListener] = (),
+    ) -> None:
+        self._clock, self._checks, self._listeners = clock, checks, listeners
+
+    def apply(
+        self,
+        tx: Tx,
+        before: Workspace | None,
+        after: Workspace,
+        event: Callable[[Workspace], Event] | None = None,
+        *,
+        admit: bool = False,
+        beyond: datetime | None = None,
+        since: tuple[datetime, bool] | None = None,
+        observed: bool = False,
+        meanwhile: tuple[Workspace, datetime] | None = None,
+    ) -> Workspace:
+        """The workspace as it is now; `before` is null for a new one. Raises what refuses it.
+
+        `admit` has its money set aside first. Of an extension, `beyond` is the expiry that the
+        hours are added to. `since` is since when it has been so, and whether somebody was looking.
+        What the reconciler has `observed` is written to its own columns; `meanwhile` is what it
+        was in between, and since when, where nobody can have seen that.
+        """
+        now = self._clock.now()
+        if admit:
+            until = self.admitted(tx, after, beyond=beyond)
+            if state_of(after) in ACTIVE:
+                after = replace(after, reserved_until=until)
+        if before is None:
+            store.add(tx, after, due_at=now)
+        elif observed:
+            after = store.observe(tx, before, after)
+        else:
+            after = store.change(tx, before, after, now)
+        if meanwhile is not None:
+            self._tell(tx, before, meanwhile[0], (meanwhile[1], False))
+            before = meanwhile[0]
+        self._tell(tx, before, after, since or (now, True))
+        if event is not None:
+            tx.happened(event(after))
+        return after
+
+    def _tell(
+        self, tx: Tx, before: Workspace | None, after: Workspace, since: tuple[datetime, bool]
+    ) -> None:
+        for listener in self._listeners:
+            listener.changed(tx, before, after, since[0], sure=since[1])
+
+    def admitted(
+        self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
+    ) -> datetime | None:
+        """Ask all admission checks; the nearest time until which they let it run."""
+        allowed = [check.allow(tx, workspace, beyond=beyond) for check in self._checks]
+        return min((until for until in allowed if until is not None), default=None)

@@ -1,0 +1,118 @@
+"""What the packages above this one are asked before a wish, and told of each change.
+
+They are called inside the transaction, so what they write and what the workspace becomes
+are one thought. `tx` and `sql` are that transaction.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from prism.kit.money import Micros
+from prism.kit.transaction import Rows, Tx
+from prism.workspaces.idleness import IdleRule
+from prism.workspaces.model import Idle, Workspace
+
+
+class FundingSource(Struct, frozen=True):
+    """Whose work it is, and which money pays."""
+
+    project: str | None = None
+    project_name: str | None = None
+    allocation: str | None = None
+    pool: str | None = None
+    pool_name: str | None = None
+
+    def apply_to(self, workspace: Workspace) -> Workspace:
+        """The workspace, with this money behind it."""
+        return replace(
+            workspace,
+            project=self.project,
+            project_name=self.project_name,
+            allocation=self.allocation,
+            pool=self.pool,
+            budget=self.pool_name,
+        )
+
+
+class CapForecast(Struct, frozen=True):
+    """What a launch would reserve and leave of one cap."""
+
+    cap: str
+    needed: Micros
+    left: Micros
+
+
+class BudgetForecast(Struct, frozen=True):
+    """What a launch would leave: of which money, how much, and until which day.
+
+    `needed` and `left` are `of` the cap that has least left then; `caps` are all that apply.
+    `address_month` is what 720 hours of a public address cost; null where it has none.
+    """
+
+    needed: Micros | None = None
+    left: Micros | None = None
+    of: str | None = None
+    lasts_until: datetime | None = None
+    disk_month: Micros | None = None
+    address_month: Micros | None = None
+    notes: tuple[str, ...] = ()
+    caps: tuple[CapForecast, ...] = ()
+
+
+class AdmissionCheck(Protocol):
+    """Someone who may say no to a launch, a start, a resume or an extension."""
+
+    def allow(
+        self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
+    ) -> datetime | None:
+        """Until when it may run as it stands; null for ever. Raises a `Problem` to refuse.
+
+        Of an extension, `beyond` is the expiry that the hours are added to.
+        """
+
+
+class IdleMonitor(Protocol):
+    """Whoever knows idle profiles, and how idle workspaces are."""
+
+    def require_profile(self, sql: Rows, profile: str) -> None:
+        """Raise where there is no idle profile of that name."""
+
+    def idleness(self, workspace: Workspace) -> Idle:
+        """How idle it is now."""
+
+
+class IdleRules(Protocol):
+    """Whoever knows what a machine is to make of its own idleness."""
+
+    def rule(self, sql: Rows, workspace: Workspace) -> IdleRule | None:
+        """What it is born with; null where nobody watches it."""
+
+
+class FundingPolicy(Protocol):
+    """Whoever keeps the money."""
+
+    def fund(self, sql: Rows, project: str | None, budget: str | None) -> FundingSource:
+        """What a launch's project and budget mean; raises where there are none of that name."""
+
+    def outlook(self, sql: Rows, workspace: Workspace) -> BudgetForecast:
+        """What launching it would leave; raises what would refuse it."""
+
+
+class ChangeListener(Protocol):
+    """Whoever counts what it costs."""
+
+    def changed(
+        self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
+    ) -> None:
+        """It has been `after` since `at`; not `sure`, where nobody was looking at that time."""
+
+
+class RunningTime(Protocol):
+    """Counts only time in which a machine was seen to run."""
+
+    def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
+        """A look that began at `at` has shown that the machines of these workspaces run."""

@@ -1,0 +1,35 @@
+"""Updates the description on a machine when it has changed in the database."""
+
+from typing import Any
+
+from prism.errors import Problem
+from prism.workspaces.model import LifecycleVerb, Workspace
+from prism.workspaces.plan import WorkspaceAction
+from prism.workspaces.ports import Compute, Machine, MachineOrder, ProviderRefused
+
+QUIET = {WorkspaceAction.WAIT, WorkspaceAction.REST}
+
+
+def describe(
+    compute: Compute,
+    workspace: Workspace,
+    machine: Machine | None,
+    act: WorkspaceAction,
+    order: MachineOrder,
+) -> dict[str, Any] | None:
+    """Tell it, once nothing else is left to do; null where that has to be tried again.
+
+    It never stands in the way of a wish, so nothing is raised.
+    """
+    is_told = workspace.told_version == workspace.facts_version
+    if is_told or workspace.verb is LifecycleVerb.TERMINATE or act not in QUIET:
+        return {}
+    if machine is None:
+        return None if workspace.machine_id else {}
+    try:
+        compute.describe(machine.id, order)
+    except ProviderRefused:  # it will say no again: not before something else changes
+        return {}
+    except Problem:
+        return None
+    return {"told_version": workspace.facts_version}

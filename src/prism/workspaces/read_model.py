@@ -1,0 +1,247 @@
+"""All workspaces in memory, with their encoded bytes; reads are answered from it.
+
+It is patched after each commit from the facts of that commit, in the committing thread,
+before the request is answered: who asks next sees what was just written. Facts of other
+daemons arrive through the same call, made by whoever hears of them (`kit/pg_notify.py`).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from threading import Lock
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from prism.kit import journal
+from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.db import Database
+from prism.kit.money import Micros
+from prism.projects.model import WorkspaceCounts
+from prism.storage.model import Attached
+from prism.storage.store import attached
+from prism.workspaces import store
+from prism.workspaces.index import Index, IndexEntry, entry
+from prism.workspaces.model import Idle, State, Workspace
+from prism.workspaces.plan import ACTIVE, IN_BETWEEN, state_of
+from prism.workspaces.view import NOTHING, instance
+
+Spends = Callable[[Connection], Mapping[str, Micros | None]]
+Idles = Callable[[Workspace], Idle]
+Waits = Callable[[Workspace], str | None]
+Saved = Callable[[str, datetime], Micros | None]
+
+
+class CachedWorkspace(Struct, frozen=True):
+    """A workspace and how the list shows it."""
+
+    workspace: Workspace
+    state: State
+    encoded: bytes
+    idle: Idle
+    waiting: str | None = None
+
+
+class EncodedPages(Struct, frozen=True, dict=True):
+    """All workspaces at one moment; `version` is the last fact they include.
+
+    `settled` is the settlement, in seconds since 1970, that last changed what any of them
+    has cost; `delays` counts how often why something does not move on has changed.
+    """
+
+    version: int
+    settled: int
+    rows: dict[str, CachedWorkspace]
+    index: Index = Index()
+    delays: int = 0
+
+    @cached_property
+    def body(self) -> bytes:
+        """The whole list, put together when somebody reads it: many writes, few reads."""
+        return listed([*self.rows.values()])
+
+    @cached_property
+    def counts(self) -> Mapping[str, WorkspaceCounts]:
+        """How many each project has, and how many of these are active."""
+        total, active = Counter[str](), Counter[str]()
+        for kept in self.rows.values():
+            if (project := kept.workspace.project) is not None:
+                total[project] += 1
+                active[project] += kept.state in ACTIVE
+        return {it: WorkspaceCounts(active[it], many) for it, many in total.items()}
+
+    def named(self, name: str) -> CachedWorkspace:
+        """The one with that name or instance id; the living one, else the last terminated."""
+        found = [self.rows[id] for id in self.index.names.get(name, ())]
+        if not found:
+            raise store.not_found(name)
+        return max(found, key=lambda kept: (kept.workspace.ended_at is None, kept.workspace.id))
+
+    def matching(
+        self,
+        state: State | None = None,
+        project: str | None = None,
+        template: str | None = None,
+        owner: str | None = None,
+        after: str | None = None,
+    ) -> Iterator[CachedWorkspace]:
+        """Those that fit each filter that is given, in the order of launch, after an id."""
+        return map(
+            self.rows.__getitem__, self.index.matching(state, project, template, owner, after)
+        )
+
+
+class ReadModel:
+    """Holds the newest `EncodedPages`; readers take them and are never in anybody's way."""
+
+    def __init__(
+        self,
+        db: Database,
+        spends: Spends = lambda _: {},
+        idles: Idles = lambda it: Idle(it.idle_profile),
+        saved: Saved = lambda id, since: None,
+        waits: Waits = lambda it: None,
+    ) -> None:
+        self._db, self._lock = db, Lock()
+        self.saved: Saved = saved
+        self._spends: Spends = spends
+        self._idles: Idles = idles
+        self._waits: Waits = waits
+        self._spend: Mapping[str, Micros | None] = {}
+        self._attached: dict[str, Attached] = {}
+        self._pages: EncodedPages | None = None
+        db.committed.append(self.refresh)
+
+    @property
+    def pages(self) -> EncodedPages:
+        """The newest; nothing is claimed that no database says any more."""
+        if self._db.lost:
+            self._db.look()
+        return self._pages or self.refresh()
+
+    @property
+    def current(self) -> EncodedPages:
+        """The newest, with why what is under way does not move on at this moment."""
+        pages = self.pages
+        going = [it for state in IN_BETWEEN for it in pages.matching(state)]
+        if all(self._waits(it.workspace) == it.waiting for it in going):
+            return pages
+        with self._lock:
+            pages = self._pages or pages
+            rows = dict(pages.rows)
+            for it in going:
+                if it.workspace.id in rows:
+                    rows[it.workspace.id] = self._keep(rows[it.workspace.id].workspace)
+            self._pages = replace(pages, rows=rows, delays=pages.delays + 1)
+            return self._pages
+
+    @property
+    def known(self) -> EncodedPages:
+        """What was known last, also while no database says so any more."""
+        try:
+            return self._pages or self.refresh()
+        except DatabaseUnavailable:
+            return EncodedPages(0, 0, {})
+
+    def fresh(self, name: str) -> bytes:
+        """One workspace, by name or instance id, with how idle it is at this moment."""
+        kept = self.pages.named(name)
+        now = self._idles(kept.workspace), self._waits(kept.workspace)
+        if now == (kept.idle, kept.waiting):
+            return kept.encoded
+        return self._keep(kept.workspace).encoded
+
+    def living(self, places: Collection[str]) -> Iterator[Workspace]:
+        """Those in these places that have not ended."""
+        rows = self.pages.rows.values()
+        every = (kept.workspace for kept in rows)
+        return (
+            workspace
+            for workspace in every
+            if workspace.ended_at is None and workspace.place in places
+        )
+
+    def crews(self) -> Mapping[str, WorkspaceCounts]:
+        """Implements `projects.model.Roster`."""
+        return self.pages.counts
+
+    def settle(self, now: datetime) -> EncodedPages:
+        """Ask what each has cost, and how idle it is; lists show it until the next time."""
+        with self._db.read() as sql:
+            fresh = self._spends(sql)
+        pages = self.pages
+        with self._lock:
+            pages, before, self._spend = self._pages or pages, self._spend, fresh
+            moved = [
+                kept
+                for id, kept in pages.rows.items()
+                if fresh.get(id, NOTHING) != before.get(id, NOTHING)
+                or self._idles(kept.workspace) != kept.idle
+            ]
+            if moved:
+                rows = pages.rows | {it.workspace.id: self._keep(it.workspace) for it in moved}
+                self._pages = replace(pages, settled=int(now.timestamp()), rows=rows)
+            return self._pages or pages
+
+    def refresh(self) -> EncodedPages:
+        """Read what has changed since the last time."""
+        with self._lock:
+            self._pages = self._read_all() if self._pages is None else self._patched(self._pages)
+            return self._pages
+
+    def _read_all(self) -> EncodedPages:
+        with self._db.read() as sql:
+            version, workspaces = journal.newest(sql), store.every(sql)
+            self._spend, self._attached = self._spends(sql), attached(sql)
+        rows = {workspace.id: self._keep(workspace) for workspace in workspaces}
+        return EncodedPages(version, 0, rows, Index().changed([], map(_entry, rows.values())))
+
+    def _patched(self, old: EncodedPages) -> EncodedPages:
+        with self._db.read() as sql:
+            version = journal.newest(sql)
+            if version == old.version:
+                return old
+            touched = _touched(sql, old.version)
+            changed = store.by_ids(sql, touched) if touched else []
+            self._attached |= {id: Attached() for id in touched} | attached(sql, touched)
+        if not touched:
+            return replace(old, version=version)
+        kept = {workspace.id: self._keep(workspace) for workspace in changed}
+        rows = old.rows | kept
+        for id in touched - kept.keys():
+            rows.pop(id, None)
+            self._attached.pop(id, None)
+        new = kept.keys() - old.rows.keys()
+        if new and old.rows and min(new) < next(reversed(old.rows)):
+            rows = dict(sorted(rows.items()))  # another daemon's clock was behind ours
+        before = [_entry(old.rows[id]) for id in touched if id in old.rows]
+        index = old.index.changed(before, map(_entry, kept.values()))
+        return replace(old, version=version, rows=rows, index=index)
+
+    def _keep(self, workspace: Workspace) -> CachedWorkspace:
+        spent, idle = self._spend.get(workspace.id, NOTHING), self._idles(workspace)
+        attached, waiting = self._attached.get(workspace.id, Attached()), self._waits(workspace)
+        shown = instance(workspace, spent, attached, idle, waiting)
+        return CachedWorkspace(
+            workspace, state_of(workspace), msgspec.json.encode(shown), idle, waiting
+        )
+
+
+def listed(rows: Sequence[CachedWorkspace]) -> bytes:
+    """Their list, encoded."""
+    return b"[%s]" % b",".join(kept.encoded for kept in rows)
+
+
+def _touched(sql: Connection, after: int) -> set[str]:
+    ids: set[str] = set()
+    while facts := journal.after(sql, after):
+        ids |= {fact.data["workspace"] for fact in facts if "workspace" in fact.data}
+        after = facts[-1].id
+    return ids
+
+
+def _entry(kept: CachedWorkspace) -> IndexEntry:
+    return entry(kept.workspace, kept.state)

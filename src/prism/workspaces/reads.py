@@ -1,0 +1,75 @@
+"""Reads that must ask the machine, not memory: how to connect to a workspace."""
+
+from collections.abc import Mapping
+from shlex import quote
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from prism.workspaces.model import Connection, ServiceAccess, Ssh, State, WorkspaceNotFound
+from prism.workspaces.plan import shut
+from prism.workspaces.ports import Access, Compute, ServiceEndpoint
+from prism.workspaces.read_model import CachedWorkspace, ReadModel
+
+
+class ConnectionReader:
+    """Asks machines, through whichever provider has them, how to get in."""
+
+    def __init__(self, snapshot: ReadModel, computes: Mapping[str, Compute]) -> None:
+        self._snapshot, self._computes = snapshot, computes
+
+    def of(self, name: str) -> Connection:
+        """The ways into a running workspace."""
+        return connection(self.access(name))
+
+    def access(self, name: str) -> Access:
+        """How its machine says that one gets in, now."""
+        kept = self._snapshot.pages.named(name)
+        return self.check(kept).access(kept.workspace.machine_id or "")
+
+    def check(self, kept: CachedWorkspace) -> Compute:
+        """Who has its machine; a `Problem` unless it runs and can be asked from here."""
+        workspace = kept.workspace
+        if kept.state is not State.RUNNING or workspace.machine_id is None:
+            raise shut(workspace)
+        if (compute := self._computes.get(workspace.place)) is None:
+            raise WorkspaceNotFound(
+                f"Workspace {workspace.name!r} is not on this machine",
+                details=f"it runs at {workspace.place}; use the daemon there",
+                remediation=f"Look at it with `prism workspace show {workspace.name}`",
+            )
+        return compute
+
+
+@get("/api/v1/instances/{name:str}/connect", tags=["workspaces"], sync_to_thread=True)
+def connect(
+    name: FromPath[str], connection_reader: NamedDependency[ConnectionReader]
+) -> Connection:
+    """How to get into a running workspace."""
+    return connection_reader.of(name)
+
+
+def connection(access: Access) -> Connection:
+    """How to get in, with a command of values that Prism made or checked."""
+    ssh = None
+    if access.ssh_port is not None:
+        key = f" -i {quote(access.ssh_key)}" if access.ssh_key else ""
+        pinned = (
+            f" -o UserKnownHostsFile={quote(access.known_hosts)}" if access.known_hosts else ""
+        )
+        ssh = f"ssh -p {access.ssh_port}{key}{pinned} {access.user}@{access.host}"
+    return Connection(
+        ssh=Ssh(command=ssh, host=access.host, user=access.user, port=access.ssh_port),
+        services={name: _service(door, ssh) for name, door in access.doors.items()},
+    )
+
+
+def _service(door: ServiceEndpoint, ssh: str | None) -> ServiceAccess:
+    secrets = {"token": door.token, "username": door.username, "password": door.password}
+    given = {name: value for name, value in secrets.items() if value is not None}
+    port = door.port or door.url.rpartition(":")[2]
+    forward = ssh and ssh.replace("ssh ", f"ssh -L {port}:localhost:{port} ", 1)
+    if door.password is not None:
+        return ServiceAccess(url=door.url, **given)
+    return ServiceAccess(url=door.url, local_forward=forward, **given)

@@ -1,0 +1,84 @@
+"""Surveys of locations, shared by everything that needs one at the same time."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from threading import Lock
+from typing import NamedTuple
+
+from prism.errors import Problem, Unavailable
+from prism.kit.clock import Clock
+from prism.workspaces.model import Observed
+from prism.workspaces.ports import Compute, Machine
+
+Machines = Mapping[str, Machine]
+
+
+class Survey(NamedTuple):
+    """What a place has shown, or why it did not, in a look that began at `at`."""
+
+    at: datetime
+    found: Machines | Unavailable
+
+    def machines(self) -> Machines:
+        """By the key that we gave them; raises `Unavailable` where nobody answered."""
+        if isinstance(self.found, Unavailable):
+            raise self.found
+        return self.found
+
+    @property
+    def problem(self) -> str | None:
+        """Why it did not answer."""
+        return self.found.message if isinstance(self.found, Unavailable) else None
+
+
+class SurveyCache:
+    """One look at a place serves all rows for half of the time that a busy row pauses.
+
+    So a thousand machines that come up are read a thousand at a time, not anew for each few
+    rows. A row is not judged by a look that began before its wish, nor before what we last
+    did about it: such a look may show what is no longer so.
+    """
+
+    def __init__(self, computes: Mapping[str, Compute], clock: Clock) -> None:
+        self._computes, self._clock, self._lock = computes, clock, Lock()
+        self._seen: dict[str, Survey] = {}
+        self._acted: dict[str, datetime] = {}
+
+    def at(self, place: str, id: str, wished_at: datetime) -> Machines:
+        """The machines there, by the key that we gave them; raises `Unavailable`."""
+        with self._lock:
+            glance = self._seen.get(place)
+            if glance is None or not self._serves(glance, place, id, wished_at):
+                glance = self._look(place)
+        return glance.machines()
+
+    def anew(self) -> dict[str, Survey]:
+        """Look at every place, now."""
+        with self._lock:
+            began = self._clock.now()
+            glances = {place: self._look(place) for place in self._computes}
+            self._acted = {id: at for id, at in self._acted.items() if at >= began}
+        return glances
+
+    def acted(self, id: str) -> None:
+        """What is done about this row is done now."""
+        with self._lock:
+            self._acted[id] = self._clock.now()
+
+    def _serves(self, glance: Survey, place: str, id: str, wished_at: datetime) -> bool:
+        age, acted_at = self._clock.now() - glance.at, self._acted.get(id)
+        fresh = abs(age) < self._computes[place].busy / 2
+        return fresh and wished_at <= glance.at and (acted_at is None or acted_at < glance.at)
+
+    def _look(self, place: str) -> Survey:
+        began = self._clock.now()
+        try:
+            machines = self._computes[place].survey()
+        except Problem as away:
+            glance = Survey(began, Unavailable.because(away))
+        else:
+            # The living come last: they win over a machine of the same key that is gone.
+            there = sorted(machines, key=lambda it: it.seen is not Observed.GONE)
+            glance = Survey(began, {machine.key: machine for machine in there})
+        self._seen[place] = glance
+        return glance

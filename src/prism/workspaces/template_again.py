@@ -1,0 +1,70 @@
+"""Reads the template of a workspace again that was never ready."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from prism.catalog.plan import machine_type
+from prism.templates.model import Template
+from prism.templates.plan import parameters_for
+from prism.templates.service import TemplateService
+from prism.workspaces.model import Launch, Offer, State, Workspace
+from prism.workspaces.plan import may_read_template_again, state_of
+
+
+class TemplateReader:
+    """Gives a workspace that was never ready its template as it is now."""
+
+    def __init__(self, templates: TemplateService, terms: Callable[[Workspace], Offer]) -> None:
+        self._templates, self._terms = templates, terms
+
+    def checked(self, workspace: Workspace) -> tuple[Template, dict[str, Any]]:
+        """The template as it is now, and its parameters; raises what would refuse a launch of it.
+
+        Type, disk and hibernation stay what the launch has made them.
+        """
+        if not _under_way_again(workspace):
+            may_read_template_again(workspace)
+        template = self._templates.named(workspace.template)
+        parameters = parameters_for(template, chosen_parameters(workspace))
+        terms, kind = self._terms(workspace), machine_type(workspace.instance_type)
+        terms.accept(template, kind, _order(workspace, template, parameters))
+        if workspace.machine_id is not None:
+            terms.change_template(replace(workspace, parameters=parameters), template)
+        return template, parameters
+
+    def changed(self, before: Workspace, template: Template, given: dict[str, Any]) -> Workspace:
+        """As it is with that; the same where its start with just that is under way."""
+        if _under_way_again(before) and before.recipe == template:
+            return before
+        may_read_template_again(before)
+        return replace(before, recipe=template, parameters=given, template_reread=True)
+
+
+def chosen_parameters(workspace: Workspace) -> dict[str, Any]:
+    """The parameters that its launch has set to something else than the template's default."""
+    defaults = {name: parameter.default for name, parameter in workspace.recipe.parameters.items()}
+    return {
+        name: value
+        for name, value in workspace.parameters.items()
+        if name not in defaults or value != defaults[name]
+    }
+
+
+def _under_way_again(workspace: Workspace) -> bool:
+    starts = state_of(workspace) is State.STARTING and workspace.ready_at is None
+    return starts and workspace.template_reread
+
+
+def _order(workspace: Workspace, template: Template, parameters: dict[str, Any]) -> Launch:
+    return Launch(
+        name=workspace.name,
+        template=template.name,
+        instance_type=workspace.instance_type,
+        spot=workspace.spot,
+        open_ports=workspace.open_ports,
+        unlimited=workspace.unlimited,
+        hibernation=workspace.hibernation,
+        parameters=parameters,
+    )

@@ -1,0 +1,106 @@
+"""What the idle watch of a machine of its own does when it is time to go down."""
+
+import json
+import os
+
+import pytest
+
+from prism.agent import idle_daemon
+from prism.agent.ec2_host import HostView
+from prism.agent.idle_daemon import IdleDaemon
+from prism.agent.power import CannotSleep
+from tests.waiting import eventually
+
+RULE = {"profile": "p", "seconds": 0.1, "action": "hibernate", "limits": {}}
+
+
+class Power:
+    """Does as it is told, and nothing."""
+
+    def __init__(self):
+        self.refuses, self.did, self.goes_off = "", [], False
+
+    def sleep(self):
+        self.did.append("sleep")
+        if self.refuses:
+            raise CannotSleep(self.refuses)
+
+    def off(self):
+        self.did.append("off")
+        return self.goes_off
+
+
+@pytest.fixture
+def power():
+    return Power()
+
+
+@pytest.fixture
+def it(tmp_path, power, monkeypatch):
+    monkeypatch.setattr(idle_daemon, "_slept", lambda within: True)
+    (tmp_path / "idle.json").write_text(json.dumps(RULE))
+    (tmp_path / "etc").mkdir()
+    how = {"console": tmp_path / "console", "of": os.getpid(), "build": "b"}
+    found = IdleDaemon(tmp_path, tmp_path / "etc", power, **how)
+    found._watch.notice("on")
+    return found
+
+
+def goes(it):
+    """Until it is time, and then down."""
+
+    def due():
+        it._watch.step([])
+        return it._watch.way()
+
+    it._go(eventually(due))
+    it._tell()
+
+
+def seen(tmp_path):
+    return json.loads((tmp_path / "seen.json").read_text())
+
+
+def test_who_was_asleep_begins_anew_and_remembers_that(it, power, tmp_path):
+    goes(it)
+    assert power.did == ["sleep"]
+    told = seen(tmp_path)
+    assert (told["state"], told["acted"]["action"], told["build"]) == (None, "hibernate", "b")
+    line = (tmp_path / "console").read_text()
+    assert line.strip() == f"prism-idle: {json.dumps(told['acted'], separators=(',', ':'))}"
+
+
+def test_another_watch_remembers_what_the_one_before_it_did(it, power, tmp_path):
+    goes(it)
+    how = {"console": tmp_path / "console", "of": os.getpid(), "build": "c"}
+    heir = IdleDaemon(tmp_path, tmp_path / "etc", power, **how)
+    heir._tell()
+    assert seen(tmp_path)["acted"]["action"] == "hibernate"
+
+
+def test_who_cannot_be_powered_off_has_not_done_it(it, power, tmp_path):
+    power.refuses = "it has no role"
+    goes(it)
+    goes(it)
+    assert power.did == ["sleep", "off"]
+    assert seen(tmp_path).get("acted") is None
+    assert (tmp_path / "console").read_text().splitlines()[-1] == "prism-idle: {}"
+    assert it._watch.way() == "", "a new time to be idle"
+
+
+def test_a_service_keeps_its_secret_in_its_own_file(tmp_path):
+    token = "t" * 43
+    (tmp_path / "lab.env").write_text(f'LANG="C.UTF-8"\nJUPYTER_TOKEN="{token}"\n')
+    (tmp_path / "services.json").write_text(
+        json.dumps({"home": "/home/ada", "services": {"lab": {"port": 1, "command": "jupyter"}}})
+    )
+    it = HostView(tmp_path, tmp_path / "state")
+    assert it.secret("lab") == token
+    assert it.secret("none") == ""
+    assert str(it.folder.home) == "/home/ada"
+    [lab] = it.serving()
+    assert (lab.name, lab.port, lab.answered) == ("lab", 1, False)
+
+
+def test_a_machine_that_serves_nothing_is_fine(tmp_path):
+    assert list(HostView(tmp_path, tmp_path).serving()) == []

@@ -1,0 +1,132 @@
+"""The idle verdict on a crowded computer, played: what a scheduler and a disk do to counters.
+
+A server that nobody uses wakes up once a second, and when it is asked whether it is idle. On a
+crowded computer it then waits for a processor or a disk, so a look often finds it waiting. A
+job waits likewise, but all the time. No clock and no load is real here, so nothing depends on
+how busy the computer is that runs this.
+"""
+
+import random
+
+import pytest
+
+from prism.agent import samples
+from prism.agent.idle import IdleThresholds, Sample, is_due, judge
+from prism.agent.idle_watch import SELDOM, SHARE
+
+TICK, THRESHOLD = 0.01, 60.0
+LIMITS = {"cpu": 5.0}
+RULE = IdleThresholds("test", THRESHOLD, "stop", LIMITS)
+EVERY = min(THRESHOLD / SHARE, SELDOM)
+
+
+class Played:
+    """One process among `rivals` that always want the processor, on a disk that is slow."""
+
+    def __init__(self, chance, rivals, blocked):
+        self.chance, self.rivals, self.blocked = chance, rivals, blocked
+        self.needs = self.at_disk = self.own = self.waited = 0.0
+        self.moved = 0
+
+    def live(self, seconds):
+        """Let time pass."""
+        for _ in range(round(seconds / TICK)):
+            self.wake()
+            if self.at_disk > 0:
+                self.at_disk -= TICK
+            elif self.needs > 0:
+                if self.chance.random() < 1 / (1 + self.rivals):
+                    self.own += TICK
+                    self.needs -= TICK
+                else:
+                    self.waited += TICK
+
+    def seen(self, at):
+        """What a look finds."""
+        life = samples.ProcessSample(
+            pid=1, name="it", began="1", group=1, session=1, terminal=0, foreground=0,
+            own=self.own, children=0.0, memory=2**20, wants=self.needs > 0 or self.at_disk > 0,
+            parent=0, waited=self.waited, moved=self.moved,
+        )  # fmt: skip
+        return samples.SystemSample(at, at, {(1, "1"): life}, None, None)
+
+    def wake(self):
+        """Begin what it does by itself."""
+
+    def asked(self):
+        """Answer whether it is idle."""
+
+    def goes_to_disk(self):
+        if self.chance.random() < self.blocked:
+            self.at_disk += self.chance.uniform(0.1, 2.0)
+            self.moved += 4096
+
+
+class IdleServer(Played):
+    def wake(self):
+        if self.chance.random() < TICK:  # once a second
+            self.needs += TICK
+            self.goes_to_disk()
+
+    def asked(self):
+        self.needs += 0.03
+        self.goes_to_disk()
+
+
+class StarvedJob(Played):
+    """Computes without an end; it gets as little as its rivals leave."""
+
+    def wake(self):
+        self.needs = 1.0
+
+
+class DiskJob(Played):
+    """Writes without an end, to a disk that takes little of it; rests a moment in between."""
+
+    def wake(self):
+        if self.at_disk <= 0 and self.chance.random() < 0.3:
+            self.at_disk = self.chance.uniform(0.5, 1.5)
+            self.moved += 8192
+
+
+def slept_after(process, most):
+    """When it is put to sleep, in seconds; none where it is not by then."""
+    at, known, before, stuck = 0.0, None, process.seen(0.0), 0
+    while at < most:
+        process.live(EVERY)
+        at += EVERY
+        now = process.seen(at)
+        work = tuple(samples.wanting(before, now))
+        stuck += bool(now.lives[1, "1"].wants)
+        sample = samples_of(before, now, work)
+        known, before = judge(known, sample, LIMITS), now
+        process.asked()
+        process.stuck = stuck
+        if is_due(known, RULE, at):
+            return at
+    return None
+
+
+def samples_of(before, now, work):
+    return Sample(before.wall, now.wall, samples.figures(before, now, 0), work)
+
+
+@pytest.mark.parametrize(("rivals", "blocked"), [(0, 0.0), (12, 0.0), (3, 0.5), (12, 0.5)])
+def test_an_idle_server_sleeps_in_time_however_often_a_look_finds_it_waiting(rivals, blocked):
+    stuck = 0
+    for seed in range(20):
+        process = IdleServer(random.Random(seed), rivals, blocked)
+        at = slept_after(process, 10 * THRESHOLD)
+        assert at is not None, f"seed {seed}"
+        assert at <= 1.5 * THRESHOLD, f"seed {seed}"
+        stuck += process.stuck
+    assert bool(stuck) is bool(rivals or blocked), "under pressure some looks find it waiting"
+
+
+@pytest.mark.parametrize("kind", [StarvedJob, DiskJob])
+@pytest.mark.parametrize("rivals", [30, 200])
+def test_a_job_that_gets_next_to_nothing_never_sleeps(kind, rivals):
+    for seed in range(20):
+        process = kind(random.Random(seed), rivals, 0.0)
+        assert slept_after(process, 10 * THRESHOLD) is None, f"seed {seed}"
+        assert process.own / (10 * THRESHOLD) < LIMITS["cpu"] / 100, "its CPU does not tell"

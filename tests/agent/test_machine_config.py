@@ -1,0 +1,69 @@
+"""What was ordered, with its blanks filled in."""
+
+import os
+
+import pytest
+
+from prism.agent.folder import Folder
+from prism.agent.machine_config import MachineConfig
+from prism.kit.programs import PLACES
+
+SERVICE = {"command": "run --at {port} --name '{name} {parameters.title}' {other} '{}'"}
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    order = {
+        "name": "mine",
+        "services": {"x": SERVICE},
+        "parameters": {"title": 'a "b"; c', "flag": True, "n": 3},
+        "environment": {"SHARED": "{home}/data", "PATH": "/evil", "HOME": "/evil"},
+    }
+    return MachineConfig(order, Folder(tmp_path))
+
+
+def test_a_command_is_split_before_it_is_filled_so_a_value_stays_one_word(recipe):
+    words = recipe.command("x", 80, "secret")
+    assert words == ["run", "--at", "80", "--name", 'mine a "b"; c', "{other}", "{}"]
+
+
+def test_values_are_written_as_people_write_them(recipe):
+    assert recipe.fill("{parameters.flag} {parameters.n} {parameters.none}") == "true 3 "
+
+
+def test_a_shells_own_braces_are_no_blanks(recipe):
+    assert recipe.fill("${name} ${home:-x} $ {name} {name}") == "${name} ${home:-x} $ mine mine"
+
+
+def test_where_programs_are_looked_for_is_what_the_daemon_promises_by(recipe):
+    assert recipe.path.endswith(f":{PLACES}")
+
+
+def test_surroundings_are_clean_and_the_machines_own(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("PRISM_DATABASE_URL", "secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("https_proxy", "http://proxy")
+    found = recipe.surroundings({"TOKEN": "{token}"}, 80, "t0ken")
+    assert "secret" not in found.values()
+    assert found["HOME"] == str(tmp_path / "home")
+    assert found["PATH"].startswith(str(tmp_path / "venv" / "bin"))
+    assert found["SHARED"] == f"{tmp_path}/home/data"
+    assert (found["TOKEN"], found["https_proxy"]) == ("t0ken", "http://proxy")
+    assert found["PRISM_MACHINE"] == str(tmp_path)
+
+
+def test_our_tools_have_what_the_person_has_but_nothing_of_the_daemon(recipe, monkeypatch):
+    monkeypatch.setenv("PRISM_DATABASE_URL", "secret")
+    monkeypatch.setenv("UV_INDEX_URL", "http://mirror")
+    recipe.order = {**recipe.order, "cache": "/cache"}
+    found = recipe.tool_surroundings()
+    assert found["UV_INDEX_URL"] == "http://mirror"
+    assert "/evil" not in found.values(), "no variable of a template reaches a tool of ours"
+    assert "PRISM_DATABASE_URL" not in found
+    assert os.environ["PRISM_DATABASE_URL"] == "secret"
+
+
+@pytest.mark.parametrize(("own", "tells"), [({}, False), ({"X": "a{token}b"}, True)])
+def test_whether_a_service_is_told_the_secret(recipe, own, tells):
+    recipe.services["x"] = SERVICE | {"environment": own}
+    assert recipe.tells_token("x") is tells

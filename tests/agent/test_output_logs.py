@@ -1,0 +1,105 @@
+"""What programs say, and how much of it is kept."""
+
+import os
+from pathlib import Path
+from socket import socketpair
+
+from prism.agent.output_logs import OutputLog, Selector, last_words
+
+
+def test_a_log_is_turned_over_and_three_files_are_kept(tmp_path):
+    log = OutputLog(tmp_path / "x.log", size=100)
+    for number in range(20):
+        log.write(f"{number:02} ".encode() * 12)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names in (["x.log", "x.log.1", "x.log.2"], ["x.log.1", "x.log.2"])
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 500
+    assert log.last.endswith("19 19")
+
+
+def test_last_words_outlive_the_program_that_heard_them(tmp_path):
+    OutputLog(tmp_path / "x.log").write(b"farewell\n")
+    assert OutputLog(tmp_path / "x.log").last == "farewell"
+
+
+def test_where_nothing_can_be_written_it_is_still_heard(tmp_path):
+    log = OutputLog(tmp_path / "missing" / "x.log")
+    log.write(b"heard\n")
+    assert log.last == "heard"
+
+
+def test_lines_are_whole_however_they_come():
+    heard = []
+    log = OutputLog(Path(os.devnull), heard.append)
+    for piece in (b"on", b"e\ntw", b"o\nthr"):
+        log.write(piece)
+    assert heard == ["one", "two"]
+
+
+def test_last_words_are_short_in_one_line_and_tell_no_secret():
+    text = "see http://me:pw@host/x\n  token=abc123\n" + "x" * 1000
+    said = last_words(text, ("abc123",), 1100)
+    assert "pw" not in said
+    assert "abc123" not in said
+    assert "\n" not in said
+    assert len(last_words(text, (), 100)) == 101
+
+
+def test_ears_hear_to_the_end_and_forget_who_has_ended(tmp_path):
+    poked, poke = os.pipe()
+    words, said = os.pipe()
+    os.set_blocking(words, False)
+    ears, log = Selector(poked), OutputLog(tmp_path / "x.log")
+    ears.listen(words, log)
+    os.write(said, b"one ")
+    ears.wait(1)
+    os.write(said, b"two")
+    os.close(said)
+    ears.drain(log)
+    assert log.last == "one two"
+    os.write(poke, b".")
+    ears.wait(120)  # a poke ends it at once, and who has ended is no more listened to
+    for end in (poked, poke):
+        os.close(end)
+
+
+def test_news_are_told_until_there_are_no_more(tmp_path):
+    poked, poke = os.pipe()
+    source, said = os.pipe()
+    ears, told = Selector(poked), []
+    ears.attend(source, lambda: bool(told.append(os.read(source, 1))))
+    os.write(said, b"ab")
+    ears.wait(120)
+    ears.wait(0)
+    assert told == [b"a"]
+    for end in (poked, poke, source, said):
+        os.close(end)
+
+
+def test_a_new_source_with_the_number_of_one_that_closed_meanwhile_is_not_taken_for_it():
+    """Two ends come at once; whoever is called first closes the other, and meets somebody new."""
+    poked, _ = os.pipe()
+    (first, _first), (second, _second) = socketpair(), socketpair()
+    ears, heard, fresh = Selector(poked), [], []
+
+    def one_ends():
+        number = second.fileno()
+        ears.ignore(number)
+        second.close()
+        new, other = socketpair()
+        assert new.fileno() == number, "the lowest free number is taken"
+        fresh.extend((new, other))
+        ears.attend(number, lambda: heard.append("new") or True)
+        return False
+
+    ears.attend(first.fileno(), one_ends)
+    ears.attend(second.fileno(), lambda: heard.append("old") or True)
+    for far in (_first, _second):
+        far.sendall(b"x")
+    ears.wait(120)
+    assert heard == [], "nobody has said anything to the new one"
+    fresh[1].sendall(b"x")
+    ears.wait(120)
+    assert heard == ["new"]
+    for each in (first, _first, _second, *fresh):
+        each.close()

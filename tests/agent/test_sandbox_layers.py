@@ -1,0 +1,155 @@
+"""What a sandbox shows and hides, as words and as bubblewrap makes it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from prism.agent import sandbox_layers as module
+from prism.agent.sandbox import SYSTEM, bubblewrap, enclosed
+from prism.agent.sandbox_layers import Layer, faces, layers
+
+MINOR = f"python{sys.version_info.major}.{sys.version_info.minor}"
+real = pytest.mark.skipif(bubblewrap() is None, reason="there is no bubblewrap here")
+
+
+def made(folder, *files):
+    """The folder, with these files in it."""
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    return str(folder)
+
+
+def test_where_nothing_private_is_shown_nothing_is_hidden(tmp_path):
+    home = made(tmp_path / "ada", ".prism/env")
+    python = made(tmp_path / "ada/python", "bin/python3")
+    assert layers(["/usr"], [python], [home]) == [Layer(python, shown=True)]
+    assert layers(["/usr"], ["/usr/lib/python3", python, python], []) == [
+        Layer(python, shown=True)
+    ], "what is there anyway is not shown again"
+
+
+def test_a_home_in_a_folder_of_the_system_is_hidden_and_what_is_needed_of_it_shown(tmp_path):
+    opt = made(tmp_path / "opt", "tool/bin/tool")
+    home = made(tmp_path / "opt/ada", ".prism/ssh/id_ed25519")
+    python = made(tmp_path / "opt/ada/.local/share/uv/python/3.13", "bin/python3")
+    assert layers([opt], [python, f"{opt}/tool"], [f"{home}/.prism", home]) == [
+        Layer(home, shown=False),
+        Layer(python, shown=True),
+    ], "the home of Prism is hidden with the other"
+
+
+def test_a_python_whose_prefix_is_above_the_home_is_shown_in_its_parts(tmp_path):
+    prefix = made(
+        tmp_path, "bin/python3", "bin/other", f"lib/{MINOR}/os.py", "lib/libpython3.so.1"
+    )
+    made(tmp_path / "ada", ".ssh/id_ed25519")
+    parts = [f"{prefix}/{it}" for it in ("bin/python3", "lib/libpython3.so.1", f"lib/{MINOR}")]
+    expected = [Layer(it, shown=True) for it in parts]
+    for home in (f"{prefix}/ada", prefix):
+        assert layers(["/usr"], [prefix], [home]) == expected
+    (tmp_path / "link").symlink_to(tmp_path)
+    shown = {it.path for it in layers(["/usr"], [f"{prefix}/link"], [f"{prefix}/ada"])}
+    assert shown == {it.replace(prefix, f"{prefix}/link") for it in parts}
+    assert Layer("/", shown=True) not in layers(["/usr"], ["/"], [prefix])
+
+
+def test_a_home_within_what_a_python_is_made_of_is_hidden_there(tmp_path):
+    prefix = made(tmp_path, f"lib/{MINOR}/prism/prism.sock")
+    home = f"{prefix}/lib/{MINOR}/prism"
+    assert layers([], [prefix], [home]) == [
+        Layer(f"{prefix}/lib/{MINOR}", shown=True),
+        Layer(home, shown=False),
+    ]
+
+
+def test_a_home_is_hidden_under_every_name_under_which_it_is_shown(tmp_path):
+    home = made(tmp_path / "usr/lib/prism", "prism.sock")
+    (tmp_path / "lib").symlink_to("usr/lib")
+    (tmp_path / "home").symlink_to("usr/lib/prism")
+    trees = [f"{tmp_path}/usr", f"{tmp_path}/lib"]
+    seen = [f"{tmp_path}/lib/prism", home]
+    assert sorted(faces(home, trees)) == seen
+    found = layers(trees, [], [f"{tmp_path}/home"])
+    assert found == [Layer(it, shown=False) for it in seen]
+
+
+def test_a_folder_of_the_system_that_leads_into_a_home_is_hidden_but_for_what_is_needed(tmp_path):
+    home = made(tmp_path / "ada", "opt/python/bin/python3", "opt/diary")
+    (tmp_path / "opt").symlink_to("ada/opt")
+    opt = f"{tmp_path}/opt"
+    for reachable in ([], [Layer(f"{opt}/python", shown=True)]):
+        found = layers(["/usr", opt], [it.path for it in reachable], [home])
+        assert found == [Layer(opt, shown=False), *reachable]
+
+
+def test_a_folder_of_the_system_is_nobodys_home_to_hide_but_opt_may_be():
+    assert layers(SYSTEM, ["/usr"], ["/", "/usr", "/usr/bin", "/etc", "/nonexistent"]) == []
+    if Path("/opt").is_dir():
+        assert layers(SYSTEM, [], ["/opt"]) == [Layer("/opt", shown=False)]
+
+
+def test_the_home_is_what_the_system_says_too(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = module.homes()
+    assert found[0] == str(tmp_path)
+    assert len(found) == 2
+    monkeypatch.setattr("os.getuid", lambda: 2**31)
+    assert module.homes() == [str(tmp_path)]
+
+
+def words(tmp_path, monkeypatch, python):
+    """A machine's, of Prism's home below the user's, which is the prefix of a Python."""
+    home = tmp_path / "ada"
+    monkeypatch.setenv("HOME", str(home))
+    folder = home / ".prism" / "workspaces" / "local-1"
+    for name in ("home", "venv"):
+        (folder / name).mkdir(parents=True)
+    argv = [str(home / "bin" / MINOR), "-I", "-S", "-c", python]
+    return enclosed(bubblewrap() or "bwrap", argv, folder, [str(home)], [])
+
+
+def test_what_is_the_machines_own_comes_after_what_is_hidden(tmp_path, monkeypatch):
+    made(tmp_path / "ada", f"bin/{MINOR}", ".prism/prism.sock")
+    monkeypatch.setattr("prism.agent.sandbox.SYSTEM", (str(tmp_path),))
+    said = " ".join(words(tmp_path, monkeypatch, ""))
+    home = tmp_path / "ada"
+    own = f"{home}/.prism/workspaces/local-1/home"
+    steps = [
+        f"--ro-bind-try {tmp_path} {tmp_path}",
+        f"--tmpfs {home} ",
+        f"--ro-bind-try {home}/bin/{MINOR} ",
+        f"--bind {own} {own}",
+        f"--remount-ro {home} ",
+        "--remount-ro / -- ",
+    ]
+    places = [said.index(it) for it in steps]
+    assert places == sorted(places)
+    assert f"--ro-bind-try {home} " not in said
+
+
+LOOKS = """
+import os, json, ssl
+home = os.environ["HOME"]
+print(*sorted([*os.listdir(home), *os.listdir(f"{home}/.prism"), *os.listdir(f"{home}/bin")]))
+"""
+
+
+@real
+def test_a_python_that_is_the_home_itself_runs_and_nothing_else_of_it_is_seen(
+    tmp_path, monkeypatch
+):
+    home = tmp_path / "ada"
+    made(home, ".ssh/id_ed25519", ".prism/prism.sock", "bin/other", "lib/other.txt")
+    spared = shutil.ignore_patterns("test", "idlelib", "__pycache__", "site-packages")
+    shutil.copytree(sysconfig.get_path("stdlib"), home / "lib" / MINOR, ignore=spared)
+    shutil.copy(os.path.realpath(sys.executable), home / "bin" / MINOR)
+    for library in Path(sys.base_prefix, "lib").glob("libpython*.so*"):
+        shutil.copy(library, home / "lib")
+    done = subprocess.run(words(tmp_path, monkeypatch, LOOKS), capture_output=True, text=True)
+    assert {*done.stdout.split()} == {".prism", "bin", "lib", MINOR, "workspaces"}, done.stderr

@@ -1,0 +1,165 @@
+"""Who is at work for a visit without a terminal: on real programs."""
+
+import os
+import shlex
+import subprocess
+
+import pytest
+
+from prism.agent.samples import ProcessSample, look
+from prism.agent.ssh_sessions import SshSession, SshSessions, at_work, takes_commands
+from tests.waiting import eventually
+
+SLEEPS = "`sleep` runs over SSH"
+
+
+@pytest.fixture
+def visit():
+    """Begins a program as a door does: in a session of its own, its input a pipe."""
+    begun = []
+
+    def begin(*argv, said=""):
+        pipe = subprocess.PIPE
+        it = subprocess.Popen(argv, stdin=pipe, stdout=pipe, start_new_session=True)
+        begun.append(it)
+        it.stdin.write(said.encode())
+        it.stdin.flush()
+        return it
+
+    yield begin
+    for it in begun:
+        for one in [one for one in lives() if one.session == it.pid]:
+            os.kill(one.pid, 9)
+        it.wait()
+        it.stdin.close()
+        it.stdout.close()
+
+
+def lives():
+    return look(os.getpid(), ()).lives.values()
+
+
+def works(it):
+    """Who is at work for a visit."""
+    there = lives()
+    return at_work(next(one for one in there if one.pid == it.pid), there)
+
+
+def called(it, name):
+    """It has come so far that somebody of that name is below it."""
+    eventually(lambda: [one for one in lives() if (one.session, one.name) == (it.pid, name)])
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("sleep 600", "sleep"),
+        ("sh -c 'sleep 600; true'", "sleep"),
+        ("bash -c 'while read x; do :; done'", "bash"),
+        ("cat", "cat"),
+        ("tail -f /dev/null", ""),
+        ("sh -c 'tail -f /dev/null; true'", ""),
+        ("sh -c 'tail -f /dev/null | cat'", "cat"),
+    ],
+)
+def test_a_command_is_work_unless_it_only_looks_on(visit, line, name):
+    it = visit(*shlex.split(line))
+    eventually(lambda: works(it) == name)
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh", "bash -s", "bash -l"])
+def test_a_shell_that_waits_for_commands_is_at_its_prompt(visit, shell):
+    it = visit(*shlex.split(shell), said="echo here\n")
+    assert it.stdout.readline() == b"here\n"
+    eventually(lambda: works(it) == "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_what_such_a_shell_runs_in_the_foreground_is_work(visit, shell):
+    it = visit(shell, said="timeout --foreground 600 sleep 600\n")
+    eventually(lambda: works(it) == "timeout")
+    called(it, "sleep")  # so that it is ended too
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_its_server_in_the_background_and_its_waiting_are_not(visit, shell):
+    """As VS Code's remote editing leaves it, with and without a loop around a `sleep`."""
+    it = visit(shell, said="sh -c 'timeout --foreground 600 sleep 600 | cat' &\n")
+    for name in ("timeout", "sleep", "cat"):
+        called(it, name)
+    eventually(lambda: works(it) == "")
+    it.stdin.write(b"while true; do sleep 180; done\n")
+    it.stdin.close()
+    eventually(lambda: [one for one in lives() if one.parent == it.pid and one.name == "sleep"])
+    assert works(it) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "takes"),
+    [
+        ("bash", True),
+        ("-bash", True),
+        ("bash -l", True),
+        ("bash --login --norc", True),
+        ("bash --rcfile mine", True),
+        ("bash -o errexit", True),
+        ("bash -eo pipefail", True),
+        ("bash -s one two", True),
+        ("bash --rcfile mine job.sh", False),
+        ("bash -o errexit job.sh", False),
+        ("bash job.sh", False),
+        ("bash -c 'sleep 1'", False),
+        ("bash -lic 'sleep 1'", False),
+        ("fish --command=x", False),
+        ("bash -", True),
+        ("", False),
+    ],
+)
+def test_which_shells_take_commands_from_their_input(line, takes):
+    assert takes_commands(shlex.split(line)) == takes
+
+
+def test_a_visit_is_known_by_the_number_that_it_has_inside(visit):
+    it, there = visit("sleep", "600"), SshSessions()
+    called(it, "sleep")
+    one = SshSession(is_command=True)
+    there.begin(one)
+    assert there.observed(lives())[0] == ("a command runs over SSH",), "not known is not idle"
+    one.pid = it.pid
+    assert there.observed(lives())[0] == (SLEEPS,)
+    there.end(one)
+    assert there.observed(lives())[0] == ()
+
+
+def test_the_deeper_of_two_with_one_number_is_somebody_elses(visit, monkeypatch):
+    numbers = {10: [10, 7], 11: [11, 4, 7]}
+    monkeypatch.setattr("prism.agent.ssh_sessions._numbers", numbers.get)
+    one, there = SshSession(is_command=True), SshSessions()
+    one.pid = 7
+    there.begin(one)
+    ours = life(10, "ours")
+    for order in ([ours, life(11, "theirs")], [life(11, "theirs"), ours]):
+        assert there.observed(order)[0] == ("`ours` runs over SSH",)
+
+
+def life(pid, name):
+    return ProcessSample(pid, name, "", pid, pid, 0, 0, 0.0, 0.0, 0)
+
+
+def test_terminals_and_copies_are_no_work_and_whoever_comes_sends_or_leaves_is_a_touch():
+    there, copies = SshSessions(), SshSession(is_command=False)
+    assert there.observed(()) == ((), ())
+    for does, word in (
+        (lambda: there.begin(copies), "came in"),
+        (there.touch, "bytes"),
+        (lambda: there.end(copies), "left"),
+    ):
+        before = there.last
+        does()
+        work, [(at, what)] = there.observed(())
+        assert work == ()
+        assert word in what
+        assert at == there.last > before
+    before = there.last
+    there.end(copies)
+    assert there.last == before, "once"

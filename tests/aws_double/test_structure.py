@@ -1,0 +1,39 @@
+"""The double is under the rules of the project, and every rule of AWS in it names its document."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import aws_double
+from tests.project.tree import functions, public, short
+
+PACKAGE = Path(aws_double.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+# These test what we do; all others what AWS does.
+OURS = {"control", "double", "faults", "structure", "main", "rules", "scale"}
+AWS = sorted(
+    name
+    for file in Path(__file__).parent.glob("test_*.py")
+    if (name := file.stem.removeprefix("test_")) not in OURS
+)
+
+
+@pytest.mark.parametrize("file", FILES, ids=short)
+def test_a_file_is_short_and_says_what_it_is(file):
+    text = file.read_text()
+    assert len(text.splitlines()) <= 400
+    tree = ast.parse(text)
+    for node in functions(tree):
+        assert node.end_lineno - node.lineno < 40, node.name
+    for node in public(tree):
+        assert ast.get_docstring(node), getattr(node, "name", "the module")
+
+
+@pytest.mark.parametrize("name", AWS)
+def test_every_rule_of_aws_names_its_document(name):
+    file = Path(__file__).with_name(f"test_{name}.py")
+    for node in functions(ast.parse(file.read_text())):
+        if node.name.startswith("test_"):
+            said = ast.get_docstring(node) or ""
+            assert "https://docs.aws.amazon.com/" in said, node.name

@@ -1,0 +1,183 @@
+"""Lists of money are answered from memory; what they say is what the tables say at that second."""
+
+import random
+
+import pytest
+
+from prism.budgets.balances import Balances, every_cap
+from prism.costs import store as ledger
+from prism.kit import versions
+from prism.projects import store as projects
+from tests.money import Lab
+
+STEPS = 7
+MOVES = ("launch", "down", "up", "end", "move", "give", "recap", "name", "wait", "long", "keep")
+
+
+class World:
+    """Two daemons of one database; everything happens in the first, and both are asked."""
+
+    def __init__(self, daemons, clock, seed):
+        self.daemons, self.clock, self.random = daemons, clock, random.Random(seed)
+        self.lab, self.number, self.compared = Lab(daemons[0], clock), 0, 0
+
+    def begin(self):
+        start = {"start_date": f"{self.clock.now():%Y-%m-%dT%H:%M:%SZ}"}
+        self.lab.project("one", 50.0)
+        self.lab.project("two")
+        zone = {"time_zone": "Asia/Kolkata", **start}
+        self.lab.pool("grant", 90.0, self.random.choice(("daily", "monthly")), **zone)
+        self.lab.pool("gift", 9.0, "project", **start)
+        self.parts = [self.lab.allocate("grant", name, 30.0)["id"] for name in ("one", "two")]
+        self.launch()
+
+    def name(self):
+        """A project is called something else, and another one joins."""
+        self.number += 1
+        self.lab.project(f"p{self.number}")
+        body = {"email": "eve@x.edu", "role": "member"}
+        assert self.lab.post(f"projects/p{self.number}/members", **body).status_code == 201
+
+    def launch(self):
+        self.number += 1
+        more = self.random.choice(({}, {"ttl_hours": 30}, {"size": "XS"}))
+        project = self.random.choice(("one", "two"))
+        budget = {"project": project, "budget": "grant"}
+        self.lab.launch(f"w{self.number}", **budget, **more)
+        self.lab.settle(minutes=2)
+
+    def any(self, verb, **body):
+        known = self.lab.get("instances")
+        if known:
+            self.lab.verb(self.random.choice(known)["name"], verb, **body)
+            self.lab.settle(seconds=self.random.randrange(90))
+
+    def down(self):
+        self.any(self.random.choice(("stop", "hibernate")))
+
+    def up(self):
+        self.any("start")
+
+    def end(self):
+        self.any("terminate", confirm="DELETE")
+
+    def move(self):
+        self.any("move", project=self.random.choice(("one", "two")))
+
+    def give(self):
+        amount = self.random.choice((20.0, 25.0, 40.0))
+        self.lab.put(f"allocations/{self.parts[1]}", allocated_amount=amount)
+
+    def recap(self):
+        self.lab.put("projects/one", budget={"total_allocated": self.random.choice((40.0, 70.0))})
+
+    def wait(self):
+        self.lab.settle(minutes=self.random.randrange(1, 50), seconds=self.random.randrange(60))
+
+    def long(self):
+        """Nobody looks for up to four days; midnights pass."""
+        self.clock.advance(hours=self.random.choice((3, 20, 90)), seconds=7)
+        self.compare()
+        self.lab.settle()
+
+    def keep(self):
+        """The second daemon does the work."""
+        self.daemons[1].wiring.ledger.roll()
+        self.clock.advance(minutes=17)
+        self.daemons[1].settle()
+
+    def compare(self):
+        at = self.clock.time
+        for daemon in self.daemons:
+            said, meant = answers(daemon), computed(daemon)
+            for kept, fresh in zip(said, meant, strict=True):
+                assert kept == fresh, self.clock.now()
+                self.compared += 1
+            exact(daemon)
+            self.clock.advance(seconds=1)
+        self.clock.time = at
+
+    def run(self, steps):
+        self.begin()
+        self.compare()
+        for _ in range(steps):
+            getattr(self, self.random.choice(MOVES))()
+            self.compare()
+
+
+def answers(daemon):
+    """What the lists say: `GET /projects`, `/budgets` and `/costs/current`."""
+    wiring = daemon.wiring
+    found = [*wiring.projects.every(), *wiring.budgets.pools(), wiring.costs.current()]
+    with daemon.db.read() as sql:
+        every = projects.every(sql)
+        exact = wiring.spending.spending(sql, every)
+    return [*found, *(exact[project.id] for project in every)]
+
+
+def computed(daemon):
+    """The same from the tables: within a transaction nothing that is kept is used."""
+    with daemon.db.write():
+        return answers(daemon)
+
+
+def exact(daemon):
+    """Where every cap stands, to the micro-dollar, is what its rows say."""
+    books = Balances(daemon.wiring.clock)
+    with daemon.db.read() as sql:
+        kept = daemon.wiring.spending._cache.of(sql)
+        unpriced = ledger.unpriced_until(sql, books.now)
+        for cap in every_cap(sql):
+            fresh = books.priced(books.standing(sql, cap), unpriced)
+            assert kept.reader.standing(cap) == fresh
+
+
+@pytest.fixture
+def world(make_daemon, clock, cloud, disks):
+    def make(seed):
+        daemons = [make_daemon(local_prices="aws") for _ in range(2)]
+        return World(daemons, clock, seed)
+
+    return make
+
+
+def test_lists_say_what_the_tables_say_after_every_step(world):
+    it = world(1)
+    it.run(STEPS)
+    assert it.compared > 50
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_lists_say_what_the_tables_say_many_times(world, seed):
+    world(seed).run(30)
+
+
+@pytest.mark.parametrize("topic", ["ledger", "counted", "reservations", "budgets", "projects"])
+def test_a_version_that_is_not_renewed_is_found(world, topic, monkeypatch):
+    """Every topic ends something: without its new words the comparison fails."""
+    it = world(3)
+    it.begin()
+    it.compare()
+    changes = {
+        "ledger": it.down,
+        "counted": lambda: it.lab.settle(minutes=9),
+        "reservations": lambda: it.lab.verb("w1", "extend", hours=9),
+        "budgets": lambda: it.lab.put(f"allocations/{it.parts[1]}", allocated_amount=11.0),
+        "projects": lambda: it.lab.project("three"),
+    }
+    changes[topic]()
+    it.compare()
+    give = versions.give_words
+
+    def but_one(sql):
+        sql.info.get(versions.TOPICS, set()).discard(topic)
+        give(sql)
+
+    monkeypatch.setattr(versions, "give_words", but_one)
+    again = {"ledger": lambda: it.any("start"), "projects": lambda: it.lab.project("four")}
+    again["budgets"] = lambda: it.lab.put(f"allocations/{it.parts[1]}", allocated_amount=12.0)
+    with pytest.raises(AssertionError):
+        again.get(topic, changes[topic])()
+        it.compare()

@@ -1,0 +1,113 @@
+"""From words to a command."""
+
+import pytest
+
+from prism.cli.parser import Help, UsageError, find, parser
+from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, overview, verbs_of
+
+EVERY = [*COMMANDS, *((word,) for word in ALONE)]
+
+
+@pytest.mark.parametrize("command", EVERY, ids=" ".join)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as done:
+        parser(command).parse_args(["--help"])
+    assert done.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: prism {' '.join(command)} ")
+    assert all(option in said for option in OPTIONS)
+
+
+def test_the_overview_names_every_noun_and_shortcut_and_each_noun_its_verbs():
+    for word in (*NOUNS, *ALONE, *SHORTCUTS, *OPTIONS):
+        assert f"\n  {word} " in overview()
+    for noun, verb in COMMANDS:
+        assert f"\n  {verb} " in verbs_of(noun)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--json --yes --no-wait workspace stop mine",
+        "workspace --json stop --yes mine --no-wait",
+        "workspace stop mine --json --yes --no-wait",
+        "stop -y --no-wait mine --json",
+        "--json stop mine --no-wait -y",
+    ],
+)
+def test_options_of_every_command_stand_anywhere(words):
+    command, rest = find(words.split())
+    assert command == ("workspace", "stop")
+    asked = parser(command).parse_all(rest)
+    assert (asked.names, asked.verb) == (["mine"], "stop")
+    assert asked.json and asked.yes and asked.no_wait
+
+
+def test_unsaid_options_are_off():
+    command, rest = find(["stop", "mine"])
+    asked = parser(command).parse_all(rest)
+    assert not (asked.json or asked.yes or asked.no_wait)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("lanch a b", "Did you mean `prism launch`?"),
+        ("workspaces list", "Did you mean `prism workspace`?"),
+        ("workspace lst", "Did you mean `prism workspace list`?"),
+        ("profile swich x", "Did you mean `prism profile switch`?"),
+        ("xyzzy", "See `prism --help`"),
+        ("--jsn list", "Did you mean `--json`?"),
+        ("daemon xyzzy", "See `prism daemon --help`"),
+        ("launch a b --sise M", "Did you mean `--size`?"),
+        ("launch a b c", "See `prism workspace launch --help`"),
+        ("launch a", "See `prism workspace launch --help`"),
+        ("launch a b --size Q", "See `prism workspace launch --help`"),
+        ("launch a b --ttl soon", "See `prism workspace launch --help`"),
+        ("extend a --hou 3", "See `prism workspace extend --help`"),
+    ],
+)
+def test_words_that_make_no_command_say_which_would(words, hint):
+    with pytest.raises(UsageError) as wrong:
+        command, rest = find(words.split())
+        parser(command).parse_all(rest)
+    assert hint in wrong.value.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "noun"),
+    [("", ""), ("--help", ""), ("--json", ""), ("template", "template"), ("daemon -h", "daemon")],
+)
+def test_words_that_ask_for_an_explanation(words, noun):
+    with pytest.raises(Help) as asked:
+        find(words.split())
+    assert asked.value.noun == noun
+
+
+LENGTHS = [
+    pytest.param(action, id=f"{' '.join(command)} {action.dest}")
+    for command in EVERY
+    for action in parser(command)._actions
+    if action.metavar == "TIME" and action.type is not None
+]
+
+
+@pytest.mark.parametrize("action", LENGTHS)
+def test_every_length_of_time_is_said_as_all_others(action):
+    assert action.type("2d") > action.type("8h") > 0
+    assert action.type("48h") == action.type("2d")
+
+
+def test_an_option_for_a_time_says_so():
+    """A number of hours or minutes alone would not take `8h`."""
+    assert len(LENGTHS) >= 4
+    numbers = [
+        action.dest
+        for command in EVERY
+        for action in parser(command)._actions
+        if action.type in {int, float} and {*action.dest.split("_")} & UNITS
+    ]
+    assert numbers == []
+
+
+UNITS = {"ttl", "hours", "minutes", "days", "seconds", "timeout", "wait"}

@@ -1,0 +1,142 @@
+"""A place that does not answer is named, wherever somebody waits for it."""
+
+import pytest
+
+from prism.cli import standstill
+from prism.cli.run import EXIT
+from prism.cli.standstill import ASK_EVERY, GIVE_UP, QUIET, Standstill, reason
+from prism.client.waiting import StillUnderWay
+from prism.providers.aws.api.pending_calls import LONG
+from tests.cli.shown import changed, workspace
+
+WHY = "No credentials were found for profile 'lab'"
+IN_OHIO = {"region": "us-east-2", "profile": "lab"}
+
+
+def place(name, reachable=False, problem=WHY):
+    return {
+        "place": name,
+        "provider": name.partition(":")[0],
+        "reachable": reachable,
+        "problem": None if reachable else problem,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "it", "told"),
+    [
+        ("aws:lab", IN_OHIO, True),
+        ("aws:123456789012:us-east-2", IN_OHIO, True),
+        ("aws:123456789012:us-east-1", IN_OHIO, False),
+        ("aws:other", IN_OHIO, False),
+        ("aws:lab", {"region": "local", "profile": "lab"}, False),
+        ("local", {"region": "local", "profile": "local"}, True),
+        ("local", IN_OHIO, False),
+    ],
+)
+def test_whose_place_it_is(name, it, told):
+    assert (reason([place(name)], it) == WHY) is told
+    assert reason([place(name, reachable=True), place(name, reachable=None)], it) is None
+
+
+class Wire:
+    """A daemon whose place is away or not."""
+
+    def __init__(self):
+        self.places, self.asked = [place("aws:lab")], 0
+
+    def ask(self, method, path):
+        assert (method, path) == ("GET", "/daemon/status")
+        self.asked += 1
+        return {"places": self.places}
+
+
+def test_who_waits_is_told_soon_and_not_for_ever(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(standstill.time, "monotonic", lambda: now[0])
+    wire = Wire()
+    watcher = Standstill(wire)
+    seen = workspace(state="stopping", **IN_OHIO)
+    assert (watcher.look(seen), wire.asked) == (None, 0)
+    now[0] += QUIET
+    assert watcher.look(seen) == WHY
+    wire.places = []
+    now[0] += QUIET
+    assert watcher.look(seen) is None
+    wire.places = [place("aws:lab")]
+    while now[0] < 100 + GIVE_UP:
+        now[0] += QUIET
+        assert watcher.look(seen) == WHY
+    now[0] += 3 * QUIET
+    with pytest.raises(StillUnderWay, match=f"mine is still stopping: {WHY}") as ended:
+        watcher.look(seen)
+    assert "waited for 60 s; Prism goes on trying, and does it when" in ended.value.details
+    assert next(EXIT[it] for it in type(ended.value).__mro__ if it in EXIT) == 1
+
+
+def test_nobody_waits_longer_than_five_seconds_for_the_reason():
+    """Seconds until it is asked for, and until the daemon itself names a call to AWS."""
+    assert QUIET + ASK_EVERY < 5
+    assert LONG.total_seconds() < 5
+
+
+def test_what_moves_is_not_asked_about(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(standstill.time, "monotonic", lambda: now[0])
+    wire = Wire()
+    watcher = Standstill(wire)
+    for percent in range(0, 100, 5):
+        now[0] += QUIET - 0.1
+        watcher.look(workspace(state="launching", progress=percent, stage="packages"))
+    assert wire.asked == 0
+
+
+def test_a_verb_says_what_it_waits_for(prism, server):
+    server.on("POST /instances/mine/stop", changed("running", "stopping"))
+    server.on("GET /daemon/status", {"places": [place("aws:lab")]})
+    going = workspace(state="stopping", **IN_OHIO)
+    server.on("GET /instances/mine", *[going] * 14, workspace(state="stopped", **IN_OHIO))
+    done = prism("stop", "mine")
+    assert (done.returncode, done.stdout) == (0, "mine is stopped\n")
+    assert f"mine: stopping, waiting: {WHY}; see `prism doctor`\n" in done.stderr
+
+
+def test_show_and_list_say_it_too(prism, server):
+    server.on("GET /daemon/status", {"places": [place("aws:lab")]})
+    going = workspace(state="stopping", **IN_OHIO)
+    server.on("GET /instances/mine", going).on("GET /instances", [going])
+    assert f"{WHY}\n" in prism("show", "mine").stdout
+    assert f"mine waits: {WHY}; see `prism doctor`" in prism("list").stderr
+    server.on("GET /instances", [workspace(**IN_OHIO)])
+    assert "waits" not in prism("list").stderr
+
+
+THROTTLED = "AWS throttles ec2:StopInstances since 10:04:05 UTC"
+SLOW = (
+    "its boot has been at 'packages' since 10:04:05 UTC; see what it does with `prism logs mine`"
+)
+
+
+def test_what_the_workspace_itself_says_is_shown_at_once(prism, server):
+    server.on("POST /instances/mine/stop", changed("running", "stopping"))
+    server.on("GET /daemon/status", {"places": []})
+    going = workspace(state="stopping", waiting=THROTTLED, **IN_OHIO)
+    server.on("GET /instances/mine", going, workspace(state="stopped", **IN_OHIO))
+    done = prism("stop", "mine")
+    assert done.stderr == f"mine: stopping, waiting: {THROTTLED}; see `prism doctor`\n"
+    server.on("GET /instances/mine", going).on("GET /instances", [going])
+    assert f"{THROTTLED}\n" in prism("show", "mine").stdout
+    assert f"mine waits: {THROTTLED}; see `prism doctor`" in prism("list").stderr
+
+
+def test_a_slow_boot_names_the_log_and_is_waited_for(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(standstill.time, "monotonic", lambda: now[0])
+    wire = Wire()
+    wire.places = []
+    watcher = Standstill(wire)
+    seen = workspace(state="launching", stage="packages", waiting=SLOW, **IN_OHIO)
+    while now[0] < 100 + 3 * GIVE_UP:
+        assert watcher.look(seen) == SLOW
+        now[0] += QUIET
+    assert standstill.waits(SLOW) == SLOW, "it has named a command"

@@ -1,0 +1,118 @@
+"""Verbs of volumes and snapshots wait until it is so."""
+
+import json
+
+import pytest
+
+from prism.cli import storage_wait
+from prism.cli.storage_wait import FAILING, PATIENCE, settled
+from prism.client.waiting import StillUnderWay
+from tests.cli.shown import workspace
+from tests.cli.test_volumes import EBS, KEPT
+from tests.client.scripted import problem
+
+DATA = "GET /storage/volumes/data"
+GONE = problem(404, "VOLUME_NOT_FOUND", "no")
+
+
+def volume(state, **more):
+    return EBS | {"state": state, "notes": [], "failure": None} | more
+
+
+def test_a_volume_is_made_when_the_command_ends(prism, server):
+    server.on("POST /storage/volumes/create", volume("creating"))
+    server.on(DATA, volume("creating"), volume("creating"), volume("available"))
+    done = prism("volume", "create", "data", "--size", "50")
+    assert (done.returncode, done.stdout) == (0, "data is available\n")
+    assert "data: creating\n" in done.stderr
+    server.on(DATA, volume("creating"), volume("available"))
+    said = json.loads(prism("volume", "create", "data", "--size", "50", "--json").stdout)
+    assert said["state"] == "available"
+
+
+def test_nobody_waits_who_does_not_want_to(prism, server):
+    server.on("POST /storage/volumes/create", volume("creating"))
+    server.on("POST /snapshots", KEPT | {"state": "pending"})
+    server.on("DELETE /storage/volumes/data", {"message": "m"})
+    for words, said in (
+        (("volume", "create", "data", "--size", "50"), "data is creating\n"),
+        (("snapshot", "create", "kept", "--volume", "data"), "kept is pending\n"),
+        (("volume", "delete", "data", "--yes"), "data is deleting\n"),
+    ):
+        assert prism(*words, "--no-wait").stdout == said
+    assert all(one.method != "GET" for one in server.asked)
+
+
+def test_one_that_cannot_be_made_is_a_failure(prism, server):
+    failure = {"code": "VOLUME_FAILED", "message": "EC2 has no room"}
+    server.on("POST /storage/volumes/create", volume("creating"))
+    server.on(DATA, volume("error", failure=failure))
+    done = prism("volume", "create", "data", "--size", "50")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error: data failed: EC2 has no room" in done.stderr
+
+
+@pytest.mark.parametrize("state", ["running", "starting"])
+def test_a_workspace_that_is_on_has_it_when_the_command_ends(prism, server, state):
+    server.on("POST /storage/volumes/data/attach", volume("attaching"))
+    server.on("GET /instances/mine", workspace(state=state))
+    server.on(DATA, volume("attaching"), volume("in-use"))
+    done = prism("volume", "attach", "data", "mine")
+    assert (done.returncode, done.stdout) == (0, "data is in-use\n")
+    assert "In mine it is at ~/volumes/data\n" in done.stderr
+
+
+@pytest.mark.parametrize("state", ["stopped", "hibernated", "failed"])
+def test_one_that_is_not_on_is_not_waited_for(prism, server, state):
+    server.on("POST /storage/volumes/data/attach", volume("attaching"))
+    server.on("GET /instances/mine", workspace(state=state))
+    done = prism("volume", "attach", "data", "mine")
+    assert (done.returncode, done.stdout) == (0, "data is attaching\n")
+    assert "In mine it is at ~/volumes/data, once that runs" in done.stderr
+
+
+def test_a_snapshot_says_how_far_it_is(prism, server):
+    server.on("POST /snapshots", KEPT | {"state": "pending", "progress": 0})
+    pending = [KEPT | {"state": "pending", "progress": share} for share in (10, 60)]
+    server.on("GET /snapshots/kept", *pending, KEPT)
+    done = prism("snapshot", "create", "kept", "--volume", "data")
+    assert (done.returncode, done.stdout) == (0, "kept is completed\n")
+    assert "kept: pending 10%\nkept: pending 60%\n" in done.stderr
+
+
+def test_what_is_deleted_is_gone_when_the_command_ends(prism, server):
+    server.on("DELETE /storage/volumes/data", {"message": "m"})
+    server.on(DATA, volume("deleting"), GONE)
+    assert prism("volume", "delete", "data", "--yes").stdout == "data is deleted\n"
+    server.on("DELETE /snapshots/kept", {"message": "m"})
+    server.on("GET /snapshots/kept", KEPT | {"state": "deleting"}, KEPT | {"state": "deleted"})
+    assert prism("snapshot", "delete", "kept", "--yes").stdout == "kept is deleted\n"
+
+
+class Stuck:
+    """A volume that does not go on, and a clock that does."""
+
+    def __init__(self, monkeypatch, **more):
+        self.now, self.shown = 0.0, volume("detaching", **more)
+        monkeypatch.setattr(storage_wait.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(storage_wait.time, "sleep", self.passes)
+
+    def passes(self, seconds):
+        self.now += seconds
+
+    def ask(self, method, path):
+        return self.shown
+
+
+@pytest.mark.parametrize(
+    ("failure", "limit"),
+    [(None, PATIENCE), ({"code": "IN_USE", "message": "`python` writes in it"}, FAILING)],
+)
+def test_what_is_stuck_is_said_and_not_waited_for_for_ever(monkeypatch, failure, limit):
+    stuck = Stuck(monkeypatch, failure=failure)
+    show = "prism volume show data"
+    with pytest.raises(StillUnderWay) as caught:
+        settled(stuck, "/x", "data", show, silent=True, patience=PATIENCE)
+    assert limit < stuck.now < limit + 2
+    assert "data is still detaching" in caught.value.message
+    assert (failure is None) or failure["message"] in caught.value.message

@@ -1,0 +1,49 @@
+"""Lengths of time and days, as people type and read them."""
+
+import pytest
+
+from prism.cli.time_format import day_in, days, hours, minutes, moment
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "meant"),
+    [
+        (hours, "8", 8),
+        (hours, "1d12h", 36),
+        (hours, "90s", 0.025),
+        (minutes, "120s", 2),
+        (minutes, "30", 30),
+        (minutes, "90m", 90),
+        (minutes, "8h", 480),
+        (minutes, "2d", 2880),
+        (minutes, "10080m", 10080),
+        (days, "90", 90),
+        (days, "90d", 90),
+        (days, "48h", 2),
+    ],
+)
+def test_lengths_of_time_are_taken_as_people_say_them(kind, said, meant):
+    assert kind(said) == meant
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [(minutes, "soon"), (minutes, "0.01h"), (days, "36h"), (days, "-1")]
+)
+def test_what_is_none_is_refused(kind, said):
+    with pytest.raises(ValueError, match=r".*"):
+        kind(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "zone", "at"),
+    [
+        ("2028-12-31", "UTC", "2029-01-01T00:00:00Z"),
+        ("2028-12-31", "Europe/Berlin", "2028-12-31T23:00:00Z"),
+        ("2027-03-28", "Europe/Berlin", "2027-03-28T22:00:00Z"),  # a day of 23 hours
+        ("2028-12-31T18:00", "UTC", "2028-12-31T18:00:00Z"),
+    ],
+)
+def test_a_last_day_is_all_of_it_and_shown_as_that_day(said, zone, at):
+    assert moment(said, zone, whole_day=True) == at
+    assert day_in(at, zone, end=True).startswith(said.partition("T")[0])
+    assert moment(said, zone) < at or "T" in said

@@ -1,0 +1,153 @@
+"""Large bodies inside the kernel: all of it, in step with who reads, and nothing left behind."""
+
+import asyncio
+import os
+import socket
+
+import pytest
+
+from prism.connections import splice
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def ends():
+    """Somebody who says, and somebody who hears; between them, what is to be moved."""
+    sockets = []
+
+    def pair():
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            one = socket.create_connection(door.getsockname())
+            two, _ = door.accept()
+        for it in (one, two):
+            it.setblocking(False)
+        sockets.extend((one, two))
+        return one, two
+
+    says, source = pair()
+    target, hears = pair()
+    yield says, source, target, hears
+    for it in sockets:
+        it.close()
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def run(test):
+    async def within():
+        async with asyncio.timeout(30):
+            await test(asyncio.get_running_loop())
+
+    before = descriptors()
+    asyncio.run(within())
+    assert descriptors() <= before, "nothing is left open"
+
+
+async def heard(loop, hears, size):
+    got = bytearray()
+    while len(got) < size:
+        got += await loop.sock_recv(hears, MIB)
+    return bytes(got)
+
+
+def test_all_of_it_and_not_a_byte_more(ends):
+    says, source, target, hears = ends
+    said = os.urandom(20 * MIB)
+
+    async def test(loop):
+        saying = asyncio.create_task(loop.sock_sendall(says, said + b"next"))
+        moving = asyncio.create_task(splice.move(source.fileno(), target.fileno(), len(said)))
+        assert await heard(loop, hears, len(said)) == said
+        await moving
+        await saying
+        assert source.recv(100) == b"next"
+        with pytest.raises(BlockingIOError):
+            hears.recv(1)
+
+    run(test)
+
+
+def test_it_waits_for_who_does_not_read(ends):
+    says, source, target, hears = ends
+
+    async def test(loop):
+        sent = 0
+
+        async def say():
+            nonlocal sent
+            for _ in range(200):
+                await loop.sock_sendall(says, bytes(MIB))
+                sent += MIB
+
+        saying = asyncio.create_task(say())
+        moving = asyncio.create_task(splice.move(source.fileno(), target.fileno(), 200 * MIB))
+        await asyncio.wait([saying], timeout=0.5)
+        assert not moving.done()
+        assert sent < 120 * MIB
+        await heard(loop, hears, 200 * MIB)
+        await asyncio.gather(saying, moving)
+
+    run(test)
+
+
+def test_an_early_end_is_no_end(ends):
+    says, source, target, _ = ends
+
+    async def test(loop):
+        await loop.sock_sendall(says, b"half")
+        says.shutdown(socket.SHUT_WR)
+        with pytest.raises(ConnectionResetError):
+            await splice.move(source.fileno(), target.fileno(), 8)
+
+    run(test)
+
+
+def test_a_reader_who_leaves_ends_it(ends):
+    says, source, target, hears = ends
+
+    async def test(loop):
+        hears.close()
+        saying = asyncio.create_task(loop.sock_sendall(says, bytes(20 * MIB)))
+        with pytest.raises(ConnectionError):
+            await splice.move(source.fileno(), target.fileno(), 20 * MIB)
+        saying.cancel()
+
+    run(test)
+
+
+def test_it_can_be_called_off(ends):
+    says, source, target, _ = ends
+
+    async def test(loop):
+        await loop.sock_sendall(says, b"some")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await splice.move(source.fileno(), target.fileno(), 100)
+
+    run(test)
+
+
+def test_others_have_their_turn(ends):
+    says, source, target, hears = ends
+
+    async def test(loop):
+        turns = 0
+
+        async def other():
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        saying = asyncio.create_task(loop.sock_sendall(says, bytes(50 * MIB)))
+        hearing = asyncio.create_task(heard(loop, hears, 50 * MIB))
+        counting = asyncio.create_task(other())
+        await splice.move(source.fileno(), target.fileno(), 50 * MIB)
+        await asyncio.gather(saying, hearing)
+        counting.cancel()
+        assert turns > 25
+
+    run(test)

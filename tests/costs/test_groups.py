@@ -1,0 +1,96 @@
+"""What a period cost, by project, user and template."""
+
+from itertools import product
+
+import pytest
+
+from prism.costs.groups import MOST_BARS
+from tests.money import Lab
+from tests.shapes import failed
+
+PERIOD = "start_date=2025-12-31&end_date=2026-01-04"
+FIELDS = {"project": "project", "user": "owner", "template": "template"}
+
+
+@pytest.fixture
+def shared(lab, make_daemon, clock):
+    """Two projects and one workspace of none, two people, two templates, a sleeper, a volume."""
+    lab.project("Reef")
+    lab.project("Kelp")
+    lab.running("a", project="Reef")
+    lab.running("b", project="Kelp", template="Plain Shell")
+    lab.running("c")
+    lab.made("storage/volumes/create", name="data", type="ebs", size_gb=100)
+    lab.settle(hours=30)
+    lab.verb("b", "hibernate")
+    lab.settle(hours=20)
+    bob = Lab(make_daemon(local_prices="aws", user="bob@example.org"), clock)
+    bob.running("d", project="Reef")
+    lab.settle(hours=7)
+    lab.verb("a", "terminate")
+    lab.settle(hours=1)
+    return lab
+
+
+def test_groups_have_what_their_segments_cost_to_the_micro(shared):
+    for by, granularity in product(FIELDS, ("daily", "weekly", "monthly")):
+        history = shared.get(f"costs/history?{PERIOD}&group_by={by}&granularity={granularity}")
+        groups = history["groups"]
+        names = {it["id"]: it["name"] for it in shared.get("projects")} if by == "project" else {}
+        keys = {getattr(it, FIELDS[by]) for it in shared.segments()}
+        expected = {
+            names.get(key, key): shared.recount(0, shared.now, **{FIELDS[by]: key}) for key in keys
+        }
+        assert {it["name"]: it["micros"] for it in groups} == expected
+        assert len(groups) > 1
+        assert [it["micros"] for it in groups] == sorted(expected.values(), reverse=True)
+        check_sums(history)
+
+
+def check_sums(history):
+    groups, bars = history["groups"], history["daily_costs"]
+    assert sum(it["micros"] for it in groups) == history["micros"]
+    assert round(sum(it["cost"] for it in groups), 2) == history["total_cost"]
+    assert sum(it["percentage"] for it in groups) == pytest.approx(100, abs=0.3)
+    for it in groups:
+        assert len(it["costs"]) == len(bars)
+        assert sum(it["costs"]) == pytest.approx(it["micros"] / 1e6, abs=0.0051)
+    for bar, whole in enumerate(bars):
+        parts = sum(it["costs"][bar] for it in groups)
+        assert parts == pytest.approx(whole["cost"], abs=0.0101 * len(groups))
+    saved = sum(bar["hibernation_savings"] for bar in bars)
+    assert saved > 0
+    assert sum(it["hibernation_savings"] for it in groups) == pytest.approx(saved)
+
+
+def test_groups_count_their_workspaces_and_say_what_has_no_group(shared):
+    by_template = shared.get(f"costs/history?{PERIOD}&group_by=template")["groups"]
+    counts = {it["name"]: it["instances"] for it in by_template}
+    assert counts[None] == 0  # a volume has no template and is no workspace
+    assert sum(counts.values()) == 4
+    assert counts["Plain Shell"] == 1
+    by_user = shared.get(f"costs/history?{PERIOD}&group_by=user")["groups"]
+    assert {it["name"]: it["instances"] for it in by_user}["bob@example.org"] == 1
+
+
+def test_groups_of_one_project_leave_out_the_others(shared):
+    history = shared.get(f"costs/history?{PERIOD}&group_by=user&project=Reef")
+    assert len(history["groups"]) == 2
+    assert sum(it["micros"] for it in history["groups"]) == history["micros"]
+    by_project = shared.get(f"costs/history?{PERIOD}&group_by=project&project=Reef")
+    assert [it["name"] for it in by_project["groups"]] == ["Reef"]
+
+
+def test_a_history_without_groups_has_none(shared):
+    history = shared.get(f"costs/history?{PERIOD}")
+    assert (history["group_by"], history["groups"]) == (None, [])
+    later = shared.get("costs/history?start_date=2031-01-01&end_date=2031-01-05&group_by=user")
+    assert (later["group_by"], later["groups"]) == ("user", [])
+
+
+def test_groups_that_nobody_knows_or_of_too_many_bars_are_refused(lab):
+    failed(lab.http("GET", "/api/v1/costs/history?group_by=region"), 422, "VALIDATION_FAILED")
+    long = "start_date=2020-01-01&end_date=2026-01-01&group_by=user"
+    said = failed(lab.http("GET", f"/api/v1/costs/history?{long}"), 422, "VALIDATION_FAILED")
+    assert str(MOST_BARS) in str(said)
+    assert lab.get(f"costs/history?{long}&granularity=monthly")["groups"] == []

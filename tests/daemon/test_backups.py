@@ -1,0 +1,178 @@
+"""A PostgreSQL that other programs use as well: restoring touches only the tables of Prism."""
+
+import hashlib
+import io
+import json
+import re
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Table, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from prism.daemon import app, backups, migrations
+from prism.daemon.backups import BackupInvalid
+from prism.errors import Unavailable
+from prism.kit.tables import metadata
+from prism.settings import Settings
+
+assert app.__name__, "every table is imported with it"
+THEIRS = """
+CREATE TABLE theirs (id SERIAL PRIMARY KEY, word VARCHAR UNIQUE);
+INSERT INTO theirs (word) VALUES ('early');
+CREATE SCHEMA other;
+CREATE TABLE other.projects (id SERIAL PRIMARY KEY, word VARCHAR);
+INSERT INTO other.projects (word) VALUES ('early');
+"""
+LATER = """
+INSERT INTO theirs (word) VALUES ('late');
+INSERT INTO other.projects (word) VALUES ('late');
+"""
+WORDS = "SELECT word FROM {} ORDER BY id"
+
+
+class Server:
+    """A database on the real PostgreSQL, with the tables of Prism and of another program."""
+
+    def __init__(self, url, folder):
+        self.settings = Settings(home=str(folder / "home"), database_url=url)
+        self.settings.folder.mkdir()
+        self.engine = create_engine(url, poolclass=NullPool)
+        at, socket, port = re.fullmatch(r".+/(\w+)\?host=(.+)&port=(\d+)", url).groups()
+        self.place = ["-h", socket, "-p", port, "-U", "prism", "-d", at]
+
+    def run(self, statements):
+        with self.engine.begin() as sql:
+            sql.execute(text(statements))
+
+    def ask(self, statement):
+        with self.engine.connect() as sql:
+            return list(sql.execute(text(statement)).scalars())
+
+    def dump(self, *words):
+        command = ["pg_dump", *self.place, *words]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
+    def schema(self):
+        """All that the database holds but rows, without comments and session keys."""
+        lines = self.dump("--schema-only").decode().splitlines()
+        return sorted(it for it in lines if not it.startswith(("--", "\\")))
+
+    def old_backup(self, file):
+        """Write what Prism wrote before it kept only its own tables: the whole database."""
+        content = self.dump("--format=custom", "--no-owner", "--no-privileges")
+        manifest = {"format": 1, "kind": "postgresql", "made_at": "2026-11-01T00:00:00+00:00"}
+        manifest["sha256"] = hashlib.sha256(content).hexdigest()
+        pack(file, manifest, content)
+
+
+def pack(file, manifest, content, name="state.dump"):
+    parts = {"manifest.json": json.dumps(manifest).encode(), name: content}
+    with tarfile.open(file, "w") as tar:
+        for part, value in parts.items():
+            head = tarfile.TarInfo(part)
+            head.size = len(value)
+            tar.addfile(head, io.BytesIO(value))
+
+
+@pytest.fixture
+def server(copied, filled, tmp_path):
+    made = Server(copied(filled), tmp_path)
+    made.run("INSERT INTO database_identity (id, created_at) VALUES ('before', now())")
+    return made
+
+
+IDENTITY = "SELECT id FROM database_identity"
+CHANGED = "UPDATE database_identity SET id = 'after'"
+
+
+def test_an_old_backup_of_the_whole_database_replaces_only_the_tables_of_prism(server, tmp_path):
+    server.run(THEIRS)
+    server.old_backup(tmp_path / "old.backup")
+    server.run(LATER + CHANGED)
+    schema = server.schema()
+    kept = backups.restore(server.settings, tmp_path / "old.backup")["kept"]
+    assert server.ask(IDENTITY) == ["before"]
+    for table in ("theirs", "other.projects"):
+        assert server.ask(WORDS.format(table)) == ["early", "late"]
+    assert server.schema() == schema, "indexes, sequences and constraints came back"
+    tables = f"DROP TABLE {', '.join(metadata.tables)}"
+    server.run(tables)
+    subprocess.run(["pg_restore", *server.place, "--no-owner", kept], check=True)
+    assert server.ask(IDENTITY) == ["after"]
+    assert server.schema() == schema
+
+
+def test_a_foreign_key_of_another_program_stands_and_nothing_is_changed(server, tmp_path):
+    server.run(THEIRS + "ALTER TABLE theirs ADD of VARCHAR REFERENCES database_identity (id)")
+    server.old_backup(tmp_path / "old.backup")
+    server.run(LATER)
+    schema = server.schema()
+    with pytest.raises(Unavailable, match="nothing was changed"):
+        backups.restore(server.settings, tmp_path / "old.backup")
+    assert server.ask(WORDS.format("theirs")) == ["early", "late"]
+    assert server.schema() == schema
+
+
+def test_a_table_of_a_newer_prism_is_kept_before_it_is_replaced(server, tmp_path):
+    """Its backup holds a table that this version does not know."""
+    server.run("CREATE TABLE newer (id SERIAL PRIMARY KEY, word VARCHAR)")
+    server.run("INSERT INTO newer (word) VALUES ('early')")
+    known_there = Table("newer", metadata)
+    try:
+        backups.create(server.settings, tmp_path / "new.backup")
+    finally:
+        metadata.remove(known_there)
+    server.run("INSERT INTO newer (word) VALUES ('late')")
+    kept = backups.restore(server.settings, tmp_path / "new.backup")["kept"]
+    assert server.ask(WORDS.format("newer")) == ["early"]
+    server.run("DROP TABLE newer")
+    subprocess.run(["pg_restore", *server.place, "--no-owner", "--table=newer", kept], check=True)
+    assert server.ask(WORDS.format("newer")) == ["early", "late"]
+
+
+def test_a_dump_without_a_table_of_prism_drops_nothing(server, tmp_path):
+    server.run("CREATE SCHEMA other; CREATE TABLE other.projects (id SERIAL PRIMARY KEY)")
+    content = server.dump("--format=custom", "--schema=other")
+    sha256 = hashlib.sha256(content).hexdigest()
+    for number in (1, 2):
+        manifest = {"format": number, "kind": "postgresql", "made_at": "x", "sha256": sha256}
+        pack(tmp_path / "old.backup", manifest, content)
+        with pytest.raises(BackupInvalid):
+            backups.restore(server.settings, tmp_path / "old.backup")
+    assert server.ask(IDENTITY) == ["before"]
+
+
+@pytest.mark.parametrize("number", [0, 3, None, "1"])
+def test_a_backup_of_a_format_that_is_not_known_is_refused(server, tmp_path, number):
+    manifest = {"format": number, "kind": "postgresql", "sha256": ""}
+    pack(tmp_path / "odd.backup", manifest, b"")
+    with pytest.raises(BackupInvalid) as refused:
+        backups.restore(server.settings, tmp_path / "odd.backup")
+    assert "format" in refused.value.details
+    assert server.ask(IDENTITY) == ["before"]
+
+
+def test_every_table_that_a_migration_makes_is_known():
+    """A backup of an older version has only tables that this version takes for its own."""
+    files = Path(migrations.__file__).parent.glob("versions/*.py")
+    steps = "\n".join(it.read_text() for it in files)
+    made = set(re.findall(r'create_table\(\s*"(\w+)"', steps))
+    assert made
+    assert made <= {*metadata.tables}
+    assert not re.search("rename_table|RENAME TO", steps)
+
+
+def test_a_sqlite_backup_whose_content_is_no_database_is_refused(tmp_path):
+    """Its hash is right all the same."""
+    settings = Settings(home=str(tmp_path / "home"))
+    content = b"not a database" * 1000
+    sha256 = hashlib.sha256(content).hexdigest()
+    manifest = {"format": 1, "kind": "sqlite", "sha256": sha256}
+    pack(tmp_path / "one.backup", manifest, content, "state.db")
+    with pytest.raises(BackupInvalid) as refused:
+        backups.restore(settings, tmp_path / "one.backup")
+    assert "not a database" in refused.value.details
+    assert not (settings.folder / "state.db").exists()

@@ -1,0 +1,149 @@
+"""The sockets: both addresses of `localhost`, a file of one's own, and nothing half open."""
+
+import contextlib
+import os
+import socket
+import stat
+
+import pytest
+
+from prism.daemon import listeners
+from prism.daemon.listeners import (
+    AddressInvalid,
+    PortTaken,
+    SocketUnsafe,
+    addresses,
+    open_listeners,
+)
+
+V6 = listeners._listening("::1", 0)
+HAS_V6 = V6 is not None
+if V6 is not None:
+    V6.close()
+
+
+@pytest.fixture
+def unix(tmp_path):
+    return tmp_path / "home" / "prism.sock"
+
+
+@contextlib.contextmanager
+def opened(host, port, unix, **more):
+    with contextlib.closing(open_listeners(host, port, unix, **more)) as them:
+        yield them
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "127.0.0.9"])
+def test_localhost_is_taken_on_both_its_addresses(host, unix):
+    with opened(host, 0, unix) as them:
+        hosts = [door.getsockname()[0] for door in them.sockets[:-1]]
+        assert hosts == (["127.0.0.1", "::1"] if HAS_V6 else ["127.0.0.1"])
+        assert {door.getsockname()[1] for door in them.sockets[:-1]} == {them.port}
+        for address in hosts:
+            socket.create_connection((address, them.port)).close()
+
+
+def test_answers_are_not_held_back(unix):
+    with opened("localhost", 0, unix) as them:
+        client = socket.create_connection(("127.0.0.1", them.port))
+        accepted, _ = them.sockets[0].accept()
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        accepted.close()
+        client.close()
+
+
+def test_the_unix_socket_is_for_its_owner_alone(unix):
+    with opened("localhost", 0, unix):
+        assert stat.S_IMODE(unix.stat().st_mode) == 0o600
+        assert stat.S_IMODE(unix.parent.stat().st_mode) == 0o700
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(unix))
+    assert not unix.exists()
+
+
+def test_a_dead_daemons_socket_is_in_nobodys_way(unix):
+    unix.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(unix))
+    with opened("localhost", 0, unix), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(unix))
+
+
+def test_a_folder_of_somebody_else_is_not_trusted(unix, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    unix.parent.symlink_to(elsewhere)
+    with pytest.raises(SocketUnsafe):
+        open_listeners("localhost", 0, unix)
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", *(["::1"] if HAS_V6 else [])])
+def test_a_port_that_is_taken_is_named_and_nothing_stays_open(host, unix):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(PortTaken) as taken:
+            open_listeners("localhost", port, unix)
+        assert str(port) in taken.value.message
+        assert host in taken.value.details
+        assert "PRISM_PORT" in taken.value.remediation
+        assert not unix.exists()
+    with opened("localhost", port, unix):
+        pass
+
+
+def test_a_free_port_is_free_on_every_address(unix, monkeypatch):
+    tried, listen = [], listeners._listening
+
+    def taken_twice(host, port):
+        tried.append((host, port))
+        if host == "::1" and len([1 for at, _ in tried if at == "::1"]) <= 2:
+            raise PortTaken
+        return listen(host, port)
+
+    monkeypatch.setattr(listeners, "_listening", taken_twice)
+    with opened("localhost", 0, unix) as them:
+        assert them.port > 0
+    assert [host for host, _ in tried] == ["127.0.0.1", "::1"] * 3
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_beyond_this_machine_needs_both_tokens_and_a_public_address(host, unix):
+    with pytest.raises(AddressInvalid) as no:
+        open_listeners(host, 0, unix)
+    assert "PRISM_AUTH=tokens and PRISM_PUBLIC_URL" in no.value.remediation
+    assert not unix.parent.exists()
+
+
+def test_beyond_this_machine_where_it_is_asked_for(unix):
+    with opened("0.0.0.0", 0, unix, beyond=True) as them:
+        socket.create_connection(("127.0.0.1", them.port)).close()
+
+
+@pytest.mark.parametrize(
+    ("host", "all_of"),
+    [
+        ("0.0.0.0", ("0.0.0.0", "::1")),
+        ("::", ("::", "0.0.0.0")),
+        ("192.0.2.1", ("192.0.2.1", "127.0.0.1", "::1")),
+    ],
+)
+def test_nobody_else_can_answer_for_localhost(host, all_of):
+    assert addresses(host) == all_of
+
+
+def test_an_address_of_another_machine(unix):
+    with pytest.raises(AddressInvalid, match=r"192\.0\.2\.1"):
+        open_listeners("192.0.2.1", 0, unix, beyond=True)
+
+
+def test_a_failing_socket_file_closes_the_ports_again(unix):
+    unix.parent.mkdir(mode=0o700)
+    unix.mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(OSError, match=os.strerror(21)):
+        open_listeners("localhost", port, unix)
+    socket.create_server(("127.0.0.1", port)).close()

@@ -1,0 +1,435 @@
+"""AWS beside this machine: it joins when it is used, and nobody else waits for it."""
+
+import contextlib
+import sqlite3
+import threading
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import pytest
+
+from aws_double.rulebook import build as rules
+from prism.daemon.app import _start, _start_providers, build
+from prism.daemon.wiring import providers
+from prism.kit.clock import StoppedClock
+from prism.kit.db import CURRENT
+from prism.providers.aws.account.identity import AwsIdentity, LoginStatus
+from prism.providers.local.compute import LocalCompute
+from prism.settings import Settings
+from tests.conftest import Http
+from tests.doubles.memory import MemoryCompute
+from tests.waiting import eventually
+
+REGION, ACCOUNT = "us-west-2", "123456789012"
+THERE = f"aws:{ACCOUNT}:{REGION}"
+
+
+@pytest.fixture
+def aws(aws, monkeypatch):
+    for name, value in aws.environ(REGION).items():
+        monkeypatch.setenv(name, value)
+    return aws
+
+
+class Desk:
+    """A daemon whose own machine is one in memory, and whose AWS is the double."""
+
+    def __init__(self, folder):
+        self.clock = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
+        settings = Settings(home=str(folder), user="ada", database_timeout=1)
+        self.daemon = build(settings, clock=self.clock)
+        self.wiring, self.http = self.daemon.wiring, Http(self.daemon.app)
+        self.near = MemoryCompute(self.clock)
+        self.wiring.local.serve({self.wiring.here: self.near})
+        self.daemon.db.create_tables()
+        self.daemon.profiles.first_start({})
+
+    def get(self, path):
+        return self.http("GET", f"/api/v1/{path}").json()
+
+    def post(self, path, **body):
+        answer = self.http("POST", f"/api/v1/{path}", json=body)
+        return answer.json()
+
+    def use(self, name="lab", region=REGION, **more):
+        self.post("profiles", name=name, provider="aws", region=region, **more)
+        self.post("profiles/switch", profile_name=name)
+
+    def place(self, name=THERE):
+        return next(
+            (it for it in self.get("daemon/status")["places"] if it["place"] == name), None
+        )
+
+    @contextlib.contextmanager
+    def alive(self):
+        """Its loops are at work, as in a daemon."""
+        with contextlib.ExitStack() as stack:
+            for loop in self.wiring.loops:
+                _start(stack, self.wiring.db, loop)
+            _start_providers(stack, self.daemon)
+            yield
+
+
+@pytest.fixture
+def desk(tmp_path, aws):
+    desk = Desk(tmp_path)
+    yield desk
+    desk.daemon.close()
+
+
+def actions(aws):
+    return [it.action for it in aws.calls]
+
+
+def test_nobody_asks_aws_while_no_aws_profile_is_active(desk, aws):
+    desk.post("profiles", name="lab", provider="aws", region=REGION)
+    desk.post("instances/launch", name="mine", template="plain-shell")
+    desk.daemon.settle()
+    assert desk.get("daemon/status")["aws_connectivity"] == "disconnected"
+    assert desk.get("daemon/aws") == []
+    assert aws.calls == []
+
+
+def test_the_place_of_the_active_profile_joins_and_says_who_we_are(desk, aws):
+    desk.use()
+    assert desk.place() is None
+    desk.daemon.settle()
+    place = desk.place()
+    assert (place["reachable"], place["problem"]) == (True, None)
+    assert place["identity"] == f"arn:aws:iam::{ACCOUNT}:user/prism"
+    assert desk.get("daemon/status")["aws_connectivity"] == "connected"
+    assert actions(aws).count("DescribeInstances") == 1
+
+
+def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(desk, tmp_path):
+    near = LocalCompute(tmp_path / "workspaces")
+    asked = []
+
+    def of_a_workspace(inode, *, daemon_dials):
+        asked.append(daemon_dials)
+        return inode == 7
+
+    near.peers = SimpleNamespace(of_a_workspace=of_a_workspace)
+    desk.wiring.local.serve({desk.wiring.here: near})
+    desk.use()
+    desk.daemon.settle()
+    forwards = desk.wiring.aws.connected[THERE].compute._way._forwards
+    assert [forwards._stranger(inode) for inode in (7, 8)] == [True, False]
+    assert asked == [True, True], "the daemon itself dials them, for its proxies"
+
+
+def test_credentials_that_are_away_degrade_nothing_but_their_place(desk, aws):
+    aws.fault(action="GetCallerIdentity", do="error", code="ExpiredToken", status=403, times=None)
+    desk.use()
+    desk.daemon.settle()
+    status = desk.get("daemon/status")
+    assert (status["status"], status["aws_connectivity"]) == ("degraded", "disconnected")
+    here, lab = status["places"]
+    assert (here["reachable"], lab["place"], lab["reachable"]) == (True, "aws:lab", False)
+    assert "ExpiredToken" in lab["problem"]
+    refused = desk.post("instances/launch", name="mine", template="plain-shell")
+    assert refused["error"]["code"] == "AWS_CREDENTIALS_MISSING"
+    desk.post("profiles/switch", profile_name="local")
+    assert desk.post("instances/launch", name="near", template="plain-shell")["name"] == "near"
+    desk.daemon.settle()
+    assert desk.get("instances/near")["state"] == "running"
+
+
+def test_a_launch_waits_a_moment_for_who_we_are_and_no_longer(desk, aws):
+    aws.fault(action="GetCallerIdentity", do="error", status=503, times=None)
+    desk.use()
+    answer = desk.http.launch("mine")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "AWS_UNAVAILABLE")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_launch_may_name_a_region_of_its_own(desk):
+    desk.use()
+    made = desk.post("instances/launch", name="mine", template="plain-shell", region="us-east-1")
+    assert made["state"] == "launching"
+    desk.daemon.settle()
+    assert desk.get("instances/mine")["region"] == "us-east-1"
+    assert desk.place(f"aws:{ACCOUNT}:us-east-1")["reachable"]
+    wrong = desk.post("instances/launch", name="x", template="plain-shell", region="us-wset-2")
+    assert "did you mean us-west-2" in wrong["error"]["details"]
+
+
+def test_a_dry_run_makes_nothing_and_names_the_price_and_its_source(desk, aws):
+    desk.use()
+    plan = desk.post("instances/launch", name="mine", template="plain-shell", dry_run=True)
+    assert (plan["instance_type"], plan["hourly"]) == ("t3.small", 0.0208)
+    assert "as of" in plan["price_source"]
+    assert set(actions(aws)) == {"GetCallerIdentity"}
+
+
+def test_aws_joins_and_works_although_the_database_cannot_be_written_at_first(desk, aws, tmp_path):
+    desk.use()
+    desk.post("instances/launch", name="far", template="plain-shell")
+    other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    with contextlib.closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        with desk.alive():
+            eventually(lambda: THERE in desk.wiring.aws.connected, 120)
+            other.execute("ROLLBACK")
+            # What AWS has made it may not show yet: the next try is some seconds later.
+            eventually(
+                lambda: desk.clock.advance(seconds=0.1) or "RunInstances" in actions(aws), 60
+            )
+
+
+def test_an_aws_that_never_answers_delays_no_workspace_of_this_machine(desk, aws, monkeypatch):
+    asked, go = threading.Event(), threading.Event()
+
+    def hangs(self):
+        asked.set()
+        go.wait(100)
+        return []
+
+    monkeypatch.setattr("prism.providers.aws.compute.lifecycle.AwsCompute.survey", hangs)
+    with desk.alive():
+        try:
+            desk.use()
+            desk.post("instances/launch", name="far", template="plain-shell")
+            assert asked.wait(120)
+            desk.post("profiles/switch", profile_name="local")
+            for name in ("one", "two", "three"):
+                desk.post("instances/launch", name=name, template="plain-shell")
+            running = dict.fromkeys(("one", "two", "three"), "running")
+            eventually(lambda: states(desk) == {"far": "launching"} | running, 120)
+            assert not go.is_set()
+            looks = len(desk.near.calls)
+            desk.clock.advance(seconds=60)
+            desk.post("instances/one/stop")
+            eventually(lambda: states(desk)["one"] == "stopped", 120)
+            assert len(desk.near.calls) > looks
+        finally:
+            go.set()
+
+
+def states(desk):
+    return {it["name"]: it["state"] for it in desk.get("instances")}
+
+
+def test_a_place_joins_a_daemon_that_runs(desk):
+    with desk.alive():
+        desk.use()
+        eventually(lambda: desk.get("daemon/status")["aws_connectivity"] == "connected", 120)
+        desk.use("east", "us-east-1")
+        eventually(lambda: desk.place(f"aws:{ACCOUNT}:us-east-1"), 120)
+    assert len(desk.wiring.joined_loops) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("instances/launch", {"name": "mine", "template": "plain-shell"}),
+        ("storage/volumes/create", {"name": "data", "type": "ebs", "size_gb": 1}),
+    ],
+)
+def test_nobody_waits_for_aws_as_the_one_writer(desk, monkeypatch, path, body):
+    """A request with an idempotency key is one transaction from its beginning to its end."""
+    desk.use()
+    waits, of = [], desk.wiring.aws.identities.of
+
+    def noted(aws_profile, patience=99):
+        waits.append((CURRENT.get() is not None, patience))
+        return of(aws_profile, patience)
+
+    monkeypatch.setattr(desk.wiring.aws.identities, "of", noted)
+    headers = {"Idempotency-Key": "once"}
+    answer = desk.http("POST", f"/api/v1/{path}", json=body, headers=headers)
+    assert answer.is_success, answer.text
+    assert waits[0] == (False, providers.PATIENT)
+    assert {patience for inside, patience in waits if inside} == {providers.AT_ONCE}
+
+
+def test_prices_are_asked_again_without_waiting_for_anybody(desk, monkeypatch):
+    """The keeper of budgets does that, in a thread of its own that may not hang on AWS."""
+    desk.use()
+    desk.post("instances/launch", name="mine", template="plain-shell")
+    desk.daemon.settle()
+    waits, of = [], desk.wiring.aws.identities.of
+
+    def noted(aws_profile, patience=99):
+        waits.append(patience)
+        return of(aws_profile, patience)
+
+    monkeypatch.setattr(desk.wiring.aws.identities, "of", noted)
+    desk.clock.advance(hours=2)
+    assert desk.wiring.prices.look() == 0
+    assert waits == [0.0]
+    desk.post("instances/launch", name="other", template="plain-shell")
+    assert len(waits) == 2 and waits[1] == providers.PATIENT
+
+
+@pytest.mark.parametrize("service", ["console", "braket", "sagemaker", "cloudshell"])
+def test_awss_own_pages(desk, aws, service):
+    desk.use()
+    answer = desk.http("GET", f"/aws-proxy/{service}")
+    where = urlsplit(answer.headers["location"])
+    assert (answer.status_code, where.path) == (302, "/federation")
+    assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == (
+        "no-store",
+        "no-referrer",
+    )
+    assert "SigninToken=" in where.query and "SigninToken" not in answer.text
+    assert ACCOUNT not in where.query, "the access key of the double is the account's number"
+    given = desk.http("GET", f"/aws-proxy/{service}?token=mine")
+    assert "SigninToken=mine" in given.headers["location"]
+    assert desk.http("GET", "/aws-proxy/mail").status_code == 404
+
+
+def test_who_may_not_federate_is_told_which_permission_lacks(desk, aws):
+    desk.use()
+    aws.rules = rules({"denied": ["sts:GetFederationToken"]})
+    answer = desk.http("GET", "/aws-proxy/console")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "AWS_PERMISSION_DENIED")
+
+
+def test_what_is_missing_is_told_of_profiles_that_are_used_or_named(desk, aws):
+    aws.rules = rules({"denied": ["ec2:RunInstances"]})
+    desk.post("profiles", name="other", provider="aws", region=REGION)
+    assert desk.get("daemon/aws") == []
+    [other] = desk.get("daemon/aws?profile=other")
+    assert (other["missing"], other["account"]) == (["ec2:RunInstances"], ACCOUNT)
+    assert desk.get("daemon/aws?profile=nobody")["error"]["code"] == "PROFILE_NOT_FOUND"
+    assert desk.get("daemon/aws?profile=local") == []
+    assert desk.get("daemon/aws/policy")["Version"] == "2012-10-17"
+
+
+def test_an_administrator_makes_the_role_of_machines_and_a_dry_run_does_not(desk, aws):
+    desk.use()
+    [it] = desk.get("daemon/aws")
+    assert "prism aws setup" in it["note"]
+    steps = desk.post("daemon/aws/setup", dry_run=True)["steps"]
+    assert [it["done"] for it in steps] == [False] * 4
+    assert "CreateRole" not in actions(aws)
+    made = desk.post("daemon/aws/setup", profile="lab")
+    assert (made["account"], [it["done"] for it in made["steps"]]) == (ACCOUNT, [True] * 4)
+    [it] = desk.get("daemon/aws")
+    assert it["note"] is None
+    assert "Resources:" in desk.get("daemon/aws/setup")["text"]
+    assert "aws_iam_role" in desk.get("daemon/aws/setup?format=terraform")["text"]
+    [rule, _] = desk.get("daemon/aws/policy?kind=setup")["Statement"]
+    assert "iam:CreateRole" in rule["Action"]
+
+
+def test_unlimited_cpu_is_in_the_plan_with_what_it_may_cost(desk):
+    desk.use()
+    desk.daemon.settle()
+    order = {"name": "mine", "template": "plain-shell", "size": "M", "dry_run": True}
+    usual, more = (desk.post("instances/launch", **order, unlimited=it) for it in (False, True))
+    assert round(more["hourly"] - usual["hourly"], 4) == 0.1
+    assert "CPU is unlimited" in " ".join(more["notes"])
+    launched = desk.post(
+        "instances/launch", name="mine", template="plain-shell", size="M", unlimited=True
+    )
+    assert launched["hourly_rate"] == more["hourly"], "so much is set aside, and so much is booked"
+
+
+def test_the_setup_needs_an_account(desk):
+    refused = desk.post("daemon/aws/setup", dry_run=True)
+    assert refused["error"]["code"] == "AWS_CREDENTIALS_MISSING"
+
+
+def test_the_status_says_what_was_missing_when_somebody_looked_last(desk, aws):
+    desk.use()
+    desk.daemon.settle()
+    assert (desk.place()["missing"], desk.place()["checked_at"]) == (None, None)
+    aws.rules = rules({"denied": ["ec2:RunInstances"]})
+    desk.get("daemon/aws")
+    asked = len(aws.calls)
+    assert desk.place()["missing"] == ["ec2:RunInstances"]
+    assert desk.place()["checked_at"] == "2026-01-01T00:00:00Z"
+    assert len(aws.calls) == asked, "it is remembered, not asked for"
+    aws.rules = rules({})
+    desk.get("daemon/aws")
+    assert desk.place()["missing"] == []
+
+
+def test_what_another_login_lacks_is_not_told_of_the_one_that_serves_a_place(
+    desk, aws, tmp_path, monkeypatch
+):
+    logins = tmp_path / "credentials"
+    logins.write_text(f"[guest]\naws_access_key_id={ACCOUNT}\naws_secret_access_key=x\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(logins))
+    desk.use()
+    desk.daemon.settle()
+    desk.post("profiles", name="guest", provider="aws", region=REGION, aws_profile="guest")
+    aws.rules = rules({"denied": ["ec2:RunInstances"]})
+    [guest] = desk.get("daemon/aws?profile=guest")
+    assert (guest["missing"], guest["account"]) == (["ec2:RunInstances"], ACCOUNT)
+    assert desk.place()["missing"] is None
+
+
+@pytest.mark.parametrize(
+    ("region", "arn", "partition"),
+    [
+        ("us-gov-west-1", None, "aws-us-gov"),
+        ("cn-north-1", None, "aws-cn"),
+        ("us-west-2", f"arn:aws-cn:iam::{ACCOUNT}:user/ada", "aws-cn"),
+        ("us-west-2", None, "aws"),
+    ],
+)
+def test_the_policy_is_of_the_partition_that_somebody_works_in(desk, aws, region, arn, partition):
+    desk.use("lab", region)
+    if arn is not None:
+        who = LoginStatus(identity=AwsIdentity(account=ACCOUNT, arn=arn))
+        desk.wiring.aws.identities._found[None] = who
+    said = [it["Resource"] for it in desk.get("daemon/aws/policy")["Statement"]]
+    arns = [it for one in said for it in (one if isinstance(one, list) else [one]) if it != "*"]
+    assert {it.split(":")[1] for it in arns} == {partition}
+    assert aws.calls == []
+
+
+def test_a_volume_is_kept_where_the_profile_leads(desk):
+    desk.use()
+    made = desk.post("storage/volumes/create", name="data", type="ebs", size_gb=8)
+    assert made["state"] == "creating"
+    desk.daemon.settle()
+    desk.clock.advance(seconds=5)
+    desk.daemon.settle()
+    [volume] = desk.get("storage/volumes")["ebs_volumes"]
+    assert volume["volume_id"].startswith("vol-")
+
+
+def test_recovery_knows_of_places_that_nobody_has_looked_at_yet(desk, aws):
+    desk.use()
+    waiting = {"place": "aws:lab", "looked_at": None, "problem": None}
+    assert waiting in desk.get("orphans")["places"]
+    desk.daemon.settle()
+    there = {it["place"]: it for it in desk.get("orphans")["places"]}
+    assert there.keys() == {THERE, desk.wiring.here}
+    assert there[THERE]["looked_at"] and there[THERE]["problem"] is None
+    aws.fault(action="GetCallerIdentity", do="error", code="ExpiredToken", status=403, times=None)
+    desk.use("other", aws_profile=None, region="eu-west-1")
+    desk.wiring.aws.identities._found.clear()
+    desk.daemon.settle()
+    found = {it["place"]: it["problem"] for it in desk.get("orphans")["places"]}
+    assert "ExpiredToken" in found["aws:other"]
+
+
+def test_machines_at_aws_are_taken_back_by_a_daemon_that_has_lost_its_database(
+    desk, tmp_path, aws
+):
+    aws.rules = rules({"like": "consistent"})  # how long EC2 hides it is not asked here
+    desk.use()
+    desk.post("instances/launch", name="mine", template="plain-shell")
+    desk.daemon.settle()
+    [made] = desk.get("instances")
+    (tmp_path / "other").mkdir()
+    anew = Desk(tmp_path / "other")
+    try:
+        anew.use()
+
+        def shown():
+            anew.daemon.settle()
+            return anew.get("orphans")["orphans"]
+
+        [orphan] = eventually(shown)
+        assert (orphan["id"], orphan["name"]) == (made["id"], "mine")
+        anew.post("recover")
+        assert [it["id"] for it in anew.get("instances")] == [made["id"]]
+    finally:
+        anew.daemon.close()

@@ -1,0 +1,200 @@
+"""Two connections as one: everything arrives, nobody is hurried, an end is an end."""
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from prism.kit.byte_pipe import Unread, forward, splice
+from tests.conftest import free_port
+
+MIB = 1 << 20
+
+
+def leads_to(*addresses):
+    """Where a door leads: the next of these, the last one for ever."""
+    left = list(addresses)
+
+    async def where():
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return where
+
+
+class Front(asyncio.Protocol):
+    """Joins whoever comes with the service; nothing is read before."""
+
+    def __init__(self, port, half, ended):
+        self.port, self.half, self.ended, self.lost = port, half, ended, 0
+
+    def connection_made(self, transport):
+        transport.pause_reading()
+        self.work = asyncio.create_task(self.join(transport))
+
+    async def join(self, near):
+        loop = asyncio.get_running_loop()
+        far, _ = await loop.create_connection(Unread, "127.0.0.1", self.port)
+        await splice(near, far, self.count, half=self.half)
+        self.ended.set_result(self.lost)
+
+    def count(self):
+        self.lost += 1
+
+
+async def piped(test, *, half):
+    """Runs a test with both ends of a pipe, as streams."""
+    loop, port = asyncio.get_running_loop(), free_port()
+    there, ended = loop.create_future(), loop.create_future()
+    service = await asyncio.start_server(lambda *ends: there.set_result(ends), "127.0.0.1", port)
+    front = await loop.create_server(lambda: Front(port, half, ended), "127.0.0.1", 0)
+    near = await asyncio.open_connection(*front.sockets[0].getsockname())
+    near[1].write(b"first")
+    far = await there
+    assert await far[0].readexactly(5) == b"first"
+    async with asyncio.timeout(20):
+        await test(near, far)
+        for _, writer in (near, far):
+            writer.close()
+        assert await ended == 1, "its loss is told once"
+    for server in (service, front):
+        server.close()
+
+
+def run(test, *, half=False):
+    asyncio.run(piped(test, half=half))
+
+
+def test_everything_arrives_both_ways_at_once():
+    async def test(near, far):
+        async def through(writer, reader, piece):
+            async def say():
+                for _ in range(50):
+                    writer.write(piece)
+                    await writer.drain()
+
+            said = asyncio.create_task(say())
+            assert await reader.readexactly(50 * MIB) == piece * 50
+            await said
+
+        await asyncio.gather(
+            through(near[1], far[0], b"a" * MIB), through(far[1], near[0], b"b" * MIB)
+        )
+
+    run(test)
+
+
+def test_who_does_not_read_is_not_sent_more():
+    async def test(near, far):
+        sent = 0
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                while sent < 200 * MIB:
+                    near[1].write(b"x" * MIB)
+                    await near[1].drain()
+                    sent += MIB
+        assert sent < 120 * MIB, "kernels keep a little, and we nothing"
+        near[1].transport.abort()
+
+    run(test)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_who_has_said_all_may_listen_only_where_that_is_wanted(half):
+    async def test(near, far):
+        near[1].write_eof()
+        assert await far[0].read() == b""
+        far[1].write(b"still here")
+        far[1].close()
+        assert await near[0].read() == (b"still here" if half else b"")
+
+    run(test, half=half)
+
+
+def test_what_was_said_before_the_end_arrives():
+    async def test(near, far):
+        far[1].write(b"x" * 5 * MIB)
+        far[1].close()
+        assert len(await near[0].read()) == 5 * MIB
+
+    run(test)
+
+
+def test_a_cut_is_passed_on():
+    async def test(near, far):
+        near[1].get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
+        )
+        near[1].transport.abort()
+        assert await far[0].read() == b""
+
+    run(test)
+
+
+def test_a_door_leads_there_and_who_greets_first_is_heard():
+    async def greet(_, writer):
+        writer.write(b"SSH-2.0-hello")
+        writer.close()
+
+    async def test():
+        port = free_port()
+        service = await asyncio.start_server(greet, "127.0.0.1", port)
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            async with service, await forward(door, leads_to(("127.0.0.1", port))):
+                for _ in range(50):
+                    reader, writer = await asyncio.open_connection(*door.getsockname())
+                    assert await reader.read() == b"SSH-2.0-hello"
+                    writer.close()
+            # and where nobody is, the caller is sent away
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            async with await forward(door, leads_to(("127.0.0.1", free_port()), None)):
+                for _ in range(3):
+                    reader, writer = await asyncio.open_connection(*door.getsockname())
+                    assert await reader.read() == b""
+                    writer.close()
+
+    asyncio.run(test())
+
+
+def test_who_cannot_be_told_where_to_go_is_not_kept_waiting():
+    async def nowhere():
+        raise RuntimeError("nobody foresaw this")
+
+    async def test():
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # it is told there
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            async with await forward(door, nowhere):
+                reader, writer = await asyncio.open_connection(*door.getsockname())
+                with contextlib.suppress(ConnectionResetError):
+                    assert await asyncio.wait_for(reader.read(), 5) == b""
+                writer.close()
+
+    asyncio.run(test())
+
+
+def test_who_is_not_admitted_is_not_passed_on():
+    met = []
+
+    async def greet(_, writer):
+        met.append(writer)
+        writer.close()
+
+    async def test():
+        service = await asyncio.start_server(greet, "127.0.0.1", 0)
+        where, seen = leads_to(service.sockets[0].getsockname()), []
+
+        def admits(caller):
+            seen.append(caller.getpeername())
+            return False
+
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            async with service, await forward(door, where, admits):
+                reader, writer = await asyncio.open_connection(*door.getsockname())
+                with contextlib.suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+                known = [writer.get_extra_info("sockname")]
+                writer.close()
+        assert seen == known
+
+    asyncio.run(test())
+    assert not met

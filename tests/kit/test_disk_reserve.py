@@ -1,0 +1,76 @@
+"""Space that is kept back, on a small disk of its own."""
+
+import errno
+import os
+import subprocess
+
+import pytest
+
+from prism.kit.disk_reserve import NEEDED, HomeDiskFull, Reserve
+from prism.kit.http import understood
+
+MEBI = 2**20
+
+
+@pytest.fixture
+def disk(tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", tmp_path], check=True)
+    yield tmp_path
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+def fill(disk, leave=0):
+    it = os.statvfs(disk)
+    with (disk / "rest").open("ab") as file:
+        os.posix_fallocate(file.fileno(), file.tell(), it.f_bfree * it.f_frsize - leave)
+        file.seek(0, os.SEEK_END)
+
+
+def test_it_takes_its_blocks_for_real_and_gives_them_back_piece_by_piece(disk):
+    reserve = Reserve(disk)
+    before = reserve.free
+    assert reserve.keep()
+    assert before - reserve.free == 2 * MEBI, "a sixteenth of a small disk"
+    reserve.spend()
+    assert before - reserve.free == 2 * MEBI, "not while there is room"
+    for piece in range(1, 2 * MEBI // NEEDED + 1):
+        fill(disk)
+        assert reserve.free == 0
+        reserve.spend()
+        assert reserve.free == NEEDED, piece
+    fill(disk)
+    reserve.spend()
+    assert reserve.free == 0, "all of it is spent"
+
+
+def test_the_disk_counts_as_full_until_there_is_room_for_the_whole_reserve_again(disk):
+    reserve = Reserve(disk)
+    assert not reserve.is_full
+    fill(disk)
+    assert reserve.is_full
+    reserve.spend()
+    assert reserve.is_full, "what was given back is not for everybody"
+    os.truncate(disk / "rest", (disk / "rest").stat().st_size - NEEDED // 2)
+    assert reserve.is_full
+    os.truncate(disk / "rest", (disk / "rest").stat().st_size - NEEDED)
+    assert not reserve.is_full
+    assert (disk / "reserve").stat().st_blocks * 512 == 2 * MEBI
+
+
+def test_a_start_gets_all_of_it_where_it_would_find_no_room(disk):
+    reserve = Reserve(disk)
+    reserve.keep()
+    reserve.give_up()
+    assert (disk / "reserve").exists()
+    fill(disk)
+    reserve.give_up()
+    assert reserve.free == 2 * MEBI
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_up_in_the_middle_of_a_request_is_no_bug(number):
+    problem = understood(OSError(number, os.strerror(number)))
+    assert isinstance(problem, HomeDiskFull)
+    assert "prism clean" in problem.remediation

@@ -1,0 +1,278 @@
+"""Who is at the other end: by the kernel's own words, and never by the caller's."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from threading import Thread
+
+import httpx
+import pytest
+import uvicorn
+import websockets.sync.client
+
+from prism.kit.clock import StoppedClock
+from prism.kit.http_protocol import door
+from prism.kit.peer_credentials import (
+    PeerCheck,
+    SocketDiagnostics,
+    SocketOwner,
+    _tables,
+    caller,
+    owner_in,
+)
+from tests.waiting import eventually
+
+HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout"
+# a client's end, the server's end, a closed client's TIME_WAIT and FIN_WAIT2, a listener
+TCP = f"""{HEAD} inode
+   0: 0100007F:22F3 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 7 1 0
+   1: 0100007F:9C40 0100007F:22F3 01 00000000:00000000 00:00000000 00000000  1000        0 41 1 0
+   2: 0100007F:22F3 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1001        0 42 1 0
+   3: 0100007F:9C41 0100007F:22F3 06 00000000:00000000 03:00001762 00000000     0        0 0 3 0
+   4: 0100007F:9C42 0100007F:22F3 05 00000000:00000000 00:00000000 00000000     0        0 0 1 0
+   5: 0100007F:9C43 0100007F:22F3 06 00000000:00000000 03:00001762 00000000     0        0 0 3 0
+   6: 0100007F:9C43 0100007F:22F3 01 00000000:00000000 00:00000000 00000000  1000        0 43 1 0
+"""
+ONE6, MAPPED = "0" * 24 + "01000000", "0" * 16 + "FFFF00000100007F"
+TCP6 = f"""{HEAD} inode
+   0: {ONE6}:9C40 {ONE6}:22F3 01 00000000:00000000 00:00000000 00000000  1002        0 51 1 0
+   1: {MAPPED}:9C50 {MAPPED}:22F3 01 00000000:00000000 00:00000000 00000000  1003        0 52 1 0
+"""
+V4, V6 = "127.0.0.1", "::1"
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "owner"),
+    [
+        ((V4, 0x9C40), (V4, 0x22F3), SocketOwner(1000, 41)),
+        (
+            (V4, 0x22F3),
+            (V4, 0x9C40),
+            SocketOwner(1001, 42),
+        ),  # the other way round is the other end
+        ((V4, 0x9C41), (V4, 0x22F3), SocketOwner(0, 0)),  # closed: it only looks like root's
+        ((V4, 0x9C42), (V4, 0x22F3), SocketOwner(0, 0)),
+        ((V4, 0x9C43), (V4, 0x22F3), SocketOwner(1000, 43)),  # an old row does not hide a new one
+        ((V4, 0x9C44), (V4, 0x22F3), None),
+        ((V4, 0x22F3), (V4, 0), None),
+        (("127.0.0.2", 0x9C40), (V4, 0x22F3), None),
+        ((V6, 0x9C40), (V6, 0x22F3), SocketOwner(1002, 51)),
+        ((V6, 0x9C41), (V6, 0x22F3), None),
+        (
+            (V4, 0x9C50),
+            (V4, 0x22F3),
+            SocketOwner(1003, 52),
+        ),  # an IPv4 connection of an IPv6 socket
+        (("::ffff:127.0.0.1", 0x9C40), ("::ffff:127.0.0.1", 0x22F3), SocketOwner(1000, 41)),
+    ],
+)
+def test_the_kernels_tables(client, server, owner):
+    assert owner_in([TCP, TCP6], client, server) == owner
+
+
+def test_an_empty_table_knows_nobody():
+    assert owner_in([], (V4, 1), (V4, 2)) is None
+    assert owner_in([HEAD, ""], (V4, 1), (V4, 2)) is None
+
+
+@pytest.fixture
+def peers():
+    with contextlib.closing(PeerCheck()) as own:
+        yield own
+
+
+@pytest.fixture
+def diagnosis():
+    with contextlib.closing(SocketDiagnostics()) as asked:
+        yield asked
+
+
+@contextlib.contextmanager
+def pair(host=V4, family=socket.AF_INET):
+    """A connection: the client's end, the server's."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server((host, 0), family=family))
+        client = socket.create_connection(server.getsockname()[:2])
+        stack.enter_context(client)
+        yield client, stack.enter_context(server.accept()[0])
+
+
+@pytest.mark.parametrize(("host", "family"), [(V4, socket.AF_INET), (V6, socket.AF_INET6)])
+def test_diagnosis_and_tables_say_the_same(host, family, diagnosis):
+    with pair(host, family) as (client, accepted):
+        them, us = accepted.getpeername()[:2], accepted.getsockname()[:2]
+        inode = os.fstat(client.fileno()).st_ino
+        assert owner_in(_tables(), them, us) == SocketOwner(os.geteuid(), inode)
+        assert diagnosis.owner(them, us) == SocketOwner(os.geteuid(), inode)
+
+
+def test_an_ipv4_connection_of_an_ipv6_socket_is_found_by_both(diagnosis):
+    with socket.create_server((V4, 0)) as server, socket.socket(socket.AF_INET6) as client:
+        client.connect(("::ffff:127.0.0.1", server.getsockname()[1]))
+        accepted, _ = server.accept()
+        with accepted:
+            them, us = accepted.getpeername(), accepted.getsockname()
+            mine = SocketOwner(os.geteuid(), os.fstat(client.fileno()).st_ino)
+            assert owner_in(_tables(), them, us) == mine
+            assert diagnosis.owner(them, us) == mine
+
+
+def test_a_listener_is_not_taken_for_the_connection_that_is_gone(diagnosis):
+    with socket.create_server((V4, 0)) as listener:
+        us, them = (V4, 9), listener.getsockname()
+        assert diagnosis.owner(them, us) is None
+        assert owner_in(_tables(), them, us) is None
+
+
+def test_own_connections_stay_and_a_closed_one_does_not(peers):
+    strange = []
+    with pair() as (client, accepted):
+        assert peers.admits(accepted)
+        peers._stranger = lambda inode: strange.append(inode) or True
+        assert not peers.admits(accepted)
+        assert strange == [os.fstat(client.fileno()).st_ino]
+        client.close()
+        assert not peers.admits(accepted), "closed: the row reads uid 0, inode 0"
+        accepted.close()
+        assert not peers.admits(accepted)
+
+
+def test_without_diagnosis_the_tables_decide(peers):
+    peers.close()
+    with pair() as (client, accepted):
+        assert peers.admits(accepted)
+        client.close()
+        assert not peers.admits(accepted)
+
+
+def test_a_unix_socket_says_who_called(tmp_path, peers):
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        client.connect(str(tmp_path / "s"))
+        accepted, _ = server.accept()
+        with accepted:
+            assert caller(accepted) == os.geteuid()
+            assert peers.admits(accepted)
+
+
+def test_looking_costs_little_with_a_thousand_sockets_open(peers):
+    with contextlib.ExitStack() as stack:
+        pairs = [stack.enter_context(pair()) for _ in range(300)]
+        began = time.perf_counter()
+        assert all(peers.admits(accepted) for _, accepted in pairs)
+        assert (time.perf_counter() - began) / len(pairs) < 0.001
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": "hello"})
+        return await send({"type": "websocket.close", "code": 1000})
+    app.served += 1
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    return await send({"type": "http.response.body", "body": b"hello"})
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def served(request):
+    """A real server; who may connect is up to the test."""
+
+    @contextlib.contextmanager
+    def serve(peers):
+        app.served = 0
+        listener = socket.create_server((V4, 0))
+        config = uvicorn.Config(
+            app,
+            http=door(peers, StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))),
+            log_config=None,
+            loop=request.param,
+            lifespan="off",
+        )
+        server = uvicorn.Server(config)
+        with (
+            contextlib.closing(peers) if peers else contextlib.nullcontext(),
+            asyncio.Runner(loop_factory=config.get_loop_factory()) as runner,
+        ):
+            thread = Thread(target=lambda: runner.run(server.serve([listener])))
+            thread.start()
+            eventually(lambda: server.started)
+            try:
+                yield listener.getsockname()[1]
+            finally:
+                server.should_exit = True
+                thread.join()
+
+    return serve
+
+
+def test_who_may_is_served(served):
+    with served(PeerCheck()) as port:
+        assert httpx.get(f"http://127.0.0.1:{port}/").text == "hello"
+        with websockets.sync.client.connect(f"ws://127.0.0.1:{port}/") as socket_:
+            assert socket_.recv() == "hello"
+
+
+def test_what_is_no_http_is_told_so_in_the_one_envelope(served):
+    with served(None) as port, socket.create_connection((V4, port), timeout=120) as client:
+        client.sendall(b"\x00\x01\x02\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 400 Bad Request")
+        assert b'"code":"INVALID_REQUEST"' in answer
+
+
+CLIENT = """
+import socket, sys
+client = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+client.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" * int(sys.argv[2]))
+while piece := client.recv(4096):
+    sys.stdout.write(piece.decode())
+"""
+
+
+def as_somebody_else():
+    """How to run another user's program, and what the daemon's uid then is."""
+    if os.geteuid() == 0:
+        return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], 0
+    return [], os.geteuid() + 1  # we cannot become another user, so the daemon is one
+
+
+def test_another_user_is_told_and_turned_away(served):
+    prefix, daemon = as_somebody_else()
+    with served(PeerCheck(uid=daemon)) as port:
+        run = subprocess.run(
+            [*prefix, sys.executable, "-I", "-S", "-c", CLIENT, str(port), "50"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        assert run.stdout.startswith("HTTP/1.1 403 Forbidden")
+        assert '"code":"PEER_REJECTED"' in run.stdout
+        assert run.stdout.count("HTTP/1.1") == 1
+        assert app.served == 0, "no request of theirs is read"
+
+
+def test_another_user_who_closes_before_he_is_accepted_is_not_root():
+    prefix, daemon = as_somebody_else()
+    hit_and_run = CLIENT.partition("while")[0] + "client.close()"
+    with (
+        contextlib.closing(PeerCheck(uid=daemon)) as peers,
+        socket.create_server((V4, 0)) as server,
+    ):
+        port = str(server.getsockname()[1])
+        subprocess.run(
+            [*prefix, sys.executable, "-I", "-S", "-c", hit_and_run, port, "1"],
+            timeout=120,
+            check=True,
+        )
+        accepted, _ = server.accept()
+        with accepted:
+            assert accepted.recv(3) == b"GET", "the request is there to be served"
+            assert not peers.admits(accepted)

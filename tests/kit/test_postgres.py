@@ -1,0 +1,55 @@
+"""No connection to PostgreSQL waits longer than it was told to, whoever it waits for."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from prism.kit.postgres import DatabaseTimeouts, engine, patient, plain, reading, writing
+
+
+def test_a_peer_that_is_gone_without_a_word_is_found_out_within_about_ten_seconds():
+    """A network that swallows everything sends no end of a connection."""
+    asked = patient({})
+    idle = asked["keepalives_idle"] + asked["keepalives_interval"] * asked["keepalives_count"]
+    assert idle <= 12, "of a connection on which nothing is under way"
+    assert asked["tcp_user_timeout"] <= 10_000, "of one that waits for its words to arrive"
+    assert asked["connect_timeout"] <= 10
+    assert patient({"keepalives_idle": 60})["keepalives_idle"] == 60, "what was given counts"
+
+
+@pytest.fixture
+def limited(copied):
+    """Engines on a PostgreSQL, by their limits."""
+    url, made = copied("template1"), []
+
+    def make(limits):
+        made.append(engine(url, limits))
+        return made[-1]
+
+    yield make
+    for it in made:
+        it.dispose()
+
+
+@pytest.mark.parametrize("of", [writing, reading])
+def test_the_server_itself_ends_who_waits_too_long(limited, of):
+    limits = of(7)
+    wanted = {
+        "lock_timeout": limits.lock,
+        "statement_timeout": limits.statement,
+        "idle_in_transaction_session_timeout": limits.idle,
+    }
+    with limited(limits).connect() as sql:
+        for name, seconds in wanted.items():
+            asked = text("SELECT setting FROM pg_settings WHERE name = :name")
+            assert int(sql.execute(asked, {"name": name}).scalar_one()) == round(seconds * 1000)
+
+
+def test_a_statement_that_takes_too_long_is_ended(limited):
+    with limited(DatabaseTimeouts(5, 0.2, 5)).connect() as sql, pytest.raises(DBAPIError) as late:
+        sql.execute(text("SELECT pg_sleep(60)"))
+    assert "statement timeout" in str(late.value)
+
+
+def test_its_own_programs_are_given_the_address_without_the_drivers_name(copied):
+    assert str(plain(copied("template1"))).startswith("postgresql://")

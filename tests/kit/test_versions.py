@@ -1,0 +1,120 @@
+"""A topic gets another word with each transaction that changes its tables, and only then."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, String, Table, delete, insert, update
+
+import prism
+from prism.kit.clock import WallClock
+from prism.kit.db import Database
+from prism.kit.events import Bus
+from prism.kit.versions import Kept, changes, topic
+
+private = MetaData()
+notes = Table(
+    "notes_of_this_test",
+    private,
+    Column("id", Integer, primary_key=True),
+    Column("text", String),
+    info=topic("notes"),
+)
+TEXT, WRITES = ("exec_driver_sql", "text"), re.compile(r"\b(INSERT|UPDATE|DELETE) ")
+
+
+@pytest.fixture
+def two(url):
+    """Two daemons' databases, which are one."""
+    found = [Database(url, WallClock(), Bus()) for _ in range(2)]
+    found[0].create_tables()
+    with found[0].writer.begin() as sql:
+        private.drop_all(sql)
+        private.create_all(sql)
+    yield found
+    for db in found:
+        db.close()
+
+
+def word(db):
+    with db.read() as sql:
+        return db.versions(sql).get("notes")
+
+
+def change(db, *statements):
+    with db.write() as tx:
+        for statement in statements:
+            tx.sql.execute(statement)
+
+
+def test_each_change_gives_both_daemons_another_word(two):
+    known = [word(two[0])]
+    for statement in (
+        insert(notes).values(id=1, text="a"),
+        update(notes).where(notes.c.id == 1).values(text="b"),
+        delete(notes),
+    ):
+        change(two[0], statement)
+        assert word(two[0]) == word(two[1])
+        known.append(word(two[1]))
+    assert len(set(known)) == 4
+
+
+def test_what_changes_nothing_gives_no_word(two):
+    change(two[0], insert(notes).values(id=1, text="a"))
+    before = word(two[0])
+    change(two[0], update(notes).where(notes.c.id == 7).values(text="b"))
+    change(two[0], delete(notes).where(notes.c.id == 7))
+    quiet = update(notes).values(text="c").execution_options(**changes(None))
+    change(two[0], quiet)
+    other = update(notes).values(text="d").execution_options(**changes("others"))
+    change(two[0], other)
+    assert word(two[0]) == before
+
+
+def test_what_is_rolled_back_gives_no_word_and_takes_none_from_what_comes(two):
+    before = word(two[0])
+    with pytest.raises(ZeroDivisionError), two[0].write() as tx:
+        tx.sql.execute(insert(notes).values(id=1, text="a"))
+        raise ZeroDivisionError
+    assert word(two[1]) == before
+    change(two[0])
+    assert word(two[1]) == before, "what was rolled back is not a change of the next one"
+
+
+def test_a_transaction_has_no_version_of_its_own(two):
+    with two[0].write() as tx:
+        tx.sql.execute(insert(notes).values(id=1, text="a"))
+        with two[0].read() as sql:
+            assert two[0].versions(sql) is None
+
+
+def test_a_value_is_made_again_for_another_word_or_key():
+    kept, made = Kept[int]("a", "b"), []
+
+    def make():
+        made.append(len(made))
+        return made[-1]
+
+    assert kept.get({"a": "1"}, make) == kept.get({"a": "1", "c": "9"}, make) == 0
+    assert kept.get({"a": "1", "b": "1"}, make) == 1
+    assert kept.get({"a": "1", "b": "1"}, make, "second") == 2
+    assert kept.get({"a": "1"}, make) == 3, "only the newest is kept"
+
+
+def test_nothing_writes_sql_as_text_which_would_change_a_table_unseen():
+    root = Path(prism.__file__).parent
+    for file in sorted(root.rglob("*.py")):
+        if "migrations" in file.parts:
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            said = ast.unparse(node).upper()
+            if name in TEXT:
+                assert not any(it in said for it in ("INSERT ", "UPDATE ", "DELETE ")), (
+                    file,
+                    said,
+                )

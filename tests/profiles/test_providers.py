@@ -1,0 +1,28 @@
+"""What differs between providers, by the names of their locations."""
+
+import pytest
+
+from prism.profiles.providers import PROVIDERS, TRAITS, UNKNOWN, provider_of, region_of, traits_of
+
+
+def test_every_provider_has_traits():
+    assert set(PROVIDERS) == set(TRAITS)
+
+
+@pytest.mark.parametrize(
+    ("location", "provider", "region"),
+    [
+        ("aws:123456789012:eu-west-1", "aws", "eu-west-1"),
+        ("local:4711:/home/ada/.prism", "local", "local"),
+        ("local:4711:/home/a:b/.prism", "local", "local"),
+    ],
+)
+def test_a_location_names_its_provider_and_its_region(location, provider, region):
+    assert (provider_of(location), region_of(location)) == (provider, region)
+    assert traits_of(location) is TRAITS[provider]
+
+
+def test_what_only_a_newer_version_knows_is_taken_for_rented_machines():
+    it = traits_of("slurm:cluster:queue")
+    assert it is UNKNOWN
+    assert it.charges_addresses and it.shared and not it.sleeps_with_host

@@ -1,0 +1,196 @@
+"""What is asked of a workspace on AWS, what must be there before, and what there is at the end."""
+
+import contextlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from prism.errors import Problem
+from prism.idle.model import Configuration
+from prism.projects.model import NewProject
+from prism.storage.model import NewSnapshot, NewVolume, Restoring, VolumeKind
+from prism.workspaces.model import Launch, LifecycleVerb, Moving, Resizing, Storage, Termination
+
+NAME, DATA, SHARED, COPY, AGAIN, THESIS = "mine", "data", "shared", "copy", "again", "Thesis"
+RUNNING, STOPPED, ASLEEP, ENDED = "running", "stopped", "hibernated", "terminated"
+
+
+def launch(wiring, **more):
+    """Ubuntu, since EC2 hibernates that, on a disk that holds its memory."""
+    disk = Storage(ebs_volume_size=30)
+    order = Launch(name=NAME, template="Plain Shell", size="S", storage=disk, **more)
+    wiring.workspaces.launch(order)
+
+
+def asks(verb):
+    return lambda wiring: wiring.workspaces.ask(NAME, verb)
+
+
+def launch_for_an_hour(wiring):
+    launch(wiring, ttl_hours=1)
+
+
+def launch_with_a_volume(wiring):
+    launch(wiring, volumes=(DATA,))
+
+
+def launch_spot(wiring):
+    launch(wiring, spot=True)
+
+
+def launch_without_sleep(wiring):
+    """One whose type EC2 may change: not of those that may hibernate."""
+    launch(wiring, hibernation=False)
+
+
+def make_project(wiring):
+    wiring.projects.create(NewProject(name=THESIS))
+
+
+def move(wiring):
+    wiring.workspaces.move(NAME, Moving(project=THESIS))
+
+
+def watch(wiring):
+    wiring.idleness.configure(NAME, Configuration(profile="batch"))
+
+
+def terminate(wiring, backup=False):
+    wiring.workspaces.terminate(NAME, Termination(confirm="DELETE", backup_ebs=backup))
+
+
+def terminate_with_a_backup(wiring):
+    terminate(wiring, backup=True)
+
+
+def extend(wiring):
+    wiring.workspaces.extend(NAME, 4)
+
+
+def resize(wiring):
+    wiring.workspaces.resize(NAME, Resizing(instance_type="t3.large"))
+
+
+def make_volume(wiring):
+    wiring.storage.create(NewVolume(type=VolumeKind.EBS, name=DATA, size_gb=8))
+
+
+def make_shared(wiring):
+    wiring.storage.create(NewVolume(type=VolumeKind.EFS, name=SHARED))
+
+
+def attach(wiring):
+    wiring.storage.attach(DATA, NAME)
+
+
+def attach_shared(wiring):
+    wiring.storage.attach(SHARED, NAME)
+
+
+def detach(wiring):
+    wiring.storage.detach(DATA)
+
+
+def detach_shared(wiring):
+    wiring.storage.detach(SHARED)
+
+
+def delete_volume(wiring):
+    wiring.storage.delete(DATA)
+
+
+def delete_shared(wiring):
+    wiring.storage.delete(SHARED)
+
+
+def copy(wiring):
+    wiring.storage.take(NewSnapshot(name=COPY, volume=DATA))
+
+
+def restore(wiring):
+    wiring.storage.restore(COPY, Restoring(name=AGAIN))
+
+
+def delete_copy(wiring):
+    wiring.storage.delete_snapshot(COPY)
+
+
+def nothing(wiring):
+    """Nobody asks: time does it."""
+
+
+@dataclass(frozen=True)
+class Life:
+    """A verb, what is done before it, and what must then be there; `later` passes first."""
+
+    ask: object
+    before: tuple = ()
+    state: str | None = RUNNING
+    volumes: int = 0
+    files: int = 0
+    copies: int = 0
+    later: timedelta = timedelta(0)
+    tags: dict = field(default_factory=dict)
+
+
+BY_NAME = (LifecycleVerb.STOP, LifecycleVerb.START, LifecycleVerb.HIBERNATE, LifecycleVerb.RESUME)
+UP = (launch,)
+DOWN = (launch, asks(LifecycleVerb.STOP))
+SLEEPING = (launch, asks(LifecycleVerb.HIBERNATE))
+LIVES = {
+    "launch": Life(launch),
+    "launch spot": Life(launch_spot),
+    "terminate": Life(terminate, UP, ENDED),
+    "terminate spot": Life(terminate, (launch_spot,), ENDED),
+    "stop": Life(asks(LifecycleVerb.STOP), UP, STOPPED),
+    "start": Life(asks(LifecycleVerb.START), DOWN),
+    "hibernate": Life(asks(LifecycleVerb.HIBERNATE), UP, ASLEEP),
+    "resume": Life(asks(LifecycleVerb.RESUME), SLEEPING),
+    "extend": Life(extend, UP),
+    "move": Life(move, (make_project, launch), tags={"prism:project": THESIS}),
+    "configure idleness": Life(watch, UP, tags={"prism:idle-profile": "batch"}),
+    "resize": Life(resize, (launch_without_sleep, asks(LifecycleVerb.STOP)), STOPPED),
+    "expire": Life(nothing, (launch_for_an_hour,), ASLEEP, later=timedelta(hours=1)),
+    "terminate with a backup": Life(terminate_with_a_backup, UP, ENDED, copies=1),
+    "launch with a volume": Life(launch_with_a_volume, (make_volume,), volumes=1),
+    "make a volume": Life(make_volume, (), None, volumes=1),
+    "attach": Life(attach, (make_volume, launch), volumes=1),
+    "detach": Life(detach, (make_volume, launch, attach), volumes=1),
+    "delete a volume": Life(delete_volume, (make_volume,), None),
+    "make a shared volume": Life(make_shared, (), None, files=1),
+    "attach a shared volume": Life(attach_shared, (make_shared, launch), files=1),
+    "detach a shared volume": Life(detach_shared, (make_shared, launch, attach_shared), files=1),
+    "delete a shared volume": Life(delete_shared, (make_shared,), None),
+    "take a snapshot": Life(copy, (make_volume,), None, volumes=1, copies=1),
+    "restore": Life(restore, (make_volume, copy), None, volumes=2, copies=1),
+    "delete a snapshot": Life(delete_copy, (make_volume, copy), None, volumes=1),
+}
+
+
+def again(life, wiring):
+    """What a person does who got no answer: ask once more, and take a no for a yes."""
+    with contextlib.suppress(Problem):
+        life.ask(wiring)
+
+
+def chance(dice, wiring):
+    """One of the verbs, of one of a few workspaces, volumes and snapshots."""
+    name, data, copied = (f"{of}{dice.randrange(n)}" for of, n in (("w", 5), ("d", 2), ("c", 2)))
+    workspaces, storage = wiring.workspaces, wiring.storage
+    disk = Storage(ebs_volume_size=30)
+    sure = Termination(confirm="DELETE", backup_ebs=dice.random() < 0.2)
+    ask = {
+        "launch": lambda: workspaces.launch(
+            Launch(name=name, template="Plain Shell", size="S", storage=disk)
+        ),
+        **{str(it): lambda it=it: workspaces.ask(name, it) for it in BY_NAME},
+        "extend": lambda: workspaces.extend(name, 4),
+        "resize": lambda: wiring.workspaces.resize(name, Resizing(size=dice.choice("SML"))),
+        "terminate": lambda: workspaces.terminate(name, sure),
+        "make": lambda: storage.create(NewVolume(type=VolumeKind.EBS, name=data, size_gb=8)),
+        "attach": lambda: storage.attach(data, name),
+        "detach": lambda: storage.detach(data),
+        "delete": lambda: storage.delete(data),
+        "copy": lambda: storage.take(NewSnapshot(name=copied, volume=data)),
+        "delete the copy": lambda: storage.delete_snapshot(copied),
+    }
+    ask[dice.choices([*ask], [6, *[1] * (len(ask) - 1)])[0]]()

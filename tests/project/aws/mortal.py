@@ -1,0 +1,348 @@
+"""A daemon on EC2's double that can be killed at any commit and any call to the outside.
+
+It is started once and has everything imported. Each job that it reads, a line of JSON, is a
+fork of it with a home of its own, and its answer is a line of JSON.
+
+Points are not listed anywhere. While a verb is asked for and carried out, every commit
+announces itself before and after, and every request that botocore sends, whoever made it.
+`at` says which point it is about and `how` what happens there: the process is killed, or the
+request goes wrong in the double and the process is killed at its next point, or it lives on.
+Time stands still, here and in the double, and passes only between rounds.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import random
+import re
+import signal
+import urllib.request
+from concurrent.futures import Executor, Future
+from datetime import datetime
+from pathlib import Path
+
+import botocore.httpsession
+import botocore.loaders
+import botocore.session
+from botocore.exceptions import ClientError, HTTPClientError
+
+from prism.daemon.app import App
+from prism.daemon.wiring import providers
+from prism.daemon.wiring.core import Wiring
+from prism.errors import Problem, Unavailable
+from prism.kit.clock import StoppedClock
+from prism.kit.db import Database
+from prism.profiles.model import NewProfile
+from prism.providers.aws import build
+from prism.providers.aws.compute import readiness, spot_requests
+from prism.providers.aws.compute.console import Console
+from prism.providers.aws.network import ingress
+from prism.providers.aws.ssh.pool import ScriptResult, SshPool
+from prism.settings import Settings
+from prism.storage.model import SnapshotState, VolumeState
+from prism.workspaces.plan import IN_BETWEEN, state_of
+from tests.forks import serve, tell
+from tests.project.aws.lives import LIVES, again, chance
+
+REGION = "us-west-2"
+STEP, ROUNDS, CALM = 4, 120, 2
+SKIPS = 60  # calls before a fault of chance strikes
+WHO = 120  # seconds to hear from AWS who we are
+providers.PATIENT = WHO  # a computer may be busy; here nobody waits who could go on without AWS
+SHOWING = re.compile(r" sh -s -- (disk|share|leave) ")
+ID = re.compile(r"\b[a-z]+-[0-9a-f]{8,}")
+ACTION = re.compile(r"(?:^|&)Action=(\w+)")
+RESTING = {VolumeState.AVAILABLE, VolumeState.IN_USE, VolumeState.DELETED, VolumeState.ERROR}
+COPIED = {SnapshotState.COMPLETED, SnapshotState.DELETED, SnapshotState.ERROR}
+
+
+class Points:
+    """What has been passed since the verb was asked for, and what is to happen where."""
+
+    def __init__(self):
+        self.armed, self.passed, self.dying, self.struck = False, [], False, False
+        self.at, self.how, self.double, self.account = -1, "kill", "", ""
+
+    def point(self, name):
+        """Announce one; perhaps the last."""
+        if not self.armed:
+            return False
+        here = len(self.passed) == self.at
+        self.passed.append(name)
+        if self.dying or (here and self.how == "kill"):
+            tell(passed=self.passed)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return here
+
+    def strike(self):
+        """Let the request that follows go wrong."""
+        do = {"lost": "lost", "twice": "twice", "throttled": "throttle"}[self.how]
+        order(self.double, "faults", action="*", do=do, account=self.account)
+        self.struck, self.dying = True, self.how != "throttled"
+
+
+points = Points()
+send = botocore.httpsession.URLLib3Session.send
+
+
+def announced_send(self, request):
+    """Every way to the outside."""
+    name = operation(request)
+    if points.point(f"before {name}"):
+        points.strike()
+    answer = send(self, request)
+    points.point(f"after {name}")
+    return answer
+
+
+def announced_run(pool, id, script, given=b"", seconds=0.0):
+    """What a machine would do with its disks; the double has none that could be entered."""
+    if script != "true" and not SHOWING.search(script):
+        raise Unavailable(f"Nobody can enter {id}")
+    points.point("before a machine is entered")
+    points.point("after a machine was entered")
+    return ScriptResult(b"", "", 0)
+
+
+def operation(request):
+    """What a request asks for, as AWS names it."""
+    body = request.body or b""
+    text = body.decode() if isinstance(body, bytes) else str(body)
+    target = request.headers.get("X-Amz-Target", b"")
+    target = target.decode() if isinstance(target, bytes) else target
+    found = ACTION.search(text)
+    path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+    return found[1] if found else target or f"{request.method} /{ID.sub('*', path)}"
+
+
+@contextlib.contextmanager
+def announced_write(self, original=Database.write):
+    """Every commit; one that is joined is no commit of its own."""
+    with original(self) as tx:
+        yield tx
+        points.point("before commit")
+    points.point("after commit")
+
+
+class Inline(Executor):
+    """Does at once what others do behind the scenes, so that a life is the same each time."""
+
+    def submit(self, do, /, *args, **more):
+        """Done."""
+        done = Future()
+        done.set_result(do(*args, **more))
+        return done
+
+
+class World:
+    """One daemon of a home, whose time is the double's."""
+
+    def __init__(self, job):
+        os.environ.update(job["environ"])
+        self.double = job["environ"]["AWS_ENDPOINT_URL"]
+        self.clock = StoppedClock(self._time())
+        settings = Settings(
+            home=job["home"],
+            database_url=job.get("database", ""),
+            user="ada@example.org",
+            caller_cidr="192.0.2.7/32",
+        )
+        Path(job["home"]).mkdir(exist_ok=True)
+        self.wiring = Wiring(settings, None, self.clock, lambda: None)
+        self.daemon = App(None, self.wiring)  # its web side costs a second, and nobody asks it
+        self.daemon.db.create_tables()
+        self.wiring.profiles.first_start({})
+        if not any(it.name == "lab" for it in self.wiring.profiles.every()):
+            self.wiring.profiles.create(NewProfile(name="lab", provider="aws", region=REGION))
+            self.wiring.profiles.switch("lab")
+
+    def wake(self):
+        """Find AWS; take over what a dead daemon held, where nobody else can hold anything."""
+        self.wiring.aws.look(WHO)
+        joined = [loop for place in self.wiring.aws.connected for loop in self.wiring.join(place)]
+        if not self.daemon.db.shared:
+            for loop in (*self.wiring.loops, *joined):
+                loop.inherit()
+
+    def settle(self):
+        """Let time pass until nothing moves any more."""
+        calm = 0
+        for _ in range(ROUNDS):
+            self.pass_time(STEP)
+            self.daemon.settle()
+            calm = calm + 1 if self.rests() else 0
+            if calm == CALM:
+                return
+        raise AssertionError(f"it never rests: {self.state()}")
+
+    def pass_time(self, seconds):
+        """Here and there."""
+        self.clock.time = self._time(seconds)
+
+    def rests(self):
+        """Whether everything is in a state that lasts."""
+        listed = self.wiring.storage.every()
+        return (
+            all(state_of(it) not in IN_BETWEEN for it in self.wiring.workspaces.every())
+            and all(it.state in RESTING for it in (*listed.ebs_volumes, *listed.efs_volumes))
+            and all(it.state in COPIED for it in self.wiring.storage.snapshots())
+        )
+
+    def state(self):
+        """What the daemon says there is."""
+        listed = self.wiring.storage.every()
+        kept = [
+            *((it.name, it.volume_id, it.state) for it in listed.ebs_volumes),
+            *((it.name, it.filesystem_id, it.state) for it in listed.efs_volumes),
+        ]
+        return {
+            "workspaces": [
+                (it.name, it.machine_id, state_of(it), it.instance_type, it.id)
+                for it in self.wiring.workspaces.every()
+            ],
+            "volumes": [it for it in kept if it[2] is not VolumeState.DELETED],
+            "surplus": [it.id for it in self.wiring.recovery.orphans().storage if it.removed_by],
+            "copies": [
+                (it.name, it.snapshot_id, it.state)
+                for it in self.wiring.storage.snapshots()
+                if it.state is not SnapshotState.DELETED
+            ],
+        }
+
+    def _time(self, advance=0):
+        return datetime.fromisoformat(
+            order(self.double, "clock", stop=True, advance=advance)["now"]
+        )
+
+
+def live(job):
+    """Prepare, ask, and carry out, with the points armed."""
+    world, life = World(job), LIVES[job["life"]]
+    for step in life.before:
+        step(world.wiring)
+        world.settle()
+    world.pass_time(life.later.total_seconds())
+    points.double, points.account = world.double, job["environ"]["AWS_ACCESS_KEY_ID"]
+    points.at, points.how, points.armed = job.get("at", -1), job.get("how", "kill"), True
+    life.ask(world.wiring)
+    world.settle()
+    points.armed = False
+    tell(passed=points.passed, struck=points.struck, **found(world))
+
+
+def come_back(job):
+    """What the next daemon of that home makes of it, and what there really is."""
+    world, life = World(job), LIVES[job["life"]]
+    world.wake()
+    again(life, world.wiring)
+    world.settle()
+    tell(**found(world))
+
+
+def by_chance(job):
+    """Some steps of a schedule that the seed decides, with faults and perhaps a death."""
+    dice = random.Random(f"{job['seed']}:{job['part']}")
+    worlds = [World({**job, "home": home}) for home in job["homes"]]
+    for world in worlds:
+        world.wake()
+    first, account = worlds[0], job["environ"]["AWS_ACCESS_KEY_ID"]
+    if job["part"] < job["deaths"]:
+        points.armed, points.at = True, dice.randrange(200)
+    for _ in range(3):
+        do = dice.choice(["lost", "late", "twice", "drop", "throttle", "error", "stale"])
+        order(
+            first.double, "faults", action="*", do=do, skip=dice.randrange(SKIPS), account=account
+        )
+    progress = Path(job["progress"])
+    for step in range(int(progress.read_text() or 0), job["steps"]):
+        progress.write_text(str(step + 1))
+        with contextlib.suppress(Problem):
+            chance(dice, dice.choice(worlds).wiring)
+        for _ in range(dice.randrange(4)):
+            for world in worlds:
+                world.pass_time(dice.randrange(1, 12))
+                world.daemon.settle(3)
+    points.armed = False
+    tell(done=True)
+
+
+def rest(job):
+    """Let what chance has left come to rest."""
+    worlds = [World({**job, "home": home}) for home in job["homes"]]
+    for world in worlds:
+        world.wake()
+    for world in worlds[1:]:
+        world.settle()
+    worlds[0].settle()
+    spend_faults()
+    tell(**found(worlds[0]))
+
+
+def spend_faults():
+    """Have the faults that nobody has met strike here: one might give the judge old news."""
+    ec2 = botocore.session.get_session().create_client("ec2", region_name=REGION)
+    for _ in range(SKIPS + 20):
+        with contextlib.suppress(ClientError, HTTPClientError):
+            ec2.describe_key_pairs()
+
+
+def found(world):
+    """What the daemon says, and what AWS says, once AWS describes what was changed last."""
+    world.pass_time(STEP)
+    session = botocore.session.get_session()
+    ec2 = session.create_client("ec2", region_name=REGION)
+    efs = session.create_client("efs", region_name=REGION)
+    machines = [
+        it for group in ec2.describe_instances()["Reservations"] for it in group["Instances"]
+    ]
+    groups = ec2.describe_security_groups()["SecurityGroups"]
+    truth = {
+        "machines": [
+            (it["InstanceId"], it["State"]["Name"], it["InstanceType"], tags(it))
+            for it in machines
+        ],
+        "volumes": [(it["VolumeId"], tags(it)) for it in ec2.describe_volumes()["Volumes"]],
+        "copies": [
+            (it["SnapshotId"], tags(it))
+            for it in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+        ],
+        "files": [
+            (it["FileSystemId"], tags(it)) for it in efs.describe_file_systems()["FileSystems"]
+        ],
+        "groups": [it["GroupName"] for it in groups if it["GroupName"] != "default"],
+        "keys": [it["KeyName"] for it in ec2.describe_key_pairs()["KeyPairs"]],
+    }
+    return {"said": world.state(), "there": truth}
+
+
+def tags(it):
+    return {tag["Key"]: tag["Value"] for tag in it.get("Tags", ())}
+
+
+def order(double, word, **said):
+    """Tell the double something."""
+    body = json.dumps(said).encode()
+    request = urllib.request.Request(f"{double}/_double/{word}", body, method="POST")
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return json.load(answer)
+
+
+JOBS = {"live": live, "come back": come_back, "by chance": by_chance, "rest": rest}
+
+
+if __name__ == "__main__":
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    for service in ("ec2", "efs", "iam", "pricing", "ssm", "sts"):  # read once, not once a fork
+        botocore.session.get_session().create_client(
+            service, region_name=REGION, aws_access_key_id="1", aws_secret_access_key="1"
+        )
+    botocore.httpsession.URLLib3Session.send = announced_send
+    assert build.assemble  # imported once, not once a fork
+    Database.write = announced_write
+    for behind in (readiness, spot_requests, ingress):
+        behind.ThreadPoolExecutor = lambda *_: Inline()
+    SshPool.run = announced_run
+    read = Console.read
+    Console.read = lambda self, id, fresh=0: read(self, id, 0)  # real seconds count there
+    serve(JOBS)

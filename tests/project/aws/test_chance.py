@@ -1,0 +1,107 @@
+"""Random schedules with random faults and deaths.
+
+A failure is a seed, which replays; only where two daemons work at the same moment do their steps
+fall as they fall.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.project.aws.stage import Stage, machines_wrong, storage_wrong
+from tests.proofs import record
+
+SEEDS, STEPS, DEATHS = 20, 20, 4
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    made = Stage(tmp_path_factory.mktemp("chance"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def came_of(tmp_path_factory):
+    """Judges what a seed came to; the last of all, in whichever process, tells of them."""
+    run = tmp_path_factory.getbasetemp()
+    run = run.parent if "PYTEST_XDIST_WORKER" in os.environ else run
+
+    def judge(whose, seed, found, deaths):
+        assert not [*machines_wrong(found), *storage_wrong(found)]
+        place = run / whose.replace(" ", "-")
+        place.mkdir(exist_ok=True)
+        (place / f"{seed}").write_text(f"{len(found['there']['machines'])} {deaths}")
+        counts = [[int(it) for it in one.read_text().split()] for one in place.iterdir()]
+        if len(counts) == SEEDS:
+            machines, deaths = (sum(it) for it in zip(*counts, strict=True))
+            record(
+                f"Random schedules on AWS: {whose}",
+                f"{SEEDS} seeds of {STEPS} verbs with lost, late, doubled, dropped, throttled and "
+                f"stale answers; {deaths} deaths, {machines} machines made, none of them twice, "
+                f"none without a workspace that knows it.",
+            )
+
+    return judge
+
+
+@pytest.fixture
+def shared(copied):
+    """A database of nobody's."""
+    return copied("template1")
+
+
+def job_of(stage, seed, daemons=1, database=""):
+    job = stage.job() | {"seed": seed, "steps": STEPS, "deaths": DEATHS, "database": database}
+    return job | {"homes": [f"{job['home']}-{n}" for n in range(daemons)]}
+
+
+def lived(stage, job, who=0):
+    """Go through a schedule, over all deaths; how many those were."""
+    progress = stage.folder / f"progress-{job['environ']['AWS_ACCESS_KEY_ID']}-{who}"
+    progress.write_text("0")
+    part = 0
+    while stage.ask(who, do="by chance", part=part, progress=str(progress), **job)["killed"]:
+        part += 1
+    return part
+
+
+def of_seed(seed):
+    return pytest.param(seed, marks=() if seed == 0 else pytest.mark.slow)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", [of_seed(seed) for seed in range(SEEDS)])
+def test_one_daemon(stage, came_of, seed):
+    job = job_of(stage, seed)
+    deaths = lived(stage, job)
+    came_of("one daemon", seed, stage.ask(do="rest", **job), deaths)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_two_daemons_in_turn(stage, came_of, shared, seed):
+    job = job_of(stage, seed, 2, shared)
+    deaths = lived(stage, job)
+    came_of("two daemons on one PostgreSQL in turn", seed, stage.ask(do="rest", **job), deaths)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_two_daemons_at_once(stage, came_of, shared, seed):
+    stage.two()
+    job = job_of(stage, seed, 2, shared)
+    stage.ask(do="rest", **job)  # there are tables now
+
+    def one(who):
+        half = {"steps": STEPS // 2, "deaths": DEATHS // 2, "homes": [job["homes"][who]]}
+        return lived(stage, job | half | {"seed": f"{seed}/{who}"}, who)
+
+    with ThreadPoolExecutor(2) as both:
+        deaths = sum(both.map(one, range(2)))
+    came_of("two daemons on one PostgreSQL at once", seed, stage.ask(do="rest", **job), deaths)

@@ -1,0 +1,99 @@
+"""The crash matrix: every verb, every point of it, every way in which it can go wrong there."""
+
+from collections import Counter
+
+import pytest
+
+from tests.project.aws.lives import ENDED, LIVES
+from tests.project.aws.stage import Stage, machines_wrong, storage_wrong
+from tests.proofs import record
+
+WAYS = ("lost", "twice", "throttled")
+ALIKE = 4  # points
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    made = Stage(tmp_path_factory.mktemp("stage"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def wrong(life, found, how="kill"):
+    """Everything that is not as it must be after `life`, in words."""
+    yield from machines_wrong(found)
+    yield from storage_wrong(found)
+    said, there = found["said"], found["there"]
+    states = [it[2] for it in said["workspaces"]]
+    if life.state and states not in ([life.state], [] if life.state == ENDED else None):
+        yield f"it is {states}, not {life.state}"
+    made = {
+        "machines": int(life.state is not None),
+        "volumes": life.volumes + (life.state not in {None, ENDED}),  # a machine has a disk
+        "files": life.files,
+        "copies": life.copies,
+    }
+    for id, _, _, tags in there["machines"]:
+        if life.tags.items() - tags.items():
+            yield f"{id} says {tags}, not {life.tags}"
+    surplus = said["surplus"]  # CreateSnapshot has no token: what arrives twice is done twice
+    if surplus and (how != "twice" or len(surplus) > 1):
+        yield f"these snapshots were made besides: {surplus}"
+    for what, many in made.items():
+        if len([it for it in there[what] if it[0] not in surplus]) != many:
+            yield f"{many} {what} should be there, not {there[what]}"
+    for what in ("groups", "keys"):
+        if len(there[what]) > 2:  # of machines, and of shared volumes
+            yield f"{what}: {there[what]}"
+
+
+def fresh(points):
+    """Those before which not the same has happened already: a loop that waits is one loop."""
+    seen = set()
+    for at, name in enumerate(points):
+        recently = tuple(points[max(0, at - ALIKE) : at + 1])
+        if recently not in seen:
+            yield at, name
+        seen.add(recently)
+
+
+def matrix(points, ways):
+    """Where to strike, and how: killed anywhere, and more where something is asked of AWS."""
+    for at, name in fresh(points):
+        yield at, "kill"
+        if name.startswith("before ") and name != "before commit":
+            yield from ((at, how) for how in ways)
+
+
+def survives(stage, name, ways):
+    """The points of a life, how many deaths and faults it was tried with, and what went wrong."""
+    life = LIVES[name]
+    points, found = stage.tried(name)
+    assert not list(wrong(life, found))
+    calls = [it for it in points if it.startswith("before ") and it != "before commit"]
+    assert calls and "after commit" in points, "a verb without an outside call, or a commit"
+    failures, tried, wanted = [], Counter(), [*matrix(points, ways)]
+    for at, how in wanted:
+        passed, found = stage.tried(name, at, how)
+        failures += [f"{at} {points[at]}, {how}: {it}" for it in wrong(life, found, how)]
+        tried[at] += len(passed) > at  # threads race: a life may be a point shorter
+    assert not failures, "\n".join(failures)
+    assert tried.total() >= 0.9 * len(wanted), f"only {tried.total()} of {len(wanted)} were struck"
+    commits = points.count("after commit")
+    those = f"{len(points)} points ({len(calls)} calls, {commits} commits)"
+    return f"{those}, {len(tried)} of them unlike the others before; {tried.total()} runs"
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["launch", "terminate"])
+def test_it_survives_a_death_or_a_lost_reply_anywhere(stage, name):
+    survives(stage, name, ["lost"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("name", LIVES)
+def test_it_survives_everything_everywhere(stage, name):
+    record(f"Killed on AWS: {name}", f"{survives(stage, name, WAYS)}, none with anything wrong.")

@@ -1,0 +1,172 @@
+"""A real daemon before an AWS as busy as the real one: 300 at once, and 1,000 that are calm."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from time import perf_counter
+
+import pytest
+
+from prism.daemon.app import build
+from prism.kit.clock import StoppedClock
+from prism.profiles.model import NewProfile
+from prism.providers.aws.api import rate_limits
+from prism.settings import Settings
+from prism.workspaces.model import Launch, State
+from tests.conftest import free_port
+from tests.project.living import Home
+from tests.proofs import record
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+REGION, CIDR = "us-west-2", "192.0.2.7/32"
+
+
+@contextlib.contextmanager
+def aws(folder, **rules):
+    """A double of its own process: its address and what it wants in the environment."""
+    port, file = free_port(), folder / "rules.json"
+    file.write_text(json.dumps(rules))
+    command = (sys.executable, "-m", "aws_double", "--port", str(port), "--rules", file)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        eventually(lambda: answers(url))
+        yield url
+    finally:
+        process.terminate()
+        process.wait(120)
+
+
+def answers(url):
+    with contextlib.suppress(OSError):
+        return bool(told(url, "calls"))
+    return False
+
+
+def told(url, word):
+    with urllib.request.urlopen(f"{url}/_double/{word}", timeout=120) as answer:
+        return json.load(answer)
+
+
+def environ(url, folder):
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "123456789012",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(folder / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "none"),
+        "PRISM_CALLER_CIDR": CIDR,
+    }
+
+
+def alive(url):
+    return [it for it in told(url, "machines")["machines"] if it["state"] == "running"]
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = Home(tmp_path / "home")
+    yield home
+    home.clear()
+
+
+def test_three_hundred_launches_at_once(home, tmp_path):
+    many = 300
+    with aws(tmp_path, like="aws", times={"boot": 5}) as url:
+        with home.living(**environ(url, tmp_path)), ThreadPoolExecutor(16) as people:
+            home.client.profiles.create("lab", "aws", region=REGION)
+            home.client.profiles.switch("lab")
+            home.client.workspaces.plan("Plain Shell", "first")  # AWS has told who we are
+            began = perf_counter()
+            names = [f"w{n}" for n in range(many)]
+            launch = home.client.workspaces.launch
+            asked = list(people.map(lambda name: launch("Plain Shell", name), names))
+            accepted = perf_counter() - began
+            assert {it.state for it in asked} == {State.LAUNCHING}
+            states = eventually(lambda: everywhere(home, many, State.RUNNING), 900)
+            assert states == {State.RUNNING: many}
+            took = perf_counter() - began
+            assert len(alive(url)) == many == len(told(url, "machines")["machines"])
+            assert not [it.failure for it in home.client.workspaces.list() if it.failure]
+        outcomes = Counter(it["outcome"] for it in told(url, "calls")["calls"])
+    record(
+        "300 launches on AWS at once",
+        f"Accepted in {accepted:.1f} s, all running after {took:.0f} s (AWS grants 2 machines a "
+        f"second), {many} machines. AWS was called {sum(outcomes.values())} times and throttled "
+        f"{outcomes['RequestLimitExceeded']}; no throttling reached a person.",
+    )
+    assert accepted <= 5
+
+
+def everywhere(home, many, state):
+    states = Counter(home.states())
+    return states if states[state] == many else None
+
+
+def populated(home, url, many, monkeypatch):
+    """A home that already has so many machines, launched without waiting for AWS's buckets."""
+    for name, value in environ(url, home.folder).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(rate_limits, "DEPTHS", (("*", rate_limits.Depth(1e6, 1e6)),))
+    clock = StoppedClock(datetime.now(UTC))
+    settings = Settings(home=str(home.folder), user="ada@example.org", caller_cidr=CIDR)
+    daemon = build(settings, None, clock)
+    daemon.prepare()
+    daemon.profiles.create(NewProfile(name="lab", provider="aws", region=REGION))
+    daemon.profiles.switch("lab")
+    for n in range(many):
+        daemon.workspaces.launch(Launch(name=f"w{n}", template="Plain Shell"))
+
+    daemon.wiring.aws.look(10)
+    [place] = daemon.wiring.aws.connected
+    loop, *_ = daemon.wiring.join(place)  # whoever tells of idleness would wait for addresses
+
+    def running():
+        clock.advance(seconds=3)
+        loop.patrol()
+        while loop.once():
+            pass
+        return all(it.seen == "on" for it in daemon.workspaces.every())
+
+    eventually(running, 600)
+    daemon.close()
+
+
+def test_a_thousand_that_are_calm_cost_four_calls_a_minute(home, tmp_path, monkeypatch):
+    many = 1000
+    with aws(tmp_path) as url:
+        populated(home, url, many, monkeypatch)
+        assert len(alive(url)) == many
+        before = len(told(url, "calls")["calls"])
+        with home.living(**environ(url, tmp_path)):
+            surveys = lambda: looks(told(url, "calls")["calls"][before:])  # noqa: E731
+            eventually(lambda: len(surveys()) >= 3, 300)  # it has come to rest
+            rested, at = surveys()[-1], len(told(url, "calls")["calls"])
+            eventually(lambda: len(surveys()) >= 8, 600)
+            last = surveys()[-1]
+            assert home.states() == [State.RUNNING] * many
+        calls = [it for it in told(url, "calls")["calls"][at:] if it["at"] <= last["at"]]
+    minutes = (moment(last) - moment(rested)).total_seconds() / 60
+    rate = len(calls) / minutes
+    record(
+        "1,000 calm workspaces on AWS",
+        f"{len(calls)} calls in {minutes:.1f} minutes, {rate:.1f} a minute and region: "
+        f"{dict(Counter(it['action'] for it in calls))}.",
+    )
+    assert rate <= 4
+
+
+def looks(calls):
+    """The first page of each survey."""
+    return [it for it in calls if it["action"] == "DescribeInstances"]
+
+
+def moment(call):
+    return datetime.fromisoformat(call["at"])

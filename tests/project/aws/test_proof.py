@@ -1,0 +1,118 @@
+"""The script for the first real account, against the double: all passes, nothing is left."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aws_double.double import AwsDouble
+from aws_double.rulebook import build
+from prism.providers.aws.account.policy import policy
+from prism.providers.aws.account.setup import apply
+from prism.providers.aws.api.actions import SETUP_ACTIONS
+from prism.providers.aws.api.cloud import Cloud
+from tests.waiting import eventually
+
+SCRIPT = Path(__file__).parents[3] / "scripts" / "aws_proof.py"
+REGION = "us-west-2"
+POINTS = ["who", "launch", "sleep_and_wake", "spot_powers_off", "volume", "shared", "copy", "left"]
+
+
+@pytest.fixture
+def aws(monkeypatch, tmp_path):
+    with AwsDouble(seed=7) as double:
+        double.rules = build({"times": {"boot": 0.5}})
+        for name, value in double.environ(REGION).items():
+            monkeypatch.setenv(name, value)
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            monkeypatch.setenv(name, "/nonexistent")
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        monkeypatch.setenv("TMPDIR", str(tmp_path))  # where it keeps its home
+        yield double
+    left = daemons_of(tmp_path)
+    for id in left:
+        os.kill(int(id), signal.SIGTERM)
+    assert left == [], "the proof has left its daemon"
+
+
+def daemons_of(folder):
+    """The ids of processes whose home is in this folder."""
+    home, found = f"PRISM_HOME={folder}".encode(), []
+    for it in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            found += [it.parent.name] if home in it.read_bytes() else []
+    return found
+
+
+def proved(tmp_path, *words, stdin=""):
+    out = tmp_path / "proof.json"
+    command = [sys.executable, SCRIPT, "--region", REGION, "--out", out, "--pause", "0.2", *words]
+    done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=900)
+    return done, json.loads(out.read_text()) if out.exists() else None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1000)
+def test_every_point_passes_under_the_daily_policy_and_nothing_is_left(aws, tmp_path):
+    apply(Cloud(REGION, actions=SETUP_ACTIONS, agent="prism-setup"))
+    caller = aws.bind(policy(account="123456789012"), "prism")
+    done, said = proved(tmp_path, "--yes", "--patience", "300")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [it["point"] for it in said["points"]] == POINTS
+    assert (said["passed"], said["against"]) == (True, "the double")
+    assert all(it["request_ids"] for it in said["points"])
+    assert caller.denied == []
+    assert {it["state"] for it in aws.machines(REGION)} == {"terminated"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1000)
+def test_a_point_that_fails_is_written_down_and_everything_is_destroyed(aws, tmp_path):
+    aws.rules = build({"times": {"boot": 0.5}, "sleepless": "prism:name=proof-main"})
+    done, said = proved(tmp_path, "--yes", "--patience", "300")
+    assert done.returncode == 1
+    failed = {it["point"]: it.get("why") for it in said["points"] if not it["ok"]}
+    assert "its memory is lost" in failed["sleep_and_wake"]
+    assert {it["state"] for it in aws.machines(REGION)} == {"terminated"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_proof_destroys_what_it_has_made_and_stops_its_daemon(aws, tmp_path, how):
+    aws.rules = build({"times": {"boot": 3600}})  # it waits for the first workspace
+    command = [sys.executable, SCRIPT, "--region", REGION, "--out", tmp_path / "proof.json"]
+    proof = subprocess.Popen(
+        [*command, "--pause", "0.2", "--yes"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        eventually(lambda: aws.machines(REGION), 120)
+        assert daemons_of(tmp_path)
+        proof.send_signal(how)
+        said, _ = proof.communicate(timeout=300)
+    finally:
+        proof.kill()
+        proof.wait()
+    assert proof.returncode == 128 + how, said
+    assert {it["state"] for it in aws.machines(REGION)} == {"terminated"}
+    assert daemons_of(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_nothing_is_made_without_a_yes_or_beyond_the_budget(aws, tmp_path):
+    for words, stdin, why in (
+        ((), "no\n", "nothing was made"),
+        (("--budget", "0.01"), "", "budget"),
+    ):
+        done, said = proved(tmp_path, *words, stdin=stdin)
+        assert (done.returncode, why in done.stderr, said) == (1, True, None)
+    assert aws.machines(REGION) == []

@@ -1,0 +1,25 @@
+"""What the documents say of real accounts is what the record of `make aws-proof` says."""
+
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+RECORD = ROOT / "docs" / "aws-proof.json"
+SENTENCES = {
+    "README.md": "not yet against a real account",
+    "docs/aws.md": "has not been used with a real account",
+}
+
+
+def met():
+    """Whether every point has passed against a real account."""
+    if not RECORD.exists():
+        return False
+    said = json.loads(RECORD.read_text())
+    return said["passed"] and said["against"] != "the double"
+
+
+def test_the_documents_say_that_no_real_account_was_met_until_one_was():
+    for page, sentence in SENTENCES.items():
+        text = " ".join((ROOT / page).read_text().split())
+        assert (sentence in text) is not met(), page

@@ -1,0 +1,127 @@
+"""One home, in which real daemons live and die."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from prism.client import Client
+from prism.client.errors import DaemonUnreachable
+from tests.waiting import eventually
+
+BIN = Path(sys.executable).parent
+DAEMON = (BIN / "prismd",)
+LONGEST = 600  # seconds: a command that has not ended by then will not
+MORTAL = (sys.executable, Path(__file__).with_name("mortal.py"))
+
+
+class Home:
+    """The folder, the client that talks to whoever lives there, and the machines it has."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}
+        ours = {
+            "PRISM_HOME": str(folder),
+            "PRISM_PORT": "0",
+            "PRISM_USER": "ada@example.org",
+            "PRISM_DATABASE_TIMEOUT": "120",  # a busy computer is no busy database
+            "AWS_CONFIG_FILE": str(folder / "no-aws-config"),
+        }
+        # One cache of packages for all homes of a test run: a product would have one home.
+        self.environ = inherited | ours
+
+    @property
+    def client(self):
+        """Talks to the daemon that lives here now."""
+        return Client(home=self.folder)
+
+    @contextlib.contextmanager
+    def living(self, program=DAEMON, **environ):
+        """A daemon, until the block ends."""
+        with (self.folder / "log").open("a") as log:
+            process = subprocess.Popen(program, env=self.environ | environ, stderr=log)
+        try:
+            eventually(lambda: self.answers() or process.poll() is not None, 120)
+            yield process
+        finally:
+            process.terminate()
+            process.wait(120)
+
+    def answers(self):
+        """Whether a daemon answers."""
+        with contextlib.suppress(DaemonUnreachable):
+            self.client.daemon.status()
+            return True
+        return False
+
+    def cli(self, *words, input=None, **environ):
+        """What the real command says, with a daemon or without one."""
+        command = [BIN / "prism", *words]
+        return subprocess.run(
+            command,
+            env=self.environ | environ,
+            capture_output=True,
+            text=True,
+            input=input,
+            timeout=LONGEST,
+        )
+
+    @contextlib.contextmanager
+    def begun(self, *words):
+        """A command that does not end by itself, until the block ends."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        command = [BIN / "prism", *words]
+        with subprocess.Popen(command, env=self.environ, **pipes) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def said(self, *words):
+        """What a command that must succeed answers as JSON."""
+        done = self.cli(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def states(self):
+        """The state of each workspace."""
+        return [it.state for it in self.client.workspaces.list()]
+
+    def machines(self):
+        """The supervisors that run, whatever anybody wrote down about them."""
+        return self._with("supervisor.py")
+
+    def processes(self):
+        """Every process that has to do with a machine of this home."""
+        return self._with("")
+
+    def clear(self):
+        """End what a failed test has left behind, and a daemon that a command has started."""
+        for process in (*self._daemons(), *self.processes()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def _daemons(self):
+        """Those of this home; a command that is not answered in time starts one."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                here = process.environ().get("PRISM_HOME") == str(self.folder)
+                if here and "prismd" in " ".join(process.cmdline()):
+                    yield process
+
+    def _with(self, word):
+        place = str(self.folder / "workspaces")
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                said = " ".join(process.cmdline())
+                theirs = f"{said} {process.environ().get('PRISM_MACHINE', '')}"
+                if place in theirs and word in said and process.status() != "zombie":
+                    found.append(process)
+        return found

@@ -1,0 +1,56 @@
+"""Nobody imports what he does not need: looked up in a fresh interpreter."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from prism.cli.registry import ALONE, COMMANDS
+
+HEAVY = {
+    "aiohttp", "alembic", "asyncio", "asyncssh", "boto3", "http.client", "httpx", "litestar",
+    "msgspec", "psutil", "rich", "sqlalchemy", "textual", "uvicorn", "yaml",
+}  # fmt: skip
+PARSE = "from prism.cli.parser import parser; parser({!r})"
+
+
+def modules_after(statement):
+    tell = "found = list(sys.modules); import json; print(); print(json.dumps(found))"
+    program = f"{statement}\nimport sys; {tell}"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return set(json.loads(run.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], []])
+def test_what_needs_no_command_imports_next_to_nothing(words):
+    loaded = modules_after(f"import prism.cli.main as m; m.main({words!r})")
+    assert not loaded & (HEAVY | {"argparse", "json.decoder", "socket", "typing", "dataclasses"})
+
+
+def test_no_command_pays_for_the_daemons_libraries():
+    commands = [*COMMANDS, *((word,) for word in ALONE)]
+    every = "import prism.cli.run; from prism.cli.parser import parser; "
+    loaded = modules_after(every + f"[parser(command) for command in {commands!r}]")
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("package", ["workspaces", "templates", "profiles", "catalog"])
+def test_the_pure_part_runs_without_the_world(package):
+    loaded = modules_after(f"import prism.{package}.model, prism.{package}.plan")
+    assert not loaded & (HEAVY - {"msgspec"} | {"socket", "sqlite3", "prism.kit.clock"})
+
+
+def test_the_settings_and_the_home_cost_little():
+    assert not modules_after("import prism.settings") & (HEAVY - {"msgspec"})
+    assert not modules_after("import prism.home") & (HEAVY | {"hashlib", "pathlib"})
+
+
+def test_a_daemon_starts_without_what_it_may_never_need(tmp_path):
+    never = {"aiohttp", "alembic", "asyncssh", "attr", "boto3", "email_validator"}
+    build = (
+        "import prism.daemon.main; from prism.daemon.app import build; "
+        f"from prism.settings import Settings; build(Settings(home={str(tmp_path)!r})).close()"
+    )
+    assert not modules_after(build) & (never | {"psycopg", "pydantic"})

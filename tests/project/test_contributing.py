@@ -1,0 +1,58 @@
+"""The recipes of CONTRIBUTING name files that exist, and every kind of file that a package has."""
+
+import re
+
+import pytest
+
+from tests.project.tree import PACKAGES, ROOT
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+RECIPES = dict(re.findall(r"^## (Add a .*?)$\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE))
+PATH = re.compile(r"`((?:src|tests|docs|web|kit|scripts)/[^`\s]*)`")
+STANDS_FOR = {"<noun>": "workspaces", "<vendor>": "local"}
+
+
+def paths(recipe):
+    """The files and folders that a recipe names, an example in the place of a noun."""
+    for path in PATH.findall(recipe):
+        for name, example in STANDS_FOR.items():
+            path = path.replace(name, example)
+        yield f"src/prism/{path}" if path.startswith("kit/") else path
+
+
+def test_there_is_a_recipe_for_each_kind_of_change():
+    kinds = "route, verb of a workspace, column, setting, provider, package, template"
+    assert {*RECIPES} == {f"Add a {kind}" for kind in kinds.split(", ")}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_its_files_exist(name):
+    found = [*paths(RECIPES[name])]
+    assert found
+    assert [it for it in found if not (ROOT / it).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["Add a route", "Add a verb of a workspace"])
+def test_it_names_the_rights_and_the_client_and_the_command(name):
+    named = {*paths(RECIPES[name])}
+    assert "src/prism/access/rules.py" in named
+    assert any("/client/" in it for it in named)
+    assert any("/cli/" in it for it in named)
+    assert "docs/openapi.json" in named
+
+
+def test_the_ten_files_to_read_first_exist():
+    [said] = re.findall(r"^Read these ten files.*?:(.*?)\.$", TEXT, re.DOTALL | re.MULTILINE)
+    files = re.findall(r"`([a-z_/]+\.py)`", said.split(". ")[0])
+    assert len(files) == 10
+    assert [it for it in files if not (ROOT / "src/prism" / it).is_file()] == []
+
+
+def test_its_tests_exist():
+    named = {*re.findall(r"`(tests/[^`]*\.py)`", TEXT)}
+    assert len(named) > 5
+    assert [it for it in named if "<" not in it and not (ROOT / it).is_file()] == []
+
+
+def test_the_example_of_a_noun_is_a_package():
+    assert STANDS_FOR["<noun>"] in PACKAGES

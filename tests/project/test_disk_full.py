@@ -1,0 +1,146 @@
+"""A home on a small disk of its own, really filled to the last byte."""
+
+import contextlib
+import os
+import subprocess
+import time
+
+import pytest
+
+from tests.project.living import Home
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
+PIECE = 2**16
+
+
+@pytest.fixture
+def home(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48m,mode=700", "tmpfs", disk]
+    subprocess.run(mount, check=True)
+    home = Home(disk / "home")
+    yield home
+    home.clear()
+    eventually(lambda: subprocess.run(["umount", disk], capture_output=True).returncode == 0)
+
+
+def fill(home):
+    """Write until not a byte is left; what was written is given back."""
+    path = home.folder.parent / "rest"
+    piece = PIECE
+    with path.open("ab", buffering=0) as file:
+        while piece:
+            try:
+                file.write(b"x" * piece)
+            except OSError:
+                piece //= 2
+    assert free(home) == 0
+    return path
+
+
+def free(home):
+    """Bytes that may still be written."""
+    it = os.statvfs(home.folder)
+    return it.f_bavail * it.f_frsize
+
+
+def said_full(done):
+    """What a command says of a full disk."""
+    assert done.returncode != 0
+    assert "disk is full" in done.stderr.lower(), done.stderr
+    assert "prism clean" in done.stderr
+    return done.stderr
+
+
+@pytest.mark.timeout(240)
+def test_what_frees_space_works_with_0_bytes_free_and_all_else_says_that_the_disk_is_full(home):
+    with home.living() as daemon:
+        for name in ("one", "two"):
+            assert home.said("launch", "Plain Shell", name)["state"] == "running"
+        assert home.said("volume", "create", "data", "--size", "1")["name"] == "data"
+        eventually(lambda: home.said("volume", "show", "data")["state"] == "available")
+        assert home.said("volume", "attach", "data", "two")["name"] == "data"
+        rest = fill(home)
+
+        told = said_full(home.cli("launch", "Plain Shell", "three"))
+        assert "workspaces" in told, "what takes the space"
+        said_full(home.cli("volume", "create", "other", "--size", "1"))
+        status = home.client.daemon.status()
+        assert status.status == "degraded"
+        assert any("disk is full" in why.lower() for why in status.reasons)
+        assert {it["name"] for it in home.said("list")} == {"one", "two"}, "nothing half done"
+
+        assert home.said("stop", "one")["state"] == "stopped"
+        fill(home)
+        assert home.said("stop", "two")["state"] == "stopped"
+        fill(home)
+        home.said("volume", "detach", "data")
+        eventually(lambda: home.said("volume", "show", "data")["state"] == "available")
+        home.said("volume", "delete", "data", "--yes")
+        eventually(lambda: "data" not in home.cli("volume", "list").stdout, 120)
+        assert home.said("terminate", "one", "--yes")["state"] == "terminated"
+        fill(home)
+        assert home.cli("daemon", "stop").returncode == 0
+        daemon.wait(120)
+        assert daemon.returncode == 0
+    fill(home)
+    with home.living():
+        said_full(home.cli("start", "two"))
+        rest.unlink()
+        assert home.said("start", "two")["state"] == "running", "there is room again"
+        assert home.client.daemon.status().status == "healthy"
+        fill(home)
+        assert home.said("terminate", "two", "--yes")["state"] == "terminated", "a second time"
+    assert home.processes() == []
+
+
+def test_clean_says_how_much_of_what_and_removes_what_nothing_uses(home):
+    with home.living():
+        assert home.said("launch", "Plain Shell", "mine")["state"] == "running"
+        [machine] = (home.folder / "workspaces").glob("local-*/")
+        used, cache = machine / "logs" / "console.log", home.folder / "cache" / "wheels"
+        cache.mkdir(parents=True, exist_ok=True)
+        (cache / "wheel").write_bytes(b"x" * 3 * 2**20)
+        old = machine / "logs" / "setup.log.1"
+        old.write_bytes(b"x" * 2**20)
+        draft = home.folder / "workspaces" / ".local-0123456789abcdef0-00000000"
+        draft.mkdir()
+        (draft / "rest").write_bytes(b"x" * 2**20)
+        ago = time.time() - 1200  # a daemon that runs removes it after an hour
+        os.utime(draft, (ago, ago))
+
+        would = home.said("clean", "--dry-run")
+        sizes = {it["kind"]: it["bytes"] for it in would["kinds"]}
+        assert sizes["package cache"] >= 3 * 2**20
+        assert sizes["old logs"] == sizes["leftover drafts"] == 2**20
+        assert sizes["unused environments"] == 0, "the only one is in use"
+        assert cache.exists() and old.exists() and draft.exists()
+
+        before = free(home)
+        did = home.said("clean")
+        assert did["freed_bytes"] == would["freed_bytes"] == sum(sizes.values())
+        assert free(home) >= before + 5 * 2**20
+        assert not cache.exists() and not old.exists() and not draft.exists()
+        assert used.exists()
+        assert home.said("clean", "--dry-run")["freed_bytes"] == 0
+        assert home.said("show", "mine")["state"] == "running"
+        assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
+
+
+def test_clean_makes_room_on_a_full_disk_whose_daemon_cannot_even_start(home):
+    """A home of an older Prism has no reserve."""
+    with home.living():
+        pass
+    with contextlib.suppress(FileNotFoundError):
+        (home.folder / "reserve").unlink()
+    cache = home.folder / "cache" / "wheels"
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / "wheel").write_bytes(b"x" * 12 * 2**20)
+    fill(home)
+    said_full(home.cli("daemon", "start"))
+    done = home.said("clean")
+    assert done["freed_bytes"] >= 12 * 2**20
+    assert home.cli("daemon", "start").returncode == 0
+    assert home.cli("daemon", "stop").returncode == 0

@@ -1,0 +1,185 @@
+"""The commands that the documentation shows are run, in their order, against a real daemon.
+
+`tests/project/test_words.py` checks that every command parses. Here each line of the sections
+below is done, in a home with a workspace `mine`. A line that cannot be done here stands in
+`NOT_HERE` with its reason.
+"""
+
+import re
+import subprocess
+
+import pytest
+
+from tests.project.living import BIN, Home
+from tests.project.tree import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+BLOCK = re.compile(r"```(?:sh|python|console)?\n(.*?)```|((?:^    [^\n]*\n)+)", re.DOTALL | re.M)
+PAGES = {
+    "docs/cli.md": (
+        "Volumes and snapshots",
+        "Idleness and logs",
+        "Templates",
+        "Money",
+        "Profiles",
+        "People",
+        "Setting up",
+        "What is wrong here?",
+        "Leaving",
+        "When the database is lost",
+        "Events, completion, version",
+        "The daemon",
+    ),
+    "docs/idle.md": ("Idle workspaces",),
+    "docs/money.md": ("Money", "Caps"),
+    "docs/people.md": ("Roles",),
+    "docs/storage.md": ("Volumes and snapshots",),
+    "docs/logs.md": ("Logs",),
+}
+NOT_HERE = {
+    " -f": "goes on until Ctrl-C",
+    "--follow": "goes on until Ctrl-C",
+    "prism events mine --since 0": "goes on until Ctrl-C",
+    "prism daemon logs": "the daemon of the test logs elsewhere",
+    "prism daemon start": "the test has started one",
+    "prism profile switch lab": "leads to AWS",
+    "prism invite ": "needs the token of a mail",
+    "prism uninstall": "--dry-run is done, the others destroy the home",
+    "prism restore": "needs a stopped daemon",
+    "prism orphans adopt": "there is none",
+    "prism orphans terminate": "there is none",
+    "prism recover --accept": "the database is not older",
+    "prism init": "asks on a terminal",
+    "prism token revoke": "the id is an example",
+    "prism daemon stop": "the test ends it",
+}
+ENDLESS = {"prism events"}
+DONE_ANYWAY = (
+    "prism uninstall --dry-run",
+    "prism events mine --last",
+    "prism init --yes",
+    "prism invite send",
+    "prism invite list",
+    "prism invite mine",
+)
+ON_THIS_COMPUTER = ("prism doctor",)  # 1 where something is broken here
+
+
+def section(page, heading):
+    """The text below a heading, up to the next one of its level or higher."""
+    text = (ROOT / page).read_text()
+    start = re.search(rf"^(#+) {re.escape(heading)}$\n", text, re.MULTILINE)
+    rest = text[start.end() :]
+    end = re.search(r"^#{1,2} ", rest, re.MULTILINE)
+    return rest[: end.start()] if end else rest
+
+
+def commands(page):
+    """The commands of a page's sections, without comments."""
+    for heading in PAGES[page]:
+        for fenced, indented in BLOCK.findall(section(page, heading)):
+            for line in (fenced or indented).splitlines():
+                if line.strip().startswith(("prism ", "mkdir ")):
+                    yield re.sub(r"\s+#.*", "", line.strip())
+
+
+def is_done_here(command):
+    """Whether a command can be done in the test."""
+    asked_for = command.startswith(DONE_ANYWAY)
+    return asked_for or not (command in ENDLESS or any(it in f"{command} " for it in NOT_HERE))
+
+
+class Shell:
+    """Runs the lines of a page in one home."""
+
+    def __init__(self, home, folder):
+        self.home, self.folder = home, folder
+        self.path = f"{BIN}:{home.environ['PATH']}"
+
+    def run(self, line):
+        """The exit code, and what was printed."""
+        environ = self.home.environ | {"PATH": self.path, "HOME": str(self.folder)}
+        done = subprocess.run(
+            ["bash", "-c", self.with_ids(line)],
+            cwd=self.folder,
+            env=environ,
+            input="",
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def with_ids(self, line):
+        """The line, an id of here in the place of an example's."""
+        if "alloc_" not in line:
+            return line
+        listed = self.home.said("allocation", "list", "nsf")["allocations"]
+        parts = [it["id"] for it in listed]
+        for number, id in enumerate(parts, 1):
+            line = re.sub(rf"\balloc_{number}\b", id, line)
+        return line
+
+
+MINE = "prism launch plain-shell mine"
+PREPARED = {
+    "docs/cli.md": (
+        MINE,
+        "prism launch plain-shell other",
+        "prism project create p --budget 1000",
+        "prism project create reef --owner ada@example.org",
+        "prism member add reef eve@example.org --role member",
+        "prism project create thesis",
+        "prism budget create grant 5000",
+        "prism allocation create grant p 500",
+    ),
+    "docs/idle.md": (MINE,),
+    "docs/logs.md": (MINE,),
+    "docs/people.md": (
+        "prism project create reef --owner ada@example.org",
+        "prism member add reef eve@example.org --role member",
+    ),
+}
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """A home with a daemon, and a folder to work in."""
+    home, folder = Home(tmp_path / "home"), tmp_path / "here"
+    folder.mkdir()
+    (folder / "people.csv").write_text("email,role\nfay@example.org,viewer\n")
+    try:
+        with home.living():
+            yield Shell(home, folder)
+            home.cli("terminate", "--all", "--yes")
+    finally:
+        home.clear()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_page_does_what_it_says(shell, page):
+    failed = []
+    for command in (*PREPARED.get(page, ()), *filter(is_done_here, commands(page))):
+        code, said = shell.run(f"{command} --yes" if " delete " in command else command)
+        if code != 0 and not command.startswith(ON_THIS_COMPUTER):
+            failed.append((command, code, said[-400:]))
+    assert failed == [], "\n".join(map(str, failed))
+
+
+def test_the_python_of_volumes_and_snapshots_does_what_it_says(shell):
+    [example] = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/storage.md").read_text(), re.DOTALL
+    )
+    (shell.folder / "example.py").write_text(example)
+    assert shell.run(MINE)[0] == 0
+    code, said = shell.run(f"{BIN}/python example.py")
+    assert code == 0, said
+    _, listed = shell.run("prism volume list --json && prism snapshot list --json")
+    assert all(name in listed for name in ("data", "monday", "again"))
+
+
+def test_what_is_left_out_is_on_a_page():
+    every = [f"{it} " for page in PAGES for it in commands(page)]
+    assert len([it for it in every if is_done_here(it.strip())]) > 100
+    assert [word for word in NOT_HERE if not any(word in it for it in every)] == []

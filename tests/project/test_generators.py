@@ -1,0 +1,120 @@
+"""What three generators of clients make of `docs/openapi.json` launches a workspace."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.project.living import Home
+from tests.project.tree import ROOT
+
+UVX = ROOT / ".tools" / "bin" / "uvx"
+UV = ROOT / ".tools" / "bin" / "uv"
+NODE = ROOT / "web" / "node_modules"
+SPEC = ROOT / "docs" / "openapi.json"
+QUIET = {"check": True, "capture_output": True, "text": True, "timeout": 250}
+
+PYTHON = """
+import sys
+from prism_client import Client
+from prism_client.api.workspaces import api_v1_instances_launch_launch_instance as launch
+from prism_client.models import Launch, Launched
+order = Launch(name="one", template="Plain Shell")
+made = launch.sync(client=Client(base_url=sys.argv[1]), body=order)
+assert isinstance(made, Launched), made
+print(made.state)
+"""
+MODELS = """
+import sys, urllib.request
+from models import Launch, Launched
+body = Launch(name="two", template="Plain Shell").model_dump_json(exclude_unset=True).encode()
+head = {"Content-Type": "application/json"}
+asked = urllib.request.Request(sys.argv[1] + "/api/v1/instances/launch", body, head)
+print(Launched.model_validate_json(urllib.request.urlopen(asked).read()).state.value)
+"""
+TYPESCRIPT = """
+import type { components } from './schema';
+const body: components['schemas']['Launch'] = { name: 'three', template: 'Plain Shell' };
+async function main(base: string): Promise<void> {
+  const answer = await fetch(`${base}/api/v1/instances/launch`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  const made = (await answer.json()) as components['schemas']['Launched'];
+  console.log(made.state);
+}
+declare const process: { argv: string[] };
+void main(process.argv[2] ?? '');
+"""
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = Home(tmp_path / "home")
+    with home.living():
+        yield home
+        for name in ("one", "two", "three"):
+            home.cli("terminate", name, "--yes")
+    home.clear()
+
+
+def address(home):
+    """Where its daemon answers."""
+    return f"http://localhost:{json.loads((home.folder / 'daemon.lock').read_text())['port']}"
+
+
+def test_no_object_is_the_default_of_a_field_with_a_type_of_its_own():
+    """openapi-python-client drops the whole type, and each route that takes it."""
+    schemas = json.loads(SPEC.read_text())["components"]["schemas"]
+    wrong = [
+        (name, field)
+        for name, schema in schemas.items()
+        for field, said in schema.get("properties", {}).items()
+        if isinstance(said, dict) and isinstance(said.get("default"), dict) and "anyOf" in said
+    ]
+    assert wrong == []
+
+
+@pytest.mark.slow
+def test_openapi_python_client(home, tmp_path):
+    out = tmp_path / "made"
+    words = [UVX, "openapi-python-client", "generate", "--path", SPEC, "--output-path", out]
+    said = subprocess.run(words, **QUIET)
+    assert "will not be generated" not in said.stdout + said.stderr
+    needs = [word for it in ("httpx", "attrs", "python-dateutil") for word in ("--with", it)]
+    run = [UV, "run", "--no-project", *needs, "python", "-c", PYTHON, address(home)]
+    path = {"PYTHONPATH": str(out)}
+    done = subprocess.run(run, **QUIET, cwd=tmp_path, env=os.environ | path)
+    assert done.stdout.strip() == "launching"
+
+
+@pytest.mark.slow
+def test_datamodel_code_generator(home, tmp_path):
+    kind = ["--input-file-type", "openapi", "--output-model-type", "pydantic_v2.BaseModel"]
+    tool = [UVX, "--from", "datamodel-code-generator", "datamodel-codegen"]
+    subprocess.run([*tool, "--input", SPEC, *kind, "--output", tmp_path / "models.py"], **QUIET)
+    needs = ["--with", "pydantic[email]>=2"]
+    run = [UV, "run", "--no-project", *needs, "python", "-c", MODELS, address(home)]
+    path = {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(run, **QUIET, cwd=tmp_path, env=os.environ | path)
+    assert done.stdout.strip() == "launching"
+
+
+@pytest.mark.slow
+def test_openapi_typescript(home, tmp_path):
+    node = shutil.which("node")
+    if node is None or not (NODE / ".bin" / "openapi-typescript").exists():
+        pytest.skip("needs Node and the GUI's packages: `make gui`")
+    make = [node, NODE / "openapi-typescript" / "bin" / "cli.js", SPEC]
+    plain = "--default-non-nullable=false"  # a request may leave out what has a default
+    subprocess.run([*make, "-o", tmp_path / "schema.d.ts", plain], **QUIET)
+    (tmp_path / "main.ts").write_text(TYPESCRIPT)
+    strict = ["--strict", "--target", "es2022", "--module", "esnext", "--skipLibCheck"]
+    where = ["--moduleResolution", "bundler", "--lib", "es2022,dom"]
+    compiler = [node, NODE / "typescript" / "bin" / "tsc", *strict, *where]
+    subprocess.run([*compiler, tmp_path / "main.ts"], **QUIET, cwd=tmp_path)
+    done = subprocess.run([node, tmp_path / "main.js", address(home)], **QUIET)
+    assert done.stdout.strip() == "launching"

@@ -1,0 +1,34 @@
+"""The layers of docs/architecture.md are those that `lint-imports` checks."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from prism.daemon.wiring.core import Wiring
+from tests.project.tree import PACKAGE, ROOT
+
+TEXT = (ROOT / "docs" / "architecture.md").read_text()
+PAGE = TEXT.partition("## Layers")[2].partition("\n## ")[0]
+AWS = TEXT.partition("## The AWS provider")[2].partition("\n## ")[0]
+NAME = re.compile(r"`([^`]+)`")
+
+
+@pytest.mark.parametrize(("section", "container"), [(PAGE, "prism"), (AWS, "prism.providers.aws")])
+def test_the_page_has_the_layers_in_their_order(section, container):
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [layers] = [
+        it
+        for it in contracts["contracts"]
+        if it.get("exhaustive") and container in it["containers"]
+    ]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert [NAME.findall(row) for row in rows] == [it.split(" | ") for it in layers["layers"]]
+
+
+def test_the_page_names_the_files_in_which_the_parts_are_put_together():
+    named = {Path(name).name for name in NAME.findall(PAGE) if name.endswith(".py")}
+    makers = (it.__module__ for it in Wiring.__mro__ if it.__module__.startswith("prism.daemon"))
+    files = {PACKAGE.parent.joinpath(*it.split(".")).with_suffix(".py").name for it in makers}
+    assert named == {"app.py", *files}

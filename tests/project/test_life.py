@@ -1,0 +1,107 @@
+"""A workspace's whole life: the real daemon, the real command line, a real JupyterLab."""
+
+import contextlib
+import signal
+
+import psutil
+import pytest
+
+from tests.jupyter import Kernel
+from tests.project.living import Home
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = Home(tmp_path / "home")
+    yield home
+    home.clear()
+
+
+def kernel(home, id=None):
+    jupyter = home.said("connect", "mine")["services"]["jupyter"]
+    return Kernel(jupyter["url"], jupyter["token"], id)
+
+
+def cpu(home):
+    """Seconds that the workspace's processes have spent computing."""
+    spent = 0.0
+    for process in home.processes():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "supervisor.py" not in " ".join(process.cmdline()):
+                spent += sum(process.cpu_times()[:2])
+    return spent
+
+
+@pytest.mark.timeout(280)
+def test_a_life(home):
+    with home.living() as daemon:
+        launched = home.said("launch", "Data Science (pip)", "mine", "--ttl", "8")
+        assert launched["state"] == "running"
+        mine = kernel(home)
+        mine.run("x = 6")
+        mine.send("while True: pass")
+        before = cpu(home)
+        eventually(lambda: cpu(home) > before + 0.2)
+        assert home.said("hibernate", "mine")["state"] == "hibernated"
+        asleep = cpu(home)
+        daemon.send_signal(signal.SIGKILL)
+        daemon.wait(120)
+    assert cpu(home) == asleep, "frozen, and nobody is there to keep it so"
+    with home.living():
+        assert home.said("show", "mine")["state"] == "hibernated"
+        assert cpu(home) == asleep
+        assert home.said("resume", "mine")["state"] == "running"
+        again = interrupted(home, mine)
+        assert again.run("print(x * 7)") == "42\n"
+        again.run("open('kept.txt', 'w').write('here')")
+        again.close()
+
+        assert home.said("stop", "mine")["state"] == "stopped"
+        assert len(home.processes()) <= 1, "the supervisor at most"
+        assert home.said("start", "mine")["state"] == "running"
+        fresh = kernel(home)
+        assert fresh.run("print(open('kept.txt').read())") == "here\n"
+        fresh.close()
+
+        expiry = home.said("show", "mine")["expires_at"]
+        assert home.cli("extend", "mine", "4").returncode == 0
+        assert home.said("show", "mine")["expires_at"] > expiry
+
+        assert home.cli("terminate", "mine").returncode == 1, "nobody is there to confirm"
+        assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
+        assert home.processes() == []
+        assert set(left(home)) == {"lock", "seen.json", "wanted.json"}, "the word that it is gone"
+        assert home.cli("launch", "Plain Shell", "mine").returncode == 0, "the name is free"
+        assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
+        assert sorted(left(home)) == sorted(["lock", "seen.json", "wanted.json"] * 2)
+    with home.living(PRISM_TERMINATED_RETENTION="1"):
+        eventually(lambda: not any(it.is_dir() for it in (home.folder / "workspaces").iterdir()))
+
+
+def left(home):
+    """The names of all files that workspaces have left."""
+    return [it.name for it in (home.folder / "workspaces").glob("*/**/*") if not it.is_dir()]
+
+
+def interrupted(home, kernel_):
+    """The same kernel, told to stop computing; what was sent meanwhile it answers with nothing."""
+    kernel_._ask("POST", f"/api/kernels/{kernel_.id}/interrupt", {})
+    kernel_.close()
+    again = kernel(home, kernel_.id)
+    eventually(lambda: again.run("print('listening')"))
+    return again
+
+
+def test_who_reads_events_starts_no_daemon_and_goes_on_with_the_next(home):
+    with home.living() as daemon, home.begun("events", "--since", "0") as reader:
+        home.said("project", "create", "one")
+        assert any("project_created" in line for line in reader.stdout)
+        assert home.cli("daemon", "stop").returncode == 0
+        assert daemon.wait(120) == 0
+        with home.living() as another:
+            home.said("project", "create", "two")
+            assert any("  two  " in line for line in reader.stdout)
+            assert another.poll() is None, "it gave way to no other"
+        reader.terminate()
+        assert reader.communicate()[1] == "", "it started none meanwhile"

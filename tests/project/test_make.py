@@ -1,0 +1,188 @@
+"""`make quickstart` where every program is played: what runs beside what, and what is said."""
+
+import contextlib
+import os
+import pty
+import shutil
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from tests.project.tree import ROOT
+from tests.waiting import eventually
+
+ADDRESS = "http://localhost:1/lab?token=t"
+UV = """\
+#!/bin/sh
+case "$*" in *sync*)
+  echo "Resolved 2 packages in 5ms" >&2
+  echo "Downloading numpy (15.9MiB)" >&2
+  echo " Downloaded numpy" >&2
+  echo "Installed 2 packages in 5ms" >&2
+  echo " + numpy==2.0" >&2
+  [ ! -e refused ] || { echo "error: no network" >&2; exit 2; } ;;
+esac
+"""
+# Each waits for the other, so that one after the other would never end. What `build` names is
+# how the build goes: it outlasts the launch, it fails at once or late, or it has a child like npm.
+GUI = """\
+import os, pathlib, subprocess, sys, time
+build = pathlib.Path("build").read_text()
+print("Building the web GUI", flush=True)
+if build == "endless":
+    child = subprocess.Popen(["sleep", "600"])
+    pathlib.Path("pids").write_text(f"{os.getpid()} {child.pid}")
+pathlib.Path("gui-begun").touch()
+until = time.monotonic() + 60
+while build == "endless" or not any(map(os.path.exists, ("address-read", "refused", "failed"))):
+    assert build == "endless" or time.monotonic() < until
+    if build == "fails at once":
+        pathlib.Path("failed").touch()
+    time.sleep(0.02)
+print("added 260 packages in 2m", flush=True)
+pathlib.Path("gui-ended").touch()
+sys.exit("error: the web GUI was not built" if "fails" in build else 0)
+"""
+PRISM = """\
+#!/bin/sh
+until [ -e gui-begun ]; do sleep 0.02; done
+touch launched
+[ ! -e launch-hangs ] || exec sleep 600
+echo "{address}"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The real Makefile among played programs."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "requirements.lock").touch()
+    played = {
+        ".tools/bin/uv": UV,
+        ".venv/bin/python": "#!/bin/sh\n",
+        ".venv/bin/prism": PRISM.format(address=ADDRESS),
+        "scripts/gui.py": GUI,
+    }
+    for name, text in played.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755)
+    return tmp_path
+
+
+@pytest.fixture
+def begin(folder):
+    """Begins `make quickstart` with one stream of output; with `ctty`, on a terminal."""
+    begun = []
+
+    def begin(build, *, ctty=None):
+        (folder / "build").write_text(build)
+        command = ["make", "-s", "quickstart", f"PYTHON={sys.executable}"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        if ctty is not None:
+            command = ["setsid", "--ctty", *command]
+            pipes = dict.fromkeys(("stdin", "stdout", "stderr"), ctty)
+        process = subprocess.Popen(command, cwd=folder, **pipes)
+        begun.append(process)
+        return process
+
+    yield begin
+    for process in begun:
+        below = [*map(psutil.Process, filter(lives, build_pids(folder)))]
+        if process.poll() is None:
+            below += [*psutil.Process(process.pid).children(recursive=True), process]
+        for it in below:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                it.kill()
+        process.communicate()
+
+
+def build_pids(folder):
+    """The processes of an endless build."""
+    file = folder / "pids"
+    return [int(it) for it in file.read_text().split()] if file.exists() else []
+
+
+def lives(pid):
+    """Whether a process runs; a container's first process may not collect what has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def interrupted(process, keyboard):
+    """Press Ctrl-C, and once more after a minute in which nothing was heard of it; the result."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        os.write(keyboard, b"\x03")
+        return process.wait(60)
+    os.write(keyboard, b"\x03")
+    return process.wait(60)
+
+
+def read(process, folder):
+    """All lines of output; the build goes on until the address has been read."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line.removesuffix("\n"))
+        if lines[-1] == ADDRESS:
+            (folder / "address-read").touch()
+    return lines
+
+
+def test_the_quickstart_builds_the_gui_beside_it_and_says_sizes(begin, folder):
+    process = begin("succeeds")
+    lines = read(process, folder)
+    assert process.wait(120) == 0, lines
+    assert lines[-1] == ADDRESS, "also when the build outlasts the launch"
+    assert lines.count(ADDRESS) == 1
+    assert any(".tools/gui.log" in it for it in lines)
+    assert "added 260 packages" in (folder / ".tools/gui.log").read_text()
+    assert not any("was not built" in it for it in lines)
+    assert "Downloading numpy (15.9MiB)" in lines
+    assert "Installed 2 packages in 5ms" in lines
+    assert not [it for it in lines if it.startswith(" ")], "not every package has a line"
+    assert (folder / "gui-ended").exists(), "make does not leave it behind"
+
+
+@pytest.mark.parametrize("build", ["fails at once", "fails late"])
+def test_a_failed_build_of_the_gui_is_said_before_the_address(begin, folder, build):
+    process = begin(build)
+    lines = read(process, folder)
+    assert process.wait(120) == 0, lines
+    assert lines[-1] == ADDRESS
+    assert "error: the web GUI was not built" in lines[:-1]
+    assert any("make gui" in it for it in lines[:-1])
+
+
+@pytest.mark.parametrize("when", ["while it launches", "while make waits for the build"])
+def test_ctrl_c_ends_the_build_of_the_gui_at_once(begin, folder, when):
+    if when == "while it launches":
+        (folder / "launch-hangs").touch()
+    keyboard, terminal = pty.openpty()
+    process = begin("endless", ctty=terminal)
+    os.close(terminal)
+    if when == "while it launches":
+        eventually((folder / "launched").exists, 120)
+    else:
+        screen = bytearray()
+        while ADDRESS.encode() not in screen:
+            screen += os.read(keyboard, 65536)
+    pids = build_pids(folder)
+    assert (len(pids), all(map(lives, pids))) == (2, True)
+    assert interrupted(process, keyboard) != 0
+    eventually(lambda: not any(map(lives, pids)), 120)
+    os.close(keyboard)
+
+
+def test_a_failed_installation_says_why_and_launches_nothing(begin, folder):
+    (folder / "refused").touch()
+    process = begin("succeeds")
+    lines = read(process, folder)
+    assert process.wait(120) != 0
+    assert any("error: no network" in it for it in lines)
+    assert not (folder / "launched").exists()
+    assert not (folder / ".venv/installed").exists()

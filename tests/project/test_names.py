@@ -1,0 +1,308 @@
+"""The same thing has the same name in the command line, the client and the API.
+
+A name of the command line or the client may leave out the last word of the API's where that is a
+unit or a kind (`--disk`, `disk_gb`; `--alert`, `alert_threshold`; `project`, `project_id`), an
+option that is repeated is singular (`--volume`, `volumes`), and one that says no begins so
+(`--no-hibernation`, `hibernation`). What differs otherwise is in `OTHERWISE`, with the reason.
+"""
+
+import json
+from argparse import SUPPRESS
+from functools import reduce
+from inspect import Parameter, signature
+from typing import get_type_hints
+
+import pytest
+
+from prism.cli.parser import parser
+from prism.cli.registry import ALONE, COMMANDS, OPTIONS
+from prism.client.client import Client
+from prism.client.workspaces import LaunchOptions
+from tests.project.tree import ROOT
+
+SUFFIXES = ("_gb", "_hours", "_minutes", "_threshold", "_amount", "_date", "_id", "_ids")
+# By command: the method of the client and the route that do the same.
+SAME = {
+    "workspace launch": ("workspaces.launch", "POST /instances/launch"),
+    "workspace list": ("workspaces.list", "GET /instances"),
+    "workspace show": ("workspaces.get", "GET /instances/{name}"),
+    "workspace connect": ("workspaces.connect", "GET /instances/{name}/connect"),
+    "workspace stop": ("workspaces.stop", "POST /instances/{name}/stop"),
+    "workspace start": ("workspaces.start", "POST /instances/{name}/start"),
+    "workspace restart": ("workspaces.restart", "POST /instances/{name}/restart"),
+    "workspace hibernate": ("workspaces.hibernate", "POST /instances/{name}/hibernate"),
+    "workspace resume": ("workspaces.resume", "POST /instances/{name}/resume"),
+    "workspace extend": ("workspaces.extend", "POST /instances/{name}/extend"),
+    "workspace resize": ("workspaces.resize", "POST /instances/{name}/resize"),
+    "workspace update": ("workspaces.update", "PUT /instances/{name}"),
+    "workspace move": ("workspaces.move", "POST /instances/{name}/move"),
+    "workspace terminate": ("workspaces.terminate", "POST /instances/{name}/terminate"),
+    "events": ("workspaces.events", "GET /instances/{name}/events"),
+    "template list": ("templates.list", "GET /templates"),
+    "template info": ("templates.info", "GET /templates/{name}/info"),
+    "template validate": ("templates.validate", "GET /templates/validate"),
+    "volume list": ("volumes.list", "GET /storage/volumes"),
+    "volume create": ("volumes.create", "POST /storage/volumes/create"),
+    "volume show": ("volumes.get", "GET /storage/volumes/{name}"),
+    "volume attach": ("volumes.attach", "POST /storage/volumes/{name}/attach"),
+    "volume detach": ("volumes.detach", "POST /storage/volumes/{name}/detach"),
+    "volume delete": ("volumes.delete", "DELETE /storage/volumes/{name}"),
+    "snapshot list": ("snapshots.list", "GET /snapshots"),
+    "snapshot show": ("snapshots.get", "GET /snapshots/{name}"),
+    "snapshot create": ("snapshots.create", "POST /snapshots"),
+    "snapshot delete": ("snapshots.delete", "DELETE /snapshots/{name}"),
+    "snapshot restore": ("snapshots.restore", "POST /snapshots/{name}/restore"),
+    "snapshot verify": ("snapshots.verify", "POST /snapshots/{name}/verify"),
+    "project list": ("projects.list", "GET /projects"),
+    "project show": ("projects.show", "GET /projects/{project_id}"),
+    "project create": ("projects.create", "POST /projects"),
+    "project update": ("projects.update", "PUT /projects/{project_id}"),
+    "project delete": ("projects.delete", "DELETE /projects/{project_id}"),
+    "project budget": ("projects.budget", "GET /projects/{project_id}/budget"),
+    "project analysis": ("projects.analysis", "GET /projects/{project_id}/cost-analysis"),
+    "report": ("projects.report", "GET /projects/{project_id}/report"),
+    "budget list": ("budgets.list", "GET /budgets"),
+    "budget show": ("budgets.show", "GET /budgets/{budget_id}"),
+    "budget create": ("budgets.create", "POST /budgets"),
+    "budget update": ("budgets.update", "PUT /budgets/{budget_id}"),
+    "budget delete": ("budgets.delete", "DELETE /budgets/{budget_id}"),
+    "budget forecast": ("projects.forecast", "GET /projects/{project_id}/forecast"),
+    "allocation list": ("budgets.allocations", "GET /budgets/{budget_id}/allocations"),
+    "allocation create": ("allocations.create", "POST /allocations"),
+    "allocation update": ("allocations.update", "PUT /allocations/{allocation_id}"),
+    "allocation delete": ("allocations.delete", "DELETE /allocations/{allocation_id}"),
+    "allocation move": ("allocations.move", "POST /reallocations"),
+    "cost current": ("costs.current", "GET /costs/current"),
+    "cost history": ("costs.history", "GET /costs/history"),
+    "cost export": ("costs.export", "GET /costs/export"),
+    "profile list": ("profiles.list", "GET /profiles"),
+    "profile current": ("profiles.current", "GET /profiles/current"),
+    "profile switch": ("profiles.switch", "POST /profiles/switch"),
+    "profile create": ("profiles.create", "POST /profiles"),
+    "profile update": ("profiles.update", "PUT /profiles/{name}"),
+    "profile delete": ("profiles.delete", "DELETE /profiles/{name}"),
+    "member list": ("members.list", "GET /projects/{project_id}/members"),
+    "member add": ("members.add", "POST /projects/{project_id}/members"),
+    "member role": ("members.change", "PUT /projects/{project_id}/members/{email}"),
+    "member remove": ("members.remove", "DELETE /projects/{project_id}/members/{email}"),
+    "invite send": ("invitations.send", "POST /invitations/send"),
+    "invite bulk": ("invitations.send_many", "POST /invitations/bulk"),
+    "invite list": ("invitations.list", "GET /invitations/project/{project_id}"),
+    "invite mine": ("invitations.mine", "GET /invitations/me"),
+    "invite show": ("invitations.show", "GET /invitations/{invitation_id}"),
+    "invite accept": ("invitations.accept", "POST /invitations/{invitation_id}/accept"),
+    "invite decline": ("invitations.decline", "POST /invitations/{invitation_id}/decline"),
+    "invite resend": ("invitations.resend", "POST /invitations/{invitation_id}/resend"),
+    "invite revoke": ("invitations.revoke", "DELETE /invitations/{invitation_id}"),
+    "token create": ("tokens.create", "POST /tokens"),
+    "token list": ("tokens.list", "GET /tokens"),
+    "token revoke": ("tokens.revoke", "DELETE /tokens/{id}"),
+    "files ls": ("files.list", "GET /instances/{name}/files"),
+    "files get": ("files.download", "GET /instances/{name}/files/content"),
+    "files put": ("files.upload", "PUT /instances/{name}/files/content"),
+    "files rm": ("files.remove", "DELETE /instances/{name}/files"),
+    "files mv": ("files.rename", "POST /instances/{name}/files/rename"),
+    "files mkdir": ("files.make_folder", "POST /instances/{name}/files/folder"),
+    "idle configure": ("idle.configure", "POST /idle/instances/{name}/configure"),
+    "idle history": ("idle.history", "GET /idle/history"),
+    "idle activity": ("idle.activity", "GET /idle/instances/{name}/activity"),
+    "why": ("idle.why", "GET /idle/instances/{name}"),
+    "keep-awake": ("idle.keep_awake", "POST /idle/instances/{name}/keep-awake"),
+    "logs": ("logs.get", "GET /logs/{instance}"),
+    "audit": ("audit.entries", "GET /audit"),
+    "recover": ("recovery.recover", "POST /recover"),
+    "clean": ("daemon.clean", "POST /daemon/clean"),
+    "daemon status": ("daemon.status", "GET /daemon/status"),
+    "daemon stop": ("daemon.shutdown", "POST /daemon/shutdown"),
+}
+# Commands that no single route does: they act on this computer, or ask several things.
+OWN = {
+    *("workspace open", "workspace tunnel", "workspace ssh", "workspace exec", "workspace cp"),
+    *("template new", "daemon start", "daemon logs", "quickstart", "gui", "ssh-config", "init"),
+    *("backup", "restore", "orphans", "uninstall", "doctor", "completion", "version"),
+    *("aws check", "aws policy", "aws setup"),  # the client has no AWS: an administrator's, once
+    "idle profile",  # three routes behind one word, and the client takes the profile as a struct
+}
+# What is the command line's alone, or the client's: how to choose, wait, repeat, show or write.
+CLI_ALONE = {"names", "all", "mine", "watch", "never", "output", "csv", "follow", "target"}
+CLIENT_ALONE = {"wait", "key", "target", "first"}
+# Of the API alone: pages and formats; and who asks, which the client and the command line know.
+API_ALONE = {"limit", "cursor", "format", "wait", "follow", "offset", "size", "confirm"}
+API_ALONE |= {"invited_by", "dry_run"}
+A_PERSON_S_DAY = "an inclusive day here, a moment in the API: another name for another meaning"
+REFERENCE = "the reference's word, which is binding in the API"
+IN_THE_PATH = "the path has `name` for what is there, so the new one has another name here"
+# By what the command line says: what the client says, what the API says, and why.
+OTHERWISE = {
+    ("workspace launch", "disk"): ("disk_gb", "storage", REFERENCE),
+    ("workspace launch", None): ("disk_type", "storage", REFERENCE),
+    ("workspace launch", "dry_run"): (None, "dry_run", "the client has `plan` for that"),
+    ("workspace terminate", "backup"): ("backup", "backup_ebs", REFERENCE),
+    ("events", "last"): ("last", "limit", "`--last 20` is what people say; lists have a `limit`"),
+    ("events", "since"): (None, None, "of the stream of all events, not of one workspace's"),
+    ("volume attach", "workspace"): ("workspace", "instance", REFERENCE),
+    ("volume detach", "workspace"): ("workspace", "instance", REFERENCE),
+    ("snapshot create", "workspace"): ("workspace", "instance", REFERENCE),
+    ("snapshot restore", "volume"): ("volume", "name", IN_THE_PATH),
+    ("project create", "owner"): ("members", "members", "an owner is a member with that role"),
+    ("project update", "rename"): ("rename", "name", IN_THE_PATH),
+    ("budget update", "rename"): ("rename", "name", IN_THE_PATH),
+    ("budget create", "from"): ("start_date", "start_date", A_PERSON_S_DAY),
+    ("budget create", "until"): ("end_date", "end_date", A_PERSON_S_DAY),
+    ("budget update", "until"): ("end_date", "end_date", A_PERSON_S_DAY),
+    ("cost history", "by"): ("group_by", "group_by", "`--by project` is what people say"),
+    ("template info", "yaml"): (
+        None,
+        None,
+        "the client and the API have a call of its own for the file",
+    ),
+    ("cost history", "since"): ("start", "start_date", A_PERSON_S_DAY),
+    ("cost history", "until"): ("end", "end_date", A_PERSON_S_DAY),
+    ("cost export", "since"): ("start", "start_date", A_PERSON_S_DAY),
+    ("cost export", "until"): ("end", "end_date", A_PERSON_S_DAY),
+    ("allocation create", "amount"): ("amount", "allocated_amount", REFERENCE),
+    ("allocation update", "amount"): ("amount", "allocated_amount", REFERENCE),
+    ("allocation move", "source"): ("source", "source_allocation_id", REFERENCE),
+    ("allocation move", "destination"): ("destination", "destination_allocation_id", REFERENCE),
+    ("profile switch", "name"): ("name", "profile_name", REFERENCE),
+    ("invite bulk", "file"): ("guests", "invitations", "a file here, its rows there"),
+    ("invite bulk", "role"): ("role", "default_role", REFERENCE),
+    ("invite bulk", "message"): ("message", "default_message", REFERENCE),
+    ("invite accept", None): (
+        "token",
+        "token",
+        "asked for without an echo, never typed as a word",
+    ),
+    ("invite decline", None): ("token", "token", "as for accept"),
+    ("files put", "source"): ("source", None, "a file of this computer: the body of the request"),
+    ("files get", "replace"): (None, None, "a file of this computer is replaced, not the API's"),
+    ("idle configure", "minutes"): ("minutes", "custom_threshold_minutes", REFERENCE),
+    ("idle configure", "off"): ("enabled", "enabled", "`--off` is not enabled"),
+    ("files ls", None): ("limit", "limit", "the command line shows all of a folder"),
+    ("audit", "limit"): (None, "limit", "the client goes through all pages"),
+    ("logs", "name"): ("name", "instance", REFERENCE),
+}
+PROJECT_LIMITS = {"budget", "alert", "auto_hibernate", "prevent_launch", "no_budget"}
+EVERY = [" ".join(it) for it in (*COMMANDS, *((word,) for word in ALONE))]
+OPENAPI = json.loads((ROOT / "docs/openapi.json").read_text())
+
+
+def of_command(command):
+    """The names that the command line shows, of options and of arguments."""
+    found = set()
+    for action in parser(tuple(command.split()))._actions:
+        options = [it.removeprefix("--") for it in action.option_strings if it.startswith("--")]
+        if action.help != SUPPRESS and not {f"--{it}" for it in options} & {*OPTIONS, "--help"}:
+            found.add((options[0] if options else action.dest).replace("-", "_"))
+    return found
+
+
+def of_client(method):
+    """The names of a method's parameters; those of an order stand for themselves."""
+    bound = reduce(getattr, method.split("."), Client(url="http://127.0.0.1:1"))
+    taken = signature(bound).parameters.values()
+    named = {it.name for it in taken if it.kind is not Parameter.VAR_KEYWORD}
+    more = any(it.kind is Parameter.VAR_KEYWORD for it in taken)
+    return named | (set(get_type_hints(LaunchOptions)) if more else set())
+
+
+def of_api(route):
+    """The names in the path and the query, and the fields of the body."""
+    method, path = route.split()
+    found = OPENAPI["paths"][f"/api/v1{path}"][method.lower()]
+    names = {it["name"] for it in found.get("parameters", ()) if it["in"] != "header"}
+    content = found.get("requestBody", {}).get("content", {})
+    return names | fields(content.get("application/json", {}).get("schema", {}))
+
+
+def fields(schema):
+    if "$ref" in schema:
+        return fields(OPENAPI["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    nested = [it for how in ("oneOf", "anyOf", "allOf") for it in schema.get(how, ())]
+    return set(schema.get("properties", ())).union(*map(fields, nested))
+
+
+def fits(short, names):
+    """The one of these names that a shorter one stands for, if any."""
+    plain = short.removeprefix("no_")
+    for name in names:
+        ends = {name.removesuffix(it) for it in SUFFIXES if name.endswith(it)}
+        if name in {short, plain, f"{short}s", f"{plain}s"} or plain in ends:
+            return name
+    return None
+
+
+def compared(command):
+    """What has no partner, as (where, name)."""
+    method, route = SAME[command]
+    client, api = of_client(method) - CLIENT_ALONE, of_api(route)
+    where = [it for it in OTHERWISE if it[0] == command]
+    known = {it[1] for it in where}
+    seen_by_client = {OTHERWISE[it][0] for it in where}
+    seen_by_api = {OTHERWISE[it][1] for it in where}
+    if "project" in command and "budget" in client:
+        known |= PROJECT_LIMITS  # the fields of one object, which the client takes as a struct
+        seen_by_client |= {"budget"}
+    for name in of_command(command) - CLI_ALONE - known:
+        if (found := fits(name, client) or thing(name, client)) is None:
+            yield "client has no", name
+        seen_by_client.add(found)
+    for name in client - {OTHERWISE[it][0] for it in where}:
+        if name not in seen_by_client | {"name", "id"}:
+            yield "command line has no", name
+        if (found := fits(name, api - {"name"}) or thing(name, api)) is None:
+            yield "API has no", name
+        seen_by_api.add(found)
+    for name in api - seen_by_api - API_ALONE:
+        yield "client has nothing for", name
+
+
+def thing(name, others):
+    """A thing by its name or id: several may be given, and a path calls it by its noun."""
+    if name not in {"name", "names", "id", "project", "budget"}:
+        return None
+    ids = [it for it in others if it.endswith("_id")]
+    return min(ids or others & {"name", "id"}, default=None)
+
+
+@pytest.mark.parametrize("command", SAME)
+def test_the_three_have_the_same_names(command):
+    assert sorted(compared(command)) == []
+
+
+def test_every_command_is_compared_or_is_one_of_its_own():
+    assert sorted(EVERY) == sorted({*SAME, *OWN})
+
+
+@pytest.mark.parametrize("exception", OTHERWISE, ids=str)
+def test_an_exception_is_one_that_is_needed(exception):
+    command, name = exception
+    client, api, why = OTHERWISE[exception]
+    assert why
+    assert name is None or name in of_command(command)
+    assert client is None or client in of_client(SAME[command][0])
+    assert api is None or api in of_api(SAME[command][1])
+    assert not name == client == api, "they agree"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("project create p --about x", "project create p --description x"),
+        ("project update p --hibernate 9", "project update p --auto-hibernate 9"),
+        ("project update p --prevent 9", "project update p --prevent-launch 9"),
+        (
+            "budget create b 5 --by me --about x",
+            "budget create b 5 --created-by me --description x",
+        ),
+        ("allocation create b p 5 --by me", "allocation create b p 5 --allocated-by me"),
+        ("workspace launch t w --param a=b", "workspace launch t w --parameter a=b"),
+        ("files put w f --force", "files put w f --replace"),
+    ],
+)
+def test_old_names_go_on_working_and_are_not_shown(old, new):
+    noun, verb, *rest = old.split()
+    made = parser((noun, verb))
+    assert vars(made.parse_all(rest)) == vars(made.parse_all(new.split()[2:]))
+    hidden = next(it for it in rest if it.startswith("--"))
+    assert f"{hidden} " not in made.format_help()

@@ -1,0 +1,60 @@
+"""The computer is restarted: every process is gone, and the kernel has another boot id."""
+
+import contextlib
+import json
+import signal
+
+import psutil
+import pytest
+
+from tests.project.living import Home
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = Home(tmp_path / "home")
+    yield home
+    home.clear()
+
+
+def reboot(home, daemon):
+    """End everything at once, as a power cut does; what runs next is another boot."""
+    for process in (psutil.Process(daemon.pid), *home.processes()):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
+    daemon.wait(120)
+    eventually(lambda: home.processes() == [])
+    for said in (home.folder / "workspaces").glob("local-*/seen.json"):
+        said.write_text(json.dumps(json.loads(said.read_bytes()) | {"boot": "another"}))
+
+
+@pytest.mark.timeout(240)
+def test_what_ran_is_started_again_or_listed_with_the_reason(home):
+    with home.living() as daemon:
+        for name, words in (("again", ["--restart"]), ("left", []), ("slept", ["--restart"])):
+            assert home.said("launch", "Plain Shell", name, *words)["state"] == "running"
+        assert home.said("hibernate", "slept")["state"] == "hibernated"
+        assert home.said("show", "again")["restart"] is True
+        assert home.said("workspace", "update", "left", "--restart")["restart"] is True
+        assert home.said("workspace", "update", "left", "--no-restart")["restart"] is False
+        reboot(home, daemon)
+    with home.living():
+        ended = {"again": "running", "left": "stopped", "slept": "stopped"}
+
+        def states():
+            return {it["name"]: it["state"] for it in home.said("list")}
+
+        eventually(lambda: states()["slept"] == states()["left"] == "stopped", 120)
+        eventually(lambda: states() == ended, 120)
+        why = home.cli("list").stderr
+        assert "left is stopped: the computer was restarted" in why
+        assert (
+            "slept is stopped: the computer was restarted; what was in its memory is lost" in why
+        )
+        assert "again is " not in why
+        reasons = [it["data"].get("reason") for it in home.said("audit", "--subject", "again")]
+        assert any("the computer was restarted; it is started again" in str(it) for it in reasons)
+        for name in ended:
+            assert home.said("terminate", name, "--yes")["state"] == "terminated"
+    assert home.processes() == []

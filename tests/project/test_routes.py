@@ -1,0 +1,149 @@
+"""The reference's routes: built and compared, or still owed by name."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from prism.kit import stream
+from tests.project.openapi import WRITTEN, described
+from tests.shapes import EXAMPLES
+
+NOT_YET = Path(__file__).with_name("not_yet.txt")
+KINDS = {
+    dict: {"object"},
+    list: {"array"},
+    str: {"string"},
+    bool: {"boolean"},
+    int: {"integer"},
+    float: {"number"},
+}
+# Routes that the reference names without an example.
+UNSHOWN = {
+    "GET logs",
+    "GET logs/{}",
+    "GET logs/{}/types",
+    "GET ws",
+    "GET /aws-proxy/{}",
+    "GET /dcv-proxy/{}",
+    "GET /ssh-proxy/{}",
+    "GET /web-proxy/{}",
+}
+
+
+def plain(route):
+    """A route without the names of its parameters."""
+    return re.sub(r"\{[^}]*\}", "{}", route).replace("/api/v1/", "")
+
+
+@pytest.fixture(scope="module")
+def openapi():
+    return json.loads(described())
+
+
+@pytest.fixture(scope="module")
+def built(openapi):
+    found = {
+        plain(f"{method.upper()} {path}")
+        for path, methods in openapi["paths"].items()
+        for method in methods
+    }
+    # OpenAPI has no words for WebSockets.
+    return found | {plain(f"GET {path}") for path in stream.listen.paths}
+
+
+def test_what_is_missing_is_owed_by_name(built):
+    reference = {plain(route) for route in EXAMPLES} | UNSHOWN
+    owed = NOT_YET.read_text().splitlines()
+    assert sorted(reference - built) == owed, "a route that is built leaves the list"
+
+
+def owned(built):
+    return [r for r in EXAMPLES if plain(r) in built]
+
+
+def test_every_built_route_takes_and_gives_the_references_fields(openapi, built):
+    """By the description; that answers keep to it is the rooms' own tests."""
+    routes = {
+        plain(f"{method.upper()} {path}"): operation
+        for path, methods in openapi["paths"].items()
+        for method, operation in methods.items()
+    }
+    differ = {}
+    for route in owned(built):
+        operation = routes[plain(route)]
+        body = content(operation.get("requestBody", {}))
+        answer = content(max(it for it in operation["responses"].items() if it[0][0] == "2")[1])
+        for what, schema in (("request", body), ("response", answer)):
+            if what in EXAMPLES[route]:
+                example = EXAMPLES[route][what]
+                if wrong := [*lacking(openapi, example, schema, what)]:
+                    differ[route] = wrong
+    assert differ == {}
+
+
+def content(part):
+    return next((it["schema"] for it in part.get("content", {}).values()), {})
+
+
+def lacking(openapi, example, schema, where):
+    """What of an example a schema has no place for."""
+    schema = resolved(openapi, schema)
+    choices = [resolved(openapi, it) for it in schema.get("oneOf", schema.get("anyOf", [schema]))]
+    fits = [it for it in choices if {*kinds(it)} & KINDS[type(example)]]
+    if not fits:
+        yield f"{where} is not {type(example).__name__}"
+    elif isinstance(example, dict):
+        fields = fits[0].get("properties", {})
+        for name, value in example.items():
+            if name in fields:
+                yield from lacking(openapi, value, fields[name], f"{where}.{name}")
+            elif not fits[0].get("additionalProperties"):
+                yield f"{where}.{name} is missing"
+    elif isinstance(example, list) and example:
+        yield from lacking(openapi, example[0], fits[0]["items"], f"{where}[]")
+
+
+def resolved(openapi, schema):
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return openapi["components"]["schemas"][name] if name else schema
+
+
+def kinds(schema):
+    kind = schema.get("type", [])
+    return kind if isinstance(kind, list) else [kind]
+
+
+def test_the_description_is_written_down(openapi):
+    assert json.loads(WRITTEN.read_text()) == openapi, "run `make openapi` and look at the diff"
+
+
+def test_every_route_says_what_it_does(openapi):
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            assert operation.get("description"), f"{method} {path}"
+            assert operation.get("tags"), f"{method} {path}"
+
+
+def test_each_shape_has_a_name_of_its_own(openapi):
+    """Generators of clients name their classes by the title, and drop what is there already."""
+    shapes = openapi["components"]["schemas"]
+    titles = [shape.get("title", name) for name, shape in shapes.items()]
+    assert sorted(titles) == sorted(set(titles))
+    assert all(name.isalnum() for name in shapes)
+
+
+def test_each_format_that_may_be_asked_for_is_described(openapi):
+    found = []
+    for path, methods in openapi["paths"].items():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", []):
+                if parameter["name"] == "format":
+                    words = parameter["schema"]["enum"]
+                    if "json" not in words:  # a field of JSON has it
+                        continue
+                    kinds = operation["responses"]["200"]["content"]
+                    assert len(kinds) == len(words), (path, words, [*kinds])
+                    found.append(path)
+    assert found

@@ -1,0 +1,214 @@
+"""The rules of the project that can be read off its files."""
+
+import ast
+import re
+import tomllib
+from collections import Counter
+
+import pytest
+
+from tests.project.tree import (
+    FILES,
+    PACKAGE,
+    PACKAGES,
+    ROOT,
+    functions,
+    parsed,
+    public,
+    short,
+    tracked,
+)
+
+PURE = [f for f in FILES if f.name in {"plan.py", "model.py", "ports.py", "events.py"}]
+PURE = [f for f in PURE if f.parent.name in PACKAGES] + [PACKAGE / "errors.py"]
+CLOCK = {"now", "utcnow", "today", "monotonic", "time", "perf_counter"}
+DRAWERS = {"utils", "util", "common", "helper", "helpers", "manager", "base", "misc", "stuff"}
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+CONTRACTS = {contract["name"]: contract for contract in CONTRACTS["contracts"]}
+# The clock itself; what lives outside the daemon; what compares with the times of files.
+TIMELESS = {"clock.py", "agent", "cli", "client", "folder_setup.py"}
+ASKS_THE_DAY = re.compile(r"\b(datetime\.(?:now|utcnow|today)|date\.today|time\.time)\(")
+EVERYTHING = {"", "Exception", "BaseException"}
+DEFERRED = re.compile(r"# noqa: PLC0415\W+\w{3}")  # and why
+# Written in halves, so that this file does not find itself.
+REVISION = re.compile(r'^(?:down_)?revision = "(\d+)"', re.MULTILINE)
+MACHINE = re.compile("/" + r"(work|farm|root)/")
+REGISTRY = re.compile(r"(pypi|pythonhosted|npmjs|yarnpkg)" + r"\.(org|com)")
+
+
+def test_a_file_is_short_and_says_what_it_is():
+    assert {short(file): wrong for file in FILES if (wrong := [*long_or_silent(file)])} == {}
+
+
+def long_or_silent(file):
+    """What of a file is too long, or does not say what it is."""
+    if len(file.read_text().splitlines()) > 600:
+        yield "more than 600 lines"
+    for node in functions(parsed(file)):
+        if node.end_lineno - node.lineno >= 40:
+            yield f"{node.name}: 40 lines or more"
+    for node in public(parsed(file)):
+        if not ast.get_docstring(node):
+            yield f"{getattr(node, 'name', 'the module')}: no docstring"
+
+
+@pytest.mark.parametrize("file", PURE, ids=short)
+def test_the_pure_part_never_asks_the_time(file):
+    called = [node.func for node in ast.walk(parsed(file)) if type(node) is ast.Call]
+    assert not CLOCK & {getattr(f, "attr", getattr(f, "id", "")) for f in called}
+
+
+def test_the_clock_alone_asks_what_day_it_is():
+    bound = [file for file in FILES if not {*file.relative_to(PACKAGE).parts} & TIMELESS]
+    assert [short(file) for file in bound if ASKS_THE_DAY.search(file.read_text())] == []
+
+
+def test_no_drawer_for_everything():
+    assert not [short(f) for f in FILES if DRAWERS & {f.stem, f.parent.name}]
+
+
+def test_an_import_inside_a_function_is_a_cold_start_deferred():
+    assert [f"{short(file)}:{line}" for file in FILES for line in hidden_imports(file)] == []
+
+
+def hidden_imports(file):
+    """The lines of imports in functions that do not say why they are there."""
+    lines = file.read_text().splitlines()
+    for function in functions(parsed(file)):
+        for node in ast.walk(function):
+            inside = isinstance(node, ast.Import | ast.ImportFrom)
+            if inside and not DEFERRED.search(lines[node.lineno - 1]):
+                yield node.lineno
+
+
+def test_only_the_one_loop_catches_everything():
+    broad = {short(file) for file in FILES for _ in broad_handlers(file)}
+    assert broad == {short(PACKAGE / "kit" / "reconcile.py")}
+
+
+def broad_handlers(file):
+    """Those that catch everything and do not raise it again."""
+    handlers = (n for n in ast.walk(parsed(file)) if type(n) is ast.ExceptHandler)
+    return [h for h in handlers if EVERYTHING & names(h.type) and not passes_on(h)]
+
+
+def names(node):
+    """The names in an expression; the empty one, if there is none."""
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} if node else {""}
+
+
+def passes_on(handler):
+    """Whether it raises again what it has caught."""
+    return any(isinstance(n, ast.Raise) and n.exc is None for n in ast.walk(handler))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_says_what_it_is_for_and_nothing_else(package):
+    assert len(parsed(PACKAGE / package / "__init__.py").body) == 1, "no more than its docstring"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_room_is_under_contract(package):
+    [inside] = [c for name, c in CONTRACTS.items() if name.startswith("Inside a package")]
+    assert f"prism.{package}" in inside["containers"]
+    pure = CONTRACTS["The pure part is pure"]["source_modules"]
+    files = [f"prism.{package}.{f.stem}" for f in PURE if f.parent.name == package]
+    assert not set(files) - set(pure)
+
+
+def test_a_class_name_means_one_thing():
+    """A noun of the client may repeat the noun that it speaks for."""
+    found = [
+        node.name
+        for file in FILES
+        if PACKAGE / "client" not in file.parents
+        for node in parsed(file).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert [name for name, many in Counter(found).items() if many > 1] == []
+
+
+def test_nothing_knows_the_machine_it_was_written_on():
+    """Locks and docs name packages, not where they come from."""
+    texts = {short(it): it.read_bytes().decode("utf-8", "replace") for it in tracked()}
+    assert [name for name, text in texts.items() if MACHINE.search(text)] == []
+    assert [name for name, text in texts.items() if REGISTRY.search(text)] == []
+
+
+def test_a_test_waits_for_a_fact():
+    files = (ROOT / "tests").rglob("*.py")
+    slept = {f"{short(file)}:{line}" for file in files for line in sleeping(file)}
+    # The one that waits for all, and a program that plays a daemon which is slow to end.
+    assert {it.partition(":")[0] for it in slept} <= {
+        "tests/waiting.py",
+        "tests/cli/fake_prismd.py",
+    }
+
+
+def sleeping(file):
+    """The lines on which a test's file sleeps."""
+    if "sleep" in file.read_text():
+        calls = (node for node in ast.walk(parsed(file)) if type(node) is ast.Call)
+        yield from (call.lineno for call in calls if sleeps(call))
+
+
+def sleeps(call):
+    """Whether this is `time.sleep`, or more than a moment of `asyncio.sleep`."""
+    name = ast.unparse(call.func)
+    return name == "time.sleep" or (name == "asyncio.sleep" and not moment(call.args))
+
+
+def moment(args):
+    return bool(args) and isinstance(args[0], ast.Constant) and args[0].value < 1
+
+
+def test_migrations_are_one_chain():
+    """Two that were written side by side have to be put one after the other."""
+    folder = PACKAGE / "daemon" / "migrations" / "versions"
+    said = [REVISION.findall(it.read_text()) for it in sorted(folder.glob("[0-9]*.py"))]
+    numbers = [f"{number:04}" for number in range(1, len(said) + 1)]
+    assert [revision for (revision, *_) in said] == numbers
+    assert [it.name[:4] for it in sorted(folder.glob("[0-9]*.py"))] == numbers
+    assert [before for (_, before, *_) in said[1:]] == numbers[:-1]
+
+
+# Who may name a provider outside of `providers/` and the wiring, and why.
+NAME_PROVIDERS = {
+    "profiles/providers.py": "the table of what differs between them",
+    "profiles/plan.py": "the profiles of a first start: this machine, and AWS's own sections",
+    "daemon/api.py": "`aws_connectivity` is the wire's",
+    "daemon/aws.py": "the routes of AWS",
+    "cli/locations.py": "the one place where the command line asks what is local",
+    "cli/profiles.py": "the choices of `--provider`",
+    "cli/checks/aws.py": "`prism doctor` on AWS's files",
+    "client/profiles.py": "the default of a new profile",
+}
+# What is spelt alike and is no provider.
+ALIKE = {
+    "cli/init.py": "whose prices are simulated",
+    "cli/registry.py": "the command `prism aws`",
+    "cli/tunnel.py": "the port here",
+    "costs/plan.py": "a source of prices",
+    "daemon/main.py": "a mode of authentication",
+    "settings.py": "a mode of authentication, and whose prices are simulated",
+}
+
+
+def names_of_providers(file):
+    """Where a file compares, lists or defaults to a provider's name."""
+    for node in ast.walk(parsed(file)):
+        if isinstance(node, ast.Compare | ast.Call | ast.Assign | ast.keyword | ast.Tuple):
+            for part in ast.walk(node):
+                text = part.value if isinstance(part, ast.Constant) else None
+                if isinstance(text, str) and re.fullmatch(r"(local|aws)(:.*)?", text):
+                    yield part.lineno
+
+
+def test_nobody_but_its_own_package_acts_on_a_providers_name():
+    """Whoever has to act otherwise for one asks for a trait: `prism.profiles.providers`."""
+    exempt = (PACKAGE / "providers", PACKAGE / "daemon" / "wiring", PACKAGE / "agent")
+    watched = (it for it in FILES if not any(it.is_relative_to(folder) for folder in exempt))
+    found = {short(it): sorted({*names_of_providers(it)}) for it in watched}
+    found = {name.removeprefix("src/prism/"): lines for name, lines in found.items() if lines}
+    assert found.keys() - ALIKE.keys() <= NAME_PROVIDERS.keys(), found
+    assert len(NAME_PROVIDERS) <= 8

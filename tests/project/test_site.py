@@ -1,0 +1,61 @@
+"""The documentation's site: every page is in it, once, and what it needs is locked."""
+
+import re
+import subprocess
+
+import pytest
+
+from tests.project.tree import ROOT, pages, short
+
+MKDOCS = (ROOT / "mkdocs.yml").read_text()
+NAVIGATION = re.findall(r"^ +- (?:[^:\n]+: )?(\S+\.md)$", MKDOCS, re.MULTILINE)
+ITEM = re.compile(r" *(?:[-*]|\d+\.) ")
+
+
+def blocks(page):
+    """The lines of a page outside of its fenced examples, numbered, each with the line before."""
+    before, fenced = "", False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced:
+            yield number, before, line
+        before = line
+
+
+def test_every_page_has_one_place_in_the_navigation():
+    assert sorted(NAVIGATION) == sorted(short(page) for page in pages())
+
+
+def test_every_decision_is_listed():
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"^\| \[\d+\]\((\S+)\)", (folder / "README.md").read_text(), re.MULTILINE)
+    assert listed == sorted(it.name for it in folder.glob("0*.md"))
+
+
+@pytest.mark.parametrize("page", pages(), ids=short)
+def test_lists_and_tables_begin_after_a_blank_line(page):
+    """GitHub shows them without one as well, MkDocs shows a paragraph."""
+    found = []
+    for number, before, line in blocks(page):
+        kind = next((it for it in (ITEM, re.compile(r"\|")) if it.match(line)), None)
+        if kind and before.strip() and not kind.match(before) and not before.startswith(" "):
+            found.append(f"{short(page)}:{number}: {line}")
+    assert found == []
+
+
+def test_its_tools_are_locked_by_hashes_and_without_addresses():
+    text = (ROOT / "docs.lock").read_text()
+    locked = re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE)
+    assert {"mkdocs", "mkdocs-material"} <= {*locked}
+    assert text.count("--hash=sha256:") >= len(locked)
+    assert "://" not in text
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning():
+    """It installs MkDocs; a broken link, anchor or missing page is an error, and so is a font
+    or a script from elsewhere."""
+    build = subprocess.run(["make", "docs"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert build.returncode == 0, build.stdout + build.stderr
+    assert (ROOT / "dist" / "docs" / "index.html").is_file()

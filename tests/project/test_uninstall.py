@@ -1,0 +1,62 @@
+"""Leaving: a real home, real workspaces, and what is there afterwards."""
+
+import os
+
+import pytest
+
+from tests.project.living import Home
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / "person" / ".ssh").mkdir(parents=True)
+    home = Home(tmp_path / "home")
+    home.environ["HOME"] = str(tmp_path / "person")
+    yield home
+    home.clear()
+
+
+def tree(folder):
+    """The files of a folder."""
+    return sorted(str(it.relative_to(folder)) for it in folder.rglob("*") if it.is_file())
+
+
+def test_what_prism_has_put_here_goes_and_data_stays_until_it_is_told(home, tmp_path):
+    own = tmp_path / "person" / ".ssh" / "config"
+    own.write_text("Host elsewhere\n  User me\n")
+    for name in ("up", "asleep"):
+        assert home.cli("launch", "Plain Shell", name).returncode == 0
+    assert home.cli("exec", "up", "--", "sh", "-c", "echo mine > kept.txt").returncode == 0
+    assert home.cli("hibernate", "asleep").returncode == 0
+    assert home.cli("ssh-config", "--write", "--yes").returncode == 0
+    assert "Include" in own.read_text()
+
+    dry = home.cli("uninstall", "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "would stop the workspaces of this computer: up, asleep" in dry.stdout
+    assert "would keep your data" in dry.stdout
+    assert sorted(home.states()) == ["hibernated", "running"], "nothing was done"
+    assert "Include" in own.read_text()
+    nobody = home.cli("uninstall")
+    assert (nobody.returncode, "--data keep" in nobody.stderr) == (1, True)
+    assert sorted(home.states()) == ["hibernated", "running"]
+
+    done = home.cli("uninstall", "--data", "keep")
+    assert done.returncode == 0, done.stderr
+    assert "done: stop the workspaces of this computer: up, asleep" in done.stdout
+    assert "The program itself: " in done.stderr
+    assert not home.answers()
+    assert not home.processes(), "nothing of it runs, nothing is frozen"
+    assert own.read_text() == "Host elsewhere\n  User me\n"
+    assert not (home.folder / "cache").exists()
+    assert [it for it in tree(home.folder) if it.endswith("kept.txt")]
+
+    assert home.cli("start", "up").returncode == 0, "whoever comes back finds everything"
+    gone = home.cli("uninstall", "--data", "delete")
+    assert gone.returncode == 0, gone.stderr
+    assert not os.path.lexists(home.folder)
+    assert not home.processes()
+    again = home.cli("uninstall", "--yes")
+    assert again.returncode == 0, again.stderr
+    assert "nothing of Prism on this computer" in again.stderr
+    assert not os.path.lexists(home.folder), "it starts no daemon to find that out"

@@ -1,0 +1,122 @@
+"""Every verb of a workspace is known wherever verbs are listed.
+
+The verbs are the routes `POST /instances/{name}/VERB`. A verb that a place does not know fails
+here with the name of that place's file; CONTRIBUTING's recipe lists the same files.
+"""
+
+import json
+import re
+from functools import cache
+
+import pytest
+
+from prism.access.rules import TABLE
+from prism.cli import workspaces as commands
+from prism.cli.bulk_verbs import ACTS_ON
+from prism.cli.completion import TO
+from prism.cli.registry import COMMANDS, SHORTCUTS
+from prism.client.waiting import GOALS
+from prism.client.workspaces import Workspaces
+from prism.workspaces import service
+from prism.workspaces.model import LifecycleVerb, State
+from prism.workspaces.plan import FROM, STEPS, THERE
+from tests.project.openapi import described
+from tests.project.tree import ROOT
+from tests.workspaces.test_shown_states import WAYS
+
+OPENAPI = json.loads(described())
+ROUTE = re.compile(r"/api/v1/instances/\{name\}/([a-z-]+)$")
+ASKED = {path: it["post"] for path, it in OPENAPI["paths"].items() if "post" in it}
+VERBS = {found[1]: ASKED[path] for path in ASKED if (found := ROUTE.match(path))}
+UNDER_WAY = {
+    verb for verb, it in VERBS.items() if any(p["name"] == "wait" for p in it["parameters"])
+} - {"move", "resize"}
+"""Those after which a workspace is on its way to another state."""
+
+
+@cache
+def text(name):
+    return (ROOT / name).read_text()
+
+
+# By file: whether it knows a verb.
+EVERY = {
+    "src/prism/access/rules.py": lambda verb: f"POST {{}}/instances/{{name}}/{verb}" in TABLE,
+    "src/prism/client/workspaces.py": lambda verb: hasattr(Workspaces, verb),
+    "src/prism/cli/registry.py": lambda verb: ("workspace", verb) in COMMANDS,
+    "src/prism/cli/workspaces.py": lambda verb: verb in commands.VERBS,
+    "docs/cli.md": lambda verb: re.search(
+        rf"^prism (workspace )?{verb} ", text("docs/cli.md"), re.M
+    ),
+}
+LIFECYCLE = {
+    "src/prism/client/waiting.py": lambda verb: verb in GOALS,
+    "src/prism/cli/bulk_verbs.py": lambda verb: verb in ACTS_ON,
+    "src/prism/cli/completion.py": lambda verb: f"workspaces-to-{verb}" in TO,
+    "tests/workspaces/test_shown_states.py": lambda verb: verb in WAYS,
+    "web/src/api/actions.ts": lambda verb: f"{{name}}/{verb}'" in text("web/src/api/actions.ts"),
+    "web/src/lib/states.ts": lambda verb: (
+        f"| '{verb}'" in text("web/src/lib/states.ts")
+        or f"= '{verb}'" in text("web/src/lib/states.ts")
+    ),
+    "web/src/lib/equivalents.ts": lambda verb: re.search(
+        rf"['`]{verb}['`]|prism {verb} ", text("web/src/lib/equivalents.ts")
+    ),
+    "web/src/strings.ts": lambda verb: text("web/src/strings.ts").count(f"\n  {verb}: '") == 2,
+}
+STORED = {
+    "src/prism/workspaces/plan.py (FROM)": lambda verb: verb in FROM,
+    "src/prism/workspaces/plan.py (THERE)": lambda verb: verb in THERE,
+    "src/prism/workspaces/plan.py (TABLE)": lambda verb: any(row == verb for row, _ in STEPS),
+    "src/prism/workspaces/api.py": lambda verb: verb in VERBS,
+}
+
+
+def test_the_verbs_are_found():
+    assert {"stop", "start", "restart", "hibernate", "resume", "terminate"} == UNDER_WAY
+    assert {"extend", "resize", "move"} == VERBS.keys() - UNDER_WAY
+    assert "restart" in vars(service.WorkspaceService)
+
+
+@pytest.mark.parametrize("file", EVERY)
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_is_known_in(file, verb):
+    assert EVERY[file](verb), f"{file} does not know {verb!r}"
+
+
+@pytest.mark.parametrize("file", LIFECYCLE)
+@pytest.mark.parametrize("verb", sorted(UNDER_WAY))
+def test_a_verb_that_changes_the_state_is_known_in(file, verb):
+    assert LIFECYCLE[file](verb), f"{file} does not know {verb!r}"
+
+
+@pytest.mark.parametrize("place", STORED)
+@pytest.mark.parametrize("verb", [it for it in LifecycleVerb if it is not LifecycleVerb.LAUNCH])
+def test_a_verb_that_is_stored_is_known_in(place, verb):
+    assert STORED[place](verb), f"{place} does not know {verb.value!r}"
+
+
+def test_a_short_command_exists_for_each():
+    assert {*VERBS} <= {*SHORTCUTS}
+
+
+@pytest.mark.parametrize("file", [*EVERY, *LIFECYCLE, "src/prism/workspaces/plan.py"])
+def test_the_recipe_for_a_verb_names(file):
+    if file.endswith("completion.py"):  # it follows from bulk_verbs.py
+        return
+    [recipe] = re.findall(
+        r"^## Add a verb of a workspace$(.*?)^## ", text("CONTRIBUTING.md"), re.S | re.M
+    )
+    assert f"`{file}`" in recipe
+
+
+def test_the_documentation_says_from_which_states_a_verb_is_possible():
+    tables = text("docs/states.md").split("\n\n")
+    [rows] = [it.splitlines()[2:] for it in tables if it.startswith("| verb |")]
+    told = {
+        verb: set(states.split(", "))
+        for verb, states in ([cell.strip() for cell in row.split("|")[1:3]] for row in rows)
+    }
+    assert told == {verb.value: {it.value for it in states} for verb, states in FROM.items()}
+    [states] = [it for it in tables if it.startswith("| state |")]
+    assert not {it.value for it in State} - set(re.findall(r"[a-z]+", states))

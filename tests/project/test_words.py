@@ -1,0 +1,148 @@
+"""What we say is so: settings, commands, links and problems."""
+
+import ast
+import json
+import re
+import shlex
+import tomllib
+from datetime import UTC, datetime
+from functools import reduce
+from itertools import pairwise
+
+import pytest
+
+import prism
+from prism.cli.parser import Help, UsageError, find, parser
+from prism.cli.run import EXIT
+from prism.client.client import Client
+from prism.errors import KNOWN
+from prism.kit.envelope import status_of, to_wire
+from prism.settings import Settings, variable
+from tests.project.tree import FILES, PACKAGE, ROOT, everything, pages, short
+
+SETTINGS = ROOT / "docs" / "settings.md"
+MENTION = re.compile(r"`prism ([^`\n]+)`")
+TYPED = re.compile(r"^(?:    |\$ )?(?:\.venv/bin/)?prism ([^#|>&\n]+)", re.MULTILINE)
+BLOCK = re.compile(r"(?ms)^```(?:sh|console|)\n(.*?)^```|((?:^    [^\n]*\n)+)")
+OPEN = {"…", "COMMAND", "NOUN", "VERB"}  # a sentence about many commands
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+everything()
+
+
+def setting_docs():
+    """The docstring below each field of the settings."""
+    body = next(
+        node.body
+        for node in ast.parse((PACKAGE / "settings.py").read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name == "Settings"
+    )
+    fields = {}
+    for field, doc in pairwise(body):
+        if isinstance(field, ast.AnnAssign):
+            assert isinstance(doc, ast.Expr), f"{field.target.id} is not documented"
+            fields[field.target.id] = " ".join(doc.value.value.split())
+    return fields
+
+
+def test_every_setting_is_documented_in_its_own_words():
+    docs = setting_docs()
+    assert tuple(docs) == Settings.__struct_fields__
+    rows = [line for line in SETTINGS.read_text().splitlines() if line.startswith("| `PRISM_")]
+    assert rows == [row(name, doc) for name, doc in docs.items()]
+
+
+def row(name, doc):
+    default = getattr(Settings(), name)
+    return f"| `{variable(name)}` | {f'`{default}`' if default != '' else ''} | {doc} |"
+
+
+EQUIVALENTS = (ROOT / "web/src/lib/equivalents.ts").read_text()
+
+
+def shell_words_of_the_gui():
+    """What the GUI shows as commands; a value of the page stands for one word."""
+    for words in re.findall(r"cli: ['`]prism ([^'`]+)['`]", EQUIVALENTS):
+        if words.count("${") == words.count("}"):  # else it goes on in a template of its own
+            plain = words.replace("${verb}", "stop")
+            yield pytest.param(re.sub(r"\$\{[^}]*\}", "daily", plain), id=words)
+
+
+@pytest.mark.parametrize("words", [*shell_words_of_the_gui()])
+def test_every_command_that_the_gui_shows_parses(words):
+    command, rest = find(shlex.split(words))
+    parser(command).parse_all(rest)
+
+
+@pytest.mark.parametrize("call", sorted(set(re.findall(r"python\(['`]([\w.]+)\(", EQUIVALENTS))))
+def test_every_call_that_the_gui_shows_is_there(call):
+    client = Client(url="http://127.0.0.1:1")
+    assert callable(reduce(getattr, call.split("."), client)), call
+
+
+def test_every_variable_we_mention_is_a_setting():
+    known = {variable(name) for name in Settings.__struct_fields__} | {"PRISM_WRITE_PROOFS"}
+    for page in pages():
+        said = set(re.findall(r"\bPRISM_[A-Z_]+\b", page.read_text()))
+        assert said <= known, short(page)
+
+
+def mentions():
+    """Every command line in our texts, and whether it must be complete: people type it so."""
+    for file in [*FILES, *pages()]:
+        text = file.read_text()
+        said = {(words, False) for words in MENTION.findall(text)}
+        blocks = "".join(a or b for a, b in BLOCK.findall(text)) if file.suffix == ".md" else ""
+        said |= {(words, True) for words in TYPED.findall(blocks)}
+        for words, complete in sorted(said):
+            words = re.sub(r"\{[^}]*\}", "1", words.partition("|")[0]).strip()
+            yield pytest.param(words, complete, id=f"{short(file)}: {words}")
+
+
+@pytest.mark.parametrize(("words", "complete"), [*mentions()])
+def test_every_command_we_mention_parses(words, complete):
+    words = [w for w in shlex.split(words) if w not in OPEN | {"--help", "--version"}]
+    if not words:
+        return
+    try:
+        command, rest = find(words)
+    except Help:
+        return  # a noun alone shows its verbs
+    try:
+        parser(command).parse_all(rest)
+    except UsageError as wrong:
+        # A sentence may leave arguments out; it may not invent any.
+        assert not complete and "arguments are required" in wrong.message, wrong.message
+
+
+@pytest.mark.parametrize("kind", KNOWN.values(), ids=lambda kind: kind.code)
+def test_every_problem_crosses_the_wire_as_itself(kind):
+    problem = kind("m", details="d", remediation="r", data={"a": 1})
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    said = json.loads(to_wire(problem, at))["error"]
+    assert (said["code"], said["message"], said["details"]) == (kind.code, "m", "d")
+    assert (said["remediation"], said["data"]) == ("r", {"a": 1})
+    assert 400 <= status_of(problem) <= 599
+    assert kind().message, "a problem without a message says its docstring"
+    assert any(ancestor in EXIT for ancestor in kind.__mro__)
+
+
+@pytest.mark.parametrize("page", pages(), ids=short)
+def test_every_link_leads_somewhere(page):
+    for target in LINK.findall(page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_there_is_one_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert prism.__version__ == project["version"]
+    assert f"## {prism.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_make_knows_every_target_we_mention():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    for page in pages():
+        said = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
+        said |= set(re.findall(r"^    make ([a-z-]+)", page.read_text(), re.MULTILINE))
+        assert said <= targets, short(page)

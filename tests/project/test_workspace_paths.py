@@ -1,0 +1,151 @@
+"""Only `agent/safe_paths.py` resolves paths below a folder that a workspace can write.
+
+The check reads the code of the agent and of the local provider. The root of a tree (`home`,
+`venv`, `data`) may be named, since no workspace can write the folder it is in. What is made of
+a root by `/`, by `os.path.join` or in a text may go to no call of the file system, and no call
+may go through a whole tree.
+"""
+
+import ast
+
+import pytest
+
+from tests.project.tree import FILES, PACKAGE, short
+
+CHECKED = [it for it in FILES if {"agent", "local"} & {*it.relative_to(PACKAGE).parts[:-1]}]
+CHECKED = [it for it in CHECKED if it != PACKAGE / "agent" / "safe_paths.py"]
+ROOTS = {"home", "venv", "data"}
+ROOT, BELOW = 1, 2
+METHODS = {
+    *("chmod", "exists", "expanduser", "glob", "hardlink_to", "is_dir", "is_file", "is_symlink"),
+    *("iterdir", "lchmod", "lstat", "mkdir", "open", "owner", "read_bytes", "read_text"),
+    *("readlink", "rename", "replace", "resolve", "rglob", "rmdir", "samefile", "stat"),
+    *("symlink_to", "touch", "unlink", "walk", "write_bytes", "write_text"),
+}
+WHOLE = {"rglob", "glob", "walk", "iterdir", "fwalk", "scandir"}
+WORDS = {"fspath", "fsencode", "basename", "dirname", "normpath", "split", "isabs", "relpath"}
+MODULES = {"os", "os.path", "shutil", "glob"}
+
+
+class Reading(ast.NodeVisitor):
+    """What the names of one module are, as far as its own text says so."""
+
+    def __init__(self, text):
+        tree, self.known, self.wrong, self.scope = ast.parse(text), {}, [], ""
+        self.defined = {it.name: it for it in ast.walk(tree) if type(it) is ast.FunctionDef}
+        before = None
+        while before != self.known:
+            before, self.wrong = dict(self.known), []
+            self.visit(tree)
+
+    def level(self, node):
+        """Whether an expression is a root, or below one."""
+        if isinstance(node, ast.Attribute):
+            return ROOT if node.attr in ROOTS else self.known.get(f".{node.attr}", 0)
+        if isinstance(node, ast.Name):
+            return self.known.get(f"{self.scope}:{node.id}", 0)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            if self.level(node.left):
+                return BELOW
+            return ROOT if constant(node.right) in ROOTS else 0
+        if isinstance(node, ast.JoinedStr):
+            inside = [self.level(it.value) for it in node.values if type(it) is ast.FormattedValue]
+            more = any(str(constant(it)).startswith("/") for it in node.values)
+            return max(inside, default=0) and (BELOW if more else max(inside))
+        if isinstance(node, ast.Call):
+            within = max((self.level(it) for it in node.args), default=0)
+            joined = ast.unparse(node.func) == "os.path.join"
+            word = ast.unparse(node.func) in {"str", "Path", "os.fspath", "os.fsencode"}
+            return (BELOW if joined else within if word else 0) if within else 0
+        return 0
+
+    def learn(self, name, level):
+        self.known[name] = max(self.known.get(name, 0), level)
+
+    def visit_FunctionDef(self, node):
+        outer, self.scope = self.scope, node.name
+        self.generic_visit(node)
+        self.scope = outer
+
+    def visit_Assign(self, node):
+        for target in node.targets:
+            pairs = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = zip(target.elts, node.value.elts, strict=False)
+            for name, value in pairs:
+                if isinstance(name, ast.Name):
+                    self.learn(f"{self.scope}:{name.id}", self.level(value))
+                elif isinstance(name, ast.Attribute):
+                    self.learn(f".{name.attr}", self.level(value))
+        self.generic_visit(node)
+
+    def visit_NamedExpr(self, node):
+        self.learn(f"{self.scope}:{node.target.id}", self.level(node.value))
+        self.generic_visit(node)
+
+    def visit_Call(self, node):
+        called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if own := self.defined.get(called):
+            names = [it.arg for it in own.args.args if it.arg not in {"self", "cls"}]
+            for name, value in zip(names, node.args, strict=False):
+                self.learn(f"{called}:{name}", self.level(value))
+        if self.bad(node):
+            self.wrong.append(node)
+        self.generic_visit(node)
+
+    def bad(self, call):
+        """Whether a call has the file system resolve what a workspace can change."""
+        name = ast.unparse(call.func)
+        module, _, function = name.rpartition(".")
+        if name == "open" or (module in MODULES and function not in WORDS | {"join"}):
+            highest = max((self.level(it) for it in call.args), default=0)
+            whole = module == "shutil" or function in WHOLE
+            return highest == BELOW or (highest == ROOT and whole)
+        if isinstance(call.func, ast.Attribute) and function in METHODS:
+            level = self.level(call.func.value)
+            return level == BELOW or (level == ROOT and function in WHOLE)
+        return False
+
+
+def constant(node):
+    return node.value if isinstance(node, ast.Constant) else None
+
+
+@pytest.mark.parametrize("file", CHECKED, ids=short)
+def test_no_other_module_resolves_what_a_workspace_can_write(file):
+    wrong = Reading(file.read_text()).wrong
+    assert [f"line {it.lineno}: {ast.unparse(it)}" for it in wrong] == []
+
+
+@pytest.mark.parametrize("file", CHECKED, ids=short)
+def test_whole_trees_are_no_business_of_shutil(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "shutil":
+            assert node.attr == "disk_usage", f"line {node.lineno}"
+        assert not (isinstance(node, ast.ImportFrom) and node.module == "shutil")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "(self._folder.home / '.profile').write_text('x')",
+        "place = folder.home / 'volumes'\nplace.mkdir(exist_ok=True)",
+        "self._place = folder.home / 'volumes'\nfor it in os.listdir(self._place):\n    pass",
+        "data = root / id / 'data'\nlink = data / 'volumes' / name\nlink.unlink()",
+        "os.stat(home / path)\nhome = folder.home",
+        "def look(where):\n    return open(where)\nlook(f'{machine.home}/file')",
+        "shutil.rmtree(draft / 'data')",
+        "os.walk(str(draft / 'data'))",
+        "os.chmod(os.path.join(self.home, name), 0o700)",
+    ],
+)
+def test_it_finds_what_it_is_for(line):
+    assert Reading(line).wrong
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["(root / id / 'data').mkdir()", "Directory.at(folder.home)", "run([f'{venv}/bin/python'])"],
+)
+def test_it_lets_a_root_be_named(line):
+    assert not Reading(line).wrong

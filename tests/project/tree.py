@@ -1,0 +1,64 @@
+"""What the tests about the project look at: its files, packages and texts."""
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import prism
+
+PACKAGE = Path(prism.__file__).parent
+ROOT = PACKAGE.parent.parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+PACKAGES = sorted(file.parent.name for file in PACKAGE.glob("*/model.py"))
+ALONE = ("prism.agent", "prism.daemon.migrations.env", "prism.daemon.migrations.versions")
+
+
+def short(path):
+    """A file's name in the output of tests."""
+    return str(path.relative_to(ROOT))
+
+
+def tracked():
+    """Every file that is, or is about to be, in the repository."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    files = (ROOT / name for name in listed.stdout.split("\0") if name)
+    return sorted(file for file in files if file.is_file())
+
+
+def pages():
+    """The texts that people read."""
+    return [file for file in tracked() if file.suffix == ".md"]
+
+
+@cache
+def parsed(file):
+    """A file's tree; several rules read each of them."""
+    return ast.parse(file.read_text())
+
+
+def functions(tree):
+    """Every function in a module, however deep."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+def public(tree):
+    """A module, and the public classes, functions and methods in it; no closures."""
+    yield tree
+    for node in tree.body:
+        named = isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if named and not node.name.startswith("_"):
+            if isinstance(node, ast.ClassDef):
+                yield from public(node)
+            else:
+                yield node
+
+
+def everything():
+    """Import the whole package, as far as it is meant to be imported."""
+    found = pkgutil.walk_packages([str(PACKAGE)], "prism.")
+    return [importlib.import_module(m.name) for m in found if not m.name.startswith(ALONE)]

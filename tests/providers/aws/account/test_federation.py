@@ -1,0 +1,95 @@
+"""The way to AWS's pages: a token for whoever has keys, and keys for nobody."""
+
+import logging
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from aws_double.rulebook import build
+from prism.providers.aws.account import federation
+from prism.providers.aws.account.federation import sign_in
+from prism.providers.aws.account.identity import AwsIdentity
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.faults import AwsDenied, AwsUnavailable, CredentialsMissing
+
+USER = AwsIdentity(account="123456789012", arn="arn:aws:iam::123456789012:user/ada")
+
+
+@pytest.fixture
+def cloud(aws):
+    return Cloud("us-west-2", sleep=lambda _: None)
+
+
+def asked(link):
+    parts = urlsplit(link)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}", {
+        key: value for key, [value] in parse_qs(parts.query).items()
+    }
+
+
+@pytest.mark.parametrize("service", ["console", "braket", "sagemaker", "cloudshell"])
+def test_a_users_keys_become_temporary_ones_and_those_a_token(cloud, aws, service):
+    where, said = asked(sign_in(cloud, USER, service, None))
+    assert where == f"{aws.url}/federation"
+    assert (said["Action"], len(said["SigninToken"])) == ("login", 64)
+    assert said["Destination"] == (
+        f"https://us-west-2.console.aws.amazon.com/{service}/home?region=us-west-2"
+    )
+    assert [it.action for it in aws.calls if it.service == "sts"] == ["GetFederationToken"]
+
+
+def test_keys_of_a_session_are_used_as_they_are(aws, monkeypatch):
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary")
+    _, said = asked(sign_in(Cloud("us-west-2"), USER, "console", None))
+    assert said["SigninToken"]
+    assert all(it.service != "sts" for it in aws.calls)
+
+
+def test_a_token_that_somebody_has_is_passed_on(cloud, aws):
+    _, said = asked(sign_in(cloud, USER, "console", "mine & yours"))
+    assert said["SigninToken"] == "mine & yours"
+    assert aws.calls == []
+
+
+def test_no_key_is_in_the_link_or_in_the_log(cloud, aws, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
+    link = sign_in(Cloud("us-west-2"), USER, "console", None)
+    assert "hush-hush" not in link and "123456789012" not in link
+    told = [it.getMessage() for it in caplog.records if it.name.startswith("prism")]
+    assert not any("hush-hush" in it or "sessionKey" in it for it in told)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "why"), [("http://127.0.0.1:9", "no answer"), (None, "getSigninToken: 40")]
+)
+def test_an_error_says_nothing_of_the_keys(cloud, aws, monkeypatch, endpoint, why):
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary-token")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SIGNIN", endpoint or f"{aws.url}/_double/none")
+    with pytest.raises((AwsUnavailable, federation.AwsRefused)) as caught:
+        sign_in(Cloud("us-west-2"), USER, "console", None)
+    said = repr((caught.value.message, caught.value.details, caught.value.__cause__))
+    assert why in said
+    assert "hush-hush" not in said and "temporary-token" not in said
+
+
+def test_who_may_not_federate_is_told_which_permission_lacks(cloud, aws):
+    aws.rules = build({"denied": ["sts:GetFederationToken"]})
+    with pytest.raises(AwsDenied, match="sts:GetFederationToken"):
+        sign_in(cloud, USER, "console", None)
+
+
+def test_without_credentials_there_is_no_way(monkeypatch, aws):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(CredentialsMissing):
+        sign_in(Cloud("us-west-2"), USER, "console", None)
+
+
+def test_other_clouds_have_other_pages(monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    china = AwsIdentity(account="1", arn="arn:aws-cn:iam::1:user/ada")
+    where, said = asked(sign_in(Cloud("cn-north-1"), china, "console", "token"))
+    assert where == "https://signin.amazonaws.cn/federation"
+    assert said["Destination"].startswith("https://cn-north-1.console.amazonaws.cn/")

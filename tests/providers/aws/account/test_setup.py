@@ -1,0 +1,195 @@
+"""What an administrator makes once: printed, made so that repeats change nothing, written down."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import boto3
+import pytest
+import yaml
+
+from aws_double.rulebook import build
+from prism.errors import Unavailable
+from prism.providers.aws.account.policy import SETUP_RULES, named, setup_policy
+from prism.providers.aws.account.setup import (
+    PARTS,
+    NotVisible,
+    SetupRefused,
+    apply,
+    cloudformation,
+    look,
+    terraform,
+)
+from prism.providers.aws.api.faults import AwsDenied, QuotaExceeded
+from prism.providers.aws.prerequisites.roles import NAME, POLICY, RIGHTS, TRUST, has_role
+from tests.aws_setup import PROPAGATED, administrator
+
+
+@pytest.fixture
+def aws(stopped):
+    return stopped
+
+
+@pytest.fixture
+def cloud(aws):
+    return administrator(aws)
+
+
+@pytest.fixture
+def iam(aws):
+    return boto3.client("iam")
+
+
+def made(iam):
+    """What there is of it, as IAM shows it."""
+    role = iam.get_role(RoleName=NAME)["Role"]
+    rights = iam.get_role_policy(RoleName=NAME, PolicyName=POLICY)["PolicyDocument"]
+    profile = iam.get_instance_profile(InstanceProfileName=NAME)["InstanceProfile"]
+    return role["AssumeRolePolicyDocument"], rights, [it["RoleName"] for it in profile["Roles"]]
+
+
+def is_whole(iam):
+    return made(iam) == (TRUST, RIGHTS, [NAME])
+
+
+def changing(aws):
+    return [it.action for it in aws.calls if not it.action.startswith("Get")]
+
+
+def test_a_dry_run_says_what_would_be_made_and_makes_nothing(aws, cloud):
+    steps = look(cloud)
+    assert [it.done for it in steps] == [False] * len(PARTS)
+    assert NAME in steps[0].what
+    assert changing(aws) == []
+
+
+def test_it_makes_the_role_with_its_rights_and_its_profile(cloud, iam):
+    assert all(it.done for it in apply(cloud))
+    assert is_whole(iam)
+    assert all(it.done for it in look(cloud))
+
+
+def test_a_second_time_makes_nothing(aws, cloud):
+    apply(cloud)
+    before = changing(aws)
+    apply(cloud)
+    assert changing(aws) == before
+
+
+@pytest.mark.parametrize("do", ["lost", "twice", "throttle", "drop"])
+@pytest.mark.parametrize(
+    "action",
+    ["CreateRole", "PutRolePolicy", "CreateInstanceProfile", "AddRoleToInstanceProfile"],
+)
+def test_whatever_becomes_of_a_step_it_is_whole_in_the_end(aws, cloud, iam, action, do):
+    aws.fault(action=action, do=do)
+    try:
+        apply(cloud)
+    except Unavailable:
+        apply(cloud)
+    assert is_whole(iam)
+
+
+def test_two_at_once_make_one(cloud, iam):
+    with ThreadPoolExecutor(4) as many:
+        list(many.map(lambda _: apply(cloud), range(4)))
+    assert is_whole(iam)
+
+
+def test_rights_of_a_former_prism_are_replaced(cloud, iam):
+    apply(cloud)
+    iam.delete_role_policy(RoleName=NAME, PolicyName=POLICY)
+    assert [it.done for it in look(cloud)].count(False) == 1
+    apply(cloud)
+    assert is_whole(iam)
+
+
+def test_a_role_that_prism_did_not_make_is_left_alone(aws, cloud, iam):
+    iam.create_role(RoleName=NAME, AssumeRolePolicyDocument="{}")
+    aws.clock.advance(PROPAGATED)
+    for what in (look, apply):
+        with pytest.raises(SetupRefused, match="did not make"):
+            what(cloud)
+    assert changing(aws) == ["CreateRole"], "that of the test"
+
+
+def test_a_role_of_others_that_iam_does_not_show_yet_is_given_no_rights(aws, cloud, iam):
+    aws.rules = build({"times": {"iam": 3}})
+    iam.create_role(RoleName=NAME, AssumeRolePolicyDocument="{}")
+    with pytest.raises(SetupRefused, match="did not make"):
+        apply(cloud)
+    assert changing(aws) == ["CreateRole", "CreateRole"], "and none was made or changed"
+
+
+def test_what_iam_shows_late_is_waited_for_and_not_for_ever(aws, cloud, iam):
+    aws.rules = build({"times": {"iam": 10}})
+    assert all(it.done for it in apply(cloud))
+    aws.clock.advance(10)
+    assert is_whole(iam)
+    iam.delete_role_policy(RoleName=NAME, PolicyName=POLICY)
+    aws.rules = build({"times": {"iam": 3600}})
+    with pytest.raises(NotVisible, match="does not show yet"):
+        apply(cloud)
+
+
+def test_an_account_that_may_have_no_more_roles_is_no_success(aws, cloud):
+    """IAM API reference, CreateRole: LimitExceeded says that the account has too many."""
+    aws.fault(action="CreateRole", do="error", code="LimitExceeded", status=409, times=None)
+    with pytest.raises(QuotaExceeded):
+        apply(cloud)
+    assert changing(aws) == ["CreateRole"]
+
+
+def test_a_profile_that_holds_another_role_is_no_success(cloud, iam):
+    """IAM API reference, AddRoleToInstanceProfile: LimitExceeded; a profile takes one role."""
+    iam.create_role(RoleName="admin", AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName=NAME)
+    cloud.wait(PROPAGATED)
+    iam.add_role_to_instance_profile(InstanceProfileName=NAME, RoleName="admin")
+    with pytest.raises(QuotaExceeded):
+        apply(cloud)
+    assert not has_role(cloud)
+
+
+def test_who_is_no_administrator_is_told_so(aws, cloud):
+    aws.rules = build({"denied": ["iam:CreateRole"]})
+    with pytest.raises(AwsDenied, match="iam:CreateRole"):
+        apply(cloud)
+
+
+def test_the_printed_policy_of_the_setup_is_enough_and_no_more(aws, cloud, iam):
+    aws._desk.callers.clear()
+    caller = aws.bind(setup_policy(account="123456789012"), "prism-setup")
+    look(cloud)
+    apply(cloud)
+    assert is_whole(iam)
+    assert caller.denied == []
+    granted = {named(action) for it in SETUP_RULES for action in it.actions}
+    assert {action for _, action in caller.used} == granted
+
+
+def test_cloudformation_makes_the_same():
+    template = yaml.safe_load(cloudformation())
+    role, profile = template["Resources"].values()
+    said = role["Properties"]
+    assert (role["Type"], profile["Type"]) == ("AWS::IAM::Role", "AWS::IAM::InstanceProfile")
+    assert (said["RoleName"], said["AssumeRolePolicyDocument"]) == (NAME, TRUST)
+    assert said["Policies"] == [{"PolicyName": POLICY, "PolicyDocument": RIGHTS}]
+    assert {"Key": "prism:managed", "Value": "true"} in said["Tags"]
+    assert profile["Properties"] == {
+        "InstanceProfileName": NAME,
+        "Roles": [{"Ref": "MachineRole"}],
+    }
+    assert "*id" not in cloudformation(), "CloudFormation knows no YAML aliases"
+
+
+def test_terraform_makes_the_same_and_fills_nothing_in_that_is_iams():
+    text = terraform()
+    documents = [
+        json.loads(it.replace("$${", "${"))
+        for it in re.findall(r"<<-JSON\n(.*?)\n  JSON", text, re.S)
+    ]
+    assert documents == [TRUST, RIGHTS]
+    assert not re.search(r"(?<!\$)\$\{", text)
+    assert f'name = "{NAME}"' in text and f'name   = "{POLICY}"' in text
+    assert '"prism:managed" = "true"' in text

@@ -1,0 +1,68 @@
+"""Prism works under the policies that it prints: no call is denied, and no grant is unused.
+
+The tests of the provider run once more, and what they ask of AWS is held to the policies.
+"""
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from prism.providers.aws.account.policy import SETUP_RULES, named, rules
+from tests.aws_policies import FOLDER
+from tests.proofs import record
+
+HERE = Path(__file__).parent
+TESTS = HERE.parents[2]
+TRIED = [
+    *(
+        HERE.parent / name
+        for name in (
+            "compute/test_launching.py", "compute/test_lifecycle.py",
+            "compute/test_orphaned_spot.py", "compute/test_readiness.py",
+            "compute/test_spot_requests.py", "compute/test_tags_put_back.py", "network",
+            "prerequisites", "prices", "storage", "test_whole_life.py",
+        )
+    ),
+    *(HERE / f"test_{name}.py" for name in ("federation", "identity", "policy", "setup")),
+    TESTS / "recovery" / "test_aws.py",
+    TESTS / "daemon" / "wiring" / "test_providers.py",
+]  # fmt: skip
+# A test that shows what is refused, or tries what a policy is not for.
+MEANT = "denied_on_purpose"
+
+
+def ran(folder):
+    """What every test asked of its policies; those that were killed leave nothing."""
+    for file in folder.iterdir():
+        yield json.loads(file.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_no_call_is_denied_and_no_grant_is_unused(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", *map(str, TRIED)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
+    used, denied, tests = defaultdict(set), defaultdict(set), 0
+    for said in ran(tmp_path):
+        tests += 1
+        for kind in ("daily", "setup"):
+            used[kind] |= {tuple(it) for it in said[kind]}
+        for action, resource in said["denied"]:
+            if MEANT not in said["test"]:
+                denied[action, resource].add(said["test"])
+    assert not denied
+    for kind, printed in (("daily", rules()), ("setup", SETUP_RULES)):
+        granted = {(it.sid, named(action)) for it in printed for action in it.actions}
+        assert granted - used[kind] == set(), f"{kind}: granted and never used"
+    assert tests > 200, "the provider's tests ran"
+    record(
+        "Policies of AWS",
+        f"{tests} tests under the printed policies: 0 calls denied, every one "
+        f"of the {sum(map(len, used.values()))} grants used.",
+    )

@@ -1,0 +1,70 @@
+"""Waiting for one's turn, instead of being throttled."""
+
+import pytest
+
+from prism.providers.aws.api.faults import AwsThrottled
+from prism.providers.aws.api.rate_limits import RateLimiter
+
+
+class Time:
+    def __init__(self):
+        self.now, self.slept = 0.0, []
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def time():
+    return Time()
+
+
+@pytest.fixture
+def budget(time):
+    return RateLimiter(lambda: time.now, time.sleep)
+
+
+def take(budget, times, name="ec2:RunInstances", most=1000):
+    for _ in range(times):
+        budget.take(name, most)
+
+
+def test_a_full_bucket_lets_some_through_at_once_and_then_one_after_the_other(budget, time):
+    take(budget, 4)
+    assert time.slept == []
+    take(budget, 19)
+    assert time.now == pytest.approx(10)
+
+
+def test_it_fills_up_again_but_never_more_than_full(budget, time):
+    take(budget, 4)
+    time.now += 3600
+    take(budget, 4)
+    assert time.slept == []
+    take(budget, 1)
+    assert time.slept == [pytest.approx(1 / 1.9)]
+
+
+def test_each_action_has_its_own(budget, time):
+    take(budget, 4)
+    take(budget, 90, "ec2:DescribeInstances")
+    take(budget, 90, "ec2:DescribeVolumes")
+    take(budget, 4, "ec2:StartInstances")
+    assert time.slept == []
+
+
+def test_who_would_wait_too_long_is_told_so_and_takes_nothing(budget, time):
+    take(budget, 4)
+    with pytest.raises(AwsThrottled):
+        budget.take("ec2:RunInstances", 0.1)
+    take(budget, 1)
+    assert time.slept == [pytest.approx(1 / 1.9)]
+
+
+def test_a_drained_bucket_is_empty(budget, time):
+    assert budget.spare("ec2:GetConsoleOutput") == 90
+    budget.drain("ec2:GetConsoleOutput")
+    assert budget.spare("ec2:GetConsoleOutput") == 0
+    take(budget, 1, "ec2:GetConsoleOutput")
+    assert time.slept == [pytest.approx(1 / 19)]

@@ -1,0 +1,108 @@
+"""Everything that tags say can be read back from them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from prism.providers.aws.api import tags
+from prism.templates.model import Template
+from prism.workspaces.ports import MachineOrder
+
+BORN = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def order(**more):
+    said = {
+        "key": "ws_1",
+        "name": "mine",
+        "owner": "ada@example.org",
+        "template": Template(name="R Research"),
+        "instance_type": "t3.small",
+        "root_gb": 20,
+        "hibernation": True,
+        "launched_at": BORN,
+    }
+    return MachineOrder(**said | more)
+
+
+def test_a_machine_carries_all_that_it_is():
+    found = tags.instance_tags(
+        order(
+            project="trees",
+            profile="lab",
+            allocation="alloc_1",
+            budget="pool",
+            idle_profile="gpu",
+            parameters={"b": 1, "a": "x"},
+            expires_at=BORN + timedelta(hours=8),
+        )
+    )
+    version = found.pop("prism:version")
+    assert version[0].isdigit()
+    assert found == {
+        "Name": "mine",
+        "prism:managed": "true",
+        "prism:id": "ws_1",
+        "prism:name": "mine",
+        "prism:template": "R Research",
+        "prism:project": "trees",
+        "prism:user": "ada@example.org",
+        "prism:profile": "lab",
+        "prism:allocation": "alloc_1",
+        "prism:budget": "pool",
+        "prism:idle-profile": "gpu",
+        "prism:parameters": '{"a":"x","b":1}',
+        "prism:root-disk": "20 gp3",
+        "prism:launched-at": "2026-01-01T12:00:00Z",
+        "prism:ttl": "8h0m0s",
+        "prism:expire-action": "hibernate",
+    }
+
+
+def test_what_is_not_known_is_not_invented_but_the_promised_tags_are_there():
+    found = tags.instance_tags(order(hibernation=False))
+    assert found["prism:project"] == found["prism:idle-profile"] == ""
+    assert not {"prism:budget", "prism:allocation", "prism:ttl"} & found.keys()
+
+
+def test_what_expires_can_be_read_from_the_tags_alone():
+    at = BORN + timedelta(hours=30, minutes=5, seconds=7)
+    found = tags.instance_tags(order(expires_at=at))
+    assert tags.expires_at(found) == at
+    assert tags.expires_at({}) is None
+    assert tags.expires_at(found | {"prism:ttl": "soon"}) is None
+
+
+def test_parameters_come_back_unless_they_were_too_long():
+    found = tags.instance_tags(order(parameters={"n": 3, "deep": True}))
+    assert tags.parameters_of(found) == {"n": 3, "deep": True}
+    assert "prism:parameters" not in tags.instance_tags(order(parameters={"a": "x" * 300}))
+    assert tags.parameters_of({}) == tags.parameters_of({"prism:parameters": "[}"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (-5, "0s"), (0.2, "1s"), (59, "59s"), (61, "1m1s"), (3600, "1h0m0s")],
+)
+def test_durations_are_go_text_and_never_shorter_than_meant(seconds, text):
+    assert tags.duration(timedelta(seconds=seconds)) == text
+    assert tags.span(text) >= timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", [None, "", "8", "h8", "8h ", "eight"])
+def test_what_is_no_duration_is_none(text):
+    assert tags.span(text) is None
+
+
+def test_a_moment_is_read_with_and_without_its_zone():
+    assert tags.moment("2026-01-01T12:00:00Z") == tags.moment("2026-01-01T12:00:00") == BORN
+    assert tags.moment("yesterday") is None
+    assert tags.moment(None) is None
+
+
+def test_tags_are_listed_in_one_order_and_cut_to_what_aws_takes():
+    listed = tags.listed({"b": "2", "a": "x" * 300})
+    assert [it["Key"] for it in listed] == ["a", "b"]
+    assert len(listed[0]["Value"]) == 256
+    assert tags.read(listed)["b"] == "2"
+    assert tags.read(None) == {}

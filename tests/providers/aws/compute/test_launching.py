@@ -1,0 +1,313 @@
+"""A launch: everything in one call, once, wherever there is room."""
+
+import gzip
+
+import boto3
+import pytest
+from msgspec.structs import replace
+
+from aws_double.rulebook import build
+from prism.errors import Unavailable
+from prism.providers.aws.api.faults import AwsDenied, CapacityUnavailable, QuotaExceeded
+from prism.workspaces.model import Observed
+from prism.workspaces.ports import NextAttempt, ProviderRefused
+from tests.providers.aws.place import TEMPLATE, Place, script
+
+
+@pytest.fixture
+def place(stopped, cloud, tmp_path):
+    return Place(stopped, cloud, tmp_path)
+
+
+@pytest.fixture
+def ec2(cloud):
+    return lambda action, **said: cloud.call("ec2", action, **said)
+
+
+def described(ec2, id):
+    return ec2("DescribeInstances", InstanceIds=[id])["Reservations"][0]["Instances"][0]
+
+
+def zones_of(place, key="ws_1", kind="t3.small"):
+    return [it.zone for it in place.prerequisites.subnets(kind, key)]
+
+
+def test_one_call_makes_a_machine_that_has_everything(place, ec2):
+    place.set_up()
+    made = place.launch()
+    assert (made.key, made.seen, made.stage) == ("ws_1", Observed.STARTING, "machine")
+    it = described(ec2, made.id)
+    assert it["InstanceType"] == "t3.small"
+    assert it["ClientToken"] == "ws_1-0"
+    assert it["Placement"]["AvailabilityZone"] == zones_of(place)[0]
+    assert it["MetadataOptions"]["HttpTokens"] == "required"
+    assert it["MetadataOptions"]["InstanceMetadataTags"] == "enabled"
+    assert it["HibernationOptions"]["Configured"] is True
+    assert it["KeyName"] == place.prerequisites.key().name
+    assert [group["GroupId"] for group in it["SecurityGroups"]] == [place.prerequisites.group()]
+    assert it["IamInstanceProfile"]["Arn"].endswith(place.prerequisites.role())
+    assert it["PublicIpAddress"]
+    assert "CreateTags" not in place.calls()
+    assert place.calls("RunInstances") == ["RunInstances"]
+
+
+def test_it_is_entered_as_the_account_that_works_there(place):
+    """Ubuntu's homes are 0750: another account could not even read what is in that one."""
+    many = replace(TEMPLATE, users=("ubuntu", "researcher"))
+    assert place.tags(place.launch(template=many).id)["prism:login"] == "researcher"
+    assert place.tags(place.launch(key="ws_2").id)["prism:login"] == "ubuntu"
+
+
+def test_who_may_not_pass_the_role_launches_without_it_and_hears_what_is_lost(place, ec2, caplog):
+    """EC2 says in no clear words what it denies: the whole launch is UnauthorizedOperation."""
+    place.set_up()
+    place.aws.rules = build({"denied": ["iam:PassRole"]})
+    made = place.launch()
+    assert "IamInstanceProfile" not in described(ec2, made.id)
+    assert "cannot hibernate by themselves" in caplog.text
+    assert "cannot hibernate by themselves" in place.prerequisites.note
+    tried = len(place.calls("RunInstances"))
+    place.launch(key="ws_2")
+    assert len(place.calls("RunInstances")) == tried + 1, "it is not tried at each launch"
+
+
+def test_a_token_that_a_failed_launch_has_used_up_is_given_up_after_a_look_by_tag(place, ec2):
+    """EC2 API Reference, "Ensuring idempotency": a token with other parameters is a mismatch."""
+    mismatch = {"code": "IdempotentParameterMismatch", "status": 400, "times": None}
+    place.aws.fault(action="RunInstances", do="error", **mismatch)
+    order = place.order()
+    place.prepare()
+    with pytest.raises(Unavailable, match="not visible yet"):
+        place.compute.launch(order)
+    place.aws.clock.advance(61)
+    with pytest.raises(NextAttempt):
+        place.compute.launch(order)
+    assert place.calls("RunInstances") == ["RunInstances"] * 2
+
+
+def test_who_may_not_launch_at_all_is_told_that(place):
+    place.set_up()
+    place.aws.rules = build({"denied": ["ec2:RunInstances"]})
+    with pytest.raises(AwsDenied, match="ec2:RunInstances"):
+        place.launch()
+    assert place.prerequisites.note is None
+
+
+def credits_of(id):
+    said = boto3.client("ec2").describe_instance_credit_specifications(InstanceIds=[id])
+    return [it["CpuCredits"] for it in said["InstanceCreditSpecifications"]]
+
+
+def test_a_burstable_machine_uses_no_more_than_it_is_paid_for(place):
+    """T3 is unlimited unless told otherwise: up to $0.05 a vCPU-hour more."""
+    assert credits_of(place.launch().id) == ["standard"]
+    assert credits_of(place.launch(key="ws_2", unlimited=True).id) == ["unlimited"]
+    assert credits_of(place.launch(key="ws_3", instance_type="c6i.large").id) == []
+
+
+def test_what_becomes_burstable_later_uses_no_more_either(place):
+    plain = place.on(instance_type="c6i.large", hibernation=False)
+    place.compute.stop(plain)
+    place.goes()
+    place.compute.resize(plain, "t3.large")
+    assert credits_of(plain) == ["standard"]
+
+
+def opened(ec2, group):
+    """The ports that a security group opens, and to whom."""
+    [found] = ec2("DescribeSecurityGroups", GroupIds=[group])["SecurityGroups"]
+    return {
+        (it["FromPort"], it["ToPort"], to["CidrIp"])
+        for it in found["IpPermissions"]
+        for to in it["IpRanges"]
+    }
+
+
+def test_its_ports_are_open_only_where_that_was_asked_for(place, ec2):
+    template = replace(TEMPLATE, ports=(22, 8888))
+    caller = "203.0.113.7/32"
+    for asked, ports in ((False, (22,)), (True, (22, 8888))):
+        made = place.launch(key=f"ws_{asked}", template=template, open_ports=asked)
+        [group] = described(ec2, made.id)["SecurityGroups"]
+        assert opened(ec2, group["GroupId"]) == {(port, port, caller) for port in ports}
+
+
+def test_who_powers_it_off_from_inside_stops_it(place):
+    id = place.on()
+    place.aws.power_off(id)
+    assert place.goes().seen is Observed.OFF
+
+
+def test_its_disk_is_encrypted_dies_with_it_and_holds_the_memory(place, ec2):
+    id = place.launch(root_gb=8, instance_type="t3.2xlarge").id
+    [volume] = ec2("DescribeVolumes")["Volumes"]
+    image = place.prerequisites.image("ubuntu-22.04", "t3.2xlarge")
+    assert volume["Encrypted"]
+    assert volume["VolumeType"] == "gp3"
+    assert volume["Size"] == 32 + image.min_gb
+    place.compute.terminate(id)
+    place.aws.clock.advance(5)
+    assert ec2("DescribeVolumes")["Volumes"] == []
+
+
+def test_a_big_enough_disk_is_as_big_as_ordered(place, ec2):
+    place.launch(root_gb=100, root_type="gp2", hibernation=False)
+    [volume] = ec2("DescribeVolumes")["Volumes"]
+    assert (volume["Size"], volume["VolumeType"]) == (100, "gp2")
+
+
+def test_a_disk_that_needs_operations_gets_some(place, ec2):
+    place.launch(root_gb=8, root_type="io2", hibernation=False)
+    [volume] = ec2("DescribeVolumes")["Volumes"]
+    assert volume["VolumeType"] == "io2"
+    assert volume["Iops"] == min(3000, 500 * volume["Size"])
+
+
+def test_machine_and_disk_are_tagged_by_that_very_call(place, ec2):
+    id = place.launch(project="trees").id
+    [volume] = ec2("DescribeVolumes")["Volumes"]
+    for said in (described(ec2, id)["Tags"], volume["Tags"]):
+        tags = {it["Key"]: it["Value"] for it in said}
+        assert tags["prism:managed"] == "true"
+        assert tags["prism:id"] == "ws_1"
+        assert tags["prism:project"] == "trees"
+        assert tags["prism:login"] == "ubuntu"
+
+
+def test_the_user_data_arrives(place, ec2):
+    id = place.launch().id
+    place.aws.clock.advance(5)
+    assert "prism-boot: ready" in ec2("GetConsoleOutput", InstanceId=id)["Output"]
+
+
+def test_an_answer_that_was_lost_leaves_one_machine(place):
+    order = place.order()
+    place.prepare()
+    place.pass_on()
+    place.aws.fault(action="RunInstances", do="lost")
+    with pytest.raises(Unavailable):
+        place.compute.launch(order)
+    made = place.compute.launch(order)
+    assert [it["id"] for it in place.aws.machines()] == [made.id]
+
+
+def test_the_same_attempt_with_other_words_finds_the_machine_by_its_tag(place):
+    first = place.ask()
+    place.aws.clock.advance(60)
+    again = place.compute.launch(place.order())  # it was asked for at another time
+    assert again.id == first.id
+    assert len(place.aws.machines()) == 1
+
+
+def test_one_that_is_not_visible_yet_is_waited_for(place):
+    place.prepare()
+    place.pass_on()
+    place.aws.rules = build({"times": {"unseen": 3}})
+    place.compute.launch(place.order())
+    place.aws.clock.advance(1)
+    with pytest.raises(Unavailable):
+        place.compute.launch(place.order())
+    place.aws.clock.advance(3)
+    assert place.compute.launch(place.order()).id == place.aws.machines()[0]["id"]
+
+
+def test_a_group_and_a_key_that_ec2_does_not_show_yet_are_waited_for(place):
+    """EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"."""
+    place.aws.rules = build({"times": {"unseen": 3}})
+    order, told = place.order(), []
+    for _ in range(6):
+        try:
+            place.compute.launch(order)
+            break
+        except Unavailable as wait:
+            told.append(wait.message)
+            place.aws.clock.advance(2)
+    [machine] = place.aws.machines()
+    assert machine["tags"]["prism:id"] == order.key
+    assert "was made and is not visible yet" in told[0]
+    made = ("CreateSecurityGroup", "ImportKeyPair", "AuthorizeSecurityGroupIngress")
+    done = [it.action for it in place.aws.calls if it.outcome == "ok"]
+    assert [done.count(action) for action in made] == [1, 1, 1], "nothing is made twice"
+
+
+def test_the_next_attempt_goes_to_the_next_zone(place, ec2):
+    first, second, *_ = zones_of(place)
+    place.aws.rules = build({"capacity": [{"type": "t3.*", "zone": first}]})
+    with pytest.raises(NextAttempt):
+        place.launch()
+    it = described(ec2, place.launch(attempt=1).id)
+    assert it["Placement"]["AvailabilityZone"] == second
+    assert it["ClientToken"] == "ws_1-1"
+
+
+def test_where_every_zone_is_full_all_are_named(place):
+    zones = zones_of(place)
+    place.aws.rules = build({"capacity": [{"type": "t3.*"}]})
+    for attempt in range(len(zones) - 1):
+        with pytest.raises(NextAttempt):
+            place.launch(attempt=attempt)
+    with pytest.raises(CapacityUnavailable) as caught:
+        place.launch(attempt=len(zones) - 1)
+    assert caught.value.code == "CAPACITY_UNAVAILABLE"
+    assert isinstance(caught.value, ProviderRefused)
+    assert all(zone in caught.value.message for zone in zones)
+    with pytest.raises(NextAttempt):  # a new wish begins anew
+        place.launch(attempt=len(zones))
+    with pytest.raises(CapacityUnavailable):
+        place.launch(attempt=2 * len(zones) - 1)
+
+
+def test_a_quota_is_said_at_once_and_not_tried_elsewhere(place):
+    place.aws.rules = build({"quotas": {"standard": 1}})
+    with pytest.raises(QuotaExceeded) as caught:
+        place.launch()
+    assert caught.value.code == "QUOTA_EXCEEDED"
+    assert "quota" in caught.value.remediation
+
+
+def test_a_role_that_ec2_does_not_know_yet_is_waited_for(place):
+    place.aws.rules = build({"times": {"profile": 10}})
+    place.prepare()
+    place.set_up()
+    with pytest.raises(Unavailable):
+        place.compute.launch(place.order())
+    place.aws.clock.advance(11)
+    assert place.launch().seen is Observed.STARTING
+
+
+def test_what_was_removed_by_hand_is_made_again(place, ec2):
+    place.launch()
+    place.aws.fault(action="RunInstances", do="error", code="InvalidKeyPair.NotFound", status=400)
+    with pytest.raises(Unavailable):
+        place.launch(key="ws_2")
+    place.pass_on()
+    before = len(place.calls("DescribeKeyPairs")) + len(place.calls("ImportKeyPair"))
+    place.launch(key="ws_2")
+    assert len(place.calls("DescribeKeyPairs")) + len(place.calls("ImportKeyPair")) > before
+
+
+def test_a_permission_that_is_missing_is_named(place):
+    place.prerequisites.key()
+    place.aws.rules = build({"denied": ["ec2:RunInstances"]})
+    with pytest.raises(AwsDenied, match="ec2:RunInstances"):
+        place.launch()
+
+
+def test_a_spot_machine_can_be_stopped_and_its_request_is_tagged(place, ec2):
+    id = place.on(spot=True)
+    assert described(ec2, id)["InstanceLifecycle"] == "spot"
+    place.compute.stop(id)
+    assert place.goes().seen is Observed.OFF
+    place.compute.start(id)
+    assert place.goes().seen is Observed.ON
+
+
+def test_user_data_is_what_the_script_says_and_small(place):
+    order = place.order()
+    image, kind = (
+        place.prerequisites.image("ubuntu-22.04", "t3.small"),
+        place.prerequisites.kind("t3.small"),
+    )
+    said = script(order, image, kind, place.prerequisites.key())
+    assert said == script(order, image, kind, place.prerequisites.key())
+    assert b"prism:ttl" in gzip.decompress(said)

@@ -1,0 +1,137 @@
+"""What EC2 describes is older than what it has answered: the answer counts."""
+
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+
+from aws_double.rulebook import build
+from prism.errors import Unavailable
+from prism.kit.clock import StoppedClock
+from prism.providers.aws.api.written_tags import CONSISTENT_AFTER
+from prism.providers.aws.compute.instance import HIBERNATED, Ec2Instance
+from prism.providers.aws.compute.newer_states import NewerStates
+from prism.workspaces.model import Observed
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATE = 30.0  # seconds
+
+
+@pytest.fixture
+def late(place):
+    """A machine that is on, at an EC2 that describes states so late."""
+    id = place.on()
+    place.aws.rules = build({"times": {"states": LATE, "stopping": 1, "hibernating": 1}})
+    return id
+
+
+def described():
+    [reservation] = boto3.client("ec2").describe_instances()["Reservations"]
+    return reservation["Instances"][0]["State"]["Name"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "seen"),
+    [
+        ("stop", Observed.STOPPING),
+        ("hibernate", Observed.STOPPING),
+        ("terminate", Observed.STOPPING),
+    ],
+)
+def test_one_that_goes_down_is_not_on_although_ec2_still_says_so(place, late, verb, seen):
+    getattr(place.compute, verb)(late)
+    assert (described(), place.look().seen) == ("running", seen)
+    assert place.goes(5).seen is seen
+    place.aws.clock.advance(LATE)
+    assert place.look().seen in {Observed.OFF, Observed.ASLEEP, Observed.GONE}
+
+
+def test_one_that_was_started_is_not_off_although_ec2_still_says_so(place, late):
+    """Else a stop right after a start counts as done, and the machine runs on and costs."""
+    place.compute.stop(late)
+    place.goes(LATE + 1)
+    was = place.look()
+    assert was.seen is Observed.OFF
+    place.compute.start(late)
+    machine = place.look()
+    assert (described(), machine.seen) == ("stopped", Observed.STARTING)
+    now = place.aws.clock.now()
+    assert machine.since >= now - timedelta(seconds=1), "not since its first start"
+    place.aws.clock.advance(5)
+    place.compute.stop(late)
+    assert place.look().seen is Observed.STOPPING
+    assert place.aws.machines("us-east-1")[0]["state"] == "stopping"
+
+
+def test_a_start_of_one_that_still_stops_is_asked_again(place, late):
+    place.aws.rules = build({"times": {"states": LATE, "stopping": LATE}})
+    place.compute.stop(late)
+    place.book.survey()
+    with pytest.raises(Unavailable, match="is stopping"):
+        place.compute.start(late)
+
+
+def machine(state, launched=NOW, reason="", changed=None):
+    return Ec2Instance(
+        id="i-1",
+        key="ws_1",
+        state=state,
+        type="t3.small",
+        zone="z",
+        launched=launched,
+        reason=reason,
+        changed=changed,
+    )
+
+
+def stopping(id="i-1", state="stopping"):
+    return {"StoppingInstances": [{"InstanceId": id, "CurrentState": {"Name": state}}]}
+
+
+@pytest.fixture
+def time():
+    return StoppedClock(NOW)
+
+
+@pytest.fixture
+def states(time):
+    return NewerStates(time)
+
+
+def test_an_old_description_that_comes_after_a_newer_one_does_not_count(states):
+    """The computers that answer for EC2 do not hear of a change all at once."""
+    running = machine("running")
+    after = states.note(running, stopping(), hibernate=True)
+    assert (after.state, after.reason) == ("stopping", HIBERNATED)
+    off = machine("stopped", reason=HIBERNATED, changed=NOW)
+    assert states.over(off) == off
+    assert states.over(running).state == "stopped"
+
+
+def test_its_tags_are_those_that_are_described(states):
+    states.note(machine("running"), stopping(), hibernate=False)
+    it = Ec2Instance(**{**_fields(machine("running")), "tags": {"a": "b"}})
+    assert (states.over(it).state, states.over(it).tags) == ("stopping", {"a": "b"})
+
+
+def test_one_that_somebody_has_started_again_is_on(states):
+    states.note(machine("running"), stopping(), hibernate=False)
+    again = machine("running", launched=NOW + timedelta(minutes=1))
+    assert states.over(again) == again
+
+
+def test_after_a_while_what_is_described_counts_whatever_it_is(states, time):
+    running = machine("running")
+    states.note(running, stopping(), hibernate=False)
+    time.advance(seconds=CONSISTENT_AFTER.total_seconds())
+    assert states.over(running) == running
+
+
+def test_answers_that_name_no_other_state_change_nothing(states):
+    for answer in ({}, stopping("i-2"), stopping(state="running")):
+        assert states.note(machine("running"), answer, hibernate=False) is None
+    assert states.over(machine("running")) == machine("running")
+
+
+def _fields(it):
+    return {name: getattr(it, name) for name in it.__struct_fields__}

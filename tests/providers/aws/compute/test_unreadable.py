@@ -1,0 +1,122 @@
+"""What AWS describes as nobody documented is named, hides no other, and is never called gone."""
+
+from datetime import timedelta
+
+import pytest
+
+from prism.errors import Unavailable
+from prism.providers.aws.api import tags as names
+from prism.providers.aws.compute.state_mapping import hangs
+from prism.workspaces.model import Observed
+from tests.providers.aws import odd_answers
+from tests.providers.aws.compute.test_newer_states import NOW, machine
+from tests.providers.aws.odd_answers import described_oddly
+
+ODD = [
+    odd_answers.no_placement,
+    odd_answers.new_state,
+    odd_answers.no_start,
+    odd_answers.tags_without_values,
+    odd_answers.nothing_but_its_id,
+]
+FARTHEST = "99999999999h"
+LATEST = "9999-12-31T23:59:59Z"
+
+
+@pytest.fixture
+def two(place):
+    return place.on(key="ws_1"), place.launch(key="ws_2").id
+
+
+@pytest.mark.parametrize("change", ODD)
+def test_the_others_are_still_listed(place, two, change, caplog):
+    odd, other = two
+    with described_oddly(odd, change):
+        for _ in range(2):
+            assert [it.id for it in place.compute.survey()] == [other]
+        [reason] = place.cloud.unreadable.reasons()
+    assert odd in reason
+    assert caplog.text.count(odd) == 1, "it is said once, not at each look"
+    assert {it.id for it in place.compute.survey()} == {odd, other}
+    assert place.cloud.unreadable.reasons() == []
+
+
+@pytest.mark.parametrize("change", ODD)
+def test_it_is_not_taken_for_gone_when_it_is_asked_for_by_its_id(place, two, change):
+    with described_oddly(two[0], change):
+        place.compute.survey()
+        with pytest.raises(Unavailable, match=two[0]):
+            place.compute.find(two[0], place.order(key="ws_1"))
+        other = place.compute.find(two[1], place.order(key="ws_2"))
+    assert other.id == two[1]
+
+
+def test_nor_where_its_launch_was_never_answered(place, two):
+    """Its id is not known, and its key is."""
+    with described_oddly(two[0], odd_answers.new_state):
+        place.compute.survey()
+        with pytest.raises(Unavailable, match=two[0]):
+            place.compute.find(None, place.order(key="ws_1"))
+        assert place.compute.find(None, place.order(key="ws_2")) is None
+
+
+def test_a_launch_whose_machine_cannot_be_read_makes_no_second_one(place):
+    order = place.order()
+    made = place.launch()
+    with described_oddly(made.id, odd_answers.new_state):
+        for _ in range(2):
+            with pytest.raises(Unavailable, match=made.id):
+                place.compute.launch(order)
+    assert len(place.aws.machines()) == 1
+    place.pass_on()
+    assert place.look().id == made.id
+
+
+def test_a_machine_that_cannot_be_read_is_no_machine_of_that_key_that_is_missing(place, two):
+    with described_oddly(two[0], odd_answers.new_state):
+        with pytest.raises(Unavailable, match=two[0]):
+            place.book.of_key("ws_1")
+        assert place.book.of_key("ws_2").id == two[1]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {names.TTL: FARTHEST},
+        {names.TTL: "1" + "0" * 200 + "h"},
+        {names.LAUNCHED_AT: LATEST, names.TTL: "9h"},
+        {names.LAUNCHED_AT: "0001-01-01T00:00:00+14:00", names.TTL: "9h"},
+        {names.FORCED_OFF: LATEST},
+        {names.ENDS_AT: "0001-01-01T00:00:00+14:00"},
+        {names.PARAMETERS: "[" * 200},
+    ],
+    ids=str,
+)
+def test_no_tag_that_somebody_writes_hides_a_machine(place, two, tags):
+    odd = two[0]
+    place.compute.stop(odd)
+    written = [{"Key": key, "Value": value} for key, value in tags.items()]
+
+    def change(it):
+        it["Tags"] = [one for one in it["Tags"] if one["Key"] not in tags] + written
+
+    with described_oddly(odd, change):
+        for _ in range(2):  # stopping, stopped
+            assert {it.id for it in place.compute.survey()} == set(two)
+            assert {it.id for it in place.compute.found(two)} == set(two)
+            place.pass_on()
+        place.compute.start(odd)
+    assert place.cloud.unreadable.reasons() == []
+
+
+def test_a_time_of_a_forced_stop_that_nothing_can_be_added_to_is_only_late():
+    it = machine("stopping")
+    it.tags[names.FORCED_OFF] = LATEST
+    assert hangs(it, NOW, NOW + timedelta(hours=1)) is None
+
+
+def test_after_it_can_be_read_again_it_is_what_it_was(place, two):
+    with described_oddly(two[0], odd_answers.new_state):
+        place.compute.survey()
+    [it] = [it for it in place.compute.survey() if it.id == two[0]]
+    assert (it.key, it.seen) == ("ws_1", Observed.ON)

@@ -1,0 +1,79 @@
+"""Orders of machines: every built-in template, on every base, of both architectures."""
+
+from typing import get_args
+
+import yaml
+from msgspec import structs
+
+from prism.catalog.plan import machine_type
+from prism.providers.aws.machine.cloudinit.bases import SYSTEMS
+from prism.providers.aws.machine.cloudinit.document import render
+from prism.providers.aws.machine.cloudinit.model import Architecture, BootConfig
+from prism.providers.aws.machine.cloudinit.tokens import tokens
+from prism.templates.model import Template
+from prism.templates.service import TemplateService
+from prism.templates.store import template_folders
+from prism.workspaces.ports import MachineOrder
+
+SHELF = {it.slug: it for it, _ in TemplateService(template_folders(), machines=machine_type).all()}
+LOGINS = {
+    "ubuntu-24.04": "ubuntu",
+    "ubuntu-22.04": "ubuntu",
+    "debian-12": "admin",
+    "rocky-9": "rocky",
+    "amazon-linux-2023": "ec2-user",
+}
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH5dzSCyO9WX2Bd0Xw2Hfyb3S3V8Q7k0m6uYb9V1r0kA prism"
+PRIVATE = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+
+
+def template(**says):
+    """A template of Debian's with what a test says of it."""
+    return Template(**{"name": "Test", "slug": "test", "base": "debian-12", **says})
+
+
+def order(template, parameters=None, **more):
+    said = {"key": "ws-1", "name": "demo", "instance_type": "t3.small", "root_gb": 20}
+    given = {"template": template, "parameters": parameters or {}, "hibernation": False}
+    return MachineOrder(**{**said, **given, **more})
+
+
+def boot(order, architecture="x86_64"):
+    user = LOGINS[order.template.base or "ubuntu-22.04"]
+    given = tokens(PRIVATE, order)
+    return BootConfig(architecture=architecture, user=user, public_key=KEY, tokens=given)
+
+
+def rendered(template, parameters=None, architecture="x86_64", *, again=False, **more):
+    it = order(template, parameters, **more)
+    return render(it, boot(it, architecture), again=again)
+
+
+def files(data):
+    """What is written onto the machine, by path."""
+    return {it["path"]: it for it in yaml.safe_load(data.text)["write_files"]}
+
+
+def moved(template, base):
+    """The template on another base, without what that one's manager cannot install."""
+    kept = {"conda", "pip", SYSTEMS[base].manager}
+    packages = {it: names for it, names in template.packages.items() if it in kept}
+    return structs.replace(template, base=base, packages=packages)
+
+
+def installs_rstudio(template, base, architecture):
+    """Whether what it wants is there: only `rstudio` is not, but on apt and x86_64."""
+    there = SYSTEMS[base].manager == "apt" and architecture == "x86_64"
+    return there or "rstudio" not in template.packages.get("conda", ())
+
+
+def matrix():
+    """Every document that a built-in template can become, by a name; every other may hibernate."""
+    for number, (slug, it) in enumerate(SHELF.items()):
+        for base in SYSTEMS:
+            for more, architecture in enumerate(get_args(Architecture)):
+                if not installs_rstudio(it, base, architecture):
+                    continue
+                sleeps = (number + more) % 2 == 0
+                name = f"{slug}-{base}-{architecture}"
+                yield name, rendered(moved(it, base), {}, architecture, hibernation=sleeps)

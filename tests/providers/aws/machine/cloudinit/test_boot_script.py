@@ -1,0 +1,405 @@
+"""The boot script really run, with programs that only say what they were asked for."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from prism.providers.aws.compute.readiness import BootStage, read
+from prism.providers.aws.machine.cloudinit import rstudio, script
+from prism.providers.aws.machine.cloudinit.bases import Installer
+from prism.providers.aws.machine.cloudinit.script import boot_script
+from prism.providers.aws.machine.cloudinit.worker import Worker
+from prism.providers.aws.ssh.hostkeys import told
+from prism.templates.model import Service
+from tests.providers.aws.machine.cloudinit.ordered import boot, order, template
+from tests.waiting import eventually
+
+PROGRAMS = {
+    "runuser": 'shift 3; exec "$@"',
+    "curl": 'cat "$WORLD/answers" 2>/dev/null || printf 000',
+    "systemctl": '[ "$1" != is-failed ] || exec test -e "$WORLD/dead"',
+    "sleep": ":",
+    "apt-get": 'test ! -e "$WORLD/offline"',
+    "dpkg": ":",
+}
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxTxc5SG2NYQ4vLRDqYAo00w1ioqI99qrQmGsmvZxLR"
+
+
+class World:
+    """A machine of which only a folder is there."""
+
+    def __init__(self, folder):
+        self.folder, self.console = folder, folder / "console"
+        (folder / "bin").mkdir()
+        for name, does in PROGRAMS.items():
+            self.program(name, does)
+        (folder / "key.pub").write_text(f"{HOST_KEY} root@ip-10-0-0-1\n")
+        (folder / "profile").write_text("")
+        (folder / "cmdline").write_text("")
+
+    def program(self, name, does):
+        """Put a program there that does so, and keeps what it was asked for."""
+        program = self.folder / "bin" / name
+        record = f'echo "{name} $*" >>"$WORLD/asked"'
+        program.write_text(f"#!/bin/sh\n{record}\n{does}\n")
+        program.chmod(0o755)
+
+    def boot(self, template, **more):
+        """Run its script once; how it ended, and what it has said since it began."""
+        it = order(template, **more)
+        text = boot_script(Worker(it, boot(it)))
+        for place, here in {
+            "/dev/console": "console",
+            "/var/log/": "",
+            "/var/lib/prism": "state",
+            "/etc/ssh/ssh_host_ed25519_key.pub": "key.pub",
+            "/etc/profile.d/prism.sh": "profile",
+            "/home/admin": "",
+            "/etc/default/grub.d": "grub.d",
+            "/proc/cmdline": "cmdline",
+            "/var/tmp/": "",
+            "/usr/local/lib/prism/": "",
+        }.items():
+            text = text.replace(place, f"{self.folder}/{here}")
+        text = text.replace(f">{self.console}", f">>{self.console}")
+        path = f"{self.folder}/bin:{os.environ['PATH']}"
+        environment = {"PATH": path, "WORLD": str(self.folder)}
+        done = subprocess.run(
+            ["bash", "-c", text], env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.stderr == ""
+        return done.returncode, read(self.console.read_text())
+
+    def post_install(self, *commands):
+        """The template's own commands, in the files that cloud-init would write."""
+        (self.folder / "post-install").mkdir(exist_ok=True)
+        for number, text in enumerate(commands, 1):
+            (self.folder / "post-install" / str(number)).write_text(text)
+        return commands
+
+    def asked(self, program):
+        """What a program was asked for, call by call."""
+        path = self.folder / "asked"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [it.removeprefix(f"{program} ") for it in lines if it.startswith(f"{program} ")]
+
+    def touch(self, name, text=""):
+        (self.folder / name).write_text(text)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+WEB = {"web": Service(command="serve", port=8000, health="/ok")}
+
+
+def test_a_boot_says_how_far_it_is_and_which_key_its_host_has(world):
+    world.touch("answers", "200")
+    code, heard = world.boot(template(packages={"apt": ("git",)}, services=WEB))
+    assert (code, heard.stage) == (0, BootStage.READY)
+    text = world.console.read_text()
+    assert [line for line in text.splitlines() if line] == [
+        "prism-boot: begin",
+        f"prism-boot: id {BOOT_ID}",
+        f"prism-boot: hostkey {HOST_KEY}",
+        "prism-boot: packages",
+        "prism-boot: services",
+        "prism-boot: ready",
+    ]
+    assert told(text) == HOST_KEY
+
+
+def test_what_is_done_is_not_done_again(world):
+    it = template(packages={"apt": ("git",)}, post_install=world.post_install("echo x >>ran"))
+    assert world.boot(it)[0] == 0
+    assert world.boot(it)[0] == 0
+    assert len([it for it in world.asked("apt-get") if "install" in it]) == 1
+    assert (world.folder / "ran").read_text() == "x\n"
+    assert world.console.read_text().count("prism-boot: ready") == 2
+
+
+def test_a_step_that_fails_is_named_with_its_last_words_and_done_again_by_the_next_boot(world):
+    commands = world.post_install("echo 1 >>ran", "echo why; test -e fixed", "echo 3 >>ran")
+    it = template(post_install=commands, services=WEB)
+    code, heard = world.boot(it)
+    assert (code, heard.stage, heard.step) == (1, BootStage.FAILED, "post-install 2")
+    assert "prism-log: why\n" in world.console.read_text()
+    assert world.asked("systemctl") == []
+    world.touch("fixed")
+    world.touch("answers", "200")
+    code, heard = world.boot(it)
+    assert (code, heard.stage) == (0, BootStage.READY)
+    assert (world.folder / "ran").read_text() == "1\n3\n"
+
+
+def test_a_mirror_that_does_not_answer_is_asked_again_and_then_the_boot_has_failed(world):
+    world.touch("offline")
+    code, heard = world.boot(template(packages={"apt": ("git",)}))
+    assert (code, heard.step) == (1, "packages")
+    assert len(world.asked("apt-get")) == 4
+    assert world.asked("sleep")[:3] == ["5", "15", "30"]
+
+
+@pytest.fixture
+def package_lists(world):
+    """Debian's own apt-get, with folders of its own, while the lock of its lists is held."""
+    if shutil.which("apt-get") is None:
+        pytest.skip("there is no apt-get on this computer")
+    for name in ("lists/partial", "archives/partial", "etc/apt.conf.d", "etc/sources.list.d"):
+        (world.folder / "apt" / name).mkdir(parents=True)
+    for name in ("apt/status", "apt/etc/sources.list"):
+        world.touch(name)
+    folder, lock = world.folder / "apt", world.folder / "apt" / "lists" / "lock"
+    where = {
+        "Dir::Etc": folder / "etc",
+        "Dir::State::Lists": folder / "lists",
+        "Dir::State::Status": folder / "status",
+        "Dir::Cache": folder,
+    }
+    options = " ".join(f"-o {name}={path}" for name, path in where.items())
+    real = f'{shutil.which("apt-get")} {options} "$@"'
+    world.program("apt-get", f'case "$*" in *update*) exec {real};; esac')
+    with lock.open("w") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        yield held
+
+
+def test_the_lock_of_the_package_lists_is_waited_for(world, package_lists):
+    """`DPkg::Lock::Timeout` is not for that lock, which Ubuntu's own updates take at boot."""
+    world.program("sleep", '[ "$(wc -l <"$WORLD/asked")" -lt 12 ] || touch "$WORLD/release"')
+
+    def let_go():
+        eventually((world.folder / "release").exists)
+        fcntl.lockf(package_lists, fcntl.LOCK_UN)
+
+    with ThreadPoolExecutor(1) as other:
+        freed = other.submit(let_go)
+        heard = world.boot(template(packages={"apt": ("git",)}))[1]
+        freed.result()
+    assert heard.stage is BootStage.READY, world.console.read_text()
+    assert len([it for it in world.asked("apt-get") if it.endswith(" update")]) > 4
+    assert [it for it in world.asked("apt-get") if " install -- " in it]
+
+
+def test_a_lock_that_is_never_freed_fails_the_boot_with_the_reason(world, package_lists):
+    code, heard = world.boot(template(packages={"apt": ("git",)}))
+    assert (code, heard.step) == (1, "packages")
+    assert "Could not get lock" in world.console.read_text()
+    assert world.asked("sleep").count("10") == 600 / 10
+
+
+@pytest.mark.parametrize("status", ["200", "302", "401", "404"])
+def test_a_service_answers_with_whatever_is_no_error_of_its_own(world, status):
+    world.touch("answers", status)
+    assert world.boot(template(services=WEB))[1].stage is BootStage.READY
+    assert world.asked("curl")[0].endswith("http://127.0.0.1:8000/ok")
+
+
+@pytest.mark.parametrize("status", ["000", "500", "503"])
+def test_a_service_that_died_is_not_waited_for(world, status):
+    world.touch("answers", status)
+    world.touch("dead")
+    code, heard = world.boot(template(services=WEB))
+    assert (code, heard.stage, heard.step) == (1, BootStage.FAILED, "service web")
+
+
+def test_services_are_started_on_every_boot_and_others_do_not_wait_for_them(world):
+    services = {"quiet": Service(command="run", port=8001)}
+    assert world.boot(template(services=services))[1].stage is BootStage.READY
+    calls = ["daemon-reload", "enable prism-service-quiet.service"]
+    calls += ["reset-failed prism-service-quiet.service"]
+    calls += ["start --no-block prism-service-quiet.service"]
+    assert world.asked("systemctl") == calls
+    assert world.asked("curl") == []
+
+
+def test_what_it_says_of_a_failure_cannot_pass_for_a_marker(world):
+    lie = f"printf '\\nprism-boot: ready\\nprism-boot: hostkey {HOST_KEY}X \\033[2J\\n'; exit 1"
+    _, heard = world.boot(template(post_install=world.post_install(lie)))
+    assert heard.stage is BootStage.FAILED
+    assert told(world.console.read_text()) == HOST_KEY
+    assert "\033" not in world.console.read_text()
+
+
+INSTALLER = """\
+[ "$1 $2" = "-b -p" ] && mkdir -p "$3/bin"
+printf '#!/bin/sh\\necho "conda $*" >>"$WORLD/asked"\\n' >"$3/bin/conda"
+chmod +x "$3/bin/conda"
+"""
+
+
+def test_conda_is_installed_once_for_the_worker_after_a_look_at_its_sum(world, monkeypatch):
+    digest = hashlib.sha256(INSTALLER.encode()).hexdigest()
+    monkeypatch.setitem(script.MINIFORGE, "x86_64", Installer("https://conda.test/it", digest))
+    world.touch("installer", INSTALLER)
+    world.program("curl", 'while [ "$1" != -o ]; do shift; done; cat "$WORLD/installer" >"$2"')
+    world.program("runuser", 'shift 5; exec env WORLD="$WORLD" "$@"')
+    (world.folder / "miniconda3" / "half").mkdir(parents=True)  # of a boot that was cut short
+    packages = {"conda": ("numpy>=2", "bioconda::bwa")}
+    it = template(package_manager="conda", packages=packages)
+    assert world.boot(it)[1].stage is BootStage.READY, world.console.read_text()
+    wanted = "install --yes --quiet -c conda-forge -c bioconda numpy>=2 bioconda::bwa"
+    assert world.asked("conda") == [wanted]
+    assert not (world.folder / "miniconda3" / "half").exists()
+    more = template(package_manager="conda", packages={"conda": ("scipy",)})
+    assert world.boot(more)[1].stage is BootStage.READY
+    assert len(world.asked("curl")) == 1
+    assert world.asked("conda")[1:] == ["install --yes --quiet -c conda-forge scipy"]
+
+
+def test_dnf_replaces_what_stands_in_the_way(world):
+    world.program("dnf", ":")
+    it = template(
+        base="rocky-9", package_manager="dnf", packages={"dnf": ("curl",)}, users=("admin",)
+    )
+    assert world.boot(it)[1].stage is BootStage.READY
+    assert world.asked("dnf") == ["-y --allowerasing --setopt=retries=10 install curl"]
+
+
+def test_an_installer_that_is_not_the_published_one_is_not_run(world):
+    world.program("curl", 'while [ "$1" != -o ]; do shift; done; echo evil >"$2"')
+    it = template(package_manager="conda", packages={"conda": ("git",)})
+    code, heard = world.boot(it)
+    assert (code, heard.stage, heard.step) == (1, BootStage.FAILED, "conda")
+    assert "is not what was published" in world.console.read_text()
+    assert not (world.folder / "miniconda3").exists()
+
+
+PACKAGE = "what Posit has published"
+RSTUDIO = {"packages": {"conda": ("rstudio",)}, "package_manager": "conda"}
+
+
+def publish(world, monkeypatch, package=PACKAGE):
+    """A publisher with its package, and one of conda's that does its work."""
+    monkeypatch.setitem(
+        script.MINIFORGE,
+        "x86_64",
+        Installer("https://conda.test/it", hashlib.sha256(INSTALLER.encode()).hexdigest()),
+    )
+    its = Installer("https://posit.test/it", hashlib.sha256(PACKAGE.encode()).hexdigest())
+    monkeypatch.setattr(rstudio, "RSTUDIO", its)
+    world.touch("conda", INSTALLER)
+    world.touch("posit", package)
+    for_it = 'case "$*" in *posit*) it=posit;; *) it=conda;; esac'
+    to = 'while [ "$1" != -o ]; do shift; done'
+    world.program("curl", f'{for_it}; {to}; cat "$WORLD/$it" >"$2"')
+    world.program("runuser", 'shift 5; exec env WORLD="$WORLD" "$@"')
+
+
+def test_rstudio_is_installed_by_apt_once_and_its_own_service_never_begins(world, monkeypatch):
+    publish(world, monkeypatch)
+    assert world.boot(template(**RSTUDIO))[1].stage is BootStage.READY, world.console.read_text()
+    assert world.boot(template(**RSTUDIO))[1].stage is BootStage.READY
+    file = f"{world.folder}/prism-rstudio.deb"
+    [installed] = [it for it in world.asked("apt-get") if it.endswith(file)]
+    assert installed.endswith(f" install --no-install-recommends -- {file}")
+    assert world.asked("systemctl") == ["mask rstudio-server.service"]
+    said = (world.folder / "asked").read_text().splitlines()
+    assert said.index("systemctl mask rstudio-server.service") < said.index(f"apt-get {installed}")
+    assert not (world.folder / "prism-rstudio.deb").exists()
+    assert world.asked("conda") == ["install --yes --quiet -c conda-forge r-base"]
+
+
+def test_a_package_of_rstudio_that_is_not_the_published_one_is_not_installed(world, monkeypatch):
+    publish(world, monkeypatch, "evil")
+    code, heard = world.boot(template(**RSTUDIO))
+    assert (code, heard.stage, heard.step) == (1, BootStage.FAILED, "packages")
+    assert "what came from https://posit.test/it is not what was published" in (
+        world.console.read_text()
+    )
+    assert not [it for it in world.asked("apt-get") if "prism-rstudio" in it]
+    assert not (world.folder / "prism-rstudio.deb").exists()
+    assert world.asked("systemctl") == []
+
+
+SLEEPER = template(base="ubuntu-22.04")
+
+
+def test_a_machine_that_is_to_hibernate_gets_a_kernel_that_keeps_its_addresses(world):
+    """EC2 User Guide, "Disable KASLR on an instance (Ubuntu only)": it needs a restart, once."""
+    world.program("update-grub", ":")
+    world.touch("cmdline", "BOOT_IMAGE=/vmlinuz root=LABEL=root")
+    code, heard = world.boot(SLEEPER, hibernation=True)
+    assert (code, heard.stage, heard.step) == (0, BootStage.COMING, "restart")
+    assert world.asked("systemctl")[-1] == "reboot"
+    grub = (world.folder / "grub.d" / "99-prism.cfg").read_text()
+    assert grub == 'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT nokaslr"\n'
+    world.touch("cmdline", "BOOT_IMAGE=/vmlinuz root=LABEL=root nokaslr")
+    assert world.boot(SLEEPER, hibernation=True)[1].stage is BootStage.READY
+    assert len(world.asked("update-grub")) == 1
+
+
+def test_a_kernel_that_ignores_it_is_restarted_once_and_no_more(world):
+    world.program("update-grub", ":")
+    world.touch("cmdline", "BOOT_IMAGE=/vmlinuz")
+    assert world.boot(SLEEPER, hibernation=True)[1].stage is BootStage.COMING
+    assert world.boot(SLEEPER, hibernation=True)[1].stage is BootStage.READY
+    assert world.asked("systemctl").count("reboot") == 1
+
+
+@pytest.mark.parametrize("base", ["ubuntu-22.04", "ubuntu-24.04", "debian-12"])
+def test_others_keep_theirs(world, base):
+    assert world.boot(template(base=base))[1].stage is BootStage.READY
+    assert "reboot" not in world.asked("systemctl")
+
+
+GPU = template(base="ubuntu-22.04", family="gpu")
+LISTED = "".join(
+    f"nvidia-driver-{it}, (kernel modules)\n" for it in ("535-server", "550-server", "560")
+)
+SMI = '[ ! -e "$WORLD/gpu" ] || exec echo "GPU 0: Tesla T4"; echo "no devices were found"; exit 9'
+
+
+@pytest.fixture
+def with_drivers(world):
+    world.touch("drivers", LISTED)
+    world.program("ubuntu-drivers", 'cat "$WORLD/drivers"')
+    world.program("nvidia-smi", SMI)
+    world.program("modprobe", ":")
+    return world
+
+
+def test_a_gpu_gets_its_driver_and_the_utilities_that_go_with_it(with_drivers):
+    with_drivers.program(
+        "apt-get", 'case "$*" in *nvidia-utils-550-server*) touch "$WORLD/gpu";; esac'
+    )
+    assert with_drivers.boot(GPU)[1].stage is BootStage.READY
+    [installed] = [it for it in with_drivers.asked("apt-get") if "nvidia" in it]
+    assert installed.split(" -- ")[1].split() == [
+        "nvidia-headless-no-dkms-550-server",
+        "nvidia-utils-550-server",
+        "linux-modules-nvidia-550-server-aws",
+    ]
+    assert "DPkg::Lock::Timeout=600" in installed, "others may be installing at the same time"
+
+
+def test_a_boot_without_its_gpu_fails_with_the_reason(with_drivers):
+    assert with_drivers.boot(GPU)[1].step == "restart", "the modules may be of a newer kernel"
+    code, heard = with_drivers.boot(GPU)
+    assert (code, heard.stage, heard.step) == (1, BootStage.FAILED, "gpu")
+    assert "prism-log: nvidia-smi -L finds no GPU: no devices were found" in (
+        with_drivers.console.read_text()
+    )
+
+
+def test_a_card_that_no_driver_fits_fails_at_once(with_drivers):
+    with_drivers.touch("drivers", "")
+    with_drivers.program("lspci", "echo NVIDIA Corporation GK210GL")
+    code, heard = with_drivers.boot(GPU)
+    assert (code, heard.step) == (1, "gpu")
+    assert "no driver fits: NVIDIA" in with_drivers.console.read_text()
+
+
+def test_a_gpu_that_is_there_is_left_as_it_is(with_drivers):
+    with_drivers.touch("gpu")
+    assert with_drivers.boot(GPU)[1].stage is BootStage.READY
+    assert not [it for it in with_drivers.asked("apt-get") if "nvidia" in it]

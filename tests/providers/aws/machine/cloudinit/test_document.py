@@ -1,0 +1,327 @@
+"""What stands in the user data of a machine."""
+
+import gzip
+import random
+import re
+import subprocess
+import sys
+
+import msgspec
+import pytest
+import yaml
+from msgspec import structs
+
+from aws_double.rules import Boot as DoubleBoot
+from prism.providers.aws.machine.cloudinit.bases import MINIFORGE, SYSTEMS
+from prism.providers.aws.machine.cloudinit.document import render
+from prism.providers.aws.machine.cloudinit.model import LIMIT
+from prism.providers.aws.machine.cloudinit.stopping import stop_program
+from prism.templates.model import Parameter, Service, TemplateInvalid
+from tests.proofs import record
+from tests.providers.aws.machine.cloudinit.ordered import (
+    KEY,
+    LOGINS,
+    SHELF,
+    boot,
+    files,
+    matrix,
+    moved,
+    order,
+    rendered,
+    template,
+)
+
+BOOT = "/usr/local/lib/prism/boot"
+
+
+def config(data):
+    return yaml.safe_load(data.text)
+
+
+def steps(data):
+    """The lines of the boot script that are this template's own."""
+    return files(data)[BOOT]["content"].partition("\nWORKER=")[2].splitlines()
+
+
+def step(data, name):
+    [line] = [it for it in steps(data) if it.startswith(f"step {name} ")]
+    return line.partition("' ")[2].split(maxsplit=1)
+
+
+def test_ec2_gets_the_text_compressed_the_same_whenever_it_is_asked_for():
+    one, two = rendered(SHELF["streamlit-app"]), rendered(SHELF["streamlit-app"])
+    assert gzip.decompress(one.gzipped).decode() == one.text
+    assert one == two
+    assert one.gzipped[4:8] == bytes(4)  # no time in it
+    assert one.text.startswith("#cloud-config\n")
+    assert one.size == len(one.gzipped)
+
+
+def test_every_document_of_the_shelf_is_far_from_what_ec2_takes():
+    sizes = {name: data.size for name, data in matrix()}
+    largest = max(sizes, key=sizes.get)
+    assert sizes[largest] < LIMIT // 2
+    rstudio = sum("rstudio" in it.packages.get("conda", ()) for it in SHELF.values())
+    assert rstudio == 2
+    assert len(sizes) == len(SHELF) * len(SYSTEMS) * 2 - rstudio * 7
+    record(
+        "User data of the shelf",
+        f"{len(sizes)} documents, {len(SHELF)} templates on {len(SYSTEMS)} systems of two "
+        f"architectures: {min(sizes.values()):,} to "
+        f"{sizes[largest]:,} bytes compressed ({largest}), of which EC2 takes {LIMIT:,}.",
+    )
+
+
+def test_what_is_too_long_is_refused_with_what_to_shorten():
+    noise = random.Random(7).randbytes(20000).hex()
+    it = template(post_install=("true", f"cat <<'E'\n{noise}\nE"))
+    with pytest.raises(TemplateInvalid) as refused:
+        rendered(it)
+    problem = refused.value
+    too_many = int(re.search(r"is ([\d,]+) bytes too long", problem.message)[1].replace(",", ""))
+    size = int(re.match(r"([\d,]+) bytes compressed", problem.details)[1].replace(",", ""))
+    assert size - too_many == LIMIT
+    assert "`post_install[1]` (40,0" in problem.remediation
+
+
+@pytest.mark.parametrize(("base", "login"), LOGINS.items())
+def test_accounts(base, login):
+    it = moved(structs.replace(SHELF["plain-shell"], users=("guest", "researcher")), base)
+    said = config(rendered(it))
+    default, guest, worker = said["users"]
+    assert default == "default"
+    assert (guest["name"], worker["name"]) == ("guest", "researcher")
+    assert "sudo" not in guest
+    assert worker["sudo"] == "ALL=(ALL) NOPASSWD:ALL"
+    assert all(
+        one["lock_passwd"] and one["ssh_authorized_keys"] == [KEY] for one in (guest, worker)
+    )
+    assert said["ssh_authorized_keys"] == [KEY]
+    assert said["ssh_pwauth"] is False
+    alone = config(rendered(structs.replace(it, users=(login,))))
+    assert alone["users"] == ["default"]
+    nobody = rendered(structs.replace(it, users=()))
+    assert f"WORKER={login} WORKER_HOME=/home/{login}" in nobody.text
+
+
+def test_a_template_without_a_base_gets_the_usual_one():
+    it = structs.replace(SHELF["plain-shell"], base=None)
+    assert rendered(it).text == rendered(structs.replace(it, base="ubuntu-22.04")).text
+
+
+@pytest.mark.parametrize("name", ["root", "Adm", "a b", "x;reboot", ""])
+def test_no_account_is_made_of_other_names(name):
+    with pytest.raises(TemplateInvalid):
+        rendered(template(users=(name,)))
+
+
+@pytest.mark.parametrize("base", ["ubuntu-24.04", "ubuntu-22.04", "debian-12"])
+def test_apt_installs_the_template_s_packages_and_what_python_needs(base):
+    it = structs.replace(SHELF["deep-learning-gpu"], base=base)
+    it = structs.replace(it, packages=it.packages | {"apt": ("htop",)})
+    program, names = step(rendered(it), "packages")
+    ours = "ca-certificates curl python3-pip python3-venv"
+    assert (program, names) == ("with_apt", f"{ours} htop")
+    assert step(rendered(it), "python")[1].startswith("python3 jupyterlab torch torchvision")
+
+
+@pytest.mark.parametrize("base", ["rocky-9", "amazon-linux-2023"])
+def test_dnf_takes_a_python_that_is_new_enough(base):
+    it = moved(SHELF["data-science-pip"], base)
+    assert step(rendered(it), "packages") == ["with_dnf", "python3.12 python3.12-pip"]
+    assert step(rendered(it), "python")[1].startswith("python3.12 jupyterlab ")
+
+
+def test_dnf_knows_groups_by_their_names_and_finds_what_others_need_first():
+    rocky = SHELF["rocky9-base"]
+    assert step(rendered(rocky), "packages") == ["with_dnf", "dnf @system-tools"]
+    more = structs.replace(rocky, packages={"dnf": ("htop", "epel-release")})
+    [first] = [it for it in steps(rendered(more)) if it.startswith("step packages-epel-release ")]
+    assert first.endswith("with_dnf epel-release")
+    assert step(rendered(more), "packages") == ["with_dnf", "htop"]
+    amazon = structs.replace(rocky, base="amazon-linux-2023")
+    assert step(rendered(amazon), "packages") == ["with_dnf", "dnf system-tools"]
+
+
+@pytest.mark.parametrize(("base", "manager"), [("rocky-9", "apt"), ("debian-12", "dnf")])
+def test_a_manager_that_the_base_does_not_have_is_refused(base, manager):
+    with pytest.raises(TemplateInvalid, match=f"{manager} packages cannot be installed"):
+        rendered(template(base=base, packages={manager: ("git",)}, package_manager=manager))
+
+
+@pytest.mark.parametrize(("architecture", "word"), [("x86_64", "x86_64"), ("arm64", "aarch64")])
+def test_conda_comes_from_its_publisher_and_is_checked(architecture, word):
+    data = rendered(SHELF["bioinformatics"], architecture=architecture)
+    installer = MINIFORGE[architecture]
+    assert installer.url.endswith(f"-Linux-{word}.sh")
+    assert re.fullmatch("[0-9a-f]{64}", installer.sha256)
+    program, given = step(data, "conda")
+    start = f"{installer.url} {installer.sha256} -c conda-forge -c bioconda jupyterlab biopython"
+    assert program == "with_conda"
+    assert given.startswith(start)
+    assert "bioconda::samtools" in given
+    # `pip` beside it is what a local workspace gets instead
+    assert not [it for it in steps(data) if it.startswith("step python")]
+    assert (
+        'PATH="/home/researcher/miniconda3/bin:/home'
+        in files(data)["/etc/prism/jupyter.env"]["content"]
+    )
+
+
+def test_pip_as_the_main_manager_beside_conda_uses_conda_s_python():
+    packages = {"conda": ("gdal",), "pip": ("rasterio",)}
+    data = rendered(template(users=("ada",), package_manager="pip", packages=packages))
+    assert step(data, "python") == ["with_pip", "/home/ada/miniconda3/bin/python rasterio"]
+
+
+@pytest.mark.parametrize("base", SYSTEMS)
+def test_what_hibernation_needs_is_there_only_where_it_was_asked_for(base):
+    it = moved(SHELF["plain-shell"], base)
+    awake, sleepy = rendered(it), rendered(it, hibernation=True)
+    wants = base in {"ubuntu-22.04", "amazon-linux-2023"}
+    assert ("ec2-hibinit-agent" in sleepy.text) is wants
+    assert "hibinit" not in awake.text
+    assert "/etc/systemd/system/prism-woken.service" in files(sleepy)
+    assert ["systemctl", "enable", "prism-boot.service", "prism-woken.service"] in config(sleepy)[
+        "runcmd"
+    ]
+    assert "woken" not in awake.text
+
+
+def test_the_markers_stand_in_the_text_in_the_order_they_will_be_said():
+    rule = DoubleBoot()
+    found = [it.strip() for it in re.findall(rule.marker, rendered(SHELF["r-shiny"]).text)]
+    assert found == [
+        "prism-boot: begin",
+        "prism-boot: packages",
+        "prism-boot: failed packages",
+        "prism-boot: failed packages",  # RStudio's own
+        "prism-boot: conda",
+        "prism-boot: failed conda",
+        "prism-boot: post-install",
+        "prism-boot: failed post-install 1",
+        "prism-boot: services",
+        "prism-boot: failed service rstudio",
+        "prism-boot: failed service shiny",
+        "prism-boot: ready",
+    ]
+
+
+@pytest.mark.parametrize("slug", SHELF)
+def test_the_last_marker_of_every_template_is_ready(slug):
+    rule = DoubleBoot()
+    found = [it.strip() for it in re.findall(rule.marker, rendered(SHELF[slug]).text)]
+    assert found[0] == "prism-boot: begin"
+    assert [it for it in found if not re.search(rule.failure, it)][-1] == "prism-boot: ready"
+    assert found[-1] == "prism-boot: ready"
+
+
+def test_a_secret_stands_in_one_file_that_only_root_reads():
+    it = order(SHELF["jupyterlab"])
+    told = boot(it)
+    data = render(it, told)
+    token = told.tokens["jupyter"]
+    [place] = [path for path, it in files(data).items() if token in it["content"]]
+    assert place == "/etc/prism/jupyter.env"
+    assert files(data)[place]["permissions"] == "0600"
+    assert f'JUPYTER_TOKEN="{token}"' in files(data)[place]["content"]
+    assert data.text.count(token) == 1
+
+
+def test_a_token_in_a_command_would_be_seen_by_everybody():
+    service = Service(command="serve --token {token} --port {port}", port=8000)
+    with pytest.raises(TemplateInvalid) as refused:
+        rendered(template(services={"web": service}, ports=(8000,)))
+    assert "process list" in refused.value.details
+
+
+def test_only_services_with_a_path_are_waited_for():
+    services = {
+        "quiet": Service(command="true", port=8000),
+        "web": Service(command="true", port=8001, health="/ok?a=b&c"),
+    }
+    lines = steps(rendered(template(services=services)))
+    assert "serve prism-service-quiet.service prism-service-web.service" in lines
+    [waiting] = [it for it in lines if it.startswith("answer ")]
+    assert waiting == (
+        "answer 'prism-boot: failed service web' prism-service-web.service "
+        "'http://127.0.0.1:8001/ok?a=b&c'"
+    )
+
+
+def test_what_is_done_is_known_by_what_it_was_made_of():
+    def digests(template):
+        lines = [it for it in steps(rendered(template)) if it.startswith("step ")]
+        return {it.split()[1]: it.split()[2] for it in lines}
+
+    one = template(package_manager="pip", packages={"pip": ("a",)}, post_install=("x", "y"))
+    two = structs.replace(one, packages={"pip": ("b",)}, post_install=("x", "z"))
+    first, second = digests(one), digests(two)
+    changed = {name for name in first if first[name] != second[name]}
+    assert changed == {"python", "post-install-2"}
+    assert first["post-install-1"] != first["post-install-2"]
+
+
+def test_parameters_are_filled_in_with_defaults_where_the_launch_is_silent():
+    data = rendered(SHELF["streamlit-app"])
+    unit = files(data)["/etc/systemd/system/prism-service-streamlit.service"]["content"]
+    assert "streamlit run /home/researcher/app.py --server" in unit
+    assert "--browser.serverAddress=demo.localhost" in unit
+    other = rendered(SHELF["streamlit-app"], {"app": "two.py"})
+    assert "/home/researcher/two.py" in other.text
+
+
+def test_truth_is_written_as_a_local_workspace_has_it():
+    service = Service(command="run {parameters.loud} {parameters.level} {none}", port=8000)
+    parameters = {
+        "loud": Parameter(type="boolean"),
+        "level": Parameter(type="number", default=1.5),
+    }
+    data = rendered(template(services={"a": service}, parameters=parameters), {"loud": True})
+    assert 'ExecStart=/usr/bin/env -- run true 1.5 "{none}"' in data.text
+
+
+def test_a_name_that_is_no_host_name_is_not_made_one():
+    it = template()
+    assert config(rendered(it))["hostname"] == "demo"
+    data = rendered(it, name="My Größe: x")
+    assert "hostname" not in config(data)
+
+
+def test_the_machine_looks_after_its_time_from_its_first_boot():
+    data = rendered(template())
+    assert ["systemctl", "enable", "--now", "prism-ttl.timer"] in config(data)["runcmd"]
+    assert "prism:ttl" in data.text  # by which the double knows that its machine does
+
+
+def test_an_order_from_the_wire_is_as_good():
+    it = order(SHELF["streamlit-app"], {"app": "x.py"})
+    again = msgspec.json.decode(msgspec.json.encode(it), type=type(it))
+    assert render(again, boot(again)) == render(it, boot(it))
+
+
+def test_nothing_of_it_needs_the_cloud_s_library():
+    names = "document model tokens"
+    code = "".join(f"import prism.providers.aws.machine.cloudinit.{it}\n" for it in names.split())
+    code += "import sys; assert not {'boto3', 'botocore', 'asyncssh'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_spot_machine_can_have_ec2_stop_it(tmp_path):
+    """Of a persistent request it is not documented that powering off stops its machine."""
+    it = template()
+    assert "/usr/local/lib/prism/stop" not in files(rendered(it))
+    program = files(rendered(it, spot=True))["/usr/local/lib/prism/stop"]
+    assert (program["permissions"], program["content"]) == ("0755", stop_program())
+
+
+def test_going_back_to_an_earlier_document_writes_its_files_again(tmp_path):
+    """`cloud-init-per instance NAME` does nothing where its semaphore is there."""
+    root, noted = tmp_path / "root", tmp_path / "root/var/lib/cloud/instance/sem"
+    noted.mkdir(parents=True)
+    for name in ("bootper.prism_0a1b.instance", "config_write_files", "config_ssh"):
+        (noted / name).touch()
+    [*_, script] = config(rendered(template(), again=True))["bootcmd"][0]
+    script = re.sub(r" /", f" {root}/", script)
+    subprocess.run(["sh", "-c", script.replace("systemctl ", "true ")], check=True)
+    assert [it.name for it in noted.iterdir()] == ["config_ssh"]

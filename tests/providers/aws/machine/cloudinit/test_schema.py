@@ -1,0 +1,89 @@
+"""Debian's cloud-init reads what we write: every template, base and architecture.
+
+`cloud-init schema` takes a second to start, so all documents are judged by what it calls, in
+one process of its own Python; a few go through the program itself.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.providers.aws.machine.cloudinit.ordered import SHELF, matrix, rendered
+
+JUDGE = """\
+import sys
+from cloudinit.config.schema import get_schema, validate_cloudconfig_schema
+import yaml
+
+schema = get_schema()
+for path in sys.argv[1:]:
+    text = open(path, encoding="utf-8").read()
+    assert text.startswith("#cloud-config\\n"), path
+    try:
+        ok = validate_cloudconfig_schema(
+            yaml.safe_load(text), schema, strict=True, log_deprecations=True
+        )
+        print("valid" if ok else "not judged", path)
+    except Exception as error:
+        print("wrong", path, error)
+"""
+
+
+@pytest.fixture(scope="module")
+def cloud_init():
+    found = shutil.which("cloud-init")
+    if not found:
+        pytest.fail("`cloud-init` is not on PATH: run the tests by `make test`")
+    return found
+
+
+@pytest.fixture
+def judged(cloud_init, tmp_path):
+    """What cloud-init says of each of these documents."""
+    python = Path(cloud_init).read_text().partition("\n")[0].removeprefix("#!").split()
+
+    def judged(documents):
+        for name, text in documents.items():
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        command = [*python, "-c", JUDGE, *documents]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines(), done.stderr
+
+    return judged
+
+
+def test_every_document_of_the_shelf_is_valid_and_uses_nothing_old(judged):
+    documents = {name: data.text for name, data in matrix()}
+    said, aside = judged(documents)
+    assert said == [f"valid {name}" for name in documents]
+    assert aside == ""
+
+
+def test_the_document_for_a_machine_that_has_booted_before_is_valid(judged):
+    again = rendered(SHELF["jupyterlab"], again=True)
+    assert judged({"again": again.text}) == (["valid again"], "")
+    assert again.text.index("bootcmd:") < again.text.index("write_files:")
+
+
+def test_it_would_say_so_of_a_wrong_one(judged):
+    text = rendered(SHELF["plain-shell"]).text
+    wrong = text.replace("write_files:\n- path:", "write_files:\n- place:")
+    old = text.replace("sudo: ALL=(ALL) NOPASSWD:ALL", "sudo: false")
+    said, _ = judged({"bad": wrong, "old": old, "unknown": f"{text}oddity: 1\n"})
+    assert [line.split()[:2] for line in said] == [
+        ["wrong", "bad"],
+        ["wrong", "old"],
+        ["wrong", "unknown"],
+    ]
+
+
+@pytest.mark.parametrize("slug", ["r-shiny", "al2023-base"])
+def test_the_program_itself_says_that_they_are_valid(cloud_init, tmp_path, slug):
+    (tmp_path / "it").write_text(rendered(SHELF[slug], hibernation=True).text, encoding="utf-8")
+    command = [cloud_init, "schema", "--config-file", tmp_path / "it"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Valid schema" in done.stdout + done.stderr

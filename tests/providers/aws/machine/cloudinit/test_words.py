@@ -1,0 +1,209 @@
+"""Hostile words of templates and launches mean nothing to the shell, to systemd or to YAML."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from prism.agent.machine_config import MachineConfig
+from prism.providers.aws.machine.cloudinit.words import (
+    Filler,
+    environment_line,
+    export_line,
+    one_line,
+    unit_word,
+)
+from prism.templates.model import Parameter, Service, TemplateInvalid
+from tests.providers.aws.machine.cloudinit.ordered import rendered, template
+
+HOSTILE = [
+    "it's",
+    'say "x"',
+    "$HOME ${HOME} $(id) `id`",
+    "100% %h %% %i",
+    "a\\",
+    "\\n\\t\\x41\\u0041",
+    "; rm -rf / #",
+    "a b\tc",
+    "*?[a]~{x,y}",
+    "- x: &a *a !!python/object @`",
+    "&& || | > < !",
+    "",
+    " ",
+    "naïve 🧬",
+    "@bin +bin -bin !bin :bin",
+    "prism-boot: ready",
+]
+BREAKING = ["a\nb", "a\r", "nul\0", "esc\x1b[2J", "\x7f", "half\ud800"]
+
+
+class Folder:
+    home, path = "/home/me", Path("/x")
+
+
+def systemd_words(line):
+    """What systemd makes of a command line, by its manual (systemd.service, COMMAND LINES)."""
+    words, at = [], 0
+    while at < len(line):
+        if line[at] == " ":
+            at += 1
+            continue
+        word, quoted = "", line[at] == '"'
+        at += quoted
+        while at < len(line) and line[at] != ('"' if quoted else " "):
+            if line[at] == "\\":
+                assert line[at + 1] in '\\"', line
+                at += 1
+            elif line[at] in "$%":
+                assert line[at + 1] == line[at], line
+                at += 1
+            word += line[at]
+            at += 1
+        at += quoted
+        words.append(word)
+    return words
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_a_word_of_a_unit_means_itself(word):
+    assert systemd_words(f"{unit_word('env')} {unit_word(word)} {unit_word('x')}") == [
+        "env",
+        word,
+        "x",
+    ]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_line_of_a_profile_means_itself_to_the_shell(value):
+    script = f'{export_line("A", value)}\nprintf %s. "$A"'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{value}."
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_line_of_an_environment_file_means_itself(value):
+    line = environment_line("A", value)
+    inside = re.fullmatch(r'A="((?:[^"\\`$]|\\["\\`$])*)"', line)[1]
+    assert re.sub(r'\\(["\\`$])', r"\1", inside) == value
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_hostile_value_reaches_its_service_and_nothing_else(value):
+    data = rendered(odd(), {"odd": value})
+    files = {it["path"]: it["content"] for it in yaml.safe_load(data.text)["write_files"]}
+    unit = files["/etc/systemd/system/prism-service-odd.service"]
+    [start] = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
+    line = start.removeprefix("ExecStart=/usr/bin/env -- ")
+    assert systemd_words(line) == ["run", "/home/admin", f"--odd={value}", "8000", "demo"]
+    assert len(unit.splitlines()) == len(clean_unit().splitlines())
+    assert environment_line("ODD", value) in files["/etc/prism/odd.env"].splitlines()
+    assert f"  {export_line('ALL', value)}" in files["/etc/profile.d/prism.sh"].splitlines()
+    # the script that root runs has never heard of it
+    assert files["/usr/local/lib/prism/boot"] == clean_files()["/usr/local/lib/prism/boot"]
+
+
+def odd():
+    service = Service(
+        command="run {home} --odd={parameters.odd} {port} {name}",
+        port=8000,
+        environment={"ODD": "{parameters.odd}"},
+    )
+    return template(
+        services={"odd": service},
+        parameters={"odd": Parameter(type="string", default="x")},
+        environment={"ALL": "{parameters.odd}"},
+    )
+
+
+def clean_files():
+    config = yaml.safe_load(rendered(odd(), {"odd": "fine"}).text)
+    return {it["path"]: it["content"] for it in config["write_files"]}
+
+
+def clean_unit():
+    return clean_files()["/etc/systemd/system/prism-service-odd.service"]
+
+
+@pytest.mark.parametrize("value", BREAKING)
+@pytest.mark.parametrize("where", ["command", "environment", "service environment"])
+def test_what_would_end_a_line_is_refused(value, where):
+    said = {
+        "command": {"services": {"odd": Service(command="run {parameters.odd}", port=8000)}},
+        "environment": {"environment": {"ALL": "{parameters.odd}"}},
+        "service environment": {
+            "services": {
+                "odd": Service(command="run", port=8000, environment={"A": "{parameters.odd}"})
+            }
+        },
+    }[where]
+    it = template(parameters={"odd": Parameter(type="string")}, **said)
+    with pytest.raises(TemplateInvalid, match="line break or another control character"):
+        rendered(it, {"odd": value})
+
+
+@pytest.mark.parametrize("value", [*BREAKING, *HOSTILE])
+def test_a_launch_cannot_put_a_command_into_a_shell(value):
+    it = template(
+        parameters={"odd": Parameter(type="string")}, post_install=("touch {parameters.odd}",)
+    )
+    harmless = re.fullmatch(r"[\w@%+=:,./ -]*", value)
+    if harmless:
+        assert f"touch {value}" in rendered(it, {"odd": value}).text
+        return
+    with pytest.raises(TemplateInvalid, match="cannot stand in a shell command") as refused:
+        rendered(it, {"odd": value})
+    assert "post_install[0]" in refused.value.details
+
+
+@pytest.mark.parametrize("package", HOSTILE)
+def test_a_package_is_one_word_of_the_script(package):
+    it = template(package_manager="pip", packages={"apt": (package,), "pip": (package,)})
+    files = {it["path"]: it["content"] for it in yaml.safe_load(rendered(it).text)["write_files"]}
+    own = files["/usr/local/lib/prism/boot"].partition("\nWORKER=")[2]
+    words = [shlex.split(line) for line in own.splitlines()]
+    for name in ("packages", "python"):
+        [step] = [line for line in words if line[:2] == ["step", name]]
+        assert package in step
+
+
+def test_a_package_with_a_line_break_is_refused():
+    for manager in ("apt", "pip", "conda"):
+        it = template(package_manager="pip", packages={manager: ("a\nb",)})
+        with pytest.raises(TemplateInvalid):
+            rendered(it)
+
+
+@pytest.mark.parametrize("key", ["a b\nssh-rsa AAAA evil", "x\0"])
+def test_a_key_is_one_line(key):
+    with pytest.raises(TemplateInvalid):
+        one_line(key, "the public key")
+
+
+@pytest.mark.parametrize("name", ["A=1 B", "A\nB", "1A", "LD PRELOAD", ""])
+def test_a_variable_s_name_is_a_word(name):
+    with pytest.raises(TemplateInvalid, match="cannot be used on a cloud machine"):
+        rendered(template(environment={name: "x"}))
+
+
+@pytest.mark.parametrize("name", ["a/../b", "A", "x y", "a.service", ""])
+def test_a_service_s_name_is_a_file_s(name):
+    with pytest.raises(TemplateInvalid):
+        rendered(template(services={name: Service(command="run", port=8000)}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{port} {token} {home} {name}",
+        "{parameters.a} {parameters.b} {parameters.missing} {parameters.c}",
+        "${name} {{home}} {Home} {other} {parameters.} {} { name }",
+    ],
+)
+def test_blanks_are_filled_in_as_on_this_machine(text):
+    parameters = {"a": "x y", "b": True, "c": 1.5}
+    local = MachineConfig({"name": "demo", "parameters": parameters}, Folder())
+    ours = Filler("demo", "/home/me", parameters)
+    assert ours.fill(text, 8000, "s3cret") == local.fill(text, 8000, "s3cret")

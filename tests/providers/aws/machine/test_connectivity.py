@@ -1,0 +1,64 @@
+"""What each survey means for the ways into machines."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from prism.errors import Unavailable
+from prism.providers.aws.compute.console import Console
+from prism.providers.aws.compute.instance import Ec2Instance
+from prism.providers.aws.machine.connectivity import AwsConnectivity
+from tests.providers.aws.ssh_machine import ID, Played, keypair
+
+LAUNCHED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Shelf:
+    """A book that counts how often somebody asks."""
+
+    def __init__(self):
+        self.asked = []
+
+    def known(self, id):
+        self.asked.append(id)
+
+    def look(self, id):
+        self.asked.append(id)
+
+
+def instance(state, id=ID):
+    return Ec2Instance(
+        id=id, key="ws_1", state=state, type="t3.small", zone="z", launched=LAUNCHED
+    )
+
+
+@pytest.fixture
+def way(tmp_path):
+    it = AwsConnectivity(Shelf(), Console(Played()), tmp_path)
+    it.book, it.played = it._hosts._book, it.keys._console._cloud
+    yield it
+    it.close()
+
+
+def test_a_survey_of_many_asks_nobody(way):
+    way.look([instance("running", f"i-{n:017x}") for n in range(1000)])
+    assert way.book.asked == []
+    assert way.played.asked == []
+
+
+def test_the_host_key_of_a_machine_that_is_gone_is_forgotten(way, tmp_path):
+    key = keypair(tmp_path / "host")
+    way.keys.learn(ID, f"prism-boot: hostkey {key}\n")
+    way.look([instance("stopped")])
+    assert way.keys.known(ID) == key
+    way.look([instance("shutting-down")])
+    assert way.keys.known(ID) is None
+    assert not way.keys.file(ID).exists()
+
+
+def test_a_machine_that_is_not_on_has_no_way_in(way):
+    with pytest.raises(Unavailable, match="not on"):
+        way.access(ID)
+    with pytest.raises(Unavailable, match="not on"):
+        way.spot(ID, 8888)
+    assert way.idle(ID) is None

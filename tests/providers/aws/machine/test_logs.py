@@ -1,0 +1,162 @@
+"""Logs of a machine in the cloud: its console, and what is read through SSH."""
+
+import json
+
+import pytest
+
+from prism.errors import Unavailable
+from prism.providers.aws.machine import logs as module
+from prism.providers.aws.machine.cloudinit.script import shipped
+from prism.providers.aws.machine.cloudinit.tokens import secret
+from prism.providers.aws.machine.logs import LOST, SETUP, AwsLogs
+from prism.providers.aws.machine.service_access import AwsServiceAccess
+from prism.providers.aws.ssh.port_forwarding import AwsReach
+from tests.providers.aws.ssh_machine import ID
+from tests.waiting import eventually
+
+JOURNAL = """#!/bin/sh
+echo "$@" >>{folder}/asked
+case "$*" in
+  *--after-cursor*) cat {folder}/later 2>/dev/null ;;
+  *) cat {folder}/journal ;;
+esac
+"""
+
+
+@pytest.fixture
+def sshd(sshd):
+    sshd.program("journalctl", JOURNAL.format(folder=sshd.folder))
+    return sshd
+
+
+@pytest.fixture
+def logs(seat, sshd, monkeypatch):
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    monkeypatch.setattr(module, "CONSOLE_EVERY", 0.0)
+    monkeypatch.setattr(module, "AWAY", 0.0)
+    serve(sshd, "lab")
+    seat.keys.learn(ID, seat.cloud.consoles[ID])
+    reach = AwsReach(seat.pool, seat.forwards)
+    doors = AwsServiceAccess(seat.pool, reach, services=f"{sshd.folder}/services.json")
+    return AwsLogs(seat.console, seat.pool, doors, setup=f"{sshd.folder}/output.log")
+
+
+def serve(sshd, *names):
+    served = {name: {"port": 8000 + n, "token": True} for n, name in enumerate(names)}
+    (sshd.folder / "services.json").write_text(json.dumps({"services": served}))
+
+
+def entry(unit, message, cursor):
+    said = {"_SYSTEMD_UNIT": f"prism-service-{unit}.service", "MESSAGE": message}
+    return json.dumps({**said, "__CURSOR": cursor}) + "\n"
+
+
+def test_the_console_is_read_and_followed(logs, seat):
+    seat.cloud.consoles[ID] = "one\r\ntwo\r\nthr"
+    said = logs.tail(ID, "console", 1)
+    assert said.lines == ("two",)
+    seat.cloud.consoles[ID] += "ee\nfour \x1b[1mbold\x1b[0m\n"
+    said = logs.after(ID, "console", said.mark)
+    assert said.lines == ("three", "four bold")
+    assert logs.after(ID, "console", said.mark).lines == ()
+    seat.cloud.consoles[ID] = "another text\n"
+    assert logs.after(ID, "console", said.mark).lines == (LOST, "another text")
+
+
+def test_the_console_of_a_machine_that_is_off_can_be_read(logs, seat):
+    seat.hosts.clear()
+    seat.cloud.consoles[ID] = "last words\n"
+    assert logs.tail(ID, "console", 10).lines == ("last words",)
+
+
+def test_who_follows_a_console_asks_aws_seldom(logs, seat, monkeypatch):
+    monkeypatch.setattr(module, "CONSOLE_EVERY", 60.0)
+    mark = logs.tail(ID, "console", 10).mark
+    for _ in range(20):
+        mark = logs.after(ID, "console", mark).mark
+    assert len(seat.cloud.asked) == 1
+
+
+def test_what_cloud_init_wrote(logs, sshd):
+    file = sshd.folder / "output.log"
+    assert logs.tail(ID, "cloud-init", 5).lines == ()
+    file.write_text("".join(f"line {n}\n" for n in range(100)) + "unfin")
+    said = logs.tail(ID, "cloud-init", 2)
+    assert said.lines[-1] == "line 99"
+    with file.open("a") as out:
+        out.write("ished\nnext\n")
+    said = logs.after(ID, "cloud-init", said.mark)
+    assert said.lines == ("unfinished", "next")
+    assert logs.after(ID, "cloud-init", said.mark).lines == ()
+    file.unlink()
+    file.write_text("new\n")
+    assert logs.after(ID, "cloud-init", said.mark).lines == (LOST, "new")
+
+
+def test_the_setup_writes_into_the_file_that_is_read():
+    assert f"LOG={SETUP}" in shipped("boot.sh").split()
+
+
+def test_a_log_is_followed_from_its_first_line(logs, sshd):
+    mark = logs.tail(ID, "cloud-init", 5).mark
+    (sshd.folder / "output.log").write_text("first\n")
+    assert logs.after(ID, "cloud-init", mark).lines == ("first",)
+
+
+def test_what_services_say(logs, sshd):
+    (sshd.folder / "journal").write_text(
+        entry("lab", "hello", "c1") + entry("lab", list("wörld".encode("latin-1")), "c2")
+    )
+    said = logs.tail(ID, "application", 10)
+    assert said.lines == ("hello", "w\ufffdrld")
+    (sshd.folder / "later").write_text(entry("lab", "more", "c3"))
+    said = logs.after(ID, "application", said.mark)
+    assert said.lines == ("more",)
+    logs.after(ID, "application", said.mark)
+    asked = (sshd.folder / "asked").read_text().splitlines()
+    assert "--unit prism-service-lab.service --lines 10" in asked[0]
+    assert "--after-cursor c2" in asked[1]
+    assert "--after-cursor c3" in asked[2]
+
+
+def test_several_services_are_told_apart(logs, sshd):
+    serve(sshd, "lab", "app")
+    (sshd.folder / "journal").write_text(entry("lab", "a", "1") + entry("app", "b", "2"))
+    assert logs.tail(ID, "application", 10).lines == ("lab: a", "app: b")
+
+
+def test_secrets_are_masked(logs, seat, sshd):
+    token = secret(sshd.key.read_bytes(), "ws_1", "lab")
+    seat.cloud.consoles[ID] = f"http://127.0.0.1:8888/lab?token={token}\n"
+    hidden = ("http://127.0.0.1:8888/lab?token=***",)
+    assert logs.tail(ID, "console", 5).lines == hidden, "before anything is known of it"
+    lines = [f"?token={token}", "ftp://me:secret@host/", "x" * 43]
+    (sshd.folder / "journal").write_text("".join(entry("lab", it, "1") for it in lines))
+    said = logs.tail(ID, "application", 5)
+    assert said.lines == ("?token=***", "ftp://***@host/", "x" * 43)
+    assert logs.tail(ID, "console", 5).lines == hidden
+
+
+def test_who_cannot_be_reached_says_so_at_first_and_is_waited_for_later(logs, seat, sshd):
+    (sshd.folder / "output.log").write_text("one\n")
+    mark = logs.tail(ID, "cloud-init", 5).mark
+    sshd.stop()
+    with pytest.raises(Unavailable):
+        logs.tail(ID, "cloud-init", 5)
+    assert logs.after(ID, "cloud-init", mark).lines == ()
+    sshd.start()
+    (sshd.folder / "output.log").write_text("one\ntwo\n")
+    eventually(lambda: logs.after(ID, "cloud-init", mark).lines == ("two",))
+
+
+def test_who_may_not_read_hears_why(logs, seat, sshd, monkeypatch):
+    monkeypatch.setattr(module, "AS_ROOT", "as_root() { echo no root >&2; return 1; }\n")
+    with pytest.raises(Unavailable, match="mine cannot be read") as caught:
+        logs.tail(ID, "cloud-init", 5)
+    assert "no root" in caught.value.details
+
+
+def test_an_id_that_is_none_has_said_nothing(logs, seat):
+    assert logs.tail("local-1", "console", 5).lines == ()
+    assert logs.after("x; rm -rf", "cloud-init", None).lines == ()
+    assert seat.cloud.asked == []

@@ -1,0 +1,199 @@
+"""A workspace behind SSH as people meet it: by the daemon's paths, and by every command."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import urllib.request
+from datetime import timedelta
+
+import pytest
+from websockets.sync.client import connect
+from websockets.sync.server import serve
+
+from prism.providers.aws.machine.cloudinit.tokens import secret
+from prism.providers.aws.machine.service_access import AwsServiceAccess
+from prism.providers.aws.ssh.port_forwarding import AwsReach
+from tests.conftest import free_port
+from tests.connections.conftest import UPSTREAM
+from tests.connections.test_terminal import serving
+from tests.doubles.memory import MemoryCompute
+from tests.providers.aws.ssh_machine import ID
+from tests.waiting import eventually
+
+COMMAND = (sys.executable, "-m", "prism.cli.main")
+
+
+class Behind(MemoryCompute):
+    """A cloud whose machines are all the one that SSH leads to."""
+
+    seat = doors = reach = None
+
+    def access(self, id):
+        super().access(id)
+        return self.doors.access(ID)
+
+    def spot(self, id, port):
+        return self.reach.spot(ID, port)
+
+
+@pytest.fixture
+def cloud(clock):
+    return Behind(clock)
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'state.db'}"
+
+
+@pytest.fixture
+def port(daemon, http, cloud, clock, seat, service):
+    """Where the daemon is; its workspace `mine` runs."""
+    assert http.launch().status_code == 201
+    for _ in range(5):
+        clock.advance(seconds=timedelta(minutes=1).total_seconds())
+        daemon.settle()
+    assert http.state() == "running"
+    [kept] = daemon.read_model.pages.rows.values()
+    name = next(iter(kept.workspace.recipe.services))
+    served = {"services": {name: {"port": service.port, "token": True}}}
+    (seat.sshd.folder / "services.json").write_text(json.dumps(served))
+    cloud.reach = AwsReach(seat.pool, seat.forwards)
+    file = f"{seat.sshd.folder}/services.json"
+    cloud.doors = AwsServiceAccess(seat.pool, cloud.reach, services=file)
+    loops = []
+
+    async def heard(scope, receive, send):
+        loops.append(asyncio.get_running_loop())
+        await daemon.app(scope, receive, send)
+
+    with serving(heard, daemon.wiring.shells) as port:
+        yield port
+        if loops:  # nobody opened the daemon, so nobody closes it
+            closing = daemon.wiring.content.relay.close()
+            asyncio.run_coroutine_threadsafe(closing, loops[0]).result(20)
+
+
+@pytest.fixture
+def prism(port, tmp_path):
+    """Run a command to its end."""
+    home = tmp_path / "person"
+    home.mkdir()
+    environ = {
+        **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
+        "PRISM_HOME": str(home / ".prism"),
+        "PRISM_URL": f"http://127.0.0.1:{port}",
+        "HOME": str(home),
+    }
+
+    def run(*words, begin=False, **more):
+        how = {"text": True, "env": environ, **more}
+        if begin:
+            return subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, **how)
+        done = subprocess.run([*COMMAND, *words], capture_output=True, timeout=120, **how)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def got(url):
+    with urllib.request.urlopen(url, timeout=120) as answer:
+        return answer.read().decode()
+
+
+def test_how_to_get_in(http, port, seat, service):
+    said = http("GET", "/api/v1/instances/mine/connect").json()
+    sshd = seat.sshd
+    assert said["ssh"]["command"] == (
+        f"ssh -p {sshd.port} -i {sshd.key} -o UserKnownHostsFile={seat.keys.file(ID)} "
+        f"{seat.host(ID).user}@127.0.0.1"
+    )
+    [door] = said["services"].values()
+    assert got(f"{door['url']}/x") == "/x of the lab", "it answers from this computer"
+    assert door["token"] == secret(sshd.key.read_bytes(), "ws_1", *said["services"])
+    assert f"-L {service.port}:localhost:{service.port} " in door["local_forward"]
+
+
+def test_a_service_that_does_not_listen_has_no_door(http, port, seat, service):
+    service.close()
+    assert http("GET", "/api/v1/instances/mine/connect").json()["services"] == {}
+
+
+def test_the_web_goes_through_the_daemon(port, service):
+    assert got(f"http://127.0.0.1:{port}/web-proxy/mine/deep/page") == "/deep/page of the lab"
+    assert got(f"http://127.0.0.1:{port}/web-proxy/mine/?port=8888") == "/ of the lab"
+
+
+def test_a_websocket_goes_through_the_daemon(port):
+    with serve(lambda it: [it.send(word) for word in it], "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            inside = server.socket.getsockname()[1]
+            at = f"ws://127.0.0.1:{port}/web-proxy/mine/?port={inside}"
+            with connect(at, proxy=None) as there:
+                for word in ("one", b"two" * 100_000):
+                    there.send(word)
+                    assert there.recv(timeout=120) == word
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_desktop_goes_through_the_daemon_and_its_certificate_is_pinned(port):
+    """The listener's own: another one on the same port may have another certificate."""
+    inside = free_port()
+    at = f"http://127.0.0.1:{port}/dcv-proxy/mine/told?port={inside}"
+    for _ in range(2):
+        argv = [sys.executable, UPSTREAM, str(inside), "tls"]
+        desktop = subprocess.Popen(argv)
+        try:
+            eventually(lambda: '"method"' in got(at), passing=(OSError,))
+        finally:
+            desktop.kill()
+            desktop.wait()
+
+
+def test_a_terminal_in_the_browser(port):
+    with connect(f"ws://127.0.0.1:{port}/ssh-proxy/mine", proxy=None) as there:
+        there.send(b"echo $((6*7)) is it\n")
+        shown = b""
+        while b"42 is it" not in shown:
+            shown += there.recv(timeout=120)
+
+
+def test_commands_run_there(prism):
+    assert prism("exec", "mine", "--", "echo", "a b", "$c") == "a b $c\n"
+    assert prism("ssh", "mine", "--", "echo $((6*7))") == "42\n"
+
+
+def test_files_are_copied_there_and_back(prism, tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a").write_text("content")
+    prism("cp", str(tmp_path / "here"), f"mine:{tmp_path}/there")
+    assert (tmp_path / "there" / "a").read_text() == "content"
+    prism("cp", f"mine:{tmp_path}/there/a", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_text() == "content"
+
+
+def test_plain_ssh_finds_it(prism, tmp_path):
+    (tmp_path / "config").write_text(prism("ssh-config"))
+    argv = ["ssh", "-F", tmp_path / "config", "-o", "BatchMode=yes", "mine.prism", "echo in"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "in\n", done.stderr
+
+
+def test_a_tunnel_leads_there(prism):
+    with prism("tunnel", "mine", begin=True) as tunnel:
+        try:
+            line = tunnel.stdout.readline()
+            local = re.match(r"http://127\.0\.0\.1:\d+", line)
+            assert local, line
+            assert got(f"{local[0]}/t") == "/t of the lab"
+        finally:
+            tunnel.kill()

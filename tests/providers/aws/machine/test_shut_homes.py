@@ -1,0 +1,79 @@
+"""A machine whose homes nobody else may read: everything is done as the one who works there."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.providers.aws.machine.test_reach_daemon import (  # noqa: F401  the daemon and its commands
+    cloud,
+    port,
+    prism,
+    url,
+)
+from tests.providers.aws.ssh_machine import ACCOUNTS, ID, Seat, ShutHomes
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make other accounts")
+
+
+@pytest.fixture
+def sshd(tmp_path):
+    tmp_path.chmod(0o755)
+    it = ShutHomes(tmp_path / "machine")
+    it.start()
+    yield it
+    it.stop()
+
+
+@pytest.fixture
+def seat(tmp_path, sshd):
+    it = Seat(tmp_path / "home", sshd, user="researcher")
+    yield it
+    it.close()
+
+
+def entered(sshd, user, command):
+    """OpenSSH's own client with the machine's key, as the account `user`."""
+    argv = ["ssh", "-F", "none", "-i", sshd.key, "-p", str(sshd.port), "-o", "BatchMode=yes"]
+    argv += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+    return subprocess.run(
+        [*argv, f"{user}@127.0.0.1", command], capture_output=True, text=True, timeout=60
+    )
+
+
+def test_the_homes_are_shut(sshd):
+    for name in ACCOUNTS:
+        [other] = ACCOUNTS.keys() - {name}
+        assert entered(sshd, name, f"stat -c %a /home/{name}").stdout == "750\n"
+        assert "Permission denied" in entered(sshd, name, f"ls /home/{other}").stderr
+
+
+def test_commands_and_shells_are_those_of_who_works_there(prism):  # noqa: F811
+    assert prism("exec", "mine", "--", "id", "-un") == "researcher\n"
+    assert (
+        prism("exec", "mine", "--", "sh", "-c", "echo own > ~/note; pwd") == "/home/researcher\n"
+    )
+    assert prism("ssh", "mine", "--", "cat ~/note") == "own\n"
+
+
+def test_files_are_copied_into_and_out_of_that_home(prism, tmp_path):  # noqa: F811
+    (tmp_path / "data").write_text("precious")
+    prism("cp", str(tmp_path / "data"), "mine:data")
+    assert prism("exec", "mine", "--", "stat", "-c", "%U", "data") == "researcher\n"
+    prism("cp", "mine:data", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_text() == "precious"
+
+
+def test_plain_ssh_is_configured_for_that_account(prism, tmp_path):  # noqa: F811
+    (tmp_path / "config").write_text(prism("ssh-config"))
+    argv = ["ssh", "-F", tmp_path / "config", "-o", "BatchMode=yes", "mine.prism", "id -un; pwd"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "researcher\n/home/researcher\n", done.stderr
+
+
+def test_the_image_s_login_gets_in_for_a_rescue(sshd):
+    assert entered(sshd, "ubuntu", "id -un").stdout == "ubuntu\n"
+
+
+def test_what_the_daemon_runs_there_it_runs_as_who_works_there(seat):
+    assert seat.pool.run(ID, "id -un; pwd").out == b"researcher\n/home/researcher\n"

@@ -1,0 +1,321 @@
+"""The idle watch on a machine: shipped by SSH, run there, heard of from here."""
+
+import ast
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from prism.errors import Unavailable
+from prism.providers.aws.compute.instance import Ec2Instance
+from prism.providers.aws.machine import agent_bundle
+from prism.providers.aws.machine.agent_bundle import Layout, parcel
+from prism.providers.aws.machine.watch import AwsWatch
+from prism.providers.aws.ssh.model import HostKeyUnknown
+from prism.workspaces.idleness import IdleRule
+from tests.agent.ec2 import ROLE, Ec2
+from tests.providers.aws.ssh_machine import ID, Seat, Sshd
+from tests.waiting import eventually
+
+SYSTEMCTL = """#!/bin/sh
+echo "$@" >>{0}/systemctl
+case "$1" in
+  restart)
+    [ ! -f {0}/pid ] || kill $(cat {0}/pid)
+    line=$(sed -n 's/^ExecStart=//p' {0}/units/prism-idle.service)
+    setsid sh -c "exec $line" >>{0}/idle.log 2>&1 </dev/null &
+    echo $! >{0}/pid ;;
+esac
+"""
+RULE = IdleRule(profile="standard", minutes=1, action="stop", limits={})
+LOOKS = IdleRule(profile="standard", minutes=1, action="stop", limits={}, enabled=False)
+LAUNCHED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class World:
+    """A machine, its cloud, and a daemon that knows both."""
+
+    def __init__(self, folder, files):
+        self.sshd = Sshd(folder / "machine")
+        self.sshd.files = files
+        self.sshd.program("systemctl", SYSTEMCTL.format(self.sshd.folder))
+        self.sshd.start()
+        self.ec2, self.seat = Ec2(), Seat(folder / "home", self.sshd)
+        (self.sshd.folder / "etc").mkdir()
+        self.layout = Layout(
+            library=f"{self.sshd.folder}/lib",
+            state=f"{self.sshd.folder}/state",
+            units=f"{self.sshd.folder}/units",
+            etc=f"{self.sshd.folder}/etc",
+            python=sys.executable,
+            arguments=(
+                *("--console", f"{self.sshd.folder}/console"),
+                *("--metadata", self.ec2.url, "--endpoint", f"{self.ec2.url}/"),
+                *("--of", str(self.sshd.process.pid)),
+            ),
+        )
+        self.watch = self.watching()
+        self.seat.keys.learn(ID, self.seat.cloud.consoles[ID])
+
+    def watching(self, **how):
+        """A daemon's watch."""
+        how = {"minute": 1.0, "every": 0.0, **how}
+        watch = AwsWatch(self.seat.pool, self.seat.console, layout=self.layout, **how)
+        watch.look([instance()])
+        return watch
+
+    def idle(self, boot="running"):
+        """What is known after another look."""
+        self.watch.look([instance(boot)])
+        return self.watch.idle(ID)
+
+    def ran(self):
+        """What systemd was told."""
+        return (self.sshd.folder / "systemctl").read_text().splitlines()
+
+    def close(self):
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int((self.sshd.folder / "pid").read_text()), signal.SIGKILL)
+        self.watch.close()
+        self.seat.close()
+        self.ec2.close()
+        self.sshd.stop()
+
+
+def instance(state="running", launched=LAUNCHED):
+    return Ec2Instance(
+        id=ID, key="ws_1", state=state, type="t3.small", zone="z", launched=launched
+    )
+
+
+@pytest.fixture
+def files():
+    """Who serves files there."""
+    return "internal-sftp"
+
+
+@pytest.fixture
+def world(tmp_path, files):
+    it = World(tmp_path, files)
+    yield it
+    it.close()
+
+
+def test_the_watch_is_shipped_and_says_what_it_sees(world):
+    world.watch.watch(ID, LOOKS)
+    assert world.ran() == [
+        "daemon-reload",
+        "enable prism-idle.service",
+        "restart prism-idle.service",
+    ]
+    known = eventually(lambda: (it := world.idle()) and it.state and it)
+    assert (known.state, known.because) == ("idle", ("nothing is going on",))
+    assert {"cpu", "resident"} <= known.figures.keys()
+    assert known.acted is None
+
+
+def test_another_rule_is_told_and_nothing_is_shipped_again(world):
+    world.watch.watch(ID, LOOKS)
+    until = datetime(2026, 1, 2, tzinfo=UTC)
+    world.watch.watch(ID, IdleRule(**{**rule(LOOKS), "minutes": 7, "awake_until": until}))
+    assert len(world.ran()) == 3
+    told = json.loads((world.sshd.folder / "state" / "idle.json").read_text())
+    assert (told["seconds"], told["awake_until"]) == (7.0, until.timestamp())
+    world.watch.watch(ID, None)
+    assert json.loads((world.sshd.folder / "state" / "idle.json").read_text()) == {}
+
+
+def rule(it):
+    return {name: getattr(it, name) for name in it.__struct_fields__}
+
+
+def test_a_machine_without_a_rule_gets_no_watch(world):
+    world.watch.watch(ID, None)
+    assert not (world.sshd.folder / "systemctl").exists()
+
+
+def test_a_newer_watch_replaces_an_older_one(world, monkeypatch):
+    world.watch.watch(ID, LOOKS)
+    eventually(lambda: world.idle())
+    monkeypatch.setattr("prism.providers.aws.machine.watch.parcel", lambda: newer)
+    monkeypatch.setattr(agent_bundle, "parcel", lambda: newer)
+    newer = agent_bundle.Parcel(parcel().data, "0123456789abcdef")
+    eventually(lambda: world.idle() and len(world.ran()) == 6)
+    unit = (world.sshd.folder / "units" / "prism-idle.service").read_text()
+    assert "--build 0123456789abcdef" in unit
+    assert json.loads((world.sshd.folder / "state" / "idle.json").read_text())["minutes"] == 1
+
+
+@pytest.mark.parametrize("role", [ROLE, None])
+def test_an_idle_machine_goes_down_while_no_daemon_lives(world, role):
+    """EC2 is asked to stop it with the keys of its role; without a role it powers itself off."""
+    world.ec2.role = role
+    world.watching(minute=0.5).watch(ID, RULE)
+    eventually(lambda: world.ec2.asked if role else "poweroff" in world.ran())
+    assert all(b"Hibernate" not in body for _, body in world.ec2.asked)
+    assert bool(world.ec2.asked) != ("poweroff" in world.ran())
+    eventually((world.sshd.folder / "state" / "seen.json").exists)
+    seen = json.loads((world.sshd.folder / "state" / "seen.json").read_text())
+    assert seen["acted"]["action"] == "stop"
+    assert (seen["acted"]["profile"], seen["acted"]["note"]) == ("standard", None)
+    known = eventually(lambda: (it := world.idle()) and it.acted and it)
+    assert known.acted.seconds >= 0.5
+
+
+def test_an_idle_machine_has_ec2_put_it_to_sleep(world):
+    sleeps = IdleRule(**{**rule(RULE), "action": "hibernate"})
+    world.watching(minute=0.5).watch(ID, sleeps)
+    eventually(lambda: world.ec2.asked)
+    known = eventually(lambda: (it := world.idle()) and it.acted and it)
+    assert (known.acted.action, known.acted.note) == ("hibernate", None)
+    assert "poweroff" not in world.ran()
+
+
+def test_a_machine_that_may_not_sleep_is_stopped_and_says_so(world):
+    world.ec2.refuses = "UnsupportedHibernationConfiguration"
+    sleeps = IdleRule(**{**rule(RULE), "action": "hibernate"})
+    world.watching(minute=0.5).watch(ID, sleeps)
+    eventually(lambda: "poweroff" in world.ran())
+    known = eventually(lambda: (it := world.idle()) and it.acted and it)
+    assert known.acted.action == "stop"
+    assert "could not be put to sleep" in known.acted.note
+    assert "UnsupportedHibernationConfiguration" in (world.sshd.folder / "idle.log").read_text()
+
+
+def test_somebody_at_work_keeps_it_up(world):
+    """A command in the foreground of a terminal, by OpenSSH's own client."""
+    with client(world, "ssh", "-tt", command="sleep 100"):
+        world.watching().watch(ID, LOOKS)
+        known = eventually(lambda: (it := world.idle()) and it.state == "active" and it)
+    assert "foreground of a terminal" in known.because[0]
+
+
+@contextlib.contextmanager
+def client(world, program, *more, command=None):
+    """OpenSSH's own client, until the block ends."""
+    hosts = world.seat.keys.known_hosts(world.seat.host(ID))
+    argv = [program, "-F", "none", "-i", str(world.sshd.key), "-o", f"Port={world.sshd.port}"]
+    argv += ["-o", f"UserKnownHostsFile={hosts}", "-o", "BatchMode=yes", *more]
+    argv += [f"{world.seat.host(ID).user}@127.0.0.1", *filter(None, [command])]
+    ends = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(argv, **ends) as it:
+        yield it
+        it.kill()
+
+
+def test_a_silent_command_without_a_terminal_keeps_it_up(world):
+    with client(world, "ssh", command="sh -c 'sleep 30; true'"):
+        world.watching().watch(ID, LOOKS)
+        known = eventually(lambda: (it := world.idle()) and it.state == "active" and it)
+    assert known.because == ("`sleep` runs over SSH",)
+    eventually(lambda: world.idle().state == "idle")
+
+
+def test_a_shell_that_waits_for_commands_and_the_daemon_itself_do_not(world):
+    """The daemon asks it at every turn here, and most looks meet one of its commands."""
+    with client(world, "ssh", command="bash") as shell:
+        shell.stdin.write(b"echo begun; sleep 30\n")
+        shell.stdin.flush()
+        assert shell.stdout.readline() == b"begun\n"
+        world.watching(minute=0.5).watch(ID, RULE)
+        eventually(lambda: world.idle() and world.ec2.asked)
+
+
+@pytest.mark.parametrize("files", ["internal-sftp", "/usr/lib/openssh/sftp-server"])
+def test_a_copy_is_use_while_it_moves_bytes(world, files):
+    with client(world, "sftp", "-b", "-") as copy:
+        world.watching().watch(ID, LOOKS)
+
+        def moves():
+            copy.stdin.write(b"ls\n")
+            copy.stdin.flush()
+            it = world.idle()
+            return it and it.because == ("bytes moved over SSH",)
+
+        eventually(moves)
+        eventually(lambda: (it := world.idle()).until - it.since > timedelta(seconds=1))
+        assert (world.idle().state, copy.poll()) == ("idle", None)
+
+
+def test_a_jupyter_that_does_not_say_is_never_idle(world):
+    """It is asked with the token of its own environment; here somebody else sits on its port."""
+    etc = world.sshd.folder / "etc"
+    port = int(world.ec2.url.rpartition(":")[2])
+    lab = {"port": port, "command": "jupyter lab", "token": True}
+    (etc / "services.json").write_text(json.dumps({"home": "/root", "services": {"lab": lab}}))
+    (etc / "lab.env").write_text(f'JUPYTER_TOKEN="{"t" * 43}"\n')
+    world.watching().watch(ID, LOOKS)
+    known = eventually(lambda: (it := world.idle()) and it.state == "unknown" and it)
+    assert known.because == ("Jupyter does not say what its kernels do",)
+    assert f"token {'t' * 43}" in world.ec2.tokens
+
+
+def test_last_words_of_a_machine_that_went_down_are_read_on_its_console(world):
+    world.watch.watch(ID, LOOKS)
+    eventually(lambda: (it := world.idle()) and it.state)
+    eventually(lambda: not world.watch._asking)
+    at = (LAUNCHED + timedelta(hours=1)).timestamp()
+    acted = {"at": at, "action": "stop", "seconds": 1800.0, "profile": "p", "note": None}
+    world.seat.cloud.consoles[ID] += f"\nprism-idle: {json.dumps(acted)}\r\n"
+    world.seat.console.forget(ID)
+    world.seat.hosts.clear()
+    known = eventually(lambda: (it := world.idle("stopped")) and it.acted and it)
+    assert known.acted.seconds == 1800.0
+    assert known.state == "idle"
+    asked = len(world.seat.cloud.asked)
+    for _ in range(5):
+        world.idle("stopped")
+    assert len(world.seat.cloud.asked) == asked, "what is known is not asked for again"
+    world.watch.look([instance(launched=LAUNCHED + timedelta(hours=2))])
+    woken = world.watch.idle(ID)
+    assert (woken.state, woken.acted) == (None, known.acted), "it begins anew"
+
+
+def test_a_machine_that_is_not_on_or_not_known_costs_no_calls(world):
+    world.seat.keys.forget(ID)
+    world.seat.cloud.consoles[ID] = "prism-boot: hostkey \n"
+    world.seat.console.forget(ID)
+    for _ in range(5):
+        with pytest.raises(HostKeyUnknown):
+            world.watch.watch(ID, RULE)
+    assert world.seat.cloud.asked == [ID]
+    world.watch.look([instance("stopped")])
+    with pytest.raises(Unavailable, match="not on"):
+        world.watch.watch(ID, RULE)
+    assert world.seat.cloud.asked == [ID]
+
+
+def test_a_machine_that_cannot_be_reached_is_not_told(world):
+    world.sshd.stop()
+    with pytest.raises(Unavailable):
+        world.watch.watch(ID, RULE)
+
+
+def test_a_machine_that_lets_nobody_be_root_says_so(world):
+    world.sshd.program("sh", "#!/bin/dash\necho no sudo >&2; exit 1\n")
+    with pytest.raises(Unavailable, match="does not take its idle rule") as caught:
+        world.watch.watch(ID, RULE)
+    assert "no sudo" in caught.value.details
+
+
+def test_the_parcel_is_the_same_each_time_and_for_an_old_python():
+    data = parcel().data
+    parcel.cache_clear()
+    assert parcel().data == data
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        for name in packed.namelist():
+            text = packed.read(name).decode()
+            ast.parse(text, feature_version=(3, 9))
+            if name.startswith("prism/agent/") and not name.endswith("__init__.py"):
+                assert "from __future__ import annotations" in text
+        names = {Path(it).stem for it in packed.namelist()}
+    assert {"idle_watch", "idle", "samples", "jupyter", "power", "__main__"} <= names
+    assert not {"supervisor", "machine", "process_group"} & names

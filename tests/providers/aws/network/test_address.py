@@ -1,0 +1,79 @@
+"""From which address we come."""
+
+import socket
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from prism.providers.aws.network.address import AddressUnknown, caller_cidr
+from tests.conftest import free_port
+
+
+@contextmanager
+def saying(text):
+    """A server that tells everybody this address."""
+
+    class Teller(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Teller) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_what_the_setting_says_counts_and_nobody_is_asked():
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    assert caller_cidr("203.0.113.7/32", None, nowhere) == "203.0.113.7/32"
+    assert caller_cidr("203.0.113.7/24", None, nowhere) == "203.0.113.0/24"
+    assert caller_cidr("2001:db8::/48", None, nowhere) == "2001:db8::/48"
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://127.0.0.1:4566", "http://localhost:1", "http://[::1]:1"]
+)
+def test_an_aws_on_this_machine_sees_this_machine(endpoint):
+    assert caller_cidr("", endpoint, "http://127.0.0.1:1") == "127.0.0.1/32"
+
+
+@pytest.mark.parametrize(("told", "cidr"), [("203.0.113.9\n", "203.0.113.9/32")])
+def test_else_we_are_told(told, cidr):
+    with saying(told) as url:
+        assert caller_cidr("", None, url) == cidr
+        assert caller_cidr("", "https://ec2.us-east-1.amazonaws.com", url) == cidr
+
+
+def test_where_nobody_tells_the_setting_is_named():
+    with saying("<html>log in first") as captive, pytest.raises(AddressUnknown) as raised:
+        caller_cidr("", None, captive)
+    assert "PRISM_CALLER_CIDR" in raised.value.remediation
+    with pytest.raises(AddressUnknown):
+        caller_cidr("", None, f"http://127.0.0.1:{free_port()}")
+
+
+def test_it_is_asked_by_ipv4_by_which_machines_are_dialled(monkeypatch):
+    asked = []
+
+    def resolve(host, port, family=0, *more):
+        asked.append(family)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with saying("203.0.113.9") as url:
+        assert caller_cidr("", None, url) == "203.0.113.9/32"
+    assert asked[0] == socket.AF_INET
+
+
+def test_an_address_of_ipv6_is_none_that_machines_are_dialled_from():
+    with saying("2001:db8::7") as url, pytest.raises(AddressUnknown):
+        caller_cidr("", None, url)

@@ -1,0 +1,59 @@
+"""AWS describes one thing as no documentation says; everything else as before."""
+
+from contextlib import contextmanager
+from unittest import mock
+
+from prism.providers.aws.api.cloud import Cloud
+
+LISTS = {"Reservations", "Instances", "Volumes", "Snapshots", "FileSystems"}
+
+
+def no_placement(it):
+    del it["Placement"]
+
+
+def new_state(it):
+    for name in ("State", "LifeCycleState"):
+        if name in it:
+            it[name] = {"Name": "frozen"} if isinstance(it[name], dict) else "frozen"
+
+
+def no_start(it):
+    it["LaunchTime"] = None
+
+
+def tags_without_values(it):
+    it["Tags"] = [{"Key": one["Key"]} for one in it["Tags"]]
+
+
+def nothing_but_its_id(it):
+    kept = {name: it[name] for name in ("InstanceId", "VolumeId", "SnapshotId") if name in it}
+    it.clear()
+    it.update(kept)
+
+
+@contextmanager
+def described_oddly(id, change):
+    """What AWS answers about the thing with this id goes through `change` first."""
+    asked = Cloud._once
+
+    def odd(self, service, action, arguments):
+        answer = asked(self, service, action, arguments)
+        for it in (answer, *_items(answer)):
+            if id in {it.get(name) for name in IDS}:
+                change(it)
+        return answer
+
+    with mock.patch.object(Cloud, "_once", odd):
+        yield
+
+
+IDS = ("InstanceId", "VolumeId", "SnapshotId", "FileSystemId")
+
+
+def _items(answer):
+    for name, found in answer.items():
+        if name in LISTS and isinstance(found, list):
+            for it in found:
+                yield it
+                yield from _items(it)

@@ -1,0 +1,60 @@
+"""One question for many who ask it at once."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from prism.providers.aws.prerequisites.answer_cache import AnswerCache
+from tests.waiting import eventually
+
+
+class Slow:
+    """Answers when it is let; counts who asked."""
+
+    def __init__(self, answer=1):
+        self.asked, self.let, self.answer = 0, threading.Event(), answer
+
+    def __call__(self):
+        self.asked += 1
+        assert self.let.wait(120)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def test_who_asks_while_an_answer_is_on_its_way_waits_for_that_one(ground_clock):
+    once, slow = AnswerCache(ground_clock, timedelta(minutes=1)), Slow()
+    with ThreadPoolExecutor(20) as many:
+        asking = [many.submit(once.get, "a", slow) for _ in range(20)]
+        eventually(lambda: slow.asked)
+        slow.let.set()
+        assert [it.result() for it in asking] == [1] * 20
+    assert slow.asked == 1
+
+
+def test_an_answer_counts_for_a_while(ground_clock):
+    once, answers = AnswerCache(ground_clock, timedelta(minutes=1)), iter(range(9))
+    assert once.get("a", lambda: next(answers)) == 0
+    ground_clock.advance(seconds=59)
+    assert once.get("a", lambda: next(answers)) == 0
+    assert once.get("b", lambda: next(answers)) == 1, "another question"
+    ground_clock.advance(seconds=1)
+    assert once.get("a", lambda: next(answers)) == 2
+    once.forget()
+    assert once.get("a", lambda: next(answers)) == 3
+
+
+def test_a_failure_is_not_remembered_and_reaches_all_who_waited(ground_clock):
+    once, slow = AnswerCache(ground_clock, timedelta(minutes=1)), Slow(OSError("away"))
+    with ThreadPoolExecutor(5) as many:
+        first = many.submit(once.get, "a", slow)
+        eventually(lambda: slow.asked)
+        others = [many.submit(once.get, "a", slow) for _ in range(4)]
+        eventually(lambda: all(it.running() for it in others))
+        slow.let.set()
+        for it in [first, *others]:
+            with pytest.raises(OSError, match="away"):
+                it.result()
+    assert once.get("a", lambda: 2) == 2

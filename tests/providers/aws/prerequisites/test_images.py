@@ -1,0 +1,75 @@
+"""The image of every base, for both architectures, whoever publishes it how."""
+
+import pytest
+from msgspec.structs import replace
+
+from aws_double.facts.images import NEW, published
+from aws_double.rulebook import build
+from prism.providers.aws.prerequisites.images import BASES, NoImage
+
+TYPES = {"x86_64": "t3.medium", "arm64": "t4g.medium"}
+USERS = {
+    "ubuntu-24.04": "ubuntu",
+    "ubuntu-22.04": "ubuntu",
+    "debian-12": "admin",
+    "rocky-9": "rocky",
+    "amazon-linux-2023": "ec2-user",
+}
+
+
+def newest(base, architecture):
+    [found] = [
+        it
+        for it in published("us-east-1")
+        if (it.base.base, it.architecture, it.made) == (base, architecture, NEW)
+    ]
+    return found
+
+
+@pytest.mark.parametrize("denied", [[], ["ssm:*"]])
+@pytest.mark.parametrize("architecture", TYPES)
+@pytest.mark.parametrize("base", BASES)
+def test_the_newest_image_for_the_architecture_of_the_type(
+    aws, prerequisites, base, architecture, denied
+):
+    aws.rules = build({"denied": denied})
+    found, real = prerequisites.image(base, TYPES[architecture]), newest(base, architecture)
+    assert (found.id, found.architecture) == (real.id, architecture)
+    assert (found.root_device, found.min_gb) == (real.base.root, real.base.size)
+    assert (found.user, found.hibernates) == (USERS[base], real.base.hibernates)
+
+
+def test_no_base_is_the_usual_one(prerequisites):
+    assert prerequisites.image(None, "t3.medium").base == "ubuntu-22.04"
+
+
+def test_a_parameter_that_leads_nowhere_is_no_obstacle(aws, prerequisites):
+    aws.fault(action="DescribeImages", do="error", code="InvalidAMIID.NotFound", status=400)
+    assert prerequisites.image("debian-12", "t3.medium").id == newest("debian-12", "x86_64").id
+
+
+def test_where_there_is_none_it_says_what_was_looked_for(prerequisites, monkeypatch):
+    nobodys = replace(BASES["rocky-9"], owner="000000000000")
+    monkeypatch.setitem(BASES, "rocky-9", nobodys)
+    with pytest.raises(NoImage) as raised:
+        prerequisites.image("rocky-9", "t4g.medium")
+    assert "rocky-9" in raised.value.message
+    assert "aarch64" in raised.value.details
+
+
+def test_an_image_is_asked_for_once_for_types_of_one_architecture(
+    prerequisites, counted, ground_clock
+):
+    for type in ("t3.small", "t3.medium", "c6i.large"):
+        prerequisites.image("debian-12", type)
+    assert (counted("GetParameter"), counted("DescribeImages")) == (1, 1)
+    ground_clock.advance(hours=1)
+    prerequisites.image("debian-12", "t3.small")
+    assert counted("GetParameter") == 2, "images are published all the time"
+
+
+def test_a_type_says_whether_it_sleeps_and_what_it_is_built_like(prerequisites):
+    small, arm, gpu = (prerequisites.kind(it) for it in ("t3.small", "t4g.small", "g4dn.xlarge"))
+    assert (small.architecture, small.memory_mib, small.hibernates) == ("x86_64", 2048, True)
+    assert (arm.architecture, arm.vcpus, arm.spot) == ("arm64", 2, True)
+    assert (gpu.gpus, gpu.hibernates, gpu.nitro) == (1, False, True)

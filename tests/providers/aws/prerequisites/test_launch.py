@@ -1,0 +1,44 @@
+"""However many launches stand on it, the prerequisites is asked for once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from aws_double.rulebook import build
+from tests.providers.aws.prerequisites.conftest import CIDR
+
+
+def launch(prerequisites, number):
+    type = ("t3.small", "t3.medium", "t4g.small")[number % 3]
+    return (
+        prerequisites.image("ubuntu-22.04", type).id,
+        prerequisites.subnets(type, f"ws_{number}")[0].id,
+        prerequisites.group(),
+        prerequisites.key().name,
+        prerequisites.role(),
+    )
+
+
+def test_300_launches_at_once_ask_for_each_thing_once(aws, prerequisites):
+    with ThreadPoolExecutor(16) as many:
+        stood_on = list(many.map(lambda it: launch(prerequisites, it), range(300)))
+    assert len({it[2:] for it in stood_on}) == 1
+    assert len({it[1] for it in stood_on}) > 3, "spread over the zones"
+    described = [it.action for it in aws.calls]
+    assert described.count("DescribeInstanceTypes") == 3
+    assert described.count("DescribeInstanceTypeOfferings") == 3
+    assert described.count("DescribeVpcs") == described.count("DescribeSubnets") == 1
+    assert described.count("GetParameter") == described.count("DescribeImages") == 2
+    assert len(described) < 30
+
+
+def test_it_stands_as_well_where_aws_throttles(aws, prerequisites):
+    aws.rules = build({"like": "aws", "times": {"unseen": 0, "tags": 0}})
+    with ThreadPoolExecutor(16) as many:
+        assert len(list(many.map(lambda it: launch(prerequisites, it), range(60)))) == 60
+
+
+def test_the_address_is_asked_for_once(make_ground):
+    asked = []
+    prerequisites = make_ground(caller=lambda: asked.append(1) or CIDR)
+    for ports in ((), [80], [8888]):
+        prerequisites.group(ports)
+    assert len(asked) == 1

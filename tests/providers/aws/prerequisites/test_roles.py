@@ -1,0 +1,80 @@
+"""What a machine may do at AWS: stop itself, and nothing else; and a daemon that makes no role."""
+
+import pytest
+
+from aws_double.policies import decide, statements
+from aws_double.rulebook import build
+from prism.providers.aws.account.setup import apply
+from prism.providers.aws.prerequisites.roles import NAME, RIGHTS
+from tests import aws_setup as setup
+
+MINE = "arn:aws-cn:ec2:cn-north-1:123456789012:instance/i-0123"
+CHANGES = ("Create", "Put", "Add", "Delete", "Attach", "Tag")
+
+
+@pytest.fixture
+def administrator(stopped):
+    return setup.administrator(stopped)
+
+
+def granted(source, target, managed="true"):
+    """IAM's verdict, by keys that are documented only.
+
+    EC2 User Guide, "Identity-based policies for Amazon EC2": `ec2:SourceInstanceARN` is the
+    instance from which a request is made, `ec2:InstanceID` the one that it is about.
+    """
+    context = {"ec2:InstanceID": target, "aws:ResourceTag/prism:managed": managed}
+    context |= {"ec2:SourceInstanceARN": source} if source else {}
+    return decide(statements(RIGHTS), "ec2:StopInstances", MINE, context)[0]
+
+
+def test_it_may_stop_itself_only():
+    assert granted(source=MINE, target="i-0123")
+    assert not granted(source=MINE, target="i-01234")
+    assert not granted(source=MINE, target="i-0123", managed="false")
+    assert not granted(source=None, target="i-0123"), "nobody but a machine has such a source"
+
+
+def test_machines_get_the_role_that_the_setup_has_made(make_ground, administrator, counted):
+    apply(administrator)
+    assert make_ground().role() == NAME
+    prerequisites, asked = make_ground(), counted("GetInstanceProfile")
+    assert prerequisites.role() == prerequisites.role() == NAME
+    assert counted("GetInstanceProfile") == asked + 1, "it is not asked at each launch"
+
+
+def test_a_daemon_makes_no_role(aws, prerequisites):
+    """Whoever may make one, and pass it, can become an administrator."""
+    assert prerequisites.role() is None
+    assert not [
+        it.action for it in aws.calls if it.service == "iam" and it.action.startswith(CHANGES)
+    ]
+
+
+@pytest.mark.parametrize("left", ["CreateInstanceProfile", "AddRoleToInstanceProfile"])
+def test_a_setup_that_was_cut_short_counts_for_nothing(aws, prerequisites, administrator, left):
+    aws.rules = build({"denied": [f"iam:{left}"]})
+    with pytest.raises(Exception, match=left):
+        apply(administrator)
+    assert prerequisites.role() is None
+
+
+def test_where_iam_says_no_machines_have_none(aws, prerequisites, administrator, counted):
+    apply(administrator)
+    aws.rules = build({"denied": ["iam:*"]})
+    assert prerequisites.role() is None
+    asked = counted("GetInstanceProfile")
+    assert prerequisites.role() is None
+    assert counted("GetInstanceProfile") == asked, "it is not asked at each launch"
+
+
+def test_a_profile_with_somebody_elses_role_is_not_given_to_machines(aws, prerequisites):
+    """Its rights are not known; nobody can have put ours there as well."""
+    import boto3
+
+    aws.rules = build({"like": "consistent"})
+    iam = boto3.client("iam")
+    iam.create_role(RoleName="admin", AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName=NAME)
+    iam.add_role_to_instance_profile(InstanceProfileName=NAME, RoleName="admin")
+    assert prerequisites.role() is None

@@ -1,0 +1,192 @@
+"""Prices: AWS's own where it told them, the table's else, and never a guess."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from aws_double.rulebook import build
+from prism.catalog import table
+from prism.catalog.plan import PriceBook
+from prism.kit.clock import StoppedClock
+from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.prices import price_list as module
+from prism.providers.aws.prices.price_list import Prices
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock():
+    return StoppedClock(NOW)
+
+
+@pytest.fixture
+def prices(tmp_path, clock):
+    return Prices(tmp_path / "prices", clock, PriceBook())
+
+
+@pytest.fixture
+def cloud(aws, monkeypatch):
+    monkeypatch.setattr(module, "TYPES", {"t3.large": None, "c6i.large": None})
+    return Cloud("us-west-2", sleep=lambda _: None)
+
+
+def asked(aws, action="GetProducts"):
+    return sum(it.action == action for it in aws.calls)
+
+
+def test_before_anybody_asked_the_table_speaks(prices):
+    said = prices.hourly("t3.large", "us-east-1")
+    assert said.amount == 83200
+    assert said.source.endswith(f"us-east-1, as of {table.PRICES_AS_OF}")
+    assert prices.stored("gp3", "us-west-2").amount == 80000
+    assert prices.stored("address", "us-west-2").amount == 5000
+
+
+def test_what_nobody_knows_is_not_invented(prices):
+    assert prices.hourly("t3.large", "eu-west-1") is None
+    assert prices.hourly("x9.huge", "us-east-1") is None
+    assert prices.stored("io2", "us-east-1") is None
+    assert prices.spot("t3.large", "us-east-1") is None
+
+
+def test_what_aws_said_is_dated_and_outlives_the_daemon(prices, cloud, aws, tmp_path, clock):
+    assert prices.look(cloud)
+    for known in (prices, Prices(tmp_path / "prices", clock, PriceBook())):
+        said = known.hourly("t3.large", "us-west-2")
+        assert (said.amount, said.source) == (
+            83200,
+            "AWS price list, us-west-2, as of 2026-11-25",
+        )
+        assert known.stored("efs", "us-west-2").source.startswith("AWS price list")
+        assert {k: known.stored(k, "us-west-2").amount for k in ("gp3", "efs", "snapshot")} == {
+            "gp3": 80000,
+            "efs": 300000,
+            "snapshot": 50000,
+        }
+        assert known.stored("address", "us-west-2").amount == 5000
+
+
+def test_the_list_is_read_once_a_day_and_spot_prices_once_an_hour(prices, cloud, aws, clock):
+    for hours, listed, spot in ((0, 9, 1), (0.5, 9, 1), (1, 9, 2), (25, 18, 3)):
+        clock.time = NOW
+        clock.advance(hours=hours)
+        prices.look(cloud)
+        assert (asked(aws), asked(aws, "DescribeSpotPriceHistory")) == (listed, spot)
+
+
+def test_the_spot_price_is_that_of_the_dearest_zone(prices, cloud, aws, clock):
+    aws.rules = build({"spot": {"t3.large": 0.0312}})
+    prices.look(cloud)
+    said = prices.spot("t3.large", "us-west-2")
+    assert (said.amount, said.source) == (31200, "EC2 spot price, us-west-2, as of 2026-11-25")
+    clock.advance(hours=7)
+    assert prices.spot("t3.large", "us-west-2") is None, "it has moved since"
+
+
+def test_of_a_zones_spot_prices_the_latest_counts():
+    def said(zone, hours, usd):
+        at = NOW - timedelta(hours=hours)
+        return {"InstanceType": "t3.large", "AvailabilityZone": zone, "Timestamp": at,
+                "SpotPrice": usd}  # fmt: skip
+
+    class Told:
+        def pages(self, *_, **asked):
+            assert asked["StartTime"] == NOW
+            yield from [said("a", 1, "0.02"), said("a", 9, "0.07"), said("b", 5, "0.03")]
+
+    assert module.spot_prices(Told(), NOW) == {"t3.large": 30000}
+
+
+def test_who_may_not_read_the_list_is_told_by_the_table_and_asks_again_later(
+    prices, cloud, aws, clock
+):
+    aws.rules = build({"denied": ["pricing:*"]})
+    prices.look(cloud)
+    assert prices.hourly("t3.large", "us-west-2").source.endswith(table.PRICES_AS_OF)
+    before = asked(aws)
+    prices.look(cloud)
+    assert asked(aws) == before
+    aws.rules = build({})
+    clock.advance(minutes=11)
+    assert prices.look(cloud)
+    assert prices.hourly("t3.large", "us-west-2").source.startswith("AWS price list")
+
+
+def test_an_old_list_gives_way_to_the_table(prices, cloud, clock):
+    prices.look(cloud)
+    clock.advance(days=31)
+    assert prices.hourly("t3.large", "us-west-2").source.endswith(table.PRICES_AS_OF)
+
+
+def test_a_damaged_file_is_fetched_anew(tmp_path, clock, cloud):
+    (tmp_path / "prices").mkdir()
+    (tmp_path / "prices" / "us-west-2.json").write_text("{")
+    prices = Prices(tmp_path / "prices", clock, PriceBook())
+    assert prices.hourly("t3.large", "us-west-2").source.endswith(table.PRICES_AS_OF)
+    assert prices.look(cloud)
+
+
+def product(usd, unit="Hrs", begin="0", **attributes):
+    dimension = {"unit": unit, "beginRange": begin, "pricePerUnit": {"USD": usd}}
+    terms = {"OnDemand": {"a": {"priceDimensions": {"b": dimension}}}}
+    return json.loads(json.dumps({"product": {"attributes": attributes}, "terms": terms}))
+
+
+@pytest.mark.parametrize(
+    ("products", "usage", "expected"),
+    [
+        ([product("0.1")], "", 100000),
+        ([product("0.1"), product("0.1")], "", 100000),
+        ([product("0.1"), product("0.2")], "", None),  # which of them, nobody knows
+        ([], "", None),
+        ([product("0.1", unit="Quantity")], "", None),
+        ([product("0.1"), product("0.05", begin="1000")], "", 100000),  # a lower tier
+        (
+            [product("0.05", usagetype="USW2-EBS:SnapshotUsage"),
+             product("0.0125", usagetype="USW2-EBS:SnapshotArchiveStorage")],
+            "EBS:SnapshotUsage",
+            50000,
+        ),
+    ],
+)  # fmt: skip
+def test_a_price_is_known_where_the_list_is_of_one_mind(products, usage, expected):
+    assert module._one(products, "Hrs", usage) == expected
+
+
+def test_the_ledger_prices_disks_by_the_list_where_the_table_ends(tmp_path, clock):
+    """A root disk and an address in a region that the packaged table does not know."""
+    listed = {"stored": {"gp3": 96000, "address": 5000}}
+    for region, at in (("eu-west-3", NOW), ("eu-south-2", NOW - timedelta(days=40))):
+        (tmp_path / f"{region}.json").write_text(
+            json.dumps(listed | {"listed_at": at.isoformat()})
+        )
+    book = PriceBook()
+    prices = Prices(tmp_path, clock, book)
+    assert book.storage("gp3", "eu-west-3") is None
+    prices.open("eu-west-3")
+    prices.open("eu-south-2")
+    disk, address = (book.storage(it, "eu-west-3") for it in ("gp3", "address"))
+    assert (disk.amount, disk.unit, disk.as_of, disk.source) == (
+        96000, "GB-month", NOW.date(), "AWS price list"
+    )  # fmt: skip
+    assert (address.amount, address.unit) == (5000, "hour")
+    assert book.storage("gp3", "eu-south-2") is None, "too old to be true"
+
+
+def test_whoever_asks_hears_the_price_that_the_ledger_counts(tmp_path, clock):
+    """The list's while it is fresh, else the table's; a plan and its bill never differ."""
+    listed = {"stored": {"gp3": 81000, "io2": 125000}, "listed_at": NOW.isoformat()}
+    (tmp_path / "us-east-1.json").write_text(json.dumps(listed))
+    book = PriceBook()
+    prices = Prices(tmp_path, clock, book)
+    prices.open("us-east-1")
+    for kind, amount in {"gp3": 81000, "io2": 125000, "address": 5000}.items():
+        counted, said = book.storage(kind, "us-east-1"), prices.stored(kind, "us-east-1")
+        assert counted.amount == said.amount == amount
+        assert said.source == f"{counted.source}, us-east-1, as of {counted.as_of}"
+    clock.advance(days=31)
+    assert prices.stored("gp3", "us-east-1").amount == 80000
+    assert book.storage("gp3", "us-east-1").amount == 80000
+    assert prices.stored("io2", "us-east-1") is book.storage("io2", "us-east-1") is None

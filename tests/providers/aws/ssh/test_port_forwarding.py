@@ -1,0 +1,218 @@
+"""Ports of a machine through its SSH connection, for who may use them."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from functools import partial
+
+import pytest
+from websockets.sync.client import connect
+from websockets.sync.server import serve
+
+from prism.kit.peer_credentials import PeerCheck
+from prism.providers.aws.ssh.forwards import Forwards, ForwardTarget
+from prism.providers.aws.ssh.port_forwarding import V4, V6, AwsReach, listening
+from tests.conftest import free_port
+from tests.providers.aws.ssh_machine import ID
+from tests.providers.local.test_sandbox import run
+from tests.providers.local.world import World, page
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def reach(seat):
+    return AwsReach(seat.pool, seat.forwards)
+
+
+def got(spot, path="/"):
+    with urllib.request.urlopen(f"http://{spot.host}:{spot.port}{path}", timeout=120) as answer:
+        return answer.read().decode()
+
+
+def test_a_port_is_reached_through_the_connection(reach, seat, sshd, service):
+    spot = reach.spot(ID, service.port)
+    assert spot.host == "127.0.0.1"
+    assert spot.port != service.port, "it is another port of this computer"
+    assert got(spot, "/x") == "/x of the lab"
+    assert (sshd.folder / "log").read_text().count("Accepted publickey") == 1
+    again = reach.spot(ID, service.port)
+    assert again == spot, "the same listener"
+
+
+def test_a_port_where_nothing_listens_is_nothing(reach):
+    assert reach.spot(ID, free_port()) is None
+
+
+def test_another_socket_on_the_same_port_is_another_listener(reach, service):
+    before = reach.spot(ID, service.port)
+    port = service.port
+    service.close()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        reach.forget(ID)
+        after = reach.spot(ID, port)
+    assert (after.host, after.port) == (before.host, before.port)
+    assert after.listener != before.listener
+
+
+def test_a_websocket_goes_through(reach):
+    with serve(lambda it: [it.send(word) for word in it], "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            spot = reach.spot(ID, server.socket.getsockname()[1])
+            with connect(f"ws://{spot.host}:{spot.port}/", proxy=None) as there:
+                for word in ("one", b"two" * 200_000):
+                    there.send(word)
+                    assert there.recv(timeout=120) == word
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_same_port_leads_there_after_the_connection_broke(reach, sshd, service):
+    spot = reach.spot(ID, service.port)
+    assert got(spot) == "/ of the lab"
+    sshd.cut()
+    eventually(lambda: got(spot) == "/ of the lab", passing=(OSError,))
+    assert (sshd.folder / "log").read_text().count("Accepted publickey") == 2
+
+
+def test_who_says_all_first_still_hears_the_answer(reach, seat):
+    """And both ends are let go, whoever is the last to end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        spot = reach.spot(ID, server.getsockname()[1])
+        with socket.create_connection((spot.host, spot.port), timeout=120) as caller:
+            far, _ = server.accept()
+            with far:
+                caller.sendall(b"question")
+                caller.shutdown(socket.SHUT_WR)
+                far.settimeout(20)
+                assert far.recv(100) == b"question"
+                assert far.recv(100) == b""
+                far.sendall(b"answer")
+                far.shutdown(socket.SHUT_WR)
+                assert caller.recv(100) == b"answer"
+                assert caller.recv(100) == b""
+    eventually(lambda: seat.pool._links[ID].idle_since is not None)
+
+
+def test_a_port_that_closed_meanwhile_breaks_off(reach, service):
+    spot = reach.spot(ID, service.port)
+    service.close()
+    with socket.create_connection((spot.host, spot.port), timeout=120) as caller:
+        caller.sendall(b"anybody?")
+        answer = b""
+        with contextlib.suppress(OSError):  # whoever has sent nothing yet only sees the end
+            answer = caller.recv(100)
+        assert answer == b""
+
+
+def test_another_user_is_not_let_through(seat, service):
+    nobody = PeerCheck(uid=54321)  # root is let in always: who may use it is played here
+    nobody._uids = {54321}
+    forwards = Forwards(seat.pool, nobody)
+    try:
+        port = forwards.port(ForwardTarget(ID, "127.0.0.1", service.port))
+        with pytest.raises(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=120).read()
+    finally:
+        forwards.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_real_other_user_is_not_let_through(reach, service):
+    spot = reach.spot(ID, service.port)
+    assert got(spot) == "/ of the lab"
+    ask = f"""
+import os, socket
+os.setuid(65534)
+one = socket.create_connection(("127.0.0.1", {spot.port}))
+try:
+    one.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    print(len(one.recv(100)))
+except OSError:
+    print(0)
+"""
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
+def test_a_stranger_of_the_same_user_is_not_let_through(seat, service):
+    asked = []
+    forwards = Forwards(seat.pool, stranger=lambda inode: asked.append(inode) or True)
+    try:
+        port = forwards.port(ForwardTarget(ID, "127.0.0.1", service.port))
+        with socket.create_connection(("127.0.0.1", port), timeout=120) as one:
+            with contextlib.suppress(OSError):
+                assert one.recv(100) == b""
+            assert asked == [os.fstat(one.fileno()).st_ino]
+    finally:
+        forwards.close()
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+)
+def test_a_program_in_a_sandboxed_workspace_of_this_machine_is_not_let_through(
+    seat, service, tmp_path
+):
+    """It runs as the daemon's own user, and sees the same loopback."""
+    world = World(tmp_path, tmp_path / "cache")
+    of_a_workspace = world.compute.peers.of_a_workspace
+    forwards = Forwards(seat.pool, stranger=partial(of_a_workspace, daemon_dials=True))
+    try:
+        id = world.launched(page())
+        assert world.said(id)["sandbox"] == "bubblewrap"
+        port = forwards.port(ForwardTarget(ID, "127.0.0.1", service.port))
+        assert got(ForwardTarget(ID, "127.0.0.1", port)) == "/ of the lab"
+        ask = f"""
+import urllib.request
+try:
+    print(urllib.request.urlopen("http://127.0.0.1:{port}/", timeout=120).status)
+except OSError as refused:
+    print("refused")
+"""
+        assert run(world, id, "python", "-c", ask) == (0, "refused\n")
+        done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
+        assert done.stdout == "200\n", "its owner is let through, from any program"
+    finally:
+        forwards.close()
+        world.close()
+
+
+def test_a_machine_that_stopped_has_no_ports_here(reach, seat, service):
+    spot = reach.spot(ID, service.port)
+    seat.hosts.clear()
+    seat.settle()
+
+    def closed():
+        with socket.socket() as one:
+            return one.connect_ex((spot.host, spot.port)) != 0
+
+    eventually(closed)
+
+
+NIL, ONE = "0" * 32, "00000000000000000000000001000000"
+REST = "00000000:00000000 00:00000000 00000000  1000        0"
+TABLE = f"""abcdef12-0000
+   0: 0100007F:22B8 00000000:0000 0A {REST} 111 1 0
+   1: 00000000:0016 00000000:0000 0A {REST} 112 1 0
+   2: 0200007F:0050 00000000:0000 0A {REST} 113 1 0
+   0: {ONE}:1F90 {NIL}:0000 0A {REST} 114 1
+   1: {NIL}:0016 {NIL}:0000 0A {REST} 115 1
+"""
+
+
+def test_what_the_kernels_tables_say():
+    found = listening(TABLE)
+    assert {port: it.host for port, it in found.items()} == {8888: V4, 22: V4, 8080: V6}
+    assert found[8888].name == "abcdef12/111"
+    assert found[22].name == "abcdef12/112"

@@ -1,0 +1,230 @@
+"""A machine to go into: OpenSSH's own server on a loopback port, and a console that is played."""
+
+import contextlib
+import getpass
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from prism.providers.aws.api.faults import Missing
+from prism.providers.aws.compute.console import Console
+from prism.providers.aws.ssh.forwards import Forwards
+from prism.providers.aws.ssh.hostkeys import HostKeys
+from prism.providers.aws.ssh.model import SshHost
+from prism.providers.aws.ssh.pool import SshPool
+from tests.conftest import free_port
+from tests.waiting import eventually
+
+SSHD = "/usr/sbin/sshd"
+ID = "i-0123456789abcdef0"
+SERVICE = """
+import http.server, socketserver, sys
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = f"{self.path} of {sys.argv[1]}".encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Page) as server:
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+"""
+
+
+def keypair(path):
+    """A new ed25519 pair, made by OpenSSH; the public one as `known_hosts` has it."""
+    for file in (path, path.with_suffix(".pub")):
+        file.unlink(missing_ok=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return " ".join(path.with_suffix(".pub").read_text().split()[:2])
+
+
+class Sshd:
+    """The SSH server of one machine."""
+
+    def __init__(self, folder):
+        self.folder, self.port = folder, free_port()
+        self.bin = folder / "bin"
+        self.bin.mkdir(parents=True)
+        self.key = folder / "id_ed25519"
+        keypair(self.key)
+        (folder / "authorized").write_text(self.key.with_suffix(".pub").read_text())
+        self.host_key = keypair(folder / "host")
+        self.process = None
+        self.files = "internal-sftp"  # who serves files
+
+    def start(self):
+        """It listens."""
+        if not os.access(SSHD, os.X_OK):
+            pytest.fail("OpenSSH's `sshd` is not here: run the tests by `make test`")
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)
+        config = self.folder / "config"
+        config.write_text(
+            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.folder}/host\n"
+            f"AuthorizedKeysFile {self.folder}/authorized\nPidFile none\nUsePAM no\n"
+            "PasswordAuthentication no\nKbdInteractiveAuthentication no\nStrictModes no\n"
+            "PermitRootLogin prohibit-password\nMaxStartups 100\n"
+            f"Subsystem sftp {self.files}\n"
+            f"SetEnv PATH={self.bin}:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin\n"
+        )
+        argv = [*self.within(), SSHD, "-D", "-f", config, "-E", self.folder / "log"]
+        self.process = subprocess.Popen(argv, start_new_session=True)
+        eventually(self._listens)
+
+    def within(self):
+        """What starts the server where it lives."""
+        return []
+
+    def stop(self):
+        """It is gone, with all who had come in."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait()
+            self.process = None
+        self.cut()
+
+    def cut(self):
+        """Who had come in is cut off."""
+        for pid in self.guests():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def guests(self):
+        """The server's processes for connections; they outlive it."""
+        found = {
+            it.pid
+            for it in psutil.net_connections("tcp4")
+            if it.laddr.port == self.port and it.status == psutil.CONN_ESTABLISHED and it.pid
+        }
+        return found - {os.getpid()}
+
+    def change_key(self):
+        """Another host key, from the next start on."""
+        self.host_key = keypair(self.folder / "host")
+
+    def program(self, name, text):
+        """A program that this machine has, before those of the system."""
+        file = self.bin / name
+        file.write_text(text)
+        file.chmod(0o755)
+
+    def _listens(self):
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+ACCOUNTS = {"ubuntu": 2001, "researcher": 2002}
+
+
+class ShutHomes(Sshd):
+    """A machine of two accounts that may not enter each other's home, as on Ubuntu (0750)."""
+
+    def within(self):
+        """Mounts of its own, with the accounts, their homes and the key in both."""
+        for name, line in (
+            ("passwd", "{0}:x:{1}:{1}::/home/{0}:/bin/bash"),
+            ("group", "{0}:x:{1}:"),
+        ):
+            own = [line.format(*it) for it in ACCOUNTS.items()]
+            lines = [Path("/etc", name).read_text().rstrip("\n"), *own]
+            (self.folder / name).write_text("\n".join(lines) + "\n")
+        self.config("AuthorizedKeysFile .ssh/authorized_keys")
+        steps = [f"mount --bind {self.folder}/{it} /etc/{it}" for it in ("passwd", "group")]
+        steps.append("mount -t tmpfs -o mode=755 tmpfs /home")
+        for name, id in ACCOUNTS.items():
+            of = f"-o {id} -g {id}"
+            steps.append(f"install -d -m 0750 {of} /home/{name}")
+            steps.append(f"install -d -m 0700 {of} /home/{name}/.ssh")
+            authorized = f"/home/{name}/.ssh/authorized_keys"
+            steps.append(f"install -m 0600 {of} {self.folder}/authorized {authorized}")
+        steps.append('exec "$@"')
+        own = ["unshare", "--mount", "--propagation", "private"]
+        return [*own, "sh", "-ec", "\n".join(steps), "sh"]
+
+    def config(self, line):
+        """Say something that counts before what is said otherwise."""
+        file = self.folder / "config"
+        file.write_text(f"{line}\n{file.read_text()}")
+
+
+class Played:
+    """The part of `Cloud` that shows consoles."""
+
+    def __init__(self):
+        self.consoles, self.asked = {}, []
+
+    def call(self, service, action, /, **given):
+        assert (service, action) == ("ec2", "GetConsoleOutput")
+        self.asked.append(given["InstanceId"])
+        if (text := self.consoles.get(given["InstanceId"])) is None:
+            raise Missing("no such instance")
+        return {"Output": text}
+
+
+class Seat:
+    """A pool with one machine, as the daemon has it."""
+
+    def __init__(self, folder, sshd, user=None, **how):
+        self.user = user or getpass.getuser()
+        self.folder, self.sshd, self.cloud = folder, sshd, Played()
+        self.console = Console(self.cloud)
+        self.keys = HostKeys(folder / "hosts", self.console, port=sshd.port)
+        self.hosts = {}
+        self.pool = SshPool(self, self.keys, **how)
+        self.forwards = Forwards(self.pool)
+        self.boot("first")
+        self.tell(sshd.host_key)
+
+    def host(self, id):
+        """Implements `SshHosts`."""
+        return self.hosts.get(id)
+
+    def boot(self, name, address="127.0.0.1"):
+        """The machine is on, by that start."""
+        self.hosts[ID] = SshHost(
+            id=ID,
+            workspace="ws_1",
+            name="mine",
+            address=address,
+            user=self.user,
+            key=self.sshd.key,
+            boot=name,
+        )
+
+    def tell(self, host_key):
+        """The console shows a key."""
+        self.cloud.consoles[ID] = f"boot\nci-info: prism-boot: hostkey {host_key}\r\nmore\n"
+        self.console.forget(ID)
+
+    def settle(self):
+        """What the daemon says after each look at the cloud."""
+        self.pool.settle(self.hosts.values())
+        self.forwards.settle(self.hosts)
+
+    def close(self):
+        self.forwards.close()
+        self.pool.close()
+
+
+class Service:
+    """A web server on a loopback port."""
+
+    def __init__(self, word):
+        argv = [sys.executable, "-c", SERVICE, word]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()

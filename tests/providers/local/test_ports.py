@@ -1,0 +1,118 @@
+"""Whose a port is, asked of the kernel about real machines, their neighbours and strangers."""
+
+import os
+import socket
+import subprocess
+
+import pytest
+
+from prism.providers.local import ports
+from prism.providers.local.folder import holder
+from prism.workspaces.model import Observed
+from tests.providers.local.test_life import LENT, python_for_all, surroundings
+from tests.providers.local.world import World, page
+
+
+def port_of(world, id):
+    [door] = world.compute.access(id).doors.values()
+    return int(door.url.rpartition(":")[2])
+
+
+@pytest.fixture
+def pair(world):
+    """Two machines that serve a page each."""
+    return [world.launched(page(), key=key) for key in ("ws_1", "ws_2")]
+
+
+def test_a_port_is_its_machines_and_nobody_elses(world, pair):
+    mine, other = pair
+    for id, foreign in ((mine, other), (other, mine)):
+        port = port_of(world, id)
+        spot = world.compute.spot(id, port)
+        assert (spot.host, spot.port) == ("127.0.0.1", port)
+        assert world.compute.spot(id, port) == spot, "the same listener"
+        assert world.compute.spot(foreign, port) is None
+    assert world.compute.spot(mine, 1) is None
+    assert world.compute.spot("local-00000000000000000", port_of(world, mine)) is None
+    assert world.compute.spot("../elsewhere", port_of(world, mine)) is None
+
+
+def test_a_strangers_port_is_nobodys(world, pair):
+    for address, family in (
+        (("127.0.0.1", 0), socket.AF_INET),
+        (("0.0.0.0", 0), socket.AF_INET),
+        (("::", 0), socket.AF_INET6),
+    ):
+        with socket.create_server(address, family=family) as stranger:
+            port = stranger.getsockname()[1]
+            assert [world.compute.spot(id, port) for id in pair] == [None, None]
+
+
+def test_who_shares_a_port_with_a_stranger_is_not_reached(tmp_path, packages):
+    """Where two listen in one network, nobody knows whom a connection meets."""
+    world = World(tmp_path, packages, told={"PRISM_WORKSPACE_NETWORK": "shared"})
+    try:
+        _shares(world, world.launched(page()))
+    finally:
+        world.close()
+
+
+def _shares(world, id):
+    port = port_of(world, id)
+    with socket.socket(socket.AF_INET6) as stranger:
+        stranger.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        stranger.bind(("::", port))
+        stranger.listen()
+        assert world.compute.spot(id, port) is None
+    assert world.compute.spot(id, port) is not None
+
+
+def test_a_machine_that_is_off_has_no_ports(world, pair):
+    port = port_of(world, pair[0])
+    world.compute.stop(pair[0])
+    world.becomes(pair[0], Observed.OFF)
+    assert world.compute.spot(pair[0], port) is None
+
+
+def test_each_program_can_be_asked_where_there_is_no_proc(world, pair):
+    numbers = [port_of(world, id) for id in pair]
+    supervisors = [holder(str(world.root / id)) for id in pair]
+    for n, supervisor in enumerate(supervisors):
+        spot = ports._asked_each(supervisor, numbers[n])
+        assert (spot.host, spot.port) == ("127.0.0.1", numbers[n])
+        assert ports._asked_each(supervisor, numbers[1 - n]) is None
+    assert ports._asked_each(2**22 + 1, numbers[0]) is None
+
+
+AS_ANOTHER = """
+import sys
+from pathlib import Path
+from tests.providers.local.test_ports import port_of
+from tests.providers.local.world import World, page
+
+world = World(Path(sys.argv[1]), Path(sys.argv[2]))
+mine, other = (world.launched(page(), key=key) for key in ("ws_1", "ws_2"))
+try:
+    port = port_of(world, mine)
+    assert world.compute.spot(mine, port) is not None
+    assert world.compute.spot(other, port) is None
+finally:
+    world.close()
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="the tests above ran as an ordinary user")
+def test_an_ordinary_user_sees_it_too():
+    """Also through the namespaces that keep a machine apart."""
+    with surroundings() as (home, environ):
+        program = [
+            *LENT,
+            "env",
+            python_for_all(),
+            "-c",
+            AS_ANOTHER,
+            home / "prism",
+            home / "cache",
+        ]
+        done = subprocess.run(program, env=environ, cwd=home, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr

@@ -1,0 +1,83 @@
+"""A workspace that knocks at its own daemon's door, over TCP, is turned away."""
+
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from tests.project.living import Home
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
+)
+ASKS = """
+import sys, urllib.error, urllib.request
+try:
+    with urllib.request.urlopen(sys.argv[1]) as answer:
+        print(answer.status)
+except urllib.error.HTTPError as refused:
+    print(refused.code, refused.read().decode())
+"""
+HIDES = """
+import array, socket, sys, time
+one, two = socket.socketpair()
+to = socket.socket()
+to.connect(("127.0.0.1", int(sys.argv[1])))
+socket.send_fds(one, [b"x"], [to.fileno()])
+to.close()
+time.sleep(1)
+_, [number], _, _ = socket.recv_fds(two, 1, 1)
+again = socket.socket(fileno=number)
+host = b"localhost:" + sys.argv[1].encode()
+again.sendall(b"GET /api/v1/instances HTTP/1.1\\r\\nHost: " + host + b"\\r\\n\\r\\n")
+print(again.recv(4096).decode())
+"""
+
+
+# From a network of its own a workspace does not even reach the loopback of this computer.
+SHARED = {"PRISM_WORKSPACE_NETWORK": "shared"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A daemon, and a workspace that runs."""
+    home = Home(tmp_path_factory.mktemp("peers") / "home")
+    with home.living(**SHARED):
+        home.said("launch", "plain-shell", "mine")
+        yield home
+        home.said("terminate", "mine", "--yes")
+    home.clear()
+
+
+@pytest.fixture
+def port(home):
+    """Where the daemon listens."""
+    return json.loads((home.folder / "daemon.lock").read_text())["port"]
+
+
+def inside(home, code, *words):
+    done = home.cli("exec", "mine", "--", "python", "-c", code, *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_workspace_may_not_call_the_api(home, port):
+    said = inside(home, ASKS, f"http://127.0.0.1:{port}/api/v1/instances")
+    assert said.startswith("403 "), said
+    assert "PEER_REJECTED" in said
+
+
+def test_nor_by_a_socket_that_nobody_is_seen_to_hold(home, port):
+    assert " 403 " in inside(home, HIDES, str(port)).splitlines()[0]
+
+
+def test_its_owner_may_from_any_program(home, port):
+    url = f"http://127.0.0.1:{port}/api/v1/instances"
+    for _ in range(2):
+        with urllib.request.urlopen(url) as answer:
+            assert answer.status == 200
+    argv = [sys.executable, "-c", ASKS, url]
+    assert subprocess.run(argv, capture_output=True, text=True).stdout == "200\n"

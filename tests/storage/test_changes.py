@@ -1,0 +1,50 @@
+"""Volumes and snapshots change in one place, and each side writes its own columns."""
+
+import pytest
+from msgspec.structs import replace
+
+from prism.storage import store
+from prism.storage.changes import Admission, StorageChanges
+from prism.storage.model import NewVolume, Volume, VolumeKind
+
+
+@pytest.fixture
+def volume(daemon):
+    daemon.wiring.storage.create(NewVolume(name="data", type=VolumeKind.EBS, size_gb=1))
+    with daemon.db.read() as sql:
+        return store.volume_named(sql, "data")
+
+
+def test_the_order_is_admit_write_listen_record(daemon, clock, volume):
+    done, new = [], replace(volume, id="volume_new", name="new")
+
+    def known(tx):
+        return store.find_volume(tx.sql, "new") is not None
+
+    class Check:
+        def allow(self, tx, it, *, backup, budget=None):
+            done.append(("admit", known(tx), backup, budget))
+
+    class Listener:
+        def changed(self, tx, before, after, at):
+            done.append(("listen", known(tx)))
+
+    changes = StorageChanges(clock, [Check()], [Listener()])
+    with daemon.db.write() as tx:
+        admission = Admission(backup=True, budget="grant")
+        changes.add(tx, new, lambda it: done.append(("record", it.name)), admission)
+        tx.events.clear()
+    assert done == [("admit", False, True, "grant"), ("listen", True), ("record", "new")]
+
+
+@pytest.mark.parametrize("column", ["seen", "granted", "disk_id", "zone", "used_bytes", "trouble"])
+def test_a_request_writes_nothing_that_the_reconciler_writes(daemon, clock, volume, column):
+    with pytest.raises(AssertionError, match=column), daemon.db.write() as tx:
+        StorageChanges(clock).apply(tx, volume, replace(volume, **{column: "other"}))
+
+
+@pytest.mark.parametrize("column", sorted(store.WISHED & set(Volume.__struct_fields__)))
+def test_the_reconciler_writes_nothing_that_a_request_writes(daemon, clock, volume, column):
+    after = replace(volume, **{column: "other"})
+    with pytest.raises(AssertionError, match=column), daemon.db.write() as tx:
+        StorageChanges(clock).apply(tx, volume, after, observed=True)

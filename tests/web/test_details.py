@@ -1,0 +1,249 @@
+"""What single pages say and do: home, connecting, settings, a template, costs, events."""
+
+import re
+import shlex
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import expect
+
+from prism.client.waiting import WorkspaceFailed
+from prism.projects.model import NewBudget
+from tests.project.living import Home
+from tests.web.conftest import seed_costs, seed_idle_history
+
+EVENT = "project_created"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A workspace that runs, one that sleeps, and a project that has spent most of its money."""
+    home = Home(tmp_path_factory.mktemp("details") / "home")
+    try:
+        with home.living():
+            project = home.client.projects.create("Reef", budget=NewBudget(total_allocated=20))
+        seed_costs(home, project.id, [3, 1, 4, 8, 2])
+        seed_idle_history(home, "archive")
+        with home.living(PRISM_LOCAL_PRICES="aws"):
+            for name in ("shell", "asleep"):
+                home.client.workspaces.launch("Plain Shell", name, wait=120, ttl_hours=8)
+            home.client.workspaces.hibernate("asleep", wait=300)
+            yield home
+    finally:
+        home.clear()
+
+
+def test_home_says_what_runs_and_sleeps_and_what_needs_a_decision(home, browsing):
+    page = browsing(home).open("/")
+    warning = page.get_by_role("group").filter(has_text="Reef")
+    expect(warning).to_contain_text(re.compile(r"has only \$[012]\.\d\d of \$20\.00 left\."))
+    expect(page.get_by_role("definition").nth(0)).to_have_text("1")
+    expect(page.get_by_role("definition").nth(1)).to_have_text("1")
+    expect(page.get_by_role("table").first).to_contain_text("asleep")
+    expect(page.get_by_text("Asked to launch").first).to_be_visible()
+
+
+BROKEN = """\
+name: Broken
+slug: broken
+description: Its post_install always fails
+package_manager: pip
+post_install: ["exit 7"]
+"""
+
+
+def test_home_says_what_failed_and_what_is_about_to_expire(home, browsing):
+    file = home.folder / "templates" / "broken.yml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(BROKEN)
+    home.client.workspaces.launch("broken", "wreck")
+    with pytest.raises(WorkspaceFailed):
+        home.client.workspaces.wait("wreck", "running", 120)
+    browser = browsing(home)
+    before = home.client.workspaces.get("shell").expires_at
+    browser.page.clock.set_system_time(before - timedelta(minutes=20))
+    page = browser.open("/")
+    concerns = page.get_by_role("main").get_by_role("group")
+    wreck = concerns.filter(has=page.get_by_role("link", name="wreck"))
+    expect(wreck).to_contain_text(home.client.workspaces.get("wreck").failure.message)
+    about_shell = concerns.filter(has=page.get_by_role("link", name="shell"))
+    expiring = about_shell.filter(has_text="expires")  # it may be idle as well
+    expect(expiring).to_contain_text(re.compile(r"expires in (19|20) min and is then put to"))
+    browser.shot("home-concerns")
+    page.get_by_role("button", name="Extend by 4 h").click()
+    expect(expiring).to_have_count(0)
+    assert home.client.workspaces.get("shell").expires_at == before + timedelta(hours=4)
+
+    home.client.workspaces.terminate("wreck", wait=300)
+    expect(wreck).to_have_count(0)
+    file.unlink()
+
+
+def test_the_search_in_a_log_keeps_only_the_lines_that_match(home, browsing):
+    page = browsing(home).open("/workspaces/shell?tab=logs&log=system")
+    log = page.get_by_role("log")
+    everything = list(home.client.logs.get("shell", "system", 500).lines)
+    expect(page.get_by_text(f"{len(everything)} lines, following")).to_be_visible()
+    word = "progress"
+    matching = [line for line in everything if word in line.lower()]
+    assert 0 < len(matching) < len(everything)
+    page.get_by_role("searchbox", name="Find in the log").fill(word.upper())
+    expect(page.get_by_text(f"{len(matching)} of {len(everything)} lines")).to_be_visible()
+    assert log.inner_text().splitlines() == matching
+    assert page.url.endswith(f"find={word.upper()}")
+    page.reload()
+    expect(page.get_by_text(f"{len(matching)} of {len(everything)} lines")).to_be_visible()
+    page.get_by_role("searchbox", name="Find in the log").fill("nothing says this")
+    expect(page.get_by_text(f"0 of {len(everything)} lines")).to_be_visible()
+    page.get_by_role("searchbox", name="Find in the log").fill("")
+    expect(page.get_by_text(f"{len(everything)} lines, following")).to_be_visible()
+
+
+def test_idle_shows_what_was_put_to_sleep_and_why(home, browsing):
+    page = browsing(home).open("/idle")
+    table = page.get_by_role("table", name="What was put to sleep")
+    row = table.get_by_role("row").filter(has_text="archive")
+    expect(row).to_contain_text(re.compile("3[0-9] min ago"))
+    for cell in ("Hibernate", "75 minutes", "gpu", "the GPU did nothing"):
+        expect(row.get_by_role("cell", name=cell, exact=True)).to_be_visible()
+    expect(row.get_by_role("link")).to_have_attribute("href", "/workspaces/archive?tab=activity")
+
+
+def test_the_doctor_says_what_is_broken_until_it_is_mended(home, browsing):
+    file = home.folder / "templates" / "torn.yml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("name: Torn\npackages: [")
+    page = browsing(home).open("/settings")
+    table = page.get_by_role("table", name="Doctor")
+    row = table.get_by_role("row").filter(has_text="torn.yml").first
+    expect(row).to_contain_text("Broken", timeout=120_000)
+    expect(row.get_by_role("button", name="Copy prism template validate")).to_be_visible()
+    expect(table.get_by_role("row").nth(1)).to_contain_text("Broken")  # the worst is first
+    file.unlink()
+    page.get_by_role("button", name="Look again").click()
+    expect(row).to_have_count(0, timeout=120_000)
+
+
+def test_a_read_that_fails_says_what_helps_and_is_tried_again(home, browsing):
+    page = browsing(home).open("/costs?project=Tide")
+    alert = page.get_by_role("group").filter(has_text="Project 'Tide' not found")
+    expect(alert.get_by_role("button", name="Copy prism project list")).to_be_visible()
+    home.client.projects.create("Tide")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("$0.00 in all")).to_be_visible()
+
+
+def test_a_number_says_where_it_comes_from(home, browsing):
+    page = browsing(home).open("/costs")
+    page.get_by_role("button", name="Where Per day comes from").click()
+    expect(page.get_by_text("The current hourly total × 24")).to_be_visible()
+
+
+def test_ssh_and_an_editor_are_offered(home, browsing):
+    page = browsing(home).open("/workspaces/shell")
+    editor = page.get_by_role("link", name="Open in VS Code")
+    expect(editor).to_have_attribute("href", "vscode://vscode-remote/ssh-remote+shell.prism/")
+    expect(page.get_by_text("shell@127.0.0.1")).to_be_visible()
+    page.goto(page.url.replace("shell", "asleep"))
+    expect(page.get_by_text("It has to run for that; it is hibernated.")).to_be_visible()
+
+
+def test_the_idle_profile_and_the_project_of_a_workspace_are_changed(home, browsing):
+    page = browsing(home).open("/workspaces/asleep?tab=settings")
+    for label, choice in (("Idle profile", "gpu"), ("Project", "Reef")):
+        page.get_by_role("button", name=re.compile(f"^{label}")).click()
+        page.get_by_role("option", name=choice).click()
+        page.get_by_role("button", name=f"Save {label}").click()
+        expect(page.get_by_text(f"{label} is now {choice}")).to_be_visible()
+    shown = home.client.workspaces.get("asleep")
+    assert (shown.idle.profile, shown.tags["Project"]) == ("gpu", "Reef")
+
+
+def test_a_template_says_what_it_installs_and_from_whom_it_inherits(home, browsing):
+    page = browsing(home).open("/templates/data-science-pip")
+    expect(page.get_by_text(re.compile("jupyterlab.*numpy.*pandas"))).to_be_visible()
+    chain = page.get_by_role("listitem").filter(has_text="JupyterLab")
+    expect(chain.first).to_contain_text("Data Science (pip)")
+    page.get_by_role("link", name="Launch", exact=True).click()
+    page.wait_for_url("**/launch?template=data-science-pip")
+
+
+def test_costs_of_one_project_and_the_commands_that_show_them(home, browsing):
+    browser = browsing(home)
+    page = browser.open("/costs?by=weekly")
+    page.get_by_role("button", name=re.compile("^Project")).click()
+    page.get_by_role("option", name="Reef").click()
+    expect(page.get_by_text("$18.00 in all")).to_be_visible()
+    assert page.url.endswith("/costs?by=weekly&project=Reef")
+    page.reload()
+    expect(page.get_by_text("$18.00 in all")).to_be_visible()
+
+    page.get_by_role("button", name="As command").click()
+    command = "prism cost history --granularity weekly --project Reef"
+    expect(page.get_by_role("dialog").get_by_text(command, exact=True)).to_be_visible()
+    said = home.cli(*shlex.split(command)[1:])
+    assert "18.00" in said.stdout, said.stderr
+    page.keyboard.press("Escape")
+
+    link = page.get_by_role("link", name="Every segment as CSV")
+    answer = browser.context.request.get(browser.base + link.get_attribute("href"))
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert "past" in answer.text()
+
+
+def test_costs_are_divided_by_user_and_by_template(home, browsing):
+    browser = browsing(home)
+    page = browser.open("/costs")
+    page.get_by_role("button", name=re.compile("^Divide by")).click()
+    page.get_by_role("option", name="By template").click()
+    table = page.get_by_role("table", name="Template")
+    rows = table.get_by_role("row")
+    past = rows.filter(has=page.get_by_role("rowheader", name="No template"))
+    expect(past).to_contain_text("$18.00")
+    shells = rows.filter(has=page.get_by_role("rowheader", name="Plain Shell"))
+    expect(shells.get_by_role("cell").last).to_have_text("2")
+    expect(page.get_by_role("button", name="Plain Shell")).to_be_visible()  # in the legend
+    assert page.url.endswith("/costs?group=template")
+    browser.shot("costs-by-template")
+    page.goto(f"{browser.base}/costs?group=user&by=monthly")
+    expect(page.get_by_role("table", name="User")).to_contain_text("ada@example.org")
+    page.get_by_role("button", name="As command").click()
+    command = "prism cost history --granularity monthly --by user"
+    expect(page.get_by_role("dialog").get_by_text(command, exact=True)).to_be_visible()
+    said = home.cli(*shlex.split(command)[1:])
+    assert re.search(r"ada@example\.org +\$18\.\d\d", said.stdout), said
+
+
+def test_the_yaml_of_a_template_is_shown_also_where_it_cannot_be_used(home, browsing):
+    page = browsing(home).open("/templates/data-science-pip")
+    yaml = page.get_by_label("YAML", exact=True)
+    expect(yaml).to_contain_text("name: Data Science (pip)")
+    expect(yaml).to_contain_text("inherits")
+    file = home.folder / "templates" / "half.yml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("name: Half\npackage_manager: none\n# <b>nobody</b> finished it\n")
+    page.goto(page.url.replace("data-science-pip", "half"))
+    expect(page.get_by_text("Template 'Half' cannot be used")).to_be_visible()
+    expect(yaml).to_have_text(file.read_text())
+    file.unlink()
+
+
+def test_the_report_of_a_project_is_a_page_to_print(home, browsing):
+    browser = browsing(home)
+    page = browser.open("/projects/Reef")
+    link = page.get_by_role("link", name="Report of this month").get_attribute("href")
+    answer = browser.context.request.get(browser.base + link)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "Reef" in answer.text()
+
+
+def test_events_are_filtered_and_new_ones_appear(home, browsing):
+    created = len(home.client.projects.list())
+    page = browsing(home).open("/events")
+    page.get_by_role("searchbox", name="Which kind").fill(EVENT)
+    rows = page.get_by_role("row")
+    expect(rows).to_have_count(1 + created)
+    assert f"event={EVENT}" in page.url
+    home.client.projects.create("Kelp")
+    expect(rows).to_have_count(2 + created)
+    expect(rows.nth(1)).to_contain_text("Kelp")

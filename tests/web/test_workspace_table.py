@@ -1,0 +1,146 @@
+"""The list of workspaces on two pages: focus, selection and dialogs while things change."""
+
+import re
+import sys
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.project.living import Home
+from tests.project.tree import ROOT
+from tests.waiting import eventually
+
+IN_MEMORY = (sys.executable, str(ROOT / "bench/daemon.py"))
+NAMES = [f"w{number}" for number in range(51)]  # a page has 50
+RUNNING = "/workspaces?f=state%3Drunning"
+FOCUSED = "document.activeElement.closest('tr')?.querySelector('th')?.textContent ?? null"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("table") / "home")
+    with home.living(IN_MEMORY):
+        for name in NAMES:
+            home.client.workspaces.launch("Plain Shell", name)
+        eventually(lambda: set(home.states()) == {"running"}, 240)
+        yield home
+
+
+@pytest.fixture(autouse=True)
+def all_run(home):
+    """Each test finds all of them running."""
+    eventually(lambda: set(home.states()) <= {"running", "stopped", "terminated"}, 240)
+    living = [it for it in home.client.workspaces.list() if it.state != "terminated"]
+    for it in living:
+        if it.state != "running":
+            home.client.workspaces.start(it.name, wait=240)
+    for name in set(NAMES) - {it.name for it in living}:
+        home.client.workspaces.launch("Plain Shell", name)
+    eventually(lambda: running(home) == set(NAMES), 240)
+
+
+def running(home):
+    return {it.name for it in home.client.workspaces.list() if it.state == "running"}
+
+
+def box(page, name):
+    return page.get_by_role("checkbox", name=f"Choose {name}", exact=True)
+
+
+def test_a_page_that_vanishes_hands_its_focus_to_no_other_workspace(home, browsing):
+    page = browsing(home).open(f"{RUNNING}&page=2")
+    box(page, "w50").focus()
+    home.client.workspaces.stop("w7")
+    expect(page.get_by_role("rowheader")).to_have_count(50)
+    assert page.evaluate(FOCUSED) in {"w50", None}
+    page.keyboard.press("Space")
+    assert "selected=w0" not in page.url
+
+
+def test_the_way_back_hands_the_focus_to_no_other_workspace(home, browsing):
+    page = browsing(home).open("/workspaces?page=2")
+    expect(page.get_by_role("rowheader").first).to_have_text("w50")
+    page.evaluate("history.pushState(history.state, '', '/workspaces')")
+    page.goto(page.url)
+    expect(page.get_by_role("rowheader").first).to_have_text("w0")
+    box(page, "w4").focus()
+    page.go_back()
+    expect(page.get_by_role("rowheader").first).to_have_text("w50")
+    assert page.evaluate(FOCUSED) in {"w4", None}
+
+
+def test_the_pager_goes_there_and_back_and_keeps_what_was_chosen(home, browsing):
+    page = browsing(home).open("/workspaces?selected=w3")
+    rows = page.get_by_role("rowheader")
+    page.get_by_role("button", name="Next page").click()
+    expect(rows).to_have_text(["w50"])
+    expect(box(page, "w50")).not_to_be_checked()
+    box(page, "w50").check(force=True)
+    page.get_by_role("button", name="Previous page").click()
+    expect(rows).to_have_text(sorted(NAMES[:50], key=lambda name: int(name[1:])))
+    checked = [it.get_attribute("aria-label") for it in page.locator("input:checked").all()]
+    assert [it for it in checked if it] in ([], ["Choose w3"])
+    expect(box(page, "w3")).to_be_checked()
+    expect(box(page, "w0")).not_to_be_checked()
+    assert page.url.endswith("selected=w3%2Cw50&page=1")
+
+
+@pytest.mark.parametrize("number", ["1.5", "0", "-3", "abc"])
+def test_a_page_number_that_is_none_shows_the_first_page(home, browsing, number):
+    page = browsing(home).open(f"/workspaces?page={number}")
+    expect(page.get_by_role("rowheader")).to_have_count(50)
+    expect(page.get_by_role("rowheader").first).to_have_text("w0")
+
+
+def test_what_is_typed_to_terminate_is_for_those_that_the_dialog_was_opened_for(home, browsing):
+    page = browsing(home).open(f"{RUNNING}&selected=w9%2Cw10")
+    page.get_by_role("button", name="Actions").click()
+    page.get_by_role("menuitem", name="Terminate (2)").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("listitem")).to_have_text(["w9", "w10"])
+    home.client.workspaces.stop("w9")
+    expect(page.get_by_role("heading", name="Workspaces")).to_contain_text("(1/50/51)")
+    expect(dialog.get_by_role("listitem")).to_have_text(["w9", "w10"])
+
+
+def test_who_leaves_before_the_answer_stays_where_he_is_and_the_ended_are_not_chosen(
+    home, browsing
+):
+    page = browsing(home).open("/workspaces?selected=w20%2Cw21")
+    held = []
+    page.route("**/instances/w20/terminate*", lambda route: held.append(route))
+    page.get_by_role("button", name="Actions").click()
+    page.get_by_role("menuitem", name="Terminate (2)").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("terminate 2")
+    dialog.get_by_role("button", name="Terminate").click()
+    eventually(lambda: page.wait_for_timeout(20) or held)
+    dialog.get_by_role("button", name="Cancel").click()
+    page.get_by_role("link", name="Storage").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Storage")
+    held[0].continue_()
+    expect(page.get_by_text(re.compile("w20, w21|w20 and w21")).first).to_be_visible()
+    assert page.url.endswith("/storage")
+
+
+def test_one_that_ended_is_not_chosen_and_neither_is_the_next_of_its_name(home, browsing):
+    page = browsing(home).open("/workspaces?selected=w30%2Cw31")
+    heading = page.get_by_role("heading", name="Workspaces")
+    expect(heading).to_contain_text("(2/")
+    home.client.workspaces.terminate("w30", wait=240)
+    expect(heading).to_contain_text("(1/")
+    eventually(lambda: page.wait_for_timeout(20) or page.url.endswith("selected=w31"))
+    home.client.workspaces.launch("Plain Shell", "w30")
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="w30", exact=True))
+    expect(row).to_contain_text("Running")
+    expect(box(page, "w30")).not_to_be_checked()
+
+
+def test_the_look_is_said_alike_in_the_bar_and_in_the_settings(home, browsing):
+    page = browsing(home).open("/settings")
+    page.get_by_role("button", name="Dark", exact=True).click()
+    page.get_by_role("button", name="Appearance").click()
+    expect(page.get_by_role("menuitemcheckbox", name="Dark")).to_be_checked()
+    page.get_by_role("menuitemcheckbox", name="Light").click()
+    light = page.get_by_role("button", name="Light", exact=True)
+    expect(light).to_have_attribute("aria-pressed", "true")

@@ -1,0 +1,192 @@
+"""`start` with the template as it is now, for a workspace that was never ready."""
+
+import pytest
+
+from prism.budgets.model import BudgetExceeded
+from prism.workspaces.model import Failure, Launch, State
+from prism.workspaces.plan import state_of
+from tests.conftest import HOME
+
+PATH = "/api/v1/instances/mine"
+AGAIN = {"template_again": True}
+FAULT = Failure("POST_INSTALL_FAILED", "`moo` ended with exit code 127")
+TEXT = """\
+name: Corrected Later
+slug: corrected-later
+description: For a test
+base: ubuntu-22.04
+package_manager: pip
+packages:
+  pip: [six]
+parameters:
+  colour: {{type: string, default: {colour}}}
+  sound: {{type: string, default: moo}}
+post_install:
+  - {command}
+"""
+OTHER = TEXT.format(command="x", colour="red").replace("  sound", "  noise")
+
+
+def settle(daemon):
+    for _ in range(4):
+        daemon.settle()
+        daemon.wiring.clock.advance(seconds=2)
+
+
+@pytest.fixture
+def url(tmp_path):
+    """One database is enough: nothing here is asked of it in other words than elsewhere."""
+    return f"sqlite:///{tmp_path / 'state.db'}"
+
+
+@pytest.fixture
+def write():
+    """Writes the template; it is taken away afterwards."""
+    file = HOME / "templates" / "corrected-later.yml"
+    file.parent.mkdir(exist_ok=True)
+
+    def wrote(command, colour="red"):
+        file.write_text(TEXT.format(command=command, colour=colour))
+
+    yield wrote
+    file.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def failed(daemon, cloud, write):
+    """A workspace that failed by its template's fault."""
+    write("moo")
+    cloud.faults.broken = FAULT
+    given = {"sound": "baa"}
+    daemon.workspaces.launch(Launch(name="mine", template="corrected-later", parameters=given))
+    settle(daemon)
+    assert state(daemon) is State.FAILED
+    return daemon.workspaces.named("mine")
+
+
+def state(daemon):
+    return state_of(daemon.workspaces.named("mine"))
+
+
+def test_a_failed_one_comes_up_with_the_corrected_template(daemon, cloud, http, write, failed):
+    write("echo moo", colour="blue")
+    answer = http("POST", f"{PATH}/start", json=AGAIN)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["new_state"] == "starting"
+    cloud.faults.broken = None
+    settle(daemon)
+    assert state(daemon) is State.RUNNING
+    order = cloud.ordered(failed.machine_id)
+    assert order.template.post_install == ("echo moo",)
+    assert order.parameters == {"colour": "blue", "sound": "baa"}, "what was chosen is kept"
+    verbs = [it.split()[0] for it in cloud.calls if failed.machine_id in it]
+    assert verbs.index("change_template") < verbs.index("start")
+    asked = [f for f in daemon.db.facts_after(0) if f.event == "instance_asked"][-1]
+    said = asked.data["verb"], asked.data["reason"]
+    assert said == ("start", "its template was read again")
+
+
+def test_one_that_no_provider_has_made_is_launched_by_the_corrected_template(
+    daemon, cloud, http, write
+):
+    write("moo")
+    cloud.faults.full = True
+    daemon.workspaces.launch(Launch(name="mine", template="corrected-later"))
+    settle(daemon)
+    assert (state(daemon), daemon.workspaces.named("mine").machine_id) == (State.FAILED, None)
+    write("echo moo")
+    cloud.faults.full = False
+    assert http("POST", f"{PATH}/start", json=AGAIN).status_code == 200
+    settle(daemon)
+    assert state(daemon) is State.RUNNING
+    made = daemon.workspaces.named("mine").machine_id
+    assert cloud.ordered(made).template.post_install == ("echo moo",)
+
+
+def test_a_start_without_it_keeps_the_template_of_the_launch(daemon, cloud, http, write, failed):
+    write("echo moo")
+    cloud.faults.broken = None
+    assert http("POST", f"{PATH}/start").status_code == 200
+    settle(daemon)
+    assert state(daemon) is State.RUNNING
+    assert cloud.ordered(failed.machine_id).template.post_install == ("moo",)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_one_that_was_ready_once_is_refused_with_what_to_do(
+    daemon, cloud, http, write, failed, down
+):
+    cloud.faults.broken = None
+    http("POST", f"{PATH}/start")
+    settle(daemon)
+    if down:
+        http("POST", f"{PATH}/stop")
+        settle(daemon)
+    before = daemon.workspaces.named("mine")
+    write("echo moo")
+    answer = http("POST", f"{PATH}/start", json=AGAIN)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "INVALID_STATE")
+    assert "ready before" in answer.json()["error"]["details"]
+    assert "prism launch 'Corrected Later' NEW-NAME" in answer.json()["error"]["remediation"]
+    assert daemon.workspaces.named("mine") == before
+
+
+def test_one_that_is_being_launched_is_refused(daemon, http, write):
+    write("moo")
+    daemon.workspaces.launch(Launch(name="mine", template="corrected-later"))
+    answer = http("POST", f"{PATH}/start", json=AGAIN)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "INVALID_STATE")
+    assert "launching" in answer.json()["error"]["details"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (None, "TEMPLATE_NOT_FOUND"),
+        ("name: [", "TEMPLATE_INVALID"),
+        (
+            TEXT.format(command="x", colour="red").replace("  sound", "  noise"),
+            "VALIDATION_FAILED",
+        ),
+    ],
+)
+def test_a_template_that_cannot_be_used_changes_nothing(daemon, http, failed, text, code):
+    file = HOME / "templates" / "corrected-later.yml"
+    file.unlink() if text is None else file.write_text(text)
+    answer = http("POST", f"{PATH}/start", json=AGAIN)
+    assert answer.json()["error"]["code"] == code
+    assert daemon.workspaces.named("mine") == failed
+
+
+def test_the_same_again_while_it_starts_changes_nothing(daemon, http, write, failed):
+    write("echo moo")
+    assert http("POST", f"{PATH}/start", json=AGAIN).status_code == 200
+    before = daemon.workspaces.named("mine")
+    assert http("POST", f"{PATH}/start", json=AGAIN).status_code == 200
+    assert daemon.workspaces.named("mine") == before
+    write("echo moo again")
+    answer = http("POST", f"{PATH}/start", json=AGAIN)
+    assert answer.status_code == 409, "the start under way cannot take another template"
+    assert daemon.workspaces.named("mine") == before
+
+
+def test_a_repeated_key_starts_it_once(daemon, http, write, failed):
+    write("echo moo")
+    keys = {"Idempotency-Key": "k1"}
+    first = http("POST", f"{PATH}/start", json=AGAIN, headers=keys)
+    wish = daemon.workspaces.named("mine").wish
+    write("echo something else")
+    assert http("POST", f"{PATH}/start", json=AGAIN, headers=keys).json() == first.json()
+    assert daemon.workspaces.named("mine").wish == wish
+    other = http("POST", f"{PATH}/start", headers=keys)
+    assert other.json()["error"]["code"] == "IDEMPOTENCY_CONFLICT"
+
+
+def test_it_needs_the_money_of_a_start(daemon, http, write, failed, monkeypatch):
+    def no(*_, **__):
+        raise BudgetExceeded("Project 'lab' has used its budget")
+
+    write("echo moo")
+    monkeypatch.setattr(daemon.wiring.reservations, "allow", no)
+    assert http("POST", f"{PATH}/start", json=AGAIN).json()["error"]["code"] == "BUDGET_EXCEEDED"
+    assert daemon.workspaces.named("mine") == failed, "the template neither"
