@@ -9,6 +9,7 @@ import pytest
 from prism.agent.folder import Folder, read, write
 from prism.agent.safe_paths import remove_tree
 from prism.providers.local.folder import holder
+from tests.disks import mounted
 
 HOLD = "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.lockf(f,2); print(1,flush=True); input()"
 
@@ -33,21 +34,17 @@ def test_a_torn_wish_does_not_undo_the_last_one(tmp_path):
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
 def test_on_a_full_disk_there_is_room_for_what_must_be_said(tmp_path):
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], check=True)
-    try:
+    with mounted(tmp_path, "size=64k"):
         write(tmp_path / "seen.json", {"phase": "starting", "more": "x" * 100}, durable=True)
         with pytest.raises(OSError, match="space"):
             (tmp_path / "rest").write_bytes(b"x" * 10**6)
         write(tmp_path / "seen.json", {"phase": "failed", "why": "y" * 300}, durable=True)
         assert read(tmp_path / "seen.json") == {"phase": "failed", "why": "y" * 300}
-    finally:
-        subprocess.run(["umount", tmp_path], check=True)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
 def test_what_is_to_go_goes_also_where_not_even_a_folder_can_be_made(tmp_path):
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=8", "tmpfs", tmp_path], check=True)
-    try:
+    with mounted(tmp_path, "nr_inodes=8"):
         folder = Folder(tmp_path)
         assert folder.hold()
         (folder.home / "below").mkdir(parents=True)
@@ -57,9 +54,7 @@ def test_what_is_to_go_goes_also_where_not_even_a_folder_can_be_made(tmp_path):
                 (folder.home / str(number)).touch()
         folder.empty()
         assert sorted(it.name for it in tmp_path.iterdir()) == ["lock", "seen.json"]
-    finally:
         os.close(folder._lock)
-        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_who_holds_a_folder_is_known_without_a_lock_and_ends_with_him(tmp_path):

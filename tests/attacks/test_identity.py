@@ -19,6 +19,7 @@ from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeOrder
 from prism.workspaces.model import Observed
 from tests.attacks.bombed import MOST, bombed
+from tests.disks import unmount
 from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import World, page
@@ -183,7 +184,7 @@ def overlaid(tmp_path, packages):
     it = World(merged, packages)
     yield it
     it.close()
-    eventually(lambda: subprocess.run(["umount", str(merged)]).returncode == 0)
+    unmount(merged)
 
 
 def test_where_ids_cannot_be_mapped_it_has_no_privilege_either_and_its_files_are_given(

@@ -2,12 +2,12 @@
 
 import errno
 import os
-import subprocess
 
 import pytest
 
 from prism.kit.disk_reserve import NEEDED, HomeDiskFull, Reserve
 from prism.kit.http import understood
+from tests.disks import mounted
 
 MEBI = 2**20
 
@@ -16,9 +16,8 @@ MEBI = 2**20
 def disk(tmp_path):
     if os.getuid() != 0:
         pytest.skip("only root may mount a small disk")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", tmp_path], check=True)
-    yield tmp_path
-    subprocess.run(["umount", tmp_path], check=True)
+    with mounted(tmp_path, "size=32m"):
+        yield tmp_path
 
 
 def fill(disk, leave=0):

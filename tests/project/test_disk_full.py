@@ -2,11 +2,11 @@
 
 import contextlib
 import os
-import subprocess
 import time
 
 import pytest
 
+from tests.disks import mounted
 from tests.project.living import Home
 from tests.waiting import eventually
 
@@ -18,12 +18,10 @@ PIECE = 2**16
 def home(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=48m,mode=700", "tmpfs", disk]
-    subprocess.run(mount, check=True)
-    home = Home(disk / "home")
-    yield home
-    home.clear()
-    eventually(lambda: subprocess.run(["umount", disk], capture_output=True).returncode == 0)
+    with mounted(disk, "size=48m,mode=700"):
+        home = Home(disk / "home")
+        yield home
+        home.clear()
 
 
 def fill(home):

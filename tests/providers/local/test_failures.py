@@ -16,6 +16,7 @@ from prism.providers.local import folder as folders
 from prism.providers.local.folder import MachineIntent
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
+from tests.disks import mounted
 from tests.providers.local.world import PAGE, World, page, script
 from tests.waiting import eventually
 
@@ -68,9 +69,7 @@ def test_a_registry_that_does_not_answer_is_no_network_either(world, monkeypatch
 def test_a_full_disk_is_said_and_there_is_still_room_to_say_it(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk]
-    subprocess.run(mount, check=True)
-    try:
+    with mounted(disk, "size=600k"):
         world = World(disk, disk / "cache")
         id = world.launch(page(packages={"pip": ("pygments",)}))
         assert "room" in broken(world, id, "DISK_FULL")
@@ -80,8 +79,6 @@ def test_a_full_disk_is_said_and_there_is_still_room_to_say_it(tmp_path):
         world.compute.start(id)
         broken(world, id, "DISK_FULL")
         world.close()
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
@@ -90,8 +87,7 @@ def test_a_supervisor_that_finds_no_room_for_its_word_ends_nobody_and_says_it_la
 ):
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk], check=True)
-    try:
+    with mounted(disk, "size=20m"):
         world = World(disk, packages)
         id = world.launched(page())
         programs, watched = world.programs(id), world.supervisor(id)
@@ -107,8 +103,6 @@ def test_a_supervisor_that_finds_no_room_for_its_word_ends_nobody_and_says_it_la
         world.becomes(id, Observed.ASLEEP)
         assert world.supervisor(id) == watched
         world.close()
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 def _is_frozen(process):

@@ -13,6 +13,7 @@ from prism.providers.local.cleaning import Cleaner
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
 from tests.attacks.index import Index
+from tests.disks import unmount
 from tests.providers.local.sharing import PACKAGES, shared, summed
 from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
 from tests.providers.local.test_sandbox import run
@@ -185,7 +186,7 @@ def test_where_there_is_no_overlay_packages_are_copied(tmp_path, index):
         assert trees(world) == set()
     finally:
         world.close()
-        subprocess.run(["umount", str(merged)], check=True)
+        unmount(merged)
 
 
 def test_workspaces_that_come_at_once_wait_for_one_tree(world):

@@ -1,0 +1,27 @@
+"""Small disks of a test's own."""
+
+import contextlib
+import subprocess
+
+from tests.waiting import eventually
+
+
+@contextlib.contextmanager
+def mounted(place, options, kind="tmpfs", device="none"):
+    """`place` as a file system of its own; it is gone afterwards."""
+    subprocess.run(["mount", "-t", kind, "-o", options, device, place], check=True)
+    try:
+        yield place
+    finally:
+        unmount(place)
+
+
+def unmount(place):
+    """Take a file system away, as soon as the last program that used it has ended."""
+
+    def is_away():
+        done = subprocess.run(["umount", place], capture_output=True, text=True)
+        assert done.returncode == 0 or "busy" in done.stderr, done.stderr
+        return done.returncode == 0
+
+    eventually(is_away)
