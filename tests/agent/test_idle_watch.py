@@ -87,7 +87,7 @@ def test_what_was_done_outlives_the_supervisor(folder, watch):
     goes(watch, "asleep")
     for phase in ("stopping", "asleep"):
         watch.notice(phase)
-    heir = IdleWatch(MachineConfig(folder.order(), folder), {"idle": watch.seen()})
+    heir = IdleWatch(MachineConfig(folder.order(), folder), watch.seen())
     assert heir.seen()["acted"] == watch.seen()["acted"]
 
 

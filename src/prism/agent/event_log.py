@@ -2,9 +2,9 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
 from prism.agent.output_logs import OutputLog
+from prism.agent.protocol import IdleReport, ObservedMachine, ObservedService
 
 
 class EventLog:
@@ -13,7 +13,7 @@ class EventLog:
     def __init__(self, logs: Path) -> None:
         self._logs, self._log = logs, OutputLog(logs / "console.log")
 
-    def note(self, before: dict[str, Any], now: dict[str, Any]) -> None:
+    def note(self, before: ObservedMachine, now: ObservedMachine) -> None:
         """Write down what is news, unless the machine is no more."""
         if now["phase"] == "gone" or not (news := list(_news(before, now))):
             return
@@ -22,7 +22,7 @@ class EventLog:
         self._log.write("".join(f"{at} {line}\n" for line in news).encode(errors="replace"))
 
 
-def _news(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _news(before: ObservedMachine, now: ObservedMachine) -> list[str]:
     said = []
     stage = now["stage"] if now["phase"] == "starting" else None
     if (now["phase"], stage) != (before.get("phase"), before.get("stage") if stage else None):
@@ -34,7 +34,7 @@ def _news(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return said + _of_idleness(before.get("idle") or {}, now.get("idle") or {})
 
 
-def _of_services(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _of_services(before: dict[str, ObservedService], now: dict[str, ObservedService]) -> list[str]:
     said = []
     for name, it in now.items():
         was = before.get(name, {})
@@ -45,7 +45,7 @@ def _of_services(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return said
 
 
-def _of_idleness(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _of_idleness(before: IdleReport, now: IdleReport) -> list[str]:
     acted = now.get("acted")
     if not acted or acted == before.get("acted"):
         return []

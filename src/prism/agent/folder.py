@@ -1,26 +1,32 @@
-"""A machine's folder: what two authors tell each other in it, and who holds it.
+"""A machine's folder, as its supervisor uses it.
 
-order.json   what to build; written once by the daemon
-wanted.json  what it should be: on, off, asleep or gone; written by the daemon
-seen.json    what it is; written by the supervisor, who holds `lock` while it lives
-token        the secret of its services
-home, venv   the disk
-logs         what its programs said
+Beside the files of `protocol.py`, `home` and `venv` are its disk, and `logs` has what its programs
+said.
 """
 
 import base64
-import errno
 import fcntl
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from prism.agent.protocol import (
+    FULL,
+    INTENT,
+    LOCK,
+    OBSERVED,
+    ORDER,
+    TOKEN,
+    MachineIntent,
+    ObservedMachine,
+    replace_file,
+)
 from prism.agent.safe_paths import remove_tree
 
 FICLONE = 0x40049409
-FULL = {errno.ENOSPC, errno.EDQUOT}
-PROTOCOL = {"order.json", "wanted.json", "seen.json", "lock", "trash"}
+KEPT = {ORDER, INTENT, OBSERVED, LOCK, "trash"}
 
 
 class Folder:
@@ -31,7 +37,7 @@ class Folder:
         self.home, self.venv, self.logs = path / "home", path / "venv", path / "logs"
         self._lock = -1
         self._wanted_read: tuple[int, int] = (0, 0)
-        self._wanted: dict[str, Any] = {}
+        self._wanted = cast(MachineIntent, {})
 
     def hold(self) -> bool:
         """Take the folder; false where another supervisor has it.
@@ -40,7 +46,7 @@ class Folder:
         process, so the file is opened once and never again here.
         """
         if self._lock < 0:
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
@@ -55,36 +61,36 @@ class Folder:
     def there(self) -> bool:
         """Whether the folder is still the one that we hold."""
         try:
-            return os.path.samestat(os.fstat(self._lock), os.stat(self.path / "lock"))
+            return os.path.samestat(os.fstat(self._lock), os.stat(self.path / LOCK))
         except FileNotFoundError:
             return False
 
     def order(self) -> dict[str, Any]:
         """What to build; empty where nothing readable was ordered."""
-        return read(self.path / "order.json")
+        return read(self.path / ORDER)
 
-    def wanted(self) -> dict[str, Any]:
-        """What it should be; the last readable word counts."""
+    def wanted(self) -> MachineIntent:
+        """What it should be, by the last file that could be read; empty before the first."""
         try:
-            now = os.stat(self.path / "wanted.json")
+            now = os.stat(self.path / INTENT)
         except FileNotFoundError:
             return self._wanted
         stamp = (now.st_mtime_ns, now.st_ino)
-        if stamp != self._wanted_read and (said := read(self.path / "wanted.json")):
-            self._wanted, self._wanted_read = said, stamp
+        if stamp != self._wanted_read and (said := read(self.path / INTENT)):
+            self._wanted, self._wanted_read = cast(MachineIntent, said), stamp
         return self._wanted
 
-    def seen(self) -> dict[str, Any]:
-        """What the last supervisor said of it."""
-        return read(self.path / "seen.json")
+    def seen(self) -> ObservedMachine:
+        """What the last supervisor said of it; empty where that cannot be read."""
+        return cast(ObservedMachine, read(self.path / OBSERVED))
 
-    def tell(self, seen: dict[str, Any], durable: bool) -> None:
+    def tell(self, seen: ObservedMachine, durable: bool) -> None:
         """Say what it is now."""
-        write(self.path / "seen.json", seen, durable)
+        write(self.path / OBSERVED, seen, durable)
 
     def token(self, make: bool = True) -> str:
         """The secret of its services: 256 bits, made once; empty where there is none yet."""
-        path = self.path / "token"
+        path = self.path / TOKEN
         if path.exists() and (known := path.read_text()):
             return known
         if not make:
@@ -111,7 +117,7 @@ class Folder:
         else:
             self._move_to(trash)
         remove_tree(trash)
-        (self.path / "order.json").unlink(missing_ok=True)
+        (self.path / ORDER).unlink(missing_ok=True)
 
     def _move_to(self, trash: Path) -> None:
         for name in self._own():
@@ -124,7 +130,7 @@ class Folder:
             remove_tree(self.path / name)
 
     def _own(self) -> list[str]:
-        return [name for name in os.listdir(self.path) if name not in PROTOCOL]
+        return [name for name in os.listdir(self.path) if name not in KEPT]
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -136,28 +142,14 @@ def read(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def write(path: Path, value: dict[str, Any], durable: bool) -> None:
+def write(path: Path, value: Mapping[str, Any], durable: bool) -> None:
     """Replace a JSON file at once; on a full disk, write into the blocks that it has.
 
     Texts of a workspace are among it. Half a letter, as file names may have it, would make a file
     that the daemon cannot read, and a machine without a word is held to be off: it becomes `?`.
     """
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
-    draft = path.with_suffix(".new")
-    try:
-        with open(draft, "wb") as file:
-            file.write(text)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        draft.unlink(missing_ok=True)
-        with open(path, "r+b") as file:
-            file.write(text)
-            file.truncate()
+    replace_file(path, text, durable=durable, permissions=0o666)  # the umask says who may read
 
 
 def shares_blocks(path: Path, other: Path) -> bool:

@@ -8,9 +8,13 @@ for which the profile sets no limit is not judged.
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-ACTIVE, IDLE, UNKNOWN = "active", "idle", "unknown"
+from prism.agent.protocol import IdleState, SleepAction
+
+ACTIVE: Final = "active"
+IDLE: Final = "idle"
+UNKNOWN: Final = "unknown"
 GAP = 90.0  # seconds: who looks less often has not looked
 FIGURES = {
     "cpu": ("the processor was busy", "% of a core"),
@@ -28,7 +32,7 @@ class IdleThresholds(NamedTuple):
 
     profile: str
     seconds: float
-    action: str  # hibernate or stop
+    action: SleepAction
     limits: Limits
     enabled: bool = True
     awake_until: float | None = None
@@ -52,7 +56,7 @@ class Sample(NamedTuple):
 class Verdict(NamedTuple):
     """What is known by `until`: idle or unknown since then, or last active then, and why."""
 
-    state: str
+    state: IdleState
     since: float
     until: float
     because: tuple[str, ...]

@@ -14,13 +14,14 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prism.agent.ec2_host import FIRST, HostProcesses, HostView, Logins
 from prism.agent.folder import read, write
 from prism.agent.idle_watch import IdleWatch
 from prism.agent.metadata import ADDRESS, Metadata
 from prism.agent.power import CannotSleep, Power
+from prism.agent.protocol import OBSERVED, IdleReport, ReportedIdleAct
 
 PAUSE, SOON = 2.0, 0.05  # seconds between two rounds, and while an answer is awaited
 SLEEPS_WITHIN = 900.0  # seconds that EC2 may take to put a machine to sleep
@@ -36,10 +37,9 @@ class IdleDaemon:
     ) -> None:
         self._folder, self._etc, self._power, self._console = folder, etc, power, console
         self._build = build
-        before = read(folder / "seen.json")
         self._premises = HostView(etc, folder)
         self._looks = HostProcesses(of)
-        self._watch = self._watching(before)
+        self._watch = self._watching(self._known())
         self._told: dict[str, Any] = {}
 
     def run(self) -> None:
@@ -74,7 +74,7 @@ class IdleDaemon:
         self._watch.notice("on")
 
     def _stop(self) -> None:
-        before = read(self._folder / "seen.json")
+        before = self._known()
         self._watch.notice("off")
         self._announce()
         if self._power.off():
@@ -84,14 +84,17 @@ class IdleDaemon:
         self._watch = self._watching(before)
         self._watch.notice("on")
 
-    def _watching(self, before: dict[str, Any]) -> IdleWatch:
-        return IdleWatch(self._premises, {"idle": before}, self._looks, Logins())
+    def _known(self) -> IdleReport:
+        return cast(IdleReport, read(self._folder / OBSERVED))
+
+    def _watching(self, before: IdleReport) -> IdleWatch:
+        return IdleWatch(self._premises, before, self._looks, Logins())
 
     def _announce(self) -> None:
         self._tell(durable=True)
         self._print((self._watch.seen() or {}).get("acted"))
 
-    def _print(self, acted: Any) -> None:
+    def _print(self, acted: ReportedIdleAct | None) -> None:
         """Tell the console; the last word there is the one that counts."""
         line = f"{SAYS} {json.dumps(acted or {}, separators=(',', ':'))}"
         _say(line)
@@ -104,7 +107,7 @@ class IdleDaemon:
     def _tell(self, *, durable: bool = False) -> None:
         seen = {**(self._watch.seen() or {}), "build": self._build}
         if seen != self._told or durable:
-            write(self._folder / "seen.json", seen, durable)
+            write(self._folder / OBSERVED, seen, durable)
             self._told = seen
 
 

@@ -17,6 +17,7 @@ from prism.agent.folder import Folder, read
 from prism.agent.idle import IdleThresholds, Sample, Verdict, is_due, judge
 from prism.agent.machine_config import MachineConfig
 from prism.agent.network import WorkspaceNetwork
+from prism.agent.protocol import IdleReport, ReportedIdleAct, SleepAction, State
 from prism.agent.samples import SystemSample, figures, look, wanting
 from prism.agent.sockets import TcpConnections, diagnosis
 from prism.agent.ssh_sessions import SessionReader, SshSessions
@@ -25,7 +26,7 @@ from prism.agent.terminals import observed
 SELDOM = 30.0  # seconds between two samples, at most
 SHARE = 4  # samples within the time that makes it idle, at least
 ON, DOWN = "on", {"asleep", "off"}
-WAYS = {"hibernate": "asleep", "stop": "off"}
+WAYS: dict[SleepAction, State] = {"hibernate": "asleep", "stop": "off"}
 Looks = Callable[[Iterable[str], TcpConnections], SystemSample]
 
 
@@ -51,7 +52,7 @@ class IdleWatch:
     def __init__(
         self,
         recipe: MachineConfig,
-        before: dict[str, Any],
+        before: IdleReport | None,
         looks: Looks | None = None,
         guests: SessionReader | None = None,
         network: Callable[[], WorkspaceNetwork | None] = lambda: None,
@@ -75,8 +76,8 @@ class IdleWatch:
         self._looking: Generator[None, None, None] | None = None
         self._next = 0.0
         self._phase = ""
-        self._going: dict[str, Any] | None = None
-        self._acted: dict[str, Any] | None = (before.get("idle") or {}).get("acted")
+        self._going: ReportedIdleAct | None = None
+        self._acted: ReportedIdleAct | None = (before or {}).get("acted")
 
     @property
     def asking(self) -> bool:
@@ -128,7 +129,7 @@ class IdleWatch:
         elif phase in DOWN and self._going:
             self._acted, self._going = self._going, None
 
-    def seen(self) -> dict[str, Any] | None:
+    def seen(self) -> IdleReport | None:
         """What there is to say of it; nothing where nobody looks."""
         if self._rule is None and self._acted is None:
             return None
@@ -232,7 +233,7 @@ def _rule(said: dict[str, Any]) -> IdleThresholds | None:
     return IdleThresholds(
         profile=str(said["profile"]),
         seconds=float(said["seconds"]),
-        action=str(said["action"]),
+        action="stop" if said["action"] == "stop" else "hibernate",
         limits=said.get("limits") or {},
         enabled=bool(said.get("enabled", True)),
         awake_until=said.get("awake_until"),

@@ -5,11 +5,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from prism.agent.event_log import EventLog
 from prism.agent.exec_socket import ExecSocket
-from prism.agent.folder import FULL, Folder
+from prism.agent.folder import Folder
 from prism.agent.freezer import CannotFreeze
 from prism.agent.idle_watch import IdleWatch
 from prism.agent.machine_config import MachineConfig
@@ -18,11 +18,18 @@ from prism.agent.network import WorkspaceNetwork
 from prism.agent.output_logs import OutputLog, Selector, last_words
 from prism.agent.pause import Pause
 from prism.agent.process_group import ProcessGroup, ProgramFailed, Work
+from prism.agent.protocol import (
+    ALIVE,
+    FULL,
+    MachineFailure,
+    ObservedMachine,
+    ObservedService,
+    Phase,
+)
 from prism.agent.services import ManagedServices
 from prism.agent.setup import Setup
 from prism.agent.ssh_sessions import SshSessions
 
-ALIVE = {"starting", "on", "stopping", "asleep"}
 ENDED = {"off", "failed", "gone"}
 BUSY, IDLE = 0.05, 1.0
 
@@ -40,21 +47,23 @@ class SupervisedMachine:
         self._services = self._fresh_services(self._before.get("services", {}))
         visits = SshSessions()
         self._door = ExecSocket(self._recipe, self.crew, ears, lambda: self._phase == "on", visits)
-        self._watch = IdleWatch(self._recipe, self._before, guests=visits, network=self._network)
+        self._watch = IdleWatch(
+            self._recipe, self._before.get("idle"), guests=visits, network=self._network
+        )
         self._diary = EventLog(folder.logs)
         self._work: Work | None = None
         self._way = ""  # where the work leads
         self._fresh = False  # whether it has only just been set out on
-        self._told: dict[str, Any] = {}
+        self._told = cast(ObservedMachine, {})
         self._run = int(self._before.get("run", 0))
         self._expired: float | None = self._before.get("expired")
         self._is_expiring = False  # whether the work was set out on when it had just expired
-        self._phase = str(self._before.get("phase", "off"))
-        self._since: float = self._before.get("since", time.time())
+        self._phase: Phase = self._before.get("phase", "off")
+        self._since = self._before.get("since") or time.time()
         self._up: float | None = self._before.get("up")
         self._stage: str | None = None
-        self._progress = int(self._before.get("progress", 0))
-        self._failure: dict[str, Any] | None = self._before.get("failure")
+        self._progress = self._before.get("progress") or 0
+        self._failure: MachineFailure | None = self._before.get("failure")
         self._dismissed = False
 
     def take_over(self) -> None:
@@ -74,7 +83,7 @@ class SupervisedMachine:
             self._since = time.time()
             self._up = self._since if self._phase == "on" else self._up
         self._watch.notice(self._phase)
-        seen = {
+        seen: ObservedMachine = {
             "key": self._recipe.order.get("key") or self._before.get("key"),
             "name": self._recipe.name,
             "phase": self._phase,
@@ -281,24 +290,23 @@ class SupervisedMachine:
     def _tell(self, stage: str, progress: int) -> None:
         self._stage, self._progress = stage, progress
 
-    def _fresh_services(self, before: dict[str, Any]) -> ManagedServices:
+    def _fresh_services(self, before: dict[str, ObservedService]) -> ManagedServices:
         return ManagedServices(self._recipe, self.crew, before)
 
-    def _dismissal(self, before: str) -> dict[str, Any]:
+    def _dismissal(self, before: str) -> MachineFailure:
         lost = "; what was in its memory is lost" if before == "asleep" else ""
         again = f"Start it again with `prism workspace start {self._recipe.name}`"
         how = "it was shut down from outside, as when the computer goes down"
-        said = {"code": "MACHINE_DIED", "message": f"{how}{lost}. {again}", "ran": before == "on"}
-        return said | ({"lost": how} if lost else {})
+        return _died(how, f"{how}{lost}. {again}", before)
 
-    def _loss(self) -> dict[str, str] | None:
+    def _loss(self) -> MachineFailure | None:
         """What one that slept and starts anew has lost; said for as long as it runs then."""
-        if not (how := (self._failure or {}).get("lost")):
+        if not self._failure or not (how := self._failure.get("lost")):
             return None
         message = f"its memory is lost, its disk is kept: {how} while it slept"
         return {"code": "MEMORY_LOST", "message": message}
 
-    def _obituary(self) -> dict[str, Any]:
+    def _obituary(self) -> MachineFailure:
         restarted = self._before.get("boot") != boot()
         how = "the computer was restarted" if restarted else "its supervisor was killed"
         lost = "; what was in its memory is lost" if self._phase == "asleep" else ""
@@ -308,9 +316,14 @@ class SupervisedMachine:
         )
         words = f" Its last words: {said}" if said else ""
         message = f"{how}{lost}. {again}.{words}"
-        ran = self._phase == "on"
-        died = {"code": "MACHINE_DIED", "message": message, "ran": ran}
-        return died | ({"lost": how} if lost else {})
+        return _died(how, message, self._phase)
+
+
+def _died(how: str, message: str, before: str) -> MachineFailure:
+    died: MachineFailure = {"code": "MACHINE_DIED", "message": message, "ran": before == "on"}
+    if before == "asleep":
+        died["lost"] = how
+    return died
 
 
 def boot() -> str:

@@ -20,6 +20,7 @@ from prism.agent.identity import processes_allowed
 from prism.agent.network import WorkspaceNetwork
 from prism.agent.output_logs import OutputLog, Selector
 from prism.agent.processes import Process, Start, descendants, marked, send, spawn
+from prism.agent.protocol import IsolationKinds
 from prism.agent.sandbox_process import SandboxProcess
 
 Work = Generator[None, None, None]
@@ -98,7 +99,7 @@ class ProcessGroup:
             self.ears.listen(network.words, self._inside.log)
 
     @property
-    def kinds(self) -> dict[str, str | None]:
+    def kinds(self) -> IsolationKinds:
         """How they are frozen and kept apart; none before there is anybody."""
         return {
             "freezer": self._freezer.kind if self._freezer else None,

@@ -9,6 +9,7 @@ from prism.agent import ports
 from prism.agent.machine_config import MachineConfig
 from prism.agent.output_logs import OutputLog, last_words
 from prism.agent.process_group import ProcessGroup, Program, ProgramFailed, Work
+from prism.agent.protocol import ObservedService
 
 CRASHES, WITHIN = 3, 60.0
 PAUSE, DOUBT = 0.5, 1.0
@@ -35,18 +36,19 @@ class ManagedService:
         self._foreign_since: float | None = None
         self._asking: Any = None
 
-    def seen(self) -> dict[str, Any]:
+    def seen(self) -> ObservedService:
         """What there is to say of it."""
-        said = {"last_words": self.last_words()} if self.exit else {}
-        return {
+        seen: ObservedService = {
             "port": self.port,
             "running": self.program is not None,
             "answered": self.answered,
             "exit": self.exit,
             "crashes": len(self._crashes),
             "token": self._recipe.tells_token(self.name),
-            **said,
         }
+        if self.exit:
+            seen["last_words"] = self.last_words()
+        return seen
 
     def last_words(self) -> str:
         """What it said last, as one may show it."""
@@ -153,7 +155,9 @@ class ManagedService:
 class ManagedServices:
     """All services of one machine."""
 
-    def __init__(self, recipe: MachineConfig, crew: ProcessGroup, before: dict[str, Any]) -> None:
+    def __init__(
+        self, recipe: MachineConfig, crew: ProcessGroup, before: dict[str, ObservedService]
+    ) -> None:
         had = {name: one.get("port") for name, one in before.items()}
         self._all = [ManagedService(name, recipe, crew, had.get(name)) for name in recipe.services]
         self._patience = recipe.patience
@@ -164,7 +168,7 @@ class ManagedServices:
     def __iter__(self) -> Iterator[ManagedService]:
         return iter(self._all)
 
-    def seen(self) -> dict[str, Any]:
+    def seen(self) -> dict[str, ObservedService]:
         """What there is to say of them."""
         return {managed_service.name: managed_service.seen() for managed_service in self._all}
 

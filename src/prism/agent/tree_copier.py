@@ -21,6 +21,7 @@ from prism.agent.file_copy import (
     attributes_of,
 )
 from prism.agent.manifest import ManifestEntry, kind_of
+from prism.agent.protocol import FULL
 from prism.agent.safe_paths import FOLDER, LINK, Directory, identity
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -30,7 +31,6 @@ PASSES_HELD = 2  # while machines are held still: what is different, and that no
 KEPT_OPEN = 100  # folders on the way down; those above are opened again on the way up
 RECENT = 20_000_000  # ns; what changed so lately may change again and keep its times
 WAITS = 50  # how often a pass waits for that
-FULL = {errno.ENOSPC, errno.EDQUOT}
 GONE = {errno.ENOENT, errno.ESTALE, *LINK}
 MADE_ANEW = {"fifo": stat.S_IFIFO, "socket": stat.S_IFSOCK}
 

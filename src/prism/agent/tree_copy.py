@@ -28,8 +28,9 @@ if __name__ == "__main__":
 from prism.agent.copy_check import CopyCheck, hash_files
 from prism.agent.file_copy import StopRequest, TreeCopyFailed, TreeCopyStopped
 from prism.agent.manifest import differences, load, save
+from prism.agent.protocol import FULL
 from prism.agent.safe_paths import Directory, identity, remove_tree
-from prism.agent.tree_copier import FULL, TreeCopier, message_of
+from prism.agent.tree_copier import TreeCopier, message_of
 
 
 def copy(order: dict[str, Any], stop: StopRequest) -> dict[str, Any]:

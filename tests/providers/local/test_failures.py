@@ -12,8 +12,8 @@ import pytest
 from prism.agent.folder import Folder
 from prism.agent.machine import SupervisedMachine
 from prism.agent.output_logs import Selector
+from prism.agent.protocol import MachineIntent
 from prism.providers.local import folder as folders
-from prism.providers.local.folder import MachineIntent
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
 from tests.disks import mounted

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from prism.agent.protocol import ORDER
 from prism.providers.local import folder as folders
 from prism.recovery.model import FoundMachine
 from prism.templates.model import Service, Template
@@ -47,11 +48,11 @@ class OrderRecord(Struct, frozen=True, kw_only=True):
 def found_in(folder: Path, machine: Machine) -> FoundMachine | None:
     """The machine of a folder, by its order; none where that cannot be read."""
     try:
-        order = msgspec.json.decode((folder / "order.json").read_bytes(), type=OrderRecord)
+        order = msgspec.json.decode((folder / ORDER).read_bytes(), type=OrderRecord)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
     wanted, its = folders.wanted(folder), order.launched
-    due = wanted.expires_at if wanted else None
+    due = wanted.get("expires_at") if wanted else None
     return FoundMachine(
         id=machine.id,
         key=order.key,

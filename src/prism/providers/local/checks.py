@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from prism.agent.protocol import replace_file
 from prism.kit.clock import WallClock
-from prism.providers.local import folder as folders
 from prism.providers.local import two_copies
 from prism.providers.local.about import About
 from prism.providers.local.tree_snapshots import (
@@ -107,7 +107,7 @@ class SnapshotChecks:
                 trouble = self._hashed(id) or (self._rehearsed(id) if token else None)
                 if token is not None:
                     result = RehearsalResult(token, WallClock().now(), trouble)
-                    folders.write(self._place / id / RESULT, msgspec.json.encode(result))
+                    replace_file(self._place / id / RESULT, msgspec.json.encode(result))
             with self._lock:
                 self._asked.discard(job)
 

@@ -197,7 +197,7 @@ def _is_unfinished(machine: Path) -> bool:
 
 def _phase(machine: Path) -> str:
     seen = folders.seen(machine)
-    return seen.phase if seen else "starting"
+    return seen["phase"] if seen else "starting"
 
 
 def _age(path: Path) -> float:

@@ -12,18 +12,25 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from msgspec import Struct
-from msgspec.structs import replace
 
+from prism.agent.protocol import (
+    ALIVE,
+    INTENT,
+    OBSERVED,
+    MachineIntent,
+    ObservedMachine,
+    Phase,
+    SleepAction,
+    State,
+)
 from prism.connections.ports import Spot
 from prism.errors import Unavailable
 from prism.kit.workspace_network import published
 from prism.providers.local import folder as folders
 from prism.providers.local import ports, supervision
 from prism.providers.local.adoption import found_in
-from prism.providers.local.folder import MachineIntent, State
 from prism.providers.local.folder_setup import (
     MachineOptions,
     change_template,
@@ -43,7 +50,7 @@ from prism.workspaces.ports import Access, Machine, MachineOrder, ProviderRefuse
 ID = re.compile(r"local-[0-9a-f]{17}")
 HOST = "127.0.0.1"
 LOOPBACK = {"localhost", HOST, "::1"}
-SEEN = {
+SEEN: dict[Phase, Observed] = {
     "starting": Observed.STARTING,
     "on": Observed.ON,
     "stopping": Observed.STOPPING,
@@ -52,8 +59,6 @@ SEEN = {
     "failed": Observed.BROKEN,
     "gone": Observed.GONE,
 }
-# A phase in which there must be a supervisor; without one, it has died.
-ALIVE = {"starting", "on", "stopping", "asleep"}
 REMEMBERED = timedelta(hours=1)  # also what was never finished, by a daemon that died
 REVIVAL = timedelta(seconds=0.4)
 Stamp = tuple[int, int]
@@ -158,7 +163,7 @@ class LocalCompute:
         with self._writing:
             now, seen = folders.wanted(folder), folders.seen(folder)
             if now and seen and (why := _could_not_freeze(now, seen)):
-                folders.want(folder, replace(now, run=now.run + 1, state="on"))
+                folders.want(folder, {**now, "run": now["run"] + 1, "state": "on"})
                 raise FreezeRefused(why)
         self._want(id, "asleep")
 
@@ -171,15 +176,13 @@ class LocalCompute:
         if folder := self._folder(id):
             change_template(folder, order, self._manners)
 
-    def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
+    def expire(self, id: str, at: datetime | None, action: SleepAction) -> None:
         """Tell its supervisor when to go down, whoever lives then."""
         with self._writing:
             if (folder := self._folder(id)) and (now := folders.wanted(folder)):
                 due = None if at is None else at.timestamp()
-                wish = MachineIntent(
-                    run=now.run, state=now.state, expires_at=due, expire_action=action
-                )
-                if wish != now and now.state != "gone":
+                wish: MachineIntent = {**now, "expires_at": due, "expire_action": action}
+                if wish != now and now["state"] != "gone":
                     folders.want(folder, wish)
                     supervision.poke(folder)
 
@@ -203,26 +206,25 @@ class LocalCompute:
         """The services that answer at this moment, with the secrets of those that have one."""
         folder = self._folder(id)
         seen = folders.seen(folder) if folder else None
-        if folder is None or seen is None or seen.phase != "on":
+        if folder is None or seen is None or seen["phase"] != "on":
             raise Unavailable(f"Machine {id} is not on")
         secret = folders.token(folder)
         doors = {
             name: ServiceEndpoint(
-                url=f"http://{HOST}:{service_seen.port}",
-                token=secret if service_seen.token else None,
+                url=f"http://{HOST}:{port}", token=secret if service.get("token") else None
             )
-            for name, service_seen in seen.services.items()
-            if service_seen.answered
-            and service_seen.port
-            and ports.spot(folder, service_seen.port)
+            for name, service in seen.get("services", {}).items()
+            if service.get("answered")
+            and (port := service.get("port"))
+            and ports.spot(folder, port)
         }
-        if (port := self.ssh.port_of(id)) is None:
-            return Access(host=HOST, user=seen.name, doors=doors)
+        if (ssh_port := self.ssh.port_of(id)) is None:
+            return Access(host=HOST, user=seen["name"], doors=doors)
         keys = self.ssh.keys
         return Access(
             host=HOST,
-            user=seen.name,
-            ssh_port=port,
+            user=seen["name"],
+            ssh_port=ssh_port,
             ssh_key=str(keys.client),
             ssh_host_key=keys.host_public,
             known_hosts=str(keys.known_hosts),
@@ -266,7 +268,8 @@ class LocalCompute:
         """Implements `connections.ports.Publishes`; the ports of services are from the start."""
         folder = self._folder(id)
         seen = folders.seen(folder) if folder else None
-        if seen and any(service_seen.port == spot.port for service_seen in seen.services.values()):
+        services = seen.get("services", {}).values() if seen else ()
+        if any(service.get("port") == spot.port for service in services):
             return spot.port
         began, key = _stamp(spot.network), (id, spot.port)
         with self._writing:
@@ -281,10 +284,10 @@ class LocalCompute:
             return None
         if (seen := folders.seen(folder)) and (order := folders.ordered(folder)):
             given = {
-                service_ordered.port: seen.services.get(name)
+                service_ordered.port: seen.get("services", {}).get(name)
                 for name, service_ordered in order.services.items()
             }
-            port = (service.port if (service := given.get(port)) else None) or port
+            port = (given.get(port) or {}).get("port") or port
         return self.spot(id, port)
 
     def _want(self, id: str, state: State) -> None:
@@ -319,7 +322,7 @@ class LocalCompute:
     def _look(self, name: str) -> Machine | None:
         """A machine as its supervisor sees it; none where the supervisor is missing."""
         path = f"{self._root}/{name}"
-        stamps = _stamp(f"{path}/seen.json"), _stamp(f"{path}/wanted.json")
+        stamps = _stamp(f"{path}/{OBSERVED}"), _stamp(f"{path}/{INTENT}")
         glance = self._glances.get(name)
         if glance is None or glance.stamps != stamps:
             if (glance := self._read(name, stamps)) is None:
@@ -327,7 +330,7 @@ class LocalCompute:
             self._glances[name] = glance
             self.ssh.look()
         if glance.watched and not folders.holder(path):
-            if stamps == (_stamp(f"{path}/seen.json"), _stamp(f"{path}/wanted.json")):
+            if stamps == (_stamp(f"{path}/{OBSERVED}"), _stamp(f"{path}/{INTENT}")):
                 return None
             return self._look(name)  # it ended in order between the two looks
         return glance.machine
@@ -337,66 +340,69 @@ class LocalCompute:
         seen, wanted = folders.seen(folder), folders.wanted(folder)
         if seen is None:
             return None
-        pending = wanted is not None and (wanted.run > seen.run or wanted.state == "gone")
+        phase, failure = seen["phase"], seen.get("failure")
+        pending = wanted is not None and (wanted["run"] > seen["run"] or wanted["state"] == "gone")
         machine = Machine(
             id=name,
-            key=seen.key,
-            seen=SEEN[seen.phase],
-            private_ip=HOST if seen.phase == "on" else None,
-            stage=seen.stage,
-            progress=seen.progress,
-            failure=Failure(seen.failure.code, seen.failure.message) if seen.failure else None,
-            interrupted=seen.phase == "off" and seen.failure is not None and seen.failure.ran,
-            since=datetime.fromtimestamp(seen.since, UTC) if seen.since else None,
-            started=datetime.fromtimestamp(seen.up, UTC) if seen.up else None,
-            idle=seen.idle,
+            key=seen["key"],
+            seen=SEEN[phase],
+            private_ip=HOST if phase == "on" else None,
+            stage=seen.get("stage"),
+            progress=seen.get("progress"),
+            failure=Failure(failure["code"], failure["message"]) if failure else None,
+            interrupted=phase == "off" and bool(failure and failure.get("ran")),
+            since=datetime.fromtimestamp(at, UTC) if (at := seen.get("since")) else None,
+            started=datetime.fromtimestamp(at, UTC) if (at := seen.get("up")) else None,
+            idle=folders.idleness(seen),
         )
-        watched = seen.phase in ALIVE or (pending and seen.phase != "gone")
-        fenced = not (seen.sandbox or "").startswith("none")
-        return CachedMachine(stamps, machine, seen.name, watched, fenced)
+        watched = phase in ALIVE or (pending and phase != "gone")
+        fenced = not (seen.get("sandbox") or "").startswith("none")
+        return CachedMachine(stamps, machine, seen["name"], watched, fenced)
 
     def _unwatched(self, name: str) -> Machine | None:
         """What is known of a machine whose supervisor died and has no successor yet."""
         folder = self._root / name
-        known = folders.seen(folder) or folders.ordered(folder)
-        if known is None:
+        if seen := folders.seen(folder):
+            key, called = seen["key"], seen["name"]
+        elif order := folders.ordered(folder):
+            key, called = order.key, order.name
+        else:
             return None
-        message = f"its supervisor died; `prism workspace start {known.name}` starts it again"
+        message = f"its supervisor died; `prism workspace start {called}` starts it again"
         failure = Failure("MACHINE_DIED", message)
-        return Machine(id=name, key=known.key, seen=Observed.OFF, failure=failure)
+        return Machine(id=name, key=key, seen=Observed.OFF, failure=failure)
 
 
-def _could_not_freeze(now: MachineIntent, seen: folders.ObservedMachine) -> str | None:
+def _could_not_freeze(now: MachineIntent, seen: ObservedMachine) -> str | None:
     """What a supervisor says that has tried, and failed, to do what is wanted."""
-    tried = now.state == "asleep" and seen.run >= now.run and seen.phase == "on"
-    said = seen.failure
-    return said.message if tried and said and said.code == "CANNOT_HIBERNATE" else None
+    tried = now["state"] == "asleep" and seen["run"] >= now["run"] and seen["phase"] == "on"
+    said = seen.get("failure")
+    return said["message"] if tried and said and said["code"] == "CANNOT_HIBERNATE" else None
 
 
 def _next_wish(
-    state: State, now: MachineIntent | None, seen: folders.ObservedMachine | None
+    state: State, now: MachineIntent | None, seen: ObservedMachine | None
 ) -> MachineIntent | None:
     """The wish to write down, or none where it is granted or on its way."""
     if now is None:
-        return MachineIntent(run=1, state=state)
-    if now.state == "gone":
+        return {"run": 1, "state": state}
+    if now["state"] == "gone":
         return None
-    phase = seen.phase if seen and seen.run >= now.run else None
+    phase = seen["phase"] if seen and seen["run"] >= now["run"] else None
+    is_on_its_way = phase == "stopping" and now["state"] == state
     if state == "gone":
         there = phase == "gone"
     elif phase is None:  # nobody took the last wish yet
-        there = now.state == state
+        there = now["state"] == state
     elif state == "on":
         there = phase in {"on", "starting", "gone"}
     elif state == "off":
-        there = phase in {"off", "failed", "gone"} or (phase == "stopping" and now.state == "off")
+        there = phase in {"off", "failed", "gone"} or is_on_its_way
     else:
-        down = phase == "stopping" and now.state == "asleep"
-        there = phase in {"asleep", "off", "failed", "gone"} or down
+        there = phase in {"asleep", "off", "failed", "gone"} or is_on_its_way
     if there:
         return None
-    at, action = now.expires_at, now.expire_action
-    return MachineIntent(run=now.run + 1, state=state, expires_at=at, expire_action=action)
+    return {**now, "run": now["run"] + 1, "state": state}
 
 
 def _stamp(path: str) -> Stamp | None:

@@ -1,22 +1,28 @@
 """A local machine's folder, as the daemon uses it: it orders, wants, and reads what is seen."""
 
-import errno
 import fcntl
 import os
 import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct, to_builtins
+from msgspec import Struct, ValidationError, convert, to_builtins
 
+from prism.agent.protocol import (
+    INTENT,
+    LOCK,
+    OBSERVED,
+    ORDER,
+    TOKEN,
+    MachineIntent,
+    ObservedMachine,
+    replace_file,
+)
 from prism.workspaces.idleness import Idleness, IdleRule
-from prism.workspaces.model import Failure
 
-State = Literal["on", "off", "asleep", "gone"]
-Phase = Literal["starting", "on", "stopping", "off", "asleep", "failed", "gone"]
 Kind = TypeVar("Kind")
 TREE = "tree.json"
 LINUX = sys.platform == "linux"
@@ -24,59 +30,10 @@ LINUX = sys.platform == "linux"
 FLOCK = "hhqqi" if LINUX else "qqihh"
 
 
-class MachineIntent(Struct, frozen=True, kw_only=True):
-    """What a machine should be; each new wish has the next number."""
-
-    run: int
-    state: State
-    expires_at: float | None = None
-    expire_action: Literal["hibernate", "stop"] = "hibernate"
-
-
-class ServiceSeen(Struct, frozen=True, kw_only=True):
-    """One service, as its supervisor sees it."""
-
-    port: int | None = None
-    answered: bool = False
-    token: bool = False
-
-
-class MachineFailure(Failure, frozen=True):
-    """What went wrong; `ran` says that the machine was on, and that nobody had it stopped."""
-
-    ran: bool = False
-
-
 class PackageTree(Struct, frozen=True):
     """Which tree of packages a workspace has (`agent/package_trees.py`)."""
 
     tree: str
-
-
-class ObservedMachine(Struct, frozen=True, kw_only=True):
-    """What a supervisor says of its machine; more than the daemon needs stays unread."""
-
-    key: str
-    name: str
-    phase: Phase
-    run: int
-    since: float | None = None
-    up: float | None = None
-    """When it last became `on`."""
-    stage: str | None = None
-    progress: int | None = None
-    failure: MachineFailure | None = None
-    services: dict[str, ServiceSeen] = {}
-    idle: Idleness | None = None
-    notes: tuple[str, ...] = ()
-    let_in: tuple[str, ...] = ()
-    """The volumes that programs in its sandbox can reach at this moment."""
-    sandbox: str | None = None
-    """`bubblewrap`, or `none: why`; null while nothing runs."""
-    network: str | None = None
-    """`own`, or `shared: why`; null without a sandbox."""
-    freezer: str | None = None
-    """`cgroup` or `signals`; null while nothing runs."""
 
 
 class ServiceOrdered(Struct, frozen=True):
@@ -101,17 +58,25 @@ class OrderedServices(Struct, frozen=True):
 
 def wanted(folder: Path) -> MachineIntent | None:
     """What was last wanted of it."""
-    return _read(folder / "wanted.json", MachineIntent)
+    return _read(folder / INTENT, MachineIntent)
 
 
 def seen(folder: Path) -> ObservedMachine | None:
     """What its supervisor said last."""
-    return _read(folder / "seen.json", ObservedMachine)
+    return _read(folder / OBSERVED, ObservedMachine)
+
+
+def idleness(seen: ObservedMachine) -> Idleness | None:
+    """What it knows of its idleness; none where a moment in it cannot be one."""
+    try:
+        return convert(seen.get("idle"), Idleness | None, strict=False)
+    except ValidationError:
+        return None
 
 
 def ordered(folder: Path) -> Named | None:
     """Whose it is."""
-    return _read(folder / "order.json", Named)
+    return _read(folder / ORDER, Named)
 
 
 def package_tree(folder: Path) -> str | None:
@@ -122,21 +87,21 @@ def package_tree(folder: Path) -> str | None:
 
 def services(folder: Path) -> tuple[str, ...]:
     """The names of its services."""
-    known = _read(folder / "order.json", OrderedServices)
+    known = _read(folder / ORDER, OrderedServices)
     return tuple(known.services) if known else ()
 
 
 def token(folder: Path) -> str | None:
     """The secret of its services."""
     try:
-        return (folder / "token").read_text()
+        return (folder / TOKEN).read_text()
     except FileNotFoundError:
         return None
 
 
 def want(folder: Path, wish: MachineIntent) -> None:
     """Write a wish down, durably."""
-    write(folder / "wanted.json", msgspec.json.encode(wish))
+    replace_file(folder / INTENT, msgspec.json.encode(wish))
 
 
 def judge(folder: Path, rule: IdleRule | None, minute: float) -> bool:
@@ -147,28 +112,10 @@ def judge(folder: Path, rule: IdleRule | None, minute: float) -> bool:
         fields = to_builtins(rule) | {"seconds": rule.minutes * minute, "awake_until": until}
         said = msgspec.json.encode(fields)
     known = path.read_bytes() if path.exists() else b"{}"
-    if said == known or not (folder / "order.json").exists():
+    if said == known or not (folder / ORDER).exists():
         return False
-    write(path, said)
+    replace_file(path, said)
     return True
-
-
-def write(path: Path, text: bytes) -> None:
-    """Replace a file at once; on a full disk, write into the blocks that it has."""
-    draft = path.with_suffix(".new")
-    try:
-        with open(draft, "wb", opener=_private) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT} or not path.exists():
-            raise
-        draft.unlink(missing_ok=True)
-        with open(path, "r+b") as file:
-            file.write(text)
-            file.truncate()
 
 
 def sync(folder: Path) -> None:
@@ -188,7 +135,7 @@ def holder(folder: str) -> int:
     died; and looking takes no lock, so no look can stand in another's way.
     """
     try:
-        lock = os.open(f"{folder}/lock", os.O_RDWR | os.O_CLOEXEC)
+        lock = os.open(f"{folder}/{LOCK}", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return 0
     try:
@@ -202,10 +149,6 @@ def holder(folder: str) -> int:
 
 _ASK = (fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) if LINUX else (0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
 _WHO = struct.pack(FLOCK, *_ASK)
-
-
-def _private(path: Any, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _read(path: Path, kind: type[Kind]) -> Kind | None:

@@ -1,6 +1,5 @@
 """Making a machine's folder whole, and taking away what is left of one."""
 
-import errno
 import os
 import secrets
 import sys
@@ -13,11 +12,11 @@ import msgspec
 import uv
 from msgspec import Struct
 
+from prism.agent.protocol import FULL, ORDER, MachineIntent, replace_file
 from prism.catalog.plan import machine_type
 from prism.errors import Unavailable
 from prism.providers.local import folder as folders
 from prism.providers.local.adoption import LaunchRecord
-from prism.providers.local.folder import MachineIntent
 from prism.providers.local.limits import limits_for
 from prism.providers.local.sandbox_paths import reachable
 from prism.providers.local.trees import cleared
@@ -47,18 +46,22 @@ def make(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.mkdir(mode=0o700)
-        folders.write(draft / "order.json", msgspec.json.encode(_written(order, manners)))
+        replace_file(draft / ORDER, msgspec.json.encode(_written(order, manners)))
         due = None if order.expires_at is None else order.expires_at.timestamp()
-        down: Any = "hibernate" if order.hibernation else "stop"
-        wish = MachineIntent(run=1, state="on", expires_at=due, expire_action=down)
-        folders.want(draft, wish)
+        intent: MachineIntent = {
+            "run": 1,
+            "state": "on",
+            "expires_at": due,
+            "expire_action": "hibernate" if order.hibernation else "stop",
+        }
+        folders.want(draft, intent)
         folders.judge(draft, order.idle, manners.minute)
         draft.rename(folder)
     except OSError as error:
         cleared(draft)
         if folder.exists():  # somebody else was faster
             return
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno in FULL:
             raise ProviderRefused(
                 f"There is no space for a workspace in {folder.parent}"
             ) from error
@@ -67,7 +70,7 @@ def make(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
 
 def regrant(folder: Path, instance_type: str) -> None:
     """Give a machine that is off the limits of another type."""
-    path = folder / "order.json"
+    path = folder / ORDER
     try:
         order = msgspec.json.decode(path.read_bytes())
     except FileNotFoundError:  # it is being taken away
@@ -75,18 +78,18 @@ def regrant(folder: Path, instance_type: str) -> None:
     launched = {**order.get("launched", {}), "instance_type": instance_type}
     now = {**order, "limits": _limits(instance_type), "launched": launched}
     if now != order:
-        folders.write(path, msgspec.json.encode(now))
+        replace_file(path, msgspec.json.encode(now))
 
 
 def change_template(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
     """Write down anew what a machine is made from; its supervisor reads that when it starts."""
-    path = folder / "order.json"
+    path = folder / ORDER
     written = msgspec.to_builtins(_written(order, manners))
     try:
         known = msgspec.json.decode(path.read_bytes())
         now = {**known, **{field: written[field] for field in FROM_TEMPLATE}}
         if now != known:
-            folders.write(path, msgspec.json.encode(now))
+            replace_file(path, msgspec.json.encode(now))
     except FileNotFoundError:  # it is being taken away
         return
     except OSError as error:
@@ -95,13 +98,13 @@ def change_template(folder: Path, order: MachineOrder, manners: MachineOptions) 
 
 def describe(folder: Path, order: MachineOrder) -> None:
     """Write down anew what may change after the launch."""
-    path = folder / "order.json"
+    path = folder / ORDER
     try:
         known = msgspec.json.decode(path.read_bytes())
         facts = {field: msgspec.to_builtins(getattr(order, field)) for field in CHANGING}
         now = {**known, "launched": {**known.get("launched", {}), **facts}}
         if now != known:
-            folders.write(path, msgspec.json.encode(now))
+            replace_file(path, msgspec.json.encode(now))
     except FileNotFoundError:  # it is being taken away
         return
     except OSError as error:

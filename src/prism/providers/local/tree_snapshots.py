@@ -5,7 +5,6 @@ at, compared with its manifest, brought to the disk and then renamed. The progra
 daemon. What is left half made is swept away when the next daemon starts.
 """
 
-import errno
 import json
 import logging
 import secrets
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from prism.agent.protocol import FULL
 from prism.providers.local import folder as folders
 from prism.providers.local import two_copies
 from prism.providers.local.trees import cleared
@@ -25,7 +25,6 @@ from prism.storage.model import StorageFailure
 
 log = logging.getLogger(__name__)
 PROGRAM = Path(__file__).parents[2] / "agent" / "tree_copy.py"
-FULL = {errno.ENOSPC, errno.EDQUOT}
 AT_ONCE = 2  # more would only make each other wait for the disk
 INTERRUPTED = "COPY_INTERRUPTED"
 TRIES = 3  # a copy whose program was killed is begun anew

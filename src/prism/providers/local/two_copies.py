@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
+from prism.agent.protocol import replace_file
 from prism.errors import Unavailable
-from prism.providers.local import folder as folders
 
 log = logging.getLogger(__name__)
 Kind = TypeVar("Kind")
@@ -19,8 +19,8 @@ class BothCopiesUnreadable(Unavailable):
 
 def write(path: Path, text: bytes) -> None:
     """Replace both, one after the other: at every moment one of them is whole."""
-    folders.write(path, text)
-    folders.write(_second(path), text)
+    replace_file(path, text)
+    replace_file(_second(path), text)
 
 
 def read(path: Path, kind: type[Kind]) -> Kind:
@@ -41,7 +41,7 @@ def read(path: Path, kind: type[Kind]) -> Kind:
         raise BothCopiesUnreadable(f"{path} cannot be read: {bad}") from bad
     log.warning("%s could not be read (%s); it is mended from its second copy", path, bad)
     try:
-        folders.write(path, text)
+        replace_file(path, text)
     except OSError as error:  # the next reader tries again
         log.warning("%s cannot be mended: %s", path, error)
     return value

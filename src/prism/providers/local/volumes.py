@@ -6,7 +6,6 @@ supervisor. So an attachment may come before its machine and outlive it, and wha
 machine's folder has never anything of a volume within its reach.
 """
 
-import errno
 import os
 import re
 import secrets
@@ -21,6 +20,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from prism.agent.protocol import FULL
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
@@ -320,13 +320,13 @@ class LocalVolumes:
         """The folders of the machines whose programs may write there at this moment."""
         names = {source} if MACHINE.fullmatch(source) else self._attached({}).get(source, set())
         found = (self._machines / name for name in sorted(names))
-        return tuple(path for path in found if (seen := folders.seen(path)) and seen.phase == "on")
+        return tuple(it for it in found if (seen := folders.seen(it)) and seen["phase"] == "on")
 
     def _reaches(self, machine: str, mount: Mount) -> bool:
         """Whether programs of a machine that runs can still reach a volume."""
         folder = self._machines / machine
         seen = folders.seen(folder)
-        return bool(seen and mount.path in seen.let_in and folders.holder(str(folder)))
+        return bool(seen and mount.path in seen.get("let_in", ()) and folders.holder(str(folder)))
 
     def _mounts(self, machine: str, bad: dict[str, str]) -> MachineMounts:
         """What it has; where its file says nothing, that is attached anew, one by one."""
@@ -431,6 +431,6 @@ def _names(place: Path) -> list[str]:
 
 
 def _refused(error: OSError) -> StorageRefused:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if error.errno in FULL:
         return StorageRefused("There is no space for a volume on this computer")
     return StorageRefused(f"No volume can be made on this machine: {error}")

@@ -1,0 +1,56 @@
+"""What the daemon believes of a machine's folder."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from prism.agent.protocol import INTENT, OBSERVED
+from prism.providers.local import folder as folders
+
+SEEN = {"key": "ws_1", "name": "mine", "phase": "on", "run": 1}
+
+
+def written(folder, content):
+    folder.joinpath(OBSERVED).write_bytes(content)
+    return folders.seen(folder)
+
+
+def test_a_supervisor_of_an_older_version_says_less(tmp_path):
+    assert written(tmp_path, json.dumps(SEEN).encode()) == SEEN
+    assert folders.idleness(SEEN) is None
+    (tmp_path / INTENT).write_text('{"run":2,"state":"off"}')
+    assert folders.wanted(tmp_path) == {"run": 2, "state": "off"}
+
+
+def test_one_of_a_newer_version_says_more(tmp_path):
+    newer = SEEN | {"more": [1], "failure": {"code": "X", "message": "y", "more": 2}}
+    failure = {"code": "X", "message": "y"}
+    assert written(tmp_path, json.dumps(newer).encode()) == SEEN | {"failure": failure}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"phase": "flying"}, {"phase": None}, {"run": "many"}, {"key": None}, {"name": 7}),
+        *({"failure": {"code": "X"}}, {"services": {"jupyter": {"port": "none"}}}),
+        *({"let_in": "all"}, {"services": [1]}, {"idle": {"since": "never"}}, {"idle": [1]}),
+        {"idle": {"acted": {"at": 1.0}}},
+    ],
+)
+def test_what_makes_no_sense_is_not_believed(tmp_path, wrong):
+    assert written(tmp_path, json.dumps(SEEN | wrong).encode()) is None
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"key": "ws', b"[1]", b"null", b"[" * 10**5, b"\xff"])
+def test_a_torn_file_says_nothing(tmp_path, torn):
+    assert written(tmp_path, torn) is None
+    (tmp_path / INTENT).write_bytes(torn)
+    assert folders.wanted(tmp_path) is None
+
+
+def test_idleness_has_moments_that_can_be(tmp_path):
+    known = {"state": "idle", "since": 60.0, "because": ["nothing is going on"], "profile": "p"}
+    seen = written(tmp_path, json.dumps(SEEN | {"idle": known}).encode())
+    assert folders.idleness(seen).since == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
+    assert folders.idleness(SEEN | {"idle": {"since": 1e300}}) is None
