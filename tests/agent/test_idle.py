@@ -8,18 +8,18 @@ from prism.agent.idle import (
     GAP,
     IDLE,
     UNKNOWN,
-    IdleThresholds,
     Sample,
     Verdict,
     is_due,
     judge,
     verdict,
 )
+from prism.agent.protocol import IdleSettings
 
 EVERY = 30
 LIMITS = {"cpu": 5.0, "network": 100.0, "gpu": 5.0}
 QUIET = dict.fromkeys(LIMITS, 0.0)
-RULE = IdleThresholds("t", 600, "hibernate", LIMITS)
+RULE = IdleSettings(profile="t", seconds=600, action="hibernate", limits=LIMITS)
 
 figure = st.one_of(st.none(), st.sampled_from([0.0, 3.0, 5.0, 6.0, 1000.0]))
 figures = st.fixed_dictionaries(dict.fromkeys(["cpu", "network", "gpu", "disk"], figure))
@@ -123,14 +123,14 @@ def test_it_is_due_when_it_was_idle_for_long_enough():
     idle = Verdict(IDLE, 0, 600, ())
     assert is_due(idle, RULE, 600)
     assert not is_due(idle, RULE, 599)
-    assert not is_due(idle, RULE._replace(enabled=False), 600)
+    assert not is_due(idle, RULE | {"enabled": False}, 600)
     assert not is_due(idle._replace(state=ACTIVE), RULE, 600)
     assert not is_due(idle._replace(state=UNKNOWN), RULE, 600)
     assert not is_due(idle, RULE, 600 + GAP + 1), "it was not looked at since"
 
 
 def test_it_is_kept_awake_until_then_and_no_longer():
-    idle, awake = Verdict(IDLE, 0, 900, ()), RULE._replace(awake_until=900.0)
+    idle, awake = Verdict(IDLE, 0, 900, ()), RULE | {"awake_until": 900.0}
     assert not is_due(idle, awake, 899)
     assert is_due(idle, awake, 900)
 

@@ -11,12 +11,13 @@ import random
 import pytest
 
 from prism.agent import samples
-from prism.agent.idle import IdleThresholds, Sample, is_due, judge
+from prism.agent.idle import Sample, is_due, judge
 from prism.agent.idle_watch import SELDOM, SHARE
+from prism.agent.protocol import IdleSettings
 
 TICK, THRESHOLD = 0.01, 60.0
 LIMITS = {"cpu": 5.0}
-RULE = IdleThresholds("test", THRESHOLD, "stop", LIMITS)
+RULE = IdleSettings(profile="test", seconds=THRESHOLD, action="stop", limits=LIMITS)
 EVERY = min(THRESHOLD / SHARE, SELDOM)
 
 

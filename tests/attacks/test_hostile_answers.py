@@ -100,7 +100,7 @@ def test_whatever_jupyter_says_the_daemon_reads_what_the_supervisor_tells(server
         idle = {"state": "active", "because": words, "since": 1.0, "until": 1.0}
         read = told(tmp_path, idle=idle)
         assert read is not None, answers
-        assert read.idle.because == tuple(words)
+        assert read["idle"]["because"] == tuple(words)
 
 
 def told(place, **said):
@@ -116,8 +116,8 @@ def test_no_text_makes_a_machine_unseen(tmp_path, text):
     failure = {"code": "CANNOT_REMOVE", "message": f"cannot remove {text}"}
     read = told(tmp_path, failure=failure, notes=[text], stage=text)
     assert read is not None
-    assert read.phase == "on"
-    assert read.failure.message.startswith("cannot remove ")
+    assert read["phase"] == "on"
+    assert read["failure"]["message"].startswith("cannot remove ")
 
 
 def test_an_address_leads_to_nobody_who_has_taken_the_port(world, machine):

@@ -37,7 +37,8 @@ class HostView(MachineConfig):
     def __init__(self, etc: Path, folder: Path) -> None:
         self._etc = etc
         said = read(etc / "services.json")
-        super().__init__({"services": said.get("services") or {}}, Folder(folder))
+        services = said.get("services") or {}
+        super().__init__({"key": "", "name": folder.name, "services": services}, Folder(folder))
         self.folder.home = Path(str(said.get("home") or "/root"))
 
     def secret(self, service: str) -> str:

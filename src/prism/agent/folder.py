@@ -21,6 +21,7 @@ from prism.agent.protocol import (
     TOKEN,
     MachineIntent,
     ObservedMachine,
+    OrderedMachine,
     replace_file,
 )
 from prism.agent.safe_paths import remove_tree
@@ -65,9 +66,9 @@ class Folder:
         except FileNotFoundError:
             return False
 
-    def order(self) -> dict[str, Any]:
+    def order(self) -> OrderedMachine:
         """What to build; empty where nothing readable was ordered."""
-        return read(self.path / ORDER)
+        return cast(OrderedMachine, read(self.path / ORDER))
 
     def wanted(self) -> MachineIntent:
         """What it should be, by the last file that could be read; empty before the first."""

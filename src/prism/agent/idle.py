@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Final, NamedTuple
 
-from prism.agent.protocol import IdleState, SleepAction
+from prism.agent.protocol import IdleSettings, IdleState
 
 ACTIVE: Final = "active"
 IDLE: Final = "idle"
@@ -25,17 +25,6 @@ FIGURES = {
 }
 Limits = Mapping[str, float]
 Touch = tuple[float, str]
-
-
-class IdleThresholds(NamedTuple):
-    """What a profile makes of idleness on this machine."""
-
-    profile: str
-    seconds: float
-    action: SleepAction
-    limits: Limits
-    enabled: bool = True
-    awake_until: float | None = None
 
 
 class Sample(NamedTuple):
@@ -84,13 +73,14 @@ def judge(before: Verdict | None, sample: Sample, limits: Limits) -> Verdict:
     return Verdict(IDLE, since, now, (because or "nothing is going on",))
 
 
-def is_due(known: Verdict | None, rule: IdleThresholds, now: float) -> bool:
+def is_due(known: Verdict | None, rule: IdleSettings, now: float) -> bool:
     """Whether it has been idle for so long that something is to be done about it."""
-    if known is None or known.state != IDLE or not rule.enabled:
+    if known is None or known.state != IDLE or not rule.get("enabled", True):
         return False
-    if now - known.until > GAP or (rule.awake_until is not None and now < rule.awake_until):
+    awake_until = rule.get("awake_until")
+    if now - known.until > GAP or (awake_until is not None and now < awake_until):
         return False
-    return now - known.since >= rule.seconds
+    return now - known.since >= rule["seconds"]
 
 
 def _unknown_since(before: Verdict | None, sample: Sample) -> float:

@@ -10,14 +10,22 @@ import os
 import socket
 import time
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Protocol, cast
 
 from prism.agent import gpus, jupyter, ports
 from prism.agent.folder import Folder, read
-from prism.agent.idle import IdleThresholds, Sample, Verdict, is_due, judge
+from prism.agent.idle import Sample, Verdict, is_due, judge
 from prism.agent.machine_config import MachineConfig
 from prism.agent.network import WorkspaceNetwork
-from prism.agent.protocol import IdleReport, ReportedIdleAct, SleepAction, State
+from prism.agent.protocol import (
+    IDLE_RULE,
+    IdleReport,
+    IdleSettings,
+    ReportedIdleAct,
+    SleepAction,
+    State,
+)
 from prism.agent.samples import SystemSample, figures, look, wanting
 from prism.agent.sockets import TcpConnections, diagnosis
 from prism.agent.ssh_sessions import SessionReader, SshSessions
@@ -67,7 +75,7 @@ class IdleWatch:
         self._looks = looks or self._look_at_our_own
         self._is_alone = looks is not None
         self._recipe = recipe
-        self._rule: IdleThresholds | None = None
+        self._rule: IdleSettings | None = None
         self._read: tuple[int, int] = (0, 0)
         self._known: Verdict | None = None
         self._figures: dict[str, float | None] = {}
@@ -90,7 +98,7 @@ class IdleWatch:
             self._start_over()
             return
         if self._looking is None and time.monotonic() >= self._next:
-            self._next = time.monotonic() + max(min(rule.seconds / SHARE, SELDOM), 0.2)
+            self._next = time.monotonic() + max(min(rule["seconds"] / SHARE, SELDOM), 0.2)
             self._looking = self._look(rule, [service for service in services if service.answered])
         if self._looking is not None:
             try:
@@ -109,12 +117,12 @@ class IdleWatch:
             return ""  # who has come since then is seen at the next look
         self._going = {
             "at": now,
-            "action": self._rule.action,
+            "action": self._rule["action"],
             "seconds": now - self._known.since,
-            "profile": self._rule.profile,
+            "profile": self._rule["profile"],
             "note": None,
         }
-        return WAYS[self._rule.action]
+        return WAYS[self._rule["action"]]
 
     def notice(self, phase: str) -> None:
         """Hear what the machine is now."""
@@ -140,16 +148,17 @@ class IdleWatch:
             "until": known.until if known else None,
             "because": known.because if known else (),
             "figures": self._figures,
-            "profile": self._rule.profile if self._rule else None,
+            "profile": self._rule["profile"] if self._rule else None,
             "acted": self._acted,
         }
 
     def _look(
-        self, rule: IdleThresholds, services: list[WatchedService]
+        self, rule: IdleSettings, services: list[WatchedService]
     ) -> Generator[None, None, None]:
         """One sample, and what it makes of what is known."""
         # First of all: what is asked of a server is work for it.
-        before, now = self._before, self._looks(rule.limits, self._connections)
+        limits = rule.get("limits") or {}
+        before, now = self._before, self._looks(limits, self._connections)
         self._before = now
         if before is None:
             return
@@ -167,23 +176,23 @@ class IdleWatch:
             work += said.work
             touches += said.touches
             doubts += said.doubts
-        gpu = (yield from gpus.used()) if "gpu" in rule.limits else None
+        gpu = (yield from gpus.used()) if "gpu" in limits else None
         lives = now.lives.values()
         in_visits, visited = self._guests.observed(lives)
         at_work, typed = observed(lives)
         found = {**figures(before, now, self._memory()), "gpu": gpu}
-        told = {*rule.limits, "cpu", "resident"}  # these two cost nothing more, and tell its size
+        told = {*limits, "cpu", "resident"}  # these two cost nothing more, and tell its size
         self._figures = {name: it for name, it in found.items() if name in told}
-        if "cpu" in rule.limits:
+        if "cpu" in limits:
             work += [f"`{name}` wants a processor or a disk" for name in wanting(before, now)]
         work += (*at_work, *in_visits)
         marks = tuple(work), tuple(doubts), (*touches, *typed, *visited)
         sample = Sample(before.wall, now.wall, found, *marks)
-        self._known = judge(self._known, sample, rule.limits)
+        self._known = judge(self._known, sample, limits)
 
-    def _wanted(self) -> IdleThresholds | None:
+    def _wanted(self) -> IdleSettings | None:
         """The rule that was told last; new limits begin with what they find themselves."""
-        path = self._folder.path / "idle.json"
+        path = self._folder.path / IDLE_RULE
         try:
             now = os.stat(path)
         except FileNotFoundError:
@@ -191,9 +200,9 @@ class IdleWatch:
             return None
         stamp = (now.st_mtime_ns, now.st_ino)
         if stamp != self._read:
-            before, self._rule, self._read = self._rule, _rule(read(path)), stamp
+            before, self._rule, self._read = self._rule, _settings(path), stamp
             self._next = 0.0
-            if before and self._rule and before.limits != self._rule.limits:
+            if before and self._rule and before.get("limits") != self._rule.get("limits"):
                 self._start_over()
         return self._rule
 
@@ -226,15 +235,7 @@ def _is_jupyter(recipe: MachineConfig, service: str) -> bool:
     return "jupyter" in str(recipe.services[service]["command"])
 
 
-def _rule(said: dict[str, Any]) -> IdleThresholds | None:
-    """What `idle.json` says; nothing where there is no profile."""
-    if not said.get("profile"):
-        return None
-    return IdleThresholds(
-        profile=str(said["profile"]),
-        seconds=float(said["seconds"]),
-        action="stop" if said["action"] == "stop" else "hibernate",
-        limits=said.get("limits") or {},
-        enabled=bool(said.get("enabled", True)),
-        awake_until=said.get("awake_until"),
-    )
+def _settings(path: Path) -> IdleSettings | None:
+    """What a file says; none where there is no profile."""
+    said = cast(IdleSettings, read(path))
+    return said if said.get("profile") else None

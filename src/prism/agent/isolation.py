@@ -18,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from prism.agent.protocol import OrderedMachine
 from prism.agent.sandbox_process import SandboxProcess
 
 ASK = """
@@ -58,7 +59,8 @@ def main(argv: list[str]) -> int:
 
 
 def _asked(folder: Path, reachable: list[str]) -> dict[str, Any]:
-    place = SandboxProcess(folder, {"reachable": reachable}, [], lambda: None)
+    order: OrderedMachine = {"key": "", "name": "trial", "reachable": reachable}
+    place = SandboxProcess(folder, order, [], lambda: None)
     words, said = os.pipe()
     environment = {"PATH": os.defpath}
     argv = [sys.executable, "-I", "-S", "-c", ASK]

@@ -5,13 +5,13 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 from prism.agent.folder import Folder
 from prism.agent.identity import login
 from prism.agent.overlay import UPPER
 from prism.agent.package_trees import lower_of
 from prism.agent.processes import MARK, which
+from prism.agent.protocol import OrderedMachine
 from prism.agent.safe_paths import Directory
 
 BLANK = re.compile(r"(?<!\$)\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
@@ -37,12 +37,12 @@ QUIET = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
 class MachineConfig:
     """One machine's order."""
 
-    def __init__(self, order: Mapping[str, Any], folder: Folder) -> None:
+    def __init__(self, order: OrderedMachine, folder: Folder) -> None:
         self.order, self.folder = order, folder
-        self.name: str = order.get("name", folder.path.name)
-        self.services: dict[str, dict[str, Any]] = order.get("services", {})
-        self.packages: list[str] = order.get("packages", [])
-        self.post_install: list[str] = order.get("post_install", [])
+        self.name = order.get("name", folder.path.name)
+        self.services = order.get("services", {})
+        self.packages = order.get("packages", [])
+        self.post_install = order.get("post_install", [])
         self.grace = float(order.get("grace", 10))
         self.patience = float(order.get("patience", 180))
 

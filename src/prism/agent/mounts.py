@@ -1,6 +1,6 @@
 """The volumes of a machine: links in its home, at `~/volumes/NAME`.
 
-Which they are stands beside the machine's folder, in `ID.mounts.json`, written by the daemon:
+Which they are stands beside the machine's folder (`MachineMounts`), written by the daemon:
 it may come before the machine, change while it runs, and outlive it. Only links into the
 folder of all volumes are ever made or removed here, so nothing that a person has put there,
 and nothing that a volume holds, can be lost.
@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from prism.agent.folder import Folder, read
+from prism.agent.protocol import MOUNTS
 from prism.agent.safe_paths import LINK, Directory
 
 Stamp = tuple[int, int] | None
@@ -19,7 +20,7 @@ class VolumeLinks:
     """Keeps one machine's links what they should be."""
 
     def __init__(self, folder: Folder) -> None:
-        self._said, self._home = Path(f"{folder.path}.mounts.json"), folder.home
+        self._said, self._home = Path(f"{folder.path}{MOUNTS}"), folder.home
         self._read: Stamp = None
         self._made = False
         self.trouble = ""

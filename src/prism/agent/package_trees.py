@@ -18,15 +18,15 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from prism.agent import overlay
 from prism.agent.folder import read, write
+from prism.agent.protocol import TREE, OrderedMachine
 from prism.agent.safe_paths import remove_tree
 
-RECORD = "tree.json"
 KEY = re.compile(r"[0-9a-f]{64}")
 # A name with extras and versions. A file of requirements could say more than that: options, files
 # to read, and variables of the environment, which may be secret.
@@ -48,14 +48,14 @@ class TreeRecord(NamedTuple):
     @classmethod
     def of(cls, folder: Path) -> "TreeRecord | None":
         """What a workspace's folder says; none where its packages are its own."""
-        said = read(folder / RECORD)
+        said = read(folder / TREE)
         key, pins = said.get("tree"), said.get("pins")
         known = isinstance(key, str) and isinstance(pins, str) and KEY.fullmatch(key)
         return cls(str(key), str(pins)) if known else None
 
     def save(self, folder: Path) -> None:
         """Write it into a workspace's folder."""
-        write(folder / RECORD, {"tree": self.key, "pins": self.pins}, durable=True)
+        write(folder / TREE, {"tree": self.key, "pins": self.pins}, durable=True)
 
 
 def environment_of(cache: Path, key: str) -> Path:
@@ -63,7 +63,7 @@ def environment_of(cache: Path, key: str) -> Path:
     return cache / "trees" / key / "venv"
 
 
-def lower_of(folder: Path, order: Mapping[str, Any]) -> str | None:
+def lower_of(folder: Path, order: OrderedMachine) -> str | None:
     """The tree that a workspace shows below its own changes; none where it has no tree."""
     if (record := TreeRecord.of(folder)) is None:
         return None
@@ -78,7 +78,7 @@ def are_plain(packages: list[str]) -> bool:
 class TreeBuilder:
     """Finds or makes the tree of one workspace's packages, while it holds a slot."""
 
-    def __init__(self, order: Mapping[str, Any], folder: Path, run: Run) -> None:
+    def __init__(self, order: OrderedMachine, folder: Path, run: Run) -> None:
         self._order, self._folder, self._run = order, folder, run
         self._cache = Path(order["cache"]).parent
 

@@ -20,7 +20,7 @@ from prism.agent.identity import processes_allowed
 from prism.agent.network import WorkspaceNetwork
 from prism.agent.output_logs import OutputLog, Selector
 from prism.agent.processes import Process, Start, descendants, marked, send, spawn
-from prism.agent.protocol import IsolationKinds
+from prism.agent.protocol import IsolationKinds, OrderedMachine
 from prism.agent.sandbox_process import SandboxProcess
 
 Work = Generator[None, None, None]
@@ -49,7 +49,7 @@ class ProcessGroup:
     def __init__(
         self,
         folder: Path,
-        order: Mapping[str, Any],
+        order: OrderedMachine,
         ears: Selector,
         volumes: Callable[[], list[str]] = list,
     ) -> None:

@@ -11,22 +11,66 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # what a full disk answers
 
 # Files in a machine's folder.
 ORDER = "order.json"  # what to build; written by the daemon
 INTENT = "wanted.json"  # what the machine should be; written by the daemon
+IDLE_RULE = "idle.json"  # when it counts as idle; written by the daemon
 OBSERVED = "seen.json"  # what it is; written by the supervisor, which holds `LOCK` while it runs
 LOCK = "lock"
 TOKEN = "token"  # the secret of its services
+TREE = "tree.json"  # which tree of packages it shows; written by the supervisor
+MOUNTS = ".mounts.json"  # beside the folder, after its name: its volumes; written by the daemon
 
 State = Literal["on", "off", "asleep", "gone"]
 Phase = Literal["starting", "on", "stopping", "off", "asleep", "failed", "gone"]
 SleepAction = Literal["hibernate", "stop"]
 IdleState = Literal["active", "idle", "unknown"]
 ALIVE = frozenset[Phase]({"starting", "on", "stopping", "asleep"})  # there must be a supervisor
+
+
+class OrderedService(TypedDict, total=False):
+    """A program of a template that is kept running."""
+
+    command: str
+    port: int  # on a machine of its own; locally a free one is given
+    health: str | None
+    requires: list[str]
+    environment: dict[str, str]
+
+
+class _OrderCore(TypedDict):
+    key: str
+    name: str
+
+
+class OrderedMachine(_OrderCore, total=False):
+    """What to build (`ORDER`)."""
+
+    packages: list[str]
+    post_install: list[str]
+    services: dict[str, OrderedService]
+    environment: dict[str, str]
+    parameters: dict[str, Any]
+    limits: dict[str, int]  # `cpus` and `memory_mb`
+    uv: str
+    python: str
+    reachable: list[str]  # of Prism's installation, for the sandbox
+    cache: str
+    slots: str
+    grace: float
+    patience: float
+    sandbox: bool
+
+
+class PackageTree(TypedDict):
+    """Which tree of packages a workspace has (`TREE`), and how to make it again."""
+
+    tree: str
+    pins: str
 
 
 class _IntentCore(TypedDict):
@@ -65,6 +109,17 @@ class MachineFailure(_FailureCore, total=False):
     lost: str  # how its memory was lost while it slept
 
 
+class IdleSettings(TypedDict, total=False):
+    """When a machine counts as idle, and what happens then (`IDLE_RULE`); empty for never."""
+
+    profile: str
+    seconds: float
+    action: SleepAction
+    limits: dict[str, float]  # by what is measured
+    enabled: bool
+    awake_until: float | None
+
+
 class _IdleActCore(TypedDict):
     at: float
     action: SleepAction
@@ -88,6 +143,12 @@ class IdleReport(TypedDict, total=False):
     figures: dict[str, float | None]
     profile: str | None
     acted: ReportedIdleAct | None
+
+
+class IdleDaemonReport(IdleReport, total=False):
+    """What the idle watch of a machine on AWS says (`OBSERVED`)."""
+
+    build: str  # of the bundle
 
 
 class IsolationKinds(TypedDict, total=False):
@@ -119,6 +180,25 @@ class ObservedMachine(_ObservedCore, IsolationKinds, total=False):
     let_in: list[str]  # the volumes that programs in its sandbox can reach at this moment
     notes: list[str]
     idle: IdleReport | None
+
+
+class Mount(TypedDict):
+    """A volume that a machine has."""
+
+    id: str
+    name: str
+    path: str
+
+
+class _MountsCore(TypedDict):
+    root: str  # where every volume is
+    volumes: list[Mount]
+
+
+class MachineMounts(_MountsCore, total=False):
+    """The volumes of a machine (`MOUNTS`)."""
+
+    leaving: list[Mount]  # detached, and programs may still reach their files
 
 
 def replace_file(

@@ -45,6 +45,7 @@ from prism.agent.network import (
 from prism.agent.output_logs import OutputLog, last_words
 from prism.agent.package_trees import lower_of
 from prism.agent.processes import LINUX, MARK, Start, descendants, spawn
+from prism.agent.protocol import OrderedMachine
 from prism.agent.safe_paths import remove_tree
 from prism.agent.sandbox import (
     bubblewrap,
@@ -72,13 +73,13 @@ class SandboxProcess:
     def __init__(
         self,
         folder: Path,
-        order: Mapping[str, Any],
+        order: OrderedMachine,
         volumes: list[str],
         prepare: Callable[[], None],
     ) -> None:
         self._folder, self.volumes, self._prepare = folder, volumes, prepare
         self._hopeless: set[str] = set()  # volumes that cannot come in while it is open
-        self._reachable: list[str] = order.get("reachable", [])
+        self._reachable = order.get("reachable", [])
         self._wished = bool(order.get("sandbox", True))
         self._lower = lower_of(folder, order)
         self.log = OutputLog(folder / "logs" / "inside.log")

@@ -34,13 +34,13 @@ from prism.agent.machine_config import MachineConfig
 from prism.agent.output_logs import OutputLog, last_words
 from prism.agent.overlay_probe import works as overlay_works
 from prism.agent.package_trees import (
-    RECORD,
     TreeBuilder,
     TreeRecord,
     are_plain,
     environment_of,
 )
 from prism.agent.process_group import ProcessGroup, ProgramFailed, Work
+from prism.agent.protocol import TREE
 from prism.agent.safe_paths import LINK, Directory, remove_tree
 from prism.agent.sandbox import bubblewrap, has_worked
 
@@ -128,7 +128,7 @@ class Setup:
 
     def _empty_venv(self) -> None:
         """Begin with an empty folder: what a workspace had in the old one could mislead uv."""
-        (self._folder.path / RECORD).unlink(missing_ok=True)
+        (self._folder.path / TREE).unlink(missing_ok=True)
         remove_tree(self._folder.venv)
         self._folder.venv.mkdir()
 

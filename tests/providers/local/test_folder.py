@@ -4,8 +4,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import ValidationError
 
 from prism.agent.protocol import INTENT, OBSERVED
+from prism.providers.idle_documents import decoded
 from prism.providers.local import folder as folders
 
 SEEN = {"key": "ws_1", "name": "mine", "phase": "on", "run": 1}
@@ -18,7 +20,6 @@ def written(folder, content):
 
 def test_a_supervisor_of_an_older_version_says_less(tmp_path):
     assert written(tmp_path, json.dumps(SEEN).encode()) == SEEN
-    assert folders.idleness(SEEN) is None
     (tmp_path / INTENT).write_text('{"run":2,"state":"off"}')
     assert folders.wanted(tmp_path) == {"run": 2, "state": "off"}
 
@@ -52,5 +53,6 @@ def test_a_torn_file_says_nothing(tmp_path, torn):
 def test_idleness_has_moments_that_can_be(tmp_path):
     known = {"state": "idle", "since": 60.0, "because": ["nothing is going on"], "profile": "p"}
     seen = written(tmp_path, json.dumps(SEEN | {"idle": known}).encode())
-    assert folders.idleness(seen).since == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
-    assert folders.idleness(SEEN | {"idle": {"since": 1e300}}) is None
+    assert decoded(seen["idle"]).since == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
+    with pytest.raises(ValidationError):
+        decoded({"since": 1e300})

@@ -18,6 +18,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from prism.agent.protocol import TREE as TREE_RECORD
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
 from prism.providers.local.removals import LEFT_BEHIND
@@ -121,7 +122,7 @@ class Cleaner:
         def before(tree: Path) -> None:  # the next start makes it, whatever becomes of us
             if tree.name == "venv":
                 (tree.parent / "environment.done").unlink(missing_ok=True)
-                (tree.parent / folders.TREE).unlink(missing_ok=True)
+                (tree.parent / TREE_RECORD).unlink(missing_ok=True)
 
         return _removed("unused environments", [*unused, *left], before, dry_run=dry_run)
 

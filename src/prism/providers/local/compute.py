@@ -13,12 +13,13 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, ValidationError
 
 from prism.agent.protocol import (
     ALIVE,
     INTENT,
     OBSERVED,
+    IdleReport,
     MachineIntent,
     ObservedMachine,
     Phase,
@@ -28,6 +29,7 @@ from prism.agent.protocol import (
 from prism.connections.ports import Spot
 from prism.errors import Unavailable
 from prism.kit.workspace_network import published
+from prism.providers.idle_documents import decoded
 from prism.providers.local import folder as folders
 from prism.providers.local import ports, supervision
 from prism.providers.local.adoption import found_in
@@ -43,7 +45,7 @@ from prism.providers.local.offer import machine_id
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.local.workspace_peers import WorkspacePeers
 from prism.recovery.model import FoundMachine
-from prism.workspaces.idleness import IdleRule
+from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import Failure, HibernationNotSupported, Observed
 from prism.workspaces.ports import Access, Machine, MachineOrder, ProviderRefused, ServiceEndpoint
 
@@ -284,8 +286,8 @@ class LocalCompute:
             return None
         if (seen := folders.seen(folder)) and (order := folders.ordered(folder)):
             given = {
-                service_ordered.port: seen.get("services", {}).get(name)
-                for name, service_ordered in order.services.items()
+                service.get("port"): seen.get("services", {}).get(name)
+                for name, service in order.get("services", {}).items()
             }
             port = (given.get(port) or {}).get("port") or port
         return self.spot(id, port)
@@ -353,7 +355,7 @@ class LocalCompute:
             interrupted=phase == "off" and bool(failure and failure.get("ran")),
             since=datetime.fromtimestamp(at, UTC) if (at := seen.get("since")) else None,
             started=datetime.fromtimestamp(at, UTC) if (at := seen.get("up")) else None,
-            idle=folders.idleness(seen),
+            idle=_idleness(seen.get("idle")),
         )
         watched = phase in ALIVE or (pending and phase != "gone")
         fenced = not (seen.get("sandbox") or "").startswith("none")
@@ -362,15 +364,19 @@ class LocalCompute:
     def _unwatched(self, name: str) -> Machine | None:
         """What is known of a machine whose supervisor died and has no successor yet."""
         folder = self._root / name
-        if seen := folders.seen(folder):
-            key, called = seen["key"], seen["name"]
-        elif order := folders.ordered(folder):
-            key, called = order.key, order.name
-        else:
+        known = folders.seen(folder) or folders.ordered(folder)
+        if known is None:
             return None
-        message = f"its supervisor died; `prism workspace start {called}` starts it again"
+        message = f"its supervisor died; `prism workspace start {known['name']}` starts it again"
         failure = Failure("MACHINE_DIED", message)
-        return Machine(id=name, key=key, seen=Observed.OFF, failure=failure)
+        return Machine(id=name, key=known["key"], seen=Observed.OFF, failure=failure)
+
+
+def _idleness(report: IdleReport | None) -> Idleness | None:
+    try:
+        return decoded(report) if report else None
+    except ValidationError:  # no such moment: nothing of it is believed
+        return None
 
 
 def _could_not_freeze(now: MachineIntent, seen: ObservedMachine) -> str | None:

@@ -12,11 +12,12 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from prism.agent.protocol import Mount
 from prism.agent.safe_paths import Directory
 from prism.errors import AlreadyExists, Problem
 from prism.files.model import (
@@ -32,7 +33,6 @@ from prism.files.model import (
 )
 from prism.files.plan import VOLUMES, part_of, split
 from prism.files.ports import Scan
-from prism.providers.local.volumes import Mount
 
 ID = re.compile(r"local-[0-9a-f]{17}")
 PROBLEMS: dict[int, type[Problem]] = {
@@ -60,7 +60,7 @@ class LocalFiles:
     asleep = True
 
     def __init__(
-        self, root: Path, mounted: Callable[[str], tuple[Mount, ...]] = lambda _: ()
+        self, root: Path, mounted: Callable[[str], Sequence[Mount]] = lambda _: ()
     ) -> None:
         """`mounted` gives the volumes that are attached to a machine."""
         self._root, self._mounted = root.absolute(), mounted
@@ -171,8 +171,8 @@ class LocalFiles:
         found = dict[str, str]()
         for mount in self._mounted(id):
             with suppress(OSError):
-                if home.readlink(f"{VOLUMES}/{mount.name}") == mount.path:
-                    found[mount.name] = mount.path
+                if home.readlink(f"{VOLUMES}/{mount['name']}") == mount["path"]:
+                    found[mount["name"]] = mount["path"]
         return found
 
 

@@ -6,54 +6,31 @@ import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
-from msgspec import Struct, ValidationError, convert, to_builtins
 
 from prism.agent.protocol import (
+    IDLE_RULE,
     INTENT,
     LOCK,
     OBSERVED,
     ORDER,
     TOKEN,
+    TREE,
     MachineIntent,
     ObservedMachine,
+    OrderedMachine,
+    PackageTree,
     replace_file,
 )
-from prism.workspaces.idleness import Idleness, IdleRule
+from prism.providers.idle_documents import encoded
+from prism.workspaces.idleness import IdleRule
 
 Kind = TypeVar("Kind")
-TREE = "tree.json"
 LINUX = sys.platform == "linux"
 # struct flock: type, whence, start, length, pid; and in another order on a Mac.
 FLOCK = "hhqqi" if LINUX else "qqihh"
-
-
-class PackageTree(Struct, frozen=True):
-    """Which tree of packages a workspace has (`agent/package_trees.py`)."""
-
-    tree: str
-
-
-class ServiceOrdered(Struct, frozen=True):
-    """The port that a service would have on a machine of its own."""
-
-    port: int
-
-
-class Named(Struct, frozen=True):
-    """The part of an order that says whose it is, and what is to run."""
-
-    key: str
-    name: str
-    services: dict[str, ServiceOrdered] = {}
-
-
-class OrderedServices(Struct, frozen=True):
-    """The part of an order that says what it serves."""
-
-    services: dict[str, Any] = {}
 
 
 def wanted(folder: Path) -> MachineIntent | None:
@@ -66,29 +43,15 @@ def seen(folder: Path) -> ObservedMachine | None:
     return _read(folder / OBSERVED, ObservedMachine)
 
 
-def idleness(seen: ObservedMachine) -> Idleness | None:
-    """What it knows of its idleness; none where a moment in it cannot be one."""
-    try:
-        return convert(seen.get("idle"), Idleness | None, strict=False)
-    except ValidationError:
-        return None
-
-
-def ordered(folder: Path) -> Named | None:
-    """Whose it is."""
-    return _read(folder / ORDER, Named)
+def ordered(folder: Path) -> OrderedMachine | None:
+    """Whose it is, and what it is made of."""
+    return _read(folder / ORDER, OrderedMachine)
 
 
 def package_tree(folder: Path) -> str | None:
     """The tree of packages that it shows below its own changes; none where it has its own."""
-    known = _read(folder / TREE, PackageTree)
-    return known.tree if known else None
-
-
-def services(folder: Path) -> tuple[str, ...]:
-    """The names of its services."""
-    known = _read(folder / ORDER, OrderedServices)
-    return tuple(known.services) if known else ()
+    record = _read(folder / TREE, PackageTree)
+    return record["tree"] if record else None
 
 
 def token(folder: Path) -> str | None:
@@ -106,11 +69,7 @@ def want(folder: Path, wish: MachineIntent) -> None:
 
 def judge(folder: Path, rule: IdleRule | None, minute: float) -> bool:
     """Write down what is to be made of idleness; whether that is news."""
-    path, said = folder / "idle.json", b"{}"
-    if rule is not None:
-        until = rule.awake_until.timestamp() if rule.awake_until else None
-        fields = to_builtins(rule) | {"seconds": rule.minutes * minute, "awake_until": until}
-        said = msgspec.json.encode(fields)
+    path, said = folder / IDLE_RULE, encoded(rule, minute)
     known = path.read_bytes() if path.exists() else b"{}"
     if said == known or not (folder / ORDER).exists():
         return False

@@ -65,7 +65,9 @@ class LocalLogs:
         if kind == "console":
             own = Source("", logs / "console.log")
             return [own, Source("supervisor", folder / "supervisor.log")]
-        names = [name for name in folders.services(folder) if name not in OURS]
+        order = folders.ordered(folder)
+        services = order.get("services", {}) if order else ()
+        names = [name for name in services if name not in OURS]
         several = len(names) > 1
         return [Source(name if several else "", logs / f"{name}.log") for name in names]
 

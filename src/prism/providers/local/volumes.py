@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from prism.agent.protocol import FULL
+from prism.agent.protocol import FULL, MOUNTS, MachineMounts, Mount
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
@@ -47,31 +46,11 @@ from prism.storage.ports import (
 
 ID = re.compile(r"(vol|fs|snap)-[0-9a-f]{17}")
 MACHINE = re.compile(r"local-[0-9a-f]{17}")
-SUFFIX = ".mounts.json"
 GB = 2**30
 PREFIX = {VolumeKind.EBS: "vol", VolumeKind.EFS: "fs"}
 
 
-class Mount(Struct, frozen=True):
-    """A volume that a machine has."""
-
-    id: str
-    name: str
-    path: str
-
-
-class MachineMounts(Struct, frozen=True):
-    """All that a machine has, and what its programs may still reach that it is to have no more.
-
-    `root` is where every volume is.
-    """
-
-    root: str
-    volumes: tuple[Mount, ...]
-    leaving: tuple[Mount, ...] = ()
-
-
-NOTHING = MachineMounts("", ())
+NOTHING: MachineMounts = {"root": "", "volumes": []}
 
 
 class LocalVolumes:
@@ -214,8 +193,9 @@ class LocalVolumes:
         with self._lock:
             bad: dict[str, str] = {}
             now = self._mounts(machine, bad)
-            others = tuple(mount for mount in now.volumes if mount.id != id)
-            self._note(machine, now, (*others, Mount(id, name, str(data))), anew=bool(bad))
+            others = [mount for mount in now["volumes"] if mount["id"] != id]
+            volume: Mount = {"id": id, "name": name, "path": str(data)}
+            self._note(machine, now, [*others, volume], anew=bool(bad))
 
     def detach(self, id: str, machine: str) -> None:
         """Note that the machine has it no more, and tell its supervisor.
@@ -226,17 +206,16 @@ class LocalVolumes:
         with self._lock:
             bad: dict[str, str] = {}
             now = self._mounts(machine, bad)
-            others = tuple(mount for mount in now.volumes if mount.id != id)
+            others = [mount for mount in now["volumes"] if mount["id"] != id]
             self._note(machine, now, others, anew=bool(bad))
-        stuck = [
-            mount for mount in now.leaving if mount.id == id and self._reaches(machine, mount)
-        ]
-        if stuck and (why := why_not_out(self._machines / machine, stuck[0].path)):
+        leaving = (mount for mount in now.get("leaving", ()) if mount["id"] == id)
+        stuck = [mount for mount in leaving if self._reaches(machine, mount)]
+        if stuck and (why := why_not_out(self._machines / machine, stuck[0]["path"])):
             raise StorageRefused(why)
 
-    def mounted(self, machine: str) -> tuple[Mount, ...]:
+    def mounted(self, machine: str) -> list[Mount]:
         """The volumes that are attached to a machine; none where its file cannot be read."""
-        return self._mounts(machine, {}).volumes
+        return self._mounts(machine, {})["volumes"]
 
     def delete(self, id: str) -> None:
         """Put it out of reach, which is at once; it is `deleting` until nothing is left."""
@@ -309,11 +288,12 @@ class LocalVolumes:
         """The machines of each volume; `bad` takes those whose file says nothing."""
         found: dict[str, set[str]] = {}
         for name in _names(self._machines):
-            if name.endswith(SUFFIX) and MACHINE.fullmatch(machine := name[: -len(SUFFIX)]):
+            if name.endswith(MOUNTS) and MACHINE.fullmatch(machine := name[: -len(MOUNTS)]):
                 known = self._mounts(machine, bad)
-                parting = (mount for mount in known.leaving if self._reaches(machine, mount))
-                for mount in (*known.volumes, *parting):
-                    found.setdefault(mount.id, set()).add(machine)
+                leaving = known.get("leaving", ())
+                parting = (mount for mount in leaving if self._reaches(machine, mount))
+                for mount in (*known["volumes"], *parting):
+                    found.setdefault(mount["id"], set()).add(machine)
         return found
 
     def _running_with(self, source: str) -> tuple[Path, ...]:
@@ -326,11 +306,13 @@ class LocalVolumes:
         """Whether programs of a machine that runs can still reach a volume."""
         folder = self._machines / machine
         seen = folders.seen(folder)
-        return bool(seen and mount.path in seen.get("let_in", ()) and folders.holder(str(folder)))
+        return bool(
+            seen and mount["path"] in seen.get("let_in", ()) and folders.holder(str(folder))
+        )
 
     def _mounts(self, machine: str, bad: dict[str, str]) -> MachineMounts:
         """What it has; where its file says nothing, that is attached anew, one by one."""
-        path = self._machines / f"{machine}{SUFFIX}"
+        path = self._machines / f"{machine}{MOUNTS}"
         try:
             return two_copies.read(path, MachineMounts) if path.exists() else NOTHING
         except FileNotFoundError:
@@ -343,24 +325,28 @@ class LocalVolumes:
         self,
         machine: str,
         before: MachineMounts,
-        after: tuple[Mount, ...],
+        after: list[Mount],
         *,
         anew: bool = False,
     ) -> None:
         if not MACHINE.fullmatch(machine):
             raise StorageRefused(f"{machine} is not a workspace of this computer")
-        kept = {mount.id for mount in after}
-        gone = {
-            mount.id: mount for mount in (*before.leaving, *before.volumes) if mount.id not in kept
-        }
-        leaving = tuple(mount for mount in gone.values() if self._reaches(machine, mount))
-        same = sorted(before.volumes, key=_by_name) == sorted(after, key=_by_name)
-        if not anew and same and leaving == before.leaving:
+        kept = {mount["id"] for mount in after}
+        left = before.get("leaving", [])
+        gone = {mount["id"]: mount for mount in (*left, *before["volumes"])}
+        parted = [mount for id, mount in gone.items() if id not in kept]
+        leaving = [mount for mount in parted if self._reaches(machine, mount)]
+        same = sorted(before["volumes"], key=_by_name) == sorted(after, key=_by_name)
+        if not anew and same and leaving == left:
             return
-        path = self._machines / f"{machine}{SUFFIX}"
+        path = self._machines / f"{machine}{MOUNTS}"
         if after or leaving:
             self._machines.mkdir(mode=0o700, parents=True, exist_ok=True)
-            said = MachineMounts(str(self._volumes), after, leaving)
+            said: MachineMounts = {
+                "root": str(self._volumes),
+                "volumes": after,
+                "leaving": leaving,
+            }
             two_copies.write(path, msgspec.json.encode(said))
         else:
             two_copies.remove(path)
@@ -405,7 +391,7 @@ def _known_of(id: str, it: About) -> Known:
 
 
 def _by_name(mount: Mount) -> str:
-    return mount.name
+    return mount["name"]
 
 
 def _known(place: Path, bad: dict[str, str]) -> Iterator[tuple[str, About]]:

@@ -151,7 +151,8 @@ def test_a_newer_watch_replaces_an_older_one(world, monkeypatch):
     eventually(lambda: world.idle() and len(world.ran()) == 6)
     unit = (world.sshd.folder / "units" / "prism-idle.service").read_text()
     assert "--build 0123456789abcdef" in unit
-    assert json.loads((world.sshd.folder / "state" / "idle.json").read_text())["minutes"] == 1
+    rule = json.loads((world.sshd.folder / "state" / "idle.json").read_text())
+    assert rule["profile"] == LOOKS.profile
 
 
 @pytest.mark.parametrize("role", [ROLE, None])

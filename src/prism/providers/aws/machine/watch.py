@@ -14,14 +14,16 @@ from shlex import quote
 from typing import Any
 
 import msgspec
-from msgspec import Struct, structs, to_builtins
+from msgspec import structs
 
+from prism.agent.protocol import OBSERVED, IdleDaemonReport
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.machine.agent_bundle import Layout, parcel, shipped, told
 from prism.providers.aws.ssh.model import HostKeyUnknown
 from prism.providers.aws.ssh.pool import SshPool
+from prism.providers.idle_documents import decoded, encoded
 from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
 
 log = logging.getLogger(__name__)
@@ -33,12 +35,6 @@ HANDS = 4
 OTHER = 7  # the exit code of a machine that has another watch, or none
 NOBODY = 3  # that of one that says nothing
 ACTED = re.compile(r"prism-idle: (\{[^\r\n]*\})\s")
-
-
-class Heard(Struct, frozen=True):
-    """What `seen.json` of a machine says beside its idleness."""
-
-    build: str = ""
 
 
 class AwsWatch:
@@ -75,9 +71,10 @@ class AwsWatch:
         it tries again for as long as it takes, so AWS is asked no more than once a boot.
         """
         self._check(id)
-        said = self._pool.run(id, told(self._layout, self._rule(rule)))
+        settings = encoded(rule, self._minute)
+        said = self._pool.run(id, told(self._layout, settings))
         if said.code == OTHER and rule is not None:
-            said = self._ship(id, self._rule(rule))
+            said = self._ship(id, settings)
         if said.code not in {0, OTHER}:
             name = self._pool.host(id).name
             raise Unavailable(f"{name} does not take its idle rule", details=said.err)
@@ -168,13 +165,13 @@ class AwsWatch:
 
     # ------------------------------------------------------------ what they say
     def _listen(self, instance: Ec2Instance) -> None:
-        script = f"cat {quote(self._layout.state)}/seen.json 2>/dev/null || exit {NOBODY}"
+        script = f"cat {quote(self._layout.state)}/{OBSERVED} 2>/dev/null || exit {NOBODY}"
         said = self._pool.run(instance.id, script)
         if said.code:
             return
-        self._known[instance.id] = msgspec.json.decode(said.out, type=Idleness, strict=False)
-        heard = msgspec.json.decode(said.out, type=Heard)
-        if heard.build != parcel().build:
+        report = msgspec.json.decode(said.out, type=IdleDaemonReport, strict=False)
+        self._known[instance.id] = decoded(report)
+        if report.get("build") != parcel().build:
             self._ship(instance.id, None)
 
     def _read_last_words(self, instance: Ec2Instance) -> None:
@@ -190,11 +187,3 @@ class AwsWatch:
 
     def _ship(self, id: str, rule: bytes | None) -> Any:
         return self._pool.run(id, shipped(self._layout, rule), parcel().data, SHIPPING)
-
-    def _rule(self, rule: IdleRule | None) -> bytes:
-        """As the watch reads it."""
-        if rule is None:
-            return b"{}"
-        until = rule.awake_until.timestamp() if rule.awake_until else None
-        fields = to_builtins(rule) | {"seconds": rule.minutes * self._minute, "awake_until": until}
-        return msgspec.json.encode(fields)

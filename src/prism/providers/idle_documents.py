@@ -1,0 +1,26 @@
+"""What machines read and write about idleness, wherever they run."""
+
+from msgspec import convert, json
+
+from prism.agent.protocol import IdleReport, IdleSettings
+from prism.workspaces.idleness import Idleness, IdleRule
+
+
+def encoded(rule: IdleRule | None, minute: float) -> bytes:
+    """The settings that a machine reads; `minute` is its seconds, fewer in tests."""
+    if rule is None:
+        return b"{}"
+    settings: IdleSettings = {
+        "profile": rule.profile,
+        "seconds": rule.minutes * minute,
+        "action": rule.action,
+        "limits": rule.limits,
+        "enabled": rule.enabled,
+        "awake_until": rule.awake_until.timestamp() if rule.awake_until else None,
+    }
+    return json.encode(settings)
+
+
+def decoded(report: IdleReport) -> Idleness:
+    """What a machine reports; raises `ValidationError` for a moment that cannot be one."""
+    return convert(report, Idleness, strict=False)
