@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from prism.client import Client
-from prism.client.daemon import PlaceSeen, ShutdownAnswer, Status
+from prism.client.daemon_model import PlaceSeen, ShutdownAnswer, Status
 from prism.client.decoding import AnswerNotUnderstood
 from prism.client.waiting import WorkspaceFailed
 from prism.daemon import api as daemon

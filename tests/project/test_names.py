@@ -17,7 +17,7 @@ import pytest
 from prism.cli.parser import parser
 from prism.cli.registry import ALONE, COMMANDS, OPTIONS
 from prism.client.client import Client
-from prism.client.workspaces import LaunchOptions
+from prism.client.launch_options import LaunchOptions
 from tests.project.tree import ROOT
 
 SUFFIXES = ("_gb", "_hours", "_minutes", "_threshold", "_amount", "_date", "_id", "_ids")

@@ -1,6 +1,7 @@
 """The Python client."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from os import PathLike, fspath
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,7 @@ from prism.client.address import DaemonAddress
 from prism.client.budgets import Allocations, Budgets
 from prism.client.costs import Costs
 from prism.client.daemon import Daemon
+from prism.client.decoding import TypedWire
 from prism.client.files import Files
 from prism.client.idle import Idle
 from prism.client.logs import Logs
@@ -18,12 +20,16 @@ from prism.client.people import Audit, Invitations, Members, Tokens
 from prism.client.profiles import Profiles
 from prism.client.projects import Projects
 from prism.client.recovery import Recoveries
+from prism.client.request import LazyModule
 from prism.client.storage import Snapshots, Volumes
 from prism.client.stream import PATIENCE, events
 from prism.client.templates import Templates
-from prism.client.wire import ANSWER, Wire
+from prism.client.wire import ANSWER
 from prism.client.workspaces import Workspaces
 from prism.kit.events import Fact
+
+for _module in LazyModule.names:
+    import_module(_module)  # a refusal is raised as its class only if that is known
 
 
 class Client:
@@ -50,7 +56,7 @@ class Client:
             found.token if token is None else token,
             found.port,
         )
-        self._wire = Wire(place, timeout)
+        self._wire = TypedWire(place, timeout)
         self.workspaces = Workspaces(self._wire)
         self.templates = Templates(self._wire)
         self.volumes = Volumes(self._wire)

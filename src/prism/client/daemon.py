@@ -1,109 +1,62 @@
 """The daemon about itself, across the wire."""
 
-from datetime import datetime
+from __future__ import annotations
 
-from msgspec import Struct
+from prism.client.request import LazyModule, ask
+from prism.client.wire import Noun, query
 
-from prism.client.decoding import ask
-from prism.client.wire import Wire
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prism.client import daemon_model as daemon
+else:
+    daemon = LazyModule("prism.client.daemon_model")
 
 PATH = "/daemon"
 
 
-class PlaceSeen(Struct, frozen=True):
-    """Somewhere machines are, and how looking there went last; null before the first look.
-
-    `identity` is the user or role that AWS takes the daemon for; `missing` are the permissions
-    that it lacked at `checked_at`, when `/api/v1/daemon/aws` was asked last; null before that.
-    """
-
-    place: str
-    provider: str
-    reachable: bool | None
-    looked_at: datetime | None
-    problem: str | None
-    identity: str | None = None
-    missing: tuple[str, ...] | None = None
-    checked_at: datetime | None = None
-
-
-class Status(Struct, frozen=True, kw_only=True):
-    """How the daemon is; `reasons` say why it is degraded."""
-
-    status: str
-    version: str
-    uptime: str
-    api_version: str
-    aws_connectivity: str
-    active_profiles: int
-    total_instances: int
-    active_instances: int
-    user: str
-    database: str
-    places: tuple[PlaceSeen, ...]
-    reasons: tuple[str, ...] = ()
-
-
-class DoctorFinding(Struct, frozen=True, kw_only=True):
-    """How one thing is, and what to do where it is not as it should be."""
-
-    check: str
-    level: str
-    said: str
-    fix: str | None = None
-
-
-class Diagnosis(Struct, frozen=True, kw_only=True):
-    """Every finding, in the order of the checks."""
-
-    findings: tuple[DoctorFinding, ...]
-    checked_at: datetime
-
-
-class ShutdownAnswer(Struct, frozen=True):
-    """The answer to a shutdown."""
-
-    message: str
-    active_operations: int
-    shutdown_timeout: int
-
-
-class Cleanable(Struct, frozen=True, kw_only=True):
-    """One kind of what takes space and nobody needs; `in_use` is what of it was left alone."""
-
-    kind: str
-    bytes: int
-    items: int
-    in_use: tuple[str, ...] = ()
-
-
-class Cleaned(Struct, frozen=True, kw_only=True):
-    """What was removed, or would be; `free_bytes` is what the disk has left now."""
-
-    dry_run: bool
-    freed_bytes: int
-    free_bytes: int
-    kinds: tuple[Cleanable, ...]
-
-
-class Daemon:
+class Daemon(Noun):
     """What you may ask the daemon about itself."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-
-    def doctor(self) -> Diagnosis:
+    def doctor(self) -> daemon.Diagnosis:
         """What `prism doctor` finds where the daemon runs; it looks now, which takes seconds."""
-        return ask(self._wire.patient(), "GET", f"{PATH}/doctor", Diagnosis)
+        return ask(self._wire.patient(), "GET", f"{PATH}/doctor", daemon.Diagnosis)
 
-    def status(self) -> Status:
+    def status(self) -> daemon.Status:
         """How it is."""
-        return ask(self._wire, "GET", f"{PATH}/status", Status)
+        return ask(self._wire, "GET", f"{PATH}/status", daemon.Status)
 
-    def shutdown(self) -> ShutdownAnswer:
+    def shutdown(self) -> daemon.ShutdownAnswer:
         """Ask it to stop; workspaces go on."""
-        return ask(self._wire, "POST", f"{PATH}/shutdown", ShutdownAnswer)
+        return ask(self._wire, "POST", f"{PATH}/shutdown", daemon.ShutdownAnswer)
 
-    def clean(self, *, dry_run: bool = False) -> Cleaned:
+    def clean(self, *, dry_run: bool = False) -> daemon.Cleaned:
         """Free disk space: caches, old logs, unused environments, leftover drafts."""
-        return ask(self._wire, "POST", f"{PATH}/clean", Cleaned, {"dry_run": dry_run})
+        return ask(self._wire, "POST", f"{PATH}/clean", daemon.Cleaned, {"dry_run": dry_run})
+
+    def aws(self, profile: str | None = None) -> list[dict[str, Any]]:
+        """What AWS lets the daemon do, with one profile or all that are active; it asks now."""
+        path = f"{PATH}/aws{query(profile=profile)}"
+        return ask(self._wire, "GET", path, list[dict[str, object]])
+
+    def aws_policy(self, *, setup: bool = False) -> dict[str, Any]:
+        """The least policy that Prism needs, or that an administrator needs for `aws_setup`."""
+        path = f"{PATH}/aws/policy{query(kind='setup' if setup else None)}"
+        return ask(self._wire, "GET", path, dict[str, object])
+
+    def aws_setup(
+        self,
+        profile: str | None = None,
+        *,
+        aws_profile: str | None = None,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Make in an account what workspaces there need."""
+        body = {"profile": profile, "aws_profile": aws_profile, "dry_run": dry_run}
+        return ask(self._wire, "POST", f"{PATH}/aws/setup", dict[str, object], body)
+
+    def aws_setup_text(self, format: str) -> dict[str, Any]:
+        """The same for `cloudformation` or `terraform`."""
+        path = f"{PATH}/aws/setup{query(format=format)}"
+        return ask(self._wire, "GET", path, dict[str, object])

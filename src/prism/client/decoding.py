@@ -1,45 +1,46 @@
-"""Typed answers on the raw wire."""
+"""Answers as structs."""
 
-from typing import TypeVar
+from importlib import import_module
+from types import GenericAlias
+from typing import Any
 
 import msgspec
 
-from prism.client.wire import Wire
+from prism.client.request import LazyStruct
+from prism.client.wire import HttpAnswer, Wire
 from prism.errors import Problem
-
-T = TypeVar("T")
 
 
 class AnswerNotUnderstood(Problem, code="ANSWER_NOT_UNDERSTOOD"):
     """The daemon and this client have different versions."""
 
 
-def ask(
-    wire: Wire,
-    method: str,
-    path: str,
-    answer: type[T],
-    body: object = None,
-    *,
-    wait: float = 0,
-    key: str | None = None,
-) -> T:
-    """Send a request and decode its answer; `key` makes it safe to repeat."""
-    content = None if body is None else msgspec.json.encode(body)
-    headers = {"Idempotency-Key": key} if key else {}
-    received = wire.send(method, path, content, headers=headers, wait=wait).content
-    try:
-        return msgspec.json.decode(received, type=answer)
-    except msgspec.DecodeError as error:
-        raise _not_understood(f"{method} {path}", error) from error
+class TypedWire(Wire):
+    """A wire whose answers are structs."""
+
+    def decoded(self, answer: HttpAnswer, kind: Any, path: str) -> Any:
+        """The body of an answer as that kind."""
+        try:
+            return msgspec.json.decode(answer.content, type=_loaded(kind))
+        except msgspec.DecodeError as error:
+            raise _not_understood(path, error) from error
+
+    def converted(self, value: Any, kind: Any, path: str) -> Any:
+        """JSON as that kind."""
+        try:
+            return msgspec.convert(value, _loaded(kind))
+        except msgspec.ValidationError as error:
+            raise _not_understood(path, error) from error
 
 
-def understood(answer: object, kind: type[T], path: str) -> T:
-    """An answer that was parsed already, as the type that it should be of."""
-    try:
-        return msgspec.convert(answer, kind)
-    except msgspec.ValidationError as error:
-        raise _not_understood(path, error) from error
+def _loaded(kind: Any) -> Any:
+    """The type, with each struct in it imported."""
+    if isinstance(kind, LazyStruct):
+        return getattr(import_module(kind.module), kind.name)
+    if isinstance(kind, GenericAlias):
+        of: Any = kind.__origin__
+        return of[tuple(map(_loaded, kind.__args__))]
+    return kind
 
 
 def _not_understood(what: str, error: Exception) -> AnswerNotUnderstood:

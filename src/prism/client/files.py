@@ -1,32 +1,36 @@
 """Files of workspaces, across the wire."""
 
-from collections.abc import Iterator
-from os import PathLike, fspath
-from typing import BinaryIO
+from __future__ import annotations
 
-import msgspec
+from os import fspath
 
 from prism.client import transfer
-from prism.client.decoding import ask
+from prism.client.request import LazyModule, ask
 from prism.client.transfer import files_of
-from prism.client.wire import Wire, query
-from prism.files.model import FileChange, FileRenaming, FolderListing, NewFolder, UploadReceipt
+from prism.client.wire import Noun, query
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+    from typing import BinaryIO
+
+    from prism.files import model as files
+else:
+    files = LazyModule("prism.files.model")
 
 
-class Files:
+class Files(Noun):
     """What you may do with files; `name` is a workspace's name or instance id.
 
     Paths are relative to the home of the workspace. Files of a local workspace can also be
     reached while it does not run.
     """
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-
-    def list(self, name: str, path: str = "", limit: int = 1000) -> FolderListing:
+    def list(self, name: str, path: str = "", limit: int = 1000) -> files.FolderListing:
         """What is in a folder."""
         address = files_of(name) + query(path=path, limit=limit)
-        return ask(self._wire, "GET", address, FolderListing)
+        return ask(self._wire, "GET", address, files.FolderListing)
 
     def read(self, name: str, path: str, first: int = 0) -> Iterator[bytes]:
         """The content of a file, piece by piece, from that byte on."""
@@ -43,25 +47,33 @@ class Files:
         path: str,
         *,
         replace: bool = False,
-    ) -> UploadReceipt:
+    ) -> files.UploadReceipt:
         """Send a file, given by its path or open; without `replace` none is replaced."""
-        if isinstance(source, str | PathLike):
+        if isinstance(source, str) or hasattr(source, "__fspath__"):
             with open(source, "rb") as file:
                 answer = transfer.upload(self._wire, name, file, path, replace=replace)
         else:
             answer = transfer.upload(self._wire, name, source, path, replace=replace)
-        return msgspec.convert(answer, UploadReceipt)
+        receipt: files.UploadReceipt
+        receipt = self._wire.converted(answer, files.UploadReceipt, files_of(name, "content"))
+        return receipt
 
-    def make_folder(self, name: str, path: str) -> FileChange:
+    def make_folder(self, name: str, path: str) -> files.FileChange:
         """Make a folder, and those above it."""
-        return ask(self._wire, "POST", files_of(name, "folder"), FileChange, NewFolder(path=path))
+        return ask(
+            self._wire,
+            "POST",
+            files_of(name, "folder"),
+            files.FileChange,
+            files.NewFolder(path=path),
+        )
 
-    def rename(self, name: str, path: str, to: str) -> FileChange:
+    def rename(self, name: str, path: str, to: str) -> files.FileChange:
         """Rename or move a file or folder; nothing is replaced."""
-        body = FileRenaming(path=path, to=to)
-        return ask(self._wire, "POST", files_of(name, "rename"), FileChange, body)
+        body = files.FileRenaming(path=path, to=to)
+        return ask(self._wire, "POST", files_of(name, "rename"), files.FileChange, body)
 
-    def remove(self, name: str, path: str, *, recursive: bool = False) -> FileChange:
+    def remove(self, name: str, path: str, *, recursive: bool = False) -> files.FileChange:
         """Remove a file, an empty folder, or with `recursive` everything in it."""
         address = files_of(name) + query(path=path, recursive="true" if recursive else None)
-        return ask(self._wire, "DELETE", address, FileChange)
+        return ask(self._wire, "DELETE", address, files.FileChange)

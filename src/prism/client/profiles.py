@@ -1,40 +1,42 @@
 """Profiles, across the wire."""
 
+from __future__ import annotations
+
 import builtins
 
-from msgspec import UNSET, UnsetType
+from prism.client.request import UNSET, LazyModule, UnsetType, ask
+from prism.client.wire import Noun, quoted
 
-from prism.client.decoding import ask
-from prism.client.wire import Wire, quoted
-from prism.profiles.model import (
-    DeletedProfile,
-    NewProfile,
-    ProfileChange,
-    ProfileShown,
-    Switch,
-)
-from prism.profiles.providers import Provider
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from prism.profiles import model as profiles
+    from prism.profiles.providers import Provider
+else:
+    profiles = LazyModule("prism.profiles.model")
 
 PATH = "/profiles"
 
 
-class Profiles:
+class Profiles(Noun):
     """What you may ask about profiles."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-
-    def list(self) -> builtins.list[ProfileShown]:
+    def list(self) -> builtins.list[profiles.ProfileShown]:
         """Every profile."""
-        return ask(self._wire, "GET", PATH, builtins.list[ProfileShown])
+        return ask(self._wire, "GET", PATH, builtins.list[profiles.ProfileShown])
 
-    def current(self) -> ProfileShown:
+    def current(self) -> profiles.ProfileShown:
         """The profile that launches use."""
-        return ask(self._wire, "GET", f"{PATH}/current", ProfileShown)
+        return ask(self._wire, "GET", f"{PATH}/current", profiles.ProfileShown)
 
-    def switch(self, name: str) -> ProfileShown:
+    def switch(self, name: str) -> profiles.ProfileShown:
         """Use another profile from now on."""
-        return ask(self._wire, "POST", f"{PATH}/switch", ProfileShown, Switch(profile_name=name))
+        return ask(
+            self._wire,
+            "POST",
+            f"{PATH}/switch",
+            profiles.ProfileShown,
+            profiles.Switch(profile_name=name),
+        )
 
     def create(
         self,
@@ -44,16 +46,16 @@ class Profiles:
         aws_profile: str | None = None,
         region: str | None = None,
         default_project: str | None = None,
-    ) -> ProfileShown:
+    ) -> profiles.ProfileShown:
         """Add a profile."""
-        body = NewProfile(
+        body = profiles.NewProfile(
             name=name,
             provider=provider,
             aws_profile=aws_profile,
             region=region,
             default_project=default_project,
         )
-        return ask(self._wire, "POST", PATH, ProfileShown, body)
+        return ask(self._wire, "POST", PATH, profiles.ProfileShown, body)
 
     def update(
         self,
@@ -63,16 +65,16 @@ class Profiles:
         aws_profile: str | UnsetType | None = UNSET,
         region: str | UnsetType | None = UNSET,
         default_project: str | UnsetType | None = UNSET,
-    ) -> ProfileShown:
+    ) -> profiles.ProfileShown:
         """Change a profile; what is not given stays."""
-        body = ProfileChange(
+        body = profiles.ProfileChange(
             provider=provider,
             aws_profile=aws_profile,
             region=region,
             default_project=default_project,
         )
-        return ask(self._wire, "PUT", f"{PATH}/{quoted(name)}", ProfileShown, body)
+        return ask(self._wire, "PUT", f"{PATH}/{quoted(name)}", profiles.ProfileShown, body)
 
-    def delete(self, name: str) -> DeletedProfile:
+    def delete(self, name: str) -> profiles.DeletedProfile:
         """Forget a profile that nothing needs."""
-        return ask(self._wire, "DELETE", f"{PATH}/{quoted(name)}", DeletedProfile)
+        return ask(self._wire, "DELETE", f"{PATH}/{quoted(name)}", profiles.DeletedProfile)

@@ -1,36 +1,46 @@
 """Machines without a workspace, across the wire; for the operator alone."""
 
-from prism.client.decoding import ask
-from prism.client.wire import Wire, quoted
-from prism.recovery.model import Adopted, End, Orphans, Recovered, Recovery
+from __future__ import annotations
+
+from prism.client.request import LazyModule, ask
+from prism.client.wire import Noun, quoted
+
+TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+if TYPE_CHECKING:
+    from prism.recovery import model as recovery
+else:
+    recovery = LazyModule("prism.recovery.model")
 
 PATH = "/orphans"
 
 
-class Recoveries:
+class Recoveries(Noun):
     """What you may ask about machines that have no workspace; `id` is a machine's."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-
-    def orphans(self) -> Orphans:
+    def orphans(self) -> recovery.Orphans:
         """Those there are, as they were last seen."""
-        return ask(self._wire, "GET", PATH, Orphans)
+        return ask(self._wire, "GET", PATH, recovery.Orphans)
 
-    def adopt(self, id: str) -> Adopted:
+    def adopt(self, id: str) -> recovery.Adopted:
         """Make a workspace of one."""
-        return ask(self._wire, "POST", f"{PATH}/{quoted(id)}/adopt", Adopted)
+        return ask(self._wire, "POST", f"{PATH}/{quoted(id)}/adopt", recovery.Adopted)
 
-    def terminate(self, id: str) -> Adopted:
+    def terminate(self, id: str) -> recovery.Adopted:
         """Have one destroyed, with its disk."""
-        return ask(self._wire, "POST", f"{PATH}/{quoted(id)}/terminate", Adopted, End("DELETE"))
+        return ask(
+            self._wire,
+            "POST",
+            f"{PATH}/{quoted(id)}/terminate",
+            recovery.Adopted,
+            recovery.End(confirm="DELETE"),
+        )
 
     def recover(
         self, *, dry_run: bool = False, everybody: bool = False, accept: bool = False
-    ) -> Recovered:
+    ) -> recovery.Recovered:
         """Make workspaces of all that are ours, or of all; a dry run only says which.
 
         `accept` goes on with a database that is older than the machines.
         """
-        body = Recovery(dry_run=dry_run, everybody=everybody, accept=accept)
-        return ask(self._wire, "POST", "/recover", Recovered, body)
+        body = recovery.Recovery(dry_run=dry_run, everybody=everybody, accept=accept)
+        return ask(self._wire, "POST", "/recover", recovery.Recovered, body)

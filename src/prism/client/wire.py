@@ -16,9 +16,11 @@ from prism.client.trust import check_folder, check_server
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from io import BufferedReader
-    from typing import Any, Self
+    from typing import Any, Concatenate, ParamSpec, Self
+
+    P = ParamSpec("P")
 
 API, JSON = "/api/v1", "application/json"
 CONNECT, ANSWER, LONG = 5.0, 30.0, 1800.0  # seconds until we give up
@@ -53,11 +55,21 @@ class Wire:
     def ask(self, method: str, path: str, body: object = None, *, wait: float = 0) -> Any:
         """Send `body` as JSON to `path` below `/api/v1`; the answer, parsed."""
         content = None if body is None else json.dumps(body).encode()
-        answer = self.send(method, path, content, wait=wait)
-        try:
-            return answer.json()
-        except ValueError as error:
-            raise self._unreachable(error) from error
+        return self._parsed(self.send(method, path, content, wait=wait))
+
+    def call(
+        self, method: Callable[Concatenate[Any, P], object], *args: P.args, **kwargs: P.kwargs
+    ) -> Any:
+        """The answer to a method of the client, such as `Budgets.show`, as JSON."""
+        return method(Noun(self), *args, **kwargs)
+
+    def decoded(self, answer: HttpAnswer, kind: Any, path: str) -> Any:
+        """The body of an answer: JSON here, a struct of that kind in the typed client."""
+        return self._parsed(answer)
+
+    def converted(self, value: Any, kind: Any, path: str) -> Any:
+        """JSON as what `decoded` would have made of it."""
+        return value
 
     def send(
         self,
@@ -125,6 +137,12 @@ class Wire:
         door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._wrapped(door) if self._secure else door
 
+    def _parsed(self, answer: HttpAnswer) -> Any:
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise self._unreachable(error) from error
+
     def _wrapped(self, door: socket.socket) -> socket.socket:
         import ssl  # noqa: PLC0415  cold start: 15 ms that only a distant daemon is worth
 
@@ -178,6 +196,13 @@ class Wire:
             what = f"{error}" or type(error).__name__
         remedy = "Check PRISM_URL" if self.place.url else "Start it: `prism daemon start`"
         return DaemonUnreachable(f"No daemon at {self.place}", details=what, remediation=remedy)
+
+
+class Noun:
+    """What you may ask about one kind of thing."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
 
 
 def quoted(text: str) -> str:

@@ -1,0 +1,81 @@
+"""What the daemon says about itself."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+
+class PlaceSeen(Struct, frozen=True):
+    """Somewhere machines are, and how looking there went last; null before the first look.
+
+    `identity` is the user or role that AWS takes the daemon for; `missing` are the permissions
+    that it lacked at `checked_at`, when `/api/v1/daemon/aws` was asked last; null before that.
+    """
+
+    place: str
+    provider: str
+    reachable: bool | None
+    looked_at: datetime | None
+    problem: str | None
+    identity: str | None = None
+    missing: tuple[str, ...] | None = None
+    checked_at: datetime | None = None
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """How the daemon is; `reasons` say why it is degraded."""
+
+    status: str
+    version: str
+    uptime: str
+    api_version: str
+    aws_connectivity: str
+    active_profiles: int
+    total_instances: int
+    active_instances: int
+    user: str
+    database: str
+    places: tuple[PlaceSeen, ...]
+    reasons: tuple[str, ...] = ()
+
+
+class DoctorFinding(Struct, frozen=True, kw_only=True):
+    """How one thing is, and what to do where it is not as it should be."""
+
+    check: str
+    level: str
+    said: str
+    fix: str | None = None
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """Every finding, in the order of the checks."""
+
+    findings: tuple[DoctorFinding, ...]
+    checked_at: datetime
+
+
+class ShutdownAnswer(Struct, frozen=True):
+    """The answer to a shutdown."""
+
+    message: str
+    active_operations: int
+    shutdown_timeout: int
+
+
+class Cleanable(Struct, frozen=True, kw_only=True):
+    """One kind of what takes space and nobody needs; `in_use` is what of it was left alone."""
+
+    kind: str
+    bytes: int
+    items: int
+    in_use: tuple[str, ...] = ()
+
+
+class Cleaned(Struct, frozen=True, kw_only=True):
+    """What was removed, or would be; `free_bytes` is what the disk has left now."""
+
+    dry_run: bool
+    freed_bytes: int
+    free_bytes: int
+    kinds: tuple[Cleanable, ...]
