@@ -19,7 +19,11 @@ from prism.cli.checks import aws, folder, machine, rounds, sandbox, service, var
 from prism.cli.checks.rounds import AROUND, EVERYWHERE, HERE
 from prism.cli.checks.world import Ran, World, examined, ok
 from prism.client.address import DaemonAddress
+from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
+from prism.client.profiles import Profiles
+from prism.client.templates import Templates
+from prism.client.workspaces import Workspaces
 
 STATUS = {"status": "healthy", "version": __version__, "uptime": "5s", "places": []}
 ID = "local-0123456789abcdef0"
@@ -57,7 +61,7 @@ def system(root, **files):
 
 @pytest.mark.parametrize("check", [*EVERYWHERE, *HERE, *AROUND], ids=lambda it: it.__name__)
 def test_nothing_is_broken_in_a_sound_world(world, check):
-    daemon = {"status": STATUS, "ask": answers({"/instances": [], "/profiles": []})}
+    daemon = {"status": STATUS, "ask": answers({Workspaces.list: [], Profiles.list: []})}
     environ = {"PRISM_USER": "ada@example.org", "HOME": "/nonexistent"}
     for one in (world(environ=environ), world(environ=environ, **daemon)):
         assert found(check, one)[0] != "broken"
@@ -65,7 +69,7 @@ def test_nothing_is_broken_in_a_sound_world(world, check):
 
 def answers(more):
     valid = {"validated": 1, "total_templates": 1, "validation_results": []}
-    return ({"/templates/validate": valid} | more).__getitem__
+    return ({Templates.validate: valid} | more).__getitem__
 
 
 def test_an_old_python(world):
@@ -422,7 +426,7 @@ def test_templates_that_are_wrong(world, home):
     issue = {"message": "unknown field `sise`", "where": "mine.yml:3"}
     result = {"template": "mine", "status": "invalid", "issues": [issue]}
     validation = {"validated": 1, "total_templates": 2, "validation_results": [result]}
-    one = world(status=STATUS, ask=answers({"/templates/validate": validation}))
+    one = world(status=STATUS, ask=answers({Templates.validate: validation}))
     level, said = found(folder.templates, one)
     assert (level, "mine: unknown field `sise` (mine.yml:3)" in said) == ("broken", True)
     (home / "templates").mkdir()
@@ -440,10 +444,10 @@ def test_a_folder_that_no_workspace_knows(world, home):
         ([{"id": ID}], "ok"),
         ([{"id": None}], "ok"),
     ):
-        one = world(status=STATUS, ask=answers({"/instances": listed}))
+        one = world(status=STATUS, ask=answers({Workspaces.list: listed}))
         assert found(folder.orphans, one)[0] == level
     (place / "seen.json").write_text('{"phase": "gone"}')
-    one = world(status=STATUS, ask=answers({"/instances": []}))
+    one = world(status=STATUS, ask=answers({Workspaces.list: []}))
     assert found(folder.orphans, one)[0] == "ok"
 
 
@@ -591,7 +595,7 @@ def amazon(world, tmp_path):
                 (tmp_path / ".aws" / name).write_text(text)
                 (tmp_path / ".aws" / name).chmod(mode)
         more = {} if profiles is None else {"status": STATUS}
-        ask = answers({"/profiles": profiles})
+        ask = answers({Profiles.list: profiles})
         return found(
             aws.aws_credentials, world(environ={"HOME": str(tmp_path)} | environ, ask=ask, **more)
         )
@@ -655,7 +659,7 @@ def test_what_is_broken_ends_with_1_for_programs_too(prism):
 
 def test_the_command_with_a_daemon(prism, server):
     server.on("GET /daemon/status", STATUS)
-    server.on("GET /templates/validate", answers({})("/templates/validate"))
+    server.on("GET /templates/validate", answers({})(Templates.validate))
     server.on("GET /instances", []).on("GET /profiles", [])
     done = prism("doctor", PRISM_PORT="0", PRISM_USER="ada@example.org")
     assert f"✓ version          {__version__}, both" in done.stdout
@@ -693,7 +697,7 @@ LAB = {"profile": "lab", "region": "us-west-2", "identity": IDENTITY, "problem":
 )
 def test_who_the_daemon_is_to_aws(world, more, level, said):
     status = STATUS | {"aws_connectivity": "connected"}
-    ask = answers({"/daemon/aws": [LAB | more]})
+    ask = answers({Daemon.aws: [LAB | more]})
     result = found(aws.aws_access, world(status=status, ask=ask))
     assert (result[0], said in result[1]) == (level, True)
 
@@ -702,7 +706,7 @@ def test_aws_is_not_asked_about_where_nobody_uses_it(world):
     unused = STATUS | {"aws_connectivity": "not_configured"}
     assert found(aws.aws_access, world(status=unused)) == ("ok", "not used | ")
     asleep = STATUS | {"aws_connectivity": "disconnected"}
-    ask = answers({"/daemon/aws": []})
+    ask = answers({Daemon.aws: []})
     assert "nobody was asked" in found(aws.aws_access, world(status=asleep, ask=ask))[1]
     assert found(aws.aws_access, world())[0] == "skipped"
 

@@ -5,6 +5,7 @@ import pytest
 from prism.cli import standstill
 from prism.cli.run import EXIT
 from prism.cli.standstill import ASK_EVERY, GIVE_UP, QUIET, Standstill, reason
+from prism.client.daemon import Daemon
 from prism.client.waiting import StillUnderWay
 from prism.providers.aws.api.pending_calls import LONG
 from tests.cli.shown import changed, workspace
@@ -45,8 +46,8 @@ class Wire:
     def __init__(self):
         self.places, self.asked = [place("aws:lab")], 0
 
-    def ask(self, method, path):
-        assert (method, path) == ("GET", "/daemon/status")
+    def call(self, method):
+        assert method is Daemon.status
         self.asked += 1
         return {"places": self.places}
 

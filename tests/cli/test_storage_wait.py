@@ -100,7 +100,7 @@ class Stuck:
     def passes(self, seconds):
         self.now += seconds
 
-    def ask(self, method, path):
+    def look(self):
         return self.shown
 
 
@@ -112,7 +112,7 @@ def test_what_is_stuck_is_said_and_not_waited_for_for_ever(monkeypatch, failure,
     stuck = Stuck(monkeypatch, failure=failure)
     show = "prism volume show data"
     with pytest.raises(StillUnderWay) as caught:
-        settled(stuck, "/x", "data", show, silent=True, patience=PATIENCE)
+        settled(stuck.look, "data", show, silent=True, patience=PATIENCE)
     assert limit < stuck.now < limit + 2
     assert "data is still detaching" in caught.value.message
     assert (failure is None) or failure["message"] in caught.value.message

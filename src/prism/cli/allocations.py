@@ -7,7 +7,7 @@ from prism.cli.connection import daemon
 from prism.cli.money import usd
 from prism.cli.parser import UsageError, renamed
 from prism.cli.terminal import say, show_json
-from prism.client.wire import quoted
+from prism.client.budgets import Allocations, Budgets
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _allocations(asked: Namespace) -> None:
-    answer = daemon().ask("GET", f"/budgets/{quoted(asked.budget)}/allocations")
+    answer = daemon().call(Budgets.allocations, asked.budget)
     if asked.json:
         return show_json(answer)
     if not answer["allocations"]:
@@ -24,14 +24,14 @@ def _allocations(asked: Namespace) -> None:
 
 
 def _allocate(asked: Namespace) -> None:
-    body = {
-        "budget_id": asked.budget,
-        "project_id": asked.project,
-        "allocated_amount": asked.amount,
-        "allocated_by": asked.allocated_by or me(),
+    allocation = daemon().call(
+        Allocations.create,
+        asked.budget,
+        asked.project,
+        asked.amount,
+        allocated_by=asked.allocated_by or me(),
         **given(asked, "alert_threshold"),
-    }
-    allocation = daemon().ask("POST", "/allocations", body)
+    )
     if asked.json:
         return show_json(allocation)
     return print(
@@ -40,10 +40,10 @@ def _allocate(asked: Namespace) -> None:
 
 
 def _reallot(asked: Namespace) -> None:
-    body = given(asked, "allocated_amount", "alert_threshold")
-    if not body:
+    changes = given(asked, "amount", "alert_threshold")
+    if not changes:
         raise UsageError("no change was given", "See `prism allocation update --help`")
-    allocation = daemon().ask("PUT", f"/allocations/{quoted(asked.id)}", body)
+    allocation = daemon().call(Allocations.update, asked.id, **changes)
     if asked.json:
         return show_json(allocation)
     return print(
@@ -52,18 +52,14 @@ def _reallot(asked: Namespace) -> None:
 
 
 def _remove(asked: Namespace) -> None:
-    allocation = daemon().ask("DELETE", f"/allocations/{quoted(asked.id)}")
+    allocation = daemon().call(Allocations.delete, asked.id)
     return show_json(allocation) if asked.json else print(f"{asked.id} was removed")
 
 
 def _move(asked: Namespace) -> None:
-    body = {
-        "source_allocation_id": asked.source,
-        "destination_allocation_id": asked.destination,
-        "amount": asked.amount,
-        "reason": asked.reason or "",
-    }
-    answer = daemon().ask("POST", "/reallocations", body)
+    answer = daemon().call(
+        Allocations.move, asked.source, asked.destination, asked.amount, reason=asked.reason or ""
+    )
     if asked.json:
         return show_json(answer)
     return parts([answer["source"], answer["destination"]])
@@ -88,7 +84,7 @@ def _part(made: ArgumentParser) -> None:
 
 def _part_changes(made: ArgumentParser) -> None:
     _part(made)
-    made.add_argument("--amount", dest="allocated_amount", type=float, metavar="USD")
+    made.add_argument("--amount", type=float, metavar="USD")
     alert(made)
 
 

@@ -7,7 +7,7 @@ from prism.cli.connection import daemon
 from prism.cli.money import in_dollars
 from prism.cli.terminal import say, show_json, show_table
 from prism.cli.time_format import to_the_second
-from prism.client.wire import query
+from prism.client.people import AUDIT_PAGE, audit_page
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 HEADS = ("AT", "WHO", "WHAT", "OF", "BEFORE", "AFTER")
 FILTERS = ("actor", "subject", "event", "since", "until")
-PAGE = 1000
 HEAD = 1  # line above the entries of a table
 
 
@@ -51,27 +50,16 @@ def _pages(asked: Namespace, form: str, read: Callable[[str], list[Any]]) -> Ite
 
     A page may be shorter than it was asked to be: what is left is counted by what came.
     """
-    wire, left, cursor = daemon(), asked.limit, None
+    left, cursor = asked.limit, None
     chosen = {name: getattr(asked, name) for name in FILTERS}
     while True:
-        limit = min(left, PAGE)
-        path = f"/audit{query(**chosen, limit=limit, format=form, cursor=cursor)}"
-        answer = wire.send("GET", path)
-        found = read(answer.content.decode())
+        limit = min(left, AUDIT_PAGE)
+        page, cursor = audit_page(daemon(), **chosen, limit=limit, format=form, cursor=cursor)
+        found = read(page.content.decode())
         yield found
         left -= len(found) - (HEAD if form == "csv" else 0)
-        cursor = _cursor(answer.headers.get("link", ""))
         if cursor is None or left <= 0:
             return
-
-
-def _cursor(link: str) -> str | None:
-    """Where the next page begins, as the `Link` header says."""
-    asked = link.partition("<")[2].partition(">")[0].partition("?")[2]
-    given = [
-        part.removeprefix("cursor=") for part in asked.split("&") if part.startswith("cursor=")
-    ]
-    return given[0] if given else None
 
 
 def _row(it: dict[str, Any]) -> tuple[object, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from prism.cli.connection import daemon
 from prism.cli.terminal import clean, say, show_fields, show_json, suggest
+from prism.client.daemon import Daemon
 from prism.errors import Conflict
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -13,12 +12,9 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
 
-PATH = "/daemon/aws"
-
 
 def _check(asked: Namespace) -> None:
-    named = f"?profile={quote(asked.name, safe='')}" if asked.name else ""
-    found = daemon().ask("GET", f"{PATH}{named}")
+    found = daemon().call(Daemon.aws, asked.name or None)
     if asked.json:
         return show_json(found)
     if not found:
@@ -58,18 +54,18 @@ def _show(it: dict[str, Any]) -> None:
 
 def _policy(asked: Namespace) -> None:
     """It is JSON anyhow: IAM takes it as it is."""
-    kind = "?kind=setup" if asked.setup else ""
-    show_json(daemon().ask("GET", f"{PATH}/policy{kind}"))
+    show_json(daemon().call(Daemon.aws_policy, setup=asked.setup))
 
 
 def _setup(asked: Namespace) -> None:
     wire = daemon()
     if asked.format is not None:
-        found = wire.ask("GET", f"{PATH}/setup?format={asked.format}")
+        found = wire.call(Daemon.aws_setup_text, asked.format)
         lines = map(clean, found["text"].splitlines())
         return show_json(found) if asked.json else print("\n".join(lines))
-    given = {"profile": asked.name, "aws_profile": asked.aws_profile, "dry_run": asked.dry_run}
-    found = wire.ask("POST", f"{PATH}/setup", given)
+    found = wire.call(
+        Daemon.aws_setup, asked.name, aws_profile=asked.aws_profile, dry_run=asked.dry_run
+    )
     if asked.json:
         return show_json(found)
     show_fields({"account": found["account"], "identity": found["identity"]})

@@ -7,7 +7,9 @@ from prism.cli.money import aligned, cap, percent, usd, without_price
 from prism.cli.parser import UsageError, nothing, renamed
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import day_in, here, moment, names_no_zone
-from prism.client.wire import quoted
+from prism.client.budgets import Budgets
+from prism.client.daemon import Daemon
+from prism.client.projects import Projects
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ LIMITS = ("LIMIT", "AMOUNT", "SPENT", "RESERVED", "LEFT", "RUNS OUT ON")
 
 
 def _list(asked: Namespace) -> None:
-    answer = daemon().ask("GET", "/budgets")
+    answer = daemon().call(Budgets.list)
     if asked.json:
         return show_json(answer)
     found = answer["budgets"]
@@ -42,7 +44,7 @@ def _list(asked: Namespace) -> None:
 
 
 def _show(asked: Namespace) -> None:
-    answer = daemon().ask("GET", f"/budgets/{quoted(asked.name)}/summary")
+    answer = daemon().call(Budgets.summary, asked.name)
     if asked.json:
         return show_json(answer)
     budget = answer["budget"]
@@ -75,15 +77,14 @@ def _show(asked: Namespace) -> None:
 
 
 def _create(asked: Namespace) -> None:
-    body = {
-        "name": asked.name,
-        "total_amount": asked.total,
-        "period": asked.period,
-        "created_by": asked.created_by or me(),
-        **given(asked, "description", "time_zone", "alert_threshold"),
+    budget = daemon().call(
+        Budgets.create,
+        asked.name,
+        asked.total,
+        created_by=asked.created_by or me(),
+        **given(asked, "period", "description", "time_zone", "alert_threshold"),
         **_moments(asked, asked.time_zone or "UTC"),
-    }
-    budget = daemon().ask("POST", "/budgets", body)
+    )
     if asked.json:
         return show_json(budget)
     print(f"{budget['name']} was made")
@@ -91,24 +92,22 @@ def _create(asked: Namespace) -> None:
 
 
 def _update(asked: Namespace) -> None:
-    body = given(asked, "total_amount", "description", "alert_threshold")
+    changes = given(asked, "rename", "total_amount", "description", "alert_threshold")
     if asked.end_date is not None:
-        body |= _moments(asked, _zone_of(asked) if names_no_zone(asked.end_date) else "UTC")
-    if asked.rename is not None:
-        body["name"] = asked.rename
-    if not body:
+        changes |= _moments(asked, _zone_of(asked) if names_no_zone(asked.end_date) else "UTC")
+    if not changes:
         raise UsageError("no change was given", "See `prism budget update --help`")
-    budget = daemon().ask("PUT", f"/budgets/{quoted(asked.name)}", body)
+    budget = daemon().call(Budgets.update, asked.name, **changes)
     return show_json(budget) if asked.json else print(f"{budget['name']} was changed")
 
 
 def _delete(asked: Namespace) -> None:
-    budget = daemon().ask("DELETE", f"/budgets/{quoted(asked.name)}")
+    budget = daemon().call(Budgets.delete, asked.name)
     return show_json(budget) if asked.json else print(f"{asked.name} was removed")
 
 
 def _forecast(asked: Namespace) -> None:
-    forecast = daemon().ask("GET", f"/projects/{quoted(asked.project)}/forecast")
+    forecast = daemon().call(Projects.forecast, asked.project)
     if asked.json:
         return show_json(forecast)
     show_fields(
@@ -202,7 +201,7 @@ def _per(period: str) -> str:
 
 def me() -> str:
     """Who is asking, as the daemon knows it."""
-    name: str = daemon().ask("GET", "/daemon/status")["user"]
+    name: str = daemon().call(Daemon.status)["user"]
     return name
 
 
@@ -211,14 +210,14 @@ def given(asked: Namespace, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(asked, name)) is not None}
 
 
-def _moments(asked: Namespace, zone: str) -> dict[str, str]:
+def _moments(asked: Namespace, zone: str) -> dict[str, Any]:
     """When it begins and ends, as far as that was said; dates are of its own time zone."""
     said = given(asked, *(name for name in ("start_date", "end_date") if name in asked))
     return {name: moment(at, zone, whole_day=name == "end_date") for name, at in said.items()}
 
 
 def _zone_of(asked: Namespace) -> str:
-    zone: str = daemon().ask("GET", f"/budgets/{quoted(asked.name)}")["time_zone"]
+    zone: str = daemon().call(Budgets.show, asked.name)["time_zone"]
     return zone
 
 

@@ -7,7 +7,7 @@ import sys
 from prism.cli.parser import UsageError
 from prism.cli.terminal import complain, say, show_json
 from prism.client.errors import DaemonUnreachable
-from prism.client.wire import query
+from prism.client.workspaces import Workspaces
 from prism.errors import Invalid, Problem
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -59,7 +59,7 @@ def chosen(asked: Namespace, wire: Wire) -> list[str]:
         raise UsageError(f"give either names or --all or --project: there are {wrong}", see)
     if not by_list:
         return list(dict.fromkeys(asked.names))
-    found = wire.ask("GET", f"/instances{query(project=asked.project)}")
+    found = wire.call(Workspaces.list, project=asked.project)
     names = [it["name"] for it in found if _changes(asked.verb, it)]
     if names and not asked.yes:
         _confirm(asked.verb, names)

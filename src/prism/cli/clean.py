@@ -6,6 +6,7 @@ from prism.cli.backup import done_here
 from prism.cli.connection import daemon
 from prism.cli.terminal import say, show_json, show_table, suggest
 from prism.client.address import DaemonAddress
+from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -17,7 +18,7 @@ UNITS = ("B", "KiB", "MiB", "GiB")
 
 def _clean(asked: Namespace) -> None:
     try:
-        it = daemon().ask("POST", "/daemon/clean", {"dry_run": asked.dry_run})
+        it = daemon().call(Daemon.clean, dry_run=asked.dry_run)
     except DaemonUnreachable:  # a disk may be too full for it to start
         words = ["--dry-run"] if asked.dry_run else []
         it = done_here(DaemonAddress.read(), "cleaning", *words)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection
+from typing import Any
 
 from prism.cli.bulk_verbs import ACTS_ON
 from prism.cli.parser import furnish
 from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, meaning
 from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
+from prism.client.profiles import Profiles
+from prism.client.projects import Projects
+from prism.client.templates import Templates
 from prism.client.wire import Wire
+from prism.client.workspaces import Workspaces
 
 SHELLS = ("bash", "zsh", "fish")
-# What the scripts ask for while somebody types: where it is, and which field of it.
-LISTS = {
-    "workspaces": ("/instances", "name"),
-    "templates": ("/templates", "slug"),
-    "profiles": ("/profiles", "name"),
-    "projects": ("/projects", "name"),
+# What the scripts ask for while somebody types, and which field of it.
+LISTS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "workspaces": (Workspaces.list, "name"),
+    "templates": (Templates.list, "slug"),
+    "profiles": (Profiles.list, "name"),
+    "projects": (Projects.list, "name"),
 }
 # The same, of workspaces that a verb can change.
 TO = {f"workspaces-to-{verb}": states for verb, states in ACTS_ON.items()}
@@ -87,10 +92,12 @@ def _names(command: tuple[str, ...], argument: str) -> str | None:
     return f"{noun}s" if argument == "name" and f"{noun}s" in LISTS and not new else None
 
 
-def _print_names(path: str, field: str, states: Collection[str] = ()) -> None:
+def _print_names(
+    method: Callable[[Any], object], field: str, states: Collection[str] = ()
+) -> None:
     """A name a line; nothing where no daemon runs: a Tab starts none."""
     try:
-        found = Wire(DaemonAddress.read(), PATIENCE).ask("GET", path)
+        found = Wire(DaemonAddress.read(), PATIENCE).call(method)
     except DaemonUnreachable:
         return
     rows = found if isinstance(found, list) else next(iter(found.values()))

@@ -9,7 +9,8 @@ from prism.cli.connection import daemon
 from prism.cli.money import aligned, length, percent, usd, without_price
 from prism.cli.parser import nothing
 from prism.cli.terminal import say, show_fields, show_json, show_table, width
-from prism.client.wire import query, quoted
+from prism.client.costs import Costs
+from prism.client.projects import Projects
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ LONGEST, SHORTEST = 50, 10  # letters of a bar
 
 
 def _current(asked: Namespace) -> None:
-    answer = daemon().ask("GET", "/costs/current")
+    answer = daemon().call(Costs.current)
     if asked.json:
         return show_json(answer)
     parts, saved = answer["cost_breakdown"], answer["hibernation_savings"]
@@ -50,14 +51,14 @@ def _current(asked: Namespace) -> None:
 
 
 def _history(asked: Namespace) -> None:
-    filters = {
-        "start_date": asked.since,
-        "end_date": asked.until,
-        "granularity": asked.granularity,
-        "project": asked.project,
-        "group_by": asked.by,
-    }
-    answer = daemon().ask("GET", f"/costs/history{query(**filters)}")
+    answer = daemon().call(
+        Costs.history,
+        asked.since,
+        asked.until,
+        asked.granularity,
+        project=asked.project,
+        group_by=asked.by,
+    )
     if asked.json:
         return show_json(answer)
     if asked.by:
@@ -96,24 +97,18 @@ def _groups(by: str, history: dict[str, Any]) -> None:
 
 
 def _export(asked: Namespace) -> None:
-    filters = {
-        "format": "json" if asked.json else "csv",
-        "start_date": asked.since,
-        "end_date": asked.until,
-        "project": asked.project,
-    }
-    _write(f"/costs/export{query(**filters)}", asked.output)
+    form = "json" if asked.json else "csv"
+    content = daemon().call(Costs.export_as, form, asked.since, asked.until, project=asked.project)
+    _write(content, asked.output)
 
 
 def _report(asked: Namespace) -> None:
     form = "json" if asked.json else "csv" if asked.csv else "markdown"
-    filters = {"month": asked.month, "format": form}
-    _write(f"/projects/{quoted(asked.project)}/report{query(**filters)}", asked.output)
+    _write(daemon().call(Projects.report_as, form, asked.project, asked.month), asked.output)
 
 
-def _write(path: str, to: str | None) -> None:
+def _write(content: bytes, to: str | None) -> None:
     """An answer as it came, to the screen or into a file."""
-    content = daemon().send("GET", path).content
     if to is None:
         print(content.decode().rstrip(), file=for_programs(sys.stdout))
     else:

@@ -12,6 +12,7 @@ from prism.cli.daemon_start import answers, start_daemon, who
 from prism.cli.parser import nothing
 from prism.cli.terminal import say, show_fields, show_json, suggest
 from prism.client.address import DaemonAddress
+from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
 from prism.errors import Conflict, NotFound, Problem
@@ -64,7 +65,7 @@ def stop_daemon(place: DaemonAddress, *, wait: bool = True) -> dict[str, Any]:
 def _told_to_stop(place: DaemonAddress) -> dict[str, Any]:
     """Ask it; where it is too sick to answer, tell its process, if it is ours."""
     try:
-        answer: dict[str, Any] = Wire(place).ask("POST", "/daemon/shutdown")
+        answer: dict[str, Any] = Wire(place).call(Daemon.shutdown)
     except Problem:
         pid = None if place.url else who(place).get("pid")
         if pid is None:
@@ -81,7 +82,7 @@ def _lives(place: DaemonAddress) -> bool:
 
 def _status(asked: Namespace) -> None:
     place = DaemonAddress.read()
-    answer = Wire(place).ask("GET", "/daemon/status")
+    answer = Wire(place).call(Daemon.status)
     if asked.json:
         return show_json(answer)
     away = {

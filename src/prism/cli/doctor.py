@@ -6,6 +6,7 @@ import sys
 
 from prism.cli.terminal import clean, painted, say, show_json
 from prism.client.address import DaemonAddress
+from prism.client.daemon import Daemon
 from prism.client.wire import Wire
 from prism.errors import Conflict
 
@@ -49,7 +50,7 @@ def _there() -> Iterator[Finding]:
     """What the daemon finds where it runs, which may be another computer."""
     from prism.cli.checks.world import Finding  # noqa: PLC0415  cold start
 
-    answer = Wire(DaemonAddress.read()).patient().ask("GET", "/daemon/doctor")
+    answer = Wire(DaemonAddress.read()).call(Daemon.doctor)
     for finding in answer["findings"]:
         yield Finding(finding["level"], finding["said"], finding["fix"] or "", finding["check"])
 

@@ -11,7 +11,7 @@ from prism.cli.parser import UsageError
 from prism.cli.terminal import clean, show_json
 from prism.cli.time_format import here
 from prism.client.stream import events
-from prism.client.wire import query, quoted
+from prism.client.workspaces import Workspaces
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def _last(asked: Namespace) -> None:
     """Those that are over, the oldest first."""
     if asked.name is None:
         raise UsageError("--last needs the name of a workspace", "Of everything: `prism audit`")
-    path = f"/instances/{quoted(asked.name)}/events{query(limit=asked.last)}"
-    found = daemon().ask("GET", path)[::-1]
+    found = daemon().call(Workspaces.events, asked.name, asked.last)[::-1]
     if asked.json:
         return show_json(found)
     return print("\n".join(_line(event) for event in found))

@@ -10,8 +10,8 @@ from prism.cli.parser import renamed
 from prism.cli.terminal import is_terminal, say, show_json, show_table
 from prism.cli.time_format import here
 from prism.cli.volumes import confirm
-from prism.client.transfer import download, files_of, upload
-from prism.client.wire import query
+from prism.client.files import Files
+from prism.client.transfer import download, upload
 from prism.errors import AlreadyExists, NotFound
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -24,7 +24,7 @@ MOST = 5000
 
 def _list(asked: Namespace) -> None:
     path = _below(asked.path)
-    found = daemon().ask("GET", files_of(asked.name) + query(path=path, limit=MOST))
+    found = daemon().call(Files.list, asked.name, path, MOST)
     if asked.json:
         return show_json(found)
     if not found["entries"]:
@@ -87,20 +87,18 @@ def _remove(asked: Namespace) -> None:
     if not asked.yes:
         what = f"{path} of the workspace {asked.name}"
         confirm(what, path, f"prism files rm {asked.name} PATH --yes")
-    recursive = "true" if asked.recursive else None
-    address = files_of(asked.name) + query(path=path, recursive=recursive)
-    answer = daemon().ask("DELETE", address)
+    answer = daemon().call(Files.remove, asked.name, path, recursive=asked.recursive)
     return show_json(answer) if asked.json else print(f"{path} is removed")
 
 
 def _move(asked: Namespace) -> None:
-    body = {"path": _below(asked.path), "to": _below(asked.to)}
-    answer = daemon().ask("POST", files_of(asked.name, "rename"), body)
-    return show_json(answer) if asked.json else print(f"{body['path']} is now {answer['path']}")
+    path = _below(asked.path)
+    answer = daemon().call(Files.rename, asked.name, path, _below(asked.to))
+    return show_json(answer) if asked.json else print(f"{path} is now {answer['path']}")
 
 
 def _make(asked: Namespace) -> None:
-    answer = daemon().ask("POST", files_of(asked.name, "folder"), {"path": _below(asked.path)})
+    answer = daemon().call(Files.make_folder, asked.name, _below(asked.path))
     return show_json(answer) if asked.json else print(f"{answer['path']} is there")
 
 

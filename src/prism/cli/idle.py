@@ -6,12 +6,17 @@ from prism.cli.connection import daemon
 from prism.cli.parser import UsageError, named
 from prism.cli.terminal import say, show_json, show_table
 from prism.cli.time_format import days_between, here, hours, length, minutes, until
-from prism.client.wire import query, quoted
+from prism.client.idle import Idle
+from prism.client.request import LazyModule
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
+
+    from prism.idle import model as idle
+else:
+    idle = LazyModule("prism.idle.model")
 
 LIMITS = {
     "cpu": ("percent of one core", float),
@@ -34,12 +39,12 @@ def _profile(asked: Namespace) -> None:
         )
     if asked.action == "create":
         return _create(asked)
-    answer = daemon().ask("DELETE", f"/idle/profiles/{quoted(asked.name)}")
+    answer = daemon().call(Idle.delete_profile, asked.name)
     return show_json(answer) if asked.json else print(f"{asked.name} was removed")
 
 
 def _list(*, as_json: bool) -> None:
-    found = daemon().ask("GET", "/idle/profiles")
+    found = daemon().call(Idle.profiles)
     if as_json:
         return show_json(found)
     heads = ("NAME", "IDLE", "ACTION", "CPU", "MEMORY", "NETWORK", "DISK", "GPU", "DESCRIPTION")
@@ -57,28 +62,26 @@ def _list(*, as_json: bool) -> None:
 
 
 def _create(asked: Namespace) -> None:
-    body = {
-        "name": asked.name,
-        "idle_threshold_minutes": asked.minutes,
-        "action": asked.then,
-        "description": asked.description,
-        **{
-            f"{name}_threshold": given
-            for name in LIMITS
-            if (given := getattr(asked, name)) is not None
-        },
+    limits: dict[str, Any] = {
+        f"{name}_threshold": given
+        for name in LIMITS
+        if (given := getattr(asked, name)) is not None
     }
-    answer = daemon().ask("POST", "/idle/profiles", body)
+    profile = idle.NewIdleProfile(
+        name=asked.name,
+        idle_threshold_minutes=asked.minutes,
+        action=asked.then,
+        description=asked.description,
+        **limits,
+    )
+    answer = daemon().call(Idle.create_profile, profile)
     return show_json(answer) if asked.json else print(f"{answer['name']} was added")
 
 
 def _configure(asked: Namespace) -> None:
-    body = {
-        "profile": asked.profile,
-        "enabled": not asked.off,
-        "custom_threshold_minutes": asked.minutes,
-    }
-    answer = daemon().ask("POST", f"/idle/instances/{quoted(asked.name)}/configure", body)
+    answer = daemon().call(
+        Idle.configure, asked.name, asked.profile, enabled=not asked.off, minutes=asked.minutes
+    )
     if asked.json:
         return show_json(answer)
     for note in answer.get("notes", ()):
@@ -92,7 +95,7 @@ def _configure(asked: Namespace) -> None:
 
 
 def _history(asked: Namespace) -> None:
-    found = daemon().ask("GET", "/idle/history" + query(limit=asked.limit))
+    found = daemon().call(Idle.history, asked.limit)
     if asked.json:
         return show_json(found)
     if not found:
@@ -113,7 +116,7 @@ def _history(asked: Namespace) -> None:
 
 
 def _activity(asked: Namespace) -> None:
-    found = daemon().ask("GET", f"/idle/instances/{quoted(asked.name)}/activity")
+    found = daemon().call(Idle.activity, asked.name)
     if asked.json:
         return show_json(found)
     if not found["points"]:
@@ -168,7 +171,7 @@ def _seconds_between(since: str, until: str) -> float:
 
 
 def _why(asked: Namespace) -> None:
-    answer = daemon().ask("GET", f"/idle/instances/{quoted(asked.name)}")
+    answer = daemon().call(Idle.why, asked.name)
     return show_json(answer) if asked.json else print("\n".join(sentences(answer)))
 
 
@@ -228,8 +231,7 @@ def _minutes(count: int) -> str:
 
 
 def _keep_awake(asked: Namespace) -> None:
-    path = f"/idle/instances/{quoted(asked.name)}/keep-awake"
-    answer = daemon().ask("POST", path, {"minutes": _of(asked.minutes)})
+    answer = daemon().call(Idle.keep_awake, asked.name, _of(asked.minutes))
     if asked.json:
         return show_json(answer)
     for note in answer.get("notes", ()):

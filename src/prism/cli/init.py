@@ -13,7 +13,10 @@ from prism.cli.connection import daemon
 from prism.cli.daemon_start import answers, start_daemon
 from prism.cli.terminal import painted, say, show_json, suggest
 from prism.client.address import DaemonAddress
-from prism.client.wire import Wire, quoted
+from prism.client.profiles import Profiles
+from prism.client.templates import Templates
+from prism.client.wire import Wire
+from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, Invalid, Problem
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -170,14 +173,14 @@ def _restart(place: DaemonAddress) -> None:
 
 
 def _profile(asked: Namespace, talk: Wizard, wire: Wire) -> str:
-    found = wire.ask("GET", "/profiles")
+    found = wire.call(Profiles.list)
     active: str = next((it["name"] for it in found if it["active"]), found[0]["name"])
     wanted = asked.profile
     if wanted is None and len(found) > 1 and talk.asks:
         say("Where workspaces run:")
         wanted = talk.chosen("Profile", [it["name"] for it in found], active)
     if wanted not in {None, active}:
-        wire.ask("POST", "/profiles/switch", {"profile_name": wanted})
+        wire.call(Profiles.switch, wanted)
         say(f"{wanted} is the active profile now")
     return wanted or active
 
@@ -191,7 +194,7 @@ def _launch(asked: Namespace, talk: Wizard, wire: Wire) -> str | None:
         template = talk.chosen("Template", _templates(wire), FIRST)
         name = talk.ask("What shall it be called?", name)
     try:
-        answer = wire.ask("POST", "/instances/launch", {"name": name, "template": template})
+        answer = wire.call(Workspaces.launch, template, name)
     except Problem as problem:
         if problem.code != "NAME_TAKEN":
             raise
@@ -210,8 +213,8 @@ def _launch(asked: Namespace, talk: Wizard, wire: Wire) -> str | None:
 
 def _templates(wire: Wire) -> list[str]:
     """Those that this machine can run, the one to try first on top."""
-    names: list[str] = [it["name"] for it in wire.ask("GET", "/templates")]
-    infos = [wire.ask("GET", f"/templates/{quoted(name)}/info") for name in names]
+    names: list[str] = [it["name"] for it in wire.call(Templates.list)]
+    infos = [wire.call(Templates.info, name) for name in names]
     local = [name for name, it in zip(names, infos, strict=True) if it["runs_locally"]]
     return sorted(local, key=lambda it: (it != FIRST, it))
 

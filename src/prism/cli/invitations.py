@@ -11,12 +11,17 @@ from prism.cli.parser import UsageError
 from prism.cli.terminal import is_terminal, say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import here
 from prism.client.address import DaemonAddress
-from prism.client.wire import query, quoted
+from prism.client.people import Invitations
+from prism.client.request import LazyModule
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
+
+    from prism.invitations import model as invitations
+else:
+    invitations = LazyModule("prism.invitations.model")
 
 HEADS = ("ID", "PROJECT", "EMAIL", "ROLE", "STATUS", "EXPIRES", "MAIL")
 OUTCOME = ("EMAIL", "STATUS", "WHY")
@@ -24,8 +29,9 @@ STATES = ("pending", "accepted", "declined", "revoked", "expired")
 
 
 def _send(asked: Namespace) -> None:
-    body = {"project_id": asked.project, "email": asked.email, "role": asked.role}
-    invitation = daemon().ask("POST", "/invitations/send", body | {"message": asked.message})
+    invitation = daemon().call(
+        Invitations.send, asked.project, asked.email, asked.role, asked.message
+    )
     if asked.json:
         return show_json(invitation)
     print(f"{invitation['email']} is invited until {here(invitation['expires_at'])}")
@@ -35,14 +41,14 @@ def _send(asked: Namespace) -> None:
 def _bulk(asked: Namespace) -> None:
     from prism.cli.people_csv import guests  # noqa: PLC0415  cold start: it brings csv
 
-    body: dict[str, Any] = {
-        "project_id": asked.project,
-        "invitations": guests(asked.file),
-        "default_role": asked.role,
-        "default_message": asked.message,
-        "dry_run": asked.dry_run,
-    }
-    answer = daemon().ask("POST", "/invitations/bulk", body)
+    answer = daemon().call(
+        Invitations.send_many,
+        asked.project,
+        [invitations.Guest(**guest) for guest in guests(asked.file)],
+        asked.role,
+        asked.message,
+        dry_run=asked.dry_run,
+    )
     counts = answer["summary"]
     if asked.json:
         show_json(answer)
@@ -64,16 +70,15 @@ def _bulk(asked: Namespace) -> None:
 
 
 def _list(asked: Namespace) -> None:
-    path = f"/invitations/project/{quoted(asked.project)}{query(status=asked.status)}"
-    _table(daemon().ask("GET", path), as_json=asked.json)
+    _table(daemon().call(Invitations.list, asked.project, asked.status), as_json=asked.json)
 
 
 def _mine(asked: Namespace) -> None:
-    _table(daemon().ask("GET", f"/invitations/me{query(status=asked.status)}"), as_json=asked.json)
+    _table(daemon().call(Invitations.mine, asked.status), as_json=asked.json)
 
 
 def _show(asked: Namespace) -> None:
-    invitation = daemon().ask("GET", f"/invitations/{quoted(asked.id)}")
+    invitation = daemon().call(Invitations.show, asked.id)
     if asked.json:
         return show_json(invitation)
     show_fields(
@@ -94,28 +99,23 @@ def _show(asked: Namespace) -> None:
 
 
 def _accept(asked: Namespace) -> None:
-    it = _answered(asked, {})
+    it = daemon().call(Invitations.accept, asked.id, _token())
     return show_json(it) if asked.json else print(it["message"])
 
 
 def _decline(asked: Namespace) -> None:
-    it = _answered(asked, {"reason": asked.reason})
+    it = daemon().call(Invitations.decline, asked.id, _token(), asked.reason)
     return show_json(it) if asked.json else print("The invitation was declined")
 
 
 def _resend(asked: Namespace) -> None:
-    invitation = daemon().ask("POST", f"/invitations/{quoted(asked.id)}/resend")
+    invitation = daemon().call(Invitations.resend, asked.id)
     return show_json(invitation) if asked.json else print(invitation["message"])
 
 
 def _revoke(asked: Namespace) -> None:
-    invitation = daemon().ask("DELETE", f"/invitations/{quoted(asked.id)}")
+    invitation = daemon().call(Invitations.revoke, asked.id)
     return show_json(invitation) if asked.json else print(invitation["message"])
-
-
-def _answered(asked: Namespace, body: dict[str, str]) -> Any:
-    path = f"/invitations/{quoted(asked.id)}/{asked.verb}"
-    return daemon().ask("POST", path, {"token": _token(), **body})
 
 
 def _token() -> str:

@@ -7,7 +7,8 @@ from prism.cli.money import aligned, usd
 from prism.cli.parser import UsageError, renamed
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import here, hours
-from prism.client.wire import quoted
+from prism.client.templates import Templates
+from prism.client.workspaces import Workspaces
 from prism.errors import Problem
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -56,8 +57,8 @@ def _arguments(made: ArgumentParser) -> None:
     made.add_argument("--dry-run", action="store_true", help="only say what it would be and cost")
 
 
-def order(asked: Namespace, wire: Wire) -> dict[str, Any]:
-    """The request that the words make; what was not said is left to the daemon."""
+def _options(asked: Namespace, wire: Wire) -> dict[str, Any]:
+    """What the words say of the workspace; what was not said is left to the daemon."""
     said: dict[str, Any] = {
         "size": asked.size,
         "instance_type": asked.instance_type,
@@ -71,20 +72,20 @@ def order(asked: Namespace, wire: Wire) -> dict[str, Any]:
         "open_ports": asked.open_ports or None,
         "unlimited": asked.unlimited or None,
         "restart": asked.restart or None,
-        "dry_run": asked.dry_run or None,
         "hibernation": False if asked.no_hibernation else None,
-        "storage": {"ebs_volume_size": asked.disk} if asked.disk is not None else None,
+        "disk_gb": asked.disk,
         "parameters": _parameters(asked, wire) if asked.parameter else None,
     }
-    given = {name: value for name, value in said.items() if value is not None}
-    return {"name": asked.name, "template": asked.template, **given}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _launch(asked: Namespace) -> None:
     wire = daemon()
-    answer = wire.ask("POST", "/instances/launch", order(asked, wire))
+    options = _options(asked, wire)
     if asked.dry_run:
-        return show_json(answer) if asked.json else _plan(answer)
+        plan = wire.call(Workspaces.plan, asked.template, asked.name, **options)
+        return show_json(plan) if asked.json else _plan(plan)
+    answer = wire.call(Workspaces.launch, asked.template, asked.name, **options)
     for note in answer.get("notes", ()):
         say(f"note: {note}")
     if asked.no_wait:
@@ -155,7 +156,7 @@ def _dollars(amount: float | None, places: int, per: str = "") -> str | None:
 
 def _parameters(asked: Namespace, wire: Wire) -> dict[str, Any]:
     """`--parameter` by name, each of the type that the template gives it."""
-    info = wire.ask("GET", f"/templates/{quoted(asked.template)}/info")
+    info = wire.call(Templates.info, asked.template)
     known = info["resolved"]["parameters"]
     found: dict[str, Any] = {}
     for said in asked.parameter:

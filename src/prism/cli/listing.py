@@ -14,7 +14,7 @@ from prism.cli.terminal import (
     show_json,
     show_table,
 )
-from prism.client.wire import query
+from prism.client.workspaces import Workspaces, listing
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ def _list(asked: Namespace) -> None:
     wire = daemon()
     filters = {"state": asked.state, "template": asked.template, "project": asked.project}
     filters["owner"] = "me" if asked.mine else asked.owner
-    path = f"/instances{query(**filters)}"
     nothing = NONE_SHARED if wire.place.token else NONE
     nothing = NONE_SUCH if any(filters.values()) else nothing
 
@@ -66,10 +65,12 @@ def _list(asked: Namespace) -> None:
         return _say_who_waits(wire, found)
 
     if not asked.watch:
-        return show(wire.ask("GET", path))
+        return show(wire.call(Workspaces.list, **filters))
     from prism.cli.live_table import watch  # noqa: PLC0415  cold start: most look once
 
-    return watch(wire, path, show, lambda found: _lines(found) if found else [nothing])
+    return watch(
+        wire, listing(**filters), show, lambda found: _lines(found) if found else [nothing]
+    )
 
 
 def _say_why(found: list[dict[str, Any]]) -> None:

@@ -8,8 +8,7 @@ import re
 from prism.cli.connection import daemon
 from prism.cli.parser import named
 from prism.cli.terminal import show_json, suggest
-from prism.client.stream import lines_of
-from prism.client.wire import query, quoted
+from prism.client.logs import Logs
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -23,10 +22,9 @@ CONTROL = re.compile(
 
 
 def _logs(asked: Namespace) -> None:
-    path = f"/logs/{quoted(asked.name)}"
     if asked.follow:
-        return _follow(asked, path + query(type=asked.type, tail=asked.tail, follow="true"))
-    answer = daemon().ask("GET", path + query(type=asked.type, tail=asked.tail))
+        return _follow(asked)
+    answer = daemon().call(Logs.get, asked.name, asked.type, asked.tail)
     if asked.json:
         return show_json(answer)
     for line in answer["lines"]:
@@ -36,9 +34,9 @@ def _logs(asked: Namespace) -> None:
     return None
 
 
-def _follow(asked: Namespace, path: str) -> None:
+def _follow(asked: Namespace) -> None:
     """Each line, as it comes, until the workspace ends, the daemon stops, or Ctrl-C."""
-    for line in lines_of(daemon().stream(path, {}, silence=None)):
+    for line in daemon().call(Logs.follow, asked.name, asked.type, asked.tail):
         # All but ASCII is escaped: a program may split lines where JSON does not end.
         said = json.dumps({"line": line}) if asked.json else CONTROL.sub("", line)
         print(said, flush=True)

@@ -8,7 +8,8 @@ from prism.cli.connection import daemon
 from prism.cli.parser import UsageError
 from prism.cli.terminal import show_json, show_table
 from prism.cli.time_format import here
-from prism.client.wire import query, quoted
+from prism.client.people import Members
+from prism.client.workspaces import Workspaces
 from prism.errors import Invalid
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -22,25 +23,20 @@ LEFTOVERS = ("hand-over", "stop", "keep")
 HEADS = ("EMAIL", "ROLE", "SINCE")
 
 
-def _path(asked: Namespace) -> str:
-    return f"/projects/{quoted(asked.project)}/members"
-
-
 def _list(asked: Namespace) -> None:
-    found = daemon().ask("GET", _path(asked))
+    found = daemon().call(Members.list, asked.project)
     if asked.json:
         return show_json(found)
     return show_table(HEADS, [(it["email"], it["role"], here(it["join_date"])) for it in found])
 
 
 def _add(asked: Namespace) -> None:
-    answer = daemon().ask("POST", _path(asked), {"email": asked.email, "role": asked.role})
+    answer = daemon().call(Members.add, asked.project, asked.email, asked.role)
     return show_json(answer) if asked.json else print(f"{answer['email']} is {answer['role']} now")
 
 
 def _role(asked: Namespace) -> None:
-    path = f"{_path(asked)}/{quoted(asked.email)}"
-    answer = daemon().ask("PUT", path, {"role": asked.role})
+    answer = daemon().call(Members.change, asked.project, asked.email, asked.role)
     return show_json(answer) if asked.json else print(f"{answer['email']} is {answer['role']} now")
 
 
@@ -49,8 +45,8 @@ def _remove(asked: Namespace) -> None:
         raise UsageError("--to needs --workspaces hand-over", "See `prism member remove --help`")
     wire = daemon()
     what = asked.workspaces or _what_to_do(asked, wire)
-    given = query(workspaces=what.replace("-", "_"), to=asked.to)
-    answer = wire.ask("DELETE", f"{_path(asked)}/{quoted(asked.email)}{given}")
+    what = what.replace("-", "_")
+    answer = wire.call(Members.remove, asked.project, asked.email, workspaces=what, to=asked.to)
     if asked.json:
         return show_json(answer)
     print(f"{asked.email} was removed")
@@ -63,7 +59,7 @@ def _remove(asked: Namespace) -> None:
 
 def _what_to_do(asked: Namespace, wire: Wire) -> str:
     """Ask what becomes of the workspaces; nothing is asked where there are none."""
-    found = wire.ask("GET", f"/instances{query(project=asked.project, owner=asked.email)}")
+    found = wire.call(Workspaces.list, project=asked.project, owner=asked.email)
     names = [it["name"] for it in found if it["state"] not in {"terminating", "terminated"}]
     if not names or asked.yes:
         return "keep"

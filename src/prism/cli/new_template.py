@@ -10,6 +10,7 @@ import prism
 from prism.cli.connection import daemon
 from prism.cli.templates import tell
 from prism.cli.terminal import say, show_json, suggest
+from prism.client.templates import Templates
 from prism.client.wire import quoted
 from prism.errors import AlreadyExists, Invalid, Unavailable
 
@@ -80,7 +81,7 @@ def _new(asked: Namespace) -> None:
     _check(name, slug, path)
     _free(name, slug, wire)
     wanted = asked.inherits or [PARENT]
-    parents = [wire.ask("GET", f"/templates/{quoted(it)}/info")["name"] for it in wanted]
+    parents = [wire.call(Templates.info, it)["name"] for it in wanted]
     _write(path, content(name, asked.slug, parents))
     issues = _validated(path, slug, wire)
     _show(asked, {"name": name, "slug": slug, "path": path, "issues": issues}, wire)
@@ -140,7 +141,7 @@ def _check(name: str, slug: str, path: str) -> None:
 
 
 def _free(name: str, slug: str, wire: Wire) -> None:
-    for it in wire.ask("GET", "/templates"):
+    for it in wire.call(Templates.list):
         if {name, slug} & {it["name"], it["slug"]}:
             raise TemplateExists(
                 f"There is a template {it['name']!r} already, for short {it['slug']!r}",
@@ -173,7 +174,7 @@ def _validated(path: str, slug: str, wire: Wire) -> list[dict[str, Any]] | None:
     if wire.place.url:
         return None
     real = os.path.realpath(path)
-    for result in wire.ask("GET", "/templates/validate")["validation_results"]:
+    for result in wire.call(Templates.validate)["validation_results"]:
         if os.path.realpath(result["file"]) == real:
             if result["status"] != "valid":
                 os.unlink(path)  # it says nothing that its maker has not just typed

@@ -6,7 +6,7 @@ from prism.cli.connection import daemon
 from prism.cli.parser import UsageError, nothing
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import here
-from prism.client.wire import quoted
+from prism.client.profiles import Profiles
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ HEADS = ("", "NAME", "PROVIDER", "AWS PROFILE", "REGION", "DEFAULT PROJECT")
 
 
 def _list(asked: Namespace) -> None:
-    found = daemon().ask("GET", "/profiles")
+    found = daemon().call(Profiles.list)
     if asked.json:
         return show_json(found)
     if not found:
@@ -37,19 +37,18 @@ def _list(asked: Namespace) -> None:
 
 
 def _current(asked: Namespace) -> None:
-    _show(daemon().ask("GET", "/profiles/current"), as_json=asked.json)
+    _show(daemon().call(Profiles.current), as_json=asked.json)
 
 
 def _switch(asked: Namespace) -> None:
-    profile = daemon().ask("POST", "/profiles/switch", {"profile_name": asked.name})
+    profile = daemon().call(Profiles.switch, asked.name)
     return (
         show_json(profile) if asked.json else print(f"{profile['name']} is the active profile now")
     )
 
 
 def _create(asked: Namespace) -> None:
-    body = {"name": asked.name, **_given(asked)}
-    profile = daemon().ask("POST", "/profiles", body)
+    profile = daemon().call(Profiles.create, asked.name, **_given(asked))
     if asked.json:
         return show_json(profile)
     print(f"{profile['name']} was added")
@@ -60,16 +59,16 @@ def _update(asked: Namespace) -> None:
     given = _given(asked)
     if not given:
         raise UsageError("no change was given", "See `prism profile update --help`")
-    profile = daemon().ask("PUT", f"/profiles/{quoted(asked.name)}", given)
+    profile = daemon().call(Profiles.update, asked.name, **given)
     return show_json(profile) if asked.json else print(f"{profile['name']} was changed")
 
 
 def _delete(asked: Namespace) -> None:
-    profile = daemon().ask("DELETE", f"/profiles/{quoted(asked.name)}")
+    profile = daemon().call(Profiles.delete, asked.name)
     return show_json(profile) if asked.json else print(f"{asked.name} was removed")
 
 
-def _given(asked: Namespace) -> dict[str, str]:
+def _given(asked: Namespace) -> dict[str, Any]:
     names = ("provider", "aws_profile", "region", "default_project")
     return {name: value for name in names if (value := getattr(asked, name)) is not None}
 

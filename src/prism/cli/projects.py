@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from prism.cli.budgets import headline, limits
+from prism.cli.budgets import given, headline, limits
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, cap, percent, usd
 from prism.cli.parser import UsageError, nothing, renamed
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
-from prism.client.wire import quoted
+from prism.client.projects import Projects
+from prism.client.request import LazyModule
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
+
+    from prism.projects import model as projects
+else:
+    projects = LazyModule("prism.projects.model")
 
 HEADS = ("NAME", "BUDGET", "SPENT", "USED", "LEFT", "A MONTH", "WORKSPACES", "MEMBERS")
 LIMITS = ("alert", "auto_hibernate", "prevent_launch")
@@ -24,7 +29,7 @@ WIRE = {
 
 
 def _list(asked: Namespace) -> None:
-    found = daemon().ask("GET", "/projects")
+    found = daemon().call(Projects.list)
     if asked.json:
         return show_json(found)
     if not found:
@@ -45,7 +50,7 @@ def _list(asked: Namespace) -> None:
 
 
 def _show(asked: Namespace) -> None:
-    project = daemon().ask("GET", f"/projects/{quoted(asked.name)}")
+    project = daemon().call(Projects.show, asked.name)
     if asked.json:
         return show_json(project)
     money = project["budget"]
@@ -74,12 +79,14 @@ def _show(asked: Namespace) -> None:
 
 
 def _create(asked: Namespace) -> None:
-    body: dict[str, Any] = {"name": asked.name, "description": asked.description or ""}
-    if limits := _limits(asked):
-        body["budget"] = limits
-    if asked.owner:
-        body["members"] = [{"email": email, "role": "owner"} for email in asked.owner]
-    project = daemon().ask("POST", "/projects", body)
+    limits = _limits(asked)
+    project = daemon().call(
+        Projects.create,
+        asked.name,
+        description=asked.description or "",
+        budget=projects.NewBudget(**limits) if limits else None,
+        members=dict.fromkeys(asked.owner or (), "owner"),
+    )
     if asked.json:
         return show_json(project)
     print(f"{project['name']} was made")
@@ -89,26 +96,22 @@ def _create(asked: Namespace) -> None:
 
 
 def _update(asked: Namespace) -> None:
-    body: dict[str, Any] = {}
-    if asked.rename is not None:
-        body["name"] = asked.rename
-    if asked.description is not None:
-        body["description"] = asked.description
+    changes = given(asked, "rename", "description")
     if limits := _limits(asked):
-        body["budget"] = limits
-    if not body:
+        changes["budget"] = projects.BudgetChange(**limits)
+    if not changes:
         raise UsageError("no change was given", "See `prism project update --help`")
-    project = daemon().ask("PUT", f"/projects/{quoted(asked.name)}", body)
+    project = daemon().call(Projects.update, asked.name, **changes)
     return show_json(project) if asked.json else print(f"{project['name']} was changed")
 
 
 def _delete(asked: Namespace) -> None:
-    project = daemon().ask("DELETE", f"/projects/{quoted(asked.name)}")
+    project = daemon().call(Projects.delete, asked.name)
     return show_json(project) if asked.json else print(f"{asked.name} was removed")
 
 
 def _budget(asked: Namespace) -> None:
-    budget = daemon().ask("GET", f"/projects/{quoted(asked.name)}/budget")
+    budget = daemon().call(Projects.budget, asked.name)
     if asked.json:
         return show_json(budget)
     parts, alerts = budget["cost_breakdown"], budget["budget_alerts"]
@@ -137,7 +140,7 @@ def _budget(asked: Namespace) -> None:
 
 
 def _analysis(asked: Namespace) -> None:
-    analysis = daemon().ask("GET", f"/projects/{quoted(asked.name)}/cost-analysis")
+    analysis = daemon().call(Projects.analysis, asked.name)
     if asked.json:
         return show_json(analysis)
     show_fields(

@@ -10,7 +10,7 @@ from prism.cli.terminal import say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.connection import connection
 from prism.client.waiting import COMES_UP, UNDER_WAY, follow
-from prism.client.wire import quoted
+from prism.client.workspaces import Workspaces
 from prism.errors import NotFound
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 TEMPLATE = "Data Science (pip)"
 GONE = {None, "terminated"}
-WAKES = {"stopped": "start", "failed": "start", "hibernated": "resume"}
+WAKES = {
+    "stopped": Workspaces.start,
+    "failed": Workspaces.start,
+    "hibernated": Workspaces.resume,
+}
 
 
 def _quickstart(asked: Namespace) -> None:
@@ -33,7 +37,7 @@ def _quickstart(asked: Namespace) -> None:
         found = connection(wire, name)
         return _show(name, found, as_json=asked.json)
     if asked.json:
-        return show_json(wire.ask("GET", f"/instances/{quoted(name)}"))
+        return show_json(wire.call(Workspaces.get, name))
     return print(f"{name} is on its way; how far: `prism show {name}`")
 
 
@@ -44,11 +48,11 @@ def _wanted(wire: Wire, name: str, project: str | None) -> str | None:
         return None
     if state in GONE:
         say(f"Launching {name} from the template {TEMPLATE}")
-        order = {"name": name, "template": TEMPLATE} | ({"project": project} if project else {})
-        answer = wire.ask("POST", "/instances/launch", order)
+        whose: dict[str, Any] = {"project": project} if project else {}
+        answer = wire.call(Workspaces.launch, TEMPLATE, name, **whose)
     else:
         say(f"{name} is {state}; bringing it back")
-        answer = wire.ask("POST", f"/instances/{quoted(name)}/{WAKES[state or '']}")
+        answer = wire.call(WAKES[state or ""], name)
     ready_at: str | None = answer.get("estimated_ready_time")
     return ready_at
 
@@ -56,7 +60,7 @@ def _wanted(wire: Wire, name: str, project: str | None) -> str | None:
 def _rest(wire: Wire, name: str) -> str | None:
     """The state it has, or comes to; `None` where there is no such workspace."""
     try:
-        state: str = wire.ask("GET", f"/instances/{quoted(name)}")["state"]
+        state: str = wire.call(Workspaces.get, name)["state"]
     except NotFound:
         return None
     goals = {"stopping": "stopped", "hibernating": "hibernated", "terminating": "terminated"}

@@ -10,7 +10,7 @@ from prism.cli.parser import UsageError
 from prism.cli.terminal import say, show_json, show_table, suggest
 from prism.cli.time_format import length
 from prism.cli.volumes import confirm
-from prism.client.wire import quoted
+from prism.client.recovery import Recoveries
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -25,8 +25,12 @@ FIRST_LOOK = 15.0  # seconds that a daemon which has just been started gets to l
 def _recover(asked: Namespace) -> None:
     wire = daemon()
     _after_a_look(wire)
-    body = {"dry_run": asked.dry_run, "everybody": asked.everybody, "accept": asked.accept}
-    answer = wire.ask("POST", "/recover", body)
+    answer = wire.call(
+        Recoveries.recover,
+        dry_run=asked.dry_run,
+        everybody=asked.everybody,
+        accept=asked.accept,
+    )
     if asked.json:
         return show_json(answer)
     if answer.get("database"):
@@ -62,14 +66,13 @@ def _orphans(asked: Namespace) -> None:
         return _list(as_json=asked.json)
     if asked.id is None:
         raise UsageError("the following arguments are required: ID", "See `prism orphans --help`")
-    path = f"/orphans/{quoted(asked.id)}/{asked.action}"
     if asked.action == "adopt":
-        answer = daemon().ask("POST", path)
+        answer = daemon().call(Recoveries.adopt, asked.id)
     else:
         if not asked.yes:
             command = f"prism orphans terminate {asked.id} --yes"
             confirm(f"the machine {asked.id} and its disk", asked.id, command)
-        answer = daemon().ask("POST", path, {"confirm": "DELETE"})
+        answer = daemon().call(Recoveries.terminate, asked.id)
     if asked.json:
         return show_json(answer)
     print(f"{answer['name']} is {answer['state']}")
@@ -129,7 +132,7 @@ def _after_a_look(wire: Wire) -> dict[str, Any]:
     """The orphans, once every place was looked at; a daemon may have been started just now."""
     until = time.monotonic() + FIRST_LOOK
     while True:
-        answer: dict[str, Any] = wire.ask("GET", "/orphans")
+        answer: dict[str, Any] = wire.call(Recoveries.orphans)
         known = all(place["looked_at"] or place["problem"] for place in answer["places"])
         if known or time.monotonic() > until:
             return answer

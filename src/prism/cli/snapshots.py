@@ -7,19 +7,22 @@ from prism.cli.parser import UsageError, nothing
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import here
 from prism.cli.volumes import confirm, followed, removed
-from prism.client.wire import quoted
+from prism.client.storage import Snapshots
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
     from typing import Any
+
+    from prism.client.wire import Wire
 
 HEADS = ("NAME", "STATE", "OF", "SIZE GB", "USED GB", "TAKEN", "VERIFIED", "USD/MONTH")
 PERIODS = ("daily", "weekly", "monthly")
 
 
 def _list(asked: Namespace) -> None:
-    found = daemon().ask("GET", "/snapshots")
+    found = daemon().call(Snapshots.list)
     if asked.json:
         return show_json(found)
     if not found:
@@ -52,7 +55,7 @@ def _verified(it: dict[str, Any]) -> str | None:
 
 
 def _show(asked: Namespace) -> None:
-    snapshot = daemon().ask("GET", f"/snapshots/{quoted(asked.name)}")
+    snapshot = daemon().call(Snapshots.get, asked.name)
     if asked.json:
         return show_json(snapshot)
     show_fields(
@@ -78,8 +81,7 @@ def _show(asked: Namespace) -> None:
 
 
 def _verify(asked: Namespace) -> None:
-    body = {"every": asked.every} if asked.every else {}
-    snapshot = daemon().ask("POST", f"/snapshots/{quoted(asked.name)}/verify", body)
+    snapshot = daemon().call(Snapshots.verify, asked.name, every=asked.every)
     if asked.json:
         return show_json(snapshot)
     print(f"{snapshot['name']} is being verified")
@@ -91,15 +93,19 @@ def _create(asked: Namespace) -> None:
         raise UsageError(
             "give either --volume or --workspace", "See `prism snapshot create --help`"
         )
-    of = {"volume": asked.volume, "instance": asked.workspace, "verify": asked.verify}
-    body = {"name": asked.name, **{field: it for field, it in of.items() if it is not None}}
     wire = daemon()
-    it = wire.ask("POST", "/snapshots", body)
+    it = wire.call(
+        Snapshots.create,
+        asked.name,
+        volume=asked.volume,
+        workspace=asked.workspace,
+        verify=asked.verify,
+    )
     if it["state"] == "pending" and not asked.no_wait:
         from prism.cli.storage_wait import settled  # noqa: PLC0415  cold start: only who waits
 
-        path, show = f"/snapshots/{quoted(asked.name)}", f"prism snapshot show {asked.name}"
-        it = settled(wire, path, asked.name, show, silent=asked.json) or it
+        look, show = _look(wire, asked.name), f"prism snapshot show {asked.name}"
+        it = settled(look, asked.name, show, silent=asked.json) or it
     return show_json(it) if asked.json else print(f"{it['name']} is {it['state']}")
 
 
@@ -107,22 +113,25 @@ def _delete(asked: Namespace) -> None:
     if not asked.yes:
         what, command = "the snapshot", f"prism snapshot delete {asked.name} --yes"
         confirm(f"{what} {asked.name}", asked.name, command)
-    wire, path = daemon(), f"/snapshots/{quoted(asked.name)}"
-    answer = wire.ask("DELETE", path)
-    gone = removed(asked, wire, path, f"prism snapshot show {asked.name}")
+    wire = daemon()
+    answer = wire.call(Snapshots.delete, asked.name)
+    gone = removed(asked, _look(wire, asked.name), f"prism snapshot show {asked.name}")
     if asked.json:
         return show_json(answer)
     return print(f"{asked.name} is {'deleted' if gone else 'deleting'}")
 
 
 def _restore(asked: Namespace) -> None:
-    path = f"/snapshots/{quoted(asked.name)}/restore"
     wire = daemon()
-    it = followed(asked, wire, wire.ask("POST", path, {"name": asked.volume}))
+    it = followed(asked, wire, wire.call(Snapshots.restore, asked.name, asked.volume))
     if asked.json:
         return show_json(it)
     print(f"{it['name']} is {it['state']}")
     return suggest(f"Use it: `prism volume attach {it['name']} WORKSPACE`")
+
+
+def _look(wire: Wire, name: str) -> Callable[[], dict[str, Any]]:
+    return lambda: wire.call(Snapshots.get, name)
 
 
 def _named(made: ArgumentParser) -> None:

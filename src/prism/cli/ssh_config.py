@@ -10,6 +10,7 @@ from prism.cli.ssh import NoSsh, SshEntry, way
 from prism.cli.terminal import clean, say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.connection import named
+from prism.client.workspaces import Workspaces
 from prism.errors import Invalid, Problem
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -41,7 +42,7 @@ def _found() -> tuple[dict[str, SshEntry], dict[str, str]]:
     wire = daemon()
     hosts: dict[str, SshEntry] = {}
     closed: dict[str, str] = {}
-    for it in wire.ask("GET", "/instances"):
+    for it in wire.call(Workspaces.list):
         name, state = named(it["name"]), clean(it["state"])
         if state != "running":
             closed[name] = state

@@ -6,6 +6,7 @@ import time
 
 from prism.cli.locations import HERE, is_local
 from prism.cli.terminal import clean
+from prism.client.daemon import Daemon
 from prism.client.waiting import UNDER_WAY, StillUnderWay
 from prism.errors import Problem
 
@@ -41,7 +42,7 @@ def reasons(wire: Wire, found: list[dict[str, Any]]) -> dict[str, str]:
     """
     moving = [it for it in found if it["state"] in UNDER_WAY]
     try:
-        places = wire.ask("GET", "/daemon/status")["places"] if moving else []
+        places = wire.call(Daemon.status)["places"] if moving else []
     except Problem:
         return {}
     said = {it["name"]: it.get("waiting") or reason(places, it) for it in moving}

@@ -7,14 +7,17 @@ import time
 from prism.cli.progress import Progress
 from prism.cli.terminal import say, suggest
 from prism.client.waiting import COMES_UP, FIRST_PAUSE, GROWTH, LONGEST_PAUSE, StillUnderWay
+from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, NotFound
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from prism.client.wire import Wire
+
+    Look = Callable[[], dict[str, Any]]
 
 MOVES = {"creating", "attaching", "detaching", "deleting", "pending"}
 PATIENCE = 60.0  # seconds for which attaching or detaching may be stuck
@@ -26,16 +29,17 @@ class StorageFailed(Conflict, code="STORAGE_FAILED"):
 
 
 def settled(
-    wire: Wire, path: str, name: str, command: str, *, silent: bool, patience: float | None = None
+    look: Look, name: str, command: str, *, silent: bool, patience: float | None = None
 ) -> dict[str, Any] | None:
     """Wait until nothing of it is under way; what it is then, or none where it is gone.
 
-    `command` shows it again. Raises `StorageFailed` where it ends in an error, and
-    `StillUnderWay` where it stays as it is for longer than `patience` seconds, if that is given.
+    `look` asks for it, and `command` shows it again. Raises `StorageFailed` where it ends in an
+    error, and `StillUnderWay` where it stays as it is for longer than `patience` seconds, if
+    that is given.
     """
     progress, seen = Progress(name, None), None
     try:
-        for seen in _looks(wire, path, name, command, patience):
+        for seen in _looks(look, name, command, patience):
             if not silent and seen["state"] in MOVES:
                 percent = seen.get("progress")
                 share = "" if percent is None else f" {percent}%"
@@ -57,16 +61,16 @@ def settled(
 
 def takes_volumes(wire: Wire, instance: str) -> bool:
     """Whether a workspace is on or comes up, so that it takes a volume now."""
-    state: str = wire.ask("GET", f"/instances/{instance}")["state"]
+    state: str = wire.call(Workspaces.get, instance)["state"]
     return state == "running" or state in COMES_UP
 
 
 def _looks(
-    wire: Wire, path: str, name: str, command: str, patience: float | None
+    look: Look, name: str, command: str, patience: float | None
 ) -> Iterator[dict[str, Any]]:
     pause, last, since = FIRST_PAUSE, "", time.monotonic()
     while True:
-        seen: dict[str, Any] = wire.ask("GET", path)
+        seen = look()
         yield seen
         if seen["state"] not in MOVES:
             return

@@ -8,7 +8,7 @@ from prism.cli.clean_output import for_programs
 from prism.cli.connection import daemon
 from prism.cli.parser import nothing
 from prism.cli.terminal import say, show_fields, show_json, show_table
-from prism.client.wire import query, quoted
+from prism.client.templates import Templates
 from prism.errors import Invalid
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _list(asked: Namespace) -> None:
-    found = daemon().ask("GET", "/templates")
+    found = daemon().call(Templates.list)
     if asked.json:
         return show_json(found)
     if not found:
@@ -33,7 +33,7 @@ def _list(asked: Namespace) -> None:
 def _info(asked: Namespace) -> None:
     if asked.yaml:
         return _yaml(asked)
-    template = daemon().ask("GET", f"/templates/{quoted(asked.name)}/info")
+    template = daemon().call(Templates.info, asked.name)
     if asked.json:
         return show_json(template)
     resolved = template["resolved"]
@@ -56,19 +56,16 @@ def _info(asked: Namespace) -> None:
 
 
 def _yaml(asked: Namespace) -> None:
-    template = daemon().ask("GET", f"/templates/{quoted(asked.name)}/yaml")
+    template = daemon().call(Templates.yaml, asked.name)
     if asked.json:
         return show_json(template)
     return print(template["yaml"].rstrip("\n"), file=for_programs(sys.stdout))
 
 
 def _validate(asked: Namespace) -> None:
-    wire, path = daemon(), "/templates/validate"
-    if asked.packages:
-        wire, path = wire.patient(), path + query(packages="true")
-        if not asked.json:
-            say("Asking the package index, for one template after the other")
-    found = wire.ask("GET", path)
+    if asked.packages and not asked.json:
+        say("Asking the package index, for one template after the other")
+    found = daemon().call(Templates.validate, packages=asked.packages)
     if asked.json:
         show_json(found)
     else:

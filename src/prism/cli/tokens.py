@@ -6,7 +6,7 @@ from prism.cli.connection import daemon
 from prism.cli.parser import nothing
 from prism.cli.terminal import say, show_json, show_table
 from prism.cli.time_format import days, days_between, here
-from prism.client.wire import quoted
+from prism.client.people import Tokens
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -17,9 +17,14 @@ HEADS = ("ID", "NAME", "USER", "SCOPE", "PROJECT", "EXPIRES", "LAST USED")
 
 
 def _create(asked: Namespace) -> None:
-    body = {"name": asked.name, "scope": asked.scope, "days": asked.days}
-    body |= {name: it for name in ("user", "project") if (it := getattr(asked, name))}
-    it = daemon().ask("POST", "/tokens", body)
+    it = daemon().call(
+        Tokens.create,
+        asked.name,
+        user=asked.user or None,
+        scope=asked.scope,
+        project=asked.project or None,
+        days=asked.days,
+    )
     if asked.json:
         return show_json(it)
     say(f"A token of {it['user']} until {here(it['expires_at'])}. It is shown this once:")
@@ -30,7 +35,7 @@ def _create(asked: Namespace) -> None:
 
 
 def _list(asked: Namespace) -> None:
-    found = daemon().ask("GET", "/tokens")
+    found = daemon().call(Tokens.list)
     if asked.json:
         return show_json(found)
     if not found:
@@ -51,7 +56,7 @@ def _list(asked: Namespace) -> None:
 
 
 def _revoke(asked: Namespace) -> None:
-    token = daemon().ask("DELETE", f"/tokens/{quoted(asked.id)}")
+    token = daemon().call(Tokens.revoke, asked.id)
     return show_json(token) if asked.json else print(token["message"])
 
 

@@ -19,7 +19,9 @@ from prism.cli.locations import HERE, is_local
 from prism.cli.ssh_config import remove_include
 from prism.cli.terminal import clean, say, show_json, suggest
 from prism.client.address import DaemonAddress
-from prism.client.wire import quoted
+from prism.client.daemon import Daemon
+from prism.client.storage import Snapshots, Volumes
+from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, Invalid
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -61,14 +63,14 @@ class Installed:
     def ask(self, wire: Wire) -> None:
         """Ask its daemon what there is."""
         self.was_asked = True
-        found = wire.ask("GET", "/instances")
+        found = wire.call(Workspaces.list)
         self.workspaces = [it for it in found if it["state"] not in GONE]
-        volumes, snapshots = wire.ask("GET", "/storage/volumes"), wire.ask("GET", "/snapshots")
+        volumes, snapshots = wire.call(Volumes.list), wire.call(Snapshots.list)
         kinds = ("efs_volumes", "ebs_volumes")
         self.stored = [volume["name"] for kind in kinds for volume in volumes[kind]]
         listed = snapshots if isinstance(snapshots, list) else next(iter(snapshots.values()))
         self.stored += [it["name"] for it in listed]
-        places = wire.ask("GET", "/daemon/status").get("places", ())
+        places = wire.call(Daemon.status).get("places", ())
         self.has_cloud = any(place["provider"] != HERE for place in places)
 
     def look(self) -> None:
@@ -282,18 +284,17 @@ def _bring_down(wire: Wire, it: dict[str, Any]) -> None:
     from prism.cli.progress import accompany  # noqa: PLC0415  cold start: not for a dry run
 
     name, state, local = it["name"], it["state"], is_local(it)
-    path = f"/instances/{quoted(name)}"
     if it.get("restarting"):  # else it comes up again behind us
-        wire.ask("POST", f"{path}/stop")
+        wire.call(Workspaces.stop, name)
     if state in {"starting", "resuming"}:
         state = accompany(wire, name, "running")["state"]
     if local and state == "hibernating":
         state = accompany(wire, name, "hibernated")["state"]
     if local and state == "hibernated":
-        wire.ask("POST", f"{path}/resume")
+        wire.call(Workspaces.resume, name)
         state = accompany(wire, name, "running")["state"]
     if state in {"launching", "running"}:
-        wire.ask("POST", f"{path}/stop")
+        wire.call(Workspaces.stop, name)
     if state in {"launching", "running", "stopping"}:
         accompany(wire, name, "stopped")
 

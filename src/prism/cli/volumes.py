@@ -7,23 +7,23 @@ import sys
 from prism.cli.connection import daemon
 from prism.cli.parser import nothing
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
-from prism.client.wire import quoted
+from prism.client.storage import Volumes
 from prism.errors import Invalid
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
     from typing import Any
 
     from prism.client.wire import Wire
 
-PATH = "/storage/volumes"
 HEADS = ("NAME", "KIND", "STATE", "SIZE GB", "USED GB", "TYPE", "ATTACHED TO", "USD/MONTH")
 DISKS = ("gp3", "gp2", "io2", "st1")
 
 
 def _list(asked: Namespace) -> None:
-    found = daemon().ask("GET", PATH)
+    found = daemon().call(Volumes.list)
     if asked.json:
         return show_json(found)
     every = [*found["ebs_volumes"], *found["efs_volumes"]]
@@ -54,19 +54,19 @@ def _instances(it: dict[str, Any]) -> list[str]:
 
 
 def _create(asked: Namespace) -> None:
-    given = {
-        "type": asked.type,
-        "name": asked.name,
-        "size_gb": asked.size,
-        "volume_type": asked.volume_type,
-        "iops": asked.iops,
-        "throughput": asked.throughput,
-        "project": asked.project,
-        "budget": asked.budget,
-    }
-    body = {field: value for field, value in given.items() if value is not None}
     wire = daemon()
-    it = followed(asked, wire, wire.ask("POST", f"{PATH}/create", body))
+    made = wire.call(
+        Volumes.create,
+        asked.name,
+        asked.size,
+        type=asked.type,
+        volume_type=asked.volume_type,
+        iops=asked.iops,
+        throughput=asked.throughput,
+        project=asked.project,
+        budget=asked.budget,
+    )
+    it = followed(asked, wire, made)
     if asked.json:
         return show_json(it)
     print(f"{it['name']} is {it['state']}")
@@ -76,7 +76,7 @@ def _create(asked: Namespace) -> None:
 
 
 def _show(asked: Namespace) -> None:
-    answer = daemon().ask("GET", _of(asked.name))
+    answer = daemon().call(Volumes.get, asked.name)
     if asked.json:
         return show_json(answer)
     shared = "filesystem_id" in answer
@@ -111,7 +111,7 @@ def _show(asked: Namespace) -> None:
 
 def _attach(asked: Namespace) -> None:
     wire = daemon()
-    it = wire.ask("POST", f"{_of(asked.name)}/attach", {"instance": asked.workspace})
+    it = wire.call(Volumes.attach, asked.name, asked.workspace)
     is_on = it["state"] == "attaching" and not asked.no_wait and _takes(wire, asked.workspace)
     if is_on:
         it = followed(asked, wire, it)
@@ -125,13 +125,12 @@ def _attach(asked: Namespace) -> None:
 def _takes(wire: Wire, instance: str) -> bool:
     from prism.cli.storage_wait import takes_volumes  # noqa: PLC0415  cold start: only who waits
 
-    return takes_volumes(wire, quoted(instance))
+    return takes_volumes(wire, instance)
 
 
 def _detach(asked: Namespace) -> None:
-    body = None if asked.workspace is None else {"instance": asked.workspace}
     wire = daemon()
-    it = followed(asked, wire, wire.ask("POST", f"{_of(asked.name)}/detach", body))
+    it = followed(asked, wire, wire.call(Volumes.detach, asked.name, asked.workspace))
     return show_json(it) if asked.json else print(f"{it['name']} is {it['state']}")
 
 
@@ -140,8 +139,8 @@ def _delete(asked: Namespace) -> None:
         what = f"the volume {asked.name} and what it holds"
         confirm(what, asked.name, f"prism volume delete {asked.name} --yes")
     wire = daemon()
-    answer = wire.ask("DELETE", _of(asked.name))
-    gone = removed(asked, wire, _of(asked.name), f"prism volume show {asked.name}")
+    answer = wire.call(Volumes.delete, asked.name)
+    gone = removed(asked, _look(wire, asked.name), f"prism volume show {asked.name}")
     if asked.json:
         return show_json(answer)
     return print(f"{asked.name} is {'deleted' if gone else 'deleting'}")
@@ -157,16 +156,20 @@ def followed(asked: Namespace, wire: Wire, it: dict[str, Any]) -> dict[str, Any]
     if it["state"] not in MOVES:
         return it
     show, name = f"prism volume show {it['name']}", it["name"]
-    return settled(wire, _of(name), name, show, silent=asked.json, patience=patience) or it
+    return settled(_look(wire, name), name, show, silent=asked.json, patience=patience) or it
 
 
-def removed(asked: Namespace, wire: Wire, path: str, show: str) -> bool:
+def _look(wire: Wire, name: str) -> Callable[[], dict[str, Any]]:
+    return lambda: wire.call(Volumes.get, name)
+
+
+def removed(asked: Namespace, look: Callable[[], dict[str, Any]], show: str) -> bool:
     """Wait until something is gone, unless nobody waits; whether it is."""
     if asked.no_wait:
         return False
     from prism.cli.storage_wait import settled  # noqa: PLC0415  cold start: as above
 
-    it = settled(wire, path, asked.name, show, silent=asked.json)
+    it = settled(look, asked.name, show, silent=asked.json)
     return it is None or it["state"] == "deleted"
 
 
@@ -183,10 +186,6 @@ def confirm(what: str, name: str, command: str) -> None:
         raise Invalid(
             "Nothing was destroyed", details="the answer was not its name", remediation=hint
         )
-
-
-def _of(name: str) -> str:
-    return f"{PATH}/{quoted(name)}"
 
 
 def _named(made: ArgumentParser) -> None:

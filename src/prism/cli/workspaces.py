@@ -11,7 +11,7 @@ from prism.cli.parser import UsageError, named
 from prism.cli.terminal import say, show_fields, show_json
 from prism.cli.time_format import here, hours, until
 from prism.client.waiting import GOALS, UNDER_WAY, WorkspaceFailed, stage_of
-from prism.client.wire import quoted
+from prism.client.workspaces import Workspaces
 from prism.errors import Invalid
 
 MEMORY_LOST = "MEMORY_LOST"  # of a machine that runs, without what was in its memory
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
 
-    from prism.client.wire import Wire
-
 
 def _show(asked: Namespace) -> None:
-    workspace = daemon().ask("GET", f"/instances/{quoted(asked.name)}")
+    workspace = daemon().call(Workspaces.get, asked.name)
     if asked.json:
         return show_json(workspace)
     asleep = _asleep(asked.name) if workspace["state"] == "hibernated" else {}
@@ -44,8 +42,9 @@ def _waits(it: dict[str, Any]) -> dict[str, object]:
 def _change(asked: Namespace) -> None:
     wire = daemon()
     names = chosen(asked, wire)
-    body = {"template_again": True} if getattr(asked, "template_again", False) else None
-    asks = asked_first(names, lambda name: _ask(wire, name, asked.verb, body))
+    change = getattr(Workspaces, asked.verb)
+    how = {"template_again": True} if getattr(asked, "template_again", False) else {}
+    asks = asked_first(names, lambda name: wire.call(change, name, **how))
 
     def changed(name: str) -> dict[str, Any]:
         answer = asks(name)
@@ -81,11 +80,6 @@ def _restarted(seen: dict[str, Any]) -> None:
         )
 
 
-def _ask(wire: Wire, name: str, verb: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    answer: dict[str, Any] = wire.ask("POST", f"/instances/{quoted(name)}/{verb}", body)
-    return answer
-
-
 def _said(asked: Namespace, answer: dict[str, Any], line: str) -> dict[str, Any]:
     """The answer; people are told it in a line."""
     if not asked.json:
@@ -102,11 +96,10 @@ def _extend(asked: Namespace) -> None:
             f"Say more than 0, as in `prism extend {asked.name} 4h`, or `--never` for no expiry",
         )
     wire = daemon()
-    path = f"/instances/{quoted(asked.name)}"
-    before = wire.ask("GET", path)["expires_at"]
+    before = wire.call(Workspaces.get, asked.name)["expires_at"]
     said = asked.never or asked.hours is not None
-    wire.ask("POST", f"{path}/extend", {"hours": asked.hours} if said else None)
-    answer = wire.ask("GET", path)
+    wire.call(Workspaces.extend, asked.name, *([asked.hours] if said else []))
+    answer = wire.call(Workspaces.get, asked.name)
     if asked.json:
         return show_json(answer)
     at = answer["expires_at"]
@@ -117,9 +110,9 @@ def _extend(asked: Namespace) -> None:
 
 
 def _resize(asked: Namespace) -> None:
-    body = {"instance_type": asked.instance_type, "size": asked.size}
-    given = {name: value for name, value in body.items() if value is not None}
-    workspace = daemon().ask("POST", f"/instances/{quoted(asked.name)}/resize", given)
+    workspace = daemon().call(
+        Workspaces.resize, asked.name, instance_type=asked.instance_type, size=asked.size
+    )
     if asked.json:
         return show_json(workspace)
     for note in workspace["notes"]:
@@ -130,7 +123,7 @@ def _resize(asked: Namespace) -> None:
 
 
 def _update(asked: Namespace) -> None:
-    workspace = daemon().ask("PUT", f"/instances/{quoted(asked.name)}", {"restart": asked.restart})
+    workspace = daemon().call(Workspaces.update, asked.name, restart=asked.restart)
     if asked.json:
         return show_json(workspace)
     does = "is" if workspace["restart"] else "is not"
@@ -138,9 +131,7 @@ def _update(asked: Namespace) -> None:
 
 
 def _move(asked: Namespace) -> None:
-    body = {"project": asked.project, "budget": asked.budget}
-    given = {name: value for name, value in body.items() if value is not None}
-    workspace = daemon().ask("POST", f"/instances/{quoted(asked.name)}/move", given)
+    workspace = daemon().call(Workspaces.move, asked.name, asked.project, budget=asked.budget)
     if asked.json:
         return show_json(workspace)
     of = f", from {workspace['budget']}" if workspace["budget"] else ""
@@ -153,8 +144,8 @@ def _terminate(asked: Namespace) -> None:
             _ask_whether_it_is_meant(name)
     wire = daemon()
     names = chosen(asked, wire)
-    body = {"confirm": "DELETE", "backup_ebs": asked.backup}
-    asks = asked_first(names, lambda name: _destroy(wire, name, body))
+    backup: bool = asked.backup
+    asks = asked_first(names, lambda name: wire.call(Workspaces.terminate, name, backup=backup))
 
     def gone(name: str) -> dict[str, Any]:
         answer = asks(name)
@@ -165,11 +156,6 @@ def _terminate(asked: Namespace) -> None:
         return _said(asked, answer, f"{answer['name']} is {answer['state']}")
 
     each(asked, names, gone)
-
-
-def _destroy(wire: Wire, name: str, body: dict[str, object]) -> dict[str, Any]:
-    answer: dict[str, Any] = wire.ask("POST", f"/instances/{quoted(name)}/terminate", body)
-    return answer
 
 
 def _ask_whether_it_is_meant(name: str) -> None:
@@ -240,7 +226,7 @@ def _idle(idle: dict[str, Any]) -> str | None:
 
 def _asleep(name: str) -> dict[str, object]:
     """Since when it sleeps, and how long it may."""
-    hibernation = daemon().ask("GET", f"/instances/{quoted(name)}/hibernation-status")
+    hibernation = daemon().call(Workspaces.hibernation_status, name)
     since = hibernation["hibernation_time"]
     return {
         "asleep": f"since {here(since)}, {hibernation['hibernation_duration']}" if since else None,

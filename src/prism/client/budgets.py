@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import UNSET, LazyModule, UnsetType, ask
+from prism.client.request import UNSET, LazyModule, UnsetType, ask, given
 from prism.client.wire import Noun, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -43,16 +43,18 @@ class Budgets(Noun):
         time_zone: str = "UTC",
     ) -> budgets.PoolShown:
         """Make a pool; amounts are per period, which begins at midnight of its time zone."""
-        body = budgets.NewPool(
-            name=name,
-            total_amount=total_amount,
-            period=period,
-            created_by=created_by,
-            description=description,
-            start_date=start_date,
-            end_date=end_date,
-            alert_threshold=alert_threshold,
-            time_zone=time_zone,
+        body = given(
+            budgets.NewPool(
+                name=name,
+                total_amount=total_amount,
+                period=period,
+                created_by=created_by,
+                description=description,
+                start_date=start_date,
+                end_date=end_date,
+                alert_threshold=alert_threshold,
+                time_zone=time_zone,
+            )
         )
         return ask(self._wire, "POST", POOLS, budgets.PoolShown, body)
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prism.client import daemon_model as daemon
+    from prism.client.wire import HttpAnswer, Wire
 else:
     daemon = LazyModule("prism.client.daemon_model")
 
@@ -60,3 +61,8 @@ class Daemon(Noun):
         """The same for `cloudformation` or `terraform`."""
         path = f"{PATH}/aws/setup{query(format=format)}"
         return ask(self._wire, "GET", path, dict[str, object])
+
+
+def status_of(wire: Wire) -> HttpAnswer:
+    """How it is, with the headers of the answer."""
+    return wire.send("GET", f"{PATH}/status")

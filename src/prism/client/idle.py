@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import LazyModule, ask
+from prism.client.request import LazyModule, ask, given
 from prism.client.wire import Noun, query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -37,8 +37,8 @@ class Idle(Noun):
         self, name: str, profile: str, *, enabled: bool = True, minutes: int | None = None
     ) -> idle.Effective:
         """Watch a workspace by a profile; what holds from now on."""
-        body = idle.Configuration(
-            profile=profile, enabled=enabled, custom_threshold_minutes=minutes
+        body = given(
+            idle.Configuration(profile=profile, enabled=enabled, custom_threshold_minutes=minutes)
         )
         return ask(self._wire, "POST", _path(name, "configure"), idle.Effective, body)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import LazyModule, ask
-from prism.client.wire import API, Noun, query, quoted
+from prism.client.request import LazyModule, ask, given
+from prism.client.wire import Noun, query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -164,8 +164,10 @@ class Tokens(Noun):
         days: int = 90,
     ) -> access.Minted:
         """Make one; `token` of the answer is shown this once."""
-        body = access.NewToken(
-            name=name, user=user, scope=access.Scope(scope), project=project, days=days
+        body = given(
+            access.NewToken(
+                name=name, user=user, scope=access.Scope(scope), project=project, days=days
+            )
         )
         return ask(self._wire, "POST", "/tokens", access.Minted, body)
 
@@ -189,20 +191,23 @@ class Audit(Noun):
         """Who did what, the newest first, page by page as it is read."""
         chosen = {"actor": actor, "subject": subject, "event": event}
         times = {"since": since and since.isoformat(), "until": until and until.isoformat()}
-        for page in audit_pages(self._wire, **chosen, **times, limit=AUDIT_PAGE):
+        cursor: str | None = ""
+        while cursor is not None:
+            page, cursor = audit_page(
+                self._wire, **chosen, **times, limit=AUDIT_PAGE, cursor=cursor or None
+            )
             found: builtins.list[audit.AuditEntry]
             found = self._wire.decoded(page, builtins.list[audit.AuditEntry], "GET /audit")
             yield from found
 
 
-def audit_pages(wire: Wire, **asked: object) -> Iterator[HttpAnswer]:
-    """The pages of the audit log that fit, each of at most `limit` entries."""
-    path = f"/audit{query(**asked)}"
-    while path:
-        answer = wire.send("GET", path)
-        yield answer
-        link = answer.headers.get("link", "")
-        path = link.partition("<")[2].partition(">")[0].removeprefix(API)
+def audit_page(wire: Wire, **asked: object) -> tuple[HttpAnswer, str | None]:
+    """One page of the audit log, and the cursor of the next, if there is one."""
+    answer = wire.send("GET", f"/audit{query(**asked)}")
+    next_one = answer.headers.get("link", "").partition("<")[2].partition(">")[0]
+    words = next_one.partition("?")[2].split("&")
+    cursors = [word.removeprefix("cursor=") for word in words if word.startswith("cursor=")]
+    return answer, cursors[0] if cursors else None
 
 
 def _members(project: str, email: str | None = None) -> str:

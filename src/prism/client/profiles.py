@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import UNSET, LazyModule, UnsetType, ask
+from prism.client.request import UNSET, LazyModule, UnsetType, ask, given
 from prism.client.wire import Noun, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -48,12 +48,14 @@ class Profiles(Noun):
         default_project: str | None = None,
     ) -> profiles.ProfileShown:
         """Add a profile."""
-        body = profiles.NewProfile(
-            name=name,
-            provider=provider,
-            aws_profile=aws_profile,
-            region=region,
-            default_project=default_project,
+        body = given(
+            profiles.NewProfile(
+                name=name,
+                provider=provider,
+                aws_profile=aws_profile,
+                region=region,
+                default_project=default_project,
+            )
         )
         return ask(self._wire, "POST", PATH, profiles.ProfileShown, body)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import UNSET, LazyModule, UnsetType, ask
+from prism.client.request import UNSET, LazyModule, UnsetType, ask, given
 from prism.client.wire import Noun, query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from prism.access import model as access
     from prism.budgets import model as budgets
     from prism.projects import model as projects
@@ -37,14 +39,17 @@ class Projects(Noun):
         *,
         description: str = "",
         budget: projects.NewBudget | None = None,
-        members: dict[str, access.Role] | None = None,
+        members: Mapping[str, access.Role | str] | None = None,
         key: str | None = None,
     ) -> projects.ProjectShown:
         """Make a project; without an owner among its members it is yours."""
         who = tuple(
-            projects.NewMember(email=email, role=role) for email, role in (members or {}).items()
+            projects.NewMember(email=email, role=access.Role(role))
+            for email, role in (members or {}).items()
         )
-        body = projects.NewProject(name=name, description=description, budget=budget, members=who)
+        body = given(
+            projects.NewProject(name=name, description=description, budget=budget, members=who)
+        )
         return ask(self._wire, "POST", PATH, projects.ProjectShown, body, key=key)
 
     def update(

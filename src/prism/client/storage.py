@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import LazyModule, ask
+from prism.client.request import LazyModule, ask, given
 from prism.client.wire import Noun, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -48,15 +48,17 @@ class Volumes(Noun):
         budget: str | None = None,
     ) -> Volume:
         """Ask for a new one; an `efs` volume has neither size nor type."""
-        body = storage.NewVolume(
-            type=storage.VolumeKind(type),
-            name=name,
-            size_gb=size_gb,
-            volume_type=volume_type,
-            iops=iops,
-            throughput=throughput,
-            project=project,
-            budget=budget,
+        body = given(
+            storage.NewVolume(
+                type=storage.VolumeKind(type),
+                name=name,
+                size_gb=size_gb,
+                volume_type=volume_type,
+                iops=iops,
+                throughput=throughput,
+                project=project,
+                budget=budget,
+            )
         )
         return _volume(self._wire, "POST", f"{VOLUMES}/create", body)
 
@@ -68,9 +70,8 @@ class Volumes(Noun):
 
     def detach(self, name: str, workspace: str | None = None) -> Volume:
         """Ask for one workspace, or all, to have it no more."""
-        return _volume(
-            self._wire, "POST", _of(name, "detach"), storage.Detaching(instance=workspace)
-        )
+        body = None if workspace is None else storage.Detaching(instance=workspace)
+        return _volume(self._wire, "POST", _of(name, "detach"), body)
 
     def delete(self, name: str) -> storage.Removal:
         """Ask for one that nothing has to be destroyed, with what it holds."""
@@ -97,7 +98,9 @@ class Snapshots(Noun):
         verify: storage.Period | None = None,
     ) -> storage.SnapshotItem:
         """Ask for one of a volume, or of a workspace's root disk, verified so often."""
-        body = storage.NewSnapshot(name=name, volume=volume, instance=workspace, verify=verify)
+        body = given(
+            storage.NewSnapshot(name=name, volume=volume, instance=workspace, verify=verify)
+        )
         return ask(self._wire, "POST", SNAPSHOTS, storage.SnapshotItem, body)
 
     def restore(self, name: str, volume: str) -> Volume:
@@ -110,7 +113,9 @@ class Snapshots(Noun):
     ) -> storage.SnapshotItem:
         """Ask for a rehearsed restore, now, and by itself so often from now on."""
         path = f"{SNAPSHOTS}/{quoted(name)}/verify"
-        return ask(self._wire, "POST", path, storage.SnapshotItem, storage.Verifying(every=every))
+        return ask(
+            self._wire, "POST", path, storage.SnapshotItem, given(storage.Verifying(every=every))
+        )
 
     def delete(self, name: str) -> storage.Removal:
         """Ask for one to be destroyed; volumes made from it stay."""

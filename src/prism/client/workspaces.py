@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import LazyModule, ask
+from prism.client.request import UNSET, LazyModule, UnsetType, ask, given
 from prism.client.wire import Noun, query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -41,7 +41,7 @@ class Workspaces(Noun):
         owner: str | None = None,
     ) -> builtins.list[workspaces.Instance]:
         """Every workspace, or those that fit; `owner` is who launched it, `me` whoever asks."""
-        path = PATH + query(state=state, template=template, project=project, owner=owner)
+        path = listing(state=state, template=template, project=project, owner=owner)
         return ask(self._wire, "GET", path, builtins.list[workspaces.Instance])
 
     def get(self, name: str) -> workspaces.Instance:
@@ -62,14 +62,14 @@ class Workspaces(Noun):
         With a `key` of your own the request may be repeated after a lost answer, for 24
         hours: it launches once.
         """
-        body = _launch(template, name, order)
+        body = _launch(template, name, **order)
         return ask(
             self._wire, "POST", f"{PATH}/launch", workspaces.Launched, body, wait=wait, key=key
         )
 
     def plan(self, template: str, name: str, **order: Unpack[LaunchOptions]) -> workspaces.Plan:
         """What such a launch would make, and what it would cost; makes nothing."""
-        body = _launch(template, name, order, dry_run=True)
+        body = _launch(template, name, **order, dry_run=True)
         return ask(self._wire, "POST", f"{PATH}/launch", workspaces.Plan, body)
 
     def stop(self, name: str, *, wait: float = 0) -> workspaces.Changed:
@@ -107,16 +107,16 @@ class Workspaces(Noun):
             self._wire, "POST", _path(name, "terminate"), workspaces.Terminating, body, wait=wait
         )
 
-    def extend(self, name: str, hours: float | None = 4) -> None:
-        """Let it run that many hours longer; with none it expires no more."""
-        body = workspaces.Extension(hours=hours)
+    def extend(self, name: str, hours: float | UnsetType | None = UNSET) -> None:
+        """Let it run that many hours longer (4 by default); with `None` it expires no more."""
+        body = None if hours is UNSET else workspaces.Extension(hours=hours)
         self._wire.ask("POST", _path(name, "extend"), body)
 
     def resize(
         self, name: str, *, instance_type: str | None = None, size: templates.Size | None = None
     ) -> workspaces.Resized:
         """Ask for a stopped workspace to be another type of machine; its disk stays."""
-        body = workspaces.Resizing(instance_type=instance_type, size=size)
+        body = given(workspaces.Resizing(instance_type=instance_type, size=size))
         return ask(self._wire, "POST", _path(name, "resize"), workspaces.Resized, body)
 
     def update(self, name: str, *, restart: bool) -> workspaces.Instance:
@@ -127,7 +127,7 @@ class Workspaces(Noun):
 
     def move(self, name: str, project: str, *, budget: str | None = None) -> workspaces.Moved:
         """Have another project pay for it from now on."""
-        body = workspaces.Moving(project=project, budget=budget)
+        body = given(workspaces.Moving(project=project, budget=budget))
         return ask(self._wire, "POST", _path(name, "move"), workspaces.Moved, body)
 
     def connect(self, name: str) -> workspaces.Connection:
@@ -166,6 +166,11 @@ class Workspaces(Noun):
         return rests
 
 
+def listing(**filters: str | None) -> str:
+    """The path of the workspaces that fit."""
+    return PATH + query(**filters)
+
+
 def _change(wire: Wire, name: str, verb: str, wait: float) -> workspaces.Changed:
     return ask(wire, "POST", _path(name, verb), workspaces.Changed, wait=wait)
 
@@ -174,10 +179,8 @@ def _path(name: str, *verb: str) -> str:
     return "/".join((PATH, quoted(name), *verb))
 
 
-def _launch(
-    template: str, name: str, order: LaunchOptions, *, dry_run: bool = False
-) -> workspaces.Launch:
-    fields: dict[str, Any] = dict(order)
-    size, kind = fields.pop("disk_gb", None), fields.pop("disk_type", "gp3")
-    disk = workspaces.Storage(ebs_volume_size=size, ebs_volume_type=kind)
-    return workspaces.Launch(name=name, template=template, storage=disk, dry_run=dry_run, **fields)
+def _launch(template: str, name: str, **fields: Any) -> workspaces.Launch:
+    size, kind = fields.pop("disk_gb", UNSET), fields.pop("disk_type", UNSET)
+    if (size, kind) != (UNSET, UNSET):
+        fields["storage"] = workspaces.Storage(ebs_volume_size=size, ebs_volume_type=kind)
+    return workspaces.Launch(name=name, template=template, **fields)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
+from prism.client.daemon import Daemon
+from prism.client.profiles import Profiles
 from prism.errors import Problem
 
 KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
@@ -54,7 +56,7 @@ def aws_access(world: World) -> Iterator[Finding]:
         yield ok("not used")
         return
     try:
-        found = world.ask("/daemon/aws")
+        found = world.ask(Daemon.aws)
     except Problem as problem:
         yield warning(f"the daemon cannot say: {problem.message}", "`prism aws check`")
         return
@@ -84,7 +86,7 @@ def _of_prism(world: World, found: list[str]) -> Iterator[Finding]:
     """Prism's own profiles name AWS's."""
     if world.status is None:
         return
-    for profile in world.ask("/profiles"):
+    for profile in world.ask(Profiles.list):
         if profile.get("provider") != "aws":
             continue
         name = profile.get("aws_profile")

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
+from prism.client.templates import Templates
+from prism.client.workspaces import Workspaces
 
 GIB = 2**30
 FULL, TIGHT = GIB // 2, 5 * GIB
@@ -137,7 +139,7 @@ def templates(world: World) -> Iterator[Finding]:
         count = len([*(world.home / "templates").glob("*.y*ml")])
         yield skipped(f"{count} of your own; the daemon checks them: `prism template validate`")
         return
-    found = world.ask("/templates/validate")
+    found = world.ask(Templates.validate)
     for result in found["validation_results"]:
         if result["status"] != "valid":
             issue = next(iter(result["issues"]), {"where": "", "message": "it is not valid"})
@@ -156,7 +158,7 @@ def orphans(world: World) -> Iterator[Finding]:
     if world.status is None:
         yield skipped(f"{len(folders)} folders; whose they are the daemon knows")
         return
-    ids = {it["id"] for it in world.ask("/instances")}
+    ids = {it["id"] for it in world.ask(Workspaces.list)}
     coming = None in ids  # one that has no id yet may be the owner
     lost = [] if coming else sorted(n for n in folders - ids if not _over(place / n))
     for name in lost:

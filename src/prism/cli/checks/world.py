@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 from prism.cli.daemon_start import who
 from prism.client.address import DaemonAddress
+from prism.client.daemon import status_of
 from prism.client.wire import Wire
 from prism.errors import Problem
 from prism.home import environment
@@ -87,7 +88,8 @@ class World:
     daemon_time: float | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     """What the daemon of this home has written about itself: pid, port."""
-    ask: Callable[[str], Any] = lambda path: None
+    ask: Callable[[Callable[[Any], object]], Any] = lambda method: None
+    """What the daemon answers to a method of the client."""
     root: Path = Path("/")
     platform: str = sys.platform
     python: tuple[int, int, int] = sys.version_info[:3]
@@ -115,7 +117,7 @@ class World:
         about = {} if place.url else who(place)
         try:
             wire = Wire(place, PATIENCE)
-            answer = wire.send("GET", "/daemon/status")
+            answer = status_of(wire)
             status, at = answer.json(), dated(answer.headers.get("date"))
         except (Problem, ValueError) as error:
             fault = error if isinstance(error, Problem) else Problem(str(error))
@@ -126,7 +128,7 @@ class World:
             status=status,
             daemon_time=at,
             about=about,
-            ask=lambda path: wire.ask("GET", path),
+            ask=wire.call,
         )
 
 
