@@ -383,3 +383,12 @@ def test_a_pool_and_an_allocation_of_which_no_price_is_known_say_so(prism, serve
     assert ["left", "-"] in lines
     assert lines[-1] == ["alloc_1", "lab", "$100.00", "-", "-", "$2.00", "-"]
     assert "note: 1 workspace without a price: odd" in done.stderr
+
+
+def test_lists_have_every_row_and_as_json_the_number_too(prism, server):
+    pool = {"name": "grant", "period": "project", "total_amount": 10.0, **PART}
+    server.on("GET /budgets", {"budgets": [pool], "count": 1})
+    server.on("GET /budgets/grant/allocations", {"allocations": [PART], "count": 1})
+    for words, row in (("budget list", "grant"), ("allocation list grant", "alloc_1")):
+        assert f"\n{row} " in prism(*words.split()).stdout
+        assert json.loads(prism(*words.split(), "--json").stdout)["count"] == 1

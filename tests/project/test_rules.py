@@ -1,6 +1,7 @@
 """The rules of the project that can be read off its files."""
 
 import ast
+import json
 import re
 import tomllib
 from collections import Counter
@@ -212,3 +213,74 @@ def test_nobody_but_its_own_package_acts_on_a_providers_name():
     found = {name.removeprefix("src/prism/"): lines for name, lines in found.items() if lines}
     assert found.keys() - ALIKE.keys() <= NAME_PROVIDERS.keys(), found
     assert len(NAME_PROVIDERS) <= 8
+
+
+# Requests that the command line writes itself, and why.
+RAW_REQUESTS = {"cli/live_table.py": "an ETag, for a list that is asked for again each second"}
+ROUTES = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
+FIRST_WORDS = {path.removeprefix("/api/v1").split("/")[1] for path in ROUTES}
+CLI = [file for file in FILES if PACKAGE / "cli" in file.parents]
+
+
+def test_the_command_line_asks_through_the_client():
+    """So a route's path is written once outside of the daemon."""
+    raw = {short(file).removeprefix("src/prism/") for file in CLI if any(raw_requests(file))}
+    assert raw <= {*RAW_REQUESTS}
+    assert [f"{short(file)}: {path}" for file in CLI for path in paths_of_routes(file)] == []
+
+
+def raw_requests(file):
+    """The calls that name a method of HTTP."""
+    for node in ast.walk(parsed(file)):
+        first = node.args[0] if isinstance(node, ast.Call) and node.args else None
+        if isinstance(first, ast.Constant) and first.value in {"GET", "POST", "PUT", "DELETE"}:
+            yield node
+
+
+def paths_of_routes(file):
+    """The texts that begin like the path of a route."""
+    for node in ast.walk(parsed(file)):
+        text = node.value if isinstance(node, ast.Constant) else ""
+        is_path = isinstance(text, str) and text.startswith("/")
+        if is_path and re.split(r"[/?]", text)[1] in FIRST_WORDS:
+            yield text
+
+
+def test_what_the_command_line_calls_hands_the_answer_on():
+    """`Wire.call` gets JSON from it, which has none of the attributes of a struct."""
+    called = {name for file in CLI for name in called_methods(file)}
+    assert len(called) > 60
+    assert called - {*plain_methods()} == set()
+
+
+def called_methods(file):
+    """The methods of the client that are named, as `Budgets.show`."""
+    for node in ast.walk(parsed(file)):
+        noun = getattr(node.value, "id", "") if isinstance(node, ast.Attribute) else ""
+        if noun in NOUNS_OF_CLIENT:
+            yield f"{noun}.{node.attr}"
+
+
+def plain_methods():
+    """Those that return what they are answered as it is."""
+    for name, node in NOUNS_OF_CLIENT.items():
+        for method in functions(node):
+            returned = [it.value for it in ast.walk(method) if isinstance(it, ast.Return)]
+            if all(ends_with_an_answer(value) for value in returned):
+                yield f"{name}.{method.name}"
+
+
+def ends_with_an_answer(value):
+    if isinstance(value, ast.Attribute):
+        return value.attr == "content"  # bytes
+    func = value.func if isinstance(value, ast.Call) else None
+    return getattr(func, "attr", getattr(func, "id", "")) in {"_ask", "_volume", "_change"}
+
+
+NOUNS_OF_CLIENT = {
+    node.name: node
+    for file in FILES
+    if PACKAGE / "client" in file.parents
+    for node in parsed(file).body
+    if isinstance(node, ast.ClassDef) and "Noun" in {getattr(it, "id", "") for it in node.bases}
+}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _allocations(asked: Namespace) -> None:
-    answer = daemon().call(Budgets.allocations, asked.budget)
+    answer = daemon().call(Budgets.allocations_page, asked.budget)
     if asked.json:
         return show_json(answer)
     if not answer["allocations"]:

@@ -23,7 +23,7 @@ LIMITS = ("LIMIT", "AMOUNT", "SPENT", "RESERVED", "LEFT", "RUNS OUT ON")
 
 
 def _list(asked: Namespace) -> None:
-    answer = daemon().call(Budgets.list)
+    answer = daemon().call(Budgets.page)
     if asked.json:
         return show_json(answer)
     found = answer["budgets"]

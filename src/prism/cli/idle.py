@@ -7,16 +7,12 @@ from prism.cli.parser import UsageError, named
 from prism.cli.terminal import say, show_json, show_table
 from prism.cli.time_format import days_between, here, hours, length, minutes, until
 from prism.client.idle import Idle
-from prism.client.request import LazyModule
+from prism.client.models import idle
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
-
-    from prism.idle import model as idle
-else:
-    idle = LazyModule("prism.idle.model")
 
 LIMITS = {
     "cpu": ("percent of one core", float),

@@ -11,17 +11,13 @@ from prism.cli.parser import UsageError
 from prism.cli.terminal import is_terminal, say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import here
 from prism.client.address import DaemonAddress
+from prism.client.models import invitations
 from prism.client.people import Invitations
-from prism.client.request import LazyModule
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
-
-    from prism.invitations import model as invitations
-else:
-    invitations = LazyModule("prism.invitations.model")
 
 HEADS = ("ID", "PROJECT", "EMAIL", "ROLE", "STATUS", "EXPIRES", "MAIL")
 OUTCOME = ("EMAIL", "STATUS", "WHY")

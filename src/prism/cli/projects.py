@@ -7,17 +7,13 @@ from prism.cli.connection import daemon
 from prism.cli.money import aligned, cap, percent, usd
 from prism.cli.parser import UsageError, nothing, renamed
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
+from prism.client.models import projects
 from prism.client.projects import Projects
-from prism.client.request import LazyModule
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
-
-    from prism.projects import model as projects
-else:
-    projects = LazyModule("prism.projects.model")
 
 HEADS = ("NAME", "BUDGET", "SPENT", "USED", "LEFT", "A MONTH", "WORKSPACES", "MEMBERS")
 LIMITS = ("alert", "auto_hibernate", "prevent_launch")

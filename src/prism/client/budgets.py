@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import UNSET, LazyModule, UnsetType, ask, given
-from prism.client.wire import Noun, quoted
+from prism.client.models import budgets
+from prism.client.request import UNSET, Noun, UnsetType, given
+from prism.client.wire import quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from prism.budgets import model as budgets
-else:
-    budgets = LazyModule("prism.budgets.model")
 
 POOLS, PARTS = "/budgets", "/allocations"
 
@@ -23,11 +20,15 @@ class Budgets(Noun):
 
     def list(self) -> builtins.list[budgets.PoolShown]:
         """Every pool."""
-        return [*ask(self._wire, "GET", POOLS, budgets.Pools).budgets]
+        return [*self.page().budgets]
+
+    def page(self) -> budgets.Pools:
+        """Every pool, and how many there are."""
+        return self._ask("GET", POOLS, budgets.Pools)
 
     def show(self, name: str) -> budgets.PoolShown:
         """One pool."""
-        return ask(self._wire, "GET", f"{POOLS}/{quoted(name)}", budgets.PoolShown)
+        return self._ask("GET", f"{POOLS}/{quoted(name)}", budgets.PoolShown)
 
     def create(
         self,
@@ -56,7 +57,7 @@ class Budgets(Noun):
                 time_zone=time_zone,
             )
         )
-        return ask(self._wire, "POST", POOLS, budgets.PoolShown, body)
+        return self._ask("POST", POOLS, budgets.PoolShown, body)
 
     def update(
         self,
@@ -76,20 +77,23 @@ class Budgets(Noun):
             alert_threshold=alert_threshold,
             end_date=end_date,
         )
-        return ask(self._wire, "PUT", f"{POOLS}/{quoted(name)}", budgets.PoolShown, body)
+        return self._ask("PUT", f"{POOLS}/{quoted(name)}", budgets.PoolShown, body)
 
     def delete(self, name: str) -> budgets.Message:
         """Delete a pool of which nothing is allocated."""
-        return ask(self._wire, "DELETE", f"{POOLS}/{quoted(name)}", budgets.Message)
+        return self._ask("DELETE", f"{POOLS}/{quoted(name)}", budgets.Message)
 
     def summary(self, name: str) -> budgets.PoolSummary:
         """A pool at a glance."""
-        return ask(self._wire, "GET", f"{POOLS}/{quoted(name)}/summary", budgets.PoolSummary)
+        return self._ask("GET", f"{POOLS}/{quoted(name)}/summary", budgets.PoolSummary)
 
     def allocations(self, name: str) -> builtins.list[budgets.AllocationShown]:
         """The parts of a pool."""
-        found = ask(self._wire, "GET", f"{POOLS}/{quoted(name)}/allocations", budgets.Allocations)
-        return [*found.allocations]
+        return [*self.allocations_page(name).allocations]
+
+    def allocations_page(self, name: str) -> budgets.Allocations:
+        """The parts of a pool, and how many there are."""
+        return self._ask("GET", f"{POOLS}/{quoted(name)}/allocations", budgets.Allocations)
 
 
 class Allocations(Noun):
@@ -112,7 +116,7 @@ class Allocations(Noun):
             alert_threshold=alert_threshold,
             allocated_by=allocated_by,
         )
-        return ask(self._wire, "POST", PARTS, budgets.AllocationShown, body)
+        return self._ask("POST", PARTS, budgets.AllocationShown, body)
 
     def update(
         self,
@@ -123,11 +127,11 @@ class Allocations(Noun):
     ) -> budgets.AllocationShown:
         """Change an allocation; what is not given stays."""
         body = budgets.AllocationChange(allocated_amount=amount, alert_threshold=alert_threshold)
-        return ask(self._wire, "PUT", f"{PARTS}/{quoted(id)}", budgets.AllocationShown, body)
+        return self._ask("PUT", f"{PARTS}/{quoted(id)}", budgets.AllocationShown, body)
 
     def delete(self, id: str) -> budgets.Message:
         """Take an allocation away that nothing is paid from."""
-        return ask(self._wire, "DELETE", f"{PARTS}/{quoted(id)}", budgets.Message)
+        return self._ask("DELETE", f"{PARTS}/{quoted(id)}", budgets.Message)
 
     def move(
         self, source: str, destination: str, amount: float, *, reason: str = ""
@@ -139,4 +143,4 @@ class Allocations(Noun):
             amount=amount,
             reason=reason,
         )
-        return ask(self._wire, "POST", "/reallocations", budgets.Reallocated, body)
+        return self._ask("POST", "/reallocations", budgets.Reallocated, body)

@@ -8,6 +8,7 @@ from typing import Self
 
 import msgspec
 
+from prism.client import models
 from prism.client.address import DaemonAddress
 from prism.client.budgets import Allocations, Budgets
 from prism.client.costs import Costs
@@ -20,7 +21,6 @@ from prism.client.people import Audit, Invitations, Members, Tokens
 from prism.client.profiles import Profiles
 from prism.client.projects import Projects
 from prism.client.recovery import Recoveries
-from prism.client.request import LazyModule
 from prism.client.storage import Snapshots, Volumes
 from prism.client.stream import PATIENCE, events
 from prism.client.templates import Templates
@@ -28,8 +28,8 @@ from prism.client.wire import ANSWER
 from prism.client.workspaces import Workspaces
 from prism.kit.events import Fact
 
-for _module in LazyModule.names:
-    import_module(_module)  # a refusal is raised as its class only if that is known
+for _name in models.__all__:  # a refusal is raised as its class only if that is known
+    import_module(getattr(models, _name).name)
 
 
 class Client:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from prism.client.request import LazyModule, ask
-from prism.client.wire import Noun, query
+from prism.client.models import costs
+from prism.client.request import Noun
+from prism.client.wire import query
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from datetime import date
 
-    from prism.costs import model as costs
-
     Day = date | str | None
-else:
-    costs = LazyModule("prism.costs.model")
 
 PATH = "/costs"
 
@@ -23,7 +20,7 @@ class Costs(Noun):
 
     def current(self) -> costs.Current:
         """What is paid for at this moment."""
-        return ask(self._wire, "GET", f"{PATH}/current", costs.Current)
+        return self._ask("GET", f"{PATH}/current", costs.Current)
 
     def history(
         self,
@@ -40,13 +37,13 @@ class Costs(Noun):
         """
         asked = {"start_date": start, "end_date": end, "granularity": granularity}
         asked |= {"project": project, "group_by": group_by}
-        return ask(self._wire, "GET", f"{PATH}/history{query(**asked)}", costs.History)
+        return self._ask("GET", f"{PATH}/history{query(**asked)}", costs.History)
 
     def export(
         self, start: Day = None, end: Day = None, *, project: str | None = None
     ) -> list[costs.Line]:
         """Every segment of a period, with its price, who says so, and its exact cost."""
-        return ask(self._wire, "GET", _exported(start, end, project), list[costs.Line])
+        return self._ask("GET", _exported(start, end, project), list[costs.Line])
 
     def export_as(
         self, format: str, start: Day = None, end: Day = None, *, project: str | None = None

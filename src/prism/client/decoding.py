@@ -2,13 +2,15 @@
 
 from importlib import import_module
 from types import GenericAlias
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from prism.client.request import LazyStruct
+from prism.client.models import LazyStruct
 from prism.client.wire import HttpAnswer, Wire
 from prism.errors import Problem
+
+T = TypeVar("T")
 
 
 class AnswerNotUnderstood(Problem, code="ANSWER_NOT_UNDERSTOOD"):
@@ -18,14 +20,14 @@ class AnswerNotUnderstood(Problem, code="ANSWER_NOT_UNDERSTOOD"):
 class TypedWire(Wire):
     """A wire whose answers are structs."""
 
-    def decoded(self, answer: HttpAnswer, kind: Any, path: str) -> Any:
+    def decoded(self, answer: HttpAnswer, kind: type[T], path: str) -> T:
         """The body of an answer as that kind."""
         try:
             return msgspec.json.decode(answer.content, type=_loaded(kind))
         except msgspec.DecodeError as error:
             raise _not_understood(path, error) from error
 
-    def converted(self, value: Any, kind: Any, path: str) -> Any:
+    def converted(self, value: Any, kind: type[T], path: str) -> T:
         """JSON as that kind."""
         try:
             return msgspec.convert(value, _loaded(kind))
@@ -33,14 +35,16 @@ class TypedWire(Wire):
             raise _not_understood(path, error) from error
 
 
-def _loaded(kind: Any) -> Any:
+def _loaded(kind: type[T]) -> type[T]:
     """The type, with each struct in it imported."""
-    if isinstance(kind, LazyStruct):
-        return getattr(import_module(kind.module), kind.name)
-    if isinstance(kind, GenericAlias):
-        of: Any = kind.__origin__
-        return of[tuple(map(_loaded, kind.__args__))]
-    return kind
+    named: Any = kind
+    if isinstance(named, LazyStruct):
+        named = getattr(import_module(named.module), named.name)
+    elif isinstance(named, GenericAlias):
+        of: Any = named.__origin__
+        named = of[tuple(map(_loaded, named.__args__))]
+    loaded: type[T] = named
+    return loaded
 
 
 def _not_understood(what: str, error: Exception) -> AnswerNotUnderstood:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from os import fspath
 
 from prism.client import transfer
-from prism.client.request import LazyModule, ask
+from prism.client.models import files
+from prism.client.request import Noun
 from prism.client.transfer import files_of
-from prism.client.wire import Noun, query
+from prism.client.wire import query
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
     from typing import BinaryIO
-
-    from prism.files import model as files
-else:
-    files = LazyModule("prism.files.model")
 
 
 class Files(Noun):
@@ -30,7 +27,7 @@ class Files(Noun):
     def list(self, name: str, path: str = "", limit: int = 1000) -> files.FolderListing:
         """What is in a folder."""
         address = files_of(name) + query(path=path, limit=limit)
-        return ask(self._wire, "GET", address, files.FolderListing)
+        return self._ask("GET", address, files.FolderListing)
 
     def read(self, name: str, path: str, first: int = 0) -> Iterator[bytes]:
         """The content of a file, piece by piece, from that byte on."""
@@ -54,26 +51,20 @@ class Files(Noun):
                 answer = transfer.upload(self._wire, name, file, path, replace=replace)
         else:
             answer = transfer.upload(self._wire, name, source, path, replace=replace)
-        receipt: files.UploadReceipt
-        receipt = self._wire.converted(answer, files.UploadReceipt, files_of(name, "content"))
-        return receipt
+        return self._wire.converted(answer, files.UploadReceipt, files_of(name, "content"))
 
     def make_folder(self, name: str, path: str) -> files.FileChange:
         """Make a folder, and those above it."""
-        return ask(
-            self._wire,
-            "POST",
-            files_of(name, "folder"),
-            files.FileChange,
-            files.NewFolder(path=path),
+        return self._ask(
+            "POST", files_of(name, "folder"), files.FileChange, files.NewFolder(path=path)
         )
 
     def rename(self, name: str, path: str, to: str) -> files.FileChange:
         """Rename or move a file or folder; nothing is replaced."""
         body = files.FileRenaming(path=path, to=to)
-        return ask(self._wire, "POST", files_of(name, "rename"), files.FileChange, body)
+        return self._ask("POST", files_of(name, "rename"), files.FileChange, body)
 
     def remove(self, name: str, path: str, *, recursive: bool = False) -> files.FileChange:
         """Remove a file, an empty folder, or with `recursive` everything in it."""
         address = files_of(name) + query(path=path, recursive="true" if recursive else None)
-        return ask(self._wire, "DELETE", address, files.FileChange)
+        return self._ask("DELETE", address, files.FileChange)

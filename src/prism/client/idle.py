@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import LazyModule, ask, given
-from prism.client.wire import Noun, query, quoted
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from prism.idle import model as idle
-else:
-    idle = LazyModule("prism.idle.model")
+from prism.client.models import idle
+from prism.client.request import Noun
+from prism.client.wire import query, quoted
 
 PATH = "/idle"
 
@@ -21,44 +16,42 @@ class Idle(Noun):
 
     def profiles(self) -> builtins.list[idle.IdleProfile]:
         """Every idle profile."""
-        return ask(self._wire, "GET", f"{PATH}/profiles", builtins.list[idle.IdleProfile])
+        return self._ask("GET", f"{PATH}/profiles", builtins.list[idle.IdleProfile])
 
     def create_profile(self, profile: idle.NewIdleProfile) -> idle.IdleProfile:
         """Add a profile of one's own."""
-        return ask(self._wire, "POST", f"{PATH}/profiles", idle.IdleProfile, profile)
+        return self._ask("POST", f"{PATH}/profiles", idle.IdleProfile, profile)
 
     def delete_profile(self, name: str) -> idle.DeletedIdleProfile:
         """Forget a profile that watches nothing."""
-        return ask(
-            self._wire, "DELETE", f"{PATH}/profiles/{quoted(name)}", idle.DeletedIdleProfile
-        )
+        return self._ask("DELETE", f"{PATH}/profiles/{quoted(name)}", idle.DeletedIdleProfile)
 
     def configure(
         self, name: str, profile: str, *, enabled: bool = True, minutes: int | None = None
     ) -> idle.Effective:
         """Watch a workspace by a profile; what holds from now on."""
-        body = given(
-            idle.Configuration(profile=profile, enabled=enabled, custom_threshold_minutes=minutes)
+        body = idle.Configuration(
+            profile=profile, enabled=enabled, custom_threshold_minutes=minutes
         )
-        return ask(self._wire, "POST", _path(name, "configure"), idle.Effective, body)
+        return self._ask("POST", _path(name, "configure"), idle.Effective, body)
 
     def keep_awake(self, name: str, minutes: int) -> idle.Awake:
         """Leave a workspace awake for so many minutes; 0 ends that."""
         body = idle.Wakefulness(minutes=minutes)
-        return ask(self._wire, "POST", _path(name, "keep-awake"), idle.Awake, body)
+        return self._ask("POST", _path(name, "keep-awake"), idle.Awake, body)
 
     def why(self, name: str) -> idle.IdleStatus:
         """Why a workspace is awake or asleep."""
-        return ask(self._wire, "GET", _path(name), idle.IdleStatus)
+        return self._ask("GET", _path(name), idle.IdleStatus)
 
     def activity(self, name: str) -> idle.Activity:
         """What a workspace did in the last 24 hours, in steps of ten minutes."""
-        return ask(self._wire, "GET", _path(name, "activity"), idle.Activity)
+        return self._ask("GET", _path(name, "activity"), idle.Activity)
 
     def history(self, limit: int = 100) -> builtins.list[idle.IdleAction]:
         """What was done because of idleness, the newest first."""
         path = f"{PATH}/history" + query(limit=limit)
-        return ask(self._wire, "GET", path, builtins.list[idle.IdleAction])
+        return self._ask("GET", path, builtins.list[idle.IdleAction])
 
 
 def _path(name: str, *verb: str) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from prism.client.request import LazyModule, ask
+from prism.client.models import logs
+from prism.client.request import Noun
 from prism.client.stream import lines_of
-from prism.client.wire import Noun, query, quoted
+from prism.client.wire import query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from prism.logs import model as logs
-else:
-    logs = LazyModule("prism.logs.model")
 
 PATH = "/logs"
 
@@ -22,17 +19,15 @@ class Logs(Noun):
 
     def list(self) -> logs.Listing:
         """Every workspace, and whether it has logs."""
-        return ask(self._wire, "GET", PATH, logs.Listing)
+        return self._ask("GET", PATH, logs.Listing)
 
     def types(self, name: str) -> logs.Types:
         """The kinds of logs that a workspace has."""
-        return ask(self._wire, "GET", f"{PATH}/{quoted(name)}/types", logs.Types)
+        return self._ask("GET", f"{PATH}/{quoted(name)}/types", logs.Types)
 
     def get(self, name: str, type: logs.LogType = "console", tail: int = 100) -> logs.Log:
         """The last lines."""
-        return ask(
-            self._wire, "GET", f"{PATH}/{quoted(name)}" + query(type=type, tail=tail), logs.Log
-        )
+        return self._ask("GET", f"{PATH}/{quoted(name)}" + query(type=type, tail=tail), logs.Log)
 
     def follow(self, name: str, type: logs.LogType = "console", tail: int = 100) -> Iterator[str]:
         """Each line as it comes, until the workspace ends or the daemon stops."""

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import LazyModule, ask, given
-from prism.client.wire import Noun, query, quoted
+from prism.client.models import access, audit, invitations, projects
+from prism.client.request import Noun, given
+from prism.client.wire import query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from prism.access import model as access
-    from prism.audit import model as audit
     from prism.client.wire import HttpAnswer, Wire
-    from prism.invitations import model as invitations
-    from prism.projects import model as projects
-else:
-    access = LazyModule("prism.access.model")
-    audit = LazyModule("prism.audit.model")
-    invitations = LazyModule("prism.invitations.model")
-    projects = LazyModule("prism.projects.model")
 
 AUDIT_PAGE = 1000  # entries, the most that a daemon sends at once
 
@@ -31,12 +23,11 @@ class Members(Noun):
 
     def list(self, project: str) -> builtins.list[projects.Member]:
         """Who belongs to it."""
-        return ask(self._wire, "GET", _members(project), builtins.list[projects.Member])
+        return self._ask("GET", _members(project), builtins.list[projects.Member])
 
     def add(self, project: str, email: str, role: access.Role | str = "member") -> projects.Member:
         """Make somebody a member."""
-        return ask(
-            self._wire,
+        return self._ask(
             "POST",
             _members(project),
             projects.Member,
@@ -45,8 +36,7 @@ class Members(Noun):
 
     def change(self, project: str, email: str, role: access.Role | str) -> projects.Member:
         """Give a member another role."""
-        return ask(
-            self._wire,
+        return self._ask(
             "PUT",
             _members(project, email),
             projects.Member,
@@ -63,7 +53,7 @@ class Members(Noun):
     ) -> projects.RemovedMember:
         """Let a member go; `workspaces` says what becomes of hers, `to` who gets them."""
         path = f"{_members(project, email)}{query(workspaces=str(workspaces), to=to)}"
-        return ask(self._wire, "DELETE", path, projects.RemovedMember)
+        return self._ask("DELETE", path, projects.RemovedMember)
 
 
 class Invitations(Noun):
@@ -82,9 +72,7 @@ class Invitations(Noun):
         body = invitations.NewInvitation(
             project_id=project, email=email, role=access.Role(role), message=message
         )
-        return ask(
-            self._wire, "POST", "/invitations/send", invitations.InvitationShown, body, key=key
-        )
+        return self._ask("POST", "/invitations/send", invitations.InvitationShown, body, key=key)
 
     def send_many(
         self,
@@ -103,48 +91,42 @@ class Invitations(Noun):
             default_message=message,
             dry_run=dry_run,
         )
-        return ask(self._wire, "POST", "/invitations/bulk", invitations.Results, body)
+        return self._ask("POST", "/invitations/bulk", invitations.Results, body)
 
     def list(
         self, project: str, status: invitations.InvitationStatus | str | None = None
     ) -> invitations.Page:
         """Those to a project."""
         path = f"/invitations/project/{quoted(project)}{query(status=status)}"
-        return ask(self._wire, "GET", path, invitations.Page)
+        return self._ask("GET", path, invitations.Page)
 
     def mine(self, status: invitations.InvitationStatus | str | None = None) -> invitations.Page:
         """Those to whoever asks."""
-        return ask(self._wire, "GET", f"/invitations/me{query(status=status)}", invitations.Page)
+        return self._ask("GET", f"/invitations/me{query(status=status)}", invitations.Page)
 
     def show(self, id: str) -> invitations.InvitationShown:
         """One of them."""
-        return ask(self._wire, "GET", f"/invitations/{quoted(id)}", invitations.InvitationShown)
+        return self._ask("GET", f"/invitations/{quoted(id)}", invitations.InvitationShown)
 
     def accept(self, id: str, token: str) -> invitations.Accepted:
         """Join the project."""
         path = f"/invitations/{quoted(id)}/accept"
-        return ask(self._wire, "POST", path, invitations.Accepted, invitations.Accept(token=token))
+        return self._ask("POST", path, invitations.Accepted, invitations.Accept(token=token))
 
     def decline(self, id: str, token: str, reason: str = "") -> invitations.Declined:
         """Do not join the project."""
         path = f"/invitations/{quoted(id)}/decline"
-        return ask(
-            self._wire,
-            "POST",
-            path,
-            invitations.Declined,
-            invitations.Decline(token=token, reason=reason),
+        return self._ask(
+            "POST", path, invitations.Declined, invitations.Decline(token=token, reason=reason)
         )
 
     def resend(self, id: str) -> invitations.Resent:
         """Send it again, with a new token."""
-        return ask(self._wire, "POST", f"/invitations/{quoted(id)}/resend", invitations.Resent)
+        return self._ask("POST", f"/invitations/{quoted(id)}/resend", invitations.Resent)
 
     def revoke(self, id: str) -> invitations.RevokedInvitation:
         """Take it back."""
-        return ask(
-            self._wire, "DELETE", f"/invitations/{quoted(id)}", invitations.RevokedInvitation
-        )
+        return self._ask("DELETE", f"/invitations/{quoted(id)}", invitations.RevokedInvitation)
 
 
 class Tokens(Noun):
@@ -152,7 +134,7 @@ class Tokens(Noun):
 
     def list(self) -> builtins.list[access.ShownToken]:
         """Your own; the operator sees everybody's."""
-        return ask(self._wire, "GET", "/tokens", builtins.list[access.ShownToken])
+        return self._ask("GET", "/tokens", builtins.list[access.ShownToken])
 
     def create(
         self,
@@ -169,11 +151,11 @@ class Tokens(Noun):
                 name=name, user=user, scope=access.Scope(scope), project=project, days=days
             )
         )
-        return ask(self._wire, "POST", "/tokens", access.Minted, body)
+        return self._ask("POST", "/tokens", access.Minted, body)
 
     def revoke(self, id: str) -> access.RevokedToken:
         """Make one useless."""
-        return ask(self._wire, "DELETE", f"/tokens/{quoted(id)}", access.RevokedToken)
+        return self._ask("DELETE", f"/tokens/{quoted(id)}", access.RevokedToken)
 
 
 class Audit(Noun):
@@ -196,9 +178,7 @@ class Audit(Noun):
             page, cursor = audit_page(
                 self._wire, **chosen, **times, limit=AUDIT_PAGE, cursor=cursor or None
             )
-            found: builtins.list[audit.AuditEntry]
-            found = self._wire.decoded(page, builtins.list[audit.AuditEntry], "GET /audit")
-            yield from found
+            yield from self._wire.decoded(page, builtins.list[audit.AuditEntry], "GET /audit")
 
 
 def audit_page(wire: Wire, **asked: object) -> tuple[HttpAnswer, str | None]:

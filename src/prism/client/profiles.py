@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import UNSET, LazyModule, UnsetType, ask, given
-from prism.client.wire import Noun, quoted
+from prism.client.models import profiles
+from prism.client.request import UNSET, Noun, UnsetType, given
+from prism.client.wire import quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
-    from prism.profiles import model as profiles
     from prism.profiles.providers import Provider
-else:
-    profiles = LazyModule("prism.profiles.model")
 
 PATH = "/profiles"
 
@@ -22,20 +20,16 @@ class Profiles(Noun):
 
     def list(self) -> builtins.list[profiles.ProfileShown]:
         """Every profile."""
-        return ask(self._wire, "GET", PATH, builtins.list[profiles.ProfileShown])
+        return self._ask("GET", PATH, builtins.list[profiles.ProfileShown])
 
     def current(self) -> profiles.ProfileShown:
         """The profile that launches use."""
-        return ask(self._wire, "GET", f"{PATH}/current", profiles.ProfileShown)
+        return self._ask("GET", f"{PATH}/current", profiles.ProfileShown)
 
     def switch(self, name: str) -> profiles.ProfileShown:
         """Use another profile from now on."""
-        return ask(
-            self._wire,
-            "POST",
-            f"{PATH}/switch",
-            profiles.ProfileShown,
-            profiles.Switch(profile_name=name),
+        return self._ask(
+            "POST", f"{PATH}/switch", profiles.ProfileShown, profiles.Switch(profile_name=name)
         )
 
     def create(
@@ -57,7 +51,7 @@ class Profiles(Noun):
                 default_project=default_project,
             )
         )
-        return ask(self._wire, "POST", PATH, profiles.ProfileShown, body)
+        return self._ask("POST", PATH, profiles.ProfileShown, body)
 
     def update(
         self,
@@ -75,8 +69,8 @@ class Profiles(Noun):
             region=region,
             default_project=default_project,
         )
-        return ask(self._wire, "PUT", f"{PATH}/{quoted(name)}", profiles.ProfileShown, body)
+        return self._ask("PUT", f"{PATH}/{quoted(name)}", profiles.ProfileShown, body)
 
     def delete(self, name: str) -> profiles.DeletedProfile:
         """Forget a profile that nothing needs."""
-        return ask(self._wire, "DELETE", f"{PATH}/{quoted(name)}", profiles.DeletedProfile)
+        return self._ask("DELETE", f"{PATH}/{quoted(name)}", profiles.DeletedProfile)

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import UNSET, LazyModule, UnsetType, ask, given
-from prism.client.wire import Noun, query, quoted
+from prism.client.models import access, budgets, projects
+from prism.client.request import UNSET, Noun, UnsetType, given
+from prism.client.wire import query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from prism.access import model as access
-    from prism.budgets import model as budgets
-    from prism.projects import model as projects
-else:
-    access = LazyModule("prism.access.model")
-    budgets = LazyModule("prism.budgets.model")
-    projects = LazyModule("prism.projects.model")
 
 PATH = "/projects"
 
@@ -27,11 +20,11 @@ class Projects(Noun):
 
     def list(self) -> builtins.list[projects.ProjectShown]:
         """Every project."""
-        return ask(self._wire, "GET", PATH, builtins.list[projects.ProjectShown])
+        return self._ask("GET", PATH, builtins.list[projects.ProjectShown])
 
     def show(self, name: str) -> projects.ProjectShown:
         """One project."""
-        return ask(self._wire, "GET", f"{PATH}/{quoted(name)}", projects.ProjectShown)
+        return self._ask("GET", f"{PATH}/{quoted(name)}", projects.ProjectShown)
 
     def create(
         self,
@@ -50,7 +43,7 @@ class Projects(Noun):
         body = given(
             projects.NewProject(name=name, description=description, budget=budget, members=who)
         )
-        return ask(self._wire, "POST", PATH, projects.ProjectShown, body, key=key)
+        return self._ask("POST", PATH, projects.ProjectShown, body, key=key)
 
     def update(
         self,
@@ -62,28 +55,28 @@ class Projects(Noun):
     ) -> projects.ProjectShown:
         """Change a project; what is not given stays."""
         body = projects.ProjectChange(name=rename, description=description, budget=budget)
-        return ask(self._wire, "PUT", f"{PATH}/{quoted(name)}", projects.ProjectShown, body)
+        return self._ask("PUT", f"{PATH}/{quoted(name)}", projects.ProjectShown, body)
 
     def delete(self, name: str) -> projects.DeletedProject:
         """Forget a project that nothing needs."""
-        return ask(self._wire, "DELETE", f"{PATH}/{quoted(name)}", projects.DeletedProject)
+        return self._ask("DELETE", f"{PATH}/{quoted(name)}", projects.DeletedProject)
 
     def budget(self, name: str) -> budgets.ProjectBudget:
         """What it may spend, has spent, and on what."""
-        return ask(self._wire, "GET", f"{PATH}/{quoted(name)}/budget", budgets.ProjectBudget)
+        return self._ask("GET", f"{PATH}/{quoted(name)}/budget", budgets.ProjectBudget)
 
     def analysis(self, name: str) -> budgets.Analysis:
         """Where its money goes, and how less of it would."""
-        return ask(self._wire, "GET", f"{PATH}/{quoted(name)}/cost-analysis", budgets.Analysis)
+        return self._ask("GET", f"{PATH}/{quoted(name)}/cost-analysis", budgets.Analysis)
 
     def forecast(self, name: str) -> budgets.Forecast:
         """When its money is used up if all goes on as it does now."""
-        return ask(self._wire, "GET", f"{PATH}/{quoted(name)}/forecast", budgets.Forecast)
+        return self._ask("GET", f"{PATH}/{quoted(name)}/forecast", budgets.Forecast)
 
     def report(self, name: str, month: str | None = None) -> budgets.Report:
         """A month of it, as `2026-01`; the present one by default."""
-        return ask(
-            self._wire, "GET", f"{PATH}/{quoted(name)}/report{query(month=month)}", budgets.Report
+        return self._ask(
+            "GET", f"{PATH}/{quoted(name)}/report{query(month=month)}", budgets.Report
         )
 
     def report_as(self, format: str, name: str, month: str | None = None) -> bytes:

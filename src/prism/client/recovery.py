@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from prism.client.request import LazyModule, ask
-from prism.client.wire import Noun, quoted
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from prism.recovery import model as recovery
-else:
-    recovery = LazyModule("prism.recovery.model")
+from prism.client.models import recovery
+from prism.client.request import Noun
+from prism.client.wire import quoted
 
 PATH = "/orphans"
 
@@ -19,16 +14,15 @@ class Recoveries(Noun):
 
     def orphans(self) -> recovery.Orphans:
         """Those there are, as they were last seen."""
-        return ask(self._wire, "GET", PATH, recovery.Orphans)
+        return self._ask("GET", PATH, recovery.Orphans)
 
     def adopt(self, id: str) -> recovery.Adopted:
         """Make a workspace of one."""
-        return ask(self._wire, "POST", f"{PATH}/{quoted(id)}/adopt", recovery.Adopted)
+        return self._ask("POST", f"{PATH}/{quoted(id)}/adopt", recovery.Adopted)
 
     def terminate(self, id: str) -> recovery.Adopted:
         """Have one destroyed, with its disk."""
-        return ask(
-            self._wire,
+        return self._ask(
             "POST",
             f"{PATH}/{quoted(id)}/terminate",
             recovery.Adopted,
@@ -43,4 +37,4 @@ class Recoveries(Noun):
         `accept` goes on with a database that is older than the machines.
         """
         body = recovery.Recovery(dry_run=dry_run, everybody=everybody, accept=accept)
-        return ask(self._wire, "POST", "/recover", recovery.Recovered, body)
+        return self._ask("POST", "/recover", recovery.Recovered, body)

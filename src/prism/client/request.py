@@ -1,18 +1,12 @@
-"""One request of the client: its body, and the struct that its answer is.
-
-The command line asks with the same methods and reads plain JSON (`Wire.call`). So nothing here
-imports msgspec, or a module with structs, before an answer is to be a struct: that costs a cold
-start 20 ms.
-"""
+"""One request of the client, and the struct that its answer is; or JSON (`Wire.call`)."""
 
 from __future__ import annotations
 
 import json
 
-__all__ = ["UNSET", "LazyModule", "LazyStruct", "UnsetType", "ask", "given"]
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
-    from typing import Any, ClassVar, TypeVar
+    from typing import Any, TypeVar
 
     from msgspec import UNSET, UnsetType
 
@@ -26,50 +20,32 @@ else:
 
     UNSET = UnsetType()
 
-
-class LazyModule:
-    """A module of structs that is imported when one of them is wanted."""
-
-    names: ClassVar[list[str]] = []
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.names.append(name)
-
-    def __getattr__(self, name: str) -> LazyStruct:
-        return LazyStruct(self._name, name)
+__all__ = ["UNSET", "Noun", "UnsetType", "given"]
 
 
-class LazyStruct:
-    """A struct or an enumeration by its name."""
+class Noun:
+    """What you may ask about one kind of thing."""
 
-    def __init__(self, module: str, name: str) -> None:
-        self.module, self.name = module, name
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
 
-    def __call__(self, *value: object, **fields: object) -> object:
-        """The JSON that a struct with these fields, or the enumeration's value, would be."""
-        if value:
-            return value[0]
-        unset = UnsetType.__name__
-        return {name: it for name, it in fields.items() if type(it).__name__ != unset}
-
-
-def ask(
-    wire: Wire,
-    method: str,
-    path: str,
-    answer: type[T],
-    body: object = None,
-    *,
-    wait: float = 0,
-    key: str | None = None,
-) -> T:
-    """Send a request; `key` makes it safe to repeat."""
-    content = None if body is None else json.dumps(body, default=_plain).encode()
-    headers = {"Idempotency-Key": key} if key else {}
-    received = wire.send(method, path, content, headers=headers, wait=wait)
-    decoded: T = wire.decoded(received, answer, f"{method} {path}")
-    return decoded
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        answer: type[T],
+        body: object = None,
+        *,
+        wait: float = 0,
+        key: str | None = None,
+        patient: bool = False,
+    ) -> T:
+        """Send a request; `key` makes it safe to repeat, `patient` waits long for the answer."""
+        wire = self._wire.patient() if patient else self._wire
+        content = None if body is None else json.dumps(body, default=_plain).encode()
+        headers = {"Idempotency-Key": key} if key else {}
+        received = wire.send(method, path, content, headers=headers, wait=wait)
+        return wire.decoded(received, answer, f"{method} {path}")
 
 
 def given(body: T) -> T:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import LazyModule, ask, given
-from prism.client.wire import Noun, quoted
+from prism.client.models import storage
+from prism.client.request import Noun, given
+from prism.client.wire import quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from typing import Literal
 
-    from prism.client.wire import Wire
-    from prism.storage import model as storage
-
     Volume = storage.EbsVolume | storage.EfsVolume
-else:
-    storage = LazyModule("prism.storage.model")
 
 VOLUMES, SNAPSHOTS = "/storage/volumes", "/snapshots"
 
@@ -29,11 +25,11 @@ class Volumes(Noun):
 
     def list(self) -> storage.VolumeList:
         """Every volume, by kind."""
-        return ask(self._wire, "GET", VOLUMES, storage.VolumeList)
+        return self._ask("GET", VOLUMES, storage.VolumeList)
 
     def get(self, name: str) -> Volume:
         """One volume."""
-        return _volume(self._wire, "GET", _of(name))
+        return _volume(self, "GET", _of(name))
 
     def create(
         self,
@@ -60,22 +56,20 @@ class Volumes(Noun):
                 budget=budget,
             )
         )
-        return _volume(self._wire, "POST", f"{VOLUMES}/create", body)
+        return _volume(self, "POST", f"{VOLUMES}/create", body)
 
     def attach(self, name: str, workspace: str) -> Volume:
         """Ask for a workspace to have it, at `~/volumes/NAME`."""
-        return _volume(
-            self._wire, "POST", _of(name, "attach"), storage.Attaching(instance=workspace)
-        )
+        return _volume(self, "POST", _of(name, "attach"), storage.Attaching(instance=workspace))
 
     def detach(self, name: str, workspace: str | None = None) -> Volume:
         """Ask for one workspace, or all, to have it no more."""
         body = None if workspace is None else storage.Detaching(instance=workspace)
-        return _volume(self._wire, "POST", _of(name, "detach"), body)
+        return _volume(self, "POST", _of(name, "detach"), body)
 
     def delete(self, name: str) -> storage.Removal:
         """Ask for one that nothing has to be destroyed, with what it holds."""
-        return ask(self._wire, "DELETE", _of(name), storage.Removal)
+        return self._ask("DELETE", _of(name), storage.Removal)
 
 
 class Snapshots(Noun):
@@ -83,11 +77,11 @@ class Snapshots(Noun):
 
     def list(self) -> builtins.list[storage.SnapshotItem]:
         """Every snapshot."""
-        return ask(self._wire, "GET", SNAPSHOTS, builtins.list[storage.SnapshotItem])
+        return self._ask("GET", SNAPSHOTS, builtins.list[storage.SnapshotItem])
 
     def get(self, name: str) -> storage.SnapshotItem:
         """One snapshot."""
-        return ask(self._wire, "GET", f"{SNAPSHOTS}/{quoted(name)}", storage.SnapshotItem)
+        return self._ask("GET", f"{SNAPSHOTS}/{quoted(name)}", storage.SnapshotItem)
 
     def create(
         self,
@@ -101,34 +95,31 @@ class Snapshots(Noun):
         body = given(
             storage.NewSnapshot(name=name, volume=volume, instance=workspace, verify=verify)
         )
-        return ask(self._wire, "POST", SNAPSHOTS, storage.SnapshotItem, body)
+        return self._ask("POST", SNAPSHOTS, storage.SnapshotItem, body)
 
     def restore(self, name: str, volume: str) -> Volume:
         """Ask for a new volume of that name that holds what the snapshot holds."""
         path = f"{SNAPSHOTS}/{quoted(name)}/restore"
-        return _volume(self._wire, "POST", path, storage.Restoring(name=volume))
+        return _volume(self, "POST", path, storage.Restoring(name=volume))
 
     def verify(
         self, name: str, *, every: storage.Period | Literal["never"] | None = None
     ) -> storage.SnapshotItem:
         """Ask for a rehearsed restore, now, and by itself so often from now on."""
         path = f"{SNAPSHOTS}/{quoted(name)}/verify"
-        return ask(
-            self._wire, "POST", path, storage.SnapshotItem, given(storage.Verifying(every=every))
-        )
+        return self._ask("POST", path, storage.SnapshotItem, given(storage.Verifying(every=every)))
 
     def delete(self, name: str) -> storage.Removal:
         """Ask for one to be destroyed; volumes made from it stay."""
-        return ask(self._wire, "DELETE", f"{SNAPSHOTS}/{quoted(name)}", storage.Removal)
+        return self._ask("DELETE", f"{SNAPSHOTS}/{quoted(name)}", storage.Removal)
 
 
 def _of(name: str, *verb: str) -> str:
     return "/".join((VOLUMES, quoted(name), *verb))
 
 
-def _volume(wire: Wire, method: str, path: str, body: object = None) -> Volume:
+def _volume(noun: Noun, method: str, path: str, body: object = None) -> Volume:
     """Decode whichever kind it is; a shared one is known by its file system."""
-    raw = ask(wire, method, path, dict[str, object], body)
-    kind = storage.EfsVolume if "filesystem_id" in raw else storage.EbsVolume
-    volume: Volume = wire.converted(raw, kind, path)
-    return volume
+    raw = noun._ask(method, path, dict[str, object], body)
+    kind: type[Volume] = storage.EfsVolume if "filesystem_id" in raw else storage.EbsVolume
+    return noun._wire.converted(raw, kind, path)

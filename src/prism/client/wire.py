@@ -12,15 +12,17 @@ import socket
 
 from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable, problem_of
+from prism.client.request import Noun
 from prism.client.trust import check_folder, check_server
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from io import BufferedReader
-    from typing import Any, Concatenate, ParamSpec, Self
+    from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
     P = ParamSpec("P")
+    T = TypeVar("T")
 
 API, JSON = "/api/v1", "application/json"
 CONNECT, ANSWER, LONG = 5.0, 30.0, 1800.0  # seconds until we give up
@@ -63,13 +65,14 @@ class Wire:
         """The answer to a method of the client, such as `Budgets.show`, as JSON."""
         return method(Noun(self), *args, **kwargs)
 
-    def decoded(self, answer: HttpAnswer, kind: Any, path: str) -> Any:
+    def decoded(self, answer: HttpAnswer, kind: type[T], path: str) -> T:
         """The body of an answer: JSON here, a struct of that kind in the typed client."""
-        return self._parsed(answer)
+        return self.converted(self._parsed(answer), kind, path)
 
-    def converted(self, value: Any, kind: Any, path: str) -> Any:
-        """JSON as what `decoded` would have made of it."""
-        return value
+    def converted(self, value: Any, kind: type[T], path: str) -> T:
+        """JSON as what `decoded` makes of it."""
+        unchanged: T = value
+        return unchanged
 
     def send(
         self,
@@ -196,13 +199,6 @@ class Wire:
             what = f"{error}" or type(error).__name__
         remedy = "Check PRISM_URL" if self.place.url else "Start it: `prism daemon start`"
         return DaemonUnreachable(f"No daemon at {self.place}", details=what, remediation=remedy)
-
-
-class Noun:
-    """What you may ask about one kind of thing."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
 
 
 def quoted(text: str) -> str:

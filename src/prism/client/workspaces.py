@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import builtins
 
-from prism.client.request import UNSET, LazyModule, UnsetType, ask, given
-from prism.client.wire import Noun, query, quoted
+from prism.client.models import audit, templates, workspaces
+from prism.client.request import UNSET, Noun, UnsetType, given
+from prism.client.wire import query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from typing import Any, Unpack
 
-    from prism.audit import model as audit
     from prism.client.launch_options import LaunchOptions
-    from prism.client.wire import Wire
-    from prism.templates import model as templates
-    from prism.workspaces import model as workspaces
-else:
-    audit = LazyModule("prism.audit.model")
-    templates = LazyModule("prism.templates.model")
-    workspaces = LazyModule("prism.workspaces.model")
 
 PATH = "/instances"
 
@@ -42,11 +35,11 @@ class Workspaces(Noun):
     ) -> builtins.list[workspaces.Instance]:
         """Every workspace, or those that fit; `owner` is who launched it, `me` whoever asks."""
         path = listing(state=state, template=template, project=project, owner=owner)
-        return ask(self._wire, "GET", path, builtins.list[workspaces.Instance])
+        return self._ask("GET", path, builtins.list[workspaces.Instance])
 
     def get(self, name: str) -> workspaces.Instance:
         """One workspace."""
-        return ask(self._wire, "GET", _path(name), workspaces.Instance)
+        return self._ask("GET", _path(name), workspaces.Instance)
 
     def launch(
         self,
@@ -63,18 +56,16 @@ class Workspaces(Noun):
         hours: it launches once.
         """
         body = _launch(template, name, **order)
-        return ask(
-            self._wire, "POST", f"{PATH}/launch", workspaces.Launched, body, wait=wait, key=key
-        )
+        return self._ask("POST", f"{PATH}/launch", workspaces.Launched, body, wait=wait, key=key)
 
     def plan(self, template: str, name: str, **order: Unpack[LaunchOptions]) -> workspaces.Plan:
         """What such a launch would make, and what it would cost; makes nothing."""
         body = _launch(template, name, **order, dry_run=True)
-        return ask(self._wire, "POST", f"{PATH}/launch", workspaces.Plan, body)
+        return self._ask("POST", f"{PATH}/launch", workspaces.Plan, body)
 
     def stop(self, name: str, *, wait: float = 0) -> workspaces.Changed:
         """Ask for it to be stopped, keeping its disk."""
-        return _change(self._wire, name, "stop", wait)
+        return _change(self, name, "stop", wait)
 
     def start(
         self, name: str, *, template_again: bool = False, wait: float = 0
@@ -84,28 +75,26 @@ class Workspaces(Noun):
         `template_again` reads its template anew first, for one that was never ready.
         """
         body = workspaces.StartRequest(template_again=True) if template_again else None
-        return ask(self._wire, "POST", _path(name, "start"), workspaces.Changed, body, wait=wait)
+        return self._ask("POST", _path(name, "start"), workspaces.Changed, body, wait=wait)
 
     def restart(self, name: str, *, wait: float = 0) -> workspaces.Changed:
         """Ask for it to be stopped and started; one that is stopped is only started."""
-        return _change(self._wire, name, "restart", wait)
+        return _change(self, name, "restart", wait)
 
     def hibernate(self, name: str, *, wait: float = 0) -> workspaces.Changed:
         """Ask for it to sleep, keeping disk and memory."""
-        return _change(self._wire, name, "hibernate", wait)
+        return _change(self, name, "hibernate", wait)
 
     def resume(self, name: str, *, wait: float = 0) -> workspaces.Changed:
         """Ask for it to wake up."""
-        return _change(self._wire, name, "resume", wait)
+        return _change(self, name, "resume", wait)
 
     def terminate(
         self, name: str, *, backup: bool = False, wait: float = 0
     ) -> workspaces.Terminating:
         """Ask for it to be destroyed, with all its data; `backup` takes a snapshot first."""
         body = workspaces.Termination(confirm="DELETE", backup_ebs=backup)
-        return ask(
-            self._wire, "POST", _path(name, "terminate"), workspaces.Terminating, body, wait=wait
-        )
+        return self._ask("POST", _path(name, "terminate"), workspaces.Terminating, body, wait=wait)
 
     def extend(self, name: str, hours: float | UnsetType | None = UNSET) -> None:
         """Let it run that many hours longer (4 by default); with `None` it expires no more."""
@@ -117,37 +106,34 @@ class Workspaces(Noun):
     ) -> workspaces.Resized:
         """Ask for a stopped workspace to be another type of machine; its disk stays."""
         body = given(workspaces.Resizing(instance_type=instance_type, size=size))
-        return ask(self._wire, "POST", _path(name, "resize"), workspaces.Resized, body)
+        return self._ask("POST", _path(name, "resize"), workspaces.Resized, body)
 
     def update(self, name: str, *, restart: bool) -> workspaces.Instance:
         """Have it started again after its computer was restarted, or not."""
-        return ask(
-            self._wire, "PUT", _path(name), workspaces.Instance, workspaces.Update(restart=restart)
+        return self._ask(
+            "PUT", _path(name), workspaces.Instance, workspaces.Update(restart=restart)
         )
 
     def move(self, name: str, project: str, *, budget: str | None = None) -> workspaces.Moved:
         """Have another project pay for it from now on."""
         body = given(workspaces.Moving(project=project, budget=budget))
-        return ask(self._wire, "POST", _path(name, "move"), workspaces.Moved, body)
+        return self._ask("POST", _path(name, "move"), workspaces.Moved, body)
 
     def connect(self, name: str) -> workspaces.Connection:
         """How to get into a running workspace, secrets included."""
         from prism.client.connection import connection  # noqa: PLC0415  cold start: it brings re
 
-        way: workspaces.Connection
-        way = self._wire.converted(
-            connection(self._wire, name), workspaces.Connection, _path(name, "connect")
-        )
-        return way
+        way = connection(self._wire, name)
+        return self._wire.converted(way, workspaces.Connection, _path(name, "connect"))
 
     def hibernation_status(self, name: str) -> workspaces.Hibernation:
         """Whether it can sleep, and since when it does."""
-        return ask(self._wire, "GET", _path(name, "hibernation-status"), workspaces.Hibernation)
+        return self._ask("GET", _path(name, "hibernation-status"), workspaces.Hibernation)
 
     def events(self, name: str, last: int = 100) -> builtins.list[audit.AuditEntry]:
         """The last of what happened to it, the newest first; at most 1,000."""
         path = f"{_path(name, 'events')}{query(limit=last)}"
-        return ask(self._wire, "GET", path, builtins.list[audit.AuditEntry])
+        return self._ask("GET", path, builtins.list[audit.AuditEntry])
 
     def wait(
         self, name: str, goal: workspaces.State | str = "running", seconds: float | None = None
@@ -161,9 +147,7 @@ class Workspaces(Noun):
 
         first = self._wire.ask("GET", _path(name))  # one that is gone leaves only its name
         *_, last = follow(self._wire, name, str(goal), seconds)
-        rests: workspaces.Instance
-        rests = self._wire.converted({**first, **last}, workspaces.Instance, _path(name))
-        return rests
+        return self._wire.converted({**first, **last}, workspaces.Instance, _path(name))
 
 
 def listing(**filters: str | None) -> str:
@@ -171,8 +155,8 @@ def listing(**filters: str | None) -> str:
     return PATH + query(**filters)
 
 
-def _change(wire: Wire, name: str, verb: str, wait: float) -> workspaces.Changed:
-    return ask(wire, "POST", _path(name, verb), workspaces.Changed, wait=wait)
+def _change(noun: Noun, name: str, verb: str, wait: float) -> workspaces.Changed:
+    return noun._ask("POST", _path(name, verb), workspaces.Changed, wait=wait)
 
 
 def _path(name: str, *verb: str) -> str:
