@@ -1,11 +1,7 @@
 """The way in from outside: whoever owns the folder may have a program run inside.
 
-Over the Unix socket `door` in the folder: a length and JSON (`argv`, or none for a login
-shell; `environment`; `tty` as columns and rows; `copies` for a server of files), with three
-descriptors beside it where there is no terminal. The answer is a line with the pid, and the
-terminal's other end; when the program has ended, a line with its exit code. A line
-`{"signal": 2}` signals it and those it works with, `{"moved": true}` tells that bytes came,
-hanging up hangs them up. What runs through the socket sleeps and ends with the machine.
+Over a Unix socket in the folder (`ExecRequest` and what follows it). What runs through the socket
+sleeps and ends with the machine.
 """
 
 import json
@@ -15,11 +11,12 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from prism.agent.machine_config import MachineConfig
 from prism.agent.output_logs import LineBuffer, Selector
 from prism.agent.process_group import ProcessGroup, Program, ProgramFailed
+from prism.agent.protocol import EXEC_SOCKET, LENGTH, ExecAnswer, ExecRequest
 from prism.agent.ssh_sessions import SshSession, SshSessions
 
 PATIENCE = 2.0
@@ -58,10 +55,10 @@ class ExecSocket:
         here = os.getcwd()
         os.chdir(self._recipe.folder.path)
         try:
-            if os.path.lexists("door"):
-                os.unlink("door")
+            if os.path.lexists(EXEC_SOCKET):
+                os.unlink(EXEC_SOCKET)
             self._socket = socket.socket(socket.AF_UNIX)
-            self._socket.bind("door")
+            self._socket.bind(EXEC_SOCKET)
         finally:
             os.chdir(here)
         self._socket.listen()
@@ -86,7 +83,7 @@ class ExecSocket:
             os.close(one)
         return True
 
-    def _filled(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _filled(self, request: ExecRequest) -> dict[str, Any]:
         own = {str(name): str(value) for name, value in request.get("environment", {}).items()}
         environment = self._recipe.surroundings() | own
         argv = [str(word) for word in request.get("argv") or (environment["SHELL"], "-l")]
@@ -110,7 +107,11 @@ class ExecSocket:
         visit = SshSession(is_command=not request["tty"] and not request["copies"])
 
         def told(news: dict[str, Any], master: list[int]) -> None:
-            answer: dict[str, Any] = {k: news[k] for k in ("pid", "exit") if k in news}
+            answer: ExecAnswer = {}
+            if "pid" in news:
+                answer["pid"] = news["pid"]
+            if "exit" in news:
+                answer["exit"] = news["exit"]
             if visit.pid is None and "pid" not in news:
                 answer["error"] = NOT_STARTED
             _say(client, answer, master)
@@ -168,10 +169,10 @@ def _length(said: Any) -> int:
     return int(said)
 
 
-def _read(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
+def _read(client: socket.socket) -> tuple[ExecRequest, list[int]]:
     head, given, _, _ = socket.recv_fds(client, 4, 3)
     try:
-        (length,) = struct.unpack("!I", head)
+        (length,) = LENGTH.unpack(head)
         if length > LONGEST_REQUEST:
             raise ValueError("the request is too long")
         body, until = b"", time.monotonic() + PATIENCE
@@ -188,10 +189,10 @@ def _read(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
         raise
     if not isinstance(request, dict):
         raise TypeError("the request is invalid")
-    return request, given
+    return cast(ExecRequest, request), given
 
 
-def _say(client: socket.socket, answer: dict[str, Any], given: list[int] | None = None) -> None:
+def _say(client: socket.socket, answer: ExecAnswer, given: list[int] | None = None) -> None:
     try:
         socket.send_fds(client, [json.dumps(answer).encode() + b"\n"], given or [])
     except OSError:

@@ -23,10 +23,10 @@ from typing import NoReturn
 
 from prism.agent import syscalls
 from prism.agent.processes import PR_SET_PDEATHSIG, prctl
+from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET
 from prism.agent.sockets import NETLINK_SOCK_DIAG, owner_of
 
-TCP = {socket.AF_INET: b"4", socket.AF_INET6: b"6"}
-DIAGNOSIS, TABLES, PUBLISH = b"d", b"t", b"p"
+DIAGNOSIS = b"d"  # what only its supervisor asks for
 PATIENCE, DIAL, REQUEST = 20.0, 5.0, 1.0
 LONGEST, PIECE, CALLERS, WAITING = 16, 1 << 18, 512, 128
 PR_SET_DUMPABLE = 4
@@ -246,13 +246,13 @@ def _answer(client: socket.socket, publish: Callable[[socket.socket, int], None]
         listener.setblocking(False)
         publish(listener, int(said[1:]))
         _give(client, [])
-    elif said == TABLES:
+    elif said == SOCKET_TABLES:
         _give(client, [_open(f"/proc/self/net/{name}") for name in ("tcp", "tcp6")])
     elif said == DIAGNOSIS:
         kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
         _give(client, [kernel.detach()])
     elif family := next(
-        (address_family for address_family, name in TCP.items() if name == said), None
+        (address_family for address_family, name in TCP_SOCKET.items() if name == said), None
     ):
         _give(client, [socket.socket(family).detach()])
     for one in given:

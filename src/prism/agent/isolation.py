@@ -14,11 +14,10 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from prism.agent.protocol import OrderedMachine
+from prism.agent.protocol import IsolationProbe, IsolationReport, OrderedMachine
 from prism.agent.sandbox_process import SandboxProcess
 
 ASK = """
@@ -41,7 +40,7 @@ print(json.dumps({
 
 def main(argv: list[str]) -> int:
     """Ask, and say what was answered."""
-    asked = json.loads(argv[1])
+    asked: IsolationProbe = json.loads(argv[1])
     home = asked.get("home")
     there = home if home and os.access(home, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix=".prism-trial-", dir=there) as name:
@@ -58,7 +57,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _asked(folder: Path, reachable: list[str]) -> dict[str, Any]:
+def _asked(folder: Path, reachable: list[str]) -> IsolationReport:
     order: OrderedMachine = {"key": "", "name": "trial", "reachable": reachable}
     place = SandboxProcess(folder, order, [], lambda: None)
     words, said = os.pipe()
@@ -76,7 +75,6 @@ def _asked(folder: Path, reachable: list[str]) -> dict[str, Any]:
     return {
         "user": user,
         "is_shared": user == os.geteuid() or bool(place.note),
-        "kind": place.kind,
         "kept": facts,
         "processes": processes if processes >= 0 else None,
         "network": place.network_kind,

@@ -21,6 +21,7 @@ from prism.agent.process_group import ProcessGroup, ProgramFailed, Work
 from prism.agent.protocol import (
     ALIVE,
     FULL,
+    VERSION,
     MachineFailure,
     ObservedMachine,
     ObservedService,
@@ -84,6 +85,7 @@ class SupervisedMachine:
             self._up = self._since if self._phase == "on" else self._up
         self._watch.notice(self._phase)
         seen: ObservedMachine = {
+            "protocol": VERSION,
             "key": self._recipe.order.get("key") or self._before.get("key"),
             "name": self._recipe.name,
             "phase": self._phase,

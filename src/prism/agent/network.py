@@ -22,13 +22,13 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from prism.agent import syscalls
-from prism.agent.gateway import DIAGNOSIS, PUBLISH, TCP, Gateway
+from prism.agent.gateway import DIAGNOSIS, Gateway
 from prism.agent.output_logs import last_words
 from prism.agent.processes import LINUX, PR_SET_PDEATHSIG, Start, prctl, spawn, which
+from prism.agent.protocol import NETWORK_SOCKET, PUBLISH, TCP_SOCKET
 from prism.agent.sandbox import PROGRAMS
 
 VARIABLE, SHARED = "PRISM_WORKSPACE_NETWORK", "shared"
-SOCKET = "network"
 HOST, WAITING = "127.0.0.1", 128
 PATIENCE, ANSWER = 20.0, 5.0
 EVERYBODY = 0o666
@@ -89,7 +89,7 @@ class WorkspaceNetwork:
         """Whether nobody gives sockets of it away any more."""
         self._is_ready, self._program, self._said = False, program, b""
         try:
-            self._gateway = Gateway(folder, SOCKET, user)
+            self._gateway = Gateway(folder, NETWORK_SOCKET, user)
         except OSError as error:
             raise NetworkUnavailable(f"no network namespace can be made: {error}") from error
         try:
@@ -124,7 +124,7 @@ class WorkspaceNetwork:
 
     def tcp_socket(self, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
         """A new socket for TCP that belongs to the namespace."""
-        return self._gateway.ask(TCP[family], ANSWER)
+        return self._gateway.ask(TCP_SOCKET[family], ANSWER)
 
     def diagnosis(self) -> socket.socket:
         """A socket by which the kernel tells about the connections of the namespace."""

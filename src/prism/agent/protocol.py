@@ -6,13 +6,20 @@ outside. Names and meanings of fields stay, because a workspace keeps the superv
 started with: a new field is optional. The agent's idle watch is also bundled, for Python 3.9.
 """
 
-from __future__ import annotations
-
 import errno
+import json
 import os
+import socket
+import struct
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+if sys.version_info >= (3, 11):  # noqa: UP036
+    from typing import Required  # an older Python only has the bundle, with annotations as text
+
+VERSION = 1  # raised when a field changes its meaning, which a supervisor that runs cannot know
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # what a full disk answers
 
 # Files in a machine's folder.
@@ -42,14 +49,12 @@ class OrderedService(TypedDict, total=False):
     environment: dict[str, str]
 
 
-class _OrderCore(TypedDict):
-    key: str
-    name: str
-
-
-class OrderedMachine(_OrderCore, total=False):
+class OrderedMachine(TypedDict, total=False):
     """What to build (`ORDER`)."""
 
+    key: Required[str]
+    name: Required[str]
+    template: str
     packages: list[str]
     post_install: list[str]
     services: dict[str, OrderedService]
@@ -64,6 +69,7 @@ class OrderedMachine(_OrderCore, total=False):
     grace: float
     patience: float
     sandbox: bool
+    launched: dict[str, Any]  # for a daemon that has lost its rows
 
 
 class PackageTree(TypedDict):
@@ -73,14 +79,11 @@ class PackageTree(TypedDict):
     pins: str
 
 
-class _IntentCore(TypedDict):
-    run: int
-    state: State
-
-
-class MachineIntent(_IntentCore, total=False):
+class MachineIntent(TypedDict, total=False):
     """What a machine should be (`INTENT`); each new intent has the next `run`."""
 
+    run: Required[int]
+    state: Required[State]
     expires_at: float | None
     expire_action: SleepAction  # the default is `hibernate`
 
@@ -97,14 +100,11 @@ class ObservedService(TypedDict, total=False):
     last_words: str
 
 
-class _FailureCore(TypedDict):
-    code: str
-    message: str
-
-
-class MachineFailure(_FailureCore, total=False):
+class MachineFailure(TypedDict, total=False):
     """What went wrong."""
 
+    code: Required[str]
+    message: Required[str]
     ran: bool  # the machine was on, and nobody had it stopped
     lost: str  # how its memory was lost while it slept
 
@@ -120,16 +120,13 @@ class IdleSettings(TypedDict, total=False):
     awake_until: float | None
 
 
-class _IdleActCore(TypedDict):
-    at: float
-    action: SleepAction
-    seconds: float
-    profile: str
-
-
-class ReportedIdleAct(_IdleActCore, total=False):
+class ReportedIdleAct(TypedDict, total=False):
     """What a machine did about its idleness."""
 
+    at: Required[float]
+    action: Required[SleepAction]
+    seconds: Required[float]
+    profile: Required[str]
     note: str | None
 
 
@@ -159,16 +156,14 @@ class IsolationKinds(TypedDict, total=False):
     network: str | None  # `own`, or `shared: why`; null without a sandbox
 
 
-class _ObservedCore(TypedDict):
-    key: str
-    name: str
-    phase: Phase
-    run: int
-
-
-class ObservedMachine(_ObservedCore, IsolationKinds, total=False):
+class ObservedMachine(IsolationKinds, total=False):
     """What a supervisor says of its machine (`OBSERVED`)."""
 
+    key: Required[str]
+    name: Required[str]
+    phase: Required[Phase]
+    protocol: int  # `VERSION`; none before there was one
+    run: Required[int]
     since: float | None  # when the phase began
     up: float | None  # when it last became `on`, also after it went down
     boot: str
@@ -190,15 +185,118 @@ class Mount(TypedDict):
     path: str
 
 
-class _MountsCore(TypedDict):
-    root: str  # where every volume is
-    volumes: list[Mount]
-
-
-class MachineMounts(_MountsCore, total=False):
+class MachineMounts(TypedDict, total=False):
     """The volumes of a machine (`MOUNTS`)."""
 
+    root: Required[str]  # where every volume is
+    volumes: Required[list[Mount]]
     leaving: list[Mount]  # detached, and programs may still reach their files
+
+
+# ------------------------------------------------------------------ sockets in the folder
+EXEC_SOCKET = "door"
+NETWORK_SOCKET = "network"
+LENGTH = struct.Struct("!I")  # of a request, in front of its JSON
+
+
+class ExecRequest(TypedDict, total=False):
+    """Run a program inside: in a terminal, or with the three descriptors that come along.
+
+    Answers and messages after it are lines of JSON.
+    """
+
+    argv: list[str] | None  # null for a login shell
+    environment: dict[str, str]
+    tty: tuple[int, int] | None  # columns and rows
+    copies: bool  # it serves files: unlike a command, it may be there and do nothing
+
+
+class ExecAnswer(TypedDict, total=False):
+    """The program has started, its terminal beside the line; later, how it ended."""
+
+    pid: int
+    error: str  # why it was not started
+    exit: int
+
+
+class ExecMessage(TypedDict, total=False):
+    """What the caller says while the program runs; hanging up hangs up the program."""
+
+    signal: int  # for the program and those it works with
+    moved: bool  # bytes came or went, so somebody uses the machine
+
+
+# What the gateway of a workspace's network is asked for, in one packet each.
+TCP_SOCKET = {socket.AF_INET: b"4", socket.AF_INET6: b"6"}
+SOCKET_TABLES = b"t"  # the kernel's tables of the sockets inside
+PUBLISH = b"p"  # and a port inside: let in who connects to the listener that comes along
+
+
+def framed(request: Mapping[str, Any]) -> bytes:
+    """A request as it goes over a socket."""
+    body = json.dumps(request).encode()
+    return LENGTH.pack(len(body)) + body
+
+
+# ------------------------------------------------------------------ programs of the agent
+class CopyOrder(TypedDict, total=False):
+    """What `tree_copy.py` is to do."""
+
+    do: Literal["copy", "hash"]  # the default is `copy`; `hash` completes a manifest
+    source: str
+    target: str
+    manifest: str
+    expected: str | None  # the manifest that it has to agree with
+    omitted: str  # links in `volumes` that lead below it are left out
+    draft: str  # removed where nobody wants the copy any more
+    machines: list[str]  # the folders of those that may be writing
+    one_moment: bool | None
+
+
+class CopyAnswer(TypedDict, total=False):
+    """How that ended."""
+
+    one_moment: bool
+    used: int
+    hashed: bool
+    left_out: list[str]
+    failed: str  # why it could not be done, for people
+    full: bool  # the disk is full
+
+
+class SandboxProbe(TypedDict):
+    """What `sandbox_probe.py` looks for: nothing of `home` and `private` may be seen inside."""
+
+    bwrap: str
+    home: str
+    private: list[str]
+    reachable: list[str]
+
+
+class IsolationProbe(TypedDict, total=False):
+    """What `isolation.py` tries."""
+
+    reachable: Required[list[str]]
+    told: dict[str, str]  # settings, as variables
+    home: str
+
+
+class KeptPromises(TypedDict):
+    """Which promises hold inside."""
+
+    capabilities: bool
+    namespaces: bool
+    filter: bool
+
+
+class IsolationReport(TypedDict):
+    """As whom programs run, and how they are kept apart."""
+
+    user: int
+    is_shared: bool
+    kept: KeptPromises
+    processes: int | None
+    network: str | None
 
 
 def replace_file(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from prism.agent.protocol import SandboxProbe
 from prism.agent.sandbox import SYSTEM, enclosed
 from prism.agent.sandbox_layers import faces, homes, layers, within
 
@@ -28,7 +29,7 @@ LOOK = "import os, sys; print(*filter(os.path.lexists, sys.argv[1:]), sep='\\n')
 
 def main(argv: list[str]) -> int:
     """Try it, and say what was seen."""
-    asked = json.loads(argv[1])
+    asked: SandboxProbe = json.loads(argv[1])
     home, reachable = asked["home"], asked["reachable"]
     hidden = [home, *homes()]
     with tempfile.TemporaryDirectory(prefix="prism-trial-") as name:

@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -35,7 +34,6 @@ from prism.agent.machine_config import SYSTEM
 from prism.agent.network import (
     RESOLVER,
     SHARED,
-    SOCKET,
     VARIABLE,
     NetworkUnavailable,
     WorkspaceNetwork,
@@ -45,7 +43,7 @@ from prism.agent.network import (
 from prism.agent.output_logs import OutputLog, last_words
 from prism.agent.package_trees import lower_of
 from prism.agent.processes import LINUX, MARK, Start, descendants, spawn
-from prism.agent.protocol import OrderedMachine
+from prism.agent.protocol import NETWORK_SOCKET, OrderedMachine, framed
 from prism.agent.safe_paths import remove_tree
 from prism.agent.sandbox import (
     bubblewrap,
@@ -102,8 +100,7 @@ class SandboxProcess:
 
     def ask(self, request: Mapping[str, Any], given: list[int]) -> None:
         """Have a program started or signalled; raises where nobody lives inside any more."""
-        body = json.dumps(request).encode()
-        socket.send_fds(self._socket, [struct.pack("!I", len(body)) + body], given)
+        socket.send_fds(self._socket, [framed(request)], given)
 
     def answers(self) -> tuple[list[dict[str, Any]], list[int]] | None:
         """What was answered, with the terminals that came along; none at the end.
@@ -241,7 +238,7 @@ class SandboxProcess:
     def _begin(self, bwrap: str | None, *, closed: bool = False) -> str:
         """Start it, with a network of its own if that is possible; why not, if it is not ready."""
         self.network_kind = f"shared: {self._shares_network}" if bwrap else None
-        (self._folder / SOCKET).unlink(missing_ok=True)  # of an earlier start
+        (self._folder / NETWORK_SOCKET).unlink(missing_ok=True)  # of an earlier start
         try:
             if bwrap and not self._shares_network:
                 self._open_network()
@@ -342,9 +339,8 @@ class SandboxProcess:
         if self._identity:
             told |= {"uid": self._identity.uid, "groups": self._identity.groups}
             given = [self._identity.namespace]
-        body = json.dumps(told).encode()
         try:
-            socket.send_fds(ours, [struct.pack("!I", len(body)) + body], given)
+            socket.send_fds(ours, [framed(told)], given)
             return ours.recv(4096)
         except TimeoutError:
             os.kill(self.pid, signal.SIGKILL)

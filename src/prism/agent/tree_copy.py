@@ -20,7 +20,6 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -28,14 +27,14 @@ if __name__ == "__main__":
 from prism.agent.copy_check import CopyCheck, hash_files
 from prism.agent.file_copy import StopRequest, TreeCopyFailed, TreeCopyStopped
 from prism.agent.manifest import differences, load, save
-from prism.agent.protocol import FULL
+from prism.agent.protocol import FULL, CopyAnswer, CopyOrder
 from prism.agent.safe_paths import Directory, identity, remove_tree
 from prism.agent.tree_copier import TreeCopier, message_of
 
 
-def copy(order: dict[str, Any], stop: StopRequest) -> dict[str, Any]:
+def copy(order: CopyOrder, stop: StopRequest) -> CopyAnswer:
     """Copy a tree; where `expected` names a manifest, what is copied has to be as it says."""
-    expected = load(order["expected"]) if order.get("expected") else None
+    expected = load(path) if (path := order.get("expected")) else None
     if not os.path.isdir(order["target"]):
         os.mkdir(order["target"], 0o700)
     with Directory.at(order["source"]) as source, Directory.at(order["target"]) as target:
@@ -60,7 +59,7 @@ def copy(order: dict[str, Any], stop: StopRequest) -> dict[str, Any]:
     }
 
 
-def finish_hashes(order: dict[str, Any], stop: StopRequest) -> dict[str, Any]:
+def finish_hashes(order: CopyOrder, stop: StopRequest) -> CopyAnswer:
     """Add to a manifest the hashes that are not in it yet."""
     os.nice(19)
     root = load(order["manifest"])
@@ -104,7 +103,7 @@ class _Flush:
 
 def main(words: list[str]) -> int:
     """Do what is ordered, and say how it ended."""
-    order = json.loads(words[1])
+    order: CopyOrder = json.loads(words[1])
     gc.disable()  # there are many entries and no cycles
     os.umask(0)  # what is copied has its own mode, in a folder that is nobody else's
     stop = StopRequest()

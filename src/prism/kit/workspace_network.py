@@ -10,11 +10,10 @@ import os
 import socket
 from pathlib import Path
 
-SOCKET = "network"
-"""Its name, in the folder."""
+from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET
+
 PATIENCE = 5.0
 HOST, WAITING = "127.0.0.1", 128
-TABLES, PUBLISH = b"t", b"p"
 
 
 async def connected(host: str, port: int, network: str = "") -> socket.socket:
@@ -36,7 +35,7 @@ async def connected(host: str, port: int, network: str = "") -> socket.socket:
 def listeners(network: str) -> str | None:
     """The kernel's tables of the sockets of a network; none where it has no gateway."""
     try:
-        given = _asked(network, TABLES)
+        given = _asked(network, SOCKET_TABLES)
     except FileNotFoundError:
         return None
     except OSError:  # its gateway has just ended, and with it all that listened
@@ -57,7 +56,7 @@ def published(network: str, port: int) -> int:
 
 
 def _tcp_socket(network: str, family: socket.AddressFamily) -> socket.socket:
-    [number] = _asked(network, b"6" if family == socket.AF_INET6 else b"4")
+    [number] = _asked(network, TCP_SOCKET[family])
     return socket.socket(fileno=number)
 
 

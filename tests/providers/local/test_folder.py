@@ -9,6 +9,8 @@ from msgspec import ValidationError
 from prism.agent.protocol import INTENT, OBSERVED
 from prism.providers.idle_documents import decoded
 from prism.providers.local import folder as folders
+from prism.providers.local.compute import LocalCompute
+from prism.workspaces.model import Observed
 
 SEEN = {"key": "ws_1", "name": "mine", "phase": "on", "run": 1}
 
@@ -56,3 +58,15 @@ def test_idleness_has_moments_that_can_be(tmp_path):
     assert decoded(seen["idle"]).since == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
     with pytest.raises(ValidationError):
         decoded({"since": 1e300})
+
+
+@pytest.mark.parametrize(
+    ("spoken", "warned"), [({}, 0), ({"protocol": 1}, 0), ({"protocol": 2}, 1)]
+)
+def test_a_supervisor_that_speaks_a_newer_protocol_is_named(tmp_path, caplog, spoken, warned):
+    machine = tmp_path / f"local-{'0' * 17}"
+    machine.mkdir()
+    written(machine, json.dumps(SEEN | {"phase": "off"} | spoken).encode())
+    [observed] = LocalCompute(tmp_path).survey()
+    assert observed.seen is Observed.OFF, "what can be read is believed"
+    assert len(caplog.records) == warned

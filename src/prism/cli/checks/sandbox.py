@@ -7,11 +7,13 @@ import re
 import socket
 import struct
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
+import msgspec
+
+from prism.agent.protocol import IsolationProbe, IsolationReport, SandboxProbe
 from prism.cli.checks.machine import installing
 from prism.cli.checks.world import Finding, Ran, World, broken, ok, skipped, warning
 from prism.providers.local.sandbox_paths import reachable
@@ -73,14 +75,18 @@ def isolation(world: World) -> Finding:
     if world.platform != "linux":
         return skipped("only Linux can confine them: they run as you, with all that you may do")
     told = {name: it for name in TOLD if (it := world.environ.get(name))}
-    asked = {"reachable": [*reachable(), str(ISOLATION)], "told": told, "home": str(world.home)}
+    asked: IsolationProbe = {
+        "reachable": [*reachable(), str(ISOLATION)],
+        "told": told,
+        "home": str(world.home),
+    }
     ran = world.run(sys.executable, "-I", "-S", str(ISOLATION), json.dumps(asked))
     reason = (ran.said.splitlines() or ["it ended without a word"])[-1]
     if ran.code != 0:
         return broken(f"no workspace can start: {reason}", _remedy(world))
     try:
-        said = json.loads(ran.said)
-    except ValueError:
+        said = msgspec.json.decode(ran.said, type=IsolationReport)
+    except msgspec.MsgspecError:
         return skipped(f"a trial answered with nothing that can be read: {reason}")
     if os.geteuid() == 0 and (name := _taken(told.get(VARIABLE) or Settings().uid_range)):
         return warning(
@@ -90,10 +96,11 @@ def isolation(world: World) -> Finding:
     return _judged(world, said)
 
 
-def _judged(world: World, said: Mapping[str, Any]) -> Finding:
+def _judged(world: World, said: IsolationReport) -> Finding:
     """What a program said that ran as those of a workspace do."""
-    kept = [words for name, (words, _) in PROMISES.items() if said["kept"][name]]
-    missing = [words for name, (_, words) in PROMISES.items() if not said["kept"][name]]
+    holds = {name: bool(it) for name, it in said["kept"].items()}
+    kept = [words for name, (words, _) in PROMISES.items() if holds[name]]
+    missing = [words for name, (_, words) in PROMISES.items() if not holds[name]]
     if said["processes"]:
         kept.append(f"at most {said['processes']:,} processes")
     else:
@@ -167,8 +174,12 @@ def _tried(world: World, program: str) -> Ran:
     if url.startswith("sqlite:///"):
         named = unquote(url.removeprefix("sqlite:///").partition("?")[0])
         files.append(os.path.abspath(named))
-    asked = {"bwrap": program, "home": str(world.home), "private": files}
-    asked["reachable"] = [*reachable(), str(TRIAL)]
+    asked: SandboxProbe = {
+        "bwrap": program,
+        "home": str(world.home),
+        "private": files,
+        "reachable": [*reachable(), str(TRIAL)],
+    }
     return world.run(sys.executable, "-I", "-S", str(TRIAL), json.dumps(asked))
 
 

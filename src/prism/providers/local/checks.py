@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from prism.agent.protocol import replace_file
+from prism.agent.protocol import CopyOrder, replace_file
 from prism.kit.clock import WallClock
 from prism.providers.local import two_copies
 from prism.providers.local.about import About
@@ -122,7 +122,7 @@ class SnapshotChecks:
             return NO_MANIFEST if about.one_moment is None else MANIFEST_LOST
         if about.hashed:
             return None
-        order = {
+        order: CopyOrder = {
             "do": "hash",
             "source": str(folder / "data"),
             "manifest": str(folder / MANIFEST),

@@ -5,6 +5,7 @@ started or poked, and `survey` reads what the supervisor says. Nothing is rememb
 what a file said when it was last read, so a daemon that dies has lost nothing.
 """
 
+import logging
 import os
 import re
 import threading
@@ -19,6 +20,7 @@ from prism.agent.protocol import (
     ALIVE,
     INTENT,
     OBSERVED,
+    VERSION,
     IdleReport,
     MachineIntent,
     ObservedMachine,
@@ -49,6 +51,7 @@ from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import Failure, HibernationNotSupported, Observed
 from prism.workspaces.ports import Access, Machine, MachineOrder, ProviderRefused, ServiceEndpoint
 
+log = logging.getLogger(__name__)
 ID = re.compile(r"local-[0-9a-f]{17}")
 HOST = "127.0.0.1"
 LOOPBACK = {"localhost", HOST, "::1"}
@@ -342,6 +345,8 @@ class LocalCompute:
         seen, wanted = folders.seen(folder), folders.wanted(folder)
         if seen is None:
             return None
+        if seen.get("protocol", 0) > VERSION:
+            log.warning("%s runs under a newer Prism, whose words may mean something else", name)
         phase, failure = seen["phase"], seen.get("failure")
         pending = wanted is not None and (wanted["run"] > seen["run"] or wanted["state"] == "gone")
         machine = Machine(

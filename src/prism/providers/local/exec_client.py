@@ -4,12 +4,13 @@ import contextlib
 import json
 import os
 import socket
-import struct
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+import msgspec
+
+from prism.agent.protocol import EXEC_SOCKET, ExecAnswer, ExecMessage, ExecRequest, framed
 from prism.errors import Unavailable
 
 LONGEST_LINE, HIGHEST_CODE = 65536, 255
@@ -28,12 +29,12 @@ class ExecSession:
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
-        self._door.sendall(json.dumps({"signal": number}).encode() + b"\n")
+        self._say({"signal": number})
 
     def moved(self) -> None:
         """Say that bytes came or went: whoever watches for idleness holds it for use."""
         with contextlib.suppress(OSError):  # it has just ended
-            self._door.send(b'{"moved": true}\n', socket.MSG_DONTWAIT)
+            self._say({"moved": True}, socket.MSG_DONTWAIT)
 
     def wait(self, seconds: float | None = None) -> int:
         """Its exit code, when it has ended; negative for the signal that ended it."""
@@ -42,10 +43,13 @@ class ExecSession:
             if not (said := self._door.recv(4096)) or len(self._rest) > LONGEST_LINE:
                 raise Unavailable("The machine ended the connection")
             self._rest += said
-        code = _object(self._rest.partition(b"\n")[0]).get("exit")
-        if not isinstance(code, int) or abs(code) > HIGHEST_CODE:
+        code = _answer(self._rest.partition(b"\n")[0]).get("exit")
+        if code is None or abs(code) > HIGHEST_CODE:
             raise Unavailable("The machine does not say how the program ended")
         return code
+
+    def _say(self, message: ExecMessage, flags: int = 0) -> None:
+        self._door.send(json.dumps(message).encode() + b"\n", flags)
 
     def close(self) -> None:
         """Hang up; a program that still runs is hung up too."""
@@ -68,23 +72,27 @@ def enter(
 
     `copies` is said of a server for files: unlike a command, it may be there and do nothing.
     """
-    own = dict(environment or {})
-    asked = {"argv": argv, "environment": own, "tty": tty, "copies": copies}
-    door, said, ends = _answered(folder, json.dumps(asked).encode(), given)
+    request: ExecRequest = {
+        "argv": None if argv is None else list(argv),
+        "environment": dict(environment or {}),
+        "tty": tty,
+        "copies": copies,
+    }
+    door, said, ends = _answered(folder, framed(request), given)
     line, _, rest = said.partition(b"\n")
-    answer = _object(line)
+    answer = _answer(line)
     # The other end comes from within the machine, where any file may be given for a terminal.
     is_right = all(map(os.isatty, ends)) and bool(ends) == bool(tty)
-    if not isinstance(answer.get("pid"), int) or not is_right:
+    if (pid := answer.get("pid")) is None or not is_right:
         door.close()
         for end in ends:
             os.close(end)
-        raise Unavailable(str(answer.get("error", "The machine ended the connection")))
-    return ExecSession(door, answer["pid"], ends[0] if ends else None, rest)
+        raise Unavailable(answer.get("error", "The machine ended the connection"))
+    return ExecSession(door, pid, ends[0] if ends else None, rest)
 
 
 def _answered(
-    folder: Path, body: bytes, given: Sequence[int]
+    folder: Path, request: bytes, given: Sequence[int]
 ) -> tuple[socket.socket, bytes, list[int]]:
     """Ask: the connection, what was answered first, and descriptors that came with it.
 
@@ -94,7 +102,7 @@ def _answered(
     for left in reversed(range(TRIES)):
         door = _door(folder)
         try:
-            socket.send_fds(door, [struct.pack("!I", len(body)) + body], list(given))
+            socket.send_fds(door, [request], list(given))
             said, ends, _, _ = socket.recv_fds(door, 4096, 1)
         except OSError as error:
             door.close()
@@ -105,13 +113,12 @@ def _answered(
     raise AssertionError("the last try returns or raises")
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def _answer(line: bytes) -> ExecAnswer:
     """What a line says; nothing where it makes no sense."""
     try:
-        said = json.loads(line)
-    except (ValueError, RecursionError):
+        return msgspec.json.decode(line, type=ExecAnswer)
+    except (msgspec.MsgspecError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _door(folder: Path) -> socket.socket:
@@ -121,7 +128,7 @@ def _door(folder: Path) -> socket.socket:
     here = os.open(folder, os.O_RDONLY)
     try:
         place = f"/proc/self/fd/{here}" if sys.platform == "linux" else str(folder)
-        door.connect(f"{place}/door")
+        door.connect(f"{place}/{EXEC_SOCKET}")
     except OSError as error:
         door.close()
         raise Unavailable(f"The machine is not on: {error}") from error

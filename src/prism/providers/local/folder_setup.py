@@ -6,13 +6,12 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import uv
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
-from prism.agent.protocol import FULL, ORDER, MachineIntent, replace_file
+from prism.agent.protocol import FULL, ORDER, MachineIntent, OrderedMachine, replace_file
 from prism.catalog.plan import machine_type
 from prism.errors import Unavailable
 from prism.providers.local import folder as folders
@@ -84,10 +83,10 @@ def regrant(folder: Path, instance_type: str) -> None:
 def change_template(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
     """Write down anew what a machine is made from; its supervisor reads that when it starts."""
     path = folder / ORDER
-    written = msgspec.to_builtins(_written(order, manners))
+    written = _written(order, manners)
     try:
         known = msgspec.json.decode(path.read_bytes())
-        now = {**known, **{field: written[field] for field in FROM_TEMPLATE}}
+        now = {**known, **{name: it for name, it in written.items() if name in FROM_TEMPLATE}}
         if now != known:
             replace_file(path, msgspec.json.encode(now))
     except FileNotFoundError:  # it is being taken away
@@ -101,7 +100,7 @@ def describe(folder: Path, order: MachineOrder) -> None:
     path = folder / ORDER
     try:
         known = msgspec.json.decode(path.read_bytes())
-        facts = {field: msgspec.to_builtins(getattr(order, field)) for field in CHANGING}
+        facts = {field: to_builtins(getattr(order, field)) for field in CHANGING}
         now = {**known, "launched": {**known.get("launched", {}), **facts}}
         if now != known:
             replace_file(path, msgspec.json.encode(now))
@@ -123,7 +122,7 @@ def sweep_away(folder: Path, after: timedelta) -> None:
     cleared(folder)
 
 
-def _written(order: MachineOrder, manners: MachineOptions) -> dict[str, Any]:
+def _written(order: MachineOrder, manners: MachineOptions) -> OrderedMachine:
     """The order in the words of its supervisor."""
     template = order.template
     defaults = {name: parameter.default for name, parameter in template.parameters.items()}
@@ -131,9 +130,9 @@ def _written(order: MachineOrder, manners: MachineOptions) -> dict[str, Any]:
         "key": order.key,
         "name": order.name,
         "template": template.name,
-        "packages": template.packages.get("pip", ()),
-        "post_install": template.post_install,
-        "services": template.services,
+        "packages": list(template.packages.get("pip", ())),
+        "post_install": list(template.post_install),
+        "services": to_builtins(template.services),
         "environment": template.environment,
         "parameters": {n: v for n, v in {**defaults, **order.parameters}.items() if v is not None},
         "limits": _limits(order.instance_type),
@@ -144,7 +143,9 @@ def _written(order: MachineOrder, manners: MachineOptions) -> dict[str, Any]:
         "slots": str(manners.cache / "slots"),
         "grace": manners.grace,
         "sandbox": manners.sandbox,
-        "launched": {field: getattr(order, field) for field in LaunchRecord.__struct_fields__},
+        "launched": to_builtins(
+            {field: getattr(order, field) for field in LaunchRecord.__struct_fields__}
+        ),
     }
 
 

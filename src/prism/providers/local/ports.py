@@ -14,8 +14,9 @@ from pathlib import Path
 
 import psutil
 
+from prism.agent.protocol import NETWORK_SOCKET
 from prism.connections.ports import Spot
-from prism.kit.workspace_network import SOCKET, listeners
+from prism.kit.workspace_network import listeners
 from prism.providers.local.folder import holder
 
 V4, V6 = "127.0.0.1", "::1"
@@ -35,7 +36,7 @@ def spot(folder: Path, port: int) -> Spot | None:
         return None
     if sys.platform != "linux":
         return _asked_each(supervisor, port)
-    network = str(folder / SOCKET)
+    network = str(folder / NETWORK_SOCKET)
     if (tables := listeners(network)) is not None:
         return _in_its_own(network, tables, port)
     tables = _tables()

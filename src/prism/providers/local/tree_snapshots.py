@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from prism.agent.protocol import FULL
+from prism.agent.protocol import FULL, CopyAnswer, CopyOrder
 from prism.providers.local import folder as folders
 from prism.providers.local import two_copies
 from prism.providers.local.trees import cleared
@@ -110,7 +110,7 @@ class TreeSnapshots:
         for id in tuple(self._running):
             self.forget(id)
 
-    def perform(self, id: str, order: Mapping[str, Any]) -> dict[str, Any]:
+    def perform(self, id: str, order: CopyOrder) -> CopyAnswer:
         """Have the program do something, and wait for it; its answer.
 
         Raises `TreeSnapshotFailed` where it said why it could not, `SnapshotInterrupted` where
@@ -132,9 +132,9 @@ class TreeSnapshots:
         if process.returncode:
             log.warning("%s: the program that copies ended with %s", id, process.returncode)
             raise SnapshotInterrupted
-        answer: dict[str, Any] = json.loads(said)
+        answer = msgspec.json.decode(said, type=CopyAnswer)
         if why := answer.get("failed"):
-            raise TreeSnapshotFailed(why, full=answer["full"])
+            raise TreeSnapshotFailed(why, full=answer.get("full", False))
         return answer
 
     def _make(self, work: SnapshotWork) -> None:
@@ -170,7 +170,7 @@ class TreeSnapshots:
         return None
 
 
-def ordered(draft: Path, work: SnapshotWork) -> dict[str, Any]:
+def ordered(draft: Path, work: SnapshotWork) -> CopyOrder:
     """The order for the program that copies."""
     return {
         "source": str(work.source),
@@ -183,7 +183,7 @@ def ordered(draft: Path, work: SnapshotWork) -> dict[str, Any]:
     }
 
 
-def copying(order: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+def copying(order: CopyOrder) -> subprocess.Popen[bytes]:
     """Start the program; it ends when the pipe on its standard input does, so with us."""
     argv = [sys.executable, "-I", "-S", str(PROGRAM), json.dumps(order)]
     pipe = subprocess.PIPE
