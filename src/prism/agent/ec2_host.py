@@ -8,17 +8,17 @@ import socket
 import time
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from prism.agent.folder import Folder, read
 from prism.agent.machine_config import MachineConfig
+from prism.agent.protocol import BY_PRISM, OrderedService, ServedByMachine
 from prism.agent.samples import ProcessSample, SystemSample, look
 from prism.agent.sockets import TcpConnections
 from prism.agent.ssh_sessions import Observed, at_work, words
 
 HOST = "127.0.0.1"
 SSHD = {"sshd", "sshd-session"}
-LOOKS = "prism-looks"  # how the daemon ends each command that it runs here itself
 FIRST = 1  # what everything on a machine came of
 TOKEN = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
 
@@ -36,8 +36,8 @@ class HostView(MachineConfig):
 
     def __init__(self, etc: Path, folder: Path) -> None:
         self._etc = etc
-        said = read(etc / "services.json")
-        services = said.get("services") or {}
+        said = cast(ServedByMachine, read(etc / "services.json"))
+        services = cast(dict[str, OrderedService], said.get("services") or {})
         super().__init__({"key": "", "name": folder.name, "services": services}, Folder(folder))
         self.folder.home = Path(str(said.get("home") or "/root"))
 
@@ -92,7 +92,7 @@ class Logins:
             called = words(live.pid)
             if live.name == "sftp-server" or "@internal-sftp" in "".join(called[:1]):
                 moved[live.pid, live.began] = _moved(live.pid)
-            elif live.name in SSHD or "".join(called[-1:]).endswith(LOOKS):
+            elif live.name in SSHD or "".join(called[-1:]).endswith(BY_PRISM):
                 continue
             elif name := at_work(live, lives):
                 work.append(f"`{name}` runs over SSH")

@@ -21,12 +21,11 @@ from prism.agent.folder import read, write
 from prism.agent.idle_watch import IdleWatch
 from prism.agent.metadata import ADDRESS, Metadata
 from prism.agent.power import CannotSleep, Power
-from prism.agent.protocol import OBSERVED, IdleReport, ReportedIdleAct
+from prism.agent.protocol import IDLE_ACT, OBSERVED, IdleReport, ReportedIdleAct
 
 PAUSE, SOON = 2.0, 0.05  # seconds between two rounds, and while an answer is awaited
 SLEEPS_WITHIN = 900.0  # seconds that EC2 may take to put a machine to sleep
 JUMP = 30.0  # seconds that the clock has gained when a machine was asleep
-SAYS = "prism-idle:"
 
 
 class IdleDaemon:
@@ -96,7 +95,7 @@ class IdleDaemon:
 
     def _print(self, acted: ReportedIdleAct | None) -> None:
         """Tell the console; the last word there is the one that counts."""
-        line = f"{SAYS} {json.dumps(acted or {}, separators=(',', ':'))}"
+        line = f"{IDLE_ACT} {json.dumps(acted or {}, separators=(',', ':'))}"
         _say(line)
         try:
             with open(self._console, "a") as console:

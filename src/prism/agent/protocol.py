@@ -299,6 +299,28 @@ class IsolationReport(TypedDict):
     network: str | None
 
 
+# ------------------------------------------------------------------ machines on AWS
+BY_PRISM = "prism-looks"  # the last word of the commands that the daemon runs there itself
+IDLE_ACT = "prism-idle:"  # on the console, before a `ReportedIdleAct`, or `{}` where it failed
+
+
+class ServedService(TypedDict, total=False):
+    """A service of a machine on AWS."""
+
+    port: Required[int]
+    token: bool  # its secret is a token
+    password: bool  # its secret is a password
+    command: str
+
+
+class ServedByMachine(TypedDict, total=False):
+    """What a machine on AWS serves, and as whom (`services.json`)."""
+
+    user: str
+    home: str
+    services: dict[str, ServedService]
+
+
 def replace_file(
     path: Path, content: bytes, *, durable: bool = True, permissions: int = 0o600
 ) -> None:

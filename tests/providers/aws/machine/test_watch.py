@@ -320,3 +320,19 @@ def test_the_parcel_is_the_same_each_time_and_for_an_old_python():
         names = {Path(it).stem for it in packed.namelist()}
     assert {"idle_watch", "idle", "samples", "jupyter", "power", "__main__"} <= names
     assert not {"supervisor", "machine", "process_group"} & names
+
+
+OLD = """
+import errno, json, os, pathlib, socket, struct, sys, typing
+sys.version_info = (3, 9)
+sys.path.insert(0, sys.argv[1])
+from prism.agent import protocol
+assert not hasattr(protocol, "Required")
+print(sorted(protocol.IdleDaemonReport.__annotations__))
+"""
+
+
+def test_an_old_python_need_not_know_which_fields_are_required(tmp_path):
+    (tmp_path / "idle.pyz").write_bytes(parcel().data)
+    argv = [sys.executable, "-I", "-c", OLD, tmp_path / "idle.pyz"]
+    assert "build" in subprocess.check_output(argv, text=True)

@@ -126,7 +126,7 @@ class AwsLogs:
 
     def _in_journal(self, id: str, at: str | None, lines: int) -> tuple[list[str], str]:
         """`at` is a cursor of the journal."""
-        names = sorted(self._doors.serving(self._pool.host(id)).services)
+        names = sorted(self._doors.serving(self._pool.host(id)).get("services", {}))
         if not names:
             return [], at or ""
         units = " ".join(f"--unit {UNIT}{name}.service" for name in names)

@@ -4,8 +4,8 @@ import threading
 from shlex import quote
 
 import msgspec
-from msgspec import Struct
 
+from prism.agent.protocol import ServedByMachine, ServedService
 from prism.providers.aws.machine.cloudinit.tokens import secret
 from prism.providers.aws.machine.cloudinit.units import SERVICES
 from prism.providers.aws.ssh.model import SshHost
@@ -13,22 +13,7 @@ from prism.providers.aws.ssh.pool import SshPool
 from prism.providers.aws.ssh.port_forwarding import AwsReach
 from prism.workspaces.ports import Access, ServiceEndpoint
 
-
-class RunningService(Struct, frozen=True):
-    """A service as its machine tells of it: what its secret is for, if it asks for one."""
-
-    port: int
-    token: bool = False
-    password: bool = False
-    command: str = ""
-
-
-class MachineServices(Struct, frozen=True):
-    """What a machine serves, and as whom."""
-
-    user: str = ""
-    home: str = ""
-    services: dict[str, RunningService] = {}
+NOTHING: tuple[str, ServedByMachine] = ("", {})
 
 
 class AwsServiceAccess:
@@ -37,7 +22,7 @@ class AwsServiceAccess:
     def __init__(self, pool: SshPool, reach: AwsReach, *, services: str = SERVICES) -> None:
         """`services` is the file where a machine says what it serves."""
         self._pool, self._reach, self._file = pool, reach, services
-        self._known: dict[str, tuple[str, MachineServices]] = {}
+        self._known: dict[str, tuple[str, ServedByMachine]] = {}
         self._lock = threading.Lock()
 
     def access(self, id: str) -> Access:
@@ -53,45 +38,41 @@ class AwsServiceAccess:
             known_hosts=str(keys.known_hosts(host)),
             doors={
                 name: door
-                for name, running_service in served.services.items()
-                if (door := self._door(host, served.user, name, running_service))
+                for name, service in served.get("services", {}).items()
+                if (door := self._door(host, served.get("user", ""), name, service))
             },
         )
 
-    def serving(self, host: SshHost) -> MachineServices:
+    def serving(self, host: SshHost) -> ServedByMachine:
         """What a machine serves; it is asked once a boot."""
-        boot, known = self._known.get(host.id, ("", MachineServices()))
-        if boot == host.boot and known.services:
+        boot, known = self._known.get(host.id, NOTHING)
+        if boot == host.boot and known.get("services"):
             return known
         said = self._pool.run(host.id, f"cat {quote(self._file)}")
         try:
-            found = msgspec.json.decode(said.out, type=MachineServices)
+            found = msgspec.json.decode(said.out, type=ServedByMachine)
         except msgspec.MsgspecError:
-            return (
-                MachineServices()
-            )  # its first boot has not come to this yet, or it is not made by us
+            return {}  # its first boot has not come to this yet, or it is not made by us
         with self._lock:
             self._known[host.id] = host.boot, found
         return found
 
     def known(self, id: str) -> tuple[str, ...]:
         """The services of a machine, as far as it has told; asks nobody."""
-        return tuple(sorted(self._known.get(id, ("", MachineServices()))[1].services))
+        return tuple(sorted(self._known.get(id, NOTHING)[1].get("services", {})))
 
     def forget(self, id: str) -> None:
         """That machine is not on any more."""
         self._known.pop(id, None)
 
     def _door(
-        self, host: SshHost, user: str, name: str, running_service: RunningService
+        self, host: SshHost, user: str, name: str, service: ServedService
     ) -> ServiceEndpoint | None:
-        if (spot := self._reach.spot(host.id, running_service.port)) is None:
+        port, has_password = service["port"], service.get("password", False)
+        if (spot := self._reach.spot(host.id, port)) is None:
             return None
-        url, ours = (
-            f"http://{spot.host}:{spot.port}",
-            running_service.token or running_service.password,
-        )
+        url, ours = f"http://{spot.host}:{spot.port}", service.get("token") or has_password
         key = secret(host.key.read_bytes(), host.workspace, name) if ours else None
-        if running_service.password:
-            return ServiceEndpoint(url=url, port=running_service.port, username=user, password=key)
-        return ServiceEndpoint(url=url, port=running_service.port, token=key)
+        if has_password:
+            return ServiceEndpoint(url=url, port=port, username=user, password=key)
+        return ServiceEndpoint(url=url, port=port, token=key)

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from prism.agent.protocol import OBSERVED, IdleDaemonReport
+from prism.agent.protocol import IDLE_ACT, OBSERVED, IdleDaemonReport
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.compute.instance import Ec2Instance
@@ -34,7 +34,7 @@ SHIPPING = 60.0
 HANDS = 4
 OTHER = 7  # the exit code of a machine that has another watch, or none
 NOBODY = 3  # that of one that says nothing
-ACTED = re.compile(r"prism-idle: (\{[^\r\n]*\})\s")
+ACTED = re.compile(rf"{IDLE_ACT} (\{{[^\r\n]*\}})\s")
 
 
 class AwsWatch:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from prism.agent.protocol import BY_PRISM
 from prism.errors import Unavailable
 from prism.providers.aws.ssh.background import Background
 from prism.providers.aws.ssh.link import Link
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 IDLE = 600.0  # seconds that a connection nobody uses is kept
 PATIENCE = 20.0
-LOOKS = "prism-looks"  # by this word an idle watch knows that it is us, and nobody's work
 # Root where we are not: every image's user may, without a password.
 AS_ROOT = 'as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }\n'
 
@@ -126,7 +126,7 @@ class SshPool:
         """It has begun; a connection that was found broken is replaced, once."""
         import asyncssh  # noqa: PLC0415  cold start: it is there by now
 
-        command = shlex.join(["sh", "-c", script, LOOKS])
+        command = shlex.join(["sh", "-c", script, BY_PRISM])
         ssh = await link.connection()
         try:
             return await ssh.create_process(command, encoding=None)

@@ -4,6 +4,7 @@ import json
 import shlex
 from functools import cached_property
 
+from prism.agent.protocol import ServedByMachine, ServedService
 from prism.providers.aws.machine.cloudinit import rstudio
 from prism.providers.aws.machine.cloudinit.bases import DEFAULT, SYSTEMS, System
 from prism.providers.aws.machine.cloudinit.model import BootConfig
@@ -108,7 +109,7 @@ class Worker:
 
     def served(self) -> str:
         """What there is to be reached, as JSON."""
-        services = {
+        services: dict[str, ServedService] = {
             name: {
                 "port": service.port,
                 "token": self.tells_token(name),
@@ -117,7 +118,8 @@ class Worker:
             }
             for name, service in self.template.services.items()
         }
-        return json.dumps({"user": self.name, "home": self.home, "services": services}) + "\n"
+        served: ServedByMachine = {"user": self.name, "home": self.home, "services": services}
+        return json.dumps(served) + "\n"
 
     def command(self, name: str) -> list[str]:
         """A service's command as words."""
