@@ -4,8 +4,10 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import uv
@@ -69,39 +71,26 @@ def make(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
 
 def regrant(folder: Path, instance_type: str) -> None:
     """Give a machine that is off the limits of another type."""
-    path = folder / ORDER
-    try:
-        order = msgspec.json.decode(path.read_bytes())
-    except FileNotFoundError:  # it is being taken away
-        return
-    launched = {**order.get("launched", {}), "instance_type": instance_type}
-    now = {**order, "limits": _limits(instance_type), "launched": launched}
-    if now != order:
-        replace_file(path, msgspec.json.encode(now))
+    _amend(folder, {"limits": _limits(instance_type)}, {"instance_type": instance_type})
 
 
 def change_template(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
     """Write down anew what a machine is made from; its supervisor reads that when it starts."""
-    path = folder / ORDER
     written = _written(order, manners)
-    try:
-        known = msgspec.json.decode(path.read_bytes())
-        now = {**known, **{name: it for name, it in written.items() if name in FROM_TEMPLATE}}
-        if now != known:
-            replace_file(path, msgspec.json.encode(now))
-    except FileNotFoundError:  # it is being taken away
-        return
-    except OSError as error:
-        raise Unavailable(f"{path} cannot be written: {error}") from error
+    _amend(folder, {name: it for name, it in written.items() if name in FROM_TEMPLATE}, {})
 
 
 def describe(folder: Path, order: MachineOrder) -> None:
     """Write down anew what may change after the launch."""
+    _amend(folder, {}, {field: to_builtins(getattr(order, field)) for field in CHANGING})
+
+
+def _amend(folder: Path, changed: Mapping[str, Any], launched: Mapping[str, Any]) -> None:
+    """Change these fields of an order, and of what it says for a daemon that lost its rows."""
     path = folder / ORDER
     try:
         known = msgspec.json.decode(path.read_bytes())
-        facts = {field: to_builtins(getattr(order, field)) for field in CHANGING}
-        now = {**known, "launched": {**known.get("launched", {}), **facts}}
+        now = {**known, **changed, "launched": {**known.get("launched", {}), **launched}}
         if now != known:
             replace_file(path, msgspec.json.encode(now))
     except FileNotFoundError:  # it is being taken away
