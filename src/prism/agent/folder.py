@@ -22,7 +22,9 @@ from prism.agent.protocol import (
     MachineIntent,
     ObservedMachine,
     OrderedMachine,
+    Stamp,
     replace_file,
+    stamp,
 )
 from prism.agent.safe_paths import remove_tree
 
@@ -37,7 +39,7 @@ class Folder:
         self.path = path
         self.home, self.venv, self.logs = path / "home", path / "venv", path / "logs"
         self._lock = -1
-        self._wanted_read: tuple[int, int] = (0, 0)
+        self._wanted_read: Stamp | None = None
         self._wanted = cast(MachineIntent, {})
 
     def hold(self) -> bool:
@@ -72,13 +74,9 @@ class Folder:
 
     def wanted(self) -> MachineIntent:
         """What it should be, by the last file that could be read; empty before the first."""
-        try:
-            now = os.stat(self.path / INTENT)
-        except FileNotFoundError:
-            return self._wanted
-        stamp = (now.st_mtime_ns, now.st_ino)
-        if stamp != self._wanted_read and (said := read(self.path / INTENT)):
-            self._wanted, self._wanted_read = cast(MachineIntent, said), stamp
+        path = self.path / INTENT
+        if (now := stamp(path)) != self._wanted_read and (said := read(path)):
+            self._wanted, self._wanted_read = cast(MachineIntent, said), now
         return self._wanted
 
     def seen(self) -> ObservedMachine:

@@ -24,7 +24,9 @@ from prism.agent.protocol import (
     IdleSettings,
     ReportedIdleAct,
     SleepAction,
+    Stamp,
     State,
+    stamp,
 )
 from prism.agent.samples import SystemSample, figures, look, wanting
 from prism.agent.sockets import TcpConnections, diagnosis
@@ -76,7 +78,7 @@ class IdleWatch:
         self._is_alone = looks is not None
         self._recipe = recipe
         self._rule: IdleSettings | None = None
-        self._read: tuple[int, int] = (0, 0)
+        self._read: Stamp | None = None
         self._known: Verdict | None = None
         self._figures: dict[str, float | None] = {}
         self._before: SystemSample | None = None
@@ -193,14 +195,8 @@ class IdleWatch:
     def _wanted(self) -> IdleSettings | None:
         """The rule that was told last; new limits begin with what they find themselves."""
         path = self._folder.path / IDLE_RULE
-        try:
-            now = os.stat(path)
-        except FileNotFoundError:
-            self._rule, self._read = None, (0, 0)
-            return None
-        stamp = (now.st_mtime_ns, now.st_ino)
-        if stamp != self._read:
-            before, self._rule, self._read = self._rule, _settings(path), stamp
+        if (now := stamp(path)) != self._read:
+            before, self._rule, self._read = self._rule, _settings(path), now
             self._next = 0.0
             if before and self._rule and before.get("limits") != self._rule.get("limits"):
                 self._start_over()

@@ -10,10 +10,8 @@ import os
 from pathlib import Path
 
 from prism.agent.folder import Folder, read
-from prism.agent.protocol import MOUNTS
+from prism.agent.protocol import MOUNTS, Stamp, stamp
 from prism.agent.safe_paths import LINK, Directory
-
-Stamp = tuple[int, int] | None
 
 
 class VolumeLinks:
@@ -21,7 +19,7 @@ class VolumeLinks:
 
     def __init__(self, folder: Folder) -> None:
         self._said, self._home = Path(f"{folder.path}{MOUNTS}"), folder.home
-        self._read: Stamp = None
+        self._read: Stamp | None = None
         self._made = False
         self.trouble = ""
         """Why a link could not be made, for people."""
@@ -32,8 +30,8 @@ class VolumeLinks:
 
     def step(self) -> bool:
         """Look whether anything changed, and make it so; whether it did."""
-        stamp = _stamp(self._said)
-        if self._made and stamp == self._read:
+        now = stamp(self._said)
+        if self._made and now == self._read:
             return False
         try:
             home = Directory.at(self._home)
@@ -46,7 +44,7 @@ class VolumeLinks:
                 self._change(home, root, wanted)
             except OSError as error:  # a full disk, or a file in the way: its services still run
                 self.trouble = f"a volume cannot be shown in ~/volumes: {error}"
-        self._made, self._read = True, stamp
+        self._made, self._read = True, now
         return True
 
     def _wanted(self) -> tuple[str, dict[str, str]]:
@@ -97,11 +95,3 @@ def is_a_volume(target: str, root: str) -> bool:
     place, data = Path(target).parent, Path(target).name
     known = str(place.parent) == root if root else place.parent.name == "volumes"
     return data == "data" and known and place.name.startswith(("vol-", "fs-"))
-
-
-def _stamp(path: Path) -> Stamp:
-    try:
-        now = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return now.st_mtime_ns, now.st_ino

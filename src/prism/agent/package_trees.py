@@ -20,11 +20,10 @@ import re
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import NamedTuple
 
 from prism.agent import overlay
 from prism.agent.folder import read, write
-from prism.agent.protocol import TREE, OrderedMachine
+from prism.agent.protocol import TREE, OrderedMachine, PackageTree
 from prism.agent.safe_paths import remove_tree
 
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -39,23 +38,12 @@ Run = Callable[[list[str], Path], Generator[None, None, int]]
 """Runs a tool of ours, which can write in one folder only; its exit code."""
 
 
-class TreeRecord(NamedTuple):
-    """Which tree a workspace has, and how to make it again."""
-
-    key: str
-    pins: str
-
-    @classmethod
-    def of(cls, folder: Path) -> "TreeRecord | None":
-        """What a workspace's folder says; none where its packages are its own."""
-        said = read(folder / TREE)
-        key, pins = said.get("tree"), said.get("pins")
-        known = isinstance(key, str) and isinstance(pins, str) and KEY.fullmatch(key)
-        return cls(str(key), str(pins)) if known else None
-
-    def save(self, folder: Path) -> None:
-        """Write it into a workspace's folder."""
-        write(folder / TREE, {"tree": self.key, "pins": self.pins}, durable=True)
+def recorded(folder: Path) -> PackageTree | None:
+    """The tree of a workspace; none where its packages are its own."""
+    said = read(folder / TREE)
+    key, pins = said.get("tree"), said.get("pins")
+    known = isinstance(key, str) and isinstance(pins, str) and KEY.fullmatch(key)
+    return {"tree": str(key), "pins": str(pins)} if known else None
 
 
 def environment_of(cache: Path, key: str) -> Path:
@@ -65,9 +53,9 @@ def environment_of(cache: Path, key: str) -> Path:
 
 def lower_of(folder: Path, order: OrderedMachine) -> str | None:
     """The tree that a workspace shows below its own changes; none where it has no tree."""
-    if (record := TreeRecord.of(folder)) is None:
+    if (record := recorded(folder)) is None:
         return None
-    return str(environment_of(Path(order["cache"]).parent, record.key))
+    return str(environment_of(Path(order["cache"]).parent, record["tree"]))
 
 
 def are_plain(packages: list[str]) -> bool:
@@ -82,9 +70,7 @@ class TreeBuilder:
         self._order, self._folder, self._run = order, folder, run
         self._cache = Path(order["cache"]).parent
 
-    def choose(
-        self, packages: list[str]
-    ) -> Generator[None, None, "tuple[int, TreeRecord | None]"]:
+    def choose(self, packages: list[str]) -> Generator[None, None, tuple[int, PackageTree | None]]:
         """Let uv choose the versions; its exit code, and the tree that has them."""
         draft = self._draft()
         try:
@@ -98,15 +84,15 @@ class TreeBuilder:
             said = pins.read_text()
             python = [os.path.realpath(self._order["python"]), sys.version]
             key = hashlib.sha256(json.dumps([said, *python]).encode())
-            return 0, TreeRecord(key.hexdigest(), said)
+            return 0, {"tree": key.hexdigest(), "pins": said}
         finally:
             remove_tree(draft)
 
-    def make(self, record: TreeRecord) -> Generator[None, None, int]:
+    def make(self, record: PackageTree) -> Generator[None, None, int]:
         """Make a tree, unless it is there or another workspace makes it just now."""
-        place = environment_of(self._cache, record.key).parent
+        place = environment_of(self._cache, record["tree"]).parent
         lock = os.open(
-            self._drafts() / f"{record.key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._drafts() / f"{record['tree']}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         )
         try:
             while not _locked(lock):
@@ -117,12 +103,12 @@ class TreeBuilder:
         finally:
             os.close(lock)
 
-    def _make(self, record: TreeRecord, place: Path) -> Generator[None, None, int]:
+    def _make(self, record: PackageTree, place: Path) -> Generator[None, None, int]:
         draft = self._draft()
         venv, pins = draft / "venv", draft / "pins.txt"
         uv, python = self._order["uv"], self._order["python"]
         try:
-            pins.write_text(record.pins)
+            pins.write_text(record["pins"])
             made = [uv, "venv", "--quiet", "--relocatable", "--python", python, str(venv)]
             # Wheels are linked from the cache, which only ours and uv can write, as the tree.
             filled = [uv, "pip", "install", "--python", str(venv / "bin" / "python")]
@@ -140,10 +126,10 @@ class TreeBuilder:
         finally:
             remove_tree(draft)
 
-    def give(self, record: TreeRecord) -> None:
+    def give(self, record: PackageTree) -> None:
         """Make it the workspace's, whose environment has to be empty."""
         overlay.make_layers(self._folder / "venv")
-        record.save(self._folder)
+        write(self._folder / TREE, record, durable=True)
 
     def _drafts(self) -> Path:
         drafts = self._cache / "drafts"

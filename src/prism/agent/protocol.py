@@ -36,6 +36,7 @@ State = Literal["on", "off", "asleep", "gone"]
 Phase = Literal["starting", "on", "stopping", "off", "asleep", "failed", "gone"]
 SleepAction = Literal["hibernate", "stop"]
 IdleState = Literal["active", "idle", "unknown"]
+Stamp = tuple[int, int]
 ALIVE = frozenset[Phase]({"starting", "on", "stopping", "asleep"})  # there must be a supervisor
 
 
@@ -319,6 +320,15 @@ class ServedByMachine(TypedDict, total=False):
     user: str
     home: str
     services: dict[str, ServedService]
+
+
+def stamp(path: str | Path) -> Stamp | None:
+    """Which content of a file this is, which is replaced as a whole; none where it is missing."""
+    try:
+        now = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return now.st_mtime_ns, now.st_ino
 
 
 def replace_file(

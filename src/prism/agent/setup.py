@@ -35,9 +35,9 @@ from prism.agent.output_logs import OutputLog, last_words
 from prism.agent.overlay_probe import works as overlay_works
 from prism.agent.package_trees import (
     TreeBuilder,
-    TreeRecord,
     are_plain,
     environment_of,
+    recorded,
 )
 from prism.agent.process_group import ProcessGroup, ProgramFailed, Work
 from prism.agent.protocol import TREE
@@ -109,7 +109,7 @@ class Setup:
 
     def _environment_of(self) -> list[str]:
         """What the environment is made of; a Prism that knows no trees makes it anew then."""
-        tree = ["tree"] if TreeRecord.of(self._folder.path) else []
+        tree = ["tree"] if recorded(self._folder.path) else []
         return [self._recipe.order["python"], *tree]
 
     def _environment(self) -> Work:
@@ -196,8 +196,8 @@ class Setup:
 
     def _tree_again(self) -> Work:
         """Make the tree again that this machine shows, where somebody has removed it."""
-        record, order = TreeRecord.of(self._folder.path), self._recipe.order
-        if not record or environment_of(Path(order["cache"]).parent, record.key).exists():
+        record, order = recorded(self._folder.path), self._recipe.order
+        if not record or environment_of(Path(order["cache"]).parent, record["tree"]).exists():
             return
         self._tell("packages", 10)
         self._bwrap = bubblewrap()

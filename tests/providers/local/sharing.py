@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from prism.agent.package_trees import TreeRecord
+from prism.agent.package_trees import recorded
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
 from tests.attacks.index import Index
@@ -92,7 +92,7 @@ def _happened(world):
         world.becomes(id, Observed.ON)
     seen["restarted"] = _seen(world, attacker, other)
     seen["new"] = _seen(world, world.launched(PACKAGES, key="ws_3"))
-    keys = {TreeRecord.of(it).key for it in world.root.glob("local-*")}
+    keys = {recorded(it)["tree"] for it in world.root.glob("local-*")}
     return seen | {
         "done": done.strip(),
         "untouched": summed(tree) == before,

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from prism.agent.package_trees import TreeRecord, are_plain
+from prism.agent.package_trees import are_plain, recorded
 from prism.providers.local.cleaning import Cleaner
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
@@ -101,7 +101,7 @@ def test_a_tree_goes_when_no_workspace_has_it_also_none_that_is_stopped(world):
     assert len(trees(world)) == 2
     assert cleaned(world).items == 1
     assert "workspaces that use them: 1" in cleaned(world).in_use[0]
-    assert trees(world) == {TreeRecord.of(world.root / one).key}
+    assert trees(world) == {recorded(world.root / one)["tree"]}
     world.compute.start(one)
     world.becomes(one, Observed.ON)
     assert run(world, one, "python", "-c", "import good, spare") == (0, "")
@@ -112,7 +112,7 @@ def test_a_tree_goes_when_no_workspace_has_it_also_none_that_is_stopped(world):
 
 def test_a_tree_that_was_removed_by_hand_is_made_again_and_own_changes_stay(world, index):
     id = world.launched(PACKAGES)
-    before = TreeRecord.of(world.root / id)
+    before = recorded(world.root / id)
     code = "import good, pathlib; pathlib.Path(good.__file__).with_name('own.py').touch()"
     assert run(world, id, "python", "-c", code) == (0, "")
     world.compute.stop(id)
@@ -121,7 +121,7 @@ def test_a_tree_that_was_removed_by_hand_is_made_again_and_own_changes_stay(worl
     world.compute.start(id)
     world.becomes(id, Observed.ON)
     assert run(world, id, "python", "-c", "import good, spare, own") == (0, "")
-    assert TreeRecord.of(world.root / id) == before
+    assert recorded(world.root / id) == before
     world.compute.stop(id)
     world.becomes(id, Observed.OFF)
     shutil.rmtree(world.cache)
@@ -153,7 +153,7 @@ def test_a_tree_whose_making_was_killed_is_never_shown(world, monkeypatch):
     supervisor.kill()
     supervisor.wait()
     assert trees(world) == set()
-    assert TreeRecord.of(world.root / id) is None
+    assert recorded(world.root / id) is None
     world.orders(id, uv=order["uv"])
     world.becomes(id, Observed.OFF)
     world.compute.start(id)
@@ -178,7 +178,7 @@ def test_where_there_is_no_overlay_packages_are_copied(tmp_path, index):
     world = World(merged / "prism", merged / "prism" / "cache", told=SHARED_NETWORK)
     try:
         id = world.launched(PACKAGES)
-        assert TreeRecord.of(world.root / id) is None
+        assert recorded(world.root / id) is None
         [file] = (world.root / id / "venv").glob("lib/*/site-packages/good.py")
         assert file.stat().st_nlink == 1, "it is not the cache's either"
         assert run(world, id, "python", "-c", "import good") == (0, "")

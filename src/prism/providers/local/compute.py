@@ -26,7 +26,9 @@ from prism.agent.protocol import (
     ObservedMachine,
     Phase,
     SleepAction,
+    Stamp,
     State,
+    stamp,
 )
 from prism.connections.ports import Spot
 from prism.errors import Unavailable
@@ -66,7 +68,6 @@ SEEN: dict[Phase, Observed] = {
 }
 REMEMBERED = timedelta(hours=1)  # also what was never finished, by a daemon that died
 REVIVAL = timedelta(seconds=0.4)
-Stamp = tuple[int, int]
 
 
 class FreezeRefused(HibernationNotSupported, ProviderRefused):
@@ -276,7 +277,7 @@ class LocalCompute:
         services = seen.get("services", {}).values() if seen else ()
         if any(service.get("port") == spot.port for service in services):
             return spot.port
-        began, key = _stamp(spot.network), (id, spot.port)
+        began, key = stamp(spot.network), (id, spot.port)
         with self._writing:
             known = self._published.get(key)
             if known is None or known[0] != began:  # it was started anew, with another network
@@ -327,7 +328,7 @@ class LocalCompute:
     def _look(self, name: str) -> Machine | None:
         """A machine as its supervisor sees it; none where the supervisor is missing."""
         path = f"{self._root}/{name}"
-        stamps = _stamp(f"{path}/{OBSERVED}"), _stamp(f"{path}/{INTENT}")
+        stamps = stamp(f"{path}/{OBSERVED}"), stamp(f"{path}/{INTENT}")
         glance = self._glances.get(name)
         if glance is None or glance.stamps != stamps:
             if (glance := self._read(name, stamps)) is None:
@@ -335,7 +336,7 @@ class LocalCompute:
             self._glances[name] = glance
             self.ssh.look()
         if glance.watched and not folders.holder(path):
-            if stamps == (_stamp(f"{path}/{OBSERVED}"), _stamp(f"{path}/{INTENT}")):
+            if stamps == (stamp(f"{path}/{OBSERVED}"), stamp(f"{path}/{INTENT}")):
                 return None
             return self._look(name)  # it ended in order between the two looks
         return glance.machine
@@ -414,11 +415,3 @@ def _next_wish(
     if there:
         return None
     return {**now, "run": now["run"] + 1, "state": state}
-
-
-def _stamp(path: str) -> Stamp | None:
-    try:
-        now = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return now.st_mtime_ns, now.st_ino
