@@ -6,6 +6,7 @@ import pytest
 
 from prism.cli import storage_wait
 from prism.cli.storage_wait import FAILING, PATIENCE, settled
+from prism.client.storage import Volumes
 from prism.client.waiting import StillUnderWay
 from tests.cli.shown import workspace
 from tests.cli.test_volumes import EBS, KEPT
@@ -100,7 +101,7 @@ class Stuck:
     def passes(self, seconds):
         self.now += seconds
 
-    def look(self):
+    def call(self, method, name):
         return self.shown
 
 
@@ -112,7 +113,7 @@ def test_what_is_stuck_is_said_and_not_waited_for_for_ever(monkeypatch, failure,
     stuck = Stuck(monkeypatch, failure=failure)
     show = "prism volume show data"
     with pytest.raises(StillUnderWay) as caught:
-        settled(stuck.look, "data", show, silent=True, patience=PATIENCE)
+        settled(stuck, Volumes.get, "data", show, silent=True, patience=PATIENCE)
     assert limit < stuck.now < limit + 2
     assert "data is still detaching" in caught.value.message
     assert (failure is None) or failure["message"] in caught.value.message

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from prism.cli.budgets import alert, given, me, parts
+from prism.cli.budgets import alert, me, parts
 from prism.cli.connection import daemon
 from prism.cli.money import usd
-from prism.cli.parser import UsageError, renamed
+from prism.cli.parser import UsageError, given, of_project, renamed
 from prism.cli.terminal import say, show_json
 from prism.client.budgets import Allocations, Budgets
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from typing import Any
 
 
 def _allocations(asked: Namespace) -> None:
@@ -23,8 +24,8 @@ def _allocations(asked: Namespace) -> None:
     return parts(answer["allocations"])
 
 
-def _allocate(asked: Namespace) -> None:
-    allocation = daemon().call(
+def _allocate(asked: Namespace) -> Any:
+    return daemon().call(
         Allocations.create,
         asked.budget,
         asked.project,
@@ -32,28 +33,21 @@ def _allocate(asked: Namespace) -> None:
         allocated_by=asked.allocated_by or me(),
         **given(asked, "alert_threshold"),
     )
-    if asked.json:
-        return show_json(allocation)
-    return print(
-        f"{allocation['project_name']} may spend {usd(allocation['allocated_amount'])} of it"
-    )
 
 
-def _reallot(asked: Namespace) -> None:
+def _reallot(asked: Namespace) -> Any:
     changes = given(asked, "amount", "alert_threshold")
     if not changes:
         raise UsageError("no change was given", "See `prism allocation update --help`")
-    allocation = daemon().call(Allocations.update, asked.id, **changes)
-    if asked.json:
-        return show_json(allocation)
-    return print(
-        f"{allocation['project_name']} may spend {usd(allocation['allocated_amount'])} of it"
-    )
+    return daemon().call(Allocations.update, asked.id, **changes)
 
 
-def _remove(asked: Namespace) -> None:
-    allocation = daemon().call(Allocations.delete, asked.id)
-    return show_json(allocation) if asked.json else print(f"{asked.id} was removed")
+def _may_spend(asked: Namespace, part: Any) -> None:
+    print(f"{part['project_name']} may spend {usd(part['allocated_amount'])} of it")
+
+
+def _remove(asked: Namespace, allocation: Any) -> None:
+    print(f"{asked.id} was removed")
 
 
 def _move(asked: Namespace) -> None:
@@ -71,7 +65,7 @@ def _of(made: ArgumentParser) -> None:
 
 def _new_part(made: ArgumentParser) -> None:
     _of(made)
-    made.add_argument("project", metavar="PROJECT", help="the project's name or id")
+    of_project(made)
     made.add_argument("amount", type=float, metavar="USD", help="how much of it")
     who = "who allocates it (default: you)"
     renamed(made, "--allocated-by", "--by", metavar="EMAIL", help=who)
@@ -97,8 +91,8 @@ def _moving(made: ArgumentParser) -> None:
 
 VERBS = {
     "list": (_of, _allocations),
-    "create": (_new_part, _allocate),
-    "update": (_part_changes, _reallot),
-    "delete": (_part, _remove),
+    "create": (_new_part, _allocate, _may_spend),
+    "update": (_part_changes, _reallot, _may_spend),
+    "delete": (_part, lambda asked: daemon().call(Allocations.delete, asked.id), _remove),
     "move": (_moving, _move),
 }

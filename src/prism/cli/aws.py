@@ -13,10 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _check(asked: Namespace) -> None:
-    found = daemon().call(Daemon.aws, asked.name or None)
-    if asked.json:
-        return show_json(found)
+def _check(asked: Namespace, found: Any) -> None:
     if not found:
         said = f"{asked.name} is no aws profile" if asked.name else "No aws profile is active"
         say(said)
@@ -103,7 +100,7 @@ def _how(made: ArgumentParser) -> None:
 
 
 VERBS = {
-    "check": (_which, _check),
+    "check": (_which, lambda asked: daemon().call(Daemon.aws, asked.name or None), _check),
     "policy": (_whose_policy, _policy),
     "setup": (_how, _setup),
 }

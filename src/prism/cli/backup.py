@@ -8,8 +8,7 @@ import subprocess
 import sys
 import time
 
-from prism.cli.terminal import say, show_json, suggest
-from prism.cli.volumes import confirm
+from prism.cli.terminal import confirm, say, show_json, suggest
 from prism.client.address import DaemonAddress
 from prism.errors import Conflict, Problem
 

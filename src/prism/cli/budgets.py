@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, cap, percent, usd, without_price
-from prism.cli.parser import UsageError, nothing, renamed
+from prism.cli.parser import UsageError, given, nothing, of_project, renamed
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import day_in, here, moment, names_no_zone
 from prism.client.budgets import Budgets
@@ -22,10 +22,7 @@ PARTS = ("ID", "PROJECT", "ALLOCATED", "SPENT", "USED", "RESERVED", "LEFT")
 LIMITS = ("LIMIT", "AMOUNT", "SPENT", "RESERVED", "LEFT", "RUNS OUT ON")
 
 
-def _list(asked: Namespace) -> None:
-    answer = daemon().call(Budgets.page)
-    if asked.json:
-        return show_json(answer)
+def _list(asked: Namespace, answer: Any) -> None:
     found = answer["budgets"]
     if not found:
         return say("No budgets yet. Make one: `prism budget create NAME 10000`")
@@ -43,10 +40,7 @@ def _list(asked: Namespace) -> None:
     return show_table(HEADS, list(rows), "NAME")
 
 
-def _show(asked: Namespace) -> None:
-    answer = daemon().call(Budgets.summary, asked.name)
-    if asked.json:
-        return show_json(answer)
+def _show(asked: Namespace, answer: Any) -> None:
     budget = answer["budget"]
     show_fields(
         {
@@ -101,9 +95,8 @@ def _update(asked: Namespace) -> None:
     return show_json(budget) if asked.json else print(f"{budget['name']} was changed")
 
 
-def _delete(asked: Namespace) -> None:
-    budget = daemon().call(Budgets.delete, asked.name)
-    return show_json(budget) if asked.json else print(f"{asked.name} was removed")
+def _delete(asked: Namespace, budget: Any) -> None:
+    print(f"{asked.name} was removed")
 
 
 def _forecast(asked: Namespace) -> None:
@@ -205,11 +198,6 @@ def me() -> str:
     return name
 
 
-def given(asked: Namespace, *names: str) -> dict[str, Any]:
-    """The fields that were said."""
-    return {name: value for name in names if (value := getattr(asked, name)) is not None}
-
-
 def _moments(asked: Namespace, zone: str) -> dict[str, Any]:
     """When it begins and ends, as far as that was said; dates are of its own time zone."""
     said = given(asked, *(name for name in ("start_date", "end_date") if name in asked))
@@ -256,15 +244,11 @@ def _changes(made: ArgumentParser) -> None:
     _fields(made)
 
 
-def _project(made: ArgumentParser) -> None:
-    made.add_argument("project", metavar="PROJECT", help="the project's name or id")
-
-
 VERBS = {
-    "list": (nothing, _list),
-    "show": (_named, _show),
+    "list": (nothing, lambda asked: daemon().call(Budgets.page), _list),
+    "show": (_named, lambda asked: daemon().call(Budgets.summary, asked.name), _show),
     "create": (_new, _create),
     "update": (_changes, _update),
-    "delete": (_named, _delete),
-    "forecast": (_project, _forecast),
+    "delete": (_named, lambda asked: daemon().call(Budgets.delete, asked.name), _delete),
+    "forecast": (of_project, _forecast),
 }

@@ -7,7 +7,7 @@ import sys
 from prism.cli.clean_output import for_programs
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, length, percent, usd, without_price
-from prism.cli.parser import nothing
+from prism.cli.parser import given, nothing, of_project
 from prism.cli.terminal import say, show_fields, show_json, show_table, width
 from prism.client.costs import Costs
 from prism.client.projects import Projects
@@ -18,14 +18,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 GRANULARITIES = ("daily", "weekly", "monthly")
+SORTING = ("granularity", "group_by")
 GROUPS = ("project", "user", "template")
 LONGEST, SHORTEST = 50, 10  # letters of a bar
 
 
-def _current(asked: Namespace) -> None:
-    answer = daemon().call(Costs.current)
-    if asked.json:
-        return show_json(answer)
+def _current(asked: Namespace, answer: Any) -> None:
     parts, saved = answer["cost_breakdown"], answer["hibernation_savings"]
     show_fields(
         {
@@ -52,17 +50,12 @@ def _current(asked: Namespace) -> None:
 
 def _history(asked: Namespace) -> None:
     answer = daemon().call(
-        Costs.history,
-        asked.since,
-        asked.until,
-        asked.granularity,
-        project=asked.project,
-        group_by=asked.by,
+        Costs.history, asked.since, asked.until, project=asked.project, **given(asked, *SORTING)
     )
     if asked.json:
         return show_json(answer)
-    if asked.by:
-        return _groups(asked.by, answer)
+    if asked.group_by:
+        return _groups(asked.group_by, answer)
     bars = answer["daily_costs"]
     costs = aligned([bar["cost"] for bar in bars])
     most = max((bar["cost"] for bar in bars), default=0.0)
@@ -128,7 +121,8 @@ def _chart(made: ArgumentParser) -> None:
     made.add_argument(
         "--granularity", choices=GRANULARITIES, default="daily", help="how wide a bar"
     )
-    made.add_argument("--by", choices=GROUPS, help="what each of them cost, not each day")
+    words = "what each of them cost, not each day"
+    made.add_argument("--by", dest="group_by", choices=GROUPS, help=words)
 
 
 def _file(made: ArgumentParser) -> None:
@@ -141,14 +135,14 @@ def _table(made: ArgumentParser) -> None:
 
 
 def _page(made: ArgumentParser) -> None:
-    made.add_argument("project", metavar="PROJECT", help="the project's name or id")
+    of_project(made)
     made.add_argument("--month", metavar="YYYY-MM", help="(default: this month)")
     made.add_argument("--csv", action="store_true", help="as a table, not as Markdown")
     _file(made)
 
 
 VERBS = {
-    "current": (nothing, _current),
+    "current": (nothing, lambda asked: daemon().call(Costs.current), _current),
     "history": (_chart, _history),
     "export": (_table, _export),
     "report": (_page, _report),

@@ -7,9 +7,8 @@ import sys
 
 from prism.cli.connection import daemon
 from prism.cli.parser import renamed
-from prism.cli.terminal import is_terminal, say, show_json, show_table
+from prism.cli.terminal import confirm, is_terminal, say, show_json, show_table
 from prism.cli.time_format import here
-from prism.cli.volumes import confirm
 from prism.client.files import Files
 from prism.client.transfer import download, upload
 from prism.errors import AlreadyExists, NotFound

@@ -90,10 +90,7 @@ def _configure(asked: Namespace) -> None:
     return print(f"{answer['instance_name']} is {DONE[answer['action']]} {after}")
 
 
-def _history(asked: Namespace) -> None:
-    found = daemon().call(Idle.history, asked.limit)
-    if asked.json:
-        return show_json(found)
+def _history(asked: Namespace, found: Any) -> None:
     if not found:
         return say("Nothing was put to sleep yet for being idle")
     rows = [
@@ -111,10 +108,7 @@ def _history(asked: Namespace) -> None:
     return show_table(("WHEN", "WORKSPACE", "ACTION", "IDLE", "PROFILE", "SAVED", ""), rows)
 
 
-def _activity(asked: Namespace) -> None:
-    found = daemon().call(Idle.activity, asked.name)
-    if asked.json:
-        return show_json(found)
+def _activity(asked: Namespace, found: Any) -> None:
     if not found["points"]:
         return say(f"Nobody has looked at {found['instance_name']} in the last 24 hours")
     names = [
@@ -166,9 +160,8 @@ def _seconds_between(since: str, until: str) -> float:
     return round(days_between(since, until) * 86400)
 
 
-def _why(asked: Namespace) -> None:
-    answer = daemon().call(Idle.why, asked.name)
-    return show_json(answer) if asked.json else print("\n".join(sentences(answer)))
+def _why(asked: Namespace, answer: Any) -> None:
+    print("\n".join(sentences(answer)))
 
 
 def sentences(it: dict[str, Any]) -> list[str]:
@@ -283,8 +276,8 @@ def _of_keep_awake(made: ArgumentParser) -> None:
 VERBS = {
     "profile": (_of_profiles, _profile),
     "configure": (_of_configure, _configure),
-    "history": (_of_history, _history),
-    "activity": (named, _activity),
-    "why": (named, _why),
+    "history": (_of_history, lambda asked: daemon().call(Idle.history, asked.limit), _history),
+    "activity": (named, lambda asked: daemon().call(Idle.activity, asked.name), _activity),
+    "why": (named, lambda asked: daemon().call(Idle.why, asked.name), _why),
     "keep-awake": (_of_keep_awake, _keep_awake),
 }

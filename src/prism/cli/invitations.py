@@ -7,7 +7,7 @@ import sys
 from prism.cli.bulk_verbs import SomeFailed
 from prism.cli.connection import daemon
 from prism.cli.members import ROLES
-from prism.cli.parser import UsageError
+from prism.cli.parser import UsageError, of_project
 from prism.cli.terminal import is_terminal, say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import here
 from prism.client.address import DaemonAddress
@@ -73,10 +73,7 @@ def _mine(asked: Namespace) -> None:
     _table(daemon().call(Invitations.mine, asked.status), as_json=asked.json)
 
 
-def _show(asked: Namespace) -> None:
-    invitation = daemon().call(Invitations.show, asked.id)
-    if asked.json:
-        return show_json(invitation)
+def _show(asked: Namespace, invitation: Any) -> None:
     show_fields(
         {
             "id": invitation["id"],
@@ -94,9 +91,8 @@ def _show(asked: Namespace) -> None:
     return _advise([invitation])
 
 
-def _accept(asked: Namespace) -> None:
-    it = daemon().call(Invitations.accept, asked.id, _token())
-    return show_json(it) if asked.json else print(it["message"])
+def _accept(asked: Namespace, it: Any) -> None:
+    print(it["message"])
 
 
 def _decline(asked: Namespace) -> None:
@@ -104,14 +100,12 @@ def _decline(asked: Namespace) -> None:
     return show_json(it) if asked.json else print("The invitation was declined")
 
 
-def _resend(asked: Namespace) -> None:
-    invitation = daemon().call(Invitations.resend, asked.id)
-    return show_json(invitation) if asked.json else print(invitation["message"])
+def _resend(asked: Namespace, invitation: Any) -> None:
+    print(invitation["message"])
 
 
-def _revoke(asked: Namespace) -> None:
-    invitation = daemon().call(Invitations.revoke, asked.id)
-    return show_json(invitation) if asked.json else print(invitation["message"])
+def _revoke(asked: Namespace, invitation: Any) -> None:
+    print(invitation["message"])
 
 
 def _token() -> str:
@@ -181,23 +175,19 @@ def _advise(found: list[dict[str, Any]]) -> None:
         suggest(f"To have mail sent, set PRISM_SMTP_URL for the daemon, then {again}")
 
 
-def _project(made: ArgumentParser) -> None:
-    made.add_argument("project", metavar="PROJECT", help="the project's name or id")
-
-
 def _wording(made: ArgumentParser) -> None:
     made.add_argument("--role", choices=ROLES, default="member", help="what they will be")
     made.add_argument("--message", default="", metavar="TEXT", help="a few words of yours")
 
 
 def _new(made: ArgumentParser) -> None:
-    _project(made)
+    of_project(made)
     made.add_argument("email", metavar="EMAIL", help="a mail address")
     _wording(made)
 
 
 def _many(made: ArgumentParser) -> None:
-    _project(made)
+    of_project(made)
     made.add_argument("file", metavar="FILE", help="CSV: email, role, message; `-`: stdin")
     _wording(made)
     made.add_argument("--dry-run", action="store_true", help="say what would be; send nothing")
@@ -208,7 +198,7 @@ def _status(made: ArgumentParser) -> None:
 
 
 def _of_project(made: ArgumentParser) -> None:
-    _project(made)
+    of_project(made)
     _status(made)
 
 
@@ -226,9 +216,9 @@ VERBS = {
     "bulk": (_many, _bulk),
     "list": (_of_project, _list),
     "mine": (_status, _mine),
-    "show": (_one, _show),
-    "accept": (_one, _accept),
+    "show": (_one, lambda asked: daemon().call(Invitations.show, asked.id), _show),
+    "accept": (_one, lambda asked: daemon().call(Invitations.accept, asked.id, _token()), _accept),
     "decline": (_no, _decline),
-    "resend": (_one, _resend),
-    "revoke": (_one, _revoke),
+    "resend": (_one, lambda asked: daemon().call(Invitations.resend, asked.id), _resend),
+    "revoke": (_one, lambda asked: daemon().call(Invitations.revoke, asked.id), _revoke),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, usd
-from prism.cli.parser import UsageError, renamed
+from prism.cli.parser import UsageError, given, renamed
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import here, hours
 from prism.client.templates import Templates
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     from prism.client.wire import Wire
 
+OPTIONS = (
+    *("size", "instance_type", "region", "project", "budget", "ttl_hours", "idle_profile"),
+    "disk_gb",
+)
+FLAGS = ("spot", "open_ports", "unlimited", "restart")
 SIZES = ("XS", "S", "M", "L", "XL")
 WORDS = {"true": True, "false": False}
 
@@ -40,7 +45,11 @@ def _arguments(made: ArgumentParser) -> None:
     made.add_argument("--project", help="the project it belongs to")
     made.add_argument("--budget", help="the pool that pays, where a project has several")
     made.add_argument(
-        "--ttl", type=hours, metavar="TIME", help="put it to sleep after so long: 8, 8h, 2d or 90m"
+        "--ttl",
+        dest="ttl_hours",
+        type=hours,
+        metavar="TIME",
+        help="put it to sleep after so long: 8, 8h, 2d or 90m",
     )
     several: dict[str, Any] = {"action": "append", "default": []}
     what = "a value for the template"
@@ -49,7 +58,9 @@ def _arguments(made: ArgumentParser) -> None:
         "--volume", action="append", default=[], metavar="NAME", help="a volume to attach"
     )
     made.add_argument("--idle-profile", metavar="NAME", help="what to do when nobody works")
-    made.add_argument("--disk", type=int, metavar="GB", help="the size of its disk")
+    made.add_argument(
+        "--disk", dest="disk_gb", type=int, metavar="GB", help="the size of its disk"
+    )
     made.add_argument("--no-hibernation", action="store_true", help="it will never sleep")
     made.add_argument(
         "--restart", action="store_true", help="start it again after this computer was restarted"
@@ -59,24 +70,12 @@ def _arguments(made: ArgumentParser) -> None:
 
 def _options(asked: Namespace, wire: Wire) -> dict[str, Any]:
     """What the words say of the workspace; what was not said is left to the daemon."""
-    said: dict[str, Any] = {
-        "size": asked.size,
-        "instance_type": asked.instance_type,
-        "region": asked.region,
-        "project": asked.project,
-        "budget": asked.budget,
-        "ttl_hours": asked.ttl,
-        "idle_profile": asked.idle_profile,
-        "volumes": asked.volume or None,
-        "spot": asked.spot or None,
-        "open_ports": asked.open_ports or None,
-        "unlimited": asked.unlimited or None,
-        "restart": asked.restart or None,
-        "hibernation": False if asked.no_hibernation else None,
-        "disk_gb": asked.disk,
-        "parameters": _parameters(asked, wire) if asked.parameter else None,
-    }
-    return {name: value for name, value in said.items() if value is not None}
+    said = given(asked, *OPTIONS)
+    said |= {flag: True for flag in FLAGS if getattr(asked, flag)}
+    said |= {"volumes": asked.volume} if asked.volume else {}
+    said |= {"hibernation": False} if asked.no_hibernation else {}
+    said |= {"parameters": _parameters(asked, wire)} if asked.parameter else {}
+    return said
 
 
 def _launch(asked: Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from prism.cli.connection import daemon
-from prism.cli.parser import UsageError
+from prism.cli.parser import UsageError, of_project
 from prism.cli.terminal import show_json, show_table
 from prism.cli.time_format import here
 from prism.client.people import Members
@@ -15,6 +15,7 @@ from prism.errors import Invalid
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from typing import Any
 
     from prism.client.wire import Wire
 
@@ -23,21 +24,20 @@ LEFTOVERS = ("hand-over", "stop", "keep")
 HEADS = ("EMAIL", "ROLE", "SINCE")
 
 
-def _list(asked: Namespace) -> None:
-    found = daemon().call(Members.list, asked.project)
-    if asked.json:
-        return show_json(found)
+def _list(asked: Namespace, found: Any) -> None:
     return show_table(HEADS, [(it["email"], it["role"], here(it["join_date"])) for it in found])
 
 
-def _add(asked: Namespace) -> None:
-    answer = daemon().call(Members.add, asked.project, asked.email, asked.role)
-    return show_json(answer) if asked.json else print(f"{answer['email']} is {answer['role']} now")
+def _add(asked: Namespace) -> Any:
+    return daemon().call(Members.add, asked.project, asked.email, asked.role)
 
 
-def _role(asked: Namespace) -> None:
-    answer = daemon().call(Members.change, asked.project, asked.email, asked.role)
-    return show_json(answer) if asked.json else print(f"{answer['email']} is {answer['role']} now")
+def _role(asked: Namespace) -> Any:
+    return daemon().call(Members.change, asked.project, asked.email, asked.role)
+
+
+def _say_role(asked: Namespace, member: Any) -> None:
+    print(f"{member['email']} is {member['role']} now")
 
 
 def _remove(asked: Namespace) -> None:
@@ -79,12 +79,8 @@ def _what_to_do(asked: Namespace, wire: Wire) -> str:
     return said
 
 
-def _project(made: ArgumentParser) -> None:
-    made.add_argument("project", metavar="PROJECT", help="the project's name or id")
-
-
 def _somebody(made: ArgumentParser) -> None:
-    _project(made)
+    of_project(made)
     made.add_argument("email", metavar="EMAIL", help="a mail address")
 
 
@@ -107,8 +103,8 @@ def _leaver(made: ArgumentParser) -> None:
 
 
 VERBS = {
-    "list": (_project, _list),
-    "add": (_new, _add),
-    "role": (_other, _role),
+    "list": (of_project, lambda asked: daemon().call(Members.list, asked.project), _list),
+    "add": (_new, _add, _say_role),
+    "role": (_other, _role, _say_role),
     "remove": (_leaver, _remove),
 }

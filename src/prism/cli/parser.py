@@ -15,7 +15,7 @@ from prism.cli.registry import (
     meaning,
     module_of,
 )
-from prism.cli.terminal import width
+from prism.cli.terminal import show_json, width
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -99,13 +99,13 @@ def parser(command: tuple[str, ...]) -> Parser:
 
 def furnish(made: ArgumentParser, command: tuple[str, ...]) -> None:
     """Add a command's arguments, and those of every command."""
-    add_arguments, run = _verbs(command)[command[-1]]
+    add_arguments, run, *show = _verbs(command)[command[-1]]
     add_arguments(made)
     everywhere = made.add_argument_group("options of every command")
     for option, said in OPTIONS.items():
         names = ("--yes", "-y") if option == "--yes" else (option,)
         everywhere.add_argument(*names, action="store_true", help=said)
-    made.set_defaults(run=run, verb=command[-1])
+    made.set_defaults(run=_shown(run, *show) if show else run, verb=command[-1])
 
 
 def nothing(_: ArgumentParser) -> None:
@@ -115,6 +115,16 @@ def nothing(_: ArgumentParser) -> None:
 def named(made: ArgumentParser) -> None:
     """The argument of a command about one workspace."""
     made.add_argument("name", metavar="NAME", help="the workspace's name or instance id")
+
+
+def of_project(made: ArgumentParser) -> None:
+    """The argument of a command about one project."""
+    made.add_argument("project", metavar="PROJECT", help="the project's name or id")
+
+
+def given(asked: Namespace, *names: str) -> dict[str, Any]:
+    """The arguments that were said."""
+    return {name: value for name in names if (value := getattr(asked, name)) is not None}
 
 
 def renamed(made: ArgumentParser, new: str, old: str, **how: Any) -> None:
@@ -129,9 +139,22 @@ def _form(prog: str) -> HelpFormatter:
     return HelpFormatter(prog, width=min(width(sys.stdout) or 80, 100) - 2)
 
 
-def _verbs(command: tuple[str, ...]) -> dict[str, tuple[Callable[..., None], Callable[..., None]]]:
-    module = importlib.import_module(module_of(command))
-    verbs: dict[str, tuple[Callable[..., None], Callable[..., None]]] = module.VERBS
+def _shown(
+    ask: Callable[[Namespace], Any], show: Callable[[Namespace, Any], None]
+) -> Callable[[Namespace], None]:
+    """Ask, and show the answer: to programs as it came."""
+
+    def run(asked: Namespace) -> None:
+        answer = ask(asked)
+        return show_json(answer) if asked.json else show(asked, answer)
+
+    return run
+
+
+def _verbs(command: tuple[str, ...]) -> dict[str, tuple[Callable[..., Any], ...]]:
+    """By verb, what adds its arguments and runs it; or adds them, asks, and shows the answer."""
+    verbs: dict[str, tuple[Callable[..., Any], ...]]
+    verbs = importlib.import_module(module_of(command)).VERBS
     return verbs
 
 

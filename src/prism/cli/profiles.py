@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prism.cli.connection import daemon
-from prism.cli.parser import UsageError, nothing
+from prism.cli.parser import UsageError, given, nothing
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import here
 from prism.client.profiles import Profiles
@@ -13,13 +13,11 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
 
+FIELDS = ("provider", "aws_profile", "region", "default_project")
 HEADS = ("", "NAME", "PROVIDER", "AWS PROFILE", "REGION", "DEFAULT PROJECT")
 
 
-def _list(asked: Namespace) -> None:
-    found = daemon().call(Profiles.list)
-    if asked.json:
-        return show_json(found)
+def _list(asked: Namespace, found: Any) -> None:
     if not found:
         return say("No profiles yet. Make one: `prism profile create NAME`")
     rows = [
@@ -48,7 +46,7 @@ def _switch(asked: Namespace) -> None:
 
 
 def _create(asked: Namespace) -> None:
-    profile = daemon().call(Profiles.create, asked.name, **_given(asked))
+    profile = daemon().call(Profiles.create, asked.name, **given(asked, *FIELDS))
     if asked.json:
         return show_json(profile)
     print(f"{profile['name']} was added")
@@ -56,21 +54,15 @@ def _create(asked: Namespace) -> None:
 
 
 def _update(asked: Namespace) -> None:
-    given = _given(asked)
-    if not given:
+    changes = given(asked, *FIELDS)
+    if not changes:
         raise UsageError("no change was given", "See `prism profile update --help`")
-    profile = daemon().call(Profiles.update, asked.name, **given)
+    profile = daemon().call(Profiles.update, asked.name, **changes)
     return show_json(profile) if asked.json else print(f"{profile['name']} was changed")
 
 
-def _delete(asked: Namespace) -> None:
-    profile = daemon().call(Profiles.delete, asked.name)
-    return show_json(profile) if asked.json else print(f"{asked.name} was removed")
-
-
-def _given(asked: Namespace) -> dict[str, Any]:
-    names = ("provider", "aws_profile", "region", "default_project")
-    return {name: value for name in names if (value := getattr(asked, name)) is not None}
+def _delete(asked: Namespace, profile: Any) -> None:
+    print(f"{asked.name} was removed")
 
 
 def _show(it: dict[str, Any], *, as_json: bool) -> None:
@@ -106,10 +98,10 @@ def _new(made: ArgumentParser) -> None:
 
 
 VERBS = {
-    "list": (nothing, _list),
+    "list": (nothing, lambda asked: daemon().call(Profiles.list), _list),
     "current": (nothing, _current),
     "switch": (_named, _switch),
     "create": (_new, _create),
     "update": (_fields, _update),
-    "delete": (_named, _delete),
+    "delete": (_named, lambda asked: daemon().call(Profiles.delete, asked.name), _delete),
 }

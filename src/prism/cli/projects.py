@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from prism.cli.budgets import given, headline, limits
+from prism.cli.budgets import headline, limits
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, cap, percent, usd
-from prism.cli.parser import UsageError, nothing, renamed
+from prism.cli.parser import UsageError, given, nothing, renamed
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.client.models import projects
 from prism.client.projects import Projects
@@ -24,10 +24,7 @@ WIRE = {
 }
 
 
-def _list(asked: Namespace) -> None:
-    found = daemon().call(Projects.list)
-    if asked.json:
-        return show_json(found)
+def _list(asked: Namespace, found: Any) -> None:
     if not found:
         return say("No projects yet. Make one: `prism project create NAME --budget 500`")
     money = [it["budget"] for it in found]
@@ -45,10 +42,7 @@ def _list(asked: Namespace) -> None:
     return show_table(HEADS, list(rows), "NAME")
 
 
-def _show(asked: Namespace) -> None:
-    project = daemon().call(Projects.show, asked.name)
-    if asked.json:
-        return show_json(project)
+def _show(asked: Namespace, project: Any) -> None:
     money = project["budget"]
     show_fields(
         {
@@ -101,15 +95,11 @@ def _update(asked: Namespace) -> None:
     return show_json(project) if asked.json else print(f"{project['name']} was changed")
 
 
-def _delete(asked: Namespace) -> None:
-    project = daemon().call(Projects.delete, asked.name)
-    return show_json(project) if asked.json else print(f"{asked.name} was removed")
+def _delete(asked: Namespace, project: Any) -> None:
+    print(f"{asked.name} was removed")
 
 
-def _budget(asked: Namespace) -> None:
-    budget = daemon().call(Projects.budget, asked.name)
-    if asked.json:
-        return show_json(budget)
+def _budget(asked: Namespace, budget: Any) -> None:
     parts, alerts = budget["cost_breakdown"], budget["budget_alerts"]
     over = budget["overrun"]
     show_fields(
@@ -135,10 +125,7 @@ def _budget(asked: Namespace) -> None:
     return limits(budget)
 
 
-def _analysis(asked: Namespace) -> None:
-    analysis = daemon().call(Projects.analysis, asked.name)
-    if asked.json:
-        return show_json(analysis)
+def _analysis(asked: Namespace, analysis: Any) -> None:
     show_fields(
         {
             "spent in 30 days": usd(analysis["current_monthly_burn"]),
@@ -213,11 +200,11 @@ def _changes(made: ArgumentParser) -> None:
 
 
 VERBS = {
-    "list": (nothing, _list),
-    "show": (_named, _show),
+    "list": (nothing, lambda asked: daemon().call(Projects.list), _list),
+    "show": (_named, lambda asked: daemon().call(Projects.show, asked.name), _show),
     "create": (_new, _create),
     "update": (_changes, _update),
-    "delete": (_named, _delete),
-    "budget": (_named, _budget),
-    "analysis": (_named, _analysis),
+    "delete": (_named, lambda asked: daemon().call(Projects.delete, asked.name), _delete),
+    "budget": (_named, lambda asked: daemon().call(Projects.budget, asked.name), _budget),
+    "analysis": (_named, lambda asked: daemon().call(Projects.analysis, asked.name), _analysis),
 }

@@ -6,10 +6,9 @@ import time
 
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, usd
-from prism.cli.parser import UsageError
-from prism.cli.terminal import say, show_json, show_table, suggest
+from prism.cli.parser import UsageError, given
+from prism.cli.terminal import confirm, say, show_json, show_table, suggest
 from prism.cli.time_format import length
-from prism.cli.volumes import confirm
 from prism.client.recovery import Recoveries
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -25,12 +24,7 @@ FIRST_LOOK = 15.0  # seconds that a daemon which has just been started gets to l
 def _recover(asked: Namespace) -> None:
     wire = daemon()
     _after_a_look(wire)
-    answer = wire.call(
-        Recoveries.recover,
-        dry_run=asked.dry_run,
-        everybody=asked.everybody,
-        accept=asked.accept,
-    )
+    answer = wire.call(Recoveries.recover, **given(asked, "dry_run", "everybody", "accept"))
     if asked.json:
         return show_json(answer)
     if answer.get("database"):

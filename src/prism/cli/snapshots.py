@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from prism.cli.connection import daemon
-from prism.cli.parser import UsageError, nothing
-from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
+from prism.cli.parser import UsageError, given, nothing
+from prism.cli.terminal import confirm, say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import here
-from prism.cli.volumes import confirm, followed, removed
+from prism.cli.volumes import followed, removed
 from prism.client.storage import Snapshots
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable
     from typing import Any
-
-    from prism.client.wire import Wire
 
 HEADS = ("NAME", "STATE", "OF", "SIZE GB", "USED GB", "TAKEN", "VERIFIED", "USD/MONTH")
 PERIODS = ("daily", "weekly", "monthly")
 
 
-def _list(asked: Namespace) -> None:
-    found = daemon().call(Snapshots.list)
-    if asked.json:
-        return show_json(found)
+def _list(asked: Namespace, found: Any) -> None:
     if not found:
         return say("No snapshots yet. Take one: `prism snapshot create NAME --volume VOLUME`")
     rows = [
@@ -54,10 +48,7 @@ def _verified(it: dict[str, Any]) -> str | None:
     return it.get("verification")
 
 
-def _show(asked: Namespace) -> None:
-    snapshot = daemon().call(Snapshots.get, asked.name)
-    if asked.json:
-        return show_json(snapshot)
+def _show(asked: Namespace, snapshot: Any) -> None:
     show_fields(
         {
             "name": snapshot["name"],
@@ -77,7 +68,6 @@ def _show(asked: Namespace) -> None:
     )
     for why in filter(None, (snapshot["failure"], snapshot.get("verification_failure"))):
         say(f"error: {why['message']}")
-    return None
 
 
 def _verify(asked: Namespace) -> None:
@@ -94,18 +84,13 @@ def _create(asked: Namespace) -> None:
             "give either --volume or --workspace", "See `prism snapshot create --help`"
         )
     wire = daemon()
-    it = wire.call(
-        Snapshots.create,
-        asked.name,
-        volume=asked.volume,
-        workspace=asked.workspace,
-        verify=asked.verify,
-    )
+    said = given(asked, "volume", "workspace", "verify")
+    it = wire.call(Snapshots.create, asked.name, **said)
     if it["state"] == "pending" and not asked.no_wait:
         from prism.cli.storage_wait import settled  # noqa: PLC0415  cold start: only who waits
 
-        look, show = _look(wire, asked.name), f"prism snapshot show {asked.name}"
-        it = settled(look, asked.name, show, silent=asked.json) or it
+        show, silent = f"prism snapshot show {asked.name}", asked.json
+        it = settled(wire, Snapshots.get, asked.name, show, silent=silent) or it
     return show_json(it) if asked.json else print(f"{it['name']} is {it['state']}")
 
 
@@ -115,7 +100,7 @@ def _delete(asked: Namespace) -> None:
         confirm(f"{what} {asked.name}", asked.name, command)
     wire = daemon()
     answer = wire.call(Snapshots.delete, asked.name)
-    gone = removed(asked, _look(wire, asked.name), f"prism snapshot show {asked.name}")
+    gone = removed(asked, wire, Snapshots.get, f"prism snapshot show {asked.name}")
     if asked.json:
         return show_json(answer)
     return print(f"{asked.name} is {'deleted' if gone else 'deleting'}")
@@ -128,10 +113,6 @@ def _restore(asked: Namespace) -> None:
         return show_json(it)
     print(f"{it['name']} is {it['state']}")
     return suggest(f"Use it: `prism volume attach {it['name']} WORKSPACE`")
-
-
-def _look(wire: Wire, name: str) -> Callable[[], dict[str, Any]]:
-    return lambda: wire.call(Snapshots.get, name)
 
 
 def _named(made: ArgumentParser) -> None:
@@ -157,8 +138,8 @@ def _back(made: ArgumentParser) -> None:
 
 
 VERBS = {
-    "list": (nothing, _list),
-    "show": (_named, _show),
+    "list": (nothing, lambda asked: daemon().call(Snapshots.list), _list),
+    "show": (_named, lambda asked: daemon().call(Snapshots.get, asked.name), _show),
     "create": (_new, _create),
     "delete": (_named, _delete),
     "restore": (_back, _restore),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from prism.client.wire import Wire
 
-    Look = Callable[[], dict[str, Any]]
+    Get = Callable[[Any, str], object]
 
 MOVES = {"creating", "attaching", "detaching", "deleting", "pending"}
 PATIENCE = 60.0  # seconds for which attaching or detaching may be stuck
@@ -29,17 +29,22 @@ class StorageFailed(Conflict, code="STORAGE_FAILED"):
 
 
 def settled(
-    look: Look, name: str, command: str, *, silent: bool, patience: float | None = None
+    wire: Wire,
+    get: Get,
+    name: str,
+    command: str,
+    *,
+    silent: bool,
+    patience: float | None = None,
 ) -> dict[str, Any] | None:
     """Wait until nothing of it is under way; what it is then, or none where it is gone.
 
-    `look` asks for it, and `command` shows it again. Raises `StorageFailed` where it ends in an
-    error, and `StillUnderWay` where it stays as it is for longer than `patience` seconds, if
-    that is given.
+    `command` shows it again. Raises `StorageFailed` where it ends in an error, and
+    `StillUnderWay` where it stays as it is for longer than `patience` seconds, if that is given.
     """
     progress, seen = Progress(name, None), None
     try:
-        for seen in _looks(look, name, command, patience):
+        for seen in _looks(wire, get, name, command, patience):
             if not silent and seen["state"] in MOVES:
                 percent = seen.get("progress")
                 share = "" if percent is None else f" {percent}%"
@@ -66,11 +71,11 @@ def takes_volumes(wire: Wire, instance: str) -> bool:
 
 
 def _looks(
-    look: Look, name: str, command: str, patience: float | None
+    wire: Wire, get: Get, name: str, command: str, patience: float | None
 ) -> Iterator[dict[str, Any]]:
     pause, last, since = FIRST_PAUSE, "", time.monotonic()
     while True:
-        seen = look()
+        seen: dict[str, Any] = wire.call(get, name)
         yield seen
         if seen["state"] not in MOVES:
             return

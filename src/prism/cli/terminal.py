@@ -8,6 +8,7 @@ import sys
 
 from prism.cli.clean_output import control, escaped
 from prism.cli.failure_text import brief
+from prism.errors import Invalid
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -110,6 +111,21 @@ def complain(message: str, details: str = "", hint: str = "") -> None:
 def suggest(hint: str) -> None:
     """`hint: …` alone."""
     say(_hint(hint))
+
+
+def confirm(what: str, name: str, command: str) -> None:
+    """Have somebody type the name of what is to be destroyed; raises unless they do."""
+    hint = f"To destroy it without this question: `{command}`"
+    if not sys.stdin.isatty():
+        raise Invalid(
+            "Nothing was destroyed", details="there is no terminal to ask on", remediation=hint
+        )
+    sys.stderr.write(f"This destroys {what}. Type its name to go on: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != name:
+        raise Invalid(
+            "Nothing was destroyed", details="the answer was not its name", remediation=hint
+        )
 
 
 def _hint(hint: str) -> str:

@@ -11,6 +11,7 @@ from prism.client.people import Tokens
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from typing import Any
 
 SCOPES = ("read", "operate", "admin")
 HEADS = ("ID", "NAME", "USER", "SCOPE", "PROJECT", "EXPIRES", "LAST USED")
@@ -34,10 +35,7 @@ def _create(asked: Namespace) -> None:
     return None
 
 
-def _list(asked: Namespace) -> None:
-    found = daemon().call(Tokens.list)
-    if asked.json:
-        return show_json(found)
+def _list(asked: Namespace, found: Any) -> None:
     if not found:
         return say("No tokens yet. Make one: `prism token create NAME`")
     rows = [
@@ -55,9 +53,8 @@ def _list(asked: Namespace) -> None:
     return show_table(HEADS, rows, flexible="NAME")
 
 
-def _revoke(asked: Namespace) -> None:
-    token = daemon().call(Tokens.revoke, asked.id)
-    return show_json(token) if asked.json else print(token["message"])
+def _revoke(asked: Namespace, token: Any) -> None:
+    print(token["message"])
 
 
 def _new(made: ArgumentParser) -> None:
@@ -76,6 +73,6 @@ def _one(made: ArgumentParser) -> None:
 
 VERBS = {
     "create": (_new, _create),
-    "list": (nothing, _list),
-    "revoke": (_one, _revoke),
+    "list": (nothing, lambda asked: daemon().call(Tokens.list), _list),
+    "revoke": (_one, lambda asked: daemon().call(Tokens.revoke, asked.id), _revoke),
 }

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-
 from prism.cli.connection import daemon
-from prism.cli.parser import nothing
-from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
+from prism.cli.parser import given, nothing
+from prism.cli.terminal import confirm, say, show_fields, show_json, show_table, suggest
 from prism.client.storage import Volumes
-from prism.errors import Invalid
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable
     from typing import Any
 
+    from prism.cli.storage_wait import Get
     from prism.client.wire import Wire
 
 HEADS = ("NAME", "KIND", "STATE", "SIZE GB", "USED GB", "TYPE", "ATTACHED TO", "USD/MONTH")
 DISKS = ("gp3", "gp2", "io2", "st1")
 
 
-def _list(asked: Namespace) -> None:
-    found = daemon().call(Volumes.list)
-    if asked.json:
-        return show_json(found)
+def _list(asked: Namespace, found: Any) -> None:
     every = [*found["ebs_volumes"], *found["efs_volumes"]]
     if not every:
         return say("No volumes yet. Make one: `prism volume create NAME --size 10`")
@@ -55,17 +49,8 @@ def _instances(it: dict[str, Any]) -> list[str]:
 
 def _create(asked: Namespace) -> None:
     wire = daemon()
-    made = wire.call(
-        Volumes.create,
-        asked.name,
-        asked.size,
-        type=asked.type,
-        volume_type=asked.volume_type,
-        iops=asked.iops,
-        throughput=asked.throughput,
-        project=asked.project,
-        budget=asked.budget,
-    )
+    names = ("type", "volume_type", "iops", "throughput", "project", "budget")
+    made = wire.call(Volumes.create, asked.name, asked.size, **given(asked, *names))
     it = followed(asked, wire, made)
     if asked.json:
         return show_json(it)
@@ -75,10 +60,7 @@ def _create(asked: Namespace) -> None:
     return suggest(f"Use it: `prism volume attach {it['name']} WORKSPACE`")
 
 
-def _show(asked: Namespace) -> None:
-    answer = daemon().call(Volumes.get, asked.name)
-    if asked.json:
-        return show_json(answer)
+def _show(asked: Namespace, answer: Any) -> None:
     shared = "filesystem_id" in answer
     sizes = {"used GB": answer["size_gb"] if shared else answer["used_gb"]}
     if not shared:
@@ -106,7 +88,6 @@ def _show(asked: Namespace) -> None:
         say(f"note: {note}")
     if answer["failure"]:
         say(f"error: {answer['failure']['message']}")
-    return None
 
 
 def _attach(asked: Namespace) -> None:
@@ -140,7 +121,7 @@ def _delete(asked: Namespace) -> None:
         confirm(what, asked.name, f"prism volume delete {asked.name} --yes")
     wire = daemon()
     answer = wire.call(Volumes.delete, asked.name)
-    gone = removed(asked, _look(wire, asked.name), f"prism volume show {asked.name}")
+    gone = removed(asked, wire, Volumes.get, f"prism volume show {asked.name}")
     if asked.json:
         return show_json(answer)
     return print(f"{asked.name} is {'deleted' if gone else 'deleting'}")
@@ -156,36 +137,18 @@ def followed(asked: Namespace, wire: Wire, it: dict[str, Any]) -> dict[str, Any]
     if it["state"] not in MOVES:
         return it
     show, name = f"prism volume show {it['name']}", it["name"]
-    return settled(_look(wire, name), name, show, silent=asked.json, patience=patience) or it
+    silent: bool = asked.json
+    return settled(wire, Volumes.get, name, show, silent=silent, patience=patience) or it
 
 
-def _look(wire: Wire, name: str) -> Callable[[], dict[str, Any]]:
-    return lambda: wire.call(Volumes.get, name)
-
-
-def removed(asked: Namespace, look: Callable[[], dict[str, Any]], show: str) -> bool:
+def removed(asked: Namespace, wire: Wire, get: Get, show: str) -> bool:
     """Wait until something is gone, unless nobody waits; whether it is."""
     if asked.no_wait:
         return False
     from prism.cli.storage_wait import settled  # noqa: PLC0415  cold start: as above
 
-    it = settled(look, asked.name, show, silent=asked.json)
+    it = settled(wire, get, asked.name, show, silent=asked.json)
     return it is None or it["state"] == "deleted"
-
-
-def confirm(what: str, name: str, command: str) -> None:
-    """Have somebody type the name of what is to be destroyed; raises unless they do."""
-    hint = f"To destroy it without this question: `{command}`"
-    if not sys.stdin.isatty():
-        raise Invalid(
-            "Nothing was destroyed", details="there is no terminal to ask on", remediation=hint
-        )
-    sys.stderr.write(f"This destroys {what}. Type its name to go on: ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != name:
-        raise Invalid(
-            "Nothing was destroyed", details="the answer was not its name", remediation=hint
-        )
 
 
 def _named(made: ArgumentParser) -> None:
@@ -218,9 +181,9 @@ def _perhaps_one_more(made: ArgumentParser) -> None:
 
 
 VERBS = {
-    "list": (nothing, _list),
+    "list": (nothing, lambda asked: daemon().call(Volumes.list), _list),
     "create": (_new, _create),
-    "show": (_named, _show),
+    "show": (_named, lambda asked: daemon().call(Volumes.get, asked.name), _show),
     "attach": (_one_more, _attach),
     "detach": (_perhaps_one_more, _detach),
     "delete": (_named, _delete),

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-
 from prism.cli.bulk_verbs import asked_first, chosen, each, several
 from prism.cli.connection import daemon
 from prism.cli.locations import is_local
-from prism.cli.parser import UsageError, named
-from prism.cli.terminal import say, show_fields, show_json
+from prism.cli.parser import UsageError, given, named
+from prism.cli.terminal import confirm, say, show_fields, show_json
 from prism.cli.time_format import here, hours, until
 from prism.client.waiting import GOALS, UNDER_WAY, WorkspaceFailed, stage_of
 from prism.client.workspaces import Workspaces
-from prism.errors import Invalid
 
 MEMORY_LOST = "MEMORY_LOST"  # of a machine that runs, without what was in its memory
 GONE = {"MACHINE_VANISHED"}  # of a machine that nothing brings back
@@ -22,10 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _show(asked: Namespace) -> None:
-    workspace = daemon().call(Workspaces.get, asked.name)
-    if asked.json:
-        return show_json(workspace)
+def _show(asked: Namespace, workspace: Any) -> None:
     asleep = _asleep(asked.name) if workspace["state"] == "hibernated" else {}
     return show_fields(_failure(workspace) | _waits(workspace) | _fields(workspace) | asleep)
 
@@ -110,9 +104,8 @@ def _extend(asked: Namespace) -> None:
 
 
 def _resize(asked: Namespace) -> None:
-    workspace = daemon().call(
-        Workspaces.resize, asked.name, instance_type=asked.instance_type, size=asked.size
-    )
+    size = given(asked, "instance_type", "size")
+    workspace = daemon().call(Workspaces.resize, asked.name, **size)
     if asked.json:
         return show_json(workspace)
     for note in workspace["notes"]:
@@ -141,7 +134,7 @@ def _move(asked: Namespace) -> None:
 def _terminate(asked: Namespace) -> None:
     if not asked.yes:
         for name in asked.names:
-            _ask_whether_it_is_meant(name)
+            confirm(f"{name} and all its data", name, f"prism terminate {name} --yes")
     wire = daemon()
     names = chosen(asked, wire)
     backup: bool = asked.backup
@@ -156,20 +149,6 @@ def _terminate(asked: Namespace) -> None:
         return _said(asked, answer, f"{answer['name']} is {answer['state']}")
 
     each(asked, names, gone)
-
-
-def _ask_whether_it_is_meant(name: str) -> None:
-    hint = f"To destroy it without this question: `prism terminate {name} --yes`"
-    if not sys.stdin.isatty():
-        raise Invalid(
-            "Nothing was destroyed", details="there is no terminal to ask on", remediation=hint
-        )
-    sys.stderr.write(f"This destroys {name} and all its data. Type its name to go on: ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != name:
-        raise Invalid(
-            "Nothing was destroyed", details="the answer was not its name", remediation=hint
-        )
 
 
 def _failure(it: dict[str, Any]) -> dict[str, object]:
@@ -279,7 +258,7 @@ def _sure(made: ArgumentParser) -> None:
 
 
 VERBS = {
-    "show": (named, _show),
+    "show": (named, lambda asked: daemon().call(Workspaces.get, asked.name), _show),
     "stop": (several, _change),
     "start": (_start, _change),
     "restart": (several, _change),
