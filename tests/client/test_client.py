@@ -1,18 +1,21 @@
 """The typed client asks what the reference describes, and gives back what it shows."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from prism.client import Client
 from prism.client.daemon_model import PlaceSeen, ShutdownAnswer, Status
 from prism.client.decoding import AnswerNotUnderstood
 from prism.client.waiting import WorkspaceFailed
 from prism.daemon import api as daemon
+from prism.errors import Conflict
 from prism.profiles.model import ProfileShown
+from prism.projects.model import BudgetChange
 from prism.workspaces.model import Instance, Launched, NameTaken, Plan, State
 from tests.client.filled import filled
 from tests.client.scripted import http, problem
@@ -136,6 +139,27 @@ def test_the_daemon_about_itself_in_the_daemons_own_shapes(prism, server):
         assert ours.__struct_fields__ == theirs.__struct_fields__
     server.on("POST /daemon/shutdown", example("/daemon/shutdown"))
     assert prism.daemon.shutdown().shutdown_timeout == 30
+
+
+def test_what_aws_allows_and_what_was_spent_come_as_they_are(prism, server):
+    server.on("GET /daemon/aws?profile=lab", [{"profile": "lab", "missing": []}])
+    server.on("POST /daemon/aws/setup", {"steps": []})
+    server.on("GET /costs/export?format=csv&start_date=2026-01-01", http(200, ["a"]))
+    assert prism.daemon.aws("lab")[0]["profile"] == "lab"
+    assert prism.daemon.aws_setup(dry_run=True) == {"steps": []}
+    assert prism.costs.export_as("csv", date(2026, 1, 1)) == b'["a"]'
+
+
+def test_a_request_may_hold_structs_and_times(prism, server):
+    """What is not set in them is not sent."""
+    server.on("PUT /projects/lab", problem(409, "CONFLICT", "no"))
+    server.on("PUT /budgets/grant", problem(409, "CONFLICT", "no"))
+    with pytest.raises(Conflict):
+        prism.projects.update("lab", budget=BudgetChange(total_allocated=5))
+    with pytest.raises(Conflict):
+        prism.budgets.update("grant", end_date=datetime(2026, 1, 1, tzinfo=UTC), rename=UNSET)
+    asked = [it.body for it in server.asked]
+    assert asked == [{"budget": {"total_allocated": 5}}, {"end_date": AT}]
 
 
 def test_events_are_typed(prism, server):
