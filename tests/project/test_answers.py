@@ -1,0 +1,115 @@
+"""The command line reads answers by their keys, which mypy does not check; this does."""
+
+import ast
+import builtins
+import importlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec.inspect as types
+import pytest
+
+from prism.client.decoding import _loaded
+from prism.daemon.aws import AwsAccess, AwsSetupAnswer, AwsSetupText
+from prism.storage.model import EbsVolume, EfsVolume
+from tests.project.test_rules import CLI, called_methods
+from tests.project.tree import FILES, PACKAGE, parsed, short
+
+WORD = re.compile(r"[a-z]\w*")
+# Methods whose answers a file is handed, or calls by another name.
+HANDED = {
+    "cli/audit.py": {"Audit.entries"},
+    "cli/connect.py": {"Workspaces.connect"},
+    "cli/files.py": {"Files.upload"},
+    "cli/launch.py": {"Workspaces.get", "Workspaces.connect"},
+    "cli/progress.py": {"Workspaces.get"},
+    "cli/quickstart.py": {"Workspaces.connect"},
+    "cli/ssh.py": {"Workspaces.connect"},
+    "cli/standstill.py": {"Workspaces.get"},
+    "cli/storage_wait.py": {"Volumes.get"},
+    "cli/workspaces.py": {"Workspaces.start"},
+}
+# Keys of what is no answer.
+OWN = {
+    "cli/checks/aws.py": {"aws_connectivity"},  # of the daemon's status, which `World` has asked
+    "cli/completion.py": {"complete", "workspaces"},
+    "cli/connect.py": {"service"},  # of a port
+    "cli/daemon.py": {"pid", "url"},
+    "cli/launch.py": {"type"},  # of a template's parameter
+    "cli/new_template.py": {"path"},
+    "cli/uninstall.py": {"phase"},
+    "cli/workspaces.py": {"terminate"},
+}
+# Answers that the client hands on without a struct, or with one of several.
+PLAIN = {
+    "Daemon.aws": AwsAccess,
+    "Daemon.aws_policy": dict,
+    "Daemon.aws_setup": AwsSetupAnswer,
+    "Daemon.aws_setup_text": AwsSetupText,
+}
+NAMES = {
+    "Any": Any,
+    "Iterator": Iterator,
+    "Volume": tuple[EbsVolume, EfsVolume],
+    "builtins": builtins,
+}
+MODULES = {
+    node.name: importlib.import_module(f"prism.client.{file.stem}")
+    for file in FILES
+    if file.parent == PACKAGE / "client"
+    for node in parsed(file).body
+    if isinstance(node, ast.ClassDef)
+}
+
+
+def of_package(file):
+    return short(file).removeprefix("src/prism/")
+
+
+ASKING = [file for file in CLI if any(called_methods(file)) or of_package(file) in HANDED]
+
+
+@pytest.mark.parametrize("file", ASKING, ids=of_package)
+def test_every_key_is_a_field_of_an_answer(file):
+    name = of_package(file)
+    methods = {*called_methods(file), *HANDED.get(name, ())}
+    known = {field for method in methods for field in fields(answer_of(method))}
+    assert keys(file) - known == OWN.get(name, set())
+
+
+def keys(file):
+    """What is read as `it["name"]` or `it.get("name")`."""
+    for_read = {key_of(node) for node in ast.walk(parsed(file))}
+    return {key for key in for_read if isinstance(key, str) and WORD.fullmatch(key)}
+
+
+def key_of(node):
+    """The constant by which a node reads, if it does."""
+    if isinstance(node, ast.Subscript):
+        return getattr(node.slice, "value", None)
+    gets = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "get"
+    return getattr(node.args[0], "value", None) if gets and node.args else None
+
+
+def answer_of(method):
+    """The type that a method of the client returns."""
+    if method in PLAIN:
+        return PLAIN[method]
+    noun, name = method.split(".")
+    said = getattr(getattr(MODULES[noun], noun), name).__annotations__["return"]
+    kind = eval(said.removeprefix("Iterator"), {**vars(MODULES[noun]), **NAMES})
+    return _loaded(kind[0] if isinstance(kind, list) else kind)
+
+
+def fields(kind):
+    """The names of its fields, and of those of all structs in it."""
+    seen, left = {}, [types.type_info(kind)]
+    while left:
+        one = left.pop()
+        if isinstance(one, types.StructType) and one.cls not in seen:
+            seen[one.cls] = {field.encode_name for field in one.fields}
+            left += [field.type for field in one.fields]
+        left += [getattr(one, of) for of in ("item_type", "value_type") if hasattr(one, of)]
+        left += [it for of in ("types", "item_types") for it in getattr(one, of, ())]
+    return set().union(*seen.values())
