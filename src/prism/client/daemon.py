@@ -22,9 +22,9 @@ class Daemon(Noun):
         """What `prism doctor` finds where the daemon runs; it looks now, which takes seconds."""
         return self._ask("GET", f"{PATH}/doctor", daemon.Diagnosis, patient=True)
 
-    def status(self) -> daemon.Status:
+    def status(self) -> daemon.DaemonStatus:
         """How it is."""
-        return self._ask("GET", f"{PATH}/status", daemon.Status)
+        return self._ask("GET", f"{PATH}/status", daemon.DaemonStatus)
 
     def shutdown(self) -> daemon.ShutdownAnswer:
         """Ask it to stop; workspaces go on."""

@@ -1,6 +1,8 @@
-"""What the daemon says about itself."""
+"""What the daemon says about itself, for the daemon and for the client."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 
@@ -14,36 +16,39 @@ class PlaceSeen(Struct, frozen=True):
 
     place: str
     provider: str
-    reachable: bool | None
-    looked_at: datetime | None
-    problem: str | None
+    reachable: bool | None = None
+    looked_at: datetime | None = None
+    problem: str | None = None
     identity: str | None = None
-    missing: tuple[str, ...] | None = None
+    missing: Sequence[str] | None = None
     checked_at: datetime | None = None
 
 
-class Status(Struct, frozen=True, kw_only=True):
-    """How the daemon is; `reasons` say why it is degraded."""
+class DaemonStatus(Struct, frozen=True, kw_only=True):
+    """How the daemon is; `reasons` say why it is degraded.
 
-    status: str
+    While the database does not answer, counts are those of the last moment it did.
+    """
+
+    status: Literal["healthy", "degraded"]
     version: str
     uptime: str
     api_version: str
-    aws_connectivity: str
+    aws_connectivity: Literal["connected", "disconnected", "not_configured"]
     active_profiles: int
     total_instances: int
     active_instances: int
     user: str
     database: str
-    places: tuple[PlaceSeen, ...]
-    reasons: tuple[str, ...] = ()
+    places: Sequence[PlaceSeen]
+    reasons: Sequence[str]
 
 
 class DoctorFinding(Struct, frozen=True, kw_only=True):
     """How one thing is, and what to do where it is not as it should be."""
 
     check: str
-    level: str
+    level: Literal["ok", "warning", "broken", "skipped"]
     said: str
     fix: str | None = None
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from prism import __version__
 from prism.access.model import current
+from prism.client.daemon_model import DaemonStatus, PlaceSeen, ShutdownAnswer
 from prism.kit.clock import Clock
 from prism.kit.http import READS
 from prism.profiles.model import ProfileShown
@@ -30,23 +31,6 @@ class Counts(Struct, frozen=True):
     changing: int
 
 
-class PlaceSeen(Struct, frozen=True):
-    """Somewhere machines are, and how looking there went last; null before the first look.
-
-    `identity` is the user or role that AWS takes the daemon for; `missing` are the permissions
-    that it lacked at `checked_at`, when `/api/v1/daemon/aws` was asked last; null before that.
-    """
-
-    place: str
-    provider: str
-    reachable: bool | None = None
-    looked_at: datetime | None = None
-    problem: str | None = None
-    identity: str | None = None
-    missing: Sequence[str] | None = None
-    checked_at: datetime | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class DaemonControl:
     """What there is to say about a daemon, and how to stop it; the composition root fills it."""
@@ -60,34 +44,6 @@ class DaemonControl:
     places: Callable[[], Sequence[PlaceSeen]]
     troubles: Callable[[], Sequence[str]]
     stop: Callable[[], object]
-
-
-class DaemonStatus(Struct, frozen=True, kw_only=True):
-    """How the daemon is; `reasons` say why it is degraded.
-
-    While the database does not answer, counts are those of the last moment it did.
-    """
-
-    status: Literal["healthy", "degraded"]
-    version: str
-    uptime: str
-    api_version: str
-    aws_connectivity: Literal["connected", "disconnected", "not_configured"]
-    active_profiles: int
-    total_instances: int
-    active_instances: int
-    user: str
-    database: str
-    places: Sequence[PlaceSeen]
-    reasons: Sequence[str]
-
-
-class ShutdownAnswer(Struct, frozen=True):
-    """The answer to a shutdown."""
-
-    message: str
-    active_operations: int
-    shutdown_timeout: int
 
 
 Itself = NamedDependency[DaemonControl]

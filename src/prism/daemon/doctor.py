@@ -9,14 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Literal
 
 import msgspec
 from litestar import Router, get
 from litestar.di import NamedDependency
-from msgspec import Struct
 
+from prism.client.daemon_model import Diagnosis, DoctorFinding
 from prism.errors import Unavailable
 from prism.kit.clock import Clock, whole
 
@@ -28,22 +26,6 @@ ANOTHERS = ("PRISM_URL", "PRISM_TOKEN")
 
 class DoctorFailed(Unavailable, code="DOCTOR_FAILED"):
     """The checks could not be run."""
-
-
-class DoctorFinding(Struct, frozen=True, kw_only=True):
-    """How one thing is, and what to do where it is not as it should be."""
-
-    check: str
-    level: Literal["ok", "warning", "broken", "skipped"]
-    said: str
-    fix: str | None = None
-
-
-class Diagnosis(Struct, frozen=True, kw_only=True):
-    """Every finding, in the order of the checks."""
-
-    findings: tuple[DoctorFinding, ...]
-    checked_at: datetime
 
 
 class Doctor:

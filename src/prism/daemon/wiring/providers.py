@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from prism.daemon.api import PlaceSeen
+from prism.client.daemon_model import PlaceSeen
 from prism.daemon.aws import AwsAccessService
 from prism.daemon.wiring.recovery import RecoveryWiring
 from prism.errors import Problem
