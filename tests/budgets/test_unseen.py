@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from prism.costs import store
+from prism.workspaces import reconciler
 from tests.conftest import Http
 from tests.shapes import failed
 
@@ -45,6 +47,27 @@ def test_what_nobody_has_seen_to_run_is_not_counted(asleep):
     assert asleep.state() == "hibernated"
     assert asleep.recount(kind="compute") == RATE
     assert compute(asleep) == 0.08
+
+
+def test_many_machines_are_confirmed_less_often_than_they_are_looked_at(lab, monkeypatch):
+    monkeypatch.setattr(reconciler, "CONFIRMED_A_SECOND", 1 / 20)
+    lab.project("lab", 12.0)
+    lab.running(project="lab")
+
+    def counted():
+        with lab.daemon.db.read() as sql:
+            [until] = store.counted_of_open(sql).values()
+        return until
+
+    lab.settle(seconds=20)
+    looks = []
+    for _ in range(9):
+        before = counted()
+        lab.settle(seconds=5)
+        looks.append(counted() - before)
+    assert looks == [0, 0, 0, 20, 0, 0, 0, 20, 0]
+    lab.settle(minutes=30)
+    assert counted() == int(lab.clock.now().timestamp())
 
 
 @pytest.mark.parametrize("gap", [timedelta(minutes=40), timedelta(hours=6), timedelta(days=9)])

@@ -33,6 +33,7 @@ from prism.idle.plan import BUILT_IN, activity, past, sooner, status
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
+from prism.kit.reconcile import NEVER
 from prism.workspaces import store as workspaces
 from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.events import about
@@ -182,7 +183,8 @@ class IdleTracker:
         now = self._clock.now()
         if before is None:
             watched = Watched(id=after.id, place=after.place, profile=after.idle_profile)
-            store.add_watch(tx, watched, due_at=now)
+            told_at = NEVER if after.machine_id is None else now  # there is nobody to tell yet
+            store.add_watch(tx, watched, due_at=told_at)
             return
         if after.ended_at is not None:
             store.end_watch(tx, after.id)

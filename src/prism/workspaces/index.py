@@ -5,7 +5,7 @@ and of a lookup does not grow with the number of workspaces that have nothing to
 (except for the copies themselves, which are plain copies of pointers).
 """
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
@@ -16,6 +16,7 @@ from prism.workspaces.model import State, Workspace
 
 Key = tuple[str, str]
 K = TypeVar("K", bound=Hashable)
+FEW = 16  # changes that are made one by one: a copy of pointers is quicker than a new list
 
 
 class IndexEntry(Struct, frozen=True):
@@ -99,15 +100,21 @@ def _changed(
     if not less and not more:
         return old
     lists = {key: _merged(old.get(key, ()), less[key], more[key]) for key in {*less, *more}}
-    return {key: ids for key, ids in {**old, **lists}.items() if ids}
+    found = {**old, **lists}
+    for key in [key for key, ids in lists.items() if not ids]:
+        del found[key]
+    return found
 
 
 def _merged(old: Sequence[str], less: Collection[str], more: Collection[str]) -> Sequence[str]:
     if not less and not more:
         return old
-    ids = [id for id in old if id not in less] if less else list(old)
-    if len(more) > 16:
-        return sorted([*ids, *more])
+    if len(less) + len(more) > FEW:
+        return sorted({*old}.difference(less).union(more))
+    ids = list(old)
+    for id in less:
+        if _has(ids, id):
+            del ids[bisect_left(ids, id)]
     for id in more:
         insort(ids, id)
     return ids

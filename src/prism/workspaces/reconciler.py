@@ -59,6 +59,8 @@ from prism.workspaces.survey_cache import Machines, Survey, SurveyCache
 
 AT_ONCE = timedelta(0)
 REFUSED_TYPE = "refused_type"  # among the facts of a round: no column, but a request's matter
+CONFIRMED_A_SECOND = 200  # machines, on average: what a look writes stays small in a large fleet
+CONFIRM_MOST = timedelta(seconds=45)  # between two confirmations of a machine, see `ledger.LATELY`
 UNTOLD = timedelta(seconds=30)  # until a machine is told once more what it could not be told
 VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
 PUT_DOWN = {WorkspaceAction.STOP, WorkspaceAction.HIBERNATE, WorkspaceAction.TERMINATE}
@@ -104,6 +106,7 @@ class WorkspaceReconciler:
         self._agreed: dict[str, tuple[Workspace, Machine | None]] = {}
         self._looks = SurveyCache(computes, clock)
         self._looked: dict[str, datetime] = {}  # when each place had answered, the time before
+        self._confirmed: dict[str, datetime] = {}  # which look at each place confirmed what runs
         self.glances: Mapping[str, Survey] = {}
         """What the last patrol has seen of each place."""
 
@@ -120,22 +123,38 @@ class WorkspaceReconciler:
         for observer in self._observers:
             observer.saw({at: there[at].values() if at in there else () for at in glances})
         changed, same = self._compared(there)
-        running = {
-            at: [workspace.id for workspace in same if workspace.place == at and _costs(workspace)]
-            for at in there
-        }
-        if changed or any(running.values()):
+        running = self._to_confirm(there, same)
+        if changed or running:
             with self._db.write() as tx:
                 if changed:
                     store.make_due(tx, changed, self._clock.now())
-                self._confirm(tx, running)
+                for place, ids in running.items():
+                    for counts in self._running:
+                        counts.confirmed(tx, ids, glances[place].at)
+            self._confirmed |= {place: glances[place].at for place in running}
         return min(compute.calm for compute in self._computes.values())
 
-    def _confirm(self, tx: Tx, running: Mapping[str, Sequence[str]]) -> None:
-        """Tell which machines this look has shown to run, and so to cost something until then."""
-        for place, ids in running.items():
-            for counts in self._running if ids else ():
-                counts.confirmed(tx, ids, self.glances[place].at)
+    def _to_confirm(
+        self, places: Collection[str], same: Iterable[Workspace]
+    ) -> dict[str, list[str]]:
+        """Which machines this look has shown to run, and so to cost something until then.
+
+        By place; none of those places of which an earlier look is recent enough for so many.
+        """
+        running: dict[str, list[str]] = {place: [] for place in places}
+        for workspace in same:
+            if _costs(workspace):
+                running[workspace.place].append(workspace.id)
+        return {
+            place: ids
+            for place, ids in running.items()
+            if ids and self._is_confirmation_due(place, len(ids))
+        }
+
+    def _is_confirmation_due(self, place: str, many: int) -> bool:
+        before, at = self._confirmed.get(place), self.glances[place].at
+        pause = min(timedelta(seconds=many / CONFIRMED_A_SECOND), CONFIRM_MOST)
+        return before is None or not before <= at < before + pause
 
     def _compared(self, there: Mapping[str, Machines]) -> tuple[list[str], list[Workspace]]:
         """The ids of those of which a look shows what their rows do not say, and all others.
