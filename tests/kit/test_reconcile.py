@@ -7,17 +7,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Column, Engine, MetaData, String, Table, event, select, true
 
+from prism.idle.store import watches
 from prism.kit import journal
 from prism.kit.clock import StoppedClock
 from prism.kit.database_faults import DatabaseBusy, DatabaseLost
 from prism.kit.db import Database
 from prism.kit.events import Bus, Event
-from prism.kit.reconcile import NEVER, Loop, ReconcileResult
+from prism.kit.reconcile import NEVER, Loop, ReconcileResult, served
 from prism.kit.tables import leased
+from prism.storage.store import snapshots, volumes
+from prism.workspaces.store import workspaces
 from tests.waiting import eventually
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-rows = Table("things", MetaData(), Column("id", String, primary_key=True), *leased())
+rows = Table("things", MetaData(), Column("id", String, primary_key=True), *leased("things"))
 
 
 class Slow:
@@ -91,6 +94,33 @@ def test_while_every_hand_is_busy_the_loop_asks_nothing(at_work, asked):
     eventually(lambda: rest(asked, 0.3))
     work.let_go.set()
     eventually(lambda: sorted(work.done) == ["r0", "r1", "r2"])
+
+
+@pytest.mark.parametrize("table", [workspaces, watches, volumes, snapshots], ids=str)
+def test_what_is_due_is_found_without_reading_all_that_is_not(db, table):
+    db.create_tables()
+    work = Slow()
+    work.rows, work.reachable = table, lambda: served(table, ["here"])
+    loop, asked = Loop(work, db, StoppedClock(NOW)), []
+
+    def hear(_connection, _cursor, statement, values, *_):
+        asked.append((statement, values))
+
+    event.listen(db._readers, "before_cursor_execute", hear)
+    loop._claim(3)
+    loop._nothing_due_for(1.0)
+    with db.read() as sql:
+        plans = [
+            [row.detail for row in sql.exec_driver_sql(f"EXPLAIN QUERY PLAN {words}", values)]
+            for words, values in list(asked)
+            if words.startswith("SELECT")
+        ]
+    assert len(plans) == 2
+    found = [step for plan in plans for step in plan if table.name in step]
+    assert len(found) == 3
+    assert all(step.startswith("SEARCH") and "USING INDEX" in step for step in found), found
+    assert not any("_place" in step for step in found), "most rows are of one place"
+    loop.stop()
 
 
 def test_who_is_woken_for_nothing_rests_for_a_moment(at_work, asked):

@@ -108,7 +108,7 @@ reservations = Table(
     Column("part_until", BigInteger, nullable=False),
     Column("kept", Boolean, nullable=False),
     Column("counted", BigInteger, nullable=False),
-    *leased(),
+    *leased("reservations"),
     info=topic(RESERVED),
 )
 crossings = Table(  # thresholds that are exceeded and were told

@@ -11,7 +11,7 @@ from prism.idle.model import rule_of
 from prism.idle.service import find
 from prism.kit.clock import Clock
 from prism.kit.db import Database
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult
+from prism.kit.reconcile import NEVER, Claim, ReconcileResult, served
 from prism.workspaces import store as workspaces
 from prism.workspaces.ports import Compute
 
@@ -28,7 +28,7 @@ class IdleReconciler:
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose place one of our providers serves."""
-        return self.rows.c.place.in_(self._computes)
+        return served(self.rows, self._computes)
 
     def patrol(self) -> timedelta:
         """Nothing changes by itself."""

@@ -53,7 +53,7 @@ watches = Table(
     Column("custom_minutes", Integer),
     Column("awake_until", Utc),
     Column("told", String),
-    *leased(),
+    *leased("idle_watches"),
 )
 history = Table(
     "idle_history",

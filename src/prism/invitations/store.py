@@ -54,7 +54,7 @@ mails = Table(
     Column("invitation", String, ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
     Column("number", Integer, nullable=False),
     Column("token", String, nullable=False),
-    *leased(),
+    *leased("invitation_mails"),
 )
 FIELDS = Invitation.__struct_fields__
 SELECT = select(*(invitations.c[field] for field in FIELDS)).order_by(invitations.c.id)

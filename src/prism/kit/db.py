@@ -48,6 +48,12 @@ HOLDER = text(
     " FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
     " WHERE l.locktype = 'advisory' AND l.objid = 8947 AND l.granted AND a.pid <> pg_backend_pid()"
 )
+PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "wal_autocheckpoint = 4000",  # pages: what is written twice meanwhile reaches the file once
+)
 PATIENCE = 10.0  # seconds that anybody waits for the database
 RECENT = 30.0  # seconds for which a trouble is told after it was met last
 READ_AT_ONCE = 64 * 2**20  # bytes
@@ -320,5 +326,5 @@ def _sqlite(url: str, patience: float) -> tuple[Engine, Engine]:
 
 def _prepare(raw: Any, _: Any) -> None:
     raw.isolation_level = None  # sqlite3 would open deferred transactions behind our back
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in PRAGMAS:
         raw.execute(f"PRAGMA {pragma}")

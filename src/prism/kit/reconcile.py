@@ -22,20 +22,31 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Table, Update, and_, case, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Table,
+    Update,
+    and_,
+    case,
+    func,
+    select,
+    union_all,
+    update,
+)
 
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database, Tx
-from prism.kit.tables import leased
+from prism.kit.tables import LEASED
 from prism.kit.versions import changes
 
 log = logging.getLogger(__name__)
@@ -44,12 +55,19 @@ View = TypeVar("View")
 LEASE = timedelta(seconds=60)  # longer than any provider's own time limit
 RETRY, RETRY_MOST = timedelta(seconds=5), timedelta(minutes=5)
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-LEASED = {column.name for column in leased()}  # who looks after a row, not what it says
 
 
 def _leasing(rows: Table) -> Update:
     """An update of these columns alone, which ends nothing that is kept of the rows."""
     return update(rows).execution_options(**changes(None))
+
+
+def served(rows: Table, places: Collection[str]) -> ColumnElement[bool]:
+    """The rows of these places, in words for which no index is found.
+
+    Most rows are of one place: what is due is found by when it is due, not by reading all of it.
+    """
+    return func.coalesce(rows.c.place, "").in_(places)
 
 
 class Lost(Exception):
@@ -250,9 +268,7 @@ class Loop(Generic[View]):
     def _claim(self, most: int) -> list[Claim]:
         if most < 1:
             return []
-        rows, lease = self._work.rows, secrets.token_hex(8)
-        free = and_(self._free(), self._work.reachable())
-        due = select(rows.c.id).where(free).order_by(rows.c.due_at).limit(most)
+        rows, lease, due = self._work.rows, secrets.token_hex(8), self._due(most)
         with self._db.read() as sql:
             if sql.execute(due).first() is None:
                 return []  # an idle loop writes nothing
@@ -356,6 +372,13 @@ class Loop(Generic[View]):
         nearer = case((rows.due_at < due_at, rows.due_at), else_=due_at)
         claim.update(tx, due_at=nearer, lease=None, lease_until=None, attempts=attempts)
 
-    def _free(self) -> ColumnElement[bool]:
+    def _due(self, most: int) -> CompoundSelect[tuple[str]]:
+        """The ids of rows that nobody holds any more, then of those that are due for longest.
+
+        Two questions, each for an index: as one, it would read every row that is not due.
+        """
         rows, now = self._work.rows.c, self._clock.now()
-        return or_(and_(rows.due_at <= now, rows.lease.is_(None)), rows.lease_until < now)
+        mine = select(rows.id).where(self._work.reachable()).limit(most)
+        lost = mine.where(rows.lease_until < now).subquery()
+        due = mine.where(rows.due_at <= now, rows.lease.is_(None)).order_by(rows.due_at).subquery()
+        return union_all(select(lost.c.id), select(due.c.id)).limit(most)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement
 from prism.errors import Unavailable
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult
+from prism.kit.reconcile import NEVER, Claim, ReconcileResult, served
 from prism.storage import store
 from prism.storage.changes import StorageChanges
 from prism.storage.events import SnapshotSeen, about
@@ -61,7 +61,7 @@ class SnapshotReconciler:
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose place one of our providers serves."""
-        return self.rows.c.place.in_(self._places)
+        return served(self.rows, self._places)
 
     def patrol(self) -> timedelta:
         """One look at each place whose turn it is; what is not as we last saw it becomes due."""

@@ -70,7 +70,7 @@ volumes = Table(
     Column("zone", String),
     Column("used_bytes", BigInteger),
     Column("trouble", JSON(none_as_null=True)),
-    *leased(),
+    *leased("volumes"),
 )
 attachments = Table(
     "attachments",
@@ -120,7 +120,7 @@ snapshots = Table(
     Column("progress", Integer),
     Column("used_bytes", BigInteger),
     Column("trouble", JSON(none_as_null=True)),
-    *leased(),
+    *leased("snapshots"),
 )
 # What a request may write of a volume or snapshot; the reconciler writes all else that changes.
 WISHED = frozenset({"verb", "wish", "verify_every", "verify_wish", "holds"})

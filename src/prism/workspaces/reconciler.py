@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement
 
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult
+from prism.kit.reconcile import NEVER, Claim, ReconcileResult, served
 from prism.profiles.providers import traits_of
 from prism.workspaces import store
 from prism.workspaces.attachment_hosts import before_its_end, zone_of
@@ -112,7 +112,7 @@ class WorkspaceReconciler:
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose place one of our providers serves."""
-        return self.rows.c.place.in_(self._computes)
+        return served(self.rows, self._computes)
 
     def patrol(self) -> timedelta:
         """One look at each place; what is not as we last saw it becomes due."""

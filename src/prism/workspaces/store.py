@@ -95,7 +95,7 @@ workspaces = Table(
     Column("charged", Boolean, nullable=False),
     Column("hibernated_at", Utc),
     Column("failure", JSON(none_as_null=True)),
-    *leased(),
+    *leased("workspaces"),
 )
 FIELDS = Workspace.__struct_fields__
 # Many workspaces share a template: its text is read as it stands, and decoded once.
