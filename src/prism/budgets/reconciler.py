@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, true
 
 from prism.budgets import store
 from prism.budgets.balances import Balances, dollars, every_cap
+from prism.budgets.budget_cache import BudgetCache
 from prism.budgets.events import ThresholdExceeded
 from prism.budgets.model import Cap
 from prism.budgets.project_money import MoneyReader
@@ -37,13 +38,14 @@ class BudgetReconciler:
         *,
         reservations: ReservationService,
         ledger: Ledger,
+        cache: BudgetCache,
         storage: StorageReservationService,
         asks: WorkspaceService,
         also: Sequence[Callable[[], object]] = (),
     ) -> None:
         self._db, self._clock, self._reservations = db, clock, reservations
         self._ledger, self._asks, self._also = ledger, asks, also
-        self._storage = storage
+        self._storage, self._cache = storage, cache
         self._books = Balances(clock)
 
     def reachable(self) -> ColumnElement[bool]:
@@ -70,8 +72,7 @@ class BudgetReconciler:
         with self._db.read() as sql:
             known = store.crossed(sql)
             caps = [cap for cap in every_cap(sql) if cap.column != "project"]
-            money = MoneyReader(self._books, sql, {})
-            money.read_all()
+            money = self._money(sql)
             settled = {cap.id: money.standing(cap).settled for cap in caps}
             sleepy = []
             for it in projects.every(sql):
@@ -90,6 +91,14 @@ class BudgetReconciler:
             self._tell(over, known, settled)
         for project in sleepy:
             self._sleep(project)
+
+    def _money(self, sql: Connection) -> MoneyReader:
+        """Where everything stands: from what is kept of this version, or read anew."""
+        if (kept := self._cache.of(sql)) is not None:
+            return kept.reader
+        money = MoneyReader(self._books, sql, {})
+        money.read_all()
+        return money
 
     def _mark(self, caps: Sequence[Cap]) -> None:
         """Keep what each pool had cost when its period began: it is asked at every launch."""

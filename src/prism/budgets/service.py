@@ -36,7 +36,6 @@ from prism.budgets.plan import ALWAYS, zone
 from prism.budgets.project_money import MoneyReader
 from prism.budgets.view import allocation, pool, status, top_projects
 from prism.costs import store as ledger
-from prism.costs.ledger_sums import LedgerCache
 from prism.costs.view import called, percent
 from prism.errors import ValidationFailed
 from prism.kit.actor import Who
@@ -55,14 +54,14 @@ class BudgetService:
         db: Database,
         clock: Clock,
         actor: Who,
+        cache: BudgetCache,
         *,
         release: Callable[[Tx, Reservation], bool] = lambda tx, held: False,
-        ledger_sums: LedgerCache | None = None,
     ) -> None:
         """`release` has storage paid by its project alone; false for what is no storage."""
         self._db, self._clock, self._who, self._release = db, clock, actor, release
         self._books = Balances(clock)
-        self._cache = BudgetCache(db, clock, ledger_sums or LedgerCache(db, clock))
+        self._cache = cache
 
     # ---------------------------------------------------------------- pools
 

@@ -59,11 +59,16 @@ class ProjectSpending:
     """Implements `SpendingReader` and `ProjectDependent`; reads ledger and caps together."""
 
     def __init__(
-        self, db: Database, clock: Clock, costs: CostService, observer: UsageObserver | None = None
+        self,
+        db: Database,
+        clock: Clock,
+        costs: CostService,
+        cache: BudgetCache,
+        observer: UsageObserver | None = None,
     ) -> None:
         self._db, self._clock, self._costs, self._observer = db, clock, costs, observer
         self._books = Balances(clock)
-        self._cache = BudgetCache(db, clock, costs.sums)
+        self._cache = cache
         self._answers = Kept[dict[str, Spending]]()
 
     def spending(self, sql: Connection, asked: Sequence[Project]) -> Mapping[str, Spending]:

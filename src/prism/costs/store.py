@@ -38,7 +38,7 @@ from prism.costs.model import (
 from prism.costs.plan import FILLER, Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
-from prism.kit.tables import metadata
+from prism.kit.tables import metadata, partial_index
 from prism.kit.versions import changes, topic
 
 LEDGER, COUNTED = "ledger", "counted"  # topics: what is booked, and until when what runs counts
@@ -72,8 +72,8 @@ segments = Table(
 )
 OPEN = segments.c.ended.is_(None)
 for scope in ("project", "allocation", "pool"):
-    Index(f"segments_open_{scope}", segments.c[scope], sqlite_where=OPEN, postgresql_where=OPEN)
-Index("segments_open", segments.c.resource, sqlite_where=OPEN, postgresql_where=OPEN)
+    partial_index(f"segments_open_{scope}", segments.c[scope], where=OPEN)
+partial_index("segments_open", segments.c.resource, where=OPEN)
 
 accounts = Table(
     "accounts",

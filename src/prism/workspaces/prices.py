@@ -53,16 +53,17 @@ class PriceWatch:
         with self._db.read() as sql:
             living = [workspace for workspace in store.every(sql) if workspace.ended_at is None]
             of = {profile.name: profile for profile in profiles.every(sql)}
-            current = {workspace.id for workspace in living if self._is_current(sql, workspace.id)}
+        found = [(it, *self._now(it, of.get(it.profile))) for it in living]
+        others = [it for it in found if it[1] is not None and it[1] != it[0].hourly_rate]
+        with self._db.read() as sql:
+            current = {it.id for it, *_ in others if self._is_current(sql, it.id)}
         changed = 0
-        for workspace in living:
-            hourly, source = self._now(workspace, of.get(workspace.profile))
-            if hourly is not None and hourly != workspace.hourly_rate:
-                if workspace.id not in current:
-                    self._due = None
-                    continue
-                self._asks.reprice(workspace.id, hourly, source)
-                changed += 1
+        for workspace, hourly, source in others:
+            if workspace.id not in current:
+                self._due = None
+                continue
+            self._asks.reprice(workspace.id, hourly, source)
+            changed += 1
         return changed
 
     def _now(

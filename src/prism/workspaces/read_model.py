@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from prism.kit import journal
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
-from prism.kit.money import Micros
+from prism.kit.money import Micros, amount
 from prism.projects.model import WorkspaceCounts
 from prism.storage.model import Attached
 from prism.storage.store import attached
@@ -178,7 +178,7 @@ class ReadModel:
             moved = [
                 kept
                 for id, kept in pages.rows.items()
-                if fresh.get(id, NOTHING) != before.get(id, NOTHING)
+                if _shown(fresh.get(id, NOTHING)) != _shown(before.get(id, NOTHING))
                 or self._idles(kept.workspace) != kept.idle
             ]
             if moved:
@@ -228,6 +228,11 @@ class ReadModel:
         return CachedWorkspace(
             workspace, state_of(workspace), msgspec.json.encode(shown), idle, waiting
         )
+
+
+def _shown(spend: Micros | None) -> float | None:
+    """What a list shows of it: most change by less than a cent from one settlement to the next."""
+    return None if spend is None else amount(spend)
 
 
 def listed(rows: Sequence[CachedWorkspace]) -> bytes:

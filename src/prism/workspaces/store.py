@@ -33,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from prism.kit.db import Tx
-from prism.kit.tables import Utc, changed_fields, leased, metadata
+from prism.kit.tables import Utc, changed_fields, leased, metadata, partial_index
 from prism.templates.model import Template
 from prism.workspaces.model import LifecycleVerb, NameTaken, Workspace, WorkspaceNotFound
 
@@ -103,13 +103,7 @@ TEXTS = {"recipe": cast(workspaces.c.recipe, Text).label("recipe")}
 SELECT = select(*(TEXTS.get(field, workspaces.c[field]) for field in FIELDS))
 LIVE = workspaces.c.ended_at.is_(None)
 # A name is free again once its workspace is terminated.
-Index(
-    "workspaces_live_name",
-    workspaces.c.name,
-    unique=True,
-    sqlite_where=LIVE,
-    postgresql_where=LIVE,
-)
+partial_index("workspaces_live_name", workspaces.c.name, where=LIVE, unique=True)
 
 bring_ups = Table(
     "bring_ups",

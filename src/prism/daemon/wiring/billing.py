@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from prism.budgets.budget_cache import BudgetCache
 from prism.budgets.reconciler import BudgetReconciler
 from prism.budgets.reservations import ReservationService
 from prism.budgets.service import BudgetService
@@ -93,12 +94,15 @@ class BillingWiring:
         return [self.ledger, self.reservations]
 
     @cached_property
+    def budget_cache(self) -> BudgetCache:
+        """Where all caps stand, kept for a version of their tables."""
+        return BudgetCache(self.db, self.clock, self.costs.sums)
+
+    @cached_property
     def budgets(self) -> BudgetService:
         """The verbs of pools and allocations."""
         release = self.storage_reservations.release
-        return BudgetService(
-            self.db, self.clock, self.who, release=release, ledger_sums=self.costs.sums
-        )
+        return BudgetService(self.db, self.clock, self.who, self.budget_cache, release=release)
 
     @cached_property
     def measurements(self) -> Measurements:
@@ -108,7 +112,9 @@ class BillingWiring:
     @cached_property
     def spending(self) -> ProjectSpending:
         """What projects may spend, and have spent."""
-        return ProjectSpending(self.db, self.clock, self.costs, self.measurements)
+        return ProjectSpending(
+            self.db, self.clock, self.costs, self.budget_cache, self.measurements
+        )
 
     @cached_property
     def prices(self) -> PriceWatch:
@@ -124,6 +130,7 @@ class BillingWiring:
             self.clock,
             reservations=self.reservations,
             ledger=self.ledger,
+            cache=self.budget_cache,
             storage=self.storage_reservations,
             asks=self.workspaces,
             also=[self.prices.look, lambda: self.read_model.settle(self.clock.now())],
