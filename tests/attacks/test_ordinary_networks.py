@@ -85,7 +85,9 @@ def test_it_reaches_neither_the_daemon_nor_a_neighbour(home):
     neighbour = seen(home, "other")["services"]["page"]["port"]
     own = seen(home, "mine")["services"]["page"]["port"]
     words = ("exec", "mine", "--", "python", "-c", DIALS)
-    said = home.cli(*words, str(port), str(neighbour), str(own)).stdout.split()
+    done = home.cli(*words, str(port), str(neighbour), str(own))
+    said = done.stdout.split()
+    assert done.returncode == 0, done.stderr
     assert said == ["ConnectionRefusedError", "ConnectionRefusedError", "connected"]
 
 

@@ -59,6 +59,15 @@ def test_ssh_is_told_where_to_go(prism, server, access, programs, home):
     ]
 
 
+def test_who_comes_before_a_new_daemon_has_opened_the_port_waits_for_it(
+    prism, server, access, programs
+):
+    early = {"ssh": {"command": None, "host": "127.0.0.1", "user": "mine"}, "services": {}}
+    server.on(CONNECT, early, early, access)
+    assert prism("exec", "mine", "--", "true", PATH=programs).returncode == 41
+    assert len(server.asked_for(CONNECT)) == 3
+
+
 def test_a_line_for_the_shell_and_words_for_a_program(prism, server, access, programs):
     server.on(CONNECT, access)
     line = prism("ssh", "mine", "--", "cd x && ls", "*", PATH=programs)

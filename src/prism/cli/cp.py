@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 
 from prism.cli.parser import UsageError
-from prism.cli.ssh import SshEntry, missing, way
+from prism.cli.ssh import SshEntry, awaited_entry, missing
 from prism.cli.terminal import is_terminal, say, show_json
 from prism.errors import NotFound, Problem
 
@@ -83,7 +83,7 @@ def _cp(asked: Namespace) -> None:
         both = "both ends are a workspace's" if source.name else "neither end is a workspace's"
         hint = "Write NAME:PATH for it, as in `prism cp data mine:` or `prism cp mine:data .`"
         raise UsageError(f"{both}; one has to be, and the other here", hint)
-    it = way(source.name or target.name)
+    it = awaited_entry(source.name or target.name)
     there = _Side(it, source.path if source.name else target.path)
     is_folder = _kind(source, there) == "folder"
     if _kind(source, there) == "nothing":

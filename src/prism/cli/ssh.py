@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 
 from prism.cli.connection import daemon
 from prism.cli.parser import UsageError, named
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # Runs a program and ends with its exit code, or 128 + N after signal N: of a signal `ssh` itself
 # would make 255, which is also its own failure.
 TOLD = ("sh", "-c", '"$@"; exit $?', "sh")
+SOON = 5.0  # seconds until a workspace without SSH is believed to have none
 INSTALL = "Install OpenSSH's client: `apt install openssh-client`, `dnf install openssh-clients`"
 
 
@@ -67,9 +69,22 @@ class SshEntry:
         ]
 
 
-def way(name: str, wire: Wire | None = None) -> SshEntry:
+def ssh_entry(name: str, wire: Wire) -> SshEntry:
     """How that workspace is entered at this moment."""
-    return SshEntry(name, connection(wire or daemon(), name)["ssh"])
+    return SshEntry(name, connection(wire, name)["ssh"])
+
+
+def awaited_entry(name: str) -> SshEntry:
+    """The same, for one command.
+
+    A daemon that has just started opens the port of a workspace a moment after its first answer.
+    """
+    wire, until = daemon(), time.monotonic() + SOON
+    while not (said := connection(wire, name)["ssh"]).get("command"):
+        if time.monotonic() > until:
+            break
+        time.sleep(0.1)
+    return SshEntry(name, said)
 
 
 def become(argv: list[str]) -> None:
@@ -108,8 +123,8 @@ def _exec(asked: Namespace) -> None:
 
 def _run(asked: Namespace, manner: list[str], line: str) -> None:
     # Behind `--` the first word is the host and the rest the command, whatever they begin with.
-    it = way(asked.name)
-    argv = ["ssh", *it.options, *manner, "--", it.host, *([line] if line else [])]
+    entry = awaited_entry(asked.name)
+    argv = ["ssh", *entry.options, *manner, "--", entry.host, *([line] if line else [])]
     if asked.json:
         show_json({"argv": argv})
     else:

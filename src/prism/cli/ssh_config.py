@@ -6,7 +6,7 @@ import os
 import sys
 
 from prism.cli.connection import daemon
-from prism.cli.ssh import NoSsh, SshEntry, way
+from prism.cli.ssh import NoSsh, SshEntry, ssh_entry
 from prism.cli.terminal import clean, say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.connection import named
@@ -48,7 +48,7 @@ def _found() -> tuple[dict[str, SshEntry], dict[str, str]]:
             closed[name] = state
             continue
         try:
-            hosts[name] = way(name, wire)
+            hosts[name] = ssh_entry(name, wire)
         except NoSsh as why:
             closed[name] = why.message
         except Problem as why:  # it went down, or away, between the two questions

@@ -209,7 +209,10 @@ def test_a_terminal_is_resized_and_has_job_control(site, begun):
     screen.type(b"PS1=; stty size; command -v python\n", b"33 101\r\n")
     screen.type(b"", b"/venv/bin/python")
     screen.resize(80, 24)
-    eventually(lambda: screen.type(b"stty size\n", b"24 80\r\n") is None)
+    # The new size arrives some time after the window has it.
+    screen.type(
+        b'until [ "$(stty size)" = "24 80" ]; do :; done; echo new"-"size\n', b"new-size\r\n"
+    )
     before = found(site, "sleep")
     screen.type(b"echo $((40 + 4)); sleep 1000\n", b"44\r\n")
     eventually(lambda: {*found(site, "sleep")} - {*before})  # a shell at work may lose the key
