@@ -48,6 +48,11 @@ atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 PLACE = place_of(HOME)
 
 
+def pytest_unconfigure():
+    """A worker of xdist may be ended without what `atexit` would do."""
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
     """A computer that is busy with other things is no busy database."""

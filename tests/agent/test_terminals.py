@@ -5,6 +5,7 @@ import os
 import pty
 import time
 
+import psutil
 import pytest
 
 from prism.agent.samples import look
@@ -35,6 +36,9 @@ class Screen:
         return eventually(shown)
 
     def close(self):
+        for below in psutil.Process(self.pid).children(recursive=True):  # such as jobs
+            with contextlib.suppress(psutil.NoSuchProcess):
+                below.kill()
         os.kill(self.pid, 9)
         os.close(self.keys)
         os.waitpid(self.pid, 0)
