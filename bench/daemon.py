@@ -4,6 +4,7 @@ On SIGUSR1 it records events for a while, each in a transaction of its own, with
 of its commit in it; the monotonic clock is the same in every process of a machine.
 
 Its machines survive it: they are in a file of its home, and the next daemon finds them there.
+What a look at them computes is no cost of Prism: a file of its home says how much that was.
 """
 
 import pickle
@@ -24,6 +25,7 @@ from prism.settings import Settings
 from tests.doubles.memory import MemoryCompute
 
 SECONDS, A_SECOND = 10, 100
+LOOKED = "bench-looked"
 
 
 class Ticked(Event, frozen=True, kw_only=True):
@@ -50,9 +52,24 @@ def build(*parts, _original=main.build, **more):
     return daemon
 
 
+class Machines(MemoryCompute):
+    """They say what looking at them has cost."""
+
+    looked = 0.0  # seconds of processor
+
+    def survey(self):
+        began = time.thread_time()
+        found = super().survey()
+        self.looked += time.thread_time() - began
+        draft = settings.folder / f"{LOOKED}-{threading.get_ident()}"
+        draft.write_text(str(self.looked))
+        draft.replace(settings.folder / LOOKED)
+        return found
+
+
 main.build = build
 settings = Settings.read()
-machines, kept = MemoryCompute(WallClock()), settings.folder / "bench-machines"
+machines, kept = Machines(WallClock()), settings.folder / "bench-machines"
 if kept.is_file():
     machines.__dict__ |= pickle.loads(kept.read_bytes())
 ended = main.run(settings, {place_of(settings.folder): machines})
