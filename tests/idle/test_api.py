@@ -4,13 +4,16 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from prism.errors import Unavailable
 from prism.idle import store
 from prism.kit import journal
+from prism.kit.reconcile import NEVER
 from prism.workspaces.events import WorkspaceProgressed, about
 from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
-from prism.workspaces.model import Observed, State
+from prism.workspaces.model import Launch, Observed, State
+from tests.conftest import ML
 from tests.shapes import EXAMPLES, failed, shaped_like
 
 OWN = EXAMPLES["POST idle/profiles"]["request"]
@@ -503,3 +506,13 @@ def test_what_is_done_is_in_the_audit_log(http, daemon, running):
     assert said["idle_profile_created"] == ("ada", OWN["name"])
     assert said["idle_configured"] == said["idle_kept_awake"] == ("ada", "mine")
     json.dumps(why(http))
+
+
+def test_nobody_is_told_before_there_is_a_machine(daemon):
+    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    due = select(store.watches.c.due_at)
+    with daemon.db.read() as sql:
+        assert sql.execute(due).scalars().all() == [NEVER]
+    daemon.settle()
+    with daemon.db.read() as sql:
+        assert sql.execute(select(store.watches.c.told)).scalar() is not None

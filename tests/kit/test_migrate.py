@@ -98,6 +98,16 @@ def test_sqlite_is_made_word_for_word_as_the_rooms_make_it(tmp_path):
     assert sorted(ask(migrated, counted)) == sorted(ask(made, counted)) != []
 
 
+def test_a_new_file_has_small_pages_and_an_old_one_keeps_its_own(tmp_path, steps):
+    old = tmp_path / "old.db"
+    with closing(sqlite3.connect(old)) as sql:
+        sql.execute("CREATE TABLE somebodys (id INTEGER)")
+    upgrade(f"sqlite:///{tmp_path}/new.db", steps())
+    upgrade(f"sqlite:///{old}", steps())
+    assert ask(f"sqlite:///{tmp_path}/new.db", "PRAGMA page_size") == [1024]
+    assert ask(f"sqlite:///{old}", "PRAGMA page_size") == [4096]
+
+
 def test_the_files_are_one_chain_named_by_their_revisions():
     script = ScriptDirectory(FOLDER)
     chain = [step.revision for step in script.walk_revisions()][::-1]

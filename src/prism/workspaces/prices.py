@@ -53,12 +53,16 @@ class PriceWatch:
         with self._db.read() as sql:
             living = [workspace for workspace in store.every(sql) if workspace.ended_at is None]
             of = {profile.name: profile for profile in profiles.every(sql)}
-        found = [(it, *self._now(it, of.get(it.profile))) for it in living]
-        others = [it for it in found if it[1] is not None and it[1] != it[0].hourly_rate]
+        repriced = []
+        for workspace in living:
+            hourly, source = self._now(workspace, of.get(workspace.profile))
+            if hourly is not None and hourly != workspace.hourly_rate:
+                repriced.append((workspace, hourly, source))
         with self._db.read() as sql:
-            current = {it.id for it, *_ in others if self._is_current(sql, it.id)}
+            ids = [workspace.id for workspace, *_ in repriced]
+            current = {id for id in ids if self._is_current(sql, id)}
         changed = 0
-        for workspace, hourly, source in others:
+        for workspace, hourly, source in repriced:
             if workspace.id not in current:
                 self._due = None
                 continue
