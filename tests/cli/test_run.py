@@ -1,7 +1,9 @@
 """What every command has in common: how it ends, and what it says then."""
 
 import json
+import os
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -21,6 +23,17 @@ def test_the_version_is_the_packages(prism):
     for words in (["--version"], ["version"], ["--no-wait", "version"]):
         assert prism(*words).stdout == f"prism {given}\n"
     assert json.loads(prism("version", "--json").stdout) == {"version": given}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["version"], ["budget", "--help"]])
+def test_who_has_read_enough_hears_nothing_more(home, words):
+    nobody, words_go = os.pipe()
+    os.close(nobody)
+    command = [Path(sys.executable).with_name("prism"), *words]
+    environ = os.environ | {"PRISM_HOME": str(home)}
+    done = subprocess.run(command, stdout=words_go, stderr=subprocess.PIPE, env=environ)
+    os.close(words_go)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"], ["--json", "--help"]])

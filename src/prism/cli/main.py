@@ -4,6 +4,7 @@ Nothing else may be imported here: `prism --help` answers in twice the time of a
 """
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +14,16 @@ from prism.cli.registry import overview
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command line; the exit code."""
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `prism … | head`; Python would complain again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _run(words: Sequence[str] | None) -> int:
     words = sys.argv[1:] if words is None else list(words)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no `…` gets a `?`

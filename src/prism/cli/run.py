@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from prism.cli.clean_output import clean_streams
@@ -35,8 +34,6 @@ def run(words: Sequence[str]) -> int:
         sys.stdout.flush()
         complain(problem.message, problem.details, problem.remediation)
         return next(EXIT[kind] for kind in type(problem).__mro__ if kind in EXIT)
-    except BrokenPipeError:  # `prism … | head`; Python would complain again when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
