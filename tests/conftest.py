@@ -31,6 +31,7 @@ from tests.attacks.surfaces import pytest_runtest_logreport, pytest_sessionfinis
 from tests.aws_policies import under_policies
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
+from tests.shared_api import SharedApi
 from tests.signals import heed
 
 ML = "Python Machine Learning (Simplified)"
@@ -57,6 +58,12 @@ def pytest_unconfigure():
 def patient(monkeypatch):
     """A computer that is busy with other things is no busy database."""
     monkeypatch.setattr(Database.__init__, "__defaults__", (BUSY,))
+
+
+@pytest.fixture(autouse=True)
+def shared_api(monkeypatch):
+    """Daemons that tests build share what is the same in all of them."""
+    monkeypatch.setattr(daemon_app, "Api", SharedApi)
 
 
 @pytest.fixture
