@@ -150,9 +150,10 @@ def test_events_come_one_by_one(site):
     assert len(pieces) == 3, "each as it was written"
 
 
-def test_who_hangs_up_takes_the_service_with_him(site):
-    before = site.counts()["cut"]
-    with site.http.stream("GET", "/events", headers={"host": site.host("mine")}) as answer:
+@pytest.mark.parametrize("sent", [{}, {"content": b"body"}])
+def test_who_hangs_up_takes_the_service_with_him(site, sent):
+    before, host = site.counts()["cut"], {"host": site.host("mine")}
+    with site.http.stream("GET", "/events", headers=host, **sent) as answer:
         next(answer.iter_text())
     eventually(lambda: site.counts()["cut"] > before)
 

@@ -12,26 +12,18 @@ from typing import TYPE_CHECKING
 
 from prism.connections import splice
 from prism.connections.headers import Header, to_client, to_service, wrong
-from prism.connections.model import CertificateChanged
+from prism.connections.service_connection import ServiceConnection, ServiceConnections
 from prism.kit.limits import PATIENT
-from prism.kit.raw_response import BYPASS, RawConnection
+from prism.kit.raw_response import BYPASS, WATCH, RawConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from aiohttp import ClientResponse, ClientSession
-    from yarl import URL
-
     from prism.connections.proxied_request import ProxiedRequest
     from prism.connections.tls import Pins
 
-DIAL = 5.0  # seconds to connect; an answer may take as long as it takes
-# Shorter than any server waits for a next request, so none closes on us as we send it one.
-IDLE = 1.5
-PIECE = 256 * 1024
-LONGEST_LINE = 64 * 1024
-UNREAD = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
 BODILESS = (b"0", b"")
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class Gone(Exception):
@@ -43,18 +35,20 @@ class Relay:
 
     def __init__(self, pins: Pins) -> None:
         self._pins = pins
-        self._sessions: dict[str, ClientSession] = {}  # one for each network
+        self._connections = ServiceConnections()
         self._endless: set[asyncio.Task[object]] = set()
         self._home = False  # whether the daemon is on its way there
 
     async def carry(self, request: ProxiedRequest) -> None:
         """One request there, and its answer back."""
-        client = _Client(request)
+        client, target = _Client(request), request.target
+        pin, answer = None, None
         try:
-            async with self._asked(request, client) as answer:
-                if answer.content_type == "text/event-stream":
-                    self._endless.add(client.task)
-                await _tell(request, answer)
+            pin = await self._pin(request) if target.tls else None
+            answer = await self._asked(request, client, pin)
+            if answer.is_endless:
+                self._endless.add(client.task)
+            await _tell(request, answer)
         except Gone:
             pass
         except asyncio.CancelledError:
@@ -67,6 +61,8 @@ class Relay:
         finally:
             self._endless.discard(client.task)
             client.forget()
+            if answer is not None:
+                self._connections.give_back(target.spot, pin, answer)
 
     def hang_up(self) -> None:
         """End what would never end by itself; everything else gets its time."""
@@ -76,57 +72,45 @@ class Relay:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        while self._sessions:
-            _, session = self._sessions.popitem()
-            await session.close()
+        self._connections.close()
 
-    @contextlib.asynccontextmanager
-    async def _asked(
-        self, request: ProxiedRequest, client: _Client
-    ) -> AsyncIterator[ClientResponse]:
-        import aiohttp  # noqa: PLC0415  cold start: 150 ms that only the first request pays
-
-        lines = to_service(request.scope["headers"], request.route)
+    async def _pin(self, request: ProxiedRequest) -> bytes:
         try:
-            pin = await self._pins.of(request.target) if request.target.tls else None
-            answer = await self._opened(request.target.spot.network).request(
-                request.scope["method"],
-                _url(request),
-                headers=[(name.decode(), _text(value)) for name, value in lines],
-                data=client.body,
-                ssl=aiohttp.Fingerprint(pin) if pin else True,
-                allow_redirects=False,
-            )
-        except aiohttp.ServerFingerprintMismatch as error:
-            raise CertificateChanged(details=str(error)) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return await self._pins.of(request.target)
+        except OSError as error:
+            raise request.broken(error) from error
+
+    async def _asked(
+        self, request: ProxiedRequest, client: _Client, pin: bytes | None
+    ) -> ServiceConnection:
+        """The connection on which the service answers; a kept one may have ended just now."""
+        head, method = _head(request, client), request.scope["method"]
+        again = client.body is None and method in REPEATABLE
+        try:
+            connection = await self._connections.taken(request.target.spot, pin)
+            used = connection.used
+            try:
+                return await _answered(connection, method, head, client.body)
+            except ConnectionError:
+                if not (again and used) or connection.heard or client.gone:
+                    raise
+            connection = await self._connections.taken(request.target.spot, pin, new=True)
+            return await _answered(connection, method, head, client.body)
+        except OSError as error:
             if client.gone:
                 raise Gone from error
             raise request.broken(error) from error
-        try:
-            yield answer
-        finally:
-            # What was not read to its end would be found there by the next request.
-            answer.release() if answer.content.at_eof() else answer.close()
 
-    def _opened(self, network: str) -> ClientSession:
-        """What has connections of that network, and of no other."""
-        if (known := self._sessions.get(network)) is None:
-            import aiohttp  # noqa: PLC0415  cold start: as above
 
-            from prism.connections.connector import NetworkConnector  # noqa: PLC0415  cold start
-
-            known = self._sessions[network] = aiohttp.ClientSession(
-                auto_decompress=False,
-                connector=NetworkConnector(network, limit=0, keepalive_timeout=IDLE),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                max_field_size=LONGEST_LINE,
-                max_line_size=LONGEST_LINE,
-                read_bufsize=PIECE,
-                skip_auto_headers=UNREAD,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=DIAL),
-            )
-        return known
+async def _answered(
+    connection: ServiceConnection, method: str, head: bytes, body: AsyncIterator[bytes] | None
+) -> ServiceConnection:
+    try:
+        await connection.ask(method, head, body)
+    except BaseException:
+        connection.end()
+        raise
+    return connection
 
 
 class _Client:
@@ -136,16 +120,18 @@ class _Client:
         task = asyncio.current_task()
         assert task is not None, "an application runs in a task"
         self.task, self.gone = task, False
-        self._receive = request.receive
-        self._watch: asyncio.Task[None] | None = None
+        self._receive, self._watch = request.receive, request.scope.get(WATCH)
+        self._watching: asyncio.Task[None] | None = None
         self.body = None if _bodiless(request.scope["headers"]) else self._pieces()
         if self.body is None:
-            self._watch = asyncio.create_task(self._until_gone())
+            self._look()
 
     def forget(self) -> None:
         """The answer is told, or nobody wants it any more."""
         if self._watch is not None:
-            self._watch.cancel()
+            self._watch(None)
+        elif self._watching is not None:
+            self._watching.cancel()
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         more = True
@@ -157,33 +143,43 @@ class _Client:
             more = message.get("more_body", False)
             if piece := message.get("body"):
                 yield piece
-        self._watch = asyncio.create_task(self._until_gone())
+        self._look()
+
+    def _look(self) -> None:
+        if self._watch is not None:
+            self._watch(self._hung_up)
+        else:
+            self._watching = asyncio.create_task(self._until_gone())
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._hung_up()
+
+    def _hung_up(self) -> None:
         self.gone = True
         self.task.cancel()
 
 
-async def _tell(request: ProxiedRequest, answer: ClientResponse) -> None:
-    import aiohttp  # noqa: PLC0415  cold start: it is there by now
-
-    if why := wrong(answer.status, answer.raw_headers):
+async def _tell(request: ProxiedRequest, answer: ServiceConnection) -> None:
+    if why := wrong(answer.status, answer.headers):
         raise request.unfit(why)
     if patient := request.scope.get(PATIENT):
         patient()
-    headers = to_client(answer.raw_headers, request.route)
+    headers = to_client(answer.headers, request.route)
     await request.send(
         {"type": "http.response.start", "status": answer.status, "headers": headers}
     )
     try:
         if not await _moved(request, answer):
-            async for piece in answer.content.iter_any():
+            while piece := await answer.piece():
+                more = not answer.complete
                 await request.send(
-                    {"type": "http.response.body", "body": piece, "more_body": True}
+                    {"type": "http.response.body", "body": piece, "more_body": more}
                 )
-    except (aiohttp.ClientError, OSError):
+                if not more:
+                    return None
+    except OSError:
         return await _cut(request)
     return await request.send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -195,17 +191,18 @@ async def _cut(request: ProxiedRequest) -> None:
         pass
 
 
-async def _moved(request: ProxiedRequest, answer: ClientResponse) -> bool:
+async def _moved(request: ProxiedRequest, answer: ServiceConnection) -> bool:
     """Whether the body was large enough to pass inside the kernel, and has."""
-    service = answer.connection and answer.connection.transport
-    plain = splice.POSSIBLE and not request.target.tls and request.scope["method"] == "GET"
-    size, bypass = answer.content_length or 0, request.scope.get(BYPASS)
-    if not (plain and service and bypass and size >= splice.WORTH) or service.is_closing():
+    if answer.length < splice.WORTH or not splice.POSSIBLE or answer.complete:
         return False
-    early = answer.content.read_nowait()
+    plain = not request.target.tls and request.scope["method"] == "GET"
+    service, bypass = answer.transport, request.scope.get(BYPASS)
+    if not (plain and bypass) or service.is_closing():
+        return False
+    early = answer.here()
     service.pause_reading()  # from here on the rest stays in the kernel
     await request.send({"type": "http.response.body", "body": early, "more_body": True})
-    left = size - len(early)
+    left = answer.length - len(early)
     past: RawConnection | None = await bypass() if left else None
     if past is not None:
         source, target = (
@@ -219,24 +216,18 @@ async def _moved(request: ProxiedRequest, answer: ClientResponse) -> bool:
     return False
 
 
-def _url(request: ProxiedRequest) -> URL:
-    from yarl import URL  # noqa: PLC0415  cold start: as aiohttp, whose it is
-
-    path, _, query = request.path.decode("latin-1").partition("?")
-    scheme = "https" if request.target.tls else "http"
-    return URL.build(
-        scheme=scheme, authority=request.target.netloc, path=path, query_string=query, encoded=True
-    )
+def _head(request: ProxiedRequest, client: _Client) -> bytes:
+    """What the service is asked, up to the body."""
+    lines = to_service(request.scope["headers"], request.route)
+    if client.body is not None and all(name != b"content-length" for name, _ in lines):
+        lines.append((b"transfer-encoding", b"chunked"))
+    start = b"%b %b HTTP/1.1\r\n" % (request.scope["method"].encode(), request.path)
+    head = start + b"".join([b"%b: %b\r\n" % line for line in lines]) + b"\r\n"
+    if head.count(b"\n") != len(lines) + 2:
+        raise request.broken(ValueError("a line break in the head of the request"))
+    return head
 
 
 def _bodiless(headers: list[Header]) -> bool:
     named = dict(headers)
     return named.get(b"content-length", b"") in BODILESS and b"transfer-encoding" not in named
-
-
-def _text(value: bytes) -> str:
-    """A header's value so that it goes out as the bytes that came in, where they are UTF-8."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")

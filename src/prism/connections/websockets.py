@@ -10,14 +10,13 @@ from typing import cast
 
 from prism.connections.headers import Header, to_client, to_service, wrong
 from prism.connections.proxied_request import ProxiedRequest
-from prism.connections.routing import Target
-from prism.connections.tls import Pins, compare, unverified
+from prism.connections.service_connection import dialled
+from prism.connections.tls import Pins
 from prism.kit.byte_pipe import splice
 from prism.kit.gate import Send
 from prism.kit.websocket_upgrade import TAKE
-from prism.kit.workspace_network import connected
 
-DIAL, ANSWER = 5.0, 60.0  # seconds to connect, and for the handshake's answer
+ANSWER = 60.0  # seconds for the handshake's answer
 LONGEST = 64 * 1024  # bytes of a head; and of the body of a refusal
 STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |$)")
 UPGRADE = [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
@@ -67,8 +66,8 @@ class HandshakeAnswer(asyncio.Protocol):
 async def carry(request: ProxiedRequest, pins: Pins) -> None:
     """One WebSocket, until it ends; that a service refuses is passed on."""
     try:
-        async with asyncio.timeout(DIAL):
-            service = await _dialled(request.target, pins)
+        pin = await pins.of(request.target) if request.target.tls else None
+        service = await dialled(HandshakeAnswer, request.target.spot, pin)
     except (OSError, TimeoutError) as error:
         raise request.broken(error) from error
     try:
@@ -100,25 +99,6 @@ async def _joined(
     head = b"".join(b"%b: %b\r\n" % line for line in lines)
     client.write(b"HTTP/1.1 101 Switching Protocols\r\n" + head + b"\r\n" + rest)
     await splice(client, service.transport, lost)
-
-
-async def _dialled(target: Target, pins: Pins) -> HandshakeAnswer:
-    spot = target.spot
-    pin = await pins.of(target) if target.tls else None
-    tls = unverified() if target.tls else None
-    loop = asyncio.get_running_loop()
-    one = await connected(spot.host, spot.port, spot.network)
-    name = spot.host if tls else None
-    transport, service = await loop.create_connection(
-        HandshakeAnswer, sock=one, ssl=tls, server_hostname=name
-    )
-    if pin is not None:
-        try:
-            compare(transport.get_extra_info("ssl_object"), pin)
-        except BaseException:
-            transport.abort()
-            raise
-    return service
 
 
 def _question(request: ProxiedRequest) -> bytes:

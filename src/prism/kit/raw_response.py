@@ -1,4 +1,4 @@
-"""Answers whose body is written straight to the connection, past the server."""
+"""Answers that are written in one piece, or straight to the connection, past the server."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BYPASS = "prism_bypass"
+# In a scope: whom to call when the client hangs up; a task that waits for that costs more.
+WATCH = "prism_watch"
 
 
 class RawConnection(NamedTuple):
@@ -16,13 +18,74 @@ class RawConnection(NamedTuple):
     wrote: Callable[[int], None]
 
 
+class HeldHead:
+    """What an answer is written to: its head waits for its body, if that comes in the same turn.
+
+    One system call for both, and one packet for the client.
+    """
+
+    __slots__ = ("_begun", "_held", "_loop", "_transport", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._held, self._begun = b"", False
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Write, or hold until this turn of the loop ends."""
+        if not self._begun:
+            self._begun, self._held = True, data
+            self._loop.call_soon(self.flush)
+        elif self._held:
+            held, self._held = self._held, b""
+            self._transport.writelines((held, data))
+        else:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held)
+
+    def close(self) -> None:
+        """Close the connection, after what is held."""
+        self.flush()
+        self._transport.close()
+
+
 class RawResponseProtocol(HttpToolsProtocol):
     """Uvicorn's own, whose `scope` also has a way past it."""
+
+    _hung_up: Callable[[], object] | None = None
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        cast("dict[str, Any]", self.scope)[BYPASS] = self.bypass
+        scope = cast("dict[str, Any]", self.scope)
+        scope[BYPASS], scope[WATCH] = self.bypass, self.watch
+
+    def on_headers_complete(self) -> None:
+        """Its answer may begin."""
+        before = self.cycle
+        super().on_headers_complete()
+        if self.cycle is not before:  # else it is a handshake
+            self.cycle.transport = cast("asyncio.Transport", HeldHead(self.transport, self.loop))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has hung up."""
+        super().connection_lost(exc)
+        if self._hung_up is not None:
+            self._hung_up()
+
+    def watch(self, hung_up: Callable[[], object] | None) -> None:
+        """Call that when the client hangs up; with None, nobody any more."""
+        self._hung_up = hung_up
+        if hung_up is None:
+            return
+        self.flow.resume_reading()
+        if self.parser is None:  # it has hung up already
+            self.loop.call_soon(hung_up)
 
     async def bypass(self) -> RawConnection | None:
         """For who has begun an answer of a known length; None where that cannot be.
@@ -30,6 +93,7 @@ class RawResponseProtocol(HttpToolsProtocol):
         He may write to it alone until he has told how much he wrote, and returned.
         """
         cycle = self.cycle
+        cast("HeldHead", cycle.transport).flush()
         self.transport.set_write_buffer_limits(high=0)  # so that drained means empty
         try:
             await self.flow.drain()

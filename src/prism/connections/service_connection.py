@@ -1,0 +1,293 @@
+"""Connections to services: HTTP/1.1, one request at a time, kept for the next one.
+
+What a service sends is bounded: the bytes of a head, the number of interim answers (1xx), and
+what is read of a body before somebody takes it. What nobody asked for ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import httptools
+
+from prism.connections.tls import compare, unverified
+from prism.kit.workspace_network import connected
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from prism.connections.headers import Header
+    from prism.connections.ports import Spot
+
+DIAL = 5.0  # seconds to connect; an answer may take as long as it takes
+# Shorter than any server waits for a next request, so none closes on us as we send it one.
+IDLE = 1.5
+HIGH = 512 * 1024  # bytes of a body that wait to be taken
+LONGEST_HEAD = 256 * 1024
+MOST_INTERIM = 32
+SWITCHING = 101
+EVENTS = b"text/event-stream"
+P = TypeVar("P", bound=asyncio.Protocol)
+
+
+class ServiceConnection(asyncio.Protocol):
+    """One connection; `ask` begins an exchange, whose answer is then read from it."""
+
+    transport: asyncio.Transport
+    used = False  # whether it has answered before
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._parser: httptools.HttpResponseParser | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._begin("")
+        self.complete = True
+
+    def _begin(self, method: str) -> None:
+        self.status, self.length, self.is_endless = 0, 0, False
+        self.complete = self.heard = False
+        self.headers: list[Header] = []
+        self._method, self._headed, self._framed = method, False, False
+        self._kept = self._paused = False
+        self._head_size = self._interim = self._size = 0
+        self._pieces: list[bytes] = []
+        self._error: ConnectionError | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    async def ask(self, method: str, head: bytes, body: AsyncIterator[bytes] | None) -> None:
+        """Send a request, and wait until `status` and `headers` are there.
+
+        A body whose length the head does not say goes out in chunks.
+        """
+        self._begin(method)
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
+            # As sloppy as programs are that print their head themselves.
+            self._parser.set_dangerous_leniencies(
+                lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+            )
+        self.transport.write(head)
+        if body is not None:
+            chunked = b"\r\ntransfer-encoding: chunked\r\n" in head
+            self._sending = asyncio.create_task(self._send(body, chunked))
+            self._sending.add_done_callback(self._body_sent)
+        while not self._headed:
+            await self._changed()
+
+    async def piece(self) -> bytes:
+        """The next piece of the body; empty at its end."""
+        while not self._pieces:
+            if self.complete:
+                return b""
+            await self._changed()
+        return self.here()
+
+    def here(self) -> bytes:
+        """What has come of the body and was not taken yet."""
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def end(self) -> bool:
+        """End the exchange; whether another one may follow. If not, the connection is closed."""
+        if self._sending is not None and not self._sending.done():
+            self._sending.cancel()
+            self._kept = False
+        self.used = True
+        if self.complete and self._kept and not self._pieces and not self.transport.is_closing():
+            return True
+        self.transport.abort()
+        return False
+
+    async def _changed(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, why: str) -> None:
+        if not self.complete and self._error is None:
+            self._error = ConnectionError(why)
+        self.transport.abort()
+        self._wake()
+
+    async def _send(self, body: AsyncIterator[bytes], chunked: bool) -> None:
+        async for piece in body:
+            if self._room is not None:
+                await self._room
+            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        if chunked:
+            self.transport.write(b"0\r\n\r\n")
+
+    def _body_sent(self, sending: asyncio.Task[None]) -> None:
+        if not sending.cancelled() and sending.exception() is not None:
+            self._fail("the request broke off")
+
+    # ---------------------------------------------------------------- what asyncio calls
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """More of an answer."""
+        self.heard = True
+        if self.complete or self._parser is None:
+            return self.transport.abort()
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._kept = False
+        except httptools.HttpParserError as error:
+            return self._fail(f"it does not answer in HTTP: {error.__context__ or error}")
+        if not self._headed:
+            self._head_size += len(data)
+            if self._head_size > LONGEST_HEAD:
+                return self._fail("its answer has no end of its head")
+        elif self._size > HIGH and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+        self._wake()
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It ends here; so does an answer that says no length."""
+        self.resume_writing()
+        if not self.complete:
+            if self._headed and not self._framed and exc is None and self._error is None:
+                self.complete = True
+            elif self._error is None:
+                self._error = ConnectionError("it hung up")
+        self._wake()
+
+    def pause_writing(self) -> None:
+        """A body waits until the service has read some of it."""
+        self._room = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """It has."""
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._room = None
+
+    # ---------------------------------------------------------------- what the parser calls
+    def on_message_begin(self) -> None:
+        """An answer; a second one was not asked for."""
+        if self.complete:
+            self._kept = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; trailers come too late to mean anything."""
+        if not self._headed:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; an interim one is passed over."""
+        assert self._parser is not None, "it calls"
+        status = self._parser.get_status_code()
+        if self._headed:
+            return
+        if 100 <= status < 200 and status != SWITCHING:
+            self._interim += 1
+            if self._interim > MOST_INTERIM:
+                raise ConnectionError("it answers without end")
+            self.headers = []
+            return
+        self.status, self._headed = status, True
+        named = dict(self.headers)
+        self.length = int(named.get(b"content-length", 0))
+        self.is_endless = named.get(b"content-type", b"").lower().startswith(EVENTS)
+        self._framed = b"content-length" in named or b"transfer-encoding" in named
+        self._kept = status != SWITCHING and self._parser.should_keep_alive()
+        if self._method == "HEAD" or status == SWITCHING:
+            self.complete, self._parser = True, None  # it would wait for a body
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        if self.complete:
+            self._kept = False
+            return
+        self._pieces.append(body)
+        self._size += len(body)
+
+    def on_message_complete(self) -> None:
+        """The answer is whole."""
+        self.complete = self.complete or self._headed
+
+
+class ServiceConnections:
+    """Those that wait for a next request, by where they lead and what certificate they showed."""
+
+    def __init__(self) -> None:
+        self._idle: dict[tuple[Spot, bytes | None], list[tuple[float, ServiceConnection]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def taken(
+        self, spot: Spot, pin: bytes | None, *, new: bool = False
+    ) -> ServiceConnection:
+        """One to ask; `new` is one that nobody has used."""
+        idle = self._idle.get((spot, pin), [])
+        oldest = asyncio.get_running_loop().time() - IDLE
+        while idle and not new:
+            since, connection = idle.pop()
+            if since > oldest and not connection.transport.is_closing():
+                return connection
+            connection.transport.abort()
+        return await dialled(ServiceConnection, spot, pin)
+
+    def give_back(self, spot: Spot, pin: bytes | None, connection: ServiceConnection) -> None:
+        """An exchange is over; keep it for the next one, if there can be one."""
+        if not connection.end():
+            return
+        loop = asyncio.get_running_loop()
+        self._idle.setdefault((spot, pin), []).append((loop.time(), connection))
+        if self._timer is None:
+            self._timer = loop.call_later(IDLE, self._sweep)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._close_older(float("inf"))
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._close_older(loop.time() - IDLE)
+        self._timer = loop.call_later(IDLE, self._sweep) if self._idle else None
+
+    def _close_older(self, oldest: float) -> None:
+        for key, idle in [*self._idle.items()]:
+            for since, connection in idle:
+                if since <= oldest:
+                    connection.transport.abort()
+            if left := [it for it in idle if not it[1].transport.is_closing()]:
+                self._idle[key] = left
+            else:
+                del self._idle[key]
+
+
+async def dialled(factory: Callable[[], P], spot: Spot, pin: bytes | None) -> P:
+    """A connection to a port; with a pin by TLS, where that certificate must be shown."""
+    tls = unverified() if pin is not None else None
+    async with asyncio.timeout(DIAL):
+        one = await connected(spot.host, spot.port, spot.network)
+        transport, protocol = await asyncio.get_running_loop().create_connection(
+            factory, sock=one, ssl=tls, server_hostname=spot.host if tls else None
+        )
+    if pin is not None:
+        try:
+            compare(transport.get_extra_info("ssl_object"), pin)
+        except BaseException:
+            transport.abort()
+            raise
+    return protocol

@@ -1,0 +1,212 @@
+"""Requests on connections to a service, byte by byte: what is read, kept, and refused."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from prism.connections.headers import Route
+from prism.connections.model import ServiceUnreachable
+from prism.connections.ports import Spot
+from prism.connections.proxied_request import ProxiedRequest
+from prism.connections.relay import Relay
+from prism.connections.routing import Target
+from prism.connections.service_connection import (
+    LONGEST_HEAD,
+    MOST_INTERIM,
+    ServiceConnections,
+)
+from prism.connections.tls import Pins
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+class Service:
+    """Answers each request with the next of its answers, and hangs up after `CLOSE`."""
+
+    def __init__(self, answers):
+        self.answers, self.heard, self.connections = list(answers), [], 0
+
+    async def serve(self, reader, writer):
+        self.connections += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                if b"chunked" in head:
+                    head += await reader.readuntil(b"0\r\n\r\n")
+                self.heard.append(head)
+                answer, *close = self.answers.pop(0).split(b"CLOSE")
+                writer.write(answer)
+                if close:
+                    return
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(*answers):
+    service, kept = Service(answers), ServiceConnections()
+    server = await asyncio.start_server(service.serve, "127.0.0.1", 0)
+    spot = Spot(host="127.0.0.1", port=server.sockets[0].getsockname()[1], listener="1")
+    try:
+        yield service, kept, spot
+    finally:
+        kept.close()
+        server.close()
+
+
+async def asked(kept, spot, method="GET", head=GET, body=None):
+    """One exchange: status, headers, body, and whether its connection may be kept."""
+    connection = await kept.taken(spot, None)
+    try:
+        await connection.ask(method, head, body)
+        pieces = []
+        while piece := await connection.piece():
+            pieces.append(piece)
+        return connection.status, dict(connection.headers), b"".join(pieces)
+    finally:
+        kept.give_back(spot, None, connection)
+
+
+def exchange(*answers, **more):
+    async def run():
+        async with serving(*answers) as (service, kept, spot):
+            told = [await asked(kept, spot, **more) for _ in answers]
+            return told, service
+
+    return asyncio.run(run())
+
+
+def test_connections_are_kept():
+    told, service = exchange(OK, OK, OK)
+    assert told == [(200, {b"content-length": b"2"}, b"hi")] * 3
+    assert service.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2 \r\nhi\r\n0\r\nA: b\r\n\r\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi",
+        b"HTTP/1.0 200 OK\r\n\r\nhiCLOSE",
+        b"HTTP/1.1 200 OK\r\nEmpty:\r\nConnection: close\r\n\r\nhiCLOSE",
+        HINT * MOST_INTERIM + OK,
+    ],
+)
+def test_every_frame_of_a_body(answer):
+    [(status, headers, body)], _ = exchange(answer)
+    assert (status, body) == (200, b"hi")
+    assert b"a" not in headers, "a trailer"
+    assert b"link" not in headers
+    if b"Empty" in answer:
+        assert headers == {b"empty": b"", b"connection": b"close"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "connections"),
+    [
+        (OK, 1),
+        (b"HTTP/1.1 204 X\r\n\r\n", 1),
+        (b"HTTP/1.1 304 X\r\nContent-Length: 9\r\n\r\n", 1),
+        (b"HTTP/1.0 200 X\r\nContent-Length: 2\r\n\r\nhi", 2),
+        (b"HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi", 2),
+        (OK + OK, 2),
+        (OK + b"more", 2),
+    ],
+)
+def test_only_what_is_clean_is_kept(answer, connections):
+    told, service = exchange(answer, OK)
+    assert told[1][2] == b"hi", "its own answer, and nobody else's"
+    assert service.connections == connections
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 1000\r\n", b""])
+def test_a_head_has_no_body(length):
+    told, service = exchange(b"HTTP/1.1 200 X\r\n" + length + b"\r\n", method="HEAD")
+    assert told[0][2] == b""
+    assert service.heard == [GET]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"CLOSE",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhiCLOSE",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nCLOSE",
+        b"SSH-2.0-OpenSSH_9\r\n",
+        b"HTTP/1.1 200 X\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        HINT * (MOST_INTERIM + 1) + OK,
+        b"HTTP/1.1 200 X\r\nA: " + b"b" * 2 * LONGEST_HEAD,
+    ],
+)
+def test_what_is_no_answer(answer):
+    with pytest.raises(ConnectionError):
+        exchange(answer)
+
+
+def test_a_body_goes_out_in_chunks():
+    async def pieces():
+        yield b"one "
+        yield b"two"
+
+    head = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+    _, service = exchange(OK, method="POST", head=head, body=pieces())
+    assert service.heard == [head + b"4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n"]
+
+
+def test_what_nobody_asked_for_ends_a_kept_connection():
+    async def run():
+        async with serving(OK, OK) as (service, kept, spot):
+            await asked(kept, spot)
+            [[(_, connection)]] = kept._idle.values()
+            connection.data_received(OK)
+            assert await asked(kept, spot) == (200, {b"content-length": b"2"}, b"hi")
+            return service.connections
+
+    assert asyncio.run(run()) == 2
+
+
+def test_a_body_that_breaks_off_ends_the_exchange():
+    async def pieces():
+        yield b"one"
+        raise RuntimeError
+
+    head = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+    with pytest.raises(ConnectionError, match="broke off"):
+        exchange(OK, method="POST", head=head, body=pieces())
+
+
+async def carried(relay, spot, method):
+    """One request through the relay; the status of its answer."""
+    told = []
+
+    async def send(message):
+        told.append(message)
+
+    scope = {"type": "http", "method": method, "headers": [(b"host", b"mine.localhost")]}
+    target = Target("mine", spot, False)
+    route = Route(netloc=target.netloc.encode())
+    await relay.carry(ProxiedRequest(scope, asyncio.Event().wait, send, target, route, b"/"))
+    return told[0]["status"]
+
+
+def test_a_kept_connection_may_have_ended_just_now():
+    """Then the request was not heard, and one that changes nothing is sent again."""
+
+    async def run(method):
+        async with serving(OK, b"CLOSE", OK) as (service, _, spot):
+            relay = Relay(Pins())
+            try:
+                assert await carried(relay, spot, "GET") == 200
+                return await carried(relay, spot, method), len(service.heard)
+            finally:
+                await relay.close()
+
+    assert asyncio.run(run("GET")) == (200, 3)
+    with pytest.raises(ServiceUnreachable):
+        asyncio.run(run("POST"))
