@@ -88,8 +88,17 @@ bench: install  ## Measure, on this machine, what the README says
 	$(BIN)/python bench/measure.py
 
 .PHONY: bench-gui
+bench-gui: .bench/jupyterhub/installed .bench/proxy/installed
 bench-gui: install gui  ## Compare the web GUI with JupyterHub's pages: clicks and seconds
 	$(BIN)/python bench/side_by_side.py
+
+# What cannot be installed is named and left out of the table.
+.PHONY: bench-peers
+bench-peers: install  ## Measure Prism beside JupyterHub, dstack, SkyPilot and nginx
+	@for peer in $(PEERS); do $(MAKE) --no-print-directory .bench/$$peer/installed || \
+		echo "$$peer was not installed and is left out"; done
+	@scripts/debian.sh /usr/sbin/nginx nginx || echo "nginx was not installed and is left out"
+	$(BIN)/python bench/peers.py
 
 .PHONY: aws-proof
 aws-proof: install  ## Try a real AWS account: PROFILE=lab [REGION=us-west-2] [BUDGET=5]
@@ -115,6 +124,10 @@ lock: $(UV)  ## Choose the newest versions; hashes, no addresses
 		--no-annotate --no-emit-index-url --no-emit-find-links --group docs -o docs.lock
 	$(UV) pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --group pyproject.toml:node -o web/node.lock
+	for peer in $(filter-out proxy,$(PEERS)); do \
+		$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header \
+			--no-annotate --no-emit-index-url --no-emit-find-links --group peer-$$peer \
+			-o bench/locks/$$peer.lock; done
 
 clean:  ## Remove what make has made here
 	rm -rf web/node_modules web/src/api/schema.d.ts src/prism/web
@@ -153,6 +166,22 @@ $(UV): requirements.lock
 .tools/docs/installed: docs.lock $(UV)
 	@$(UV) venv --quiet --clear --python "$$(command -v $(PYTHON))" .tools/docs
 	@$(UV) pip sync --quiet --require-hashes --python .tools/docs docs.lock
+	@touch $@
+
+# The programs beside which Prism is measured.
+PEERS := jupyterhub proxy dstack skypilot
+
+.bench/proxy/installed: $(wildcard bench/locks/proxy/*.json)
+	@rm -rf .bench/proxy
+	@mkdir -p .bench/proxy
+	@cp bench/locks/proxy/*.json bench/locks/proxy/.npmrc .bench/proxy
+	@cd .bench/proxy && npm ci --no-progress --loglevel=error
+	@touch $@
+
+.bench/%/installed: bench/locks/%.lock $(UV)
+	@echo "Installing $* into .bench …"
+	@$(UV) venv --quiet --clear --python "$$(command -v $(PYTHON))" .bench/$*
+	@$(UV) pip sync --quiet --require-hashes --compile-bytecode --python .bench/$* $<
 	@touch $@
 
 debian:

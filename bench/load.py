@@ -1,6 +1,7 @@
 """A load of one connection or many, spoken on plain sockets so that the client costs little."""
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -114,3 +115,61 @@ def load(port: int, path: str, seconds: float, connections: int = 1, **headers: 
         raise RuntimeError(f"{path}: {len(failed)} answers failed, first {failed[0]}")
     worst = quantiles(took, n=100)[98] if len(took) > 1 else took[0]
     return Load(len(took) / seconds, median(took) * 1000, worst * 1000, size[0])
+
+
+def crowd(port: int, path: str, seconds: float, connections: int, host: str) -> Load:
+    """Ask on so many kept connections from one thread, each as soon as it is answered.
+
+    It computes some microseconds for each request, so it is not what limits a proxy. The clock
+    starts when every connection has had an answer.
+    """
+    with contextlib.closing(Connection(port)) as to:
+        body = to.ask(path, Host=host).body
+    asking = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    took: list[float] = []
+    with contextlib.ExitStack() as stack:
+        poll = stack.enter_context(select.epoll())
+        asked: dict[int, tuple[socket.socket, float]] = {}
+        for _ in range(connections):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            one.sendall(asking)
+            _answer(one, body)
+            poll.register(one, select.EPOLLIN)
+            asked[one.fileno()] = one, time.perf_counter()
+        for one, _ in asked.values():
+            one.sendall(asking)
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            for number, _ in poll.poll(1):
+                one, began = asked[number]
+                _answer(one, body)
+                now = time.perf_counter()
+                took.append(now - began)
+                asked[number] = one, now
+                one.sendall(asking)
+    return Load(len(took) / seconds, median(took) * 1000, quantiles(took, n=100)[98] * 1000, 0)
+
+
+def _answer(one: socket.socket, body: bytes) -> None:
+    """Read one answer; nearly always it comes as a whole."""
+    data = one.recv(1 << 16)
+    while not data.endswith(body):
+        piece = one.recv(1 << 16)
+        if not piece:
+            raise RuntimeError(f"it ended after {data[:200]!r}")
+        data += piece
+    if not data.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(f"{data[:200]!r}")
+
+
+def alone(port: int, path: str, seconds: float, host: str) -> Load:
+    """Ask on a new connection each time, one after the other."""
+    took: list[float] = []
+    until = time.perf_counter() + seconds
+    while (began := time.perf_counter()) < until:
+        with contextlib.closing(Connection(port)) as to:
+            if to.ask(path, Host=host).status >= 400:
+                raise RuntimeError(f"{path} failed")
+        took.append(time.perf_counter() - began)
+    return Load(len(took) / seconds, median(took) * 1000, quantiles(took, n=100)[98] * 1000, 0)

@@ -73,16 +73,16 @@ def proxied(report: Report) -> None:
         it = stack.enter_context(daemon(folder, REAL))
         client = Client(home=str(folder))
         client.workspaces.launch("Measured", "mine", wait=120)
-        stack.callback(_ended, client)
+        stack.callback(ended, client)
         real = int(client.workspaces.connect("mine").services["page"].url.rpartition(":")[2])
-        plain = stack.enter_context(_outside())
+        plain = stack.enter_context(outside())
         ways = [
             Way("direct", plain, f"127.0.0.1:{plain}"),
             Way("through Prism", it.port, f"mine.localhost:{it.port}"),
             Way("by the port of its service", real, f"127.0.0.1:{real}"),
         ]
         if shutil.which("nginx"):
-            ways.append(stack.enter_context(_nginx(folder, plain)))
+            ways.append(stack.enter_context(through_nginx(folder, plain)))
         bulk(report, ways, it)
         small(report, ways)
         terminals(report, it, plain + 1, real + 1)
@@ -96,7 +96,7 @@ def bulk(report, ways, it) -> None:
     spent = -sum(prism.cpu_times()[:2])
     for _ in range(ROUNDS):
         for way in ways:
-            best[way] = max(best[way], _megabytes(way))
+            best[way] = max(best[way], megabytes(way))
     direct = best[ways[0]]
     for way, rate in best.items():
         share = rate / direct
@@ -154,7 +154,7 @@ def idle(report, it, port) -> None:
         report.say(f"memory of {IDLE:,} idle WebSockets", value)
 
 
-def _megabytes(way) -> float:
+def megabytes(way) -> float:
     with socket.create_connection(("127.0.0.1", way.port)) as to:
         buffer = bytearray(1 << 20)
         to.sendall(f"GET /big/{BIG} HTTP/1.1\r\nHost: {way.host}\r\n\r\n".encode())
@@ -221,14 +221,14 @@ def _frame(text: bytes) -> bytes:
 
 
 @contextmanager
-def _outside():
+def outside():
     """The same service without Prism; its port, beside which is that of its terminals."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen([sys.executable, SERVICE, str(port)])
     try:
-        while not _open(port + 1):
+        while not is_open(port + 1):
             if process.poll() is not None:
                 raise RuntimeError(f"the service ended: {process.returncode}")
             time.sleep(0.02)
@@ -239,7 +239,7 @@ def _outside():
 
 
 @contextmanager
-def _nginx(folder, port):
+def through_nginx(folder, port):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         here = free.getsockname()[1]
@@ -248,7 +248,7 @@ def _nginx(folder, port):
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(["nginx", "-p", folder, "-c", config], stderr=quiet)
     try:
-        while not _open(here):
+        while not is_open(here):
             time.sleep(0.02)
         yield Way("through nginx", here, f"127.0.0.1:{here}")
     finally:
@@ -256,10 +256,10 @@ def _nginx(folder, port):
         process.wait(20)
 
 
-def _open(port) -> bool:
+def is_open(port) -> bool:
     with socket.socket() as one:
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _ended(client) -> None:
+def ended(client) -> None:
     client.workspaces.terminate("mine", wait=60)

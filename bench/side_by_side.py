@@ -2,8 +2,8 @@
 
     make bench-gui
 
-Installs JupyterHub into `.bench/` (once), starts both programs on this machine, does each task in
-Chromium, and writes the table and a picture of each result into docs/gui.md and docs/pictures.
+Starts both programs on this machine, does each task in Chromium, and writes the table and a
+picture of each result into docs/gui.md and docs/pictures.
 Only trusted events count as clicks and typing. Playwright clicks only what is visible and can be
 clicked. The seconds are those of a script that waits only for the pages.
 """
@@ -11,19 +11,18 @@ clicked. The seconds are those of a script that waits only for the pages.
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-import venv
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from living import REAL, daemon, home
+from peer_programs import free_ports
 from playwright.sync_api import expect, sync_playwright
 
 from prism.client import Client
@@ -32,8 +31,6 @@ ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / ".bench"
 PAGE, PICTURES = ROOT / "docs" / "gui.md", ROOT / "docs" / "pictures"
 TABLE = re.compile(r"(<!-- side by side -->\n).*?(<!-- end -->)", re.DOTALL)
-PACKAGES = ("jupyterhub==6.1.1", "jupyterlab==4.6.6")
-PROXY = "configurable-http-proxy@5.3.0"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 VIEW = {"width": 1280, "height": 720}
 SCALE = 0.75  # pixels of a picture for each pixel of the page
@@ -57,7 +54,7 @@ c.Authenticator.allow_all = True
 c.JupyterHub.bind_url = "http://127.0.0.1:{front}"
 c.JupyterHub.hub_port = {back}
 c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{proxy}"
-c.ConfigurableHTTPProxy.command = ["{tools}/node_modules/.bin/configurable-http-proxy"]
+c.ConfigurableHTTPProxy.command = ["{tools}/proxy/node_modules/.bin/configurable-http-proxy"]
 c.Spawner.default_url = "/lab"
 c.Spawner.args = ["--allow-root"]
 c.Spawner.start_timeout = c.Spawner.http_timeout = 300
@@ -296,15 +293,6 @@ TASKS = {
 }
 
 
-def free_ports(count):
-    """Ports that nobody listens at."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [it.getsockname()[1] for it in sockets]
-    for it in sockets:
-        it.close()
-    return ports
-
-
 def wait_for(process, url, log):
     """Wait until a page is answered."""
     until = time.monotonic() + 120
@@ -319,21 +307,10 @@ def wait_for(process, url, log):
         time.sleep(0.2)
 
 
-def install():
-    """Install JupyterHub in its own environment, and its proxy, unless they are there."""
-    if not (shutil.which("npm") and shutil.which("chromium")):
-        sys.exit("The comparison needs npm and chromium on PATH.")
-    python = TOOLS / "jupyterhub" / "bin" / "python"
-    if not (TOOLS / "jupyterhub" / "bin" / "jupyterhub").exists():
-        venv.create(TOOLS / "jupyterhub", with_pip=True)
-        subprocess.run([python, "-m", "pip", "-q", "install", *PACKAGES], check=True)
-    if not (TOOLS / "node_modules" / ".bin" / "configurable-http-proxy").exists():
-        subprocess.run(["npm", "install", "--prefix", TOOLS, PROXY], check=True)
-
-
 def main():
     """Measure, and write the page."""
-    install()
+    if not shutil.which("chromium"):
+        sys.exit("The comparison needs chromium on PATH.")
     PICTURES.mkdir(exist_ok=True)
     efforts, load = {}, os.getloadavg()[0]
     with sync_playwright() as play:

@@ -1,0 +1,452 @@
+"""Prism beside JupyterHub, dstack, SkyPilot, configurable-http-proxy and nginx: one run, in turns.
+
+    make bench-peers
+
+Writes its tables into docs/bench.md. What was not installed, or does not start, is named in its
+column, and everything else is measured all the same.
+"""
+
+import json
+import os
+import platform
+import re
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from statistics import median
+
+import psutil
+from living import IN_MEMORY, REAL, daemon, home
+from load import Connection, alone, crowd
+from page import PAGE
+from peer_programs import (
+    TOKEN,
+    TOOLS,
+    Dstack,
+    JupyterHub,
+    Missing,
+    Prism,
+    SkyPilot,
+    clean,
+    free_ports,
+    nginx_program,
+    proxy_program,
+    started,
+)
+from proxy import BIG, NGINX, TEMPLATE, Way, ended, megabytes, outside
+from reads import launched
+
+from prism.client import Client
+
+TABLE = re.compile(r"(<!-- peers -->\n).*(<!-- end of peers -->)", re.DOTALL)
+FAILURES = (OSError, RuntimeError, ValueError, LookupError, subprocess.SubprocessError)
+STARTS, COMMANDS, LISTS, ROUNDS, SECONDS = 3, 11, 11, 5, 2.0
+CROWD = 64
+SETTLED = 10  # seconds until the processes that a server starts after its first answer are there
+MANY = 1000
+NO_ACCOUNT = "not without a cloud account"
+EMPTY = b"{}"
+LISTED = "`workspace list`, `ps -a`, `status`"
+
+
+class Table:
+    """Rows and columns; a cell that nothing was measured for says why."""
+
+    def __init__(self, columns):
+        self.columns, self.cells = list(columns), {}
+
+    def say(self, row, column, text):
+        """One cell."""
+        self.cells.setdefault(row, {})[column] = text
+        print(f"{row:<56} {column:<32} {text}", flush=True)
+
+    def __str__(self):
+        lines = [f"| | {' | '.join(self.columns)} |", "|---" * (len(self.columns) + 1) + "|"]
+        for row, cells in self.cells.items():
+            lines.append(f"| {row} | {' | '.join(cells.get(it, '') for it in self.columns)} |")
+        return "\n".join(lines)
+
+
+class Turns:
+    """What is measured in turns; whoever fails once has no further turn."""
+
+    def __init__(self, table, columns):
+        self.table, self.left, self.took = table, list(columns), {}
+
+    def each(self, times, row, measure):
+        """Measure every column so many times; the results, by column."""
+        took = {column: [] for column in self.left}
+        for _ in range(times):
+            for column in list(took):
+                try:
+                    took[column].append(measure(column))
+                except (Missing, *FAILURES) as error:
+                    del took[column]
+                    why = "not installed" if isinstance(error, Missing) else "failed"
+                    self.table.say(row, column.name, why)
+                    print(f"  {type(error).__name__}: {error}", file=sys.stderr)
+        return took
+
+
+def commands(table, peers, servers):
+    """Command lines as whole processes; each lists what its server has."""
+    lines = {"`--help`": {peer: ("--help",) for peer in peers}}
+    prism, hub, dstack, sky = peers
+    lines[LISTED] = {prism: ("workspace", "list"), dstack: ("ps", "-a"), sky: ("status",)}
+    table.say(LISTED, hub.name, "has no such command")
+    for row, words in lines.items():
+
+        def once(peer, words=words):
+            environ = servers[peer].environ if peer in servers else clean()
+            spent, began = computed(), time.perf_counter()
+            subprocess.run(
+                peer.words(*words[peer]), env=environ, check=True, capture_output=True, timeout=120
+            )
+            return (time.perf_counter() - began) * 1000, (computed() - spent) * 1000
+
+        for peer, took in Turns(table, words).each(COMMANDS, row, once).items():
+            what = f"{MANY:,} of them" if row == LISTED else ""
+            what = "none of them" if what and peer is sky else what
+            wall, spent = (median(it[number] for it in took) for number in (0, 1))
+            text = f"{wall:,.0f} ms, of that computed {spent:,.0f}"
+            table.say(row, peer.name, f"{text} ({what})" if what else text)
+
+
+def computed():
+    """Seconds of processor of all commands that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def starts(table, peers, folders):
+    """Each in a home that it has used before: until the first answer, and what it needs then."""
+
+    def once(peer):
+        words = peer.server(folders[peer])
+        with started(*words) as running:
+            spent = running.spent
+            time.sleep(SETTLED if measured.get(peer, 0) == STARTS else 0)
+            measured[peer] = measured.get(peer, 0) + 1
+            return running.took, spent, running.mebibytes, len(running.processes)
+
+    measured = {}
+    row = "server, from its start to its first answer"
+    found = Turns(table, peers).each(STARTS + 1, row, once)
+    for peer, results in found.items():
+        took = min(it[0] for it in results[1:])
+        spent = min(it[1] for it in results[1:])
+        memory, processes = results[-1][2:]
+        table.say(row, peer.name, f"{took:.1f} s")
+        table.say("… of that computed", peer.name, f"{spent:.1f} s")
+        several = f", {processes} processes" if processes > 1 else ""
+        text = f"{memory:,.0f} MiB{several}"
+        table.say(f"… memory, {SETTLED} s later", peer.name, text)
+
+
+def lists(table, peers, servers):
+    """The whole list of a thousand, as often as its pages need."""
+    prism, hub, dstack, sky = peers
+    ways = {prism: list_prism, hub: list_hub, dstack: list_dstack}
+    row = f"the list of {MANY:,}"
+
+    def once(peer):
+        running = servers[peer]
+        with closing(Connection(running.port)) as to:
+            ways[peer](to)
+            began = time.perf_counter()
+            found, size = ways[peer](to)
+            took = time.perf_counter() - began
+            if found != MANY:
+                raise RuntimeError(f"{peer.name} lists {found}")
+            return took * 1000, size / 1024
+
+    columns = [peer for peer in ways if peer in servers]
+    for peer, results in Turns(table, columns).each(LISTS, row, once).items():
+        took = median(it[0] for it in results)
+        what = {
+            prism: "workspaces that run",
+            hub: "people without a server, 5 pages",
+            dstack: "runs that ended, 10 pages",
+        }
+        text = f"{took:,.1f} ms, {results[0][1]:,.0f} KiB ({what[peer]})"
+        table.say(row, peer.name, text)
+    table.say(row, sky.name, NO_ACCOUNT)
+
+
+def list_prism(to):
+    """`GET /instances`."""
+    body = to.ask("/api/v1/instances").body
+    return body.count(b'"state":'), len(body)
+
+
+def list_hub(to):
+    """`GET /users`, 200 a page, which is the most that it gives."""
+    found = size = 0
+    accept = "application/jupyterhub-pagination+json"
+    for offset in range(0, MANY, 200):
+        path = f"/hub/api/users?limit=200&offset={offset}"
+        body = to.ask(path, Authorization=f"token {TOKEN}", Accept=accept).body
+        found, size = found + body.count(b'"kind": "user"'), size + len(body)
+    return found, size
+
+
+def list_dstack(to):
+    """`POST /api/runs/list`, 100 a page, which is the most that it gives."""
+    found, size, last = 0, 0, {}
+    while True:
+        asked = json.dumps({"limit": 100} | last).encode()
+        body = to.ask("/api/runs/list", "POST", asked, Authorization=f"Bearer {TOKEN}").body
+        runs = json.loads(body)
+        found, size = found + len(runs), size + len(body)
+        if len(runs) < 100:
+            return found, size
+        last = {"prev_submitted_at": runs[-1]["submitted_at"], "prev_run_id": runs[-1]["id"]}
+
+
+def fill_hub(running, _folder):
+    """A thousand people; a server for each would be a process for each."""
+    with closing(Connection(running.port)) as to:
+        for first in range(0, MANY, 100):
+            names = json.dumps({"usernames": [f"w{first + it}" for it in range(100)]}).encode()
+            answer = to.ask("/hub/api/users", "POST", names, Authorization=f"token {TOKEN}")
+            if answer.status != 201:
+                raise RuntimeError(f"users: {answer.status} {answer.body[:200]!r}")
+
+
+def fill_dstack(running, folder):
+    """A run, which ends at once without a fleet and stays in the list; then copies of its rows."""
+    configuration = {"type": "task", "name": "w0", "commands": ["true"]}
+    spec = {
+        "run_name": "w0",
+        "configuration": configuration,
+        "repo_id": "none",
+        "repo_data": {"repo_type": "virtual"},
+        "configuration_path": "run.yml",
+        "profile": {"name": "default"},
+        "ssh_key_pub": "ssh-rsa AAAA",
+    }
+    body = json.dumps({"plan": {"run_spec": spec, "current_resource": None}, "force": False})
+    secret = f"Bearer {TOKEN}"
+    with closing(Connection(running.port)) as to:
+        path = "/api/project/main/runs/apply"
+        answer = to.ask(path, "POST", body.encode(), Authorization=secret)
+        if answer.status != 200:
+            raise RuntimeError(f"run: {answer.status} {answer.body[:200]!r}")
+        until = time.monotonic() + 120
+        while (
+            b'"status":"failed"'
+            not in to.ask("/api/runs/list", "POST", EMPTY, Authorization=secret).body
+        ):
+            if time.monotonic() > until:
+                raise RuntimeError("its run does not end")
+            time.sleep(0.5)
+    file = folder / ".dstack" / "server" / "data" / "sqlite.db"
+    with closing(sqlite3.connect(file, timeout=60)) as database, database:
+        database.row_factory = sqlite3.Row
+        run = dict(database.execute("SELECT * FROM runs").fetchone())
+        jobs = [dict(row) for row in database.execute("SELECT * FROM jobs")]
+        for number in range(1, MANY):
+            new = {"id": uuid.uuid4().hex, "run_name": f"w{number}"}
+            insert(database, "runs", run | new)
+            for job in jobs:
+                its = {"id": uuid.uuid4().hex, "run_id": new["id"], "run_name": new["run_name"]}
+                insert(database, "jobs", job | its)
+
+
+def insert(database, table, row):
+    """One row."""
+    columns, marks = ", ".join(row), ", ".join("?" * len(row))
+    database.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", [*row.values()])
+
+
+def filled(peers, folders, stack):
+    """The servers, each with a thousand of what it has; without those that could not."""
+    prism, hub, dstack, _ = peers
+    fill = {
+        prism: lambda it, _: launched(it.port, range(MANY), Quiet()),
+        hub: fill_hub,
+        dstack: fill_dstack,
+    }
+    servers = {}
+    for peer in peers:
+        try:
+            words, *more = peer.server(folders[peer])
+            running = stack.enter_context(started(IN_MEMORY if peer is prism else words, *more))
+            if peer in fill:
+                fill[peer](running, folders[peer])
+            servers[peer] = running
+        except (Missing, *FAILURES) as error:
+            print(f"{peer.name} is left out of the lists: {error}", file=sys.stderr)
+    return servers
+
+
+class Quiet:
+    """Where a report is asked for that nobody reads."""
+
+    def say(self, *_):
+        pass
+
+
+class Proxy(Way):
+    """A way to the service, and what its processes compute."""
+
+    def __init__(self, name, port, host, spent):
+        super().__init__(name, port, host)
+        self.spent = spent
+
+
+@contextmanager
+def through_prism(folder):
+    """A workspace whose service is the one that is measured."""
+    (folder / "templates").mkdir(mode=0o700)
+    (folder / "templates" / "measured.yml").write_text(TEMPLATE)
+    with daemon(folder, REAL) as it, ExitStack() as stack:
+        client = Client(home=str(folder))
+        client.workspaces.launch("Measured", "mine", wait=120)
+        stack.callback(ended, client)
+        process = psutil.Process(it.process.pid)
+
+        def spent():
+            return sum(process.cpu_times()[:2])
+
+        yield Proxy("Prism", it.port, f"mine.localhost:{it.port}", spent)
+
+
+@contextmanager
+def through_node(port):
+    """JupyterHub's proxy with one route."""
+    here, api = free_ports(2)
+    listen = ("--ip", "127.0.0.1", "--port", str(here), "--api-ip", "127.0.0.1")
+    target = ("--api-port", str(api), "--default-target", f"http://127.0.0.1:{port}")
+    words = (str(proxy_program()), *listen, *target, "--log-level", "error")
+    environ = clean(CONFIGPROXY_AUTH_TOKEN=TOKEN)
+    package = TOOLS / "proxy" / "node_modules" / "configurable-http-proxy" / "package.json"
+    version = json.loads(package.read_text())["version"]
+    with started(words, environ, here, "/small") as it:
+        name = f"configurable-http-proxy {version}"
+        yield Proxy(name, here, f"127.0.0.1:{here}", lambda: it.spent)
+
+
+@contextmanager
+def through_nginx(folder, port):
+    """nginx with one worker."""
+    [here] = free_ports(1)
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, port=port, here=here))
+    said = subprocess.run([nginx_program(), "-v"], capture_output=True, text=True, check=True)
+    words = (nginx_program(), "-p", str(folder), "-c", str(config))
+    with started(words, clean(), here, "/small") as it:
+        version = said.stderr.rpartition("/")[2].split()[0]
+        yield Proxy(f"nginx {version}", here, f"127.0.0.1:{here}", lambda: it.spent)
+
+
+def proxies(stack):
+    """The ways to one service, the direct one first; those that could not be opened are named."""
+    plain = stack.enter_context(outside())
+    ways = [Proxy("direct", plain, f"127.0.0.1:{plain}", lambda: 0.0)]
+    folder = stack.enter_context(home())
+    for open_way in (
+        lambda: through_prism(stack.enter_context(home())),
+        lambda: through_node(plain),
+        lambda: through_nginx(folder, plain),
+    ):
+        try:
+            ways.append(stack.enter_context(open_way()))
+        except Missing:
+            print("a proxy is not installed and is left out", file=sys.stderr)
+        except FAILURES as error:
+            print(f"a proxy did not start and is left out: {error}", file=sys.stderr)
+    table = Table(it.name for it in ways)
+    for connections in (1, CROWD):
+        small(table, ways, connections)
+    fresh(table, ways)
+    large(table, ways)
+    return table
+
+
+def small(table, ways, connections):
+    """Answers of 100 bytes."""
+    many = f"{connections} connections" if connections > 1 else "1 connection"
+    row = f"small requests, {many}"
+
+    def once(way):
+        spent = way.spent()
+        found = crowd(way.port, "/small", SECONDS, connections, way.host)
+        return found, (way.spent() - spent) / (found.rate * SECONDS)
+
+    for way, results in Turns(table, ways).each(ROUNDS, row, once).items():
+        best = max((it[0] for it in results), key=lambda it: it.rate)
+        table.say(row, way.name, f"{best.rate:,.0f}/s")
+        table.say(f"… p50, p99 of {many}", way.name, f"{best.p50:.2f} ms, {best.p99:.2f} ms")
+        if way is not ways[0]:
+            each = min(it[1] for it in results) * 1e6
+            table.say(f"… the proxy's processor for each of {many}", way.name, f"{each:,.0f} µs")
+
+
+def fresh(table, ways):
+    """Answers on new connections: here Prism looks up which process asks."""
+    row = "a small request on a new connection, p50"
+    found = Turns(table, ways).each(
+        ROUNDS, row, lambda way: alone(way.port, "/small", 1, way.host)
+    )
+    for way, results in found.items():
+        table.say(row, way.name, f"{min(it.p50 for it in results):.2f} ms")
+
+
+def large(table, ways):
+    """A gigabyte."""
+    row = f"download of {BIG >> 30} GiB"
+
+    def once(way):
+        spent = way.spent()
+        return megabytes(way), way.spent() - spent
+
+    results = Turns(table, ways).each(ROUNDS, row, once)
+    direct = max(it[0] for it in results[ways[0]])
+    for way, found in results.items():
+        best = max(it[0] for it in found)
+        share = "" if way is ways[0] else f", {best / direct:.0%} of direct"
+        table.say(row, way.name, f"{best:,.0f} MB/s{share}")
+        if way is not ways[0]:
+            each = min(it[1] for it in found)
+            table.say("… the proxy's processor for it", way.name, f"{each:.2f} s")
+
+
+def main():
+    """Measure, and write the page."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and so no process is left
+    peers = [Prism(), JupyterHub(), Dstack(), SkyPilot()]
+    table = Table(it.name for it in peers)
+    with ExitStack() as stack:
+        folders = {peer: stack.enter_context(home()) for peer in peers}
+        starts(table, peers, folders)
+        with ExitStack() as running:
+            folders[peers[0]] = running.enter_context(home())
+            servers = filled(peers, folders, running)
+            lists(table, peers, servers)
+            commands(table, peers, servers)
+    with ExitStack() as stack:
+        ways = proxies(stack)
+    write(table, ways)
+
+
+def write(table, ways):
+    """Put both tables into the page, between their marks."""
+    about = (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.system()} on "
+        f"{platform.machine()}, CPython {platform.python_version()}. Other work kept "
+        f"{os.getloadavg()[2]:.1f} programs running on average during the last quarter of an "
+        "hour, the bench's own included."
+    )
+    text = f"{about}\n\n{table}\n\n{ways}\n"
+    PAGE.write_text(TABLE.sub(lambda it: f"{it[1]}{text}{it[2]}", PAGE.read_text()))
+
+
+if __name__ == "__main__":
+    main()
