@@ -9,7 +9,7 @@ from prism.client.wire import query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 PATH = "/logs"
 
@@ -29,7 +29,7 @@ class Logs(Noun):
         """The last lines."""
         return self._ask("GET", f"{PATH}/{quoted(name)}" + query(type=type, tail=tail), logs.Log)
 
-    def follow(self, name: str, type: logs.LogType = "console", tail: int = 100) -> Iterator[str]:
+    def follow(self, name: str, type: logs.LogType = "console", tail: int = 100) -> Generator[str]:
         """Each line as it comes, until the workspace ends or the daemon stops."""
         path = f"{PATH}/{quoted(name)}" + query(type=type, tail=tail, follow="true")
         yield from lines_of(self._wire.stream(path, {}, silence=None))

@@ -10,7 +10,7 @@ from prism.errors import Unavailable
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from typing import Any
 
 PATIENCE = 60.0  # seconds without a daemon until a reader gives up
@@ -47,7 +47,7 @@ def messages(pieces: Iterable[bytes]) -> Iterator[StreamEvent]:
 
 def events(
     wire: Wire, after: str | int | None = None, patience: float = PATIENCE
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     """Every event after the id `after`, or from now on; goes on where it was cut off."""
     last, pause = "" if after is None else str(after), FIRST_PAUSE
     lost: float | None = None  # since when nobody answers

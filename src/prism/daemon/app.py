@@ -212,7 +212,7 @@ def build(
     app = Api(
         ROUTES,
         dependencies={name: _given(part) for name, part in _parts(wiring).items()},
-        exception_handlers=problems(wiring.clock),  # type: ignore[arg-type]
+        exception_handlers=problems(wiring.clock),
         lifespan=[
             lambda _: _running(application),
             lambda _: wiring.content.open(wiring.db.bus),

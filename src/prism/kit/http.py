@@ -50,6 +50,7 @@ from prism.kit.envelope import (
 
 log = logging.getLogger(__name__)
 JSON = "application/json"
+ProblemHandler = Callable[[Request[Any, Any, Any], Any], Response[Any]]
 MOST = 1024 * 1024  # bytes of a body
 PAUSE = 30.0  # seconds that may pass between two pieces of one
 RAW = "raw"  # the `opt` of a route that takes bodies as they come, such as a proxy
@@ -190,7 +191,7 @@ def shapes(kind: Any) -> dict[str, str]:
     return found
 
 
-def problems(clock: Clock) -> dict[type[Exception], Callable[..., Response[bytes]]]:
+def problems(clock: Clock) -> dict[int | type[Exception], ProblemHandler]:
     """Handlers that put every failure into the one envelope."""
 
     def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -1,5 +1,7 @@
 """What a machine itself may do at AWS: stop itself, so that it can sleep when it is idle."""
 
+from typing import Any
+
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import AwsDenied, Missing
 
@@ -25,7 +27,7 @@ TRUST = {
 # Both keys, and this way to compare them, are AWS's own words: EC2 User Guide, "Identity-based
 # policies for Amazon EC2", and the managed policy AWSEC2VssSnapshotPolicy. `aws:ARN`, which
 # `stop-itself` compared, is documented nowhere.
-RIGHTS = {
+RIGHTS: dict[str, Any] = {
     "Version": "2012-10-17",
     "Statement": [
         {
